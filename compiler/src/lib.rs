@@ -1,1 +1,3 @@
-//! Placeholder.
+//! From graphs to machine code: differentiation, optimisation, scheduling and code generation of dlc.
+
+pub mod kernel;

@@ -1,0 +1,502 @@
+//! The data types of the kernel IR.
+//!
+//! A [`Kernel`] is a small structured program over buffers: a sequence of *stages*, each a nest of
+//! [loops](Loop) around [instructions](Inst). Values are in SSA form with structured regions: a value is
+//! defined once, dominates its uses by nesting, and has a [`Ty`]: a scalar or a vector of logical lanes.
+//!
+//! What the emitters may rely on, and [`verify`](super::verify) checks:
+//!
+//! - Index arithmetic is ordinary arithmetic on scalar `i64` values. Offsets are in elements.
+//! - Nothing is reordered, contracted or split by an emitter: `fma` is an instruction, reductions are written
+//!   out, so that every emitter computes the same bits (any NaN counts as the same as any other).
+//! - No instruction traps. Integer division by zero gives 0; shift counts are taken modulo the width.
+//! - Loads and stores stay inside their buffers. Indices that come from data are guarded by [`Stmt::Check`],
+//!   or clamped. The kernel interpreter reports every access outside.
+//! - A kernel writes an element from at most one chunk, and no chunk reads what another one writes.
+//!
+//! Two kernels with equal content are equal (`Eq`, `Hash`) and are compiled once; a kernel therefore has no name.
+
+use std::sync::Arc;
+
+use dlc_ir::DType;
+
+/// A value of a kernel: an index into [`Kernel::values`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Val(pub u32);
+
+/// A buffer of a kernel: first its operands, then its scratch buffers, then its tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Buf(pub u32);
+
+/// The element type of a value in a register.
+///
+/// Memory has [`DType`]s; loads and stores convert: `u8` is held as an `i32` in `0..=255` (stores keep the low
+/// eight bits), `bool` as a [`Elem::Bool`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Elem {
+    /// IEEE binary32.
+    F32,
+    /// IEEE binary64.
+    F64,
+    /// 32-bit integer.
+    I32,
+    /// 64-bit integer; the type of indices.
+    I64,
+    /// Truth value; as a vector, a lane mask in whatever form the emitter likes.
+    Bool,
+}
+
+impl Elem {
+    /// The element type in which `dtype` is computed.
+    pub const fn of(dtype: DType) -> Elem {
+        match dtype {
+            DType::F32 => Elem::F32,
+            DType::F64 => Elem::F64,
+            DType::I64 => Elem::I64,
+            DType::Bool => Elem::Bool,
+            _ => Elem::I32,
+        }
+    }
+
+    /// Whether this is a floating-point type.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Elem::F32 | Elem::F64)
+    }
+
+    /// Whether this is an integer type; `Bool` is not.
+    pub const fn is_int(self) -> bool {
+        matches!(self, Elem::I32 | Elem::I64)
+    }
+
+    /// Width in bits of one lane.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Elem::F32 | Elem::I32 => 32,
+            Elem::F64 | Elem::I64 => 64,
+            Elem::Bool => 1,
+        }
+    }
+
+    /// The name in the text form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Elem::F32 => "f32",
+            Elem::F64 => "f64",
+            Elem::I32 => "i32",
+            Elem::I64 => "i64",
+            Elem::Bool => "bool",
+        }
+    }
+}
+
+/// The type of a value: an element type and a number of lanes.
+///
+/// `lanes` is a power of two from 1 (a scalar) to [`Ty::MAX_LANES`]. Logical lanes are independent of the width of
+/// registers: the 128-bit emitter holds an `f32x16` in four registers, a 512-bit one in one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Ty {
+    /// Element type.
+    pub elem: Elem,
+    /// Number of lanes; 1 is a scalar.
+    pub lanes: u8,
+}
+
+impl Ty {
+    /// The most lanes that a vector may have.
+    pub const MAX_LANES: u8 = 16;
+
+    /// A scalar type.
+    pub const fn scalar(elem: Elem) -> Ty {
+        Ty { elem, lanes: 1 }
+    }
+
+    /// A vector type.
+    pub const fn vector(elem: Elem, lanes: u8) -> Ty {
+        Ty { elem, lanes }
+    }
+
+    /// The scalar `i64`, type of indices.
+    pub const INDEX: Ty = Ty::scalar(Elem::I64);
+
+    /// The same lanes of another element type.
+    pub const fn with_elem(self, elem: Elem) -> Ty {
+        Ty { elem, lanes: self.lanes }
+    }
+}
+
+/// The number of lanes in which loops over elements of `dtype` are vectorised: 16, and 8 for 64-bit elements.
+/// A body that mixes dtypes uses the smallest of theirs. Fixed for all targets, so that the order in which a
+/// vectorised reduction adds does not depend on the width of registers.
+pub const fn lanes(dtype: DType) -> u8 {
+    match dtype {
+        DType::F64 | DType::I64 => 8,
+        _ => 16,
+    }
+}
+
+/// A constant; vectors repeat it in every lane. Floats are bit patterns, so that constants have `Eq` and `Hash`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Const {
+    /// Bits of an `f32`.
+    F32(u32),
+    /// Bits of an `f64`.
+    F64(u64),
+    /// An `i32`.
+    I32(i32),
+    /// An `i64`.
+    I64(i64),
+    /// A truth value.
+    Bool(bool),
+}
+
+impl Const {
+    /// The element type of the constant.
+    pub const fn elem(self) -> Elem {
+        match self {
+            Const::F32(_) => Elem::F32,
+            Const::F64(_) => Elem::F64,
+            Const::I32(_) => Elem::I32,
+            Const::I64(_) => Elem::I64,
+            Const::Bool(_) => Elem::Bool,
+        }
+    }
+
+    /// `x` rounded to the floating-point or integer type `elem`.
+    pub fn float(elem: Elem, x: f64) -> Const {
+        match elem {
+            Elem::F32 => Const::F32((x as f32).to_bits()),
+            Elem::F64 => Const::F64(x.to_bits()),
+            Elem::I32 => Const::I32(x as i32),
+            Elem::I64 => Const::I64(x as i64),
+            Elem::Bool => Const::Bool(x != 0.0),
+        }
+    }
+
+    /// `x` wrapped to the integer type `elem` (or converted, if that is a float type).
+    pub fn int(elem: Elem, x: i64) -> Const {
+        match elem {
+            Elem::I32 => Const::I32(x as i32),
+            Elem::I64 => Const::I64(x),
+            Elem::Bool => Const::Bool(x != 0),
+            Elem::F32 | Elem::F64 => Const::float(elem, x as f64),
+        }
+    }
+}
+
+/// Operations on one value, lane by lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Unary {
+    /// Negation; integers wrap.
+    Neg,
+    /// Absolute value; integers wrap.
+    Abs,
+    /// Logical (`bool`) or bitwise (integers) complement.
+    Not,
+    /// Correctly rounded square root.
+    Sqrt,
+    /// Round to an integer, downwards.
+    Floor,
+    /// Round to an integer, upwards.
+    Ceil,
+    /// Round to an integer, towards zero.
+    Trunc,
+    /// Round to the nearest integer, ties to even.
+    Nearest,
+}
+
+/// Operations on two values of one type, lane by lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Binary {
+    /// Addition; integers wrap.
+    Add,
+    /// Subtraction; integers wrap.
+    Sub,
+    /// Multiplication; integers wrap.
+    Mul,
+    /// Division. Integers truncate towards zero; `x / 0 = 0`, `MIN / -1 = MIN`.
+    Div,
+    /// Integer remainder with the sign of the dividend; `x rem 0 = 0`.
+    Rem,
+    /// The smaller; NaN if either is NaN. Of equal values (`0`, `-0`) the second.
+    Min,
+    /// The larger; NaN if either is NaN. Of equal values (`0`, `-0`) the second.
+    Max,
+    /// Logical or bitwise and.
+    And,
+    /// Logical or bitwise or.
+    Or,
+    /// Logical or bitwise exclusive or.
+    Xor,
+    /// Shift left; the count is taken modulo the width.
+    Shl,
+    /// Arithmetic shift right; the count is taken modulo the width.
+    Shr,
+    /// Logical shift right; the count is taken modulo the width.
+    ShrU,
+}
+
+/// Comparisons. With a NaN all are false, but [`Compare::Ne`], which is true.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Compare {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+}
+
+/// An instruction, which defines one value; the type of the value stands in [`Kernel::values`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Inst {
+    /// A constant, in every lane.
+    Const(Const),
+    /// The numbers of the lanes: 0, 1, 2, …
+    Iota,
+    /// An operation on one value.
+    Unary(Unary, Val),
+    /// An operation on two values of the same type.
+    Binary(Binary, Val, Val),
+    /// `a * b + c`, rounded once.
+    Fma(Val, Val, Val),
+    /// Integer division by a positive constant, rounding down.
+    DivFloor(Val, i64),
+    /// The remainder, not negative, of [`Inst::DivFloor`].
+    Mod(Val, i64),
+    /// A comparison of two values of the same type; the result is `bool`.
+    Compare(Compare, Val, Val),
+    /// `if c { a } else { b }` lane by lane; `c` has as many lanes as `a` and `b`, and both are evaluated.
+    Select(Val, Val, Val),
+    /// Conversion to another element type, lane by lane, by the rules of the operator `convert`:
+    /// floats truncate to integers and saturate, NaN gives 0; integers wrap; `bool` is 0 or 1; to `bool` is `x != 0`.
+    Convert(Val),
+    /// The same bits as another element type of equal width.
+    Bitcast(Val),
+    /// A scalar in every lane.
+    Splat(Val),
+    /// One lane of a vector, as a scalar.
+    Lane(Val, u8),
+    /// The lower half of the lanes (`false`) or the upper half (`true`). Half of two lanes is a scalar.
+    Half(Val, bool),
+    /// Whether any lane of a mask is set: a scalar `bool`.
+    Any(Val),
+    /// Reads `lanes` elements at `index + offset + stride * lane`.
+    Load(Access),
+    /// Reads the element `index[lane] + offset` for every lane of the `i64` vector `index`.
+    Gather {
+        /// The buffer read.
+        buf: Buf,
+        /// Element indices, an `i64` for every lane.
+        index: Val,
+        /// Added to each index.
+        offset: i64,
+    },
+}
+
+/// Where a load or a store goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Access {
+    /// The buffer.
+    pub buf: Buf,
+    /// Scalar `i64`: the element of the first lane, before `offset` is added.
+    pub index: Val,
+    /// Constant part of the element index.
+    pub offset: i64,
+    /// Distance in elements from lane to lane; 1 is contiguous. Irrelevant for scalars (and then 1).
+    pub stride: i64,
+    /// Scalar `i64` number of active lanes, for the tails of loops: lanes from `active` on are not accessed; a load
+    /// gives zero there. Absent: all lanes. Values outside `0..=lanes` are clamped.
+    pub active: Option<Val>,
+}
+
+/// A statement.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Stmt {
+    /// Defines a value.
+    Let(Val, Inst),
+    /// Writes the lanes of `value`.
+    Store(Access, Val),
+    /// A loop.
+    Loop(Box<Loop>),
+    /// A conditional.
+    If(Box<If>),
+    /// Ends the kernel with this status unless the scalar `bool` is true. The status is never 0.
+    Check(Val, i32),
+}
+
+/// A sequence of statements.
+pub type Block = Vec<Stmt>;
+
+/// `for var in (begin..end).step_by(step)`, with values carried from turn to turn.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Loop {
+    /// The loop variable, an `i64`.
+    pub var: Val,
+    /// First value of `var`.
+    pub begin: Val,
+    /// `var` stays below this.
+    pub end: Val,
+    /// Positive step.
+    pub step: i64,
+    /// Emitters write the body once for every turn, with constant `var`. Both bounds are then constants.
+    pub unroll: bool,
+    /// What is carried from turn to turn.
+    pub carried: Vec<Carried>,
+    /// The statements of one turn.
+    pub body: Block,
+}
+
+/// A value that a loop carries from turn to turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Carried {
+    /// Its value before the first turn, defined outside.
+    pub init: Val,
+    /// The value that the body sees; defined by the loop.
+    pub arg: Val,
+    /// What the body hands to the next turn, defined before the end of the body.
+    pub next: Val,
+    /// The value after the last turn (`init` if there was none); defined by the loop for what follows it.
+    pub result: Val,
+}
+
+/// `if cond { then } else { otherwise }` with results.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct If {
+    /// A scalar `bool`.
+    pub cond: Val,
+    /// Runs if `cond` is true.
+    pub then: Block,
+    /// Runs if it is false.
+    pub otherwise: Block,
+    /// Values that the branches make.
+    pub results: Vec<Merged>,
+}
+
+/// A value that both branches of an [`If`] define.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Merged {
+    /// Its value after the first branch.
+    pub then: Val,
+    /// Its value after the second branch.
+    pub otherwise: Val,
+    /// The value for what follows.
+    pub result: Val,
+}
+
+/// What a kernel does with an operand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Mode {
+    /// Only reads it. Nothing that the kernel writes overlaps it, so that loads may be moved.
+    Read,
+    /// Only writes it.
+    Write,
+    /// Reads and writes it, or reads what another operand of the kernel overwrites (updates in place).
+    ReadWrite,
+}
+
+/// A buffer that is handed to the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Operand {
+    /// Element type in memory.
+    pub dtype: DType,
+    /// Number of elements.
+    pub elements: usize,
+    /// Whether it is read or written.
+    pub mode: Mode,
+}
+
+/// Memory that a call of the kernel uses for itself; undefined when the call begins. Aligned to 64 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Scratch {
+    /// Element type in memory.
+    pub dtype: DType,
+    /// Number of elements.
+    pub elements: usize,
+}
+
+/// Constant data that a kernel reads, such as the digits of 2/π.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Table {
+    /// Element type in memory.
+    pub dtype: DType,
+    /// The elements, in the machine's byte order.
+    pub bytes: Arc<[u8]>,
+}
+
+/// A kernel: see the [module](self).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Kernel {
+    /// Buffers handed in by the caller.
+    pub operands: Vec<Operand>,
+    /// Private memory.
+    pub scratch: Vec<Scratch>,
+    /// Constant data.
+    pub tables: Vec<Table>,
+    /// The number of chunks into which the work is split; depends on shapes only. One call executes the chunks
+    /// `BEGIN..END`; calls for disjoint ranges may run at the same time.
+    pub chunks: usize,
+    /// The type of every value. The first two are [`Kernel::BEGIN`] and [`Kernel::END`].
+    pub values: Vec<Ty>,
+    /// The stages.
+    pub body: Block,
+}
+
+impl Kernel {
+    /// The first chunk that a call executes.
+    pub const BEGIN: Val = Val(0);
+    /// The end (exclusive) of the chunks that a call executes.
+    pub const END: Val = Val(1);
+
+    /// The type of a value.
+    pub fn ty(&self, val: Val) -> Ty {
+        self.values[val.0 as usize]
+    }
+
+    /// What kind of buffer `buf` is, and its place among its kind.
+    pub fn buffer(&self, buf: Buf) -> BufKind {
+        let i = buf.0 as usize;
+        let (operands, scratch) = (self.operands.len(), self.scratch.len());
+        if i < operands {
+            BufKind::Operand(i)
+        } else if i < operands + scratch {
+            BufKind::Scratch(i - operands)
+        } else {
+            BufKind::Table(i - operands - scratch)
+        }
+    }
+
+    /// Element type and number of elements of a buffer.
+    pub fn extent(&self, buf: Buf) -> (DType, usize) {
+        match self.buffer(buf) {
+            BufKind::Operand(i) => (self.operands[i].dtype, self.operands[i].elements),
+            BufKind::Scratch(i) => (self.scratch[i].dtype, self.scratch[i].elements),
+            BufKind::Table(i) => {
+                let t = &self.tables[i];
+                (t.dtype, t.bytes.len() / t.dtype.size())
+            }
+        }
+    }
+
+    /// Byte offsets of the scratch buffers in the block that the caller provides, and its size.
+    pub fn scratch_layout(&self) -> (Vec<usize>, usize) {
+        let mut at = 0;
+        let offsets = self.scratch.iter().map(|s| {
+            let offset = at;
+            at += (s.elements * s.dtype.size()).next_multiple_of(64);
+            offset
+        });
+        (offsets.collect(), at)
+    }
+}
+
+/// The kinds of buffers; see [`Kernel::buffer`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BufKind {
+    /// The operand with this number.
+    Operand(usize),
+    /// The scratch buffer with this number.
+    Scratch(usize),
+    /// The table with this number.
+    Table(usize),
+}
