@@ -1,1 +1,10 @@
-//! Placeholder.
+//! The front end of dlc: a model's text becomes a tree.
+//!
+//! Both forms of a file, `.dl` and RON, become the same [`ast::File`].
+
+pub mod ast;
+pub mod diagnostic;
+pub mod span;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use span::{Loaded, Loader, NoFiles, SourceId, Sources, Span, Spanned};

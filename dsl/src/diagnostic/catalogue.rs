@@ -1,0 +1,117 @@
+//! Every code with its explanation: the table that `dlc explain <code>` prints from.
+
+/// One code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Words with hyphens.
+    pub code: &'static str,
+    /// What it means and what to do, in a few sentences.
+    pub explanation: &'static str,
+    /// A text that has the fault.
+    pub example: &'static str,
+}
+
+/// The entry of `code`.
+pub fn explain(code: &str) -> Option<&'static Entry> {
+    CODES.iter().find(|entry| entry.code == code)
+}
+
+macro_rules! codes {
+    ($($code:literal: $explanation:literal, $example:literal;)*) => {
+        /// All codes: first those of the text, then those of its meaning.
+        pub const CODES: &[Entry] =
+            &[$(Entry { code: $code, explanation: $explanation, example: $example }),*];
+    };
+}
+
+codes! {
+    // The text.
+    "bad-character": "A character that the language does not use stands outside of strings and comments. Names are \
+        made of a-z, A-Z, 0-9 and _.", "let naïve = 1";
+    "bad-number": "A number is cut short, too large, or runs into letters. Whole numbers are `12` or `1_000`, others \
+        `0.5`, `1e-3`.", "lr: 1e-";
+    "unterminated-string": "A string must end on the line on which it begins. For a quotation mark inside, write \
+        `\\\"`.", "as \"conv1";
+    "bad-escape": "Strings know `\\n`, `\\t`, `\\r`, `\\\\`, `\\\"`, `\\{` and `\\}`.", "\"C:\\data\"";
+    "bad-interpolation": "`{` in a string begins an expression, which `}` ends on the same line. For a brace itself, \
+        write `\\{`.", "as \"layer{i\"";
+    "unexpected-token": "Something else must stand here; the message names it.", "let x 3";
+    "unclosed-bracket": "A bracket is opened and never closed, so that everything after it was read as its contents.",
+        "linear(64";
+    "reserved-word": "A word of the language, or one kept for later, is used as a name. Choose another name.",
+        "let scan = 3";
+    "bad-name": "Names are lower case; a capital at the beginning marks a dimension, which only types bind.",
+        "let Hidden = 64";
+    "needs-parentheses": "`|>`, `as` and comparisons do not mix with other operators without brackets, so that nobody \
+        has to guess what belongs together.", "return x + f |> g";
+    "one-per-line": "A statement ends with its line, and the next one begins on a line of its own.", "let a = 1 let b = 2";
+    "expression-statement": "A value that nothing uses has no effect, so it cannot stand alone. Name it with `let`, \
+        rebind a name, or `return` it.", "relu(x)";
+    "not-a-call": "Only calls have a name in the tree of weights, and only calls can follow `|>`.", "x as conv1";
+    "argument-order": "Arguments without a name come first, by their place; after a named one all are named.",
+        "conv2d(out: 6, 5)";
+    "missing-type": "Every argument of a definition says its type.", "block f(x) { … }";
+    "missing-result": "A model names its results with their types after `->`.", "model m(x: [B]) { … }";
+    "too-deep": "Brackets or blocks lie deeper within each other than any model needs. Split the expression with `let`.",
+        "((((((…))))))";
+    "bad-version": "The first line may name the version of the language; this compiler knows version 1.", "dlc 7";
+    "misplaced": "The word is right, but this is not its place.", "yield x";
+    "tabs": "Indent with blanks.", "\tlet x = 1";
+    // The RON form.
+    "ron-syntax": "The text is not RON.", "(model: (name: \"m\",)";
+    "ron-type": "A value of another kind must stand here.", "body: 3";
+    "unknown-field": "The RON form has no field of this name here.", "(modle: (…))";
+    "missing-field": "A field that the RON form requires is not there.", "model: (inputs: {…}, …)";
+    "duplicate-field": "A field or key may stand only once.", "(dlc: 1, dlc: 1)";
+    // The meaning.
+    "unknown-name": "Nothing of this name is in scope.", "x |> batchnorm";
+    "unknown-argument": "The function has no argument of this name.", "conv2d(6, 5, strides: 2)";
+    "unknown-setting": "`train` has a closed list of settings, and this is none of them.", "epoch = 10";
+    "missing-argument": "An argument without default was not given.", "conv2d(6)";
+    "too-many-arguments": "The function takes fewer arguments; those with a default go by name only.", "relu(x, y)";
+    "duplicate-argument": "An argument was given twice.", "linear(64, out: 64)";
+    "duplicate-name": "Two things have the same name in one scope.", "let x = 1, then let x = 2";
+    "type-mismatch": "A value is of another type than what takes it.", "linear(\"64\")";
+    "shape-mismatch": "Two shapes that must agree do not; the labels say where each was made.", "[B, 3] + [B, 4]";
+    "rank-mismatch": "A tensor has more or fewer axes than what takes it.", "conv2d of [B, 10]";
+    "dimension-conflict": "One name of a dimension stands for two sizes.", "[B, T] given 48 and 36";
+    "unbound-dimension": "Nothing gives this dimension a size.", "fn f() -> [N]";
+    "not-divisible": "A whole-number division must come out even.", "10 / 3";
+    "division-by-zero": "A number known when compiling is divided by zero.", "1 / 0";
+    "number-out-of-range": "A number does not fit its type, or what it is used for.", "300 as u8";
+    "assertion-failed": "An `assert` of the model does not hold for these sizes.", "assert T <= context";
+    "unused-parameter": "A weight is declared but nothing is computed from it. Use it, delete it, or put \
+        `@allow(unused_parameter)` before it.", "param scale: [D] = 1";
+    "no-gradient": "A trainable weight gets no gradient from the loss. Use it, remove what stops the gradient, or \
+        freeze it.", "stop_gradient(wte(tokens))";
+    "recursion": "Definitions may not call themselves, directly or through others.", "block f(x: [B]) { return f(x) }";
+    "import-cycle": "Files may not import each other in a circle.", "from \"a.dl\" import x, in a.dl";
+    "import-failed": "An imported file cannot be read.", "from \"missing.dl\" import x";
+    "missing-return": "Every path through a definition ends with `return`.", "fn f(x: [B]) { let y = x }";
+    "unreachable": "Nothing after `return` is ever computed.", "return x, then let y = 1";
+    "wrong-result": "What a definition returns is not what its signature says.", "-> logits: [B, 10], returning [B, 9]";
+    "wrong-count": "A pattern takes apart another number of values.", "let (a, b) = split(x, 3)";
+    "not-constant": "The value must be known when compiling.", "if x > 0 { … }, x data";
+    "not-supported-yet": "The language reserves this, but this version does not compile it yet.", "scan x in xs { … }";
+    "no-model": "The file defines no model, or none of the name that was asked for.", "dataset d { … } alone";
+    "missing-setting": "`train` cannot do without this setting.", "train m { epochs = 1 }";
+    "field-mismatch": "The fields of the data do not fit the inputs of the model.", "train m { data = points() }";
+    "bad-pattern": "A pattern of weights' names is malformed or matches nothing.", "trainable = [\"layer9.**\"]";
+    "label-out-of-range": "A class index in the data is not one of the model's classes.", "label 255 of 10 classes";
+    "weights-mismatch": "The weights in a file do not fit the model.", "weights = safetensors(\"other.safetensors\")";
+    "data-error": "The data cannot be read, or is not what the dataset says.", "idx(\"missing.gz\")";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_unique_words() {
+        for (i, entry) in CODES.iter().enumerate() {
+            assert!(entry.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", entry.code);
+            assert!(!CODES[..i].iter().any(|other| other.code == entry.code), "{} stands twice", entry.code);
+            assert!(entry.explanation.ends_with('.'), "{}", entry.code);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The form for people, drawn by annotate-snippets.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use super::{Diagnostic, Label, Severity};
+use crate::span::{SourceId, Sources, Span};
+
+pub(super) fn render(diagnostic: &Diagnostic, sources: &Sources, color: bool) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = Group::with_title(level.primary_title(&diagnostic.message).id(diagnostic.code));
+    for source in order_of_sources(diagnostic, sources) {
+        let text = sources.text(source);
+        let mut snippet = Snippet::source(text).path(sources.name(source));
+        for label in diagnostic.labels.iter().filter(|label| label.span.source == source) {
+            snippet = snippet.annotation(annotation(label, text));
+        }
+        group = group.element(snippet);
+    }
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let drawn = renderer.render(&[group]);
+    let mut out = String::with_capacity(drawn.len() + 64);
+    for line in drawn.lines().filter(|line| !is_empty_gutter(line)) {
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    for note in &diagnostic.notes {
+        out.extend(["  ", note, "\n"]);
+    }
+    let (on, off) = if color { ("\u{1b}[1m\u{1b}[96m", "\u{1b}[0m") } else { ("", "") };
+    for help in &diagnostic.help {
+        out.extend([on, "help", off, ": ", help, "\n"]);
+    }
+    out
+}
+
+/// The text of the fault first, then those that explain it, each once.
+fn order_of_sources(diagnostic: &Diagnostic, sources: &Sources) -> Vec<SourceId> {
+    let mut order: Vec<SourceId> = diagnostic.span().map(|span| span.source).into_iter().collect();
+    for label in &diagnostic.labels {
+        if !order.contains(&label.span.source) {
+            order.push(label.span.source);
+        }
+    }
+    order.retain(|&id| sources.get(id).is_some());
+    order
+}
+
+fn annotation<'a>(label: &'a Label, text: &str) -> annotate_snippets::Annotation<'a> {
+    let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+    let annotation = kind.span(clip(label.span, text));
+    if label.text.is_empty() { annotation } else { annotation.label(&label.text) }
+}
+
+/// The range within the text and on whole characters: the drawer panics on any other.
+fn clip(span: Span, text: &str) -> std::ops::Range<usize> {
+    let start = text.floor_char_boundary(span.start as usize);
+    let end = text.ceil_char_boundary(span.end as usize).max(start);
+    start..end
+}
+
+/// `   |` alone: the drawer spends one such line above and below each source, which tell nothing.
+fn is_empty_gutter(line: &str) -> bool {
+    let mut rest = String::new();
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
+        if c == '\u{1b}' {
+            // An escape code ends with its letter.
+            chars.by_ref().find(|c| c.is_ascii_alphabetic());
+        } else {
+            rest.push(c);
+        }
+    }
+    rest.trim() == "|"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_as_the_tour_says() {
+        let mut sources = Sources::new();
+        let text = "dlc 1\nmodel lenet(image: [B, 28, 28]) {\n  return image |> conv2d(6, 5, strides: 2) as c1\n}\n";
+        let id = sources.add("lenet.dl", text);
+        let find = |what: &str| {
+            let start = text.find(what).expect("is in the text");
+            Span::new(id, start, start + what.len())
+        };
+        let diagnostic = Diagnostic::error("unknown-argument", "`conv2d` has no argument `strides`")
+            .primary(find("strides"), "do you mean `stride`?")
+            .secondary(find("28, 28"), "one, \"two\"")
+            .help("see the list of arguments")
+            .fix(find("strides"), "stride");
+        insta::assert_snapshot!(diagnostic.render(&sources, false));
+        insta::assert_snapshot!(diagnostic.render(&sources, true).replace('\u{1b}', "ESC"));
+        insta::assert_snapshot!(serde_json::to_string(&diagnostic.to_json(&sources)).expect("is plain data"));
+    }
+
+    #[test]
+    fn places_outside_the_text_do_no_harm() {
+        let mut sources = Sources::new();
+        let id = sources.add("a.dl", "ä");
+        for (start, end) in [(0, 1), (1, 1), (1, 9), (7, 9), (2, 2)] {
+            let d = Diagnostic::error("unexpected-token", "m").primary(Span::new(id, start, end), "x");
+            assert!(d.render(&sources, false).contains("a.dl:1"));
+            d.to_json(&sources);
+        }
+        let nowhere = Span::new(SourceId(9), 0, 1);
+        assert!(Diagnostic::error("unexpected-token", "m").primary(nowhere, "x").render(&sources, false).contains('m'));
+    }
+}
