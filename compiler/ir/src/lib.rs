@@ -2,12 +2,23 @@
 //! table, its text form (`.dlir`), its verifier, and the interpreter that says what
 //! every operator means.
 
+mod builder;
+pub mod compute;
 mod dtype;
-mod scalar;
+mod element;
+pub mod graph;
+pub mod op;
+pub mod scalar;
 mod tensor;
 mod types;
 
+pub use builder::Builder;
 pub use dtype::{DType, UnknownDType};
-pub use scalar::Scalar;
+pub use element::Scalar;
+pub use graph::{
+    Argument, Def, Function, FunctionKind, Graph, Loc, Node, NodeId, ResultDecl, ResultRole, Role, Symbol, Value,
+};
+pub use op::{Op, Operator, TypeError, Types};
+pub use scalar::{Direction, ScalarOp};
 pub use tensor::{Data, Element, ElementCount, Tensor};
 pub use types::{Indices, Shape, Type};

@@ -1,0 +1,275 @@
+//! The lowering of an operator, stated in the IR's own terms: which elements it reads and what it makes of them.
+//! `dlc-compiler` turns this into loop nests; nobody else needs to know an operator's meaning to compile it.
+//!
+//! Everything is *pulled*: a [`Compute`] says what one element of the result is, as an expression over the axes of the
+//! result (and of a reduction). Two computes are fused by substitution: a [`Expr::Read`] of a value is replaced by the body that
+//! computes the value, its axes by the read's indices.
+
+use crate::{DType, Scalar, ScalarOp};
+
+/// An integer expression over the axes of the iteration domain: affine but for division, remainder and data.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Index {
+    /// The position on an axis of the domain: the result's axes first, then the reduction's.
+    Axis(usize),
+    /// A number.
+    Const(i64),
+    /// A sum.
+    Add(Box<Index>, Box<Index>),
+    /// A multiple.
+    Mul(Box<Index>, i64),
+    /// A quotient, rounded down; the divisor is positive.
+    Div(Box<Index>, i64),
+    /// The remainder of that quotient, never negative.
+    Mod(Box<Index>, i64),
+    /// An element of data (dtype i64), which must be in `0 .. bound`; anything else is an error of the step.
+    Data {
+        /// The element.
+        value: Box<Expr>,
+        /// One past the largest index that is allowed.
+        bound: usize,
+    },
+}
+
+/// A condition on the position, under which alone something is read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Guard {
+    /// `low <= index < high`.
+    InRange {
+        /// What is tested.
+        index: Index,
+        /// The smallest that passes.
+        low: i64,
+        /// One past the largest that passes.
+        high: i64,
+    },
+    /// `index` is a multiple of `divisor`, which is positive.
+    Divisible {
+        /// What is tested.
+        index: Index,
+        /// The divisor.
+        divisor: i64,
+    },
+}
+
+/// A scalar expression.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Expr {
+    /// An element of an operand.
+    Read {
+        /// Which operand.
+        operand: usize,
+        /// Its dtype.
+        dtype: DType,
+        /// One index an axis; in range wherever the guards around it hold.
+        index: Vec<Index>,
+    },
+    /// A constant.
+    Const(ConstScalar),
+    /// A position, converted to a number type.
+    Position(Index, DType),
+    /// A scalar function; the dtype is that of its operands (for `select` that of the branches).
+    Apply(ScalarOp, DType, Vec<Expr>),
+    /// `then` where all guards hold, else `other`; what is not chosen is not read.
+    If {
+        /// The conditions, tested in order: a later one may rely on an earlier one.
+        guards: Vec<Guard>,
+        /// Where they hold.
+        then: Box<Expr>,
+        /// Where they do not.
+        other: Box<Expr>,
+    },
+    /// Element number `element` of [`crate::op::RngBits`] with this key and counter (both i64).
+    Random {
+        /// The key.
+        key: Box<Expr>,
+        /// The counter.
+        counter: Box<Expr>,
+        /// The element's row-major position in the result of `rng_bits`.
+        element: Index,
+        /// i32 or i64.
+        dtype: DType,
+    },
+}
+
+/// A scalar constant of a dtype, compared by its bits.
+#[derive(Clone, Copy, Debug)]
+pub struct ConstScalar {
+    /// The dtype.
+    pub dtype: DType,
+    /// The value, already rounded to the dtype.
+    pub value: Scalar,
+}
+
+impl ConstScalar {
+    fn key(self) -> (DType, u64) {
+        let bits = match self.value {
+            Scalar::Float(x) => x.to_bits(),
+            Scalar::Int(x) => x as u64,
+            Scalar::Bool(x) => u64::from(x),
+        };
+        (self.dtype, bits)
+    }
+}
+
+impl PartialEq for ConstScalar {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+impl Eq for ConstScalar {}
+
+impl std::hash::Hash for ConstScalar {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+/// How the elements of a reduction are combined. Those for which the body's outermost [`Expr::If`] with
+/// `skip` says no do not take part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Combine {
+    /// Sum from 0.
+    Sum,
+    /// Product from 1.
+    Product,
+    /// Smallest from the largest value of the dtype (inf, true); NaN if any is.
+    Min,
+    /// Largest from the smallest value of the dtype (-inf, false); NaN if any is.
+    Max,
+    /// Position of the first smallest, or of the first NaN: the value of [`Reduce::position`] there.
+    ArgMin,
+    /// Position of the first largest, or of the first NaN.
+    ArgMax,
+}
+
+/// The reduction of a [`Compute`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reduce {
+    /// How elements are combined, in row-major order of `extents` unless the order does not matter.
+    pub combine: Combine,
+    /// The sizes of the reduction's axes, which follow the result's in [`Index::Axis`].
+    pub extents: Vec<usize>,
+    /// Where these do not hold, nothing is combined (padding).
+    pub guards: Vec<Guard>,
+    /// What `ArgMin` and `ArgMax` return.
+    pub position: Option<Index>,
+}
+
+/// What one element of a result is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Compute {
+    /// The sizes of the result's axes.
+    pub extents: Vec<usize>,
+    /// The element, or what is combined into it.
+    pub body: Expr,
+    /// The reduction, if there is one.
+    pub reduce: Option<Reduce>,
+}
+
+/// How an operator is compiled.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Lowering {
+    /// Each element of the one result by itself.
+    Compute(Compute),
+    /// By a routine of its own in the scheduler, which matches the operator.
+    Special(Special),
+}
+
+/// The operators that are compiled by a routine of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Special {
+    /// `constant`: its bytes, or its one value in the code.
+    Constant,
+    /// `scatter`: the result's owner applies the updates in order of their index.
+    Scatter,
+    /// `call`: a call.
+    Call,
+    /// `gradient`: nothing; differentiation has replaced it.
+    Gradient,
+}
+
+impl std::ops::Add for Index {
+    type Output = Index;
+    fn add(self, other: Index) -> Index {
+        match (self, other) {
+            (Index::Const(a), Index::Const(b)) => Index::Const(a + b),
+            (Index::Const(0), x) | (x, Index::Const(0)) => x,
+            (a, b) => Index::Add(Box::new(a), Box::new(b)),
+        }
+    }
+}
+
+impl std::ops::Add<i64> for Index {
+    type Output = Index;
+    fn add(self, other: i64) -> Index {
+        self + Index::Const(other)
+    }
+}
+
+impl std::ops::Mul<i64> for Index {
+    type Output = Index;
+    fn mul(self, factor: i64) -> Index {
+        match (self, factor) {
+            (Index::Const(a), b) => Index::Const(a * b),
+            (_, 0) => Index::Const(0),
+            (x, 1) => x,
+            (x, k) => Index::Mul(Box::new(x), k),
+        }
+    }
+}
+
+impl Index {
+    /// The quotient, rounded down.
+    pub fn div(self, divisor: i64) -> Index {
+        match (self, divisor) {
+            (x, 1) => x,
+            (Index::Const(a), k) => Index::Const(a.div_euclid(k)),
+            (x, k) => Index::Div(Box::new(x), k),
+        }
+    }
+
+    /// The remainder of [`Index::div`], never negative.
+    pub fn modulo(self, divisor: i64) -> Index {
+        match (self, divisor) {
+            (_, 1) => Index::Const(0),
+            (Index::Const(a), k) => Index::Const(a.rem_euclid(k)),
+            (x, k) => Index::Mod(Box::new(x), k),
+        }
+    }
+
+    /// The row-major position of an index in a shape.
+    pub fn flatten(index: &[Index], extents: &[usize]) -> Index {
+        index.iter().zip(extents).fold(Index::Const(0), |flat, (i, &n)| flat * n as i64 + i.clone())
+    }
+
+    /// The index in a shape of a row-major position.
+    pub fn unflatten(position: Index, extents: &[usize]) -> Vec<Index> {
+        let mut rest = position;
+        let mut index = vec![];
+        for (axis, &n) in extents.iter().enumerate().rev() {
+            let here = if axis == 0 { rest.clone() } else { rest.clone().modulo(n as i64) };
+            index.push(here);
+            rest = rest.div(n.max(1) as i64);
+        }
+        index.reverse();
+        index
+    }
+}
+
+impl Expr {
+    /// The dtype of the value.
+    pub fn dtype(&self) -> DType {
+        match self {
+            Expr::Read { dtype, .. } | Expr::Position(_, dtype) | Expr::Random { dtype, .. } => *dtype,
+            Expr::Const(c) => c.dtype,
+            Expr::Apply(f, dtype, _) => f.result(*dtype),
+            Expr::If { then, .. } => then.dtype(),
+        }
+    }
+
+    /// A constant.
+    pub fn constant(dtype: DType, value: Scalar) -> Expr {
+        Expr::Const(ConstScalar { dtype, value: value.convert(dtype) })
+    }
+}

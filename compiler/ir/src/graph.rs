@@ -1,0 +1,502 @@
+//! Functions as graphs of operators, and programs as sets of functions.
+//!
+//! The only file that names petgraph. A node's operands are an ordered list on the node; the
+//! petgraph edges are derived from it and serve walks from a value to its uses.
+
+use std::fmt;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use smallvec::SmallVec;
+
+use crate::{Op, Type};
+
+/// The name of a function, without its `@`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Symbol(Arc<str>);
+
+impl Symbol {
+    /// A name. Anything but letters, digits, `_`, `.` and `$` becomes `_`, so that every symbol can be printed and parsed.
+    pub fn new(name: &str) -> Self {
+        let legal = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '$') { c } else { '_' };
+        Symbol(name.chars().map(legal).collect::<String>().into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Symbol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "@{}", self.0)
+    }
+}
+
+impl From<&str> for Symbol {
+    fn from(name: &str) -> Self {
+        Symbol::new(name)
+    }
+}
+
+/// A place in a source text: half-open byte range in the file of that number in [`Graph::sources`].
+/// Places are carried along and never compared: two graphs that differ in places only are equal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Loc {
+    /// Index into [`Graph::sources`], counted from 1; 0 means no known place.
+    pub file: u32,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Loc {
+    /// No known place.
+    pub const NONE: Loc = Loc { file: 0, start: 0, end: 0 };
+
+    /// Whether there is a place.
+    pub fn is_known(self) -> bool {
+        self.file != 0
+    }
+}
+
+/// One node of a [`Function`]. Operands have smaller ids than their users: ids are a topological order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(u32);
+
+impl NodeId {
+    /// The position in the topological order.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// One result of one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value {
+    /// The node that computes it.
+    pub node: NodeId,
+    /// Which of the node's results it is.
+    pub result: u32,
+}
+
+/// What a node stands for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Def {
+    /// The function's argument of that number.
+    Argument(usize),
+    /// An operator applied to operands.
+    Op(Op),
+}
+
+/// A node: its definition, operands, and the types of its results.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Argument or operator.
+    pub def: Def,
+    /// The operands, in the operator's order.
+    pub operands: SmallVec<[Value; 3]>,
+    /// The types of the results.
+    pub types: SmallVec<[Type; 1]>,
+    /// Where it comes from.
+    pub loc: Loc,
+}
+
+/// What an argument means to the runtime.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// An argument of an inner function or a kernel: whatever its caller passes.
+    Plain,
+    /// Data of the user, by the argument's name.
+    Input,
+    /// A weight.
+    Param {
+        /// Its name in the tree of weights.
+        name: Arc<str>,
+        /// Whether training changes it.
+        trainable: bool,
+    },
+    /// A value that the program itself carries from step to step.
+    State {
+        /// Its name in the tree of states.
+        name: Arc<str>,
+    },
+    /// The key of random draws.
+    Key,
+}
+
+/// An argument of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Argument {
+    /// Its name, without `%`: letters, digits, `_`; it does not begin with a digit.
+    pub name: Arc<str>,
+    /// Its type.
+    pub ty: Type,
+    /// What it means to the runtime.
+    pub role: Role,
+}
+
+/// What becomes of a result.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ResultRole {
+    /// Handed to the caller.
+    Output,
+    /// The new value of the `param` or `state` argument of that number.
+    Update(usize),
+}
+
+/// A result of a function.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ResultDecl {
+    /// The value that is returned.
+    pub value: Value,
+    /// The name under which users find it, if it has one.
+    pub name: Option<Arc<str>>,
+    /// What becomes of it.
+    pub role: ResultRole,
+}
+
+/// Whether a function is to be scheduled or is itself one kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FunctionKind {
+    /// A function of operators and calls.
+    Func,
+    /// A group of operators that becomes one kernel.
+    Kernel,
+}
+
+/// A function: arguments, a graph of operators, results.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// Its name.
+    pub name: Symbol,
+    /// Function or kernel.
+    pub kind: FunctionKind,
+    /// The results, in order.
+    pub results: Vec<ResultDecl>,
+    /// The function that computes its cotangents in place of differentiation, `@gradient` in the language:
+    /// (arguments, cotangents of the results) → cotangents of the floating-point arguments.
+    pub vjp: Option<Symbol>,
+    args: Vec<Argument>,
+    arg_values: Vec<Value>,
+    dag: DiGraph<Node, usize>,
+}
+
+impl Function {
+    /// An empty function.
+    pub fn new(name: impl Into<Symbol>, kind: FunctionKind) -> Self {
+        Function {
+            name: name.into(),
+            kind,
+            results: vec![],
+            vjp: None,
+            args: vec![],
+            arg_values: vec![],
+            dag: DiGraph::new(),
+        }
+    }
+
+    /// Adds an argument. A name that is taken or cannot be printed gets a legal, unique form.
+    pub fn add_arg(&mut self, name: &str, ty: Type, role: Role) -> Value {
+        let name = self.legal_arg_name(name);
+        let node = self.insert(Node {
+            def: Def::Argument(self.args.len()),
+            operands: SmallVec::new(),
+            types: smallvec::smallvec![ty.clone()],
+            loc: Loc::NONE,
+        });
+        let value = Value { node, result: 0 };
+        self.args.push(Argument { name, ty, role });
+        self.arg_values.push(value);
+        value
+    }
+
+    fn legal_arg_name(&self, name: &str) -> Arc<str> {
+        let mut base: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+        if !base.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            base.insert(0, '_');
+        }
+        let taken = |n: &str| self.args.iter().any(|a| &*a.name == n);
+        let mut unique = base.clone();
+        let mut n = 2;
+        while taken(&unique) {
+            unique = format!("{base}_{n}");
+            n += 1;
+        }
+        unique.into()
+    }
+
+    /// Adds a node whose types are known. [`crate::Builder`] infers them; the verifier checks them.
+    pub fn add_node(&mut self, op: Op, operands: &[Value], types: impl IntoIterator<Item = Type>, loc: Loc) -> NodeId {
+        self.insert(Node { def: Def::Op(op), operands: operands.into(), types: types.into_iter().collect(), loc })
+    }
+
+    fn insert(&mut self, node: Node) -> NodeId {
+        let operands = node.operands.clone();
+        let id = self.dag.add_node(node);
+        for (position, operand) in operands.iter().enumerate() {
+            self.dag.add_edge(NodeIndex::new(operand.node.index()), id, position);
+        }
+        NodeId(id.index() as u32)
+    }
+
+    /// Adds an unnamed output.
+    pub fn add_output(&mut self, name: Option<&str>, value: Value) {
+        self.results.push(ResultDecl { value, name: name.map(Arc::from), role: ResultRole::Output });
+    }
+
+    /// Declares `value` the new value of the argument `arg`.
+    ///
+    /// # Panics
+    /// If `arg` is not an argument of this function.
+    pub fn add_update(&mut self, arg: Value, value: Value) {
+        let arg = self.arg_index(arg).expect("an update must name an argument");
+        self.results.push(ResultDecl { value, name: None, role: ResultRole::Update(arg) });
+    }
+
+    /// The arguments, in order.
+    pub fn args(&self) -> &[Argument] {
+        &self.args
+    }
+
+    /// Changes an argument's role.
+    pub fn set_role(&mut self, arg: usize, role: Role) {
+        self.args[arg].role = role;
+    }
+
+    /// The arguments as values, in order.
+    pub fn arg_values(&self) -> &[Value] {
+        &self.arg_values
+    }
+
+    /// The number of the argument that a value is, if it is one.
+    pub fn arg_index(&self, value: Value) -> Option<usize> {
+        match self.node(value.node).def {
+            Def::Argument(i) => Some(i),
+            Def::Op(_) => None,
+        }
+    }
+
+    /// A node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.dag[NodeIndex::new(id.index())]
+    }
+
+    /// The operator of a node, unless it is an argument.
+    pub fn op(&self, id: NodeId) -> Option<&Op> {
+        match &self.node(id).def {
+            Def::Argument(_) => None,
+            Def::Op(op) => Some(op),
+        }
+    }
+
+    /// The type of a value.
+    pub fn ty(&self, value: Value) -> &Type {
+        &self.node(value.node).types[value.result as usize]
+    }
+
+    /// All nodes, arguments included, operands before users.
+    pub fn nodes(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node)> + ExactSizeIterator {
+        self.dag.raw_nodes().iter().enumerate().map(|(i, n)| (NodeId(i as u32), &n.weight))
+    }
+
+    /// The nodes that are operators, operands before users.
+    pub fn ops(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node, &Op)> {
+        self.nodes().filter_map(|(id, node)| match &node.def {
+            Def::Argument(_) => None,
+            Def::Op(op) => Some((id, node, op)),
+        })
+    }
+
+    /// Number of nodes, arguments included. Every [`NodeId::index`] is below it.
+    pub fn node_count(&self) -> usize {
+        self.dag.node_count()
+    }
+
+    /// Number of operators.
+    pub fn op_count(&self) -> usize {
+        self.node_count() - self.args.len()
+    }
+
+    /// The nodes that use any result of a node, each as often as it does, in ascending order; the function's results do not count.
+    pub fn users(&self, id: NodeId) -> Vec<NodeId> {
+        let mut users: Vec<NodeId> = self
+            .dag
+            .neighbors_directed(NodeIndex::new(id.index()), Direction::Outgoing)
+            .map(|n| NodeId(n.index() as u32))
+            .collect();
+        users.sort_unstable();
+        users
+    }
+
+    /// Which nodes any result is computed from, by index. Arguments always count as live.
+    pub fn live(&self) -> Vec<bool> {
+        let mut live = vec![false; self.node_count()];
+        for result in &self.results {
+            live[result.value.node.index()] = true;
+        }
+        for (id, node) in self.nodes().rev() {
+            live[id.index()] |= matches!(node.def, Def::Argument(_));
+            if live[id.index()] {
+                for operand in &node.operands {
+                    live[operand.node.index()] = true;
+                }
+            }
+        }
+        live
+    }
+
+    /// A copy with the same arguments in front and then what `rebuild` makes of each live operator, in order.
+    /// `rebuild` gets the new function, the old node and the new operands, and returns the new values of its results.
+    ///
+    /// # Errors
+    /// The first error of `rebuild`.
+    pub fn try_rewrite<E>(
+        &self,
+        mut rebuild: impl FnMut(&mut Function, NodeId, &Node, &[Value]) -> Result<SmallVec<[Value; 1]>, E>,
+    ) -> Result<Function, E> {
+        let mut new = Function::new(self.name.clone(), self.kind);
+        new.vjp = self.vjp.clone();
+        let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); self.node_count()];
+        for (arg, value) in self.args.iter().zip(&self.arg_values) {
+            map[value.node.index()] = smallvec::smallvec![new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone())];
+        }
+        let live = self.live();
+        for (id, node, _) in self.ops() {
+            if live[id.index()] {
+                let operands: SmallVec<[Value; 3]> =
+                    node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
+                map[id.index()] = rebuild(&mut new, id, node, &operands)?;
+            }
+        }
+        new.results = self.results.clone();
+        for result in &mut new.results {
+            result.value = map[result.value.node.index()][result.value.result as usize];
+        }
+        Ok(new)
+    }
+
+    /// A copy without dead operators, arguments in front.
+    pub fn compact(&self) -> Function {
+        let copied: Result<_, std::convert::Infallible> = self.try_rewrite(|new, _, node, operands| {
+            let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
+            let id = new.add_node(op.clone(), operands, node.types.iter().cloned(), node.loc);
+            Ok(values_of(id, node.types.len()))
+        });
+        match copied {
+            Ok(function) => function,
+        }
+    }
+}
+
+/// All results of a node as values.
+pub fn values_of(node: NodeId, results: usize) -> SmallVec<[Value; 1]> {
+    (0..results as u32).map(|result| Value { node, result }).collect()
+}
+
+/// Equality of content: names, arguments, operators in order with their operands, results. Places do not count.
+impl PartialEq for Function {
+    fn eq(&self, other: &Self) -> bool {
+        let number = |f: &Function| {
+            let mut next = f.args.len();
+            f.nodes()
+                .map(|(_, node)| match node.def {
+                    Def::Argument(i) => i,
+                    Def::Op(_) => {
+                        next += 1;
+                        next - 1
+                    }
+                })
+                .collect::<Vec<_>>()
+        };
+        let (ours, theirs) = (number(self), number(other));
+        let same =
+            |a: &Value, b: &Value| a.result == b.result && ours.get(a.node.index()) == theirs.get(b.node.index());
+        self.name == other.name
+            && self.kind == other.kind
+            && self.vjp == other.vjp
+            && self.args == other.args
+            && self.op_count() == other.op_count()
+            && self.ops().zip(other.ops()).all(|((_, a, x), (_, b, y))| {
+                x == y
+                    && a.types == b.types
+                    && a.operands.len() == b.operands.len()
+                    && a.operands.iter().zip(&b.operands).all(|(v, w)| same(v, w))
+            })
+            && self.results.len() == other.results.len()
+            && self
+                .results
+                .iter()
+                .zip(&other.results)
+                .all(|(a, b)| a.name == b.name && a.role == b.role && same(&a.value, &b.value))
+    }
+}
+impl Eq for Function {}
+
+/// A program: functions, each before its callers; the last one is the entry.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// The names of the sources that [`Loc::file`] counts from 1.
+    pub sources: Vec<Arc<str>>,
+    functions: IndexMap<Symbol, Function>,
+}
+
+impl Graph {
+    /// An empty program.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A program of one function.
+    pub fn from_function(function: Function) -> Self {
+        let mut graph = Graph::new();
+        graph.insert(function);
+        graph
+    }
+
+    /// Adds a function at the end, or replaces the one of its name where it stands.
+    pub fn insert(&mut self, function: Function) {
+        self.functions.insert(function.name.clone(), function);
+    }
+
+    /// The function that is run, the last one.
+    ///
+    /// # Panics
+    /// If there is none. Parser and verifier reject an empty graph.
+    pub fn entry(&self) -> &Function {
+        self.functions.last().expect("a graph has at least one function").1
+    }
+
+    /// The function of a name.
+    pub fn function(&self, name: &Symbol) -> Option<&Function> {
+        self.functions.get(name)
+    }
+
+    /// All functions, each before its callers.
+    pub fn functions(&self) -> impl DoubleEndedIterator<Item = &Function> + ExactSizeIterator {
+        self.functions.values()
+    }
+
+    /// A name that no function has, made from `base`.
+    pub fn fresh_name(&self, base: &str) -> Symbol {
+        let first = Symbol::new(base);
+        if !self.functions.contains_key(&first) {
+            return first;
+        }
+        let numbered = (2..).map(|n| Symbol::new(&format!("{base}_{n}")));
+        numbered.into_iter().find(|s| !self.functions.contains_key(s)).expect("there are finitely many functions")
+    }
+}
+
+/// Equality of the functions and their order. Sources do not count.
+impl PartialEq for Graph {
+    fn eq(&self, other: &Self) -> bool {
+        self.functions.len() == other.functions.len() && self.functions().zip(other.functions()).all(|(a, b)| a == b)
+    }
+}
+impl Eq for Graph {}

@@ -1,0 +1,44 @@
+//! `gather`: elements of one axis by index.
+
+use super::{Operator, TypeError, Types};
+use crate::{DType, Type};
+
+/// Takes slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` are the first `batch`
+/// axes of both and `A` is axis `axis` of `x`, the result is `[B…, P…, I…, S…]`:
+/// `result[b, p, i, s] = x[b, p, indices[b, i], s]`. An index outside `0 .. A` is an error of the step.
+///
+/// ```text
+/// %1 = gather %table, %ids {axis=0, batch=0} : f32[2,7,64]   // from f32[100,64] and i64[2,7]
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Gather {
+    /// The axis of `x` that is indexed.
+    pub axis: usize,
+    /// How many leading axes of `x` and `indices` go together; at most `axis`.
+    pub batch: usize,
+}
+
+impl Gather {
+    /// The result's type, shared with [`super::Scatter`], whose updates have it.
+    pub(super) fn result(&self, x: &Type, indices: &Type) -> Result<Type, TypeError> {
+        ensure!(self.axis < x.rank(), "axis {} of {x}", self.axis);
+        ensure!(self.batch <= self.axis, "batch {} beyond axis {}", self.batch, self.axis);
+        ensure!(indices.dtype == DType::I64, "indices are i64, not {indices}");
+        let together = indices.rank() >= self.batch && x.shape[..self.batch] == indices.shape[..self.batch];
+        ensure!(together, "the first {} axes of {x} and {indices} differ", self.batch);
+        let mut shape = x.shape[..self.axis].to_vec();
+        shape.extend_from_slice(&indices.shape[self.batch..]);
+        shape.extend_from_slice(&x.shape[self.axis + 1..]);
+        Ok(x.with_shape(shape))
+    }
+}
+
+impl Operator for Gather {
+    const MNEMONIC: &'static str = "gather";
+    const OPERANDS: &'static [&'static str] = &["x", "indices"];
+    attrs!(axis, batch);
+
+    fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
+        Ok(smallvec::smallvec![self.result(&args[0], &args[1])?])
+    }
+}

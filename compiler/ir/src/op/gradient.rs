@@ -1,0 +1,47 @@
+//! `gradient`: a function together with its derivatives.
+
+use super::{Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
+use crate::{Symbol, Type};
+
+/// The results of a function, followed by the derivatives of its first result, a floating-point scalar, by the arguments `wrt`.
+/// Differentiation replaces it; nothing after that knows it.
+///
+/// ```text
+/// %1:2 = gradient %x, %w {func=@loss, wrt=[1]} : f32[], f32[3]
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Gradient {
+    /// The function.
+    pub func: Symbol,
+    /// The numbers of the arguments by which it is differentiated; floating-point ones.
+    pub wrt: Vec<usize>,
+    /// The types of the function's results.
+    pub results: Vec<Type>,
+}
+
+impl Operator for Gradient {
+    const MNEMONIC: &'static str = "gradient";
+    const OPERANDS: &'static [&'static str] = &["...args"];
+
+    fn attrs(&self) -> Vec<(&'static str, Attr)> {
+        vec![("func", self.func.to_attr()), ("wrt", self.wrt.to_attr())]
+    }
+
+    fn from_attrs(attrs: &mut AttrReader<'_>) -> Result<Self, AttrError> {
+        let (func, wrt): (_, Vec<usize>) = (attrs.take("func")?, attrs.take("wrt")?);
+        let own = attrs.results.len().checked_sub(wrt.len());
+        let own = own.ok_or_else(|| AttrError("has fewer results than derivatives".to_owned()))?;
+        Ok(Gradient { func, wrt, results: attrs.results[..own].to_vec() })
+    }
+
+    fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
+        let objective = self.results.first().is_some_and(|ty| ty.dtype.is_float() && ty.rank() == 0);
+        ensure!(objective, "the first result of {} must be a floating-point scalar", self.func);
+        let mut types: Types = self.results.iter().cloned().collect();
+        for &i in &self.wrt {
+            ensure!(i < args.len() && args[i].dtype.is_float(), "argument {i} is not a floating-point one");
+            types.push(args[i].clone());
+        }
+        Ok(types)
+    }
+}

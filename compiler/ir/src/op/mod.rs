@@ -1,0 +1,195 @@
+//! The operator table. One file an operator; [`Op`] is the closed list of them.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use smallvec::SmallVec;
+
+use crate::{ScalarOp, Type};
+
+pub mod attr;
+pub use attr::{Attr, AttrError, AttrReader};
+
+/// The types of an operator's results; most have one.
+pub type Types = SmallVec<[Type; 1]>;
+
+/// Operands or attributes that do not fit an operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{mnemonic}: {message}")]
+pub struct TypeError {
+    /// The operator.
+    pub mnemonic: &'static str,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+/// What every operator says of itself.
+pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
+    /// Its name in the text form.
+    const MNEMONIC: &'static str;
+    /// The names of its operands. A last name that begins with `...` stands for any number.
+    const OPERANDS: &'static [&'static str];
+
+    /// The attributes in the order in which they are printed. What the result type says already is left out.
+    fn attrs(&self) -> Vec<(&'static str, Attr)>;
+
+    /// The operator from its printed attributes and declared result types.
+    ///
+    /// # Errors
+    /// If an attribute is missing or not of its form.
+    fn from_attrs(attrs: &mut AttrReader<'_>) -> Result<Self, AttrError>;
+
+    /// The types of the results.
+    ///
+    /// # Errors
+    /// If the operands or the attributes do not fit.
+    fn infer(&self, args: &[Type]) -> Result<Types, TypeError>;
+}
+
+/// `ensure!(condition, "message {}", x)` inside `infer`: an error with the operator's mnemonic unless the condition holds.
+macro_rules! ensure {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err($crate::TypeError { mnemonic: <Self as $crate::Operator>::MNEMONIC, message: format!($($message)+) });
+        }
+    };
+}
+pub(crate) use ensure;
+
+/// Attributes that stand in the text form under the names of the fields.
+macro_rules! attrs {
+    ($($field:ident),* $(,)?) => {
+        fn attrs(&self) -> Vec<(&'static str, $crate::op::Attr)> {
+            vec![$((stringify!($field), $crate::op::attr::AttrValue::to_attr(&self.$field))),*]
+        }
+        fn from_attrs(attrs: &mut $crate::op::AttrReader<'_>) -> Result<Self, $crate::op::AttrError> {
+            Ok(Self { $($field: attrs.take(stringify!($field))?),* })
+        }
+    };
+}
+pub(crate) use attrs;
+
+/// The table: a module and a struct an operator.
+macro_rules! operators {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        $(mod $module; pub use $module::$name;)*
+
+        /// An operator with its attributes.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Op {
+            /// A scalar function applied element by element.
+            Map(ScalarOp),
+            $(#[doc = concat!("See [`", stringify!($name), "`].")] $name($name)),*
+        }
+
+        $(impl From<$name> for Op {
+            fn from(op: $name) -> Op {
+                Op::$name(op)
+            }
+        })*
+
+        impl Op {
+            /// Its name in the text form.
+            pub fn mnemonic(&self) -> &'static str {
+                match self {
+                    Op::Map(f) => f.def().mnemonic,
+                    $(Op::$name(_) => <$name as Operator>::MNEMONIC),*
+                }
+            }
+
+            /// The names of its operands; a last name that begins with `...` stands for any number.
+            pub fn operand_names(&self) -> &'static [&'static str] {
+                match self {
+                    Op::Map(f) => f.def().operands,
+                    $(Op::$name(_) => <$name as Operator>::OPERANDS),*
+                }
+            }
+
+            /// Its printed attributes.
+            pub fn attrs(&self) -> Vec<(&'static str, Attr)> {
+                match self {
+                    Op::Map(f) => f.attrs(),
+                    $(Op::$name(op) => op.attrs()),*
+                }
+            }
+
+            /// The operator of a mnemonic from its attributes, or `None` if there is no such mnemonic.
+            ///
+            /// # Errors
+            /// If an attribute is missing, unknown or not of its form.
+            pub fn parse(mnemonic: &str, attrs: &mut AttrReader<'_>) -> Option<Result<Op, AttrError>> {
+                let op = match mnemonic {
+                    $(m if m == <$name as Operator>::MNEMONIC => <$name as Operator>::from_attrs(attrs).map(Op::$name),)*
+                    _ => ScalarOp::parse(mnemonic, attrs)?.map(Op::Map),
+                };
+                Some(op.and_then(|op| attrs.finish().map(|()| op)))
+            }
+
+            /// The types of its results.
+            ///
+            /// # Errors
+            /// If the operands or the attributes do not fit.
+            pub fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
+                check_arity(self, args.len())?;
+                match self {
+                    Op::Map(f) => f.infer(args).map(|ty| smallvec::smallvec![ty]),
+                    $(Op::$name(op) => op.infer(args)),*
+                }
+            }
+
+            /// Every mnemonic of the table.
+            pub fn mnemonics() -> impl Iterator<Item = &'static str> {
+                ScalarOp::mnemonics().chain([$(<$name as Operator>::MNEMONIC),*])
+            }
+        }
+    };
+}
+
+operators! {
+    constant::Constant,
+    iota::Iota,
+    broadcast::Broadcast,
+    reshape::Reshape,
+    transpose::Transpose,
+    reverse::Reverse,
+    slice::Slice,
+    pad::Pad,
+    concat::Concat,
+    gather::Gather,
+    scatter::Scatter,
+    reduce::Reduce,
+    reduce_window::ReduceWindow,
+    window_argmax::WindowArgmax,
+    dot::Dot,
+    conv::Conv,
+    rng_bits::RngBits,
+    call::Call,
+    gradient::Gradient,
+}
+
+pub use reduce::Reduction;
+pub use reduce_window::Window;
+pub use scatter::ScatterKind;
+
+impl From<ScalarOp> for Op {
+    fn from(f: ScalarOp) -> Op {
+        Op::Map(f)
+    }
+}
+
+fn check_arity(op: &Op, found: usize) -> Result<(), TypeError> {
+    let names = op.operand_names();
+    let variadic = names.last().is_some_and(|n| n.starts_with("..."));
+    let fits = if variadic { found + 1 >= names.len() } else { found == names.len() };
+    if fits {
+        return Ok(());
+    }
+    let message = format!("takes {} ({}), not {found}", names.len(), names.join(", "));
+    Err(TypeError { mnemonic: op.mnemonic(), message })
+}
+
+/// Whether `axes` are distinct and below `rank`.
+fn are_axes(axes: &[usize], rank: usize) -> bool {
+    axes.iter().enumerate().all(|(i, &a)| a < rank && !axes[..i].contains(&a))
+}

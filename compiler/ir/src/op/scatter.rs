@@ -1,0 +1,47 @@
+//! `scatter`: puts slices into one axis by index; the adjoint of `gather`.
+
+use super::{Gather, Operator, TypeError, Types, attr::word_enum};
+use crate::Type;
+
+word_enum! {
+    /// How a scattered element meets the one that is there.
+    pub enum ScatterKind {
+        /// Their sum.
+        Add = "add",
+        /// The larger; NaN if either is.
+        Max = "max",
+        /// The scattered one; of several the last in the order of `indices`.
+        Set = "set",
+    }
+}
+
+/// Puts slices into one axis of a copy of `x` by index, with the axes of [`super::Gather`]:
+/// `result[b, p, indices[b, i], s] ∘= updates[b, p, i, s]`, in ascending order of `i`.
+/// An index outside the axis is an error of the step.
+///
+/// ```text
+/// %1 = scatter %zeros, %ids, %g {axis=0, batch=0, kind=add} : f32[100,64]
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scatter {
+    /// The axis of `x` that is indexed.
+    pub axis: usize,
+    /// How many leading axes of `x`, `indices` and `updates` go together.
+    pub batch: usize,
+    /// How a scattered element meets the one that is there.
+    pub kind: ScatterKind,
+}
+
+impl Operator for Scatter {
+    const MNEMONIC: &'static str = "scatter";
+    const OPERANDS: &'static [&'static str] = &["x", "indices", "updates"];
+    attrs!(axis, batch, kind);
+
+    fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
+        let wanted = Gather { axis: self.axis, batch: self.batch }
+            .result(&args[0], &args[1])
+            .map_err(|e| TypeError { mnemonic: Self::MNEMONIC, ..e })?;
+        ensure!(args[2] == wanted, "updates must be {wanted}, not {}", args[2]);
+        Ok(smallvec::smallvec![args[0].clone()])
+    }
+}

@@ -1,0 +1,28 @@
+//! `transpose`: permutes axes.
+
+use super::{Operator, TypeError, Types, are_axes};
+use crate::Type;
+
+/// Permutes axes: axis `i` of the result is axis `perm[i]` of the operand.
+///
+/// ```text
+/// %0 = transpose %x {perm=[1,0]} : f32[3,2]       // from f32[2,3]
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Transpose {
+    /// A permutation of the operand's axes.
+    pub perm: Vec<usize>,
+}
+
+impl Operator for Transpose {
+    const MNEMONIC: &'static str = "transpose";
+    const OPERANDS: &'static [&'static str] = &["x"];
+    attrs!(perm);
+
+    fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
+        let x = &args[0];
+        let fits = self.perm.len() == x.rank() && are_axes(&self.perm, x.rank());
+        ensure!(fits, "{:?} does not permute the axes of {x}", self.perm);
+        Ok(smallvec::smallvec![x.with_shape(self.perm.iter().map(|&a| x.shape[a]).collect::<Vec<_>>())])
+    }
+}

@@ -1,0 +1,14 @@
+//! `and`.
+
+use super::{Accepts, ScalarDef, ScalarGrad, bits};
+
+pub(super) static DEF: ScalarDef = ScalarDef {
+    mnemonic: "and",
+    operands: &["lhs", "rhs"],
+    accepts: Accepts::Bits,
+    eval: |_, _, args| bits(args, |x, y| x & y),
+    grad: ScalarGrad::Zero,
+    domain: &[(0.0, 100.0), (0.0, 100.0)],
+    ulps: 0.0,
+    doc: "Both; on integers bit by bit.",
+};

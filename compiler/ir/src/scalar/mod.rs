@@ -1,0 +1,240 @@
+//! The table of scalar functions: what [`crate::Op::Map`] applies to each element, and what the bodies of
+//! [`crate::compute::Compute`] are made of. One file a function, one [`ScalarDef`] in it.
+
+use crate::op::{Attr, AttrError, AttrReader, TypeError, attr::AttrValue, attr::word_enum};
+use crate::{Builder, DType, Scalar, Type, Value};
+
+/// What a vjp rule gives: for each operand its cotangent, or `None` where no derivative flows.
+pub type Cotangents = Result<Vec<Option<Value>>, TypeError>;
+
+/// How a scalar function is differentiated.
+#[derive(Clone, Copy, Debug)]
+pub enum ScalarGrad {
+    /// Builds the operands' cotangents from the operands, the result and its cotangent.
+    Vjp(fn(&mut Builder, args: &[Value], result: Value, cotangent: Value) -> Cotangents),
+    /// The derivative is zero wherever it exists.
+    Zero,
+}
+
+/// The dtypes that a function takes; all its operands have the same one unless its definition says otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// Floating-point numbers.
+    Float,
+    /// Floating-point numbers and integers.
+    Number,
+    /// Integers.
+    Int,
+    /// Integers (bit by bit) and bool.
+    Bits,
+    /// Every dtype.
+    Any,
+}
+
+impl Accepts {
+    /// Whether a dtype is among them.
+    pub fn includes(self, dtype: DType) -> bool {
+        match self {
+            Accepts::Float => dtype.is_float(),
+            Accepts::Number => dtype != DType::Bool,
+            Accepts::Int => dtype.is_int(),
+            Accepts::Bits => !dtype.is_float(),
+            Accepts::Any => true,
+        }
+    }
+}
+
+/// Everything that dlc knows of one scalar function.
+#[derive(Debug)]
+pub struct ScalarDef {
+    /// Its name in the text form.
+    pub mnemonic: &'static str,
+    /// The names of its operands.
+    pub operands: &'static [&'static str],
+    /// The dtypes it takes.
+    pub accepts: Accepts,
+    /// The value, from operands of dtype `dtype` (for `select` that of the branches), not yet rounded.
+    pub eval: fn(f: ScalarOp, dtype: DType, args: &[Scalar]) -> Scalar,
+    /// How it is differentiated.
+    pub grad: ScalarGrad,
+    /// For each operand the interval from which generated tests draw; where the function is smooth and finite.
+    pub domain: &'static [(f64, f64)],
+    /// The largest error of the compiled function, in units in the last place of the result, within the whole range of the dtype.
+    pub ulps: f64,
+    /// Meaning, with NaN, ties, overflow and other corners.
+    pub doc: &'static str,
+}
+
+word_enum! {
+    /// The relation that `compare` tests. Every relation with NaN is false but `ne`, which is true.
+    pub enum Direction {
+        /// Equal.
+        Eq = "eq",
+        /// Not equal.
+        Ne = "ne",
+        /// Less.
+        Lt = "lt",
+        /// Less or equal.
+        Le = "le",
+        /// Greater.
+        Gt = "gt",
+        /// Greater or equal.
+        Ge = "ge",
+    }
+}
+
+macro_rules! scalars {
+    ($($module:ident :: $name:ident $(($payload:ty : $sample:expr))?),* $(,)?) => {
+        $(mod $module;)*
+
+        /// A scalar function.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum ScalarOp {
+            $(#[doc = concat!("`", stringify!($module), "`: see its definition.")] $name $(($payload))?),*
+        }
+
+        impl ScalarOp {
+            /// Every function, those with an attribute with one value of it.
+            pub const ALL: &'static [ScalarOp] = &[$(ScalarOp::$name $(({ let sample: $payload = $sample; sample }))?),*];
+
+            /// Its row of the table.
+            pub fn def(self) -> &'static ScalarDef {
+                match self {
+                    $(ScalarOp::$name { .. } => &$module::DEF),*
+                }
+            }
+        }
+    };
+}
+
+scalars! {
+    abs::Abs,
+    neg::Neg,
+    sign::Sign,
+    relu::Relu,
+    exp::Exp,
+    expm1::Expm1,
+    log::Log,
+    log1p::Log1p,
+    sqrt::Sqrt,
+    rsqrt::Rsqrt,
+    tanh::Tanh,
+    sigmoid::Sigmoid,
+    erf::Erf,
+    sin::Sin,
+    cos::Cos,
+    floor::Floor,
+    ceil::Ceil,
+    round::Round,
+    not::Not,
+    stop_gradient::StopGradient,
+    convert::Convert(DType: DType::F32),
+    add::Add,
+    sub::Sub,
+    mul::Mul,
+    div::Div,
+    rem::Rem,
+    pow::Pow,
+    max::Max,
+    min::Min,
+    and::And,
+    or::Or,
+    xor::Xor,
+    shift_left::ShiftLeft,
+    shift_right::ShiftRight,
+    compare::Compare(Direction: Direction::Lt),
+    select::Select,
+}
+
+impl ScalarOp {
+    /// Number of operands.
+    pub fn arity(self) -> usize {
+        self.def().operands.len()
+    }
+
+    /// The value on operands of dtype `dtype` (for `select` that of the branches), rounded to the result's dtype.
+    pub fn eval(self, dtype: DType, args: &[Scalar]) -> Scalar {
+        (self.def().eval)(self, dtype, args).round(self.result(dtype))
+    }
+
+    /// The dtype of the result from that of the operands (for `select` that of the branches).
+    pub fn result(self, dtype: DType) -> DType {
+        match self {
+            ScalarOp::Compare(_) => DType::Bool,
+            ScalarOp::Convert(to) => to,
+            _ => dtype,
+        }
+    }
+
+    /// Whether the operands may change places.
+    pub fn is_commutative(self) -> bool {
+        use ScalarOp::{Add, And, Max, Min, Mul, Or, Xor};
+        matches!(self, Add | Mul | Max | Min | And | Or | Xor)
+    }
+
+    /// Every mnemonic of the table.
+    pub fn mnemonics() -> impl Iterator<Item = &'static str> {
+        Self::ALL.iter().map(|f| f.def().mnemonic)
+    }
+
+    pub(crate) fn attrs(self) -> Vec<(&'static str, Attr)> {
+        match self {
+            ScalarOp::Compare(direction) => vec![("dir", direction.to_attr())],
+            _ => vec![],
+        }
+    }
+
+    pub(crate) fn parse(mnemonic: &str, attrs: &mut AttrReader<'_>) -> Option<Result<ScalarOp, AttrError>> {
+        let f = Self::ALL.iter().copied().find(|f| f.def().mnemonic == mnemonic)?;
+        Some(match f {
+            ScalarOp::Compare(_) => attrs.take("dir").map(ScalarOp::Compare),
+            ScalarOp::Convert(_) => attrs.result().map(|ty| ScalarOp::Convert(ty.dtype)),
+            _ => Ok(f),
+        })
+    }
+
+    pub(crate) fn infer(self, args: &[Type]) -> Result<Type, TypeError> {
+        let def = self.def();
+        let fail = |message| Err(TypeError { mnemonic: def.mnemonic, message });
+        let data = if self == ScalarOp::Select { &args[1..] } else { args };
+        let first = &data[0];
+        if !def.accepts.includes(first.dtype) {
+            return fail(format!("does not take {}", first.dtype));
+        }
+        for other in &data[1..] {
+            if other != first {
+                return fail(format!("{first} and {other} differ"));
+            }
+        }
+        if self == ScalarOp::Select && args[0] != first.with_dtype(DType::Bool) {
+            return fail(format!("the condition must be {}, not {}", first.with_dtype(DType::Bool), args[0]));
+        }
+        Ok(first.with_dtype(self.result(first.dtype)))
+    }
+}
+
+/// Applies a function on floats and one on integers, by the kind of the first argument; bool counts as 0 or 1.
+fn numeric(args: &[Scalar], float: impl Fn(&[f64]) -> f64, int: impl Fn(&[i64]) -> i64) -> Scalar {
+    match args[0] {
+        Scalar::Float(_) => {
+            let floats: smallvec::SmallVec<[f64; 2]> = args.iter().map(|x| x.as_f64()).collect();
+            Scalar::Float(float(&floats))
+        }
+        _ => {
+            let ints: smallvec::SmallVec<[i64; 2]> = args.iter().map(|x| x.as_i64()).collect();
+            Scalar::Int(int(&ints))
+        }
+    }
+}
+
+/// Applies a function on floats.
+fn float(args: &[Scalar], f: impl Fn(f64) -> f64) -> Scalar {
+    Scalar::Float(f(args[0].as_f64()))
+}
+
+/// Applies a function bit by bit, and on bool as on one bit.
+fn bits(args: &[Scalar], f: impl Fn(i64, i64) -> i64) -> Scalar {
+    let value = f(args[0].as_i64(), args[1].as_i64());
+    if matches!(args[0], Scalar::Bool(_)) { Scalar::Bool(value & 1 != 0) } else { Scalar::Int(value) }
+}

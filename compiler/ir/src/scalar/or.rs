@@ -1,0 +1,14 @@
+//! `or`.
+
+use super::{Accepts, ScalarDef, ScalarGrad, bits};
+
+pub(super) static DEF: ScalarDef = ScalarDef {
+    mnemonic: "or",
+    operands: &["lhs", "rhs"],
+    accepts: Accepts::Bits,
+    eval: |_, _, args| bits(args, |x, y| x | y),
+    grad: ScalarGrad::Zero,
+    domain: &[(0.0, 100.0), (0.0, 100.0)],
+    ulps: 0.0,
+    doc: "Either or both; on integers bit by bit.",
+};

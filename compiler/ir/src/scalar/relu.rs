@@ -1,0 +1,18 @@
+//! `relu`.
+
+use super::{Accepts, Direction, ScalarDef, ScalarGrad, numeric};
+
+pub(super) static DEF: ScalarDef = ScalarDef {
+    mnemonic: "relu",
+    operands: &["x"],
+    accepts: Accepts::Number,
+    eval: |_, _, args| numeric(args, |x| if x[0] <= 0.0 { 0.0 } else { x[0] }, |x| x[0].max(0)),
+    grad: ScalarGrad::Vjp(|b, args, _, ct| {
+        let zero = b.zeros_like(args[0])?;
+        let positive = b.compare(Direction::Gt, args[0], zero)?;
+        Ok(vec![Some(b.select(positive, ct, zero)?)])
+    }),
+    domain: &[(0.1, 4.0)],
+    ulps: 0.0,
+    doc: "`x` if positive, else 0; NaN stays NaN. The derivative at 0 is 0.",
+};

@@ -1,0 +1,14 @@
+//! `sub`.
+
+use super::{Accepts, ScalarDef, ScalarGrad, numeric};
+
+pub(super) static DEF: ScalarDef = ScalarDef {
+    mnemonic: "sub",
+    operands: &["lhs", "rhs"],
+    accepts: Accepts::Number,
+    eval: |_, _, args| numeric(args, |x| x[0] - x[1], |x| x[0].wrapping_sub(x[1])),
+    grad: ScalarGrad::Vjp(|b, _, _, ct| Ok(vec![Some(ct), Some(b.neg(ct)?)])),
+    domain: &[(-4.0, 4.0), (-4.0, 4.0)],
+    ulps: 0.5,
+    doc: "Difference; integers wrap.",
+};
