@@ -1,0 +1,137 @@
+//! Checks of what the data says, beyond its format.
+
+use std::fmt::Write;
+
+use dlc_ir::{Scalar, Tensor};
+
+/// How many offenders an error shows.
+const SHOWN: usize = 3;
+
+/// Values that are not what a model can take, with the first examples that have them. Examples count from 0.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// Class labels outside of `0 .. classes`.
+    #[error("{} of {} labels are not in 0 .. {}{}", thousands(*.count), thousands(*.total), .classes - 1, shown(.first))]
+    LabelOutOfRange {
+        /// Number of classes.
+        classes: usize,
+        /// Labels outside.
+        count: usize,
+        /// All labels.
+        total: usize,
+        /// The first few: example and label.
+        first: Vec<(usize, String)>,
+    },
+    /// Values that are NaN or infinite.
+    #[error("{} of {} values are not finite{}", thousands(*.count), thousands(*.total), shown(.first))]
+    NotFinite {
+        /// Values that are NaN or infinite.
+        count: usize,
+        /// All values.
+        total: usize,
+        /// The first few: example and value.
+        first: Vec<(usize, String)>,
+    },
+    /// Two fields with different numbers of examples.
+    #[error("`{first}` has {} examples, but `{second}` has {}", thousands(*.first_count), thousands(*.second_count))]
+    ExampleCount {
+        /// The first field.
+        first: String,
+        /// Its examples.
+        first_count: usize,
+        /// A field with another number of examples.
+        second: String,
+        /// Its examples.
+        second_count: usize,
+    },
+    /// A field that is a scalar, and so has no examples.
+    #[error("`{field}` is a single value, not one an example")]
+    NoExamples {
+        /// The field.
+        field: String,
+    },
+    /// There are no examples at all.
+    #[error("there are no examples")]
+    Empty,
+}
+
+impl CheckError {
+    /// The kind of problem as a word, as it stands in `error[...]`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            CheckError::LabelOutOfRange { .. } => "label-out-of-range",
+            CheckError::NotFinite { .. } => "not-finite",
+            CheckError::ExampleCount { .. } => "example-count",
+            CheckError::NoExamples { .. } | CheckError::Empty => "no-examples",
+        }
+    }
+}
+
+/// Checks that every element is the index of one of `classes` classes.
+///
+/// # Errors
+/// If one is not.
+pub fn labels(labels: &Tensor, classes: usize) -> Result<(), CheckError> {
+    let outside = |x: Scalar| match x {
+        Scalar::Int(i) => usize::try_from(i).map_or(true, |i| i >= classes),
+        Scalar::Float(x) => !(0.0..classes as f64).contains(&x) || x.fract() != 0.0,
+        Scalar::Bool(x) => usize::from(x) >= classes,
+    };
+    let (count, first) = offenders(labels, outside);
+    if count == 0 {
+        return Ok(());
+    }
+    Err(CheckError::LabelOutOfRange { classes, count, total: labels.len(), first })
+}
+
+/// Checks that no element is NaN or infinite.
+///
+/// # Errors
+/// If one is.
+pub fn finite(values: &Tensor) -> Result<(), CheckError> {
+    if !values.dtype().is_float() {
+        return Ok(());
+    }
+    let (count, first) = offenders(values, |x| !x.as_f64().is_finite());
+    if count == 0 { Ok(()) } else { Err(CheckError::NotFinite { count, total: values.len(), first }) }
+}
+
+fn offenders(tensor: &Tensor, bad: impl Fn(Scalar) -> bool) -> (usize, Vec<(usize, String)>) {
+    let per_example = tensor.len() / tensor.shape().first().copied().unwrap_or(1).max(1);
+    let (mut count, mut first) = (0, Vec::new());
+    for (i, x) in tensor.scalars().enumerate().filter(|(_, x)| bad(*x)) {
+        count += 1;
+        if first.len() < SHOWN {
+            let text = match x {
+                Scalar::Float(x) => x.to_string(),
+                Scalar::Int(x) => x.to_string(),
+                Scalar::Bool(x) => x.to_string(),
+            };
+            first.push((i / per_example.max(1), text));
+        }
+    }
+    (count, first)
+}
+
+fn shown(first: &[(usize, String)]) -> String {
+    let mut text = String::new();
+    for (i, (example, value)) in first.iter().enumerate() {
+        let words = if i == 0 { format!(": {value} in example {example}") } else { format!(", {value} in {example}") };
+        text.push_str(&words);
+    }
+    text
+}
+
+/// A number with commas between its thousands.
+pub(crate) fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        let _ = text.write_char(digit);
+    }
+    text
+}

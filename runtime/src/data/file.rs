@@ -1,0 +1,47 @@
+//! Opening files, with errors that help.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use super::{DataError, Problem};
+use crate::near::near;
+
+/// Opens a file and tells its length.
+pub(super) fn open(path: &Path) -> Result<(File, u64), DataError> {
+    let fail = |e: io::Error| explain(path, e);
+    let file = File::open(path).map_err(fail)?;
+    let metadata = file.metadata().map_err(fail)?;
+    if metadata.is_dir() {
+        return Err(DataError::new(path, Problem::IsFolder));
+    }
+    Ok((file, metadata.len()))
+}
+
+/// Reads a whole file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
+    open(path)?;
+    fs::read(path).map_err(|e| explain(path, e))
+}
+
+/// Puts the path, and for a missing file its neighbours, to an error of the operating system.
+pub(super) fn explain(path: &Path, error: io::Error) -> DataError {
+    if error.kind() != io::ErrorKind::NotFound {
+        return DataError::new(path, Problem::Io(error));
+    }
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !folder.is_dir() {
+        let missing = folder.ancestors().filter(|a| !a.as_os_str().is_empty() && !a.is_dir()).last().unwrap_or(folder);
+        return DataError::new(path, Problem::NoFolder { folder: missing.display().to_string() });
+    }
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .map(|entries| entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect())
+        .unwrap_or_default();
+    names.sort();
+    let wanted = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let near = near(&wanted, names.iter().map(String::as_str));
+    DataError::new(path, Problem::Missing { near })
+}

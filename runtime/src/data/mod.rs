@@ -1,0 +1,53 @@
+//! Readers and writers of data files. Every file becomes [`dlc_ir::Tensor`]s or an error that says what to do.
+//!
+//! All readers hold to the same rules: the header is checked against the length of the file before anything of its
+//! size is allocated; a file that is longer or shorter than its header says is an error; number formats that dlc lacks
+//! are widened where nothing is lost (f16 and bf16 to f32, small integers to i32 or i64) and refused otherwise;
+//! NaN and infinity are values like others here, and [`check::finite`] finds them where they are not wanted.
+//! All writers replace a file atomically (module [`crate::atomic`]).
+
+pub mod check;
+pub mod csv;
+mod error;
+mod file;
+pub mod idx;
+pub mod npy;
+pub mod npz;
+pub mod safetensors;
+mod wire;
+
+use std::path::Path;
+
+pub use error::{DataError, Problem};
+
+use crate::Tensors;
+
+const KNOWN: &str = ".safetensors, .npz";
+
+/// Reads a file of named tensors: `.safetensors` or `.npz`, by its extension.
+///
+/// # Errors
+/// If the extension is another, or the file is missing or damaged.
+pub fn read(path: &Path) -> Result<Tensors, DataError> {
+    match extension(path).as_deref() {
+        Some("safetensors") => Ok(safetensors::read(path)?.tensors),
+        Some("npz") => npz::read(path),
+        _ => Err(DataError::new(path, Problem::UnknownExtension { known: KNOWN })),
+    }
+}
+
+/// Writes a file of named tensors: `.safetensors` or `.npz`, by its extension.
+///
+/// # Errors
+/// If the extension is another, or the file cannot be written.
+pub fn write(path: &Path, tensors: &Tensors) -> Result<(), DataError> {
+    match extension(path).as_deref() {
+        Some("safetensors") => safetensors::write(path, tensors, &Default::default()),
+        Some("npz") => npz::write(path, tensors),
+        _ => Err(DataError::new(path, Problem::UnknownExtension { known: KNOWN })),
+    }
+}
+
+fn extension(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_str()?.to_ascii_lowercase())
+}

@@ -1,0 +1,174 @@
+//! Data files: what is read from good ones and what is said about bad ones.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use dlc_ir::{DType, Tensor};
+use dlc_runtime::Tensors;
+use dlc_runtime::data::{DataError, check, csv::Table, idx, npy};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data")
+}
+
+/// An error without the folder that it happened in, which differs from run to run.
+fn told(folder: &Path, error: impl std::fmt::Display) -> String {
+    error.to_string().replace(&format!("{}/", folder.display()), "").replace(&folder.display().to_string(), "DIR")
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn the_digits_are_as_described() {
+    for (split, count) in [("train", 8500), ("test", 1500)] {
+        let images = idx::read(&examples().join(format!("mnist-{split}-images.gz"))).unwrap();
+        let labels = idx::read(&examples().join(format!("mnist-{split}-labels.gz"))).unwrap();
+        assert_eq!(images.ty().to_string(), format!("u8[{count},28,28]"));
+        assert_eq!(labels.ty().to_string(), format!("u8[{count}]"));
+        check::labels(&labels, 10).unwrap();
+        let mut seen = [0; 10];
+        labels.as_slice::<u8>().unwrap().iter().for_each(|&l| seen[usize::from(l)] += 1);
+        assert!(seen.iter().all(|&n| n * 14 > count), "{seen:?}");
+        let ink: u64 = images.as_slice::<u8>().unwrap().iter().map(|&p| u64::from(p)).sum();
+        assert!((30..40).contains(&(ink / images.len() as u64)), "a mean of 33 is MNIST's");
+    }
+}
+
+#[test]
+fn the_tables_are_as_described() {
+    let table = Table::read(&examples().join("diabetes.csv")).unwrap();
+    assert_eq!((table.rows(), table.columns().len()), (442, 11));
+    let progression = table.column("progression", DType::F64).unwrap().to_f64s();
+    assert_eq!(progression.iter().sum::<f64>(), 67243.0);
+    let table = Table::read(&examples().join("breast_cancer.csv")).unwrap();
+    assert_eq!((table.rows(), table.columns().len()), (569, 31));
+    let malignant = table.column("malignant", DType::I64).unwrap();
+    assert_eq!(malignant.as_slice::<i64>().unwrap().iter().sum::<i64>(), 212);
+    let features = table.select(&table.columns()[..30], DType::F32).unwrap();
+    assert_eq!(features.ty().to_string(), "f32[569,30]");
+    check::finite(&features).unwrap();
+}
+
+#[test]
+fn named_tensors_come_back_from_both_formats() {
+    let folder = tempfile::tempdir().unwrap();
+    let tensors: Tensors = [
+        ("linear_1.weight", Tensor::new([2, 2], vec![1.0f32, -0.0, f32::NAN, 1e-45]).unwrap()),
+        ("labels", Tensor::new([3], vec![1i64, -1, i64::MAX]).unwrap()),
+        ("mask", Tensor::new([2, 0], Vec::<bool>::new()).unwrap()),
+    ]
+    .into_iter()
+    .collect();
+    for name in ["a.safetensors", "a.npz"] {
+        let path = folder.path().join(name);
+        tensors.save(&path).unwrap();
+        let first = fs::read(&path).unwrap();
+        let read = Tensors::load(&path).unwrap();
+        assert_eq!(read.len(), 3);
+        for (name, tensor) in tensors.iter() {
+            assert_eq!(&read[name], tensor);
+        }
+        tensors.save(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), first, "equal tensors give equal bytes");
+    }
+    let path = folder.path().join("x.npy");
+    npy::write(&path, &tensors["labels"]).unwrap();
+    assert_eq!(npy::read(&path).unwrap(), tensors["labels"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3, "nothing is left over");
+}
+
+#[test]
+fn bad_files_are_told_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = dir.join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let labels = [0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1];
+    let mut damaged = gzip(&[&labels[..8], &[5; 300]].concat().repeat(3));
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 0xff;
+    let huge = [0, 0, 8, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    let mut report = String::new();
+    let mut note =
+        |case: &str, code: &str, message: String| report.push_str(&format!("{case}\n  error[{code}]: {message}\n"));
+    put("train-images.gz", &gzip(&labels));
+    put("train-labels.gz", &gzip(&labels));
+    let idx_cases: Vec<(&str, PathBuf)> = vec![
+        ("a name with a slip", dir.join("train-lables.gz")),
+        ("a name like no other", dir.join("weather.idx")),
+        ("no such folder", dir.join("data/mnist/train-labels.gz")),
+        ("a folder", dir.to_owned()),
+        ("empty", put("empty.idx", b"")),
+        ("text", put("text.idx", b"hello, world")),
+        ("unknown element type", put("kind.idx", &[0, 0, 7, 1, 0, 0, 0, 0])),
+        ("header cut short", put("header.idx", &labels[..6])),
+        ("data cut short", put("short.idx", &labels[..10])),
+        ("data too long", put("long.idx", &[&labels[..], &[0]].concat())),
+        ("a size beyond the file", put("huge.idx", &huge)),
+        ("a size beyond the compressed file", put("huge.gz", &gzip(&huge))),
+        ("gzip cut short", put("cut.gz", &gzip(&labels)[..20])),
+        ("gzip damaged", put("bad.gz", &damaged)),
+    ];
+    for (case, path) in idx_cases {
+        let e = idx::read(&path).unwrap_err();
+        note(case, e.code(), told(dir, &e));
+    }
+    let good = "x,y,class\n1,2,0\n3,4,1\n";
+    let table = |text: &str| Table::read(&put("t.csv", text.as_bytes()));
+    let tables: Vec<(&str, DataError)> = vec![
+        ("an empty table", table("").unwrap_err()),
+        ("a ragged table", table("x,y\n1,2\n3\n").unwrap_err()),
+        ("a column twice", table("x,y,x\n").unwrap_err()),
+        ("an unknown column", table(good).unwrap().column("clas", DType::F32).unwrap_err()),
+        ("no number", table("x,y\n1,2\n3,n/a\n").unwrap().column("y", DType::F32).unwrap_err()),
+        ("an empty field", table("x,y\n1,\n3,4\n").unwrap().column("y", DType::F64).unwrap_err()),
+        ("no integer", table("x,y\n1,2.5\n").unwrap().column("y", DType::I64).unwrap_err()),
+        ("an integer too large", table("x,y\n1,256\n").unwrap().column("y", DType::U8).unwrap_err()),
+        ("not UTF-8", Table::read(&put("u.csv", b"x,y\n1,\xff\n")).unwrap_err()),
+    ];
+    for (case, e) in tables {
+        note(case, e.code(), told(dir, &e));
+    }
+    for (case, path) in [
+        ("safetensors that is text", put("a.safetensors", b"{\"a\":1}            ")),
+        ("npz that is text", put("a.npz", b"PK but not really")),
+        ("weights of unknown format", put("a.pt", b"")),
+    ] {
+        let e = Tensors::load(&path).unwrap_err();
+        note(case, e.code(), told(dir, &e));
+    }
+    let e = npy::read(&put(
+        "a.npy",
+        b"\x93NUMPY\x01\x00\x40\x00{'descr': '<c8', 'fortran_order': False, 'shape': (2,), }         ",
+    ))
+    .unwrap_err();
+    note("complex numbers", e.code(), told(dir, &e));
+    let mut some = vec![3u8; 8500];
+    (some[4711], some[5002], some[8113]) = (10, 11, 255);
+    let e = check::labels(&Tensor::new([8500], some).unwrap(), 10).unwrap_err();
+    note("labels", e.code(), e.to_string());
+    let e =
+        check::finite(&Tensor::new([2, 3], vec![0f32, 1.0, 2.0, 3.0, f32::NAN, -f32::INFINITY]).unwrap()).unwrap_err();
+    note("not finite", e.code(), e.to_string());
+    insta::assert_snapshot!(report);
+}
+
+#[test]
+fn tables_are_read_as_people_write_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    fs::write(&path, "\u{feff}\"a, b\", c ,ok\r\n 1 ,-2.5e3,true\r\n3.0,+4,0\r\n").unwrap();
+    let table = Table::read(&path).unwrap();
+    assert_eq!(table.columns(), ["a, b", "c", "ok"]);
+    assert_eq!(table.column("a, b", DType::I32).unwrap().as_slice::<i32>().unwrap(), [1, 3]);
+    assert_eq!(table.column("c", DType::F32).unwrap().as_slice::<f32>().unwrap(), [-2500.0, 4.0]);
+    assert_eq!(table.column("ok", DType::Bool).unwrap().as_slice::<bool>().unwrap(), [true, false]);
+}
