@@ -10,7 +10,9 @@ pub mod graph;
 pub mod op;
 pub mod scalar;
 mod tensor;
+pub mod text;
 mod types;
+mod verify;
 
 pub use builder::Builder;
 pub use dtype::{DType, UnknownDType};
@@ -21,4 +23,5 @@ pub use graph::{
 pub use op::{Op, Operator, TypeError, Types};
 pub use scalar::{Direction, ScalarOp};
 pub use tensor::{Data, Element, ElementCount, Tensor};
+pub use text::{Blobs, ParseError};
 pub use types::{Indices, Shape, Type};

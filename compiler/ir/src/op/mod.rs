@@ -54,7 +54,6 @@ macro_rules! ensure {
         }
     };
 }
-pub(crate) use ensure;
 
 /// Attributes that stand in the text form under the names of the fields.
 macro_rules! attrs {
@@ -67,7 +66,6 @@ macro_rules! attrs {
         }
     };
 }
-pub(crate) use attrs;
 
 /// The table: a module and a struct an operator.
 macro_rules! operators {

@@ -1,0 +1,93 @@
+//! The text form of the IR (`.dlir`). Everything that is printed can be parsed again:
+//! `parse(print(g)) == g` and `print(parse(t)) == t`.
+//!
+//! ```text
+//! program  = { function } .
+//! function = ( "func" | "kernel" ) symbol "(" [ argument { "," argument } ] ")" "->" results [ "vjp" symbol ]
+//!            "{" { node } "return" [ value { "," value } ] "}" .
+//! argument = "%" name ":" type [ "input" | "param" string [ "frozen" ] | "state" string | "key" ] .
+//! results  = type | "(" [ result { "," result } ] ")" .
+//! result   = [ ( name | string ) ":" ] type [ "update" "%" name ] .
+//! node     = "%" number [ ":" number ] "=" mnemonic [ literal ] [ value { "," value } ] [ "{" attr { "," attr } "}" ] ":" type { "," type } .
+//! value    = "%" ( name | number [ "." number ] ) .
+//! attr     = name "=" ( integer | "[" [ integer { "," integer } ] "]" | name | symbol ) .
+//! literal  = number | "[" [ number { "," number } ] "]" | "blob" "(" string ")" .
+//! type     = dtype "[" [ size { "," size } ] "]" .
+//! symbol   = "@" name .
+//! ```
+//!
+//! `//` begins a comment, which is dropped. Constants of more than [`MAX_INLINE`] elements stand as `blob("blake3:…")`, the
+//! hash of their little-endian bytes; their elements travel in [`Blobs`].
+
+mod lex;
+mod parse;
+mod print;
+
+use std::collections::BTreeMap;
+
+use crate::{Def, Graph, Op, Tensor};
+
+pub use parse::ParseError;
+
+/// The largest constant, in elements, that stands in the text.
+pub const MAX_INLINE: usize = 64;
+
+/// The elements of constants that are too large for the text, by the name that stands there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blobs(BTreeMap<String, Tensor>);
+
+impl Blobs {
+    /// The large constants of a graph.
+    pub fn of(graph: &Graph) -> Self {
+        let mut blobs = Blobs::default();
+        for function in graph.functions() {
+            for (_, node) in function.nodes() {
+                if let Def::Op(Op::Constant(constant)) = &node.def {
+                    if constant.value.len() > MAX_INLINE {
+                        blobs.insert(constant.value.clone());
+                    }
+                }
+            }
+        }
+        blobs
+    }
+
+    /// Adds a tensor under the name of its content.
+    pub fn insert(&mut self, tensor: Tensor) {
+        self.0.insert(blob_name(&tensor), tensor);
+    }
+
+    /// The tensors with their names, in the order of the names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    fn get(&self, name: &str) -> Option<&Tensor> {
+        self.0.get(name)
+    }
+}
+
+/// The name of a large constant: the hash of its type and bytes.
+fn blob_name(tensor: &Tensor) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(tensor.ty().to_string().as_bytes());
+    hasher.update(&tensor.to_le_bytes());
+    format!("blake3:{}", hasher.finalize().to_hex())
+}
+
+impl Graph {
+    /// The graph that a text describes, with the large constants that it names. The result is verified.
+    ///
+    /// # Errors
+    /// If the text is not of the form above or what it describes is not well-typed.
+    pub fn parse(text: &str, blobs: &Blobs) -> Result<Graph, ParseError> {
+        parse::parse(text, blobs)
+    }
+}
+
+impl std::str::FromStr for Graph {
+    type Err = ParseError;
+    fn from_str(text: &str) -> Result<Graph, ParseError> {
+        Graph::parse(text, &Blobs::default())
+    }
+}

@@ -1,0 +1,176 @@
+//! The verifier: what every graph between two passes must satisfy.
+
+use crate::op::{Call, Gradient};
+use crate::{Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Role, Symbol, Type};
+
+/// A graph that is not well-formed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{function}{}: {message}", .node.map_or(String::new(), |n| format!(" node {}", n.index())))]
+pub struct VerifyError {
+    /// The function.
+    pub function: Symbol,
+    /// The node, if one is to blame.
+    pub node: Option<NodeId>,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl Graph {
+    /// Checks every function: operands stand before their users, types are those that the operators infer, callees stand before
+    /// their callers and have the types that the call expects, kernels call nothing, updates have the type of what they update
+    /// and update it once, names of outputs, parameters and states are unique, and no tensor is too large for any memory.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn verify(&self) -> Result<(), VerifyError> {
+        for function in self.functions() {
+            verify_function(self, &function.name)?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks one function of a graph; see [`Graph::verify`].
+pub(crate) fn verify_function(graph: &Graph, name: &Symbol) -> Result<(), VerifyError> {
+    let position = |symbol: &Symbol| graph.functions().position(|f| f.name == *symbol);
+    let own = position(name);
+    let function = graph.function(name);
+    let (Some(own), Some(function)) = (own, function) else {
+        return Err(VerifyError {
+            function: name.clone(),
+            node: None,
+            message: "there is no such function".to_owned(),
+        });
+    };
+    let checker = Checker { graph, function, position: own };
+    checker.nodes()?;
+    checker.arguments()?;
+    checker.results()?;
+    checker.custom_vjp()
+}
+
+struct Checker<'a> {
+    graph: &'a Graph,
+    function: &'a Function,
+    position: usize,
+}
+
+type Checked = Result<(), VerifyError>;
+
+impl Checker<'_> {
+    fn fail(&self, node: Option<NodeId>, message: String) -> Checked {
+        Err(VerifyError { function: self.function.name.clone(), node, message })
+    }
+
+    fn nodes(&self) -> Checked {
+        for (id, node) in self.function.nodes() {
+            for operand in &node.operands {
+                let before = operand.node < id;
+                if !before || operand.result as usize >= self.function.node(operand.node).types.len() {
+                    return self.fail(Some(id), "an operand does not stand before its user".to_owned());
+                }
+            }
+            if let Some(ty) = node.types.iter().find(|ty| ty.checked_bytes().is_none()) {
+                return self.fail(Some(id), format!("{ty} is too large for any memory"));
+            }
+            let Def::Op(op) = &node.def else { continue };
+            let args: Vec<Type> = node.operands.iter().map(|&v| self.function.ty(v).clone()).collect();
+            let inferred = match op.infer(&args) {
+                Ok(types) => types,
+                Err(e) => return self.fail(Some(id), e.to_string()),
+            };
+            if inferred != node.types {
+                return self
+                    .fail(Some(id), format!("{}: types {:?}, inferred {inferred:?}", op.mnemonic(), node.types));
+            }
+            match op {
+                Op::Call(Call { func, results }) => self.callee(id, func, &args, results)?,
+                Op::Gradient(Gradient { func, results, .. }) => self.callee(id, func, &args, results)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn callee(&self, id: NodeId, func: &Symbol, args: &[Type], results: &[Type]) -> Checked {
+        if self.function.kind == FunctionKind::Kernel {
+            return self.fail(Some(id), "a kernel calls nothing".to_owned());
+        }
+        let earlier = self.graph.functions().take(self.position).find(|f| f.name == *func);
+        let Some(callee) = earlier else {
+            return self.fail(Some(id), format!("{func} does not stand before its caller"));
+        };
+        let takes = callee.args().iter().map(|a| &a.ty);
+        let gives = callee.results.iter().map(|r| callee.ty(r.value));
+        if !takes.eq(args) || !gives.eq(results) {
+            return self.fail(Some(id), format!("arguments or results are not those of {func}"));
+        }
+        Ok(())
+    }
+
+    fn arguments(&self) -> Checked {
+        let mut names: Vec<(&str, bool)> = vec![];
+        for arg in self.function.args() {
+            let name = match &arg.role {
+                Role::Param { name, .. } => (&**name, true),
+                Role::State { name } => (&**name, false),
+                Role::Plain | Role::Input | Role::Key => continue,
+            };
+            if names.contains(&name) {
+                return self.fail(None, format!("two arguments are named \"{}\"", name.0));
+            }
+            names.push(name);
+        }
+        Ok(())
+    }
+
+    fn results(&self) -> Checked {
+        for (i, result) in self.function.results.iter().enumerate() {
+            let earlier = &self.function.results[..i];
+            let exists = result.value.node.index() < self.function.node_count()
+                && (result.value.result as usize) < self.function.node(result.value.node).types.len();
+            if !exists {
+                return self.fail(None, format!("result {i} does not exist"));
+            }
+            if result.name.is_some() && earlier.iter().any(|r| r.name == result.name) {
+                return self
+                    .fail(None, format!("two results are named \"{}\"", result.name.as_deref().unwrap_or_default()));
+            }
+            let ResultRole::Update(arg) = result.role else { continue };
+            let Some(target) = self.function.args().get(arg) else {
+                return self.fail(None, format!("result {i} updates argument {arg}, which does not exist"));
+            };
+            if target.ty != *self.function.ty(result.value) {
+                return self
+                    .fail(None, format!("{} updates %{}: {}", self.function.ty(result.value), target.name, target.ty));
+            }
+            if !matches!(target.role, Role::Param { .. } | Role::State { .. }) {
+                return self.fail(None, format!("%{} is neither a parameter nor a state, and is updated", target.name));
+            }
+            if earlier.iter().any(|r| r.role == result.role) {
+                return self.fail(None, format!("%{} is updated twice", target.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn custom_vjp(&self) -> Checked {
+        let Some(vjp) = &self.function.vjp else { return Ok(()) };
+        let Some(rule) = self.graph.functions().take(self.position).find(|f| f.name == *vjp) else {
+            return self.fail(None, format!("its vjp {vjp} does not stand before it"));
+        };
+        let args = self.function.args().iter().map(|a| &a.ty);
+        let floats = args.clone().filter(|ty| ty.dtype.is_float());
+        let cotangents =
+            self.function.results.iter().map(|r| self.function.ty(r.value)).filter(|ty| ty.dtype.is_float());
+        let takes = rule.args().iter().map(|a| &a.ty);
+        let gives = rule.results.iter().map(|r| rule.ty(r.value));
+        if !takes.eq(args.clone().chain(cotangents)) || !gives.eq(floats) {
+            return self.fail(
+                None,
+                format!("its vjp {vjp} must take its arguments and the cotangents of its floating-point results, and give those of its floating-point arguments"),
+            );
+        }
+        Ok(())
+    }
+}

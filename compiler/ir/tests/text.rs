@@ -1,0 +1,97 @@
+//! The text form: what is printed parses again, and what does not parse says why.
+
+use dlc_ir::{Blobs, Builder, DType, FunctionKind, Graph, Role, Tensor, Type};
+
+const MLP: &str = r#"func @residual(%x: f32[2,3]) -> f32[2,3] {
+  %0 = relu %x : f32[2,3]
+  %1 = add %0, %x : f32[2,3]
+  return %1
+}
+
+func @mlp(%x: f32[2,3] input, %w: f32[4,3] param "fc.weight", %g: f32[] param "gain" frozen, %n: i64[] state "step", %k: i64[] key) -> (logits: f32[2,4], "a.b": bool[2,4], i64[] update %n) {
+  %0 = call %x {func=@residual} : f32[2,3]
+  %1 = dot %0, %w {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[2,4]
+  %2 = broadcast %g {axes=[]} : f32[2,4]
+  %3 = mul %1, %2 : f32[2,4]
+  %4 = constant [0.5, -1.0, inf, nan] : f32[4]
+  %5 = broadcast %4 {axes=[1]} : f32[2,4]
+  %6 = compare %3, %5 {dir=lt} : bool[2,4]
+  %7 = constant 1 : i64[]
+  %8 = add %n, %7 : i64[]
+  return %3, %6, %8
+}
+"#;
+
+#[test]
+fn a_program_comes_back_as_it_was() {
+    let graph: Graph = MLP.parse().expect("it is well-formed");
+    assert_eq!(graph.to_string(), MLP);
+    assert_eq!(graph, graph.to_string().parse().expect("what is printed parses"));
+}
+
+#[test]
+fn large_constants_travel_beside_the_text() {
+    let mut b = Builder::new("f", FunctionKind::Func);
+    let x = b.arg("x", Type::new(DType::F64, [100]), Role::Input);
+    let c = b.constant(Tensor::new([100], (0..100).map(f64::from).collect()).expect("100 elements")).expect("fits");
+    let y = b.add(x, c).expect("fits");
+    b.output(None, y);
+    let graph = Graph::from_function(b.finish());
+    let text = graph.to_string();
+    assert!(text.contains("constant blob(\"blake3:"), "{text}");
+    assert!(text.parse::<Graph>().is_err(), "a blob that is not there is an error");
+    assert_eq!(Graph::parse(&text, &Blobs::of(&graph)).expect("with its blobs it parses"), graph);
+}
+
+#[test]
+fn odd_numbers_keep_their_bits() {
+    let elements =
+        vec![f32::MIN_POSITIVE / 4.0, -0.0, f32::from_bits(0xffc0_1234), f32::NEG_INFINITY, 1.0e-30, 16_777_217.0];
+    let mut b = Builder::new("f", FunctionKind::Func);
+    let c = b.constant(Tensor::new([6], elements).expect("six")).expect("fits");
+    b.output(None, c);
+    let graph = Graph::from_function(b.finish());
+    assert_eq!(graph.to_string().parse::<Graph>().expect("it parses"), graph);
+}
+
+#[test]
+fn errors_name_place_and_reason() {
+    let cases = [
+        (
+            "func @f() -> f32[] {\n  %0 = constant 1 : f32[2]\n  return %0\n}",
+            "2:8: 1 elements for f32[2]; more than 64 are a blob",
+        ),
+        (
+            "func @f(%x: f16[]) -> f32[] {}",
+            "1:13: there is no dtype `f16`; the dtypes are f32, f64, i32, i64, u8, bool",
+        ),
+        (
+            "func @f(%x: f32[2]) -> f32[2] {\n  %0 = nope %x : f32[2]\n  return %0\n}",
+            "2:8: there is no operator `nope`",
+        ),
+        ("func @f(%x: f32[2]) -> f32[2] {\n  return %y\n}", "2:10: there is no value `%y` before this line"),
+        ("func @f(%x: f32[2]) -> f32[3] {\n  return %x\n}", "2:3: f32[2] is returned, f32[3] is declared"),
+        (
+            "func @f(%x: f32[2]) -> f32[2] {\n  %0 = exp %x : f32[3]\n  return %0\n}",
+            "2:8: exp: the result is f32[2], not f32[3]",
+        ),
+        (
+            "func @f(%x: f32[2]) -> f32[2] {\n  %0 = exp %x {axis=1} : f32[2]\n  return %0\n}",
+            "2:8: exp: has no attribute `axis`",
+        ),
+        ("func @f(%x: f32[2], %x: f32[2]) -> () {\n  return\n}", "1:21: `%x` is taken or is no name for an argument"),
+        (
+            "func @f(%x: f32[1000000000,1000000000]) -> () {\n  return\n}",
+            "1:13: f32[1000000000,1000000000] is too large for any memory",
+        ),
+        (
+            "func @g(%x: f32[]) -> f32[] {\n  %0 = call %x {func=@f} : f32[]\n  return %0\n}",
+            "1:1: @g node 1: @f does not stand before its caller",
+        ),
+        ("", "1:1: a program has at least one function"),
+    ];
+    for (text, message) in cases {
+        let error = text.parse::<Graph>().expect_err("it is malformed");
+        assert_eq!(error.to_string(), message, "{text}");
+    }
+}
