@@ -619,11 +619,11 @@ pub enum IndexItem {
     /// `start:end`, either left out, and `:step`.
     Slice {
         /// First.
-        start: Option<Expr>,
+        start: Option<Box<Expr>>,
         /// One past the last.
-        end: Option<Expr>,
+        end: Option<Box<Expr>>,
         /// Every how many.
-        step: Option<Expr>,
+        step: Option<Box<Expr>>,
         /// Its place.
         span: Span,
     },

@@ -4,7 +4,10 @@
 
 pub mod ast;
 pub mod diagnostic;
+pub mod lexer;
+pub mod parser;
 pub mod span;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use parser::parse;
 pub use span::{Loaded, Loader, NoFiles, SourceId, Sources, Span, Spanned};

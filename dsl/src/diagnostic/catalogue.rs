@@ -56,7 +56,6 @@ codes! {
         "((((((…))))))";
     "bad-version": "The first line may name the version of the language; this compiler knows version 1.", "dlc 7";
     "misplaced": "The word is right, but this is not its place.", "yield x";
-    "tabs": "Indent with blanks.", "\tlet x = 1";
     // The RON form.
     "ron-syntax": "The text is not RON.", "(model: (name: \"m\",)";
     "ron-type": "A value of another kind must stand here.", "body: 3";

@@ -1,0 +1,306 @@
+//! Tokens to the tree, by recursive descent with one token of look-ahead.
+//!
+//! Each function reads one thing of the grammar in GRAMMAR.md. A function that cannot go on reports why and fails;
+//! the nearest list of statements or definitions then looks for the next beginning, so that one run reports
+//! every fault. Faults that leave the meaning clear are reported and reading goes on.
+
+use crate::ast::{self, Ident};
+use crate::diagnostic::Diagnostic;
+use crate::lexer::{self, Symbol, Token, TokenKind, Word};
+use crate::span::{SourceId, Span};
+
+mod expr;
+mod item;
+mod operator;
+mod pattern;
+mod section;
+mod stmt;
+mod types;
+
+/// How deep brackets, blocks and operators may lie within each other.
+pub const MAX_DEPTH: u32 = 128;
+
+/// Reads a `.dl` text. The tree holds whatever could be read; it is only good for further stages if no diagnostic is
+/// an error.
+pub fn parse(source: SourceId, text: &str) -> (ast::File, Vec<Diagnostic>) {
+    let mut parser = Parser::new(source, text);
+    let file = parser.file();
+    (file, parser.finish())
+}
+
+/// The reason has been reported.
+#[derive(Debug)]
+pub(crate) struct Failed;
+
+pub(crate) type Parsed<T> = Result<T, Failed>;
+
+pub(crate) struct Parser<'a> {
+    source: SourceId,
+    text: &'a str,
+    tokens: Vec<Token>,
+    /// The next token's number.
+    index: usize,
+    diagnostics: Vec<Diagnostic>,
+    /// The token at which a fault was last reported: a second complaint about it would be noise.
+    blamed: Option<usize>,
+    /// Whether a line's end ends things here: so it is between braces, and not within other brackets.
+    lines: bool,
+    /// How deep the current thing lies.
+    depth: u32,
+    /// How deep the deepest part of the current expression lies; operators push it down.
+    reach: u32,
+    /// Whether `_` may stand for a value, since a pattern may come of it.
+    holes: bool,
+    /// Whether `yield` has a loop to go to.
+    in_scan: bool,
+}
+
+impl<'a> Parser<'a> {
+    pub(crate) fn new(source: SourceId, text: &'a str) -> Self {
+        let lexed = lexer::lex(source, text);
+        Self {
+            source,
+            text,
+            tokens: lexed.tokens,
+            index: 0,
+            diagnostics: lexed.diagnostics,
+            blamed: None,
+            lines: true,
+            depth: 0,
+            reach: 0,
+            holes: false,
+            in_scan: false,
+        }
+    }
+
+    /// For a text that is a single expression or type: lines mean nothing in it.
+    #[allow(dead_code)] // the RON form reads fragments
+    pub(crate) fn fragment(source: SourceId, text: &'a str) -> Self {
+        Self { lines: false, ..Self::new(source, text) }
+    }
+
+    /// Requires that nothing is left.
+    #[allow(dead_code)] // the RON form reads fragments
+    pub(crate) fn finish_fragment<T>(mut self, parsed: Parsed<T>) -> (Option<T>, Vec<Diagnostic>) {
+        if parsed.is_ok() && self.peek().kind != TokenKind::End {
+            self.unexpected("nothing more");
+        }
+        (parsed.ok(), self.finish())
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        crate::diagnostic::tidy(&mut self.diagnostics);
+        self.diagnostics
+    }
+
+    // Tokens.
+
+    fn peek(&self) -> &Token {
+        &self.tokens[self.index]
+    }
+
+    /// The token after the next one, to word a message better.
+    fn second(&self) -> &Token {
+        &self.tokens[(self.index + 1).min(self.tokens.len() - 1)]
+    }
+
+    fn bump(&mut self) -> Token {
+        let token = self.tokens[self.index].clone();
+        if token.kind != TokenKind::End {
+            self.index += 1;
+        }
+        token
+    }
+
+    fn at(&self, symbol: Symbol) -> bool {
+        self.peek().kind == TokenKind::Symbol(symbol)
+    }
+
+    fn at_word(&self, word: Word) -> bool {
+        self.peek().kind == TokenKind::Word(word)
+    }
+
+    fn eat(&mut self, symbol: Symbol) -> Option<Span> {
+        self.at(symbol).then(|| self.bump().span)
+    }
+
+    fn eat_word(&mut self, word: Word) -> Option<Span> {
+        self.at_word(word).then(|| self.bump().span)
+    }
+
+    fn expect(&mut self, symbol: Symbol) -> Parsed<Span> {
+        self.eat(symbol).ok_or_else(|| self.unexpected(&format!("`{}`", symbol.text())))
+    }
+
+    fn expect_word(&mut self, word: Word) -> Parsed<Span> {
+        self.eat_word(word).ok_or_else(|| self.unexpected(&format!("`{}`", word.text())))
+    }
+
+    /// Where the last read token ended.
+    fn last_end(&self) -> Span {
+        match self.index.checked_sub(1) {
+            Some(last) => self.tokens[last].span.after(),
+            None => Span::new(self.source, 0, 0),
+        }
+    }
+
+    /// From `start` to the last read token.
+    fn since(&self, start: Span) -> Span {
+        start.to(self.last_end())
+    }
+
+    /// Whether the statement ends before the next token because its line does.
+    fn line_ended(&self) -> bool {
+        self.lines && self.peek().first
+    }
+
+    /// Whether the next token stands at the very beginning of its line.
+    fn at_margin(&self) -> bool {
+        let token = self.peek();
+        let start = token.span.start as usize;
+        token.first && (start == 0 || self.text.as_bytes().get(start - 1) == Some(&b'\n'))
+    }
+
+    /// Whether a definition or import begins here, at the start of a line.
+    fn at_item(&self) -> bool {
+        self.at_margin() && matches!(self.peek().kind, TokenKind::Word(word) if word.begins_item())
+    }
+
+    // Depth.
+
+    fn enter(&mut self) -> Parsed<()> {
+        self.depth += 1;
+        self.reach = self.reach.max(self.depth);
+        self.check_depth()
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    fn check_depth(&mut self) -> Parsed<()> {
+        if self.depth.max(self.reach) <= MAX_DEPTH {
+            return Ok(());
+        }
+        let span = self.peek().span;
+        self.report(
+            Diagnostic::error("too-deep", format!("this lies more than {MAX_DEPTH} levels deep"))
+                .primary(span, "brackets, blocks and operators are counted")
+                .help("name parts of it with `let`"),
+        );
+        // What follows would be read at the wrong depth: nothing of it.
+        self.index = self.tokens.len() - 1;
+        self.blamed = Some(self.index);
+        Err(Failed)
+    }
+
+    fn with_lines<T>(&mut self, lines: bool, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::replace(&mut self.lines, lines);
+        let result = read(self);
+        self.lines = before;
+        result
+    }
+
+    // Faults.
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// Reports that the next token is not what was wanted.
+    fn unexpected(&mut self, wanted: &str) -> Failed {
+        let (token, index) = (self.peek().clone(), self.index);
+        // Empty tokens end strings that do not end: that has been reported.
+        let made_up = token.span.is_empty() && token.kind != TokenKind::End;
+        if token.kind == TokenKind::Bad || made_up || self.blamed.replace(index) == Some(index) {
+            return Failed;
+        }
+        let diagnostic = match &token.kind {
+            TokenKind::Doc(_) => Diagnostic::error("misplaced", format!("expected {wanted}, found a `///` comment"))
+                .primary(token.span, "`///` documents the definition, argument or statement after it")
+                .fix(Span { end: token.span.start + 3, ..token.span }, "//"),
+            kind if self.line_ended() && *kind != TokenKind::End => {
+                Diagnostic::error("unexpected-token", format!("expected {wanted} before the end of the line"))
+                    .primary(self.last_end(), format!("{wanted} is missing here"))
+            }
+            kind => Diagnostic::error("unexpected-token", format!("expected {wanted}, found {kind}"))
+                .primary(token.span, format!("not {wanted}")),
+        };
+        self.report(diagnostic);
+        Failed
+    }
+
+    /// Reads the bracket that closes the one at `open`, after a list of which `another` names one more element.
+    fn close(&mut self, open: Span, symbol: Symbol, another: &str) -> Parsed<Span> {
+        if let Some(span) = self.eat(symbol) {
+            return Ok(span);
+        }
+        let token = self.peek().clone();
+        let begins = match &token.kind {
+            TokenKind::End => true,
+            TokenKind::Word(word) => token.first && (word.begins_item() || word.begins_statement()),
+            TokenKind::Symbol(Symbol::RParen | Symbol::RBracket | Symbol::RBrace) => true,
+            _ => false,
+        };
+        if !begins {
+            return Err(self.unexpected(another));
+        }
+        if self.blamed.replace(self.index) != Some(self.index) {
+            let here = if token.kind == TokenKind::End { self.last_end() } else { token.span };
+            let opened = &self.text[open.range()];
+            self.report(
+                Diagnostic::error("unclosed-bracket", format!("`{opened}` is never closed"))
+                    .primary(open, format!("wants its `{}`", symbol.text()))
+                    .secondary(here, format!("found {} instead", token.kind)),
+            );
+        }
+        Err(Failed)
+    }
+
+    // Names.
+
+    /// A name for `what`, which a reserved word cannot be.
+    fn name(&mut self, what: &str) -> Parsed<Ident> {
+        let token = self.peek().clone();
+        match token.kind {
+            _ if self.line_ended() => Err(self.unexpected(what)),
+            TokenKind::Name(name) => {
+                self.bump();
+                Ok(Ident::new(name, token.span))
+            }
+            TokenKind::Word(word) => {
+                self.bump();
+                let text = word.text();
+                self.report(
+                    Diagnostic::error("reserved-word", format!("`{text}` is a word of the language, not {what}"))
+                        .primary(token.span, "choose another name")
+                        .fix(token.span, format!("{text}_")),
+                );
+                Ok(Ident::new(text, token.span))
+            }
+            _ => Err(self.unexpected(what)),
+        }
+    }
+
+    /// A name that a definition gives: lower case.
+    fn new_name(&mut self, what: &str) -> Parsed<Ident> {
+        let name = self.name(what)?;
+        self.check_lower(&name);
+        Ok(name)
+    }
+
+    fn check_lower(&mut self, name: &Ident) {
+        if name.is_dimension() {
+            let lower = name.to_ascii_lowercase();
+            let lower = if Word::of(&lower).is_some() { format!("{lower}_") } else { lower };
+            self.report(
+                Diagnostic::error(
+                    "bad-name",
+                    format!("`{}` begins with a capital, which marks a dimension", name.name),
+                )
+                .primary(name.span, format!("write `{lower}`"))
+                .fix(name.span, lower),
+            );
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Expressions.
+
+use super::{Failed, Parsed, Parser};
+use crate::ast::*;
+use crate::diagnostic::Diagnostic;
+use crate::lexer::{Symbol, TokenKind, Word};
+use crate::span::Span;
+
+impl Parser<'_> {
+    /// Any expression: an operation, a pipe, an `if`.
+    pub(crate) fn expr(&mut self) -> Parsed<Expr> {
+        self.enter()?;
+        let expr = self.expr_inside();
+        self.leave();
+        expr
+    }
+
+    fn expr_inside(&mut self) -> Parsed<Expr> {
+        let start = self.peek().span;
+        let mut expr = match self.peek().kind {
+            _ if self.line_ended() => return Err(self.unexpected("a value")),
+            TokenKind::Word(Word::If) => {
+                let chain = self.if_expr()?;
+                Expr { kind: ExprKind::If(Box::new(chain)), span: self.since(start) }
+            }
+            TokenKind::Word(Word::Cond) => {
+                let chain = self.if_expr()?;
+                Expr { kind: ExprKind::Cond(Box::new(chain)), span: self.since(start) }
+            }
+            TokenKind::Word(Word::Scan) => {
+                let scan = self.scan()?;
+                Expr { kind: ExprKind::Scan(Box::new(scan)), span: self.since(start) }
+            }
+            _ => self.operation(1)?,
+        };
+        loop {
+            if self.at_word(Word::As) {
+                expr = self.named(expr, start)?;
+            } else if self.at(Symbol::Pipe) {
+                expr = self.pipe(expr, start)?;
+            } else if self.binary_op().is_some() {
+                let operator = self.peek().span;
+                let text = self.text[operator.range()].to_owned();
+                let what = match expr.kind {
+                    ExprKind::Pipe { .. } => "a pipe",
+                    ExprKind::Call(_) => "`as`",
+                    _ => "this",
+                };
+                self.needs_parentheses(&format!("{what} beside `{text}` wants brackets"), operator, expr.span, "(…)");
+                expr = self.operation_after(expr, start, 1)?;
+            } else {
+                return Ok(expr);
+            }
+        }
+    }
+
+    fn needs_parentheses(&mut self, message: &str, at: Span, group: Span, advice: &str) {
+        self.report(
+            Diagnostic::error("needs-parentheses", message)
+                .primary(at, "what does this belong to?")
+                .secondary(group, format!("if this is one thing, write `{advice}`")),
+        );
+    }
+
+    /// What keeps an expression from taking `|>` or `as` without brackets.
+    fn loose(&self, expr: &Expr) -> bool {
+        use ExprKind::*;
+        !self.is_grouped(expr) && matches!(expr.kind, Unary { .. } | Binary { .. } | If(_) | Cond(_) | Scan(_))
+    }
+
+    fn named(&mut self, mut expr: Expr, start: Span) -> Parsed<Expr> {
+        let as_span = self.peek().span;
+        let loose = self.loose(&expr);
+        let grouped = self.is_grouped(&expr);
+        self.bump();
+        let name = self.instance_name()?;
+        let place = expr.span;
+        match &mut expr.kind {
+            _ if loose => {
+                let last = operand_at_end(&expr).span;
+                self.needs_parentheses("`as` beside another operator wants brackets", as_span, last, "(… as name)");
+            }
+            ExprKind::Call(call) if call.name.is_none() => {
+                call.name = Some(name);
+                call.span = start.to(self.last_end());
+                expr.span = call.span;
+            }
+            ExprKind::Call(Call { name: Some(first), .. }) if !grouped => {
+                let first = first.span;
+                self.report(
+                    Diagnostic::error("not-a-call", "this call has a name already")
+                        .primary(name.span, "a second name")
+                        .secondary(first, "its name"),
+                );
+            }
+            _ => self.report(
+                Diagnostic::error("not-a-call", "`as` names a call, and this is none")
+                    .primary(as_span.to(name.span), "names the weights of a call")
+                    .secondary(place, "has no weights")
+                    .help("to name a value, write `let name = …`"),
+            ),
+        }
+        Ok(expr)
+    }
+
+    /// What may follow `as`.
+    pub(crate) fn instance_name(&mut self) -> Parsed<InstanceName> {
+        let token = self.peek().clone();
+        let kind = match token.kind {
+            _ if self.line_ended() => return Err(self.unexpected("a name")),
+            TokenKind::Symbol(Symbol::Underscore) => {
+                self.bump();
+                InstanceNameKind::Inline
+            }
+            TokenKind::StrBegin => InstanceNameKind::Text(self.string()?),
+            _ => InstanceNameKind::Word(self.name("a name")?.name),
+        };
+        Ok(InstanceName { kind, span: self.since(token.span) })
+    }
+
+    fn pipe(&mut self, head: Expr, start: Span) -> Parsed<Expr> {
+        if self.loose(&head) {
+            let at = self.peek().span;
+            let last = operand_at_end(&head).span;
+            self.needs_parentheses("`|>` beside another operator wants brackets", at, last, "(… |> f)");
+        }
+        let mut steps = vec![];
+        while self.eat(Symbol::Pipe).is_some() {
+            steps.push(self.step()?);
+        }
+        Ok(Expr { kind: ExprKind::Pipe { head: Box::new(head), steps }, span: self.since(start) })
+    }
+
+    fn step(&mut self) -> Parsed<Call> {
+        let start = self.peek().span;
+        if !matches!(self.peek().kind, TokenKind::Name(_)) {
+            return Err(self.unexpected("a call after `|>`"));
+        }
+        let callee = self.name("a call")?;
+        let args = if self.at(Symbol::LParen) && !self.line_ended() { self.args()? } else { vec![] };
+        let span = self.since(start);
+        if (self.at(Symbol::Dot) || self.at(Symbol::LBracket)) && !self.line_ended() {
+            let at = self.peek().span;
+            self.needs_parentheses("a pipe before `.` or `[` wants brackets", at, span, "(… |> f)");
+            return Err(Failed);
+        }
+        let name = if self.eat_word(Word::As).is_some() { Some(self.instance_name()?) } else { None };
+        Ok(Call { callee, args, name, span: self.since(start) })
+    }
+
+    /// `(a, b: c)`.
+    pub(crate) fn args(&mut self) -> Parsed<Vec<Arg>> {
+        let open = self.expect(Symbol::LParen)?;
+        self.with_lines(false, |p| {
+            let mut args: Vec<Arg> = vec![];
+            while !p.at(Symbol::RParen) {
+                let arg = p.arg()?;
+                if let (None, Some(named)) = (&arg.name, args.iter().find(|arg| arg.name.is_some())) {
+                    let named = named.span;
+                    p.report(
+                        Diagnostic::error("argument-order", "an argument without a name follows one with a name")
+                            .primary(arg.span, "say its name")
+                            .secondary(named, "from here on, all are named"),
+                    );
+                }
+                args.push(arg);
+                if p.eat(Symbol::Comma).is_none() {
+                    break;
+                }
+            }
+            p.close(open, Symbol::RParen, "`,` or `)`")?;
+            Ok(args)
+        })
+    }
+
+    fn arg(&mut self) -> Parsed<Arg> {
+        let start = self.peek().span;
+        if matches!(self.peek().kind, TokenKind::Word(_)) && self.second().kind == TokenKind::Symbol(Symbol::Colon) {
+            let name = self.name("the name of an argument")?; // reports the reserved word
+            self.bump();
+            let value = self.expr()?;
+            return Ok(Arg { name: Some(name), value, span: self.since(start) });
+        }
+        let value = self.expr()?;
+        if let (ExprKind::Name(name), false) = (&value.kind, self.is_grouped(&value)) {
+            let name = Ident::new(name.clone(), value.span);
+            if let Some(span) = self.eat(Symbol::Eq) {
+                self.report(
+                    Diagnostic::error("unexpected-token", "an argument's name is followed by `:`, not `=`")
+                        .primary(span, format!("write `{}: …`", name.name))
+                        .fix(span, ":"),
+                );
+                let value = self.expr()?;
+                return Ok(Arg { name: Some(name), value, span: self.since(start) });
+            }
+            if self.eat(Symbol::Colon).is_some() {
+                let value = self.expr()?;
+                return Ok(Arg { name: Some(name), value, span: self.since(start) });
+            }
+        }
+        Ok(Arg { name: None, value, span: self.since(start) })
+    }
+
+    /// A value with calls, indices and fields behind it.
+    pub(super) fn postfix(&mut self) -> Parsed<Expr> {
+        let start = self.peek().span;
+        let outer = std::mem::replace(&mut self.reach, self.depth);
+        let result = self.primary().and_then(|base| self.postfix_after(base, start));
+        self.reach = self.reach.max(outer);
+        result
+    }
+
+    fn postfix_after(&mut self, mut expr: Expr, start: Span) -> Parsed<Expr> {
+        while !self.line_ended() {
+            let kind = match self.peek().kind {
+                TokenKind::Symbol(Symbol::LParen) => {
+                    let ExprKind::Name(name) = &expr.kind else {
+                        let at = self.peek().span;
+                        self.report(
+                            Diagnostic::error("not-a-call", "only a name can be called")
+                                .primary(at, "begins a call")
+                                .secondary(expr.span, "is no name")
+                                .help("to keep a layer for several calls, write `layer f = …` and then `f(x)`"),
+                        );
+                        return Err(Failed);
+                    };
+                    let callee = Ident::new(name.clone(), expr.span);
+                    let args = self.args()?;
+                    ExprKind::Call(Call { callee, args, name: None, span: self.since(start) })
+                }
+                TokenKind::Symbol(Symbol::LBracket) => {
+                    let items = self.index_items()?;
+                    ExprKind::Index { base: Box::new(expr), items }
+                }
+                TokenKind::Symbol(Symbol::Dot) => {
+                    self.bump();
+                    let field = self.name("a field's name")?;
+                    ExprKind::Field { base: Box::new(expr), field }
+                }
+                _ => break,
+            };
+            self.deepen()?;
+            expr = Expr { kind, span: self.since(start) };
+        }
+        Ok(expr)
+    }
+
+    fn index_items(&mut self) -> Parsed<Vec<IndexItem>> {
+        let open = self.expect(Symbol::LBracket)?;
+        self.with_lines(false, |p| {
+            let mut items = vec![];
+            while !p.at(Symbol::RBracket) {
+                items.push(p.index_item()?);
+                if p.eat(Symbol::Comma).is_none() {
+                    break;
+                }
+            }
+            if items.is_empty() && p.at(Symbol::RBracket) {
+                return Err(p.unexpected("an index"));
+            }
+            p.close(open, Symbol::RBracket, "`,` or `]`")?;
+            Ok(items)
+        })
+    }
+
+    fn index_item(&mut self) -> Parsed<IndexItem> {
+        let first = self.peek().span;
+        if let Some(span) = self.eat(Symbol::Underscore) {
+            return Ok(IndexItem::Stretch(span));
+        }
+        if let Some(span) = self.eat(Symbol::Dots) {
+            return Ok(IndexItem::Rest(span));
+        }
+        let start = if self.at(Symbol::Colon) { None } else { Some(self.expr()?) };
+        if self.eat(Symbol::Colon).is_none() {
+            return start.map(IndexItem::At).ok_or(Failed);
+        }
+        let end = self.slice_bound()?;
+        let step = if self.eat(Symbol::Colon).is_some() { self.slice_bound()? } else { None };
+        Ok(IndexItem::Slice { start: start.map(Box::new), end, step, span: self.since(first) })
+    }
+
+    fn slice_bound(&mut self) -> Parsed<Option<Box<Expr>>> {
+        if self.at(Symbol::Colon) || self.at(Symbol::Comma) || self.at(Symbol::RBracket) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(self.expr()?)))
+    }
+
+    fn primary(&mut self) -> Parsed<Expr> {
+        let token = self.peek().clone();
+        let simple = match token.kind {
+            _ if self.line_ended() => return Err(self.unexpected("a value")),
+            TokenKind::Int(value) => ExprKind::Int(value),
+            TokenKind::Float(value) => ExprKind::Float(value),
+            TokenKind::Word(Word::True) => ExprKind::Bool(true),
+            TokenKind::Word(Word::False) => ExprKind::Bool(false),
+            TokenKind::Word(Word::None) => ExprKind::None,
+            TokenKind::Name(name) => ExprKind::Name(name),
+            TokenKind::Symbol(Symbol::Underscore) if self.holes => ExprKind::Name("_".to_owned()),
+            TokenKind::StrBegin => {
+                let kind = ExprKind::Str(self.string()?);
+                return Ok(Expr { kind, span: self.since(token.span) });
+            }
+            TokenKind::Symbol(Symbol::LParen) => return self.group(),
+            TokenKind::Symbol(Symbol::LBracket) => return self.list(),
+            TokenKind::Symbol(Symbol::LBrace) => return self.map(),
+            TokenKind::Word(word @ (Word::If | Word::Cond | Word::Scan)) => {
+                let message = format!("`{}` beside an operator wants brackets", word.text());
+                self.report(
+                    Diagnostic::error("needs-parentheses", message)
+                        .primary(token.span, format!("write `({} …)`", word.text())),
+                );
+                return self.expr();
+            }
+            _ => return Err(self.unexpected("a value")),
+        };
+        self.bump();
+        Ok(Expr { kind: simple, span: token.span })
+    }
+
+    /// `(x)` or `(a, b)`.
+    fn group(&mut self) -> Parsed<Expr> {
+        let open = self.expect(Symbol::LParen)?;
+        let (mut parts, close) = self.with_lines(false, |p| {
+            let mut parts = vec![p.expr()?];
+            while p.eat(Symbol::Comma).is_some() && !p.at(Symbol::RParen) {
+                parts.push(p.expr()?);
+            }
+            let close = p.close(open, Symbol::RParen, "`,` or `)`")?;
+            Ok((parts, close))
+        })?;
+        if parts.len() == 1 {
+            return Ok(parts.remove(0));
+        }
+        Ok(Expr { kind: ExprKind::Tuple(parts), span: open.to(close) })
+    }
+
+    fn list(&mut self) -> Parsed<Expr> {
+        let open = self.expect(Symbol::LBracket)?;
+        self.with_lines(false, |p| {
+            let mut parts = vec![];
+            while !p.at(Symbol::RBracket) {
+                parts.push(p.expr()?);
+                if p.eat(Symbol::Comma).is_none() {
+                    break;
+                }
+            }
+            let close = p.close(open, Symbol::RBracket, "`,` or `]`")?;
+            Ok(Expr { kind: ExprKind::List(parts), span: open.to(close) })
+        })
+    }
+
+    fn map(&mut self) -> Parsed<Expr> {
+        let open = self.expect(Symbol::LBrace)?;
+        self.with_lines(false, |p| {
+            let mut entries = vec![];
+            while !p.at(Symbol::RBrace) {
+                let key = p.expr()?;
+                p.expect(Symbol::Colon)?;
+                entries.push((key, p.expr()?));
+                if p.eat(Symbol::Comma).is_none() {
+                    break;
+                }
+            }
+            let close = p.close(open, Symbol::RBrace, "`,` or `}`")?;
+            Ok(Expr { kind: ExprKind::Map(entries), span: open.to(close) })
+        })
+    }
+
+    /// A string; a text without any expression in it is one part.
+    pub(crate) fn string(&mut self) -> Parsed<Str> {
+        let mut parts = vec![];
+        self.bump();
+        loop {
+            match self.peek().kind.clone() {
+                TokenKind::StrText(text) => {
+                    self.bump();
+                    parts.push(StrPart::Text(text));
+                }
+                TokenKind::InterpolationBegin => {
+                    self.bump();
+                    if self.peek().kind == TokenKind::InterpolationEnd {
+                        return Err(self.unexpected("a value"));
+                    }
+                    let expr = self.with_lines(false, Self::expr)?;
+                    if self.peek().kind != TokenKind::InterpolationEnd {
+                        return Err(self.unexpected("`}`"));
+                    }
+                    self.bump();
+                    parts.push(StrPart::Expr(expr));
+                }
+                TokenKind::StrEnd => {
+                    self.bump();
+                    return Ok(Str { parts });
+                }
+                _ => return Err(self.unexpected("the end of the string")),
+            }
+        }
+    }
+
+    /// `if a { x } else if b { y } else { z }`, the word itself being `if` or `cond`.
+    fn if_expr(&mut self) -> Parsed<If<Expr>> {
+        let word = self.bump();
+        let mut arms = vec![];
+        loop {
+            let condition = self.expr()?;
+            arms.push((condition, self.arm()?));
+            if self.eat_word(Word::Else).is_none() {
+                let last = self.last_end();
+                self.report(
+                    Diagnostic::error("unexpected-token", format!("expected `else`: {} must have a value", word.kind))
+                        .primary(last, "`else { … }` is missing here")
+                        .secondary(word.span, "this is used as a value"),
+                );
+                return Err(Failed);
+            }
+            if self.peek().kind == word.kind {
+                self.bump();
+            } else {
+                let otherwise = Some(self.arm()?);
+                return Ok(If { arms, otherwise });
+            }
+        }
+    }
+
+    fn arm(&mut self) -> Parsed<Expr> {
+        let open = self.expect(Symbol::LBrace)?;
+        self.with_lines(true, |p| {
+            // The value may begin on a line of its own.
+            p.tokens[p.index].first = false;
+            let value = p.expr()?;
+            if p.at(Symbol::RBrace) {
+                p.bump();
+                return Ok(value);
+            }
+            p.close(open, Symbol::RBrace, "`}` after the value of this arm")?;
+            Ok(value)
+        })
+    }
+}
+
+/// The operand that stands last in an operation.
+fn operand_at_end(expr: &Expr) -> &Expr {
+    match &expr.kind {
+        ExprKind::Unary { operand, .. } => operand_at_end(operand),
+        ExprKind::Binary { right, .. } => operand_at_end(right),
+        _ => expr,
+    }
+}

@@ -1,0 +1,132 @@
+//! Operators and what binds how tightly.
+
+use super::{Parsed, Parser};
+use crate::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::diagnostic::Diagnostic;
+use crate::lexer::{Symbol, TokenKind, Word};
+use crate::span::Span;
+
+/// Where `not` stands between `and` and the comparisons.
+const NOT: u8 = 3;
+/// Where unary minus stands between `*` and `**`.
+const NEG: u8 = 7;
+
+impl Parser<'_> {
+    /// The operator that the next token is, if the expression goes on with it.
+    pub(super) fn binary_op(&self) -> Option<BinaryOp> {
+        use BinaryOp::*;
+        Some(match self.peek().kind {
+            TokenKind::Word(Word::Or) => Or,
+            TokenKind::Word(Word::And) => And,
+            TokenKind::Symbol(symbol) => match symbol {
+                Symbol::EqEq => Eq,
+                Symbol::NotEq => Ne,
+                Symbol::Lt => Lt,
+                Symbol::Le => Le,
+                Symbol::Gt => Gt,
+                Symbol::Ge => Ge,
+                Symbol::Plus => Add,
+                Symbol::Minus => Sub,
+                Symbol::Star => Mul,
+                Symbol::Slash => Div,
+                Symbol::Percent => Rem,
+                // At the beginning of a line it is an attribute's.
+                Symbol::At if !self.line_ended() => MatMul,
+                Symbol::Power => Pow,
+                _ => return None,
+            },
+            _ => return None,
+        })
+    }
+
+    /// Operators that bind at least as tightly as `least`.
+    pub(super) fn operation(&mut self, least: u8) -> Parsed<Expr> {
+        let start = self.peek().span;
+        let outer = std::mem::replace(&mut self.reach, self.depth);
+        let result = self.unary(least).and_then(|left| self.operation_after(left, start, least));
+        self.reach = self.reach.max(outer);
+        result
+    }
+
+    /// The rest of an operation whose first operand, which began at `start`, has been read.
+    pub(super) fn operation_after(&mut self, mut left: Expr, start: Span, least: u8) -> Parsed<Expr> {
+        let mut grouped = self.is_grouped(&left);
+        while let Some(op) = self.binary_op() {
+            if op.precedence() < least {
+                break;
+            }
+            let op_span = self.bump().span;
+            if let (true, false, ExprKind::Binary { op: before, op_span: before_span, .. }) =
+                (op.is_comparison(), grouped, &left.kind)
+                && before.is_comparison()
+            {
+                let (first, second) = (*before_span, op_span);
+                self.report(
+                    Diagnostic::error("needs-parentheses", "comparisons do not chain")
+                        .primary(second, "the second")
+                        .secondary(first, "the first")
+                        .help("write `a < b and b < c`"),
+                );
+            }
+            let right = self.operation(op.precedence() + 1)?;
+            self.deepen()?;
+            let span = self.since(start);
+            let kind = ExprKind::Binary { op, op_span, left: Box::new(left), right: Box::new(right) };
+            left = Expr { kind, span };
+            grouped = false;
+        }
+        Ok(left)
+    }
+
+    fn unary(&mut self, least: u8) -> Parsed<Expr> {
+        let start = self.peek().span;
+        if let Some(span) = self.eat(Symbol::Plus) {
+            // Harmless, but not in the language.
+            self.report(
+                Diagnostic::error("unexpected-token", "expected a value, found `+`")
+                    .primary(span, "a number needs no sign to be positive")
+                    .fix(span, ""),
+            );
+        }
+        let op = match self.peek().kind {
+            TokenKind::Symbol(Symbol::Minus) => UnaryOp::Neg,
+            TokenKind::Word(Word::Not) => UnaryOp::Not,
+            _ => return self.power(),
+        };
+        let op_span = self.bump().span;
+        if op == UnaryOp::Not && least > NOT {
+            self.report(
+                Diagnostic::error("needs-parentheses", "`not` beside another operator wants brackets")
+                    .primary(op_span, "write `(not …)`"),
+            );
+        }
+        self.enter()?;
+        let operand = if op == UnaryOp::Not { self.operation(NOT) } else { self.unary(NEG) };
+        self.leave();
+        let operand = Box::new(operand?);
+        Ok(Expr { kind: ExprKind::Unary { op, operand }, span: self.since(start) })
+    }
+
+    /// `a ** b`, to the right: `a ** b ** c` is `a ** (b ** c)`, and `-a ** b` is `-(a ** b)`.
+    fn power(&mut self) -> Parsed<Expr> {
+        let start = self.peek().span;
+        let base = self.postfix()?;
+        let Some(op_span) = self.eat(Symbol::Power) else { return Ok(base) };
+        self.enter()?;
+        let exponent = self.unary(NEG);
+        self.leave();
+        let (left, right) = (Box::new(base), Box::new(exponent?));
+        Ok(Expr { kind: ExprKind::Binary { op: BinaryOp::Pow, op_span, left, right }, span: self.since(start) })
+    }
+
+    /// One more node lies above what was read of the current expression.
+    pub(super) fn deepen(&mut self) -> Parsed<()> {
+        self.reach += 1;
+        self.check_depth()
+    }
+
+    /// Whether the expression just read stands in brackets of its own: these do not belong to its span.
+    pub(super) fn is_grouped(&self, expr: &Expr) -> bool {
+        self.last_end().end != expr.span.end
+    }
+}

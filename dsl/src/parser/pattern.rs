@@ -1,0 +1,99 @@
+//! What statements bind.
+
+use super::{Parsed, Parser};
+use crate::ast::{Expr, ExprKind, Ident, Pattern, PatternKind};
+use crate::diagnostic::Diagnostic;
+use crate::lexer::{Symbol, TokenKind};
+
+impl Parser<'_> {
+    /// `x`, `_`, `(a, b)`.
+    pub(crate) fn pattern(&mut self) -> Parsed<Pattern> {
+        self.enter()?;
+        let pattern = self.pattern_inside();
+        self.leave();
+        pattern
+    }
+
+    fn pattern_inside(&mut self) -> Parsed<Pattern> {
+        let start = self.peek().span;
+        if self.line_ended() {
+            return Err(self.unexpected("a name"));
+        }
+        if let Some(span) = self.eat(Symbol::Underscore) {
+            return Ok(Pattern { kind: PatternKind::Ignore, span });
+        }
+        if let Some(open) = self.eat(Symbol::LParen) {
+            let mut parts = self.with_lines(false, |p| {
+                let mut parts = vec![];
+                while !p.at(Symbol::RParen) {
+                    parts.push(p.pattern()?);
+                    if p.eat(Symbol::Comma).is_none() {
+                        break;
+                    }
+                }
+                p.close(open, Symbol::RParen, "`,` or `)`")?;
+                Ok(parts)
+            })?;
+            let span = self.since(start);
+            return match parts.len() {
+                0 => {
+                    self.report(Diagnostic::error("unexpected-token", "expected names in `()`").primary(span, ""));
+                    Err(super::Failed)
+                }
+                1 => Ok(parts.remove(0)),
+                _ => Ok(Pattern { kind: PatternKind::Tuple(parts), span }),
+            };
+        }
+        let name = self.new_name("a name")?;
+        self.pattern_after_name(name)
+    }
+
+    /// `a, b = …` without brackets is understood, and reported.
+    pub(super) fn pattern_after_name(&mut self, name: Ident) -> Parsed<Pattern> {
+        Ok(Pattern { span: name.span, kind: PatternKind::Name(name) })
+    }
+
+    /// Reports `let a, b = …` and reads on as if the brackets were there.
+    pub(super) fn bare_tuple(&mut self, first: Pattern) -> Parsed<Pattern> {
+        if !self.at(Symbol::Comma) {
+            return Ok(first);
+        }
+        let start = first.span;
+        let mut parts = vec![first];
+        while self.eat(Symbol::Comma).is_some() && matches!(self.peek().kind, TokenKind::Name(_)) {
+            parts.push(self.pattern()?);
+        }
+        let span = self.since(start);
+        let text = self.text.get(span.range()).unwrap_or_default().to_owned();
+        self.report(
+            Diagnostic::error("needs-parentheses", "several names at once stand in brackets")
+                .primary(span, format!("write `({text})`"))
+                .fix(span, format!("({text})")),
+        );
+        Ok(Pattern { kind: PatternKind::Tuple(parts), span })
+    }
+
+    /// The pattern that was read as an expression, before `in` told what it is.
+    pub(super) fn pattern_of(&mut self, expr: Expr) -> Parsed<Pattern> {
+        let span = expr.span;
+        let kind = match expr.kind {
+            ExprKind::Name(name) if name == "_" => PatternKind::Ignore,
+            ExprKind::Name(name) => {
+                let name = Ident::new(name, span);
+                self.check_lower(&name);
+                PatternKind::Name(name)
+            }
+            ExprKind::Tuple(parts) => {
+                PatternKind::Tuple(parts.into_iter().map(|part| self.pattern_of(part)).collect::<Parsed<_>>()?)
+            }
+            _ => {
+                self.report(
+                    Diagnostic::error("unexpected-token", "expected a name, or names in brackets, before `in`")
+                        .primary(span, "this is an expression"),
+                );
+                return Err(super::Failed);
+            }
+        };
+        Ok(Pattern { kind, span })
+    }
+}

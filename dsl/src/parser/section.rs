@@ -1,0 +1,99 @@
+//! `dataset` and `train`: lists of settings.
+
+use super::{Failed, Parsed, Parser};
+use crate::ast::*;
+use crate::diagnostic::Diagnostic;
+use crate::lexer::{Symbol, TokenKind, Word};
+use crate::span::Span;
+
+impl Parser<'_> {
+    pub(super) fn dataset(&mut self, docs: Docs, attributes: Vec<Attribute>) -> Parsed<Dataset> {
+        let start = self.expect_word(Word::Dataset)?;
+        let name = self.new_name("a dataset's name")?;
+        let params = if self.at(Symbol::LParen) { self.params()? } else { vec![] };
+        let entries = self.entries(false)?;
+        Ok(Dataset { docs, attributes, name, params, entries, span: self.since(start) })
+    }
+
+    pub(super) fn train(&mut self, docs: Docs, attributes: Vec<Attribute>) -> Parsed<Train> {
+        let start = self.expect_word(Word::Train)?;
+        let model = self.name("a model's name")?;
+        let args = if self.at(Symbol::LParen) { self.args()? } else { vec![] };
+        let entries = self.entries(true)?;
+        Ok(Train { docs, attributes, model, args, entries, span: self.since(start) })
+    }
+
+    fn entries(&mut self, updates: bool) -> Parsed<Vec<Entry>> {
+        self.enter()?;
+        let entries = self
+            .expect(Symbol::LBrace)
+            .and_then(|open| self.with_lines(true, |p| p.list_of(open, |p| p.entry(updates))));
+        self.leave();
+        entries
+    }
+
+    fn entry(&mut self, updates: bool) -> Parsed<Entry> {
+        let docs = self.docs();
+        let attributes = self.attributes()?;
+        let start = self.peek().span;
+        self.tokens[self.index].first = false;
+        let kind = self.entry_kind(start, updates)?;
+        Ok(Entry { docs, attributes, kind, span: self.since(start) })
+    }
+
+    fn entry_kind(&mut self, start: Span, updates: bool) -> Parsed<EntryKind> {
+        match self.peek().kind.clone() {
+            TokenKind::Word(Word::Let) => {
+                self.bump();
+                let (pattern, value) = self.let_after_word()?;
+                Ok(EntryKind::Let { pattern, value })
+            }
+            TokenKind::Word(Word::Update) => {
+                self.bump();
+                if !updates {
+                    self.report(
+                        Diagnostic::error("misplaced", "`update` stands directly in `train` only")
+                            .primary(start, "cannot stand here"),
+                    );
+                }
+                let target = self.instance_name()?;
+                let entries = self.entries(false)?;
+                Ok(EntryKind::Update { target, entries })
+            }
+            TokenKind::Name(name) => {
+                self.bump();
+                let name = Ident::new(name, start);
+                if let Some(colon) = self.eat(Symbol::Colon) {
+                    self.report(
+                        Diagnostic::error("unexpected-token", "a setting takes `=`, not `:`")
+                            .primary(colon, format!("write `{} = …`", name.name))
+                            .fix(colon, " ="),
+                    );
+                } else if self.at(Symbol::Eq) {
+                    self.bump();
+                } else if matches!(self.peek().kind, TokenKind::Name(_)) && !self.peek().first {
+                    return Err(self.unknown_word(&name));
+                } else {
+                    return Err(self.unexpected("`=`"));
+                }
+                Ok(EntryKind::Field { name, value: self.expr()? })
+            }
+            TokenKind::Word(word) if word.begins_statement() => {
+                let word = word.text();
+                self.blamed = Some(self.index);
+                self.report(
+                    Diagnostic::error("misplaced", format!("`{word}` stands in a list of settings"))
+                        .primary(start, "only `name = …` and `let` can stand here")
+                        .help("put the computation into a `fn` and call it"),
+                );
+                Err(Failed)
+            }
+            TokenKind::Word(_) if self.second().kind == TokenKind::Symbol(Symbol::Eq) => {
+                let name = self.name("a setting's name")?; // reports the reserved word
+                self.bump();
+                Ok(EntryKind::Field { name, value: self.expr()? })
+            }
+            _ => Err(self.unexpected("a setting")),
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! Statements and blocks.
+
+use super::{Failed, Parsed, Parser};
+use crate::ast::*;
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::lexer::{Symbol, TokenKind, Word};
+use crate::span::Span;
+
+/// Words of other languages, and what says the same here.
+const FOREIGN: &[(&str, &str)] = &[
+    ("for", "to repeat layers, write `repeat i in range(3) { … }`; to go through data, `scan x in xs over T { … }`"),
+    ("elif", "write `else if`"),
+    ("var", "write `let`"),
+    ("const", "write `let`"),
+    ("mut", "write `let`; `x = …` rebinds any name"),
+    ("def", "write `fn` or `block`"),
+    ("pass", "an empty body needs nothing"),
+    ("self", "weights are declared with `param`, layers with `layer`"),
+    ("print", "nothing prints while a model runs"),
+];
+
+impl Parser<'_> {
+    /// `{ … }`: statements, each on its line.
+    pub(crate) fn block(&mut self) -> Parsed<Block> {
+        self.enter()?;
+        let block = self.block_inside();
+        self.leave();
+        block
+    }
+
+    fn block_inside(&mut self) -> Parsed<Block> {
+        let open = self.expect(Symbol::LBrace)?;
+        let stmts = self.with_lines(true, |p| p.list_of(open, Self::stmt))?;
+        Ok(Block { stmts, span: self.since(open) })
+    }
+
+    /// What stands between braces, one a line, and the closing brace. After a fault, goes on with the next one.
+    pub(super) fn list_of<T>(&mut self, open: Span, read: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+        let mut list = vec![];
+        let mut faulty = false;
+        loop {
+            if self.eat(Symbol::RBrace).is_some() {
+                return Ok(list);
+            }
+            if self.peek().kind == TokenKind::End || self.at_item() {
+                if !faulty {
+                    self.close(open, Symbol::RBrace, "`}`")?;
+                }
+                return Err(Failed);
+            }
+            let before = self.index;
+            match read(self) {
+                Ok(element) => {
+                    list.push(element);
+                    if self.peek().first || self.at(Symbol::RBrace) {
+                        continue;
+                    }
+                    self.stray();
+                }
+                Err(Failed) => faulty = true,
+            }
+            self.skip_to_statement(before);
+        }
+    }
+
+    /// Something follows a whole statement on its line.
+    fn stray(&mut self) {
+        let token = self.peek().clone();
+        let begins = match &token.kind {
+            TokenKind::Word(word) => word.begins_statement(),
+            TokenKind::Name(_) => self.second().kind == TokenKind::Symbol(Symbol::Eq),
+            _ => false,
+        };
+        if begins && self.blamed.replace(self.index) != Some(self.index) {
+            self.report(
+                Diagnostic::error("one-per-line", "two statements stand on one line")
+                    .primary(token.span, "begin a new line here")
+                    .fix(token.span.before(), "\n"),
+            );
+        } else if !begins {
+            self.unexpected("the end of the line");
+        }
+    }
+
+    /// Passes over the rest of a faulty statement that began at token `before`.
+    fn skip_to_statement(&mut self, before: usize) {
+        let mut open = 0_u32;
+        loop {
+            let token = self.peek();
+            let moved = self.index > before;
+            match &token.kind {
+                TokenKind::End => return,
+                TokenKind::Word(word) if moved && open == 0 && word.begins_statement() => {
+                    // `let a = 1 let b = 2`: even the middle of a line will do for these words, but not for those
+                    // which stand in expressions.
+                    if token.first || !matches!(word, Word::If | Word::Cond | Word::Scan) {
+                        return;
+                    }
+                }
+                TokenKind::Name(_) | TokenKind::Doc(_) | TokenKind::Symbol(Symbol::At | Symbol::LParen)
+                    if moved && open == 0 && token.first =>
+                {
+                    return;
+                }
+                TokenKind::Symbol(Symbol::LBrace) => open += 1,
+                TokenKind::Symbol(Symbol::RBrace) => match open.checked_sub(1) {
+                    Some(rest) => open = rest,
+                    None => return,
+                },
+                _ if moved && self.at_item() => return,
+                _ => {}
+            }
+            self.bump();
+        }
+    }
+
+    pub(super) fn docs(&mut self) -> Docs {
+        let mut docs = Docs::default();
+        while let TokenKind::Doc(line) = &self.peek().kind {
+            docs.lines.push(line.clone());
+            self.bump();
+        }
+        docs
+    }
+
+    pub(super) fn attributes(&mut self) -> Parsed<Vec<Attribute>> {
+        let mut attributes = vec![];
+        while let Some(at) = self.eat(Symbol::At) {
+            let name = self.name("an attribute's name")?;
+            let args = if self.at(Symbol::LParen) && !self.line_ended() { self.args()? } else { vec![] };
+            attributes.push(Attribute { name, args, span: self.since(at) });
+        }
+        Ok(attributes)
+    }
+
+    fn stmt(&mut self) -> Parsed<Stmt> {
+        let docs = self.docs();
+        let attributes = self.attributes()?;
+        let start = self.peek().span;
+        let kind = self.stmt_kind()?;
+        Ok(Stmt { docs, attributes, kind, span: self.since(start) })
+    }
+
+    fn stmt_kind(&mut self) -> Parsed<StmtKind> {
+        let token = self.peek().clone();
+        // The statement's first token begins its line without ending anything.
+        self.tokens[self.index].first = false;
+        let TokenKind::Word(word) = token.kind else {
+            let (pattern, value) = self.rebind()?;
+            return Ok(StmtKind::Rebind { pattern, value });
+        };
+        if !word.begins_statement() {
+            return Err(self.no_statement(&token.kind));
+        }
+        self.bump();
+        Ok(match word {
+            Word::Let => {
+                let (pattern, value) = self.let_after_word()?;
+                StmtKind::Let { pattern, value }
+            }
+            Word::Layer => {
+                let name = self.new_name("a layer's name")?;
+                self.expect(Symbol::Eq)?;
+                let call = self.layer_call()?;
+                StmtKind::Layer { name, call }
+            }
+            Word::Param => StmtKind::Param(self.weight("a weight's name")?),
+            Word::State => StmtKind::State(self.weight("a state's name")?),
+            Word::Assert => {
+                let condition = self.expr()?;
+                let message = if self.eat(Symbol::Comma).is_some() { Some(self.expr()?) } else { None };
+                StmtKind::Assert { condition, message }
+            }
+            Word::If => StmtKind::If(self.if_stmt(word)?),
+            Word::Cond => StmtKind::Cond(self.if_stmt(word)?),
+            Word::Repeat => {
+                let (pattern, over) = self.repeat_header()?;
+                StmtKind::Repeat(Repeat { pattern, over, body: self.block()? })
+            }
+            Word::Scan => {
+                self.index -= 1;
+                StmtKind::Scan(self.scan()?)
+            }
+            Word::While => {
+                let condition = self.expr()?;
+                StmtKind::While { condition, body: self.block()? }
+            }
+            Word::Return => StmtKind::Return { value: self.expr()? },
+            Word::Yield => {
+                if !self.in_scan {
+                    self.report(
+                        Diagnostic::error("misplaced", "`yield` stands outside of a `scan`")
+                            .primary(token.span, "nothing collects this")
+                            .help("a definition gives its result with `return`"),
+                    );
+                }
+                StmtKind::Yield { value: self.expr()? }
+            }
+            _ => {
+                self.index -= 1;
+                return Err(self.no_statement(&token.kind));
+            }
+        })
+    }
+
+    /// A word with which no statement begins.
+    fn no_statement(&mut self, kind: &TokenKind) -> Failed {
+        let (index, span) = (self.index, self.peek().span);
+        if self.blamed.replace(index) == Some(index) {
+            return Failed;
+        }
+        let diagnostic = match kind {
+            TokenKind::Word(Word::Else) => Diagnostic::error("misplaced", "`else` without an `if` or `cond` before it")
+                .primary(span, "belongs to nothing"),
+            TokenKind::Word(Word::Update) => Diagnostic::error("misplaced", "`update` stands outside of `train`")
+                .primary(span, "only a `train` section has updates"),
+            TokenKind::Word(word) if word.begins_item() => {
+                Diagnostic::error("misplaced", format!("`{}` stands inside of another definition", word.text()))
+                    .primary(span, "definitions stand at the beginning of a line, outside of braces")
+            }
+            _ => {
+                self.blamed = None;
+                return self.unexpected("a statement");
+            }
+        };
+        self.report(diagnostic);
+        Failed
+    }
+
+    /// The rest of `let pattern = value`.
+    pub(super) fn let_after_word(&mut self) -> Parsed<(Pattern, Expr)> {
+        let pattern = self.pattern()?;
+        let pattern = self.bare_tuple(pattern)?;
+        if let (Some(colon), PatternKind::Name(name)) = (self.eat(Symbol::Colon), &pattern.kind) {
+            let name = name.name.clone();
+            let ty = self.ty()?;
+            self.report(
+                Diagnostic::error("unexpected-token", format!("`let {name}` takes its type from its value"))
+                    .primary(colon.to(ty.span), "delete this")
+                    .fix(colon.to(ty.span), ""),
+            );
+        }
+        self.expect(Symbol::Eq)?;
+        Ok((pattern, self.expr()?))
+    }
+
+    /// `pattern = value`.
+    fn rebind(&mut self) -> Parsed<(Pattern, Expr)> {
+        let (start, index) = (self.peek().span, self.index);
+        let TokenKind::Name(name) = self.peek().kind.clone() else {
+            if !self.at(Symbol::LParen) && !self.at(Symbol::Underscore) {
+                return Err(self.no_value_statement(index));
+            }
+            let faults = self.diagnostics.len();
+            if let (Ok(pattern), Some(_)) = (self.pattern(), self.eat(Symbol::Eq)) {
+                return Ok((pattern, self.expr()?));
+            }
+            if self.diagnostics.len() == faults {
+                return Err(self.no_value_statement(index));
+            }
+            return Err(Failed);
+        };
+        let name = Ident::new(name, self.bump().span);
+        match &self.peek().kind {
+            TokenKind::Symbol(Symbol::Eq | Symbol::Comma) => {
+                self.check_lower(&name);
+                let pattern = self.pattern_after_name(name)?;
+                let pattern = self.bare_tuple(pattern)?;
+                self.expect(Symbol::Eq)?;
+                Ok((pattern, self.expr()?))
+            }
+            TokenKind::Symbol(Symbol::Plus | Symbol::Minus | Symbol::Star | Symbol::Slash)
+                if self.second().kind == TokenKind::Symbol(Symbol::Eq) && !self.second().first =>
+            {
+                let symbol = self.bump().span.to(self.bump().span);
+                let operator = self.text[symbol.range()].to_owned();
+                let value = self.expr()?;
+                let (name, operator) = (&name.name, operator.trim_end_matches('=').trim());
+                let message = format!("`{operator}=` is not in the language: values never change, names are rebound");
+                self.report(
+                    Diagnostic::error("unexpected-token", message)
+                        .primary(symbol, format!("write `{name} = {name} {operator} …`"))
+                        .fix(symbol, format!("= {name} {operator}")),
+                );
+                let pattern = Pattern { kind: PatternKind::Name(Ident::new(name.clone(), start)), span: start };
+                Ok((pattern, value))
+            }
+            TokenKind::Symbol(Symbol::Colon) => {
+                let span = self.peek().span;
+                self.blamed = Some(self.index);
+                self.report(
+                    Diagnostic::error("unexpected-token", "expected `=`, found `:`")
+                        .primary(span, "settings and names take `=`")
+                        .help(format!("a weight is declared with `param {}: …`", name.name)),
+                );
+                Err(Failed)
+            }
+            TokenKind::Name(_) | TokenKind::Word(_) | TokenKind::StrBegin if !self.peek().first => {
+                Err(self.unknown_word(&name))
+            }
+            _ => {
+                if let Some((_, advice)) = FOREIGN.iter().find(|(word, _)| *word == name.name) {
+                    self.report(
+                        Diagnostic::error("unexpected-token", format!("`{}` begins no statement here", name.name))
+                            .primary(name.span, *advice),
+                    );
+                    return Err(Failed);
+                }
+                Err(self.no_value_statement(index))
+            }
+        }
+    }
+
+    /// `word something`: no statement begins so.
+    pub(super) fn unknown_word(&mut self, name: &Ident) -> Failed {
+        self.blamed = Some(self.index);
+        let words = Word::ALL.iter().filter(|word| word.begins_statement()).map(|word| word.text());
+        let mut diagnostic = Diagnostic::error("unexpected-token", format!("`{}` begins no statement here", name.name));
+        if let Some((_, advice)) = FOREIGN.iter().find(|(word, _)| *word == name.name) {
+            diagnostic = diagnostic.primary(name.span, *advice);
+        } else if let Some(word) = did_you_mean(&name.name, words) {
+            diagnostic = diagnostic.primary(name.span, format!("do you mean `{word}`?")).fix(name.span, word);
+        } else {
+            diagnostic = diagnostic
+                .primary(name.span, "")
+                .help("a statement begins with `let`, `return` or another word of the language, or with the name that it rebinds");
+        }
+        self.report(diagnostic);
+        Failed
+    }
+
+    /// An expression where a statement should be, or nothing readable; reading begins again at token `index`.
+    fn no_value_statement(&mut self, index: usize) -> Failed {
+        self.index = index;
+        self.tokens[index].first = false;
+        let faults = self.diagnostics.len();
+        let Ok(expr) = self.expr() else {
+            if self.diagnostics.len() == faults {
+                self.unexpected("a statement");
+            }
+            return Failed;
+        };
+        if self.diagnostics.len() > faults {
+            return Failed;
+        }
+        let mut diagnostic =
+            Diagnostic::error("expression-statement", "nothing uses this value").primary(expr.span, "");
+        if self.at(Symbol::RBrace) {
+            diagnostic.labels[0].text = "do you mean to `return` it?".to_owned();
+            diagnostic = diagnostic.fix(expr.span.before(), "return ");
+        } else {
+            diagnostic.labels[0].text = "name it with `let`, or rebind a name to it".to_owned();
+        }
+        self.report(diagnostic);
+        self.blamed = Some(self.index);
+        Failed
+    }
+
+    pub(crate) fn layer_call(&mut self) -> Parsed<Call> {
+        let expr = self.expr()?;
+        match expr.kind {
+            ExprKind::Call(call) => {
+                if let Some(name) = &call.name {
+                    self.report(
+                        Diagnostic::error("not-a-call", "`layer` names this already")
+                            .primary(name.span, "the layer's name is its name in the tree of weights"),
+                    );
+                }
+                Ok(call)
+            }
+            ExprKind::Name(name) => {
+                // `layer f = relu` says enough.
+                Ok(Call { callee: Ident::new(name, expr.span), args: vec![], name: None, span: expr.span })
+            }
+            _ => {
+                self.report(
+                    Diagnostic::error("not-a-call", "a layer is a call without its data")
+                        .primary(expr.span, "write something like `linear(64)`"),
+                );
+                Err(Failed)
+            }
+        }
+    }
+
+    pub(crate) fn weight(&mut self, what: &str) -> Parsed<Weight> {
+        let name = self.new_name(what)?;
+        if !self.at(Symbol::Colon) {
+            return Err(self.unexpected("`:` and a type"));
+        }
+        self.bump();
+        let ty = self.ty()?;
+        let init = if self.eat(Symbol::Eq).is_some() { Some(self.expr()?) } else { None };
+        Ok(Weight { name, ty, init })
+    }
+
+    /// The rest of `if` or `cond` after its word.
+    fn if_stmt(&mut self, word: Word) -> Parsed<If<Block>> {
+        let mut arms = vec![];
+        loop {
+            let condition = self.expr()?;
+            arms.push((condition, self.block()?));
+            if self.eat_word(Word::Else).is_none() {
+                return Ok(If { arms, otherwise: None });
+            }
+            if self.eat_word(word).is_none() {
+                return Ok(If { arms, otherwise: Some(self.block()?) });
+            }
+        }
+    }
+
+    /// `3`, or `i in range(3)`.
+    pub(crate) fn repeat_header(&mut self) -> Parsed<(Option<Pattern>, Expr)> {
+        let holes = std::mem::replace(&mut self.holes, true);
+        let first = self.expr();
+        self.holes = holes;
+        let first = first?;
+        if self.eat_word(Word::In).is_none() {
+            return Ok((None, first));
+        }
+        let pattern = self.pattern_of(first)?;
+        Ok((Some(pattern), self.expr()?))
+    }
+
+    /// `scan x in xs over T { … }`, with its word.
+    pub(super) fn scan(&mut self) -> Parsed<Scan> {
+        self.expect_word(Word::Scan)?;
+        let (pattern, xs, axis) = self.scan_header()?;
+        let outer = std::mem::replace(&mut self.in_scan, true);
+        let body = self.block();
+        self.in_scan = outer;
+        Ok(Scan { pattern, xs, axis, body: body? })
+    }
+
+    /// `x in xs over T`.
+    pub(crate) fn scan_header(&mut self) -> Parsed<(Pattern, Expr, Option<Expr>)> {
+        let pattern = self.pattern()?;
+        self.expect_word(Word::In)?;
+        let xs = self.expr()?;
+        let axis = if self.eat_word(Word::Over).is_some() { Some(self.expr()?) } else { None };
+        Ok((pattern, xs, axis))
+    }
+}

@@ -1,0 +1,84 @@
+//! Types.
+
+use super::{Parsed, Parser};
+use crate::ast::{Dim, Ident, Type, TypeKind};
+use crate::diagnostic::Diagnostic;
+use crate::lexer::{Symbol, TokenKind, Word};
+
+impl Parser<'_> {
+    /// `[B, T]`, `i32[B]`, `int`, `list(int)?`.
+    pub(crate) fn ty(&mut self) -> Parsed<Type> {
+        self.enter()?;
+        let ty = self.ty_inside();
+        self.leave();
+        ty
+    }
+
+    fn ty_inside(&mut self) -> Parsed<Type> {
+        let start = self.peek().span;
+        if self.at(Symbol::LBracket) && !self.line_ended() {
+            let dims = self.dims()?;
+            return Ok(Type { kind: TypeKind::Data { dtype: None, dims }, span: self.since(start) });
+        }
+        let name = match &self.peek().kind {
+            TokenKind::Name(name) if !self.line_ended() => name.clone(),
+            TokenKind::Word(Word::Fn) if !self.line_ended() => "fn".to_owned(),
+            _ => return Err(self.unexpected("a type")),
+        };
+        let name = Ident::new(name, self.bump().span);
+        self.ty_after_name(name)
+    }
+
+    /// The rest of a type that begins with a name.
+    pub(super) fn ty_after_name(&mut self, name: Ident) -> Parsed<Type> {
+        let start = name.span;
+        if self.at(Symbol::LBracket) && !self.line_ended() {
+            let dims = self.dims()?;
+            return Ok(Type { kind: TypeKind::Data { dtype: Some(name), dims }, span: self.since(start) });
+        }
+        let of = match self.eat(Symbol::LParen) {
+            Some(open) => {
+                let inner = self.with_lines(false, Self::ty)?;
+                self.close(open, Symbol::RParen, "`)`")?;
+                Some(Box::new(inner))
+            }
+            None => None,
+        };
+        let optional = self.eat(Symbol::Question).is_some();
+        if name.is_dimension() {
+            // `x: B` wants to be `x: [B]`.
+            let fix = format!("[{}]", name.name);
+            self.report(
+                Diagnostic::error("unexpected-token", format!("expected a type, found the dimension `{}`", name.name))
+                    .primary(name.span, format!("do you mean `{fix}`?"))
+                    .fix(name.span, fix),
+            );
+        }
+        Ok(Type { kind: TypeKind::Value { name, of, optional }, span: self.since(start) })
+    }
+
+    fn dims(&mut self) -> Parsed<Vec<Dim>> {
+        let open = self.expect(Symbol::LBracket)?;
+        self.with_lines(false, |p| {
+            let mut dims = vec![];
+            while !p.at(Symbol::RBracket) {
+                dims.push(p.dim()?);
+                if p.eat(Symbol::Comma).is_none() {
+                    break;
+                }
+            }
+            p.close(open, Symbol::RBracket, "`,` or `]`")?;
+            Ok(dims)
+        })
+    }
+
+    fn dim(&mut self) -> Parsed<Dim> {
+        if let Some(span) = self.eat(Symbol::Dots) {
+            return Ok(Dim::Rest(span));
+        }
+        if let Some(span) = self.eat(Symbol::Underscore) {
+            return Ok(Dim::Stretch(span));
+        }
+        Ok(Dim::Size(self.expr()?))
+    }
+}

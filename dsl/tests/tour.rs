@@ -1,0 +1,20 @@
+//! The seven files of the tour: they are read without a fault.
+
+use dlc_dsl::{Sources, diagnostic, parse};
+
+#[test]
+fn files_of_the_tour_parse() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tour");
+    let mut names: Vec<_> = std::fs::read_dir(folder).expect("exists").map(|e| e.expect("readable").path()).collect();
+    names.retain(|path| path.extension().is_some_and(|e| e == "dl"));
+    names.sort();
+    assert_eq!(names.len(), 7);
+    for path in names {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let name = path.file_name().expect("has a name").to_string_lossy();
+        let mut sources = Sources::new();
+        let source = sources.add(name.clone(), text.clone());
+        let (_, faults) = parse(source, &text);
+        assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
+    }
+}
