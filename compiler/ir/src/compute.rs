@@ -221,7 +221,7 @@ impl std::ops::Mul<i64> for Index {
 
 impl Index {
     /// The quotient, rounded down.
-    pub fn div(self, divisor: i64) -> Index {
+    pub fn quotient(self, divisor: i64) -> Index {
         match (self, divisor) {
             (x, 1) => x,
             (Index::Const(a), k) => Index::Const(a.div_euclid(k)),
@@ -229,7 +229,7 @@ impl Index {
         }
     }
 
-    /// The remainder of [`Index::div`], never negative.
+    /// The remainder of [`Index::quotient`], never negative.
     pub fn modulo(self, divisor: i64) -> Index {
         match (self, divisor) {
             (_, 1) => Index::Const(0),
@@ -250,7 +250,7 @@ impl Index {
         for (axis, &n) in extents.iter().enumerate().rev() {
             let here = if axis == 0 { rest.clone() } else { rest.clone().modulo(n as i64) };
             index.push(here);
-            rest = rest.div(n.max(1) as i64);
+            rest = rest.quotient(n.max(1) as i64);
         }
         index.reverse();
         index

@@ -20,7 +20,7 @@ pub use element::Scalar;
 pub use graph::{
     Argument, Def, Function, FunctionKind, Graph, Loc, Node, NodeId, ResultDecl, ResultRole, Role, Symbol, Value,
 };
-pub use op::{Op, Operator, TypeError, Types};
+pub use op::{EvalError, Op, Operator, TypeError, Types};
 pub use scalar::{Direction, ScalarOp};
 pub use tensor::{Data, Element, ElementCount, Tensor};
 pub use text::{Blobs, ParseError};

@@ -1,7 +1,8 @@
 //! `broadcast`: repeats a tensor along new axes.
 
-use super::{Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
-use crate::{Shape, Type};
+use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
+use super::eval::{element_at, result_type, tensor_of};
+use crate::{Shape, Tensor, Type};
 
 /// Repeats a tensor along new axes: `result[i] = x[i[axes[0]], i[axes[1]], …]`.
 ///
@@ -37,5 +38,11 @@ impl Operator for Broadcast {
             ensure!(self.shape[axis] == x.shape[i], "axis {i} of {x} does not fit axis {axis} of {}", self.shape);
         }
         Ok(smallvec::smallvec![x.with_shape(self.shape.clone())])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let x = &args[0];
+        let element = |i: &[usize]| element_at(x, self.axes.iter().map(|&a| i[a]));
+        Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
 }

@@ -1,7 +1,7 @@
 //! `call`: another function of the program.
 
-use super::{Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
-use crate::{Symbol, Type};
+use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
+use crate::{Symbol, Tensor, Type};
 
 /// The results of another function of the program. The verifier checks the types against the callee's.
 ///
@@ -30,5 +30,9 @@ impl Operator for Call {
 
     fn infer(&self, _: &[Type]) -> Result<Types, TypeError> {
         Ok(self.results.iter().cloned().collect())
+    }
+
+    fn eval(&self, _: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        Err(EvalError::NotLocal(Self::MNEMONIC))
     }
 }

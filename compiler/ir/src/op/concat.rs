@@ -1,7 +1,8 @@
 //! `concat`: tensors one after another along an axis.
 
-use super::{Operator, TypeError, Types};
-use crate::Type;
+use super::{EvalError, Operator, TypeError, Types};
+use super::eval::{element_at, result_type, tensor_of};
+use crate::{Tensor, Type};
 
 /// Tensors one after another along an axis.
 ///
@@ -32,5 +33,21 @@ impl Operator for Concat {
             shape[self.axis] += x.shape[self.axis];
         }
         Ok(smallvec::smallvec![first.with_shape(shape)])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let element = |i: &[usize]| {
+            let mut source = i.to_vec();
+            let mut parts = args.iter();
+            loop {
+                let part = parts.next().expect("the parts are as long as the result");
+                let size = part.shape()[self.axis];
+                if source[self.axis] < size {
+                    return element_at(part, source);
+                }
+                source[self.axis] -= size;
+            }
+        };
+        Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
 }

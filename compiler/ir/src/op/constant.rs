@@ -1,6 +1,6 @@
 //! `constant`: a tensor that is known when compiling.
 
-use super::{Attr, AttrError, AttrReader, Operator, TypeError, Types};
+use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types};
 use crate::{Tensor, Type};
 
 /// A tensor that is known when compiling.
@@ -29,5 +29,9 @@ impl Operator for Constant {
 
     fn infer(&self, _: &[Type]) -> Result<Types, TypeError> {
         Ok(smallvec::smallvec![self.value.ty().clone()])
+    }
+
+    fn eval(&self, _: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        Ok(vec![self.value.clone()])
     }
 }

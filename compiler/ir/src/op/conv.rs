@@ -1,7 +1,8 @@
 //! `conv`: convolution over any number of spatial axes.
 
-use super::{Operator, TypeError, Types, reduce_window::WindowAxis};
-use crate::{DType, Type};
+use super::{EvalError, Operator, TypeError, Types, reduce_window::WindowAxis};
+use super::eval::{result_type, sums_of_products};
+use crate::{DType, Shape, Tensor, Type};
 
 /// Cross-correlation of `x: [N, C, spatial…]` with `kernel: [O, C / feature_groups, spatial…]` to `[N / batch_groups, O, spatial…]`.
 ///
@@ -30,6 +31,22 @@ pub struct Conv {
     pub batch_groups: usize,
 }
 
+impl Conv {
+    /// The spatial axes.
+    pub(super) fn axes(&self, x: &[usize], kernel: &[usize]) -> Vec<WindowAxis> {
+        let axis = |i: usize| WindowAxis {
+            input: x[i + 2],
+            size: kernel[i + 2],
+            stride: self.stride[i],
+            low: self.low[i],
+            high: self.high[i],
+            base_dilation: self.x_dilation[i],
+            window_dilation: self.kernel_dilation[i],
+        };
+        (0..self.stride.len()).map(axis).collect()
+    }
+}
+
 impl Operator for Conv {
     const MNEMONIC: &'static str = "conv";
     const OPERANDS: &'static [&'static str] = &["x", "kernel"];
@@ -54,19 +71,39 @@ impl Operator for Conv {
         ensure!(kernel.shape[0].is_multiple_of(fg * bg), "{} outputs in {} groups", kernel.shape[0], fg * bg);
         ensure!(x.shape[0].is_multiple_of(bg), "a batch of {} in {bg} groups", x.shape[0]);
         let mut shape = vec![x.shape[0] / bg, kernel.shape[0]];
-        for i in 0..spatial {
-            let axis = WindowAxis {
-                input: x.shape[i + 2],
-                size: kernel.shape[i + 2],
-                stride: self.stride[i],
-                low: self.low[i],
-                high: self.high[i],
-                base_dilation: self.x_dilation[i],
-                window_dilation: self.kernel_dilation[i],
-            };
+        for (i, axis) in self.axes(&x.shape, &kernel.shape).iter().enumerate() {
             let positions = axis.positions().map_err(|e| format!("spatial axis {i}: {e}"));
             shape.push(positions.map_err(|message| TypeError { mnemonic: Self::MNEMONIC, message })?);
         }
         Ok(smallvec::smallvec![x.with_shape(shape)])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let (x, kernel) = (args[0].shape(), args[1].shape());
+        let ty = result_type(self, args)?;
+        let axes = self.axes(x, kernel);
+        let spatial = Shape::from(&kernel[2..]);
+        let (channels, outputs) = (kernel[1], kernel[0] / (self.feature_groups * self.batch_groups));
+        let tensor = sums_of_products(&ty, &args[0], &args[1], |i, term| {
+            let group = i[1] / outputs;
+            let (image, first) = if self.batch_groups > 1 { (group * ty.shape[0] + i[0], 0) } else { (i[0], group * channels) };
+            for k in spatial.indices() {
+                let mut source = vec![image, first];
+                for (axis, (&position, &k)) in axes.iter().zip(i[2..].iter().zip(&k)) {
+                    let Some(place) = axis.source(position, k) else { break };
+                    source.push(place);
+                }
+                if source.len() < x.rank() {
+                    continue;
+                }
+                let tap = [&[i[1], 0], k.as_slice()].concat();
+                let (x_first, k_first) = (x.offset(&source), kernel.offset(&tap));
+                let (x_step, k_step) = (x.strides()[1], kernel.strides()[1]);
+                for c in 0..channels {
+                    term(x_first + c * x_step, k_first + c * k_step);
+                }
+            }
+        });
+        Ok(vec![tensor])
     }
 }

@@ -1,7 +1,8 @@
 //! `dot`: sums of products over pairs of axes.
 
-use super::{Operator, TypeError, Types, are_axes};
-use crate::{DType, Type};
+use super::{EvalError, Operator, TypeError, Types, are_axes};
+use super::eval::{result_type, sums_of_products};
+use crate::{DType, Shape, Tensor, Type};
 
 /// Sums products over pairs of axes. The result's axes: the batch axes, then the left operand's free axes, then the right one's.
 ///
@@ -47,5 +48,25 @@ impl Operator for Dot {
         shape.extend(Self::free(l.rank(), &self.lhs, &self.lhs_batch).iter().map(|&a| l.shape[a]));
         shape.extend(Self::free(r.rank(), &self.rhs, &self.rhs_batch).iter().map(|&a| r.shape[a]));
         Ok(smallvec::smallvec![l.with_shape(shape)])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let (l, r) = (args[0].shape(), args[1].shape());
+        let summed: Shape = self.lhs.iter().map(|&a| l[a]).collect();
+        let l_free = Self::free(l.rank(), &self.lhs, &self.lhs_batch);
+        let r_free = Self::free(r.rank(), &self.rhs, &self.rhs_batch);
+        let batch = self.lhs_batch.len();
+        let tensor = sums_of_products(&result_type(self, args)?, &args[0], &args[1], |i, term| {
+            let (mut l_index, mut r_index) = (vec![0; l.rank()], vec![0; r.rank()]);
+            self.lhs_batch.iter().chain(&l_free).zip(i).for_each(|(&a, &i)| l_index[a] = i);
+            self.rhs_batch.iter().zip(i).for_each(|(&a, &i)| r_index[a] = i);
+            r_free.iter().zip(&i[batch + l_free.len()..]).for_each(|(&a, &i)| r_index[a] = i);
+            for k in summed.indices() {
+                self.lhs.iter().zip(&k).for_each(|(&a, &k)| l_index[a] = k);
+                self.rhs.iter().zip(&k).for_each(|(&a, &k)| r_index[a] = k);
+                term(l.offset(&l_index), r.offset(&r_index));
+            }
+        });
+        Ok(vec![tensor])
     }
 }

@@ -1,7 +1,8 @@
 //! `gather`: elements of one axis by index.
 
-use super::{Operator, TypeError, Types};
-use crate::{DType, Type};
+use super::{EvalError, Operator, TypeError, Types};
+use super::eval::{element_at, result_type, tensor_of};
+use crate::{DType, Scalar, Tensor, Type};
 
 /// Takes slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` are the first `batch`
 /// axes of both and `A` is axis `axis` of `x`, the result is `[B…, P…, I…, S…]`:
@@ -31,6 +32,26 @@ impl Gather {
         shape.extend_from_slice(&x.shape[self.axis + 1..]);
         Ok(x.with_shape(shape))
     }
+
+    /// Refuses an index outside the axis, if any element hangs on one.
+    pub(super) fn check_indices(&self, x: &Type, indices: &Tensor, slices: &Type) -> Result<(), EvalError> {
+        let size = x.shape[self.axis];
+        let outside = indices.scalars().map(Scalar::as_i64).find(|&i| i < 0 || i >= size as i64);
+        match outside {
+            Some(index) if slices.shape.elements() > 0 => Err(EvalError::IndexOutOfRange { index, size }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where in `x` element `i` of the slices stands; the indices are checked.
+    pub(super) fn source(&self, indices: &Tensor, i: &[usize]) -> Vec<usize> {
+        let inner = self.axis + indices.shape().rank() - self.batch;
+        let chosen = element_at(indices, i[..self.batch].iter().chain(&i[self.axis..inner]).copied());
+        let mut source = i[..self.axis].to_vec();
+        source.push(chosen.as_i64() as usize);
+        source.extend_from_slice(&i[inner..]);
+        source
+    }
 }
 
 impl Operator for Gather {
@@ -40,5 +61,12 @@ impl Operator for Gather {
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         Ok(smallvec::smallvec![self.result(&args[0], &args[1])?])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let (x, indices) = (&args[0], &args[1]);
+        let ty = result_type(self, args)?;
+        self.check_indices(x.ty(), indices, &ty)?;
+        Ok(vec![tensor_of(&ty, |i| element_at(x, self.source(indices, i)))])
     }
 }

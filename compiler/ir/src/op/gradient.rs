@@ -1,7 +1,7 @@
 //! `gradient`: a function together with its derivatives.
 
-use super::{Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
-use crate::{Symbol, Type};
+use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
+use crate::{Symbol, Tensor, Type};
 
 /// The results of a function, followed by the derivatives of its first result, a floating-point scalar, by the arguments `wrt`.
 /// Differentiation replaces it; nothing after that knows it.
@@ -43,5 +43,9 @@ impl Operator for Gradient {
             types.push(args[i].clone());
         }
         Ok(types)
+    }
+
+    fn eval(&self, _: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        Err(EvalError::NotLocal(Self::MNEMONIC))
     }
 }

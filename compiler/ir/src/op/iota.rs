@@ -1,7 +1,8 @@
 //! `iota`: each element is its own index along one axis.
 
-use super::{Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
-use crate::{DType, Type};
+use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
+use super::eval::{tensor_of};
+use crate::{DType, Scalar, Tensor, Type};
 
 /// Each element is its own index along one axis.
 ///
@@ -32,5 +33,9 @@ impl Operator for Iota {
         ensure!(self.axis < self.ty.rank(), "axis {} of {}", self.axis, self.ty);
         ensure!(self.ty.dtype != DType::Bool, "makes numbers, not bool");
         Ok(smallvec::smallvec![self.ty.clone()])
+    }
+
+    fn eval(&self, _: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        Ok(vec![tensor_of(&self.ty, |i| Scalar::Int(i[self.axis] as i64))])
     }
 }

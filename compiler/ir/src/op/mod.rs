@@ -5,10 +5,12 @@ use std::hash::Hash;
 
 use smallvec::SmallVec;
 
-use crate::{ScalarOp, Type};
+use crate::{ScalarOp, Tensor, Type};
 
 pub mod attr;
+mod eval;
 pub use attr::{Attr, AttrError, AttrReader};
+pub use eval::EvalError;
 
 /// The types of an operator's results; most have one.
 pub type Types = SmallVec<[Type; 1]>;
@@ -44,6 +46,12 @@ pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
     /// # Errors
     /// If the operands or the attributes do not fit.
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError>;
+
+    /// The reference evaluation: what the operator means. Floats are computed in f64 and rounded once, at the end.
+    ///
+    /// # Errors
+    /// If the operands do not fit, if an index is out of range, or if the operator's meaning hangs on other functions.
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError>;
 }
 
 /// `ensure!(condition, "message {}", x)` inside `infer`: an error with the operator's mnemonic unless the condition holds.
@@ -136,6 +144,19 @@ macro_rules! operators {
                 }
             }
 
+            /// The reference evaluation: what the operator means. Floats are computed in f64 and rounded once, at the end.
+            ///
+            /// # Errors
+            /// If the operands do not fit, if an index is out of range, or if the operator's meaning hangs on other functions
+            /// ([`EvalError::NotLocal`]: `call` and `gradient`, which the interpreter evaluates).
+            pub fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+                check_arity(self, args.len())?;
+                match self {
+                    Op::Map(f) => f.eval_tensors(args).map(|x| vec![x]),
+                    $(Op::$name(op) => op.eval(args)),*
+                }
+            }
+
             /// Every mnemonic of the table.
             pub fn mnemonics() -> impl Iterator<Item = &'static str> {
                 ScalarOp::mnemonics().chain([$(<$name as Operator>::MNEMONIC),*])
@@ -168,6 +189,7 @@ operators! {
 
 pub use reduce::Reduction;
 pub use reduce_window::Window;
+pub use rng_bits::{philox4x32_10, random_bits};
 pub use scatter::ScatterKind;
 
 impl From<ScalarOp> for Op {

@@ -1,7 +1,8 @@
 //! `pad`: puts a value around and between elements; negative amounts cut.
 
-use super::{Operator, TypeError, Types};
-use crate::Type;
+use super::{EvalError, Operator, TypeError, Types};
+use super::eval::{element_at, result_type, tensor_of};
+use crate::{Tensor, Type};
 
 /// Puts `value` before (`low`), after (`high`) and between (`interior`) the elements of each axis.
 /// Negative `low` and `high` cut elements, of those put between them as well.
@@ -39,5 +40,19 @@ impl Operator for Pad {
             shape.push(padded as usize);
         }
         Ok(smallvec::smallvec![x.with_shape(shape)])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let (x, value) = (&args[0], args[1].get(0));
+        let source = |i: &[usize], a: usize| {
+            let (place, step) = (i[a] as i64 - self.low[a], self.interior[a] as i64 + 1);
+            let inside = place >= 0 && place % step == 0 && place / step < x.shape()[a] as i64;
+            inside.then(|| (place / step) as usize)
+        };
+        let element = |i: &[usize]| {
+            let source: Option<Vec<usize>> = (0..i.len()).map(|a| source(i, a)).collect();
+            source.map_or(value, |source| element_at(x, source))
+        };
+        Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
 }

@@ -1,7 +1,8 @@
 //! `reduce_window`: combines the elements of sliding windows, as pooling does.
 
-use super::{Attr, AttrError, AttrReader, Operator, Reduction, TypeError, Types, are_axes, attr::AttrValue};
-use crate::{DType, Shape, Type};
+use super::{EvalError, Attr, AttrError, AttrReader, Operator, Reduction, TypeError, Types, are_axes, attr::AttrValue};
+use super::eval::{element_at, result_type, tensor_of};
+use crate::{DType, Shape, Tensor, Type};
 
 /// Sliding windows over some axes. All lists are as long as `axes`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,19 +76,36 @@ impl Window {
             return Err(format!("{:?} are not ascending axes of {x}", self.axes));
         }
         let mut shape = x.shape.to_vec();
-        for i in 0..n {
-            let axis = WindowAxis {
-                input: x.shape[self.axes[i]],
-                size: self.size[i],
-                stride: self.stride[i],
-                low: self.low[i],
-                high: self.high[i],
-                base_dilation: self.base_dilation[i],
-                window_dilation: self.window_dilation[i],
-            };
-            shape[self.axes[i]] = axis.positions().map_err(|e| format!("axis {}: {e}", self.axes[i]))?;
+        for (&a, axis) in self.axes.iter().zip(self.over(&x.shape)) {
+            shape[a] = axis.positions().map_err(|e| format!("axis {a}: {e}"))?;
         }
         Ok(shape.into())
+    }
+
+    /// Each of the axes, with what is known of it.
+    pub(super) fn over(&self, x: &[usize]) -> Vec<WindowAxis> {
+        let axis = |i: usize| WindowAxis {
+            input: x[self.axes[i]],
+            size: self.size[i],
+            stride: self.stride[i],
+            low: self.low[i],
+            high: self.high[i],
+            base_dilation: self.base_dilation[i],
+            window_dilation: self.window_dilation[i],
+        };
+        (0..self.axes.len()).map(axis).collect()
+    }
+
+    /// Where the elements of window number `i` of the grid stand, padding left out, in row-major order of the window.
+    pub(super) fn sources(&self, windows: &[WindowAxis], i: &[usize]) -> impl Iterator<Item = Vec<usize>> {
+        let size = Shape::from(self.size.as_slice());
+        size.indices().filter_map(|k| {
+            let mut source = i.to_vec();
+            for ((axis, &a), &k) in windows.iter().zip(&self.axes).zip(&k) {
+                source[a] = axis.source(i[a], k)?;
+            }
+            Some(source)
+        }).collect::<Vec<_>>().into_iter()
     }
 }
 
@@ -103,6 +121,20 @@ pub(super) struct WindowAxis {
 }
 
 impl WindowAxis {
+    /// Where in the operand element `k` of the window at `position` stands, unless that is padding.
+    pub fn source(&self, position: usize, k: usize) -> Option<usize> {
+        let place = (position * self.stride + k * self.window_dilation) as i64 - self.low;
+        let step = self.base_dilation as i64;
+        let inside = place >= 0 && place % step == 0 && place / step < self.input as i64;
+        inside.then(|| (place / step) as usize)
+    }
+
+    /// Whether each of the windows at `positions` holds an element of the operand.
+    pub fn holds_elements(&self, positions: usize) -> bool {
+        let dense = self.low <= 0 && self.high <= 0 && self.base_dilation == 1;
+        dense || (0..positions).all(|position| (0..self.size).any(|k| self.source(position, k).is_some()))
+    }
+
     /// How many positions the window has.
     pub fn positions(&self) -> Result<usize, String> {
         if self.size == 0 || self.stride == 0 || self.base_dilation == 0 || self.window_dilation == 0 {
@@ -153,5 +185,15 @@ impl Operator for ReduceWindow {
         ensure!(x.dtype != DType::Bool, "windows are over numbers, not bool");
         let grid = self.window.grid(x).map_err(|message| TypeError { mnemonic: Self::MNEMONIC, message })?;
         Ok(smallvec::smallvec![x.with_shape(grid)])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let x = &args[0];
+        let windows = self.window.over(x.shape());
+        let element = |i: &[usize]| {
+            let elements = self.window.sources(&windows, i).map(|source| element_at(x, source));
+            self.kind.combine(x.dtype(), elements)
+        };
+        Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
 }

@@ -1,7 +1,8 @@
 //! `reshape`: the same elements in the same order with another shape.
 
-use super::{Attr, AttrError, AttrReader, Operator, TypeError, Types};
-use crate::{Shape, Type};
+use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types};
+use super::eval::{result_type};
+use crate::{Shape, Tensor, Type};
 
 /// The same elements in the same row-major order with another shape.
 ///
@@ -30,5 +31,10 @@ impl Operator for Reshape {
         let x = &args[0];
         ensure!(x.shape.elements() == self.shape.elements(), "{x} has not as many elements as {}", self.shape);
         Ok(smallvec::smallvec![x.with_shape(self.shape.clone())])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let ty = result_type(self, args)?;
+        Ok(vec![Tensor::from_fn(ty, |i| args[0].get(i))])
     }
 }

@@ -1,7 +1,8 @@
 //! `reverse`: turns axes around.
 
-use super::{Operator, TypeError, Types, are_axes};
-use crate::Type;
+use super::{EvalError, Operator, TypeError, Types, are_axes};
+use super::eval::{element_at, result_type, tensor_of};
+use crate::{Tensor, Type};
 
 /// Turns axes around.
 ///
@@ -23,5 +24,12 @@ impl Operator for Reverse {
         let x = &args[0];
         ensure!(are_axes(&self.axes, x.rank()), "{:?} are not distinct axes of {x}", self.axes);
         Ok(smallvec::smallvec![x.clone()])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let x = &args[0];
+        let turned = |a: usize, i: usize| if self.axes.contains(&a) { x.shape()[a] - 1 - i } else { i };
+        let element = |i: &[usize]| element_at(x, i.iter().enumerate().map(|(a, &i)| turned(a, i)));
+        Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
 }

@@ -1,7 +1,8 @@
 //! `rng_bits`: random bits as a function of a key and a counter.
 
-use super::{Attr, AttrError, AttrReader, Operator, TypeError, Types};
-use crate::{DType, Type};
+use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types};
+use super::eval::{result_type};
+use crate::{DType, Scalar, Tensor, Type};
 
 /// Random bits by Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
 ///
@@ -36,5 +37,43 @@ impl Operator for RngBits {
             ensure!(*arg == Type::scalar(DType::I64), "key and counter are i64[], not {arg}");
         }
         Ok(smallvec::smallvec![self.ty.clone()])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let (key, counter) = (args[0].get(0).as_i64(), args[1].get(0).as_i64());
+        let element = |i| Scalar::Int(random_bits(key, counter, i as u64, self.ty.dtype));
+        Ok(vec![Tensor::from_fn(result_type(self, args)?, element)])
+    }
+}
+
+/// The cipher Philox4x32 with ten rounds.
+pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
+    const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
+    let wide = |a: u32, b: u32| {
+        let product = u64::from(a) * u64::from(b);
+        ((product >> 32) as u32, product as u32)
+    };
+    let (mut c, mut k) = (counter, key);
+    for _ in 0..10 {
+        let (high0, low0) = wide(MULTIPLIERS[0], c[0]);
+        let (high1, low1) = wide(MULTIPLIERS[1], c[2]);
+        c = [high1 ^ c[1] ^ k[0], low1, high0 ^ c[3] ^ k[1], low0];
+        k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
+    }
+    c
+}
+
+/// Element `element` of `rng_bits` with this key and counter, as an i32 or i64.
+pub fn random_bits(key: i64, counter: i64, element: u64, dtype: DType) -> i64 {
+    let words = |value: u64| [value as u32, (value >> 32) as u32];
+    let per_block = if dtype == DType::I64 { 2 } else { 4 };
+    let ([b0, b1], [c0, c1]) = (words(element / per_block), words(counter as u64));
+    let block = philox4x32_10([b0, b1, c0, c1], words(key as u64));
+    let at = (element % per_block) as usize;
+    if dtype == DType::I64 {
+        (u64::from(block[2 * at]) | u64::from(block[2 * at + 1]) << 32) as i64
+    } else {
+        i64::from(block[at] as i32)
     }
 }

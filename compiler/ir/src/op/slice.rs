@@ -1,7 +1,8 @@
 //! `slice`: a part of each axis, at constant positions.
 
-use super::{Operator, TypeError, Types};
-use crate::Type;
+use super::{EvalError, Operator, TypeError, Types};
+use super::eval::{element_at, result_type, tensor_of};
+use crate::{Tensor, Type};
 
 /// Of each axis the positions `start, start + stride, …` below `limit`.
 ///
@@ -36,5 +37,11 @@ impl Operator for Slice {
             shape.push((limit - start).div_ceil(stride));
         }
         Ok(smallvec::smallvec![x.with_shape(shape)])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let place = |i: &[usize], a: usize| self.start[a] + i[a] * self.stride[a];
+        let element = |i: &[usize]| element_at(&args[0], (0..i.len()).map(|a| place(i, a)));
+        Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
 }

@@ -1,7 +1,8 @@
 //! `window_argmax`: where in the operand each window's largest element stands.
 
-use super::{Attr, AttrError, AttrReader, Operator, TypeError, Types, Window};
-use crate::{DType, Type};
+use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, Reduction, Window};
+use super::eval::{element_at, result_type, tensor_of};
+use crate::{DType, Scalar, Shape, Tensor, Type};
 
 /// The position of each window's first largest element (the first NaN, if any is), counted in row-major order over the
 /// window's axes of the operand, which must be its last ones. A window of padding only is an error of the type rule's caller:
@@ -34,6 +35,23 @@ impl Operator for WindowArgmax {
         let grid = self.window.grid(x).map_err(|message| TypeError { mnemonic: Self::MNEMONIC, message })?;
         let last = x.rank() - self.window.axes.len();
         ensure!(self.window.axes.iter().copied().eq(last..x.rank()), "the axes must be the last of {x}");
+        for (axis, &a) in self.window.over(&x.shape).iter().zip(&self.window.axes) {
+            ensure!(axis.holds_elements(grid[a]), "a window on axis {a} of {x} holds nothing but padding");
+        }
         Ok(smallvec::smallvec![Type::new(DType::I64, grid)])
+    }
+
+    fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
+        let x = &args[0];
+        let windows = self.window.over(x.shape());
+        let last = x.shape().rank() - windows.len();
+        let plane = Shape::from(&x.shape()[last..]);
+        let element = |i: &[usize]| {
+            let elements = self.window.sources(&windows, i);
+            let elements = elements.map(|source| (plane.offset(&source[last..]) as i64, element_at(x, source)));
+            let position = Reduction::ArgMax.position(elements);
+            Scalar::Int(position.expect("the type rule refuses windows of padding only"))
+        };
+        Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
 }

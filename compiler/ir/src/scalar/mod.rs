@@ -1,8 +1,8 @@
 //! The table of scalar functions: what [`crate::Op::Map`] applies to each element, and what the bodies of
 //! [`crate::compute::Compute`] are made of. One file a function, one [`ScalarDef`] in it.
 
-use crate::op::{Attr, AttrError, AttrReader, TypeError, attr::AttrValue, attr::word_enum};
-use crate::{Builder, DType, Scalar, Type, Value};
+use crate::op::{Attr, AttrError, AttrReader, EvalError, TypeError, attr::AttrValue, attr::word_enum};
+use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
 /// What a vjp rule gives: for each operand its cotangent, or `None` where no derivative flows.
 pub type Cotangents = Result<Vec<Option<Value>>, TypeError>;
@@ -192,6 +192,17 @@ impl ScalarOp {
             ScalarOp::Convert(_) => attrs.result().map(|ty| ScalarOp::Convert(ty.dtype)),
             _ => Ok(f),
         })
+    }
+
+    pub(crate) fn eval_tensors(self, args: &[Tensor]) -> Result<Tensor, EvalError> {
+        let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
+        let ty = self.infer(&types)?;
+        let dtype = args[args.len() - 1].dtype();
+        let element = |i| {
+            let scalars: smallvec::SmallVec<[Scalar; 3]> = args.iter().map(|x| x.get(i)).collect();
+            self.eval(dtype, &scalars)
+        };
+        Ok(Tensor::from_fn(ty, element))
     }
 
     pub(crate) fn infer(self, args: &[Type]) -> Result<Type, TypeError> {
