@@ -1,0 +1,111 @@
+//! The rules of the house that no compiler checks: which crate is named where, who may print, how long a file may be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust source below a folder, as (path relative to the root with `/`, text), in a fixed order.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    fn walk(path: &Path, found: &mut Vec<PathBuf>) {
+        for entry in fs::read_dir(path).expect("the folder is there").map(|e| e.expect("an entry").path()) {
+            let hidden = entry.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+            if entry.is_dir() && !hidden && !entry.ends_with("target") {
+                walk(&entry, found);
+            } else if entry.extension().is_some_and(|e| e == "rs") {
+                found.push(entry);
+            }
+        }
+    }
+    let mut paths = vec![];
+    walk(&root().join(folder), &mut paths);
+    paths.sort();
+    let relative = |p: &PathBuf| p.strip_prefix(root()).expect("below the root").to_string_lossy().replace('\\', "/");
+    paths.iter().map(|p| (relative(p), fs::read_to_string(p).expect("readable"))).collect()
+}
+
+/// The lines of code, without comments, with their numbers.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")).map(|(i, line)| (i + 1, line))
+}
+
+/// Fails with every line of the folders that contains one of the words outside the files that may.
+fn only_in(words: &[&str], folders: &[&str], allowed: impl Fn(&str) -> bool, rule: &str) {
+    let mut violations = vec![];
+    for folder in folders {
+        for (path, text) in sources(folder) {
+            if allowed(&path) {
+                continue;
+            }
+            for (number, line) in code(&text) {
+                if words.iter().any(|w| line.contains(w)) {
+                    violations.push(format!("{path}:{number}: {}", line.trim()));
+                }
+            }
+        }
+    }
+    assert!(violations.is_empty(), "{rule}:\n{}", violations.join("\n"));
+}
+
+const ALL: [&str; 4] = ["src", "dsl", "compiler", "runtime"];
+
+#[test]
+fn petgraph_is_named_in_the_graph_only() {
+    only_in(&["petgraph::"], &ALL, |p| p == "compiler/ir/src/graph.rs", "petgraph belongs to ir/src/graph.rs");
+}
+
+#[test]
+fn egg_is_named_in_the_egraph_only() {
+    only_in(&["egg::"], &ALL, |p| p.starts_with("compiler/src/egraph/"), "egg belongs to compiler/src/egraph");
+}
+
+#[test]
+fn cranelift_is_named_in_codegen_only() {
+    only_in(&["cranelift"], &ALL, |p| p.starts_with("compiler/src/codegen/"), "Cranelift belongs to compiler/src/codegen");
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    let may = |p: &str| p.starts_with("src/cli") || p == "src/main.rs" || p.contains("/tests/") || p.contains("/benches/") || p.contains("/examples/");
+    only_in(&["println!", "print!(", "eprintln!", "eprint!("], &ALL, may, "only the command line prints");
+}
+
+#[test]
+fn compiler_and_front_end_are_pure() {
+    let words = ["std::fs", "std::env", "std::time", "Instant::now", "SystemTime"];
+    let may = |p: &str| p.contains("/tests/") || p.contains("/benches/") || p.contains("/examples/");
+    only_in(&words, &["dsl", "compiler"], may, "no file system, clock or environment in ir, dsl and compiler");
+}
+
+#[test]
+fn unsafe_code_stays_in_its_rooms() {
+    let may = |p: &str| p.starts_with("compiler/src/codegen/") || p.starts_with("runtime/src/arena") || p == "compiler/src/program.rs";
+    only_in(&["unsafe {", "unsafe fn", "unsafe impl"], &ALL, may, "unsafe is for code memory, the kernel call and the arena");
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let long: Vec<_> = ALL
+        .iter()
+        .flat_map(|f| sources(f))
+        .filter(|(_, text)| text.lines().count() > 800)
+        .map(|(path, text)| format!("{path}: {} lines", text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "which two ideas live there?\n{}", long.join("\n"));
+}
+
+#[test]
+fn nothing_is_left_over() {
+    let words = ["TODO", "FIXME", "XXX", "todo!(", "unimplemented!(", "dbg!("];
+    let mut left = vec![];
+    for (path, text) in ALL.iter().flat_map(|f| sources(f)) {
+        for (i, line) in text.lines().enumerate() {
+            if words.iter().any(|w| line.contains(w)) {
+                left.push(format!("{path}:{}: {}", i + 1, line.trim()));
+            }
+        }
+    }
+    assert!(left.is_empty(), "finish it:\n{}", left.join("\n"));
+}
