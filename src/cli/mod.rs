@@ -1,0 +1,111 @@
+//! The command line: one file a verb. The only place of dlc that prints.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+mod exit;
+mod output;
+
+pub use exit::Exit;
+pub use output::Output;
+
+/// Compiles, trains and runs deep-learning models written in a page of text.
+#[derive(Parser, Debug)]
+#[command(name = "dlc", version, about, max_term_width = 100, after_help = exit::TABLE)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Write JSON: one object, or one a line as things happen
+    #[arg(long, global = true)]
+    json: bool,
+    /// When to colour
+    #[arg(long, global = true, value_enum, default_value = "auto", value_name = "WHEN")]
+    color: output::When,
+}
+
+/// Every verb is a file in this folder with a struct of its arguments and `run`.
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $module:ident :: $name:ident),* $(,)?) => {
+        $(mod $module;)*
+
+        #[derive(Subcommand, Debug)]
+        enum Verb {
+            $($(#[$doc])* $name($module::Arguments)),*
+        }
+
+        impl Verb {
+            fn run(self, output: &mut Output) -> Result<Exit, Failure> {
+                match self {
+                    $(Verb::$name(arguments) => $module::run(&arguments, output)),*
+                }
+            }
+        }
+    };
+}
+
+verbs! {
+    /// Run passes over a graph in the text form (.dlir)
+    opt::Opt,
+}
+
+/// What every verb on a model takes.
+#[derive(Args, Debug, Clone)]
+pub struct ModelArguments {
+    /// The model: .dl or .ron
+    pub file: PathBuf,
+    /// Set an argument of the model: hidden=256
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Set a dimension: B=1
+    #[arg(long = "size", value_name = "NAME=SIZE", value_parser = size)]
+    pub size: Vec<(String, usize)>,
+    /// The floating-point type of the whole model
+    #[arg(long, value_name = "DTYPE", default_value = "f32", value_parser = ["f32", "f64"])]
+    pub float: String,
+    /// The model's name, where the file has several
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    if name.is_empty() { Err("the name is missing".to_owned()) } else { Ok((name.to_owned(), value.to_owned())) }
+}
+
+fn size(text: &str) -> Result<(String, usize), String> {
+    let (name, value) = assignment(text)?;
+    let size = value.parse().map_err(|_| format!("`{value}` is not a size"))?;
+    Ok((name, size))
+}
+
+/// Why a verb did not do what was asked, with the exit code that says so.
+#[derive(Debug)]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// What to tell the user.
+    pub error: dlc::Error,
+}
+
+impl From<dlc::Error> for Failure {
+    fn from(error: dlc::Error) -> Self {
+        Failure { exit: Exit::Wrong, error }
+    }
+}
+
+/// Runs the command line of the process.
+pub fn main() -> ExitCode {
+    exit::report_panics();
+    let cli = Cli::parse();
+    let mut output = Output::new(cli.json, cli.color);
+    let exit = match cli.verb.run(&mut output) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit
+        }
+    };
+    exit.into()
+}

@@ -1,0 +1,81 @@
+//! Where everything is printed: text for people, JSON lines for machines.
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+
+use super::Failure;
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum When {
+    /// On a terminal that wants it.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// The output of one run.
+#[derive(Debug)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Text or JSON, with or without colour.
+    pub fn new(json: bool, color: When) -> Self {
+        match color {
+            When::Auto => anstream::ColorChoice::Auto,
+            When::Always => anstream::ColorChoice::Always,
+            When::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+        Output { json }
+    }
+
+    /// Whether machines read along.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a person watches: text, on a terminal.
+    pub fn is_live(&self) -> bool {
+        !self.json && std::io::stderr().is_terminal()
+    }
+
+    /// A line of text for people; nothing under `--json`.
+    pub fn line(&mut self, text: impl AsRef<str>) {
+        if !self.json {
+            self.raw(&format!("{}\n", text.as_ref()));
+        }
+    }
+
+    /// Text as it stands, whatever the form: what was asked for by `--emit` and the like.
+    pub fn raw(&mut self, text: &str) {
+        let mut out = anstream::stdout().lock();
+        // a reader that went away (`dlc … | head`) is no error of ours
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+            std::process::exit(0);
+        }
+    }
+
+    /// A line of JSON for machines; nothing without `--json`.
+    pub fn object(&mut self, value: &impl Serialize) {
+        if self.json {
+            let text = serde_json::to_string(value).expect("our own types serialise");
+            self.raw(&format!("{text}\n"));
+        }
+    }
+
+    /// An error, on standard error; under `--json` as an object with its diagnostics on standard output.
+    pub fn failure(&mut self, failure: &Failure) {
+        if self.json {
+            let object = serde_json::json!({ "v": 1, "ok": false, "diagnostics": failure.error.to_json() });
+            self.object(&object);
+        } else {
+            let _ = write!(anstream::stderr().lock(), "{}", failure.error.render(true));
+        }
+    }
+}
