@@ -63,12 +63,23 @@ fn egg_is_named_in_the_egraph_only() {
 
 #[test]
 fn cranelift_is_named_in_codegen_only() {
-    only_in(&["cranelift"], &ALL, |p| p.starts_with("compiler/src/codegen/"), "Cranelift belongs to compiler/src/codegen");
+    only_in(
+        &["cranelift"],
+        &ALL,
+        |p| p.starts_with("compiler/src/codegen/"),
+        "Cranelift belongs to compiler/src/codegen",
+    );
 }
 
 #[test]
 fn only_the_command_line_prints() {
-    let may = |p: &str| p.starts_with("src/cli") || p == "src/main.rs" || p.contains("/tests/") || p.contains("/benches/") || p.contains("/examples/");
+    let may = |p: &str| {
+        p.starts_with("src/cli")
+            || p == "src/main.rs"
+            || p.contains("/tests/")
+            || p.contains("/benches/")
+            || p.contains("/examples/")
+    };
     only_in(&["println!", "print!(", "eprintln!", "eprint!("], &ALL, may, "only the command line prints");
 }
 
@@ -81,8 +92,15 @@ fn compiler_and_front_end_are_pure() {
 
 #[test]
 fn unsafe_code_stays_in_its_rooms() {
-    let may = |p: &str| p.starts_with("compiler/src/codegen/") || p.starts_with("runtime/src/arena") || p == "compiler/src/program.rs";
-    only_in(&["unsafe {", "unsafe fn", "unsafe impl"], &ALL, may, "unsafe is for code memory, the kernel call and the arena");
+    let may = |p: &str| {
+        p.starts_with("compiler/src/codegen/") || p.starts_with("runtime/src/arena") || p == "compiler/src/program.rs"
+    };
+    only_in(
+        &["unsafe {", "unsafe fn", "unsafe impl"],
+        &ALL,
+        may,
+        "unsafe is for code memory, the kernel call and the arena",
+    );
 }
 
 #[test]

@@ -41,7 +41,8 @@ impl From<Exit> for ExitCode {
 /// Turns a panic, which is a bug in dlc, into a report file and exit code 70.
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
-        let mut report = format!("dlc {} stopped on a bug of its own.\n\n{info}\n\narguments:", env!("CARGO_PKG_VERSION"));
+        let mut report =
+            format!("dlc {} stopped on a bug of its own.\n\n{info}\n\narguments:", env!("CARGO_PKG_VERSION"));
         for argument in std::env::args_os().skip(1) {
             let _ = write!(report, " {}", argument.to_string_lossy());
         }

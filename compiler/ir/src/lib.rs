@@ -7,6 +7,7 @@ pub mod compute;
 mod dtype;
 mod element;
 pub mod graph;
+mod interp;
 pub mod op;
 pub mod scalar;
 mod tensor;
@@ -20,6 +21,7 @@ pub use element::Scalar;
 pub use graph::{
     Argument, Def, Function, FunctionKind, Graph, Loc, Node, NodeId, ResultDecl, ResultRole, Role, Symbol, Value,
 };
+pub use interp::{InterpError, Observer};
 pub use op::{EvalError, Op, Operator, TypeError, Types};
 pub use scalar::{Direction, ScalarOp};
 pub use tensor::{Data, Element, ElementCount, Tensor};
