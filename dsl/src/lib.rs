@@ -4,10 +4,12 @@
 
 pub mod ast;
 pub mod diagnostic;
+pub mod format;
 pub mod lexer;
 pub mod parser;
 pub mod span;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use format::format;
 pub use parser::parse;
 pub use span::{Loaded, Loader, NoFiles, SourceId, Sources, Span, Spanned};

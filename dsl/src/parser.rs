@@ -129,7 +129,8 @@ impl<'a> Parser<'a> {
     }
 
     fn expect(&mut self, symbol: Symbol) -> Parsed<Span> {
-        self.eat(symbol).ok_or_else(|| self.unexpected(&format!("`{}`", symbol.text())))
+        let here = if self.line_ended() { None } else { self.eat(symbol) };
+        here.ok_or_else(|| self.unexpected(&format!("`{}`", symbol.text())))
     }
 
     fn expect_word(&mut self, word: Word) -> Parsed<Span> {

@@ -1,6 +1,6 @@
 //! The seven files of the tour: they are read without a fault.
 
-use dlc_dsl::{Sources, diagnostic, parse};
+use dlc_dsl::{Sources, diagnostic, format, parse};
 
 #[test]
 fn files_of_the_tour_parse() {
@@ -16,5 +16,15 @@ fn files_of_the_tour_parse() {
         let source = sources.add(name.clone(), text.clone());
         let (_, faults) = parse(source, &text);
         assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
+        // They are formatted already.
+        similar(&name, &format(source, &text).expect("has no faults"), &text);
     }
+}
+
+/// Like `assert_eq`, showing the first line that differs.
+fn similar(name: &str, left: &str, right: &str) {
+    for (i, (l, r)) in left.lines().zip(right.lines()).enumerate() {
+        assert_eq!(l, r, "{name}:{}", i + 1);
+    }
+    assert_eq!(left, right, "{name}");
 }

@@ -177,10 +177,14 @@ impl Parser<'_> {
                     .primary(self.last_end(), "write something like `-> logits: [B, 10]`"),
             );
         }
-        let body = match self.eat(Symbol::Eq) {
-            Some(_) => Body::Expr(self.expr()?),
-            None if self.at(Symbol::LBrace) => Body::Block(self.block()?),
-            None => return Err(self.unexpected("a body, `{ … }` or `= …`")),
+        let body = match self.peek().kind {
+            _ if self.line_ended() => return Err(self.unexpected("a body, `{ … }` or `= …`")),
+            TokenKind::Symbol(Symbol::Eq) => {
+                self.bump();
+                Body::Expr(self.expr()?)
+            }
+            TokenKind::Symbol(Symbol::LBrace) => Body::Block(self.block()?),
+            _ => return Err(self.unexpected("a body, `{ … }` or `= …`")),
         };
         Ok(Definition { docs, attributes, kind, name, params, results, body, span: self.since(start) })
     }

@@ -90,12 +90,15 @@ impl Parser<'_> {
             let moved = self.index > before;
             match &token.kind {
                 TokenKind::End => return,
-                TokenKind::Word(word) if moved && open == 0 && word.begins_statement() => {
-                    // `let a = 1 let b = 2`: even the middle of a line will do for these words, but not for those
-                    // which stand in expressions.
-                    if token.first || !matches!(word, Word::If | Word::Cond | Word::Scan) {
-                        return;
-                    }
+                // `let a = 1 let b = 2`: even the middle of a line will do for these words, but not for those which
+                // stand in expressions.
+                TokenKind::Word(word)
+                    if moved
+                        && open == 0
+                        && word.begins_statement()
+                        && (token.first || !matches!(word, Word::If | Word::Cond | Word::Scan)) =>
+                {
+                    return;
                 }
                 TokenKind::Name(_) | TokenKind::Doc(_) | TokenKind::Symbol(Symbol::At | Symbol::LParen)
                     if moved && open == 0 && token.first =>
