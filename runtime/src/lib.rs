@@ -3,8 +3,15 @@
 //! Nothing here prints, and no file is read or written that was not named.
 
 pub mod atomic;
+pub mod checkpoint;
 pub mod data;
+pub mod history;
+pub mod loader;
 mod near;
+mod pool;
+mod shuffle;
 mod tensors;
 
+pub use pool::{JobPanicked, Pool};
+pub use shuffle::{Split, permute};
 pub use tensors::{Tensors, UnknownTensor};

@@ -1,0 +1,280 @@
+//! Checkpoints: the whole state of a training in one file, and the folder of the latest of them.
+//!
+//! A checkpoint is a safetensors file that any reader of weights understands. Its one text, `dlc.checkpoint`, is JSON:
+//! `{"v":1,"blake3":"...","meta":{...}}`. The hash covers the meta data as written and all names, types, shapes and bytes
+//! of the tensors. The file is written by [`crate::atomic`], so a killed process leaves the checkpoint before or
+//! the one after, and the hash tells what a disk has damaged since.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::data::{DataError, safetensors};
+use crate::loader::Cursor;
+use crate::{Tensors, atomic};
+
+const VERSION: u32 = 1;
+const KEY: &str = "dlc.checkpoint";
+const PREFIX: &str = "step-";
+const EXTENSION: &str = ".safetensors";
+
+/// What a checkpoint says besides its tensors.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Steps done.
+    pub step: u64,
+    /// Epochs done.
+    pub epoch: u64,
+    /// The next batch.
+    pub cursor: Cursor,
+    /// The seed of the shuffling.
+    pub shuffle_seed: u64,
+    /// The seed of everything else that is random; the keys follow from it and the step.
+    pub seed: u64,
+    /// What the program was made from (source, sizes, options, schedule): a training goes on only with the same.
+    pub fingerprint: String,
+    /// The best epoch so far, by the value that decides it.
+    pub best: Option<Best>,
+}
+
+/// The best epoch of a training so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// Its value of what is compared.
+    pub value: f64,
+}
+
+/// The state of a training between two steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Checkpoint {
+    /// Counters, seeds, and what the state belongs to.
+    pub meta: Meta,
+    /// Parameters, optimiser and batch-norm state, sums of the epoch under way.
+    pub tensors: Tensors,
+}
+
+/// A checkpoint that cannot be written, read or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file is missing or no safetensors file.
+    #[error(transparent)]
+    File(#[from] DataError),
+    /// The file is one of weights, but no checkpoint.
+    #[error("{}: this holds tensors, but it is not a checkpoint: {why}", .path.display())]
+    NotCheckpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+    /// A later version of dlc wrote the file.
+    #[error("{}: this is a checkpoint of version {found}; this dlc reads version {VERSION}", .path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// The content is not what was written.
+    #[error("{}: the checkpoint is damaged: its checksum does not match", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The checkpoint belongs to another training.
+    #[error("{}: the checkpoint is of another model, data or setting than this training", .path.display())]
+    Other {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process trains in the folder.
+    #[error("{}: another training is writing here", .path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The operating system refuses.
+    #[error("{}: {error}", .path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it says.
+        error: io::Error,
+    },
+}
+
+impl CheckpointError {
+    /// The kind of problem as a word, as it stands in `error[...]`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            CheckpointError::File(e) => e.code(),
+            CheckpointError::NotCheckpoint { .. } | CheckpointError::Version { .. } => "wrong-format",
+            CheckpointError::Damaged { .. } => "damaged-file",
+            CheckpointError::Other { .. } => "other-training",
+            CheckpointError::InUse { .. } => "folder-in-use",
+            CheckpointError::Io { .. } => "io",
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    v: u32,
+    blake3: String,
+    #[serde(borrow)]
+    meta: &'a RawValue,
+}
+
+impl Checkpoint {
+    /// Writes the checkpoint to a file, atomically; equal checkpoints give equal bytes.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        let meta = serde_json::to_string(&self.meta).map_err(io::Error::other).map_err(io_error(path))?;
+        let hash = digest(&meta, &self.tensors);
+        let text = format!("{{\"v\":{VERSION},\"blake3\":\"{hash}\",\"meta\":{meta}}}");
+        Ok(safetensors::write(path, &self.tensors, &BTreeMap::from([(KEY.to_owned(), text)]))?)
+    }
+
+    /// Reads a checkpoint and checks that it is what was written.
+    ///
+    /// # Errors
+    /// If the file is missing, damaged, or no checkpoint.
+    pub fn read(path: &Path) -> Result<Self, CheckpointError> {
+        let content = safetensors::read(path)?;
+        let not = |why: String| CheckpointError::NotCheckpoint { path: path.to_owned(), why };
+        let text = content.metadata.get(KEY).ok_or_else(|| not(format!("it has no text `{KEY}`")))?;
+        let envelope: Envelope = serde_json::from_str(text).map_err(|e| not(e.to_string()))?;
+        if envelope.v != VERSION {
+            return Err(CheckpointError::Version { path: path.to_owned(), found: envelope.v });
+        }
+        if envelope.blake3 != digest(envelope.meta.get(), &content.tensors) {
+            return Err(CheckpointError::Damaged { path: path.to_owned() });
+        }
+        let meta = serde_json::from_str(envelope.meta.get()).map_err(|e| not(e.to_string()))?;
+        Ok(Checkpoint { meta, tensors: content.tensors })
+    }
+}
+
+fn digest(meta: &str, tensors: &Tensors) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(meta.len() as u64).to_le_bytes());
+    hasher.update(meta.as_bytes());
+    hasher.update(&safetensors::to_bytes(tensors, &BTreeMap::new()));
+    hasher.finalize().to_hex().to_string()
+}
+
+/// The checkpoints of one training: a folder with the last few. While this value lives, no other may be opened on the
+/// folder, in this process or another; a killed process holds nothing.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    keep: usize,
+    _lock: File,
+}
+
+/// What a folder of checkpoints has to go on from.
+#[derive(Debug, Default)]
+pub struct Latest {
+    /// The latest checkpoint that is whole, and its file.
+    pub found: Option<(PathBuf, Checkpoint)>,
+    /// Later files that could not be used, the latest first: worth a warning.
+    pub skipped: Vec<CheckpointError>,
+}
+
+impl Store {
+    /// Opens a folder, makes it if it is not there, and removes what a killed process has left half-written in it.
+    /// `keep` is how many checkpoints are kept, at least 1; older ones are removed as new ones are written.
+    ///
+    /// # Errors
+    /// If another training has the folder open, or the operating system refuses.
+    pub fn open(folder: &Path, keep: usize) -> Result<Self, CheckpointError> {
+        fs::create_dir_all(folder).map_err(io_error(folder))?;
+        let path = folder.join(".lock");
+        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(CheckpointError::InUse { path: folder.to_owned() }),
+            Err(TryLockError::Error(error)) => return Err(CheckpointError::Io { path, error }),
+        }
+        atomic::remove_leftovers(folder).map_err(io_error(folder))?;
+        Ok(Store { folder: folder.to_owned(), keep: keep.max(1), _lock: lock })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Adds a checkpoint, then removes those that are too many. Files of later steps go first: they belong to a course
+    /// of the training that was given up.
+    ///
+    /// # Errors
+    /// If the operating system refuses. An error while removing comes after the new checkpoint is safe.
+    pub fn save(&self, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
+        let step = checkpoint.meta.step;
+        let path = self.folder.join(format!("{PREFIX}{step:010}{EXTENSION}"));
+        checkpoint.write(&path)?;
+        let files = self.files()?;
+        let (later, mut kept): (Vec<_>, Vec<_>) = files.into_iter().partition(|(s, _)| *s > step);
+        let too_many = kept.len().saturating_sub(self.keep);
+        for (_, old) in later.into_iter().chain(kept.drain(..too_many)) {
+            fs::remove_file(&old).map_err(io_error(&old))?;
+        }
+        Ok(path)
+    }
+
+    /// The latest checkpoint that can be read.
+    ///
+    /// # Errors
+    /// If the folder cannot be listed; files that are damaged are skipped and told.
+    pub fn latest(&self) -> Result<Latest, CheckpointError> {
+        let mut latest = Latest::default();
+        for (_, path) in self.files()?.into_iter().rev() {
+            match Checkpoint::read(&path) {
+                Ok(checkpoint) => {
+                    latest.found = Some((path, checkpoint));
+                    break;
+                }
+                Err(e) => latest.skipped.push(e),
+            }
+        }
+        Ok(latest)
+    }
+
+    /// Removes all checkpoints, for a training that starts anew in the folder.
+    ///
+    /// # Errors
+    /// If the operating system refuses.
+    pub fn clear(&self) -> Result<(), CheckpointError> {
+        for (_, path) in self.files()? {
+            fs::remove_file(&path).map_err(io_error(&path))?;
+        }
+        atomic::sync_folder(&self.folder).map_err(io_error(&self.folder))
+    }
+
+    /// The files of checkpoints, by step.
+    fn files(&self) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(io_error(&self.folder))? {
+            let name = entry.map_err(io_error(&self.folder))?.file_name();
+            let step = name.to_str().and_then(|n| n.strip_prefix(PREFIX)?.strip_suffix(EXTENSION)?.parse().ok());
+            files.extend(step.map(|step: u64| (step, self.folder.join(&name))));
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+fn io_error(path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
+    let path = path.to_owned();
+    |error| CheckpointError::Io { path, error }
+}

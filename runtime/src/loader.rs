@@ -1,0 +1,379 @@
+//! Batches of examples, prepared ahead by a thread of their own.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use dlc_ir::{Data, Scalar, Tensor, Type};
+use serde::{Deserialize, Serialize};
+
+use crate::Tensors;
+use crate::data::check::CheckError;
+use crate::shuffle::permute;
+
+/// A set of examples: fields by name, of which each has the examples along its first axis.
+#[derive(Clone, Debug)]
+pub struct Examples {
+    fields: Tensors,
+    count: usize,
+}
+
+impl Examples {
+    /// A set from its fields.
+    ///
+    /// # Errors
+    /// If there are no fields or no examples, a field is a scalar, or two fields differ in their number of examples.
+    pub fn new(fields: Tensors) -> Result<Self, CheckError> {
+        let mut counted: Option<(&str, usize)> = None;
+        for (name, tensor) in fields.iter() {
+            let Some(&count) = tensor.shape().first() else {
+                return Err(CheckError::NoExamples { field: name.to_owned() });
+            };
+            match counted {
+                Some((first, first_count)) if first_count != count => {
+                    let (first, second) = (first.to_owned(), name.to_owned());
+                    return Err(CheckError::ExampleCount { first, first_count, second, second_count: count });
+                }
+                _ => counted = Some((name, count)),
+            }
+        }
+        match counted {
+            Some((_, count)) if count > 0 => Ok(Examples { fields, count }),
+            _ => Err(CheckError::Empty),
+        }
+    }
+
+    /// Number of examples.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The fields.
+    pub fn fields(&self) -> &Tensors {
+        &self.fields
+    }
+
+    /// The examples at these positions, as fields of `positions.len()` examples. Tensors of `into` that have the right
+    /// type are written over instead of allocated anew.
+    ///
+    /// # Panics
+    /// If a position is not below [`Examples::count`].
+    pub fn gather(&self, positions: &[usize], mut into: Tensors) -> Tensors {
+        for (name, field) in self.fields.iter() {
+            let mut shape = field.shape().to_vec();
+            shape[0] = positions.len();
+            let ty = Type::new(field.dtype(), shape);
+            let reused = into.remove(name).filter(|old| *old.ty() == ty);
+            let mut batch = reused.unwrap_or_else(|| Tensor::full(ty, Scalar::Int(0)));
+            copy_rows(field.data(), self.count, positions, batch.data_mut());
+            into.insert(name, batch);
+        }
+        into
+    }
+}
+
+fn copy_rows(from: &Data, count: usize, positions: &[usize], to: &mut Data) {
+    fn rows<T: Copy>(from: &[T], count: usize, positions: &[usize], to: &mut [T]) {
+        let size = from.len() / count;
+        if size > 0 {
+            for (to, &position) in to.chunks_exact_mut(size).zip(positions) {
+                to.copy_from_slice(&from[position * size..][..size]);
+            }
+        }
+    }
+    match (from, to) {
+        (Data::F32(from), Data::F32(to)) => rows(from, count, positions, to),
+        (Data::F64(from), Data::F64(to)) => rows(from, count, positions, to),
+        (Data::I32(from), Data::I32(to)) => rows(from, count, positions, to),
+        (Data::I64(from), Data::I64(to)) => rows(from, count, positions, to),
+        (Data::U8(from), Data::U8(to)) => rows(from, count, positions, to),
+        (Data::Bool(from), Data::Bool(to)) => rows(from, count, positions, to),
+        _ => unreachable!("the batch was made with the dtype of its field"),
+    }
+}
+
+/// A place in the sequence of batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Epoch, from 0.
+    pub epoch: u64,
+    /// Batch of that epoch, from 0.
+    pub batch: u64,
+}
+
+/// What becomes of the examples that are left when the others fill whole batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rest {
+    /// They sit this epoch out; the next shuffling makes others the rest. For training.
+    #[default]
+    Drop,
+    /// They are a last, smaller batch. For evaluation, where every example counts once.
+    Keep,
+}
+
+/// How examples become batches.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoaderOptions {
+    /// Examples of a batch.
+    pub batch: usize,
+    /// The seed of the shuffling, or `None` for the order in which the examples are.
+    pub shuffle: Option<u64>,
+    /// What becomes of the rest.
+    pub rest: Rest,
+    /// Batches that are prepared ahead, at least 1.
+    pub ahead: usize,
+    /// The cursor of the first batch.
+    pub start: Cursor,
+}
+
+impl LoaderOptions {
+    /// For training: shuffled, the rest dropped.
+    pub fn training(batch: usize, seed: u64) -> Self {
+        LoaderOptions { batch, shuffle: Some(seed), rest: Rest::Drop, ahead: 2, start: Cursor::default() }
+    }
+
+    /// For evaluation: in order, the rest kept.
+    pub fn evaluation(batch: usize) -> Self {
+        LoaderOptions { batch, shuffle: None, rest: Rest::Keep, ahead: 2, start: Cursor::default() }
+    }
+}
+
+/// Some examples of one epoch, side by side.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// The fields, with the examples along the first axis.
+    pub fields: Tensors,
+    /// Number of examples.
+    pub count: usize,
+    /// Where in the sequence this batch stands.
+    pub cursor: Cursor,
+    /// Whether it is the last of its epoch.
+    pub last: bool,
+}
+
+/// An endless sequence of batches, epoch after epoch.
+///
+/// The sequence is a function of the examples, the options and nothing else: a loader that starts at a cursor gives the
+/// very batches that another one gives from there on.
+#[derive(Debug)]
+pub struct Loader {
+    next: Cursor,
+    batches: u64,
+    // The receiver goes before the thread is joined: the thread ends when it can no longer send.
+    ready: Option<Receiver<Batch>>,
+    used: Sender<Tensors>,
+    worker: Option<JoinHandle<()>>,
+}
+
+/// Fewer examples than a batch has.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{count} examples do not fill one batch of {batch}")]
+pub struct TooFew {
+    /// Number of examples.
+    pub count: usize,
+    /// Examples of a batch.
+    pub batch: usize,
+}
+
+impl Loader {
+    /// Batches of those examples whose positions are given, or of all.
+    ///
+    /// # Errors
+    /// If they do not make a single batch.
+    ///
+    /// # Panics
+    /// If a position is not below the number of examples.
+    pub fn new(
+        examples: Arc<Examples>,
+        positions: Option<Vec<usize>>,
+        options: &LoaderOptions,
+    ) -> Result<Self, TooFew> {
+        let positions = positions.unwrap_or_else(|| (0..examples.count()).collect());
+        assert!(positions.iter().all(|&p| p < examples.count()), "positions of examples that do not exist");
+        let (count, batch) = (positions.len(), options.batch);
+        let batches = match options.rest {
+            Rest::Drop => count.checked_div(batch),
+            Rest::Keep => (batch > 0).then(|| count.div_ceil(batch)),
+        };
+        let batches = batches.filter(|&n| n > 0).ok_or(TooFew { count, batch })? as u64;
+        let (ready_sender, ready) = sync_channel(options.ahead.max(1));
+        let (used, used_receiver) = channel();
+        let start = Cursor { epoch: options.start.epoch, batch: options.start.batch.min(batches) };
+        let next = if start.batch == batches { Cursor { epoch: start.epoch + 1, batch: 0 } } else { start };
+        let maker = Maker { examples, positions, batch, batches, shuffle: options.shuffle, next };
+        let worker = thread::Builder::new()
+            .name("dlc-loader".into())
+            .spawn(move || maker.run(&ready_sender, &used_receiver))
+            .expect("a system that runs this process can start a thread");
+        Ok(Loader { next, batches, ready: Some(ready), used, worker: Some(worker) })
+    }
+
+    /// Batches of one epoch.
+    pub fn batches_per_epoch(&self) -> u64 {
+        self.batches
+    }
+
+    /// The cursor of the batch that comes next; a loader that starts there goes on where this one is.
+    pub fn cursor(&self) -> Cursor {
+        self.next
+    }
+
+    /// The next batch. Waits for it if the step was faster than its preparation.
+    pub fn next_batch(&mut self) -> Batch {
+        let received = self.ready.as_ref().and_then(|ready| ready.recv().ok());
+        let Some(batch) = received else {
+            // The thread sends for ever unless it panics; its panic goes on here.
+            match self.worker.take().map(JoinHandle::join) {
+                Some(Err(payload)) => std::panic::resume_unwind(payload),
+                _ => unreachable!("the loader's thread ended by itself"),
+            }
+        };
+        self.next = after(batch.cursor, self.batches);
+        batch
+    }
+
+    /// Gives a batch's memory back, to be used for a later batch.
+    pub fn recycle(&self, batch: Batch) {
+        // Without a thread there is no later batch, and the memory is simply freed.
+        let _ = self.used.send(batch.fields);
+    }
+}
+
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.ready = None;
+        if let Some(worker) = self.worker.take() {
+            // Its panic, if any, concerns nobody any more.
+            let _ = worker.join();
+        }
+    }
+}
+
+fn after(cursor: Cursor, batches: u64) -> Cursor {
+    if cursor.batch + 1 < batches {
+        Cursor { batch: cursor.batch + 1, ..cursor }
+    } else {
+        Cursor { epoch: cursor.epoch + 1, batch: 0 }
+    }
+}
+
+/// The thread's side of a loader.
+struct Maker {
+    examples: Arc<Examples>,
+    positions: Vec<usize>,
+    batch: usize,
+    batches: u64,
+    shuffle: Option<u64>,
+    next: Cursor,
+}
+
+impl Maker {
+    fn run(mut self, ready: &SyncSender<Batch>, used: &Receiver<Tensors>) {
+        let mut order = (self.next.epoch, self.order(self.next.epoch));
+        loop {
+            let cursor = self.next;
+            if order.0 != cursor.epoch {
+                order = (cursor.epoch, self.order(cursor.epoch));
+            }
+            let begin = cursor.batch as usize * self.batch;
+            let positions = &order.1[begin..order.1.len().min(begin + self.batch)];
+            let fields = self.examples.gather(positions, used.try_recv().unwrap_or_default());
+            let last = cursor.batch + 1 == self.batches;
+            if ready.send(Batch { fields, count: positions.len(), cursor, last }).is_err() {
+                return;
+            }
+            self.next = after(cursor, self.batches);
+        }
+    }
+
+    fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order = self.positions.clone();
+        if let Some(seed) = self.shuffle {
+            permute(&mut order, seed, epoch);
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn examples(count: usize) -> Arc<Examples> {
+        let x = Tensor::new([count, 2], (0..2 * count).map(|i| i as f32).collect()).unwrap();
+        let y = Tensor::new([count], (0..count).map(|i| i as i64).collect()).unwrap();
+        Arc::new(Examples::new([("x", x), ("y", y)].into_iter().collect()).unwrap())
+    }
+
+    fn ys(batch: &Batch) -> Vec<i64> {
+        let x = batch.fields["x"].as_slice::<f32>().unwrap();
+        let y = batch.fields["y"].as_slice::<i64>().unwrap();
+        assert_eq!(y.len(), batch.count);
+        assert!(y.iter().zip(x.as_chunks::<2>().0).all(|(y, x)| [2.0 * *y as f32, 2.0 * *y as f32 + 1.0] == *x));
+        y.to_vec()
+    }
+
+    #[test]
+    fn an_epoch_has_every_example_at_most_once() {
+        let mut loader = Loader::new(examples(23), None, &LoaderOptions::training(5, 1)).unwrap();
+        assert_eq!(loader.batches_per_epoch(), 4);
+        let mut epochs = Vec::new();
+        for epoch in 0..3 {
+            let mut seen = Vec::new();
+            for i in 0..4 {
+                assert_eq!(loader.cursor(), Cursor { epoch, batch: i });
+                let batch = loader.next_batch();
+                assert_eq!((batch.cursor, batch.last), (Cursor { epoch, batch: i }, i == 3));
+                seen.extend(ys(&batch));
+                loader.recycle(batch);
+            }
+            epochs.push(seen.clone());
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), 20);
+        }
+        assert_ne!(epochs[0], epochs[1]);
+    }
+
+    #[test]
+    fn goes_on_at_any_cursor() {
+        let options = LoaderOptions::training(3, 9);
+        let mut whole = Loader::new(examples(10), None, &options).unwrap();
+        let all: Vec<_> = (0..9).map(|_| (whole.cursor(), ys(&whole.next_batch()))).collect();
+        for i in 0..9 {
+            let options = LoaderOptions { start: all[i].0, ..options.clone() };
+            let mut resumed = Loader::new(examples(10), None, &options).unwrap();
+            for expected in &all[i..] {
+                assert_eq!((resumed.cursor(), ys(&resumed.next_batch())), *expected);
+            }
+        }
+    }
+
+    #[test]
+    fn evaluation_counts_every_example_once() {
+        let mut loader = Loader::new(examples(10), Some(vec![9, 1, 5, 6, 2]), &LoaderOptions::evaluation(2)).unwrap();
+        assert_eq!(loader.batches_per_epoch(), 3);
+        let batches: Vec<_> = (0..3).map(|_| ys(&loader.next_batch())).collect();
+        assert_eq!(batches, [vec![9, 1], vec![5, 6], vec![2]]);
+    }
+
+    #[test]
+    fn what_makes_no_batch_is_an_error() {
+        let loader = Loader::new(examples(3), None, &LoaderOptions::training(4, 1));
+        assert_eq!(loader.unwrap_err().to_string(), "3 examples do not fill one batch of 4");
+        assert!(Loader::new(examples(3), None, &LoaderOptions::training(0, 1)).is_err());
+        assert!(Loader::new(examples(3), Some(vec![]), &LoaderOptions::evaluation(4)).is_err());
+        let fields = |a: usize, b: usize| -> Tensors {
+            let field = |n| Tensor::new([n], vec![0u8; n]).unwrap();
+            [("image", field(a)), ("label", field(b))].into_iter().collect()
+        };
+        assert_eq!(
+            Examples::new(fields(1500, 1499)).unwrap_err().to_string(),
+            "`image` has 1,500 examples, but `label` has 1,499"
+        );
+        assert_eq!(Examples::new(fields(0, 0)).unwrap_err(), CheckError::Empty);
+        assert_eq!(Examples::new(Tensors::new()).unwrap_err(), CheckError::Empty);
+        let scalar = [("x", Tensor::scalar(1f32))].into_iter().collect();
+        assert_eq!(Examples::new(scalar).unwrap_err().to_string(), "`x` is a single value, not one an example");
+    }
+}

@@ -1,0 +1,340 @@
+//! The thread pool. Its threads sleep when there is nothing to do; work is claimed, not dealt out.
+//!
+//! A job is a number of chunks, fixed by the program and not by the pool. Whoever is free claims the next few of them
+//! from a counter. The calling thread claims like all others, so a job ends also if no worker ever wakes up, and a
+//! worker that the system has put aside delays only the chunks that it holds. As chunks are independent and their
+//! number does not follow from that of the threads, results are the same bits on any number of threads.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// How often a thread looks for the next job, or for the end of one, before it sleeps: some ten microseconds,
+/// about what waking up costs. The kernels of one step follow each other within that.
+const SPINS: u32 = 1000;
+
+/// Claims that a job is cut into for each thread: enough for a fast thread to take over from a slow one.
+const CLAIMS_PER_THREAD: u64 = 8;
+
+/// A pool of threads, to be shared by sessions through an `Arc`.
+#[derive(Debug)]
+pub struct Pool {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// A chunk panicked. The other chunks may have run or not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a thread of the pool panicked: {message}")]
+pub struct JobPanicked {
+    /// What the panic said.
+    pub message: String,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    slot: Mutex<Slot>,
+    /// Signalled when a job is posted and when the pool stops.
+    posted: Condvar,
+    /// Signalled when the last worker has left a job.
+    left: Condvar,
+    /// A copy of the slot's generation, to be watched without the lock.
+    generation: AtomicU64,
+    /// A copy of the slot's count of workers inside, likewise.
+    inside: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    /// The job that workers may join.
+    job: Option<&'static Job<'static>>,
+    /// Number of jobs posted so far: a worker joins each at most once.
+    generation: u64,
+    /// Workers that hold a reference to the job, or to one that is being taken away.
+    inside: u64,
+    sleeping: usize,
+    stop: bool,
+}
+
+struct Job<'a> {
+    task: &'a (dyn Fn(u64, u64) + Sync),
+    chunks: u64,
+    grain: u64,
+    next: AtomicU64,
+    failed: AtomicBool,
+    panic: Mutex<Option<String>>,
+}
+
+impl std::fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("chunks", &self.chunks).finish_non_exhaustive()
+    }
+}
+
+impl Pool {
+    /// A pool of that many threads, the caller of [`Pool::run`] counted as one of them; at least 1.
+    pub fn new(threads: usize) -> Self {
+        let shared = Arc::new(Shared::default());
+        let workers = (1..threads)
+            .map_while(|i| {
+                let shared = Arc::clone(&shared);
+                // A pool that the system grants fewer threads is slower, and nothing else.
+                thread::Builder::new().name(format!("dlc-{i}")).spawn(move || shared.work()).ok()
+            })
+            .collect();
+        Pool { shared, workers }
+    }
+
+    /// A pool with a thread for every processor that this process may use.
+    pub fn with_all_processors() -> Self {
+        Self::new(thread::available_parallelism().map_or(1, Into::into))
+    }
+
+    /// Number of threads, the caller included.
+    pub fn threads(&self) -> usize {
+        self.workers.len() + 1
+    }
+
+    /// Calls `task(begin, end)` for ranges that together cover `0 .. chunks` exactly once, on any threads in any order,
+    /// and returns when all calls have. While another caller's job holds the pool, the calling thread does all alone.
+    ///
+    /// # Errors
+    /// If a call panics; chunks that nobody has claimed yet are then left out.
+    pub fn run(&self, chunks: u64, task: &(dyn Fn(u64, u64) + Sync)) -> Result<(), JobPanicked> {
+        let grain = (chunks / (self.threads() as u64 * CLAIMS_PER_THREAD)).max(1);
+        let job = Job {
+            task,
+            chunks,
+            grain,
+            next: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            panic: Mutex::new(None),
+        };
+        if chunks > grain && !self.workers.is_empty() {
+            let _posted = self.shared.post(&job);
+            job.work();
+        } else {
+            job.work();
+        }
+        match job.panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(message) => Err(JobPanicked { message }),
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.lock().stop = true;
+        self.shared.posted.notify_all();
+        for worker in self.workers.drain(..) {
+            // A worker cannot panic: it catches what its jobs throw.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// While this lives, workers may join a job; dropping it waits for those that did.
+struct Posted<'a>(Option<&'a Shared>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Slot> {
+        // No code that can panic runs under the lock.
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Offers a job to the workers, unless there is one already.
+    #[allow(unsafe_code)]
+    fn post<'a>(&'a self, job: &'a Job<'_>) -> Posted<'a> {
+        let mut slot = self.lock();
+        if slot.job.is_some() {
+            return Posted(None);
+        }
+        // SAFETY: only the lifetimes are changed. Workers take the reference out of the slot under the lock and count
+        // themselves in `inside` under the same lock. `Posted::drop`, which runs before `'a` ends since `Posted`
+        // borrows from it and `run` does not leak it, empties the slot and returns only once `inside` is 0; a worker
+        // counts itself out after its last use of the reference.
+        let job = unsafe { std::mem::transmute::<&'a Job<'_>, &'static Job<'static>>(job) };
+        slot.job = Some(job);
+        slot.generation += 1;
+        self.generation.store(slot.generation, Ordering::Release);
+        let sleeping = slot.sleeping;
+        drop(slot);
+        if sleeping > 0 {
+            self.posted.notify_all();
+        }
+        Posted(Some(self))
+    }
+
+    /// What a worker does until the pool is dropped.
+    fn work(&self) {
+        let mut seen = 0;
+        loop {
+            spin_until(|| self.generation.load(Ordering::Acquire) != seen);
+            let mut slot = self.lock();
+            let job = loop {
+                if slot.stop {
+                    return;
+                }
+                if slot.generation != seen {
+                    seen = slot.generation;
+                    if let Some(job) = slot.job {
+                        break job;
+                    }
+                }
+                slot.sleeping += 1;
+                slot = self.posted.wait(slot).unwrap_or_else(PoisonError::into_inner);
+                slot.sleeping -= 1;
+            };
+            slot.inside += 1;
+            self.inside.store(slot.inside, Ordering::Release);
+            drop(slot);
+            job.work();
+            let mut slot = self.lock();
+            slot.inside -= 1;
+            self.inside.store(slot.inside, Ordering::Release);
+            if slot.inside == 0 {
+                self.left.notify_all();
+            }
+        }
+    }
+}
+
+impl Drop for Posted<'_> {
+    fn drop(&mut self) {
+        let Some(shared) = self.0 else { return };
+        shared.lock().job = None;
+        spin_until(|| shared.inside.load(Ordering::Acquire) == 0);
+        let mut slot = shared.lock();
+        while slot.inside > 0 {
+            slot = shared.left.wait(slot).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Job<'_> {
+    /// Claims and runs chunks until none is left. Does not panic.
+    fn work(&self) {
+        while !self.failed.load(Ordering::Relaxed) {
+            // The counter only hands out numbers; what the chunks write is published by the lock at the job's end.
+            let begin = self.next.fetch_add(self.grain, Ordering::Relaxed);
+            if begin >= self.chunks {
+                return;
+            }
+            let end = self.chunks.min(begin + self.grain);
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.task)(begin, end))) {
+                self.failed.store(true, Ordering::Relaxed);
+                let message = panic_message(&*payload);
+                self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
+            }
+        }
+    }
+}
+
+fn spin_until(done: impl Fn() -> bool) {
+    for _ in 0..SPINS {
+        if done() {
+            return;
+        }
+        std::hint::spin_loop();
+    }
+}
+
+/// What a panic said.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(pool: &Pool, chunks: u64) -> Vec<u64> {
+        let counts: Vec<AtomicU64> = (0..chunks).map(|_| AtomicU64::new(0)).collect();
+        pool.run(chunks, &|begin, end| {
+            for i in begin..end {
+                counts[i as usize].fetch_add(1, Ordering::Relaxed);
+            }
+        })
+        .unwrap();
+        counts.into_iter().map(AtomicU64::into_inner).collect()
+    }
+
+    #[test]
+    fn every_chunk_runs_once() {
+        for threads in [0, 1, 2, 3, 8] {
+            let pool = Pool::new(threads);
+            assert_eq!(pool.threads(), threads.max(1));
+            for chunks in [0, 1, 2, 7, 64, 1001] {
+                assert!(counts(&pool, chunks).iter().all(|&n| n == 1), "{threads} threads, {chunks} chunks");
+            }
+        }
+    }
+
+    #[test]
+    fn many_small_jobs_from_many_callers() {
+        let pool = Pool::new(4);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for chunks in 0..1500 {
+                        assert!(counts(&pool, chunks % 40).iter().all(|&n| n == 1));
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_job_may_run_a_job() {
+        let pool = Pool::new(3);
+        let total = AtomicU64::new(0);
+        pool.run(10, &|begin, end| {
+            for _ in begin..end {
+                total.fetch_add(counts(&pool, 5).iter().sum(), Ordering::Relaxed);
+            }
+        })
+        .unwrap();
+        assert_eq!(total.into_inner(), 50);
+    }
+
+    #[test]
+    fn a_panic_is_an_error_and_the_pool_goes_on() {
+        let pool = Pool::new(4);
+        for round in 0..50 {
+            let bad = round * 2;
+            let failed = pool.run(100, &|begin, end| {
+                if (begin..end).contains(&bad) {
+                    std::panic::resume_unwind(Box::new(format!("chunk {bad}")));
+                }
+            });
+            assert_eq!(failed, Err(JobPanicked { message: format!("chunk {bad}") }));
+            assert!(counts(&pool, 100).iter().all(|&n| n == 1));
+        }
+    }
+
+    #[test]
+    fn the_caller_finishes_alone_when_the_workers_do_not_come() {
+        let pool = Pool::new(3);
+        // Both workers are held by one job of another caller; this thread's job must end nevertheless.
+        let (held, go_on) = (AtomicU64::new(0), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                pool.run(3, &|_, _| {
+                    held.fetch_add(1, Ordering::SeqCst);
+                    while !go_on.load(Ordering::SeqCst) {
+                        thread::yield_now();
+                    }
+                })
+            });
+            while held.load(Ordering::SeqCst) < 3 {
+                thread::yield_now();
+            }
+            assert!(counts(&pool, 100).iter().all(|&n| n == 1));
+            go_on.store(true, Ordering::SeqCst);
+        });
+    }
+}
