@@ -1,3 +1,4 @@
 //! From graphs to machine code: differentiation, optimisation, scheduling and code generation of dlc.
 
+pub mod autodiff;
 pub mod kernel;

@@ -1,0 +1,229 @@
+//! Joint functions: (primals, cotangents) → (results, gradients).
+
+use dlc_ir::{Builder, Function, FunctionKind, Role, Symbol, TypeError, Value};
+use smallvec::SmallVec;
+
+use super::flow::{Flow, at};
+use super::{AutodiffError, Differentiator, Pair, Pullback, Saved, rules};
+
+/// What a function and its derivatives became in the function under construction.
+#[derive(Debug)]
+pub(super) struct Emitted {
+    /// The function's results.
+    pub(super) results: Vec<Value>,
+    /// For each argument its cotangent, `None` where it is zero or not asked for.
+    pub(super) grads: Vec<Option<Value>>,
+}
+
+/// A joint function before its split.
+#[derive(Clone, Debug)]
+pub(super) struct Joint {
+    /// (primals, cotangents) → (results, gradients).
+    pub(super) function: Function,
+    /// Number of primals; the other arguments are cotangents.
+    pub(super) primals: usize,
+    /// The numbers of the results to which the cotangents belong.
+    pub(super) seeds: Vec<usize>,
+    /// Number of results of the function itself; the other results are gradients.
+    pub(super) results: usize,
+    /// For each primal, which gradient is its own.
+    pub(super) grads: Vec<Option<usize>>,
+}
+
+impl Differentiator<'_> {
+    /// The joint function of `f`: gradients of the arguments in `needed` from cotangents of the results in `seeds`.
+    pub(super) fn joint(&mut self, f: &Function, needed: &[bool], seeds: &[bool]) -> Result<Joint, AutodiffError> {
+        let mut b = Builder::new(Symbol::new(&format!("{}.joint", f.name.as_str())), FunctionKind::Func);
+        let primals: Vec<Value> = f.args().iter().map(|a| b.arg(&a.name, a.ty.clone(), Role::Plain)).collect();
+        let mut cotangents = vec![None; seeds.len()];
+        for (i, result) in f.results.iter().enumerate().filter(|&(i, _)| seeds[i]) {
+            cotangents[i] = Some(b.arg(&format!("ct{i}"), f.ty(result.value).clone(), Role::Plain));
+        }
+        let emitted = self.emit(&mut b, f, &primals, &cotangents, needed)?;
+        for (value, decl) in emitted.results.iter().zip(&f.results) {
+            b.output(decl.name.as_deref(), *value);
+        }
+        let mut grads = vec![None; primals.len()];
+        let found = emitted.grads.iter().enumerate().filter_map(|(i, g)| g.map(|g| (i, g)));
+        for (position, (i, grad)) in found.enumerate() {
+            b.output(None, grad);
+            grads[i] = Some(position);
+        }
+        Ok(Joint {
+            function: b.finish(),
+            primals: primals.len(),
+            seeds: (0..seeds.len()).filter(|&i| seeds[i]).collect(),
+            results: f.results.len(),
+            grads,
+        })
+    }
+
+    /// Builds the body of `f` on the values `args`, and the cotangents of the arguments in `needed` from those of the results.
+    pub(super) fn emit(
+        &mut self,
+        b: &mut Builder,
+        f: &Function,
+        args: &[Value],
+        cotangents: &[Option<Value>],
+        needed: &[bool],
+    ) -> Result<Emitted, AutodiffError> {
+        if let Some(vjp) = &f.vjp {
+            // the whole function is a call of itself: the body is not what is differentiated
+            let pullback = self.custom(f, vjp, b.loc)?;
+            let results = b.call(f, args).map_err(|e| AutodiffError::rule(e, b.loc))?;
+            let all = self.pull(b, &pullback, args, &results, &[], cotangents)?;
+            let grads = all.into_iter().zip(needed).map(|(g, n)| g.filter(|_| *n)).collect();
+            return Ok(Emitted { results, grads });
+        }
+        let seeds: Vec<bool> = cotangents.iter().map(Option::is_some).collect();
+        let flow = self.flow(f, needed, &seeds)?;
+        let primal = self.forward(b, f, args, &flow)?;
+        let of = |v: Value| primal[v.node.index()][v.result as usize];
+        let results: Vec<Value> = f.results.iter().map(|r| of(r.value)).collect();
+        let grads = self.backward(b, f, &flow, &primal, cotangents)?;
+        Ok(Emitted { results, grads })
+    }
+
+    /// Copies the live nodes of `f`. A call through which cotangents come back becomes one of the forward function,
+    /// whose further results follow the call's own.
+    fn forward(
+        &mut self,
+        b: &mut Builder,
+        f: &Function,
+        args: &[Value],
+        flow: &Flow,
+    ) -> Result<Vec<Vec<Value>>, AutodiffError> {
+        let mut map: Vec<Vec<Value>> = vec![vec![]; f.node_count()];
+        for (own, &value) in f.arg_values().iter().zip(args) {
+            map[own.node.index()] = vec![value];
+        }
+        let live = f.live();
+        for (id, node, op) in f.ops().filter(|(id, ..)| live[id.index()]) {
+            b.loc = node.loc;
+            let operands: SmallVec<[Value; 3]> =
+                node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
+            let built = match flow.calls.get(&id).map(|p| &**p) {
+                Some(Pullback::Pair(pair)) => b.call(self.ready(&pair.forward)?, &operands),
+                _ => b.push_all(op.clone(), &operands),
+            };
+            map[id.index()] = built.map_err(|e| AutodiffError::rule(e, node.loc))?;
+        }
+        Ok(map)
+    }
+
+    /// Sweeps from the results' cotangents back to those of the arguments.
+    fn backward(
+        &mut self,
+        b: &mut Builder,
+        f: &Function,
+        flow: &Flow,
+        primal: &[Vec<Value>],
+        cotangents: &[Option<Value>],
+    ) -> Result<Vec<Option<Value>>, AutodiffError> {
+        let mut sums: Vec<SmallVec<[Option<Value>; 1]>> =
+            f.nodes().map(|(_, node)| SmallVec::from_elem(None, node.types.len())).collect();
+        for (result, cotangent) in f.results.iter().zip(cotangents) {
+            if let Some(cotangent) = *cotangent {
+                accumulate(b, f, flow, &mut sums, (result.value, cotangent))?;
+            }
+        }
+        for (id, node, op) in f.ops().rev() {
+            let arrived = std::mem::take(&mut sums[id.index()]);
+            if arrived.iter().all(Option::is_none) {
+                continue;
+            }
+            b.loc = node.loc;
+            let args: SmallVec<[Value; 3]> =
+                node.operands.iter().map(|v| primal[v.node.index()][v.result as usize]).collect();
+            let results = &primal[id.index()];
+            let grads = match flow.calls.get(&id) {
+                Some(pullback) => {
+                    let (own, further) = results.split_at(node.types.len());
+                    self.pull(b, pullback, &args, own, further, &arrived)?
+                }
+                None => {
+                    let cotangents = or_zeros(b, results, &arrived).map_err(|e| AutodiffError::rule(e, node.loc))?;
+                    rules::vjp(op, b, &args, results, &cotangents).map_err(|e| AutodiffError::rule(e, node.loc))?
+                }
+            };
+            for (&operand, grad) in node.operands.iter().zip(grads) {
+                if let Some(grad) = grad {
+                    accumulate(b, f, flow, &mut sums, (operand, grad))?;
+                }
+            }
+        }
+        Ok(f.arg_values().iter().map(|v| sums[v.node.index()][0]).collect())
+    }
+
+    /// The operands' cotangents at a call.
+    fn pull(
+        &mut self,
+        b: &mut Builder,
+        pullback: &Pullback,
+        args: &[Value],
+        results: &[Value],
+        further: &[Value],
+        cotangents: &[Option<Value>],
+    ) -> Result<Vec<Option<Value>>, AutodiffError> {
+        let loc = b.loc;
+        let fail = |e| AutodiffError::rule(e, loc);
+        let (function, operands) = match pullback {
+            Pullback::Pair(Pair { backward, saved, seeds, .. }) => {
+                let mut operands: Vec<Value> = vec![];
+                for save in saved {
+                    operands.push(match *save {
+                        Saved::Argument(i) => args[i],
+                        Saved::Result(i) => results.get(i).copied().unwrap_or_else(|| further[i - results.len()]),
+                    });
+                }
+                for &i in seeds {
+                    operands.push(or_zero(b, results[i], cotangents[i]).map_err(fail)?);
+                }
+                (backward, operands)
+            }
+            Pullback::Custom { vjp, .. } => {
+                let mut operands = args.to_vec();
+                for (&result, &cotangent) in results.iter().zip(cotangents) {
+                    if b.ty(result).dtype.is_float() {
+                        operands.push(or_zero(b, result, cotangent).map_err(fail)?);
+                    }
+                }
+                (vjp, operands)
+            }
+        };
+        let grads = b.call(self.ready(function)?, &operands).map_err(fail)?;
+        Ok(pullback.grads().iter().map(|g| g.map(|i| grads[i])).collect())
+    }
+}
+
+fn or_zero(b: &mut Builder, result: Value, cotangent: Option<Value>) -> Result<Value, TypeError> {
+    cotangent.map_or_else(|| b.zeros_like(result), Ok)
+}
+
+fn or_zeros(b: &mut Builder, results: &[Value], cotangents: &[Option<Value>]) -> Result<Vec<Value>, TypeError> {
+    results.iter().zip(cotangents).map(|(&r, &ct)| or_zero(b, r, ct)).collect()
+}
+
+/// Adds to the cotangent of a value of the differentiated function, in the order of arrival. What nobody wants is dropped.
+fn accumulate(
+    b: &mut Builder,
+    f: &Function,
+    flow: &Flow,
+    sums: &mut [SmallVec<[Option<Value>; 1]>],
+    (value, cotangent): (Value, Value),
+) -> Result<(), AutodiffError> {
+    if !at(&flow.wanted, value) {
+        return Ok(());
+    }
+    if b.ty(cotangent) != f.ty(value) {
+        let mnemonic = f.op(value.node).map_or("argument", |op| op.mnemonic());
+        let message = format!("its cotangent is {} and not {}", b.ty(cotangent), f.ty(value));
+        return Err(AutodiffError::rule(TypeError { mnemonic, message }, b.loc));
+    }
+    let sum = &mut sums[value.node.index()][value.result as usize];
+    *sum = Some(match *sum {
+        Some(before) => b.add(before, cotangent).map_err(|e| AutodiffError::rule(e, b.loc))?,
+        None => cotangent,
+    });
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! Splits an optimised joint function into forward and backward.
+//!
+//! What the backward part needs of the forward one is either saved or computed again. A minimum cut decides: its
+//! network has for each node a vertex `in` (cut off from the source: computed again) and for each result a vertex `out`
+//! (cut off from the source: at hand in the backward part). Saving costs the bytes that are written and read,
+//! computing again costs by operator, an argument is at hand anyway.
+
+use dlc_ir::{Def, Function, FunctionKind, Node, Op, Role, ScalarOp, Symbol, Value};
+use smallvec::SmallVec;
+
+use super::Saved;
+use super::joint::Joint;
+use super::mincut::{INFINITE, Network};
+
+/// Both parts of a joint function.
+#[derive(Debug)]
+pub(super) struct Split {
+    /// Primals → (results, further saved values).
+    pub(super) forward: Function,
+    /// (saved values, cotangents) → gradients.
+    pub(super) backward: Function,
+    /// The first operands of `backward`.
+    pub(super) saved: Vec<Saved>,
+    /// The numbers of the results whose cotangents are its other operands.
+    pub(super) seeds: Vec<usize>,
+}
+
+/// Cost of computing a node again beside saving its results, in bytes of memory traffic.
+fn recomputation(node: &Node) -> u64 {
+    use ScalarOp::{Compare, Convert, Cos, Div, Erf, Exp, Expm1, Log, Log1p, Pow, Rem, Sigmoid, Sin, Tanh};
+    let Def::Op(op) = &node.def else { return INFINITE };
+    let each = match op {
+        // no work of their own, or folded into whatever reads them
+        Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_) => return 0,
+        Op::Map(Convert(_) | Compare(_)) => 1,
+        Op::Map(Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf | Sin | Cos | Pow | Div | Rem) => 6,
+        Op::Map(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) => 1,
+        Op::Gather(_) => 4,
+        // reductions, contractions, random draws and calls
+        _ => return INFINITE,
+    };
+    let elements: usize = node.types.iter().map(|ty| ty.shape.elements()).sum();
+    (each * elements as u64).min(INFINITE)
+}
+
+/// Splits a joint function. `forward` and `backward` are the names of its parts.
+pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
+    let f = &joint.function;
+    let (own, gradients) = f.results.split_at(joint.results);
+    let late = late(joint);
+    let is_late = |v: Value| late[v.node.index()];
+
+    // the nodes of the backward part that cotangents reach, and what these need of the others
+    let mut in_backward = vec![false; f.node_count()];
+    let mut demanded: Vec<Value> = vec![];
+    let mut visit = |v: Value, in_backward: &mut Vec<bool>| {
+        if is_late(v) {
+            in_backward[v.node.index()] = true;
+        } else {
+            demanded.push(v);
+        }
+    };
+    gradients.iter().for_each(|g| visit(g.value, &mut in_backward));
+    for (id, node, _) in f.ops().rev() {
+        if in_backward[id.index()] {
+            node.operands.iter().for_each(|&v| visit(v, &mut in_backward));
+        }
+    }
+
+    let recomputed = recomputed(f, &late, &demanded);
+    let mut saved_values: Vec<Value> = vec![];
+    let mut visit = |v: Value, in_backward: &mut Vec<bool>| {
+        if recomputed[v.node.index()] {
+            in_backward[v.node.index()] = true;
+        } else if !saved_values.contains(&v) {
+            saved_values.push(v);
+        }
+    };
+    demanded.iter().for_each(|&v| visit(v, &mut in_backward));
+    for (id, node, _) in f.ops().rev() {
+        if in_backward[id.index()] && !is_late(Value { node: id, result: 0 }) {
+            node.operands.iter().for_each(|&v| visit(v, &mut in_backward));
+        }
+    }
+    saved_values.sort_unstable();
+
+    let mut further: Vec<Value> = vec![];
+    let saved = saved_values.iter().map(|&v| match (f.arg_index(v), own.iter().position(|r| r.value == v)) {
+        (Some(i), _) => Saved::Argument(i),
+        (None, Some(i)) => Saved::Result(i),
+        (None, None) => {
+            further.push(v);
+            Saved::Result(own.len() + further.len() - 1)
+        }
+    });
+    let saved: Vec<Saved> = saved.collect();
+    let used = |i: &usize| {
+        let cotangent = f.arg_values()[joint.primals + i];
+        gradients.iter().any(|g| g.value == cotangent)
+            || f.users(cotangent.node).iter().any(|user| in_backward[user.index()])
+    };
+    let cotangents: Vec<usize> = (0..joint.seeds.len()).filter(used).collect();
+    Split {
+        forward: forward_part(joint, forward, &further),
+        backward: backward_part(joint, backward, &saved_values, &cotangents, &in_backward),
+        saved,
+        seeds: cotangents.iter().map(|&i| joint.seeds[i]).collect(),
+    }
+}
+
+/// Which nodes depend on a cotangent.
+fn late(joint: &Joint) -> Vec<bool> {
+    let mut late = vec![false; joint.function.node_count()];
+    for (id, node) in joint.function.nodes() {
+        late[id.index()] = match node.def {
+            Def::Argument(i) => i >= joint.primals,
+            Def::Op(_) => node.operands.iter().any(|v| late[v.node.index()]),
+        };
+    }
+    late
+}
+
+/// Which nodes are computed again where the values `demanded` are needed a second time: on the far side of the minimum cut.
+fn recomputed(f: &Function, late: &[bool], demanded: &[Value]) -> Vec<bool> {
+    let (source, sink) = (0, 1);
+    let mut first_out = vec![0; f.node_count()];
+    let mut vertices = 2 + f.node_count();
+    for (id, node) in f.nodes() {
+        first_out[id.index()] = vertices;
+        vertices += node.types.len();
+    }
+    let enter = |node: dlc_ir::NodeId| 2 + node.index();
+    let out = |v: Value| first_out[v.node.index()] + v.result as usize;
+    let mut network = Network::new(vertices);
+    for (id, node) in f.nodes().filter(|(id, _)| !late[id.index()]) {
+        network.edge(source, enter(id), recomputation(node));
+        for (result, ty) in node.types.iter().enumerate() {
+            let saving = if matches!(node.def, Def::Argument(_)) { 0 } else { 2 * ty.bytes() as u64 };
+            network.edge(enter(id), out(Value { node: id, result: result as u32 }), saving.min(INFINITE - 1));
+        }
+        for &operand in &node.operands {
+            network.edge(out(operand), enter(id), INFINITE);
+        }
+    }
+    for &value in demanded {
+        network.edge(out(value), sink, INFINITE);
+    }
+    let (_, before) = network.cut(source, sink);
+    f.nodes().map(|(id, _)| !late[id.index()] && !before[enter(id)]).collect()
+}
+
+/// Copies the marked operators of `f` behind what `map` holds already.
+fn copy(f: &Function, into: &mut Function, map: &mut [SmallVec<[Option<Value>; 1]>], marked: &[bool]) {
+    for (id, node, op) in f.ops().filter(|(id, ..)| marked[id.index()]) {
+        let operands: SmallVec<[Value; 3]> = node.operands.iter().map(|&v| mapped(map, v)).collect();
+        let new = into.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
+        map[id.index()] = dlc_ir::graph::values_of(new, node.types.len()).into_iter().map(Some).collect();
+    }
+}
+
+fn mapped(map: &[SmallVec<[Option<Value>; 1]>], v: Value) -> Value {
+    map[v.node.index()][v.result as usize].expect("operands are copied or saved before their users")
+}
+
+fn empty_map(f: &Function) -> Vec<SmallVec<[Option<Value>; 1]>> {
+    f.nodes().map(|(_, node)| SmallVec::from_elem(None, node.types.len())).collect()
+}
+
+fn forward_part(joint: &Joint, name: Symbol, further: &[Value]) -> Function {
+    let f = &joint.function;
+    let mut part = Function::new(name, FunctionKind::Func);
+    let mut map = empty_map(f);
+    for (arg, value) in f.args()[..joint.primals].iter().zip(f.arg_values()) {
+        map[value.node.index()][0] = Some(part.add_arg(&arg.name, arg.ty.clone(), Role::Plain));
+    }
+    let mut marked = vec![false; f.node_count()];
+    let own = &f.results[..joint.results];
+    for value in own.iter().map(|r| r.value).chain(further.iter().copied()) {
+        marked[value.node.index()] = true;
+    }
+    for (id, node, _) in f.ops().rev() {
+        if marked[id.index()] {
+            node.operands.iter().for_each(|v| marked[v.node.index()] = true);
+        }
+    }
+    copy(f, &mut part, &mut map, &marked);
+    for result in own {
+        part.add_output(result.name.as_deref(), mapped(&map, result.value));
+    }
+    for &value in further {
+        part.add_output(None, mapped(&map, value));
+    }
+    part
+}
+
+fn backward_part(joint: &Joint, name: Symbol, saved: &[Value], cotangents: &[usize], marked: &[bool]) -> Function {
+    let f = &joint.function;
+    let mut part = Function::new(name, FunctionKind::Func);
+    let mut map = empty_map(f);
+    let mut nth = 0;
+    for &value in saved {
+        let arg = match f.arg_index(value) {
+            Some(i) => f.args()[i].name.to_string(),
+            None => {
+                nth += 1;
+                format!("saved{}", nth - 1)
+            }
+        };
+        map[value.node.index()][value.result as usize] = Some(part.add_arg(&arg, f.ty(value).clone(), Role::Plain));
+    }
+    for &i in cotangents {
+        let (arg, value) = (&f.args()[joint.primals + i], f.arg_values()[joint.primals + i]);
+        map[value.node.index()][0] = Some(part.add_arg(&arg.name, arg.ty.clone(), Role::Plain));
+    }
+    copy(f, &mut part, &mut map, marked);
+    for gradient in &f.results[joint.results..] {
+        part.add_output(gradient.name.as_deref(), mapped(&map, gradient.value));
+    }
+    part
+}
