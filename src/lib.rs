@@ -1,1 +1,3 @@
-//! Placeholder.
+//! dlc: a compiler for deep-learning models.
+
+pub mod draw;
