@@ -1,4 +1,5 @@
 //! From graphs to machine code: differentiation, optimisation, scheduling and code generation of dlc.
 
 pub mod autodiff;
+pub mod codegen;
 pub mod kernel;

@@ -2,13 +2,21 @@
 //!
 //! - [`ir`] has the data types; a [`Builder`] makes kernels, merging common subexpressions and hoisting invariants on
 //!   the way.
+//! - [`verify()`] checks the rules that emitters rely on; [`print`] makes the text that `--emit=kernels` shows.
+//! - [`interp`] executes kernels exactly as emitters must.
 //! - [`program`]: kernels, routines and constants, what an emitter gets.
 
 pub mod build;
 mod clean;
+pub mod cost;
+pub mod eval;
 mod fold;
+pub mod interp;
 pub mod ir;
+pub mod print;
 pub mod program;
+pub mod verify;
 
 pub use build::Builder;
 pub use ir::*;
+pub use verify::{Malformed, verify};

@@ -1,0 +1,222 @@
+//! The Cranelift emitter: machine code with 128-bit vectors.
+//!
+//! Kernels are translated one to one, at `opt_level=none`: the builder has already merged and hoisted what can be, and
+//! Cranelift's own optimiser moves loads far from their uses (it halves the speed of register tiles). Functions are
+//! compiled in parallel on worker threads and then put into one module a program.
+
+mod arith;
+mod convert;
+mod function;
+mod isa;
+mod memory;
+mod module;
+mod routine;
+mod value;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use cranelift_codegen::Context;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{Function, UserFuncName};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_frontend::FunctionBuilderContext;
+
+use super::constants::table_layout;
+use super::{EmitError, Emitter, Executable, Target};
+use crate::kernel::program::KernelProgram;
+
+/// Emits machine code for a [`Target`] with Cranelift.
+#[derive(Clone, Copy, Debug)]
+pub struct Cranelift {
+    target: Target,
+    threads: usize,
+}
+
+/// A function of a program, in the order in which they are numbered: kernels, routines, entry.
+#[derive(Clone, Copy)]
+enum Item {
+    Kernel(usize),
+    Routine(usize),
+    Entry,
+}
+
+impl Item {
+    fn nth(program: &KernelProgram, i: usize) -> Item {
+        let kernels = program.kernels.len();
+        match i {
+            _ if i < kernels => Item::Kernel(i),
+            _ if i < kernels + program.routines.len() => Item::Routine(i - kernels),
+            _ => Item::Entry,
+        }
+    }
+
+    fn count(program: &KernelProgram) -> usize {
+        program.kernels.len() + program.routines.len() + 1
+    }
+}
+
+impl Cranelift {
+    /// An emitter for a target that compiles on the calling thread.
+    pub fn new(target: Target) -> Self {
+        Cranelift { target, threads: 1 }
+    }
+
+    /// Compiles on so many threads. The code is the same for any number.
+    pub fn threads(self, threads: usize) -> Self {
+        Cranelift { threads: threads.max(1), ..self }
+    }
+
+    /// The text that Cranelift is given, of all functions of a program.
+    pub fn clif(&self, program: &KernelProgram) -> Result<String, EmitError> {
+        let isa = isa::build(self.target)?;
+        let mut frontend = FunctionBuilderContext::new();
+        let tables = table_layout(program).0;
+        let mut text = String::new();
+        for i in 0..Item::count(program) {
+            let item = Item::nth(program, i);
+            let function = build(&*isa, program, &tables, item, &mut frontend);
+            text += &format!("; {}\n{}\n", describe(program, item), function.display());
+        }
+        Ok(text)
+    }
+
+    /// The assembly text of all functions of a program.
+    pub fn assembly(&self, program: &KernelProgram) -> Result<String, EmitError> {
+        let isa = isa::build(self.target)?;
+        let mut compiler = Compiler::new(&*isa, program);
+        let mut text = String::new();
+        for i in 0..Item::count(program) {
+            let item = Item::nth(program, i);
+            let code = compiler.compile(item, true)?;
+            text += &format!("; {}\n{}\n", describe(program, item), code.text.unwrap_or_default());
+        }
+        Ok(text)
+    }
+}
+
+impl Emitter for Cranelift {
+    fn name(&self) -> &'static str {
+        "cranelift"
+    }
+
+    fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError> {
+        if Target::host() != Some(self.target) {
+            return Err(EmitError::WrongMachine(self.target));
+        }
+        let isa = isa::build(self.target)?;
+        let codes = compile_all(&*isa, &program, self.threads)?;
+        let code = module::link(isa, &program, &codes)?;
+        Ok(Executable::new(program, code))
+    }
+}
+
+fn describe(program: &KernelProgram, item: Item) -> String {
+    match item {
+        Item::Kernel(i) => format!("kernel @{}", program.names[i]),
+        Item::Routine(i) => format!("routine @{}", program.routines[i].name),
+        Item::Entry => "entry".to_owned(),
+    }
+}
+
+/// A compiled function, before it is placed.
+struct Compiled {
+    bytes: Vec<u8>,
+    alignment: u64,
+    relocs: Vec<cranelift_module::ModuleReloc>,
+    text: Option<String>,
+}
+
+/// Compiles functions one after the other, reusing memory.
+struct Compiler<'a> {
+    isa: &'a dyn TargetIsa,
+    program: &'a KernelProgram,
+    tables: Vec<Vec<usize>>,
+    context: Context,
+    frontend: FunctionBuilderContext,
+}
+
+impl<'a> Compiler<'a> {
+    fn new(isa: &'a dyn TargetIsa, program: &'a KernelProgram) -> Self {
+        Compiler {
+            isa,
+            program,
+            tables: table_layout(program).0,
+            context: Context::new(),
+            frontend: FunctionBuilderContext::new(),
+        }
+    }
+
+    fn compile(&mut self, item: Item, text: bool) -> Result<Compiled, EmitError> {
+        self.context.clear();
+        self.context.func = build(self.isa, self.program, &self.tables, item, &mut self.frontend);
+        self.context.set_disasm(text);
+        let internal =
+            |e: &dyn std::fmt::Debug| EmitError::Internal(format!("{}: {e:?}", describe(self.program, item)));
+        self.context.compile(self.isa, &mut ControlPlane::default()).map_err(|e| internal(&e.inner))?;
+        let code = self.context.compiled_code().ok_or_else(|| internal(&"no code"))?;
+        // Only kernels and routines are referred to, and those by their numbers, so that the id of the
+        // function itself does not matter.
+        let id = cranelift_module::FuncId::from_u32(0);
+        let relocs = code.buffer.relocs().iter();
+        let relocs =
+            relocs.map(|r| cranelift_module::ModuleReloc::from_mach_reloc(r, &self.context.func, id)).collect();
+        Ok(Compiled {
+            bytes: code.code_buffer().to_vec(),
+            alignment: u64::from(code.buffer.alignment),
+            relocs,
+            text: code.vcode.clone(),
+        })
+    }
+}
+
+fn build(
+    isa: &dyn TargetIsa,
+    program: &KernelProgram,
+    tables: &[Vec<usize>],
+    item: Item,
+    frontend: &mut FunctionBuilderContext,
+) -> Function {
+    let mut function = Function::new();
+    let number = match item {
+        Item::Kernel(i) => i,
+        Item::Routine(i) => program.kernels.len() + i,
+        Item::Entry => program.kernels.len() + program.routines.len(),
+    };
+    function.name = UserFuncName::user(0, number as u32);
+    match item {
+        Item::Kernel(i) => function::build(&mut function, isa, &program.kernels[i], frontend),
+        Item::Routine(i) => routine::build(&mut function, isa, program, tables, i, frontend),
+        Item::Entry => routine::build_entry(&mut function, isa, program, frontend),
+    }
+    function
+}
+
+/// Compiles all functions; each worker takes the next one.
+fn compile_all(isa: &dyn TargetIsa, program: &KernelProgram, threads: usize) -> Result<Vec<Compiled>, EmitError> {
+    let count = Item::count(program);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut compiler = Compiler::new(isa, program);
+        let mut done = Vec::new();
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= count {
+                return Ok::<_, EmitError>(done);
+            }
+            done.push((i, compiler.compile(Item::nth(program, i), false)?));
+        }
+    };
+    let helpers = threads.min(count) - 1;
+    let mut done = std::thread::scope(|scope| {
+        let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let mut done = work()?;
+        for handle in handles {
+            let result = handle.join().map_err(|_| EmitError::Internal("a compiling thread panicked".to_owned()))?;
+            done.extend(result?);
+        }
+        Ok::<_, EmitError>(done)
+    })?;
+    done.sort_unstable_by_key(|(i, _)| *i);
+    Ok(done.into_iter().map(|(_, code)| code).collect())
+}

@@ -1,0 +1,77 @@
+//! Code memory: the functions of a program are placed into one module, which is freed as a whole.
+
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
+use cranelift_module::{FuncId, Module, default_libcall_names};
+
+use super::{Compiled, Item, function};
+use crate::codegen::constants::Constants;
+use crate::codegen::{Code, EmitError, ExecContext};
+use crate::kernel::program::KernelProgram;
+
+type Entry = unsafe extern "C" fn(*mut ExecContext) -> i32;
+
+/// The finished code of a program.
+pub(super) struct Native {
+    entry: Entry,
+    /// Taken when dropped.
+    module: Option<Finalized>,
+}
+
+/// A module whose code is final.
+struct Finalized(JITModule);
+
+// SAFETY: a finalized module is never looked at again until it is freed: it only keeps the pages alive in which the code
+// lies, which are read-only and belong to no thread. Freeing takes the module by value.
+#[allow(unsafe_code)]
+unsafe impl Sync for Finalized {}
+
+/// Places compiled functions and resolves their references to each other.
+pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compiled]) -> Result<Native, EmitError> {
+    let internal = |e: &dyn std::fmt::Display| EmitError::Internal(e.to_string());
+    // Every function may need padding up to its alignment, and every segment ends with its page.
+    let bytes: usize = codes.iter().map(|c| c.bytes.len() + 64).sum();
+    let memory =
+        ArenaMemoryProvider::new_with_size(bytes + (64 << 10)).map_err(|e| EmitError::Memory(e.to_string()))?;
+    let kernel_signature = function::signature(&*isa);
+    let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+    builder.memory_provider(Box::new(memory));
+    let mut module = JITModule::new(builder);
+    // The signatures do not matter any more: the code is there.
+    let ids = codes
+        .iter()
+        .map(|_| module.declare_anonymous_function(&kernel_signature))
+        .collect::<Result<Vec<FuncId>, _>>()
+        .map_err(|e| internal(&e))?;
+    debug_assert!(ids.iter().enumerate().all(|(i, id)| id.as_u32() as usize == i), "functions are numbered in order");
+    for (id, code) in ids.iter().zip(codes) {
+        module.define_function_bytes(*id, code.alignment, &code.bytes, &code.relocs).map_err(|e| internal(&e))?;
+    }
+    module.finalize_definitions().map_err(|e| EmitError::Memory(e.to_string()))?;
+    debug_assert!(matches!(Item::nth(program, codes.len() - 1), Item::Entry));
+    let entry = module.get_finalized_function(ids[codes.len() - 1]);
+    // SAFETY: the last function is the entry, which `routine::build_entry` gave this signature.
+    #[allow(unsafe_code)]
+    let entry = unsafe { std::mem::transmute::<*const u8, Entry>(entry) };
+    Ok(Native { entry, module: Some(Finalized(module)) })
+}
+
+impl Code for Native {
+    #[allow(unsafe_code)]
+    unsafe fn enter(&self, _: &KernelProgram, _: &Constants, ctx: *mut ExecContext) -> i32 {
+        // SAFETY: the code lives as long as `self`, and the caller promises a valid context.
+        unsafe { (self.entry)(ctx) }
+    }
+}
+
+impl Drop for Native {
+    fn drop(&mut self) {
+        if let Some(Finalized(module)) = self.module.take() {
+            // SAFETY: nobody is left who could run the code: to run it takes a borrow of `self`.
+            #[allow(unsafe_code)]
+            unsafe {
+                module.free_memory();
+            }
+        }
+    }
+}

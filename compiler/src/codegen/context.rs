@@ -1,0 +1,65 @@
+//! The calling convention between generated code and its host.
+//!
+//! A program is entered by one call with an [`ExecContext`]; from there on everything is native code, kernels and the
+//! routines that launch them. Only routines call back: [`ExecContext::parallel`] to spread a kernel over threads, and
+//! [`ExecContext::on_launch`], if set, before every launch. Kernels get a range of chunks and never call up.
+
+use std::ffi::c_void;
+
+/// Version of the layout of [`ExecContext`]; raised with every change.
+pub const VERSION: u32 = 1;
+
+/// A compiled kernel: executes the chunks `begin..end` on the operands in the table and returns a status, 0 for
+/// success. `scratch` is private memory of at least [`Executable::scratch`](super::Executable::scratch) bytes.
+pub type KernelFn = unsafe extern "C" fn(operands: *const *mut u8, begin: u64, end: u64, scratch: *mut u8) -> i32;
+
+/// Runs `kernel` over the chunks `0..chunks` of `operands` on several threads, each with scratch memory of its own;
+/// the chunks may be grouped into ranges at will. Returns when all are done: 0, or the status of the failed chunk with the
+/// smallest number. Must not unwind.
+pub type ParallelFn =
+    unsafe extern "C" fn(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32;
+
+/// Told before a kernel is launched, for profiles, progress and cancellation; a status other than 0 ends the run with it.
+/// Must not unwind.
+pub type LaunchFn = unsafe extern "C" fn(ctx: *mut ExecContext, kernel: u32) -> i32;
+
+/// What a program is run with. All pointers are aligned to 64 bytes where they point to data.
+#[repr(C)]
+pub struct ExecContext {
+    /// [`VERSION`].
+    pub version: u32,
+    /// Status of the run, written before the entry returns: 0 for success, otherwise that of a failed check.
+    pub status: i32,
+    /// Memory of [`Executable::arena`](super::Executable::arena) bytes.
+    pub arena: *mut u8,
+    /// The entry's arguments.
+    pub arguments: *const *mut u8,
+    /// Scratch memory for kernels that run on the calling thread.
+    pub scratch: *mut u8,
+    /// The program's constants; filled in by [`Executable::run`](super::Executable::run).
+    pub constants: *const u8,
+    /// Spreads a kernel over threads.
+    pub parallel: ParallelFn,
+    /// Told of every launch, if set.
+    pub on_launch: Option<LaunchFn>,
+    /// The host's own.
+    pub host: *mut c_void,
+    /// The kernel that was launched last.
+    pub kernel: u32,
+}
+
+/// Byte offsets of the fields that generated code reads and writes.
+pub(super) mod offset {
+    use std::mem::offset_of;
+
+    use super::ExecContext;
+
+    pub const STATUS: i32 = offset_of!(ExecContext, status) as i32;
+    pub const ARENA: i32 = offset_of!(ExecContext, arena) as i32;
+    pub const ARGUMENTS: i32 = offset_of!(ExecContext, arguments) as i32;
+    pub const SCRATCH: i32 = offset_of!(ExecContext, scratch) as i32;
+    pub const CONSTANTS: i32 = offset_of!(ExecContext, constants) as i32;
+    pub const PARALLEL: i32 = offset_of!(ExecContext, parallel) as i32;
+    pub const ON_LAUNCH: i32 = offset_of!(ExecContext, on_launch) as i32;
+    pub const KERNEL: i32 = offset_of!(ExecContext, kernel) as i32;
+}

@@ -1,0 +1,141 @@
+//! The first emitter: programs are run by the kernel interpreter.
+
+use std::sync::Arc;
+
+use dlc_ir::DType;
+
+use super::constants::Constants;
+use super::{Code, EmitError, Emitter, ExecContext, Executable};
+use crate::kernel::interp::{self, Fault, Memory};
+use crate::kernel::program::{KernelProgram, Place, Routine, Step};
+
+/// Status of a run in which a kernel left its buffers: a bug in dlc that machine code would not notice.
+pub const OUT_OF_BOUNDS: i32 = i32::MIN;
+
+/// Runs programs with the kernel interpreter, one chunk after the other, on the calling thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Interpreter;
+
+impl Emitter for Interpreter {
+    fn name(&self) -> &'static str {
+        "interpreter"
+    }
+
+    fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError> {
+        Ok(Executable::new(program, Walk))
+    }
+}
+
+struct Walk;
+
+impl Code for Walk {
+    #[allow(unsafe_code)]
+    unsafe fn enter(&self, program: &KernelProgram, constants: &Constants, ctx: *mut ExecContext) -> i32 {
+        let Some(entry) = program.entry() else { return 0 };
+        // SAFETY: the caller promises a valid context.
+        let (arena, table) = unsafe { ((*ctx).arena, (*ctx).arguments) };
+        let arguments: Vec<*mut u8> = (0..entry.arguments)
+            // SAFETY: the caller promises as many arguments as the entry has.
+            .map(|i| unsafe { *table.add(i) })
+            .collect();
+        let run = Run { program, constants, ctx };
+        // SAFETY: the arena has room for the entry's frame, and the arguments are those that it expects.
+        unsafe { run.routine(entry, arena, &arguments) }
+    }
+}
+
+struct Run<'a> {
+    program: &'a KernelProgram,
+    constants: &'a Constants,
+    ctx: *mut ExecContext,
+}
+
+impl Run<'_> {
+    /// # Safety
+    ///
+    /// `frame` and `arguments` are valid for what the routine does with them.
+    #[allow(unsafe_code)]
+    unsafe fn routine(&self, routine: &Routine, frame: *mut u8, arguments: &[*mut u8]) -> i32 {
+        let place = |place: &Place| match *place {
+            Place::Frame(offset) => frame.wrapping_add(offset),
+            Place::Argument { slot, offset } => arguments[slot].wrapping_add(offset),
+            Place::Constant(offset) => self.constants.as_ptr().wrapping_add(offset).cast_mut(),
+        };
+        for step in &routine.steps {
+            let status = match step {
+                Step::Launch { kernel, operands } => {
+                    let pointers: Vec<*mut u8> = operands.iter().map(place).collect();
+                    // SAFETY: the plan of the program gives every operand a place of its size.
+                    unsafe { self.launch(kernel.0, pointers) }
+                }
+                Step::Call { routine, frame: offset, arguments } => {
+                    let callee = &self.program.routines[routine.0 as usize];
+                    let arguments: Vec<*mut u8> = arguments.iter().map(place).collect();
+                    // SAFETY: the callee's frame lies inside of this one, by the plan.
+                    unsafe { self.routine(callee, frame.wrapping_add(*offset), &arguments) }
+                }
+            };
+            if status != 0 {
+                return status;
+            }
+        }
+        0
+    }
+
+    /// # Safety
+    ///
+    /// Each pointer is valid for the operand of the kernel with its number.
+    #[allow(unsafe_code)]
+    unsafe fn launch(&self, id: u32, pointers: Vec<*mut u8>) -> i32 {
+        let kernel = &self.program.kernels[id as usize];
+        // SAFETY: the context is valid as long as the run lasts; the callback gets what it was promised.
+        unsafe {
+            (*self.ctx).kernel = id;
+            if let Some(on_launch) = (*self.ctx).on_launch {
+                let status = on_launch(self.ctx, id);
+                if status != 0 {
+                    return status;
+                }
+            }
+        }
+        let mut memory = Raw(pointers);
+        for chunk in 0..kernel.chunks {
+            match interp::run(kernel, &mut memory, chunk, chunk + 1) {
+                Ok(()) => {}
+                Err(Fault::Check(status)) => return status,
+                Err(Fault::OutOfBounds { .. }) => return OUT_OF_BOUNDS,
+            }
+        }
+        0
+    }
+}
+
+/// Operands behind raw pointers; only made where those are known to be valid.
+struct Raw(Vec<*mut u8>);
+
+#[allow(unsafe_code)]
+impl Memory for Raw {
+    fn read(&self, operand: usize, dtype: DType, element: usize) -> u64 {
+        let pointer = self.0[operand];
+        // SAFETY: the interpreter only asks for elements that the operand has, and `Raw` is made of valid pointers.
+        unsafe {
+            match dtype.size() {
+                1 => u64::from(pointer.add(element).read()),
+                4 => u64::from(pointer.cast::<u32>().add(element).read_unaligned()),
+                _ => pointer.cast::<u64>().add(element).read_unaligned(),
+            }
+        }
+    }
+
+    fn write(&mut self, operand: usize, dtype: DType, element: usize, bits: u64) {
+        let pointer = self.0[operand];
+        // SAFETY: as above.
+        unsafe {
+            match dtype.size() {
+                1 => pointer.add(element).write(bits as u8),
+                4 => pointer.cast::<u32>().add(element).write_unaligned(bits as u32),
+                _ => pointer.cast::<u64>().add(element).write_unaligned(bits),
+            }
+        }
+    }
+}

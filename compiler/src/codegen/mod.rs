@@ -1,0 +1,107 @@
+//! Emitters: from [kernel programs](KernelProgram) to something that runs.
+//!
+//! [`Emitter`] has two implementations: [`Interpreter`], which executes kernels as they are defined, and
+//! [`Cranelift`], which makes machine code with 128-bit vectors. They compute the same bits. A third one with wider
+//! vectors fits behind the same trait; nothing above this module knows which one is at work.
+//!
+//! `unsafe` in the compiler is confined to this module: code memory, the call of generated code, and the raw pointers of
+//! an [`ExecContext`].
+
+mod clif;
+mod constants;
+mod context;
+mod interpret;
+mod once;
+mod target;
+
+use std::sync::Arc;
+
+pub use clif::Cranelift;
+pub use context::{ExecContext, KernelFn, LaunchFn, ParallelFn, VERSION};
+pub use interpret::Interpreter;
+pub use target::{Target, UnknownTarget};
+
+use crate::kernel::program::KernelProgram;
+use constants::Constants;
+
+/// Why a program could not be emitted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmitError {
+    /// The target is not the machine at hand.
+    #[error("this machine cannot run code for the target {0}")]
+    WrongMachine(Target),
+    /// The operating system gave no memory for code.
+    #[error("no memory for machine code: {0}")]
+    Memory(String),
+    /// A bug in dlc.
+    #[error("internal error in code generation: {0}")]
+    Internal(String),
+}
+
+/// Turns programs of kernels into something that runs.
+pub trait Emitter {
+    /// The name of the emitter.
+    fn name(&self) -> &'static str;
+
+    /// Emits a whole program.
+    fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError>;
+}
+
+/// A program that can run: on any number of threads at once, each run with a context of its own.
+pub struct Executable {
+    program: Arc<KernelProgram>,
+    constants: Constants,
+    code: Box<dyn Code>,
+}
+
+/// What an emitter makes of a program.
+trait Code: Send + Sync {
+    /// Runs the entry.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Executable::run`], and `ctx.constants` points to the constants of the program.
+    #[allow(unsafe_code)]
+    unsafe fn enter(&self, program: &KernelProgram, constants: &Constants, ctx: *mut ExecContext) -> i32;
+}
+
+impl Executable {
+    fn new(program: Arc<KernelProgram>, code: impl Code + 'static) -> Self {
+        let constants = Constants::new(&program);
+        Executable { program, constants, code: Box::new(code) }
+    }
+
+    /// The program that was emitted.
+    pub fn program(&self) -> &KernelProgram {
+        &self.program
+    }
+
+    /// Bytes of [`ExecContext::arena`].
+    pub fn arena(&self) -> usize {
+        self.program.entry().map_or(0, |r| r.frame)
+    }
+
+    /// Bytes of scratch memory for each thread.
+    pub fn scratch(&self) -> usize {
+        self.program.scratch()
+    }
+
+    /// Runs the program and returns its status, which also stands in `ctx.status`.
+    ///
+    /// # Safety
+    ///
+    /// The pointers of `ctx` are valid for this program: `arena` and `scratch` for as many bytes as [`Executable::arena`]
+    /// and [`Executable::scratch`] say, `arguments` for as many pointers as the entry has arguments, each of which is valid
+    /// for what the program reads and writes there; all are aligned to 64 bytes. Nobody else touches what
+    /// the program writes while it runs. `parallel` keeps to [`ParallelFn`].
+    #[allow(unsafe_code)]
+    pub unsafe fn run(&self, ctx: &mut ExecContext) -> i32 {
+        assert_eq!(ctx.version, VERSION, "the context has the layout of this version");
+        ctx.constants = self.constants.as_ptr();
+        // SAFETY: promised by the caller; the constants live as long as `self`.
+        let status = unsafe { self.code.enter(&self.program, &self.constants, ctx) };
+        ctx.status = status;
+        status
+    }
+}

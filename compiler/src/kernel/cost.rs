@@ -1,0 +1,62 @@
+//! A static estimate of how long a kernel runs, which decides whether it is spread over threads.
+
+use super::ir::{Block, Const, Inst, Kernel, Stmt, Val};
+
+/// Instructions below which a kernel runs on the calling thread: waking another one costs several microseconds.
+const PARALLEL_THRESHOLD: u64 = 60_000;
+
+/// An estimate of the number of instructions that all chunks together execute. Loops with bounds that are not
+/// constants count as 8 turns.
+pub fn estimate(kernel: &Kernel) -> u64 {
+    let mut consts = vec![None; kernel.values.len()];
+    block(kernel, &kernel.body, &mut consts)
+}
+
+/// Whether a launch spreads the kernel over threads. Depends on the kernel alone.
+pub fn runs_in_parallel(kernel: &Kernel) -> bool {
+    kernel.chunks > 1 && estimate(kernel) >= PARALLEL_THRESHOLD
+}
+
+fn block(kernel: &Kernel, stmts: &Block, consts: &mut [Option<i64>]) -> u64 {
+    let mut total: u64 = 0;
+    for stmt in stmts {
+        let cost = match stmt {
+            Stmt::Let(val, Inst::Const(c)) => {
+                if let Const::I64(c) = c {
+                    consts[val.0 as usize] = Some(*c);
+                }
+                0
+            }
+            Stmt::Let(val, inst) => instruction(kernel, *val, inst),
+            Stmt::Store(_, val) => registers(kernel, *val),
+            Stmt::Check(..) => 1,
+            Stmt::Loop(l) => {
+                let turns = match (consts[l.begin.0 as usize], consts[l.end.0 as usize]) {
+                    (Some(begin), Some(end)) => (end - begin).max(0) as u64 / l.step as u64,
+                    _ if (l.begin, l.end) == (Kernel::BEGIN, Kernel::END) => kernel.chunks as u64,
+                    _ => 8,
+                };
+                turns.max(1).saturating_mul(1 + block(kernel, &l.body, consts))
+            }
+            Stmt::If(i) => 1 + block(kernel, &i.then, consts).max(block(kernel, &i.otherwise, consts)),
+        };
+        total = total.saturating_add(cost);
+    }
+    total
+}
+
+/// The number of 128-bit registers of a value.
+fn registers(kernel: &Kernel, val: Val) -> u64 {
+    let ty = kernel.ty(val);
+    (u64::from(ty.lanes) * u64::from(ty.elem.bits().max(32))).div_ceil(128)
+}
+
+fn instruction(kernel: &Kernel, val: Val, inst: &Inst) -> u64 {
+    let lanes = u64::from(kernel.ty(val).lanes);
+    match inst {
+        Inst::Gather { .. } => 3 * lanes,
+        Inst::Load(access) if access.stride != 1 => 2 * lanes,
+        Inst::DivFloor(..) | Inst::Mod(..) => 4 * lanes,
+        _ => registers(kernel, val),
+    }
+}

@@ -1,0 +1,366 @@
+//! Hand-built kernels: the interpreter and Cranelift compute the same bits.
+
+use std::sync::Arc;
+
+use dlc_compiler::codegen::{Cranelift, Emitter, Interpreter, Target};
+use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
+use dlc_compiler::kernel::{Access, Binary, Builder, Compare, Elem, Kernel, Mode, Ty, Unary, Val, verify};
+use dlc_ir::DType;
+
+fn program(kernel: &Kernel) -> KernelProgram {
+    verify(kernel).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
+    let mut program = KernelProgram::new();
+    let operands = (0..kernel.operands.len()).map(|slot| Place::Argument { slot, offset: 0 }).collect();
+    let kernel_id = program.add_kernel("kernel", kernel.clone());
+    program.add_routine(Routine {
+        name: "main".into(),
+        arguments: kernel.operands.len(),
+        frame: 0,
+        steps: vec![Step::Launch { kernel: kernel_id, operands }],
+    });
+    program
+}
+
+/// Runs a kernel with both emitters; panics unless they agree, up to which NaN it is.
+fn run(kernel: &Kernel, arguments: &[Vec<u8>]) -> (i32, Vec<Vec<u8>>) {
+    let program = Arc::new(program(kernel));
+    let mut expected = arguments.to_vec();
+    let status = Interpreter.emit(program.clone()).unwrap().run_once(&mut expected);
+    assert_ne!(status, i32::MIN, "out of bounds\n{kernel}");
+    if let Some(target) = Target::host() {
+        let mut found = arguments.to_vec();
+        let emitter = Cranelift::new(target).threads(2);
+        let native = emitter.emit(program.clone()).unwrap();
+        assert_eq!(native.run_once(&mut found), status, "status\n{kernel}");
+        for (i, operand) in kernel.operands.iter().enumerate() {
+            for (at, (x, y)) in
+                canonical(operand.dtype, &expected[i]).zip(canonical(operand.dtype, &found[i])).enumerate()
+            {
+                assert_eq!(x, y, "operand {i}, element {at}\n{kernel}");
+            }
+        }
+    }
+    (status, expected)
+}
+
+fn canonical(dtype: DType, bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks(dtype.size()).map(move |c| {
+        let mut raw = [0; 8];
+        raw[..c.len()].copy_from_slice(c);
+        let bits = u64::from_le_bytes(raw);
+        match dtype {
+            DType::F32 if f32::from_bits(bits as u32).is_nan() => u64::from(f32::NAN.to_bits()),
+            DType::F64 if f64::from_bits(bits).is_nan() => f64::NAN.to_bits(),
+            _ => bits,
+        }
+    })
+}
+
+fn f32s(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+fn to_f32s(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks(4).map(|c| f32::from_le_bytes(c.try_into().unwrap())).collect()
+}
+
+/// Interesting bit patterns of a dtype, `n` of them.
+fn samples(dtype: DType, n: usize, mut seed: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    for i in 0..n {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let r = seed >> 33;
+        let special = [0.0, -0.0, 1.0, -1.0, 0.5, 1.5, 2.5, -2.5, 1e9, -3e9, 1e19, 1e-40, 1e300, f64::NAN];
+        let float = match i % 3 {
+            0 => special[(r % 14) as usize],
+            1 => {
+                if r % 7 == 0 {
+                    f64::INFINITY
+                } else {
+                    (r as f64 - 1e9) * 1e-7
+                }
+            }
+            _ => (r as f64 - 1e9) * 1e3,
+        };
+        let int = [0, 1, -1, i64::MIN, i64::MAX, i64::from(i32::MIN), i64::from(i32::MAX), 7, -7, r as i64];
+        let int = int[(r % 10) as usize];
+        match dtype {
+            DType::F32 => out.extend((float as f32).to_le_bytes()),
+            DType::F64 => out.extend(float.to_le_bytes()),
+            DType::I32 => out.extend((int as i32).to_le_bytes()),
+            DType::I64 => out.extend(int.to_le_bytes()),
+            DType::U8 => out.push(r as u8),
+            _ => out.push((r & 1) as u8),
+        }
+    }
+    out
+}
+
+#[test]
+fn every_operation_on_every_type_and_width() {
+    for elem in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool] {
+        for lanes in [1, 2, 4, 8, 16] {
+            operations(elem, lanes);
+        }
+    }
+}
+
+fn operations(dtype: DType, lanes: u8) {
+    let n = 48;
+    let elem = Elem::of(dtype);
+    let mut b = Builder::new(1);
+    let x = b.operand(dtype, n, Mode::Read);
+    let y = b.operand(dtype, n, Mode::Read);
+    let (begin, end) = (b.index(0), b.index(n as i64));
+    let mut results: Vec<(DType, Box<dyn Fn(&mut Builder, Val, Val) -> Val>)> = Vec::new();
+    let unary =
+        [Unary::Neg, Unary::Abs, Unary::Not, Unary::Sqrt, Unary::Floor, Unary::Ceil, Unary::Trunc, Unary::Nearest];
+    for op in unary {
+        let fits = match op {
+            Unary::Neg | Unary::Abs => elem != Elem::Bool,
+            Unary::Not => !elem.is_float(),
+            _ => elem.is_float(),
+        };
+        // A shifted boolean not of a vector is a mask again.
+        if fits {
+            results.push((dtype, Box::new(move |b, x, _| b.unary(op, x))));
+        }
+    }
+    let binary = [
+        Binary::Add,
+        Binary::Sub,
+        Binary::Mul,
+        Binary::Div,
+        Binary::Rem,
+        Binary::Min,
+        Binary::Max,
+        Binary::And,
+        Binary::Or,
+        Binary::Xor,
+        Binary::Shl,
+        Binary::Shr,
+        Binary::ShrU,
+    ];
+    for op in binary {
+        let fits = match op {
+            Binary::Add | Binary::Sub | Binary::Mul | Binary::Div => elem != Elem::Bool,
+            Binary::Min | Binary::Max => true,
+            Binary::And | Binary::Or | Binary::Xor => !elem.is_float(),
+            _ => elem.is_int(),
+        };
+        if fits {
+            results.push((dtype, Box::new(move |b, x, y| b.binary(op, x, y))));
+        }
+    }
+    for op in [Compare::Eq, Compare::Ne, Compare::Lt, Compare::Le, Compare::Gt, Compare::Ge] {
+        results.push((DType::Bool, Box::new(move |b, x, y| b.compare(op, x, y))));
+        results.push((
+            dtype,
+            Box::new(move |b, x, y| {
+                let c = b.compare(op, x, y);
+                b.select(c, x, y)
+            }),
+        ));
+        results.push((
+            DType::I64,
+            Box::new(move |b, x, y| {
+                let c = b.compare(op, x, y);
+                let (x, y) = (b.convert(x, Elem::I64), b.convert(y, Elem::I64));
+                b.select(c, x, y)
+            }),
+        ));
+        results.push((
+            DType::F32,
+            Box::new(move |b, x, y| {
+                let c = b.compare(op, x, y);
+                let c = b.unary(Unary::Not, c);
+                let (x, y) = (b.convert(x, Elem::F32), b.convert(y, Elem::F32));
+                b.select(c, x, y)
+            }),
+        ));
+    }
+    for to in [DType::F32, DType::F64, DType::I32, DType::I64, DType::Bool] {
+        results.push((to, Box::new(move |b, x, _| b.convert(x, Elem::of(to)))));
+    }
+    if elem.is_float() {
+        results.push((dtype, Box::new(|b, x, y| b.fma(x, y, x))));
+        let int = if elem == Elem::F32 { (DType::I32, Elem::I32) } else { (DType::I64, Elem::I64) };
+        results.push((int.0, Box::new(move |b, x, _| b.bitcast(x, int.1))));
+    }
+    if elem.is_int() {
+        for d in [1, 2, 3, 7, 64, 1000, 2147483647] {
+            results.push((dtype, Box::new(move |b, x, _| b.div_floor(x, d))));
+            results.push((dtype, Box::new(move |b, x, _| b.modulo(x, d))));
+        }
+        for count in [1, 5, 31] {
+            for op in [Binary::Shl, Binary::Shr, Binary::ShrU] {
+                results.push((
+                    dtype,
+                    Box::new(move |b, x, _| {
+                        let ty = b.ty(x);
+                        let count = b.int(ty, count);
+                        b.binary(op, x, count)
+                    }),
+                ));
+            }
+        }
+        let ints = [Elem::I32, Elem::I64];
+        results.push((
+            DType::I32,
+            Box::new(move |b, x, _| {
+                let x = b.convert(x, ints[1]);
+                let lanes = b.ty(x).lanes;
+                let i = b.iota(Ty::vector(Elem::I64, lanes));
+                let x = b.add(x, i);
+                b.convert(x, ints[0])
+            }),
+        ));
+    }
+    // Reductions over lanes, and every lane by itself.
+    let reduce = if elem == Elem::Bool { Binary::Or } else { Binary::Add };
+    results.push((
+        dtype,
+        Box::new(move |b, x, _| {
+            let sum = b.reduce_lanes(x, |b, p, q| b.binary(reduce, p, q));
+            b.splat(sum, lanes)
+        }),
+    ));
+    results.push((
+        DType::Bool,
+        Box::new(move |b, x, y| {
+            let c = b.compare(Compare::Lt, x, y);
+            let any = b.any(c);
+            b.splat(any, lanes)
+        }),
+    ));
+    results.push((
+        dtype,
+        Box::new(move |b, x, _| {
+            let last = b.lane(x, lanes - 1);
+            b.splat(last, lanes)
+        }),
+    ));
+    let mut outs = Vec::new();
+    for (to, _) in &results {
+        outs.push(b.operand(*to, n, Mode::Write));
+    }
+    b.repeat(begin, end, i64::from(lanes), |b, i| {
+        let (x, y) = (b.load_lanes(x, i, lanes), b.load_lanes(y, i, lanes));
+        for ((to, f), out) in results.iter().zip(&outs) {
+            let mut value = f(b, x, y);
+            if *to == DType::U8 && b.ty(value).elem == Elem::I32 {
+                let ty = b.ty(value);
+                let low = b.int(ty, 255);
+                value = b.binary(Binary::And, value, low);
+            }
+            b.store(*out, i, value);
+        }
+    });
+    let kernel = b.finish();
+    let mut arguments = vec![samples(dtype, n, 1), samples(dtype, n, 77)];
+    arguments.extend(results.iter().map(|(to, _)| vec![0; n * to.size()]));
+    run(&kernel, &arguments);
+}
+
+#[test]
+fn memory_forms() {
+    for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool] {
+        for lanes in [1, 2, 4, 8, 16] {
+            let n = 100;
+            let mut b = Builder::new(3);
+            let x = b.operand(dtype, n, Mode::Read);
+            let index = b.operand(DType::I64, 16, Mode::Read);
+            let strided = b.operand(dtype, 3 * n, Mode::Write);
+            let gathered = b.operand(dtype, 3 * 16, Mode::Write);
+            let tail = b.operand(dtype, 3 * 16 * 17, Mode::ReadWrite);
+            let copy = b.scratch(dtype, n);
+            b.chunk_loop(|b, chunk| {
+                let access = |buf, index, stride| Access { buf, index, offset: 3, stride, active: None };
+                let zero = b.index(0);
+                let ninety = b.index(90);
+                let v = b.load_access(access(x, zero, 6), lanes);
+                let w = b.load_access(Access { offset: 2, ..access(x, ninety, -5) }, lanes);
+                let at = b.mul_const(chunk, n as i64);
+                b.store_access(access(strided, at, 3), v);
+                let at = b.add_const(at, 1);
+                b.store_access(access(strided, at, 3), w);
+                let i = b.load_lanes(index, zero, lanes);
+                let g = b.gather(x, i);
+                let at = b.mul_const(chunk, 16);
+                b.store(gathered, at, g);
+                b.count(n, |b, i| {
+                    let v = b.load(x, i);
+                    b.store(copy, i, v);
+                });
+                let (begin, end) = (b.index(0), b.index(17));
+                b.repeat(begin, end, 1, |b, active| {
+                    let v = b.load_access(Access { active: Some(active), ..access(copy, active, 2) }, lanes);
+                    let at = b.mul_const(active, 16);
+                    let base = b.mul_const(chunk, 16 * 17);
+                    let at = b.add(at, base);
+                    let most = b.index(i64::from(lanes));
+                    let fits = b.compare(Compare::Le, active, most);
+                    b.when(fits, |b| {
+                        let access = Access { buf: tail, index: at, offset: 0, stride: 1, active: Some(active) };
+                        b.store_access(access, v);
+                    });
+                });
+            });
+            let kernel = b.finish();
+            let indices: Vec<u8> = (0..16i64).flat_map(|i| ((i * 37) % 100).to_le_bytes()).collect();
+            let arguments = vec![
+                samples(dtype, n, 5),
+                indices,
+                vec![0; 3 * n * dtype.size()],
+                vec![0; 48 * dtype.size()],
+                vec![0; 3 * 16 * 17 * dtype.size()],
+            ];
+            run(&kernel, &arguments);
+        }
+    }
+}
+
+#[test]
+fn loops_branches_and_checks() {
+    let mut b = Builder::new(1);
+    let x = b.operand(DType::F32, 10, Mode::Read);
+    let out = b.operand(DType::F32, 4, Mode::Write);
+    let zero = b.index(0);
+    let ten = b.index(10);
+    let start = b.float(Ty::scalar(Elem::F32), 0.0);
+    let one = b.float(Ty::scalar(Elem::F32), 1.0);
+    // Fibonacci by swapping carried values, and a sum with a branch.
+    let pair = b.fold(zero, ten, 1, &[start, one, start], |b, i, c| {
+        let next = b.add(c[0], c[1]);
+        let v = b.load(x, i);
+        let big = b.compare(Compare::Gt, v, one);
+        let sum = b.branch(
+            big,
+            |b| vec![b.add(c[2], v)],
+            |b| {
+                let half = b.float(Ty::scalar(Elem::F32), 0.5);
+                vec![b.fma(v, half, c[2])]
+            },
+        );
+        vec![c[1], next, sum[0]]
+    });
+    let unrolled = b.unrolled(4, &[one], |b, i, c| {
+        let v = b.load(x, i);
+        vec![b.mul(c[0], v)]
+    });
+    for (i, v) in pair.into_iter().chain(unrolled).enumerate() {
+        let at = b.index(i as i64);
+        b.store(out, at, v);
+    }
+    let v = b.load(x, zero);
+    let positive = b.compare(Compare::Gt, v, start);
+    b.check(positive, 42);
+    let kernel = b.finish();
+    let values: Vec<f32> = (0..10).map(|i| 0.25 + i as f32 * 0.3).collect();
+    let (status, out) = run(&kernel, &[f32s(&values), f32s(&[0.0; 4])]);
+    assert_eq!(status, 0);
+    assert_eq!(to_f32s(&out[1])[..2], [55.0, 89.0]);
+    let (status, _) = run(&kernel, &[f32s(&[-1.0; 10]), f32s(&[0.0; 4])]);
+    assert_eq!(status, 42);
+    insta::assert_snapshot!(kernel);
+}
