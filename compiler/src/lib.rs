@@ -2,4 +2,6 @@
 
 pub mod autodiff;
 pub mod codegen;
+pub mod egraph;
 pub mod kernel;
+pub mod passes;

@@ -1,0 +1,262 @@
+//! Directed simplification to one form, before the e-graph and after differentiation.
+//!
+//! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand
+//! order of commutative operators (constants right), operators that change nothing, data movement that follows data
+//! movement, duplicates, dead operators, functions that nobody calls.
+
+use dlc_ir::graph::values_of;
+use dlc_ir::op::{Broadcast, Constant, Reduction, Reshape, Transpose};
+use dlc_ir::{Def, Direction, Function, Graph, Loc, Op, Scalar, ScalarOp, Symbol, Tensor, Type, Value};
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::{SmallVec, smallvec};
+
+use super::Context;
+
+type Values = SmallVec<[Value; 1]>;
+type Operands = SmallVec<[Value; 3]>;
+
+/// The canonical form of a program.
+pub fn canonicalize(graph: &Graph, _: &mut Context) -> Graph {
+    let mut result = Graph::new();
+    result.sources = graph.sources.clone();
+    let reachable = reachable(graph);
+    for function in graph.functions().filter(|f| reachable.contains(&f.name)) {
+        result.insert(canonical_function(function));
+    }
+    result
+}
+
+/// The canonical form of one function.
+pub(crate) fn canonical_function(function: &Function) -> Function {
+    let mut seen = Canonicalizer::default();
+    let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, _, node, operands| {
+        let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
+        Ok(seen.emit(new, op.clone(), operands.into(), node.loc))
+    });
+    match rewritten {
+        Ok(function) => function.compact(),
+    }
+}
+
+/// The functions that the entry calls, directly or not, and their custom gradients.
+fn reachable(graph: &Graph) -> FxHashSet<Symbol> {
+    let mut reached = FxHashSet::default();
+    let mut todo = vec![graph.entry().name.clone()];
+    while let Some(name) = todo.pop() {
+        let Some(function) = graph.function(&name) else { continue };
+        if !reached.insert(name) {
+            continue;
+        }
+        todo.extend(function.vjp.clone());
+        for (_, _, op) in function.ops() {
+            match op {
+                Op::Call(call) => todo.push(call.func.clone()),
+                Op::Gradient(gradient) => todo.push(gradient.func.clone()),
+                _ => {}
+            }
+        }
+    }
+    reached
+}
+
+/// What became of an operator.
+enum Step {
+    /// It is this value.
+    Is(Value),
+    /// It is this operator, which may simplify further.
+    Becomes(Op, Operands),
+    /// It stays.
+    Stays,
+}
+
+/// Adds operators to a function in canonical form, each once.
+#[derive(Default)]
+struct Canonicalizer {
+    known: FxHashMap<(Op, Operands), Values>,
+}
+
+impl Canonicalizer {
+    fn emit(&mut self, f: &mut Function, mut op: Op, mut operands: Operands, loc: Loc) -> Values {
+        loop {
+            match self.step(f, &op, &operands, loc) {
+                Step::Is(value) => return smallvec![value],
+                Step::Becomes(next, args) => (op, operands) = (next, args),
+                Step::Stays => break,
+            }
+        }
+        let key = (op, operands);
+        if let Some(values) = self.known.get(&key) {
+            return values.clone();
+        }
+        let types: Vec<Type> = key.1.iter().map(|&v| f.ty(v).clone()).collect();
+        let results = key.0.infer(&types).expect("canonicalization keeps operators well-typed");
+        let count = results.len();
+        let id = f.add_node(key.0.clone(), &key.1, results, loc);
+        let values = values_of(id, count);
+        self.known.insert(key, values.clone());
+        values
+    }
+
+    fn one(&mut self, f: &mut Function, op: impl Into<Op>, operands: &[Value], loc: Loc) -> Value {
+        self.emit(f, op.into(), operands.into(), loc)[0]
+    }
+
+    fn step(&mut self, f: &mut Function, op: &Op, args: &[Value], loc: Loc) -> Step {
+        match op {
+            Op::Map(scalar) => scalar_step(f, *scalar, args),
+            Op::Constant(c) => self.constant_step(f, c, loc),
+            Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) => movement_step(f, op, args),
+            Op::Reduce(r) if r.axes.is_empty() && !r.kind.is_arg() => Step::Is(args[0]),
+            Op::Reduce(r) if r.kind == Reduction::Sum || r.kind == Reduction::Max || r.kind == Reduction::Min => {
+                unit_reduce_step(f, &r.axes, args)
+            }
+            Op::Slice(s) => {
+                let whole = f.ty(args[0]).shape == s.limit.as_slice().into()
+                    && s.start.iter().all(|&x| x == 0)
+                    && s.stride.iter().all(|&x| x == 1);
+                if whole { Step::Is(args[0]) } else { Step::Stays }
+            }
+            Op::Pad(p) => {
+                let none = p.low.iter().chain(&p.high).all(|&x| x == 0) && p.interior.iter().all(|&x| x == 0);
+                if none { Step::Is(args[0]) } else { Step::Stays }
+            }
+            Op::Concat(_) if args.len() == 1 => Step::Is(args[0]),
+            Op::Reverse(r) => {
+                let shape = &f.ty(args[0]).shape;
+                let moving: Vec<usize> = r.axes.iter().copied().filter(|&a| shape[a] > 1).collect();
+                if moving.is_empty() {
+                    return Step::Is(args[0]);
+                }
+                let mut sorted = moving;
+                sorted.sort_unstable();
+                if sorted == r.axes {
+                    return Step::Stays;
+                }
+                Step::Becomes(dlc_ir::op::Reverse { axes: sorted }.into(), args.into())
+            }
+            _ => Step::Stays,
+        }
+    }
+
+    /// A repeated value is a broadcast scalar, so that one form of each constant meets the rules and the kernels.
+    fn constant_step(&mut self, f: &mut Function, c: &Constant, loc: Loc) -> Step {
+        if c.value.shape().rank() == 0 {
+            return Step::Stays;
+        }
+        let Some(value) = c.value.uniform() else { return Step::Stays };
+        let scalar = Constant { value: Tensor::full(Type::scalar(c.value.dtype()), value) };
+        let scalar = self.one(f, scalar, &[], loc);
+        let broadcast = Broadcast { shape: c.value.shape().clone(), axes: vec![] };
+        Step::Becomes(broadcast.into(), smallvec![scalar])
+    }
+}
+
+/// The value of all elements, if it is known.
+fn uniform(f: &Function, value: Value) -> Option<Scalar> {
+    match f.op(value.node)? {
+        Op::Constant(c) if c.value.shape().rank() == 0 => Some(c.value.get(0)),
+        Op::Broadcast(_) => uniform(f, f.node(value.node).operands[0]),
+        _ => None,
+    }
+}
+
+fn operand(f: &Function, value: Value, position: usize) -> Value {
+    f.node(value.node).operands[position]
+}
+
+fn scalar_step(f: &Function, op: ScalarOp, args: &[Value]) -> Step {
+    let is = |v: Value, x: f64| uniform(f, v).is_some_and(|u| u.same_bits(Scalar::Float(x)) || u == Scalar::Int(x as i64));
+    let same_map = |v: Value| f.op(v.node) == Some(&Op::Map(op));
+    match op {
+        ScalarOp::StopGradient => Step::Is(args[0]),
+        ScalarOp::Convert(to) if f.ty(args[0]).dtype == to => Step::Is(args[0]),
+        ScalarOp::Neg | ScalarOp::Not if same_map(args[0]) => Step::Is(operand(f, args[0], 0)),
+        ScalarOp::Abs | ScalarOp::Relu | ScalarOp::Floor | ScalarOp::Ceil | ScalarOp::Round | ScalarOp::Sign
+            if same_map(args[0]) =>
+        {
+            Step::Is(args[0])
+        }
+        ScalarOp::Max | ScalarOp::Min | ScalarOp::And | ScalarOp::Or if args[0] == args[1] => Step::Is(args[0]),
+        ScalarOp::Mul | ScalarOp::Div if is(args[1], 1.0) => Step::Is(args[0]),
+        ScalarOp::Sub if is(args[1], 0.0) => Step::Is(args[0]),
+        ScalarOp::Select if args[1] == args[2] => Step::Is(args[1]),
+        ScalarOp::Select => match uniform(f, args[0]) {
+            Some(condition) => Step::Is(if condition.as_bool() { args[1] } else { args[2] }),
+            None => match f.op(args[0].node) {
+                Some(Op::Map(ScalarOp::Not)) => {
+                    let condition = operand(f, args[0], 0);
+                    Step::Becomes(op.into(), smallvec![condition, args[2], args[1]])
+                }
+                _ => Step::Stays,
+            },
+        },
+        ScalarOp::Compare(direction) if out_of_order(f, args) => {
+            Step::Becomes(ScalarOp::Compare(swapped(direction)).into(), smallvec![args[1], args[0]])
+        }
+        _ if op.is_commutative() && out_of_order(f, args) => Step::Becomes(op.into(), smallvec![args[1], args[0]]),
+        _ => Step::Stays,
+    }
+}
+
+/// Constants stand right; of two values the older stands left.
+fn out_of_order(f: &Function, args: &[Value]) -> bool {
+    let key = |v: Value| (uniform(f, v).is_some() || matches!(f.op(v.node), Some(Op::Constant(_))), v);
+    key(args[0]) > key(args[1])
+}
+
+fn swapped(direction: Direction) -> Direction {
+    match direction {
+        Direction::Lt => Direction::Gt,
+        Direction::Le => Direction::Ge,
+        Direction::Gt => Direction::Lt,
+        Direction::Ge => Direction::Le,
+        Direction::Eq | Direction::Ne => direction,
+    }
+}
+
+/// Data movement that moves nothing, or that follows movement of its own kind.
+fn movement_step(f: &Function, op: &Op, args: &[Value]) -> Step {
+    let x = args[0];
+    let before = f.op(x.node);
+    match (op, before) {
+        (Op::Broadcast(b), _) if f.ty(x).shape == b.shape => Step::Is(x),
+        (Op::Broadcast(b), Some(Op::Broadcast(inner))) => {
+            let axes = inner.axes.iter().map(|&a| b.axes[a]).collect();
+            Step::Becomes(Broadcast { shape: b.shape.clone(), axes }.into(), smallvec![operand(f, x, 0)])
+        }
+        (Op::Reshape(r), _) if f.ty(x).shape == r.shape => Step::Is(x),
+        (Op::Reshape(_), Some(Op::Reshape(_))) => Step::Becomes(op.clone(), smallvec![operand(f, x, 0)]),
+        (Op::Reshape(r), Some(Op::Broadcast(b))) if uniform(f, x).is_some() && b.axes.is_empty() => {
+            Step::Becomes(Broadcast { shape: r.shape.clone(), axes: vec![] }.into(), smallvec![operand(f, x, 0)])
+        }
+        (Op::Transpose(t), Some(Op::Broadcast(b))) if b.axes.is_empty() => {
+            let shape = t.perm.iter().map(|&a| b.shape[a]).collect();
+            Step::Becomes(Broadcast { shape, axes: vec![] }.into(), smallvec![operand(f, x, 0)])
+        }
+        (Op::Transpose(t), _) if t.perm.is_sorted() => Step::Is(x),
+        (Op::Transpose(t), Some(Op::Transpose(inner))) => {
+            let perm = t.perm.iter().map(|&a| inner.perm[a]).collect();
+            Step::Becomes(Transpose { perm }.into(), smallvec![operand(f, x, 0)])
+        }
+        (Op::Transpose(t), _) if keeps_order(&t.perm, f.ty(x)) => {
+            let shape = t.perm.iter().map(|&a| f.ty(x).shape[a]).collect();
+            Step::Becomes(Reshape { shape }.into(), smallvec![x])
+        }
+        _ => Step::Stays,
+    }
+}
+
+/// Whether a permutation moves axes of size 1 only, so that the elements stay in order.
+fn keeps_order(perm: &[usize], ty: &Type) -> bool {
+    perm.iter().filter(|&&a| ty.shape[a] != 1).is_sorted()
+}
+
+/// Sums, maxima and minima along axes of size 1 are reshapes.
+fn unit_reduce_step(f: &Function, axes: &[usize], args: &[Value]) -> Step {
+    let ty = f.ty(args[0]);
+    if axes.iter().any(|&a| ty.shape[a] != 1) {
+        return Step::Stays;
+    }
+    let shape = (0..ty.rank()).filter(|a| !axes.contains(a)).map(|a| ty.shape[a]).collect();
+    Step::Becomes(Reshape { shape }.into(), args.into())
+}

@@ -1,0 +1,20 @@
+//! The fusion round as a pass: every function becomes calls of kernels.
+
+use dlc_ir::{FunctionKind, Graph};
+
+use super::Context;
+use crate::egraph::fuse::{Outliner, group};
+
+/// Cuts every function into kernels. Functions that are kernels already stay.
+pub fn fuse(graph: &Graph, context: &mut Context) -> Graph {
+    let mut outliner = Outliner::new(graph);
+    for function in graph.functions() {
+        if function.kind == FunctionKind::Kernel {
+            outliner.keep(function);
+        } else {
+            let groups = group(function, context);
+            outliner.outline(function, &groups);
+        }
+    }
+    outliner.finish()
+}

@@ -1,0 +1,149 @@
+//! The passes, each from a graph to a graph, and the list of them as data.
+//!
+//! `dlc opt --passes=canonicalize,saturate,fuse` names them from outside; [`optimize`] runs the usual ones.
+
+mod canonicalize;
+mod fuse;
+
+use dlc_ir::Graph;
+
+use crate::egraph::CostModel;
+
+pub use canonicalize::canonicalize;
+pub use fuse::fuse;
+
+/// Whether rewrites may change the last bits of a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Math {
+    /// Rewrites may change rounding within the operators' stated tolerance, and treat infinities, NaN and the sign of
+    /// zero as values that a finite computation does not meet: `x * 0` is 0, `x + 0` is `x`.
+    #[default]
+    Fast,
+    /// Only rewrites that give the same bits.
+    Strict,
+}
+
+/// Bounds on the size of an e-graph. There is no bound on time: the output must not depend on the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Limits {
+    /// E-nodes of the algebra round, for each e-node of the program that is put in; the round stops above.
+    pub growth: usize,
+    /// Iterations of the algebra round.
+    pub iterations: usize,
+    /// Kernels that the fusion round considers for each value.
+    pub kernels_per_value: usize,
+    /// Operators in one kernel.
+    pub kernel_ops: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { growth: 8, iterations: 8, kernels_per_value: 8, kernel_ops: 64 }
+    }
+}
+
+/// What the passes may do.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whether the last bits may change.
+    pub math: Math,
+    /// Bounds on the e-graphs.
+    pub limits: Limits,
+    /// What work costs on the target.
+    pub costs: CostModel,
+}
+
+/// What one pass did to the number of operators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassStats {
+    /// The pass.
+    pub pass: &'static str,
+    /// Operators before, those inside kernels included.
+    pub ops_before: usize,
+    /// Operators after.
+    pub ops_after: usize,
+    /// Kernels after.
+    pub kernels: usize,
+    /// E-nodes that the pass made.
+    pub e_nodes: usize,
+}
+
+/// What passes read besides the graph, and what they leave behind.
+#[derive(Debug, Default)]
+pub struct Context {
+    /// What they may do.
+    pub options: Options,
+    /// One entry a pass that ran.
+    pub stats: Vec<PassStats>,
+    /// E-nodes made by the pass that runs.
+    pub(crate) e_nodes: usize,
+}
+
+impl Context {
+    /// A context for these options.
+    pub fn new(options: Options) -> Self {
+        Context { options, ..Context::default() }
+    }
+}
+
+/// A pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// One line on what it does.
+    pub doc: &'static str,
+    run: fn(&Graph, &mut Context) -> Graph,
+}
+
+/// Every pass, in the order in which [`optimize`] runs them.
+pub const PASSES: &[Pass] = &[
+    Pass {
+        name: "canonicalize",
+        doc: "one form for what can be written in several: operand order, no identities, no duplicates, nothing dead",
+        run: canonicalize,
+    },
+    Pass { name: "fuse", doc: "cut into kernels", run: fuse },
+];
+
+impl Pass {
+    /// The pass of a name.
+    pub fn find(name: &str) -> Option<&'static Pass> {
+        PASSES.iter().find(|p| p.name == name)
+    }
+
+    /// Runs it on a graph that the verifier accepts; the result is one as well.
+    pub fn run(&self, graph: &Graph, context: &mut Context) -> Graph {
+        context.e_nodes = 0;
+        let result = (self.run)(graph, context);
+        let ops = |g: &Graph| g.functions().map(|f| f.op_count()).sum();
+        let kernels = result.functions().filter(|f| f.kind == dlc_ir::FunctionKind::Kernel).count();
+        context.stats.push(PassStats {
+            pass: self.name,
+            ops_before: ops(graph),
+            ops_after: ops(&result),
+            kernels,
+            e_nodes: context.e_nodes,
+        });
+        result
+    }
+}
+
+/// An optimised program.
+#[derive(Debug)]
+pub struct Optimized {
+    /// The program: functions whose operators are calls of kernels, views, and what stands alone.
+    pub graph: Graph,
+    /// One entry a pass.
+    pub stats: Vec<PassStats>,
+}
+
+/// Runs every pass in order.
+pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
+    let mut context = Context::new(options.clone());
+    let mut graph = graph.clone();
+    for pass in PASSES {
+        graph = pass.run(&graph, &mut context);
+    }
+    Optimized { graph, stats: context.stats }
+}
