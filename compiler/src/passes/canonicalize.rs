@@ -1,6 +1,6 @@
 //! Directed simplification to one form, before the e-graph and after differentiation.
 //!
-//! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand
+//! Everything here is exact to the last bit (but for the sign of a zero that is the sum of one number) and never makes the program larger, so that it needs no cost: operand
 //! order of commutative operators (constants right), operators that change nothing, data movement that follows data
 //! movement, duplicates, dead operators, functions that nobody calls.
 
@@ -20,15 +20,17 @@ pub fn canonicalize(graph: &Graph, _: &mut Context) -> Graph {
     let mut result = Graph::new();
     result.sources = graph.sources.clone();
     let reachable = reachable(graph);
+    // Until differentiation is done, `stop_gradient` has a meaning.
+    let differentiated = !graph.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))));
     for function in graph.functions().filter(|f| reachable.contains(&f.name)) {
-        result.insert(canonical_function(function));
+        result.insert(canonical_function(function, differentiated));
     }
     result
 }
 
 /// The canonical form of one function.
-pub(crate) fn canonical_function(function: &Function) -> Function {
-    let mut seen = Canonicalizer::default();
+pub(crate) fn canonical_function(function: &Function, differentiated: bool) -> Function {
+    let mut seen = Canonicalizer { known: FxHashMap::default(), differentiated };
     let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, _, node, operands| {
         let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
         Ok(seen.emit(new, op.clone(), operands.into(), node.loc))
@@ -70,9 +72,9 @@ enum Step {
 }
 
 /// Adds operators to a function in canonical form, each once.
-#[derive(Default)]
 struct Canonicalizer {
     known: FxHashMap<(Op, Operands), Values>,
+    differentiated: bool,
 }
 
 impl Canonicalizer {
@@ -103,6 +105,7 @@ impl Canonicalizer {
 
     fn step(&mut self, f: &mut Function, op: &Op, args: &[Value], loc: Loc) -> Step {
         match op {
+            Op::Map(ScalarOp::StopGradient) if !self.differentiated => Step::Stays,
             Op::Map(scalar) => scalar_step(f, *scalar, args),
             Op::Constant(c) => self.constant_step(f, c, loc),
             Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) => movement_step(f, op, args),

@@ -1,0 +1,176 @@
+//! A kernel under construction: which operators may still join it, and what it costs.
+
+use smallvec::SmallVec;
+
+use super::facts::{Facts, Part};
+use crate::egraph::cost::Cost;
+
+/// An operator in a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    pub node: u32,
+    /// How often its scalar body is evaluated.
+    pub evals: u64,
+    /// Whether every way to the root keeps positions: what a reduction's epilogue may consist of.
+    pub through: bool,
+    /// Whether a product reads through it.
+    pub in_product: bool,
+    /// Whether a reduction reads through it.
+    pub in_reduction: bool,
+    /// Whether its operands must be stored.
+    pub frozen: bool,
+}
+
+/// A kernel with one stored value; operators join from the root upwards, users before operands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Draft {
+    /// The root first.
+    pub members: Vec<Member>,
+    /// The operator that reduces, if there is one.
+    pub reducer: Option<u32>,
+}
+
+impl Draft {
+    /// The kernel of one operator.
+    pub fn new(facts: &Facts<'_>, root: u32) -> Self {
+        let fact = facts.get(root);
+        let reduces = matches!(fact.part, Part::Reduce { .. });
+        let member = Member {
+            node: root,
+            evals: fact.elements,
+            through: true,
+            in_product: false,
+            in_reduction: false,
+            frozen: false,
+        };
+        Draft { members: vec![member], reducer: reduces.then_some(root) }
+    }
+
+    pub fn root(&self) -> u32 {
+        self.members[0].node
+    }
+
+    pub fn member(&self, node: u32) -> Option<&Member> {
+        self.members.iter().find(|m| m.node == node)
+    }
+
+    /// Whether nothing but reshapes is in it, which costs nothing once the operand is stored.
+    pub fn is_view(&self, facts: &Facts<'_>) -> bool {
+        self.members.iter().all(|m| facts.get(m.node).part == Part::Reshape)
+    }
+
+    /// What `node`, an operand of members, would be in this kernel; `None` if it may not join.
+    pub fn offer(&self, facts: &Facts<'_>, node: u32) -> Option<Member> {
+        if self.members.len() >= facts.kernel_ops {
+            return None;
+        }
+        let fact = facts.get(node);
+        let mut joined =
+            Member { node, evals: 0, through: true, in_product: false, in_reduction: false, frozen: false };
+        for user in &self.members {
+            let user_fact = facts.get(user.node);
+            if !user_fact.operands.contains(&node) {
+                continue;
+            }
+            if user.frozen {
+                return None;
+            }
+            let evals = match (user_fact.part, fact.part) {
+                (Part::Reduce { .. }, _) => user_fact.elements.saturating_mul(user_fact.reduction),
+                (Part::Move { affine: false }, _) if fact.elements < user_fact.elements => {
+                    (user.evals / user_fact.elements.max(1)).max(1) * fact.elements
+                }
+                _ => user.evals,
+            };
+            joined.evals = joined.evals.max(evals);
+            joined.through &= user.through && matches!(user_fact.part, Part::Map | Part::Reshape);
+            joined.in_product |= user.in_product || user_fact.part == Part::Reduce { contraction: true };
+            joined.in_reduction |= user.in_reduction || matches!(user_fact.part, Part::Reduce { .. });
+        }
+        if fact.elements == 1 {
+            // A scalar leaves every loop.
+            joined.evals = 1;
+        }
+        match fact.part {
+            Part::Argument | Part::Alone => return None,
+            Part::Constant | Part::Map | Part::Move { affine: true } => {}
+            Part::Move { affine: false } if joined.in_product => return None,
+            Part::Move { .. } => {}
+            Part::Reshape => joined.frozen = joined.in_product || !(joined.through || fact.unit_reshape),
+            Part::Reduce { .. } => {
+                let finished_in_place = joined.through && self.reducer.is_none() && joined.evals <= fact.elements;
+                if !finished_in_place {
+                    return None;
+                }
+            }
+        }
+        Some(joined)
+    }
+
+    pub fn join(&mut self, facts: &Facts<'_>, member: Member) {
+        if matches!(facts.get(member.node).part, Part::Reduce { .. }) {
+            self.reducer = Some(member.node);
+        }
+        self.members.push(member);
+    }
+
+    /// The nodes that it reads, each once, with how often, in the order of their numbers.
+    pub fn inputs(&self, facts: &Facts<'_>) -> SmallVec<[(u32, u64); 6]> {
+        let mut inputs: SmallVec<[(u32, u64); 6]> = SmallVec::new();
+        for member in &self.members {
+            let fact = facts.get(member.node);
+            let evals = match fact.part {
+                Part::Reduce { .. } => fact.elements.saturating_mul(fact.reduction),
+                _ => member.evals,
+            };
+            for &operand in &fact.operands {
+                if self.member(operand).is_some() {
+                    continue;
+                }
+                match inputs.iter_mut().find(|(n, _)| *n == operand) {
+                    Some((_, most)) => *most = evals.max(*most),
+                    None => inputs.push((operand, evals)),
+                }
+            }
+        }
+        inputs.sort_unstable();
+        inputs
+    }
+
+    /// What running it costs.
+    pub fn cost(&self, facts: &Facts<'_>) -> Cost {
+        if self.is_view(facts) {
+            return 0;
+        }
+        let root = facts.get(self.root());
+        let mut cost = facts.costs.launch + facts.costs.bytes((root.elements * root.width) as usize);
+        for member in &self.members {
+            let fact = facts.get(member.node);
+            cost = cost.saturating_add(fact.step.saturating_mul(member.evals).saturating_mul(fact.reduction));
+        }
+        self.inputs(facts).iter().fold(cost, |sum, &(node, evals)| sum.saturating_add(facts.read(node, evals)))
+    }
+
+    /// The members without reshapes at the root and at the leaves, which are views of stored values, and the root that is left.
+    pub fn trimmed(&self, facts: &Facts<'_>) -> Option<(u32, Vec<u32>)> {
+        let mut members: Vec<u32> = self.members.iter().map(|m| m.node).collect();
+        let mut root = self.root();
+        while facts.get(root).part == Part::Reshape {
+            members.retain(|&m| m != root);
+            root = facts.get(root).operands[0];
+            if !members.contains(&root) {
+                return None;
+            }
+        }
+        loop {
+            let inside = members.clone();
+            members.retain(|&m| {
+                let fact = facts.get(m);
+                fact.part != Part::Reshape || inside.contains(&fact.operands[0])
+            });
+            if members.len() == inside.len() {
+                return Some((root, members));
+            }
+        }
+    }
+}

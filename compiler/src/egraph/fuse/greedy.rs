@@ -1,0 +1,82 @@
+//! The incumbent of the fusion round: one walk from the results to the arguments that decides for each value, for all its users at
+//! once, whether it is stored or evaluated in each of them.
+
+use smallvec::SmallVec;
+
+use super::Group;
+use super::draft::{Draft, Member};
+use super::facts::{Facts, Part};
+
+/// The kernels of the greedy grouping, one stored value each, by ascending root.
+pub(super) fn drafts(facts: &Facts<'_>) -> Vec<Draft> {
+    let mut drafts: Vec<Draft> = vec![];
+    // The drafts that hold each node.
+    let mut homes: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); facts.facts.len()];
+    for node in (0..facts.facts.len() as u32).rev() {
+        let at = node as usize;
+        let fact = facts.get(node);
+        if !facts.live[at] || matches!(fact.part, Part::Argument | Part::Alone) {
+            continue;
+        }
+        let mut wanted: SmallVec<[u32; 4]> =
+            facts.users[at].iter().flat_map(|&user| homes[user as usize].iter().copied()).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let offers: Option<SmallVec<[Member; 4]>> =
+            wanted.iter().map(|&home| drafts[home as usize].offer(facts, node)).collect();
+        let inlined = match &offers {
+            // A constant that escapes is there twice.
+            _ if facts.escapes[at] && fact.part != Part::Constant => None,
+            Some(offers) if fact.part == Part::Constant || worth_inlining(facts, &drafts, node, &wanted, offers) => {
+                Some(offers)
+            }
+            _ => None,
+        };
+        match inlined {
+            Some(offers) => {
+                for (&home, &offer) in wanted.iter().zip(offers) {
+                    drafts[home as usize].join(facts, offer);
+                }
+                homes[at] = wanted.iter().copied().collect();
+            }
+            None if fact.part == Part::Constant => {}
+            None => {
+                homes[at] = smallvec::smallvec![drafts.len() as u32];
+                drafts.push(Draft::new(facts, node));
+            }
+        }
+    }
+    drafts.reverse();
+    drafts
+}
+
+/// The greedy grouping.
+pub(super) fn group(facts: &Facts<'_>) -> Vec<Group> {
+    drafts(facts)
+        .iter()
+        .filter_map(|draft| draft.trimmed(facts))
+        .map(|(root, members)| facts.group(vec![root], members))
+        .collect()
+}
+
+fn worth_inlining(facts: &Facts<'_>, drafts: &[Draft], node: u32, homes: &[u32], offers: &[Member]) -> bool {
+    let fact = facts.get(node);
+    let reduces = matches!(fact.part, Part::Reduce { .. });
+    if homes.is_empty() || reduces && homes.len() > 1 {
+        return false;
+    }
+    if homes.len() > 1 && homes.iter().any(|&home| drafts[home as usize].is_view(facts)) {
+        return false;
+    }
+    let operands = |evals: u64| fact.operands.iter().map(|&o| facts.read(o, evals)).sum::<u64>();
+    let work = |evals: u64| fact.step.saturating_mul(evals).saturating_mul(fact.reduction);
+    let stored = facts.costs.launch
+        + facts.costs.bytes((fact.elements * fact.width) as usize)
+        + operands(fact.elements * fact.reduction)
+        + work(fact.elements)
+        + offers.iter().map(|o| facts.read(node, o.evals)).sum::<u64>();
+    let inlined = offers.iter().fold(0u64, |sum, o| {
+        sum.saturating_add(work(o.evals)).saturating_add(operands(o.evals.saturating_mul(fact.reduction)))
+    });
+    inlined <= stored
+}

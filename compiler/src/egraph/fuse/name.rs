@@ -1,0 +1,44 @@
+//! Names of kernels, from what they do: `dot_bias_relu`.
+
+use dlc_ir::{Def, Function, Op, ScalarOp, Value};
+
+/// More words than these say no more.
+const MAX_WORDS: usize = 5;
+
+/// The name of a kernel. Different kernels may get the same one.
+pub(super) fn kernel_name(kernel: &Function) -> String {
+    let mut words: Vec<String> = vec![];
+    let mut moves: Vec<String> = vec![];
+    let mut product = false;
+    for (_, node, op) in kernel.ops() {
+        match op {
+            Op::Map(ScalarOp::Add) if product && node.operands.iter().any(|&v| is_bias(kernel, v)) => {
+                words.push("bias".to_owned());
+            }
+            Op::Map(ScalarOp::Convert(_)) | Op::Broadcast(_) | Op::Reshape(_) | Op::Constant(_) | Op::Transpose(_) => {
+                moves.push(op.mnemonic().to_owned());
+            }
+            Op::Reduce(r) => words.push(dlc_ir::op::attr::AttrValue::to_attr(&r.kind).to_string()),
+            Op::ReduceWindow(r) => words.push(format!("{}_pool", dlc_ir::op::attr::AttrValue::to_attr(&r.kind))),
+            Op::Dot(_) | Op::Conv(_) => {
+                product = true;
+                words.push(op.mnemonic().to_owned());
+            }
+            _ => words.push(op.mnemonic().to_owned()),
+        }
+    }
+    if words.is_empty() {
+        words = moves.into_iter().filter(|w| w != "constant").collect();
+    }
+    words.dedup();
+    words.truncate(MAX_WORDS);
+    if words.is_empty() { "copy".to_owned() } else { words.join("_") }
+}
+
+/// A broadcast argument of fewer axes.
+fn is_bias(kernel: &Function, value: Value) -> bool {
+    let node = kernel.node(value.node);
+    let Def::Op(Op::Broadcast(b)) = &node.def else { return false };
+    let from = node.operands[0];
+    !b.axes.is_empty() && matches!(kernel.node(from.node).def, Def::Argument(_))
+}

@@ -1,0 +1,193 @@
+//! From groups to functions: each group becomes a kernel and a call of it, equal kernels become one.
+
+use dlc_ir::graph::values_of;
+use dlc_ir::op::Call;
+use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type, Value};
+use indexmap::IndexMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+
+use super::Group;
+use super::name::kernel_name;
+
+/// Everything that makes two kernels the same: argument types, operators with operands, results.
+type Content = (Vec<Type>, Vec<(Op, SmallVec<[Value; 3]>)>, Vec<Value>);
+
+/// Builds a program of kernels and calls, function by function.
+#[derive(Debug)]
+pub struct Outliner {
+    sources: Vec<std::sync::Arc<str>>,
+    names: FxHashSet<Symbol>,
+    kernels: FxHashMap<Content, Symbol>,
+    functions: IndexMap<Symbol, Function>,
+}
+
+impl Outliner {
+    /// Begins the program that takes the place of `graph`.
+    pub fn new(graph: &Graph) -> Self {
+        Outliner {
+            sources: graph.sources.clone(),
+            names: graph.functions().map(|f| f.name.clone()).collect(),
+            kernels: FxHashMap::default(),
+            functions: IndexMap::new(),
+        }
+    }
+
+    /// Takes a function over as it is.
+    pub fn keep(&mut self, function: &Function) {
+        if function.kind == FunctionKind::Kernel {
+            self.kernels.entry(content(function)).or_insert_with(|| function.name.clone());
+        }
+        self.functions.insert(function.name.clone(), function.clone());
+    }
+
+    /// Takes a function over as calls of its groups.
+    pub fn outline(&mut self, function: &Function, groups: &[Group]) {
+        let mut home: FxHashMap<NodeId, usize> = FxHashMap::default();
+        for (g, group) in groups.iter().enumerate() {
+            home.extend(group.roots.iter().map(|&root| (root, g)));
+        }
+        let inputs: Vec<Vec<Value>> = groups.iter().map(|group| inputs(function, group)).collect();
+        let mut new = Function::new(function.name.clone(), function.kind);
+        new.vjp = function.vjp.clone();
+        let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); function.node_count()];
+        for (arg, &old) in function.args().iter().zip(function.arg_values()) {
+            map[old.node.index()] = smallvec::smallvec![new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone())];
+        }
+        let operands = |node: NodeId| match home.get(&node) {
+            Some(&g) => inputs[g].as_slice(),
+            None => &function.node(node).operands,
+        };
+        for node in order(function, &operands) {
+            let args: Vec<Value> = operands(node).iter().map(|v| map[v.node.index()][v.result as usize]).collect();
+            let old = function.node(node);
+            match (home.get(&node), &old.def) {
+                (_, Def::Argument(_)) => {}
+                (Some(_), _) if !map[node.index()].is_empty() => {}
+                (Some(&g), _) => {
+                    let results: Vec<Type> =
+                        groups[g].roots.iter().map(|&r| function.node(r).types[0].clone()).collect();
+                    let func = self.kernel(function, &groups[g], &inputs[g]);
+                    let count = results.len();
+                    let call = new.add_node(Call { func, results: results.clone() }.into(), &args, results, old.loc);
+                    for (&root, value) in groups[g].roots.iter().zip(values_of(call, count)) {
+                        map[root.index()] = smallvec::smallvec![value];
+                    }
+                }
+                (None, Def::Op(op)) => {
+                    let id = new.add_node(op.clone(), &args, old.types.iter().cloned(), old.loc);
+                    map[node.index()] = values_of(id, old.types.len());
+                }
+            }
+        }
+        new.results = function.results.clone();
+        for result in &mut new.results {
+            result.value = map[result.value.node.index()][result.value.result as usize];
+        }
+        self.functions.insert(new.name.clone(), new);
+    }
+
+    /// The program.
+    pub fn finish(self) -> Graph {
+        let mut graph = Graph::new();
+        graph.sources = self.sources;
+        for (_, function) in self.functions {
+            graph.insert(function);
+        }
+        graph
+    }
+
+    fn kernel(&mut self, function: &Function, group: &Group, inputs: &[Value]) -> Symbol {
+        let mut kernel = build(function, group, inputs);
+        let key = content(&kernel);
+        if let Some(name) = self.kernels.get(&key) {
+            return name.clone();
+        }
+        let base = kernel_name(&kernel);
+        let mut name = Symbol::new(&base);
+        let mut n = 2;
+        while !self.names.insert(name.clone()) {
+            name = Symbol::new(&format!("{base}_{n}"));
+            n += 1;
+        }
+        kernel.name = name.clone();
+        self.kernels.insert(key, name.clone());
+        self.functions.insert(name.clone(), kernel);
+        name
+    }
+}
+
+/// What a group reads, in the order in which its members do.
+fn inputs(function: &Function, group: &Group) -> Vec<Value> {
+    let mut inputs: Vec<Value> = vec![];
+    for &member in &group.members {
+        for &operand in &function.node(member).operands {
+            if group.members.binary_search(&operand.node).is_err() && !inputs.contains(&operand) {
+                inputs.push(operand);
+            }
+        }
+    }
+    inputs
+}
+
+/// The nodes of the outlined function that results are computed from, in an order close to the old one.
+fn order<'a>(function: &Function, operands: &impl Fn(NodeId) -> &'a [Value]) -> Vec<NodeId> {
+    let mut needed = vec![false; function.node_count()];
+    let mut todo: Vec<NodeId> = function.results.iter().map(|r| r.value.node).collect();
+    while let Some(node) = todo.pop() {
+        if !std::mem::replace(&mut needed[node.index()], true) {
+            todo.extend(operands(node).iter().map(|v| v.node));
+        }
+    }
+    let mut done = vec![false; function.node_count()];
+    let mut order = vec![];
+    let needed: Vec<NodeId> = function.nodes().map(|(id, _)| id).filter(|id| needed[id.index()]).collect();
+    for first in needed {
+        // (node, whether its operands are done)
+        let mut stack = vec![(first, false)];
+        while let Some((node, ready)) = stack.pop() {
+            if done[node.index()] {
+                continue;
+            }
+            if ready {
+                done[node.index()] = true;
+                order.push(node);
+                continue;
+            }
+            stack.push((node, true));
+            stack.extend(operands(node).iter().rev().map(|v| (v.node, false)));
+        }
+    }
+    order
+}
+
+fn build(function: &Function, group: &Group, inputs: &[Value]) -> Function {
+    let mut kernel = Function::new("kernel", FunctionKind::Kernel);
+    let mut map: FxHashMap<Value, Value> = FxHashMap::default();
+    for (i, &input) in inputs.iter().enumerate() {
+        map.insert(input, kernel.add_arg(&arg_name(i), function.ty(input).clone(), Role::Plain));
+    }
+    for &member in &group.members {
+        let node = function.node(member);
+        let Def::Op(op) = &node.def else { unreachable!("arguments are never members") };
+        let operands: SmallVec<[Value; 3]> = node.operands.iter().map(|v| map[v]).collect();
+        let id = kernel.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
+        map.insert(Value { node: member, result: 0 }, Value { node: id, result: 0 });
+    }
+    for &root in &group.roots {
+        kernel.add_output(None, map[&Value { node: root, result: 0 }]);
+    }
+    kernel
+}
+
+/// `a` … `z`, `a1` … `z1`, and so on.
+fn arg_name(i: usize) -> String {
+    let letter = char::from(b'a' + (i % 26) as u8);
+    if i < 26 { letter.to_string() } else { format!("{letter}{}", i / 26) }
+}
+
+fn content(kernel: &Function) -> Content {
+    let args = kernel.args().iter().map(|a| a.ty.clone()).collect();
+    let ops = kernel.ops().map(|(_, node, op)| (op.clone(), node.operands.clone())).collect();
+    (args, ops, kernel.results.iter().map(|r| r.value).collect())
+}
