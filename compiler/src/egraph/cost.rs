@@ -57,7 +57,9 @@ impl CostModel {
         match op {
             Op::Map(f) => self.scalar(*f, operands.last().map_or(dtype, |t| t.dtype)),
             Op::Dot(_) | Op::Conv(_) => self.mac * lanes_lost(dtype),
-            Op::Reduce(r) if matches!(r.kind, Reduction::ArgMin | Reduction::ArgMax) => 4 * self.simple * lanes_lost(dtype),
+            Op::Reduce(r) if matches!(r.kind, Reduction::ArgMin | Reduction::ArgMax) => {
+                4 * self.simple * lanes_lost(dtype)
+            }
             Op::Reduce(_) => self.simple * lanes_lost(dtype),
             Op::ReduceWindow(_) => 2 * self.simple * lanes_lost(dtype),
             Op::WindowArgmax(_) => 6 * self.simple * lanes_lost(dtype),

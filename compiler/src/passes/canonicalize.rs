@@ -168,7 +168,8 @@ fn operand(f: &Function, value: Value, position: usize) -> Value {
 }
 
 fn scalar_step(f: &Function, op: ScalarOp, args: &[Value]) -> Step {
-    let is = |v: Value, x: f64| uniform(f, v).is_some_and(|u| u.same_bits(Scalar::Float(x)) || u == Scalar::Int(x as i64));
+    let is =
+        |v: Value, x: f64| uniform(f, v).is_some_and(|u| u.same_bits(Scalar::Float(x)) || u == Scalar::Int(x as i64));
     let same_map = |v: Value| f.op(v.node) == Some(&Op::Map(op));
     match op {
         ScalarOp::StopGradient => Step::Is(args[0]),

@@ -134,7 +134,9 @@ fn part(op: &Op) -> Part {
         Op::Map(_) => Part::Map,
         Op::Constant(c) if c.value.len() <= SMALL_CONSTANT => Part::Constant,
         Op::Reshape(_) => Part::Reshape,
-        Op::Iota(_) | Op::Broadcast(_) | Op::Transpose(_) | Op::Slice(_) | Op::Reverse(_) => Part::Move { affine: true },
+        Op::Iota(_) | Op::Broadcast(_) | Op::Transpose(_) | Op::Slice(_) | Op::Reverse(_) => {
+            Part::Move { affine: true }
+        }
         Op::Pad(_) | Op::Concat(_) | Op::Gather(_) | Op::RngBits(_) => Part::Move { affine: false },
         Op::Reduce(_) | Op::ReduceWindow(_) | Op::WindowArgmax(_) => Part::Reduce { contraction: false },
         Op::Dot(_) | Op::Conv(_) => Part::Reduce { contraction: true },

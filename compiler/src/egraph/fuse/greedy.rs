@@ -68,6 +68,10 @@ fn worth_inlining(facts: &Facts<'_>, drafts: &[Draft], node: u32, homes: &[u32],
     if homes.len() > 1 && homes.iter().any(|&home| drafts[home as usize].is_view(facts)) {
         return false;
     }
+    // What feeds a product was mostly made by a kernel whose epilogue it can be, at a fraction of the evaluations.
+    if fact.step > 0 && offers.iter().any(|o| o.in_product && o.evals > fact.elements) {
+        return false;
+    }
     let operands = |evals: u64| fact.operands.iter().map(|&o| facts.read(o, evals)).sum::<u64>();
     let work = |evals: u64| fact.step.saturating_mul(evals).saturating_mul(fact.reduction);
     let stored = facts.costs.launch

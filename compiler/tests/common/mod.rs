@@ -1,0 +1,83 @@
+//! Random arguments, and the comparison of two programs by the interpreter.
+
+use dlc_ir::{DType, Function, Graph, Scalar, Tensor, Type};
+
+/// How close results must be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tolerance {
+    /// To rewrites that change rounding: relative to the tensor's largest magnitude.
+    Fast,
+    /// To the last bit.
+    #[allow(dead_code, reason = "not every test binary asks for it")]
+    Exact,
+}
+
+/// A generator of pseudo-random numbers (SplitMix64), so that every failure comes back.
+#[derive(Clone, Debug)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    /// The next 64 bits.
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number in `0 .. n`.
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.bits() % n as u64) as usize
+    }
+
+    /// A tensor: floats in 0.25 .. 2, where every operator is smooth and finite; integers in 0 .. 4, which are indices as well.
+    pub fn tensor(&mut self, ty: &Type) -> Tensor {
+        let dtype = ty.dtype;
+        Tensor::from_fn(ty.clone(), |_| match dtype {
+            DType::Bool => Scalar::Bool(self.bits() & 1 == 0),
+            d if d.is_float() => Scalar::Float(0.25 + 1.75 * (self.bits() >> 11) as f64 / (1u64 << 53) as f64),
+            _ => Scalar::Int(self.below(4) as i64),
+        })
+    }
+}
+
+/// Random arguments of a function.
+pub fn arguments(function: &Function, rng: &mut Rng) -> Vec<Tensor> {
+    function.args().iter().map(|a| rng.tensor(&a.ty)).collect()
+}
+
+/// Runs both programs on the same random arguments.
+///
+/// # Panics
+/// If the results differ by more than the tolerance.
+pub fn assert_same_meaning(before: &Graph, after: &Graph, tolerance: Tolerance, what: &str) {
+    let mut rng = Rng(7);
+    for _ in 0..2 {
+        let args = arguments(before.entry(), &mut rng);
+        let wanted = before.interpret(&args).unwrap_or_else(|e| panic!("{what}, before: {e}\n{before}"));
+        let found = after.interpret(&args).unwrap_or_else(|e| panic!("{what}, after: {e}\n{after}"));
+        assert_eq!(wanted.len(), found.len(), "{what}");
+        for (w, f) in wanted.iter().zip(&found) {
+            assert_close(w, f, tolerance, &format!("{what}\n{before}\n{after}"));
+        }
+    }
+}
+
+/// Compares two tensors.
+///
+/// # Panics
+/// If they differ by more than the tolerance.
+pub fn assert_close(wanted: &Tensor, found: &Tensor, tolerance: Tolerance, what: &str) {
+    assert_eq!(wanted.ty(), found.ty(), "{what}");
+    if tolerance == Tolerance::Exact || !wanted.dtype().is_float() {
+        assert_eq!(wanted, found, "{what}");
+        return;
+    }
+    let largest = wanted.to_f64s().iter().fold(1e-3f64, |m, x| if x.is_finite() { m.max(x.abs()) } else { m });
+    let slack = 64.0 * wanted.dtype().epsilon() * largest;
+    for (w, f) in wanted.to_f64s().into_iter().zip(found.to_f64s()) {
+        let same = w == f || (w.is_nan() && f.is_nan()) || (w - f).abs() <= slack;
+        assert!(same, "{w} became {f}: {what}");
+    }
+}
