@@ -16,6 +16,9 @@ pub struct Builder {
     pub loc: Loc,
 }
 
+mod random;
+mod shapes;
+
 type Built = Result<Value, TypeError>;
 
 macro_rules! maps {
@@ -222,6 +225,15 @@ impl Builder {
     /// Never for a value of this function.
     pub fn zeros_like(&mut self, x: Value) -> Built {
         self.full_like(x, 0.0)
+    }
+
+    /// The scalar 0 of the dtype of `x`.
+    ///
+    /// # Errors
+    /// Never for a value of this function.
+    pub fn zero_of(&mut self, x: Value) -> Built {
+        let dtype = self.ty(x).dtype;
+        self.scalar(dtype, Scalar::zero(dtype))
     }
 
     /// Each element's index along one axis.

@@ -5,7 +5,9 @@
 //! result (and of a reduction). Two computes are fused by substitution: a [`Expr::Read`] of a value is replaced by the body that
 //! computes the value, its axes by the read's indices.
 
-use crate::{DType, Scalar, ScalarOp};
+use crate::{DType, Scalar, ScalarOp, Type};
+
+mod eval;
 
 /// An integer expression over the axes of the iteration domain: affine but for division, remainder and data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -167,6 +169,13 @@ pub struct Compute {
     pub reduce: Option<Reduce>,
 }
 
+impl Compute {
+    /// Each element of a result of this type by itself.
+    pub fn map(ty: &Type, body: Expr) -> Lowering {
+        Lowering::Compute(Compute { extents: ty.shape.to_vec(), body, reduce: None })
+    }
+}
+
 /// How an operator is compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lowering {
@@ -220,6 +229,11 @@ impl std::ops::Mul<i64> for Index {
 }
 
 impl Index {
+    /// Positions on consecutive axes.
+    pub fn axes(range: std::ops::Range<usize>) -> Vec<Index> {
+        range.map(Index::Axis).collect()
+    }
+
     /// The quotient, rounded down.
     pub fn quotient(self, divisor: i64) -> Index {
         match (self, divisor) {
@@ -258,6 +272,11 @@ impl Index {
 }
 
 impl Expr {
+    /// An element of an operand of this type.
+    pub fn read(operand: usize, ty: &Type, index: Vec<Index>) -> Expr {
+        Expr::Read { operand, dtype: ty.dtype, index }
+    }
+
     /// The dtype of the value.
     pub fn dtype(&self) -> DType {
         match self {

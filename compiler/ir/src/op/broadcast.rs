@@ -1,8 +1,10 @@
 //! `broadcast`: repeats a tensor along new axes.
 
-use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
 use super::eval::{element_at, result_type, tensor_of};
-use crate::{Shape, Tensor, Type};
+use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue};
+use crate::compute::{Compute, Expr, Index, Lowering};
+use crate::scalar::Cotangents;
+use crate::{Builder, DType, Shape, Tensor, Type, Value};
 
 /// Repeats a tensor along new axes: `result[i] = x[i[axes[0]], i[axes[1]], …]`.
 ///
@@ -20,6 +22,14 @@ pub struct Broadcast {
 impl Operator for Broadcast {
     const MNEMONIC: &'static str = "broadcast";
     const OPERANDS: &'static [&'static str] = &["x"];
+    const DOC: Doc = Doc {
+        meaning: "Repeats a tensor along new axes: `result[i] = x[i[axes[0]], i[axes[1]], …]`.",
+        attributes: &[
+            ("axes", "for each axis of the operand the result's axis that it becomes, ascending"),
+        ],
+        types: "The operand's sizes are those of the result's axes that it becomes. Nothing is stretched: an axis of size 1 stays one.",
+        gradient: "The sum along the new axes.",
+    };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axes", self.axes.to_attr())]
@@ -45,4 +55,37 @@ impl Operator for Broadcast {
         let element = |i: &[usize]| element_at(x, self.axes.iter().map(|&a| i[a]));
         Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Vjp(vjp)
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let index = self.axes.iter().map(|&a| Index::Axis(a)).collect();
+        Compute::map(&args[0].with_shape(self.shape.clone()), Expr::read(0, &args[0], index))
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::Exact
+    }
+
+    fn samples() -> Vec<Sample> {
+        let sample = |dtype, from: &[usize], to: &[usize], axes: &[usize]| {
+            Sample::new(Broadcast { shape: to.into(), axes: axes.to_vec() }).on(Type::new(dtype, from))
+        };
+        vec![
+            sample(DType::F32, &[3], &[2, 3], &[1]),
+            sample(DType::F64, &[], &[2, 3], &[]),
+            sample(DType::F64, &[2], &[2, 3], &[0]),
+            sample(DType::F64, &[2, 3], &[2, 4, 3], &[0, 2]),
+            sample(DType::F64, &[1], &[1, 2, 1], &[2]),
+            sample(DType::I32, &[0], &[0, 3], &[0]),
+            sample(DType::Bool, &[2], &[0, 2], &[1]),
+        ]
+    }
+}
+
+fn vjp(op: &Broadcast, b: &mut Builder, _: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
+    let new: Vec<usize> = (0..op.shape.rank()).filter(|a| !op.axes.contains(a)).collect();
+    Ok(vec![Some(b.sum(cts[0], &new)?)])
 }

@@ -1,7 +1,8 @@
 //! `call`: another function of the program.
 
-use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
-use crate::{Symbol, Tensor, Type};
+use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue};
+use crate::compute::{Lowering, Special};
+use crate::{DType, Symbol, Tensor, Type};
 
 /// The results of another function of the program. The verifier checks the types against the callee's.
 ///
@@ -19,6 +20,14 @@ pub struct Call {
 impl Operator for Call {
     const MNEMONIC: &'static str = "call";
     const OPERANDS: &'static [&'static str] = &["...args"];
+    const DOC: Doc = Doc {
+        meaning: "The results of another function of the program.",
+        attributes: &[
+            ("func", "the function, which stands before the caller"),
+        ],
+        types: "The verifier compares the types with the callee's.",
+        gradient: "By differentiating the callee, or by the function that it names as its vjp.",
+    };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("func", self.func.to_attr())]
@@ -34,5 +43,21 @@ impl Operator for Call {
 
     fn eval(&self, _: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
         Err(EvalError::NotLocal(Self::MNEMONIC))
+    }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::NotLocal
+    }
+
+    fn lower(&self, _: &[Type]) -> Lowering {
+        Lowering::Special(Special::Call)
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::NotLocal
+    }
+
+    fn samples() -> Vec<Sample> {
+        vec![Sample::new(Call { func: "block".into(), results: vec![Type::new(DType::F32, [2])] }).on(Type::new(DType::F32, [2]))]
     }
 }

@@ -1,8 +1,10 @@
 //! `concat`: tensors one after another along an axis.
 
-use super::{EvalError, Operator, TypeError, Types};
 use super::eval::{element_at, result_type, tensor_of};
-use crate::{Tensor, Type};
+use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Slice};
+use crate::compute::{Compute, Expr, Guard, Index, Lowering};
+use crate::scalar::Cotangents;
+use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
 /// Tensors one after another along an axis.
 ///
@@ -18,6 +20,14 @@ pub struct Concat {
 impl Operator for Concat {
     const MNEMONIC: &'static str = "concat";
     const OPERANDS: &'static [&'static str] = &["first", "...rest"];
+    const DOC: Doc = Doc {
+        meaning: "Tensors one after another along an axis.",
+        attributes: &[
+            ("axis", "the axis along which they follow"),
+        ],
+        types: "At least one operand; all have one dtype and, but for `axis`, the same sizes.",
+        gradient: "Of each operand a `slice`.",
+    };
     attrs!(axis);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
@@ -50,4 +60,62 @@ impl Operator for Concat {
         };
         Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Vjp(vjp)
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let ty = lowered_type(self, args);
+        let mut end = ty.shape[self.axis] as i64;
+        let mut body: Option<Expr> = None;
+        for (operand, part) in args.iter().enumerate().rev().filter(|(_, x)| x.shape[self.axis] > 0) {
+            let (low, high) = (end - part.shape[self.axis] as i64, end);
+            end = low;
+            let mut index = Index::axes(0..ty.rank());
+            index[self.axis] = Index::Axis(self.axis) + -low;
+            let read = Expr::read(operand, part, index);
+            body = Some(match body {
+                None => read,
+                Some(other) => {
+                    let guards = vec![Guard::InRange { index: Index::Axis(self.axis), low, high }];
+                    Expr::If { guards, then: Box::new(read), other: Box::new(other) }
+                }
+            });
+        }
+        // where every part is empty there is no element to compute
+        Compute::map(&ty, body.unwrap_or(Expr::constant(ty.dtype, Scalar::zero(ty.dtype))))
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::Exact
+    }
+
+    fn samples() -> Vec<Sample> {
+        let sample = |dtype, axis, shapes: &[&[usize]]| {
+            shapes.iter().fold(Sample::new(Concat { axis }), |s, &shape| s.on(Type::new(dtype, shape)))
+        };
+        vec![
+            sample(DType::F32, 0, &[&[2], &[3]]),
+            sample(DType::F64, 1, &[&[2, 1], &[2, 3], &[2, 2]]),
+            sample(DType::F64, 0, &[&[1, 2], &[0, 2], &[2, 2]]),
+            sample(DType::F64, 2, &[&[2, 1, 2], &[2, 1, 1]]),
+            sample(DType::I64, 0, &[&[4]]),
+            sample(DType::Bool, 0, &[&[0], &[0]]),
+        ]
+    }
+}
+
+fn vjp(op: &Concat, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
+    let mut end = 0;
+    let mut cotangents = vec![];
+    for &arg in args {
+        let shape = b.ty(arg).shape.clone();
+        let (mut start, mut limit) = (vec![0; shape.rank()], shape.to_vec());
+        start[op.axis] = end;
+        end += shape[op.axis];
+        limit[op.axis] = end;
+        cotangents.push(Some(b.slice(cts[0], Slice { start, limit, stride: vec![1; shape.rank()] })?));
+    }
+    Ok(cotangents)
 }

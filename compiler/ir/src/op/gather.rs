@@ -1,8 +1,10 @@
 //! `gather`: elements of one axis by index.
 
-use super::{EvalError, Operator, TypeError, Types};
 use super::eval::{element_at, result_type, tensor_of};
-use crate::{DType, Scalar, Tensor, Type};
+use super::{Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Scatter, ScatterKind};
+use crate::compute::{Compute, Expr, Index, Lowering};
+use crate::scalar::Cotangents;
+use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
 /// Takes slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` are the first `batch`
 /// axes of both and `A` is axis `axis` of `x`, the result is `[B…, P…, I…, S…]`:
@@ -57,6 +59,15 @@ impl Gather {
 impl Operator for Gather {
     const MNEMONIC: &'static str = "gather";
     const OPERANDS: &'static [&'static str] = &["x", "indices"];
+    const DOC: Doc = Doc {
+        meaning: "Takes slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` are the first `batch` axes of both and `A` is axis `axis` of `x`, the result is `[B…, P…, I…, S…]`: `result[b, p, i, s] = x[b, p, indices[b, i], s]`. An index outside `0 .. A` is an error of the step; where the result has no elements nothing is indexed.",
+        attributes: &[
+            ("axis", "the axis of `x` that is indexed"),
+            ("batch", "how many leading axes of `x` and `indices` go together; at most `axis`"),
+        ],
+        types: "`indices` is i64; the batch axes have equal sizes.",
+        gradient: "Of `x` a `scatter` that adds the cotangents to zeros; none of `indices`.",
+    };
     attrs!(axis, batch);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
@@ -69,4 +80,55 @@ impl Operator for Gather {
         self.check_indices(x.ty(), indices, &ty)?;
         Ok(vec![tensor_of(&ty, |i| element_at(x, self.source(indices, i)))])
     }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Vjp(vjp)
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let (x, indices) = (&args[0], &args[1]);
+        let ty = lowered_type(self, args);
+        let inner = self.axis + indices.rank() - self.batch;
+        let place = [Index::axes(0..self.batch), Index::axes(self.axis..inner)].concat();
+        let value = Box::new(Expr::read(1, indices, place));
+        let mut index = Index::axes(0..self.axis);
+        index.push(Index::Data { value, bound: x.shape[self.axis] });
+        index.extend(Index::axes(inner..ty.rank()));
+        Compute::map(&ty, Expr::read(0, x, index))
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::Exact
+    }
+
+    fn samples() -> Vec<Sample> {
+        samples_of_indexing(|x, indices, axis, batch| {
+            let size = x.shape[axis] as i64;
+            Sample::new(Gather { axis, batch }).on(x).with(indices, Domain::Int(0, size - 1))
+        })
+    }
+}
+
+/// The shapes that samples of [`Gather`] and of [`super::Scatter`] have in common.
+pub(super) fn samples_of_indexing(sample: impl Fn(Type, Type, usize, usize) -> Sample) -> Vec<Sample> {
+    let typed = |dtype, x: &[usize], indices: &[usize], axis, batch| {
+        sample(Type::new(dtype, x), Type::new(DType::I64, indices), axis, batch)
+    };
+    vec![
+        typed(DType::F32, &[5, 3], &[2, 2], 0, 0),
+        typed(DType::F64, &[4], &[6], 0, 0),
+        typed(DType::F64, &[2, 3, 2], &[4], 1, 0),
+        typed(DType::F64, &[2, 4, 2], &[2, 3], 1, 1),
+        typed(DType::F64, &[2, 3, 2], &[2, 2, 2], 2, 1),
+        typed(DType::F64, &[2, 3], &[], 1, 0),
+        typed(DType::F64, &[3, 4], &[3], 1, 1),
+        typed(DType::F64, &[3, 2], &[0], 0, 0),
+        typed(DType::I32, &[3, 2], &[5], 0, 0),
+    ]
+}
+
+fn vjp(op: &Gather, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
+    let zeros = b.zeros_like(args[0])?;
+    let scatter = Scatter { axis: op.axis, batch: op.batch, kind: ScatterKind::Add };
+    Ok(vec![Some(b.push(scatter, &[zeros, args[1], cts[0]])?), None])
 }

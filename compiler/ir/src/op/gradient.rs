@@ -1,7 +1,8 @@
 //! `gradient`: a function together with its derivatives.
 
-use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
-use crate::{Symbol, Tensor, Type};
+use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue};
+use crate::compute::{Lowering, Special};
+use crate::{DType, Symbol, Tensor, Type};
 
 /// The results of a function, followed by the derivatives of its first result, a floating-point scalar, by the arguments `wrt`.
 /// Differentiation replaces it; nothing after that knows it.
@@ -22,6 +23,15 @@ pub struct Gradient {
 impl Operator for Gradient {
     const MNEMONIC: &'static str = "gradient";
     const OPERANDS: &'static [&'static str] = &["...args"];
+    const DOC: Doc = Doc {
+        meaning: "The results of a function whose first result is a floating-point scalar, and after them the derivatives of that result by some of the arguments. Differentiation replaces it.",
+        attributes: &[
+            ("func", "the function, which stands before the caller"),
+            ("wrt", "the numbers of the floating-point arguments by which it is differentiated"),
+        ],
+        types: "The verifier compares the types with the function's.",
+        gradient: "By differentiating the function again, so that derivatives have any order.",
+    };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("func", self.func.to_attr()), ("wrt", self.wrt.to_attr())]
@@ -47,5 +57,21 @@ impl Operator for Gradient {
 
     fn eval(&self, _: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
         Err(EvalError::NotLocal(Self::MNEMONIC))
+    }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::NotLocal
+    }
+
+    fn lower(&self, _: &[Type]) -> Lowering {
+        Lowering::Special(Special::Gradient)
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::NotLocal
+    }
+
+    fn samples() -> Vec<Sample> {
+        vec![Sample::new(Gradient { func: "loss".into(), wrt: vec![0], results: vec![Type::scalar(DType::F32)] }).on(Type::new(DType::F32, [2]))]
     }
 }

@@ -1,7 +1,8 @@
 //! `iota`: each element is its own index along one axis.
 
-use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, attr::AttrValue};
 use super::eval::{tensor_of};
+use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue};
+use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Tensor, Type};
 
 /// Each element is its own index along one axis.
@@ -20,6 +21,14 @@ pub struct Iota {
 impl Operator for Iota {
     const MNEMONIC: &'static str = "iota";
     const OPERANDS: &'static [&'static str] = &[];
+    const DOC: Doc = Doc {
+        meaning: "Each element is its own index along one axis, converted to the dtype as `convert` does.",
+        attributes: &[
+            ("axis", "the axis that is counted"),
+        ],
+        types: "No operands; any result type but bool with that axis.",
+        gradient: "Zero: there are no operands.",
+    };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![("axis", self.axis.to_attr())]
@@ -37,5 +46,28 @@ impl Operator for Iota {
 
     fn eval(&self, _: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
         Ok(vec![tensor_of(&self.ty, |i| Scalar::Int(i[self.axis] as i64))])
+    }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Zero
+    }
+
+    fn lower(&self, _: &[Type]) -> Lowering {
+        Compute::map(&self.ty, Expr::Position(Index::Axis(self.axis), self.ty.dtype))
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::Exact
+    }
+
+    fn samples() -> Vec<Sample> {
+        let sample = |dtype, shape: &[usize], axis| Sample::new(Iota { ty: Type::new(dtype, shape), axis });
+        vec![
+            sample(DType::I64, &[2, 3], 1),
+            sample(DType::F32, &[4], 0),
+            sample(DType::F64, &[3, 1, 2], 0),
+            sample(DType::I32, &[2, 0], 0),
+            sample(DType::U8, &[300], 0),
+        ]
     }
 }

@@ -5,12 +5,20 @@ use std::hash::Hash;
 
 use smallvec::SmallVec;
 
+use crate::compute::Lowering;
 use crate::{ScalarOp, Tensor, Type};
 
 pub mod attr;
+mod doc;
 mod eval;
+mod grad;
+mod sample;
 pub use attr::{Attr, AttrError, AttrReader};
+pub use doc::Doc;
 pub use eval::EvalError;
+pub use grad::{Grad, Vjp};
+use sample::FLOAT;
+pub use sample::{Domain, Sample, Tolerance};
 
 /// The types of an operator's results; most have one.
 pub type Types = SmallVec<[Type; 1]>;
@@ -31,6 +39,8 @@ pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
     const MNEMONIC: &'static str;
     /// The names of its operands. A last name that begins with `...` stands for any number.
     const OPERANDS: &'static [&'static str];
+    /// What is written about it.
+    const DOC: Doc;
 
     /// The attributes in the order in which they are printed. What the result type says already is left out.
     fn attrs(&self) -> Vec<(&'static str, Attr)>;
@@ -52,6 +62,23 @@ pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
     /// # Errors
     /// If the operands do not fit, if an index is out of range, or if the operator's meaning hangs on other functions.
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError>;
+
+    /// How it is differentiated.
+    fn grad(&self) -> Grad<Self>;
+
+    /// How it is compiled, on operands that fit.
+    fn lower(&self, args: &[Type]) -> Lowering;
+
+    /// How exact the compiled form is, on operands that fit.
+    fn tolerance(&self, args: &[Type]) -> Tolerance;
+
+    /// Well-typed uses for generated tests, corners included. The first one is the example of the documentation.
+    fn samples() -> Vec<Sample>;
+}
+
+/// The type of the one result, for operands that fit.
+fn lowered_type(op: &impl Operator, args: &[Type]) -> Type {
+    op.infer(args).expect("only well-typed operators are lowered").remove(0)
 }
 
 /// `ensure!(condition, "message {}", x)` inside `infer`: an error with the operator's mnemonic unless the condition holds.
@@ -157,6 +184,57 @@ macro_rules! operators {
                 }
             }
 
+            /// How it is differentiated.
+            pub fn grad(&self) -> Grad<Op> {
+                match self {
+                    Op::Map(f) => f.grad(),
+                    $(Op::$name(op) => match op.grad() {
+                        Grad::Vjp(_) => Grad::Vjp(|op, b, args, results, cotangents| match op {
+                            Op::$name(op) => match op.grad() {
+                                Grad::Vjp(vjp) => vjp(op, b, args, results, cotangents),
+                                _ => Err(no_vjp(op)),
+                            },
+                            other => Err(no_vjp(other)),
+                        }),
+                        Grad::Zero => Grad::Zero,
+                        Grad::NotDifferentiable(reason) => Grad::NotDifferentiable(reason),
+                        Grad::NotLocal => Grad::NotLocal,
+                    }),*
+                }
+            }
+
+            /// How it is compiled, on operands that fit.
+            pub fn lower(&self, args: &[Type]) -> Lowering {
+                match self {
+                    Op::Map(f) => f.lower(args),
+                    $(Op::$name(op) => op.lower(args)),*
+                }
+            }
+
+            /// How exact the compiled form is, on operands that fit.
+            pub fn tolerance(&self, args: &[Type]) -> Tolerance {
+                match self {
+                    Op::Map(f) => Tolerance::Ulps(f.def().ulps),
+                    $(Op::$name(op) => op.tolerance(args)),*
+                }
+            }
+
+            /// Well-typed uses of every operator of the table, for generated tests.
+            pub fn samples() -> Vec<Sample> {
+                let maps = ScalarOp::ALL.iter().flat_map(|f| f.samples());
+                maps.chain([$(<$name as Operator>::samples()),*].into_iter().flatten()).collect()
+            }
+
+            /// The mnemonic, the operands' names, the documentation and the first sample of every operator but the scalar functions.
+            pub fn docs() -> Vec<(&'static str, &'static [&'static str], Doc, Sample)> {
+                vec![$((
+                    <$name as Operator>::MNEMONIC,
+                    <$name as Operator>::OPERANDS,
+                    <$name as Operator>::DOC,
+                    <$name as Operator>::samples().swap_remove(0),
+                )),*]
+            }
+
             /// Every mnemonic of the table.
             pub fn mnemonics() -> impl Iterator<Item = &'static str> {
                 ScalarOp::mnemonics().chain([$(<$name as Operator>::MNEMONIC),*])
@@ -207,6 +285,10 @@ fn check_arity(op: &Op, found: usize) -> Result<(), TypeError> {
     }
     let message = format!("takes {} ({}), not {found}", names.len(), names.join(", "));
     Err(TypeError { mnemonic: op.mnemonic(), message })
+}
+
+fn no_vjp(op: &(impl Clone + Into<Op>)) -> TypeError {
+    TypeError { mnemonic: op.clone().into().mnemonic(), message: "has no vjp".to_owned() }
 }
 
 /// Whether `axes` are distinct and below `rank`.

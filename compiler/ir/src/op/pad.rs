@@ -1,8 +1,10 @@
 //! `pad`: puts a value around and between elements; negative amounts cut.
 
-use super::{EvalError, Operator, TypeError, Types};
 use super::eval::{element_at, result_type, tensor_of};
-use crate::{Tensor, Type};
+use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Slice};
+use crate::compute::{Compute, Expr, Guard, Index, Lowering};
+use crate::scalar::Cotangents;
+use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
 /// Puts `value` before (`low`), after (`high`) and between (`interior`) the elements of each axis.
 /// Negative `low` and `high` cut elements, of those put between them as well.
@@ -23,6 +25,16 @@ pub struct Pad {
 impl Operator for Pad {
     const MNEMONIC: &'static str = "pad";
     const OPERANDS: &'static [&'static str] = &["x", "value"];
+    const DOC: Doc = Doc {
+        meaning: "Puts `value` before, after and between the elements of each axis. Negative `low` and `high` cut elements, of those put between them as well.",
+        attributes: &[
+            ("low", "how many before each axis; negative cuts"),
+            ("high", "how many after each axis; negative cuts"),
+            ("interior", "how many between two neighbours"),
+        ],
+        types: "Lists as long as `x` has axes, `value` a scalar of its dtype; the result's sizes are `n + (n - 1) interior + low + high` (without the interior where `n` is 0), which must not be negative.",
+        gradient: "Of `x` a negative `pad` and a `slice` with stride `interior + 1`; of `value` the sum of all cotangents that stand at no element.",
+    };
     attrs!(low, high, interior);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
@@ -55,4 +67,72 @@ impl Operator for Pad {
         };
         Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Vjp(vjp)
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let (x, value) = (&args[0], &args[1]);
+        let ty = lowered_type(self, args);
+        let (mut index, mut guards) = (vec![], vec![]);
+        for axis in 0..x.rank() {
+            let step = self.interior[axis] as i64 + 1;
+            let place = Index::Axis(axis) + -self.low[axis];
+            if step > 1 {
+                guards.push(Guard::Divisible { index: place.clone(), divisor: step });
+            }
+            let place = place.quotient(step);
+            if self.low[axis] > 0 || self.high[axis] > 0 {
+                guards.push(Guard::InRange { index: place.clone(), low: 0, high: x.shape[axis] as i64 });
+            }
+            index.push(place);
+        }
+        let then = Expr::read(0, x, index);
+        if guards.is_empty() {
+            return Compute::map(&ty, then);
+        }
+        let other = Box::new(Expr::read(1, value, vec![]));
+        Compute::map(&ty, Expr::If { guards, then: Box::new(then), other })
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::Exact
+    }
+
+    fn samples() -> Vec<Sample> {
+        let sample = |dtype, shape: &[usize], low: &[i64], high: &[i64], interior: &[usize]| {
+            let op = Pad { low: low.to_vec(), high: high.to_vec(), interior: interior.to_vec() };
+            Sample::new(op).on(Type::new(dtype, shape)).on(Type::scalar(dtype))
+        };
+        vec![
+            sample(DType::F32, &[4], &[1], &[-1], &[0]),
+            sample(DType::F64, &[2, 3], &[1, 0], &[2, 1], &[0, 2]),
+            sample(DType::F64, &[3, 2], &[-1, 2], &[1, -1], &[2, 1]),
+            sample(DType::F64, &[3], &[-2], &[-2], &[1]),
+            sample(DType::F64, &[5], &[-1], &[-2], &[0]),
+            sample(DType::F64, &[], &[], &[], &[]),
+            sample(DType::I64, &[0, 2], &[2, 0], &[1, 0], &[1, 0]),
+            sample(DType::Bool, &[2], &[0], &[0], &[1]),
+        ]
+    }
+}
+
+fn vjp(op: &Pad, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
+    let shape = b.ty(args[0]).shape.clone();
+    // back to the spread operand: padding is cut off, what was cut is zero
+    let zero = b.zero_of(cts[0])?;
+    let opposite = |amounts: &[i64]| amounts.iter().map(|a| -a).collect();
+    let cut = Pad { low: opposite(&op.low), high: opposite(&op.high), interior: vec![0; shape.rank()] };
+    let spread = b.pad(cts[0], zero, cut)?;
+    let limit = b.ty(spread).shape.to_vec();
+    let stride = op.interior.iter().map(|i| i + 1).collect();
+    let x = b.slice(spread, Slice { start: vec![0; shape.rank()], limit, stride })?;
+    // the value's: all that does not stand at an element
+    let nothing = b.zeros_like(args[0])?;
+    let one = b.scalar(b.ty(args[1]).dtype, Scalar::Float(1.0))?;
+    let mask = b.pad(nothing, one, op.clone())?;
+    let masked = b.mul(cts[0], mask)?;
+    let all: Vec<usize> = (0..shape.rank()).collect();
+    Ok(vec![Some(x), Some(b.sum(masked, &all)?)])
 }

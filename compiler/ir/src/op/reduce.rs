@@ -1,8 +1,10 @@
 //! `reduce`: combines the elements along axes.
 
-use super::{EvalError, Operator, TypeError, Types, are_axes, attr::word_enum};
 use super::eval::{element_at, result_type, tensor_of};
-use crate::{DType, Scalar, Shape, Tensor, Type};
+use super::{Doc, Domain, EvalError, FLOAT, Grad, Operator, Sample, Tolerance, TypeError, Types, are_axes, lowered_type, Transpose, attr::word_enum};
+use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
+use crate::scalar::Cotangents;
+use crate::{Builder, DType, Direction, Scalar, Shape, Tensor, Type, Value};
 
 word_enum! {
     /// How elements are combined.
@@ -109,6 +111,15 @@ impl Reduce {
 impl Operator for Reduce {
     const MNEMONIC: &'static str = "reduce";
     const OPERANDS: &'static [&'static str] = &["x"];
+    const DOC: Doc = Doc {
+        meaning: "Combines the elements along axes, which the result does not have. `sum` and `product` of nothing are 0 and 1; `min` and `max` are NaN if any element is, and on bool `and` and `or`. `argmin` and `argmax` are the i64 position of the first smallest or largest element, counted in row-major order of the reduced axes, of the first NaN if there is one.",
+        attributes: &[
+            ("kind", "one of `sum`, `product`, `min`, `max`, `argmin`, `argmax`"),
+            ("axes", "the axes, ascending"),
+        ],
+        types: "Numbers, for `min` and `max` bool too. `min`, `max`, `argmin`, `argmax` want at least one element to combine.",
+        gradient: "`sum`: a broadcast. `product`: times the product of the other elements, which is computed as such, so that it holds at zeros. `min`, `max`: all of it to the first smallest or largest. `argmin`, `argmax`: zero.",
+    };
     attrs!(kind, axes);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
@@ -144,4 +155,152 @@ impl Operator for Reduce {
         };
         Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
+
+    fn grad(&self) -> Grad<Self> {
+        if self.kind.is_arg() { Grad::Zero } else { Grad::Vjp(vjp) }
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let x = &args[0];
+        let ty = lowered_type(self, args);
+        let mut index = vec![Index::Const(0); x.rank()];
+        let kept = self.kept(x.rank());
+        kept.iter().chain(&self.axes).enumerate().for_each(|(axis, &a)| index[a] = Index::Axis(axis));
+        let body = Expr::read(0, x, index);
+        if self.axes.is_empty() {
+            let first = Expr::Position(Index::Const(0), DType::I64);
+            return Compute::map(&ty, if self.kind.is_arg() { first } else { body });
+        }
+        let extents: Vec<usize> = self.axes.iter().map(|&a| x.shape[a]).collect();
+        let position = Index::flatten(&Index::axes(kept.len()..x.rank()), &extents);
+        Lowering::Compute(Compute {
+            extents: ty.shape.to_vec(),
+            body,
+            reduce: Some(compute::Reduce {
+                combine: self.kind.combiner(),
+                extents,
+                guards: vec![],
+                position: self.kind.is_arg().then_some(position),
+            }),
+        })
+    }
+
+    fn tolerance(&self, args: &[Type]) -> Tolerance {
+        self.kind.tolerance(self.axes.iter().map(|&a| args[0].shape[a]).product())
+    }
+
+    fn samples() -> Vec<Sample> {
+        let mut samples = vec![];
+        for &kind in Reduction::ALL {
+            let mut sample = |dtype: DType, shape: &[usize], axes: &[usize]| {
+                let op = Reduce { kind, axes: axes.to_vec() };
+                samples.push(Sample::new(op).with(Type::new(dtype, shape), kind.domain(dtype)));
+            };
+            sample(DType::F32, &[4, 5], &[1]);
+            sample(DType::F64, &[4], &[0]);
+            sample(DType::F64, &[2, 3, 4], &[0, 2]);
+            sample(DType::F64, &[2, 3], &[0, 1]);
+            sample(DType::F64, &[3, 1], &[1]);
+            sample(DType::F64, &[2, 2], &[]);
+            sample(DType::F64, &[0, 3], &[1]);
+            sample(DType::F32, &[40, 50], &[0, 1]);
+            sample(DType::I32, &[2, 3], &[0]);
+            sample(DType::U8, &[5], &[0]);
+            if matches!(kind, Reduction::Sum | Reduction::Product) {
+                sample(DType::F64, &[2, 0], &[1]);
+            }
+            if matches!(kind, Reduction::Min | Reduction::Max) {
+                sample(DType::Bool, &[3, 2], &[1]);
+            }
+        }
+        samples
+    }
+}
+
+impl Reduction {
+    /// The combiner of its compiled form.
+    pub(super) fn combiner(self) -> Combine {
+        match self {
+            Reduction::Sum => Combine::Sum,
+            Reduction::Product => Combine::Product,
+            Reduction::Min => Combine::Min,
+            Reduction::Max => Combine::Max,
+            Reduction::ArgMin => Combine::ArgMin,
+            Reduction::ArgMax => Combine::ArgMax,
+        }
+    }
+
+    /// The tolerance of a reduction of so many elements.
+    pub(super) fn tolerance(self, terms: usize) -> Tolerance {
+        match self {
+            Reduction::Sum | Reduction::Product => Tolerance::Terms(terms),
+            _ => Tolerance::Exact,
+        }
+    }
+
+    /// The domain of generated tests.
+    pub(super) fn domain(self, dtype: DType) -> Domain {
+        match self {
+            _ if !dtype.is_float() => Domain::of(dtype),
+            Reduction::Sum | Reduction::Product => FLOAT,
+            _ => Domain::Distinct(-2.0, 2.0),
+        }
+    }
+}
+
+fn vjp(op: &Reduce, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
+    let x = args[0];
+    let shape = b.ty(x).shape.clone();
+    let kept = op.kept(shape.rank());
+    let spread = b.broadcast(cts[0], shape.clone(), &kept)?;
+    let cotangent = match op.kind {
+        Reduction::Sum => spread,
+        Reduction::Product => {
+            let others = product_of_others(b, x, &op.axes)?;
+            b.mul(spread, others)?
+        }
+        Reduction::Min | Reduction::Max => {
+            // all of it to the first of the extreme elements
+            let kind = if op.kind == Reduction::Min { Reduction::ArgMin } else { Reduction::ArgMax };
+            let first = b.reduce(kind, x, &op.axes)?;
+            let first = b.broadcast(first, shape.clone(), &kept)?;
+            let reduced: Vec<usize> = op.axes.iter().map(|&a| shape[a]).collect();
+            let numbers = b.iota(Type::new(DType::I64, [reduced.iter().product::<usize>()]), 0)?;
+            let numbers = b.reshape(numbers, reduced)?;
+            let numbers = b.broadcast(numbers, shape, &op.axes)?;
+            let chosen = b.compare(Direction::Eq, numbers, first)?;
+            let zeros = b.zeros_like(x)?;
+            b.select(chosen, spread, zeros)?
+        }
+        Reduction::ArgMin | Reduction::ArgMax => {
+            let message = format!("{} has no derivative", op.kind.word());
+            return Err(TypeError { mnemonic: Reduce::MNEMONIC, message });
+        }
+    };
+    Ok(vec![Some(cotangent)])
+}
+
+/// For each element the product of all others along `axes`. It is computed from them, not by a division, so that it holds where
+/// elements are zero; the square of the number of elements that this costs is never stored, since it is computed within the reduction.
+pub(super) fn product_of_others(b: &mut Builder, x: Value, axes: &[usize]) -> Result<Value, TypeError> {
+    let ty = b.ty(x).clone();
+    let kept: Vec<usize> = (0..ty.rank()).filter(|a| !axes.contains(a)).collect();
+    let order = [kept.as_slice(), axes].concat();
+    let moved = b.transpose(x, &order)?;
+    let moved_shape = b.ty(moved).shape.clone();
+    let (outer, reduced) = moved_shape.split_at(kept.len());
+    let n: usize = reduced.iter().product();
+    let flat = b.reshape(moved, [outer, &[n]].concat())?;
+    let square = [outer, &[n, n]].concat();
+    let (row, column) = (kept.len(), kept.len() + 1);
+    let columns: Vec<usize> = (0..kept.len()).chain([column]).collect();
+    let elements = b.broadcast(flat, square.clone(), &columns)?;
+    let (own, other) = (b.iota(Type::new(DType::I64, [n, n]), 0)?, b.iota(Type::new(DType::I64, [n, n]), 1)?);
+    let diagonal = b.compare(Direction::Eq, own, other)?;
+    let diagonal = b.broadcast(diagonal, square, &[row, column])?;
+    let ones = b.full_like(elements, 1.0)?;
+    let others = b.select(diagonal, ones, elements)?;
+    let product = b.reduce(Reduction::Product, others, &[column])?;
+    let back = b.reshape(product, moved_shape)?;
+    b.transpose(back, &Transpose { perm: order }.inverse())
 }

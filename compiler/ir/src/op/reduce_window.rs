@@ -1,8 +1,10 @@
 //! `reduce_window`: combines the elements of sliding windows, as pooling does.
 
-use super::{EvalError, Attr, AttrError, AttrReader, Operator, Reduction, TypeError, Types, are_axes, attr::AttrValue};
 use super::eval::{element_at, result_type, tensor_of};
-use crate::{DType, Shape, Tensor, Type};
+use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Reduction, Sample, Tolerance, TypeError, Types, are_axes, lowered_type, Gather, Scatter, Transpose, Pad, WindowArgmax, ScatterKind, attr::AttrValue, grad::pull_back};
+use crate::compute::{self, Compute, Expr, Guard, Index, Lowering};
+use crate::scalar::Cotangents;
+use crate::{Builder, DType, Scalar, Shape, Tensor, Type, Value};
 
 /// Sliding windows over some axes. All lists are as long as `axes`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -170,6 +172,21 @@ pub struct ReduceWindow {
 impl Operator for ReduceWindow {
     const MNEMONIC: &'static str = "reduce_window";
     const OPERANDS: &'static [&'static str] = &["x"];
+    const DOC: Doc = Doc {
+        meaning: "Combines the elements of sliding windows, as pooling does. What is padded does not count: the sum of a window of padding is 0, its product 1, its maximum the smallest value of the dtype (-∞).",
+        attributes: &[
+            ("kind", "one of `sum`, `product`, `min`, `max`"),
+            ("axes", "the axes over which windows slide, ascending; the other lists are as long"),
+            ("size", "elements of a window"),
+            ("stride", "distance of two windows"),
+            ("low", "padding before the axis; negative cuts"),
+            ("high", "padding after the axis; negative cuts"),
+            ("base_dilation", "distance of two neighbours of the operand; 1 is dense"),
+            ("window_dilation", "distance of two elements of a window; 1 is dense"),
+        ],
+        types: "Numbers. A window fits at least once; each windowed axis gets the size `⌊(padded - window) / stride⌋ + 1`, where `padded = (n - 1) base_dilation + 1 + low + high` and `window = (size - 1) window_dilation + 1`.",
+        gradient: "`sum`: a `reduce_window` over the cotangents with strides and dilations exchanged. `min`, `max`: `window_argmax` and a `scatter` that adds, so that the first extreme element of a window gets all; a window of padding only is an error there. `product`: times the product of the window's other elements.",
+    };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         [vec![("kind", self.kind.to_attr())], self.window.attrs()].concat()
@@ -196,4 +213,205 @@ impl Operator for ReduceWindow {
         };
         Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Vjp(vjp)
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let ty = lowered_type(self, args);
+        let (index, guards) = self.window.places(&args[0].shape, &ty.shape);
+        Lowering::Compute(Compute {
+            extents: ty.shape.to_vec(),
+            body: Expr::read(0, &args[0], index),
+            reduce: Some(compute::Reduce {
+                combine: self.kind.combiner(),
+                extents: self.window.size.clone(),
+                guards,
+                position: None,
+            }),
+        })
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        self.kind.tolerance(self.window.size.iter().product())
+    }
+
+    fn samples() -> Vec<Sample> {
+        let kinds = [Reduction::Sum, Reduction::Product, Reduction::Min, Reduction::Max];
+        let windows = sample_windows().into_iter();
+        let mut samples: Vec<Sample> = windows
+            .flat_map(|(ty, window)| {
+                kinds.map(|kind| {
+                    let op = ReduceWindow { kind, window: window.clone() };
+                    Sample::new(op).with(ty.clone(), kind.domain(ty.dtype))
+                })
+            })
+            .collect();
+        // a window of nothing but padding
+        let window = Window { low: vec![3], ..Window::tiles(vec![0], vec![2]) };
+        let op = ReduceWindow { kind: Reduction::Sum, window };
+        samples.push(Sample::new(op).on(Type::new(DType::F64, [5])));
+        samples
+    }
+}
+
+impl Window {
+    /// For each axis of the operand the place that is read, over the axes of the grid and then those of the window, and the conditions under
+    /// which it is no padding.
+    pub(super) fn places(&self, x: &[usize], grid: &[usize]) -> (Vec<Index>, Vec<Guard>) {
+        let mut index = Index::axes(0..x.len());
+        let mut guards = vec![];
+        for (k, (axis, &a)) in self.over(x).iter().zip(&self.axes).enumerate() {
+            index[a] = axis.place(Index::Axis(a), Index::Axis(x.len() + k), grid[a], &mut guards);
+        }
+        (index, guards)
+    }
+}
+
+impl WindowAxis {
+    /// Where in the operand element `k` of the window at `position` stands; adds the conditions under which it is no padding.
+    pub fn place(&self, position: Index, k: Index, positions: usize, guards: &mut Vec<Guard>) -> Index {
+        let step = self.base_dilation as i64;
+        let spread = position * self.stride as i64 + k * self.window_dilation as i64 + -self.low;
+        if step > 1 {
+            guards.push(Guard::Divisible { index: spread.clone(), divisor: step });
+        }
+        let place = spread.quotient(step);
+        let last = ((positions.max(1) - 1) * self.stride + (self.size - 1) * self.window_dilation) as i64 - self.low;
+        if self.low > 0 || last.div_euclid(step) >= self.input as i64 {
+            guards.push(Guard::InRange { index: place.clone(), low: 0, high: self.input as i64 });
+        }
+        place
+    }
+
+    /// Strides, paddings and dilations of the window of equal size that sums cotangents of the positions into those of the operand: the
+    /// window slides over the positions, spread by the stride, with its elements turned around.
+    pub fn adjoint(&self, positions: usize) -> WindowAxis {
+        let window = (self.size as i64 - 1) * self.window_dilation as i64;
+        let low = window - self.low;
+        let spread = (positions as i64 - 1) * self.stride as i64 + 1;
+        let wanted = (self.input as i64 - 1) * self.base_dilation as i64 + 1 + window;
+        WindowAxis {
+            input: positions,
+            size: self.size,
+            stride: self.base_dilation,
+            low,
+            high: wanted - low - spread,
+            base_dilation: self.stride,
+            window_dilation: self.window_dilation,
+        }
+    }
+}
+
+/// Tensors and windows for the samples of [`ReduceWindow`] and [`super::WindowArgmax`]; every window holds an element.
+pub(super) fn sample_windows() -> Vec<(Type, Window)> {
+    let line = |dtype, n: usize, window: Window| (Type::new(dtype, [n]), window);
+    let one = || Window { stride: vec![1], ..Window::tiles(vec![0], vec![3]) };
+    vec![
+        (Type::new(DType::F32, [1, 2, 4, 4]), Window::tiles(vec![2, 3], vec![2, 2])),
+        line(DType::F64, 5, Window { low: vec![1], high: vec![1], ..one() }),
+        line(DType::F64, 6, Window { stride: vec![2], low: vec![2], high: vec![1], ..one() }),
+        line(DType::F64, 4, Window { base_dilation: vec![2], ..one() }),
+        line(DType::F64, 7, Window { window_dilation: vec![3], ..one() }),
+        line(DType::F64, 7, Window { low: vec![-1], high: vec![-2], ..one() }),
+        line(DType::F64, 4, Window { base_dilation: vec![3], window_dilation: vec![2], low: vec![1], high: vec![2], stride: vec![2], ..Window::tiles(vec![0], vec![4]) }),
+        (
+            Type::new(DType::F64, [2, 3, 4]),
+            Window { stride: vec![1, 2], high: vec![0, 1], ..Window::tiles(vec![1, 2], vec![2, 3]) },
+        ),
+        (Type::new(DType::F64, [0, 3]), Window::tiles(vec![1], vec![2])),
+        line(DType::I32, 6, Window { low: vec![1], ..one() }),
+        (Type::new(DType::F64, [2, 2]), Window::tiles(vec![], vec![])),
+    ]
+}
+
+fn vjp(op: &ReduceWindow, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
+    let (x, ct) = (args[0], cts[0]);
+    let ty = b.ty(x).clone();
+    if ty.shape.elements() == 0 {
+        return Ok(vec![Some(b.zeros_like(x)?)]);
+    }
+    let cotangent = match op.kind {
+        Reduction::Sum => sum_vjp(op, b, &ty, ct)?,
+        Reduction::Product => return product_vjp(op, b, x, ct),
+        Reduction::Min => {
+            let opposite = b.neg(x)?;
+            extreme_vjp(op, b, opposite, ct)?
+        }
+        _ => extreme_vjp(op, b, x, ct)?,
+    };
+    Ok(vec![Some(cotangent)])
+}
+
+fn sum_vjp(op: &ReduceWindow, b: &mut Builder, ty: &Type, ct: Value) -> Result<Value, TypeError> {
+    let mut window = op.window.clone();
+    let grid = b.ty(ct).shape.clone();
+    for (i, (axis, &a)) in op.window.over(&ty.shape).iter().zip(&op.window.axes).enumerate() {
+        let adjoint = axis.adjoint(grid[a]);
+        window.stride[i] = adjoint.stride;
+        window.base_dilation[i] = adjoint.base_dilation;
+        (window.low[i], window.high[i]) = (adjoint.low, adjoint.high);
+    }
+    b.push(ReduceWindow { kind: Reduction::Sum, window }, &[ct])
+}
+
+/// Each window's cotangent to its first largest element.
+fn extreme_vjp(op: &ReduceWindow, b: &mut Builder, x: Value, ct: Value) -> Result<Value, TypeError> {
+    let rank = b.ty(x).rank();
+    let outer: Vec<usize> = (0..rank).filter(|a| !op.window.axes.contains(a)).collect();
+    let batch = outer.len();
+    let order = [outer.as_slice(), &op.window.axes].concat();
+    let moved = b.transpose(x, &order)?;
+    let window = Window { axes: (batch..rank).collect(), ..op.window.clone() };
+    let chosen = b.push(WindowArgmax { window }, &[moved])?;
+    let moved_ct = b.transpose(ct, &order)?;
+    let flat = |shape: &[usize]| [&shape[..batch], &[shape[batch..].iter().product::<usize>()]].concat();
+    let (shape, grid) = (b.ty(moved).shape.clone(), b.ty(chosen).shape.clone());
+    let chosen = b.reshape(chosen, flat(&grid))?;
+    let updates = b.reshape(moved_ct, flat(&grid))?;
+    let plane = b.ty(x).with_shape(flat(&shape));
+    let zeros = b.full(&plane, Scalar::Float(0.0))?;
+    let sums = b.push(Scatter { axis: batch, batch, kind: ScatterKind::Add }, &[zeros, chosen, updates])?;
+    let back = b.reshape(sums, shape)?;
+    b.transpose(back, &Transpose { perm: order }.inverse())
+}
+
+/// Through the windows' elements, laid out side by side: padding with ones, a gather for each axis, a product.
+fn product_vjp(op: &ReduceWindow, b: &mut Builder, x: Value, ct: Value) -> Cotangents {
+    let rank = b.ty(x).rank();
+    let mut pad = Pad { low: vec![0; rank], high: vec![0; rank], interior: vec![0; rank] };
+    for (i, &a) in op.window.axes.iter().enumerate() {
+        (pad.low[a], pad.high[a]) = (op.window.low[i], op.window.high[i]);
+        pad.interior[a] = op.window.base_dilation[i] - 1;
+    }
+    let one = b.scalar(b.ty(x).dtype, Scalar::Float(1.0))?;
+    let mut chain: Vec<(super::Op, Vec<Value>, Value)> = vec![];
+    let mut last = b.push(pad.clone(), &[x, one])?;
+    chain.push((pad.into(), vec![x, one], last));
+    let grid = b.ty(ct).shape.clone();
+    let mut elements = vec![];
+    for (i, &a) in op.window.axes.iter().enumerate() {
+        let axis = a + i;
+        let ty = Type::new(DType::I64, [grid[a], op.window.size[i]]);
+        let place = |at: usize| {
+            let (position, k) = (at / op.window.size[i], at % op.window.size[i]);
+            Scalar::Int((position * op.window.stride[i] + k * op.window.window_dilation[i]) as i64)
+        };
+        let places = b.constant(Tensor::from_fn(ty, place))?;
+        let gather = Gather { axis, batch: 0 };
+        let next = b.push(gather.clone(), &[last, places])?;
+        chain.push((gather.into(), vec![last, places], next));
+        last = next;
+        elements.push(axis + 1);
+    }
+    let product = b.reduce(Reduction::Product, last, &elements)?;
+    let mut cotangent = ct;
+    if !elements.is_empty() {
+        chain.push((super::Reduce { kind: Reduction::Product, axes: elements }.into(), vec![last], product));
+    }
+    for (op, args, result) in chain.into_iter().rev() {
+        cotangent = pull_back(b, op, &args, result, cotangent)?[0].expect("each step passes a cotangent on");
+    }
+    Ok(vec![Some(cotangent)])
 }

@@ -1,7 +1,8 @@
 //! `rng_bits`: random bits as a function of a key and a counter.
 
-use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types};
 use super::eval::{result_type};
+use super::{Attr, AttrError, AttrReader, Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types};
+use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Tensor, Type};
 
 /// Random bits by Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
@@ -22,6 +23,12 @@ pub struct RngBits {
 impl Operator for RngBits {
     const MNEMONIC: &'static str = "rng_bits";
     const OPERANDS: &'static [&'static str] = &["key", "counter"];
+    const DOC: Doc = Doc {
+        meaning: "Random bits by Philox4x32-10, which is written out below: a function of the key, the counter and the element's position, and of nothing else. The 64-bit `key` is the cipher's key, low word first. Block `j` enciphers the 128-bit counter whose low 64 bits are `j` and whose high 64 bits are `counter`, and yields four 32-bit words. Element `i` of an i32 result is word `i mod 4` of block `⌊i / 4⌋`; of an i64 result it is the words `2 (i mod 2)` (low half) and `2 (i mod 2) + 1` of block `⌊i / 2⌋`.",
+        attributes: &[],
+        types: "`key` and `counter` are i64 scalars, the result i32 or i64 of any shape.",
+        gradient: "Zero.",
+    };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         vec![]
@@ -43,6 +50,35 @@ impl Operator for RngBits {
         let (key, counter) = (args[0].get(0).as_i64(), args[1].get(0).as_i64());
         let element = |i| Scalar::Int(random_bits(key, counter, i as u64, self.ty.dtype));
         Ok(vec![Tensor::from_fn(result_type(self, args)?, element)])
+    }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Zero
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let element = Index::flatten(&Index::axes(0..self.ty.rank()), &self.ty.shape);
+        let read = |operand: usize| Box::new(Expr::read(operand, &args[operand], vec![]));
+        Compute::map(&self.ty, Expr::Random { key: read(0), counter: read(1), element, dtype: self.ty.dtype })
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::Exact
+    }
+
+    fn samples() -> Vec<Sample> {
+        let sample = |dtype, shape: &[usize]| {
+            let key = || Type::scalar(DType::I64);
+            let all = Domain::Int(i64::MIN / 2, i64::MAX / 2);
+            Sample::new(RngBits { ty: Type::new(dtype, shape) }).with(key(), all).with(key(), all)
+        };
+        vec![
+            sample(DType::I32, &[2, 3]),
+            sample(DType::I64, &[5]),
+            sample(DType::I32, &[]),
+            sample(DType::I64, &[2, 1, 3]),
+            sample(DType::I32, &[0]),
+        ]
     }
 }
 

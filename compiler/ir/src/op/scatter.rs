@@ -1,8 +1,10 @@
 //! `scatter`: puts slices into one axis by index; the adjoint of `gather`.
 
-use super::{EvalError, Gather, Operator, TypeError, Types, attr::word_enum};
 use super::eval::{result_type};
-use crate::{DType, Scalar, ScalarOp, Tensor, Type};
+use super::{Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, Gather, attr::word_enum, gather::samples_of_indexing};
+use crate::compute::{Lowering, Special};
+use crate::scalar::Cotangents;
+use crate::{Builder, DType, Direction, Scalar, ScalarOp, Tensor, Type, Value};
 
 word_enum! {
     /// How a scattered element meets the one that is there.
@@ -36,6 +38,16 @@ pub struct Scatter {
 impl Operator for Scatter {
     const MNEMONIC: &'static str = "scatter";
     const OPERANDS: &'static [&'static str] = &["x", "indices", "updates"];
+    const DOC: Doc = Doc {
+        meaning: "Puts slices into one axis of a copy of `x` by index, with the axes of `gather`: `result[b, p, indices[b, i], s]` meets `updates[b, p, i, s]`, in ascending row-major order of `i`. `add` sums, `max` takes the larger (NaN if either is), `set` the update, of several the last. An index outside the axis is an error of the step; where `updates` has no elements nothing is indexed.",
+        attributes: &[
+            ("axis", "the axis of `x` that is indexed"),
+            ("batch", "how many leading axes of `x`, `indices` and `updates` go together"),
+            ("kind", "one of `add`, `max`, `set`"),
+        ],
+        types: "`updates` has the type of `gather` with the same attributes; bool can only be set.",
+        gradient: "`add`: of `x` the cotangent, of `updates` its `gather`. `set`: of `x` the cotangent where nothing was written, of `updates` the cotangent of the last one. `max`: the cotangent goes to the first of the largest, where `x` stands before all updates. None of `indices`.",
+    };
     attrs!(axis, batch, kind);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
@@ -64,4 +76,86 @@ impl Operator for Scatter {
         }
         Ok(vec![Tensor::from_fn(ty, |i| result[i])])
     }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Vjp(vjp)
+    }
+
+    fn lower(&self, _: &[Type]) -> Lowering {
+        Lowering::Special(Special::Scatter)
+    }
+
+    fn tolerance(&self, args: &[Type]) -> Tolerance {
+        match self.kind {
+            ScatterKind::Add => Tolerance::Terms(1 + args[1].shape[self.batch..].iter().product::<usize>()),
+            ScatterKind::Max | ScatterKind::Set => Tolerance::Exact,
+        }
+    }
+
+    fn samples() -> Vec<Sample> {
+        let kinds = ScatterKind::ALL.iter().flat_map(|&kind| {
+            samples_of_indexing(|x, indices, axis, batch| {
+                let size = x.shape[axis] as i64;
+                let updates = Gather { axis, batch }.result(&x, &indices).expect("the samples are well typed");
+                // the largest must be clear where the derivative hangs on it
+                let domain = |ty: &Type| if ty.dtype.is_float() { Domain::Distinct(-2.0, 2.0) } else { Domain::of(ty.dtype) };
+                let (on_x, on_updates) = (domain(&x), domain(&updates));
+                let op = Scatter { axis, batch, kind };
+                Sample::new(op).with(x, on_x).with(indices, Domain::Int(0, size - 1)).with(updates, on_updates)
+            })
+        });
+        kinds.collect()
+    }
+}
+
+fn vjp(op: &Scatter, b: &mut Builder, args: &[Value], results: &[Value], cts: &[Value]) -> Cotangents {
+    let (x, indices, updates) = (args[0], args[1], args[2]);
+    let gather = Gather { axis: op.axis, batch: op.batch };
+    let taken = b.push(gather.clone(), &[cts[0], indices])?;
+    let none = b.zeros_like(updates)?;
+    match op.kind {
+        ScatterKind::Add => Ok(vec![Some(cts[0]), None, Some(taken)]),
+        ScatterKind::Set => {
+            // of several updates of an element the last one has its number left there
+            let numbers = number_updates(op, b, indices, updates)?;
+            let unwritten = b.ty(x).with_dtype(DType::I64);
+            let unwritten = b.full(&unwritten, Scalar::Int(-1))?;
+            let last = b.push(op.clone(), &[unwritten, indices, numbers])?;
+            let last = b.push(gather, &[last, indices])?;
+            let wins = b.compare(Direction::Eq, last, numbers)?;
+            let kept = b.push(op.clone(), &[cts[0], indices, none])?;
+            Ok(vec![Some(kept), None, Some(b.select(wins, taken, none)?)])
+        }
+        ScatterKind::Max => {
+            // the first of the largest takes all: the element that was there, else the update of the smallest number
+            let nothing = b.zeros_like(cts[0])?;
+            let stays = b.compare(Direction::Eq, x, results[0])?;
+            let largest = b.push(gather.clone(), &[results[0], indices])?;
+            let reaches = b.compare(Direction::Eq, updates, largest)?;
+            let numbers = number_updates(op, b, indices, updates)?;
+            let ranks = b.map(ScalarOp::Not, &[numbers])?;
+            let lowest = b.ty(ranks).clone();
+            let lowest = b.full(&lowest, Scalar::Int(i64::MIN))?;
+            let ranks = b.select(reaches, ranks, lowest)?;
+            let (ty, mask) = (b.ty(x).with_dtype(DType::I64), stays);
+            let (taken_already, open) = (b.full(&ty, Scalar::Int(0))?, b.full(&ty, Scalar::Int(i64::MIN))?);
+            let base = b.select(mask, taken_already, open)?;
+            let best = b.push(op.clone(), &[base, indices, ranks])?;
+            let best = b.push(gather, &[best, indices])?;
+            let first = b.compare(Direction::Eq, best, ranks)?;
+            let wins = b.and(first, reaches)?;
+            Ok(vec![Some(b.select(stays, cts[0], nothing)?), None, Some(b.select(wins, taken, none)?)])
+        }
+    }
+}
+
+/// For each element of the updates the row-major number of its index, from 0.
+fn number_updates(op: &Scatter, b: &mut Builder, indices: Value, updates: Value) -> Result<Value, TypeError> {
+    let indexed = b.ty(indices).shape[op.batch..].to_vec();
+    let shape = b.ty(updates).shape.clone();
+    let count = Type::new(DType::I64, [indexed.iter().product::<usize>()]);
+    let numbers = b.iota(count, 0)?;
+    let axes: Vec<usize> = (op.axis..op.axis + indexed.len()).collect();
+    let numbers = b.reshape(numbers, indexed)?;
+    b.broadcast(numbers, shape, &axes)
 }

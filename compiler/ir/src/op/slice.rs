@@ -1,8 +1,10 @@
 //! `slice`: a part of each axis, at constant positions.
 
-use super::{EvalError, Operator, TypeError, Types};
 use super::eval::{element_at, result_type, tensor_of};
-use crate::{Tensor, Type};
+use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Pad};
+use crate::compute::{Compute, Expr, Index, Lowering};
+use crate::scalar::Cotangents;
+use crate::{Builder, DType, Tensor, Type, Value};
 
 /// Of each axis the positions `start, start + stride, …` below `limit`.
 ///
@@ -22,6 +24,16 @@ pub struct Slice {
 impl Operator for Slice {
     const MNEMONIC: &'static str = "slice";
     const OPERANDS: &'static [&'static str] = &["x"];
+    const DOC: Doc = Doc {
+        meaning: "Of each axis the positions `start, start + stride, …` below `limit`.",
+        attributes: &[
+            ("start", "first position of each axis"),
+            ("limit", "end of each axis, exclusive; at most the axis' size"),
+            ("stride", "step of each axis, at least 1"),
+        ],
+        types: "Lists as long as the operand has axes; the result's sizes are `⌈(limit - start) / stride⌉`.",
+        gradient: "A `pad` with zeros that undoes the cut: `interior = stride - 1`.",
+    };
     attrs!(start, limit, stride);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
@@ -44,4 +56,48 @@ impl Operator for Slice {
         let element = |i: &[usize]| element_at(&args[0], (0..i.len()).map(|a| place(i, a)));
         Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Vjp(vjp)
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let ty = lowered_type(self, args);
+        let place = |a: usize| Index::Axis(a) * self.stride[a] as i64 + self.start[a] as i64;
+        Compute::map(&ty, Expr::read(0, &args[0], (0..ty.rank()).map(place).collect()))
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::Exact
+    }
+
+    fn samples() -> Vec<Sample> {
+        let sample = |dtype, shape: &[usize], start: &[usize], limit: &[usize], stride: &[usize]| {
+            let op = Slice { start: start.to_vec(), limit: limit.to_vec(), stride: stride.to_vec() };
+            Sample::new(op).on(Type::new(dtype, shape))
+        };
+        vec![
+            sample(DType::F32, &[2, 6], &[0, 1], &[2, 6], &[1, 2]),
+            sample(DType::F64, &[5], &[1], &[4], &[1]),
+            sample(DType::F64, &[7], &[1], &[7], &[3]),
+            sample(DType::F64, &[3, 4, 2], &[1, 0, 1], &[2, 4, 2], &[1, 3, 5]),
+            sample(DType::F64, &[3, 2], &[2, 0], &[2, 2], &[1, 1]),
+            sample(DType::I64, &[], &[], &[], &[]),
+            sample(DType::Bool, &[0, 3], &[0, 1], &[0, 3], &[2, 1]),
+        ]
+    }
+}
+
+fn vjp(op: &Slice, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
+    let sizes = b.ty(args[0]).shape.clone();
+    let shape = b.ty(cts[0]).shape.clone();
+    let (mut low, mut high, mut interior) = (vec![], vec![], vec![]);
+    for (axis, &n) in shape.iter().enumerate() {
+        let end = if n == 0 { op.start[axis] } else { op.start[axis] + (n - 1) * op.stride[axis] + 1 };
+        low.push(op.start[axis] as i64);
+        high.push((sizes[axis] - end) as i64);
+        interior.push(op.stride[axis] - 1);
+    }
+    let zero = b.zero_of(cts[0])?;
+    Ok(vec![Some(b.pad(cts[0], zero, Pad { low, high, interior })?)])
 }

@@ -1,8 +1,10 @@
 //! `transpose`: permutes axes.
 
-use super::{EvalError, Operator, TypeError, Types, are_axes};
 use super::eval::{element_at, result_type, tensor_of};
-use crate::{Tensor, Type};
+use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, are_axes, lowered_type};
+use crate::compute::{Compute, Expr, Index, Lowering};
+use crate::scalar::Cotangents;
+use crate::{Builder, DType, Tensor, Type, Value};
 
 /// Permutes axes: axis `i` of the result is axis `perm[i]` of the operand.
 ///
@@ -27,6 +29,14 @@ impl Transpose {
 impl Operator for Transpose {
     const MNEMONIC: &'static str = "transpose";
     const OPERANDS: &'static [&'static str] = &["x"];
+    const DOC: Doc = Doc {
+        meaning: "Permutes axes: axis `i` of the result is axis `perm[i]` of the operand.",
+        attributes: &[
+            ("perm", "a permutation of the operand's axes"),
+        ],
+        types: "Any operand; the result has its sizes, permuted.",
+        gradient: "The transpose by the inverse permutation.",
+    };
     attrs!(perm);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
@@ -41,4 +51,35 @@ impl Operator for Transpose {
         let element = |i: &[usize]| element_at(&args[0], inverse.iter().map(|&a| i[a]));
         Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Vjp(vjp)
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let index = self.inverse().into_iter().map(Index::Axis).collect();
+        Compute::map(&lowered_type(self, args), Expr::read(0, &args[0], index))
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::Exact
+    }
+
+    fn samples() -> Vec<Sample> {
+        let sample = |dtype, shape: &[usize], perm: &[usize]| {
+            Sample::new(Transpose { perm: perm.to_vec() }).on(Type::new(dtype, shape))
+        };
+        vec![
+            sample(DType::F32, &[2, 3], &[1, 0]),
+            sample(DType::F64, &[2, 3, 4], &[2, 0, 1]),
+            sample(DType::F64, &[2, 1, 3, 2], &[0, 2, 3, 1]),
+            sample(DType::I64, &[], &[]),
+            sample(DType::Bool, &[3], &[0]),
+            sample(DType::U8, &[0, 3], &[1, 0]),
+        ]
+    }
+}
+
+fn vjp(op: &Transpose, b: &mut Builder, _: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
+    Ok(vec![Some(b.transpose(cts[0], &op.inverse())?)])
 }

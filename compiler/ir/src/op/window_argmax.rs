@@ -1,7 +1,8 @@
 //! `window_argmax`: where in the operand each window's largest element stands.
 
-use super::{EvalError, Attr, AttrError, AttrReader, Operator, TypeError, Types, Reduction, Window};
 use super::eval::{element_at, result_type, tensor_of};
+use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Reduction, Sample, Tolerance, TypeError, Types, Window, lowered_type, reduce_window::sample_windows};
+use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Shape, Tensor, Type};
 
 /// The position of each window's first largest element (the first NaN, if any is), counted in row-major order over the
@@ -20,6 +21,20 @@ pub struct WindowArgmax {
 impl Operator for WindowArgmax {
     const MNEMONIC: &'static str = "window_argmax";
     const OPERANDS: &'static [&'static str] = &["x"];
+    const DOC: Doc = Doc {
+        meaning: "The position of each window's first largest element (of the first NaN, if there is one), counted in row-major order over the window's axes of the operand.",
+        attributes: &[
+            ("axes", "the axes over which windows slide, ascending; the other lists are as long"),
+            ("size", "elements of a window"),
+            ("stride", "distance of two windows"),
+            ("low", "padding before the axis; negative cuts"),
+            ("high", "padding after the axis; negative cuts"),
+            ("base_dilation", "distance of two neighbours of the operand; 1 is dense"),
+            ("window_dilation", "distance of two elements of a window; 1 is dense"),
+        ],
+        types: "Numbers; the windowed axes are the last of the operand; every window holds an element that is no padding. The result is i64 with the sizes of `reduce_window`.",
+        gradient: "Zero.",
+    };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
         self.window.attrs()
@@ -53,5 +68,42 @@ impl Operator for WindowArgmax {
             Scalar::Int(position.expect("the type rule refuses windows of padding only"))
         };
         Ok(vec![tensor_of(&result_type(self, args)?, element)])
+    }
+
+    fn grad(&self) -> Grad<Self> {
+        Grad::Zero
+    }
+
+    fn lower(&self, args: &[Type]) -> Lowering {
+        let x = &args[0];
+        let ty = lowered_type(self, args);
+        let (index, guards) = self.window.places(&x.shape, &ty.shape);
+        let last = x.rank() - self.window.axes.len();
+        let position = Index::flatten(&index[last..], &x.shape[last..]);
+        Lowering::Compute(Compute {
+            extents: ty.shape.to_vec(),
+            body: Expr::read(0, x, index),
+            reduce: Some(compute::Reduce {
+                combine: Combine::ArgMax,
+                extents: self.window.size.clone(),
+                guards,
+                position: Some(position),
+            }),
+        })
+    }
+
+    fn tolerance(&self, _: &[Type]) -> Tolerance {
+        Tolerance::Exact
+    }
+
+    fn samples() -> Vec<Sample> {
+        let windows = sample_windows().into_iter();
+        windows
+            .filter(|(ty, window)| window.axes.iter().copied().eq(ty.rank() - window.axes.len()..ty.rank()))
+            .map(|(ty, window)| {
+                let domain = Reduction::Max.domain(ty.dtype);
+                Sample::new(WindowArgmax { window }).with(ty, domain)
+            })
+            .collect()
     }
 }

@@ -1,7 +1,10 @@
 //! The table of scalar functions: what [`crate::Op::Map`] applies to each element, and what the bodies of
 //! [`crate::compute::Compute`] are made of. One file a function, one [`ScalarDef`] in it.
 
-use crate::op::{Attr, AttrError, AttrReader, EvalError, TypeError, attr::AttrValue, attr::word_enum};
+use crate::compute::{Compute, Expr, Index, Lowering};
+use crate::op::{
+    Attr, AttrError, AttrReader, Domain, EvalError, Grad, Op, Sample, TypeError, attr::AttrValue, attr::word_enum,
+};
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
 /// What a vjp rule gives: for each operand its cotangent, or `None` where no derivative flows.
@@ -192,6 +195,66 @@ impl ScalarOp {
             ScalarOp::Convert(_) => attrs.result().map(|ty| ScalarOp::Convert(ty.dtype)),
             _ => Ok(f),
         })
+    }
+
+    pub(crate) fn grad(self) -> Grad<Op> {
+        match self.def().grad {
+            ScalarGrad::Zero => Grad::Zero,
+            ScalarGrad::Vjp(_) => Grad::Vjp(|op, b, args, results, cotangents| match op {
+                Op::Map(f) => f.vjp(b, args, results[0], cotangents[0]),
+                other => Err(TypeError { mnemonic: other.mnemonic(), message: "is no scalar function".to_owned() }),
+            }),
+        }
+    }
+
+    /// The operands' cotangents.
+    ///
+    /// # Errors
+    /// If the values do not fit.
+    pub fn vjp(self, b: &mut Builder, args: &[Value], result: Value, cotangent: Value) -> Cotangents {
+        match self.def().grad {
+            ScalarGrad::Vjp(vjp) => vjp(b, args, result, cotangent),
+            ScalarGrad::Zero => Ok(vec![None; args.len()]),
+        }
+    }
+
+    pub(crate) fn lower(self, args: &[Type]) -> Lowering {
+        let data = &args[args.len() - 1];
+        let read = |(i, ty): (usize, &Type)| Expr::read(i, ty, Index::axes(0..ty.rank()));
+        let body = Expr::Apply(self, data.dtype, args.iter().enumerate().map(read).collect());
+        Compute::map(&data.with_dtype(self.result(data.dtype)), body)
+    }
+
+    /// Uses for generated tests: every dtype, some shapes.
+    pub(crate) fn samples(self) -> Vec<Sample> {
+        let def = self.def();
+        let functions: Vec<ScalarOp> = match self {
+            ScalarOp::Compare(_) => Direction::ALL.iter().map(|&d| ScalarOp::Compare(d)).collect(),
+            ScalarOp::Convert(_) => DType::ALL.iter().map(|&d| ScalarOp::Convert(d)).collect(),
+            f => vec![f],
+        };
+        let shapes: [&[usize]; 4] = [&[2, 3], &[], &[17], &[0, 2]];
+        let mut samples = vec![];
+        for f in functions {
+            for dtype in DType::ALL.into_iter().filter(|&d| def.accepts.includes(d)) {
+                for shape in shapes {
+                    let operand = |s: Sample, (i, &(low, high)): (usize, &(f64, f64))| {
+                        let is_condition = f == ScalarOp::Select && i == 0;
+                        let dtype = if is_condition { DType::Bool } else { dtype };
+                        let domain = match dtype {
+                            DType::F32 | DType::F64 => Domain::Float(low, high),
+                            DType::Bool => Domain::Bool,
+                            // only shifts and bits have domains that are meant for integers
+                            _ if def.accepts == Accepts::Int => Domain::Int(low as i64, high as i64),
+                            _ => Domain::of(dtype),
+                        };
+                        s.with(Type::new(dtype, shape), domain)
+                    };
+                    samples.push(def.domain.iter().enumerate().fold(Sample::new(f), operand));
+                }
+            }
+        }
+        samples
     }
 
     pub(crate) fn eval_tensors(self, args: &[Tensor]) -> Result<Tensor, EvalError> {

@@ -1,0 +1,14 @@
+//! What is written about an operator.
+
+/// The documentation of an operator; OPS.md is made of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Doc {
+    /// What it computes, with its corners.
+    pub meaning: &'static str,
+    /// Each printed attribute and what it says.
+    pub attributes: &'static [(&'static str, &'static str)],
+    /// Which operands fit, and the types of the results.
+    pub types: &'static str,
+    /// How it is differentiated.
+    pub gradient: &'static str,
+}
