@@ -1,3 +1,4 @@
 //! dlc: a compiler for deep-learning models.
 
+pub mod artefact;
 pub mod draw;

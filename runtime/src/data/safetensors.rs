@@ -26,7 +26,7 @@ pub struct Content {
 /// If the file is missing, damaged, not safetensors, or a tensor has a format without dtype.
 pub fn read(path: &Path) -> Result<Content, DataError> {
     let bytes = file::read(path)?;
-    parse(&bytes).map_err(|problem| DataError::new(path, problem))
+    from_bytes(&bytes).map_err(|problem| DataError::new(path, problem))
 }
 
 /// Writes a safetensors file atomically; equal content gives equal bytes.
@@ -38,7 +38,10 @@ pub fn write(path: &Path, tensors: &Tensors, metadata: &BTreeMap<String, String>
 }
 
 /// The content of a whole file in memory.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Content, Problem> {
+///
+/// # Errors
+/// As [`read`], but for missing files.
+pub fn from_bytes(bytes: &[u8]) -> Result<Content, Problem> {
     let malformed =
         |e: ::safetensors::SafeTensorError| Problem::Malformed { format: "a safetensors file", why: e.to_string() };
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
@@ -59,7 +62,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Content, Problem> {
 }
 
 /// A whole file in memory. The header is written here and not by the crate, whose order of metadata is random.
-pub(crate) fn to_bytes(tensors: &Tensors, metadata: &BTreeMap<String, String>) -> Vec<u8> {
+pub fn to_bytes(tensors: &Tensors, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let mut order: Vec<(&str, &Tensor)> = tensors.iter().collect();
     // Wide elements first, as the crate has it: so every tensor is aligned.
     order.sort_by(|a, b| b.1.dtype().size().cmp(&a.1.dtype().size()).then(a.0.cmp(b.0)));

@@ -1,0 +1,174 @@
+//! The artefact (`.dlx`): what is shipped. Resolved source, weights by name, and optimised graphs by what they were made for;
+//! never machine code, which loading makes again from the verified graphs in milliseconds.
+
+mod container;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use dlc_ir::{Blobs, Graph};
+use dlc_runtime::{Tensors, atomic, data};
+use serde::{Deserialize, Serialize};
+
+/// What a stored graph was made for. Another key lowers from the source.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct GraphKey {
+    /// The sizes of the model's dimensions.
+    pub dims: BTreeMap<String, usize>,
+    /// `infer`, `eval` or `train`.
+    pub mode: String,
+    /// The target's name.
+    pub target: String,
+    /// The version of dlc that made it.
+    pub compiler: String,
+}
+
+/// Everything but weights and graphs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The texts by name; the first is the one that was opened.
+    pub sources: Vec<(String, String)>,
+    /// The model's name.
+    pub model: String,
+    /// Values of the model's arguments, as on the command line.
+    pub arguments: BTreeMap<String, String>,
+    /// The model's float type.
+    pub float: String,
+    /// What the graphs of the sections were made for, in order.
+    graphs: Vec<GraphKey>,
+}
+
+/// What a `.dlx` file holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Artefact {
+    /// Source and settings.
+    pub manifest: Manifest,
+    /// Weights and states by name; empty for a model that was compiled and not trained.
+    pub weights: Tensors,
+    /// Optimised graphs.
+    pub graphs: Vec<(GraphKey, Graph)>,
+}
+
+/// A file that is no usable artefact.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArtefactError {
+    /// It does not begin as an artefact.
+    #[error("this is not a .dlx file")]
+    NotAnArtefact,
+    /// It was written by a dlc whose artefacts this one does not know.
+    #[error("this .dlx file has version {found}; this dlc reads version {supported}")]
+    Version {
+        /// The file's version.
+        found: u32,
+        /// The version that is read.
+        supported: u32,
+    },
+    /// Its content is not what was written.
+    #[error("this .dlx file is damaged: {0}")]
+    Damaged(String),
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl Manifest {
+    /// A manifest without graphs.
+    pub fn new(sources: Vec<(String, String)>, model: &str, arguments: BTreeMap<String, String>, float: &str) -> Self {
+        Manifest { sources, model: model.to_owned(), arguments, float: float.to_owned(), graphs: vec![] }
+    }
+}
+
+impl Artefact {
+    /// The file's bytes; equal artefacts give equal bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let manifest =
+            Manifest { graphs: self.graphs.iter().map(|(k, _)| k.clone()).collect(), ..self.manifest.clone() };
+        let json = serde_json::to_vec(&manifest).expect("our own types serialise");
+        let none = BTreeMap::new();
+        let mut sections = vec![
+            ("manifest".to_owned(), json),
+            ("weights".to_owned(), data::safetensors::to_bytes(&self.weights, &none)),
+        ];
+        for (i, (_, graph)) in self.graphs.iter().enumerate() {
+            let blobs: Tensors = Blobs::of(graph).iter().map(|(n, t)| (n, t.clone())).collect();
+            sections.push((format!("graph.{i}"), graph.to_string().into_bytes()));
+            sections.push((format!("blobs.{i}"), data::safetensors::to_bytes(&blobs, &none)));
+        }
+        container::write(&sections)
+    }
+
+    /// The artefact in a file's bytes. Every graph is parsed and verified.
+    ///
+    /// # Errors
+    /// If the bytes are not those of an artefact, or are damaged.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ArtefactError> {
+        let sections: BTreeMap<String, &[u8]> = container::read(bytes)?.into_iter().collect();
+        let damaged =
+            |what: &str, why: &dyn std::fmt::Display| ArtefactError::Damaged(format!("section `{what}`: {why}"));
+        let section = |name: &str| sections.get(name).copied().ok_or_else(|| damaged(name, &"it is missing"));
+        let tensors = |name: &str| {
+            data::safetensors::from_bytes(section(name)?).map(|c| c.tensors).map_err(|e| damaged(name, &e))
+        };
+        let manifest: Manifest = serde_json::from_slice(section("manifest")?).map_err(|e| damaged("manifest", &e))?;
+        let weights = tensors("weights")?;
+        let mut graphs = vec![];
+        for (i, key) in manifest.graphs.iter().enumerate() {
+            let name = format!("graph.{i}");
+            let text = std::str::from_utf8(section(&name)?).map_err(|e| damaged(&name, &e))?;
+            let mut blobs = Blobs::default();
+            for (_, tensor) in tensors(&format!("blobs.{i}"))? {
+                blobs.insert(tensor);
+            }
+            graphs.push((key.clone(), Graph::parse(text, &blobs).map_err(|e| damaged(&name, &e))?));
+        }
+        Ok(Artefact { manifest: Manifest { graphs: vec![], ..manifest }, weights, graphs })
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, is no artefact, or is damaged.
+    pub fn read(path: &Path) -> Result<Self, ArtefactError> {
+        Self::from_bytes(&std::fs::read(path)?)
+    }
+
+    /// Writes a file, which is complete or unchanged also when the machine stops meanwhile.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), ArtefactError> {
+        Ok(atomic::write(path, &self.to_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dlc_ir::Tensor;
+
+    #[test]
+    fn an_artefact_comes_back_and_damage_is_refused() {
+        let text = "func @f(%x: f32[2] input) -> (y: f32[2]) {\n  %0 = relu %x : f32[2]\n  return %0\n}\n";
+        let graph: Graph = text.parse().expect("it is well-formed");
+        let key = GraphKey {
+            dims: [("B".to_owned(), 2)].into(),
+            mode: "infer".to_owned(),
+            target: "x86-64-v3".to_owned(),
+            compiler: "0.1.0".to_owned(),
+        };
+        let sources = vec![("m.dl".to_owned(), "model m".to_owned())];
+        let artefact = Artefact {
+            manifest: Manifest::new(sources, "m", BTreeMap::new(), "f32"),
+            weights: [("w", Tensor::new([2], vec![1f32, 2.0]).expect("two"))].into_iter().collect(),
+            graphs: vec![(key, graph)],
+        };
+        let bytes = artefact.to_bytes();
+        assert_eq!(Artefact::from_bytes(&bytes).expect("it is whole"), artefact);
+        assert_eq!(artefact.to_bytes(), bytes);
+        let mut damaged = bytes.clone();
+        *damaged.last_mut().expect("not empty") ^= 1;
+        assert!(matches!(Artefact::from_bytes(&damaged), Err(ArtefactError::Damaged(_))));
+        assert!(matches!(Artefact::from_bytes(b"PK"), Err(ArtefactError::NotAnArtefact)));
+    }
+}
