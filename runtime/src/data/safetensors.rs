@@ -138,7 +138,7 @@ mod tests {
     fn comes_back_and_is_aligned() {
         let metadata: BTreeMap<_, _> = [("x".to_owned(), "\"1\"".to_owned()), ("y".into(), "2".into())].into();
         let bytes = to_bytes(&example(), &metadata);
-        let content = parse(&bytes).unwrap();
+        let content = from_bytes(&bytes).unwrap();
         assert_eq!(content.metadata, metadata);
         assert_eq!(content.tensors.names().collect::<Vec<_>>(), ["step", "b", "a"]);
         for (name, tensor) in example().iter() {
@@ -151,12 +151,12 @@ mod tests {
     fn damage_is_refused() {
         let bytes = to_bytes(&example(), &BTreeMap::new());
         for end in 0..bytes.len() {
-            assert!(parse(&bytes[..end]).is_err(), "{end}");
+            assert!(from_bytes(&bytes[..end]).is_err(), "{end}");
         }
         for i in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[i] ^= 0x11;
-            let _ = parse(&damaged);
+            let _ = from_bytes(&damaged);
         }
     }
 }
