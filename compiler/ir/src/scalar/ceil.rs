@@ -10,5 +10,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.1, 0.9)],
     ulps: 0.0,
+    derivative: "0",
     doc: "Smallest integer not below `x`.",
 };

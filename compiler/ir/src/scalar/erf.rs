@@ -17,5 +17,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-2.0, 2.0)],
     ulps: 4.0,
+    derivative: "2/sqrt(pi) exp(-x²)",
     doc: "Error function, `2/sqrt(pi)` times the integral of `exp(-t^2)` from 0 to `x`.",
 };

@@ -10,5 +10,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Vjp(|b, _, y, ct| Ok(vec![Some(b.mul(ct, y)?)])),
     domain: &[(-4.0, 4.0)],
     ulps: 2.0,
+    derivative: "exp(x)",
     doc: "e to the power `x`.",
 };

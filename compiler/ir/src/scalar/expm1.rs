@@ -13,5 +13,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-4.0, 4.0)],
     ulps: 3.0,
+    derivative: "exp(x)",
     doc: "`exp(x) - 1`, exact near 0.",
 };

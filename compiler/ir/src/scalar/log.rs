@@ -10,5 +10,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Vjp(|b, args, _, ct| Ok(vec![Some(b.div(ct, args[0])?)])),
     domain: &[(0.1, 8.0)],
     ulps: 2.0,
+    derivative: "1 / x",
     doc: "Natural logarithm; -inf at 0, NaN below.",
 };

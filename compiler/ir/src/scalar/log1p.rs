@@ -14,5 +14,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-0.8, 8.0)],
     ulps: 3.0,
+    derivative: "1 / (x + 1)",
     doc: "`log(1 + x)`, exact near 0; -inf at -1, NaN below.",
 };

@@ -64,6 +64,8 @@ pub struct ScalarDef {
     pub domain: &'static [(f64, f64)],
     /// The largest error of the compiled function, in units in the last place of the result, within the whole range of the dtype.
     pub ulps: f64,
+    /// The derivative by each operand, in words; `y` is the result.
+    pub derivative: &'static str,
     /// Meaning, with NaN, ties, overflow and other corners.
     pub doc: &'static str,
 }

@@ -10,5 +10,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Vjp(|b, _, _, ct| Ok(vec![Some(b.neg(ct)?)])),
     domain: &[(-4.0, 4.0)],
     ulps: 0.0,
+    derivative: "-1",
     doc: "Negation; integers wrap.",
 };

@@ -10,5 +10,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.0, 100.0), (0.0, 100.0)],
     ulps: 0.0,
+    derivative: "0",
     doc: "Either or both; on integers bit by bit.",
 };

@@ -17,5 +17,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-4.0, 4.0)],
     ulps: 4.0,
+    derivative: "y (1 - y)",
     doc: "`1 / (1 + exp(-x))`, without overflow on either side.",
 };

@@ -10,5 +10,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.1, 4.0)],
     ulps: 0.0,
+    derivative: "0",
     doc: "-1, 0 or 1. Zeros keep their sign; NaN stays NaN.",
 };

@@ -13,5 +13,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-4.0, 4.0)],
     ulps: 2.0,
+    derivative: "cos(x)",
     doc: "Sine of radians; NaN at infinities.",
 };

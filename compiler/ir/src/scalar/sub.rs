@@ -10,5 +10,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Vjp(|b, _, _, ct| Ok(vec![Some(ct), Some(b.neg(ct)?)])),
     domain: &[(-4.0, 4.0), (-4.0, 4.0)],
     ulps: 0.5,
+    derivative: "1, -1",
     doc: "Difference; integers wrap.",
 };

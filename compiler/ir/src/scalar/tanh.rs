@@ -15,5 +15,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-4.0, 4.0)],
     ulps: 4.0,
+    derivative: "1 - tanh(x)²",
     doc: "Hyperbolic tangent.",
 };
