@@ -21,6 +21,8 @@ mod joint;
 mod mincut;
 mod rules;
 mod split;
+#[cfg(test)]
+mod tests;
 
 use std::rc::Rc;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! The operators' own derivatives, as the sweeps see them.
 
-use dlc_ir::scalar::ScalarGrad;
+use dlc_ir::op::Grad;
 use dlc_ir::{Builder, Op, TypeError, Value};
 
 /// What a derivative does at an operator.
@@ -14,14 +14,13 @@ pub(super) enum Rule {
     Forbidden(&'static str),
 }
 
-/// What a derivative does at an operator.
+/// What a derivative does at an operator other than `call`.
 pub(super) fn rule(op: &Op) -> Rule {
-    match op {
-        Op::Map(f) => match f.def().grad {
-            ScalarGrad::Vjp(_) => Rule::Passes,
-            ScalarGrad::Zero => Rule::Ends,
-        },
-        _ => Rule::Forbidden("it has no rule"),
+    match op.grad() {
+        Grad::Vjp(_) => Rule::Passes,
+        Grad::Zero => Rule::Ends,
+        Grad::NotDifferentiable(reason) => Rule::Forbidden(reason),
+        Grad::NotLocal => Rule::Forbidden("it is differentiated with its function"),
     }
 }
 
@@ -33,11 +32,8 @@ pub(super) fn vjp(
     results: &[Value],
     cotangents: &[Value],
 ) -> Result<Vec<Option<Value>>, TypeError> {
-    match op {
-        Op::Map(f) => match f.def().grad {
-            ScalarGrad::Vjp(rule) => rule(b, args, results[0], cotangents[0]),
-            ScalarGrad::Zero => Ok(vec![None; args.len()]),
-        },
+    match op.grad() {
+        Grad::Vjp(vjp) => vjp(op, b, args, results, cotangents),
         _ => Ok(vec![None; args.len()]),
     }
 }
