@@ -95,7 +95,7 @@ impl Differentiator<'_> {
             let operands: Vec<bool> = node.operands.iter().map(|&v| at(&active, v)).collect();
             let passes = match (op, rules::rule(op)) {
                 (Op::Call(call), _) => {
-                    let Some(pullback) = self.pullback(&call.func, &operands, &results.to_vec(), node.loc)? else {
+                    let Some(pullback) = self.pullback(&call.func, &operands, results, node.loc)? else {
                         continue;
                     };
                     let passes = pullback.grads().iter().zip(&operands).map(|(g, o)| g.is_some() && *o).collect();
