@@ -10,6 +10,7 @@ mod number;
 mod string;
 pub mod token;
 
+pub(crate) use number::value as number_value;
 pub use token::{Symbol, Token, TokenKind, Word};
 
 /// A text in tokens.
@@ -25,7 +26,16 @@ pub struct Lexed {
 
 /// Reads `text` to its end.
 pub fn lex(source: SourceId, text: &str) -> Lexed {
-    let mut lexer = Lexer { source, text, at: 0, first: true, interpolations: vec![], out: Lexed::default() };
+    let mut lexer = Lexer::new(source, text);
+    lexer.run();
+    lexer.out
+}
+
+/// Reads `text` as the inside of a string, in which quotation marks and line ends are text.
+pub(crate) fn lex_string_body(source: SourceId, text: &str) -> Lexed {
+    let mut lexer = Lexer { whole: true, ..Lexer::new(source, text) };
+    lexer.push(TokenKind::StrBegin, 0);
+    lexer.string(0);
     lexer.run();
     lexer.out
 }
@@ -38,6 +48,8 @@ struct Lexer<'a> {
     first: bool,
     /// For each string that an expression interrupts: its beginning, and how many braces are open in the expression.
     interpolations: Vec<Interruption>,
+    /// Whether the text is the inside of a string.
+    whole: bool,
     out: Lexed,
 }
 
@@ -47,7 +59,11 @@ struct Interruption {
     open: usize,
 }
 
-impl Lexer<'_> {
+impl<'a> Lexer<'a> {
+    fn new(source: SourceId, text: &'a str) -> Self {
+        Self { source, text, at: 0, first: true, interpolations: vec![], whole: false, out: Lexed::default() }
+    }
+
     fn rest(&self) -> &str {
         &self.text[self.at..]
     }

@@ -7,9 +7,13 @@ pub mod diagnostic;
 pub mod format;
 pub mod lexer;
 pub mod parser;
+pub mod print;
+pub mod ron;
 pub mod span;
 
+pub use crate::ron::{parse_ron, to_ron};
 pub use diagnostic::{Diagnostic, Severity};
 pub use format::format;
 pub use parser::parse;
+pub use print::to_dl;
 pub use span::{Loaded, Loader, NoFiles, SourceId, Sources, Span, Spanned};

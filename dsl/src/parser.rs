@@ -17,6 +17,8 @@ mod section;
 mod stmt;
 mod types;
 
+pub use item::VERSION;
+
 /// How deep brackets, blocks and operators may lie within each other.
 pub const MAX_DEPTH: u32 = 128;
 
@@ -57,7 +59,15 @@ pub(crate) struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     pub(crate) fn new(source: SourceId, text: &'a str) -> Self {
-        let lexed = lexer::lex(source, text);
+        Self::of(source, text, lexer::lex(source, text))
+    }
+
+    /// For a text that is the inside of a string.
+    pub(crate) fn string_body(source: SourceId, text: &'a str) -> Self {
+        Self { lines: false, ..Self::of(source, text, lexer::lex_string_body(source, text)) }
+    }
+
+    fn of(source: SourceId, text: &'a str, lexed: lexer::Lexed) -> Self {
         Self {
             source,
             text,
@@ -74,13 +84,11 @@ impl<'a> Parser<'a> {
     }
 
     /// For a text that is a single expression or type: lines mean nothing in it.
-    #[allow(dead_code)] // the RON form reads fragments
     pub(crate) fn fragment(source: SourceId, text: &'a str) -> Self {
         Self { lines: false, ..Self::new(source, text) }
     }
 
     /// Requires that nothing is left.
-    #[allow(dead_code)] // the RON form reads fragments
     pub(crate) fn finish_fragment<T>(mut self, parsed: Parsed<T>) -> (Option<T>, Vec<Diagnostic>) {
         if parsed.is_ok() && self.peek().kind != TokenKind::End {
             self.unexpected("nothing more");
@@ -261,7 +269,7 @@ impl<'a> Parser<'a> {
     // Names.
 
     /// A name for `what`, which a reserved word cannot be.
-    fn name(&mut self, what: &str) -> Parsed<Ident> {
+    pub(crate) fn name(&mut self, what: &str) -> Parsed<Ident> {
         let token = self.peek().clone();
         match token.kind {
             _ if self.line_ended() => Err(self.unexpected(what)),
@@ -284,7 +292,7 @@ impl<'a> Parser<'a> {
     }
 
     /// A name that a definition gives: lower case.
-    fn new_name(&mut self, what: &str) -> Parsed<Ident> {
+    pub(crate) fn new_name(&mut self, what: &str) -> Parsed<Ident> {
         let name = self.name(what)?;
         self.check_lower(&name);
         Ok(name)

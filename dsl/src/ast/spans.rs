@@ -39,6 +39,14 @@ impl<A: Spans, B: Spans> Spans for (A, B) {
     }
 }
 
+impl<A: Spans, B: Spans, C: Spans> Spans for (A, B, C) {
+    fn each_span(&mut self, f: &mut dyn FnMut(&mut Span)) {
+        self.0.each_span(f);
+        self.1.each_span(f);
+        self.2.each_span(f);
+    }
+}
+
 impl<T> Spans for Spanned<T> {
     fn each_span(&mut self, f: &mut dyn FnMut(&mut Span)) {
         f(&mut self.span);

@@ -9,9 +9,18 @@ impl Lexer<'_> {
     pub(super) fn string(&mut self, quote: usize) {
         let start = self.at;
         let mut text = String::new();
+        let body = self.whole && self.interpolations.is_empty();
         loop {
             let here = self.at;
             match self.peek() {
+                None if body => {
+                    self.text_part(text, start);
+                    return self.push(TokenKind::StrEnd, here);
+                }
+                Some(c @ ('"' | '\n')) if body => {
+                    self.at += 1;
+                    text.push(c);
+                }
                 None | Some('\n') => {
                     let span = self.span(quote);
                     self.report(

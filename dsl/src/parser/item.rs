@@ -152,14 +152,19 @@ impl Parser<'_> {
         self.expect_word(Word::Import)?;
         let mut names = vec![];
         loop {
-            let name = self.name("a name to import")?;
-            let alias = if self.eat_word(Word::As).is_some() { Some(self.new_name("a name")?) } else { None };
-            names.push(ImportName { name, alias });
+            names.push(self.import_name()?);
             if self.eat(Symbol::Comma).is_none() {
                 break;
             }
         }
         Ok(Import { path: Spanned::new(path, span), names, span: self.since(start) })
+    }
+
+    /// `a` or `a as b`.
+    pub(crate) fn import_name(&mut self) -> Parsed<ImportName> {
+        let name = self.name("a name to import")?;
+        let alias = if self.eat_word(Word::As).is_some() { Some(self.new_name("a name")?) } else { None };
+        Ok(ImportName { name, alias })
     }
 
     fn definition(&mut self, docs: Docs, attributes: Vec<Attribute>, kind: DefinitionKind) -> Parsed<Definition> {

@@ -96,4 +96,10 @@ impl Parser<'_> {
             _ => Err(self.unexpected("a setting")),
         }
     }
+
+    /// Reads over `let` or `update`, whether it was `let`.
+    pub(crate) fn let_key(&mut self) -> bool {
+        let token = self.bump();
+        token.kind == TokenKind::Word(Word::Let)
+    }
 }

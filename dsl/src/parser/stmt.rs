@@ -129,11 +129,18 @@ impl Parser<'_> {
     pub(super) fn attributes(&mut self) -> Parsed<Vec<Attribute>> {
         let mut attributes = vec![];
         while let Some(at) = self.eat(Symbol::At) {
-            let name = self.name("an attribute's name")?;
-            let args = if self.at(Symbol::LParen) && !self.line_ended() { self.args()? } else { vec![] };
-            attributes.push(Attribute { name, args, span: self.since(at) });
+            let attribute = self.attribute()?;
+            attributes.push(Attribute { span: self.since(at), ..attribute });
         }
         Ok(attributes)
+    }
+
+    /// An attribute behind its `@`.
+    pub(crate) fn attribute(&mut self) -> Parsed<Attribute> {
+        let name = self.name("an attribute's name")?;
+        let args = if self.at(Symbol::LParen) && !self.line_ended() { self.args()? } else { vec![] };
+        let span = self.since(name.span);
+        Ok(Attribute { name, args, span })
     }
 
     fn stmt(&mut self) -> Parsed<Stmt> {

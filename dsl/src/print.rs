@@ -1,0 +1,242 @@
+//! The tree as a `.dl` text: what `dlc fmt --to=dl` writes.
+//!
+//! Texts that were `.dl` are formatted by [`crate::format`], which keeps comments and line breaks; the printer serves
+//! trees that came from RON.
+
+use crate::ast::*;
+use crate::span::SourceId;
+
+mod expr;
+
+pub(crate) use expr::{attribute_text, expr_text, float_text, instance_name_text, pattern_text, str_body, type_text};
+
+/// A line longer than this is broken at its pipes or its brackets.
+const WIDTH: usize = 100;
+
+/// The tree as text, in its one formatting.
+pub fn to_dl(file: &File) -> String {
+    let mut printer = Printer::default();
+    printer.file(file);
+    // The formatter aligns and indents; it refuses only faulty texts, and what came from a tree with faults stays as is.
+    crate::format::format(SourceId::default(), &printer.out).unwrap_or(printer.out)
+}
+
+#[derive(Default)]
+struct Printer {
+    out: String,
+    indent: usize,
+}
+
+impl Printer {
+    fn line(&mut self, text: &str) {
+        // A text of several lines (a block in an expression) comes with its own relative indentation.
+        for line in text.split('\n') {
+            self.out.extend(std::iter::repeat_n(' ', 2 * self.indent));
+            self.out.push_str(line);
+            self.out.push('\n');
+        }
+    }
+
+    fn file(&mut self, file: &File) {
+        if let Some(version) = &file.version {
+            self.line(&format!("dlc {}", version.value));
+            self.out.push('\n');
+        }
+        for (i, item) in file.items.iter().enumerate() {
+            if i > 0 && !matches!((&file.items[i - 1], item), (Item::Import(_), Item::Import(_))) {
+                self.out.push('\n');
+            }
+            match item {
+                Item::Import(import) => {
+                    let names: Vec<String> = import
+                        .names
+                        .iter()
+                        .map(|name| match &name.alias {
+                            Some(alias) => format!("{} as {}", name.name.name, alias.name),
+                            None => name.name.name.clone(),
+                        })
+                        .collect();
+                    let path = expr::quoted(&Str::from_text(import.path.value.clone()));
+                    self.line(&format!("from {path} import {}", names.join(", ")));
+                }
+                Item::Definition(definition) => self.definition(definition),
+                Item::Dataset(dataset) => {
+                    self.preamble(&dataset.docs, &dataset.attributes);
+                    let params = self.params(&dataset.params);
+                    let params = if dataset.params.is_empty() { String::new() } else { params };
+                    self.line(&format!("dataset {}{params} {{", dataset.name.name));
+                    self.entries(&dataset.entries);
+                    self.line("}");
+                }
+                Item::Train(train) => {
+                    self.preamble(&train.docs, &train.attributes);
+                    let args = if train.args.is_empty() { String::new() } else { expr::args_text(&train.args) };
+                    self.line(&format!("train {}{args} {{", train.model.name));
+                    self.entries(&train.entries);
+                    self.line("}");
+                }
+            }
+        }
+    }
+
+    fn preamble(&mut self, docs: &Docs, attributes: &[Attribute]) {
+        for line in &docs.lines {
+            self.line(format!("/// {line}").trim_end());
+        }
+        for attribute in attributes {
+            self.line(&format!("@{}", expr::attribute_text(attribute)));
+        }
+    }
+
+    fn params(&self, params: &[Param]) -> String {
+        let plain = params.iter().all(|param| param.docs.lines.is_empty() && param.attributes.is_empty());
+        let one_line = || format!("({})", params.iter().map(param_text).collect::<Vec<_>>().join(", "));
+        if plain && one_line().len() < WIDTH {
+            return one_line();
+        }
+        let mut inner = Printer { out: String::new(), indent: 1 };
+        for param in params {
+            inner.preamble(&param.docs, &param.attributes);
+            inner.line(&format!("{},", param_text(param)));
+        }
+        format!("(\n{})", inner.out)
+    }
+
+    fn definition(&mut self, definition: &Definition) {
+        self.preamble(&definition.docs, &definition.attributes);
+        let params = self.params(&definition.params);
+        let results = results_text(&definition.results);
+        let head = format!("{} {}{params}{results}", definition.kind.word(), definition.name.name);
+        match &definition.body {
+            Body::Expr(value) => self.line(&format!("{head} = {}", expr_text(value))),
+            Body::Block(block) => {
+                self.line(&format!("{head} {{"));
+                self.stmts(block);
+                self.line("}");
+            }
+        }
+    }
+
+    fn entries(&mut self, entries: &[Entry]) {
+        self.indent += 1;
+        for entry in entries {
+            self.preamble(&entry.docs, &entry.attributes);
+            match &entry.kind {
+                EntryKind::Let { pattern, value } => {
+                    self.line(&format!("let {} = {}", pattern_text(pattern), expr_text(value)));
+                }
+                EntryKind::Field { name, value } => self.line(&format!("{} = {}", name.name, expr_text(value))),
+                EntryKind::Update { target, entries } => {
+                    self.line(&format!("update {} {{", instance_name_text(target)));
+                    self.entries(entries);
+                    self.line("}");
+                }
+            }
+        }
+        self.indent -= 1;
+    }
+
+    fn stmts(&mut self, block: &Block) {
+        self.indent += 1;
+        for stmt in &block.stmts {
+            self.stmt(stmt);
+        }
+        self.indent -= 1;
+    }
+
+    fn stmt(&mut self, stmt: &Stmt) {
+        self.preamble(&stmt.docs, &stmt.attributes);
+        match &stmt.kind {
+            StmtKind::Let { pattern, value } => self.value_line(&format!("let {} = ", pattern_text(pattern)), value),
+            StmtKind::Rebind { pattern, value } => self.value_line(&format!("{} = ", pattern_text(pattern)), value),
+            StmtKind::Layer { name, call } => {
+                self.line(&format!("layer {} = {}", name.name, expr::call_text(call, true)))
+            }
+            StmtKind::Param(weight) => self.weight("param", weight),
+            StmtKind::State(weight) => self.weight("state", weight),
+            StmtKind::Assert { condition, message } => {
+                let message = message.as_ref().map(|m| format!(", {}", expr_text(m))).unwrap_or_default();
+                self.line(&format!("assert {}{message}", expr_text(condition)));
+            }
+            StmtKind::If(chain) => self.chain("if", chain),
+            StmtKind::Cond(chain) => self.chain("cond", chain),
+            StmtKind::Repeat(repeat) => {
+                let pattern = repeat.pattern.as_ref().map(|p| format!("{} in ", pattern_text(p))).unwrap_or_default();
+                self.braced(&format!("repeat {pattern}{}", expr_text(&repeat.over)), &repeat.body);
+            }
+            StmtKind::Scan(scan) => self.braced(&expr::scan_head(scan), &scan.body),
+            StmtKind::While { condition, body } => self.braced(&format!("while {}", expr_text(condition)), body),
+            StmtKind::Return { value } => self.value_line("return ", value),
+            StmtKind::Yield { value } => self.value_line("yield ", value),
+        }
+    }
+
+    fn braced(&mut self, head: &str, body: &Block) {
+        self.line(&format!("{head} {{"));
+        self.stmts(body);
+        self.line("}");
+    }
+
+    fn chain(&mut self, word: &str, chain: &If<Block>) {
+        for (i, (condition, body)) in chain.arms.iter().enumerate() {
+            let word = if i == 0 { word.to_owned() } else { format!("}} else {word}") };
+            self.line(&format!("{word} {} {{", expr_text(condition)));
+            self.stmts(body);
+        }
+        if let Some(body) = &chain.otherwise {
+            self.line("} else {");
+            self.stmts(body);
+        }
+        self.line("}");
+    }
+
+    fn weight(&mut self, word: &str, weight: &Weight) {
+        let init = weight.init.as_ref().map(|init| format!(" = {}", expr_text(init))).unwrap_or_default();
+        self.line(&format!("{word} {}: {}{init}", weight.name.name, type_text(&weight.ty)));
+    }
+
+    /// A statement that ends with a value; a long pipe takes a line a step.
+    fn value_line(&mut self, head: &str, value: &Expr) {
+        let text = format!("{head}{}", expr_text(value));
+        match &value.kind {
+            ExprKind::Pipe { head: first, steps } if text.len() + 2 * self.indent > WIDTH => {
+                self.line(&format!("{head}{}", expr::pipe_head_text(first)));
+                self.indent += 1;
+                for step in steps {
+                    self.line(&format!("|> {}", expr::call_text(step, false)));
+                }
+                self.indent -= 1;
+            }
+            _ => self.line(&text),
+        }
+    }
+}
+
+/// Statements as they stand in braces inside of an expression.
+pub(crate) fn stmts_text(block: &Block) -> String {
+    let mut printer = Printer::default();
+    printer.stmts(block);
+    printer.out
+}
+
+fn param_text(param: &Param) -> String {
+    format!("{}: {}", param.name.name, type_and_default_text(&param.ty, param.default.as_ref()))
+}
+
+/// `int = 128`.
+pub(crate) fn type_and_default_text(ty: &Type, default: Option<&Expr>) -> String {
+    let default = default.map(|value| format!(" = {}", expr_text(value))).unwrap_or_default();
+    format!("{}{default}", type_text(ty))
+}
+
+fn results_text(results: &[ResultDecl]) -> String {
+    let text = |result: &ResultDecl| match &result.name {
+        Some(name) => format!("{}: {}", name.name, type_text(&result.ty)),
+        None => type_text(&result.ty),
+    };
+    match results {
+        [] => String::new(),
+        [one] => format!(" -> {}", text(one)),
+        several => format!(" -> ({})", several.iter().map(text).collect::<Vec<_>>().join(", ")),
+    }
+}

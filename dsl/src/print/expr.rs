@@ -1,0 +1,242 @@
+//! Expressions as text, with the brackets they need and no others.
+
+use super::stmts_text;
+use crate::ast::*;
+
+/// Levels of tightness beyond [`BinaryOp::precedence`]: where a whole expression may stand, and where only something
+/// that needs no brackets may.
+const ANY: u8 = 0;
+const NOT: u8 = 3;
+const NEG: u8 = 7;
+const POWER: u8 = 8;
+const POSTFIX: u8 = 9;
+
+pub(crate) fn expr_text(expr: &Expr) -> String {
+    text(expr, ANY)
+}
+
+/// The expression for a place that takes what binds at least as tightly as `least`.
+fn text(expr: &Expr, least: u8) -> String {
+    let (inner, tightness) = bare(expr);
+    if tightness < least { format!("({inner})") } else { inner }
+}
+
+/// The text without brackets around it, and how tightly it binds.
+fn bare(expr: &Expr) -> (String, u8) {
+    use ExprKind::*;
+    match &expr.kind {
+        Int(value) => (value.to_string(), POSTFIX),
+        Float(value) => (float_text(*value), POSTFIX),
+        Bool(value) => (value.to_string(), POSTFIX),
+        None => ("none".to_owned(), POSTFIX),
+        Str(value) => (quoted(value), POSTFIX),
+        Name(name) => (name.clone(), POSTFIX),
+        List(parts) => (format!("[{}]", list(parts)), POSTFIX),
+        Tuple(parts) => (format!("({})", list(parts)), POSTFIX),
+        Map(entries) if entries.is_empty() => ("{}".to_owned(), POSTFIX),
+        Map(entries) => {
+            let entries: Vec<_> = entries.iter().map(|(k, v)| format!("{}: {}", expr_text(k), expr_text(v))).collect();
+            (format!("{{ {} }}", entries.join(", ")), POSTFIX)
+        }
+        Unary { op: UnaryOp::Neg, operand } => (format!("-{}", text(operand, NEG)), NEG),
+        Unary { op: UnaryOp::Not, operand } => (format!("not {}", text(operand, NOT)), NOT),
+        Binary { op: op @ BinaryOp::Pow, left, right, .. } => {
+            (format!("{} {} {}", text(left, POSTFIX), op.symbol(), text(right, NEG)), POWER)
+        }
+        Binary { op, left, right, .. } => {
+            let precedence = op.precedence();
+            // Comparisons do not chain; all others group to the left.
+            let left = text(left, precedence + u8::from(op.is_comparison()));
+            (format!("{left} {} {}", op.symbol(), text(right, precedence + 1)), precedence)
+        }
+        // A name with `as` stands with pipes: nothing binds to it without brackets.
+        Call(call) => (call_text(call, true), if call.name.is_some() { ANY } else { POSTFIX }),
+        Pipe { head, steps } => {
+            let steps: Vec<_> = steps.iter().map(|step| format!(" |> {}", call_text(step, false))).collect();
+            (format!("{}{}", pipe_head_text(head), steps.concat()), ANY)
+        }
+        Field { base, field } => (format!("{}.{}", text(base, POSTFIX), field.name), POSTFIX),
+        Index { base, items } => {
+            let items: Vec<_> = items.iter().map(index_text).collect();
+            (format!("{}[{}]", text(base, POSTFIX), items.join(", ")), POSTFIX)
+        }
+        If(chain) => (chain_text("if", chain), ANY),
+        Cond(chain) => (chain_text("cond", chain), ANY),
+        Scan(scan) => (format!("{} {}", scan_head(scan), block_text(&scan.body)), ANY),
+    }
+}
+
+/// A block in an expression: on one line if it can be, since in a string it must be.
+fn block_text(block: &Block) -> String {
+    let stmts = stmts_text(block);
+    if fits_one_line(block) {
+        let words: Vec<_> = stmts.lines().map(str::trim).collect();
+        format!("{{ {} }}", words.join(" "))
+    } else {
+        format!("{{\n{stmts}}}")
+    }
+}
+
+fn fits_one_line(block: &Block) -> bool {
+    let inner = |stmt: &Stmt| match &stmt.kind {
+        StmtKind::If(chain) | StmtKind::Cond(chain) => {
+            chain.arms.iter().map(|(_, block)| block).chain(&chain.otherwise).all(fits_one_line)
+        }
+        StmtKind::Repeat(Repeat { body, .. }) | StmtKind::Scan(Scan { body, .. }) | StmtKind::While { body, .. } => {
+            fits_one_line(body)
+        }
+        _ => true,
+    };
+    block.stmts.len() < 2 && block.stmts.iter().all(|stmt| stmt.docs.lines.is_empty() && inner(stmt))
+}
+
+/// Before `|>` stands something that needs no brackets, or a call with its name.
+pub(super) fn pipe_head_text(head: &Expr) -> String {
+    match &head.kind {
+        ExprKind::Call(_) => expr_text(head),
+        _ => text(head, POSTFIX),
+    }
+}
+
+fn chain_text(word: &str, chain: &If<Expr>) -> String {
+    let mut out = String::new();
+    for (i, (condition, value)) in chain.arms.iter().enumerate() {
+        out.push_str(if i > 0 { " else " } else { "" });
+        out.push_str(&format!("{word} {} {{ {} }}", expr_text(condition), expr_text(value)));
+    }
+    if let Some(value) = &chain.otherwise {
+        out.push_str(&format!(" else {{ {} }}", expr_text(value)));
+    }
+    out
+}
+
+pub(super) fn scan_head(scan: &Scan) -> String {
+    let axis = scan.axis.as_ref().map(|axis| format!(" over {}", expr_text(axis))).unwrap_or_default();
+    format!("scan {} in {}{axis}", pattern_text(&scan.pattern), expr_text(&scan.xs))
+}
+
+fn list(parts: &[Expr]) -> String {
+    parts.iter().map(expr_text).collect::<Vec<_>>().join(", ")
+}
+
+fn index_text(item: &IndexItem) -> String {
+    match item {
+        IndexItem::At(expr) => expr_text(expr),
+        IndexItem::Stretch(_) => "_".to_owned(),
+        IndexItem::Rest(_) => "...".to_owned(),
+        IndexItem::Slice { start, end, step, .. } => {
+            let part = |x: &Option<Box<Expr>>| x.as_ref().map(|x| expr_text(x)).unwrap_or_default();
+            let step = step.as_ref().map(|step| format!(":{}", expr_text(step))).unwrap_or_default();
+            format!("{}:{}{step}", part(start), part(end))
+        }
+    }
+}
+
+/// The call; `brackets` says whether they stand even around no arguments.
+pub(super) fn call_text(call: &Call, brackets: bool) -> String {
+    let mut out = call.callee.name.clone();
+    if brackets || !call.args.is_empty() {
+        out.push_str(&args_text(&call.args));
+    }
+    if let Some(name) = &call.name {
+        out.push_str(" as ");
+        out.push_str(&instance_name_text(name));
+    }
+    out
+}
+
+pub(super) fn args_text(args: &[Arg]) -> String {
+    let arg = |arg: &Arg| match &arg.name {
+        Some(name) => format!("{}: {}", name.name, expr_text(&arg.value)),
+        None => expr_text(&arg.value),
+    };
+    format!("({})", args.iter().map(arg).collect::<Vec<_>>().join(", "))
+}
+
+/// An attribute without its `@`.
+pub(crate) fn attribute_text(attribute: &Attribute) -> String {
+    let args = if attribute.args.is_empty() { String::new() } else { args_text(&attribute.args) };
+    format!("{}{args}", attribute.name.name)
+}
+
+pub(crate) fn instance_name_text(name: &InstanceName) -> String {
+    match &name.kind {
+        InstanceNameKind::Word(word) => word.clone(),
+        InstanceNameKind::Text(text) => quoted(text),
+        InstanceNameKind::Inline => "_".to_owned(),
+    }
+}
+
+pub(crate) fn pattern_text(pattern: &Pattern) -> String {
+    match &pattern.kind {
+        PatternKind::Name(name) => name.name.clone(),
+        PatternKind::Ignore => "_".to_owned(),
+        PatternKind::Tuple(parts) => format!("({})", parts.iter().map(pattern_text).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+pub(crate) fn type_text(ty: &Type) -> String {
+    match &ty.kind {
+        TypeKind::Data { dtype, dims } => {
+            let dim = |dim: &Dim| match dim {
+                Dim::Rest(_) => "...".to_owned(),
+                Dim::Stretch(_) => "_".to_owned(),
+                Dim::Size(expr) => expr_text(expr),
+            };
+            let dims = dims.iter().map(dim).collect::<Vec<_>>().join(", ");
+            format!("{}[{dims}]", dtype.as_ref().map_or("", |dtype| &dtype.name))
+        }
+        TypeKind::Value { name, of, optional } => {
+            let of = of.as_ref().map(|of| format!("({})", type_text(of))).unwrap_or_default();
+            format!("{}{of}{}", name.name, if *optional { "?" } else { "" })
+        }
+    }
+}
+
+/// The shortest text that reads back as the same number, and not as a whole one.
+pub(crate) fn float_text(value: f64) -> String {
+    let (plain, exponent) = (format!("{value:?}"), format!("{value:e}"));
+    if exponent.len() < plain.len() && exponent.contains('e') { exponent } else { plain }
+}
+
+/// The string in quotation marks.
+pub(super) fn quoted(value: &Str) -> String {
+    let mut out = String::from("\"");
+    for part in &value.parts {
+        match part {
+            StrPart::Expr(expr) => out.push_str(&format!("{{{}}}", expr_text(expr))),
+            StrPart::Text(text) => {
+                for c in text.chars() {
+                    match c {
+                        '"' => out.push_str("\\\""),
+                        '\n' => out.push_str("\\n"),
+                        '\r' => out.push_str("\\r"),
+                        '\t' => out.push_str("\\t"),
+                        _ => escape(c, &mut out),
+                    }
+                }
+            }
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// The inside of the string, for a place where quotation marks and line ends need no care.
+pub(crate) fn str_body(value: &Str) -> String {
+    let mut out = String::new();
+    for part in &value.parts {
+        match part {
+            StrPart::Expr(expr) => out.push_str(&format!("{{{}}}", expr_text(expr))),
+            StrPart::Text(text) => text.chars().for_each(|c| escape(c, &mut out)),
+        }
+    }
+    out
+}
+
+fn escape(c: char, out: &mut String) {
+    if matches!(c, '\\' | '{' | '}') {
+        out.push('\\');
+    }
+    out.push(c);
+}

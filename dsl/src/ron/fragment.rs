@@ -1,0 +1,194 @@
+//! RON strings, and the pieces of the language in them, with their places in the RON text.
+
+use super::raw::{Raw, Reader, Shape, shape_of};
+use crate::ast::*;
+use crate::lexer::Word;
+use crate::parser::{Parsed, Parser};
+use crate::span::{Span, Spanned};
+
+/// A decoded string which knows where each of its bytes came from.
+#[derive(Clone, Debug)]
+pub(super) struct Text {
+    pub value: String,
+    pub span: Span,
+    /// Whether it stands between `r"` and `"`, where nothing is escaped.
+    plain: bool,
+    /// Byte in `value`, byte in the RON text; between two entries both run alike.
+    places: Vec<(usize, usize)>,
+}
+
+impl Text {
+    fn place(&self, at: usize) -> usize {
+        let i = self.places.partition_point(|(decoded, _)| *decoded <= at).saturating_sub(1);
+        let (decoded, raw) = self.places[i];
+        raw + (at - decoded)
+    }
+
+    fn map(&self, span: &mut Span) {
+        let (start, end) = (self.place(span.start as usize), self.place(span.end as usize));
+        *span = Span::new(self.span.source, start, end.max(start));
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// A string.
+    pub fn text(&mut self, raw: Raw<'a>, what: &str) -> Option<Text> {
+        self.expect(raw, Shape::Str, what)?;
+        let value = match ron::from_str::<String>(raw.text) {
+            Ok(value) => value,
+            Err(_) => {
+                // The text has been read as a whole before, so this does not happen; a message is better than trust.
+                self.wrong(raw, what);
+                return None;
+            }
+        };
+        let span = self.span(raw);
+        let (mut plain, mut places) = (false, vec![]);
+        if raw.text.starts_with('r') {
+            let quote = raw.text.find('"').unwrap_or(0);
+            plain = true;
+            places.push((0, raw.start + quote + 1));
+        } else {
+            let mut decoded = 0;
+            let mut at = 1;
+            places.push((0, raw.start + 1));
+            while decoded < value.len() {
+                let (from, to) = character(&raw.text[at..]);
+                at += from;
+                decoded += to;
+                if from != to {
+                    places.push((decoded, raw.start + at));
+                }
+            }
+        }
+        Some(Text { value, span, plain, places })
+    }
+
+    /// Reads `text` as a piece of the language.
+    pub fn fragment<T: Spans>(
+        &mut self,
+        text: &Text,
+        parse: impl for<'b> FnOnce(&mut Parser<'b>) -> Parsed<T>,
+    ) -> Option<T> {
+        let mut parser = Parser::fragment(self.source, &text.value);
+        let parsed = parse(&mut parser);
+        self.finish_fragment(text, parser, parsed)
+    }
+
+    /// Reads `text` as the inside of a string of the language.
+    pub fn string_body(&mut self, text: &Text) -> Option<Str> {
+        let mut parser = Parser::string_body(self.source, &text.value);
+        let parsed = parser.string();
+        self.finish_fragment(text, parser, parsed)
+    }
+
+    fn finish_fragment<T: Spans>(&mut self, text: &Text, parser: Parser<'_>, parsed: Parsed<T>) -> Option<T> {
+        let (mut result, faults) = parser.finish_fragment(parsed);
+        result.each_span(&mut |span| text.map(span));
+        for mut fault in faults {
+            fault.labels.iter_mut().for_each(|label| text.map(&mut label.span));
+            for fix in &mut fault.fixes {
+                text.map(&mut fix.span);
+                if !text.plain {
+                    fix.text = fix.text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                }
+            }
+            self.report(fault);
+        }
+        result
+    }
+
+    pub fn expr_in(&mut self, raw: Raw<'a>, what: &str) -> Option<Expr> {
+        let text = self.text(raw, what)?;
+        self.fragment(&text, |p| p.expr())
+    }
+
+    pub fn pattern_in(&mut self, raw: Raw<'a>, what: &str) -> Option<Pattern> {
+        let text = self.text(raw, what)?;
+        self.fragment(&text, |p| p.pattern())
+    }
+
+    /// A new name: lower case, no reserved word.
+    pub fn name_in(&mut self, raw: Raw<'a>, what: &str) -> Option<Ident> {
+        let text = self.text(raw, what)?;
+        self.fragment(&text, |p| p.new_name(what))
+    }
+
+    /// The name of something defined elsewhere.
+    pub fn reference_in(&mut self, raw: Raw<'a>, what: &str) -> Option<Ident> {
+        let text = self.text(raw, what)?;
+        self.fragment(&text, |p| p.name(what))
+    }
+
+    pub fn docs_in(&mut self, raw: Raw<'a>) -> Docs {
+        let text = self.text(raw, "the documentation, a string");
+        Docs { lines: text.map_or(vec![], |text| text.value.lines().map(str::to_owned).collect()) }
+    }
+
+    pub fn attributes_in(&mut self, raw: Raw<'a>) -> Vec<Attribute> {
+        let list = self.list(raw, "a list of attributes, like `[\"allow(unused_parameter)\"]`").unwrap_or_default();
+        let mut attributes = vec![];
+        for raw in list {
+            if let Some(text) = self.text(raw, "an attribute, like `\"allow(unused_parameter)\"`") {
+                attributes.extend(self.fragment(&text, |p| p.attribute()));
+            }
+        }
+        attributes
+    }
+
+    /// What `as` names: a plain name, `_`, or a text to be taken to the letter.
+    pub fn instance_name_in(&mut self, raw: Raw<'a>) -> Option<InstanceName> {
+        let span = self.span(raw);
+        if let Shape::Call(length) = shape_of(raw.text)
+            && &raw.text[..length] == "text"
+        {
+            let inner = self.only_argument(raw, "text")?;
+            let text = self.text(inner, "a name")?;
+            return Some(InstanceName { kind: InstanceNameKind::Text(self.string_body(&text)?), span });
+        }
+        let text = self.text(raw, "a name in the tree of weights, a string")?;
+        let kind = if text.value == "_" {
+            InstanceNameKind::Inline
+        } else if is_plain_name(&text.value) {
+            InstanceNameKind::Word(text.value)
+        } else {
+            InstanceNameKind::Text(self.string_body(&text)?)
+        };
+        Some(InstanceName { kind, span })
+    }
+
+    pub fn spanned_u32(&mut self, raw: Raw<'a>) -> Option<Spanned<u32>> {
+        match raw.text.parse() {
+            Ok(value) => Some(Spanned::new(value, self.span(raw))),
+            Err(_) => {
+                self.wrong(raw, "a version, like `1`");
+                None
+            }
+        }
+    }
+}
+
+/// Whether `as` takes this as a word.
+pub(super) fn is_plain_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && Word::of(text).is_none()
+}
+
+/// How many bytes the first character of a RON string's inside takes there, and how many decoded.
+fn character(text: &str) -> (usize, usize) {
+    let mut chars = text.chars();
+    let first = chars.next().unwrap_or('\0');
+    if first != '\\' {
+        return (first.len_utf8(), first.len_utf8());
+    }
+    let code = |digits: &str| u32::from_str_radix(digits, 16).ok().and_then(char::from_u32).map_or(1, char::len_utf8);
+    match chars.next() {
+        Some('x') => (4, code(text.get(2..4).unwrap_or("0"))),
+        Some('u') => {
+            let end = text.find('}').unwrap_or(text.len() - 1);
+            (end + 1, code(text.get(3..end).unwrap_or("0")))
+        }
+        _ => (2, 1),
+    }
+}

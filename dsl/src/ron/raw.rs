@@ -1,0 +1,356 @@
+//! RON values with their places: the layer between serde and the tree.
+
+use std::fmt;
+
+use ron::extensions::Extensions;
+use ron::value::RawValue;
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::Texts;
+use crate::ast::Ident;
+use crate::diagnostic::{Diagnostic, did_you_mean, tidy};
+use crate::span::{SourceId, Span};
+
+/// A value as it stands in the text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Raw<'a> {
+    pub text: &'a str,
+    /// Its first byte in the whole text.
+    pub start: usize,
+}
+
+/// What a value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Str,
+    List,
+    Map,
+    /// `(a: 1)` or `()`.
+    Fields,
+    /// `(1, 2)`.
+    Tuple,
+    /// `name` or `name(…)`; the length of the name.
+    Call(usize),
+    Number,
+    Bool(bool),
+    Null,
+    /// A character or byte string: nothing here takes one.
+    Other,
+}
+
+impl Shape {
+    pub fn describe(self) -> &'static str {
+        match self {
+            Shape::Str => "a string",
+            Shape::List => "a list",
+            Shape::Map => "a map",
+            Shape::Fields => "a group of fields",
+            Shape::Tuple => "a tuple",
+            Shape::Call(_) => "a call",
+            Shape::Number => "a number",
+            Shape::Bool(_) => "`true` or `false`",
+            Shape::Null => "`None`",
+            Shape::Other => "a character or bytes",
+        }
+    }
+}
+
+pub(super) struct Reader<'a> {
+    pub source: SourceId,
+    pub root: &'a str,
+    pub texts: Texts,
+    /// Whether `yield` has a loop to go to.
+    pub in_scan: bool,
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+struct Fields<'a>(Vec<(&'a str, &'a RawValue)>);
+struct Pairs<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+struct Tuple<'a>(Vec<&'a RawValue>);
+struct Key<'a>(&'a str);
+
+struct Collect<T>(std::marker::PhantomData<T>);
+
+macro_rules! collected {
+    ($type:ident, $what:literal, |$d:ident, $v:ident| $call:expr, $($method:tt)*) => {
+        impl<'de: 'a, 'a> Deserialize<'de> for $type<'a> {
+            fn deserialize<D: Deserializer<'de>>($d: D) -> Result<Self, D::Error> {
+                let $v = Collect(std::marker::PhantomData::<$type<'a>>);
+                $call
+            }
+        }
+
+        impl<'de: 'a, 'a> Visitor<'de> for Collect<$type<'a>> {
+            type Value = $type<'a>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str($what)
+            }
+            $($method)*
+        }
+    };
+}
+
+collected!(
+    Key,
+    "a name",
+    |d, v| d.deserialize_identifier(v),
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Key<'a>, E> {
+        Ok(Key(name))
+    }
+);
+collected!(
+    Fields,
+    "fields in round brackets",
+    |d, v| d.deserialize_struct("", &[], v),
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
+        let mut list = vec![];
+        while let Some(Key(name)) = map.next_key()? {
+            list.push((name, map.next_value()?));
+        }
+        Ok(Fields(list))
+    }
+);
+collected!(
+    Pairs,
+    "a map",
+    |d, v| d.deserialize_map(v),
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'a>, A::Error> {
+        let mut list = vec![];
+        while let Some(entry) = map.next_entry()? {
+            list.push(entry);
+        }
+        Ok(Pairs(list))
+    }
+);
+collected!(
+    Tuple,
+    "values in round brackets",
+    |d, v| d.deserialize_tuple(0, v),
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tuple<'a>, A::Error> {
+        let mut list = vec![];
+        while let Some(value) = seq.next_element()? {
+            list.push(value);
+        }
+        Ok(Tuple(list))
+    }
+);
+
+impl<'a> Reader<'a> {
+    pub fn new(source: SourceId, root: &'a str) -> Self {
+        Self { source, root, texts: Texts::default(), in_scan: false, diagnostics: vec![] }
+    }
+
+    pub fn finish(mut self) -> Vec<Diagnostic> {
+        tidy(&mut self.diagnostics);
+        self.diagnostics
+    }
+
+    pub fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub fn span(&self, raw: Raw<'_>) -> Span {
+        Span::new(self.source, raw.start, raw.start + raw.text.len())
+    }
+
+    /// The whole text as one value, after its `#![enable(…)]` lines.
+    pub fn whole(&mut self) -> Option<Vec<(Ident, Raw<'a>)>> {
+        self.fields(Raw { text: self.root, start: 0 })
+    }
+
+    fn read<T: Deserialize<'a>>(&mut self, raw: Raw<'a>) -> Option<T> {
+        let options = ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME);
+        match options.from_str::<T>(raw.text) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.syntax_error(raw, &error);
+                None
+            }
+        }
+    }
+
+    fn syntax_error(&mut self, raw: Raw<'a>, error: &ron::error::SpannedError) {
+        use ron::Error::*;
+        let (start, end) = (offset(raw.text, error.span.start), offset(raw.text, error.span.end));
+        let span = Span::new(self.source, raw.start + start, raw.start + end.max(start));
+        let diagnostic = match &error.code {
+            ExceededRecursionLimit => Diagnostic::error("too-deep", "this lies more than 128 levels deep")
+                .primary(span, "name parts of it with `let`"),
+            code => {
+                let message = match code {
+                    Eof => "the text ends before all its brackets are closed".to_owned(),
+                    TrailingCharacters => "something follows the last bracket".to_owned(),
+                    ExpectedStructLike | ExpectedNamedStructLike(_) => "expected `(`".to_owned(),
+                    ExpectedComma => "expected `,` or the closing bracket".to_owned(),
+                    ExpectedStructLikeEnd => "expected `,` or `)`".to_owned(),
+                    ExpectedArrayEnd => "expected `,` or `]`".to_owned(),
+                    ExpectedMapEnd => "expected `,` or `}`".to_owned(),
+                    ExpectedMapColon => "expected `:`".to_owned(),
+                    ExpectedStringEnd => "a string is not closed".to_owned(),
+                    ExpectedIdentifier => "expected the name of a field".to_owned(),
+                    InvalidEscape(what) => format!("strings do not know this escape: {what}"),
+                    UnexpectedChar(c) => format!("`{c}` cannot stand here"),
+                    UnclosedBlockComment => "a comment is not closed".to_owned(),
+                    other => other.to_string(),
+                };
+                Diagnostic::error("ron-syntax", message).primary(span, "here the text stops to be RON")
+            }
+        };
+        self.report(diagnostic);
+    }
+
+    fn at(&self, value: &'a RawValue) -> Raw<'a> {
+        let text = value.trim().get_ron();
+        Raw { text, start: self.place(text) }
+    }
+
+    /// Where a borrowed part of the text begins.
+    fn place(&self, text: &str) -> usize {
+        let start = (text.as_ptr() as usize).wrapping_sub(self.root.as_ptr() as usize);
+        if start <= self.root.len() { start } else { 0 }
+    }
+
+    fn key(&self, name: &'a str) -> Ident {
+        let start = self.place(name);
+        Ident::new(name, Span::new(self.source, start, start + name.len()))
+    }
+
+    pub fn list(&mut self, raw: Raw<'a>, what: &str) -> Option<Vec<Raw<'a>>> {
+        self.expect(raw, Shape::List, what)?;
+        let list: Vec<&RawValue> = self.read(raw)?;
+        Some(list.into_iter().map(|value| self.at(value)).collect())
+    }
+
+    pub fn tuple(&mut self, raw: Raw<'a>) -> Option<Vec<Raw<'a>>> {
+        let Tuple(list) = self.read(raw)?;
+        Some(list.into_iter().map(|value| self.at(value)).collect())
+    }
+
+    pub fn map(&mut self, raw: Raw<'a>, what: &str) -> Option<Vec<(Raw<'a>, Raw<'a>)>> {
+        self.expect(raw, Shape::Map, what)?;
+        let Pairs(list) = self.read(raw)?;
+        Some(list.into_iter().map(|(key, value)| (self.at(key), self.at(value))).collect())
+    }
+
+    pub fn fields(&mut self, raw: Raw<'a>) -> Option<Vec<(Ident, Raw<'a>)>> {
+        let Fields(list) = self.read(raw)?;
+        let list: Vec<(Ident, Raw)> = list.into_iter().map(|(name, value)| (self.key(name), self.at(value))).collect();
+        for (i, (name, _)) in list.iter().enumerate() {
+            if let Some((first, _)) = list[..i].iter().find(|(other, _)| other.name == name.name) {
+                self.report(
+                    Diagnostic::error("duplicate-field", format!("`{}` stands twice", name.name))
+                        .primary(name.span, "a second time")
+                        .secondary(first.span, "the first time"),
+                );
+            }
+        }
+        Some(list)
+    }
+
+    pub fn expect(&mut self, raw: Raw<'a>, shape: Shape, what: &str) -> Option<()> {
+        let found = shape_of(raw.text);
+        if found == shape {
+            return Some(());
+        }
+        self.wrong(raw, what);
+        None
+    }
+
+    /// Reports that `raw` is not `what`.
+    pub fn wrong(&mut self, raw: Raw<'a>, what: &str) {
+        let found = shape_of(raw.text).describe();
+        let span = self.span(raw);
+        let message = format!("expected {what}, found {found}");
+        self.report(Diagnostic::error("ron-type", message).primary(span, ""));
+    }
+
+    pub fn unknown_field(&mut self, name: &Ident, of: &str, known: &[&str]) {
+        let mut diagnostic = Diagnostic::error("unknown-field", format!("{of} has no field `{}`", name.name));
+        diagnostic = match did_you_mean(name, known.iter().copied()) {
+            Some(meant) => diagnostic.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
+            None => diagnostic.primary(name.span, "").help(format!("its fields are {}", known.join(", "))),
+        };
+        self.report(diagnostic);
+    }
+}
+
+/// The byte at a place that ron names.
+fn offset(text: &str, position: ron::error::Position) -> usize {
+    let mut start = 0;
+    for _ in 1..position.line {
+        match text[start..].find('\n') {
+            Some(at) => start += at + 1,
+            None => return text.len(),
+        }
+    }
+    let line = &text[start..];
+    start + line.char_indices().nth(position.col.saturating_sub(1)).map_or(line.len(), |(at, _)| at)
+}
+
+/// What stands at the beginning of a trimmed value.
+pub(super) fn shape_of(text: &str) -> Shape {
+    let bytes = text.as_bytes();
+    match bytes.first() {
+        Some(b'"') => Shape::Str,
+        Some(b'r') if bytes.get(1) == Some(&b'"') || text.starts_with("r#\"") || text.starts_with("r##") => Shape::Str,
+        Some(b'[') => Shape::List,
+        Some(b'{') => Shape::Map,
+        Some(b'(') => {
+            let inside = skip_blank(text, 1);
+            let name = name_length(&text[inside..]);
+            let after = skip_blank(text, inside + name);
+            let named = name > 0 && text[after..].starts_with(':') && !text[after..].starts_with("::");
+            if named || text[inside..].starts_with(')') { Shape::Fields } else { Shape::Tuple }
+        }
+        Some(b'0'..=b'9' | b'+' | b'-' | b'.') => Shape::Number,
+        Some(b'a'..=b'z' | b'A'..=b'Z' | b'_') => {
+            let name = name_length(text);
+            match &text[..name] {
+                "true" => Shape::Bool(true),
+                "false" => Shape::Bool(false),
+                "None" => Shape::Null,
+                "b" if text[1..].starts_with(['"', '\'']) => Shape::Other,
+                _ => Shape::Call(name),
+            }
+        }
+        _ => Shape::Other,
+    }
+}
+
+pub(super) fn name_length(text: &str) -> usize {
+    if text.starts_with(|c: char| c.is_ascii_digit()) {
+        return 0;
+    }
+    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
+}
+
+/// The first byte from `at` on that is neither blank nor comment.
+pub(super) fn skip_blank(text: &str, mut at: usize) -> usize {
+    loop {
+        let rest = &text[at..];
+        let blank = rest.len() - rest.trim_start().len();
+        let rest = &rest[blank..];
+        at += blank;
+        if rest.starts_with("//") {
+            at += rest.find('\n').unwrap_or(rest.len());
+        } else if rest.starts_with("/*") {
+            let (mut depth, mut inside) = (0, 0);
+            loop {
+                let Some(next) = rest.get(inside..).filter(|r| !r.is_empty()) else { return text.len() };
+                if next.starts_with("/*") {
+                    (depth, inside) = (depth + 1, inside + 2);
+                } else if next.starts_with("*/") {
+                    (depth, inside) = (depth - 1, inside + 2);
+                } else {
+                    inside += next.chars().next().map_or(1, char::len_utf8);
+                }
+                if depth == 0 {
+                    break;
+                }
+            }
+            at += inside;
+        } else {
+            return at;
+        }
+    }
+}
