@@ -3,15 +3,20 @@
 //! Nothing here prints, and no file is read or written that was not named.
 
 pub mod atomic;
+mod buffer;
 pub mod checkpoint;
 pub mod data;
 pub mod history;
 pub mod loader;
 mod near;
 mod pool;
+mod session;
 mod shuffle;
+mod signature;
 mod tensors;
 
 pub use pool::{JobPanicked, Pool};
+pub use session::{Session, SessionError};
+pub use signature::{Signature, Slot, Target};
 pub use shuffle::{Split, permute};
 pub use tensors::{Tensors, UnknownTensor};

@@ -59,7 +59,7 @@ struct Slot {
 }
 
 struct Job<'a> {
-    task: &'a (dyn Fn(u64, u64) + Sync),
+    task: &'a (dyn Fn(usize, u64, u64) + Sync),
     chunks: u64,
     grain: u64,
     next: AtomicU64,
@@ -81,7 +81,7 @@ impl Pool {
             .map_while(|i| {
                 let shared = Arc::clone(&shared);
                 // A pool that the system grants fewer threads is slower, and nothing else.
-                thread::Builder::new().name(format!("dlc-{i}")).spawn(move || shared.work()).ok()
+                thread::Builder::new().name(format!("dlc-{i}")).spawn(move || shared.work(i)).ok()
             })
             .collect();
         Pool { shared, workers }
@@ -97,12 +97,13 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Calls `task(begin, end)` for ranges that together cover `0 .. chunks` exactly once, on any threads in any order,
-    /// and returns when all calls have. While another caller's job holds the pool, the calling thread does all alone.
+    /// Calls `task(thread, begin, end)` for ranges that together cover `0 .. chunks` exactly once, on any threads in any
+    /// order, and returns when all calls have. No two calls of one job have the same `thread`, a number below
+    /// [`Pool::threads`], at the same time. While another caller's job holds the pool, the calling thread does all alone.
     ///
     /// # Errors
     /// If a call panics; chunks that nobody has claimed yet are then left out.
-    pub fn run(&self, chunks: u64, task: &(dyn Fn(u64, u64) + Sync)) -> Result<(), JobPanicked> {
+    pub fn run(&self, chunks: u64, task: &(dyn Fn(usize, u64, u64) + Sync)) -> Result<(), JobPanicked> {
         let grain = (chunks / (self.threads() as u64 * CLAIMS_PER_THREAD)).max(1);
         let job = Job {
             task,
@@ -114,9 +115,9 @@ impl Pool {
         };
         if chunks > grain && !self.workers.is_empty() {
             let _posted = self.shared.post(&job);
-            job.work();
+            job.work(0);
         } else {
-            job.work();
+            job.work(0);
         }
         match job.panic.into_inner().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
@@ -169,7 +170,7 @@ impl Shared {
     }
 
     /// What a worker does until the pool is dropped.
-    fn work(&self) {
+    fn work(&self, thread: usize) {
         let mut seen = 0;
         loop {
             spin_until(|| self.generation.load(Ordering::Acquire) != seen);
@@ -191,7 +192,7 @@ impl Shared {
             slot.inside += 1;
             self.inside.store(slot.inside, Ordering::Release);
             drop(slot);
-            job.work();
+            job.work(thread);
             let mut slot = self.lock();
             slot.inside -= 1;
             self.inside.store(slot.inside, Ordering::Release);
@@ -216,7 +217,7 @@ impl Drop for Posted<'_> {
 
 impl Job<'_> {
     /// Claims and runs chunks until none is left. Does not panic.
-    fn work(&self) {
+    fn work(&self, thread: usize) {
         while !self.failed.load(Ordering::Relaxed) {
             // The counter only hands out numbers; what the chunks write is published by the lock at the job's end.
             let begin = self.next.fetch_add(self.grain, Ordering::Relaxed);
@@ -224,7 +225,7 @@ impl Job<'_> {
                 return;
             }
             let end = self.chunks.min(begin + self.grain);
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.task)(begin, end))) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (self.task)(thread, begin, end))) {
                 self.failed.store(true, Ordering::Relaxed);
                 let message = panic_message(&*payload);
                 self.panic.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(message);
@@ -254,7 +255,7 @@ mod tests {
 
     fn counts(pool: &Pool, chunks: u64) -> Vec<u64> {
         let counts: Vec<AtomicU64> = (0..chunks).map(|_| AtomicU64::new(0)).collect();
-        pool.run(chunks, &|begin, end| {
+        pool.run(chunks, &|_, begin, end| {
             for i in begin..end {
                 counts[i as usize].fetch_add(1, Ordering::Relaxed);
             }
@@ -292,7 +293,7 @@ mod tests {
     fn a_job_may_run_a_job() {
         let pool = Pool::new(3);
         let total = AtomicU64::new(0);
-        pool.run(10, &|begin, end| {
+        pool.run(10, &|_, begin, end| {
             for _ in begin..end {
                 total.fetch_add(counts(&pool, 5).iter().sum(), Ordering::Relaxed);
             }
@@ -302,11 +303,25 @@ mod tests {
     }
 
     #[test]
+    fn no_two_calls_share_a_thread_number() {
+        let pool = Pool::new(4);
+        let busy: Vec<AtomicBool> = (0..pool.threads()).map(|_| AtomicBool::new(false)).collect();
+        for _ in 0..200 {
+            pool.run(64, &|thread, _, _| {
+                assert!(!busy[thread].swap(true, Ordering::SeqCst));
+                thread::yield_now();
+                busy[thread].store(false, Ordering::SeqCst);
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
     fn a_panic_is_an_error_and_the_pool_goes_on() {
         let pool = Pool::new(4);
         for round in 0..50 {
             let bad = round * 2;
-            let failed = pool.run(100, &|begin, end| {
+            let failed = pool.run(100, &|_, begin, end| {
                 if (begin..end).contains(&bad) {
                     std::panic::resume_unwind(Box::new(format!("chunk {bad}")));
                 }
@@ -323,7 +338,7 @@ mod tests {
         let (held, go_on) = (AtomicU64::new(0), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| {
-                pool.run(3, &|_, _| {
+                pool.run(3, &|_, _, _| {
                     held.fetch_add(1, Ordering::SeqCst);
                     while !go_on.load(Ordering::SeqCst) {
                         thread::yield_now();

@@ -1,0 +1,308 @@
+//! Sessions: one thread's memory to run a program in.
+
+use std::sync::Arc;
+
+use dlc_ir::{Graph, Tensor, Type};
+
+use crate::Tensors;
+use crate::buffer::Buffer;
+use crate::near::{near, suggestion};
+use crate::signature::{Signature, Slot, Target};
+
+/// The memory to run one program in: its arguments, results and intermediate values, allocated once.
+///
+/// Weights and states stay in the session from step to step, and a step that updates them does so in place. Inputs
+/// are copied in. A session is for one thread at a time; any number of them share a program and a pool.
+#[derive(Debug)]
+pub struct Session {
+    signature: Arc<Signature>,
+    engine: Engine,
+    arguments: Vec<Buffer>,
+    bound: Vec<bool>,
+    outputs: Vec<Buffer>,
+    updates: bool,
+    poisoned: bool,
+}
+
+/// What does the work.
+#[derive(Debug)]
+enum Engine {
+    /// The interpreter of graphs, which defines what a program means. It allocates as it goes.
+    Reference(Arc<Graph>),
+}
+
+/// A step that could not be done.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// An argument that the program does not have.
+    #[error("the program has no {kind} `{name}`{}; it has {}", suggestion(.near), list(.known))]
+    Unknown {
+        /// `input`, `weight` or `state`.
+        kind: &'static str,
+        /// The name that was given.
+        name: String,
+        /// Close names, best first.
+        near: Vec<String>,
+        /// All names.
+        known: Vec<String>,
+    },
+    /// A tensor of another type than the program takes.
+    #[error("the {kind} `{name}` is {wanted}, but {found} is given")]
+    Type {
+        /// `input`, `weight` or `state`.
+        kind: &'static str,
+        /// The argument.
+        name: String,
+        /// The type that the program takes.
+        wanted: Type,
+        /// The type that was given.
+        found: Type,
+    },
+    /// Arguments that nobody has given.
+    #[error("the program needs {}", .0.iter().map(|(n, t)| format!("`{n}` {t}")).collect::<Vec<_>>().join(", "))]
+    Missing(Vec<(String, Type)>),
+    /// A check of the program failed, such as that of an index.
+    #[error("{0}")]
+    Check(String),
+    /// An earlier step failed halfway, so that weights and states are partly updated.
+    #[error("an earlier step failed and left weights half updated; load them again")]
+    Poisoned,
+    /// A bug in dlc.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl SessionError {
+    /// The kind of problem as a word, as it stands in `error[...]`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            SessionError::Unknown { .. } => "unknown-argument",
+            SessionError::Type { .. } => "shape-mismatch",
+            SessionError::Missing(_) => "missing-argument",
+            SessionError::Check(_) => "failed-check",
+            SessionError::Poisoned => "poisoned",
+            SessionError::Internal(_) => "internal",
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+impl Session {
+    /// A session that interprets a graph instead of running machine code: slow, and the definition of every result.
+    pub fn reference(graph: Arc<Graph>) -> Self {
+        let signature = Arc::new(Signature::of(graph.entry()));
+        Self::with_engine(signature, Engine::Reference(graph))
+    }
+
+    fn with_engine(signature: Arc<Signature>, engine: Engine) -> Self {
+        let buffers = |slots: &[Slot]| slots.iter().map(|s| Buffer::new(s.ty.bytes())).collect::<Vec<_>>();
+        Session {
+            arguments: buffers(&signature.arguments),
+            bound: vec![false; signature.arguments.len()],
+            outputs: buffers(&signature.outputs),
+            updates: signature.results.iter().any(|r| matches!(r, Target::Argument(_))),
+            poisoned: false,
+            signature,
+            engine,
+        }
+    }
+
+    /// What the program takes and gives.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Sets the inputs, runs the program, and returns its outputs. [`Session::step`] is the same without allocation.
+    ///
+    /// # Errors
+    /// If an input is unknown, missing or of another type, or the run fails.
+    pub fn run<'a>(
+        &mut self,
+        inputs: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    ) -> Result<Tensors, SessionError> {
+        for (name, tensor) in inputs {
+            self.set_input(name, tensor)?;
+        }
+        self.step()?;
+        Ok(self.outputs())
+    }
+
+    /// Sets an input. It stays set until it is set again.
+    ///
+    /// # Errors
+    /// If there is none of that name or it has another type.
+    pub fn set_input(&mut self, name: &str, tensor: &Tensor) -> Result<(), SessionError> {
+        let signature = Arc::clone(&self.signature);
+        let slot = signature.input(name).ok_or_else(|| unknown("input", name, signature.inputs()))?;
+        self.set("input", slot, tensor)
+    }
+
+    /// Sets a weight.
+    ///
+    /// # Errors
+    /// If there is none of that name or it has another type.
+    pub fn set_param(&mut self, name: &str, tensor: &Tensor) -> Result<(), SessionError> {
+        let signature = Arc::clone(&self.signature);
+        let slot = signature.param(name).ok_or_else(|| unknown("weight", name, signature.params()))?;
+        self.set("weight", slot, tensor)
+    }
+
+    /// Sets a state.
+    ///
+    /// # Errors
+    /// If there is none of that name or it has another type.
+    pub fn set_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), SessionError> {
+        let signature = Arc::clone(&self.signature);
+        let slot = signature.state(name).ok_or_else(|| unknown("state", name, signature.states()))?;
+        self.set("state", slot, tensor)
+    }
+
+    /// Sets the key of random draws; without effect on a program that draws nothing.
+    ///
+    /// # Errors
+    /// If the program's key is no 64-bit integer.
+    pub fn set_key(&mut self, key: i64) -> Result<(), SessionError> {
+        let signature = Arc::clone(&self.signature);
+        signature.keys().iter().try_for_each(|&slot| self.set("key", slot, &Tensor::scalar(key)))
+    }
+
+    fn set(&mut self, kind: &'static str, slot: usize, tensor: &Tensor) -> Result<(), SessionError> {
+        let Slot { name, ty } = &self.signature.arguments[slot];
+        if tensor.ty() != ty {
+            let (wanted, found) = (ty.clone(), tensor.ty().clone());
+            return Err(SessionError::Type { kind, name: name.to_string(), wanted, found });
+        }
+        self.arguments[slot].write(tensor);
+        self.bound[slot] = true;
+        Ok(())
+    }
+
+    /// Runs the program on what is set. Weights and states are updated in place. Nothing is allocated.
+    ///
+    /// # Errors
+    /// If an argument was never set, or a check fails while the program runs. In the latter case weights and states may
+    /// be half updated: every later step fails too, until [`Session::clear_poison`].
+    pub fn step(&mut self) -> Result<(), SessionError> {
+        if self.poisoned {
+            return Err(SessionError::Poisoned);
+        }
+        if self.bound.contains(&false) {
+            let missing = self.signature.arguments.iter().zip(&self.bound).filter(|(_, bound)| !**bound);
+            return Err(SessionError::Missing(missing.map(|(s, _)| (s.name.to_string(), s.ty.clone())).collect()));
+        }
+        let done = match &mut self.engine {
+            Engine::Reference(graph) => {
+                interpret(graph, &self.signature, &mut self.arguments, &mut self.outputs)
+            }
+        };
+        self.poisoned = done.is_err() && self.updates;
+        done
+    }
+
+    /// Whether a failed step has left weights and states half updated.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// Declares that all weights and states have been set anew after a failed step.
+    pub fn clear_poison(&mut self) {
+        self.poisoned = false;
+    }
+
+    /// An output of the last step.
+    pub fn output(&self, name: &str) -> Option<Tensor> {
+        let i = self.signature.output(name)?;
+        Some(self.outputs[i].read(&self.signature.outputs[i].ty))
+    }
+
+    /// The single value of an output of the last step, or its first one, without allocation.
+    pub fn output_value(&self, name: &str) -> Option<f64> {
+        let i = self.signature.output(name)?;
+        self.outputs[i].first(self.signature.outputs[i].ty.dtype)
+    }
+
+    /// All outputs of the last step.
+    pub fn outputs(&self) -> Tensors {
+        let slots = self.signature.outputs.iter().zip(&self.outputs);
+        slots.map(|(slot, buffer)| (&*slot.name, buffer.read(&slot.ty))).collect()
+    }
+
+    /// A weight as it is now.
+    pub fn param(&self, name: &str) -> Option<Tensor> {
+        self.signature.param(name).map(|slot| self.read(slot))
+    }
+
+    /// A state as it is now.
+    pub fn state(&self, name: &str) -> Option<Tensor> {
+        self.signature.state(name).map(|slot| self.read(slot))
+    }
+
+    /// All weights as they are now.
+    pub fn params(&self) -> Tensors {
+        let names = self.signature.params().map(|(name, _)| name);
+        names.filter_map(|name| Some((name, self.param(name)?))).collect()
+    }
+
+    /// All states as they are now.
+    pub fn states(&self) -> Tensors {
+        let names = self.signature.states().map(|(name, _)| name);
+        names.filter_map(|name| Some((name, self.state(name)?))).collect()
+    }
+
+    fn read(&self, slot: usize) -> Tensor {
+        self.arguments[slot].read(&self.signature.arguments[slot].ty)
+    }
+
+    /// Sets every weight and state of this session that `other` has too to its value there, without allocation: from
+    /// a training to the evaluation of the same model.
+    ///
+    /// # Errors
+    /// If one has another type there.
+    pub fn copy_weights(&mut self, other: &Session) -> Result<(), SessionError> {
+        let signature = Arc::clone(&self.signature);
+        let params = signature.params().map(|(name, _)| (signature.param(name), other.signature.param(name), "weight"));
+        let states = signature.states().map(|(name, _)| (signature.state(name), other.signature.state(name), "state"));
+        for (to, from, kind) in params.chain(states) {
+            let (Some(to), Some(from)) = (to, from) else { continue };
+            let (wanted, found) = (&signature.arguments[to], &other.signature.arguments[from]);
+            if wanted.ty != found.ty {
+                let (name, wanted, found) = (wanted.name.to_string(), wanted.ty.clone(), found.ty.clone());
+                return Err(SessionError::Type { kind, name, wanted, found });
+            }
+            self.arguments[to].copy_from(&other.arguments[from]);
+            self.bound[to] = other.bound[from];
+        }
+        Ok(())
+    }
+}
+
+fn unknown<'a>(
+    kind: &'static str,
+    name: &str,
+    known: impl Iterator<Item = (&'a str, &'a Type)>,
+) -> SessionError {
+    let known: Vec<String> = known.map(|(name, _)| name.to_owned()).collect();
+    let near = near(name, known.iter().map(String::as_str));
+    SessionError::Unknown { kind, name: name.to_owned(), near, known }
+}
+
+fn interpret(
+    graph: &Graph,
+    signature: &Signature,
+    arguments: &mut [Buffer],
+    outputs: &mut [Buffer],
+) -> Result<(), SessionError> {
+    let tensors: Vec<Tensor> = signature.arguments.iter().zip(&*arguments).map(|(s, b)| b.read(&s.ty)).collect();
+    let results = graph.interpret(&tensors).map_err(|e| SessionError::Check(e.to_string()))?;
+    for (target, result) in signature.results.iter().zip(&results) {
+        match *target {
+            Target::Output(i) => outputs[i].write(result),
+            Target::Argument(i) => arguments[i].write(result),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! What a program takes and gives, by name.
+
+use std::sync::Arc;
+
+use dlc_ir::{Function, ResultRole, Role, Type};
+use indexmap::IndexMap;
+
+/// The arguments and results of a program, as its entry function declares them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Signature {
+    /// Every argument, in the order of the entry.
+    pub arguments: Vec<Slot>,
+    /// The outputs, in order; an unnamed one is called by its number.
+    pub outputs: Vec<Slot>,
+    /// For each result of the entry what becomes of it.
+    pub results: Vec<Target>,
+    inputs: IndexMap<Arc<str>, usize>,
+    params: IndexMap<Arc<str>, usize>,
+    states: IndexMap<Arc<str>, usize>,
+    keys: Vec<usize>,
+}
+
+/// An argument or output.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    /// Its name: that of the weight or state for those, otherwise that of the argument or result.
+    pub name: Arc<str>,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// Where a result of the entry goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// To the output of that number.
+    Output(usize),
+    /// To the argument of that number, whose new value it is.
+    Argument(usize),
+}
+
+impl Signature {
+    /// The signature of an entry function.
+    pub fn of(entry: &Function) -> Self {
+        let mut signature = Signature::default();
+        for (i, argument) in entry.args().iter().enumerate() {
+            let (names, name) = match &argument.role {
+                Role::Param { name, .. } => (Some(&mut signature.params), name),
+                Role::State { name } => (Some(&mut signature.states), name),
+                Role::Key => {
+                    signature.keys.push(i);
+                    (None, &argument.name)
+                }
+                Role::Input | Role::Plain => (Some(&mut signature.inputs), &argument.name),
+            };
+            if let Some(names) = names {
+                names.insert(Arc::clone(name), i);
+            }
+            signature.arguments.push(Slot { name: Arc::clone(name), ty: argument.ty.clone() });
+        }
+        for result in &entry.results {
+            let target = match result.role {
+                ResultRole::Update(argument) => Target::Argument(argument),
+                ResultRole::Output => {
+                    let i = signature.outputs.len();
+                    let name = result.name.clone().unwrap_or_else(|| i.to_string().into());
+                    signature.outputs.push(Slot { name, ty: entry.ty(result.value).clone() });
+                    Target::Output(i)
+                }
+            };
+            signature.results.push(target);
+        }
+        signature
+    }
+
+    /// What the user passes, by name.
+    pub fn inputs(&self) -> impl ExactSizeIterator<Item = (&str, &Type)> {
+        self.by_name(&self.inputs)
+    }
+
+    /// The weights, by name.
+    pub fn params(&self) -> impl ExactSizeIterator<Item = (&str, &Type)> {
+        self.by_name(&self.params)
+    }
+
+    /// What the program carries from step to step, by name.
+    pub fn states(&self) -> impl ExactSizeIterator<Item = (&str, &Type)> {
+        self.by_name(&self.states)
+    }
+
+    fn by_name<'a>(
+        &'a self,
+        names: &'a IndexMap<Arc<str>, usize>,
+    ) -> impl ExactSizeIterator<Item = (&'a str, &'a Type)> {
+        names.iter().map(|(name, &i)| (&**name, &self.arguments[i].ty))
+    }
+
+    pub(crate) fn input(&self, name: &str) -> Option<usize> {
+        self.inputs.get(name).copied()
+    }
+
+    pub(crate) fn param(&self, name: &str) -> Option<usize> {
+        self.params.get(name).copied()
+    }
+
+    pub(crate) fn state(&self, name: &str) -> Option<usize> {
+        self.states.get(name).copied()
+    }
+
+    pub(crate) fn output(&self, name: &str) -> Option<usize> {
+        self.outputs.iter().position(|o| &*o.name == name)
+    }
+
+    pub(crate) fn keys(&self) -> &[usize] {
+        &self.keys
+    }
+}
