@@ -14,9 +14,11 @@ mod session;
 mod shuffle;
 mod signature;
 mod tensors;
+pub mod train;
+pub mod weights;
 
 pub use pool::{JobPanicked, Pool};
 pub use session::{Session, SessionError};
-pub use signature::{Signature, Slot, Target};
 pub use shuffle::{Split, permute};
+pub use signature::{Signature, Slot, Target};
 pub use tensors::{Tensors, UnknownTensor};

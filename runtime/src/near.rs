@@ -1,8 +1,8 @@
 //! "Do you mean": names that are close to one that does not exist.
 
-/// The names closest to `wanted`, best first, at most three; none that differs in more than a quarter of its letters.
+/// The names closest to `wanted`, best first, at most three; none that differs in more than about a quarter of its letters.
 pub(crate) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let limit = (wanted.chars().count() / 4).max(1);
+    let limit = (wanted.chars().count() + 1) / 4;
     let mut close: Vec<(usize, &str)> =
         names.into_iter().map(|name| (distance(wanted, name), name)).filter(|(d, _)| *d <= limit).collect();
     close.sort();
@@ -53,6 +53,6 @@ mod tests {
         assert_eq!(near("diabets.csv", names), ["diabetes.csv"]);
         assert!(near("wine.csv", names).is_empty());
         assert_eq!(distance("abcd", "abdc"), 1);
-        assert_eq!(suggestion(&near("x", ["y"])), "; do you mean `y`?");
+        assert_eq!(suggestion(&near("lable", ["label", "x"])), "; do you mean `label`?");
     }
 }

@@ -195,9 +195,7 @@ impl Session {
             return Err(SessionError::Missing(missing.map(|(s, _)| (s.name.to_string(), s.ty.clone())).collect()));
         }
         let done = match &mut self.engine {
-            Engine::Reference(graph) => {
-                interpret(graph, &self.signature, &mut self.arguments, &mut self.outputs)
-            }
+            Engine::Reference(graph) => interpret(graph, &self.signature, &mut self.arguments, &mut self.outputs),
         };
         self.poisoned = done.is_err() && self.updates;
         done
@@ -280,11 +278,7 @@ impl Session {
     }
 }
 
-fn unknown<'a>(
-    kind: &'static str,
-    name: &str,
-    known: impl Iterator<Item = (&'a str, &'a Type)>,
-) -> SessionError {
+fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = (&'a str, &'a Type)>) -> SessionError {
     let known: Vec<String> = known.map(|(name, _)| name.to_owned()).collect();
     let near = near(name, known.iter().map(String::as_str));
     SessionError::Unknown { kind, name: name.to_owned(), near, known }

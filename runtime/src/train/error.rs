@@ -1,0 +1,113 @@
+//! What can stop a training.
+
+use std::io;
+
+use dlc_ir::Type;
+
+use crate::SessionError;
+use crate::checkpoint::CheckpointError;
+use crate::data::DataError;
+use crate::data::check::CheckError;
+use crate::loader::TooFew;
+use crate::near::suggestion;
+use crate::weights::Mismatch;
+
+/// A training that cannot begin or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A step failed.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// A checkpoint could not be written or read.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A file of weights could not be written or read.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The examples do not fit together.
+    #[error(transparent)]
+    Check(#[from] CheckError),
+    /// There are too few examples.
+    #[error(transparent)]
+    TooFew(#[from] TooFew),
+    /// Weights do not fit the model.
+    #[error("{0}")]
+    Weights(#[from] Mismatch),
+    /// The history could not be written.
+    #[error("history: {0}")]
+    History(#[from] io::Error),
+    /// The program has no output `loss`, or none that is a single number.
+    #[error("the program has no single number `loss` among its outputs")]
+    NoLoss,
+    /// An input of the program for which the data has no field.
+    #[error("the data has no field `{name}`{}; it has {}", suggestion(.near), .fields.join(", "))]
+    NoField {
+        /// The input.
+        name: String,
+        /// Close names, best first.
+        near: Vec<String>,
+        /// All fields.
+        fields: Vec<String>,
+    },
+    /// A field of another type than its input.
+    #[error("the input `{name}` is {wanted}, but the data has {found}")]
+    FieldType {
+        /// The input and field.
+        name: String,
+        /// The type of the input.
+        wanted: Type,
+        /// The type of a batch of the field.
+        found: Type,
+    },
+    /// No program evaluates batches of a size that the data needs.
+    #[error("there is no program for batches of {size}; {count} examples need {needed:?}")]
+    NoProgram {
+        /// The size that is missing.
+        size: usize,
+        /// Number of examples.
+        count: usize,
+        /// All sizes that they need.
+        needed: Vec<usize>,
+    },
+    /// The program of first values gives none for a weight or state.
+    #[error("no first value is computed for `{0}`")]
+    NoFirstValue(String),
+    /// A checkpoint lacks a weight or state.
+    #[error("the checkpoint has no `{0}`")]
+    NotInCheckpoint(String),
+    /// The loss became NaN or infinite.
+    #[error(
+        "the loss became {loss} in epoch {epoch}, step {step}; a smaller learning rate or clipped gradients may help"
+    )]
+    NotFinite {
+        /// The loss.
+        loss: f64,
+        /// The epoch, from 1.
+        epoch: u64,
+        /// The step, from 1.
+        step: u64,
+    },
+}
+
+impl TrainError {
+    /// The kind of problem as a word, as it stands in `error[...]`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            TrainError::Session(e) => e.code(),
+            TrainError::Checkpoint(e) => e.code(),
+            TrainError::Data(e) => e.code(),
+            TrainError::Check(e) => e.code(),
+            TrainError::TooFew(_) => "too-few-examples",
+            TrainError::Weights(e) => e.code(),
+            TrainError::History(_) => "io",
+            TrainError::NoLoss => "no-loss",
+            TrainError::NoField { .. } => "unknown-field",
+            TrainError::FieldType { .. } => "shape-mismatch",
+            TrainError::NoProgram { .. } => "no-program",
+            TrainError::NoFirstValue(_) => "no-first-value",
+            TrainError::NotInCheckpoint(_) => "other-training",
+            TrainError::NotFinite { .. } => "loss-not-finite",
+        }
+    }
+}

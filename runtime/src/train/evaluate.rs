@@ -1,0 +1,93 @@
+//! Evaluation: every example counts exactly once, also those that do not fill a batch.
+
+use std::sync::Arc;
+
+use super::scores::Sums;
+use super::{Scores, TrainError, fields};
+use crate::Session;
+use crate::loader::{Examples, Loader, LoaderOptions};
+
+/// Examples, or some of them.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// The examples.
+    pub examples: Arc<Examples>,
+    /// The positions of those that are meant, or `None` for all.
+    pub positions: Option<Vec<usize>>,
+}
+
+impl Selection {
+    /// All examples.
+    pub fn all(examples: Arc<Examples>) -> Self {
+        Selection { examples, positions: None }
+    }
+
+    /// Number of examples.
+    pub fn count(&self) -> usize {
+        self.positions.as_ref().map_or(self.examples.count(), Vec::len)
+    }
+}
+
+/// Programs that compute loss and metrics of a model: one for whole batches, and one for what is left over.
+#[derive(Debug)]
+pub struct Evaluator {
+    sessions: Vec<(usize, Session)>,
+}
+
+impl Evaluator {
+    /// The sizes of batches that an evaluation of `count` examples needs programs for, the whole one first.
+    pub fn sizes(count: usize, batch: usize) -> Vec<usize> {
+        let whole = batch.clamp(1, count.max(1));
+        let rest = count % whole;
+        if rest == 0 { vec![whole] } else { vec![whole, rest] }
+    }
+
+    /// An evaluator from sessions of the same program for batches of different sizes.
+    ///
+    /// # Errors
+    /// If a program has no output `loss`.
+    pub fn new(sessions: impl IntoIterator<Item = Session>) -> Result<Self, TrainError> {
+        let mut sized = Vec::new();
+        for session in sessions {
+            Sums::new(&session)?;
+            let size = session.signature().inputs().find_map(|(_, ty)| ty.shape.first().copied()).unwrap_or(1);
+            sized.push((size, session));
+        }
+        sized.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
+        Ok(Evaluator { sessions: sized })
+    }
+
+    /// The sessions, those of larger batches first, for weights to be set.
+    pub fn sessions(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.sessions.iter_mut().map(|(_, session)| session)
+    }
+
+    /// Loss and metrics of the examples, with the weights that the sessions have.
+    ///
+    /// # Errors
+    /// If the data does not fit the program, or a step fails.
+    pub fn run(&mut self, selection: &Selection) -> Result<Scores, TrainError> {
+        let count = selection.count();
+        let whole = self.sessions.iter().map(|(size, _)| *size).find(|&size| size <= count).unwrap_or(count);
+        let needed = Self::sizes(count, whole);
+        for &size in &needed {
+            let found = self.sessions.iter().find(|(s, _)| *s == size);
+            let (_, session) = found.ok_or_else(|| TrainError::NoProgram { size, count, needed: needed.clone() })?;
+            fields::check(session, &selection.examples, size)?;
+        }
+        let options = LoaderOptions::evaluation(whole);
+        let mut loader = Loader::new(Arc::clone(&selection.examples), selection.positions.clone(), &options)?;
+        let (_, first) = self.sessions.first().ok_or(TrainError::NoProgram { size: whole, count, needed })?;
+        let mut sums = Sums::new(first)?;
+        for _ in 0..loader.batches_per_epoch() {
+            let batch = loader.next_batch();
+            let fits = self.sessions.iter_mut().find(|(size, _)| *size == batch.count);
+            let (_, session) = fits.expect("there is a program for every size");
+            fields::set(session, &batch.fields, 0, 0)?;
+            session.step()?;
+            sums.add(session, batch.count);
+            loader.recycle(batch);
+        }
+        Ok(sums.scores())
+    }
+}

@@ -1,0 +1,83 @@
+//! What a training tells while it runs.
+
+use std::path::Path;
+
+use super::Scores;
+use crate::checkpoint::CheckpointError;
+
+/// Something that happened. Who shows it decides how much of it; steps come fast.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The training begins or goes on.
+    Start {
+        /// Epochs already done.
+        epoch: u64,
+        /// Steps already done.
+        step: u64,
+        /// Epochs in all, if they are limited.
+        epochs: Option<u64>,
+        /// Steps of one epoch.
+        steps_per_epoch: u64,
+        /// The checkpoint that it goes on from.
+        from: Option<&'a Path>,
+    },
+    /// A checkpoint could not be used, and an earlier one is.
+    Skipped(&'a CheckpointError),
+    /// A step is done.
+    Step {
+        /// The epoch, from 1.
+        epoch: u64,
+        /// The step, from 1.
+        step: u64,
+        /// The batch of the epoch, from 1.
+        batch: u64,
+        /// Batches of the epoch.
+        batches: u64,
+        /// The loss of the step.
+        loss: f64,
+    },
+    /// An epoch is done.
+    Epoch(&'a EpochReport),
+    /// A checkpoint is on the disk.
+    Checkpoint {
+        /// Its file.
+        path: &'a Path,
+        /// Steps done.
+        step: u64,
+    },
+}
+
+/// What is known at the end of an epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochReport {
+    /// The epoch, from 1.
+    pub epoch: u64,
+    /// Steps done.
+    pub step: u64,
+    /// Means over the batches of the epoch, each taken before the batch's update.
+    pub train: Scores,
+    /// Means over the examples that were kept to validate with.
+    pub validation: Option<Scores>,
+    /// Whether this epoch is the best so far.
+    pub best: bool,
+    /// Examples a second, validation left out.
+    pub examples_per_second: f64,
+    /// Seconds of the epoch, validation included.
+    pub seconds: f64,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Epochs done.
+    pub epoch: u64,
+    /// Steps done.
+    pub step: u64,
+    /// Whether it was stopped before its end; its checkpoint is saved if it has a folder.
+    pub interrupted: bool,
+    /// The report of the last epoch of this run, if one was finished.
+    pub last: Option<EpochReport>,
+    /// The best epoch, and its value of what decides.
+    pub best: Option<crate::checkpoint::Best>,
+}

@@ -1,0 +1,50 @@
+//! How the fields of the data feed the inputs of a program.
+
+use dlc_ir::{DType, Tensor, Type};
+
+use super::TrainError;
+use crate::loader::Examples;
+use crate::near::near;
+use crate::{Session, Tensors};
+
+/// Checks that batches of `size` examples feed every input.
+pub(super) fn check(session: &Session, examples: &Examples, size: usize) -> Result<(), TrainError> {
+    for (name, wanted) in session.signature().inputs() {
+        let Some(field) = examples.fields().get(name) else {
+            if is_counter(name, wanted) {
+                continue;
+            }
+            let near = near(name, examples.fields().names());
+            let fields = examples.fields().names().map(str::to_owned).collect();
+            return Err(TrainError::NoField { name: name.to_owned(), near, fields });
+        };
+        let mut shape = field.shape().to_vec();
+        shape[0] = size;
+        let found = Type::new(field.dtype(), shape);
+        if found != *wanted {
+            return Err(TrainError::FieldType { name: name.to_owned(), wanted: wanted.clone(), found });
+        }
+    }
+    Ok(())
+}
+
+/// Sets every input from a batch that was checked.
+pub(super) fn set(session: &mut Session, batch: &Tensors, step: u64, epoch: u64) -> Result<(), TrainError> {
+    for (name, tensor) in batch.iter() {
+        if session.signature().input(name).is_some() {
+            session.set_input(name, tensor)?;
+        }
+    }
+    for (name, count) in [("step", step), ("epoch", epoch)] {
+        let ty = session.signature().inputs().find(|(n, _)| *n == name).map(|(_, ty)| ty.clone());
+        if let Some(ty) = ty.filter(|ty| batch.get(name).is_none() && is_counter(name, ty)) {
+            let value = Tensor::scalar(count.cast_signed()).convert(ty.dtype);
+            session.set_input(name, &value)?;
+        }
+    }
+    Ok(())
+}
+
+fn is_counter(name: &str, ty: &Type) -> bool {
+    matches!(name, "step" | "epoch") && ty.rank() == 0 && matches!(ty.dtype, DType::I64 | DType::F32 | DType::F64)
+}

@@ -1,0 +1,311 @@
+//! Training: learning, stopping, killing and going on, with a hand-written step that the interpreter runs.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use dlc_ir::{Graph, Tensor};
+use dlc_runtime::loader::Examples;
+use dlc_runtime::train::{Evaluator, Event, Run, Selection, Summary, TrainError, TrainOptions, Trainer};
+use dlc_runtime::{Session, Split, Tensors};
+
+/// The folder in which the process of [`trains_when_told`] trains.
+const FOLDER: &str = "DLC_TEST_TRAIN_FOLDER";
+
+/// Linear regression with momentum on batches of 4: the step.
+const STEP: &str = r#"
+func @step(%x: f32[4,3] input, %y: f32[4] input, %w: f32[3] param "w", %m: f32[3] state "w/m", %n: i64[] state "step", %key: i64[] key)
+    -> ("loss": f32[], "error": f32[], f32[3] update %w, f32[3] update %m, i64[] update %n) {
+  %p = dot %x, %w {lhs_batch=[], rhs_batch=[], lhs=[1], rhs=[0]} : f32[4]
+  %d = sub %p, %y : f32[4]
+  %s = mul %d, %d : f32[4]
+  %quarter = constant 0.25 : f32[]
+  %sum = reduce %s {kind=sum, axes=[0]} : f32[]
+  %loss = mul %sum, %quarter : f32[]
+  %a = abs %d : f32[4]
+  %error = reduce %a {kind=max, axes=[0]} : f32[]
+  %g = dot %d, %x {lhs_batch=[], rhs_batch=[], lhs=[0], rhs=[0]} : f32[3]
+  %nine = constant [0.9, 0.9, 0.9] : f32[3]
+  %decayed = mul %m, %nine : f32[3]
+  %m1 = add %decayed, %g : f32[3]
+  %rate = constant [0.01, 0.01, 0.01] : f32[3]
+  %change = mul %m1, %rate : f32[3]
+  %w1 = sub %w, %change : f32[3]
+  %one = constant 1 : i64[]
+  %n1 = add %n, %one : i64[]
+  return %loss, %error, %w1, %m1, %n1
+}
+"#;
+
+const INIT: &str = r#"
+func @init(%key: i64[] key) -> ("w": f32[3], "w/m": f32[3], "step": i64[]) {
+  %zero = constant [0.0, 0.0, 0.0] : f32[3]
+  %step = constant 0 : i64[]
+  return %zero, %zero, %step
+}
+"#;
+
+fn eval_program(batch: usize) -> String {
+    format!(
+        r#"
+func @eval(%x: f32[B,3] input, %y: f32[B] input, %w: f32[3] param "w") -> ("loss": f32[]) {{
+  %p = dot %x, %w {{lhs_batch=[], rhs_batch=[], lhs=[1], rhs=[0]}} : f32[B]
+  %d = sub %p, %y : f32[B]
+  %s = mul %d, %d : f32[B]
+  %part = constant {:?} : f32[]
+  %sum = reduce %s {{kind=sum, axes=[0]}} : f32[]
+  %loss = mul %sum, %part : f32[]
+  return %loss
+}}
+"#,
+        1.0 / batch as f32
+    )
+    .replace('B', &batch.to_string())
+}
+
+/// The text form numbers its values; these texts name them, to be read.
+fn numbered(text: &str) -> String {
+    let names = text.lines().filter_map(|line| line.trim().strip_prefix('%')?.split_once(" = ")).map(|(name, _)| name);
+    names.enumerate().fold(text.to_owned(), |text, (i, name)| {
+        [" ", ",", "\n"].iter().fold(text, |t, end| t.replace(&format!("%{name}{end}"), &format!("%{i}{end}")))
+    })
+}
+
+fn session(text: &str) -> Session {
+    let graph: Graph = numbered(text).parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
+    Session::reference(Arc::new(graph))
+}
+
+fn trainer() -> Trainer {
+    let mut trainer = Trainer::new(session(STEP)).unwrap();
+    trainer.initialize(&mut session(INIT), 1).unwrap();
+    trainer
+}
+
+/// y = 2 a - b + 0.5 c and a little that no line explains.
+fn examples() -> Arc<Examples> {
+    let x: Vec<f32> = (0..3 * 43).map(|i| ((i * 7919) % 101) as f32 / 50.0 - 1.0).collect();
+    let y = x.as_chunks::<3>().0.iter().enumerate().map(|(i, [a, b, c])| 2.0 * a - b + 0.5 * c + 0.01 * (i % 3) as f32);
+    let y: Vec<f32> = y.collect();
+    let fields: Tensors =
+        [("x", Tensor::new([43, 3], x).unwrap()), ("y", Tensor::new([43], y).unwrap())].into_iter().collect();
+    Arc::new(Examples::new(fields).unwrap())
+}
+
+fn options(folder: Option<&Path>) -> TrainOptions {
+    TrainOptions {
+        folder: folder.map(Into::into),
+        resume: true,
+        checkpoint_steps: Some(3),
+        fingerprint: "linear".into(),
+        ..TrainOptions::new(4, 20)
+    }
+}
+
+fn train(
+    trainer: &mut Trainer,
+    options: TrainOptions,
+    tell: &mut dyn FnMut(&Event<'_>),
+) -> Result<Summary, TrainError> {
+    let (train, validation) = Split::Last(0.2).of(43);
+    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b)))).unwrap();
+    Run {
+        trainer,
+        data: Selection { examples: examples(), positions: Some(train) },
+        validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
+        options,
+        stop: Arc::new(AtomicBool::new(false)),
+    }
+    .run(tell)
+}
+
+/// All that must come out the same: weights, states, and the history without its times.
+fn outcome(trainer: &Trainer, folder: &Path) -> (Tensors, Tensors, Vec<String>, Vec<u8>) {
+    let history = fs::read_to_string(folder.join("history.csv")).unwrap();
+    let lines = history.lines().map(|l| l.rsplitn(3, ',').last().unwrap().to_owned()).collect();
+    let best = fs::read(folder.join("best.safetensors")).unwrap();
+    (trainer.session().params(), trainer.session().states(), lines, best)
+}
+
+fn undisturbed() -> (Tensors, Tensors, Vec<String>, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = trainer();
+    train(&mut trainer, options(Some(folder.path())), &mut |_| {}).unwrap();
+    outcome(&trainer, folder.path())
+}
+
+#[test]
+fn learns_and_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = trainer();
+    let (mut reports, mut steps) = (Vec::new(), 0);
+    let summary = train(&mut trainer, options(Some(folder.path())), &mut |event| match event {
+        Event::Epoch(report) => reports.push((*report).clone()),
+        Event::Step { .. } => steps += 1,
+        _ => {}
+    })
+    .unwrap();
+    assert_eq!((summary.epoch, summary.step, summary.interrupted), (20, 160, false));
+    assert_eq!((reports.len(), steps), (20, 160));
+    let (first, last) = (&reports[0], &reports[19]);
+    assert!(last.train.loss < first.train.loss / 100.0, "{first:?} {last:?}");
+    assert!(last.train.metrics["error"] < 0.1);
+    assert!(last.validation.as_ref().unwrap().loss < 0.001);
+    let w = trainer.weights()["w"].to_f64s();
+    assert!(w.iter().zip([2.0, -1.0, 0.5]).all(|(w, expected)| (w - expected).abs() < 0.02), "{w:?}");
+    assert_eq!(trainer.weights().names().collect::<Vec<_>>(), ["w"]);
+    assert_eq!(trainer.session().state("step"), Some(Tensor::scalar(160i64)));
+    let best = Tensors::load(folder.path().join("best.safetensors")).unwrap();
+    assert_eq!(best.names().collect::<Vec<_>>(), ["w"]);
+    let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            ".lock",
+            "best.safetensors",
+            "history.csv",
+            "history.jsonl",
+            "step-0000000159.safetensors",
+            "step-0000000160.safetensors"
+        ]
+    );
+}
+
+#[test]
+fn validation_counts_every_example_once() {
+    let (_, validation) = Split::Last(0.2).of(43);
+    let w = Tensor::new([3], vec![1.0f32, 1.0, 1.0]).unwrap();
+    let run = |sizes: &[usize]| {
+        let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b)))).unwrap();
+        evaluator.sessions().for_each(|s| s.set_param("w", &w).unwrap());
+        evaluator.run(&Selection { examples: examples(), positions: Some(validation.clone()) })
+    };
+    assert_eq!(validation.len(), 9);
+    let (by_8, by_9, by_1) = (run(&[1, 8]).unwrap().loss, run(&[9]).unwrap().loss, run(&[1]).unwrap().loss);
+    assert!((by_8 - by_9).abs() < 1e-6 && (by_1 - by_9).abs() < 1e-6, "{by_8} {by_9} {by_1}");
+    assert_eq!(run(&[4]).unwrap_err().to_string(), "there is no program for batches of 1; 9 examples need [4, 1]");
+    assert_eq!(Evaluator::sizes(1500, 64), [64, 28]);
+    assert_eq!(Evaluator::sizes(1500, 100), [100]);
+    assert_eq!(Evaluator::sizes(10, 64), [10]);
+}
+
+#[test]
+fn a_stopped_training_goes_on_to_the_same_bits() {
+    let expected = undisturbed();
+    for stops in [vec![1], vec![8], vec![11, 12], vec![24, 25, 77, 159]] {
+        let folder = tempfile::tempdir().unwrap();
+        for stop_at in stops {
+            let mut trainer = trainer();
+            let stop = Arc::new(AtomicBool::new(false));
+            let (train, validation) = Split::Last(0.2).of(43);
+            let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b)))).unwrap();
+            let run = Run {
+                trainer: &mut trainer,
+                data: Selection { examples: examples(), positions: Some(train) },
+                validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
+                options: options(Some(folder.path())),
+                stop: Arc::clone(&stop),
+            };
+            let summary = run
+                .run(&mut |event| {
+                    if matches!(event, Event::Step { step, .. } if *step == stop_at) {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                })
+                .unwrap();
+            assert!(summary.interrupted);
+            assert_eq!(summary.step, stop_at);
+        }
+        let mut trainer = trainer();
+        let mut from = None;
+        train(&mut trainer, options(Some(folder.path())), &mut |event| {
+            if let Event::Start { step, .. } = event {
+                from = Some(*step);
+            }
+        })
+        .unwrap();
+        assert!(from.unwrap() > 0);
+        assert!(outcome(&trainer, folder.path()) == expected);
+    }
+}
+
+/// Not a test by itself: the process that `a_killed_training_goes_on_to_the_same_bits` kills.
+#[test]
+fn trains_when_told() {
+    let Ok(folder) = std::env::var(FOLDER) else { return };
+    let mut trainer = trainer();
+    let tell = &mut |event: &Event<'_>| {
+        if matches!(event, Event::Start { .. }) {
+            println!("it starts");
+        }
+        // As slow as a real step, so that kills hit it everywhere.
+        std::thread::sleep(Duration::from_micros(300));
+    };
+    train(&mut trainer, options(Some(Path::new(&folder))), tell).unwrap();
+    println!("it ends");
+}
+
+#[test]
+fn a_killed_training_goes_on_to_the_same_bits() {
+    let expected = undisturbed();
+    let folder = tempfile::tempdir().unwrap();
+    let mut kills = 0;
+    for round in 0..60u64 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "trains_when_told", "--nocapture", "--test-threads=1"])
+            .env(FOLDER, folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.any(|l| l.contains("it starts")), "the training goes on");
+        std::thread::sleep(Duration::from_micros(1_000 + round * 7_919 % 30_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if lines.any(|l| l.contains("it ends")) {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills >= 3, "only {kills} kills hit the training");
+    let mut trainer = trainer();
+    train(&mut trainer, options(Some(folder.path())), &mut |_| {}).unwrap();
+    assert!(outcome(&trainer, folder.path()) == expected, "after {kills} kills");
+}
+
+#[test]
+fn what_cannot_go_on_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = |folder| TrainOptions { epochs: Some(1), ..options(Some(folder)) };
+    train(&mut trainer(), short(folder.path()), &mut |_| {}).unwrap();
+    let mut report = String::new();
+    let mut note = |e: TrainError| {
+        let text = e.to_string().replace(&folder.path().display().to_string(), "DIR");
+        report.push_str(&format!("error[{}]: {text}\n", e.code()));
+    };
+    let other = TrainOptions { fingerprint: "cubic".into(), ..options(Some(folder.path())) };
+    note(train(&mut trainer(), other, &mut |_| {}).unwrap_err());
+    let other_seed = TrainOptions { seed: 5, ..options(Some(folder.path())) };
+    note(train(&mut trainer(), other_seed, &mut |_| {}).unwrap_err());
+    note(train(&mut trainer(), TrainOptions { batch: 5, ..options(None) }, &mut |_| {}).unwrap_err());
+    note(Trainer::new(session(INIT)).unwrap_err());
+    let mut bad = trainer();
+    bad.session_mut().set_param("w", &Tensor::new([3], vec![f32::MAX, 0.0, 0.0]).unwrap()).unwrap();
+    note(train(&mut bad, options(None), &mut |_| {}).unwrap_err());
+    let mut fresh = Trainer::new(session(STEP)).unwrap();
+    note(fresh.step([]).unwrap_err());
+    note(fresh.step([("z", &Tensor::scalar(1f32))]).unwrap_err());
+    note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());
+    note(fresh.set_weights(&[("v", Tensor::scalar(1f32))].into_iter().collect()).unwrap_err());
+    let fields = [("x", examples().fields()["x"].clone()), ("yy", examples().fields()["y"].clone())];
+    let data = Selection::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));
+    let stop = Arc::new(AtomicBool::new(false));
+    let run = Run { trainer: &mut trainer(), data, validation: None, options: options(None), stop };
+    note(run.run(&mut |_| {}).unwrap_err());
+    insta::assert_snapshot!(report);
+}
