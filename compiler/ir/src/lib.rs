@@ -4,6 +4,7 @@
 
 mod builder;
 pub mod compute;
+mod docs;
 mod dtype;
 mod element;
 pub mod graph;
@@ -16,6 +17,7 @@ mod types;
 mod verify;
 
 pub use builder::Builder;
+pub use docs::ops_markdown;
 pub use dtype::{DType, UnknownDType};
 pub use element::Scalar;
 pub use graph::{

@@ -1,8 +1,8 @@
 //! Tests that the operator table generates: each sample of each operator against what its row promises.
 
 use dlc_ir::compute::Lowering;
-use dlc_ir::op::{EvalError, Sample};
-use dlc_ir::{Op, Scalar, Tensor, Type};
+use dlc_ir::op::{EvalError, Sample, philox4x32_10, random_bits};
+use dlc_ir::{Blobs, Builder, DType, FunctionKind, Graph, Op, Role, Scalar, Tensor, Type, TypeError, Value};
 
 /// The samples that have a meaning by themselves, with operands and the reference results.
 fn evaluated() -> Vec<(Sample, Vec<Tensor>, Vec<Tensor>)> {
@@ -62,4 +62,110 @@ fn lowerings_mean_what_the_reference_does() {
         checked += 1;
     }
     assert!(checked > 500, "only {checked} samples have a lowering");
+}
+
+#[test]
+fn samples_are_verified_and_survive_the_text_form() {
+    for sample in Op::samples() {
+        let graph = sample.program();
+        graph.verify().unwrap_or_else(|e| panic!("{:?}: {e}\n{graph}", sample.op));
+        let text = graph.to_string();
+        let parsed = Graph::parse(&text, &Blobs::of(&graph)).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(parsed, graph, "{text}");
+        assert_eq!(parsed.to_string(), text);
+    }
+}
+
+#[test]
+fn an_index_out_of_range_is_an_error_for_both() {
+    use dlc_ir::op::{Gather, Scatter, ScatterKind};
+    let x = Tensor::new([3], vec![1.0f32, 2.0, 3.0]).expect("a vector");
+    for index in [-1i64, 3] {
+        let indices = Tensor::new([2], vec![0, index]).expect("a vector");
+        let outside = EvalError::IndexOutOfRange { index, size: 3 };
+        let gather = Op::from(Gather { axis: 0, batch: 0 });
+        let args = [x.clone(), indices.clone()];
+        assert_eq!(gather.eval(&args), Err(outside.clone()));
+        let Lowering::Compute(compute) = gather.lower(&args.clone().map(|x| x.ty().clone())) else {
+            panic!("gather is computed element by element")
+        };
+        assert_eq!(compute.eval(&args), Err(outside.clone()));
+        let updates = Tensor::new([2], vec![1.0f32, 1.0]).expect("a vector");
+        let scatter = Op::from(Scatter { axis: 0, batch: 0, kind: ScatterKind::Add });
+        assert_eq!(scatter.eval(&[x.clone(), indices, updates]), Err(outside));
+    }
+}
+
+#[test]
+fn extremes_take_the_first_and_propagate_nan() {
+    use dlc_ir::op::{Reduce, Reduction};
+    let reduce = |kind, x: &[f32]| {
+        let x = Tensor::new([x.len()], x.to_vec()).expect("a vector");
+        let op = Op::from(Reduce { kind, axes: vec![0] });
+        let reference = op.eval(std::slice::from_ref(&x)).expect("evaluates")[0].get(0);
+        let Lowering::Compute(compute) = op.lower(&[x.ty().clone()]) else { panic!("a reduction is computed") };
+        let lowered = compute.eval(&[x]).expect("evaluates").get(0);
+        assert!(stands_for(lowered, reference, 0.0), "{kind:?}: {lowered:?} and {reference:?}");
+        reference
+    };
+    assert_eq!(reduce(Reduction::ArgMax, &[1.0, 4.0, 4.0]), Scalar::Int(1));
+    assert_eq!(reduce(Reduction::ArgMin, &[1.0, 0.0, -0.0]), Scalar::Int(1));
+    assert_eq!(reduce(Reduction::ArgMax, &[1.0, f32::NAN, 9.0, f32::NAN]), Scalar::Int(1));
+    assert_eq!(reduce(Reduction::ArgMin, &[f32::NAN, -9.0]), Scalar::Int(0));
+    assert!(reduce(Reduction::Max, &[1.0, f32::NAN, 9.0]).as_f64().is_nan());
+    assert!(reduce(Reduction::Min, &[f32::NAN, 1.0]).as_f64().is_nan());
+    assert_eq!(reduce(Reduction::Max, &[f32::NEG_INFINITY]), Scalar::Float(f64::NEG_INFINITY));
+}
+
+#[test]
+fn philox_gives_the_known_answers() {
+    // of Random123's kat_vectors
+    let answers = [
+        ([0; 4], [0; 2], [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]),
+        ([u32::MAX; 4], [u32::MAX; 2], [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]),
+        (
+            [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344],
+            [0xa409_3822, 0x299f_31d0],
+            [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1],
+        ),
+    ];
+    for (counter, key, answer) in answers {
+        assert_eq!(philox4x32_10(counter, key), answer);
+    }
+    // the words of a draw: block 0 of key 0 and counter 0
+    assert_eq!(random_bits(0, 0, 0, DType::I32), i64::from(0x6627_e8d5u32 as i32));
+    assert_eq!(random_bits(0, 0, 3, DType::I32), i64::from(0x9b00_dbd8u32 as i32));
+    assert_eq!(random_bits(0, 0, 1, DType::I64), 0x9b00_dbd8_bc57_ac4cu64 as i64);
+    assert_ne!(random_bits(0, 0, 4, DType::I32), random_bits(0, 0, 0, DType::I32));
+}
+
+#[test]
+fn draws_have_the_moments_of_their_distributions() {
+    let draw = |build: fn(&mut Builder, Value, Value, &Type) -> Result<Value, TypeError>, dtype| {
+        let mut b = Builder::new("draw", FunctionKind::Func);
+        let key = b.arg("key", Type::scalar(DType::I64), Role::Key);
+        let counter = b.scalar(DType::I64, Scalar::Int(7)).expect("fits");
+        let key = b.fold_in_number(key, Builder::path_number("layer.weight")).expect("fits");
+        let draw = build(&mut b, key, counter, &Type::new(dtype, [40, 250])).expect("fits");
+        b.output(None, draw);
+        let graph = Graph::from_function(b.finish());
+        graph.verify().expect("is well-formed");
+        graph.interpret(&[Tensor::scalar(42i64)]).expect("evaluates")[0].to_f64s()
+    };
+    let moments = |x: &[f64]| {
+        let mean = x.iter().sum::<f64>() / x.len() as f64;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
+        (mean, variance)
+    };
+    for dtype in [DType::F32, DType::F64] {
+        let uniform = draw(Builder::uniform, dtype);
+        assert!(uniform.iter().all(|x| (0.0..1.0).contains(x)));
+        let (mean, variance) = moments(&uniform);
+        // five standard deviations of the mean of 10^4 numbers: 5 * sqrt(1/12) / 100
+        assert!((mean - 0.5).abs() < 0.0145 && (variance - 1.0 / 12.0).abs() < 0.004, "{mean} {variance}");
+        let normal = draw(Builder::normal, dtype);
+        let (mean, variance) = moments(&normal);
+        assert!(mean.abs() < 0.05 && (variance - 1.0).abs() < 0.071, "{mean} {variance}");
+        assert!(normal.iter().all(|x| x.is_finite()));
+    }
 }

@@ -6,11 +6,7 @@ use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Shape, Tensor, Type, Value};
 
-/// Repeats a tensor along new axes: `result[i] = x[i[axes[0]], i[axes[1]], …]`.
-///
-/// ```text
-/// %1 = broadcast %b {axes=[1]} : f32[32,128]      // from f32[128]
-/// ```
+/// Repeats a tensor along new axes. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Broadcast {
     /// The result's shape.
@@ -27,7 +23,8 @@ impl Operator for Broadcast {
         attributes: &[
             ("axes", "for each axis of the operand the result's axis that it becomes, ascending"),
         ],
-        types: "The operand's sizes are those of the result's axes that it becomes. Nothing is stretched: an axis of size 1 stays one.",
+        types: "The operand's sizes are those of the result's axes that it becomes. Nothing is stretched: an axis \
+            of size 1 stays one.",
         gradient: "The sum along the new axes.",
     };
 

@@ -4,11 +4,7 @@ use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample,
 use crate::compute::{Lowering, Special};
 use crate::{DType, Symbol, Tensor, Type};
 
-/// The results of another function of the program. The verifier checks the types against the callee's.
-///
-/// ```text
-/// %1:2 = call %x, %w {func=@block} : f32[2], f32[3]
-/// ```
+/// The results of another function of the program. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
     /// The function, which stands before the caller.

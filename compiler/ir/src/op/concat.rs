@@ -6,11 +6,7 @@ use crate::compute::{Compute, Expr, Guard, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
-/// Tensors one after another along an axis.
-///
-/// ```text
-/// %0 = concat %a, %b {axis=0} : f32[5]            // from f32[2] and f32[3]
-/// ```
+/// Tensors one after another along an axis. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Concat {
     /// The axis along which they follow.

@@ -4,11 +4,7 @@ use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample,
 use crate::compute::{Lowering, Special};
 use crate::{DType, Scalar, Tensor, Type};
 
-/// A tensor that is known when compiling.
-///
-/// ```text
-/// %0 = constant [1.0, 2.0] : f32[2]
-/// ```
+/// A tensor that is known when compiling. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Constant {
     /// The value.

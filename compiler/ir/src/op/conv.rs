@@ -6,15 +6,7 @@ use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, ScalarOp, Shape, Tensor, Type, Value};
 
-/// Cross-correlation of `x: [N, C, spatial…]` with `kernel: [O, C / feature_groups, spatial…]` to `[N / batch_groups, O, spatial…]`.
-///
-/// With `feature_groups = g` the input's channels and the kernel's outputs fall into `g` groups that go together. With
-/// `batch_groups = g` the input's batch and the kernel's outputs do, and the result's batch is that of one group; the gradient of a
-/// grouped convolution by its kernel needs it. At most one of both is more than 1. Negative padding cuts.
-///
-/// ```text
-/// %1 = conv %x, %w {stride=[1,1], low=[2,2], high=[2,2], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[1,6,28,28]
-/// ```
+/// Convolution (cross-correlation) over any number of spatial axes, with dilation and groups. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conv {
     /// Step of the kernel on each spatial axis.
@@ -53,7 +45,11 @@ impl Operator for Conv {
     const MNEMONIC: &'static str = "conv";
     const OPERANDS: &'static [&'static str] = &["x", "kernel"];
     const DOC: Doc = Doc {
-        meaning: "Cross-correlation of `x: [N, C, spatial…]` with `kernel: [O, C / feature_groups, spatial…]` to `[N / batch_groups, O, spatial…]`. With `feature_groups = g` the operand's channels and the kernel's outputs fall into `g` groups that go together. With `batch_groups = g` the operand's batch and the kernel's outputs do, and the result's batch is that of one group; the gradient of a grouped convolution by its kernel needs it.",
+        meaning: "Cross-correlation of `x: [N, C, spatial…]` with `kernel: [O, C / feature_groups, spatial…]` to \
+            `[N / batch_groups, O, spatial…]`. With `feature_groups = g` the operand's channels and the kernel's \
+            outputs fall into `g` groups that go together. With `batch_groups = g` the operand's batch and the \
+            kernel's outputs do, and the result's batch is that of one group; the gradient of a grouped \
+            convolution by its kernel needs it.",
         attributes: &[
             ("stride", "step of the kernel on each spatial axis"),
             ("low", "zeros before each spatial axis; negative cuts"),
@@ -64,7 +60,9 @@ impl Operator for Conv {
             ("batch_groups", "groups of the batch; at most one of both is more than 1"),
         ],
         types: "Numbers of one dtype and one rank, at least 2; the spatial sizes follow the rule of `reduce_window`.",
-        gradient: "Both are convolutions: of `x` the cotangents, spread by the stride, under the kernel turned around; of `kernel` the operand under the cotangents, spread by the stride, where groups of channels become groups of the batch and conversely.",
+        gradient: "Both are convolutions: of `x` the cotangents, spread by the stride, under the kernel turned \
+            around; of `kernel` the operand under the cotangents, spread by the stride, where groups of channels \
+            become groups of the batch and conversely.",
     };
     attrs!(stride, low, high, x_dilation, kernel_dilation, feature_groups, batch_groups);
 

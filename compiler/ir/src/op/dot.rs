@@ -6,11 +6,7 @@ use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, ScalarOp, Shape, Tensor, Type, Value};
 
-/// Sums products over pairs of axes. The result's axes: the batch axes, then the left operand's free axes, then the right one's.
-///
-/// ```text
-/// %0 = dot %x, %w {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[32,128]   // f32[32,784] and f32[128,784]
-/// ```
+/// Sums products over pairs of axes, with batch axes. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dot {
     /// The left operand's summed axes.
@@ -34,7 +30,8 @@ impl Operator for Dot {
     const MNEMONIC: &'static str = "dot";
     const OPERANDS: &'static [&'static str] = &["lhs", "rhs"];
     const DOC: Doc = Doc {
-        meaning: "Sums products over pairs of axes. The result's axes: the batch axes, then the left operand's free axes, then the right one's.",
+        meaning: "Sums products over pairs of axes. The result's axes: the batch axes, then the left operand's \
+            free axes, then the right one's.",
         attributes: &[
             ("lhs", "the left operand's summed axes"),
             ("rhs", "the right operand's summed axes, in the order of their partners"),
@@ -42,7 +39,8 @@ impl Operator for Dot {
             ("rhs_batch", "the right operand's batch axes, in the order of their partners"),
         ],
         types: "Numbers of one dtype; paired axes have equal sizes. A sum over nothing is 0, integers wrap.",
-        gradient: "Of each operand a `dot` of the cotangent with the other one over the other's free axes, and a `transpose`.",
+        gradient: "Of each operand a `dot` of the cotangent with the other one over the other's free axes, and a \
+            `transpose`.",
     };
     attrs!(lhs, rhs, lhs_batch, rhs_batch);
 

@@ -6,13 +6,7 @@ use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
-/// Takes slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` are the first `batch`
-/// axes of both and `A` is axis `axis` of `x`, the result is `[B…, P…, I…, S…]`:
-/// `result[b, p, i, s] = x[b, p, indices[b, i], s]`. An index outside `0 .. A` is an error of the step.
-///
-/// ```text
-/// %1 = gather %table, %ids {axis=0, batch=0} : f32[2,7,64]   // from f32[100,64] and i64[2,7]
-/// ```
+/// Takes slices of one axis by index. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Gather {
     /// The axis of `x` that is indexed.
@@ -60,7 +54,10 @@ impl Operator for Gather {
     const MNEMONIC: &'static str = "gather";
     const OPERANDS: &'static [&'static str] = &["x", "indices"];
     const DOC: Doc = Doc {
-        meaning: "Takes slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` are the first `batch` axes of both and `A` is axis `axis` of `x`, the result is `[B…, P…, I…, S…]`: `result[b, p, i, s] = x[b, p, indices[b, i], s]`. An index outside `0 .. A` is an error of the step; where the result has no elements nothing is indexed.",
+        meaning: "Takes slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` \
+            are the first `batch` axes of both and `A` is axis `axis` of `x`, the result is `[B…, P…, I…, S…]`: \
+            `result[b, p, i, s] = x[b, p, indices[b, i], s]`. An index outside `0 .. A` is an error of the step; \
+            where the result has no elements nothing is indexed.",
         attributes: &[
             ("axis", "the axis of `x` that is indexed"),
             ("batch", "how many leading axes of `x` and `indices` go together; at most `axis`"),

@@ -4,12 +4,7 @@ use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample,
 use crate::compute::{Lowering, Special};
 use crate::{DType, Symbol, Tensor, Type};
 
-/// The results of a function, followed by the derivatives of its first result, a floating-point scalar, by the arguments `wrt`.
-/// Differentiation replaces it; nothing after that knows it.
-///
-/// ```text
-/// %1:2 = gradient %x, %w {func=@loss, wrt=[1]} : f32[], f32[3]
-/// ```
+/// The results of a function and its derivatives; differentiation replaces it. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Gradient {
     /// The function.
@@ -24,7 +19,8 @@ impl Operator for Gradient {
     const MNEMONIC: &'static str = "gradient";
     const OPERANDS: &'static [&'static str] = &["...args"];
     const DOC: Doc = Doc {
-        meaning: "The results of a function whose first result is a floating-point scalar, and after them the derivatives of that result by some of the arguments. Differentiation replaces it.",
+        meaning: "The results of a function whose first result is a floating-point scalar, and after them the \
+            derivatives of that result by some of the arguments. Differentiation replaces it.",
         attributes: &[
             ("func", "the function, which stands before the caller"),
             ("wrt", "the numbers of the floating-point arguments by which it is differentiated"),

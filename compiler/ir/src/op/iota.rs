@@ -5,11 +5,7 @@ use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample,
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Tensor, Type};
 
-/// Each element is its own index along one axis.
-///
-/// ```text
-/// %0 = iota {axis=1} : i64[2,3]
-/// ```
+/// Each element is its own index along one axis. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Iota {
     /// The result's type: any dtype but bool.

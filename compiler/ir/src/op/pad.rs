@@ -6,12 +6,7 @@ use crate::compute::{Compute, Expr, Guard, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
-/// Puts `value` before (`low`), after (`high`) and between (`interior`) the elements of each axis.
-/// Negative `low` and `high` cut elements, of those put between them as well.
-///
-/// ```text
-/// %1 = pad %x, %zero {low=[1], high=[-1], interior=[0]} : f32[4]
-/// ```
+/// Puts a value before, after and between the elements of each axis; negative amounts cut. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pad {
     /// How many before each axis.
@@ -26,14 +21,17 @@ impl Operator for Pad {
     const MNEMONIC: &'static str = "pad";
     const OPERANDS: &'static [&'static str] = &["x", "value"];
     const DOC: Doc = Doc {
-        meaning: "Puts `value` before, after and between the elements of each axis. Negative `low` and `high` cut elements, of those put between them as well.",
+        meaning: "Puts `value` before, after and between the elements of each axis. Negative `low` and `high` cut \
+            elements, of those put between them as well.",
         attributes: &[
             ("low", "how many before each axis; negative cuts"),
             ("high", "how many after each axis; negative cuts"),
             ("interior", "how many between two neighbours"),
         ],
-        types: "Lists as long as `x` has axes, `value` a scalar of its dtype; the result's sizes are `n + (n - 1) interior + low + high` (without the interior where `n` is 0), which must not be negative.",
-        gradient: "Of `x` a negative `pad` and a `slice` with stride `interior + 1`; of `value` the sum of all cotangents that stand at no element.",
+        types: "Lists as long as `x` has axes, `value` a scalar of its dtype; the result's sizes are `n + (n - 1) \
+            interior + low + high` (without the interior where `n` is 0), which must not be negative.",
+        gradient: "Of `x` a negative `pad` and a `slice` with stride `interior + 1`; of `value` the sum of all \
+            cotangents that stand at no element.",
     };
     attrs!(low, high, interior);
 

@@ -155,12 +155,7 @@ impl WindowAxis {
     }
 }
 
-/// Combines the elements of sliding windows. What is padded does not count: the sum of a window of padding is 0,
-/// its maximum the smallest value of the dtype (-∞).
-///
-/// ```text
-/// %1 = reduce_window %x {kind=max, axes=[2,3], size=[2,2], stride=[2,2], low=[0,0], high=[0,0], base_dilation=[1,1], window_dilation=[1,1]} : f32[1,6,14,14]
-/// ```
+/// Combines the elements of sliding windows, as pooling does; what is padded does not count. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReduceWindow {
     /// How elements are combined: not an index.
@@ -173,7 +168,8 @@ impl Operator for ReduceWindow {
     const MNEMONIC: &'static str = "reduce_window";
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
-        meaning: "Combines the elements of sliding windows, as pooling does. What is padded does not count: the sum of a window of padding is 0, its product 1, its maximum the smallest value of the dtype (-∞).",
+        meaning: "Combines the elements of sliding windows, as pooling does. What is padded does not count: the \
+            sum of a window of padding is 0, its product 1, its maximum the smallest value of the dtype (-∞).",
         attributes: &[
             ("kind", "one of `sum`, `product`, `min`, `max`"),
             ("axes", "the axes over which windows slide, ascending; the other lists are as long"),
@@ -184,8 +180,13 @@ impl Operator for ReduceWindow {
             ("base_dilation", "distance of two neighbours of the operand; 1 is dense"),
             ("window_dilation", "distance of two elements of a window; 1 is dense"),
         ],
-        types: "Numbers. A window fits at least once; each windowed axis gets the size `⌊(padded - window) / stride⌋ + 1`, where `padded = (n - 1) base_dilation + 1 + low + high` and `window = (size - 1) window_dilation + 1`.",
-        gradient: "`sum`: a `reduce_window` over the cotangents with strides and dilations exchanged. `min`, `max`: `window_argmax` and a `scatter` that adds, so that the first extreme element of a window gets all; a window of padding only is an error there. `product`: times the product of the window's other elements.",
+        types: "Numbers. A window fits at least once; each windowed axis gets the size `⌊(padded - window) / \
+            stride⌋ + 1`, where `padded = (n - 1) base_dilation + 1 + low + high` and `window = (size - 1) \
+            window_dilation + 1`.",
+        gradient: "`sum`: a `reduce_window` over the cotangents with strides and dilations exchanged. `min`, \
+            `max`: `window_argmax` and a `scatter` that adds, so that the first extreme element of a window gets \
+            all; a window of padding only is an error there. `product`: times the product of the window's other \
+            elements.",
     };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {

@@ -6,11 +6,7 @@ use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Shape, Tensor, Type, Value};
 
-/// The same elements in the same row-major order with another shape.
-///
-/// ```text
-/// %0 = reshape %image : f32[64,784]               // from f32[64,28,28]
-/// ```
+/// The same elements in the same row-major order with another shape. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reshape {
     /// The result's shape.

@@ -6,11 +6,7 @@ use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Tensor, Type, Value};
 
-/// Turns axes around.
-///
-/// ```text
-/// %0 = reverse %x {axes=[0]} : f32[3]
-/// ```
+/// Turns axes around. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reverse {
     /// Distinct axes.

@@ -5,15 +5,7 @@ use super::{Attr, AttrError, AttrReader, Doc, Domain, EvalError, Grad, Operator,
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Tensor, Type};
 
-/// Random bits by Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-///
-/// The 64-bit `key` is the cipher's key, low word first. Block `j` enciphers the 128-bit counter whose low 64 bits are `j` and whose
-/// high 64 bits are `counter`, and yields four 32-bit words. Element `i` of an i32 result is word `i mod 4` of block `i / 4`;
-/// of an i64 result it is words `2 (i mod 2)` (low half) and `2 (i mod 2) + 1` of block `i / 2`.
-///
-/// ```text
-/// %1 = rng_bits %key, %step : i32[64,128]
-/// ```
+/// Random bits by Philox4x32-10, as a function of a key, a counter and the position. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RngBits {
     /// The result's type: i32 or i64.
@@ -24,7 +16,12 @@ impl Operator for RngBits {
     const MNEMONIC: &'static str = "rng_bits";
     const OPERANDS: &'static [&'static str] = &["key", "counter"];
     const DOC: Doc = Doc {
-        meaning: "Random bits by Philox4x32-10, which is written out below: a function of the key, the counter and the element's position, and of nothing else. The 64-bit `key` is the cipher's key, low word first. Block `j` enciphers the 128-bit counter whose low 64 bits are `j` and whose high 64 bits are `counter`, and yields four 32-bit words. Element `i` of an i32 result is word `i mod 4` of block `⌊i / 4⌋`; of an i64 result it is the words `2 (i mod 2)` (low half) and `2 (i mod 2) + 1` of block `⌊i / 2⌋`.",
+        meaning: "Random bits by Philox4x32-10, which is written out below: a function of the key, the counter and \
+            the element's position, and of nothing else. The 64-bit `key` is the cipher's key, low word first. \
+            Block `j` enciphers the 128-bit counter whose low 64 bits are `j` and whose high 64 bits are \
+            `counter`, and yields four 32-bit words. Element `i` of an i32 result is word `i mod 4` of block `⌊i / \
+            4⌋`; of an i64 result it is the words `2 (i mod 2)` (low half) and `2 (i mod 2) + 1` of block `⌊i / \
+            2⌋`.",
         attributes: &[],
         types: "`key` and `counter` are i64 scalars, the result i32 or i64 of any shape.",
         gradient: "Zero.",

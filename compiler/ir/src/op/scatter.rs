@@ -18,13 +18,7 @@ word_enum! {
     }
 }
 
-/// Puts slices into one axis of a copy of `x` by index, with the axes of [`super::Gather`]:
-/// `result[b, p, indices[b, i], s] ∘= updates[b, p, i, s]`, in ascending order of `i`.
-/// An index outside the axis is an error of the step.
-///
-/// ```text
-/// %1 = scatter %zeros, %ids, %g {axis=0, batch=0, kind=add} : f32[100,64]
-/// ```
+/// Puts slices into one axis of a copy of `x` by index; the adjoint of [`Gather`]. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scatter {
     /// The axis of `x` that is indexed.
@@ -39,14 +33,19 @@ impl Operator for Scatter {
     const MNEMONIC: &'static str = "scatter";
     const OPERANDS: &'static [&'static str] = &["x", "indices", "updates"];
     const DOC: Doc = Doc {
-        meaning: "Puts slices into one axis of a copy of `x` by index, with the axes of `gather`: `result[b, p, indices[b, i], s]` meets `updates[b, p, i, s]`, in ascending row-major order of `i`. `add` sums, `max` takes the larger (NaN if either is), `set` the update, of several the last. An index outside the axis is an error of the step; where `updates` has no elements nothing is indexed.",
+        meaning: "Puts slices into one axis of a copy of `x` by index, with the axes of `gather`: `result[b, p, \
+            indices[b, i], s]` meets `updates[b, p, i, s]`, in ascending row-major order of `i`. `add` sums, `max` \
+            takes the larger (NaN if either is), `set` the update, of several the last. An index outside the axis \
+            is an error of the step; where `updates` has no elements nothing is indexed.",
         attributes: &[
             ("axis", "the axis of `x` that is indexed"),
             ("batch", "how many leading axes of `x`, `indices` and `updates` go together"),
             ("kind", "one of `add`, `max`, `set`"),
         ],
         types: "`updates` has the type of `gather` with the same attributes; bool can only be set.",
-        gradient: "`add`: of `x` the cotangent, of `updates` its `gather`. `set`: of `x` the cotangent where nothing was written, of `updates` the cotangent of the last one. `max`: the cotangent goes to the first of the largest, where `x` stands before all updates. None of `indices`.",
+        gradient: "`add`: of `x` the cotangent, of `updates` its `gather`. `set`: of `x` the cotangent where \
+            nothing was written, of `updates` the cotangent of the last one. `max`: the cotangent goes to the \
+            first of the largest, where `x` stands before all updates. None of `indices`.",
     };
     attrs!(axis, batch, kind);
 

@@ -6,11 +6,7 @@ use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Tensor, Type, Value};
 
-/// Of each axis the positions `start, start + stride, …` below `limit`.
-///
-/// ```text
-/// %0 = slice %x {start=[0,1], limit=[2,6], stride=[1,2]} : f32[2,3]
-/// ```
+/// A part of each axis, at constant positions. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Slice {
     /// First position of each axis.

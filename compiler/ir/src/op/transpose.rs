@@ -6,11 +6,7 @@ use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Tensor, Type, Value};
 
-/// Permutes axes: axis `i` of the result is axis `perm[i]` of the operand.
-///
-/// ```text
-/// %0 = transpose %x {perm=[1,0]} : f32[3,2]       // from f32[2,3]
-/// ```
+/// Permutes axes. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Transpose {
     /// A permutation of the operand's axes.

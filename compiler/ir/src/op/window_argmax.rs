@@ -5,13 +5,7 @@ use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Reducti
 use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Shape, Tensor, Type};
 
-/// The position of each window's first largest element (the first NaN, if any is), counted in row-major order over the
-/// window's axes of the operand, which must be its last ones. A window of padding only is an error of the type rule's caller:
-/// `low` and `high` must be smaller than the window.
-///
-/// ```text
-/// %1 = window_argmax %x {axes=[2,3], size=[2,2], …} : i64[1,6,14,14]
-/// ```
+/// The position of each window's first largest element in the operand's windowed axes, which are its last. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WindowArgmax {
     /// The windows.
@@ -22,7 +16,8 @@ impl Operator for WindowArgmax {
     const MNEMONIC: &'static str = "window_argmax";
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
-        meaning: "The position of each window's first largest element (of the first NaN, if there is one), counted in row-major order over the window's axes of the operand.",
+        meaning: "The position of each window's first largest element (of the first NaN, if there is one), counted \
+            in row-major order over the window's axes of the operand.",
         attributes: &[
             ("axes", "the axes over which windows slide, ascending; the other lists are as long"),
             ("size", "elements of a window"),
@@ -32,7 +27,8 @@ impl Operator for WindowArgmax {
             ("base_dilation", "distance of two neighbours of the operand; 1 is dense"),
             ("window_dilation", "distance of two elements of a window; 1 is dense"),
         ],
-        types: "Numbers; the windowed axes are the last of the operand; every window holds an element that is no padding. The result is i64 with the sizes of `reduce_window`.",
+        types: "Numbers; the windowed axes are the last of the operand; every window holds an element that is no \
+            padding. The result is i64 with the sizes of `reduce_window`.",
         gradient: "Zero.",
     };
 

@@ -1,0 +1,173 @@
+//! OPS.md, made from the operator table.
+
+use std::fmt::Write as _;
+
+use crate::op::{Doc, Sample};
+use crate::scalar::Accepts;
+use crate::{Builder, Function, FunctionKind, Graph, Op, Role, Scalar, ScalarOp, Value};
+
+/// The reference of all operators. The file OPS.md is this text; a test compares them.
+pub fn ops_markdown() -> String {
+    let mut out = String::from(HEAD);
+    scalar_functions(&mut out);
+    out.push_str("\n## Operators\n");
+    for (mnemonic, operands, doc, sample) in Op::docs() {
+        operator(&mut out, mnemonic, operands, &doc, &sample);
+    }
+    out.push_str(PHILOX);
+    out
+}
+
+const HEAD: &str = "\
+# Operators
+
+This file is made from the operator table of `dlc-ir` by `dlc_ir::ops_markdown`. Edit the table (`src/op/`, `src/scalar/`), not this file, and
+run `DLC_BLESS=1 cargo test -p dlc-ir --test ops_md`.
+
+Values are tensors of a dtype and a concrete shape, row-major: `f32[2,3]`, a scalar is `f32[]`. The dtypes are `f32`, `f64` (IEEE 754, with
+denormals), `i32`, `i64`, `u8` (two's complement, wrapping) and `bool`. There is no implicit conversion and no implicit broadcasting. Indices are `i64`.
+The meaning of an operator is its reference evaluation: floats are computed in f64 and rounded once to the dtype. A compiled operator may be as far from
+it as its row says; a sum or product of K terms as far as `(√K + 1) ε` times the same sum or product of absolute values, where ε is the distance from
+1 to the next number. Integers and truth values are exact.
+
+## Corners
+
+| what | rule |
+| --- | --- |
+| NaN | `max`, `min` and their reductions propagate it; `argmax` and `argmin` find the first; every comparison but `ne` is false; `relu` keeps it |
+| ties | elementwise `max` and `min` of equal values share the derivative evenly; reductions, pooling, `argmax` and `argmin` take the first |
+| zeros | `0 == -0`; which of the two a `min` or `max` reduction gives is not promised |
+| division by zero | of floats IEEE (`inf` or NaN); of integers, `rem` too, 0 |
+| overflow | of floats `inf`; integers wrap; the smallest integer divided by -1 and its absolute value are itself |
+| float to integer | truncates towards 0 and saturates; NaN becomes 0 |
+| integer to integer | wraps |
+| float to float, integer to float | to the nearest, of two equally near the even one |
+| anything to bool | `x != 0`; NaN is true |
+| bool to number | 0 or 1 |
+| shifts | by a negative number or by at least the width: 0 |
+| an index out of range | an error of the step, never undefined |
+| nothing to combine | the neutral element for `sum` and `product`; for `min` and `max` of a window of padding the largest and the smallest value; otherwise the types refuse it |
+";
+
+const PHILOX: &str = "
+## Philox4x32-10
+
+`rng_bits` is the counter-based generator of Salmon, Moraes, Dror and Shaw, \"Parallel random numbers: as easy as 1, 2, 3\" (SC 2011). It maps a
+counter of four 32-bit words to four such words, under a key of two. `hi` and `lo` are the halves of the 64-bit product; all arithmetic wraps.
+
+```text
+philox(c0, c1, c2, c3, k0, k1):
+  repeat 10 times:
+    p = 0xD2511F53 * c0
+    q = 0xCD9E8D57 * c2
+    (c0, c1, c2, c3) = (hi(q) ^ c1 ^ k0, lo(q), hi(p) ^ c3 ^ k1, lo(p))
+    k0 = k0 + 0x9E3779B9
+    k1 = k1 + 0xBB67AE85
+  return (c0, c1, c2, c3)
+```
+
+Block `j` of a draw is `philox(lo(j), hi(j), lo(counter), hi(counter), lo(key), hi(key))`, where `lo` and `hi` are the halves of a 64-bit number.
+Known answers:
+
+| counter | key | result |
+| --- | --- | --- |
+| 0, 0, 0, 0 | 0, 0 | 6627e8d5 e169c58d bc57ac4c 9b00dbd8 |
+| ffffffff (four times) | ffffffff (twice) | 408f276d 41c83b0e a20bc7c6 6d5451fd |
+| 243f6a88 85a308d3 13198a2e 03707344 | a4093822 299f31d0 | d16cfe09 94fdcceb 5001e420 24126ea1 |
+
+Composites of the builder: `fold_in(key, n)` is `rng_bits(not key, n) : i64[]`; `uniform` is the upper 24 bits of an i32 draw times 2^-24 (in f64 the upper 53
+of an i64 draw times 2^-53); `normal` is `sqrt(-2 log(1 - u)) cos(2π v)`, where `u` and `v` are the halves of a uniform draw of shape `[2, n]`.
+";
+
+fn scalar_functions(out: &mut String) {
+    out.push_str(
+        "\n## Scalar functions\n\nEach is applied element by element to operands of equal type; the result has their shape. `select` takes its first \
+         operand from bool. The error is that of compiled code, in units in the last place; up to 0.5 is correctly rounded.\n\n\
+         | function | takes | error | derivative | meaning |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for f in ScalarOp::ALL {
+        let def = f.def();
+        let takes = match def.accepts {
+            Accepts::Float => "floats",
+            Accepts::Number => "numbers",
+            Accepts::Int => "integers",
+            Accepts::Bits => "integers, bool",
+            Accepts::Any => "all",
+        };
+        let attrs: String = f.attrs().iter().map(|(name, _)| format!(" {{{name}}}")).collect();
+        let operands = def.operands.join(", ");
+        let row = [
+            format!("`{} {operands}{attrs}`", def.mnemonic),
+            takes.to_owned(),
+            format!("{}", def.ulps),
+            def.derivative.to_owned(),
+            def.doc.to_owned(),
+        ];
+        write_line(out, &format!("| {} |", row.map(|cell| cell.replace('|', "\\|")).join(" | ")));
+    }
+    out.push_str(
+        "\n`compare` tests `dir`, one of `eq`, `ne`, `lt`, `le`, `gt`, `ge`, and gives bool. `convert` gives the dtype of its declared result.\n",
+    );
+}
+
+fn operator(out: &mut String, mnemonic: &str, operands: &[&str], doc: &Doc, sample: &Sample) {
+    write_line(out, &format!("\n### `{mnemonic}`\n\n{}\n", doc.meaning));
+    let names: Vec<String> = operands.iter().map(|o| format!("`{o}`")).collect();
+    write_line(out, &format!("- Operands: {}.", if names.is_empty() { "none".to_owned() } else { names.join(", ") }));
+    if !doc.attributes.is_empty() {
+        write_line(out, "- Attributes:");
+        for (name, meaning) in doc.attributes {
+            write_line(out, &format!("  - `{name}`: {meaning}."));
+        }
+    }
+    write_line(out, &format!("- Types: {}", doc.types));
+    write_line(out, &format!("- Derivative: {}", doc.gradient));
+    let function = example(sample);
+    write_line(out, &format!("\n```text\n{}```", Graph::from_function(function)));
+}
+
+fn write_line(out: &mut String, line: &str) {
+    writeln!(out, "{line}").expect("writing into a string does not fail");
+}
+
+/// A function that applies the sample's operator to its arguments.
+fn example(sample: &Sample) -> Function {
+    let mut b = Builder::new("example", FunctionKind::Func);
+    let names = sample.op.operand_names();
+    let name = |i: usize| names[i.min(names.len() - 1)].trim_start_matches('.');
+    let types = sample.types();
+    let args: Vec<Value> = types.iter().enumerate().map(|(i, ty)| b.arg(name(i), ty.clone(), Role::Plain)).collect();
+    for value in b.push_all(sample.op.clone(), &args).expect("samples are well-typed") {
+        b.output(None, value);
+    }
+    b.finish()
+}
+
+impl Sample {
+    /// A program whose entry applies the operator to its arguments; where the operator names a function there is one of that
+    /// name, which returns zeros.
+    ///
+    /// # Panics
+    /// If the sample is not well-typed.
+    pub fn program(&self) -> Graph {
+        let mut graph = Graph::new();
+        let callee = match &self.op {
+            Op::Call(call) => Some((&call.func, &call.results)),
+            Op::Gradient(gradient) => Some((&gradient.func, &gradient.results)),
+            _ => None,
+        };
+        if let Some((name, results)) = callee {
+            let mut b = Builder::new(name.clone(), FunctionKind::Func);
+            for ty in self.types() {
+                b.arg("x", ty, Role::Plain);
+            }
+            for ty in results {
+                let zero = b.full(ty, Scalar::zero(ty.dtype)).expect("samples are small");
+                b.output(None, zero);
+            }
+            graph.insert(b.finish());
+        }
+        graph.insert(example(self));
+        graph
+    }
+}
