@@ -106,7 +106,8 @@ impl AutodiffError {
 /// Replaces every `gradient` by ordinary operators and calls, and drops what the entry does not reach.
 ///
 /// `optimise` gets each joint function of a called one before its split, with its callees in the graph. It must keep the
-/// function's name, arguments, and the order and types of its results.
+/// function's name, arguments, and the order and types of its results. It need not heed `stop_gradient`: what is still to be
+/// differentiated in turn, for a gradient of higher order, does not pass through it.
 ///
 /// # Errors
 /// If a gradient must flow where there is none, or does not reach a trainable parameter.
@@ -117,15 +118,22 @@ pub fn differentiate(
     graph: Graph,
     optimise: &mut dyn FnMut(Function, &Graph) -> Function,
 ) -> Result<Graph, AutodiffError> {
-    let mut uses: FxHashMap<(Symbol, Vec<usize>), usize> = FxHashMap::default();
-    for gradient in graph.functions().flat_map(Function::ops).filter_map(|(_, _, op)| as_gradient(op)) {
-        *uses.entry((gradient.func.clone(), gradient.wrt.clone())).or_default() += 1;
+    let again = differentiated_functions(&graph);
+    let mut uses: FxHashMap<(Symbol, Vec<usize>), Uses> = FxHashMap::default();
+    for f in graph.functions() {
+        for gradient in f.ops().filter_map(|(_, _, op)| as_gradient(op)) {
+            let uses = uses.entry((gradient.func.clone(), gradient.wrt.clone())).or_default();
+            uses.count += 1;
+            uses.again |= again.contains(&f.name);
+        }
     }
     let mut d = Differentiator {
         input: &graph,
         out: Graph::new(),
         optimise,
         uses,
+        again,
+        in_again: false,
         in_progress: vec![],
         activities: FxHashMap::default(),
         pullbacks: FxHashMap::default(),
@@ -143,6 +151,23 @@ fn as_gradient(op: &Op) -> Option<&Gradient> {
         Op::Gradient(gradient) => Some(gradient),
         _ => None,
     }
+}
+
+/// The functions whose derivative some `gradient` takes, directly or through others. What is made for them is differentiated in turn.
+fn differentiated_functions(graph: &Graph) -> FxHashSet<Symbol> {
+    let mut found = FxHashSet::default();
+    let gradients = graph.functions().flat_map(Function::ops).filter_map(|(_, _, op)| as_gradient(op));
+    let mut todo: Vec<&Symbol> = gradients.map(|gradient| &gradient.func).collect();
+    while let Some(name) = todo.pop() {
+        let Some(f) = graph.function(name).filter(|_| found.insert(name.clone())) else { continue };
+        todo.extend(&f.vjp);
+        todo.extend(f.ops().filter_map(|(_, _, op)| match op {
+            Op::Call(call) => Some(&call.func),
+            Op::Gradient(gradient) => Some(&gradient.func),
+            _ => None,
+        }));
+    }
+    found
 }
 
 /// The functions that `entry` calls, and those that these call. Custom derivatives have done their work.
@@ -215,8 +240,15 @@ struct SharedGradient {
     grads: Vec<Option<usize>>,
 }
 
-/// A function and masks of its arguments and results.
-type PullbackKey = (Symbol, Vec<bool>, Vec<bool>);
+/// How often the same gradient stands in the program, and whether in a function that is differentiated in turn.
+#[derive(Clone, Copy, Debug, Default)]
+struct Uses {
+    count: usize,
+    again: bool,
+}
+
+/// A function, masks of its arguments and results, and whether what comes out is differentiated again.
+type PullbackKey = (Symbol, Vec<bool>, Vec<bool>, bool);
 
 /// The state of one differentiation. The maps are for look-up only; the order of functions is that of first need.
 struct Differentiator<'a> {
@@ -224,7 +256,11 @@ struct Differentiator<'a> {
     /// The functions without `gradient`, each before its callers.
     out: Graph,
     optimise: &'a mut dyn FnMut(Function, &Graph) -> Function,
-    uses: FxHashMap<(Symbol, Vec<usize>), usize>,
+    uses: FxHashMap<(Symbol, Vec<usize>), Uses>,
+    /// The functions that are differentiated.
+    again: FxHashSet<Symbol>,
+    /// Whether the function in the making is one of them.
+    in_again: bool,
     in_progress: Vec<Symbol>,
     activities: FxHashMap<(Symbol, Vec<bool>), Vec<bool>>,
     pullbacks: FxHashMap<PullbackKey, Option<Rc<Pullback>>>,
@@ -239,7 +275,9 @@ impl Differentiator<'_> {
             let found = input.function(name).filter(|_| !self.in_progress.contains(name));
             let f = found.ok_or_else(|| AutodiffError::NoFunction { func: name.clone() })?;
             self.in_progress.push(name.clone());
+            let outer = std::mem::replace(&mut self.in_again, self.again.contains(name));
             let without = self.without_gradients(f)?;
+            self.in_again = outer;
             self.in_progress.pop();
             self.out.insert(without);
         }
@@ -293,8 +331,12 @@ impl Differentiator<'_> {
         let loc = b.loc;
         let f = self.ready(&gradient.func)?.clone();
         let key = (gradient.func.clone(), gradient.wrt.clone());
-        let Emitted { mut results, grads } = if self.uses.get(&key).is_some_and(|&n| n > 1) {
-            self.call_shared(b, &f, key, args)?
+        let uses = self.uses.get(&key).copied().unwrap_or_default();
+        let Emitted { mut results, grads } = if uses.count > 1 {
+            let outer = std::mem::replace(&mut self.in_again, uses.again);
+            let emitted = self.call_shared(b, &f, key, args)?;
+            self.in_again = outer;
+            emitted
         } else {
             self.emit_gradient(b, &f, &gradient.wrt, args)?
         };
@@ -393,7 +435,7 @@ impl Differentiator<'_> {
         results: &[bool],
         loc: Loc,
     ) -> Result<Option<Rc<Pullback>>, AutodiffError> {
-        let key = (func.clone(), args.to_vec(), results.to_vec());
+        let key = (func.clone(), args.to_vec(), results.to_vec(), self.in_again);
         if let Some(known) = self.pullbacks.get(&key) {
             return Ok(known.clone());
         }
@@ -412,7 +454,9 @@ impl Differentiator<'_> {
         if joint.grads.iter().all(Option::is_none) {
             return Ok(None);
         }
-        joint.function = (self.optimise)(joint.function, &self.out);
+        if !self.in_again {
+            joint.function = (self.optimise)(joint.function, &self.out);
+        }
         let names = (self.fresh_name(&f.name, "fwd"), self.fresh_name(&f.name, "bwd"));
         let Split { forward, backward, saved, seeds } = split::split(&joint, names.0, names.1);
         let pair =

@@ -3,7 +3,7 @@
 //! What the backward part needs of the forward one is either saved or computed again. A minimum cut decides: its
 //! network has for each node a vertex `in` (cut off from the source: computed again) and for each result a vertex `out`
 //! (cut off from the source: at hand in the backward part). Saving costs the bytes that are written and read,
-//! computing again costs by operator, an argument is at hand anyway.
+//! computing again costs by operator; arguments and results are at hand anyway.
 
 use dlc_ir::{Def, Function, FunctionKind, Node, Op, Role, ScalarOp, Symbol, Value};
 use smallvec::SmallVec;
@@ -67,7 +67,7 @@ pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
         }
     }
 
-    let recomputed = recomputed(f, &late, &demanded);
+    let recomputed = recomputed(joint, &late, &demanded);
     let mut saved_values: Vec<Value> = vec![];
     let mut visit = |v: Value, in_backward: &mut Vec<bool>| {
         if recomputed[v.node.index()] {
@@ -121,7 +121,9 @@ fn late(joint: &Joint) -> Vec<bool> {
 }
 
 /// Which nodes are computed again where the values `demanded` are needed a second time: on the far side of the minimum cut.
-fn recomputed(f: &Function, late: &[bool], demanded: &[Value]) -> Vec<bool> {
+fn recomputed(joint: &Joint, late: &[bool], demanded: &[Value]) -> Vec<bool> {
+    let f = &joint.function;
+    let own = &f.results[..joint.results];
     let (source, sink) = (0, 1);
     let mut first_out = vec![0; f.node_count()];
     let mut vertices = 2 + f.node_count();
@@ -135,8 +137,10 @@ fn recomputed(f: &Function, late: &[bool], demanded: &[Value]) -> Vec<bool> {
     for (id, node) in f.nodes().filter(|(id, _)| !late[id.index()]) {
         network.edge(source, enter(id), recomputation(node));
         for (result, ty) in node.types.iter().enumerate() {
-            let saving = if matches!(node.def, Def::Argument(_)) { 0 } else { 2 * ty.bytes() as u64 };
-            network.edge(enter(id), out(Value { node: id, result: result as u32 }), saving.min(INFINITE - 1));
+            let value = Value { node: id, result: result as u32 };
+            let at_hand = matches!(node.def, Def::Argument(_)) || own.iter().any(|r| r.value == value);
+            let saving = if at_hand { 0 } else { 2 * ty.bytes() as u64 };
+            network.edge(enter(id), out(value), saving.min(INFINITE - 1));
         }
         for &operand in &node.operands {
             network.edge(out(operand), enter(id), INFINITE);

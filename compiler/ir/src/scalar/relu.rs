@@ -7,9 +7,10 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     operands: &["x"],
     accepts: Accepts::Number,
     eval: |_, _, args| numeric(args, |x| if x[0] <= 0.0 { 0.0 } else { x[0] }, |x| x[0].max(0)),
-    grad: ScalarGrad::Vjp(|b, args, _, ct| {
-        let zero = b.zeros_like(args[0])?;
-        let positive = b.compare(Direction::Gt, args[0], zero)?;
+    grad: ScalarGrad::Vjp(|b, _, y, ct| {
+        // by the result, which the next layer keeps for its own derivative, so that the operand need not be kept too
+        let zero = b.zeros_like(y)?;
+        let positive = b.compare(Direction::Gt, y, zero)?;
         Ok(vec![Some(b.select(positive, ct, zero)?)])
     }),
     domain: &[(0.1, 4.0)],

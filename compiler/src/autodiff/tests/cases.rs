@@ -1,7 +1,7 @@
 //! Composite functions written by hand, and what must be refused.
 
 use super::*;
-use dlc_ir::ScalarOp;
+use dlc_ir::{Def, ScalarOp};
 
 /// A perceptron of two layers under cross-entropy.
 pub(super) const PERCEPTRON: &str = r#"
@@ -231,6 +231,68 @@ func @f(%x: f64[]) -> f64[] vjp @rule {
 "#;
     let out = differentiated(&with_gradient(parse(text), plain));
     assert_eq!(interpret(&out, &[Tensor::scalar(1.0)])[1].to_f64s(), [7.0]);
+}
+
+#[test]
+fn optimisation_may_drop_stop_gradient_only_where_nothing_is_differentiated_again() {
+    let text = r#"
+func @gate(%x: f64[3], %y: f64[3]) -> f64[3] {
+  %0 = sin %x : f64[3]
+  %1 = stop_gradient %0 : f64[3]
+  %2 = mul %1, %y : f64[3]
+  %3 = mul %2, %x : f64[3]
+  return %3
+}
+
+func @f(%x: f64[3]) -> f64[] {
+  %0 = exp %x : f64[3]
+  %1 = call %x, %0 {func=@gate} : f64[3]
+  %2 = reduce %1 {kind=sum, axes=[0]} : f64[]
+  return %2
+}
+"#;
+    let mut optimised = 0;
+    let mut drop_stops = |f: Function, _: &Graph| {
+        optimised += 1;
+        let dropped: Result<_, std::convert::Infallible> = f.try_rewrite(|new, _, node, operands| {
+            let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
+            if *op == Op::Map(ScalarOp::StopGradient) {
+                return Ok(operands.iter().copied().collect());
+            }
+            let id = new.add_node(op.clone(), operands, node.types.iter().cloned(), node.loc);
+            Ok(dlc_ir::graph::values_of(id, node.types.len()))
+        });
+        match dropped {
+            Ok(f) => f,
+        }
+    };
+    let graph = with_gradient(with_squares(with_gradient(parse(text), plain)), plain);
+    let args = arguments(graph.entry(), 2, (0.2, 1.0));
+    let called = differentiate(graph.clone(), &mut drop_stops).expect("it can be differentiated");
+    let (called, whole) = (interpret(&called, &args), interpret(&differentiated(&inlined(&graph)), &args));
+    for (a, b) in called[1].to_f64s().into_iter().zip(whole[1].to_f64s()) {
+        assert_close("second derivative", a, b, 1e-12);
+    }
+    assert!(optimised > 0, "what is final is optimised");
+}
+
+#[test]
+fn the_mask_of_relu_is_made_from_its_result() {
+    let text = r#"
+func @layer(%x: f64[8,8], %w: f64[8,8]) -> f64[8,8] {
+  %0 = dot %x, %w {lhs=[1], rhs=[1]#} : f64[8,8]
+  %1 = relu %0 : f64[8,8]
+  return %1
+}
+
+func @f(%x: f64[8,8], %w: f64[8,8]) -> f64[] {
+  %0 = call %x, %w {func=@layer} : f64[8,8]
+  %1 = reduce %0 {kind=sum, axes=[0,1]} : f64[]
+  return %1
+}
+"#;
+    let out = differentiated(&with_gradient(parse(text), plain));
+    assert_eq!(out.function(&"layer.fwd".into()).expect("there is one").results.len(), 1, "{out}");
 }
 
 #[test]
