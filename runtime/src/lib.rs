@@ -18,7 +18,7 @@ pub mod train;
 pub mod weights;
 
 pub use pool::{JobPanicked, Pool};
-pub use session::{Session, SessionError};
+pub use session::{Session, SessionError, WrongType};
 pub use shuffle::{Split, permute};
 pub use signature::{Signature, Slot, Target};
 pub use tensors::{Tensors, UnknownTensor};

@@ -48,17 +48,8 @@ pub enum SessionError {
         known: Vec<String>,
     },
     /// A tensor of another type than the program takes.
-    #[error("the {kind} `{name}` is {wanted}, but {found} is given")]
-    Type {
-        /// `input`, `weight` or `state`.
-        kind: &'static str,
-        /// The argument.
-        name: String,
-        /// The type that the program takes.
-        wanted: Type,
-        /// The type that was given.
-        found: Type,
-    },
+    #[error(transparent)]
+    Type(Box<WrongType>),
     /// Arguments that nobody has given.
     #[error("the program needs {}", .0.iter().map(|(n, t)| format!("`{n}` {t}")).collect::<Vec<_>>().join(", "))]
     Missing(Vec<(String, Type)>),
@@ -78,12 +69,32 @@ impl SessionError {
     pub fn code(&self) -> &'static str {
         match self {
             SessionError::Unknown { .. } => "unknown-argument",
-            SessionError::Type { .. } => "shape-mismatch",
+            SessionError::Type(_) => "shape-mismatch",
             SessionError::Missing(_) => "missing-argument",
             SessionError::Check(_) => "failed-check",
             SessionError::Poisoned => "poisoned",
             SessionError::Internal(_) => "internal",
         }
+    }
+}
+
+/// A tensor of another type than the program takes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {kind} `{name}` is {wanted}, but {found} is given")]
+pub struct WrongType {
+    /// `input`, `weight` or `state`.
+    pub kind: &'static str,
+    /// The argument.
+    pub name: String,
+    /// The type that the program takes.
+    pub wanted: Type,
+    /// The type that is given.
+    pub found: Type,
+}
+
+impl From<WrongType> for SessionError {
+    fn from(error: WrongType) -> Self {
+        SessionError::Type(Box::new(error))
     }
 }
 
@@ -174,7 +185,7 @@ impl Session {
         let Slot { name, ty } = &self.signature.arguments[slot];
         if tensor.ty() != ty {
             let (wanted, found) = (ty.clone(), tensor.ty().clone());
-            return Err(SessionError::Type { kind, name: name.to_string(), wanted, found });
+            return Err(WrongType { kind, name: name.to_string(), wanted, found }.into());
         }
         self.arguments[slot].write(tensor);
         self.bound[slot] = true;
@@ -269,7 +280,7 @@ impl Session {
             let (wanted, found) = (&signature.arguments[to], &other.signature.arguments[from]);
             if wanted.ty != found.ty {
                 let (name, wanted, found) = (wanted.name.to_string(), wanted.ty.clone(), found.ty.clone());
-                return Err(SessionError::Type { kind, name, wanted, found });
+                return Err(WrongType { kind, name, wanted, found }.into());
             }
             self.arguments[to].copy_from(&other.arguments[from]);
             self.bound[to] = other.bound[from];

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use dlc_ir::Type;
-
 use crate::SessionError;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
@@ -50,16 +48,6 @@ pub enum TrainError {
         /// All fields.
         fields: Vec<String>,
     },
-    /// A field of another type than its input.
-    #[error("the input `{name}` is {wanted}, but the data has {found}")]
-    FieldType {
-        /// The input and field.
-        name: String,
-        /// The type of the input.
-        wanted: Type,
-        /// The type of a batch of the field.
-        found: Type,
-    },
     /// No program evaluates batches of a size that the data needs.
     #[error("there is no program for batches of {size}; {count} examples need {needed:?}")]
     NoProgram {
@@ -103,7 +91,6 @@ impl TrainError {
             TrainError::History(_) => "io",
             TrainError::NoLoss => "no-loss",
             TrainError::NoField { .. } => "unknown-field",
-            TrainError::FieldType { .. } => "shape-mismatch",
             TrainError::NoProgram { .. } => "no-program",
             TrainError::NoFirstValue(_) => "no-first-value",
             TrainError::NotInCheckpoint(_) => "other-training",

@@ -5,7 +5,7 @@ use dlc_ir::{DType, Tensor, Type};
 use super::TrainError;
 use crate::loader::Examples;
 use crate::near::near;
-use crate::{Session, Tensors};
+use crate::{Session, SessionError, Tensors, WrongType};
 
 /// Checks that batches of `size` examples feed every input.
 pub(super) fn check(session: &Session, examples: &Examples, size: usize) -> Result<(), TrainError> {
@@ -22,7 +22,8 @@ pub(super) fn check(session: &Session, examples: &Examples, size: usize) -> Resu
         shape[0] = size;
         let found = Type::new(field.dtype(), shape);
         if found != *wanted {
-            return Err(TrainError::FieldType { name: name.to_owned(), wanted: wanted.clone(), found });
+            let wrong = WrongType { kind: "input", name: name.to_owned(), wanted: wanted.clone(), found };
+            return Err(SessionError::from(wrong).into());
         }
     }
     Ok(())
