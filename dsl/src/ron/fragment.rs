@@ -120,9 +120,16 @@ impl<'a> Reader<'a> {
         self.fragment(&text, |p| p.name(what))
     }
 
+    /// A name that stands in RON itself must be one of the language too.
+    pub fn reference(&mut self, name: &Ident, what: &str) -> Option<Ident> {
+        let places = vec![(0, name.span.start as usize)];
+        let text = Text { value: name.name.clone(), span: name.span, plain: true, places };
+        self.fragment(&text, |p| p.name(what))
+    }
+
     pub fn docs_in(&mut self, raw: Raw<'a>) -> Docs {
         let text = self.text(raw, "the documentation, a string");
-        Docs { lines: text.map_or(vec![], |text| text.value.lines().map(str::to_owned).collect()) }
+        Docs { lines: text.map_or(vec![], |text| text.value.lines().map(|line| line.trim_end().to_owned()).collect()) }
     }
 
     pub fn attributes_in(&mut self, raw: Raw<'a>) -> Vec<Attribute> {

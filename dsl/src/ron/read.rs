@@ -257,6 +257,7 @@ impl<'a> Reader<'a> {
                 "settings" => train.entries.append(&mut self.entries(value, true, false)),
                 _ => {
                     let span = name.span.to(self.span(value));
+                    let Some(name) = self.reference(&name, "a setting's name") else { continue };
                     if let Some(value) = self.value(value, Texts::setting(&name)) {
                         let kind = EntryKind::Field { name, value };
                         train.entries.push(Entry { docs: Docs::default(), attributes: vec![], kind, span });
@@ -274,7 +275,9 @@ impl<'a> Reader<'a> {
         if shape_of(raw.text) == Shape::List {
             for item in self.list(raw, "arguments").unwrap_or_default() {
                 if shape_of(item.text) == Shape::Fields {
-                    named.extend(self.fields(item).unwrap_or_default());
+                    for (name, value) in self.fields(item).unwrap_or_default() {
+                        named.extend(self.reference(&name, "an argument's name").map(|name| (name, value)));
+                    }
                 } else if let Some(value) = self.value(item, self.texts.placed(model, args.len())) {
                     let span = self.span(item);
                     args.push(Arg { name: None, value, span });

@@ -147,6 +147,7 @@ impl<'a> Reader<'a> {
             return None;
         }
         let callee = Ident::new(name, crate::span::Span { end: span.start + length as u32, ..span });
+        let callee = self.reference(&callee, "the name of what is called")?;
         let mut call = Call { callee, args: vec![], name: None, span };
         let Some(inside) = self.brackets(raw, length) else { return Some(call) };
         if shape_of(inside.text) == Shape::Fields {
@@ -199,7 +200,7 @@ impl<'a> Reader<'a> {
         for (name, value) in fields {
             if name.name == "as" {
                 call.name = self.instance_name_in(value);
-            } else {
+            } else if let Some(name) = self.reference(&name, "an argument's name") {
                 self.named_arg(call, name, value);
             }
         }

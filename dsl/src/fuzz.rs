@@ -1,0 +1,82 @@
+//! What must hold of any input whatsoever: entry points for a fuzzer.
+//!
+//! Each takes arbitrary bytes, panics if a promise is broken, and tells whether the input was valid, so that a run can
+//! say how much it really tested.
+
+use crate::diagnostic::{has_errors, render_all};
+use crate::span::Sources;
+use crate::{format, parse, parse_ron, to_dl, to_ron};
+
+/// Reading never panics, faults can be shown, and what is read without faults is formatted as the promises say:
+/// the formatting says the same and is its own formatting.
+pub fn fuzz_parse(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let mut sources = Sources::new();
+    let source = sources.add("fuzz.dl", text.clone());
+    let (file, faults) = parse(source, &text);
+    show(&faults, &sources);
+    if has_errors(&faults) {
+        assert!(format(source, &text).is_err(), "a faulty text was formatted");
+        return false;
+    }
+    let once = format(source, &text).unwrap_or_else(|_| panic!("a good text was not formatted"));
+    let (again, faults) = parse(source, &once);
+    assert!(faults.is_empty(), "formatting brought faults:\n{once}\n{faults:?}");
+    assert!(file.same(&again), "formatting changed what the text says:\n{text}\n---\n{once}");
+    let twice = format(source, &once).unwrap_or_else(|_| panic!("a formatted text was not formatted again"));
+    assert_eq!(once, twice, "formatting twice is not formatting once");
+    true
+}
+
+/// A good `.dl` text becomes RON and `.dl` again without changing what it says.
+pub fn fuzz_convert(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let mut sources = Sources::new();
+    let source = sources.add("fuzz.dl", text.clone());
+    let (file, faults) = parse(source, &text);
+    if has_errors(&faults) {
+        return false;
+    }
+    let ron = to_ron(&file);
+    let source = sources.add("fuzz.ron", ron.clone());
+    let (from_ron, faults) = parse_ron(source, &ron);
+    assert!(faults.is_empty(), "{ron}\n{}", render_all(&faults, &sources, false));
+    assert!(from_ron.same(&file), "RON says something else:\n{text}\n---\n{ron}");
+    let dl = to_dl(&from_ron);
+    let source = sources.add("back.dl", dl.clone());
+    let (back, faults) = parse(source, &dl);
+    assert!(faults.is_empty(), "{dl}\n{}", render_all(&faults, &sources, false));
+    assert!(back.same(&file), "the way back says something else:\n{text}\n---\n{dl}");
+    true
+}
+
+/// Reading RON never panics, and what it reads without faults can be written and read again.
+pub fn fuzz_ron(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let mut sources = Sources::new();
+    let source = sources.add("fuzz.ron", text.clone());
+    let (file, faults) = parse_ron(source, &text);
+    show(&faults, &sources);
+    if has_errors(&faults) {
+        return false;
+    }
+    let ron = to_ron(&file);
+    let source = sources.add("again.ron", ron.clone());
+    let (again, faults) = parse_ron(source, &ron);
+    assert!(faults.is_empty(), "{ron}\n{}", render_all(&faults, &sources, false));
+    assert!(again.same(&file), "RON does not come back:\n{text}\n---\n{ron}");
+    let dl = to_dl(&file);
+    let source = sources.add("as.dl", dl.clone());
+    let (from_dl, faults) = parse(source, &dl);
+    assert!(faults.is_empty(), "{dl}\n{}", render_all(&faults, &sources, false));
+    assert!(from_dl.same(&file), ".dl says something else:\n{text}\n---\n{dl}");
+    true
+}
+
+fn show(faults: &[crate::Diagnostic], sources: &Sources) {
+    for fault in faults {
+        assert!(fault.span().is_some(), "a fault without a place: {fault}");
+        fault.render(sources, false);
+        fault.to_json(sources);
+    }
+}

@@ -1,0 +1,28 @@
+//! The models under `examples/`: both forms are read without a fault, `.dl` files are formatted.
+
+use dlc_dsl::{Sources, diagnostic, format, parse, parse_ron};
+
+#[test]
+fn examples_are_read_and_formatted() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).expect("exists") {
+        let path = entry.expect("readable").path();
+        let ron = match path.extension().and_then(|e| e.to_str()) {
+            Some("dl") => false,
+            Some("ron") => true,
+            _ => continue,
+        };
+        count += 1;
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let name = path.file_name().expect("has a name").to_string_lossy();
+        let mut sources = Sources::new();
+        let source = sources.add(name.clone(), text.clone());
+        let (_, faults) = if ron { parse_ron(source, &text) } else { parse(source, &text) };
+        assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
+        if !ron {
+            assert_eq!(format(source, &text).expect("has no faults"), text, "{name}");
+        }
+    }
+    assert!(count >= 7);
+}
