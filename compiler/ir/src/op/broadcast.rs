@@ -1,6 +1,6 @@
 //! `broadcast`: repeats a tensor along new axes.
 
-use super::eval::{element_at, result_type, tensor_of};
+use super::eval::{result_type, walk};
 use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue};
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
@@ -49,8 +49,11 @@ impl Operator for Broadcast {
 
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
         let x = &args[0];
-        let element = |i: &[usize]| element_at(x, self.axes.iter().map(|&a| i[a]));
-        Ok(vec![tensor_of(&result_type(self, args)?, element)])
+        let ty = result_type(self, args)?;
+        let mut steps = vec![0; self.shape.rank()];
+        self.axes.iter().zip(x.shape().strides()).for_each(|(&a, stride)| steps[a] = stride);
+        let places = walk(&self.shape, &steps);
+        Ok(vec![Tensor::from_fn(ty, |i| x.get(places[i]))])
     }
 
     fn grad(&self) -> Grad<Self> {

@@ -96,25 +96,24 @@ impl Operator for Conv {
         let (x, kernel) = (args[0].shape(), args[1].shape());
         let ty = result_type(self, args)?;
         let axes = self.axes(x, kernel);
-        let spatial = Shape::from(&kernel[2..]);
-        let (channels, outputs) = (kernel[1], kernel[0] / (self.feature_groups * self.batch_groups));
-        let tensor = sums_of_products(&ty, &args[0], &args[1], |i, term| {
+        let taps: Vec<_> = Shape::from(&kernel[2..]).indices().collect();
+        let (x_steps, k_steps) = (x.strides(), kernel.strides());
+        let channels = (0..kernel[1]).map(|c| (c * x_steps[1], c * k_steps[1])).collect();
+        let outputs = kernel[0] / (self.feature_groups * self.batch_groups);
+        let results: Vec<_> = ty.shape.indices().collect();
+        let images = ty.shape[0];
+        let tensor = sums_of_products(ty, &args[0], &args[1], channels, |i, run| {
+            let i = &results[i];
             let group = i[1] / outputs;
-            let (image, first) = if self.batch_groups > 1 { (group * ty.shape[0] + i[0], 0) } else { (i[0], group * channels) };
-            for k in spatial.indices() {
-                let mut source = vec![image, first];
-                for (axis, (&position, &k)) in axes.iter().zip(i[2..].iter().zip(&k)) {
-                    let Some(place) = axis.source(position, k) else { break };
-                    source.push(place);
-                }
-                if source.len() < x.rank() {
-                    continue;
-                }
-                let tap = [&[i[1], 0], k.as_slice()].concat();
-                let (x_first, k_first) = (x.offset(&source), kernel.offset(&tap));
-                let (x_step, k_step) = (x.strides()[1], kernel.strides()[1]);
-                for c in 0..channels {
-                    term(x_first + c * x_step, k_first + c * k_step);
+            let (image, channel) =
+                if self.batch_groups > 1 { (group * images + i[0], 0) } else { (i[0], group * kernel[1]) };
+            let (x_first, k_first) = (image * x_steps[0] + channel * x_steps[1], i[1] * k_steps[0]);
+            for tap in &taps {
+                let place = |a: usize| Some(axes[a].source(i[2 + a], tap[a])? * x_steps[2 + a]);
+                let place = (0..axes.len()).try_fold(x_first, |sum, a| Some(sum + place(a)?));
+                let weight = (0..axes.len()).fold(k_first, |sum, a| sum + tap[a] * k_steps[2 + a]);
+                if let Some(place) = place {
+                    run(place, weight);
                 }
             }
         });

@@ -1,10 +1,10 @@
 //! `dot`: sums of products over pairs of axes.
 
-use super::eval::{result_type, sums_of_products};
+use super::eval::{result_type, sums_of_products, walk_axes};
 use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, are_axes, lowered_type};
 use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
-use crate::{Builder, DType, ScalarOp, Shape, Tensor, Type, Value};
+use crate::{Builder, DType, ScalarOp, Tensor, Type, Value};
 
 /// Sums products over pairs of axes, with batch axes. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -63,20 +63,16 @@ impl Operator for Dot {
 
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
         let (l, r) = (args[0].shape(), args[1].shape());
-        let summed: Shape = self.lhs.iter().map(|&a| l[a]).collect();
-        let l_free = Self::free(l.rank(), &self.lhs, &self.lhs_batch);
-        let r_free = Self::free(r.rank(), &self.rhs, &self.rhs_batch);
-        let batch = self.lhs_batch.len();
-        let tensor = sums_of_products(&result_type(self, args)?, &args[0], &args[1], |i, term| {
-            let (mut l_index, mut r_index) = (vec![0; l.rank()], vec![0; r.rank()]);
-            self.lhs_batch.iter().chain(&l_free).zip(i).for_each(|(&a, &i)| l_index[a] = i);
-            self.rhs_batch.iter().zip(i).for_each(|(&a, &i)| r_index[a] = i);
-            r_free.iter().zip(&i[batch + l_free.len()..]).for_each(|(&a, &i)| r_index[a] = i);
-            for k in summed.indices() {
-                self.lhs.iter().zip(&k).for_each(|(&a, &k)| l_index[a] = k);
-                self.rhs.iter().zip(&k).for_each(|(&a, &k)| r_index[a] = k);
-                term(l.offset(&l_index), r.offset(&r_index));
-            }
+        let ty = result_type(self, args)?;
+        let summed = walk_axes(l, &self.lhs).into_iter().zip(walk_axes(r, &self.rhs)).collect();
+        let l_batch = walk_axes(l, &self.lhs_batch);
+        let r_batch = walk_axes(r, &self.rhs_batch);
+        let l_free = walk_axes(l, &Self::free(l.rank(), &self.lhs, &self.lhs_batch));
+        let r_free = walk_axes(r, &Self::free(r.rank(), &self.rhs, &self.rhs_batch));
+        let tensor = sums_of_products(ty, &args[0], &args[1], summed, |i, run| {
+            let (rest, column) = (i / r_free.len(), i % r_free.len());
+            let (batch, row) = (rest / l_free.len(), rest % l_free.len());
+            run(l_batch[batch] + l_free[row], r_batch[batch] + r_free[column]);
         });
         Ok(vec![tensor])
     }

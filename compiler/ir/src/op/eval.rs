@@ -1,7 +1,7 @@
 //! What the reference evaluations of operators share.
 
 use super::{Operator, TypeError};
-use crate::{Scalar, Tensor, Type};
+use crate::{Scalar, Shape, Tensor, Type};
 
 /// Why an operator has no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,26 +40,52 @@ pub(super) fn element_at(x: &Tensor, index: impl IntoIterator<Item = usize>) -> 
     x.get(index.into_iter().zip(x.shape().iter()).fold(0, |offset, (i, d)| offset * d + i))
 }
 
-/// A tensor of sums of products. For each index of the result `terms` names the row-major positions of the factors, pair by pair.
+/// Row-major positions of the elements along some axes, in row-major order of the axes as they are named; 0 on all others.
+pub(super) fn walk_axes(shape: &Shape, axes: &[usize]) -> Vec<usize> {
+    let strides = shape.strides();
+    let sizes: Vec<usize> = axes.iter().map(|&a| shape[a]).collect();
+    let steps: Vec<usize> = axes.iter().map(|&a| strides[a]).collect();
+    walk(&sizes, &steps)
+}
+
+/// The sum of index times step over the axes, for each index in row-major order.
+pub(super) fn walk(sizes: &[usize], steps: &[usize]) -> Vec<usize> {
+    let inner = |places: Vec<usize>, (&size, &step): (&usize, &usize)| {
+        places.iter().flat_map(|place| (0..size).map(move |i| place + i * step)).collect()
+    };
+    sizes.iter().zip(steps).fold(vec![0], inner)
+}
+
+/// A tensor of sums of products. For each element of the result `runs` names the row-major positions at which runs of factors begin;
+/// `terms` are the positions of a run's factors from there.
 pub(super) fn sums_of_products(
-    ty: &Type,
+    ty: Type,
     lhs: &Tensor,
     rhs: &Tensor,
-    terms: impl Fn(&[usize], &mut dyn FnMut(usize, usize)),
+    terms: Vec<(usize, usize)>,
+    runs: impl Fn(usize, &mut dyn FnMut(usize, usize)),
 ) -> Tensor {
     if ty.dtype.is_float() {
         let (l, r) = (lhs.to_f64s(), rhs.to_f64s());
-        tensor_of(ty, |i| {
+        Tensor::from_fn(ty, |i| {
             let mut sum = 0.0;
-            terms(i, &mut |a, b| sum += l[a] * r[b]);
+            runs(i, &mut |a, b| {
+                for (l_place, r_place) in &terms {
+                    sum += l[a + l_place] * r[b + r_place];
+                }
+            });
             Scalar::Float(sum)
         })
     } else {
         let ints = |x: &Tensor| -> Vec<i64> { x.scalars().map(Scalar::as_i64).collect() };
         let (l, r) = (ints(lhs), ints(rhs));
-        tensor_of(ty, |i| {
+        Tensor::from_fn(ty, |i| {
             let mut sum = 0i64;
-            terms(i, &mut |a, b| sum = sum.wrapping_add(l[a].wrapping_mul(r[b])));
+            runs(i, &mut |a, b| {
+                for (l_place, r_place) in &terms {
+                    sum = sum.wrapping_add(l[a + l_place].wrapping_mul(r[b + r_place]));
+                }
+            });
             Scalar::Int(sum)
         })
     }

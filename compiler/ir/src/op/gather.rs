@@ -1,6 +1,6 @@
 //! `gather`: elements of one axis by index.
 
-use super::eval::{element_at, result_type, tensor_of};
+use super::eval::{result_type};
 use super::{Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Scatter, ScatterKind};
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
@@ -29,24 +29,27 @@ impl Gather {
         Ok(x.with_shape(shape))
     }
 
-    /// Refuses an index outside the axis, if any element hangs on one.
-    pub(super) fn check_indices(&self, x: &Type, indices: &Tensor, slices: &Type) -> Result<(), EvalError> {
-        let size = x.shape[self.axis];
-        let outside = indices.scalars().map(Scalar::as_i64).find(|&i| i < 0 || i >= size as i64);
-        match outside {
-            Some(index) if slices.shape.elements() > 0 => Err(EvalError::IndexOutOfRange { index, size }),
-            _ => Ok(()),
+    /// For each element of the slices its row-major position in a tensor of type `x`. An index outside the axis is refused,
+    /// if any element hangs on it.
+    pub(super) fn places(&self, x: &Type, indices: &Tensor, slices: &Type) -> Result<Vec<usize>, EvalError> {
+        if slices.shape.elements() == 0 {
+            return Ok(vec![]);
         }
-    }
-
-    /// Where in `x` element `i` of the slices stands; the indices are checked.
-    pub(super) fn source(&self, indices: &Tensor, i: &[usize]) -> Vec<usize> {
-        let inner = self.axis + indices.shape().rank() - self.batch;
-        let chosen = element_at(indices, i[..self.batch].iter().chain(&i[self.axis..inner]).copied());
-        let mut source = i[..self.axis].to_vec();
-        source.push(chosen.as_i64() as usize);
-        source.extend_from_slice(&i[inner..]);
-        source
+        let size = x.shape[self.axis];
+        if let Some(index) = indices.scalars().map(Scalar::as_i64).find(|&i| i < 0 || i >= size as i64) {
+            return Err(EvalError::IndexOutOfRange { index, size });
+        }
+        let count = |axes: &[usize]| axes.iter().product::<usize>();
+        let prefix = count(&x.shape[self.batch..self.axis]);
+        let suffix = count(&x.shape[self.axis + 1..]);
+        let chosen = count(&indices.shape()[self.batch..]);
+        let place = |element: usize| {
+            let (rest, inner) = (element / suffix, element % suffix);
+            let (outer, i) = (rest / chosen, rest % chosen);
+            let index = indices.get(outer / prefix * chosen + i).as_i64() as usize;
+            (outer * size + index) * suffix + inner
+        };
+        Ok((0..slices.shape.elements()).map(place).collect())
     }
 }
 
@@ -72,10 +75,9 @@ impl Operator for Gather {
     }
 
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
-        let (x, indices) = (&args[0], &args[1]);
         let ty = result_type(self, args)?;
-        self.check_indices(x.ty(), indices, &ty)?;
-        Ok(vec![tensor_of(&ty, |i| element_at(x, self.source(indices, i)))])
+        let places = self.places(args[0].ty(), &args[1], &ty)?;
+        Ok(vec![Tensor::from_fn(ty, |i| args[0].get(places[i]))])
     }
 
     fn grad(&self) -> Grad<Self> {

@@ -1,6 +1,6 @@
 //! `pad`: puts a value around and between elements; negative amounts cut.
 
-use super::eval::{element_at, result_type, tensor_of};
+use super::eval::{result_type};
 use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Slice};
 use crate::compute::{Compute, Expr, Guard, Index, Lowering};
 use crate::scalar::Cotangents;
@@ -54,16 +54,24 @@ impl Operator for Pad {
 
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
         let (x, value) = (&args[0], args[1].get(0));
-        let source = |i: &[usize], a: usize| {
-            let (place, step) = (i[a] as i64 - self.low[a], self.interior[a] as i64 + 1);
-            let inside = place >= 0 && place % step == 0 && place / step < x.shape()[a] as i64;
-            inside.then(|| (place / step) as usize)
-        };
-        let element = |i: &[usize]| {
-            let source: Option<Vec<usize>> = (0..i.len()).map(|a| source(i, a)).collect();
-            source.map_or(value, |source| element_at(x, source))
-        };
-        Ok(vec![tensor_of(&result_type(self, args)?, element)])
+        let ty = result_type(self, args)?;
+        let strides = x.shape().strides();
+        let mut places: Vec<Option<usize>> = vec![Some(0)];
+        for (axis, &stride) in strides.iter().enumerate() {
+            let step = self.interior[axis] as i64 + 1;
+            let source = |i: usize| {
+                let place = i as i64 - self.low[axis];
+                let inside = place >= 0 && place % step == 0 && place / step < x.shape()[axis] as i64;
+                inside.then(|| (place / step) as usize * stride)
+            };
+            let sources: Vec<Option<usize>> = (0..ty.shape[axis]).map(source).collect();
+            let inner = |place: &Option<usize>| {
+                let place = *place;
+                sources.iter().map(move |source| Some(place? + (*source)?))
+            };
+            places = places.iter().flat_map(inner).collect();
+        }
+        Ok(vec![Tensor::from_fn(ty, |i| places[i].map_or(value, |place| x.get(place)))])
     }
 
     fn grad(&self) -> Grad<Self> {

@@ -1,10 +1,10 @@
 //! `reduce`: combines the elements along axes.
 
-use super::eval::{element_at, result_type, tensor_of};
+use super::eval::{result_type, walk_axes};
 use super::{Doc, Domain, EvalError, FLOAT, Grad, Operator, Sample, Tolerance, TypeError, Types, are_axes, lowered_type, Transpose, attr::word_enum};
 use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
-use crate::{Builder, DType, Direction, Scalar, Shape, Tensor, Type, Value};
+use crate::{Builder, DType, Direction, Scalar, Tensor, Type, Value};
 
 word_enum! {
     /// How elements are combined.
@@ -140,22 +140,18 @@ impl Operator for Reduce {
 
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
         let x = &args[0];
-        let reduced: Shape = self.axes.iter().map(|&a| x.shape()[a]).collect();
-        let kept = self.kept(x.shape().rank());
-        let mut source = vec![0; x.shape().rank()];
-        let element = |i: &[usize]| {
-            kept.iter().zip(i).for_each(|(&a, &i)| source[a] = i);
-            let elements = reduced.indices().map(|r| {
-                self.axes.iter().zip(&r).for_each(|(&a, &i)| source[a] = i);
-                element_at(x, source.iter().copied())
-            });
+        let ty = result_type(self, args)?;
+        let kept = walk_axes(x.shape(), &self.kept(x.shape().rank()));
+        let reduced = walk_axes(x.shape(), &self.axes);
+        let element = |i: usize| {
+            let elements = reduced.iter().map(|r| x.get(kept[i] + r));
             if self.kind.is_arg() {
                 Scalar::Int(self.kind.position((0..).zip(elements)).expect("the type rule refuses empty reductions"))
             } else {
                 self.kind.combine(x.dtype(), elements)
             }
         };
-        Ok(vec![tensor_of(&result_type(self, args)?, element)])
+        Ok(vec![Tensor::from_fn(ty, element)])
     }
 
     fn grad(&self) -> Grad<Self> {

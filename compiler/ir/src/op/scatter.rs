@@ -62,10 +62,10 @@ impl Operator for Scatter {
         let (x, indices, updates) = (&args[0], &args[1], &args[2]);
         let ty = result_type(self, args)?;
         let gather = Gather { axis: self.axis, batch: self.batch };
-        gather.check_indices(&ty, indices, updates.ty())?;
+        let places = gather.places(&ty, indices, updates.ty())?;
         let mut result: Vec<Scalar> = x.scalars().collect();
-        for (i, update) in updates.shape().indices().zip(updates.scalars()) {
-            let target = &mut result[ty.shape.offset(&gather.source(indices, &i))];
+        for (place, update) in places.into_iter().zip(updates.scalars()) {
+            let target = &mut result[place];
             *target = match (self.kind, *target, update) {
                 (ScatterKind::Set, _, y) => y,
                 (ScatterKind::Add, Scalar::Float(x), Scalar::Float(y)) => Scalar::Float(x + y),

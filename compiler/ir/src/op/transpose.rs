@@ -1,6 +1,6 @@
 //! `transpose`: permutes axes.
 
-use super::eval::{element_at, result_type, tensor_of};
+use super::eval::{result_type, walk_axes};
 use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, are_axes, lowered_type};
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
@@ -43,9 +43,9 @@ impl Operator for Transpose {
     }
 
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
-        let inverse = self.inverse();
-        let element = |i: &[usize]| element_at(&args[0], inverse.iter().map(|&a| i[a]));
-        Ok(vec![tensor_of(&result_type(self, args)?, element)])
+        let ty = result_type(self, args)?;
+        let places = walk_axes(args[0].shape(), &self.perm);
+        Ok(vec![Tensor::from_fn(ty, |i| args[0].get(places[i]))])
     }
 
     fn grad(&self) -> Grad<Self> {

@@ -263,9 +263,12 @@ impl ScalarOp {
         let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
         let ty = self.infer(&types)?;
         let dtype = args[args.len() - 1].dtype();
+        let eval = self.def().eval;
+        let mut scalars = [Scalar::Int(0); 3];
         let element = |i| {
-            let scalars: smallvec::SmallVec<[Scalar; 3]> = args.iter().map(|x| x.get(i)).collect();
-            self.eval(dtype, &scalars)
+            args.iter().zip(&mut scalars).for_each(|(x, scalar)| *scalar = x.get(i));
+            // the tensor rounds to its dtype
+            eval(self, dtype, &scalars[..args.len()])
         };
         Ok(Tensor::from_fn(ty, element))
     }
@@ -292,15 +295,11 @@ impl ScalarOp {
 
 /// Applies a function on floats and one on integers, by the kind of the first argument; bool counts as 0 or 1.
 fn numeric(args: &[Scalar], float: impl Fn(&[f64]) -> f64, int: impl Fn(&[i64]) -> i64) -> Scalar {
+    // functions have one or two operands; the second of one operand is never looked at
+    let second = args.get(1).unwrap_or(&args[0]);
     match args[0] {
-        Scalar::Float(_) => {
-            let floats: smallvec::SmallVec<[f64; 2]> = args.iter().map(|x| x.as_f64()).collect();
-            Scalar::Float(float(&floats))
-        }
-        _ => {
-            let ints: smallvec::SmallVec<[i64; 2]> = args.iter().map(|x| x.as_i64()).collect();
-            Scalar::Int(int(&ints))
-        }
+        Scalar::Float(x) => Scalar::Float(float(&[x, second.as_f64()])),
+        x => Scalar::Int(int(&[x.as_i64(), second.as_i64()])),
     }
 }
 
