@@ -4,7 +4,7 @@ use super::*;
 use dlc_ir::{Def, ScalarOp};
 
 /// A perceptron of two layers under cross-entropy.
-pub(super) const PERCEPTRON: &str = r#"
+const PERCEPTRON: &str = r#"
 func @loss(%x: f64[4,3], %label: i64[4], %w1: f64[5,3], %b1: f64[5], %w2: f64[2,5], %b2: f64[2]) -> (f64[], f64[4,2]) {
   %0 = dot %x, %w1 {lhs=[1], rhs=[1]#} : f64[4,5]
   %1 = broadcast %b1 {axes=[1]} : f64[4,5]
@@ -36,7 +36,7 @@ func @loss(%x: f64[4,3], %label: i64[4], %w1: f64[5,3], %b1: f64[5], %w2: f64[2,
 "#;
 
 /// A residual block, called three times with weights of its own; the block calls another function.
-pub(super) const RESIDUAL: &str = r#"
+const RESIDUAL: &str = r#"
 func @act(%x: f64[2,3], %slope: f64[]) -> (f64[2,3], f64[]) {
   %0 = broadcast %slope {axes=[]} : f64[2,3]
   %1 = mul %x, %0 : f64[2,3]

@@ -2,7 +2,6 @@
 
 mod cases;
 mod random;
-mod snapshots;
 
 use dlc_ir::op::{Call, Gradient};
 use dlc_ir::{Builder, DType, Function, Graph, Op, ResultRole, Scalar, Tensor, Value};

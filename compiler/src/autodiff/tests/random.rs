@@ -1,9 +1,11 @@
 //! Random functions with blocks that they call.
 
-use dlc_ir::{Direction, ScalarOp};
+use dlc_ir::op::{Conv, Gather, Pad, ReduceWindow, Reduction, Scatter, ScatterKind, Slice, Window};
+use dlc_ir::{Direction, ScalarOp, TypeError};
 use proptest::prelude::*;
 
 use super::*;
+use crate::passes::{Context, Options, PASSES};
 
 /// One step: an operator and the values that it takes, each chosen among those that there are.
 #[derive(Clone, Debug)]
@@ -14,7 +16,7 @@ struct Step {
 }
 
 fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
-    let step = (0u8..14, any::<u8>(), any::<u8>()).prop_map(|(kind, left, right)| Step { kind, left, right });
+    let step = (0u8..KINDS + 3, any::<u8>(), any::<u8>()).prop_map(|(kind, left, right)| Step { kind, left, right });
     prop::collection::vec(step, 1..most)
 }
 
@@ -26,38 +28,113 @@ fn build(b: &mut Builder, steps: &[Step], values: &mut Vec<Value>, blocks: &[Fun
     for step in steps {
         let x = values[step.left as usize % values.len()];
         let y = values[step.right as usize % values.len()];
-        let made = match step.kind {
-            0 => b.add(x, y),
-            1 => b.sub(x, y),
-            2 => b.mul(x, y).and_then(|z| b.tanh(z)),
-            3 => b.tanh(x),
-            4 => b.sin(x),
-            5 => b.sigmoid(x),
-            6 => b.exp(x).and_then(|e| b.full_like(e, 1.0).and_then(|one| b.add(e, one))).and_then(|z| b.log(z)),
-            7 => b
-                .dot(x, y, &[1], &[1], (&[], &[]))
-                .and_then(|z| b.dot(z, x, &[1], &[0], (&[], &[])))
-                .and_then(|z| b.tanh(z)),
-            8 => b.sum(x, &[1]).and_then(|s| b.broadcast(s, [ROWS, COLUMNS], &[0])).and_then(|z| b.sin(z)),
-            9 => b
-                .sum(x, &[0])
-                .and_then(|s| b.broadcast(s, [ROWS, COLUMNS], &[1]))
-                .and_then(|s| b.mul(s, y))
-                .and_then(|z| b.cos(z)),
-            10 => b.transpose(x, &[1, 0]).and_then(|t| b.reshape(t, [ROWS, COLUMNS])),
-            11 => b.full_like(x, 0.3).and_then(|c| b.compare(Direction::Lt, y, c)).and_then(|c| b.select(c, x, y)),
-            12 => b.map(ScalarOp::StopGradient, &[x]).and_then(|s| b.mul(s, y)).and_then(|z| b.tanh(z)),
-            _ => match blocks.get(step.left as usize % blocks.len().max(1)) {
-                Some(block) => {
-                    let results = b.call(block, &[y, x]).expect("a block takes two");
-                    values.push(results[0]);
-                    Ok(results[1])
-                }
-                None => b.neg(x),
-            },
+        let made = match blocks.get(step.left as usize % blocks.len().max(1)) {
+            Some(block) if step.kind >= KINDS => b.call(block, &[y, x]).map(|results| {
+                values.push(results[0]);
+                results[1]
+            }),
+            _ if step.kind < ELEMENTWISE => elementwise(b, step.kind, x, y),
+            _ => moving(b, step.kind - ELEMENTWISE, x, y),
         };
         values.push(made.expect("every value has one type"));
     }
+}
+
+const ELEMENTWISE: u8 = 9;
+const MOVING: u8 = 12;
+const KINDS: u8 = ELEMENTWISE + MOVING;
+
+fn elementwise(b: &mut Builder, kind: u8, x: Value, y: Value) -> Result<Value, TypeError> {
+    let made = match kind {
+        0 => return b.add(x, y),
+        1 => return b.sub(x, y),
+        2 => return b.sigmoid(x),
+        3 => b.mul(x, y)?,
+        4 => x,
+        5 => {
+            let e = b.exp(x)?;
+            let one = b.full_like(e, 1.0)?;
+            let more = b.add(e, one)?;
+            return b.log(more);
+        }
+        6 => {
+            let limit = b.full_like(x, 0.3)?;
+            let below = b.compare(Direction::Lt, y, limit)?;
+            return b.select(below, x, y);
+        }
+        7 => {
+            let stopped = b.map(ScalarOp::StopGradient, &[x])?;
+            b.mul(stopped, y)?
+        }
+        _ => return b.cos(y),
+    };
+    b.tanh(made)
+}
+
+fn moving(b: &mut Builder, kind: u8, x: Value, y: Value) -> Result<Value, TypeError> {
+    let whole = [ROWS, COLUMNS];
+    let indices = |elements: Vec<i64>| Tensor::new([elements.len()], elements).expect("a vector");
+    let made = match kind {
+        0 => {
+            let products = b.dot(x, y, &[1], &[1], (&[], &[]))?;
+            b.dot(products, x, &[1], &[0], (&[], &[]))?
+        }
+        1 => {
+            let sums = b.sum(x, &[1])?;
+            b.broadcast(sums, whole, &[0])?
+        }
+        2 => {
+            let sums = b.sum(x, &[0])?;
+            let spread = b.broadcast(sums, whole, &[1])?;
+            b.mul(spread, y)?
+        }
+        3 => {
+            let turned = b.transpose(x, &[1, 0])?;
+            return b.reshape(turned, whole);
+        }
+        4 => {
+            let both = b.concat(&[x, y], 0)?;
+            return b.push(Slice { start: vec![0, 0], limit: vec![2 * ROWS, COLUMNS], stride: vec![2, 1] }, &[both]);
+        }
+        5 => {
+            let value = b.scalar(DType::F64, Scalar::Float(0.4))?;
+            return b.push(Pad { low: vec![0, 1], high: vec![0, -1], interior: vec![0, 0] }, &[x, value]);
+        }
+        6 => {
+            let rows = b.constant(indices(vec![1, 1]))?;
+            b.push(Gather { axis: 0, batch: 0 }, &[x, rows])?
+        }
+        7 => {
+            let columns = b.constant(indices(vec![2, 0, 2]))?;
+            b.push(Scatter { axis: 1, batch: 0, kind: ScatterKind::Add }, &[x, columns, y])?
+        }
+        8 | 9 => {
+            let kind = if kind == 8 { Reduction::Sum } else { Reduction::Max };
+            let window = Window { stride: vec![1], low: vec![1], ..Window::tiles(vec![1], vec![2]) };
+            b.push(ReduceWindow { kind, window }, &[x])?
+        }
+        10 => {
+            let (image, kernel) = (b.reshape(x, [1, ROWS, COLUMNS])?, b.reshape(y, [1, ROWS, COLUMNS])?);
+            let ones = || vec![1];
+            let conv = Conv {
+                stride: ones(),
+                low: vec![1],
+                high: vec![1],
+                x_dilation: ones(),
+                kernel_dilation: ones(),
+                feature_groups: 1,
+                batch_groups: 1,
+            };
+            let line = b.push(conv, &[image, kernel])?;
+            let line = b.reshape(line, [COLUMNS])?;
+            b.broadcast(line, whole, &[1])?
+        }
+        _ => {
+            let largest = b.reduce(Reduction::Max, x, &[0])?;
+            b.broadcast(largest, whole, &[1])?
+        }
+    };
+    b.sin(made)
 }
 
 fn function(name: &str, steps: &[Step], blocks: &[Function]) -> Function {
@@ -94,9 +171,34 @@ prop_compose! {
     }
 }
 
-/// `stop_gradient` and undecided comparisons make differences differ, so these are told by the operator.
-fn has(graph: &Graph, wanted: impl Fn(ScalarOp) -> bool) -> bool {
-    graph.functions().flat_map(Function::ops).any(|(_, _, op)| matches!(op, Op::Map(f) if wanted(*f)))
+/// Whether differences may differ: at `stop_gradient`, and where comparisons may turn within the step.
+fn is_unlike_differences(graph: &Graph) -> bool {
+    graph.functions().flat_map(Function::ops).any(|(_, _, op)| match op {
+        Op::Map(f) => matches!(f, ScalarOp::StopGradient | ScalarOp::Compare(_)),
+        Op::Reduce(reduce) => reduce.kind == Reduction::Max,
+        Op::ReduceWindow(windows) => windows.kind == Reduction::Max,
+        _ => false,
+    })
+}
+
+/// Every pass but the last, which makes kernels.
+fn optimised(function: Function, callees: &Graph) -> Function {
+    let name = function.name.clone();
+    let mut graph = callees.clone();
+    graph.insert(function);
+    let mut context = Context::new(Options::default());
+    for pass in PASSES.iter().filter(|pass| pass.name != "fuse") {
+        graph = pass.run(&graph, &mut context);
+    }
+    graph.function(&name).expect("passes keep the entry").clone()
+}
+
+fn assert_equal(what: &str, found: &[Tensor], expected: &[Tensor]) {
+    for (a, b) in found.iter().zip(expected) {
+        for (a, b) in a.to_f64s().iter().zip(b.to_f64s()) {
+            assert_close(what, *a, b, 1e-9);
+        }
+    }
 }
 
 proptest! {
@@ -104,21 +206,21 @@ proptest! {
 
     #[test]
     fn derivatives_agree(graph in graphs(), seed in 1u64..1000) {
-        let unlike_differences = has(&graph, |f| matches!(f, ScalarOp::StopGradient | ScalarOp::Compare(_)));
+        let smooth = !is_unlike_differences(&graph);
         let first = with_gradient(graph, |_| Role::Plain);
         let second = with_gradient(with_squares(first.clone()), |_| Role::Plain);
         let args = arguments(first.entry(), seed, (-0.9, 0.9));
         for (graph, tolerance) in [(&first, 1e-7), (&second, 1e-5)] {
-            if !unlike_differences {
+            if smooth {
                 check_by_differences(graph, &args, tolerance);
             }
-            let called = interpret(&differentiated(graph), &args);
             let whole = interpret(&differentiated(&inlined(graph)), &args);
-            for (a, b) in called.iter().zip(&whole) {
-                for (a, b) in a.to_f64s().iter().zip(b.to_f64s()) {
-                    assert_close("called against inlined", *a, b, 1e-9);
-                }
-            }
+            let called = differentiated(graph);
+            assert_equal("called against inlined", &interpret(&called, &args), &whole);
+            let fast = differentiate(graph.clone(), &mut optimised);
+            let fast = fast.expect("it can be differentiated");
+            fast.verify().unwrap_or_else(|e| panic!("{e}\n{fast}"));
+            assert_equal("optimised against not", &interpret(&fast, &args), &whole);
             check_splits(graph);
         }
     }
