@@ -76,8 +76,9 @@ impl Evaluator {
             fields::check(session, &selection.examples, size)?;
         }
         let options = LoaderOptions::evaluation(whole);
-        let mut loader = Loader::new(Arc::clone(&selection.examples), selection.positions.clone(), &options)?;
         let (_, first) = self.sessions.first().ok_or(TrainError::NoProgram { size: whole, count, needed })?;
+        let examples = fields::used(first, &selection.examples)?;
+        let mut loader = Loader::new(examples, selection.positions.clone(), &options)?;
         let mut sums = Sums::new(first)?;
         for _ in 0..loader.batches_per_epoch() {
             let batch = loader.next_batch();

@@ -1,11 +1,25 @@
 //! How the fields of the data feed the inputs of a program.
 
+use std::sync::Arc;
+
 use dlc_ir::{DType, Tensor, Type};
 
 use super::TrainError;
 use crate::loader::Examples;
 use crate::near::near;
 use crate::{Session, SessionError, Tensors, WrongType};
+
+/// The examples with only those fields that are inputs, so that no batch is made of what nobody reads.
+pub(super) fn used(session: &Session, examples: &Arc<Examples>) -> Result<Arc<Examples>, TrainError> {
+    let used = |name: &str| session.signature().input(name).is_some();
+    if examples.fields().names().all(used) {
+        return Ok(Arc::clone(examples));
+    }
+    let fields = examples.fields().iter().filter(|(name, _)| used(name));
+    let fields: Tensors = fields.map(|(name, tensor)| (name, tensor.clone())).collect();
+    // A program without inputs still counts its batches by the examples.
+    if fields.is_empty() { Ok(Arc::clone(examples)) } else { Ok(Arc::new(Examples::new(fields)?)) }
+}
 
 /// Checks that batches of `size` examples feed every input.
 pub(super) fn check(session: &Session, examples: &Examples, size: usize) -> Result<(), TrainError> {

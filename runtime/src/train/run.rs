@@ -113,7 +113,8 @@ impl Run<'_> {
             start: meta.cursor,
             ..LoaderOptions::training(options.batch, meta.shuffle_seed)
         };
-        let mut loader = Loader::new(Arc::clone(&data.examples), data.positions.clone(), &loader_options)?;
+        let mut loader =
+            Loader::new(fields::used(&trainer.session, &data.examples)?, data.positions.clone(), &loader_options)?;
         let steps_per_epoch = loader.batches_per_epoch();
         let epochs = options.epochs;
         tell(&Event::Start { epoch: meta.epoch, step: meta.step, epochs, steps_per_epoch, from: from.as_deref() });
