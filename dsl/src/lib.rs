@@ -3,6 +3,7 @@
 //! Both forms of a file, `.dl` and RON, become the same [`ast::File`].
 
 pub mod ast;
+mod check;
 pub mod diagnostic;
 pub mod format;
 pub mod fuzz;
@@ -13,6 +14,7 @@ pub mod ron;
 pub mod span;
 
 pub use crate::ron::{parse_ron, to_ron};
+pub use check::{check, parse_named};
 pub use diagnostic::{Diagnostic, Severity};
 pub use format::format;
 pub use parser::parse;

@@ -91,7 +91,7 @@ impl<'a> Parser<'a> {
     /// Requires that nothing is left.
     pub(crate) fn finish_fragment<T>(mut self, parsed: Parsed<T>) -> (Option<T>, Vec<Diagnostic>) {
         if parsed.is_ok() && self.peek().kind != TokenKind::End {
-            self.unexpected("nothing more");
+            self.unexpected("the end of this text");
         }
         (parsed.ok(), self.finish())
     }
@@ -233,7 +233,7 @@ impl<'a> Parser<'a> {
                     .primary(self.last_end(), format!("{wanted} is missing here"))
             }
             kind => Diagnostic::error("unexpected-token", format!("expected {wanted}, found {kind}"))
-                .primary(token.span, format!("not {wanted}")),
+                .primary(token.span, ""),
         };
         self.report(diagnostic);
         Failed

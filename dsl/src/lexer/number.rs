@@ -17,9 +17,7 @@ impl Lexer<'_> {
                         || (length > 0 && bytes.get(length + 1).is_none_or(|b| !b.is_ascii_alphabetic() && *b != b'.'))
                 }
                 b'+' | b'-' => {
-                    matches!(bytes[length.saturating_sub(1)], b'e' | b'E')
-                        && next_is_digit
-                        && is_decimal(&bytes[..length - 1])
+                    matches!(bytes[length.saturating_sub(1)], b'e' | b'E') && is_decimal(&bytes[..length - 1])
                 }
                 _ => b.is_ascii_alphanumeric() || b == b'_',
             };

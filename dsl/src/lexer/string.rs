@@ -22,15 +22,22 @@ impl Lexer<'_> {
                     text.push(c);
                 }
                 None | Some('\n') => {
-                    let span = self.span(quote);
-                    self.report(
-                        Diagnostic::error("unterminated-string", "this string does not end on its line")
-                            .primary(span, "begins here")
-                            .fix(span.after(), "\""),
-                    );
+                    if self.interpolations.is_empty() {
+                        let span = self.span(quote);
+                        self.report(
+                            Diagnostic::error("unterminated-string", "this string does not end on its line")
+                                .primary(span, "begins here")
+                                .fix(span.after(), "\""),
+                        );
+                    } else {
+                        // In `"a {b"` the second quotation mark was not meant to begin a string.
+                        if let Some(begin) = self.out.tokens.iter_mut().rfind(|t| t.kind == TokenKind::StrBegin) {
+                            begin.kind = TokenKind::Bad;
+                        }
+                        return self.unclosed_interpolation();
+                    }
                     self.text_part(text, start);
-                    self.push(TokenKind::StrEnd, self.at);
-                    return self.close_interpolations();
+                    return self.push(TokenKind::StrEnd, self.at);
                 }
                 Some('"') => {
                     self.text_part(text, start);

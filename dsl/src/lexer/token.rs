@@ -131,7 +131,7 @@ impl Symbol {
     }
 }
 
-/// As a message names it: "`let`", "the name `x`", "the end of the file".
+/// As a message names it: "`let`", "the name `x`", "the end of the text".
 impl fmt::Display for TokenKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -145,7 +145,7 @@ impl fmt::Display for TokenKind {
             TokenKind::Doc(_) => f.write_str("a `///` comment"),
             TokenKind::Symbol(symbol) => write!(f, "`{}`", symbol.text()),
             TokenKind::Bad => f.write_str("something unreadable"),
-            TokenKind::End => f.write_str("the end of the file"),
+            TokenKind::End => f.write_str("the end of the text"),
         }
     }
 }

@@ -409,9 +409,12 @@ impl Parser<'_> {
             if self.eat_word(Word::Else).is_none() {
                 let last = self.last_end();
                 self.report(
-                    Diagnostic::error("unexpected-token", format!("expected `else`: {} must have a value", word.kind))
-                        .primary(last, "`else { … }` is missing here")
-                        .secondary(word.span, "this is used as a value"),
+                    Diagnostic::error(
+                        "unexpected-token",
+                        format!("expected `else`: {} used as a value has one either way", word.kind),
+                    )
+                    .primary(last, "`else { … }` is missing here")
+                    .secondary(word.span, "this is used as a value"),
                 );
                 return Err(Failed);
             }

@@ -55,7 +55,12 @@ impl Parser<'_> {
         while self.peek().kind != TokenKind::End {
             let documented =
                 self.at_margin() && matches!(self.peek().kind, TokenKind::Doc(_) | TokenKind::Symbol(Symbol::At));
-            if self.index > before && (self.at_item() || documented) {
+            // `modle m(…)`: a word that no definition begins with, to be reported in its turn.
+            let misspelt = self.at_margin()
+                && matches!(self.peek().kind, TokenKind::Name(_))
+                && matches!(self.second().kind, TokenKind::Name(_) | TokenKind::Int(_))
+                && !self.second().first;
+            if self.index > before && (self.at_item() || documented || misspelt) {
                 return;
             }
             self.bump();

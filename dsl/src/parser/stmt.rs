@@ -90,16 +90,16 @@ impl Parser<'_> {
             let moved = self.index > before;
             match &token.kind {
                 TokenKind::End => return,
-                // `let a = 1 let b = 2`: even the middle of a line will do for these words, but not for those which
-                // stand in expressions.
+                // `let a = 1 let b = 2`: for these two words even the middle of a line will do.
                 TokenKind::Word(word)
                     if moved
                         && open == 0
                         && word.begins_statement()
-                        && (token.first || !matches!(word, Word::If | Word::Cond | Word::Scan)) =>
+                        && (token.first || matches!(word, Word::Let | Word::Return)) =>
                 {
                     return;
                 }
+                TokenKind::Word(word) if moved && open == 0 && token.first && word.begins_item() => return,
                 TokenKind::Name(_) | TokenKind::Doc(_) | TokenKind::Symbol(Symbol::At | Symbol::LParen)
                     if moved && open == 0 && token.first =>
                 {

@@ -173,6 +173,14 @@ impl<'a> Reader<'a> {
         use ron::Error::*;
         let (start, end) = (offset(raw.text, error.span.start), offset(raw.text, error.span.end));
         let span = Span::new(self.source, raw.start + start, raw.start + end.max(start));
+        let at_end = matches!(error.code, Eof) || start >= raw.text.trim_end().len();
+        let open = if at_end { unclosed(raw.text) } else { None };
+        if let Some((at, closing)) = open {
+            let span = Span::new(self.source, raw.start + at, raw.start + at + 1);
+            let message = format!("`{}` is never closed", &raw.text[at..=at]);
+            let text = format!("wants its `{closing}`");
+            return self.report(Diagnostic::error("unclosed-bracket", message).primary(span, text));
+        }
         let diagnostic = match &error.code {
             ExceededRecursionLimit => Diagnostic::error("too-deep", "this lies more than 128 levels deep")
                 .primary(span, "name parts of it with `let`"),
@@ -193,7 +201,7 @@ impl<'a> Reader<'a> {
                     UnclosedBlockComment => "a comment is not closed".to_owned(),
                     other => other.to_string(),
                 };
-                Diagnostic::error("ron-syntax", message).primary(span, "here the text stops to be RON")
+                Diagnostic::error("ron-syntax", message).primary(span, "the text is RON up to here")
             }
         };
         self.report(diagnostic);
@@ -352,5 +360,35 @@ pub(super) fn skip_blank(text: &str, mut at: usize) -> usize {
         } else {
             return at;
         }
+    }
+}
+
+/// The innermost bracket that is open at the end of the text, and what would close it.
+fn unclosed(text: &str) -> Option<(usize, char)> {
+    let mut open = vec![];
+    let mut at = 0;
+    loop {
+        at = skip_blank(text, at);
+        let rest = &text[at..];
+        let c = rest.chars().next();
+        match c {
+            None => return open.pop(),
+            Some('(') => open.push((at, ')')),
+            Some('[') => open.push((at, ']')),
+            Some('{') => open.push((at, '}')),
+            Some(')' | ']' | '}') => drop(open.pop()),
+            Some('"') => {
+                let mut escaped = false;
+                let end = rest[1..].find(|c| {
+                    let ends = c == '"' && !escaped;
+                    escaped = c == '\\' && !escaped;
+                    ends
+                });
+                at += end? + 1;
+            }
+            Some('r') if rest.starts_with("r#\"") => at += rest[3..].find("\"#")? + 4,
+            _ => {}
+        }
+        at += c.map_or(0, char::len_utf8);
     }
 }

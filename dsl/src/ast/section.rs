@@ -1,0 +1,77 @@
+//! `dataset` and `train`.
+
+use super::{Arg, Attribute, Docs, Expr, Ident, InstanceName, Param, Pattern};
+use crate::span::Span;
+
+/// What one example of the data is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dataset {
+    /// `///` lines before it.
+    pub docs: Docs,
+    /// `@…` before it.
+    pub attributes: Vec<Attribute>,
+    /// Its name.
+    pub name: Ident,
+    /// Its arguments.
+    pub params: Vec<Param>,
+    /// Fields and `let`s.
+    pub entries: Vec<Entry>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// How a model is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Train {
+    /// `///` lines before it.
+    pub docs: Docs,
+    /// `@…` before it.
+    pub attributes: Vec<Attribute>,
+    /// The model's name.
+    pub model: Ident,
+    /// The model's arguments.
+    pub args: Vec<Arg>,
+    /// Settings, `let`s and updates.
+    pub entries: Vec<Entry>,
+    /// All of it.
+    pub span: Span,
+}
+
+/// An entry of a `dataset`, a `train` or an `update`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// `///` lines before it.
+    pub docs: Docs,
+    /// `@…` before it.
+    pub attributes: Vec<Attribute>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// From its first word, without docs and attributes.
+    pub span: Span,
+}
+
+/// What an entry is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EntryKind {
+    /// `let x = value`.
+    Let {
+        /// What it introduces.
+        pattern: Pattern,
+        /// Its value.
+        value: Expr,
+    },
+    /// `name = value`: a field of a dataset, a setting of `train` or `update`.
+    Field {
+        /// Its name.
+        name: Ident,
+        /// Its value.
+        value: Expr,
+    },
+    /// `update d { loss = … }`, in `train` only.
+    Update {
+        /// The weights under this name.
+        target: InstanceName,
+        /// Its settings and `let`s.
+        entries: Vec<Entry>,
+    },
+}

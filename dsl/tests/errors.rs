@@ -1,0 +1,106 @@
+//! Mistakes and what is said about them.
+//!
+//! Each file under `errors/` holds mistakes. `// error: [code] "text"` at the end of a line says that a fault of this
+//! code lies on the line, with the text in its message or label; where the line cannot end with a comment,
+//! `// error above: …` on a line of its own says it of the line before. Several faults of a line stand behind each
+//! other. Every fault must be announced, and the rendered messages are snapshots.
+
+use std::path::{Path, PathBuf};
+
+use dlc_dsl::{Diagnostic, Loaded, Loader, Sources, check, diagnostic};
+
+/// A mark in a file.
+#[derive(Debug)]
+struct Mark {
+    line: usize,
+    code: String,
+    text: String,
+}
+
+fn marks(text: &str) -> Vec<Mark> {
+    let mut marks = vec![];
+    for (i, line) in text.lines().enumerate() {
+        let (line_number, mut rest) = match (line.split_once("// error: "), line.split_once("// error above: ")) {
+            (Some((_, rest)), _) => (i + 1, rest),
+            (_, Some((_, rest))) => (i, rest),
+            _ => continue,
+        };
+        while let Some((code, after)) = rest.trim_start().strip_prefix('[').and_then(|rest| rest.split_once("] \"")) {
+            let (text, after) = after.split_once('"').expect("a mark ends with a quotation mark");
+            marks.push(Mark { line: line_number, code: code.to_owned(), text: text.to_owned() });
+            rest = after;
+        }
+        assert!(rest.trim().is_empty(), "line {}: what is `{rest}`?", i + 1);
+    }
+    marks
+}
+
+fn fits(mark: &Mark, fault: &Diagnostic, sources: &Sources) -> bool {
+    let Some(span) = fault.span() else { return false };
+    let line = sources.get(span.source).expect("is known").position(span.start).0;
+    let label = fault.labels.iter().any(|label| label.text.contains(&mark.text));
+    line == mark.line && fault.code == mark.code && (label || fault.message.contains(&mark.text))
+}
+
+struct Folder(PathBuf);
+
+impl Loader for Folder {
+    fn load(&mut self, _from: &str, path: &str) -> Result<Loaded, String> {
+        let text = std::fs::read_to_string(self.0.join(path)).map_err(|_| format!("there is no file `{path}`"))?;
+        Ok(Loaded { name: path.to_owned(), text })
+    }
+}
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("exists") {
+        let path = entry.expect("readable").path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "dl" || e == "ron") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors");
+    let mut paths = vec![];
+    files(&root, &mut paths);
+    paths.sort();
+    let mut wrong = String::new();
+    let mut count = 0;
+    for path in paths {
+        let text = std::fs::read_to_string(&path).expect("readable");
+        let name = path.strip_prefix(&root).expect("lies within").to_string_lossy().replace('\\', "/");
+        let marks = marks(&text);
+        if marks.is_empty() {
+            continue; // imported by another
+        }
+        let mut sources = Sources::new();
+        let faults = check(&mut sources, &name, &text, &mut Folder(path.parent().expect("has one").to_owned()));
+        let mut open: Vec<&Diagnostic> = faults.iter().collect();
+        for mark in &marks {
+            match open.iter().position(|fault| fits(mark, fault, &sources)) {
+                Some(at) => drop(open.remove(at)),
+                None => wrong += &format!("{name}: nothing says what {mark:?} announces\n"),
+            }
+        }
+        for fault in open {
+            wrong += &format!("{name}: not announced:\n{}", fault.render(&sources, false));
+        }
+        count += faults.len();
+        let rendered = diagnostic::render_all(&faults, &sources, false);
+        let settings = || {
+            let mut settings = insta::Settings::clone_current();
+            settings.set_snapshot_path(root.join("snapshots"));
+            settings.set_prepend_module_to_snapshot(false);
+            settings.set_omit_expression(true);
+            settings
+        };
+        settings().bind(|| insta::assert_snapshot!(name.replace(['/', '.'], "-"), rendered));
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    println!("{count} mistakes");
+    assert!(count >= 60);
+}
