@@ -5,3 +5,7 @@ pub mod codegen;
 pub mod egraph;
 pub mod kernel;
 pub mod passes;
+pub mod pipeline;
+pub mod plan;
+pub mod program;
+pub mod schedule;

@@ -1,0 +1,296 @@
+//! The whole way from a graph to a program, and its stages one by one.
+
+use std::sync::Arc;
+
+use dlc_ir::{Function, Graph, VerifyError};
+
+use crate::autodiff::{self, AutodiffError};
+use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter, Target};
+use crate::passes::{self, PASSES};
+use crate::plan::check::{self, Fault};
+use crate::program::Program;
+use crate::schedule::{self, Schedule, ScheduleError};
+
+/// How much the compiler thinks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Level {
+    /// Every operator is a kernel of its own: the reference for tests of everything else.
+    O0,
+    /// Everything.
+    #[default]
+    Full,
+}
+
+/// What makes kernels run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Backend {
+    /// Machine code by Cranelift, compiled on so many threads.
+    Cranelift {
+        /// The number of threads, at least one.
+        threads: usize,
+    },
+    /// The interpreter of kernels.
+    Interpreter,
+}
+
+/// What to compile for, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The instruction set.
+    pub target: Target,
+    /// How much to optimise.
+    pub level: Level,
+    /// What the optimiser may do.
+    pub passes: passes::Options,
+    /// What makes the kernels run.
+    pub backend: Backend,
+    /// Whether the verifier runs between the stages and the buffer checker on every plan; on in debug builds.
+    pub check: bool,
+}
+
+impl Options {
+    /// The usual options for a target.
+    pub fn new(target: Target) -> Self {
+        Options {
+            target,
+            level: Level::Full,
+            passes: passes::Options::default(),
+            backend: Backend::Cranelift { threads: 1 },
+            check: cfg!(debug_assertions),
+        }
+    }
+}
+
+/// A stage of compilation, as `--emit` names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Stage {
+    /// The graph as the front end made it.
+    Ir,
+    /// With derivatives in place of `gradient`.
+    Grad,
+    /// Optimised and cut into kernels.
+    Opt,
+    /// The kernels and routines.
+    Kernels,
+    /// What Cranelift is given.
+    Clif,
+    /// Assembly.
+    Asm,
+}
+
+impl Stage {
+    /// Every stage, in order.
+    pub const ALL: [Stage; 6] = [Stage::Ir, Stage::Grad, Stage::Opt, Stage::Kernels, Stage::Clif, Stage::Asm];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Ir => "ir",
+            Stage::Grad => "grad",
+            Stage::Opt => "opt",
+            Stage::Kernels => "kernels",
+            Stage::Clif => "clif",
+            Stage::Asm => "asm",
+        }
+    }
+
+    /// The stage of a name.
+    pub fn find(name: &str) -> Option<Stage> {
+        Self::ALL.into_iter().find(|s| s.name() == name)
+    }
+}
+
+/// A part of the work that is timed by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Differentiation.
+    Differentiate,
+    /// The passes.
+    Optimize,
+    /// Kernels and memory plan.
+    Schedule,
+    /// Code generation.
+    Emit,
+}
+
+impl Phase {
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Differentiate => "differentiate",
+            Phase::Optimize => "optimize",
+            Phase::Schedule => "schedule",
+            Phase::Emit => "emit",
+        }
+    }
+}
+
+/// Told of the phases as they begin and end. The compiler itself has no clock.
+pub trait Observer {
+    /// A phase begins.
+    fn begin(&mut self, _: Phase) {}
+    /// It has ended.
+    fn end(&mut self, _: Phase) {}
+}
+
+/// Sees nothing.
+impl Observer for () {}
+
+/// Why a graph could not be compiled.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// Differentiation failed: the model is wrong.
+    #[error(transparent)]
+    Autodiff(#[from] AutodiffError),
+    /// A stage left a graph that the verifier rejects: a bug in dlc.
+    #[error("internal error after {stage}: {error}")]
+    Verify {
+        /// The stage.
+        stage: &'static str,
+        /// What the verifier found.
+        error: Box<VerifyError>,
+    },
+    /// The graph could not be scheduled.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// The buffer checker rejected the memory plan: a bug in dlc.
+    #[error("internal error in the memory plan: {0}")]
+    Plan(#[from] Fault),
+    /// No code could be made.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+}
+
+/// Compiles a graph.
+///
+/// # Errors
+/// If the model has no gradient where it needs one; anything else is a bug or a machine that does not fit.
+pub fn compile(graph: Graph, options: &Options) -> Result<Program, CompileError> {
+    compile_observed(graph, options, &mut ())
+}
+
+/// [`compile`] under the eyes of an observer.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_observed(graph: Graph, options: &Options, observer: &mut dyn Observer) -> Result<Program, CompileError> {
+    let graph = timed(observer, Phase::Differentiate, || differentiate(graph, options))?;
+    let graph = timed(observer, Phase::Optimize, || optimize(&graph, options))?;
+    compile_optimized(graph, options, observer)
+}
+
+/// Compiles a graph that has been optimised before, as artefacts hold it.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_optimized(
+    graph: Graph,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Program, CompileError> {
+    let schedule = timed(observer, Phase::Schedule, || schedule(&graph, options))?;
+    timed(observer, Phase::Emit, || emit(graph, schedule, options))
+}
+
+fn timed<T>(observer: &mut dyn Observer, phase: Phase, work: impl FnOnce() -> T) -> T {
+    observer.begin(phase);
+    let result = work();
+    observer.end(phase);
+    result
+}
+
+/// The first stage: derivatives in place of every `gradient`.
+///
+/// # Errors
+/// If the model has no gradient where it needs one.
+pub fn differentiate(graph: Graph, options: &Options) -> Result<Graph, CompileError> {
+    let graph = autodiff::differentiate(graph, &mut |function, callees| match options.level {
+        Level::O0 => function,
+        Level::Full => optimize_joint(function, callees, &options.passes),
+    })?;
+    verified(graph, "differentiation", options)
+}
+
+/// Runs the passes but for fusion on a joint function, before it is split.
+fn optimize_joint(function: Function, callees: &Graph, options: &passes::Options) -> Function {
+    let name = function.name.clone();
+    let mut graph = callees.clone();
+    graph.insert(function);
+    let mut context = passes::Context::new(options.clone());
+    for pass in PASSES.iter().filter(|p| p.name != "fuse") {
+        graph = pass.run(&graph, &mut context);
+    }
+    graph.function(&name).expect("passes keep the functions").clone()
+}
+
+/// The second stage: the passes.
+///
+/// # Errors
+/// Only if a pass has a bug.
+pub fn optimize(graph: &Graph, options: &Options) -> Result<Graph, CompileError> {
+    match options.level {
+        Level::O0 => Ok(graph.clone()),
+        Level::Full => verified(passes::optimize(graph, &options.passes).graph, "optimisation", options),
+    }
+}
+
+fn verified(graph: Graph, stage: &'static str, options: &Options) -> Result<Graph, CompileError> {
+    if options.check {
+        graph.verify().map_err(|error| CompileError::Verify { stage, error: Box::new(error) })?;
+    }
+    Ok(graph)
+}
+
+/// The third stage: kernels, routines and memory.
+///
+/// # Errors
+/// If an operator cannot be compiled.
+pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileError> {
+    let schedule = schedule::schedule(graph)?;
+    if options.check {
+        check::check(graph, &schedule.program, &schedule.notes)?;
+    }
+    Ok(schedule)
+}
+
+/// The last stage: code.
+///
+/// # Errors
+/// If the machine does not fit the target.
+pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Program, CompileError> {
+    let kernels = Arc::new(schedule.program);
+    let executable = match options.backend {
+        Backend::Cranelift { threads } => Cranelift::new(options.target).threads(threads).emit(kernels)?,
+        Backend::Interpreter => Interpreter.emit(kernels)?,
+    };
+    Ok(Program::new(Arc::new(graph), executable, schedule.statuses))
+}
+
+/// The text of a stage.
+///
+/// # Errors
+/// As [`compile`].
+pub fn text(graph: Graph, stage: Stage, options: &Options) -> Result<String, CompileError> {
+    if stage == Stage::Ir {
+        return Ok(graph.to_string());
+    }
+    let graph = differentiate(graph, options)?;
+    if stage == Stage::Grad {
+        return Ok(graph.to_string());
+    }
+    let graph = optimize(&graph, options)?;
+    if stage == Stage::Opt {
+        return Ok(graph.to_string());
+    }
+    let schedule = schedule(&graph, options)?;
+    let emitter = Cranelift::new(options.target);
+    Ok(match stage {
+        Stage::Clif => emitter.clif(&schedule.program)?,
+        Stage::Asm => emitter.assembly(&schedule.program)?,
+        _ => schedule.program.to_string(),
+    })
+}

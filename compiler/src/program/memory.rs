@@ -1,0 +1,137 @@
+//! Aligned memory that programs run on.
+
+#![allow(unsafe_code, reason = "the arena: memory with an alignment that no safe container gives")]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ptr::NonNull;
+
+use dlc_ir::{DType, Data, Element, ElementCount, Tensor, Type};
+
+use crate::kernel::program::ALIGN;
+
+/// Bytes aligned to [`ALIGN`], zero at first.
+pub struct Memory {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: `Memory` owns its bytes alone, as a `Vec<u8>` does.
+unsafe impl Send for Memory {}
+// SAFETY: shared references only read.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    /// So many zero bytes.
+    pub fn new(bytes: usize) -> Self {
+        if bytes == 0 {
+            let start = NonNull::new(std::ptr::without_provenance_mut(ALIGN)).expect("the alignment is not zero");
+            return Memory { start, bytes };
+        }
+        let layout = Self::layout(bytes);
+        // SAFETY: the layout has a size other than zero.
+        let start = unsafe { alloc_zeroed(layout) };
+        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
+        Memory { start, bytes }
+    }
+
+    /// The elements of a tensor.
+    pub fn of(tensor: &Tensor) -> Self {
+        let mut memory = Memory::new(tensor.ty().bytes());
+        memory.write(tensor);
+        memory
+    }
+
+    fn layout(bytes: usize) -> Layout {
+        Layout::from_size_align(bytes, ALIGN).expect("the verifier bounds the size of types")
+    }
+
+    /// Number of bytes.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The first byte.
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the allocation has this many initialised bytes and lives as long as `self`.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.bytes) }
+    }
+
+    /// The bytes, mutably.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `bytes`, and `self` is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.bytes) }
+    }
+
+    /// Overwrites the first bytes with the elements of a tensor.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub fn write(&mut self, tensor: &Tensor) {
+        fn put<T: Element, const N: usize>(to: &mut [u8], from: &[T], bytes: impl Fn(T) -> [u8; N]) {
+            for (to, &x) in to.as_chunks_mut::<N>().0.iter_mut().zip(from) {
+                *to = bytes(x);
+            }
+        }
+        let to = &mut self.bytes_mut()[..tensor.ty().bytes()];
+        match tensor.data() {
+            Data::F32(v) => put(to, v, f32::to_ne_bytes),
+            Data::F64(v) => put(to, v, f64::to_ne_bytes),
+            Data::I32(v) => put(to, v, i32::to_ne_bytes),
+            Data::I64(v) => put(to, v, i64::to_ne_bytes),
+            Data::U8(v) => to.copy_from_slice(v),
+            Data::Bool(v) => put(to, v, |x| [u8::from(x)]),
+            _ => to.copy_from_slice(&tensor.to_le_bytes()),
+        }
+    }
+
+    /// The first bytes as a tensor of a type.
+    ///
+    /// # Errors
+    /// If there are too few.
+    pub fn read(&self, ty: &Type) -> Result<Tensor, ElementCount> {
+        let bytes = self.bytes().get(..ty.bytes());
+        let bytes = bytes.ok_or_else(|| ElementCount { ty: ty.clone(), found: self.bytes / ty.dtype.size().max(1) })?;
+        Tensor::from_le_bytes(ty.clone(), bytes)
+    }
+
+    /// The elements, if they are of this type.
+    pub fn elements<T: Element>(&self) -> Option<&[T]> {
+        // SAFETY: numbers have no invalid values; `bool` has, and is left out. The start is aligned for all of them.
+        let parts = || unsafe { self.bytes().align_to::<T>() };
+        (T::DTYPE != DType::Bool).then(parts).map(|(_, elements, _)| elements)
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            // SAFETY: allocated in `new` with the same layout, and nobody else frees it.
+            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.bytes)) }
+        }
+    }
+}
+
+impl Clone for Memory {
+    fn clone(&self) -> Self {
+        let mut copy = Memory::new(self.bytes);
+        copy.bytes_mut().copy_from_slice(self.bytes());
+        copy
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Memory({} bytes)", self.bytes)
+    }
+}

@@ -1,0 +1,151 @@
+//! A compiled program: code that runs on memory which the caller owns.
+
+mod memory;
+mod run;
+
+use std::sync::Arc;
+
+use dlc_ir::{Graph, Loc, ResultRole, Role, Type};
+
+pub use memory::Memory;
+pub use run::{RunError, Spread, Workspace};
+
+use crate::codegen::Executable;
+use crate::kernel::program::KernelProgram;
+use crate::schedule::{Failure, Statuses};
+
+/// A compiled program. It has no state of its own: any number of threads may run it at the same time, each with a
+/// [`Workspace`] and argument memory of its own.
+///
+/// The memory that a run gets, one piece a *slot*: the arguments in order, then the outputs in order. An argument with an update
+/// is overwritten by it.
+pub struct Program {
+    graph: Arc<Graph>,
+    signature: Signature,
+    executable: Executable,
+    statuses: Statuses,
+}
+
+/// What a program takes and gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    /// The arguments, in order.
+    pub arguments: Vec<ArgumentInfo>,
+    /// The results that are no updates, in order.
+    pub outputs: Vec<OutputInfo>,
+}
+
+/// An argument of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArgumentInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its type.
+    pub ty: Type,
+    /// What it means to the runtime.
+    pub role: Role,
+    /// Whether a run overwrites it with its new value.
+    pub updated: bool,
+}
+
+/// A result of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputInfo {
+    /// Its name, if it has one.
+    pub name: Option<Arc<str>>,
+    /// Its type.
+    pub ty: Type,
+}
+
+impl Signature {
+    /// The signature of a graph's entry.
+    pub fn of(graph: &Graph) -> Self {
+        let entry = graph.entry();
+        let mut arguments: Vec<ArgumentInfo> = entry
+            .args()
+            .iter()
+            .map(|a| ArgumentInfo { name: a.name.clone(), ty: a.ty.clone(), role: a.role.clone(), updated: false })
+            .collect();
+        let mut outputs = vec![];
+        for result in &entry.results {
+            match result.role {
+                ResultRole::Update(arg) => arguments[arg].updated = true,
+                ResultRole::Output => {
+                    outputs.push(OutputInfo { name: result.name.clone(), ty: entry.ty(result.value).clone() });
+                }
+            }
+        }
+        Signature { arguments, outputs }
+    }
+
+    /// The types of all slots: arguments, then outputs.
+    pub fn slots(&self) -> impl Iterator<Item = &Type> {
+        self.arguments.iter().map(|a| &a.ty).chain(self.outputs.iter().map(|o| &o.ty))
+    }
+
+    /// The slot of an argument, by its name or that of its parameter or state.
+    pub fn argument(&self, name: &str) -> Option<usize> {
+        let full = |role: &Role| match role {
+            Role::Param { name: n, .. } | Role::State { name: n } => **n == *name,
+            _ => false,
+        };
+        let by_name = self.arguments.iter().position(|a| full(&a.role));
+        by_name.or_else(|| self.arguments.iter().position(|a| *a.name == *name))
+    }
+
+    /// The slot of an output.
+    pub fn output(&self, name: &str) -> Option<usize> {
+        let at = self.outputs.iter().position(|o| o.name.as_deref() == Some(name))?;
+        Some(self.arguments.len() + at)
+    }
+}
+
+impl Program {
+    pub(crate) fn new(graph: Arc<Graph>, executable: Executable, statuses: Statuses) -> Self {
+        let signature = Signature::of(&graph);
+        Program { graph, signature, executable, statuses }
+    }
+
+    /// What it takes and gives.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// The optimised graph that it was made from.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Its kernels and routines.
+    pub fn kernels(&self) -> &KernelProgram {
+        self.executable.program()
+    }
+
+    /// Bytes that a run needs besides its slots and scratch memory.
+    pub fn frame(&self) -> usize {
+        self.executable.arena()
+    }
+
+    /// Bytes of scratch memory for each thread.
+    pub fn scratch(&self) -> usize {
+        self.executable.scratch()
+    }
+
+    /// Which check failed, from the status of a failed run, and the place in the source that it belongs to.
+    pub fn failure(&self, status: i32) -> Option<(&Failure, Option<(&str, Loc)>)> {
+        let failure = self.statuses.get(status)?;
+        let file = (failure.loc.file as usize).checked_sub(1).and_then(|i| self.graph.sources.get(i));
+        Some((failure, file.map(|f| (&**f, failure.loc))))
+    }
+
+    /// Memory for every slot, all zero.
+    pub fn slots(&self) -> Vec<Memory> {
+        self.signature.slots().map(|ty| Memory::new(ty.bytes())).collect()
+    }
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("signature", &self.signature).finish_non_exhaustive()
+    }
+}

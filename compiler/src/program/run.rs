@@ -1,0 +1,176 @@
+//! The call of a program's native entry.
+
+#![allow(unsafe_code, reason = "the call of native code")]
+
+use std::ffi::c_void;
+use std::sync::Mutex;
+
+use super::{Memory, Program};
+use crate::codegen::{ExecContext, KernelFn, VERSION};
+
+/// Spreads chunks of work over threads.
+pub trait Spread: Sync {
+    /// The number of calls of `work` that may happen at the same time.
+    fn threads(&self) -> usize;
+
+    /// Calls `work(begin, end)` for ranges that together cover `0 .. chunks` exactly once, and returns when all calls have.
+    fn spread(&self, chunks: u64, work: &(dyn Fn(u64, u64) + Sync));
+}
+
+/// Memory that runs of a program use for themselves; one run at a time.
+pub struct Workspace {
+    arena: Memory,
+    own: Memory,
+    /// Scratch memory for threads that help.
+    scratch: Mutex<Vec<Memory>>,
+}
+
+/// Why a run failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Memory of a slot does not have the size of its type.
+    #[error("slot {slot} has {found} bytes, not {wanted}")]
+    Slot {
+        /// The slot.
+        slot: usize,
+        /// Bytes of its type.
+        wanted: usize,
+        /// Bytes that were given.
+        found: usize,
+    },
+    /// A number of slots that is not the program's.
+    #[error("the program has {wanted} slots, not {found}")]
+    Slots {
+        /// How many it has.
+        wanted: usize,
+        /// How many were given.
+        found: usize,
+    },
+    /// A check failed: an index out of range. What is updated in place is lost.
+    #[error("{mnemonic}: an index is not in 0 .. {bound}")]
+    Check {
+        /// The operator.
+        mnemonic: &'static str,
+        /// The number of elements that the index counts.
+        bound: usize,
+        /// For [`Program::failure`], which knows the place.
+        status: i32,
+    },
+    /// The kernel interpreter saw an access outside of a buffer: a bug in dlc.
+    #[error("internal error: a kernel left its buffers (status {0})")]
+    Internal(i32),
+}
+
+impl Workspace {
+    /// Memory for runs on one thread, or on as many as `spread` has.
+    pub fn new(program: &Program, threads: usize) -> Self {
+        let scratch = || Memory::new(program.scratch());
+        let helpers = (0..threads.max(1)).map(|_| scratch()).collect();
+        Workspace { arena: Memory::new(program.frame()), own: scratch(), scratch: Mutex::new(helpers) }
+    }
+}
+
+/// What the callback of a run needs.
+struct Host<'a> {
+    spread: Option<&'a dyn Spread>,
+    scratch: &'a Mutex<Vec<Memory>>,
+    scratch_bytes: usize,
+}
+
+impl Program {
+    /// Runs the program on the memory of its slots. Nothing is allocated.
+    ///
+    /// # Errors
+    /// If the memory does not fit or a check fails.
+    pub fn run(
+        &self,
+        workspace: &mut Workspace,
+        slots: &mut [Memory],
+        spread: Option<&dyn Spread>,
+    ) -> Result<(), RunError> {
+        let pointers: Vec<*mut u8> = self.pointers(slots)?;
+        let host = Host { spread, scratch: &workspace.scratch, scratch_bytes: self.scratch() };
+        let mut ctx = ExecContext {
+            version: VERSION,
+            status: 0,
+            arena: workspace.arena.as_mut_ptr(),
+            arguments: pointers.as_ptr(),
+            scratch: workspace.own.as_mut_ptr(),
+            constants: std::ptr::null(),
+            parallel,
+            on_launch: None,
+            host: std::ptr::from_ref(&host).cast_mut().cast::<c_void>(),
+            kernel: 0,
+        };
+        // SAFETY: arena and scratch have the sizes that the program asks for, every argument has the size of its type,
+        // all of it is aligned and borrowed mutably; `parallel` keeps to its contract.
+        let status = unsafe { self.executable.run(&mut ctx) };
+        if status == 0 {
+            return Ok(());
+        }
+        Err(match self.failure(status) {
+            Some((failure, _)) => RunError::Check { mnemonic: failure.mnemonic, bound: failure.bound, status },
+            None => RunError::Internal(status),
+        })
+    }
+
+    fn pointers(&self, slots: &mut [Memory]) -> Result<Vec<*mut u8>, RunError> {
+        let types: Vec<usize> = self.signature.slots().map(|ty| ty.bytes()).collect();
+        if types.len() != slots.len() {
+            return Err(RunError::Slots { wanted: types.len(), found: slots.len() });
+        }
+        let mut pointers = vec![];
+        for (slot, (memory, wanted)) in slots.iter_mut().zip(types).enumerate() {
+            if memory.len() != wanted {
+                return Err(RunError::Slot { slot, wanted, found: memory.len() });
+            }
+            pointers.push(memory.as_mut_ptr());
+        }
+        Ok(pointers)
+    }
+}
+
+/// [`crate::codegen::ParallelFn`] by a [`Spread`].
+///
+/// # Safety
+/// Called by the code of a program that [`Program::run`] has entered.
+unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32 {
+    /// A pointer that threads may share: the table of a kernel's operands, which nobody writes.
+    #[derive(Clone, Copy)]
+    struct Table(*const *mut u8);
+    // SAFETY: the kernel's chunks write disjoint elements, so that its operands may be used from several threads.
+    unsafe impl Sync for Table {}
+    impl Table {
+        fn get(&self) -> *const *mut u8 {
+            self.0
+        }
+    }
+
+    // SAFETY: `Program::run` stores a `Host` that outlives the run.
+    let host = unsafe { &*(*ctx).host.cast::<Host<'_>>() };
+    let table = Table(operands);
+    let failed: Mutex<Option<(u64, i32)>> = Mutex::new(None);
+    let take = || {
+        let mut free = host.scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        free.pop()
+    };
+    let work = |begin: u64, end: u64| {
+        let mut scratch = take().unwrap_or_else(|| Memory::new(host.scratch_bytes));
+        // SAFETY: generated code calls with its own kernel and operands; the scratch memory is nobody else's.
+        let status = unsafe { kernel(table.get(), begin, end, scratch.as_mut_ptr()) };
+        host.scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(scratch);
+        if status != 0 {
+            let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if failed.is_none_or(|(at, _)| begin < at) {
+                *failed = Some((begin, status));
+            }
+        }
+    };
+    match host.spread {
+        Some(spread) => spread.spread(chunks, &work),
+        None => work(0, chunks),
+    }
+    let failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    failed.map_or(0, |(_, status)| status)
+}

@@ -1,0 +1,527 @@
+//! From a kernel function to nests: maps are substituted into whoever reads them, each reduction becomes a nest, and a
+//! map that reads a reduction element by element becomes part of its nest, the epilogue.
+
+use dlc_ir::compute::{Combine, Compute, Expr, Guard, Index, Lowering, Special};
+use dlc_ir::op::{Scatter, ScatterKind};
+use dlc_ir::{DType, Def, Function, Loc, NodeId, Op, Tensor, Type, Value};
+use indexmap::IndexSet;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::ScheduleError;
+use super::form::{ExprId, Form, Forms, Source, Test};
+use super::linear::{Atom, Linear};
+
+/// What a failed check of a running program means: status `i + 1` is number `i`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statuses {
+    list: IndexSet<Failure>,
+}
+
+/// A check that can fail while a program runs.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Failure {
+    /// The operator that checks.
+    pub mnemonic: &'static str,
+    /// The smallest number of elements of the indexed axis.
+    pub bound: usize,
+    /// Where the operator comes from.
+    pub loc: Loc,
+}
+
+impl Statuses {
+    fn code(&mut self, failure: Failure) -> i32 {
+        self.list.insert_full(failure).0 as i32 + 1
+    }
+
+    /// What a status other than 0 means.
+    pub fn get(&self, status: i32) -> Option<&Failure> {
+        self.list.get_index(usize::try_from(status).ok()?.checked_sub(1)?)
+    }
+}
+
+/// A buffer that nests read or write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SourceInfo {
+    pub kind: SourceKind,
+    pub ty: Type,
+}
+
+/// Whose buffer it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SourceKind {
+    /// The kernel function's argument.
+    Argument(usize),
+    /// Its result.
+    Result(usize),
+    /// Between two of its nests.
+    Temp,
+    /// Data in the program.
+    Constant(Tensor),
+}
+
+/// A loop nest over a domain, with at most one reduction.
+#[derive(Clone, Debug)]
+pub(crate) struct Nest {
+    /// The sizes of all axes, those of the reduction last.
+    pub extents: Vec<usize>,
+    /// How many of them are not reduced.
+    pub kept: usize,
+    pub reduce: Option<NestReduce>,
+    pub outputs: Vec<Output>,
+}
+
+/// The reduction of a nest.
+#[derive(Clone, Debug)]
+pub(crate) struct NestReduce {
+    pub combine: Combine,
+    pub tests: Vec<Test>,
+    pub position: Option<Linear>,
+    pub body: ExprId,
+    /// Reads of this are the reduction's result; they stand in the outputs only.
+    pub source: Source,
+}
+
+/// An element that a nest writes for each position on its kept axes.
+#[derive(Clone, Debug)]
+pub(crate) struct Output {
+    pub source: Source,
+    pub offset: Linear,
+    pub expr: ExprId,
+}
+
+/// `scatter`, with what it reads composed.
+#[derive(Clone, Debug)]
+pub(crate) struct ScatterNest {
+    pub kind: ScatterKind,
+    pub output: Source,
+    pub dtype: DType,
+    /// The element at `outer, at, inner` from which the result starts; its domain is these three axes.
+    pub start: ExprId,
+    /// The index at `outer_batch, i` of domain `[batches, count]`.
+    pub index: ExprId,
+    /// The update at `outer, i, inner`; its domain is these three axes.
+    pub update: ExprId,
+    /// Elements of the leading batch axes.
+    pub batches: usize,
+    /// Elements of the axes between those and the indexed one.
+    pub middle: usize,
+    /// Size of the indexed axis.
+    pub axis: usize,
+    /// Number of indices of a batch.
+    pub count: usize,
+    /// Elements of the axes behind the indexed one.
+    pub inner: usize,
+    pub status: i32,
+}
+
+/// One launch, or a few.
+#[derive(Clone, Debug)]
+pub(crate) enum Stage {
+    Nest(Nest),
+    Scatter(ScatterNest),
+}
+
+/// A kernel function as nests over buffers.
+#[derive(Clone, Debug)]
+pub(crate) struct Composed {
+    pub forms: Forms,
+    pub sources: Vec<SourceInfo>,
+    pub stages: Vec<Stage>,
+}
+
+/// Composes a function of kind kernel.
+pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Composed, ScheduleError> {
+    let mut sources: Vec<SourceInfo> = vec![];
+    for (i, arg) in function.args().iter().enumerate() {
+        sources.push(SourceInfo { kind: SourceKind::Argument(i), ty: arg.ty.clone() });
+    }
+    for (i, result) in function.results.iter().enumerate() {
+        sources.push(SourceInfo { kind: SourceKind::Result(i), ty: function.ty(result.value).clone() });
+    }
+    let mut composer = Composer {
+        function,
+        statuses,
+        forms: Forms::default(),
+        sources,
+        lowerings: vec![None; function.node_count()],
+        buffers: FxHashMap::default(),
+        memo: FxHashMap::default(),
+    };
+    composer.lower_nodes()?;
+    composer.stages()
+}
+
+struct Composer<'a> {
+    function: &'a Function,
+    statuses: &'a mut Statuses,
+    forms: Forms,
+    sources: Vec<SourceInfo>,
+    lowerings: Vec<Option<Lowering>>,
+    /// The buffers of values that nests of their own compute, and of constants.
+    buffers: FxHashMap<NodeId, Source>,
+    memo: FxHashMap<(Value, Vec<Linear>), ExprId>,
+}
+
+impl Composer<'_> {
+    fn lower_nodes(&mut self) -> Result<(), ScheduleError> {
+        let live = self.function.live();
+        for (id, node, op) in self.function.ops() {
+            if !live[id.index()] {
+                continue;
+            }
+            let args: Vec<Type> = node.operands.iter().map(|&v| self.function.ty(v).clone()).collect();
+            let lowering = op.lower(&args);
+            if let Op::Map(f) = op
+                && !super::scalar::is_known(*f, args[args.len() - 1].dtype)
+            {
+                let what = "no kernel for it".to_owned();
+                return Err(ScheduleError::Unexpected { mnemonic: op.mnemonic(), what });
+            }
+            let own = match &lowering {
+                Lowering::Compute(compute) => compute.reduce.is_some(),
+                Lowering::Special(Special::Scatter) => true,
+                Lowering::Special(Special::Constant) => false,
+                Lowering::Special(other) => {
+                    return Err(ScheduleError::Unexpected { mnemonic: op.mnemonic(), what: format!("{other:?}") });
+                }
+            };
+            if own {
+                let value = Value { node: id, result: 0 };
+                let source = match self.function.results.iter().position(|r| r.value == value) {
+                    Some(i) => self.result_source(i),
+                    None => {
+                        self.sources.push(SourceInfo { kind: SourceKind::Temp, ty: node.types[0].clone() });
+                        self.sources.len() - 1
+                    }
+                };
+                self.buffers.insert(id, source);
+            }
+            self.lowerings[id.index()] = Some(lowering);
+        }
+        Ok(())
+    }
+
+    fn result_source(&self, result: usize) -> Source {
+        self.function.args().len() + result
+    }
+
+    fn compute(&self, node: NodeId) -> Option<&Compute> {
+        match self.lowerings[node.index()].as_ref()? {
+            Lowering::Compute(compute) => Some(compute),
+            Lowering::Special(_) => None,
+        }
+    }
+
+    fn stages(mut self) -> Result<Composed, ScheduleError> {
+        let own: Vec<NodeId> =
+            self.function.ops().map(|(id, _, _)| id).filter(|id| self.buffers.contains_key(id)).collect();
+        let mut results: Vec<usize> = (0..self.function.results.len()).collect();
+        // Those that nests of their own write are done; a second result of the same value is a copy.
+        results.retain(|&i| {
+            let value = self.function.results[i].value;
+            self.buffers.get(&value.node) != Some(&self.result_source(i))
+        });
+        let mut stages = vec![];
+        for node in own {
+            if matches!(self.function.op(node), Some(Op::Scatter(_))) {
+                stages.push(Stage::Scatter(self.scatter(node)));
+                continue;
+            }
+            let nest = self.reduction(node, &mut results);
+            stages.push(Stage::Nest(nest));
+        }
+        while !results.is_empty() {
+            let nest = self.maps(&mut results);
+            stages.push(Stage::Nest(nest));
+        }
+        let mut composed = Composed { forms: self.forms, sources: self.sources, stages };
+        composed.drop_unread_temps();
+        Ok(composed)
+    }
+
+    /// The nest of a reduction with as many results as can be its epilogue; those are taken from the list.
+    fn reduction(&mut self, node: NodeId, results: &mut Vec<usize>) -> Nest {
+        let source = self.buffers[&node];
+        let shape: Vec<usize> = self.sources[source].ty.shape.to_vec();
+        // The first result that reads the reduction one to one decides on the domain.
+        let mut domain = shape.clone();
+        let mut at = Linear::row_major(0..shape.len(), &shape);
+        for &i in results.iter() {
+            let ty = self.function.ty(self.function.results[i].value).clone();
+            let expr = self.whole(self.function.results[i].value, &ty.shape);
+            if let Some(offset) = self.one_to_one(expr, source, &ty.shape) {
+                domain = ty.shape.to_vec();
+                at = offset;
+                break;
+            }
+        }
+        let mut extents = domain.clone();
+        let compute = self.compute(node).expect("only computes have reductions").clone();
+        let reduce = compute.reduce.as_ref().expect("the caller has seen it");
+        extents.extend_from_slice(&reduce.extents);
+        let mut axes = at.unflatten(&shape, &extents);
+        axes.extend(unit_axes(&extents).drain(domain.len()..));
+        self.memo.clear();
+        let body = self.body(node, &compute.body, &axes, &extents);
+        let mut tests: Vec<Test> = reduce.guards.iter().map(|g| self.test(node, g, &axes, &extents)).collect();
+        tests.retain(|t| t.known(&extents) != Some(true));
+        let position = reduce.position.as_ref().map(|p| self.index(node, p, &axes, &extents));
+        let dtype = self.sources[source].ty.dtype;
+        self.memo.clear();
+        let element = self.forms.add(Form::Read { source, dtype, offset: at.clone() });
+        let mut outputs = vec![Output { source, offset: at.clone(), expr: element }];
+        let flat = Linear::row_major(0..domain.len(), &domain);
+        let elements: usize = domain.iter().product();
+        results.retain(|&i| {
+            let value = self.function.results[i].value;
+            let shape = self.function.ty(value).shape.clone();
+            if shape.elements() != elements {
+                return true;
+            }
+            let index = flat.unflatten(&shape, &domain);
+            let expr = self.element(value, &index, &domain);
+            let reads = self.forms.reads([expr]);
+            let own = reads.iter().filter(|(s, _)| *s == source);
+            let fits = own.clone().next().is_some()
+                && own.clone().all(|(_, offset)| *offset == at)
+                && reads.iter().all(|(s, _)| !self.is_later(*s, node));
+            if fits {
+                let source = self.function.args().len() + i;
+                outputs.push(Output { source, offset: flat.clone(), expr });
+            }
+            !fits
+        });
+        Nest {
+            extents,
+            kept: domain.len(),
+            reduce: Some(NestReduce { combine: reduce.combine, tests, position, body, source }),
+            outputs,
+        }
+    }
+
+    /// Whether a buffer is written by a nest after that of `node`.
+    fn is_later(&self, source: Source, node: NodeId) -> bool {
+        self.buffers.iter().any(|(&n, &s)| s == source && n > node)
+    }
+
+    /// If every read of `source` is the same bijection from the domain, that.
+    fn one_to_one(&self, expr: ExprId, source: Source, domain: &[usize]) -> Option<Linear> {
+        let reads = self.forms.reads([expr]);
+        let mut own = reads.iter().filter(|(s, _)| *s == source).map(|(_, offset)| offset);
+        let offset = own.next()?;
+        if own.any(|other| other != offset) || offset.constant != 0 || !offset.is_affine() {
+            return None;
+        }
+        let elements: usize = domain.iter().product();
+        if elements == 0 || elements != self.sources[source].ty.shape.elements() {
+            return None;
+        }
+        let mut strides: Vec<(i64, usize)> = vec![];
+        for (axis, &n) in domain.iter().enumerate() {
+            if n > 1 {
+                strides.push((offset.coefficient(axis), n));
+            }
+        }
+        strides.sort_unstable();
+        let mut next = 1;
+        for (stride, n) in strides {
+            if stride != next {
+                return None;
+            }
+            next *= n as i64;
+        }
+        Some(offset.clone())
+    }
+
+    /// A nest of maps: the first of the results and all others that share its domain.
+    fn maps(&mut self, results: &mut Vec<usize>) -> Nest {
+        let first = self.function.results[results[0]].value;
+        let domain: Vec<usize> = self.function.ty(first).shape.to_vec();
+        let flat = Linear::row_major(0..domain.len(), &domain);
+        let elements: usize = domain.iter().product();
+        let mut outputs = vec![];
+        self.memo.clear();
+        results.retain(|&i| {
+            let value = self.function.results[i].value;
+            let shape = self.function.ty(value).shape.clone();
+            let fits = shape.elements() == elements;
+            if fits {
+                let index = flat.unflatten(&shape, &domain);
+                let expr = self.element(value, &index, &domain);
+                let source = self.function.args().len() + i;
+                outputs.push(Output { source, offset: flat.clone(), expr });
+            }
+            !fits
+        });
+        Nest { kept: domain.len(), extents: domain, reduce: None, outputs }
+    }
+
+    fn scatter(&mut self, node: NodeId) -> ScatterNest {
+        let Some(Op::Scatter(Scatter { axis, batch, kind })) = self.function.op(node).cloned() else {
+            unreachable!("the caller matched a scatter")
+        };
+        let operands = self.function.node(node).operands.clone();
+        let (x, indices, updates) =
+            (self.function.ty(operands[0]).clone(), self.function.ty(operands[1]).clone(), operands[2]);
+        let update_shape = self.function.ty(updates).shape.clone();
+        let product = |sizes: &[usize]| sizes.iter().product::<usize>();
+        let batches = product(&x.shape[..batch]);
+        let middle = product(&x.shape[batch..axis]);
+        let count = product(&indices.shape[batch..]);
+        let inner = product(&x.shape[axis + 1..]);
+        let mut at = |value: Value, shape: &[usize], domain: &[usize]| {
+            self.memo.clear();
+            let index = Linear::row_major(0..domain.len(), domain).unflatten(shape, domain);
+            self.element(value, &index, domain)
+        };
+        let start = at(operands[0], &x.shape, &[batches * middle, x.shape[axis], inner]);
+        let index = at(operands[1], &indices.shape, &[batches, count]);
+        let update = at(updates, &update_shape, &[batches * middle, count, inner]);
+        let status = self.status(node, x.shape[axis]);
+        let axis = x.shape[axis];
+        let output = self.buffers[&node];
+        ScatterNest { kind, output, dtype: x.dtype, start, index, update, batches, middle, axis, count, inner, status }
+    }
+
+    fn status(&mut self, node: NodeId, bound: usize) -> i32 {
+        let mnemonic = self.function.op(node).map_or("argument", Op::mnemonic);
+        self.statuses.code(Failure { mnemonic, bound, loc: self.function.node(node).loc })
+    }
+
+    fn whole(&mut self, value: Value, shape: &[usize]) -> ExprId {
+        self.memo.clear();
+        let index: Vec<Linear> = unit_axes(shape);
+        let expr = self.element(value, &index, shape);
+        self.memo.clear();
+        expr
+    }
+
+    /// The element of a value at an index over a domain.
+    fn element(&mut self, value: Value, index: &[Linear], extents: &[usize]) -> ExprId {
+        let key = (value, index.to_vec());
+        if let Some(&known) = self.memo.get(&key) {
+            return known;
+        }
+        let ty = self.function.ty(value).clone();
+        let node = self.function.node(value.node);
+        let read = |source: Source, forms: &mut Forms| {
+            let offset = Linear::flatten(index, &ty.shape);
+            forms.add(Form::Read { source, dtype: ty.dtype, offset })
+        };
+        let expr = match (&node.def, self.buffers.get(&value.node)) {
+            (Def::Argument(i), _) => read(*i, &mut self.forms),
+            (Def::Op(_), Some(&source)) => read(source, &mut self.forms),
+            (Def::Op(Op::Constant(c)), None) => match c.value.uniform() {
+                Some(x) => self.forms.constant(ty.dtype, x),
+                None => {
+                    self.sources.push(SourceInfo { kind: SourceKind::Constant(c.value.clone()), ty: ty.clone() });
+                    let source = self.sources.len() - 1;
+                    self.buffers.insert(value.node, source);
+                    read(source, &mut self.forms)
+                }
+            },
+            (Def::Op(_), None) => {
+                let compute = self.compute(value.node).expect("all others are computes").clone();
+                self.body(value.node, &compute.body, index, extents)
+            }
+        };
+        self.memo.insert(key, expr);
+        expr
+    }
+
+    fn body(&mut self, node: NodeId, expr: &Expr, axes: &[Linear], extents: &[usize]) -> ExprId {
+        match expr {
+            Expr::Read { operand, index, .. } => {
+                let value = self.function.node(node).operands[*operand];
+                let index: Vec<Linear> = index.iter().map(|i| self.index(node, i, axes, extents)).collect();
+                self.element(value, &index, extents)
+            }
+            Expr::Const(c) => self.forms.add(Form::Const(*c)),
+            Expr::Position(index, dtype) => {
+                let index = self.index(node, index, axes, extents);
+                self.forms.add(Form::Position(index, *dtype))
+            }
+            Expr::Apply(f, dtype, args) => {
+                let args: SmallVec<[ExprId; 3]> = args.iter().map(|x| self.body(node, x, axes, extents)).collect();
+                self.forms.add(Form::Apply(*f, *dtype, args))
+            }
+            Expr::If { guards, then, other } => {
+                let tests: Vec<Test> = guards.iter().map(|g| self.test(node, g, axes, extents)).collect();
+                if tests.iter().any(|t| t.known(extents) == Some(false)) {
+                    return self.body(node, other, axes, extents);
+                }
+                let then = self.body(node, then, axes, extents);
+                let other = self.body(node, other, axes, extents);
+                self.forms.choose(tests, then, other, extents)
+            }
+            Expr::Random { key, counter, element, dtype } => {
+                let key = self.body(node, key, axes, extents);
+                let counter = self.body(node, counter, axes, extents);
+                let element = self.index(node, element, axes, extents);
+                self.forms.add(Form::Random { key, counter, element, dtype: *dtype })
+            }
+        }
+    }
+
+    fn test(&mut self, node: NodeId, guard: &Guard, axes: &[Linear], extents: &[usize]) -> Test {
+        match guard {
+            Guard::InRange { index, low, high } => {
+                Test::InRange { index: self.index(node, index, axes, extents), low: *low, high: *high }
+            }
+            Guard::Divisible { index, divisor } => {
+                Test::Divisible { index: self.index(node, index, axes, extents), divisor: *divisor }
+            }
+        }
+    }
+
+    fn index(&mut self, node: NodeId, index: &Index, axes: &[Linear], extents: &[usize]) -> Linear {
+        match index {
+            Index::Axis(i) => axes[*i].clone(),
+            Index::Const(c) => Linear::constant(*c),
+            Index::Add(a, b) => {
+                let a = self.index(node, a, axes, extents);
+                a.plus(&self.index(node, b, axes, extents))
+            }
+            Index::Mul(a, c) => self.index(node, a, axes, extents).scaled(*c),
+            Index::Div(a, c) => self.index(node, a, axes, extents).div(*c, extents),
+            Index::Mod(a, c) => self.index(node, a, axes, extents).modulo(*c, extents),
+            Index::Data { value, bound } => {
+                let value = self.body(node, value, axes, extents);
+                let status = self.status(node, *bound);
+                Linear::atom(Atom::Data { value, bound: *bound as i64, status })
+            }
+        }
+    }
+}
+
+/// The axes of a domain as indices; an axis of one element is the constant 0.
+fn unit_axes(shape: &[usize]) -> Vec<Linear> {
+    let unit = |(axis, &n): (usize, &usize)| if n == 1 { Linear::constant(0) } else { Linear::axis(axis) };
+    shape.iter().enumerate().map(unit).collect()
+}
+
+impl Composed {
+    /// A reduction whose result only its own epilogue reads is not written.
+    fn drop_unread_temps(&mut self) {
+        let mut read = vec![false; self.sources.len()];
+        for stage in &self.stages {
+            let (roots, own): (Vec<ExprId>, _) = match stage {
+                Stage::Nest(nest) => {
+                    let own = nest.reduce.as_ref().map(|r| r.source);
+                    let roots = nest.outputs.iter().map(|o| o.expr).chain(nest.reduce.as_ref().map(|r| r.body));
+                    (roots.collect(), own)
+                }
+                Stage::Scatter(s) => (vec![s.start, s.index, s.update], None),
+            };
+            for (source, _) in self.forms.reads(roots) {
+                read[source] |= Some(source) != own;
+            }
+        }
+        for stage in &mut self.stages {
+            if let Stage::Nest(nest) = stage {
+                nest.outputs.retain(|o| read[o.source] || self.sources[o.source].kind != SourceKind::Temp);
+            }
+        }
+    }
+}

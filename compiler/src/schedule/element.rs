@@ -1,0 +1,451 @@
+//! Evaluation of composed expressions inside a loop nest: for one position, or for a vector of positions along one axis.
+
+use dlc_ir::DType;
+use rustc_hash::FxHashMap;
+
+use super::form::{ExprId, Form, Forms, Source, Test};
+use super::linear::{Atom, Linear};
+use super::{random, scalar};
+use crate::kernel::{Access, Binary, Buf, Builder, Compare, Const, Elem, Ty, Unary, Val};
+
+/// How an index moves from lane to lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Motion {
+    /// By this many elements.
+    Stride(i64),
+    /// In some other way.
+    Irregular,
+}
+
+/// Where in a nest an expression is evaluated.
+pub(crate) struct Elements<'a> {
+    forms: &'a Forms,
+    /// The kernel's buffer of each source that it uses.
+    pub buffers: Vec<Option<Buf>>,
+    /// The position on each axis; of the lane axis, that of the first lane.
+    pub axes: Vec<Option<Val>>,
+    lane: Option<(usize, u8)>,
+    /// The number of lanes that count, in the last vector of a loop.
+    active: Option<Val>,
+    /// The lanes in which what is evaluated is chosen.
+    mask: Option<Val>,
+    /// What reads of a source stand for.
+    replaced: Option<(Source, Val)>,
+    memo: Vec<Memo>,
+    moves: FxHashMap<ExprId, bool>,
+}
+
+#[derive(Default)]
+struct Memo {
+    known: FxHashMap<ExprId, Val>,
+    /// Whether values of the scopes around are of another position.
+    closed: bool,
+}
+
+impl<'a> Elements<'a> {
+    pub fn new(forms: &'a Forms, sources: usize, axes: usize) -> Self {
+        Elements {
+            forms,
+            buffers: vec![None; sources],
+            axes: vec![None; axes],
+            lane: None,
+            active: None,
+            mask: None,
+            replaced: None,
+            memo: vec![Memo { closed: true, ..Memo::default() }],
+            moves: FxHashMap::default(),
+        }
+    }
+
+    /// Evaluates `body` with an axis at a position.
+    pub fn at<T>(&mut self, axis: usize, position: Val, body: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.axes[axis].replace(position);
+        let result = self.scope(true, body);
+        self.axes[axis] = before;
+        result
+    }
+
+    /// Evaluates `body` with vectors of `lanes` positions along an axis, from `first` on. Only `active` of them count.
+    pub fn along<T>(
+        &mut self,
+        axis: usize,
+        first: Val,
+        lanes: u8,
+        active: Option<Val>,
+        body: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let before = (self.lane, self.active, std::mem::take(&mut self.moves));
+        self.lane = (lanes > 1).then_some((axis, lanes));
+        self.active = active;
+        let result = self.at(axis, first, body);
+        (self.lane, self.active, self.moves) = before;
+        result
+    }
+
+    /// Evaluates `body` with reads of a source replaced by a value.
+    pub fn with<T>(&mut self, source: Source, value: Val, body: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.replaced.replace((source, value));
+        let result = self.scope(true, body);
+        self.replaced = before;
+        result
+    }
+
+    fn scope<T>(&mut self, closed: bool, body: impl FnOnce(&mut Self) -> T) -> T {
+        self.memo.push(Memo { closed, ..Memo::default() });
+        let result = body(self);
+        self.memo.pop();
+        result
+    }
+
+    fn known(&self, id: ExprId) -> Option<Val> {
+        for memo in self.memo.iter().rev() {
+            if let Some(&val) = memo.known.get(&id) {
+                return Some(val);
+            }
+            if memo.closed {
+                break;
+            }
+        }
+        None
+    }
+
+    /// The number of lanes of vectors; 1 outside of [`Elements::along`].
+    pub fn lanes(&self) -> u8 {
+        self.lane.map_or(1, |(_, lanes)| lanes)
+    }
+
+    /// The number of lanes that count, where not all do.
+    pub fn active(&self) -> Option<Val> {
+        self.active
+    }
+
+    /// Evaluates `body` inside of a branch: what it computes is not known after it.
+    pub fn inside<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
+        self.scope(false, body)
+    }
+
+    /// Evaluates `body` in those lanes only.
+    pub fn masked<T>(&mut self, b: &mut Builder, mask: Val, body: impl FnOnce(&mut Builder, &mut Self) -> T) -> T {
+        let before = self.mask.replace(mask);
+        let result = self.scope(true, |this| body(b, this));
+        self.mask = before;
+        result
+    }
+
+    /// The mask of the lanes that count, where not all do.
+    pub fn active_mask(&self, b: &mut Builder) -> Option<Val> {
+        let (active, lanes) = (self.active?, self.lanes());
+        let number = b.iota(Ty::vector(Elem::I64, lanes));
+        Some(b.compare(Compare::Lt, number, active))
+    }
+
+    /// The value of an expression: a scalar where all lanes agree.
+    pub fn eval(&mut self, b: &mut Builder, id: ExprId) -> Val {
+        if let Some(known) = self.known(id) {
+            return known;
+        }
+        let forms = self.forms;
+        let val = match forms.get(id) {
+            Form::Read { source, offset, dtype } => match self.replaced {
+                Some((replaced, val)) if replaced == *source => val,
+                _ => self.read(b, *source, *dtype, offset),
+            },
+            Form::Const(c) => {
+                let c = constant(c.dtype, c.value);
+                b.constant(c, 1)
+            }
+            Form::Position(index, dtype) => {
+                let position = self.index(b, index);
+                scalar::convert(b, position, *dtype)
+            }
+            Form::Apply(f, dtype, args) => {
+                let args: smallvec::SmallVec<[Val; 3]> = args.iter().map(|&x| self.eval(b, x)).collect();
+                scalar::apply(b, *f, *dtype, &args)
+            }
+            Form::If { tests, then, other } => self.choose(b, tests, *then, *other),
+            Form::Random { key, counter, element, dtype } => {
+                let (key, counter) = (self.eval(b, *key), self.eval(b, *counter));
+                let element = self.index(b, element);
+                random::element(b, key, counter, element, *dtype)
+            }
+        };
+        let memo = self.memo.last_mut().expect("a scope is always open");
+        memo.known.insert(id, val);
+        val
+    }
+
+    /// The value of an index: a scalar where all lanes agree.
+    pub fn index(&mut self, b: &mut Builder, index: &Linear) -> Val {
+        match self.motion(index) {
+            Motion::Stride(0) => self.first(b, index),
+            Motion::Stride(stride) => {
+                let first = self.first(b, index);
+                let lanes = self.lanes();
+                let ty = Ty::vector(Elem::I64, lanes);
+                let (number, stride) = (b.iota(ty), b.int(ty, stride));
+                let step = b.mul(number, stride);
+                b.add(first, step)
+            }
+            Motion::Irregular => {
+                let lanes = self.lanes();
+                let mut still = Linear::constant(index.constant);
+                let mut sum: Option<Val> = None;
+                for (atom, c) in &index.terms {
+                    let alone = Linear::atom(atom.clone());
+                    if self.motion(&alone) == Motion::Stride(0) {
+                        still.terms.push((atom.clone(), *c));
+                        continue;
+                    }
+                    let val = self.moving_atom(b, atom);
+                    let ty = Ty::vector(Elem::I64, lanes);
+                    let factor = b.int(ty, *c);
+                    let val = if *c == 1 { val } else { b.mul(val, factor) };
+                    sum = Some(match sum {
+                        Some(sum) => b.add(sum, val),
+                        None => val,
+                    });
+                }
+                let still = self.first(b, &still);
+                match sum {
+                    Some(sum) => b.add(sum, still),
+                    None => still,
+                }
+            }
+        }
+    }
+
+    fn moving_atom(&mut self, b: &mut Builder, atom: &Atom) -> Val {
+        match atom {
+            Atom::Axis(_) => self.index(b, &Linear::atom(atom.clone())),
+            Atom::Div(x, k) => {
+                let x = self.index(b, x);
+                b.div_floor(x, *k)
+            }
+            Atom::Mod(x, k) => {
+                let x = self.index(b, x);
+                b.modulo(x, *k)
+            }
+            Atom::Data { value, bound, status } => self.data(b, *value, *bound, *status),
+        }
+    }
+
+    /// The index in the first lane.
+    pub fn first(&mut self, b: &mut Builder, index: &Linear) -> Val {
+        let mut sum = b.index(0);
+        for (atom, c) in &index.terms {
+            let val = match atom {
+                Atom::Axis(axis) => self.axes[*axis].expect("the loops around have set the position"),
+                Atom::Div(x, k) => {
+                    let x = self.first(b, x);
+                    b.div_floor(x, *k)
+                }
+                Atom::Mod(x, k) => {
+                    let x = self.first(b, x);
+                    b.modulo(x, *k)
+                }
+                Atom::Data { value, bound, status } => self.data(b, *value, *bound, *status),
+            };
+            let val = b.mul_const(val, *c);
+            sum = b.add(sum, val);
+        }
+        b.add_const(sum, index.constant)
+    }
+
+    /// An element of data as an index: checked, and clamped, because loads that use it may move in front of the check.
+    fn data(&mut self, b: &mut Builder, value: ExprId, bound: i64, status: i32) -> Val {
+        let x = self.eval(b, value);
+        let ty = b.ty(x);
+        let (zero, end) = (b.int(ty, 0), b.int(ty, bound));
+        let from = b.compare(Compare::Ge, x, zero);
+        let below = b.compare(Compare::Lt, x, end);
+        let inside = b.and(from, below);
+        let mut outside = b.unary(Unary::Not, inside);
+        let counted = self.active_mask(b).into_iter().chain(self.mask);
+        for mask in counted.collect::<Vec<_>>() {
+            if ty.lanes > 1 || b.ty(mask).lanes == 1 {
+                outside = b.binary(Binary::And, outside, mask);
+            }
+        }
+        let any = b.any(outside);
+        let none = b.unary(Unary::Not, any);
+        b.check(none, status);
+        let last = b.int(ty, (bound - 1).max(0));
+        let x = b.binary(Binary::Max, x, zero);
+        b.binary(Binary::Min, x, last)
+    }
+
+    fn motion(&mut self, index: &Linear) -> Motion {
+        let Some((lane, _)) = self.lane else { return Motion::Stride(0) };
+        let mut stride = 0;
+        for (atom, c) in &index.terms {
+            match atom {
+                Atom::Axis(axis) if *axis == lane => stride += c,
+                Atom::Axis(_) => {}
+                Atom::Div(x, _) | Atom::Mod(x, _) => {
+                    if self.motion(x) != Motion::Stride(0) {
+                        return Motion::Irregular;
+                    }
+                }
+                Atom::Data { value, .. } => {
+                    if self.is_moving(*value) {
+                        return Motion::Irregular;
+                    }
+                }
+            }
+        }
+        Motion::Stride(stride)
+    }
+
+    /// Whether an expression differs from lane to lane.
+    fn is_moving(&mut self, id: ExprId) -> bool {
+        if self.lane.is_none() {
+            return false;
+        }
+        if let Some(&known) = self.moves.get(&id) {
+            return known;
+        }
+        let forms = self.forms;
+        let moving = match forms.get(id) {
+            Form::Const(_) => false,
+            Form::Read { source, offset, .. } => {
+                self.replaced.is_some_and(|(s, _)| s == *source) || self.motion(offset) != Motion::Stride(0)
+            }
+            Form::Position(index, _) => self.motion(index) != Motion::Stride(0),
+            Form::Apply(_, _, args) => args.iter().any(|&x| self.is_moving(x)),
+            Form::If { tests, then, other } => {
+                tests.iter().any(|t| self.motion(t.index()) != Motion::Stride(0))
+                    || self.is_moving(*then)
+                    || self.is_moving(*other)
+            }
+            Form::Random { key, counter, element, .. } => {
+                self.motion(element) != Motion::Stride(0) || self.is_moving(*key) || self.is_moving(*counter)
+            }
+        };
+        self.moves.insert(id, moving);
+        moving
+    }
+
+    fn read(&mut self, b: &mut Builder, source: Source, dtype: DType, offset: &Linear) -> Val {
+        let Some(buf) = self.buffers[source] else {
+            // A tensor without elements: conditions around the read never hold.
+            return b.constant(constant(dtype, dlc_ir::Scalar::zero(dtype)), 1);
+        };
+        match (self.motion(offset), self.mask) {
+            (Motion::Stride(0), None) => {
+                let index = self.first(b, offset);
+                b.load(buf, index)
+            }
+            (Motion::Stride(0), Some(mask)) => {
+                let index = self.first(b, offset);
+                let any = b.any(mask);
+                let zero = b.index(0);
+                let index = b.select(any, index, zero);
+                b.load(buf, index)
+            }
+            (Motion::Stride(stride), None) => {
+                let index = self.first(b, offset);
+                let (active, lanes) = (self.active, self.lanes());
+                b.load_access(Access { buf, index, offset: 0, stride, active }, lanes)
+            }
+            (_, mask) => {
+                let mut index = self.index(b, offset);
+                let active = self.active_mask(b);
+                let zero = b.index(0);
+                for mask in mask.into_iter().chain(active) {
+                    index = b.select(mask, index, zero);
+                }
+                b.gather(buf, index)
+            }
+        }
+    }
+
+    /// Conditions that are the same in all lanes become branches, the others a mask.
+    fn choose(&mut self, b: &mut Builder, tests: &[Test], then: ExprId, other: ExprId) -> Val {
+        let (moving, still): (Vec<&Test>, Vec<&Test>) =
+            tests.iter().partition(|t| self.motion(t.index()) != Motion::Stride(0));
+        let vector = self.is_moving(then) || self.is_moving(other) || !moving.is_empty();
+        let lanes = if vector { self.lanes() } else { 1 };
+        let chosen = |this: &mut Self, b: &mut Builder| {
+            let Some(mask) = this.all(b, &moving) else {
+                let val = this.eval(b, then);
+                return b.splat(val, lanes);
+            };
+            let not = b.unary(Unary::Not, mask);
+            let x = this.within(b, mask, then);
+            let y = this.within(b, not, other);
+            let val = b.select(mask, x, y);
+            b.splat(val, lanes)
+        };
+        let Some(cond) = self.all(b, &still) else { return chosen(self, b) };
+        match b.known_bool(cond) {
+            Some(true) => return chosen(self, b),
+            Some(false) => return self.eval(b, other),
+            None => {}
+        }
+        let this = std::cell::RefCell::new(self);
+        let results = b.branch(
+            cond,
+            |b| vec![this.borrow_mut().scope(false, |this| chosen(this, b))],
+            |b| {
+                vec![this.borrow_mut().scope(false, |this| {
+                    let val = this.eval(b, other);
+                    b.splat(val, lanes)
+                })]
+            },
+        );
+        results[0]
+    }
+
+    /// Evaluates an expression in those lanes only.
+    fn within(&mut self, b: &mut Builder, mask: Val, id: ExprId) -> Val {
+        let inner = match self.mask {
+            Some(outer) => b.binary(Binary::And, outer, mask),
+            None => mask,
+        };
+        let before = self.mask.replace(inner);
+        let val = self.scope(false, |this| this.eval(b, id));
+        self.mask = before;
+        val
+    }
+
+    /// Whether all tests hold; nothing if there are none.
+    pub fn all(&mut self, b: &mut Builder, tests: &[&Test]) -> Option<Val> {
+        let mut all = None;
+        for test in tests {
+            let holds = self.test(b, test);
+            all = Some(match all {
+                Some(before) => b.and(before, holds),
+                None => holds,
+            });
+        }
+        all
+    }
+
+    /// Whether a test holds.
+    fn test(&mut self, b: &mut Builder, test: &Test) -> Val {
+        let index = self.index(b, test.index());
+        match test {
+            Test::InRange { low, high, .. } => {
+                let (low, high) = (b.index(*low), b.index(*high));
+                let from = b.compare(Compare::Ge, index, low);
+                let below = b.compare(Compare::Lt, index, high);
+                b.and(from, below)
+            }
+            Test::Divisible { divisor, .. } => {
+                let rest = b.modulo(index, *divisor);
+                let zero = b.index(0);
+                b.compare(Compare::Eq, rest, zero)
+            }
+        }
+    }
+}
+
+/// A scalar constant as the kernel IR has it.
+pub(crate) fn constant(dtype: DType, value: dlc_ir::Scalar) -> Const {
+    let elem = Elem::of(dtype);
+    match value {
+        dlc_ir::Scalar::Float(x) => Const::float(elem, x),
+        dlc_ir::Scalar::Int(x) => Const::int(elem, x),
+        dlc_ir::Scalar::Bool(x) => Const::int(elem, i64::from(x)),
+    }
+}

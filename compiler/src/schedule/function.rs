@@ -1,0 +1,443 @@
+//! Functions as routines: which steps, in which order, on which memory.
+
+use dlc_ir::op::Call;
+use dlc_ir::{Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Tensor, Type, Value};
+use indexmap::IndexMap;
+use rustc_hash::FxHashMap;
+
+use super::compose::{SourceKind, Statuses};
+use super::loops::Launch;
+use super::order::Order;
+use super::unit::Unit;
+use super::{Schedule, ScheduleError};
+use crate::kernel::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
+use crate::plan::check::{self, Meaning, Note};
+use crate::plan::{BufferId, Job, Problem};
+
+/// Schedules a whole graph, in which every function stands before its callers.
+///
+/// # Errors
+/// If an operator cannot be compiled, or the buffer checker finds a fault.
+pub fn schedule(graph: &Graph) -> Result<Schedule, ScheduleError> {
+    let mut scheduler = Scheduler {
+        graph,
+        program: KernelProgram::new(),
+        statuses: Statuses::default(),
+        units: FxHashMap::default(),
+        routines: IndexMap::new(),
+        constants: FxHashMap::default(),
+        notes: vec![],
+    };
+    let entry = graph.functions().len() - 1;
+    for (i, function) in graph.functions().enumerate() {
+        if function.kind == FunctionKind::Func || i == entry {
+            scheduler.function(function, i == entry)?;
+        }
+    }
+    let Scheduler { program, statuses, notes, .. } = scheduler;
+    Ok(Schedule { program, statuses, notes })
+}
+
+struct Scheduler<'a> {
+    graph: &'a Graph,
+    program: KernelProgram,
+    statuses: Statuses,
+    units: FxHashMap<Symbol, Lowered>,
+    routines: IndexMap<Symbol, RoutineId>,
+    constants: FxHashMap<Tensor, Place>,
+    notes: Vec<Vec<Note>>,
+}
+
+/// A kernel function with the kernels made of it so far.
+struct Lowered {
+    name: String,
+    unit: Unit,
+    kernels: FxHashMap<Vec<(usize, usize)>, Vec<(KernelId, Vec<usize>)>>,
+}
+
+/// What a step does.
+#[derive(Clone, Debug)]
+enum Work {
+    /// Runs the kernels of a unit.
+    Kernels { unit: Symbol, shared: Vec<(usize, usize)> },
+    /// Runs a routine.
+    Call(RoutineId),
+    /// Copies a value to where a result of the function has to be.
+    Copy { unit: Symbol, result: usize },
+}
+
+/// A step before it has a place.
+struct Task {
+    node: Option<NodeId>,
+    work: Work,
+    /// The values that it reads, in the order of the node's operands.
+    reads: Vec<BufferId>,
+    writes: Vec<BufferId>,
+    temps: Vec<BufferId>,
+}
+
+/// The state of one function.
+struct Routing<'a> {
+    function: &'a Function,
+    problem: Problem,
+    /// The buffer of every value.
+    buffers: FxHashMap<Value, BufferId>,
+    tasks: Vec<Task>,
+    /// The task that writes a buffer.
+    writer: FxHashMap<BufferId, usize>,
+    /// The task that overwrites an argument in place.
+    overwriter: FxHashMap<BufferId, usize>,
+    order: Order,
+}
+
+impl Scheduler<'_> {
+    fn function(&mut self, function: &Function, entry: bool) -> Result<(), ScheduleError> {
+        let mut routing = Routing {
+            function,
+            problem: Problem::default(),
+            buffers: FxHashMap::default(),
+            tasks: vec![],
+            writer: FxHashMap::default(),
+            overwriter: FxHashMap::default(),
+            order: Order::default(),
+        };
+        for (slot, &value) in function.arg_values().iter().enumerate() {
+            let home = Place::Argument { slot, offset: 0 };
+            let id = routing.problem.buffer(function.ty(value).bytes(), Some(home));
+            routing.buffers.insert(value, id);
+        }
+        let live = function.live();
+        for (id, node, op) in function.ops() {
+            if live[id.index()] {
+                self.node(&mut routing, id, node, op)?;
+            }
+        }
+        let late = self.results(&mut routing, entry)?;
+        self.emit(routing, late)
+    }
+
+    fn node(&mut self, routing: &mut Routing<'_>, id: NodeId, node: &Node, op: &Op) -> Result<(), ScheduleError> {
+        let value = Value { node: id, result: 0 };
+        match op {
+            Op::Constant(c) => {
+                let place = self.constant(&c.value);
+                let buffer = routing.problem.buffer(c.value.ty().bytes(), Some(place));
+                routing.buffers.insert(value, buffer);
+                return Ok(());
+            }
+            Op::Reshape(_) => {
+                let buffer = routing.buffers[&node.operands[0]];
+                routing.buffers.insert(value, buffer);
+                return Ok(());
+            }
+            Op::Call(Call { func, .. }) => {
+                let callee = self.graph.function(func).ok_or_else(|| ScheduleError::UnknownFunction(func.clone()))?;
+                if callee.kind == FunctionKind::Func {
+                    let routine =
+                        *self.routines.get(func).ok_or_else(|| ScheduleError::UnknownFunction(func.clone()))?;
+                    routing.task(id, Work::Call(routine), &[]);
+                    return Ok(());
+                }
+                if let Some(argument) = check::alias(callee) {
+                    let buffer = routing.buffers[&node.operands[argument]];
+                    routing.buffers.insert(value, buffer);
+                    return Ok(());
+                }
+                let unit = self.unit(callee)?;
+                self.kernels(routing, id, unit);
+            }
+            op => {
+                let unit = self.single(routing.function, node, op)?;
+                self.kernels(routing, id, unit);
+            }
+        }
+        Ok(())
+    }
+
+    fn kernels(&mut self, routing: &mut Routing<'_>, id: NodeId, unit: Symbol) {
+        let temps: Vec<usize> = self.units[&unit].unit.temps().map(Type::bytes).collect();
+        routing.task(id, Work::Kernels { unit, shared: vec![] }, &temps);
+    }
+
+    fn constant(&mut self, value: &Tensor) -> Place {
+        if let Some(&place) = self.constants.get(value) {
+            return place;
+        }
+        let place = self.program.add_constant(&value.to_le_bytes());
+        self.constants.insert(value.clone(), place);
+        place
+    }
+
+    fn unit(&mut self, function: &Function) -> Result<Symbol, ScheduleError> {
+        if !self.units.contains_key(&function.name) {
+            let unit = Unit::new(function, &mut self.statuses)?;
+            let name = function.name.as_str().to_owned();
+            self.units.insert(function.name.clone(), Lowered { name, unit, kernels: FxHashMap::default() });
+        }
+        Ok(function.name.clone())
+    }
+
+    /// A unit of one operator that stands in a function by itself.
+    fn single(&mut self, function: &Function, node: &Node, op: &Op) -> Result<Symbol, ScheduleError> {
+        let mut single = Function::new(op.mnemonic(), FunctionKind::Kernel);
+        let args: Vec<Value> =
+            node.operands.iter().map(|&v| single.add_arg("x", function.ty(v).clone(), Role::Plain)).collect();
+        let id = single.add_node(op.clone(), &args, node.types.iter().cloned(), node.loc);
+        for result in 0..node.types.len() as u32 {
+            single.add_output(None, Value { node: id, result });
+        }
+        // A name that no function of the text can have.
+        single.name = Symbol::new(&format!("{}.{}", op.mnemonic(), self.units.len()));
+        let name = op.mnemonic().to_owned();
+        let unit = Unit::new(&single, &mut self.statuses)?;
+        let symbol = single.name.clone();
+        self.units.insert(symbol.clone(), Lowered { name, unit, kernels: FxHashMap::default() });
+        Ok(symbol)
+    }
+
+    /// Decides where the function's results lie. Returns copies that come after everything else.
+    fn results(&mut self, routing: &mut Routing<'_>, entry: bool) -> Result<Vec<usize>, ScheduleError> {
+        let function = routing.function;
+        let mut slot = function.args().len();
+        let mut late = vec![];
+        for (i, result) in function.results.iter().enumerate() {
+            let buffer = routing.buffers[&result.value];
+            match result.role {
+                ResultRole::Update(arg) if entry => {
+                    let own = routing.buffers[&function.arg_values()[arg]];
+                    if buffer == own || self.update(routing, buffer, arg, own) {
+                        continue;
+                    }
+                    self.copy(routing, i, buffer, arg, true, &mut late)?;
+                }
+                _ => {
+                    let home = slot;
+                    slot += 1;
+                    let free = routing.problem.buffers[buffer.0].home.is_none();
+                    if free {
+                        routing.problem.buffers[buffer.0].home = Some(Place::Argument { slot: home, offset: 0 });
+                    } else {
+                        self.copy(routing, i, buffer, home, false, &mut late)?;
+                    }
+                }
+            }
+        }
+        Ok(late)
+    }
+
+    /// Lets what computes an argument's new value write it where the old one lies, if everybody else has read that before.
+    fn update(&mut self, routing: &mut Routing<'_>, buffer: BufferId, arg: usize, own: BufferId) -> bool {
+        let Some(&writer) = routing.writer.get(&buffer) else { return false };
+        let size = |b: BufferId| routing.problem.buffers[b.0].bytes;
+        if routing.problem.buffers[buffer.0].home.is_some() || size(buffer) != size(own) {
+            return false;
+        }
+        let mut pairs = vec![];
+        let task = &routing.tasks[writer];
+        let result = task.writes.iter().position(|&w| w == buffer).expect("the writer writes it");
+        for (i, &read) in task.reads.iter().enumerate() {
+            if read != own {
+                continue;
+            }
+            match &task.work {
+                Work::Kernels { unit, .. } if self.units[unit].unit.in_place(i, result) => pairs.push((i, result)),
+                _ => return false,
+            }
+        }
+        let readers: Vec<usize> =
+            (0..routing.tasks.len()).filter(|&t| t != writer && routing.tasks[t].reads.contains(&own)).collect();
+        if !routing.order.try_wait(writer, &readers) {
+            return false;
+        }
+        if let Work::Kernels { shared, .. } = &mut routing.tasks[writer].work {
+            shared.extend(pairs);
+        }
+        routing.problem.buffers[buffer.0].home = Some(Place::Argument { slot: arg, offset: 0 });
+        routing.overwriter.insert(own, writer);
+        true
+    }
+
+    /// Copies a result to its place; if that is an argument that others still have to read, by way of the frame.
+    fn copy(
+        &mut self,
+        routing: &mut Routing<'_>,
+        result: usize,
+        from: BufferId,
+        slot: usize,
+        overwritten: bool,
+        late: &mut Vec<usize>,
+    ) -> Result<(), ScheduleError> {
+        let ty = routing.function.ty(routing.function.results[result].value).clone();
+        let unit = self.copy_unit(&ty)?;
+        let home = Some(Place::Argument { slot, offset: 0 });
+        let target = routing.problem.buffer(ty.bytes(), home);
+        let is_argument = matches!(routing.problem.buffers[from.0].home, Some(Place::Argument { .. }));
+        let mut from = from;
+        if overwritten && is_argument {
+            // The source may be overwritten itself before the end: save it first.
+            let saved = routing.problem.buffer(ty.bytes(), None);
+            routing.copy(unit.clone(), result, from, saved);
+            from = saved;
+        }
+        let step = routing.copy(unit, result, from, target);
+        if overwritten {
+            late.push(step);
+        }
+        Ok(())
+    }
+
+    fn copy_unit(&mut self, ty: &Type) -> Result<Symbol, ScheduleError> {
+        let flat = Type::new(ty.dtype, [ty.shape.elements()]);
+        let symbol = Symbol::new(&format!("copy.{}.{}", ty.dtype, ty.shape.elements()));
+        if !self.units.contains_key(&symbol) {
+            let mut function = Function::new(symbol.clone(), FunctionKind::Kernel);
+            let x = function.add_arg("x", flat, Role::Plain);
+            function.add_output(None, x);
+            let unit = Unit::new(&function, &mut self.statuses)?;
+            let lowered = Lowered { name: "copy".to_owned(), unit, kernels: FxHashMap::default() };
+            self.units.insert(symbol.clone(), lowered);
+        }
+        Ok(symbol)
+    }
+
+    fn emit(&mut self, mut routing: Routing<'_>, late: Vec<usize>) -> Result<(), ScheduleError> {
+        let others: Vec<usize> = (0..routing.tasks.len()).filter(|t| !late.contains(t)).collect();
+        for &step in &late {
+            let waits = routing.order.try_wait(step, &others);
+            debug_assert!(waits, "nothing waits for a late copy");
+        }
+        let sorted = routing.order.sorted();
+        let frame_of = |work: &Work| match work {
+            Work::Call(routine) => self.program.routines[routine.0 as usize].frame,
+            _ => 0,
+        };
+        routing.problem.jobs = sorted
+            .iter()
+            .map(|&t| {
+                let task = &routing.tasks[t];
+                let writes = task.writes.iter().chain(&task.temps).copied().collect();
+                Job { reads: task.reads.clone(), writes, frame: frame_of(&task.work) }
+            })
+            .collect();
+        let layout = routing.problem.solve();
+        let mut steps = vec![];
+        let mut notes = vec![];
+        for (at, &t) in sorted.iter().enumerate() {
+            let task = &routing.tasks[t];
+            let places = |ids: &[BufferId]| ids.iter().map(|b| layout.places[b.0]).collect::<Vec<_>>();
+            match &task.work {
+                Work::Call(routine) => {
+                    let arguments = [places(&task.reads), places(&task.writes)].concat();
+                    steps.push(Step::Call { routine: *routine, frame: layout.frames[at], arguments });
+                    notes.push(Note { node: task.node, copied: None, operands: vec![] });
+                }
+                Work::Kernels { unit, shared } => {
+                    let (reads, writes, temps) = (places(&task.reads), places(&task.writes), places(&task.temps));
+                    self.launch(unit, shared, task.node, None, (&reads, &writes, &temps), (&mut steps, &mut notes));
+                }
+                Work::Copy { unit, result } => {
+                    let (reads, writes) = (places(&task.reads), places(&task.writes));
+                    self.launch(unit, &[], None, Some(*result), (&reads, &writes, &[]), (&mut steps, &mut notes));
+                }
+            }
+        }
+        let function = routing.function;
+        let outputs = function.results.iter();
+        let entry = function.name == self.graph.entry().name;
+        let outputs = outputs.filter(|r| !(entry && matches!(r.role, ResultRole::Update(_)))).count();
+        let routine = Routine {
+            name: function.name.as_str().to_owned(),
+            arguments: function.args().len() + outputs,
+            frame: layout.frame,
+            steps,
+        };
+        let id = self.program.add_routine(routine);
+        self.routines.insert(function.name.clone(), id);
+        self.notes.push(notes);
+        Ok(())
+    }
+
+    /// The launches of a unit on given memory.
+    fn launch(
+        &mut self,
+        unit: &Symbol,
+        shared: &[(usize, usize)],
+        node: Option<NodeId>,
+        copied: Option<usize>,
+        (reads, writes, temps): (&[Place], &[Place], &[Place]),
+        (steps, notes): (&mut Vec<Step>, &mut Vec<Note>),
+    ) {
+        let lowered = self.units.get_mut(unit).expect("units are made before they are launched");
+        let kernels = match lowered.kernels.get(shared) {
+            Some(kernels) => kernels.clone(),
+            None => {
+                let launches = lowered.unit.launches(shared);
+                let several = launches.len() > 1;
+                let mut kernels = vec![];
+                for (i, Launch { kernel, operands }) in launches.into_iter().enumerate() {
+                    let name = if several { format!("{}.{i}", lowered.name) } else { lowered.name.clone() };
+                    kernels.push((self.program.add_kernel(&name, kernel), operands));
+                }
+                lowered.kernels.insert(shared.to_vec(), kernels.clone());
+                kernels
+            }
+        };
+        let sources = self.units[unit].unit.sources().to_vec();
+        for (kernel, operands) in kernels {
+            let mut places = vec![];
+            let mut meanings = vec![];
+            for source in operands {
+                let (place, meaning) = match &sources[source].kind {
+                    SourceKind::Argument(i) => (reads[*i], Meaning::Operand(*i)),
+                    SourceKind::Result(i) => (writes[*i], Meaning::Result(*i)),
+                    SourceKind::Temp => {
+                        let number = sources[..source].iter().filter(|s| s.kind == SourceKind::Temp).count();
+                        (temps[number], Meaning::Temp(number))
+                    }
+                    SourceKind::Constant(value) => {
+                        let value = value.clone();
+                        (self.constant(&value), Meaning::Constant)
+                    }
+                };
+                places.push(place);
+                meanings.push(meaning);
+            }
+            steps.push(Step::Launch { kernel, operands: places });
+            notes.push(Note { node, copied, operands: meanings });
+        }
+    }
+}
+
+impl Routing<'_> {
+    /// Adds a copy. Whoever overwrites an argument that is copied waits for it.
+    fn copy(&mut self, unit: Symbol, result: usize, from: BufferId, to: BufferId) -> usize {
+        let step = self.order.add(self.writer.get(&from).copied());
+        let work = Work::Copy { unit, result };
+        self.tasks.push(Task { node: None, work, reads: vec![from], writes: vec![to], temps: vec![] });
+        self.writer.insert(to, step);
+        if let Some(&writer) = self.overwriter.get(&from) {
+            let waits = self.order.try_wait(writer, &[step]);
+            debug_assert!(waits, "a copy of an argument waits for nobody");
+        }
+        step
+    }
+
+    fn task(&mut self, id: NodeId, work: Work, temps: &[usize]) {
+        let node = self.function.node(id);
+        let reads: Vec<BufferId> = node.operands.iter().map(|v| self.buffers[v]).collect();
+        let mut writes = vec![];
+        for (result, ty) in node.types.iter().enumerate() {
+            let buffer = self.problem.buffer(ty.bytes(), None);
+            self.buffers.insert(Value { node: id, result: result as u32 }, buffer);
+            writes.push(buffer);
+        }
+        let temps = temps.iter().map(|&bytes| self.problem.buffer(bytes, None)).collect();
+        let after: Vec<usize> = reads.iter().filter_map(|b| self.writer.get(b).copied()).collect();
+        let step = self.order.add(after);
+        debug_assert_eq!(step, self.tasks.len());
+        for &w in &writes {
+            self.writer.insert(w, step);
+        }
+        self.tasks.push(Task { node: Some(id), work, reads, writes, temps });
+    }
+}

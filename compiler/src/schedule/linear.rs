@@ -1,0 +1,370 @@
+//! Index arithmetic in a normal form: a constant plus multiples of atoms, where an atom is an axis of the domain, a
+//! quotient, a remainder, or an element of data. Two indices that are equal as sums are equal as values of this type,
+//! which is what makes strides visible.
+
+use smallvec::SmallVec;
+
+use super::form::ExprId;
+
+/// What a [`Linear`] is a sum of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Atom {
+    /// The position on an axis of the domain.
+    Axis(usize),
+    /// A quotient, rounded down.
+    Div(Box<Linear>, i64),
+    /// The remainder of that, not negative.
+    Mod(Box<Linear>, i64),
+    /// An element of data in `0 .. bound`, or the step fails with this status.
+    Data { value: ExprId, bound: i64, status: i32 },
+}
+
+/// `constant + Σ coefficient * atom`, atoms ascending, no coefficient 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Linear {
+    pub terms: SmallVec<[(Atom, i64); 4]>,
+    pub constant: i64,
+}
+
+/// Sizes of the axes of a domain, by which sums are bounded.
+pub(crate) type Extents<'a> = &'a [usize];
+
+impl Linear {
+    pub fn constant(constant: i64) -> Self {
+        Linear { terms: SmallVec::new(), constant }
+    }
+
+    pub fn axis(axis: usize) -> Self {
+        Self::atom(Atom::Axis(axis))
+    }
+
+    pub fn atom(atom: Atom) -> Self {
+        Linear { terms: smallvec::smallvec![(atom, 1)], constant: 0 }
+    }
+
+    /// The row-major position of an index whose axes are these of the domain.
+    pub fn row_major(axes: impl IntoIterator<Item = usize>, extents: Extents<'_>) -> Self {
+        let axes: Vec<usize> = axes.into_iter().collect();
+        let mut stride = 1;
+        let mut terms: SmallVec<[(Atom, i64); 4]> = SmallVec::new();
+        for &axis in axes.iter().rev() {
+            if extents[axis] != 1 {
+                terms.push((Atom::Axis(axis), stride));
+            }
+            stride *= extents[axis].max(1) as i64;
+        }
+        terms.sort();
+        Linear { terms, constant: 0 }
+    }
+
+    pub fn as_constant(&self) -> Option<i64> {
+        self.terms.is_empty().then_some(self.constant)
+    }
+
+    pub fn scaled(&self, factor: i64) -> Self {
+        if factor == 0 {
+            return Self::constant(0);
+        }
+        let terms = self.terms.iter().map(|(atom, c)| (atom.clone(), c * factor)).collect();
+        Linear { terms, constant: self.constant * factor }
+    }
+
+    pub fn plus_constant(mut self, constant: i64) -> Self {
+        self.constant += constant;
+        self
+    }
+
+    pub fn plus(&self, other: &Linear) -> Self {
+        let mut sum = self.clone();
+        sum.constant += other.constant;
+        for (atom, c) in &other.terms {
+            sum.add_term(atom.clone(), *c);
+        }
+        sum.recombine();
+        sum
+    }
+
+    fn add_term(&mut self, atom: Atom, coefficient: i64) {
+        match self.terms.binary_search_by(|(a, _)| a.cmp(&atom)) {
+            Ok(at) => {
+                self.terms[at].1 += coefficient;
+                if self.terms[at].1 == 0 {
+                    self.terms.remove(at);
+                }
+            }
+            Err(at) if coefficient != 0 => self.terms.insert(at, (atom, coefficient)),
+            Err(_) => {}
+        }
+    }
+
+    /// Undoes divisions: `k * (x / k) + x mod k = x` and `k * ((x / k) mod h) + x mod k = x mod kh`.
+    fn recombine(&mut self) {
+        'again: loop {
+            for i in 0..self.terms.len() {
+                let (Atom::Mod(x, k), c) = &self.terms[i] else { continue };
+                let (x, k, c) = ((**x).clone(), *k, *c);
+                for j in 0..self.terms.len() {
+                    let (atom, d) = &self.terms[j];
+                    if *d != c * k {
+                        continue;
+                    }
+                    let whole = match atom {
+                        Atom::Div(y, l) if *l == k && **y == x => Some(x.clone()),
+                        Atom::Mod(y, h) if y.is_quotient(&x, k) => {
+                            Some(Self::atom(Atom::Mod(Box::new(x.clone()), k * h)))
+                        }
+                        _ => None,
+                    };
+                    if let Some(whole) = whole {
+                        self.terms.remove(i.max(j));
+                        self.terms.remove(i.min(j));
+                        self.constant += whole.constant * c;
+                        for (atom, coefficient) in whole.terms {
+                            self.add_term(atom, coefficient * c);
+                        }
+                        continue 'again;
+                    }
+                }
+            }
+            return;
+        }
+    }
+
+    /// Whether this is `x / k` and nothing else.
+    fn is_quotient(&self, x: &Linear, k: i64) -> bool {
+        self.constant == 0 && matches!(self.terms.as_slice(), [(Atom::Div(y, l), 1)] if *l == k && **y == *x)
+    }
+
+    /// Smallest and largest value on a domain of these extents.
+    pub fn range(&self, extents: Extents<'_>) -> (i64, i64) {
+        let mut bounds = (self.constant, self.constant);
+        for (atom, c) in &self.terms {
+            let (low, high) = atom.range(extents);
+            let (a, b) = (low.saturating_mul(*c), high.saturating_mul(*c));
+            bounds = (bounds.0.saturating_add(a.min(b)), bounds.1.saturating_add(a.max(b)));
+        }
+        bounds
+    }
+
+    /// `self = k * quotient + rest` with the terms that are multiples of `k` in the quotient.
+    fn split(&self, k: i64) -> (Linear, Linear) {
+        let mut quotient = Self::constant(self.constant.div_euclid(k));
+        let mut rest = Self::constant(self.constant.rem_euclid(k));
+        for (atom, c) in &self.terms {
+            if c % k == 0 {
+                quotient.terms.push((atom.clone(), c / k));
+            } else {
+                rest.terms.push((atom.clone(), *c));
+            }
+        }
+        (quotient, rest)
+    }
+
+    /// `self = factor * multiple + below` with `0 <= below < factor` and `factor > 1` a divisor of `k`, if there is such a sum.
+    fn separate(&self, k: i64, extents: Extents<'_>) -> Option<(i64, Linear, Linear)> {
+        let mut factors: SmallVec<[i64; 4]> = self.terms.iter().map(|(_, c)| gcd(k, *c)).filter(|&g| g > 1).collect();
+        factors.push(self.terms.iter().fold(k, |g, (_, c)| gcd(g, *c)));
+        factors.sort_unstable();
+        factors.dedup();
+        for factor in factors.into_iter().rev().filter(|&g| g > 1) {
+            let mut multiple = Self::constant(self.constant.div_euclid(factor));
+            let mut below = Self::constant(self.constant.rem_euclid(factor));
+            for (atom, c) in &self.terms {
+                let (to, c) = if c % factor == 0 { (&mut multiple, c / factor) } else { (&mut below, *c) };
+                to.terms.push((atom.clone(), c));
+            }
+            let (low, high) = below.range(extents);
+            if low >= 0 && high < factor {
+                return Some((factor, multiple, below));
+            }
+        }
+        None
+    }
+
+    /// The quotient by a positive number, rounded down.
+    pub fn div(&self, k: i64, extents: Extents<'_>) -> Self {
+        if k == 1 {
+            return self.clone();
+        }
+        let (quotient, rest) = self.split(k);
+        let (low, high) = rest.range(extents);
+        if low.div_euclid(k) == high.div_euclid(k) {
+            return quotient.plus_constant(low.div_euclid(k));
+        }
+        if let Some((factor, multiple, _)) = rest.separate(k, extents) {
+            return quotient.plus(&multiple.div(k / factor, extents));
+        }
+        if let ([(Atom::Div(inner, l), 1)], 0) = (rest.terms.as_slice(), rest.constant) {
+            return quotient.plus(&inner.div(l * k, extents));
+        }
+        quotient.plus(&Self::atom(Atom::Div(Box::new(rest), k)))
+    }
+
+    /// The remainder of [`Linear::div`].
+    pub fn modulo(&self, k: i64, extents: Extents<'_>) -> Self {
+        if k == 1 {
+            return Self::constant(0);
+        }
+        let (_, rest) = self.split(k);
+        let (low, high) = rest.range(extents);
+        if low.div_euclid(k) == high.div_euclid(k) {
+            return rest.plus_constant(-low.div_euclid(k) * k);
+        }
+        if let Some((factor, multiple, below)) = rest.separate(k, extents) {
+            return multiple.modulo(k / factor, extents).scaled(factor).plus(&below);
+        }
+        if let ([(Atom::Mod(inner, l), 1)], 0) = (rest.terms.as_slice(), rest.constant)
+            && l % k == 0
+        {
+            return inner.modulo(k, extents);
+        }
+        Self::atom(Atom::Mod(Box::new(rest), k))
+    }
+
+    /// The row-major position of an index in a shape.
+    pub fn flatten(index: &[Linear], extents: &[usize]) -> Self {
+        let mut flat = Self::constant(0);
+        let mut stride = 1;
+        for (i, &n) in index.iter().zip(extents).rev() {
+            flat = flat.plus(&i.scaled(stride));
+            stride *= n.max(1) as i64;
+        }
+        flat
+    }
+
+    /// The index in a shape of a row-major position within it.
+    pub fn unflatten(&self, shape: &[usize], extents: Extents<'_>) -> Vec<Linear> {
+        let mut index = vec![Self::constant(0); shape.len()];
+        let mut rest = self.clone();
+        for axis in (0..shape.len()).rev() {
+            let n = shape[axis].max(1) as i64;
+            if axis == 0 || shape[..axis].iter().all(|&n| n == 1) {
+                index[axis] = rest;
+                break;
+            }
+            index[axis] = rest.modulo(n, extents);
+            rest = rest.div(n, extents);
+        }
+        index
+    }
+
+    /// The multiple of an axis that stands directly in the sum.
+    pub fn coefficient(&self, axis: usize) -> i64 {
+        self.terms.iter().find(|(atom, _)| *atom == Atom::Axis(axis)).map_or(0, |(_, c)| *c)
+    }
+
+    /// Whether every atom is an axis.
+    pub fn is_affine(&self) -> bool {
+        self.terms.iter().all(|(atom, _)| matches!(atom, Atom::Axis(_)))
+    }
+
+    /// The sum with every axis replaced, on a new domain of `extents`. `data` replaces the expressions inside.
+    pub fn substitute(&self, axes: &[Linear], extents: Extents<'_>, data: &mut impl FnMut(ExprId) -> ExprId) -> Self {
+        let mut sum = Self::constant(self.constant);
+        for (atom, c) in &self.terms {
+            let new = match atom {
+                Atom::Axis(axis) => axes[*axis].clone(),
+                Atom::Div(x, k) => x.substitute(axes, extents, data).div(*k, extents),
+                Atom::Mod(x, k) => x.substitute(axes, extents, data).modulo(*k, extents),
+                Atom::Data { value, bound, status } => {
+                    Self::atom(Atom::Data { value: data(*value), bound: *bound, status: *status })
+                }
+            };
+            sum = sum.plus(&new.scaled(*c));
+        }
+        sum
+    }
+}
+
+impl Atom {
+    fn range(&self, extents: Extents<'_>) -> (i64, i64) {
+        match self {
+            Atom::Axis(axis) => (0, (extents[*axis] as i64 - 1).max(0)),
+            Atom::Div(x, k) => {
+                let (low, high) = x.range(extents);
+                (low.div_euclid(*k), high.div_euclid(*k))
+            }
+            Atom::Mod(_, k) => (0, k - 1),
+            Atom::Data { bound, .. } => (0, (bound - 1).max(0)),
+        }
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    let (mut a, mut b) = (a.abs(), b.abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    a
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reshapes_cancel() {
+        let extents = [6, 4, 5];
+        let flat = Linear::row_major(0..3, &extents);
+        let there = flat.unflatten(&[3, 40], &extents);
+        let back = Linear::flatten(&there, &[3, 40]).unflatten(&[6, 4, 5], &extents);
+        assert_eq!(back, vec![Linear::axis(0), Linear::axis(1), Linear::axis(2)]);
+    }
+
+    #[test]
+    fn quotients_recombine() {
+        let extents = [120];
+        let index = Linear::axis(0).unflatten(&[2, 3, 4, 5], &extents);
+        assert_eq!(Linear::flatten(&index, &[2, 3, 4, 5]), Linear::axis(0));
+    }
+
+    #[test]
+    fn quotient_of_known_parts() {
+        let extents = [7, 4];
+        let x = Linear::axis(0).scaled(4).plus(&Linear::axis(1)).plus_constant(8);
+        assert_eq!(x.div(4, &extents), Linear::axis(0).plus_constant(2));
+        assert_eq!(x.modulo(4, &extents), Linear::axis(1));
+        assert_eq!(x.range(&extents), (8, 35));
+    }
+
+    #[test]
+    fn every_rule_keeps_the_value() {
+        fn value(x: &Linear, at: &[i64]) -> i64 {
+            x.terms.iter().fold(x.constant, |sum, (atom, c)| {
+                sum + c * match atom {
+                    Atom::Axis(axis) => at[*axis],
+                    Atom::Div(x, k) => value(x, at).div_euclid(*k),
+                    Atom::Mod(x, k) => value(x, at).rem_euclid(*k),
+                    Atom::Data { .. } => unreachable!("no data in this test"),
+                }
+            })
+        }
+        let extents = [5, 6];
+        for (a, b, c) in [(6, 1, 0), (6, 3, -4), (-1, 2, 7), (4, 6, 3), (9, 0, 2)] {
+            let x = Linear::axis(0).scaled(a).plus(&Linear::axis(1).scaled(b)).plus_constant(c);
+            for k in [2, 3, 4, 6, 12] {
+                for l in [2, 3, 5] {
+                    let forms = [
+                        x.div(k, &extents).div(l, &extents),
+                        x.modulo(k * l, &extents).div(k, &extents),
+                        x.div(k, &extents).modulo(l, &extents).scaled(k).plus(&x.modulo(k, &extents)),
+                        x.modulo(k * l, &extents).modulo(l, &extents),
+                    ];
+                    for i in 0..5 {
+                        for j in 0..6 {
+                            let at = [i, j];
+                            let v = a * i + b * j + c;
+                            let wanted = [
+                                v.div_euclid(k).div_euclid(l),
+                                v.rem_euclid(k * l).div_euclid(k),
+                                v.div_euclid(k).rem_euclid(l) * k + v.rem_euclid(k),
+                                v.rem_euclid(k * l).rem_euclid(l),
+                            ];
+                            assert_eq!(forms.each_ref().map(|f| value(f, &at)), wanted, "{x:?} {k} {l} {at:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! From optimised graphs to kernels: composition of kernel functions, loop nests, order of execution.
+//!
+//! A function of kind kernel becomes a few launches; a function becomes a routine with its own frame. The order of a function's
+//! steps is that of its nodes, except that what overwrites an argument in place waits for the argument's last reader.
+
+mod compose;
+mod element;
+mod form;
+mod function;
+mod linear;
+mod loops;
+mod nest;
+mod order;
+mod random;
+mod scalar;
+mod scatter;
+mod unit;
+
+pub use compose::{Failure, Statuses};
+pub use function::schedule;
+
+use dlc_ir::Symbol;
+
+use crate::kernel::program::KernelProgram;
+use crate::plan::check::Note;
+
+/// A scheduled graph.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Its kernels and routines.
+    pub program: KernelProgram,
+    /// What the statuses of failed checks mean.
+    pub statuses: Statuses,
+    /// For each routine and each of its steps what the operands stand for, for the buffer checker.
+    pub notes: Vec<Vec<Note>>,
+}
+
+/// A graph that cannot be scheduled. All of these are bugs of an earlier pass.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ScheduleError {
+    /// An operator that must be gone by now.
+    #[error("`{mnemonic}` ({what}) cannot stand here")]
+    Unexpected {
+        /// The operator.
+        mnemonic: &'static str,
+        /// How it is lowered.
+        what: String,
+    },
+    /// A call of a function that does not come before its caller.
+    #[error("{0} is called before it is defined")]
+    UnknownFunction(Symbol),
+    /// The plan of a function's memory failed the buffer checker.
+    #[error("the memory plan of {function} is wrong: {fault}")]
+    WrongPlan {
+        /// The function.
+        function: Symbol,
+        /// What the checker found.
+        fault: String,
+    },
+}

@@ -1,0 +1,154 @@
+//! Nests in a shape that loops like: axes split where a quotient or remainder of one is taken, so that what is left is
+//! affine, and neighbours merged where everything walks over them as over one.
+
+use rustc_hash::FxHashMap;
+
+use super::compose::Nest;
+use super::form::{ExprId, Forms, Test};
+use super::linear::{Atom, Linear};
+
+impl Nest {
+    /// Splits, drops and merges axes.
+    pub fn normalize(&mut self, forms: &mut Forms) {
+        self.drop_units(forms);
+        // Every split makes one axis two smaller ones, so this ends by itself; the bound keeps odd nests small.
+        for _ in 0..16 {
+            let Some((axis, low)) = self.division(forms) else { break };
+            self.split(axis, low, forms);
+        }
+        self.drop_units(forms);
+        let mut axis = 0;
+        while axis + 1 < self.extents.len() {
+            if axis + 1 != self.kept && self.can_merge(axis, forms) {
+                self.merge(axis, forms);
+            } else {
+                axis += 1;
+            }
+        }
+    }
+
+    /// The expressions that the nest evaluates.
+    pub fn roots(&self) -> Vec<ExprId> {
+        self.outputs.iter().map(|o| o.expr).chain(self.reduce.as_ref().map(|r| r.body)).collect()
+    }
+
+    /// Every index that the nest computes, but for those inside of divisions.
+    fn indices(&self, forms: &Forms) -> Vec<Linear> {
+        let mut indices = forms.indices(self.roots());
+        indices.extend(self.outputs.iter().map(|o| o.offset.clone()));
+        if let Some(reduce) = &self.reduce {
+            indices.extend(reduce.position.clone());
+            indices.extend(reduce.tests.iter().map(|t| t.index().clone()));
+        }
+        indices
+    }
+
+    fn division(&self, forms: &Forms) -> Option<(usize, usize)> {
+        self.indices(forms).iter().find_map(|index| self.division_in(index))
+    }
+
+    /// An axis of which a quotient or remainder is taken that comes out even, and the divisor.
+    fn division_in(&self, index: &Linear) -> Option<(usize, usize)> {
+        index.terms.iter().find_map(|(atom, _)| {
+            let (Atom::Div(x, k) | Atom::Mod(x, k)) = atom else { return None };
+            if let [(Atom::Axis(axis), c)] = x.terms.as_slice()
+                && *c > 0
+                && k % c == 0
+            {
+                let (n, low) = (self.extents[*axis], (k / c) as usize);
+                let even = x.constant.rem_euclid(*k) == 0 || x.constant.rem_euclid(*k) < *c;
+                if even && low > 1 && low < n && n.is_multiple_of(low) {
+                    return Some((*axis, low));
+                }
+            }
+            self.division_in(x)
+        })
+    }
+
+    fn split(&mut self, axis: usize, low: usize, forms: &mut Forms) {
+        let high = self.extents[axis] / low;
+        let mut extents = self.extents.clone();
+        extents.splice(axis..=axis, [high, low]);
+        let axes: Vec<Linear> = (0..self.extents.len())
+            .map(|old| match old.cmp(&axis) {
+                std::cmp::Ordering::Less => Linear::axis(old),
+                std::cmp::Ordering::Equal => Linear::axis(old).scaled(low as i64).plus(&Linear::axis(old + 1)),
+                std::cmp::Ordering::Greater => Linear::axis(old + 1),
+            })
+            .collect();
+        let kept = self.kept + usize::from(axis < self.kept);
+        self.substitute(&axes, extents, kept, forms);
+    }
+
+    fn drop_units(&mut self, forms: &mut Forms) {
+        if !self.extents.contains(&1) {
+            return;
+        }
+        let mut extents = vec![];
+        let mut axes = vec![];
+        let mut kept = 0;
+        for (axis, &n) in self.extents.iter().enumerate() {
+            if n == 1 {
+                axes.push(Linear::constant(0));
+                continue;
+            }
+            axes.push(Linear::axis(extents.len()));
+            extents.push(n);
+            kept += usize::from(axis < self.kept);
+        }
+        self.substitute(&axes, extents, kept, forms);
+    }
+
+    fn can_merge(&self, axis: usize, forms: &Forms) -> bool {
+        let n = self.extents[axis + 1] as i64;
+        self.indices(forms).iter().all(|index| mergeable(index, axis, n))
+    }
+
+    fn merge(&mut self, axis: usize, forms: &mut Forms) {
+        let n = self.extents[axis + 1];
+        let mut extents = self.extents.clone();
+        extents.splice(axis..=axis + 1, [self.extents[axis] * n]);
+        let merged = Linear::axis(axis);
+        let axes: Vec<Linear> = (0..self.extents.len())
+            .map(|old| {
+                if old < axis {
+                    Linear::axis(old)
+                } else if old == axis {
+                    merged.div(n as i64, &extents)
+                } else if old == axis + 1 {
+                    merged.modulo(n as i64, &extents)
+                } else {
+                    Linear::axis(old - 1)
+                }
+            })
+            .collect();
+        let kept = self.kept - usize::from(axis + 1 < self.kept);
+        self.substitute(&axes, extents, kept, forms);
+    }
+
+    /// The nest on another domain: every axis as an index over the new ones.
+    pub fn substitute(&mut self, axes: &[Linear], extents: Vec<usize>, kept: usize, forms: &mut Forms) {
+        let memo = &mut FxHashMap::default();
+        for output in &mut self.outputs {
+            output.offset = forms.index(&output.offset, axes, &extents, memo);
+            output.expr = forms.substitute(output.expr, axes, &extents, memo);
+        }
+        if let Some(reduce) = &mut self.reduce {
+            reduce.body = forms.substitute(reduce.body, axes, &extents, memo);
+            reduce.position = reduce.position.as_ref().map(|p| forms.index(p, axes, &extents, memo));
+            reduce.tests = forms.tests(&reduce.tests, axes, &extents, memo);
+            reduce.tests.retain(|t: &Test| t.known(&extents) != Some(true));
+        }
+        self.extents = extents;
+        self.kept = kept;
+    }
+}
+
+/// Whether an index walks over an axis and its inner neighbour of size `n` as over one.
+fn mergeable(index: &Linear, axis: usize, n: i64) -> bool {
+    index.coefficient(axis) == index.coefficient(axis + 1) * n
+        && index.terms.iter().all(|(atom, _)| match atom {
+            Atom::Div(x, _) | Atom::Mod(x, _) => mergeable(x, axis, n),
+            Atom::Axis(_) | Atom::Data { .. } => true,
+        })
+}

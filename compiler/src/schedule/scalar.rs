@@ -1,0 +1,143 @@
+//! Scalar functions in kernels: what each row of the table of scalar functions becomes.
+
+use dlc_ir::{DType, Direction, ScalarOp};
+
+use crate::kernel::{Binary, Builder, Compare, Elem, Unary, Val};
+
+/// Applies a scalar function to operands of a dtype (for `select`, to branches of it). Scalars meet vectors.
+pub(crate) fn apply(b: &mut Builder, f: ScalarOp, dtype: DType, args: &[Val]) -> Val {
+    let wrapped = |b: &mut Builder, x: Val| wrap(b, dtype, x);
+    let float = dtype.is_float();
+    match f {
+        ScalarOp::Abs if dtype == DType::U8 => args[0],
+        ScalarOp::Abs => b.unary(Unary::Abs, args[0]),
+        ScalarOp::Neg => {
+            let negative = b.unary(Unary::Neg, args[0]);
+            wrapped(b, negative)
+        }
+        ScalarOp::Sign if float => {
+            // Zeros and NaN are their own sign.
+            let (zero, one, minus) = (number(b, args[0], 0.0), number(b, args[0], 1.0), number(b, args[0], -1.0));
+            let above = b.compare(Compare::Gt, args[0], zero);
+            let below = b.compare(Compare::Lt, args[0], zero);
+            let rest = b.select(below, minus, args[0]);
+            b.select(above, one, rest)
+        }
+        ScalarOp::Sign => {
+            let (one, minus) = (number(b, args[0], 1.0), number(b, args[0], -1.0));
+            let capped = b.binary(Binary::Min, args[0], one);
+            b.binary(Binary::Max, capped, minus)
+        }
+        ScalarOp::Relu if float => {
+            let zero = number(b, args[0], 0.0);
+            let below = b.compare(Compare::Le, args[0], zero);
+            b.select(below, zero, args[0])
+        }
+        ScalarOp::Relu => {
+            let zero = number(b, args[0], 0.0);
+            b.binary(Binary::Max, args[0], zero)
+        }
+        ScalarOp::Sqrt => b.unary(Unary::Sqrt, args[0]),
+        ScalarOp::Rsqrt => {
+            let (one, root) = (number(b, args[0], 1.0), b.unary(Unary::Sqrt, args[0]));
+            b.div(one, root)
+        }
+        ScalarOp::Floor => b.unary(Unary::Floor, args[0]),
+        ScalarOp::Ceil => b.unary(Unary::Ceil, args[0]),
+        ScalarOp::Round => b.unary(Unary::Nearest, args[0]),
+        ScalarOp::Not => {
+            let other = b.unary(Unary::Not, args[0]);
+            wrapped(b, other)
+        }
+        ScalarOp::StopGradient => args[0],
+        ScalarOp::Convert(to) => convert(b, args[0], to),
+        ScalarOp::Add => arithmetic(b, dtype, Binary::Add, args),
+        ScalarOp::Sub => arithmetic(b, dtype, Binary::Sub, args),
+        ScalarOp::Mul => arithmetic(b, dtype, Binary::Mul, args),
+        ScalarOp::Div => b.div(args[0], args[1]),
+        ScalarOp::Rem => b.binary(Binary::Rem, args[0], args[1]),
+        ScalarOp::Max => b.binary(Binary::Max, args[0], args[1]),
+        ScalarOp::Min => b.binary(Binary::Min, args[0], args[1]),
+        ScalarOp::And => b.binary(Binary::And, args[0], args[1]),
+        ScalarOp::Or => b.binary(Binary::Or, args[0], args[1]),
+        ScalarOp::Xor => b.binary(Binary::Xor, args[0], args[1]),
+        ScalarOp::ShiftLeft => shift(b, dtype, Binary::Shl, args),
+        ScalarOp::ShiftRight => shift(b, dtype, Binary::ShrU, args),
+        ScalarOp::Compare(direction) => compare(b, direction, dtype, args),
+        ScalarOp::Select => b.select(args[0], args[1], args[2]),
+        other => unreachable!("{other:?} has no lowering; the match above lists the whole table"),
+    }
+}
+
+/// Whether [`apply`] knows a function.
+pub(crate) fn is_known(f: ScalarOp, dtype: DType) -> bool {
+    use ScalarOp::{Cos, Erf, Exp, Expm1, Log, Log1p, Pow, Rem, Sigmoid, Sin, Tanh};
+    let polynomial = matches!(f, Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf | Sin | Cos | Pow);
+    !polynomial && (f != Rem || !dtype.is_float())
+}
+
+/// The number in the type of `like`.
+fn number(b: &mut Builder, like: Val, x: f64) -> Val {
+    let ty = b.ty(like);
+    b.float(ty, x)
+}
+
+fn arithmetic(b: &mut Builder, dtype: DType, op: Binary, args: &[Val]) -> Val {
+    let value = b.binary(op, args[0], args[1]);
+    wrap(b, dtype, value)
+}
+
+/// Cuts what is computed in 32 bits down to the range of `u8`.
+pub(crate) fn wrap(b: &mut Builder, dtype: DType, x: Val) -> Val {
+    if dtype != DType::U8 {
+        return x;
+    }
+    let ty = b.ty(x);
+    let low = b.int(ty, 255);
+    b.binary(Binary::And, x, low)
+}
+
+/// Conversion to a dtype. Floats saturate to the range of `u8`; integers wrap to it.
+pub(crate) fn convert(b: &mut Builder, x: Val, to: DType) -> Val {
+    let from = b.ty(x).elem;
+    let value = b.convert(x, Elem::of(to));
+    if to != DType::U8 {
+        return value;
+    }
+    if from.is_float() {
+        let ty = b.ty(value);
+        let (low, high) = (b.int(ty, 0), b.int(ty, 255));
+        let value = b.binary(Binary::Max, value, low);
+        return b.binary(Binary::Min, value, high);
+    }
+    wrap(b, to, value)
+}
+
+/// The bits moved; 0 where the distance is negative or at least the width.
+fn shift(b: &mut Builder, dtype: DType, op: Binary, args: &[Val]) -> Val {
+    let moved = b.binary(op, args[0], args[1]);
+    let moved = wrap(b, dtype, moved);
+    let (ty, by) = (b.ty(args[0]), b.ty(args[1]));
+    let (first, end) = (b.int(by, 0), b.int(by, 8 * dtype.size() as i64));
+    let from = b.compare(Compare::Ge, args[1], first);
+    let below = b.compare(Compare::Lt, args[1], end);
+    let inside = b.and(from, below);
+    let zero = b.int(ty, 0);
+    b.select(inside, moved, zero)
+}
+
+fn compare(b: &mut Builder, direction: Direction, dtype: DType, args: &[Val]) -> Val {
+    let op = match direction {
+        Direction::Eq => Compare::Eq,
+        Direction::Ne => Compare::Ne,
+        Direction::Lt => Compare::Lt,
+        Direction::Le => Compare::Le,
+        Direction::Gt => Compare::Gt,
+        Direction::Ge => Compare::Ge,
+    };
+    if dtype != DType::Bool {
+        return b.compare(op, args[0], args[1]);
+    }
+    let (x, y) = (b.convert(args[0], Elem::I32), b.convert(args[1], Elem::I32));
+    b.compare(op, x, y)
+}

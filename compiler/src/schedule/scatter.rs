@@ -1,0 +1,167 @@
+//! `scatter`: every chunk owns a part of the result, copies what it starts from there, and applies to it all updates that
+//! fall into it, in ascending order of their index.
+
+use dlc_ir::DType;
+use dlc_ir::op::ScatterKind;
+
+use super::compose::{ScatterNest, SourceInfo};
+use super::element::Elements;
+use super::form::{ExprId, Forms, Source};
+use super::loops::Launch;
+use super::scalar;
+use crate::kernel::{Access, Binary, Builder, Compare, Mode, Val, lanes};
+
+/// Updates of a chunk below which more chunks do not pay.
+const CHUNK_WORK: usize = 16_384;
+
+/// Makes the kernels.
+pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo]) -> Vec<Launch> {
+    let outer = nest.batches * nest.middle;
+    if outer * nest.axis * nest.inner == 0 && outer * nest.count * nest.inner == 0 {
+        return vec![];
+    }
+    // The outer axes are split between chunks; a single one by the elements behind the indexed axis.
+    let width = inner_lanes(nest);
+    let work = outer * (nest.axis + nest.count) * nest.inner;
+    let wanted = (work / CHUNK_WORK).clamp(1, 64);
+    let blocks = if outer >= wanted || width == 1 { 1 } else { (nest.inner / width as usize).min(wanted) };
+    let per_block = nest.inner.div_ceil(blocks).next_multiple_of(width as usize);
+    let blocks = nest.inner.div_ceil(per_block.max(1)).max(1);
+    let per_chunk = (outer * blocks).div_ceil(wanted.min(outer * blocks).max(1)).max(1);
+    let units = outer * blocks;
+    let mut b = Builder::new(units.div_ceil(per_chunk).max(1));
+    let mut elements = Elements::new(forms, sources.len(), 3);
+    let mut operands = vec![];
+    let mut read: Vec<Source> =
+        forms.reads([nest.start, nest.index, nest.update]).into_iter().map(|(s, _)| s).collect();
+    read.sort_unstable();
+    read.dedup();
+    read.retain(|&s| sources[s].ty.shape.elements() > 0);
+    for source in read {
+        let ty = &sources[source].ty;
+        elements.buffers[source] = Some(b.operand(ty.dtype, ty.shape.elements(), Mode::Read));
+        operands.push(source);
+    }
+    let ty = &sources[nest.output].ty;
+    elements.buffers[nest.output] = Some(b.operand(ty.dtype, ty.shape.elements(), Mode::ReadWrite));
+    operands.push(nest.output);
+    let emitter = Emitter { nest, width, per_block, blocks };
+    b.chunk_loop(|b, chunk| {
+        let begin = b.mul_const(chunk, per_chunk as i64);
+        let end = b.add_const(begin, per_chunk as i64);
+        let total = b.index(units as i64);
+        let end = b.binary(Binary::Min, end, total);
+        b.repeat(begin, end, 1, |b, unit| {
+            let row = b.div_floor(unit, blocks as i64);
+            let block = b.modulo(unit, blocks as i64);
+            emitter.unit(b, &mut elements, row, block);
+        });
+    });
+    vec![Launch { kernel: b.finish(), operands }]
+}
+
+/// Lanes of vectors along the elements behind the indexed axis.
+fn inner_lanes(nest: &ScatterNest) -> u8 {
+    let full = lanes(nest.dtype).min(8);
+    if nest.inner.is_multiple_of(full as usize) && nest.inner > 0 { full } else { 1 }
+}
+
+struct Emitter<'a> {
+    nest: &'a ScatterNest,
+    width: u8,
+    per_block: usize,
+    blocks: usize,
+}
+
+impl Emitter<'_> {
+    fn unit(&self, b: &mut Builder, elements: &mut Elements<'_>, row: Val, block: Val) {
+        let nest = self.nest;
+        let (axis, inner) = (nest.axis as i64, nest.inner as i64);
+        let begin = b.mul_const(block, self.per_block as i64);
+        let end = b.add_const(begin, self.per_block as i64);
+        let limit = b.index(inner);
+        let end = if self.blocks == 1 { limit } else { b.binary(Binary::Min, end, limit) };
+        let base = b.mul_const(row, axis * inner);
+        b.count(nest.axis, |b, at| {
+            let line = b.mul_const(at, inner);
+            let line = b.add(base, line);
+            self.along(b, elements, row, at, (begin, end), |this, b, elements, s| {
+                let value = elements.eval(b, nest.start);
+                let to = b.add(line, s);
+                this.put(b, elements, to, value);
+            });
+        });
+        let batch = b.div_floor(row, nest.middle.max(1) as i64);
+        b.count(nest.count, |b, i| {
+            let at = self.target(b, elements, batch, i);
+            let line = b.mul_const(at, inner);
+            let line = b.add(base, line);
+            self.along(b, elements, row, i, (begin, end), |this, b, elements, s| {
+                let value = elements.eval(b, nest.update);
+                let value = b.splat(value, this.width);
+                let to = b.add(line, s);
+                let buf = elements.buffers[nest.output].expect("the result has a buffer");
+                let value = match nest.kind {
+                    ScatterKind::Set => value,
+                    ScatterKind::Add => {
+                        let old = b.load_lanes(buf, to, this.width);
+                        let sum = b.add(old, value);
+                        scalar::wrap(b, nest.dtype, sum)
+                    }
+                    ScatterKind::Max if nest.dtype == DType::Bool => {
+                        let old = b.load_lanes(buf, to, this.width);
+                        b.binary(Binary::Or, old, value)
+                    }
+                    ScatterKind::Max => {
+                        let old = b.load_lanes(buf, to, this.width);
+                        b.binary(Binary::Max, old, value)
+                    }
+                };
+                this.put(b, elements, to, value);
+            });
+        });
+    }
+
+    /// Where an update goes: checked, and clamped.
+    fn target(&self, b: &mut Builder, elements: &mut Elements<'_>, batch: Val, i: Val) -> Val {
+        let index: ExprId = self.nest.index;
+        elements.at(0, batch, |elements| {
+            elements.at(1, i, |elements| {
+                let x = elements.eval(b, index);
+                let (zero, bound) = (b.index(0), b.index(self.nest.axis as i64));
+                let from = b.compare(Compare::Ge, x, zero);
+                let below = b.compare(Compare::Lt, x, bound);
+                let inside = b.and(from, below);
+                b.check(inside, self.nest.status);
+                let last = b.index((self.nest.axis as i64 - 1).max(0));
+                let x = b.binary(Binary::Max, x, zero);
+                b.binary(Binary::Min, x, last)
+            })
+        })
+    }
+
+    /// Loops over the elements behind the indexed axis, in vectors.
+    fn along(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        row: Val,
+        middle: Val,
+        (begin, end): (Val, Val),
+        body: impl Fn(&Self, &mut Builder, &mut Elements<'_>, Val),
+    ) {
+        elements.at(0, row, |elements| {
+            elements.at(1, middle, |elements| {
+                b.repeat(begin, end, i64::from(self.width), |b, s| {
+                    elements.along(2, s, self.width, None, |elements| body(self, b, elements, s));
+                });
+            });
+        });
+    }
+
+    fn put(&self, b: &mut Builder, elements: &Elements<'_>, index: Val, value: Val) {
+        let value = b.splat(value, self.width);
+        let buf = elements.buffers[self.nest.output].expect("the result has a buffer");
+        b.store_access(Access { buf, index, offset: 0, stride: 1, active: None }, value);
+    }
+}

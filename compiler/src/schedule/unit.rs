@@ -1,0 +1,156 @@
+//! One kernel function, lowered: launches over its arguments, results, temporaries and constants.
+
+use dlc_ir::{Function, Type};
+
+use super::ScheduleError;
+use super::compose::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage, Statuses, compose};
+use super::form::{Form, Source};
+use super::linear::Linear;
+use super::loops::{self, Launch};
+use super::scatter;
+
+/// A kernel function in normal form, not yet loops.
+#[derive(Clone, Debug)]
+pub(crate) struct Unit {
+    composed: Composed,
+    arguments: usize,
+}
+
+impl Unit {
+    /// Composes and normalises a kernel function.
+    pub fn new(function: &Function, statuses: &mut Statuses) -> Result<Unit, ScheduleError> {
+        let mut composed = compose(function, statuses)?;
+        let mut stages = vec![];
+        for stage in std::mem::take(&mut composed.stages) {
+            match stage {
+                Stage::Nest(mut nest) => {
+                    nest.normalize(&mut composed.forms);
+                    split_reduction(nest, &mut composed, &mut stages);
+                }
+                scatter => stages.push(scatter),
+            }
+        }
+        composed.stages = stages;
+        Ok(Unit { composed, arguments: function.args().len() })
+    }
+
+    /// The buffers, arguments first, then results.
+    pub fn sources(&self) -> &[SourceInfo] {
+        &self.composed.sources
+    }
+
+    /// Whether the result may lie where the argument does: every element of it is read only to compute the element in its place.
+    pub fn in_place(&self, argument: usize, result: usize) -> bool {
+        let (read, written) = (argument, self.arguments + result);
+        let sources = &self.composed.sources;
+        if sources[read].ty != sources[written].ty {
+            return false;
+        }
+        let mut offset: Option<&Linear> = None;
+        for stage in &self.composed.stages {
+            match stage {
+                Stage::Nest(nest) => {
+                    let reduced = nest.reduce.iter().map(|r| r.body);
+                    if self.composed.forms.reads(reduced).iter().any(|(s, _)| *s == read || *s == written) {
+                        return false;
+                    }
+                    let outputs = self.composed.forms.reads(nest.outputs.iter().map(|o| o.expr));
+                    let own = nest.outputs.iter().find(|o| o.source == written);
+                    // Read elsewhere than in the nest that overwrites it.
+                    if own.is_none() && outputs.iter().any(|(s, _)| *s == read || *s == written) {
+                        return false;
+                    }
+                    if let Some(own) = own {
+                        if offset.replace(&own.offset).is_some()
+                            || outputs.iter().any(|(s, at)| *s == read && *at != own.offset)
+                        {
+                            return false;
+                        }
+                    }
+                }
+                Stage::Scatter(s) => {
+                    let all = self.composed.forms.reads([s.start, s.index, s.update]);
+                    if s.output == written || all.iter().any(|(s, _)| *s == read || *s == written) {
+                        return false;
+                    }
+                }
+            }
+        }
+        offset.is_some()
+    }
+
+    /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
+    pub fn launches(&self, shared: &[(usize, usize)]) -> Vec<Launch> {
+        let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
+        let mut launches = vec![];
+        for stage in &self.composed.stages {
+            match stage {
+                Stage::Nest(nest) => {
+                    if nest.extents[..nest.kept].contains(&0) {
+                        continue;
+                    }
+                    // Only the nest that writes in place shares memory with what it reads.
+                    let own: Vec<(Source, Source)> =
+                        pairs.iter().copied().filter(|(_, w)| nest.outputs.iter().any(|o| o.source == *w)).collect();
+                    launches.push(loops::lower(nest, &self.composed.forms, &self.composed.sources, &own));
+                }
+                Stage::Scatter(nest) => {
+                    launches.extend(scatter::lower(nest, &self.composed.forms, &self.composed.sources));
+                }
+            }
+        }
+        launches
+    }
+
+    /// The types of the buffers between the launches, in order.
+    pub fn temps(&self) -> impl Iterator<Item = &Type> {
+        self.composed.sources.iter().filter(|s| s.kind == SourceKind::Temp).map(|s| &s.ty)
+    }
+}
+
+/// Makes two nests of a reduction of very much to very little, so that its parts can run at the same time: partial results along a
+/// new axis, and their combination. The split depends on the shape only.
+fn split_reduction(nest: Nest, composed: &mut Composed, stages: &mut Vec<Stage>) {
+    let Some(parts) = loops::parts(&nest) else {
+        return stages.push(Stage::Nest(nest));
+    };
+    let reduce = nest.reduce.as_ref().expect("only reductions have parts");
+    let dtype = composed.forms.dtype(reduce.body);
+    let kept = nest.kept;
+    let first = nest.extents[kept];
+    let shape: Vec<usize> = std::iter::once(parts).chain(nest.extents[..kept].iter().copied()).collect();
+    let source = composed.sources.len();
+    composed.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
+
+    // Axes of the first nest: part, kept axes, the rest of the split axis, further reduced axes.
+    let mut extents = shape.clone();
+    extents.push(first / parts);
+    extents.extend_from_slice(&nest.extents[kept + 1..]);
+    let axes: Vec<Linear> = (0..nest.extents.len())
+        .map(|axis| match axis.cmp(&kept) {
+            std::cmp::Ordering::Equal => Linear::axis(0).scaled((first / parts) as i64).plus(&Linear::axis(kept + 1)),
+            _ => Linear::axis(axis + 1),
+        })
+        .collect();
+    let offset = Linear::row_major(0..=kept, &extents);
+    let element = composed.forms.add(Form::Read { source, dtype, offset: offset.clone() });
+    let mut partial = Nest {
+        extents: nest.extents.clone(),
+        kept,
+        reduce: Some(NestReduce { source, ..reduce.clone() }),
+        outputs: vec![],
+    };
+    partial.substitute(&axes, extents, kept + 1, &mut composed.forms);
+    partial.outputs = vec![Output { source, offset, expr: element }];
+    stages.push(Stage::Nest(partial));
+
+    let mut extents = nest.extents[..kept].to_vec();
+    extents.push(parts);
+    let outer: usize = nest.extents[..kept].iter().product();
+    let at = Linear::row_major(0..kept, &extents).plus(&Linear::axis(kept).scaled(outer as i64));
+    let body = composed.forms.add(Form::Read { source, dtype, offset: at });
+    let whole = NestReduce { combine: reduce.combine, tests: vec![], position: None, body, source: reduce.source };
+    let mut rest = Nest { extents, kept, reduce: Some(whole), outputs: nest.outputs };
+    rest.normalize(&mut composed.forms);
+    stages.push(Stage::Nest(rest));
+}
