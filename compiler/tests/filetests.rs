@@ -2,6 +2,7 @@
 //! snapshot beside the file is its result. Every file is checked for more than its text: the result verifies, parses back to
 //! itself, is the same a second time, and computes what the input computes (derivatives have tests of their own).
 
+#[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
 
 use std::fs;
@@ -10,21 +11,25 @@ use std::path::{Path, PathBuf};
 use common::{Tolerance, assert_same_meaning};
 use dlc_compiler::autodiff::differentiate;
 use dlc_compiler::passes::{Context, Options, Pass, optimize};
-use dlc_ir::Graph;
+use dlc_ir::{Graph, Role};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/ir")
 }
 
 fn run(pass: &str, graph: &Graph) -> Graph {
+    // Frozen weights are there to be prepared.
+    let frozen = |role: &Role| matches!(role, Role::Param { trainable: false, .. });
+    let prepare = graph.entry().args().iter().any(|a| frozen(&a.role));
+    let options = Options { prepare, ..Options::default() };
     if pass == "optimize" {
-        return optimize(graph, &Options::default()).graph;
+        return optimize(graph, &options).graph;
     }
     if pass == "differentiate" {
         return differentiate(graph.clone(), &mut |f, _| f).unwrap_or_else(|e| panic!("{e}\n{graph}"));
     }
     let pass = Pass::find(pass).unwrap_or_else(|| panic!("the folder `{pass}` names no pass"));
-    pass.run(graph, &mut Context::new(Options::default()))
+    pass.run(graph, &mut Context::new(options))
 }
 
 fn sorted(folder: &Path) -> Vec<PathBuf> {

@@ -41,8 +41,8 @@ impl CostModel {
             S::StopGradient => 0,
             S::Div | S::Sqrt | S::Convert(_) => 4,
             S::Rsqrt | S::Rem => 6,
-            S::Exp | S::Expm1 | S::Sigmoid => 12,
-            S::Log | S::Log1p | S::Tanh => 16,
+            S::Exp | S::Expm1 => 12,
+            S::Log | S::Log1p | S::Tanh | S::Sigmoid => 16,
             S::Erf | S::Sin | S::Cos => 18,
             S::Pow => 40,
             S::Sign | S::Round => 2,
@@ -56,7 +56,8 @@ impl CostModel {
         let dtype = operands.first().map_or(DType::F32, |t| t.dtype);
         match op {
             Op::Map(f) => self.scalar(*f, operands.last().map_or(dtype, |t| t.dtype)),
-            Op::Dot(_) | Op::Conv(_) => self.mac * lanes_lost(dtype),
+            Op::Dot(_) => self.mac * lanes_lost(dtype),
+            Op::Conv(_) => self.mac * lanes_lost(dtype) * 5 / 4,
             Op::Reduce(r) if matches!(r.kind, Reduction::ArgMin | Reduction::ArgMax) => {
                 4 * self.simple * lanes_lost(dtype)
             }

@@ -2,7 +2,20 @@
 //!
 //! The only folder that names egg.
 
+mod analysis;
 mod cost;
+mod extract;
 pub mod fuse;
+mod language;
+mod rules;
+mod saturate;
+mod space;
 
-pub use cost::CostModel;
+pub use analysis::{ClassData, FOLD_BYTES, Values};
+pub use cost::{Cost, CostModel};
+pub use extract::{Extracted, extract};
+pub use language::{ENode, Head, Kind, NoSuchHead, OpTable};
+pub use rules::fusion::Fusion;
+pub use rules::{Need, Rule, Trigger, all as rules};
+pub use saturate::{Application, Saturation, applications, saturate};
+pub use space::{Origin, Site, Space, Term};

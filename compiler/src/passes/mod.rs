@@ -4,6 +4,8 @@
 
 mod canonicalize;
 mod fuse;
+mod provenance;
+mod saturate;
 
 use dlc_ir::Graph;
 
@@ -11,6 +13,8 @@ use crate::egraph::CostModel;
 
 pub use canonicalize::canonicalize;
 pub use fuse::fuse;
+pub use provenance::{Provenance, Step};
+pub use saturate::saturate;
 
 /// Whether rewrites may change the last bits of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,6 +55,8 @@ pub struct Options {
     pub limits: Limits,
     /// What work costs on the target.
     pub costs: CostModel,
+    /// Whether what follows from frozen parameters alone is computed once, when the program is loaded.
+    pub prepare: bool,
 }
 
 /// What one pass did to the number of operators.
@@ -75,6 +81,8 @@ pub struct Context {
     pub options: Options,
     /// One entry a pass that ran.
     pub stats: Vec<PassStats>,
+    /// Which rules made which nodes of the graph that the last pass returned.
+    pub provenance: Provenance,
     /// E-nodes made by the pass that runs.
     pub(crate) e_nodes: usize,
 }
@@ -103,6 +111,7 @@ pub const PASSES: &[Pass] = &[
         doc: "one form for what can be written in several: operand order, no identities, no duplicates, nothing dead",
         run: canonicalize,
     },
+    Pass { name: "saturate", doc: "the cheapest program that the algebraic rules know to be equal", run: saturate },
     Pass { name: "fuse", doc: "cut into kernels", run: fuse },
 ];
 
@@ -134,6 +143,8 @@ impl Pass {
 pub struct Optimized {
     /// The program: functions whose operators are calls of kernels, views, and what stands alone.
     pub graph: Graph,
+    /// Which rules made which of its nodes.
+    pub provenance: Provenance,
     /// One entry a pass.
     pub stats: Vec<PassStats>,
 }
@@ -145,5 +156,5 @@ pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
     for pass in PASSES {
         graph = pass.run(&graph, &mut context);
     }
-    Optimized { graph, stats: context.stats }
+    Optimized { graph, provenance: context.provenance, stats: context.stats }
 }

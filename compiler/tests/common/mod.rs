@@ -8,7 +8,6 @@ pub enum Tolerance {
     /// To rewrites that change rounding: relative to the tensor's largest magnitude.
     Fast,
     /// To the last bit.
-    #[allow(dead_code, reason = "not every test binary asks for it")]
     Exact,
 }
 

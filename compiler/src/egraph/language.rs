@@ -1,0 +1,169 @@
+//! The language of the algebra e-graph: one generic e-node for every operator.
+
+use std::fmt;
+
+use dlc_ir::{Op, ScalarOp};
+use egg::{FromOp, Id, Language};
+use indexmap::IndexSet;
+use rustc_hash::FxBuildHasher;
+use smallvec::SmallVec;
+
+/// An operator without its attributes; what rules are indexed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A scalar function.
+    Map(ScalarOp),
+    /// `constant`.
+    Constant,
+    /// `iota`.
+    Iota,
+    /// `broadcast`.
+    Broadcast,
+    /// `reshape`.
+    Reshape,
+    /// `transpose`.
+    Transpose,
+    /// `reverse`.
+    Reverse,
+    /// `slice`.
+    Slice,
+    /// `pad`.
+    Pad,
+    /// `concat`.
+    Concat,
+    /// `gather`.
+    Gather,
+    /// `reduce`.
+    Reduce,
+    /// `reduce_window`.
+    ReduceWindow,
+    /// `dot`.
+    Dot,
+    /// `conv`.
+    Conv,
+    /// Any other operator: no rule knows it.
+    Other,
+}
+
+impl Kind {
+    /// The kind of an operator.
+    pub fn of(op: &Op) -> Kind {
+        match op {
+            Op::Map(f) => Kind::Map(*f),
+            Op::Constant(_) => Kind::Constant,
+            Op::Iota(_) => Kind::Iota,
+            Op::Broadcast(_) => Kind::Broadcast,
+            Op::Reshape(_) => Kind::Reshape,
+            Op::Transpose(_) => Kind::Transpose,
+            Op::Reverse(_) => Kind::Reverse,
+            Op::Slice(_) => Kind::Slice,
+            Op::Pad(_) => Kind::Pad,
+            Op::Concat(_) => Kind::Concat,
+            Op::Gather(_) => Kind::Gather,
+            Op::Reduce(_) => Kind::Reduce,
+            Op::ReduceWindow(_) => Kind::ReduceWindow,
+            Op::Dot(_) => Kind::Dot,
+            Op::Conv(_) => Kind::Conv,
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// What an e-node applies to its children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Head {
+    /// The function's argument of that number.
+    Argument(u32),
+    /// One result of an operator that has several.
+    Get(u32),
+    /// The operator of that number in the [`OpTable`].
+    Op(Kind, u32),
+}
+
+/// An e-node: an operator and the classes of its operands.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ENode {
+    /// The operator.
+    pub head: Head,
+    /// The operands.
+    pub children: SmallVec<[Id; 3]>,
+}
+
+impl Language for ENode {
+    type Discriminant = Option<Kind>;
+
+    fn discriminant(&self) -> Option<Kind> {
+        match self.head {
+            Head::Op(kind, _) => Some(kind),
+            Head::Argument(_) | Head::Get(_) => None,
+        }
+    }
+
+    fn matches(&self, other: &Self) -> bool {
+        self.head == other.head && self.children.len() == other.children.len()
+    }
+
+    fn children(&self) -> &[Id] {
+        &self.children
+    }
+
+    fn children_mut(&mut self) -> &mut [Id] {
+        &mut self.children
+    }
+}
+
+/// `arg3`, `get1`, or an operator's number in the table of its e-graph: `op7`. Attributes are not printed.
+impl fmt::Display for ENode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.head {
+            Head::Argument(i) => write!(f, "arg{i}"),
+            Head::Get(i) => write!(f, "get{i}"),
+            Head::Op(Kind::Map(g), _) => f.write_str(g.def().mnemonic),
+            Head::Op(_, i) => write!(f, "op{i}"),
+        }
+    }
+}
+
+/// A head that stands for no e-node outside its own e-graph.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither an argument nor a result")]
+pub struct NoSuchHead(String);
+
+/// Arguments and results only: an operator is an entry of a table that a text cannot name.
+impl FromOp for ENode {
+    type Error = NoSuchHead;
+
+    fn from_op(op: &str, children: Vec<Id>) -> Result<Self, NoSuchHead> {
+        let number = |prefix| op.strip_prefix(prefix).and_then(|n: &str| n.parse().ok());
+        let head = match (number("arg"), number("get")) {
+            (Some(i), _) => Head::Argument(i),
+            (_, Some(i)) => Head::Get(i),
+            _ => return Err(NoSuchHead(op.to_owned())),
+        };
+        Ok(ENode { head, children: children.into() })
+    }
+}
+
+/// The operators of one e-graph, each once, so that an e-node is a few words.
+#[derive(Clone, Debug, Default)]
+pub struct OpTable(IndexSet<Op, FxBuildHasher>);
+
+impl OpTable {
+    /// The head of an operator.
+    pub fn head(&mut self, op: &Op) -> Head {
+        let kind = Kind::of(op);
+        let at = match self.0.get_index_of(op) {
+            Some(at) => at,
+            None => self.0.insert_full(op.clone()).0,
+        };
+        Head::Op(kind, at as u32)
+    }
+
+    /// The operator of a head, unless it is an argument or a result.
+    pub fn get(&self, head: Head) -> Option<&Op> {
+        match head {
+            Head::Op(_, i) => self.0.get_index(i as usize),
+            Head::Argument(_) | Head::Get(_) => None,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Sums, products and their inverses.
+
+use dlc_ir::{Scalar, ScalarOp as F};
+
+use super::{Need, Rule, map, rules};
+use crate::egraph::space::{Site, Term};
+
+/// Whether dividing by the number is the same as multiplying by its inverse, bit for bit: powers of two.
+fn exact_inverse(x: f64) -> bool {
+    x.is_normal() && x.abs() >= 1e-30 && x.abs() <= 1e30 && x.to_bits() & ((1 << 52) - 1) == 0
+}
+
+fn float(s: &Site<'_>) -> bool {
+    s.own_ty().dtype.is_float()
+}
+
+fn number(s: &Site<'_>, x: f64) -> Term {
+    Term::full(s.own_ty(), if float(s) { Scalar::Float(x) } else { Scalar::Int(x as i64) })
+}
+
+rules! {
+    Fast "add-zero" [map(F::Add)] "x + 0 = x", |s, out| {
+        let (x, y) = s.xy();
+        if s.is(y, 0.0) {
+            out.push(x.into());
+        } else if s.is(x, 0.0) {
+            out.push(y.into());
+        }
+    }
+    Exact "sub-zero" [map(F::Sub)] "x - 0 = x", |s, out| {
+        let (x, y) = s.xy();
+        if s.uniform(y).is_some_and(|u| u.same_bits(Scalar::Float(0.0)) || u == Scalar::Int(0)) {
+            out.push(x.into());
+        }
+    }
+    Fast "zero-sub" [map(F::Sub)] "0 - x = -x", |s, out| {
+        let (x, y) = s.xy();
+        if s.is(x, 0.0) {
+            out.push(Term::unary(F::Neg, y));
+        }
+    }
+    Fast "sub-self" [map(F::Sub)] "x - x = 0", |s, out| {
+        let (x, y) = s.xy();
+        if s.same(x, y) {
+            out.push(number(s, 0.0));
+        }
+    }
+    Exact "mul-one" [map(F::Mul)] "x * 1 = x", |s, out| {
+        for (x, y) in s.both() {
+            if s.is(y, 1.0) {
+                out.push(x.into());
+            }
+        }
+    }
+    Exact "div-one" [map(F::Div)] "x / 1 = x", |s, out| {
+        let (x, y) = s.xy();
+        if s.is(y, 1.0) {
+            out.push(x.into());
+        }
+    }
+    Fast "mul-zero" [map(F::Mul)] "x * 0 = 0, where x is finite", |s, out| {
+        for (_, y) in s.both() {
+            if s.is(y, 0.0) {
+                out.push(number(s, 0.0));
+            }
+        }
+    }
+    Fast "zero-div" [map(F::Div)] "0 / x = 0, where x is neither 0 nor NaN", |s, out| {
+        if s.is(s.xy().0, 0.0) {
+            out.push(number(s, 0.0));
+        }
+    }
+    Fast "div-self" [map(F::Div)] "x / x = 1 of floats, where x is not 0", |s, out| {
+        let (x, y) = s.xy();
+        if float(s) && s.same(x, y) {
+            out.push(number(s, 1.0));
+        }
+    }
+    Exact "mul-minus-one" [map(F::Mul)] "x * -1 = -x", |s, out| {
+        for (x, y) in s.both() {
+            if s.is(y, -1.0) {
+                out.push(Term::unary(F::Neg, x));
+            }
+        }
+    }
+    Exact "neg-neg" [map(F::Neg)] "-(-x) = x", |s, out| {
+        for inner in s.maps(s.x(), F::Neg) {
+            out.push(inner[0].into());
+        }
+    }
+    Fast "neg-sub" [map(F::Neg)] "-(x - y) = y - x", |s, out| {
+        for inner in s.maps(s.x(), F::Sub) {
+            out.push(Term::binary(F::Sub, inner[1], inner[0]));
+        }
+    }
+    Exact "add-neg" [map(F::Add)] "x + (-y) = x - y", |s, out| {
+        for (x, y) in s.both() {
+            for inner in s.maps(y, F::Neg) {
+                out.push(Term::binary(F::Sub, x, inner[0]));
+            }
+        }
+    }
+    Exact "sub-neg" [map(F::Sub)] "x - (-y) = x + y", |s, out| {
+        let (x, y) = s.xy();
+        for inner in s.maps(y, F::Neg) {
+            out.push(Term::binary(F::Add, x, inner[0]));
+        }
+    }
+    Exact "neg-out-of-mul" [map(F::Mul)] "(-x) * y = -(x * y)", |s, out| {
+        for (x, y) in s.both() {
+            for inner in s.maps(x, F::Neg) {
+                out.push(Term::unary(F::Neg, Term::binary(F::Mul, inner[0], y)));
+            }
+        }
+    }
+    Exact "neg-out-of-div" [map(F::Div)] "(-x) / y = x / (-y) = -(x / y) of floats", |s, out| {
+        let (x, y) = s.xy();
+        if float(s) {
+            for inner in s.maps(x, F::Neg) {
+                out.push(Term::unary(F::Neg, Term::binary(F::Div, inner[0], y)));
+            }
+            for inner in s.maps(y, F::Neg) {
+                out.push(Term::unary(F::Neg, Term::binary(F::Div, x, inner[0])));
+            }
+        }
+    }
+    Exact "neg-into-constant" [map(F::Neg)] "-(x * c) = x * -c", |s, out| {
+        for inner in s.maps(s.x(), F::Mul) {
+            if s.uniform(inner[1]).is_some() {
+                out.push(Term::binary(F::Mul, inner[0], Term::unary(F::Neg, inner[1])));
+            }
+        }
+    }
+    Exact "mul-neg-constant" [map(F::Mul)] "(-x) * c = x * -c", |s, out| {
+        let (x, y) = s.xy();
+        if s.uniform(y).is_some() {
+            for inner in s.maps(x, F::Neg) {
+                out.push(Term::binary(F::Mul, inner[0], Term::unary(F::Neg, y)));
+            }
+        }
+    }
+    Fast "add-constants" [map(F::Add), map(F::Sub)] "(x + c) + d = x + (c + d)", |s, out| {
+        let (x, y) = s.xy();
+        let outer = if s.op() == &F::Add.into() { F::Add } else { F::Sub };
+        if s.uniform(y).is_some() {
+            for inner in s.maps(x, F::Add).filter(|i| s.uniform(i[1]).is_some()) {
+                out.push(Term::binary(F::Add, inner[0], Term::binary(outer, inner[1], y)));
+            }
+        }
+    }
+    Fast "mul-constants" [map(F::Mul)] "(x * c) * d = x * (c * d)", |s, out| {
+        let (x, y) = s.xy();
+        if s.uniform(y).is_some() {
+            for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some()) {
+                out.push(Term::binary(F::Mul, inner[0], Term::binary(F::Mul, inner[1], y)));
+            }
+        }
+    }
+    Fast "scale-outwards" [map(F::Mul)] "(x * c) * y = (x * y) * c", |s, out| {
+        for (x, y) in s.both() {
+            if s.uniform(y).is_none() {
+                for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some()) {
+                    out.push(Term::binary(F::Mul, Term::binary(F::Mul, inner[0], y), inner[1]));
+                }
+            }
+        }
+    }
+    Exact "div-by-power-of-two" [map(F::Div)] "x / c = x * (1 / c), where c is a power of two", |s, out| {
+        let (x, y) = s.xy();
+        if let Some(Scalar::Float(c)) = s.uniform(y) {
+            if exact_inverse(c) {
+                out.push(Term::binary(F::Mul, x, number(s, 1.0 / c)));
+            }
+        }
+    }
+    Fast "div-by-constant" [map(F::Div)] "x / c = x * (1 / c)", |s, out| {
+        let (x, y) = s.xy();
+        if let Some(Scalar::Float(c)) = s.uniform(y) {
+            let inverse = Scalar::Float(1.0 / c).round(s.own_ty().dtype);
+            if c.is_normal() && inverse.as_f64().is_normal() {
+                out.push(Term::binary(F::Mul, x, number(s, 1.0 / c)));
+            }
+        }
+    }
+    Fast "div-scaled" [map(F::Div)] "(x * c) / y = (x / y) * c of floats", |s, out| {
+        let (x, y) = s.xy();
+        if float(s) && s.uniform(y).is_none() {
+            for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some()) {
+                out.push(Term::binary(F::Mul, Term::binary(F::Div, inner[0], y), inner[1]));
+            }
+        }
+    }
+    Fast "div-div" [map(F::Div)] "(x / y) / z = x / (y * z) of floats", |s, out| {
+        let (x, z) = s.xy();
+        if float(s) {
+            for inner in s.maps(x, F::Div) {
+                out.push(Term::binary(F::Div, inner[0], Term::binary(F::Mul, inner[1], z)));
+            }
+        }
+    }
+    Fast "mul-inverse" [map(F::Mul)] "x * (1 / y) = x / y of floats", |s, out| {
+        for (x, y) in s.both() {
+            for inner in s.maps(y, F::Div) {
+                if float(s) && s.is(inner[0], 1.0) {
+                    out.push(Term::binary(F::Div, x, inner[1]));
+                }
+            }
+        }
+    }
+    Fast "add-self" [map(F::Add)] "x + x = x * 2", |s, out| {
+        let (x, y) = s.xy();
+        if s.same(x, y) {
+            out.push(Term::binary(F::Mul, x, number(s, 2.0)));
+        }
+    }
+    Fast "factor-out" [map(F::Add), map(F::Sub)] "x * z + y * z = (x + y) * z", |s, out| {
+        let (x, y) = s.xy();
+        let dlc_ir::Op::Map(outer) = *s.op() else { return };
+        for a in s.maps(x, F::Mul) {
+            for b in s.maps(y, F::Mul) {
+                for (p, q) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                    if s.same(a[p], b[q]) {
+                        out.push(Term::binary(F::Mul, Term::binary(outer, a[1 - p], b[1 - q]), a[p]));
+                    }
+                }
+            }
+        }
+    }
+    Fast "factor-out-one" [map(F::Add), map(F::Sub)] "x * c + x = x * (c + 1)", |s, out| {
+        let (x, y) = s.xy();
+        let dlc_ir::Op::Map(outer) = *s.op() else { return };
+        for a in s.maps(x, F::Mul) {
+            if s.same(a[0], y) && s.uniform(a[1]).is_some() {
+                out.push(Term::binary(F::Mul, y, Term::binary(outer, a[1], number(s, 1.0))));
+            }
+        }
+        for b in s.maps(y, F::Mul) {
+            if s.same(b[0], x) && s.uniform(b[1]).is_some() {
+                out.push(Term::binary(F::Mul, x, Term::binary(outer, number(s, 1.0), b[1])));
+            }
+        }
+    }
+    Fast "power" [map(F::Pow)] "x^1 = x, x^2 = x * x, x^3 = x * x * x, x^0 = 1, x^0.5 = sqrt(x), x^-1 = 1 / x", |s, out| {
+        let (x, y) = s.xy();
+        if !float(s) {
+            return;
+        }
+        let square = || Term::binary(F::Mul, x, x);
+        match s.uniform(y).map(Scalar::as_f64) {
+            Some(0.0) => out.push(number(s, 1.0)),
+            Some(1.0) => out.push(x.into()),
+            Some(2.0) => out.push(square()),
+            Some(3.0) => out.push(Term::binary(F::Mul, square(), x)),
+            Some(0.5) => out.push(Term::unary(F::Sqrt, x)),
+            Some(-0.5) => out.push(Term::unary(F::Rsqrt, x)),
+            Some(-1.0) => out.push(Term::binary(F::Div, number(s, 1.0), x)),
+            _ => {}
+        }
+    }
+    Exact "square-of-neg" [map(F::Mul)] "(-x) * (-x) = |x| * |x| = x * x", |s, out| {
+        let (x, y) = s.xy();
+        if s.same(x, y) {
+            for inner in s.maps(x, F::Neg).chain(s.maps(x, F::Abs)) {
+                out.push(Term::binary(F::Mul, inner[0], inner[0]));
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Convolutions, and the folding of batch norm and other weights into them.
+
+use dlc_ir::op::{Broadcast, Dot, Reshape};
+use dlc_ir::{Op, Scalar, ScalarOp as F};
+
+use super::{Need, Rule, Trigger, map, rules};
+use crate::egraph::language::Kind;
+use crate::egraph::space::Term;
+
+rules! {
+    Fast "scale-into-kernel" [map(F::Mul)] "conv(x, w) * broadcast(c) = conv(x, w * broadcast(c)), where w and c are weights", |s, out| {
+        for (product, scale) in s.both() {
+            for (op, source) in s.ways(scale) {
+                let Op::Broadcast(b) = op else { continue };
+                if b.axes != [1] || !s.weight_only(source[0]) {
+                    continue;
+                }
+                for (op, args) in s.ways(product) {
+                    let Op::Conv(c) = op else { continue };
+                    if s.weight_only(args[1]) {
+                        let wide = Broadcast { shape: s.ty(args[1]).shape.clone(), axes: vec![0] };
+                        let scaled = Term::binary(F::Mul, args[1], Term::op(wide, [source[0].into()]));
+                        out.push(Term::op(c.clone(), [args[0].into(), scaled]));
+                    }
+                }
+            }
+        }
+    }
+    Fast "distribute-over-weights" [map(F::Mul)] "(x + b) * c = x * c + b * c, where b and c are weights", |s, out| {
+        for (sum, c) in s.both() {
+            if !s.weight_only(c) || s.weight_only(sum) {
+                continue;
+            }
+            for f in [F::Add, F::Sub] {
+                for terms in s.maps(sum, f).filter(|t| s.weight_only(t[0]) != s.weight_only(t[1])) {
+                    let times = |x: egg::Id| Term::binary(F::Mul, x, c);
+                    out.push(Term::binary(f, times(terms[0]), times(terms[1])));
+                }
+            }
+        }
+    }
+    Fast "divide-by-weights" [map(F::Div)] "x / c = x * (1 / c), where c is a weight", |s, out| {
+        let (x, c) = s.xy();
+        if s.weight_only(c) && !s.weight_only(x) && s.own_ty().dtype.is_float() && s.uniform(c).is_none() {
+            let one = Term::full(s.own_ty(), Scalar::Float(1.0));
+            out.push(Term::binary(F::Mul, x, Term::binary(F::Div, one, c)));
+        }
+    }
+    Fast "multiply-weights" [map(F::Mul)] "(x * b) * c = x * (b * c), where b and c are weights", |s, out| {
+        for (product, c) in s.both() {
+            if !s.weight_only(c) || s.weight_only(product) {
+                continue;
+            }
+            for inner in s.maps(product, F::Mul) {
+                for (x, b) in [(0, 1), (1, 0)] {
+                    if s.weight_only(inner[b]) && !s.weight_only(inner[x]) {
+                        out.push(Term::binary(F::Mul, inner[x], Term::binary(F::Mul, inner[b], c)));
+                    }
+                }
+            }
+        }
+    }
+    Fast "add-weights" [map(F::Add), map(F::Sub)] "(x + b) + c = x + (b + c), where b and c are weights, and the same with minus", |s, out| {
+        let (sum, c) = s.xy();
+        let Op::Map(outer) = *s.op() else { return };
+        if !s.weight_only(c) || s.weight_only(sum) {
+            return;
+        }
+        for inner in s.maps(sum, F::Add).filter(|i| s.weight_only(i[1]) && !s.weight_only(i[0])) {
+            out.push(Term::binary(F::Add, inner[0], Term::binary(outer, inner[1], c)));
+        }
+        for inner in s.maps(sum, F::Sub).filter(|i| s.weight_only(i[1]) && !s.weight_only(i[0])) {
+            // (x - b) + c = x - (b - c);  (x - b) - c = x - (b + c)
+            let opposite = if outer == F::Add { F::Sub } else { F::Add };
+            out.push(Term::binary(F::Sub, inner[0], Term::binary(opposite, inner[1], c)));
+        }
+    }
+    Fast "pad-into-conv" [Trigger::Of(Kind::Conv)] "zeros around the input are padding of the convolution", |s, out| {
+        let Op::Conv(c) = s.op() else { return };
+        let (x, w) = s.xy();
+        for (op, args) in s.ways(x) {
+            let Op::Pad(p) = op else { continue };
+            let fits = s.is(args[1], 0.0)
+                && p.interior.iter().all(|&i| i == 0)
+                && p.low[..2] == [0, 0]
+                && p.high[..2] == [0, 0]
+                && c.x_dilation.iter().all(|&d| d == 1);
+            if fits {
+                let mut padded = c.clone();
+                for i in 0..padded.low.len() {
+                    padded.low[i] += p.low[i + 2];
+                    padded.high[i] += p.high[i + 2];
+                }
+                out.push(Term::op(padded, [args[0].into(), w.into()]));
+            }
+        }
+    }
+    Fast "scale-out-of-conv" [Trigger::Of(Kind::Conv)] "conv(x * c, w) = conv(x, w) * c", |s, out| {
+        let (x, w) = s.xy();
+        for product in s.maps(x, F::Mul) {
+            if let Some(c) = s.uniform(product[1]) {
+                let conv = Term::Op(s.op().clone(), vec![product[0].into(), w.into()]);
+                out.push(Term::binary(F::Mul, conv, Term::full(s.own_ty(), c)));
+            }
+        }
+    }
+    Fast "conv-of-one-position" [Trigger::Of(Kind::Conv)] "a kernel as large as the input is a matrix", |s, out| {
+        let Op::Conv(c) = s.op() else { return };
+        let (x, w) = s.xy();
+        let (input, kernel) = (s.ty(x), s.ty(w));
+        let whole = input.shape[1..] == kernel.shape[1..]
+            && c.low.iter().chain(&c.high).all(|&p| p == 0)
+            && c.x_dilation.iter().chain(&c.kernel_dilation).all(|&d| d == 1)
+            && c.feature_groups == 1
+            && c.batch_groups == 1;
+        if whole {
+            let flat = |id: egg::Id| {
+                let shape = &s.ty(id).shape;
+                let sizes = [shape[0], shape[1..].iter().product()];
+                if shape.rank() == 2 { id.into() } else { Term::op(Reshape { shape: sizes.into() }, [id.into()]) }
+            };
+            let dot = Dot { lhs: vec![1], rhs: vec![1], lhs_batch: vec![], rhs_batch: vec![] };
+            let product = Term::op(dot, [flat(x), flat(w)]);
+            let shape = s.own_ty().shape.clone();
+            out.push(if shape.rank() == 2 { product } else { Term::op(Reshape { shape }, [product]) });
+        }
+    }
+}

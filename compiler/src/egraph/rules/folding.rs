@@ -1,0 +1,73 @@
+//! Evaluation when compiling.
+
+use dlc_ir::op::{Broadcast, Constant, Reduction};
+use dlc_ir::{Op, Scalar, ScalarOp as F, Tensor};
+
+use super::{Need, Rule, Trigger, rules};
+use crate::egraph::analysis::FOLD_BYTES;
+use crate::egraph::language::Kind;
+use crate::egraph::space::Term;
+
+rules! {
+    Exact "fold-constants" [Trigger::Any] "an operator on small constants, with a result of at most 4 KiB, is a constant", |s, out| {
+        if s.args().is_empty() || s.data(s.class).constant.is_some() || s.data(s.class).types.len() != 1 {
+            return;
+        }
+        if s.own_ty().bytes() > FOLD_BYTES || s.own_ty().shape.elements() == 0 {
+            return;
+        }
+        let known: Option<Vec<Tensor>> = s.args().iter().map(|&a| s.data(a).constant.clone()).collect();
+        let Some(known) = known else { return };
+        // A repeated number stays a broadcast: kernels have it in their code.
+        let repeats = matches!(s.op(), Op::Broadcast(_)) && s.uniform(s.class).is_some();
+        if repeats {
+            return;
+        }
+        if let Ok(results) = s.op().eval(&known) {
+            if let [value] = results.as_slice() {
+                out.push(match value.uniform() {
+                    Some(number) => Term::full(value.ty(), number),
+                    None => Term::op(Constant { value: value.clone() }, []),
+                });
+            }
+        }
+    }
+    Exact "fold-repeated" [Trigger::AnyMap] "a scalar function of repeated numbers is a repeated number", |s, out| {
+        let &Op::Map(f) = s.op() else { return };
+        if s.own_ty().rank() == 0 || s.uniform(s.class).is_some() {
+            return;
+        }
+        let known: Option<Vec<Scalar>> = s.args().iter().map(|&a| s.uniform(a)).collect();
+        if let (Some(known), Some(&last)) = (known, s.args().last()) {
+            out.push(Term::full(s.own_ty(), f.eval(s.ty(last).dtype, &known)));
+        }
+    }
+    Exact "fold-moved" [Trigger::Of(Kind::Reshape), Trigger::Of(Kind::Transpose), Trigger::Of(Kind::Reverse), Trigger::Of(Kind::Slice)]
+        "a repeated number moved is a repeated number", |s, out| {
+        if let Some(number) = s.uniform(s.x()) {
+            out.push(Term::full(s.own_ty(), number));
+        }
+    }
+    Fast "fold-sum-of-repeated" [Trigger::Of(Kind::Reduce)] "the sum of n repeated numbers is n times the number", |s, out| {
+        let Op::Reduce(r) = s.op() else { return };
+        let count: usize = r.axes.iter().map(|&a| s.ty(s.x()).shape[a]).product();
+        if let (Some(number), Reduction::Sum) = (s.uniform(s.x()), r.kind) {
+            let count = if s.own_ty().dtype.is_float() { Scalar::Float(count as f64) } else { Scalar::Int(count as i64) };
+            out.push(Term::full(s.own_ty(), F::Mul.eval(s.own_ty().dtype, &[number, count])));
+        }
+    }
+    Exact "fold-extremum-of-repeated" [Trigger::Of(Kind::Reduce)] "the largest and the smallest of repeated numbers is the number", |s, out| {
+        let Op::Reduce(r) = s.op() else { return };
+        if let (Some(number), Reduction::Max | Reduction::Min) = (s.uniform(s.x()), r.kind) {
+            out.push(Term::full(s.own_ty(), number));
+        }
+    }
+    Exact "broadcast-of-one" [Trigger::Of(Kind::Broadcast)] "a broadcast of one element is a broadcast of a scalar", |s, out| {
+        let Op::Broadcast(b) = s.op() else { return };
+        let from = s.ty(s.x());
+        if from.rank() > 0 && from.shape.elements() == 1 {
+            let scalar = Term::op(dlc_ir::op::Reshape { shape: dlc_ir::Shape::scalar() }, [s.x().into()]);
+            out.push(Term::op(Broadcast { shape: b.shape.clone(), axes: vec![] }, [scalar]));
+        }
+    }
+}

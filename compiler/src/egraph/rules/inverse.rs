@@ -1,0 +1,145 @@
+//! Exponentials, logarithms, roots, and the functions made of them.
+
+use dlc_ir::ScalarOp as F;
+
+use super::{Need, Rule, map, rules};
+use crate::egraph::space::Term;
+
+rules! {
+    Fast "log-of-exp" [map(F::Log)] "log(exp(x)) = x", |s, out| {
+        for inner in s.maps(s.x(), F::Exp) {
+            out.push(inner[0].into());
+        }
+    }
+    Fast "exp-of-log" [map(F::Exp)] "exp(log(x)) = x, where x is positive", |s, out| {
+        for inner in s.maps(s.x(), F::Log) {
+            out.push(inner[0].into());
+        }
+    }
+    Fast "log-of-softmax" [map(F::Log)] "log(exp(x) / y) = x - log(y)", |s, out| {
+        for quotient in s.maps(s.x(), F::Div) {
+            for inner in s.maps(quotient[0], F::Exp) {
+                out.push(Term::binary(F::Sub, inner[0], Term::unary(F::Log, quotient[1])));
+            }
+        }
+    }
+    Fast "log-of-scaled-exp" [map(F::Log)] "log(exp(x) * y) = x + log(y)", |s, out| {
+        for product in s.maps(s.x(), F::Mul) {
+            for (e, y) in [(0, 1), (1, 0)] {
+                for inner in s.maps(product[e], F::Exp) {
+                    out.push(Term::binary(F::Add, inner[0], Term::unary(F::Log, product[y])));
+                }
+            }
+        }
+    }
+    Fast "mul-exps" [map(F::Mul)] "exp(x) * exp(y) = exp(x + y)", |s, out| {
+        let (x, y) = s.xy();
+        for a in s.maps(x, F::Exp) {
+            for b in s.maps(y, F::Exp) {
+                out.push(Term::unary(F::Exp, Term::binary(F::Add, a[0], b[0])));
+            }
+        }
+    }
+    Fast "div-exps" [map(F::Div)] "exp(x) / exp(y) = exp(x - y)", |s, out| {
+        let (x, y) = s.xy();
+        for a in s.maps(x, F::Exp) {
+            for b in s.maps(y, F::Exp) {
+                out.push(Term::unary(F::Exp, Term::binary(F::Sub, a[0], b[0])));
+            }
+        }
+    }
+    Fast "inverse-exp" [map(F::Div)] "1 / exp(x) = exp(-x)", |s, out| {
+        let (x, y) = s.xy();
+        if s.is(x, 1.0) {
+            for inner in s.maps(y, F::Exp) {
+                out.push(Term::unary(F::Exp, Term::unary(F::Neg, inner[0])));
+            }
+        }
+    }
+    Fast "sigmoid" [map(F::Div)] "1 / (1 + exp(-x)) = sigmoid(x)", |s, out| {
+        let (x, y) = s.xy();
+        if !s.is(x, 1.0) {
+            return;
+        }
+        for sum in s.maps(y, F::Add) {
+            for (one, e) in [(0, 1), (1, 0)] {
+                if s.is(sum[one], 1.0) {
+                    for inner in s.maps(sum[e], F::Exp) {
+                        for arg in s.maps(inner[0], F::Neg) {
+                            out.push(Term::unary(F::Sigmoid, arg[0]));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    Fast "expm1" [map(F::Sub)] "exp(x) - 1 = expm1(x)", |s, out| {
+        let (x, y) = s.xy();
+        if s.is(y, 1.0) {
+            for inner in s.maps(x, F::Exp) {
+                out.push(Term::unary(F::Expm1, inner[0]));
+            }
+        }
+    }
+    Fast "log1p" [map(F::Log)] "log(1 + x) = log1p(x)", |s, out| {
+        for sum in s.maps(s.x(), F::Add) {
+            for (one, x) in [(0, 1), (1, 0)] {
+                if s.is(sum[one], 1.0) {
+                    out.push(Term::unary(F::Log1p, sum[x]));
+                }
+            }
+        }
+    }
+    Fast "sqrt-of-square" [map(F::Sqrt)] "sqrt(x * x) = |x|", |s, out| {
+        for product in s.maps(s.x(), F::Mul) {
+            if s.same(product[0], product[1]) {
+                out.push(Term::unary(F::Abs, product[0]));
+            }
+        }
+    }
+    Fast "square-of-sqrt" [map(F::Mul)] "sqrt(x) * sqrt(x) = x, where x is not negative", |s, out| {
+        let (x, y) = s.xy();
+        if s.same(x, y) {
+            for inner in s.maps(x, F::Sqrt) {
+                out.push(inner[0].into());
+            }
+        }
+    }
+    Fast "div-by-sqrt" [map(F::Div)] "x / sqrt(y) = x * rsqrt(y)", |s, out| {
+        let (x, y) = s.xy();
+        for inner in s.maps(y, F::Sqrt) {
+            let inverse = Term::unary(F::Rsqrt, inner[0]);
+            out.push(if s.is(x, 1.0) { inverse } else { Term::binary(F::Mul, x, inverse) });
+        }
+    }
+    Fast "div-by-rsqrt" [map(F::Div)] "x / rsqrt(y) = x * sqrt(y)", |s, out| {
+        let (x, y) = s.xy();
+        for inner in s.maps(y, F::Rsqrt) {
+            out.push(Term::binary(F::Mul, x, Term::unary(F::Sqrt, inner[0])));
+        }
+    }
+    Fast "tanh-of-sigmoids" [map(F::Sub)] "2 * sigmoid(2 * x) - 1 = tanh(x)", |s, out| {
+        let (x, y) = s.xy();
+        if !s.is(y, 1.0) {
+            return;
+        }
+        for scaled in s.maps(x, F::Mul).filter(|p| s.is(p[1], 2.0)) {
+            for gate in s.maps(scaled[0], F::Sigmoid) {
+                for doubled in s.maps(gate[0], F::Mul).filter(|p| s.is(p[1], 2.0)) {
+                    out.push(Term::unary(F::Tanh, doubled[0]));
+                }
+            }
+        }
+    }
+    Fast "sigmoid-complement" [map(F::Sub)] "1 - sigmoid(x) = sigmoid(-x)", |s, out| {
+        let (x, y) = s.xy();
+        if s.is(x, 1.0) {
+            for inner in s.maps(y, F::Sigmoid) {
+                // Only where the negation is there already: else it is no gain.
+                for arg in s.maps(inner[0], F::Neg) {
+                    out.push(Term::unary(F::Sigmoid, arg[0]));
+                }
+            }
+        }
+    }
+}

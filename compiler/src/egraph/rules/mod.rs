@@ -1,0 +1,103 @@
+//! The rewrite rules, by family. A rule looks at one e-node and says what else computes the same.
+//!
+//! Rules are functions rather than patterns, because patterns cannot bind attributes. They are still two halves: finding reads the
+//! e-graph only, and what is found is a [`Term`] that the driver types, rejects if it is ill-typed, adds, and logs.
+
+mod algebra;
+mod broadcast;
+mod conv;
+mod dot;
+mod folding;
+pub mod fusion;
+mod inverse;
+mod reduce;
+mod reshape;
+mod select;
+mod transpose;
+
+use dlc_ir::ScalarOp;
+
+use super::language::Kind;
+use super::space::{Site, Term};
+
+/// Whether a rule keeps every bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It does, NaN, infinities and the sign of zero included.
+    Exact,
+    /// Only with [`crate::passes::Math::Fast`].
+    Fast,
+}
+
+/// The e-nodes that a rule is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Those of one kind.
+    Of(Kind),
+    /// Every scalar function.
+    AnyMap,
+    /// Every operator.
+    Any,
+}
+
+impl Trigger {
+    /// Whether a kind is meant.
+    pub fn fits(self, kind: Kind) -> bool {
+        match self {
+            Trigger::Of(k) => k == kind,
+            Trigger::AnyMap => matches!(kind, Kind::Map(_)),
+            Trigger::Any => true,
+        }
+    }
+}
+
+/// A rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Rule {
+    /// Its name, in kebab-case.
+    pub name: &'static str,
+    /// What it says.
+    pub doc: &'static str,
+    /// Whether it keeps every bit.
+    pub need: Need,
+    /// The e-nodes that it is asked about.
+    pub triggers: &'static [Trigger],
+    /// Adds what equals the e-node.
+    pub find: fn(&Site<'_>, &mut Vec<Term>),
+}
+
+/// `rules! { Fast "add-zero" [Add] "x + 0 = x", |s, out| { … } … }`: a list of rules, each with the kinds that it is asked about.
+macro_rules! rules {
+    ($($need:ident $name:literal [$($trigger:expr),+] $doc:literal, |$s:ident, $out:ident| $body:block)*) => {
+        pub(super) const RULES: &[Rule] = &[$(Rule {
+            name: $name,
+            doc: $doc,
+            need: Need::$need,
+            triggers: &[$($trigger),+],
+            find: |$s, $out| $body,
+        }),*];
+    };
+}
+use rules;
+
+/// The trigger of one scalar function.
+const fn map(f: ScalarOp) -> Trigger {
+    Trigger::Of(Kind::Map(f))
+}
+
+/// Every rule of the algebra round.
+pub fn all() -> impl Iterator<Item = &'static Rule> {
+    let families = [
+        algebra::RULES,
+        inverse::RULES,
+        select::RULES,
+        folding::RULES,
+        broadcast::RULES,
+        reshape::RULES,
+        transpose::RULES,
+        reduce::RULES,
+        dot::RULES,
+        conv::RULES,
+    ];
+    families.into_iter().flatten()
+}

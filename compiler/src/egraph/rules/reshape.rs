@@ -1,0 +1,151 @@
+//! Reshapes, slices, padding, concatenation, reversal.
+
+use dlc_ir::op::{Broadcast, Concat, Reshape, Slice};
+use dlc_ir::{Op, Shape};
+
+use super::{Need, Rule, Trigger, rules};
+use crate::egraph::language::Kind;
+use crate::egraph::space::Term;
+
+/// The axes whose size is not 1.
+fn long_axes(shape: &Shape) -> Vec<usize> {
+    (0..shape.rank()).filter(|&a| shape[a] != 1).collect()
+}
+
+rules! {
+    Exact "reshape-reshape" [Trigger::Of(Kind::Reshape)] "two reshapes are one", |s, out| {
+        for (op, args) in s.ways(s.x()) {
+            if matches!(op, Op::Reshape(_)) {
+                out.push(Term::Op(s.op().clone(), vec![args[0].into()]));
+            }
+        }
+    }
+    Exact "reshape-of-nothing" [Trigger::Of(Kind::Reshape)] "a reshape to the same shape is none", |s, out| {
+        if s.own_ty().shape == s.ty(s.x()).shape {
+            out.push(s.x().into());
+        }
+    }
+    Exact "hoist-reshape" [Trigger::AnyMap] "f(reshape(x), reshape(y)) = reshape(f(x, y))", |s, out| {
+        let Some(&first) = s.args().iter().find(|&&a| s.uniform(a).is_none()) else { return };
+        for (op, source) in s.ways(first) {
+            let Op::Reshape(_) = op else { continue };
+            let before = s.ty(source[0]).shape.clone();
+            let inner: Option<Vec<Term>> = s
+                .args()
+                .iter()
+                .map(|&arg| match s.uniform(arg) {
+                    Some(number) => Some(Term::full(&s.ty(arg).with_shape(before.clone()), number)),
+                    None => s.ways(arg).find_map(|(op, from)| {
+                        let fits = matches!(op, Op::Reshape(_)) && s.ty(from[0]).shape == before;
+                        fits.then(|| Term::from(from[0]))
+                    }),
+                })
+                .collect();
+            if let Some(inner) = inner {
+                let shape = s.own_ty().shape.clone();
+                out.push(Term::op(Reshape { shape }, [Term::Op(s.op().clone(), inner)]));
+            }
+        }
+    }
+    Exact "reshape-of-broadcast" [Trigger::Of(Kind::Reshape)] "axes of size 1 may be broadcast at once", |s, out| {
+        let (before, after) = (long_axes(&s.ty(s.x()).shape), long_axes(&s.own_ty().shape));
+        let same_sizes = before.len() == after.len()
+            && before.iter().zip(&after).all(|(&a, &b)| s.ty(s.x()).shape[a] == s.own_ty().shape[b]);
+        if !same_sizes {
+            return;
+        }
+        for (op, args) in s.ways(s.x()) {
+            let Op::Broadcast(b) = op else { continue };
+            let axes: Option<Vec<usize>> =
+                b.axes.iter().map(|a| before.iter().position(|x| x == a).map(|i| after[i])).collect();
+            if let Some(axes) = axes {
+                out.push(Term::op(Broadcast { shape: s.own_ty().shape.clone(), axes }, [args[0].into()]));
+            }
+        }
+    }
+    Exact "slice-slice" [Trigger::Of(Kind::Slice)] "two slices are one", |s, out| {
+        let Op::Slice(outer) = s.op() else { return };
+        for (op, args) in s.ways(s.x()) {
+            let Op::Slice(inner) = op else { continue };
+            let rank = outer.start.len();
+            let start: Vec<usize> = (0..rank).map(|a| inner.start[a] + outer.start[a] * inner.stride[a]).collect();
+            let stride: Vec<usize> = (0..rank).map(|a| inner.stride[a] * outer.stride[a]).collect();
+            let shape = &s.own_ty().shape;
+            let last = |a: usize| if shape[a] == 0 { 0 } else { (shape[a] - 1) * stride[a] + 1 };
+            let limit = (0..rank).map(|a| start[a] + last(a)).collect();
+            out.push(Term::op(Slice { start, limit, stride }, [args[0].into()]));
+        }
+    }
+    Exact "slice-of-concat" [Trigger::Of(Kind::Slice)] "a slice of one part of a concatenation is a slice of the part", |s, out| {
+        let Op::Slice(slice) = s.op() else { return };
+        for (op, args) in s.ways(s.x()) {
+            let Op::Concat(c) = op else { continue };
+            let mut begin = 0;
+            for &part in args {
+                let end = begin + s.ty(part).shape[c.axis];
+                if begin <= slice.start[c.axis] && slice.limit[c.axis] <= end {
+                    let mut inner = slice.clone();
+                    inner.start[c.axis] -= begin;
+                    inner.limit[c.axis] -= begin;
+                    let whole = s.ty(part) == s.own_ty();
+                    out.push(if whole { part.into() } else { Term::op(inner, [part.into()]) });
+                }
+                begin = end;
+            }
+        }
+    }
+    Exact "slice-of-pad" [Trigger::Of(Kind::Slice)] "cutting off what was padded gives what was there", |s, out| {
+        let Op::Slice(slice) = s.op() else { return };
+        for (op, args) in s.ways(s.x()) {
+            let Op::Pad(p) = op else { continue };
+            let undoes = (0..slice.start.len()).all(|a| {
+                p.interior[a] == 0
+                    && slice.stride[a] == 1
+                    && p.low[a] >= 0
+                    && slice.start[a] as i64 == p.low[a]
+                    && slice.limit[a] == slice.start[a] + s.ty(args[0]).shape[a]
+            });
+            if undoes {
+                out.push(args[0].into());
+            }
+        }
+    }
+    Exact "concat-concat" [Trigger::Of(Kind::Concat)] "a concatenation of concatenations is one", |s, out| {
+        let Op::Concat(outer) = s.op() else { return };
+        for (i, &part) in s.args().iter().enumerate() {
+            for (op, inner) in s.ways(part) {
+                if op == &Op::Concat(Concat { axis: outer.axis }) {
+                    let flat = s.args()[..i].iter().chain(inner).chain(&s.args()[i + 1..]);
+                    out.push(Term::op(outer.clone(), flat.map(|&id| id.into())));
+                }
+            }
+        }
+    }
+    Exact "concat-of-slices" [Trigger::Of(Kind::Concat)] "two neighbouring slices of one tensor are one slice", |s, out| {
+        let Op::Concat(c) = s.op() else { return };
+        let &[left, right] = s.args() else { return };
+        for (op, from) in s.ways(left) {
+            let Op::Slice(a) = op else { continue };
+            for (op, other) in s.ways(right) {
+                let Op::Slice(b) = op else { continue };
+                let beside = s.same(from[0], other[0])
+                    && a.stride.iter().chain(&b.stride).all(|&x| x == 1)
+                    && a.limit[c.axis] == b.start[c.axis]
+                    && (0..a.start.len()).all(|x| x == c.axis || (a.start[x], a.limit[x]) == (b.start[x], b.limit[x]));
+                if beside {
+                    let mut joined = a.clone();
+                    joined.limit[c.axis] = b.limit[c.axis];
+                    let whole = s.ty(from[0]) == s.own_ty();
+                    out.push(if whole { from[0].into() } else { Term::op(joined, [from[0].into()]) });
+                }
+            }
+        }
+    }
+    Exact "reverse-reverse" [Trigger::Of(Kind::Reverse)] "turning around twice is nothing", |s, out| {
+        for (op, args) in s.ways(s.x()) {
+            if op == s.op() {
+                out.push(args[0].into());
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Motion of transposes: into each other, through scalar functions, broadcasts and reductions.
+
+use dlc_ir::Op;
+use dlc_ir::op::{Broadcast, Reduce, Transpose};
+
+use super::{Need, Rule, Trigger, rules};
+use crate::egraph::language::Kind;
+use crate::egraph::space::Term;
+
+/// A transpose of a term, unless nothing moves.
+pub(super) fn transposed(perm: Vec<usize>, x: Term) -> Term {
+    if perm.is_sorted() { x } else { Term::op(Transpose { perm }, [x]) }
+}
+
+rules! {
+    Exact "transpose-transpose" [Trigger::Of(Kind::Transpose)] "two transposes are one, or none", |s, out| {
+        let Op::Transpose(outer) = s.op() else { return };
+        for (op, args) in s.ways(s.x()) {
+            if let Op::Transpose(inner) = op {
+                let perm = outer.perm.iter().map(|&a| inner.perm[a]).collect();
+                out.push(transposed(perm, args[0].into()));
+            }
+        }
+    }
+    Exact "transpose-of-broadcast" [Trigger::Of(Kind::Transpose)] "a transpose of a broadcast is a broadcast", |s, out| {
+        let Op::Transpose(t) = s.op() else { return };
+        for (op, args) in s.ways(s.x()) {
+            let Op::Broadcast(b) = op else { continue };
+            // Where each axis of the small tensor goes.
+            let at: Vec<usize> =
+                b.axes.iter().map(|a| t.perm.iter().position(|p| p == a).expect("a permutation has all axes")).collect();
+            let mut perm: Vec<usize> = (0..at.len()).collect();
+            perm.sort_by_key(|&i| at[i]);
+            let axes = perm.iter().map(|&i| at[i]).collect();
+            let shape = s.own_ty().shape.clone();
+            out.push(Term::op(Broadcast { shape, axes }, [transposed(perm, args[0].into())]));
+        }
+    }
+    Exact "hoist-transpose" [Trigger::AnyMap] "f(transpose(x), transpose(y)) = transpose(f(x, y))", |s, out| {
+        let Some(&first) = s.args().iter().find(|&&a| s.uniform(a).is_none()) else { return };
+        for (op, source) in s.ways(first) {
+            let Op::Transpose(t) = op else { continue };
+            let before = s.ty(source[0]).shape.clone();
+            let inner: Option<Vec<Term>> = s
+                .args()
+                .iter()
+                .map(|&arg| match s.uniform(arg) {
+                    Some(number) => Some(Term::full(&s.ty(arg).with_shape(before.clone()), number)),
+                    None => s.ways(arg).find_map(|(op, from)| match op {
+                        Op::Transpose(other) if other == t => Some(Term::from(from[0])),
+                        _ => None,
+                    }),
+                })
+                .collect();
+            if let Some(inner) = inner {
+                out.push(Term::op(t.clone(), [Term::Op(s.op().clone(), inner)]));
+            }
+        }
+    }
+    Exact "sink-transpose" [Trigger::Of(Kind::Transpose)] "transpose(f(x)) = f(transpose(x))", |s, out| {
+        for (op, args) in s.ways(s.x()) {
+            if let (Op::Map(f), &[x]) = (op, args) {
+                out.push(Term::unary(*f, Term::Op(s.op().clone(), vec![x.into()])));
+            }
+        }
+    }
+    Fast "reduce-of-transpose" [Trigger::Of(Kind::Reduce)] "a reduction of a transpose is a transpose of a reduction", |s, out| {
+        let Op::Reduce(r) = s.op() else { return };
+        if r.kind.is_arg() {
+            return;
+        }
+        for (op, args) in s.ways(s.x()) {
+            let Op::Transpose(t) = op else { continue };
+            let mut axes: Vec<usize> = r.axes.iter().map(|&a| t.perm[a]).collect();
+            axes.sort_unstable();
+            let kept = |list: &[usize]| list.iter().copied().filter(|a| !axes.contains(a)).collect::<Vec<_>>();
+            let before = kept(&(0..t.perm.len()).collect::<Vec<_>>());
+            let after = kept(&t.perm);
+            let perm = after.iter().map(|a| before.iter().position(|b| b == a).expect("the same axes")).collect();
+            let reduced = Term::op(Reduce { kind: r.kind, axes: axes.clone() }, [args[0].into()]);
+            out.push(transposed(perm, reduced));
+        }
+    }
+}

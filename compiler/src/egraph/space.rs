@@ -1,0 +1,295 @@
+//! An e-graph of one function's values, and the terms that rules put into it.
+
+use dlc_ir::op::{Broadcast, Constant};
+use dlc_ir::{Def, Function, Loc, Op, Role, Scalar, ScalarOp, Tensor, Type, Types};
+use egg::{EGraph, Id};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::analysis::{ClassData, Values, derive};
+use super::language::{ENode, Head, Kind};
+
+/// The right side of a rewrite.
+#[derive(Clone, Debug)]
+pub enum Term {
+    /// A value that is there.
+    Class(Id),
+    /// An operator on terms.
+    Op(Op, Vec<Term>),
+}
+
+impl From<Id> for Term {
+    fn from(id: Id) -> Term {
+        Term::Class(id)
+    }
+}
+
+impl Term {
+    /// An operator on terms.
+    pub fn op(op: impl Into<Op>, args: impl IntoIterator<Item = Term>) -> Term {
+        Term::Op(op.into(), args.into_iter().collect())
+    }
+
+    /// A scalar function of one term.
+    pub fn unary(f: ScalarOp, x: impl Into<Term>) -> Term {
+        Term::op(f, [x.into()])
+    }
+
+    /// A scalar function of two terms.
+    pub fn binary(f: ScalarOp, x: impl Into<Term>, y: impl Into<Term>) -> Term {
+        Term::op(f, [x.into(), y.into()])
+    }
+
+    /// A repeated number.
+    pub fn full(ty: &Type, value: Scalar) -> Term {
+        let scalar = Constant { value: Tensor::full(Type::scalar(ty.dtype), value) };
+        let scalar = Term::op(scalar, []);
+        if ty.rank() == 0 {
+            return scalar;
+        }
+        Term::op(Broadcast { shape: ty.shape.clone(), axes: vec![] }, [scalar])
+    }
+}
+
+/// How an e-node came into being.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The rule that made it; none for the program's own.
+    pub rule: Option<&'static str>,
+    /// The place of what the rule matched, or of the program's node.
+    pub loc: Loc,
+    /// The position in the program, of its own nodes.
+    pub position: Option<u32>,
+}
+
+/// An e-graph of one function's values.
+pub struct Space {
+    /// The e-graph.
+    pub egraph: EGraph<ENode, Values>,
+    /// How e-nodes came into being, by their form at that time.
+    log: Vec<(ENode, Origin)>,
+    /// The classes of the function's results.
+    pub results: Vec<Id>,
+    /// The class of each node of the function.
+    pub classes: Vec<Id>,
+}
+
+impl Space {
+    /// The e-graph of a function.
+    pub fn new(function: &Function) -> Self {
+        let mut space = Space { egraph: EGraph::new(Values::default()), log: vec![], results: vec![], classes: vec![] };
+        // The class of each result of each node.
+        let mut map: Vec<SmallVec<[Id; 1]>> = Vec::with_capacity(function.node_count());
+        let live = function.live();
+        for (id, node) in function.nodes() {
+            if !live[id.index()] {
+                map.push(SmallVec::new());
+                space.classes.push(Id::from(0));
+                continue;
+            }
+            let position = Some(id.index() as u32);
+            let origin = Origin { rule: None, loc: node.loc, position };
+            let class = match &node.def {
+                Def::Argument(i) => {
+                    let weight_only = matches!(&function.args()[*i].role, Role::Param { trainable: false, .. });
+                    let data = ClassData {
+                        types: node.types.clone(),
+                        uniform: None,
+                        constant: None,
+                        weight_only,
+                        loc: node.loc,
+                    };
+                    space.insert(Head::Argument(*i as u32), SmallVec::new(), data, origin)
+                }
+                Def::Op(op) => {
+                    let children: SmallVec<[Id; 3]> =
+                        node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
+                    space.add_typed(op, children, node.types.clone(), origin)
+                }
+            };
+            space.classes.push(class);
+            map.push(if node.types.len() == 1 {
+                smallvec::smallvec![class]
+            } else {
+                let data = space.egraph[class].data.clone();
+                node.types
+                    .iter()
+                    .enumerate()
+                    .map(|(i, ty)| {
+                        let data = ClassData { types: smallvec::smallvec![ty.clone()], ..data.clone() };
+                        let origin = Origin { position: None, ..origin };
+                        space.insert(Head::Get(i as u32), smallvec::smallvec![class], data, origin)
+                    })
+                    .collect()
+            });
+        }
+        space.results = function.results.iter().map(|r| map[r.value.node.index()][r.value.result as usize]).collect();
+        space.egraph.rebuild();
+        space
+    }
+
+    fn insert(&mut self, head: Head, children: SmallVec<[Id; 3]>, data: ClassData, origin: Origin) -> Id {
+        let node = ENode { head, children };
+        if let Some(id) = self.egraph.lookup(node.clone()) {
+            return id;
+        }
+        self.log.push((node.clone(), origin));
+        self.egraph.analysis.pending = Some(data);
+        self.egraph.add(node)
+    }
+
+    fn add_typed(&mut self, op: &Op, children: SmallVec<[Id; 3]>, types: Types, origin: Origin) -> Id {
+        let head = self.egraph.analysis.ops.head(op);
+        let data = {
+            let known: SmallVec<[&ClassData; 3]> = children.iter().map(|&c| &self.egraph[c].data).collect();
+            derive(op, types, &known, origin.loc)
+        };
+        self.insert(head, children, data, origin)
+    }
+
+    /// The class of a term; `None` if it is ill-typed or too large for any memory.
+    pub fn add(&mut self, term: &Term, origin: Origin) -> Option<Id> {
+        let (op, args) = match term {
+            Term::Class(id) => return Some(self.egraph.find(*id)),
+            Term::Op(op, args) => (op, args),
+        };
+        let mut children = SmallVec::with_capacity(args.len());
+        for arg in args {
+            children.push(self.add(arg, origin)?);
+        }
+        let head = self.egraph.analysis.ops.head(op);
+        if let Head::Op(Kind::Map(f), _) = head {
+            if f.is_commutative() {
+                // Constants right, else by age: one of two equal forms is enough.
+                let key = |id: Id| (self.egraph[id].data.uniform.is_some(), id);
+                children.sort_by_key(|&id| key(id));
+            }
+        }
+        let node = ENode { head, children };
+        if let Some(id) = self.egraph.lookup(node.clone()) {
+            return Some(id);
+        }
+        let types: SmallVec<[Type; 3]> = node.children.iter().map(|&c| self.egraph[c].data.types[0].clone()).collect();
+        let results = op.infer(&types).ok()?;
+        if results.iter().any(|ty| ty.checked_bytes().is_none()) {
+            return None;
+        }
+        Some(self.add_typed(op, node.children, results, origin))
+    }
+
+    /// How each e-node came into being, in the e-graph's present form.
+    pub fn origins(&self) -> FxHashMap<ENode, Origin> {
+        let mut origins = FxHashMap::default();
+        for (node, origin) in &self.log {
+            let mut node = node.clone();
+            for child in &mut node.children {
+                *child = self.egraph.find(*child);
+            }
+            origins.entry(node).or_insert(*origin);
+        }
+        origins
+    }
+}
+
+/// An e-node and what a rule may ask about it.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    egraph: &'a EGraph<ENode, Values>,
+    /// The class.
+    pub class: Id,
+    node: &'a ENode,
+}
+
+impl<'a> Site<'a> {
+    pub(super) fn new(egraph: &'a EGraph<ENode, Values>, class: Id, node: &'a ENode) -> Self {
+        Site { egraph, class, node }
+    }
+
+    /// The operator. Rules are only called for operators.
+    pub fn op(&self) -> &'a Op {
+        self.egraph.analysis.ops.get(self.node.head).expect("rules are called for operators")
+    }
+
+    /// The operands.
+    pub fn args(&self) -> &'a [Id] {
+        &self.node.children
+    }
+
+    /// The only operand.
+    pub fn x(&self) -> Id {
+        self.node.children[0]
+    }
+
+    /// The operands of a binary operator.
+    pub fn xy(&self) -> (Id, Id) {
+        (self.node.children[0], self.node.children[1])
+    }
+
+    /// The operands of a binary operator, and the other way round.
+    pub fn both(&self) -> [(Id, Id); 2] {
+        let (x, y) = self.xy();
+        [(x, y), (y, x)]
+    }
+
+    /// What is known of a value.
+    pub fn data(&self, id: Id) -> &'a ClassData {
+        &self.egraph[id].data
+    }
+
+    /// The type of a value.
+    pub fn ty(&self, id: Id) -> &'a Type {
+        &self.egraph[id].data.types[0]
+    }
+
+    /// The type of the site.
+    pub fn own_ty(&self) -> &'a Type {
+        self.ty(self.class)
+    }
+
+    /// The value of all elements, if it is one.
+    pub fn uniform(&self, id: Id) -> Option<Scalar> {
+        self.data(id).uniform
+    }
+
+    /// Whether all elements are this number.
+    pub fn is(&self, id: Id, number: f64) -> bool {
+        self.uniform(id).is_some_and(|u| u.as_f64() == number)
+    }
+
+    /// Whether the value follows from frozen weights alone.
+    pub fn weight_only(&self, id: Id) -> bool {
+        self.data(id).weight_only
+    }
+
+    /// Whether two values are the same.
+    pub fn same(&self, a: Id, b: Id) -> bool {
+        self.egraph.find(a) == self.egraph.find(b)
+    }
+
+    /// The ways to compute a value, with their operands.
+    pub fn ways(&self, id: Id) -> impl Iterator<Item = (&'a Op, &'a [Id])> + use<'a> {
+        let egraph = self.egraph;
+        egraph[id].nodes.iter().filter_map(move |n| Some((egraph.analysis.ops.get(n.head)?, n.children.as_slice())))
+    }
+
+    /// The operands of each way to compute a value by a scalar function.
+    pub fn maps(&self, id: Id, f: ScalarOp) -> impl Iterator<Item = &'a [Id]> + use<'a> {
+        self.egraph[id]
+            .nodes
+            .iter()
+            .filter(move |n| matches!(n.head, Head::Op(Kind::Map(g), _) if g == f))
+            .map(|n| n.children.as_slice())
+    }
+
+    /// The operators that use a value, with their classes.
+    pub fn users(&self, id: Id) -> impl Iterator<Item = (Id, &'a Op, &'a [Id])> + use<'a> {
+        let egraph = self.egraph;
+        egraph[id].parents().flat_map(move |parent| {
+            let class = egraph.find(parent);
+            egraph[class]
+                .nodes
+                .iter()
+                .filter_map(move |n| Some((class, egraph.analysis.ops.get(n.head)?, n.children.as_slice())))
+        })
+    }
+}
