@@ -1,60 +1,10 @@
 //! Hand-built kernels: the interpreter and Cranelift compute the same bits.
 
-use std::sync::Arc;
+mod support;
 
-use dlc_compiler::codegen::{Cranelift, Emitter, Interpreter, Target};
-use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
-use dlc_compiler::kernel::{Access, Binary, Builder, Compare, Elem, Kernel, Mode, Ty, Unary, Val, verify};
+use dlc_compiler::kernel::{Access, Binary, Builder, Compare, Elem, Mode, Ty, Unary, Val};
 use dlc_ir::DType;
-
-fn program(kernel: &Kernel) -> KernelProgram {
-    verify(kernel).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
-    let mut program = KernelProgram::new();
-    let operands = (0..kernel.operands.len()).map(|slot| Place::Argument { slot, offset: 0 }).collect();
-    let kernel_id = program.add_kernel("kernel", kernel.clone());
-    program.add_routine(Routine {
-        name: "main".into(),
-        arguments: kernel.operands.len(),
-        frame: 0,
-        steps: vec![Step::Launch { kernel: kernel_id, operands }],
-    });
-    program
-}
-
-/// Runs a kernel with both emitters; panics unless they agree, up to which NaN it is.
-fn run(kernel: &Kernel, arguments: &[Vec<u8>]) -> (i32, Vec<Vec<u8>>) {
-    let program = Arc::new(program(kernel));
-    let mut expected = arguments.to_vec();
-    let status = Interpreter.emit(program.clone()).unwrap().run_once(&mut expected);
-    assert_ne!(status, i32::MIN, "out of bounds\n{kernel}");
-    if let Some(target) = Target::host() {
-        let mut found = arguments.to_vec();
-        let emitter = Cranelift::new(target).threads(2);
-        let native = emitter.emit(program.clone()).unwrap();
-        assert_eq!(native.run_once(&mut found), status, "status\n{kernel}");
-        for (i, operand) in kernel.operands.iter().enumerate() {
-            for (at, (x, y)) in
-                canonical(operand.dtype, &expected[i]).zip(canonical(operand.dtype, &found[i])).enumerate()
-            {
-                assert_eq!(x, y, "operand {i}, element {at}\n{kernel}");
-            }
-        }
-    }
-    (status, expected)
-}
-
-fn canonical(dtype: DType, bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes.chunks(dtype.size()).map(move |c| {
-        let mut raw = [0; 8];
-        raw[..c.len()].copy_from_slice(c);
-        let bits = u64::from_le_bytes(raw);
-        match dtype {
-            DType::F32 if f32::from_bits(bits as u32).is_nan() => u64::from(f32::NAN.to_bits()),
-            DType::F64 if f64::from_bits(bits).is_nan() => f64::NAN.to_bits(),
-            _ => bits,
-        }
-    })
-}
+use support::run;
 
 fn f32s(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|x| x.to_le_bytes()).collect()
@@ -74,7 +24,7 @@ fn samples(dtype: DType, n: usize, mut seed: u64) -> Vec<u8> {
         let float = match i % 3 {
             0 => special[(r % 14) as usize],
             1 => {
-                if r % 7 == 0 {
+                if r.is_multiple_of(7) {
                     f64::INFINITY
                 } else {
                     (r as f64 - 1e9) * 1e-7
@@ -105,6 +55,9 @@ fn every_operation_on_every_type_and_width() {
     }
 }
 
+/// Makes a value of two others.
+type Operation = Box<dyn Fn(&mut Builder, Val, Val) -> Val>;
+
 fn operations(dtype: DType, lanes: u8) {
     let n = 48;
     let elem = Elem::of(dtype);
@@ -112,7 +65,7 @@ fn operations(dtype: DType, lanes: u8) {
     let x = b.operand(dtype, n, Mode::Read);
     let y = b.operand(dtype, n, Mode::Read);
     let (begin, end) = (b.index(0), b.index(n as i64));
-    let mut results: Vec<(DType, Box<dyn Fn(&mut Builder, Val, Val) -> Val>)> = Vec::new();
+    let mut results: Vec<(DType, Operation)> = Vec::new();
     let unary =
         [Unary::Neg, Unary::Abs, Unary::Not, Unary::Sqrt, Unary::Floor, Unary::Ceil, Unary::Trunc, Unary::Nearest];
     for op in unary {

@@ -8,6 +8,7 @@
 
 pub mod build;
 mod clean;
+pub mod contract;
 pub mod cost;
 pub mod eval;
 mod fold;

@@ -38,11 +38,10 @@ pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compil
     builder.memory_provider(Box::new(memory));
     let mut module = JITModule::new(builder);
     // The signatures do not matter any more: the code is there.
-    let ids = codes
-        .iter()
-        .map(|_| module.declare_anonymous_function(&kernel_signature))
-        .collect::<Result<Vec<FuncId>, _>>()
-        .map_err(|e| internal(&e))?;
+    let mut ids: Vec<FuncId> = Vec::with_capacity(codes.len());
+    for _ in codes {
+        ids.push(module.declare_anonymous_function(&kernel_signature).map_err(|e| internal(&e))?);
+    }
     debug_assert!(ids.iter().enumerate().all(|(i, id)| id.as_u32() as usize == i), "functions are numbered in order");
     for (id, code) in ids.iter().zip(codes) {
         module.define_function_bytes(*id, code.alignment, &code.bytes, &code.relocs).map_err(|e| internal(&e))?;

@@ -1,0 +1,170 @@
+//! Speed of contractions against the roofline measured in the same run, and of compilation by kernel.
+//!
+//! `cargo bench -p dlc-compiler --bench contraction`
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, Target, VERSION};
+use dlc_compiler::kernel::contract::{Along, Plan, Side, Sizes, contract};
+use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
+use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, verify};
+use dlc_ir::DType;
+
+fn main() {
+    let Some(target) = Target::host() else {
+        println!("this machine has no target that dlc knows");
+        return;
+    };
+    for dtype in [DType::F32, DType::F64] {
+        let peak = peak(target, dtype);
+        println!("{dtype}: FMA peak {peak:.1} GFLOP/s a core with 128-bit vectors");
+        for (m, n, k) in [
+            (256, 256, 256),
+            (512, 512, 512),
+            (1024, 1024, 1024),
+            (64, 256, 784),
+            (64, 10, 256),
+            (16, 6400, 150),
+            (784, 256, 64),
+        ] {
+            for (name, left, right) in [("", false, false), (" Bᵀ", false, true), (" Aᵀ", true, false)] {
+                let kernel = product(dtype, m, n, k, left, right);
+                let size = dtype.size();
+                let timed = time(target, kernel, &[m * k * size, k * n * size, m * n * size]);
+                let rate = 2.0 * (m * n * k) as f64 / timed.seconds / 1e9;
+                println!(
+                    "  {m}x{n}x{k}{name}: {rate:.1} GFLOP/s, {:.0} % of peak, {} chunks, compiled in {:.2} ms",
+                    100.0 * rate / peak,
+                    timed.chunks,
+                    timed.compile * 1e3,
+                );
+            }
+        }
+    }
+}
+
+/// `C = A · B`, where A or B may lie transposed.
+fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) -> Kernel {
+    let plan = Plan::new(Sizes { dtype, batch: 1, m, n, k });
+    let mut b = Builder::new(plan.chunks());
+    let x = b.operand(dtype, m * k, Mode::Read);
+    let y = b.operand(dtype, k * n, Mode::Read);
+    let z = b.operand(dtype, m * n, Mode::Write);
+    let along = |row| if row { Along::Row } else { Along::K };
+    contract(
+        &mut b,
+        &plan,
+        Side {
+            along: along(left),
+            load: &mut |b, at, lanes| {
+                let (row, pitch) = if left { (at.k, m) } else { (at.row, k) };
+                let column = if left { at.row } else { at.k };
+                let place = b.mul_const(row, pitch as i64);
+                let place = b.add(place, column);
+                b.load_lanes(x, place, lanes)
+            },
+        },
+        Side {
+            along: along(!right),
+            load: &mut |b, at, lanes| {
+                let (row, pitch) = if right { (at.row, k) } else { (at.k, n) };
+                let column = if right { at.k } else { at.row };
+                let place = b.mul_const(row, pitch as i64);
+                let place = b.add(place, column);
+                b.load_lanes(y, place, lanes)
+            },
+        },
+        &mut |b, at, value| {
+            let place = b.mul_const(at.row, n as i64);
+            let place = b.add(place, at.column);
+            b.store(z, place, value);
+        },
+    );
+    b.finish()
+}
+
+/// The rate of twelve independent chains of `fma` in registers.
+fn peak(target: Target, dtype: DType) -> f64 {
+    let turns = 1 << 20;
+    let mut b = Builder::new(1);
+    let out = b.operand(dtype, 64, Mode::Write);
+    let ty = Ty::vector(Elem::of(dtype), (16 / dtype.size()) as u8);
+    let zero = b.index(0);
+    let end = b.index(turns);
+    let init: Vec<_> = (0..12).map(|i| b.float(ty, f64::from(i))).collect();
+    let x = b.float(ty, 0.5);
+    let sums = b.fold(zero, end, 1, &init, |b, _, sums| sums.iter().map(|&s| b.fma(s, x, x)).collect());
+    for (i, sum) in sums.into_iter().enumerate() {
+        let at = b.index((i % 4) as i64 * i64::from(ty.lanes));
+        b.store(out, at, sum);
+    }
+    let timed = time(target, b.finish(), &[64 * dtype.size()]);
+    2.0 * 12.0 * f64::from(ty.lanes) * turns as f64 / timed.seconds / 1e9
+}
+
+struct Timed {
+    seconds: f64,
+    compile: f64,
+    chunks: usize,
+}
+
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([u8; 64]);
+
+/// The best of several runs on one thread.
+fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
+    verify(&kernel).expect("the kernel is well-formed");
+    let chunks = kernel.chunks;
+    let mut program = KernelProgram::new();
+    let operands = (0..sizes.len()).map(|slot| Place::Argument { slot, offset: 0 }).collect();
+    let id = program.add_kernel("kernel", kernel);
+    let steps = vec![Step::Launch { kernel: id, operands }];
+    program.add_routine(Routine { name: "main".into(), arguments: sizes.len(), frame: 0, steps });
+    let program = Arc::new(program);
+    let start = Instant::now();
+    let executable = Cranelift::new(target).emit(program).expect("the host is the target");
+    let compile = start.elapsed().as_secs_f64();
+    let mut buffers: Vec<Vec<Line>> = sizes.iter().map(|&s| vec![Line([0; 64]); s.div_ceil(64)]).collect();
+    let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr().cast()).collect();
+    let mut scratch = vec![Line([0; 64]); executable.scratch().div_ceil(64).max(1)];
+    let mut best = f64::INFINITY;
+    let begin = Instant::now();
+    for turn in 0.. {
+        let seconds = once(&executable, &pointers, &mut scratch);
+        best = best.min(seconds);
+        if turn >= 4 && begin.elapsed().as_secs_f64() > 0.15 {
+            break;
+        }
+    }
+    Timed { seconds: best, compile, chunks }
+}
+
+fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line]) -> f64 {
+    let mut ctx = ExecContext {
+        version: VERSION,
+        status: 0,
+        arena: std::ptr::null_mut(),
+        arguments: pointers.as_ptr(),
+        scratch: scratch.as_mut_ptr().cast(),
+        constants: std::ptr::null(),
+        parallel: here,
+        on_launch: None,
+        host: std::ptr::null_mut(),
+        kernel: 0,
+    };
+    let start = Instant::now();
+    // SAFETY: the buffers are as large as the kernel's operands, and the scratch memory as large as the program says.
+    #[allow(unsafe_code)]
+    let status = unsafe { executable.run(&mut ctx) };
+    assert_eq!(status, 0);
+    start.elapsed().as_secs_f64()
+}
+
+/// All chunks on the calling thread.
+#[allow(unsafe_code)]
+unsafe extern "C" fn here(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32 {
+    // SAFETY: the routine hands on operands that fit the kernel.
+    unsafe { kernel(operands, 0, chunks, (*ctx).scratch) }
+}

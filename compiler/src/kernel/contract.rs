@@ -1,0 +1,417 @@
+//! Contractions: `C[m, n] = Σ_k A(m, k) · B(k, n)`, with whatever produces the elements of A and B and whatever consumes
+//! those of C fused into one kernel.
+//!
+//! The method is that of Goto and van de Geijn. A chunk computes a block of C. It packs a block of A and a
+//! block of B into scratch memory, in panels as wide as the register tile, calling back for every element: this is where
+//! strides, convolution windows and fused prologues live. Then the register tile runs over the panels, adding into a
+//! block of accumulators, and at the end the accumulators are handed, in vectors along n, to the epilogue. Panels are
+//! padded with zeros, so that neither the tile nor the packing of whole panels knows about borders.
+//!
+//! Every element of C is one chain of `fma` over ascending k, starting at 0: its bits depend on nothing but A and B,
+//! not on how the work is blocked or split.
+
+use dlc_ir::DType;
+
+use super::build::Builder;
+use super::ir::{Binary, Buf, Compare, Elem, Ty, Val};
+
+/// The sizes of a contraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// `f32` or `f64`.
+    pub dtype: DType,
+    /// Number of independent products.
+    pub batch: usize,
+    /// Rows of A and C.
+    pub m: usize,
+    /// Columns of B and C.
+    pub n: usize,
+    /// The length of the sums; at least 1.
+    pub k: usize,
+}
+
+/// How a contraction is blocked; a function of the sizes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The sizes.
+    pub sizes: Sizes,
+    /// Rows and columns of the register tile.
+    pub tile: (usize, usize),
+    /// Rows, columns and depth of a block.
+    pub block: (usize, usize, usize),
+}
+
+/// The most register tiles that are considered, with 128-bit vectors: rows, and columns in vectors.
+const TILES: [(usize, usize); 9] = [(6, 2), (5, 2), (4, 2), (3, 4), (12, 1), (10, 1), (8, 1), (2, 4), (1, 8)];
+/// Unrolling of the innermost loop.
+const UNROLL: usize = 4;
+/// Bounds of the blocks: A's block stays in the second-level cache, a panel of B in the first.
+const MAX_ROWS: usize = 192;
+const MAX_COLUMNS: usize = 512;
+const MAX_DEPTH: usize = 256;
+/// Multiplications worth a chunk of their own.
+const CHUNK_WORK: usize = 1 << 19;
+
+impl Plan {
+    /// Chooses the blocking.
+    pub fn new(sizes: Sizes) -> Plan {
+        assert!(matches!(sizes.dtype, DType::F32 | DType::F64), "contractions are of floats");
+        let width = 16 / sizes.dtype.size();
+        let (m, n, k) = (sizes.m.max(1), sizes.n.max(1), sizes.k.max(1));
+        let cost = |&(rows, vectors): &(usize, usize)| {
+            let fmas = rows * vectors;
+            // In sixths of a cycle: multiplications, latency, loads, and what the decoder hands out.
+            let turn = (3 * fmas).max(24).max(3 * (rows + vectors)).max(2 * fmas + vectors);
+            (m.div_ceil(rows) * n.div_ceil(vectors * width) * turn, rows)
+        };
+        let (rows, vectors) = TILES.into_iter().min_by_key(|tile| cost(tile)).expect("there are tiles");
+        let tile = (rows, vectors * width);
+        let even = |size: usize, most: usize, unit: usize| {
+            let blocks = size.div_ceil(most);
+            size.div_ceil(blocks).next_multiple_of(unit)
+        };
+        let depth = even(k, MAX_DEPTH, UNROLL);
+        let unit = |tile: usize| tile.max(16);
+        let mut block = (even(m, MAX_ROWS, rows), even(n, MAX_COLUMNS, unit(tile.1)), depth);
+        // Enough chunks for the threads of a large machine, if each has enough to do.
+        let work = m.saturating_mul(n).saturating_mul(k);
+        let wanted = (work / CHUNK_WORK).min(64).div_ceil(sizes.batch.max(1));
+        while m.div_ceil(block.0) * n.div_ceil(block.1) < wanted {
+            let (by_rows, by_columns) = (block.0 > 8 * rows, block.1 > 4 * unit(tile.1));
+            if by_rows && (block.0 >= block.1 || !by_columns) {
+                block.0 = (block.0 / 2).next_multiple_of(rows);
+            } else if by_columns {
+                block.1 = (block.1 / 2).next_multiple_of(unit(tile.1));
+            } else {
+                break;
+            }
+        }
+        Plan { sizes, tile, block }
+    }
+
+    /// The number of chunks that the kernel must be made with.
+    pub fn chunks(&self) -> usize {
+        (self.sizes.batch * self.row_blocks() * self.column_blocks()).max(1)
+    }
+
+    fn row_blocks(&self) -> usize {
+        self.sizes.m.div_ceil(self.block.0)
+    }
+
+    fn column_blocks(&self) -> usize {
+        self.sizes.n.div_ceil(self.block.1)
+    }
+}
+
+/// An element of A or B.
+#[derive(Clone, Copy, Debug)]
+pub struct Element {
+    /// Which product.
+    pub batch: Val,
+    /// The row of A, or the column of B.
+    pub row: Val,
+    /// The place in the sum.
+    pub k: Val,
+}
+
+/// The axis along which an operand lies in memory; decides the order of packing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Along {
+    /// Neighbours in `row` are neighbours in memory, and vectors of them can be read.
+    Row,
+    /// Neighbours in `k` are neighbours in memory, or there is no good order.
+    K,
+}
+
+/// Emits the reading of `lanes` elements with consecutive `row`s, as a value of the contraction's type. `lanes` is
+/// more than 1 only for [`Along::Row`].
+pub type Load<'a> = dyn FnMut(&mut Builder, Element, u8) -> Val + 'a;
+
+/// Where the elements of A or B come from.
+pub struct Side<'a> {
+    /// How they lie in memory.
+    pub along: Along,
+    /// Reads them.
+    pub load: &'a mut Load<'a>,
+}
+
+/// An element of C, or the first one of a vector along n.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// Which product.
+    pub batch: Val,
+    /// The row.
+    pub row: Val,
+    /// The column.
+    pub column: Val,
+}
+
+/// Emits the consumption of a scalar or of a vector of C.
+pub type Store<'a> = dyn FnMut(&mut Builder, Cell, Val) + 'a;
+
+/// Emits a contraction: the whole body of a kernel with [`Plan::chunks`] chunks.
+pub fn contract(b: &mut Builder, plan: &Plan, mut left: Side<'_>, mut right: Side<'_>, store: &mut Store<'_>) {
+    let Sizes { dtype, m, n, k, batch } = plan.sizes;
+    if m == 0 || n == 0 || batch == 0 {
+        return;
+    }
+    let (rows, columns, depth) = plan.block;
+    let a = b.scratch(dtype, rows * depth);
+    let bb = b.scratch(dtype, columns * depth);
+    let acc = b.scratch(dtype, rows * columns);
+    b.chunk_loop(|b, chunk| {
+        let column_block = b.modulo(chunk, plan.column_blocks() as i64);
+        let rest = b.div_floor(chunk, plan.column_blocks() as i64);
+        let row_block = b.modulo(rest, plan.row_blocks() as i64);
+        let batch = b.div_floor(rest, plan.row_blocks() as i64);
+        let row = b.mul_const(row_block, rows as i64);
+        let column = b.mul_const(column_block, columns as i64);
+        let height = extent(b, row, m, rows);
+        let width = extent(b, column, n, columns);
+        let (zero, end) = (b.index(0), b.index(k as i64));
+        b.repeat(zero, end, depth as i64, |b, start| {
+            let length = extent(b, start, k, depth);
+            let packing = Packing { dtype, depth, batch, start, length };
+            packing.pack(b, a, (plan.tile.0, m), row, height, &mut left);
+            packing.pack(b, bb, (plan.tile.1, n), column, width, &mut right);
+            tiles(b, plan, (a, bb, acc), start, (height, width, length));
+        });
+        epilogue(b, plan, acc, Cell { batch, row, column }, (height, width), store);
+    });
+}
+
+/// How much of a block that begins at `start` there is.
+fn extent(b: &mut Builder, start: Val, size: usize, block: usize) -> Val {
+    if size.is_multiple_of(block) {
+        return b.index(block as i64);
+    }
+    let size = b.index(size as i64);
+    let left = b.sub(size, start);
+    let block = b.index(block as i64);
+    b.binary(Binary::Min, left, block)
+}
+
+/// `x`, a known number or not, rounded up to a multiple of `unit`.
+fn round_up(b: &mut Builder, x: Val, unit: usize) -> Val {
+    let raised = b.add_const(x, unit as i64 - 1);
+    let units = b.div_floor(raised, unit as i64);
+    b.mul_const(units, unit as i64)
+}
+
+struct Packing {
+    dtype: DType,
+    depth: usize,
+    batch: Val,
+    start: Val,
+    length: Val,
+}
+
+impl Packing {
+    /// Packs `height` rows from `row` on into panels of `tile` rows: `[panel][k][tile]`.
+    fn pack(&self, b: &mut Builder, to: Buf, (tile, size): (usize, usize), row: Val, height: Val, side: &mut Side<'_>) {
+        let zero = b.index(0);
+        b.repeat(zero, height, tile as i64, |b, first| {
+            // Panels lie `tile * depth` elements apart, and `first` is a multiple of `tile`.
+            let panel = b.mul_const(first, self.depth as i64);
+            let begin = b.add(row, first);
+            let left = b.sub(height, first);
+            let whole = b.index(tile as i64);
+            let count = b.binary(Binary::Min, left, whole);
+            if side.along == Along::K {
+                self.rows(b, to, tile, panel, begin, count, side);
+            } else if size.is_multiple_of(tile) {
+                self.whole_panel(b, to, tile, panel, begin, side);
+            } else {
+                let full = b.compare(Compare::Ge, left, whole);
+                b.when(full, |b| self.whole_panel(b, to, tile, panel, begin, side));
+                let partial = b.compare(Compare::Lt, left, whole);
+                b.when(partial, |b| self.rows(b, to, tile, panel, begin, count, side));
+            }
+            self.pad_depth(b, to, tile, panel);
+        });
+    }
+
+    /// Vectors of rows, for one k after the other.
+    fn whole_panel(&self, b: &mut Builder, to: Buf, tile: usize, panel: Val, begin: Val, side: &mut Side<'_>) {
+        let zero = b.index(0);
+        b.repeat(zero, self.length, 1, |b, k| {
+            let place = b.mul_const(k, tile as i64);
+            let place = b.add(panel, place);
+            let at = b.add(self.start, k);
+            let mut done = 0;
+            while done < tile {
+                let lanes = largest_power(tile - done).min(8);
+                let row = b.add_const(begin, done as i64);
+                let value = (side.load)(b, Element { batch: self.batch, row, k: at }, lanes as u8);
+                let place = b.add_const(place, done as i64);
+                b.store(to, place, value);
+                done += lanes;
+            }
+        });
+    }
+
+    /// The first `count` rows element by element, the others zero.
+    #[allow(clippy::too_many_arguments, reason = "the coordinates of a panel")]
+    fn rows(&self, b: &mut Builder, to: Buf, tile: usize, panel: Val, begin: Val, count: Val, side: &mut Side<'_>) {
+        let zero = b.index(0);
+        b.repeat(zero, count, 1, |b, r| {
+            let row = b.add(begin, r);
+            let base = b.add(panel, r);
+            b.repeat(zero, self.length, 1, |b, k| {
+                let at = b.add(self.start, k);
+                let value = (side.load)(b, Element { batch: self.batch, row, k: at }, 1);
+                let place = b.mul_const(k, tile as i64);
+                let place = b.add(base, place);
+                b.store(to, place, value);
+            });
+        });
+        let end = b.index(tile as i64);
+        b.repeat(count, end, 1, |b, r| {
+            let base = b.add(panel, r);
+            b.repeat(zero, self.length, 1, |b, k| {
+                let place = b.mul_const(k, tile as i64);
+                let place = b.add(base, place);
+                let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
+                b.store(to, place, nothing);
+            });
+        });
+    }
+
+    /// Zeros behind the last k, up to a multiple of the unrolling.
+    fn pad_depth(&self, b: &mut Builder, to: Buf, tile: usize, panel: Val) {
+        let begin = b.mul_const(self.length, tile as i64);
+        let end = round_up(b, self.length, UNROLL);
+        let end = b.mul_const(end, tile as i64);
+        b.repeat(begin, end, 1, |b, i| {
+            let place = b.add(panel, i);
+            let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
+            b.store(to, place, nothing);
+        });
+    }
+}
+
+/// The register tiles of a block: `acc += A · B`.
+fn tiles(
+    b: &mut Builder,
+    plan: &Plan,
+    (a, bb, acc): (Buf, Buf, Buf),
+    start: Val,
+    (height, width, length): (Val, Val, Val),
+) {
+    let (_, pitch, depth) = plan.block;
+    let (rows, columns) = plan.tile;
+    let elem = Elem::of(plan.sizes.dtype);
+    // Two registers make one logical vector, where there are two.
+    let register = 16 / plan.sizes.dtype.size();
+    let lanes = if columns.is_multiple_of(2 * register) { 2 * register } else { register };
+    let vectors = columns / lanes;
+    let ty = Ty::vector(elem, lanes as u8);
+    let zero = b.index(0);
+    let length = round_up(b, length, UNROLL);
+    b.repeat(zero, width, columns as i64, |b, j| {
+        let right = b.mul_const(j, depth as i64);
+        b.repeat(zero, height, rows as i64, |b, i| {
+            let left = b.mul_const(i, depth as i64);
+            let cell = b.mul_const(i, pitch as i64);
+            let cell = b.add(cell, j);
+            let at = |b: &mut Builder, r: usize, v: usize| b.add_const(cell, (r * pitch + v * lanes) as i64);
+            let pairs: Vec<(usize, usize)> = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r, v))).collect();
+            let fresh = |b: &mut Builder| pairs.iter().map(|_| b.float(ty, 0.0)).collect::<Vec<Val>>();
+            let init = if plan.sizes.k <= depth {
+                fresh(b)
+            } else {
+                let first = b.compare(Compare::Eq, start, zero);
+                b.branch(first, fresh, |b| {
+                    let load = |&(r, v): &(usize, usize)| {
+                        let place = at(b, r, v);
+                        b.load_lanes(acc, place, lanes as u8)
+                    };
+                    pairs.iter().map(load).collect()
+                })
+            };
+            let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
+                let left = {
+                    let k = b.mul_const(k, rows as i64);
+                    b.add(left, k)
+                };
+                let right = {
+                    let k = b.mul_const(k, columns as i64);
+                    b.add(right, k)
+                };
+                b.unrolled(UNROLL, sums, |b, u, sums| {
+                    let right = {
+                        let u = b.mul_const(u, columns as i64);
+                        b.add(right, u)
+                    };
+                    let ys: Vec<Val> = (0..vectors)
+                        .map(|v| {
+                            let place = b.add_const(right, (v * lanes) as i64);
+                            b.load_lanes(bb, place, lanes as u8)
+                        })
+                        .collect();
+                    let left = {
+                        let u = b.mul_const(u, rows as i64);
+                        b.add(left, u)
+                    };
+                    let mut next = Vec::with_capacity(sums.len());
+                    for r in 0..rows {
+                        let place = b.add_const(left, r as i64);
+                        let x = b.load(a, place);
+                        let x = b.splat(x, lanes as u8);
+                        for (v, &y) in ys.iter().enumerate() {
+                            next.push(b.fma(x, y, sums[r * vectors + v]));
+                        }
+                    }
+                    next
+                })
+            });
+            for (&(r, v), sum) in pairs.iter().zip(sums) {
+                let place = at(b, r, v);
+                b.store(acc, place, sum);
+            }
+        });
+    });
+}
+
+/// Hands the accumulators to the consumer, row by row.
+fn epilogue(b: &mut Builder, plan: &Plan, acc: Buf, origin: Cell, (height, width): (Val, Val), store: &mut Store<'_>) {
+    let pitch = plan.block.1;
+    let most = usize::from(super::ir::lanes(plan.sizes.dtype));
+    let zero = b.index(0);
+    b.repeat(zero, height, 1, |b, r| {
+        let row = b.add(origin.row, r);
+        let base = b.mul_const(r, pitch as i64);
+        let mut run = |b: &mut Builder, begin: Val, end: Val, lanes: usize| {
+            b.repeat(begin, end, lanes as i64, |b, c| {
+                let place = b.add(base, c);
+                let value = b.load_lanes(acc, place, lanes as u8);
+                let column = b.add(origin.column, c);
+                store(b, Cell { batch: origin.batch, row, column }, value);
+            });
+        };
+        // Only the last block has a rest, and it is known now how large it is.
+        let rest = plan.sizes.n % most;
+        let mut begin = zero;
+        for (lanes, needed, exact) in [
+            (most, plan.sizes.n >= most, rest == 0),
+            (4, rest >= 4, rest.is_multiple_of(4)),
+            (1, !rest.is_multiple_of(4), true),
+        ] {
+            if needed {
+                let end = if exact { width } else { round_down(b, width, lanes) };
+                run(b, begin, end, lanes);
+                begin = end;
+            }
+        }
+    });
+}
+
+fn round_down(b: &mut Builder, x: Val, unit: usize) -> Val {
+    let units = b.div_floor(x, unit as i64);
+    b.mul_const(units, unit as i64)
+}
+
+/// The largest power of two up to `x`.
+fn largest_power(x: usize) -> usize {
+    1 << x.ilog2()
+}

@@ -1,0 +1,121 @@
+//! Contractions against the three loops that define them.
+
+mod support;
+
+use dlc_compiler::kernel::contract::{Along, Plan, Side, Sizes, contract};
+use dlc_compiler::kernel::{Binary, Builder, Elem, Mode, Ty};
+use dlc_ir::DType;
+use support::run;
+
+fn bytes(dtype: DType, values: impl Iterator<Item = f64>) -> Vec<u8> {
+    match dtype {
+        DType::F32 => values.flat_map(|x| (x as f32).to_le_bytes()).collect(),
+        _ => values.flat_map(f64::to_le_bytes).collect(),
+    }
+}
+
+fn value(dtype: DType, bytes: &[u8], i: usize) -> f64 {
+    match dtype {
+        DType::F32 => f64::from(f32::from_le_bytes(bytes[4 * i..][..4].try_into().unwrap())),
+        _ => f64::from_le_bytes(bytes[8 * i..][..8].try_into().unwrap()),
+    }
+}
+
+/// Products of small integers are exact, so that every order of addition gives the same.
+fn check(dtype: DType, sizes: [usize; 4], left: Along, right: Along) {
+    let [batch, m, n, k] = sizes;
+    let plan = Plan::new(Sizes { dtype, batch, m, n, k });
+    let mut b = Builder::new(plan.chunks());
+    let x = b.operand(dtype, batch * m * k, Mode::Read);
+    let y = b.operand(dtype, batch * k * n, Mode::Read);
+    let bias = b.operand(dtype, n, Mode::Read);
+    let z = b.operand(dtype, batch * m * n, Mode::Write);
+    let side = |along: Along, buf, rows: usize| {
+        move |b: &mut Builder, at: dlc_compiler::kernel::contract::Element, lanes: u8| {
+            let (outer, inner, pitch, height) =
+                if along == Along::Row { (at.k, at.row, rows, k) } else { (at.row, at.k, k, rows) };
+            let base = b.mul_const(at.batch, (height * pitch) as i64);
+            let line = b.mul_const(outer, pitch as i64);
+            let place = b.add(base, line);
+            let place = b.add(place, inner);
+            b.load_lanes(buf, place, lanes)
+        }
+    };
+    contract(
+        &mut b,
+        &plan,
+        Side { along: left, load: &mut side(left, x, m) },
+        Side { along: right, load: &mut side(right, y, n) },
+        &mut |b, at, value| {
+            let lanes = b.ty(value).lanes;
+            let plus = b.load_lanes(bias, at.column, lanes);
+            let sum = b.add(value, plus);
+            let zero = b.float(Ty::vector(Elem::of(dtype), lanes), 0.0);
+            let relu = b.binary(Binary::Max, sum, zero);
+            let base = b.mul_const(at.batch, (m * n) as i64);
+            let line = b.mul_const(at.row, n as i64);
+            let place = b.add(base, line);
+            let place = b.add(place, at.column);
+            b.store(z, place, relu);
+        },
+    );
+    let kernel = b.finish();
+    let number = |i: usize, salt: usize| ((i * 7 + salt) * 2654435761 % 11) as f64 - 5.0;
+    let xs: Vec<f64> = (0..batch * m * k).map(|i| number(i, 1)).collect();
+    let ys: Vec<f64> = (0..batch * k * n).map(|i| number(i, 2)).collect();
+    let biases: Vec<f64> = (0..n).map(|i| number(i, 3)).collect();
+    let arguments = [
+        bytes(dtype, xs.iter().copied()),
+        bytes(dtype, ys.iter().copied()),
+        bytes(dtype, biases.iter().copied()),
+        vec![0; batch * m * n * dtype.size()],
+    ];
+    let (status, out) = run(&kernel, &arguments);
+    assert_eq!(status, 0);
+    for p in 0..batch {
+        for i in 0..m {
+            for j in 0..n {
+                let mut sum = biases[j];
+                for q in 0..k {
+                    let x = if left == Along::Row { xs[(p * k + q) * m + i] } else { xs[(p * m + i) * k + q] };
+                    let y = if right == Along::Row { ys[(p * k + q) * n + j] } else { ys[(p * n + j) * k + q] };
+                    sum += x * y;
+                }
+                let found = value(dtype, &out[3], (p * m + i) * n + j);
+                assert_eq!(found, sum.max(0.0), "{dtype} {sizes:?} {left:?} {right:?} at {p},{i},{j}");
+            }
+        }
+    }
+}
+
+#[test]
+fn contractions_are_right_at_all_borders() {
+    let sizes = [
+        [1, 1, 1, 1],
+        [1, 6, 8, 4],
+        [2, 7, 9, 5],
+        [1, 13, 40, 33],
+        [3, 5, 17, 3],
+        [1, 1, 37, 20],
+        [1, 40, 1, 20],
+        [1, 2, 2, 300],
+        [1, 30, 20, 515],
+        [2, 16, 26, 25],
+    ];
+    for size in sizes {
+        for left in [Along::Row, Along::K] {
+            for right in [Along::Row, Along::K] {
+                check(DType::F32, size, left, right);
+            }
+        }
+        check(DType::F64, size, Along::K, Along::Row);
+    }
+}
+
+#[test]
+fn blocks_and_chunks_cover_everything() {
+    check(DType::F32, [1, 200, 530, 17], Along::K, Along::Row);
+    check(DType::F32, [1, 100, 300, 100], Along::Row, Along::K);
+    let plan = Plan::new(Sizes { dtype: DType::F32, batch: 1, m: 1024, n: 1024, k: 1024 });
+    assert!(plan.chunks() >= 16, "{plan:?}");
+}

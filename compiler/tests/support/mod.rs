@@ -1,0 +1,57 @@
+//! Running kernels with both emitters.
+
+use std::sync::Arc;
+
+use dlc_compiler::codegen::{Cranelift, Emitter, Interpreter, Target};
+use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
+use dlc_compiler::kernel::{Kernel, verify};
+use dlc_ir::DType;
+
+fn program(kernel: &Kernel) -> KernelProgram {
+    verify(kernel).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
+    let mut program = KernelProgram::new();
+    let operands = (0..kernel.operands.len()).map(|slot| Place::Argument { slot, offset: 0 }).collect();
+    let kernel_id = program.add_kernel("kernel", kernel.clone());
+    program.add_routine(Routine {
+        name: "main".into(),
+        arguments: kernel.operands.len(),
+        frame: 0,
+        steps: vec![Step::Launch { kernel: kernel_id, operands }],
+    });
+    program
+}
+
+/// Runs a kernel with both emitters; panics unless they agree, up to which NaN it is.
+pub fn run(kernel: &Kernel, arguments: &[Vec<u8>]) -> (i32, Vec<Vec<u8>>) {
+    let program = Arc::new(program(kernel));
+    let mut expected = arguments.to_vec();
+    let status = Interpreter.emit(program.clone()).unwrap().run_once(&mut expected);
+    assert_ne!(status, i32::MIN, "out of bounds\n{kernel}");
+    if let Some(target) = Target::host() {
+        let mut found = arguments.to_vec();
+        let emitter = Cranelift::new(target).threads(2);
+        let native = emitter.emit(program.clone()).unwrap();
+        assert_eq!(native.run_once(&mut found), status, "status\n{kernel}");
+        for (i, operand) in kernel.operands.iter().enumerate() {
+            for (at, (x, y)) in
+                canonical(operand.dtype, &expected[i]).zip(canonical(operand.dtype, &found[i])).enumerate()
+            {
+                assert_eq!(x, y, "operand {i}, element {at}\n{kernel}");
+            }
+        }
+    }
+    (status, expected)
+}
+
+fn canonical(dtype: DType, bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes.chunks(dtype.size()).map(move |c| {
+        let mut raw = [0; 8];
+        raw[..c.len()].copy_from_slice(c);
+        let bits = u64::from_le_bytes(raw);
+        match dtype {
+            DType::F32 if f32::from_bits(bits as u32).is_nan() => u64::from(f32::NAN.to_bits()),
+            DType::F64 if f64::from_bits(bits).is_nan() => f64::NAN.to_bits(),
+            _ => bits,
+        }
+    })
+}
