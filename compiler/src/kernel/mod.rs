@@ -14,6 +14,7 @@ pub mod eval;
 mod fold;
 pub mod interp;
 pub mod ir;
+pub mod math;
 pub mod print;
 pub mod program;
 pub mod verify;

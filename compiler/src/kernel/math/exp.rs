@@ -1,0 +1,165 @@
+//! The exponential and its relatives.
+
+use super::super::build::Builder;
+use super::super::ir::{Binary, Compare, Const, Elem, Unary, Val};
+use super::{copy_sign, float_type, fraction_bits, int_elem, polynomial};
+
+/// `(e^r - 1 - r) / r²` for `abs(r) <= ln 2 / 2`: Chebyshev interpolation, error 1.4e-9.
+const EXP_F32: [f64; 6] = [
+    0.500000001353873,
+    0.16666666681704215,
+    0.04166646419740569,
+    0.008333310844647862,
+    0.0013933730715792083,
+    0.00019891080463998843,
+];
+/// The same, error 1.4e-18.
+const EXP_F64: [f64; 11] = [
+    0.5,
+    0.1666666666666667,
+    0.04166666666666667,
+    0.008333333333326084,
+    0.0013888888888883711,
+    0.0001984126987500228,
+    2.480158732567746e-05,
+    2.755725517000089e-06,
+    2.755727347871858e-07,
+    2.5105312729622103e-08,
+    2.09147553258932e-09,
+];
+
+/// `ln 2` as the sum of two numbers of the type.
+pub(super) fn ln2(elem: Elem) -> (f64, f64) {
+    match elem {
+        Elem::F32 => (0.6931471824645996, -1.9046542121259336e-09),
+        _ => (std::f64::consts::LN_2, 2.3190468138462996e-17),
+    }
+}
+
+/// `2^n` for an integral float `n` in the range of the exponents of normal numbers.
+fn power_of_two(b: &mut Builder, n: Val) -> Val {
+    let ty = float_type(b, n);
+    let (int, bits) = (int_elem(ty.elem), fraction_bits(ty.elem));
+    // Adding 1.5 * 2^bits leaves the integer in the low bits.
+    let bias = if ty.elem == Elem::F32 { 127 } else { 1023 };
+    let magic = 1.5 * 2f64.powi(bits as i32);
+    let magic = b.float(ty, magic + f64::from(bias));
+    let shifted = b.add(n, magic);
+    let raw = b.bitcast(shifted, int);
+    let count = b.int(ty.with_elem(int), bits);
+    let exponent = b.binary(Binary::Shl, raw, count);
+    b.bitcast(exponent, ty.elem)
+}
+
+/// `x` kept in `low..=high`; NaN stays.
+fn clamp(b: &mut Builder, x: Val, low: f64, high: f64) -> Val {
+    let ty = b.ty(x);
+    let (low, high) = (b.float(ty, low), b.float(ty, high));
+    let below = b.compare(Compare::Lt, x, low);
+    let x = b.select(below, low, x);
+    let above = b.compare(Compare::Gt, x, high);
+    b.select(above, high, x)
+}
+
+/// `x - tail = n ln 2 + r`: returns `n` and `e^(r + tail) - 1`.
+fn reduce(b: &mut Builder, x: Val, tail: Option<Val>) -> (Val, Val) {
+    let ty = b.ty(x);
+    let log2e = b.float(ty, std::f64::consts::LOG2_E);
+    let n = b.mul(x, log2e);
+    let n = b.unary(Unary::Nearest, n);
+    let (high, low) = ln2(ty.elem);
+    let (high, low) = (b.float(ty, -high), b.float(ty, -low));
+    let r = b.fma(n, high, x);
+    let mut r = b.fma(n, low, r);
+    if let Some(tail) = tail {
+        r = b.add(r, tail);
+    }
+    let q = polynomial(b, r, if ty.elem == Elem::F32 { &EXP_F32 } else { &EXP_F64 });
+    let square = b.mul(r, r);
+    (n, b.fma(square, q, r))
+}
+
+/// `e^(x + tail)`, where `tail` is less than half a unit in the last place of `x`.
+pub(super) fn exp_with(b: &mut Builder, x: Val, tail: Option<Val>) -> Val {
+    let ty = float_type(b, x);
+    // Beyond these the result is 0 or infinity, also by the steps that follow.
+    let (low, high) = if ty.elem == Elem::F32 { (-104.0, 89.0) } else { (-746.0, 710.0) };
+    let x = clamp(b, x, low, high);
+    let (n, e) = reduce(b, x, tail);
+    let one = b.float(ty, 1.0);
+    let p = b.add(e, one);
+    // In two steps, since 2^n may be no normal number though the result is one, or the other way round.
+    let half = b.float(ty, 0.5);
+    let first = b.mul(n, half);
+    let first = b.unary(Unary::Floor, first);
+    let second = b.sub(n, first);
+    let (first, second) = (power_of_two(b, first), power_of_two(b, second));
+    let p = b.mul(p, first);
+    b.mul(p, second)
+}
+
+/// `e^x`.
+pub fn exp(b: &mut Builder, x: Val) -> Val {
+    exp_with(b, x, None)
+}
+
+/// `e^x - 1`, exact near 0.
+pub fn expm1(b: &mut Builder, x: Val) -> Val {
+    let ty = float_type(b, x);
+    let (low, high) = if ty.elem == Elem::F32 { (-18.0, 89.0) } else { (-38.0, 710.0) };
+    let clamped = clamp(b, x, low, high);
+    let (n, e) = reduce(b, clamped, None);
+    // 2^n e + (2^n - 1), halved until the end because 2^n may be too large by one power.
+    let one = b.float(ty, 1.0);
+    let half = b.float(ty, 0.5);
+    let less = b.sub(n, one);
+    let scale = power_of_two(b, less);
+    let shift = b.sub(scale, half);
+    let halved = b.fma(scale, e, shift);
+    let result = b.add(halved, halved);
+    tiny_is_itself(b, x, result)
+}
+
+/// `x` itself where it is so small that `f(x) = x` to the last bit; keeps -0 and denormals.
+pub(super) fn tiny_is_itself(b: &mut Builder, x: Val, result: Val) -> Val {
+    let ty = b.ty(x);
+    let size = b.unary(Unary::Abs, x);
+    let limit = b.float(ty, if ty.elem == Elem::F32 { 2f64.powi(-26) } else { 2f64.powi(-55) });
+    let tiny = b.compare(Compare::Lt, size, limit);
+    b.select(tiny, x, result)
+}
+
+/// The hyperbolic tangent.
+pub fn tanh(b: &mut Builder, x: Val) -> Val {
+    let ty = float_type(b, x);
+    let size = b.unary(Unary::Abs, x);
+    let minus_two = b.float(ty, -2.0);
+    let doubled = b.mul(size, minus_two);
+    // -e / (e + 2) with e = exp(-2 |x|) - 1 in (-1, 0].
+    let e = expm1(b, doubled);
+    let two = b.float(ty, 2.0);
+    let denominator = b.add(e, two);
+    let numerator = b.unary(Unary::Neg, e);
+    let result = b.div(numerator, denominator);
+    copy_sign(b, result, x)
+}
+
+/// The logistic function, `1 / (1 + e^-x)`.
+pub fn sigmoid(b: &mut Builder, x: Val) -> Val {
+    let ty = float_type(b, x);
+    let size = b.unary(Unary::Abs, x);
+    let minus = b.unary(Unary::Neg, size);
+    let e = exp(b, minus);
+    let one = b.float(ty, 1.0);
+    let denominator = b.add(e, one);
+    let zero = b.float(ty, 0.0);
+    let negative = b.compare(Compare::Lt, x, zero);
+    let numerator = b.select(negative, e, one);
+    b.div(numerator, denominator)
+}
+
+/// The constant infinity.
+pub(super) fn infinity(b: &mut Builder, x: Val) -> Val {
+    let ty = b.ty(x);
+    b.constant(Const::float(ty.elem, f64::INFINITY), ty.lanes)
+}
