@@ -2,10 +2,10 @@
 //!
 //! What the backward part needs of the forward one is either saved or computed again. A minimum cut decides: its
 //! network has for each node a vertex `in` (cut off from the source: computed again) and for each result a vertex `out`
-//! (cut off from the source: at hand in the backward part). Saving costs the bytes that are written and read,
+//! (cut off from the source: at hand in the backward part). Saving costs the bytes that are written for it and read,
 //! computing again costs by operator; arguments and results are at hand anyway.
 
-use dlc_ir::{Def, Function, FunctionKind, Node, Op, Role, ScalarOp, Symbol, Value};
+use dlc_ir::{Def, Function, FunctionKind, Node, NodeId, Op, Role, ScalarOp, Symbol, Value};
 use smallvec::SmallVec;
 
 use super::Saved;
@@ -131,15 +131,20 @@ fn recomputed(joint: &Joint, late: &[bool], demanded: &[Value]) -> Vec<bool> {
         first_out[id.index()] = vertices;
         vertices += node.types.len();
     }
-    let enter = |node: dlc_ir::NodeId| 2 + node.index();
+    let enter = |node: NodeId| 2 + node.index();
     let out = |v: Value| first_out[v.node.index()] + v.result as usize;
     let mut network = Network::new(vertices);
     for (id, node) in f.nodes().filter(|(id, _)| !late[id.index()]) {
-        network.edge(source, enter(id), recomputation(node));
+        let cost = recomputation(node);
+        network.edge(source, enter(id), cost);
+        // what one reduction or contraction hands to another stands in memory whether it is saved or not
+        let stands_alone = |user: &NodeId| !late[user.index()] && recomputation(f.node(*user)) == INFINITE;
+        let written = cost == INFINITE && f.users(id).iter().any(stands_alone);
         for (result, ty) in node.types.iter().enumerate() {
             let value = Value { node: id, result: result as u32 };
             let at_hand = matches!(node.def, Def::Argument(_)) || own.iter().any(|r| r.value == value);
-            let saving = if at_hand { 0 } else { 2 * ty.bytes() as u64 };
+            let passes_of_memory = if at_hand { 0 } else { 2 - u64::from(written) };
+            let saving = passes_of_memory * ty.bytes() as u64;
             network.edge(enter(id), out(value), saving.min(INFINITE - 1));
         }
         for &operand in &node.operands {

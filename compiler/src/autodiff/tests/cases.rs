@@ -411,3 +411,47 @@ fn a_custom_derivative_that_does_not_fit_is_refused() {
     graph.insert(clip);
     assert_eq!(error(&with_gradient(graph, plain)), AutodiffError::NoFunction { func: "nowhere".into() });
 }
+
+#[test]
+fn a_convolution_with_batch_norm_saves_little() {
+    let text = r#"
+func @block(%x: f32[2,4,8,8], %w: f32[4,4,3,3], %gamma: f32[4], %beta: f32[4]) -> (f32[2,4,8,8], f32[4]) {
+  %0 = conv %x, %w {stride=[1,1], low=[1,1], high=[1,1], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[2,4,8,8]
+  %1 = reduce %0 {kind=sum, axes=[0,2,3]} : f32[4]
+  %2 = constant 128.0 : f32[]
+  %3 = broadcast %2 {axes=[]} : f32[4]
+  %4 = div %1, %3 : f32[4]
+  %5 = broadcast %4 {axes=[1]} : f32[2,4,8,8]
+  %6 = sub %0, %5 : f32[2,4,8,8]
+  %7 = mul %6, %6 : f32[2,4,8,8]
+  %8 = reduce %7 {kind=sum, axes=[0,2,3]} : f32[4]
+  %9 = div %8, %3 : f32[4]
+  %10 = constant 0.00001 : f32[]
+  %11 = broadcast %10 {axes=[]} : f32[4]
+  %12 = add %9, %11 : f32[4]
+  %13 = rsqrt %12 : f32[4]
+  %14 = broadcast %13 {axes=[1]} : f32[2,4,8,8]
+  %15 = mul %6, %14 : f32[2,4,8,8]
+  %16 = broadcast %gamma {axes=[1]} : f32[2,4,8,8]
+  %17 = mul %15, %16 : f32[2,4,8,8]
+  %18 = broadcast %beta {axes=[1]} : f32[2,4,8,8]
+  %19 = add %17, %18 : f32[2,4,8,8]
+  %20 = relu %19 : f32[2,4,8,8]
+  return %20, %4
+}
+
+func @f(%x: f32[2,4,8,8], %w: f32[4,4,3,3], %gamma: f32[4], %beta: f32[4]) -> f32[] {
+  %0:2 = call %x, %w, %gamma, %beta {func=@block} : f32[2,4,8,8], f32[4]
+  %1:2 = call %0.0, %w, %gamma, %beta {func=@block} : f32[2,4,8,8], f32[4]
+  %2 = reduce %1.0 {kind=sum, axes=[0,1,2,3]} : f32[]
+  return %2
+}
+"#;
+    let out = differentiated(&with_gradient(parse(text), plain));
+    let forward = out.function(&"block.fwd".into()).expect("there is one");
+    let further: Vec<String> = forward.results[2..].iter().map(|r| forward.ty(r.value).to_string()).collect();
+    // the result of the convolution, which stands in memory anyway, and what is small
+    assert_eq!(further, ["f32[2,4,8,8]", "f32[4]"], "{out}");
+    let (_, _, first) = forward.ops().next().expect("there is one");
+    assert!(matches!(first, Op::Conv(_)) && forward.op(forward.results[2].value.node) == Some(first), "{out}");
+}
