@@ -18,5 +18,5 @@ pub use check::{check, parse_named};
 pub use diagnostic::{Diagnostic, Severity};
 pub use format::format;
 pub use parser::parse;
-pub use print::to_dl;
+pub use print::{to_dl, to_tree};
 pub use span::{Loaded, Loader, NoFiles, SourceId, Sources, Span, Spanned};

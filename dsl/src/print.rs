@@ -7,6 +7,9 @@ use crate::ast::*;
 use crate::span::SourceId;
 
 mod expr;
+mod tree;
+
+pub use tree::to_tree;
 
 pub(crate) use expr::{attribute_text, expr_text, float_text, instance_name_text, pattern_text, str_body, type_text};
 

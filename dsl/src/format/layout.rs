@@ -44,8 +44,11 @@ pub(super) fn lay_out(pieces: &[Piece]) -> String {
         }
         if piece.opens() {
             levels.push(Level { role: piece.role, line_indent });
-        } else if piece.closes() {
-            levels.pop();
+        } else if piece.closes()
+            && let Some(level) = levels.pop()
+        {
+            // What is opened behind a bracket that ends here is indented like the line on which that one began.
+            line_indent = level.line_indent;
         }
     }
     if !out.is_empty() {

@@ -1,0 +1,268 @@
+//! The tree as an outline: what `dlc compile --emit=ast` shows. Brackets show what was grouped with what.
+
+use std::fmt::Write;
+
+use super::{attribute_text, expr, float_text, instance_name_text, pattern_text, type_text};
+use crate::ast::*;
+
+/// The tree of a file, a line for each statement.
+pub fn to_tree(file: &File) -> String {
+    let mut tree = Tree::default();
+    if let Some(version) = &file.version {
+        tree.line(format!("(version {})", version.value));
+    }
+    for item in &file.items {
+        tree.item(item);
+    }
+    tree.out
+}
+
+#[derive(Default)]
+struct Tree {
+    out: String,
+    indent: usize,
+}
+
+impl Tree {
+    fn line(&mut self, text: impl AsRef<str>) {
+        let indent = 2 * self.indent;
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.out, "{:indent$}{}", "", text.as_ref());
+    }
+
+    fn inside(&mut self, write: impl FnOnce(&mut Self)) {
+        self.indent += 1;
+        write(self);
+        self.indent -= 1;
+    }
+
+    fn preamble(&mut self, docs: &Docs, attributes: &[Attribute]) {
+        for line in &docs.lines {
+            self.line(format!("(doc {line:?})"));
+        }
+        for attribute in attributes {
+            self.line(format!("(attribute {})", attribute_text(attribute)));
+        }
+    }
+
+    fn item(&mut self, item: &Item) {
+        match item {
+            Item::Import(import) => {
+                let names: Vec<String> = import
+                    .names
+                    .iter()
+                    .map(|name| match &name.alias {
+                        Some(alias) => format!("({} as {})", name.name.name, alias.name),
+                        None => name.name.name.clone(),
+                    })
+                    .collect();
+                self.line(format!("(import {:?} {})", import.path.value, names.join(" ")));
+            }
+            Item::Definition(definition) => {
+                self.preamble(&definition.docs, &definition.attributes);
+                self.line(format!("({} {}", definition.kind.word(), definition.name.name));
+                self.inside(|tree| {
+                    tree.params(&definition.params);
+                    for result in &definition.results {
+                        let name = result.name.as_ref().map_or("_", |name| &name.name);
+                        tree.line(format!("(result {name} {})", type_text(&result.ty)));
+                    }
+                    match &definition.body {
+                        Body::Expr(value) => tree.line(format!("(is {})", sexp(value))),
+                        Body::Block(block) => tree.stmts(block),
+                    }
+                });
+                self.close();
+            }
+            Item::Dataset(dataset) => {
+                self.preamble(&dataset.docs, &dataset.attributes);
+                self.line(format!("(dataset {}", dataset.name.name));
+                self.inside(|tree| {
+                    tree.params(&dataset.params);
+                    tree.entries(&dataset.entries);
+                });
+                self.close();
+            }
+            Item::Train(train) => {
+                self.preamble(&train.docs, &train.attributes);
+                self.line(format!("(train {}{}", train.model.name, args(&train.args)));
+                self.inside(|tree| tree.entries(&train.entries));
+                self.close();
+            }
+        }
+    }
+
+    /// The closing bracket goes to the end of the last line.
+    fn close(&mut self) {
+        self.out.pop();
+        self.out.push_str(")\n");
+    }
+
+    fn params(&mut self, params: &[Param]) {
+        for param in params {
+            self.preamble(&param.docs, &param.attributes);
+            let default = param.default.as_ref().map(|value| format!(" {}", sexp(value))).unwrap_or_default();
+            self.line(format!("(argument {} {}{default})", param.name.name, type_text(&param.ty)));
+        }
+    }
+
+    fn entries(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.preamble(&entry.docs, &entry.attributes);
+            match &entry.kind {
+                EntryKind::Let { pattern, value } => {
+                    self.line(format!("(let {} {})", pattern_text(pattern), sexp(value)))
+                }
+                EntryKind::Field { name, value } => self.line(format!("(field {} {})", name.name, sexp(value))),
+                EntryKind::Update { target, entries } => {
+                    self.line(format!("(update {}", instance_name_text(target)));
+                    self.inside(|tree| tree.entries(entries));
+                    self.close();
+                }
+            }
+        }
+    }
+
+    fn stmts(&mut self, block: &Block) {
+        for stmt in &block.stmts {
+            self.preamble(&stmt.docs, &stmt.attributes);
+            self.stmt(&stmt.kind);
+        }
+    }
+
+    fn nested(&mut self, head: String, body: &Block) {
+        self.line(format!("({head}"));
+        self.inside(|tree| tree.stmts(body));
+        self.close();
+    }
+
+    fn stmt(&mut self, kind: &StmtKind) {
+        match kind {
+            StmtKind::Let { pattern, value } => self.line(format!("(let {} {})", pattern_text(pattern), sexp(value))),
+            StmtKind::Rebind { pattern, value } => {
+                self.line(format!("(set {} {})", pattern_text(pattern), sexp(value)))
+            }
+            StmtKind::Layer { name, call: value } => self.line(format!("(layer {} {})", name.name, call(value))),
+            StmtKind::Param(w) => self.weight("param", w),
+            StmtKind::State(w) => self.weight("state", w),
+            StmtKind::Assert { condition, message } => {
+                let message = message.as_ref().map(|m| format!(" {}", sexp(m))).unwrap_or_default();
+                self.line(format!("(assert {}{message})", sexp(condition)));
+            }
+            StmtKind::If(chain) => self.chain("if", chain),
+            StmtKind::Cond(chain) => self.chain("cond", chain),
+            StmtKind::Repeat(repeat) => {
+                let pattern = repeat.pattern.as_ref().map(|p| format!("{} ", pattern_text(p))).unwrap_or_default();
+                self.nested(format!("repeat {pattern}{}", sexp(&repeat.over)), &repeat.body);
+            }
+            StmtKind::Scan(scan) => self.nested(scan_head(scan), &scan.body),
+            StmtKind::While { condition, body } => self.nested(format!("while {}", sexp(condition)), body),
+            StmtKind::Return { value } => self.line(format!("(return {})", sexp(value))),
+            StmtKind::Yield { value } => self.line(format!("(yield {})", sexp(value))),
+        }
+    }
+
+    fn weight(&mut self, word: &str, weight: &Weight) {
+        let init = weight.init.as_ref().map(|init| format!(" {}", sexp(init))).unwrap_or_default();
+        self.line(format!("({word} {} {}{init})", weight.name.name, type_text(&weight.ty)));
+    }
+
+    fn chain(&mut self, word: &str, chain: &If<Block>) {
+        self.line(format!("({word}"));
+        self.inside(|tree| {
+            for (condition, body) in &chain.arms {
+                tree.nested(format!("when {}", sexp(condition)), body);
+            }
+            if let Some(body) = &chain.otherwise {
+                tree.nested("else".to_owned(), body);
+            }
+        });
+        self.close();
+    }
+}
+
+fn scan_head(scan: &Scan) -> String {
+    let axis = scan.axis.as_ref().map(|axis| format!(" over {}", sexp(axis))).unwrap_or_default();
+    format!("scan {} {}{axis}", pattern_text(&scan.pattern), sexp(&scan.xs))
+}
+
+fn list(head: &str, parts: &[Expr]) -> String {
+    let parts: Vec<String> = parts.iter().map(|part| format!(" {}", sexp(part))).collect();
+    format!("({head}{})", parts.concat())
+}
+
+fn args(args: &[Arg]) -> String {
+    let mut out = String::new();
+    for arg in args {
+        let name = arg.name.as_ref().map(|name| format!("{}: ", name.name)).unwrap_or_default();
+        let _ = write!(out, " {name}{}", sexp(&arg.value));
+    }
+    out
+}
+
+fn call(call: &Call) -> String {
+    let plain = format!("({}{})", call.callee.name, args(&call.args));
+    match &call.name {
+        Some(name) => format!("(as {} {plain})", instance_name_text(name)),
+        None => plain,
+    }
+}
+
+fn chain(word: &str, chain: &If<Expr>) -> String {
+    let mut out = format!("({word}");
+    for (condition, value) in &chain.arms {
+        let _ = write!(out, " {} {}", sexp(condition), sexp(value));
+    }
+    if let Some(value) = &chain.otherwise {
+        let _ = write!(out, " {}", sexp(value));
+    }
+    out + ")"
+}
+
+fn sexp(value: &Expr) -> String {
+    match &value.kind {
+        ExprKind::Int(number) => number.to_string(),
+        ExprKind::Float(number) => float_text(*number),
+        ExprKind::Bool(truth) => truth.to_string(),
+        ExprKind::None => "none".to_owned(),
+        ExprKind::Str(text) => expr::quoted(text),
+        ExprKind::Name(name) => name.clone(),
+        ExprKind::List(parts) => list("list", parts),
+        ExprKind::Tuple(parts) => list("tuple", parts),
+        ExprKind::Map(entries) => {
+            let entries: Vec<String> = entries.iter().map(|(k, v)| format!(" ({} {})", sexp(k), sexp(v))).collect();
+            format!("(map{})", entries.concat())
+        }
+        ExprKind::Unary { op, operand } => format!("({} {})", op.symbol(), sexp(operand)),
+        ExprKind::Binary { op, left, right, .. } => format!("({} {} {})", op.symbol(), sexp(left), sexp(right)),
+        ExprKind::Call(value) => call(value),
+        ExprKind::Pipe { head, steps } => {
+            let steps: Vec<String> = steps.iter().map(|step| format!(" {}", call(step))).collect();
+            format!("(|> {}{})", sexp(head), steps.concat())
+        }
+        ExprKind::Field { base, field } => format!("(. {} {})", sexp(base), field.name),
+        ExprKind::Index { base, items } => {
+            let bound = |x: &Option<Box<Expr>>| x.as_ref().map_or("_".to_owned(), |x| sexp(x));
+            let items: Vec<String> = items
+                .iter()
+                .map(|item| match item {
+                    IndexItem::At(at) => format!(" {}", sexp(at)),
+                    IndexItem::Stretch(_) => " new".to_owned(),
+                    IndexItem::Rest(_) => " ...".to_owned(),
+                    IndexItem::Slice { start, end, step, .. } => {
+                        format!(" (slice {} {} {})", bound(start), bound(end), bound(step))
+                    }
+                })
+                .collect();
+            format!("(index {}{})", sexp(base), items.concat())
+        }
+        ExprKind::If(value) => chain("if", value),
+        ExprKind::Cond(value) => chain("cond", value),
+        ExprKind::Scan(scan) => {
+            let mut tree = Tree::default();
+            tree.stmts(&scan.body);
+            let body: Vec<&str> = tree.out.lines().map(str::trim).collect();
+            format!("({} {})", scan_head(scan), body.join(" "))
+        }
+    }
+}
