@@ -3,7 +3,6 @@
 //! Nothing here prints, and no file is read or written that was not named.
 
 pub mod atomic;
-mod buffer;
 pub mod checkpoint;
 pub mod data;
 pub mod history;

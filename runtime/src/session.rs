@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use dlc_ir::{Graph, Tensor, Type};
+use dlc_compiler::program::{Memory, Program, RunError, Spread, Workspace};
+use dlc_ir::{DType, Graph, Tensor, Type};
 
-use crate::Tensors;
-use crate::buffer::Buffer;
 use crate::near::{near, suggestion};
 use crate::signature::{Signature, Slot, Target};
+use crate::{Pool, Tensors};
 
 /// The memory to run one program in: its arguments, results and intermediate values, allocated once.
 ///
@@ -17,9 +17,9 @@ use crate::signature::{Signature, Slot, Target};
 pub struct Session {
     signature: Arc<Signature>,
     engine: Engine,
-    arguments: Vec<Buffer>,
+    /// The memory of the arguments, then that of the outputs.
+    slots: Vec<Memory>,
     bound: Vec<bool>,
-    outputs: Vec<Buffer>,
     updates: bool,
     poisoned: bool,
 }
@@ -27,6 +27,8 @@ pub struct Session {
 /// What does the work.
 #[derive(Debug)]
 enum Engine {
+    /// Machine code.
+    Native { program: Arc<Program>, workspace: Workspace, pool: Arc<Pool> },
     /// The interpreter of graphs, which defines what a program means. It allocates as it goes.
     Reference(Arc<Graph>),
 }
@@ -103,6 +105,13 @@ fn list(names: &[String]) -> String {
 }
 
 impl Session {
+    /// A session of a program, whose large kernels are spread over the pool.
+    pub fn new(program: Arc<Program>, pool: Arc<Pool>) -> Self {
+        let signature = Arc::new(Signature::of(program.graph().entry()));
+        let workspace = Workspace::new(&program, pool.threads());
+        Self::with_engine(signature, Engine::Native { program, workspace, pool })
+    }
+
     /// A session that interprets a graph instead of running machine code: slow, and the definition of every result.
     pub fn reference(graph: Arc<Graph>) -> Self {
         let signature = Arc::new(Signature::of(graph.entry()));
@@ -110,11 +119,10 @@ impl Session {
     }
 
     fn with_engine(signature: Arc<Signature>, engine: Engine) -> Self {
-        let buffers = |slots: &[Slot]| slots.iter().map(|s| Buffer::new(s.ty.bytes())).collect::<Vec<_>>();
+        let slots = signature.arguments.iter().chain(&signature.outputs);
         Session {
-            arguments: buffers(&signature.arguments),
+            slots: slots.map(|slot| Memory::new(slot.ty.bytes())).collect(),
             bound: vec![false; signature.arguments.len()],
-            outputs: buffers(&signature.outputs),
             updates: signature.results.iter().any(|r| matches!(r, Target::Argument(_))),
             poisoned: false,
             signature,
@@ -187,7 +195,7 @@ impl Session {
             let (wanted, found) = (ty.clone(), tensor.ty().clone());
             return Err(WrongType { kind, name: name.to_string(), wanted, found }.into());
         }
-        self.arguments[slot].write(tensor);
+        self.slots[slot].write(tensor);
         self.bound[slot] = true;
         Ok(())
     }
@@ -206,7 +214,10 @@ impl Session {
             return Err(SessionError::Missing(missing.map(|(s, _)| (s.name.to_string(), s.ty.clone())).collect()));
         }
         let done = match &mut self.engine {
-            Engine::Reference(graph) => interpret(graph, &self.signature, &mut self.arguments, &mut self.outputs),
+            Engine::Native { program, workspace, pool } => {
+                program.run(workspace, &mut self.slots, Some(&**pool as &dyn Spread)).map_err(|e| failure(program, &e))
+            }
+            Engine::Reference(graph) => interpret(graph, &self.signature, &mut self.slots),
         };
         self.poisoned = done.is_err() && self.updates;
         done
@@ -224,20 +235,30 @@ impl Session {
 
     /// An output of the last step.
     pub fn output(&self, name: &str) -> Option<Tensor> {
-        let i = self.signature.output(name)?;
-        Some(self.outputs[i].read(&self.signature.outputs[i].ty))
+        self.signature.output(name).map(|i| self.read_output(i))
     }
 
     /// The single value of an output of the last step, or its first one, without allocation.
     pub fn output_value(&self, name: &str) -> Option<f64> {
         let i = self.signature.output(name)?;
-        self.outputs[i].first(self.signature.outputs[i].ty.dtype)
+        let memory = &self.slots[self.signature.arguments.len() + i];
+        match self.signature.outputs[i].ty.dtype {
+            DType::F32 => memory.elements::<f32>()?.first().map(|&x| f64::from(x)),
+            DType::F64 => memory.elements::<f64>()?.first().copied(),
+            DType::I32 => memory.elements::<i32>()?.first().map(|&x| f64::from(x)),
+            DType::I64 => memory.elements::<i64>()?.first().map(|&x| x as f64),
+            _ => memory.bytes().first().map(|&x| f64::from(x)),
+        }
     }
 
     /// All outputs of the last step.
     pub fn outputs(&self) -> Tensors {
-        let slots = self.signature.outputs.iter().zip(&self.outputs);
-        slots.map(|(slot, buffer)| (&*slot.name, buffer.read(&slot.ty))).collect()
+        let slots = self.signature.outputs.iter().enumerate();
+        slots.map(|(i, slot)| (&*slot.name, self.read_output(i))).collect()
+    }
+
+    fn read_output(&self, i: usize) -> Tensor {
+        read(&self.slots[self.signature.arguments.len() + i], &self.signature.outputs[i].ty)
     }
 
     /// A weight as it is now.
@@ -263,7 +284,7 @@ impl Session {
     }
 
     fn read(&self, slot: usize) -> Tensor {
-        self.arguments[slot].read(&self.signature.arguments[slot].ty)
+        read(&self.slots[slot], &self.signature.arguments[slot].ty)
     }
 
     /// Sets every weight and state of this session that `other` has too to its value there, without allocation: from
@@ -282,7 +303,7 @@ impl Session {
                 let (name, wanted, found) = (wanted.name.to_string(), wanted.ty.clone(), found.ty.clone());
                 return Err(WrongType { kind, name, wanted, found }.into());
             }
-            self.arguments[to].copy_from(&other.arguments[from]);
+            self.slots[to].bytes_mut().copy_from_slice(other.slots[from].bytes());
             self.bound[to] = other.bound[from];
         }
         Ok(())
@@ -295,19 +316,40 @@ fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = (&'a 
     SessionError::Unknown { kind, name: name.to_owned(), near, known }
 }
 
-fn interpret(
-    graph: &Graph,
-    signature: &Signature,
-    arguments: &mut [Buffer],
-    outputs: &mut [Buffer],
-) -> Result<(), SessionError> {
-    let tensors: Vec<Tensor> = signature.arguments.iter().zip(&*arguments).map(|(s, b)| b.read(&s.ty)).collect();
-    let results = graph.interpret(&tensors).map_err(|e| SessionError::Check(e.to_string()))?;
+fn read(memory: &Memory, ty: &Type) -> Tensor {
+    memory.read(ty).expect("the memory of a slot has the size of its type")
+}
+
+fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Result<(), SessionError> {
+    let arguments: Vec<Tensor> = signature.arguments.iter().zip(&*slots).map(|(s, m)| read(m, &s.ty)).collect();
+    let results = graph.interpret(&arguments).map_err(|e| SessionError::Check(e.to_string()))?;
     for (target, result) in signature.results.iter().zip(&results) {
-        match *target {
-            Target::Output(i) => outputs[i].write(result),
-            Target::Argument(i) => arguments[i].write(result),
-        }
+        let slot = match *target {
+            Target::Output(i) => arguments.len() + i,
+            Target::Argument(i) => i,
+        };
+        slots[slot].write(result);
     }
     Ok(())
+}
+
+/// What a failed run of machine code means, with the place in the source where it is known.
+fn failure(program: &Program, error: &RunError) -> SessionError {
+    let RunError::Check { status, .. } = *error else { return SessionError::Internal(error.to_string()) };
+    let place = program.failure(status).and_then(|(_, place)| place);
+    let place = place.map(|(file, loc)| format!(" ({file}, byte {})", loc.start)).unwrap_or_default();
+    SessionError::Check(format!("{error}{place}"))
+}
+
+impl Spread for Pool {
+    fn threads(&self) -> usize {
+        Pool::threads(self)
+    }
+
+    fn spread(&self, chunks: u64, work: &(dyn Fn(u64, u64) + Sync)) {
+        // Kernels do not panic; should the host's part of a call do so, that is a bug which nobody below can be told of.
+        if let Err(e) = self.run(chunks, &|_, begin, end| work(begin, end)) {
+            unreachable!("{e}");
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Training: learning, stopping, killing and going on, with a hand-written step that the interpreter runs.
+//! Training: learning, stopping, killing and going on, with a hand-written step.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,10 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use dlc_compiler::codegen::Target;
+use dlc_compiler::pipeline::{Options, compile};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{Evaluator, Event, Run, Selection, Summary, TrainError, TrainOptions, Trainer};
-use dlc_runtime::{Session, Split, Tensors};
+use dlc_runtime::{Pool, Session, Split, Tensors};
 
 /// The folder in which the process of [`trains_when_told`] trains.
 const FOLDER: &str = "DLC_TEST_TRAIN_FOLDER";
@@ -77,7 +79,9 @@ fn numbered(text: &str) -> String {
 
 fn session(text: &str) -> Session {
     let graph: Graph = numbered(text).parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
-    Session::reference(Arc::new(graph))
+    graph.verify().unwrap();
+    let program = compile(graph, &Options::new(Target::host().expect("a machine that dlc has code for"))).unwrap();
+    Session::new(Arc::new(program), Arc::new(Pool::new(2)))
 }
 
 fn trainer() -> Trainer {

@@ -18,12 +18,24 @@ pub trait Spread: Sync {
 }
 
 /// Memory that runs of a program use for themselves; one run at a time.
+#[derive(Debug)]
 pub struct Workspace {
     arena: Memory,
     own: Memory,
     /// Scratch memory for threads that help.
     scratch: Mutex<Vec<Memory>>,
+    /// The pointers to the slots of the run under way.
+    slots: Slots,
 }
+
+/// Pointers that are written and used within one run, and only kept for their memory.
+#[derive(Debug, Default)]
+struct Slots(Vec<*mut u8>);
+
+// SAFETY: between runs nobody looks at the pointers.
+unsafe impl Send for Slots {}
+// SAFETY: a run borrows the workspace mutably.
+unsafe impl Sync for Slots {}
 
 /// Why a run failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +79,8 @@ impl Workspace {
     pub fn new(program: &Program, threads: usize) -> Self {
         let scratch = || Memory::new(program.scratch());
         let helpers = (0..threads.max(1)).map(|_| scratch()).collect();
-        Workspace { arena: Memory::new(program.frame()), own: scratch(), scratch: Mutex::new(helpers) }
+        let slots = Slots(Vec::with_capacity(program.signature.slots().count()));
+        Workspace { arena: Memory::new(program.frame()), own: scratch(), scratch: Mutex::new(helpers), slots }
     }
 }
 
@@ -89,13 +102,13 @@ impl Program {
         slots: &mut [Memory],
         spread: Option<&dyn Spread>,
     ) -> Result<(), RunError> {
-        let pointers: Vec<*mut u8> = self.pointers(slots)?;
+        self.point(slots, &mut workspace.slots.0)?;
         let host = Host { spread, scratch: &workspace.scratch, scratch_bytes: self.scratch() };
         let mut ctx = ExecContext {
             version: VERSION,
             status: 0,
             arena: workspace.arena.as_mut_ptr(),
-            arguments: pointers.as_ptr(),
+            arguments: workspace.slots.0.as_ptr(),
             scratch: workspace.own.as_mut_ptr(),
             constants: std::ptr::null(),
             parallel,
@@ -115,19 +128,20 @@ impl Program {
         })
     }
 
-    fn pointers(&self, slots: &mut [Memory]) -> Result<Vec<*mut u8>, RunError> {
-        let types: Vec<usize> = self.signature.slots().map(|ty| ty.bytes()).collect();
-        if types.len() != slots.len() {
-            return Err(RunError::Slots { wanted: types.len(), found: slots.len() });
+    /// Fills `pointers` with those to the slots, whose sizes it checks. Allocates nothing if there is room.
+    fn point(&self, slots: &mut [Memory], pointers: &mut Vec<*mut u8>) -> Result<(), RunError> {
+        let wanted = self.signature.arguments.len() + self.signature.outputs.len();
+        if wanted != slots.len() {
+            return Err(RunError::Slots { wanted, found: slots.len() });
         }
-        let mut pointers = vec![];
-        for (slot, (memory, wanted)) in slots.iter_mut().zip(types).enumerate() {
-            if memory.len() != wanted {
-                return Err(RunError::Slot { slot, wanted, found: memory.len() });
+        pointers.clear();
+        for (slot, (memory, ty)) in slots.iter_mut().zip(self.signature.slots()).enumerate() {
+            if memory.len() != ty.bytes() {
+                return Err(RunError::Slot { slot, wanted: ty.bytes(), found: memory.len() });
             }
             pointers.push(memory.as_mut_ptr());
         }
-        Ok(pointers)
+        Ok(())
     }
 }
 

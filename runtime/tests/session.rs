@@ -1,0 +1,166 @@
+//! Sessions of compiled programs: results, errors, threads, memory.
+
+#![allow(unsafe_code, reason = "an allocator that counts")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use dlc_compiler::codegen::Target;
+use dlc_compiler::pipeline::{Options, compile};
+use dlc_compiler::program::Program;
+use dlc_ir::{Graph, Tensor};
+use dlc_runtime::{Pool, Session, SessionError};
+
+/// The system's allocator, which counts what a thread asks of it.
+struct Counting;
+
+thread_local! {
+    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+// SAFETY: all calls are handed on to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.with(|n| n.set(n.get() + 1));
+        // SAFETY: promised by the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: promised by the caller; all memory comes from `System`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
+    let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
+    graph.verify().unwrap();
+    let compiled =
+        compile(graph.clone(), &Options::new(Target::host().expect("a machine that dlc has code for"))).unwrap();
+    (Arc::new(graph), Arc::new(compiled))
+}
+
+/// A layer and its weight's decay in place, large enough to be spread over threads.
+const LAYER: &str = r#"
+func @layer(%x: f32[64,300] input, %w: f32[200,300] param "fc.weight", %n: i64[] state "step")
+    -> ("y": f32[64,200], "sum": f32[], f32[200,300] update %w, i64[] update %n) {
+  %0 = dot %x, %w {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[64,200]
+  %1 = relu %0 : f32[64,200]
+  %2 = reduce %1 {kind=sum, axes=[0, 1]} : f32[]
+  %3 = constant 0.5 : f32[]
+  %4 = broadcast %3 {axes=[]} : f32[200,300]
+  %5 = mul %w, %4 : f32[200,300]
+  %6 = constant 1 : i64[]
+  %7 = add %n, %6 : i64[]
+  return %1, %2, %5, %7
+}
+"#;
+
+const PICK: &str = r#"
+func @pick(%x: f32[4] input, %i: i64[2] input, %w: f32[4] param "w") -> ("y": f32[2], f32[4] update %w) {
+  %0 = gather %w, %i {axis=0, batch=0} : f32[2]
+  %1 = add %w, %x : f32[4]
+  return %0, %1
+}
+"#;
+
+fn numbers(shape: [usize; 2]) -> Tensor {
+    let elements = (0..shape[0] * shape[1]).map(|i| ((i * 7919) % 1013) as f32 / 500.0 - 1.0).collect();
+    Tensor::new(shape, elements).unwrap()
+}
+
+fn layer(program: Arc<Program>, threads: usize) -> Session {
+    let mut session = Session::new(program, Arc::new(Pool::new(threads)));
+    session.set_param("fc.weight", &numbers([200, 300])).unwrap();
+    session.set_state("step", &Tensor::scalar(0i64)).unwrap();
+    session
+}
+
+#[test]
+fn equal_bits_on_any_number_of_threads_and_close_to_the_reference() {
+    let (graph, program) = program(LAYER);
+    let x = numbers([64, 300]);
+    let run = |mut session: Session| {
+        let first = session.run([("x", &x)]).unwrap();
+        let second = session.run([]).unwrap();
+        (first, second, session.params(), session.states())
+    };
+    let one = run(layer(Arc::clone(&program), 1));
+    for threads in [2, 3, 8] {
+        assert!(run(layer(Arc::clone(&program), threads)) == one, "{threads} threads");
+    }
+    let mut reference = Session::reference(graph);
+    reference.set_param("fc.weight", &numbers([200, 300])).unwrap();
+    reference.set_state("step", &Tensor::scalar(0i64)).unwrap();
+    let reference = run(reference);
+    for (a, b) in [(&one.0, &reference.0), (&one.1, &reference.1), (&one.2, &reference.2)] {
+        for (name, tensor) in a.iter() {
+            let (a, b) = (tensor.to_f64s(), b[name].to_f64s());
+            let scale = b.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+            assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() <= 1e-5 * scale), "{name}");
+        }
+    }
+    assert_eq!(one.3["step"], Tensor::scalar(2i64));
+}
+
+#[test]
+fn a_step_allocates_nothing() {
+    let (_, program) = program(LAYER);
+    let x = numbers([64, 300]);
+    for threads in [1, 3] {
+        let mut session = layer(Arc::clone(&program), threads);
+        session.set_input("x", &x).unwrap();
+        session.step().unwrap();
+        let before = ALLOCATIONS.with(Cell::get);
+        for _ in 0..10 {
+            session.set_input("x", &x).unwrap();
+            session.step().unwrap();
+            assert!(session.output_value("sum").is_some());
+        }
+        assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0, "{threads} threads");
+    }
+}
+
+#[test]
+fn sessions_of_one_program_run_side_by_side() {
+    let (_, program) = program(LAYER);
+    let pool = Arc::new(Pool::new(3));
+    let x = numbers([64, 300]);
+    let expected = layer(Arc::clone(&program), 1).run([("x", &x)]).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    let mut session = Session::new(Arc::clone(&program), Arc::clone(&pool));
+                    session.set_param("fc.weight", &numbers([200, 300])).unwrap();
+                    session.set_state("step", &Tensor::scalar(0i64)).unwrap();
+                    assert!(session.run([("x", &x)]).unwrap() == expected);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_failed_check_poisons_what_is_updated_in_place() {
+    let (graph, program) = program(PICK);
+    let sessions = [Session::new(program, Arc::new(Pool::new(2))), Session::reference(graph)];
+    for mut session in sessions {
+        let w = Tensor::new([4], vec![1f32, 2.0, 3.0, 4.0]).unwrap();
+        let pick = |i: i64, j: i64| Tensor::new([2], vec![i, j]).unwrap();
+        session.set_param("w", &w).unwrap();
+        session.set_input("x", &w).unwrap();
+        assert_eq!(session.run([("i", &pick(3, 1))]).unwrap()["y"].to_f64s(), [4.0, 2.0]);
+        assert_eq!(session.run([("i", &pick(0, 2))]).unwrap()["y"].to_f64s(), [2.0, 6.0]);
+        assert!(matches!(session.run([("i", &pick(0, 4))]), Err(SessionError::Check(_))));
+        assert!(session.is_poisoned());
+        assert_eq!(session.run([("i", &pick(0, 2))]), Err(SessionError::Poisoned));
+        session.set_param("w", &w).unwrap();
+        session.clear_poison();
+        assert_eq!(session.run([("i", &pick(0, 2))]).unwrap()["y"].to_f64s(), [1.0, 3.0]);
+    }
+}
