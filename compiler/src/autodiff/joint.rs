@@ -4,7 +4,8 @@ use dlc_ir::{Builder, Function, FunctionKind, Role, Symbol, TypeError, Value};
 use smallvec::SmallVec;
 
 use super::flow::{Flow, at};
-use super::{AutodiffError, Differentiator, Pair, Pullback, Saved, rules};
+use super::pullback::{Pair, Pullback, Saved};
+use super::{AutodiffError, Differentiator, rules};
 
 /// What a function and its derivatives became in the function under construction.
 #[derive(Debug)]

@@ -8,9 +8,9 @@
 use dlc_ir::{Def, Function, FunctionKind, Node, NodeId, Op, Role, ScalarOp, Symbol, Value};
 use smallvec::SmallVec;
 
-use super::Saved;
 use super::joint::Joint;
 use super::mincut::{INFINITE, Network};
+use super::pullback::Saved;
 
 /// Both parts of a joint function.
 #[derive(Debug)]

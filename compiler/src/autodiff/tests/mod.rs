@@ -4,10 +4,11 @@ mod cases;
 mod random;
 
 use dlc_ir::op::{Call, Gradient};
-use dlc_ir::{Builder, DType, Function, Graph, Op, ResultRole, Scalar, Tensor, Value};
+use dlc_ir::{Builder, DType, Function, FunctionKind, Graph, Loc, Op, ResultRole, Role, Scalar, Tensor, Type, Value};
 
+use super::joint::Joint;
+use super::pullback::Saved;
 use super::*;
-use dlc_ir::Type;
 
 /// The graph of a text in which `dot` may leave out its empty batch axes.
 fn parse(text: &str) -> Graph {

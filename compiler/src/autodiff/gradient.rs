@@ -1,0 +1,160 @@
+//! Takes the place of the operator `gradient`.
+
+use dlc_ir::op::Gradient;
+use dlc_ir::{Builder, Function, FunctionKind, Loc, Op, ResultRole, Role, Scalar, Symbol, Value};
+
+use super::joint::Emitted;
+use super::{AutodiffError, Differentiator, as_gradient};
+
+/// A gradient that stands in several places.
+#[derive(Clone, Debug)]
+pub(super) struct SharedGradient {
+    function: Symbol,
+    results: usize,
+    grads: Vec<Option<usize>>,
+}
+
+impl Differentiator<'_> {
+    /// A function with what its gradients are in place of them.
+    pub(super) fn without_gradients(&mut self, f: &Function) -> Result<Function, AutodiffError> {
+        if let Some(vjp) = &f.vjp {
+            self.ready(vjp)?;
+        }
+        for (_, _, op) in f.ops() {
+            if let Op::Call(call) = op {
+                self.ready(&call.func)?;
+            }
+        }
+        if f.ops().all(|(_, _, op)| as_gradient(op).is_none()) {
+            return Ok(f.clone());
+        }
+        let mut b = Builder::new(f.name.clone(), f.kind);
+        let mut map: Vec<Vec<Value>> = vec![vec![]; f.node_count()];
+        for (arg, own) in f.args().iter().zip(f.arg_values()) {
+            map[own.node.index()] = vec![b.arg(&arg.name, arg.ty.clone(), arg.role.clone())];
+        }
+        let live = f.live();
+        for (id, node, op) in f.ops().filter(|(id, ..)| live[id.index()]) {
+            b.loc = node.loc;
+            let operands: Vec<Value> = node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
+            map[id.index()] = match op {
+                Op::Gradient(gradient) => self.gradient(&mut b, gradient, &operands)?,
+                _ => b.push_all(op.clone(), &operands).map_err(|e| AutodiffError::rule(e, node.loc))?,
+            };
+        }
+        let args = b.function().arg_values().to_vec();
+        for result in &f.results {
+            let value = map[result.value.node.index()][result.value.result as usize];
+            match result.role {
+                ResultRole::Output => b.output(result.name.as_deref(), value),
+                ResultRole::Update(arg) => b.update(args[arg], value),
+            }
+        }
+        let mut new = b.finish();
+        new.vjp = f.vjp.clone();
+        for (result, old) in new.results.iter_mut().zip(&f.results) {
+            result.name = old.name.clone();
+        }
+        Ok(new)
+    }
+
+    /// The results of a `gradient`.
+    fn gradient(&mut self, b: &mut Builder, gradient: &Gradient, args: &[Value]) -> Result<Vec<Value>, AutodiffError> {
+        let loc = b.loc;
+        let f = self.ready(&gradient.func)?.clone();
+        let key = (gradient.func.clone(), gradient.wrt.clone());
+        let uses = self.uses.get(&key).copied().unwrap_or_default();
+        let Emitted { mut results, grads } = if uses.count > 1 {
+            let outer = std::mem::replace(&mut self.in_again, uses.again);
+            let emitted = self.call_shared(b, &f, key, args)?;
+            self.in_again = outer;
+            emitted
+        } else {
+            self.emit_gradient(b, &f, &gradient.wrt, args)?
+        };
+        b.loc = loc;
+        for &i in &gradient.wrt {
+            results.push(match grads[i] {
+                Some(grad) => grad,
+                None => {
+                    self.refuse_lost_parameter(b.function(), &f, i, args[i], loc)?;
+                    b.zeros_like(args[i]).map_err(|e| AutodiffError::rule(e, loc))?
+                }
+            });
+        }
+        Ok(results)
+    }
+
+    /// The body of `f` and of its derivative on `args`.
+    fn emit_gradient(
+        &mut self,
+        b: &mut Builder,
+        f: &Function,
+        wrt: &[usize],
+        args: &[Value],
+    ) -> Result<Emitted, AutodiffError> {
+        let needed: Vec<bool> = (0..args.len()).map(|i| wrt.contains(&i)).collect();
+        let mut seeds = vec![None; f.results.len()];
+        if let (Some(seed), Some(objective)) = (seeds.first_mut(), f.results.first()) {
+            let one = b.scalar(f.ty(objective.value).dtype, Scalar::Float(1.0));
+            *seed = Some(one.map_err(|e| AutodiffError::rule(e, b.loc))?);
+        }
+        self.emit(b, f, args, &seeds, &needed)
+    }
+
+    fn call_shared(
+        &mut self,
+        b: &mut Builder,
+        f: &Function,
+        key: (Symbol, Vec<usize>),
+        args: &[Value],
+    ) -> Result<Emitted, AutodiffError> {
+        let loc = b.loc;
+        if !self.shared.contains_key(&key) {
+            let mut inner = Builder::new(self.fresh_name(&f.name, "grad"), FunctionKind::Func);
+            inner.loc = loc;
+            let own: Vec<Value> = f.args().iter().map(|a| inner.arg(&a.name, a.ty.clone(), Role::Plain)).collect();
+            let emitted = self.emit_gradient(&mut inner, f, &key.1, &own)?;
+            for (value, decl) in emitted.results.iter().zip(&f.results) {
+                inner.output(decl.name.as_deref(), *value);
+            }
+            let mut count = emitted.results.len();
+            let grads = emitted.grads.iter().map(|grad| {
+                grad.map(|value| {
+                    inner.output(None, value);
+                    count += 1;
+                    count - 1
+                })
+            });
+            let grads = grads.collect();
+            let function = inner.finish();
+            let shared = SharedGradient { function: function.name.clone(), results: emitted.results.len(), grads };
+            self.out.insert(function);
+            self.shared.insert(key.clone(), shared);
+        }
+        let SharedGradient { function, results, grads } = self.shared[&key].clone();
+        let mut all = b.call(self.ready(&function)?, args).map_err(|e| AutodiffError::rule(e, loc))?;
+        let grads = grads.iter().map(|g| g.map(|i| all[i])).collect();
+        all.truncate(results);
+        Ok(Emitted { results: all, grads })
+    }
+
+    /// Silence is no answer to a trainable parameter that no gradient reaches.
+    fn refuse_lost_parameter(
+        &mut self,
+        caller: &Function,
+        f: &Function,
+        arg: usize,
+        operand: Value,
+        loc: Loc,
+    ) -> Result<(), AutodiffError> {
+        let role = caller.arg_index(operand).map(|i| &caller.args()[i].role);
+        let Some(Role::Param { name, trainable: true }) = role else { return Ok(()) };
+        let end = self.dead_end(f, arg, 0)?;
+        Err(AutodiffError::NoGradient {
+            name: name.clone(),
+            ends: end.map(|(_, op)| op),
+            loc: end.map_or(loc, |(loc, _)| loc),
+        })
+    }
+}
