@@ -191,8 +191,8 @@ impl<'a> Lexer<'a> {
             "&&" | "&" => Some(("and", "write `and`")),
             "||" | "|" => Some(("or", "write `or`, or `|>` for a pipe")),
             "!" => Some(("not ", "write `not`")),
-            "'" => Some(("\"", "strings stand in \"…\"")),
-            "“" | "”" => Some(("\"", "strings stand in plain \"…\"")),
+            "'" => Some(("", "strings stand in \"…\"")),
+            "“" | "”" => Some(("", "strings stand in plain \"…\"")),
             "#" => Some(("//", "comments begin with `//`")),
             "−" | "–" => Some(("-", "write `-`")),
             "×" | "·" => Some(("*", "write `*`")),
@@ -205,7 +205,7 @@ impl<'a> Lexer<'a> {
         let shown = if c.is_control() { c.escape_default().to_string() } else { text.clone() };
         let mut diagnostic = Diagnostic::error("bad-character", format!("`{shown}` is not used in this language"))
             .primary(span, advice.map_or("", |(_, words)| words));
-        if let Some((fix, _)) = advice {
+        if let Some((fix, _)) = advice.filter(|(fix, _)| !fix.is_empty()) {
             diagnostic = diagnostic.fix(span, fix);
         }
         self.report(diagnostic);

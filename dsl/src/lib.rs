@@ -1,6 +1,28 @@
 //! The front end of dlc: a model's text becomes a tree.
 //!
-//! Both forms of a file, `.dl` and RON, become the same [`ast::File`].
+//! Both forms of a file, `.dl` and RON, become the same [`ast::File`]; `GRAMMAR.md` defines them.
+//!
+//! ```
+//! use dlc_dsl::{Sources, parse, parse_ron, to_ron};
+//!
+//! let text = "model tiny(x: [B, 3]) -> y: [B, 1] { return x |> linear(1) }";
+//! let mut sources = Sources::new();
+//! let source = sources.add("tiny.dl", text);
+//! let (file, faults) = parse(source, text);
+//! assert!(faults.is_empty());
+//!
+//! // RON says the same.
+//! let ron = to_ron(&file);
+//! assert!(ron.contains("body: [linear(1)]"));
+//! let source = sources.add("tiny.ron", ron.clone());
+//! assert!(parse_ron(source, &ron).0.same(&file));
+//!
+//! // Mistakes are explained.
+//! let text = "model tiny(x: [B, 3]) -> y: [B, 1] { return x + x |> linear(1) }";
+//! let source = sources.add("wrong.dl", text);
+//! let (_, faults) = parse(source, text);
+//! assert!(faults[0].render(&sources, false).starts_with("error[needs-parentheses]: `|>` beside another operator"));
+//! ```
 
 pub mod ast;
 mod check;

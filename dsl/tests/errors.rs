@@ -62,6 +62,25 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Fixes which, when made, leave no fewer faults than there were.
+fn unhelpful_fixes(name: &str, text: &str, faults: &[Diagnostic]) -> String {
+    let mut wrong = String::new();
+    for fault in faults {
+        for fix in &fault.fixes {
+            let mut fixed = text.to_owned();
+            fixed.replace_range(fix.span.range(), &fix.text);
+            let mut sources = Sources::new();
+            let source = sources.add(name, fixed.clone());
+            let (_, left) = dlc_dsl::parse_named(source, name, &fixed);
+            let (_, before) = dlc_dsl::parse_named(source, name, text);
+            if left.len() >= before.len() && !before.is_empty() {
+                wrong += &format!("{name}: the fix `{}` does not help: {fault}\n", fix.text);
+            }
+        }
+    }
+    wrong
+}
+
 #[test]
 fn mistakes_are_explained() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors");
@@ -90,6 +109,7 @@ fn mistakes_are_explained() {
             wrong += &format!("{name}: not announced:\n{}", fault.render(&sources, false));
         }
         count += faults.len();
+        wrong += &unhelpful_fixes(&name, &text, &faults);
         let rendered = diagnostic::render_all(&faults, &sources, false);
         let settings = || {
             let mut settings = insta::Settings::clone_current();

@@ -227,3 +227,35 @@ fn depth_is_an_error_and_not_an_overflow() {
     let (_, faults) = dlc_dsl::parse_ron(Default::default(), &ron);
     assert_eq!(faults[0].code, "too-deep");
 }
+
+#[test]
+fn what_is_just_not_too_deep_is_read_and_converted() {
+    for (open, close) in [
+        ("(1 + ", ")"),
+        ("[", "]"),
+        ("{ \"a\": ", " }"),
+        ("f(", ")"),
+        ("f(1, a: ", ")"),
+        ("f(a: ", ") as b"),
+        ("x[", "]"),
+        ("-", ""),
+        ("not ", ""),
+        ("if a { ", " } else { 1 }"),
+        ("x + ", ""),
+        ("x ** ", ""),
+        ("", "[0]"),
+        ("\"{", "}\""),
+        ("f(x |> g(", ") |> h)"),
+    ] {
+        let most = (1..=128).rev().find_map(|count| {
+            let text = format!("fn f(x: [B]) = {}1{}\n", open.repeat(count), close.repeat(count));
+            fuzz_parse(text.as_bytes()).then_some((count, text))
+        });
+        let (count, text) = most.expect("some depth is good");
+        assert!(count >= 40, "{open}: only {count}");
+        assert!(fuzz_convert(text.as_bytes()));
+    }
+    let blocks = |n| format!("fn f(x: [B]) {{\n{}x = 1\n{}}}\n", "repeat 2 {\n".repeat(n), "}\n".repeat(n));
+    assert!(fuzz_parse(blocks(120).as_bytes()));
+    assert!(fuzz_convert(blocks(24).as_bytes()), "RON's own brackets lie at most 128 deep");
+}

@@ -59,6 +59,10 @@ impl<'a> Reader<'a> {
     }
 
     fn steps(&mut self, raw: Raw<'a>, flow: &mut Flow, outermost: bool) -> Option<Block> {
+        self.deeper(raw, |reader| reader.steps_inside(raw, flow, outermost))
+    }
+
+    fn steps_inside(&mut self, raw: Raw<'a>, flow: &mut Flow, outermost: bool) -> Option<Block> {
         let items = self.list(raw, "a list of steps")?;
         let mut stmts = vec![];
         let mut run: Vec<Raw> = vec![];

@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::Texts;
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, did_you_mean, tidy};
+use crate::parser::MAX_DEPTH;
 use crate::span::{SourceId, Span};
 
 /// A value as it stands in the text.
@@ -62,6 +63,7 @@ pub(super) struct Reader<'a> {
     /// Whether `yield` has a loop to go to.
     pub in_scan: bool,
     pub diagnostics: Vec<Diagnostic>,
+    depth: u32,
 }
 
 struct Fields<'a>(Vec<(&'a str, &'a RawValue)>);
@@ -137,12 +139,25 @@ collected!(
 
 impl<'a> Reader<'a> {
     pub fn new(source: SourceId, root: &'a str) -> Self {
-        Self { source, root, texts: Texts::default(), in_scan: false, diagnostics: vec![] }
+        Self { source, root, texts: Texts::default(), in_scan: false, diagnostics: vec![], depth: 0 }
     }
 
     pub fn finish(mut self) -> Vec<Diagnostic> {
         tidy(&mut self.diagnostics);
         self.diagnostics
+    }
+
+    /// Reads what lies a level deeper.
+    pub fn deeper<T>(&mut self, raw: Raw<'a>, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        if self.depth >= MAX_DEPTH {
+            let span = self.span(raw);
+            self.report(too_deep(span));
+            return None;
+        }
+        self.depth += 1;
+        let result = read(self);
+        self.depth -= 1;
+        result
     }
 
     pub fn report(&mut self, diagnostic: Diagnostic) {
@@ -182,8 +197,8 @@ impl<'a> Reader<'a> {
             return self.report(Diagnostic::error("unclosed-bracket", message).primary(span, text));
         }
         let diagnostic = match &error.code {
-            ExceededRecursionLimit => Diagnostic::error("too-deep", "this lies more than 128 levels deep")
-                .primary(span, "name parts of it with `let`"),
+            // A `RawValue` refuses what lies too deep without saying so.
+            ExceededRecursionLimit | ExpectedRawValue => too_deep(span),
             code => {
                 let message = match code {
                     Eof => "the text ends before all its brackets are closed".to_owned(),
@@ -208,7 +223,8 @@ impl<'a> Reader<'a> {
     }
 
     fn at(&self, value: &'a RawValue) -> Raw<'a> {
-        let text = value.trim().get_ron();
+        // `RawValue::trim` would read the value once more, at every level.
+        let text = trim(value.get_ron());
         Raw { text, start: self.place(text) }
     }
 
@@ -280,6 +296,11 @@ impl<'a> Reader<'a> {
         };
         self.report(diagnostic);
     }
+}
+
+fn too_deep(span: Span) -> Diagnostic {
+    Diagnostic::error("too-deep", format!("this lies more than {MAX_DEPTH} levels deep"))
+        .primary(span, "name parts of it with `let`")
 }
 
 /// The byte at a place that ron names.
@@ -363,32 +384,57 @@ pub(super) fn skip_blank(text: &str, mut at: usize) -> usize {
     }
 }
 
+/// A value without the blanks and comments around it.
+fn trim(text: &str) -> &str {
+    let start = skip_blank(text, 0);
+    let (mut at, mut end) = (start, start);
+    while at < text.len() {
+        at += token_length(&text[at..]);
+        end = at;
+        at = skip_blank(text, at);
+    }
+    &text[start..end]
+}
+
+/// The length of the string, character or single sign with which a text begins.
+fn token_length(text: &str) -> usize {
+    let quoted = |quote: char| {
+        let mut escaped = false;
+        let end = text[1..].find(|c| {
+            let ends = c == quote && !escaped;
+            escaped = c == '\\' && !escaped;
+            ends
+        });
+        end.map_or(text.len(), |end| end + 2)
+    };
+    let hashes = text.bytes().skip(1).take_while(|b| *b == b'#').count();
+    match text.chars().next() {
+        Some('"') => quoted('"'),
+        Some('\'') => quoted('\''),
+        Some('r') if text[1 + hashes..].starts_with('"') => {
+            let close = format!("\"{}", "#".repeat(hashes));
+            let open = hashes + 2;
+            text[open..].find(&close).map_or(text.len(), |end| open + end + close.len())
+        }
+        Some(c) if c.is_ascii_alphanumeric() => name_length(text).max(1),
+        Some(c) => c.len_utf8(),
+        None => 0,
+    }
+}
+
 /// The innermost bracket that is open at the end of the text, and what would close it.
 fn unclosed(text: &str) -> Option<(usize, char)> {
     let mut open = vec![];
-    let mut at = 0;
-    loop {
-        at = skip_blank(text, at);
-        let rest = &text[at..];
-        let c = rest.chars().next();
-        match c {
-            None => return open.pop(),
-            Some('(') => open.push((at, ')')),
-            Some('[') => open.push((at, ']')),
-            Some('{') => open.push((at, '}')),
-            Some(')' | ']' | '}') => drop(open.pop()),
-            Some('"') => {
-                let mut escaped = false;
-                let end = rest[1..].find(|c| {
-                    let ends = c == '"' && !escaped;
-                    escaped = c == '\\' && !escaped;
-                    ends
-                });
-                at += end? + 1;
-            }
-            Some('r') if rest.starts_with("r#\"") => at += rest[3..].find("\"#")? + 4,
+    let mut at = skip_blank(text, 0);
+    while at < text.len() {
+        match text.as_bytes()[at] {
+            b'(' => open.push((at, ')')),
+            b'[' => open.push((at, ']')),
+            b'{' => open.push((at, '}')),
+            b')' | b']' | b'}' => drop(open.pop()),
             _ => {}
         }
-        at += c.map_or(0, char::len_utf8);
+        at = skip_blank(text, at + token_length(&text[at..]));
     }
+    open.pop()
 }

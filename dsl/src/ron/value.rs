@@ -9,6 +9,10 @@ use crate::lexer::TokenKind;
 impl<'a> Reader<'a> {
     /// The value of an argument or a setting.
     pub fn value(&mut self, raw: Raw<'a>, mode: Mode) -> Option<Expr> {
+        self.deeper(raw, |reader| reader.value_inside(raw, mode))
+    }
+
+    fn value_inside(&mut self, raw: Raw<'a>, mode: Mode) -> Option<Expr> {
         let span = self.span(raw);
         let kind = match shape_of(raw.text) {
             Shape::Str if mode == Mode::Text => {

@@ -214,6 +214,10 @@ impl Writer {
                 ExprKind::Float(number) => atom(format!("-{}", float_text(*number))),
                 _ => atom(format!("-{}", expr_text(operand))),
             },
+            _ if !is_flat(value, NATIVE_DEPTH) => match mode {
+                Mode::Text => call_of("expr", [string(&expr_text(value))]),
+                Mode::Expr => string(&expr_text(value)),
+            },
             ExprKind::List(parts) => list(parts.iter().map(|part| self.value(part, mode))),
             ExprKind::Tuple(parts) => tuple(parts.iter().map(|part| self.value(part, mode))),
             ExprKind::Map(entries) => {
@@ -334,6 +338,20 @@ impl Writer {
             out.push(("settings".to_owned(), self.entries(&train.entries, false)));
         }
         fields(out)
+    }
+}
+
+/// RON's brackets may lie 128 levels deep, and blocks need most of them: deep expressions are written as strings.
+const NATIVE_DEPTH: u32 = 8;
+
+/// Whether no more than `depth` of RON's levels would stand in a value.
+fn is_flat(value: &Expr, depth: u32) -> bool {
+    let Some(less) = depth.checked_sub(1) else { return false };
+    match &value.kind {
+        ExprKind::List(parts) | ExprKind::Tuple(parts) => parts.iter().all(|part| is_flat(part, less)),
+        ExprKind::Map(entries) => entries.iter().all(|(key, value)| is_flat(key, less) && is_flat(value, less)),
+        ExprKind::Call(call) => call.args.iter().all(|arg| is_flat(&arg.value, less)),
+        _ => true,
     }
 }
 
