@@ -172,12 +172,6 @@ impl Composer<'_> {
             }
             let args: Vec<Type> = node.operands.iter().map(|&v| self.function.ty(v).clone()).collect();
             let lowering = op.lower(&args);
-            if let Op::Map(f) = op
-                && !super::scalar::is_known(*f, args[args.len() - 1].dtype)
-            {
-                let what = "no kernel for it".to_owned();
-                return Err(ScheduleError::Unexpected { mnemonic: op.mnemonic(), what });
-            }
             let own = match &lowering {
                 Lowering::Compute(compute) => compute.reduce.is_some(),
                 Lowering::Special(Special::Scatter) => true,

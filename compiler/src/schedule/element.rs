@@ -82,6 +82,11 @@ impl<'a> Elements<'a> {
         result
     }
 
+    /// Evaluates `body` at another position.
+    pub fn fresh<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
+        self.scope(true, body)
+    }
+
     /// Evaluates `body` with reads of a source replaced by a value.
     pub fn with<T>(&mut self, source: Source, value: Val, body: impl FnOnce(&mut Self) -> T) -> T {
         let before = self.replaced.replace((source, value));
@@ -297,7 +302,7 @@ impl<'a> Elements<'a> {
     }
 
     /// Whether an expression differs from lane to lane.
-    fn is_moving(&mut self, id: ExprId) -> bool {
+    pub fn is_moving(&mut self, id: ExprId) -> bool {
         if self.lane.is_none() {
             return false;
         }

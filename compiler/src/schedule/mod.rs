@@ -9,11 +9,13 @@ mod form;
 mod function;
 mod linear;
 mod loops;
+mod materialize;
 mod nest;
 mod order;
 mod random;
 mod scalar;
 mod scatter;
+mod tiling;
 mod unit;
 
 pub use compose::{Failure, Statuses};

@@ -2,7 +2,7 @@
 
 use dlc_ir::{DType, Direction, ScalarOp};
 
-use crate::kernel::{Binary, Builder, Compare, Elem, Unary, Val};
+use crate::kernel::{Binary, Builder, Compare, Elem, Unary, Val, math};
 
 /// Applies a scalar function to operands of a dtype (for `select`, to branches of it). Scalars meet vectors.
 pub(crate) fn apply(b: &mut Builder, f: ScalarOp, dtype: DType, args: &[Val]) -> Val {
@@ -37,6 +37,16 @@ pub(crate) fn apply(b: &mut Builder, f: ScalarOp, dtype: DType, args: &[Val]) ->
             let zero = number(b, args[0], 0.0);
             b.binary(Binary::Max, args[0], zero)
         }
+        ScalarOp::Exp => math::exp(b, args[0]),
+        ScalarOp::Expm1 => math::expm1(b, args[0]),
+        ScalarOp::Log => math::log(b, args[0]),
+        ScalarOp::Log1p => math::log1p(b, args[0]),
+        ScalarOp::Tanh => math::tanh(b, args[0]),
+        ScalarOp::Sigmoid => math::sigmoid(b, args[0]),
+        ScalarOp::Erf => math::erf(b, args[0]),
+        ScalarOp::Sin => math::sin(b, args[0]),
+        ScalarOp::Cos => math::cos(b, args[0]),
+        ScalarOp::Pow => math::pow(b, args[0], args[1]),
         ScalarOp::Sqrt => b.unary(Unary::Sqrt, args[0]),
         ScalarOp::Rsqrt => {
             let (one, root) = (number(b, args[0], 1.0), b.unary(Unary::Sqrt, args[0]));
@@ -55,6 +65,7 @@ pub(crate) fn apply(b: &mut Builder, f: ScalarOp, dtype: DType, args: &[Val]) ->
         ScalarOp::Sub => arithmetic(b, dtype, Binary::Sub, args),
         ScalarOp::Mul => arithmetic(b, dtype, Binary::Mul, args),
         ScalarOp::Div => b.div(args[0], args[1]),
+        ScalarOp::Rem if float => remainder(b, args[0], args[1]),
         ScalarOp::Rem => b.binary(Binary::Rem, args[0], args[1]),
         ScalarOp::Max => b.binary(Binary::Max, args[0], args[1]),
         ScalarOp::Min => b.binary(Binary::Min, args[0], args[1]),
@@ -67,13 +78,6 @@ pub(crate) fn apply(b: &mut Builder, f: ScalarOp, dtype: DType, args: &[Val]) ->
         ScalarOp::Select => b.select(args[0], args[1], args[2]),
         other => unreachable!("{other:?} has no lowering; the match above lists the whole table"),
     }
-}
-
-/// Whether [`apply`] knows a function.
-pub(crate) fn is_known(f: ScalarOp, dtype: DType) -> bool {
-    use ScalarOp::{Cos, Erf, Exp, Expm1, Log, Log1p, Pow, Rem, Sigmoid, Sin, Tanh};
-    let polynomial = matches!(f, Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf | Sin | Cos | Pow);
-    !polynomial && (f != Rem || !dtype.is_float())
 }
 
 /// The number in the type of `like`.
@@ -140,4 +144,70 @@ fn compare(b: &mut Builder, direction: Direction, dtype: DType, args: &[Val]) ->
     }
     let (x, y) = (b.convert(args[0], Elem::I32), b.convert(args[1], Elem::I32));
     b.compare(op, x, y)
+}
+
+/// The exact remainder of floats, with the sign of the dividend, as C's `fmod`: long division, one digit in base 2^k a turn.
+fn remainder(b: &mut Builder, x: Val, y: Val) -> Val {
+    let lanes = b.ty(x).lanes.max(b.ty(y).lanes);
+    let (x, y) = (b.splat(x, lanes), b.splat(y, lanes));
+    let ty = b.ty(x);
+    let single = ty.elem == Elem::F32;
+    // f32 divides in f64, where a quotient has 29 digits more than the operands.
+    let (x0, y0) = if single { (b.convert(x, Elem::F64), b.convert(y, Elem::F64)) } else { (x, y) };
+    let wide = b.ty(x0);
+    let (size, by) = (b.unary(Unary::Abs, x0), b.unary(Unary::Abs, y0));
+    // Powers by which the divisor is scaled, largest first, so that every quotient is below 2^26 and its product exact.
+    let (highest, digit) = if single { (276, 23) } else { (2100, 25) };
+    let mut rest = size;
+    let mut shift = highest / digit * digit;
+    loop {
+        rest = subtract_multiple(b, rest, by, shift);
+        if shift == 0 {
+            break;
+        }
+        shift -= digit;
+    }
+    let minus = b.unary(Unary::Neg, rest);
+    let zero = b.float(wide, 0.0);
+    let below = b.compare(Compare::Lt, x0, zero);
+    let signed = b.select(below, minus, rest);
+    // A zero keeps the dividend's sign; by 0, of infinity and with NaN it is NaN.
+    let infinity = b.float(wide, f64::INFINITY);
+    let large = b.compare(Compare::Eq, by, infinity);
+    let finite = b.compare(Compare::Lt, size, infinity);
+    let whole = b.binary(Binary::And, large, finite);
+    let signed = b.select(whole, x0, signed);
+    let nothing = b.compare(Compare::Eq, by, zero);
+    let infinite = b.compare(Compare::Eq, size, infinity);
+    let undefined = b.binary(Binary::Or, nothing, infinite);
+    let unknown = b.compare(Compare::Ne, by, by);
+    let undefined = b.binary(Binary::Or, undefined, unknown);
+    let nan = b.float(wide, f64::NAN);
+    let result = b.select(undefined, nan, signed);
+    if single { b.convert(result, Elem::F32) } else { result }
+}
+
+/// `rest` less the largest multiple of `by * 2^shift` in it, where that is finite.
+fn subtract_multiple(b: &mut Builder, rest: Val, by: Val, shift: i32) -> Val {
+    let ty = b.ty(rest);
+    let mut scaled = by;
+    let mut left = shift;
+    while left > 0 {
+        let step = left.min(1000);
+        let factor = b.float(ty, f64::from_bits((1023 + step as u64) << 52));
+        scaled = b.mul(scaled, factor);
+        left -= step;
+    }
+    let infinity = b.float(ty, f64::INFINITY);
+    let finite = b.compare(Compare::Lt, scaled, infinity);
+    let quotient = b.div(rest, scaled);
+    let whole = b.unary(Unary::Floor, quotient);
+    let minus = b.unary(Unary::Neg, whole);
+    let difference = b.fma(minus, scaled, rest);
+    // The quotient may have been rounded up to the next integer.
+    let zero = b.float(ty, 0.0);
+    let negative = b.compare(Compare::Lt, difference, zero);
+    let repaired = b.add(difference, scaled);
+    let difference = b.select(negative, repaired, difference);
+    b.select(finite, difference, rest)
 }

@@ -6,6 +6,7 @@ use super::ScheduleError;
 use super::compose::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage, Statuses, compose};
 use super::form::{Form, Source};
 use super::linear::Linear;
+use super::materialize::materialize;
 use super::loops::{self, Launch};
 use super::scatter;
 
@@ -25,6 +26,7 @@ impl Unit {
             match stage {
                 Stage::Nest(mut nest) => {
                     nest.normalize(&mut composed.forms);
+                    stages.extend(materialize(&mut nest, &mut composed).into_iter().map(Stage::Nest));
                     split_reduction(nest, &mut composed, &mut stages);
                 }
                 scatter => stages.push(scatter),

@@ -1,0 +1,148 @@
+//! Factors of a sum of products that are more than a read, such as a padded or a computed operand, are written to a
+//! temporary first where each of their elements is used many times. What is left reads plain memory and can be tiled.
+
+use dlc_ir::compute::Combine;
+use dlc_ir::{ScalarOp, Type};
+use rustc_hash::FxHashMap;
+
+use super::compose::{Composed, Nest, Output, SourceInfo, SourceKind};
+use super::form::{ExprId, Form, Forms};
+use super::linear::{Atom, Linear};
+
+/// How often an element must be used for a temporary to pay.
+const USES: usize = 4;
+/// Positions of a nest below which nothing is gained.
+const WORK: usize = 4096;
+
+/// Takes computed factors out of a nest; returns the nests that compute them, which come before it.
+pub(crate) fn materialize(nest: &mut Nest, composed: &mut Composed) -> Vec<Nest> {
+    let mut before = vec![];
+    let Some(reduce) = &nest.reduce else { return before };
+    let total: usize = nest.extents.iter().product();
+    if reduce.combine != Combine::Sum || total < WORK {
+        return before;
+    }
+    let Form::Apply(ScalarOp::Mul, dtype, factors) = composed.forms.get(reduce.body).clone() else { return before };
+    if !dtype.is_float() {
+        return before;
+    }
+    let mut new = factors.clone();
+    for factor in &mut new {
+        if !is_plain(&composed.forms, *factor)
+            && let Some((made, read)) = temporary(*factor, nest, total, composed)
+        {
+            before.push(made);
+            *factor = read;
+        }
+    }
+    if new != factors {
+        let body = composed.forms.add(Form::Apply(ScalarOp::Mul, dtype, new));
+        nest.reduce.as_mut().expect("matched above").body = body;
+    }
+    before
+}
+
+fn is_plain(forms: &Forms, factor: ExprId) -> bool {
+    match forms.get(factor) {
+        Form::Read { offset, .. } => offset.is_affine(),
+        Form::Const(_) => true,
+        _ => false,
+    }
+}
+
+/// A nest that writes all values of a factor, and the read that takes its place.
+fn temporary(factor: ExprId, nest: &Nest, total: usize, composed: &mut Composed) -> Option<(Nest, ExprId)> {
+    let axes = nest.extents.len();
+    let combined = combinations(factor, nest, &composed.forms);
+    // The new domain: the old axes, of which most will turn out unused, then one axis for each combination.
+    let mut extents = nest.extents.clone();
+    let mut replaced: Vec<Linear> = (0..axes).map(Linear::axis).collect();
+    for (i, (index, pivot, low, high)) in combined.iter().enumerate() {
+        extents.push((high - low + 1) as usize);
+        let coefficient = index.coefficient(*pivot);
+        // index = coefficient * pivot + others  =>  pivot = coefficient * (new + low - others), as coefficient is ±1
+        let others = index.plus(&Linear::axis(*pivot).scaled(-coefficient));
+        let position = Linear::axis(axes + i).plus_constant(*low).plus(&others.scaled(-1));
+        replaced[*pivot] = position.scaled(coefficient);
+    }
+    let moved = composed.forms.substitute(factor, &replaced, &extents, &mut FxHashMap::default());
+    let used: Vec<usize> = (0..extents.len()).filter(|&a| depends(&composed.forms, moved, a)).collect();
+    let clean = combined.iter().all(|(index, ..)| {
+        // Neither the pivots nor what they were combined with may be left.
+        index.terms.iter().all(|(atom, _)| !matches!(atom, Atom::Axis(a) if used.contains(a)))
+    });
+    let shape: Vec<usize> = used.iter().map(|&a| extents[a]).collect();
+    let elements: usize = shape.iter().product();
+    if !clean || elements == 0 || elements.saturating_mul(USES) > total {
+        return None;
+    }
+    let dtype = composed.forms.dtype(factor);
+    let source = composed.sources.len();
+    composed.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
+    // The nest over the used axes only.
+    let narrow: Vec<Linear> = (0..extents.len())
+        .map(|a| used.iter().position(|&u| u == a).map_or_else(|| Linear::constant(0), Linear::axis))
+        .collect();
+    let expr = composed.forms.substitute(moved, &narrow, &shape, &mut FxHashMap::default());
+    let offset = Linear::row_major(0..shape.len(), &shape);
+    let mut made =
+        Nest { kept: shape.len(), extents: shape.clone(), reduce: None, outputs: vec![Output { source, offset, expr }] };
+    made.normalize(&mut composed.forms);
+    // And the read: each used axis is itself, or the combination that it stands for.
+    let index: Vec<Linear> = used
+        .iter()
+        .map(|&a| match a.checked_sub(axes) {
+            Some(i) => combined[i].0.clone().plus_constant(-combined[i].2),
+            None => Linear::axis(a),
+        })
+        .collect();
+    let offset = Linear::flatten(&index, &shape);
+    let read = composed.forms.add(Form::Read { source, dtype, offset });
+    Some((made, read))
+}
+
+/// The sums of several axes that conditions in a factor test, each with an axis that stands only in it, times 1 or -1, and
+/// its range.
+fn combinations(factor: ExprId, nest: &Nest, forms: &Forms) -> Vec<(Linear, usize, i64, i64)> {
+    let mut tested: Vec<Linear> = vec![];
+    forms.visit([factor], &mut |_, form| {
+        if let Form::If { tests, .. } = form {
+            for test in tests {
+                let mut index = test.index().clone();
+                index.constant = 0;
+                let axes = index.terms.len();
+                if axes > 1 && index.is_affine() && !tested.contains(&index) {
+                    tested.push(index);
+                }
+            }
+        }
+    });
+    let mut combined: Vec<(Linear, usize, i64, i64)> = vec![];
+    for (i, index) in tested.iter().enumerate() {
+        let lonely = |axis: usize| {
+            tested.iter().enumerate().all(|(j, other)| i == j || other.coefficient(axis) == 0)
+        };
+        let pivot = index.terms.iter().find_map(|(atom, c)| match atom {
+            Atom::Axis(axis) if c.abs() == 1 && lonely(*axis) => Some(*axis),
+            _ => None,
+        });
+        if let Some(pivot) = pivot {
+            let (low, high) = index.range(&nest.extents);
+            combined.push((index.clone(), pivot, low, high));
+        }
+    }
+    combined
+}
+
+/// Whether an expression changes along an axis.
+pub(crate) fn depends(forms: &Forms, root: ExprId, axis: usize) -> bool {
+    forms.indices([root]).iter().any(|index| mentions(index, axis))
+}
+
+fn mentions(index: &Linear, axis: usize) -> bool {
+    index.terms.iter().any(|(atom, _)| match atom {
+        Atom::Axis(a) => *a == axis,
+        Atom::Div(x, _) | Atom::Mod(x, _) => mentions(x, axis),
+        Atom::Data { .. } => false,
+    })
+}

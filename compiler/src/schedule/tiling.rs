@@ -1,0 +1,265 @@
+//! How a nest becomes loops: which axis vectors run along, how many positions are computed at the same time, and what one
+//! chunk of a kernel is. A function of shapes and accesses only, never of the machine or the number of threads.
+
+use dlc_ir::ScalarOp;
+use dlc_ir::compute::Combine;
+
+use super::compose::Nest;
+use super::form::{Form, Forms};
+use super::linear::Linear;
+use super::materialize::depends;
+use crate::kernel::lanes;
+
+/// Which axis the lanes of vectors run along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// None: scalars.
+    None,
+    /// An axis of the result.
+    Kept(usize),
+    /// An axis of the reduction.
+    Reduced(usize),
+}
+
+/// Element operations of a chunk, some ten microseconds of work.
+pub(crate) const CHUNK_WORK: usize = 16_384;
+/// The same for register tiles, which are that much faster.
+const TILE_WORK: usize = 8 * CHUNK_WORK;
+/// The most chunks of a kernel.
+const MAX_CHUNKS: usize = 256;
+/// Accumulators of a register tile, in 128-bit registers; four are left for operands.
+const ACCUMULATORS: usize = 12;
+
+/// How a nest becomes loops.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub lane: Lane,
+    pub lanes: u8,
+    /// Vectors along the lane axis that are computed at the same time.
+    pub vectors: usize,
+    /// Other kept axes of which several positions are computed at the same time, ascending.
+    pub jam: Vec<(usize, usize)>,
+    pub chunks: usize,
+    /// Positions, or rows, of a chunk.
+    pub per: usize,
+    /// How many leading kept axes the chunks divide between them; 0 if they divide the one lane axis.
+    pub prefix: usize,
+    /// Whether the last vector of a row may overlap the one before it: nothing is overwritten that is still read.
+    pub overlap: bool,
+}
+
+impl Plan {
+    /// Plans a nest; without `overlap`, no element may be computed twice.
+    pub fn new(nest: &Nest, forms: &Forms, overlap: bool) -> Plan {
+        let mut plan = Plan {
+            lane: choose_lane(nest, forms),
+            lanes: 1,
+            vectors: 1,
+            jam: vec![],
+            chunks: 1,
+            per: 1,
+            prefix: 0,
+            overlap,
+        };
+        let tiled = plan.tile(nest, forms);
+        if !tiled {
+            plan.vectorize(nest, forms);
+        }
+        if plan.lanes == 1 {
+            plan.lane = Lane::None;
+        }
+        plan.divide(nest, forms, tiled);
+        plan
+    }
+
+    fn vectorize(&mut self, nest: &Nest, forms: &Forms) {
+        let full = vector_lanes(nest, forms);
+        let fit = |n: usize| full.min(1 << n.max(1).ilog2().min(4));
+        self.lanes = match self.lane {
+            Lane::None => 1,
+            Lane::Kept(axis) if self.overlap => fit(nest.extents[axis]),
+            Lane::Kept(axis) => fit(nest.extents[axis].next_power_of_two()),
+            Lane::Reduced(axis) => fit(nest.extents[axis]),
+        };
+    }
+
+    /// A register tile for a reduction that reads its operands many times over.
+    fn tile(&mut self, nest: &Nest, forms: &Forms) -> bool {
+        let Some(reduce) = &nest.reduce else { return false };
+        let reads: Vec<Linear> = forms.reads([reduce.body]).into_iter().map(|(_, offset)| offset).collect();
+        let reduced: usize = nest.extents[nest.kept..].iter().product();
+        let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
+        let plain = reads.iter().all(Linear::is_affine) && reduce.tests.is_empty() && !is_arg;
+        let dtype = forms.dtype(reduce.body);
+        if !plain || !dtype.is_float() || reads.len() < 2 || reduced < 8 || weight(nest, forms) > 12 {
+            return false;
+        }
+        let width = 16 / dtype.size();
+        let kept = || (0..nest.kept).rev();
+        let mentions = |offset: &Linear, axis: usize| offset.coefficient(axis) != 0;
+        match self.lane {
+            Lane::None => false,
+            Lane::Kept(lane) => {
+                let n = nest.extents[lane];
+                if n < width {
+                    return false;
+                }
+                let moving = || reads.iter().filter(|o| mentions(o, lane));
+                let row = kept().find(|&a| {
+                    a != lane && !moving().any(|o| mentions(o, a)) && reads.iter().any(|o| mentions(o, a))
+                });
+                let rows = row.map_or(1, |a| nest.extents[a]);
+                let Some((r, v)) = best_tile(rows, n.div_ceil(width), |r, v| {
+                    let whole = rows.is_multiple_of(r) && n.is_multiple_of(v * width);
+                    r <= rows && v * width <= n && (self.overlap || whole)
+                }) else {
+                    return false;
+                };
+                let wide = if v.is_power_of_two() { v } else { v & v.wrapping_neg() };
+                self.lanes = (wide * width).min(16) as u8;
+                self.vectors = v * width / self.lanes as usize;
+                self.jam = row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect();
+                true
+            }
+            Lane::Reduced(lane) => {
+                if nest.extents[lane] < width {
+                    return false;
+                }
+                let column = kept().find(|&a| reads.iter().any(|o| !mentions(o, a)) && reads.iter().any(|o| mentions(o, a)));
+                let Some(column) = column else { return false };
+                let beside = || reads.iter().filter(|o| mentions(o, column));
+                let row = kept().find(|&a| {
+                    a != column && !beside().any(|o| mentions(o, a)) && reads.iter().any(|o| mentions(o, a))
+                });
+                let rows = row.map_or(1, |a| nest.extents[a]);
+                let n = nest.extents[column];
+                let Some((r, v)) = best_tile(rows, n, |r, v| {
+                    let whole = rows.is_multiple_of(r) && n.is_multiple_of(v);
+                    r <= rows && v <= n && (self.overlap || whole)
+                }) else {
+                    return false;
+                };
+                self.lanes = width as u8;
+                self.jam.extend(row.filter(|_| r > 1).map(|a| (a, r)));
+                self.jam.extend((v > 1).then_some((column, v)));
+                self.jam.sort_unstable();
+                true
+            }
+        }
+    }
+
+    /// Cuts the kept axes into chunks.
+    fn divide(&mut self, nest: &Nest, forms: &Forms, tiled: bool) {
+        let work = nest.extents.iter().product::<usize>().saturating_mul(weight(nest, forms));
+        let wanted = (work / if tiled { TILE_WORK } else { CHUNK_WORK }).clamp(1, MAX_CHUNKS);
+        if self.lane == Lane::Kept(0) && nest.kept == 1 {
+            let n = nest.extents[0];
+            let len = n.div_ceil(wanted).next_multiple_of(4 * self.lanes as usize * self.vectors);
+            // All chunks but the last, which is up to twice as long, have this length.
+            (self.chunks, self.per) = ((n / len).max(1), len);
+            return;
+        }
+        let outer = nest.kept - usize::from(matches!(self.lane, Lane::Kept(_)));
+        let mut rows = 1;
+        while self.prefix < outer && rows < wanted {
+            rows *= self.steps(nest, self.prefix);
+            self.prefix += 1;
+        }
+        self.per = rows.div_ceil(wanted.min(rows).max(1)).max(1);
+        self.chunks = rows.div_ceil(self.per).max(1);
+    }
+
+    /// How many positions of an axis are computed at the same time.
+    pub fn jammed(&self, axis: usize) -> usize {
+        self.jam.iter().find(|(a, _)| *a == axis).map_or(1, |(_, count)| *count)
+    }
+
+    /// The number of turns of the loop over a kept axis that is not the lanes'.
+    pub fn steps(&self, nest: &Nest, axis: usize) -> usize {
+        nest.extents[axis].div_ceil(self.jammed(axis))
+    }
+}
+
+/// The number of rows and vectors of a register tile that takes the fewest cycles over a result of so many.
+fn best_tile(rows: usize, vectors: usize, fits: impl Fn(usize, usize) -> bool) -> Option<(usize, usize)> {
+    let mut best: Option<(usize, (usize, usize))> = None;
+    for r in 1..=ACCUMULATORS {
+        for v in 1..=ACCUMULATORS / r {
+            if !fits(r, v) {
+                continue;
+            }
+            let fmas = r * v;
+            // In sixths of a cycle: multiplications, their latency, loads, and what the decoder hands out.
+            let turn = (3 * fmas).max(24).max(3 * (r + v)).max(2 * fmas + v);
+            let cost = rows.div_ceil(r) * vectors.div_ceil(v) * turn;
+            if best.is_none_or(|(c, _)| cost < c) {
+                best = Some((cost, (r, v)));
+            }
+        }
+    }
+    best.map(|(_, tile)| tile)
+}
+
+/// The number of lanes for the dtypes of a nest.
+fn vector_lanes(nest: &Nest, forms: &Forms) -> u8 {
+    let mut fewest = 16;
+    forms.visit(nest.roots(), &mut |id, _| fewest = fewest.min(lanes(forms.dtype(id))));
+    fewest
+}
+
+/// A rough number of operations an element.
+fn weight(nest: &Nest, forms: &Forms) -> usize {
+    use ScalarOp::{Cos, Div, Erf, Exp, Expm1, Log, Log1p, Pow, Rem, Rsqrt, Sigmoid, Sin, Sqrt, Tanh};
+    let roots = match &nest.reduce {
+        Some(reduce) => vec![reduce.body],
+        None => nest.roots(),
+    };
+    let mut weight = 0;
+    forms.visit(roots, &mut |_, form| {
+        weight += match form {
+            Form::Apply(Exp | Log | Tanh | Sigmoid | Erf | Sin | Cos | Pow | Expm1 | Log1p, ..) => 12,
+            Form::Apply(Div | Sqrt | Rsqrt | Rem, ..) => 4,
+            Form::Apply(..) | Form::Read { .. } => 1,
+            Form::If { .. } => 2,
+            Form::Random { .. } => 100,
+            Form::Const(_) | Form::Position(..) => 0,
+        }
+    });
+    weight.max(1)
+}
+
+/// The axis along which vectors cost least.
+fn choose_lane(nest: &Nest, forms: &Forms) -> Lane {
+    let kept = nest.kept.checked_sub(1);
+    let fallback = kept.map_or(Lane::None, Lane::Kept);
+    let Some(reduce) = &nest.reduce else { return fallback };
+    let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
+    let last = nest.extents.len() - 1;
+    if last < nest.kept || is_arg {
+        return fallback;
+    }
+    let reads = forms.reads([reduce.body]);
+    // In quarters of an instruction an element, for four lanes.
+    let cost = |axis: usize| -> usize {
+        let n = nest.extents[axis];
+        let per_read = |offset: &Linear| match offset.coefficient(axis) {
+            _ if !offset.is_affine() => 16,
+            0 | 1 => 4,
+            _ => 16,
+        };
+        let walk: usize = reads.iter().map(|(_, offset)| per_read(offset)).sum();
+        walk * (n.div_ceil(4) * 4) * 16 / n.max(1)
+    };
+    let reduced: usize = nest.extents[nest.kept..].iter().product();
+    // Behind the loops, the lanes are combined; and a rest wants a turn of its own.
+    let rest = if nest.extents[last].is_multiple_of(4) { 0 } else { 16 };
+    let tree = 16 * 24 / reduced.max(1) + rest;
+    match kept {
+        Some(axis) if nest.extents[last] < 4 || cost(axis) <= cost(last) + tree => {
+            let varies = depends(forms, reduce.body, axis);
+            if varies || nest.extents[last] < 4 { Lane::Kept(axis) } else { Lane::Reduced(last) }
+        }
+        _ if nest.extents[last] >= 4 => Lane::Reduced(last),
+        _ => fallback,
+    }
+}
