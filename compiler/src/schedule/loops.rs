@@ -263,13 +263,7 @@ impl Emitter<'_> {
     }
 
     /// The results of the reduction at some positions.
-    fn reduce(
-        &self,
-        b: &mut Builder,
-        elements: &mut Elements<'_>,
-        reduce: &NestReduce,
-        points: &[Point],
-    ) -> Vec<Val> {
+    fn reduce(&self, b: &mut Builder, elements: &mut Elements<'_>, reduce: &NestReduce, points: &[Point]) -> Vec<Val> {
         let dtype = self.forms.dtype(reduce.body);
         let start = constant(dtype, identity(reduce.combine, dtype));
         let lanes = self.plan.lanes;
@@ -321,9 +315,7 @@ impl Emitter<'_> {
             let rest = n % lanes as usize;
             let full = b.index((n - rest) as i64);
             let after = b.fold(zero, full, i64::from(lanes), &carried, |b, at, carried| {
-                elements.along(axis, at, lanes, None, |elements| {
-                    self.point_turns(b, elements, reduce, carried, points)
-                })
+                elements.along(axis, at, lanes, None, |elements| self.point_turns(b, elements, reduce, carried, points))
             });
             if rest == 0 {
                 return after;
@@ -338,8 +330,7 @@ impl Emitter<'_> {
             let mut carried = carried;
             for i in 0..n {
                 let at = b.index(i as i64);
-                carried =
-                    elements.at(axis, at, |elements| self.turns(b, elements, reduce, axis + 1, carried, points));
+                carried = elements.at(axis, at, |elements| self.turns(b, elements, reduce, axis + 1, carried, points));
             }
             return carried;
         }
@@ -410,9 +401,7 @@ impl Emitter<'_> {
             && let Form::Apply(ScalarOp::Mul, _, args) = self.forms.get(reduce.body)
         {
             // Lanes that do not count are read as zeros; if that holds for both factors, so is their product.
-            let zeros = args.iter().all(|&x| {
-                matches!(self.forms.get(x), Form::Read { .. }) && elements.is_moving(x)
-            });
+            let zeros = args.iter().all(|&x| matches!(self.forms.get(x), Form::Read { .. }) && elements.is_moving(x));
             if valid.is_none() || (zeros && reduce.tests.is_empty()) {
                 let (x, y) = (elements.eval(b, args[0]), elements.eval(b, args[1]));
                 let (x, y) = (b.splat(x, lanes), b.splat(y, lanes));

@@ -85,8 +85,12 @@ fn temporary(factor: ExprId, nest: &Nest, total: usize, composed: &mut Composed)
         .collect();
     let expr = composed.forms.substitute(moved, &narrow, &shape, &mut FxHashMap::default());
     let offset = Linear::row_major(0..shape.len(), &shape);
-    let mut made =
-        Nest { kept: shape.len(), extents: shape.clone(), reduce: None, outputs: vec![Output { source, offset, expr }] };
+    let mut made = Nest {
+        kept: shape.len(),
+        extents: shape.clone(),
+        reduce: None,
+        outputs: vec![Output { source, offset, expr }],
+    };
     made.normalize(&mut composed.forms);
     // And the read: each used axis is itself, or the combination that it stands for.
     let index: Vec<Linear> = used
@@ -119,9 +123,7 @@ fn combinations(factor: ExprId, nest: &Nest, forms: &Forms) -> Vec<(Linear, usiz
     });
     let mut combined: Vec<(Linear, usize, i64, i64)> = vec![];
     for (i, index) in tested.iter().enumerate() {
-        let lonely = |axis: usize| {
-            tested.iter().enumerate().all(|(j, other)| i == j || other.coefficient(axis) == 0)
-        };
+        let lonely = |axis: usize| tested.iter().enumerate().all(|(j, other)| i == j || other.coefficient(axis) == 0);
         let pivot = index.terms.iter().find_map(|(atom, c)| match atom {
             Atom::Axis(axis) if c.abs() == 1 && lonely(*axis) => Some(*axis),
             _ => None,

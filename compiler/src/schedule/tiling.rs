@@ -105,9 +105,8 @@ impl Plan {
                     return false;
                 }
                 let moving = || reads.iter().filter(|o| mentions(o, lane));
-                let row = kept().find(|&a| {
-                    a != lane && !moving().any(|o| mentions(o, a)) && reads.iter().any(|o| mentions(o, a))
-                });
+                let row = kept()
+                    .find(|&a| a != lane && !moving().any(|o| mentions(o, a)) && reads.iter().any(|o| mentions(o, a)));
                 let rows = row.map_or(1, |a| nest.extents[a]);
                 let Some((r, v)) = best_tile(rows, n.div_ceil(width), |r, v| {
                     let whole = rows.is_multiple_of(r) && n.is_multiple_of(v * width);
@@ -125,7 +124,8 @@ impl Plan {
                 if nest.extents[lane] < width {
                     return false;
                 }
-                let column = kept().find(|&a| reads.iter().any(|o| !mentions(o, a)) && reads.iter().any(|o| mentions(o, a)));
+                let column =
+                    kept().find(|&a| reads.iter().any(|o| !mentions(o, a)) && reads.iter().any(|o| mentions(o, a)));
                 let Some(column) = column else { return false };
                 let beside = || reads.iter().filter(|o| mentions(o, column));
                 let row = kept().find(|&a| {
@@ -234,8 +234,8 @@ fn choose_lane(nest: &Nest, forms: &Forms) -> Lane {
     let fallback = kept.map_or(Lane::None, Lane::Kept);
     let Some(reduce) = &nest.reduce else { return fallback };
     let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
-    let last = nest.extents.len() - 1;
-    if last < nest.kept || is_arg {
+    let last = nest.extents.len().saturating_sub(1);
+    if nest.extents.len() <= nest.kept || is_arg {
         return fallback;
     }
     let reads = forms.reads([reduce.body]);

@@ -6,8 +6,8 @@ use super::ScheduleError;
 use super::compose::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage, Statuses, compose};
 use super::form::{Form, Source};
 use super::linear::Linear;
-use super::materialize::materialize;
 use super::loops::{self, Launch};
+use super::materialize::materialize;
 use super::scatter;
 
 /// A kernel function in normal form, not yet loops.

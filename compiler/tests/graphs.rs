@@ -1,0 +1,256 @@
+//! Small whole programs: every level and emitter against the interpreter of graphs.
+
+#[allow(dead_code, reason = "shared with other test binaries")]
+mod common;
+#[path = "common/run.rs"]
+mod run;
+
+use common::{Rng, arguments};
+use dlc_compiler::pipeline::{Backend, Level};
+use dlc_ir::{Graph, Tensor};
+
+/// Relative to the tensor's largest magnitude: products of some hundred terms.
+const CLOSE: f64 = 2e-5;
+
+fn assert_near(wanted: &Tensor, found: &Tensor, what: &str) {
+    assert_eq!(wanted.ty(), found.ty(), "{what}");
+    if !wanted.dtype().is_float() {
+        assert_eq!(wanted, found, "{what}");
+        return;
+    }
+    let largest = wanted.to_f64s().iter().fold(1e-3f64, |m, x| m.max(x.abs()));
+    for (i, (w, f)) in wanted.to_f64s().into_iter().zip(found.to_f64s()).enumerate() {
+        let same = w == f || (w.is_nan() && f.is_nan()) || (w - f).abs() <= CLOSE * largest;
+        assert!(same, "element {i} is {f}, not {w}: {what}");
+    }
+}
+
+/// Compiles in every way and compares.
+fn agrees(text: &str) {
+    let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
+    graph.verify().unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let args = arguments(graph.entry(), &mut Rng(3));
+    let meaning = dlc_compiler::pipeline::differentiate(graph.clone(), &run::options(Level::O0, run::NATIVE));
+    let wanted = meaning.expect("the graph has derivatives").interpret(&args).expect("the arguments fit");
+    for level in [Level::O0, Level::Full] {
+        for backend in [Backend::Interpreter, run::NATIVE] {
+            let what = format!("{level:?} {backend:?}\n{text}");
+            let program = run::build(&graph, level, backend).unwrap_or_else(|e| panic!("{e}: {what}"));
+            let found = run::run(&program, &graph, &args).unwrap_or_else(|e| panic!("{e}: {what}"));
+            wanted.iter().zip(&found).for_each(|(w, f)| assert_near(w, f, &what));
+        }
+    }
+}
+
+#[test]
+fn perceptron() {
+    agrees(
+        r#"func @perceptron(%image: f32[4,3,3] input, %w1: f32[8,9] param "fc1.weight", %b1: f32[8] param "fc1.bias", %w2: f32[5,8] param "fc2.weight", %b2: f32[5] param "fc2.bias") -> (logits: f32[4,5]) {
+  %0 = reshape %image : f32[4,9]
+  %1 = dot %0, %w1 {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[4,8]
+  %2 = broadcast %b1 {axes=[1]} : f32[4,8]
+  %3 = add %1, %2 : f32[4,8]
+  %4 = relu %3 : f32[4,8]
+  %5 = dot %4, %w2 {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[4,5]
+  %6 = broadcast %b2 {axes=[1]} : f32[4,5]
+  %7 = add %5, %6 : f32[4,5]
+  return %7
+}"#,
+    );
+}
+
+#[test]
+fn softmax() {
+    agrees(
+        "func @softmax(%x: f32[40,37] input) -> f32[40,37] {
+  %0 = reduce %x {kind=max, axes=[1]} : f32[40]
+  %1 = broadcast %0 {axes=[0]} : f32[40,37]
+  %2 = sub %x, %1 : f32[40,37]
+  %3 = exp %2 : f32[40,37]
+  %4 = reduce %3 {kind=sum, axes=[1]} : f32[40]
+  %5 = broadcast %4 {axes=[0]} : f32[40,37]
+  %6 = div %3, %5 : f32[40,37]
+  return %6
+}",
+    );
+}
+
+#[test]
+fn products_of_all_layouts() {
+    for (m, n, k) in [(1, 1, 1), (3, 5, 7), (64, 10, 128), (17, 33, 65), (70, 130, 90)] {
+        for (lhs, rhs) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let l = if lhs == 1 { format!("f32[{m},{k}]") } else { format!("f32[{k},{m}]") };
+            let r = if rhs == 1 { format!("f32[{n},{k}]") } else { format!("f32[{k},{n}]") };
+            agrees(&format!(
+                "func @f(%x: {l} input, %y: {r} input, %b: f32[{n}] input) -> f32[{m},{n}] {{
+  %0 = dot %x, %y {{lhs=[{lhs}], rhs=[{rhs}], lhs_batch=[], rhs_batch=[]}} : f32[{m},{n}]
+  %1 = broadcast %b {{axes=[1]}} : f32[{m},{n}]
+  %2 = add %0, %1 : f32[{m},{n}]
+  %3 = relu %2 : f32[{m},{n}]
+  return %3
+}}"
+            ));
+        }
+    }
+}
+
+#[test]
+fn batched_products() {
+    agrees(
+        "func @f(%x: f64[3,20,9] input, %y: f64[3,9,21] input) -> f64[3,20,21] {
+  %0 = dot %x, %y {lhs=[2], rhs=[1], lhs_batch=[0], rhs_batch=[0]} : f64[3,20,21]
+  return %0
+}",
+    );
+}
+
+fn conv(stride: usize, pad: usize, size: usize, dtype: &str) -> String {
+    let out = (size + 2 * pad - 5) / stride + 1;
+    format!(
+        "func @loss(%x: {dtype}[3,2,{size},{size}], %w: {dtype}[6,2,5,5], %b: {dtype}[6]) -> {dtype}[] {{
+  %0 = conv %x, %w {{stride=[{stride},{stride}], low=[{pad},{pad}], high=[{pad},{pad}], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1}} : {dtype}[3,6,{out},{out}]
+  %1 = broadcast %b {{axes=[1]}} : {dtype}[3,6,{out},{out}]
+  %2 = add %0, %1 : {dtype}[3,6,{out},{out}]
+  %3 = relu %2 : {dtype}[3,6,{out},{out}]
+  %4 = mul %3, %3 : {dtype}[3,6,{out},{out}]
+  %5 = reduce %4 {{kind=sum, axes=[0,1,2,3]}} : {dtype}[]
+  return %5
+}}
+func @main(%x: {dtype}[3,2,{size},{size}] input, %w: {dtype}[6,2,5,5] param \"w\", %b: {dtype}[6] param \"b\") -> ({dtype}[], {dtype}[3,2,{size},{size}], {dtype}[6,2,5,5], {dtype}[6]) {{
+  %0:4 = gradient %x, %w, %b {{func=@loss, wrt=[0,1,2]}} : {dtype}[], {dtype}[3,2,{size},{size}], {dtype}[6,2,5,5], {dtype}[6]
+  return %0.0, %0.1, %0.2, %0.3
+}}"
+    )
+}
+
+#[test]
+fn convolutions_and_their_gradients() {
+    for (stride, pad, size) in [(1, 0, 12), (1, 2, 14), (2, 2, 13), (3, 1, 16)] {
+        agrees(&conv(stride, pad, size, "f32"));
+    }
+    agrees(&conv(1, 2, 10, "f64"));
+}
+
+#[test]
+fn large_reductions_in_two_passes() {
+    for (shape, axes, left) in
+        [("1000,300", "0,1", ""), ("4096,10", "0", "10"), ("64,16,20,20", "0,2,3", "16"), ("2,100000", "1", "2")]
+    {
+        for kind in ["sum", "max", "min"] {
+            agrees(&format!(
+                "func @f(%x: f32[{shape}] input) -> f32[{left}] {{
+  %0 = reduce %x {{kind={kind}, axes=[{axes}]}} : f32[{left}]
+  return %0
+}}"
+            ));
+        }
+    }
+}
+
+#[test]
+fn views_become_affine() {
+    agrees(
+        "func @f(%x: f32[6,4,10] input, %b: f32[4] input) -> f32[10,24] {
+  %0 = broadcast %b {axes=[1]} : f32[6,4,10]
+  %1 = mul %x, %0 : f32[6,4,10]
+  %2 = reshape %1 : f32[24,10]
+  %3 = transpose %2 {perm=[1,0]} : f32[10,24]
+  %4 = reverse %3 {axes=[1]} : f32[10,24]
+  return %4
+}",
+    );
+}
+
+/// One step of descent on two layers: the new weights are written where the old ones lie, after everybody has read those.
+pub const STEP: &str = r#"func @step(%x: f32[8,6] input, %t: f32[8,3] input, %w: f32[6,5] param "w", %v: f32[5,3] param "v") -> (loss: f32[], f32[6,5] update %w, f32[5,3] update %v) {
+  %0 = constant 0.125 : f32[]
+  %1 = dot %x, %w {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[8,5]
+  %2 = dot %1, %v {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[8,3]
+  %3 = sub %2, %t : f32[8,3]
+  %4 = mul %3, %3 : f32[8,3]
+  %5 = reduce %4 {kind=sum, axes=[0,1]} : f32[]
+  %6 = dot %1, %3 {lhs=[0], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[5,3]
+  %7 = broadcast %0 {axes=[]} : f32[5,3]
+  %8 = mul %7, %6 : f32[5,3]
+  %9 = sub %v, %8 : f32[5,3]
+  %10 = dot %3, %v {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[8,5]
+  %11 = dot %x, %10 {lhs=[0], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[6,5]
+  %12 = broadcast %0 {axes=[]} : f32[6,5]
+  %13 = mul %12, %11 : f32[6,5]
+  %14 = sub %w, %13 : f32[6,5]
+  return %5, %14, %9
+}"#;
+
+#[test]
+fn updates_wait_for_the_last_reader() {
+    agrees(STEP);
+}
+
+#[test]
+fn states_that_change_places() {
+    agrees(
+        r#"func @f(%a: f32[5] state "a", %b: f32[5] state "b", %c: f32[5] state "c") -> (f32[5], f32[5] update %a, f32[5] update %b, f32[5] update %c) {
+  %0 = add %a, %c : f32[5]
+  return %a, %b, %a, %0
+}"#,
+    );
+}
+
+#[test]
+fn an_update_that_reads_its_argument_elsewhere() {
+    agrees(
+        r#"func @f(%a: f32[4,4] state "a") -> (f32[4,4] update %a) {
+  %0 = transpose %a {perm=[1,0]} : f32[4,4]
+  %1 = add %a, %0 : f32[4,4]
+  return %1
+}"#,
+    );
+}
+
+#[test]
+fn functions_that_are_called_twice() {
+    agrees(
+        r#"func @block(%x: f32[4,6], %w: f32[6,6]) -> (f32[4,6], f32[4]) {
+  %0 = dot %x, %w {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[4,6]
+  %1 = relu %0 : f32[4,6]
+  %2 = reduce %1 {kind=sum, axes=[1]} : f32[4]
+  return %1, %2
+}
+func @main(%x: f32[4,6] input, %v: f32[6,6] param "v", %w: f32[6,6] param "w") -> (f32[4,6], f32[4]) {
+  %0:2 = call %x, %v {func=@block} : f32[4,6], f32[4]
+  %1:2 = call %0.0, %w {func=@block} : f32[4,6], f32[4]
+  %2 = add %0.1, %1.1 : f32[4]
+  return %1.0, %2
+}"#,
+    );
+}
+
+#[test]
+fn results_that_are_arguments_constants_or_the_same() {
+    agrees(
+        "func @f(%x: f32[3] input) -> (f32[3], f32[3], f32[3], f32[3,1]) {
+  %0 = constant [1.0, 2.0, 3.0] : f32[3]
+  %1 = add %x, %0 : f32[3]
+  %2 = reshape %1 : f32[3,1]
+  return %x, %0, %1, %2
+}",
+    );
+}
+
+#[test]
+fn an_index_out_of_range_is_an_error() {
+    let text = "func @f(%x: f32[3] input, %i: i64[2] input) -> f32[2] {
+  %0 = gather %x, %i {axis=0, batch=0} : f32[2]
+  return %0
+}";
+    let graph: Graph = text.parse().expect("the text is well formed");
+    let x = Tensor::new([3], vec![1f32, 2.0, 3.0]).expect("three elements");
+    for backend in [Backend::Interpreter, run::NATIVE] {
+        let program = run::build(&graph, Level::Full, backend).expect("the graph compiles");
+        for (index, fails) in [(2, false), (3, true), (-1, true)] {
+            let i = Tensor::new([2], vec![0i64, index]).expect("two elements");
+            let result = run::run(&program, &graph, &[x.clone(), i]);
+            assert_eq!(result.is_err(), fails, "{index}: {result:?}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The buffer checker accepts plans and rejects every kind of planted fault.
+
+use dlc_compiler::codegen::Target;
+use dlc_compiler::kernel::program::{ALIGN, Place, Step};
+use dlc_compiler::pipeline::{Level, Options, schedule};
+use dlc_compiler::plan::check::{Fault, check};
+use dlc_compiler::schedule::Schedule;
+use dlc_ir::Graph;
+
+/// Arguments %x %w; result, and the update of %w; a function that is called twice, a view, temporaries.
+const TEXT: &str = r#"func @block(%x: f32[40,30], %w: f32[30,30]) -> (f32[40,30], f32[40]) {
+  %0 = dot %x, %w {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[40,30]
+  %1 = relu %0 : f32[40,30]
+  %2 = reduce %1 {kind=sum, axes=[1]} : f32[40]
+  return %1, %2
+}
+func @main(%x: f32[40,30] input, %w: f32[30,30] param "w") -> (sum: f32[40], f32[30,30] update %w) {
+  %0:2 = call %x, %w {func=@block} : f32[40,30], f32[40]
+  %1:2 = call %0.0, %w {func=@block} : f32[40,30], f32[40]
+  %2 = reshape %1.0 : f32[1200]
+  %3 = neg %2 : f32[1200]
+  %4 = reshape %3 : f32[40,30]
+  %5 = dot %4, %0.0 {lhs=[0], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[30,30]
+  %6 = sub %w, %5 : f32[30,30]
+  %7 = add %0.1, %1.1 : f32[40]
+  return %7, %6
+}"#;
+
+fn planned() -> (Graph, Schedule) {
+    let graph: Graph = TEXT.parse().expect("the text is well formed");
+    graph.verify().expect("the graph is well formed");
+    let options = Options { level: Level::O0, check: false, ..Options::new(Target::X86_64V3) };
+    let plan = schedule(&graph, &options).expect("the graph can be scheduled");
+    (graph, plan)
+}
+
+/// Plants a fault in the entry's steps, or in the whole schedule, and expects the checker to find it.
+fn rejects(what: &str, plant: impl FnOnce(&mut Schedule)) -> Fault {
+    let (graph, mut schedule) = planned();
+    let before = schedule.program.clone();
+    let notes = schedule.notes.clone();
+    plant(&mut schedule);
+    assert!(before != schedule.program || notes != schedule.notes, "{what}: nothing was planted");
+    check(&graph, &schedule.program, &schedule.notes).expect_err(what)
+}
+
+fn entry(schedule: &mut Schedule) -> &mut Vec<Step> {
+    &mut schedule.program.routines.last_mut().expect("there is an entry").steps
+}
+
+/// The places of a step: operands of a launch or arguments of a call.
+fn places(step: &mut Step) -> &mut Vec<Place> {
+    match step {
+        Step::Launch { operands, .. } => operands,
+        Step::Call { arguments, .. } => arguments,
+    }
+}
+
+/// The numbers of the entry's launches.
+fn launches(schedule: &mut Schedule) -> Vec<usize> {
+    let steps = entry(schedule);
+    (0..steps.len()).filter(|&i| matches!(steps[i], Step::Launch { .. })).collect()
+}
+
+/// The numbers of the entry's calls.
+fn calls(schedule: &mut Schedule) -> Vec<usize> {
+    let steps = entry(schedule);
+    (0..steps.len()).filter(|&i| matches!(steps[i], Step::Call { .. })).collect()
+}
+
+#[test]
+fn plans_are_accepted() {
+    let (graph, schedule) = planned();
+    check(&graph, &schedule.program, &schedule.notes).expect("the plan is right");
+}
+
+#[test]
+fn overlapping_buffers() {
+    let fault = rejects("a result over an operand", |s| {
+        let at = launches(s)[0];
+        let operands = places(&mut entry(s)[at]);
+        let last = operands.len() - 1;
+        operands[last] = operands[0];
+    });
+    assert!(matches!(fault, Fault::Overlap { .. }), "{fault}");
+}
+
+#[test]
+fn memory_that_is_reused_too_early() {
+    // The first call's activations are still needed by the last product when the second call writes over them.
+    let fault = rejects("a result over a value that is read later", |s| {
+        let at = calls(s);
+        let first = places(&mut entry(s)[at[0]])[2];
+        let second = places(&mut entry(s)[at[1]])[2];
+        assert_ne!(first, second);
+        for step in entry(s).iter_mut() {
+            places(step).iter_mut().filter(|p| **p == second).for_each(|p| *p = first);
+        }
+    });
+    assert!(matches!(fault, Fault::Overlap { .. } | Fault::WrongValue { .. }), "{fault}");
+}
+
+#[test]
+fn a_wrong_offset() {
+    let fault = rejects("an operand one block further", |s| {
+        let at = launches(s)[0];
+        let place = &mut places(&mut entry(s)[at])[0];
+        let Place::Frame(offset) = *place else { panic!("the operand lies in the frame") };
+        *place = Place::Frame(offset + ALIGN);
+    });
+    assert!(matches!(fault, Fault::WrongValue { .. } | Fault::Outside { .. }), "{fault}");
+}
+
+#[test]
+fn a_step_that_is_missing() {
+    let fault = rejects("a missing step", |s| {
+        let at = launches(s)[0];
+        entry(s).remove(at);
+        s.notes.last_mut().expect("there is an entry").remove(at);
+    });
+    assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+}
+
+#[test]
+fn an_update_before_the_last_reader() {
+    let fault = rejects("the update in front of a call that reads the weight", |s| {
+        // Everything that the update needs is recomputed from what lies there anyway: move the last call behind it.
+        let (last, update) = (calls(s)[1], entry(s).len() - 1);
+        let update = (0..=update)
+            .rev()
+            .find(|&i| places(&mut entry(s)[i]).last() == Some(&Place::Argument { slot: 1, offset: 0 }))
+            .expect("the weight is updated in place");
+        let step = entry(s).remove(update);
+        entry(s).insert(last, step);
+        let notes = s.notes.last_mut().expect("there is an entry");
+        let note = notes.remove(update);
+        notes.insert(last, note);
+    });
+    assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+}
+
+#[test]
+fn a_place_outside_of_the_frame() {
+    let fault = rejects("a result at the end of the frame", |s| {
+        let end = s.program.routines.last().expect("there is an entry").frame;
+        let at = launches(s)[0];
+        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Place::Frame(end);
+    });
+    assert!(matches!(fault, Fault::Outside { .. }), "{fault}");
+}
+
+#[test]
+fn a_frame_that_is_too_small() {
+    let fault = rejects("half a frame", |s| {
+        let routine = s.program.routines.last_mut().expect("there is an entry");
+        routine.frame = routine.frame / 2 / ALIGN * ALIGN;
+    });
+    assert!(matches!(fault, Fault::Outside { .. }), "{fault}");
+}
+
+#[test]
+fn an_unaligned_place() {
+    let fault = rejects("an odd offset", |s| {
+        let at = launches(s)[0];
+        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Place::Frame(4);
+    });
+    assert!(matches!(fault, Fault::Unaligned { .. }), "{fault}");
+}
+
+#[test]
+fn a_callee_in_the_wrong_frame() {
+    let fault = rejects("a callee's frame over its own result", |s| {
+        let at = calls(s)[0];
+        let Step::Call { frame, arguments, .. } = &mut entry(s)[at] else { panic!("a call") };
+        let Place::Frame(result) = arguments[2] else { panic!("the result lies in the frame") };
+        *frame = result;
+    });
+    assert!(matches!(fault, Fault::Overlap { .. } | Fault::Outside { .. }), "{fault}");
+}
+
+#[test]
+fn swapped_arguments() {
+    let fault = rejects("swapped operands of a product", |s| {
+        let index = launches(s)
+            .into_iter()
+            .find(|&i| {
+                let operands = places(&mut entry(s)[i]).clone();
+                operands.len() == 3 && operands[0] != operands[1] && matches!(operands[1], Place::Frame(_))
+            })
+            .expect("there is a product");
+        places(&mut entry(s)[index]).swap(0, 1);
+    });
+    assert!(matches!(fault, Fault::WrongValue { .. } | Fault::Form { .. }), "{fault}");
+}
+
+#[test]
+fn swapped_arguments_of_a_call() {
+    let fault = rejects("swapped results of a call", |s| {
+        let at = calls(s)[1];
+        places(&mut entry(s)[at]).swap(0, 1);
+    });
+    assert!(matches!(fault, Fault::WrongValue { .. } | Fault::Outside { .. }), "{fault}");
+}
+
+#[test]
+fn a_stale_alias() {
+    // The negation reads a view of the second call's result; the first call's has the same size but not the same value.
+    let fault = rejects("a view of the wrong value", |s| {
+        let at = calls(s);
+        let stale = places(&mut entry(s)[at[0]])[2];
+        let index = launches(s)[0];
+        places(&mut entry(s)[index])[0] = stale;
+    });
+    assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+}
+
+#[test]
+fn a_write_to_an_input() {
+    let fault = rejects("a result over an argument", |s| {
+        let at = launches(s)[0];
+        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Place::Argument { slot: 0, offset: 0 };
+    });
+    assert!(matches!(fault, Fault::Forbidden { .. }), "{fault}");
+}
+
+#[test]
+fn a_call_of_the_wrong_function() {
+    let fault = rejects("a routine that does not exist", |s| {
+        let at = calls(s)[0];
+        let Step::Call { routine, .. } = &mut entry(s)[at] else { panic!("a call") };
+        routine.0 += 1;
+    });
+    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
+}
+
+#[test]
+fn a_result_in_the_wrong_slot() {
+    let fault = rejects("the output where nobody looks", |s| {
+        for step in entry(s).iter_mut() {
+            for place in places(step) {
+                if matches!(place, Place::Argument { slot: 2, .. }) {
+                    *place = Place::Frame(0);
+                }
+            }
+        }
+    });
+    assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+}
