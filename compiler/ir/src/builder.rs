@@ -63,6 +63,11 @@ impl Builder {
         &self.function
     }
 
+    /// The function so far, to add nodes whose types are known.
+    pub fn function_mut(&mut self) -> &mut Function {
+        &mut self.function
+    }
+
     /// The function, with arguments in front and without dead operators.
     pub fn finish(self) -> Function {
         self.function.compact()

@@ -92,6 +92,8 @@ codes! {
     "wrong-count": "A pattern takes apart another number of values.", "let (a, b) = split(x, 3)";
     "not-constant": "The value must be known when compiling.", "if x > 0 { … }, x data";
     "not-supported-yet": "The language reserves this, but this version does not compile it yet.", "scan x in xs { … }";
+    "too-large": "The model has more operations, or a tensor more elements, than any machine can hold.", "[1e9, 1e9] data";
+    "internal": "A fault of dlc itself, not of the text. Please report it.", "";
     "no-model": "The file defines no model, or none of the name that was asked for.", "dataset d { … } alone";
     "missing-setting": "`train` cannot do without this setting.", "train m { epochs = 1 }";
     "field-mismatch": "The fields of the data do not fit the inputs of the model.", "train m { data = points() }";

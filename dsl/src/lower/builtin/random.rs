@@ -1,0 +1,91 @@
+//! Random draws. Their keys follow from the seed, the step and the call's place; nobody passes them.
+
+use dlc_ir::{DType, Scalar, ScalarOp, Shape, Type};
+
+use super::super::value::{Axis, Data, Value};
+use super::super::{Eval, Lower};
+use super::shape::given_shape;
+use super::{Args, Builtin, row};
+use crate::span::Span;
+
+pub(super) const ROWS: &[Builtin] = &[
+    row("uniform", &["low", "high"], 0, &["shape"], "Numbers drawn evenly from `low` up to below `high`.", uniform),
+    row("normal", &[], 0, &["mean", "std", "shape"], "Numbers drawn from a normal distribution.", normal),
+];
+
+/// Numbers from 0 up to below 1, each of as many bits as the dtype holds exactly.
+fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
+    let dtype = lower.float;
+    let (bits, shift, scale) = match dtype {
+        DType::F64 => (DType::I64, 11, 1.0 / (1u64 << 53) as f64),
+        _ => (DType::I32, 8, 1.0 / (1u64 << 24) as f64),
+    };
+    let shape: Shape = axes.iter().map(|axis| axis.size).collect();
+    let mut drawn = lower.random_bits(Type::new(bits, shape), span)?;
+    drawn.axes = axes.to_vec();
+    let shift = constant(lower, bits, Scalar::Int(shift), axes, span)?;
+    let drawn = lower.map(ScalarOp::ShiftRight, &[&drawn, &shift], span)?;
+    let drawn = lower.convert(&drawn, dtype, span)?;
+    let scale = constant(lower, dtype, Scalar::Float(scale), axes, span)?;
+    lower.map(ScalarOp::Mul, &[&drawn, &scale], span)
+}
+
+fn constant(lower: &mut Lower<'_>, dtype: DType, value: Scalar, axes: &[Axis], span: Span) -> Eval<Data> {
+    let scalar = lower.scalar(dtype, value, span)?;
+    lower.stretch_to(&scalar, axes, span)
+}
+
+fn number<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize, default: f64) -> Eval<f64> {
+    match args.value(i) {
+        Value::None => Ok(default),
+        Value::Int(n, _) => Ok(n as f64),
+        Value::Float(x) => Ok(x),
+        other => Err(lower.wrong(args, i, &other, "a number")),
+    }
+}
+
+/// `x * scale + offset`.
+fn affine(lower: &mut Lower<'_>, x: Data, scale: f64, offset: f64, span: Span) -> Eval<Data> {
+    let mut x = x;
+    if scale != 1.0 {
+        let scale = constant(lower, x.dtype, Scalar::Float(scale), &x.axes.clone(), span)?;
+        x = lower.map(ScalarOp::Mul, &[&x, &scale], span)?;
+    }
+    if offset != 0.0 {
+        let offset = constant(lower, x.dtype, Scalar::Float(offset), &x.axes.clone(), span)?;
+        x = lower.map(ScalarOp::Add, &[&x, &offset], span)?;
+    }
+    Ok(x)
+}
+
+fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let (low, high) = (number(lower, &args, 0, 0.0)?, number(lower, &args, 1, 1.0)?);
+    if low > high {
+        let message = format!("there is nothing between {low} and {high}");
+        return Err(lower.fault("number-out-of-range", message, args.span, "`low` is above `high`"));
+    }
+    let axes = given_shape(lower, &args, 2)?;
+    let drawn = unit(lower, &axes, args.span)?;
+    Ok(Value::Data(affine(lower, drawn, high - low, low, args.span)?))
+}
+
+fn normal<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let (mean, std) = (number(lower, &args, 0, 0.0)?, number(lower, &args, 1, 1.0)?);
+    if std < 0.0 {
+        let message = format!("a standard deviation is not negative: {std}");
+        return Err(lower.fault("number-out-of-range", message, args.span(1), "negative"));
+    }
+    let axes = given_shape(lower, &args, 2)?;
+    let span = args.span;
+    // Box and Muller: the first draw gives the radius, its complement being above 0, the second the angle.
+    let first = unit(lower, &axes, span)?;
+    let second = unit(lower, &axes, span)?;
+    let complement = affine(lower, first, -1.0, 1.0, span)?;
+    let log = lower.map1(ScalarOp::Log, &complement, span)?;
+    let square = affine(lower, log, -2.0, 0.0, span)?;
+    let radius = lower.map1(ScalarOp::Sqrt, &square, span)?;
+    let angle = affine(lower, second, 2.0 * std::f64::consts::PI, 0.0, span)?;
+    let cosine = lower.map1(ScalarOp::Cos, &angle, span)?;
+    let drawn = lower.map(ScalarOp::Mul, &[&radius, &cosine], span)?;
+    Ok(Value::Data(affine(lower, drawn, std, mean, span)?))
+}

@@ -1,0 +1,35 @@
+//! Readers of files, in datasets.
+
+use super::super::dataset::{Format, Reader};
+use super::super::value::Value;
+use super::super::{Eval, Lower};
+use super::{Args, Builtin, row};
+
+pub(super) const ROWS: &[Builtin] = &[
+    row("idx", &["file"], 0, &[], "The tensor of an IDX file, also gzipped.", |lower, args| {
+        read(lower, args, Format::Idx, false)
+    }),
+    row("npy", &["file"], 0, &[], "The tensor of an NPY file.", |lower, args| read(lower, args, Format::Npy, false)),
+    row("npz", &["file"], 0, &[], "The tensors of an NPZ file, by name: `npz(\"a.npz\")[\"x\"]`.", |lower, args| {
+        read(lower, args, Format::Npz, true)
+    }),
+    row("safetensors", &["file"], 0, &[], "The tensors of a safetensors file, by name.", |lower, args| {
+        read(lower, args, Format::Safetensors, true)
+    }),
+    row("csv", &["file"], 0, &[], "The columns of a CSV file, by name or by a list of names.", |lower, args| {
+        read(lower, args, Format::Csv, true)
+    }),
+];
+
+fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>, format: Format, several: bool) -> Eval<Value<'p>> {
+    let path = lower.arg_text(&args, 0)?;
+    let module = lower.frame().module;
+    let from = lower.program.modules().get(module as usize).map(|m| lower.program.sources.name(m.source()).to_owned());
+    let span = lower.at(args.span);
+    let reader =
+        Reader { format, path, from: from.unwrap_or_default(), select: vec![], matrix: false, drop: vec![], span };
+    if several {
+        return Ok(Value::Table(reader.into()));
+    }
+    lower.read(reader, args.span)
+}

@@ -1,0 +1,350 @@
+//! Functions that move elements.
+
+use dlc_ir::op::{Concat, Iota, Pad, Reshape, Reverse, Slice, Transpose};
+use dlc_ir::{DType, Scalar, Shape, Type};
+
+use super::super::value::{Axis, Data, Value};
+use super::super::{Eval, Lower};
+use super::{Args, Builtin, row};
+
+pub(super) const ROWS: &[Builtin] = &[
+    row("reshape", &["x", "shape"], 0, &[], "The same elements in another shape; one size may be -1.", reshape),
+    row("flatten", &["x"], 0, &["from"], "All axes from `from` (1) on as one.", flatten),
+    row("transpose", &["x", "axes"], 0, &[], "The axes in another order.", transpose),
+    row("squeeze", &["x"], 0, &["axis"], "Without an axis of size 1.", squeeze),
+    row("stack", &["parts"], 0, &["axis"], "Tensors along a new axis.", stack),
+    row("concat", &["parts"], 0, &["axis"], "Tensors one after another along an axis.", concat),
+    row("split", &["x", "parts"], 0, &["axis"], "Equal parts along an axis, or parts of given sizes.", split),
+    row("flip", &["x"], 0, &["axis"], "An axis turned around.", flip),
+    row("pad", &["x", "low", "high"], 0, &["value"], "`value` (0) around the elements.", pad),
+    row("broadcast", &["x", "shape"], 0, &[], "Stretched to a shape.", broadcast),
+    row("shape", &["x"], 0, &[], "The sizes of the axes.", shape),
+    row("rank", &["x"], 0, &[], "The number of axes.", rank),
+    row("size", &["x"], 0, &["axis"], "The size of an axis, or the number of elements.", size),
+    row("iota", &["shape"], 0, &["axis"], "i64 data whose elements are their index along `axis` (the last).", iota),
+    row("take", &["x", "index"], 0, &["axis"], "Elements of an axis (0) by index.", take),
+    row("pick", &["x", "index"], 0, &[], "Of the last axis the element at each index.", pick),
+    row("zeros", &["shape"], 1, &[], "Zeros; as a first value, of the weight's shape.", |lower, args| {
+        full(lower, args, 0.0)
+    }),
+    row("ones", &["shape"], 1, &[], "Ones; as a first value, of the weight's shape.", |lower, args| {
+        full(lower, args, 1.0)
+    }),
+    row("full", &["value", "shape"], 1, &[], "One number everywhere.", constant),
+];
+
+fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    let list = match args.value(1) {
+        Value::List(items) => items.to_vec(),
+        other => return Err(lower.wrong(&args, 1, &other, "a list of sizes")),
+    };
+    let elements: u128 = x.axes.iter().map(|axis| axis.size as u128).product();
+    let mut axes: Vec<Option<Axis>> = vec![];
+    for value in list {
+        axes.push(match value {
+            Value::Int(-1, _) => None,
+            Value::Int(n, label) if (0..1 << 47).contains(&n) => {
+                Some(Axis { size: n as usize, label, stretch: false })
+            }
+            other => return Err(lower.wrong(&args, 1, &other, "sizes")),
+        });
+    }
+    let known = axes.iter().flatten().fold(1u128, |n, axis| n.saturating_mul(axis.size as u128));
+    let open = axes.iter().filter(|axis| axis.is_none()).count();
+    let fits = match open {
+        0 => known == elements,
+        1 => known > 0 && elements.is_multiple_of(known),
+        _ => false,
+    };
+    if !fits {
+        let shown: Vec<String> =
+            axes.iter().map(|axis| axis.as_ref().map_or("-1".into(), Axis::to_string)).collect();
+        let found = x.show(lower.float);
+        let message = format!("{found} has {elements} elements, which do not fit [{}]", shown.join(", "));
+        return Err(lower.fault("shape-mismatch", message, args.span(1), "another number of elements"));
+    }
+    let rest = if open == 1 { (elements / known) as usize } else { 0 };
+    let axes = axes.into_iter().map(|axis| axis.unwrap_or(Axis::new(rest))).collect();
+    reshaped(lower, &args, &x, axes)
+}
+
+fn reshaped<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, axes: Vec<Axis>) -> Eval<Value<'p>> {
+    let shape: Shape = axes.iter().map(|axis| axis.size).collect();
+    if shape == x.shape() {
+        return Ok(Value::Data(Data { axes, ..x.clone() }));
+    }
+    let mut result = lower.emit(Reshape { shape }, &[x], args.span)?;
+    result.axes = axes;
+    Ok(Value::Data(result))
+}
+
+fn flatten<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    let from = lower.arg_size(&args, 1, 0)?.unwrap_or(1);
+    if x.rank() < from {
+        let message = format!("`flatten` joins the axes from {from} on, but {} has {}", x.show(lower.float), x.rank());
+        return Err(lower.fault("rank-mismatch", message, args.span(0), "too few axes"));
+    }
+    let mut axes = x.axes[..from].to_vec();
+    axes.push(Axis::new(x.axes[from..].iter().map(|axis| axis.size).product()));
+    reshaped(lower, &args, &x, axes)
+}
+
+fn transpose<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    let wanted = lower.arg_ints(&args, 1)?.unwrap_or_default();
+    let rank = x.rank() as i64;
+    let perm: Vec<usize> = wanted
+        .iter()
+        .map(|&i| if i < 0 { i.saturating_add(rank) } else { i })
+        .filter_map(|i| usize::try_from(i).ok().filter(|&i| i < x.rank()))
+        .collect();
+    let mut sorted = perm.clone();
+    sorted.sort_unstable();
+    if perm.len() != wanted.len() || !sorted.into_iter().eq(0..x.rank()) {
+        let message = format!("{wanted:?} does not put the {rank} axes of {} in an order", x.show(lower.float));
+        return Err(lower.fault("rank-mismatch", message, args.span(1), "name each axis once"));
+    }
+    let mut result = lower.emit(Transpose { perm: perm.clone() }, &[&x], args.span)?;
+    result.axes = perm.iter().map(|&i| x.axes[i].clone()).collect();
+    Ok(Value::Data(result))
+}
+
+fn squeeze<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    let Some(gone) = lower.arg_axes(&args, 1, &x)? else {
+        return Err(lower.missing("squeeze", &["axis"], args.span));
+    };
+    if let Some(&axis) = gone.iter().find(|&&axis| x.axes[axis].size != 1) {
+        let message = format!("axis {axis} of {} is not 1", x.show(lower.float));
+        return Err(lower.fault("shape-mismatch", message, args.span(1), "only an axis of size 1 can go"));
+    }
+    let axes = (0..x.rank()).filter(|i| !gone.contains(i)).map(|i| x.axes[i].clone()).collect();
+    reshaped(lower, &args, &x, axes)
+}
+
+/// The tensors of a list, all of one dtype.
+fn parts<'p>(lower: &mut Lower<'p>, args: &Args<'p>) -> Eval<Vec<Data>> {
+    let (Value::List(items) | Value::Tuple(items)) = args.value(0) else {
+        return Err(lower.wrong(args, 0, &args.value(0), "a list of tensors"));
+    };
+    let dtype = items.iter().find_map(|v| if let Value::Data(d) = v { Some(d.dtype) } else { None });
+    let dtype = dtype.unwrap_or(lower.float);
+    let mut parts = vec![];
+    for item in items.iter() {
+        parts.push(lower.as_data(item.clone(), dtype, &args.what(0), args.span(0))?);
+    }
+    if parts.is_empty() {
+        let message = format!("`{}` of an empty list", args.builtin.name);
+        return Err(lower.fault("wrong-count", message, args.span(0), "no tensors"));
+    }
+    Ok(parts)
+}
+
+fn stack<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let mut parts = parts(lower, &args)?;
+    let rank = parts[0].rank() as i64;
+    let at = lower.arg_int(&args, 1)?.unwrap_or(0);
+    let at = if at < 0 { at + rank + 1 } else { at };
+    if !(0..=rank).contains(&at) {
+        let message = format!("there is no place {at} for a new axis in {}", parts[0].show(lower.float));
+        return Err(lower.fault("number-out-of-range", message, args.span(1), "out of range"));
+    }
+    for part in &mut parts {
+        let mut axes = part.axes.clone();
+        axes.insert((at as usize).min(axes.len()), Axis::new(1));
+        let Value::Data(reshaped) = reshaped(lower, &args, part, axes)? else { continue };
+        *part = Data { origin: part.origin, ..reshaped };
+    }
+    join(lower, &args, parts, at as usize)
+}
+
+fn concat<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let parts = parts(lower, &args)?;
+    if parts[0].rank() == 0 {
+        let message = "scalars have no axis to follow each other along";
+        return Err(lower.fault("rank-mismatch", message, args.span(0), "use `stack`"));
+    }
+    let axis = lower.arg_axis(&args, 1, &parts[0], 0)?;
+    join(lower, &args, parts, axis)
+}
+
+fn join<'p>(lower: &mut Lower<'p>, args: &Args<'p>, parts: Vec<Data>, axis: usize) -> Eval<Value<'p>> {
+    let first = parts[0].clone();
+    for part in &parts[1..] {
+        let same = part.dtype == first.dtype
+            && part.rank() == first.rank()
+            && (0..part.rank()).all(|i| i == axis || part.axes[i].size == first.axes[i].size);
+        if !same {
+            let (a, b) = (first.show(lower.float), part.show(lower.float));
+            let at = lower.at(args.span);
+            let message = format!("{a} and {b} do not fit but for axis {axis}");
+            let error = crate::Diagnostic::error("shape-mismatch", message).primary(at, "these do not go together");
+            let error = super::super::operator::origins(error, at, &[(first.origin, a), (part.origin, b)]);
+            return Err(lower.fail(error));
+        }
+    }
+    let mut result = lower.emit(Concat { axis }, &parts.iter().collect::<Vec<_>>(), args.span)?;
+    let size = result.axes[axis].size;
+    result.axes = first.axes;
+    result.axes[axis] = Axis::new(size);
+    Ok(Value::Data(result))
+}
+
+fn split<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    if x.rank() == 0 {
+        return Err(lower.fault("rank-mismatch", "a scalar has no axis to split", args.span(0), "a scalar"));
+    }
+    let axis = lower.arg_axis(&args, 2, &x, 0)?;
+    let size = x.axes[axis].size;
+    let sizes: Vec<usize> = match args.value(1) {
+        Value::Int(n, _) if n > 0 && size as i64 % n == 0 => vec![size / n as usize; n as usize],
+        Value::Int(n, _) => {
+            let message = format!("{size} elements do not fall into {n} equal parts");
+            return Err(lower.fault("not-divisible", message, args.span(1), format!("axis {axis} has {size}")));
+        }
+        _ => lower.arg_shape(&args, 1)?.unwrap_or_default().iter().map(|axis| axis.size).collect(),
+    };
+    if sizes.iter().fold(0usize, |n, s| n.saturating_add(*s)) != size {
+        let message = format!("the parts {sizes:?} are not the {size} elements of axis {axis}");
+        return Err(lower.fault("shape-mismatch", message, args.span(1), "another number of elements"));
+    }
+    let mut from = 0;
+    let mut parts = vec![];
+    for part in sizes {
+        let mut start = vec![0; x.rank()];
+        let mut limit = x.shape().to_vec();
+        (start[axis], limit[axis]) = (from, from + part);
+        from += part;
+        let mut result = lower.emit(Slice { start, limit, stride: vec![1; x.rank()] }, &[&x], args.span)?;
+        result.axes = x.axes.clone();
+        result.axes[axis] = Axis::new(part);
+        parts.push(Value::Data(result));
+    }
+    Ok(Value::Tuple(parts.into()))
+}
+
+fn flip<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    let axes = lower.arg_axes(&args, 1, &x)?.unwrap_or_else(|| (0..x.rank()).collect());
+    let mut result = lower.emit(Reverse { axes }, &[&x], args.span)?;
+    result.axes = x.axes;
+    Ok(Value::Data(result))
+}
+
+fn pad<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    let low = lower.arg_ints(&args, 1)?.unwrap_or_default();
+    let high = lower.arg_ints(&args, 2)?.unwrap_or_default();
+    if low.len() != x.rank() || high.len() != x.rank() {
+        let message = format!("`pad` wants a number before and after each axis of {}", x.show(lower.float));
+        return Err(lower.fault("wrong-count", message, args.span(1), format!("{} are wanted", x.rank())));
+    }
+    let value = match args.value(3) {
+        Value::None => Value::int(0),
+        value => value,
+    };
+    let value = if x.dtype == DType::Bool { Value::Bool(false) } else { value };
+    let value = lower.as_data(value, x.dtype, &args.what(3), args.span(3))?;
+    let mut result = lower.emit(Pad { low, high, interior: vec![0; x.rank()] }, &[&x, &value], args.span)?;
+    for (new, old) in result.axes.iter_mut().zip(&x.axes) {
+        if new.size == old.size {
+            *new = Axis { stretch: false, ..old.clone() };
+        }
+    }
+    Ok(Value::Data(result))
+}
+
+fn broadcast<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    let axes = lower.arg_shape(&args, 1)?.unwrap_or_default();
+    let fits = x.rank() <= axes.len()
+        && x.axes.iter().rev().zip(axes.iter().rev()).all(|(a, b)| a.size == b.size || a.stretch);
+    if !fits {
+        let message = format!("{} does not stretch to {}", x.show(lower.float), lower.show_axes(&axes));
+        return Err(lower.fault("shape-mismatch", message, args.span(1), "only leading axes and `_` stretch"));
+    }
+    Ok(Value::Data(lower.stretch_to(&x, &axes, args.span)?))
+}
+
+fn shape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    Ok(Value::list(x.axes.into_iter().map(|axis| Value::Int(axis.size as i64, axis.label)).collect()))
+}
+
+fn rank<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    Ok(Value::int(lower.arg_data(&args, 0)?.rank() as i64))
+}
+
+fn size<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    match lower.arg_axes(&args, 1, &x)? {
+        None => Ok(Value::int(x.shape().elements() as i64)),
+        Some(axes) => Ok(Value::int(axes.iter().map(|&axis| x.axes[axis].size as i64).product())),
+    }
+}
+
+fn iota<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let axes = lower.arg_shape(&args, 0)?.unwrap_or_default();
+    let shape: Shape = axes.iter().map(|axis| axis.size).collect();
+    let axis = lower.arg_size(&args, 1, 0)?.unwrap_or(axes.len().saturating_sub(1));
+    if axis >= axes.len() {
+        let message = format!("{} has no axis {axis}", lower.show_axes(&axes));
+        return Err(lower.fault("number-out-of-range", message, args.span(1), "out of range"));
+    }
+    let mut result = lower.emit(Iota { ty: Type::new(DType::I64, shape), axis }, &[], args.span)?;
+    result.axes = axes;
+    Ok(Value::Data(result))
+}
+
+fn take<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    let index = lower.as_data(args.value(1), DType::I64, &args.what(1), args.span(1))?;
+    if x.rank() == 0 {
+        return Err(lower.fault("rank-mismatch", "a scalar has no elements to take", args.span(0), "a scalar"));
+    }
+    let axis = lower.arg_axis(&args, 2, &x, 0)?;
+    Ok(Value::Data(lower.take(&x, &index, axis, 0, args.span)?))
+}
+
+fn pick<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_data(&args, 0)?;
+    let index = lower.as_data(args.value(1), DType::I64, &args.what(1), args.span(1))?;
+    let leading = x.rank().saturating_sub(1);
+    let fits = x.rank() > 0 && index.rank() == leading && (0..leading).all(|i| x.axes[i].size == index.axes[i].size);
+    if !fits {
+        let (a, b) = (x.show(lower.float), index.show(lower.float));
+        let message = format!("`pick` wants an index for each row of {a}, not {b}");
+        return Err(lower.fault("shape-mismatch", message, args.span(1), "another shape"));
+    }
+    Ok(Value::Data(lower.take(&x, &index, leading, leading, args.span)?))
+}
+
+/// The shape that a call gives, or that of the weight whose first value it is.
+pub(super) fn given_shape<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<Vec<Axis>> {
+    if let Some(axes) = lower.arg_shape(args, i)? {
+        return Ok(axes);
+    }
+    match lower.initial_shapes.last() {
+        Some(shape) => Ok(shape.iter().map(|&size| Axis::new(size)).collect()),
+        None => Err(lower.missing(args.builtin.name, &["shape"], args.span)),
+    }
+}
+
+fn full<'p>(lower: &mut Lower<'p>, args: Args<'p>, value: f64) -> Eval<Value<'p>> {
+    let axes = given_shape(lower, &args, 0)?;
+    let scalar = lower.scalar(lower.float, Scalar::Float(value), args.span)?;
+    Ok(Value::Data(lower.stretch_to(&scalar, &axes, args.span)?))
+}
+
+fn constant<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let axes = given_shape(lower, &args, 1)?;
+    let scalar = lower.arg_data(&args, 0)?;
+    if scalar.rank() != 0 {
+        let message = format!("{} wants a scalar, not {}", args.what(0), scalar.show(lower.float));
+        return Err(lower.fault("rank-mismatch", message, args.span(0), "not a scalar"));
+    }
+    Ok(Value::Data(lower.stretch_to(&scalar, &axes, args.span)?))
+}

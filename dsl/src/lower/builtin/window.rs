@@ -1,0 +1,154 @@
+//! Convolution and sliding windows over the axes behind batch and channels.
+
+use dlc_ir::op::{Conv, ReduceWindow, Reduction, Window};
+
+use super::super::value::{Axis, Data, Value};
+use super::super::{Eval, Lower};
+use super::{Args, Builtin, row};
+
+pub(super) const ROWS: &[Builtin] = &[
+    row(
+        "convolve",
+        &["x", "kernel"],
+        0,
+        &["stride", "padding", "dilation", "groups"],
+        "The cross-correlation of `x: [B, C, …]` with `kernel: [O, C / groups, …]`.",
+        convolve,
+    ),
+    row(
+        "window_max",
+        &["x", "size"],
+        0,
+        &["stride", "padding"],
+        "The largest element of each window over the axes behind the second.",
+        |lower, args| window(lower, args, Reduction::Max),
+    ),
+    row(
+        "window_sum",
+        &["x", "size"],
+        0,
+        &["stride", "padding"],
+        "The sum of each window over the axes behind the second.",
+        |lower, args| window(lower, args, Reduction::Sum),
+    ),
+];
+
+/// One number for each of `n` axes, from one for all or a list.
+fn each<'p>(
+    lower: &mut Lower<'p>,
+    args: &Args<'p>,
+    i: usize,
+    n: usize,
+    least: i64,
+    default: Option<&[usize]>,
+) -> Eval<Vec<usize>> {
+    let Some(list) = lower.arg_ints(args, i)? else {
+        return Ok(default.map_or_else(|| vec![least.max(0) as usize; n], <[usize]>::to_vec));
+    };
+    let list = if list.len() == 1 { vec![list[0]; n] } else { list };
+    if list.len() != n {
+        let message = format!("{} wants one number, or one for each of {n} axes", args.what(i));
+        return Err(lower.fault("wrong-count", message, args.span(i), format!("{} given", list.len())));
+    }
+    if let Some(bad) = list.iter().find(|&&v| v < least || v >= 1 << 31) {
+        let message = format!("{} is {bad}, but must be at least {least}", args.what(i));
+        return Err(lower.fault("number-out-of-range", message, args.span(i), "out of range"));
+    }
+    Ok(list.into_iter().map(|v| v as usize).collect())
+}
+
+/// Checks that windows fit an axis; the message names everything that counts.
+fn fits<'p>(
+    lower: &mut Lower<'p>,
+    args: &Args<'p>,
+    x: &Data,
+    axis: usize,
+    size: usize,
+    padding: usize,
+) -> Eval<()> {
+    let padded = x.axes[axis].size as u64 + 2 * padding as u64;
+    if size as u64 <= padded {
+        return Ok(());
+    }
+    let found = x.show(lower.float);
+    let message = format!("a window of {size} does not fit axis {axis} of {found}, padded to {padded}");
+    let at = lower.at(args.span);
+    let error = crate::Diagnostic::error("shape-mismatch", message).primary(at, "the window is larger than its data");
+    let error = super::super::operator::origins(error, at, &[(x.origin, found)]);
+    Err(lower.fail(error.help("pad more, pool less before, or take a smaller window")))
+}
+
+fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_float_data(&args, 0)?;
+    let kernel = lower.arg_float_data(&args, 1)?;
+    let spatial = x.rank().saturating_sub(2);
+    if x.rank() < 3 || kernel.rank() != x.rank() {
+        let (a, b) = (x.show(lower.float), kernel.show(lower.float));
+        let message = format!("`convolve` wants [B, C, …] and [O, C, …] of one rank, not {a} and {b}");
+        return Err(lower.fault("rank-mismatch", message, args.span, "another number of axes"));
+    }
+    let stride = each(lower, &args, 2, spatial, 1, None)?;
+    let padding = each(lower, &args, 3, spatial, 0, None)?;
+    let dilation = each(lower, &args, 4, spatial, 1, None)?;
+    let groups = lower.arg_size(&args, 5, 1)?.unwrap_or(1);
+    let (channels, inner, out) = (x.axes[1].size, kernel.axes[1].size, kernel.axes[0].size);
+    if inner.checked_mul(groups) != Some(channels) || !out.is_multiple_of(groups) {
+        let message = format!("{channels} channels in {groups} groups do not fit a kernel of {inner} and {out} outputs");
+        return Err(lower.fault("shape-mismatch", message, args.span, "channels and groups do not agree"));
+    }
+    for i in 0..spatial {
+        let size = kernel.axes[i + 2].size;
+        let reach = if size == 0 { 0 } else { (size - 1).saturating_mul(dilation[i]).saturating_add(1) };
+        fits(lower, &args, &x, i + 2, reach, padding[i])?;
+    }
+    let low: Vec<i64> = padding.iter().map(|&p| p as i64).collect();
+    let op = Conv {
+        stride,
+        high: low.clone(),
+        low,
+        x_dilation: vec![1; spatial],
+        kernel_dilation: dilation,
+        feature_groups: groups,
+        batch_groups: 1,
+    };
+    let mut result = lower.emit(op, &[&x, &kernel], args.span)?;
+    let products: u64 = kernel.axes[1..].iter().fold(2, |n, axis| n.saturating_mul(axis.size as u64));
+    lower.flops = lower.flops.saturating_add(products.saturating_mul(result.shape().elements() as u64));
+    name_axes(&mut result, &x);
+    result.axes[1] = Axis { stretch: false, ..kernel.axes[0].clone() };
+    Ok(Value::Data(result))
+}
+
+/// Axes of unchanged size keep their names.
+fn name_axes(result: &mut Data, x: &Data) {
+    for (new, old) in result.axes.iter_mut().zip(&x.axes) {
+        if new.size == old.size {
+            *new = Axis { stretch: false, ..old.clone() };
+        }
+    }
+}
+
+fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Value<'p>> {
+    let x = lower.arg_float_data(&args, 0)?;
+    if x.rank() < 3 {
+        let message = format!("windows slide over the axes behind the second; {} has none", x.show(lower.float));
+        return Err(lower.fault("rank-mismatch", message, args.span(0), "too few axes"));
+    }
+    let spatial = x.rank() - 2;
+    let size = each(lower, &args, 1, spatial, 1, None)?;
+    let stride = each(lower, &args, 2, spatial, 1, Some(&size))?;
+    let padding = each(lower, &args, 3, spatial, 0, None)?;
+    for i in 0..spatial {
+        if padding[i] >= size[i] {
+            let message = format!("a padding of {} is not smaller than the window of {}", padding[i], size[i]);
+            return Err(lower.fault("number-out-of-range", message, args.span(3), "some windows would hold padding only"));
+        }
+        fits(lower, &args, &x, i + 2, size[i], padding[i])?;
+    }
+    let low: Vec<i64> = padding.iter().map(|&p| p as i64).collect();
+    let mut tiles = Window::tiles((2..x.rank()).collect(), size);
+    (tiles.stride, tiles.high, tiles.low) = (stride, low.clone(), low);
+    let mut result = lower.emit(ReduceWindow { kind, window: tiles }, &[&x], args.span)?;
+    name_axes(&mut result, &x);
+    Ok(Value::Data(result))
+}

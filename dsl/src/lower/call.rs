@@ -1,0 +1,493 @@
+//! Calls: of definitions, of builtins, of shared layers.
+
+use std::rc::Rc;
+
+use dlc_ir as ir;
+use indexmap::IndexMap;
+
+use super::bind::{is_data, missing_params};
+use super::dims::For;
+use super::scope::{Frame, Var};
+use super::stmt::Flow;
+use super::value::{Callee, Data, Delayed, Shared, Value};
+use super::{Eval, Given, Lower, Stop};
+use crate::ast::{Body, Call, Definition, DefinitionKind, Ident, InstanceNameKind};
+use crate::diagnostic::Diagnostic;
+use crate::resolve::{ItemRef, LIBRARY, visit};
+use crate::span::Span;
+
+/// What comes from the left in a pipe.
+pub(crate) type Piped<'p> = Vec<(Value<'p>, Span)>;
+
+impl<'p> Lower<'p> {
+    /// Runs a call as written in the current frame.
+    pub(crate) fn call(&mut self, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
+        self.deeper(call.span, |lower| match lower.callee(&call.callee)? {
+            Value::Fn(callee) => {
+                let given = lower.place(&callee, &call.args, piped, false)?;
+                lower.invoke(callee, given, call)
+            }
+            Value::Layer(shared) => lower.call_layer(&shared, call, piped),
+            Value::Delayed(delayed) if piped.is_empty() && call.args.is_empty() => lower.resume(&delayed),
+            Value::Poison => Err(Stop),
+            other => {
+                let message = format!("{} cannot be called", other.describe(lower.float));
+                Err(lower.fault("type-mismatch", message, call.callee.span, "not a function"))
+            }
+        })
+    }
+
+    /// Runs a call that waited for the shape of its weight.
+    pub(crate) fn resume(&mut self, delayed: &Rc<Delayed<'p>>) -> Eval<Value<'p>> {
+        self.invoke(delayed.callee, delayed.args.clone(), delayed.call)
+    }
+
+    fn invoke(&mut self, callee: Callee<'p>, given: Vec<Given<'p>>, call: &'p Call) -> Eval<Value<'p>> {
+        match callee {
+            Callee::Builtin(b) => self.call_builtin(b, given, call.span),
+            Callee::Definition(at, definition) if definition.kind == DefinitionKind::Fn => {
+                let frame = self.callee_frame(at, definition, call.callee.span, call.span);
+                self.run(definition, given, frame, call.span)
+            }
+            Callee::Definition(at, definition) => {
+                let name = self.instance_name(call)?;
+                let full = self.frame().full_name(&name);
+                self.claim(&name, &full, call)?;
+                let mut frame = self.callee_frame(at, definition, call.callee.span, call.span);
+                frame.path = full;
+                self.run_block(at, definition, given, frame, call.span)
+            }
+        }
+    }
+
+    /// Runs a function value with data by place, as `init` and activations given by name are.
+    pub(crate) fn apply(&mut self, callee: Callee<'p>, args: Piped<'p>, span: Span) -> Eval<Value<'p>> {
+        let given = self.place(&callee, &[], args, false)?;
+        match callee {
+            Callee::Builtin(b) => self.call_builtin(b, given, span),
+            Callee::Definition(at, definition) => {
+                let frame = self.callee_frame(at, definition, span, span);
+                self.run(definition, given, frame, span)
+            }
+        }
+    }
+
+    /// A frame for a callee; it has the path of the caller.
+    pub(crate) fn callee_frame(&mut self, at: ItemRef, definition: &'p Definition, callee: Span, span: Span) -> Frame<'p> {
+        let site = (at.module == LIBRARY).then(|| self.at(span));
+        let mut frame = self.new_frame(at.module);
+        frame.numbers = self.call_numbers(definition);
+        frame.kind = Some(definition.kind);
+        if let Some(caller) = self.frames.last() {
+            frame.path = caller.path.clone();
+            frame.shared = caller.shared;
+            let ordinal = caller.numbers.get(&callee).map_or(0, |n| n.ordinal);
+            frame.salt = format!("{}/{ordinal}", caller.salt);
+        }
+        frame.site = site;
+        frame
+    }
+
+    /// The name that a call has within its frame.
+    fn instance_name(&mut self, call: &'p Call) -> Eval<String> {
+        let base = match call.name.as_ref().map(|name| &name.kind) {
+            Some(InstanceNameKind::Inline) => return Ok(String::new()),
+            Some(InstanceNameKind::Text(text)) => return self.text(text),
+            Some(InstanceNameKind::Word(word)) => word.clone(),
+            None => {
+                let number = self.frame().numbers.get(&call.callee.span).map_or(1, |n| n.unnamed);
+                format!("{}_{number}", call.callee.name)
+            }
+        };
+        Ok(self.with_turns(&base))
+    }
+
+    /// A name with the turns of the loops around: `h.0`.
+    pub(crate) fn with_turns(&self, base: &str) -> String {
+        self.frame().turns.iter().fold(base.to_owned(), |name, turn| format!("{name}.{turn}"))
+    }
+
+    /// Takes a name for an instance; nobody else may have it.
+    fn claim(&mut self, name: &str, full: &str, call: &Call) -> Eval<()> {
+        if name.is_empty() {
+            return Ok(());
+        }
+        let span = call.name.as_ref().map_or(call.callee.span, |name| name.span);
+        if let Some(first) = self.frame_mut().instances.insert(name.to_owned(), span) {
+            let (new, old) = (self.at(span), self.at(first));
+            let message = format!("two layers are named `{full}`");
+            let mut error = Diagnostic::error("duplicate-name", message).primary(new, "named so again");
+            if new != old {
+                error = error.secondary(old, "first named so here");
+            }
+            let help = "to share one layer's weights, declare it: `layer f = …`, and call `f` as often as you like";
+            return Err(self.fail(error.help(help)));
+        }
+        Ok(())
+    }
+
+    /// Runs a block; one of the user's becomes a function of its own.
+    pub(crate) fn run_block(
+        &mut self,
+        at: ItemRef,
+        definition: &'p Definition,
+        given: Vec<Given<'p>>,
+        mut frame: Frame<'p>,
+        span: Span,
+    ) -> Eval<Value<'p>> {
+        if at.module == LIBRARY {
+            return self.run(definition, given, frame, span);
+        }
+        let salt = std::mem::take(&mut frame.salt);
+        self.outlined(&definition.name.name, salt, |lower| lower.run(definition, given, frame, span))
+    }
+
+    /// Runs `f` in a function of its own; the tensors of its value are results of that function.
+    pub(crate) fn outlined(
+        &mut self,
+        name: &str,
+        salt: String,
+        f: impl FnOnce(&mut Self) -> Eval<Value<'p>>,
+    ) -> Eval<Value<'p>> {
+        let id = self.enter(name, salt);
+        match f(self) {
+            Ok(value) => {
+                let mut values = [value];
+                self.close(id, &mut values);
+                let [value] = values;
+                Ok(value)
+            }
+            Err(stop) => {
+                self.contexts.pop();
+                Err(stop)
+            }
+        }
+    }
+
+    /// Ends the function `id`: tensors in `values` and rebound states become its results.
+    pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>]) {
+        let mut results: IndexMap<ir::Value, usize> = IndexMap::new();
+        let mut note = |d: &mut Data| {
+            if d.func == id {
+                let next = results.len();
+                results.entry(d.value).or_insert(next);
+            }
+        };
+        values.iter_mut().for_each(|value| value.each_data(&mut note));
+        let mut writes = std::mem::take(&mut self.context().writes);
+        writes.values_mut().for_each(note);
+        let inner: Vec<ir::Value> = results.keys().copied().collect();
+        let outer = self.leave(&inner);
+        let func = self.context().id;
+        let mut rename = |d: &mut Data| {
+            if d.func == id {
+                d.value = outer[results[&d.value]];
+                d.func = func;
+                d.transpose_of = None;
+            }
+        };
+        values.iter_mut().for_each(|value| value.each_data(&mut rename));
+        for (state, mut data) in writes {
+            rename(&mut data);
+            self.context().writes.insert(state, data);
+        }
+    }
+
+    /// Runs a definition in a frame made for it. `span` is the call.
+    pub(crate) fn run(
+        &mut self,
+        definition: &'p Definition,
+        given: Vec<Given<'p>>,
+        frame: Frame<'p>,
+        span: Span,
+    ) -> Eval<Value<'p>> {
+        let name = &definition.name.name;
+        if let Some((_, first)) = self.running.iter().find(|(d, _)| std::ptr::eq(*d, definition)) {
+            let (at, first) = (self.at(span), *first);
+            let message = format!("`{name}` calls itself");
+            let error = Diagnostic::error("recursion", message).primary(at, "here again, while it still runs");
+            let error = if first == at { error } else { error.secondary(first, "first called here") };
+            return Err(self.fail(error));
+        }
+        let missing = missing_params(definition, &given);
+        if !missing.is_empty() {
+            return Err(self.missing(name, &missing, span));
+        }
+        let mut known: Vec<Option<Value<'p>>> = vec![None; definition.params.len()];
+        let mut data: Vec<(usize, Value<'p>, Span)> = vec![];
+        for g in given {
+            let param = &definition.params[g.param];
+            if is_data(&param.ty) {
+                let at = self.at(g.span);
+                data.push((g.param, g.value, at));
+            } else {
+                let what = format!("`{}` of `{name}`", param.name.name);
+                known[g.param] = Some(self.coerce(g.value, &param.ty, &what, g.span)?);
+            }
+        }
+        data.sort_by_key(|(param, ..)| *param);
+        let at = self.at(span);
+        self.running.push((definition, at));
+        self.frames.push(frame);
+        let before = (self.layers.len(), self.flops);
+        let result = self.deeper(span, |lower| lower.run_body(definition, known, data, at));
+        let result = result.and_then(|value| self.leave_frame(definition, value, before));
+        self.frames.pop();
+        self.running.pop();
+        result
+    }
+
+    fn run_body(
+        &mut self,
+        definition: &'p Definition,
+        mut known: Vec<Option<Value<'p>>>,
+        data: Vec<(usize, Value<'p>, Span)>,
+        call: Span,
+    ) -> Eval<Value<'p>> {
+        let is_given: Vec<bool> =
+            (0..known.len()).map(|i| known[i].is_some() || data.iter().any(|(p, ..)| *p == i)).collect();
+        for (param, value) in definition.params.iter().zip(&mut known) {
+            if let Some(value) = value.take() {
+                self.declare(&param.name, value)?;
+            }
+        }
+        // Defaults that need no dimension come first, since dimensions may be checked against them.
+        for late in [false, true] {
+            for (i, param) in definition.params.iter().enumerate() {
+                if let (false, Some(default)) = (is_given[i], &param.default)
+                    && visit::mentions_dimension(default) == late
+                {
+                    self.default(definition, param, default, call)?;
+                }
+            }
+            if !late {
+                for (i, value, span) in &data {
+                    self.bind_data(definition, *i, value.clone(), *span)?;
+                }
+            }
+        }
+        let value = match &definition.body {
+            Body::Expr(e) => self.eval(e)?,
+            Body::Block(block) => match self.block(block)? {
+                Flow::Return(value) => value,
+                Flow::Next => {
+                    let message = format!("`{}` returns nothing", definition.name.name);
+                    return Err(self.fault("missing-return", message, definition.name.span, "ends without `return`"));
+                }
+            },
+        };
+        self.check_results(definition, value)
+    }
+
+    fn default(
+        &mut self,
+        definition: &'p Definition,
+        param: &'p crate::ast::Param,
+        default: &'p crate::ast::Expr,
+        call: Span,
+    ) -> Eval<()> {
+        let what = format!("`{}` of `{}`", param.name.name, definition.name.name);
+        let delays = matches!(&param.ty.kind, crate::ast::TypeKind::Value { name, .. } if name.name == "fn");
+        let value = match (&default.kind, delays) {
+            (crate::ast::ExprKind::Call(c), true) => match self.callee(&c.callee)? {
+                Value::Fn(callee) => {
+                    let args = self.place(&callee, &c.args, vec![], false)?;
+                    Value::Delayed(Rc::new(Delayed { call: c, callee, args }))
+                }
+                other => other,
+            },
+            _ => self.eval(default)?,
+        };
+        if is_data(&param.ty) {
+            let index = definition.params.iter().position(|p| std::ptr::eq(p, param)).unwrap_or(0);
+            return self.bind_data(definition, index, value, call);
+        }
+        let value = self.coerce(value, &param.ty, &what, default.span)?;
+        self.declare(&param.name, value)
+    }
+
+    fn bind_data(&mut self, definition: &'p Definition, param: usize, value: Value<'p>, span: Span) -> Eval<()> {
+        let param = &definition.params[param];
+        let callee = &definition.name.name;
+        let crate::ast::TypeKind::Data { dtype, .. } = &param.ty.kind else { return Ok(()) };
+        let dtype = self.dtype_of(dtype.as_ref())?;
+        let data = match value {
+            Value::Data(d) => d,
+            other => self.as_data(other, dtype, &format!("`{}` of `{callee}`", param.name.name), span)?,
+        };
+        let purpose = For { callee, name: &param.name.name, span, declared: param.span };
+        let data = self.match_type(data, &param.ty, purpose)?;
+        self.declare(&param.name, Value::Data(data))
+    }
+
+    /// Checks what a definition returns against its signature.
+    fn check_results(&mut self, definition: &'p Definition, value: Value<'p>) -> Eval<Value<'p>> {
+        let declared = &definition.results;
+        if declared.is_empty() || matches!(value, Value::Poison) {
+            return Ok(value);
+        }
+        let callee = &definition.name.name;
+        let values: Vec<Value<'p>> = match (declared.len(), value) {
+            (1, value) => vec![value],
+            (n, Value::Tuple(values)) if values.len() == n => values.to_vec(),
+            (n, other) => {
+                let count = if let Value::Tuple(values) = &other { values.len() } else { 1 };
+                let message = format!("`{callee}` promises {n} results, but returns {count}");
+                let span = declared[0].span.to(declared[n - 1].span);
+                return Err(self.fault("wrong-count", message, span, "promised here"));
+            }
+        };
+        let mut checked = vec![];
+        for (value, result) in values.into_iter().zip(declared) {
+            let name = result.name.as_ref().map_or("result", |n| n.name.as_str());
+            if !is_data(&result.ty) {
+                checked.push(self.coerce(value, &result.ty, &format!("`{name}` of `{callee}`"), result.span)?);
+                continue;
+            }
+            let crate::ast::TypeKind::Data { dtype, dims } = &result.ty.kind else { continue };
+            let dtype = self.dtype_of(dtype.as_ref())?;
+            let data = self.as_data(value, dtype, &format!("`{name}` of `{callee}`"), result.span)?;
+            if !dims.iter().any(|d| matches!(d, crate::ast::Dim::Rest(_))) {
+                let axes = self.shape_of(dims)?;
+                if axes.iter().map(|a| a.size).ne(data.axes.iter().map(|a| a.size)) || data.dtype != dtype {
+                    let wanted = super::value::show_type(dtype, &axes, self.float);
+                    let found = data.show(self.float);
+                    let message = format!("`{callee}` returns {found}, but its signature says {wanted}");
+                    let (at, origin) = (self.at(result.ty.span), data.origin);
+                    let error = Diagnostic::error("wrong-result", message).primary(at, "promised here");
+                    return Err(self.fail(error.secondary(origin, format!("{found} is made here"))));
+                }
+                checked.push(Value::Data(Data { axes, ..data }));
+            } else {
+                checked.push(Value::Data(data));
+            }
+        }
+        Ok(if checked.len() == 1 { checked.remove(0) } else { Value::Tuple(checked.into()) })
+    }
+
+    /// Gives the caller's names to the axes of a result, and notes the layer.
+    fn leave_frame(
+        &mut self,
+        definition: &'p Definition,
+        mut value: Value<'p>,
+        (_, flops): (usize, u64),
+    ) -> Eval<Value<'p>> {
+        let frame = self.frames.last().expect("the frame that is left");
+        let (id, dims) = (frame.id, frame.dims.clone());
+        let site = frame.site;
+        value.each_data(&mut |d| {
+            for axis in &mut d.axes {
+                if let Some(label) = &axis.label
+                    && label.frame == id
+                {
+                    axis.label = dims.get(&*label.name).and_then(|known| known.outer.clone());
+                }
+            }
+            if let Some(site) = site {
+                d.origin = site;
+            }
+        });
+        if definition.kind == DefinitionKind::Model {
+            // The outermost model leaves last.
+            let values = frame.scopes[0].iter().filter(|(_, var)| !var.value.has_data());
+            let values = values.map(|(name, var)| (name.clone(), var.clone())).collect();
+            let sizes = dims.iter().map(|(name, known)| (name.clone(), known.size)).collect();
+            (self.model_values, self.model_dims) = (values, sizes);
+        }
+        let frame = self.frame();
+        if frame.owns && !frame.shared {
+            let (path, flops) = (frame.path.clone(), self.flops - flops);
+            self.note_layer(&path, &definition.name.name, &value, flops);
+        }
+        Ok(value)
+    }
+
+    /// `layer f = linear(64)`.
+    pub(crate) fn declare_layer(&mut self, name: &'p Ident, call: &'p Call) -> Eval<()> {
+        let callee = match self.callee(&call.callee)? {
+            Value::Fn(callee @ Callee::Definition(_, d)) if d.kind != DefinitionKind::Fn => callee,
+            _ => {
+                let message = format!("`{}` is no block: it has no weights to share", call.callee.name);
+                return Err(self.fault("type-mismatch", message, call.callee.span, "call it where you need it"));
+            }
+        };
+        let args = self.place(&callee, &call.args, vec![], true)?;
+        let local = self.with_turns(&name.name);
+        let path = self.frame().full_name(&local);
+        if let Some(first) = self.frame_mut().instances.insert(local, name.span) {
+            let (new, old) = (self.at(name.span), self.at(first));
+            let error = Diagnostic::error("duplicate-name", format!("two layers are named `{path}`"))
+                .primary(new, "named so again")
+                .secondary(old, "first named so here");
+            return Err(self.fail(error));
+        }
+        let shared = Shared {
+            name: name.name.clone(),
+            path,
+            callee,
+            args,
+            span: self.at(name.span),
+            first: std::cell::RefCell::new(None),
+        };
+        let var = Var { value: Value::Layer(Rc::new(shared)), span: name.span, state: None, weight: false };
+        self.declare_var(name, var)
+    }
+
+    fn call_layer(&mut self, layer: &Rc<Shared<'p>>, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
+        let Callee::Definition(at, definition) = layer.callee else {
+            return Err(self.fault("type-mismatch", "a layer is a block", call.span, "not a block"));
+        };
+        let mut piped = piped;
+        for arg in &call.args {
+            if let Some(name) = &arg.name {
+                let message = format!("`{}` takes its data only; the rest was said at `layer`", layer.name);
+                return Err(self.fault("unknown-argument", message, name.span, "not here"));
+            }
+            let value = self.eval(&arg.value)?;
+            piped.push((value, arg.value.span));
+        }
+        let wanted: Vec<usize> = (0..definition.params.len())
+            .filter(|i| is_data(&definition.params[*i].ty) && definition.params[*i].default.is_none())
+            .collect();
+        if wanted.len() != piped.len() {
+            let message = format!("`{}` takes {} tensors, not {}", layer.name, wanted.len(), piped.len());
+            let code = if piped.len() < wanted.len() { "missing-argument" } else { "too-many-arguments" };
+            return Err(self.fault(code, message, call.span, "wrong number"));
+        }
+        let mut given: Vec<Given<'p>> = layer.args.clone();
+        let arriving = piped.first().map_or(call.span, |(_, span)| *span);
+        given.extend(wanted.into_iter().zip(piped).map(|(param, (value, span))| Given { param, value, span }));
+        let mut frame = self.callee_frame(at, definition, call.callee.span, call.span);
+        frame.path = layer.path.clone();
+        let again = layer.first.borrow().is_some();
+        frame.shared |= again;
+        if !again {
+            let called = self.program.sources.slice(self.at(call.span)).to_owned();
+            *layer.first.borrow_mut() = Some((self.at(call.span), called));
+        }
+        let before = self.diagnostics.len();
+        let result = self.run_block(at, definition, given, frame, call.span);
+        if result.is_err() && again {
+            // The fault is commonly that the weights have the shape of the first use.
+            let (first, layer_span) = (layer.first.borrow().clone(), layer.span);
+            let arriving = self.at(arriving);
+            for error in &mut self.diagnostics[before..] {
+                if error.code == "shape-mismatch"
+                    && let Some((_, called)) = &first
+                {
+                    for label in &mut error.labels {
+                        if label.primary {
+                            label.span = arriving;
+                        }
+                    }
+                    error.labels.push(crate::diagnostic::Label {
+                        span: layer_span,
+                        primary: false,
+                        text: format!("its weights have their shapes since its first use, {called}"),
+                    });
+                }
+            }
+        }
+        result
+    }
+}

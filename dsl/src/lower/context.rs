@@ -1,0 +1,215 @@
+//! Functions under construction, one within the other.
+//!
+//! A tensor knows the function in which it stands. Whoever uses it from an inner function gets it as an argument
+//! there: arguments, weights and keys of outlined functions come about by being used.
+
+use dlc_ir as ir;
+use indexmap::IndexMap;
+use ir::op::RngBits;
+use ir::{Builder, DType, Function, FunctionKind, Loc, Op, Role, Scalar, Type};
+
+use super::value::{Axis, Data};
+use super::{Eval, Lower};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+/// A function under construction.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub id: u32,
+    pub builder: Builder,
+    /// The arguments that stand for values of the function around: theirs to ours, in the order of the arguments.
+    pub captures: IndexMap<ir::Value, ir::Value>,
+    /// The key of random draws, once there is one.
+    pub key: Option<ir::Value>,
+    /// What tells this function's key from others of the function around.
+    pub salt: String,
+    /// The states that this function rebinds, with their newest values.
+    pub writes: IndexMap<usize, Data>,
+    /// The function is one of first values, which no data can reach.
+    pub initial: bool,
+}
+
+/// A 64-bit FNV-1a hash, the same on every machine.
+pub(crate) fn hash(text: &str) -> i64 {
+    let step = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, step) as i64
+}
+
+impl<'p> Lower<'p> {
+    /// Begins a function within the current one.
+    pub(crate) fn enter(&mut self, name: &str, salt: String) -> u32 {
+        let id = self.next_context;
+        self.next_context += 1;
+        self.contexts.push(Context {
+            id,
+            builder: Builder::new(name, FunctionKind::Func),
+            captures: IndexMap::new(),
+            key: None,
+            salt,
+            writes: IndexMap::new(),
+            initial: false,
+        });
+        id
+    }
+
+    pub(crate) fn context(&mut self) -> &mut Context {
+        self.contexts.last_mut().expect("lowering always has a function under construction")
+    }
+
+    /// The value of `data` in the innermost function.
+    pub(crate) fn local(&mut self, data: &Data, span: Span) -> Eval<ir::Value> {
+        let hint = data.weight.map_or("x", |w| {
+            let name = &self.weights[w].name;
+            name.rsplit('.').next().unwrap_or(name)
+        });
+        let hint = hint.to_owned();
+        self.import(self.contexts.len() - 1, data.func, data.value, &hint, span)
+    }
+
+    fn import(&mut self, depth: usize, func: u32, value: ir::Value, hint: &str, span: Span) -> Eval<ir::Value> {
+        let context = &self.contexts[depth];
+        if context.id == func {
+            return Ok(value);
+        }
+        if context.initial || depth == 0 {
+            let error = Diagnostic::error("not-constant", "a first value cannot depend on data");
+            let at = self.at(span);
+            return Err(self.fail(error.primary(at, "is data, known only when running")));
+        }
+        let outer = self.import(depth - 1, func, value, hint, span)?;
+        if let Some(&inner) = self.contexts[depth].captures.get(&outer) {
+            return Ok(inner);
+        }
+        let ty = self.contexts[depth - 1].builder.ty(outer).clone();
+        let context = &mut self.contexts[depth];
+        let inner = context.builder.arg(hint, ty, Role::Plain);
+        context.captures.insert(outer, inner);
+        Ok(inner)
+    }
+
+    /// The place that nodes get for a span of the current frame.
+    pub(crate) fn loc(&self, span: Span) -> Loc {
+        let span = self.at(span);
+        Loc { file: span.source.0.wrapping_add(1), start: span.start, end: span.end }
+    }
+
+    /// Adds an operator with one result. Operands are imported.
+    pub(crate) fn emit(&mut self, op: impl Into<Op>, operands: &[&Data], span: Span) -> Eval<Data> {
+        let operands: Vec<ir::Value> = operands.iter().map(|d| self.local(d, span)).collect::<Eval<_>>()?;
+        let value = self.emit_raw(op.into(), &operands, span)?;
+        Ok(self.data_of(value, span))
+    }
+
+    /// The same on values of the innermost function.
+    pub(crate) fn emit_raw(&mut self, op: Op, operands: &[ir::Value], span: Span) -> Eval<ir::Value> {
+        let loc = self.loc(span);
+        self.nodes += 1;
+        if self.nodes > super::MAX_NODES {
+            let message = format!("the model has more than {} operations", super::MAX_NODES);
+            let at = self.at(span);
+            return Err(self.fail(Diagnostic::error("too-large", message).primary(at, "the last one counted")));
+        }
+        let builder = &mut self.context().builder;
+        builder.loc = loc;
+        match builder.push(op, operands) {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let at = self.at(span);
+                Err(self.fail(Diagnostic::error("shape-mismatch", error.message).primary(at, error.mnemonic)))
+            }
+        }
+    }
+
+    /// A value of the innermost function as a tensor without names of axes.
+    pub(crate) fn data_of(&mut self, value: ir::Value, span: Span) -> Data {
+        let origin = self.at(span);
+        let context = self.context();
+        let ty = context.builder.ty(value).clone();
+        let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
+        Data { value, func: context.id, dtype: ty.dtype, axes, origin, transpose_of: None, weight: None }
+    }
+
+    /// A constant scalar.
+    pub(crate) fn scalar(&mut self, dtype: DType, value: Scalar, span: Span) -> Eval<Data> {
+        let constant = ir::op::Constant { value: ir::Tensor::full(Type::scalar(dtype), value) };
+        self.emit(constant, &[], span)
+    }
+
+    /// The key of the innermost function.
+    fn key(&mut self, depth: usize, span: Span) -> Eval<ir::Value> {
+        if let Some(key) = self.contexts[depth].key {
+            return Ok(key);
+        }
+        let key_type = Type::scalar(DType::I64);
+        if depth == 0 || self.contexts[depth].initial {
+            let key = self.contexts[depth].builder.arg("key", key_type, Role::Key);
+            let key = match self.step_for_key.clone().filter(|_| depth == 0) {
+                // Each step draws anew.
+                Some(step) => self.fold_in(0, key, step, span),
+                None => key,
+            };
+            self.contexts[depth].key = Some(key);
+            return Ok(key);
+        }
+        let outer = self.key(depth - 1, span)?;
+        let salt = hash(&self.contexts[depth].salt);
+        let loc = self.loc(span);
+        let builder = &mut self.contexts[depth - 1].builder;
+        builder.loc = loc;
+        let salt = builder.scalar(DType::I64, Scalar::Int(salt)).expect("a scalar has a type");
+        let derived = self.fold_in(depth - 1, outer, salt, span);
+        let context = &mut self.contexts[depth];
+        let inner = context.builder.arg("key", key_type, Role::Plain);
+        context.captures.insert(derived, inner);
+        context.key = Some(inner);
+        Ok(inner)
+    }
+
+    fn fold_in(&mut self, depth: usize, key: ir::Value, salt: ir::Value, span: Span) -> ir::Value {
+        let loc = self.loc(span);
+        let builder = &mut self.contexts[depth].builder;
+        builder.loc = loc;
+        let op = RngBits { ty: Type::scalar(DType::I64) };
+        builder.push(op, &[key, salt]).expect("keys are i64 scalars")
+    }
+
+    /// Random bits for one draw: of a key that follows from the seed, the step, the instance and its number therein.
+    pub(crate) fn random_bits(&mut self, ty: Type, span: Span) -> Eval<Data> {
+        let depth = self.contexts.len() - 1;
+        let key = self.key(depth, span)?;
+        let frame = self.frame_mut();
+        frame.draws += 1;
+        let draw = format!("{}#{}", frame.salt, frame.draws);
+        let salt = self.scalar(DType::I64, Scalar::Int(hash(&draw)), span)?;
+        let key = self.emit_raw(RngBits { ty: Type::scalar(DType::I64) }.into(), &[key, salt.value], span)?;
+        let zero = self.scalar(DType::I64, Scalar::Int(0), span)?;
+        let value = self.emit_raw(RngBits { ty }.into(), &[key, zero.value], span)?;
+        Ok(self.data_of(value, span))
+    }
+
+    /// Ends the innermost function with these results and calls it from the one around. `keep` makes it a function
+    /// of its own even where it is used once.
+    pub(crate) fn leave(&mut self, results: &[ir::Value]) -> Vec<ir::Value> {
+        let context = self.contexts.pop().expect("every function that is left was entered");
+        let mut builder = context.builder;
+        for &result in results {
+            builder.output(None, result);
+        }
+        let function = builder.finish();
+        let operands: Vec<ir::Value> = context.captures.keys().copied().collect();
+        let outer = &mut self.contexts.last_mut().expect("the outermost function is not left").builder;
+        if function.op_count() <= 1 {
+            return super::outline::splice(outer, &function, &operands);
+        }
+        let function = self.functions.share(function);
+        outer.call(function, &operands).expect("captures have the types of what they capture")
+    }
+
+    /// The functions before the entry, without those that were inlined.
+    pub(crate) fn finish_graph(&mut self, entry: Function) -> ir::Graph {
+        let functions = std::mem::take(&mut self.functions);
+        let sources = self.program.sources.iter().map(|(_, source)| source.name().into()).collect();
+        functions.into_graph(entry, sources)
+    }
+}

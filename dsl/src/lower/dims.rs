@@ -1,0 +1,294 @@
+//! Types with brackets: whether data fits one, and which shape one stands for.
+
+use dlc_ir::DType;
+
+use super::scope::Dimension;
+use super::value::{Axis, Data, Label, Value, show_type};
+use super::{Eval, Lower, Stop};
+use crate::ast::{Dim, Expr, ExprKind, Ident, Type, TypeKind};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+/// What data is matched for.
+#[derive(Clone, Copy)]
+pub(crate) struct For<'a> {
+    /// The callee: `conv2d`.
+    pub callee: &'a str,
+    /// The parameter or result.
+    pub name: &'a str,
+    /// Where the data arrives, in the caller's text.
+    pub span: Span,
+    /// Where the type is written.
+    pub declared: Span,
+}
+
+/// The name of a size that is a single capital name.
+fn capital(e: &Expr) -> Option<&str> {
+    match &e.kind {
+        ExprKind::Name(name) if name.starts_with(|c: char| c.is_ascii_uppercase()) => Some(name),
+        _ => None,
+    }
+}
+
+impl<'p> Lower<'p> {
+    /// Checks data against a type and binds the type's free dimensions in the current frame. The result has the
+    /// current frame's names on its axes.
+    pub(crate) fn match_type(&mut self, data: Data, ty: &'p Type, purpose: For<'_>) -> Eval<Data> {
+        let TypeKind::Data { dtype, dims } = &ty.kind else { return Ok(data) };
+        self.match_dtype(&data, dtype.as_ref(), ty, purpose)?;
+        let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
+        let fixed = dims.len() - usize::from(rest.is_some());
+        if data.rank() < fixed || rest.is_none() && data.rank() > fixed {
+            return Err(self.mismatch("rank-mismatch", &data, ty, purpose, None));
+        }
+        let skipped = data.rank() - fixed;
+        let mut axes: Vec<Axis> = vec![];
+        let mut from = data.axes.iter().cloned();
+        for dim in dims {
+            match dim {
+                Dim::Rest(_) => {
+                    let leading: Vec<Axis> = from.by_ref().take(skipped).collect();
+                    let frame = self.frame_mut();
+                    frame.rest.get_or_insert_with(|| leading.clone());
+                    axes.extend(leading);
+                }
+                Dim::Stretch(_) => {
+                    let axis = from.next().expect("the rank was checked");
+                    axes.push(Axis { stretch: axis.size == 1, ..axis });
+                }
+                Dim::Size(size) => {
+                    let axis = from.next().expect("the rank was checked");
+                    axes.push(self.match_size(size, axis, &data, ty, purpose)?);
+                }
+            }
+        }
+        Ok(Data { axes, ..data })
+    }
+
+    fn match_dtype(&mut self, data: &Data, wanted: Option<&Ident>, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
+        let fits = match wanted.map(|w| w.name.as_str()) {
+            None | Some("float") => data.dtype == self.float,
+            Some("int") => data.dtype.is_int(),
+            Some(name) => data.dtype.name() == name,
+        };
+        if fits {
+            return Ok(());
+        }
+        let help = match wanted.map(|w| w.name.as_str()) {
+            None | Some("float") => "convert it: `float(…)`".to_owned(),
+            Some("int") => "an integer type is wanted: `i64(…)` converts".to_owned(),
+            Some(name) => format!("convert it: `{name}(…)`"),
+        };
+        Err(self.mismatch("type-mismatch", data, ty, purpose, Some(help)))
+    }
+
+    /// Checks one axis; a free capital is bound by it.
+    fn match_size(&mut self, size: &'p Expr, axis: Axis, data: &Data, ty: &'p Type, purpose: For<'_>) -> Eval<Axis> {
+        if let Some(name) = capital(size) {
+            let frame = self.frame();
+            let label = Label { frame: frame.id, name: name.into() };
+            let in_library = frame.in_library();
+            let relabelled = |axis: Axis| Axis {
+                size: axis.size,
+                label: if in_library { axis.label } else { Some(label) },
+                stretch: false,
+            };
+            match frame.dims.get(name) {
+                None => {
+                    let outer = axis.label.clone();
+                    let what = format!("`{}`", purpose.name);
+                    let dimension = Dimension { size: axis.size, outer, origin: data.origin, what };
+                    self.frame_mut().dims.insert(name.to_owned(), dimension);
+                    return Ok(relabelled(axis));
+                }
+                Some(known) if known.size == axis.size => return Ok(relabelled(axis)),
+                Some(known) => {
+                    let known = known.clone();
+                    return Err(self.conflict(name, &known, axis.size, data, ty, purpose));
+                }
+            }
+        }
+        let wanted = self.size(size)?;
+        if wanted == axis.size {
+            return Ok(Axis { stretch: false, ..axis });
+        }
+        Err(self.mismatch("shape-mismatch", data, ty, purpose, None))
+    }
+
+    fn conflict(
+        &mut self,
+        name: &str,
+        known: &Dimension,
+        size: usize,
+        data: &Data,
+        ty: &'p Type,
+        purpose: For<'_>,
+    ) -> Stop {
+        if self.frame().in_library() {
+            let first = known.what.clone();
+            let message = format!(
+                "`{}` wants {} and `{}` to agree: {} is not {size}",
+                purpose.callee, first, purpose.name, known.size
+            );
+            let arrives = format!("{} arrives here", data.show(self.float));
+            let mut error = Diagnostic::error("shape-mismatch", message).primary(purpose.span, arrives);
+            if known.origin != purpose.span {
+                error = error.secondary(known.origin, format!("{first} has {} here", known.size));
+            }
+            return self.fail(error);
+        }
+        let message = format!("`{name}` is both {} and {size}", known.size);
+        let error = Diagnostic::error("dimension-conflict", message)
+            .primary(purpose.span, format!("makes it {size}; two lengths want two names"))
+            .secondary(known.origin, format!("{} makes it {}", known.what, known.size))
+            .secondary(ty.span, "one name, one size");
+        self.fail(error)
+    }
+
+    /// The error for data that does not fit a type.
+    fn mismatch(
+        &mut self,
+        code: &'static str,
+        data: &Data,
+        ty: &'p Type,
+        purpose: For<'_>,
+        help: Option<String>,
+    ) -> Stop {
+        let wanted = self.show_declared(ty);
+        let found = data.show(self.float);
+        let message = format!("`{}` of `{}` wants {wanted}, but is given {found}", purpose.name, purpose.callee);
+        let mut error = Diagnostic::error(code, message);
+        let mut label = format!("{found} arrives here");
+        if let Some(meant) = self.fitting(ty) {
+            label = format!("not {wanted}; do you mean `{meant}`?");
+        }
+        error = error.primary(purpose.span, label);
+        if data.origin != purpose.span && !purpose.span.contains(data.origin) {
+            error = error.secondary(data.origin, format!("{found} is made here"));
+        }
+        if !self.frame().in_library() && !purpose.declared.is_empty() {
+            error = error.secondary(purpose.declared, format!("`{}` is declared {wanted}", purpose.name));
+        }
+        if let Some(help) = help {
+            error = error.help(help);
+        }
+        self.fail(error)
+    }
+
+    /// The name of a tensor in the caller's scope that would fit `ty` by dtype and rank, if exactly one would.
+    fn fitting(&self, ty: &Type) -> Option<String> {
+        let TypeKind::Data { dtype: Some(dtype), dims } = &ty.kind else { return None };
+        if dims.iter().any(|d| matches!(d, Dim::Rest(_))) {
+            return None;
+        }
+        let caller = self.frames.iter().rev().skip(1).find(|frame| !frame.in_library())?;
+        let fits = |d: &Data| {
+            let dtype_fits = if dtype.name == "int" { d.dtype.is_int() } else { d.dtype.name() == dtype.name };
+            dtype_fits && d.rank() == dims.len()
+        };
+        let mut found = caller.tensors().filter(|(_, d)| fits(d));
+        match (found.next(), found.next()) {
+            (Some((name, _)), None) => Some(name.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// A type as written, with the sizes that are known already: `[B, 784]`.
+    pub(crate) fn show_declared(&mut self, ty: &'p Type) -> String {
+        let TypeKind::Data { dtype, dims } = &ty.kind else { return String::new() };
+        let mut shown = vec![];
+        for dim in dims {
+            shown.push(match dim {
+                Dim::Rest(_) => "...".to_owned(),
+                Dim::Stretch(_) => "_".to_owned(),
+                Dim::Size(e) => match capital(e) {
+                    Some(name) => match self.frame().dims.get(name) {
+                        Some(known) if self.frame().in_library() => {
+                            known.outer.as_ref().map_or(known.size.to_string(), |label| label.name.to_string())
+                        }
+                        _ => name.to_owned(),
+                    },
+                    None => {
+                        let before = self.diagnostics.len();
+                        let size = self.size(e).map_or("?".to_owned(), |n| n.to_string());
+                        self.diagnostics.truncate(before);
+                        size
+                    }
+                },
+            });
+        }
+        format!("{}[{}]", dtype.as_ref().map_or("", |d| d.name.as_str()), shown.join(", "))
+    }
+
+    /// A size as a number.
+    pub(crate) fn size(&mut self, e: &'p Expr) -> Eval<usize> {
+        match self.eval(e)? {
+            Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < 1 << 47).ok_or(i).or_else(|i| {
+                Err(self.fault("number-out-of-range", format!("{i} is no size of an axis"), e.span, "a size"))
+            }),
+            Value::Poison => Err(Stop),
+            other if other.has_data() => {
+                let message = "the size of an axis must be known when compiling";
+                Err(self.fault("not-constant", message, e.span, "is data"))
+            }
+            other => {
+                let message = format!("a size is a whole number, not {}", other.describe(self.float));
+                Err(self.fault("type-mismatch", message, e.span, "not a whole number"))
+            }
+        }
+    }
+
+    /// The shape that a type stands for in the current frame, of which every dimension must be bound.
+    pub(crate) fn shape_of(&mut self, dims: &'p [Dim]) -> Eval<Vec<Axis>> {
+        let mut axes = vec![];
+        for dim in dims {
+            match dim {
+                Dim::Rest(span) => match self.frame().rest.clone() {
+                    Some(rest) => axes.extend(rest.into_iter().map(|axis| Axis { stretch: false, ..axis })),
+                    None => {
+                        let message = "`...` stands for the axes of an argument, but no argument has it";
+                        return Err(self.fault("unbound-dimension", message, *span, "which axes?"));
+                    }
+                },
+                Dim::Stretch(_) => axes.push(Axis::stretching()),
+                Dim::Size(e) => {
+                    if let Some(name) = capital(e)
+                        && !self.frame().dims.contains_key(name)
+                    {
+                        let message = format!("nothing gives the dimension `{name}` a size");
+                        let label = "no argument has an axis of this name";
+                        return Err(self.fault("unbound-dimension", message, e.span, label));
+                    }
+                    let label = match self.eval(e)? {
+                        Value::Int(_, label) => label,
+                        _ => None,
+                    };
+                    axes.push(Axis { size: self.size(e)?, label, stretch: false });
+                }
+            }
+        }
+        Ok(axes)
+    }
+
+    /// The dtype that a type's prefix stands for; `int` is i64.
+    pub(crate) fn dtype_of(&mut self, name: Option<&Ident>) -> Eval<DType> {
+        match name.map(|n| (n.name.as_str(), n.span)) {
+            None | Some(("float", _)) => Ok(self.float),
+            Some(("int", _)) => Ok(DType::I64),
+            Some((name, span)) => name.parse().map_err(|_| {
+                let message = format!("there is no dtype `{name}`");
+                let known = DType::ALL.iter().map(|d| d.name()).chain(["int", "float"]);
+                let label = match crate::diagnostic::did_you_mean(name, known) {
+                    Some(meant) => format!("do you mean `{meant}`?"),
+                    None => "the dtypes are f32, f64, i32, i64, u8, bool, and int for any integer".to_owned(),
+                };
+                self.fault("unknown-name", message, span, label)
+            }),
+        }
+    }
+
+    /// Axes as users read them.
+    pub(crate) fn show_axes(&self, axes: &[Axis]) -> String {
+        show_type(self.float, axes, self.float)
+    }
+}

@@ -1,0 +1,463 @@
+//! The outermost function of a model, for each of the four things that can be made of it.
+
+use dlc_ir as ir;
+use indexmap::IndexMap;
+use ir::{DType, Def, Function, FunctionKind, Graph, ResultDecl, ResultRole, Role, Type};
+
+use super::bind::is_data;
+use super::value::{Axis, Callee, Data, Value};
+use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, What, WeightInfo};
+use crate::ast::{self, Definition, DefinitionKind, Dim, ExprKind, TypeKind};
+use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::resolve::{ItemRef, Program, Target, visit};
+use crate::span::Span;
+
+/// A value given from outside as one of the language.
+pub(crate) fn argument<'p>(argument: &Argument) -> Value<'p> {
+    match argument {
+        Argument::None => Value::None,
+        Argument::Bool(b) => Value::Bool(*b),
+        Argument::Int(i) => Value::int(*i),
+        Argument::Float(x) => Value::Float(*x),
+        Argument::Str(s) => Value::text(s),
+        Argument::List(items) => Value::list(items.iter().map(self::argument).collect()),
+    }
+}
+
+/// A value known when compiling, as it is handed out.
+pub(crate) fn known(value: &Value<'_>) -> Option<Argument> {
+    Some(match value {
+        Value::None => Argument::None,
+        Value::Bool(b) => Argument::Bool(*b),
+        Value::Int(i, _) => Argument::Int(*i),
+        Value::Float(x) => Argument::Float(*x),
+        Value::Str(s) => Argument::Str(s.to_string()),
+        Value::List(items) => Argument::List(items.iter().map(known).collect::<Option<_>>()?),
+        _ => return None,
+    })
+}
+
+/// The model that is lowered, with its arguments.
+pub(crate) struct Chosen<'p> {
+    pub at: ItemRef,
+    pub definition: &'p Definition,
+    /// The section that trains it.
+    pub train: Option<&'p ast::Train>,
+}
+
+impl Program {
+    /// Lowers a model.
+    ///
+    /// # Errors
+    /// What is wrong with it for these sizes.
+    pub fn lower(&self, request: &Request) -> Result<Lowered, Vec<Diagnostic>> {
+        let mut lower = Lower::new(self, request);
+        let graph = lower.entry();
+        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
+        tidy(&mut diagnostics);
+        match graph {
+            Ok(graph) if !has_errors(&diagnostics) => {
+                let weights = lower.weights.iter().map(|w| WeightInfo {
+                    name: w.name.clone(),
+                    ty: w.data.ty(),
+                    is_state: w.is_state,
+                    trainable: w.trainable,
+                    span: w.span,
+                });
+                let dims = lower.model_dims.iter().map(|(name, size)| (name.clone(), *size)).collect();
+                let weights = weights.collect();
+                Ok(Lowered { graph, weights, layers: lower.layers, dims, warnings: diagnostics })
+            }
+            _ if diagnostics.is_empty() => {
+                // A stop without a fault cannot be: say so rather than nothing.
+                let message = "lowering stopped without saying why; this is a bug in dlc";
+                Err(vec![Diagnostic::error("internal", message)])
+            }
+            _ => Err(diagnostics),
+        }
+    }
+
+    /// The dimensions that a model's inputs leave open, in the order of the text: what [`Request::dims`] must give
+    /// where [`Request::fields`] does not.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn free_dims(&self, model: Option<&str>) -> Result<Vec<String>, Vec<Diagnostic>> {
+        let request = Request::new(What::Infer);
+        let mut lower = Lower::new(self, &request);
+        let chosen = lower.choose(model).map_err(|Stop| std::mem::take(&mut lower.diagnostics))?;
+        let mut names: Vec<String> = vec![];
+        for param in chosen.definition.params.iter().filter(|p| is_data(&p.ty)) {
+            let TypeKind::Data { dims, .. } = &param.ty.kind else { continue };
+            for dim in dims {
+                if let Dim::Size(e) = dim
+                    && let ExprKind::Name(name) = &e.kind
+                    && name.starts_with(|c: char| c.is_ascii_uppercase())
+                    && !names.contains(name)
+                {
+                    names.push(name.clone());
+                }
+            }
+        }
+        Ok(names)
+    }
+}
+
+impl<'p> Lower<'p> {
+    /// The model of a name; without one, that of the `train` section, or the last.
+    pub(crate) fn choose(&mut self, model: Option<&str>) -> Eval<Chosen<'p>> {
+        let program = self.program;
+        let file = program.main();
+        let train = match model {
+            Some(name) => file.trains().find(|t| t.model.name == name),
+            None => file.trains().next(),
+        };
+        let (name, span) = match (model, train) {
+            (Some(name), _) => (name.to_owned(), Span::new(file.source, 0, 0)),
+            (None, Some(train)) => (train.model.name.clone(), train.model.span),
+            (None, None) => match file.models().last() {
+                Some(model) => (model.name.name.clone(), model.name.span),
+                None => {
+                    let message = format!("{} defines no model", program.sources.name(file.source));
+                    let error = Diagnostic::error("no-model", message);
+                    let error = error.primary(Span::new(file.source, 0, 0), "write `model name(…) -> … { … }`");
+                    return Err(self.fail(error));
+                }
+            },
+        };
+        let found = program.lookup(0, &name);
+        let definition = match found {
+            Some(Target::Item(at)) => program.definition(at).map(|d| (at, d)),
+            _ => None,
+        };
+        match definition {
+            Some((at, definition)) if definition.kind == DefinitionKind::Model => {
+                Ok(Chosen { at, definition, train })
+            }
+            Some((_, definition)) => {
+                let message = format!("`{name}` is a {}, not a model", definition.kind.word());
+                Err(self.fault("no-model", message, span, "only a model can be compiled"))
+            }
+            None => {
+                let models: Vec<&str> = file.models().map(|m| m.name.name.as_str()).collect();
+                let message = format!("there is no model `{name}`");
+                let label = match did_you_mean(&name, models.iter().copied()) {
+                    Some(meant) => format!("do you mean `{meant}`?"),
+                    None => format!("the file defines {}", models.join(", ")),
+                };
+                Err(self.fault("no-model", message, span, label))
+            }
+        }
+    }
+
+    fn entry(&mut self) -> Eval<Graph> {
+        let chosen = self.choose(self.request.model.as_deref())?;
+        let name = chosen.definition.name.name.clone();
+        self.enter(&name, String::new());
+        let frame = self.new_frame(0);
+        self.frames.push(frame);
+        let given = self.model_args(&chosen)?;
+        match self.request.what {
+            What::Infer => {
+                let outputs = self.run_model(&chosen, given)?;
+                for (name, data) in outputs {
+                    self.output(&name, &data)?;
+                }
+                self.finish(chosen.definition)
+            }
+            What::Init => self.init(&chosen, given),
+            What::Eval => self.evaluate(&chosen, given),
+            What::Train => self.train(&chosen, given),
+        }
+    }
+
+    /// Adds an output to the outermost function.
+    pub(crate) fn output(&mut self, name: &str, data: &Data) -> Eval<()> {
+        let local = self.local(data, data.origin)?;
+        self.contexts[0].builder.output(Some(name), local);
+        Ok(())
+    }
+
+    /// The values of the model's arguments: from the request, then from `train`.
+    fn model_args(&mut self, chosen: &Chosen<'p>) -> Eval<Vec<Given<'p>>> {
+        let definition = chosen.definition;
+        let callee = Callee::Definition(chosen.at, definition);
+        let mut given = match chosen.train {
+            Some(train) => self.place(&callee, &train.args, vec![], true)?,
+            None => vec![],
+        };
+        for (name, value) in &self.request.args {
+            let param = definition.params.iter().position(|p| p.name.name == *name && !is_data(&p.ty));
+            let Some(param) = param else {
+                let names = definition.params.iter().filter(|p| !is_data(&p.ty)).map(|p| p.name.name.as_str());
+                let names: Vec<&str> = names.collect();
+                let message = format!("the model `{}` has no argument `{name}`", definition.name.name);
+                let label = match did_you_mean(name, names.iter().copied()) {
+                    Some(meant) => format!("do you mean `{meant}`?"),
+                    None if names.is_empty() => "it has none".to_owned(),
+                    None => format!("it has {}", names.join(", ")),
+                };
+                return Err(self.fault("unknown-argument", message, definition.name.span, label));
+            };
+            given.retain(|g| g.param != param);
+            given.push(Given { param, value: argument(value), span: definition.params[param].span });
+        }
+        Ok(given)
+    }
+
+    /// Runs the model on fresh inputs; the results are its outputs by name.
+    pub(crate) fn run_model(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Vec<(String, Data)>> {
+        let given = self.inputs(chosen, given)?;
+        self.run_model_with(chosen, given)
+    }
+
+    pub(crate) fn run_model_with(
+        &mut self,
+        chosen: &Chosen<'p>,
+        given: Vec<Given<'p>>,
+    ) -> Eval<Vec<(String, Data)>> {
+        let definition = chosen.definition;
+        let span = definition.name.span;
+        let mut frame = self.callee_frame(chosen.at, definition, span, span);
+        frame.salt = String::new();
+        let value = self.run(definition, given, frame, span)?;
+        let values = match value {
+            Value::Tuple(values) if definition.results.len() > 1 => values.to_vec(),
+            value => vec![value],
+        };
+        let mut outputs = vec![];
+        for (value, result) in values.into_iter().zip(&definition.results) {
+            let name = result.name.as_ref().map_or("output", |n| n.name.as_str()).to_owned();
+            match value {
+                Value::Data(data) => outputs.push((name, data)),
+                Value::Poison => return Err(Stop),
+                other => {
+                    let message = format!("the output `{name}` is no data, but {}", other.describe(self.float));
+                    return Err(self.fault("wrong-result", message, result.span, "not data"));
+                }
+            }
+        }
+        Ok(outputs)
+    }
+
+    /// Adds the model's inputs to its arguments, each an argument of the outermost function.
+    pub(crate) fn inputs(&mut self, chosen: &Chosen<'p>, mut given: Vec<Given<'p>>) -> Eval<Vec<Given<'p>>> {
+        let definition = chosen.definition;
+        // A frame with the arguments that are known, in which sizes like `[B, classes]` can be computed.
+        let frame = self.new_frame(chosen.at.module);
+        self.frames.push(frame);
+        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| !is_data(&p.ty)) {
+            let value = match (given.iter().find(|g| g.param == i), &param.default) {
+                (Some(g), _) => g.value.clone(),
+                (None, Some(e)) if !visit::mentions_dimension(e) && !matches!(e.kind, ExprKind::Call(_)) => {
+                    self.eval(e)?
+                }
+                (None, Some(_)) => continue,
+                (None, None) => {
+                    let error = self.missing(&definition.name.name, &[&param.name.name], definition.name.span);
+                    return Err(error);
+                }
+            };
+            self.declare(&param.name, value)?;
+        }
+        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| is_data(&p.ty)) {
+            if param.default.is_some() {
+                continue;
+            }
+            let (dtype, axes) = self.input_type(definition, param)?;
+            let shape: ir::Shape = axes.iter().map(|axis| axis.size).collect();
+            let ty = Type::new(dtype, shape);
+            if ty.checked_bytes().is_none() {
+                let message = format!("the input `{}` of type {ty} is too large for any memory", param.name.name);
+                return Err(self.fault("too-large", message, param.span, "too large"));
+            }
+            let value = self.contexts[0].builder.arg(&param.name.name, ty, Role::Input);
+            let func = self.contexts[0].id;
+            let origin = param.ty.span;
+            let data = Data { value, func, dtype, axes, origin, transpose_of: None, weight: None };
+            self.input_data.insert(param.name.name.clone(), data.clone());
+            given.push(Given { param: i, value: Value::Data(data), span: param.ty.span });
+        }
+        self.frames.pop();
+        Ok(given)
+    }
+
+    /// The concrete type of an input: that of its field in the data, or else the declared one with the given sizes.
+    fn input_type(&mut self, definition: &'p Definition, param: &'p ast::Param) -> Eval<(DType, Vec<Axis>)> {
+        let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
+        let declared = self.dtype_of(dtype.as_ref())?;
+        if let Some(field) = self.request.fields.get(&param.name.name) {
+            let axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
+            let any_int = dtype.as_ref().is_some_and(|d| d.name == "int");
+            let fits = if any_int { field.dtype.is_int() } else { field.dtype == declared };
+            if !fits {
+                let message = format!("the field `{}` is {field}, but the input wants {declared}", param.name.name);
+                let at = self.at(param.span);
+                let error = Diagnostic::error("field-mismatch", message).primary(at, "this input");
+                let to = if declared == self.float { "float" } else { declared.name() };
+                return Err(self.fail(error.help(format!("in the dataset, convert it: `{to}(…)`"))));
+            }
+            self.check_field(param, dims, field)?;
+            return Ok((field.dtype, axes));
+        }
+        let mut axes = vec![];
+        for dim in dims {
+            let size = match dim {
+                Dim::Size(e) => match &e.kind {
+                    ExprKind::Name(name) if name.starts_with(|c: char| c.is_ascii_uppercase()) => {
+                        match self.dim_size(name) {
+                            Some(size) => size,
+                            None => {
+                                let message = format!("the dimension `{name}` of `{}` has no size", definition.name.name);
+                                let at = self.at(e.span);
+                                let error = Diagnostic::error("unbound-dimension", message)
+                                    .primary(at, "nothing says how large")
+                                    .help(format!("give it a size: `--size {name}=…`, or data for `{}`", param.name.name));
+                                return Err(self.fail(error));
+                            }
+                        }
+                    }
+                    _ => self.size(e)?,
+                },
+                Dim::Stretch(_) => 1,
+                Dim::Rest(span) => {
+                    let message = format!("the input `{}` may have any axes", param.name.name);
+                    return Err(self.fault("unbound-dimension", message, *span, "only its data says which"));
+                }
+            };
+            axes.push(Axis::new(size));
+        }
+        Ok((declared, axes))
+    }
+
+    /// The size of a dimension: given, or that of an input whose field is known.
+    fn dim_size(&mut self, name: &str) -> Option<usize> {
+        self.request.dims.get(name).or_else(|| self.field_dims.get(name).map(|(size, _)| size)).copied()
+    }
+
+    /// Checks a field's shape against an input's and notes the dimensions that it gives a size.
+    fn check_field(&mut self, param: &'p ast::Param, dims: &'p [Dim], field: &Type) -> Eval<()> {
+        let name = &param.name.name;
+        let rest = dims.iter().any(|d| matches!(d, Dim::Rest(_)));
+        let fixed = dims.len() - usize::from(rest);
+        if field.rank() < fixed || !rest && field.rank() != fixed {
+            let message = format!("the field `{name}` is {field}, with another number of axes than the input");
+            return Err(self.fault("field-mismatch", message, param.ty.span, "this input"));
+        }
+        let sizes = &field.shape[field.rank() - fixed..];
+        let wanted = dims.iter().filter(|d| !matches!(d, Dim::Rest(_)));
+        for (dim, &size) in wanted.zip(sizes) {
+            let Dim::Size(e) = dim else { continue };
+            if let ExprKind::Name(capital) = &e.kind
+                && capital.starts_with(|c: char| c.is_ascii_uppercase())
+            {
+                match self.field_dims.get(capital) {
+                    Some((known, first)) if *known != size => {
+                        let message = format!("`{capital}` is both {known} and {size}");
+                        let error = Diagnostic::error("dimension-conflict", message)
+                            .primary(e.span, format!("the field `{name}` makes it {size}; two lengths want two names"))
+                            .secondary(*first, format!("{known} by another field"));
+                        return Err(self.fail(error));
+                    }
+                    Some(_) => {}
+                    None => {
+                        self.field_dims.insert(capital.clone(), (size, e.span));
+                    }
+                }
+                continue;
+            }
+            let wanted = self.size(e)?;
+            if wanted != size {
+                let message = format!("the field `{name}` is {field}, but the input has {wanted} where it has {size}");
+                return Err(self.fault("field-mismatch", message, e.span, "this size"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first values of all weights and states.
+    fn init(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
+        let id = self.enter(&format!("{}.init", chosen.definition.name.name), String::new());
+        let mut initial = self.contexts.pop().expect("was entered");
+        initial.initial = true;
+        debug_assert_eq!(initial.id, id);
+        self.initial = Some(initial);
+        self.run_model(chosen, given)?;
+        if let Some(train) = chosen.train {
+            self.init_optimizer(train)?;
+        }
+        if has_errors(&self.diagnostics) {
+            return Err(Stop);
+        }
+        let initial = self.initial.take().expect("first values are wanted");
+        let entry = ordered(&initial.builder.finish(), &|_| true);
+        Ok(self.finish_graph(entry))
+    }
+
+    /// Ends the outermost function.
+    pub(crate) fn finish(&mut self, definition: &'p Definition) -> Eval<Graph> {
+        let context = self.contexts.pop().expect("the outermost function");
+        let mut builder = context.builder;
+        for (state, data) in context.writes {
+            let arg = self.weights[state].data.value;
+            builder.update(arg, data.value);
+        }
+        let inputs = &definition.params;
+        let is_input = |name: &str| inputs.iter().any(|p| p.name.name == name);
+        let entry = ordered(&builder.finish(), &is_input);
+        let graph = self.finish_graph(entry);
+        self.check_used(&graph);
+        if has_errors(&self.diagnostics) { Err(Stop) } else { Ok(graph) }
+    }
+}
+
+/// The function with its arguments in the order inputs, weights, states, key. Inputs that are neither used nor among
+/// those that `keep` names are left out.
+fn ordered(f: &Function, keep: &dyn Fn(&str) -> bool) -> Function {
+    let rank = |role: &Role| match role {
+        Role::Plain | Role::Input => 0,
+        Role::Param { .. } => 1,
+        Role::State { .. } => 2,
+        Role::Key => 3,
+    };
+    let mut used = vec![false; f.node_count()];
+    for (_, node, _) in f.ops() {
+        node.operands.iter().for_each(|v| used[v.node.index()] = true);
+    }
+    f.results.iter().for_each(|r| used[r.value.node.index()] = true);
+    let mut order: Vec<usize> = (0..f.args().len()).collect();
+    order.sort_by_key(|&i| rank(&f.args()[i].role));
+    order.retain(|&i| {
+        let arg = &f.args()[i];
+        arg.role != Role::Input || used[f.arg_values()[i].node.index()] || keep(&arg.name)
+    });
+    let mut new = Function::new(f.name.clone(), FunctionKind::Func);
+    let mut map: IndexMap<ir::Value, ir::Value> = IndexMap::new();
+    for &i in &order {
+        let arg = &f.args()[i];
+        let value = new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone());
+        map.insert(f.arg_values()[i], value);
+    }
+    for (id, node) in f.nodes() {
+        let Def::Op(op) = &node.def else { continue };
+        let operands: Vec<ir::Value> = node.operands.iter().map(|v| map[v]).collect();
+        let to = new.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
+        for result in 0..node.types.len() as u32 {
+            map.insert(ir::Value { node: id, result }, ir::Value { node: to, result });
+        }
+    }
+    new.results = f
+        .results
+        .iter()
+        .map(|r| {
+            let role = match r.role {
+                ResultRole::Update(arg) => {
+                    ResultRole::Update(order.iter().position(|&i| i == arg).expect("weights and states are kept"))
+                }
+                ResultRole::Output => ResultRole::Output,
+            };
+            ResultDecl { value: map[&r.value], name: r.name.clone(), role }
+        })
+        .collect();
+    new
+}

@@ -1,0 +1,137 @@
+//! Expressions.
+
+use std::rc::Rc;
+
+use super::value::Value;
+use super::{Eval, Lower, Stop};
+use crate::ast::{Expr, ExprKind, Ident, Str, StrPart, UnaryOp};
+use crate::diagnostic::did_you_mean;
+use crate::span::Span;
+
+impl<'p> Lower<'p> {
+    /// The value of an expression.
+    pub(crate) fn eval(&mut self, e: &'p Expr) -> Eval<Value<'p>> {
+        self.deeper(e.span, |lower| lower.eval_kind(e))
+    }
+
+    fn eval_kind(&mut self, e: &'p Expr) -> Eval<Value<'p>> {
+        match &e.kind {
+            ExprKind::Int(i) => match i64::try_from(*i) {
+                Ok(i) => Ok(Value::int(i)),
+                Err(_) => Err(self.fault("number-out-of-range", format!("{i} is too large"), e.span, "not an i64")),
+            },
+            ExprKind::Float(x) => Ok(Value::Float(*x)),
+            ExprKind::Bool(b) => Ok(Value::Bool(*b)),
+            ExprKind::None => Ok(Value::None),
+            ExprKind::Str(s) => Ok(Value::Str(self.text(s)?.into())),
+            ExprKind::Name(name) => self.name(name, e.span),
+            ExprKind::List(items) => Ok(Value::list(self.all(items)?)),
+            ExprKind::Tuple(items) => Ok(Value::Tuple(self.all(items)?.into())),
+            ExprKind::Map(items) => self.map_value(items),
+            ExprKind::Unary { op, operand } => {
+                let value = self.eval(operand)?;
+                match op {
+                    UnaryOp::Neg => self.negate(value, e.span),
+                    UnaryOp::Not => self.not(value, e.span),
+                }
+            }
+            ExprKind::Binary { op, op_span, left, right } => self.binary(*op, *op_span, left, right, e.span),
+            ExprKind::Call(call) => self.call(call, vec![]),
+            ExprKind::Pipe { head, steps } => {
+                let mut value = self.eval(head)?;
+                let mut span = head.span;
+                for step in steps {
+                    value = self.call(step, vec![(value, span)])?;
+                    span = step.span;
+                }
+                Ok(value)
+            }
+            ExprKind::Field { base, field } => self.field(base, field, e.span),
+            ExprKind::Index { base, items } => {
+                let value = self.eval(base)?;
+                self.index(value, items, base.span, e.span)
+            }
+            ExprKind::If(branches) => match self.arm(branches)? {
+                Some(arm) => self.eval(arm),
+                None => Err(self.fault("type-mismatch", "this `if` has no value without `else`", e.span, "no `else`")),
+            },
+            ExprKind::Cond(_) => Err(self.not_yet("cond", e.span)),
+            ExprKind::Scan(_) => Err(self.not_yet("scan", e.span)),
+        }
+    }
+
+    fn all(&mut self, items: &'p [Expr]) -> Eval<Vec<Value<'p>>> {
+        items.iter().map(|item| self.eval(item)).collect()
+    }
+
+    fn map_value(&mut self, items: &'p [(Expr, Expr)]) -> Eval<Value<'p>> {
+        let mut entries: Vec<(Rc<str>, Value<'p>, Span)> = vec![];
+        for (key, value) in items {
+            let Value::Str(name) = self.eval(key)? else {
+                return Err(self.fault("type-mismatch", "the keys of a table are strings", key.span, "not a string"));
+            };
+            if entries.iter().any(|(old, ..)| *old == name) {
+                let message = format!("\"{name}\" stands twice in the table");
+                return Err(self.fault("duplicate-name", message, key.span, "again"));
+            }
+            let value = self.eval(value)?;
+            entries.push((name, value, key.span));
+        }
+        Ok(Value::Map(entries.into()))
+    }
+
+    /// The text of a string, its expressions put in.
+    pub(crate) fn text(&mut self, s: &'p Str) -> Eval<String> {
+        let mut text = String::new();
+        for part in &s.parts {
+            match part {
+                StrPart::Text(t) => text.push_str(t),
+                StrPart::Expr(e) => match self.eval(e)? {
+                    Value::Int(i, _) => text.push_str(&i.to_string()),
+                    Value::Float(x) => text.push_str(&x.to_string()),
+                    Value::Bool(b) => text.push_str(if b { "true" } else { "false" }),
+                    Value::Str(t) => text.push_str(&t),
+                    Value::DType(d) => text.push_str(d.name()),
+                    Value::Poison => return Err(Stop),
+                    other => {
+                        let message = format!("{} cannot stand in a string", other.describe(self.float));
+                        return Err(self.fault("type-mismatch", message, e.span, "no text"));
+                    }
+                },
+            }
+        }
+        Ok(text)
+    }
+
+    /// `x.T`, `wte.weight`.
+    fn field(&mut self, base: &'p Expr, field: &'p Ident, span: Span) -> Eval<Value<'p>> {
+        match self.eval(base)? {
+            Value::Poison => Err(Stop),
+            Value::Data(d) if field.name == "T" => Ok(Value::Data(self.transposed(d, span)?)),
+            Value::Layer(layer) => {
+                let name = format!("{}.{}", layer.path, field.name);
+                if let Some(&weight) = self.weight_names.get(&name) {
+                    return Ok(Value::Data(self.weight_value(weight)));
+                }
+                let prefix = format!("{}.", layer.path);
+                let known = self.weights.iter().filter_map(|w| w.name.strip_prefix(&prefix)).collect::<Vec<_>>();
+                let (message, label) = if known.is_empty() {
+                    let message = format!("`{}` has no weights before its first call", layer.name);
+                    (message, "call it first: its weights get their shapes from the data".to_owned())
+                } else {
+                    let label = match did_you_mean(&field.name, known.iter().copied()) {
+                        Some(meant) => format!("do you mean `{meant}`?"),
+                        None => format!("it has {}", known.join(", ")),
+                    };
+                    (format!("`{}` has no weight `{}`", layer.name, field.name), label)
+                };
+                Err(self.fault("unknown-name", message, field.span, label))
+            }
+            other => {
+                let message = format!("{} has no `.{}`", other.describe(self.float), field.name);
+                let label = if other.has_data() { "tensors have `.T` only" } else { "no such field" };
+                Err(self.fault("unknown-name", message, field.span, label))
+            }
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! `x[…]`: parts of lists and tensors.
+
+use dlc_ir::op::{Gather, Reshape, Reverse, Slice};
+use dlc_ir::{DType, ScalarOp, Shape};
+
+use super::value::{Axis, Data, Value};
+use super::{Eval, Lower, Stop};
+use crate::ast::{Expr, IndexItem};
+use crate::span::Span;
+
+/// What an entry of an index does to one axis.
+enum Step {
+    /// Takes this part; keeps the axis.
+    Range { start: usize, limit: usize, step: i64 },
+    /// Takes one element; the axis goes.
+    At(usize),
+    /// Takes elements by a tensor of indices.
+    By(Data),
+    /// A new axis.
+    New,
+}
+
+impl<'p> Lower<'p> {
+    pub(crate) fn index(
+        &mut self,
+        value: Value<'p>,
+        items: &'p [IndexItem],
+        base: Span,
+        span: Span,
+    ) -> Eval<Value<'p>> {
+        match value {
+            Value::Data(d) => Ok(Value::Data(self.index_data(d, items, span)?)),
+            Value::List(list) | Value::Tuple(list) => self.index_list(&list, items, span),
+            Value::Table(reader) => self.index_table(&reader, items, span),
+            Value::Poison => Err(Stop),
+            other => {
+                let message = format!("{} has no parts", other.describe(self.float));
+                Err(self.fault("type-mismatch", message, base, "cannot be indexed"))
+            }
+        }
+    }
+
+    fn index_list(&mut self, list: &[Value<'p>], items: &'p [IndexItem], span: Span) -> Eval<Value<'p>> {
+        match items {
+            [IndexItem::At(e)] => {
+                let at = self.position(e, list.len())?;
+                Ok(list[at].clone())
+            }
+            [IndexItem::Slice { start, end, step: None, .. }] => {
+                let (start, limit) = self.range(start.as_deref(), end.as_deref(), list.len())?;
+                Ok(Value::list(list[start..limit].to_vec()))
+            }
+            _ => Err(self.fault("type-mismatch", "a list has one index", span, "a number, or `a:b`")),
+        }
+    }
+
+    fn whole(&mut self, e: &'p Expr) -> Eval<i64> {
+        match self.eval(e)? {
+            Value::Int(i, _) => Ok(i),
+            Value::Poison => Err(Stop),
+            other => {
+                let message = format!("an index is a whole number, not {}", other.describe(self.float));
+                Err(self.fault("type-mismatch", message, e.span, "not a whole number"))
+            }
+        }
+    }
+
+    fn position(&mut self, e: &'p Expr, len: usize) -> Eval<usize> {
+        let i = self.whole(e)?;
+        let at = if i < 0 { i.saturating_add(len as i64) } else { i };
+        usize::try_from(at).ok().filter(|&at| at < len).ok_or(()).or_else(|()| {
+            let message = format!("there is no element {i} of {len}");
+            Err(self.fault("number-out-of-range", message, e.span, "outside"))
+        })
+    }
+
+    /// `start..limit` of `len`, each clipped as in Python.
+    fn range(&mut self, start: Option<&'p Expr>, end: Option<&'p Expr>, len: usize) -> Eval<(usize, usize)> {
+        let mut clip = |e: Option<&'p Expr>, default: usize| -> Eval<usize> {
+            let Some(e) = e else { return Ok(default) };
+            let i = self.whole(e)?;
+            let at = if i < 0 { i.saturating_add(len as i64).max(0) } else { i };
+            Ok((at as usize).min(len))
+        };
+        let start = clip(start, 0)?;
+        let limit = clip(end, len)?;
+        Ok((start, limit.max(start)))
+    }
+
+    fn index_data(&mut self, x: Data, items: &'p [IndexItem], span: Span) -> Eval<Data> {
+        let taking = |item: &&IndexItem| matches!(item, IndexItem::At(_) | IndexItem::Slice { .. });
+        let taken = items.iter().filter(taking).count();
+        let rests = items.iter().filter(|item| matches!(item, IndexItem::Rest(_))).count();
+        if taken > x.rank() || rests > 1 {
+            let message = format!("{} has {} axes, but {taken} are indexed", x.show(self.float), x.rank());
+            let code = "rank-mismatch";
+            return Err(self.fault(code, message, span, if rests > 1 { "`...` twice" } else { "too many" }));
+        }
+        let mut steps = vec![];
+        let mut axis = 0;
+        for item in items {
+            match item {
+                IndexItem::Stretch(_) => steps.push(Step::New),
+                IndexItem::Rest(_) => {
+                    for _ in 0..x.rank() - taken {
+                        steps.push(Step::Range { start: 0, limit: x.axes[axis].size, step: 1 });
+                        axis += 1;
+                    }
+                }
+                IndexItem::At(e) => {
+                    let size = x.axes[axis].size;
+                    steps.push(match self.eval(e)? {
+                        Value::Data(index) => Step::By(index),
+                        _ => Step::At(self.position(e, size)?),
+                    });
+                    axis += 1;
+                }
+                IndexItem::Slice { start, end, step, .. } => {
+                    let (start, limit) = self.range(start.as_deref(), end.as_deref(), x.axes[axis].size)?;
+                    let step = match step {
+                        None => 1,
+                        Some(e) => match self.whole(e)? {
+                            0 => {
+                                let message = "a slice cannot go in steps of 0";
+                                return Err(self.fault("number-out-of-range", message, e.span, "at least 1"));
+                            }
+                            step => step,
+                        },
+                    };
+                    steps.push(Step::Range { start, limit, step });
+                    axis += 1;
+                }
+            }
+        }
+        for axis in &x.axes[axis..] {
+            steps.push(Step::Range { start: 0, limit: axis.size, step: 1 });
+        }
+        self.apply_steps(x, steps, span)
+    }
+
+    fn apply_steps(&mut self, x: Data, steps: Vec<Step>, span: Span) -> Eval<Data> {
+        let mut part: Vec<(usize, usize, usize)> = vec![];
+        let mut reversed = vec![];
+        let mut axes: Vec<Axis> = vec![];
+        let mut by: Vec<(usize, Data)> = vec![];
+        let mut dropped = false;
+        let mut source = x.axes.iter();
+        for step in steps {
+            match step {
+                Step::New => {
+                    axes.push(Axis::stretching());
+                    dropped = true;
+                }
+                Step::At(at) => {
+                    part.push((at, at + 1, 1));
+                    source.next();
+                    dropped = true;
+                }
+                Step::By(index) => {
+                    let axis = source.next().expect("as many steps as axes");
+                    part.push((0, axis.size, 1));
+                    by.push((axes.len(), index));
+                    axes.push(axis.clone());
+                }
+                Step::Range { start: s, limit: l, step } => {
+                    let axis = source.next().expect("as many steps as axes");
+                    if step < 0 {
+                        // `x[::-2]` is every second of the axis turned around.
+                        reversed.push(part.len());
+                    }
+                    part.push((s, l, step.unsigned_abs() as usize));
+                    let size = (l - s).div_ceil(step.unsigned_abs() as usize);
+                    let label = if size == axis.size { axis.label.clone() } else { None };
+                    axes.push(Axis { size, label, stretch: axis.stretch });
+                }
+            }
+        }
+        let mut result = x.clone();
+        if !reversed.is_empty() {
+            result = self.emit(Reverse { axes: reversed.clone() }, &[&result], span)?;
+            for &axis in &reversed {
+                let size = x.axes[axis].size;
+                let (start, limit, stride) = part[axis];
+                part[axis] = (size - limit, size - start, stride);
+            }
+        }
+        if part.iter().zip(&x.axes).any(|(&part, axis)| part != (0, axis.size, 1)) {
+            let op = Slice {
+                start: part.iter().map(|p| p.0).collect(),
+                limit: part.iter().map(|p| p.1).collect(),
+                stride: part.iter().map(|p| p.2).collect(),
+            };
+            result = self.emit(op, &[&result], span)?;
+        }
+        if dropped {
+            let shape: Shape = axes.iter().map(|axis| axis.size).collect();
+            result = self.emit(Reshape { shape }, &[&result], span)?;
+        }
+        result.axes = axes;
+        for (axis, index) in by.into_iter().rev() {
+            result = self.take(&result, &index, axis, 0, span)?;
+        }
+        result.origin = self.at(span);
+        Ok(result)
+    }
+
+    /// Elements of one axis by index; the first `batch` axes go together.
+    pub(crate) fn take(&mut self, x: &Data, index: &Data, axis: usize, batch: usize, span: Span) -> Eval<Data> {
+        if !index.dtype.is_int() {
+            let message = format!("an index is a whole number, not {}", index.show(self.float));
+            return Err(self.fault("type-mismatch", message, span, "convert it: `i64(…)`"));
+        }
+        let index = self.convert(index, DType::I64, span)?;
+        let mut result = self.emit(Gather { axis, batch }, &[x, &index], span)?;
+        let mut axes = x.axes[..axis].to_vec();
+        axes.extend_from_slice(&index.axes[batch..]);
+        axes.extend_from_slice(&x.axes[axis + 1..]);
+        result.axes = axes;
+        Ok(result)
+    }
+
+    /// The tensor in another dtype.
+    pub(crate) fn convert(&mut self, x: &Data, dtype: DType, span: Span) -> Eval<Data> {
+        if x.dtype == dtype {
+            return Ok(x.clone());
+        }
+        self.map1(ScalarOp::Convert(dtype), x, span)
+    }
+}

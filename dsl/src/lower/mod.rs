@@ -1,0 +1,279 @@
+//! A program to graphs.
+//!
+//! Lowering runs the model's text once, as a program whose tensors are nodes of a graph: what is known when compiling
+//! is computed, everything else becomes operators. Dimensions are concrete numbers throughout; their names are kept
+//! for messages.
+
+use dlc_ir as ir;
+use indexmap::IndexMap;
+use ir::{DType, Graph, Type};
+use rustc_hash::FxHashMap;
+use std::rc::Rc;
+
+use crate::ast::Definition;
+use crate::diagnostic::Diagnostic;
+use crate::resolve::Program;
+use crate::span::Span;
+
+mod bind;
+pub mod builtin;
+mod call;
+mod context;
+pub mod dataset;
+mod dims;
+mod entry;
+mod expr;
+mod index;
+mod operator;
+mod optimizer;
+mod outline;
+pub mod pattern;
+mod scope;
+pub mod settings;
+mod stmt;
+pub mod summary;
+mod train;
+mod value;
+mod weights;
+
+pub use summary::Layer;
+pub use weights::WeightInfo;
+
+pub(crate) use bind::Given;
+pub(crate) use scope::Frame;
+
+/// More operations than any model has: a bound against texts that would grow for ever.
+pub(crate) const MAX_NODES: usize = 1 << 20;
+/// How deep calls, blocks and expressions may lie within each other while lowering.
+pub(crate) const MAX_DEPTH: u32 = 400;
+
+/// A fault was reported.
+#[derive(Debug)]
+pub(crate) struct Stop;
+
+pub(crate) type Eval<T> = Result<T, Stop>;
+
+/// What to make of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum What {
+    /// Outputs from inputs.
+    Infer,
+    /// Loss and metrics from the fields of the data, with `training` false.
+    Eval,
+    /// One step of training: loss, metrics, and the new weights and states.
+    Train,
+    /// The first values of all weights and states.
+    Init,
+}
+
+/// A value for an argument of a model or dataset, given from outside the text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Argument {
+    /// `none`.
+    None,
+    /// A truth value.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// Text.
+    Str(String),
+    /// A list.
+    List(Vec<Argument>),
+}
+
+/// What to lower.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// What to make.
+    pub what: What,
+    /// The model; none is the one that the file's `train` names, or its last.
+    pub model: Option<String>,
+    /// Values for the model's arguments, before those that `train` gives.
+    pub args: IndexMap<String, Argument>,
+    /// Sizes of dimensions by name.
+    pub dims: IndexMap<String, usize>,
+    /// The types of the data's fields with the batch axis in front.
+    pub fields: IndexMap<String, Type>,
+    /// The model's float type.
+    pub float: DType,
+    /// How many steps an epoch has, as far as it is known; schedules use it.
+    pub steps_per_epoch: Option<usize>,
+}
+
+impl Request {
+    /// A request in f32 with nothing given.
+    pub fn new(what: What) -> Self {
+        Request {
+            what,
+            model: None,
+            args: IndexMap::new(),
+            dims: IndexMap::new(),
+            fields: IndexMap::new(),
+            float: DType::F32,
+            steps_per_epoch: None,
+        }
+    }
+
+    /// With an argument of the model.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Argument) -> Self {
+        self.args.insert(name.to_owned(), value);
+        self
+    }
+
+    /// With a dimension.
+    #[must_use]
+    pub fn dim(mut self, name: &str, size: usize) -> Self {
+        self.dims.insert(name.to_owned(), size);
+        self
+    }
+
+    /// With a field of the data.
+    #[must_use]
+    pub fn field(mut self, name: &str, ty: Type) -> Self {
+        self.fields.insert(name.to_owned(), ty);
+        self
+    }
+}
+
+/// A graph with what else is known of it.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// The program; its last function is the entry.
+    pub graph: Graph,
+    /// Weights and states in the order of their creation.
+    pub weights: Vec<WeightInfo>,
+    /// The layers that own weights, in the order in which they are first called.
+    pub layers: Vec<Layer>,
+    /// The sizes that the model's dimensions have.
+    pub dims: IndexMap<String, usize>,
+    /// Warnings.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The state of lowering.
+pub(crate) struct Lower<'p> {
+    pub program: &'p Program,
+    pub request: &'p Request,
+    pub float: DType,
+    pub training: bool,
+    pub diagnostics: Vec<Diagnostic>,
+    pub frames: Vec<Frame<'p>>,
+    pub contexts: Vec<context::Context>,
+    pub functions: outline::Functions,
+    pub weights: Vec<weights::Weight>,
+    /// Weights and states by full name.
+    pub weight_names: FxHashMap<String, usize>,
+    /// The function of first values, while they are wanted.
+    pub initial: Option<context::Context>,
+    /// The shapes of the weights whose first values are being computed.
+    pub initial_shapes: Vec<Vec<usize>>,
+    pub step: Option<train::StepScope>,
+    /// The counter of steps in the entry, from which random draws follow.
+    pub step_for_key: Option<ir::Value>,
+    /// The model's inputs and the other fields of the data.
+    pub input_data: IndexMap<String, value::Data>,
+    pub field_data: IndexMap<String, value::Data>,
+    /// Sizes that fields give to dimensions, and which input says so.
+    pub field_dims: IndexMap<String, (usize, Span)>,
+    /// The dimensions of the model, and its arguments that are known when compiling.
+    pub model_dims: IndexMap<String, usize>,
+    pub model_values: IndexMap<String, scope::Var<'p>>,
+    pub layers: Vec<Layer>,
+    pub flops: u64,
+    pub nodes: usize,
+    pub depth: u32,
+    pub next_context: u32,
+    pub next_frame: u32,
+    /// The readers of a dataset, while one is being resolved.
+    pub readers: Option<dataset::Readers>,
+    /// The numbers of calls, by definition.
+    pub numbers: FxHashMap<*const Definition, Rc<FxHashMap<Span, scope::CallNumber>>>,
+    /// The definitions that are being run, for the error on recursion.
+    pub running: Vec<(&'p Definition, Span)>,
+}
+
+impl<'p> Lower<'p> {
+    pub(crate) fn new(program: &'p Program, request: &'p Request) -> Self {
+        Lower {
+            program,
+            request,
+            float: request.float,
+            training: request.what == What::Train,
+            diagnostics: vec![],
+            frames: vec![],
+            contexts: vec![],
+            functions: outline::Functions::default(),
+            weights: vec![],
+            weight_names: FxHashMap::default(),
+            initial: None,
+            initial_shapes: vec![],
+            step: None,
+            step_for_key: None,
+            input_data: IndexMap::new(),
+            field_data: IndexMap::new(),
+            field_dims: IndexMap::new(),
+            model_dims: IndexMap::new(),
+            model_values: IndexMap::new(),
+            layers: vec![],
+            flops: 0,
+            nodes: 0,
+            depth: 0,
+            next_context: 0,
+            next_frame: 0,
+            readers: None,
+            numbers: FxHashMap::default(),
+            running: vec![],
+        }
+    }
+
+    /// Reports a fault.
+    pub(crate) fn fail(&mut self, diagnostic: Diagnostic) -> Stop {
+        self.diagnostics.push(diagnostic);
+        Stop
+    }
+
+    /// Reports a fault with one place, which is moved to the user's text if it lies in the library.
+    pub(crate) fn fault(
+        &mut self,
+        code: &'static str,
+        message: impl Into<String>,
+        span: Span,
+        label: impl Into<String>,
+    ) -> Stop {
+        let at = self.at(span);
+        self.fail(Diagnostic::error(code, message).primary(at, label))
+    }
+
+    /// The place in the user's text that stands for a span of the current frame: the span itself, or the call that
+    /// led into the library.
+    pub(crate) fn at(&self, span: Span) -> Span {
+        self.frames.last().and_then(|frame| frame.site).unwrap_or(span)
+    }
+
+    /// Runs `f` one level deeper.
+    pub(crate) fn deeper<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Eval<T>) -> Eval<T> {
+        if self.depth >= MAX_DEPTH {
+            return Err(self.fault("too-deep", "calls and blocks lie too deep within each other", span, "here"));
+        }
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        result
+    }
+
+    pub(crate) fn frame(&self) -> &Frame<'p> {
+        self.frames.last().expect("lowering runs in a frame")
+    }
+
+    pub(crate) fn frame_mut(&mut self) -> &mut Frame<'p> {
+        self.frames.last_mut().expect("lowering runs in a frame")
+    }
+}
+
+/// Stops where the fault is known to be reported.
+pub(crate) fn stop<T>() -> Eval<T> {
+    Err(Stop)
+}

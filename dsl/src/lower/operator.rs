@@ -1,0 +1,408 @@
+//! Operators: on numbers known when compiling, and on data with its rules of stretching.
+
+use dlc_ir::op::{Broadcast, Dot, Reshape, Transpose};
+use dlc_ir::{DType, Direction, ScalarOp, Shape};
+
+use super::value::{Axis, Data, Value};
+use super::{Eval, Lower, Stop};
+use crate::ast::{BinaryOp, Expr};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+impl<'p> Lower<'p> {
+    pub(crate) fn negate(&mut self, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
+        match value {
+            Value::Int(i, _) => match i.checked_neg() {
+                Some(i) => Ok(Value::int(i)),
+                None => Err(self.overflow(span)),
+            },
+            Value::Float(x) => Ok(Value::Float(-x)),
+            Value::Data(d) => Ok(Value::Data(self.map1(ScalarOp::Neg, &d, span)?)),
+            other => Err(self.no_operand("-", &other, span)),
+        }
+    }
+
+    pub(crate) fn not(&mut self, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
+        match value {
+            Value::Bool(b) => Ok(Value::Bool(!b)),
+            Value::Data(d) if d.dtype == DType::Bool => Ok(Value::Data(self.map1(ScalarOp::Not, &d, span)?)),
+            other => Err(self.no_operand("not", &other, span)),
+        }
+    }
+
+    fn no_operand(&mut self, op: &str, value: &Value<'p>, span: Span) -> Stop {
+        if matches!(value, Value::Poison) {
+            return Stop;
+        }
+        let message = format!("`{op}` does not take {}", value.describe(self.float));
+        self.fault("type-mismatch", message, span, "no such operation")
+    }
+
+    fn overflow(&mut self, span: Span) -> Stop {
+        self.fault("number-out-of-range", "the number is too large", span, "beyond 64 bits")
+    }
+
+    /// `left op right`.
+    pub(crate) fn binary(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        left: &'p Expr,
+        right: &'p Expr,
+        span: Span,
+    ) -> Eval<Value<'p>> {
+        let a = self.eval(left)?;
+        // Known conditions stop early, so that `n > 0 and 10 % n == 0` can be written.
+        match (op, &a) {
+            (BinaryOp::And, Value::Bool(false)) => return Ok(Value::Bool(false)),
+            (BinaryOp::Or, Value::Bool(true)) => return Ok(Value::Bool(true)),
+            _ => {}
+        }
+        let b = self.eval(right)?;
+        self.binary_values(op, op_span, (a, left.span), (b, right.span), span)
+    }
+
+    pub(crate) fn binary_values(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        (a, a_span): (Value<'p>, Span),
+        (b, b_span): (Value<'p>, Span),
+        span: Span,
+    ) -> Eval<Value<'p>> {
+        use Value::{Bool, Float, Int, List, Str};
+        match (a, b) {
+            (Value::Poison, _) | (_, Value::Poison) => Err(Stop),
+            (a, b) if matches!((&a, &b), (Value::Data(_), _) | (_, Value::Data(_))) => {
+                self.binary_data(op, op_span, (a, a_span), (b, b_span), span)
+            }
+            (Int(a, la), Int(b, lb)) => {
+                let value = self.binary_ints(op, a, b, span)?;
+                // `T * 1` is no longer the axis T, but `T` alone compared or added is not either.
+                let _ = (la, lb);
+                Ok(value)
+            }
+            (Int(a, _), Float(b)) => self.binary_floats(op, a as f64, b, span),
+            (Float(a), Int(b, _)) => self.binary_floats(op, a, b as f64, span),
+            (Float(a), Float(b)) => self.binary_floats(op, a, b, span),
+            (Bool(a), Bool(b)) if op == BinaryOp::And => Ok(Bool(a && b)),
+            (Bool(a), Bool(b)) if op == BinaryOp::Or => Ok(Bool(a || b)),
+            (Str(a), Str(b)) if op == BinaryOp::Add => Ok(Value::text(&format!("{a}{b}"))),
+            (List(a), List(b)) if op == BinaryOp::Add => Ok(Value::list(a.iter().chain(b.iter()).cloned().collect())),
+            (a, b) => {
+                let same = if matches!(op, BinaryOp::Eq | BinaryOp::Ne) { a.same(&b) } else { None };
+                match same {
+                    Some(same) => Ok(Bool(same == (op == BinaryOp::Eq))),
+                    None => {
+                        let (x, y) = (a.describe(self.float), b.describe(self.float));
+                        let message = format!("`{}` does not take {x} and {y}", op.symbol());
+                        Err(self.fault("type-mismatch", message, op_span, "no such operation"))
+                    }
+                }
+            }
+        }
+    }
+
+    fn binary_ints(&mut self, op: BinaryOp, a: i64, b: i64, span: Span) -> Eval<Value<'p>> {
+        use BinaryOp::*;
+        if b == 0 && matches!(op, Div | Rem) {
+            return Err(self.fault("division-by-zero", format!("{a} is divided by zero"), span, "by zero"));
+        }
+        let number = match op {
+            Add => a.checked_add(b),
+            Sub => a.checked_sub(b),
+            Mul => a.checked_mul(b),
+            Div if a.checked_rem(b).is_some_and(|rest| rest != 0) => {
+                let message = format!("{a} / {b} does not come out even");
+                let at = self.at(span);
+                let error = Diagnostic::error("not-divisible", message).primary(at, format!("leaves {}", a % b));
+                return Err(self.fail(error.help("for a number with a fraction, write `float(a) / b`")));
+            }
+            Div => a.checked_div(b),
+            Rem => a.checked_rem_euclid(b),
+            Pow if b < 0 => return Ok(Value::Float(libm::pow(a as f64, b as f64))),
+            Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
+            Eq => return Ok(Value::Bool(a == b)),
+            Ne => return Ok(Value::Bool(a != b)),
+            Lt => return Ok(Value::Bool(a < b)),
+            Le => return Ok(Value::Bool(a <= b)),
+            Gt => return Ok(Value::Bool(a > b)),
+            Ge => return Ok(Value::Bool(a >= b)),
+            And | Or | MatMul => {
+                let message = format!("`{}` does not take numbers", op.symbol());
+                return Err(self.fault("type-mismatch", message, span, "no such operation"));
+            }
+        };
+        number.map(Value::int).ok_or_else(|| self.overflow(span))
+    }
+
+    fn binary_floats(&mut self, op: BinaryOp, a: f64, b: f64, span: Span) -> Eval<Value<'p>> {
+        use BinaryOp::*;
+        Ok(match op {
+            Add => Value::Float(a + b),
+            Sub => Value::Float(a - b),
+            Mul => Value::Float(a * b),
+            Div | Rem if b == 0.0 => {
+                return Err(self.fault("division-by-zero", format!("{a} is divided by zero"), span, "by zero"));
+            }
+            Div => Value::Float(a / b),
+            Rem => Value::Float(libm::fmod(a, b)),
+            Pow => Value::Float(libm::pow(a, b)),
+            Eq => Value::Bool(a == b),
+            Ne => Value::Bool(a != b),
+            Lt => Value::Bool(a < b),
+            Le => Value::Bool(a <= b),
+            Gt => Value::Bool(a > b),
+            Ge => Value::Bool(a >= b),
+            And | Or | MatMul => {
+                let message = format!("`{}` does not take numbers", op.symbol());
+                return Err(self.fault("type-mismatch", message, span, "no such operation"));
+            }
+        })
+    }
+
+    fn binary_data(
+        &mut self,
+        op: BinaryOp,
+        op_span: Span,
+        (a, a_span): (Value<'p>, Span),
+        (b, b_span): (Value<'p>, Span),
+        span: Span,
+    ) -> Eval<Value<'p>> {
+        use BinaryOp::*;
+        let dtype = match (&a, &b) {
+            (Value::Data(d), _) | (_, Value::Data(d)) => d.dtype,
+            _ => self.float,
+        };
+        if op == Pow
+            && let (Value::Data(x), Value::Int(n, _)) = (&a, &b)
+            && (0..=4).contains(n)
+        {
+            return Ok(Value::Data(self.small_power(x, *n, span)?));
+        }
+        let what = format!("`{}`", op.symbol());
+        let x = self.as_data(a, dtype, &what, a_span)?;
+        let y = self.as_data(b, dtype, &what, b_span)?;
+        if op == MatMul {
+            return Ok(Value::Data(self.matmul(x, y, span)?));
+        }
+        let f = match op {
+            Or => ScalarOp::Or,
+            And => ScalarOp::And,
+            Eq => ScalarOp::Compare(Direction::Eq),
+            Ne => ScalarOp::Compare(Direction::Ne),
+            Lt => ScalarOp::Compare(Direction::Lt),
+            Le => ScalarOp::Compare(Direction::Le),
+            Gt => ScalarOp::Compare(Direction::Gt),
+            Ge => ScalarOp::Compare(Direction::Ge),
+            Add => ScalarOp::Add,
+            Sub => ScalarOp::Sub,
+            Mul => ScalarOp::Mul,
+            Div => ScalarOp::Div,
+            Rem => ScalarOp::Rem,
+            Pow => ScalarOp::Pow,
+            MatMul => return Err(Stop),
+        };
+        let allowed = match op {
+            And | Or => dtype == DType::Bool,
+            Add | Sub | Mul | Div | Rem => dtype != DType::Bool,
+            Pow => dtype.is_float(),
+            _ => true,
+        };
+        if !allowed {
+            let found = x.show(self.float);
+            let message = format!("`{}` does not take {found}", op.symbol());
+            return Err(self.fault("type-mismatch", message, op_span, "no such operation on this dtype"));
+        }
+        Ok(Value::Data(self.map_aligned(f, &[x, y], &[a_span, b_span], span)?))
+    }
+
+    fn small_power(&mut self, x: &Data, n: i64, span: Span) -> Eval<Data> {
+        match n {
+            0 => {
+                let one = self.as_data(Value::int(1), x.dtype, "a power", span)?;
+                self.stretch_to(&one, &x.axes, span)
+            }
+            1 => Ok(x.clone()),
+            _ => {
+                let square = self.map(ScalarOp::Mul, &[x, x], span)?;
+                match n {
+                    2 => Ok(square),
+                    3 => self.map(ScalarOp::Mul, &[&square, x], span),
+                    _ => self.map(ScalarOp::Mul, &[&square, &square], span),
+                }
+            }
+        }
+    }
+
+    /// A scalar function of one tensor.
+    pub(crate) fn map1(&mut self, f: ScalarOp, x: &Data, span: Span) -> Eval<Data> {
+        self.map(f, &[x], span)
+    }
+
+    /// A scalar function of tensors of equal shape; the first names the axes.
+    pub(crate) fn map(&mut self, f: ScalarOp, operands: &[&Data], span: Span) -> Eval<Data> {
+        let mut result = self.emit(f, operands, span)?;
+        result.axes = operands[0].axes.clone();
+        Ok(result)
+    }
+
+    /// A scalar function of tensors whose shapes are aligned first.
+    pub(crate) fn map_aligned(&mut self, f: ScalarOp, operands: &[Data], spans: &[Span], span: Span) -> Eval<Data> {
+        let data = if f == ScalarOp::Select { &operands[1..] } else { operands };
+        if let Some(other) = data.iter().find(|d| d.dtype != data[0].dtype) {
+            let (first, second) = (data[0].show(self.float), other.show(self.float));
+            let message = format!("{first} and {second} do not have one dtype");
+            let (at, a, b) = (self.at(span), data[0].origin, other.origin);
+            let mut error = Diagnostic::error("type-mismatch", message).primary(at, "these do not go together");
+            error = origins(error, at, &[(a, first), (b, second)]);
+            return Err(self.fail(error.help("convert one of them: `float(x)`, `i64(x)`, …")));
+        }
+        let axes = self.align(operands, spans, span)?;
+        let stretched: Vec<Data> =
+            operands.iter().map(|d| self.stretch_to(d, &axes, span)).collect::<Eval<_>>()?;
+        let mut result = self.emit(f, &stretched.iter().collect::<Vec<_>>(), span)?;
+        result.axes = axes;
+        Ok(result)
+    }
+
+    /// The axes that tensors have in common, where missing leading axes and `_` stretch.
+    fn align(&mut self, operands: &[Data], spans: &[Span], span: Span) -> Eval<Vec<Axis>> {
+        let rank = operands.iter().map(Data::rank).max().unwrap_or(0);
+        let mut axes: Vec<Axis> = vec![];
+        for i in 0..rank {
+            let mut found: Option<Axis> = None;
+            for (operand, _) in operands.iter().zip(spans) {
+                let Some(at) = (i + operand.rank()).checked_sub(rank) else { continue };
+                let axis = &operand.axes[at];
+                found = Some(match found {
+                    None => axis.clone(),
+                    Some(other) if other.stretch => axis.clone(),
+                    Some(other) if axis.stretch => other,
+                    Some(other) if other.size == axis.size => {
+                        Axis { label: other.label.or(axis.label.clone()), ..other }
+                    }
+                    Some(_) => return Err(self.misaligned(operands, spans, span)),
+                });
+            }
+            axes.push(found.expect("some operand has the rank"));
+        }
+        Ok(axes)
+    }
+
+    fn misaligned(&mut self, operands: &[Data], spans: &[Span], span: Span) -> Stop {
+        let shown: Vec<String> = operands.iter().map(|d| d.show(self.float)).collect();
+        let message = format!("{} do not have one shape", shown.join(" and "));
+        let at = self.at(span);
+        let mut error = Diagnostic::error("shape-mismatch", message).primary(at, "these do not go together");
+        let places: Vec<(Span, String)> = operands
+            .iter()
+            .zip(spans)
+            .zip(shown)
+            .map(|((d, _), text)| (d.origin, text))
+            .collect();
+        error = origins(error, at, &places);
+        let ones = operands.iter().any(|d| d.axes.iter().any(|axis| axis.size == 1 && !axis.stretch));
+        if ones || operands.iter().any(|d| d.rank() != operands[0].rank()) {
+            error = error.help(
+                "only missing leading axes and axes written `_` stretch: `x[:, _]` adds such an axis, a 1 is not one",
+            );
+        }
+        self.fail(error)
+    }
+
+    /// The tensor with these axes, to which it stretches.
+    pub(crate) fn stretch_to(&mut self, x: &Data, axes: &[Axis], span: Span) -> Eval<Data> {
+        let missing = axes.len() - x.rank();
+        let same = missing == 0 && x.axes.iter().zip(axes).all(|(a, b)| a.size == b.size);
+        if same {
+            return Ok(Data { axes: axes.to_vec(), ..x.clone() });
+        }
+        // Axes that stretch are dropped first: the IR's broadcast makes new axes only.
+        let kept: Vec<usize> = (0..x.rank()).filter(|&i| x.axes[i].size == axes[i + missing].size).collect();
+        let mut dense = x.clone();
+        if kept.len() < x.rank() {
+            let shape: Shape = kept.iter().map(|&i| x.axes[i].size).collect();
+            dense = self.emit(Reshape { shape }, &[x], span)?;
+        }
+        let shape: Shape = axes.iter().map(|axis| axis.size).collect();
+        let op = Broadcast { shape, axes: kept.iter().map(|i| i + missing).collect() };
+        let mut result = self.emit(op, &[&dense], span)?;
+        result.axes = axes.to_vec();
+        result.origin = x.origin;
+        Ok(result)
+    }
+
+    /// The last two axes exchanged.
+    pub(crate) fn transposed(&mut self, x: Data, span: Span) -> Eval<Data> {
+        let rank = x.rank();
+        if rank < 2 {
+            let message = format!("`.T` exchanges the last two axes, but {} has {rank}", x.show(self.float));
+            return Err(self.fault("rank-mismatch", message, span, "too few axes"));
+        }
+        let mut perm: Vec<usize> = (0..rank).collect();
+        perm.swap(rank - 2, rank - 1);
+        let own = self.local(&x, span)?;
+        let mut result = self.emit(Transpose { perm: perm.clone() }, &[&x], span)?;
+        result.axes = perm.iter().map(|&i| x.axes[i].clone()).collect();
+        result.transpose_of = Some(own);
+        result.origin = x.origin;
+        Ok(result)
+    }
+
+    /// `x @ y`: the last axis of `x` with the last but one of `y`; axes before these go together.
+    pub(crate) fn matmul(&mut self, x: Data, y: Data, span: Span) -> Eval<Data> {
+        let (p, q) = (x.rank(), y.rank());
+        let fits = p > 0 && q > 0 && x.dtype == y.dtype && {
+            let inner = if q == 1 { 0 } else { q - 2 };
+            x.axes[p - 1].size == y.axes[inner].size
+        };
+        let batch = q.saturating_sub(2);
+        let batched = batch == 0
+            || p >= batch + 1 && (0..batch).all(|i| x.axes[i].size == y.axes[i].size) && p == q;
+        if !fits || !batched {
+            let (a, b) = (x.show(self.float), y.show(self.float));
+            let message = format!("{a} @ {b} does not fit");
+            let at = self.at(span);
+            let label = if p == 0 || q == 0 {
+                "a scalar has no axis to sum over".to_owned()
+            } else {
+                format!("the last axis of {a} meets the last but one of {b}")
+            };
+            let error = Diagnostic::error("shape-mismatch", message).primary(at, label);
+            let error = origins(error, at, &[(x.origin, a), (y.origin, b)]);
+            return Err(self.fail(error));
+        }
+        // A transposed operand is read as it lies.
+        let func = self.context().id;
+        let (right, last) = match y.transpose_of {
+            Some(value) if y.func == func => (Data { value, ..y.clone() }, q - 1),
+            _ => (y.clone(), q.saturating_sub(2)),
+        };
+        let batches: Vec<usize> = (0..batch).collect();
+        let op = Dot { lhs: vec![p - 1], rhs: vec![last], lhs_batch: batches.clone(), rhs_batch: batches };
+        let mut result = self.emit(op, &[&x, &right], span)?;
+        let mut axes: Vec<Axis> = x.axes[..p - 1].to_vec();
+        if q > 1 {
+            axes.push(y.axes[q - 1].clone());
+        }
+        for axis in &mut axes {
+            axis.stretch = false;
+        }
+        let elements = axes.iter().fold(1u64, |n, axis| n.saturating_mul(axis.size as u64));
+        self.flops = self.flops.saturating_add(elements.saturating_mul(2 * x.axes[p - 1].size as u64));
+        result.axes = axes;
+        Ok(result)
+    }
+}
+
+/// Adds where operands come from, unless the fault's own place shows it.
+pub(crate) fn origins(mut error: Diagnostic, at: Span, places: &[(Span, String)]) -> Diagnostic {
+    for (i, (origin, text)) in places.iter().enumerate() {
+        let again = places[..i].iter().any(|(other, _)| other == origin);
+        if *origin != at && !again {
+            error = error.secondary(*origin, format!("{text} is made here"));
+        }
+    }
+    error
+}

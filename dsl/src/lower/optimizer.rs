@@ -1,0 +1,151 @@
+//! Optimizers: blocks of a weight, its gradient and `lr`, applied to every trainable weight.
+
+use dlc_ir::ScalarOp;
+
+use super::pattern;
+use super::settings::Settings;
+use super::value::{Callee, Data, Value};
+use super::{Eval, Given, Lower};
+use crate::ast::{self, Call, Definition, EntryKind, ExprKind};
+use crate::resolve::ItemRef;
+use crate::span::Span;
+
+/// An optimizer with its settings.
+struct Optimizer<'p> {
+    at: ItemRef,
+    definition: &'p Definition,
+    /// Its arguments but the weight and the gradient.
+    given: Vec<Given<'p>>,
+    callee: Span,
+    span: Span,
+}
+
+impl<'p> Lower<'p> {
+    /// Applies the optimizer to each weight with a gradient.
+    pub(crate) fn optimize(
+        &mut self,
+        train: &'p ast::Train,
+        settings: &Settings<'p>,
+        gradients: Vec<(usize, Data)>,
+    ) -> Eval<()> {
+        let Some(optimizer) = self.optimizer(train, settings.optimizer)? else { return Ok(()) };
+        for (weight, gradient) in gradients {
+            let old = self.weight_value(weight);
+            let new = self.optimize_one(&optimizer, weight, gradient)?;
+            let value = self.local(&new, optimizer.span)?;
+            self.contexts[0].builder.update(old.value, value);
+        }
+        self.frames.pop();
+        Ok(())
+    }
+
+    /// Gives the optimizer's states their first values.
+    pub(crate) fn init_optimizer(&mut self, train: &'p ast::Train) -> Eval<()> {
+        let settings = self.settings(train)?;
+        self.freeze(&settings)?;
+        let weights: Vec<usize> =
+            (0..self.weights.len()).filter(|&i| !self.weights[i].is_state && self.weights[i].trainable).collect();
+        let span = train.span;
+        let counter = self.add_weight("step".into(), dlc_ir::DType::I64, vec![], true, span, true);
+        let counter = self.weight_value(counter);
+        let step = self.convert(&counter, self.float, span)?;
+        self.step = Some(super::train::StepScope { step, steps: 1, steps_per_epoch: 1 });
+        if let Some(context) = &mut self.initial {
+            let zero = context.builder.scalar(dlc_ir::DType::I64, dlc_ir::Scalar::Int(0)).expect("a scalar has a type");
+            context.builder.output(Some("step"), zero);
+        }
+        let Some(optimizer) = self.optimizer(train, settings.optimizer)? else { return Ok(()) };
+        for weight in weights {
+            // No gradient is there; anything of its type will do.
+            let gradient = self.map1(ScalarOp::Neg, &self.weight_value(weight), span)?;
+            self.optimize_one(&optimizer, weight, gradient)?;
+        }
+        self.frames.pop();
+        Ok(())
+    }
+
+    /// Reads the setting; its frame is left open for the optimizer's runs.
+    fn optimizer(&mut self, train: &'p ast::Train, setting: Option<&'p ast::Expr>) -> Eval<Option<Optimizer<'p>>> {
+        let Some(setting) = setting else { return Ok(None) };
+        let mut frame = self.new_frame(0);
+        frame.scopes[0] = self.model_values.clone();
+        frame.scopes.push(Default::default());
+        self.frames.push(frame);
+        for entry in &train.entries {
+            if let EntryKind::Let { pattern, value } = &entry.kind {
+                self.known_let(pattern, value);
+            }
+        }
+        let wanted = "an optimizer is a block of a weight, its gradient and its settings, as in `adam(lr: 1e-3)`";
+        let ExprKind::Call(call) = &setting.kind else {
+            return Err(self.fault("type-mismatch", wanted, setting.span, "not a call"));
+        };
+        let (at, definition) = match self.callee(&call.callee)? {
+            Value::Fn(Callee::Definition(at, definition)) => (at, definition),
+            _ => return Err(self.fault("type-mismatch", wanted, call.callee.span, "not a block")),
+        };
+        if definition.params.len() < 2 {
+            let message = format!("`{}` takes no weight and gradient", definition.name.name);
+            return Err(self.fault("type-mismatch", message, call.callee.span, "not an optimizer"));
+        }
+        let given = self.optimizer_args(at, definition, call)?;
+        Ok(Some(Optimizer { at, definition, given, callee: call.callee.span, span: call.span }))
+    }
+
+    fn optimizer_args(&mut self, at: ItemRef, definition: &'p Definition, call: &'p Call) -> Eval<Vec<Given<'p>>> {
+        let callee = Callee::Definition(at, definition);
+        // The weight and its gradient come from the left, as data in a pipe does.
+        let left = vec![(Value::None, call.callee.span), (Value::None, call.callee.span)];
+        let mut given = self.place(&callee, &call.args, left, false)?;
+        given.retain(|g| g.param > 1);
+        for g in &given {
+            if let Value::Map(entries) = &g.value {
+                let patterns: Vec<String> = entries.iter().map(|(name, ..)| name.to_string()).collect();
+                self.check_patterns(&patterns, g.span)?;
+            }
+        }
+        Ok(given)
+    }
+
+    fn optimize_one(&mut self, optimizer: &Optimizer<'p>, weight: usize, gradient: Data) -> Eval<Data> {
+        let name = self.weights[weight].name.clone();
+        let old = self.weight_value(weight);
+        let mut given = vec![];
+        for (param, data) in [(0, old.clone()), (1, gradient)] {
+            given.push(Given { param, value: Value::Data(data), span: optimizer.callee });
+        }
+        for g in &optimizer.given {
+            let value = match &g.value {
+                Value::Map(entries) => {
+                    let fitting = entries.iter().rev().find(|(pattern, ..)| pattern::fits(pattern, &name));
+                    match fitting {
+                        Some((_, value, _)) => value.clone(),
+                        None => {
+                            let message = format!("the table says nothing of the weight `{name}`");
+                            let label = "begin with a line for `\"**\"`";
+                            return Err(self.fault("bad-pattern", message, g.span, label));
+                        }
+                    }
+                }
+                value => value.clone(),
+            };
+            given.push(Given { value, ..g.clone() });
+        }
+        let mut frame = self.callee_frame(optimizer.at, optimizer.definition, optimizer.callee, optimizer.span);
+        frame.path = format!("{name}/");
+        frame.salt = String::new();
+        let definition = optimizer.definition;
+        let value = self.outlined(&definition.name.name, format!("{name}/"), |lower| {
+            lower.run(definition, given, frame, optimizer.span)
+        })?;
+        match value {
+            Value::Data(new) if new.ty() == old.ty() => Ok(new),
+            Value::Poison => super::stop(),
+            other => {
+                let (found, wanted) = (other.describe(self.float), old.show(self.float));
+                let message = format!("`{}` turns a weight of type {wanted} into {found}", definition.name.name);
+                Err(self.fault("wrong-result", message, optimizer.span, "the new weight has the old one's type"))
+            }
+        }
+    }
+}

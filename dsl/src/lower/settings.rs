@@ -1,0 +1,455 @@
+//! The settings of a `train` section: a closed, checked list.
+
+use super::dataset::{DatasetCall, dataset_call};
+use super::pattern;
+use super::value::Value;
+use super::{Eval, Lower, Request, What};
+use crate::ast::{self, Call, EntryKind, Expr, ExprKind};
+use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::resolve::Program;
+use crate::span::Span;
+
+/// Which examples are held out of the training data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Validation {
+    /// The last ones, as a share of all.
+    Last(f64),
+    /// Random ones, as a share of all.
+    Random(f64),
+}
+
+/// How gradients are kept small.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// The norm of all of them together.
+    Norm(f64),
+    /// Each element.
+    Value(f64),
+}
+
+/// Weights to begin with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightsFile {
+    /// The path of the safetensors file, relative to `from`.
+    pub path: String,
+    /// The name of the text in which it is written.
+    pub from: String,
+    /// Names that are left at their first values.
+    pub skip: Vec<String>,
+    /// Beginnings of names in the file with what they are called in the model.
+    pub rename: Vec<(String, String)>,
+    /// What stands before every name in the file.
+    pub prefix: String,
+    /// Names that lie transposed in the file.
+    pub transpose: Vec<String>,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// What a `train` section says, as far as it is not part of the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainSettings {
+    /// The model.
+    pub model: String,
+    /// The data to learn from.
+    pub data: DatasetCall,
+    /// The data for the test after training.
+    pub test: Option<DatasetCall>,
+    /// What is held out.
+    pub validation: Option<Validation>,
+    /// Times through the data.
+    pub epochs: Option<usize>,
+    /// Steps in all, in place of epochs.
+    pub steps: Option<usize>,
+    /// Examples of a step.
+    pub batch: usize,
+    /// What random draws follow from.
+    pub seed: u64,
+    /// Whether the order of the examples changes every epoch.
+    pub shuffle: bool,
+    /// Clipping of gradients.
+    pub clip: Option<Clip>,
+    /// Weights to begin with.
+    pub weights: Option<WeightsFile>,
+    /// The names of the metrics, as the graphs' outputs have them.
+    pub metrics: Vec<String>,
+    /// Where the section begins.
+    pub span: Span,
+}
+
+/// All settings, with the expressions that belong into graphs.
+#[derive(Debug)]
+pub(crate) struct Settings<'p> {
+    pub data: Option<DatasetCall>,
+    pub test: Option<DatasetCall>,
+    pub validation: Option<Validation>,
+    pub epochs: Option<usize>,
+    pub steps: Option<usize>,
+    pub batch: Option<usize>,
+    pub seed: Option<u64>,
+    pub shuffle: Option<bool>,
+    pub clip: Option<Clip>,
+    pub weights: Option<WeightsFile>,
+    pub trainable: Option<(Vec<String>, Span)>,
+    pub loss: Option<&'p Expr>,
+    pub optimizer: Option<&'p Expr>,
+    pub metrics: Vec<(String, &'p Expr)>,
+}
+
+/// The names of the settings.
+pub const SETTINGS: &[&str] = &[
+    "data",
+    "test",
+    "validation",
+    "epochs",
+    "steps",
+    "batch",
+    "seed",
+    "shuffle",
+    "clip",
+    "weights",
+    "trainable",
+    "loss",
+    "optimizer",
+    "metrics",
+];
+
+impl Program {
+    /// What the `train` section of a model says; none if there is no section.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn train_settings(&self, model: Option<&str>) -> Result<Option<TrainSettings>, Vec<Diagnostic>> {
+        let request = Request::new(What::Train);
+        let mut lower = Lower::new(self, &request);
+        lower.enter("train", String::new());
+        let frame = lower.new_frame(0);
+        lower.frames.push(frame);
+        let found = lower.choose(model).and_then(|chosen| match chosen.train {
+            None => Ok(None),
+            Some(train) => lower.settings(train).map(|settings| Some((train, settings))),
+        });
+        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
+        match found {
+            Ok(found) if !has_errors(&diagnostics) => Ok(found.map(|(train, s)| TrainSettings {
+                model: train.model.name.clone(),
+                data: s.data.expect("is required"),
+                test: s.test,
+                validation: s.validation,
+                epochs: s.epochs,
+                steps: s.steps,
+                batch: s.batch.unwrap_or(32),
+                seed: s.seed.unwrap_or(0),
+                shuffle: s.shuffle.unwrap_or(true),
+                clip: s.clip,
+                weights: s.weights,
+                metrics: s.metrics.into_iter().map(|(name, _)| name).collect(),
+                span: train.span,
+            })),
+            _ => {
+                tidy(&mut diagnostics);
+                Err(diagnostics)
+            }
+        }
+    }
+}
+
+impl<'p> Lower<'p> {
+    /// Reads a section's settings. Values that need tensors stay expressions.
+    pub(crate) fn settings(&mut self, train: &'p ast::Train) -> Eval<Settings<'p>> {
+        let mut settings = Settings {
+            data: None,
+            test: None,
+            validation: None,
+            epochs: None,
+            steps: None,
+            batch: None,
+            seed: None,
+            shuffle: None,
+            clip: None,
+            weights: None,
+            trainable: None,
+            loss: None,
+            optimizer: None,
+            metrics: vec![],
+        };
+        let frame = self.new_frame(0);
+        self.frames.push(frame);
+        let mut seen: Vec<(&str, Span)> = vec![];
+        let before = self.diagnostics.len();
+        for entry in &train.entries {
+            match &entry.kind {
+                EntryKind::Let { pattern, value } => self.known_let(pattern, value),
+                EntryKind::Update { .. } => {
+                    self.not_yet("update", entry.span);
+                }
+                EntryKind::Field { name, value } => {
+                    if let Some((_, first)) = seen.iter().find(|(old, _)| *old == name.name) {
+                        let message = format!("`{}` is set twice", name.name);
+                        let error = Diagnostic::error("duplicate-name", message).primary(name.span, "set again");
+                        let error = error.secondary(*first, "first set here");
+                        self.fail(error);
+                        continue;
+                    }
+                    seen.push((&name.name, name.span));
+                    // A fault is reported; the other settings are looked at all the same.
+                    let _ = self.setting(&mut settings, name, value);
+                }
+            }
+        }
+        for (name, given) in [
+            ("data", settings.data.is_some()),
+            ("loss", settings.loss.is_some()),
+            ("optimizer", settings.optimizer.is_some()),
+        ] {
+            if !given && !seen.iter().any(|(old, _)| *old == name) {
+                let message = format!("`train {}` wants `{name} = …`", train.model.name);
+                self.fault("missing-setting", message, train.model.span, format!("`{name}` is missing"));
+            }
+        }
+        if let (Some(_), Some((_, span))) = (settings.epochs, seen.iter().find(|(name, _)| *name == "steps")) {
+            let message = "the length of training is said twice: `epochs` and `steps`";
+            self.fault("duplicate-name", message, *span, "keep one of them");
+        }
+        self.frames.pop();
+        if has_errors(&self.diagnostics[before..]) { super::stop() } else { Ok(settings) }
+    }
+
+    /// A `let` of a section, as far as it needs no tensors.
+    pub(crate) fn known_let(&mut self, pattern: &'p ast::Pattern, value: &'p Expr) {
+        let before = self.diagnostics.len();
+        let result = self.eval(value).and_then(|found| self.bind_pattern(pattern, found, value.span, false));
+        if result.is_err() {
+            self.diagnostics.truncate(before);
+        }
+    }
+
+    fn setting(&mut self, settings: &mut Settings<'p>, name: &'p ast::Ident, value: &'p Expr) -> Eval<()> {
+        match name.name.as_str() {
+            "data" => settings.data = Some(dataset_call(self, value)?),
+            "test" => settings.test = Some(dataset_call(self, value)?),
+            "validation" => settings.validation = Some(self.validation(value)?),
+            "epochs" => settings.epochs = Some(self.count(value, "epochs")?),
+            "steps" => settings.steps = Some(self.count(value, "steps")?),
+            "batch" => settings.batch = Some(self.count(value, "batch")?),
+            "seed" => match self.eval(value)? {
+                Value::Int(i, _) if i >= 0 => settings.seed = Some(i as u64),
+                other => return Err(self.bad_setting("seed", "a whole number", &other, value.span)),
+            },
+            "shuffle" => match self.eval(value)? {
+                Value::Bool(b) => settings.shuffle = Some(b),
+                other => return Err(self.bad_setting("shuffle", "true or false", &other, value.span)),
+            },
+            "clip" => settings.clip = Some(self.clip(value)?),
+            "weights" => settings.weights = Some(self.weights_file(value)?),
+            "trainable" => settings.trainable = Some((self.strings(value, "trainable")?, value.span)),
+            "loss" => settings.loss = Some(value),
+            "optimizer" => settings.optimizer = Some(value),
+            "metrics" => {
+                let ExprKind::List(items) = &value.kind else {
+                    let message = "metrics are a list";
+                    return Err(self.fault("type-mismatch", message, value.span, "write `[…]`"));
+                };
+                for (i, item) in items.iter().enumerate() {
+                    let base = super::train::metric_name(item).map_or(format!("metric_{}", i + 1), str::to_owned);
+                    let taken = |name: &str| name == "loss" || settings.metrics.iter().any(|(old, _)| old == name);
+                    let numbered = (2..).map(|n| format!("{base}_{n}"));
+                    let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name));
+                    settings.metrics.push((name.unwrap_or(base), item));
+                }
+            }
+            other => {
+                let message = format!("`train` has no setting `{other}`");
+                let error = Diagnostic::error("unknown-setting", message);
+                let error = match did_you_mean(other, SETTINGS.iter().copied()) {
+                    Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
+                    None => error.primary(name.span, "unknown").help(format!("settings are {}", SETTINGS.join(", "))),
+                };
+                return Err(self.fail(error));
+            }
+        }
+        Ok(())
+    }
+
+    fn bad_setting(&mut self, name: &str, wanted: &str, found: &Value<'p>, span: Span) -> super::Stop {
+        if matches!(found, Value::Poison) {
+            return super::Stop;
+        }
+        let message = format!("`{name}` is {wanted}, not {}", found.describe(self.float));
+        self.fault("type-mismatch", message, span, format!("not {wanted}"))
+    }
+
+    fn count(&mut self, value: &'p Expr, name: &str) -> Eval<usize> {
+        match self.eval(value)? {
+            Value::Int(i, _) if (1..1 << 40).contains(&i) => Ok(i as usize),
+            Value::Int(i, _) => {
+                let message = format!("`{name}` is {i}, but must be at least 1");
+                Err(self.fault("number-out-of-range", message, value.span, "out of range"))
+            }
+            other => Err(self.bad_setting(name, "a whole number", &other, value.span)),
+        }
+    }
+
+    /// `name(number)` with one of some names.
+    fn one_number(&mut self, value: &'p Expr, setting: &str, names: &[&str]) -> Eval<(String, f64)> {
+        let wanted = names.iter().map(|n| format!("`{n}(…)`")).collect::<Vec<_>>().join(" or ");
+        let call = match &value.kind {
+            ExprKind::Call(call) if names.contains(&call.callee.name.as_str()) => call,
+            ExprKind::Call(call) => {
+                let label = match did_you_mean(&call.callee.name, names.iter().copied()) {
+                    Some(meant) => format!("do you mean `{meant}`?"),
+                    None => format!("not {wanted}"),
+                };
+                let message = format!("`{setting}` is {wanted}");
+                return Err(self.fault("unknown-name", message, call.callee.span, label));
+            }
+            _ => {
+                let message = format!("`{setting}` is {wanted}");
+                return Err(self.fault("type-mismatch", message, value.span, format!("not {wanted}")));
+            }
+        };
+        let [arg] = call.args.as_slice() else {
+            let message = format!("`{}` takes one number", call.callee.name);
+            return Err(self.fault("missing-argument", message, call.span, "one number"));
+        };
+        let number = match self.eval(&arg.value)? {
+            Value::Int(i, _) => i as f64,
+            Value::Float(x) => x,
+            other => return Err(self.bad_setting(setting, "a number", &other, arg.value.span)),
+        };
+        if number <= 0.0 || !number.is_finite() {
+            let message = format!("`{}` wants a number above 0, not {number}", call.callee.name);
+            return Err(self.fault("number-out-of-range", message, arg.value.span, "not above 0"));
+        }
+        Ok((call.callee.name.clone(), number))
+    }
+
+    fn validation(&mut self, value: &'p Expr) -> Eval<Validation> {
+        let (name, share) = self.one_number(value, "validation", &["last", "random"])?;
+        if share >= 1.0 {
+            let message = format!("{share} is no share of the data that leaves some to learn from");
+            return Err(self.fault("number-out-of-range", message, value.span, "below 1"));
+        }
+        Ok(if name == "last" { Validation::Last(share) } else { Validation::Random(share) })
+    }
+
+    fn clip(&mut self, value: &'p Expr) -> Eval<Clip> {
+        let (name, limit) = self.one_number(value, "clip", &["norm", "value"])?;
+        Ok(if name == "norm" { Clip::Norm(limit) } else { Clip::Value(limit) })
+    }
+
+    fn strings(&mut self, value: &'p Expr, name: &str) -> Eval<Vec<String>> {
+        let found = self.eval(value)?;
+        let list = match &found {
+            Value::Str(s) => return Ok(vec![s.to_string()]),
+            Value::List(items) => items.clone(),
+            other => return Err(self.bad_setting(name, "a list of patterns", other, value.span)),
+        };
+        let mut strings = vec![];
+        for item in list.iter() {
+            match item {
+                Value::Str(s) => strings.push(s.to_string()),
+                other => return Err(self.bad_setting(name, "a list of patterns", other, value.span)),
+            }
+        }
+        Ok(strings)
+    }
+
+    fn weights_file(&mut self, value: &'p Expr) -> Eval<WeightsFile> {
+        let wanted = "`weights` is `safetensors(\"file\")`";
+        let ExprKind::Call(Call { callee, args, .. }) = &value.kind else {
+            return Err(self.fault("type-mismatch", wanted, value.span, "not a file"));
+        };
+        if callee.name != "safetensors" {
+            return Err(self.fault("type-mismatch", wanted, callee.span, "only safetensors files hold weights"));
+        }
+        let from = self.program.sources.name(value.span.source).to_owned();
+        let mut file = WeightsFile {
+            path: String::new(),
+            from,
+            skip: vec![],
+            rename: vec![],
+            prefix: String::new(),
+            transpose: vec![],
+            span: value.span,
+        };
+        for arg in args {
+            match arg.name.as_ref().map(|n| n.name.as_str()) {
+                None | Some("file") => file.path = self.string(&arg.value, "the file")?,
+                Some("prefix") => file.prefix = self.string(&arg.value, "prefix")?,
+                Some("skip") => file.skip = self.strings(&arg.value, "skip")?,
+                Some("transpose") => file.transpose = self.strings(&arg.value, "transpose")?,
+                Some("rename") => match self.eval(&arg.value)? {
+                    Value::Map(entries) => {
+                        for (old, new, span) in entries.iter() {
+                            let Value::Str(new) = new else {
+                                return Err(self.bad_setting("rename", "names for names", new, *span));
+                            };
+                            file.rename.push((old.to_string(), new.to_string()));
+                        }
+                    }
+                    other => return Err(self.bad_setting("rename", "a table of names", &other, arg.value.span)),
+                },
+                Some(other) => {
+                    let names = ["file", "skip", "rename", "prefix", "transpose"];
+                    let name = arg.name.as_ref().expect("was matched");
+                    debug_assert_eq!(name.name, other);
+                    let error = super::bind::unknown_argument("safetensors", name, &names, name.span);
+                    return Err(self.fail(error));
+                }
+            }
+        }
+        if file.path.is_empty() {
+            return Err(self.missing("safetensors", &["file"], value.span));
+        }
+        Ok(file)
+    }
+
+    fn string(&mut self, value: &'p Expr, name: &str) -> Eval<String> {
+        match self.eval(value)? {
+            Value::Str(s) => Ok(s.to_string()),
+            other => Err(self.bad_setting(name, "a string", &other, value.span)),
+        }
+    }
+
+    /// Freezes what `trainable` does not name.
+    pub(crate) fn freeze(&mut self, settings: &Settings<'p>) -> Eval<()> {
+        let Some((patterns, span)) = &settings.trainable else { return Ok(()) };
+        self.check_patterns(patterns, *span)?;
+        let mut frozen = vec![];
+        for weight in self.weights.iter_mut().filter(|w| !w.is_state) {
+            weight.trainable = pattern::selects(patterns, &weight.name);
+            if !weight.trainable {
+                frozen.push((weight.name.clone(), weight.data.value));
+            }
+        }
+        let root = &mut self.contexts[0].builder;
+        for (name, value) in frozen {
+            let function = root.function_mut();
+            let arg = function.arg_index(value).expect("a weight is an argument");
+            function.set_role(arg, dlc_ir::Role::Param { name: name.as_str().into(), trainable: false });
+        }
+        Ok(())
+    }
+
+    /// Each pattern must fit some weight.
+    pub(crate) fn check_patterns(&mut self, patterns: &[String], span: Span) -> Eval<()> {
+        for pattern in patterns {
+            let plain = pattern.strip_prefix('!').unwrap_or(pattern);
+            let names = || self.weights.iter().filter(|w| !w.is_state).map(|w| w.name.as_str());
+            if names().any(|name| pattern::fits(plain, name)) {
+                continue;
+            }
+            let message = format!("no weight is named `{plain}`");
+            let error = Diagnostic::error("bad-pattern", message);
+            let error = match did_you_mean(plain, names()) {
+                Some(meant) => error.primary(span, format!("do you mean `{meant}`?")),
+                None => error.primary(span, "fits nothing"),
+            };
+            let some: Vec<&str> = names().take(6).collect();
+            let help = format!("weights are {}{}", some.join(", "), if names().count() > 6 { ", …" } else { "" });
+            return Err(self.fail(error.help(help)));
+        }
+        Ok(())
+    }
+}

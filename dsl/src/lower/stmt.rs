@@ -1,0 +1,293 @@
+//! Statements.
+
+use super::scope::Var;
+use super::value::Value;
+use super::{Eval, Lower, Stop};
+use crate::ast::{Block, Expr, If, Pattern, PatternKind, Repeat, Stmt, StmtKind};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+/// More turns than any `repeat` needs.
+const MAX_TURNS: i64 = 100_000;
+
+/// How a block ends.
+pub(crate) enum Flow<'p> {
+    /// At its end.
+    Next,
+    /// With a result.
+    Return(Value<'p>),
+}
+
+impl<'p> Lower<'p> {
+    /// Runs a block in a scope of its own.
+    pub(crate) fn block(&mut self, block: &'p Block) -> Eval<Flow<'p>> {
+        self.frame_mut().scopes.push(Default::default());
+        let flow = self.deeper(block.span, |lower| lower.statements(block));
+        self.frame_mut().scopes.pop();
+        flow
+    }
+
+    fn statements(&mut self, block: &'p Block) -> Eval<Flow<'p>> {
+        for stmt in &block.stmts {
+            match self.statement(stmt) {
+                Ok(Flow::Next) => {}
+                Ok(Flow::Return(value)) => return Ok(Flow::Return(value)),
+                Err(Stop) => self.poison(stmt)?,
+            }
+        }
+        Ok(Flow::Next)
+    }
+
+    /// After a fault: what the statement would have named is poisoned, so that more faults can be found. Statements
+    /// that name nothing end the block.
+    fn poison(&mut self, stmt: &'p Stmt) -> Eval<()> {
+        let mut names = vec![];
+        match &stmt.kind {
+            StmtKind::Let { pattern, .. } | StmtKind::Rebind { pattern, .. } => pattern_names(pattern, &mut names),
+            StmtKind::Layer { name, .. } => names.push(name),
+            StmtKind::Param(w) | StmtKind::State(w) => names.push(&w.name),
+            _ => return Err(Stop),
+        }
+        for ident in names {
+            let var = Var { value: Value::Poison, span: ident.span, state: None, weight: false };
+            match self.frame_mut().find_mut(&ident.name) {
+                Some(old) if matches!(stmt.kind, StmtKind::Rebind { .. }) => *old = var,
+                _ => {
+                    let scope = self.frame_mut().scopes.last_mut().expect("a frame has a scope");
+                    scope.insert(ident.name.clone(), var);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, stmt: &'p Stmt) -> Eval<Flow<'p>> {
+        match &stmt.kind {
+            StmtKind::Let { pattern, value } => {
+                let found = self.eval(value)?;
+                self.bind_pattern(pattern, found, value.span, false)?;
+            }
+            StmtKind::Rebind { pattern, value } => {
+                let found = self.eval(value)?;
+                self.bind_pattern(pattern, found, value.span, true)?;
+            }
+            StmtKind::Layer { name, call } => self.declare_layer(name, call)?,
+            StmtKind::Param(weight) => self.param(weight, stmt)?,
+            StmtKind::State(weight) => self.state(weight, stmt)?,
+            StmtKind::Assert { condition, message } => self.assert(condition, message.as_ref())?,
+            StmtKind::If(branches) => return self.if_stmt(branches),
+            StmtKind::Repeat(repeat) => self.repeat(repeat, stmt.span)?,
+            StmtKind::Return { value } => return Ok(Flow::Return(self.eval(value)?)),
+            StmtKind::Cond(_) => return Err(self.not_yet("cond", stmt.span)),
+            StmtKind::Scan(_) => return Err(self.not_yet("scan", stmt.span)),
+            StmtKind::While { .. } => return Err(self.not_yet("while", stmt.span)),
+            StmtKind::Yield { .. } => return Err(self.not_yet("yield", stmt.span)),
+        }
+        Ok(Flow::Next)
+    }
+
+    /// The error for what the language has, but this version does not compile.
+    pub(crate) fn not_yet(&mut self, what: &str, span: Span) -> Stop {
+        let first = Span { end: span.start + what.len() as u32, ..span };
+        let message = format!("`{what}` comes with a later version of dlc");
+        self.fault("not-supported-yet", message, first, "not yet")
+    }
+
+    /// Binds or rebinds the names of a pattern.
+    pub(crate) fn bind_pattern(
+        &mut self,
+        pattern: &'p Pattern,
+        value: Value<'p>,
+        span: Span,
+        rebind: bool,
+    ) -> Eval<()> {
+        match (&pattern.kind, value) {
+            (PatternKind::Ignore, _) => Ok(()),
+            (PatternKind::Name(ident), value) if rebind => self.rebind(ident, value, span),
+            (PatternKind::Name(ident), value) => self.declare(ident, value),
+            (PatternKind::Tuple(parts), Value::Tuple(values) | Value::List(values)) => {
+                if parts.len() != values.len() {
+                    let message = format!("{} values are taken apart into {} names", values.len(), parts.len());
+                    let (at, from) = (self.at(pattern.span), self.at(span));
+                    let error = Diagnostic::error("wrong-count", message)
+                        .primary(at, format!("{} names", parts.len()))
+                        .secondary(from, format!("{} values", values.len()));
+                    return Err(self.fail(error));
+                }
+                for (part, value) in parts.iter().zip(values.iter()) {
+                    self.bind_pattern(part, value.clone(), span, rebind)?;
+                }
+                Ok(())
+            }
+            (PatternKind::Tuple(_), Value::Poison) => Err(Stop),
+            (PatternKind::Tuple(parts), other) => {
+                let message = format!("{} cannot be taken apart into {} names", other.describe(self.float), parts.len());
+                Err(self.fault("wrong-count", message, span, "one value"))
+            }
+        }
+    }
+
+    fn rebind(&mut self, ident: &'p crate::ast::Ident, value: Value<'p>, span: Span) -> Eval<()> {
+        let Some(var) = self.frame().find(&ident.name) else {
+            let known: Vec<String> = self.frame().names().into_iter().map(str::to_owned).collect();
+            let at = self.at(ident.span);
+            let error = Diagnostic::error("unknown-name", format!("there is no `{}` to rebind", ident.name));
+            let meant = crate::diagnostic::did_you_mean(&ident.name, known.iter().map(String::as_str));
+            let error = match meant {
+                Some(meant) => error.primary(at, format!("do you mean `{meant}`?")).fix(at, meant),
+                None => error.primary(at, "introduce it with `let`").fix(at, format!("let {}", ident.name)),
+            };
+            return Err(self.fail(error));
+        };
+        if var.weight {
+            let (at, old) = (self.at(ident.span), self.at(var.span));
+            let error = Diagnostic::error("type-mismatch", format!("the weight `{}` cannot be rebound", ident.name))
+                .primary(at, "only training changes weights")
+                .secondary(old, "a `param`; what the program changes itself is `state`");
+            return Err(self.fail(error));
+        }
+        if let Some(state) = var.state {
+            return self.write_state(state, value, span);
+        }
+        if let Some(var) = self.frame_mut().find_mut(&ident.name) {
+            var.value = value;
+        }
+        Ok(())
+    }
+
+    fn assert(&mut self, condition: &'p Expr, message: Option<&'p Expr>) -> Eval<()> {
+        match self.eval(condition)? {
+            Value::Bool(true) => Ok(()),
+            Value::Bool(false) => {
+                let text = match message {
+                    Some(e) => match self.eval(e)? {
+                        Value::Str(s) => s.to_string(),
+                        other => other.describe(self.float),
+                    },
+                    None => "an assertion does not hold".to_owned(),
+                };
+                Err(self.fault("assertion-failed", text, condition.span, "does not hold"))
+            }
+            other => Err(self.not_bool(&other, "an assertion", condition.span)),
+        }
+    }
+
+    fn not_bool(&mut self, found: &Value<'p>, what: &str, span: Span) -> Stop {
+        match found {
+            Value::Poison => Stop,
+            v if v.has_data() => {
+                let message = format!("{what} must be known when compiling");
+                let at = self.at(span);
+                let label = format!("{} is data", v.describe(self.float));
+                let error = Diagnostic::error("not-constant", message).primary(at, label);
+                self.fail(error.help("to choose by element, write `where(p, a, b)`"))
+            }
+            v => {
+                let message = format!("{what} is true or false, not {}", v.describe(self.float));
+                self.fault("type-mismatch", message, span, "neither true nor false")
+            }
+        }
+    }
+
+    /// The arm of an `if` that holds; None if none does.
+    pub(crate) fn arm<'a, T>(&mut self, branches: &'a If<T>) -> Eval<Option<&'a T>>
+    where
+        'a: 'p,
+        'p: 'a,
+    {
+        for (condition, arm) in &branches.arms {
+            match self.eval(condition)? {
+                Value::Bool(true) => return Ok(Some(arm)),
+                Value::Bool(false) => {}
+                other => return Err(self.not_bool(&other, "the condition of `if`", condition.span)),
+            }
+        }
+        Ok(branches.otherwise.as_ref())
+    }
+
+    fn if_stmt(&mut self, branches: &'p If<Block>) -> Eval<Flow<'p>> {
+        match self.arm(branches)? {
+            Some(block) => self.block(block),
+            None => Ok(Flow::Next),
+        }
+    }
+
+    /// `repeat`: every turn is a function of its own, which equal turns share.
+    fn repeat(&mut self, repeat: &'p Repeat, span: Span) -> Eval<()> {
+        let turns: Vec<Value<'p>> = match self.eval(&repeat.over)? {
+            Value::Int(n, _) if (0..=MAX_TURNS).contains(&n) => (0..n).map(Value::int).collect(),
+            Value::List(items) if items.len() as i64 <= MAX_TURNS => items.to_vec(),
+            Value::Poison => return Err(Stop),
+            Value::Int(n, _) => {
+                let message = format!("a loop cannot have {n} turns");
+                return Err(self.fault("number-out-of-range", message, repeat.over.span, "0 to 100,000"));
+            }
+            other => {
+                let message = format!("`repeat` goes through a number or a list, not {}", other.describe(self.float));
+                return Err(self.fault("type-mismatch", message, repeat.over.span, "known when compiling"));
+            }
+        };
+        let name = self.running.last().map_or("turn".to_owned(), |(d, _)| format!("{}.turn", d.name.name));
+        self.frame_mut().draws += 1;
+        for (i, turn) in turns.into_iter().enumerate() {
+            let frame = self.frame_mut();
+            let outer = (std::mem::take(&mut frame.salt), std::mem::take(&mut frame.draws));
+            let id = self.enter(&name, format!("{}#{}.{i}", outer.0, outer.1));
+            self.frame_mut().turns.push(i);
+            let result = self.turn(repeat, turn);
+            let frame = self.frame_mut();
+            frame.turns.pop();
+            (frame.salt, frame.draws) = outer;
+            match result {
+                Ok(Flow::Next) => self.close_scopes(id),
+                Ok(Flow::Return(_)) => {
+                    self.contexts.pop();
+                    let message = "`return` cannot leave a `repeat`";
+                    return Err(self.fault("misplaced", message, span, "rebind a name and return it afterwards"));
+                }
+                Err(stop) => {
+                    self.contexts.pop();
+                    return Err(stop);
+                }
+            }
+            if crate::diagnostic::has_errors(&self.diagnostics) {
+                return Err(Stop);
+            }
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, repeat: &'p Repeat, turn: Value<'p>) -> Eval<Flow<'p>> {
+        self.frame_mut().scopes.push(Default::default());
+        let result = match &repeat.pattern {
+            Some(pattern) => self.bind_pattern(pattern, turn, repeat.over.span, false),
+            None => Ok(()),
+        };
+        let result = result.and_then(|()| self.block(&repeat.body));
+        self.frame_mut().scopes.pop();
+        result
+    }
+
+    /// Ends the function `id` with all that the frame's names hold of it.
+    fn close_scopes(&mut self, id: u32) {
+        let mut scopes = std::mem::take(&mut self.frame_mut().scopes);
+        let mut values: Vec<Value<'p>> = vec![];
+        for var in scopes.iter_mut().flat_map(|scope| scope.values_mut()) {
+            values.push(std::mem::replace(&mut var.value, Value::None));
+        }
+        self.close(id, &mut values);
+        let mut values = values.into_iter();
+        for var in scopes.iter_mut().flat_map(|scope| scope.values_mut()) {
+            var.value = values.next().expect("as many as were taken");
+        }
+        self.frame_mut().scopes = scopes;
+    }
+}
+
+pub(crate) fn pattern_names<'p>(pattern: &'p Pattern, names: &mut Vec<&'p crate::ast::Ident>) {
+    match &pattern.kind {
+        PatternKind::Name(ident) => names.push(ident),
+        PatternKind::Ignore => {}
+        PatternKind::Tuple(parts) => parts.iter().for_each(|p| pattern_names(p, names)),
+    }
+}

@@ -1,0 +1,316 @@
+//! A step of training, and evaluation: loss and metrics of the data's fields.
+
+use dlc_ir as ir;
+use ir::op::{Gradient, Reduce, Reduction};
+use ir::{DType, Graph, Role, Scalar, ScalarOp, Type};
+
+use super::entry::Chosen;
+use super::settings::{Clip, Settings};
+use super::value::{Axis, Data, Value};
+use super::{Eval, Given, Lower};
+use crate::ast::{self, EntryKind, Expr, ExprKind};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+/// What schedules know.
+#[derive(Clone, Debug)]
+pub(crate) struct StepScope {
+    /// The number of the step as a number of the model's float type.
+    pub step: Data,
+    pub steps: usize,
+    pub steps_per_epoch: usize,
+}
+
+impl<'p> Lower<'p> {
+    /// `step`, `steps`, `epoch` and `epochs`, where they mean something.
+    pub(crate) fn step_name(&mut self, name: &str, span: Span) -> Eval<Option<Value<'p>>> {
+        let Some(scope) = self.step.clone() else { return Ok(None) };
+        Ok(Some(match name {
+            "step" => Value::Data(scope.step),
+            "steps" => Value::int(scope.steps as i64),
+            "epochs" => Value::int((scope.steps / scope.steps_per_epoch) as i64),
+            _ => {
+                let share = self.scalar(self.float, Scalar::Float(scope.steps_per_epoch as f64), span)?;
+                let ratio = self.map(ScalarOp::Div, &[&scope.step, &share], span)?;
+                Value::Data(self.map1(ScalarOp::Floor, &ratio, span)?)
+            }
+        }))
+    }
+
+    /// Loss and metrics with `training` false.
+    pub(crate) fn evaluate(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
+        let train = self.train_section(chosen)?;
+        let settings = self.settings(train)?;
+        let given = self.inputs(chosen, given)?;
+        self.fields(chosen);
+        for (name, data) in self.objective(chosen, train, &settings, given)? {
+            self.output(&name, &data)?;
+        }
+        self.finish(chosen.definition)
+    }
+
+    fn train_section(&mut self, chosen: &Chosen<'p>) -> Eval<&'p ast::Train> {
+        chosen.train.ok_or(()).or_else(|()| {
+            let name = &chosen.definition.name;
+            let message = format!("no `train` section says how to train `{}`", name.name);
+            Err(self.fault("missing-setting", message, name.span, "add `train` with `data`, `loss` and `optimizer`"))
+        })
+    }
+
+    /// Makes an argument of the outermost function for each field that is no input.
+    fn fields(&mut self, chosen: &Chosen<'p>) {
+        for (name, ty) in &self.request.fields {
+            if chosen.definition.params.iter().any(|p| p.name.name == *name) {
+                continue;
+            }
+            let value = self.contexts[0].builder.arg(name, ty.clone(), Role::Input);
+            let func = self.contexts[0].id;
+            let axes: Vec<Axis> = ty.shape.iter().map(|&size| Axis::new(size)).collect();
+            let origin = chosen.train.map_or(chosen.definition.name.span, data_span);
+            let data = Data { value, func, dtype: ty.dtype, axes, origin, transpose_of: None, weight: None };
+            self.field_data.insert(name.clone(), data);
+        }
+    }
+
+    /// Runs the model, then the loss and the metrics on its outputs. The loss comes first.
+    fn objective(
+        &mut self,
+        chosen: &Chosen<'p>,
+        train: &'p ast::Train,
+        settings: &Settings<'p>,
+        given: Vec<Given<'p>>,
+    ) -> Eval<Vec<(String, Data)>> {
+        let outputs = self.run_model_with(chosen, given)?;
+        let mut frame = self.new_frame(0);
+        // Names of the data: fields, inputs and outputs; then the model's arguments and its dimensions.
+        let scope = &mut frame.scopes[0];
+        let var = |data: &Data| super::scope::Var {
+            value: Value::Data(data.clone()),
+            span: data.origin,
+            state: None,
+            weight: false,
+        };
+        for (name, value) in std::mem::take(&mut self.model_values) {
+            scope.insert(name, value);
+        }
+        for (name, data) in self.field_data.iter().chain(&self.input_data) {
+            scope.insert(name.clone(), var(data));
+        }
+        for (name, data) in &outputs {
+            scope.insert(name.clone(), var(data));
+        }
+        self.label_fields(&mut frame);
+        frame.scopes.push(Default::default());
+        self.frames.push(frame);
+        for entry in &train.entries {
+            if let EntryKind::Let { pattern, value } = &entry.kind {
+                let found = self.eval(value)?;
+                self.bind_pattern(pattern, found, value.span, false)?;
+            }
+        }
+        let mut results = vec![];
+        if let Some(loss) = settings.loss {
+            results.push(("loss".to_owned(), self.measure(loss, "the loss")?));
+        }
+        for (name, metric) in &settings.metrics {
+            results.push((name.clone(), self.measure(metric, "a metric")?));
+        }
+        self.frames.pop();
+        Ok(results)
+    }
+
+    /// Gives the model's names to the axes of data that has the batch in front.
+    fn label_fields(&mut self, frame: &mut super::Frame<'p>) {
+        let dims = self.model_dims.clone();
+        let Some((batch, size)) = dims.first().map(|(name, size)| (name.clone(), *size)) else { return };
+        let label = super::value::Label { frame: frame.id, name: batch.as_str().into() };
+        for var in frame.scopes[0].values_mut() {
+            if let Value::Data(d) = &mut var.value
+                && let Some(axis) = d.axes.first_mut()
+                && axis.size == size
+            {
+                axis.label = Some(label.clone());
+            }
+        }
+        for (name, size) in dims {
+            let what = format!("`{name}` of the model");
+            let dimension = super::scope::Dimension { size, outer: None, origin: Span::default(), what };
+            frame.dims.insert(name, dimension);
+        }
+    }
+
+    /// A loss or metric: one number of the model's float type.
+    fn measure(&mut self, e: &'p Expr, what: &str) -> Eval<Data> {
+        let value = self.eval(e)?;
+        let data = self.as_data(value, self.float, what, e.span)?;
+        if data.rank() != 0 {
+            let message = format!("{what} is one number, not {}", data.show(self.float));
+            let at = self.at(e.span);
+            let error = Diagnostic::error("shape-mismatch", message).primary(at, "one for each example");
+            return Err(self.fail(error.help("take the mean: `mean(…)`")));
+        }
+        self.convert(&data, self.float, e.span)
+    }
+
+    /// A step of training.
+    pub(crate) fn train(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
+        let train = self.train_section(chosen)?;
+        let settings = self.settings(train)?;
+        let given = self.inputs(chosen, given)?;
+        self.fields(chosen);
+        let span = train.span;
+        let counter = self.add_weight("step".into(), DType::I64, vec![], true, span, true);
+        let counter = self.weight_value(counter);
+        self.step_for_key = Some(counter.value);
+        // The loss is a function of its own, which the compiler differentiates.
+        let name = format!("{}.loss", chosen.definition.name.name);
+        let id = self.enter(&name, String::new());
+        let results = match self.objective(chosen, train, &settings, given) {
+            Ok(results) => results,
+            Err(stop) => {
+                self.contexts.truncate(1);
+                return Err(stop);
+            }
+        };
+        let (names, mut results): (Vec<String>, Vec<Data>) = results.into_iter().unzip();
+        debug_assert_eq!(id, self.context().id);
+        self.freeze(&settings)?;
+        let gradients = self.differentiate(&mut results, span)?;
+        for (name, data) in names.iter().zip(&results) {
+            self.output(name, data)?;
+        }
+        let step = self.convert(&counter, self.float, span)?;
+        let steps_per_epoch = self.request.steps_per_epoch.unwrap_or(1).max(1);
+        let steps = settings.steps.unwrap_or_else(|| settings.epochs.unwrap_or(1).saturating_mul(steps_per_epoch));
+        self.step = Some(StepScope { step, steps: steps.max(1), steps_per_epoch });
+        let gradients = self.clipped(gradients, settings.clip, span)?;
+        self.optimize(train, &settings, gradients)?;
+        let one = self.scalar(DType::I64, Scalar::Int(1), span)?;
+        let next = self.map(ScalarOp::Add, &[&counter, &one], span)?;
+        self.contexts[0].builder.update(counter.value, next.value);
+        self.finish(chosen.definition)
+    }
+
+    /// Ends the function of the loss and takes its gradient: the results become those of the outermost function, and
+    /// each trainable weight gets its gradient.
+    fn differentiate(&mut self, results: &mut [Data], span: Span) -> Eval<Vec<(usize, Data)>> {
+        let locals: Vec<ir::Value> = results.iter().map(|d| self.local(d, span)).collect::<Eval<_>>()?;
+        let context = self.contexts.pop().expect("the function of the loss");
+        let mut builder = context.builder;
+        for &local in &locals {
+            builder.output(None, local);
+        }
+        for data in context.writes.values() {
+            builder.output(None, data.value);
+        }
+        let function = builder.finish();
+        let types: Vec<Type> = function.results.iter().map(|r| function.ty(r.value).clone()).collect();
+        let operands: Vec<ir::Value> = context.captures.keys().copied().collect();
+        let mut wrt = vec![];
+        let mut weights = vec![];
+        for (i, operand) in operands.iter().enumerate() {
+            let weight = self.weights.iter().position(|w| w.data.value == *operand && !w.is_state && w.trainable);
+            if let Some(weight) = weight {
+                wrt.push(i);
+                weights.push(weight);
+            }
+        }
+        let func = self.functions.keep(function).name.clone();
+        let loc = self.loc(span);
+        let outer = &mut self.contexts[0].builder;
+        outer.loc = loc;
+        let gradient = Gradient { func, wrt, results: types };
+        let values = match outer.push_all(gradient, &operands) {
+            Ok(values) => values,
+            Err(error) => {
+                let message = format!("the loss cannot be differentiated: {}", error.message);
+                return Err(self.fault("type-mismatch", message, span, "this training"));
+            }
+        };
+        let mut values = values.into_iter();
+        for result in results.iter_mut() {
+            let value = values.next().expect("the results come first");
+            *result = self.data_of(value, span);
+        }
+        for (state, old) in context.writes {
+            let value = values.next().expect("then the states");
+            let data = Data { axes: old.axes, ..self.data_of(value, span) };
+            self.context().writes.insert(state, data);
+        }
+        let mut gradients = vec![];
+        for (weight, value) in weights.into_iter().zip(values) {
+            let axes = self.weights[weight].data.axes.clone();
+            let data = Data { axes, ..self.data_of(value, span) };
+            gradients.push((weight, data));
+        }
+        Ok(gradients)
+    }
+
+    /// Gradients that are not too large.
+    fn clipped(&mut self, gradients: Vec<(usize, Data)>, clip: Option<Clip>, span: Span) -> Eval<Vec<(usize, Data)>> {
+        let float = self.float;
+        match clip {
+            None => Ok(gradients),
+            Some(Clip::Value(limit)) => {
+                let mut clipped = vec![];
+                for (weight, g) in gradients {
+                    let high = self.scalar(float, Scalar::Float(limit), span)?;
+                    let high = self.stretch_to(&high, &g.axes, span)?;
+                    let low = self.map1(ScalarOp::Neg, &high, span)?;
+                    let g = self.map(ScalarOp::Min, &[&g, &high], span)?;
+                    clipped.push((weight, self.map(ScalarOp::Max, &[&g, &low], span)?));
+                }
+                Ok(clipped)
+            }
+            Some(Clip::Norm(limit)) => {
+                let mut total: Option<Data> = None;
+                for (_, g) in &gradients {
+                    let square = self.map(ScalarOp::Mul, &[g, g], span)?;
+                    let sum = if g.rank() == 0 {
+                        square
+                    } else {
+                        let axes = (0..g.rank()).collect();
+                        self.emit(Reduce { kind: Reduction::Sum, axes }, &[&square], span)?
+                    };
+                    total = Some(match total {
+                        None => sum,
+                        Some(total) => self.map(ScalarOp::Add, &[&total, &sum], span)?,
+                    });
+                }
+                let Some(total) = total else { return Ok(gradients) };
+                // As PyTorch does: limit / (norm + 1e-6), and at most 1.
+                let norm = self.map1(ScalarOp::Sqrt, &total, span)?;
+                let small = self.scalar(float, Scalar::Float(1e-6), span)?;
+                let norm = self.map(ScalarOp::Add, &[&norm, &small], span)?;
+                let limit = self.scalar(float, Scalar::Float(limit), span)?;
+                let share = self.map(ScalarOp::Div, &[&limit, &norm], span)?;
+                let one = self.scalar(float, Scalar::Float(1.0), span)?;
+                let share = self.map(ScalarOp::Min, &[&share, &one], span)?;
+                let mut clipped = vec![];
+                for (weight, g) in gradients {
+                    let share = self.stretch_to(&share, &g.axes, span)?;
+                    clipped.push((weight, self.map(ScalarOp::Mul, &[&g, &share], span)?));
+                }
+                Ok(clipped)
+            }
+        }
+    }
+}
+
+/// Where a `train` section names its data.
+fn data_span(train: &ast::Train) -> Span {
+    let data = train.entries.iter().find_map(|entry| match &entry.kind {
+        EntryKind::Field { name, value } if name.name == "data" => Some(value.span),
+        _ => None,
+    });
+    data.unwrap_or(train.model.span)
+}
+
+/// The name under which a metric is reported: that of its call.
+pub(crate) fn metric_name(e: &Expr) -> Option<&str> {
+    match &e.kind {
+        ExprKind::Call(call) => Some(&call.callee.name),
+        ExprKind::Pipe { steps, .. } => steps.last().map(|call| call.callee.name.as_str()),
+        _ => None,
+    }
+}

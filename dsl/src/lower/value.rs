@@ -1,0 +1,237 @@
+//! What an expression stands for while a model is lowered: something known now, or a tensor of the graph.
+
+use std::fmt;
+use std::rc::Rc;
+
+use dlc_ir as ir;
+use ir::{DType, Shape, Type};
+
+use super::builtin::Builtin;
+use super::dataset::Reader;
+use crate::ast::{Call, Definition};
+use crate::resolve::ItemRef;
+use crate::span::Span;
+
+/// A dimension's name in one call of one definition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Label {
+    /// The call in which the name is bound.
+    pub frame: u32,
+    /// The name: `B`.
+    pub name: Rc<str>,
+}
+
+/// One axis of a tensor.
+#[derive(Clone, Debug)]
+pub(crate) struct Axis {
+    pub size: usize,
+    /// The dimension that it is, as far as that is known.
+    pub label: Option<Label>,
+    /// Whether it stretches to what it meets; its size is 1 then.
+    pub stretch: bool,
+}
+
+impl Axis {
+    pub fn new(size: usize) -> Self {
+        Axis { size, label: None, stretch: false }
+    }
+
+    pub fn stretching() -> Self {
+        Axis { size: 1, label: None, stretch: true }
+    }
+}
+
+impl fmt::Display for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.label {
+            _ if self.stretch => f.write_str("_"),
+            Some(label) => f.write_str(&label.name),
+            None => write!(f, "{}", self.size),
+        }
+    }
+}
+
+/// A tensor of the graph under construction.
+#[derive(Clone, Debug)]
+pub(crate) struct Data {
+    pub value: ir::Value,
+    /// The function in which `value` stands.
+    pub func: u32,
+    pub dtype: DType,
+    pub axes: Vec<Axis>,
+    /// Where the user's text makes it.
+    pub origin: Span,
+    /// Of what it is the transpose of the last two axes, if it is.
+    pub transpose_of: Option<ir::Value>,
+    /// The weight that it is, if it is one unchanged.
+    pub weight: Option<usize>,
+}
+
+impl Data {
+    pub fn shape(&self) -> Shape {
+        self.axes.iter().map(|axis| axis.size).collect()
+    }
+
+    pub fn ty(&self) -> Type {
+        Type::new(self.dtype, self.shape())
+    }
+
+    pub fn rank(&self) -> usize {
+        self.axes.len()
+    }
+
+    /// The type as users write it: `[B, 10]` for the model's float type, `i64[B]` otherwise.
+    pub fn show(&self, float: DType) -> String {
+        show_type(self.dtype, &self.axes, float)
+    }
+}
+
+pub(crate) fn show_type(dtype: DType, axes: &[Axis], float: DType) -> String {
+    let axes: Vec<String> = axes.iter().map(Axis::to_string).collect();
+    let prefix = if dtype == float { "" } else { dtype.name() };
+    format!("{prefix}[{}]", axes.join(", "))
+}
+
+/// What can be called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Callee<'p> {
+    Definition(ItemRef, &'p Definition),
+    Builtin(&'static Builtin),
+}
+
+impl Callee<'_> {
+    pub fn name(&self) -> &str {
+        match self {
+            Callee::Definition(_, d) => &d.name.name,
+            Callee::Builtin(b) => b.name,
+        }
+    }
+}
+
+/// `layer f = linear(64)`: one instance, called as often as one likes.
+#[derive(Debug)]
+pub(crate) struct Shared<'p> {
+    pub name: String,
+    /// Full path in the tree of weights.
+    pub path: String,
+    pub callee: Callee<'p>,
+    /// Its arguments but for the data.
+    pub args: Vec<super::bind::Given<'p>>,
+    pub span: Span,
+    /// Where it was called first, and with what.
+    pub first: std::cell::RefCell<Option<(Span, String)>>,
+}
+
+/// A call whose last word is not spoken: an initial value that waits for the shape of its weight.
+#[derive(Debug)]
+pub(crate) struct Delayed<'p> {
+    pub call: &'p Call,
+    pub callee: Callee<'p>,
+    pub args: Vec<super::bind::Given<'p>>,
+}
+
+/// The value of an expression.
+#[derive(Clone, Debug)]
+pub(crate) enum Value<'p> {
+    None,
+    Bool(bool),
+    /// A number, with the dimension that it is the size of.
+    Int(i64, Option<Label>),
+    Float(f64),
+    Str(Rc<str>),
+    /// `f32`, `float`, …
+    DType(DType),
+    List(Rc<[Value<'p>]>),
+    Tuple(Rc<[Value<'p>]>),
+    Map(Rc<[(Rc<str>, Value<'p>, Span)]>),
+    Data(Data),
+    Fn(Callee<'p>),
+    Delayed(Rc<Delayed<'p>>),
+    Layer(Rc<Shared<'p>>),
+    /// A file of several tensors, in a dataset.
+    Table(Rc<Reader>),
+    /// What a faulty statement would have made; its use is no new fault.
+    Poison,
+}
+
+impl<'p> Value<'p> {
+    pub fn int(i: i64) -> Self {
+        Value::Int(i, None)
+    }
+
+    pub fn list(items: Vec<Value<'p>>) -> Self {
+        Value::List(items.into())
+    }
+
+    pub fn text(text: &str) -> Self {
+        Value::Str(text.into())
+    }
+
+    /// What kind of thing it is, for messages: "the number 3".
+    pub fn describe(&self, float: DType) -> String {
+        match self {
+            Value::None => "`none`".into(),
+            Value::Bool(b) => format!("`{b}`"),
+            Value::Int(i, None) => format!("the number {i}"),
+            Value::Int(i, Some(label)) => format!("the size {} = {i}", label.name),
+            Value::Float(x) => format!("the number {x}"),
+            Value::Str(s) => format!("the string \"{s}\""),
+            Value::DType(d) => format!("the dtype {d}"),
+            Value::List(_) => "a list".into(),
+            Value::Tuple(items) => format!("{} values", items.len()),
+            Value::Map(_) => "a table".into(),
+            Value::Data(d) => d.show(float),
+            Value::Fn(f) => format!("the function `{}`", f.name()),
+            Value::Delayed(d) => format!("a call of `{}`", d.callee.name()),
+            Value::Layer(l) => format!("the layer `{}`", l.name),
+            Value::Table(_) => "a file of several tensors".into(),
+            Value::Poison => "nothing".into(),
+        }
+    }
+
+    /// Calls `f` on every tensor in the value.
+    pub fn each_data(&mut self, f: &mut dyn FnMut(&mut Data)) {
+        match self {
+            Value::Data(d) => f(d),
+            Value::List(items) | Value::Tuple(items) => {
+                let mut new = items.to_vec();
+                new.iter_mut().for_each(|v| v.each_data(f));
+                *items = new.into();
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether a tensor is in it.
+    pub fn has_data(&self) -> bool {
+        match self {
+            Value::Data(_) => true,
+            Value::List(items) | Value::Tuple(items) => items.iter().any(Value::has_data),
+            _ => false,
+        }
+    }
+
+    /// Whether both are known and the same; None if one of them is not known now.
+    pub fn same(&self, other: &Value<'p>) -> Option<bool> {
+        use Value::{Bool, DType, Float, Int, List, None as Nothing, Str, Tuple};
+        Some(match (self, other) {
+            (Nothing, Nothing) => true,
+            (Bool(a), Bool(b)) => a == b,
+            (Int(a, _), Int(b, _)) => a == b,
+            (Float(a), Float(b)) => a == b,
+            (Int(a, _), Float(b)) | (Float(b), Int(a, _)) => *a as f64 == *b,
+            (Str(a), Str(b)) => a == b,
+            (DType(a), DType(b)) => a == b,
+            (List(a), List(b)) | (Tuple(a), Tuple(b)) => {
+                if a.len() != b.len() {
+                    return Some(false);
+                }
+                let each: Option<Vec<bool>> = a.iter().zip(b.iter()).map(|(a, b)| a.same(b)).collect();
+                each?.into_iter().all(|same| same)
+            }
+            (Nothing, Value::Data(_)) | (Value::Data(_), Nothing) => false,
+            (Nothing, _) | (_, Nothing) => false,
+            _ => return None,
+        })
+    }
+}

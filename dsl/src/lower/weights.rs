@@ -1,0 +1,236 @@
+//! Weights and states: their declaration, names and first values.
+
+use std::rc::Rc;
+
+use dlc_ir as ir;
+use ir::{Role, Type};
+
+use super::scope::Var;
+use super::value::{Axis, Callee, Data, Value};
+use super::{Eval, Lower};
+use crate::ast::{self, Stmt, TypeKind};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+/// A weight or a state.
+#[derive(Clone, Debug)]
+pub(crate) struct Weight {
+    /// Full name in the tree: `conv1.weight`.
+    pub name: String,
+    pub is_state: bool,
+    /// Its argument in the outermost function.
+    pub data: Data,
+    pub span: Span,
+    /// Whether nothing need be computed from it.
+    pub may_be_unused: bool,
+    pub trainable: bool,
+}
+
+/// What is known of a weight or state outside of this crate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WeightInfo {
+    /// Full name in the tree: `conv1.weight`.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// Whether it is a `state`.
+    pub is_state: bool,
+    /// Whether training changes it.
+    pub trainable: bool,
+    /// Where it is declared in the user's text: for one of the library, the call.
+    pub span: Span,
+}
+
+impl<'p> Lower<'p> {
+    /// `param name: type = first value`.
+    pub(crate) fn param(&mut self, w: &'p ast::Weight, stmt: &'p Stmt) -> Eval<()> {
+        self.weight(w, stmt, false)
+    }
+
+    /// `state name: type = first value`.
+    pub(crate) fn state(&mut self, w: &'p ast::Weight, stmt: &'p Stmt) -> Eval<()> {
+        self.weight(w, stmt, true)
+    }
+
+    fn weight(&mut self, w: &'p ast::Weight, stmt: &'p Stmt, is_state: bool) -> Eval<()> {
+        let word = if is_state { "state" } else { "param" };
+        if self.frame().kind == Some(ast::DefinitionKind::Fn) || self.frame().kind.is_none() {
+            let message = format!("a `fn` owns no `{word}`");
+            return Err(self.fault("misplaced", message, stmt.span, "make it a `block`"));
+        }
+        let TypeKind::Data { dtype, dims } = &w.ty.kind else {
+            let message = format!("a `{word}` is data: its type has brackets");
+            return Err(self.fault("type-mismatch", message, w.ty.span, "write `[]` for a scalar"));
+        };
+        let dtype = self.dtype_of(dtype.as_ref())?;
+        let axes = self.shape_of(dims)?;
+        if !is_state && !dtype.is_float() {
+            let message = format!("the weight `{}` cannot be learnt in {dtype}", w.name.name);
+            return Err(self.fault("type-mismatch", message, w.ty.span, "weights are floating-point numbers"));
+        }
+        let name = self.frame().full_name(&self.with_turns(&w.name.name));
+        self.frame_mut().owns |= !is_state;
+        let index = match self.weight_names.get(&name) {
+            Some(&index) if self.frame().shared => {
+                self.same_weight(index, dtype, &axes, w)?;
+                index
+            }
+            Some(&index) => {
+                let (new, old) = (self.at(w.name.span), self.weights[index].span);
+                let message = format!("two weights are named `{name}`");
+                let error = Diagnostic::error("duplicate-name", message).primary(new, "named so again");
+                return Err(self.fail(error.secondary(old, "first named so here")));
+            }
+            None => {
+                let may_be_unused = allows(&stmt.attributes, "unused_parameter");
+                let index = self.add_weight(name, dtype, axes, is_state, w.name.span, may_be_unused);
+                if self.initial.is_some() {
+                    self.first_value(index, w.init.as_ref(), w.name.span)?;
+                } else if w.init.is_none() {
+                    return Err(self.no_first_value(w.name.span));
+                }
+                index
+            }
+        };
+        let value = Value::Data(self.weight_value(index));
+        let state = is_state.then_some(index);
+        self.declare_var(&w.name, Var { value, span: w.name.span, state, weight: !is_state })
+    }
+
+    fn no_first_value(&mut self, span: Span) -> super::Stop {
+        self.fault("missing-argument", "a weight wants a first value", span, "add `= …`")
+    }
+
+    /// Adds a weight to the tree and an argument to the outermost function.
+    pub(crate) fn add_weight(
+        &mut self,
+        name: String,
+        dtype: ir::DType,
+        axes: Vec<Axis>,
+        is_state: bool,
+        span: Span,
+        may_be_unused: bool,
+    ) -> usize {
+        let index = self.weights.len();
+        let shape = axes.iter().map(|axis| axis.size).collect::<ir::Shape>();
+        let ty = Type::new(dtype, shape);
+        let label: std::sync::Arc<str> = name.as_str().into();
+        let role = if is_state { Role::State { name: label } } else { Role::Param { name: label, trainable: true } };
+        let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty, role);
+        let span = self.at(span);
+        let func = self.contexts[0].id;
+        let data = Data { value, func, dtype, axes, origin: span, transpose_of: None, weight: Some(index) };
+        self.weight_names.insert(name.clone(), index);
+        let trainable = !is_state;
+        self.weights.push(Weight { name, is_state, data, span, may_be_unused, trainable });
+        index
+    }
+
+    pub(crate) fn weight_value(&self, index: usize) -> Data {
+        self.weights[index].data.clone()
+    }
+
+    /// The newest value of a state.
+    pub(crate) fn state_value(&self, index: usize) -> Data {
+        let newest = self.contexts.iter().rev().find_map(|context| context.writes.get(&index));
+        newest.unwrap_or(&self.weights[index].data).clone()
+    }
+
+    /// Rebinds a state.
+    pub(crate) fn write_state(&mut self, index: usize, value: Value<'p>, span: Span) -> Eval<()> {
+        let wanted = self.weights[index].data.clone();
+        let name = self.weights[index].name.clone();
+        let data = self.as_data(value, wanted.dtype, &format!("the state `{name}`"), span)?;
+        let data = if data.rank() == 0 { self.stretch_to(&data, &wanted.axes, span)? } else { data };
+        if data.ty() != wanted.ty() {
+            let (found, kept) = (data.show(self.float), wanted.show(self.float));
+            let message = format!("the state `{name}` keeps its type: {kept}");
+            let at = self.at(span);
+            let error = Diagnostic::error("shape-mismatch", message).primary(at, format!("{found} arrives here"));
+            return Err(self.fail(error.secondary(wanted.origin, format!("declared {kept}"))));
+        }
+        self.context().writes.insert(index, data);
+        Ok(())
+    }
+
+    /// A shared layer's weight must fit its first use.
+    fn same_weight(&mut self, index: usize, dtype: ir::DType, axes: &[Axis], w: &'p ast::Weight) -> Eval<()> {
+        let known = &self.weights[index];
+        let same = known.data.dtype == dtype && known.data.axes.iter().map(|a| a.size).eq(axes.iter().map(|a| a.size));
+        if same {
+            return Ok(());
+        }
+        let has = known.data.show(self.float);
+        let wants = super::value::show_type(dtype, axes, self.float);
+        let (name, at) = (known.name.clone(), self.at(w.name.span));
+        let message = format!("`{name}` is {has}, but this use wants {wants}");
+        let error = Diagnostic::error("shape-mismatch", message).primary(at, "does not fit the shared weight");
+        Err(self.fail(error))
+    }
+
+    /// Computes a weight's first value in the function of first values.
+    pub(crate) fn first_value(&mut self, index: usize, init: Option<&'p ast::Expr>, span: Span) -> Eval<()> {
+        let Some(init) = init else { return Err(self.no_first_value(span)) };
+        let context = self.initial.take().expect("first values are wanted");
+        self.contexts.push(context);
+        let weight = &self.weights[index];
+        let (name, shape, ty) = (weight.name.clone(), weight.data.shape().to_vec(), weight.data.ty());
+        let axes = weight.data.axes.clone();
+        self.initial_shapes.push(shape);
+        let frame = self.frame_mut();
+        let outer = (std::mem::replace(&mut frame.salt, name.clone()), std::mem::take(&mut frame.draws));
+        let result = self.eval(init).and_then(|value| self.first_data(value, &ty, &axes, init.span));
+        let frame = self.frame_mut();
+        (frame.salt, frame.draws) = outer;
+        self.initial_shapes.pop();
+        let mut context = self.contexts.pop().expect("was pushed");
+        if let Ok(data) = &result {
+            context.builder.output(Some(&name), data.value);
+        }
+        self.initial = Some(context);
+        result.map(|_| ())
+    }
+
+    /// A first value as data of the weight's type.
+    fn first_data(&mut self, value: Value<'p>, ty: &Type, axes: &[Axis], span: Span) -> Eval<Data> {
+        let value = match value {
+            Value::Fn(callee @ (Callee::Builtin(_) | Callee::Definition(..))) => self.apply(callee, vec![], span)?,
+            Value::Delayed(delayed) => self.resume(&Rc::clone(&delayed))?,
+            other => other,
+        };
+        let value = match value {
+            // A function of the library may itself give one: `init` = `zeros`.
+            v @ (Value::Fn(_) | Value::Delayed(_)) => return self.first_data(v, ty, axes, span),
+            v => v,
+        };
+        let data = self.as_data(value, ty.dtype, "a first value", span)?;
+        let data = if data.rank() == 0 { self.stretch_to(&data, axes, span)? } else { data };
+        if data.ty() != *ty {
+            let message = format!("the first value is {}, the weight {}", data.show(self.float), self.show_axes(axes));
+            return Err(self.fault("shape-mismatch", message, span, "another shape"));
+        }
+        Ok(data)
+    }
+
+    /// Reports weights from which no result is computed.
+    pub(crate) fn check_used(&mut self, graph: &ir::Graph) {
+        let live = super::outline::live_args(graph);
+        let mut faults = vec![];
+        for weight in self.weights.iter().filter(|w| !w.is_state && !w.may_be_unused) {
+            let arg = graph.entry().args().iter().position(|a| matches!(&a.role, Role::Param { name, .. } if **name == *weight.name));
+            if arg.is_some_and(|arg| !live[arg]) {
+                let short = weight.name.rsplit('.').next().unwrap_or(&weight.name);
+                let message = format!("nothing is computed from `{short}`");
+                let label = "use it, delete it, or put `@allow(unused_parameter)` before it";
+                faults.push(Diagnostic::error("unused-parameter", message).primary(weight.span, label));
+            }
+        }
+        self.diagnostics.extend(faults);
+    }
+}
+
+/// Whether `@allow(what)` stands there.
+fn allows(attributes: &[ast::Attribute], what: &str) -> bool {
+    let names = |arg: &ast::Arg| matches!(&arg.value.kind, ast::ExprKind::Name(name) if name == what);
+    attributes.iter().any(|a| a.name.name == "allow" && a.args.iter().any(names))
+}

@@ -1,0 +1,150 @@
+//! From files to a program: imports are followed, and every name finds its definition.
+
+use indexmap::IndexMap;
+
+use crate::ast::{self, Definition, Item};
+use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::layers;
+use crate::lower::builtin::{self, Builtin};
+use crate::span::{Loader, SourceId, Sources, Span};
+
+pub mod check;
+mod import;
+pub mod visit;
+
+/// A file and everything it imports, every name known.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// All texts; the first is the one that was opened.
+    pub sources: Sources,
+    /// The first is the file that was opened.
+    modules: Vec<Module>,
+}
+
+/// One file.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// Its tree.
+    pub file: ast::File,
+    /// What its names mean: its own definitions before imported ones.
+    names: IndexMap<String, ItemRef>,
+}
+
+/// A definition: the number of its module and its number therein.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ItemRef {
+    /// The module; [`LIBRARY`] for the layer library.
+    pub module: u32,
+    /// The place among the module's items.
+    pub item: u32,
+}
+
+/// The number of the library among the modules.
+pub const LIBRARY: u32 = u32::MAX;
+
+/// What a name means that no scope binds.
+#[derive(Clone, Copy, Debug)]
+pub enum Target {
+    /// A definition of the file, of an import, or of the library.
+    Item(ItemRef),
+    /// What the compiler itself provides.
+    Builtin(&'static Builtin),
+}
+
+/// Texts that could not be read as a program: what is wrong, and the texts to show it in.
+#[derive(Clone, Debug)]
+pub struct Faults {
+    /// The texts.
+    pub sources: Sources,
+    /// What is wrong with them, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl std::fmt::Display for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&crate::diagnostic::render_all(&self.diagnostics, &self.sources, false))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+impl Program {
+    /// Reads `text`, called `name`, and whatever it imports. Names ending in `.ron` are read as RON.
+    ///
+    /// # Errors
+    /// All that is wrong with the texts, as far as it shows without knowing sizes.
+    pub fn load(name: &str, text: &str, loader: &mut dyn Loader) -> Result<Program, Faults> {
+        let (program, mut diagnostics) = import::load(name, text, loader);
+        if !has_errors(&diagnostics) {
+            check::check(&program, &mut diagnostics);
+        }
+        if has_errors(&diagnostics) {
+            tidy(&mut diagnostics);
+            return Err(Faults { sources: program.sources, diagnostics });
+        }
+        Ok(program)
+    }
+
+    /// The file that was opened.
+    pub fn main(&self) -> &ast::File {
+        &self.modules[0].file
+    }
+
+    /// The files, the opened one first.
+    pub fn modules(&self) -> &[Module] {
+        &self.modules
+    }
+
+    /// A definition.
+    pub fn item(&self, at: ItemRef) -> &Item {
+        if at.module == LIBRARY {
+            &layers::library().items[at.item as usize]
+        } else {
+            &self.modules[at.module as usize].file.items[at.item as usize]
+        }
+    }
+
+    /// The function, block or model at `at`, unless it is a dataset.
+    pub fn definition(&self, at: ItemRef) -> Option<&Definition> {
+        match self.item(at) {
+            Item::Definition(definition) => Some(definition),
+            _ => None,
+        }
+    }
+
+    /// What `name` means in a module, if nothing nearer binds it: the module's own definitions, then its imports,
+    /// then the library.
+    pub fn lookup(&self, module: u32, name: &str) -> Option<Target> {
+        let own = self.modules.get(module as usize).and_then(|m| m.names.get(name).copied());
+        let library = || layers::library().names.get(name).map(|&item| ItemRef { module: LIBRARY, item });
+        own.or_else(library).map(Target::Item).or_else(|| builtin::find(name).map(Target::Builtin))
+    }
+
+    /// Every name that [`Program::lookup`] knows, nearest first.
+    pub fn names(&self, module: u32) -> Vec<&str> {
+        let mut names: Vec<&str> = vec![];
+        if let Some(module) = self.modules.get(module as usize) {
+            names.extend(module.names.keys().map(String::as_str));
+        }
+        names.extend(layers::library().names.keys().map(String::as_str));
+        builtin::names().for_each(|name| names.push(name));
+        names
+    }
+
+    /// The error for a name that nothing binds; `near` are names of the scopes around.
+    pub fn unknown<'a>(&'a self, module: u32, what: &str, name: &str, span: Span, near: Vec<&'a str>) -> Diagnostic {
+        let message = format!("there is no {what} `{name}`");
+        let error = Diagnostic::error("unknown-name", message);
+        match did_you_mean(name, near.into_iter().chain(self.names(module))) {
+            Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
+            None => error.primary(span, "not defined here, imported, or in the library"),
+        }
+    }
+}
+
+impl Module {
+    /// The text's number.
+    pub fn source(&self) -> SourceId {
+        self.file.source
+    }
+}
