@@ -32,6 +32,16 @@ fn mnist() {
 }
 
 #[test]
+fn both_forms_give_the_same_graphs() {
+    for name in ["mnist", "lenet"] {
+        let (dl, ron) = (open(&format!("{name}.dl")), open(&format!("{name}.ron")));
+        for what in [What::Infer, What::Eval, What::Train, What::Init] {
+            assert_eq!(lower(&dl, &digits(what)), lower(&ron, &digits(what)), "{name} {what:?}");
+        }
+    }
+}
+
+#[test]
 fn lenet() {
     let program = open("lenet.dl");
     for what in [What::Infer, What::Eval, What::Train, What::Init] {

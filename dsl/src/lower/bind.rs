@@ -121,8 +121,7 @@ impl<'p> Lower<'p> {
         let places = formals.iter().filter(|f| !f.named_only).count();
         let plural = if places == 1 { "argument" } else { "arguments" };
         let message = format!("`{}` takes {places} {plural} by place", callee.name());
-        let named: Vec<String> =
-            formals.iter().filter(|f| f.named_only).map(|f| format!("`{}:`", f.name)).collect();
+        let named: Vec<String> = formals.iter().filter(|f| f.named_only).map(|f| format!("`{}:`", f.name)).collect();
         let at = self.at(arg.span);
         let mut error = Diagnostic::error("too-many-arguments", message).primary(at, "one too many");
         if !named.is_empty() {
@@ -156,7 +155,9 @@ impl<'p> Lower<'p> {
             ("bool", Value::Bool(b)) => Ok(Value::Bool(b)),
             ("string", Value::Str(s)) => Ok(Value::Str(s)),
             ("dtype", Value::DType(d)) => Ok(Value::DType(d)),
-            ("fn", v @ (Value::Fn(_) | Value::Delayed(_) | Value::Layer(_) | Value::Int(..) | Value::Float(_))) => Ok(v),
+            ("fn", v @ (Value::Fn(_) | Value::Delayed(_) | Value::Layer(_) | Value::Int(..) | Value::Float(_))) => {
+                Ok(v)
+            }
             ("list", Value::List(items)) => {
                 let mut all = vec![];
                 for item in items.iter() {
@@ -215,7 +216,8 @@ impl<'p> Lower<'p> {
             (Value::Poison, _) => return Err(super::Stop),
             (other, _) => {
                 let message = format!("{} cannot meet {dtype} data", other.describe(self.float));
-                let label = format!("convert one of them: `{}(…)`", if dtype.is_float() { "float" } else { dtype.name() });
+                let label =
+                    format!("convert one of them: `{}(…)`", if dtype.is_float() { "float" } else { dtype.name() });
                 return Err(self.fault("type-mismatch", message, span, label));
             }
         };

@@ -73,7 +73,13 @@ impl<'p> Lower<'p> {
     }
 
     /// A frame for a callee; it has the path of the caller.
-    pub(crate) fn callee_frame(&mut self, at: ItemRef, definition: &'p Definition, callee: Span, span: Span) -> Frame<'p> {
+    pub(crate) fn callee_frame(
+        &mut self,
+        at: ItemRef,
+        definition: &'p Definition,
+        callee: Span,
+        span: Span,
+    ) -> Frame<'p> {
         let site = (at.module == LIBRARY).then(|| self.at(span));
         let mut frame = self.new_frame(at.module);
         frame.numbers = self.call_numbers(definition);
@@ -139,7 +145,10 @@ impl<'p> Lower<'p> {
             return self.run(definition, given, frame, span);
         }
         let salt = std::mem::take(&mut frame.salt);
-        self.outlined(&definition.name.name, salt, |lower| lower.run(definition, given, frame, span))
+        self.outlined(&definition.name.name, salt, |lower| {
+            lower.context().path = frame.path.clone();
+            lower.run(definition, given, frame, span)
+        })
     }
 
     /// Runs `f` in a function of its own; the tensors of its value are results of that function.

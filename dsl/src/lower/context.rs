@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub key: Option<ir::Value>,
     /// What tells this function's key from others of the function around.
     pub salt: String,
+    /// The path in the tree of weights of the instance that the function computes.
+    pub path: String,
     /// The states that this function rebinds, with their newest values.
     pub writes: IndexMap<usize, Data>,
     /// The function is one of first values, which no data can reach.
@@ -47,6 +49,7 @@ impl<'p> Lower<'p> {
             captures: IndexMap::new(),
             key: None,
             salt,
+            path: self.frames.last().map_or_else(String::new, |frame| frame.path.clone()),
             writes: IndexMap::new(),
             initial: false,
         });
@@ -59,15 +62,28 @@ impl<'p> Lower<'p> {
 
     /// The value of `data` in the innermost function.
     pub(crate) fn local(&mut self, data: &Data, span: Span) -> Eval<ir::Value> {
-        let hint = data.weight.map_or("x", |w| {
-            let name = &self.weights[w].name;
-            name.rsplit('.').next().unwrap_or(name)
-        });
-        let hint = hint.to_owned();
-        self.import(self.contexts.len() - 1, data.func, data.value, &hint, span)
+        self.import(self.contexts.len() - 1, data.func, data.value, data.weight, span)
     }
 
-    fn import(&mut self, depth: usize, func: u32, value: ir::Value, hint: &str, span: Span) -> Eval<ir::Value> {
+    /// The name of an argument for a value of the function around.
+    fn hint(&self, depth: usize, outer: ir::Value, weight: Option<usize>) -> String {
+        if let Some(weight) = weight {
+            let name = &self.weights[weight].name;
+            let within = name.strip_prefix(&*self.contexts[depth].path).unwrap_or(name);
+            return within.trim_start_matches('.').replace(['.', '/'], "_");
+        }
+        let function = self.contexts[depth - 1].builder.function();
+        function.arg_index(outer).map_or("x".to_owned(), |i| function.args()[i].name.to_string())
+    }
+
+    fn import(
+        &mut self,
+        depth: usize,
+        func: u32,
+        value: ir::Value,
+        weight: Option<usize>,
+        span: Span,
+    ) -> Eval<ir::Value> {
         let context = &self.contexts[depth];
         if context.id == func {
             return Ok(value);
@@ -77,13 +93,14 @@ impl<'p> Lower<'p> {
             let at = self.at(span);
             return Err(self.fail(error.primary(at, "is data, known only when running")));
         }
-        let outer = self.import(depth - 1, func, value, hint, span)?;
+        let outer = self.import(depth - 1, func, value, weight, span)?;
         if let Some(&inner) = self.contexts[depth].captures.get(&outer) {
             return Ok(inner);
         }
         let ty = self.contexts[depth - 1].builder.ty(outer).clone();
+        let hint = self.hint(depth, outer, weight);
         let context = &mut self.contexts[depth];
-        let inner = context.builder.arg(hint, ty, Role::Plain);
+        let inner = context.builder.arg(&hint, ty, Role::Plain);
         context.captures.insert(outer, inner);
         Ok(inner)
     }

@@ -39,7 +39,7 @@ pub struct Reader {
     pub path: String,
     /// The name of the text in which the path is written.
     pub from: String,
-    /// The tensor's name, or those of CSV columns.
+    /// The tensor's name, or those of CSV columns, which are read in the model's float type.
     pub select: Vec<String>,
     /// CSV: whether the columns are the second axis of one tensor; otherwise it is one column, with one axis.
     pub matrix: bool,
@@ -256,14 +256,7 @@ impl<'p> Lower<'p> {
                         let message = format!("columns go by name, not by {}", name.describe(self.float));
                         return Err(self.fault("type-mismatch", message, e.span, "not a list of names"));
                     };
-                    match name.strip_prefix('!') {
-                        Some(name) => reader.drop.push(name.to_owned()),
-                        None => reader.select.push(name.to_string()),
-                    }
-                }
-                if !reader.drop.is_empty() && !reader.select.is_empty() {
-                    let message = "columns are either named or, with `!`, left out";
-                    return Err(self.fault("type-mismatch", message, e.span, "both at once"));
+                    reader.select.push(name.to_string());
                 }
             }
             other => {

@@ -6,7 +6,7 @@ use ir::{DType, Def, Function, FunctionKind, Graph, ResultDecl, ResultRole, Role
 
 use super::bind::is_data;
 use super::value::{Axis, Callee, Data, Value};
-use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, What, WeightInfo};
+use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
 use crate::ast::{self, Definition, DefinitionKind, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::resolve::{ItemRef, Program, Target, visit};
@@ -131,9 +131,7 @@ impl<'p> Lower<'p> {
             _ => None,
         };
         match definition {
-            Some((at, definition)) if definition.kind == DefinitionKind::Model => {
-                Ok(Chosen { at, definition, train })
-            }
+            Some((at, definition)) if definition.kind == DefinitionKind::Model => Ok(Chosen { at, definition, train }),
             Some((_, definition)) => {
                 let message = format!("`{name}` is a {}, not a model", definition.kind.word());
                 Err(self.fault("no-model", message, span, "only a model can be compiled"))
@@ -211,11 +209,7 @@ impl<'p> Lower<'p> {
         self.run_model_with(chosen, given)
     }
 
-    pub(crate) fn run_model_with(
-        &mut self,
-        chosen: &Chosen<'p>,
-        given: Vec<Given<'p>>,
-    ) -> Eval<Vec<(String, Data)>> {
+    pub(crate) fn run_model_with(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Vec<(String, Data)>> {
         let definition = chosen.definition;
         let span = definition.name.span;
         let mut frame = self.callee_frame(chosen.at, definition, span, span);
@@ -308,11 +302,15 @@ impl<'p> Lower<'p> {
                         match self.dim_size(name) {
                             Some(size) => size,
                             None => {
-                                let message = format!("the dimension `{name}` of `{}` has no size", definition.name.name);
+                                let message =
+                                    format!("the dimension `{name}` of `{}` has no size", definition.name.name);
                                 let at = self.at(e.span);
                                 let error = Diagnostic::error("unbound-dimension", message)
                                     .primary(at, "nothing says how large")
-                                    .help(format!("give it a size: `--size {name}=…`, or data for `{}`", param.name.name));
+                                    .help(format!(
+                                        "give it a size: `--size {name}=…`, or data for `{}`",
+                                        param.name.name
+                                    ));
                                 return Err(self.fail(error));
                             }
                         }

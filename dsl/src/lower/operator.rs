@@ -259,8 +259,7 @@ impl<'p> Lower<'p> {
             return Err(self.fail(error.help("convert one of them: `float(x)`, `i64(x)`, …")));
         }
         let axes = self.align(operands, spans, span)?;
-        let stretched: Vec<Data> =
-            operands.iter().map(|d| self.stretch_to(d, &axes, span)).collect::<Eval<_>>()?;
+        let stretched: Vec<Data> = operands.iter().map(|d| self.stretch_to(d, &axes, span)).collect::<Eval<_>>()?;
         let mut result = self.emit(f, &stretched.iter().collect::<Vec<_>>(), span)?;
         result.axes = axes;
         Ok(result)
@@ -295,12 +294,8 @@ impl<'p> Lower<'p> {
         let message = format!("{} do not have one shape", shown.join(" and "));
         let at = self.at(span);
         let mut error = Diagnostic::error("shape-mismatch", message).primary(at, "these do not go together");
-        let places: Vec<(Span, String)> = operands
-            .iter()
-            .zip(spans)
-            .zip(shown)
-            .map(|((d, _), text)| (d.origin, text))
-            .collect();
+        let places: Vec<(Span, String)> =
+            operands.iter().zip(spans).zip(shown).map(|((d, _), text)| (d.origin, text)).collect();
         error = origins(error, at, &places);
         let ones = operands.iter().any(|d| d.axes.iter().any(|axis| axis.size == 1 && !axis.stretch));
         if ones || operands.iter().any(|d| d.rank() != operands[0].rank()) {
@@ -358,8 +353,7 @@ impl<'p> Lower<'p> {
             x.axes[p - 1].size == y.axes[inner].size
         };
         let batch = q.saturating_sub(2);
-        let batched = batch == 0
-            || p >= batch + 1 && (0..batch).all(|i| x.axes[i].size == y.axes[i].size) && p == q;
+        let batched = batch == 0 || p >= batch + 1 && (0..batch).all(|i| x.axes[i].size == y.axes[i].size) && p == q;
         if !fits || !batched {
             let (a, b) = (x.show(self.float), y.show(self.float));
             let message = format!("{a} @ {b} does not fit");

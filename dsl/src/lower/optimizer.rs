@@ -136,6 +136,7 @@ impl<'p> Lower<'p> {
         frame.salt = String::new();
         let definition = optimizer.definition;
         let value = self.outlined(&definition.name.name, format!("{name}/"), |lower| {
+            lower.context().path = name.clone();
             lower.run(definition, given, frame, optimizer.span)
         })?;
         match value {

@@ -8,10 +8,10 @@ use rustc_hash::FxHashMap;
 
 use super::value::{Axis, Callee, Data, Label, Value};
 use super::{Eval, Lower};
+use crate::ast::Item;
 use crate::ast::{Definition, DefinitionKind, Ident};
 use crate::diagnostic::Diagnostic;
 use crate::resolve::visit::{self, Part};
-use crate::ast::Item;
 use crate::resolve::{LIBRARY, Target};
 use crate::span::Span;
 
@@ -236,8 +236,7 @@ impl<'p> Lower<'p> {
     /// Reports a name that nothing binds.
     pub(crate) fn unknown(&mut self, what: &str, name: &str, span: Span) -> super::Stop {
         let frame = self.frame();
-        let near: Vec<String> =
-            frame.names().into_iter().chain(AMBIENT.iter().copied()).map(str::to_owned).collect();
+        let near: Vec<String> = frame.names().into_iter().chain(AMBIENT.iter().copied()).map(str::to_owned).collect();
         let module = frame.module;
         let near = near.iter().map(String::as_str).collect();
         let dimension = name.starts_with(|c: char| c.is_ascii_uppercase());

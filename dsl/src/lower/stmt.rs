@@ -121,7 +121,8 @@ impl<'p> Lower<'p> {
             }
             (PatternKind::Tuple(_), Value::Poison) => Err(Stop),
             (PatternKind::Tuple(parts), other) => {
-                let message = format!("{} cannot be taken apart into {} names", other.describe(self.float), parts.len());
+                let message =
+                    format!("{} cannot be taken apart into {} names", other.describe(self.float), parts.len());
                 Err(self.fault("wrong-count", message, span, "one value"))
             }
         }

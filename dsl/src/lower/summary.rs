@@ -22,9 +22,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn note_layer(&mut self, path: &str, kind: &str, value: &Value<'p>, flops: u64) {
         let output = match value {
             Value::Data(d) => d.show(self.float),
-            Value::Tuple(values) => {
-                values.iter().map(|v| v.describe(self.float)).collect::<Vec<_>>().join(", ")
-            }
+            Value::Tuple(values) => values.iter().map(|v| v.describe(self.float)).collect::<Vec<_>>().join(", "),
             other => other.describe(self.float),
         };
         let prefix = format!("{path}.");

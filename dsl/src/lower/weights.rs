@@ -217,7 +217,11 @@ impl<'p> Lower<'p> {
         let live = super::outline::live_args(graph);
         let mut faults = vec![];
         for weight in self.weights.iter().filter(|w| !w.is_state && !w.may_be_unused) {
-            let arg = graph.entry().args().iter().position(|a| matches!(&a.role, Role::Param { name, .. } if **name == *weight.name));
+            let arg = graph
+                .entry()
+                .args()
+                .iter()
+                .position(|a| matches!(&a.role, Role::Param { name, .. } if **name == *weight.name));
             if arg.is_some_and(|arg| !live[arg]) {
                 let short = weight.name.rsplit('.').next().unwrap_or(&weight.name);
                 let message = format!("nothing is computed from `{short}`");

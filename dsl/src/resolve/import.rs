@@ -6,7 +6,7 @@ use indexmap::map::Entry;
 use super::{ItemRef, Module, Program};
 use crate::ast::{self, Ident, Item};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors};
-use crate::span::{Loader, SourceId, Sources, Span};
+use crate::span::{Loader, Sources, Span};
 
 /// More files than any model is made of; a loader that invents names would never end otherwise.
 const MAX_FILES: usize = 256;
@@ -21,21 +21,11 @@ struct Importer<'a> {
 }
 
 pub(super) fn load(name: &str, text: &str, loader: &mut dyn Loader) -> (Program, Vec<Diagnostic>) {
-    let mut importer = Importer {
-        sources: Sources::new(),
-        loader,
-        done: IndexMap::new(),
-        modules: vec![],
-        diagnostics: vec![],
-    };
+    let mut importer =
+        Importer { sources: Sources::new(), loader, done: IndexMap::new(), modules: vec![], diagnostics: vec![] };
     importer.file(name.to_owned(), text);
     let modules = importer.modules.into_iter().map(|m| m.expect("every file that is begun is finished")).collect();
     (Program { sources: importer.sources, modules }, importer.diagnostics)
-}
-
-fn parse(source: SourceId, name: &str, text: &str) -> (ast::File, Vec<Diagnostic>) {
-    let _ = name;
-    crate::parse(source, text)
 }
 
 /// The name under which a file knows an item, if it has one.
@@ -54,7 +44,7 @@ impl Importer<'_> {
         self.modules.push(None);
         self.done.insert(name.clone(), None);
         let source = self.sources.add(name.clone(), text);
-        let (file, faults) = parse(source, &name, text);
+        let (file, faults) = crate::parse_named(source, &name, text);
         let broken = has_errors(&faults);
         self.diagnostics.extend(faults);
         let mut names = self.own_names(&file, number);
@@ -75,7 +65,8 @@ impl Importer<'_> {
     fn own_names(&mut self, file: &ast::File, module: u32) -> IndexMap<String, ItemRef> {
         let mut names: IndexMap<String, (ItemRef, Span)> = IndexMap::new();
         for (item, at) in file.items.iter().zip(0..) {
-            let Some(ident) = name_of(item) else { continue };
+            // A name that is missing was complained about already.
+            let Some(ident) = name_of(item).filter(|ident| !ident.name.is_empty()) else { continue };
             match names.entry(ident.name.clone()) {
                 Entry::Occupied(first) => {
                     let message = format!("`{}` is defined twice in this file", ident.name);

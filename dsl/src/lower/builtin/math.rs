@@ -5,6 +5,7 @@ use dlc_ir::{DType, Scalar, ScalarOp};
 use super::super::value::Value;
 use super::super::{Eval, Lower};
 use super::{Args, Builtin, row};
+use crate::ast::BinaryOp;
 
 macro_rules! unary {
     ($($name:literal $op:ident $doc:literal;)*) => {
@@ -34,6 +35,11 @@ pub(super) const UNARY: &[Builtin] = unary! {
 };
 
 pub(super) const OTHER: &[Builtin] = &[
+    row("add", &["x", "by"], 0, &[], "`x + by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Add)),
+    row("sub", &["x", "by"], 0, &[], "`x - by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Sub)),
+    row("mul", &["x", "by"], 0, &[], "`x * by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Mul)),
+    row("div", &["x", "by"], 0, &[], "`x / by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Div)),
+    row("pow", &["x", "by"], 0, &[], "`x ** by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Pow)),
     row("maximum", &["a", "b"], 0, &[], "The larger of both, element by element.", |lower, args| {
         binary(lower, args, ScalarOp::Max)
     }),
@@ -61,7 +67,13 @@ fn unary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'
     match args.value(0) {
         Value::Int(i, _) if keeps_int => Ok(Value::int(f.eval(DType::I64, &[Scalar::Int(i)]).as_i64())),
         v @ (Value::Int(..) | Value::Float(_)) => {
-            let x = if let Value::Int(i, _) = v { i as f64 } else if let Value::Float(x) = v { x } else { 0.0 };
+            let x = if let Value::Int(i, _) = v {
+                i as f64
+            } else if let Value::Float(x) = v {
+                x
+            } else {
+                0.0
+            };
             let y = f.eval(DType::F64, &[Scalar::Float(x)]).as_f64();
             if y.is_nan() && !x.is_nan() {
                 let message = format!("`{}` has no value at {x}", f.def().mnemonic);
@@ -83,9 +95,7 @@ fn unary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'
 fn binary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'p>> {
     let (a, b) = (args.value(0), args.value(1));
     match (&a, &b) {
-        (Value::Int(x, _), Value::Int(y, _)) => {
-            Ok(Value::int(if f == ScalarOp::Max { *x.max(y) } else { *x.min(y) }))
-        }
+        (Value::Int(x, _), Value::Int(y, _)) => Ok(Value::int(if f == ScalarOp::Max { *x.max(y) } else { *x.min(y) })),
         (Value::Data(d), _) | (_, Value::Data(d)) => {
             let dtype = d.dtype;
             let x = lower.as_data(a, dtype, &args.what(0), args.span(0))?;
@@ -99,6 +109,11 @@ fn binary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<
             Ok(Value::Float(f.eval(DType::F64, &[x, y]).as_f64()))
         }
     }
+}
+
+fn operator<'p>(lower: &mut Lower<'p>, args: Args<'p>, op: BinaryOp) -> Eval<Value<'p>> {
+    let (a, b) = ((args.value(0), args.span(0)), (args.value(1), args.span(1)));
+    lower.binary_values(op, args.span, a, b, args.span)
 }
 
 fn select<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {

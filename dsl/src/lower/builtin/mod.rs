@@ -62,16 +62,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// All builtins.
 pub fn all() -> impl Iterator<Item = &'static Builtin> {
-    let rows: [&'static [Builtin]; 8] = [
-        math::UNARY,
-        math::OTHER,
-        reduce::ROWS,
-        shape::ROWS,
-        window::ROWS,
-        random::ROWS,
-        list::ROWS,
-        read::ROWS,
-    ];
+    let rows: [&'static [Builtin]; 8] =
+        [math::UNARY, math::OTHER, reduce::ROWS, shape::ROWS, window::ROWS, random::ROWS, list::ROWS, read::ROWS];
     rows.into_iter().flatten()
 }
 
@@ -110,12 +102,7 @@ impl<'p> Args<'p> {
 }
 
 impl<'p> Lower<'p> {
-    pub(crate) fn call_builtin(
-        &mut self,
-        b: &'static Builtin,
-        given: Vec<Given<'p>>,
-        span: Span,
-    ) -> Eval<Value<'p>> {
+    pub(crate) fn call_builtin(&mut self, b: &'static Builtin, given: Vec<Given<'p>>, span: Span) -> Eval<Value<'p>> {
         let mut values: Vec<Option<(Value<'p>, Span)>> = vec![None; b.place.len() + b.named.len()];
         for g in given {
             if matches!(g.value, Value::Poison) {

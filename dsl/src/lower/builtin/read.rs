@@ -16,9 +16,14 @@ pub(super) const ROWS: &[Builtin] = &[
     row("safetensors", &["file"], 0, &[], "The tensors of a safetensors file, by name.", |lower, args| {
         read(lower, args, Format::Safetensors, true)
     }),
-    row("csv", &["file"], 0, &[], "The columns of a CSV file, by name or by a list of names.", |lower, args| {
-        read(lower, args, Format::Csv, true)
-    }),
+    row(
+        "csv",
+        &["file"],
+        0,
+        &["skip"],
+        "A CSV file: a column by name, `csv(f)[\"x\"]`; several, `csv(f)[[\"x\", \"y\"]]`; all but some, `csv(f, skip: [\"y\"])`.",
+        |lower, args| read(lower, args, Format::Csv, true),
+    ),
 ];
 
 fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>, format: Format, several: bool) -> Eval<Value<'p>> {
@@ -28,8 +33,25 @@ fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>, format: Format, several: bool
     let span = lower.at(args.span);
     let reader =
         Reader { format, path, from: from.unwrap_or_default(), select: vec![], matrix: false, drop: vec![], span };
+    if format == Format::Csv && args.get(1).is_some() {
+        let reader = Reader { matrix: true, drop: strings(lower, &args)?, ..reader };
+        return lower.read(reader, args.span);
+    }
     if several {
         return Ok(Value::Table(reader.into()));
     }
     lower.read(reader, args.span)
+}
+
+/// The columns that `skip` names.
+fn strings<'p>(lower: &mut Lower<'p>, args: &Args<'p>) -> Eval<Vec<String>> {
+    let Value::List(items) = args.value(1) else { return Err(lower.wrong(args, 1, &args.value(1), "a list of names")) };
+    let mut names = vec![];
+    for item in items.iter() {
+        match item {
+            Value::Str(name) => names.push(name.to_string()),
+            other => return Err(lower.wrong(args, 1, other, "a list of names")),
+        }
+    }
+    Ok(names)
 }

@@ -55,8 +55,7 @@ fn reduce<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, kind: Reduction,
     let mut result = lower.emit(Reduce { kind, axes: axes.to_vec() }, &[&x], args.span)?;
     let kept = |i: usize| !axes.contains(&i);
     if keep {
-        result.axes =
-            (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
+        result.axes = (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
         let (shape, axes): (Shape, _) = (result.shape(), result.axes.clone());
         let flat = Data { axes: vec![], ..result };
         result = lower.emit(Reshape { shape }, &[&flat], args.span)?;

@@ -44,9 +44,7 @@ fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     for value in list {
         axes.push(match value {
             Value::Int(-1, _) => None,
-            Value::Int(n, label) if (0..1 << 47).contains(&n) => {
-                Some(Axis { size: n as usize, label, stretch: false })
-            }
+            Value::Int(n, label) if (0..1 << 47).contains(&n) => Some(Axis { size: n as usize, label, stretch: false }),
             other => return Err(lower.wrong(&args, 1, &other, "sizes")),
         });
     }
@@ -58,8 +56,7 @@ fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         _ => false,
     };
     if !fits {
-        let shown: Vec<String> =
-            axes.iter().map(|axis| axis.as_ref().map_or("-1".into(), Axis::to_string)).collect();
+        let shown: Vec<String> = axes.iter().map(|axis| axis.as_ref().map_or("-1".into(), Axis::to_string)).collect();
         let found = x.show(lower.float);
         let message = format!("{found} has {elements} elements, which do not fit [{}]", shown.join(", "));
         return Err(lower.fault("shape-mismatch", message, args.span(1), "another number of elements"));

@@ -58,14 +58,7 @@ fn each<'p>(
 }
 
 /// Checks that windows fit an axis; the message names everything that counts.
-fn fits<'p>(
-    lower: &mut Lower<'p>,
-    args: &Args<'p>,
-    x: &Data,
-    axis: usize,
-    size: usize,
-    padding: usize,
-) -> Eval<()> {
+fn fits<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, axis: usize, size: usize, padding: usize) -> Eval<()> {
     let padded = x.axes[axis].size as u64 + 2 * padding as u64;
     if size as u64 <= padded {
         return Ok(());
@@ -93,7 +86,8 @@ fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let groups = lower.arg_size(&args, 5, 1)?.unwrap_or(1);
     let (channels, inner, out) = (x.axes[1].size, kernel.axes[1].size, kernel.axes[0].size);
     if inner.checked_mul(groups) != Some(channels) || !out.is_multiple_of(groups) {
-        let message = format!("{channels} channels in {groups} groups do not fit a kernel of {inner} and {out} outputs");
+        let message =
+            format!("{channels} channels in {groups} groups do not fit a kernel of {inner} and {out} outputs");
         return Err(lower.fault("shape-mismatch", message, args.span, "channels and groups do not agree"));
     }
     for i in 0..spatial {
@@ -141,7 +135,12 @@ fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Va
     for i in 0..spatial {
         if padding[i] >= size[i] {
             let message = format!("a padding of {} is not smaller than the window of {}", padding[i], size[i]);
-            return Err(lower.fault("number-out-of-range", message, args.span(3), "some windows would hold padding only"));
+            return Err(lower.fault(
+                "number-out-of-range",
+                message,
+                args.span(3),
+                "some windows would hold padding only",
+            ));
         }
         fits(lower, &args, &x, i + 2, size[i], padding[i])?;
     }
