@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dlc_ir::{Graph, Loc, ResultRole, Role, Type};
 
 pub use memory::Memory;
-pub use run::{RunError, Spread, Workspace};
+pub use run::{RunError, Spread, Watch, Workspace};
 
 use crate::codegen::Executable;
 use crate::kernel::program::KernelProgram;

@@ -85,11 +85,15 @@ impl Workspace {
 }
 
 /// What the callback of a run needs.
-struct Host<'a> {
+struct Host<'a, 'w> {
     spread: Option<&'a dyn Spread>,
     scratch: &'a Mutex<Vec<Memory>>,
     scratch_bytes: usize,
+    watch: Option<std::cell::RefCell<Watch<'w>>>,
 }
+
+/// Told the number of each kernel as it is launched, on the thread that runs the program.
+pub type Watch<'a> = &'a mut dyn FnMut(u32);
 
 impl Program {
     /// Runs the program on the memory of its slots. Nothing is allocated.
@@ -102,8 +106,24 @@ impl Program {
         slots: &mut [Memory],
         spread: Option<&dyn Spread>,
     ) -> Result<(), RunError> {
+        self.run_watched(workspace, slots, spread, None)
+    }
+
+    /// [`Program::run`] under the eyes of somebody who measures.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn run_watched(
+        &self,
+        workspace: &mut Workspace,
+        slots: &mut [Memory],
+        spread: Option<&dyn Spread>,
+        watch: Option<Watch<'_>>,
+    ) -> Result<(), RunError> {
         self.point(slots, &mut workspace.slots.0)?;
-        let host = Host { spread, scratch: &workspace.scratch, scratch_bytes: self.scratch() };
+        let watched = watch.is_some();
+        let watch = watch.map(std::cell::RefCell::new);
+        let host = Host { spread, scratch: &workspace.scratch, scratch_bytes: self.scratch(), watch };
         let mut ctx = ExecContext {
             version: VERSION,
             status: 0,
@@ -112,7 +132,7 @@ impl Program {
             scratch: workspace.own.as_mut_ptr(),
             constants: std::ptr::null(),
             parallel,
-            on_launch: None,
+            on_launch: if watched { Some(launched) } else { None },
             host: std::ptr::from_ref(&host).cast_mut().cast::<c_void>(),
             kernel: 0,
         };
@@ -145,6 +165,19 @@ impl Program {
     }
 }
 
+/// [`crate::codegen::LaunchFn`] that tells the watcher.
+///
+/// # Safety
+/// Called by the code of a program that [`Program::run`] has entered.
+unsafe extern "C" fn launched(ctx: *mut ExecContext, kernel: u32) -> i32 {
+    // SAFETY: `Program::run_watched` stores a `Host` that outlives the run; launches happen on its thread alone.
+    let host = unsafe { &*(*ctx).host.cast::<Host<'_, '_>>() };
+    if let Some(watch) = &host.watch {
+        watch.borrow_mut()(kernel);
+    }
+    0
+}
+
 /// [`crate::codegen::ParallelFn`] by a [`Spread`].
 ///
 /// # Safety
@@ -162,18 +195,19 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
     }
 
     // SAFETY: `Program::run` stores a `Host` that outlives the run.
-    let host = unsafe { &*(*ctx).host.cast::<Host<'_>>() };
+    let host = unsafe { &*(*ctx).host.cast::<Host<'_, '_>>() };
+    let (free, bytes) = (host.scratch, host.scratch_bytes);
     let table = Table(operands);
     let failed: Mutex<Option<(u64, i32)>> = Mutex::new(None);
     let take = || {
-        let mut free = host.scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut free = free.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         free.pop()
     };
     let work = |begin: u64, end: u64| {
-        let mut scratch = take().unwrap_or_else(|| Memory::new(host.scratch_bytes));
+        let mut scratch = take().unwrap_or_else(|| Memory::new(bytes));
         // SAFETY: generated code calls with its own kernel and operands; the scratch memory is nobody else's.
         let status = unsafe { kernel(table.get(), begin, end, scratch.as_mut_ptr()) };
-        host.scratch.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(scratch);
+        free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(scratch);
         if status != 0 {
             let mut failed = failed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if failed.is_none_or(|(at, _)| begin < at) {

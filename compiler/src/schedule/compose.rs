@@ -96,8 +96,8 @@ pub(crate) struct ScatterNest {
     pub kind: ScatterKind,
     pub output: Source,
     pub dtype: DType,
-    /// The element at `outer, at, inner` from which the result starts; its domain is these three axes.
-    pub start: ExprId,
+    /// The nest that writes what the result starts from.
+    pub start: Nest,
     /// The index at `outer_batch, i` of domain `[batches, count]`.
     pub index: ExprId,
     /// The update at `outer, i, inner`; its domain is these three axes.
@@ -369,12 +369,16 @@ impl Composer<'_> {
             let index = Linear::row_major(0..domain.len(), domain).unflatten(shape, domain);
             self.element(value, &index, domain)
         };
-        let start = at(operands[0], &x.shape, &[batches * middle, x.shape[axis], inner]);
+        let domain = x.shape.to_vec();
+        let expr = at(operands[0], &x.shape, &domain);
         let index = at(operands[1], &indices.shape, &[batches, count]);
         let update = at(updates, &update_shape, &[batches * middle, count, inner]);
         let status = self.status(node, x.shape[axis]);
         let axis = x.shape[axis];
         let output = self.buffers[&node];
+        let offset = Linear::row_major(0..domain.len(), &domain);
+        let outputs = vec![Output { source: output, offset, expr }];
+        let start = Nest { kept: domain.len(), extents: domain, reduce: None, outputs };
         ScatterNest { kind, output, dtype: x.dtype, start, index, update, batches, middle, axis, count, inner, status }
     }
 
@@ -506,7 +510,7 @@ impl Composed {
                     let roots = nest.outputs.iter().map(|o| o.expr).chain(nest.reduce.as_ref().map(|r| r.body));
                     (roots.collect(), own)
                 }
-                Stage::Scatter(s) => (vec![s.start, s.index, s.update], None),
+                Stage::Scatter(s) => ([s.start.roots(), vec![s.index, s.update]].concat(), None),
             };
             for (source, _) in self.forms.reads(roots) {
                 read[source] |= Some(source) != own;

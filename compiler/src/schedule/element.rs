@@ -187,8 +187,9 @@ impl<'a> Elements<'a> {
                 let first = self.first(b, index);
                 let lanes = self.lanes();
                 let ty = Ty::vector(Elem::I64, lanes);
-                let (number, stride) = (b.iota(ty), b.int(ty, stride));
-                let step = b.mul(number, stride);
+                let number = b.iota(ty);
+                let factor = b.int(ty, stride);
+                let step = if stride == 1 { number } else { b.mul(number, factor) };
                 b.add(first, step)
             }
             Motion::Irregular => {

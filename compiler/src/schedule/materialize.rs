@@ -1,12 +1,15 @@
 //! Factors of a sum of products that are more than a read, such as a padded or a computed operand, are written to a
 //! temporary first where each of their elements is used many times. What is left reads plain memory and can be tiled.
+//!
+//! A condition under which a product takes part in the sum (padding) becomes a zero in one of its factors. That gives the same sum
+//! wherever the other factor is finite.
 
 use dlc_ir::compute::Combine;
-use dlc_ir::{ScalarOp, Type};
+use dlc_ir::{Scalar, ScalarOp, Type};
 use rustc_hash::FxHashMap;
 
 use super::compose::{Composed, Nest, Output, SourceInfo, SourceKind};
-use super::form::{ExprId, Form, Forms};
+use super::form::{ExprId, Form, Forms, Test};
 use super::linear::{Atom, Linear};
 
 /// How often an element must be used for a temporary to pay.
@@ -26,18 +29,37 @@ pub(crate) fn materialize(nest: &mut Nest, composed: &mut Composed) -> Vec<Nest>
     if !dtype.is_float() {
         return before;
     }
+    let tests = reduce.tests.clone();
+    let extents = nest.extents.clone();
     let mut new = factors.clone();
-    for factor in &mut new {
-        if !is_plain(&composed.forms, *factor)
-            && let Some((made, read)) = temporary(*factor, nest, total, composed)
-        {
-            before.push(made);
-            *factor = read;
+    // Each condition goes to a factor that moves along all of its axes.
+    let mut conditions: Vec<Vec<Test>> = vec![vec![]; new.len()];
+    for test in tests {
+        let axes = || (0..extents.len()).filter(|&a| mentions(test.index(), a));
+        let owner = new.iter().position(|&f| axes().all(|a| depends(&composed.forms, f, a)));
+        let Some(owner) = owner else { return before };
+        conditions[owner].push(test);
+    }
+    for (factor, conditions) in new.iter_mut().zip(conditions) {
+        let zero = composed.forms.constant(dtype, Scalar::zero(dtype));
+        let guarded = composed.forms.choose(conditions, *factor, zero, &extents);
+        let is_guarded = guarded != *factor;
+        if is_plain(&composed.forms, guarded) {
+            continue;
+        }
+        match temporary(guarded, nest, total, composed) {
+            Some((made, read)) => {
+                before.push(made);
+                *factor = read;
+            }
+            None if is_guarded => return vec![],
+            None => {}
         }
     }
     if new != factors {
         let body = composed.forms.add(Form::Apply(ScalarOp::Mul, dtype, new));
-        nest.reduce.as_mut().expect("matched above").body = body;
+        let reduce = nest.reduce.as_mut().expect("matched above");
+        (reduce.body, reduce.tests) = (body, vec![]);
     }
     before
 }

@@ -1,5 +1,5 @@
-//! `scatter`: every chunk owns a part of the result, copies what it starts from there, and applies to it all updates that
-//! fall into it, in ascending order of their index.
+//! `scatter`: the result starts as a copy; then every chunk owns a part of it and applies to that all updates that fall into
+//! it, in ascending order of their index.
 
 use dlc_ir::DType;
 use dlc_ir::op::ScatterKind;
@@ -15,14 +15,11 @@ use crate::kernel::{Access, Binary, Builder, Compare, Mode, Val, lanes};
 const CHUNK_WORK: usize = 16_384;
 
 /// Makes the kernels.
-pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo]) -> Vec<Launch> {
+pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo]) -> Launch {
     let outer = nest.batches * nest.middle;
-    if outer * nest.axis * nest.inner == 0 && outer * nest.count * nest.inner == 0 {
-        return vec![];
-    }
     // The outer axes are split between chunks; a single one by the elements behind the indexed axis.
     let width = inner_lanes(nest);
-    let work = outer * (nest.axis + nest.count) * nest.inner;
+    let work = 4 * outer * nest.count * nest.inner;
     let wanted = (work / CHUNK_WORK).clamp(1, 64);
     let blocks = if outer >= wanted || width == 1 { 1 } else { (nest.inner / width as usize).min(wanted) };
     let per_block = nest.inner.div_ceil(blocks).next_multiple_of(width as usize);
@@ -32,8 +29,7 @@ pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo]) -
     let mut b = Builder::new(units.div_ceil(per_chunk).max(1));
     let mut elements = Elements::new(forms, sources.len(), 3);
     let mut operands = vec![];
-    let mut read: Vec<Source> =
-        forms.reads([nest.start, nest.index, nest.update]).into_iter().map(|(s, _)| s).collect();
+    let mut read: Vec<Source> = forms.reads([nest.index, nest.update]).into_iter().map(|(s, _)| s).collect();
     read.sort_unstable();
     read.dedup();
     read.retain(|&s| sources[s].ty.shape.elements() > 0);
@@ -57,7 +53,7 @@ pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo]) -
             emitter.unit(b, &mut elements, row, block);
         });
     });
-    vec![Launch { kernel: b.finish(), operands }]
+    Launch { kernel: b.finish(), operands }
 }
 
 /// Lanes of vectors along the elements behind the indexed axis.
@@ -82,15 +78,6 @@ impl Emitter<'_> {
         let limit = b.index(inner);
         let end = if self.blocks == 1 { limit } else { b.binary(Binary::Min, end, limit) };
         let base = b.mul_const(row, axis * inner);
-        b.count(nest.axis, |b, at| {
-            let line = b.mul_const(at, inner);
-            let line = b.add(base, line);
-            self.along(b, elements, row, at, (begin, end), |this, b, elements, s| {
-                let value = elements.eval(b, nest.start);
-                let to = b.add(line, s);
-                this.put(b, elements, to, value);
-            });
-        });
         let batch = b.div_floor(row, nest.middle.max(1) as i64);
         b.count(nest.count, |b, i| {
             let at = self.target(b, elements, batch, i);

@@ -29,7 +29,10 @@ impl Unit {
                     stages.extend(materialize(&mut nest, &mut composed).into_iter().map(Stage::Nest));
                     split_reduction(nest, &mut composed, &mut stages);
                 }
-                scatter => stages.push(scatter),
+                Stage::Scatter(mut scatter) => {
+                    scatter.start.normalize(&mut composed.forms);
+                    stages.push(Stage::Scatter(scatter));
+                }
             }
         }
         composed.stages = stages;
@@ -71,7 +74,8 @@ impl Unit {
                     }
                 }
                 Stage::Scatter(s) => {
-                    let all = self.composed.forms.reads([s.start, s.index, s.update]);
+                    let roots = [s.start.roots(), vec![s.index, s.update]].concat();
+                    let all = self.composed.forms.reads(roots);
                     if s.output == written || all.iter().any(|(s, _)| *s == read || *s == written) {
                         return false;
                     }
@@ -97,7 +101,13 @@ impl Unit {
                     launches.push(loops::lower(nest, &self.composed.forms, &self.composed.sources, &own));
                 }
                 Stage::Scatter(nest) => {
-                    launches.extend(scatter::lower(nest, &self.composed.forms, &self.composed.sources));
+                    let (forms, sources) = (&self.composed.forms, &self.composed.sources);
+                    if !nest.start.extents.contains(&0) {
+                        launches.push(loops::lower(&nest.start, forms, sources, &[]));
+                    }
+                    if nest.batches * nest.middle * nest.count * nest.inner > 0 {
+                        launches.push(scatter::lower(nest, forms, sources));
+                    }
                 }
             }
         }
