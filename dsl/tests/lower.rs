@@ -48,3 +48,51 @@ fn lenet() {
         insta::assert_snapshot!(format!("lenet_{what:?}").to_lowercase(), lower(&program, &digits(what)));
     }
 }
+
+#[test]
+fn resnet18() {
+    let program = open("resnet18.dl");
+    let request = Request::new(What::Infer).dim("B", 1).dim("H", 64).dim("W", 64);
+    let lowered = program.lower(&request).expect("is right");
+    let names: Vec<&str> = lowered.weights.iter().map(|w| w.name.as_str()).collect();
+    assert_eq!(names.len(), 102);
+    for name in ["conv1.weight", "bn1.running_var", "layer2.0.downsample.1.bias", "layer4.1.conv2.weight", "fc.bias"] {
+        assert!(names.contains(&name), "{name} of {names:?}");
+    }
+    let weights: usize = lowered.layers.iter().map(|layer| layer.weights).sum();
+    assert_eq!(weights, 11_689_512);
+    insta::assert_snapshot!(lowered.graph.to_string());
+}
+
+#[test]
+fn tables() {
+    let request = |what| {
+        let data = Request::new(what).dim("B", 8).field("label", Type::new(DType::I32, [8]));
+        data.field("actual", Type::new(DType::F32, [8]))
+    };
+    for (name, inputs) in [("breast_cancer.dl", 30), ("diabetes.dl", 10)] {
+        let program = open(name);
+        for what in [What::Infer, What::Eval, What::Train, What::Init] {
+            let text = lower(&program, &request(what).field("measures", Type::new(DType::F32, [8, inputs])));
+            insta::assert_snapshot!(format!("{}_{what:?}", name.trim_end_matches(".dl")).to_lowercase(), text);
+        }
+    }
+}
+
+#[test]
+fn datasets() {
+    for (name, types) in [
+        ("mnist.dl", vec![Type::new(DType::U8, [100, 28, 28]), Type::new(DType::U8, [100])]),
+        ("breast_cancer.dl", vec![Type::new(DType::F32, [100, 30]), Type::new(DType::F32, [100])]),
+        ("diabetes.dl", vec![Type::new(DType::F32, [100, 10]), Type::new(DType::F32, [100])]),
+    ] {
+        let program = open(name);
+        let settings = program.train_settings(None).expect("is right").expect("is there");
+        let dataset = program.dataset(&settings.data).expect("is right");
+        let graph = program.lower_dataset(&dataset, &types, DType::F32).expect("is right").graph;
+        let readers = dataset.readers.iter().map(|r| format!("{r:?}\n")).collect::<String>();
+        let name = name.trim_end_matches(".dl");
+        let text = format!("{settings:#?}\n{:?}\n{readers}\n{graph}", dataset.fields);
+        insta::assert_snapshot!(format!("{name}_data"), text);
+    }
+}

@@ -192,7 +192,7 @@ impl<'p> Lower<'p> {
             if d.func == id {
                 d.value = outer[results[&d.value]];
                 d.func = func;
-                d.transpose_of = None;
+                (d.dense, d.transpose_of) = (None, None);
             }
         };
         values.iter_mut().for_each(|value| value.each_data(&mut rename));

@@ -144,7 +144,7 @@ impl<'p> Lower<'p> {
         let context = self.context();
         let ty = context.builder.ty(value).clone();
         let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
-        Data { value, func: context.id, dtype: ty.dtype, axes, origin, transpose_of: None, weight: None }
+        Data { value, func: context.id, dtype: ty.dtype, axes, origin, dense: None, transpose_of: None, weight: None }
     }
 
     /// A constant scalar.

@@ -235,7 +235,8 @@ impl<'p> Lower<'p> {
         let ty = readers.types[index].clone();
         let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
         let func = self.contexts[0].id;
-        let data = Data { value, func, dtype: ty.dtype, axes, origin: at, transpose_of: None, weight: None };
+        let data =
+            Data { value, func, dtype: ty.dtype, axes, origin: at, dense: None, transpose_of: None, weight: None };
         Ok(Value::Data(data))
     }
 

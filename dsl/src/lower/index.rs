@@ -1,7 +1,7 @@
 //! `x[…]`: parts of lists and tensors.
 
-use dlc_ir::op::{Gather, Reshape, Reverse, Slice};
-use dlc_ir::{DType, ScalarOp, Shape};
+use dlc_ir::op::{Gather, Reverse, Slice};
+use dlc_ir::{DType, ScalarOp};
 
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, Stop};
@@ -193,8 +193,7 @@ impl<'p> Lower<'p> {
             result = self.emit(op, &[&result], span)?;
         }
         if dropped {
-            let shape: Shape = axes.iter().map(|axis| axis.size).collect();
-            result = self.emit(Reshape { shape }, &[&result], span)?;
+            result = self.reshape(&result, axes.clone(), span)?;
         }
         result.axes = axes;
         for (axis, index) in by.into_iter().rev() {

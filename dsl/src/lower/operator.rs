@@ -311,12 +311,15 @@ impl<'p> Lower<'p> {
         let missing = axes.len() - x.rank();
         let same = missing == 0 && x.axes.iter().zip(axes).all(|(a, b)| a.size == b.size);
         if same {
-            return Ok(Data { axes: axes.to_vec(), ..x.clone() });
+            return Ok(Data { axes: axes.to_vec(), dense: None, ..x.clone() });
         }
         // Axes that stretch are dropped first: the IR's broadcast makes new axes only.
         let kept: Vec<usize> = (0..x.rank()).filter(|&i| x.axes[i].size == axes[i + missing].size).collect();
         let mut dense = x.clone();
-        if kept.len() < x.rank() {
+        let stretching = x.axes.iter().filter(|axis| axis.stretch).count();
+        if let (Some(value), true) = (x.dense, kept.len() + stretching == x.rank()) {
+            dense = Data { value, dense: None, ..dense };
+        } else if kept.len() < x.rank() {
             let shape: Shape = kept.iter().map(|&i| x.axes[i].size).collect();
             dense = self.emit(Reshape { shape }, &[x], span)?;
         }
@@ -325,6 +328,22 @@ impl<'p> Lower<'p> {
         let mut result = self.emit(op, &[&dense], span)?;
         result.axes = axes.to_vec();
         result.origin = x.origin;
+        Ok(result)
+    }
+
+    /// The same elements with other axes. Whether only axes that stretch were added is remembered.
+    pub(crate) fn reshape(&mut self, x: &Data, axes: Vec<Axis>, span: Span) -> Eval<Data> {
+        let shape: Shape = axes.iter().map(|axis| axis.size).collect();
+        if shape == x.shape() {
+            return Ok(Data { axes, dense: None, ..x.clone() });
+        }
+        let own = self.local(x, span)?;
+        let mut result = self.emit(Reshape { shape }, &[x], span)?;
+        let fixed = axes.iter().filter(|axis| !axis.stretch).map(|axis| axis.size);
+        if fixed.eq(x.axes.iter().map(|axis| axis.size)) && x.axes.iter().all(|axis| !axis.stretch) {
+            result.dense = Some(own);
+        }
+        result.axes = axes;
         Ok(result)
     }
 

@@ -67,7 +67,8 @@ impl<'p> Lower<'p> {
             let func = self.contexts[0].id;
             let axes: Vec<Axis> = ty.shape.iter().map(|&size| Axis::new(size)).collect();
             let origin = chosen.train.map_or(chosen.definition.name.span, data_span);
-            let data = Data { value, func, dtype: ty.dtype, axes, origin, transpose_of: None, weight: None };
+            let data =
+                Data { value, func, dtype: ty.dtype, axes, origin, dense: None, transpose_of: None, weight: None };
             self.field_data.insert(name.clone(), data);
         }
     }

@@ -61,6 +61,8 @@ pub(crate) struct Data {
     pub axes: Vec<Axis>,
     /// Where the user's text makes it.
     pub origin: Span,
+    /// The same without the axes that stretch, if it was made by adding them.
+    pub dense: Option<ir::Value>,
     /// Of what it is the transpose of the last two axes, if it is.
     pub transpose_of: Option<ir::Value>,
     /// The weight that it is, if it is one unchanged.

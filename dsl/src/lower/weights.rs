@@ -119,7 +119,8 @@ impl<'p> Lower<'p> {
         let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty, role);
         let span = self.at(span);
         let func = self.contexts[0].id;
-        let data = Data { value, func, dtype, axes, origin: span, transpose_of: None, weight: Some(index) };
+        let data =
+            Data { value, func, dtype, axes, origin: span, dense: None, transpose_of: None, weight: Some(index) };
         self.weight_names.insert(name.clone(), index);
         let trainable = !is_state;
         self.weights.push(Weight { name, is_state, data, span, may_be_unused, trainable });

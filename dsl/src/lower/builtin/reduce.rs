@@ -1,7 +1,7 @@
 //! Functions that combine the elements of axes.
 
-use dlc_ir::op::{Reduce, Reduction, Reshape};
-use dlc_ir::{DType, Scalar, ScalarOp, Shape};
+use dlc_ir::op::{Reduce, Reduction};
+use dlc_ir::{DType, Scalar, ScalarOp};
 
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
@@ -55,11 +55,8 @@ fn reduce<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, kind: Reduction,
     let mut result = lower.emit(Reduce { kind, axes: axes.to_vec() }, &[&x], args.span)?;
     let kept = |i: usize| !axes.contains(&i);
     if keep {
-        result.axes = (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
-        let (shape, axes): (Shape, _) = (result.shape(), result.axes.clone());
-        let flat = Data { axes: vec![], ..result };
-        result = lower.emit(Reshape { shape }, &[&flat], args.span)?;
-        result.axes = axes;
+        let axes = (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
+        result = lower.reshape(&result, axes, args.span)?;
     } else {
         result.axes = (0..x.rank()).filter(|&i| kept(i)).map(|i| x.axes[i].clone()).collect();
     }

@@ -1,6 +1,6 @@
 //! Functions that move elements.
 
-use dlc_ir::op::{Concat, Iota, Pad, Reshape, Reverse, Slice, Transpose};
+use dlc_ir::op::{Concat, Iota, Pad, Reverse, Slice, Transpose};
 use dlc_ir::{DType, Scalar, Shape, Type};
 
 use super::super::value::{Axis, Data, Value};
@@ -18,6 +18,7 @@ pub(super) const ROWS: &[Builtin] = &[
     row("flip", &["x"], 0, &["axis"], "An axis turned around.", flip),
     row("pad", &["x", "low", "high"], 0, &["value"], "`value` (0) around the elements.", pad),
     row("broadcast", &["x", "shape"], 0, &[], "Stretched to a shape.", broadcast),
+    row("along", &["v", "x"], 0, &["axis"], "`v` of one axis so that it lies along an axis of `x` (the last).", along),
     row("shape", &["x"], 0, &[], "The sizes of the axes.", shape),
     row("rank", &["x"], 0, &[], "The number of axes.", rank),
     row("size", &["x"], 0, &["axis"], "The size of an axis, or the number of elements.", size),
@@ -67,13 +68,7 @@ fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 }
 
 fn reshaped<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, axes: Vec<Axis>) -> Eval<Value<'p>> {
-    let shape: Shape = axes.iter().map(|axis| axis.size).collect();
-    if shape == x.shape() {
-        return Ok(Value::Data(Data { axes, ..x.clone() }));
-    }
-    let mut result = lower.emit(Reshape { shape }, &[x], args.span)?;
-    result.axes = axes;
-    Ok(Value::Data(result))
+    Ok(Value::Data(lower.reshape(x, axes, args.span)?))
 }
 
 fn flatten<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -264,6 +259,20 @@ fn broadcast<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         return Err(lower.fault("shape-mismatch", message, args.span(1), "only leading axes and `_` stretch"));
     }
     Ok(Value::Data(lower.stretch_to(&x, &axes, args.span)?))
+}
+
+fn along<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let v = lower.arg_data(&args, 0)?;
+    let x = lower.arg_data(&args, 1)?;
+    let axis = lower.arg_axis(&args, 2, &x, x.rank().saturating_sub(1))?;
+    if v.rank() != 1 || x.rank() == 0 || v.axes[0].size != x.axes[axis].size {
+        let (a, b) = (v.show(lower.float), x.show(lower.float));
+        let message = format!("{a} does not lie along axis {axis} of {b}");
+        return Err(lower.fault("shape-mismatch", message, args.span, "another size"));
+    }
+    let mut axes = v.axes.clone();
+    axes.extend((axis + 1..x.rank()).map(|_| Axis::stretching()));
+    reshaped(lower, &args, &v, axes)
 }
 
 fn shape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
