@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use dlc_compiler::codegen::Target;
+use dlc_compiler::codegen::{Cranelift, Target};
 use dlc_compiler::pipeline::{Observer, Options, Phase, compile_observed};
 use dlc_compiler::program::{Program, Workspace};
 use dlc_ir::{DType, Graph, Scalar, Tensor};
@@ -140,6 +140,10 @@ fn main() {
     let program = program.expect("compiled above");
     if std::env::args().any(|a| a == "--kernels") {
         println!("{}\n{}", program.graph(), program.kernels());
+    }
+    if std::env::args().any(|a| a == "--asm") {
+        let text = Cranelift::new(target).assembly(program.kernels());
+        println!("{}", text.expect("the kernels compile"));
     }
     measure(&program);
 }

@@ -27,13 +27,17 @@ fn assert_near(wanted: &Tensor, found: &Tensor, what: &str) {
 
 /// Compiles in every way and compares.
 fn agrees(text: &str) {
+    agrees_by(text, &[Backend::Interpreter, run::NATIVE]);
+}
+
+fn agrees_by(text: &str, backends: &[Backend]) {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     graph.verify().unwrap_or_else(|e| panic!("{e}\n{text}"));
     let args = arguments(graph.entry(), &mut Rng(3));
     let meaning = dlc_compiler::pipeline::differentiate(graph.clone(), &run::options(Level::O0, run::NATIVE));
     let wanted = meaning.expect("the graph has derivatives").interpret(&args).expect("the arguments fit");
     for level in [Level::O0, Level::Full] {
-        for backend in [Backend::Interpreter, run::NATIVE] {
+        for &backend in backends {
             let what = format!("{level:?} {backend:?}\n{text}");
             let program = run::build(&graph, level, backend).unwrap_or_else(|e| panic!("{e}: {what}"));
             let found = run::run(&program, &graph, &args).unwrap_or_else(|e| panic!("{e}: {what}"));
@@ -91,6 +95,21 @@ fn products_of_all_layouts() {
 }}"
             ));
         }
+    }
+}
+
+#[test]
+fn large_products_are_packed() {
+    for (l, r, lhs, rhs) in [("180,170", "170,190", 1, 0), ("180,170", "190,170", 1, 1), ("170,180", "170,190", 0, 0)] {
+        let text = format!(
+            "func @f(%x: f32[{l}] input, %y: f32[{r}] input, %b: f32[190] input) -> f32[180,190] {{
+  %0 = dot %x, %y {{lhs=[{lhs}], rhs=[{rhs}], lhs_batch=[], rhs_batch=[]}} : f32[180,190]
+  %1 = broadcast %b {{axes=[1]}} : f32[180,190]
+  %2 = add %0, %1 : f32[180,190]
+  return %2
+}}"
+        );
+        agrees_by(&text, &[run::NATIVE]);
     }
 }
 

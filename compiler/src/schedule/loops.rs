@@ -20,6 +20,9 @@ pub(crate) struct Launch {
 /// The largest reduction, in positions, that is written out rather than looped over.
 const WRITTEN_OUT: usize = 9;
 
+/// The longest innermost loop of a register tile that is unrolled.
+const UNROLLED: usize = 7;
+
 /// Makes the kernel of a normalised nest. `shared` are pairs of a source that is read and one that is written, which lie in
 /// the same memory.
 pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: &[(Source, Source)]) -> Launch {
@@ -198,20 +201,23 @@ impl Emitter<'_> {
     fn row(&self, b: &mut Builder, elements: &mut Elements<'_>, axis: usize, begin: Val, end: Val, points: Vec<Point>) {
         let (n, lanes) = (self.nest.extents[axis], self.plan.lanes as usize);
         let wide = lanes * self.plan.vectors;
+        let even = n.is_multiple_of(wide);
+        let last = b.index(n as i64 - lanes as i64);
         let vectors = |b: &mut Builder, first: Val, active: Option<Val>| -> Vec<Point> {
             let mut more = vec![];
             for point in &points {
                 for v in 0..self.plan.vectors {
-                    let at = b.add_const(first, (v * lanes) as i64);
+                    let mut at = b.add_const(first, (v * lanes) as i64);
+                    if !even && active.is_none() {
+                        at = b.binary(Binary::Min, at, last);
+                    }
                     more.push(Point { lane: Some((axis, at, active)), ..point.clone() });
                 }
             }
             more
         };
-        if n.is_multiple_of(wide) || self.plan.overlap {
-            let last = b.index(n as i64 - wide as i64);
+        if even || self.plan.overlap {
             return b.repeat(begin, end, wide as i64, |b, at| {
-                let at = if n.is_multiple_of(wide) { at } else { b.binary(Binary::Min, at, last) };
                 let points = vectors(b, at, None);
                 self.element(b, elements, &points);
             });
@@ -334,6 +340,11 @@ impl Emitter<'_> {
             }
             return carried;
         }
+        if axis + 1 == self.nest.extents.len() && points.len() > 1 && n <= UNROLLED {
+            return b.unrolled(n, &carried, |b, at, carried| {
+                elements.at(axis, at, |elements| self.point_turns(b, elements, reduce, carried, points))
+            });
+        }
         let end = b.index(n as i64);
         b.fold(zero, end, 1, &carried, |b, at, carried| {
             elements.at(axis, at, |elements| self.turns(b, elements, reduce, axis + 1, carried.to_vec(), points))
@@ -404,6 +415,9 @@ impl Emitter<'_> {
             let zeros = args.iter().all(|&x| matches!(self.forms.get(x), Form::Read { .. }) && elements.is_moving(x));
             if valid.is_none() || (zeros && reduce.tests.is_empty()) {
                 let (x, y) = (elements.eval(b, args[0]), elements.eval(b, args[1]));
+                // What is repeated in all lanes stands first: no other instruction needs it, and its register can be
+                // overwritten.
+                let (x, y) = if b.ty(x).lanes == lanes { (y, x) } else { (x, y) };
                 let (x, y) = (b.splat(x, lanes), b.splat(y, lanes));
                 return vec![b.fma(x, y, carried[0])];
             }

@@ -12,6 +12,7 @@ mod loops;
 mod materialize;
 mod nest;
 mod order;
+mod product;
 mod random;
 mod scalar;
 mod scatter;

@@ -108,13 +108,14 @@ impl Plan {
                 let row = kept()
                     .find(|&a| a != lane && !moving().any(|o| mentions(o, a)) && reads.iter().any(|o| mentions(o, a)));
                 let rows = row.map_or(1, |a| nest.extents[a]);
-                let Some((r, v)) = best_tile(rows, n.div_ceil(width), |r, v| {
+                let Some((r, v)) = best_tile(rows, n.div_ceil(width), 2, |r, v| {
                     let whole = rows.is_multiple_of(r) && n.is_multiple_of(v * width);
-                    r <= rows && v * width <= n && (self.overlap || whole)
+                    r <= rows && v <= n.div_ceil(width) && (self.overlap || whole)
                 }) else {
                     return false;
                 };
-                let wide = if v.is_power_of_two() { v } else { v & v.wrapping_neg() };
+                // Several registers are one vector where no two of those overlap.
+                let wide = if n.is_multiple_of(v * width) { v & v.wrapping_neg() } else { 1 };
                 self.lanes = (wide * width).min(16) as u8;
                 self.vectors = v * width / self.lanes as usize;
                 self.jam = row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect();
@@ -133,7 +134,7 @@ impl Plan {
                 });
                 let rows = row.map_or(1, |a| nest.extents[a]);
                 let n = nest.extents[column];
-                let Some((r, v)) = best_tile(rows, n, |r, v| {
+                let Some((r, v)) = best_tile(rows, n, 1, |r, v| {
                     let whole = rows.is_multiple_of(r) && n.is_multiple_of(v);
                     r <= rows && v <= n && (self.overlap || whole)
                 }) else {
@@ -180,8 +181,9 @@ impl Plan {
     }
 }
 
-/// The number of rows and vectors of a register tile that takes the fewest cycles over a result of so many.
-fn best_tile(rows: usize, vectors: usize, fits: impl Fn(usize, usize) -> bool) -> Option<(usize, usize)> {
+/// The number of rows and vectors of a register tile that takes the fewest cycles over a result of so many. A row costs
+/// `row` instructions for its operand: two, if that has to be repeated in all lanes.
+fn best_tile(rows: usize, vectors: usize, row: usize, fits: impl Fn(usize, usize) -> bool) -> Option<(usize, usize)> {
     let mut best: Option<(usize, (usize, usize))> = None;
     for r in 1..=ACCUMULATORS {
         for v in 1..=ACCUMULATORS / r {
@@ -189,8 +191,8 @@ fn best_tile(rows: usize, vectors: usize, fits: impl Fn(usize, usize) -> bool) -
                 continue;
             }
             let fmas = r * v;
-            // In sixths of a cycle: multiplications, their latency, loads, and what the decoder hands out.
-            let turn = (3 * fmas).max(24).max(3 * (r + v)).max(2 * fmas + v);
+            // In sixths of a cycle: multiplications, their latency, and what the decoder hands out.
+            let turn = (3 * fmas).max(24).max(2 * (fmas + row * r + v));
             let cost = rows.div_ceil(r) * vectors.div_ceil(v) * turn;
             if best.is_none_or(|(c, _)| cost < c) {
                 best = Some((cost, (r, v)));
@@ -248,12 +250,13 @@ fn choose_lane(nest: &Nest, forms: &Forms) -> Lane {
             _ => 16,
         };
         let walk: usize = reads.iter().map(|(_, offset)| per_read(offset)).sum();
-        walk * (n.div_ceil(4) * 4) * 16 / n.max(1)
+        // The last vector of a row of the result overlaps the one before; that of a sum is read lane by lane.
+        let turns = if axis < nest.kept { n.div_ceil(4) } else { n / 4 + 4 * usize::from(n % 4 > 0) };
+        walk * 4 * turns * 16 / n.max(1)
     };
     let reduced: usize = nest.extents[nest.kept..].iter().product();
-    // Behind the loops, the lanes are combined; and a rest wants a turn of its own.
-    let rest = if nest.extents[last].is_multiple_of(4) { 0 } else { 16 };
-    let tree = 16 * 24 / reduced.max(1) + rest;
+    // Behind the loops, the lanes are combined.
+    let tree = 16 * 24 / reduced.max(1);
     match kept {
         Some(axis) if nest.extents[last] < 4 || cost(axis) <= cost(last) + tree => {
             let varies = depends(forms, reduce.body, axis);

@@ -8,6 +8,7 @@ use super::form::{Form, Source};
 use super::linear::Linear;
 use super::loops::{self, Launch};
 use super::materialize::materialize;
+use super::product;
 use super::scatter;
 
 /// A kernel function in normal form, not yet loops.
@@ -98,7 +99,9 @@ impl Unit {
                     // Only the nest that writes in place shares memory with what it reads.
                     let own: Vec<(Source, Source)> =
                         pairs.iter().copied().filter(|(_, w)| nest.outputs.iter().any(|o| o.source == *w)).collect();
-                    launches.push(loops::lower(nest, &self.composed.forms, &self.composed.sources, &own));
+                    let (forms, sources) = (&self.composed.forms, &self.composed.sources);
+                    let product = product::lower(nest, forms, sources, &own);
+                    launches.push(product.unwrap_or_else(|| loops::lower(nest, forms, sources, &own)));
                 }
                 Stage::Scatter(nest) => {
                     let (forms, sources) = (&self.composed.forms, &self.composed.sources);
