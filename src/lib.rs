@@ -1,4 +1,122 @@
 //! dlc: a compiler for deep-learning models.
+//!
+//! A model is a page of text. This page follows one from its text to its execution; everything on it is compiled and run as a
+//! test.
+//!
+//! # A model
+//!
+//! Inputs are arguments, results stand in the signature, capitals are dimensions. `|>` passes a value on.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use dlc::Model;
+//!
+//! let model = Model::parse(
+//!     "model perceptron(image: [B, 28, 28], hidden: int = 128) -> logits: [B, 10] {
+//!        return image |> flatten |> linear(hidden) |> relu |> linear(10)
+//!      }",
+//! )?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A mistake is told with its place and a hint:
+//!
+//! ```
+//! let wrong = "model m(x: [B, 4]) -> y: [B, 2] { return x |> linera(2) }";
+//! let error = dlc::Model::parse(wrong).unwrap_err();
+//! assert_eq!(error.code(), "unknown-name");
+//! assert!(error.to_string().contains("do you mean `linear`?"));
+//! ```
+//!
+//! # Its graph
+//!
+//! For concrete sizes the model becomes a typed graph of operators: SSA, pure, with weights as arguments. Its text form can be
+//! parsed again.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let model = dlc::Model::parse("model perceptron(image: [B, 28, 28], hidden: int = 128) -> logits: [B, 10] { return image |> flatten |> linear(hidden) |> relu |> linear(10) }")?;
+//! let graph = model.graph([("B", 64)])?;
+//! let text = graph.to_string();
+//! assert!(text.contains("%image: f32[64,28,28] input"));
+//! assert!(text.contains("f32[128,784] param \"linear_1.weight\""));
+//! assert_eq!(text.parse::<dlc::Graph>()?, graph);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Its optimised graph
+//!
+//! Equality saturation rewrites the graph and cuts it into kernels. Product, bias and activation of a layer are one of them:
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let model = dlc::Model::parse("model perceptron(image: [B, 28, 28], hidden: int = 128) -> logits: [B, 10] { return image |> flatten |> linear(hidden) |> relu |> linear(10) }")?;
+//! use dlc::{Compiler, Stage};
+//!
+//! let program = Compiler::new().compile(&model, [("B", 64)])?;
+//! let optimised = program.graph(Stage::Opt).to_string();
+//! let kernel = optimised.split("kernel ").find(|k| k.contains("relu")).unwrap();
+//! assert!(kernel.contains("dot") && kernel.contains("add"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Its execution
+//!
+//! A program is machine code: `Send`, `Sync`, cheap to clone. A session is the memory of one thread to run it in.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let model = dlc::Model::parse("model perceptron(image: [B, 28, 28], hidden: int = 128) -> logits: [B, 10] { return image |> flatten |> linear(hidden) |> relu |> linear(10) }")?;
+//! use dlc::{Compiler, Tensor};
+//!
+//! let compiler = Compiler::new();
+//! let program = compiler.compile(&model, [("B", 1)])?;
+//! let mut session = program.session();
+//! for (name, tensor) in dlc::tools::first_weights(&compiler, &model, 0)?.iter() {
+//!     session.set_param(name, tensor)?;
+//! }
+//! let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;
+//! let out = session.run([("image", &image)])?;
+//! assert_eq!(out["logits"].shape()[..], [1, 10]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Training
+//!
+//! A `train` section names data, loss and optimiser. [`Training`] does what `dlc train` does; [`Trainer`] goes step by step. The
+//! whole step, forward, backward and update, is one program. `examples/train_step.rs` shows it.
 
 pub mod artefact;
+mod compiler;
+mod dataset;
 pub mod draw;
+mod error;
+mod explain;
+mod files;
+mod model;
+mod program;
+mod ship;
+mod text;
+pub mod tools;
+mod trainer;
+mod training;
+mod verify;
+
+pub use compiler::{Compiler, Timings};
+pub use dlc_compiler::passes;
+pub use dlc_compiler::passes::Math;
+pub use dlc_compiler::pipeline::{Level, Stage};
+pub use dlc_dsl::{Argument, Diagnostic, Request, What};
+pub use dlc_ir::{DType, Graph, ParseError, Tensor, Type};
+pub use dlc_runtime as runtime;
+pub use dlc_runtime::{Session, SessionError, Tensors};
+pub use error::Error;
+pub use model::Model;
+pub use program::Program;
+pub use text::{Form, convert, format};
+pub use trainer::{Step, Trainer};
+pub use training::{TrainOverrides, Training};

@@ -5,8 +5,12 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use dlc::{Compiler, DType, Error, Model, Request, What, tools};
+
+mod digits;
 mod exit;
 mod output;
+mod table;
 
 pub use exit::Exit;
 pub use output::Output;
@@ -46,6 +50,28 @@ macro_rules! verbs {
 }
 
 verbs! {
+    /// Begin a project: a model, its data, and how to go on
+    init::Init,
+    /// Say whether a model is right
+    check::Check,
+    /// Compile a model, show any stage, write an artefact
+    compile::Compile,
+    /// Train a model by its `train` section
+    train::Train,
+    /// Loss and metrics of a trained model
+    eval::Eval,
+    /// Outputs from inputs
+    run::Run,
+    /// Layers, shapes, weights, work and memory
+    summary::Summary,
+    /// Draw any stage
+    graph::Graph,
+    /// Say which rule and source line made a node, or what an error code means
+    explain::Explain,
+    /// Compare compiled numbers with the reference, value by value
+    verify::Verify,
+    /// Format model files, or convert between .dl and .ron
+    fmt::Fmt,
     /// Run passes over a graph in the text form (.dlir)
     opt::Opt,
 }
@@ -67,6 +93,45 @@ pub struct ModelArguments {
     /// The model's name, where the file has several
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
+}
+
+impl ModelArguments {
+    /// The arguments that name a file and sizes only.
+    pub fn of(file: &str, size: &[(String, usize)]) -> Self {
+        ModelArguments { file: file.into(), set: vec![], size: size.to_vec(), float: "f32".to_owned(), model: None }
+    }
+
+    /// The model, with what is set.
+    pub fn open(&self) -> Result<Model, Error> {
+        let mut model = Model::open(&self.file)?;
+        if let Some(name) = &self.model {
+            model = model.named(name);
+        }
+        for (name, value) in &self.set {
+            model = model.with(name, tools::parse_argument(value))?;
+        }
+        model.float(if self.float == "f64" { DType::F64 } else { DType::F32 })
+    }
+
+    /// What to make of the model, with the sizes that are given.
+    pub fn request(&self, model: &Model, what: What, compiler: &Compiler) -> Result<Request, Error> {
+        tools::request_for(model, what, &self.size, compiler)
+    }
+
+    /// The file's name without its ending.
+    pub fn stem(&self) -> String {
+        self.file.file_stem().map_or("model".to_owned(), |s| s.to_string_lossy().into_owned())
+    }
+}
+
+/// Reads a text file that the user named.
+fn read_text(path: &std::path::Path) -> Result<String, Error> {
+    tools::read_text(path)
+}
+
+/// Writes a file that the user named.
+fn write_file(path: &std::path::Path, content: &[u8]) -> Result<(), Error> {
+    tools::write_file(path, content)
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -61,6 +61,11 @@ impl Output {
         }
     }
 
+    /// A remark beside the output, on standard error.
+    pub fn note(&mut self, text: &str) {
+        let _ = writeln!(anstream::stderr().lock(), "{text}");
+    }
+
     /// A line of JSON for machines; nothing without `--json`.
     pub fn object(&mut self, value: &impl Serialize) {
         if self.json {

@@ -198,3 +198,8 @@ fn op_kind(op: &Op) -> Kind {
         _ => Kind::Move,
     }
 }
+
+/// How many boxes the picture of a graph has.
+pub fn boxes(graph: &Graph) -> usize {
+    pictures(graph).iter().map(|p| p.boxes.len()).sum()
+}

@@ -17,7 +17,8 @@ pub struct DataError {
 }
 
 impl DataError {
-    pub(crate) fn new(path: &Path, problem: Problem) -> Self {
+    /// A problem with a file.
+    pub fn new(path: &Path, problem: Problem) -> Self {
         DataError { path: path.to_owned(), problem: Box::new(problem) }
     }
 

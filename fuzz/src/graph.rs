@@ -1,0 +1,53 @@
+//! Graphs: the text form and the passes.
+
+use dlc_compiler::passes::{Context, Math, Options, PASSES};
+use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
+
+pub fn round_trip(input: &[u8]) -> bool {
+    let Ok(graph) = String::from_utf8_lossy(input).parse::<Graph>() else { return false };
+    let text = graph.to_string();
+    let again: Graph = text.parse().unwrap_or_else(|e| panic!("what is printed does not parse: {e}\n{text}"));
+    assert_eq!(again, graph, "printing changed the graph");
+    assert_eq!(again.to_string(), text);
+    true
+}
+
+/// Graphs with more elements than this take the interpreter too long.
+const MAX_ELEMENTS: usize = 4096;
+
+pub fn optimise(input: &[u8]) -> bool {
+    let Ok(graph) = String::from_utf8_lossy(input).parse::<Graph>() else { return false };
+    let large = |ty: &Type| ty.shape.elements() > MAX_ELEMENTS;
+    if graph.functions().any(|f| f.op_count() > 64 || f.nodes().any(|(_, n)| n.types.iter().any(large))) {
+        return false;
+    }
+    let args: Vec<Tensor> = graph.entry().args().iter().map(|a| small_integers(&a.ty)).collect();
+    let Ok(before) = graph.interpret(&args) else { return false };
+    let mut context = Context::new(Options { math: Math::Strict, ..Options::default() });
+    let mut optimised = graph.clone();
+    for pass in PASSES {
+        optimised = pass.run(&optimised, &mut context);
+        optimised.verify().unwrap_or_else(|e| panic!("{} broke the graph: {e}\n{graph}", pass.name));
+        let after = optimised.interpret(&args);
+        let after =
+            after.unwrap_or_else(|e| panic!("{} made a graph that fails: {e}\n{graph}\n{optimised}", pass.name));
+        let same = before.len() == after.len() && before.iter().zip(&after).all(|(a, b)| same_values(a, b));
+        assert!(same, "{} changed a value\n{graph}\n{optimised}", pass.name);
+    }
+    true
+}
+
+/// Small whole numbers, for which most arithmetic is exact.
+fn small_integers(ty: &Type) -> Tensor {
+    Tensor::from_fn(ty.clone(), |i| match ty.dtype {
+        DType::Bool => Scalar::Bool(i % 3 == 0),
+        DType::F32 | DType::F64 => Scalar::Float((i * 7 % 11) as f64 - 4.0),
+        _ => Scalar::Int((i * 5 % 7) as i64),
+    })
+}
+
+/// Equal bits, any NaN counting as any other.
+fn same_values(a: &Tensor, b: &Tensor) -> bool {
+    let same = |(x, y): (Scalar, Scalar)| x.same_bits(y) || (x.as_f64().is_nan() && y.as_f64().is_nan());
+    a.ty() == b.ty() && a.scalars().zip(b.scalars()).all(same)
+}

@@ -1,0 +1,86 @@
+//! Runs fuzz targets for some seconds each and reports the counts.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use dlc_fuzz::{TARGETS, Target, mutate::mutate};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+/// Runs fuzz targets on seeded mutations of the repository's own files.
+#[derive(Parser)]
+struct Cli {
+    /// A target, or `all`
+    target: String,
+    /// Seconds for each target
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// The seed of the mutations
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// What a target did.
+struct Report {
+    runs: u64,
+    valid: u64,
+    /// The input that made it panic.
+    crash: Option<Vec<u8>>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let chosen: Vec<&Target> = TARGETS.iter().filter(|t| cli.target == "all" || t.name == cli.target).collect();
+    if chosen.is_empty() {
+        eprintln!("the targets are all, {}", TARGETS.iter().map(|t| t.name).collect::<Vec<_>>().join(", "));
+        return ExitCode::from(2);
+    }
+    // the panics that are looked for are reported below, with their input
+    std::panic::set_hook(Box::new(|_| {}));
+    let queue = std::sync::Mutex::new(chosen.into_iter());
+    let failed = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            let work = || {
+                while let Some(target) = next(&queue) {
+                    let report = run(target, Duration::from_secs(cli.seconds), cli.seed);
+                    println!("{:<10} {:>9} runs, {:>9} valid", target.name, report.runs, report.valid);
+                    if let Some(input) = report.crash {
+                        failed.store(true, std::sync::atomic::Ordering::Relaxed);
+                        let path = std::env::temp_dir().join(format!("dlc-crash-{}", target.name));
+                        let place = std::fs::write(&path, &input)
+                            .map_or_else(|e| e.to_string(), |()| path.display().to_string());
+                        println!("{:<10} crashed; the input is in {place}", target.name);
+                    }
+                }
+            };
+            std::thread::Builder::new().stack_size(8 << 20).spawn_scoped(scope, work).expect("a thread");
+        }
+    });
+    if failed.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn next(queue: &std::sync::Mutex<impl Iterator<Item = &'static Target>>) -> Option<&'static Target> {
+    queue.lock().ok()?.next()
+}
+
+fn run(target: &Target, time: Duration, seed: u64) -> Report {
+    let seeds = (target.seeds)();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut report = Report { runs: 0, valid: 0, crash: None };
+    let start = Instant::now();
+    let mut unchanged = seeds.clone().into_iter();
+    while start.elapsed() < time {
+        let input = unchanged.next().unwrap_or_else(|| mutate(&mut rng, &seeds, 1 << 14));
+        report.runs += 1;
+        match std::panic::catch_unwind(|| (target.run)(&input)) {
+            Ok(valid) => report.valid += u64::from(valid),
+            Err(_) => {
+                report.crash = Some(input);
+                break;
+            }
+        }
+    }
+    report
+}

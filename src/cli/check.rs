@@ -1,0 +1,35 @@
+//! `dlc check`: is the model right?
+
+use std::time::Instant;
+
+use clap::Args;
+use dlc::{Compiler, What, tools};
+
+use super::{Exit, Failure, ModelArguments, Output, table};
+
+/// Arguments of `dlc check`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let start = Instant::now();
+    let compiler = Compiler::new();
+    let model = arguments.model.open()?;
+    let request = arguments.model.request(&model, What::Infer, &compiler)?;
+    let details = tools::describe(&model, &request)?;
+    if tools::trains(&model)? {
+        let request = arguments.model.request(&model, What::Train, &compiler)?;
+        tools::stage_text(&compiler, &model, tools::lower(&model, &request)?, dlc::Stage::Grad)?;
+    }
+    let weights: usize = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
+    let name = details.graph.entry().name.as_str().to_owned();
+    let ms = start.elapsed().as_secs_f64() * 1e3;
+    let file = arguments.model.file.display();
+    output.line(format!("{file} is fine: {name}, {} weights   ({ms:.0} ms)", table::count(weights)));
+    output.object(&serde_json::json!({ "v": 1, "ok": true, "model": name, "weights": weights, "diagnostics": [] }));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,44 @@
+//! `dlc graph`: a picture of any stage.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dlc::{Compiler, Error, Stage, What, tools};
+
+use super::{Exit, Failure, ModelArguments, Output, write_file};
+
+/// Arguments of `dlc graph`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The stage: ir, grad or opt
+    #[arg(long, default_value = "opt", value_parser = ["ir", "grad", "opt"])]
+    stage: String,
+    /// The training step instead of the model's outputs
+    #[arg(long)]
+    train: bool,
+    /// Where to write: .svg or .dot
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let compiler = Compiler::new();
+    let model = arguments.model.open()?;
+    let what = if arguments.train { What::Train } else { What::Infer };
+    let request = arguments.model.request(&model, what, &compiler)?;
+    let stage = Stage::find(&arguments.stage).expect("clap has checked the name");
+    let graph = tools::stage_graph(&compiler, &model, tools::lower(&model, &request)?, stage)?;
+    let picture = match arguments.output.extension().and_then(|e| e.to_str()) {
+        Some("svg") => dlc::draw::svg(&graph),
+        Some("dot") => dlc::draw::dot(&graph),
+        _ => return Err(Error::plain("cannot-write", "the picture is a .svg or a .dot file").into()),
+    };
+    write_file(&arguments.output, picture.as_bytes())?;
+    let boxes = dlc::draw::boxes(&graph);
+    output.line(format!("wrote {}: {boxes} boxes", arguments.output.display()));
+    output.object(&serde_json::json!({ "v": 1, "file": arguments.output, "boxes": boxes }));
+    Ok(Exit::Done)
+}

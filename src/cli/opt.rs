@@ -1,0 +1,62 @@
+//! `dlc opt`: passes over a graph in the text form.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use dlc::passes::{Context, Math, Options, PASSES, Pass};
+use dlc::{Error, Graph};
+
+use super::{Exit, Failure, Output, read_text};
+
+/// Arguments of `dlc opt`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// A graph in the text form (.dlir)
+    file: PathBuf,
+    /// The passes, in order; all of them by default
+    #[arg(long, value_delimiter = ',', value_name = "PASS,…")]
+    passes: Vec<String>,
+    /// Keep every bit: no rewrite that changes rounding
+    #[arg(long)]
+    strict: bool,
+    /// Say what each pass did, on standard error
+    #[arg(long)]
+    stats: bool,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let text = read_text(&arguments.file)?;
+    let parse_error = |e: dlc::ParseError| Error::plain("bad-graph", format!("{}:{e}", arguments.file.display()));
+    let mut graph: Graph = text.parse().map_err(parse_error)?;
+    let passes: Vec<&Pass> = if arguments.passes.is_empty() {
+        PASSES.iter().collect()
+    } else {
+        arguments.passes.iter().map(|name| find(name)).collect::<Result<_, _>>()?
+    };
+    let math = if arguments.strict { Math::Strict } else { Math::Fast };
+    let mut context = Context::new(Options { math, ..Options::default() });
+    for pass in passes {
+        graph = pass.run(&graph, &mut context);
+    }
+    if arguments.stats {
+        for s in &context.stats {
+            let kernels = if s.kernels > 0 { format!("{} kernels", s.kernels) } else { format!("{} ops", s.ops_after) };
+            let e_nodes = if s.e_nodes > 0 { format!("   ({} e-nodes)", s.e_nodes) } else { String::new() };
+            output.note(&format!("{:<14} {} ops -> {kernels}{e_nodes}", s.pass, s.ops_before));
+        }
+    }
+    if output.is_json() {
+        output.object(&serde_json::json!({ "v": 1, "graph": graph.to_string() }));
+    } else {
+        output.raw(&graph.to_string());
+    }
+    Ok(Exit::Done)
+}
+
+fn find(name: &str) -> Result<&'static Pass, Error> {
+    Pass::find(name).ok_or_else(|| {
+        let names: Vec<_> = PASSES.iter().map(|p| p.name).collect();
+        Error::plain("unknown-pass", format!("there is no pass `{name}`")).help(format!("the passes are {}", names.join(", ")))
+    })
+}

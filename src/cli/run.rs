@@ -1,0 +1,94 @@
+//! `dlc run`: outputs from inputs.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use dlc::artefact::Artefact;
+use dlc::runtime::data;
+use dlc::{Compiler, Error, Model, Tensor, Tensors, tools};
+use serde_json::json;
+
+use super::{Exit, Failure, Output};
+
+/// Arguments of `dlc run`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// An artefact (.dlx), or a model (.dl, .ron), which runs with its first weights
+    file: PathBuf,
+    /// Inputs: name=file.npy, or a .npz or .safetensors file with tensors of the inputs' names; without any, JSON on
+    /// standard input: {"inputs":{"name":{"dtype":"f32","shape":[1,2],"data":[1,2]}}}
+    inputs: Vec<String>,
+    /// Write the outputs: .npz or .safetensors
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Set a dimension: B=1
+    #[arg(long = "size", value_name = "NAME=SIZE", value_parser = super::size)]
+    size: Vec<(String, usize)>,
+    /// The seed of first weights and random draws
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let compiler = Compiler::new();
+    let inputs = if arguments.inputs.is_empty() { from_stdin()? } else { read(&arguments.inputs)? };
+    let artefact = if arguments.file.extension().is_some_and(|e| e == "dlx") {
+        Artefact::read(&arguments.file).map_err(Error::from)?
+    } else {
+        let model = Model::open(&arguments.file)?;
+        let weights = tools::first_weights(&compiler, &model, arguments.seed)?;
+        Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
+    };
+    let outputs = tools::run(&artefact, &compiler, &inputs, &arguments.size, arguments.seed)?;
+    if let Some(path) = &arguments.output {
+        outputs.save(path).map_err(Error::from)?;
+        output.line(format!("wrote {}", path.display()));
+    } else {
+        for (name, tensor) in outputs.iter() {
+            let largest = argmax(tensor).map_or(String::new(), |i| format!("   max at {i}"));
+            output.line(format!("{name} {tensor}{largest}"));
+        }
+    }
+    let tensors: serde_json::Map<String, serde_json::Value> =
+        outputs.iter().map(|(n, t)| (n.to_owned(), tools::tensor_to_json(t))).collect();
+    output.object(&json!({ "v": 1, "outputs": tensors }));
+    Ok(Exit::Done)
+}
+
+/// Where the largest element is, for one row of scores.
+fn argmax(tensor: &Tensor) -> Option<usize> {
+    let one_row = tensor.ty().rank() == 2 && tensor.shape()[0] == 1 && tensor.shape()[1] > 1;
+    let values = tensor.to_f64s();
+    one_row.then(|| (0..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best }))
+}
+
+fn read(arguments: &[String]) -> Result<Tensors, Error> {
+    let mut inputs = Tensors::new();
+    for argument in arguments {
+        match argument.split_once('=') {
+            Some((name, file)) => {
+                inputs.insert(name, read_tensor(Path::new(file))?);
+            }
+            None => {
+                for (name, tensor) in Tensors::load(argument)? {
+                    inputs.insert(name, tensor);
+                }
+            }
+        }
+    }
+    Ok(inputs)
+}
+
+fn read_tensor(path: &Path) -> Result<Tensor, Error> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("npy") => Ok(data::npy::read(path)?),
+        _ => Ok(data::idx::read(path)?),
+    }
+}
+
+fn from_stdin() -> Result<Tensors, Error> {
+    let text = std::io::read_to_string(std::io::stdin())
+        .map_err(|e| Error::plain("bad-input", format!("standard input cannot be read: {e}")))?;
+    tools::tensors_from_json(&text)
+}

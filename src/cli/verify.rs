@@ -1,0 +1,41 @@
+//! `dlc verify`: where do compiled numbers leave the reference?
+
+use clap::Args;
+use dlc::{Compiler, What, tools};
+use serde_json::json;
+
+use super::{Exit, Failure, ModelArguments, Output};
+
+/// Arguments of `dlc verify`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The training step instead of the model's outputs
+    #[arg(long)]
+    train: bool,
+    /// The seed of weights and inputs
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let compiler = Compiler::new();
+    let model = arguments.model.open()?;
+    let what = if arguments.train { What::Train } else { What::Infer };
+    let request = arguments.model.request(&model, what, &compiler)?;
+    let values = tools::verify(&compiler, &model, &request, arguments.seed)?;
+    let bad = values.iter().filter(|v| v.is_wrong()).count();
+    let worst = values.iter().max_by(|a, b| a.share().total_cmp(&b.share()));
+    let place = |v: &tools::Deviation| v.from.as_deref().map_or(String::new(), |f| format!(" from {f}"));
+    for value in values.iter().filter(|v| v.is_wrong()) {
+        output.line(format!("{}{}: off by {:.3e}, allowed {:.3e}", value.value, place(value), value.largest, value.allowed));
+    }
+    if bad == 0 {
+        let worst = worst.map_or(String::new(), |w| format!("; the worst: {}{}, {:.0} % of what rounding allows", w.value, place(w), w.share() * 100.0));
+        output.line(format!("{} values within tolerance{worst}", values.len()));
+    }
+    output.object(&json!({ "v": 1, "ok": bad == 0, "values": values }));
+    Ok(if bad == 0 { Exit::Done } else { Exit::CheckFailed })
+}

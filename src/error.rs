@@ -1,0 +1,104 @@
+//! What can go wrong, in one form: diagnostics with codes, places and hints.
+
+use std::fmt;
+use std::path::Path;
+
+use dlc_dsl::diagnostic::JsonDiagnostic;
+use dlc_dsl::{Diagnostic, Sources};
+
+/// One or more faults, with the texts to show them in. `Display` renders them as the command line does, without colour.
+#[derive(Clone, Debug)]
+pub struct Error {
+    content: Box<Content>,
+}
+
+#[derive(Clone, Debug)]
+struct Content {
+    sources: Sources,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Error {
+    /// An error from diagnostics and the texts that their spans are in.
+    pub fn new(sources: Sources, diagnostics: Vec<Diagnostic>) -> Self {
+        Error { content: Box::new(Content { sources, diagnostics }) }
+    }
+
+    /// An error without a place in a text.
+    pub fn plain(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Sources::new(), vec![Diagnostic::error(code, message)])
+    }
+
+    /// The same error with advice.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        if let Some(last) = self.content.diagnostics.pop() {
+            self.content.diagnostics.push(last.help(text));
+        }
+        self
+    }
+
+    /// The faults, in the order of the text.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.content.diagnostics
+    }
+
+    /// The code of the first fault: words such as `shape-mismatch`, each explained by `dlc explain`.
+    pub fn code(&self) -> &'static str {
+        self.content.diagnostics.first().map_or("unknown", |d| d.code)
+    }
+
+    /// The faults as text, with or without colour.
+    pub fn render(&self, color: bool) -> String {
+        dlc_dsl::diagnostic::render_all(&self.content.diagnostics, &self.content.sources, color)
+    }
+
+    /// The faults for machines.
+    pub fn to_json(&self) -> Vec<JsonDiagnostic> {
+        self.content.diagnostics.iter().map(|d| d.to_json(&self.content.sources)).collect()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<dlc_runtime::data::DataError> for Error {
+    fn from(error: dlc_runtime::data::DataError) -> Self {
+        Error::plain(error.code(), error.to_string())
+    }
+}
+
+impl From<crate::artefact::ArtefactError> for Error {
+    fn from(error: crate::artefact::ArtefactError) -> Self {
+        Error::plain("bad-artefact", error.to_string())
+    }
+}
+
+/// Reads a text file that the user named.
+///
+/// # Errors
+/// If it is missing or no text.
+pub fn read_text(path: &Path) -> Result<String, Error> {
+    std::fs::read_to_string(path).map_err(|e| {
+        let message = match e.kind() {
+            std::io::ErrorKind::NotFound => format!("there is no file {}", path.display()),
+            std::io::ErrorKind::InvalidData => format!("{} is not text in UTF-8", path.display()),
+            _ => format!("{} cannot be read: {e}", path.display()),
+        };
+        Error::plain("missing-file", message)
+    })
+}
+
+/// Writes a file that the user named; it is complete or unchanged also when the machine stops meanwhile.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_file(path: &Path, content: &[u8]) -> Result<(), Error> {
+    dlc_runtime::atomic::write(path, content)
+        .map_err(|e| Error::plain("cannot-write", format!("{} cannot be written: {e}", path.display())))
+}

@@ -1,0 +1,107 @@
+//! A compiled model.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use dlc_compiler::pipeline::{self, Options, Stage};
+use dlc_ir::Graph;
+use dlc_runtime::{Pool, Session, Tensors};
+
+use crate::Error;
+
+/// A compiled model: machine code, and the graphs that it was made from. `Send`, `Sync`, and cheap to clone.
+#[derive(Clone)]
+pub struct Program {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    graph: Graph,
+    compiled: Arc<dlc_compiler::program::Program>,
+    options: Options,
+    pool: Arc<Pool>,
+    weights: Tensors,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Program").field("entry", &self.inner.graph.entry().name.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl Program {
+    pub(crate) fn new(
+        graph: Graph,
+        compiled: Arc<dlc_compiler::program::Program>,
+        options: Options,
+        pool: Arc<Pool>,
+    ) -> Self {
+        Program { inner: Arc::new(Inner { graph, compiled, options, pool, weights: Tensors::new() }) }
+    }
+
+    /// The same program with weights that every session begins with.
+    pub(crate) fn with_weights(self, weights: Tensors) -> Self {
+        let inner = &self.inner;
+        Program {
+            inner: Arc::new(Inner {
+                graph: inner.graph.clone(),
+                compiled: Arc::clone(&inner.compiled),
+                options: inner.options.clone(),
+                pool: Arc::clone(&inner.pool),
+                weights,
+            }),
+        }
+    }
+
+    /// Loads an artefact (`.dlx`): machine code is made from its verified graph, in milliseconds.
+    ///
+    /// # Errors
+    /// If the file is missing, damaged or of another version.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        crate::ship::open(path.as_ref(), &crate::Compiler::new())
+    }
+
+    /// Memory to run in: allocated here, and not while it runs. One thread's at a time; any number share a program.
+    ///
+    /// # Errors
+    /// If the artefact's weights do not fit its graph.
+    pub fn session(&self) -> Session {
+        let mut session = Session::new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
+        crate::ship::set_weights(&mut session, &self.inner.weights);
+        session
+    }
+
+    /// The graph at a stage: as the front end made it, differentiated, or optimised and cut into kernels.
+    /// For the stages behind those, which are no graphs, the optimised one; [`Program::text`] shows them.
+    ///
+    /// # Panics
+    /// Never for a program that was compiled: its stages have succeeded before.
+    pub fn graph(&self, stage: Stage) -> Graph {
+        match stage {
+            Stage::Ir => self.inner.graph.clone(),
+            Stage::Grad => pipeline::differentiate(self.inner.graph.clone(), &self.inner.options)
+                .expect("it was differentiated when it was compiled"),
+            _ => self.inner.compiled.graph().clone(),
+        }
+    }
+
+    /// The text of any stage, down to machine code.
+    ///
+    /// # Errors
+    /// None for a program that was compiled.
+    pub fn text(&self, stage: Stage) -> Result<String, Error> {
+        pipeline::text(self.inner.graph.clone(), stage, &self.inner.options)
+            .map_err(|e| Error::plain("internal", e.to_string()))
+    }
+
+    /// The compiled form, with its memory plan and kernels.
+    pub fn compiled(&self) -> &Arc<dlc_compiler::program::Program> {
+        &self.inner.compiled
+    }
+
+    /// The weights that sessions begin with; empty unless the program comes from an artefact.
+    pub fn weights(&self) -> &Tensors {
+        &self.inner.weights
+    }
+}

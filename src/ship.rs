@@ -1,0 +1,145 @@
+//! From a model to an artefact and back.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use dlc_compiler::pipeline::Stage;
+use dlc_dsl::{Argument, Loaded, Loader, Request, What};
+use dlc_ir::DType;
+use dlc_runtime::{Session, Tensors};
+
+use crate::artefact::{Artefact, GraphKey, Manifest};
+use crate::{Compiler, Error, Model, Program};
+
+/// The imports of an artefact: the texts that it holds.
+struct Stored<'a>(&'a [(String, String)]);
+
+impl Loader for Stored<'_> {
+    fn load(&mut self, from: &str, path: &str) -> Result<Loaded, String> {
+        let wanted = crate::files::joined(from, path);
+        let found = self.0.iter().find(|(name, _)| *name == wanted);
+        let (name, text) = found.ok_or_else(|| format!("the artefact does not hold {wanted}"))?;
+        Ok(Loaded { name: name.clone(), text: text.clone() })
+    }
+}
+
+impl Artefact {
+    /// An artefact of a model with these weights, and an optimised graph for the sizes of each program.
+    pub fn of(model: &Model, weights: Tensors, programs: &[(&Request, &Program)], target: &str) -> Self {
+        let source = model.source();
+        let sources = source.sources.iter().map(|(_, s)| (s.name().to_owned(), s.text().to_owned())).collect();
+        let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), show(v))).collect();
+        let name = model.request(What::Infer).model.unwrap_or_default();
+        let graphs =
+            programs.iter().map(|(request, program)| (key(request, target), program.graph(Stage::Opt))).collect();
+        Artefact { manifest: Manifest::new(sources, &name, arguments, model.dtype().name()), weights, graphs }
+    }
+
+    /// The model in the artefact's source.
+    ///
+    /// # Errors
+    /// If this dlc does not understand it any more.
+    pub fn model(&self) -> Result<Model, Error> {
+        let manifest = &self.manifest;
+        let (name, text) =
+            manifest.sources.first().ok_or_else(|| Error::plain("bad-artefact", "it holds no source"))?;
+        let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
+        let mut model = Model::load(name, text, &mut Stored(&manifest.sources), folder)?;
+        if !manifest.model.is_empty() {
+            model = model.named(&manifest.model);
+        }
+        for (name, value) in &manifest.arguments {
+            model = model.with(name, parse_argument(value))?;
+        }
+        let float: DType = manifest.float.parse().map_err(|e| Error::plain("bad-artefact", format!("{e}")))?;
+        model.float(float)
+    }
+
+    /// The program for these sizes: from a stored graph if there is one for them and this target, otherwise from the source.
+    ///
+    /// # Errors
+    /// If the model is wrong for these sizes.
+    pub fn program(&self, compiler: &Compiler, sizes: &[(String, usize)]) -> Result<Program, Error> {
+        let model = self.model()?;
+        let mut request = model.request(What::Infer);
+        request.dims.extend(sizes.iter().cloned());
+        let wanted = key(&request, compiler.target_name()?);
+        let stored = self.graphs.iter().find(|(key, _)| *key == wanted);
+        let program = match stored {
+            Some((_, graph)) => compiler.compile_optimized(&model, graph.clone())?,
+            None => compiler.build(&model, &request)?.0,
+        };
+        Ok(program.with_weights(self.weights.clone()))
+    }
+}
+
+/// Loads the program of an artefact that holds one graph of the model's outputs, or can make one without being told sizes.
+pub(crate) fn open(path: &Path, compiler: &Compiler) -> Result<Program, Error> {
+    let artefact = Artefact::read(path)?;
+    let stored = artefact.graphs.iter().find(|(key, _)| key.mode == mode(What::Infer));
+    let sizes: Vec<(String, usize)> = match stored {
+        Some((key, _)) => key.dims.iter().map(|(n, &s)| (n.clone(), s)).collect(),
+        None => artefact.model()?.source().free_dims(None).unwrap_or_default().into_iter().map(|d| (d, 1)).collect(),
+    };
+    artefact.program(compiler, &sizes)
+}
+
+/// Sets those weights and states that a program has; the others belong to programs of the same model in another mode.
+pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) {
+    let signature = session.signature();
+    let params: Vec<String> = signature.params().map(|(n, _)| n.to_owned()).collect();
+    let states: Vec<String> = signature.states().map(|(n, _)| n.to_owned()).collect();
+    for (name, tensor) in params.iter().filter_map(|n| Some((n, weights.get(n)?))) {
+        // a tensor of another type stays unset, and the run says what is missing
+        let _ = session.set_param(name, tensor);
+    }
+    for (name, tensor) in states.iter().filter_map(|n| Some((n, weights.get(n)?))) {
+        let _ = session.set_state(name, tensor);
+    }
+}
+
+fn key(request: &Request, target: &str) -> GraphKey {
+    GraphKey {
+        dims: request.dims.iter().map(|(n, &s)| (n.clone(), s)).collect::<BTreeMap<_, _>>(),
+        mode: mode(request.what).to_owned(),
+        target: target.to_owned(),
+        compiler: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn mode(what: What) -> &'static str {
+    match what {
+        What::Infer => "infer",
+        What::Eval => "eval",
+        What::Train => "train",
+        What::Init => "init",
+    }
+}
+
+/// An argument of a model as it is written on the command line.
+pub fn parse_argument(text: &str) -> Argument {
+    match text {
+        "none" => Argument::None,
+        "true" => Argument::Bool(true),
+        "false" => Argument::Bool(false),
+        _ => match (text.parse::<i64>(), text.parse::<f64>()) {
+            (Ok(i), _) => Argument::Int(i),
+            (_, Ok(x)) => Argument::Float(x),
+            _ => match text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
+                Some(items) => Argument::List(items.split(',').map(|t| parse_argument(t.trim())).collect()),
+                None => Argument::Str(text.to_owned()),
+            },
+        },
+    }
+}
+
+fn show(argument: &Argument) -> String {
+    match argument {
+        Argument::None => "none".to_owned(),
+        Argument::Bool(b) => b.to_string(),
+        Argument::Int(i) => i.to_string(),
+        Argument::Float(x) => format!("{x:?}"),
+        Argument::Str(s) => s.clone(),
+        Argument::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(",")),
+    }
+}

@@ -1,0 +1,57 @@
+//! Model texts: the one formatting, and conversion between the two forms.
+
+use dlc_dsl::diagnostic::has_errors;
+use dlc_dsl::{Sources, parse, parse_ron, to_dl, to_ron};
+
+use crate::Error;
+
+/// A form of model files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// The language.
+    Dl,
+    /// RON.
+    Ron,
+}
+
+impl Form {
+    /// The form of a file of that name.
+    pub fn of(name: &str) -> Form {
+        if name.ends_with(".ron") { Form::Ron } else { Form::Dl }
+    }
+}
+
+/// A model's text in the one formatting of its form.
+///
+/// # Errors
+/// If the text does not parse.
+pub fn format(name: &str, text: &str) -> Result<String, Error> {
+    match Form::of(name) {
+        Form::Ron => convert(name, text, Form::Ron),
+        Form::Dl => {
+            let mut sources = Sources::new();
+            let id = sources.add(name, text);
+            dlc_dsl::format(id, text).map_err(|d| Error::new(sources, d))
+        }
+    }
+}
+
+/// A model's text in a form.
+///
+/// # Errors
+/// If the text does not parse.
+pub fn convert(name: &str, text: &str, to: Form) -> Result<String, Error> {
+    let mut sources = Sources::new();
+    let id = sources.add(name, text);
+    let (file, diagnostics) = match Form::of(name) {
+        Form::Dl => parse(id, text),
+        Form::Ron => parse_ron(id, text),
+    };
+    if has_errors(&diagnostics) {
+        return Err(Error::new(sources, diagnostics));
+    }
+    Ok(match to {
+        Form::Dl => to_dl(&file),
+        Form::Ron => to_ron(&file),
+    })
+}

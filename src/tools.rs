@@ -1,0 +1,238 @@
+//! What the command line needs beyond embedding: stages one by one, descriptions, comparisons.
+
+use dlc_compiler::pipeline::{self, Stage};
+use dlc_dsl::diagnostic::catalogue::{self, Entry};
+use dlc_dsl::{Lowered, Request, What};
+use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
+use dlc_runtime::train::Scores;
+use dlc_runtime::{Session, Tensors};
+use indexmap::IndexMap;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+pub use crate::error::{read_text, write_file};
+pub use crate::explain::{Story, explain};
+pub use crate::ship::parse_argument;
+pub use crate::verify::{Deviation, verify};
+
+use crate::artefact::Artefact;
+use crate::compiler::Timings;
+use crate::training::{request, settings};
+use crate::{Compiler, Error, Model, Program};
+
+/// What to make of a model, with the sizes that its open dimensions get: those of `sizes`, then those of its data with
+/// the batch of its `train` section, then 1.
+///
+/// # Errors
+/// If the model has no such thing.
+pub fn request_for(
+    model: &Model,
+    what: What,
+    sizes: &[(String, usize)],
+    compiler: &Compiler,
+) -> Result<Request, Error> {
+    let mut plain = model.request(what);
+    plain.dims.extend(sizes.iter().cloned());
+    if what == What::Infer || (what == What::Init && !trains(model)?) {
+        for dim in model.source().free_dims(plain.model.as_deref()).map_err(|d| model.error(d))? {
+            plain.dims.entry(dim).or_insert(1);
+        }
+        return Ok(plain);
+    }
+    let settings = settings(model)?;
+    let batch = sizes.iter().find(|(n, _)| n == "B").map_or(settings.batch, |(_, s)| *s);
+    let examples = crate::dataset::load(model, compiler, &settings.data)?;
+    let mut full = request(model, &settings, &examples, what, batch);
+    full.dims.extend(plain.dims);
+    full.steps_per_epoch = Some(examples.count() / batch.max(1));
+    Ok(full)
+}
+
+/// Whether a `train` section says how to train the model.
+///
+/// # Errors
+/// If the section is wrong.
+pub fn trains(model: &Model) -> Result<bool, Error> {
+    let name = model.request(What::Train).model;
+    Ok(model.source().train_settings(name.as_deref()).map_err(|d| model.error(d))?.is_some())
+}
+
+/// The tree of the model's text, for people.
+pub fn tree(model: &Model) -> String {
+    dlc_dsl::to_tree(model.source().main())
+}
+
+/// The graph that a request describes.
+///
+/// # Errors
+/// If the model is wrong for these sizes.
+pub fn lower(model: &Model, request: &Request) -> Result<Graph, Error> {
+    Ok(model.lower(request)?.graph)
+}
+
+/// The graph that a request describes, and what is known of layers and weights.
+///
+/// # Errors
+/// If the model is wrong for these sizes.
+pub fn describe(model: &Model, request: &Request) -> Result<Lowered, Error> {
+    model.lower(request)
+}
+
+/// Compiles what a request describes, and says how long it took.
+///
+/// # Errors
+/// If the model is wrong for these sizes.
+pub fn build(compiler: &Compiler, model: &Model, request: &Request) -> Result<(Program, Timings), Error> {
+    let (program, _, timings) = compiler.build(model, request)?;
+    Ok((program, timings))
+}
+
+/// The text of a stage.
+///
+/// # Errors
+/// If the graph has no gradient where it needs one.
+pub fn stage_text(compiler: &Compiler, model: &Model, graph: Graph, stage: Stage) -> Result<String, Error> {
+    compiler.text(model, graph, stage)
+}
+
+/// The graph of a stage: up to the optimised one.
+///
+/// # Errors
+/// As [`stage_text`].
+pub fn stage_graph(compiler: &Compiler, model: &Model, graph: Graph, stage: Stage) -> Result<Graph, Error> {
+    if stage == Stage::Ir {
+        return Ok(graph);
+    }
+    let options = compiler.options()?;
+    let explain = |e| crate::compiler::explain(model, e);
+    let graph = pipeline::differentiate(graph, &options).map_err(explain)?;
+    if stage == Stage::Grad { Ok(graph) } else { pipeline::optimize(&graph, &options).map_err(explain) }
+}
+
+/// The name of the instruction set that a compiler compiles for.
+///
+/// # Errors
+/// If there is none of that name, or this machine has none.
+pub fn target_name(compiler: &Compiler) -> Result<String, Error> {
+    Ok(compiler.target_name()?.to_owned())
+}
+
+/// The weights that a model begins with, from a seed.
+///
+/// # Errors
+/// If the model is wrong.
+pub fn first_weights(compiler: &Compiler, model: &Model, seed: u64) -> Result<Tensors, Error> {
+    let request = request_for(model, What::Init, &[], compiler)?;
+    let (program, ..) = compiler.build(model, &request)?;
+    let mut session = program.session();
+    let run = |session: &mut Session| {
+        session.set_key(seed.cast_signed())?;
+        session.step()
+    };
+    run(&mut session).map_err(|e| Error::plain(e.code(), e.to_string()))?;
+    let infer = request_for(model, What::Infer, &[], compiler)?;
+    let wanted: Vec<String> = model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
+    Ok(session.outputs().into_iter().filter(|(name, _)| wanted.contains(name)).collect())
+}
+
+/// What an error code means.
+pub fn explain_code(code: &str) -> Option<&'static Entry> {
+    catalogue::explain(code)
+}
+
+/// Loss and metrics of a trained model on the test data of its `train` section, or on the data that it learned from; and
+/// the number of examples.
+///
+/// # Errors
+/// If the artefact's source has no such data, or it does not fit.
+pub fn evaluate(artefact: &Artefact, compiler: &Compiler, test: bool) -> Result<(Scores, usize), Error> {
+    let model = artefact.model()?;
+    let settings = settings(&model)?;
+    let call = if test { settings.test.as_ref() } else { Some(&settings.data) };
+    let call = call.ok_or_else(|| {
+        Error::plain("missing-setting", "the `train` section names no `test` data").help("use --data=train")
+    })?;
+    crate::training::evaluate(&model, compiler, call, &artefact.weights)
+}
+
+/// Runs an artefact's model: sizes of its dimensions are those of the inputs, unless given.
+///
+/// # Errors
+/// If the inputs do not fit the model.
+pub fn run(
+    artefact: &Artefact,
+    compiler: &Compiler,
+    inputs: &Tensors,
+    sizes: &[(String, usize)],
+    seed: u64,
+) -> Result<Tensors, Error> {
+    let model = artefact.model()?;
+    let mut request = model.request(What::Infer);
+    request.fields.extend(inputs.iter().map(|(n, t)| (n.to_owned(), t.ty().clone())));
+    request.dims.extend(sizes.iter().cloned());
+    let dims = model.lower(&request)?.dims;
+    let sizes: Vec<(String, usize)> = dims.into_iter().collect();
+    let mut session = artefact.program(compiler, &sizes)?.session();
+    let run = |session: &mut Session| {
+        session.set_key(seed.cast_signed())?;
+        session.run(inputs.iter())
+    };
+    run(&mut session).map_err(|e| Error::plain(e.code(), e.to_string()))
+}
+
+/// A tensor for machines: `{"dtype":"f32","shape":[1,2],"data":[0.5,1]}`. NaN and infinities are null.
+pub fn tensor_to_json(tensor: &Tensor) -> Value {
+    let data: Vec<Value> = tensor
+        .scalars()
+        .map(|x| match x {
+            Scalar::Float(x) if tensor.dtype() == DType::F32 => json!(x as f32),
+            Scalar::Float(x) => json!(x),
+            Scalar::Int(x) => json!(x),
+            Scalar::Bool(x) => json!(x),
+        })
+        .collect();
+    json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape().to_vec(), "data": data })
+}
+
+/// The inputs in a JSON text: `{"inputs":{"x":{"dtype":"f32","shape":[1,2],"data":[0.5,1]}}}`.
+///
+/// # Errors
+/// If the text is not of this form.
+pub fn tensors_from_json(text: &str) -> Result<Tensors, Error> {
+    #[derive(Deserialize)]
+    struct Request {
+        inputs: IndexMap<String, Input>,
+    }
+    #[derive(Deserialize)]
+    struct Input {
+        dtype: String,
+        shape: Vec<usize>,
+        data: Vec<Value>,
+    }
+    let bad = |message: String| Error::plain("bad-input", message);
+    let request: Request = serde_json::from_str(text).map_err(|e| bad(format!("the input is not of its form: {e}")))?;
+    let mut tensors = Tensors::new();
+    for (name, input) in request.inputs {
+        let dtype: DType = input.dtype.parse().map_err(|e| bad(format!("`{name}`: {e}")))?;
+        let ty = Type::new(dtype, input.shape);
+        if ty.checked_bytes().is_none() || ty.shape.elements() != input.data.len() {
+            return Err(bad(format!("`{name}`: {} elements for {ty}", input.data.len())));
+        }
+        let scalar = |v: &Value| match v {
+            Value::Bool(b) => Some(Scalar::Bool(*b)),
+            Value::Number(n) => n.as_i64().map(Scalar::Int).or(n.as_f64().map(Scalar::Float)),
+            Value::Null if dtype.is_float() => Some(Scalar::Float(f64::NAN)),
+            _ => None,
+        };
+        let scalars: Option<Vec<Scalar>> = input.data.iter().map(scalar).collect();
+        let scalars = scalars.ok_or_else(|| bad(format!("`{name}`: an element is no number")))?;
+        tensors.insert(name, Tensor::from_fn(ty, |i| scalars[i]));
+    }
+    Ok(tensors)
+}
+
+/// The data of a model's `train` section.
+pub(crate) fn first_examples(compiler: &Compiler, model: &Model) -> Result<Tensors, Error> {
+    let settings = settings(model)?;
+    Ok(crate::dataset::load(model, compiler, &settings.data)?.fields().clone())
+}

@@ -1,0 +1,301 @@
+//! A `train` section, from its text to trained weights.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use dlc_dsl::lower::dataset::DatasetCall;
+use dlc_dsl::lower::pattern;
+use dlc_dsl::lower::settings::{TrainSettings, Validation, WeightsFile};
+use dlc_dsl::{Diagnostic, Lowered, Request, What};
+use dlc_ir::Tensor;
+use dlc_runtime::loader::Examples;
+use dlc_runtime::train::{Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
+use dlc_runtime::{Split, Tensors, data};
+
+use crate::compiler::Timings;
+use crate::dataset::{load, resolve};
+use crate::model::batched;
+use crate::{Compiler, Error, Model, Program};
+
+/// What the command line changes in a `train` section.
+#[derive(Clone, Debug, Default)]
+pub struct TrainOverrides {
+    /// Examples of a step.
+    pub batch: Option<usize>,
+    /// Times through the data.
+    pub epochs: Option<usize>,
+    /// What random draws follow from.
+    pub seed: Option<u64>,
+    /// Where checkpoints, the best weights and the history go; `None` writes nothing.
+    pub folder: Option<PathBuf>,
+    /// Steps between checkpoints within an epoch.
+    pub checkpoint_steps: Option<u64>,
+    /// Whether to go on from the latest checkpoint of the folder.
+    pub resume: bool,
+}
+
+/// A training that is compiled and has its data.
+#[derive(Debug)]
+pub struct Training {
+    model: Model,
+    compiler: Compiler,
+    settings: TrainSettings,
+    program: Program,
+    lowered: Lowered,
+    trainer: dlc_runtime::train::Trainer,
+    data: Selection,
+    validation: Option<(Evaluator, Selection)>,
+    test: Option<Selection>,
+    options: TrainOptions,
+    timings: Timings,
+}
+
+impl Training {
+    /// Reads the data of a model's `train` section, compiles its step, and sets the first weights.
+    ///
+    /// # Errors
+    /// If the model has no such section, or model, data or weights are wrong.
+    pub fn new(model: &Model, compiler: &Compiler, overrides: &TrainOverrides) -> Result<Self, Error> {
+        let mut settings = settings(model)?;
+        settings.batch = overrides.batch.unwrap_or(settings.batch);
+        settings.seed = overrides.seed.unwrap_or(settings.seed);
+        if overrides.epochs.is_some() {
+            (settings.epochs, settings.steps) = (overrides.epochs, None);
+        }
+        let examples = load(model, compiler, &settings.data)?;
+        let split = match settings.validation {
+            None => Split::None,
+            Some(Validation::Last(share)) => Split::Last(share),
+            Some(Validation::Random(fraction)) => Split::Random { fraction, seed: settings.seed },
+        };
+        let (learn, held_out) = split.of(examples.count());
+        let steps_per_epoch = learn.len() / settings.batch;
+        let request = |what, batch| {
+            let mut request = request(model, &settings, &examples, what, batch);
+            request.steps_per_epoch = Some(steps_per_epoch);
+            request
+        };
+        let (program, lowered, timings) = compiler.build(model, &request(What::Train, settings.batch))?;
+        let mut trainer = dlc_runtime::train::Trainer::new(program.session()).map_err(explain)?;
+        let (init, ..) = compiler.build(model, &request(What::Init, settings.batch))?;
+        trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
+        if let Some(file) = &settings.weights {
+            let tensors = start_weights(model, file, &trainer)?;
+            trainer.set_weights(&tensors).map_err(explain)?;
+        }
+        let validation = if held_out.is_empty() {
+            None
+        } else {
+            let selection = Selection { examples: Arc::clone(&examples), positions: Some(held_out) };
+            Some((evaluator(model, compiler, &settings, &selection)?, selection))
+        };
+        let test = match &settings.test {
+            Some(call) => Some(Selection::all(load(model, compiler, call)?)),
+            None => None,
+        };
+        let options = TrainOptions {
+            batch: settings.batch,
+            epochs: settings.epochs.map(|n| n as u64),
+            steps: settings.steps.map(|n| n as u64),
+            seed: settings.seed,
+            shuffle: settings.shuffle.then_some(settings.seed),
+            folder: overrides.folder.clone(),
+            keep: 2,
+            checkpoint_steps: overrides.checkpoint_steps,
+            resume: overrides.resume,
+            fingerprint: blake3::hash(lowered.graph.to_string().as_bytes()).to_hex().to_string(),
+            judge: Judge::Loss,
+        };
+        let data = Selection { examples, positions: Some(learn) };
+        let (model, compiler) = (model.clone(), compiler.clone());
+        Ok(Training { model, compiler, settings, program, lowered, trainer, data, validation, test, options, timings })
+    }
+
+    /// Trains to the end, or until `stop` is raised, and tells what happens.
+    ///
+    /// # Errors
+    /// If a step or a file fails, or the loss is not finite.
+    pub fn run(&mut self, stop: Arc<AtomicBool>, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Summary, TrainError> {
+        let run = Run {
+            trainer: &mut self.trainer,
+            data: self.data.clone(),
+            validation: self.validation.as_mut().map(|(evaluator, selection)| (evaluator, selection.clone())),
+            options: self.options.clone(),
+            stop,
+        };
+        run.run(tell)
+    }
+
+    /// Loss and metrics of the test data with the weights of now; `None` if the section names no test data.
+    ///
+    /// # Errors
+    /// If the data does not fit the model.
+    pub fn test(&self) -> Result<Option<Scores>, Error> {
+        let Some(selection) = &self.test else { return Ok(None) };
+        let mut evaluator = evaluator(&self.model, &self.compiler, &self.settings, selection)?;
+        let weights = self.weights();
+        for session in evaluator.sessions() {
+            crate::ship::set_weights(session, &weights);
+        }
+        evaluator.run(selection).map(Some).map_err(explain)
+    }
+
+    /// The model's outputs for the first examples of the test data, or of the data, together with the fields of those.
+    ///
+    /// # Errors
+    /// If the model cannot be compiled for so many examples.
+    pub fn predict(&self, count: usize) -> Result<(Tensors, Tensors), Error> {
+        let selection = self.test.as_ref().unwrap_or(&self.data);
+        let count = count.min(selection.examples.count());
+        let positions: Vec<usize> = (0..count).collect();
+        let fields = selection.examples.gather(&positions, Tensors::new());
+        let request = request(&self.model, &self.settings, &selection.examples, What::Infer, count);
+        let (program, ..) = self.compiler.build(&self.model, &request)?;
+        let mut session = program.with_weights(self.weights()).session();
+        let names: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
+        let inputs = names.iter().filter_map(|n| Some((n.as_str(), fields.get(n)?)));
+        let outputs = session.run(inputs).map_err(|e| Error::plain(e.code(), e.to_string()))?;
+        Ok((outputs, fields))
+    }
+
+    /// The weights of now, and the states of the model that an evaluation needs.
+    pub fn weights(&self) -> Tensors {
+        self.trainer.weights()
+    }
+
+    /// The settings of the section, as they are in force.
+    pub fn settings(&self) -> &TrainSettings {
+        &self.settings
+    }
+
+    /// The numbers of examples to learn from, to validate with, and of the test.
+    pub fn examples(&self) -> (usize, usize, usize) {
+        let count = |s: Option<&Selection>| s.map_or(0, Selection::count);
+        (self.data.count(), count(self.validation.as_ref().map(|(_, s)| s)), count(self.test.as_ref()))
+    }
+
+    /// The compiled step.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What is known of the model's layers and weights.
+    pub fn lowered(&self) -> &Lowered {
+        &self.lowered
+    }
+
+    /// How long compiling the step took.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+}
+
+/// The `train` section of a model.
+pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
+    let name = model.request(What::Train).model;
+    let found = model.source().train_settings(name.as_deref()).map_err(|d| model.error(d))?;
+    found.ok_or_else(|| {
+        Error::plain("missing-setting", "no `train` section says how to train this model")
+            .help("add `train` with `data`, `loss` and `optimizer`")
+    })
+}
+
+/// A request for batches of a size, with the types that the examples have.
+pub(crate) fn request(
+    model: &Model,
+    settings: &TrainSettings,
+    examples: &Examples,
+    what: What,
+    batch: usize,
+) -> Request {
+    let mut request = model.request(what);
+    request.model = Some(settings.model.clone());
+    for (name, tensor) in examples.fields().iter() {
+        request.fields.insert(name.to_owned(), batched(tensor.ty(), batch));
+    }
+    request
+}
+
+/// Loss and metrics of a dataset that the `train` section names, with these weights.
+pub(crate) fn evaluate(
+    model: &Model,
+    compiler: &Compiler,
+    call: &DatasetCall,
+    weights: &Tensors,
+) -> Result<(Scores, usize), Error> {
+    let settings = settings(model)?;
+    let selection = Selection::all(load(model, compiler, call)?);
+    let mut evaluator = evaluator(model, compiler, &settings, &selection)?;
+    for session in evaluator.sessions() {
+        crate::ship::set_weights(session, weights);
+    }
+    Ok((evaluator.run(&selection).map_err(explain)?, selection.count()))
+}
+
+fn evaluator(
+    model: &Model,
+    compiler: &Compiler,
+    settings: &TrainSettings,
+    selection: &Selection,
+) -> Result<Evaluator, Error> {
+    /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
+    const EVALUATED_AT_ONCE: usize = 256;
+    let sizes = Evaluator::sizes(selection.count(), settings.batch.max(EVALUATED_AT_ONCE));
+    let mut sessions = vec![];
+    for size in sizes {
+        let request = request(model, settings, &selection.examples, What::Eval, size);
+        sessions.push(compiler.build(model, &request)?.0.session());
+    }
+    Evaluator::new(sessions).map_err(explain)
+}
+
+/// The weights of a file in place of first values, by the names of the model.
+fn start_weights(model: &Model, file: &WeightsFile, trainer: &dlc_runtime::train::Trainer) -> Result<Tensors, Error> {
+    let path = resolve(&file.from, &file.path, model.folder());
+    let read = data::safetensors::read(&path).map_err(|e| {
+        let diagnostic = Diagnostic::error(e.code(), e.to_string());
+        model.error(vec![diagnostic.primary(file.span, "read here")])
+    })?;
+    let mut weights = trainer.weights();
+    let names: Vec<String> = weights.names().map(str::to_owned).collect();
+    for name in names.iter().filter(|n| !pattern::selects(&file.skip, n)) {
+        let theirs = name_in_file(file, name);
+        let wrong = |message: String| {
+            let diagnostic = Diagnostic::error("weights-mismatch", message);
+            model.error(vec![diagnostic.primary(file.span, format!("`{name}` needs it"))])
+        };
+        let found = read.tensors.get(&theirs);
+        let found = found.ok_or_else(|| wrong(format!("{} has no `{theirs}`", path.display())))?;
+        let tensor = if pattern::selects(&file.transpose, &theirs) { transposed(found) } else { found.clone() };
+        let wanted = weights[name.as_str()].ty();
+        if tensor.shape() != &wanted.shape {
+            return Err(wrong(format!("`{theirs}` is {} in the file, and {wanted} in the model", tensor.ty())));
+        }
+        weights.insert(name.clone(), tensor.convert(wanted.dtype));
+    }
+    Ok(weights)
+}
+
+/// What a weight of the model is called in the file.
+fn name_in_file(file: &WeightsFile, name: &str) -> String {
+    let renamed = file.rename.iter().find_map(|(theirs, ours)| Some(format!("{theirs}{}", name.strip_prefix(ours)?)));
+    format!("{}{}", file.prefix, renamed.as_deref().unwrap_or(name))
+}
+
+/// A matrix with its axes exchanged; anything else as it is.
+fn transposed(tensor: &Tensor) -> Tensor {
+    let &[rows, columns] = &tensor.shape()[..] else { return tensor.clone() };
+    let ty = tensor.ty().with_shape([columns, rows]);
+    Tensor::from_fn(ty, |i| tensor.get(i % rows * columns + i / rows))
+}
+
+/// A training error without a place.
+pub(crate) fn explain(error: TrainError) -> Error {
+    Error::plain(error.code(), error.to_string())
+}

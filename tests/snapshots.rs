@@ -1,0 +1,35 @@
+//! Snapshot tests of a model's optimised IR, as a user keeps them: when a change of the model, or a new dlc, makes other kernels,
+//! the test shows the difference. The target is named, so that the text is the same on every machine.
+
+use dlc::{Compiler, Model, Program, Stage};
+
+fn perceptron() -> Program {
+    let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist.dl")).expect("it is right");
+    Compiler::new().target("x86-64-v3").compile(&model, [("B", 64)]).expect("it compiles")
+}
+
+#[test]
+fn product_bias_and_activation_are_one_kernel() {
+    insta::assert_snapshot!(perceptron().graph(Stage::Opt));
+}
+
+#[test]
+fn every_compilation_gives_the_same_bytes() {
+    for stage in [Stage::Ir, Stage::Opt, Stage::Kernels, Stage::Clif] {
+        let text = perceptron().text(stage).expect("it has compiled");
+        for _ in 0..3 {
+            assert_eq!(perceptron().text(stage).expect("it has compiled"), text, "{}", stage.name());
+        }
+    }
+}
+
+#[test]
+fn both_forms_of_a_model_give_the_same_graph() {
+    for name in ["mnist", "lenet"] {
+        let open = |ending: &str| {
+            let path = format!("{}/examples/{name}.{ending}", env!("CARGO_MANIFEST_DIR"));
+            Model::open(path).expect("it is right").graph([("B", 4)]).expect("it lowers").to_string()
+        };
+        assert_eq!(open("dl"), open("ron"), "{name}");
+    }
+}
