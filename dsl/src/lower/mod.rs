@@ -83,6 +83,17 @@ pub enum Argument {
     List(Vec<Argument>),
 }
 
+macro_rules! from {
+    ($($t:ty => $variant:ident),*) => {$(
+        impl From<$t> for Argument {
+            fn from(value: $t) -> Self {
+                Argument::$variant(value.into())
+            }
+        }
+    )*};
+}
+from!(bool => Bool, i32 => Int, u32 => Int, i64 => Int, f32 => Float, f64 => Float, &str => Str, String => Str);
+
 /// What to lower.
 #[derive(Clone, Debug)]
 pub struct Request {
