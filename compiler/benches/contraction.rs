@@ -1,6 +1,6 @@
 //! Speed of contractions against the roofline measured in the same run, and of compilation by kernel.
 //!
-//! `cargo bench -p dlc-compiler --bench contraction`
+//! `cargo bench -p dlc-compiler --bench contraction`; with `-- --tile=5x8` for one register tile, with `-- --asm` to see it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -16,6 +16,11 @@ fn main() {
         println!("this machine has no target that dlc knows");
         return;
     };
+    if std::env::args().any(|a| a == "--asm") {
+        let program = program(product(DType::F32, 256, 256, 256, false, false));
+        println!("{}", Cranelift::new(target).assembly(&program).expect("the program is well-formed"));
+        return;
+    }
     for dtype in [DType::F32, DType::F64] {
         let peak = peak(target, dtype);
         println!("{dtype}: FMA peak {peak:.1} GFLOP/s a core with 128-bit vectors");
@@ -46,7 +51,12 @@ fn main() {
 
 /// `C = A · B`, where A or B may lie transposed.
 fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) -> Kernel {
-    let plan = Plan::new(Sizes { dtype, batch: 1, m, n, k });
+    let sizes = Sizes { dtype, batch: 1, m, n, k };
+    let tile = std::env::args().find_map(|a| {
+        let (rows, columns) = a.strip_prefix("--tile=")?.split_once('x')?;
+        Some((rows.parse().ok()?, columns.parse().ok()?))
+    });
+    let plan = tile.map_or_else(|| Plan::new(sizes), |tile| Plan::with_tile(sizes, tile));
     let mut b = Builder::new(plan.chunks());
     let x = b.operand(dtype, m * k, Mode::Read);
     let y = b.operand(dtype, k * n, Mode::Read);
@@ -103,8 +113,11 @@ fn peak(target: Target, dtype: DType) -> f64 {
     2.0 * 12.0 * f64::from(ty.lanes) * turns as f64 / timed.seconds / 1e9
 }
 
+/// What a kernel took.
 struct Timed {
+    /// Seconds for all chunks on one thread: for each the best of many runs, so that other processes do not count.
     seconds: f64,
+    /// Seconds for the compilation, the best of three.
     compile: f64,
     chunks: usize,
 }
@@ -113,35 +126,45 @@ struct Timed {
 #[derive(Clone, Copy)]
 struct Line([u8; 64]);
 
-/// The best of several runs on one thread.
-fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
+fn program(kernel: Kernel) -> KernelProgram {
     verify(&kernel).expect("the kernel is well-formed");
-    let chunks = kernel.chunks;
     let mut program = KernelProgram::new();
-    let operands = (0..sizes.len()).map(|slot| Place::Argument { slot, offset: 0 }).collect();
-    let id = program.add_kernel("kernel", kernel);
-    let steps = vec![Step::Launch { kernel: id, operands }];
-    program.add_routine(Routine { name: "main".into(), arguments: sizes.len(), frame: 0, steps });
-    let program = Arc::new(program);
-    let start = Instant::now();
-    let executable = Cranelift::new(target).emit(program).expect("the host is the target");
-    let compile = start.elapsed().as_secs_f64();
+    let arguments = kernel.operands.len();
+    let operands = (0..arguments).map(|slot| Place::Argument { slot, offset: 0 }).collect();
+    let kernel = program.add_kernel("kernel", kernel);
+    let steps = vec![Step::Launch { kernel, operands }];
+    program.add_routine(Routine { name: "main".into(), arguments, frame: 0, steps });
+    program
+}
+
+fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
+    let chunks = kernel.chunks;
+    let program = Arc::new(program(kernel));
+    let mut compile = f64::INFINITY;
+    let mut executable = None;
+    for _ in 0..3 {
+        let start = Instant::now();
+        executable = Some(Cranelift::new(target).emit(program.clone()).expect("the host is the target"));
+        compile = compile.min(start.elapsed().as_secs_f64());
+    }
+    let executable = executable.expect("made above");
     let mut buffers: Vec<Vec<Line>> = sizes.iter().map(|&s| vec![Line([0; 64]); s.div_ceil(64)]).collect();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr().cast()).collect();
     let mut scratch = vec![Line([0; 64]); executable.scratch().div_ceil(64).max(1)];
-    let mut best = f64::INFINITY;
+    let mut best = vec![f64::INFINITY; chunks];
+    let mut whole = f64::INFINITY;
     let begin = Instant::now();
     for turn in 0.. {
-        let seconds = once(&executable, &pointers, &mut scratch);
-        best = best.min(seconds);
-        if turn >= 4 && begin.elapsed().as_secs_f64() > 0.15 {
+        whole = whole.min(once(&executable, &pointers, &mut scratch, &mut best));
+        if turn >= 4 && begin.elapsed().as_secs_f64() > 0.3 {
             break;
         }
     }
-    Timed { seconds: best, compile, chunks }
+    let sum: f64 = best.iter().sum();
+    Timed { seconds: if sum.is_finite() { sum } else { whole }, compile, chunks }
 }
 
-fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line]) -> f64 {
+fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line], best: &mut Vec<f64>) -> f64 {
     let mut ctx = ExecContext {
         version: VERSION,
         status: 0,
@@ -151,7 +174,7 @@ fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line]) -> 
         constants: std::ptr::null(),
         parallel: here,
         on_launch: None,
-        host: std::ptr::null_mut(),
+        host: std::ptr::from_mut(best).cast(),
         kernel: 0,
     };
     let start = Instant::now();
@@ -162,9 +185,20 @@ fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line]) -> 
     start.elapsed().as_secs_f64()
 }
 
-/// All chunks on the calling thread.
+/// All chunks on the calling thread, each by the clock.
 #[allow(unsafe_code)]
 unsafe extern "C" fn here(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32 {
-    // SAFETY: the routine hands on operands that fit the kernel.
-    unsafe { kernel(operands, 0, chunks, (*ctx).scratch) }
+    // SAFETY: `once` put its vector there, and nobody else uses it now.
+    let best = unsafe { &mut *(*ctx).host.cast::<Vec<f64>>() };
+    for chunk in 0..chunks {
+        let start = Instant::now();
+        // SAFETY: the routine hands on operands that fit the kernel.
+        let status = unsafe { kernel(operands, chunk, chunk + 1, (*ctx).scratch) };
+        if status != 0 {
+            return status;
+        }
+        let best = &mut best[chunk as usize];
+        *best = best.min(start.elapsed().as_secs_f64());
+    }
+    0
 }

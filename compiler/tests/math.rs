@@ -128,8 +128,8 @@ fn samples(dtype: DType) -> Vec<f64> {
         5.999,
         -0.99999,
         -0.9999999999,
-        0.70710678,
-        1.41421356,
+        0.7071,
+        1.4142,
     ];
     let span = if dtype == DType::F32 { 254 } else { 2040 };
     while out.len() < 12_288 {

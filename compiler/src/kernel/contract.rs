@@ -3,7 +3,9 @@
 //!
 //! The method is that of Goto and van de Geijn. A chunk computes a block of C. It packs a block of A and a
 //! block of B into scratch memory, in panels as wide as the register tile, calling back for every element: this is where
-//! strides, convolution windows and fused prologues live. Then the register tile runs over the panels, adding into a
+//! strides, convolution windows and fused prologues live. The elements of A are stored as often as a register has lanes, so
+//! that the tile loads what it would otherwise have to broadcast; A's panel stays in the first-level cache while the panels
+//! of B pass by. Then the register tile runs over the panels, adding into a
 //! block of accumulators, and at the end the accumulators are handed, in vectors along n, to the epilogue. Panels are
 //! padded with zeros, so that neither the tile nor the packing of whole panels knows about borders.
 //!
@@ -41,23 +43,24 @@ pub struct Plan {
     pub block: (usize, usize, usize),
 }
 
-/// The most register tiles that are considered, with 128-bit vectors: rows, and columns in vectors.
-const TILES: [(usize, usize); 9] = [(6, 2), (5, 2), (4, 2), (3, 4), (12, 1), (10, 1), (8, 1), (2, 4), (1, 8)];
+/// The register tiles that are considered, in rows and vectors of columns. Eight chains of multiplications cover the
+/// latency of the instruction, and more of them bring nothing but spilled registers.
+const TILES: [(usize, usize); 5] = [(4, 2), (3, 3), (2, 4), (8, 1), (1, 8)];
 /// Unrolling of the innermost loop.
 const UNROLL: usize = 4;
-/// Bounds of the blocks: A's block stays in the second-level cache, a panel of B in the first.
+/// Bounds of the blocks: a panel of A stays in the first-level cache, B's block in the second.
 const MAX_ROWS: usize = 192;
 const MAX_COLUMNS: usize = 512;
-const MAX_DEPTH: usize = 256;
+const MAX_DEPTH: usize = 192;
 /// Multiplications worth a chunk of their own.
-const CHUNK_WORK: usize = 1 << 19;
+const CHUNK_WORK: usize = 1 << 20;
 
 impl Plan {
     /// Chooses the blocking.
     pub fn new(sizes: Sizes) -> Plan {
         assert!(matches!(sizes.dtype, DType::F32 | DType::F64), "contractions are of floats");
         let width = 16 / sizes.dtype.size();
-        let (m, n, k) = (sizes.m.max(1), sizes.n.max(1), sizes.k.max(1));
+        let (m, n) = (sizes.m.max(1), sizes.n.max(1));
         let cost = |&(rows, vectors): &(usize, usize)| {
             let fmas = rows * vectors;
             // In sixths of a cycle: multiplications, latency, loads, and what the decoder hands out.
@@ -65,13 +68,20 @@ impl Plan {
             (m.div_ceil(rows) * n.div_ceil(vectors * width) * turn, rows)
         };
         let (rows, vectors) = TILES.into_iter().min_by_key(|tile| cost(tile)).expect("there are tiles");
-        let tile = (rows, vectors * width);
+        Plan::with_tile(sizes, (rows, vectors * width))
+    }
+
+    /// Blocks for a given register tile, the columns of which are a multiple of the lanes of a register.
+    pub fn with_tile(sizes: Sizes, tile: (usize, usize)) -> Plan {
+        let (m, n, k) = (sizes.m.max(1), sizes.n.max(1), sizes.k.max(1));
+        let rows = tile.0;
         let even = |size: usize, most: usize, unit: usize| {
             let blocks = size.div_ceil(most);
             size.div_ceil(blocks).next_multiple_of(unit)
         };
         let depth = even(k, MAX_DEPTH, UNROLL);
-        let unit = |tile: usize| tile.max(16);
+        // Blocks hold whole tiles and whole vectors of the epilogue.
+        let unit = |tile: usize| if tile.is_multiple_of(3) { 3 * 16 } else { tile.max(16) };
         let mut block = (even(m, MAX_ROWS, rows), even(n, MAX_COLUMNS, unit(tile.1)), depth);
         // Enough chunks for the threads of a large machine, if each has enough to do.
         let work = m.saturating_mul(n).saturating_mul(k);
@@ -92,6 +102,11 @@ impl Plan {
     /// The number of chunks that the kernel must be made with.
     pub fn chunks(&self) -> usize {
         (self.sizes.batch * self.row_blocks() * self.column_blocks()).max(1)
+    }
+
+    /// How often an element of A is stored: the lanes of a register.
+    fn copies(&self) -> usize {
+        16 / self.sizes.dtype.size()
     }
 
     fn row_blocks(&self) -> usize {
@@ -156,7 +171,7 @@ pub fn contract(b: &mut Builder, plan: &Plan, mut left: Side<'_>, mut right: Sid
         return;
     }
     let (rows, columns, depth) = plan.block;
-    let a = b.scratch(dtype, rows * depth);
+    let a = b.scratch(dtype, rows * depth * plan.copies());
     let bb = b.scratch(dtype, columns * depth);
     let acc = b.scratch(dtype, rows * columns);
     b.chunk_loop(|b, chunk| {
@@ -169,14 +184,30 @@ pub fn contract(b: &mut Builder, plan: &Plan, mut left: Side<'_>, mut right: Sid
         let height = extent(b, row, m, rows);
         let width = extent(b, column, n, columns);
         let (zero, end) = (b.index(0), b.index(k as i64));
+        if k > depth {
+            clear(b, plan, acc, height);
+        }
         b.repeat(zero, end, depth as i64, |b, start| {
             let length = extent(b, start, k, depth);
             let packing = Packing { dtype, depth, batch, start, length };
-            packing.pack(b, a, (plan.tile.0, m), row, height, &mut left);
-            packing.pack(b, bb, (plan.tile.1, n), column, width, &mut right);
-            tiles(b, plan, (a, bb, acc), start, (height, width, length));
+            let (tile_rows, tile_columns) = plan.tile;
+            packing.pack(b, Panels { buf: a, tile: tile_rows, size: m, copies: plan.copies() }, row, height, &mut left);
+            packing.pack(b, Panels { buf: bb, tile: tile_columns, size: n, copies: 1 }, column, width, &mut right);
+            tiles(b, plan, (a, bb, acc), (height, width, length));
         });
         epilogue(b, plan, acc, Cell { batch, row, column }, (height, width), store);
+    });
+}
+
+/// Sets the accumulators of the rows in use to zero.
+fn clear(b: &mut Builder, plan: &Plan, acc: Buf, height: Val) {
+    let lanes = super::ir::lanes(plan.sizes.dtype);
+    let zero = b.index(0);
+    let rows = round_up(b, height, plan.tile.0);
+    let end = b.mul_const(rows, plan.block.1 as i64);
+    b.repeat(zero, end, i64::from(lanes), |b, i| {
+        let nothing = b.float(Ty::vector(Elem::of(plan.sizes.dtype), lanes), 0.0);
+        b.store(acc, i, nothing);
     });
 }
 
@@ -206,53 +237,70 @@ struct Packing {
     length: Val,
 }
 
+/// Where panels go: `[panel][k][tile][copies]`.
+#[derive(Clone, Copy)]
+struct Panels {
+    buf: Buf,
+    tile: usize,
+    /// Rows that the whole operand has.
+    size: usize,
+    /// How often each element is stored.
+    copies: usize,
+}
+
 impl Packing {
-    /// Packs `height` rows from `row` on into panels of `tile` rows: `[panel][k][tile]`.
-    fn pack(&self, b: &mut Builder, to: Buf, (tile, size): (usize, usize), row: Val, height: Val, side: &mut Side<'_>) {
+    /// Packs `height` rows from `row` on.
+    fn pack(&self, b: &mut Builder, to: Panels, row: Val, height: Val, side: &mut Side<'_>) {
         let zero = b.index(0);
-        b.repeat(zero, height, tile as i64, |b, first| {
+        b.repeat(zero, height, to.tile as i64, |b, first| {
             // Panels lie `tile * depth` elements apart, and `first` is a multiple of `tile`.
             let panel = b.mul_const(first, self.depth as i64);
             let begin = b.add(row, first);
             let left = b.sub(height, first);
-            let whole = b.index(tile as i64);
+            let whole = b.index(to.tile as i64);
             let count = b.binary(Binary::Min, left, whole);
             if side.along == Along::K {
-                self.rows(b, to, tile, panel, begin, count, side);
-            } else if size.is_multiple_of(tile) {
-                self.whole_panel(b, to, tile, panel, begin, side);
+                self.rows(b, to, panel, begin, count, side);
+            } else if to.size.is_multiple_of(to.tile) {
+                self.whole_panel(b, to, panel, begin, side);
             } else {
                 let full = b.compare(Compare::Ge, left, whole);
-                b.when(full, |b| self.whole_panel(b, to, tile, panel, begin, side));
+                b.when(full, |b| self.whole_panel(b, to, panel, begin, side));
                 let partial = b.compare(Compare::Lt, left, whole);
-                b.when(partial, |b| self.rows(b, to, tile, panel, begin, count, side));
+                b.when(partial, |b| self.rows(b, to, panel, begin, count, side));
             }
-            self.pad_depth(b, to, tile, panel);
+            self.pad_depth(b, to, panel);
         });
     }
 
+    /// Stores a vector of elements, or every one as often as there are copies.
+    fn put(&self, b: &mut Builder, to: Panels, place: Val, value: Val) {
+        let place = b.mul_const(place, to.copies as i64);
+        let value = if to.copies > 1 { b.splat(value, to.copies as u8) } else { value };
+        b.store(to.buf, place, value);
+    }
+
     /// Vectors of rows, for one k after the other.
-    fn whole_panel(&self, b: &mut Builder, to: Buf, tile: usize, panel: Val, begin: Val, side: &mut Side<'_>) {
+    fn whole_panel(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, side: &mut Side<'_>) {
         let zero = b.index(0);
         b.repeat(zero, self.length, 1, |b, k| {
-            let place = b.mul_const(k, tile as i64);
+            let place = b.mul_const(k, to.tile as i64);
             let place = b.add(panel, place);
             let at = b.add(self.start, k);
             let mut done = 0;
-            while done < tile {
-                let lanes = largest_power(tile - done).min(8);
+            while done < to.tile {
+                let lanes = if to.copies > 1 { 1 } else { largest_power(to.tile - done).min(16) };
                 let row = b.add_const(begin, done as i64);
                 let value = (side.load)(b, Element { batch: self.batch, row, k: at }, lanes as u8);
                 let place = b.add_const(place, done as i64);
-                b.store(to, place, value);
+                self.put(b, to, place, value);
                 done += lanes;
             }
         });
     }
 
     /// The first `count` rows element by element, the others zero.
-    #[allow(clippy::too_many_arguments, reason = "the coordinates of a panel")]
-    fn rows(&self, b: &mut Builder, to: Buf, tile: usize, panel: Val, begin: Val, count: Val, side: &mut Side<'_>) {
+    fn rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, count: Val, side: &mut Side<'_>) {
         let zero = b.index(0);
         b.repeat(zero, count, 1, |b, r| {
             let row = b.add(begin, r);
@@ -260,78 +308,68 @@ impl Packing {
             b.repeat(zero, self.length, 1, |b, k| {
                 let at = b.add(self.start, k);
                 let value = (side.load)(b, Element { batch: self.batch, row, k: at }, 1);
-                let place = b.mul_const(k, tile as i64);
+                let place = b.mul_const(k, to.tile as i64);
                 let place = b.add(base, place);
-                b.store(to, place, value);
+                self.put(b, to, place, value);
             });
         });
-        let end = b.index(tile as i64);
+        if to.size.is_multiple_of(to.tile) {
+            return;
+        }
+        let end = b.index(to.tile as i64);
         b.repeat(count, end, 1, |b, r| {
             let base = b.add(panel, r);
             b.repeat(zero, self.length, 1, |b, k| {
-                let place = b.mul_const(k, tile as i64);
+                let place = b.mul_const(k, to.tile as i64);
                 let place = b.add(base, place);
                 let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
-                b.store(to, place, nothing);
+                self.put(b, to, place, nothing);
             });
         });
     }
 
     /// Zeros behind the last k, up to a multiple of the unrolling.
-    fn pad_depth(&self, b: &mut Builder, to: Buf, tile: usize, panel: Val) {
-        let begin = b.mul_const(self.length, tile as i64);
+    fn pad_depth(&self, b: &mut Builder, to: Panels, panel: Val) {
+        let begin = b.mul_const(self.length, to.tile as i64);
         let end = round_up(b, self.length, UNROLL);
-        let end = b.mul_const(end, tile as i64);
+        let end = b.mul_const(end, to.tile as i64);
         b.repeat(begin, end, 1, |b, i| {
             let place = b.add(panel, i);
             let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
-            b.store(to, place, nothing);
+            self.put(b, to, place, nothing);
         });
     }
 }
 
 /// The register tiles of a block: `acc += A · B`.
-fn tiles(
-    b: &mut Builder,
-    plan: &Plan,
-    (a, bb, acc): (Buf, Buf, Buf),
-    start: Val,
-    (height, width, length): (Val, Val, Val),
-) {
+fn tiles(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (height, width, length): (Val, Val, Val)) {
     let (_, pitch, depth) = plan.block;
     let (rows, columns) = plan.tile;
-    let elem = Elem::of(plan.sizes.dtype);
-    // Two registers make one logical vector, where there are two.
-    let register = 16 / plan.sizes.dtype.size();
-    let lanes = if columns.is_multiple_of(2 * register) { 2 * register } else { register };
+    let lanes = plan.copies();
     let vectors = columns / lanes;
-    let ty = Ty::vector(elem, lanes as u8);
+    let ty = Ty::vector(Elem::of(plan.sizes.dtype), lanes as u8);
     let zero = b.index(0);
     let length = round_up(b, length, UNROLL);
-    b.repeat(zero, width, columns as i64, |b, j| {
-        let right = b.mul_const(j, depth as i64);
-        b.repeat(zero, height, rows as i64, |b, i| {
-            let left = b.mul_const(i, depth as i64);
-            let cell = b.mul_const(i, pitch as i64);
-            let cell = b.add(cell, j);
+    b.repeat(zero, height, rows as i64, |b, i| {
+        let left = b.mul_const(i, (depth * lanes) as i64);
+        let line = b.mul_const(i, pitch as i64);
+        b.repeat(zero, width, columns as i64, |b, j| {
+            let right = b.mul_const(j, depth as i64);
+            let cell = b.add(line, j);
             let at = |b: &mut Builder, r: usize, v: usize| b.add_const(cell, (r * pitch + v * lanes) as i64);
             let pairs: Vec<(usize, usize)> = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r, v))).collect();
-            let fresh = |b: &mut Builder| pairs.iter().map(|_| b.float(ty, 0.0)).collect::<Vec<Val>>();
-            let init = if plan.sizes.k <= depth {
-                fresh(b)
+            let init: Vec<Val> = if plan.sizes.k <= depth {
+                pairs.iter().map(|_| b.float(ty, 0.0)).collect()
             } else {
-                let first = b.compare(Compare::Eq, start, zero);
-                b.branch(first, fresh, |b| {
-                    let load = |&(r, v): &(usize, usize)| {
-                        let place = at(b, r, v);
-                        b.load_lanes(acc, place, lanes as u8)
-                    };
-                    pairs.iter().map(load).collect()
-                })
+                let load = |&(r, v): &(usize, usize)| {
+                    let place = at(b, r, v);
+                    b.load_lanes(acc, place, lanes as u8)
+                };
+                pairs.iter().map(load).collect()
             };
             let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
                 let left = {
-                    let k = b.mul_const(k, rows as i64);
+                    let k = b.mul_const(k, (rows * lanes) as i64);
                     b.add(left, k)
                 };
                 let right = {
@@ -339,27 +377,34 @@ fn tiles(
                     b.add(right, k)
                 };
                 b.unrolled(UNROLL, sums, |b, u, sums| {
-                    let right = {
-                        let u = b.mul_const(u, columns as i64);
-                        b.add(right, u)
+                    let (left, right) = {
+                        let (p, q) = (b.mul_const(u, (rows * lanes) as i64), b.mul_const(u, columns as i64));
+                        (b.add(left, p), b.add(right, q))
                     };
-                    let ys: Vec<Val> = (0..vectors)
-                        .map(|v| {
-                            let place = b.add_const(right, (v * lanes) as i64);
-                            b.load_lanes(bb, place, lanes as u8)
-                        })
-                        .collect();
-                    let left = {
-                        let u = b.mul_const(u, rows as i64);
-                        b.add(left, u)
+                    let vector = |b: &mut Builder, buf: Buf, base: Val, nth: usize| {
+                        let place = b.add_const(base, (nth * lanes) as i64);
+                        b.load_lanes(buf, place, lanes as u8)
                     };
-                    let mut next = Vec::with_capacity(sums.len());
-                    for r in 0..rows {
-                        let place = b.add_const(left, r as i64);
-                        let x = b.load(a, place);
-                        let x = b.splat(x, lanes as u8);
-                        for (v, &y) in ys.iter().enumerate() {
-                            next.push(b.fma(x, y, sums[r * vectors + v]));
+                    let mut next = sums.to_vec();
+                    // The first factor's register becomes the sum's: the one of which there are more is loaded last, so
+                    // that copies are few.
+                    if rows >= vectors {
+                        let ys: Vec<Val> = (0..vectors).map(|v| vector(b, bb, right, v)).collect();
+                        for r in 0..rows {
+                            let x = vector(b, a, left, r);
+                            for (v, &y) in ys.iter().enumerate() {
+                                let sum = &mut next[r * vectors + v];
+                                *sum = b.fma(x, y, *sum);
+                            }
+                        }
+                    } else {
+                        let xs: Vec<Val> = (0..rows).map(|r| vector(b, a, left, r)).collect();
+                        for v in 0..vectors {
+                            let y = vector(b, bb, right, v);
+                            for (r, &x) in xs.iter().enumerate() {
+                                let sum = &mut next[r * vectors + v];
+                                *sum = b.fma(y, x, *sum);
+                            }
                         }
                     }
                     next
