@@ -7,7 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use dlc_dsl::{Diagnostic, Loaded, Loader, Sources, check, diagnostic};
+use dlc_dsl::{Diagnostic, Loaded, Loader, Program, Request, Sources, What, check, diagnostic};
+use dlc_ir::Type;
 
 /// A mark in a file.
 #[derive(Debug)]
@@ -81,6 +82,42 @@ fn unhelpful_fixes(name: &str, text: &str, faults: &[Diagnostic]) -> String {
     wrong
 }
 
+/// What lowering says of every model and dataset of a file. A line `// sizes: B=4 T=3` gives dimensions, a line
+/// `// fields: label=u8[4]` the types of data; `// lower: infer` leaves first values out.
+fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
+    let words = |start: &str| {
+        let line = text.lines().find_map(|line| line.split_once(start)).map_or("", |(_, rest)| rest);
+        line.split_whitespace().filter_map(|word| word.split_once('=')).collect::<Vec<_>>()
+    };
+    let program = Program::load(name, text, folder).expect("was fine just now");
+    let mut faults = vec![];
+    let file = program.main();
+    let first = if text.contains("// lower: infer") { What::Infer } else { What::Init };
+    let trained: Vec<&str> = file.trains().map(|t| t.model.name.as_str()).collect();
+    let models = file.models().map(|m| m.name.name.as_str()).filter(|m| !trained.contains(m));
+    let whats = models.map(|m| (m, first)).chain(trained.iter().map(|m| (*m, What::Train)));
+    for (model, what) in whats {
+        let mut request = Request { model: Some(model.to_owned()), ..Request::new(what) };
+        for (dim, size) in words("// sizes: ") {
+            request = request.dim(dim, size.parse().expect("a number"));
+        }
+        for (field, ty) in words("// fields: ") {
+            let (dtype, shape) = ty.trim_end_matches(']').split_once('[').expect("a type");
+            let shape: Vec<usize> = shape.split(',').filter_map(|n| n.parse().ok()).collect();
+            request = request.field(field, Type::new(dtype.parse().expect("a dtype"), shape));
+        }
+        faults.extend(program.lower(&request).err().unwrap_or_default());
+        let settings = program.train_settings(Some(model));
+        if let Ok(Some(settings)) = settings
+            && let Err(new) = program.dataset(&settings.data)
+        {
+            faults.extend(new);
+        }
+    }
+    diagnostic::tidy(&mut faults);
+    faults
+}
+
 #[test]
 fn mistakes_are_explained() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors");
@@ -97,7 +134,11 @@ fn mistakes_are_explained() {
             continue; // imported by another
         }
         let mut sources = Sources::new();
-        let faults = check(&mut sources, &name, &text, &mut Folder(path.parent().expect("has one").to_owned()));
+        let mut folder = Folder(path.parent().expect("has one").to_owned());
+        let mut faults = check(&mut sources, &name, &text, &mut folder);
+        if faults.is_empty() {
+            faults = lowered(&name, &text, &mut folder);
+        }
         let mut open: Vec<&Diagnostic> = faults.iter().collect();
         for mark in &marks {
             match open.iter().position(|fault| fits(mark, fault, &sources)) {

@@ -280,7 +280,7 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> E
     let module = lower.frame().module;
     let found = lower.program.lookup(module, &call.callee.name);
     let Some(Target::Item(item)) = found else {
-        return Err(lower.unknown("dataset", &call.callee.name, call.callee.span));
+        return Err(unknown(lower, &call.callee.name, call.callee.span));
     };
     let Item::Dataset(dataset) = lower.program.item(item) else {
         let message = format!("`{}` is no dataset", call.callee.name);
@@ -324,4 +324,15 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> E
         return Err(lower.missing(&dataset.name.name, &missing, call.span));
     }
     Ok(DatasetCall { item, name: call.callee.name.clone(), args, span: value.span })
+}
+
+fn unknown(lower: &mut Lower<'_>, name: &str, span: Span) -> Stop {
+    let known: Vec<&str> = lower.program.main().datasets().map(|d| d.name.name.as_str()).collect();
+    let error = Diagnostic::error("unknown-name", format!("there is no dataset `{name}`"));
+    let error = match crate::diagnostic::did_you_mean(name, known.iter().copied()) {
+        Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
+        None if known.is_empty() => error.primary(span, "write `dataset name(…) { … }`, or import one"),
+        None => error.primary(span, format!("the file defines {}", known.join(", "))),
+    };
+    lower.fail(error)
 }

@@ -278,7 +278,10 @@ impl<'p> Lower<'p> {
             Some((name, span)) => name.parse().map_err(|_| {
                 let message = format!("there is no dtype `{name}`");
                 let known = DType::ALL.iter().map(|d| d.name()).chain(["int", "float"]);
-                let label = match crate::diagnostic::did_you_mean(name, known) {
+                let elsewhere = [("float32", "f32"), ("float64", "f64"), ("double", "f64"), ("int32", "i32")];
+                let elsewhere = elsewhere.into_iter().chain([("int64", "i64"), ("long", "i64"), ("uint8", "u8")]);
+                let translated = elsewhere.into_iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| ours);
+                let label = match translated.or_else(|| crate::diagnostic::did_you_mean(name, known)) {
                     Some(meant) => format!("do you mean `{meant}`?"),
                     None => "the dtypes are f32, f64, i32, i64, u8, bool, and int for any integer".to_owned(),
                 };

@@ -39,8 +39,8 @@ mod weights;
 pub use summary::Layer;
 pub use weights::WeightInfo;
 
-pub(crate) use bind::Given;
-pub(crate) use scope::Frame;
+pub(crate) use bind::{Given, unknown_argument};
+pub(crate) use scope::{AMBIENT, Frame};
 
 /// More operations than any model has: a bound against texts that would grow for ever.
 pub(crate) const MAX_NODES: usize = 1 << 20;

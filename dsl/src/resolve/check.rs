@@ -1,9 +1,300 @@
-//! What can be found wrong without knowing sizes.
+//! What can be found wrong without knowing sizes: names that nothing binds, in every definition of every file whether
+//! it is used or not, and definitions that call themselves.
 
-use super::Program;
-use crate::diagnostic::Diagnostic;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::visit::{self, Part};
+use super::{ItemRef, Program, Target};
+use crate::ast::*;
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::span::Span;
+
+/// Names that mean something in some places only; lowering says where they do not.
+const PLACES: &[&str] = &["shape", "fan_in", "fan_out", "step", "steps", "epoch", "epochs", "generating"];
 
 /// Checks every definition of every file.
 pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
-    let _ = (program, diagnostics);
+    for (module, number) in program.modules().iter().zip(0..) {
+        for item in &module.file.items {
+            let mut names = Names { program, module: number, scopes: vec![FxHashSet::default()], faults: vec![] };
+            match item {
+                Item::Definition(definition) => names.definition(definition),
+                Item::Dataset(dataset) => names.dataset(dataset),
+                Item::Import(_) | Item::Train(_) => {}
+            }
+            diagnostics.append(&mut names.faults);
+        }
+    }
+    recursion(program, diagnostics);
+}
+
+struct Names<'a> {
+    program: &'a Program,
+    module: u32,
+    scopes: Vec<FxHashSet<&'a str>>,
+    faults: Vec<Diagnostic>,
+}
+
+impl<'a> Names<'a> {
+    fn bind(&mut self, name: &'a str) {
+        self.scopes.last_mut().expect("there is a scope").insert(name);
+    }
+
+    fn is_bound(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.contains(name))
+    }
+
+    fn definition(&mut self, d: &'a Definition) {
+        let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
+        for param in &d.params {
+            if let Some(first) = seen.insert(&param.name.name, param.name.span) {
+                let message = format!("`{}` of `{}` stands twice", param.name.name, d.name.name);
+                let error = Diagnostic::error("duplicate-name", message).primary(param.name.span, "again");
+                self.faults.push(error.secondary(first, "first here"));
+            }
+            self.dims(&param.ty);
+        }
+        // Sizes may mention arguments that come later.
+        d.params.iter().for_each(|param| self.bind(&param.name.name));
+        for param in &d.params {
+            self.ty(&param.ty);
+            param.default.iter().for_each(|e| self.expr(e));
+        }
+        match &d.body {
+            Body::Block(block) => self.block(block),
+            Body::Expr(e) => self.expr(e),
+        }
+        d.results.iter().for_each(|r| self.ty(&r.ty));
+    }
+
+    fn dataset(&mut self, d: &'a Dataset) {
+        d.params.iter().for_each(|param| self.bind(&param.name.name));
+        for entry in &d.entries {
+            match &entry.kind {
+                EntryKind::Let { pattern, value } => {
+                    self.expr(value);
+                    self.pattern(pattern);
+                }
+                EntryKind::Field { name, value } => {
+                    self.expr(value);
+                    self.bind(&name.name);
+                }
+                EntryKind::Update { .. } => {}
+            }
+        }
+    }
+
+    /// Binds the capitals that stand alone in an argument's type.
+    fn dims(&mut self, ty: &'a Type) {
+        let TypeKind::Data { dims, .. } = &ty.kind else { return };
+        for dim in dims {
+            if let Dim::Size(Expr { kind: ExprKind::Name(name), .. }) = dim
+                && name.starts_with(|c: char| c.is_ascii_uppercase())
+            {
+                self.bind(name);
+            }
+        }
+    }
+
+    fn ty(&mut self, ty: &'a Type) {
+        if let TypeKind::Data { dims, .. } = &ty.kind {
+            for dim in dims {
+                if let Dim::Size(e) = dim {
+                    self.expr(e);
+                }
+            }
+        }
+    }
+
+    fn pattern(&mut self, pattern: &'a Pattern) {
+        match &pattern.kind {
+            PatternKind::Name(ident) => self.bind(&ident.name),
+            PatternKind::Ignore => {}
+            PatternKind::Tuple(parts) => parts.iter().for_each(|p| self.pattern(p)),
+        }
+    }
+
+    fn block(&mut self, block: &'a Block) {
+        self.scopes.push(FxHashSet::default());
+        for (i, stmt) in block.stmts.iter().enumerate() {
+            self.stmt(stmt);
+            if let (StmtKind::Return { .. }, Some(next)) = (&stmt.kind, block.stmts.get(i + 1)) {
+                let error = Diagnostic::error("unreachable", "nothing after `return` is ever computed")
+                    .primary(next.span, "never reached")
+                    .secondary(stmt.span, "returns here");
+                self.faults.push(error);
+                break;
+            }
+        }
+        self.scopes.pop();
+    }
+
+    fn stmt(&mut self, stmt: &'a Stmt) {
+        match &stmt.kind {
+            StmtKind::Let { pattern, value } => {
+                self.expr(value);
+                self.pattern(pattern);
+            }
+            StmtKind::Rebind { value, .. } | StmtKind::Return { value } | StmtKind::Yield { value } => self.expr(value),
+            StmtKind::Layer { name, call } => {
+                self.call(call);
+                call.args.iter().for_each(|arg| self.expr(&arg.value));
+                self.bind(&name.name);
+            }
+            StmtKind::Param(w) | StmtKind::State(w) => {
+                self.ty(&w.ty);
+                w.init.iter().for_each(|e| self.expr(e));
+                self.bind(&w.name.name);
+            }
+            StmtKind::Assert { condition, message } => {
+                self.expr(condition);
+                message.iter().for_each(|e| self.expr(e));
+            }
+            StmtKind::If(branches) | StmtKind::Cond(branches) => {
+                for (condition, arm) in &branches.arms {
+                    self.expr(condition);
+                    self.block(arm);
+                }
+                branches.otherwise.iter().for_each(|arm| self.block(arm));
+            }
+            StmtKind::Repeat(repeat) => {
+                self.expr(&repeat.over);
+                self.scopes.push(FxHashSet::default());
+                repeat.pattern.iter().for_each(|p| self.pattern(p));
+                self.block(&repeat.body);
+                self.scopes.pop();
+            }
+            // Later versions compile these; lowering says so.
+            StmtKind::Scan(_) | StmtKind::While { .. } => {}
+        }
+    }
+
+    fn expr(&mut self, e: &'a Expr) {
+        if let ExprKind::Scan(_) = e.kind {
+            return;
+        }
+        let mut parts = vec![];
+        visit::expr(e, &mut |part| parts.push(part));
+        for part in parts {
+            match part {
+                Part::Expr(Expr { kind: ExprKind::Name(name), span }) => self.name(name, *span),
+                Part::Call(call) | Part::Layer(call) => self.call(call),
+                Part::Expr(_) => {}
+            }
+        }
+    }
+
+    fn name(&mut self, name: &'a str, span: Span) {
+        let ambient = crate::lower::AMBIENT.contains(&name) || PLACES.contains(&name);
+        if self.is_bound(name) || ambient || self.program.lookup(self.module, name).is_some() {
+            return;
+        }
+        self.unknown("value", name, span, "value");
+    }
+
+    fn unknown(&mut self, what: &str, name: &'a str, span: Span, short: &str) {
+        let capital = name.starts_with(|c: char| c.is_ascii_uppercase());
+        let mut near: Vec<&str> = self.scopes.iter().rev().flatten().copied().collect();
+        near.sort_unstable();
+        if capital {
+            near.retain(|n| n.starts_with(|c: char| c.is_ascii_uppercase()));
+            let error = Diagnostic::error("unbound-dimension", format!("nothing gives the dimension `{name}` a size"));
+            let error = match did_you_mean(name, near.iter().copied()) {
+                Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
+                None => error.primary(span, "no argument has an axis of this name"),
+            };
+            self.faults.push(error);
+            return;
+        }
+        near.extend(crate::lower::AMBIENT);
+        let what = if short.is_empty() { what } else { short };
+        let error = self.program.unknown(self.module, what, name, span, near);
+        self.faults.push(error);
+    }
+
+    fn call(&mut self, call: &'a Call) {
+        let name = &call.callee.name;
+        if self.is_bound(name) {
+            return;
+        }
+        match self.program.lookup(self.module, name) {
+            None => self.unknown("function, block or layer", name, call.callee.span, ""),
+            Some(Target::Item(at)) => {
+                if let Some(definition) = self.program.definition(at) {
+                    let names: Vec<&str> = definition.params.iter().map(|p| p.name.name.as_str()).collect();
+                    self.arguments(call, &names);
+                }
+            }
+            Some(Target::Builtin(b)) => {
+                let names: Vec<&str> = b.place.iter().chain(b.named).copied().collect();
+                self.arguments(call, &names);
+            }
+        }
+    }
+
+    fn arguments(&mut self, call: &Call, names: &[&str]) {
+        for name in call.args.iter().filter_map(|arg| arg.name.as_ref()) {
+            if !names.contains(&name.name.as_str()) {
+                self.faults.push(crate::lower::unknown_argument(&call.callee.name, name, names, name.span));
+            }
+        }
+    }
+}
+
+/// Reports definitions that call themselves, each circle once.
+fn recursion(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
+    let mut calls: FxHashMap<ItemRef, Vec<(ItemRef, Span)>> = FxHashMap::default();
+    let mut order = vec![];
+    for (module, number) in program.modules().iter().zip(0..) {
+        for (item, place) in module.file.items.iter().zip(0..) {
+            let Item::Definition(definition) = item else { continue };
+            let at = ItemRef { module: number, item: place };
+            let mut callees = vec![];
+            visit::definition(definition, &mut |part| {
+                if let Part::Call(call) | Part::Layer(call) = part
+                    && !definition.params.iter().any(|p| p.name.name == call.callee.name)
+                    && let Some(Target::Item(callee)) = program.lookup(number, &call.callee.name)
+                {
+                    callees.push((callee, call.callee.span));
+                }
+            });
+            calls.insert(at, callees);
+            order.push(at);
+        }
+    }
+    let mut done = FxHashSet::default();
+    for start in order {
+        let mut path = vec![];
+        circle(program, &calls, start, &mut path, &mut done, diagnostics);
+    }
+}
+
+fn circle(
+    program: &Program,
+    calls: &FxHashMap<ItemRef, Vec<(ItemRef, Span)>>,
+    at: ItemRef,
+    path: &mut Vec<ItemRef>,
+    done: &mut FxHashSet<ItemRef>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    if done.contains(&at) || path.len() > 1000 {
+        return;
+    }
+    path.push(at);
+    for &(callee, span) in calls.get(&at).into_iter().flatten() {
+        if let Some(from) = path.iter().position(|p| *p == callee) {
+            let name = |at: ItemRef| program.definition(at).map_or("?", |d| d.name.name.as_str());
+            let mut around: Vec<&str> = path[from..].iter().map(|&at| name(at)).collect();
+            around.push(name(callee));
+            let error = Diagnostic::error("recursion", format!("`{}` calls itself", name(callee)))
+                .primary(span, "closes the circle")
+                .note(around.join(" -> "))
+                .help("to do something several times, write `repeat`");
+            diagnostics.push(error);
+        } else {
+            circle(program, calls, callee, path, done, diagnostics);
+        }
+    }
+    path.pop();
+    done.insert(at);
 }
