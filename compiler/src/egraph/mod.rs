@@ -4,6 +4,7 @@
 
 mod analysis;
 mod cost;
+mod dag;
 mod extract;
 pub mod fuse;
 mod language;

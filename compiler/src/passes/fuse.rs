@@ -7,14 +7,16 @@ use crate::egraph::fuse::{Outliner, group};
 
 /// Cuts every function into kernels. Functions that are kernels already stay.
 pub fn fuse(graph: &Graph, context: &mut Context) -> Graph {
-    let mut outliner = Outliner::new(graph);
+    let mut outliner = Outliner::new(graph, std::mem::take(&mut context.provenance));
     for function in graph.functions() {
         if function.kind == FunctionKind::Kernel {
             outliner.keep(function);
         } else {
-            let groups = group(function, context);
-            outliner.outline(function, &groups);
+            let grouping = group(function, context);
+            outliner.outline(function, &grouping.groups);
         }
     }
-    outliner.finish()
+    let (fused, provenance) = outliner.finish();
+    context.provenance = provenance;
+    fused
 }

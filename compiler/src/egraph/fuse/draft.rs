@@ -32,9 +32,9 @@ pub(super) struct Draft {
 
 impl Draft {
     /// The kernel of one operator.
-    pub fn new(facts: &Facts<'_>, root: u32) -> Self {
+    pub fn new(facts: &Facts, root: u32) -> Self {
         let fact = facts.get(root);
-        let reduces = matches!(fact.part, Part::Reduce { .. });
+        let reduces = matches!(fact.part, Part::Reduce { .. } | Part::Scatter);
         let member = Member {
             node: root,
             evals: fact.elements,
@@ -54,14 +54,9 @@ impl Draft {
         self.members.iter().find(|m| m.node == node)
     }
 
-    /// Whether nothing but reshapes is in it, which costs nothing once the operand is stored.
-    pub fn is_view(&self, facts: &Facts<'_>) -> bool {
-        self.members.iter().all(|m| facts.get(m.node).part == Part::Reshape)
-    }
-
     /// What `node`, an operand of members, would be in this kernel; `None` if it may not join.
-    pub fn offer(&self, facts: &Facts<'_>, node: u32) -> Option<Member> {
-        if self.members.len() >= facts.kernel_ops {
+    pub fn offer(&self, facts: &Facts, node: u32) -> Option<Member> {
+        if self.members.len() >= facts.limits.kernel_ops {
             return None;
         }
         let fact = facts.get(node);
@@ -77,6 +72,7 @@ impl Draft {
             }
             let evals = match (user_fact.part, fact.part) {
                 (Part::Reduce { .. }, _) => user_fact.elements.saturating_mul(user_fact.reduction),
+                (Part::Scatter, _) => fact.elements,
                 (Part::Move { affine: false }, _) if fact.elements < user_fact.elements => {
                     (user.evals / user_fact.elements.max(1)).max(1) * fact.elements
                 }
@@ -85,18 +81,21 @@ impl Draft {
             joined.evals = joined.evals.max(evals);
             joined.through &= user.through && matches!(user_fact.part, Part::Map | Part::Reshape);
             joined.in_product |= user.in_product || user_fact.part == Part::Reduce { contraction: true };
-            joined.in_reduction |= user.in_reduction || matches!(user_fact.part, Part::Reduce { .. });
+            joined.in_reduction |= user.in_reduction || matches!(user_fact.part, Part::Reduce { .. } | Part::Scatter);
         }
         if fact.elements == 1 {
             // A scalar leaves every loop.
             joined.evals = 1;
         }
         match fact.part {
-            Part::Argument | Part::Alone => return None,
+            Part::Argument | Part::Alone | Part::Scatter => return None,
             Part::Constant | Part::Map | Part::Move { affine: true } => {}
             Part::Move { affine: false } if joined.in_product => return None,
             Part::Move { .. } => {}
-            Part::Reshape => joined.frozen = joined.in_product || !(joined.through || fact.unit_reshape),
+            Part::Reshape => {
+                let scattered = self.reducer.is_some_and(|r| facts.get(r).part == Part::Scatter);
+                joined.frozen = joined.in_product || !(joined.through || fact.unit_reshape || scattered);
+            }
             Part::Reduce { .. } => {
                 let finished_in_place = joined.through && self.reducer.is_none() && joined.evals <= fact.elements;
                 if !finished_in_place {
@@ -107,7 +106,7 @@ impl Draft {
         Some(joined)
     }
 
-    pub fn join(&mut self, facts: &Facts<'_>, member: Member) {
+    pub fn join(&mut self, facts: &Facts, member: Member) {
         if matches!(facts.get(member.node).part, Part::Reduce { .. }) {
             self.reducer = Some(member.node);
         }
@@ -115,12 +114,13 @@ impl Draft {
     }
 
     /// The nodes that it reads, each once, with how often, in the order of their numbers.
-    pub fn inputs(&self, facts: &Facts<'_>) -> SmallVec<[(u32, u64); 6]> {
+    pub fn inputs(&self, facts: &Facts) -> SmallVec<[(u32, u64); 6]> {
         let mut inputs: SmallVec<[(u32, u64); 6]> = SmallVec::new();
         for member in &self.members {
             let fact = facts.get(member.node);
             let evals = match fact.part {
                 Part::Reduce { .. } => fact.elements.saturating_mul(fact.reduction),
+                Part::Scatter => u64::MAX,
                 _ => member.evals,
             };
             for &operand in &fact.operands {
@@ -138,10 +138,7 @@ impl Draft {
     }
 
     /// What running it costs.
-    pub fn cost(&self, facts: &Facts<'_>) -> Cost {
-        if self.is_view(facts) {
-            return 0;
-        }
+    pub fn cost(&self, facts: &Facts) -> Cost {
         let root = facts.get(self.root());
         let mut cost = facts.costs.launch + facts.costs.bytes((root.elements * root.width) as usize);
         for member in &self.members {
@@ -151,17 +148,9 @@ impl Draft {
         self.inputs(facts).iter().fold(cost, |sum, &(node, evals)| sum.saturating_add(facts.read(node, evals)))
     }
 
-    /// The members without reshapes at the root and at the leaves, which are views of stored values, and the root that is left.
-    pub fn trimmed(&self, facts: &Facts<'_>) -> Option<(u32, Vec<u32>)> {
+    /// The members without reshapes at the leaves, which are views of stored values.
+    pub fn trimmed(&self, facts: &Facts) -> Vec<u32> {
         let mut members: Vec<u32> = self.members.iter().map(|m| m.node).collect();
-        let mut root = self.root();
-        while facts.get(root).part == Part::Reshape {
-            members.retain(|&m| m != root);
-            root = facts.get(root).operands[0];
-            if !members.contains(&root) {
-                return None;
-            }
-        }
         loop {
             let inside = members.clone();
             members.retain(|&m| {
@@ -169,7 +158,7 @@ impl Draft {
                 fact.part != Part::Reshape || inside.contains(&fact.operands[0])
             });
             if members.len() == inside.len() {
-                return Some((root, members));
+                return members;
             }
         }
     }

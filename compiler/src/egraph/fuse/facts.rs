@@ -1,11 +1,12 @@
 //! What fusion needs to know of each operator, gathered once a function.
 
-use dlc_ir::{Def, Function, Node, NodeId, Op, Type};
+use dlc_ir::compute::{Combine, Compute, Expr, Index, Lowering, Special};
+use dlc_ir::{Def, Function, Node, NodeId, Op, Shape, Type};
 use smallvec::SmallVec;
 
 use super::Group;
-use crate::egraph::cost::{Cost, CostModel, reduction_size};
-use crate::passes::Options;
+use crate::egraph::cost::{Cost, CostModel};
+use crate::passes::{Limits, Options};
 
 /// Constants up to so many elements are part of the kernels that use them.
 const SMALL_CONSTANT: usize = 64;
@@ -31,6 +32,8 @@ pub(super) enum Part {
         /// Whether it is a product of two operands.
         contraction: bool,
     },
+    /// A scatter: the root of a kernel that computes what it reads, never inside another.
+    Scatter,
     /// Never part of a kernel.
     Alone,
 }
@@ -55,20 +58,21 @@ pub(super) struct Fact {
 }
 
 /// A function as fusion sees it.
-pub(super) struct Facts<'a> {
-    pub function: &'a Function,
+pub(super) struct Facts {
     pub facts: Vec<Fact>,
     /// The operators that use each node, ascending, each once.
     pub users: Vec<SmallVec<[u32; 2]>>,
     /// Whether a node is a result of the function or read by an operator that stands alone.
     pub escapes: Vec<bool>,
     pub live: Vec<bool>,
+    pub ids: Vec<NodeId>,
+    shapes: Vec<Shape>,
     pub costs: CostModel,
-    pub kernel_ops: usize,
+    pub limits: Limits,
 }
 
-impl<'a> Facts<'a> {
-    pub fn new(function: &'a Function, options: &Options) -> Self {
+impl Facts {
+    pub fn new(function: &Function, options: &Options) -> Self {
         let costs = options.costs;
         let facts: Vec<Fact> = function.nodes().map(|(_, node)| fact(function, node, &costs)).collect();
         let live = function.live();
@@ -87,11 +91,19 @@ impl<'a> Facts<'a> {
                 }
             }
         }
-        Facts { function, facts, users, escapes, live, costs, kernel_ops: options.limits.kernel_ops }
+        let ids = function.nodes().map(|(id, _)| id).collect();
+        let shapes =
+            function.nodes().map(|(_, n)| n.types.first().map_or_else(Shape::scalar, |t| t.shape.clone())).collect();
+        Facts { ids, shapes, facts, users, escapes, live, costs, limits: options.limits }
     }
 
     pub fn get(&self, node: u32) -> &Fact {
         &self.facts[node as usize]
+    }
+
+    /// The shape of a node's result.
+    pub fn shape(&self, node: u32) -> &Shape {
+        &self.shapes[node as usize]
     }
 
     /// The cost of reading a node's value so many times, once through the memory.
@@ -104,8 +116,7 @@ impl<'a> Facts<'a> {
     pub fn group(&self, mut roots: Vec<u32>, mut members: Vec<u32>) -> Group {
         roots.sort_unstable();
         members.sort_unstable();
-        let ids: Vec<NodeId> = self.function.nodes().map(|(id, _)| id).collect();
-        let pick = |list: &[u32]| list.iter().map(|&i| ids[i as usize]).collect();
+        let pick = |list: &[u32]| list.iter().map(|&i| self.ids[i as usize]).collect();
         Group { roots: pick(&roots), members: pick(&members) }
     }
 }
@@ -115,7 +126,14 @@ fn fact(function: &Function, node: &Node, costs: &CostModel) -> Fact {
     let result = &node.types.first();
     let (part, step, reduction) = match &node.def {
         Def::Argument(_) => (Part::Argument, 0, 1),
-        Def::Op(op) => (part(op), costs.element(op, &types), reduction_size(op, &types)),
+        Def::Op(op) => {
+            let lowering = op.lower(&types);
+            let reduction = match &lowering {
+                Lowering::Compute(Compute { reduce: Some(r), .. }) => r.extents.iter().product(),
+                _ => 1,
+            };
+            (part(op, &lowering, &types), costs.element(op, &types), reduction)
+        }
     };
     let unit = |t: &Type| t.shape.iter().copied().filter(|&n| n != 1).collect::<SmallVec<[usize; 6]>>();
     Fact {
@@ -129,17 +147,62 @@ fn fact(function: &Function, node: &Node, costs: &CostModel) -> Fact {
     }
 }
 
-fn part(op: &Op) -> Part {
-    match op {
-        Op::Map(_) => Part::Map,
-        Op::Constant(c) if c.value.len() <= SMALL_CONSTANT => Part::Constant,
-        Op::Reshape(_) => Part::Reshape,
-        Op::Iota(_) | Op::Broadcast(_) | Op::Transpose(_) | Op::Slice(_) | Op::Reverse(_) => {
-            Part::Move { affine: true }
+/// The part that follows from how an operator is lowered.
+fn part(op: &Op, lowering: &Lowering, operands: &[Type]) -> Part {
+    let compute = match lowering {
+        Lowering::Special(Special::Scatter) => return Part::Scatter,
+        Lowering::Special(Special::Constant) => {
+            let small = matches!(op, Op::Constant(c) if c.value.len() <= SMALL_CONSTANT);
+            return if small { Part::Constant } else { Part::Alone };
         }
-        Op::Pad(_) | Op::Concat(_) | Op::Gather(_) | Op::RngBits(_) => Part::Move { affine: false },
-        Op::Reduce(_) | Op::ReduceWindow(_) | Op::WindowArgmax(_) => Part::Reduce { contraction: false },
-        Op::Dot(_) | Op::Conv(_) => Part::Reduce { contraction: true },
-        _ => Part::Alone,
+        Lowering::Special(_) => return Part::Alone,
+        Lowering::Compute(compute) => compute,
+    };
+    // The same elements in the same order: no index says it as shortly as the operator does.
+    if matches!(op, Op::Reshape(_)) {
+        return Part::Reshape;
+    }
+    let mut reads = Reads { in_place: true, affine: true };
+    reads.visit(&compute.body, compute.extents.len(), compute, operands);
+    match &compute.reduce {
+        Some(reduce) => Part::Reduce { contraction: reduce.combine == Combine::Sum && operands.len() == 2 },
+        None if reads.in_place => Part::Map,
+        None => Part::Move { affine: reads.affine },
+    }
+}
+
+/// How a body reads its operands.
+struct Reads {
+    /// All at the position of the result.
+    in_place: bool,
+    /// All at sums of multiples of axes, whatever the position.
+    affine: bool,
+}
+
+impl Reads {
+    fn visit(&mut self, body: &Expr, rank: usize, compute: &Compute, operands: &[Type]) {
+        match body {
+            Expr::Read { operand, index, .. } => {
+                let own = index.iter().cloned().eq((0..rank).map(Index::Axis));
+                self.in_place &= own && operands[*operand].shape == compute.extents.as_slice().into();
+                self.affine &= index.iter().all(is_affine);
+            }
+            Expr::Const(_) => {}
+            Expr::Position(index, _) => {
+                self.in_place = false;
+                self.affine &= is_affine(index);
+            }
+            Expr::Apply(_, _, args) => args.iter().for_each(|a| self.visit(a, rank, compute, operands)),
+            Expr::If { .. } | Expr::Random { .. } => *self = Reads { in_place: false, affine: false },
+        }
+    }
+}
+
+fn is_affine(index: &Index) -> bool {
+    match index {
+        Index::Axis(_) | Index::Const(_) => true,
+        Index::Add(a, b) => is_affine(a) && is_affine(b),
+        Index::Mul(a, _) => is_affine(a),
+        Index::Div(..) | Index::Mod(..) | Index::Data { .. } => false,
     }
 }

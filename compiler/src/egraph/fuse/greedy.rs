@@ -3,15 +3,15 @@
 
 use smallvec::SmallVec;
 
-use super::Group;
 use super::draft::{Draft, Member};
 use super::facts::{Facts, Part};
 
 /// The kernels of the greedy grouping, one stored value each, by ascending root.
-pub(super) fn drafts(facts: &Facts<'_>) -> Vec<Draft> {
+pub(super) fn drafts(facts: &Facts) -> Vec<Draft> {
     let mut drafts: Vec<Draft> = vec![];
     // The drafts that hold each node.
     let mut homes: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); facts.facts.len()];
+    let mut escapes = facts.escapes.clone();
     for node in (0..facts.facts.len() as u32).rev() {
         let at = node as usize;
         let fact = facts.get(node);
@@ -26,10 +26,8 @@ pub(super) fn drafts(facts: &Facts<'_>) -> Vec<Draft> {
             wanted.iter().map(|&home| drafts[home as usize].offer(facts, node)).collect();
         let inlined = match &offers {
             // A constant that escapes is there twice.
-            _ if facts.escapes[at] && fact.part != Part::Constant => None,
-            Some(offers) if fact.part == Part::Constant || worth_inlining(facts, &drafts, node, &wanted, offers) => {
-                Some(offers)
-            }
+            _ if escapes[at] && fact.part != Part::Constant => None,
+            Some(offers) if fact.part == Part::Constant || worth_inlining(facts, node, offers) => Some(offers),
             _ => None,
         };
         match inlined {
@@ -40,6 +38,8 @@ pub(super) fn drafts(facts: &Facts<'_>) -> Vec<Draft> {
                 homes[at] = wanted.iter().copied().collect();
             }
             None if fact.part == Part::Constant => {}
+            // A view of its operand, which is stored.
+            None if fact.part == Part::Reshape => escapes[fact.operands[0] as usize] = true,
             None => {
                 homes[at] = smallvec::smallvec![drafts.len() as u32];
                 drafts.push(Draft::new(facts, node));
@@ -50,22 +50,14 @@ pub(super) fn drafts(facts: &Facts<'_>) -> Vec<Draft> {
     drafts
 }
 
-/// The greedy grouping.
-pub(super) fn group(facts: &Facts<'_>) -> Vec<Group> {
-    drafts(facts)
-        .iter()
-        .filter_map(|draft| draft.trimmed(facts))
-        .map(|(root, members)| facts.group(vec![root], members))
-        .collect()
-}
-
-fn worth_inlining(facts: &Facts<'_>, drafts: &[Draft], node: u32, homes: &[u32], offers: &[Member]) -> bool {
+/// Whether evaluating a value in all of these kernels is no dearer than storing it.
+pub(super) fn worth_inlining(facts: &Facts, node: u32, offers: &[Member]) -> bool {
     let fact = facts.get(node);
-    let reduces = matches!(fact.part, Part::Reduce { .. });
-    if homes.is_empty() || reduces && homes.len() > 1 {
+    if offers.is_empty() {
         return false;
     }
-    if homes.len() > 1 && homes.iter().any(|&home| drafts[home as usize].is_view(facts)) {
+    let reduces = matches!(fact.part, Part::Reduce { .. });
+    if reduces && offers.len() > 1 {
         return false;
     }
     // What feeds a product was mostly made by a kernel whose epilogue it can be, at a fraction of the evaluations.

@@ -10,17 +10,21 @@
 //!   and element-by-element operators. What a reduction reads may come through every map.
 //! - All results have as many elements as the kernel's domain, and the same shape but for reshapes.
 //! - A `reshape` whose operand or result is stored anyway stands outside, in the function: it is another view of a buffer.
-//! - `scatter`, `call` and constants of more than 64 elements stand alone in the function; small constants and `iota` are part of every
+//! - `scatter` is the only result of its kernel and has no epilogue; what it reads may come through every map.
+//! - `call` and constants of more than 64 elements stand alone in the function; small constants and `iota` are part of every
 //!   kernel that uses them.
 
+mod candidates;
 mod draft;
 mod facts;
 mod greedy;
 mod name;
 mod outline;
+mod siblings;
 
 use dlc_ir::{Function, NodeId};
 
+use crate::egraph::Cost;
 use crate::passes::Context;
 
 pub use outline::Outliner;
@@ -34,8 +38,22 @@ pub struct Group {
     pub members: Vec<NodeId>,
 }
 
-/// Cuts a function into kernels. What is in no group stands alone or is a view.
-pub fn group(function: &Function, context: &mut Context) -> Vec<Group> {
+/// A function cut into kernels. What is in no group stands alone or is a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grouping {
+    /// The kernels.
+    pub groups: Vec<Group>,
+    /// What they cost, kernels with several results counted apart.
+    pub cost: Cost,
+    /// What the kernels of the greedy grouping cost.
+    pub incumbent: Cost,
+}
+
+/// Cuts a function into kernels.
+pub fn group(function: &Function, context: &mut Context) -> Grouping {
     let facts = facts::Facts::new(function, &context.options);
-    greedy::group(&facts)
+    let (drafts, cost, incumbent) = candidates::cheapest(&facts, greedy::drafts(&facts));
+    let clusters = siblings::merge(&facts, &drafts);
+    let groups = clusters.into_iter().map(|c| facts.group(c.roots, c.members)).collect();
+    Grouping { groups, cost, incumbent }
 }

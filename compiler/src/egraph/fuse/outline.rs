@@ -9,6 +9,8 @@ use smallvec::SmallVec;
 
 use super::Group;
 use super::name::kernel_name;
+use crate::egraph::Fusion;
+use crate::passes::{Provenance, Step};
 
 /// Everything that makes two kernels the same: argument types, operators with operands, results.
 type Content = (Vec<Type>, Vec<(Op, SmallVec<[Value; 3]>)>, Vec<Value>);
@@ -16,6 +18,8 @@ type Content = (Vec<Type>, Vec<(Op, SmallVec<[Value; 3]>)>, Vec<Value>);
 /// Builds a program of kernels and calls, function by function.
 #[derive(Debug)]
 pub struct Outliner {
+    old_steps: Provenance,
+    steps: Provenance,
     sources: Vec<std::sync::Arc<str>>,
     names: FxHashSet<Symbol>,
     kernels: FxHashMap<Content, Symbol>,
@@ -24,8 +28,10 @@ pub struct Outliner {
 
 impl Outliner {
     /// Begins the program that takes the place of `graph`.
-    pub fn new(graph: &Graph) -> Self {
+    pub fn new(graph: &Graph, steps: Provenance) -> Self {
         Outliner {
+            old_steps: steps,
+            steps: Provenance::default(),
             sources: graph.sources.clone(),
             names: graph.functions().map(|f| f.name.clone()).collect(),
             kernels: FxHashMap::default(),
@@ -37,6 +43,9 @@ impl Outliner {
     pub fn keep(&mut self, function: &Function) {
         if function.kind == FunctionKind::Kernel {
             self.kernels.entry(content(function)).or_insert_with(|| function.name.clone());
+        }
+        for (id, _) in function.nodes() {
+            self.steps.add(&function.name, id, self.old_steps.steps(&function.name, id).to_vec());
         }
         self.functions.insert(function.name.clone(), function.clone());
     }
@@ -70,6 +79,7 @@ impl Outliner {
                     let func = self.kernel(function, &groups[g], &inputs[g]);
                     let count = results.len();
                     let call = new.add_node(Call { func, results: results.clone() }.into(), &args, results, old.loc);
+                    self.log(function, &groups[g], call);
                     for (&root, value) in groups[g].roots.iter().zip(values_of(call, count)) {
                         map[root.index()] = smallvec::smallvec![value];
                     }
@@ -77,6 +87,7 @@ impl Outliner {
                 (None, Def::Op(op)) => {
                     let id = new.add_node(op.clone(), &args, old.types.iter().cloned(), old.loc);
                     map[node.index()] = values_of(id, old.types.len());
+                    self.steps.add(&function.name, id, self.old_steps.steps(&function.name, node).to_vec());
                 }
             }
         }
@@ -87,14 +98,22 @@ impl Outliner {
         self.functions.insert(new.name.clone(), new);
     }
 
-    /// The program.
-    pub fn finish(self) -> Graph {
+    /// What made a kernel: the rewrites behind its members, and those that brought them together.
+    fn log(&mut self, function: &Function, group: &Group, call: NodeId) {
+        for &member in &group.members {
+            self.steps.add(&function.name, call, self.old_steps.steps(&function.name, member).to_vec());
+        }
+        self.steps.add(&function.name, call, fusions(function, group));
+    }
+
+    /// The program, and which rewrites made its nodes.
+    pub fn finish(self) -> (Graph, Provenance) {
         let mut graph = Graph::new();
         graph.sources = self.sources;
         for (_, function) in self.functions {
             graph.insert(function);
         }
-        graph
+        (graph, self.steps)
     }
 
     fn kernel(&mut self, function: &Function, group: &Group, inputs: &[Value]) -> Symbol {
@@ -111,10 +130,56 @@ impl Outliner {
             n += 1;
         }
         kernel.name = name.clone();
+        for (&member, (id, _, _)) in group.members.iter().zip(kernel.ops()) {
+            self.steps.add(&name, id, self.old_steps.steps(&function.name, member).to_vec());
+        }
         self.kernels.insert(key, name.clone());
         self.functions.insert(name.clone(), kernel);
         name
     }
+}
+
+/// The rewrites of the fusion round that made a group, by what they saved.
+fn fusions(function: &Function, group: &Group) -> Vec<Step> {
+    let reduces = |id: NodeId| {
+        matches!(
+            function.op(id),
+            Some(Op::Reduce(_) | Op::ReduceWindow(_) | Op::WindowArgmax(_) | Op::Dot(_) | Op::Conv(_))
+        )
+    };
+    let reducer = group.members.iter().copied().find(|&m| reduces(m));
+    // The members that the reduction reads.
+    let mut below: FxHashSet<NodeId> = FxHashSet::default();
+    if let Some(reducer) = reducer {
+        let mut todo = vec![reducer];
+        while let Some(node) = todo.pop() {
+            for operand in &function.node(node).operands {
+                if group.members.binary_search(&operand.node).is_ok() && below.insert(operand.node) {
+                    todo.push(operand.node);
+                }
+            }
+        }
+    }
+    let mut steps = vec![];
+    for &member in &group.members {
+        let node = function.node(member);
+        let Def::Op(op) = &node.def else { continue };
+        let costs_nothing = matches!(op, Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_));
+        let stored = group.roots.contains(&member);
+        let rule = match reducer {
+            _ if costs_nothing || Some(member) == reducer => continue,
+            Some(_) if below.contains(&member) => Fusion::MapIntoPrologue,
+            Some(_) => Fusion::MapIntoEpilogue,
+            None if stored && member == group.roots[0] => continue,
+            None if stored => Fusion::Siblings,
+            None => Fusion::MapIntoMap,
+        };
+        let bytes = 2 * node.types[0].bytes();
+        let saved = if bytes >= 2048 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") };
+        let note = format!("{} saves {saved} of traffic", op.mnemonic());
+        steps.push(Step { rule: rule.name(), from: node.loc, note });
+    }
+    steps
 }
 
 /// What a group reads, in the order in which its members do.

@@ -1,0 +1,209 @@
+//! Extraction: which alternative computes each class, by the cost of the DAG, where what several users share counts once.
+//! (The cost of the tree doubles at each residual block.) Both rounds end here.
+
+use smallvec::SmallVec;
+
+use super::cost::Cost;
+
+/// Work of the local swaps, in visits of alternatives. A bound on time would make the output depend on the machine.
+const SWAP_VISITS: usize = 200_000;
+
+/// Classes and the alternatives that compute them, in dense numbers: the alternatives of one class stand together.
+#[derive(Clone, Debug, Default)]
+pub struct Dag {
+    /// Of each alternative the classes that it reads, each once.
+    pub children: Vec<SmallVec<[u32; 3]>>,
+    /// Of each alternative what it costs, its operands given.
+    pub costs: Vec<Cost>,
+    /// Of each alternative its class.
+    pub class_of: Vec<u32>,
+    /// Of each class its first alternative; one more at the end.
+    pub first: Vec<u32>,
+    /// The classes that are wanted.
+    pub roots: Vec<u32>,
+}
+
+/// Of each class the alternative that computes it.
+pub type Choice = Vec<Option<u32>>;
+
+impl Dag {
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        self.first.len() - 1
+    }
+
+    /// The cheapest choice that greedy search and local swaps find, and its cost: `incumbent` unless another is strictly cheaper.
+    /// The last number is the incumbent's cost.
+    ///
+    /// # Panics
+    /// If the incumbent is not a choice without cycles for all that is wanted.
+    pub fn cheapest(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
+        let mut visits = 0;
+        let unchanged = self.dag_cost(&incumbent, &mut visits).expect("the incumbent is a way to compute everything");
+        let mut best = (incumbent.clone(), unchanged);
+        for mut candidate in [self.greedy(), incumbent] {
+            let Some(cost) = self.dag_cost(&candidate, &mut visits) else { continue };
+            let cost = self.swap(&mut candidate, cost);
+            if cost < best.1 {
+                best = (candidate, cost);
+            }
+        }
+        (best.0, best.1, unchanged)
+    }
+
+    /// The alternatives of a class.
+    pub fn nodes_of(&self, class: u32) -> std::ops::Range<u32> {
+        self.first[class as usize]..self.first[class as usize + 1]
+    }
+
+    /// The cost of what the results need, each class once; `None` if a class has no choice or needs itself.
+    pub fn dag_cost(&self, choice: &Choice, visits: &mut usize) -> Option<Cost> {
+        let mut state = vec![0u8; self.classes()];
+        let mut stack: Vec<(u32, bool)> = self.roots.iter().map(|&r| (r, false)).collect();
+        let mut cost: Cost = 0;
+        while let Some((class, ready)) = stack.pop() {
+            let at = class as usize;
+            *visits += 1;
+            if ready {
+                state[at] = 2;
+                continue;
+            }
+            match state[at] {
+                2 => continue,
+                1 => return None,
+                _ => state[at] = 1,
+            }
+            let node = choice[at]? as usize;
+            cost = cost.saturating_add(self.costs[node]);
+            stack.push((class, true));
+            for &child in &self.children[node] {
+                match state[child as usize] {
+                    0 => stack.push((child, false)),
+                    1 => return None,
+                    _ => {}
+                }
+            }
+        }
+        Some(cost)
+    }
+
+    /// extraction-gym's faster-greedy-dag: bottom up, each class takes the e-node whose set of needed e-nodes is cheapest.
+    fn greedy(&self) -> Choice {
+        let words = self.costs.len().div_ceil(64);
+        let mut sets: Vec<Option<(Cost, Vec<u64>)>> = vec![None; self.classes()];
+        let mut choice: Choice = vec![None; self.classes()];
+        let mut parents: Vec<SmallVec<[u32; 4]>> = vec![SmallVec::new(); self.classes()];
+        for (i, children) in self.children.iter().enumerate() {
+            for &child in children {
+                parents[child as usize].push(i as u32);
+            }
+        }
+        let mut queued = vec![true; self.costs.len()];
+        let mut queue: std::collections::VecDeque<u32> = (0..self.costs.len() as u32).collect();
+        let mut union = vec![0u64; words];
+        while let Some(node) = queue.pop_front() {
+            let at = node as usize;
+            queued[at] = false;
+            if self.children[at].iter().any(|&c| sets[c as usize].is_none()) {
+                continue;
+            }
+            let class = self.class_of[at] as usize;
+            let bound = sets[class].as_ref().map_or(Cost::MAX, |s| s.0);
+            union.fill(0);
+            let mut cost = self.costs[at];
+            for &child in &self.children[at] {
+                let Some((_, set)) = &sets[child as usize] else { continue };
+                for (word, (mine, theirs)) in union.iter_mut().zip(set).enumerate() {
+                    let mut new = theirs & !*mine;
+                    *mine |= theirs;
+                    while new != 0 {
+                        cost = cost.saturating_add(self.costs[word * 64 + new.trailing_zeros() as usize]);
+                        new &= new - 1;
+                    }
+                }
+                if cost >= bound {
+                    break;
+                }
+            }
+            let own = self.nodes_of(class as u32);
+            let needs_itself = || own.clone().any(|n| union[n as usize / 64] >> (n % 64) & 1 == 1);
+            if cost >= bound || needs_itself() {
+                continue;
+            }
+            union[at / 64] |= 1 << (at % 64);
+            sets[class] = Some((cost, union.clone()));
+            choice[class] = Some(node);
+            for &parent in &parents[class] {
+                if !std::mem::replace(&mut queued[parent as usize], true) {
+                    queue.push_back(parent);
+                }
+            }
+        }
+        choice
+    }
+
+    /// Takes another e-node for one class wherever the whole becomes cheaper; then for several at once, where they would share
+    /// a class that none needs yet: what merges products pays for none of them alone.
+    fn swap(&self, choice: &mut Choice, best: Cost) -> Cost {
+        let mut visits = 0;
+        let best = self.swap_shared(choice, best, &mut visits);
+        self.swap_each(choice, best, &mut visits)
+    }
+
+    fn swap_shared(&self, choice: &mut Choice, mut best: Cost, visits: &mut usize) -> Cost {
+        // For each class the e-nodes, at most one a class, that would read it.
+        let mut readers: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); self.classes()];
+        for node in 0..self.costs.len() as u32 {
+            let class = self.class_of[node as usize];
+            if self.nodes_of(class).len() > 1 {
+                for &child in &self.children[node as usize] {
+                    let list = &mut readers[child as usize];
+                    if list.last().is_none_or(|&n| self.class_of[n as usize] != class) {
+                        list.push(node);
+                    }
+                }
+            }
+        }
+        for readers in readers.iter().filter(|r| r.len() > 1 && r.len() <= 16) {
+            let chosen = |n: u32| choice[self.class_of[n as usize] as usize] == Some(n);
+            if *visits > SWAP_VISITS || readers.iter().any(|&n| chosen(n)) {
+                continue;
+            }
+            let old: SmallVec<[Option<u32>; 4]> =
+                readers.iter().map(|&n| choice[self.class_of[n as usize] as usize].replace(n)).collect();
+            match self.dag_cost(choice, visits) {
+                Some(cost) if cost < best => best = cost,
+                _ => {
+                    for (&node, old) in readers.iter().zip(old) {
+                        choice[self.class_of[node as usize] as usize] = old;
+                    }
+                }
+            }
+        }
+        best
+    }
+
+    fn swap_each(&self, choice: &mut Choice, mut best: Cost, visits: &mut usize) -> Cost {
+        for class in 0..self.classes() {
+            let nodes = self.nodes_of(class as u32);
+            if nodes.len() < 2 || choice[class].is_none() {
+                continue;
+            }
+            for node in nodes {
+                let old = choice[class];
+                if old == Some(node) {
+                    continue;
+                }
+                if *visits > SWAP_VISITS {
+                    return best;
+                }
+                choice[class] = Some(node);
+                match self.dag_cost(choice, visits) {
+                    Some(cost) if cost < best => best = cost,
+                    _ => choice[class] = old,
+                }
+            }
+        }
+        best
+    }
+}

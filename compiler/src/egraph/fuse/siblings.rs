@@ -1,0 +1,142 @@
+//! Kernels with several results: two kernels over the same elements become one if that saves a launch and what both read.
+
+use smallvec::SmallVec;
+
+use super::draft::Draft;
+use super::facts::{Facts, Part};
+
+/// Results that one kernel may have.
+const MAX_RESULTS: usize = 8;
+
+/// A kernel with its results.
+#[derive(Clone, Debug)]
+pub(super) struct Cluster {
+    /// The stored values, ascending.
+    pub roots: Vec<u32>,
+    /// All operators.
+    pub members: Vec<u32>,
+    reducer: Option<u32>,
+    /// The members from which results are computed element by element.
+    through: Vec<u32>,
+    /// What it reads.
+    reads: SmallVec<[u32; 6]>,
+}
+
+/// The kernels of these drafts, merged where that pays.
+pub(super) fn merge(facts: &Facts, drafts: &[Draft]) -> Vec<Cluster> {
+    let mut clusters: Vec<Cluster> = drafts.iter().map(|d| cluster(facts, d)).collect();
+    clusters.sort_by_key(|c| c.roots[0]);
+    let mut at = 0;
+    while at < clusters.len() {
+        let partner = (at + 1..clusters.len()).find(|&other| mergeable(facts, &clusters, at, other));
+        match partner {
+            Some(other) => {
+                let later = clusters.remove(other);
+                clusters[at].absorb(facts, later);
+            }
+            None => at += 1,
+        }
+    }
+    clusters
+}
+
+fn cluster(facts: &Facts, draft: &Draft) -> Cluster {
+    let members = draft.trimmed(facts);
+    let through = draft.members.iter().filter(|m| m.through && members.contains(&m.node)).map(|m| m.node).collect();
+    let mut cluster =
+        Cluster { roots: vec![draft.root()], members, reducer: draft.reducer, through, reads: SmallVec::new() };
+    cluster.find_reads(facts);
+    cluster
+}
+
+impl Cluster {
+    fn find_reads(&mut self, facts: &Facts) {
+        let members = &self.members;
+        self.reads = members
+            .iter()
+            .flat_map(|&m| facts.get(m).operands.iter().copied())
+            .filter(|n| !members.contains(n))
+            .collect();
+        self.reads.sort_unstable();
+        self.reads.dedup();
+    }
+
+    fn absorb(&mut self, facts: &Facts, other: Cluster) {
+        for (mine, theirs) in
+            [(&mut self.roots, other.roots), (&mut self.members, other.members), (&mut self.through, other.through)]
+        {
+            mine.extend(theirs);
+            mine.sort_unstable();
+            mine.dedup();
+        }
+        self.reducer = self.reducer.or(other.reducer);
+        self.find_reads(facts);
+    }
+}
+
+/// Whether the later cluster may join the earlier one and should.
+fn mergeable(facts: &Facts, clusters: &[Cluster], early: usize, late: usize) -> bool {
+    let (a, b) = (&clusters[early], &clusters[late]);
+    let scatter = |c: &Cluster| c.reducer.is_some_and(|r| facts.get(r).part == Part::Scatter);
+    if a.roots.len() + b.roots.len() > MAX_RESULTS
+        || a.members.len() + b.members.len() > facts.limits.kernel_ops
+        || scatter(a)
+        || scatter(b)
+        || facts.shape(a.roots[0]) != facts.shape(b.roots[0])
+    {
+        return false;
+    }
+    let reducers = match (a.reducer, b.reducer) {
+        (Some(x), Some(y)) => x == y,
+        // Maps may join an epilogue only where they read nothing but what it has in its registers.
+        _ => true,
+    };
+    if !reducers {
+        return false;
+    }
+    let consumes = b.reads.iter().any(|n| a.roots.contains(n));
+    if consumes {
+        // Every use of the earlier results keeps the position, and is no part of a reduction.
+        let in_place = b.members.iter().all(|&m| {
+            let fact = facts.get(m);
+            let uses = fact.operands.iter().any(|o| a.roots.contains(o));
+            !uses || (b.through.contains(&m) && fact.part == Part::Map)
+        });
+        if !in_place || b.reducer.is_some() {
+            return false;
+        }
+    } else {
+        let large = |n: &u32| a.reads.contains(n) && facts.get(*n).elements == facts.get(a.roots[0]).elements;
+        if a.reducer.is_some() || b.reducer.is_some() || !b.reads.iter().any(large) {
+            return false;
+        }
+    }
+    !reaches_around(facts, clusters, early, late)
+}
+
+/// Whether one cluster depends on the other through a third, so that merging them would close a circle.
+fn reaches_around(facts: &Facts, clusters: &[Cluster], early: usize, late: usize) -> bool {
+    let mut home: Vec<u32> = vec![u32::MAX; facts.facts.len()];
+    for (i, cluster) in clusters.iter().enumerate() {
+        for &root in &cluster.roots {
+            home[root as usize] = i as u32;
+        }
+    }
+    for (from, to) in [(late, early), (early, late)] {
+        let mut seen = vec![false; facts.facts.len()];
+        let direct = &clusters[to].roots;
+        // Everything that `from` reads, but for what it reads from `to` itself.
+        let mut todo: Vec<u32> = clusters[from].reads.iter().copied().filter(|n| !direct.contains(n)).collect();
+        while let Some(node) = todo.pop() {
+            if std::mem::replace(&mut seen[node as usize], true) {
+                continue;
+            }
+            match home[node as usize] {
+                h if h as usize == to => return true,
+                u32::MAX => todo.extend(&facts.get(node).operands),
+                h => todo.extend(&clusters[h as usize].reads),
+            }
+        }
+    }
+    false
+}
