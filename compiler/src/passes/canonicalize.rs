@@ -16,7 +16,9 @@ type Values = SmallVec<[Value; 1]>;
 type Operands = SmallVec<[Value; 3]>;
 
 /// The canonical form of a program.
-pub fn canonicalize(graph: &Graph, _: &mut Context) -> Graph {
+pub fn canonicalize(graph: &Graph, context: &mut Context) -> Graph {
+    // Its own steps need no explanation, and those of passes before it were about other nodes.
+    context.provenance = super::Provenance::default();
     let mut result = Graph::new();
     result.sources = graph.sources.clone();
     let reachable = reachable(graph);
@@ -40,10 +42,10 @@ pub(crate) fn canonical_function(function: &Function, differentiated: bool) -> F
     }
 }
 
-/// The functions that the entry calls, directly or not, and their custom gradients.
+/// The functions that the entry and its preparation call, directly or not, and their custom gradients.
 fn reachable(graph: &Graph) -> FxHashSet<Symbol> {
     let mut reached = FxHashSet::default();
-    let mut todo = vec![graph.entry().name.clone()];
+    let mut todo = vec![graph.entry().name.clone(), super::prepare_name(&graph.entry().name)];
     while let Some(name) = todo.pop() {
         let Some(function) = graph.function(&name) else { continue };
         if !reached.insert(name) {

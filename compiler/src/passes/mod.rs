@@ -4,6 +4,7 @@
 
 mod canonicalize;
 mod fuse;
+mod prepare;
 mod provenance;
 mod saturate;
 
@@ -13,6 +14,7 @@ use crate::egraph::CostModel;
 
 pub use canonicalize::canonicalize;
 pub use fuse::fuse;
+pub use prepare::{preparation_of, prepare, prepare_name};
 pub use provenance::{Provenance, Step};
 pub use saturate::saturate;
 
@@ -112,6 +114,11 @@ pub const PASSES: &[Pass] = &[
         run: canonicalize,
     },
     Pass { name: "saturate", doc: "the cheapest program that the algebraic rules know to be equal", run: saturate },
+    Pass {
+        name: "prepare",
+        doc: "what follows from frozen parameters alone becomes a function that runs once (if the options ask for it)",
+        run: prepare,
+    },
     Pass { name: "fuse", doc: "cut into kernels", run: fuse },
 ];
 

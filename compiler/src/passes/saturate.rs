@@ -8,6 +8,7 @@ use crate::egraph::{Space, extract, saturate as run};
 /// Saturates and extracts every function but kernels.
 pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
     let mut result = Graph::new();
+    context.provenance = super::Provenance::default();
     result.sources = graph.sources.clone();
     for function in graph.functions() {
         if function.kind == FunctionKind::Kernel {

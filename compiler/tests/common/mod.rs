@@ -1,5 +1,6 @@
 //! Random arguments, and the comparison of two programs by the interpreter.
 
+use dlc_compiler::passes::preparation_of;
 use dlc_ir::{DType, Function, Graph, Scalar, Tensor, Type};
 
 /// How close results must be.
@@ -55,12 +56,23 @@ pub fn assert_same_meaning(before: &Graph, after: &Graph, tolerance: Tolerance, 
     for _ in 0..2 {
         let args = arguments(before.entry(), &mut rng);
         let wanted = before.interpret(&args).unwrap_or_else(|e| panic!("{what}, before: {e}\n{before}"));
+        let args = prepared(before, after, args);
         let found = after.interpret(&args).unwrap_or_else(|e| panic!("{what}, after: {e}\n{after}"));
         assert_eq!(wanted.len(), found.len(), "{what}");
         for (w, f) in wanted.iter().zip(&found) {
             assert_close(w, f, tolerance, &format!("{what}\n{before}\n{after}"));
         }
     }
+}
+
+/// The arguments of a program that wants prepared values, from those of the program that it was made of.
+fn prepared(before: &Graph, after: &Graph, mut args: Vec<Tensor>) -> Vec<Tensor> {
+    if let Some(preparation) = preparation_of(after) {
+        let named = |name: &str| before.entry().args().iter().position(|a| &*a.name == name).expect("arguments stay");
+        let needed: Vec<Tensor> = preparation.entry().args().iter().map(|a| args[named(&a.name)].clone()).collect();
+        args.extend(preparation.interpret(&needed).expect("preparation runs"));
+    }
+    args
 }
 
 /// Compares two tensors.

@@ -1,0 +1,139 @@
+//! The passes together: a whole training step, and where its nodes come from.
+
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod common;
+#[path = "common/lenet.rs"]
+mod lenet;
+
+use common::{Rng, Tolerance, assert_close};
+use dlc_compiler::autodiff::differentiate;
+use dlc_compiler::egraph::fuse::group;
+use dlc_compiler::passes::{Context, Math, Optimized, Options, PASSES, Pass, optimize};
+use dlc_ir::{DType, Graph, Scalar, Tensor};
+
+fn step(batch: usize) -> Graph {
+    differentiate(lenet::training_step(batch), &mut |function, _| function).expect("LeNet has gradients")
+}
+
+fn arguments(graph: &Graph) -> Vec<Tensor> {
+    let mut rng = Rng(3);
+    let mut small = |ty: &dlc_ir::Type| {
+        let scale = 1.0 / (ty.shape.iter().skip(1).product::<usize>() as f64).sqrt();
+        Tensor::from_fn(ty.clone(), |_| match ty.dtype {
+            DType::I64 => Scalar::Int(rng.below(10) as i64),
+            _ => Scalar::Float(scale * ((rng.bits() >> 11) as f64 / (1u64 << 52) as f64 - 1.0)),
+        })
+    };
+    let args = graph.entry().args();
+    args.iter()
+        .map(|a| if a.name.ends_with("_v") { Tensor::full(a.ty.clone(), Scalar::Float(0.01)) } else { small(&a.ty) })
+        .collect()
+}
+
+#[test]
+fn the_optimised_step_trains_the_same() {
+    let graph = step(2);
+    let Optimized { graph: after, stats, .. } = optimize(&graph, &Options::default());
+    after.verify().unwrap_or_else(|e| panic!("{e}\n{after}"));
+    let args = arguments(&graph);
+    let wanted = graph.interpret(&args).expect("it runs");
+    let found = after.interpret(&args).expect("it runs");
+    for (i, (w, f)) in wanted.iter().zip(&found).enumerate() {
+        assert_close(w, f, Tolerance::Fast, &format!("result {i}"));
+    }
+    let calls = after.entry().op_count();
+    assert!(calls < 60, "{calls} kernels and views in {stats:?}\n{}", after);
+}
+
+#[test]
+fn strict_math_keeps_every_bit_but_of_sums() {
+    let graph = step(1);
+    let options = Options { math: Math::Strict, ..Options::default() };
+    let after = optimize(&graph, &options).graph;
+    let args = arguments(&graph);
+    assert_eq!(graph.interpret(&args).expect("it runs"), after.interpret(&args).expect("it runs"));
+}
+
+#[test]
+fn the_same_bytes_every_time() {
+    let graph = step(4);
+    let first = optimize(&graph, &Options::default()).graph.to_string();
+    for _ in 0..3 {
+        assert_eq!(optimize(&graph, &Options::default()).graph.to_string(), first);
+    }
+}
+
+#[test]
+fn a_fused_node_tells_which_rules_made_it() {
+    let text = "func @perceptron(%x: f32[4,9] input, %w: f32[8,9] param \"w\", %b: f32[8] param \"b\") -> f32[4,8] {
+  %0 = transpose %w {perm=[1,0]} : f32[9,8]
+  %1 = dot %x, %0 {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[4,8]
+  %2 = broadcast %b {axes=[1]} : f32[4,8]
+  %3 = add %1, %2 : f32[4,8]
+  %4 = relu %3 : f32[4,8]
+  return %4
+}
+";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    let optimized = optimize(&graph, &Options::default());
+    let entry = optimized.graph.entry();
+    let (call, _, _) = entry.ops().next().expect("one call");
+    let steps = optimized.provenance.steps(&entry.name, call);
+    let told: Vec<String> = steps.iter().map(|s| format!("{} {}", s.rule, s.note).trim().to_owned()).collect();
+    assert_eq!(
+        told,
+        [
+            "dot-of-transpose",
+            "fuse-map-into-epilogue add saves 256 bytes of traffic",
+            "fuse-map-into-epilogue relu saves 256 bytes of traffic",
+        ]
+    );
+    let kernel = optimized.graph.functions().next().expect("the kernel stands first");
+    let (dot, _, _) = kernel.ops().next().expect("the product");
+    assert_eq!(optimized.provenance.steps(&kernel.name, dot).len(), 1);
+}
+
+#[test]
+fn grouping_is_never_worse_than_greedy() {
+    let graph = passes_before_fusion(&step(8));
+    let mut context = Context::new(Options::default());
+    for function in graph.functions() {
+        let grouping = group(function, &mut context);
+        assert!(grouping.cost <= grouping.incumbent, "{} > {}", grouping.cost, grouping.incumbent);
+    }
+}
+
+fn passes_before_fusion(graph: &Graph) -> Graph {
+    let mut context = Context::new(Options::default());
+    let passes = PASSES.iter().filter(|p| p.name != "fuse");
+    passes.fold(graph.clone(), |graph, pass| pass.run(&graph, &mut context))
+}
+
+/// `cargo test --release -p dlc-compiler --test optimize -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn how_long_it_takes() {
+    let graph = step(64);
+    let mut times: Vec<(&str, Vec<f64>)> = ["canonicalize", "saturate", "fuse"].map(|p| (p, vec![])).into();
+    let mut last = None;
+    for _ in 0..21 {
+        let mut context = Context::new(Options::default());
+        let mut graph = graph.clone();
+        for (name, times) in &mut times {
+            let pass = Pass::find(name).expect("a pass");
+            let start = std::time::Instant::now();
+            graph = pass.run(&graph, &mut context);
+            times.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        last = Some((graph, context));
+    }
+    let (graph, context) = last.expect("it ran");
+    for stats in &context.stats {
+        println!("{stats:?}");
+    }
+    for (name, mut times) in times {
+        times.sort_by(f64::total_cmp);
+        println!("{name}: median {:.2} ms, best {:.2} ms", times[times.len() / 2], times[0]);
+    }
+    println!("{graph}");
+}
