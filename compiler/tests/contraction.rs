@@ -103,8 +103,8 @@ fn contractions_are_right_at_all_borders() {
         [2, 16, 26, 25],
     ];
     for size in sizes {
-        for left in [Along::Row, Along::K] {
-            for right in [Along::Row, Along::K] {
+        for left in [Along::Row, Along::K, Along::Nothing] {
+            for right in [Along::Row, Along::K, Along::Nothing] {
                 check(DType::F32, size, left, right);
             }
         }

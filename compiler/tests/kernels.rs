@@ -193,6 +193,18 @@ fn operations(dtype: DType, lanes: u8) {
             b.splat(last, lanes)
         }),
     ));
+    if lanes > 1 && elem != Elem::Bool {
+        for upper in [false, true] {
+            results.push((dtype, Box::new(move |b, x, y| b.interleave(x, y, upper))));
+        }
+        results.push((
+            dtype,
+            Box::new(move |b, x, _| {
+                let middle = b.lane(x, lanes / 2);
+                b.splat(middle, lanes)
+            }),
+        ));
+    }
     let mut outs = Vec::new();
     for (to, _) in &results {
         outs.push(b.operand(*to, n, Mode::Write));

@@ -456,6 +456,13 @@ impl Builder {
         self.pure(Inst::Half(x, upper), Ty::vector(ty.elem, ty.lanes / 2))
     }
 
+    /// Lanes of the lower or the upper halves of two vectors in turn.
+    pub fn interleave(&mut self, x: Val, y: Val, upper: bool) -> Val {
+        let ty = self.ty(x);
+        assert!(ty == self.ty(y) && ty.lanes > 1 && ty.elem != Elem::Bool, "interleave wants two vectors of numbers");
+        self.pure(Inst::Interleave(x, y, upper), ty)
+    }
+
     /// Whether any lane is set.
     pub fn any(&mut self, mask: Val) -> Val {
         assert_eq!(self.ty(mask).elem, Elem::Bool);
@@ -742,7 +749,7 @@ pub(super) fn operands_of(inst: &Inst) -> impl Iterator<Item = Val> + use<> {
         | Inst::Half(a, _)
         | Inst::Any(a)
         | Inst::Gather { index: a, .. } => (Some(a), None, None),
-        Inst::Binary(_, a, b) | Inst::Compare(_, a, b) => (Some(a), Some(b), None),
+        Inst::Binary(_, a, b) | Inst::Compare(_, a, b) | Inst::Interleave(a, b, _) => (Some(a), Some(b), None),
         Inst::Fma(a, b, c) | Inst::Select(a, b, c) => (Some(a), Some(b), Some(c)),
         Inst::Load(access) => (Some(access.index), access.active, None),
     };

@@ -135,7 +135,7 @@ impl Renumbering {
             | Inst::Half(a, _)
             | Inst::Any(a)
             | Inst::Gather { index: a, .. } => self.rename(a),
-            Inst::Binary(_, a, b) | Inst::Compare(_, a, b) => {
+            Inst::Binary(_, a, b) | Inst::Compare(_, a, b) | Inst::Interleave(a, b, _) => {
                 self.rename(a);
                 self.rename(b);
             }

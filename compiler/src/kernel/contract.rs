@@ -54,6 +54,8 @@ const MAX_COLUMNS: usize = 512;
 const MAX_DEPTH: usize = 192;
 /// Multiplications worth a chunk of their own.
 const CHUNK_WORK: usize = 1 << 20;
+/// The most chunks that are asked for: small blocks are packed more often.
+const MOST_CHUNKS: usize = 32;
 
 impl Plan {
     /// Chooses the blocking.
@@ -65,7 +67,7 @@ impl Plan {
             let fmas = rows * vectors;
             // In sixths of a cycle: multiplications, latency, loads, and what the decoder hands out.
             let turn = (3 * fmas).max(24).max(3 * (rows + vectors)).max(2 * fmas + vectors);
-            (m.div_ceil(rows) * n.div_ceil(vectors * width) * turn, rows)
+            m.div_ceil(rows) * n.div_ceil(vectors * width) * turn
         };
         let (rows, vectors) = TILES.into_iter().min_by_key(|tile| cost(tile)).expect("there are tiles");
         Plan::with_tile(sizes, (rows, vectors * width))
@@ -85,7 +87,7 @@ impl Plan {
         let mut block = (even(m, MAX_ROWS, rows), even(n, MAX_COLUMNS, unit(tile.1)), depth);
         // Enough chunks for the threads of a large machine, if each has enough to do.
         let work = m.saturating_mul(n).saturating_mul(k);
-        let wanted = (work / CHUNK_WORK).min(64).div_ceil(sizes.batch.max(1));
+        let wanted = (work / CHUNK_WORK).min(MOST_CHUNKS).div_ceil(sizes.batch.max(1));
         while m.div_ceil(block.0) * n.div_ceil(block.1) < wanted {
             let (by_rows, by_columns) = (block.0 > 8 * rows, block.1 > 4 * unit(tile.1));
             if by_rows && (block.0 >= block.1 || !by_columns) {
@@ -134,12 +136,14 @@ pub struct Element {
 pub enum Along {
     /// Neighbours in `row` are neighbours in memory, and vectors of them can be read.
     Row,
-    /// Neighbours in `k` are neighbours in memory, or there is no good order.
+    /// Neighbours in `k` are neighbours in memory, and vectors of them can be read.
     K,
+    /// Elements are read one by one.
+    Nothing,
 }
 
-/// Emits the reading of `lanes` elements with consecutive `row`s, as a value of the contraction's type. `lanes` is
-/// more than 1 only for [`Along::Row`].
+/// Emits the reading of `lanes` elements, as a value of the contraction's type: with consecutive `row`s for [`Along::Row`],
+/// with consecutive `k`s for [`Along::K`]. For [`Along::Nothing`], `lanes` is 1.
 pub type Load<'a> = dyn FnMut(&mut Builder, Element, u8) -> Val + 'a;
 
 /// Where the elements of A or B come from.
@@ -189,7 +193,7 @@ pub fn contract(b: &mut Builder, plan: &Plan, mut left: Side<'_>, mut right: Sid
         }
         b.repeat(zero, end, depth as i64, |b, start| {
             let length = extent(b, start, k, depth);
-            let packing = Packing { dtype, depth, batch, start, length };
+            let packing = Packing { dtype, depth, batch, start, length, total: k };
             let (tile_rows, tile_columns) = plan.tile;
             packing.pack(b, Panels { buf: a, tile: tile_rows, size: m, copies: plan.copies() }, row, height, &mut left);
             packing.pack(b, Panels { buf: bb, tile: tile_columns, size: n, copies: 1 }, column, width, &mut right);
@@ -235,6 +239,8 @@ struct Packing {
     batch: Val,
     start: Val,
     length: Val,
+    /// The length of the whole sum.
+    total: usize,
 }
 
 /// Where panels go: `[panel][k][tile][copies]`.
@@ -259,7 +265,7 @@ impl Packing {
             let left = b.sub(height, first);
             let whole = b.index(to.tile as i64);
             let count = b.binary(Binary::Min, left, whole);
-            if side.along == Along::K {
+            if side.along == Along::Nothing {
                 self.rows(b, to, panel, begin, count, side);
             } else if to.size.is_multiple_of(to.tile) {
                 self.whole_panel(b, to, panel, begin, side);
@@ -280,8 +286,50 @@ impl Packing {
         b.store(to.buf, place, value);
     }
 
-    /// Vectors of rows, for one k after the other.
+    /// All rows of a panel.
     fn whole_panel(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, side: &mut Side<'_>) {
+        if side.along == Along::Row {
+            return self.by_rows(b, to, panel, begin, side);
+        }
+        // Squares of as many rows and columns as a register has lanes; what is left of k one by one.
+        let lanes = 16 / self.dtype.size();
+        let zero = b.index(0);
+        let whole = round_down(b, self.length, lanes);
+        let group = if to.copies > 1 { 1 } else { lanes };
+        debug_assert!(to.tile.is_multiple_of(group), "tiles are whole vectors wide");
+        let groups = b.index(to.tile as i64);
+        b.repeat(zero, groups, group as i64, |b, r| {
+            let first = b.add(begin, r);
+            let base = b.add(panel, r);
+            b.repeat(zero, whole, lanes as i64, |b, k| {
+                let at = b.add(self.start, k);
+                let lines: Vec<Val> = (0..group)
+                    .map(|i| {
+                        let row = b.add_const(first, i as i64);
+                        (side.load)(b, Element { batch: self.batch, row, k: at }, lanes as u8)
+                    })
+                    .collect();
+                let place = b.mul_const(k, to.tile as i64);
+                let place = b.add(base, place);
+                let columns = if group == 1 {
+                    (0..lanes).map(|lane| b.lane(lines[0], lane as u8)).collect()
+                } else {
+                    transpose(b, lines)
+                };
+                for (i, column) in columns.into_iter().enumerate() {
+                    let place = b.add_const(place, (i * to.tile) as i64);
+                    self.put(b, to, place, column);
+                }
+            });
+        });
+        if !self.depth.is_multiple_of(lanes) || !self.total.is_multiple_of(lanes) {
+            let end = b.index(to.tile as i64);
+            self.elements(b, to, panel, begin, (end, whole), side);
+        }
+    }
+
+    /// Vectors of rows, for one k after the other.
+    fn by_rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, side: &mut Side<'_>) {
         let zero = b.index(0);
         b.repeat(zero, self.length, 1, |b, k| {
             let place = b.mul_const(k, to.tile as i64);
@@ -289,23 +337,39 @@ impl Packing {
             let at = b.add(self.start, k);
             let mut done = 0;
             while done < to.tile {
-                let lanes = if to.copies > 1 { 1 } else { largest_power(to.tile - done).min(16) };
+                let lanes = largest_power(to.tile - done).min(if to.copies > 1 { to.copies } else { 16 });
                 let row = b.add_const(begin, done as i64);
                 let value = (side.load)(b, Element { batch: self.batch, row, k: at }, lanes as u8);
                 let place = b.add_const(place, done as i64);
-                self.put(b, to, place, value);
+                if to.copies > 1 {
+                    for lane in 0..lanes {
+                        let value = b.lane(value, lane as u8);
+                        let place = b.add_const(place, lane as i64);
+                        self.put(b, to, place, value);
+                    }
+                } else {
+                    self.put(b, to, place, value);
+                }
                 done += lanes;
             }
         });
     }
 
-    /// The first `count` rows element by element, the others zero.
-    fn rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, count: Val, side: &mut Side<'_>) {
+    /// The first `count` rows element by element, from the k `from` on.
+    fn elements(
+        &self,
+        b: &mut Builder,
+        to: Panels,
+        panel: Val,
+        begin: Val,
+        (count, from): (Val, Val),
+        side: &mut Side<'_>,
+    ) {
         let zero = b.index(0);
         b.repeat(zero, count, 1, |b, r| {
             let row = b.add(begin, r);
             let base = b.add(panel, r);
-            b.repeat(zero, self.length, 1, |b, k| {
+            b.repeat(from, self.length, 1, |b, k| {
                 let at = b.add(self.start, k);
                 let value = (side.load)(b, Element { batch: self.batch, row, k: at }, 1);
                 let place = b.mul_const(k, to.tile as i64);
@@ -313,6 +377,12 @@ impl Packing {
                 self.put(b, to, place, value);
             });
         });
+    }
+
+    /// The first `count` rows element by element, the others zero.
+    fn rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, count: Val, side: &mut Side<'_>) {
+        let zero = b.index(0);
+        self.elements(b, to, panel, begin, (count, zero), side);
         if to.size.is_multiple_of(to.tile) {
             return;
         }
@@ -341,6 +411,23 @@ impl Packing {
     }
 }
 
+/// The columns of a square.
+fn transpose(b: &mut Builder, rows: Vec<Val>) -> Vec<Val> {
+    if rows.len() == 1 {
+        return rows;
+    }
+    // Interleaving row i with row i + n/2, for all i, shuffles the rows like cards; after log n times they are columns.
+    let mut rows = rows;
+    for _ in 0..rows.len().ilog2() {
+        let half = rows.len() / 2;
+        rows = (0..half)
+            .flat_map(|i| [(i, false), (i, true)])
+            .map(|(i, upper)| b.interleave(rows[i], rows[i + half], upper))
+            .collect();
+    }
+    rows
+}
+
 /// The register tiles of a block: `acc += A · B`.
 fn tiles(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (height, width, length): (Val, Val, Val)) {
     let (_, pitch, depth) = plan.block;
@@ -350,12 +437,17 @@ fn tiles(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (height, w
     let ty = Ty::vector(Elem::of(plan.sizes.dtype), lanes as u8);
     let zero = b.index(0);
     let length = round_up(b, length, UNROLL);
-    b.repeat(zero, height, rows as i64, |b, i| {
-        let left = b.mul_const(i, (depth * lanes) as i64);
-        let line = b.mul_const(i, pitch as i64);
-        b.repeat(zero, width, columns as i64, |b, j| {
+    // The operand that takes more bytes a turn stays in the first-level cache, the other one passes by.
+    let (outer, inner) = ((height, rows as i64), (width, columns as i64));
+    let swap = rows < vectors;
+    let (outer, inner) = if swap { (inner, outer) } else { (outer, inner) };
+    b.repeat(zero, outer.0, outer.1, |b, p| {
+        b.repeat(zero, inner.0, inner.1, |b, q| {
+            let (i, j) = if swap { (q, p) } else { (p, q) };
+            let left = b.mul_const(i, (depth * lanes) as i64);
             let right = b.mul_const(j, depth as i64);
-            let cell = b.add(line, j);
+            let cell = b.mul_const(i, pitch as i64);
+            let cell = b.add(cell, j);
             let at = |b: &mut Builder, r: usize, v: usize| b.add_const(cell, (r * pitch + v * lanes) as i64);
             let pairs: Vec<(usize, usize)> = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r, v))).collect();
             let init: Vec<Val> = if plan.sizes.k <= depth {

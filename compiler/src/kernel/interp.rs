@@ -209,6 +209,11 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
                 let start = if upper { n } else { 0 };
                 out[..n].copy_from_slice(&self.get(x)[start..start + n]);
             }
+            Inst::Interleave(x, y, upper) => {
+                let start = if upper { n / 2 } else { 0 };
+                let (x, y) = (self.get(x), self.get(y));
+                (0..n).for_each(|i| out[i] = if i % 2 == 0 { x[start + i / 2] } else { y[start + i / 2] });
+            }
             Inst::Any(x) => {
                 let lanes = usize::from(self.kernel.ty(x).lanes);
                 out[0] = u64::from(self.get(x)[..lanes].iter().any(|&l| l != 0));

@@ -279,6 +279,8 @@ pub enum Inst {
     Lane(Val, u8),
     /// The lower half of the lanes (`false`) or the upper half (`true`). Half of two lanes is a scalar.
     Half(Val, bool),
+    /// The lower (`false`) or upper (`true`) halves of two vectors, lane by lane in turn: `x0 y0 x1 y1 …`.
+    Interleave(Val, Val, bool),
     /// Whether any lane of a mask is set: a scalar `bool`.
     Any(Val),
     /// Reads `lanes` elements at `index + offset + stride * lane`.

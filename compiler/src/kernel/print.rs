@@ -277,6 +277,9 @@ impl Printer<'_> {
             Inst::Splat(x) => format!("splat {}", v(x)),
             Inst::Lane(x, lane) => format!("lane {}, {lane}", v(x)),
             Inst::Half(x, upper) => format!("{} {}", if upper { "upper" } else { "lower" }, v(x)),
+            Inst::Interleave(x, y, upper) => {
+                format!("interleave_{} {}, {}", if upper { "upper" } else { "lower" }, v(x), v(y))
+            }
             Inst::Any(x) => format!("any {}", v(x)),
             Inst::Load(ref access) => format!("load {}", self.access(access)),
             Inst::Gather { buf, index, offset } => {

@@ -247,6 +247,11 @@ impl Checker<'_> {
                 let from = self.kernel.ty(x);
                 ensure!(from.elem == elem && from.lanes == 2 * ty.lanes, "half of {from} as {ty}");
             }
+            Inst::Interleave(x, y, _) => {
+                same(x)?;
+                same(y)?;
+                ensure!(ty.lanes > 1 && elem != Elem::Bool, "interleaving of {ty}");
+            }
             Inst::Any(x) => {
                 ensure!(self.kernel.ty(x).elem == Elem::Bool, "any of what is no mask");
                 ensure!(ty == Ty::scalar(Elem::Bool), "any makes a scalar bool");

@@ -46,7 +46,10 @@ pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: 
     let along = |offset: &Linear, axes: &[usize]| match axes.last() {
         // A vector of neighbours must not leave the innermost axis.
         Some(&axis) if axes.len() == 1 && offset.coefficient(axis) == 1 => Along::Row,
-        _ => Along::K,
+        _ => match depth.as_slice() {
+            &[axis] if offset.coefficient(axis) == 1 => Along::K,
+            _ => Along::Nothing,
+        },
     };
     let at = |b: &mut Builder, offset: &Linear, batch: Val, row: (&[usize], Val), k: Val| {
         let groups = [(product.axes[0].as_slice(), batch), row, (depth.as_slice(), k)];

@@ -28,8 +28,12 @@ impl Lowering<'_, '_> {
             Inst::Convert(x) => self.convert(x, ty),
             Inst::Bitcast(x) => self.bitcast(x, ty),
             Inst::Splat(x) => self.splat(x, ty),
-            Inst::Lane(x, lane) => self.lane(x, lane),
+            Inst::Lane(x, lane) => {
+                self.lanes_of.insert(val, (x, lane));
+                self.lane(x, lane)
+            }
             Inst::Half(x, upper) => self.half(x, upper, ty),
+            Inst::Interleave(x, y, upper) => self.interleave(x, y, upper, ty),
             Inst::Any(x) => self.any(x),
             Inst::Load(ref access) => self.load(access, ty),
             Inst::Gather { buf, index, offset } => self.gather(buf, index, offset, ty),
@@ -380,7 +384,55 @@ impl Lowering<'_, '_> {
         Rep::Vector(made.collect())
     }
 
+    fn interleave(&mut self, x: Val, y: Val, upper: bool, ty: Ty) -> Rep {
+        let (xs, ys) = (self.vector(x), self.vector(y));
+        let size = (ty.elem.bits() / 8) as u8;
+        // The bytes of element `i` of a register, of the first or of the second one.
+        let bytes = |lane: u8, second: bool| {
+            let start = lane * size + if second { 16 } else { 0 };
+            start..start + size
+        };
+        let n = part_lanes(ty.elem);
+        let first = if upper { ty.lanes / 2 } else { 0 };
+        let out = (0..parts(ty) as u8).map(|part| {
+            let start = first + part * n.min(ty.lanes) / 2;
+            let (source, lane) = (usize::from(start / n), start % n);
+            let mut pick = [0; 16];
+            let order = (0..n / 2).flat_map(|i| [(lane + i, false), (lane + i, true)]);
+            for (to, from) in pick.iter_mut().zip(order.flat_map(|(lane, second)| bytes(lane, second))) {
+                *to = from;
+            }
+            if ty.lanes < n {
+                // Half a register: only its two lanes count.
+                let order = [(first, false), (first, true), (first, false), (first, true)];
+                for (to, from) in pick.iter_mut().zip(order.into_iter().flat_map(|(lane, second)| bytes(lane, second)))
+                {
+                    *to = from;
+                }
+            }
+            self.shuffle(xs[source], ys[source], pick, part_type(ty.elem))
+        });
+        Rep::Vector(out.collect())
+    }
+
+    /// One lane of a register in all lanes of registers.
+    fn splat_lane(&mut self, x: Val, lane: u8, ty: Ty) -> Rep {
+        let source = self.vector(x);
+        let n = part_lanes(ty.elem);
+        let size = 16 / n;
+        let pick = std::array::from_fn(|i| lane % n * size + i as u8 % size);
+        let part = source[usize::from(lane / n)];
+        let part = self.shuffle(part, part, pick, part_type(ty.elem));
+        Rep::Vector(smallvec::smallvec![part; parts(ty)])
+    }
+
     fn splat(&mut self, x: Val, ty: Ty) -> Rep {
+        if ty.elem != Elem::Bool
+            && let Some(&(vector, lane)) = self.lanes_of.get(&x)
+            && matches!(self.rep(vector), Rep::Vector(_))
+        {
+            return self.splat_lane(vector, lane, ty);
+        }
         let scalar = self.scalar(x);
         if ty.elem == Elem::Bool {
             // 0 or 1 becomes 0 or -1.

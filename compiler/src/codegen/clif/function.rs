@@ -32,6 +32,7 @@ pub(super) fn build(
         reps: vec![Rep::Undefined; kernel.values.len()],
         bases: Vec::new(),
         consts: FxHashMap::default(),
+        lanes_of: FxHashMap::default(),
         x86: isa.name() == "x64",
         exits: Vec::new(),
     };

@@ -38,6 +38,8 @@ pub(super) struct Lowering<'a, 'f> {
     pub bases: Vec<Value>,
     /// Constants of the current block: made once in each, which keeps them out of registers elsewhere.
     pub consts: FxHashMap<(Const, u8), (Block, Value)>,
+    /// Scalars that are lanes of vectors, so that to splat them takes no detour through a scalar.
+    pub lanes_of: FxHashMap<Val, (Val, u8)>,
     /// Whether the machine has `blendv`.
     pub x86: bool,
     /// A block for each status that a check can end with.
