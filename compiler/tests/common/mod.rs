@@ -1,5 +1,8 @@
 //! Random arguments, and the comparison of two programs by the interpreter.
 
+#[allow(dead_code, reason = "not every test binary asks for it")]
+pub mod random;
+
 use dlc_compiler::passes::preparation_of;
 use dlc_ir::{DType, Function, Graph, Scalar, Tensor, Type};
 

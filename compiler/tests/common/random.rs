@@ -1,0 +1,459 @@
+//! Random graphs: every operator that has a meaning by itself, in any combination that type-checks.
+
+use dlc_ir::op::{
+    Conv, Gather, Pad, Reduce, ReduceWindow, Reduction, Reverse, Scatter, ScatterKind, Slice, Window, WindowArgmax,
+};
+use dlc_ir::{
+    Builder, DType, Direction, Function, FunctionKind, Graph, Op, Role, Scalar, ScalarOp, Tensor, Type, Value,
+};
+
+use super::Rng;
+
+/// What the values of a graph are like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Small integers in every dtype, and operators that are exact on them: results are equal to the last bit.
+    Exact,
+    /// Real numbers in f64, and operators that are continuous.
+    Smooth,
+}
+
+/// A graph under construction.
+struct Maker {
+    b: Builder,
+    rng: Rng,
+    kind: Kind,
+    /// The values so far, with a bound on their magnitude.
+    values: Vec<(Value, f64)>,
+}
+
+/// The largest magnitude of a value: all sums and products of such numbers are exact in f32.
+const LARGEST: f64 = 65_536.0;
+/// The most elements of a value.
+const ELEMENTS: usize = 2048;
+
+/// A graph of about `ops` operators, a function of its arguments.
+pub fn graph(seed: u64, ops: usize, kind: Kind) -> Graph {
+    Graph::from_function(function(seed, ops, kind, "main"))
+}
+
+/// A graph with the derivatives, by its arguments, of a sum over everything that a smooth function returns.
+pub fn gradients(seed: u64, ops: usize) -> Graph {
+    let inner = function(seed, ops, Kind::Smooth, "inner");
+    let mut b = Builder::new("loss", FunctionKind::Func);
+    let args: Vec<Value> = inner.args().iter().map(|a| b.arg(&a.name, a.ty.clone(), Role::Plain)).collect();
+    let results = b.call(&inner, &args).expect("the arguments are its own");
+    let mut total = b.scalar(DType::F64, Scalar::Float(0.0)).expect("a scalar");
+    for result in results {
+        let axes: Vec<usize> = (0..b.ty(result).rank()).collect();
+        let sum = b.sum(result, &axes).expect("all axes");
+        total = b.add(total, sum).expect("scalars");
+    }
+    b.output(None, total);
+    let loss = b.finish();
+    let mut b = Builder::new("main", FunctionKind::Func);
+    let args: Vec<Value> = inner.args().iter().map(|a| b.arg(&a.name, a.ty.clone(), Role::Input)).collect();
+    let op = dlc_ir::op::Gradient {
+        func: loss.name.clone(),
+        wrt: (0..args.len()).collect(),
+        results: vec![Type::scalar(DType::F64)],
+    };
+    let results = b.push_all(op, &args).expect("the arguments are its own");
+    results.into_iter().for_each(|r| b.output(None, r));
+    let mut graph = Graph::new();
+    graph.insert(inner);
+    graph.insert(loss);
+    graph.insert(b.finish());
+    graph
+}
+
+fn function(seed: u64, ops: usize, kind: Kind, name: &str) -> Function {
+    let mut maker = Maker { b: Builder::new(name, FunctionKind::Func), rng: Rng(seed), kind, values: vec![] };
+    for i in 0..1 + maker.rng.below(3) {
+        let dtype = maker.dtype();
+        let shape = maker.shape(4);
+        let role = if name == "main" { Role::Input } else { Role::Plain };
+        let value = maker.b.arg(&format!("x{i}"), Type::new(dtype, shape), role);
+        maker.values.push((value, 4.0));
+    }
+    let mut tries = 0;
+    let mut made = 0;
+    while made < ops && tries < 20 * ops {
+        tries += 1;
+        made += usize::from(maker.step().is_some());
+    }
+    let results = 1 + maker.rng.below(3);
+    for _ in 0..results {
+        // Late values, so that little is dead.
+        let from = maker.values.len().saturating_sub(5);
+        let at = from + maker.rng.below(maker.values.len() - from);
+        maker.b.output(None, maker.values[at].0);
+    }
+    maker.b.finish()
+}
+
+impl Maker {
+    fn dtype(&mut self) -> DType {
+        match self.kind {
+            Kind::Smooth => DType::F64,
+            Kind::Exact => [DType::F32, DType::F32, DType::F64, DType::I32, DType::I64, DType::U8][self.rng.below(6)],
+        }
+    }
+
+    fn shape(&mut self, most: usize) -> Vec<usize> {
+        (0..self.rng.below(most)).map(|_| [1, 2, 3, 4, 5, 7, 17][self.rng.below(7)]).collect()
+    }
+
+    fn any(&mut self) -> (Value, f64) {
+        let recent = self.values.len().min(6);
+        let at = if self.rng.below(3) > 0 {
+            self.values.len() - 1 - self.rng.below(recent)
+        } else {
+            self.rng.below(self.values.len())
+        };
+        self.values[at]
+    }
+
+    fn keep(&mut self, value: Value, bound: f64) -> Option<()> {
+        self.values.push((value, bound));
+        Some(())
+    }
+
+    fn push(&mut self, op: impl Into<Op>, operands: &[Value], bound: f64) -> Option<()> {
+        let op = op.into();
+        let types: Vec<Type> = operands.iter().map(|&v| self.b.ty(v).clone()).collect();
+        let results = op.infer(&types).ok()?;
+        if bound > LARGEST || results.iter().any(|ty| ty.shape.elements() > ELEMENTS || ty.rank() > 5) {
+            return None;
+        }
+        if results.iter().any(|ty| ty.dtype == DType::U8 && bound > 255.0) {
+            return None;
+        }
+        let value = self.b.push(op, operands).ok()?;
+        self.keep(value, bound)
+    }
+
+    /// Another value of the type, or one that is made to have it.
+    fn partner(&mut self, like: Value) -> (Value, f64) {
+        let ty = self.b.ty(like).clone();
+        let fitting: Vec<(Value, f64)> = self.values.iter().copied().filter(|(v, _)| *self.b.ty(*v) == ty).collect();
+        if !fitting.is_empty() && self.rng.below(4) > 0 {
+            return fitting[self.rng.below(fitting.len())];
+        }
+        let constant = self.data(&ty);
+        let value = self.b.constant(constant).expect("types of this graph are small");
+        (value, 4.0)
+    }
+
+    /// Constant data: whole numbers, where everything is.
+    fn data(&mut self, ty: &Type) -> Tensor {
+        let tensor = self.rng.tensor(ty);
+        match self.kind {
+            Kind::Smooth => tensor,
+            Kind::Exact => Tensor::from_fn(ty.clone(), |i| Scalar::Int((tensor.get(i).as_f64() * 2.0) as i64)),
+        }
+    }
+
+    /// Indices into an axis of `n` elements.
+    fn indices(&mut self, shape: &[usize], n: usize) -> Value {
+        let rng = &mut self.rng;
+        let tensor = Tensor::from_fn(Type::new(DType::I64, shape), |_| Scalar::Int(rng.below(n) as i64));
+        self.b.constant(tensor).expect("small")
+    }
+
+    fn step(&mut self) -> Option<()> {
+        let (x, bound) = self.any();
+        let ty = self.b.ty(x).clone();
+        if ty.dtype == DType::Bool {
+            return self.boolean(x);
+        }
+        match self.rng.below(10) {
+            0 | 1 => self.unary(x, &ty, bound),
+            2..=4 => self.binary(x, &ty, bound),
+            5 | 6 => self.movement(x, &ty, bound),
+            7 => self.reduction(x, &ty, bound),
+            8 => self.indexed(x, &ty, bound),
+            _ => self.product(x, &ty, bound),
+        }
+    }
+
+    fn boolean(&mut self, x: Value) -> Option<()> {
+        match self.rng.below(4) {
+            0 => self.push(ScalarOp::Not, &[x], 1.0),
+            1 => {
+                let (y, _) = self.partner(x);
+                let f = [ScalarOp::And, ScalarOp::Or, ScalarOp::Xor][self.rng.below(3)];
+                self.push(f, &[x, y], 1.0)
+            }
+            2 => {
+                let dtype = self.dtype();
+                self.push(ScalarOp::Convert(dtype), &[x], 1.0)
+            }
+            _ => {
+                let shape = self.b.ty(x).shape.clone();
+                let fitting: Vec<(Value, f64)> = self
+                    .values
+                    .iter()
+                    .copied()
+                    .filter(|(v, _)| self.b.ty(*v).shape == shape && self.b.ty(*v).dtype != DType::Bool)
+                    .collect();
+                let (y, bound) = *fitting.get(self.rng.below(fitting.len().max(1)))?;
+                let (z, other) = self.partner(y);
+                self.push(ScalarOp::Select, &[x, y, z], bound.max(other))
+            }
+        }
+    }
+
+    fn unary(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        if self.kind == Kind::Smooth {
+            // Everything stays within a few units, where no function is steep.
+            use ScalarOp::{Abs, Cos, Erf, Exp, Expm1, Log1p, Neg, Relu, Sigmoid, Sin, Sqrt, Tanh};
+            let f = [Neg, Tanh, Sigmoid, Sin, Cos, Erf, Relu, Abs, Exp, Expm1, Log1p, Sqrt][self.rng.below(12)];
+            let operand = match f {
+                Exp | Expm1 => self.b.tanh(x).ok()?,
+                Log1p | Sqrt => {
+                    let square = self.b.mul(x, x).ok()?;
+                    let one = self.b.full_like(x, 1.0).ok()?;
+                    self.b.add(square, one).ok()?
+                }
+                _ => x,
+            };
+            return self.push(f, &[operand], bound.max(4.0));
+        }
+        use ScalarOp::{Abs, Neg, Relu, Sign, StopGradient};
+        if ty.dtype == DType::U8 {
+            let f = [Relu, Sign, Abs, StopGradient][self.rng.below(4)];
+            return self.push(f, &[x], bound);
+        }
+        if self.rng.below(3) == 0 {
+            let to = [DType::F32, DType::F64, DType::I32, DType::I64][self.rng.below(4)];
+            return self.push(ScalarOp::Convert(to), &[x], bound);
+        }
+        let f = [Neg, Abs, Sign, Relu][self.rng.below(4)];
+        self.push(f, &[x], bound)
+    }
+
+    fn binary(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        let (y, other) = self.partner(x);
+        let unsigned = ty.dtype == DType::U8;
+        match self.rng.below(7) {
+            0 => self.push(ScalarOp::Add, &[x, y], bound + other),
+            1 if !unsigned => self.push(ScalarOp::Sub, &[x, y], bound + other),
+            2 if self.kind == Kind::Exact => self.push(ScalarOp::Mul, &[x, y], bound * other),
+            2 => {
+                let y = self.b.tanh(y).ok()?;
+                self.push(ScalarOp::Mul, &[x, y], bound)
+            }
+            3 => self.push(ScalarOp::Max, &[x, y], bound.max(other)),
+            4 => self.push(ScalarOp::Min, &[x, y], bound.max(other)),
+            5 if self.kind == Kind::Exact => {
+                let all = Direction::ALL;
+                let direction = all[self.rng.below(all.len())];
+                self.push(ScalarOp::Compare(direction), &[x, y], 1.0)
+            }
+            5 => {
+                let square = self.b.mul(y, y).ok()?;
+                let one = self.b.full_like(y, 1.0).ok()?;
+                let y = self.b.add(square, one).ok()?;
+                self.push(ScalarOp::Div, &[x, y], bound)
+            }
+            _ => None,
+        }
+    }
+
+    fn movement(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        let rank = ty.rank();
+        match self.rng.below(7) {
+            0 => {
+                let mut shape = ty.shape.to_vec();
+                let at = self.rng.below(rank + 1);
+                shape.insert(at, [1, 2, 3, 16][self.rng.below(4)]);
+                let axes = (0..=rank).filter(|&a| a != at).collect();
+                self.push(dlc_ir::op::Broadcast { shape: shape.into(), axes }, &[x], bound)
+            }
+            1 => {
+                let elements = ty.shape.elements();
+                let divisors: Vec<usize> = (1..=elements).filter(|d| elements.is_multiple_of(*d)).collect();
+                let first = *divisors.get(self.rng.below(divisors.len().max(1)))?;
+                let shape = if self.rng.below(2) == 0 { vec![elements] } else { vec![first, elements / first] };
+                self.push(dlc_ir::op::Reshape { shape: shape.into() }, &[x], bound)
+            }
+            2 if rank > 1 => {
+                let mut perm: Vec<usize> = (0..rank).collect();
+                for i in (1..rank).rev() {
+                    perm.swap(i, self.rng.below(i + 1));
+                }
+                self.push(dlc_ir::op::Transpose { perm }, &[x], bound)
+            }
+            3 if rank > 0 => {
+                let axis = self.rng.below(rank);
+                self.push(Reverse { axes: vec![axis] }, &[x], bound)
+            }
+            4 => {
+                let (mut start, mut limit, mut stride) = (vec![], vec![], vec![]);
+                for &n in ty.shape.iter() {
+                    let s = self.rng.below(n);
+                    start.push(s);
+                    limit.push(s + 1 + self.rng.below(n - s));
+                    stride.push(1 + self.rng.below(2));
+                }
+                self.push(Slice { start, limit, stride }, &[x], bound)
+            }
+            5 => {
+                let amounts = |rng: &mut Rng| (0..rank).map(|_| rng.below(4) as i64 - 1).collect::<Vec<i64>>();
+                let (low, high) = (amounts(&mut self.rng), amounts(&mut self.rng));
+                let interior = (0..rank).map(|_| self.rng.below(8) / 6).collect();
+                let value = self.b.scalar(ty.dtype, Scalar::Int(1)).ok()?;
+                let padded = Pad { low, high, interior };
+                let result = Op::from(padded.clone()).infer(&[ty.clone(), Type::scalar(ty.dtype)]).ok()?;
+                if result[0].shape.elements() == 0 {
+                    return None;
+                }
+                self.push(padded, &[x, value], bound.max(1.0))
+            }
+            _ if rank > 0 => {
+                let axis = self.rng.below(rank);
+                let (y, other) = self.partner(x);
+                self.push(dlc_ir::op::Concat { axis }, &[x, y], bound.max(other))
+            }
+            _ => None,
+        }
+    }
+
+    fn reduction(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        let rank = ty.rank();
+        if rank > 0 && self.rng.below(3) == 0 {
+            return self.window(x, ty, bound);
+        }
+        let axes: Vec<usize> = (0..rank).filter(|_| self.rng.below(2) == 0).collect();
+        let count: usize = axes.iter().map(|&a| ty.shape[a]).product();
+        let kinds = [Reduction::Sum, Reduction::Max, Reduction::Min, Reduction::ArgMax, Reduction::ArgMin];
+        let kind = kinds[self.rng.below(if self.kind == Kind::Exact { 5 } else { 3 })];
+        match kind {
+            Reduction::Sum if self.kind == Kind::Smooth => {
+                let factor = self.b.full_like(x, 1.0 / count.max(1) as f64).ok()?;
+                let scaled = self.b.mul(x, factor).ok()?;
+                self.push(Reduce { kind, axes }, &[scaled], bound)
+            }
+            Reduction::Sum => self.push(Reduce { kind, axes }, &[x], bound * count as f64),
+            kind if kind.is_arg() => self.push(Reduce { kind, axes }, &[x], count as f64),
+            kind => self.push(Reduce { kind, axes }, &[x], bound),
+        }
+    }
+
+    fn window(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        let rank = ty.rank();
+        let first = self.rng.below(rank);
+        let axes: Vec<usize> = (first..rank).collect();
+        let each = |rng: &mut Rng, most: usize, least: usize| -> Vec<usize> {
+            axes.iter().map(|_| least + rng.below(most)).collect()
+        };
+        let size = each(&mut self.rng, 3, 1);
+        let low: Vec<i64> = size.iter().map(|&n| self.rng.below(n) as i64).collect();
+        let high: Vec<i64> = size.iter().map(|&n| self.rng.below(n) as i64).collect();
+        let stride = each(&mut self.rng, 3, 1);
+        let ones = vec![1; axes.len()];
+        let dilation = if self.rng.below(4) == 0 { each(&mut self.rng, 2, 1) } else { ones.clone() };
+        let count: usize = size.iter().product();
+        let window = Window { axes, size, stride, low, high, base_dilation: ones, window_dilation: dilation };
+        let kind = [Reduction::Max, Reduction::Min, Reduction::Sum][self.rng.below(3)];
+        if self.kind == Kind::Exact && self.rng.below(4) == 0 {
+            return self.push(WindowArgmax { window }, &[x], ELEMENTS as f64);
+        }
+        // With padding a window may be empty, whose maximum is no small number.
+        let padded = window.low.iter().chain(&window.high).any(|&p| p > 0);
+        match kind {
+            Reduction::Sum => self.push(ReduceWindow { kind, window }, &[x], bound * count as f64),
+            _ if padded && window.window_dilation.iter().any(|&d| d > 1) => None,
+            kind => self.push(ReduceWindow { kind, window }, &[x], bound),
+        }
+    }
+
+    fn indexed(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        let rank = ty.rank();
+        if rank == 0 {
+            return None;
+        }
+        let axis = self.rng.below(rank);
+        let batch = self.rng.below(axis + 1);
+        let mut shape = ty.shape[..batch].to_vec();
+        shape.extend((0..self.rng.below(3)).map(|_| 1 + self.rng.below(4)));
+        let indices = self.indices(&shape, ty.shape[axis]);
+        if self.rng.below(2) == 0 {
+            return self.push(Gather { axis, batch }, &[x, indices], bound);
+        }
+        let gathered = Op::from(Gather { axis, batch }).infer(&[ty.clone(), self.b.ty(indices).clone()]).ok()?;
+        if gathered[0].shape.elements() > ELEMENTS {
+            return None;
+        }
+        let updates = self.data(&gathered[0]);
+        let updates = self.b.constant(updates).ok()?;
+        let count: usize = shape[batch..].iter().product();
+        // The derivative of a maximum asks which element it is equal to; rounding may change the answer.
+        let kinds = [ScatterKind::Add, ScatterKind::Set, ScatterKind::Max];
+        let kind = kinds[self.rng.below(if self.kind == Kind::Exact { 3 } else { 2 })];
+        let grown = if kind == ScatterKind::Add { bound + 4.0 * count as f64 } else { bound.max(4.0) };
+        self.push(Scatter { axis, batch, kind }, &[x, indices, updates], grown)
+    }
+
+    fn product(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        let rank = ty.rank();
+        if rank >= 3 && self.rng.below(2) == 0 {
+            let spatial = rank - 2;
+            let outputs = 1 + self.rng.below(9);
+            let mut shape = vec![outputs, ty.shape[1]];
+            shape.extend((0..spatial).map(|_| 1 + self.rng.below(3)));
+            let count: usize = shape[1..].iter().product();
+            let kernel = self.factor(&Type::new(ty.dtype, shape), count)?;
+            let any = |rng: &mut Rng, least: usize, most: usize| -> Vec<usize> {
+                (0..spatial).map(|_| least + rng.below(most)).collect()
+            };
+            let op = Conv {
+                stride: any(&mut self.rng, 1, 2),
+                low: any(&mut self.rng, 0, 3).into_iter().map(|p| p as i64).collect(),
+                high: any(&mut self.rng, 0, 3).into_iter().map(|p| p as i64).collect(),
+                x_dilation: any(&mut self.rng, 1, 2),
+                kernel_dilation: any(&mut self.rng, 1, 2),
+                feature_groups: 1,
+                batch_groups: 1,
+            };
+            return self.push(op, &[x, kernel], bound * 4.0 * count as f64);
+        }
+        if rank == 0 {
+            return None;
+        }
+        let axis = self.rng.below(rank);
+        let k = ty.shape[axis];
+        let n = [1, 4, 9, 20][self.rng.below(4)];
+        let (shape, rhs) = if self.rng.below(2) == 0 { (vec![k, n], 0) } else { (vec![n, k], 1) };
+        let right = self.factor(&Type::new(ty.dtype, shape), k)?;
+        let op = dlc_ir::op::Dot { lhs: vec![axis], rhs: vec![rhs], lhs_batch: vec![], rhs_batch: vec![] };
+        self.push(op, &[x, right], bound * 4.0 * k as f64)
+    }
+
+    /// A constant factor of a sum of `count` products; on reals small enough for the sum to stay small.
+    fn factor(&mut self, ty: &Type, count: usize) -> Option<Value> {
+        let tensor = self.rng.tensor(ty);
+        let tensor = match self.kind {
+            Kind::Exact => Tensor::from_fn(ty.clone(), |i| Scalar::Int(tensor.get(i).as_f64() as i64)),
+            Kind::Smooth => {
+                Tensor::from_fn(ty.clone(), |i| Scalar::Float((tensor.get(i).as_f64() - 1.0) / count.max(1) as f64))
+            }
+        };
+        self.b.constant(tensor).ok()
+    }
+}
+
+/// Arguments for a graph of a kind.
+pub fn arguments(graph: &Graph, seed: u64, kind: Kind) -> Vec<Tensor> {
+    let mut rng = Rng(seed ^ 0x5EED);
+    let entry = graph.entry();
+    let each = entry.args().iter().map(|a| {
+        let tensor = rng.tensor(&a.ty);
+        match kind {
+            Kind::Smooth => tensor,
+            Kind::Exact => Tensor::from_fn(a.ty.clone(), |i| Scalar::Int((tensor.get(i).as_f64() * 2.0) as i64)),
+        }
+    });
+    each.collect()
+}
