@@ -221,7 +221,7 @@ fn optimize_joint(function: Function, callees: &Graph, options: &passes::Options
     let mut graph = callees.clone();
     graph.insert(function);
     let mut context = passes::Context::new(options.clone());
-    for pass in PASSES.iter().filter(|p| p.name != "fuse") {
+    for pass in PASSES.iter().filter(|p| !matches!(p.name, "prepare" | "fuse")) {
         graph = pass.run(&graph, &mut context);
     }
     graph.function(&name).expect("passes keep the functions").clone()

@@ -69,8 +69,10 @@ rules! {
             let Op::Slice(inner) = op else { continue };
             let rank = outer.start.len();
             let start: Vec<usize> = (0..rank).map(|a| inner.start[a] + outer.start[a] * inner.stride[a]).collect();
-            let stride: Vec<usize> = (0..rank).map(|a| inner.stride[a] * outer.stride[a]).collect();
             let shape = &s.own_ty().shape;
+            // The step of a single element says nothing; as a product it would grow from one iteration to the next.
+            let step = |a: usize| if shape[a] <= 1 { 1 } else { inner.stride[a] * outer.stride[a] };
+            let stride: Vec<usize> = (0..rank).map(step).collect();
             let last = |a: usize| if shape[a] == 0 { 0 } else { (shape[a] - 1) * stride[a] + 1 };
             let limit = (0..rank).map(|a| start[a] + last(a)).collect();
             out.push(Term::op(Slice { start, limit, stride }, [args[0].into()]));
