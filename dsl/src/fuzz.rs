@@ -4,8 +4,9 @@
 //! say how much it really tested.
 
 use crate::diagnostic::{has_errors, render_all};
-use crate::span::Sources;
-use crate::{format, parse, parse_ron, to_dl, to_ron};
+use crate::span::{NoFiles, Sources};
+use crate::{Program, Request, What, format, parse, parse_ron, to_dl, to_ron};
+use dlc_ir::{DType, Type};
 
 /// Reading never panics, faults can be shown, and what is read without faults is formatted as the promises say:
 /// the formatting says the same and is its own formatting.
@@ -71,6 +72,55 @@ pub fn fuzz_ron(bytes: &[u8]) -> bool {
     assert!(faults.is_empty(), "{dl}\n{}", render_all(&faults, &sources, false));
     assert!(from_dl.same(&file), ".dl says something else:\n{text}\n---\n{dl}");
     true
+}
+
+/// Lowering never panics, its faults can be shown, and every graph that it makes is well-formed.
+pub fn fuzz_lower(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("//"));
+    let name = if first.is_some_and(|line| line.starts_with('(')) { "fuzz.ron" } else { "fuzz.dl" };
+    let program = match Program::load(name, &text, &mut NoFiles) {
+        Ok(program) => program,
+        Err(faults) => {
+            show(&faults.diagnostics, &faults.sources);
+            return false;
+        }
+    };
+    if let Err(faults) = program.train_settings(None) {
+        show(&faults, &program.sources);
+    }
+    let float = DType::F32;
+    let fields = [
+        ("image", Type::new(float, [4, 28, 28])),
+        ("measures", Type::new(float, [4, 30])),
+        ("x", Type::new(float, [4, 3])),
+        ("actual", Type::new(float, [4])),
+        ("label", Type::new(DType::U8, [4])),
+    ];
+    let names: Vec<String> = program.main().models().map(|model| model.name.name.clone()).collect();
+    let mut whole = !names.is_empty();
+    for model in names {
+        for what in [What::Infer, What::Eval, What::Train, What::Init] {
+            let trained = program.main().trains().any(|train| train.model.name == model);
+            if !trained && matches!(what, What::Eval | What::Train) {
+                continue;
+            }
+            let mut request = Request { model: Some(model.clone()), ..Request::new(what) };
+            request.dims = program.free_dims(Some(&model)).unwrap_or_default().into_iter().map(|d| (d, 4)).collect();
+            if trained {
+                request.fields = fields.iter().map(|(name, ty)| ((*name).to_owned(), ty.clone())).collect();
+            }
+            match program.lower(&request) {
+                Ok(lowered) => lowered.graph.verify().unwrap_or_else(|e| panic!("{e}:\n{}", lowered.graph)),
+                Err(faults) => {
+                    assert!(faults.iter().all(|fault| fault.code != "internal"), "{faults:?}");
+                    show(&faults, &program.sources);
+                    whole = false;
+                }
+            }
+        }
+    }
+    whole
 }
 
 fn show(faults: &[crate::Diagnostic], sources: &Sources) {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dlc_dsl::fuzz::{fuzz_convert, fuzz_parse, fuzz_ron};
+use dlc_dsl::fuzz::{fuzz_convert, fuzz_lower, fuzz_parse, fuzz_ron};
 
 /// xorshift64*: enough to choose edits with.
 struct Random(u64);
@@ -21,7 +21,7 @@ impl Random {
 fn seeds(extension: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut texts = vec![];
-    for folder in ["tests/tour", "tests/errors", "../examples"] {
+    for folder in ["tests/tour", "tests/errors", "tests/errors/meaning", "../examples"] {
         let Ok(entries) = std::fs::read_dir(root.join(folder)) else { continue };
         let mut paths: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
         paths.sort();
@@ -180,6 +180,16 @@ fn conversion_keeps_the_tree() {
 #[test]
 fn ron_never_panics_and_comes_back() {
     run("ron", "ron", 1000, fuzz_ron);
+}
+
+#[test]
+fn lowering_never_panics_and_makes_good_graphs() {
+    run("lower", "dl", 1000, fuzz_lower);
+}
+
+#[test]
+fn lowering_ron_never_panics() {
+    run("lower ron", "ron", 300, fuzz_lower);
 }
 
 #[test]

@@ -170,15 +170,15 @@ impl<'p> Lower<'p> {
             }
             (_, other) => Err(other),
         };
-        fits.or_else(|found| {
+        fits.map_err(|found| {
             let wanted = show_value_type(ty);
             if found.has_data() {
                 let message = format!("{what} must be known when compiling");
                 let found = found.describe(self.float);
-                return Err(self.fault("not-constant", message, span, format!("{found} is data; {wanted} is wanted")));
+                return self.fault("not-constant", message, span, format!("{found} is data; {wanted} is wanted"));
             }
             let message = format!("{what} wants {wanted}, not {}", found.describe(self.float));
-            Err(self.fault("type-mismatch", message, span, format!("not {wanted}")))
+            self.fault("type-mismatch", message, span, format!("not {wanted}"))
         })
     }
 

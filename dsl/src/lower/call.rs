@@ -98,7 +98,7 @@ impl<'p> Lower<'p> {
     fn instance_name(&mut self, call: &'p Call) -> Eval<String> {
         let base = match call.name.as_ref().map(|name| &name.kind) {
             Some(InstanceNameKind::Inline) => return Ok(String::new()),
-            Some(InstanceNameKind::Text(text)) => return self.text(text),
+            Some(InstanceNameKind::Text(text)) => return self.text(text, call.span),
             Some(InstanceNameKind::Word(word)) => word.clone(),
             None => {
                 let number = self.frame().numbers.get(&call.callee.span).map_or(1, |n| n.unnamed);
@@ -218,6 +218,7 @@ impl<'p> Lower<'p> {
             let error = if first == at { error } else { error.secondary(first, "first called here") };
             return Err(self.fail(error));
         }
+        self.spend(span)?;
         let missing = missing_params(definition, &given);
         if !missing.is_empty() {
             return Err(self.missing(name, &missing, span));

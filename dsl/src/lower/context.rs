@@ -70,7 +70,8 @@ impl<'p> Lower<'p> {
         if let Some(weight) = weight {
             let name = &self.weights[weight].name;
             let within = name.strip_prefix(&*self.contexts[depth].path).unwrap_or(name);
-            return within.trim_start_matches('.').replace(['.', '/'], "_");
+            let within = within.trim_start_matches(['.', '/']).replace(['.', '/'], "_");
+            return if within.is_empty() { "w".to_owned() } else { within };
         }
         let function = self.contexts[depth - 1].builder.function();
         function.arg_index(outer).map_or("x".to_owned(), |i| function.args()[i].name.to_string())
@@ -121,12 +122,7 @@ impl<'p> Lower<'p> {
     /// The same on values of the innermost function.
     pub(crate) fn emit_raw(&mut self, op: Op, operands: &[ir::Value], span: Span) -> Eval<ir::Value> {
         let loc = self.loc(span);
-        self.nodes += 1;
-        if self.nodes > super::MAX_NODES {
-            let message = format!("the model has more than {} operations", super::MAX_NODES);
-            let at = self.at(span);
-            return Err(self.fail(Diagnostic::error("too-large", message).primary(at, "the last one counted")));
-        }
+        self.spend(span)?;
         let builder = &mut self.context().builder;
         builder.loc = loc;
         match builder.push(op, operands) {
@@ -161,7 +157,7 @@ impl<'p> Lower<'p> {
         let key_type = Type::scalar(DType::I64);
         if depth == 0 || self.contexts[depth].initial {
             let key = self.contexts[depth].builder.arg("key", key_type, Role::Key);
-            let key = match self.step_for_key.clone().filter(|_| depth == 0) {
+            let key = match self.step_for_key.filter(|_| depth == 0) {
                 // Each step draws anew.
                 Some(step) => self.fold_in(0, key, step, span),
                 None => key,

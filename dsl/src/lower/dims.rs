@@ -223,8 +223,8 @@ impl<'p> Lower<'p> {
     /// A size as a number.
     pub(crate) fn size(&mut self, e: &'p Expr) -> Eval<usize> {
         match self.eval(e)? {
-            Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < 1 << 47).ok_or(i).or_else(|i| {
-                Err(self.fault("number-out-of-range", format!("{i} is no size of an axis"), e.span, "a size"))
+            Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < 1 << 47).ok_or_else(|| {
+                self.fault("number-out-of-range", format!("{i} is no size of an axis"), e.span, "a size")
             }),
             Value::Poison => Err(Stop),
             other if other.has_data() => {

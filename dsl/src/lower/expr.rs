@@ -23,7 +23,7 @@ impl<'p> Lower<'p> {
             ExprKind::Float(x) => Ok(Value::Float(*x)),
             ExprKind::Bool(b) => Ok(Value::Bool(*b)),
             ExprKind::None => Ok(Value::None),
-            ExprKind::Str(s) => Ok(Value::Str(self.text(s)?.into())),
+            ExprKind::Str(s) => Ok(Value::Str(self.text(s, e.span)?.into())),
             ExprKind::Name(name) => self.name(name, e.span),
             ExprKind::List(items) => Ok(Value::list(self.all(items)?)),
             ExprKind::Tuple(items) => Ok(Value::Tuple(self.all(items)?.into())),
@@ -81,9 +81,12 @@ impl<'p> Lower<'p> {
     }
 
     /// The text of a string, its expressions put in.
-    pub(crate) fn text(&mut self, s: &'p Str) -> Eval<String> {
+    pub(crate) fn text(&mut self, s: &'p Str, span: Span) -> Eval<String> {
         let mut text = String::new();
         for part in &s.parts {
+            if text.len() > 1 << 16 {
+                return Err(self.fault("too-large", "the string is too long", span, "more than 65,536 bytes"));
+            }
             match part {
                 StrPart::Text(t) => text.push_str(t),
                 StrPart::Expr(e) => match self.eval(e)? {

@@ -68,9 +68,9 @@ impl<'p> Lower<'p> {
     fn position(&mut self, e: &'p Expr, len: usize) -> Eval<usize> {
         let i = self.whole(e)?;
         let at = if i < 0 { i.saturating_add(len as i64) } else { i };
-        usize::try_from(at).ok().filter(|&at| at < len).ok_or(()).or_else(|()| {
+        usize::try_from(at).ok().filter(|&at| at < len).ok_or_else(|| {
             let message = format!("there is no element {i} of {len}");
-            Err(self.fault("number-out-of-range", message, e.span, "outside"))
+            self.fault("number-out-of-range", message, e.span, "outside")
         })
     }
 

@@ -42,8 +42,8 @@ pub use weights::WeightInfo;
 pub(crate) use bind::{Given, unknown_argument};
 pub(crate) use scope::{AMBIENT, Frame};
 
-/// More operations than any model has: a bound against texts that would grow for ever.
-pub(crate) const MAX_NODES: usize = 1 << 20;
+/// More operations, calls and turns than any model has: a bound against texts that would grow for ever.
+pub(crate) const MAX_NODES: usize = 1 << 18;
 /// How deep calls, blocks and expressions may lie within each other while lowering.
 pub(crate) const MAX_DEPTH: u32 = 400;
 
@@ -273,6 +273,16 @@ impl<'p> Lower<'p> {
         let result = f(self);
         self.depth -= 1;
         result
+    }
+
+    /// Counts an operation, a call or a turn.
+    pub(crate) fn spend(&mut self, span: Span) -> Eval<()> {
+        self.nodes += 1;
+        if self.nodes <= MAX_NODES {
+            return Ok(());
+        }
+        let message = format!("the model has more than {MAX_NODES} operations, calls and turns");
+        Err(self.fault("too-large", message, span, "one too many"))
     }
 
     pub(crate) fn frame(&self) -> &Frame<'p> {

@@ -9,6 +9,9 @@ use crate::ast::{BinaryOp, Expr};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
+/// More entries than any list, and more bytes than any string of a model has.
+const MAX_LIST: usize = 1 << 16;
+
 impl<'p> Lower<'p> {
     pub(crate) fn negate(&mut self, value: Value<'p>, span: Span) -> Eval<Value<'p>> {
         match value {
@@ -87,8 +90,16 @@ impl<'p> Lower<'p> {
             (Float(a), Float(b)) => self.binary_floats(op, a, b, span),
             (Bool(a), Bool(b)) if op == BinaryOp::And => Ok(Bool(a && b)),
             (Bool(a), Bool(b)) if op == BinaryOp::Or => Ok(Bool(a || b)),
-            (Str(a), Str(b)) if op == BinaryOp::Add => Ok(Value::text(&format!("{a}{b}"))),
-            (List(a), List(b)) if op == BinaryOp::Add => Ok(Value::list(a.iter().chain(b.iter()).cloned().collect())),
+            (Str(a), Str(b)) if op == BinaryOp::Add && a.len() + b.len() <= MAX_LIST => {
+                Ok(Value::text(&format!("{a}{b}")))
+            }
+            (List(a), List(b)) if op == BinaryOp::Add && a.len() + b.len() <= MAX_LIST => {
+                Ok(Value::list(a.iter().chain(b.iter()).cloned().collect()))
+            }
+            (Str(_), Str(_)) | (List(_), List(_)) if op == BinaryOp::Add => {
+                let message = format!("more than {MAX_LIST} entries are too many");
+                Err(self.fault("too-large", message, span, "too long"))
+            }
             (a, b) => {
                 let same = if matches!(op, BinaryOp::Eq | BinaryOp::Ne) { a.same(&b) } else { None };
                 match same {
@@ -372,7 +383,7 @@ impl<'p> Lower<'p> {
             x.axes[p - 1].size == y.axes[inner].size
         };
         let batch = q.saturating_sub(2);
-        let batched = batch == 0 || p >= batch + 1 && (0..batch).all(|i| x.axes[i].size == y.axes[i].size) && p == q;
+        let batched = batch == 0 || p > batch && (0..batch).all(|i| x.axes[i].size == y.axes[i].size) && p == q;
         if !fits || !batched {
             let (a, b) = (x.show(self.float), y.show(self.float));
             let message = format!("{a} @ {b} does not fit");

@@ -71,7 +71,12 @@ impl Functions {
     /// All functions with `entry` behind them, those inlined that are called once.
     pub fn into_graph(self, entry: Function, sources: Vec<Arc<str>>) -> Graph {
         let mut calls: FxHashMap<Symbol, usize> = FxHashMap::default();
-        for function in self.list.values().chain([&entry]) {
+        // Callers come last: what nobody calls does not count as a caller.
+        for function in self.list.values().chain([&entry]).rev() {
+            if function.name != entry.name && !calls.contains_key(&function.name) && !self.keep.contains(&function.name)
+            {
+                continue;
+            }
             for (_, _, op) in function.ops() {
                 match op {
                     Op::Call(call) => *calls.entry(call.func.clone()).or_default() += 1,
@@ -84,22 +89,27 @@ impl Functions {
         for name in &self.keep {
             *calls.entry(name.clone()).or_default() += 2;
         }
-        let mut once: FxHashMap<Symbol, Function> = FxHashMap::default();
+        let mut fates: FxHashMap<Symbol, Fate> = FxHashMap::default();
         let mut graph = Graph::new();
         graph.sources = sources;
         for (name, function) in self.list {
-            let inlined = inline(&function, &once);
+            let mut function = settle(&function, &fates);
             match calls.get(&name) {
                 None => {}
                 Some(1) => {
-                    once.insert(name, inlined);
+                    fates.insert(name, Fate::Inline(function));
                 }
-                Some(_) => graph.insert(inlined),
+                Some(_) => {
+                    // `basic_2` is `basic` if no other function is, the first having been inlined.
+                    let base = name.as_str().trim_end_matches(|c: char| c.is_ascii_digit());
+                    let base = base.strip_suffix('_').unwrap_or(name.as_str());
+                    function.name = graph.fresh_name(base);
+                    fates.insert(name, Fate::Call(function.name.clone()));
+                    graph.insert(function);
+                }
             }
         }
-        let mut entry = inline(&entry, &once);
-        // The entry keeps its name; a function that has it too gives way by a free one, which `share` saw to,
-        // unless the entry was named only now.
+        let mut entry = settle(&entry, &fates);
         if graph.function(&entry.name).is_some() {
             entry.name = graph.fresh_name(entry.name.as_str());
         }
@@ -108,20 +118,36 @@ impl Functions {
     }
 }
 
-/// `function` with the bodies of `bodies` in place of their calls.
-fn inline(function: &Function, bodies: &FxHashMap<Symbol, Function>) -> Function {
-    let calls_one = |op: &Op| matches!(op, Op::Call(call) if bodies.contains_key(&call.func));
-    if !function.ops().any(|(_, _, op)| calls_one(op)) {
+/// What becomes of the calls of a function.
+enum Fate {
+    /// The body stands in their place.
+    Inline(Function),
+    /// They call it by this name.
+    Call(Symbol),
+}
+
+/// `function` with the calls in it settled.
+fn settle(function: &Function, fates: &FxHashMap<Symbol, Fate>) -> Function {
+    if !function.ops().any(|(_, _, op)| matches!(op, Op::Call(_) | Op::Gradient(_))) {
         return function.clone();
     }
     let rewritten: Result<Function, std::convert::Infallible> = function.try_rewrite(|new, _, node, operands| {
         let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
-        if let Op::Call(call) = op
-            && let Some(body) = bodies.get(&call.func)
-        {
-            return Ok(copy_into(new, body, operands).into());
+        let mut op = op.clone();
+        match &mut op {
+            Op::Call(call) => match fates.get(&call.func) {
+                Some(Fate::Inline(body)) => return Ok(copy_into(new, body, operands).into()),
+                Some(Fate::Call(name)) => call.func = name.clone(),
+                None => {}
+            },
+            Op::Gradient(gradient) => {
+                if let Some(Fate::Call(name)) = fates.get(&gradient.func) {
+                    gradient.func = name.clone();
+                }
+            }
+            _ => {}
         }
-        Ok(add(new, op, operands, node))
+        Ok(add(new, &op, operands, node))
     });
     match rewritten {
         Ok(function) => function.compact(),

@@ -5,6 +5,8 @@ use super::value::Value;
 use super::{Eval, Lower, Stop};
 use crate::ast::{Block, Expr, If, Pattern, PatternKind, Repeat, Stmt, StmtKind};
 use crate::diagnostic::Diagnostic;
+use crate::resolve::visit::{self, Part};
+use crate::resolve::{LIBRARY, Target};
 use crate::span::Span;
 
 /// More turns than any `repeat` needs.
@@ -228,9 +230,10 @@ impl<'p> Lower<'p> {
                 return Err(self.fault("type-mismatch", message, repeat.over.span, "known when compiling"));
             }
         };
-        let name = self.running.last().map_or("turn".to_owned(), |(d, _)| format!("{}.turn", d.name.name));
+        let name = self.turn_name(&repeat.body);
         self.frame_mut().draws += 1;
         for (i, turn) in turns.into_iter().enumerate() {
+            self.spend(span)?;
             let frame = self.frame_mut();
             let outer = (std::mem::take(&mut frame.salt), std::mem::take(&mut frame.draws));
             let id = self.enter(&name, format!("{}#{}.{i}", outer.0, outer.1));
@@ -256,6 +259,25 @@ impl<'p> Lower<'p> {
             }
         }
         Ok(())
+    }
+
+    /// The name of a turn's function: that of the one block that it is about, if it is about one.
+    fn turn_name(&self, body: &'p Block) -> String {
+        let mut blocks: Vec<&str> = vec![];
+        let module = self.frame().module;
+        visit::block(body, &mut |part| {
+            if let Part::Call(call) = part
+                && let Some(Target::Item(at)) = self.program.lookup(module, &call.callee.name)
+                && at.module != LIBRARY
+            {
+                blocks.push(&call.callee.name);
+            }
+        });
+        match (blocks.as_slice(), self.running.last()) {
+            ([one], _) => (*one).to_owned(),
+            (_, Some((definition, _))) => format!("{}.turn", definition.name.name),
+            (_, None) => "turn".to_owned(),
+        }
     }
 
     fn turn(&mut self, repeat: &'p Repeat, turn: Value<'p>) -> Eval<Flow<'p>> {

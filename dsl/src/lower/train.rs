@@ -50,10 +50,10 @@ impl<'p> Lower<'p> {
     }
 
     fn train_section(&mut self, chosen: &Chosen<'p>) -> Eval<&'p ast::Train> {
-        chosen.train.ok_or(()).or_else(|()| {
+        chosen.train.ok_or_else(|| {
             let name = &chosen.definition.name;
             let message = format!("no `train` section says how to train `{}`", name.name);
-            Err(self.fault("missing-setting", message, name.span, "add `train` with `data`, `loss` and `optimizer`"))
+            self.fault("missing-setting", message, name.span, "add `train` with `data`, `loss` and `optimizer`")
         })
     }
 

@@ -19,7 +19,7 @@ pub(super) const ROWS: &[Builtin] = &[
 ];
 
 /// More entries than any list of a model has.
-const MAX_LIST: i64 = 1 << 20;
+const MAX_LIST: i64 = 1 << 16;
 
 fn later<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     Err(lower.not_yet(args.builtin.name, args.span))

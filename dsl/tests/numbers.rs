@@ -1,0 +1,217 @@
+//! What graphs compute, by the interpreter.
+
+use dlc_dsl::{Lowered, NoFiles, Program, Request, What};
+use dlc_ir::{DType, Graph, Role, Tensor, Type};
+
+fn lower(text: &str, request: Request) -> Lowered {
+    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    program
+        .lower(&Request { float: DType::F64, ..request })
+        .unwrap_or_else(|faults| panic!("{}", dlc_dsl::diagnostic::render_all(&faults, &program.sources, false)))
+}
+
+fn tensor(shape: &[usize], elements: &[f64]) -> Tensor {
+    Tensor::new(shape, elements.to_vec()).expect("as many elements as the shape says")
+}
+
+fn elements(tensor: &Tensor) -> Vec<f64> {
+    (0..tensor.len()).map(|i| tensor.get(i).as_f64()).collect()
+}
+
+/// Runs the entry: inputs as given, every other argument by `fill` of its number.
+fn run(graph: &Graph, inputs: &[Tensor], fill: impl Fn(usize) -> f64) -> Vec<Vec<f64>> {
+    let mut inputs = inputs.iter();
+    let args = graph.entry().args().iter().map(|arg| match arg.role {
+        Role::Input | Role::Plain => inputs.next().expect("enough inputs").clone(),
+        Role::Key => Tensor::scalar(7i64),
+        _ => Tensor::from_fn(arg.ty.clone(), |i| dlc_ir::Scalar::Float(fill(i))),
+    });
+    let args: Vec<Tensor> = args.collect();
+    graph.interpret(&args).expect("runs").iter().map(elements).collect()
+}
+
+fn close(found: &[f64], wanted: &[f64]) {
+    assert_eq!(found.len(), wanted.len());
+    for (f, w) in found.iter().zip(wanted) {
+        assert!((f - w).abs() <= 1e-12 * w.abs().max(1.0), "{found:?} is not {wanted:?}");
+    }
+}
+
+/// One output of a model of two inputs `x: [2, 3]` and `y: [3]`.
+fn evaluate(result: &str, expression: &str) -> Vec<f64> {
+    let text = format!("model m(x: [2, 3], y: [3]) -> z: {result} {{ return {expression} }}");
+    let graph = lower(&text, Request::new(What::Infer)).graph;
+    let x = tensor(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let y = tensor(&[3], &[10.0, 20.0, 30.0]);
+    run(&graph, &[x, y], |_| 0.0).remove(0)
+}
+
+#[test]
+fn expressions() {
+    for (result, expression, wanted) in [
+        ("[2, 3]", "x + y", &[11.0, 22.0, 33.0, 14.0, 25.0, 36.0][..]),
+        ("[2, 3]", "2 * x - 1", &[1.0, 3.0, 5.0, 7.0, 9.0, 11.0]),
+        ("[2, 3]", "x * mean(x, axis: 1, keep: true)", &[2.0, 4.0, 6.0, 20.0, 25.0, 30.0]),
+        ("[2, 3]", "x - x[:, 0][:, _]", &[0.0, 1.0, 2.0, 0.0, 1.0, 2.0]),
+        ("[2]", "x @ y", &[140.0, 320.0]),
+        ("[2, 2]", "x @ x.T", &[14.0, 32.0, 32.0, 77.0]),
+        ("[3, 3]", "x.T @ x", &[17.0, 22.0, 27.0, 22.0, 29.0, 36.0, 27.0, 36.0, 45.0]),
+        ("[3]", "max(x, axis: 0)", &[4.0, 5.0, 6.0]),
+        ("[]", "sum(x ** 2) / 2 ** 3", &[91.0 / 8.0]),
+        ("[2, 2]", "x[:, ::2]", &[1.0, 3.0, 4.0, 6.0]),
+        ("[2, 3]", "x[:, ::-1]", &[3.0, 2.0, 1.0, 6.0, 5.0, 4.0]),
+        ("[3]", "x[-1]", &[4.0, 5.0, 6.0]),
+        ("[2]", "x[..., 1]", &[2.0, 5.0]),
+        ("[2, 3]", "where(x > 3, x, 0)", &[0.0, 0.0, 0.0, 4.0, 5.0, 6.0]),
+        ("[2, 3]", "where(x > 3 and x < 6 or x == 1, 1, 0)", &[1.0, 0.0, 0.0, 1.0, 1.0, 0.0]),
+        ("[6]", "reshape(x, [-1])", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+        ("[2, 2]", "stack([x[:, 0], x[:, 2]], axis: 1)", &[1.0, 3.0, 4.0, 6.0]),
+        ("[3, 3]", "concat([x, y[_]], axis: 0)", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0]),
+        ("[3]", "split(x, 2)[1][0]", &[4.0, 5.0, 6.0]),
+        ("[3]", "take(y, i64(y / 10) - 1)", &[10.0, 20.0, 30.0]),
+        ("[2]", "float(argmax(x * y, axis: -1))", &[2.0, 2.0]),
+        ("[3]", "y * (if 7 % 2 == 1 and not false { 1 } else { 0 })", &[10.0, 20.0, 30.0]),
+        ("[3]", "y |> div(by: 10) |> relu", &[1.0, 2.0, 3.0]),
+        ("[2, 5]", "pad(x, [0, 1], [0, 1], value: 9)", &[9.0, 1.0, 2.0, 3.0, 9.0, 9.0, 4.0, 5.0, 6.0, 9.0]),
+        ("[3]", "y * sum([1, 2, 3]) / len(range(1, 4))", &[20.0, 40.0, 60.0]),
+        ("[3]", "zeros([3]) + full(2, [3]) * ones([3])", &[2.0, 2.0, 2.0]),
+    ] {
+        close(&evaluate(result, expression), wanted);
+    }
+}
+
+#[test]
+fn norms_as_pytorch_has_them() {
+    // torch.nn.functional.layer_norm and .softmax of [1, 2, 3].
+    let third = (2.0f64 / 3.0 + 1e-5).sqrt();
+    let text = "model m(x: [1, 3]) -> z: [1, 3] { return layer_norm(x, bias: false) }";
+    let graph = lower(text, Request::new(What::Infer)).graph;
+    let found = run(&graph, &[tensor(&[1, 3], &[1.0, 2.0, 3.0])], |_| 1.0).remove(0);
+    close(&found, &[-1.0 / third, 0.0, 1.0 / third]);
+    let e = [1.0f64.exp(), 2.0f64.exp(), 3.0f64.exp()];
+    let sum: f64 = e.iter().sum();
+    close(&evaluate("[2, 3]", "softmax(x)")[..3], &[e[0] / sum, e[1] / sum, e[2] / sum]);
+    close(&evaluate("[2, 3]", "log_softmax(x)")[..1], &[(e[0] / sum).ln()]);
+}
+
+#[test]
+fn batch_norm_keeps_running_statistics() {
+    let text = "
+model m(x: [B, 2]) -> z: [B, 2] = batch_norm(x) as bn
+dataset d { x = npy(\"x.npy\") }
+train m { data = d()
+  loss = sum(z ** 2)
+  optimizer = sgd(lr: 0.1)
+}";
+    let request = Request::new(What::Train).field("x", Type::new(DType::F64, [4, 2]));
+    let graph = lower(text, request).graph;
+    let loss = graph.functions().find(|f| f.name.as_str() == "m.loss").expect("is there");
+    let x = tensor(&[4, 2], &[1.0, 10.0, 2.0, 10.0, 3.0, 10.0, 4.0, 14.0]);
+    let args: Vec<Tensor> = loss
+        .args()
+        .iter()
+        .map(|arg| match &*arg.name {
+            "x" => x.clone(),
+            "bn_weight" => tensor(&[2], &[2.0, 2.0]),
+            "bn_running_var" => tensor(&[2], &[1.0, 1.0]),
+            _ => tensor(&[2], &[0.0, 0.0]),
+        })
+        .collect();
+    let results = graph.interpret_function(loss, &args, &mut |_, _, _| {}).expect("runs");
+    // torch.nn.BatchNorm1d: mean 2.5 and 11, biased variance 1.25 and 3, unbiased 5/3 and 4.
+    let loss = 4.0 * (4.0 * 1.25 / (1.25 + 1e-5) + 4.0 * 3.0 / (3.0 + 1e-5));
+    close(&elements(&results[0]), &[loss]);
+    close(&elements(&results[1]), &[0.25, 1.1]);
+    close(&elements(&results[2]), &[0.9 + 0.1 * 5.0 / 3.0, 0.9 + 0.1 * 4.0]);
+}
+
+#[test]
+fn momentum_as_pytorch_has_it() {
+    let text = "model m(w: [2], g: [2]) -> new: [2] = sgd(w, g, 0.1, momentum: 0.9, nesterov: true, decay: 0.5)";
+    let graph = lower(text, Request::new(What::Infer)).graph;
+    let results = run(&graph, &[tensor(&[2], &[1.0, 2.0]), tensor(&[2], &[3.0, 4.0])], |_| 10.0);
+    let d = [3.5, 5.0];
+    let velocity = [9.0 + d[0], 9.0 + d[1]];
+    close(&results[0], &[1.0 - 0.1 * (d[0] + 0.9 * velocity[0]), 2.0 - 0.1 * (d[1] + 0.9 * velocity[1])]);
+    close(&results[1], &velocity);
+}
+
+#[test]
+fn first_values_lie_where_they_should() {
+    let text = "model m(x: [B, 4, 8, 8]) -> y: [B, 3] {
+  return x |> conv2d(16, 3, groups: 2) as c |> flatten |> linear(3, init: normal(std: 0.5), bias: false) as f
+}";
+    let graph = lower(text, Request::new(What::Init).dim("B", 2)).graph;
+    let names: Vec<&str> = graph.entry().results.iter().filter_map(|r| r.name.as_deref()).collect();
+    assert_eq!(names, ["c.weight", "c.bias", "f.weight"]);
+    let values = run(&graph, &[], |_| 0.0);
+    // PyTorch: within 1 / sqrt(fan_in) with fan_in = 2 * 3 * 3, for the bias too.
+    let bound = 1.0 / 18f64.sqrt();
+    for list in &values[..2] {
+        let largest = list.iter().fold(0.0f64, |m, x| m.max(x.abs()));
+        assert!(largest <= bound && largest > 0.7 * bound, "{largest} of {bound}");
+    }
+    let normal = &values[2];
+    let mean = normal.iter().sum::<f64>() / normal.len() as f64;
+    let deviation = (normal.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / normal.len() as f64).sqrt();
+    assert!(mean.abs() < 0.03 && (deviation - 0.5).abs() < 0.02, "{mean} {deviation}");
+}
+
+#[test]
+fn repeated_blocks_are_one_function_with_draws_of_their_own() {
+    let text = "
+block residual(x: [B, D]) {
+  return x + (x |> linear(D) as fc |> relu |> dropout(0.5))
+}
+model m(x: [B, 4]) -> y: [B, 4] {
+  let y = x
+  repeat 5 { y = residual(y) as h }
+  return y
+}
+dataset d { x = npy(\"x.npy\") }
+train m { data = d()
+  loss = sum(y)
+  optimizer = adam(lr: { \"**\": 1e-3, \"h.4.**\": cosine(peak: 1.0) })
+}";
+    let request = |what| Request::new(what).field("x", Type::new(DType::F64, [2, 4]));
+    let infer = lower(text, request(What::Infer)).graph;
+    assert_eq!(infer.functions().len(), 2, "{infer}");
+    let train = lower(text, request(What::Train));
+    let names: Vec<&str> = train.graph.functions().map(|f| f.name.as_str()).collect();
+    assert!(names.contains(&"residual"), "{names:?}");
+    assert_eq!(train.weights.iter().filter(|w| w.name.ends_with("fc.weight")).count(), 5);
+    let loss = train.graph.functions().find(|f| f.name.as_str() == "m.loss").expect("is there");
+    // Five keys, all different.
+    let salts = loss.ops().filter(|(_, _, op)| op.mnemonic() == "rng_bits").count();
+    assert_eq!(salts, 5);
+    insta::assert_snapshot!(train.graph.to_string());
+}
+
+#[test]
+fn shared_layers_have_one_weight() {
+    let text = "
+model gpt(tokens: i32[B, T], vocab: int = 11, dim: int = 4) -> logits: [B, T, vocab] {
+  layer wte = embedding(vocab, dim)
+  return wte(tokens) @ wte.weight.T
+}";
+    let lowered = lower(text, Request::new(What::Infer).dim("B", 2).dim("T", 3));
+    assert_eq!(lowered.weights.len(), 1);
+    insta::assert_snapshot!(lowered.graph.to_string());
+}
+
+#[test]
+fn depth_is_bounded_by_an_error() {
+    let mut text = String::from("block b0(x: [B, 3]) = x\n");
+    for i in 1..1000 {
+        text +=
+            &format!("block b{i}(x: [B, 3]) {{ if true {{ return (b{}(relu(x + (x + (x + x)))) as n) }} }}\n", i - 1);
+    }
+    text += "model shallow(x: [B, 3]) -> y: [B, 3] = b30(x)\nmodel deep(x: [B, 3]) -> y: [B, 3] = b999(x)\n";
+    let program = Program::load("deep.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let request = |model: &str| Request { model: Some(model.to_owned()), ..Request::new(What::Infer).dim("B", 2) };
+    program.lower(&request("shallow")).expect("is not deep");
+    let faults = program.lower(&request("deep")).expect_err("is deep");
+    assert_eq!(faults[0].code, "too-deep");
+    let text = format!("model m(x: [B, 3]) -> y: [B, 3] = {}x{}", "relu(".repeat(60), ")".repeat(60));
+    lower(&text, Request::new(What::Infer).dim("B", 2));
+}
