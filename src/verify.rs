@@ -28,8 +28,7 @@ pub struct Deviation {
 impl Deviation {
     /// Whether rounding does not explain the difference.
     pub fn is_wrong(&self) -> bool {
-        // written so that NaN is wrong
-        !(self.largest <= self.allowed)
+        self.largest.is_nan() || self.largest > self.allowed
     }
 
     /// The difference as a share of what rounding explains.

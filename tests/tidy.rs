@@ -99,7 +99,7 @@ fn unsafe_code_stays_in_its_rooms() {
         &["unsafe {", "unsafe fn", "unsafe impl"],
         &ALL,
         may,
-        "unsafe is for code memory, the kernel call and the arena",
+        "unsafe is for code memory, the kernel call, the arena and the pool",
     );
 }
 

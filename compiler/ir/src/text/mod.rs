@@ -42,10 +42,10 @@ impl Blobs {
         let mut blobs = Blobs::default();
         for function in graph.functions() {
             for (_, node) in function.nodes() {
-                if let Def::Op(Op::Constant(constant)) = &node.def {
-                    if constant.value.len() > MAX_INLINE {
-                        blobs.insert(constant.value.clone());
-                    }
+                if let Def::Op(Op::Constant(constant)) = &node.def
+                    && constant.value.len() > MAX_INLINE
+                {
+                    blobs.insert(constant.value.clone());
                 }
             }
         }

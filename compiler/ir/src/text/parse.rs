@@ -153,11 +153,11 @@ impl Parser<'_> {
     }
 
     fn number<T: std::str::FromStr>(&mut self, what: &str) -> Parsed<T> {
-        if let Token::Number(n) = self.peek() {
-            if let Ok(number) = n.parse() {
-                self.bump();
-                return Ok(number);
-            }
+        if let Token::Number(n) = self.peek()
+            && let Ok(number) = n.parse()
+        {
+            self.bump();
+            return Ok(number);
         }
         self.expected(what)
     }

@@ -85,10 +85,11 @@ impl<'a> Printer<'a> {
     }
 
     fn results(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [only] = self.function.results.as_slice() {
-            if only.name.is_none() && only.role == ResultRole::Output {
-                return write!(f, "{}", self.function.ty(only.value));
-            }
+        if let [only] = self.function.results.as_slice()
+            && only.name.is_none()
+            && only.role == ResultRole::Output
+        {
+            return write!(f, "{}", self.function.ty(only.value));
         }
         f.write_char('(')?;
         for (i, result) in self.function.results.iter().enumerate() {
