@@ -128,8 +128,8 @@ fn samples(dtype: DType) -> Vec<f64> {
         5.999,
         -0.99999,
         -0.9999999999,
-        0.7071,
-        1.4142,
+        0.7073,
+        1.4144,
     ];
     let span = if dtype == DType::F32 { 254 } else { 2040 };
     while out.len() < 12_288 {

@@ -101,6 +101,38 @@ codes! {
     "label-out-of-range": "A class index in the data is not one of the model's classes.", "label 255 of 10 classes";
     "weights-mismatch": "The weights in a file do not fit the model.", "weights = safetensors(\"other.safetensors\")";
     "data-error": "The data cannot be read, or is not what the dataset says.", "idx(\"missing.gz\")";
+    // Files, data and weights.
+    "missing-file": "The file does not exist, or cannot be read.", "dlc check minst.dl";
+    "missing-folder": "A folder on the way to the file does not exist.", "idx(\"daat/images.gz\")";
+    "cannot-write": "The file or folder cannot be written, or exists already.", "dlc init digits, twice";
+    "wrong-format": "The file is not of the format that its reader wants.", "idx(\"table.csv\")";
+    "unknown-format": "The ending of the file's name is none that is read or written.", "-o weights.doc";
+    "truncated-file": "The file ends before its content does.", "a download that was cut off";
+    "damaged-file": "The file's content is not what was written.", "a checkpoint with a flipped bit";
+    "unsupported-data": "The file is right, but holds what has no dtype here.", "complex numbers in a .npy";
+    "unknown-column": "The table has no column of that name.", "csv(\"t.csv\")[\"weigth\"]";
+    "duplicate-column": "Two columns of the table have one name.", "a,b,a";
+    "ragged-table": "A row of the table has not as many cells as its header.", "a,b above 1,2,3";
+    "no-examples": "A field of the data has no axis of examples.", "label = 3";
+    "example-count": "Two fields of the data have different numbers of examples.", "8,500 images, 8,499 labels";
+    "too-few-examples": "There are fewer examples than one batch takes.", "batch = 64 on 50 examples";
+    "not-finite": "The data holds NaN or an infinity.", "a missing cell read as NaN";
+    "io": "The operating system refused to read or write.", "a full disk";
+    "folder-in-use": "Another training writes to this folder.", "dlc train --folder runs/1, twice at once";
+    "other-training": "The checkpoint belongs to another model, or to other settings.", "--resume after a layer was added";
+    "no-first-value": "The program of first weights leaves one out: a fault of dlc.", "";
+    "no-program": "No program evaluates batches of a size that the data needs: a fault of dlc.", "";
+    "no-loss": "The training step has no single number `loss`.", "loss = logits";
+    "loss-not-finite": "The loss became NaN or infinite. A smaller learning rate or clipped gradients may help.", "sgd(lr: 1000)";
+    "bad-artefact": "The .dlx file is damaged, of another version, or no artefact.", "dlc run notes.txt";
+    // Running.
+    "failed-check": "A check of the program failed while it ran, such as that of an index.", "label 255 of 10 classes";
+    "poisoned": "An earlier step failed and left weights half updated.", "going on after an error";
+    "bad-argument": "The value is none that the argument can have.", "--float i32";
+    "bad-input": "The input is not of the form that is wanted.", "dlc run m.dlx --json without \"inputs\"";
+    "bad-graph": "The text is no graph, or one that is not well-typed.", "dlc opt model.dl";
+    "unknown-pass": "There is no pass of that name.", "dlc opt --passes=optimise";
+    "unknown-target": "There is no instruction set of that name, or this machine has none that dlc knows.", "--target=z80";
 }
 
 #[cfg(test)]
