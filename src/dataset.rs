@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dlc_dsl::Diagnostic;
 use dlc_dsl::lower::dataset::{DatasetCall, Format, Reader};
-use dlc_ir::{DType, Tensor, Type};
+use dlc_ir::{Tensor, Type};
 use dlc_runtime::Tensors;
 use dlc_runtime::data::csv::Table;
 use dlc_runtime::data::{self, DataError, Problem};
@@ -56,7 +56,7 @@ fn read_one(reader: &Reader, model: &Model) -> Result<Tensor, DataError> {
         Format::Csv => {
             let table = Table::read(&path)?;
             if !reader.matrix {
-                return table.column(reader.select.first().map_or("", String::as_str), DType::F64);
+                return table.column(reader.select.first().map_or("", String::as_str), model.dtype());
             }
             let columns: Vec<&str> = if reader.select.is_empty() {
                 let kept = |c: &&String| !reader.drop.contains(*c);
@@ -64,7 +64,7 @@ fn read_one(reader: &Reader, model: &Model) -> Result<Tensor, DataError> {
             } else {
                 reader.select.iter().map(String::as_str).collect()
             };
-            table.select(&columns, DType::F64)
+            table.select(&columns, model.dtype())
         }
     }
 }
