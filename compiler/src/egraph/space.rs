@@ -158,12 +158,12 @@ impl Space {
             children.push(self.add(arg, origin)?);
         }
         let head = self.egraph.analysis.ops.head(op);
-        if let Head::Op(Kind::Map(f), _) = head {
-            if f.is_commutative() {
-                // Constants right, else by age: one of two equal forms is enough.
-                let key = |id: Id| (self.egraph[id].data.uniform.is_some(), id);
-                children.sort_by_key(|&id| key(id));
-            }
+        if let Head::Op(Kind::Map(f), _) = head
+            && f.is_commutative()
+        {
+            // Constants right, else by age: one of two equal forms is enough.
+            let key = |id: Id| (self.egraph[id].data.uniform.is_some(), id);
+            children.sort_by_key(|&id| key(id));
         }
         let node = ENode { head, children };
         if let Some(id) = self.egraph.lookup(node.clone()) {

@@ -48,11 +48,14 @@ struct Scheduler<'a> {
     notes: Vec<Vec<Note>>,
 }
 
+/// Kernels to launch one after another, each with the numbers of its operands.
+type Launches = Vec<(KernelId, Vec<usize>)>;
+
 /// A kernel function with the kernels made of it so far.
 struct Lowered {
     name: String,
     unit: Unit,
-    kernels: FxHashMap<Vec<(usize, usize)>, Vec<(KernelId, Vec<usize>)>>,
+    kernels: FxHashMap<Vec<(usize, usize)>, Launches>,
 }
 
 /// What a step does.

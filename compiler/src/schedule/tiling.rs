@@ -251,7 +251,7 @@ fn choose_lane(nest: &Nest, forms: &Forms) -> Lane {
         };
         let walk: usize = reads.iter().map(|(_, offset)| per_read(offset)).sum();
         // The last vector of a row of the result overlaps the one before; that of a sum is read lane by lane.
-        let turns = if axis < nest.kept { n.div_ceil(4) } else { n / 4 + 4 * usize::from(n % 4 > 0) };
+        let turns = if axis < nest.kept { n.div_ceil(4) } else { n / 4 + 4 * usize::from(!n.is_multiple_of(4)) };
         walk * 4 * turns * 16 / n.max(1)
     };
     let reduced: usize = nest.extents[nest.kept..].iter().product();

@@ -66,12 +66,11 @@ impl Unit {
                     if own.is_none() && outputs.iter().any(|(s, _)| *s == read || *s == written) {
                         return false;
                     }
-                    if let Some(own) = own {
-                        if offset.replace(&own.offset).is_some()
-                            || outputs.iter().any(|(s, at)| *s == read && *at != own.offset)
-                        {
-                            return false;
-                        }
+                    if let Some(own) = own
+                        && (offset.replace(&own.offset).is_some()
+                            || outputs.iter().any(|(s, at)| *s == read && *at != own.offset))
+                    {
+                        return false;
                     }
                 }
                 Stage::Scatter(s) => {

@@ -45,15 +45,18 @@ pub(super) fn cheapest(facts: &Facts, incumbent: Vec<Draft>) -> (Vec<Draft>, Cos
     problem.solve()
 }
 
+/// Ways to come by a value, each with what it reads.
+type Ways = Vec<(Way, SmallVec<[u32; 3]>)>;
+
 struct Problem<'a> {
     facts: &'a Facts,
-    classes: IndexMap<u32, Vec<(Way, SmallVec<[u32; 3]>)>, FxBuildHasher>,
+    classes: IndexMap<u32, Ways, FxBuildHasher>,
     todo: Vec<u32>,
 }
 
 impl Problem<'_> {
     /// The ways to come by a value, the incumbent's first, each with what it reads; that is noted as wanted.
-    fn ways(&mut self, node: u32, incumbent: Option<Draft>) -> Vec<(Way, SmallVec<[u32; 3]>)> {
+    fn ways(&mut self, node: u32, incumbent: Option<Draft>) -> Ways {
         let fact = self.facts.get(node);
         let operands = || {
             let mut operands = fact.operands.clone();

@@ -167,11 +167,10 @@ rules! {
     }
     Exact "div-by-power-of-two" [map(F::Div)] "x / c = x * (1 / c), where c is a power of two", |s, out| {
         let (x, y) = s.xy();
-        if let Some(Scalar::Float(c)) = s.uniform(y) {
-            if exact_inverse(c) {
+        if let Some(Scalar::Float(c)) = s.uniform(y)
+            && exact_inverse(c) {
                 out.push(Term::binary(F::Mul, x, number(s, 1.0 / c)));
             }
-        }
     }
     Fast "div-by-constant" [map(F::Div)] "x / c = x * (1 / c)", |s, out| {
         let (x, y) = s.xy();

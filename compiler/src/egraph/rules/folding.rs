@@ -23,14 +23,13 @@ rules! {
         if repeats {
             return;
         }
-        if let Ok(results) = s.op().eval(&known) {
-            if let [value] = results.as_slice() {
+        if let Ok(results) = s.op().eval(&known)
+            && let [value] = results.as_slice() {
                 out.push(match value.uniform() {
                     Some(number) => Term::full(value.ty(), number),
                     None => Term::op(Constant { value: value.clone() }, []),
                 });
             }
-        }
     }
     Exact "fold-repeated" [Trigger::AnyMap] "a scalar function of repeated numbers is a repeated number", |s, out| {
         let &Op::Map(f) = s.op() else { return };
