@@ -90,7 +90,7 @@ pub fn training_step(batch: usize) -> Graph {
     let log = f.add(&format!("log {sum}"), &narrow);
     let log = f.add(&format!("broadcast {log} {{axes=[0]}}"), &wide);
     let logp = f.add(&format!("sub {shifted}, {log}"), &wide);
-    let index = f.add(&"reshape %label".to_string(), &format!("i64[{n},1]"));
+    let index = f.add("reshape %label", &format!("i64[{n},1]"));
     let picked = f.add(&format!("gather {logp}, {index} {{axis=1, batch=1}}"), &format!("f32[{n},1]"));
     let total = f.add(&format!("reduce {picked} {{kind=sum, axes=[0,1]}}"), "f32[]");
     let count = f.full(&format!("{n}.0"), "f32[]");
