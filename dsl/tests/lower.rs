@@ -96,3 +96,24 @@ fn datasets() {
         insta::assert_snapshot!(format!("{name}_data"), text);
     }
 }
+
+/// Not a test of speed, which belongs to the benchmarks: a guard against lowering that grows out of hand.
+#[test]
+fn lowering_takes_milliseconds() {
+    let program = open("lenet.dl");
+    let begin = std::time::Instant::now();
+    for _ in 0..20 {
+        lower(&program, &digits(What::Train));
+    }
+    let each = begin.elapsed() / 20;
+    println!("lenet, train: {each:?}");
+    assert!(each < std::time::Duration::from_millis(100), "{each:?}");
+}
+
+#[test]
+fn summaries() {
+    let program = open("lenet.dl");
+    let lowered = program.lower(&Request::new(What::Infer).dim("B", 1)).expect("is right");
+    let rows: Vec<String> = lowered.layers.iter().map(|l| format!("{l:?}")).collect();
+    insta::assert_snapshot!(rows.join("\n"));
+}

@@ -215,3 +215,21 @@ fn depth_is_bounded_by_an_error() {
     let text = format!("model m(x: [B, 3]) -> y: [B, 3] = {}x{}", "relu(".repeat(60), ")".repeat(60));
     lower(&text, Request::new(What::Infer).dim("B", 2));
 }
+
+#[test]
+fn derivatives_of_ones_own() {
+    let text = "
+@gradient(straight_through)
+fn binary(x: [...], scale: float) = where(x > 0, scale, -scale)
+fn straight_through(x: [...], ct: [...]) = where(abs(x) <= 1, ct, 0)
+model m(x: [B, 3]) -> y: [B, 2] = linear(binary(linear(x, 4), 0.5), 2)
+dataset d { x = npy(\"x.npy\") }
+train m { data = d()
+  loss = mean(y ** 2)
+  optimizer = sgd(lr: 0.1)
+}";
+    let request = |what| Request::new(what).field("x", Type::new(DType::F64, [2, 3]));
+    let train = lower(text, request(What::Train)).graph;
+    train.verify().expect("is good");
+    insta::assert_snapshot!(train.to_string());
+}

@@ -46,6 +46,9 @@ impl<'p> Lower<'p> {
         match callee {
             Callee::Builtin(b) => self.call_builtin(b, given, call.span),
             Callee::Definition(at, definition) if definition.kind == DefinitionKind::Fn => {
+                if let Some(vjp) = Self::custom_gradient(definition) {
+                    return self.call_custom(at, definition, vjp, given, (call.callee.span, call.span));
+                }
                 let frame = self.callee_frame(at, definition, call.callee.span, call.span);
                 self.run(definition, given, frame, call.span)
             }

@@ -19,6 +19,7 @@ mod bind;
 pub mod builtin;
 mod call;
 mod context;
+mod custom;
 pub mod dataset;
 mod dims;
 mod entry;

@@ -94,6 +94,9 @@ impl Functions {
         graph.sources = sources;
         for (name, function) in self.list {
             let mut function = settle(&function, &fates);
+            if let Some(Fate::Call(vjp)) = function.vjp.as_ref().and_then(|vjp| fates.get(vjp)) {
+                function.vjp = Some(vjp.clone());
+            }
             match calls.get(&name) {
                 None => {}
                 Some(1) => {

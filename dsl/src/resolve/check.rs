@@ -45,6 +45,7 @@ impl<'a> Names<'a> {
     }
 
     fn definition(&mut self, d: &'a Definition) {
+        self.attributes(&d.attributes);
         let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
         for param in &d.params {
             if let Some(first) = seen.insert(&param.name.name, param.name.span) {
@@ -129,7 +130,34 @@ impl<'a> Names<'a> {
         self.scopes.pop();
     }
 
+    fn attributes(&mut self, attributes: &[Attribute]) {
+        for attribute in attributes {
+            let name = &attribute.name.name;
+            let words: Vec<&str> = attribute.args.iter().filter_map(|arg| word(&arg.value)).collect();
+            let (what, fits) = match name.as_str() {
+                "allow" => ("`@allow(unused_parameter)`", words == ["unused_parameter"]),
+                "gradient" => ("`@gradient(name of a fn)`", words.len() == 1 && attribute.args.len() == 1),
+                "recompute" => ("`@recompute(every: 16)`", true),
+                _ => {
+                    let error = Diagnostic::error("unknown-name", format!("there is no attribute `@{name}`"));
+                    let known = ["allow", "gradient", "recompute"];
+                    let label = match did_you_mean(name, known) {
+                        Some(meant) => format!("do you mean `@{meant}`?"),
+                        None => "attributes are @allow, @gradient and @recompute".to_owned(),
+                    };
+                    self.faults.push(error.primary(attribute.name.span, label));
+                    continue;
+                }
+            };
+            if !fits {
+                let error = Diagnostic::error("type-mismatch", format!("`@{name}` is written {what}"));
+                self.faults.push(error.primary(attribute.span, format!("not {what}")));
+            }
+        }
+    }
+
     fn stmt(&mut self, stmt: &'a Stmt) {
+        self.attributes(&stmt.attributes);
         match &stmt.kind {
             StmtKind::Let { pattern, value } => {
                 self.expr(value);
@@ -239,6 +267,11 @@ impl<'a> Names<'a> {
             }
         }
     }
+}
+
+/// The name that an expression is.
+fn word(e: &Expr) -> Option<&str> {
+    if let ExprKind::Name(name) = &e.kind { Some(name) } else { None }
 }
 
 /// Reports definitions that call themselves, each circle once.

@@ -1,0 +1,182 @@
+//! `@gradient(my_vjp)` before a `fn`: a derivative that the user writes.
+
+use dlc_ir as ir;
+use ir::Symbol;
+
+use super::bind::is_data;
+use super::value::{Data, Value};
+use super::{Eval, Given, Lower};
+use crate::ast::{Definition, ExprKind, TypeKind};
+use crate::resolve::ItemRef;
+use crate::span::Span;
+
+impl<'p> Lower<'p> {
+    /// The name in a definition's `@gradient`, if it has one.
+    pub(crate) fn custom_gradient(definition: &'p Definition) -> Option<(&'p str, Span)> {
+        let attribute = definition.attributes.iter().find(|a| a.name.name == "gradient")?;
+        match attribute.args.as_slice() {
+            [arg] => match &arg.value.kind {
+                ExprKind::Name(name) => Some((name, arg.value.span)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Calls a `fn` with a derivative of its own: both become functions, which the compiler puts together.
+    pub(crate) fn call_custom(
+        &mut self,
+        at: ItemRef,
+        definition: &'p Definition,
+        (vjp, vjp_span): (&'p str, Span),
+        given: Vec<Given<'p>>,
+        (callee, span): (Span, Span),
+    ) -> Eval<Value<'p>> {
+        let (tensors, known) = self.tensors_and_known(definition, given)?;
+        // The function itself; its arguments are the tensors in order.
+        let own = self.enter(&definition.name.name, String::new());
+        let mut inner = vec![];
+        for (param, data) in &tensors {
+            let value = self.local(data, span)?;
+            inner.push((
+                *param,
+                Data { value, func: own, dense: None, transpose_of: None, weight: None, ..data.clone() },
+            ));
+        }
+        let all = given_all(&inner, &known, span);
+        let frame = self.callee_frame(at, definition, callee, span);
+        let result = self.run(definition, all, frame, span);
+        let context = self.contexts.pop().expect("was entered");
+        let result = result?;
+        let outputs = self.tensors_of(&result, definition, span)?;
+        let mut builder = context.builder;
+        for output in &outputs {
+            builder.output(None, output.value);
+        }
+        let mut function = builder.finish();
+        function.vjp = Some(self.vjp_function(at, vjp, vjp_span, &tensors, &known, &outputs, span)?);
+        // Called in place, with the tensors as they are here.
+        let operands: Vec<ir::Value> = tensors.iter().map(|(_, d)| self.local(d, span)).collect::<Eval<_>>()?;
+        let function = self.functions.keep(function).clone();
+        let loc = self.loc(span);
+        let builder = &mut self.context().builder;
+        builder.loc = loc;
+        let values = builder.call(&function, &operands).expect("the arguments have the types of the tensors");
+        let func = self.context().id;
+        let place = |d: &Data, value| Data { value, func, dense: None, transpose_of: None, ..d.clone() };
+        let mut placed = outputs.iter().zip(values).map(|(d, v)| Value::Data(place(d, v)));
+        Ok(match result {
+            Value::Tuple(_) => Value::Tuple(placed.collect()),
+            _ => placed.next().expect("one result"),
+        })
+    }
+
+    /// Arguments that are tensors, and those known when compiling.
+    fn tensors_and_known(
+        &mut self,
+        definition: &'p Definition,
+        given: Vec<Given<'p>>,
+    ) -> Eval<(Vec<(usize, Data)>, Vec<Given<'p>>)> {
+        let (mut tensors, mut known) = (vec![], vec![]);
+        for g in given {
+            match &definition.params[g.param].ty.kind {
+                TypeKind::Data { dtype, .. } => {
+                    let dtype = self.dtype_of(dtype.as_ref())?;
+                    let what = format!("`{}`", definition.params[g.param].name.name);
+                    tensors.push((g.param, self.as_data(g.value, dtype, &what, g.span)?));
+                }
+                TypeKind::Value { .. } => known.push(g),
+            }
+        }
+        tensors.sort_by_key(|(param, _)| *param);
+        Ok((tensors, known))
+    }
+
+    fn tensors_of(&mut self, value: &Value<'p>, definition: &Definition, span: Span) -> Eval<Vec<Data>> {
+        let values = match value {
+            Value::Tuple(values) => values.to_vec(),
+            value => vec![value.clone()],
+        };
+        let mut tensors = vec![];
+        for value in values {
+            match value {
+                Value::Data(data) => tensors.push(data),
+                other => {
+                    let found = other.describe(self.float);
+                    let message = format!("`{}` returns {found}, which has no gradient", definition.name.name);
+                    return Err(self.fault("wrong-result", message, span, "tensors are wanted"));
+                }
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// The function from arguments and the results' cotangents to the arguments' cotangents.
+    #[allow(clippy::too_many_arguments)] // all of it is one call's context
+    fn vjp_function(
+        &mut self,
+        at: ItemRef,
+        name: &'p str,
+        name_span: Span,
+        tensors: &[(usize, Data)],
+        known: &[Given<'p>],
+        outputs: &[Data],
+        span: Span,
+    ) -> Eval<Symbol> {
+        let found = self.program.lookup(at.module, name);
+        let Some(crate::resolve::Target::Item(vjp_at)) = found else {
+            return Err(self.unknown("function", name, name_span));
+        };
+        let Some(vjp) = self.program.definition(vjp_at) else {
+            let message = format!("`{name}` is no function");
+            return Err(self.fault("type-mismatch", message, name_span, "a `fn` is wanted"));
+        };
+        let wanted = vjp.params.iter().filter(|p| is_data(&p.ty)).count();
+        if wanted != tensors.len() + outputs.len() {
+            let count = tensors.len() + outputs.len();
+            let message = format!("`{name}` takes {wanted} tensors, but the arguments and the results are {count}");
+            return Err(self.fault("wrong-count", message, name_span, "arguments, then cotangents of the results"));
+        }
+        let own = self.enter(name, String::new());
+        let mut data = vec![];
+        for d in tensors.iter().map(|(_, d)| d).chain(outputs) {
+            let value = self.context().builder.arg("x", d.ty(), ir::Role::Plain);
+            data.push(Data { value, func: own, dense: None, transpose_of: None, weight: None, ..d.clone() });
+        }
+        let places = (0..vjp.params.len()).filter(|i| is_data(&vjp.params[*i].ty));
+        let inner: Vec<(usize, Data)> = places.zip(data).collect();
+        let names: Vec<&str> = vjp.params.iter().map(|p| p.name.name.as_str()).collect();
+        let definition = self.program.definition(at);
+        let known: Vec<Given<'p>> = known
+            .iter()
+            .filter_map(|g| {
+                let param =
+                    names.iter().position(|n| Some(*n) == definition.map(|d| d.params[g.param].name.name.as_str()))?;
+                Some(Given { param, ..g.clone() })
+            })
+            .collect();
+        let all = given_all(&inner, &known, span);
+        let frame = self.callee_frame(vjp_at, vjp, name_span, span);
+        let result = self.run(vjp, all, frame, span);
+        let context = self.contexts.pop().expect("was entered");
+        let cotangents = self.tensors_of(&result?, vjp, name_span)?;
+        let floats: Vec<&Data> = tensors.iter().map(|(_, d)| d).filter(|d| d.dtype.is_float()).collect();
+        let fits = cotangents.len() == floats.len() && cotangents.iter().zip(&floats).all(|(c, d)| c.ty() == d.ty());
+        if !fits {
+            let show = |list: Vec<&Data>| list.iter().map(|d| d.show(self.float)).collect::<Vec<_>>().join(", ");
+            let (found, wanted) = (show(cotangents.iter().collect()), show(floats));
+            let message = format!("`{name}` returns {found}, but the cotangents of the arguments are {wanted}");
+            return Err(self.fault("wrong-result", message, name_span, "one for each floating-point argument"));
+        }
+        let mut builder = context.builder;
+        for cotangent in &cotangents {
+            builder.output(None, cotangent.value);
+        }
+        Ok(self.functions.keep(builder.finish()).name.clone())
+    }
+}
+
+fn given_all<'p>(tensors: &[(usize, Data)], known: &[Given<'p>], span: Span) -> Vec<Given<'p>> {
+    let tensors = tensors.iter().map(|(param, data)| Given { param: *param, value: Value::Data(data.clone()), span });
+    tensors.chain(known.iter().cloned()).collect()
+}
