@@ -1,6 +1,6 @@
 //! The tree as a `.dl` text: what `dlc fmt --to=dl` writes.
 //!
-//! Texts that were `.dl` are formatted by [`crate::format`], which keeps comments and line breaks; the printer serves
+//! Texts that were `.dl` are formatted by [`crate::format()`], which keeps comments and line breaks; the printer serves
 //! trees that came from RON.
 
 use crate::ast::*;

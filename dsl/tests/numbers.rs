@@ -1,6 +1,6 @@
 //! What graphs compute, by the interpreter.
 
-use dlc_dsl::{Lowered, NoFiles, Program, Request, What};
+use dlc_dsl::{Loaded, Loader, Lowered, NoFiles, Program, Request, What};
 use dlc_ir::{DType, Graph, Role, Tensor, Type};
 
 fn lower(text: &str, request: Request) -> Lowered {
@@ -232,4 +232,67 @@ train m { data = d()
     let train = lower(text, request(What::Train)).graph;
     train.verify().expect("is good");
     insta::assert_snapshot!(train.to_string());
+}
+
+/// Files by name.
+struct Table(&'static [(&'static str, &'static str)]);
+
+impl Loader for Table {
+    fn load(&mut self, _from: &str, path: &str) -> Result<Loaded, String> {
+        let found = self.0.iter().find(|(name, _)| *name == path);
+        let (name, text) = found.ok_or_else(|| format!("there is no file `{path}`"))?;
+        Ok(Loaded { name: (*name).to_owned(), text: (*text).to_owned() })
+    }
+}
+
+#[test]
+fn fine_tuning_with_imports_and_an_own_optimizer() {
+    let files = [
+        (
+            "net.dl",
+            "model net(x: [B, 3], classes: int = 5) -> logits: [B, classes] {
+  return x |> linear(4) as body |> batch_norm as bn |> relu |> linear(classes) as fc
+}
+block relu(x: [...]) = maximum(x, 0.125)",
+        ),
+        (
+            "data.dl",
+            "dataset flowers(split: string) { x = npy(\"{split}-x.npy\")
+  label = npy(\"{split}-y.npy\") }",
+        ),
+    ];
+    let text = "
+from \"net.dl\" import net as small
+from \"data.dl\" import flowers
+block lion(w: [...], g: [...], lr: [], beta: float = 0.99) {
+  state m: [...] = 0
+  let u = sign(0.9 * m + 0.1 * g)
+  m = beta * m + (1 - beta) * g
+  return w - lr * u
+}
+train small(classes: 7) {
+  data      = flowers(\"train\")
+  weights   = safetensors(\"net.safetensors\", skip: [\"fc.*\"], rename: { \"a\": \"b\" }, prefix: \"p.\")
+  trainable = [\"**\", \"!body.*\"]
+  clip      = norm(1.0)
+  loss      = cross_entropy(logits, label)
+  optimizer = lion(lr: { \"**\": 1e-4, \"fc.*\": 1e-3 })
+  metrics   = [accuracy(logits, label), mean(logits)]
+}";
+    let program =
+        Program::load("main.dl", text, &mut Table(Box::leak(Box::new(files)))).unwrap_or_else(|f| panic!("{f}"));
+    let settings = program.train_settings(None).expect("is right").expect("is there");
+    assert_eq!(settings.metrics, ["accuracy", "mean"]);
+    let weights = settings.weights.clone().expect("is there");
+    assert_eq!((weights.prefix.as_str(), weights.skip), ("p.", vec!["fc.*".to_owned()]));
+    let readers = program.dataset(&settings.data).expect("is right").readers;
+    assert_eq!((readers[0].path.as_str(), readers[0].from.as_str()), ("train-x.npy", "data.dl"));
+    let request =
+        Request::new(What::Train).field("x", Type::new(DType::F32, [4, 3])).field("label", Type::new(DType::I64, [4]));
+    let lowered = program.lower(&request).expect("is right");
+    let frozen: Vec<&str> =
+        lowered.weights.iter().filter(|w| !w.is_state && !w.trainable).map(|w| w.name.as_str()).collect();
+    assert_eq!(frozen, ["body.weight", "body.bias"]);
+    lowered.graph.verify().expect("is good");
+    insta::assert_snapshot!(lowered.graph.to_string());
 }

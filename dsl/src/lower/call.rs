@@ -7,11 +7,11 @@ use indexmap::IndexMap;
 
 use super::bind::{is_data, missing_params};
 use super::dims::For;
-use super::scope::{Frame, Var};
+use super::scope::Frame;
 use super::stmt::Flow;
-use super::value::{Callee, Data, Delayed, Shared, Value};
+use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Given, Lower, Stop};
-use crate::ast::{Body, Call, Definition, DefinitionKind, Ident, InstanceNameKind};
+use crate::ast::{Body, Call, Definition, DefinitionKind, InstanceNameKind};
 use crate::diagnostic::Diagnostic;
 use crate::resolve::{ItemRef, LIBRARY, visit};
 use crate::span::Span;
@@ -413,94 +413,5 @@ impl<'p> Lower<'p> {
             self.note_layer(&path, &definition.name.name, &value, flops);
         }
         Ok(value)
-    }
-
-    /// `layer f = linear(64)`.
-    pub(crate) fn declare_layer(&mut self, name: &'p Ident, call: &'p Call) -> Eval<()> {
-        let callee = match self.callee(&call.callee)? {
-            Value::Fn(callee @ Callee::Definition(_, d)) if d.kind != DefinitionKind::Fn => callee,
-            _ => {
-                let message = format!("`{}` is no block: it has no weights to share", call.callee.name);
-                return Err(self.fault("type-mismatch", message, call.callee.span, "call it where you need it"));
-            }
-        };
-        let args = self.place(&callee, &call.args, vec![], true)?;
-        let local = self.with_turns(&name.name);
-        let path = self.frame().full_name(&local);
-        if let Some(first) = self.frame_mut().instances.insert(local, name.span) {
-            let (new, old) = (self.at(name.span), self.at(first));
-            let error = Diagnostic::error("duplicate-name", format!("two layers are named `{path}`"))
-                .primary(new, "named so again")
-                .secondary(old, "first named so here");
-            return Err(self.fail(error));
-        }
-        let shared = Shared {
-            name: name.name.clone(),
-            path,
-            callee,
-            args,
-            span: self.at(name.span),
-            first: std::cell::RefCell::new(None),
-        };
-        let var = Var { value: Value::Layer(Rc::new(shared)), span: name.span, state: None, weight: false };
-        self.declare_var(name, var)
-    }
-
-    fn call_layer(&mut self, layer: &Rc<Shared<'p>>, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
-        let Callee::Definition(at, definition) = layer.callee else {
-            return Err(self.fault("type-mismatch", "a layer is a block", call.span, "not a block"));
-        };
-        let mut piped = piped;
-        for arg in &call.args {
-            if let Some(name) = &arg.name {
-                let message = format!("`{}` takes its data only; the rest was said at `layer`", layer.name);
-                return Err(self.fault("unknown-argument", message, name.span, "not here"));
-            }
-            let value = self.eval(&arg.value)?;
-            piped.push((value, arg.value.span));
-        }
-        let wanted: Vec<usize> = (0..definition.params.len())
-            .filter(|i| is_data(&definition.params[*i].ty) && definition.params[*i].default.is_none())
-            .collect();
-        if wanted.len() != piped.len() {
-            let message = format!("`{}` takes {} tensors, not {}", layer.name, wanted.len(), piped.len());
-            let code = if piped.len() < wanted.len() { "missing-argument" } else { "too-many-arguments" };
-            return Err(self.fault(code, message, call.span, "wrong number"));
-        }
-        let mut given: Vec<Given<'p>> = layer.args.clone();
-        let arriving = piped.first().map_or(call.span, |(_, span)| *span);
-        given.extend(wanted.into_iter().zip(piped).map(|(param, (value, span))| Given { param, value, span }));
-        let mut frame = self.callee_frame(at, definition, call.callee.span, call.span);
-        frame.path = layer.path.clone();
-        let again = layer.first.borrow().is_some();
-        frame.shared |= again;
-        if !again {
-            let called = self.program.sources.slice(self.at(call.span)).to_owned();
-            *layer.first.borrow_mut() = Some((self.at(call.span), called));
-        }
-        let before = self.diagnostics.len();
-        let result = self.run_block(at, definition, given, frame, call.span);
-        if result.is_err() && again {
-            // The fault is commonly that the weights have the shape of the first use.
-            let (first, layer_span) = (layer.first.borrow().clone(), layer.span);
-            let arriving = self.at(arriving);
-            for error in &mut self.diagnostics[before..] {
-                if error.code == "shape-mismatch"
-                    && let Some((_, called)) = &first
-                {
-                    for label in &mut error.labels {
-                        if label.primary {
-                            label.span = arriving;
-                        }
-                    }
-                    error.labels.push(crate::diagnostic::Label {
-                        span: layer_span,
-                        primary: false,
-                        text: format!("its weights have their shapes since its first use, {called}"),
-                    });
-                }
-            }
-        }
-        result
     }
 }

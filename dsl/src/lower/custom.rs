@@ -10,6 +10,9 @@ use crate::ast::{Definition, ExprKind, TypeKind};
 use crate::resolve::ItemRef;
 use crate::span::Span;
 
+/// Tensors by the numbers of the parameters that take them.
+type Tensors = Vec<(usize, Data)>;
+
 impl<'p> Lower<'p> {
     /// The name in a definition's `@gradient`, if it has one.
     pub(crate) fn custom_gradient(definition: &'p Definition) -> Option<(&'p str, Span)> {
@@ -76,7 +79,7 @@ impl<'p> Lower<'p> {
         &mut self,
         definition: &'p Definition,
         given: Vec<Given<'p>>,
-    ) -> Eval<(Vec<(usize, Data)>, Vec<Given<'p>>)> {
+    ) -> Eval<(Tensors, Vec<Given<'p>>)> {
         let (mut tensors, mut known) = (vec![], vec![]);
         for g in given {
             match &definition.params[g.param].ty.kind {

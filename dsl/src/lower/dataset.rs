@@ -1,6 +1,6 @@
 //! Datasets: what is read from files, and what is computed of it.
 //!
-//! A dataset is lowered twice. The first time [`Lower::read`] notes what is read, for somebody else to look at the
+//! A dataset is lowered twice. The first time the readers note what is read, for somebody else to look at the
 //! files; the second time, with the types of what was found there, the rest of the fields becomes a graph.
 
 use dlc_ir as ir;

@@ -2,14 +2,14 @@
 
 use dlc_ir as ir;
 use indexmap::IndexMap;
-use ir::{DType, Def, Function, FunctionKind, Graph, ResultDecl, ResultRole, Role, Type};
+use ir::{Def, Function, FunctionKind, Graph, ResultDecl, ResultRole, Role};
 
 use super::bind::is_data;
-use super::value::{Axis, Callee, Data, Value};
+use super::value::{Callee, Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
 use crate::ast::{self, Definition, DefinitionKind, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
-use crate::resolve::{ItemRef, Program, Target, visit};
+use crate::resolve::{ItemRef, Program, Target};
 use crate::span::Span;
 
 /// A value given from outside as one of the language.
@@ -232,145 +232,6 @@ impl<'p> Lower<'p> {
             }
         }
         Ok(outputs)
-    }
-
-    /// Adds the model's inputs to its arguments, each an argument of the outermost function.
-    pub(crate) fn inputs(&mut self, chosen: &Chosen<'p>, mut given: Vec<Given<'p>>) -> Eval<Vec<Given<'p>>> {
-        let definition = chosen.definition;
-        // A frame with the arguments that are known, in which sizes like `[B, classes]` can be computed.
-        let frame = self.new_frame(chosen.at.module);
-        self.frames.push(frame);
-        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| !is_data(&p.ty)) {
-            let value = match (given.iter().find(|g| g.param == i), &param.default) {
-                (Some(g), _) => g.value.clone(),
-                (None, Some(e)) if !visit::mentions_dimension(e) && !matches!(e.kind, ExprKind::Call(_)) => {
-                    self.eval(e)?
-                }
-                (None, Some(_)) => continue,
-                (None, None) => {
-                    let error = self.missing(&definition.name.name, &[&param.name.name], definition.name.span);
-                    return Err(error);
-                }
-            };
-            self.declare(&param.name, value)?;
-        }
-        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| is_data(&p.ty)) {
-            if param.default.is_some() {
-                continue;
-            }
-            let (dtype, axes) = self.input_type(definition, param)?;
-            let shape: ir::Shape = axes.iter().map(|axis| axis.size).collect();
-            let ty = Type::new(dtype, shape);
-            if ty.checked_bytes().is_none() {
-                let message = format!("the input `{}` of type {ty} is too large for any memory", param.name.name);
-                return Err(self.fault("too-large", message, param.span, "too large"));
-            }
-            let value = self.contexts[0].builder.arg(&param.name.name, ty, Role::Input);
-            let func = self.contexts[0].id;
-            let origin = param.ty.span;
-            let data = Data { value, func, dtype, axes, origin, dense: None, transpose_of: None, weight: None };
-            self.input_data.insert(param.name.name.clone(), data.clone());
-            given.push(Given { param: i, value: Value::Data(data), span: param.ty.span });
-        }
-        self.frames.pop();
-        Ok(given)
-    }
-
-    /// The concrete type of an input: that of its field in the data, or else the declared one with the given sizes.
-    fn input_type(&mut self, definition: &'p Definition, param: &'p ast::Param) -> Eval<(DType, Vec<Axis>)> {
-        let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
-        let declared = self.dtype_of(dtype.as_ref())?;
-        if let Some(field) = self.request.fields.get(&param.name.name) {
-            let axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
-            let any_int = dtype.as_ref().is_some_and(|d| d.name == "int");
-            let fits = if any_int { field.dtype.is_int() } else { field.dtype == declared };
-            if !fits {
-                let message = format!("the field `{}` is {field}, but the input wants {declared}", param.name.name);
-                let at = self.at(param.span);
-                let error = Diagnostic::error("field-mismatch", message).primary(at, "this input");
-                let to = if declared == self.float { "float" } else { declared.name() };
-                return Err(self.fail(error.help(format!("in the dataset, convert it: `{to}(…)`"))));
-            }
-            self.check_field(param, dims, field)?;
-            return Ok((field.dtype, axes));
-        }
-        let mut axes = vec![];
-        for dim in dims {
-            let size = match dim {
-                Dim::Size(e) => match &e.kind {
-                    ExprKind::Name(name) if name.starts_with(|c: char| c.is_ascii_uppercase()) => {
-                        match self.dim_size(name) {
-                            Some(size) => size,
-                            None => {
-                                let message =
-                                    format!("the dimension `{name}` of `{}` has no size", definition.name.name);
-                                let at = self.at(e.span);
-                                let error = Diagnostic::error("unbound-dimension", message)
-                                    .primary(at, "nothing says how large")
-                                    .help(format!(
-                                        "give it a size: `--size {name}=…`, or data for `{}`",
-                                        param.name.name
-                                    ));
-                                return Err(self.fail(error));
-                            }
-                        }
-                    }
-                    _ => self.size(e)?,
-                },
-                Dim::Stretch(_) => 1,
-                Dim::Rest(span) => {
-                    let message = format!("the input `{}` may have any axes", param.name.name);
-                    return Err(self.fault("unbound-dimension", message, *span, "only its data says which"));
-                }
-            };
-            axes.push(Axis::new(size));
-        }
-        Ok((declared, axes))
-    }
-
-    /// The size of a dimension: given, or that of an input whose field is known.
-    fn dim_size(&mut self, name: &str) -> Option<usize> {
-        self.request.dims.get(name).or_else(|| self.field_dims.get(name).map(|(size, _)| size)).copied()
-    }
-
-    /// Checks a field's shape against an input's and notes the dimensions that it gives a size.
-    fn check_field(&mut self, param: &'p ast::Param, dims: &'p [Dim], field: &Type) -> Eval<()> {
-        let name = &param.name.name;
-        let rest = dims.iter().any(|d| matches!(d, Dim::Rest(_)));
-        let fixed = dims.len() - usize::from(rest);
-        if field.rank() < fixed || !rest && field.rank() != fixed {
-            let message = format!("the field `{name}` is {field}, with another number of axes than the input");
-            return Err(self.fault("field-mismatch", message, param.ty.span, "this input"));
-        }
-        let sizes = &field.shape[field.rank() - fixed..];
-        let wanted = dims.iter().filter(|d| !matches!(d, Dim::Rest(_)));
-        for (dim, &size) in wanted.zip(sizes) {
-            let Dim::Size(e) = dim else { continue };
-            if let ExprKind::Name(capital) = &e.kind
-                && capital.starts_with(|c: char| c.is_ascii_uppercase())
-            {
-                match self.field_dims.get(capital) {
-                    Some((known, first)) if *known != size => {
-                        let message = format!("`{capital}` is both {known} and {size}");
-                        let error = Diagnostic::error("dimension-conflict", message)
-                            .primary(e.span, format!("the field `{name}` makes it {size}; two lengths want two names"))
-                            .secondary(*first, format!("{known} by another field"));
-                        return Err(self.fail(error));
-                    }
-                    Some(_) => {}
-                    None => {
-                        self.field_dims.insert(capital.clone(), (size, e.span));
-                    }
-                }
-                continue;
-            }
-            let wanted = self.size(e)?;
-            if wanted != size {
-                let message = format!("the field `{name}` is {field}, but the input has {wanted} where it has {size}");
-                return Err(self.fault("field-mismatch", message, e.span, "this size"));
-            }
-        }
-        Ok(())
     }
 
     /// The first values of all weights and states.

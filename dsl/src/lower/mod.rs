@@ -3,6 +3,19 @@
 //! Lowering runs the model's text once, as a program whose tensors are nodes of a graph: what is known when compiling
 //! is computed, everything else becomes operators. Dimensions are concrete numbers throughout; their names are kept
 //! for messages.
+//!
+//! ```
+//! use dlc_dsl::{NoFiles, Program, Request, What};
+//!
+//! let text = "model tiny(x: [B, 3], size: int = 2) -> y: [B, size] { return x |> linear(size) |> relu }";
+//! let program = Program::load("tiny.dl", text, &mut NoFiles).unwrap();
+//! let lowered = program.lower(&Request::new(What::Infer).dim("B", 4)).unwrap();
+//! assert_eq!(lowered.weights[0].name, "linear_1.weight");
+//! assert_eq!(
+//!     lowered.graph.to_string().lines().nth(1).unwrap().trim(),
+//!     "%0 = dot %x, %linear_1_weight {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[4,2]",
+//! );
+//! ```
 
 use dlc_ir as ir;
 use indexmap::IndexMap;
@@ -25,12 +38,14 @@ mod dims;
 mod entry;
 mod expr;
 mod index;
+mod input;
 mod operator;
 mod optimizer;
 mod outline;
 pub mod pattern;
 mod scope;
 pub mod settings;
+mod shared;
 mod stmt;
 pub mod summary;
 mod train;
