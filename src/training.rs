@@ -11,7 +11,7 @@ use dlc_dsl::{Diagnostic, Lowered, Request, What};
 use dlc_ir::Tensor;
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
-use dlc_runtime::{Split, Tensors, data};
+use dlc_runtime::{SessionError, Split, Tensors, data};
 
 use crate::compiler::Timings;
 use crate::dataset::{load, resolve};
@@ -125,6 +125,19 @@ impl Training {
             stop,
         };
         run.run(tell)
+    }
+
+    /// A failure of [`Training::run`] with its place in the model's text, where there is one.
+    pub fn explain(&self, error: TrainError) -> Error {
+        let TrainError::Session(SessionError::Check { message, loc: Some(loc) }) = &error else {
+            return explain(error);
+        };
+        let diagnostic = Diagnostic::error(error.code(), message);
+        self.model.error(vec![
+            diagnostic
+                .primary(crate::compiler::span(*loc), "computed here")
+                .help("indices must lie within what they index: are there more classes in the data than in the model?"),
+        ])
     }
 
     /// Loss and metrics of the test data with the weights of now; `None` if the section names no test data.

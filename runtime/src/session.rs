@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dlc_compiler::program::{Memory, Program, RunError, Spread, Workspace};
-use dlc_ir::{DType, Graph, Tensor, Type};
+use dlc_ir::{DType, Graph, InterpError, Loc, Tensor, Type};
 
 use crate::near::{near, suggestion};
 use crate::signature::{Signature, Slot, Target};
@@ -56,8 +56,13 @@ pub enum SessionError {
     #[error("the program needs {}", .0.iter().map(|(n, t)| format!("`{n}` {t}")).collect::<Vec<_>>().join(", "))]
     Missing(Vec<(String, Type)>),
     /// A check of the program failed, such as that of an index.
-    #[error("{0}")]
-    Check(String),
+    #[error("{message}")]
+    Check {
+        /// The check.
+        message: String,
+        /// Its place in the graph's sources, if it is known.
+        loc: Option<Loc>,
+    },
     /// An earlier step failed halfway, so that weights and states are partly updated.
     #[error("an earlier step failed and left weights half updated; load them again")]
     Poisoned,
@@ -73,7 +78,7 @@ impl SessionError {
             SessionError::Unknown { .. } => "unknown-argument",
             SessionError::Type(_) => "shape-mismatch",
             SessionError::Missing(_) => "missing-argument",
-            SessionError::Check(_) => "failed-check",
+            SessionError::Check { .. } => "failed-check",
             SessionError::Poisoned => "poisoned",
             SessionError::Internal(_) => "internal",
         }
@@ -322,7 +327,13 @@ fn read(memory: &Memory, ty: &Type) -> Tensor {
 
 fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Result<(), SessionError> {
     let arguments: Vec<Tensor> = signature.arguments.iter().zip(&*slots).map(|(s, m)| read(m, &s.ty)).collect();
-    let results = graph.interpret(&arguments).map_err(|e| SessionError::Check(e.to_string()))?;
+    let results = graph.interpret(&arguments).map_err(|e| {
+        let loc = match &e {
+            InterpError::Step { loc, .. } => loc.is_known().then_some(*loc),
+            _ => None,
+        };
+        SessionError::Check { message: e.to_string(), loc }
+    })?;
     for (target, result) in signature.results.iter().zip(&results) {
         let slot = match *target {
             Target::Output(i) => arguments.len() + i,
@@ -337,8 +348,7 @@ fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Resu
 fn failure(program: &Program, error: &RunError) -> SessionError {
     let RunError::Check { status, .. } = *error else { return SessionError::Internal(error.to_string()) };
     let place = program.failure(status).and_then(|(_, place)| place);
-    let place = place.map(|(file, loc)| format!(" ({file}, byte {})", loc.start)).unwrap_or_default();
-    SessionError::Check(format!("{error}{place}"))
+    SessionError::Check { message: error.to_string(), loc: place.map(|(_, loc)| loc) }
 }
 
 impl Spread for Pool {

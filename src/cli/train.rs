@@ -73,7 +73,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     progress.finish();
     let summary = summary.map_err(|error| Failure {
         exit: if matches!(error, TrainError::NotFinite { .. }) { Exit::Diverged } else { Exit::Wrong },
-        error: Error::plain(error.code(), error.to_string()),
+        error: training.explain(error),
     })?;
     let seconds = start.elapsed().as_secs_f64();
     let test = if summary.interrupted { None } else { training.test()? };
