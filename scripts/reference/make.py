@@ -30,6 +30,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "tests" / "reference"
 BATCH, STEPS, F32_STEPS, SNAPSHOTS = 32, 100, 20, (0, 25, 50, 75)
 RATE, MOMENTUM = 0.02, 0.9
+STEADY, MOVED = 48, 32 * 2.0**-24
 BN_EPS, BN_MOMENTUM = 1e-5, 0.1
 
 
@@ -164,11 +165,34 @@ def apart(a, b):
     return np.abs(a - b).max() / max(np.abs(b).max(), 1e-30)
 
 
+def steady_batches(step, p, state, pixels, labels):
+    """The first order of the examples in which f32 losses do not depend on who rounds how.
+
+    Where an activation comes within rounding of a kink (relu at 0, two equal maxima of a window), two correct f32 runs choose
+    different sides and part by 1e-5 and more within some steps. Such a run tests luck. So STEADY runs whose first weights are
+    moved by dozens of ulps at random must stay together; also how far they part is returned.
+    """
+    for seed in range(11, 99):
+        order = np.random.default_rng(seed).permutation(len(labels))[: STEPS * BATCH]
+        batches = order.reshape(STEPS, BATCH).astype(np.int32)
+        exact, _ = run(step, widen(p), widen(state), batches, pixels, labels, np.float64, F32_STEPS)
+        rng = np.random.default_rng(seed)
+        spread = 0.0
+        for _ in range(STEADY):
+            moved = {n: (x * (1 + MOVED * rng.standard_normal(x.shape))).astype(np.float32) for n, x in p.items()}
+            losses, _ = run(step, moved, state, batches, pixels, labels, np.float32, F32_STEPS)
+            spread = max(spread, np.abs(losses - exact).max())
+        if spread < 8e-6:
+            return batches, spread
+        print(f"  order {seed} is not steady: {spread:.1e} apart")
+    sys.exit("no order of the examples is steady")
+
+
 def make(name, pixels, labels):
     forward, shapes = MODELS[name]
     step = step_of(forward)
     p, state = initial(shapes)
-    batches = np.random.default_rng(11).permutation(len(labels))[: STEPS * BATCH].reshape(STEPS, BATCH).astype(np.int32)
+    batches, spread = steady_batches(step, p, state, pixels, labels)
     wide, before = run(step, widen(p), widen(state), batches, pixels, labels, np.float64, STEPS)
     moved = {n: np.nextafter(x, np.inf) for n, x in widen(p).items()}
     again, _ = run(step, moved, widen(state), batches, pixels, labels, np.float64, STEPS)
@@ -194,6 +218,7 @@ def make(name, pixels, labels):
     print(f"{name}: {size:,} bytes, loss {wide[0]:.4f} to {wide[-10:].mean():.4f}")
     print(f"  f64 losses with weights moved by an ulp: {np.abs(wide - again).max():.1e} apart over {STEPS} steps")
     print(f"  f32 losses against f64: {np.abs(wide[:F32_STEPS] - short).max():.1e} apart over {F32_STEPS} steps")
+    print(f"  f32 losses of {STEADY} runs with weights moved by dozens of ulps, against f64: {spread:.1e} apart")
     print(f"  one f32 step against f64: {worst:.1e} of a tensor's largest magnitude at most")
     return worst < 5e-6
 
