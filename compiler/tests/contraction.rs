@@ -116,6 +116,7 @@ fn contractions_are_right_at_all_borders() {
 fn blocks_and_chunks_cover_everything() {
     check(DType::F32, [1, 200, 530, 17], Along::K, Along::Row);
     check(DType::F32, [1, 100, 300, 100], Along::Row, Along::K);
+    check(DType::F32, [1, 300, 300, 60], Along::K, Along::Nothing);
     let plan = Plan::new(Sizes { dtype: DType::F32, batch: 1, m: 1024, n: 1024, k: 1024 });
     assert!(plan.chunks() >= 16, "{plan:?}");
 }

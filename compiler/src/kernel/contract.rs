@@ -51,11 +51,11 @@ const UNROLL: usize = 4;
 /// Bounds of the blocks: a panel of A stays in the first-level cache, B's block in the second.
 const MAX_ROWS: usize = 192;
 const MAX_COLUMNS: usize = 512;
-const MAX_DEPTH: usize = 192;
+const MAX_DEPTH: usize = 256;
 /// Multiplications worth a chunk of their own.
-const CHUNK_WORK: usize = 1 << 20;
+const CHUNK_WORK: usize = 1 << 22;
 /// The most chunks that are asked for: small blocks are packed more often.
-const MOST_CHUNKS: usize = 32;
+const MOST_CHUNKS: usize = 24;
 
 impl Plan {
     /// Chooses the blocking.
@@ -90,7 +90,8 @@ impl Plan {
         let wanted = (work / CHUNK_WORK).min(MOST_CHUNKS).div_ceil(sizes.batch.max(1));
         while m.div_ceil(block.0) * n.div_ceil(block.1) < wanted {
             let (by_rows, by_columns) = (block.0 > 8 * rows, block.1 > 4 * unit(tile.1));
-            if by_rows && (block.0 >= block.1 || !by_columns) {
+            // To pack an element of A costs several times as much as one of B.
+            if by_rows && (4 * block.0 >= block.1 || !by_columns) {
                 block.0 = (block.0 / 2).next_multiple_of(rows);
             } else if by_columns {
                 block.1 = (block.1 / 2).next_multiple_of(unit(tile.1));
