@@ -4,7 +4,7 @@ mod support;
 
 use dlc_compiler::kernel::{Access, Binary, Builder, Compare, Elem, Mode, Ty, Unary, Val};
 use dlc_ir::DType;
-use support::run;
+use support::{compiles_everywhere, run};
 
 fn f32s(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|x| x.to_le_bytes()).collect()
@@ -222,6 +222,9 @@ fn operations(dtype: DType, lanes: u8) {
         }
     });
     let kernel = b.finish();
+    if lanes == 8 {
+        compiles_everywhere(&kernel);
+    }
     let mut arguments = vec![samples(dtype, n, 1), samples(dtype, n, 77)];
     arguments.extend(results.iter().map(|(to, _)| vec![0; n * to.size()]));
     run(&kernel, &arguments);
@@ -272,6 +275,9 @@ fn memory_forms() {
                 });
             });
             let kernel = b.finish();
+            if lanes == 4 {
+                compiles_everywhere(&kernel);
+            }
             let indices: Vec<u8> = (0..16i64).flat_map(|i| ((i * 37) % 100).to_le_bytes()).collect();
             let arguments = vec![
                 samples(dtype, n, 5),

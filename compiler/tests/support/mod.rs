@@ -21,6 +21,19 @@ fn program(kernel: &Kernel) -> KernelProgram {
     program
 }
 
+/// Compiles a kernel for every target, whatever this machine is.
+#[allow(dead_code, reason = "not every test needs it")]
+pub fn compiles_everywhere(kernel: &Kernel) {
+    let program = program(kernel);
+    for target in Target::ALL {
+        let emitter = Cranelift::new(target);
+        let text = emitter.assembly(&program).unwrap_or_else(|e| panic!("{target}: {e}\n{kernel}"));
+        assert!(text.contains("kernel @kernel") && text.contains("routine @main"), "{text}");
+        assert_eq!(text, emitter.assembly(&program).unwrap(), "the text is the same every time");
+        assert!(emitter.clif(&program).unwrap().contains("function u0:0"));
+    }
+}
+
 /// Runs a kernel with both emitters; panics unless they agree, up to which NaN it is.
 pub fn run(kernel: &Kernel, arguments: &[Vec<u8>]) -> (i32, Vec<Vec<u8>>) {
     let program = Arc::new(program(kernel));
