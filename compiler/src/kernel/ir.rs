@@ -4,7 +4,7 @@
 //! [loops](Loop) around [instructions](Inst). Values are in SSA form with structured regions: a value is
 //! defined once, dominates its uses by nesting, and has a [`Ty`]: a scalar or a vector of logical lanes.
 //!
-//! What the emitters may rely on, and [`verify`](super::verify) checks:
+//! What the emitters may rely on, and [`verify`](super::verify()) checks:
 //!
 //! - Index arithmetic is ordinary arithmetic on scalar `i64` values. Offsets are in elements.
 //! - Nothing is reordered, contracted or split by an emitter: `fma` is an instruction, reductions are written
