@@ -77,12 +77,14 @@ impl Operator for Conv {
         let (fg, bg) = (self.feature_groups, self.batch_groups);
         ensure!(fg >= 1 && bg >= 1 && (fg == 1 || bg == 1), "{fg} feature groups and {bg} batch groups");
         ensure!(
-            x.shape[1] == kernel.shape[1] * fg,
+            kernel.shape[1].checked_mul(fg) == Some(x.shape[1]),
             "{} channels of {x} are not {fg} x {} of {kernel}",
             x.shape[1],
             kernel.shape[1]
         );
-        ensure!(kernel.shape[0].is_multiple_of(fg * bg), "{} outputs in {} groups", kernel.shape[0], fg * bg);
+        // one of both is 1
+        let groups = fg.max(bg);
+        ensure!(kernel.shape[0].is_multiple_of(groups), "{} outputs in {groups} groups", kernel.shape[0]);
         ensure!(x.shape[0].is_multiple_of(bg), "a batch of {} in {bg} groups", x.shape[0]);
         let mut shape = vec![x.shape[0] / bg, kernel.shape[0]];
         for (i, axis) in self.axes(&x.shape, &kernel.shape).iter().enumerate() {
