@@ -9,8 +9,8 @@
 //! block of accumulators, and at the end the accumulators are handed, in vectors along n, to the epilogue. Panels are
 //! padded with zeros, so that neither the tile nor the packing of whole panels knows about borders.
 //!
-//! Every element of C is one chain of `fma` over ascending k, starting at 0: its bits depend on nothing but A and B,
-//! not on how the work is blocked or split.
+//! Every element of C is a sum of chains of `fma` over ascending k, each starting at 0 and as long as a block is deep: that keeps
+//! the error of long sums small. Its bits depend on A, B and the sizes, not on how rows and columns are blocked or the work is split.
 
 use dlc_ir::DType;
 
@@ -451,15 +451,7 @@ fn tiles(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (height, w
             let cell = b.add(cell, j);
             let at = |b: &mut Builder, r: usize, v: usize| b.add_const(cell, (r * pitch + v * lanes) as i64);
             let pairs: Vec<(usize, usize)> = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r, v))).collect();
-            let init: Vec<Val> = if plan.sizes.k <= depth {
-                pairs.iter().map(|_| b.float(ty, 0.0)).collect()
-            } else {
-                let load = |&(r, v): &(usize, usize)| {
-                    let place = at(b, r, v);
-                    b.load_lanes(acc, place, lanes as u8)
-                };
-                pairs.iter().map(load).collect()
-            };
+            let init: Vec<Val> = pairs.iter().map(|_| b.float(ty, 0.0)).collect();
             let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
                 let left = {
                     let k = b.mul_const(k, (rows * lanes) as i64);
@@ -503,8 +495,12 @@ fn tiles(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (height, w
                     next
                 })
             });
-            for (&(r, v), sum) in pairs.iter().zip(sums) {
+            for (&(r, v), mut sum) in pairs.iter().zip(sums) {
                 let place = at(b, r, v);
+                if plan.sizes.k > depth {
+                    let so_far = b.load_lanes(acc, place, lanes as u8);
+                    sum = b.add(so_far, sum);
+                }
                 b.store(acc, place, sum);
             }
         });

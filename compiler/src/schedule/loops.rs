@@ -23,6 +23,10 @@ const WRITTEN_OUT: usize = 9;
 /// The longest innermost loop of a register tile that is unrolled.
 const UNROLLED: usize = 7;
 
+/// The shortest sum that is made of several chains of additions. The error of a sum grows with the longest chain, and one of ten
+/// thousand loses digits that the derivatives of normalisations need; additions between so long chains cost nothing.
+const CHAIN: usize = 64;
+
 /// Makes the kernel of a normalised nest. `shared` are pairs of a source that is read and one that is written, which lie in
 /// the same memory.
 pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: &[(Source, Source)]) -> Launch {
@@ -315,12 +319,11 @@ impl Emitter<'_> {
         let Some(&n) = self.nest.extents.get(axis) else {
             return self.point_turns(b, elements, reduce, &carried, points);
         };
-        let zero = b.index(0);
         if self.plan.lane == Lane::Reduced(axis) {
             let lanes = self.plan.lanes;
             let rest = n % lanes as usize;
             let full = b.index((n - rest) as i64);
-            let after = b.fold(zero, full, i64::from(lanes), &carried, |b, at, carried| {
+            let after = self.chains(b, reduce, (full, lanes), 1, &carried, |b, at, carried| {
                 elements.along(axis, at, lanes, None, |elements| self.point_turns(b, elements, reduce, carried, points))
             });
             if rest == 0 {
@@ -346,8 +349,45 @@ impl Emitter<'_> {
             });
         }
         let end = b.index(n as i64);
-        b.fold(zero, end, 1, &carried, |b, at, carried| {
+        self.chains(b, reduce, (end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
             elements.at(axis, at, |elements| self.turns(b, elements, reduce, axis + 1, carried.to_vec(), points))
+        })
+    }
+
+    /// The turns of the loops over the axes of the reduction from `axis` on.
+    fn chain(&self, axis: usize) -> usize {
+        let turns = |a: usize| match self.plan.lane == Lane::Reduced(a) {
+            true => self.nest.extents[a].div_ceil(self.plan.lanes as usize),
+            false => self.nest.extents[a],
+        };
+        (axis..self.nest.extents.len()).map(turns).product()
+    }
+
+    /// A loop over one axis of the reduction, of which each turn combines `inner` values one after another. A long sum of floats
+    /// is made of chains that start at zero, about as many as each is long.
+    fn chains(
+        &self,
+        b: &mut Builder,
+        reduce: &NestReduce,
+        (end, step): (Val, u8),
+        inner: usize,
+        carried: &[Val],
+        body: impl FnOnce(&mut Builder, Val, &[Val]) -> Vec<Val>,
+    ) -> Vec<Val> {
+        let (zero, step) = (b.index(0), i64::from(step));
+        let turns = b.known_index(end).expect("axes have a known size") / step;
+        let total = (turns as usize).saturating_mul(inner);
+        let is_rounded = reduce.combine == Combine::Sum && self.forms.dtype(reduce.body).is_float();
+        if !is_rounded || total < 2 * CHAIN {
+            return b.fold(zero, end, step, carried, body);
+        }
+        let long = (CHAIN.max(total.isqrt()) / inner.max(1)).max(1) as i64 * step;
+        b.fold(zero, end, long, carried, |b, first, carried| {
+            let last = b.add_const(first, long);
+            let last = b.binary(Binary::Min, last, end);
+            let start: Vec<Val> = carried.iter().map(|&sum| { let ty = b.ty(sum); b.float(ty, 0.0) }).collect();
+            let sums = b.fold(first, last, step, &start, body);
+            carried.iter().zip(sums).map(|(&so_far, sum)| b.add(so_far, sum)).collect()
         })
     }
 
