@@ -11,12 +11,8 @@ use dlc_ir::{Blobs, Graph, Scalar, Tensor};
 /// Sums of equal numbers, where the roundings of a chain go the same way for a long time.
 fn check(text: &str, terms: usize) {
     let graph = Graph::parse(text, &Blobs::default()).expect("the text is right");
-    let args: Vec<Tensor> = graph
-        .entry()
-        .args()
-        .iter()
-        .map(|a| Tensor::full(a.ty.clone(), Scalar::Float(0.1)))
-        .collect();
+    let args: Vec<Tensor> =
+        graph.entry().args().iter().map(|a| Tensor::full(a.ty.clone(), Scalar::Float(0.1))).collect();
     let wanted = graph.interpret(&args).expect("it runs")[0].to_f64s();
     for level in [Level::O0, Level::Full] {
         let program = run::build(&graph, level, run::NATIVE).expect("it compiles");
@@ -33,8 +29,14 @@ fn check(text: &str, terms: usize) {
 
 #[test]
 fn sums_over_one_long_axis() {
-    check("func @f(%x: f32[30000,3] input) -> f32[3] {\n  %0 = reduce %x {kind=sum, axes=[0]} : f32[3]\n  return %0\n}\n", 30000);
-    check("func @f(%x: f32[2,60001] input) -> f32[2] {\n  %0 = reduce %x {kind=sum, axes=[1]} : f32[2]\n  return %0\n}\n", 60001);
+    check(
+        "func @f(%x: f32[30000,3] input) -> f32[3] {\n  %0 = reduce %x {kind=sum, axes=[0]} : f32[3]\n  return %0\n}\n",
+        30000,
+    );
+    check(
+        "func @f(%x: f32[2,60001] input) -> f32[2] {\n  %0 = reduce %x {kind=sum, axes=[1]} : f32[2]\n  return %0\n}\n",
+        60001,
+    );
 }
 
 #[test]

@@ -385,7 +385,13 @@ impl Emitter<'_> {
         b.fold(zero, end, long, carried, |b, first, carried| {
             let last = b.add_const(first, long);
             let last = b.binary(Binary::Min, last, end);
-            let start: Vec<Val> = carried.iter().map(|&sum| { let ty = b.ty(sum); b.float(ty, 0.0) }).collect();
+            let start: Vec<Val> = carried
+                .iter()
+                .map(|&sum| {
+                    let ty = b.ty(sum);
+                    b.float(ty, 0.0)
+                })
+                .collect();
             let sums = b.fold(first, last, step, &start, body);
             carried.iter().zip(sums).map(|(&so_far, sum)| b.add(so_far, sum)).collect()
         })
