@@ -190,7 +190,7 @@ pub enum Lowering {
 pub enum Special {
     /// `constant`: its bytes, or its one value in the code.
     Constant,
-    /// `scatter`: the result's owner applies the updates in order of their index.
+    /// `scatter` and `scatter_argmax`: the result's owner applies the updates in order of their index.
     Scatter,
     /// `call`: a call.
     Call,

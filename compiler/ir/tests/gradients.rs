@@ -234,3 +234,30 @@ fn vjps_build_on_every_floating_point_sample() {
         }
     }
 }
+
+/// An operand and the result need not be computed in the same way after rewriting, and then differ in the last bits.
+#[test]
+fn no_derivative_asks_what_equals_the_result() {
+    use dlc_ir::Direction::{Eq, Ne};
+    for sample in Op::samples() {
+        let mut b = Builder::new("f", FunctionKind::Func);
+        let args: Vec<Value> = sample.types().into_iter().map(|ty| b.arg("x", ty, Role::Plain)).collect();
+        let Grad::Vjp(vjp) = sample.op.grad() else { continue };
+        let y = b.push(sample.op.clone(), &args).expect("samples are well-typed");
+        if !b.ty(y).dtype.is_float() {
+            continue;
+        }
+        let cotangent = b.arg("ct", b.ty(y).clone(), Role::Plain);
+        vjp(&sample.op, &mut b, &args, &[y], &[cotangent]).expect("samples are differentiable");
+        let mut of_result = vec![y.node];
+        for (id, node, op) in b.function().ops() {
+            let asked = node.operands.iter().any(|v| of_result.contains(&v.node));
+            let equality = matches!(op, Op::Map(ScalarOp::Compare(Eq | Ne)));
+            let floats = equality && b.ty(node.operands[0]).dtype.is_float();
+            assert!(!(asked && floats), "the derivative of {:?} compares with its result", sample.op);
+            if asked && b.function().node(id).types[0].dtype.is_float() {
+                of_result.push(id);
+            }
+        }
+    }
+}

@@ -68,6 +68,7 @@ impl CostModel {
             Op::Pad(_) | Op::Concat(_) => 2 * self.simple,
             Op::Gather(_) => 10 * self.simple,
             Op::Scatter(_) => 20 * self.simple,
+            Op::ScatterArgmax(_) => 40 * self.simple,
             // A shuffle of lanes, or a load that is not contiguous.
             Op::Transpose(_) | Op::Reverse(_) => self.simple / 2,
             _ => 0,

@@ -2,8 +2,8 @@
 //! map that reads a reduction element by element becomes part of its nest, the epilogue.
 
 use dlc_ir::compute::{Combine, Compute, Expr, Guard, Index, Lowering, Special};
-use dlc_ir::op::{Scatter, ScatterKind};
-use dlc_ir::{DType, Def, Function, Loc, NodeId, Op, Tensor, Type, Value};
+use dlc_ir::op::{Scatter, ScatterArgmax, ScatterKind};
+use dlc_ir::{DType, Def, Function, Loc, NodeId, Op, Scalar, Tensor, Type, Value};
 use indexmap::IndexSet;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -90,11 +90,14 @@ pub(crate) struct Output {
     pub expr: ExprId,
 }
 
-/// `scatter`, with what it reads composed.
+/// `scatter` or `scatter_argmax`, with what it reads composed.
 #[derive(Clone, Debug)]
 pub(crate) struct ScatterNest {
     pub kind: ScatterKind,
     pub output: Source,
+    /// Of `scatter_argmax` the largest elements so far; the result is the numbers of those.
+    pub best: Option<Source>,
+    /// Of the elements that meet.
     pub dtype: DType,
     /// The nest that writes what the result starts from.
     pub start: Nest,
@@ -218,7 +221,7 @@ impl Composer<'_> {
         });
         let mut stages = vec![];
         for node in own {
-            if matches!(self.function.op(node), Some(Op::Scatter(_))) {
+            if matches!(self.function.op(node), Some(Op::Scatter(_) | Op::ScatterArgmax(_))) {
                 stages.push(Stage::Scatter(self.scatter(node)));
                 continue;
             }
@@ -352,8 +355,10 @@ impl Composer<'_> {
     }
 
     fn scatter(&mut self, node: NodeId) -> ScatterNest {
-        let Some(Op::Scatter(Scatter { axis, batch, kind })) = self.function.op(node).cloned() else {
-            unreachable!("the caller matched a scatter")
+        let (axis, batch, kind, by_number) = match self.function.op(node) {
+            Some(&Op::Scatter(Scatter { axis, batch, kind })) => (axis, batch, kind, false),
+            Some(&Op::ScatterArgmax(ScatterArgmax { axis, batch })) => (axis, batch, ScatterKind::Max, true),
+            _ => unreachable!("the caller matched a scatter"),
         };
         let operands = self.function.node(node).operands.clone();
         let (x, indices, updates) =
@@ -377,9 +382,17 @@ impl Composer<'_> {
         let axis = x.shape[axis];
         let output = self.buffers[&node];
         let offset = Linear::row_major(0..domain.len(), &domain);
-        let outputs = vec![Output { source: output, offset, expr }];
+        let mut outputs = vec![Output { source: output, offset: offset.clone(), expr }];
+        let best = by_number.then(|| {
+            self.sources.push(SourceInfo { kind: SourceKind::Temp, ty: x.clone() });
+            self.sources.len() - 1
+        });
+        if let Some(source) = best {
+            outputs[0].expr = self.forms.constant(DType::I64, Scalar::Int(-1));
+            outputs.push(Output { source, offset, expr });
+        }
         let start = Nest { kept: domain.len(), extents: domain, reduce: None, outputs };
-        ScatterNest { kind, output, dtype: x.dtype, start, index, update, batches, middle, axis, count, inner, status }
+        ScatterNest { kind, output, best, dtype: x.dtype, start, index, update, batches, middle, axis, count, inner, status }
     }
 
     fn status(&mut self, node: NodeId, bound: usize) -> i32 {

@@ -1,5 +1,5 @@
-//! `scatter`: the result starts as a copy; then every chunk owns a part of it and applies to that all updates that fall into
-//! it, in ascending order of their index.
+//! `scatter` and `scatter_argmax`: the result starts as a copy; then every chunk owns a part of it and applies to that all updates
+//! that fall into it, in ascending order of their index.
 
 use dlc_ir::DType;
 use dlc_ir::op::ScatterKind;
@@ -41,6 +41,11 @@ pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo]) -
     let ty = &sources[nest.output].ty;
     elements.buffers[nest.output] = Some(b.operand(ty.dtype, ty.shape.elements(), Mode::ReadWrite));
     operands.push(nest.output);
+    if let Some(best) = nest.best {
+        let ty = &sources[best].ty;
+        elements.buffers[best] = Some(b.operand(ty.dtype, ty.shape.elements(), Mode::ReadWrite));
+        operands.push(best);
+    }
     let emitter = Emitter { nest, width, per_block, blocks };
     b.chunk_loop(|b, chunk| {
         let begin = b.mul_const(chunk, per_chunk as i64);
@@ -58,7 +63,8 @@ pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo]) -
 
 /// Lanes of vectors along the elements behind the indexed axis.
 fn inner_lanes(nest: &ScatterNest) -> u8 {
-    let full = lanes(nest.dtype).min(8);
+    let numbers = if nest.best.is_some() { lanes(DType::I64) } else { 8 };
+    let full = lanes(nest.dtype).min(numbers).min(8);
     if nest.inner.is_multiple_of(full as usize) && nest.inner > 0 { full } else { 1 }
 }
 
@@ -87,6 +93,9 @@ impl Emitter<'_> {
                 let value = elements.eval(b, nest.update);
                 let value = b.splat(value, this.width);
                 let to = b.add(line, s);
+                if let Some(best) = nest.best {
+                    return this.better(b, elements, best, to, value, i);
+                }
                 let buf = elements.buffers[nest.output].expect("the result has a buffer");
                 let value = match nest.kind {
                     ScatterKind::Set => value,
@@ -104,9 +113,27 @@ impl Emitter<'_> {
                         b.binary(Binary::Max, old, value)
                     }
                 };
-                this.put(b, elements, to, value);
+                this.put(b, elements, nest.output, to, value);
             });
         });
+    }
+
+    /// Keeps the larger of what is there and an update, and its number.
+    fn better(&self, b: &mut Builder, elements: &Elements<'_>, best: Source, at: Val, value: Val, number: Val) {
+        let buffer = |source: Source| elements.buffers[source].expect("both results have a buffer");
+        let (old, holder) =
+            (b.load_lanes(buffer(best), at, self.width), b.load_lanes(buffer(self.nest.output), at, self.width));
+        let mut beaten = b.compare(Compare::Gt, value, old);
+        if self.nest.dtype.is_float() {
+            let nan = b.compare(Compare::Ne, value, value);
+            let sane = b.compare(Compare::Eq, old, old);
+            let first_nan = b.binary(Binary::And, nan, sane);
+            beaten = b.binary(Binary::Or, beaten, first_nan);
+        }
+        let number = b.splat(number, self.width);
+        let (value, number) = (b.select(beaten, value, old), b.select(beaten, number, holder));
+        self.put(b, elements, best, at, value);
+        self.put(b, elements, self.nest.output, at, number);
     }
 
     /// Where an update goes: checked, and clamped.
@@ -146,9 +173,9 @@ impl Emitter<'_> {
         });
     }
 
-    fn put(&self, b: &mut Builder, elements: &Elements<'_>, index: Val, value: Val) {
+    fn put(&self, b: &mut Builder, elements: &Elements<'_>, output: Source, index: Val, value: Val) {
         let value = b.splat(value, self.width);
-        let buf = elements.buffers[self.nest.output].expect("the result has a buffer");
+        let buf = elements.buffers[output].expect("the result has a buffer");
         b.store_access(Access { buf, index, offset: 0, stride: 1, active: None }, value);
     }
 }

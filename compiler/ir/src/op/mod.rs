@@ -255,6 +255,7 @@ operators! {
     concat::Concat,
     gather::Gather,
     scatter::Scatter,
+    scatter_argmax::ScatterArgmax,
     reduce::Reduce,
     reduce_window::ReduceWindow,
     window_argmax::WindowArgmax,

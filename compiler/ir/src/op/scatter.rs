@@ -1,7 +1,7 @@
 //! `scatter`: puts slices into one axis by index; the adjoint of `gather`.
 
 use super::eval::{result_type};
-use super::{Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, Gather, attr::word_enum, gather::samples_of_indexing};
+use super::{Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, Gather, ScatterArgmax, attr::word_enum, gather::samples_of_indexing};
 use crate::compute::{Lowering, Special};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Direction, Scalar, ScalarOp, Tensor, Type, Value};
@@ -45,7 +45,7 @@ impl Operator for Scatter {
         types: "`updates` has the type of `gather` with the same attributes; bool can only be set.",
         gradient: "`add`: of `x` the cotangent, of `updates` its `gather`. `set`: of `x` the cotangent where \
             nothing was written, of `updates` the cotangent of the last one. `max`: the cotangent goes to the \
-            first of the largest, where `x` stands before all updates. None of `indices`.",
+            one that `scatter_argmax` names. None of `indices`.",
     };
     attrs!(axis, batch, kind);
 
@@ -107,7 +107,7 @@ impl Operator for Scatter {
     }
 }
 
-fn vjp(op: &Scatter, b: &mut Builder, args: &[Value], results: &[Value], cts: &[Value]) -> Cotangents {
+fn vjp(op: &Scatter, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
     let (x, indices, updates) = (args[0], args[1], args[2]);
     let gather = Gather { axis: op.axis, batch: op.batch };
     let taken = b.push(gather.clone(), &[cts[0], indices])?;
@@ -126,23 +126,16 @@ fn vjp(op: &Scatter, b: &mut Builder, args: &[Value], results: &[Value], cts: &[
             Ok(vec![Some(kept), None, Some(b.select(wins, taken, none)?)])
         }
         ScatterKind::Max => {
-            // the first of the largest takes all: the element that was there, else the update of the smallest number
+            // By the number of the one that takes all, not by equality with the result: the operands of the comparison may be
+            // computed in another way than those of the maximum, and then none would be equal.
+            let winner = b.push(ScatterArgmax { axis: op.axis, batch: op.batch }, &[x, indices, updates])?;
+            let own = b.ty(winner).clone();
+            let own = b.full(&own, Scalar::Int(-1))?;
+            let stays = b.compare(Direction::Eq, winner, own)?;
             let nothing = b.zeros_like(cts[0])?;
-            let stays = b.compare(Direction::Eq, x, results[0])?;
-            let largest = b.push(gather.clone(), &[results[0], indices])?;
-            let reaches = b.compare(Direction::Eq, updates, largest)?;
             let numbers = number_updates(op, b, indices, updates)?;
-            let ranks = b.map(ScalarOp::Not, &[numbers])?;
-            let lowest = b.ty(ranks).clone();
-            let lowest = b.full(&lowest, Scalar::Int(i64::MIN))?;
-            let ranks = b.select(reaches, ranks, lowest)?;
-            let (ty, mask) = (b.ty(x).with_dtype(DType::I64), stays);
-            let (taken_already, open) = (b.full(&ty, Scalar::Int(0))?, b.full(&ty, Scalar::Int(i64::MIN))?);
-            let base = b.select(mask, taken_already, open)?;
-            let best = b.push(op.clone(), &[base, indices, ranks])?;
-            let best = b.push(gather, &[best, indices])?;
-            let first = b.compare(Direction::Eq, best, ranks)?;
-            let wins = b.and(first, reaches)?;
+            let winner = b.push(gather, &[winner, indices])?;
+            let wins = b.compare(Direction::Eq, winner, numbers)?;
             Ok(vec![Some(b.select(stays, cts[0], nothing)?), None, Some(b.select(wins, taken, none)?)])
         }
     }
