@@ -392,7 +392,21 @@ impl Composer<'_> {
             outputs.push(Output { source, offset, expr });
         }
         let start = Nest { kept: domain.len(), extents: domain, reduce: None, outputs };
-        ScatterNest { kind, output, best, dtype: x.dtype, start, index, update, batches, middle, axis, count, inner, status }
+        ScatterNest {
+            kind,
+            output,
+            best,
+            dtype: x.dtype,
+            start,
+            index,
+            update,
+            batches,
+            middle,
+            axis,
+            count,
+            inner,
+            status,
+        }
     }
 
     fn status(&mut self, node: NodeId, bound: usize) -> i32 {
