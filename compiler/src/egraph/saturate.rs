@@ -70,7 +70,7 @@ fn run(space: &mut Space, rules: &[&'static Rule], options: &Options) -> Saturat
                 break;
             }
         }
-        space.egraph.rebuild();
+        space.rebuild();
         if touched.is_empty() {
             done.saturated = true;
             break;
@@ -117,7 +117,7 @@ fn search(
     let mut matches = vec![];
     let mut terms = vec![];
     for class in classes {
-        if near.is_some_and(|near| !near.contains(&class)) {
+        if near.is_some_and(|near| !near.contains(&class)) || space.settled(class) {
             continue;
         }
         for node in &space.egraph[class].nodes {

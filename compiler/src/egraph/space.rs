@@ -124,8 +124,23 @@ impl Space {
             });
         }
         space.results = function.results.iter().map(|r| map[r.value.node.index()][r.value.result as usize]).collect();
-        space.egraph.rebuild();
+        space.rebuild();
         space
+    }
+
+    /// Whether a value stands there as a number. No other form of it is of use to any rule, and zero alone has a hundred (`0 * x`,
+    /// `0 + 0`, …) that would feed each other.
+    pub fn settled(&self, class: Id) -> bool {
+        settled(&self.egraph, class)
+    }
+
+    /// Restores the e-graph's invariants after unions.
+    ///
+    /// egg times this, and the clock that it asks measures the machine for more than ten milliseconds before its first
+    /// answer. It is shown one that stands still: the compiler has no clock.
+    pub fn rebuild(&mut self) {
+        let (clock, _) = quanta::Clock::mock();
+        quanta::with_clock(&clock, || self.egraph.rebuild());
     }
 
     fn insert(&mut self, head: Head, children: SmallVec<[Id; 3]>, data: ClassData, origin: Origin) -> Id {
@@ -189,6 +204,18 @@ impl Space {
         }
         origins
     }
+}
+
+fn settled(egraph: &EGraph<ENode, Values>, class: Id) -> bool {
+    let data = &egraph[class].data;
+    (data.uniform.is_some() || data.constant.is_some()) && egraph[class].nodes.iter().any(|n| is_literal(egraph, n))
+}
+
+/// A constant, or the broadcast of one.
+fn is_literal(egraph: &EGraph<ENode, Values>, node: &ENode) -> bool {
+    let constant = |n: &ENode| matches!(n.head, Head::Op(Kind::Constant, _));
+    constant(node)
+        || matches!(node.head, Head::Op(Kind::Broadcast, _)) && egraph[node.children[0]].nodes.iter().any(constant)
 }
 
 /// An e-node and what a rule may ask about it.
@@ -266,17 +293,22 @@ impl<'a> Site<'a> {
         self.egraph.find(a) == self.egraph.find(b)
     }
 
+    /// The e-nodes of a value that a rule may look through: of a number only those that write it down.
+    fn nodes(&self, id: Id) -> impl Iterator<Item = &'a ENode> + use<'a> {
+        let egraph = self.egraph;
+        let settled = settled(egraph, id);
+        egraph[id].nodes.iter().filter(move |n| !settled || is_literal(egraph, n))
+    }
+
     /// The ways to compute a value, with their operands.
     pub fn ways(&self, id: Id) -> impl Iterator<Item = (&'a Op, &'a [Id])> + use<'a> {
         let egraph = self.egraph;
-        egraph[id].nodes.iter().filter_map(move |n| Some((egraph.analysis.ops.get(n.head)?, n.children.as_slice())))
+        self.nodes(id).filter_map(move |n| Some((egraph.analysis.ops.get(n.head)?, n.children.as_slice())))
     }
 
     /// The operands of each way to compute a value by a scalar function.
     pub fn maps(&self, id: Id, f: ScalarOp) -> impl Iterator<Item = &'a [Id]> + use<'a> {
-        self.egraph[id]
-            .nodes
-            .iter()
+        self.nodes(id)
             .filter(move |n| matches!(n.head, Head::Op(Kind::Map(g), _) if g == f))
             .map(|n| n.children.as_slice())
     }

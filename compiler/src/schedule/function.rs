@@ -88,6 +88,8 @@ struct Routing<'a> {
     tasks: Vec<Task>,
     /// The task that writes a buffer.
     writer: FxHashMap<BufferId, usize>,
+    /// The tasks that read a buffer.
+    readers: FxHashMap<BufferId, Vec<usize>>,
     /// The task that overwrites an argument in place.
     overwriter: FxHashMap<BufferId, usize>,
     order: Order,
@@ -101,6 +103,7 @@ impl Scheduler<'_> {
             buffers: FxHashMap::default(),
             tasks: vec![],
             writer: FxHashMap::default(),
+            readers: FxHashMap::default(),
             overwriter: FxHashMap::default(),
             order: Order::default(),
         };
@@ -247,8 +250,8 @@ impl Scheduler<'_> {
                 _ => return false,
             }
         }
-        let readers: Vec<usize> =
-            (0..routing.tasks.len()).filter(|&t| t != writer && routing.tasks[t].reads.contains(&own)).collect();
+        let readers = routing.readers.get(&own).into_iter().flatten().copied();
+        let readers: Vec<usize> = readers.filter(|&t| t != writer).collect();
         if !routing.order.try_wait(writer, &readers) {
             return false;
         }
@@ -304,12 +307,7 @@ impl Scheduler<'_> {
     }
 
     fn emit(&mut self, mut routing: Routing<'_>, late: Vec<usize>) -> Result<(), ScheduleError> {
-        let others: Vec<usize> = (0..routing.tasks.len()).filter(|t| !late.contains(t)).collect();
-        for &step in &late {
-            let waits = routing.order.try_wait(step, &others);
-            debug_assert!(waits, "nothing waits for a late copy");
-        }
-        let sorted = routing.order.sorted();
+        let sorted = routing.order.sorted(&late);
         let frame_of = |work: &Work| match work {
             Work::Call(routine) => self.program.routines[routine.0 as usize].frame,
             _ => 0,
@@ -418,6 +416,7 @@ impl Routing<'_> {
         let work = Work::Copy { unit, result };
         self.tasks.push(Task { node: None, work, reads: vec![from], writes: vec![to], temps: vec![] });
         self.writer.insert(to, step);
+        self.readers.entry(from).or_default().push(step);
         if let Some(&writer) = self.overwriter.get(&from) {
             let waits = self.order.try_wait(writer, &[step]);
             debug_assert!(waits, "a copy of an argument waits for nobody");
@@ -440,6 +439,9 @@ impl Routing<'_> {
         debug_assert_eq!(step, self.tasks.len());
         for &w in &writes {
             self.writer.insert(w, step);
+        }
+        for &r in &reads {
+            self.readers.entry(r).or_default().push(step);
         }
         self.tasks.push(Task { node: Some(id), work, reads, writes, temps });
     }
