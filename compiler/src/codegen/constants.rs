@@ -1,10 +1,11 @@
-//! The constants of a program in memory: its own, then the tables of its kernels.
+//! The constants of a program in memory: its own, then the tables of its kernels, then what native code knows of each step.
 
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::kernel::program::{ALIGN, KernelProgram};
+use crate::kernel::cost;
+use crate::kernel::program::{ALIGN, KernelProgram, Place, Step};
 
 /// One aligned block with everything that a program only reads.
 pub(super) struct Constants {
@@ -16,36 +17,131 @@ pub(super) struct Constants {
 #[repr(C, align(64))]
 struct Line([u8; ALIGN]);
 
-/// Byte offsets of the tables of every kernel, and the size of the whole block.
-pub(super) fn table_layout(program: &KernelProgram) -> (Vec<Vec<usize>>, usize) {
-    let mut at = program.constants.len().next_multiple_of(ALIGN);
-    let mut known: FxHashMap<Arc<[u8]>, usize> = FxHashMap::default();
-    let tables = program.kernels.iter().map(|kernel| {
-        let offsets = kernel.tables.iter().map(|table| {
-            *known.entry(table.bytes.clone()).or_insert_with(|| {
-                let offset = at;
-                at += table.bytes.len().next_multiple_of(ALIGN);
-                offset
-            })
+/// Byte offsets in the block.
+pub(super) struct Layout {
+    /// For each kernel its tables.
+    pub tables: Vec<Vec<usize>>,
+    /// For each routine the [descriptions](description) of its steps.
+    pub steps: Vec<Vec<usize>>,
+    /// Bytes of the whole block.
+    bytes: usize,
+}
+
+impl Layout {
+    pub fn new(program: &KernelProgram) -> Self {
+        let mut at = program.constants.len().next_multiple_of(ALIGN);
+        let mut known: FxHashMap<Arc<[u8]>, usize> = FxHashMap::default();
+        let tables = program.kernels.iter().map(|kernel| {
+            let offsets = kernel.tables.iter().map(|table| {
+                *known.entry(table.bytes.clone()).or_insert_with(|| {
+                    let offset = at;
+                    at += table.bytes.len().next_multiple_of(ALIGN);
+                    offset
+                })
+            });
+            offsets.collect()
         });
-        offsets.collect()
-    });
-    (tables.collect(), at)
+        let tables: Vec<Vec<usize>> = tables.collect();
+        let steps = program.routines.iter().map(|routine| {
+            let offsets = routine.steps.iter().map(|step| {
+                let offset = at;
+                at += 8 * (word::PLACES as usize / 8 + width(program, step));
+                offset
+            });
+            offsets.collect()
+        });
+        let steps = steps.collect();
+        Layout { tables, steps, bytes: at.next_multiple_of(ALIGN) }
+    }
+}
+
+/// Byte offsets of the words of a step's description.
+pub(super) mod word {
+    /// How many pointers the callee gets.
+    pub const COUNT: i32 = 0;
+    /// How it is called: a [`super::Way`].
+    pub const WAY: i32 = 8;
+    /// The kernel's number, or the offset of the routine's frame in the caller's.
+    pub const WHICH: i32 = 16;
+    /// The kernel's chunks.
+    pub const CHUNKS: i32 = 24;
+    /// From here on the places of the pointers, by [`super::encode`].
+    pub const PLACES: i32 = 32;
+}
+
+/// How a step calls what it calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub(super) enum Way {
+    /// A routine.
+    Routine,
+    /// A kernel, on this thread.
+    Here,
+    /// A kernel, wherever the host likes.
+    Spread,
+}
+
+/// The number of pointers that a step hands on: a kernel gets its tables after its operands.
+pub(super) fn width(program: &KernelProgram, step: &Step) -> usize {
+    match step {
+        Step::Launch { kernel, operands } => operands.len() + program.kernel(*kernel).tables.len(),
+        Step::Call { arguments, .. } => arguments.len(),
+    }
+}
+
+/// Bits of a place's word before the offset.
+pub(super) const OFFSET_SHIFT: u32 = 20;
+
+/// A place as a word: whether it lies in an argument; the number of the argument, or 0 for the frame and 1 for the constants; the
+/// offset.
+fn encode(place: Place) -> u64 {
+    let (argument, slot, offset) = match place {
+        Place::Frame(offset) => (0, 0, offset),
+        Place::Constant(offset) => (0, 1, offset),
+        Place::Argument { slot, offset } => (1, slot as u64, offset),
+    };
+    debug_assert!(slot < 1 << (OFFSET_SHIFT - 1) && (offset as u64) < 1 << (64 - OFFSET_SHIFT), "{place:?}");
+    argument | slot << 1 | (offset as u64) << OFFSET_SHIFT
+}
+
+/// What native code reads to make a step: its words, as [`word`] orders them.
+fn description(program: &KernelProgram, tables: &[Vec<usize>], step: &Step) -> Vec<u64> {
+    let (way, which, chunks, places, tables): (_, _, _, _, &[usize]) = match step {
+        Step::Launch { kernel: id, operands } => {
+            let kernel = program.kernel(*id);
+            let way = if cost::runs_in_parallel(kernel) { Way::Spread } else { Way::Here };
+            (way, u64::from(id.0), kernel.chunks as u64, operands, &tables[id.0 as usize])
+        }
+        Step::Call { frame, arguments, .. } => (Way::Routine, *frame as u64, 0, arguments, &[]),
+    };
+    let tables = tables.iter().map(|&offset| Place::Constant(offset));
+    let places = places.iter().copied().chain(tables).map(encode);
+    [width(program, step) as u64, way as u64, which, chunks].into_iter().chain(places).collect()
 }
 
 impl Constants {
     pub(super) fn new(program: &KernelProgram) -> Self {
-        let (tables, size) = table_layout(program);
-        let mut storage = vec![Line([0; ALIGN]); size / ALIGN].into_boxed_slice();
-        let mut write = |offset: usize, bytes: &[u8]| {
-            for (line, chunk) in storage[offset / ALIGN..].iter_mut().zip(bytes.chunks(ALIGN)) {
-                line.0[..chunk.len()].copy_from_slice(chunk);
+        let Layout { tables, steps, bytes } = Layout::new(program);
+        let mut storage = vec![Line([0; ALIGN]); bytes / ALIGN].into_boxed_slice();
+        let mut write = |mut offset: usize, mut bytes: &[u8]| {
+            while !bytes.is_empty() {
+                let line = &mut storage[offset / ALIGN].0[offset % ALIGN..];
+                let (now, later) = bytes.split_at(line.len().min(bytes.len()));
+                line[..now.len()].copy_from_slice(now);
+                offset += now.len();
+                bytes = later;
             }
         };
         write(0, &program.constants);
         for (kernel, offsets) in program.kernels.iter().zip(&tables) {
             for (table, &offset) in kernel.tables.iter().zip(offsets) {
                 write(offset, &table.bytes);
+            }
+        }
+        for (routine, offsets) in program.routines.iter().zip(&steps) {
+            for (step, &offset) in routine.steps.iter().zip(offsets) {
+                let words = description(program, &tables, step);
+                write(offset, &words.iter().flat_map(|w| w.to_ne_bytes()).collect::<Vec<u8>>());
             }
         }
         Constants { storage }

@@ -19,11 +19,30 @@ const X86_64_V3: [&str; 10] = [
     "has_bmi2",
 ];
 
-pub(super) fn build(target: Target) -> Result<OwnedTargetIsa, EmitError> {
+/// How registers are given to values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Registers {
+    /// With care: for kernels.
+    Backtracking,
+    /// In one pass, spilling freely: for code that runs once a launch.
+    SinglePass,
+}
+
+impl Registers {
+    fn name(self) -> &'static str {
+        match self {
+            Registers::Backtracking => "backtracking",
+            Registers::SinglePass => "single_pass",
+        }
+    }
+}
+
+pub(super) fn build(target: Target, registers: Registers) -> Result<OwnedTargetIsa, EmitError> {
     let internal = |e: &dyn std::fmt::Display| EmitError::Internal(format!("target {target}: {e}"));
     let mut flags = settings::builder();
     for (name, value) in [
         ("opt_level", "none"),
+        ("regalloc_algorithm", registers.name()),
         ("enable_alias_analysis", "false"),
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
         ("is_pic", "false"),

@@ -11,6 +11,7 @@ mod isa;
 mod memory;
 mod module;
 mod routine;
+mod step;
 mod value;
 
 use std::sync::Arc;
@@ -19,10 +20,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cranelift_codegen::Context;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{Function, UserFuncName};
-use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_frontend::FunctionBuilderContext;
 
-use super::constants::table_layout;
+use self::isa::Registers;
+use super::constants::Layout;
 use super::{EmitError, Emitter, Executable, Target};
 use crate::kernel::program::KernelProgram;
 
@@ -33,26 +35,39 @@ pub struct Cranelift {
     threads: usize,
 }
 
-/// A function of a program, in the order in which they are numbered: kernels, routines, entry.
-#[derive(Clone, Copy)]
+/// A function of a program, in the order in which they are numbered: kernels, routines, what makes one step, entry.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Item {
     Kernel(usize),
     Routine(usize),
+    Step,
     Entry,
 }
 
 impl Item {
     fn nth(program: &KernelProgram, i: usize) -> Item {
         let kernels = program.kernels.len();
+        let functions = kernels + program.routines.len();
         match i {
             _ if i < kernels => Item::Kernel(i),
-            _ if i < kernels + program.routines.len() => Item::Routine(i - kernels),
+            _ if i < functions => Item::Routine(i - kernels),
+            _ if i == functions => Item::Step,
             _ => Item::Entry,
         }
     }
 
+    fn number(self, program: &KernelProgram) -> usize {
+        let kernels = program.kernels.len();
+        match self {
+            Item::Kernel(i) => i,
+            Item::Routine(i) => kernels + i,
+            Item::Step => kernels + program.routines.len(),
+            Item::Entry => kernels + program.routines.len() + 1,
+        }
+    }
+
     fn count(program: &KernelProgram) -> usize {
-        program.kernels.len() + program.routines.len() + 1
+        Item::Entry.number(program) + 1
     }
 }
 
@@ -69,13 +84,13 @@ impl Cranelift {
 
     /// The text that Cranelift is given, of all functions of a program.
     pub fn clif(&self, program: &KernelProgram) -> Result<String, EmitError> {
-        let isa = isa::build(self.target)?;
+        let isa = isa::build(self.target, Registers::Backtracking)?;
         let mut frontend = FunctionBuilderContext::new();
-        let tables = table_layout(program).0;
+        let layout = Layout::new(program);
         let mut text = String::new();
         for i in 0..Item::count(program) {
             let item = Item::nth(program, i);
-            let function = build(&*isa, program, &tables, item, &mut frontend);
+            let function = build(&*isa, program, &layout, item, &mut frontend);
             text += &format!("; {}\n{}\n", describe(program, item), function.display());
         }
         Ok(text)
@@ -83,8 +98,9 @@ impl Cranelift {
 
     /// The assembly text of all functions of a program.
     pub fn assembly(&self, program: &KernelProgram) -> Result<String, EmitError> {
-        let isa = isa::build(self.target)?;
-        let mut compiler = Compiler::new(&*isa, program);
+        let isas = Isas::new(self.target)?;
+        let layout = Layout::new(program);
+        let mut compiler = Compiler::new(&isas, program, &layout);
         let mut text = String::new();
         for i in 0..Item::count(program) {
             let item = Item::nth(program, i);
@@ -104,9 +120,9 @@ impl Emitter for Cranelift {
         if Target::host() != Some(self.target) {
             return Err(EmitError::WrongMachine(self.target));
         }
-        let isa = isa::build(self.target)?;
-        let codes = compile_all(&*isa, &program, self.threads)?;
-        let code = module::link(isa, &program, &codes)?;
+        let isas = Isas::new(self.target)?;
+        let codes = compile_all(&isas, &program, self.threads)?;
+        let code = module::link(isas.kernels, &program, &codes)?;
         Ok(Executable::new(program, code))
     }
 }
@@ -115,6 +131,7 @@ fn describe(program: &KernelProgram, item: Item) -> String {
     match item {
         Item::Kernel(i) => format!("kernel @{}", program.names[i]),
         Item::Routine(i) => format!("routine @{}", program.routines[i].name),
+        Item::Step => "step".to_owned(),
         Item::Entry => "entry".to_owned(),
     }
 }
@@ -127,33 +144,50 @@ struct Compiled {
     text: Option<String>,
 }
 
+/// How kernels are compiled, and what calls them.
+struct Isas {
+    kernels: OwnedTargetIsa,
+    calls: OwnedTargetIsa,
+}
+
+impl Isas {
+    fn new(target: Target) -> Result<Isas, EmitError> {
+        Ok(Isas {
+            kernels: isa::build(target, Registers::Backtracking)?,
+            calls: isa::build(target, Registers::SinglePass)?,
+        })
+    }
+
+    fn of(&self, item: Item) -> &dyn TargetIsa {
+        match item {
+            Item::Kernel(_) => &*self.kernels,
+            Item::Routine(_) | Item::Step | Item::Entry => &*self.calls,
+        }
+    }
+}
+
 /// Compiles functions one after the other, reusing memory.
 struct Compiler<'a> {
-    isa: &'a dyn TargetIsa,
+    isas: &'a Isas,
     program: &'a KernelProgram,
-    tables: Vec<Vec<usize>>,
+    layout: &'a Layout,
     context: Context,
     frontend: FunctionBuilderContext,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(isa: &'a dyn TargetIsa, program: &'a KernelProgram) -> Self {
-        Compiler {
-            isa,
-            program,
-            tables: table_layout(program).0,
-            context: Context::new(),
-            frontend: FunctionBuilderContext::new(),
-        }
+    fn new(isas: &'a Isas, program: &'a KernelProgram, layout: &'a Layout) -> Self {
+        Compiler { isas, program, layout, context: Context::new(), frontend: FunctionBuilderContext::new() }
     }
 
     fn compile(&mut self, item: Item, text: bool) -> Result<Compiled, EmitError> {
         self.context.clear();
-        self.context.func = build(self.isa, self.program, &self.tables, item, &mut self.frontend);
+        let isa = self.isas.of(item);
+        self.context.func = build(isa, self.program, self.layout, item, &mut self.frontend);
         self.context.set_disasm(text);
         let internal =
             |e: &dyn std::fmt::Debug| EmitError::Internal(format!("{}: {e:?}", describe(self.program, item)));
-        self.context.compile(self.isa, &mut ControlPlane::default()).map_err(|e| internal(&e.inner))?;
+        self.context.compile(isa, &mut ControlPlane::default()).map_err(|e| internal(&e.inner))?;
         let code = self.context.compiled_code().ok_or_else(|| internal(&"no code"))?;
         // Only kernels and routines are referred to, and those by their numbers, so that the id of the
         // function itself does not matter.
@@ -173,43 +207,40 @@ impl<'a> Compiler<'a> {
 fn build(
     isa: &dyn TargetIsa,
     program: &KernelProgram,
-    tables: &[Vec<usize>],
+    layout: &Layout,
     item: Item,
     frontend: &mut FunctionBuilderContext,
 ) -> Function {
     let mut function = Function::new();
-    let number = match item {
-        Item::Kernel(i) => i,
-        Item::Routine(i) => program.kernels.len() + i,
-        Item::Entry => program.kernels.len() + program.routines.len(),
-    };
-    function.name = UserFuncName::user(0, number as u32);
+    function.name = UserFuncName::user(0, item.number(program) as u32);
     match item {
         Item::Kernel(i) => function::build(&mut function, isa, &program.kernels[i], frontend),
-        Item::Routine(i) => routine::build(&mut function, isa, program, tables, i, frontend),
+        Item::Routine(i) => routine::build(&mut function, isa, program, layout, i, frontend),
+        Item::Step => step::build(&mut function, isa, program, frontend),
         Item::Entry => routine::build_entry(&mut function, isa, program, frontend),
     }
     function
 }
 
 /// Compiles all functions; each worker takes the next one.
-fn compile_all(isa: &dyn TargetIsa, program: &KernelProgram, threads: usize) -> Result<Vec<Compiled>, EmitError> {
+fn compile_all(isas: &Isas, program: &KernelProgram, threads: usize) -> Result<Vec<Compiled>, EmitError> {
     let count = Item::count(program);
     let next = AtomicUsize::new(0);
+    let layout = Layout::new(program);
     let work = || {
-        let mut compiler = Compiler::new(isa, program);
+        let mut compiler = Compiler::new(isas, program, &layout);
         let mut done = Vec::new();
         loop {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            if i >= count {
+            // From the end, where the entry and the routines are, which take longest.
+            let Some(i) = count.checked_sub(1 + next.fetch_add(1, Ordering::Relaxed)) else {
                 return Ok::<_, EmitError>(done);
-            }
+            };
             done.push((i, compiler.compile(Item::nth(program, i), false)?));
         }
     };
     let helpers = threads.min(count) - 1;
     let mut done = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(&work)).collect();
         let mut done = work()?;
         for handle in handles {
             let result = handle.join().map_err(|_| EmitError::Internal("a compiling thread panicked".to_owned()))?;

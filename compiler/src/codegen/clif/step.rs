@@ -1,0 +1,166 @@
+//! One step of any routine, as a function that all routines share: it makes the table of pointers that the callee gets, tells the
+//! host, and calls.
+//!
+//! What differs from step to step stands among the constants, in the step's description, so that a routine is one call for each of
+//! its steps: a training step of a deep network has hundreds, and code written out for each of them would take
+//! longer to compile than all kernels.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{
+    AbiParam, Block, Function, InstBuilder, SigRef, Signature, StackSlotData, StackSlotKind, Value, types,
+};
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
+
+use super::function::{self, args};
+use super::routine::{self, flags, host_signature};
+use crate::codegen::constants::{OFFSET_SHIFT, Way, width, word};
+use crate::codegen::context::offset;
+use crate::kernel::program::KernelProgram;
+
+/// `(ctx, frame, arguments, description, callee) -> status`.
+pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
+    let mut signature = Signature::new(isa.default_call_conv());
+    signature.params.extend([AbiParam::new(types::I64); 5]);
+    signature.returns.push(AbiParam::new(types::I32));
+    signature
+}
+
+/// Translates it.
+pub(super) fn build(
+    function: &mut Function,
+    isa: &dyn TargetIsa,
+    program: &KernelProgram,
+    frontend: &mut FunctionBuilderContext,
+) {
+    function.signature = signature(isa);
+    let mut b = FunctionBuilder::new(function, frontend);
+    let start = b.create_block();
+    b.append_block_params_for_function_params(start);
+    b.switch_to_block(start);
+    let &[ctx, frame, arguments, description, callee] = b.block_params(start) else { unreachable!("five parameters") };
+    let mut step = Step { b, ctx, frame, arguments, description };
+    let table = step.table(program);
+    let kernel_signature = step.b.import_signature(function::signature(isa));
+    let routine_signature = step.b.import_signature(routine::signature(isa));
+    let parallel_signature = step.b.import_signature(host_signature(isa, &[types::I64; 4]));
+    let launch_signature = step.b.import_signature(host_signature(isa, &[types::I64, types::I32]));
+    let way = step.word(word::WAY);
+    let [calls, launches, here, spread] = std::array::from_fn(|_| step.b.create_block());
+    let is_routine = step.is(way, Way::Routine);
+    step.b.ins().brif(is_routine, calls, &[], launches, &[]);
+
+    step.b.switch_to_block(calls);
+    let inner = step.word(word::WHICH);
+    let inner = step.b.ins().iadd(step.frame, inner);
+    step.finish(routine_signature, callee, &[ctx, inner, table]);
+
+    step.b.switch_to_block(launches);
+    let status = step.announce(launch_signature);
+    let chunks = step.word(word::CHUNKS);
+    let is_here = step.is(way, Way::Here);
+    step.b.ins().brif(is_here, here, &[], spread, &[]);
+
+    step.b.switch_to_block(here);
+    let zero = step.b.ins().iconst(types::I64, 0);
+    let scratch = step.b.ins().load(types::I64, flags(), ctx, offset::SCRATCH);
+    step.finish(kernel_signature, callee, &[table, zero, chunks, scratch]);
+
+    step.b.switch_to_block(spread);
+    let parallel = step.b.ins().load(types::I64, flags(), ctx, offset::PARALLEL);
+    step.finish(parallel_signature, parallel, &[ctx, callee, table, chunks]);
+
+    let (failed, status) = status;
+    step.b.switch_to_block(failed);
+    step.b.ins().return_(&[status]);
+    step.b.seal_all_blocks();
+    step.b.finalize(isa.frontend_config());
+}
+
+struct Step<'f> {
+    b: FunctionBuilder<'f>,
+    ctx: Value,
+    frame: Value,
+    arguments: Value,
+    description: Value,
+}
+
+impl Step<'_> {
+    fn word(&mut self, at: i32) -> Value {
+        self.b.ins().load(types::I64, flags(), self.description, at)
+    }
+
+    fn is(&mut self, way: Value, wanted: Way) -> Value {
+        self.b.ins().icmp_imm_s(IntCC::Equal, way, wanted as i64)
+    }
+
+    /// Calls, and returns what the callee returns.
+    fn finish(&mut self, signature: SigRef, callee: Value, arguments: &[Value]) {
+        let call = self.b.ins().call_indirect(signature, callee, arguments);
+        let status = self.b.inst_results(call)[0];
+        self.b.ins().return_(&[status]);
+    }
+
+    /// Makes the table of pointers and returns where it is. Ends in a block of its own.
+    fn table(&mut self, program: &KernelProgram) -> Value {
+        let steps = program.routines.iter().flat_map(|r| &r.steps);
+        let widest = steps.map(|step| width(program, step)).max().unwrap_or(0).max(1);
+        let mut slot = |words: usize| {
+            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, 8 * words as u32, 3);
+            let slot = self.b.create_sized_stack_slot(data);
+            self.b.ins().stack_addr(types::I64, slot, 0)
+        };
+        let (table, own) = (slot(widest), slot(2));
+        let constants = self.b.ins().load(types::I64, flags(), self.ctx, offset::CONSTANTS);
+        self.b.ins().store(flags(), self.frame, own, 0);
+        self.b.ins().store(flags(), constants, own, 8);
+        let count = self.word(word::COUNT);
+        let [header, body, done] = std::array::from_fn(|_| self.b.create_block());
+        let i = self.b.append_block_param(header, types::I64);
+        let zero = self.b.ins().iconst(types::I64, 0);
+        self.b.ins().jump(header, &args(&[zero]));
+
+        self.b.switch_to_block(header);
+        let end = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, i, count);
+        self.b.ins().brif(end, done, &[], body, &[]);
+
+        self.b.switch_to_block(body);
+        let at = self.b.ins().ishl_imm_u(i, 3);
+        let from = self.b.ins().iadd(self.description, at);
+        let place = self.b.ins().load(types::I64, flags(), from, word::PLACES);
+        let is_argument = self.b.ins().band_imm_u(place, 1);
+        let bases = self.b.ins().select(is_argument, self.arguments, own);
+        let slot = self.b.ins().band_imm_u(place, ((1 << OFFSET_SHIFT) - 1) & !1);
+        let slot = self.b.ins().ishl_imm_u(slot, 2);
+        let base = self.b.ins().iadd(bases, slot);
+        let base = self.b.ins().load(types::I64, flags(), base, 0);
+        let offset = self.b.ins().ushr_imm_u(place, i64::from(OFFSET_SHIFT));
+        let pointer = self.b.ins().iadd(base, offset);
+        let to = self.b.ins().iadd(table, at);
+        self.b.ins().store(flags(), pointer, to, 0);
+        let next = self.b.ins().iadd_imm_s(i, 1);
+        self.b.ins().jump(header, &args(&[next]));
+
+        self.b.switch_to_block(done);
+        table
+    }
+
+    /// Tells the host which kernel comes, if it wants to know. Returns the block, and the status in it, for when the host says no.
+    fn announce(&mut self, launch_signature: SigRef) -> (Block, Value) {
+        let kernel = self.word(word::WHICH);
+        let kernel = self.b.ins().ireduce(types::I32, kernel);
+        self.b.ins().store(flags(), kernel, self.ctx, offset::KERNEL);
+        let callback = self.b.ins().load(types::I64, flags(), self.ctx, offset::ON_LAUNCH);
+        let [tell, go, failed] = std::array::from_fn(|_| self.b.create_block());
+        let status = self.b.append_block_param(failed, types::I32);
+        self.b.set_cold_block(tell);
+        self.b.set_cold_block(failed);
+        self.b.ins().brif(callback, tell, &[], go, &[]);
+        self.b.switch_to_block(tell);
+        let call = self.b.ins().call_indirect(launch_signature, callback, &[self.ctx, kernel]);
+        let answer = self.b.inst_results(call)[0];
+        self.b.ins().brif(answer, failed, &args(&[answer]), go, &[]);
+        self.b.switch_to_block(go);
+        (failed, status)
+    }
+}
