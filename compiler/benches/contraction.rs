@@ -1,6 +1,7 @@
 //! Speed of contractions against the roofline measured in the same run, and of compilation by kernel.
 //!
-//! `cargo bench -p dlc-compiler --bench contraction`; with `-- --tile=5x8` for one register tile, with `-- --asm` to see it.
+//! `cargo bench -p dlc-compiler --bench contraction`; with `-- --tile=8x4` for one register tile, with `-- --asm` to see it, with
+//! `-- f32 1024x1024x1024` for the shapes whose names contain all of these words.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +22,7 @@ fn main() {
         println!("{}", Cranelift::new(target).assembly(&program).expect("the program is well-formed"));
         return;
     }
+    let words: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     for dtype in [DType::F32, DType::F64] {
         let peak = peak(target, dtype);
         println!("{dtype}: FMA peak {peak:.1} GFLOP/s a core with 128-bit vectors");
@@ -34,6 +36,10 @@ fn main() {
             (784, 256, 64),
         ] {
             for (name, left, right) in [("", false, false), (" Bᵀ", false, true), (" Aᵀ", true, false)] {
+                let full = format!("{dtype} {m}x{n}x{k}{name}");
+                if !words.iter().all(|word| full.contains(word)) {
+                    continue;
+                }
                 let kernel = product(dtype, m, n, k, left, right);
                 let size = dtype.size();
                 let timed = time(target, kernel, &[m * k * size, k * n * size, m * n * size]);

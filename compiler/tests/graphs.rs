@@ -150,6 +150,29 @@ fn convolutions_and_their_gradients() {
     agrees(&conv(1, 2, 10, "f64"));
 }
 
+/// Large enough that operands are arranged anew, for vectors along the channels: a bias along another axis is read and the
+/// result written with a stride, and channels may or may not be cut to the columns of a register tile.
+#[test]
+fn convolutions_with_vectors_along_channels() {
+    for (channels, kernel) in [(16, 3), (12, 3), (7, 4)] {
+        let (size, out) = (11, 11 - kernel + 1);
+        agrees(&format!(
+            "func @loss(%x: f32[3,8,{size},{size}], %w: f32[{channels},8,{kernel},{kernel}], %b: f32[{channels},{out}]) -> f32[] {{
+  %0 = conv %x, %w {{stride=[1,1], low=[0,0], high=[0,0], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1}} : f32[3,{channels},{out},{out}]
+  %1 = broadcast %b {{axes=[1,3]}} : f32[3,{channels},{out},{out}]
+  %2 = add %0, %1 : f32[3,{channels},{out},{out}]
+  %3 = relu %2 : f32[3,{channels},{out},{out}]
+  %4 = reduce %3 {{kind=sum, axes=[0,1,2,3]}} : f32[]
+  return %4
+}}
+func @f(%x: f32[3,8,{size},{size}] input, %w: f32[{channels},8,{kernel},{kernel}] input, %b: f32[{channels},{out}] input) -> (f32[], f32[3,8,{size},{size}], f32[{channels},8,{kernel},{kernel}], f32[{channels},{out}]) {{
+  %0:4 = gradient %x, %w, %b {{func=@loss, wrt=[0,1,2]}} : f32[], f32[3,8,{size},{size}], f32[{channels},8,{kernel},{kernel}], f32[{channels},{out}]
+  return %0.0, %0.1, %0.2, %0.3
+}}"
+        ));
+    }
+}
+
 #[test]
 fn large_reductions_in_two_passes() {
     for (shape, axes, left) in

@@ -1,21 +1,24 @@
 //! Contractions: `C[m, n] = Σ_k A(m, k) · B(k, n)`, with whatever produces the elements of A and B and whatever consumes
 //! those of C fused into one kernel.
 //!
-//! The method is that of Goto and van de Geijn. A chunk computes a block of C. It packs a block of A and a
-//! block of B into scratch memory, in panels as wide as the register tile, calling back for every element: this is where
-//! strides, convolution windows and fused prologues live. The elements of A are stored as often as a register has lanes, so
-//! that the tile loads what it would otherwise have to broadcast; A's panel stays in the first-level cache while the panels
-//! of B pass by. Then the register tile runs over the panels, adding into a
-//! block of accumulators, and at the end the accumulators are handed, in vectors along n, to the epilogue. Panels are
-//! padded with zeros, so that neither the tile nor the packing of whole panels knows about borders.
+//! The method is that of Goto and van de Geijn. A chunk computes a block of C. It packs a block of B into scratch memory, in
+//! panels as wide as the register tile, and then, one after the other, panels of A, calling back for every element: this is
+//! where strides, convolution windows and fused prologues live. The elements of A are stored as often as a register has lanes,
+//! so that the tile loads what it would otherwise have to repeat; A's panel stays in the first-level cache while the panels of
+//! B pass by. The register tile runs over the panels, adding into a block of accumulators, and at the end the accumulators
+//! are handed, in vectors along n, to the epilogue. Panels are padded with zeros, so that neither the tile nor the packing of
+//! whole panels knows about borders.
 //!
 //! Every element of C is a sum of chains of `fma` over ascending k, each starting at 0 and as long as a block is deep: that keeps
 //! the error of long sums small. Its bits depend on A, B and the sizes, not on how rows and columns are blocked or the work is split.
 
+mod pack;
+
 use dlc_ir::DType;
 
 use super::build::Builder;
-use super::ir::{Binary, Buf, Compare, Elem, Ty, Val};
+use super::ir::{Binary, Buf, Elem, Ty, Val};
+use pack::{Packing, Panels};
 
 /// The sizes of a contraction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,56 +48,51 @@ pub struct Plan {
 
 /// The register tiles that are considered, in rows and vectors of columns. Eight chains of multiplications cover the
 /// latency of the instruction, and more of them bring nothing but spilled registers.
-const TILES: [(usize, usize); 5] = [(4, 2), (3, 3), (2, 4), (8, 1), (1, 8)];
+const TILES: [(usize, usize); 3] = [(4, 2), (2, 4), (8, 1)];
 /// Unrolling of the innermost loop.
 const UNROLL: usize = 4;
-/// Bounds of the blocks: a panel of A stays in the first-level cache, B's block in the second.
-const MAX_ROWS: usize = 192;
-const MAX_COLUMNS: usize = 512;
+/// Bounds of the blocks: B's block stays in the second-level cache, panels of A and B in the first.
+const MAX_ROWS: usize = 256;
+const MAX_COLUMNS: usize = 256;
 const MAX_DEPTH: usize = 256;
+/// Blocks hold whole vectors of the epilogue.
+const COLUMNS_UNIT: usize = 16;
 /// Multiplications worth a chunk of their own.
 const CHUNK_WORK: usize = 1 << 22;
 /// The most chunks that are asked for: small blocks are packed more often.
-const MOST_CHUNKS: usize = 24;
+const MOST_CHUNKS: usize = 16;
 
 impl Plan {
     /// Chooses the blocking.
     pub fn new(sizes: Sizes) -> Plan {
-        assert!(matches!(sizes.dtype, DType::F32 | DType::F64), "contractions are of floats");
         let width = 16 / sizes.dtype.size();
         let (m, n) = (sizes.m.max(1), sizes.n.max(1));
         let cost = |&(rows, vectors): &(usize, usize)| {
-            let fmas = rows * vectors;
-            // In sixths of a cycle: multiplications, latency, loads, and what the decoder hands out.
-            let turn = (3 * fmas).max(24).max(3 * (rows + vectors)).max(2 * fmas + vectors);
-            m.div_ceil(rows) * n.div_ceil(vectors * width) * turn
+            m.div_ceil(rows) * n.div_ceil(vectors * width) * (3 * (rows + vectors)).max(24)
         };
-        let (rows, vectors) = TILES.into_iter().min_by_key(|tile| cost(tile)).expect("there are tiles");
+        let (rows, vectors) = TILES.into_iter().min_by_key(cost).expect("there are tiles");
         Plan::with_tile(sizes, (rows, vectors * width))
     }
 
-    /// Blocks for a given register tile, the columns of which are a multiple of the lanes of a register.
+    /// Blocks for a given register tile, the columns of which are a power of two of the lanes of a register.
     pub fn with_tile(sizes: Sizes, tile: (usize, usize)) -> Plan {
+        assert!(matches!(sizes.dtype, DType::F32 | DType::F64), "contractions are of floats");
         let (m, n, k) = (sizes.m.max(1), sizes.n.max(1), sizes.k.max(1));
         let rows = tile.0;
         let even = |size: usize, most: usize, unit: usize| {
             let blocks = size.div_ceil(most);
             size.div_ceil(blocks).next_multiple_of(unit)
         };
-        let depth = even(k, MAX_DEPTH, UNROLL);
-        // Blocks hold whole tiles and whole vectors of the epilogue.
-        let unit = |tile: usize| if tile.is_multiple_of(3) { 3 * 16 } else { tile.max(16) };
-        let mut block = (even(m, MAX_ROWS, rows), even(n, MAX_COLUMNS, unit(tile.1)), depth);
+        let mut block = (even(m, MAX_ROWS, rows), even(n, MAX_COLUMNS, COLUMNS_UNIT), even(k, MAX_DEPTH, UNROLL));
         // Enough chunks for the threads of a large machine, if each has enough to do.
         let work = m.saturating_mul(n).saturating_mul(k);
         let wanted = (work / CHUNK_WORK).min(MOST_CHUNKS).div_ceil(sizes.batch.max(1));
         while m.div_ceil(block.0) * n.div_ceil(block.1) < wanted {
-            let (by_rows, by_columns) = (block.0 > 8 * rows, block.1 > 4 * unit(tile.1));
-            // To pack an element of A costs several times as much as one of B.
-            if by_rows && (4 * block.0 >= block.1 || !by_columns) {
+            let (by_rows, by_columns) = (block.0 > 4 * rows, block.1 > 2 * COLUMNS_UNIT);
+            if by_rows && (block.0 >= block.1 || !by_columns) {
                 block.0 = (block.0 / 2).next_multiple_of(rows);
             } else if by_columns {
-                block.1 = (block.1 / 2).next_multiple_of(unit(tile.1));
+                block.1 = (block.1 / 2).next_multiple_of(COLUMNS_UNIT);
             } else {
                 break;
             }
@@ -176,7 +174,8 @@ pub fn contract(b: &mut Builder, plan: &Plan, mut left: Side<'_>, mut right: Sid
         return;
     }
     let (rows, columns, depth) = plan.block;
-    let a = b.scratch(dtype, rows * depth * plan.copies());
+    let (tile_rows, tile_columns) = plan.tile;
+    let a = b.scratch(dtype, tile_rows * depth * plan.copies());
     let bb = b.scratch(dtype, columns * depth);
     let acc = b.scratch(dtype, rows * columns);
     b.chunk_loop(|b, chunk| {
@@ -195,10 +194,13 @@ pub fn contract(b: &mut Builder, plan: &Plan, mut left: Side<'_>, mut right: Sid
         b.repeat(zero, end, depth as i64, |b, start| {
             let length = extent(b, start, k, depth);
             let packing = Packing { dtype, depth, batch, start, length, total: k };
-            let (tile_rows, tile_columns) = plan.tile;
-            packing.pack(b, Panels { buf: a, tile: tile_rows, size: m, copies: plan.copies() }, row, height, &mut left);
-            packing.pack(b, Panels { buf: bb, tile: tile_columns, size: n, copies: 1 }, column, width, &mut right);
-            tiles(b, plan, (a, bb, acc), (height, width, length));
+            packing.block(b, Panels { buf: bb, tile: tile_columns, size: n, copies: 1 }, column, width, &mut right);
+            let to = Panels { buf: a, tile: tile_rows, size: m, copies: plan.copies() };
+            b.repeat(zero, height, tile_rows as i64, |b, i| {
+                let (first, left_over) = (b.add(row, i), b.sub(height, i));
+                packing.panel(b, to, zero, (first, left_over), &mut left);
+                b.repeat(zero, width, tile_columns as i64, |b, j| tile(b, plan, (a, bb, acc), (i, j), length));
+            });
         });
         epilogue(b, plan, acc, Cell { batch, row, column }, (height, width), store);
     });
@@ -234,203 +236,8 @@ fn round_up(b: &mut Builder, x: Val, unit: usize) -> Val {
     b.mul_const(units, unit as i64)
 }
 
-struct Packing {
-    dtype: DType,
-    depth: usize,
-    batch: Val,
-    start: Val,
-    length: Val,
-    /// The length of the whole sum.
-    total: usize,
-}
-
-/// Where panels go: `[panel][k][tile][copies]`.
-#[derive(Clone, Copy)]
-struct Panels {
-    buf: Buf,
-    tile: usize,
-    /// Rows that the whole operand has.
-    size: usize,
-    /// How often each element is stored.
-    copies: usize,
-}
-
-impl Packing {
-    /// Packs `height` rows from `row` on.
-    fn pack(&self, b: &mut Builder, to: Panels, row: Val, height: Val, side: &mut Side<'_>) {
-        let zero = b.index(0);
-        b.repeat(zero, height, to.tile as i64, |b, first| {
-            // Panels lie `tile * depth` elements apart, and `first` is a multiple of `tile`.
-            let panel = b.mul_const(first, self.depth as i64);
-            let begin = b.add(row, first);
-            let left = b.sub(height, first);
-            let whole = b.index(to.tile as i64);
-            let count = b.binary(Binary::Min, left, whole);
-            if side.along == Along::Nothing {
-                self.rows(b, to, panel, begin, count, side);
-            } else if to.size.is_multiple_of(to.tile) {
-                self.whole_panel(b, to, panel, begin, side);
-            } else {
-                let full = b.compare(Compare::Ge, left, whole);
-                b.when(full, |b| self.whole_panel(b, to, panel, begin, side));
-                let partial = b.compare(Compare::Lt, left, whole);
-                b.when(partial, |b| self.rows(b, to, panel, begin, count, side));
-            }
-            self.pad_depth(b, to, panel);
-        });
-    }
-
-    /// Stores a vector of elements, or every one as often as there are copies.
-    fn put(&self, b: &mut Builder, to: Panels, place: Val, value: Val) {
-        let place = b.mul_const(place, to.copies as i64);
-        let value = if to.copies > 1 { b.splat(value, to.copies as u8) } else { value };
-        b.store(to.buf, place, value);
-    }
-
-    /// All rows of a panel.
-    fn whole_panel(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, side: &mut Side<'_>) {
-        if side.along == Along::Row {
-            return self.by_rows(b, to, panel, begin, side);
-        }
-        // Squares of as many rows and columns as a register has lanes; what is left of k one by one.
-        let lanes = 16 / self.dtype.size();
-        let zero = b.index(0);
-        let whole = round_down(b, self.length, lanes);
-        let group = if to.copies > 1 { 1 } else { lanes };
-        debug_assert!(to.tile.is_multiple_of(group), "tiles are whole vectors wide");
-        let groups = b.index(to.tile as i64);
-        b.repeat(zero, groups, group as i64, |b, r| {
-            let first = b.add(begin, r);
-            let base = b.add(panel, r);
-            b.repeat(zero, whole, lanes as i64, |b, k| {
-                let at = b.add(self.start, k);
-                let lines: Vec<Val> = (0..group)
-                    .map(|i| {
-                        let row = b.add_const(first, i as i64);
-                        (side.load)(b, Element { batch: self.batch, row, k: at }, lanes as u8)
-                    })
-                    .collect();
-                let place = b.mul_const(k, to.tile as i64);
-                let place = b.add(base, place);
-                let columns = if group == 1 {
-                    (0..lanes).map(|lane| b.lane(lines[0], lane as u8)).collect()
-                } else {
-                    transpose(b, lines)
-                };
-                for (i, column) in columns.into_iter().enumerate() {
-                    let place = b.add_const(place, (i * to.tile) as i64);
-                    self.put(b, to, place, column);
-                }
-            });
-        });
-        if !self.depth.is_multiple_of(lanes) || !self.total.is_multiple_of(lanes) {
-            let end = b.index(to.tile as i64);
-            self.elements(b, to, panel, begin, (end, whole), side);
-        }
-    }
-
-    /// Vectors of rows, for one k after the other.
-    fn by_rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, side: &mut Side<'_>) {
-        let zero = b.index(0);
-        b.repeat(zero, self.length, 1, |b, k| {
-            let place = b.mul_const(k, to.tile as i64);
-            let place = b.add(panel, place);
-            let at = b.add(self.start, k);
-            let mut done = 0;
-            while done < to.tile {
-                let lanes = largest_power(to.tile - done).min(if to.copies > 1 { to.copies } else { 16 });
-                let row = b.add_const(begin, done as i64);
-                let value = (side.load)(b, Element { batch: self.batch, row, k: at }, lanes as u8);
-                let place = b.add_const(place, done as i64);
-                if to.copies > 1 {
-                    for lane in 0..lanes {
-                        let value = b.lane(value, lane as u8);
-                        let place = b.add_const(place, lane as i64);
-                        self.put(b, to, place, value);
-                    }
-                } else {
-                    self.put(b, to, place, value);
-                }
-                done += lanes;
-            }
-        });
-    }
-
-    /// The first `count` rows element by element, from the k `from` on.
-    fn elements(
-        &self,
-        b: &mut Builder,
-        to: Panels,
-        panel: Val,
-        begin: Val,
-        (count, from): (Val, Val),
-        side: &mut Side<'_>,
-    ) {
-        let zero = b.index(0);
-        b.repeat(zero, count, 1, |b, r| {
-            let row = b.add(begin, r);
-            let base = b.add(panel, r);
-            b.repeat(from, self.length, 1, |b, k| {
-                let at = b.add(self.start, k);
-                let value = (side.load)(b, Element { batch: self.batch, row, k: at }, 1);
-                let place = b.mul_const(k, to.tile as i64);
-                let place = b.add(base, place);
-                self.put(b, to, place, value);
-            });
-        });
-    }
-
-    /// The first `count` rows element by element, the others zero.
-    fn rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, count: Val, side: &mut Side<'_>) {
-        let zero = b.index(0);
-        self.elements(b, to, panel, begin, (count, zero), side);
-        if to.size.is_multiple_of(to.tile) {
-            return;
-        }
-        let end = b.index(to.tile as i64);
-        b.repeat(count, end, 1, |b, r| {
-            let base = b.add(panel, r);
-            b.repeat(zero, self.length, 1, |b, k| {
-                let place = b.mul_const(k, to.tile as i64);
-                let place = b.add(base, place);
-                let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
-                self.put(b, to, place, nothing);
-            });
-        });
-    }
-
-    /// Zeros behind the last k, up to a multiple of the unrolling.
-    fn pad_depth(&self, b: &mut Builder, to: Panels, panel: Val) {
-        let begin = b.mul_const(self.length, to.tile as i64);
-        let end = round_up(b, self.length, UNROLL);
-        let end = b.mul_const(end, to.tile as i64);
-        b.repeat(begin, end, 1, |b, i| {
-            let place = b.add(panel, i);
-            let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
-            self.put(b, to, place, nothing);
-        });
-    }
-}
-
-/// The columns of a square.
-fn transpose(b: &mut Builder, rows: Vec<Val>) -> Vec<Val> {
-    if rows.len() == 1 {
-        return rows;
-    }
-    // Interleaving row i with row i + n/2, for all i, shuffles the rows like cards; after log n times they are columns.
-    let mut rows = rows;
-    for _ in 0..rows.len().ilog2() {
-        let half = rows.len() / 2;
-        rows = (0..half)
-            .flat_map(|i| [(i, false), (i, true)])
-            .map(|(i, upper)| b.interleave(rows[i], rows[i + half], upper))
-            .collect();
-    }
-    rows
-}
-
-/// The register tiles of a block: `acc += A · B`.
-fn tiles(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (height, width, length): (Val, Val, Val)) {
+/// A register tile: `acc += A · B` for the panel of A and one of B.
+fn tile(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Val, Val), length: Val) {
     let (_, pitch, depth) = plan.block;
     let (rows, columns) = plan.tile;
     let lanes = plan.copies();
@@ -438,73 +245,54 @@ fn tiles(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (height, w
     let ty = Ty::vector(Elem::of(plan.sizes.dtype), lanes as u8);
     let zero = b.index(0);
     let length = round_up(b, length, UNROLL);
-    // The operand that takes more bytes a turn stays in the first-level cache, the other one passes by.
-    let (outer, inner) = ((height, rows as i64), (width, columns as i64));
-    let swap = rows < vectors;
-    let (outer, inner) = if swap { (inner, outer) } else { (outer, inner) };
-    b.repeat(zero, outer.0, outer.1, |b, p| {
-        b.repeat(zero, inner.0, inner.1, |b, q| {
-            let (i, j) = if swap { (q, p) } else { (p, q) };
-            let left = b.mul_const(i, (depth * lanes) as i64);
-            let right = b.mul_const(j, depth as i64);
-            let cell = b.mul_const(i, pitch as i64);
-            let cell = b.add(cell, j);
-            let at = |b: &mut Builder, r: usize, v: usize| b.add_const(cell, (r * pitch + v * lanes) as i64);
-            let pairs: Vec<(usize, usize)> = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r, v))).collect();
-            let init: Vec<Val> = pairs.iter().map(|_| b.float(ty, 0.0)).collect();
-            let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
-                let left = {
-                    let k = b.mul_const(k, (rows * lanes) as i64);
-                    b.add(left, k)
-                };
-                let right = {
-                    let k = b.mul_const(k, columns as i64);
-                    b.add(right, k)
-                };
-                b.unrolled(UNROLL, sums, |b, u, sums| {
-                    let (left, right) = {
-                        let (p, q) = (b.mul_const(u, (rows * lanes) as i64), b.mul_const(u, columns as i64));
-                        (b.add(left, p), b.add(right, q))
-                    };
-                    let vector = |b: &mut Builder, buf: Buf, base: Val, nth: usize| {
-                        let place = b.add_const(base, (nth * lanes) as i64);
-                        b.load_lanes(buf, place, lanes as u8)
-                    };
-                    let mut next = sums.to_vec();
-                    // The first factor's register becomes the sum's: the one of which there are more is loaded last, so
-                    // that copies are few.
-                    if rows >= vectors {
-                        let ys: Vec<Val> = (0..vectors).map(|v| vector(b, bb, right, v)).collect();
-                        for r in 0..rows {
-                            let x = vector(b, a, left, r);
-                            for (v, &y) in ys.iter().enumerate() {
-                                let sum = &mut next[r * vectors + v];
-                                *sum = b.fma(x, y, *sum);
-                            }
-                        }
-                    } else {
-                        let xs: Vec<Val> = (0..rows).map(|r| vector(b, a, left, r)).collect();
-                        for v in 0..vectors {
-                            let y = vector(b, bb, right, v);
-                            for (r, &x) in xs.iter().enumerate() {
-                                let sum = &mut next[r * vectors + v];
-                                *sum = b.fma(y, x, *sum);
-                            }
-                        }
+    let right = b.mul_const(j, depth as i64);
+    let cell = b.mul_const(i, pitch as i64);
+    let cell = b.add(cell, j);
+    let places = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r * pitch + v * lanes) as i64));
+    let places: Vec<Val> = places.map(|place| b.add_const(cell, place)).collect();
+    let init: Vec<Val> = places.iter().map(|_| b.float(ty, 0.0)).collect();
+    let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
+        b.unrolled(UNROLL, sums, |b, u, sums| {
+            let k = b.add(k, u);
+            let left = b.mul_const(k, (rows * lanes) as i64);
+            let line = b.mul_const(k, columns as i64);
+            let line = b.add(right, line);
+            let vector = |b: &mut Builder, buf: Buf, base: Val, nth: usize| {
+                let place = b.add_const(base, (nth * lanes) as i64);
+                b.load_lanes(buf, place, lanes as u8)
+            };
+            let mut next = sums.to_vec();
+            // The first factor's register becomes the sum's: the one of which there are more is loaded last, so that
+            // copies are few.
+            if rows >= vectors {
+                let ys: Vec<Val> = (0..vectors).map(|v| vector(b, bb, line, v)).collect();
+                for r in 0..rows {
+                    let x = vector(b, a, left, r);
+                    for (v, &y) in ys.iter().enumerate() {
+                        let sum = &mut next[r * vectors + v];
+                        *sum = b.fma(x, y, *sum);
                     }
-                    next
-                })
-            });
-            for (&(r, v), mut sum) in pairs.iter().zip(sums) {
-                let place = at(b, r, v);
-                if plan.sizes.k > depth {
-                    let so_far = b.load_lanes(acc, place, lanes as u8);
-                    sum = b.add(so_far, sum);
                 }
-                b.store(acc, place, sum);
+            } else {
+                let xs: Vec<Val> = (0..rows).map(|r| vector(b, a, left, r)).collect();
+                for v in 0..vectors {
+                    let y = vector(b, bb, line, v);
+                    for (r, &x) in xs.iter().enumerate() {
+                        let sum = &mut next[r * vectors + v];
+                        *sum = b.fma(y, x, *sum);
+                    }
+                }
             }
-        });
+            next
+        })
     });
+    for (place, mut sum) in places.into_iter().zip(sums) {
+        if plan.sizes.k > depth {
+            let so_far = b.load_lanes(acc, place, lanes as u8);
+            sum = b.add(so_far, sum);
+        }
+        b.store(acc, place, sum);
+    }
 }
 
 /// Hands the accumulators to the consumer, row by row.
@@ -543,9 +331,4 @@ fn epilogue(b: &mut Builder, plan: &Plan, acc: Buf, origin: Cell, (height, width
 fn round_down(b: &mut Builder, x: Val, unit: usize) -> Val {
     let units = b.div_floor(x, unit as i64);
     b.mul_const(units, unit as i64)
-}
-
-/// The largest power of two up to `x`.
-fn largest_power(x: usize) -> usize {
-    1 << x.ilog2()
 }

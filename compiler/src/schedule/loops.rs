@@ -20,8 +20,8 @@ pub(crate) struct Launch {
 /// The largest reduction, in positions, that is written out rather than looped over.
 const WRITTEN_OUT: usize = 9;
 
-/// The longest innermost loop of a register tile that is unrolled.
-const UNROLLED: usize = 7;
+/// The most registers that the unrolled turns of an innermost loop of a register tile fill.
+const UNROLLED: usize = 50;
 
 /// The shortest sum that is made of several chains of additions. The error of a sum grows with the longest chain, and one of ten
 /// thousand loses digits that the derivatives of normalisations need; additions between so long chains cost nothing.
@@ -343,12 +343,19 @@ impl Emitter<'_> {
             }
             return carried;
         }
-        if axis + 1 == self.nest.extents.len() && points.len() > 1 && n <= UNROLLED {
-            return b.unrolled(n, &carried, |b, at, carried| {
-                elements.at(axis, at, |elements| self.point_turns(b, elements, reduce, carried, points))
+        let end = b.index(n as i64);
+        if axis + 1 == self.nest.extents.len() && points.len() > 1 {
+            let registers =
+                points.len() * (usize::from(self.plan.lanes) * self.forms.dtype(reduce.body).size()).div_ceil(16);
+            let fits = |u: &usize| n.is_multiple_of(*u) && u * registers <= UNROLLED;
+            let turns = (1..=8.min(n)).rev().find(fits).unwrap_or(1);
+            return self.chains(b, reduce, (end, turns as u8), turns, &carried, |b, first, carried| {
+                b.unrolled(turns, carried, |b, turn, carried| {
+                    let at = b.add(first, turn);
+                    elements.at(axis, at, |elements| self.point_turns(b, elements, reduce, carried, points))
+                })
             });
         }
-        let end = b.index(n as i64);
         self.chains(b, reduce, (end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
             elements.at(axis, at, |elements| self.turns(b, elements, reduce, axis + 1, carried.to_vec(), points))
         })

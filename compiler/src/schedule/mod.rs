@@ -7,6 +7,7 @@ mod compose;
 mod element;
 mod form;
 mod function;
+mod layout;
 mod linear;
 mod loops;
 mod materialize;

@@ -65,7 +65,8 @@ impl Nest {
         })
     }
 
-    fn split(&mut self, axis: usize, low: usize, forms: &mut Forms) {
+    /// Makes two axes of one, the inner of size `low`, which divides it.
+    pub fn split(&mut self, axis: usize, low: usize, forms: &mut Forms) {
         let high = self.extents[axis] / low;
         let mut extents = self.extents.clone();
         extents.splice(axis..=axis, [high, low]);

@@ -25,12 +25,25 @@ struct Product {
     axes: [Vec<usize>; 4],
 }
 
+/// The sizes of the batch, of rows, columns and depth.
+fn sizes(nest: &Nest, product: &Product) -> [usize; 4] {
+    product.axes.each_ref().map(|axes| axes.iter().map(|&a| nest.extents[a]).product())
+}
+
+fn is_large([_, m, n, k]: [usize; 4]) -> bool {
+    m >= SIDE && n >= SIDE && k >= SIDE && m.saturating_mul(n).saturating_mul(k) >= WORK
+}
+
+/// Whether [`lower`] makes the kernel of a nest.
+pub(crate) fn applies(nest: &Nest, forms: &Forms) -> bool {
+    recognize(nest, forms).is_some_and(|product| is_large(sizes(nest, &product)))
+}
+
 /// Makes the kernel of a nest that is a large product of plain matrices; `None` if it is not.
 pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: &[(Source, Source)]) -> Option<Launch> {
     let product = recognize(nest, forms)?;
-    let size = |axes: &[usize]| axes.iter().map(|&a| nest.extents[a]).product::<usize>();
-    let [batch, m, n, k] = product.axes.each_ref().map(|axes| size(axes));
-    if m < SIDE || n < SIDE || k < SIDE || m.saturating_mul(n).saturating_mul(k) < WORK {
+    let [batch, m, n, k] = sizes(nest, &product);
+    if !is_large([batch, m, n, k]) {
         return None;
     }
     let plan = contract::Plan::new(Sizes { dtype: product.dtype, batch, m, n, k });

@@ -27,8 +27,18 @@ pub(crate) const CHUNK_WORK: usize = 16_384;
 const TILE_WORK: usize = 8 * CHUNK_WORK;
 /// The most chunks of a kernel.
 const MAX_CHUNKS: usize = 256;
-/// Accumulators of a register tile, in 128-bit registers; four are left for operands.
-const ACCUMULATORS: usize = 12;
+/// Registers that a register tile may fill: sums, the vectors that all rows meet, a row's own factor, and the copy of it
+/// that the next multiplication overwrites. One more, and sums are spilled within the chain that everything waits for.
+const REGISTERS: usize = 15;
+
+/// The registers of a tile of so many rows and vectors.
+fn registers(r: usize, v: usize) -> usize {
+    match (r, v) {
+        (_, 1) => r + 2,
+        (1, _) => v + 3,
+        _ => r * v + v + 2,
+    }
+}
 
 /// How a nest becomes loops.
 #[derive(Clone, Debug)]
@@ -85,68 +95,9 @@ impl Plan {
 
     /// A register tile for a reduction that reads its operands many times over.
     fn tile(&mut self, nest: &Nest, forms: &Forms) -> bool {
-        let Some(reduce) = &nest.reduce else { return false };
-        let reads: Vec<Linear> = forms.reads([reduce.body]).into_iter().map(|(_, offset)| offset).collect();
-        let reduced: usize = nest.extents[nest.kept..].iter().product();
-        let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
-        let plain = reads.iter().all(Linear::is_affine) && reduce.tests.is_empty() && !is_arg;
-        let dtype = forms.dtype(reduce.body);
-        if !plain || !dtype.is_float() || reads.len() < 2 || reduced < 8 || weight(nest, forms) > 12 {
-            return false;
-        }
-        let width = 16 / dtype.size();
-        let kept = || (0..nest.kept).rev();
-        let mentions = |offset: &Linear, axis: usize| offset.coefficient(axis) != 0;
-        match self.lane {
-            Lane::None => false,
-            Lane::Kept(lane) => {
-                let n = nest.extents[lane];
-                if n < width {
-                    return false;
-                }
-                let moving = || reads.iter().filter(|o| mentions(o, lane));
-                let row = kept()
-                    .find(|&a| a != lane && !moving().any(|o| mentions(o, a)) && reads.iter().any(|o| mentions(o, a)));
-                let rows = row.map_or(1, |a| nest.extents[a]);
-                let Some((r, v)) = best_tile(rows, n.div_ceil(width), 2, |r, v| {
-                    let whole = rows.is_multiple_of(r) && n.is_multiple_of(v * width);
-                    r <= rows && v <= n.div_ceil(width) && (self.overlap || whole)
-                }) else {
-                    return false;
-                };
-                // Several registers are one vector where no two of those overlap.
-                let wide = if n.is_multiple_of(v * width) { v & v.wrapping_neg() } else { 1 };
-                self.lanes = (wide * width).min(16) as u8;
-                self.vectors = v * width / self.lanes as usize;
-                self.jam = row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect();
-                true
-            }
-            Lane::Reduced(lane) => {
-                if nest.extents[lane] < width {
-                    return false;
-                }
-                let column =
-                    kept().find(|&a| reads.iter().any(|o| !mentions(o, a)) && reads.iter().any(|o| mentions(o, a)));
-                let Some(column) = column else { return false };
-                let beside = || reads.iter().filter(|o| mentions(o, column));
-                let row = kept().find(|&a| {
-                    a != column && !beside().any(|o| mentions(o, a)) && reads.iter().any(|o| mentions(o, a))
-                });
-                let rows = row.map_or(1, |a| nest.extents[a]);
-                let n = nest.extents[column];
-                let Some((r, v)) = best_tile(rows, n, 1, |r, v| {
-                    let whole = rows.is_multiple_of(r) && n.is_multiple_of(v);
-                    r <= rows && v <= n && (self.overlap || whole)
-                }) else {
-                    return false;
-                };
-                self.lanes = width as u8;
-                self.jam.extend(row.filter(|_| r > 1).map(|a| (a, r)));
-                self.jam.extend((v > 1).then_some((column, v)));
-                self.jam.sort_unstable();
-                true
-            }
-        }
+        let Some(tile) = Tile::new(nest, forms, self.lane, self.overlap) else { return false };
+        (self.lanes, self.vectors, self.jam) = (tile.lanes, tile.vectors, tile.jam);
+        true
     }
 
     /// Cuts the kept axes into chunks.
@@ -181,25 +132,112 @@ impl Plan {
     }
 }
 
-/// The number of rows and vectors of a register tile that takes the fewest cycles over a result of so many. A row costs
-/// `row` instructions for its operand: two, if that has to be repeated in all lanes.
-fn best_tile(rows: usize, vectors: usize, row: usize, fits: impl Fn(usize, usize) -> bool) -> Option<(usize, usize)> {
+/// A register tile: so many positions of some kept axes at the same time.
+pub(crate) struct Tile {
+    pub lanes: u8,
+    pub vectors: usize,
+    pub jam: Vec<(usize, usize)>,
+    /// An estimate of the sixths of a cycle that the whole nest takes.
+    pub cost: usize,
+}
+
+impl Tile {
+    /// The tile of a nest with lanes along an axis, if it is a reduction that reads its operands many times over.
+    pub fn new(nest: &Nest, forms: &Forms, lane: Lane, overlap: bool) -> Option<Tile> {
+        let reduce = nest.reduce.as_ref()?;
+        let reads: Vec<Linear> = forms.reads([reduce.body]).into_iter().map(|(_, offset)| offset).collect();
+        let reduced: usize = nest.extents[nest.kept..].iter().product();
+        let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
+        let plain = reads.iter().all(Linear::is_affine) && reduce.tests.is_empty() && !is_arg;
+        let dtype = forms.dtype(reduce.body);
+        if !plain || !dtype.is_float() || reads.len() < 2 || reduced < 8 || weight(nest, forms) > 12 {
+            return None;
+        }
+        let width = 16 / dtype.size();
+        let mentions = |offset: &Linear, axis: usize| offset.coefficient(axis) != 0;
+        // The innermost kept axis that some operands move along, but none of those that move along another axis.
+        let beside = |axis: usize| {
+            let moving = || reads.iter().filter(|o| mentions(o, axis));
+            let fits = |&a: &usize| a != axis && !moving().any(|o| mentions(o, a));
+            (0..nest.kept).rev().filter(fits).find(|&a| reads.iter().any(|o| mentions(o, a)))
+        };
+        let kept: usize = nest.extents[..nest.kept].iter().product();
+        match lane {
+            Lane::None => None,
+            Lane::Kept(lane) => {
+                let n = nest.extents[lane];
+                if n < width {
+                    return None;
+                }
+                let row = beside(lane);
+                let rows = row.map_or(1, |a| nest.extents[a]);
+                let (cost, (r, v)) = best_tile(rows, n.div_ceil(width), 2, |r, v| {
+                    let whole = rows.is_multiple_of(r) && n.is_multiple_of(v * width);
+                    r <= rows && v <= n.div_ceil(width) && (overlap || whole)
+                })?;
+                // Several registers are one vector where no two of those overlap.
+                let wide = if n.is_multiple_of(v * width) { v & v.wrapping_neg() } else { 1 };
+                let lanes = (wide * width).min(16) as u8;
+                Some(Tile {
+                    lanes,
+                    vectors: v * width / lanes as usize,
+                    jam: row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect(),
+                    cost: (kept / (n * rows)).saturating_mul(reduced).saturating_mul(cost),
+                })
+            }
+            Lane::Reduced(lane) => {
+                let length = nest.extents[lane];
+                if length < width {
+                    return None;
+                }
+                let some = |a: usize| reads.iter().any(|o| !mentions(o, a)) && reads.iter().any(|o| mentions(o, a));
+                let column = (0..nest.kept).rev().find(|&a| some(a))?;
+                let row = beside(column);
+                let rows = row.map_or(1, |a| nest.extents[a]);
+                let n = nest.extents[column];
+                let (cost, (r, v)) = best_tile(rows, n, 1, |r, v| {
+                    let whole = rows.is_multiple_of(r) && n.is_multiple_of(v);
+                    r <= rows && v <= n && (overlap || whole)
+                })?;
+                let mut jam: Vec<(usize, usize)> = row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect();
+                jam.extend((v > 1).then_some((column, v)));
+                jam.sort_unstable();
+                // The vectors of a turn, and the combination of their lanes at the end.
+                let turns = (reduced / length).saturating_mul(length.div_ceil(width));
+                let cost = (kept / (n * rows)).saturating_mul(turns).saturating_mul(cost);
+                Some(Tile { lanes: width as u8, vectors: 1, jam, cost: cost.saturating_add(kept.saturating_mul(36)) })
+            }
+        }
+    }
+}
+
+/// The number of rows and vectors of a register tile that takes the fewest cycles over a result of so many, and those in
+/// sixths of a cycle for one turn of the reduction. A row costs `row` instructions for its operand: two, if that has to be
+/// repeated in all lanes.
+fn best_tile(
+    rows: usize,
+    vectors: usize,
+    row: usize,
+    fits: impl Fn(usize, usize) -> bool,
+) -> Option<(usize, (usize, usize))> {
     let mut best: Option<(usize, (usize, usize))> = None;
-    for r in 1..=ACCUMULATORS {
-        for v in 1..=ACCUMULATORS / r {
+    for r in 1..=REGISTERS {
+        for v in (1..=REGISTERS).take_while(|&v| registers(r, v) <= REGISTERS) {
             if !fits(r, v) {
                 continue;
             }
             let fmas = r * v;
-            // In sixths of a cycle: multiplications, their latency, and what the decoder hands out.
-            let turn = (3 * fmas).max(24).max(2 * (fmas + row * r + v));
+            // Multiplications, their latency, loads, and four instructions a cycle, copies of factors included. Eight
+            // chains of multiplications would just cover their latency if none ever had to wait.
+            let instructions = fmas + row * r + v + r * (v - 1);
+            let turn = (3 * fmas).max(28).max(3 * (r + v)).max(instructions * 3 / 2);
             let cost = rows.div_ceil(r) * vectors.div_ceil(v) * turn;
             if best.is_none_or(|(c, _)| cost < c) {
                 best = Some((cost, (r, v)));
             }
         }
     }
-    best.map(|(_, tile)| tile)
+    best
 }
 
 /// The number of lanes for the dtypes of a nest.
@@ -231,7 +269,7 @@ fn weight(nest: &Nest, forms: &Forms) -> usize {
 }
 
 /// The axis along which vectors cost least.
-fn choose_lane(nest: &Nest, forms: &Forms) -> Lane {
+pub(crate) fn choose_lane(nest: &Nest, forms: &Forms) -> Lane {
     let kept = nest.kept.checked_sub(1);
     let fallback = kept.map_or(Lane::None, Lane::Kept);
     let Some(reduce) = &nest.reduce else { return fallback };

@@ -5,6 +5,7 @@ use dlc_ir::{Function, Type};
 use super::ScheduleError;
 use super::compose::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage, Statuses, compose};
 use super::form::{Form, Source};
+use super::layout;
 use super::linear::Linear;
 use super::loops::{self, Launch};
 use super::materialize::materialize;
@@ -28,6 +29,9 @@ impl Unit {
                 Stage::Nest(mut nest) => {
                     nest.normalize(&mut composed.forms);
                     stages.extend(materialize(&mut nest, &mut composed).into_iter().map(Stage::Nest));
+                    if !product::applies(&nest, &composed.forms) {
+                        stages.extend(layout::arrange(&mut nest, &mut composed).map(Stage::Nest));
+                    }
                     split_reduction(nest, &mut composed, &mut stages);
                 }
                 Stage::Scatter(mut scatter) => {
