@@ -5,6 +5,8 @@
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod common;
+#[path = "../tests/common/bounds/mod.rs"]
+mod bounds;
 #[path = "../tests/common/differential.rs"]
 mod differential;
 #[path = "../tests/common/run.rs"]
@@ -27,8 +29,14 @@ fn main() {
         }
     }
     println!(
-        "{} graphs of {} operators, {} elements compared, {} refused by the reference, {failures} failures",
-        counts.graphs, counts.operators, counts.elements, counts.refused
+        "{} graphs of {} operators, {} elements compared, {} left out ({:.2} %), {} graphs refused by the reference, {failures} failures",
+        counts.graphs,
+        counts.operators,
+        counts.elements,
+        counts.open,
+        100.0 * counts.share_open(),
+        counts.refused
     );
-    std::process::exit(i32::from(failures > 0));
+    println!("the largest difference is {:.0} % of what rounding allows", 100.0 * counts.worst);
+    std::process::exit(i32::from(failures > 0 || counts.share_open() >= 0.05));
 }

@@ -14,8 +14,8 @@ use super::Rng;
 pub enum Kind {
     /// Small integers in every dtype, and operators that are exact on them: results are equal to the last bit.
     Exact,
-    /// Real numbers in f64, and operators that are continuous.
-    Smooth,
+    /// Real numbers in f32 or f64, and all operators.
+    Real,
 }
 
 /// A graph under construction.
@@ -23,6 +23,10 @@ struct Maker {
     b: Builder,
     rng: Rng,
     kind: Kind,
+    /// The dtype of real numbers.
+    float: DType,
+    /// The role of further arguments.
+    role: Role,
     /// The values so far, with a bound on their magnitude.
     values: Vec<(Value, f64)>,
 }
@@ -37,17 +41,24 @@ pub fn graph(seed: u64, ops: usize, kind: Kind) -> Graph {
     Graph::from_function(function(seed, ops, kind, "main"))
 }
 
-/// A graph with the derivatives, by its arguments, of a sum over everything that a smooth function returns.
-pub fn gradients(seed: u64, ops: usize) -> Graph {
-    let inner = function(seed, ops, Kind::Smooth, "inner");
+/// A graph with the derivatives, by its arguments, of a sum over everything real that a function returns. If the function is called,
+/// its derivative is split into two functions, else it stands in the program itself.
+pub fn gradients(seed: u64, ops: usize, called: bool) -> Graph {
+    let inner = function(seed, ops, Kind::Real, "inner");
     let mut b = Builder::new("loss", FunctionKind::Func);
     let args: Vec<Value> = inner.args().iter().map(|a| b.arg(&a.name, a.ty.clone(), Role::Plain)).collect();
-    let results = b.call(&inner, &args).expect("the arguments are its own");
+    let results = match called {
+        true => b.call(&inner, &args).expect("the arguments are its own"),
+        false => inline(&mut b, &inner, &args),
+    };
     let mut total = b.scalar(DType::F64, Scalar::Float(0.0)).expect("a scalar");
     for result in results {
-        let axes: Vec<usize> = (0..b.ty(result).rank()).collect();
-        let sum = b.sum(result, &axes).expect("all axes");
-        total = b.add(total, sum).expect("scalars");
+        if b.ty(result).dtype.is_float() {
+            let axes: Vec<usize> = (0..b.ty(result).rank()).collect();
+            let sum = b.sum(result, &axes).expect("all axes");
+            let sum = b.convert(sum, DType::F64).expect("a number");
+            total = b.add(total, sum).expect("scalars");
+        }
     }
     b.output(None, total);
     let loss = b.finish();
@@ -55,25 +66,43 @@ pub fn gradients(seed: u64, ops: usize) -> Graph {
     let args: Vec<Value> = inner.args().iter().map(|a| b.arg(&a.name, a.ty.clone(), Role::Input)).collect();
     let op = dlc_ir::op::Gradient {
         func: loss.name.clone(),
-        wrt: (0..args.len()).collect(),
+        wrt: (0..args.len()).filter(|&i| b.ty(args[i]).dtype.is_float()).collect(),
         results: vec![Type::scalar(DType::F64)],
     };
     let results = b.push_all(op, &args).expect("the arguments are its own");
     results.into_iter().for_each(|r| b.output(None, r));
     let mut graph = Graph::new();
-    graph.insert(inner);
+    if called {
+        graph.insert(inner);
+    }
     graph.insert(loss);
     graph.insert(b.finish());
     graph
 }
 
+/// The operators of a function, in another one.
+fn inline(b: &mut Builder, inner: &Function, args: &[Value]) -> Vec<Value> {
+    let mut values: Vec<Option<Value>> = vec![None; inner.node_count()];
+    for (&value, &arg) in inner.arg_values().iter().zip(args) {
+        values[value.node.index()] = Some(arg);
+    }
+    let at = |values: &[Option<Value>], v: Value| values[v.node.index()].expect("operands stand before their users");
+    for (id, node, op) in inner.ops() {
+        let operands: Vec<Value> = node.operands.iter().map(|&v| at(&values, v)).collect();
+        values[id.index()] = Some(b.push(op.clone(), &operands).expect("as in the function"));
+    }
+    inner.results.iter().map(|r| at(&values, r.value)).collect()
+}
+
 fn function(seed: u64, ops: usize, kind: Kind, name: &str) -> Function {
-    let mut maker = Maker { b: Builder::new(name, FunctionKind::Func), rng: Rng(seed), kind, values: vec![] };
+    let mut rng = Rng(seed);
+    let float = [DType::F32, DType::F64][rng.below(2)];
+    let role = if name == "main" { Role::Input } else { Role::Plain };
+    let mut maker = Maker { b: Builder::new(name, FunctionKind::Func), rng, kind, float, role, values: vec![] };
     for i in 0..1 + maker.rng.below(3) {
         let dtype = maker.dtype();
         let shape = maker.shape(4);
-        let role = if name == "main" { Role::Input } else { Role::Plain };
-        let value = maker.b.arg(&format!("x{i}"), Type::new(dtype, shape), role);
+        let value = maker.b.arg(&format!("x{i}"), Type::new(dtype, shape), maker.role.clone());
         maker.values.push((value, 4.0));
     }
     let mut tries = 0;
@@ -95,13 +124,19 @@ fn function(seed: u64, ops: usize, kind: Kind, name: &str) -> Function {
 impl Maker {
     fn dtype(&mut self) -> DType {
         match self.kind {
-            Kind::Smooth => DType::F64,
+            Kind::Real => self.float,
             Kind::Exact => [DType::F32, DType::F32, DType::F64, DType::I32, DType::I64, DType::U8][self.rng.below(6)],
         }
     }
 
     fn shape(&mut self, most: usize) -> Vec<usize> {
         (0..self.rng.below(most)).map(|_| [1, 2, 3, 4, 5, 7, 17][self.rng.below(7)]).collect()
+    }
+
+    /// A divisor, if there is one.
+    fn divisor(&mut self, n: usize) -> Option<usize> {
+        let all: Vec<usize> = (1..=n).filter(|d| n.is_multiple_of(*d)).collect();
+        all.get(self.rng.below(all.len().max(1))).copied()
     }
 
     fn any(&mut self) -> (Value, f64) {
@@ -140,18 +175,22 @@ impl Maker {
         if !fitting.is_empty() && self.rng.below(4) > 0 {
             return fitting[self.rng.below(fitting.len())];
         }
-        let constant = self.data(&ty);
-        let value = self.b.constant(constant).expect("types of this graph are small");
-        (value, 4.0)
+        (self.data(&ty), 4.0)
     }
 
-    /// Constant data: whole numbers, where everything is.
-    fn data(&mut self, ty: &Type) -> Tensor {
-        let tensor = self.rng.tensor(ty);
-        match self.kind {
-            Kind::Smooth => tensor,
-            Kind::Exact => Tensor::from_fn(ty.clone(), |i| Scalar::Int((tensor.get(i).as_f64() * 2.0) as i64)),
+    /// New data: a constant, as small as those that stand in the text, or an argument.
+    fn data(&mut self, ty: &Type) -> Value {
+        if ty.shape.elements() > 64 || (ty.dtype.is_float() && self.rng.below(2) == 0) {
+            let name = format!("y{}", self.values.len());
+            return self.b.arg(&name, ty.clone(), self.role.clone());
         }
+        let tensor = draw(&mut self.rng, ty, self.kind);
+        self.b.constant(tensor).expect("small")
+    }
+
+    /// Whether a value is a real number.
+    fn is_real(&self, ty: &Type) -> bool {
+        self.kind == Kind::Real && ty.dtype.is_float()
     }
 
     /// Indices into an axis of `n` elements.
@@ -167,14 +206,41 @@ impl Maker {
         if ty.dtype == DType::Bool {
             return self.boolean(x);
         }
-        match self.rng.below(10) {
-            0 | 1 => self.unary(x, &ty, bound),
-            2..=4 => self.binary(x, &ty, bound),
-            5 | 6 => self.movement(x, &ty, bound),
-            7 => self.reduction(x, &ty, bound),
-            8 => self.indexed(x, &ty, bound),
-            _ => self.product(x, &ty, bound),
+        match self.rng.below(21) {
+            20 => self.drawn(),
+            at => self.on(at / 2, x, &ty, bound),
         }
+    }
+
+    fn on(&mut self, which: usize, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        match which {
+            0 | 1 => self.unary(x, ty, bound),
+            2..=4 => self.binary(x, ty, bound),
+            5 | 6 => self.movement(x, ty, bound),
+            7 => self.reduction(x, ty, bound),
+            8 => self.indexed(x, ty, bound),
+            _ => self.product(x, ty, bound),
+        }
+    }
+
+    /// Random numbers.
+    fn drawn(&mut self) -> Option<()> {
+        let (key, counter) = (self.rng.bits() as i64, self.rng.below(9) as i64);
+        let key = self.b.scalar(DType::I64, Scalar::Int(key)).ok()?;
+        let counter = self.b.scalar(DType::I64, Scalar::Int(counter)).ok()?;
+        let shape = self.shape(4);
+        if self.kind == Kind::Exact {
+            let dtype = [DType::I32, DType::I64][self.rng.below(2)];
+            let bits = self.b.rng_bits(key, counter, Type::new(dtype, shape)).ok()?;
+            let seven = self.b.full_like(bits, 7.0).ok()?;
+            return self.push(ScalarOp::And, &[bits, seven], 7.0);
+        }
+        let ty = Type::new(self.float, shape);
+        let (value, bound) = match self.rng.below(2) {
+            0 => (self.b.uniform(key, counter, &ty).ok()?, 1.0),
+            _ => (self.b.normal(key, counter, &ty).ok()?, 8.0),
+        };
+        self.keep(value, bound)
     }
 
     fn boolean(&mut self, x: Value) -> Option<()> {
@@ -205,13 +271,21 @@ impl Maker {
     }
 
     fn unary(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
-        if self.kind == Kind::Smooth {
+        if self.is_real(ty) {
             // Everything stays within a few units, where no function is steep.
-            use ScalarOp::{Abs, Cos, Erf, Exp, Expm1, Log1p, Neg, Relu, Sigmoid, Sin, Sqrt, Tanh};
-            let f = [Neg, Tanh, Sigmoid, Sin, Cos, Erf, Relu, Abs, Exp, Expm1, Log1p, Sqrt][self.rng.below(12)];
+            use ScalarOp::{
+                Abs, Ceil, Convert, Cos, Erf, Exp, Expm1, Floor, Log, Log1p, Neg, Relu, Round, Rsqrt, Sigmoid, Sign, Sin, Sqrt,
+                StopGradient, Tanh,
+            };
+            let other = if ty.dtype == DType::F32 { DType::F64 } else { DType::F32 };
+            let all = [
+                Neg, Tanh, Sigmoid, Sin, Cos, Erf, Relu, Abs, Exp, Expm1, Log1p, Sqrt, Rsqrt, Log, Floor, Ceil, Round, Sign,
+                StopGradient, Convert(other),
+            ];
+            let f = all[self.rng.below(all.len())];
             let operand = match f {
                 Exp | Expm1 => self.b.tanh(x).ok()?,
-                Log1p | Sqrt => {
+                Log1p | Sqrt | Rsqrt | Log => {
                     let square = self.b.mul(x, x).ok()?;
                     let one = self.b.full_like(x, 1.0).ok()?;
                     self.b.add(square, one).ok()?
@@ -236,29 +310,39 @@ impl Maker {
     fn binary(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
         let (y, other) = self.partner(x);
         let unsigned = ty.dtype == DType::U8;
-        match self.rng.below(7) {
+        match self.rng.below(9) {
             0 => self.push(ScalarOp::Add, &[x, y], bound + other),
             1 if !unsigned => self.push(ScalarOp::Sub, &[x, y], bound + other),
-            2 if self.kind == Kind::Exact => self.push(ScalarOp::Mul, &[x, y], bound * other),
+            2 if !self.is_real(ty) => self.push(ScalarOp::Mul, &[x, y], bound * other),
             2 => {
                 let y = self.b.tanh(y).ok()?;
                 self.push(ScalarOp::Mul, &[x, y], bound)
             }
             3 => self.push(ScalarOp::Max, &[x, y], bound.max(other)),
             4 => self.push(ScalarOp::Min, &[x, y], bound.max(other)),
-            5 if self.kind == Kind::Exact => {
+            5 => {
                 let all = Direction::ALL;
                 let direction = all[self.rng.below(all.len())];
                 self.push(ScalarOp::Compare(direction), &[x, y], 1.0)
             }
-            5 => {
-                let square = self.b.mul(y, y).ok()?;
-                let one = self.b.full_like(y, 1.0).ok()?;
-                let y = self.b.add(square, one).ok()?;
-                self.push(ScalarOp::Div, &[x, y], bound)
+            6 if self.is_real(ty) => {
+                let y = self.above_one(y)?;
+                let f = [ScalarOp::Div, ScalarOp::Div, ScalarOp::Rem][self.rng.below(3)];
+                self.push(f, &[x, y], bound)
+            }
+            7 if self.is_real(ty) => {
+                let (x, y) = (self.above_one(x)?, self.b.tanh(y).ok()?);
+                self.push(ScalarOp::Pow, &[x, y], bound * bound + 1.0)
             }
             _ => None,
         }
+    }
+
+    /// `x² + 1`.
+    fn above_one(&mut self, x: Value) -> Option<Value> {
+        let square = self.b.mul(x, x).ok()?;
+        let one = self.b.full_like(x, 1.0).ok()?;
+        self.b.add(square, one).ok()
     }
 
     fn movement(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
@@ -273,8 +357,7 @@ impl Maker {
             }
             1 => {
                 let elements = ty.shape.elements();
-                let divisors: Vec<usize> = (1..=elements).filter(|d| elements.is_multiple_of(*d)).collect();
-                let first = *divisors.get(self.rng.below(divisors.len().max(1)))?;
+                let first = self.divisor(elements)?;
                 let shape = if self.rng.below(2) == 0 { vec![elements] } else { vec![first, elements / first] };
                 self.push(dlc_ir::op::Reshape { shape: shape.into() }, &[x], bound)
             }
@@ -327,13 +410,18 @@ impl Maker {
         }
         let axes: Vec<usize> = (0..rank).filter(|_| self.rng.below(2) == 0).collect();
         let count: usize = axes.iter().map(|&a| ty.shape[a]).product();
-        let kinds = [Reduction::Sum, Reduction::Max, Reduction::Min, Reduction::ArgMax, Reduction::ArgMin];
-        let kind = kinds[self.rng.below(if self.kind == Kind::Exact { 5 } else { 3 })];
+        use Reduction::{ArgMax, ArgMin, Max, Min, Product, Sum};
+        let kinds = [Sum, Max, Min, Sum, Max, Min, ArgMax, ArgMin, Product];
+        let kind = kinds[self.rng.below(if self.is_real(ty) { 9 } else { 8 })];
         match kind {
-            Reduction::Sum if self.kind == Kind::Smooth => {
+            Sum if self.is_real(ty) => {
                 let factor = self.b.full_like(x, 1.0 / count.max(1) as f64).ok()?;
                 let scaled = self.b.mul(x, factor).ok()?;
                 self.push(Reduce { kind, axes }, &[scaled], bound)
+            }
+            Product => {
+                let small = self.b.tanh(x).ok()?;
+                self.push(Reduce { kind, axes }, &[small], 1.0)
             }
             Reduction::Sum => self.push(Reduce { kind, axes }, &[x], bound * count as f64),
             kind if kind.is_arg() => self.push(Reduce { kind, axes }, &[x], count as f64),
@@ -357,7 +445,7 @@ impl Maker {
         let count: usize = size.iter().product();
         let window = Window { axes, size, stride, low, high, base_dilation: ones, window_dilation: dilation };
         let kind = [Reduction::Max, Reduction::Min, Reduction::Sum][self.rng.below(3)];
-        if self.kind == Kind::Exact && self.rng.below(4) == 0 {
+        if self.rng.below(4) == 0 {
             return self.push(WindowArgmax { window }, &[x], ELEMENTS as f64);
         }
         // With padding a window may be empty, whose maximum is no small number.
@@ -375,9 +463,18 @@ impl Maker {
             return None;
         }
         let axis = self.rng.below(rank);
+        if self.rng.below(6) == 0 {
+            // the largest of each row, by its index
+            let last = rank - 1;
+            let at = self.b.reduce(Reduction::ArgMax, x, &[last]).ok()?;
+            return self.push(Gather { axis: last, batch: last }, &[x, at], bound);
+        }
         let batch = self.rng.below(axis + 1);
         let mut shape = ty.shape[..batch].to_vec();
         shape.extend((0..self.rng.below(3)).map(|_| 1 + self.rng.below(4)));
+        if shape.iter().product::<usize>() > 64 {
+            return None;
+        }
         let indices = self.indices(&shape, ty.shape[axis]);
         if self.rng.below(2) == 0 {
             return self.push(Gather { axis, batch }, &[x, indices], bound);
@@ -387,11 +484,8 @@ impl Maker {
             return None;
         }
         let updates = self.data(&gathered[0]);
-        let updates = self.b.constant(updates).ok()?;
         let count: usize = shape[batch..].iter().product();
-        // The derivative of a maximum asks which element it is equal to; rounding may change the answer.
-        let kinds = [ScatterKind::Add, ScatterKind::Set, ScatterKind::Max];
-        let kind = kinds[self.rng.below(if self.kind == Kind::Exact { 3 } else { 2 })];
+        let kind = ScatterKind::ALL[self.rng.below(ScatterKind::ALL.len())];
         let grown = if kind == ScatterKind::Add { bound + 4.0 * count as f64 } else { bound.max(4.0) };
         self.push(Scatter { axis, batch, kind }, &[x, indices, updates], grown)
     }
@@ -400,8 +494,14 @@ impl Maker {
         let rank = ty.rank();
         if rank >= 3 && self.rng.below(2) == 0 {
             let spatial = rank - 2;
-            let outputs = 1 + self.rng.below(9);
-            let mut shape = vec![outputs, ty.shape[1]];
+            let (mut feature_groups, mut batch_groups) = (1, 1);
+            match self.rng.below(3) {
+                0 => feature_groups = self.divisor(ty.shape[1])?,
+                1 => batch_groups = self.divisor(ty.shape[0])?,
+                _ => {}
+            }
+            let outputs = feature_groups * batch_groups * (1 + self.rng.below(5));
+            let mut shape = vec![outputs, ty.shape[1] / feature_groups];
             shape.extend((0..spatial).map(|_| 1 + self.rng.below(3)));
             let count: usize = shape[1..].iter().product();
             let kernel = self.factor(&Type::new(ty.dtype, shape), count)?;
@@ -414,8 +514,8 @@ impl Maker {
                 high: any(&mut self.rng, 0, 3).into_iter().map(|p| p as i64).collect(),
                 x_dilation: any(&mut self.rng, 1, 2),
                 kernel_dilation: any(&mut self.rng, 1, 2),
-                feature_groups: 1,
-                batch_groups: 1,
+                feature_groups,
+                batch_groups,
             };
             return self.push(op, &[x, kernel], bound * 4.0 * count as f64);
         }
@@ -431,29 +531,30 @@ impl Maker {
         self.push(op, &[x, right], bound * 4.0 * k as f64)
     }
 
-    /// A constant factor of a sum of `count` products; on reals small enough for the sum to stay small.
+    /// A factor of a sum of `count` products; of reals small enough for the sum to stay small.
     fn factor(&mut self, ty: &Type, count: usize) -> Option<Value> {
-        let tensor = self.rng.tensor(ty);
-        let tensor = match self.kind {
-            Kind::Exact => Tensor::from_fn(ty.clone(), |i| Scalar::Int(tensor.get(i).as_f64() as i64)),
-            Kind::Smooth => {
-                Tensor::from_fn(ty.clone(), |i| Scalar::Float((tensor.get(i).as_f64() - 1.0) / count.max(1) as f64))
-            }
-        };
-        self.b.constant(tensor).ok()
+        let factor = self.data(ty);
+        if !self.is_real(ty) {
+            return Some(factor);
+        }
+        let one = self.b.full_like(factor, 1.0).ok()?;
+        let centred = self.b.sub(factor, one).ok()?;
+        let share = self.b.full_like(factor, 1.0 / count.max(1) as f64).ok()?;
+        self.b.mul(centred, share).ok()
+    }
+}
+
+/// Data of a graph of a kind.
+fn draw(rng: &mut Rng, ty: &Type, kind: Kind) -> Tensor {
+    let tensor = rng.tensor(ty);
+    match kind {
+        Kind::Real => tensor,
+        Kind::Exact => Tensor::from_fn(ty.clone(), |i| Scalar::Int((tensor.get(i).as_f64() * 2.0) as i64)),
     }
 }
 
 /// Arguments for a graph of a kind.
 pub fn arguments(graph: &Graph, seed: u64, kind: Kind) -> Vec<Tensor> {
     let mut rng = Rng(seed ^ 0x5EED);
-    let entry = graph.entry();
-    let each = entry.args().iter().map(|a| {
-        let tensor = rng.tensor(&a.ty);
-        match kind {
-            Kind::Smooth => tensor,
-            Kind::Exact => Tensor::from_fn(a.ty.clone(), |i| Scalar::Int((tensor.get(i).as_f64() * 2.0) as i64)),
-        }
-    });
-    each.collect()
+    graph.entry().args().iter().map(|a| draw(&mut rng, &a.ty, kind)).collect()
 }

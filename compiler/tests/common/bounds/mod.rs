@@ -1,0 +1,190 @@
+//! The interpreter with an error bound for each element: running error analysis, in f64.
+//!
+//! A value is what the reference computes, and for each element a radius: the exact real value of the graph and what any correct
+//! program computes for it lie within it. Every operator passes the radii of its operands on and adds its own rounding. What hangs
+//! on a comparison that rounding can decide either way gets what both ways give, or no bound at all, which is infinity. Two
+//! graphs that mean the same thing differ by at most the sum of their radii.
+
+mod arithmetic;
+mod indexed;
+mod windows;
+
+use dlc_ir::op::{EvalError, Reduction};
+use dlc_ir::{DType, Function, Graph, Op, Scalar, ScalarOp, Tensor, Type};
+
+/// A tensor with the radius of each element: 0 where every program computes the same, of integers and truth values else infinity.
+#[derive(Clone, Debug)]
+pub struct Bounded {
+    /// What the reference computes.
+    pub value: Tensor,
+    /// How far a correct program may be from it.
+    pub radius: Vec<f64>,
+}
+
+/// What constants are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constants {
+    /// Written by hand: exact.
+    Exact,
+    /// Perhaps folded by a pass: rounded, unless they are so short that they are exact.
+    Folded,
+}
+
+impl Bounded {
+    /// A value that is what it is.
+    pub fn exact(value: Tensor) -> Self {
+        Bounded { radius: vec![0.0; value.len()], value }
+    }
+
+    fn ty(&self) -> &Type {
+        self.value.ty()
+    }
+
+    fn dtype(&self) -> DType {
+        self.value.dtype()
+    }
+
+    fn is_exact(&self) -> bool {
+        self.radius.iter().all(|&r| r == 0.0)
+    }
+
+    /// The radii as a tensor, for operators that move or sum them.
+    fn radii(&self) -> Tensor {
+        Tensor::from_fn(self.ty().with_dtype(DType::F64), |i| Scalar::Float(self.radius[i]))
+    }
+
+    /// The largest magnitudes that elements can have.
+    fn largest(&self) -> Tensor {
+        let at = |i| Scalar::Float(self.value.get(i).as_f64().abs() + self.radius[i]);
+        Tensor::from_fn(self.ty().with_dtype(DType::F64), at)
+    }
+
+    fn magnitudes(&self) -> Tensor {
+        let at = |i| Scalar::Float(self.value.get(i).as_f64().abs());
+        Tensor::from_fn(self.ty().with_dtype(DType::F64), at)
+    }
+}
+
+/// The results of a graph's entry on exact arguments.
+///
+/// # Errors
+/// If an operator has no value.
+pub fn interpret(graph: &Graph, args: &[Tensor], constants: Constants) -> Result<Vec<Bounded>, EvalError> {
+    let args = args.iter().cloned().map(Bounded::exact).collect();
+    function(graph, graph.entry(), args, constants)
+}
+
+fn function(
+    graph: &Graph,
+    function: &Function,
+    args: Vec<Bounded>,
+    constants: Constants,
+) -> Result<Vec<Bounded>, EvalError> {
+    let mut values: Vec<Vec<Bounded>> = vec![vec![]; function.node_count()];
+    for (&value, arg) in function.arg_values().iter().zip(args) {
+        values[value.node.index()] = vec![arg];
+    }
+    for (id, node, op) in function.ops() {
+        let operands: Vec<Bounded> =
+            node.operands.iter().map(|v| values[v.node.index()][v.result as usize].clone()).collect();
+        values[id.index()] = match op {
+            Op::Call(call) => {
+                let callee = graph.function(&call.func).expect("the verifier has found every callee");
+                self::function(graph, callee, operands, constants)?
+            }
+            _ => vec![operator(op, &operands, constants)?],
+        };
+    }
+    Ok(function.results.iter().map(|r| values[r.value.node.index()][r.value.result as usize].clone()).collect())
+}
+
+fn operator(op: &Op, args: &[Bounded], constants: Constants) -> Result<Bounded, EvalError> {
+    let tensors: Vec<Tensor> = args.iter().map(|a| a.value.clone()).collect();
+    let value = op.eval(&tensors)?.remove(0);
+    let mut radius = match op {
+        Op::Constant(_) if constants == Constants::Folded => value.scalars().map(|x| folded(x, value.dtype())).collect(),
+        Op::Constant(_) | Op::Iota(_) => vec![0.0; value.len()],
+        Op::Map(f) => arithmetic::map(*f, args, &value),
+        Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) => {
+            moved(op, args)?
+        }
+        Op::Gather(gather) => indexed::gather(gather, args, &value)?,
+        Op::Scatter(scatter) => indexed::scatter(scatter, args, &value)?,
+        Op::ScatterArgmax(scatter) => indexed::winners(scatter, args, &value),
+        Op::Reduce(reduce) => windows::combined(reduce.kind, &windows::of_reduce(reduce, args[0].ty()), &args[0], &value),
+        Op::ReduceWindow(reduce) => {
+            let windows = windows::of_window(&reduce.window, args[0].ty(), value.ty());
+            windows::combined(reduce.kind, &windows, &args[0], &value)
+        }
+        Op::WindowArgmax(argmax) => {
+            let windows = windows::of_window(&argmax.window, args[0].ty(), value.ty());
+            windows::combined(Reduction::ArgMax, &windows, &args[0], &value)
+        }
+        Op::Dot(_) | Op::Conv(_) => products(op, args, &value)?,
+        Op::RngBits(_) => vec![if args.iter().all(Bounded::is_exact) { 0.0 } else { f64::INFINITY }; value.len()],
+        Op::Call(_) | Op::Gradient(_) => return Err(EvalError::NotLocal(op.mnemonic())),
+        other => unreachable!("{other:?} has no error bound"),
+    };
+    let is_float = value.dtype().is_float();
+    for (i, r) in radius.iter_mut().enumerate() {
+        // What may overflow, or is no number by then, has no bound.
+        let x = value.get(i).as_f64();
+        let largest = if value.dtype() == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
+        let beyond = is_float && *r > 0.0 && (!x.is_finite() || x.abs() + *r > largest);
+        let fractional = !is_float && *r > 0.0;
+        if r.is_nan() || beyond || fractional {
+            *r = f64::INFINITY;
+        }
+    }
+    Ok(Bounded { value, radius })
+}
+
+/// The radius of a constant that may be the rounded value of an expression.
+fn folded(x: Scalar, dtype: DType) -> f64 {
+    match x {
+        // A result that was rounded has digits to the end.
+        Scalar::Float(x) if x.is_finite() && x.to_bits().trailing_zeros() < 40 => 2.0 * dtype.epsilon() * x.abs(),
+        _ => 0.0,
+    }
+}
+
+/// Elements come with their radii.
+fn moved(op: &Op, args: &[Bounded]) -> Result<Vec<f64>, EvalError> {
+    let radii: Vec<Tensor> = args.iter().map(Bounded::radii).collect();
+    Ok(op.eval(&radii)?[0].to_f64s())
+}
+
+/// The bound on the rounding of a result of this magnitude, by this many units in the last place, in the reference and in a program.
+fn rounding(ulps: f64, magnitude: f64, dtype: DType) -> f64 {
+    let smallest = if dtype == DType::F32 { f64::from(f32::from_bits(1)) } else { f64::from_bits(1) };
+    (ulps + 1.0) * (2.0 * dtype.epsilon() * magnitude + smallest)
+}
+
+/// A sum of `terms` rounded terms of which the magnitudes sum to `magnitude`, in any order.
+fn summing(terms: usize, magnitude: f64, dtype: DType) -> f64 {
+    if dtype.is_float() { rounding((terms.max(1) as f64 + 1.0) / 2.0, magnitude, dtype) } else { 0.0 }
+}
+
+/// Sums of products.
+fn products(op: &Op, args: &[Bounded], value: &Tensor) -> Result<Vec<f64>, EvalError> {
+    if !value.dtype().is_float() {
+        let exact = args.iter().all(Bounded::is_exact);
+        return Ok(vec![if exact { 0.0 } else { f64::INFINITY }; value.len()]);
+    }
+    let (x, y) = (&args[0], &args[1]);
+    let sums = |a: Tensor, b: Tensor| Ok::<_, EvalError>(op.eval(&[a, b])?[0].to_f64s());
+    let (from_x, from_y) = (sums(x.radii(), y.largest())?, sums(x.magnitudes(), y.radii())?);
+    let all = sums(x.largest(), y.largest())?;
+    let terms = match op {
+        Op::Dot(dot) => dot.lhs.iter().map(|&a| x.ty().shape[a]).product(),
+        _ => y.ty().shape[1..].iter().product::<usize>(),
+    };
+    // of exact operands and no terms nothing rounds
+    let own = |i: usize| if all[i] == 0.0 { 0.0 } else { summing(2 * terms, all[i], value.dtype()) };
+    Ok((0..value.len()).map(|i| from_x[i] + from_y[i] + own(i)).collect())
+}
+
+/// Whether a scalar function yields one of its operands.
+fn is_choice(f: ScalarOp) -> bool {
+    matches!(f, ScalarOp::Max | ScalarOp::Min | ScalarOp::Relu | ScalarOp::Abs | ScalarOp::Neg | ScalarOp::StopGradient)
+}
