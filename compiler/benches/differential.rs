@@ -2,11 +2,11 @@
 //!
 //! `cargo bench -p dlc-compiler --bench differential -- 10000`
 
+#[path = "../tests/common/bounds/mod.rs"]
+mod bounds;
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod common;
-#[path = "../tests/common/bounds/mod.rs"]
-mod bounds;
 #[path = "../tests/common/differential.rs"]
 mod differential;
 #[path = "../tests/common/run.rs"]

@@ -1,15 +1,16 @@
 //! Random graphs and their derivatives: interpreter, kernel interpreter and machine code, without and with optimisation.
 //! `cargo bench -p dlc-compiler --bench differential -- 10000` runs as many as one likes.
 
-#[allow(dead_code, reason = "shared with other test binaries")]
-mod common;
 #[path = "common/bounds/mod.rs"]
 mod bounds;
+#[allow(dead_code, reason = "shared with other test binaries")]
+mod common;
 #[path = "common/differential.rs"]
 mod differential;
 #[path = "common/run.rs"]
 mod run;
 use common::random;
+use dlc_ir::{Blobs, Graph, Op, Scalar, Tensor};
 
 use proptest::prelude::*;
 
@@ -44,4 +45,50 @@ fn few_elements_hang_on_rounding() {
     }
     assert!(counts.elements > 20_000, "only {} elements were compared", counts.elements);
     assert!(counts.share_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
+}
+
+#[test]
+fn every_operator_occurs() {
+    let mut missing: std::collections::BTreeSet<&str> =
+        Op::mnemonics().filter(|m| !["call", "gradient"].contains(m)).collect();
+    for seed in 0..400 {
+        for kind in [random::Kind::Exact, random::Kind::Real] {
+            let graph = random::graph(seed, 20, kind);
+            graph.entry().ops().for_each(|(_, _, op)| _ = missing.remove(op.mnemonic()));
+        }
+    }
+    assert!(missing.is_empty(), "{missing:?} never occur");
+}
+
+/// The results of a text on arguments of 0.3, 0.7, 1.1, …
+fn bounded(text: &str) -> Vec<bounds::Bounded> {
+    let graph = Graph::parse(text, &Blobs::default()).expect("the text is right");
+    let number = |i: usize| Scalar::Float(0.3 + 0.4 * i as f64);
+    let args: Vec<Tensor> = graph.entry().args().iter().map(|a| Tensor::from_fn(a.ty.clone(), number)).collect();
+    bounds::interpret(&graph, &args, bounds::Constants::Exact).expect("it runs")
+}
+
+#[test]
+fn bounds_are_of_the_size_of_rounding() {
+    for (dtype, epsilon) in [("f32", f64::from(f32::EPSILON)), ("f64", f64::EPSILON)] {
+        let text = format!(
+            "func @f(%x: {dtype}[5] input, %y: {dtype}[5] input) -> {dtype}[] {{\n  %0 = mul %x, %y : {dtype}[5]\n  \
+             %1 = tanh %0 : {dtype}[5]\n  %2 = reduce %1 {{kind=sum, axes=[0]}} : {dtype}[]\n  return %2\n}}\n"
+        );
+        let result = &bounded(&text)[0];
+        let (x, radius) = (result.value.get(0).as_f64(), result.radius[0]);
+        assert!(radius >= epsilon * x && radius < 16.0 * epsilon * x, "{dtype}: {x} ± {radius:e}");
+    }
+}
+
+#[test]
+fn what_rounding_decides_has_no_bound() {
+    let text = "func @f(%x: f32[3] input, %y: f32[3] input) -> (bool[3], f32[3], i64[]) {\n  \
+                %0 = mul %x, %y : f32[3]\n  %1 = mul %0, %x : f32[3]\n  %2 = mul %x, %x : f32[3]\n  %3 = mul %2, %y : f32[3]\n  \
+                %4 = compare %1, %3 {dir=lt} : bool[3]\n  %5 = select %4, %1, %3 : f32[3]\n  \
+                %6 = reduce %1 {kind=argmax, axes=[0]} : i64[]\n  return %4, %5, %6\n}\n";
+    let [order, chosen, largest] = bounded(text).try_into().expect("three results");
+    assert_eq!(order.radius, [f64::INFINITY; 3], "x y x and x x y may be either way round");
+    assert!(chosen.radius.iter().all(|&r| r < 1e-6), "but both are the same number: {:?}", chosen.radius);
+    assert_eq!(largest.radius, [0.0], "and which of three is the largest does not hang on rounding");
 }

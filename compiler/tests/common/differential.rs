@@ -105,7 +105,8 @@ pub fn compare(graph: &Graph, seed: u64, kind: Kind, counts: &mut Counts) -> Res
     let options = run::options(Level::Full, run::NATIVE);
     let optimised = pipeline::differentiate(graph.clone(), &options).and_then(|g| pipeline::optimize(&g, &options));
     let optimised = optimised.map_err(|e| format!("passes: {e}"))?;
-    let after = reference(&optimised, &args, kind, Constants::Folded).map_err(|e| format!("passes: {e}\n{optimised}"))?;
+    let after =
+        reference(&optimised, &args, kind, Constants::Folded).map_err(|e| format!("passes: {e}\n{optimised}"))?;
     counts.check_meaning(&wanted, &after).map_err(|e| format!("passes: {e}\n{optimised}\n// from"))?;
     for (level, wanted) in [(Level::O0, &wanted), (Level::Full, &after)] {
         let mut bits: Option<Vec<Tensor>> = None;
@@ -157,5 +158,7 @@ pub fn case(seed: u64, ops: usize, which: usize, counts: &mut Counts) -> Result<
         _ => Ok(()),
     };
     let result = split.and_then(|()| compare(&graph, seed, kind, counts));
-    result.map_err(|e| format!("{e}\n// seed {seed}, {ops} operators, arguments random::arguments({seed}, {kind:?})\n{graph}"))
+    result.map_err(|e| {
+        format!("{e}\n// seed {seed}, {ops} operators, arguments random::arguments({seed}, {kind:?})\n{graph}")
+    })
 }

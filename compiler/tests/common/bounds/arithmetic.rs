@@ -101,7 +101,9 @@ fn float(f: ScalarOp, balls: &[Ball], value: Scalar, exact: bool) -> f64 {
     if exact {
         return 0.0;
     }
-    if balls.iter().any(|b| b.r == NONE || !b.at().is_finite()) && !matches!(f, F::Sin | F::Cos | F::Tanh | F::Sigmoid | F::Erf) {
+    if balls.iter().any(|b| b.r == NONE || !b.at().is_finite())
+        && !matches!(f, F::Sin | F::Cos | F::Tanh | F::Sigmoid | F::Erf)
+    {
         return NONE;
     }
     let [low, high] = x.ends();
@@ -121,15 +123,39 @@ fn float(f: ScalarOp, balls: &[Ball], value: Scalar, exact: bool) -> f64 {
         F::Sqrt if low < 0.0 => NONE,
         F::Rsqrt if low <= 0.0 => NONE,
         F::Log | F::Log1p | F::Sqrt | F::Rsqrt => ends(low, high),
-        F::Sign => if x.holds(0.0) { NONE } else { 0.0 },
-        F::Floor | F::Ceil | F::Round => if at(&[low]) == at(&[high]) { 0.0 } else { NONE },
+        F::Sign => {
+            if x.holds(0.0) {
+                NONE
+            } else {
+                0.0
+            }
+        }
+        F::Floor | F::Ceil | F::Round => {
+            if at(&[low]) == at(&[high]) {
+                0.0
+            } else {
+                NONE
+            }
+        }
         F::Convert(to) if to.is_float() => x.r,
-        F::Convert(DType::Bool) => if x.holds(0.0) { NONE } else { 0.0 },
+        F::Convert(DType::Bool) => {
+            if x.holds(0.0) {
+                NONE
+            } else {
+                0.0
+            }
+        }
         F::Convert(to) => {
             let [low, high] = x.ends().map(|x| Scalar::Float(x).convert(to));
             if low == high { 0.0 } else { NONE }
         }
-        F::Compare(direction) => if decided(direction, x, y) { 0.0 } else { NONE },
+        F::Compare(direction) => {
+            if decided(direction, x, y) {
+                0.0
+            } else {
+                NONE
+            }
+        }
         F::Pow if low <= 0.0 => NONE,
         F::Pow => {
             let corners = [[low, y.ends()[0]], [low, y.ends()[1]], [high, y.ends()[0]], [high, y.ends()[1]]];

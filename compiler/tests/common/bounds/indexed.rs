@@ -34,7 +34,8 @@ pub(super) fn scatter(op: &Scatter, args: &[Bounded], value: &Tensor) -> Result<
         return Ok(vec![f64::INFINITY; value.len()]);
     }
     let put = Op::from(op.clone());
-    let alike = |x: Tensor, updates: Tensor| Ok::<_, EvalError>(put.eval(&[x, indices.value.clone(), updates])?[0].to_f64s());
+    let alike =
+        |x: Tensor, updates: Tensor| Ok::<_, EvalError>(put.eval(&[x, indices.value.clone(), updates])?[0].to_f64s());
     let radii = alike(x.radii(), updates.radii())?;
     if op.kind != ScatterKind::Add || !value.dtype().is_float() {
         return Ok(radii);
@@ -53,7 +54,8 @@ pub(super) fn winners(op: &ScatterArgmax, args: &[Bounded], value: &Tensor) -> V
         return vec![f64::INFINITY; value.len()];
     }
     let places = places(op.axis, op.batch, x.ty(), &indices.value, updates.ty());
-    let mut meeting: Vec<Vec<(f64, f64)>> = (0..x.value.len()).map(|i| vec![(x.value.get(i).as_f64(), x.radius[i])]).collect();
+    let mut meeting: Vec<Vec<(f64, f64)>> =
+        (0..x.value.len()).map(|i| vec![(x.value.get(i).as_f64(), x.radius[i])]).collect();
     for (i, (place, _)) in places.into_iter().enumerate() {
         meeting[place].push((updates.value.get(i).as_f64(), updates.radius[i]));
     }

@@ -102,16 +102,24 @@ fn operator(op: &Op, args: &[Bounded], constants: Constants) -> Result<Bounded, 
     let tensors: Vec<Tensor> = args.iter().map(|a| a.value.clone()).collect();
     let value = op.eval(&tensors)?.remove(0);
     let mut radius = match op {
-        Op::Constant(_) if constants == Constants::Folded => value.scalars().map(|x| folded(x, value.dtype())).collect(),
+        Op::Constant(_) if constants == Constants::Folded => {
+            value.scalars().map(|x| folded(x, value.dtype())).collect()
+        }
         Op::Constant(_) | Op::Iota(_) => vec![0.0; value.len()],
         Op::Map(f) => arithmetic::map(*f, args, &value),
-        Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) => {
-            moved(op, args)?
-        }
+        Op::Broadcast(_)
+        | Op::Reshape(_)
+        | Op::Transpose(_)
+        | Op::Reverse(_)
+        | Op::Slice(_)
+        | Op::Pad(_)
+        | Op::Concat(_) => moved(op, args)?,
         Op::Gather(gather) => indexed::gather(gather, args, &value)?,
         Op::Scatter(scatter) => indexed::scatter(scatter, args, &value)?,
         Op::ScatterArgmax(scatter) => indexed::winners(scatter, args, &value),
-        Op::Reduce(reduce) => windows::combined(reduce.kind, &windows::of_reduce(reduce, args[0].ty()), &args[0], &value),
+        Op::Reduce(reduce) => {
+            windows::combined(reduce.kind, &windows::of_reduce(reduce, args[0].ty()), &args[0], &value)
+        }
         Op::ReduceWindow(reduce) => {
             let windows = windows::of_window(&reduce.window, args[0].ty(), value.ty());
             windows::combined(reduce.kind, &windows, &args[0], &value)
