@@ -62,7 +62,7 @@ pub(super) fn winners(op: &ScatterArgmax, args: &[Bounded], value: &Tensor) -> V
     let open = |elements: &Vec<(f64, f64)>| {
         let reached = elements.iter().map(|(x, r)| x - r).fold(f64::NEG_INFINITY, f64::max);
         let (mut candidates, mut radius) = (0, 0.0f64);
-        for (_, r) in elements.iter().filter(|(x, r)| !(x + r < reached)) {
+        for (_, r) in elements.iter().filter(|(x, r)| x + r >= reached || x.is_nan()) {
             (candidates, radius) = (candidates + 1, radius.max(*r));
         }
         if candidates > 1 && radius > 0.0 { f64::INFINITY } else { 0.0 }
