@@ -70,7 +70,7 @@ impl Builder {
 
     /// The function, with arguments in front and without dead operators.
     pub fn finish(self) -> Function {
-        self.function.compact()
+        if self.function.is_compact() { self.function } else { self.function.compact() }
     }
 
     /// The type of a value.

@@ -3,12 +3,14 @@
 //! The only file that names petgraph. A node's operands are an ordered list on the node; the
 //! petgraph edges are derived from it and serve walks from a value to its uses.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
 use crate::{Op, Type};
@@ -182,6 +184,7 @@ pub struct Function {
     /// (arguments, cotangents of the results) → cotangents of the floating-point arguments.
     pub vjp: Option<Symbol>,
     args: Vec<Argument>,
+    arg_names: FxHashSet<Arc<str>>,
     arg_values: Vec<Value>,
     dag: DiGraph<Node, usize>,
 }
@@ -195,6 +198,7 @@ impl Function {
             results: vec![],
             vjp: None,
             args: vec![],
+            arg_names: FxHashSet::default(),
             arg_values: vec![],
             dag: DiGraph::new(),
         }
@@ -215,20 +219,19 @@ impl Function {
         value
     }
 
-    fn legal_arg_name(&self, name: &str) -> Arc<str> {
-        let mut base: String =
-            name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }).collect();
+    fn legal_arg_name(&mut self, name: &str) -> Arc<str> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let mut base = Cow::Borrowed(name);
+        if !name.chars().all(legal) {
+            base = name.chars().map(|c| if legal(c) { c } else { '_' }).collect::<String>().into();
+        }
         if !base.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-            base.insert(0, '_');
+            base = format!("_{base}").into();
         }
-        let taken = |n: &str| self.args.iter().any(|a| &*a.name == n);
-        let mut unique = base.clone();
-        let mut n = 2;
-        while taken(&unique) {
-            unique = format!("{base}_{n}");
-            n += 1;
-        }
-        unique.into()
+        let numbered = (2..).map(|n| Arc::from(format!("{base}_{n}")));
+        let mut candidates = std::iter::once(Arc::from(&*base)).chain(numbered);
+        let free = candidates.find(|name| self.arg_names.insert(Arc::clone(name)));
+        free.expect("there is always a further number")
     }
 
     /// Adds a node whose types are known. [`crate::Builder`] infers them; the verifier checks them.
@@ -379,6 +382,12 @@ impl Function {
             result.value = map[result.value.node.index()][result.value.result as usize];
         }
         Ok(new)
+    }
+
+    /// Whether [`compact`](Self::compact) would change nothing.
+    pub fn is_compact(&self) -> bool {
+        let in_front = self.arg_values.iter().enumerate().all(|(i, v)| v.node.index() == i);
+        in_front && self.live().iter().skip(self.args.len()).all(|&live| live)
     }
 
     /// A copy without dead operators, arguments in front.
