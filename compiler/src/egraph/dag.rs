@@ -166,7 +166,7 @@ impl Dag {
         }
         for readers in readers.iter().filter(|r| r.len() > 1 && r.len() <= 16) {
             let chosen = |n: u32| choice[self.class_of[n as usize] as usize] == Some(n);
-            if *visits > SWAP_VISITS || readers.iter().any(|&n| chosen(n)) {
+            if *visits > SWAP_VISITS || readers.iter().all(|&n| chosen(n)) {
                 continue;
             }
             let old: SmallVec<[Option<u32>; 4]> =

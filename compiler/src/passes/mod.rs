@@ -129,9 +129,17 @@ impl Pass {
     }
 
     /// Runs it on a graph that the verifier accepts; the result is one as well.
+    ///
+    /// # Panics
+    /// If it is not, in debug builds: that is a bug in the pass.
     pub fn run(&self, graph: &Graph, context: &mut Context) -> Graph {
         context.e_nodes = 0;
         let result = (self.run)(graph, context);
+        if cfg!(debug_assertions)
+            && let Err(error) = result.verify()
+        {
+            panic!("`{}` left a graph that is wrong: {error}\n{result}", self.name);
+        }
         let ops = |g: &Graph| g.functions().map(|f| f.op_count()).sum();
         let kernels = result.functions().filter(|f| f.kind == dlc_ir::FunctionKind::Kernel).count();
         context.stats.push(PassStats {

@@ -1,6 +1,6 @@
 //! Names of kernels, from what they do: `dot_bias_relu`.
 
-use dlc_ir::{Def, Function, Op, ScalarOp, Value};
+use dlc_ir::{Def, Function, Node, Op, ScalarOp, Value};
 
 /// More words than these say no more.
 const MAX_WORDS: usize = 5;
@@ -10,7 +10,13 @@ pub(super) fn kernel_name(kernel: &Function) -> String {
     let mut words: Vec<String> = vec![];
     let mut moves: Vec<String> = vec![];
     let mut product = false;
+    // What is computed of single numbers names a kernel only that does nothing else.
+    let elements = |node: &Node| node.types[0].shape.elements();
+    let only_scalars = kernel.ops().all(|(_, node, _)| elements(node) == 1);
     for (_, node, op) in kernel.ops() {
+        if elements(node) == 1 && !only_scalars && matches!(op, Op::Map(_)) {
+            continue;
+        }
         match op {
             Op::Map(ScalarOp::Add) if product && node.operands.iter().any(|&v| is_bias(kernel, v)) => {
                 words.push("bias".to_owned());

@@ -79,14 +79,6 @@ rules! {
             out.push(Term::unary(F::Relu, x));
         }
     }
-    Exact "relu-is-positive" [map(F::Compare(Direction::Gt))] "relu(x) > 0 = x > 0", |s, out| {
-        let (x, y) = s.xy();
-        if s.is(y, 0.0) {
-            for inner in s.maps(x, F::Relu) {
-                out.push(Term::binary(F::Compare(Direction::Gt), inner[0], y));
-            }
-        }
-    }
     Fast "max-zero" [map(F::Max)] "max(x, 0) = relu(x)", |s, out| {
         for (x, y) in s.both() {
             if s.is(y, 0.0) && s.own_ty().dtype != DType::Bool {
