@@ -87,6 +87,20 @@ impl Dag {
         Some(cost)
     }
 
+    /// The classes that the wanted ones are computed from.
+    pub fn needed(&self, choice: &Choice) -> Vec<bool> {
+        let mut needed = vec![false; self.classes()];
+        let mut todo = self.roots.clone();
+        while let Some(class) = todo.pop() {
+            if !std::mem::replace(&mut needed[class as usize], true)
+                && let Some(chosen) = choice[class as usize]
+            {
+                todo.extend(&self.children[chosen as usize]);
+            }
+        }
+        needed
+    }
+
     /// extraction-gym's faster-greedy-dag: bottom up, each class takes the e-node whose set of needed e-nodes is cheapest.
     fn greedy(&self) -> Choice {
         let words = self.costs.len().div_ceil(64);
@@ -164,7 +178,13 @@ impl Dag {
                 }
             }
         }
-        for readers in readers.iter().filter(|r| r.len() > 1 && r.len() <= 16) {
+        let mut needed = self.needed(choice);
+        for mut readers in readers {
+            // What is not needed costs nothing now.
+            readers.retain(|n| needed[self.class_of[*n as usize] as usize]);
+            if readers.len() < 2 {
+                continue;
+            }
             let chosen = |n: u32| choice[self.class_of[n as usize] as usize] == Some(n);
             if *visits > SWAP_VISITS || readers.iter().all(|&n| chosen(n)) {
                 continue;
@@ -172,7 +192,10 @@ impl Dag {
             let old: SmallVec<[Option<u32>; 4]> =
                 readers.iter().map(|&n| choice[self.class_of[n as usize] as usize].replace(n)).collect();
             match self.dag_cost(choice, visits) {
-                Some(cost) if cost < best => best = cost,
+                Some(cost) if cost < best => {
+                    best = cost;
+                    needed = self.needed(choice);
+                }
                 _ => {
                     for (&node, old) in readers.iter().zip(old) {
                         choice[self.class_of[node as usize] as usize] = old;
@@ -184,9 +207,10 @@ impl Dag {
     }
 
     fn swap_each(&self, choice: &mut Choice, mut best: Cost, visits: &mut usize) -> Cost {
+        let mut needed = self.needed(choice);
         for class in 0..self.classes() {
             let nodes = self.nodes_of(class as u32);
-            if nodes.len() < 2 || choice[class].is_none() {
+            if nodes.len() < 2 || !needed[class] {
                 continue;
             }
             for node in nodes {
@@ -199,7 +223,10 @@ impl Dag {
                 }
                 choice[class] = Some(node);
                 match self.dag_cost(choice, visits) {
-                    Some(cost) if cost < best => best = cost,
+                    Some(cost) if cost < best => {
+                        best = cost;
+                        needed = self.needed(choice);
+                    }
                     _ => choice[class] = old,
                 }
             }
