@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::cost::Cost;
 
 /// Work of the local swaps, in visits of alternatives. A bound on time would make the output depend on the machine.
-const SWAP_VISITS: usize = 200_000;
+const SWAP_VISITS: usize = 400_000;
 
 /// Classes and the alternatives that compute them, in dense numbers: the alternatives of one class stand together.
 #[derive(Clone, Debug, Default)]
@@ -165,28 +165,33 @@ impl Dag {
     }
 
     fn swap_shared(&self, choice: &mut Choice, mut best: Cost, visits: &mut usize) -> Cost {
-        // For each class the e-nodes, at most one a class, that would read it.
+        // For each class the alternatives, of each other class the cheapest, that would read it.
         let mut readers: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); self.classes()];
         for node in 0..self.costs.len() as u32 {
             let class = self.class_of[node as usize];
             if self.nodes_of(class).len() > 1 {
                 for &child in &self.children[node as usize] {
                     let list = &mut readers[child as usize];
-                    if list.last().is_none_or(|&n| self.class_of[n as usize] != class) {
-                        list.push(node);
+                    match list.last_mut() {
+                        Some(last) if self.class_of[*last as usize] == class => {
+                            if self.costs[node as usize] < self.costs[*last as usize] {
+                                *last = node;
+                            }
+                        }
+                        _ => list.push(node),
                     }
                 }
             }
         }
         let mut needed = self.needed(choice);
         for mut readers in readers {
-            // What is not needed costs nothing now.
-            readers.retain(|n| needed[self.class_of[*n as usize] as usize]);
-            if readers.len() < 2 {
-                continue;
-            }
-            let chosen = |n: u32| choice[self.class_of[n as usize] as usize] == Some(n);
-            if *visits > SWAP_VISITS || readers.iter().all(|&n| chosen(n)) {
+            // Those that are cheaper themselves, once the class is there; what is not needed costs nothing now.
+            readers.retain(|n| {
+                let class = self.class_of[*n as usize] as usize;
+                let now = choice[class].map_or(0, |c| self.costs[c as usize]);
+                needed[class] && self.costs[*n as usize] < now
+            });
+            if readers.len() < 2 || *visits > SWAP_VISITS {
                 continue;
             }
             let old: SmallVec<[Option<u32>; 4]> =
