@@ -12,10 +12,12 @@ use std::path::Path;
 use common::{Rng, Tolerance, arguments, assert_close};
 use dlc_compiler::egraph::{Need, Space, applications, extract, rules, saturate};
 use dlc_compiler::passes::{Math, Options};
-use dlc_ir::{DType, Function, Graph};
+use dlc_ir::{DType, Function, Graph, Scalar, Tensor};
 
 /// Random sizes tried for each rule.
 const DRAWS: usize = 6;
+/// Random numbers tried for each instance of a rule that keeps every bit.
+const AWKWARD_DRAWS: usize = 20;
 
 fn seed_of(rule: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/ir/saturate/{rule}.dlir"));
@@ -51,6 +53,29 @@ fn resized(text: &str, rng: &mut Rng) -> String {
     result
 }
 
+/// A rule that keeps every bit keeps those of NaN, infinities, sums that cancel, and zeros of both signs.
+fn same_bits_of_awkward_numbers(graph: &Graph, rule: &str, rng: &mut Rng) {
+    const AWKWARD: [f64; 12] =
+        [0.0, -0.0, 1.0, -1.0, 1.0, -1.0, 2.0, -2.0, 1e-30, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+    // The last ones swallow all others in a sum, so that half of the draws leave them out.
+    let choices = if rng.below(2) == 0 { AWKWARD.len() } else { AWKWARD.len() - 3 };
+    let args: Vec<Tensor> = graph
+        .entry()
+        .args()
+        .iter()
+        .map(|a| {
+            if !a.ty.dtype.is_float() {
+                return rng.tensor(&a.ty);
+            }
+            Tensor::from_fn(a.ty.clone(), |_| Scalar::Float(AWKWARD[rng.below(choices)]))
+        })
+        .collect();
+    let results = graph.interpret(&args).unwrap_or_else(|e| panic!("{rule}: {e}\n{graph}"));
+    let same = |(x, y): (Scalar, Scalar)| x.same_bits(y) || (x.as_f64().is_nan() && y.as_f64().is_nan());
+    let all = results[0].scalars().zip(results[1].scalars()).all(same);
+    assert!(all, "{rule} is not exact: {:?} and {:?} of {args:?}\n{graph}", results[0], results[1]);
+}
+
 fn check(function: &Function, rule: &str, need: Need, rng: &mut Rng) -> usize {
     let found = applications(function, Some(rule));
     for application in &found {
@@ -60,6 +85,12 @@ fn check(function: &Function, rule: &str, need: Need, rng: &mut Rng) -> usize {
         let results = graph.interpret(&args).unwrap_or_else(|e| panic!("{rule}: {e}\n{graph}"));
         let tolerance = if need == Need::Exact { Tolerance::Exact } else { Tolerance::Fast };
         assert_close(&results[0], &results[1], tolerance, &format!("{rule}\n{graph}"));
+        if need == Need::Exact {
+            let mut awkward = rng.clone();
+            for _ in 0..AWKWARD_DRAWS {
+                same_bits_of_awkward_numbers(&graph, rule, &mut awkward);
+            }
+        }
     }
     found.len()
 }

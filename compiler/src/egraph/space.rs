@@ -174,7 +174,7 @@ impl Space {
         }
         let head = self.egraph.analysis.ops.head(op);
         if let Head::Op(Kind::Map(f), _) = head
-            && f.is_commutative()
+            && f.is_commutative(self.egraph[children[0]].data.types[0].dtype)
         {
             // Constants right, else by age: one of two equal forms is enough.
             let key = |id: Id| (self.egraph[id].data.uniform.is_some(), id);

@@ -1,8 +1,9 @@
 //! Directed simplification to one form, before the e-graph and after differentiation.
 //!
-//! Everything here is exact to the last bit (but for the sign of a zero that is the sum of one number) and never makes the program larger, so that it needs no cost: operand
+//! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand
 //! order of commutative operators (constants right), operators that change nothing, data movement that follows data
-//! movement, duplicates, dead operators, functions that nobody calls.
+//! movement, duplicates, dead operators, functions that nobody calls. Only [`Math::Fast`] overlooks the sign of zeros: of the
+//! sum of one number, and of the larger of two.
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::{Broadcast, Constant, Reduction, Reshape, Transpose};
@@ -10,7 +11,7 @@ use dlc_ir::{Def, Direction, Function, Graph, Loc, Op, Scalar, ScalarOp, Symbol,
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
-use super::Context;
+use super::{Context, Math};
 
 type Values = SmallVec<[Value; 1]>;
 type Operands = SmallVec<[Value; 3]>;
@@ -25,14 +26,14 @@ pub fn canonicalize(graph: &Graph, context: &mut Context) -> Graph {
     // Until differentiation is done, `stop_gradient` has a meaning.
     let differentiated = !graph.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))));
     for function in graph.functions().filter(|f| reachable.contains(&f.name)) {
-        result.insert(canonical_function(function, differentiated));
+        result.insert(canonical_function(function, differentiated, context.options.math));
     }
     result
 }
 
 /// The canonical form of one function.
-pub(crate) fn canonical_function(function: &Function, differentiated: bool) -> Function {
-    let mut seen = Canonicalizer { known: FxHashMap::default(), differentiated };
+fn canonical_function(function: &Function, differentiated: bool, math: Math) -> Function {
+    let mut seen = Canonicalizer { known: FxHashMap::default(), differentiated, math };
     let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, _, node, operands| {
         let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
         Ok(seen.emit(new, op.clone(), operands.into(), node.loc))
@@ -77,6 +78,7 @@ enum Step {
 struct Canonicalizer {
     known: FxHashMap<(Op, Operands), Values>,
     differentiated: bool,
+    math: Math,
 }
 
 impl Canonicalizer {
@@ -108,13 +110,16 @@ impl Canonicalizer {
     fn step(&mut self, f: &mut Function, op: &Op, args: &[Value], loc: Loc) -> Step {
         match op {
             Op::Map(ScalarOp::StopGradient) if !self.differentiated => Step::Stays,
-            Op::Map(scalar) => scalar_step(f, *scalar, args),
+            Op::Map(scalar) => scalar_step(f, *scalar, args, self.math),
             Op::Constant(c) => self.constant_step(f, c, loc),
             Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) => movement_step(f, op, args),
             Op::Reduce(r) if r.axes.is_empty() && !r.kind.is_arg() => Step::Is(args[0]),
-            Op::Reduce(r) if r.kind == Reduction::Sum || r.kind == Reduction::Max || r.kind == Reduction::Min => {
-                unit_reduce_step(f, &r.axes, args)
-            }
+            // A sum begins with 0, and 0 + -0 = 0.
+            Op::Reduce(r) if r.kind == Reduction::Sum => match self.math {
+                Math::Strict if f.ty(args[0]).dtype.is_float() => Step::Stays,
+                _ => unit_reduce_step(f, &r.axes, args),
+            },
+            Op::Reduce(r) if r.kind == Reduction::Max || r.kind == Reduction::Min => unit_reduce_step(f, &r.axes, args),
             Op::Slice(s) => {
                 let whole = f.ty(args[0]).shape == s.limit.as_slice().into()
                     && s.start.iter().all(|&x| x == 0)
@@ -169,7 +174,7 @@ fn operand(f: &Function, value: Value, position: usize) -> Value {
     f.node(value.node).operands[position]
 }
 
-fn scalar_step(f: &Function, op: ScalarOp, args: &[Value]) -> Step {
+fn scalar_step(f: &Function, op: ScalarOp, args: &[Value], math: Math) -> Step {
     let is =
         |v: Value, x: f64| uniform(f, v).is_some_and(|u| u.same_bits(Scalar::Float(x)) || u == Scalar::Int(x as i64));
     let same_map = |v: Value| f.op(v.node) == Some(&Op::Map(op));
@@ -199,9 +204,16 @@ fn scalar_step(f: &Function, op: ScalarOp, args: &[Value]) -> Step {
         ScalarOp::Compare(direction) if out_of_order(f, args) => {
             Step::Becomes(ScalarOp::Compare(swapped(direction)).into(), smallvec![args[1], args[0]])
         }
-        _ if op.is_commutative() && out_of_order(f, args) => Step::Becomes(op.into(), smallvec![args[1], args[0]]),
+        _ if commutes(op, f.ty(args[0]), math) && out_of_order(f, args) => {
+            Step::Becomes(op.into(), smallvec![args[1], args[0]])
+        }
         _ => Step::Stays,
     }
+}
+
+/// Whether operands may change places, which of two zeros is the larger being overlooked in fast arithmetic.
+fn commutes(op: ScalarOp, ty: &Type, math: Math) -> bool {
+    op.is_commutative(ty.dtype) || (math == Math::Fast && matches!(op, ScalarOp::Max | ScalarOp::Min))
 }
 
 /// Constants stand right; of two values the older stands left.

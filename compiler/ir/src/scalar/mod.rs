@@ -172,10 +172,11 @@ impl ScalarOp {
         }
     }
 
-    /// Whether the operands may change places.
-    pub fn is_commutative(self) -> bool {
+    /// Whether operands of that dtype may change places without changing a bit. The larger and the smaller of two zeros is the
+    /// second.
+    pub fn is_commutative(self, dtype: DType) -> bool {
         use ScalarOp::{Add, And, Max, Min, Mul, Or, Xor};
-        matches!(self, Add | Mul | Max | Min | And | Or | Xor)
+        matches!(self, Add | Mul | And | Or | Xor) || (matches!(self, Max | Min) && !dtype.is_float())
     }
 
     /// Every mnemonic of the table.

@@ -77,7 +77,7 @@ rules! {
             }
         }
     }
-    Exact "neg-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(-x) = -sum(x)", |s, out| {
+    Fast "neg-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(-x) = -sum(x), but for the sign of a zero", |s, out| {
         let Op::Reduce(Reduce { kind: Reduction::Sum, .. }) = s.op() else { return };
         for inner in s.maps(s.x(), F::Neg) {
             out.push(Term::unary(F::Neg, Term::Op(s.op().clone(), vec![inner[0].into()])));

@@ -104,7 +104,7 @@ rules! {
             out.push(x.into());
         }
     }
-    Exact "max-min-again" [map(F::Max), map(F::Min)] "max(max(x, y), y) = max(x, y)", |s, out| {
+    Fast "max-min-again" [map(F::Max), map(F::Min)] "max(max(x, y), y) = max(x, y), but for the sign of a zero", |s, out| {
         let Op::Map(f) = *s.op() else { return };
         for (x, y) in s.both() {
             if s.maps(x, f).any(|i| s.same(i[0], y) || s.same(i[1], y)) {
