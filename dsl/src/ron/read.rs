@@ -208,7 +208,15 @@ impl<'a> Reader<'a> {
             }
             return results;
         }
-        for (key, value) in self.map(raw, "a map from names to types").unwrap_or_default() {
+        let named = self.map(raw, "a map from names to types");
+        if kind == DefinitionKind::Model && named.as_ref().is_some_and(Vec::is_empty) {
+            let span = self.span(raw);
+            self.report(
+                Diagnostic::error("missing-result", "a model names its results")
+                    .primary(span, "write something like `{ \"logits\": \"[B, 10]\" }`"),
+            );
+        }
+        for (key, value) in named.unwrap_or_default() {
             let name = self.name_in(key, "a result's name");
             let Some(text) = self.text(value, "a type, like `\"[B, 10]\"`") else { continue };
             let Some(ty) = self.fragment(&text, |p| p.ty()) else { continue };

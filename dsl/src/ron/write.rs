@@ -63,7 +63,7 @@ impl Writer {
 
     fn preamble(&self, docs: &Docs, attributes: &[Attribute], out: &mut Vec<(String, Out)>) {
         if !docs.lines.is_empty() {
-            out.push(("doc".to_owned(), string(&docs.lines.join("\n"))));
+            out.push(("doc".to_owned(), documentation(docs)));
         }
         if !attributes.is_empty() {
             out.push(("attributes".to_owned(), list(attributes.iter().map(|a| string(&attribute_text(a))))));
@@ -171,7 +171,7 @@ impl Writer {
             out = call_of("attributes", [attributes, out]);
         }
         if !stmt.docs.lines.is_empty() {
-            out = call_of("doc", [string(&stmt.docs.lines.join("\n")), out]);
+            out = call_of("doc", [documentation(&stmt.docs), out]);
         }
         out
     }
@@ -278,7 +278,7 @@ impl Writer {
                 value = call_of("attributes", [attributes, value]);
             }
             if !entry.docs.lines.is_empty() {
-                value = call_of("doc", [string(&entry.docs.lines.join("\n")), value]);
+                value = call_of("doc", [documentation(&entry.docs), value]);
             }
             (string(&key), value)
         }))
@@ -339,6 +339,15 @@ impl Writer {
         }
         fields(out)
     }
+}
+
+/// The text of documentation, whose reader drops one line end at the end.
+fn documentation(docs: &Docs) -> Out {
+    let mut text = docs.lines.join("\n");
+    if docs.lines.last().is_some_and(String::is_empty) {
+        text.push('\n');
+    }
+    string(&text)
 }
 
 /// RON's brackets may lie 128 levels deep, and blocks need most of them: deep expressions are written as strings.
