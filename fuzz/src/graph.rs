@@ -17,11 +17,10 @@ const MAX_ELEMENTS: usize = 4096;
 
 pub fn optimise(input: &[u8]) -> bool {
     let Ok(graph) = String::from_utf8_lossy(input).parse::<Graph>() else { return false };
-    let large = |ty: &Type| ty.shape.elements() > MAX_ELEMENTS;
-    if graph.functions().any(|f| f.op_count() > 64 || f.nodes().any(|(_, n)| n.types.iter().any(large))) {
+    if !small(&graph, MAX_ELEMENTS) {
         return false;
     }
-    let args: Vec<Tensor> = graph.entry().args().iter().map(|a| small_integers(&a.ty)).collect();
+    let args: Vec<Tensor> = graph.entry().args().iter().map(|a| small_integers(&a.ty, 11)).collect();
     let Ok(before) = graph.interpret(&args) else { return false };
     let mut context = Context::new(Options { math: Math::Strict, ..Options::default() });
     let mut optimised = graph.clone();
@@ -37,17 +36,23 @@ pub fn optimise(input: &[u8]) -> bool {
     true
 }
 
-/// Small whole numbers, for which most arithmetic is exact.
-fn small_integers(ty: &Type) -> Tensor {
+/// Whether a graph has few operators, and no value of more than `elements` elements.
+pub fn small(graph: &Graph, elements: usize) -> bool {
+    let large = |ty: &Type| ty.shape.elements() > elements;
+    !graph.functions().any(|f| f.op_count() > 64 || f.nodes().any(|(_, n)| n.types.iter().any(large)))
+}
+
+/// So many different whole numbers around zero, for which most arithmetic is exact; indices from zero on.
+pub fn small_integers(ty: &Type, range: usize) -> Tensor {
     Tensor::from_fn(ty.clone(), |i| match ty.dtype {
         DType::Bool => Scalar::Bool(i % 3 == 0),
-        DType::F32 | DType::F64 => Scalar::Float((i * 7 % 11) as f64 - 4.0),
-        _ => Scalar::Int((i * 5 % 7) as i64),
+        DType::F32 | DType::F64 => Scalar::Float((i * 7 % range) as f64 - (range / 2) as f64),
+        _ => Scalar::Int((i * 5 % 7 % range) as i64),
     })
 }
 
 /// Equal bits, any NaN counting as any other.
-fn same_values(a: &Tensor, b: &Tensor) -> bool {
+pub fn same_values(a: &Tensor, b: &Tensor) -> bool {
     let same = |(x, y): (Scalar, Scalar)| x.same_bits(y) || (x.as_f64().is_nan() && y.as_f64().is_nan());
     a.ty() == b.ty() && a.scalars().zip(b.scalars()).all(same)
 }

@@ -6,6 +6,7 @@
 mod artefact;
 mod data;
 mod graph;
+mod jit;
 mod language;
 pub mod mutate;
 
@@ -51,6 +52,12 @@ pub const TARGETS: &[Target] = &[
         seeds: graph_seeds,
     },
     Target {
+        name: "jit-matches",
+        doc: "any .dlir compiles, and runs to the bits of the kernel interpreter and, where arithmetic is exact, of the graph's",
+        run: jit::matches,
+        seeds: graph_seeds,
+    },
+    Target {
         name: "dlx",
         doc: "any bytes load as an artefact or are refused; what loads is written as the same bytes",
         run: artefact::load,
@@ -63,6 +70,18 @@ pub const TARGETS: &[Target] = &[
         seeds: data::seeds,
     },
 ];
+
+impl Target {
+    /// Inputs that once made it panic, by the names of their files in `fuzz/regressions/`.
+    pub fn regressions(&self) -> Vec<(String, Vec<u8>)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions").join(self.name);
+        let mut paths: Vec<PathBuf> =
+            std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path()).collect();
+        paths.sort();
+        let read = |path: PathBuf| Some((path.file_name()?.to_string_lossy().into_owned(), std::fs::read(&path).ok()?));
+        paths.into_iter().filter_map(read).collect()
+    }
+}
 
 fn graph_seeds() -> Vec<Vec<u8>> {
     files(&["tests/ir", "compiler/tests", "examples"], &["dlir"])

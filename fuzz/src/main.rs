@@ -19,14 +19,17 @@ struct Cli {
     /// The seed of the mutations
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Runs the target on this file alone, as it is
+    #[arg(long)]
+    input: Option<std::path::PathBuf>,
 }
 
 /// What a target did.
 struct Report {
     runs: u64,
     valid: u64,
-    /// The input that made it panic.
-    crash: Option<Vec<u8>>,
+    /// The input that made it panic, and what the panic said.
+    crash: Option<(Vec<u8>, String)>,
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,9 @@ fn main() -> ExitCode {
     if chosen.is_empty() {
         eprintln!("the targets are all, {}", TARGETS.iter().map(|t| t.name).collect::<Vec<_>>().join(", "));
         return ExitCode::from(2);
+    }
+    if let Some(path) = &cli.input {
+        return replay(&chosen, path);
     }
     // the panics that are looked for are reported below, with their input
     std::panic::set_hook(Box::new(|_| {}));
@@ -45,13 +51,13 @@ fn main() -> ExitCode {
             let work = || {
                 while let Some(target) = next(&queue) {
                     let report = run(target, Duration::from_secs(cli.seconds), cli.seed);
-                    println!("{:<10} {:>9} runs, {:>9} valid", target.name, report.runs, report.valid);
-                    if let Some(input) = report.crash {
+                    println!("{:<12} {:>9} runs, {:>9} valid", target.name, report.runs, report.valid);
+                    if let Some((input, message)) = report.crash {
                         failed.store(true, std::sync::atomic::Ordering::Relaxed);
                         let path = std::env::temp_dir().join(format!("dlc-crash-{}", target.name));
                         let place = std::fs::write(&path, &input)
                             .map_or_else(|e| e.to_string(), |()| path.display().to_string());
-                        println!("{:<10} crashed; the input is in {place}", target.name);
+                        println!("{:<12} crashed; the input is in {place}\n{message}", target.name);
                     }
                 }
             };
@@ -61,12 +67,28 @@ fn main() -> ExitCode {
     if failed.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// Runs targets on one file; a panic shows as it is.
+fn replay(targets: &[&Target], path: &std::path::Path) -> ExitCode {
+    let input = match std::fs::read(path) {
+        Ok(input) => input,
+        Err(error) => {
+            eprintln!("{}: {error}", path.display());
+            return ExitCode::from(2);
+        }
+    };
+    for target in targets {
+        println!("{:<12} {}", target.name, if (target.run)(&input) { "valid" } else { "refused" });
+    }
+    ExitCode::SUCCESS
+}
+
 fn next(queue: &std::sync::Mutex<impl Iterator<Item = &'static Target>>) -> Option<&'static Target> {
     queue.lock().ok()?.next()
 }
 
 fn run(target: &Target, time: Duration, seed: u64) -> Report {
-    let seeds = (target.seeds)();
+    let mut seeds = (target.seeds)();
+    seeds.extend(target.regressions().into_iter().map(|(_, input)| input));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut report = Report { runs: 0, valid: 0, crash: None };
     let start = Instant::now();
@@ -76,8 +98,10 @@ fn run(target: &Target, time: Duration, seed: u64) -> Report {
         report.runs += 1;
         match std::panic::catch_unwind(|| (target.run)(&input)) {
             Ok(valid) => report.valid += u64::from(valid),
-            Err(_) => {
-                report.crash = Some(input);
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().map(String::as_str);
+                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing");
+                report.crash = Some((input, text.to_owned()));
                 break;
             }
         }

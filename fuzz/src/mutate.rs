@@ -25,7 +25,9 @@ const MARKS: &[u8] = b"(){}[]<>,:;=+-*/%@#\"'\\|._ \n\t0aZ\xff\x00";
 pub fn mutate(rng: &mut impl Rng, seeds: &[Vec<u8>], limit: usize) -> Vec<u8> {
     let pick = |rng: &mut dyn Rng| seeds.get(rng.random_range(0..seeds.len().max(1))).cloned().unwrap_or_default();
     let mut input = pick(rng);
-    for _ in 0..rng.random_range(1..8) {
+    // Mostly one change, so that many inputs stay valid.
+    let changes = if rng.random_range(0..2) == 0 { 1 } else { rng.random_range(1..8) };
+    for _ in 0..changes {
         let at = rng.random_range(0..=input.len());
         let end = (at + rng.random_range(0..32)).min(input.len());
         match rng.random_range(0..9) {

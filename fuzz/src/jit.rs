@@ -1,0 +1,134 @@
+//! Compiled graphs.
+//!
+//! Two things are held: machine code does to the bit what the interpreter of kernels does, whatever the graph; and where every
+//! value of a graph is a whole number that stays exact in any order of summation, both give what the graph means.
+
+use dlc_compiler::codegen::Target;
+use dlc_compiler::passes::{self, Math};
+use dlc_compiler::pipeline::{self, Backend, Level, Options};
+use dlc_compiler::program::{RunError, Workspace};
+use dlc_ir::op::Reduction;
+use dlc_ir::{DType, Graph, Op, ResultRole, Tensor};
+
+use crate::graph::{same_values, small, small_integers};
+
+/// Kernels of values with more elements than this take the interpreters too long.
+const MAX_ELEMENTS: usize = 512;
+
+pub fn matches(input: &[u8]) -> bool {
+    let Ok(graph) = String::from_utf8_lossy(input).parse::<Graph>() else { return false };
+    let Some(target) = Target::host() else { return false };
+    if !small(&graph, MAX_ELEMENTS) {
+        return false;
+    }
+    let args: Vec<Tensor> = graph.entry().args().iter().map(|a| small_integers(&a.ty, 5)).collect();
+    let options = |level| Options {
+        level,
+        passes: passes::Options { math: Math::Strict, ..passes::Options::default() },
+        check: true,
+        ..Options::new(target)
+    };
+    // A function without a derivative under a `gradient` is a mistake in the input.
+    let Ok(meaning) = pipeline::differentiate(graph.clone(), &options(Level::O0)) else { return false };
+    let wanted = meaning_of(&meaning, &args);
+    for level in [Level::O0, Level::Full] {
+        let options = options(level);
+        let optimised = pipeline::differentiate(graph.clone(), &options).and_then(|g| pipeline::optimize(&g, &options));
+        let optimised = optimised.unwrap_or_else(|e| panic!("{level:?}: {e}\n{graph}"));
+        let run = |backend| run(&optimised, &Options { backend, ..options.clone() }, &args);
+        let native = run(Backend::Cranelift { threads: 1 });
+        let walked = run(Backend::Interpreter);
+        match (&native, &walked) {
+            (Ok(native), Ok(walked)) => {
+                assert!(same(native, walked), "{level:?}: machine code and kernels differ\n{graph}");
+                if let Meaning::Exact(wanted) = &wanted {
+                    assert!(same(wanted, native), "{level:?}: a value is wrong\n{graph}\n{optimised}");
+                }
+            }
+            (Err(native), Err(walked)) => {
+                assert_eq!(native, walked, "{level:?}: machine code and kernels fail differently\n{graph}");
+                let refused = matches!(wanted, Meaning::Refused) && matches!(native, RunError::Check { .. });
+                assert!(refused, "{level:?}: {native}\n{graph}");
+            }
+            _ => panic!("{level:?}: machine code: {native:?}, kernels: {walked:?}\n{graph}"),
+        }
+    }
+    true
+}
+
+/// What a graph means for some arguments.
+enum Meaning {
+    /// These values, in any order of summation.
+    Exact(Vec<Tensor>),
+    /// Values that hang on rounding.
+    Rounded,
+    /// Nothing: an index is out of range.
+    Refused,
+}
+
+fn meaning_of(graph: &Graph, args: &[Tensor]) -> Meaning {
+    let mut largest = args.iter().fold(1.0, |most, a| magnitude(a).max(most));
+    let mut observe = |_: &_, _, results: &[Tensor]| {
+        largest = results.iter().fold(largest, |most, r| magnitude(r).max(most));
+    };
+    let Ok(results) = graph.interpret_function(graph.entry(), args, &mut observe) else { return Meaning::Refused };
+    let types = || graph.functions().flat_map(|f| f.nodes()).flat_map(|(_, node)| &node.types);
+    let terms = types().map(|ty| ty.shape.elements()).max().unwrap_or(1) as f64;
+    let exact = graph.functions().flat_map(|f| f.ops()).all(|(_, _, op)| is_exact(op));
+    let digits = if types().any(|ty| ty.dtype == DType::F32) { 24 } else { 53 };
+    // Every sum of products stays below the first whole number that is not exact.
+    if exact && largest * largest * terms <= f64::from(digits).exp2() {
+        Meaning::Exact(results)
+    } else {
+        Meaning::Rounded
+    }
+}
+
+/// Whether an operator is exact on whole numbers that are small.
+fn is_exact(op: &Op) -> bool {
+    match op {
+        Op::Map(f) => f.def().ulps <= 0.5,
+        Op::Reduce(op) => op.kind != Reduction::Product,
+        Op::ReduceWindow(op) => op.kind != Reduction::Product,
+        _ => true,
+    }
+}
+
+/// The largest magnitude among floating-point numbers; infinite if one is no whole number.
+fn magnitude(tensor: &Tensor) -> f64 {
+    if !tensor.dtype().is_float() {
+        return 0.0;
+    }
+    tensor
+        .scalars()
+        .map(|x| x.as_f64())
+        .fold(0.0, |most, x| if x.fract() == 0.0 { x.abs().max(most) } else { f64::INFINITY })
+}
+
+fn same(a: &[Tensor], b: &[Tensor]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_values(a, b))
+}
+
+/// All results of the entry, updates included.
+fn run(graph: &Graph, options: &Options, args: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+    let program = pipeline::compile_optimized(graph.clone(), options, &mut ());
+    let program = program.unwrap_or_else(|e| panic!("{:?} {:?}: {e}\n{graph}", options.level, options.backend));
+    let mut slots = program.slots();
+    for (slot, arg) in slots.iter_mut().zip(args) {
+        slot.write(arg);
+    }
+    program.run(&mut Workspace::new(&program, 1), &mut slots, None)?;
+    let entry = graph.entry();
+    let mut output = entry.args().len();
+    let results = entry.results.iter().map(|result| {
+        let slot = match result.role {
+            ResultRole::Update(arg) => arg,
+            ResultRole::Output => {
+                output += 1;
+                output - 1
+            }
+        };
+        slots[slot].read(entry.ty(result.value)).expect("slots have the size of their types")
+    });
+    Ok(results.collect())
+}
