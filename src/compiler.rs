@@ -176,14 +176,23 @@ pub(crate) fn explain(model: &Model, error: CompileError) -> Error {
     };
     let message = error.to_string();
     let diagnostic = match &error {
-        AutodiffError::NoGradient { name, ends, loc } => {
-            let label = match ends {
-                Some(op) => format!("its way to the loss ends here, at `{op}`"),
-                None => "nothing of the loss is computed from it".to_owned(),
+        AutodiffError::NoGradient { name, ends, loc, declared } => {
+            let diagnostic = Diagnostic::error("no-gradient", message);
+            let diagnostic = match ends {
+                Some(op) => {
+                    let ended = diagnostic.primary(span(*loc), format!("its way to the loss ends here, at `{op}`"));
+                    if declared.is_known() { ended.secondary(span(*declared), "trainable") } else { ended }
+                }
+                None => {
+                    let place = if declared.is_known() { declared } else { loc };
+                    diagnostic.primary(span(*place), "the loss is not computed from it")
+                }
             };
-            Diagnostic::error("no-gradient", message)
-                .primary(span(*loc), label)
-                .help(format!("let the loss depend on it, or freeze it: trainable = [\"**\", \"!{name}\"]"))
+            let way = match ends {
+                Some("stop_gradient") => "remove `stop_gradient`",
+                _ => "let the loss depend on it",
+            };
+            diagnostic.help(format!("{way}, or freeze it: trainable = [\"**\", \"!{name}\"]"))
         }
         AutodiffError::NotDifferentiable { loc, .. } => {
             Diagnostic::error("no-gradient", message).primary(span(*loc), "a gradient must flow through this")

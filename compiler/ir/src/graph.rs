@@ -272,6 +272,12 @@ impl Function {
         self.args[arg].role = role;
     }
 
+    /// Says where an argument is declared.
+    pub fn set_arg_loc(&mut self, arg: usize, loc: Loc) {
+        let node = self.arg_values[arg].node;
+        self.dag[NodeIndex::new(node.index())].loc = loc;
+    }
+
     /// The arguments as values, in order.
     pub fn arg_values(&self) -> &[Value] {
         &self.arg_values
@@ -367,7 +373,9 @@ impl Function {
         new.vjp = self.vjp.clone();
         let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); self.node_count()];
         for (arg, value) in self.args.iter().zip(&self.arg_values) {
-            map[value.node.index()] = smallvec::smallvec![new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone())];
+            let copy = new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone());
+            new.set_arg_loc(new.args.len() - 1, self.node(value.node).loc);
+            map[value.node.index()] = smallvec::smallvec![copy];
         }
         let live = self.live();
         for (id, node, _) in self.ops() {

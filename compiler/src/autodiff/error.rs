@@ -27,6 +27,8 @@ pub enum AutodiffError {
         ends: Option<&'static str>,
         /// The operator's place, or that of the `gradient`.
         loc: Loc,
+        /// Where the parameter is declared, if that is known.
+        declared: Loc,
     },
     /// A custom derivative does not fit its function.
     #[error("{vjp} cannot be the derivative of {func}: {message}")]

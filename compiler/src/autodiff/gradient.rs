@@ -32,6 +32,8 @@ impl Differentiator<'_> {
         let mut map: Vec<Vec<Value>> = vec![vec![]; f.node_count()];
         for (arg, own) in f.args().iter().zip(f.arg_values()) {
             map[own.node.index()] = vec![b.arg(&arg.name, arg.ty.clone(), arg.role.clone())];
+            let place = b.function().args().len() - 1;
+            b.function_mut().set_arg_loc(place, f.node(own.node).loc);
         }
         let live = f.live();
         for (id, node, op) in f.ops().filter(|(id, ..)| live[id.index()]) {
@@ -155,6 +157,7 @@ impl Differentiator<'_> {
             name: name.clone(),
             ends: end.map(|(_, op)| op),
             loc: end.map_or(loc, |(loc, _)| loc),
+            declared: caller.node(operand.node).loc,
         })
     }
 }

@@ -103,6 +103,20 @@ impl Program {
     }
 }
 
+impl Program {
+    /// The names of a model's arguments that are known when compiling: what [`Request::args`] may give.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn arguments(&self, model: Option<&str>) -> Result<Vec<String>, Vec<Diagnostic>> {
+        let request = Request::new(What::Infer);
+        let mut lower = Lower::new(self, &request);
+        let chosen = lower.choose(model).map_err(|Stop| std::mem::take(&mut lower.diagnostics))?;
+        let known = chosen.definition.params.iter().filter(|p| !is_data(&p.ty));
+        Ok(known.map(|p| p.name.name.clone()).collect())
+    }
+}
+
 impl<'p> Lower<'p> {
     /// The model of a name; without one, that of the `train` section, or the last.
     pub(crate) fn choose(&mut self, model: Option<&str>) -> Eval<Chosen<'p>> {
@@ -158,9 +172,11 @@ impl<'p> Lower<'p> {
         match self.request.what {
             What::Infer => {
                 let outputs = self.run_model(&chosen, given)?;
-                for (name, data) in outputs {
-                    self.output(&name, &data)?;
+                for (name, data) in &outputs {
+                    self.output(name, data)?;
                 }
+                let outputs: Vec<Data> = outputs.into_iter().map(|(_, data)| data).collect();
+                self.check_used(&outputs)?;
                 self.finish(chosen.definition)
             }
             What::Init => self.init(&chosen, given),
@@ -265,7 +281,6 @@ impl<'p> Lower<'p> {
         let is_input = |name: &str| inputs.iter().any(|p| p.name.name == name);
         let entry = ordered(&builder.finish(), &is_input);
         let graph = self.finish_graph(entry);
-        self.check_used(&graph);
         if has_errors(&self.diagnostics) { Err(Stop) } else { Ok(graph) }
     }
 }
@@ -295,6 +310,7 @@ fn ordered(f: &Function, keep: &dyn Fn(&str) -> bool) -> Function {
     for &i in &order {
         let arg = &f.args()[i];
         let value = new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone());
+        new.set_arg_loc(new.args().len() - 1, f.node(f.arg_values()[i].node).loc);
         map.insert(f.arg_values()[i], value);
     }
     for (id, node) in f.nodes() {

@@ -183,30 +183,45 @@ pub(crate) fn splice(builder: &mut Builder, body: &Function, args: &[ir::Value])
     copy_into(builder.function_mut(), body, args)
 }
 
-/// Which arguments of the entry some result is computed from, looking into callees.
-pub(crate) fn live_args(graph: &Graph) -> Vec<bool> {
-    let mut known: FxHashMap<&Symbol, Vec<bool>> = FxHashMap::default();
-    let mut last = vec![];
-    for function in graph.functions() {
-        let mut live = vec![false; function.node_count()];
-        for result in &function.results {
-            live[result.value.node.index()] = true;
-        }
-        for (id, node) in function.nodes().rev() {
-            if !live[id.index()] {
-                continue;
-            }
-            let callee = match &node.def {
-                Def::Op(Op::Call(call)) => known.get(&call.func),
-                Def::Op(Op::Gradient(gradient)) => known.get(&gradient.func),
-                _ => None,
-            };
-            for (i, operand) in node.operands.iter().enumerate() {
-                live[operand.node.index()] |= callee.is_none_or(|args| args[i]);
-            }
-        }
-        last = function.arg_values().iter().map(|v| live[v.node.index()]).collect();
-        known.insert(&function.name, last.clone());
+/// Which nodes of a function the `roots` are computed from, looking into callees.
+fn live_nodes(
+    function: &Function,
+    roots: impl IntoIterator<Item = ir::Value>,
+    known: &FxHashMap<&Symbol, Vec<bool>>,
+) -> Vec<bool> {
+    let mut live = vec![false; function.node_count()];
+    for root in roots {
+        live[root.node.index()] = true;
     }
-    last
+    for (id, node) in function.nodes().rev() {
+        if !live[id.index()] {
+            continue;
+        }
+        let callee = match &node.def {
+            Def::Op(Op::Call(call)) => known.get(&call.func),
+            Def::Op(Op::Gradient(gradient)) => known.get(&gradient.func),
+            _ => None,
+        };
+        for (i, operand) in node.operands.iter().enumerate() {
+            live[operand.node.index()] |= callee.is_none_or(|args| args[i]);
+        }
+    }
+    live
+}
+
+/// Which arguments of each function some result is computed from; each function before its callers.
+fn live_args<'f>(functions: impl Iterator<Item = &'f Function>) -> FxHashMap<&'f Symbol, Vec<bool>> {
+    let mut known: FxHashMap<&Symbol, Vec<bool>> = FxHashMap::default();
+    for function in functions {
+        let live = live_nodes(function, function.results.iter().map(|r| r.value), &known);
+        known.insert(&function.name, function.arg_values().iter().map(|v| live[v.node.index()]).collect());
+    }
+    known
+}
+
+impl Functions {
+    /// Which nodes of a function under construction the `roots` are computed from.
+    pub fn live(&self, function: &Function, roots: impl IntoIterator<Item = ir::Value>) -> Vec<bool> {
+        live_nodes(function, roots, &live_args(self.list.values()))
+    }
 }

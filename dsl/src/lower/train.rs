@@ -9,7 +9,7 @@ use super::settings::{Clip, Settings};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
 use crate::ast::{self, EntryKind, Expr, ExprKind};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, has_errors};
 use crate::span::Span;
 
 /// What schedules know.
@@ -117,6 +117,8 @@ impl<'p> Lower<'p> {
             results.push((name.clone(), self.measure(metric, "a metric")?));
         }
         self.frames.pop();
+        let outputs: Vec<Data> = outputs.iter().chain(&results).map(|(_, data)| data.clone()).collect();
+        self.check_used(&outputs)?;
         Ok(results)
     }
 
@@ -176,6 +178,13 @@ impl<'p> Lower<'p> {
         let (names, mut results): (Vec<String>, Vec<Data>) = results.into_iter().unzip();
         debug_assert_eq!(id, self.context().id);
         self.freeze(&settings)?;
+        if let Some(loss) = results.first()
+            && settings.loss.is_some()
+            && !has_errors(&self.diagnostics)
+        {
+            let loss = loss.clone();
+            self.check_trained(&loss)?;
+        }
         let gradients = self.differentiate(&mut results, span)?;
         for (name, data) in names.iter().zip(&results) {
             self.output(name, data)?;

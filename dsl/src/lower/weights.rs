@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use dlc_ir as ir;
+use indexmap::IndexMap;
 use ir::{Role, Type};
 
 use super::scope::Var;
@@ -117,6 +118,9 @@ impl<'p> Lower<'p> {
         let label: std::sync::Arc<str> = name.as_str().into();
         let role = if is_state { Role::State { name: label } } else { Role::Param { name: label, trainable: true } };
         let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty, role);
+        let loc = self.loc(span);
+        let root = self.contexts[0].builder.function_mut();
+        root.set_arg_loc(root.args().len() - 1, loc);
         let span = self.at(span);
         let func = self.contexts[0].id;
         let data =
@@ -213,24 +217,69 @@ impl<'p> Lower<'p> {
         Ok(data)
     }
 
-    /// Reports weights from which no result is computed.
-    pub(crate) fn check_used(&mut self, graph: &ir::Graph) {
-        let live = super::outline::live_args(graph);
-        let mut faults = vec![];
-        for weight in self.weights.iter().filter(|w| !w.is_state && !w.may_be_unused) {
-            let arg = graph
-                .entry()
-                .args()
-                .iter()
-                .position(|a| matches!(&a.role, Role::Param { name, .. } if **name == *weight.name));
-            if arg.is_some_and(|arg| !live[arg]) {
+    /// Reports weights from which none of these values of the innermost function, and no new state, is computed.
+    pub(crate) fn check_used(&mut self, outputs: &[Data]) -> Eval<()> {
+        let mut roots: Vec<ir::Value> = self.context().writes.values().map(|d| d.value).collect();
+        for output in outputs {
+            roots.push(self.local(output, output.origin)?);
+        }
+        let reached = self.reached_from(&roots);
+        let unused = |(w, reached): &(&Weight, &bool)| !w.is_state && !w.may_be_unused && !**reached;
+        let faults: Vec<Diagnostic> = std::iter::zip(&self.weights, &reached)
+            .filter(unused)
+            .map(|(weight, _)| {
                 let short = weight.name.rsplit('.').next().unwrap_or(&weight.name);
                 let message = format!("nothing is computed from `{short}`");
                 let label = "use it, delete it, or put `@allow(unused_parameter)` before it";
-                faults.push(Diagnostic::error("unused-parameter", message).primary(weight.span, label));
-            }
-        }
+                Diagnostic::error("unused-parameter", message).primary(weight.span, label)
+            })
+            .collect();
         self.diagnostics.extend(faults);
+        Ok(())
+    }
+
+    /// Reports trainable weights that the loss, a value of the innermost function, is not computed from. Where a gradient ends on
+    /// its way is for the compiler to say.
+    pub(crate) fn check_trained(&mut self, loss: &Data) -> Eval<()> {
+        let loss = self.local(loss, loss.origin)?;
+        let reached = self.reached_from(&[loss]);
+        let mut lost: IndexMap<Span, Vec<String>> = IndexMap::new();
+        for (weight, _) in std::iter::zip(&self.weights, reached).filter(|(w, reached)| w.trainable && !reached) {
+            lost.entry(weight.span).or_default().push(weight.name.clone());
+        }
+        for (span, names) in lost {
+            let patterns: Vec<String> = names.iter().map(|name| format!("\"!{name}\"")).collect();
+            let message = match names.as_slice() {
+                [name] => format!("`{name}` is trainable, but no gradient reaches it"),
+                names => format!("{} are trainable, but no gradient reaches them", quoted(names)),
+            };
+            let error = Diagnostic::error("no-gradient", message).primary(span, "the loss is not computed from it");
+            let help =
+                format!("let the loss depend on it, or freeze it: trainable = [\"**\", {}]", patterns.join(", "));
+            self.diagnostics.push(error.help(help));
+        }
+        Ok(())
+    }
+
+    /// For each weight, whether these values of the innermost function are computed from it.
+    fn reached_from(&self, roots: &[ir::Value]) -> Vec<bool> {
+        let context = self.contexts.last().expect("lowering always has a function under construction");
+        let live = self.functions.live(context.builder.function(), roots.iter().copied());
+        let outermost = self.contexts.len() == 1;
+        let own = |weight: &Weight| {
+            if outermost { Some(weight.data.value) } else { context.captures.get(&weight.data.value).copied() }
+        };
+        self.weights.iter().map(|w| own(w).is_some_and(|value| live[value.node.index()])).collect()
+    }
+}
+
+/// Names as a list in a sentence.
+fn quoted(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
     }
 }
 

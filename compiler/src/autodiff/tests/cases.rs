@@ -366,7 +366,15 @@ fn a_trainable_parameter_without_gradient_is_an_error() {
     for inside in [false, true] {
         let error = error(&ending(stop, inside, param(true)));
         let loc = Loc { file: 1, start: 10, end: 20 };
-        assert_eq!(error, AutodiffError::NoGradient { name: "fc.weight".into(), ends: Some("stop_gradient"), loc });
+        assert_eq!(
+            error,
+            AutodiffError::NoGradient {
+                name: "fc.weight".into(),
+                ends: Some("stop_gradient"),
+                loc,
+                declared: Loc::NONE
+            }
+        );
         assert_eq!(error.to_string(), "`fc.weight` is trainable, but no gradient reaches it");
     }
 }
@@ -374,7 +382,10 @@ fn a_trainable_parameter_without_gradient_is_an_error() {
 #[test]
 fn an_unused_trainable_parameter_is_an_error() {
     let error = error(&ending(|b, w| b.full_like(w, 2.0).expect("fits"), false, param(true)));
-    assert_eq!(error, AutodiffError::NoGradient { name: "fc.weight".into(), ends: None, loc: Loc::NONE });
+    assert_eq!(
+        error,
+        AutodiffError::NoGradient { name: "fc.weight".into(), ends: None, loc: Loc::NONE, declared: Loc::NONE }
+    );
 }
 
 #[test]
