@@ -5,7 +5,7 @@ use ir::Symbol;
 
 use super::bind::is_data;
 use super::value::{Data, Value};
-use super::{Eval, Given, Lower};
+use super::{Eval, Given, Lower, Stop};
 use crate::ast::{Definition, ExprKind, TypeKind};
 use crate::resolve::ItemRef;
 use crate::span::Span;
@@ -40,7 +40,9 @@ impl<'p> Lower<'p> {
         let own = self.enter(&definition.name.name, String::new());
         let mut inner = vec![];
         for (param, data) in &tensors {
-            let value = self.local(data, span)?;
+            // Not by capture: one tensor may be given for two arguments, whose cotangents are two.
+            let name = &definition.params[*param].name.name;
+            let value = self.context().builder.arg(name, data.ty(), ir::Role::Plain);
             inner.push((
                 *param,
                 Data { value, func: own, dense: None, transpose_of: None, weight: None, ..data.clone() },
@@ -51,6 +53,9 @@ impl<'p> Lower<'p> {
         let result = self.run(definition, all, frame, span);
         let context = self.contexts.pop().expect("was entered");
         let result = result?;
+        if !context.captures.is_empty() {
+            return Err(self.random_custom(definition, span));
+        }
         let outputs = self.tensors_of(&result, definition, span)?;
         let mut builder = context.builder;
         for output in &outputs {
@@ -72,6 +77,13 @@ impl<'p> Lower<'p> {
             Value::Tuple(_) => Value::Tuple(placed.collect()),
             _ => placed.next().expect("one result"),
         })
+    }
+
+    /// The key of random draws is an argument that no cotangent belongs to.
+    fn random_custom(&mut self, definition: &Definition, span: Span) -> Stop {
+        let message =
+            format!("`{}` draws random numbers, which a derivative written by hand cannot", definition.name.name);
+        self.fault("not-supported-yet", message, span, "draw outside, and hand the numbers over")
     }
 
     /// Arguments that are tensors, and those known when compiling.
@@ -162,6 +174,9 @@ impl<'p> Lower<'p> {
         let frame = self.callee_frame(vjp_at, vjp, name_span, span);
         let result = self.run(vjp, all, frame, span);
         let context = self.contexts.pop().expect("was entered");
+        if !context.captures.is_empty() {
+            return Err(self.random_custom(vjp, name_span));
+        }
         let cotangents = self.tensors_of(&result?, vjp, name_span)?;
         let floats: Vec<&Data> = tensors.iter().map(|(_, d)| d).filter(|d| d.dtype.is_float()).collect();
         let fits = cotangents.len() == floats.len() && cotangents.iter().zip(&floats).all(|(c, d)| c.ty() == d.ty());
