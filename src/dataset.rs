@@ -12,6 +12,7 @@ use dlc_runtime::data::{self, DataError, Problem};
 use dlc_runtime::loader::Examples;
 
 use crate::compiler::Timings;
+use crate::labels::check_finite;
 use crate::{Compiler, Error, Model};
 
 /// The examples of a dataset. What the fields compute is computed here, once, for all examples.
@@ -39,6 +40,7 @@ pub(crate) fn load(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Re
         let diagnostic = Diagnostic::error(e.code(), e.to_string());
         model.error(vec![diagnostic.primary(call.span, "this data")])
     })?;
+    check_finite(model, call, &examples)?;
     Ok(Arc::new(examples))
 }
 

@@ -2,6 +2,7 @@
 
 use dlc_compiler::pipeline::{self, Stage};
 use dlc_dsl::diagnostic::catalogue::{self, Entry};
+use dlc_dsl::diagnostic::did_you_mean;
 use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
 use dlc_runtime::train::Scores;
@@ -46,6 +47,42 @@ pub fn request_for(
     full.dims.extend(plain.dims);
     full.steps_per_epoch = Some(examples.count() / batch.max(1));
     Ok(full)
+}
+
+/// Checks the data of a model's `train` section against the graph of a training step.
+///
+/// # Errors
+/// If data is missing, or says what the model cannot take.
+pub fn check_data(compiler: &Compiler, model: &Model, graph: &Graph) -> Result<(), Error> {
+    crate::training::check_data(model, compiler, graph)
+}
+
+/// Checks that a model has the arguments and dimensions of these names.
+///
+/// # Errors
+/// If it has not; with the name that may be meant.
+pub fn check_names<'a>(
+    model: &Model,
+    arguments: impl IntoIterator<Item = &'a str>,
+    dimensions: impl IntoIterator<Item = &'a str>,
+) -> Result<(), Error> {
+    let name = model.request(What::Infer).model;
+    let source = model.source();
+    let check = |what: &str, found: &str, known: &[String]| {
+        if known.iter().any(|k| k == found) {
+            return Ok(());
+        }
+        let error = Error::plain("unknown-argument", format!("the model has no {what} `{found}`"));
+        Err(match did_you_mean(found, known.iter().map(String::as_str)) {
+            Some(meant) => error.help(format!("do you mean `{meant}`?")),
+            None if known.is_empty() => error.help("it has none"),
+            None => error.help(format!("it has {}", known.join(", "))),
+        })
+    };
+    let known = source.arguments(name.as_deref()).map_err(|d| model.error(d))?;
+    arguments.into_iter().try_for_each(|found| check("argument", found, &known))?;
+    let known = source.free_dims(name.as_deref()).map_err(|d| model.error(d))?;
+    dimensions.into_iter().try_for_each(|found| check("dimension", found, &known))
 }
 
 /// Whether a `train` section says how to train the model.

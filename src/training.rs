@@ -8,13 +8,14 @@ use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::pattern;
 use dlc_dsl::lower::settings::{TrainSettings, Validation, WeightsFile};
 use dlc_dsl::{Diagnostic, Lowered, Request, What};
-use dlc_ir::Tensor;
+use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 use dlc_runtime::{SessionError, Split, Tensors, data};
 
 use crate::compiler::Timings;
 use crate::dataset::{load, resolve};
+use crate::labels::check_labels;
 use crate::model::batched;
 use crate::{Compiler, Error, Model, Program};
 
@@ -77,6 +78,7 @@ impl Training {
             request
         };
         let (program, lowered, timings) = compiler.build(model, &request(What::Train, settings.batch))?;
+        check_labels(model, &settings.data, &examples, &lowered.graph)?;
         let mut trainer = dlc_runtime::train::Trainer::new(program.session()).map_err(explain)?;
         let (init, ..) = compiler.build(model, &request(What::Init, settings.batch))?;
         trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
@@ -88,10 +90,14 @@ impl Training {
             None
         } else {
             let selection = Selection { examples: Arc::clone(&examples), positions: Some(held_out) };
-            Some((evaluator(model, compiler, &settings, &selection)?, selection))
+            Some((evaluator(model, compiler, &settings, &selection)?.0, selection))
         };
         let test = match &settings.test {
-            Some(call) => Some(Selection::all(load(model, compiler, call)?)),
+            Some(call) => {
+                let examples = load(model, compiler, call)?;
+                check_labels(model, call, &examples, &lowered.graph)?;
+                Some(Selection::all(examples))
+            }
             None => None,
         };
         let options = TrainOptions {
@@ -146,7 +152,7 @@ impl Training {
     /// If the data does not fit the model.
     pub fn test(&self) -> Result<Option<Scores>, Error> {
         let Some(selection) = &self.test else { return Ok(None) };
-        let mut evaluator = evaluator(&self.model, &self.compiler, &self.settings, selection)?;
+        let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, selection)?;
         let weights = self.weights();
         for session in evaluator.sessions() {
             crate::ship::set_weights(session, &weights);
@@ -235,6 +241,15 @@ pub(crate) fn request(
     request
 }
 
+/// Checks that the labels of the data, and of the test data, are classes of the model.
+pub(crate) fn check_data(model: &Model, compiler: &Compiler, graph: &Graph) -> Result<(), Error> {
+    let settings = settings(model)?;
+    for call in std::iter::once(&settings.data).chain(&settings.test) {
+        check_labels(model, call, &*load(model, compiler, call)?, graph)?;
+    }
+    Ok(())
+}
+
 /// Loss and metrics of a dataset that the `train` section names, with these weights.
 pub(crate) fn evaluate(
     model: &Model,
@@ -244,28 +259,34 @@ pub(crate) fn evaluate(
 ) -> Result<(Scores, usize), Error> {
     let settings = settings(model)?;
     let selection = Selection::all(load(model, compiler, call)?);
-    let mut evaluator = evaluator(model, compiler, &settings, &selection)?;
+    let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection)?;
+    for graph in &graphs {
+        check_labels(model, call, &selection.examples, graph)?;
+    }
     for session in evaluator.sessions() {
         crate::ship::set_weights(session, weights);
     }
     Ok((evaluator.run(&selection).map_err(explain)?, selection.count()))
 }
 
+/// An evaluator for a selection, and the graphs that it was compiled from.
 fn evaluator(
     model: &Model,
     compiler: &Compiler,
     settings: &TrainSettings,
     selection: &Selection,
-) -> Result<Evaluator, Error> {
+) -> Result<(Evaluator, Vec<Graph>), Error> {
     /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
     const EVALUATED_AT_ONCE: usize = 256;
     let sizes = Evaluator::sizes(selection.count(), settings.batch.max(EVALUATED_AT_ONCE));
-    let mut sessions = vec![];
+    let (mut sessions, mut graphs) = (vec![], vec![]);
     for size in sizes {
         let request = request(model, settings, &selection.examples, What::Eval, size);
-        sessions.push(compiler.build(model, &request)?.0.session());
+        let (program, lowered, _) = compiler.build(model, &request)?;
+        sessions.push(program.session());
+        graphs.push(lowered.graph);
     }
-    Evaluator::new(sessions).map_err(explain)
+    Ok((Evaluator::new(sessions).map_err(explain)?, graphs))
 }
 
 /// The weights of a file in place of first values, by the names of the model.

@@ -83,6 +83,130 @@ fn a_wrong_command_line_is_exit_code_2() {
 }
 
 #[test]
+fn names_that_the_model_does_not_have_make_the_command_line_wrong() {
+    let said = |arguments: &[&str]| {
+        let output = dlc(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let error = said(&["check", "examples/mnist.dl", "--size", "Batch=2"]);
+    assert!(error.contains("no dimension `Batch`") && error.contains("it has B"), "{error}");
+    let error = said(&["compile", "examples/mnist.dl", "--set", "hiden=2"]);
+    assert!(error.contains("no argument `hiden`") && error.contains("do you mean `hidden`?"), "{error}");
+    let error = said(&["explain", "examples/mnist.dl", "--size", "b=2"]);
+    assert!(error.contains("do you mean `B`?"), "{error}");
+    let report = json(&dlc(&["summary", "examples/mnist.dl", "--size", "N=1", "--json"]));
+    assert_eq!(report["diagnostics"][0]["code"], "unknown-argument");
+}
+
+/// A project of a classifier of three classes on a table of `rows`.
+fn classifier(rows: &str) -> (tempfile::TempDir, PathBuf) {
+    let text = "model m(x: [B, 2]) -> logits: [B, 3] = linear(x, 3)
+dataset table(file: string) {
+  x     = csv(file, skip: [\"label\"])
+  label = i64(csv(file)[\"label\"])
+}
+train m {
+  data      = table(\"data.csv\")
+  epochs    = 1
+  batch     = 2
+  loss      = cross_entropy(logits, label)
+  optimizer = sgd(lr: 0.1)
+}
+";
+    let (folder, path) = scratch("m.dl", text);
+    std::fs::write(folder.path().join("data.csv"), format!("a,b,label\n{rows}")).expect("it can be written");
+    (folder, path)
+}
+
+/// What is said to standard error, with the project's folder left out.
+fn complaint(folder: &tempfile::TempDir, arguments: &[&str]) -> String {
+    let output = dlc(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output));
+    let folder = format!("{}/", folder.path().display());
+    String::from_utf8_lossy(&output.stderr).replace(&folder, "")
+}
+
+#[test]
+fn labels_beyond_the_classes_are_told_with_their_examples() {
+    let (folder, path) = classifier("1,2,0\n1,2,3\n3,4,2\n5,6,-1\n5,6,7\n5,6,1\n5,6,9\n");
+    let file = path.to_str().expect("UTF-8");
+    let said = complaint(&folder, &["check", file]);
+    insta::assert_snapshot!("labels_beyond_the_classes", said);
+    let runs = folder.path().join("runs");
+    assert_eq!(complaint(&folder, &["train", file, "--folder", runs.to_str().expect("UTF-8")]), said);
+}
+
+#[test]
+fn numbers_that_are_none_are_told_with_their_examples() {
+    let (folder, path) = classifier("1,2,0\n1,nan,2\n3,4,2\ninf,6,1\n");
+    let file = path.to_str().expect("UTF-8");
+    let said = complaint(&folder, &["check", file]);
+    insta::assert_snapshot!("numbers_that_are_none", said);
+    assert_eq!(complaint(&folder, &["train", file]), said);
+}
+
+#[test]
+fn test_data_is_checked_as_well() {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
+    std::fs::write(folder.path().join("test.csv"), "a,b,label\n1,2,0\n1,2,3\n").expect("it can be written");
+    let file = path.to_str().expect("UTF-8");
+    let model = std::fs::read_to_string(&path).expect("it was written");
+    std::fs::write(&path, model.replace("  epochs", "  test      = table(\"test.csv\")\n  epochs")).expect("again");
+    let said = complaint(&folder, &["check", file]);
+    assert!(said.contains("1 of 2 labels") && said.contains("test.csv: 3 in example 1"), "{said}");
+}
+
+#[test]
+fn stopped_gradients_are_shown_with_the_weight_and_its_end() {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n");
+    let file = path.to_str().expect("UTF-8");
+    let model = std::fs::read_to_string(&path).expect("it was written");
+    let stopped = "{\n  let h = linear(x, 4) as body\n  return linear(stop_gradient(h), 3) as head\n}";
+    std::fs::write(&path, model.replace("= linear(x, 3)", stopped)).expect("again");
+    insta::assert_snapshot!("stopped_gradient", complaint(&folder, &["check", file]));
+}
+
+#[test]
+fn check_tells_several_mistakes_at_once_in_both_forms() {
+    let dl = "model m(x: [B, 4], hidden: int = 8) -> y: [B, 2] {
+  let h = x |> linera(hidden) |> relu
+  let k = x |> linear(hidden, biass: false)
+  let z = missing + k
+  return h |> linear(2) |> sofmax
+}
+dataset d {
+  x = csv(\"a.csv\")
+}
+train m {
+  data      = d()
+  epoch     = 3
+  loss      = mse(y, target)
+  optimizer = adamm(lr: 0.1)
+}
+";
+    let ron = "(
+  model: (
+    name: \"m\", args: { \"hidden\": \"int = 8\" }, inputs: { \"x\": \"[B, 4]\" }, outputs: { \"y\": \"[B, 2]\" },
+    body: [
+      linera(out: \"hidden\"), relu(), linear(out: 2, biass: false),
+      \"missing + 1\",
+      sofmax(),
+    ],
+  ),
+  datasets: { \"d\": (fields: { \"x\": [csv(file: \"a.csv\")] }) },
+  train: (model: \"m\", data: d(), epoch: 3, loss: \"mse(y, target)\", optimizer: adamm(lr: 0.1)),
+)
+";
+    for (name, content) in [("m.dl", dl), ("m.ron", ron)] {
+        let (folder, path) = scratch(name, content);
+        let said = complaint(&folder, &["check", path.to_str().expect("UTF-8")]);
+        assert!(said.matches("error[").count() >= 4, "{said}");
+        insta::assert_snapshot!(format!("several_mistakes_{}", name.replace('.', "_")), said);
+    }
+}
+
+#[test]
 fn fmt_checks_formats_and_converts() {
     let (_folder, path) = scratch("m.dl", "model m( x:[B,4] )->y:[B,2]{return x|>linear(2)}\n");
     let file = path.to_str().expect("UTF-8");

@@ -23,7 +23,9 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let details = tools::describe(&model, &request)?;
     if tools::trains(&model)? {
         let request = arguments.model.request(&model, What::Train, &compiler)?;
-        tools::stage_text(&compiler, &model, tools::lower(&model, &request)?, dlc::Stage::Grad)?;
+        let graph = tools::lower(&model, &request)?;
+        tools::check_data(&compiler, &model, &graph)?;
+        tools::stage_text(&compiler, &model, graph, dlc::Stage::Grad)?;
     }
     let weights: usize = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
     let name = details.graph.entry().name.as_str().to_owned();

@@ -10,6 +10,8 @@ pub enum Exit {
     Done = 0,
     /// The model, the data or the weights are wrong.
     Wrong = 1,
+    /// The command line is wrong.
+    Usage = 2,
     /// A check failed: `fmt --check`, `verify`.
     CheckFailed = 3,
     /// The loss became NaN.

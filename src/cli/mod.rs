@@ -102,15 +102,16 @@ impl ModelArguments {
     }
 
     /// The model, with what is set.
-    pub fn open(&self) -> Result<Model, Error> {
+    pub fn open(&self) -> Result<Model, Failure> {
         let mut model = Model::open(&self.file)?;
         if let Some(name) = &self.model {
             model = model.named(name);
         }
+        check_names(&model, &self.set, &self.size)?;
         for (name, value) in &self.set {
             model = model.with(name, tools::parse_argument(value))?;
         }
-        model.float(if self.float == "f64" { DType::F64 } else { DType::F32 })
+        Ok(model.float(if self.float == "f64" { DType::F64 } else { DType::F32 })?)
     }
 
     /// What to make of the model, with the sizes that are given.
@@ -122,6 +123,12 @@ impl ModelArguments {
     pub fn stem(&self) -> String {
         self.file.file_stem().map_or("model".to_owned(), |s| s.to_string_lossy().into_owned())
     }
+}
+
+/// Names on the command line that the model does not know make it wrong.
+fn check_names(model: &Model, set: &[(String, String)], size: &[(String, usize)]) -> Result<(), Failure> {
+    let (arguments, dimensions) = (set.iter().map(|(n, _)| n.as_str()), size.iter().map(|(n, _)| n.as_str()));
+    tools::check_names(model, arguments, dimensions).map_err(|error| Failure { exit: Exit::Usage, error })
 }
 
 /// Reads a text file that the user named.

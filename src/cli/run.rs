@@ -40,6 +40,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         let weights = tools::first_weights(&compiler, &model, arguments.seed)?;
         Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
     };
+    super::check_names(&artefact.model()?, &[], &arguments.size)?;
     let outputs = tools::run(&artefact, &compiler, &inputs, &arguments.size, arguments.seed)?;
     if let Some(path) = &arguments.output {
         outputs.save(path).map_err(Error::from)?;

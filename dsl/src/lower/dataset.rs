@@ -105,6 +105,15 @@ impl Program {
         Ok(Dataset { call: call.clone(), fields, readers })
     }
 
+    /// Where a dataset declares a field: its name, and all of it.
+    pub fn field(&self, call: &DatasetCall, name: &str) -> Option<(Span, Span)> {
+        let Item::Dataset(dataset) = self.item(call.item) else { return None };
+        dataset.entries.iter().find_map(|entry| match &entry.kind {
+            EntryKind::Field { name: field, .. } if field.name == name => Some((field.span, entry.span)),
+            _ => None,
+        })
+    }
+
     /// The graph from what was read to the fields: one input for each reader, `read_1`, `read_2`, …, one output for
     /// each field. `types` are those of the readers' tensors, with the examples along the first axis.
     ///

@@ -12,7 +12,7 @@ const SHOWN: usize = 3;
 #[non_exhaustive]
 pub enum CheckError {
     /// Class labels outside of `0 .. classes`.
-    #[error("{} of {} labels are not in 0 .. {}{}", thousands(*.count), thousands(*.total), .classes - 1, shown(.first))]
+    #[error("{} of {} labels are not in 0 .. {}{}", thousands(*.count), thousands(*.total), .classes.saturating_sub(1), shown(.first))]
     LabelOutOfRange {
         /// Number of classes.
         classes: usize,
@@ -65,6 +65,19 @@ impl CheckError {
             CheckError::ExampleCount { .. } => "example-count",
             CheckError::NoExamples { .. } | CheckError::Empty => "no-examples",
         }
+    }
+}
+
+impl CheckError {
+    /// What is wrong, without the examples; and those, where single ones are.
+    pub fn parts(&self) -> (String, Option<String>) {
+        let text = self.to_string();
+        let first = match self {
+            CheckError::LabelOutOfRange { first, .. } | CheckError::NotFinite { first, .. } => shown(first),
+            _ => return (text, None),
+        };
+        let what = text.strip_suffix(&first).unwrap_or(&text).to_owned();
+        (what, Some(first.trim_start_matches(": ").to_owned()))
     }
 }
 
