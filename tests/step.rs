@@ -1,0 +1,173 @@
+//! Training steps from a text to new weights: derivatives of one's own, and blocks that are repeated.
+
+use std::fmt::Write as _;
+
+use dlc::runtime::data::npy;
+use dlc::{Compiler, DType, Math, Model, Tensor, Tensors, Trainer};
+
+/// A project: a model's text beside the data that it names, `x.npy` and `label.npy`.
+struct Project {
+    _folder: tempfile::TempDir,
+    model: Model,
+    x: Tensor,
+    label: Tensor,
+}
+
+impl Project {
+    fn new(text: &str, float: DType, x: Tensor, label: Tensor) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        npy::write(&folder.path().join("x.npy"), &x).expect("it can be written");
+        npy::write(&folder.path().join("label.npy"), &label).expect("it can be written");
+        let path = folder.path().join("m.dl");
+        std::fs::write(&path, text).expect("it can be written");
+        let model = Model::open(&path).and_then(|m| m.float(float)).unwrap_or_else(|e| panic!("{e}"));
+        Project { _folder: folder, model, x, label }
+    }
+
+    fn trainer(&self, math: Math) -> Trainer {
+        let sizes: [(&str, usize); 0] = [];
+        Compiler::new().math(math).threads(1).trainer(&self.model, sizes).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn batch(&self) -> [(&str, &Tensor); 2] {
+        [("x", &self.x), ("label", &self.label)]
+    }
+}
+
+/// Numbers that look random, within -1 .. 1.
+fn noise(dtype: DType, shape: [usize; 2]) -> Tensor {
+    let mut state = 7u64;
+    let mut draw = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / f64::from(1 << 23) - 1.0
+    };
+    let numbers: Vec<f64> = (0..shape[0] * shape[1]).map(|_| draw()).collect();
+    Tensor::new(shape, numbers).expect("as many numbers as the shape has").convert(dtype)
+}
+
+/// `w` times `x`, through `way`, with a `double` whose derivative is said to be 3.
+fn doubled(way: &str) -> Project {
+    let text = format!(
+        "@gradient(thrice)
+fn double(x: [...]) = 2 * x
+fn thrice(x: [...], ct: [...]) = 3 * ct
+block wrapped(x: [...]) {{ return double(x) + 1 }}
+model m(x: [B, 3]) -> y: [B, 3] {{
+  param w: [3] = 1
+  let z = x * w
+  {way}
+}}
+dataset d {{
+  x     = npy(\"x.npy\")
+  label = npy(\"label.npy\")
+}}
+train m {{
+  data      = d()
+  batch     = 2
+  loss      = sum(y) + 0 * sum(float(label))
+  optimizer = sgd(lr: 0.5)
+}}
+"
+    );
+    let x = Tensor::new([2, 3], vec![1f32, 2.0, 3.0, 4.0, 5.0, 6.0]).expect("six");
+    let label = Tensor::new([2], vec![0i64, 1]).expect("two");
+    Project::new(&text, DType::F32, x, label)
+}
+
+#[test]
+fn a_derivative_of_ones_own_is_used_however_often_its_function_is_called() {
+    let ways = [
+        ("return double(z)", 1),
+        ("return wrapped(z) as a", 1),
+        ("return wrapped(wrapped(z) as a) as b", 2),
+        ("let h = z\n  repeat 5 { h = wrapped(h) as turn }\n  return h", 5),
+    ];
+    for (way, times) in ways {
+        for math in [Math::Fast, Math::Strict] {
+            let project = doubled(way);
+            let mut trainer = project.trainer(math);
+            let gradients = trainer.gradients(project.batch()).unwrap_or_else(|e| panic!("{e}"));
+            let wanted: Vec<f64> = [5.0, 7.0, 9.0].iter().map(|x| x * 3f64.powi(times)).collect();
+            assert_eq!(gradients["w"].to_f64s(), wanted, "{way}");
+            trainer.step(project.batch()).unwrap_or_else(|e| panic!("{e}"));
+            let updated: Vec<f64> = wanted.iter().map(|g| 1.0 - 0.5 * g).collect();
+            assert_eq!(trainer.weights()["w"].to_f64s(), updated, "{way}");
+        }
+    }
+}
+
+#[test]
+fn one_tensor_for_two_arguments_gets_both_cotangents() {
+    let project = doubled(
+        "return both(z, z)\n}\n@gradient(each)\nfn both(a: [...], b: [...]) = a + b\nfn each(a: [...], b: [...], ct: [...]) {\n  return (2 * ct, 5 * ct)",
+    );
+    let mut trainer = project.trainer(Math::Fast);
+    let gradients = trainer.gradients(project.batch()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(gradients["w"].to_f64s(), [35.0, 49.0, 63.0]);
+}
+
+/// A perceptron of residual blocks, as one block that is repeated, or written out with the same names.
+fn residual(depth: usize, float: DType, written_out: bool) -> Project {
+    let mut body = String::new();
+    if written_out {
+        for i in 0..depth {
+            let _ = writeln!(
+                body,
+                "  h = h + (h |> linear(8, init: normal(std: 0.1)) as \"blocks.{i}.up\" |> relu \
+                 |> linear(6, init: normal(std: 0.1)) as \"blocks.{i}.down\")"
+            );
+        }
+    } else {
+        let _ = writeln!(body, "  repeat {depth} {{ h = residual(h, 8) as blocks }}");
+    }
+    let text = format!(
+        "block residual(x: [B, D], hidden: int) {{
+  return x + (x |> linear(hidden, init: normal(std: 0.1)) as up |> relu \
+         |> linear(D, init: normal(std: 0.1)) as down)
+}}
+model m(x: [B, 6]) -> logits: [B, 3] {{
+  let h = x
+{body}  return linear(h, 3) as head
+}}
+dataset d {{
+  x     = npy(\"x.npy\")
+  label = npy(\"label.npy\")
+}}
+train m {{
+  data      = d()
+  batch     = 16
+  loss      = cross_entropy(logits, label)
+  optimizer = sgd(lr: 0.05, momentum: 0.9)
+}}
+"
+    );
+    let label = Tensor::new([16], (0..16).map(|i| i * 7 % 3).collect::<Vec<i64>>()).expect("sixteen");
+    Project::new(&text, float, noise(float, [16, 6]), label)
+}
+
+/// Losses and weights after five steps from the given weights, and those.
+fn five_steps(project: &Project, start: Option<&Tensors>) -> (Tensors, Vec<f64>, Tensors) {
+    let mut trainer = project.trainer(Math::Fast);
+    if let Some(start) = start {
+        trainer.set_weights(start).unwrap_or_else(|e| panic!("{e}"));
+    }
+    let start = trainer.weights();
+    let losses = (0..5).map(|_| trainer.step(project.batch()).unwrap_or_else(|e| panic!("{e}")).loss).collect();
+    (start, losses, trainer.weights())
+}
+
+/// A call of a block computes each number by the same operations in the same order as its text in place of the call, so that the
+/// bound on the difference is zero.
+#[test]
+fn a_block_that_is_repeated_trains_like_one_that_is_written_out() {
+    for float in [DType::F64, DType::F32] {
+        for depth in [2, 12, 48] {
+            let (start, losses, weights) = five_steps(&residual(depth, float, false), None);
+            assert_eq!(weights.names().count(), 4 * depth + 2);
+            let written_out = five_steps(&residual(depth, float, true), Some(&start));
+            assert_eq!((&losses, &weights), (&written_out.1, &written_out.2), "{float}, {depth} blocks");
+            assert!(losses[4] < losses[0], "{losses:?}");
+            assert_ne!(start, weights);
+        }
+    }
+}
