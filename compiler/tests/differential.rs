@@ -10,7 +10,7 @@ mod differential;
 #[path = "common/run.rs"]
 mod run;
 use common::random;
-use dlc_ir::{Blobs, Graph, Op, Scalar, Tensor};
+use dlc_ir::{Blobs, DType, Graph, Op, Scalar, Tensor};
 
 use proptest::prelude::*;
 
@@ -91,4 +91,31 @@ fn what_rounding_decides_has_no_bound() {
     assert_eq!(order.radius, [f64::INFINITY; 3], "x y x and x x y may be either way round");
     assert!(chosen.radius.iter().all(|&r| r < 1e-6), "but both are the same number: {:?}", chosen.radius);
     assert_eq!(largest.radius, [0.0], "and which of three is the largest does not hang on rounding");
+}
+
+/// What a graph of f32 computes in f64 is as good as the real values: they are within the bounds of the f32 ones.
+#[test]
+fn bounds_hold_what_more_digits_give() {
+    let (mut compared, mut open) = (0, 0);
+    for seed in 0..300 {
+        let graph = random::graph(seed, 1 + seed as usize % 20, random::Kind::Real);
+        let wide =
+            Graph::parse(&graph.to_string().replace("f32", "f64"), &Blobs::default()).expect("constants are small");
+        let args = random::arguments(&graph, seed, random::Kind::Real);
+        let wide_args: Vec<Tensor> =
+            args.iter().map(|x| if x.dtype().is_float() { x.convert(DType::F64) } else { x.clone() }).collect();
+        // In the text a constant has the digits of its f32.
+        let narrow = bounds::interpret(&graph, &args, bounds::Constants::Folded).expect("it runs");
+        let wide = bounds::interpret(&wide, &wide_args, bounds::Constants::Exact).expect("it runs");
+        for (n, w) in narrow.iter().zip(&wide) {
+            for (i, (x, y)) in n.value.to_f64s().into_iter().zip(w.value.to_f64s()).enumerate() {
+                let radius = n.radius[i] + w.radius[i];
+                open += usize::from(radius == f64::INFINITY);
+                compared += usize::from(radius < f64::INFINITY);
+                let same = x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= radius;
+                assert!(same, "seed {seed}: element {i} is {x:?} ± {radius:e} in f32 and {y:?} in f64\n{graph}");
+            }
+        }
+    }
+    assert!(compared > 10 * open && compared > 10_000, "{compared} compared, {open} open");
 }
