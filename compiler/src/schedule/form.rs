@@ -12,7 +12,7 @@ use super::linear::{Extents, Linear};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ExprId(pub u32);
 
-/// Where an expression reads: an index into [`super::compose::Composed::sources`].
+/// Where an expression reads: an index into [`super::composed::Composed::sources`].
 pub(crate) type Source = usize;
 
 /// A condition on the position.

@@ -5,7 +5,7 @@ use dlc_ir::{Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, 
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
-use super::compose::{SourceKind, Statuses};
+use super::composed::{SourceKind, Statuses};
 use super::loops::Launch;
 use super::order::Order;
 use super::unit::Unit;

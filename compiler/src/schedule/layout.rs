@@ -7,7 +7,7 @@
 use dlc_ir::compute::Combine;
 use dlc_ir::{ScalarOp, Type};
 
-use super::compose::{Composed, Nest, Output, SourceInfo, SourceKind};
+use super::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
 use super::form::{ExprId, Form, Forms};
 use super::linear::Linear;
 use super::tiling::{Lane, Tile, choose_lane};

@@ -8,7 +8,7 @@ use dlc_ir::compute::Combine;
 use dlc_ir::{Scalar, ScalarOp, Type};
 use rustc_hash::FxHashMap;
 
-use super::compose::{Composed, Nest, Output, SourceInfo, SourceKind};
+use super::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
 use super::form::{ExprId, Form, Forms, Test};
 use super::linear::{Atom, Linear};
 

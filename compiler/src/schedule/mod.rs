@@ -4,6 +4,7 @@
 //! steps is that of its nodes, except that what overwrites an argument in place waits for the argument's last reader.
 
 mod compose;
+mod composed;
 mod element;
 mod form;
 mod function;
@@ -20,7 +21,7 @@ mod scatter;
 mod tiling;
 mod unit;
 
-pub use compose::{Failure, Statuses};
+pub use composed::{Failure, Statuses};
 pub use function::schedule;
 
 use dlc_ir::Symbol;

@@ -3,7 +3,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::compose::Nest;
+use super::composed::Nest;
 use super::form::{ExprId, Forms, Test};
 use super::linear::{Atom, Linear};
 

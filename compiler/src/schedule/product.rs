@@ -3,7 +3,7 @@
 use dlc_ir::compute::Combine;
 use dlc_ir::{DType, ScalarOp};
 
-use super::compose::{Nest, SourceInfo};
+use super::composed::{Nest, SourceInfo};
 use super::element::Elements;
 use super::form::{ExprId, Form, Forms, Source};
 use super::linear::Linear;

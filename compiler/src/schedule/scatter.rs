@@ -4,7 +4,7 @@
 use dlc_ir::DType;
 use dlc_ir::op::ScatterKind;
 
-use super::compose::{ScatterNest, SourceInfo};
+use super::composed::{ScatterNest, SourceInfo};
 use super::element::Elements;
 use super::form::{ExprId, Forms, Source};
 use super::loops::Launch;

@@ -4,7 +4,7 @@
 use dlc_ir::ScalarOp;
 use dlc_ir::compute::Combine;
 
-use super::compose::Nest;
+use super::composed::Nest;
 use super::form::{Form, Forms};
 use super::linear::Linear;
 use super::materialize::depends;

@@ -3,7 +3,8 @@
 use dlc_ir::{Function, Type};
 
 use super::ScheduleError;
-use super::compose::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage, Statuses, compose};
+use super::compose::compose;
+use super::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage, Statuses};
 use super::form::{Form, Source};
 use super::layout;
 use super::linear::Linear;

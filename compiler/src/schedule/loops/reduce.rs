@@ -1,0 +1,292 @@
+//! Reductions: the loops over reduced axes, and what a turn of them does.
+
+use dlc_ir::compute::Combine;
+use dlc_ir::{DType, ScalarOp};
+
+use super::{Emitter, Point};
+use crate::kernel::{Binary, Builder, Compare, Val};
+use crate::schedule::composed::NestReduce;
+use crate::schedule::element::{Elements, constant};
+use crate::schedule::form::{Form, identity};
+use crate::schedule::scalar;
+use crate::schedule::tiling::Lane;
+
+/// The largest reduction, in positions, that is written out rather than looped over.
+const WRITTEN_OUT: usize = 9;
+
+/// The most registers that the unrolled turns of an innermost loop of a register tile fill.
+const UNROLLED: usize = 50;
+
+/// The shortest sum that is made of several chains of additions. The error of a sum grows with the longest chain, and one of ten
+/// thousand loses digits that the derivatives of normalisations need; additions between so long chains cost nothing.
+const CHAIN: usize = 64;
+
+impl Emitter<'_> {
+    /// The results of the reduction at some positions.
+    pub(super) fn reduce(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        points: &[Point],
+    ) -> Vec<Val> {
+        let dtype = self.forms.dtype(reduce.body);
+        let start = constant(dtype, identity(reduce.combine, dtype));
+        let lanes = self.plan.lanes;
+        let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
+        let mut carried = vec![];
+        for _ in points {
+            carried.push(b.constant(start, lanes));
+            if is_arg {
+                let none = b.index(-1);
+                carried.push(b.splat(none, lanes));
+            }
+        }
+        let result = self.turns(b, elements, reduce, self.nest.kept, carried, points);
+        if is_arg {
+            let mut positions = vec![];
+            for pair in result.chunks(2) {
+                let ty = b.ty(pair[1]);
+                let zero = b.int(ty, 0);
+                positions.push(b.binary(Binary::Max, pair[1], zero));
+            }
+            return positions;
+        }
+        let mut values = vec![];
+        for mut value in result {
+            if matches!(self.plan.lane, Lane::Reduced(_)) {
+                value = b.reduce_lanes(value, |b, x, y| combine(b, reduce.combine, dtype, x, y));
+            }
+            values.push(scalar::wrap(b, dtype, value));
+        }
+        values
+    }
+
+    /// Loops over the axes of the reduction from `axis` on.
+    fn turns(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        axis: usize,
+        carried: Vec<Val>,
+        points: &[Point],
+    ) -> Vec<Val> {
+        let Some(&n) = self.nest.extents.get(axis) else {
+            return self.point_turns(b, elements, reduce, &carried, points);
+        };
+        if self.plan.lane == Lane::Reduced(axis) {
+            let lanes = self.plan.lanes;
+            let rest = n % lanes as usize;
+            let full = b.index((n - rest) as i64);
+            let after = self.chains(b, reduce, (full, lanes), 1, &carried, |b, at, carried| {
+                elements.along(axis, at, lanes, None, |elements| self.point_turns(b, elements, reduce, carried, points))
+            });
+            if rest == 0 {
+                return after;
+            }
+            let active = b.index(rest as i64);
+            return elements.along(axis, full, lanes, Some(active), |elements| {
+                self.point_turns(b, elements, reduce, &after, points)
+            });
+        }
+        let inner: usize = self.nest.extents[axis..].iter().product();
+        if inner <= WRITTEN_OUT && points.len() == 1 {
+            let mut carried = carried;
+            for i in 0..n {
+                let at = b.index(i as i64);
+                carried = elements.at(axis, at, |elements| self.turns(b, elements, reduce, axis + 1, carried, points));
+            }
+            return carried;
+        }
+        let end = b.index(n as i64);
+        if axis + 1 == self.nest.extents.len() && points.len() > 1 {
+            let registers =
+                points.len() * (usize::from(self.plan.lanes) * self.forms.dtype(reduce.body).size()).div_ceil(16);
+            let fits = |u: &usize| n.is_multiple_of(*u) && u * registers <= UNROLLED;
+            let turns = (1..=8.min(n)).rev().find(fits).unwrap_or(1);
+            return self.chains(b, reduce, (end, turns as u8), turns, &carried, |b, first, carried| {
+                b.unrolled(turns, carried, |b, turn, carried| {
+                    let at = b.add(first, turn);
+                    elements.at(axis, at, |elements| self.point_turns(b, elements, reduce, carried, points))
+                })
+            });
+        }
+        self.chains(b, reduce, (end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
+            elements.at(axis, at, |elements| self.turns(b, elements, reduce, axis + 1, carried.to_vec(), points))
+        })
+    }
+
+    /// The turns of the loops over the axes of the reduction from `axis` on.
+    fn chain(&self, axis: usize) -> usize {
+        let turns = |a: usize| match self.plan.lane == Lane::Reduced(a) {
+            true => self.nest.extents[a].div_ceil(self.plan.lanes as usize),
+            false => self.nest.extents[a],
+        };
+        (axis..self.nest.extents.len()).map(turns).product()
+    }
+
+    /// A loop over one axis of the reduction, of which each turn combines `inner` values one after another. A long sum of floats
+    /// is made of chains that start at zero, about as many as each is long.
+    fn chains(
+        &self,
+        b: &mut Builder,
+        reduce: &NestReduce,
+        (end, step): (Val, u8),
+        inner: usize,
+        carried: &[Val],
+        body: impl FnOnce(&mut Builder, Val, &[Val]) -> Vec<Val>,
+    ) -> Vec<Val> {
+        let (zero, step) = (b.index(0), i64::from(step));
+        let turns = b.known_index(end).expect("axes have a known size") / step;
+        let total = (turns as usize).saturating_mul(inner);
+        let is_rounded = reduce.combine == Combine::Sum && self.forms.dtype(reduce.body).is_float();
+        if !is_rounded || total < 2 * CHAIN {
+            return b.fold(zero, end, step, carried, body);
+        }
+        let long = (CHAIN.max(total.isqrt()) / inner.max(1)).max(1) as i64 * step;
+        b.fold(zero, end, long, carried, |b, first, carried| {
+            let last = b.add_const(first, long);
+            let last = b.binary(Binary::Min, last, end);
+            let start: Vec<Val> = carried
+                .iter()
+                .map(|&sum| {
+                    let ty = b.ty(sum);
+                    b.float(ty, 0.0)
+                })
+                .collect();
+            let sums = b.fold(first, last, step, &start, body);
+            carried.iter().zip(sums).map(|(&so_far, sum)| b.add(so_far, sum)).collect()
+        })
+    }
+
+    /// One turn of the reduction for all positions.
+    fn point_turns(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        carried: &[Val],
+        points: &[Point],
+    ) -> Vec<Val> {
+        let each = carried.len() / points.len();
+        let mut next = vec![];
+        for (point, carried) in points.iter().zip(carried.chunks(each)) {
+            next.extend(point.enter(elements, self.plan.lanes, |elements| self.turn(b, elements, reduce, carried)));
+        }
+        next
+    }
+
+    /// Combines what stands at one position, or one vector of positions.
+    fn turn(&self, b: &mut Builder, elements: &mut Elements<'_>, reduce: &NestReduce, carried: &[Val]) -> Vec<Val> {
+        let tests: Vec<_> = reduce.tests.iter().collect();
+        let tests = elements.all(b, &tests);
+        let active = match self.plan.lane {
+            Lane::Reduced(_) => elements.active_mask(b),
+            _ => None,
+        };
+        match tests {
+            Some(cond) if b.ty(cond).lanes == 1 && b.known_bool(cond) != Some(true) => {
+                let elements = std::cell::RefCell::new(elements);
+                b.branch(
+                    cond,
+                    |b| elements.borrow_mut().inside(|elements| self.inner(b, elements, reduce, carried, active)),
+                    |_| carried.to_vec(),
+                )
+            }
+            Some(mask) if b.ty(mask).lanes > 1 => {
+                let valid = match active {
+                    Some(active) => b.binary(Binary::And, mask, active),
+                    None => mask,
+                };
+                elements.masked(b, valid, |b, elements| self.inner(b, elements, reduce, carried, Some(valid)))
+            }
+            _ => self.inner(b, elements, reduce, carried, active),
+        }
+    }
+
+    /// The same where the conditions are known to hold, or to hold in the `valid` lanes.
+    fn inner(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        carried: &[Val],
+        valid: Option<Val>,
+    ) -> Vec<Val> {
+        let dtype = self.forms.dtype(reduce.body);
+        let lanes = b.ty(carried[0]).lanes;
+        if reduce.combine == Combine::Sum
+            && dtype.is_float()
+            && let Form::Apply(ScalarOp::Mul, _, args) = self.forms.get(reduce.body)
+        {
+            // Lanes that do not count are read as zeros; if that holds for both factors, so is their product.
+            let zeros = args.iter().all(|&x| matches!(self.forms.get(x), Form::Read { .. }) && elements.is_moving(x));
+            if valid.is_none() || (zeros && reduce.tests.is_empty()) {
+                let (x, y) = (elements.eval(b, args[0]), elements.eval(b, args[1]));
+                // What is repeated in all lanes stands first: no other instruction needs it, and its register can be
+                // overwritten.
+                let (x, y) = if b.ty(x).lanes == lanes { (y, x) } else { (x, y) };
+                let (x, y) = (b.splat(x, lanes), b.splat(y, lanes));
+                return vec![b.fma(x, y, carried[0])];
+            }
+        }
+        let value = elements.eval(b, reduce.body);
+        let value = b.splat(value, lanes);
+        if let [best, position] = *carried {
+            return self.better(b, elements, reduce, value, (best, position), valid);
+        }
+        let value = match valid {
+            Some(valid) => {
+                let neutral = b.constant(constant(dtype, identity(reduce.combine, dtype)), lanes);
+                b.select(valid, value, neutral)
+            }
+            None => value,
+        };
+        vec![combine(b, reduce.combine, dtype, carried[0], value)]
+    }
+
+    /// The better of two candidates for the smallest or largest element, and its position.
+    fn better(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        value: Val,
+        (best, position): (Val, Val),
+        valid: Option<Val>,
+    ) -> Vec<Val> {
+        let op = if reduce.combine == Combine::ArgMin { Compare::Lt } else { Compare::Gt };
+        let lanes = b.ty(best).lanes;
+        let index_ty = b.ty(position);
+        let zero = b.int(index_ty, 0);
+        let first = b.compare(Compare::Lt, position, zero);
+        let beats = b.compare(op, value, best);
+        let mut better = b.binary(Binary::Or, first, beats);
+        if b.ty(value).elem.is_float() {
+            let nan = b.compare(Compare::Ne, value, value);
+            let sane = b.compare(Compare::Eq, best, best);
+            let first_nan = b.binary(Binary::And, nan, sane);
+            better = b.binary(Binary::Or, better, first_nan);
+        }
+        if let Some(valid) = valid {
+            better = b.binary(Binary::And, better, valid);
+        }
+        let index = reduce.position.as_ref().expect("argmin and argmax say what they return");
+        let here = elements.index(b, index);
+        let here = b.splat(here, lanes);
+        vec![b.select(better, value, best), b.select(better, here, position)]
+    }
+}
+
+/// Combines two partial results.
+fn combine(b: &mut Builder, combine: Combine, dtype: DType, x: Val, y: Val) -> Val {
+    match combine {
+        Combine::Sum => b.add(x, y),
+        Combine::Product => b.mul(x, y),
+        Combine::Min if dtype == DType::Bool => b.binary(Binary::And, x, y),
+        Combine::Max if dtype == DType::Bool => b.binary(Binary::Or, x, y),
+        Combine::Min | Combine::ArgMin => b.binary(Binary::Min, x, y),
+        Combine::Max | Combine::ArgMax => b.binary(Binary::Max, x, y),
+    }
+}
