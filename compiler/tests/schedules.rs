@@ -34,12 +34,13 @@ fn padded_convolution() {
     ));
 }
 
-/// A kernel of three is no vector: the filters are put in order first, and vectors run along the channels of the result.
+/// The rows of the result are five long and fill vectors badly: the filters are put in order first, and vectors run along the
+/// channels of the result.
 #[test]
 fn convolution_with_vectors_along_channels() {
     insta::assert_snapshot!(kernels(
-        "func @f(%x: f32[2,8,9,6] input, %w: f32[16,8,3,3] input) -> f32[2,16,7,4] {
-  %0 = conv %x, %w {stride=[1,1], low=[0,0], high=[0,0], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[2,16,7,4]
+        "func @f(%x: f32[4,8,12,7] input, %w: f32[16,8,3,3] input) -> f32[4,16,10,5] {
+  %0 = conv %x, %w {stride=[1,1], low=[0,0], high=[0,0], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[4,16,10,5]
   return %0
 }"
     ));

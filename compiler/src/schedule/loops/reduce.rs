@@ -145,19 +145,25 @@ impl Emitter<'_> {
             return b.fold(zero, end, step, carried, body);
         }
         let long = (CHAIN.max(total.isqrt()) / inner.max(1)).max(1) as i64 * step;
-        b.fold(zero, end, long, carried, |b, first, carried| {
+        // What has been added up so far waits in memory: in registers, it would crowd out the sums of the loops inside.
+        let ty = b.ty(carried[0]);
+        let far = b.scratch(self.forms.dtype(reduce.body), carried.len() * usize::from(ty.lanes));
+        let places: Vec<Val> = (0..carried.len()).map(|i| b.index(i as i64 * i64::from(ty.lanes))).collect();
+        for (&place, &sum) in places.iter().zip(carried) {
+            b.store(far, place, sum);
+        }
+        b.repeat(zero, end, long, |b, first| {
             let last = b.add_const(first, long);
             let last = b.binary(Binary::Min, last, end);
-            let start: Vec<Val> = carried
-                .iter()
-                .map(|&sum| {
-                    let ty = b.ty(sum);
-                    b.float(ty, 0.0)
-                })
-                .collect();
+            let start: Vec<Val> = carried.iter().map(|_| b.float(ty, 0.0)).collect();
             let sums = b.fold(first, last, step, &start, body);
-            carried.iter().zip(sums).map(|(&so_far, sum)| b.add(so_far, sum)).collect()
-        })
+            for (&place, sum) in places.iter().zip(sums) {
+                let so_far = b.load_lanes(far, place, ty.lanes);
+                let sum = b.add(so_far, sum);
+                b.store(far, place, sum);
+            }
+        });
+        places.into_iter().map(|place| b.load_lanes(far, place, ty.lanes)).collect()
     }
 
     /// One turn of the reduction for all positions.
