@@ -88,6 +88,11 @@ impl<'a> Parser<'a> {
         Self { lines: false, ..Self::new(source, text) }
     }
 
+    /// How deep what was read lies at most.
+    pub(crate) fn reach(&self) -> u32 {
+        self.reach
+    }
+
     /// Requires that nothing is left.
     pub(crate) fn finish_fragment<T>(mut self, parsed: Parsed<T>) -> (Option<T>, Vec<Diagnostic>) {
         if parsed.is_ok() && self.peek().kind != TokenKind::End {

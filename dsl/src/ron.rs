@@ -10,8 +10,9 @@
 use std::collections::BTreeMap;
 
 use crate::ast::{Definition, File, Item, Param, Type, TypeKind};
-use crate::diagnostic::Diagnostic;
-use crate::span::SourceId;
+use crate::diagnostic::{Diagnostic, has_errors};
+use crate::parser::MAX_DEPTH;
+use crate::span::{SourceId, Span};
 
 mod body;
 mod fragment;
@@ -24,9 +25,26 @@ pub use write::to_ron;
 
 /// Reads a RON text, as [`crate::parse`] reads a `.dl` one.
 pub fn parse_ron(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
+    /// How deep a text may lie for certain: each level of steps is up to five of RON's brackets, or a few of `.dl`.
+    const SHALLOW: u32 = MAX_DEPTH / 8;
+    let (file, mut diagnostics, (depth, place)) = read(source, text);
+    // Strings are read one by one, but in a `.dl` file they would stand within everything around, and in the RON that is written
+    // some steps take a level more. What is read here can be converted.
+    if depth > SHALLOW && !has_errors(&diagnostics) {
+        let too_deep = |faults: &[Diagnostic]| faults.iter().any(|fault| fault.code == "too-deep");
+        if too_deep(&crate::parse(source, &crate::to_dl(&file)).1) || too_deep(&read(source, &to_ron(&file)).1) {
+            diagnostics.push(raw::too_deep(place));
+        }
+    }
+    (file, diagnostics)
+}
+
+/// The tree and its faults, and the deepest place with the number of levels that it lies below the outermost.
+fn read(source: SourceId, text: &str) -> (File, Vec<Diagnostic>, (u32, Span)) {
     let mut reader = raw::Reader::new(source, text);
     let file = reader.file();
-    (file, reader.finish())
+    let deepest = reader.deepest;
+    (file, reader.finish(), deepest)
 }
 
 /// Whether a RON string at some place is a text or an expression.

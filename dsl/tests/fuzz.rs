@@ -239,6 +239,28 @@ fn depth_is_an_error_and_not_an_overflow() {
 }
 
 #[test]
+fn what_ron_reads_is_not_too_deep_for_dl() {
+    let model = |body: &str, loss: &str| {
+        format!(
+            "(model: (name: \"m\", inputs: {{ \"x\": \"[B]\" }}, outputs: {{ \"y\": \"[B]\" }}, body: [{body}]),
+            datasets: {{ \"d\": (fields: {{ \"x\": npy(\"a.npy\") }}) }},
+            train: (model: \"m\", data: d(), loss: \"mean(y)\", metrics: [\"{loss}\"], optimizer: sgd(lr: 0.1)))"
+        )
+    };
+    let texts: [&dyn Fn(usize) -> String; 5] = [
+        &|n| model("relu()", &format!("mean({}y)", "-".repeat(n))),
+        &|n| model(&format!("\"{}x\"", "-".repeat(n)), "mean(y)"),
+        &|n| model(&"relu(), ".repeat(n), "mean(y)"),
+        &|n| model(&format!("{}relu(){}", "f(a: [".repeat(n), "])".repeat(n)), "mean(y)"),
+        &|n| model(&format!("{}relu(){}", "repeat(2, [".repeat(n), "])".repeat(n)), "mean(y)"),
+    ];
+    for text in texts {
+        let read = (1..=200).filter(|&n| fuzz_ron(text(n).as_bytes())).count();
+        assert!(read >= 10, "only {read} of\n{}", text(3));
+    }
+}
+
+#[test]
 fn what_is_just_not_too_deep_is_read_and_converted() {
     for (open, close) in [
         ("(1 + ", ")"),

@@ -64,6 +64,8 @@ impl<'a> Reader<'a> {
 
     fn steps_inside(&mut self, raw: Raw<'a>, flow: &mut Flow, outermost: bool) -> Option<Block> {
         let items = self.list(raw, "a list of steps")?;
+        let span = self.span(raw);
+        self.reached(u32::try_from(items.len()).unwrap_or(u32::MAX), span);
         let mut stmts = vec![];
         let mut run: Vec<Raw> = vec![];
         for item in items {

@@ -83,6 +83,7 @@ impl<'a> Reader<'a> {
     }
 
     fn finish_fragment<T: Spans>(&mut self, text: &Text, parser: Parser<'_>, parsed: Parsed<T>) -> Option<T> {
+        self.reached(parser.reach(), text.span);
         let (mut result, faults) = parser.finish_fragment(parsed);
         result.each_span(&mut |span| text.map(span));
         for mut fault in faults {

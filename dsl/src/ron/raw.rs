@@ -64,6 +64,8 @@ pub(super) struct Reader<'a> {
     pub in_scan: bool,
     pub diagnostics: Vec<Diagnostic>,
     depth: u32,
+    /// The deepest level that something was read on, and where.
+    pub deepest: (u32, Span),
 }
 
 struct Fields<'a>(Vec<(&'a str, &'a RawValue)>);
@@ -139,7 +141,15 @@ collected!(
 
 impl<'a> Reader<'a> {
     pub fn new(source: SourceId, root: &'a str) -> Self {
-        Self { source, root, texts: Texts::default(), in_scan: false, diagnostics: vec![], depth: 0 }
+        Self {
+            source,
+            root,
+            texts: Texts::default(),
+            in_scan: false,
+            diagnostics: vec![],
+            depth: 0,
+            deepest: (0, Span::default()),
+        }
     }
 
     pub fn finish(mut self) -> Vec<Diagnostic> {
@@ -155,9 +165,19 @@ impl<'a> Reader<'a> {
             return None;
         }
         self.depth += 1;
+        let span = self.span(raw);
+        self.reached(0, span);
         let result = read(self);
         self.depth -= 1;
         result
+    }
+
+    /// Takes note of something that lies so many levels below this one.
+    pub fn reached(&mut self, levels: u32, span: Span) {
+        let depth = self.depth.saturating_add(levels);
+        if depth > self.deepest.0 {
+            self.deepest = (depth, span);
+        }
     }
 
     pub fn report(&mut self, diagnostic: Diagnostic) {
@@ -298,7 +318,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn too_deep(span: Span) -> Diagnostic {
+pub fn too_deep(span: Span) -> Diagnostic {
     Diagnostic::error("too-deep", format!("this lies more than {MAX_DEPTH} levels deep"))
         .primary(span, "name parts of it with `let`")
 }
