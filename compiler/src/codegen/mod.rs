@@ -52,6 +52,8 @@ pub trait Emitter {
 pub struct Executable {
     program: Arc<KernelProgram>,
     constants: Constants,
+    /// Bytes of scratch memory, which is asked for at every run.
+    scratch: usize,
     code: Box<dyn Code>,
 }
 
@@ -69,7 +71,8 @@ trait Code: Send + Sync {
 impl Executable {
     fn new(program: Arc<KernelProgram>, code: impl Code + 'static) -> Self {
         let constants = Constants::new(&program);
-        Executable { program, constants, code: Box::new(code) }
+        let scratch = program.scratch();
+        Executable { program, constants, scratch, code: Box::new(code) }
     }
 
     /// The program that was emitted.
@@ -84,7 +87,7 @@ impl Executable {
 
     /// Bytes of scratch memory for each thread.
     pub fn scratch(&self) -> usize {
-        self.program.scratch()
+        self.scratch
     }
 
     /// Runs the program and returns its status, which also stands in `ctx.status`.
