@@ -240,7 +240,7 @@ fn compile_all(isas: &Isas, program: &KernelProgram, threads: usize) -> Result<V
     };
     let helpers = threads.min(count) - 1;
     let mut done = std::thread::scope(|scope| {
-        let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(&work)).collect();
+        let handles: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
         let mut done = work()?;
         for handle in handles {
             let result = handle.join().map_err(|_| EmitError::Internal("a compiling thread panicked".to_owned()))?;
