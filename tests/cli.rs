@@ -62,6 +62,13 @@ fn the_summary_counts_weights() {
 }
 
 #[test]
+fn the_summary_of_a_deep_model_fits_80_columns() {
+    let text = text(&dlc(&["summary", "examples/resnet18.dl"]));
+    assert!(text.contains("MFLOP at B = 1, H = 1, W = 1"), "{text}");
+    assert!(text.lines().all(|l| l.chars().count() <= 80), "{text}");
+}
+
+#[test]
 fn errors_go_to_standard_error_with_exit_code_1() {
     let (_folder, path) = scratch("wrong.dl", "model m(x: [B, 4]) -> y: [B, 2] {\n  return x |> linera(2)\n}\n");
     let output = dlc(&["check", path.to_str().expect("UTF-8")]);

@@ -39,8 +39,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
 pub fn layers(model: &Model, request: &Request) -> Result<String, Error> {
     let details = tools::describe(model, request)?;
     let sizes: Vec<String> = request.dims.iter().map(|(n, s)| format!("{n} = {s}")).collect();
-    let heading = format!("MFLOP at {}", sizes.join(", "));
-    let mut rows = vec![vec!["layer".into(), "kind".into(), "output".into(), "weights".into(), heading]];
+    let mut rows = vec![["layer", "kind", "output", "weights", "MFLOP"].map(String::from).to_vec()];
     let mflop = |flops: u64| format!("{:.2}", flops as f64 / 1e6);
     for layer in &details.layers {
         rows.push(vec![
@@ -55,5 +54,6 @@ pub fn layers(model: &Model, request: &Request) -> Result<String, Error> {
     let bytes: usize = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.bytes()).sum();
     let flops = details.layers.iter().map(|l| l.flops).sum();
     rows.push(vec!["total".into(), String::new(), String::new(), table::count(weights), mflop(flops)]);
-    Ok(format!("{}\nweights: {}", table::aligned(&rows), table::bytes(bytes)))
+    let sizes = if sizes.is_empty() { String::new() } else { format!("   MFLOP at {}", sizes.join(", ")) };
+    Ok(format!("{}\nweights: {}{sizes}", table::aligned(&rows), table::bytes(bytes)))
 }
