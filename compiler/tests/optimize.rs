@@ -8,7 +8,7 @@ mod lenet;
 use common::{Rng, Tolerance, assert_close};
 use dlc_compiler::autodiff::differentiate;
 use dlc_compiler::egraph::fuse::group;
-use dlc_compiler::passes::{Context, Math, Optimized, Options, PASSES, Pass, optimize};
+use dlc_compiler::passes::{Context, Math, Optimized, Options, PASSES, optimize};
 use dlc_ir::{DType, Graph, Scalar, Tensor};
 
 fn step(batch: usize) -> Graph {
@@ -107,35 +107,6 @@ fn passes_before_fusion(graph: &Graph) -> Graph {
     let mut context = Context::new(Options::default());
     let passes = PASSES.iter().filter(|p| p.name != "fuse");
     passes.fold(graph.clone(), |graph, pass| pass.run(&graph, &mut context))
-}
-
-/// `cargo test --release -p dlc-compiler --test optimize -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-fn how_long_it_takes() {
-    let graph = step(64);
-    let mut times: Vec<(&str, Vec<f64>)> = ["canonicalize", "saturate", "fuse"].map(|p| (p, vec![])).into();
-    let mut last = None;
-    for _ in 0..21 {
-        let mut context = Context::new(Options::default());
-        let mut graph = graph.clone();
-        for (name, times) in &mut times {
-            let pass = Pass::find(name).expect("a pass");
-            let start = std::time::Instant::now();
-            graph = pass.run(&graph, &mut context);
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
-        last = Some((graph, context));
-    }
-    let (graph, context) = last.expect("it ran");
-    for stats in &context.stats {
-        println!("{stats:?}");
-    }
-    for (name, mut times) in times {
-        times.sort_by(f64::total_cmp);
-        println!("{name}: median {:.2} ms, best {:.2} ms", times[times.len() / 2], times[0]);
-    }
-    println!("{graph}");
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn encode(place: Place) -> u64 {
         Place::Constant(offset) => (0, 1, offset),
         Place::Argument { slot, offset } => (1, slot as u64, offset),
     };
-    debug_assert!(slot < 1 << (OFFSET_SHIFT - 1) && (offset as u64) < 1 << (64 - OFFSET_SHIFT), "{place:?}");
+    assert!(slot < 1 << (OFFSET_SHIFT - 1) && (offset as u64) < 1 << (64 - OFFSET_SHIFT), "{place:?}");
     argument | slot << 1 | (offset as u64) << OFFSET_SHIFT
 }
 

@@ -158,14 +158,7 @@ fn order(dense: &Dense<'_>, choice: &Choice, origins: &FxHashMap<ENode, Origin>)
             *at = p.min(*at);
         }
     }
-    let mut needed = vec![false; dense.ids.len()];
-    let mut todo = dense.dag.roots.clone();
-    while let Some(class) = todo.pop() {
-        if !std::mem::replace(&mut needed[class as usize], true) {
-            let node = choice[class as usize].expect("what is needed has a choice");
-            todo.extend(&dense.dag.children[node as usize]);
-        }
-    }
+    let needed = dense.dag.needed(choice);
     let mut firsts: Vec<u32> = (0..dense.ids.len() as u32).filter(|&c| needed[c as usize]).collect();
     firsts.sort_by_key(|&c| (position[c as usize], c));
     let mut done = vec![false; dense.ids.len()];

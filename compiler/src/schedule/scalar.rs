@@ -4,6 +4,18 @@ use dlc_ir::{DType, Direction, ScalarOp};
 
 use crate::kernel::{Binary, Builder, Compare, Elem, Unary, Val, math};
 
+/// Whether a value takes the place of the best so far: it compares so, or is the first NaN.
+pub(crate) fn beats(b: &mut Builder, op: Compare, value: Val, best: Val) -> Val {
+    let beats = b.compare(op, value, best);
+    if !b.ty(value).elem.is_float() {
+        return beats;
+    }
+    let nan = b.compare(Compare::Ne, value, value);
+    let sane = b.compare(Compare::Eq, best, best);
+    let first_nan = b.binary(Binary::And, nan, sane);
+    b.binary(Binary::Or, beats, first_nan)
+}
+
 /// Applies a scalar function to operands of a dtype (for `select`, to branches of it). Scalars meet vectors.
 pub(crate) fn apply(b: &mut Builder, f: ScalarOp, dtype: DType, args: &[Val]) -> Val {
     let wrapped = |b: &mut Builder, x: Val| wrap(b, dtype, x);

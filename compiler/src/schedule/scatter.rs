@@ -123,13 +123,7 @@ impl Emitter<'_> {
         let buffer = |source: Source| elements.buffers[source].expect("both results have a buffer");
         let (old, holder) =
             (b.load_lanes(buffer(best), at, self.width), b.load_lanes(buffer(self.nest.output), at, self.width));
-        let mut beaten = b.compare(Compare::Gt, value, old);
-        if self.nest.dtype.is_float() {
-            let nan = b.compare(Compare::Ne, value, value);
-            let sane = b.compare(Compare::Eq, old, old);
-            let first_nan = b.binary(Binary::And, nan, sane);
-            beaten = b.binary(Binary::Or, beaten, first_nan);
-        }
+        let beaten = scalar::beats(b, Compare::Gt, value, old);
         let number = b.splat(number, self.width);
         let (value, number) = (b.select(beaten, value, old), b.select(beaten, number, holder));
         self.put(b, elements, best, at, value);

@@ -84,7 +84,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn text(&mut self, s: &'p Str, span: Span) -> Eval<String> {
         let mut text = String::new();
         for part in &s.parts {
-            if text.len() > 1 << 16 {
+            if text.len() > super::MAX_LIST {
                 return Err(self.fault("too-large", "the string is too long", span, "more than 65,536 bytes"));
             }
             match part {

@@ -60,6 +60,8 @@ pub(crate) use scope::{AMBIENT, Frame};
 
 /// More operations, calls and turns than any model has: a bound against texts that would grow for ever.
 pub(crate) const MAX_NODES: usize = 1 << 18;
+/// More entries than any list, and more bytes than any string of a model has.
+pub(crate) const MAX_LIST: usize = 1 << 16;
 /// How deep calls, blocks and expressions may lie within each other while lowering.
 pub(crate) const MAX_DEPTH: u32 = 400;
 

@@ -4,13 +4,10 @@ use dlc_ir::op::{Broadcast, Dot, Reshape, Transpose};
 use dlc_ir::{DType, Direction, ScalarOp, Shape};
 
 use super::value::{Axis, Data, Value};
-use super::{Eval, Lower, Stop};
+use super::{Eval, Lower, MAX_LIST, Stop};
 use crate::ast::{BinaryOp, Expr};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
-
-/// More entries than any list, and more bytes than any string of a model has.
-const MAX_LIST: usize = 1 << 16;
 
 impl<'p> Lower<'p> {
     pub(crate) fn negate(&mut self, value: Value<'p>, span: Span) -> Eval<Value<'p>> {

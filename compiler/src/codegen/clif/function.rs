@@ -10,12 +10,17 @@ use rustc_hash::FxHashMap;
 use super::value::{Lowering, Rep, flags};
 use crate::kernel::{Block, Const, If, Kernel, Loop, Stmt, Val};
 
-/// The signature of a [`KernelFn`](crate::codegen::KernelFn).
-pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
+/// The signature of what takes these and returns a status.
+pub(super) fn status_signature(isa: &dyn TargetIsa, params: &[ir::Type]) -> Signature {
     let mut signature = Signature::new(isa.default_call_conv());
-    signature.params.extend([AbiParam::new(types::I64); 4]);
+    signature.params.extend(params.iter().map(|&t| AbiParam::new(t)));
     signature.returns.push(AbiParam::new(types::I32));
     signature
+}
+
+/// The signature of a [`KernelFn`](crate::codegen::KernelFn).
+pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
+    status_signature(isa, &[types::I64; 4])
 }
 
 /// Translates a kernel.

@@ -1,31 +1,21 @@
 //! Routines and the entry as native code: between kernels there is no interpreter.
 
 use cranelift_codegen::ir::{
-    AbiParam, ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, SigRef, Signature,
-    UserExternalName, types,
+    ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, SigRef, Signature, UserExternalName, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 use rustc_hash::FxHashMap;
 
-use super::{Item, function, step};
+use super::function::{self, status_signature};
+use super::{Item, step};
 use crate::codegen::constants::Layout;
 use crate::codegen::context::offset;
 use crate::kernel::program::{KernelProgram, Step};
 
 /// `(ctx, frame, arguments) -> status`.
 pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
-    let mut signature = Signature::new(isa.default_call_conv());
-    signature.params.extend([AbiParam::new(types::I64); 3]);
-    signature.returns.push(AbiParam::new(types::I32));
-    signature
-}
-
-pub(super) fn host_signature(isa: &dyn TargetIsa, params: &[cranelift_codegen::ir::Type]) -> Signature {
-    let mut signature = Signature::new(isa.default_call_conv());
-    signature.params.extend(params.iter().map(|&t| AbiParam::new(t)));
-    signature.returns.push(AbiParam::new(types::I32));
-    signature
+    status_signature(isa, &[types::I64; 3])
 }
 
 pub(super) fn flags() -> MemFlagsData {
@@ -39,7 +29,7 @@ pub(super) fn build_entry(
     program: &KernelProgram,
     frontend: &mut FunctionBuilderContext,
 ) {
-    function.signature = host_signature(isa, &[types::I64]);
+    function.signature = status_signature(isa, &[types::I64]);
     let mut b = FunctionBuilder::new(function, frontend);
     let block = b.create_block();
     b.append_block_params_for_function_params(block);

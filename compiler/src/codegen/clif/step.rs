@@ -7,23 +7,20 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    AbiParam, Block, Function, InstBuilder, SigRef, Signature, StackSlotData, StackSlotKind, Value, types,
+    Block, Function, InstBuilder, SigRef, Signature, StackSlotData, StackSlotKind, Value, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
-use super::function::{self, args};
-use super::routine::{self, flags, host_signature};
+use super::function::{self, args, status_signature};
+use super::routine::{self, flags};
 use crate::codegen::constants::{OFFSET_SHIFT, Way, width, word};
 use crate::codegen::context::offset;
 use crate::kernel::program::KernelProgram;
 
 /// `(ctx, frame, arguments, description, callee) -> status`.
 pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
-    let mut signature = Signature::new(isa.default_call_conv());
-    signature.params.extend([AbiParam::new(types::I64); 5]);
-    signature.returns.push(AbiParam::new(types::I32));
-    signature
+    status_signature(isa, &[types::I64; 5])
 }
 
 /// Translates it.
@@ -43,8 +40,8 @@ pub(super) fn build(
     let table = step.table(program);
     let kernel_signature = step.b.import_signature(function::signature(isa));
     let routine_signature = step.b.import_signature(routine::signature(isa));
-    let parallel_signature = step.b.import_signature(host_signature(isa, &[types::I64; 4]));
-    let launch_signature = step.b.import_signature(host_signature(isa, &[types::I64, types::I32]));
+    let parallel_signature = step.b.import_signature(status_signature(isa, &[types::I64; 4]));
+    let launch_signature = step.b.import_signature(status_signature(isa, &[types::I64, types::I32]));
     let way = step.word(word::WAY);
     let [calls, launches, here, spread] = std::array::from_fn(|_| step.b.create_block());
     let is_routine = step.is(way, Way::Routine);
@@ -56,7 +53,7 @@ pub(super) fn build(
     step.finish(routine_signature, callee, &[ctx, inner, table]);
 
     step.b.switch_to_block(launches);
-    let status = step.announce(launch_signature);
+    let (failed, status) = step.announce(launch_signature);
     let chunks = step.word(word::CHUNKS);
     let is_here = step.is(way, Way::Here);
     step.b.ins().brif(is_here, here, &[], spread, &[]);
@@ -70,7 +67,6 @@ pub(super) fn build(
     let parallel = step.b.ins().load(types::I64, flags(), ctx, offset::PARALLEL);
     step.finish(parallel_signature, parallel, &[ctx, callee, table, chunks]);
 
-    let (failed, status) = status;
     step.b.switch_to_block(failed);
     step.b.ins().return_(&[status]);
     step.b.seal_all_blocks();

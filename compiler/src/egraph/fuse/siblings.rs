@@ -44,20 +44,11 @@ pub(super) fn merge(facts: &Facts, drafts: &[Draft]) -> Vec<Cluster> {
 /// What was stored for kernels that are now part of the one that stores it need not be stored.
 fn drop_private_results(facts: &Facts, clusters: &mut [Cluster]) {
     let mut wanted = facts.escapes.clone();
-    for cluster in clusters.iter() {
-        for &read in &cluster.reads {
-            // What is read may be a view of what is stored.
-            let mut stored = read;
-            wanted[stored as usize] = true;
-            while facts.get(stored).part == Part::Reshape {
-                stored = facts.get(stored).operands[0];
-                wanted[stored as usize] = true;
-            }
-        }
-    }
-    // The function's own views of stored values.
-    for node in (0..facts.facts.len()).rev().filter(|&n| facts.live[n] && facts.escapes[n]) {
-        let mut stored = node as u32;
+    let escaping = (0..facts.facts.len()).filter(|&n| facts.live[n] && facts.escapes[n]).map(|n| n as u32);
+    let read = clusters.iter().flat_map(|c| &c.reads).copied();
+    for mut stored in escaping.chain(read) {
+        wanted[stored as usize] = true;
+        // It may be a view of what is stored.
         while facts.get(stored).part == Part::Reshape {
             stored = facts.get(stored).operands[0];
             wanted[stored as usize] = true;

@@ -267,14 +267,8 @@ impl Emitter<'_> {
         let index_ty = b.ty(position);
         let zero = b.int(index_ty, 0);
         let first = b.compare(Compare::Lt, position, zero);
-        let beats = b.compare(op, value, best);
+        let beats = scalar::beats(b, op, value, best);
         let mut better = b.binary(Binary::Or, first, beats);
-        if b.ty(value).elem.is_float() {
-            let nan = b.compare(Compare::Ne, value, value);
-            let sane = b.compare(Compare::Eq, best, best);
-            let first_nan = b.binary(Binary::And, nan, sane);
-            better = b.binary(Binary::Or, better, first_nan);
-        }
         if let Some(valid) = valid {
             better = b.binary(Binary::And, better, valid);
         }

@@ -1,7 +1,7 @@
 //! Lists known when compiling, and words that later versions will fill.
 
 use super::super::value::Value;
-use super::super::{Eval, Lower};
+use super::super::{Eval, Lower, MAX_LIST};
 use super::{Args, Builtin, row};
 
 pub(super) const ROWS: &[Builtin] = &[
@@ -18,9 +18,6 @@ pub(super) const ROWS: &[Builtin] = &[
     row("corpus", &["path"], 0, &["context"], "A text in pieces; not yet.", later),
 ];
 
-/// More entries than any list of a model has.
-const MAX_LIST: i64 = 1 << 16;
-
 fn later<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     Err(lower.not_yet(args.builtin.name, args.span))
 }
@@ -31,7 +28,7 @@ fn range<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         Some(to) => (first, to),
         None => (0, first),
     };
-    if to.saturating_sub(from) > MAX_LIST {
+    if to.saturating_sub(from) > MAX_LIST as i64 {
         let message = format!("a list of {} numbers is too long", to.saturating_sub(from));
         return Err(lower.fault("number-out-of-range", message, args.span, "too long"));
     }
