@@ -8,7 +8,7 @@ use crate::autodiff::{self, AutodiffError};
 use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter, Target};
 use crate::passes::{self, PASSES};
 use crate::plan::check::{self, Fault};
-use crate::program::Program;
+use crate::program::{Preparation, Program};
 use crate::schedule::{self, Schedule, ScheduleError};
 
 /// How much the compiler thinks.
@@ -163,6 +163,9 @@ pub enum CompileError {
     /// No code could be made.
     #[error(transparent)]
     Emit(#[from] EmitError),
+    /// The graph's preparation does not fit its entry: a bug in dlc, or in who made the graph.
+    #[error("the graph's preparation does not fit: {0}")]
+    Preparation(String),
 }
 
 /// Compiles a graph.
@@ -192,6 +195,15 @@ pub fn compile_optimized(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Program, CompileError> {
+    let Some(parts) = passes::parts(&graph).map_err(CompileError::Preparation)? else {
+        return compile_part(graph, options, observer);
+    };
+    let program = compile_part(parts.preparation, options, observer)?;
+    let preparation = Preparation { program, weights: parts.weights, prepared: parts.prepared };
+    Ok(compile_part(parts.main, options, observer)?.prepared_by(graph, preparation))
+}
+
+fn compile_part(graph: Graph, options: &Options, observer: &mut dyn Observer) -> Result<Program, CompileError> {
     let schedule = timed(observer, Phase::Schedule, || schedule(&graph, options))?;
     timed(observer, Phase::Emit, || emit(graph, schedule, options))
 }
@@ -270,7 +282,7 @@ pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Progr
     Ok(Program::new(Arc::new(graph), executable, schedule.statuses))
 }
 
-/// The text of a stage.
+/// The text of a stage. Below the graphs that of the preparation, if there is one, stands before that of the program.
 ///
 /// # Errors
 /// As [`compile`].
@@ -286,11 +298,19 @@ pub fn text(graph: Graph, stage: Stage, options: &Options) -> Result<String, Com
     if stage == Stage::Opt {
         return Ok(graph.to_string());
     }
-    let schedule = schedule(&graph, options)?;
+    let parts = match passes::parts(&graph).map_err(CompileError::Preparation)? {
+        Some(parts) => vec![parts.preparation, parts.main],
+        None => vec![graph],
+    };
     let emitter = Cranelift::new(options.target);
-    Ok(match stage {
-        Stage::Clif => emitter.clif(&schedule.program)?,
-        Stage::Asm => emitter.assembly(&schedule.program)?,
-        _ => schedule.program.to_string(),
-    })
+    let mut texts = vec![];
+    for part in parts {
+        let schedule = schedule(&part, options)?;
+        texts.push(match stage {
+            Stage::Clif => emitter.clif(&schedule.program)?,
+            Stage::Asm => emitter.assembly(&schedule.program)?,
+            _ => schedule.program.to_string(),
+        });
+    }
+    Ok(texts.join("\n"))
 }

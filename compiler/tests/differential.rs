@@ -43,6 +43,7 @@ fn few_elements_hang_on_rounding() {
         let result = differential::case(seed, 1 + seed as usize % 20, seed as usize, &mut counts);
         result.unwrap_or_else(|e| panic!("{e}"));
     }
+    assert!(counts.prepared > 5, "only {} graphs had anything to prepare", counts.prepared);
     assert!(counts.elements > 20_000, "only {} elements were compared", counts.elements);
     assert!(counts.share_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
 }

@@ -11,17 +11,14 @@ use std::path::{Path, PathBuf};
 use common::{Tolerance, assert_same_meaning};
 use dlc_compiler::autodiff::differentiate;
 use dlc_compiler::passes::{Context, Options, Pass, optimize};
-use dlc_ir::{Graph, Role};
+use dlc_ir::Graph;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/ir")
 }
 
 fn run(pass: &str, graph: &Graph) -> Graph {
-    // Frozen weights are there to be prepared.
-    let frozen = |role: &Role| matches!(role, Role::Param { trainable: false, .. });
-    let prepare = graph.entry().args().iter().any(|a| frozen(&a.role));
-    let options = Options { prepare, ..Options::default() };
+    let options = Options { prepare: true, ..Options::default() };
     if pass == "optimize" {
         return optimize(graph, &options).graph;
     }

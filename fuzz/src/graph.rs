@@ -1,7 +1,7 @@
 //! Graphs: the text form and the passes.
 
-use dlc_compiler::passes::{Context, Math, Options, PASSES};
-use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
+use dlc_compiler::passes::{Context, Math, Options, PASSES, parts};
+use dlc_ir::{DType, Graph, InterpError, Scalar, Tensor, Type};
 
 pub fn round_trip(input: &[u8]) -> bool {
     let Ok(graph) = String::from_utf8_lossy(input).parse::<Graph>() else { return false };
@@ -22,18 +22,30 @@ pub fn optimise(input: &[u8]) -> bool {
     }
     let args: Vec<Tensor> = graph.entry().args().iter().map(|a| small_integers(&a.ty, 11)).collect();
     let Ok(before) = graph.interpret(&args) else { return false };
-    let mut context = Context::new(Options { math: Math::Strict, ..Options::default() });
+    if !matches!(parts(&graph), Ok(None)) {
+        return false;
+    }
+    let mut context = Context::new(Options { math: Math::Strict, prepare: true, ..Options::default() });
     let mut optimised = graph.clone();
     for pass in PASSES {
         optimised = pass.run(&optimised, &mut context);
         optimised.verify().unwrap_or_else(|e| panic!("{} broke the graph: {e}\n{graph}", pass.name));
-        let after = optimised.interpret(&args);
+        let after = prepared(&optimised, args.clone()).and_then(|args| optimised.interpret(&args));
         let after =
             after.unwrap_or_else(|e| panic!("{} made a graph that fails: {e}\n{graph}\n{optimised}", pass.name));
         let same = before.len() == after.len() && before.iter().zip(&after).all(|(a, b)| same_values(a, b));
         assert!(same, "{} changed a value\n{graph}\n{optimised}", pass.name);
     }
     true
+}
+
+/// The arguments of an optimised graph: those of the graph that it was made of, and what is prepared.
+fn prepared(optimised: &Graph, mut args: Vec<Tensor>) -> Result<Vec<Tensor>, InterpError> {
+    if let Some(parts) = parts(optimised).unwrap_or_else(|e| panic!("the parts do not fit: {e}\n{optimised}")) {
+        let weights: Vec<Tensor> = parts.weights.iter().map(|&i| args[i].clone()).collect();
+        args.extend(parts.preparation.interpret(&weights)?);
+    }
+    Ok(args)
 }
 
 /// Whether a graph has few operators, and no value of more than `elements` elements.

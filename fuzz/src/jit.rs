@@ -18,13 +18,13 @@ const MAX_ELEMENTS: usize = 512;
 pub fn matches(input: &[u8]) -> bool {
     let Ok(graph) = String::from_utf8_lossy(input).parse::<Graph>() else { return false };
     let Some(target) = Target::host() else { return false };
-    if !small(&graph, MAX_ELEMENTS) {
+    if !small(&graph, MAX_ELEMENTS) || !matches!(passes::parts(&graph), Ok(None)) {
         return false;
     }
     let args: Vec<Tensor> = graph.entry().args().iter().map(|a| small_integers(&a.ty, 5)).collect();
     let options = |level| Options {
         level,
-        passes: passes::Options { math: Math::Strict, ..passes::Options::default() },
+        passes: passes::Options { math: Math::Strict, prepare: true, ..passes::Options::default() },
         check: true,
         ..Options::new(target)
     };
@@ -116,6 +116,16 @@ fn run(graph: &Graph, options: &Options, args: &[Tensor]) -> Result<Vec<Tensor>,
     let mut slots = program.slots();
     for (slot, arg) in slots.iter_mut().zip(args) {
         slot.write(arg);
+    }
+    if let Some(preparation) = program.preparation() {
+        let first = &preparation.program;
+        let mut prepared = first.slots();
+        for (slot, &weight) in prepared.iter_mut().zip(&preparation.weights) {
+            slot.write(&args[weight]);
+        }
+        first.run(&mut Workspace::new(first, 1), &mut prepared, None)?;
+        let made = prepared.drain(preparation.weights.len()..);
+        preparation.prepared.iter().zip(made).for_each(|(&slot, memory)| slots[slot] = memory);
     }
     program.run(&mut Workspace::new(&program, 1), &mut slots, None)?;
     let entry = graph.entry();

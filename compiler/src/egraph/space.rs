@@ -1,13 +1,14 @@
 //! An e-graph of one function's values, and the terms that rules put into it.
 
 use dlc_ir::op::{Broadcast, Constant};
-use dlc_ir::{Def, Function, Loc, Op, Role, Scalar, ScalarOp, Tensor, Type, Types};
+use dlc_ir::{Def, Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Types};
 use egg::{EGraph, Id};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::analysis::{ClassData, Values, derive};
 use super::language::{ENode, Head, Kind};
+use crate::passes::weights::of_entry;
 
 /// The right side of a rewrite.
 #[derive(Clone, Debug)]
@@ -75,8 +76,13 @@ pub struct Space {
 }
 
 impl Space {
-    /// The e-graph of a function.
+    /// The e-graph of an entry.
     pub fn new(function: &Function) -> Self {
+        Self::with_weights(function, &of_entry(function))
+    }
+
+    /// The e-graph of a function, of each of whose arguments it is known whether it is a weight.
+    pub fn with_weights(function: &Function, weights: &[bool]) -> Self {
         let mut space = Space { egraph: EGraph::new(Values::default()), log: vec![], results: vec![], classes: vec![] };
         // The class of each result of each node.
         let mut map: Vec<SmallVec<[Id; 1]>> = Vec::with_capacity(function.node_count());
@@ -91,14 +97,9 @@ impl Space {
             let origin = Origin { rule: None, loc: node.loc, position };
             let class = match &node.def {
                 Def::Argument(i) => {
-                    let weight_only = matches!(&function.args()[*i].role, Role::Param { trainable: false, .. });
-                    let data = ClassData {
-                        types: node.types.clone(),
-                        uniform: None,
-                        constant: None,
-                        weight_only,
-                        loc: node.loc,
-                    };
+                    let types = node.types.clone();
+                    let data =
+                        ClassData { types, uniform: None, constant: None, weight_only: weights[*i], loc: node.loc };
                     space.insert(Head::Argument(*i as u32), SmallVec::new(), data, origin)
                 }
                 Def::Op(op) => {

@@ -5,8 +5,10 @@
 mod canonicalize;
 mod fuse;
 mod prepare;
+mod prepared;
 mod provenance;
 mod saturate;
+pub(crate) mod weights;
 
 use dlc_ir::Graph;
 
@@ -14,7 +16,8 @@ use crate::egraph::CostModel;
 
 pub use canonicalize::canonicalize;
 pub use fuse::fuse;
-pub use prepare::{preparation_of, prepare, prepare_name};
+pub use prepare::prepare;
+pub use prepared::{Parts, parts, prepare_name};
 pub use provenance::{Provenance, Step};
 pub use saturate::saturate;
 
@@ -57,7 +60,8 @@ pub struct Options {
     pub limits: Limits,
     /// What work costs on the target.
     pub costs: CostModel,
-    /// Whether what follows from frozen parameters alone is computed once, when the program is loaded.
+    /// Whether what follows from weights alone is computed once, when they are loaded; who runs the program must then run its
+    /// preparation too, as sessions do. Which arguments are weights is said by their roles: see [`prepare`].
     pub prepare: bool,
 }
 
@@ -116,7 +120,7 @@ pub const PASSES: &[Pass] = &[
     Pass { name: "saturate", doc: "the cheapest program that the algebraic rules know to be equal", run: saturate },
     Pass {
         name: "prepare",
-        doc: "what follows from frozen parameters alone becomes a function that runs once (if the options ask for it)",
+        doc: "what follows from weights alone becomes a function that runs once, when they are loaded",
         run: prepare,
     },
     Pass { name: "fuse", doc: "cut into kernels", run: fuse },

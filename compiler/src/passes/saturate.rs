@@ -2,7 +2,8 @@
 
 use dlc_ir::{FunctionKind, Graph};
 
-use super::Context;
+use super::weights::Weights;
+use super::{Context, Options};
 use crate::egraph::{Space, extract, saturate as run};
 
 /// Saturates and extracts every function but kernels.
@@ -10,15 +11,19 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
     let mut result = Graph::new();
     context.provenance = super::Provenance::default();
     result.sources = graph.sources.clone();
+    let weights = Weights::of(graph);
     for function in graph.functions() {
         if function.kind == FunctionKind::Kernel {
             result.insert(function.clone());
             continue;
         }
-        let mut space = Space::new(function);
+        let args = weights.args(function);
+        let mut space = Space::with_weights(function, &args);
         run(&mut space, &context.options);
         context.e_nodes += space.egraph.total_number_of_nodes();
-        let extracted = extract(function, &space, &context.options);
+        // What is prepared costs nothing here.
+        let prepare = context.options.prepare && weights.all_frozen && args.contains(&true);
+        let extracted = extract(function, &space, &Options { prepare, ..context.options.clone() });
         for (node, step) in extracted.steps {
             context.provenance.add(&function.name, node, [step]);
         }

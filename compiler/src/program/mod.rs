@@ -24,6 +24,19 @@ pub struct Program {
     signature: Signature,
     executable: Executable,
     statuses: Statuses,
+    preparation: Option<Box<Preparation>>,
+}
+
+/// A program that computes arguments of another one from its weights. Whoever runs the other one runs this before, whenever weights
+/// were set.
+#[derive(Debug)]
+pub struct Preparation {
+    /// Weights to prepared values.
+    pub program: Program,
+    /// Of each of its arguments the argument of the prepared program that is the same weight.
+    pub weights: Vec<usize>,
+    /// Of each of its results the argument of the prepared program that takes it.
+    pub prepared: Vec<usize>,
 }
 
 /// What a program takes and gives.
@@ -103,7 +116,17 @@ impl Signature {
 impl Program {
     pub(crate) fn new(graph: Arc<Graph>, executable: Executable, statuses: Statuses) -> Self {
         let signature = Signature::of(&graph);
-        Program { graph, signature, executable, statuses }
+        Program { graph, signature, executable, statuses, preparation: None }
+    }
+
+    /// The same program, of a graph that holds its preparation too.
+    pub(crate) fn prepared_by(self, graph: Graph, preparation: Preparation) -> Self {
+        Program { graph: Arc::new(graph), preparation: Some(Box::new(preparation)), ..self }
+    }
+
+    /// What computes some of its arguments from others; [`Preparation`] says how.
+    pub fn preparation(&self) -> Option<&Preparation> {
+        self.preparation.as_deref()
     }
 
     /// What it takes and gives.

@@ -1,9 +1,11 @@
 //! The comparison of everything that can run a graph.
 
+use dlc_compiler::passes;
 use dlc_compiler::pipeline::{self, Backend, Level};
 use dlc_ir::{Graph, Tensor};
 
 use super::bounds::{self, Bounded, Constants};
+use super::common::whole;
 use super::random::{self, Kind};
 use super::run;
 
@@ -21,6 +23,8 @@ pub struct Counts {
     pub elements: usize,
     /// Elements besides that hang on a comparison that rounding decides.
     pub open: usize,
+    /// Graphs of which something was prepared.
+    pub prepared: usize,
     /// The largest difference, in parts of its bound.
     pub worst: f64,
     /// Graphs that the reference refuses: an index or a window that no operand allows.
@@ -105,8 +109,8 @@ pub fn compare(graph: &Graph, seed: u64, kind: Kind, counts: &mut Counts) -> Res
     let options = run::options(Level::Full, run::NATIVE);
     let optimised = pipeline::differentiate(graph.clone(), &options).and_then(|g| pipeline::optimize(&g, &options));
     let optimised = optimised.map_err(|e| format!("passes: {e}"))?;
-    let after =
-        reference(&optimised, &args, kind, Constants::Folded).map_err(|e| format!("passes: {e}\n{optimised}"))?;
+    let after = reference(&whole(&optimised), &args, kind, Constants::Folded)
+        .map_err(|e| format!("passes: {e}\n{optimised}"))?;
     counts.check_meaning(&wanted, &after).map_err(|e| format!("passes: {e}\n{optimised}\n// from"))?;
     for (level, wanted) in [(Level::O0, &wanted), (Level::Full, &after)] {
         let mut bits: Option<Vec<Tensor>> = None;
@@ -123,6 +127,7 @@ pub fn compare(graph: &Graph, seed: u64, kind: Kind, counts: &mut Counts) -> Res
         }
     }
     counts.graphs += 1;
+    counts.prepared += usize::from(passes::parts(&optimised)?.is_some());
     counts.operators += graph.functions().map(|f| f.op_count()).sum::<usize>();
     Ok(())
 }

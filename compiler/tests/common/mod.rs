@@ -3,8 +3,10 @@
 #[allow(dead_code, reason = "not every test binary asks for it")]
 pub mod random;
 
-use dlc_compiler::passes::preparation_of;
-use dlc_ir::{DType, Function, Graph, Scalar, Tensor, Type};
+use dlc_compiler::passes::parts;
+use dlc_ir::graph::values_of;
+use dlc_ir::op::Call;
+use dlc_ir::{DType, Function, FunctionKind, Graph, Loc, ResultDecl, Scalar, Tensor, Type, Value};
 
 /// How close results must be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,8 +61,7 @@ pub fn assert_same_meaning(before: &Graph, after: &Graph, tolerance: Tolerance, 
     for _ in 0..2 {
         let args = arguments(before.entry(), &mut rng);
         let wanted = before.interpret(&args).unwrap_or_else(|e| panic!("{what}, before: {e}\n{before}"));
-        let args = prepared(before, after, args);
-        let found = after.interpret(&args).unwrap_or_else(|e| panic!("{what}, after: {e}\n{after}"));
+        let found = whole(after).interpret(&args).unwrap_or_else(|e| panic!("{what}, after: {e}\n{after}"));
         assert_eq!(wanted.len(), found.len(), "{what}");
         for (w, f) in wanted.iter().zip(&found) {
             assert_close(w, f, tolerance, &format!("{what}\n{before}\n{after}"));
@@ -68,14 +69,31 @@ pub fn assert_same_meaning(before: &Graph, after: &Graph, tolerance: Tolerance, 
     }
 }
 
-/// The arguments of a program that wants prepared values, from those of the program that it was made of.
-fn prepared(before: &Graph, after: &Graph, mut args: Vec<Tensor>) -> Vec<Tensor> {
-    if let Some(preparation) = preparation_of(after) {
-        let named = |name: &str| before.entry().args().iter().position(|a| &*a.name == name).expect("arguments stay");
-        let needed: Vec<Tensor> = preparation.entry().args().iter().map(|a| args[named(&a.name)].clone()).collect();
-        args.extend(preparation.interpret(&needed).expect("preparation runs"));
+/// A program that does at once what an optimised one does in two parts: one with the arguments that were there before.
+pub fn whole(optimised: &Graph) -> Graph {
+    let Some(parts) = parts(optimised).expect("the parts fit") else { return optimised.clone() };
+    let (first, entry) = (parts.preparation.entry(), parts.main.entry());
+    let mut whole = Function::new("whole", FunctionKind::Func);
+    let given = entry.args().iter().enumerate().filter(|(i, _)| !parts.prepared.contains(i));
+    let mut args: Vec<Option<Value>> = vec![None; entry.args().len()];
+    for (i, arg) in given {
+        args[i] = Some(whole.add_arg(&arg.name, arg.ty.clone(), arg.role.clone()));
     }
-    args
+    let mut call = |callee: &Function, args: &[Value]| {
+        let results: Vec<Type> = callee.results.iter().map(|r| callee.ty(r.value).clone()).collect();
+        let op = Call { func: callee.name.clone(), results: results.clone() };
+        values_of(whole.add_node(op.into(), args, results, Loc::NONE), callee.results.len())
+    };
+    let weights: Vec<Value> = parts.weights.iter().map(|&i| args[i].expect("weights are given")).collect();
+    for (&i, value) in parts.prepared.iter().zip(call(first, &weights)) {
+        args[i] = Some(value);
+    }
+    let args: Vec<Value> = args.into_iter().map(|a| a.expect("given or prepared")).collect();
+    let results = call(entry, &args);
+    whole.results = entry.results.iter().zip(results).map(|(r, value)| ResultDecl { value, ..r.clone() }).collect();
+    let mut graph = optimised.clone();
+    graph.insert(whole);
+    graph
 }
 
 /// Compares two tensors.

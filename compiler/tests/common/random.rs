@@ -35,9 +35,34 @@ const LARGEST: f64 = 65_536.0;
 /// The most elements of a value.
 const ELEMENTS: usize = 2048;
 
-/// A graph of about `ops` operators, a function of its arguments.
+/// A graph of about `ops` operators, a function of its arguments. Of every second one some arguments are weights, and of half of
+/// those what computes is called twice.
 pub fn graph(seed: u64, ops: usize, kind: Kind) -> Graph {
-    Graph::from_function(function(seed, ops, kind, "main"))
+    let weight = |i: usize| (seed >> (2 + i % 8)) & 1 == 1;
+    let role = |i: usize| Role::Param { name: format!("w{i}").into(), trainable: false };
+    match seed % 4 {
+        1 => {
+            let mut main = function(seed, ops, kind, "main");
+            (0..main.args().len()).filter(|&i| weight(i)).for_each(|i| main.set_role(i, role(i)));
+            Graph::from_function(main)
+        }
+        3 => {
+            let inner = function(seed, ops, kind, "inner");
+            let mut b = Builder::new("main", FunctionKind::Func);
+            for turn in 0..2 {
+                let of_turn = |i: usize| turn * inner.args().len() + i;
+                let role = |i| if weight(i) { role(of_turn(i)) } else { Role::Input };
+                let args = inner.args().iter().enumerate();
+                let args: Vec<Value> = args.map(|(i, a)| b.arg(&a.name, a.ty.clone(), role(i))).collect();
+                let results = b.call(&inner, &args).expect("the arguments are its own");
+                results.into_iter().for_each(|r| b.output(None, r));
+            }
+            let mut graph = Graph::from_function(inner);
+            graph.insert(b.finish());
+            graph
+        }
+        _ => Graph::from_function(function(seed, ops, kind, "main")),
+    }
 }
 
 /// A graph with the derivatives, by its arguments, of a sum over everything real that a function returns. If the function is called,

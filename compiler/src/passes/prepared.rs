@@ -1,0 +1,83 @@
+//! The two programs in a graph that [`prepare`](super::prepare) has cut.
+
+use dlc_ir::{Argument, Function, Graph, Op, ResultRole, Role, Symbol};
+use rustc_hash::FxHashSet;
+
+/// What the names of prepared values begin with.
+pub(super) const ROLE: &str = "prepared.";
+
+/// The name of the function that prepares for another.
+pub fn prepare_name(entry: &Symbol) -> Symbol {
+    Symbol::new(&format!("{}.prepare", entry.as_str()))
+}
+
+/// A graph that [`prepare`](super::prepare) has cut, as two programs.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Weights to prepared values, to be run once when weights are loaded or changed.
+    pub preparation: Graph,
+    /// What is run every time.
+    pub main: Graph,
+    /// Of each argument of the preparation the argument of the main program that is the same weight.
+    pub weights: Vec<usize>,
+    /// Of each result of the preparation the argument of the main program that takes it.
+    pub prepared: Vec<usize>,
+}
+
+/// The two programs in a graph; none if nothing is prepared.
+///
+/// # Errors
+/// If they do not fit each other: the pass never makes such a graph, but a file may hold one.
+pub fn parts(graph: &Graph) -> Result<Option<Parts>, String> {
+    let entry = graph.entry();
+    let Some(prepare) = graph.function(&prepare_name(&entry.name)) else { return Ok(None) };
+    let updated = |arg: usize| entry.results.iter().any(|r| r.role == ResultRole::Update(arg));
+    let find = |name: &str, fits: &dyn Fn(&Argument) -> bool| {
+        let found = entry.args().iter().position(|a| role_name(&a.role) == Some(name) && fits(a));
+        found.filter(|&i| !updated(i)).ok_or_else(|| format!("{} has no fixed argument \"{name}\" like it", entry.name))
+    };
+    let mut weights = vec![];
+    for arg in prepare.args() {
+        let name = role_name(&arg.role).ok_or_else(|| format!("{} takes %{}", prepare.name, arg.name))?;
+        weights.push(find(name, &|a| a.ty == arg.ty && a.role == arg.role)?);
+    }
+    let mut prepared = vec![];
+    for result in &prepare.results {
+        let name = result.name.as_deref().filter(|_| result.role == ResultRole::Output);
+        let name = name.ok_or_else(|| format!("a result of {} is no prepared value", prepare.name))?;
+        let (ty, frozen) =
+            (prepare.ty(result.value), |role: &Role| matches!(role, Role::Param { trainable: false, .. }));
+        prepared.push(find(name, &|a| a.ty == *ty && frozen(&a.role))?);
+    }
+    if weights.iter().any(|w| prepared.contains(w)) {
+        return Err(format!("{} takes what it prepares", prepare.name));
+    }
+    let (preparation, main) = (program(graph, prepare), program(graph, entry));
+    Ok(Some(Parts { preparation, main, weights, prepared }))
+}
+
+fn role_name(role: &Role) -> Option<&str> {
+    match role {
+        Role::Param { name, .. } | Role::State { name } => Some(name),
+        Role::Plain | Role::Input | Role::Key => None,
+    }
+}
+
+/// A function and all that it calls, as a program.
+fn program(graph: &Graph, entry: &Function) -> Graph {
+    let mut reached: FxHashSet<&Symbol> = FxHashSet::default();
+    reached.insert(&entry.name);
+    // Callers stand behind what they call.
+    for function in graph.functions().rev() {
+        if reached.contains(&function.name) {
+            reached.extend(function.ops().filter_map(|(_, _, op)| match op {
+                Op::Call(call) => Some(&call.func),
+                _ => None,
+            }));
+        }
+    }
+    let mut result = Graph::new();
+    result.sources = graph.sources.clone();
+    graph.functions().filter(|f| reached.contains(&f.name)).for_each(|f| result.insert(f.clone()));
+    result
+}
