@@ -42,6 +42,7 @@ pub mod history;
 pub mod loader;
 mod near;
 mod pool;
+mod preparing;
 mod session;
 mod shuffle;
 mod signature;

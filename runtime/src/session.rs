@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use dlc_compiler::passes::{Parts, parts};
 use dlc_compiler::program::{Memory, Program, RunError, Spread, Workspace};
 use dlc_ir::{DType, Graph, InterpError, Loc, Tensor, Type};
 
 use crate::near::{near, suggestion};
+use crate::preparing::Preparing;
 use crate::signature::{Signature, Slot, Target};
 use crate::{Pool, Tensors};
 
@@ -13,6 +15,8 @@ use crate::{Pool, Tensors};
 ///
 /// Weights and states stay in the session from step to step, and a step that updates them does so in place. Inputs
 /// are copied in. A session is for one thread at a time; any number of them share a program and a pool.
+///
+/// What a program's preparation makes of the weights is made once after they were set, see [`Session::prepare`].
 #[derive(Debug)]
 pub struct Session {
     signature: Arc<Signature>,
@@ -20,6 +24,7 @@ pub struct Session {
     /// The memory of the arguments, then that of the outputs.
     slots: Vec<Memory>,
     bound: Vec<bool>,
+    preparing: Option<Preparing>,
     updates: bool,
     poisoned: bool,
 }
@@ -30,7 +35,7 @@ enum Engine {
     /// Machine code.
     Native { program: Arc<Program>, workspace: Workspace, pool: Arc<Pool> },
     /// The interpreter of graphs, which defines what a program means. It allocates as it goes.
-    Reference(Arc<Graph>),
+    Reference { main: Arc<Graph>, preparation: Option<Graph> },
 }
 
 /// A step that could not be done.
@@ -112,25 +117,39 @@ fn list(names: &[String]) -> String {
 impl Session {
     /// A session of a program, whose large kernels are spread over the pool.
     pub fn new(program: Arc<Program>, pool: Arc<Pool>) -> Self {
-        let signature = Arc::new(Signature::of(program.graph().entry()));
+        let preparing = program.preparation().map(|p| Preparing::new(&p.weights, &p.prepared));
+        let signature = signature(program.graph(), preparing.as_ref());
         let workspace = Workspace::new(&program, pool.threads());
-        Self::with_engine(signature, Engine::Native { program, workspace, pool })
+        Self::with_engine(signature, preparing, Engine::Native { program, workspace, pool })
     }
 
     /// A session that interprets a graph instead of running machine code: slow, and the definition of every result.
-    pub fn reference(graph: Arc<Graph>) -> Self {
-        let signature = Arc::new(Signature::of(graph.entry()));
-        Self::with_engine(signature, Engine::Reference(graph))
+    ///
+    /// # Errors
+    /// If the graph holds a preparation that does not fit its entry.
+    pub fn reference(graph: Arc<Graph>) -> Result<Self, SessionError> {
+        let Some(parts) = parts(&graph).map_err(SessionError::Internal)? else {
+            let engine = Engine::Reference { main: Arc::clone(&graph), preparation: None };
+            return Ok(Self::with_engine(signature(&graph, None), None, engine));
+        };
+        let Parts { preparation, main, weights, prepared } = parts;
+        let preparing = Some(Preparing::new(&weights, &prepared));
+        let signature = signature(&main, preparing.as_ref());
+        let engine = Engine::Reference { main: Arc::new(main), preparation: Some(preparation) };
+        Ok(Self::with_engine(signature, preparing, engine))
     }
 
-    fn with_engine(signature: Arc<Signature>, engine: Engine) -> Self {
+    fn with_engine(signature: Signature, preparing: Option<Preparing>, engine: Engine) -> Self {
         let slots = signature.arguments.iter().chain(&signature.outputs);
+        let mut bound = vec![false; signature.arguments.len()];
+        signature.prepared().iter().for_each(|&slot| bound[slot] = true);
         Session {
             slots: slots.map(|slot| Memory::new(slot.ty.bytes())).collect(),
-            bound: vec![false; signature.arguments.len()],
+            bound,
+            preparing,
             updates: signature.results.iter().any(|r| matches!(r, Target::Argument(_))),
             poisoned: false,
-            signature,
+            signature: Arc::new(signature),
             engine,
         }
     }
@@ -201,11 +220,49 @@ impl Session {
             return Err(WrongType { kind, name: name.to_string(), wanted, found }.into());
         }
         self.slots[slot].write(tensor);
-        self.bound[slot] = true;
+        self.written(slot);
         Ok(())
     }
 
-    /// Runs the program on what is set. Weights and states are updated in place. Nothing is allocated.
+    /// An argument was set from outside.
+    fn written(&mut self, slot: usize) {
+        self.bound[slot] = true;
+        if let Some(preparing) = &mut self.preparing {
+            preparing.written(slot);
+        }
+    }
+
+    /// Computes what follows from the weights alone, once after they were set; without effect while one that it needs is missing.
+    /// The next step does so in any case, and then allocates memory.
+    ///
+    /// # Errors
+    /// If a check fails, as in [`Session::step`].
+    pub fn prepare(&mut self) -> Result<(), SessionError> {
+        let Some(preparing) = &mut self.preparing else { return Ok(()) };
+        match preparing.wanted() {
+            Some(wanted) if wanted.iter().all(|&slot| self.bound[slot]) => {}
+            _ => return Ok(()),
+        }
+        match &self.engine {
+            Engine::Native { program, pool, .. } => {
+                let Some(preparation) = program.preparation() else { return Ok(()) };
+                let program = &preparation.program;
+                let mut workspace = Workspace::new(program, pool.threads());
+                let pool = Some(&**pool as &dyn Spread);
+                preparing.run(&mut self.slots, |slots| {
+                    program.run(&mut workspace, slots, pool).map_err(|e| failure(program, &e))
+                })
+            }
+            Engine::Reference { preparation, .. } => {
+                let Some(graph) = preparation else { return Ok(()) };
+                let signature = Signature::of(graph.entry(), &[]);
+                preparing.run(&mut self.slots, |slots| interpret(graph, &signature, slots))
+            }
+        }
+    }
+
+    /// Runs the program on what is set. Weights and states are updated in place. Nothing is allocated, but see
+    /// [`Session::prepare`].
     ///
     /// # Errors
     /// If an argument was never set, or a check fails while the program runs. In the latter case weights and states may
@@ -218,11 +275,12 @@ impl Session {
             let missing = self.signature.arguments.iter().zip(&self.bound).filter(|(_, bound)| !**bound);
             return Err(SessionError::Missing(missing.map(|(s, _)| (s.name.to_string(), s.ty.clone())).collect()));
         }
+        self.prepare()?;
         let done = match &mut self.engine {
             Engine::Native { program, workspace, pool } => {
                 program.run(workspace, &mut self.slots, Some(&**pool as &dyn Spread)).map_err(|e| failure(program, &e))
             }
-            Engine::Reference(graph) => interpret(graph, &self.signature, &mut self.slots),
+            Engine::Reference { main, .. } => interpret(main, &self.signature, &mut self.slots),
         };
         self.poisoned = done.is_err() && self.updates;
         done
@@ -308,11 +366,20 @@ impl Session {
                 let (name, wanted, found) = (wanted.name.to_string(), wanted.ty.clone(), found.ty.clone());
                 return Err(WrongType { kind, name, wanted, found }.into());
             }
-            self.slots[to].bytes_mut().copy_from_slice(other.slots[from].bytes());
-            self.bound[to] = other.bound[from];
+            if other.bound[from] {
+                self.slots[to].bytes_mut().copy_from_slice(other.slots[from].bytes());
+                self.written(to);
+            } else {
+                self.bound[to] = false;
+            }
         }
         Ok(())
     }
+}
+
+/// The signature of a graph's entry, some of whose arguments are computed from others.
+fn signature(graph: &Graph, preparing: Option<&Preparing>) -> Signature {
+    Signature::of(graph.entry(), preparing.map_or(&[], Preparing::prepared))
 }
 
 fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = (&'a str, &'a Type)>) -> SessionError {

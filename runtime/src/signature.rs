@@ -18,6 +18,7 @@ pub struct Signature {
     params: IndexMap<Arc<str>, usize>,
     states: IndexMap<Arc<str>, usize>,
     keys: Vec<usize>,
+    prepared: Vec<usize>,
 }
 
 /// An argument or output.
@@ -39,9 +40,9 @@ pub enum Target {
 }
 
 impl Signature {
-    /// The signature of an entry function.
-    pub fn of(entry: &Function) -> Self {
-        let mut signature = Signature::default();
+    /// The signature of an entry function, some of whose arguments are computed from its weights and asked of nobody.
+    pub fn of(entry: &Function, prepared: &[usize]) -> Self {
+        let mut signature = Signature { prepared: prepared.to_vec(), ..Signature::default() };
         for (i, argument) in entry.args().iter().enumerate() {
             let (names, name) = match &argument.role {
                 Role::Param { name, .. } => (Some(&mut signature.params), name),
@@ -52,7 +53,7 @@ impl Signature {
                 }
                 Role::Input | Role::Plain => (Some(&mut signature.inputs), &argument.name),
             };
-            if let Some(names) = names {
+            if let Some(names) = names.filter(|_| !prepared.contains(&i)) {
                 names.insert(Arc::clone(name), i);
             }
             signature.arguments.push(Slot { name: Arc::clone(name), ty: argument.ty.clone() });
@@ -77,7 +78,7 @@ impl Signature {
         self.by_name(&self.inputs)
     }
 
-    /// The weights, by name.
+    /// The weights, by name. What is computed from them when they are loaded is none of them.
     pub fn params(&self) -> impl ExactSizeIterator<Item = (&str, &Type)> {
         self.by_name(&self.params)
     }
@@ -108,6 +109,10 @@ impl Signature {
 
     pub(crate) fn output(&self, name: &str) -> Option<usize> {
         self.outputs.iter().position(|o| &*o.name == name)
+    }
+
+    pub(crate) fn prepared(&self) -> &[usize] {
+        &self.prepared
     }
 
     pub(crate) fn keys(&self) -> &[usize] {

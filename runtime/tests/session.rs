@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use dlc_compiler::codegen::Target;
+use dlc_compiler::passes;
 use dlc_compiler::pipeline::{Options, compile};
 use dlc_compiler::program::Program;
 use dlc_ir::{Graph, Tensor};
@@ -39,8 +40,9 @@ static ALLOCATOR: Counting = Counting;
 fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     graph.verify().unwrap();
-    let compiled =
-        compile(graph.clone(), &Options::new(Target::host().expect("a machine that dlc has code for"))).unwrap();
+    let passes = passes::Options { prepare: true, ..passes::Options::default() };
+    let options = Options { passes, ..Options::new(Target::host().expect("a machine that dlc has code for")) };
+    let compiled = compile(graph.clone(), &options).unwrap();
     (Arc::new(graph), Arc::new(compiled))
 }
 
@@ -93,7 +95,7 @@ fn equal_bits_on_any_number_of_threads_and_close_to_the_reference() {
     for threads in [2, 3, 8] {
         assert!(run(layer(Arc::clone(&program), threads)) == one, "{threads} threads");
     }
-    let mut reference = Session::reference(graph);
+    let mut reference = Session::reference(graph).unwrap();
     reference.set_param("fc.weight", &numbers([200, 300])).unwrap();
     reference.set_state("step", &Tensor::scalar(0i64)).unwrap();
     let reference = run(reference);
@@ -125,6 +127,34 @@ fn a_step_allocates_nothing() {
     }
 }
 
+/// A layer whose weight is prepared.
+const PREPARED: &str = r#"
+func @layer(%x: f32[64,300] input, %w: f32[200,300] param "fc.weight" frozen, %n: i64[] state "step") -> ("y": f32[64,200], "sum": f32[]) {
+  %0 = exp %w : f32[200,300]
+  %1 = dot %x, %0 {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[64,200]
+  %2 = reduce %1 {kind=sum, axes=[0, 1]} : f32[]
+  return %1, %2
+}
+"#;
+
+#[test]
+fn a_step_allocates_nothing_once_its_weights_are_prepared() {
+    let (_, program) = program(PREPARED);
+    assert!(program.preparation().is_some());
+    let x = numbers([64, 300]);
+    for threads in [1, 3] {
+        let mut session = layer(Arc::clone(&program), threads);
+        session.set_input("x", &x).unwrap();
+        session.prepare().unwrap();
+        let before = ALLOCATIONS.with(Cell::get);
+        session.prepare().unwrap();
+        for _ in 0..10 {
+            session.step().unwrap();
+        }
+        assert_eq!(ALLOCATIONS.with(Cell::get) - before, 0, "{threads} threads");
+    }
+}
+
 #[test]
 fn sessions_of_one_program_run_side_by_side() {
     let (_, program) = program(LAYER);
@@ -148,7 +178,7 @@ fn sessions_of_one_program_run_side_by_side() {
 #[test]
 fn a_failed_check_poisons_what_is_updated_in_place() {
     let (graph, program) = program(PICK);
-    let sessions = [Session::new(program, Arc::new(Pool::new(2))), Session::reference(graph)];
+    let sessions = [Session::new(program, Arc::new(Pool::new(2))), Session::reference(graph).unwrap()];
     for mut session in sessions {
         let w = Tensor::new([4], vec![1f32, 2.0, 3.0, 4.0]).unwrap();
         let pick = |i: i64, j: i64| Tensor::new([2], vec![i, j]).unwrap();
