@@ -163,7 +163,8 @@ impl Compiler {
                 Error::plain("unknown-target", message)
             })?,
         };
-        let passes = passes::Options { math: self.math, ..passes::Options::default() };
+        // Whose parameters are not frozen is left alone by this.
+        let passes = passes::Options { math: self.math, prepare: true, ..passes::Options::default() };
         let backend = Backend::Cranelift { threads: self.pool.threads() };
         Ok(Options { level: self.level, passes, backend, ..Options::new(target) })
     }

@@ -1,6 +1,7 @@
 //! Which rules and which lines of the model's text made each node of an optimised graph.
 
-use dlc_compiler::{passes, pipeline};
+use dlc_compiler::passes::{self, Optimized};
+use dlc_compiler::pipeline;
 use dlc_dsl::Request;
 use dlc_ir::op::Call;
 use dlc_ir::{Function, Loc, NodeId, Op};
@@ -32,7 +33,8 @@ impl std::fmt::Display for Story {
     }
 }
 
-/// The stories of the optimised entry's nodes, or of one: `%1` by its number, `@kernel` by what it calls.
+/// The stories of the optimised entry's nodes and then of what prepares for it, or of one: `%1` of the entry by its number,
+/// `@kernel` by what it calls.
 ///
 /// # Errors
 /// If the model is wrong, or there is no such node.
@@ -42,8 +44,25 @@ pub fn explain(compiler: &Compiler, model: &Model, request: &Request, node: Opti
     let graph = pipeline::differentiate(graph, &options).map_err(|e| crate::compiler::explain(model, e))?;
     let optimised = passes::optimize(&graph, &options.passes);
     let entry = optimised.graph.entry();
+    let mut stories = tell(model, &optimised, entry, node);
+    let prepare = optimised.graph.function(&passes::prepare_name(&entry.name));
+    if let Some(prepare) = prepare.filter(|_| !node.is_some_and(|n| n.starts_with('%'))) {
+        let prepared = tell(model, &optimised, prepare, node);
+        stories.extend(prepared.into_iter().map(|s| Story { node: format!("{} in {}", s.node, prepare.name), ..s }));
+    }
+    match node {
+        Some(node) if stories.is_empty() => {
+            let message = format!("the optimised graph has no node `{node}`");
+            Err(Error::plain("unknown-name", message).help("`dlc compile --emit=opt` shows them"))
+        }
+        _ => Ok(stories),
+    }
+}
+
+/// The stories of a function's nodes, or of one.
+fn tell(model: &Model, optimised: &Optimized, function: &Function, node: Option<&str>) -> Vec<Story> {
     let mut stories = vec![];
-    for (number, (id, at, op)) in entry.ops().enumerate() {
+    for (number, (id, at, op)) in function.ops().enumerate() {
         let callee = match op {
             Op::Call(Call { func, .. }) => optimised.graph.function(func),
             _ => None,
@@ -52,7 +71,7 @@ pub fn explain(compiler: &Compiler, model: &Model, request: &Request, node: Opti
         if !wanted {
             continue;
         }
-        let mut parts: Vec<(&Function, NodeId, Loc)> = vec![(entry, id, at.loc)];
+        let mut parts: Vec<(&Function, NodeId, Loc)> = vec![(function, id, at.loc)];
         parts.extend(callee.into_iter().flat_map(|f| f.ops().map(move |(id, node, _)| (f, id, node.loc))));
         let mut story = Story {
             node: match callee {
@@ -75,13 +94,7 @@ pub fn explain(compiler: &Compiler, model: &Model, request: &Request, node: Opti
         }
         stories.push(story);
     }
-    match node {
-        Some(node) if stories.is_empty() => {
-            let message = format!("the optimised graph has no node `{node}`");
-            Err(Error::plain("unknown-name", message).help("`dlc compile --emit=opt` shows them"))
-        }
-        _ => Ok(stories),
-    }
+    stories
 }
 
 fn push(list: &mut Vec<String>, item: String) {

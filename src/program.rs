@@ -69,6 +69,8 @@ impl Program {
     pub fn session(&self) -> Session {
         let mut session = Session::new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
         crate::ship::set_weights(&mut session, &self.inner.weights);
+        // what fails here fails in the first step too, which tells of it
+        let _ = session.prepare();
         session
     }
 

@@ -90,7 +90,7 @@ impl Training {
             None
         } else {
             let selection = Selection { examples: Arc::clone(&examples), positions: Some(held_out) };
-            Some((evaluator(model, compiler, &settings, &selection)?.0, selection))
+            Some((evaluator(model, compiler, &settings, &selection, Weights::Learn)?.0, selection))
         };
         let test = match &settings.test {
             Some(call) => {
@@ -152,7 +152,7 @@ impl Training {
     /// If the data does not fit the model.
     pub fn test(&self) -> Result<Option<Scores>, Error> {
         let Some(selection) = &self.test else { return Ok(None) };
-        let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, selection)?;
+        let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, selection, Weights::Stay)?;
         let weights = self.weights();
         for session in evaluator.sessions() {
             crate::ship::set_weights(session, &weights);
@@ -259,7 +259,7 @@ pub(crate) fn evaluate(
 ) -> Result<(Scores, usize), Error> {
     let settings = settings(model)?;
     let selection = Selection::all(load(model, compiler, call)?);
-    let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection)?;
+    let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection, Weights::Stay)?;
     for graph in &graphs {
         check_labels(model, call, &selection.examples, graph)?;
     }
@@ -269,19 +269,28 @@ pub(crate) fn evaluate(
     Ok((evaluator.run(&selection).map_err(explain)?, selection.count()))
 }
 
+/// Whether weights are the same in all runs of a program, or change with the training that it judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weights {
+    Stay,
+    Learn,
+}
+
 /// An evaluator for a selection, and the graphs that it was compiled from.
 fn evaluator(
     model: &Model,
     compiler: &Compiler,
     settings: &TrainSettings,
     selection: &Selection,
+    weights: Weights,
 ) -> Result<(Evaluator, Vec<Graph>), Error> {
     /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
     const EVALUATED_AT_ONCE: usize = 256;
     let sizes = Evaluator::sizes(selection.count(), settings.batch.max(EVALUATED_AT_ONCE));
     let (mut sessions, mut graphs) = (vec![], vec![]);
     for size in sizes {
-        let request = request(model, settings, &selection.examples, What::Eval, size);
+        let mut request = request(model, settings, &selection.examples, What::Eval, size);
+        request.frozen = weights == Weights::Stay;
         let (program, lowered, _) = compiler.build(model, &request)?;
         sessions.push(program.session());
         graphs.push(lowered.graph);

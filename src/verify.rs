@@ -3,6 +3,7 @@
 //! The optimised graph is compiled with every intermediate value as an output. Each node is then interpreted on the compiled
 //! program's own operands, so that an error shows at the node that makes it, and not at all those behind.
 
+use dlc_compiler::passes;
 use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Request, What};
 use dlc_ir::op::{Call, Conv, Dot, Reduce, ReduceWindow};
@@ -37,19 +38,43 @@ impl Deviation {
     }
 }
 
-/// Compares every value of a compiled program with the interpreter.
+/// Compares every value of a compiled program with the interpreter, those that it prepares included.
 ///
 /// # Errors
 /// If the model cannot be compiled or run.
 pub fn verify(compiler: &Compiler, model: &Model, request: &Request, seed: u64) -> Result<Vec<Deviation>, Error> {
     let lowered = model.lower(request)?;
     let optimised = tools::stage_graph(compiler, model, lowered.graph, Stage::Opt)?;
-    let (probe, probed) = with_every_value(&optimised);
-    let program = compiler.compile_optimized(model, probe)?;
-    let mut session = program.session();
-    let arguments = arguments(compiler, model, request, optimised.entry(), seed)?;
+    let mut arguments = arguments(compiler, model, request, optimised.entry(), seed)?;
+    let parts = passes::parts(&optimised).map_err(|message| Error::plain("internal", message))?;
+    let Some(parts) = parts else { return Ok(compare(compiler, model, &optimised, &arguments)?.deviations) };
+    let weights: Vec<Tensor> = parts.weights.iter().map(|&i| arguments[i].clone()).collect();
+    let Compared { mut deviations, results } = compare(compiler, model, &parts.preparation, &weights)?;
+    for deviation in &mut deviations {
+        deviation.value = format!("{} in {}", deviation.value, parts.preparation.entry().name);
+    }
+    for (&argument, prepared) in parts.prepared.iter().zip(results) {
+        arguments[argument] = prepared;
+    }
+    deviations.extend(compare(compiler, model, &parts.main, &arguments)?.deviations);
+    Ok(deviations)
+}
+
+/// What came out of a comparison.
+struct Compared {
+    /// The accuracy of every value.
+    deviations: Vec<Deviation>,
+    /// The compiled program's results.
+    results: Vec<Tensor>,
+}
+
+/// Compares every value of an optimised graph's entry.
+fn compare(compiler: &Compiler, model: &Model, graph: &Graph, arguments: &[Tensor]) -> Result<Compared, Error> {
+    let entry = graph.entry();
+    let (probe, probed) = with_every_value(graph);
+    let mut session = compiler.compile_optimized(model, probe)?.session();
     let fail = |e: dlc_runtime::SessionError| Error::plain(e.code(), e.to_string());
-    for (argument, tensor) in optimised.entry().args().iter().zip(&arguments) {
+    for (argument, tensor) in entry.args().iter().zip(arguments) {
         match &argument.role {
             Role::Param { name, .. } => session.set_param(name, tensor),
             Role::State { name } => session.set_state(name, tensor),
@@ -60,7 +85,6 @@ pub fn verify(compiler: &Compiler, model: &Model, request: &Request, seed: u64) 
     }
     session.step().map_err(fail)?;
     let outputs = session.outputs();
-    let entry = optimised.entry();
     let value_of = |value: Value| match entry.arg_index(value) {
         Some(i) => Some(arguments[i].clone()),
         None => outputs.get(&probe_name(value)).cloned(),
@@ -70,12 +94,12 @@ pub fn verify(compiler: &Compiler, model: &Model, request: &Request, seed: u64) 
         let node = entry.node(id);
         let Def::Op(op) = &node.def else { continue };
         let Some(operands) = node.operands.iter().map(|&v| value_of(v)).collect::<Option<Vec<_>>>() else { continue };
-        let expected = meaning(&optimised, op, &operands)?;
+        let expected = meaning(graph, op, &operands)?;
         for (result, expected) in expected.iter().enumerate() {
             let value = Value { node: id, result: result as u32 };
             let Some(found) = value_of(value) else { continue };
             let largest = difference(&found, expected);
-            let allowed = roundings(&optimised, op) * expected.dtype().epsilon() * magnitude(expected);
+            let allowed = roundings(graph, op) * expected.dtype().epsilon() * magnitude(expected);
             let name = match op {
                 Op::Call(Call { func, .. }) => format!("%{} = call {func}", id.index()),
                 _ => format!("%{} = {}", id.index(), op.mnemonic()),
@@ -84,7 +108,8 @@ pub fn verify(compiler: &Compiler, model: &Model, request: &Request, seed: u64) 
             deviations.push(Deviation { value: name, largest, allowed, from });
         }
     }
-    Ok(deviations)
+    let results = entry.results.iter().map(|r| value_of(r.value).expect("every live value is an output")).collect();
+    Ok(Compared { deviations, results })
 }
 
 /// The graph with every value of its entry as an output, and the nodes that have become outputs.

@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         arguments.passes.iter().map(|name| find(name)).collect::<Result<_, _>>()?
     };
     let math = if arguments.strict { Math::Strict } else { Math::Fast };
-    let mut context = Context::new(Options { math, ..Options::default() });
+    let mut context = Context::new(Options { math, prepare: true, ..Options::default() });
     for pass in passes {
         graph = pass.run(&graph, &mut context);
     }

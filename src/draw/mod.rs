@@ -9,7 +9,7 @@ mod svg;
 use std::collections::BTreeMap;
 
 use dlc_ir::op::{Call, Constant};
-use dlc_ir::{Def, Function, FunctionKind, Graph, Node, Op, ResultRole, Role, Symbol, Value};
+use dlc_ir::{Def, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Value};
 
 pub use dot::dot;
 pub use svg::svg;
@@ -88,8 +88,15 @@ fn picture(graph: &Graph, function: &Function, calls: usize) -> Picture {
     let mut picture = Picture { title, boxes: vec![], edges: vec![] };
     let live = function.live();
     let mut box_of: Vec<Option<usize>> = vec![None; function.node_count()];
+    // A state of which only prepared values are read stands in the picture of what prepares them.
+    let unread = |id: NodeId, node: &Node| match node.def {
+        Def::Argument(i) => matches!(function.args()[i].role, Role::State { .. }) && function.users(id).is_empty(),
+        Def::Op(_) => false,
+    };
+    let returned = |id: NodeId| function.results.iter().any(|r| r.value.node == id);
     for (id, node) in function.nodes() {
-        if !live[id.index()] || folded(function, Value { node: id, result: 0 }).is_some() {
+        let value = Value { node: id, result: 0 };
+        if !live[id.index()] || folded(function, value).is_some() || (unread(id, node) && !returned(id)) {
             continue;
         }
         let mut lines = title_lines(graph, function, node);

@@ -129,10 +129,13 @@ pub struct Request {
     pub float: DType,
     /// How many steps an epoch has, as far as it is known; schedules use it.
     pub steps_per_epoch: Option<usize>,
+    /// Whether the program's parameters are frozen, as those of a program that only infers are: they are loaded, and stay, so that
+    /// what follows from them alone is computed at that time.
+    pub frozen: bool,
 }
 
 impl Request {
-    /// A request in f32 with nothing given.
+    /// A request in f32 with nothing given. Parameters are frozen in what infers and evaluates.
     pub fn new(what: What) -> Self {
         Request {
             what,
@@ -142,6 +145,7 @@ impl Request {
             fields: IndexMap::new(),
             float: DType::F32,
             steps_per_epoch: None,
+            frozen: matches!(what, What::Infer | What::Eval),
         }
     }
 

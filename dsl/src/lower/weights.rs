@@ -116,7 +116,8 @@ impl<'p> Lower<'p> {
         let shape = axes.iter().map(|axis| axis.size).collect::<ir::Shape>();
         let ty = Type::new(dtype, shape);
         let label: std::sync::Arc<str> = name.as_str().into();
-        let role = if is_state { Role::State { name: label } } else { Role::Param { name: label, trainable: true } };
+        let trainable = !self.request.frozen;
+        let role = if is_state { Role::State { name: label } } else { Role::Param { name: label, trainable } };
         let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty, role);
         let loc = self.loc(span);
         let root = self.contexts[0].builder.function_mut();

@@ -1,0 +1,214 @@
+//! Models that only infer: what follows from their weights alone is computed when those are loaded.
+
+use dlc::artefact::Artefact;
+use dlc::passes::{Parts, parts};
+use dlc::{Compiler, DType, Graph, Model, Program, Session, Stage, Tensor, Tensors, Type, tools};
+use dlc_ir::Scalar;
+
+const MODEL: &str = "model m(x: [B, 3, H, W]) -> y: [B, 4, H, W] {
+  return x |> conv2d(4, 3, padding: 1) as conv |> batch_norm as bn |> relu
+}";
+const SIZES: [(&str, usize); 3] = [("B", 2), ("H", 5), ("W", 6)];
+/// Products that each element of the convolution sums.
+const PATCH: usize = 3 * 3 * 3;
+
+fn model(dtype: DType) -> Model {
+    Model::parse(MODEL).and_then(|m| m.float(dtype)).expect("it is right")
+}
+
+/// Numbers between -1 and 1; variances between 0.5 and 2.5.
+fn number(name: &str, i: usize, seed: usize) -> f64 {
+    let salt: usize = name.bytes().map(usize::from).sum();
+    let x = ((i * 7919 + salt * 31 + seed * 101) % 1013) as f64 / 506.5 - 1.0;
+    if name.ends_with("var") { x + 1.5 } else { x }
+}
+
+fn tensor(name: &str, ty: &Type, seed: usize) -> Tensor {
+    Tensor::from_fn(ty.clone(), |i| Scalar::Float(number(name, i, seed)))
+}
+
+/// All weights and states of a session, from a seed.
+fn weights(session: &Session, seed: usize) -> Tensors {
+    let signature = session.signature();
+    signature.params().chain(signature.states()).map(|(name, ty)| (name, tensor(name, ty, seed))).collect()
+}
+
+fn load(session: &mut Session, weights: &Tensors) {
+    for (name, tensor) in weights.iter() {
+        let state = session.signature().states().any(|(n, _)| n == name);
+        if state { session.set_state(name, tensor) } else { session.set_param(name, tensor) }
+            .expect("it has this weight");
+    }
+}
+
+fn input(dtype: DType) -> Tensor {
+    tensor("x", &Type::new(dtype, [2, 3, 5, 6]), 0)
+}
+
+fn cut(program: &Program) -> Parts {
+    parts(&program.graph(Stage::Opt)).expect("the parts fit").expect("something is prepared")
+}
+
+#[test]
+fn batch_norm_is_folded_into_the_convolution() {
+    let program = Compiler::new().target("x86-64-v3").compile(&model(DType::F32), SIZES).expect("it compiles");
+    insta::assert_snapshot!(program.graph(Stage::Opt));
+}
+
+/// The exact value of each output, and the sum of the magnitudes that it is made of.
+fn exact(x: &Tensor, w: &Tensors) -> Vec<(f64, f64)> {
+    let of = |name: &str| w[name].to_f64s();
+    let (kernel, bias) = (of("conv.weight"), of("conv.bias"));
+    let (gamma, beta) = (of("bn.weight"), of("bn.bias"));
+    let (mean, var) = (of("bn.running_mean"), of("bn.running_var"));
+    let (x, shape) = (x.to_f64s(), [2, 3, 5isize, 6isize]);
+    let at = |n: usize, c: usize, i: isize, j: isize| {
+        let inside = (0..shape[2]).contains(&i) && (0..shape[3]).contains(&j);
+        if inside { x[((n * 3 + c) * 5 + i as usize) * 6 + j as usize] } else { 0.0 }
+    };
+    let mut values = vec![];
+    for n in 0..2 {
+        for k in 0..4 {
+            let scale = gamma[k] / (var[k] + 1e-5).sqrt();
+            for (i, j) in (0..5).flat_map(|i| (0..6).map(move |j| (i, j))) {
+                let terms = (0..PATCH).map(|p| {
+                    let (c, di, dj) = (p / 9, p / 3 % 3, p % 3);
+                    at(n, c, i + di as isize - 1, j + dj as isize - 1) * kernel[k * PATCH + p] * scale
+                });
+                let rest = [bias[k] * scale, -mean[k] * scale, beta[k]];
+                let all: Vec<f64> = terms.chain(rest).collect();
+                values.push((all.iter().sum::<f64>().max(0.0), all.iter().map(|t| t.abs()).sum()));
+            }
+        }
+    }
+    values
+}
+
+/// An output is a sum of `PATCH + 3` terms, in whatever order. Each gathers a rounding by every addition above it and by its two
+/// products, and what the scale has: those of `var + eps`, of `rsqrt` (1.5 ulps, and half of what its argument has) and of a product.
+/// Folding moves products from one side of a sum to the other and adds none.
+#[test]
+fn folding_rounds_no_more_than_the_sums_allow() {
+    const ROUNDINGS: f64 = (PATCH + 3) as f64 + 2.0 + (0.5 + 3.0 + 1.0);
+    for dtype in [DType::F32, DType::F64] {
+        let unit = dtype.epsilon() / 2.0;
+        let gamma = ROUNDINGS * unit / (1.0 - ROUNDINGS * unit);
+        let program = Compiler::new().compile(&model(dtype), SIZES).expect("it compiles");
+        let plain = Compiler::new().level(dlc::Level::O0).compile(&model(dtype), SIZES).expect("it compiles");
+        assert_eq!(cut(&program).prepared.len(), 2);
+        assert!(plain.compiled().preparation().is_none());
+        let reference = Session::reference(program.graph(Stage::Ir).into()).expect("nothing is prepared");
+        for (mut session, what) in
+            [(program.session(), "folded"), (plain.session(), "plain"), (reference, "interpreted")]
+        {
+            let weights = weights(&session, 1);
+            load(&mut session, &weights);
+            let found = session.run([("x", &input(dtype))]).expect("it runs")["y"].to_f64s();
+            let mut positive = 0;
+            for (i, (found, (value, magnitude))) in found.iter().zip(exact(&input(dtype), &weights)).enumerate() {
+                // in f64 the exact value is rounded as well
+                let bound = gamma * magnitude + (PATCH + 8) as f64 * f64::EPSILON * magnitude;
+                assert!((found - value).abs() <= bound, "{dtype} {what}: {i}: {found} is not {value} ± {bound:e}");
+                positive += usize::from(value > 0.0);
+            }
+            assert!(positive > 50, "relu must let some pass");
+        }
+    }
+}
+
+#[test]
+fn weights_set_later_are_folded_again() {
+    let program = Compiler::new().compile(&model(DType::F32), SIZES).expect("it compiles");
+    let x = input(DType::F32);
+    let fresh = |seed| {
+        let mut session = program.session();
+        let weights = weights(&session, seed);
+        load(&mut session, &weights);
+        session.run([("x", &x)]).expect("it runs")
+    };
+    let (first, second) = (fresh(1), fresh(2));
+    assert!(first != second);
+    let mut session = program.session();
+    for seed in [1, 2, 1] {
+        let weights = weights(&session, seed);
+        load(&mut session, &weights);
+        assert!(session.run([("x", &x)]).expect("it runs") == if seed == 1 { first.clone() } else { second.clone() });
+    }
+    let var = tensor("bn.running_var", &Type::new(DType::F32, [4]), 2);
+    session.set_state("bn.running_var", &var).expect("it has this state");
+    assert!(session.run([("x", &x)]).expect("it runs") != first, "a state that changes is a weight that changes");
+}
+
+#[test]
+fn an_artefact_holds_weights_by_their_names_and_prepares_them_when_it_is_loaded() {
+    let compiler = Compiler::new();
+    let model = model(DType::F32);
+    let request = tools::request_for(&model, dlc::What::Infer, &SIZES.map(|(n, s)| (n.to_owned(), s)), &compiler);
+    let request = request.expect("it is right");
+    let (program, _) = tools::build(&compiler, &model, &request).expect("it compiles");
+    let weights = weights(&program.session(), 3);
+    let target = tools::target_name(&compiler).expect("this machine");
+    let artefact = Artefact::of(&model, weights.clone(), &[(&request, &program)], &target);
+    let read = Artefact::from_bytes(&artefact.to_bytes()).expect("it is whole");
+    let names: Vec<&str> = read.weights.names().collect();
+    assert_eq!(names, ["bn.bias", "bn.running_mean", "bn.running_var", "bn.weight", "conv.bias", "conv.weight"]);
+
+    let x = input(DType::F32);
+    let mut session = program.session();
+    load(&mut session, &weights);
+    let expected = session.run([("x", &x)]).expect("it runs");
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("m.dlx");
+    read.write(&path).expect("it can be written");
+    let opened = Program::open(&path).expect("it opens");
+    assert_eq!(cut(&opened).prepared.len(), 2);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| assert!(opened.session().run([("x", &x)]).expect("it runs") == expected));
+        }
+    });
+
+    // A graph whose halves do not fit is no program, though the file is whole.
+    let text = program.graph(Stage::Opt).to_string();
+    for (from, to) in
+        [("-> (\"prepared.conv.weight\":", "-> (\"other\":"), ("param \"prepared.conv.weight\" frozen", "input")]
+    {
+        assert!(text.contains(from), "{text}");
+        let graph: Graph = text.replace(from, to).parse().expect("it is well-formed");
+        let mut wrong = read.clone();
+        wrong.graphs[0].1 = graph;
+        wrong.write(&path).expect("it can be written");
+        let error = Program::open(&path).expect_err("it does not fit");
+        assert!(error.to_string().contains("does not fit"), "{error}");
+    }
+}
+
+#[test]
+fn a_deep_network_has_no_batch_norm_left() {
+    let path = format!("{}/examples/resnet18.dl", env!("CARGO_MANIFEST_DIR"));
+    let model = Model::open(path).expect("it is right");
+    let compiler = Compiler::new();
+    let request = |what, frozen| {
+        let sizes = [("B", 1), ("H", 64), ("W", 64)].map(|(n, s)| (n.to_owned(), s));
+        let mut request = tools::request_for(&model, what, &sizes, &compiler).expect("it is right");
+        request.frozen = frozen;
+        request
+    };
+    let (program, _) = tools::build(&compiler, &model, &request(dlc::What::Infer, true)).expect("it compiles");
+    let parts = cut(&program);
+    let left: Vec<&str> = parts
+        .main
+        .functions()
+        .flat_map(|f| f.ops())
+        .map(|(_, _, op)| op.mnemonic())
+        .filter(|m| ["rsqrt", "mul", "div"].contains(m))
+        .collect();
+    assert_eq!(left, ["mul"], "the mean before the last layer is all that multiplies");
+    let names: Vec<&str> = parts.prepared.iter().map(|&i| &*parts.main.entry().args()[i].name).collect();
+    assert_eq!(names.len(), 2 * 20, "a kernel and a shift for each convolution");
+    assert!(names.contains(&"prepared_layer1_1_conv2_weight"), "{names:?}");
+
+    // What a training judges itself by has the same model in it, and weights that change.
+    let (program, _) = tools::build(&compiler, &model, &request(dlc::What::Infer, false)).expect("it compiles");
+    assert!(program.compiled().preparation().is_none());
+}
