@@ -36,7 +36,7 @@ fn main() {
         folded.prepare().expect("weights are there");
         println!("{side} x {side}: {:.2} ms to prepare", start.elapsed().as_secs_f64() * 1e3);
         let mut times = [vec![], vec![]];
-        let mut sessions = [&mut folded, &mut plain];
+        let sessions = [&mut folded, &mut plain];
         for run in 0..RUNS {
             // Each finds the caches as often as the other in the state that the other leaves.
             for which in if run % 2 == 0 { [0, 1] } else { [1, 0] } {

@@ -1,11 +1,13 @@
 //! Datasets: files are read, and the rest of each field, which is the language, is compiled and run on them.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use dlc_compiler::passes::Math;
+use dlc_compiler::pipeline::Level;
 use dlc_dsl::Diagnostic;
 use dlc_dsl::lower::dataset::{DatasetCall, Format, Reader};
-use dlc_ir::{Tensor, Type};
+use dlc_ir::{DType, Tensor, Type};
 use dlc_runtime::Tensors;
 use dlc_runtime::data::csv::Table;
 use dlc_runtime::data::{self, DataError, Problem};
@@ -15,8 +17,35 @@ use crate::compiler::Timings;
 use crate::labels::check_finite;
 use crate::{Compiler, Error, Model};
 
+/// The datasets of a model that were read so far. A model's data is read once, as its text is.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded(Mutex<Vec<(Key, Arc<Examples>)>>);
+
+/// What examples follow from besides the model's text: what is asked for, and how fields are computed.
+#[derive(Debug, PartialEq)]
+struct Key {
+    call: DatasetCall,
+    float: DType,
+    target: &'static str,
+    level: Level,
+    math: Math,
+}
+
 /// The examples of a dataset. What the fields compute is computed here, once, for all examples.
 pub(crate) fn load(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Examples>, Error> {
+    let options = compiler.options()?;
+    let (target, level, math) = (options.target.name(), options.level, options.passes.math);
+    let key = Key { call: call.clone(), float: model.dtype(), target, level, math };
+    let loaded = || model.loaded().0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, examples)) = loaded().iter().find(|(k, _)| *k == key) {
+        return Ok(Arc::clone(examples));
+    }
+    let examples = read(model, compiler, call)?;
+    loaded().push((key, Arc::clone(&examples)));
+    Ok(examples)
+}
+
+fn read(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Examples>, Error> {
     let source = model.source();
     let dataset = source.dataset(call).map_err(|d| model.error(d))?;
     let mut read = vec![];
@@ -80,5 +109,43 @@ pub(crate) fn resolve(from: &str, path: &str, folder: &Path) -> PathBuf {
     match Path::new(from).parent() {
         Some(parent) if !from.is_empty() => parent.join(path),
         _ => folder.join(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODEL: &str = "model m(x: [B, 1]) -> y: [B] { return squeeze(linear(x, 1), axis: 1) }
+dataset points {
+  x = csv(\"points.csv\", skip: [\"actual\"])
+  actual = csv(\"points.csv\")[\"actual\"]
+}
+train m {
+  data = points()
+  loss = mean((y - actual) ** 2)
+  optimizer = sgd(lr: 0.1)
+}
+";
+
+    #[test]
+    fn the_files_of_a_model_are_read_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (text, data) = (folder.path().join("m.dl"), folder.path().join("points.csv"));
+        std::fs::write(&text, MODEL).expect("it can be written");
+        std::fs::write(&data, "x,actual\n1,2\n3,4\n").expect("it can be written");
+        let (model, compiler) = (Model::open(&text).expect("it is right"), Compiler::new());
+        let call = crate::training::settings(&model).expect("it trains").data;
+        let first = load(&model, &compiler, &call).expect("the file is there");
+        std::fs::remove_file(&data).expect("it is there");
+        let again = load(&model.clone(), &compiler, &call).expect("it was read");
+        assert!(Arc::ptr_eq(&first, &again));
+        // Whatever makes other numbers reads again, and so does another model.
+        let strict = Compiler::new().math(Math::Strict);
+        let wide = model.clone().float(DType::F64).expect("a float");
+        let other = Model::open(&text).expect("it is right");
+        for (model, compiler) in [(&model, &strict), (&wide, &compiler), (&other, &compiler)] {
+            assert_eq!(load(model, compiler, &call).expect_err("the file is gone").code(), "missing-file");
+        }
     }
 }

@@ -9,10 +9,12 @@ use dlc_ir::{DType, Type};
 use indexmap::IndexMap;
 
 use crate::Error;
+use crate::dataset::Loaded;
 use crate::error::read_text;
 use crate::files::Files;
 
-/// A model: its text and everything it imports, with the arguments that are set so far.
+/// A model: its text and everything it imports, with the arguments that are set so far. Data of its `train` section is read once, when
+/// it is first needed, and kept as long as the model or a clone of it.
 ///
 /// ```
 /// # fn main() -> Result<(), dlc::Error> {
@@ -34,6 +36,7 @@ pub struct Model {
     name: Option<String>,
     arguments: IndexMap<String, Argument>,
     float: DType,
+    loaded: Arc<Loaded>,
 }
 
 impl Model {
@@ -67,7 +70,8 @@ impl Model {
     /// The model in a text of that name, whose imports `loader` finds; its data lies in `folder`.
     pub(crate) fn load(name: &str, text: &str, loader: &mut dyn Loader, folder: PathBuf) -> Result<Self, Error> {
         let source = Source::load(name, text, loader)?;
-        Ok(Model { source: Arc::new(source), folder, name: None, arguments: IndexMap::new(), float: DType::F32 })
+        let (source, arguments, loaded) = (Arc::new(source), IndexMap::new(), Arc::default());
+        Ok(Model { source, folder, name: None, arguments, float: DType::F32, loaded })
     }
 
     /// The model of that name, where a file has several.
@@ -116,6 +120,11 @@ impl Model {
     /// The folder that the paths of the data are relative to.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The datasets that were read so far.
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.loaded
     }
 
     /// The arguments that are set.
