@@ -48,6 +48,27 @@ fn few_elements_hang_on_rounding() {
     assert!(counts.share_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
 }
 
+/// What the passes make of batch norm is within the rounding of what it means, in both types and through every emitter.
+#[test]
+fn folded_weights_are_within_their_bounds() {
+    let mut counts = differential::Counts::default();
+    for name in
+        ["optimize/batch_norm", "optimize/batch_norm_in_blocks", "prepare/batch_norm", "prepare/called_functions"]
+    {
+        let path = format!("{}/../tests/ir/{name}.dlir", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).expect("the file is there");
+        for text in [text.clone(), text.replace("f32", "f64")] {
+            let graph: Graph = text.parse().expect("the text is right");
+            for seed in 0..8 {
+                let result = differential::compare(&graph, seed, random::Kind::Real, &mut counts);
+                result.unwrap_or_else(|e| panic!("{name}, seed {seed}: {e}\n{graph}"));
+            }
+        }
+    }
+    assert_eq!((counts.graphs, counts.prepared), (64, 64));
+    assert!(counts.share_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
+}
+
 #[test]
 fn every_operator_occurs() {
     let mut missing: std::collections::BTreeSet<&str> =
