@@ -43,6 +43,9 @@ impl Operator for Pad {
         ensure!(*value == Type::scalar(x.dtype), "the value must be {}[], not {value}", x.dtype);
         let mut shape = vec![];
         for axis in 0..rank {
+            // An axis of one element has nothing between neighbours, and its size does not tell.
+            let amounts = [self.low[axis].unsigned_abs(), self.high[axis].unsigned_abs(), self.interior[axis] as u64];
+            ensure!(amounts.iter().all(|&n| n < 1 << 47), "axis {axis} of {x} would get more elements than any memory has");
             let size = x.shape[axis] as i128;
             let spread = size + (size - 1).max(0) * self.interior[axis] as i128;
             let padded = spread + i128::from(self.low[axis]) + i128::from(self.high[axis]);
