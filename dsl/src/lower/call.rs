@@ -6,7 +6,9 @@ use dlc_ir as ir;
 use indexmap::IndexMap;
 
 use super::bind::{is_data, missing_params};
+use super::context::Closed;
 use super::dims::For;
+use super::replay::Terms;
 use super::scope::Frame;
 use super::stmt::Flow;
 use super::value::{Callee, Data, Delayed, Value};
@@ -101,7 +103,11 @@ impl<'p> Lower<'p> {
     fn instance_name(&mut self, call: &'p Call) -> Eval<String> {
         let base = match call.name.as_ref().map(|name| &name.kind) {
             Some(InstanceNameKind::Inline) => return Ok(String::new()),
-            Some(InstanceNameKind::Text(text)) => return self.text(text, call.span),
+            Some(InstanceNameKind::Text(text)) => {
+                // The text need not tell the turns of a loop apart.
+                self.unrepeatable += usize::from(!self.frame().turns.is_empty());
+                return self.text(text, call.span);
+            }
             Some(InstanceNameKind::Word(word)) => word.clone(),
             None => {
                 let number = self.frame().numbers.get(&call.callee.span).map_or(1, |n| n.unnamed);
@@ -148,24 +154,37 @@ impl<'p> Lower<'p> {
             return self.run(definition, given, frame, span);
         }
         let salt = std::mem::take(&mut frame.salt);
-        self.outlined(&definition.name.name, salt, |lower| {
+        let terms = (!frame.shared).then(|| Terms::of_call(definition, &given, frame.path.clone()));
+        self.outlined(&definition.name.name, salt, terms, span, |lower| {
             lower.context().path = frame.path.clone();
             lower.run(definition, given, frame, span)
         })
     }
 
-    /// Runs `f` in a function of its own; the tensors of its value are results of that function.
+    /// Runs `f` in a function of its own, which `span` calls; the tensors of its value are results of that function.
+    /// What ran before on the same terms is replayed.
     pub(crate) fn outlined(
         &mut self,
         name: &str,
         salt: String,
+        terms: Option<Terms<'p>>,
+        span: Span,
         f: impl FnOnce(&mut Self) -> Eval<Value<'p>>,
     ) -> Eval<Value<'p>> {
+        if let Some(terms) = &terms
+            && let Some(mut values) = self.replay(terms, &salt, span)?
+        {
+            return Ok(values.remove(0));
+        }
+        let begun = self.begin_recording();
         let id = self.enter(name, salt);
         match f(self) {
             Ok(value) => {
                 let mut values = [value];
-                self.close(id, &mut values);
+                let closed = self.close(id, &mut values, span);
+                if let Some(terms) = terms {
+                    self.record(terms, &begun, closed, &values);
+                }
                 let [value] = values;
                 Ok(value)
             }
@@ -176,24 +195,24 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Ends the function `id`: tensors in `values` and rebound states become its results.
-    pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>]) {
+    /// Ends the function `id`, which `span` calls: tensors in `values` and rebound states become its results.
+    pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>], span: Span) -> Closed {
         let mut results: IndexMap<ir::Value, usize> = IndexMap::new();
-        let mut note = |d: &mut Data| {
+        let mut note = |d: &Data| {
             if d.func == id {
                 let next = results.len();
                 results.entry(d.value).or_insert(next);
             }
         };
-        values.iter_mut().for_each(|value| value.each_data(&mut note));
-        let mut writes = std::mem::take(&mut self.context().writes);
-        writes.values_mut().for_each(note);
+        values.iter().for_each(|value| value.visit_data(&mut note));
+        let writes = self.context().writes.clone();
+        writes.values().for_each(note);
         let inner: Vec<ir::Value> = results.keys().copied().collect();
-        let outer = self.leave(&inner);
+        let closed = self.leave(&inner, span);
         let func = self.context().id;
         let mut rename = |d: &mut Data| {
             if d.func == id {
-                d.value = outer[results[&d.value]];
+                d.value = closed.outputs[results[&d.value]];
                 d.func = func;
                 (d.dense, d.transpose_of) = (None, None);
             }
@@ -203,6 +222,7 @@ impl<'p> Lower<'p> {
             rename(&mut data);
             self.context().writes.insert(state, data);
         }
+        closed
     }
 
     /// Runs a definition in a frame made for it. `span` is the call.

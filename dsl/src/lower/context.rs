@@ -6,7 +6,7 @@
 use dlc_ir as ir;
 use indexmap::IndexMap;
 use ir::op::RngBits;
-use ir::{Builder, DType, Function, FunctionKind, Loc, Op, Role, Scalar, Type};
+use ir::{Builder, DType, Function, FunctionKind, Loc, Op, Role, Scalar, Symbol, Type};
 
 use super::value::{Axis, Data};
 use super::{Eval, Lower};
@@ -20,8 +20,8 @@ pub(crate) struct Context {
     pub builder: Builder,
     /// The arguments that stand for values of the function around: theirs to ours, in the order of the arguments.
     pub captures: IndexMap<ir::Value, ir::Value>,
-    /// The key of random draws, once there is one.
-    pub key: Option<ir::Value>,
+    /// The key of random draws, once there is one, and what first drew.
+    pub key: Option<(ir::Value, Span)>,
     /// What tells this function's key from others of the function around.
     pub salt: String,
     /// The path in the tree of weights of the instance that the function computes.
@@ -36,6 +36,34 @@ pub(crate) struct Context {
 pub(crate) fn hash(text: &str) -> i64 {
     let step = |h: u64, b: u8| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3);
     text.bytes().fold(0xcbf2_9ce4_8422_2325, step) as i64
+}
+
+/// A function that can be called.
+#[derive(Debug)]
+pub(crate) enum Left {
+    /// By its name.
+    Shared(Symbol),
+    /// It is one operator at most, which stands where it is called.
+    Inline(Box<Function>),
+}
+
+/// A function that was left, and its call.
+#[derive(Debug)]
+pub(crate) struct Closed {
+    pub function: Left,
+    /// The values of the function around that it was given.
+    pub captures: Vec<ir::Value>,
+    /// Which of them is its key, and what first drew from it.
+    pub key: Option<(usize, Span)>,
+    /// Its results in the function around.
+    pub outputs: Vec<ir::Value>,
+    /// The states that it rebound.
+    pub written: Vec<usize>,
+}
+
+/// The place that nodes get for a span of the user's text.
+pub(crate) fn loc(span: Span) -> Loc {
+    Loc { file: span.source.0.wrapping_add(1), start: span.start, end: span.end }
 }
 
 impl<'p> Lower<'p> {
@@ -108,8 +136,7 @@ impl<'p> Lower<'p> {
 
     /// The place that nodes get for a span of the current frame.
     pub(crate) fn loc(&self, span: Span) -> Loc {
-        let span = self.at(span);
-        Loc { file: span.source.0.wrapping_add(1), start: span.start, end: span.end }
+        loc(self.at(span))
     }
 
     /// Adds an operator with one result. Operands are imported.
@@ -151,7 +178,7 @@ impl<'p> Lower<'p> {
 
     /// The key of the innermost function.
     fn key(&mut self, depth: usize, span: Span) -> Eval<ir::Value> {
-        if let Some(key) = self.contexts[depth].key {
+        if let Some((key, _)) = self.contexts[depth].key {
             return Ok(key);
         }
         let key_type = Type::scalar(DType::I64);
@@ -162,21 +189,27 @@ impl<'p> Lower<'p> {
                 Some(step) => self.fold_in(0, key, step, span),
                 None => key,
             };
-            self.contexts[depth].key = Some(key);
+            self.contexts[depth].key = Some((key, span));
             return Ok(key);
         }
-        let outer = self.key(depth - 1, span)?;
-        let salt = hash(&self.contexts[depth].salt);
-        let loc = self.loc(span);
-        let builder = &mut self.contexts[depth - 1].builder;
-        builder.loc = loc;
-        let salt = builder.scalar(DType::I64, Scalar::Int(salt)).expect("a scalar has a type");
-        let derived = self.fold_in(depth - 1, outer, salt, span);
+        let span = self.at(span);
+        let salt = self.contexts[depth].salt.clone();
+        let derived = self.derived_key(depth - 1, &salt, span)?;
         let context = &mut self.contexts[depth];
         let inner = context.builder.arg("key", key_type, Role::Plain);
         context.captures.insert(derived, inner);
-        context.key = Some(inner);
+        context.key = Some((inner, span));
         Ok(inner)
+    }
+
+    /// The key that the function at `depth` gives to one within it.
+    pub(crate) fn derived_key(&mut self, depth: usize, salt: &str, span: Span) -> Eval<ir::Value> {
+        let key = self.key(depth, span)?;
+        let loc = self.loc(span);
+        let builder = &mut self.contexts[depth].builder;
+        builder.loc = loc;
+        let salt = builder.scalar(DType::I64, Scalar::Int(hash(salt))).expect("a scalar has a type");
+        Ok(self.fold_in(depth, key, salt, span))
     }
 
     fn fold_in(&mut self, depth: usize, key: ir::Value, salt: ir::Value, span: Span) -> ir::Value {
@@ -201,22 +234,49 @@ impl<'p> Lower<'p> {
         Ok(self.data_of(value, span))
     }
 
-    /// Ends the innermost function with these results and calls it from the one around. `keep` makes it a function
-    /// of its own even where it is used once.
-    pub(crate) fn leave(&mut self, results: &[ir::Value]) -> Vec<ir::Value> {
+    /// Ends the innermost function with these results and calls it from the one around, at `span`.
+    pub(crate) fn leave(&mut self, results: &[ir::Value], span: Span) -> Closed {
         let context = self.contexts.pop().expect("every function that is left was entered");
         let mut builder = context.builder;
         for &result in results {
             builder.output(None, result);
         }
         let function = builder.finish();
-        let operands: Vec<ir::Value> = context.captures.keys().copied().collect();
+        let captures: Vec<ir::Value> = context.captures.keys().copied().collect();
+        let position = |key: ir::Value| context.captures.values().position(|inner| *inner == key);
+        let key = context.key.and_then(|(key, span)| Some((position(key)?, span)));
+        let written = context.writes.keys().copied().collect();
+        let function = if function.op_count() <= 1 {
+            Left::Inline(Box::new(function))
+        } else {
+            Left::Shared(self.functions.share(function).name.clone())
+        };
+        let outputs = self.call_left(&function, &captures, span);
+        Closed { function, captures, key, outputs, written }
+    }
+
+    /// Calls a function from the innermost one, at `span`.
+    pub(crate) fn call_left(&mut self, function: &Left, operands: &[ir::Value], span: Span) -> Vec<ir::Value> {
+        let loc = self.loc(span);
         let outer = &mut self.contexts.last_mut().expect("the outermost function is not left").builder;
-        if function.op_count() <= 1 {
-            return super::outline::splice(outer, &function, &operands);
+        match function {
+            Left::Inline(body) => super::outline::splice(outer, body, operands),
+            Left::Shared(name) => {
+                outer.loc = loc;
+                let values = outer.call(self.functions.get(name), operands);
+                values.expect("captures have the types of what they capture")
+            }
         }
-        let function = self.functions.share(function);
-        outer.call(function, &operands).expect("captures have the types of what they capture")
+    }
+
+    /// The value in the function at `depth` for one of the function `func` around it, if it has come there.
+    pub(crate) fn imported(&self, depth: usize, func: u32, value: ir::Value) -> Option<ir::Value> {
+        let context = &self.contexts[depth];
+        if context.id == func {
+            return Some(value);
+        }
+        let outer = self.imported(depth.checked_sub(1)?, func, value)?;
+        context.captures.get(&outer).copied()
     }
 
     /// The functions before the entry, without those that were inlined.

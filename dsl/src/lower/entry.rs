@@ -51,30 +51,7 @@ impl Program {
     /// # Errors
     /// What is wrong with it for these sizes.
     pub fn lower(&self, request: &Request) -> Result<Lowered, Vec<Diagnostic>> {
-        let mut lower = Lower::new(self, request);
-        let graph = lower.entry();
-        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
-        tidy(&mut diagnostics);
-        match graph {
-            Ok(graph) if !has_errors(&diagnostics) => {
-                let weights = lower.weights.iter().map(|w| WeightInfo {
-                    name: w.name.clone(),
-                    ty: w.data.ty(),
-                    is_state: w.is_state,
-                    trainable: w.trainable,
-                    span: w.span,
-                });
-                let dims = lower.model_dims.iter().map(|(name, size)| (name.clone(), *size)).collect();
-                let weights = weights.collect();
-                Ok(Lowered { graph, weights, layers: lower.layers, dims, warnings: diagnostics })
-            }
-            _ if diagnostics.is_empty() => {
-                // A stop without a fault cannot be: say so rather than nothing.
-                let message = "lowering stopped without saying why; this is a bug in dlc";
-                Err(vec![Diagnostic::error("internal", message)])
-            }
-            _ => Err(diagnostics),
-        }
+        Lower::new(self, request).lowered()
     }
 
     /// The dimensions that a model's inputs leave open, in the order of the text: what [`Request::dims`] must give
@@ -159,6 +136,34 @@ impl<'p> Lower<'p> {
                 };
                 Err(self.fault("no-model", message, span, label))
             }
+        }
+    }
+
+    /// Lowers what the request names.
+    pub(crate) fn lowered(&mut self) -> Result<Lowered, Vec<Diagnostic>> {
+        let graph = self.entry();
+        let mut diagnostics = std::mem::take(&mut self.diagnostics);
+        tidy(&mut diagnostics);
+        match graph {
+            Ok(graph) if !has_errors(&diagnostics) => {
+                let weights = self.weights.iter().map(|w| WeightInfo {
+                    name: w.name.clone(),
+                    ty: w.data.ty(),
+                    is_state: w.is_state,
+                    trainable: w.trainable,
+                    span: w.span,
+                });
+                let weights = weights.collect();
+                let dims = self.model_dims.iter().map(|(name, size)| (name.clone(), *size)).collect();
+                let layers = std::mem::take(&mut self.layers);
+                Ok(Lowered { graph, weights, layers, dims, warnings: diagnostics })
+            }
+            _ if diagnostics.is_empty() => {
+                // A stop without a fault cannot be: say so rather than nothing.
+                let message = "lowering stopped without saying why; this is a bug in dlc";
+                Err(vec![Diagnostic::error("internal", message)])
+            }
+            _ => Err(diagnostics),
         }
     }
 

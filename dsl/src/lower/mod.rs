@@ -43,6 +43,7 @@ mod operator;
 mod optimizer;
 mod outline;
 pub mod pattern;
+mod replay;
 mod scope;
 pub mod settings;
 mod shared;
@@ -226,6 +227,12 @@ pub(crate) struct Lower<'p> {
     pub numbers: FxHashMap<*const Definition, Rc<FxHashMap<Span, scope::CallNumber>>>,
     /// The definitions that are being run, for the error on recursion.
     pub running: Vec<(&'p Definition, Span)>,
+    /// How often something was done so far that no replay repeats.
+    pub unrepeatable: usize,
+    /// Whether runs on equal terms are replayed. They always are, but where a test looks whether that shows.
+    pub replays: bool,
+    /// How many there were.
+    pub replayed: usize,
 }
 
 impl<'p> Lower<'p> {
@@ -259,6 +266,9 @@ impl<'p> Lower<'p> {
             readers: None,
             numbers: FxHashMap::default(),
             running: vec![],
+            unrepeatable: 0,
+            replays: true,
+            replayed: 0,
         }
     }
 

@@ -3,8 +3,9 @@
 use dlc_ir::ScalarOp;
 
 use super::pattern;
+use super::replay::Terms;
 use super::settings::Settings;
-use super::value::{Callee, Data, Value};
+use super::value::{Axis, Callee, Data, Value};
 use super::{Eval, Given, Lower};
 use crate::ast::{self, Call, Definition, EntryKind, ExprKind};
 use crate::resolve::ItemRef;
@@ -109,7 +110,12 @@ impl<'p> Lower<'p> {
 
     fn optimize_one(&mut self, optimizer: &Optimizer<'p>, weight: usize, gradient: Data) -> Eval<Data> {
         let name = self.weights[weight].name.clone();
-        let old = self.weight_value(weight);
+        let mut old = self.weight_value(weight);
+        let mut gradient = gradient;
+        for data in [&mut old, &mut gradient] {
+            // What the axes are called within the layer is no matter of the optimizer's.
+            data.axes.iter_mut().for_each(|axis| *axis = Axis::new(axis.size));
+        }
         let mut given = vec![];
         for (param, data) in [(0, old.clone()), (1, gradient)] {
             given.push(Given { param, value: Value::Data(data), span: optimizer.callee });
@@ -135,7 +141,8 @@ impl<'p> Lower<'p> {
         frame.path = format!("{name}/");
         frame.salt = String::new();
         let definition = optimizer.definition;
-        let value = self.outlined(&definition.name.name, format!("{name}/"), |lower| {
+        let terms = Terms::of_call(definition, &given, frame.path.clone());
+        let value = self.outlined(&definition.name.name, format!("{name}/"), Some(terms), optimizer.span, |lower| {
             lower.context().path = name.clone();
             lower.run(definition, given, frame, optimizer.span)
         })?;

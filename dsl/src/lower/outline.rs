@@ -61,6 +61,11 @@ impl Functions {
         &self.list[at]
     }
 
+    /// The function of a name that [`share`](Self::share) gave.
+    pub fn get(&self, name: &Symbol) -> &Function {
+        &self.list[name]
+    }
+
     /// Adds a function that stays one.
     pub fn keep(&mut self, function: Function) -> &Function {
         let name = self.share(function).name.clone();

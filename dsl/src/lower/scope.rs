@@ -6,6 +6,7 @@ use dlc_ir::DType;
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
+use super::replay::Recording;
 use super::value::{Axis, Callee, Data, Label, Value};
 use super::{Eval, Lower};
 use crate::ast::Item;
@@ -32,7 +33,7 @@ pub(crate) struct Frame<'p> {
     /// The turns of the loops around.
     pub turns: Vec<usize>,
     /// The names of instances so far.
-    pub instances: FxHashMap<String, Span>,
+    pub instances: IndexMap<String, Span>,
     /// The numbers of the definition's calls, by the places of their callees.
     pub numbers: Rc<FxHashMap<Span, CallNumber>>,
     /// Whether the instance is run again, so that its weights exist.
@@ -44,6 +45,8 @@ pub(crate) struct Frame<'p> {
     /// Whether the definition owns weights of its own here.
     pub owns: bool,
     pub kind: Option<DefinitionKind>,
+    /// What was run here, to be replayed.
+    pub recordings: Vec<Rc<Recording<'p>>>,
 }
 
 /// A dimension that an argument has bound.
@@ -88,13 +91,14 @@ impl<'p> Frame<'p> {
             dims: IndexMap::new(),
             rest: None,
             turns: vec![],
-            instances: FxHashMap::default(),
+            instances: IndexMap::new(),
             numbers: Rc::default(),
             shared: false,
             salt: String::new(),
             draws: 0,
             owns: false,
             kind: None,
+            recordings: vec![],
         }
     }
 

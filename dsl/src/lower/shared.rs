@@ -43,6 +43,8 @@ impl<'p> Lower<'p> {
     }
 
     pub(crate) fn call_layer(&mut self, layer: &Rc<Shared<'p>>, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
+        // Only its first call gives it weights.
+        self.unrepeatable += 1;
         let Callee::Definition(at, definition) = layer.callee else {
             return Err(self.fault("type-mismatch", "a layer is a block", call.span, "not a block"));
         };

@@ -1,5 +1,6 @@
 //! Statements.
 
+use super::replay::{Place, Terms};
 use super::scope::Var;
 use super::value::Value;
 use super::{Eval, Lower, Stop};
@@ -236,29 +237,62 @@ impl<'p> Lower<'p> {
             self.spend(span)?;
             let frame = self.frame_mut();
             let outer = (std::mem::take(&mut frame.salt), std::mem::take(&mut frame.draws));
-            let id = self.enter(&name, format!("{}#{}.{i}", outer.0, outer.1));
-            self.frame_mut().turns.push(i);
-            let result = self.turn(repeat, turn);
+            frame.turns.push(i);
+            let result = self.turn(repeat, i, turn, format!("{}#{}.{i}", outer.0, outer.1), &name, span);
             let frame = self.frame_mut();
             frame.turns.pop();
             (frame.salt, frame.draws) = outer;
-            match result {
-                Ok(Flow::Next) => self.close_scopes(id),
-                Ok(Flow::Return(_)) => {
-                    self.contexts.pop();
-                    let message = "`return` cannot leave a `repeat`";
-                    return Err(self.fault("misplaced", message, span, "rebind a name and return it afterwards"));
-                }
-                Err(stop) => {
-                    self.contexts.pop();
-                    return Err(stop);
-                }
-            }
+            result?;
             if crate::diagnostic::has_errors(&self.diagnostics) {
                 return Err(Stop);
             }
         }
         Ok(())
+    }
+
+    /// One turn, which sees and can change all that the frame's names hold.
+    fn turn(
+        &mut self,
+        repeat: &'p Repeat,
+        number: usize,
+        turn: Value<'p>,
+        salt: String,
+        name: &str,
+        span: Span,
+    ) -> Eval<()> {
+        let mut values: Vec<Value<'p>> = repeat.pattern.iter().map(|_| turn.clone()).collect();
+        for var in self.frame().scopes.iter().flat_map(|scope| scope.values()) {
+            values.push(match var.state {
+                Some(state) => Value::Data(self.state_value(state)),
+                None => var.value.clone(),
+            });
+        }
+        let body = std::ptr::from_ref(repeat).cast();
+        let terms = Terms { body, values, place: Place::Turn(number) };
+        if let Some(values) = self.replay(&terms, &salt, span)? {
+            self.set_values(values);
+            return Ok(());
+        }
+        let begun = self.begin_recording();
+        let id = self.enter(name, salt);
+        match self.run_turn(repeat, turn) {
+            Ok(Flow::Next) => {
+                let mut values = self.take_values();
+                let closed = self.close(id, &mut values, span);
+                self.record(terms, &begun, closed, &values);
+                self.set_values(values);
+                Ok(())
+            }
+            Ok(Flow::Return(_)) => {
+                self.contexts.pop();
+                let message = "`return` cannot leave a `repeat`";
+                Err(self.fault("misplaced", message, span, "rebind a name and return it afterwards"))
+            }
+            Err(stop) => {
+                self.contexts.pop();
+                Err(stop)
+            }
+        }
     }
 
     /// The name of a turn's function: that of the one block that it is about, if it is about one.
@@ -280,7 +314,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    fn turn(&mut self, repeat: &'p Repeat, turn: Value<'p>) -> Eval<Flow<'p>> {
+    fn run_turn(&mut self, repeat: &'p Repeat, turn: Value<'p>) -> Eval<Flow<'p>> {
         self.frame_mut().scopes.push(Default::default());
         let result = match &repeat.pattern {
             Some(pattern) => self.bind_pattern(pattern, turn, repeat.over.span, false),
@@ -291,19 +325,17 @@ impl<'p> Lower<'p> {
         result
     }
 
-    /// Ends the function `id` with all that the frame's names hold of it.
-    fn close_scopes(&mut self, id: u32) {
-        let mut scopes = std::mem::take(&mut self.frame_mut().scopes);
-        let mut values: Vec<Value<'p>> = vec![];
-        for var in scopes.iter_mut().flat_map(|scope| scope.values_mut()) {
-            values.push(std::mem::replace(&mut var.value, Value::None));
+    /// All that the frame's names hold, in order; they hold nothing until it is given back.
+    fn take_values(&mut self) -> Vec<Value<'p>> {
+        let vars = self.frame_mut().scopes.iter_mut().flat_map(|scope| scope.values_mut());
+        vars.map(|var| std::mem::replace(&mut var.value, Value::None)).collect()
+    }
+
+    fn set_values(&mut self, values: Vec<Value<'p>>) {
+        let vars = self.frame_mut().scopes.iter_mut().flat_map(|scope| scope.values_mut());
+        for (var, value) in vars.zip(values) {
+            var.value = value;
         }
-        self.close(id, &mut values);
-        let mut values = values.into_iter();
-        for var in scopes.iter_mut().flat_map(|scope| scope.values_mut()) {
-            var.value = values.next().expect("as many as were taken");
-        }
-        self.frame_mut().scopes = scopes;
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Label {
 }
 
 /// One axis of a tensor.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Axis {
     pub size: usize,
     /// The dimension that it is, as far as that is known.
@@ -76,6 +76,16 @@ impl Data {
 
     pub fn ty(&self) -> Type {
         Type::new(self.dtype, self.shape())
+    }
+
+    /// Whether nothing but its identity tells it from another tensor. One of which more is known is like no other.
+    fn alike(&self, other: &Data) -> bool {
+        let plain = |d: &Data| d.dense.is_none() && d.transpose_of.is_none();
+        self.dtype == other.dtype
+            && self.axes == other.axes
+            && self.weight.is_some() == other.weight.is_some()
+            && plain(self)
+            && plain(other)
     }
 
     pub fn rank(&self) -> usize {
@@ -200,7 +210,48 @@ impl<'p> Value<'p> {
                 new.iter_mut().for_each(|v| v.each_data(f));
                 *items = new.into();
             }
+            Value::Map(entries) => {
+                let mut new = entries.to_vec();
+                new.iter_mut().for_each(|(_, v, _)| v.each_data(f));
+                *entries = new.into();
+            }
             _ => {}
+        }
+    }
+
+    /// Calls `f` on every tensor that [`each_data`](Self::each_data) comes to, in the same order.
+    pub fn visit_data(&self, f: &mut dyn FnMut(&Data)) {
+        match self {
+            Value::Data(d) => f(d),
+            Value::List(items) | Value::Tuple(items) => items.iter().for_each(|v| v.visit_data(f)),
+            Value::Map(entries) => entries.iter().for_each(|(_, v, _)| v.visit_data(f)),
+            _ => {}
+        }
+    }
+
+    /// Whether nothing but the identity of tensors tells the two apart, whatever is done with them.
+    pub fn alike(&self, other: &Value<'p>) -> bool {
+        use Value::{Bool, DType, Data, Delayed, Float, Fn, Int, Layer, List, Map, None, Str, Table, Tuple};
+        match (self, other) {
+            (None, None) => true,
+            (Bool(a), Bool(b)) => a == b,
+            (Int(a, from), Int(b, of)) => a == b && from == of,
+            (Float(a), Float(b)) => a.to_bits() == b.to_bits(),
+            (Str(a), Str(b)) => a == b,
+            (DType(a), DType(b)) => a == b,
+            (List(a), List(b)) | (Tuple(a), Tuple(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.alike(b))
+            }
+            (Map(a), Map(b)) => {
+                a.len() == b.len() && a.iter().zip(b.iter()).all(|((m, a, _), (n, b, _))| m == n && a.alike(b))
+            }
+            (Data(a), Data(b)) => a.alike(b),
+            (Fn(Callee::Definition(_, a)), Fn(Callee::Definition(_, b))) => std::ptr::eq(*a, *b),
+            (Fn(Callee::Builtin(a)), Fn(Callee::Builtin(b))) => std::ptr::eq(*a, *b),
+            (Delayed(a), Delayed(b)) => Rc::ptr_eq(a, b),
+            (Layer(a), Layer(b)) => Rc::ptr_eq(a, b),
+            (Table(a), Table(b)) => Rc::ptr_eq(a, b),
+            _ => false,
         }
     }
 

@@ -112,6 +112,20 @@ impl<'p> Lower<'p> {
         span: Span,
         may_be_unused: bool,
     ) -> usize {
+        let span = self.at(span);
+        self.insert_weight(name, dtype, axes, is_state, span, may_be_unused)
+    }
+
+    /// The same for a place in the user's text.
+    pub(crate) fn insert_weight(
+        &mut self,
+        name: String,
+        dtype: ir::DType,
+        axes: Vec<Axis>,
+        is_state: bool,
+        span: Span,
+        may_be_unused: bool,
+    ) -> usize {
         let index = self.weights.len();
         let shape = axes.iter().map(|axis| axis.size).collect::<ir::Shape>();
         let ty = Type::new(dtype, shape);
@@ -119,10 +133,8 @@ impl<'p> Lower<'p> {
         let trainable = !self.request.frozen;
         let role = if is_state { Role::State { name: label } } else { Role::Param { name: label, trainable } };
         let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty, role);
-        let loc = self.loc(span);
         let root = self.contexts[0].builder.function_mut();
-        root.set_arg_loc(root.args().len() - 1, loc);
-        let span = self.at(span);
+        root.set_arg_loc(root.args().len() - 1, super::context::loc(span));
         let func = self.contexts[0].id;
         let data =
             Data { value, func, dtype, axes, origin: span, dense: None, transpose_of: None, weight: Some(index) };
