@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 
 use super::cost::Cost;
+use super::forced::Core;
 
 /// Work of the local swaps, in visits of alternatives. A bound on time would make the output depend on the machine.
 const SWAP_VISITS: usize = 400_000;
@@ -38,6 +39,12 @@ impl Dag {
     /// # Panics
     /// If the incumbent is not a choice without cycles for all that is wanted.
     pub fn cheapest(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
+        let core = Core::new(self);
+        let (choice, cost, unchanged) = core.dag.search(core.part(self, &incumbent));
+        (core.complete(self, &choice), core.cost.saturating_add(cost), core.cost.saturating_add(unchanged))
+    }
+
+    fn search(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
         let mut visits = 0;
         let unchanged = self.dag_cost(&incumbent, &mut visits).expect("the incumbent is a way to compute everything");
         let mut best = (incumbent.clone(), unchanged);

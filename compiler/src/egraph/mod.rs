@@ -6,6 +6,7 @@ mod analysis;
 mod cost;
 mod dag;
 mod extract;
+mod forced;
 pub mod fuse;
 mod language;
 mod rules;
