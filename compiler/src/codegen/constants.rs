@@ -1,5 +1,6 @@
 //! The constants of a program in memory: its own, then the tables of its kernels, then what native code knows of each step.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -21,8 +22,8 @@ struct Line([u8; ALIGN]);
 pub(super) struct Layout {
     /// For each kernel its tables.
     pub tables: Vec<Vec<usize>>,
-    /// For each routine the [descriptions](description) of its steps.
-    pub steps: Vec<Vec<usize>>,
+    /// For each routine where the [descriptions](description) of its steps lie, one behind the other.
+    pub steps: Vec<Range<usize>>,
     /// Bytes of the whole block.
     bytes: usize,
 }
@@ -43,12 +44,9 @@ impl Layout {
         });
         let tables: Vec<Vec<usize>> = tables.collect();
         let steps = program.routines.iter().map(|routine| {
-            let offsets = routine.steps.iter().map(|step| {
-                let offset = at;
-                at += 8 * (word::PLACES as usize / 8 + width(program, step));
-                offset
-            });
-            offsets.collect()
+            let first = at;
+            at += routine.steps.iter().map(|s| word::PLACES as usize + 8 * width(program, s)).sum::<usize>();
+            first..at
         });
         let steps = steps.collect();
         Layout { tables, steps, bytes: at.next_multiple_of(ALIGN) }
@@ -65,8 +63,10 @@ pub(super) mod word {
     pub const WHICH: i32 = 16;
     /// The kernel's chunks.
     pub const CHUNKS: i32 = 24;
+    /// The address of the code that is called.
+    pub const CALLEE: i32 = 32;
     /// From here on the places of the pointers, by [`super::encode`].
-    pub const PLACES: i32 = 32;
+    pub const PLACES: i32 = 40;
 }
 
 /// How a step calls what it calls.
@@ -104,8 +104,11 @@ fn encode(place: Place) -> u64 {
     argument | slot << 1 | (offset as u64) << OFFSET_SHIFT
 }
 
+/// The address of the native code of what a step calls.
+pub(super) type Address<'a> = &'a dyn Fn(&Step) -> usize;
+
 /// What native code reads to make a step: its words, as [`word`] orders them.
-fn description(program: &KernelProgram, tables: &[Vec<usize>], step: &Step) -> Vec<u64> {
+fn description(program: &KernelProgram, tables: &[Vec<usize>], step: &Step, callee: Address<'_>) -> Vec<u64> {
     let (way, which, chunks, places, tables): (_, _, _, _, &[usize]) = match step {
         Step::Launch { kernel: id, operands } => {
             let kernel = program.kernel(*id);
@@ -116,11 +119,11 @@ fn description(program: &KernelProgram, tables: &[Vec<usize>], step: &Step) -> V
     };
     let tables = tables.iter().map(|&offset| Place::Constant(offset));
     let places = places.iter().copied().chain(tables).map(encode);
-    [width(program, step) as u64, way as u64, which, chunks].into_iter().chain(places).collect()
+    [width(program, step) as u64, way as u64, which, chunks, callee(step) as u64].into_iter().chain(places).collect()
 }
 
 impl Constants {
-    pub(super) fn new(program: &KernelProgram) -> Self {
+    pub(super) fn new(program: &KernelProgram, callee: Address<'_>) -> Self {
         let Layout { tables, steps, bytes } = Layout::new(program);
         let mut storage = vec![Line([0; ALIGN]); bytes / ALIGN].into_boxed_slice();
         let mut write = |mut offset: usize, mut bytes: &[u8]| {
@@ -138,11 +141,9 @@ impl Constants {
                 write(offset, &table.bytes);
             }
         }
-        for (routine, offsets) in program.routines.iter().zip(&steps) {
-            for (step, &offset) in routine.steps.iter().zip(offsets) {
-                let words = description(program, &tables, step);
-                write(offset, &words.iter().flat_map(|w| w.to_ne_bytes()).collect::<Vec<u8>>());
-            }
+        for (routine, steps) in program.routines.iter().zip(steps) {
+            let words = routine.steps.iter().flat_map(|step| description(program, &tables, step, callee));
+            write(steps.start, &words.flat_map(u64::to_ne_bytes).collect::<Vec<u8>>());
         }
         Constants { storage }
     }

@@ -21,7 +21,7 @@ pub use context::{ExecContext, KernelFn, LaunchFn, ParallelFn, VERSION};
 pub use interpret::Interpreter;
 pub use target::{Target, UnknownTarget};
 
-use crate::kernel::program::KernelProgram;
+use crate::kernel::program::{KernelProgram, Step};
 use constants::Constants;
 
 /// Why a program could not be emitted.
@@ -66,11 +66,14 @@ trait Code: Send + Sync {
     /// As for [`Executable::run`], and `ctx.constants` points to the constants of the program.
     #[allow(unsafe_code)]
     unsafe fn enter(&self, program: &KernelProgram, constants: &Constants, ctx: *mut ExecContext) -> i32;
+
+    /// The address of the native code of what a step calls; 0 if there is none.
+    fn callee(&self, step: &Step) -> usize;
 }
 
 impl Executable {
     fn new(program: Arc<KernelProgram>, code: impl Code + 'static) -> Self {
-        let constants = Constants::new(&program);
+        let constants = Constants::new(&program, &|step| code.callee(step));
         let scratch = program.scratch();
         Executable { program, constants, scratch, code: Box::new(code) }
     }

@@ -231,10 +231,10 @@ fn compile_all(isas: &Isas, program: &KernelProgram, threads: usize) -> Result<V
         let mut compiler = Compiler::new(isas, program, &layout);
         let mut done = Vec::new();
         loop {
-            // From the end, where the entry and the routines are, which take longest.
-            let Some(i) = count.checked_sub(1 + next.fetch_add(1, Ordering::Relaxed)) else {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            if i >= count {
                 return Ok::<_, EmitError>(done);
-            };
+            }
             done.push((i, compiler.compile(Item::nth(program, i), false)?));
         }
     };

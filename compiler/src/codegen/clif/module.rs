@@ -7,13 +7,16 @@ use cranelift_module::{FuncId, Module, default_libcall_names};
 use super::{Compiled, Item, function};
 use crate::codegen::constants::Constants;
 use crate::codegen::{Code, EmitError, ExecContext};
-use crate::kernel::program::KernelProgram;
+use crate::kernel::program::{KernelProgram, Step};
 
 type Entry = unsafe extern "C" fn(*mut ExecContext) -> i32;
 
 /// The finished code of a program.
 pub(super) struct Native {
     entry: Entry,
+    /// The addresses of the kernels and, behind them, the routines.
+    functions: Vec<usize>,
+    kernels: usize,
     /// Taken when dropped.
     module: Option<Finalized>,
 }
@@ -47,12 +50,12 @@ pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compil
         module.define_function_bytes(*id, code.alignment, &code.bytes, &code.relocs).map_err(|e| internal(&e))?;
     }
     module.finalize_definitions().map_err(|e| EmitError::Memory(e.to_string()))?;
-    debug_assert!(matches!(Item::nth(program, codes.len() - 1), Item::Entry));
-    let entry = module.get_finalized_function(ids[codes.len() - 1]);
-    // SAFETY: the last function is the entry, which `routine::build_entry` gave this signature.
+    let functions = ids.iter().map(|id| module.get_finalized_function(*id).addr()).collect();
+    let entry = module.get_finalized_function(ids[Item::Entry.number(program)]);
+    // SAFETY: that is the entry, which `routine::build_entry` gave this signature.
     #[allow(unsafe_code)]
     let entry = unsafe { std::mem::transmute::<*const u8, Entry>(entry) };
-    Ok(Native { entry, module: Some(Finalized(module)) })
+    Ok(Native { entry, functions, kernels: program.kernels.len(), module: Some(Finalized(module)) })
 }
 
 impl Code for Native {
@@ -60,6 +63,13 @@ impl Code for Native {
     unsafe fn enter(&self, _: &KernelProgram, _: &Constants, ctx: *mut ExecContext) -> i32 {
         // SAFETY: the code lives as long as `self`, and the caller promises a valid context.
         unsafe { (self.entry)(ctx) }
+    }
+
+    fn callee(&self, step: &Step) -> usize {
+        self.functions[match step {
+            Step::Launch { kernel, .. } => kernel.0 as usize,
+            Step::Call { routine, .. } => self.kernels + routine.0 as usize,
+        }]
     }
 }
 

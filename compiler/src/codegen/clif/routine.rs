@@ -1,17 +1,17 @@
-//! Routines and the entry as native code: between kernels there is no interpreter.
+//! Routines and the entry as native code.
 
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, SigRef, Signature, UserExternalName, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
-use rustc_hash::FxHashMap;
 
-use super::function::{self, status_signature};
+use super::function::{args, status_signature};
 use super::{Item, step};
-use crate::codegen::constants::Layout;
+use crate::codegen::constants::{Layout, word};
 use crate::codegen::context::offset;
-use crate::kernel::program::{KernelProgram, Step};
+use crate::kernel::program::KernelProgram;
 
 /// `(ctx, frame, arguments) -> status`.
 pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
@@ -57,7 +57,7 @@ fn import(b: &mut FunctionBuilder, signature: SigRef, number: usize) -> FuncRef 
     b.import_function(ExtFuncData { name: ExternalName::user(name), signature, colocated: false, patchable: false })
 }
 
-/// Translates a routine: a call of [`step`](super::step) for each of its steps, as long as all goes well.
+/// Translates a routine: one [`step`](super::step) after the other, as their descriptions lie, as long as all goes well.
 pub(super) fn build(
     function: &mut Function,
     isa: &dyn TargetIsa,
@@ -66,40 +66,42 @@ pub(super) fn build(
     index: usize,
     frontend: &mut FunctionBuilderContext,
 ) {
-    let routine = &program.routines[index];
     function.signature = signature(isa);
     let mut b = FunctionBuilder::new(function, frontend);
-    let block = b.create_block();
-    b.append_block_params_for_function_params(block);
-    b.switch_to_block(block);
-    let &[ctx, frame, arguments] = b.block_params(block) else { unreachable!("three parameters") };
-    let constants = b.ins().load(types::I64, flags(), ctx, offset::CONSTANTS);
-    let kernel_signature = b.import_signature(function::signature(isa));
-    let routine_signature = b.import_signature(signature(isa));
+    let start = b.create_block();
+    b.append_block_params_for_function_params(start);
+    b.switch_to_block(start);
+    let &[ctx, frame, arguments] = b.block_params(start) else { unreachable!("three parameters") };
     let step_signature = b.import_signature(step::signature(isa));
     let make = import(&mut b, step_signature, Item::Step.number(program));
-    let mut imports: FxHashMap<Item, FuncRef> = FxHashMap::default();
-    let failed = b.create_block();
-    let status = b.append_block_param(failed, types::I32);
-    b.set_cold_block(failed);
-    for (step, &at) in routine.steps.iter().zip(&layout.steps[index]) {
-        let (callee, signature) = match step {
-            Step::Launch { kernel, .. } => (Item::Kernel(kernel.0 as usize), kernel_signature),
-            Step::Call { routine, .. } => (Item::Routine(routine.0 as usize), routine_signature),
-        };
-        let callee = *imports.entry(callee).or_insert_with(|| import(&mut b, signature, callee.number(program)));
-        let callee = b.ins().func_addr(types::I64, callee);
-        let description = b.ins().iadd_imm_s(constants, at as i64);
-        let call = b.ins().call(make, &[ctx, frame, arguments, description, callee]);
-        let status = b.inst_results(call)[0];
-        let next = b.create_block();
-        b.ins().brif(status, failed, &function::args(&[status]), next, &[]);
-        b.switch_to_block(next);
-    }
+    let [header, body, next, end] = std::array::from_fn(|_| b.create_block());
+    let description = b.append_block_param(header, types::I64);
+    let result = b.append_block_param(end, types::I32);
+    let steps = &layout.steps[index];
+    let constants = b.ins().load(types::I64, flags(), ctx, offset::CONSTANTS);
+    let first = b.ins().iadd_imm_s(constants, steps.start as i64);
+    let behind = b.ins().iadd_imm_s(constants, steps.end as i64);
+    b.ins().jump(header, &args(&[first]));
+
+    b.switch_to_block(header);
     let ok = b.ins().iconst(types::I32, 0);
-    b.ins().return_(&[ok]);
-    b.switch_to_block(failed);
-    b.ins().return_(&[status]);
+    let done = b.ins().icmp(IntCC::Equal, description, behind);
+    b.ins().brif(done, end, &args(&[ok]), body, &[]);
+
+    b.switch_to_block(body);
+    let call = b.ins().call(make, &[ctx, frame, arguments, description]);
+    let status = b.inst_results(call)[0];
+    b.ins().brif(status, end, &args(&[status]), next, &[]);
+
+    b.switch_to_block(next);
+    let count = b.ins().load(types::I64, flags(), description, word::COUNT);
+    let places = b.ins().ishl_imm_u(count, 3);
+    let behind_places = b.ins().iadd(description, places);
+    let following = b.ins().iadd_imm_s(behind_places, i64::from(word::PLACES));
+    b.ins().jump(header, &args(&[following]));
+
+    b.switch_to_block(end);
+    b.ins().return_(&[result]);
     b.seal_all_blocks();
     b.finalize(isa.frontend_config());
 }

@@ -1,9 +1,8 @@
 //! One step of any routine, as a function that all routines share: it makes the table of pointers that the callee gets, tells the
 //! host, and calls.
 //!
-//! What differs from step to step stands among the constants, in the step's description, so that a routine is one call for each of
-//! its steps: a training step of a deep network has hundreds, and code written out for each of them would take
-//! longer to compile than all kernels.
+//! What differs from step to step stands among the constants, in the step's description: a training step of a deep network
+//! has hundreds, and code written out for each of them would take longer to compile than all kernels.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -18,9 +17,9 @@ use crate::codegen::constants::{OFFSET_SHIFT, Way, width, word};
 use crate::codegen::context::offset;
 use crate::kernel::program::KernelProgram;
 
-/// `(ctx, frame, arguments, description, callee) -> status`.
+/// `(ctx, frame, arguments, description) -> status`.
 pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
-    status_signature(isa, &[types::I64; 5])
+    status_signature(isa, &[types::I64; 4])
 }
 
 /// Translates it.
@@ -35,8 +34,9 @@ pub(super) fn build(
     let start = b.create_block();
     b.append_block_params_for_function_params(start);
     b.switch_to_block(start);
-    let &[ctx, frame, arguments, description, callee] = b.block_params(start) else { unreachable!("five parameters") };
+    let &[ctx, frame, arguments, description] = b.block_params(start) else { unreachable!("four parameters") };
     let mut step = Step { b, ctx, frame, arguments, description };
+    let callee = step.word(word::CALLEE);
     let table = step.table(program);
     let kernel_signature = step.b.import_signature(function::signature(isa));
     let routine_signature = step.b.import_signature(routine::signature(isa));
