@@ -15,6 +15,8 @@ use smallvec::SmallVec;
 
 use crate::{Op, Type};
 
+mod rewrite;
+
 /// The name of a function, without its `@`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Symbol(Arc<str>);
@@ -184,6 +186,7 @@ pub struct Function {
     /// (arguments, cotangents of the results) → cotangents of the floating-point arguments.
     pub vjp: Option<Symbol>,
     args: Vec<Argument>,
+    /// The names of the arguments; those of copied ones come in when the next name must be made unique.
     arg_names: FxHashSet<Arc<str>>,
     arg_values: Vec<Value>,
     dag: DiGraph<Node, usize>,
@@ -207,19 +210,29 @@ impl Function {
     /// Adds an argument. A name that is taken or cannot be printed gets a legal, unique form.
     pub fn add_arg(&mut self, name: &str, ty: Type, role: Role) -> Value {
         let name = self.legal_arg_name(name);
-        let node = self.insert(Node {
-            def: Def::Argument(self.args.len()),
-            operands: SmallVec::new(),
-            types: smallvec::smallvec![ty.clone()],
-            loc: Loc::NONE,
-        });
+        self.push_arg(Argument { name, ty, role }, Loc::NONE)
+    }
+
+    /// Adds an argument of another function, with its place. No argument here may have its name.
+    pub fn copy_arg(&mut self, from: &Function, arg: usize) -> Value {
+        let argument = from.args[arg].clone();
+        debug_assert!(self.args.iter().all(|a| a.name != argument.name), "%{} stands twice", argument.name);
+        self.push_arg(argument, from.node(from.arg_values[arg].node).loc)
+    }
+
+    fn push_arg(&mut self, argument: Argument, loc: Loc) -> Value {
+        let types = smallvec::smallvec![argument.ty.clone()];
+        let node = self.insert(Node { def: Def::Argument(self.args.len()), operands: SmallVec::new(), types, loc });
         let value = Value { node, result: 0 };
-        self.args.push(Argument { name, ty, role });
+        self.args.push(argument);
         self.arg_values.push(value);
         value
     }
 
     fn legal_arg_name(&mut self, name: &str) -> Arc<str> {
+        if self.arg_names.len() < self.args.len() {
+            self.arg_names.extend(self.args.iter().map(|arg| arg.name.clone()));
+        }
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let mut base = Cow::Borrowed(name);
         if !name.chars().all(legal) {
@@ -240,7 +253,7 @@ impl Function {
     }
 
     fn insert(&mut self, node: Node) -> NodeId {
-        let operands = node.operands.clone();
+        let operands: SmallVec<[Value; 8]> = node.operands.as_slice().into();
         let id = self.dag.add_node(node);
         for (position, operand) in operands.iter().enumerate() {
             self.dag.add_edge(NodeIndex::new(operand.node.index()), id, position);
@@ -341,73 +354,6 @@ impl Function {
             .collect();
         users.sort_unstable();
         users
-    }
-
-    /// Which nodes any result is computed from, by index. Arguments always count as live.
-    pub fn live(&self) -> Vec<bool> {
-        let mut live = vec![false; self.node_count()];
-        for result in &self.results {
-            live[result.value.node.index()] = true;
-        }
-        for (id, node) in self.nodes().rev() {
-            live[id.index()] |= matches!(node.def, Def::Argument(_));
-            if live[id.index()] {
-                for operand in &node.operands {
-                    live[operand.node.index()] = true;
-                }
-            }
-        }
-        live
-    }
-
-    /// A copy with the same arguments in front and then what `rebuild` makes of each live operator, in order.
-    /// `rebuild` gets the new function, the old node and the new operands, and returns the new values of its results.
-    ///
-    /// # Errors
-    /// The first error of `rebuild`.
-    pub fn try_rewrite<E>(
-        &self,
-        mut rebuild: impl FnMut(&mut Function, NodeId, &Node, &[Value]) -> Result<SmallVec<[Value; 1]>, E>,
-    ) -> Result<Function, E> {
-        let mut new = Function::new(self.name.clone(), self.kind);
-        new.vjp = self.vjp.clone();
-        let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); self.node_count()];
-        for (arg, value) in self.args.iter().zip(&self.arg_values) {
-            let copy = new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone());
-            new.set_arg_loc(new.args.len() - 1, self.node(value.node).loc);
-            map[value.node.index()] = smallvec::smallvec![copy];
-        }
-        let live = self.live();
-        for (id, node, _) in self.ops() {
-            if live[id.index()] {
-                let operands: SmallVec<[Value; 3]> =
-                    node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
-                map[id.index()] = rebuild(&mut new, id, node, &operands)?;
-            }
-        }
-        new.results = self.results.clone();
-        for result in &mut new.results {
-            result.value = map[result.value.node.index()][result.value.result as usize];
-        }
-        Ok(new)
-    }
-
-    /// Whether [`compact`](Self::compact) would change nothing.
-    pub fn is_compact(&self) -> bool {
-        let in_front = self.arg_values.iter().enumerate().all(|(i, v)| v.node.index() == i);
-        in_front && self.live().iter().skip(self.args.len()).all(|&live| live)
-    }
-
-    /// A copy without dead operators, arguments in front.
-    pub fn compact(&self) -> Function {
-        let copied: Result<_, std::convert::Infallible> = self.try_rewrite(|new, _, node, operands| {
-            let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
-            let id = new.add_node(op.clone(), operands, node.types.iter().cloned(), node.loc);
-            Ok(values_of(id, node.types.len()))
-        });
-        match copied {
-            Ok(function) => function,
-        }
     }
 }
 

@@ -30,10 +30,8 @@ impl Differentiator<'_> {
         }
         let mut b = Builder::new(f.name.clone(), f.kind);
         let mut map: Vec<Vec<Value>> = vec![vec![]; f.node_count()];
-        for (arg, own) in f.args().iter().zip(f.arg_values()) {
-            map[own.node.index()] = vec![b.arg(&arg.name, arg.ty.clone(), arg.role.clone())];
-            let place = b.function().args().len() - 1;
-            b.function_mut().set_arg_loc(place, f.node(own.node).loc);
+        for (arg, own) in f.arg_values().iter().enumerate() {
+            map[own.node.index()].push(b.function_mut().copy_arg(f, arg));
         }
         let live = f.live();
         for (id, node, op) in f.ops().filter(|(id, ..)| live[id.index()]) {

@@ -116,9 +116,8 @@ fn build(
     choice: &Choice,
     origins: &FxHashMap<ENode, Origin>,
 ) -> (Function, Vec<(NodeId, Step)>) {
-    let mut new = Function::new(old.name.clone(), old.kind);
-    new.vjp = old.vjp.clone();
-    let args: Vec<Value> = old.args().iter().map(|a| new.add_arg(&a.name, a.ty.clone(), a.role.clone())).collect();
+    let mut new = old.like();
+    let args: Vec<Value> = (0..old.args().len()).map(|arg| new.copy_arg(old, arg)).collect();
     let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); dense.ids.len()];
     let mut steps = vec![];
     for class in order(dense, choice, origins) {

@@ -253,10 +253,9 @@ fn needed(function: &Function, wanted: impl IntoIterator<Item = Value>, given: &
 /// Copies those arguments of a function that are asked for, and returns their numbers.
 fn copy_args(new: &mut Function, map: &mut Map, old: &Function, wanted: impl Fn(NodeId) -> bool) -> Vec<usize> {
     let mut numbers = vec![];
-    for (i, (arg, &value)) in old.args().iter().zip(old.arg_values()).enumerate() {
+    for (i, &value) in old.arg_values().iter().enumerate() {
         if wanted(value.node) {
-            map.insert(value, new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone()));
-            new.set_arg_loc(numbers.len(), old.node(value.node).loc);
+            map.insert(value, new.copy_arg(old, i));
             numbers.push(i);
         }
     }

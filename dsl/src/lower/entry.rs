@@ -1,8 +1,7 @@
 //! The outermost function of a model, for each of the four things that can be made of it.
 
 use dlc_ir as ir;
-use indexmap::IndexMap;
-use ir::{Def, Function, FunctionKind, Graph, ResultDecl, ResultRole, Role};
+use ir::{Function, Graph, Role};
 
 use super::bind::is_data;
 use super::value::{Callee, Data, Value};
@@ -270,7 +269,7 @@ impl<'p> Lower<'p> {
             return Err(Stop);
         }
         let initial = self.initial.take().expect("first values are wanted");
-        let entry = ordered(&initial.builder.finish(), &|_| true);
+        let entry = ordered(initial.builder.function(), &|_| true);
         Ok(self.finish_graph(entry))
     }
 
@@ -284,14 +283,14 @@ impl<'p> Lower<'p> {
         }
         let inputs = &definition.params;
         let is_input = |name: &str| inputs.iter().any(|p| p.name.name == name);
-        let entry = ordered(&builder.finish(), &is_input);
+        let entry = ordered(builder.function(), &is_input);
         let graph = self.finish_graph(entry);
         if has_errors(&self.diagnostics) { Err(Stop) } else { Ok(graph) }
     }
 }
 
-/// The function with its arguments in the order inputs, weights, states, key. Inputs that are neither used nor among
-/// those that `keep` names are left out.
+/// The function with its arguments in the order inputs, weights, states, key, without dead operators. Inputs that are
+/// neither used nor among those that `keep` names are left out.
 fn ordered(f: &Function, keep: &dyn Fn(&str) -> bool) -> Function {
     let rank = |role: &Role| match role {
         Role::Plain | Role::Input => 0,
@@ -299,8 +298,9 @@ fn ordered(f: &Function, keep: &dyn Fn(&str) -> bool) -> Function {
         Role::State { .. } => 2,
         Role::Key => 3,
     };
+    let live = f.live();
     let mut used = vec![false; f.node_count()];
-    for (_, node, _) in f.ops() {
+    for (_, node, _) in f.ops().filter(|(id, ..)| live[id.index()]) {
         node.operands.iter().for_each(|v| used[v.node.index()] = true);
     }
     f.results.iter().for_each(|r| used[r.value.node.index()] = true);
@@ -310,34 +310,5 @@ fn ordered(f: &Function, keep: &dyn Fn(&str) -> bool) -> Function {
         let arg = &f.args()[i];
         arg.role != Role::Input || used[f.arg_values()[i].node.index()] || keep(&arg.name)
     });
-    let mut new = Function::new(f.name.clone(), FunctionKind::Func);
-    let mut map: IndexMap<ir::Value, ir::Value> = IndexMap::new();
-    for &i in &order {
-        let arg = &f.args()[i];
-        let value = new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone());
-        new.set_arg_loc(new.args().len() - 1, f.node(f.arg_values()[i].node).loc);
-        map.insert(f.arg_values()[i], value);
-    }
-    for (id, node) in f.nodes() {
-        let Def::Op(op) = &node.def else { continue };
-        let operands: Vec<ir::Value> = node.operands.iter().map(|v| map[v]).collect();
-        let to = new.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
-        for result in 0..node.types.len() as u32 {
-            map.insert(ir::Value { node: id, result }, ir::Value { node: to, result });
-        }
-    }
-    new.results = f
-        .results
-        .iter()
-        .map(|r| {
-            let role = match r.role {
-                ResultRole::Update(arg) => {
-                    ResultRole::Update(order.iter().position(|&i| i == arg).expect("weights and states are kept"))
-                }
-                ResultRole::Output => ResultRole::Output,
-            };
-            ResultDecl { value: map[&r.value], name: r.name.clone(), role }
-        })
-        .collect();
-    new
+    f.with_args(&order)
 }

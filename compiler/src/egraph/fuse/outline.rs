@@ -57,11 +57,10 @@ impl Outliner {
             home.extend(group.roots.iter().map(|&root| (root, g)));
         }
         let inputs: Vec<Vec<Value>> = groups.iter().map(|group| inputs(function, group)).collect();
-        let mut new = Function::new(function.name.clone(), function.kind);
-        new.vjp = function.vjp.clone();
+        let mut new = function.like();
         let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); function.node_count()];
-        for (arg, &old) in function.args().iter().zip(function.arg_values()) {
-            map[old.node.index()] = smallvec::smallvec![new.add_arg(&arg.name, arg.ty.clone(), arg.role.clone())];
+        for (arg, old) in function.arg_values().iter().enumerate() {
+            map[old.node.index()].push(new.copy_arg(function, arg));
         }
         let operands = |node: NodeId| match home.get(&node) {
             Some(&g) => inputs[g].as_slice(),
