@@ -21,6 +21,7 @@ mod greedy;
 mod name;
 mod outline;
 mod siblings;
+mod wrapper;
 
 use dlc_ir::{Function, NodeId};
 

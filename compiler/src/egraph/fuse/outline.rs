@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::Group;
 use super::name::kernel_name;
+use super::wrapper::Wrapper;
 use crate::egraph::Fusion;
 use crate::passes::{Provenance, Step};
 
@@ -24,6 +25,10 @@ pub struct Outliner {
     names: FxHashSet<Symbol>,
     kernels: FxHashMap<Content, Symbol>,
     functions: IndexMap<Symbol, Function>,
+    /// The functions that are one call.
+    wrappers: FxHashMap<Symbol, Wrapper>,
+    /// Those of them that were called.
+    replaced: FxHashSet<Symbol>,
 }
 
 impl Outliner {
@@ -36,6 +41,8 @@ impl Outliner {
             names: graph.functions().map(|f| f.name.clone()).collect(),
             kernels: FxHashMap::default(),
             functions: IndexMap::new(),
+            wrappers: FxHashMap::default(),
+            replaced: FxHashSet::default(),
         }
     }
 
@@ -83,6 +90,13 @@ impl Outliner {
                         map[root.index()] = smallvec::smallvec![value];
                     }
                 }
+                (None, Def::Op(Op::Call(call))) if self.wrappers.contains_key(&call.func) => {
+                    let wrapper = &self.wrappers[&call.func];
+                    let (id, values) = wrapper.call(&mut new, &args, old.loc);
+                    map[node.index()] = values;
+                    self.steps.add(&function.name, id, self.steps.steps(&call.func, wrapper.node).to_vec());
+                    self.replaced.insert(call.func.clone());
+                }
                 (None, Def::Op(op)) => {
                     let id = new.add_node(op.clone(), &args, old.types.iter().cloned(), old.loc);
                     map[node.index()] = values_of(id, old.types.len());
@@ -93,6 +107,9 @@ impl Outliner {
         new.results = function.results.clone();
         for result in &mut new.results {
             result.value = map[result.value.node.index()][result.value.result as usize];
+        }
+        if let Some(wrapper) = Wrapper::of(&new) {
+            self.wrappers.insert(new.name.clone(), wrapper);
         }
         self.functions.insert(new.name.clone(), new);
     }
@@ -110,7 +127,9 @@ impl Outliner {
         let mut graph = Graph::new();
         graph.sources = self.sources;
         for (_, function) in self.functions {
-            graph.insert(function);
+            if !self.replaced.contains(&function.name) {
+                graph.insert(function);
+            }
         }
         (graph, self.steps)
     }
