@@ -406,7 +406,8 @@ impl Eq for Function {}
 pub struct Graph {
     /// The names of the sources that [`Loc::file`] counts from 1.
     pub sources: Vec<Arc<str>>,
-    functions: IndexMap<Symbol, Function>,
+    /// Shared among the copies of a program: most stages change few functions.
+    functions: IndexMap<Symbol, Arc<Function>>,
 }
 
 impl Graph {
@@ -424,7 +425,15 @@ impl Graph {
 
     /// Adds a function at the end, or replaces the one of its name where it stands.
     pub fn insert(&mut self, function: Function) {
-        self.functions.insert(function.name.clone(), function);
+        self.functions.insert(function.name.clone(), Arc::new(function));
+    }
+
+    /// Adds a function of another program, as [`insert`](Self::insert) does.
+    ///
+    /// # Panics
+    /// If that has no such function.
+    pub fn insert_from(&mut self, graph: &Graph, name: &Symbol) {
+        self.functions.insert(name.clone(), Arc::clone(&graph.functions[name]));
     }
 
     /// The function that is run, the last one.
@@ -437,12 +446,12 @@ impl Graph {
 
     /// The function of a name.
     pub fn function(&self, name: &Symbol) -> Option<&Function> {
-        self.functions.get(name)
+        self.functions.get(name).map(Arc::as_ref)
     }
 
     /// All functions, each before its callers.
     pub fn functions(&self) -> impl DoubleEndedIterator<Item = &Function> + ExactSizeIterator {
-        self.functions.values()
+        self.functions.values().map(Arc::as_ref)
     }
 
     /// A name that no function has, made from `base`.

@@ -117,9 +117,13 @@ fn reachable(graph: &Graph, entry: &Symbol) -> Graph {
     }
     let mut out = Graph::new();
     for f in graph.functions().filter(|f| reached.contains(&f.name)) {
-        let mut f = f.clone();
-        f.vjp = None;
-        out.insert(f);
+        if f.vjp.is_none() {
+            out.insert_from(graph, &f.name);
+        } else {
+            let mut f = f.clone();
+            f.vjp = None;
+            out.insert(f);
+        }
     }
     out
 }

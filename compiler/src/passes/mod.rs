@@ -171,8 +171,9 @@ pub struct Optimized {
 /// Runs every pass in order.
 pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
     let mut context = Context::new(options.clone());
-    let mut graph = graph.clone();
-    for pass in PASSES {
+    let [first, rest @ ..] = PASSES else { unreachable!("there are passes") };
+    let mut graph = first.run(graph, &mut context);
+    for pass in rest {
         graph = pass.run(&graph, &mut context);
     }
     Optimized { graph, provenance: context.provenance, stats: context.stats }

@@ -78,6 +78,6 @@ fn program(graph: &Graph, entry: &Function) -> Graph {
     }
     let mut result = Graph::new();
     result.sources = graph.sources.clone();
-    graph.functions().filter(|f| reached.contains(&f.name)).for_each(|f| result.insert(f.clone()));
+    graph.functions().filter(|f| reached.contains(&f.name)).for_each(|f| result.insert_from(graph, &f.name));
     result
 }

@@ -14,7 +14,7 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
     let weights = Weights::of(graph);
     for function in graph.functions() {
         if function.kind == FunctionKind::Kernel {
-            result.insert(function.clone());
+            result.insert_from(graph, &function.name);
             continue;
         }
         let args = weights.args(function);
