@@ -207,6 +207,16 @@ impl Function {
         }
     }
 
+    /// An empty function of the same name and kind, with room for as much.
+    pub fn like(&self) -> Function {
+        let mut new = Function::new(self.name.clone(), self.kind);
+        new.vjp = self.vjp.clone();
+        new.args.reserve(self.args.len());
+        new.arg_values.reserve(self.args.len());
+        new.dag = DiGraph::with_capacity(self.dag.node_count(), self.dag.edge_count());
+        new
+    }
+
     /// Adds an argument. A name that is taken or cannot be printed gets a legal, unique form.
     pub fn add_arg(&mut self, name: &str, ty: Type, role: Role) -> Value {
         let name = self.legal_arg_name(name);

@@ -1,21 +1,10 @@
 //! Copies of functions in which something is different.
 
-use petgraph::graph::DiGraph;
 use smallvec::SmallVec;
 
 use super::{Def, Function, Node, NodeId, ResultRole, Value, values_of};
 
 impl Function {
-    /// An empty function of the same name and kind, with room for as much.
-    pub fn like(&self) -> Function {
-        let mut new = Function::new(self.name.clone(), self.kind);
-        new.vjp = self.vjp.clone();
-        new.args.reserve(self.args.len());
-        new.arg_values.reserve(self.args.len());
-        new.dag = DiGraph::with_capacity(self.dag.node_count(), self.dag.edge_count());
-        new
-    }
-
     /// Which nodes any result is computed from, by index. Arguments always count as live.
     pub fn live(&self) -> Vec<bool> {
         let mut live = vec![false; self.node_count()];

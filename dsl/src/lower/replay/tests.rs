@@ -40,9 +40,6 @@ fn same(text: &str) -> Option<usize> {
         let differing = plain.lines().zip(shown.lines()).find(|(a, b)| a != b);
         assert!(plain == shown, "{what:?} of\n{text}\n{differing:?}");
         replayed = result.is_ok().then_some(count);
-        if let (What::Train, Err(errors)) = (what, result) {
-            eprintln!("{text}{errors:#?}");
-        }
     }
     replayed
 }
