@@ -42,8 +42,8 @@ pub(super) fn derive(op: &Op, types: Types, children: &[&ClassData], loc: Loc) -
         Op::Constant(c) => (c.value.uniform(), (c.value.ty().bytes() <= FOLD_BYTES).then(|| c.value.clone())),
         _ => (moved(), None),
     };
-    // Random bits follow from a key, which is no weight; calls are opaque.
-    let weight_only = !matches!(op, Op::Call(_) | Op::Gradient(_)) && children.iter().all(|c| c.weight_only);
+    // Random bits follow from a key, which is no weight.
+    let weight_only = children.iter().all(|c| c.weight_only);
     ClassData { types, uniform, constant, weight_only, loc }
 }
 
@@ -62,7 +62,7 @@ impl Analysis<ENode> for Values {
                 derive(op, own.types.clone(), &children, own.loc)
             }
             None => {
-                debug_assert!(matches!(enode.head, Head::Argument(_) | Head::Get(_)));
+                debug_assert!(matches!(enode.head, Head::Given(_) | Head::Get(_)));
                 own.clone()
             }
         }

@@ -1,7 +1,7 @@
 //! From the e-graph back to a program: the cheapest that it holds, as far as greedy search and local swaps find it.
 
 use dlc_ir::graph::values_of;
-use dlc_ir::{Function, NodeId, Op, Type, Value};
+use dlc_ir::{Def, Function, Node, NodeId, Op, Type, Value};
 use egg::{Id, Language};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -9,48 +9,92 @@ use smallvec::SmallVec;
 use super::cost::{Cost, CostModel, reduction_size};
 use super::dag::{Choice, Dag};
 use super::language::{ENode, Head};
-use super::space::{Origin, Space};
+use super::space::{Origin, Space, is_outside};
 use crate::passes::{Options, Step};
 
-/// An e-graph in dense numbers.
+/// A way to come by a class.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// Of the e-graph.
+    Term(&'a ENode),
+    /// An operator that stands outside.
+    Outside(NodeId),
+}
+
+/// An e-graph, and what stands outside, in dense numbers: first the e-graph's classes, then one class for each operator outside.
 struct Dense<'a> {
+    space: &'a Space,
     dag: Dag,
-    nodes: Vec<&'a ENode>,
+    ways: Vec<Way<'a>>,
     ids: Vec<Id>,
     dense: FxHashMap<Id, u32>,
+    outside: FxHashMap<NodeId, u32>,
 }
 
 impl<'a> Dense<'a> {
-    fn new(space: &'a Space, costs: &CostModel, hoist: bool) -> Self {
+    fn new(function: &Function, space: &'a Space, costs: &CostModel, hoist: bool) -> Self {
         let mut ids: Vec<Id> = space.egraph.classes().map(|c| c.id).collect();
         ids.sort_unstable();
         let dense: FxHashMap<Id, u32> = ids.iter().enumerate().map(|(i, &id)| (id, i as u32)).collect();
-        let mut dag = Dag::default();
-        let mut nodes = vec![];
-        for (class, &id) in ids.iter().enumerate() {
-            dag.first.push(nodes.len() as u32);
+        let live = function.live();
+        let calls = function.ops().filter(|(id, _, op)| live[id.index()] && is_outside(op)).map(|(id, ..)| id);
+        let outside = calls.zip(ids.len() as u32..).collect();
+        let mut this = Dense { space, dag: Dag::default(), ways: vec![], ids, dense, outside };
+        for class in 0..this.ids.len() {
+            let id = this.ids[class];
+            this.dag.first.push(this.ways.len() as u32);
             for node in &space.egraph[id].nodes {
-                let mut children: SmallVec<[u32; 3]> =
-                    node.children().iter().map(|&c| dense[&space.egraph.find(c)]).collect();
-                children.sort_unstable();
-                children.dedup();
-                nodes.push(node);
-                dag.children.push(children);
-                dag.costs.push(node_cost(space, id, node, costs, hoist));
-                dag.class_of.push(class as u32);
+                let children: SmallVec<[u32; 3]> = match node.head {
+                    Head::Given(i) => this.outside.get(&space.given[i as usize].node).copied().into_iter().collect(),
+                    _ => node.children().iter().map(|&c| this.dense[&space.egraph.find(c)]).collect(),
+                };
+                this.push(class as u32, Way::Term(node), children, node_cost(space, id, node, costs, hoist));
             }
         }
-        dag.first.push(nodes.len() as u32);
-        dag.roots = space.results.iter().map(|&r| dense[&space.egraph.find(r)]).collect();
-        Dense { dag, nodes, ids, dense }
+        for (id, node, op) in function.ops().filter(|(id, ..)| live[id.index()]) {
+            let Some(&class) = this.outside.get(&id) else { continue };
+            this.dag.first.push(this.ways.len() as u32);
+            let children = node.operands.iter().filter_map(|&v| this.of(v)).collect();
+            let operands: SmallVec<[Type; 3]> = node.operands.iter().map(|&v| function.ty(v).clone()).collect();
+            let cost = node.types.first().map_or(1, |result| op_cost(op, &operands, result, costs));
+            this.push(class, Way::Outside(id), children, cost);
+        }
+        this.dag.first.push(this.ways.len() as u32);
+        this.dag.roots = function.results.iter().filter_map(|r| this.of(r.value)).collect();
+        this
+    }
+
+    fn push(&mut self, class: u32, way: Way<'a>, mut children: SmallVec<[u32; 3]>, cost: Cost) {
+        children.sort_unstable();
+        children.dedup();
+        self.ways.push(way);
+        self.dag.children.push(children);
+        self.dag.costs.push(cost);
+        self.dag.class_of.push(class);
+    }
+
+    /// The number of the class that a value of the function comes from; none for an argument that no operator reads.
+    fn of(&self, value: Value) -> Option<u32> {
+        match self.space.class(value) {
+            Some(id) => Some(self.dense[&id]),
+            None => self.outside.get(&value.node).copied(),
+        }
+    }
+
+    /// Where a way stands in the program as it was written, if it does.
+    fn position(&self, way: Way<'_>, origins: &FxHashMap<ENode, Origin>) -> Option<u32> {
+        match way {
+            Way::Term(node) => origins.get(node).and_then(|o| o.position),
+            Way::Outside(id) => Some(id.index() as u32),
+        }
     }
 
     /// The program as it was written: of each class the first e-node that stood in it.
     fn incumbent(&self, origins: &FxHashMap<ENode, Origin>) -> Choice {
-        let mut first: Vec<Option<(u32, u32)>> = vec![None; self.ids.len()];
-        for (i, &node) in self.nodes.iter().enumerate() {
-            let structural = matches!(node.head, Head::Argument(_) | Head::Get(_));
-            let position = origins.get(node).and_then(|o| o.position).or(structural.then_some(0));
+        let mut first: Vec<Option<(u32, u32)>> = vec![None; self.dag.classes()];
+        for (i, &way) in self.ways.iter().enumerate() {
+            let structural = matches!(way, Way::Term(ENode { head: Head::Given(_) | Head::Get(_), .. }));
+            let position = self.position(way, origins).or(structural.then_some(0));
             if let Some(position) = position {
                 let best = &mut first[self.dag.class_of[i] as usize];
                 if best.is_none_or(|(p, _)| position < p) {
@@ -62,8 +106,7 @@ impl<'a> Dense<'a> {
     }
 }
 
-/// What one e-node costs, its operands given. Element-by-element operators cost their FLOPs: they will be part of a kernel;
-/// what is stored costs bytes and a launch as well.
+/// What one e-node costs, its operands given.
 fn node_cost(space: &Space, class: Id, node: &ENode, costs: &CostModel, hoist: bool) -> Cost {
     let data = &space.egraph[class].data;
     let Some(op) = space.egraph.analysis.ops.get(node.head) else { return 0 };
@@ -71,12 +114,17 @@ fn node_cost(space: &Space, class: Id, node: &ENode, costs: &CostModel, hoist: b
         return 1;
     }
     let operands: SmallVec<[Type; 3]> = node.children.iter().map(|&c| space.egraph[c].data.types[0].clone()).collect();
-    let Some(result) = data.types.first() else { return 1 };
+    data.types.first().map_or(1, |result| op_cost(op, &operands, result, costs))
+}
+
+/// What an operator costs, its operands given. Element-by-element operators cost their FLOPs: they will be part of a kernel;
+/// what is stored costs bytes and a launch as well.
+fn op_cost(op: &Op, operands: &[Type], result: &Type, costs: &CostModel) -> Cost {
     let elements = result.shape.elements() as u64;
-    let evals = elements.saturating_mul(reduction_size(op, &operands) as u64);
-    let work = costs.element(op, &operands).saturating_mul(evals);
+    let evals = elements.saturating_mul(reduction_size(op, operands) as u64);
+    let work = costs.element(op, operands).saturating_mul(evals);
     let bytes = |types: &[Type]| costs.bytes(types.iter().map(Type::bytes).fold(0, usize::saturating_add));
-    let stored = || costs.launch + bytes(&operands) + bytes(std::slice::from_ref(result));
+    let stored = || costs.launch + bytes(operands) + bytes(std::slice::from_ref(result));
     1 + match op {
         Op::Map(_) => work,
         // Fewer and smaller is better, but they are loads that a kernel makes anyway.
@@ -102,65 +150,85 @@ pub struct Extracted {
 
 /// The cheapest program that the e-graph holds, as far as greedy search finds it; the unchanged one unless strictly better.
 pub fn extract(function: &Function, space: &Space, options: &Options) -> Extracted {
-    let dense = Dense::new(space, &options.costs, options.prepare);
+    let dense = Dense::new(function, space, &options.costs, options.prepare);
     let origins = space.origins();
     let (choice, cost, incumbent) = dense.dag.cheapest(dense.incumbent(&origins));
-    let (function, steps) = build(function, space, &dense, &choice, &origins);
+    let (function, steps) = build(function, &dense, &choice, &origins);
     Extracted { function, steps, cost, incumbent }
 }
 
 fn build(
     old: &Function,
-    space: &Space,
     dense: &Dense<'_>,
     choice: &Choice,
     origins: &FxHashMap<ENode, Origin>,
 ) -> (Function, Vec<(NodeId, Step)>) {
+    let space = dense.space;
     let mut new = old.like();
     let args: Vec<Value> = (0..old.args().len()).map(|arg| new.copy_arg(old, arg)).collect();
-    let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); dense.ids.len()];
+    // Of each class its values: several for an operator that has several results.
+    let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); dense.dag.classes()];
+    let outer = |map: &[SmallVec<[Value; 1]>], value: Value| match dense.outside.get(&value.node) {
+        Some(&call) => map[call as usize][value.result as usize],
+        None => args[old.arg_index(value).expect("what is not computed is an argument")],
+    };
+    let value_of = |map: &[SmallVec<[Value; 1]>], value: Value| match space.class(value) {
+        Some(id) => map[dense.dense[&id] as usize][0],
+        None => outer(map, value),
+    };
     let mut steps = vec![];
     for class in order(dense, choice, origins) {
-        let node = dense.nodes[choice[class as usize].expect("what is needed has a choice") as usize];
-        let child = |i: usize| &map[dense.dense[&space.egraph.find(node.children[i])] as usize];
-        let values = match node.head {
-            Head::Argument(i) => smallvec::smallvec![args[i as usize]],
-            Head::Get(i) => smallvec::smallvec![child(0)[i as usize]],
-            Head::Op(..) => {
-                let op = space.egraph.analysis.ops.get(node.head).expect("operators are in the table");
-                let operands: SmallVec<[Value; 3]> = (0..node.children.len()).map(|i| child(i)[0]).collect();
-                let data = &space.egraph[dense.ids[class as usize]].data;
-                let origin = origins.get(node);
-                let loc = origin.map_or(data.loc, |o| if o.loc.is_known() { o.loc } else { data.loc });
-                let id = new.add_node(op.clone(), &operands, data.types.iter().cloned(), loc);
-                if let Some(Origin { rule: Some(rule), loc, .. }) = origin {
-                    steps.push((id, Step { rule, from: *loc, note: String::new() }));
+        let values = match dense.ways[choice[class as usize].expect("what is needed has a choice") as usize] {
+            Way::Outside(id) => {
+                let Node { def: Def::Op(op), operands, types, loc } = old.node(id) else {
+                    unreachable!("arguments are given")
+                };
+                let operands: SmallVec<[Value; 3]> = operands.iter().map(|&v| value_of(&map, v)).collect();
+                values_of(new.add_node(op.clone(), &operands, types.iter().cloned(), *loc), types.len())
+            }
+            Way::Term(node) => {
+                let child = |i: usize| &map[dense.dense[&space.egraph.find(node.children[i])] as usize];
+                match node.head {
+                    Head::Given(i) => smallvec::smallvec![outer(&map, space.given[i as usize])],
+                    Head::Get(i) => smallvec::smallvec![child(0)[i as usize]],
+                    Head::Op(..) => {
+                        let op = space.egraph.analysis.ops.get(node.head).expect("operators are in the table");
+                        let operands: SmallVec<[Value; 3]> = (0..node.children.len()).map(|i| child(i)[0]).collect();
+                        let data = &space.egraph[dense.ids[class as usize]].data;
+                        let origin = origins.get(node);
+                        let loc = origin.map_or(data.loc, |o| if o.loc.is_known() { o.loc } else { data.loc });
+                        let id = new.add_node(op.clone(), &operands, data.types.iter().cloned(), loc);
+                        if let Some(Origin { rule: Some(rule), loc, .. }) = origin {
+                            steps.push((id, Step { rule, from: *loc, note: String::new() }));
+                        }
+                        values_of(id, data.types.len())
+                    }
                 }
-                values_of(id, data.types.len())
             }
         };
         map[class as usize] = values;
     }
     new.results = old.results.clone();
-    for (result, class) in new.results.iter_mut().zip(&dense.dag.roots) {
-        result.value = map[*class as usize][0];
+    for result in &mut new.results {
+        result.value = value_of(&map, result.value);
     }
     (new, steps)
 }
 
 /// The classes that the results need, operands first, otherwise in an order close to the program's.
 fn order(dense: &Dense<'_>, choice: &Choice, origins: &FxHashMap<ENode, Origin>) -> Vec<u32> {
-    let mut position = vec![u32::MAX; dense.ids.len()];
-    for (i, &node) in dense.nodes.iter().enumerate() {
-        if let Some(p) = origins.get(node).and_then(|o| o.position) {
+    let classes = dense.dag.classes();
+    let mut position = vec![u32::MAX; classes];
+    for (i, &way) in dense.ways.iter().enumerate() {
+        if let Some(p) = dense.position(way, origins) {
             let at = &mut position[dense.dag.class_of[i] as usize];
             *at = p.min(*at);
         }
     }
     let needed = dense.dag.needed(choice);
-    let mut firsts: Vec<u32> = (0..dense.ids.len() as u32).filter(|&c| needed[c as usize]).collect();
+    let mut firsts: Vec<u32> = (0..classes as u32).filter(|&c| needed[c as usize]).collect();
     firsts.sort_by_key(|&c| (position[c as usize], c));
-    let mut done = vec![false; dense.ids.len()];
+    let mut done = vec![false; classes];
     let mut order = vec![];
     for first in firsts {
         let mut stack = vec![(first, false)];

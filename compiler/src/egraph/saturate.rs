@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use dlc_ir::graph::values_of;
 use dlc_ir::{Function, Loc};
 use egg::Id;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -158,12 +159,9 @@ pub fn applications(function: &Function, rule: Option<&str>) -> Vec<Application>
 /// The program of both sides, unless the right one is ill-typed.
 fn sides(function: &Function, space: &Space, class: Id, term: &Term) -> Option<Function> {
     let mut both = function.clone();
-    let ids: Vec<_> = function.nodes().map(|(id, _)| id).collect();
-    let live = function.live();
     let value = |id: Id| {
-        let found =
-            (0..ids.len()).find(|&i| live[i] && space.egraph.find(space.classes[i]) == space.egraph.find(id))?;
-        Some(dlc_ir::Value { node: ids[found], result: 0 })
+        let mut values = function.nodes().flat_map(|(id, node)| values_of(id, node.types.len()));
+        values.find(|&v| space.class(v) == Some(space.egraph.find(id)))
     };
     fn build(
         function: &mut Function,

@@ -1,7 +1,7 @@
 //! An e-graph of one function's values, and the terms that rules put into it.
 
 use dlc_ir::op::{Broadcast, Constant};
-use dlc_ir::{Def, Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Types};
+use dlc_ir::{Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Types, Value};
 use egg::{EGraph, Id};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -63,16 +63,22 @@ pub struct Origin {
     pub position: Option<u32>,
 }
 
-/// An e-graph of one function's values.
+/// An e-graph of one function's values. Calls are not in it: no rule knows anything of them, and a step of training is
+/// little else. What they return is given like arguments are, where an operator reads it.
 pub struct Space {
     /// The e-graph.
     pub egraph: EGraph<ENode, Values>,
     /// How e-nodes came into being, by their form at that time.
     log: Vec<(ENode, Origin)>,
-    /// The classes of the function's results.
-    pub results: Vec<Id>,
-    /// The class of each node of the function.
-    pub classes: Vec<Id>,
+    /// The arguments and results of calls that operators read, by the numbers of their heads.
+    pub given: Vec<Value>,
+    /// Of each node's results the classes, as far as they are in the e-graph.
+    classes: Vec<SmallVec<[Option<Id>; 1]>>,
+}
+
+/// Whether an operator stands outside of e-graphs.
+pub fn is_outside(op: &Op) -> bool {
+    matches!(op, Op::Call(_) | Op::Gradient(_))
 }
 
 impl Space {
@@ -83,50 +89,60 @@ impl Space {
 
     /// The e-graph of a function, of each of whose arguments it is known whether it is a weight.
     pub fn with_weights(function: &Function, weights: &[bool]) -> Self {
-        let mut space = Space { egraph: EGraph::new(Values::default()), log: vec![], results: vec![], classes: vec![] };
-        // The class of each result of each node.
-        let mut map: Vec<SmallVec<[Id; 1]>> = Vec::with_capacity(function.node_count());
+        let classes = function.nodes().map(|(_, node)| smallvec::smallvec![None; node.types.len()]).collect();
+        let mut space = Space { egraph: EGraph::new(Values::default()), log: vec![], given: vec![], classes };
         let live = function.live();
-        for (id, node) in function.nodes() {
-            if !live[id.index()] {
-                map.push(SmallVec::new());
-                space.classes.push(Id::from(0));
+        let inside = || function.ops().filter(|(id, _, op)| live[id.index()] && !is_outside(op));
+        // Of two operands the older stands left: arguments are as old as they were declared.
+        let mut args: Vec<Value> = inside()
+            .flat_map(|(_, node, _)| &node.operands)
+            .copied()
+            .filter(|&v| function.arg_index(v).is_some())
+            .collect();
+        args.sort_unstable();
+        for arg in args {
+            space.enter(function, arg, weights);
+        }
+        for (id, node, op) in inside() {
+            let children: SmallVec<[Id; 3]> =
+                node.operands.iter().map(|&v| space.enter(function, v, weights)).collect();
+            let origin = Origin { rule: None, loc: node.loc, position: Some(id.index() as u32) };
+            let class = space.add_typed(op, children, node.types.clone(), origin);
+            if node.types.len() == 1 {
+                space.classes[id.index()][0] = Some(class);
                 continue;
             }
-            let position = Some(id.index() as u32);
-            let origin = Origin { rule: None, loc: node.loc, position };
-            let class = match &node.def {
-                Def::Argument(i) => {
-                    let types = node.types.clone();
-                    let data =
-                        ClassData { types, uniform: None, constant: None, weight_only: weights[*i], loc: node.loc };
-                    space.insert(Head::Argument(*i as u32), SmallVec::new(), data, origin)
-                }
-                Def::Op(op) => {
-                    let children: SmallVec<[Id; 3]> =
-                        node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
-                    space.add_typed(op, children, node.types.clone(), origin)
-                }
-            };
-            space.classes.push(class);
-            map.push(if node.types.len() == 1 {
-                smallvec::smallvec![class]
-            } else {
-                let data = space.egraph[class].data.clone();
-                node.types
-                    .iter()
-                    .enumerate()
-                    .map(|(i, ty)| {
-                        let data = ClassData { types: smallvec::smallvec![ty.clone()], ..data.clone() };
-                        let origin = Origin { position: None, ..origin };
-                        space.insert(Head::Get(i as u32), smallvec::smallvec![class], data, origin)
-                    })
-                    .collect()
-            });
+            let data = space.egraph[class].data.clone();
+            for (i, ty) in node.types.iter().enumerate() {
+                let data = ClassData { types: smallvec::smallvec![ty.clone()], ..data.clone() };
+                let origin = Origin { position: None, ..origin };
+                let result = space.insert(Head::Get(i as u32), smallvec::smallvec![class], data, origin);
+                space.classes[id.index()][i] = Some(result);
+            }
         }
-        space.results = function.results.iter().map(|r| map[r.value.node.index()][r.value.result as usize]).collect();
         space.rebuild();
         space
+    }
+
+    /// The class of an operand, which becomes a given value if it comes from outside.
+    fn enter(&mut self, function: &Function, value: Value, weights: &[bool]) -> Id {
+        let (node, at) = (function.node(value.node), value.node.index());
+        if let Some(class) = self.classes[at][value.result as usize] {
+            return class;
+        }
+        let weight_only = function.arg_index(value).is_some_and(|arg| weights[arg]);
+        let types = smallvec::smallvec![function.ty(value).clone()];
+        let data = ClassData { types, uniform: None, constant: None, weight_only, loc: node.loc };
+        let origin = Origin { rule: None, loc: node.loc, position: Some(at as u32) };
+        let class = self.insert(Head::Given(self.given.len() as u32), SmallVec::new(), data, origin);
+        self.given.push(value);
+        self.classes[at][value.result as usize] = Some(class);
+        class
+    }
+
+    /// The class of a value of the function, if it is in the e-graph.
+    pub fn class(&self, value: Value) -> Option<Id> {
+        self.classes[value.node.index()][value.result as usize].map(|id| self.egraph.find(id))
     }
 
     /// Whether a value stands there as a number. No other form of it is of use to any rule, and zero alone has a hundred (`0 * x`,
