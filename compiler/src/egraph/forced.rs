@@ -134,3 +134,55 @@ impl Leads {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Classes in an order in which each reads earlier ones only: of each class the operands and costs of its alternatives.
+    fn dag(classes: Vec<Vec<(Vec<u32>, Cost)>>, wanted: Vec<u32>) -> Dag {
+        let count = classes.len() as u32;
+        let mut dag = Dag { roots: wanted.into_iter().map(|r| r % count).collect(), first: vec![0], ..Dag::default() };
+        for (class, ways) in (0..).zip(classes) {
+            for (reads, cost) in ways {
+                let mut reads: SmallVec<[u32; 3]> =
+                    reads.into_iter().filter(|_| class > 0).map(|r| r % class.max(1)).collect();
+                reads.sort_unstable();
+                reads.dedup();
+                dag.children.push(reads);
+                dag.costs.push(cost);
+                dag.class_of.push(class);
+            }
+            dag.first.push(dag.costs.len() as u32);
+        }
+        dag
+    }
+
+    proptest! {
+        #[test]
+        fn choices_of_the_core_are_choices_of_the_whole(
+            classes in prop::collection::vec(
+                prop::collection::vec((prop::collection::vec(any::<u32>(), 0..4), 0u64..100), 1..3),
+                1..40,
+            ),
+            wanted in prop::collection::vec(any::<u32>(), 1..4),
+            picks in prop::collection::vec(any::<u32>(), 40),
+        ) {
+            let whole = dag(classes, wanted);
+            let choice: Choice = (0..whole.classes() as u32)
+                .map(|c| Some(whole.nodes_of(c).start + picks[c as usize] % whole.nodes_of(c).len() as u32))
+                .collect();
+            let core = Core::new(&whole);
+            let part = core.part(&whole, &choice);
+            let cost = |dag: &Dag, choice: &Choice| dag.dag_cost(choice, &mut 0).expect("reads lead downwards");
+            prop_assert_eq!(core.complete(&whole, &part), choice.clone());
+            prop_assert_eq!(core.cost + cost(&core.dag, &part), cost(&whole, &choice));
+            let (best, best_cost, unchanged) = whole.cheapest(choice.clone());
+            prop_assert_eq!(unchanged, cost(&whole, &choice));
+            prop_assert_eq!(best_cost, cost(&whole, &best));
+            prop_assert!(best_cost <= unchanged);
+        }
+    }
+}

@@ -126,7 +126,7 @@ impl Scheduler<'_> {
         let value = Value { node: id, result: 0 };
         match op {
             Op::Constant(c) => {
-                let place = self.constant(&c.value);
+                let place = constant(&mut self.program, &mut self.constants, &c.value);
                 let buffer = routing.problem.buffer(c.value.ty().bytes(), Some(place));
                 routing.buffers.insert(value, buffer);
                 return Ok(());
@@ -163,15 +163,6 @@ impl Scheduler<'_> {
     fn kernels(&mut self, routing: &mut Routing<'_>, id: NodeId, unit: Symbol) {
         let temps: Vec<usize> = self.units[&unit].unit.temps().map(Type::bytes).collect();
         routing.task(id, Work::Kernels { unit, shared: vec![] }, &temps);
-    }
-
-    fn constant(&mut self, value: &Tensor) -> Place {
-        if let Some(&place) = self.constants.get(value) {
-            return place;
-        }
-        let place = self.program.add_constant(&value.to_le_bytes());
-        self.constants.insert(value.clone(), place);
-        place
     }
 
     fn unit(&mut self, function: &Function) -> Result<Symbol, ScheduleError> {
@@ -368,26 +359,22 @@ impl Scheduler<'_> {
         (reads, writes, temps): (&[Place], &[Place], &[Place]),
         (steps, notes): (&mut Vec<Step>, &mut Vec<Note>),
     ) {
-        let lowered = self.units.get_mut(unit).expect("units are made before they are launched");
-        let kernels = match lowered.kernels.get(shared) {
-            Some(kernels) => kernels.clone(),
-            None => {
-                let launches = lowered.unit.launches(shared);
-                let several = launches.len() > 1;
-                let mut kernels = vec![];
-                for (i, Launch { kernel, operands }) in launches.into_iter().enumerate() {
-                    let name = if several { format!("{}.{i}", lowered.name) } else { lowered.name.clone() };
-                    kernels.push((self.program.add_kernel(&name, kernel), operands));
-                }
-                lowered.kernels.insert(shared.to_vec(), kernels.clone());
-                kernels
-            }
-        };
-        let sources = self.units[unit].unit.sources().to_vec();
-        for (kernel, operands) in kernels {
+        let Scheduler { units, program, constants, .. } = self;
+        let Lowered { name, unit, kernels } = units.get_mut(unit).expect("units are made before they are launched");
+        let kernels = kernels.entry(shared.to_vec()).or_insert_with(|| {
+            let launches = unit.launches(shared);
+            let several = launches.len() > 1;
+            let add = |(i, Launch { kernel, operands }): (usize, Launch)| {
+                let name = if several { format!("{name}.{i}") } else { name.clone() };
+                (program.add_kernel(&name, kernel), operands)
+            };
+            launches.into_iter().enumerate().map(add).collect()
+        });
+        let sources = unit.sources();
+        for (kernel, operands) in kernels.iter() {
             let mut places = vec![];
             let mut meanings = vec![];
-            for source in operands {
+            for &source in operands {
                 let (place, meaning) = match &sources[source].kind {
                     SourceKind::Argument(i) => (reads[*i], Meaning::Operand(*i)),
                     SourceKind::Result(i) => (writes[*i], Meaning::Result(*i)),
@@ -395,18 +382,25 @@ impl Scheduler<'_> {
                         let number = sources[..source].iter().filter(|s| s.kind == SourceKind::Temp).count();
                         (temps[number], Meaning::Temp(number))
                     }
-                    SourceKind::Constant(value) => {
-                        let value = value.clone();
-                        (self.constant(&value), Meaning::Constant)
-                    }
+                    SourceKind::Constant(value) => (constant(program, constants, value), Meaning::Constant),
                 };
                 places.push(place);
                 meanings.push(meaning);
             }
-            steps.push(Step::Launch { kernel, operands: places });
+            steps.push(Step::Launch { kernel: *kernel, operands: places });
             notes.push(Note { node, copied, operands: meanings });
         }
     }
+}
+
+/// The place of a constant of the program.
+fn constant(program: &mut KernelProgram, known: &mut FxHashMap<Tensor, Place>, value: &Tensor) -> Place {
+    if let Some(&place) = known.get(value) {
+        return place;
+    }
+    let place = program.add_constant(&value.to_le_bytes());
+    known.insert(value.clone(), place);
+    place
 }
 
 impl Routing<'_> {

@@ -58,12 +58,7 @@ impl Problem<'_> {
     /// The ways to come by a value, the incumbent's first, each with what it reads; that is noted as wanted.
     fn ways(&mut self, node: u32, incumbent: Option<Draft>) -> Ways {
         let fact = self.facts.get(node);
-        let operands = || {
-            let mut operands = fact.operands.clone();
-            operands.sort_unstable();
-            operands.dedup();
-            operands
-        };
+        let operands = || self.computed(fact.operands.iter().copied());
         let ways = match fact.part {
             Part::Argument => vec![(Way::Given, SmallVec::new())],
             Part::Constant | Part::Alone => vec![(Way::Given, operands())],
@@ -82,14 +77,16 @@ impl Problem<'_> {
     /// The values that a kernel reads once its leaf reshapes are views.
     fn reads(&self, draft: &Draft) -> SmallVec<[u32; 3]> {
         let members = draft.trimmed(self.facts);
-        let mut reads: SmallVec<[u32; 3]> = members
-            .iter()
-            .flat_map(|&m| self.facts.get(m).operands.iter().copied())
-            .filter(|n| !members.contains(n))
-            .collect();
-        reads.sort_unstable();
-        reads.dedup();
-        reads
+        let operands = members.iter().flat_map(|&m| self.facts.get(m).operands.iter().copied());
+        self.computed(operands.filter(|n| !members.contains(n)))
+    }
+
+    /// Those values that are no arguments, each once. Arguments are there, whatever is chosen.
+    fn computed(&self, values: impl Iterator<Item = u32>) -> SmallVec<[u32; 3]> {
+        let mut computed: SmallVec<[u32; 3]> = values.filter(|&n| self.facts.get(n).part != Part::Argument).collect();
+        computed.sort_unstable();
+        computed.dedup();
+        computed
     }
 
     /// Breadth first from the kernel of one operator: each value that other kernels read too is taken in or left outside.
