@@ -162,7 +162,7 @@ fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
     let begin = Instant::now();
     for turn in 0.. {
         whole = whole.min(once(&executable, &pointers, &mut scratch, &mut best));
-        if turn >= 4 && begin.elapsed().as_secs_f64() > 0.3 {
+        if turn >= 24 && begin.elapsed().as_secs_f64() > 0.3 {
             break;
         }
     }
