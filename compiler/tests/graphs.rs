@@ -40,7 +40,7 @@ fn agrees_by(text: &str, backends: &[Backend]) {
         for &backend in backends {
             let what = format!("{level:?} {backend:?}\n{text}");
             let program = run::build(&graph, level, backend).unwrap_or_else(|e| panic!("{e}: {what}"));
-            let found = run::run(&program, &graph, &args).unwrap_or_else(|e| panic!("{e}: {what}"));
+            let found = program.evaluate(&args).unwrap_or_else(|e| panic!("{e}: {what}"));
             wanted.iter().zip(&found).for_each(|(w, f)| assert_near(w, f, &what));
         }
     }
@@ -291,7 +291,7 @@ fn an_index_out_of_range_is_an_error() {
         let program = run::build(&graph, Level::Full, backend).expect("the graph compiles");
         for (index, fails) in [(2, false), (3, true), (-1, true)] {
             let i = Tensor::new([2], vec![0i64, index]).expect("two elements");
-            let result = run::run(&program, &graph, &[x.clone(), i]);
+            let result = program.evaluate(&[x.clone(), i]);
             assert_eq!(result.is_err(), fails, "{index}: {result:?}");
         }
     }

@@ -50,7 +50,7 @@ fn check(backend: Backend) {
         let graph = alone(&sample);
         let what = match run::build(&graph, Level::O0, backend) {
             Err(e) => Some(e.to_string()),
-            Ok(program) => match run::run(&program, &graph, &args) {
+            Ok(program) => match program.evaluate(&args) {
                 Ok(found) => difference(&sample, &args, &expected, &found),
                 Err(e) => Some(e.to_string()),
             },

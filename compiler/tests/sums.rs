@@ -16,7 +16,7 @@ fn check(text: &str, terms: usize) {
     let wanted = graph.interpret(&args).expect("it runs")[0].to_f64s();
     for level in [Level::O0, Level::Full] {
         let program = run::build(&graph, level, run::NATIVE).expect("it compiles");
-        let found = run::run(&program, &graph, &args).expect("it runs")[0].to_f64s();
+        let found = program.evaluate(&args).expect("it runs")[0].to_f64s();
         // Two chains of √K and at least 64 additions, each of which rounds by half an ulp; the reference is rounded once.
         let additions = 2.0 * (terms as f64).sqrt().max(64.0) + 1.0;
         for (i, (w, f)) in wanted.iter().zip(&found).enumerate() {

@@ -6,9 +6,9 @@
 use dlc_compiler::codegen::Target;
 use dlc_compiler::passes::{self, Math};
 use dlc_compiler::pipeline::{self, Backend, Level, Options};
-use dlc_compiler::program::{RunError, Workspace};
+use dlc_compiler::program::RunError;
 use dlc_ir::op::Reduction;
-use dlc_ir::{DType, Graph, Op, ResultRole, Tensor};
+use dlc_ir::{DType, Graph, Op, Tensor};
 
 use crate::graph::{same_values, small, small_integers};
 
@@ -113,32 +113,5 @@ fn same(a: &[Tensor], b: &[Tensor]) -> bool {
 fn run(graph: &Graph, options: &Options, args: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
     let program = pipeline::compile_optimized(graph.clone(), options, &mut ());
     let program = program.unwrap_or_else(|e| panic!("{:?} {:?}: {e}\n{graph}", options.level, options.backend));
-    let mut slots = program.slots();
-    for (slot, arg) in slots.iter_mut().zip(args) {
-        slot.write(arg);
-    }
-    if let Some(preparation) = program.preparation() {
-        let first = &preparation.program;
-        let mut prepared = first.slots();
-        for (slot, &weight) in prepared.iter_mut().zip(&preparation.weights) {
-            slot.write(&args[weight]);
-        }
-        first.run(&mut Workspace::new(first, 1), &mut prepared, None)?;
-        let made = prepared.drain(preparation.weights.len()..);
-        preparation.prepared.iter().zip(made).for_each(|(&slot, memory)| slots[slot] = memory);
-    }
-    program.run(&mut Workspace::new(&program, 1), &mut slots, None)?;
-    let entry = graph.entry();
-    let mut output = entry.args().len();
-    let results = entry.results.iter().map(|result| {
-        let slot = match result.role {
-            ResultRole::Update(arg) => arg,
-            ResultRole::Output => {
-                output += 1;
-                output - 1
-            }
-        };
-        slots[slot].read(entry.ty(result.value)).expect("slots have the size of their types")
-    });
-    Ok(results.collect())
+    program.evaluate(args)
 }

@@ -1,5 +1,6 @@
 //! A compiled program: code that runs on memory which the caller owns.
 
+mod evaluate;
 mod memory;
 mod run;
 

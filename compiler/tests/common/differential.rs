@@ -117,7 +117,7 @@ pub fn compare(graph: &Graph, seed: u64, kind: Kind, counts: &mut Counts) -> Res
         for backend in [Backend::Interpreter, run::NATIVE] {
             let what = format!("{level:?} {backend:?}");
             let program = run::build(graph, level, backend).map_err(|e| format!("{what}: {e}"))?;
-            let found = run::run(&program, graph, &args).map_err(|e| format!("{what}: {e}"))?;
+            let found = program.evaluate(&args).map_err(|e| format!("{what}: {e}"))?;
             counts.check_all(wanted, &found).map_err(|e| format!("{what}: {e}\n{optimised}\n// from"))?;
             let before = bits.get_or_insert_with(|| found.clone());
             for (i, (w, f)) in before.iter().zip(&found).enumerate() {

@@ -4,49 +4,31 @@
 ///
 /// Case, `_` and `-` weigh nothing, so that `batchnorm` finds `batch_norm`; otherwise a third of the name may differ.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let plain =
-        |s: &str| s.chars().filter(|c| !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect::<Vec<_>>();
+    let plain = |s: &str| s.to_lowercase().replace(['_', '-'], "");
+    let letters = |s: &str| s.chars().count();
     let wanted = plain(name);
-    let limit = (wanted.len().max(2) / 3).max(1);
+    let limit = (letters(&wanted).max(2) / 3).max(1);
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         if candidate == name {
             continue;
         }
         let found = plain(candidate);
-        let mut cost = distance(&wanted, &found);
+        let mut cost = strsim::osa_distance(&wanted, &found);
         // A name cut short (`conv` for `conv2d`, `stride` for `strides`) is meant even if much is missing.
         if cost > limit
-            && wanted.len() >= 3
+            && letters(&wanted) >= 3
             && (found.starts_with(&wanted) || wanted.starts_with(&found))
-            && found.len() >= 3
+            && letters(&found) >= 3
         {
             cost = limit;
         }
         // One letter for another letter is no likeness.
-        if cost <= limit && cost < wanted.len().max(found.len()) && best.is_none_or(|(least, _)| cost < least) {
+        if cost <= limit && cost < letters(&wanted).max(letters(&found)) && best.is_none_or(|(least, _)| cost < least) {
             best = Some((cost, candidate));
         }
     }
     best.map(|(_, candidate)| candidate)
-}
-
-/// The number of letters to insert, delete, replace or exchange with their neighbour.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut before = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]
