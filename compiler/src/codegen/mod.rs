@@ -51,6 +51,7 @@ pub trait Emitter {
 /// A program that can run: on any number of threads at once, each run with a context of its own.
 pub struct Executable {
     program: Arc<KernelProgram>,
+    /// They hold addresses into `code`, and go with it.
     constants: Constants,
     /// Bytes of scratch memory, which is asked for at every run.
     scratch: usize,

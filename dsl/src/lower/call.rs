@@ -102,10 +102,10 @@ impl<'p> Lower<'p> {
     /// The name that a call has within its frame.
     fn instance_name(&mut self, call: &'p Call) -> Eval<String> {
         let base = match call.name.as_ref().map(|name| &name.kind) {
-            Some(InstanceNameKind::Inline) => return Ok(String::new()),
-            Some(InstanceNameKind::Text(text)) => {
-                // The text need not tell the turns of a loop apart.
+            Some(kind @ (InstanceNameKind::Inline | InstanceNameKind::Text(_))) => {
+                // Such a name need not tell the turns of a loop apart.
                 self.unrepeatable += usize::from(!self.frame().turns.is_empty());
+                let InstanceNameKind::Text(text) = kind else { return Ok(String::new()) };
                 return self.text(text, call.span);
             }
             Some(InstanceNameKind::Word(word)) => word.clone(),

@@ -232,6 +232,7 @@ pub(crate) struct Lower<'p> {
     /// Whether runs on equal terms are replayed. They always are, but where a test looks whether that shows.
     pub replays: bool,
     /// How many there were.
+    #[cfg(test)]
     pub replayed: usize,
 }
 
@@ -268,6 +269,7 @@ impl<'p> Lower<'p> {
             running: vec![],
             unrepeatable: 0,
             replays: true,
+            #[cfg(test)]
             replayed: 0,
         }
     }

@@ -12,6 +12,7 @@ use std::ops::Range;
 
 use dlc_ir as ir;
 
+use super::bind::is_data;
 use super::context::{Closed, Left};
 use super::value::{Data, Value};
 use super::weights::Weight;
@@ -35,7 +36,14 @@ pub(crate) struct Terms<'p> {
 impl<'p> Terms<'p> {
     /// Those of a call of a block, whose instance has this path.
     pub fn of_call(definition: &'p Definition, given: &[Given<'p>], path: String) -> Self {
-        let values = given.iter().flat_map(|g| [Value::int(g.param as i64), g.value.clone()]).collect();
+        let mut values = vec![];
+        for g in given {
+            values.extend([Value::int(g.param as i64), g.value.clone()]);
+            // A number that becomes a tensor has the place where it is written.
+            if is_data(&definition.params[g.param].ty) && !g.value.has_data() {
+                values.extend([g.span.source.0, g.span.start].map(|at| Value::int(i64::from(at))));
+            }
+        }
         Terms { body: std::ptr::from_ref(definition).cast(), values, place: Place::Instance(path) }
     }
 }
@@ -131,7 +139,9 @@ impl<'p> Lower<'p> {
         results: &[Value<'p>],
     ) -> Option<Recording<'p>> {
         let plain = self.diagnostics.len() == begun.diagnostics && self.unrepeatable == begun.unrepeatable;
-        if !plain || self.initial.is_some() || self.frame().shared || !self.replays {
+        // A layer's weights, a call that waits and the step are tensors that may be met by another way than as inputs.
+        let hidden = terms.values.iter().chain(results).any(Value::hides_data);
+        if !plain || hidden || !self.repeatable() {
             return None;
         }
         let weights = begun.weights..self.weights.len();
@@ -142,7 +152,10 @@ impl<'p> Lower<'p> {
                 let claimed = frame.instances.iter().skip(begun.instances);
                 let roots = claimed.clone().map(|(name, _)| frame.full_name(name)).collect();
                 let suffix = format!(".{turn}");
-                let bases = claimed.map(|(name, span)| Some((name.strip_suffix(&suffix)?.to_owned(), *span)));
+                // A loop within has named what has more numbers.
+                let own = |name: &&str| name.matches('.').count() == frame.turns.len();
+                let base = |name: &str| Some(name).filter(own)?.strip_suffix(&suffix).map(str::to_owned);
+                let bases = claimed.map(|(name, span)| Some((base(name)?, *span)));
                 (roots, bases.collect::<Option<Vec<_>>>()?)
             }
         };
@@ -153,6 +166,9 @@ impl<'p> Lower<'p> {
             return None;
         }
         let inputs = tensors(&terms.values);
+        if self.step.as_ref().is_some_and(|scope| inputs.iter().any(|d| d.value == scope.step.value)) {
+            return None;
+        }
         let around = self.contexts.len() - 1;
         let sources: Vec<Option<ir::Value>> = inputs.iter().map(|d| self.imported(around, d.func, d.value)).collect();
         let own: Vec<Option<ir::Value>> =
@@ -190,7 +206,7 @@ impl<'p> Lower<'p> {
 
     /// What a run on these terms leaves, if it is recorded. `salt` tells its key from others.
     pub(crate) fn replay(&mut self, terms: &Terms<'p>, salt: &str, span: Span) -> Eval<Option<Vec<Value<'p>>>> {
-        if self.frame().recordings.is_empty() {
+        if self.frame().recordings.is_empty() || !self.repeatable() {
             return Ok(None);
         }
         let around = self.context().id;
@@ -198,9 +214,14 @@ impl<'p> Lower<'p> {
         let fits = |r: &Recording<'p>| r.around == around && r.fits(terms, &inputs);
         let Some(recording) = self.frame().recordings.iter().rev().find(|r| fits(r)).cloned() else { return Ok(None) };
         let Some(names) = self.names(&recording, &terms.place) else { return Ok(None) };
-        self.replayed += 1;
-        self.nodes += recording.nodes.saturating_sub(1);
-        self.spend(span)?;
+        #[cfg(test)]
+        {
+            self.replayed += 1;
+        }
+        if recording.nodes > 0 {
+            self.nodes += recording.nodes - 1;
+            self.spend(span)?;
+        }
         self.flops += recording.flops;
         let frame = self.frame_mut();
         frame.instances.extend(names.instances);
@@ -237,6 +258,12 @@ impl<'p> Lower<'p> {
             .collect();
         self.context().writes.extend(writes);
         Ok(Some(results))
+    }
+
+    /// Whether what runs now may be recorded and replayed. First values depend on the shape of their weight as well, and a layer that
+    /// is called again adds no weights.
+    fn repeatable(&self) -> bool {
+        self.replays && self.initial.is_none() && self.initial_shapes.is_empty() && !self.frame().shared
     }
 
     /// What the things of a recording are called at this place; none if a name is taken, which the run itself reports.

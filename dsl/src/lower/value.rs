@@ -255,6 +255,16 @@ impl<'p> Value<'p> {
         }
     }
 
+    /// Whether tensors may come of it that [`visit_data`](Self::visit_data) does not see.
+    pub fn hides_data(&self) -> bool {
+        match self {
+            Value::Layer(_) | Value::Delayed(_) => true,
+            Value::List(items) | Value::Tuple(items) => items.iter().any(Value::hides_data),
+            Value::Map(entries) => entries.iter().any(|(_, value, _)| value.hides_data()),
+            _ => false,
+        }
+    }
+
     /// Whether a tensor is in it.
     pub fn has_data(&self) -> bool {
         match self {

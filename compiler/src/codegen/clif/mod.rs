@@ -189,8 +189,8 @@ impl<'a> Compiler<'a> {
             |e: &dyn std::fmt::Debug| EmitError::Internal(format!("{}: {e:?}", describe(self.program, item)));
         self.context.compile(isa, &mut ControlPlane::default()).map_err(|e| internal(&e.inner))?;
         let code = self.context.compiled_code().ok_or_else(|| internal(&"no code"))?;
-        // Only kernels and routines are referred to, and those by their numbers, so that the id of the
-        // function itself does not matter.
+        // Only routines and what makes a step are referred to, and those by their numbers, so that the id of the
+        // function itself does not matter. Kernels are called by the addresses in the steps' descriptions.
         let id = cranelift_module::FuncId::from_u32(0);
         let relocs = code.buffer.relocs().iter();
         let relocs =

@@ -29,6 +29,8 @@ pub struct Outliner {
     wrappers: FxHashMap<Symbol, Wrapper>,
     /// Those of them that were called.
     replaced: FxHashSet<Symbol>,
+    /// The functions that stay, because a derivative names them.
+    named: FxHashSet<Symbol>,
 }
 
 impl Outliner {
@@ -43,6 +45,7 @@ impl Outliner {
             functions: IndexMap::new(),
             wrappers: FxHashMap::default(),
             replaced: FxHashSet::default(),
+            named: named(graph),
         }
     }
 
@@ -127,7 +130,7 @@ impl Outliner {
         let mut graph = Graph::new();
         graph.sources = self.sources;
         for (_, function) in self.functions {
-            if !self.replaced.contains(&function.name) {
+            if !self.replaced.contains(&function.name) || self.named.contains(&function.name) {
                 graph.insert(function);
             }
         }
@@ -155,6 +158,15 @@ impl Outliner {
         self.functions.insert(name.clone(), kernel);
         name
     }
+}
+
+/// The functions that a `gradient` or a custom derivative names.
+fn named(graph: &Graph) -> FxHashSet<Symbol> {
+    let gradients = graph.functions().flat_map(Function::ops).filter_map(|(_, _, op)| match op {
+        Op::Gradient(gradient) => Some(gradient.func.clone()),
+        _ => None,
+    });
+    graph.functions().filter_map(|f| f.vjp.clone()).chain(gradients).collect()
 }
 
 /// The rewrites of the fusion round that made a group, by what they saved.

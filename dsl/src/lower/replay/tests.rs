@@ -153,3 +153,57 @@ fn a_residual_network_is_what_it_was() {
     assert!(result.is_ok(), "{}", show(&result));
     assert!(show(&plain) == show(&result));
 }
+
+#[test]
+fn inner_turns_keep_their_numbers() {
+    for body in [
+        "repeat 3 { repeat 1 { x = residual(x) as h } }",
+        "repeat 2 { repeat 1 { repeat 2 { x = residual(x) as h } } }",
+        "repeat 3 { repeat 1 { x = residual(x) as h }\n x = residual(x) as g }",
+    ] {
+        assert!(same(&model(BLOCK, &format!("  {body}"), "sgd(lr: 0.1)")).is_some());
+    }
+}
+
+#[test]
+fn first_values_depend_on_their_shape() {
+    let block = "block start() { return 1.0 / fan_in }
+block two(x: [B, D]) {
+  param a: [4, D] = start()
+  param b: [D, 4] = start()
+  return (x @ a.T) @ b.T
+}";
+    assert!(same(&model(block, "  repeat 3 { x = two(x) as h }", "sgd(lr: 0.1)")).is_some());
+}
+
+#[test]
+fn what_is_reached_by_two_ways_is_run_again() {
+    let tied = "block tied(x: [B, D], w: [D, D], f: fn) { return x @ w + x @ f.weight }";
+    let waiting = "block late(x: [B, D], f: fn) -> y: [B, D] {\n  repeat 3 { x = x * f() }\n  return x\n}";
+    let made = "block mk(x: [B, D]) {\n  layer f = linear(D)\n  return (x, f)\n}";
+    for (block, body) in [
+        (
+            tied,
+            "layer f = linear(8)\n  layer g = linear(8)\n  x = f(x) + g(x)
+  x = tied(x, f.weight, f) + tied(x, g.weight, f)",
+        ),
+        (waiting, "x = late(x, f: relu(x))"),
+        (made, "let (a, f) = mk(x) as p\n  let (b, g) = mk(x) as q\n  x = f(a) + g(b)"),
+    ] {
+        same(&model(block, &format!("  {body}"), "sgd(lr: 0.1)"));
+    }
+    let own = "block at_step(w: [...], g: [...], at: []) { return w - at * g * float(step) }";
+    same(&model(
+        &format!("{BLOCK}\n{own}"),
+        "  repeat 3 { x = residual(x) as h }",
+        "at_step(at: {\"**\": step, \"h.0**\": step * 2})",
+    ));
+}
+
+#[test]
+fn numbers_have_the_place_where_they_are_written() {
+    let block = "block k(v: []) { return v }";
+    assert!(same(&model(block, "  x = x + (k(0.5) as a)\n  x = x + (k(0.5) as b)", "sgd(lr: 0.1)")).is_some());
+    let scaled = "block scaled(x: [B, D], v: []) { return (x |> linear(D)) * v }";
+    assert!(same(&model(scaled, "  x = scaled(x, 0.5) as a\n  x = scaled(x, 0.5) as b", "sgd(lr: 0.1)")).is_some());
+}
