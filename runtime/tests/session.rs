@@ -2,16 +2,17 @@
 
 #![allow(unsafe_code, reason = "an allocator that counts")]
 
+mod common;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
 
-use dlc_compiler::codegen::Target;
-use dlc_compiler::passes;
-use dlc_compiler::pipeline::{Options, compile};
 use dlc_compiler::program::Program;
-use dlc_ir::{Graph, Tensor};
+use dlc_ir::Tensor;
 use dlc_runtime::{Pool, Session, SessionError};
+
+use common::program;
 
 /// The system's allocator, which counts what a thread asks of it.
 struct Counting;
@@ -36,15 +37,6 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
-    let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
-    graph.verify().unwrap();
-    let passes = passes::Options { prepare: true, ..passes::Options::default() };
-    let options = Options { passes, ..Options::new(Target::host().expect("a machine that dlc has code for")) };
-    let compiled = compile(graph.clone(), &options).unwrap();
-    (Arc::new(graph), Arc::new(compiled))
-}
 
 /// A layer and its weight's decay in place, large enough to be spread over threads.
 const LAYER: &str = r#"

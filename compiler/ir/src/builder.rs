@@ -70,7 +70,7 @@ impl Builder {
 
     /// The function, with arguments in front and without dead operators.
     pub fn finish(self) -> Function {
-        if self.function.is_compact() { self.function } else { self.function.compact() }
+        self.function.compacted()
     }
 
     /// The type of a value.

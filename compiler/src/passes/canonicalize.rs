@@ -39,8 +39,7 @@ fn canonical_function(function: &Function, differentiated: bool, math: Math) -> 
         Ok(seen.emit(new, op.clone(), operands.into(), node.loc))
     });
     match rewritten {
-        Ok(function) if function.is_compact() => function,
-        Ok(function) => function.compact(),
+        Ok(function) => function.compacted(),
     }
 }
 

@@ -158,8 +158,7 @@ fn settle(function: &Function, fates: &FxHashMap<Symbol, Fate>) -> Function {
         Ok(add(new, &op, operands, node))
     });
     match rewritten {
-        Ok(function) if function.is_compact() => function,
-        Ok(function) => function.compact(),
+        Ok(function) => function.compacted(),
     }
 }
 

@@ -229,7 +229,7 @@ impl<'p> Lower<'p> {
         for (i, name) in recording.weights.clone().zip(names.weights) {
             let Weight { is_state, span, may_be_unused, .. } = self.weights[i];
             let axes = self.weights[i].data.axes.clone();
-            self.insert_weight(name, self.weights[i].data.dtype, axes, is_state, span, may_be_unused);
+            self.add_weight(name, self.weights[i].data.dtype, axes, is_state, span, may_be_unused);
         }
         for (i, name) in recording.layers.clone().zip(names.layers) {
             self.layers.push(super::Layer { name, ..self.layers[i].clone() });

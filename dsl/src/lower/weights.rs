@@ -113,19 +113,6 @@ impl<'p> Lower<'p> {
         may_be_unused: bool,
     ) -> usize {
         let span = self.at(span);
-        self.insert_weight(name, dtype, axes, is_state, span, may_be_unused)
-    }
-
-    /// The same for a place in the user's text.
-    pub(crate) fn insert_weight(
-        &mut self,
-        name: String,
-        dtype: ir::DType,
-        axes: Vec<Axis>,
-        is_state: bool,
-        span: Span,
-        may_be_unused: bool,
-    ) -> usize {
         let index = self.weights.len();
         let shape = axes.iter().map(|axis| axis.size).collect::<ir::Shape>();
         let ty = Type::new(dtype, shape);

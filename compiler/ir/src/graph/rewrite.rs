@@ -71,6 +71,11 @@ impl Function {
         in_front && self.live().iter().skip(self.args.len()).all(|&live| live)
     }
 
+    /// The function without dead operators, arguments in front.
+    pub fn compacted(self) -> Function {
+        if self.is_compact() { self } else { self.compact() }
+    }
+
     /// A copy without dead operators, arguments in front.
     pub fn compact(&self) -> Function {
         self.copy_from(0..self.args.len())
