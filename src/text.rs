@@ -26,14 +26,13 @@ impl Form {
 /// # Errors
 /// If the text does not parse.
 pub fn format(name: &str, text: &str) -> Result<String, Error> {
-    match Form::of(name) {
-        Form::Ron => convert(name, text, Form::Ron),
-        Form::Dl => {
-            let mut sources = Sources::new();
-            let id = sources.add(name, text);
-            dlc_dsl::format(id, text).map_err(|d| Error::new(sources, d))
-        }
-    }
+    let mut sources = Sources::new();
+    let id = sources.add(name, text);
+    let formatted = match Form::of(name) {
+        Form::Dl => dlc_dsl::format(id, text),
+        Form::Ron => dlc_dsl::format_ron(id, text),
+    };
+    formatted.map_err(|faults| Error::new(sources, faults))
 }
 
 /// A model's text in a form.

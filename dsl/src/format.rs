@@ -1,15 +1,19 @@
-//! The one formatting of `.dl` texts: `dlc fmt`.
+//! The one formatting of `.dl` and RON texts: `dlc fmt`.
 //!
 //! Indentation, spacing, commas and the alignment of `=` in sections are settled; line breaks stay where they are.
 //! The formatter works on tokens, not on the tree, and so cannot lose a comment or change what a text says.
 
+use std::ops::Range;
+
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::lexer::{self, Symbol, TokenKind, Word};
 use crate::parser;
+use crate::ron::parse_ron;
 use crate::span::{SourceId, Span};
 
 mod layout;
 mod pieces;
+mod ron_pieces;
 
 /// The text in its one formatting, or the faults that keep it from being read.
 pub fn format(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
@@ -17,7 +21,16 @@ pub fn format(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
     if has_errors(&faults) {
         return Err(faults);
     }
-    Ok(layout::lay_out(&pieces::pieces(source, text)))
+    Ok(layout::lay_out(pieces::pieces(source, text)))
+}
+
+/// The RON text in its one formatting, or the faults that keep it from being read.
+pub fn format_ron(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
+    let (_, faults) = parse_ron(source, text);
+    if has_errors(&faults) {
+        return Err(faults);
+    }
+    Ok(layout::lay_out(ron_pieces::pieces(text)))
 }
 
 /// A token, a whole string or a comment, with what layout must know of it.
@@ -61,6 +74,21 @@ enum PieceKind {
     Token(TokenKind),
     Str,
     Comment,
+}
+
+/// Tokens and comments with their lines and columns, in the order of the text.
+fn placed(text: &str, tokens: impl Iterator<Item = (Range<usize>, PieceKind)>) -> Vec<Piece<'_>> {
+    let mut end = 0;
+    let mut pieces: Vec<Piece> = vec![];
+    for (range, kind) in tokens {
+        let breaks = text[end..range.start].matches('\n').count();
+        let line = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+        let column = text[line..range.start].chars().count();
+        let (first, gap) = (breaks > 0 || end == 0, breaks > 1 && end > 0);
+        end = range.end;
+        pieces.push(Piece { text: text[range].trim_end(), kind, role: Role::Plain, first, gap, column });
+    }
+    pieces
 }
 
 /// What a sign does where it stands.

@@ -5,7 +5,7 @@
 
 use crate::diagnostic::{has_errors, render_all};
 use crate::span::{NoFiles, Sources};
-use crate::{Program, Request, What, format, parse, parse_ron, to_dl, to_ron};
+use crate::{Program, Request, What, format, format_ron, parse, parse_ron, to_dl, to_ron};
 use dlc_ir::{DType, Type};
 
 /// Reading never panics, faults can be shown, and what is read without faults is formatted as the promises say:
@@ -51,7 +51,7 @@ pub fn fuzz_convert(bytes: &[u8]) -> bool {
     true
 }
 
-/// Reading RON never panics, and what it reads without faults can be written and read again.
+/// Reading RON never panics, and what it reads without faults can be formatted, written and read again.
 pub fn fuzz_ron(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let mut sources = Sources::new();
@@ -61,6 +61,12 @@ pub fn fuzz_ron(bytes: &[u8]) -> bool {
     if has_errors(&faults) {
         return false;
     }
+    let once = format_ron(source, &text).unwrap_or_else(|_| panic!("a good text was not formatted"));
+    let (formatted, faults) = parse_ron(source, &once);
+    assert!(faults.is_empty(), "formatting brought faults:\n{once}\n{faults:?}");
+    assert!(file.same(&formatted), "formatting changed what the text says:\n{text}\n---\n{once}");
+    let twice = format_ron(source, &once).unwrap_or_else(|_| panic!("a formatted text was not formatted again"));
+    assert_eq!(once, twice, "formatting twice is not formatting once");
     let ron = to_ron(&file);
     let source = sources.add("again.ron", ron.clone());
     let (again, faults) = parse_ron(source, &ron);

@@ -41,7 +41,7 @@ pub mod span;
 pub use crate::ron::{parse_ron, to_ron};
 pub use check::{check, parse_named};
 pub use diagnostic::{Diagnostic, Severity};
-pub use format::format;
+pub use format::{format, format_ron};
 pub use lower::{Argument, Lowered, Request, What};
 pub use parser::parse;
 pub use print::{to_dl, to_tree};

@@ -16,6 +16,7 @@ use crate::span::{SourceId, Span};
 
 mod body;
 mod fragment;
+pub(crate) mod lex;
 mod raw;
 mod read;
 mod value;

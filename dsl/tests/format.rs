@@ -1,6 +1,6 @@
 //! The one formatting.
 
-use dlc_dsl::format;
+use dlc_dsl::{format, format_ron};
 
 fn formatted(text: &str) -> String {
     let once = format(Default::default(), text).unwrap_or_else(|faults| panic!("{faults:?}"));
@@ -14,8 +14,16 @@ fn settles_what_is_to_be_settled() {
 }
 
 #[test]
+fn ron_keeps_its_comments_and_line_breaks() {
+    let once = format_ron(Default::default(), include_str!("format/messy.ron")).unwrap_or_else(|f| panic!("{f:?}"));
+    assert_eq!(format_ron(Default::default(), &once).expect("was formatted"), once, "formatting is settled");
+    insta::assert_snapshot!(once);
+}
+
+#[test]
 fn leaves_faulty_texts_alone() {
     assert!(format(Default::default(), "fn f(x: [B]) = (").is_err());
+    assert!(format_ron(Default::default(), "(model: (name: \"m\", body: [)").is_err());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Pieces to text.
+//! Pieces to text; commas settled.
 
 use super::*;
 
@@ -12,12 +12,13 @@ struct Level {
     line_indent: usize,
 }
 
-pub(super) fn lay_out(pieces: &[Piece]) -> String {
+pub(super) fn lay_out(mut pieces: Vec<Piece>) -> String {
+    settle_commas(&mut pieces);
+    let pieces = &pieces[..];
     let widths = widths(pieces);
     let mut out = String::new();
     let mut levels: Vec<Level> = vec![];
     let mut line_indent = 0;
-    let mut line_start = 0;
     for (i, piece) in pieces.iter().enumerate() {
         if piece.first {
             let before = i.checked_sub(1).map(|at| &pieces[at]);
@@ -28,11 +29,10 @@ pub(super) fn lay_out(pieces: &[Piece]) -> String {
                 out.push('\n');
             }
             line_indent = indent(pieces, i, &levels);
-            line_start = out.len();
             out.extend(std::iter::repeat_n(' ', line_indent));
         } else if piece.is_comment() {
             // A comment keeps its column if it can, so that a column of comments stays one.
-            let width = out[line_start..].chars().count();
+            let width = out[out.rfind('\n').map_or(0, |at| at + 1)..].chars().count();
             let column = piece.column.max(width + 2);
             out.extend(std::iter::repeat_n(' ', column - width));
         } else if space(&pieces[i - 1], piece) {
@@ -131,4 +131,35 @@ fn align(pieces: &[Piece], run: &mut Vec<usize>, widths: &mut [Option<usize>]) {
     for i in run.drain(..) {
         widths[i] = width;
     }
+}
+
+/// A list that ends on a line of its own ends with a comma, any other does not. Brackets without a comma are left
+/// alone: they may only group.
+fn settle_commas(pieces: &mut Vec<Piece>) {
+    let mut out: Vec<Piece> = Vec::with_capacity(pieces.len());
+    let mut open: Vec<(bool, bool)> = vec![]; // is a list; has a comma
+    for piece in pieces.drain(..) {
+        if piece.opens() {
+            open.push((!matches!(piece.role, Role::Block | Role::Section), false));
+        } else if piece.closes() {
+            if let Some((true, true)) = open.pop()
+                && let Some(last) = out.iter().rposition(|p| !p.is_comment())
+            {
+                let comma = out[last].is(Symbol::Comma);
+                if comma && !piece.first {
+                    out.remove(last);
+                } else if !comma && piece.first {
+                    let kind = PieceKind::Token(TokenKind::Symbol(Symbol::Comma));
+                    let comma = Piece { text: ",", kind, role: Role::Plain, first: false, gap: false, column: 0 };
+                    out.insert(last + 1, comma);
+                }
+            }
+        } else if piece.is(Symbol::Comma)
+            && let Some((_, comma)) = open.last_mut()
+        {
+            *comma = true;
+        }
+        out.push(piece);
+    }
+    *pieces = out;
 }

@@ -1,4 +1,4 @@
-//! Tokens and comments in one list, each with its role; commas settled.
+//! Tokens and comments of a `.dl` text in one list, each with its role.
 
 use super::*;
 
@@ -29,19 +29,8 @@ pub(super) fn pieces(source: SourceId, text: &str) -> Vec<Piece<'_>> {
     }
     spans.extend(lexed.comments.into_iter().map(|span| (span, PieceKind::Comment)));
     spans.sort_by_key(|(span, _)| span.start);
-    let mut end = 0;
-    let mut pieces: Vec<Piece> = vec![];
-    for (span, kind) in spans {
-        let range = span.range();
-        let breaks = text[end..range.start].matches('\n').count();
-        let line = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
-        let column = text[line..range.start].chars().count();
-        let (first, gap) = (breaks > 0 || end == 0, breaks > 1 && end > 0);
-        end = range.end;
-        pieces.push(Piece { text: text[range].trim_end(), kind, role: Role::Plain, first, gap, column });
-    }
+    let mut pieces = placed(text, spans.into_iter().map(|(span, kind)| (span.range(), kind)));
     assign_roles(&mut pieces);
-    settle_commas(&mut pieces);
     pieces
 }
 
@@ -115,35 +104,4 @@ fn assign_roles(pieces: &mut [Piece]) {
         pieces[i].role = role;
         before = Some(i);
     }
-}
-
-/// A list that ends on a line of its own ends with a comma, any other does not. Brackets without a comma are left
-/// alone: they may only group.
-fn settle_commas(pieces: &mut Vec<Piece>) {
-    let mut out: Vec<Piece> = Vec::with_capacity(pieces.len());
-    let mut open: Vec<(bool, bool)> = vec![]; // is a list; has a comma
-    for piece in pieces.drain(..) {
-        if piece.opens() {
-            open.push((!matches!(piece.role, Role::Block | Role::Section), false));
-        } else if piece.closes() {
-            if let Some((true, true)) = open.pop()
-                && let Some(last) = out.iter().rposition(|p| !p.is_comment())
-            {
-                let comma = out[last].is(Symbol::Comma);
-                if comma && !piece.first {
-                    out.remove(last);
-                } else if !comma && piece.first {
-                    let kind = PieceKind::Token(TokenKind::Symbol(Symbol::Comma));
-                    let comma = Piece { text: ",", kind, role: Role::Plain, first: false, gap: false, column: 0 };
-                    out.insert(last + 1, comma);
-                }
-            }
-        } else if piece.is(Symbol::Comma)
-            && let Some((_, comma)) = open.last_mut()
-        {
-            *comma = true;
-        }
-        out.push(piece);
-    }
-    *pieces = out;
 }

@@ -7,6 +7,7 @@ use ron::value::RawValue;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Texts;
+use super::lex::{name_length, skip_blank, trim, unclosed};
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, did_you_mean, tidy};
 use crate::parser::MAX_DEPTH;
@@ -364,97 +365,4 @@ pub(super) fn shape_of(text: &str) -> Shape {
         }
         _ => Shape::Other,
     }
-}
-
-pub(super) fn name_length(text: &str) -> usize {
-    if text.starts_with(|c: char| c.is_ascii_digit()) {
-        return 0;
-    }
-    text.bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count()
-}
-
-/// The first byte from `at` on that is neither blank nor comment.
-pub(super) fn skip_blank(text: &str, mut at: usize) -> usize {
-    loop {
-        let rest = &text[at..];
-        let blank = rest.len() - rest.trim_start().len();
-        let rest = &rest[blank..];
-        at += blank;
-        if rest.starts_with("//") {
-            at += rest.find('\n').unwrap_or(rest.len());
-        } else if rest.starts_with("/*") {
-            let (mut depth, mut inside) = (0, 0);
-            loop {
-                let Some(next) = rest.get(inside..).filter(|r| !r.is_empty()) else { return text.len() };
-                if next.starts_with("/*") {
-                    (depth, inside) = (depth + 1, inside + 2);
-                } else if next.starts_with("*/") {
-                    (depth, inside) = (depth - 1, inside + 2);
-                } else {
-                    inside += next.chars().next().map_or(1, char::len_utf8);
-                }
-                if depth == 0 {
-                    break;
-                }
-            }
-            at += inside;
-        } else {
-            return at;
-        }
-    }
-}
-
-/// A value without the blanks and comments around it.
-fn trim(text: &str) -> &str {
-    let start = skip_blank(text, 0);
-    let (mut at, mut end) = (start, start);
-    while at < text.len() {
-        at += token_length(&text[at..]);
-        end = at;
-        at = skip_blank(text, at);
-    }
-    &text[start..end]
-}
-
-/// The length of the string, character or single sign with which a text begins.
-fn token_length(text: &str) -> usize {
-    let quoted = |quote: char| {
-        let mut escaped = false;
-        let end = text[1..].find(|c| {
-            let ends = c == quote && !escaped;
-            escaped = c == '\\' && !escaped;
-            ends
-        });
-        end.map_or(text.len(), |end| end + 2)
-    };
-    let hashes = text.bytes().skip(1).take_while(|b| *b == b'#').count();
-    match text.chars().next() {
-        Some('"') => quoted('"'),
-        Some('\'') => quoted('\''),
-        Some('r') if text[1 + hashes..].starts_with('"') => {
-            let close = format!("\"{}", "#".repeat(hashes));
-            let open = hashes + 2;
-            text[open..].find(&close).map_or(text.len(), |end| open + end + close.len())
-        }
-        Some(c) if c.is_ascii_alphanumeric() => name_length(text).max(1),
-        Some(c) => c.len_utf8(),
-        None => 0,
-    }
-}
-
-/// The innermost bracket that is open at the end of the text, and what would close it.
-fn unclosed(text: &str) -> Option<(usize, char)> {
-    let mut open = vec![];
-    let mut at = skip_blank(text, 0);
-    while at < text.len() {
-        match text.as_bytes()[at] {
-            b'(' => open.push((at, ')')),
-            b'[' => open.push((at, ']')),
-            b'{' => open.push((at, '}')),
-            b')' | b']' | b'}' => drop(open.pop()),
-            _ => {}
-        }
-        at = skip_blank(text, at + token_length(&text[at..]));
-    }
-    open.pop()
 }

@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
 
     /// What stands in the round brackets behind a name of this length; nothing if there are none.
     fn brackets(&self, raw: Raw<'a>, length: usize) -> Option<Raw<'a>> {
-        let start = super::raw::skip_blank(raw.text, length);
+        let start = super::lex::skip_blank(raw.text, length);
         let text = &raw.text[start..];
         (!text.is_empty()).then_some(Raw { text, start: raw.start + start })
     }

@@ -1,0 +1,38 @@
+//! The signs of a RON text as pieces: layout treats them as it does those of the language.
+
+use super::*;
+use crate::ron::lex::{LexemeKind, lexemes};
+
+pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
+    let lexemes = lexemes(text);
+    let mut pieces = placed(text, lexemes.iter().map(|lexeme| (lexeme.range.clone(), kind(lexeme.kind))));
+    let mut before = None;
+    for (piece, lexeme) in pieces.iter_mut().zip(&lexemes) {
+        // The fields of a call cling to its name.
+        if lexeme.kind == LexemeKind::Sign('(') && before == Some(LexemeKind::Name) {
+            piece.role = Role::Suffix;
+        }
+        if lexeme.kind != LexemeKind::Comment {
+            before = Some(lexeme.kind);
+        }
+    }
+    pieces
+}
+
+fn kind(lexeme: LexemeKind) -> PieceKind {
+    let symbol = match lexeme {
+        LexemeKind::Comment => return PieceKind::Comment,
+        LexemeKind::Name | LexemeKind::Atom => return PieceKind::Str,
+        LexemeKind::Sign(sign) => match sign {
+            '(' => Symbol::LParen,
+            ')' => Symbol::RParen,
+            '[' => Symbol::LBracket,
+            ']' => Symbol::RBracket,
+            '{' => Symbol::LBrace,
+            '}' => Symbol::RBrace,
+            ',' => Symbol::Comma,
+            _ => Symbol::Colon,
+        },
+    };
+    PieceKind::Token(TokenKind::Symbol(symbol))
+}
