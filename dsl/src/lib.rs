@@ -28,7 +28,6 @@ pub mod ast;
 mod check;
 pub mod diagnostic;
 pub mod format;
-pub mod fuzz;
 mod layers;
 pub mod lexer;
 pub mod lower;

@@ -1,6 +1,6 @@
-//! The models under `examples/`: both forms are read without a fault, `.dl` files are formatted.
+//! The models under `examples/`: both forms are read without a fault, and formatted.
 
-use dlc_dsl::{Sources, diagnostic, format, parse, parse_ron};
+use dlc_dsl::{Sources, diagnostic, format, format_ron, parse, parse_ron};
 
 #[test]
 fn examples_are_read_and_formatted() {
@@ -20,9 +20,8 @@ fn examples_are_read_and_formatted() {
         let source = sources.add(name.clone(), text.clone());
         let (_, faults) = if ron { parse_ron(source, &text) } else { parse(source, &text) };
         assert!(faults.is_empty(), "{}", diagnostic::render_all(&faults, &sources, false));
-        if !ron {
-            assert_eq!(format(source, &text).expect("has no faults"), text, "{name}");
-        }
+        let formatted = if ron { format_ron(source, &text) } else { format(source, &text) };
+        assert_eq!(formatted.expect("has no faults"), text, "{name}");
     }
     assert!(count >= 7);
 }

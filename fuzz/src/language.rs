@@ -1,37 +1,139 @@
 //! The two forms of the language.
 
-use dlc_dsl::diagnostic::has_errors;
-use dlc_dsl::{SourceId, format, parse, parse_ron, to_dl, to_ron};
+use dlc_dsl::diagnostic::{has_errors, render_all};
+use dlc_dsl::{Diagnostic, NoFiles, Program, Request, Sources, What, format, format_ron, parse_ron, to_dl, to_ron};
+use dlc_ir::{DType, Type};
 
-const SOURCE: SourceId = SourceId(0);
-
+/// Both of [`parse`] and [`convert`].
 pub fn dl(input: &[u8]) -> bool {
+    parse(input) && convert(input)
+}
+
+/// Reading never panics, faults can be shown, and what is read without faults is formatted as the promises say:
+/// the formatting says the same and is its own formatting.
+pub fn parse(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
-    let (file, diagnostics) = parse(SOURCE, &text);
-    if has_errors(&diagnostics) {
+    let mut sources = Sources::new();
+    let source = sources.add("fuzz.dl", text.clone());
+    let (file, faults) = dlc_dsl::parse(source, &text);
+    show(&faults, &sources);
+    if has_errors(&faults) {
+        assert!(format(source, &text).is_err(), "a faulty text was formatted");
         return false;
     }
-    let formatted = format(SOURCE, &text).expect("what parses can be formatted");
-    let (again, diagnostics) = parse(SOURCE, &formatted);
-    assert!(!has_errors(&diagnostics), "formatting broke the text:\n{formatted}");
-    assert!(again.same(&file), "formatting changed the tree:\n{formatted}");
-    assert_eq!(format(SOURCE, &formatted).expect("it parses"), formatted, "formatting twice differs");
+    let once = format(source, &text).unwrap_or_else(|_| panic!("a good text was not formatted"));
+    let (again, faults) = dlc_dsl::parse(source, &once);
+    assert!(faults.is_empty(), "formatting brought faults:\n{once}\n{faults:?}");
+    assert!(file.same(&again), "formatting changed what the text says:\n{text}\n---\n{once}");
+    let twice = format(source, &once).unwrap_or_else(|_| panic!("a formatted text was not formatted again"));
+    assert_eq!(once, twice, "formatting twice is not formatting once");
     true
 }
 
-pub fn ron(input: &[u8]) -> bool {
+/// A good `.dl` text becomes RON and `.dl` again without changing what it says.
+pub fn convert(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
-    let (file, diagnostics) = parse_ron(SOURCE, &text);
-    if has_errors(&diagnostics) {
+    let mut sources = Sources::new();
+    let source = sources.add("fuzz.dl", text.clone());
+    let (file, faults) = dlc_dsl::parse(source, &text);
+    if has_errors(&faults) {
         return false;
     }
     let ron = to_ron(&file);
-    let (again, diagnostics) = parse_ron(SOURCE, &ron);
-    assert!(!has_errors(&diagnostics), "what is printed does not parse:\n{ron}");
-    assert!(again.same(&file), "printing changed the tree:\n{ron}");
-    let dl = to_dl(&file);
-    let (again, diagnostics) = parse(SOURCE, &dl);
-    assert!(!has_errors(&diagnostics), "what is printed does not parse:\n{dl}");
-    assert!(again.same(&file), "printing changed the tree:\n{dl}");
+    let source = sources.add("fuzz.ron", ron.clone());
+    let (from_ron, faults) = parse_ron(source, &ron);
+    assert!(faults.is_empty(), "{ron}\n{}", render_all(&faults, &sources, false));
+    assert!(from_ron.same(&file), "RON says something else:\n{text}\n---\n{ron}");
+    let dl = to_dl(&from_ron);
+    let source = sources.add("back.dl", dl.clone());
+    let (back, faults) = dlc_dsl::parse(source, &dl);
+    assert!(faults.is_empty(), "{dl}\n{}", render_all(&faults, &sources, false));
+    assert!(back.same(&file), "the way back says something else:\n{text}\n---\n{dl}");
     true
+}
+
+/// Reading RON never panics, and what it reads without faults can be formatted, written and read again.
+pub fn ron(input: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(input);
+    let mut sources = Sources::new();
+    let source = sources.add("fuzz.ron", text.clone());
+    let (file, faults) = parse_ron(source, &text);
+    show(&faults, &sources);
+    if has_errors(&faults) {
+        return false;
+    }
+    let once = format_ron(source, &text).unwrap_or_else(|_| panic!("a good text was not formatted"));
+    let (formatted, faults) = parse_ron(source, &once);
+    assert!(faults.is_empty(), "formatting brought faults:\n{once}\n{faults:?}");
+    assert!(file.same(&formatted), "formatting changed what the text says:\n{text}\n---\n{once}");
+    let twice = format_ron(source, &once).unwrap_or_else(|_| panic!("a formatted text was not formatted again"));
+    assert_eq!(once, twice, "formatting twice is not formatting once");
+    let ron = to_ron(&file);
+    let source = sources.add("again.ron", ron.clone());
+    let (again, faults) = parse_ron(source, &ron);
+    assert!(faults.is_empty(), "{ron}\n{}", render_all(&faults, &sources, false));
+    assert!(again.same(&file), "RON does not come back:\n{text}\n---\n{ron}");
+    let dl = to_dl(&file);
+    let source = sources.add("as.dl", dl.clone());
+    let (from_dl, faults) = dlc_dsl::parse(source, &dl);
+    assert!(faults.is_empty(), "{dl}\n{}", render_all(&faults, &sources, false));
+    assert!(from_dl.same(&file), ".dl says something else:\n{text}\n---\n{dl}");
+    true
+}
+
+/// Lowering never panics, its faults can be shown, and every graph that it makes is well-formed.
+pub fn lower(input: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(input);
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("//"));
+    let name = if first.is_some_and(|line| line.starts_with('(')) { "fuzz.ron" } else { "fuzz.dl" };
+    let program = match Program::load(name, &text, &mut NoFiles) {
+        Ok(program) => program,
+        Err(faults) => {
+            show(&faults.diagnostics, &faults.sources);
+            return false;
+        }
+    };
+    if let Err(faults) = program.train_settings(None) {
+        show(&faults, &program.sources);
+    }
+    let float = DType::F32;
+    let fields = [
+        ("image", Type::new(float, [4, 28, 28])),
+        ("measures", Type::new(float, [4, 30])),
+        ("x", Type::new(float, [4, 3])),
+        ("actual", Type::new(float, [4])),
+        ("label", Type::new(DType::U8, [4])),
+    ];
+    let names: Vec<String> = program.main().models().map(|model| model.name.name.clone()).collect();
+    let mut whole = !names.is_empty();
+    for model in names {
+        for what in [What::Infer, What::Eval, What::Train, What::Init] {
+            let trained = program.main().trains().any(|train| train.model.name == model);
+            if !trained && matches!(what, What::Eval | What::Train) {
+                continue;
+            }
+            let mut request = Request { model: Some(model.clone()), ..Request::new(what) };
+            request.dims = program.free_dims(Some(&model)).unwrap_or_default().into_iter().map(|d| (d, 4)).collect();
+            if trained {
+                request.fields = fields.iter().map(|(name, ty)| ((*name).to_owned(), ty.clone())).collect();
+            }
+            match program.lower(&request) {
+                Ok(lowered) => lowered.graph.verify().unwrap_or_else(|e| panic!("{e}:\n{}", lowered.graph)),
+                Err(faults) => {
+                    assert!(faults.iter().all(|fault| fault.code != "internal"), "{faults:?}");
+                    show(&faults, &program.sources);
+                    whole = false;
+                }
+            }
+        }
+    }
+    whole
+}
+
+fn show(faults: &[Diagnostic], sources: &Sources) {
+    for fault in faults {
+        assert!(fault.span().is_some(), "a fault without a place: {fault}");
+        fault.render(sources, false);
+        fault.to_json(sources);
+    }
 }

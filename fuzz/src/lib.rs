@@ -7,10 +7,15 @@ mod artefact;
 mod data;
 mod graph;
 mod jit;
-mod language;
-pub mod mutate;
+pub mod language;
+mod mutate;
 
 use std::path::{Path, PathBuf};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use mutate::mutate;
 
 /// A fuzz target.
 #[derive(Clone, Copy, Debug)]
@@ -25,19 +30,36 @@ pub struct Target {
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
+/// What a target did.
+#[derive(Debug)]
+pub struct Report {
+    /// Inputs tried.
+    pub runs: u64,
+    /// How many of them got past the first check.
+    pub valid: u64,
+    /// The input that made it panic, and what the panic said.
+    pub crash: Option<(Vec<u8>, String)>,
+}
+
 /// Every target.
 pub const TARGETS: &[Target] = &[
     Target {
         name: "dl",
-        doc: "any text parses or says why; what parses is formatted to the same tree, and formatting again changes nothing",
+        doc: "any text parses or says why; what parses is formatted to the same tree, and comes back from RON",
         run: language::dl,
         seeds: || files(&["examples", "dsl/tests"], &["dl"]),
     },
     Target {
         name: "ron",
-        doc: "any RON parses or says why; what parses comes back from both forms as the same tree",
+        doc: "any RON parses or says why; what parses is formatted, and comes back from both forms, as the same tree",
         run: language::ron,
         seeds: || files(&["examples", "dsl/tests"], &["ron"]),
+    },
+    Target {
+        name: "lower",
+        doc: "any model of either form becomes well-formed graphs or says why",
+        run: language::lower,
+        seeds: || files(&["examples", "dsl/tests"], &["dl", "ron"]),
     },
     Target {
         name: "dlir",
@@ -72,6 +94,29 @@ pub const TARGETS: &[Target] = &[
 ];
 
 impl Target {
+    /// Runs the target on its seeds and then on mutations of them, until it panics or that many runs are enough.
+    pub fn search(&self, seed: u64, mut enough: impl FnMut(u64) -> bool) -> Report {
+        let mut seeds = (self.seeds)();
+        seeds.extend(self.regressions().into_iter().map(|(_, input)| input));
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut report = Report { runs: 0, valid: 0, crash: None };
+        let mut unchanged = seeds.clone().into_iter();
+        while !enough(report.runs) {
+            let input = unchanged.next().unwrap_or_else(|| mutate(&mut rng, &seeds, 1 << 14));
+            report.runs += 1;
+            match std::panic::catch_unwind(|| (self.run)(&input)) {
+                Ok(valid) => report.valid += u64::from(valid),
+                Err(panic) => {
+                    let text = panic.downcast_ref::<String>().map(String::as_str);
+                    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing");
+                    report.crash = Some((input, text.to_owned()));
+                    break;
+                }
+            }
+        }
+        report
+    }
+
     /// Inputs that once made it panic, by the names of their files in `fuzz/regressions/`.
     pub fn regressions(&self) -> Vec<(String, Vec<u8>)> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions").join(self.name);

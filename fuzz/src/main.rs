@@ -4,9 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use dlc_fuzz::{TARGETS, Target, mutate::mutate};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
+use dlc_fuzz::{TARGETS, Target};
 
 /// Runs fuzz targets on seeded mutations of the repository's own files.
 #[derive(Parser)]
@@ -22,14 +20,6 @@ struct Cli {
     /// Runs the target on this file alone, as it is
     #[arg(long)]
     input: Option<std::path::PathBuf>,
-}
-
-/// What a target did.
-struct Report {
-    runs: u64,
-    valid: u64,
-    /// The input that made it panic, and what the panic said.
-    crash: Option<(Vec<u8>, String)>,
 }
 
 fn main() -> ExitCode {
@@ -50,7 +40,8 @@ fn main() -> ExitCode {
         for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             let work = || {
                 while let Some(target) = next(&queue) {
-                    let report = run(target, Duration::from_secs(cli.seconds), cli.seed);
+                    let start = Instant::now();
+                    let report = target.search(cli.seed, |_| start.elapsed() >= Duration::from_secs(cli.seconds));
                     println!("{:<12} {:>9} runs, {:>9} valid", target.name, report.runs, report.valid);
                     if let Some((input, message)) = report.crash {
                         failed.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -84,27 +75,4 @@ fn replay(targets: &[&Target], path: &std::path::Path) -> ExitCode {
 
 fn next(queue: &std::sync::Mutex<impl Iterator<Item = &'static Target>>) -> Option<&'static Target> {
     queue.lock().ok()?.next()
-}
-
-fn run(target: &Target, time: Duration, seed: u64) -> Report {
-    let mut seeds = (target.seeds)();
-    seeds.extend(target.regressions().into_iter().map(|(_, input)| input));
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut report = Report { runs: 0, valid: 0, crash: None };
-    let start = Instant::now();
-    let mut unchanged = seeds.clone().into_iter();
-    while start.elapsed() < time {
-        let input = unchanged.next().unwrap_or_else(|| mutate(&mut rng, &seeds, 1 << 14));
-        report.runs += 1;
-        match std::panic::catch_unwind(|| (target.run)(&input)) {
-            Ok(valid) => report.valid += u64::from(valid),
-            Err(panic) => {
-                let text = panic.downcast_ref::<String>().map(String::as_str);
-                let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it said nothing");
-                report.crash = Some((input, text.to_owned()));
-                break;
-            }
-        }
-    }
-    report
 }

@@ -21,6 +21,41 @@ const NUMBERS: &[&str] = &[
 /// Bytes that separate things.
 const MARKS: &[u8] = b"(){}[]<>,:;=+-*/%@#\"'\\|._ \n\t0aZ\xff\x00";
 
+/// Phrases of the language, which no change of single bytes would make.
+const PHRASES: &[&str] = &[
+    " as ",
+    "as x",
+    "...",
+    " not ",
+    " and ",
+    "if a { b } else { c }",
+    "1.5e-3",
+    "{x}",
+    "// note\n",
+    "/// docs\n",
+    "let ",
+    "true",
+    "none",
+    "r#\"",
+    "text(\"x\")",
+    "expr(\"x\")",
+    "(x)",
+    "f(x)",
+    "x[1:, ::2]",
+    "x.T",
+    "\"a {f(\"b\")} c\"",
+    "@allow(x)\n",
+    "a == b",
+    "< c",
+    "scan i in x { yield i }",
+    "{ \"a\": 1 }",
+    "(a, b)",
+    "[[1], -2]",
+    "\"{a}\\\"\"",
+    " - -x",
+    "None",
+];
+
 /// A changed copy of one of the seeds, at most `limit` bytes long.
 pub fn mutate(rng: &mut impl Rng, seeds: &[Vec<u8>], limit: usize) -> Vec<u8> {
     let pick = |rng: &mut dyn Rng| seeds.get(rng.random_range(0..seeds.len().max(1))).cloned().unwrap_or_default();
@@ -30,7 +65,7 @@ pub fn mutate(rng: &mut impl Rng, seeds: &[Vec<u8>], limit: usize) -> Vec<u8> {
     for _ in 0..changes {
         let at = rng.random_range(0..=input.len());
         let end = (at + rng.random_range(0..32)).min(input.len());
-        match rng.random_range(0..9) {
+        match rng.random_range(0..10) {
             0 if at < input.len() => input[at] ^= 1 << rng.random_range(0..8),
             1 => input.insert(at, MARKS[rng.random_range(0..MARKS.len())]),
             2 => drop(input.drain(at..end)),
@@ -48,6 +83,10 @@ pub fn mutate(rng: &mut impl Rng, seeds: &[Vec<u8>], limit: usize) -> Vec<u8> {
             5 => replace_number(rng, &mut input, at),
             6 => replace_line(rng, &mut input, &pick),
             7 => input.truncate(at),
+            8 => {
+                let phrase = PHRASES[rng.random_range(0..PHRASES.len())];
+                input.splice(at..at, phrase.bytes());
+            }
             _ => {
                 let n = rng.random_range(1..200);
                 let mark = MARKS[rng.random_range(0..MARKS.len())];

@@ -23,3 +23,13 @@ fn most_inputs_that_mutation_begins_with_are_valid() {
         assert!(valid > 0 && 10 * valid >= seeds.len(), "{}: {valid} of {}", target.name, seeds.len());
     }
 }
+
+#[test]
+fn some_hundred_mutations_find_nothing() {
+    for target in TARGETS {
+        let report = target.search(1, |runs| runs == 400);
+        println!("{}: {} of {} are valid", target.name, report.valid, report.runs);
+        assert!(report.crash.is_none(), "{}: {:?}", target.name, report.crash);
+        assert!(100 * report.valid > report.runs, "{}: {} valid inputs test little", target.name, report.valid);
+    }
+}
