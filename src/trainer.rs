@@ -8,7 +8,7 @@ use dlc_runtime::train::Scores;
 use indexmap::IndexMap;
 
 use crate::compiler::Timings;
-use crate::training::{explain, request, settings};
+use crate::training::{aggregates, explain, request, settings};
 use crate::{Compiler, Error, Model};
 
 /// One training step's loss and metrics, taken before its update.
@@ -50,7 +50,8 @@ impl Compiler {
         };
         let (program, lowered, _) = self.build(model, &request(What::Train))?;
         let gradients = self.compile_graph(model, gradient_graph(&lowered.graph)?, &mut Timings::default())?;
-        let mut trainer = dlc_runtime::train::Trainer::new(program.session()).map_err(explain)?;
+        let mut trainer =
+            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings)).map_err(explain)?;
         let (init, ..) = self.build(model, &request(What::Init))?;
         trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
         Ok(Trainer { trainer, gradients: gradients.session() })

@@ -10,7 +10,7 @@ use dlc_dsl::lower::settings::{TrainSettings, Validation, WeightsFile};
 use dlc_dsl::{Diagnostic, Lowered, Request, What};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
-use dlc_runtime::train::{Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
+use dlc_runtime::train::{self, Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 use dlc_runtime::{SessionError, Split, Tensors, data};
 
 use crate::compiler::Timings;
@@ -79,7 +79,8 @@ impl Training {
         };
         let (program, lowered, timings) = compiler.build(model, &request(What::Train, settings.batch))?;
         check_labels(model, &settings.data, &examples, &lowered.graph)?;
-        let mut trainer = dlc_runtime::train::Trainer::new(program.session()).map_err(explain)?;
+        let mut trainer =
+            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings)).map_err(explain)?;
         let (init, ..) = compiler.build(model, &request(What::Init, settings.batch))?;
         trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
         if let Some(file) = &settings.weights {
@@ -269,6 +270,18 @@ pub(crate) fn evaluate(
     Ok((evaluator.run(&selection).map_err(explain)?, selection.count()))
 }
 
+/// What becomes of the metrics over many batches.
+pub(crate) fn aggregates(settings: &TrainSettings) -> Vec<(String, train::Aggregate)> {
+    use dlc_dsl::lower::settings::Aggregate;
+    let aggregate = |aggregate| match aggregate {
+        Aggregate::Mean => train::Aggregate::Mean,
+        Aggregate::RootMeanSquare => train::Aggregate::RootMeanSquare,
+        Aggregate::Max => train::Aggregate::Max,
+        Aggregate::Min => train::Aggregate::Min,
+    };
+    settings.metrics.iter().map(|metric| (metric.name.clone(), aggregate(metric.aggregate))).collect()
+}
+
 /// Whether weights are the same in all runs of a program, or change with the training that it judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Weights {
@@ -295,7 +308,7 @@ fn evaluator(
         sessions.push(program.session());
         graphs.push(lowered.graph);
     }
-    Ok((Evaluator::new(sessions).map_err(explain)?, graphs))
+    Ok((Evaluator::new(sessions, aggregates(settings)).map_err(explain)?, graphs))
 }
 
 /// The weights of a file in place of first values, by the names of the model.

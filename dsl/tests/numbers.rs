@@ -1,5 +1,6 @@
 //! What graphs compute, by the interpreter.
 
+use dlc_dsl::lower::settings::Aggregate;
 use dlc_dsl::{Loaded, Loader, Lowered, NoFiles, Program, Request, What};
 use dlc_ir::{DType, Graph, Role, Tensor, Type};
 
@@ -270,6 +271,8 @@ block lion(w: [...], g: [...], lr: [], beta: float = 0.99) {
   m = beta * m + (1 - beta) * g
   return w - lr * u
 }
+@aggregate(min)
+fn worst(logits: [...]) = min(logits)
 train small(classes: 7) {
   data      = flowers(\"train\")
   weights   = safetensors(\"net.safetensors\", skip: [\"fc.*\"], rename: { \"a\": \"b\" }, prefix: \"p.\")
@@ -277,12 +280,20 @@ train small(classes: 7) {
   clip      = norm(1.0)
   loss      = cross_entropy(logits, label)
   optimizer = lion(lr: { \"**\": 1e-4, \"fc.*\": 1e-3 })
-  metrics   = [accuracy(logits, label), mean(logits)]
+  metrics   = [accuracy(logits, label), mean(logits), logits |> max_error(2 * logits), worst(logits), -worst(logits)]
 }";
     let program =
         Program::load("main.dl", text, &mut Table(Box::leak(Box::new(files)))).unwrap_or_else(|f| panic!("{f}"));
     let settings = program.train_settings(None).expect("is right").expect("is there");
-    assert_eq!(settings.metrics, ["accuracy", "mean"]);
+    let metrics: Vec<(&str, Aggregate)> = settings.metrics.iter().map(|m| (m.name.as_str(), m.aggregate)).collect();
+    let expected = [
+        ("accuracy", Aggregate::Mean),
+        ("mean", Aggregate::Mean),
+        ("max_error", Aggregate::Max),
+        ("worst", Aggregate::Min),
+        ("metric_5", Aggregate::Mean),
+    ];
+    assert_eq!(metrics, expected);
     let weights = settings.weights.clone().expect("is there");
     assert_eq!((weights.prefix.as_str(), weights.skip), ("p.", vec!["fc.*".to_owned()]));
     let readers = program.dataset(&settings.data).expect("is right").readers;

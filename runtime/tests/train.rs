@@ -12,7 +12,7 @@ use dlc_compiler::codegen::Target;
 use dlc_compiler::pipeline::{Options, compile};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
-use dlc_runtime::train::{Evaluator, Event, Run, Selection, Summary, TrainError, TrainOptions, Trainer};
+use dlc_runtime::train::{Aggregate, Evaluator, Event, Run, Selection, Summary, TrainError, TrainOptions, Trainer};
 use dlc_runtime::{Pool, Session, Split, Tensors};
 
 /// The folder in which the process of [`trains_when_told`] trains.
@@ -54,14 +54,17 @@ func @init(%key: i64[] key) -> ("w": f32[3], "w/m": f32[3], "step": i64[]) {
 fn eval_program(batch: usize) -> String {
     format!(
         r#"
-func @eval(%x: f32[B,3] input, %y: f32[B] input, %w: f32[3] param "w") -> ("loss": f32[]) {{
+func @eval(%x: f32[B,3] input, %y: f32[B] input, %w: f32[3] param "w") -> ("loss": f32[], "rmse": f32[], "largest": f32[], "smallest": f32[]) {{
   %p = dot %x, %w {{lhs_batch=[], rhs_batch=[], lhs=[1], rhs=[0]}} : f32[B]
   %d = sub %p, %y : f32[B]
   %s = mul %d, %d : f32[B]
   %part = constant {:?} : f32[]
   %sum = reduce %s {{kind=sum, axes=[0]}} : f32[]
   %loss = mul %sum, %part : f32[]
-  return %loss
+  %rmse = sqrt %loss : f32[]
+  %largest = reduce %d {{kind=max, axes=[0]}} : f32[]
+  %smallest = reduce %d {{kind=min, axes=[0]}} : f32[]
+  return %loss, %rmse, %largest, %smallest
 }}
 "#,
         1.0 / batch as f32
@@ -85,7 +88,7 @@ fn session(text: &str) -> Session {
 }
 
 fn trainer() -> Trainer {
-    let mut trainer = Trainer::new(session(STEP)).unwrap();
+    let mut trainer = Trainer::new(session(STEP), &[]).unwrap();
     trainer.initialize(&mut session(INIT), 1).unwrap();
     trainer
 }
@@ -116,7 +119,7 @@ fn train(
     tell: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Summary, TrainError> {
     let (train, validation) = Split::Last(0.2).of(43);
-    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b)))).unwrap();
+    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), vec![]).unwrap();
     Run {
         trainer,
         data: Selection { examples: examples(), positions: Some(train) },
@@ -185,7 +188,7 @@ fn validation_counts_every_example_once() {
     let (_, validation) = Split::Last(0.2).of(43);
     let w = Tensor::new([3], vec![1.0f32, 1.0, 1.0]).unwrap();
     let run = |sizes: &[usize]| {
-        let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b)))).unwrap();
+        let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b))), vec![]).unwrap();
         evaluator.sessions().for_each(|s| s.set_param("w", &w).unwrap());
         evaluator.run(&Selection { examples: examples(), positions: Some(validation.clone()) })
     };
@@ -207,7 +210,7 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
             let mut trainer = trainer();
             let stop = Arc::new(AtomicBool::new(false));
             let (train, validation) = Split::Last(0.2).of(43);
-            let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b)))).unwrap();
+            let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), vec![]).unwrap();
             let run = Run {
                 trainer: &mut trainer,
                 data: Selection { examples: examples(), positions: Some(train) },
@@ -236,6 +239,31 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
         assert!(from.unwrap() > 0);
         assert!(outcome(&trainer, folder.path()) == expected);
     }
+}
+
+#[test]
+fn metrics_of_many_batches_are_those_of_all_examples() {
+    let selection = Selection::all(examples());
+    let weights = Tensor::new([3], vec![0.5_f32, -1.0, 2.0]).unwrap();
+    let aggregates = [("rmse", Aggregate::RootMeanSquare), ("largest", Aggregate::Max), ("smallest", Aggregate::Min)];
+    let scores = |sizes: &[usize], aggregates: &[(&str, Aggregate)]| {
+        let aggregates = aggregates.iter().map(|(name, a)| ((*name).to_owned(), *a)).collect();
+        let sessions = sizes.iter().map(|&batch| session(&eval_program(batch)));
+        let mut evaluator = Evaluator::new(sessions, aggregates).unwrap();
+        for session in evaluator.sessions() {
+            session.set_param("w", &weights).unwrap();
+        }
+        evaluator.run(&selection).unwrap()
+    };
+    let (whole, parts) = (scores(&[43], &aggregates), scores(&[8, 3], &aggregates));
+    for name in ["largest", "smallest"] {
+        assert_eq!(parts.metrics[name], whole.metrics[name], "{name}");
+    }
+    // Sums of at most 43 squares in f32, each in another order.
+    let close = |a: f64, b: f64| (a - b).abs() <= 43.0 * f64::from(f32::EPSILON) * b;
+    assert!(close(parts.loss, whole.loss) && close(parts.metrics["rmse"], whole.metrics["rmse"]));
+    // The mean of the batches' own figures is another number.
+    assert!(!close(scores(&[8, 3], &[]).metrics["rmse"], whole.metrics["rmse"]));
 }
 
 /// Not a test by itself: the process that `a_killed_training_goes_on_to_the_same_bits` kills.
@@ -297,11 +325,11 @@ fn what_cannot_go_on_is_told() {
     let other_seed = TrainOptions { seed: 5, ..options(Some(folder.path())) };
     note(train(&mut trainer(), other_seed, &mut |_| {}).unwrap_err());
     note(train(&mut trainer(), TrainOptions { batch: 5, ..options(None) }, &mut |_| {}).unwrap_err());
-    note(Trainer::new(session(INIT)).unwrap_err());
+    note(Trainer::new(session(INIT), &[]).unwrap_err());
     let mut bad = trainer();
     bad.session_mut().set_param("w", &Tensor::new([3], vec![f32::MAX, 0.0, 0.0]).unwrap()).unwrap();
     note(train(&mut bad, options(None), &mut |_| {}).unwrap_err());
-    let mut fresh = Trainer::new(session(STEP)).unwrap();
+    let mut fresh = Trainer::new(session(STEP), &[]).unwrap();
     note(fresh.step([]).unwrap_err());
     note(fresh.step([("z", &Tensor::scalar(1f32))]).unwrap_err());
     note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());

@@ -27,6 +27,42 @@ pub enum Clip {
     Value(f64),
 }
 
+/// A metric of a `train` section.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name, as the graphs' outputs have it.
+    pub name: String,
+    /// What becomes of it over many batches.
+    pub aggregate: Aggregate,
+}
+
+/// How a metric of many batches follows from its values on each: `@aggregate(…)` before a `fn`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aggregate {
+    /// The mean, weighted by examples.
+    #[default]
+    Mean,
+    /// The root of the mean of the squares, weighted by examples.
+    RootMeanSquare,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
+impl Aggregate {
+    /// What a word in `@aggregate(…)` says.
+    pub fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "mean" => Self::Mean,
+            "root_mean_square" => Self::RootMeanSquare,
+            "max" => Self::Max,
+            "min" => Self::Min,
+            _ => return None,
+        })
+    }
+}
+
 /// Weights to begin with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightsFile {
@@ -71,8 +107,8 @@ pub struct TrainSettings {
     pub clip: Option<Clip>,
     /// Weights to begin with.
     pub weights: Option<WeightsFile>,
-    /// The names of the metrics, as the graphs' outputs have them.
-    pub metrics: Vec<String>,
+    /// The metrics.
+    pub metrics: Vec<Metric>,
     /// Where the section begins.
     pub span: Span,
 }
@@ -93,7 +129,7 @@ pub(crate) struct Settings<'p> {
     pub trainable: Option<(Vec<String>, Span)>,
     pub loss: Option<&'p Expr>,
     pub optimizer: Option<&'p Expr>,
-    pub metrics: Vec<(String, &'p Expr)>,
+    pub metrics: Vec<(Metric, &'p Expr)>,
 }
 
 /// The names of the settings.
@@ -143,7 +179,7 @@ impl Program {
                 shuffle: s.shuffle.unwrap_or(true),
                 clip: s.clip,
                 weights: s.weights,
-                metrics: s.metrics.into_iter().map(|(name, _)| name).collect(),
+                metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
                 span: train.span,
             })),
             _ => {
@@ -252,10 +288,11 @@ impl<'p> Lower<'p> {
                 };
                 for (i, item) in items.iter().enumerate() {
                     let base = super::train::metric_name(item).map_or(format!("metric_{}", i + 1), str::to_owned);
-                    let taken = |name: &str| name == "loss" || settings.metrics.iter().any(|(old, _)| old == name);
+                    let taken = |name: &str| name == "loss" || settings.metrics.iter().any(|(old, _)| old.name == name);
                     let numbered = (2..).map(|n| format!("{base}_{n}"));
                     let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name));
-                    settings.metrics.push((name.unwrap_or(base), item));
+                    let metric = Metric { name: name.unwrap_or(base), aggregate: self.aggregate(item) };
+                    settings.metrics.push((metric, item));
                 }
             }
             other => {

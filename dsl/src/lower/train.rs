@@ -5,11 +5,12 @@ use ir::op::{Gradient, Reduce, Reduction};
 use ir::{DType, Graph, Role, Scalar, ScalarOp, Type};
 
 use super::entry::Chosen;
-use super::settings::{Clip, Settings};
+use super::settings::{Aggregate, Clip, Settings};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
 use crate::ast::{self, EntryKind, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, has_errors};
+use crate::resolve::Target;
 use crate::span::Span;
 
 /// What schedules know.
@@ -113,8 +114,8 @@ impl<'p> Lower<'p> {
         if let Some(loss) = settings.loss {
             results.push(("loss".to_owned(), self.measure(loss, "the loss")?));
         }
-        for (name, metric) in &settings.metrics {
-            results.push((name.clone(), self.measure(metric, "a metric")?));
+        for (metric, value) in &settings.metrics {
+            results.push((metric.name.clone(), self.measure(value, "a metric")?));
         }
         self.frames.pop();
         let outputs: Vec<Data> = outputs.iter().chain(&results).map(|(_, data)| data.clone()).collect();
@@ -140,6 +141,17 @@ impl<'p> Lower<'p> {
             let dimension = super::scope::Dimension { size, outer: None, origin: Span::default(), what };
             frame.dims.insert(name, dimension);
         }
+    }
+
+    /// What the definition of a metric says of many batches; one that is not just a call is averaged.
+    pub(crate) fn aggregate(&self, e: &Expr) -> Aggregate {
+        let named = metric_name(e).and_then(|name| self.program.lookup(self.frame().module, name));
+        let Some(Target::Item(at)) = named else { return Aggregate::default() };
+        let attributes = self.program.definition(at).map_or(&[][..], |definition| &definition.attributes);
+        let words = attributes.iter().filter(|a| a.name.name == "aggregate").flat_map(|a| &a.args);
+        let mut words =
+            words.filter_map(|arg| if let ExprKind::Name(word) = &arg.value.kind { Some(word) } else { None });
+        words.next().and_then(|word| Aggregate::named(word)).unwrap_or_default()
     }
 
     /// A loss or metric: one number of the model's float type.

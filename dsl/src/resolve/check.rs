@@ -7,6 +7,7 @@ use super::visit::{self, Part};
 use super::{ItemRef, Program, Target};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::lower::settings::Aggregate;
 use crate::span::Span;
 
 /// Names that mean something in some places only; lowering says where they do not.
@@ -136,14 +137,18 @@ impl<'a> Names<'a> {
             let words: Vec<&str> = attribute.args.iter().filter_map(|arg| word(&arg.value)).collect();
             let (what, fits) = match name.as_str() {
                 "allow" => ("`@allow(unused_parameter)`", words == ["unused_parameter"]),
+                "aggregate" => {
+                    let known = words.len() == 1 && attribute.args.len() == 1 && Aggregate::named(words[0]).is_some();
+                    ("`@aggregate(mean)`, or `root_mean_square`, `max`, `min`", known)
+                }
                 "gradient" => ("`@gradient(name of a fn)`", words.len() == 1 && attribute.args.len() == 1),
                 "recompute" => ("`@recompute(every: 16)`", true),
                 _ => {
                     let error = Diagnostic::error("unknown-name", format!("there is no attribute `@{name}`"));
-                    let known = ["allow", "gradient", "recompute"];
+                    let known = ["aggregate", "allow", "gradient", "recompute"];
                     let label = match did_you_mean(name, known) {
                         Some(meant) => format!("do you mean `@{meant}`?"),
-                        None => "attributes are @allow, @gradient and @recompute".to_owned(),
+                        None => "attributes are @aggregate, @allow, @gradient and @recompute".to_owned(),
                     };
                     self.faults.push(error.primary(attribute.name.span, label));
                     continue;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::scores::Sums;
-use super::{Scores, TrainError, fields};
+use super::scores::Totals;
+use super::{Aggregate, Scores, TrainError, fields};
 use crate::Session;
 use crate::loader::{Examples, Loader, LoaderOptions};
 
@@ -32,6 +32,7 @@ impl Selection {
 #[derive(Debug)]
 pub struct Evaluator {
     sessions: Vec<(usize, Session)>,
+    aggregates: Vec<(String, Aggregate)>,
 }
 
 impl Evaluator {
@@ -42,19 +43,23 @@ impl Evaluator {
         if rest == 0 { vec![whole] } else { vec![whole, rest] }
     }
 
-    /// An evaluator from sessions of the same program for batches of different sizes.
+    /// An evaluator from sessions of the same program for batches of different sizes, with what becomes of its metrics
+    /// over the batches; loss and metrics that are not named are averaged over the examples.
     ///
     /// # Errors
     /// If a program has no output `loss`.
-    pub fn new(sessions: impl IntoIterator<Item = Session>) -> Result<Self, TrainError> {
+    pub fn new(
+        sessions: impl IntoIterator<Item = Session>,
+        aggregates: Vec<(String, Aggregate)>,
+    ) -> Result<Self, TrainError> {
         let mut sized = Vec::new();
         for session in sessions {
-            Sums::new(&session)?;
+            Totals::new(&session, &aggregates)?;
             let size = session.signature().inputs().find_map(|(_, ty)| ty.shape.first().copied()).unwrap_or(1);
             sized.push((size, session));
         }
         sized.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
-        Ok(Evaluator { sessions: sized })
+        Ok(Evaluator { sessions: sized, aggregates })
     }
 
     /// The sessions, those of larger batches first, for weights to be set.
@@ -79,16 +84,16 @@ impl Evaluator {
         let (_, first) = self.sessions.first().ok_or(TrainError::NoProgram { size: whole, count, needed })?;
         let examples = fields::used(first, &selection.examples)?;
         let mut loader = Loader::new(examples, selection.positions.clone(), &options)?;
-        let mut sums = Sums::new(first)?;
+        let mut totals = Totals::new(first, &self.aggregates)?;
         for _ in 0..loader.batches_per_epoch() {
             let batch = loader.next_batch();
             let fits = self.sessions.iter_mut().find(|(size, _)| *size == batch.count);
             let (_, session) = fits.expect("there is a program for every size");
             fields::set(session, &batch.fields, 0, 0)?;
             session.step()?;
-            sums.add(session, batch.count);
+            totals.add(session, batch.count);
             loader.recycle(batch);
         }
-        Ok(sums.scores())
+        Ok(totals.scores())
     }
 }

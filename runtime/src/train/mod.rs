@@ -13,36 +13,37 @@ pub use error::TrainError;
 pub use evaluate::{Evaluator, Selection};
 pub use event::{EpochReport, Event, Summary};
 pub use run::{Judge, Run, TrainOptions};
-pub use scores::Scores;
+pub use scores::{Aggregate, Scores};
 
 use crate::weights;
 use crate::{Session, Tensors};
-use scores::Sums;
+use scores::Totals;
 
 /// Names of states in a checkpoint begin with this, so that a state and a weight may share a name.
 const STATE: &str = "state/";
-/// The sums of an epoch under way, in a checkpoint.
-const SUMS: &str = "epoch/sums";
+/// The totals of an epoch under way, in a checkpoint.
+const TOTALS: &str = "epoch/totals";
 
 /// A program that trains: forward, backward and update in one step, and the weights and states that it updates.
 ///
-/// The program's outputs are `loss` and metrics, each a mean over its batch; its inputs are fields of the data, and may be
+/// The program's outputs are `loss` and metrics of its batch; its inputs are fields of the data, and may be
 /// the scalars `step` and `epoch`, both from 0, which the trainer provides.
 #[derive(Debug)]
 pub struct Trainer {
     session: Session,
-    sums: Sums,
+    totals: Totals,
     step: u64,
 }
 
 impl Trainer {
-    /// A trainer from a session of the program of a step. Weights and states are still to be set.
+    /// A trainer from a session of the program of a step, with what becomes of its metrics over the batches of an epoch; loss
+    /// and metrics that are not named are averaged over the examples. Weights and states are still to be set.
     ///
     /// # Errors
     /// If the program has no output `loss`.
-    pub fn new(session: Session) -> Result<Self, TrainError> {
-        let sums = Sums::new(&session)?;
-        Ok(Trainer { session, sums, step: 0 })
+    pub fn new(session: Session, aggregates: &[(String, Aggregate)]) -> Result<Self, TrainError> {
+        let totals = Totals::new(&session, aggregates)?;
+        Ok(Trainer { session, totals, step: 0 })
     }
 
     /// Sets every weight and state to its first value, which a program computes from the seed: its outputs have their
@@ -107,10 +108,10 @@ impl Trainer {
         let count = self.session.signature().inputs().find_map(|(_, ty)| ty.shape.first().copied());
         self.session.step()?;
         self.step += 1;
-        let mut sums = self.sums.clone();
-        sums.clear();
-        sums.add(&self.session, count.unwrap_or(1));
-        Ok(sums.scores())
+        let mut totals = self.totals.clone();
+        totals.clear();
+        totals.add(&self.session, count.unwrap_or(1));
+        Ok(totals.scores())
     }
 
     /// Steps done since the first values were set.
@@ -134,7 +135,7 @@ impl Trainer {
         for (name, state) in self.session.states() {
             tensors.insert(format!("{STATE}{name}"), state);
         }
-        tensors.insert(SUMS, self.sums.to_tensor());
+        tensors.insert(TOTALS, self.totals.to_tensor());
         tensors
     }
 
@@ -149,8 +150,8 @@ impl Trainer {
         for name in states {
             self.session.set_state(&name, find(&format!("{STATE}{name}"))?)?;
         }
-        if !self.sums.restore(find(SUMS)?) {
-            return Err(TrainError::NotInCheckpoint(SUMS.to_owned()));
+        if !self.totals.restore(find(TOTALS)?) {
+            return Err(TrainError::NotInCheckpoint(TOTALS.to_owned()));
         }
         self.session.set_key(seed.cast_signed())?;
         self.session.clear_poison();

@@ -99,7 +99,7 @@ impl Run<'_> {
         let Run { trainer, data, mut validation, options, stop } = self;
         fields::check(&trainer.session, &data.examples, options.batch)?;
         trainer.session.set_key(options.seed.cast_signed())?;
-        trainer.sums.clear();
+        trainer.totals.clear();
         let mut meta = Meta {
             step: trainer.step,
             shuffle_seed: options.shuffle.unwrap_or(0),
@@ -131,7 +131,7 @@ impl Run<'_> {
             let batch = loader.next_batch();
             fields::set(&mut trainer.session, &batch.fields, meta.step, meta.epoch)?;
             trainer.session.step()?;
-            let loss = trainer.sums.add(&trainer.session, batch.count);
+            let loss = trainer.totals.add(&trainer.session, batch.count);
             meta.step += 1;
             trainer.step = meta.step;
             meta.cursor = loader.cursor();
@@ -150,14 +150,14 @@ impl Run<'_> {
                 let mut report = EpochReport {
                     epoch,
                     step,
-                    train: trainer.sums.scores(),
+                    train: trainer.totals.scores(),
                     validation: validate(trainer, &mut validation)?,
                     best: false,
                     examples_per_second: examples_done as f64 / seconds.max(1e-9),
                     seconds: epoch_began.elapsed().as_secs_f64(),
                 };
                 report.best = is_best(&options.judge, &report, &mut meta.best);
-                trainer.sums.clear();
+                trainer.totals.clear();
                 if let Some(files) = &mut files {
                     if report.best {
                         trainer.weights().save(files.store.folder().join("best.safetensors"))?;

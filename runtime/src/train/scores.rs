@@ -1,4 +1,4 @@
-//! Losses and metrics, averaged over examples.
+//! Losses and metrics of many batches, from those of each.
 
 use dlc_ir::{DType, Tensor};
 use indexmap::IndexMap;
@@ -15,31 +15,81 @@ pub struct Scores {
     pub metrics: IndexMap<String, f64>,
 }
 
-/// Running sums of what a program puts out, weighted by examples, in f64 and always in the same order.
+/// How a metric of many batches follows from its values on each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aggregate {
+    /// The mean, weighted by the examples of the batches.
+    #[default]
+    Mean,
+    /// The root of the mean of the squares, weighted by examples.
+    RootMeanSquare,
+    /// The largest; NaN if one is.
+    Max,
+    /// The smallest; NaN if one is.
+    Min,
+}
+
+impl Aggregate {
+    /// The value of no batches.
+    fn start(self) -> f64 {
+        match self {
+            Aggregate::Mean | Aggregate::RootMeanSquare => 0.0,
+            Aggregate::Max => f64::NEG_INFINITY,
+            Aggregate::Min => f64::INFINITY,
+        }
+    }
+
+    /// Takes in the value of a batch.
+    fn add(self, total: &mut f64, value: f64, examples: f64) {
+        match self {
+            Aggregate::Mean => *total += value * examples,
+            Aggregate::RootMeanSquare => *total += value * value * examples,
+            Aggregate::Max if value > *total || value.is_nan() => *total = value,
+            Aggregate::Min if value < *total || value.is_nan() => *total = value,
+            Aggregate::Max | Aggregate::Min => {}
+        }
+    }
+
+    fn finish(self, total: f64, examples: f64) -> f64 {
+        match self {
+            Aggregate::Mean => total / examples,
+            Aggregate::RootMeanSquare => (total / examples).sqrt(),
+            Aggregate::Max | Aggregate::Min => total,
+        }
+    }
+}
+
+/// Running totals of what a program puts out, in f64 and always in the same order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sums {
-    /// The outputs that are summed; `loss` is the first.
+pub(super) struct Totals {
+    /// The outputs that are taken in; `loss` is the first.
     names: Vec<String>,
-    sums: Vec<f64>,
+    aggregates: Vec<Aggregate>,
+    totals: Vec<f64>,
     examples: f64,
 }
 
-impl Sums {
-    /// Sums of nothing. Outputs that are not single numbers, such as logits, are left out.
-    pub(super) fn new(session: &Session) -> Result<Self, TrainError> {
+impl Totals {
+    /// Totals of nothing; outputs that `aggregates` does not name are averaged. Those that are not single numbers, such as logits,
+    /// are left out.
+    pub(super) fn new(session: &Session, aggregates: &[(String, Aggregate)]) -> Result<Self, TrainError> {
         let outputs = session.signature().outputs.iter();
         let mut names: Vec<String> = outputs.filter(|o| o.ty.rank() == 0).map(|o| o.name.to_string()).collect();
         let loss = names.iter().position(|n| n == "loss").ok_or(TrainError::NoLoss)?;
         names[..=loss].rotate_right(1);
-        Ok(Sums { sums: vec![0.0; names.len()], names, examples: 0.0 })
+        let aggregate =
+            |name: &String| aggregates.iter().find(|(n, _)| n == name).map_or_else(Default::default, |a| a.1);
+        let aggregates: Vec<Aggregate> = names.iter().map(aggregate).collect();
+        let totals = aggregates.iter().map(|a| a.start()).collect();
+        Ok(Totals { names, aggregates, totals, examples: 0.0 })
     }
 
-    /// Adds the outputs of the last step, each of them a mean over `examples`, and returns the loss.
+    /// Takes in the outputs of the last step, a batch of `examples`, and returns its loss.
     pub(super) fn add(&mut self, session: &Session, examples: usize) -> f64 {
         let mut loss = 0.0;
-        for (i, (name, sum)) in self.names.iter().zip(&mut self.sums).enumerate() {
-            let value = session.output_value(name).expect("the sums were made for this program");
-            *sum += value * examples as f64;
+        for (i, name) in self.names.iter().enumerate() {
+            let value = session.output_value(name).expect("the totals were made for this program");
+            self.aggregates[i].add(&mut self.totals[i], value, examples as f64);
             if i == 0 {
                 loss = value;
             }
@@ -48,30 +98,33 @@ impl Sums {
         loss
     }
 
-    /// The means.
+    /// What the totals come to.
     pub(super) fn scores(&self) -> Scores {
-        let mut means = self.names.iter().cloned().zip(self.sums.iter().map(|s| s / self.examples));
-        let loss = means.next().map_or(f64::NAN, |(_, loss)| loss);
-        Scores { loss, metrics: means.collect() }
+        let values = self.aggregates.iter().zip(&self.totals).map(|(a, &total)| a.finish(total, self.examples));
+        let mut scores = self.names.iter().cloned().zip(values);
+        let loss = scores.next().map_or(f64::NAN, |(_, loss)| loss);
+        Scores { loss, metrics: scores.collect() }
     }
 
     pub(super) fn clear(&mut self) {
-        self.sums.fill(0.0);
+        for (total, aggregate) in self.totals.iter_mut().zip(&self.aggregates) {
+            *total = aggregate.start();
+        }
         self.examples = 0.0;
     }
 
     /// All numbers, exactly, for a checkpoint.
     pub(super) fn to_tensor(&self) -> Tensor {
-        let numbers: Vec<f64> = self.sums.iter().copied().chain([self.examples]).collect();
+        let numbers: Vec<f64> = self.totals.iter().copied().chain([self.examples]).collect();
         Tensor::new([numbers.len()], numbers).expect("a vector has its own length")
     }
 
-    /// Takes the numbers of [`Sums::to_tensor`] back; whether they are as many as there are.
+    /// Takes the numbers of [`Totals::to_tensor`] back; whether they are as many as there are.
     pub(super) fn restore(&mut self, tensor: &Tensor) -> bool {
         let numbers = tensor.to_f64s();
-        let fits = tensor.dtype() == DType::F64 && numbers.len() == self.sums.len() + 1;
-        if let (true, Some((examples, sums))) = (fits, numbers.split_last()) {
-            self.sums.copy_from_slice(sums);
+        let fits = tensor.dtype() == DType::F64 && numbers.len() == self.totals.len() + 1;
+        if let (true, Some((examples, totals))) = (fits, numbers.split_last()) {
+            self.totals.copy_from_slice(totals);
             self.examples = *examples;
         }
         fits
