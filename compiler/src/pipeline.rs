@@ -262,7 +262,7 @@ fn verified(graph: Graph, stage: &'static str, options: &Options) -> Result<Grap
 /// # Errors
 /// If an operator cannot be compiled.
 pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileError> {
-    let schedule = schedule::schedule(graph)?;
+    let schedule = schedule::schedule(graph, options.passes.math)?;
     if options.check {
         check::check(graph, &schedule.program, &schedule.notes)?;
     }

@@ -10,6 +10,8 @@ mod differential;
 #[path = "common/run.rs"]
 mod run;
 use common::random;
+use dlc_compiler::passes::Math;
+use dlc_compiler::pipeline::{self, Level};
 use dlc_ir::{Blobs, DType, Graph, Op, Scalar, Tensor};
 
 use proptest::prelude::*;
@@ -46,6 +48,28 @@ fn few_elements_hang_on_rounding() {
     assert!(counts.prepared > 5, "only {} graphs had anything to prepare", counts.prepared);
     assert!(counts.elements > 20_000, "only {} elements were compared", counts.elements);
     assert!(counts.share_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
+}
+
+/// Padding is no number that an infinite weight is multiplied with, where infinities count.
+#[test]
+fn strict_padding_meets_no_infinity() {
+    let text = "func @f(%x: f32[4,1,16,16] input, %w: f32[4,1,3,3] input) -> f32[4,4,16,16] {
+  %0 = conv %x, %w {stride=[1,1], low=[1,1], high=[1,1], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[4,4,16,16]
+  return %0
+}";
+    let graph: Graph = text.parse().expect("the text is right");
+    let x = Tensor::from_fn(graph.entry().args()[0].ty.clone(), |_| Scalar::Float(1.0));
+    let w = Tensor::from_fn(graph.entry().args()[1].ty.clone(), |i| {
+        Scalar::Float(if i == 0 { f64::INFINITY } else { 1.0 })
+    });
+    let args = [x, w];
+    let wanted = graph.interpret(&args).expect("has a value");
+    for level in [Level::O0, Level::Full] {
+        let mut options = run::options(level, run::NATIVE);
+        options.passes.math = Math::Strict;
+        let program = pipeline::compile(graph.clone(), &options).expect("compiles");
+        assert_eq!(program.evaluate(&args).expect("runs"), wanted, "{level:?}");
+    }
 }
 
 /// What the passes make of batch norm is within the rounding of what it means, in both types and through every emitter.

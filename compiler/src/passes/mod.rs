@@ -24,11 +24,12 @@ pub use saturate::saturate;
 /// Whether rewrites may change the last bits of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Math {
-    /// Rewrites may change rounding within the operators' stated tolerance, and treat infinities, NaN and the sign of
-    /// zero as values that a finite computation does not meet: `x * 0` is 0, `x + 0` is `x`.
+    /// Rewrites may change rounding within the operators' stated tolerance, and treat infinities, NaN, subnormal numbers and the sign of
+    /// zero as values that a computation does not meet: `x * 0` is 0, `x + 0` is `x`.
     #[default]
     Fast,
-    /// Only rewrites that give the same bits.
+    /// Only rewrites that give the same bits, and kernels that treat infinities and NaN as the reference does. In which order a kernel adds,
+    /// and whether it rounds the products that it adds, is its own affair.
     Strict,
 }
 

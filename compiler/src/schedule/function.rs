@@ -11,16 +11,19 @@ use super::order::Order;
 use super::unit::Unit;
 use super::{Schedule, ScheduleError};
 use crate::kernel::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
+use crate::passes::Math;
 use crate::plan::check::{self, Meaning, Note};
 use crate::plan::{BufferId, Job, Problem};
 
-/// Schedules a whole graph, in which every function stands before its callers.
+/// Schedules a whole graph, in which every function stands before its callers; `math` says whether
+/// kernels may take every number for a finite one.
 ///
 /// # Errors
 /// If an operator cannot be compiled, or the buffer checker finds a fault.
-pub fn schedule(graph: &Graph) -> Result<Schedule, ScheduleError> {
+pub fn schedule(graph: &Graph, math: Math) -> Result<Schedule, ScheduleError> {
     let mut scheduler = Scheduler {
         graph,
+        math,
         program: KernelProgram::new(),
         statuses: Statuses::default(),
         units: FxHashMap::default(),
@@ -40,6 +43,7 @@ pub fn schedule(graph: &Graph) -> Result<Schedule, ScheduleError> {
 
 struct Scheduler<'a> {
     graph: &'a Graph,
+    math: Math,
     program: KernelProgram,
     statuses: Statuses,
     units: FxHashMap<Symbol, Lowered>,
@@ -167,7 +171,7 @@ impl Scheduler<'_> {
 
     fn unit(&mut self, function: &Function) -> Result<Symbol, ScheduleError> {
         if !self.units.contains_key(&function.name) {
-            let unit = Unit::new(function, &mut self.statuses)?;
+            let unit = Unit::new(function, self.math, &mut self.statuses)?;
             let name = function.name.as_str().to_owned();
             self.units.insert(function.name.clone(), Lowered { name, unit, kernels: FxHashMap::default() });
         }
@@ -186,7 +190,7 @@ impl Scheduler<'_> {
         // A name that no function of the text can have.
         single.name = Symbol::new(&format!("{}.{}", op.mnemonic(), self.units.len()));
         let name = op.mnemonic().to_owned();
-        let unit = Unit::new(&single, &mut self.statuses)?;
+        let unit = Unit::new(&single, self.math, &mut self.statuses)?;
         let symbol = single.name.clone();
         self.units.insert(symbol.clone(), Lowered { name, unit, kernels: FxHashMap::default() });
         Ok(symbol)
@@ -290,7 +294,7 @@ impl Scheduler<'_> {
             let mut function = Function::new(symbol.clone(), FunctionKind::Kernel);
             let x = function.add_arg("x", flat, Role::Plain);
             function.add_output(None, x);
-            let unit = Unit::new(&function, &mut self.statuses)?;
+            let unit = Unit::new(&function, self.math, &mut self.statuses)?;
             let lowered = Lowered { name: "copy".to_owned(), unit, kernels: FxHashMap::default() };
             self.units.insert(symbol.clone(), lowered);
         }

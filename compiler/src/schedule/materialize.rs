@@ -2,7 +2,7 @@
 //! temporary first where each of their elements is used many times. What is left reads plain memory and can be tiled.
 //!
 //! A condition under which a product takes part in the sum (padding) becomes a zero in one of its factors. That gives the same sum
-//! wherever the other factor is finite.
+//! wherever the other factor is finite, and is not done where infinities count.
 
 use dlc_ir::compute::Combine;
 use dlc_ir::{Scalar, ScalarOp, Type};
@@ -11,6 +11,7 @@ use rustc_hash::FxHashMap;
 use super::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
 use super::form::{ExprId, Form, Forms, Test};
 use super::linear::{Atom, Linear};
+use crate::passes::Math;
 
 /// How often an element must be used for a temporary to pay.
 const USES: usize = 4;
@@ -18,11 +19,12 @@ const USES: usize = 4;
 const WORK: usize = 4096;
 
 /// Takes computed factors out of a nest; returns the nests that compute them, which come before it.
-pub(crate) fn materialize(nest: &mut Nest, composed: &mut Composed) -> Vec<Nest> {
+pub(crate) fn materialize(nest: &mut Nest, math: Math, composed: &mut Composed) -> Vec<Nest> {
     let mut before = vec![];
     let Some(reduce) = &nest.reduce else { return before };
     let total: usize = nest.extents.iter().product();
-    if reduce.combine != Combine::Sum || total < WORK {
+    let guarded = math == Math::Strict && !reduce.tests.is_empty();
+    if reduce.combine != Combine::Sum || total < WORK || guarded {
         return before;
     }
     let Form::Apply(ScalarOp::Mul, dtype, factors) = composed.forms.get(reduce.body).clone() else { return before };

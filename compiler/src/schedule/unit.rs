@@ -12,6 +12,7 @@ use super::loops::{self, Launch};
 use super::materialize::materialize;
 use super::product;
 use super::scatter;
+use crate::passes::Math;
 
 /// A kernel function in normal form, not yet loops.
 #[derive(Clone, Debug)]
@@ -22,14 +23,14 @@ pub(crate) struct Unit {
 
 impl Unit {
     /// Composes and normalises a kernel function.
-    pub fn new(function: &Function, statuses: &mut Statuses) -> Result<Unit, ScheduleError> {
+    pub fn new(function: &Function, math: Math, statuses: &mut Statuses) -> Result<Unit, ScheduleError> {
         let mut composed = compose(function, statuses)?;
         let mut stages = vec![];
         for stage in std::mem::take(&mut composed.stages) {
             match stage {
                 Stage::Nest(mut nest) => {
                     nest.normalize(&mut composed.forms);
-                    stages.extend(materialize(&mut nest, &mut composed).into_iter().map(Stage::Nest));
+                    stages.extend(materialize(&mut nest, math, &mut composed).into_iter().map(Stage::Nest));
                     if !product::applies(&nest, &composed.forms) {
                         stages.extend(layout::arrange(&mut nest, &mut composed).map(Stage::Nest));
                     }

@@ -141,6 +141,10 @@ impl Operator for Reduce {
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
         let x = &args[0];
         let ty = result_type(self, args)?;
+        if self.axes.is_empty() && !self.kind.is_arg() {
+            // Nothing is combined, so that -0 stays: a sum of one element is 0 + -0 = 0.
+            return Ok(vec![x.clone()]);
+        }
         let kept = walk_axes(x.shape(), &self.kept(x.shape().rank()));
         let reduced = walk_axes(x.shape(), &self.axes);
         let element = |i: usize| {

@@ -2,7 +2,7 @@
 
 use dlc_ir::{Scalar, ScalarOp as F};
 
-use super::{Need, Rule, map, rules};
+use super::{Need, Rule, is_moderate, is_normal, map, rules};
 use crate::egraph::space::{Site, Term};
 
 /// Whether dividing by the number is the same as multiplying by its inverse, bit for bit: powers of two.
@@ -150,16 +150,18 @@ rules! {
     }
     Fast "mul-constants" [map(F::Mul)] "(x * c) * d = x * (c * d)", |s, out| {
         let (x, y) = s.xy();
-        if s.uniform(y).is_some() {
-            for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some()) {
-                out.push(Term::binary(F::Mul, inner[0], Term::binary(F::Mul, inner[1], y)));
+        if let Some(d) = s.uniform(y) {
+            for inner in s.maps(x, F::Mul) {
+                if s.uniform(inner[1]).is_some_and(|c| is_normal(s, c.as_f64() * d.as_f64())) {
+                    out.push(Term::binary(F::Mul, inner[0], Term::binary(F::Mul, inner[1], y)));
+                }
             }
         }
     }
     Fast "scale-outwards" [map(F::Mul)] "(x * c) * y = (x * y) * c", |s, out| {
         for (x, y) in s.both() {
             if s.uniform(y).is_none() {
-                for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some()) {
+                for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(|c| is_moderate(c))) {
                     out.push(Term::binary(F::Mul, Term::binary(F::Mul, inner[0], y), inner[1]));
                 }
             }
@@ -175,8 +177,7 @@ rules! {
     Fast "div-by-constant" [map(F::Div)] "x / c = x * (1 / c)", |s, out| {
         let (x, y) = s.xy();
         if let Some(Scalar::Float(c)) = s.uniform(y) {
-            let inverse = Scalar::Float(1.0 / c).round(s.own_ty().dtype);
-            if c.is_normal() && inverse.as_f64().is_normal() {
+            if is_normal(s, c) && is_normal(s, 1.0 / c) {
                 out.push(Term::binary(F::Mul, x, number(s, 1.0 / c)));
             }
         }
@@ -184,16 +185,8 @@ rules! {
     Fast "div-scaled" [map(F::Div)] "(x * c) / y = (x / y) * c of floats", |s, out| {
         let (x, y) = s.xy();
         if float(s) && s.uniform(y).is_none() {
-            for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some()) {
+            for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(|c| is_moderate(c))) {
                 out.push(Term::binary(F::Mul, Term::binary(F::Div, inner[0], y), inner[1]));
-            }
-        }
-    }
-    Fast "div-div" [map(F::Div)] "(x / y) / z = x / (y * z) of floats", |s, out| {
-        let (x, z) = s.xy();
-        if float(s) {
-            for inner in s.maps(x, F::Div) {
-                out.push(Term::binary(F::Div, inner[0], Term::binary(F::Mul, inner[1], z)));
             }
         }
     }

@@ -3,7 +3,7 @@
 use dlc_ir::op::{Broadcast, Dot, Reshape};
 use dlc_ir::{Op, Scalar, ScalarOp as F};
 
-use super::{Need, Rule, Trigger, map, rules};
+use super::{Need, Rule, Trigger, is_moderate, map, rules};
 use crate::egraph::language::Kind;
 use crate::egraph::space::Term;
 
@@ -26,13 +26,18 @@ rules! {
             }
         }
     }
-    Fast "distribute-over-weights" [map(F::Mul)] "(x + b) * c = x * c + b * c, where b and c are weights", |s, out| {
+    Fast "distribute-over-weights" [map(F::Mul)] "(x + b) * c = x * c + b * c, where x is a product and b and c are weights", |s, out| {
         for (sum, c) in s.both() {
             if !s.weight_only(c) || s.weight_only(sum) {
                 continue;
             }
             for f in [F::Add, F::Sub] {
                 for terms in s.maps(sum, f).filter(|t| s.weight_only(t[0]) != s.weight_only(t[1])) {
+                    // Where x and b cancel, this loses the digits that x carries. A product was rounded to as few.
+                    let x = terms[usize::from(s.weight_only(terms[0]))];
+                    if !s.ways(x).any(|(op, _)| matches!(op, Op::Conv(_) | Op::Dot(_))) {
+                        continue;
+                    }
                     let times = |x: egg::Id| Term::binary(F::Mul, x, c);
                     out.push(Term::binary(f, times(terms[0]), times(terms[1])));
                 }
@@ -53,7 +58,9 @@ rules! {
             }
             for inner in s.maps(product, F::Mul) {
                 for (x, b) in [(0, 1), (1, 0)] {
-                    if s.weight_only(inner[b]) && !s.weight_only(inner[x]) {
+                    // Known numbers are `mul-constants`', which looks whether their product can be held.
+                    let known = s.uniform(inner[b]).is_some() && s.uniform(c).is_some();
+                    if s.weight_only(inner[b]) && !s.weight_only(inner[x]) && !known {
                         out.push(Term::binary(F::Mul, inner[x], Term::binary(F::Mul, inner[b], c)));
                     }
                 }
@@ -80,10 +87,13 @@ rules! {
         let (x, w) = s.xy();
         for (op, args) in s.ways(x) {
             let Op::Pad(p) = op else { continue };
+            // What is cut away is not what padding puts in its place.
+            let adds = |cut: i64, padding: i64| cut >= 0 || padding <= 0;
             let fits = s.is(args[1], 0.0)
                 && p.interior.iter().all(|&i| i == 0)
                 && p.low[..2] == [0, 0]
                 && p.high[..2] == [0, 0]
+                && p.low[2..].iter().zip(&c.low).chain(p.high[2..].iter().zip(&c.high)).all(|(&p, &c)| adds(p, c))
                 && c.x_dilation.iter().all(|&d| d == 1);
             if fits {
                 let mut padded = c.clone();
@@ -98,7 +108,7 @@ rules! {
     Fast "scale-out-of-conv" [Trigger::Of(Kind::Conv)] "conv(x * c, w) = conv(x, w) * c", |s, out| {
         let (x, w) = s.xy();
         for product in s.maps(x, F::Mul) {
-            if let Some(c) = s.uniform(product[1]) {
+            if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c)) {
                 let conv = Term::Op(s.op().clone(), vec![product[0].into(), w.into()]);
                 out.push(Term::binary(F::Mul, conv, Term::full(s.own_ty(), c)));
             }

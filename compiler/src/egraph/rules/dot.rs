@@ -4,7 +4,7 @@ use dlc_ir::op::{Broadcast, Concat, Dot, Slice};
 use dlc_ir::{Op, Scalar, ScalarOp as F};
 
 use super::transpose::transposed;
-use super::{Need, Rule, Trigger, map, rules};
+use super::{Need, Rule, Trigger, is_moderate, map, rules};
 use crate::egraph::language::Kind;
 use crate::egraph::space::{Site, Term};
 
@@ -110,7 +110,7 @@ rules! {
         let (l, r) = s.xy();
         for (x, left) in [(l, true), (r, false)] {
             for product in s.maps(x, F::Mul) {
-                if let Some(c) = s.uniform(product[1]) {
+                if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c)) {
                     let args = if left { [product[0].into(), r.into()] } else { [l.into(), product[0].into()] };
                     let dot = Term::Op(s.op().clone(), args.into());
                     out.push(Term::binary(F::Mul, dot, Term::full(s.own_ty(), c)));

@@ -32,22 +32,6 @@ rules! {
             }
         }
     }
-    Fast "mul-exps" [map(F::Mul)] "exp(x) * exp(y) = exp(x + y)", |s, out| {
-        let (x, y) = s.xy();
-        for a in s.maps(x, F::Exp) {
-            for b in s.maps(y, F::Exp) {
-                out.push(Term::unary(F::Exp, Term::binary(F::Add, a[0], b[0])));
-            }
-        }
-    }
-    Fast "div-exps" [map(F::Div)] "exp(x) / exp(y) = exp(x - y)", |s, out| {
-        let (x, y) = s.xy();
-        for a in s.maps(x, F::Exp) {
-            for b in s.maps(y, F::Exp) {
-                out.push(Term::unary(F::Exp, Term::binary(F::Sub, a[0], b[0])));
-            }
-        }
-    }
     Fast "inverse-exp" [map(F::Div)] "1 / exp(x) = exp(-x)", |s, out| {
         let (x, y) = s.xy();
         if s.is(x, 1.0) {

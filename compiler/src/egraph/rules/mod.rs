@@ -15,7 +15,7 @@ mod reshape;
 mod select;
 mod transpose;
 
-use dlc_ir::ScalarOp;
+use dlc_ir::{DType, Scalar, ScalarOp};
 
 use super::language::Kind;
 use super::space::{Site, Term};
@@ -83,6 +83,26 @@ use rules;
 /// The trigger of one scalar function.
 const fn map(f: ScalarOp) -> Trigger {
     Trigger::Of(Kind::Map(f))
+}
+
+/// Whether a number can stand for those that it is folded from: it is an integer, whose arithmetic is exact, or a float with all its
+/// digits, neither infinite nor subnormal.
+fn is_normal(s: &Site<'_>, x: f64) -> bool {
+    match s.own_ty().dtype {
+        DType::F32 => (x as f32).is_normal(),
+        DType::F64 => x.is_normal(),
+        _ => true,
+    }
+}
+
+/// Whether a factor may be moved past other operations: what lies between then comes near to infinity or to zero only
+/// if the result does.
+fn is_moderate(c: Scalar) -> bool {
+    const FAR: f64 = (1 << 24) as f64;
+    match c {
+        Scalar::Float(c) => (1.0 / FAR..=FAR).contains(&c.abs()),
+        Scalar::Int(_) | Scalar::Bool(_) => true,
+    }
 }
 
 /// Every rule of the algebra round.

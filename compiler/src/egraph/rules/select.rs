@@ -87,14 +87,16 @@ rules! {
         }
     }
     Exact "relu-of-nonnegative" [map(F::Relu), map(F::Abs)] "relu and |.| keep what is not negative: relu, exp, sigmoid, |x|", |s, out| {
+        // The square root of -0 is -0, and |x| of the smallest integer is that integer.
+        let signed = matches!(s.own_ty().dtype, DType::I32 | DType::I64);
         let functions = [F::Relu, F::Exp, F::Sigmoid, F::Abs];
-        // The square root of -0 is -0.
-        if functions.iter().any(|&f| s.maps(s.x(), f).next().is_some()) {
+        let is_kept = |f: F| f != F::Abs || !signed || s.op() == &F::Abs.into();
+        if functions.iter().any(|&f| is_kept(f) && s.maps(s.x(), f).next().is_some()) {
             out.push(s.x().into());
         }
     }
-    Exact "abs-of-neg" [map(F::Abs)] "|-x| = |x|", |s, out| {
-        for inner in s.maps(s.x(), F::Neg) {
+    Exact "abs-of-neg" [map(F::Abs)] "|-x| = |x|, but for u8, where -1 is 255", |s, out| {
+        for inner in s.maps(s.x(), F::Neg).filter(|_| s.own_ty().dtype != DType::U8) {
             out.push(Term::unary(F::Abs, inner[0]));
         }
     }
@@ -148,15 +150,13 @@ rules! {
     }
     Exact "convert-chain" [Trigger::AnyMap] "a conversion from a dtype that holds every number of the one before", |s, out| {
         let &Op::Map(F::Convert(to)) = s.op() else { return };
-        for between in DType::ALL {
-            if s.ty(s.x()).dtype != between {
-                continue;
-            }
-            for inner in s.maps(s.x(), F::Convert(between)) {
-                let from = s.ty(inner[0]).dtype;
-                if holds(from, between) {
-                    out.push(if from == to { inner[0].into() } else { Term::unary(F::Convert(to), inner[0]) });
-                }
+        let between = s.ty(s.x()).dtype;
+        for inner in s.maps(s.x(), F::Convert(between)) {
+            let from = s.ty(inner[0]).dtype;
+            // A float that an integer cannot hold becomes its largest; an integer wraps.
+            let wraps = !from.is_float() && between.is_float() && !to.is_float() && !holds(from, to) && to != DType::Bool;
+            if holds(from, between) && !wraps {
+                out.push(if from == to { inner[0].into() } else { Term::unary(F::Convert(to), inner[0]) });
             }
         }
     }

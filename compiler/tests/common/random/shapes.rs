@@ -50,7 +50,7 @@ impl Maker {
                 let amounts = |rng: &mut Rng| (0..rank).map(|_| rng.below(4) as i64 - 1).collect::<Vec<i64>>();
                 let (low, high) = (amounts(&mut self.rng), amounts(&mut self.rng));
                 let interior = (0..rank).map(|_| self.rng.below(8) / 6).collect();
-                let value = self.b.scalar(ty.dtype, Scalar::Int(1)).ok()?;
+                let value = self.b.scalar(ty.dtype, Scalar::Int(self.rng.below(2) as i64)).ok()?;
                 let padded = Pad { low, high, interior };
                 let result = Op::from(padded.clone()).infer(&[ty.clone(), Type::scalar(ty.dtype)]).ok()?;
                 if result[0].shape.elements() == 0 {
