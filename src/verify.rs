@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use dlc_compiler::passes;
 use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Request, What};
-use dlc_ir::op::{Call, Conv, Dot, Reduce, ReduceWindow};
+use dlc_ir::bounds::{self, Bounded, Constants};
+use dlc_ir::op::Call;
 use dlc_ir::{
     Argument, DType, Def, Function, Graph, InterpError, NodeId, Op, ResultDecl, ResultRole, Role, Scalar, Tensor, Value,
 };
@@ -23,9 +24,9 @@ use crate::{Compiler, Error, Model, tools};
 pub struct Deviation {
     /// The value as the optimised graph names it, and what computes it.
     pub value: String,
-    /// The largest difference to the reference.
+    /// The difference to the reference of the element that is worst off.
     pub largest: f64,
-    /// The largest that rounding explains.
+    /// The difference that rounding explains there.
     pub allowed: f64,
     /// Where in the model's text the value comes from.
     pub from: Option<String>,
@@ -167,12 +168,11 @@ fn compare(compiler: &Compiler, model: &Model, graph: &Graph, arguments: &[Tenso
         let node = entry.node(id);
         let Def::Op(op) = &node.def else { continue };
         let Some(operands) = node.operands.iter().map(|&v| value_of(v)).collect::<Option<Vec<_>>>() else { continue };
-        let expected = meaning(graph, op, &operands)?;
+        let expected = meaning(graph, op, operands)?;
         for (result, expected) in expected.iter().enumerate() {
             let value = Value { node: id, result: result as u32 };
             let Some(found) = value_of(value) else { continue };
-            let largest = difference(&found, expected);
-            let allowed = roundings(graph, op) * expected.dtype().epsilon() * magnitude(expected);
+            let (largest, allowed) = worst(&found, expected);
             let name = match op {
                 Op::Call(Call { func, .. }) => format!("%{} = call {func}", id.index()),
                 _ => format!("%{} = {}", id.index(), op.mnemonic()),
@@ -204,65 +204,49 @@ fn probe_name(value: Value) -> String {
     format!("{}.{}", value.node.index(), value.result)
 }
 
-fn meaning(graph: &Graph, op: &Op, operands: &[Tensor]) -> Result<Vec<Tensor>, Error> {
-    match op {
+/// What a node means on these operands, and how far rounding may take it from there.
+fn meaning(graph: &Graph, op: &Op, operands: Vec<Tensor>) -> Result<Vec<Bounded>, Error> {
+    let operands: Vec<Bounded> = operands.into_iter().map(Bounded::exact).collect();
+    let values = match op {
         Op::Call(Call { func, .. }) => {
             let callee = graph.function(func).expect("the verifier has found every callee");
-            graph.interpret_function(callee, operands, &mut |_, _, _| {}).map_err(|e| e.to_string())
+            bounds::function(graph, callee, operands, Constants::Exact)
         }
-        _ => op.eval(operands).map_err(|e| e.to_string()),
-    }
-    .map_err(|message| Error::plain("failed-check", message))
+        _ => bounds::operator(op, &operands, Constants::Exact).map(|value| vec![value]),
+    };
+    values.map_err(|e| Error::plain("failed-check", e.to_string()))
 }
 
-/// How many roundings an element of a node's result can gather: a few for each operator, and as many as the square root of
-/// its length for a sum, whose errors partly cancel.
-fn roundings(graph: &Graph, op: &Op) -> f64 {
-    let of_function = |function: &Function| -> f64 {
-        function
-            .ops()
-            .map(|(_, node, op)| {
-                let operand = || function.ty(node.operands[0]);
-                match op {
-                    Op::Dot(Dot { lhs, .. }) => {
-                        lhs.iter().map(|&a| operand().shape[a] as f64).product::<f64>().sqrt() + 1.0
-                    }
-                    Op::Conv(Conv { .. }) => {
-                        let kernel = function.ty(node.operands[1]);
-                        ((kernel.shape.elements() / kernel.shape[0].max(1)) as f64).sqrt() + 1.0
-                    }
-                    Op::Reduce(Reduce { axes, .. }) => {
-                        axes.iter().map(|&a| operand().shape[a] as f64).product::<f64>().sqrt() + 1.0
-                    }
-                    Op::ReduceWindow(ReduceWindow { window, .. }) => {
-                        (window.size.iter().product::<usize>() as f64).sqrt() + 1.0
-                    }
-                    Op::Call(_) => roundings(graph, op),
-                    Op::Map(f) => 2.0 * f.def().ulps + 1.0,
-                    _ => 0.0,
-                }
-            })
-            .sum()
-    };
-    match op {
-        Op::Call(Call { func, .. }) => graph.function(func).map_or(1.0, of_function).max(1.0) * 2.0,
-        Op::Map(f) => 2.0 * f.def().ulps + 1.0,
-        _ => 4.0,
+/// The difference of the element that is furthest off for what rounding explains, and what it explains. Elements that hang on a
+/// comparison which rounding decides have no bound, and are left out.
+fn worst(found: &Tensor, expected: &Bounded) -> (f64, f64) {
+    let mut worst = (0.0, 0.0);
+    let share = |(largest, allowed): (f64, f64)| if largest == 0.0 { 0.0 } else { largest / allowed };
+    for ((x, y), &radius) in found.scalars().zip(expected.value.scalars()).zip(&expected.radius) {
+        let distance = distance(x, y);
+        let beyond = share((distance, radius)) > share(worst) || distance.is_nan();
+        if radius.is_finite() && beyond {
+            worst = (distance, radius);
+        }
     }
+    worst
 }
 
 fn magnitude(tensor: &Tensor) -> f64 {
     tensor.to_f64s().into_iter().filter(|x| x.is_finite()).fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()))
 }
 
-/// The largest difference of two elements; NaN agrees with NaN and infinity with itself only.
+/// The largest difference of two elements.
 fn difference(a: &Tensor, b: &Tensor) -> f64 {
-    let one = |(x, y): (Scalar, Scalar)| {
-        let (x, y) = (x.as_f64(), y.as_f64());
-        if x == y || (x.is_nan() && y.is_nan()) { 0.0 } else { (x - y).abs() }
-    };
     // `max` would drop a NaN.
-    a.scalars().zip(b.scalars()).map(one).fold(0.0, |m: f64, d| if d > m || d.is_nan() { d } else { m })
+    let larger = |m: f64, d: f64| if d > m || d.is_nan() { d } else { m };
+    a.scalars().zip(b.scalars()).map(|(x, y)| distance(x, y)).fold(0.0, larger)
+}
+
+/// How far two numbers are apart; NaN agrees with NaN and infinity with itself only.
+fn distance(x: Scalar, y: Scalar) -> f64 {
+    let (x, y) = (x.as_f64(), y.as_f64());
+    if x == y || (x.is_nan() && y.is_nan()) { 0.0 } else { (x - y).abs() }
 }
 
 /// A value for every argument: first weights, the first examples of the data where there is some, and otherwise numbers

@@ -2,8 +2,6 @@
 //!
 //! `cargo bench -p dlc-compiler --bench differential -- 10000`
 
-#[path = "../tests/common/bounds/mod.rs"]
-mod bounds;
 #[path = "../tests/common/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests")]
 mod common;

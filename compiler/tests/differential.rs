@@ -1,8 +1,6 @@
 //! Random graphs and their derivatives: interpreter, kernel interpreter and machine code, without and with optimisation.
 //! `cargo bench -p dlc-compiler --bench differential -- 10000` runs as many as one likes.
 
-#[path = "common/bounds/mod.rs"]
-mod bounds;
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod common;
 #[path = "common/differential.rs"]
@@ -12,6 +10,7 @@ mod run;
 use common::random;
 use dlc_compiler::passes::Math;
 use dlc_compiler::pipeline::{self, Level};
+use dlc_ir::bounds;
 use dlc_ir::{Blobs, DType, Graph, Op, Scalar, Tensor};
 
 use proptest::prelude::*;

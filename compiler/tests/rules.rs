@@ -3,19 +3,16 @@
 //! `tests/ir/saturate/<rule>.dlir` is the seed of a rule's instances; its sizes are drawn anew, all equal ones alike, as are its dtypes, and
 //! padding moves from one end to the other. A draw that is not well-typed any more (a slice beyond its operand) is dropped, the file's own never.
 
-#[path = "common/bounds/mod.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
-mod bounds;
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bounds::Constants;
 use common::{Rng, arguments};
 use dlc_compiler::egraph::{Need, Space, applications, extract, rules, saturate};
 use dlc_compiler::passes::{Math, Options};
+use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{DType, Function, Graph, Scalar, Tensor};
 
 /// Random sizes tried for each rule.

@@ -2,6 +2,7 @@
 //! table, its text form (`.dlir`), its verifier, and the interpreter that says what
 //! every operator means.
 
+pub mod bounds;
 mod builder;
 pub mod compute;
 mod docs;

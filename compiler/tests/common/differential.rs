@@ -2,9 +2,9 @@
 
 use dlc_compiler::passes;
 use dlc_compiler::pipeline::{self, Backend, Level};
+use dlc_ir::bounds::{self, Bounded, Constants};
 use dlc_ir::{Graph, Tensor};
 
-use super::bounds::{self, Bounded, Constants};
 use super::common::whole;
 use super::random::{self, Kind};
 use super::run;

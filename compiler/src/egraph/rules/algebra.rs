@@ -161,7 +161,7 @@ rules! {
     Fast "scale-outwards" [map(F::Mul)] "(x * c) * y = (x * y) * c", |s, out| {
         for (x, y) in s.both() {
             if s.uniform(y).is_none() {
-                for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(|c| is_moderate(c))) {
+                for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(is_moderate)) {
                     out.push(Term::binary(F::Mul, Term::binary(F::Mul, inner[0], y), inner[1]));
                 }
             }
@@ -176,16 +176,17 @@ rules! {
     }
     Fast "div-by-constant" [map(F::Div)] "x / c = x * (1 / c)", |s, out| {
         let (x, y) = s.xy();
-        if let Some(Scalar::Float(c)) = s.uniform(y) {
-            if is_normal(s, c) && is_normal(s, 1.0 / c) {
-                out.push(Term::binary(F::Mul, x, number(s, 1.0 / c)));
-            }
+        if let Some(Scalar::Float(c)) = s.uniform(y)
+            && is_normal(s, c)
+            && is_normal(s, 1.0 / c)
+        {
+            out.push(Term::binary(F::Mul, x, number(s, 1.0 / c)));
         }
     }
     Fast "div-scaled" [map(F::Div)] "(x * c) / y = (x / y) * c of floats", |s, out| {
         let (x, y) = s.xy();
         if float(s) && s.uniform(y).is_none() {
-            for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(|c| is_moderate(c))) {
+            for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(is_moderate)) {
                 out.push(Term::binary(F::Mul, Term::binary(F::Div, inner[0], y), inner[1]));
             }
         }

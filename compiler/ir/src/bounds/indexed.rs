@@ -1,7 +1,7 @@
 //! The radii of `gather`, `scatter` and `scatter_argmax`.
 
-use dlc_ir::op::{EvalError, Gather, Scatter, ScatterArgmax, ScatterKind};
-use dlc_ir::{DType, Op, Scalar, Tensor, Type};
+use crate::op::{EvalError, Gather, Scatter, ScatterArgmax, ScatterKind};
+use crate::{DType, Op, Scalar, Tensor, Type};
 
 use super::{Bounded, summing};
 

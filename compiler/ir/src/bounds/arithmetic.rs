@@ -1,6 +1,6 @@
 //! The radii of scalar functions.
 
-use dlc_ir::{DType, Direction, Scalar, ScalarOp, Tensor};
+use crate::{DType, Direction, Scalar, ScalarOp, Tensor};
 
 use super::{Bounded, is_choice, rounding};
 

@@ -9,8 +9,8 @@ mod arithmetic;
 mod indexed;
 mod windows;
 
-use dlc_ir::op::{EvalError, Reduction};
-use dlc_ir::{DType, Function, Graph, Op, Scalar, ScalarOp, Tensor, Type};
+use crate::op::{EvalError, Reduction};
+use crate::{DType, Function, Graph, Op, Scalar, ScalarOp, Tensor, Type};
 
 /// A tensor with the radius of each element: 0 where every program computes the same, of integers and truth values else infinity.
 #[derive(Clone, Debug)]
@@ -68,13 +68,20 @@ impl Bounded {
 /// The results of a graph's entry on exact arguments.
 ///
 /// # Errors
-/// If an operator has no value.
+/// If an operator has no value; [`EvalError::NotLocal`] for a `gradient`.
 pub fn interpret(graph: &Graph, args: &[Tensor], constants: Constants) -> Result<Vec<Bounded>, EvalError> {
     let args = args.iter().cloned().map(Bounded::exact).collect();
     function(graph, graph.entry(), args, constants)
 }
 
-fn function(
+/// The results of a function of a graph.
+///
+/// # Errors
+/// As [`interpret`].
+///
+/// # Panics
+/// If the graph is not well-formed.
+pub fn function(
     graph: &Graph,
     function: &Function,
     args: Vec<Bounded>,
@@ -98,7 +105,11 @@ fn function(
     Ok(function.results.iter().map(|r| values[r.value.node.index()][r.value.result as usize].clone()).collect())
 }
 
-fn operator(op: &Op, args: &[Bounded], constants: Constants) -> Result<Bounded, EvalError> {
+/// The value of an operator, which is no call.
+///
+/// # Errors
+/// As [`interpret`].
+pub fn operator(op: &Op, args: &[Bounded], constants: Constants) -> Result<Bounded, EvalError> {
     let tensors: Vec<Tensor> = args.iter().map(|a| a.value.clone()).collect();
     let value = op.eval(&tensors)?.remove(0);
     let mut radius = match op {
@@ -131,7 +142,6 @@ fn operator(op: &Op, args: &[Bounded], constants: Constants) -> Result<Bounded, 
         Op::Dot(_) | Op::Conv(_) => products(op, args, &value)?,
         Op::RngBits(_) => vec![if args.iter().all(Bounded::is_exact) { 0.0 } else { f64::INFINITY }; value.len()],
         Op::Call(_) | Op::Gradient(_) => return Err(EvalError::NotLocal(op.mnemonic())),
-        other => unreachable!("{other:?} has no error bound"),
     };
     let is_float = value.dtype().is_float();
     for (i, r) in radius.iter_mut().enumerate() {

@@ -1,7 +1,7 @@
 //! The radii of reductions, over axes and over windows.
 
-use dlc_ir::op::{Reduce, Reduction, Window};
-use dlc_ir::{Scalar, Shape, Tensor, Type};
+use crate::op::{Reduce, Reduction, Window};
+use crate::{Scalar, Shape, Tensor, Type};
 
 use super::{Bounded, rounding, summing};
 
