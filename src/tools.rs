@@ -11,6 +11,8 @@ use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+pub use dlc_dsl::lower::settings::MAX_COUNT;
+
 pub use crate::error::{read_text, write_file};
 pub use crate::explain::{Story, explain};
 pub use crate::ship::parse_argument;
@@ -18,7 +20,7 @@ pub use crate::verify::{Deviation, verify};
 
 use crate::artefact::Artefact;
 use crate::compiler::Timings;
-use crate::training::{request, settings};
+use crate::training::{counted, request, settings};
 use crate::{Compiler, Error, Model, Program};
 
 /// What to make of a model, with the sizes that its open dimensions get: those of `sizes`, then those of its data with
@@ -41,11 +43,11 @@ pub fn request_for(
         return Ok(plain);
     }
     let settings = settings(model)?;
-    let batch = sizes.iter().find(|(n, _)| n == "B").map_or(settings.batch, |(_, s)| *s);
+    let batch = counted("B", sizes.iter().find(|(n, _)| n == "B").map_or(settings.batch, |(_, s)| *s))?;
     let examples = crate::dataset::load(model, compiler, &settings.data)?;
     let mut full = request(model, &settings, &examples, what, batch);
     full.dims.extend(plain.dims);
-    full.steps_per_epoch = Some(examples.count() / batch.max(1));
+    full.steps_per_epoch = Some(examples.count() / batch);
     Ok(full)
 }
 

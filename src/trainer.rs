@@ -8,7 +8,7 @@ use dlc_runtime::train::Scores;
 use indexmap::IndexMap;
 
 use crate::compiler::Timings;
-use crate::training::{aggregates, explain, request, settings};
+use crate::training::{aggregates, counted, explain, request, settings};
 use crate::{Compiler, Error, Model};
 
 /// One training step's loss and metrics, taken before its update.
@@ -40,12 +40,12 @@ impl Compiler {
     ) -> Result<Trainer, Error> {
         let settings = settings(model)?;
         let sizes: IndexMap<String, usize> = sizes.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();
+        let batch = counted("B", sizes.get("B").copied().unwrap_or(settings.batch))?;
         let examples = crate::dataset::load(model, self, &settings.data)?;
-        let batch = sizes.get("B").copied().unwrap_or(settings.batch);
         let request = |what| {
             let mut request = request(model, &settings, &examples, what, batch);
             request.dims.extend(sizes.clone());
-            request.steps_per_epoch = Some(examples.count() / batch.max(1));
+            request.steps_per_epoch = Some(examples.count() / batch);
             request
         };
         let (program, lowered, _) = self.build(model, &request(What::Train))?;

@@ -6,10 +6,10 @@ use std::sync::atomic::AtomicBool;
 
 use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::pattern;
-use dlc_dsl::lower::settings::{TrainSettings, Validation, WeightsFile};
+use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings, Validation, WeightsFile};
 use dlc_dsl::{Diagnostic, Lowered, Request, What};
 use dlc_ir::{Graph, Tensor};
-use dlc_runtime::loader::Examples;
+use dlc_runtime::loader::{Examples, TooFew};
 use dlc_runtime::train::{self, Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 use dlc_runtime::{SessionError, Split, Tensors, data};
 
@@ -36,6 +36,18 @@ pub struct TrainOverrides {
     pub resume: bool,
 }
 
+impl TrainOverrides {
+    /// The settings of a section with what is changed; refuses what the section's text may not say either.
+    fn apply(&self, mut settings: TrainSettings) -> Result<TrainSettings, Error> {
+        settings.batch = counted("batch", self.batch.unwrap_or(settings.batch))?;
+        settings.seed = self.seed.unwrap_or(settings.seed);
+        if let Some(epochs) = self.epochs {
+            (settings.epochs, settings.steps) = (Some(counted("epochs", epochs)?), None);
+        }
+        Ok(settings)
+    }
+}
+
 /// A training that is compiled and has its data.
 #[derive(Debug)]
 pub struct Training {
@@ -58,12 +70,7 @@ impl Training {
     /// # Errors
     /// If the model has no such section, or model, data or weights are wrong.
     pub fn new(model: &Model, compiler: &Compiler, overrides: &TrainOverrides) -> Result<Self, Error> {
-        let mut settings = settings(model)?;
-        settings.batch = overrides.batch.unwrap_or(settings.batch);
-        settings.seed = overrides.seed.unwrap_or(settings.seed);
-        if overrides.epochs.is_some() {
-            (settings.epochs, settings.steps) = (overrides.epochs, None);
-        }
+        let settings = overrides.apply(settings(model)?)?;
         let examples = load(model, compiler, &settings.data)?;
         let split = match settings.validation {
             None => Split::None,
@@ -72,6 +79,9 @@ impl Training {
         };
         let (learn, held_out) = split.of(examples.count());
         let steps_per_epoch = learn.len() / settings.batch;
+        if steps_per_epoch == 0 {
+            return Err(explain(TooFew { count: learn.len(), batch: settings.batch }.into()));
+        }
         let request = |what, batch| {
             let mut request = request(model, &settings, &examples, what, batch);
             request.steps_per_epoch = Some(steps_per_epoch);
@@ -224,6 +234,16 @@ pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
         Error::plain("missing-setting", "no `train` section says how to train this model")
             .help("add `train` with `data`, `loss` and `optimizer`")
     })
+}
+
+/// A count that a setting may have: the same as in the text of a `train` section.
+pub(crate) fn counted(setting: &str, count: usize) -> Result<usize, Error> {
+    let bounds = match count {
+        0 => "at least 1",
+        _ if count < MAX_COUNT => return Ok(count),
+        _ => "smaller",
+    };
+    Err(Error::plain("number-out-of-range", format!("`{setting}` is {count}, but must be {bounds}")))
 }
 
 /// A request for batches of a size, with the types that the examples have.

@@ -90,6 +90,29 @@ fn a_wrong_command_line_is_exit_code_2() {
 }
 
 #[test]
+fn a_count_of_nothing_is_a_wrong_command_line() {
+    let too_many = dlc::tools::MAX_COUNT.to_string();
+    for (option, value) in [("--batch", "0"), ("--epochs", "0"), ("--size", "B=0"), ("--batch", &too_many)] {
+        let output = dlc(&["train", "examples/breast_cancer.dl", option, value]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{option} {value}: {error}");
+        let bounds = if value == too_many { "must be smaller" } else { "at least 1" };
+        assert!(error.contains(option) && error.contains(bounds), "{error}");
+    }
+}
+
+#[test]
+fn a_batch_of_more_examples_than_there_are_removes_no_checkpoint() {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n");
+    let runs = folder.path().join("runs");
+    let (file, runs_text) = (path.to_str().expect("UTF-8"), runs.to_str().expect("UTF-8"));
+    assert!(dlc(&["train", file, "--folder", runs_text]).status.success());
+    let said = complaint(&folder, &["train", file, "--folder", runs_text, "--batch", "4"]);
+    assert!(said.contains("error[too-few-examples]: 3 examples do not fill one batch of 4"), "{said}");
+    assert!(runs.join("step-0000000001.safetensors").exists(), "what was trained before is still there");
+}
+
+#[test]
 fn names_that_the_model_does_not_have_make_the_command_line_wrong() {
     let said = |arguments: &[&str]| {
         let output = dlc(arguments);

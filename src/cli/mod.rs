@@ -149,7 +149,17 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 fn size(text: &str) -> Result<(String, usize), String> {
     let (name, value) = assignment(text)?;
     let size = value.parse().map_err(|_| format!("`{value}` is not a size"))?;
-    Ok((name, size))
+    if size == 0 { Err("a size is at least 1".to_owned()) } else { Ok((name, size)) }
+}
+
+/// A number of something that there must be one of at least.
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(n) if n < tools::MAX_COUNT => Ok(n),
+        Ok(_) => Err("must be smaller".to_owned()),
+        Err(_) => Err("expected a whole number".to_owned()),
+    }
 }
 
 /// Why a verb did not do what was asked, with the exit code that says so.

@@ -20,10 +20,10 @@ pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
     /// Examples of a step
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     batch: Option<usize>,
     /// Times through the data
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::count)]
     epochs: Option<usize>,
     /// What random draws follow from
     #[arg(long, value_name = "N")]
@@ -181,7 +181,7 @@ impl Progress {
         match event {
             Event::Start { step, epochs, steps_per_epoch, from, .. } => {
                 self.epochs = epochs.unwrap_or(0);
-                self.total = self.epochs * steps_per_epoch;
+                self.total = self.epochs.saturating_mul(*steps_per_epoch);
                 if let Some(from) = from {
                     output.line(format!("going on from {}", from.display()));
                 }

@@ -9,6 +9,10 @@ use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::resolve::Program;
 use crate::span::Span;
 
+/// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
+/// small enough to be counted with.
+pub const MAX_COUNT: usize = 1 << 40;
+
 /// Which examples are held out of the training data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Validation {
@@ -318,9 +322,10 @@ impl<'p> Lower<'p> {
 
     fn count(&mut self, value: &'p Expr, name: &str) -> Eval<usize> {
         match self.eval(value)? {
-            Value::Int(i, _) if (1..1 << 40).contains(&i) => Ok(i as usize),
+            Value::Int(i, _) if (1..MAX_COUNT as i64).contains(&i) => Ok(i as usize),
             Value::Int(i, _) => {
-                let message = format!("`{name}` is {i}, but must be at least 1");
+                let bounds = if i < 1 { "at least 1" } else { "smaller" };
+                let message = format!("`{name}` is {i}, but must be {bounds}");
                 Err(self.fault("number-out-of-range", message, value.span, "out of range"))
             }
             other => Err(self.bad_setting(name, "a whole number", &other, value.span)),
