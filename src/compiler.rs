@@ -98,7 +98,7 @@ impl Compiler {
         self
     }
 
-    /// The number of threads that compile and run. It never changes a result.
+    /// The number of threads that compile and run, at most a few for each processor. It never changes a result.
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {
         self.pool = Arc::new(Pool::new(threads.max(1)));

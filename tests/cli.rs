@@ -102,6 +102,15 @@ fn a_count_of_nothing_is_a_wrong_command_line() {
 }
 
 #[test]
+fn more_threads_than_a_system_has_train_as_well() {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n");
+    let runs = folder.path().join("runs");
+    let (file, runs) = (path.to_str().expect("UTF-8"), runs.to_str().expect("UTF-8"));
+    let output = dlc(&["train", file, "--folder", runs, "--threads", "1000000"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_batch_of_more_examples_than_there_are_removes_no_checkpoint() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n");
     let runs = folder.path().join("runs");

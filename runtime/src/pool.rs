@@ -18,6 +18,13 @@ const SPINS: u32 = 1000;
 /// Claims that a job is cut into for each thread: enough for a fast thread to take over from a slow one.
 const CLAIMS_PER_THREAD: u64 = 8;
 
+/// Threads of a pool for each processor, at most. More of them only wait for each other, and a system that runs out of
+/// memory for stacks may end the process instead of refusing.
+const THREADS_PER_PROCESSOR: usize = 4;
+
+/// Threads that a pool may have however few processors there are.
+const THREADS_ANYWHERE: usize = 16;
+
 /// A pool of threads, to be shared by sessions through an `Arc`.
 #[derive(Debug)]
 pub struct Pool {
@@ -74,10 +81,11 @@ impl std::fmt::Debug for Job<'_> {
 }
 
 impl Pool {
-    /// A pool of that many threads, the caller of [`Pool::run`] counted as one of them; at least 1.
+    /// A pool of that many threads, the caller of [`Pool::run`] counted as one of them; at least 1, and at most a few
+    /// for each processor.
     pub fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared::default());
-        let workers = (1..threads)
+        let workers = (1..threads.min(most_threads()))
             .map_while(|i| {
                 let shared = Arc::clone(&shared);
                 // A pool that the system grants fewer threads is slower, and nothing else.
@@ -89,7 +97,7 @@ impl Pool {
 
     /// A pool with a thread for every processor that this process may use.
     pub fn with_all_processors() -> Self {
-        Self::new(thread::available_parallelism().map_or(1, Into::into))
+        Self::new(processors())
     }
 
     /// Number of threads, the caller included.
@@ -124,6 +132,16 @@ impl Pool {
             Some(message) => Err(JobPanicked { message }),
         }
     }
+}
+
+/// The processors that this process may use.
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, Into::into)
+}
+
+/// The most threads that a pool has.
+fn most_threads() -> usize {
+    processors().saturating_mul(THREADS_PER_PROCESSOR).max(THREADS_ANYWHERE)
 }
 
 impl Drop for Pool {
@@ -272,6 +290,15 @@ mod tests {
             for chunks in [0, 1, 2, 7, 64, 1001] {
                 assert!(counts(&pool, chunks).iter().all(|&n| n == 1), "{threads} threads, {chunks} chunks");
             }
+        }
+    }
+
+    #[test]
+    fn a_pool_of_too_many_threads_has_fewer() {
+        for threads in [1_000_000, usize::MAX] {
+            let pool = Pool::new(threads);
+            assert_eq!(pool.threads(), most_threads());
+            assert!(counts(&pool, 1001).iter().all(|&n| n == 1));
         }
     }
 

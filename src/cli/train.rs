@@ -28,7 +28,7 @@ pub struct Arguments {
     /// What random draws follow from
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Threads; they never change a result
+    /// Threads, at most a few for each processor; they never change a result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
     /// Where checkpoints, the best weights and the history go; runs/MODEL-N by default
