@@ -111,6 +111,28 @@ fn more_threads_than_a_system_has_train_as_well() {
 }
 
 #[test]
+fn a_training_by_steps_tells_the_part_of_an_epoch_and_goes_on_from_it() {
+    let (folder, path) = classifier(&"1,2,0\n1,2,1\n3,4,2\n5,6,1\n".repeat(2));
+    let model = std::fs::read_to_string(&path).expect("it was written");
+    std::fs::write(&path, model.replace("epochs    = 1", "steps = 6")).expect("again");
+    let runs = folder.path().join("runs");
+    let (file, runs_text) = (path.to_str().expect("UTF-8"), runs.to_str().expect("UTF-8"));
+    let counts = || {
+        let history = std::fs::read_to_string(runs.join("history.csv")).expect("it was written");
+        let counts = history.lines().skip(1).map(|l| l.split(',').take(2).collect::<Vec<_>>().join(","));
+        counts.collect::<Vec<_>>()
+    };
+    let output = dlc(&["train", file, "--folder", runs_text]);
+    assert!(text(&output).contains("  2/2 loss"), "{}", text(&output));
+    assert_eq!(counts(), ["1,4", "2,6"]);
+    let again = ["train", file, "--folder", runs_text, "--resume"];
+    assert!(dlc(&again).status.success());
+    assert_eq!(counts(), ["1,4", "2,6"], "nothing is left to do");
+    assert!(dlc(&[&again[..], &["--epochs", "4"]].concat()).status.success());
+    assert_eq!(counts(), ["1,4", "2,8", "3,12", "4,16"]);
+}
+
+#[test]
 fn a_batch_of_more_examples_than_there_are_removes_no_checkpoint() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n");
     let runs = folder.path().join("runs");

@@ -40,7 +40,7 @@ pub struct History {
 
 impl History {
     /// Opens the history of a folder and takes away what comes after `epoch`: 0 for a training that starts, and for one
-    /// that goes on, the epoch of its checkpoint. A line that a killed process left unfinished goes too.
+    /// that goes on, the epochs that its checkpoint has whole. A line that a killed process left unfinished goes too.
     ///
     /// # Errors
     /// If the operating system refuses.

@@ -241,6 +241,27 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
     }
 }
 
+/// An epoch has 8 steps.
+#[test]
+fn a_training_that_ends_within_an_epoch_goes_on_to_the_same_bits() {
+    let expected = undisturbed();
+    for steps in [vec![6], vec![8], vec![12], vec![11, 11, 13, 20]] {
+        let folder = tempfile::tempdir().unwrap();
+        for &steps in &steps {
+            let short = TrainOptions { epochs: None, steps: Some(steps), ..options(Some(folder.path())) };
+            let summary = train(&mut trainer(), short, &mut |_| {}).unwrap();
+            assert_eq!((summary.epoch, summary.step, summary.interrupted), (steps / 8, steps, false));
+            let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
+            let last: Vec<&str> = history.lines().last().unwrap().split(',').collect();
+            assert_eq!(last[..2], [steps.div_ceil(8).to_string(), steps.to_string()], "the part is told");
+            assert!(folder.path().join("best.safetensors").exists());
+        }
+        let mut trainer = trainer();
+        train(&mut trainer, options(Some(folder.path())), &mut |_| {}).unwrap();
+        assert!(outcome(&trainer, folder.path()) == expected, "{steps:?}");
+    }
+}
+
 #[test]
 fn metrics_of_many_batches_are_those_of_all_examples() {
     let selection = Selection::all(examples());

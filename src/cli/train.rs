@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     // a second handler cannot be set; then Ctrl-C kills, which a checkpoint survives as well
     let _ = ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed));
     let start = Instant::now();
-    let mut progress = Progress::new(output.is_live());
+    let mut progress = Progress::new(output.is_live(), training.settings().steps);
     let summary = training.run(stop, &mut |event| progress.tell(event, output));
     progress.finish();
     let summary = summary.map_err(|error| Failure {
@@ -79,7 +79,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let test = if summary.interrupted { None } else { training.test()? };
     if let Some(report) = &summary.last {
         let test = test.as_ref().map_or(String::new(), |t| format!("   test: {}", scores(t)));
-        output.line(format!("{:>3}/{} {}{test}   {seconds:.1} s", summary.epoch, summary.epoch, scores(&report.train)));
+        output.line(format!("{:>3}/{} {}{test}   {seconds:.1} s", report.epoch, report.epoch, scores(&report.train)));
     }
     let artefact_path = arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_extension("dlx"));
     if !summary.interrupted {
@@ -168,25 +168,27 @@ pub fn score_json(scores: &Scores) -> serde_json::Value {
 struct Progress {
     live: bool,
     bar: Option<ProgressBar>,
+    /// Steps in all, where the section says those and not epochs.
+    steps: Option<u64>,
+    /// Epochs in all, the one included that the last step ends within.
     epochs: u64,
-    total: u64,
 }
 
 impl Progress {
-    fn new(live: bool) -> Self {
-        Progress { live, bar: None, epochs: 0, total: 0 }
+    fn new(live: bool, steps: Option<usize>) -> Self {
+        Progress { live, bar: None, steps: steps.map(|n| n as u64), epochs: 0 }
     }
 
     fn tell(&mut self, event: &Event<'_>, output: &mut Output) {
         match event {
             Event::Start { step, epochs, steps_per_epoch, from, .. } => {
-                self.epochs = epochs.unwrap_or(0);
-                self.total = self.epochs.saturating_mul(*steps_per_epoch);
+                let total = self.steps.unwrap_or_else(|| epochs.unwrap_or(0).saturating_mul(*steps_per_epoch));
+                self.epochs = total.div_ceil(*steps_per_epoch);
                 if let Some(from) = from {
                     output.line(format!("going on from {}", from.display()));
                 }
                 if self.live {
-                    let bar = ProgressBar::new(self.total);
+                    let bar = ProgressBar::new(total);
                     let style = "{prefix:>7} {bar:30.cyan/dim} {msg}  {eta}";
                     bar.set_style(ProgressStyle::with_template(style).expect("a constant").progress_chars("━╸─"));
                     bar.set_position(*step);
@@ -212,7 +214,7 @@ impl Progress {
                     None => output.line(line),
                 }
                 output.object(&json!({
-                    "v": 1, "event": "epoch", "epoch": report.epoch, "step": report.step,
+                    "v": 1, "event": "epoch", "epoch": report.epoch, "step": report.step, "whole": report.whole,
                     "loss": report.train.loss, "metrics": report.train.metrics,
                     "validation": report.validation.as_ref().map(score_json),
                     "best": report.best, "examples_per_s": report.examples_per_second,

@@ -37,7 +37,7 @@ pub enum Event<'a> {
         /// The loss of the step.
         loss: f64,
     },
-    /// An epoch is done.
+    /// An epoch is done, or that part of one that the last of all steps ends.
     Epoch(&'a EpochReport),
     /// A checkpoint is on the disk.
     Checkpoint {
@@ -48,13 +48,15 @@ pub enum Event<'a> {
     },
 }
 
-/// What is known at the end of an epoch.
+/// What is known at the end of an epoch, or of the part of one that the last of all steps ends.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpochReport {
     /// The epoch, from 1.
     pub epoch: u64,
     /// Steps done.
     pub step: u64,
+    /// Whether all batches of the epoch are done; only then does it count as one.
+    pub whole: bool,
     /// Means over the batches of the epoch, each taken before the batch's update.
     pub train: Scores,
     /// Means over the examples that were kept to validate with.
@@ -70,14 +72,14 @@ pub struct EpochReport {
 /// How a training ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// Epochs done.
+    /// Whole epochs done.
     pub epoch: u64,
     /// Steps done.
     pub step: u64,
     /// Whether it was stopped before its end; its checkpoint is saved if it has a folder.
     pub interrupted: bool,
-    /// The report of the last epoch of this run, if one was finished.
+    /// The report of the last epoch of this run, or part of one, if there was one.
     pub last: Option<EpochReport>,
-    /// The best epoch, and its value of what decides.
+    /// The best whole epoch, and its value of what decides.
     pub best: Option<crate::checkpoint::Best>,
 }

@@ -27,7 +27,8 @@ pub struct TrainOptions {
     pub batch: usize,
     /// Epochs in all, or `None` for as many as `steps` need.
     pub epochs: Option<u64>,
-    /// Steps in all, or `None` for as many as `epochs` have.
+    /// Steps in all, or `None` for as many as `epochs` have. An epoch that they end within is told of, but not counted,
+    /// and not compared with whole ones: resumed with more steps or epochs, the training goes on in its middle.
     pub steps: Option<u64>,
     /// The seed of the random draws in the program.
     pub seed: u64,
@@ -63,6 +64,11 @@ impl TrainOptions {
             fingerprint: String::new(),
             judge: Judge::Loss,
         }
+    }
+
+    /// Whether a training that has come so far is at its end.
+    fn finished(&self, meta: &Meta) -> bool {
+        self.epochs.is_some_and(|n| meta.epoch >= n) || self.steps.is_some_and(|n| meta.step >= n)
     }
 }
 
@@ -118,11 +124,9 @@ impl Run<'_> {
         let steps_per_epoch = loader.batches_per_epoch();
         let epochs = options.epochs;
         tell(&Event::Start { epoch: meta.epoch, step: meta.step, epochs, steps_per_epoch, from: from.as_deref() });
-        let finished =
-            |meta: &Meta| epochs.is_some_and(|n| meta.epoch >= n) || options.steps.is_some_and(|n| meta.step >= n);
         let mut summary = Summary { epoch: 0, step: 0, interrupted: false, last: None, best: None };
         let (mut epoch_began, mut examples_done) = (Instant::now(), 0);
-        while !finished(&meta) {
+        while !options.finished(&meta) {
             if stop.load(Ordering::Relaxed) {
                 summary.interrupted = true;
                 save(trainer, &mut files, &meta, tell)?;
@@ -145,19 +149,26 @@ impl Run<'_> {
             let last = batch.last;
             loader.recycle(batch);
             if last || options.steps == Some(step) {
-                meta.epoch = epoch;
                 let seconds = epoch_began.elapsed().as_secs_f64();
                 let mut report = EpochReport {
                     epoch,
                     step,
+                    whole: last,
                     train: trainer.totals.scores(),
                     validation: validate(trainer, &mut validation)?,
                     best: false,
                     examples_per_second: examples_done as f64 / seconds.max(1e-9),
                     seconds: epoch_began.elapsed().as_secs_f64(),
                 };
-                report.best = is_best(&options.judge, &report, &mut meta.best);
-                trainer.totals.clear();
+                if last {
+                    meta.epoch = epoch;
+                    report.best = is_best(&options.judge, &report, &mut meta.best);
+                    trainer.totals.clear();
+                } else {
+                    // The steps may be made more and the training resumed: counters, totals and the best epoch stay
+                    // as they are within an epoch. Without any whole one, this part is the best that there is.
+                    report.best = meta.best.is_none() && is_best(&options.judge, &report, &mut None);
+                }
                 if let Some(files) = &mut files {
                     if report.best {
                         trainer.weights().save(files.store.folder().join("best.safetensors"))?;
@@ -204,7 +215,9 @@ fn open(
     } else {
         store.clear()?;
     }
-    let history = History::open(folder, meta.epoch)?;
+    // A finished training keeps the line of the epoch that its last step ended within; one that goes on writes it anew.
+    let told = if options.finished(meta) && meta.cursor.batch > 0 { meta.epoch + 1 } else { meta.epoch };
+    let history = History::open(folder, told)?;
     Ok((Some(Files { store, history }), from))
 }
 
