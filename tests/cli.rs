@@ -133,6 +133,37 @@ fn a_training_by_steps_tells_the_part_of_an_epoch_and_goes_on_from_it() {
 }
 
 #[test]
+fn a_training_is_not_resumed_with_other_data_or_settings() {
+    let rows = "1,2,0\n1,2,1\n3,4,2\n5,6,1\n";
+    let (folder, path) = classifier(rows);
+    let (runs, data) = (folder.path().join("runs"), folder.path().join("data.csv"));
+    let (file, runs) = (path.to_str().expect("UTF-8"), runs.to_str().expect("UTF-8"));
+    assert!(dlc(&["train", file, "--folder", runs]).status.success());
+    let again = ["train", file, "--folder", runs, "--resume", "--epochs", "2"];
+    let model = std::fs::read_to_string(&path).expect("it was written");
+    let refused = |expected: &str| {
+        let said = complaint(&folder, &again);
+        assert!(said.contains("error[other-training]") && said.contains(expected), "{said}");
+    };
+    for (setting, expected) in [
+        ("  validation = last(0.25)\n  epochs", "with another validation\n"),
+        ("  shuffle = false\n  epochs", "with another shuffling\n"),
+        ("  seed = 7\n  epochs", "with another seed\n"),
+        ("  metrics = [accuracy(logits, label)]\n  epochs", "with other metrics\n"),
+    ] {
+        std::fs::write(&path, model.replace("  epochs", setting)).expect("again");
+        refused(expected);
+    }
+    std::fs::write(&path, model.replace("lr: 0.1", "lr: 0.2")).expect("again");
+    refused("with another model or other settings of its training\n");
+    std::fs::write(&path, &model).expect("again");
+    std::fs::write(&data, format!("a,b,label\n{}", rows.replace("5,6", "5,7"))).expect("again");
+    refused("with other data\n");
+    std::fs::write(&data, format!("a,b,label\n{rows}")).expect("again");
+    assert!(dlc(&again).status.success(), "what is as it was goes on, and longer than was meant");
+}
+
+#[test]
 fn a_batch_of_more_examples_than_there_are_removes_no_checkpoint() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n");
     let runs = folder.path().join("runs");

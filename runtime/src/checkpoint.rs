@@ -31,14 +31,60 @@ pub struct Meta {
     pub epoch: u64,
     /// The next batch.
     pub cursor: Cursor,
-    /// The seed of the shuffling.
-    pub shuffle_seed: u64,
-    /// The seed of everything else that is random; the keys follow from it and the step.
-    pub seed: u64,
-    /// What the program was made from (source, sizes, options, schedule): a training goes on only with the same.
-    pub fingerprint: String,
+    /// What the training is made of: it goes on only with the same.
+    pub origin: Origin,
     /// The best epoch so far, by the value that decides it.
     pub best: Option<Best>,
+}
+
+/// What a training is made of, except for its length.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// What the program was made from (source, sizes, options, schedule).
+    pub program: String,
+    /// Examples of a batch.
+    pub batch: usize,
+    /// The seed of everything that is random but the shuffling; the keys follow from it and the step.
+    pub seed: u64,
+    /// The seed of the shuffling, if there is any.
+    pub shuffle: Option<u64>,
+    /// A hash of the examples: names, types and bytes of their fields.
+    pub data: String,
+    /// A hash of the positions of those that are learnt from.
+    pub learnt_from: String,
+    /// A hash of the examples to validate with, and one of their positions.
+    pub validation: Option<String>,
+    /// Loss and metrics by name, with what becomes of each over many batches.
+    pub scores: Vec<String>,
+    /// Those of the validation.
+    pub validation_scores: Vec<String>,
+    /// The metric that decides which epoch is the best, where the loss does not.
+    pub judge: Option<String>,
+}
+
+impl Origin {
+    /// In what two trainings differ, in words. What may follow from another difference is left out: all is chosen from the
+    /// data, what is not for the validation is learnt from, and the program is made for batches and numbers of examples.
+    pub fn differences(&self, other: &Origin) -> Vec<&'static str> {
+        let (batch, data) = (self.batch != other.batch, self.data != other.data);
+        let validation = !data && self.validation != other.validation;
+        let learnt_from = !data && !validation && self.learnt_from != other.learnt_from;
+        let both_validate = self.validation.is_some() && other.validation.is_some();
+        let scores = self.scores != other.scores || both_validate && self.validation_scores != other.validation_scores;
+        let explained = batch || data || validation || learnt_from || scores;
+        let parts = [
+            (!explained && self.program != other.program, "another model or other settings of its training"),
+            (batch, "batches of another size"),
+            (data, "other data"),
+            (validation, "another validation"),
+            (learnt_from, "other examples to learn from"),
+            (scores, "other metrics"),
+            (self.judge != other.judge, "another judge of its epochs"),
+            (self.seed != other.seed, "another seed"),
+            (self.seed == other.seed && self.shuffle != other.shuffle, "another shuffling"),
+        ];
+        parts.into_iter().filter(|(differs, _)| *differs).map(|(_, words)| words).collect()
+    }
 }
 
 /// The best epoch of a training so far.
@@ -89,10 +135,12 @@ pub enum CheckpointError {
         path: PathBuf,
     },
     /// The checkpoint belongs to another training.
-    #[error("{}: the checkpoint is of another model, data or setting than this training", .path.display())]
+    #[error("{}: the checkpoint is of a training with {}", .path.display(), .differences.join(" and "))]
     Other {
         /// The file.
         path: PathBuf,
+        /// What is another there, in words.
+        differences: Vec<&'static str>,
     },
     /// Another process trains in the folder.
     #[error("{}: another training is writing here", .path.display())]

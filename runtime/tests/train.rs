@@ -12,7 +12,9 @@ use dlc_compiler::codegen::Target;
 use dlc_compiler::pipeline::{Options, compile};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
-use dlc_runtime::train::{Aggregate, Evaluator, Event, Run, Selection, Summary, TrainError, TrainOptions, Trainer};
+use dlc_runtime::train::{
+    Aggregate, Evaluator, Event, Judge, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
+};
 use dlc_runtime::{Pool, Session, Split, Tensors};
 
 /// The folder in which the process of [`trains_when_told`] trains.
@@ -329,6 +331,71 @@ fn a_killed_training_goes_on_to_the_same_bits() {
     let mut trainer = trainer();
     train(&mut trainer, options(Some(folder.path())), &mut |_| {}).unwrap();
     assert!(outcome(&trainer, folder.path()) == expected, "after {kills} kills");
+}
+
+/// Resumes the training that `folder` has a checkpoint of with other data or settings, and gives what is said.
+fn resumed(
+    folder: &Path,
+    fields: Tensors,
+    (learn, held_out): (Vec<usize>, Option<Vec<usize>>),
+    options: TrainOptions,
+) -> Result<Summary, TrainError> {
+    let examples = Arc::new(Examples::new(fields).unwrap());
+    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), vec![]).unwrap();
+    let select = |positions| Selection { examples: Arc::clone(&examples), positions: Some(positions) };
+    let validation = held_out.map(|positions| (&mut evaluator, select(positions)));
+    let options = TrainOptions { folder: Some(folder.to_owned()), ..options };
+    let stop = Arc::new(AtomicBool::new(false));
+    Run { trainer: &mut trainer(), data: select(learn), validation, options, stop }.run(&mut |_| {})
+}
+
+#[test]
+fn a_training_goes_on_with_the_same_data_and_settings_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let fields = || examples().fields().clone();
+    let split = |share| {
+        let (learn, held_out) = Split::Last(share).of(43);
+        (learn, Some(held_out))
+    };
+    let settings = || TrainOptions { shuffle: Some(0), ..options(None) };
+    let first = TrainOptions { epochs: Some(1), ..settings() };
+    resumed(folder.path(), fields(), split(0.2), first).unwrap();
+    let (mut value, mut name) = (fields(), fields());
+    let y = value.remove("y").unwrap();
+    value.insert("y", Tensor::from_fn(y.ty().clone(), |i| if i == 42 { y.get(41) } else { y.get(i) }));
+    let z = fields()["y"].clone();
+    name.insert("z", z);
+    let fewer: Vec<usize> = split(0.2).0.into_iter().skip(1).collect();
+    let history = || fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    let before = history();
+    for (fields, split, options, expected) in [
+        (value, split(0.2), settings(), "other data"),
+        (name, split(0.2), settings(), "other data"),
+        (fields(), split(0.3), settings(), "another validation"),
+        (fields(), (split(0.2).0, None), settings(), "another validation"),
+        (fields(), (fewer, split(0.2).1), settings(), "other examples to learn from"),
+        (fields(), split(0.2), TrainOptions { shuffle: None, ..settings() }, "another shuffling"),
+        (fields(), split(0.2), TrainOptions { shuffle: Some(1), ..settings() }, "another shuffling"),
+        (fields(), split(0.2), TrainOptions { judge: Judge::Metric("rmse".into()), ..settings() }, "another judge"),
+    ] {
+        let error = resumed(folder.path(), fields, split, options).expect_err(expected);
+        assert_eq!(error.code(), "other-training");
+        assert!(error.to_string().contains(&format!("a training with {expected}")), "{expected}: {error}");
+        assert_eq!(history(), before, "nothing is touched");
+    }
+    let longer = TrainOptions { epochs: None, steps: Some(20), ..settings() };
+    assert_eq!(resumed(folder.path(), fields(), split(0.2), longer).unwrap().step, 20);
+}
+
+#[test]
+fn a_validation_may_not_be_added_to_a_training_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let fields = || examples().fields().clone();
+    let (learn, held_out) = Split::Last(0.2).of(43);
+    let first = TrainOptions { epochs: Some(1), ..options(None) };
+    resumed(folder.path(), fields(), (learn.clone(), None), first).unwrap();
+    let error = resumed(folder.path(), fields(), (learn, Some(held_out)), options(None)).unwrap_err();
+    assert!(error.to_string().ends_with("the checkpoint is of a training with another validation"), "{error}");
 }
 
 #[test]

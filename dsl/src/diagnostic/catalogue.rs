@@ -119,7 +119,7 @@ codes! {
     "not-finite": "The data holds NaN or an infinity.", "a missing cell read as NaN";
     "io": "The operating system refused to read or write.", "a full disk";
     "folder-in-use": "Another training writes to this folder.", "dlc train --folder runs/1, twice at once";
-    "other-training": "The checkpoint belongs to another model, or to other settings.", "--resume after a layer was added";
+    "other-training": "The checkpoint belongs to another model, other data, or other settings.", "--resume after a layer was added";
     "no-first-value": "The program of first weights leaves one out: a fault of dlc.", "";
     "no-program": "No program evaluates batches of a size that the data needs: a fault of dlc.", "";
     "no-loss": "The training step has no single number `loss`.", "loss = logits";

@@ -67,6 +67,12 @@ impl Evaluator {
         self.sessions.iter_mut().map(|(_, session)| session)
     }
 
+    /// Loss and metrics by name, and what becomes of each over many batches.
+    pub(super) fn columns(&self) -> Vec<String> {
+        let totals = self.sessions.first().and_then(|(_, session)| Totals::new(session, &self.aggregates).ok());
+        totals.map(|totals| totals.columns()).unwrap_or_default()
+    }
+
     /// Loss and metrics of the examples, with the weights that the sessions have.
     ///
     /// # Errors

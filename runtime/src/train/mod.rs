@@ -4,6 +4,7 @@ mod error;
 mod evaluate;
 mod event;
 mod fields;
+mod origin;
 mod run;
 mod scores;
 

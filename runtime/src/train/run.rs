@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::event::{EpochReport, Event, Summary};
 use super::{Evaluator, Scores, Selection, TrainError, Trainer, fields};
-use crate::checkpoint::{Best, Checkpoint, CheckpointError, Latest, Meta, Store};
+use crate::checkpoint::{Best, Checkpoint, CheckpointError, Latest, Meta, Origin, Store};
 use crate::history::{History, Record};
 use crate::loader::{Loader, LoaderOptions};
 
@@ -42,7 +42,7 @@ pub struct TrainOptions {
     pub checkpoint_steps: Option<u64>,
     /// Whether to go on from the latest checkpoint of the folder; otherwise what is there is removed.
     pub resume: bool,
-    /// What the program was made from; a checkpoint of another fingerprint is refused.
+    /// What the program was made from; a checkpoint of another fingerprint is refused, as is one of other data or settings.
     pub fingerprint: String,
     /// What decides which weights are the best.
     pub judge: Judge,
@@ -108,17 +108,15 @@ impl Run<'_> {
         trainer.totals.clear();
         let mut meta = Meta {
             step: trainer.step,
-            shuffle_seed: options.shuffle.unwrap_or(0),
-            seed: options.seed,
-            fingerprint: options.fingerprint.clone(),
+            origin: match &options.folder {
+                Some(_) => Origin::of(trainer, &data, validation.as_ref().map(|(e, s)| (&**e, s)), &options),
+                None => Origin::default(),
+            },
             ..Meta::default()
         };
         let (mut files, from) = open(trainer, &options, &mut meta, tell)?;
-        let loader_options = LoaderOptions {
-            shuffle: options.shuffle,
-            start: meta.cursor,
-            ..LoaderOptions::training(options.batch, meta.shuffle_seed)
-        };
+        let loader_options =
+            LoaderOptions { shuffle: options.shuffle, start: meta.cursor, ..LoaderOptions::training(options.batch, 0) };
         let mut loader =
             Loader::new(fields::used(&trainer.session, &data.examples)?, data.positions.clone(), &loader_options)?;
         let steps_per_epoch = loader.batches_per_epoch();
@@ -204,12 +202,13 @@ fn open(
         let Latest { found, skipped } = store.latest()?;
         skipped.iter().for_each(|e| tell(&Event::Skipped(e)));
         if let Some((path, checkpoint)) = found {
-            let same = |m: &Meta| (m.shuffle_seed, m.seed, m.fingerprint.clone());
-            if same(&checkpoint.meta) != same(meta) {
-                return Err(CheckpointError::Other { path }.into());
+            let theirs = &checkpoint.meta.origin;
+            if *theirs != meta.origin {
+                let differences = theirs.differences(&meta.origin);
+                return Err(CheckpointError::Other { path, differences }.into());
             }
             *meta = checkpoint.meta;
-            trainer.restore(&checkpoint.tensors, meta.step, meta.seed)?;
+            trainer.restore(&checkpoint.tensors, meta.step, options.seed)?;
             from = Some(path);
         }
     } else {

@@ -84,6 +84,11 @@ impl Totals {
         Ok(Totals { names, aggregates, totals, examples: 0.0 })
     }
 
+    /// What is taken in, by name, and what becomes of each.
+    pub(super) fn columns(&self) -> Vec<String> {
+        self.names.iter().zip(&self.aggregates).map(|(name, aggregate)| format!("{name} {aggregate:?}")).collect()
+    }
+
     /// Takes in the outputs of the last step, a batch of `examples`, and returns its loss.
     pub(super) fn add(&mut self, session: &Session, examples: usize) -> f64 {
         let mut loss = 0.0;
