@@ -304,7 +304,8 @@ mod tests {
     #[test]
     fn a_wrong_rewrite_shows_in_the_results() {
         let x = Tensor::new([3], vec![1.0, 2.0, -3.0]).expect("as many as there are");
-        let judged = |after| same_results(&graph("add"), &graph(after), &[x.clone()]).expect("has values").remove(0);
+        let judged =
+            |after| same_results(&graph("add"), &graph(after), std::slice::from_ref(&x)).expect("has values").remove(0);
         assert!(!judged("add").is_wrong());
         let wrong = judged("mul");
         assert!(wrong.is_wrong() && wrong.largest == 15.0 && wrong.value.starts_with('y'), "{wrong:?}");
