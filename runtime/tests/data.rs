@@ -83,6 +83,27 @@ fn named_tensors_come_back_from_both_formats() {
 }
 
 #[test]
+fn gzip_is_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let read = |bytes: &[u8]| {
+        let path = folder.path().join("x.gz");
+        fs::write(&path, bytes).unwrap();
+        idx::read(&path).map_err(|e| e.code())
+    };
+    let labels = [0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1];
+    let whole = gzip(&labels);
+    let three = Tensor::new([3], vec![7u8, 2, 1]).unwrap();
+    assert_eq!(read(&whole).unwrap(), three);
+    assert_eq!(read(&[gzip(&labels[..9]), gzip(&labels[9..])].concat()).unwrap(), three, "two streams are one file");
+    for end in 11..whole.len() {
+        assert!(read(&whole[..end]).is_err(), "cut at {end} of {}", whole.len());
+    }
+    for junk in [&b"x"[..], &[0; 4], &[0x1f], &[0x1f, 0x8b, 8], b"junk that is longer than a header"] {
+        assert!(read(&[&whole[..], junk].concat()).is_err(), "{junk:?}");
+    }
+}
+
+#[test]
 fn bad_files_are_told_well() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
@@ -115,6 +136,8 @@ fn bad_files_are_told_well() {
         ("a size beyond the file", put("huge.idx", &huge)),
         ("a size beyond the compressed file", put("huge.gz", &gzip(&huge))),
         ("gzip cut short", put("cut.gz", &gzip(&labels)[..20])),
+        ("gzip cut within its checksum", put("sum.gz", &gzip(&labels)[..gzip(&labels).len() - 6])),
+        ("gzip with something behind", put("junk.gz", &[&gzip(&labels)[..], b"junk"].concat())),
         ("gzip damaged", put("bad.gz", &damaged)),
     ];
     for (case, path) in idx_cases {

@@ -1,16 +1,42 @@
 //! IDX, the format of MNIST, plain or as gzip.
 
-use std::io::{BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use dlc_ir::Tensor;
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::wire::{Wire, decode};
 use super::{DataError, Problem, file};
 
 /// The largest factor by which deflate can shrink data.
 const DEFLATE_LIMIT: u64 = 1032;
+
+/// How a gzip stream begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// One gzip stream or several in a row, and nothing else: flate2's own reader of several takes what follows and is shorter than
+/// a header for the end.
+struct Gzip<R>(Option<GzDecoder<R>>);
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while let Some(decoder) = &mut self.0 {
+            let found = decoder.read(buffer)?;
+            if found > 0 || buffer.is_empty() {
+                return Ok(found);
+            }
+            let Some(mut rest) = self.0.take().map(GzDecoder::into_inner) else { break };
+            // one byte, since the buffer may end between the two
+            match rest.fill_buf()?.first() {
+                None => {}
+                Some(first) if *first == GZIP[0] => self.0 = Some(GzDecoder::new(rest)),
+                Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "bytes follow its end")),
+            }
+        }
+        Ok(0)
+    }
+}
 
 /// Reads an IDX file; whether it is compressed is seen from its first bytes, not from its name.
 ///
@@ -20,9 +46,9 @@ pub fn read(path: &Path) -> Result<Tensor, DataError> {
     let (opened, length) = file::open(path)?;
     let fail = |problem| DataError::new(path, problem);
     let mut reader = BufReader::new(opened);
-    let compressed = std::io::BufRead::fill_buf(&mut reader).map_err(|e| fail(e.into()))?.starts_with(&[0x1f, 0x8b]);
+    let compressed = reader.fill_buf().map_err(|e| fail(e.into()))?.starts_with(&GZIP);
     if compressed {
-        parse(MultiGzDecoder::new(reader), length.saturating_mul(DEFLATE_LIMIT), length).map_err(fail)
+        parse(Gzip(Some(GzDecoder::new(reader))), length.saturating_mul(DEFLATE_LIMIT), length).map_err(fail)
     } else {
         parse(reader, length, length).map_err(fail)
     }
@@ -59,9 +85,7 @@ fn parse(mut reader: impl Read, limit: u64, length: u64) -> Result<Tensor, Probl
     if found < bytes {
         return Err(Problem::Truncated { needed, found: header + found as u64 });
     }
-    if fill(&mut reader, &mut [0])? > 0 {
-        return Err(Problem::Excess { needed });
-    }
+    expect_end(&mut reader, needed)?;
     decode(wire, true, shape, &content)
 }
 
@@ -71,6 +95,27 @@ fn read_exact(reader: &mut impl Read, buffer: &mut [u8], before: u64, needed: u6
     if found < buffer.len() { Err(Problem::Truncated { needed, found: before + found as u64 }) } else { Ok(()) }
 }
 
+/// Checks that nothing follows the `needed` bytes; what is compressed is compared with its checksum only here.
+fn expect_end(reader: &mut impl Read, needed: u64) -> Result<(), Problem> {
+    match reader.read(&mut [0]) {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(Problem::Excess { needed }),
+        Err(e) if e.kind() == io::ErrorKind::Interrupted => expect_end(reader, needed),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(Problem::Damaged("the file ends before its checksum does".to_owned()))
+        }
+        Err(e) => Err(unreadable(e)),
+    }
+}
+
+/// What a reader says, as damage if it is the decoder's word.
+fn unreadable(error: io::Error) -> Problem {
+    match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Problem::Damaged(error.to_string()),
+        _ => error.into(),
+    }
+}
+
 /// Reads until the buffer is full or the data ends, and tells how much there was.
 fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Problem> {
     let mut done = 0;
@@ -78,13 +123,10 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Problem> {
         match reader.read(&mut buffer[done..]) {
             Ok(0) => break,
             Ok(n) => done += n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             // A gzip stream that just stops reports this; it is told as the shortage that it is.
-            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => break,
-            Err(e) if matches!(e.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData) => {
-                return Err(Problem::Damaged(e.to_string()));
-            }
-            Err(e) => return Err(e.into()),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => break,
+            Err(e) => return Err(unreadable(e)),
         }
     }
     Ok(done)
