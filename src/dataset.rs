@@ -89,13 +89,11 @@ fn read_one(reader: &Reader, model: &Model) -> Result<Tensor, DataError> {
             if !reader.matrix {
                 return table.column(reader.select.first().map_or("", String::as_str), model.dtype());
             }
-            let columns: Vec<&str> = if reader.select.is_empty() {
-                let kept = |c: &&String| !reader.drop.contains(*c);
-                table.columns().iter().filter(kept).map(String::as_str).collect()
+            if reader.select.is_empty() {
+                table.except(&reader.drop, model.dtype())
             } else {
-                reader.select.iter().map(String::as_str).collect()
-            };
-            table.select(&columns, model.dtype())
+                table.select(&reader.select, model.dtype())
+            }
         }
     }
 }

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+#[path = "cli/files.rs"]
+mod files;
+
 fn dlc(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
     command.current_dir(env!("CARGO_MANIFEST_DIR")).args(arguments).output().expect("dlc starts")

@@ -66,6 +66,16 @@ impl Table {
         self.numbers(&indices, dtype, vec![self.rows(), indices.len()])
     }
 
+    /// All columns but these side by side, `[rows, columns]`.
+    ///
+    /// # Errors
+    /// If there is no such column to leave out, or a field is not a number of that dtype.
+    pub fn except<S: AsRef<str>>(&self, names: &[S], dtype: DType) -> Result<Tensor, DataError> {
+        let dropped = names.iter().map(|name| self.index(name.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        let indices: Vec<usize> = (0..self.columns.len()).filter(|i| !dropped.contains(i)).collect();
+        self.numbers(&indices, dtype, vec![self.rows(), indices.len()])
+    }
+
     fn index(&self, name: &str) -> Result<usize, DataError> {
         self.columns.iter().position(|c| c == name).ok_or_else(|| {
             let near = near(name, self.columns.iter().map(String::as_str));
