@@ -29,7 +29,7 @@ pub(crate) fn check_labels(model: &Model, call: &DatasetCall, examples: &Example
         let Some(field) = examples.fields().get(&name) else { continue };
         let Err(error) = check::labels(field, indexing.size) else { continue };
         let (message, first) = error.parts();
-        let at = word_within(model, indexing.loc, &name);
+        let at = word_within(model, span(indexing.loc), &name);
         let diagnostic = Diagnostic::error(error.code(), message);
         let diagnostic = diagnostic.primary(at, format!("must index {} classes", indexing.size));
         diagnostics.push(with_field(model, call, diagnostic, &name, &first.unwrap_or_default(), false));
@@ -72,8 +72,7 @@ fn with_field(
 }
 
 /// The place of a name within a piece of the model's text, or the whole piece where it does not stand there.
-fn word_within(model: &Model, loc: Loc, name: &str) -> dlc_dsl::Span {
-    let whole = span(loc);
+pub(crate) fn word_within(model: &Model, whole: dlc_dsl::Span, name: &str) -> dlc_dsl::Span {
     let Some(text) = model.source().sources.get(whole.source).and_then(|s| s.text().get(whole.range())) else {
         return whole;
     };

@@ -101,6 +101,7 @@ mod labels;
 mod model;
 mod program;
 mod ship;
+mod start;
 mod text;
 pub mod tools;
 mod trainer;

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use dlc_dsl::lower::dataset::DatasetCall;
-use dlc_dsl::lower::pattern;
-use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings, Validation, WeightsFile};
+use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings, Validation};
 use dlc_dsl::{Diagnostic, Lowered, Request, What};
-use dlc_ir::{Graph, Tensor};
+use dlc_ir::Graph;
 use dlc_runtime::loader::{Examples, TooFew};
 use dlc_runtime::train::{self, Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
-use dlc_runtime::{SessionError, Split, Tensors, data};
+use dlc_runtime::{SessionError, Split, Tensors};
 
 use crate::compiler::Timings;
-use crate::dataset::{load, resolve};
+use crate::dataset::load;
 use crate::labels::check_labels;
 use crate::model::batched;
+use crate::start::start_weights;
 use crate::{Compiler, Error, Model, Program};
 
 /// What the command line changes in a `train` section.
@@ -94,7 +94,7 @@ impl Training {
         let (init, ..) = compiler.build(model, &request(What::Init, settings.batch))?;
         trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
         if let Some(file) = &settings.weights {
-            let tensors = start_weights(model, file, &trainer)?;
+            let tensors = start_weights(model, file, trainer.weights())?;
             trainer.set_weights(&tensors).map_err(explain)?;
         }
         let validation = if held_out.is_empty() {
@@ -329,46 +329,6 @@ fn evaluator(
         graphs.push(lowered.graph);
     }
     Ok((Evaluator::new(sessions, aggregates(settings)).map_err(explain)?, graphs))
-}
-
-/// The weights of a file in place of first values, by the names of the model.
-fn start_weights(model: &Model, file: &WeightsFile, trainer: &dlc_runtime::train::Trainer) -> Result<Tensors, Error> {
-    let path = resolve(&file.from, &file.path, model.folder());
-    let read = data::safetensors::read(&path).map_err(|e| {
-        let diagnostic = Diagnostic::error(e.code(), e.to_string());
-        model.error(vec![diagnostic.primary(file.span, "read here")])
-    })?;
-    let mut weights = trainer.weights();
-    let names: Vec<String> = weights.names().map(str::to_owned).collect();
-    for name in names.iter().filter(|n| !pattern::selects(&file.skip, n)) {
-        let theirs = name_in_file(file, name);
-        let wrong = |message: String| {
-            let diagnostic = Diagnostic::error("weights-mismatch", message);
-            model.error(vec![diagnostic.primary(file.span, format!("`{name}` needs it"))])
-        };
-        let found = read.tensors.get(&theirs);
-        let found = found.ok_or_else(|| wrong(format!("{} has no `{theirs}`", path.display())))?;
-        let tensor = if pattern::selects(&file.transpose, &theirs) { transposed(found) } else { found.clone() };
-        let wanted = weights[name.as_str()].ty();
-        if tensor.shape() != &wanted.shape {
-            return Err(wrong(format!("`{theirs}` is {} in the file, and {wanted} in the model", tensor.ty())));
-        }
-        weights.insert(name.clone(), tensor.convert(wanted.dtype));
-    }
-    Ok(weights)
-}
-
-/// What a weight of the model is called in the file.
-fn name_in_file(file: &WeightsFile, name: &str) -> String {
-    let renamed = file.rename.iter().find_map(|(theirs, ours)| Some(format!("{theirs}{}", name.strip_prefix(ours)?)));
-    format!("{}{}", file.prefix, renamed.as_deref().unwrap_or(name))
-}
-
-/// A matrix with its axes exchanged; anything else as it is.
-fn transposed(tensor: &Tensor) -> Tensor {
-    let &[rows, columns] = &tensor.shape()[..] else { return tensor.clone() };
-    let ty = tensor.ty().with_shape([columns, rows]);
-    Tensor::from_fn(ty, |i| tensor.get(i % rows * columns + i / rows))
 }
 
 /// A training error without a place.
