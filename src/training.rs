@@ -1,6 +1,6 @@
 //! A `train` section, from its text to trained weights.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -8,6 +8,7 @@ use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings, Validation};
 use dlc_dsl::{Diagnostic, Lowered, Request, What};
 use dlc_ir::Graph;
+use dlc_runtime::checkpoint::{CheckpointError, Latest, Store};
 use dlc_runtime::loader::{Examples, TooFew};
 use dlc_runtime::train::{self, Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 use dlc_runtime::{SessionError, Split, Tensors};
@@ -32,7 +33,7 @@ pub struct TrainOverrides {
     pub folder: Option<PathBuf>,
     /// Steps between checkpoints within an epoch.
     pub checkpoint_steps: Option<u64>,
-    /// Whether to go on from the latest checkpoint of the folder.
+    /// Whether to go on from the latest checkpoint of the folder, which must have one.
     pub resume: bool,
 }
 
@@ -71,6 +72,9 @@ impl Training {
     /// If the model has no such section, or model, data or weights are wrong.
     pub fn new(model: &Model, compiler: &Compiler, overrides: &TrainOverrides) -> Result<Self, Error> {
         let settings = overrides.apply(settings(model)?)?;
+        if let (true, Some(folder)) = (overrides.resume, &overrides.folder) {
+            expect_checkpoint(folder)?;
+        }
         let examples = load(model, compiler, &settings.data)?;
         let split = match settings.validation {
             None => Split::None,
@@ -224,6 +228,24 @@ impl Training {
     pub fn model(&self) -> &Model {
         &self.model
     }
+}
+
+/// Checks that a folder has a checkpoint to go on from: who asks to go on does not want to begin again.
+fn expect_checkpoint(folder: &Path) -> Result<(), Error> {
+    let explain = |e: CheckpointError| explain(e.into());
+    // opening would make it
+    let latest = if folder.is_dir() {
+        Store::open(folder, 1).map_err(explain)?.latest().map_err(explain)?
+    } else {
+        Latest::default()
+    };
+    if latest.found.is_some() {
+        return Ok(());
+    }
+    let message = format!("{} has no checkpoint to go on from", folder.display());
+    let error = Error::plain(latest.skipped.first().map_or("missing-file", CheckpointError::code), message);
+    let error = latest.skipped.iter().fold(error, |error, skipped| error.help(skipped.to_string()));
+    Err(error.help("without `resume`, the training begins anew"))
 }
 
 /// The `train` section of a model.

@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/training.rs"]
+mod training;
 
 fn dlc(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
