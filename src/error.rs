@@ -94,6 +94,15 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
     })
 }
 
+/// Whether a file that the user named can be written, to be known before long work.
+///
+/// # Errors
+/// If its folder is missing or takes no files, or it is a folder itself.
+pub fn check_writable(path: &Path) -> Result<(), Error> {
+    dlc_runtime::atomic::check(path)
+        .map_err(|e| Error::plain("cannot-write", format!("{} cannot be written: {e}", path.display())))
+}
+
 /// Writes a file that the user named; it is complete or unchanged also when the machine stops meanwhile.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 pub use dlc_dsl::lower::settings::MAX_COUNT;
 
-pub use crate::error::{read_text, write_file};
+pub use crate::error::{check_writable, read_text, write_file};
 pub use crate::explain::{Story, explain};
 pub use crate::ship::parse_argument;
 pub use crate::verify::{Deviation, verify};

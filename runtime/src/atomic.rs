@@ -14,7 +14,7 @@ pub(crate) const SUFFIX: &str = ".writing";
 /// If the operating system refuses a step.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = folder_of(path);
-    let mut file = tempfile::Builder::new().prefix(".").suffix(SUFFIX).tempfile_in(folder)?;
+    let mut file = begin(path)?;
     file.write_all(content)?;
     // A temporary file is readable by its owner only; the file that it becomes is an ordinary one.
     #[cfg(unix)]
@@ -26,6 +26,27 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;
     sync_folder(folder)
+}
+
+/// Whether [`write`] can begin: to be asked before long work whose result goes to this file. Nothing is left behind.
+///
+/// # Errors
+/// If the folder is missing, or no file can be made there, or the path is that of a folder.
+pub fn check(path: &Path) -> io::Result<()> {
+    begin(path).map(drop)
+}
+
+/// The new file beside a path. Errors do not speak of its name, which nobody has heard of.
+fn begin(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = folder_of(path);
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    }
+    if !folder.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no folder {}", folder.display())));
+    }
+    let file = tempfile::Builder::new().prefix(".").suffix(SUFFIX).tempfile_in(folder);
+    file.map_err(|e| io::Error::from(e.kind()))
 }
 
 /// Makes the names in a folder durable.

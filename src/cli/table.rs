@@ -15,6 +15,36 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// How wide a line may be.
+const WIDTH: usize = 80;
+
+/// Parts of a line behind its head, three spaces apart; those that do not fit go on below the first, and one that is too long itself is
+/// broken between words. Empty parts are left out.
+pub fn wrapped(head: &str, parts: &[String]) -> String {
+    let indent = if head.is_empty() { 0 } else { head.chars().count() + 1 };
+    let mut lines = vec![];
+    let mut line = head.to_owned();
+    let mut gap = usize::from(indent > 0);
+    for part in parts.iter().filter(|p| !p.is_empty()) {
+        let (words, between) = if indent + part.chars().count() > WIDTH {
+            (part.split_whitespace().collect(), 1)
+        } else {
+            (vec![part.as_str()], 3)
+        };
+        for (i, word) in words.into_iter().enumerate() {
+            let space = if i > 0 { between } else { gap };
+            if line.chars().count() + space + word.chars().count() > WIDTH && line.chars().count() > indent {
+                lines.push(std::mem::replace(&mut line, format!("{:indent$}{word}", "")));
+            } else {
+                line.push_str(&format!("{:space$}{word}", ""));
+            }
+        }
+        gap = 3;
+    }
+    lines.push(line);
+    lines.join("\n")
+}
+
 /// A number of bytes for people.
 pub fn bytes(n: usize) -> String {
     match n {
@@ -46,6 +76,18 @@ mod tests {
         assert_eq!(count(7), "7");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(bytes(402 * 1024), "402 KiB");
+    }
+
+    #[test]
+    fn long_lines_go_on_below_their_first_part() {
+        let part = |c: &str, n: usize| c.repeat(n);
+        assert_eq!(wrapped(" 1/2", &["a".into(), String::new(), "b".into()]), " 1/2 a   b");
+        assert_eq!(wrapped("", &["a".into(), "b".into()]), "a   b");
+        let two = wrapped("1/2", &[part("a", 40), part("b", 34), "c".into()]);
+        assert_eq!(two, format!("1/2 {}\n    {}   c", part("a", 40), part("b", 34)));
+        let words = wrapped("1/2", &[part("word ", 20), "end".into()]);
+        assert_eq!(words, format!("1/2 {}\n    {}   end", part("word ", 15).trim_end(), part("word ", 5).trim_end()));
+        assert!(words.lines().all(|l| l.chars().count() <= WIDTH));
     }
 
     #[test]

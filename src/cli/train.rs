@@ -1,13 +1,13 @@
 //! `dlc train`: trains a model by its `train` section.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Args;
 use dlc::artefact::Artefact;
-use dlc::runtime::train::{Event, Scores, TrainError};
+use dlc::runtime::train::{Event, Scores, Summary, TrainError};
 use dlc::{Compiler, Error, Tensors, TrainOverrides, Training, What, tools};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -49,10 +49,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let model = arguments.model.open()?;
     let compiler = arguments.threads.map_or_else(Compiler::new, |n| Compiler::new().threads(n));
-    let folder = match &arguments.folder {
-        Some(folder) => folder.clone(),
-        None => fresh_folder(&arguments.model.stem())?,
-    };
+    let folder = arguments.folder.clone().unwrap_or_else(|| fresh_folder(&arguments.model.stem()));
+    let artefact = arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_extension("dlx"));
+    // to be told before hours of training, not after
+    tools::check_writable(&artefact)?;
     let overrides = TrainOverrides {
         batch: arguments.batch,
         epochs: arguments.epochs,
@@ -71,39 +71,107 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let mut progress = Progress::new(output.is_live(), training.settings().steps);
     let summary = training.run(stop, &mut |event| progress.tell(event, output));
     progress.finish();
-    let summary = summary.map_err(|error| Failure {
-        exit: if matches!(error, TrainError::NotFinite { .. }) { Exit::Diverged } else { Exit::Wrong },
-        error: training.explain(error),
-    })?;
-    let seconds = start.elapsed().as_secs_f64();
-    let test = if summary.interrupted { None } else { training.test()? };
-    if let Some(report) = &summary.last {
-        let test = test.as_ref().map_or(String::new(), |t| format!("   test: {}", scores(t)));
-        output.line(format!("{:>3}/{} {}{test}   {seconds:.1} s", report.epoch, report.epoch, scores(&report.train)));
-    }
-    let artefact_path = arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_extension("dlx"));
-    if !summary.interrupted {
-        for line in digits::sample(&training)? {
-            output.line(line);
+    let summary = summary.map_err(|error| {
+        if arguments.folder.is_none() {
+            discard(&folder);
         }
-        write_artefact(&training, &compiler, &artefact_path, arguments)?;
-        output.line(format!("wrote {}, {}/", artefact_path.display(), folder.display()));
+        Failure {
+            exit: if matches!(error, TrainError::NotFinite { .. }) { Exit::Diverged } else { Exit::Wrong },
+            error: training.explain(error),
+        }
+    })?;
+    let end = End { seconds: start.elapsed().as_secs_f64(), epochs: progress.epochs, folder, artefact, summary };
+    if end.summary.interrupted {
+        end.interrupted(&training, arguments, output);
+        return Ok(Exit::Interrupted);
     }
-    let last = json!({
-        "v": 1,
-        "event": "end",
-        "interrupted": summary.interrupted,
-        "epoch": summary.epoch,
-        "step": summary.step,
-        "seconds": seconds,
-        "train": summary.last.as_ref().map(|r| score_json(&r.train)),
-        "validation": summary.last.as_ref().and_then(|r| r.validation.as_ref()).map(score_json),
-        "test": test.as_ref().map(score_json),
-        "artefact": artefact_path,
-        "folder": folder,
-    });
-    output.object(&last);
-    Ok(if summary.interrupted { Exit::Interrupted } else { Exit::Done })
+    // the artefact first: whatever fails afterwards, the training was not in vain
+    write_artefact(&training, &compiler, &end.artefact, arguments)?;
+    end.finished(&training, output)?;
+    Ok(Exit::Done)
+}
+
+/// How a training ended, and where its results are.
+struct End {
+    summary: Summary,
+    /// Epochs in all.
+    epochs: u64,
+    seconds: f64,
+    folder: PathBuf,
+    artefact: PathBuf,
+}
+
+impl End {
+    /// Says how well the model learned, and what is written.
+    fn finished(&self, training: &Training, output: &mut Output) -> Result<(), Failure> {
+        let wrote = format!("wrote {}, {}/", self.artefact.display(), self.folder.display());
+        let test = training.test().inspect_err(|_| output.line(&wrote))?;
+        if let Some(report) = &self.summary.last {
+            let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
+            let test = test.as_ref().map_or(String::new(), |t| format!("test: {}", scores(t)));
+            let parts = [scores(&report.train), test, format!("{:.1} s", self.seconds)];
+            output.line(table::wrapped(&epoch, &parts));
+        }
+        match digits::sample(training) {
+            Ok(lines) => lines.iter().for_each(|line| output.line(line)),
+            // they are an ornament, which not every model can have: one may take batches of one size only
+            Err(error) => output.note(&format!("no predictions are shown: {}", first_message(&error))),
+        }
+        output.line(wrote);
+        output.object(&self.json(test.as_ref()));
+        Ok(())
+    }
+
+    /// Says how far it came, where the checkpoint is, and how to go on.
+    fn interrupted(&self, training: &Training, arguments: &Arguments, output: &mut Output) {
+        let step = self.summary.step;
+        let place = match training.settings().steps {
+            Some(steps) => format!("step {step} of {steps}"),
+            None => format!("epoch {} of {}, step {step}", self.summary.epoch + 1, self.epochs),
+        };
+        output.line(format!("interrupted in {place}; checkpoint in {}/", self.folder.display()));
+        output.line(format!("to go on: {}", resume_command(arguments, &self.folder)));
+        output.object(&self.json(None));
+    }
+
+    fn json(&self, test: Option<&Scores>) -> serde_json::Value {
+        let Summary { epoch, step, interrupted, last, .. } = &self.summary;
+        json!({
+            "v": 1,
+            "event": "end",
+            "interrupted": interrupted,
+            "epoch": epoch,
+            "step": step,
+            "seconds": self.seconds,
+            "train": last.as_ref().map(|r| score_json(&r.train)),
+            "validation": last.as_ref().and_then(|r| r.validation.as_ref()).map(score_json),
+            "test": test.map(score_json),
+            "artefact": (!interrupted).then_some(&self.artefact),
+            "folder": self.folder,
+        })
+    }
+}
+
+/// The command that was given, so that it goes on where it was interrupted.
+fn resume_command(arguments: &Arguments, folder: &Path) -> String {
+    let quoted = |word: String| {
+        let plain = |c: char| c.is_alphanumeric() || "-_./=:,@+%".contains(c);
+        if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    };
+    let given = std::env::args_os().skip(1).map(|word| quoted(word.to_string_lossy().into_owned()));
+    let mut words: Vec<String> = std::iter::once("dlc".to_owned()).chain(given).collect();
+    if arguments.folder.is_none() {
+        words.extend(["--folder".to_owned(), quoted(folder.display().to_string())]);
+    }
+    if !arguments.resume {
+        words.push("--resume".to_owned());
+    }
+    words.join(" ")
+}
+
+/// What is wrong, in one line.
+fn first_message(error: &Error) -> String {
+    error.diagnostics().first().map_or(String::new(), |d| d.message.lines().next().unwrap_or_default().to_owned())
 }
 
 fn announce(training: &Training, output: &mut Output) {
@@ -129,7 +197,7 @@ fn announce(training: &Training, output: &mut Output) {
 fn write_artefact(
     training: &Training,
     compiler: &Compiler,
-    path: &std::path::Path,
+    path: &Path,
     arguments: &Arguments,
 ) -> Result<(), Error> {
     let model = training.model();
@@ -140,13 +208,20 @@ fn write_artefact(
     artefact.write(path).map_err(Error::from)
 }
 
-/// `runs/model-1`, or the next number that is free.
-fn fresh_folder(name: &str) -> Result<PathBuf, Error> {
-    let folder = (1..).map(|n| PathBuf::from("runs").join(format!("{name}-{n}"))).find(|f| !f.exists());
-    let folder = folder.unwrap_or_else(|| PathBuf::from("runs").join(name));
-    std::fs::create_dir_all(&folder)
-        .map_err(|e| Error::plain("cannot-write", format!("{} cannot be made: {e}", folder.display())))?;
-    Ok(folder)
+/// `runs/model-1`, or the next number that is free. The training makes it when it begins.
+fn fresh_folder(name: &str) -> PathBuf {
+    let numbered = |n: u64| Path::new("runs").join(format!("{name}-{n}"));
+    (1..).map(numbered).find(|folder| !folder.exists()).unwrap_or_else(|| Path::new("runs").join(name))
+}
+
+/// Removes the folder of a training that failed before it had anything to keep: only its lock lies there.
+fn discard(folder: &Path) {
+    let kept = std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| entry.file_name() != ".lock");
+    if !kept && std::fs::remove_file(folder.join(".lock")).is_ok() {
+        // what is not empty stays
+        let _ = std::fs::remove_dir(folder);
+        let _ = folder.parent().map(std::fs::remove_dir);
+    }
 }
 
 /// Loss and metrics in words; shares as per cent.
@@ -206,12 +281,14 @@ impl Progress {
                 }
             }
             Event::Epoch(report) => {
-                let validation = report.validation.as_ref().map_or(String::new(), |v| format!("   validation: {}", scores(v)));
-                let speed = table::count(report.examples_per_second.round() as usize);
-                let line = format!("{:>3}/{} {}{validation}   {speed}/s", report.epoch, self.epochs, scores(&report.train));
+                let validation = report.validation.as_ref().map_or(String::new(), |v| format!("validation: {}", scores(v)));
+                let speed = format!("{}/s", table::count(report.examples_per_second.round() as usize));
                 match &self.bar {
-                    Some(bar) => bar.set_message(format!("{}  {speed}/s", scores(&report.train))),
-                    None => output.line(line),
+                    Some(bar) => bar.set_message(format!("{}  {speed}", scores(&report.train))),
+                    None => {
+                        let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
+                        output.line(table::wrapped(&epoch, &[scores(&report.train), validation, speed]));
+                    }
                 }
                 output.object(&json!({
                     "v": 1, "event": "epoch", "epoch": report.epoch, "step": report.step, "whole": report.whole,
