@@ -5,6 +5,8 @@ use std::process::{Command, Output};
 
 #[path = "cli/files.rs"]
 mod files;
+#[path = "cli/mistakes.rs"]
+mod mistakes;
 #[path = "cli/training.rs"]
 mod training;
 

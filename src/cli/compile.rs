@@ -153,7 +153,7 @@ fn report(
     let layers = super::summary::layers(model, request)?;
     output.line(layers);
     if arguments.timings {
-        let names: Vec<&str> = rows[0].timings.stages.iter().map(|(n, _)| *n).collect();
+        let names: Vec<&str> = rows[0].timings.stages.iter().map(|(n, _)| table::stage(n)).collect();
         let mut lines = vec![[vec!["", "ops", "kernels"], names, vec!["all"]].concat().iter().map(|s| (*s).to_owned()).collect()];
         for row in rows {
             let mut line = vec![row.mode.to_owned(), row.ops.to_string(), row.kernels.to_string()];

@@ -15,6 +15,15 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The name of a stage where room is short.
+pub fn stage(name: &str) -> &str {
+    match name {
+        "differentiate" => "grad",
+        "optimize" => "opt",
+        name => name,
+    }
+}
+
 /// How wide a line may be.
 const WIDTH: usize = 80;
 

@@ -176,7 +176,7 @@ fn first_message(error: &Error) -> String {
 
 fn announce(training: &Training, output: &mut Output) {
     let timings = training.timings();
-    let stages: Vec<String> = timings.stages.iter().map(|(name, ms)| format!("{name} {ms:.1}")).collect();
+    let stages: Vec<String> = timings.stages.iter().map(|(name, ms)| format!("{} {ms:.1}", table::stage(name))).collect();
     let (learn, held_out, test) = training.examples();
     let part = |n: usize, what: &str| if n > 0 { format!(", {} {what}", table::count(n)) } else { String::new() };
     output.line(format!("compiled in {:.1} ms ({})", timings.total(), stages.join(", ")));
@@ -287,7 +287,11 @@ impl Progress {
                     Some(bar) => bar.set_message(format!("{}  {speed}", scores(&report.train))),
                     None => {
                         let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
-                        output.line(table::wrapped(&epoch, &[scores(&report.train), validation, speed]));
+                        let parts = [scores(&report.train), validation, speed];
+                        let whole = table::wrapped(&epoch, &parts);
+                        // a line an epoch: the speed is what can best be missed
+                        let short = || table::wrapped(&epoch, &parts[..2]);
+                        output.line(if whole.contains('\n') { short() } else { whole });
                     }
                 }
                 output.object(&json!({

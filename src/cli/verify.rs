@@ -4,7 +4,7 @@ use clap::Args;
 use dlc::{Compiler, What, tools};
 use serde_json::json;
 
-use super::{Exit, Failure, ModelArguments, Output};
+use super::{Exit, Failure, ModelArguments, Output, table};
 
 /// Arguments of `dlc verify`.
 #[derive(Args, Debug)]
@@ -30,11 +30,15 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let worst = values.iter().max_by(|a, b| a.share().total_cmp(&b.share()));
     let place = |v: &tools::Deviation| v.from.as_deref().map_or(String::new(), |f| format!(" from {f}"));
     for value in values.iter().filter(|v| v.is_wrong()) {
-        output.line(format!("{}{}: off by {:.3e}, allowed {:.3e}", value.value, place(value), value.largest, value.allowed));
+        let off = format!("off by {:.3e}, allowed {:.3e}", value.largest, value.allowed);
+        output.line(table::wrapped("", &[format!("{}{}:", value.value, place(value)), off]));
     }
     if bad == 0 {
-        let worst = worst.map_or(String::new(), |w| format!("; the worst: {}{}, {:.0} % of what rounding allows", w.value, place(w), w.share() * 100.0));
-        output.line(format!("{} values within tolerance{worst}", values.len()));
+        let share = |w: &tools::Deviation| format!("; the worst, {:.0} % of what rounding allows:", w.share() * 100.0);
+        output.line(format!("{} values within tolerance{}", values.len(), worst.map_or(String::new(), share)));
+        if let Some(worst) = worst {
+            output.line(table::wrapped(" ", &[format!("{}{}", worst.value, place(worst))]));
+        }
     }
     output.object(&json!({ "v": 1, "ok": bad == 0, "values": values }));
     Ok(if bad == 0 { Exit::Done } else { Exit::CheckFailed })

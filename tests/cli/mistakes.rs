@@ -1,0 +1,39 @@
+//! Whose mistake it is, the text's or the command line's, and that files are named.
+
+use std::process::Output;
+
+use super::{dlc, scratch, text};
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A program that adds one, with its project's folder, its path, and an input `[4, 2]` in `x.npy`.
+fn adder() -> (tempfile::TempDir, String, String) {
+    let (folder, path) = scratch("m.dl", "model m(x: [B, 2]) -> y: [B, 2] = x + 1\n");
+    let input = folder.path().join("x.npy");
+    dlc::runtime::data::npy::write(&input, &dlc::Tensor::new([4, 2], vec![0f32; 8]).expect("eight")).expect("written");
+    let utf8 = |path: &std::path::Path| path.to_str().expect("UTF-8").to_owned();
+    (folder, utf8(&path), utf8(&input))
+}
+
+#[test]
+fn what_is_not_on_a_terminal_fits_80_columns() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (runs, artefact) = (path("runs"), path("m.dlx"));
+    let train = ["train", "examples/breast_cancer.dl", "--folder", &runs, "-o", &artefact];
+    let short = |arguments: &[&str]| {
+        let text = text(&dlc(arguments));
+        // the last line of a training names two files
+        let long: Vec<&str> = text.lines().filter(|l| l.chars().count() > 80 && !l.starts_with("wrote")).collect();
+        assert!(text.lines().count() > 1 && long.is_empty(), "{arguments:?}: {long:#?}");
+        text
+    };
+    let told = short(&train);
+    assert!(told.lines().filter(|l| l.contains("/60 loss")).count() == 61 && told.lines().count() < 67, "{told}");
+    short(&["compile", "examples/mnist.dl", "--timings"]);
+    for model in ["examples/lenet.dl", "examples/breast_cancer.dl"] {
+        short(&["verify", model]);
+    }
+}
