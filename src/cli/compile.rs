@@ -50,7 +50,7 @@ struct Row {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let compiler = compiler(arguments);
+    let compiler = compiler(arguments)?;
     let start = Instant::now();
     let model = arguments.model.open()?;
     let mut parse = Timings::default();
@@ -103,14 +103,14 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-fn compiler(arguments: &Arguments) -> Compiler {
+fn compiler(arguments: &Arguments) -> Result<Compiler, Failure> {
     let level = if arguments.level == "0" { Level::O0 } else { Level::Full };
     let math = if arguments.strict { Math::Strict } else { Math::Fast };
     let compiler = Compiler::new().level(level).math(math);
-    match &arguments.target {
-        Some(target) => compiler.target(target),
-        None => compiler,
-    }
+    let Some(target) = &arguments.target else { return Ok(compiler) };
+    let compiler = compiler.target(target);
+    tools::target_name(&compiler).map_err(Failure::usage)?;
+    Ok(compiler)
 }
 
 fn mode(name: &str) -> What {

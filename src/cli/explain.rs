@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     }
     if !Path::new(&arguments.subject).exists() {
         let message = format!("`{}` is neither an error code nor a file", arguments.subject);
-        return Err(Error::plain("unknown-name", message).into());
+        return Err(Failure::usage(Error::plain("unknown-name", message)));
     }
     let compiler = Compiler::new();
     let model = ModelArguments::of(&arguments.subject, &arguments.size);

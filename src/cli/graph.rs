@@ -25,18 +25,18 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let draw = match arguments.output.extension().and_then(|e| e.to_str()) {
+        Some("svg") => dlc::draw::svg,
+        Some("dot") => dlc::draw::dot,
+        _ => return Err(Failure::usage(Error::plain("unknown-format", "the picture is a .svg or a .dot file"))),
+    };
     let compiler = Compiler::new();
     let model = arguments.model.open()?;
     let what = if arguments.train { What::Train } else { What::Infer };
     let request = arguments.model.request(&model, what, &compiler)?;
     let stage = Stage::find(&arguments.stage).expect("clap has checked the name");
     let graph = tools::stage_graph(&compiler, &model, tools::lower(&model, &request)?, stage)?;
-    let picture = match arguments.output.extension().and_then(|e| e.to_str()) {
-        Some("svg") => dlc::draw::svg(&graph),
-        Some("dot") => dlc::draw::dot(&graph),
-        _ => return Err(Error::plain("cannot-write", "the picture is a .svg or a .dot file").into()),
-    };
-    write_file(&arguments.output, picture.as_bytes())?;
+    write_file(&arguments.output, draw(&graph).as_bytes())?;
     let boxes = dlc::draw::boxes(&graph);
     output.line(format!("wrote {}: {boxes} boxes", arguments.output.display()));
     output.object(&serde_json::json!({ "v": 1, "file": arguments.output, "boxes": boxes }));

@@ -106,6 +106,7 @@ impl ModelArguments {
         let mut model = Model::open(&self.file)?;
         if let Some(name) = &self.model {
             model = model.named(name);
+            tools::Settable::of(&model).map_err(Failure::usage)?;
         }
         check_names(&model, &self.set, &self.size)?;
         for (name, value) in &self.set {
@@ -128,7 +129,8 @@ impl ModelArguments {
 /// Names on the command line that the model does not know make it wrong.
 fn check_names(model: &Model, set: &[(String, String)], size: &[(String, usize)]) -> Result<(), Failure> {
     let (arguments, dimensions) = (set.iter().map(|(n, _)| n.as_str()), size.iter().map(|(n, _)| n.as_str()));
-    tools::check_names(model, arguments, dimensions).map_err(|error| Failure { exit: Exit::Usage, error })
+    // a model whose text is wrong is no fault of the command line, but a name that the text has not is
+    tools::Settable::of(model)?.check(arguments, dimensions).map_err(Failure::usage)
 }
 
 /// Reads a text file that the user named.
@@ -169,6 +171,13 @@ pub struct Failure {
     pub exit: Exit,
     /// What to tell the user.
     pub error: dlc::Error,
+}
+
+impl Failure {
+    /// A mistake on the command line.
+    pub fn usage(error: dlc::Error) -> Self {
+        Failure { exit: Exit::Usage, error }
+    }
 }
 
 impl From<dlc::Error> for Failure {

@@ -26,14 +26,14 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let text = read_text(&arguments.file)?;
-    let parse_error = |e: dlc::ParseError| Error::plain("bad-graph", format!("{}:{e}", arguments.file.display()));
-    let mut graph: Graph = text.parse().map_err(parse_error)?;
     let passes: Vec<&Pass> = if arguments.passes.is_empty() {
         PASSES.iter().collect()
     } else {
-        arguments.passes.iter().map(|name| find(name)).collect::<Result<_, _>>()?
+        arguments.passes.iter().map(|name| find(name)).collect::<Result<_, _>>().map_err(Failure::usage)?
     };
+    let text = read_text(&arguments.file)?;
+    let parse_error = |e: dlc::ParseError| Error::plain("bad-graph", format!("{}:{e}", arguments.file.display()));
+    let mut graph: Graph = text.parse().map_err(parse_error)?;
     let math = if arguments.strict { Math::Strict } else { Math::Fast };
     let mut context = Context::new(Options { math, prepare: true, ..Options::default() });
     for pass in passes {

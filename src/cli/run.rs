@@ -31,6 +31,9 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    if let Some(path) = &arguments.output {
+        expect_format(path)?;
+    }
     let compiler = Compiler::new();
     let inputs = if arguments.inputs.is_empty() { from_stdin()? } else { read(&arguments.inputs)? };
     let artefact = if arguments.file.extension().is_some_and(|e| e == "dlx") {
@@ -64,18 +67,30 @@ fn argmax(tensor: &Tensor) -> Option<usize> {
     one_row.then(|| (0..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best }))
 }
 
-fn read(arguments: &[String]) -> Result<Tensors, Error> {
+/// The endings of files that outputs can be written to.
+fn expect_format(path: &Path) -> Result<(), Failure> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("npz" | "safetensors") => Ok(()),
+        _ => {
+            let message = format!("{}: outputs go to a .npz or .safetensors file", path.display());
+            Err(Failure::usage(Error::plain("unknown-format", message)))
+        }
+    }
+}
+
+fn read(arguments: &[String]) -> Result<Tensors, Failure> {
     let mut inputs = Tensors::new();
     for argument in arguments {
-        match argument.split_once('=') {
-            Some((name, file)) => {
-                inputs.insert(name, read_tensor(Path::new(file))?);
+        let given = match argument.split_once('=') {
+            Some((name, file)) => [(name, read_tensor(Path::new(file))?)].into_iter().collect(),
+            None => Tensors::load(argument).map_err(Error::from)?,
+        };
+        for (name, tensor) in given {
+            if inputs.get(&name).is_some() {
+                let message = format!("the input `{name}` is given twice");
+                return Err(Failure::usage(Error::plain("duplicate-argument", message)));
             }
-            None => {
-                for (name, tensor) in Tensors::load(argument)? {
-                    inputs.insert(name, tensor);
-                }
-            }
+            inputs.insert(name, tensor);
         }
     }
     Ok(inputs)

@@ -18,6 +18,41 @@ fn adder() -> (tempfile::TempDir, String, String) {
 }
 
 #[test]
+fn a_wrong_text_is_exit_code_1() {
+    let model = "model m(x: [B, 4]) -> y: [B, 2] = linear(x, 2)\n";
+    let of = |name: &str| format!("{model}dataset d {{\n  x = npy(\"x.npy\")\n}}\ntrain {name} {{\n  data = d()\n}}\n");
+    for (name, content) in [("m.dl", of("mm")), ("m.dl", of("d")), ("m.dl", String::new()), ("m.ron", "()".to_owned())]
+    {
+        let (_folder, path) = scratch(name, &content);
+        let file = path.to_str().expect("UTF-8");
+        for verb in [&["check", file][..], &["check", file, "--size", "B=2"]] {
+            let output = dlc(verb);
+            assert_eq!(output.status.code(), Some(1), "{content}: {}", said(&output));
+        }
+    }
+}
+
+#[test]
+fn mistakes_of_the_command_line_are_exit_code_2() {
+    let (_folder, file, input) = adder();
+    let file = file.as_str();
+    let (x, twice) = (format!("x={input}"), format!("x={input}"));
+    for arguments in [
+        &["compile", file, "--target", "foo"][..],
+        &["graph", file, "-o", "g.png"],
+        &["run", file, &x, "-o", "o.txt"],
+        &["run", file, &x, &twice],
+        &["explain", "nocode"],
+        &["opt", file, "--passes=foo"],
+        &["check", file, "--model", "other"],
+    ] {
+        let output = dlc(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));
+        assert!(said(&output).starts_with("error["), "{}", said(&output));
+    }
+}
+
+#[test]
 fn what_is_not_on_a_terminal_fits_80_columns() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
