@@ -1,6 +1,7 @@
 //! What can go wrong, in one form: diagnostics with codes, places and hints.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use dlc_dsl::diagnostic::JsonDiagnostic;
@@ -75,7 +76,7 @@ impl From<dlc_runtime::data::DataError> for Error {
 
 impl From<crate::artefact::ArtefactError> for Error {
     fn from(error: crate::artefact::ArtefactError) -> Self {
-        Error::plain("bad-artefact", error.to_string())
+        Error::plain(error.code(), error.to_string())
     }
 }
 
@@ -84,13 +85,16 @@ impl From<crate::artefact::ArtefactError> for Error {
 /// # Errors
 /// If it is missing or no text.
 pub fn read_text(path: &Path) -> Result<String, Error> {
-    std::fs::read_to_string(path).map_err(|e| {
-        let message = match e.kind() {
-            std::io::ErrorKind::NotFound => format!("there is no file {}", path.display()),
-            std::io::ErrorKind::InvalidData => format!("{} is not text in UTF-8", path.display()),
-            _ => format!("{} cannot be read: {e}", path.display()),
-        };
-        Error::plain("missing-file", message)
+    let name = path.display();
+    std::fs::read_to_string(path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => Error::plain("missing-file", format!("there is no file {name}")),
+        ErrorKind::InvalidData if path.extension().is_some_and(|e| e == "dlx") => {
+            Error::plain("wrong-format", format!("{name} is an artefact, not the text of a model"))
+                .help("`dlc run` and `dlc eval` take artefacts")
+        }
+        ErrorKind::InvalidData => Error::plain("wrong-format", format!("{name} is not text in UTF-8")),
+        ErrorKind::IsADirectory => Error::plain("missing-file", format!("{name} is a folder, not a file")),
+        _ => Error::plain("missing-file", format!("{name} cannot be read: {e}")),
     })
 }
 

@@ -4,7 +4,8 @@
 mod container;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use dlc_ir::{Blobs, Graph};
 use dlc_runtime::{Tensors, atomic, data};
@@ -67,9 +68,45 @@ pub enum ArtefactError {
     /// Its content is not what was written.
     #[error("this .dlx file is damaged: {0}")]
     Damaged(String),
-    /// It cannot be read or written.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
+    /// What is wrong with a file of this name.
+    #[error("{}: {error}", .path.display())]
+    In {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: Box<ArtefactError>,
+    },
+    /// It does not exist.
+    #[error("there is no file {}", .0.display())]
+    Missing(PathBuf),
+    /// It cannot be read.
+    #[error("{} cannot be read: {error}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// It cannot be written.
+    #[error("{} cannot be written: {error}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+}
+
+impl ArtefactError {
+    /// The kind of problem as a word, as it stands in `error[...]`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            ArtefactError::NotAnArtefact | ArtefactError::Version { .. } | ArtefactError::Damaged(_) => "bad-artefact",
+            ArtefactError::In { error, .. } => error.code(),
+            ArtefactError::Missing(_) | ArtefactError::Read { .. } => "missing-file",
+            ArtefactError::Write { .. } => "cannot-write",
+        }
+    }
 }
 
 impl Manifest {
@@ -130,7 +167,11 @@ impl Artefact {
     /// # Errors
     /// If it cannot be read, is no artefact, or is damaged.
     pub fn read(path: &Path) -> Result<Self, ArtefactError> {
-        Self::from_bytes(&std::fs::read(path)?)
+        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => ArtefactError::Missing(path.to_owned()),
+            _ => ArtefactError::Read { path: path.to_owned(), error },
+        })?;
+        Self::from_bytes(&bytes).map_err(|error| ArtefactError::In { path: path.to_owned(), error: Box::new(error) })
     }
 
     /// Writes a file, which is complete or unchanged also when the machine stops meanwhile.
@@ -138,7 +179,7 @@ impl Artefact {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ArtefactError> {
-        Ok(atomic::write(path, &self.to_bytes())?)
+        atomic::write(path, &self.to_bytes()).map_err(|error| ArtefactError::Write { path: path.to_owned(), error })
     }
 }
 

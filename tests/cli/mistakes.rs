@@ -53,6 +53,30 @@ fn mistakes_of_the_command_line_are_exit_code_2() {
 }
 
 #[test]
+fn files_are_named_with_the_right_code() {
+    let (folder, file, _) = adder();
+    let place = format!("{}/", folder.path().display());
+    let artefact = format!("{place}m.dlx");
+    let exits_1 = |arguments: &[&str]| {
+        let output = dlc(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        said(&output).replace(&place, "")
+    };
+    assert!(dlc(&["compile", &file, "-o", &artefact]).status.success());
+    assert_eq!(
+        exits_1(&["check", &artefact]),
+        "error[wrong-format]: m.dlx is an artefact, not the text of a model\n\
+         help: `dlc run` and `dlc eval` take artefacts\n"
+    );
+    assert_eq!(exits_1(&["eval", "nothere.dlx"]), "error[missing-file]: there is no file nothere.dlx\n");
+    assert_eq!(exits_1(&["compile", &file, "-o", "/"]), "error[cannot-write]: / cannot be written: it is a folder\n");
+    let told = exits_1(&["graph", &file, "-o", "/no/g.svg"]);
+    assert_eq!(told, "error[cannot-write]: /no/g.svg cannot be written: there is no folder /no\n");
+    std::fs::write(&artefact, "broken").expect("it can be written");
+    assert_eq!(exits_1(&["eval", &artefact]), "error[bad-artefact]: m.dlx: this is not a .dlx file\n");
+}
+
+#[test]
 fn what_is_not_on_a_terminal_fits_80_columns() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
