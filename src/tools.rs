@@ -224,10 +224,19 @@ pub fn run(
     seed: u64,
 ) -> Result<Tensors, Error> {
     let model = artefact.model()?;
+    let known = input_names(&model)?;
+    inputs.names().try_for_each(|found| expect_input(found, &known))?;
     let mut request = model.request(What::Infer);
     request.fields.extend(inputs.iter().map(|(n, t)| (n.to_owned(), t.ty().clone())));
     request.dims.extend(sizes.iter().cloned());
     let dims = model.lower(&request)?.dims;
+    for (name, given) in sizes {
+        let found = dims.get(name).copied().unwrap_or(*given);
+        if found != *given {
+            let message = format!("`{name}` is set to {given}, but the inputs make it {found}");
+            return Err(Error::plain("dimension-conflict", message).help("a dimension of the inputs need not be set"));
+        }
+    }
     let sizes: Vec<(String, usize)> = dims.into_iter().collect();
     let mut session = artefact.program(compiler, &sizes)?.session();
     let run = |session: &mut Session| {
@@ -235,6 +244,30 @@ pub fn run(
         session.run(inputs.iter())
     };
     run(&mut session).map_err(|e| Error::plain(e.code(), e.to_string()))
+}
+
+/// The names of a model's inputs, whatever their sizes.
+fn input_names(model: &Model) -> Result<Vec<String>, Error> {
+    let (source, name) = (model.source(), model.request(What::Infer).model);
+    let file = source.main();
+    let trained = || file.trains().next().map(|t| t.model.name.clone());
+    let last = || file.models().last().map(|m| m.name.name.clone());
+    let known = source.arguments(name.as_deref()).map_err(|d| model.error(d))?;
+    let at = name.or_else(trained).or_else(last).and_then(|name| source.lookup(0, &name));
+    let Some(dlc_dsl::resolve::Target::Item(at)) = at else { return Ok(vec![]) };
+    let params = source.definition(at).map(|d| d.params.as_slice()).unwrap_or_default();
+    Ok(params.iter().map(|p| p.name.name.clone()).filter(|name| !known.contains(name)).collect())
+}
+
+fn expect_input(found: &str, known: &[String]) -> Result<(), Error> {
+    if known.iter().any(|k| k == found) {
+        return Ok(());
+    }
+    let error = Error::plain("unknown-argument", format!("no input `{found}`; the model has {}", known.join(", ")));
+    Err(match did_you_mean(found, known.iter().map(String::as_str)) {
+        Some(meant) => error.help(format!("do you mean `{meant}`?")),
+        None => error,
+    })
 }
 
 /// A tensor for machines: `{"dtype":"f32","shape":[1,2],"data":[0.5,1]}`. NaN and infinities are null.

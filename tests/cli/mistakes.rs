@@ -77,6 +77,22 @@ fn files_are_named_with_the_right_code() {
 }
 
 #[test]
+fn inputs_and_sizes_that_the_model_does_not_take_are_told() {
+    let (_folder, file, input) = adder();
+    let run = |arguments: &[&str]| dlc(&[&["run", file.as_str()], arguments].concat());
+    let wrong = run(&[&format!("y={input}")]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(said(&wrong).starts_with("error[unknown-argument]: no input `y`; the model has x\n"), "{}", said(&wrong));
+    let x = format!("x={input}");
+    let wrong = run(&[&x, "--size", "B=3"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let expected = "error[dimension-conflict]: `B` is set to 3, but the inputs make it 4\n";
+    assert!(said(&wrong).starts_with(expected), "{}", said(&wrong));
+    let right = run(&[&x, "--size", "B=4"]);
+    assert!(right.status.success() && text(&right).starts_with("y f32[4"), "{}", text(&right));
+}
+
+#[test]
 fn what_is_not_on_a_terminal_fits_80_columns() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
