@@ -38,7 +38,12 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
                 To::Dl => Form::Dl,
                 To::Ron => Form::Ron,
             };
-            output.raw(&dlc::convert(&name, &text, form)?);
+            let text = dlc::convert(&name, &text, form)?;
+            if output.is_json() {
+                output.object(&serde_json::json!({ "v": 1, "file": name, "text": text }));
+            } else {
+                output.raw(&text);
+            }
             continue;
         }
         let formatted = dlc::format(&name, &text)?;

@@ -2,7 +2,7 @@
 
 use std::process::Output;
 
-use super::{dlc, scratch, text};
+use super::{dlc, json, scratch, text};
 
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
@@ -111,4 +111,12 @@ fn what_is_not_on_a_terminal_fits_80_columns() {
     for model in ["examples/lenet.dl", "examples/breast_cancer.dl"] {
         short(&["verify", model]);
     }
+}
+
+#[test]
+fn the_other_form_is_an_object_for_machines() {
+    let (_folder, file, _) = adder();
+    let report = json(&dlc(&["fmt", "--to=ron", &file, "--json"]));
+    assert_eq!((&report["v"], &report["file"]), (&1.into(), &file.as_str().into()));
+    assert_eq!(report["text"], text(&dlc(&["fmt", "--to=ron", &file])));
 }
