@@ -2,6 +2,8 @@
 
 use dlc::{Error, Tensor, Training};
 
+use super::table;
+
 /// How many examples are shown, and how many are looked at for what is most often mistaken.
 const SHOWN: usize = 9;
 const LOOKED_AT: usize = 500;
@@ -31,9 +33,9 @@ pub fn sample(training: &Training) -> Result<Vec<String>, Error> {
     wrong.sort_unstable();
     let most = wrong.chunk_by(|a, b| a == b).max_by_key(|group| group.len());
     let most = most.map_or(String::new(), |g| {
-        format!("   most often: {} read as {}, {} of {}", g[0].0, g[0].1, g.len(), labels.len())
+        format!("most often: {} read as {}, {} of {}", g[0].0, g[0].1, g.len(), labels.len())
     });
-    lines.push(format!("{}{most}", pairs.join("  ")));
+    lines.push(table::wrapped("", &[pairs.join("  "), most]));
     Ok(lines)
 }
 
