@@ -263,7 +263,8 @@ fn expect_input(found: &str, known: &[String]) -> Result<(), Error> {
     if known.iter().any(|k| k == found) {
         return Ok(());
     }
-    let error = Error::plain("unknown-argument", format!("no input `{found}`; the model has {}", known.join(", ")));
+    let known_ones = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let error = Error::plain("unknown-argument", format!("no input `{found}`; the model has {known_ones}"));
     Err(match did_you_mean(found, known.iter().map(String::as_str)) {
         Some(meant) => error.help(format!("do you mean `{meant}`?")),
         None => error,
