@@ -129,6 +129,10 @@ impl End {
             Some(steps) => format!("step {step} of {steps}"),
             None => format!("epoch {} of {}, step {step}", self.summary.epoch + 1, self.epochs),
         };
+        if let Some(report) = self.summary.last.as_ref().filter(|_| output.is_live()) {
+            // the bar that said so is gone
+            output.line(format!("{:>3}/{} {}", report.epoch, self.epochs, scores(&report.train)));
+        }
         output.line(format!("interrupted in {place}; checkpoint in {}/", self.folder.display()));
         output.line(format!("to go on: {}", resume_command(arguments, &self.folder)));
         output.object(&self.json(None));
