@@ -127,8 +127,7 @@ impl std::hash::Hash for ConstScalar {
     }
 }
 
-/// How the elements of a reduction are combined. Those for which the body's outermost [`Expr::If`] with
-/// `skip` says no do not take part.
+/// How the elements of a reduction are combined. Those for which its guards do not hold take no part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Combine {
     /// Sum from 0.

@@ -2,7 +2,7 @@
 
 use dlc_ir::{Scalar, ScalarOp as F};
 
-use super::{Need, Rule, is_moderate, is_normal, map, rules};
+use super::{Need, Rule, is_moderate, is_normal, map, number, rules};
 use crate::egraph::space::{Site, Term};
 
 /// Whether dividing by the number is the same as multiplying by its inverse, bit for bit: powers of two.
@@ -12,10 +12,6 @@ fn exact_inverse(x: f64) -> bool {
 
 fn float(s: &Site<'_>) -> bool {
     s.own_ty().dtype.is_float()
-}
-
-fn number(s: &Site<'_>, x: f64) -> Term {
-    Term::full(s.own_ty(), if float(s) { Scalar::Float(x) } else { Scalar::Int(x as i64) })
 }
 
 rules! {

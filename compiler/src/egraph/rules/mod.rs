@@ -85,6 +85,12 @@ const fn map(f: ScalarOp) -> Trigger {
     Trigger::Of(Kind::Map(f))
 }
 
+/// A number of the e-node's own type.
+fn number(s: &Site<'_>, x: f64) -> Term {
+    let float = s.own_ty().dtype.is_float();
+    Term::full(s.own_ty(), if float { Scalar::Float(x) } else { Scalar::Int(x as i64) })
+}
+
 /// Whether a number can stand for those that it is folded from: it is an integer, whose arithmetic is exact, or a float with all its
 /// digits, neither infinite nor subnormal.
 fn is_normal(s: &Site<'_>, x: f64) -> bool {

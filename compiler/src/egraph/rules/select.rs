@@ -2,7 +2,7 @@
 
 use dlc_ir::{DType, Direction, Op, Scalar, ScalarOp as F};
 
-use super::{Need, Rule, Trigger, map, rules};
+use super::{Need, Rule, Trigger, map, number, rules};
 use crate::egraph::space::{Site, Term};
 
 /// Whether every number of one dtype is one of the other.
@@ -13,10 +13,6 @@ fn holds(from: DType, to: DType) -> bool {
             (from, to),
             (Bool, U8 | I32 | I64 | F32 | F64) | (U8, I32 | I64 | F32 | F64) | (I32, I64 | F64) | (F32, F64)
         )
-}
-
-fn number(s: &Site<'_>, x: f64) -> Term {
-    Term::full(s.own_ty(), if s.own_ty().dtype.is_float() { Scalar::Float(x) } else { Scalar::Int(x as i64) })
 }
 
 /// The comparisons with 0 that hold for positive numbers only.
