@@ -89,6 +89,7 @@ impl Training {
         let request = |what, batch| {
             let mut request = request(model, &settings, &examples, what, batch);
             request.steps_per_epoch = Some(steps_per_epoch);
+            request.epochs = overrides.epochs;
             request
         };
         let (program, lowered, timings) = compiler.build(model, &request(What::Train, settings.batch))?;

@@ -130,6 +130,10 @@ pub struct Request {
     pub float: DType,
     /// How many steps an epoch has, as far as it is known; schedules use it.
     pub steps_per_epoch: Option<usize>,
+    /// How long training is, in place of what the section says; at most one of the two.
+    pub epochs: Option<usize>,
+    /// The same in steps.
+    pub steps: Option<usize>,
     /// Whether the program's parameters are frozen, as those of a program that only infers are: they are loaded, and stay, so that
     /// what follows from them alone is computed at that time.
     pub frozen: bool,
@@ -146,6 +150,8 @@ impl Request {
             fields: IndexMap::new(),
             float: DType::F32,
             steps_per_epoch: None,
+            epochs: None,
+            steps: None,
             frozen: matches!(what, What::Infer | What::Eval),
         }
     }

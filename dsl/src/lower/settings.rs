@@ -252,6 +252,9 @@ impl<'p> Lower<'p> {
             self.fault("duplicate-name", message, *span, "keep one of them");
         }
         self.frames.pop();
+        if self.request.epochs.or(self.request.steps).is_some() {
+            (settings.epochs, settings.steps) = (self.request.epochs, self.request.steps);
+        }
         if has_errors(&self.diagnostics[before..]) { super::stop() } else { Ok(settings) }
     }
 
