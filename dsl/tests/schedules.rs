@@ -45,3 +45,12 @@ fn the_length_of_a_training_that_is_given_from_outside_reaches_its_schedule() {
         assert_ne!(ten, graph(&settings("epochs = 2"), &request(What::Train)).expect("is right"), "{optimizer}");
     }
 }
+
+#[test]
+fn first_values_are_made_by_the_numbers_of_the_training() {
+    let settings =
+        format!("{LOSS}  steps = 10\n  optimizer = sgd(lr: where(step < steps / 2, 0.1, 0.01), momentum: 0.9)");
+    for what in [What::Train, What::Init] {
+        graph(&settings, &request(what)).expect("is right");
+    }
+}

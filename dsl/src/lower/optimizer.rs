@@ -49,8 +49,7 @@ impl<'p> Lower<'p> {
         let span = train.span;
         let counter = self.add_weight("step".into(), dlc_ir::DType::I64, vec![], true, span, true);
         let counter = self.weight_value(counter);
-        let step = self.convert(&counter, self.float, span)?;
-        self.step = Some(super::train::StepScope { step, steps: 1, steps_per_epoch: 1 });
+        self.step = Some(self.step_scope(&counter, &settings, span)?);
         if let Some(context) = &mut self.initial {
             let zero = context.builder.scalar(dlc_ir::DType::I64, dlc_ir::Scalar::Int(0)).expect("a scalar has a type");
             context.builder.output(Some("step"), zero);

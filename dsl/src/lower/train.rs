@@ -38,6 +38,14 @@ impl<'p> Lower<'p> {
         }))
     }
 
+    /// What schedules know in a training by these settings, in which `counter` counts the steps.
+    pub(crate) fn step_scope(&mut self, counter: &Data, settings: &Settings<'p>, span: Span) -> Eval<StepScope> {
+        let step = self.convert(counter, self.float, span)?;
+        let steps_per_epoch = self.request.steps_per_epoch.unwrap_or(1).max(1);
+        let steps = settings.steps.unwrap_or_else(|| settings.epochs.unwrap_or(1).saturating_mul(steps_per_epoch));
+        Ok(StepScope { step, steps: steps.max(1), steps_per_epoch })
+    }
+
     /// Loss and metrics with `training` false.
     pub(crate) fn evaluate(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
         let train = self.train_section(chosen)?;
@@ -201,10 +209,7 @@ impl<'p> Lower<'p> {
         for (name, data) in names.iter().zip(&results) {
             self.output(name, data)?;
         }
-        let step = self.convert(&counter, self.float, span)?;
-        let steps_per_epoch = self.request.steps_per_epoch.unwrap_or(1).max(1);
-        let steps = settings.steps.unwrap_or_else(|| settings.epochs.unwrap_or(1).saturating_mul(steps_per_epoch));
-        self.step = Some(StepScope { step, steps: steps.max(1), steps_per_epoch });
+        self.step = Some(self.step_scope(&counter, &settings, span)?);
         let gradients = self.clipped(gradients, settings.clip, span)?;
         self.optimize(train, &settings, gradients)?;
         let one = self.scalar(DType::I64, Scalar::Int(1), span)?;
