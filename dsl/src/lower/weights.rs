@@ -214,7 +214,9 @@ impl<'p> Lower<'p> {
             let message = format!("the first value is {}, the weight {}", data.show(self.float), self.show_axes(axes));
             return Err(self.fault("shape-mismatch", message, span, "another shape"));
         }
-        Ok(data)
+        // A value that no operator made may stand in another function, from which nothing comes here.
+        let value = self.local(&data, span)?;
+        Ok(Data { value, func: self.context().id, ..data })
     }
 
     /// Reports weights from which none of these values of the innermost function, and no new state, is computed.
