@@ -75,6 +75,7 @@ impl Training {
         if let (true, Some(folder)) = (overrides.resume, &overrides.folder) {
             expect_checkpoint(folder)?;
         }
+        settings.check_length().map_err(|d| model.error(vec![d]))?;
         let examples = load(model, compiler, &settings.data)?;
         let split = match settings.validation {
             None => Split::None,
@@ -285,9 +286,10 @@ pub(crate) fn request(
     request
 }
 
-/// Checks that the labels of the data, and of the test data, are classes of the model.
+/// Checks that training has an end, and that the labels of the data, and of the test data, are classes of the model.
 pub(crate) fn check_data(model: &Model, compiler: &Compiler, graph: &Graph) -> Result<(), Error> {
     let settings = settings(model)?;
+    settings.check_length().map_err(|d| model.error(vec![d]))?;
     for call in std::iter::once(&settings.data).chain(&settings.test) {
         check_labels(model, call, &*load(model, compiler, call)?, graph)?;
     }

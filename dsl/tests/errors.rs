@@ -108,10 +108,9 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
         }
         faults.extend(program.lower(&request).err().unwrap_or_default());
         let settings = program.train_settings(Some(model));
-        if let Ok(Some(settings)) = settings
-            && let Err(new) = program.dataset(&settings.data)
-        {
-            faults.extend(new);
+        if let Ok(Some(settings)) = settings {
+            faults.extend(settings.check_length().err());
+            faults.extend(program.dataset(&settings.data).err().unwrap_or_default());
         }
     }
     diagnostic::tidy(&mut faults);

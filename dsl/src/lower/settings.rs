@@ -115,6 +115,23 @@ pub struct TrainSettings {
     pub metrics: Vec<Metric>,
     /// Where the section begins.
     pub span: Span,
+    /// Where it names the model.
+    pub model_span: Span,
+}
+
+impl TrainSettings {
+    /// Checks that training has an end. Who trains step by step needs none.
+    ///
+    /// # Errors
+    /// If the section says neither `epochs` nor `steps`.
+    pub fn check_length(&self) -> Result<(), Diagnostic> {
+        if self.epochs.or(self.steps).is_some() {
+            return Ok(());
+        }
+        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.model);
+        let error = Diagnostic::error("missing-setting", message);
+        Err(error.primary(self.model_span, "nothing says how long"))
+    }
 }
 
 /// All settings, with the expressions that belong into graphs.
@@ -185,6 +202,7 @@ impl Program {
                 weights: s.weights,
                 metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
                 span: train.span,
+                model_span: train.model.span,
             })),
             _ => {
                 tidy(&mut diagnostics);
