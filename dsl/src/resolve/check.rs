@@ -16,6 +16,8 @@ const PLACES: &[&str] = &["shape", "fan_in", "fan_out", "step", "steps", "epoch"
 /// Checks every definition of every file.
 pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
     for (module, number) in program.modules().iter().zip(0..) {
+        let trained = module.file.trains().map(|train| &train.model);
+        twice(trained, |name| format!("`{name}` has two `train` sections"), diagnostics);
         for item in &module.file.items {
             let mut names = Names { program, module: number, scopes: vec![FxHashSet::default()], faults: vec![] };
             match item {
@@ -27,6 +29,23 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
         }
     }
     recursion(program, diagnostics);
+}
+
+/// Reports names that stand twice, each beside where it first stands.
+fn twice<'a>(
+    names: impl Iterator<Item = &'a Ident>,
+    message: impl Fn(&str) -> String,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
+    for name in names.filter(|name| !name.name.is_empty()) {
+        if let Some(&first) = seen.get(name.name.as_str()) {
+            let error = Diagnostic::error("duplicate-name", message(&name.name)).primary(name.span, "again");
+            diagnostics.push(error.secondary(first, "first here"));
+        } else {
+            seen.insert(&name.name, name.span);
+        }
+    }
 }
 
 struct Names<'a> {
@@ -47,15 +66,11 @@ impl<'a> Names<'a> {
 
     fn definition(&mut self, d: &'a Definition) {
         self.attributes(&d.attributes);
-        let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
-        for param in &d.params {
-            if let Some(first) = seen.insert(&param.name.name, param.name.span) {
-                let message = format!("`{}` of `{}` stands twice", param.name.name, d.name.name);
-                let error = Diagnostic::error("duplicate-name", message).primary(param.name.span, "again");
-                self.faults.push(error.secondary(first, "first here"));
-            }
-            self.dims(&param.ty);
-        }
+        let message = |name: &str| format!("`{name}` of `{}` stands twice", d.name.name);
+        twice(d.params.iter().map(|param| &param.name), message, &mut self.faults);
+        let message = |name: &str| format!("two results of `{}` are named `{name}`", d.name.name);
+        twice(d.results.iter().filter_map(|result| result.name.as_ref()), message, &mut self.faults);
+        d.params.iter().for_each(|param| self.dims(&param.ty));
         // Sizes may mention arguments that come later.
         d.params.iter().for_each(|param| self.bind(&param.name.name));
         for param in &d.params {
