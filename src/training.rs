@@ -113,6 +113,8 @@ impl Training {
             Some(call) => {
                 let examples = load(model, compiler, call)?;
                 check_labels(model, call, &examples, &lowered.graph)?;
+                // What cannot be evaluated shows now, and not after the training.
+                model.lower(&self::request(model, &settings, &examples, What::Eval, settings.batch))?;
                 Some(Selection::all(examples))
             }
             None => None,
@@ -292,6 +294,11 @@ pub(crate) fn check_data(model: &Model, compiler: &Compiler, graph: &Graph) -> R
     settings.check_length().map_err(|d| model.error(vec![d]))?;
     for call in std::iter::once(&settings.data).chain(&settings.test) {
         check_labels(model, call, &*load(model, compiler, call)?, graph)?;
+    }
+    let held_out = settings.validation.map(|_| &settings.data);
+    for call in held_out.into_iter().chain(&settings.test) {
+        let examples = load(model, compiler, call)?;
+        model.lower(&request(model, &settings, &examples, What::Eval, settings.batch))?;
     }
     Ok(())
 }

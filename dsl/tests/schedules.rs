@@ -54,3 +54,39 @@ fn first_values_are_made_by_the_numbers_of_the_training() {
         graph(&settings, &request(what)).expect("is right");
     }
 }
+
+#[test]
+fn losses_and_metrics_know_the_step_in_training_only() {
+    let settings =
+        |loss: &str| format!("  epochs = 2\n  loss = {loss}\n  metrics = [mean(y)]\n  optimizer = sgd(lr: 0.1)");
+    for name in ["step", "epoch", "float(steps)", "epochs", "progress()"] {
+        let settings = settings(&format!("mean(y ** 2) * {name}"));
+        let train = program(&settings).lower(&request(What::Train)).expect("is right").graph;
+        train.verify().expect("is good");
+        let faults = graph(&settings, &request(What::Eval)).expect_err("an evaluation has no steps");
+        let found: Vec<(&str, bool)> = faults.iter().map(|f| (f.code, f.message.contains("when evaluating"))).collect();
+        assert_eq!(found, [("unknown-name", true)], "{name}");
+    }
+    let settings = settings("if training { mean(y ** 2) * step } else { mean(y ** 2) }");
+    for what in [What::Train, What::Eval] {
+        graph(&settings, &request(what)).expect("is right");
+    }
+}
+
+/// A model does the same whenever it runs.
+#[test]
+fn a_model_knows_no_step() {
+    let text = "model m(x: [B, 3]) -> y: [B, 3] = linear(x, 3) * step
+dataset d { x = npy(\"x.npy\") }
+train m {
+  data      = d()
+  epochs    = 1
+  loss      = mean(y)
+  optimizer = sgd(lr: 0.1)
+}";
+    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    for what in [What::Infer, What::Eval, What::Train, What::Init] {
+        let request = if what == What::Infer { Request::new(what).dim("B", 4) } else { request(what) };
+        assert_eq!(program.lower(&request).expect_err("it has no step")[0].code, "unknown-name", "{what:?}");
+    }
+}

@@ -211,6 +211,8 @@ pub(crate) struct Lower<'p> {
     /// The shapes of the weights whose first values are being computed.
     pub initial_shapes: Vec<Vec<usize>>,
     pub step: Option<train::StepScope>,
+    /// What is computed of the model's outputs now, such as the loss, and where it is written.
+    pub measuring: Option<(&'static str, Span)>,
     /// The counter of steps in the entry, from which random draws follow.
     pub step_for_key: Option<ir::Value>,
     /// The model's inputs and the other fields of the data.
@@ -258,6 +260,7 @@ impl<'p> Lower<'p> {
             initial: None,
             initial_shapes: vec![],
             step: None,
+            measuring: None,
             step_for_key: None,
             input_data: IndexMap::new(),
             field_data: IndexMap::new(),

@@ -231,6 +231,12 @@ impl<'p> Lower<'p> {
             }
             "step" | "steps" | "epoch" | "epochs" => match self.step_name(name, span)? {
                 Some(value) => value,
+                None if self.measuring.is_some() => {
+                    let message = format!("there is no `{name}` when evaluating");
+                    let at = self.at(span);
+                    let error = Diagnostic::error("unknown-name", message).primary(at, "only training counts steps");
+                    return Err(self.fail(error.help("say what else to take: `if training { … } else { … }`")));
+                }
                 None => return Ok(None),
             },
             _ => return Ok(None),

@@ -52,7 +52,7 @@ impl<'p> Lower<'p> {
         let settings = self.settings(train)?;
         let given = self.inputs(chosen, given)?;
         self.fields(chosen);
-        for (name, data) in self.objective(chosen, train, &settings, given)? {
+        for (name, data) in self.objective(chosen, train, &settings, given, None)? {
             self.output(&name, &data)?;
         }
         self.finish(chosen.definition)
@@ -82,15 +82,18 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Runs the model, then the loss and the metrics on its outputs. The loss comes first.
+    /// Runs the model, then the loss and the metrics on its outputs. The loss comes first. What they know of the training
+    /// is no matter of the model's.
     fn objective(
         &mut self,
         chosen: &Chosen<'p>,
         train: &'p ast::Train,
         settings: &Settings<'p>,
         given: Vec<Given<'p>>,
+        step: Option<StepScope>,
     ) -> Eval<Vec<(String, Data)>> {
         let outputs = self.run_model_with(chosen, given)?;
+        self.step = step;
         let mut frame = self.new_frame(0);
         // Names of the data: fields, inputs and outputs; then the model's arguments and its dimensions.
         let scope = &mut frame.scopes[0];
@@ -100,7 +103,7 @@ impl<'p> Lower<'p> {
             state: None,
             weight: false,
         };
-        for (name, value) in std::mem::take(&mut self.model_values) {
+        for (name, value) in self.model_values.clone() {
             scope.insert(name, value);
         }
         for (name, data) in self.field_data.iter().chain(&self.input_data) {
@@ -114,6 +117,7 @@ impl<'p> Lower<'p> {
         self.frames.push(frame);
         for entry in &train.entries {
             if let EntryKind::Let { pattern, value } = &entry.kind {
+                self.measuring = Some(("a `let` of `train`", value.span));
                 let found = self.eval(value)?;
                 self.bind_pattern(pattern, found, value.span, false)?;
             }
@@ -125,6 +129,7 @@ impl<'p> Lower<'p> {
         for (metric, value) in &settings.metrics {
             results.push((metric.name.clone(), self.measure(value, "a metric")?));
         }
+        self.measuring = None;
         self.frames.pop();
         let outputs: Vec<Data> = outputs.iter().chain(&results).map(|(_, data)| data.clone()).collect();
         self.check_used(&outputs)?;
@@ -163,7 +168,8 @@ impl<'p> Lower<'p> {
     }
 
     /// A loss or metric: one number of the model's float type.
-    fn measure(&mut self, e: &'p Expr, what: &str) -> Eval<Data> {
+    fn measure(&mut self, e: &'p Expr, what: &'static str) -> Eval<Data> {
+        self.measuring = Some((what, e.span));
         let value = self.eval(e)?;
         let data = self.as_data(value, self.float, what, e.span)?;
         if data.rank() != 0 {
@@ -185,10 +191,11 @@ impl<'p> Lower<'p> {
         let counter = self.add_weight("step".into(), DType::I64, vec![], true, span, true);
         let counter = self.weight_value(counter);
         self.step_for_key = Some(counter.value);
+        let step = self.step_scope(&counter, &settings, span)?;
         // The loss is a function of its own, which the compiler differentiates.
         let name = format!("{}.loss", chosen.definition.name.name);
         let id = self.enter(&name, String::new());
-        let results = match self.objective(chosen, train, &settings, given) {
+        let results = match self.objective(chosen, train, &settings, given, Some(step)) {
             Ok(results) => results,
             Err(stop) => {
                 self.contexts.truncate(1);
@@ -209,7 +216,6 @@ impl<'p> Lower<'p> {
         for (name, data) in names.iter().zip(&results) {
             self.output(name, data)?;
         }
-        self.step = Some(self.step_scope(&counter, &settings, span)?);
         let gradients = self.clipped(gradients, settings.clip, span)?;
         self.optimize(train, &settings, gradients)?;
         let one = self.scalar(DType::I64, Scalar::Int(1), span)?;
