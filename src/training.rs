@@ -9,7 +9,7 @@ use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings, Validation};
 use dlc_dsl::{Diagnostic, Lowered, Request, What};
 use dlc_ir::Graph;
 use dlc_runtime::checkpoint::{CheckpointError, Latest, Store};
-use dlc_runtime::loader::{Examples, TooFew};
+use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{self, Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 use dlc_runtime::{SessionError, Split, Tensors};
 
@@ -77,16 +77,9 @@ impl Training {
         }
         settings.check_length().map_err(|d| model.error(vec![d]))?;
         let examples = load(model, compiler, &settings.data)?;
-        let split = match settings.validation {
-            None => Split::None,
-            Some(Validation::Last(share)) => Split::Last(share),
-            Some(Validation::Random(fraction)) => Split::Random { fraction, seed: settings.seed },
-        };
-        let (learn, held_out) = split.of(examples.count());
+        let (learn, held_out) = split(&settings).of(examples.count());
+        settings.check_batch(learn.len()).map_err(|d| model.error(vec![d]))?;
         let steps_per_epoch = learn.len() / settings.batch;
-        if steps_per_epoch == 0 {
-            return Err(explain(TooFew { count: learn.len(), batch: settings.batch }.into()));
-        }
         let request = |what, batch| {
             let mut request = request(model, &settings, &examples, what, batch);
             request.steps_per_epoch = Some(steps_per_epoch);
@@ -252,6 +245,15 @@ fn expect_checkpoint(folder: &Path) -> Result<(), Error> {
     Err(error.help("without `resume`, the training begins anew"))
 }
 
+/// Which examples are held out.
+fn split(settings: &TrainSettings) -> Split {
+    match settings.validation {
+        None => Split::None,
+        Some(Validation::Last(share)) => Split::Last(share),
+        Some(Validation::Random(fraction)) => Split::Random { fraction, seed: settings.seed },
+    }
+}
+
 /// The `train` section of a model.
 pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
     let name = model.request(What::Train).model;
@@ -288,10 +290,12 @@ pub(crate) fn request(
     request
 }
 
-/// Checks that training has an end, and that the labels of the data, and of the test data, are classes of the model.
+/// Checks that training has an end and data for a step, that what is judged can be evaluated, and that the labels of the data, and of the test data, are classes of the model.
 pub(crate) fn check_data(model: &Model, compiler: &Compiler, graph: &Graph) -> Result<(), Error> {
     let settings = settings(model)?;
     settings.check_length().map_err(|d| model.error(vec![d]))?;
+    let (learn, _) = split(&settings).of(load(model, compiler, &settings.data)?.count());
+    settings.check_batch(learn.len()).map_err(|d| model.error(vec![d]))?;
     for call in std::iter::once(&settings.data).chain(&settings.test) {
         check_labels(model, call, &*load(model, compiler, call)?, graph)?;
     }

@@ -107,6 +107,13 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
             request = request.field(field, Type::new(dtype.parse().expect("a dtype"), shape));
         }
         faults.extend(program.lower(&request).err().unwrap_or_default());
+        if what != What::Train {
+            continue;
+        }
+        if faults.is_empty() {
+            request.what = What::Init;
+            faults.extend(program.lower(&request).err().unwrap_or_default());
+        }
         let settings = program.train_settings(Some(model));
         if let Ok(Some(settings)) = settings {
             faults.extend(settings.check_length().err());

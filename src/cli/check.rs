@@ -27,6 +27,9 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         tools::check_data(&compiler, &model, &graph)?;
         tools::stage_text(&compiler, &model, graph, dlc::Stage::Grad)?;
     }
+    // No other program has the first values.
+    let request = arguments.model.request(&model, What::Init, &compiler)?;
+    tools::lower(&model, &request)?;
     let weights: usize = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
     let name = details.graph.entry().name.as_str().to_owned();
     let ms = start.elapsed().as_secs_f64() * 1e3;

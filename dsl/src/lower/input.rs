@@ -8,7 +8,7 @@ use super::entry::Chosen;
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower, Stop};
 use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::resolve::visit;
 
 impl<'p> Lower<'p> {
@@ -72,6 +72,9 @@ impl<'p> Lower<'p> {
             self.check_field(param, dims, field)?;
             return Ok((field.dtype, axes));
         }
+        if !self.request.fields.is_empty() {
+            return Err(self.no_field(param));
+        }
         let mut axes = vec![];
         for dim in dims {
             let size = match dim {
@@ -104,6 +107,17 @@ impl<'p> Lower<'p> {
             axes.push(Axis::new(size));
         }
         Ok((declared, axes))
+    }
+
+    /// The error for an input that the data leaves without values.
+    fn no_field(&mut self, param: &'p ast::Param) -> Stop {
+        let name = &param.name.name;
+        let fields: Vec<&str> = self.request.fields.keys().map(String::as_str).collect();
+        let label = match did_you_mean(name, fields.iter().copied()) {
+            Some(meant) => format!("is it the field `{meant}`? a field feeds the input of its name"),
+            None => format!("the fields are {}", fields.join(", ")),
+        };
+        self.fault("field-mismatch", format!("the data has no field for the input `{name}`"), param.span, label)
     }
 
     /// The size of a dimension: given, or that of an input whose field is known.

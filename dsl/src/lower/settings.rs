@@ -9,130 +9,13 @@ use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::resolve::Program;
 use crate::span::Span;
 
+mod told;
+
+pub use told::{Aggregate, Clip, Metric, TrainSettings, Validation, WeightsFile};
+
 /// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
 /// small enough to be counted with.
 pub const MAX_COUNT: usize = 1 << 40;
-
-/// Which examples are held out of the training data.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Validation {
-    /// The last ones, as a share of all.
-    Last(f64),
-    /// Random ones, as a share of all.
-    Random(f64),
-}
-
-/// How gradients are kept small.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Clip {
-    /// The norm of all of them together.
-    Norm(f64),
-    /// Each element.
-    Value(f64),
-}
-
-/// A metric of a `train` section.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metric {
-    /// Its name, as the graphs' outputs have it.
-    pub name: String,
-    /// What becomes of it over many batches.
-    pub aggregate: Aggregate,
-}
-
-/// How a metric of many batches follows from its values on each: `@aggregate(…)` before a `fn`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Aggregate {
-    /// The mean, weighted by examples.
-    #[default]
-    Mean,
-    /// The root of the mean of the squares, weighted by examples.
-    RootMeanSquare,
-    /// The largest.
-    Max,
-    /// The smallest.
-    Min,
-}
-
-impl Aggregate {
-    /// What a word in `@aggregate(…)` says.
-    pub fn named(word: &str) -> Option<Self> {
-        Some(match word {
-            "mean" => Self::Mean,
-            "root_mean_square" => Self::RootMeanSquare,
-            "max" => Self::Max,
-            "min" => Self::Min,
-            _ => return None,
-        })
-    }
-}
-
-/// Weights to begin with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WeightsFile {
-    /// The path of the safetensors file, relative to `from`.
-    pub path: String,
-    /// The name of the text in which it is written.
-    pub from: String,
-    /// Names that are left at their first values.
-    pub skip: Vec<String>,
-    /// Beginnings of names in the file with what they are called in the model.
-    pub rename: Vec<(String, String)>,
-    /// What stands before every name in the file.
-    pub prefix: String,
-    /// Names that lie transposed in the file.
-    pub transpose: Vec<String>,
-    /// Where it is written.
-    pub span: Span,
-}
-
-/// What a `train` section says, as far as it is not part of the graph.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrainSettings {
-    /// The model.
-    pub model: String,
-    /// The data to learn from.
-    pub data: DatasetCall,
-    /// The data for the test after training.
-    pub test: Option<DatasetCall>,
-    /// What is held out.
-    pub validation: Option<Validation>,
-    /// Times through the data.
-    pub epochs: Option<usize>,
-    /// Steps in all, in place of epochs.
-    pub steps: Option<usize>,
-    /// Examples of a step.
-    pub batch: usize,
-    /// What random draws follow from.
-    pub seed: u64,
-    /// Whether the order of the examples changes every epoch.
-    pub shuffle: bool,
-    /// Clipping of gradients.
-    pub clip: Option<Clip>,
-    /// Weights to begin with.
-    pub weights: Option<WeightsFile>,
-    /// The metrics.
-    pub metrics: Vec<Metric>,
-    /// Where the section begins.
-    pub span: Span,
-    /// Where it names the model.
-    pub model_span: Span,
-}
-
-impl TrainSettings {
-    /// Checks that training has an end. Who trains step by step needs none.
-    ///
-    /// # Errors
-    /// If the section says neither `epochs` nor `steps`.
-    pub fn check_length(&self) -> Result<(), Diagnostic> {
-        if self.epochs.or(self.steps).is_some() {
-            return Ok(());
-        }
-        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.model);
-        let error = Diagnostic::error("missing-setting", message);
-        Err(error.primary(self.model_span, "nothing says how long"))
-    }
-}
 
 /// All settings, with the expressions that belong into graphs.
 #[derive(Debug)]
@@ -171,6 +54,14 @@ pub const SETTINGS: &[&str] = &[
     "metrics",
 ];
 
+/// The place of the value of a setting.
+pub(crate) fn setting_span(train: &ast::Train, setting: &str) -> Option<Span> {
+    train.entries.iter().find_map(|entry| match &entry.kind {
+        EntryKind::Field { name, value } if name.name == setting => Some(value.span),
+        _ => None,
+    })
+}
+
 impl Program {
     /// What the `train` section of a model says; none if there is no section.
     ///
@@ -196,6 +87,7 @@ impl Program {
                 epochs: s.epochs,
                 steps: s.steps,
                 batch: s.batch.unwrap_or(32),
+                batch_span: setting_span(train, "batch").unwrap_or(train.model.span),
                 seed: s.seed.unwrap_or(0),
                 shuffle: s.shuffle.unwrap_or(true),
                 clip: s.clip,

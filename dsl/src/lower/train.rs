@@ -5,7 +5,7 @@ use ir::op::{Gradient, Reduce, Reduction};
 use ir::{DType, Graph, Role, Scalar, ScalarOp, Type};
 
 use super::entry::Chosen;
-use super::settings::{Aggregate, Clip, Settings};
+use super::settings::{Aggregate, Clip, Settings, setting_span};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
 use crate::ast::{self, EntryKind, Expr, ExprKind};
@@ -332,11 +332,7 @@ impl<'p> Lower<'p> {
 
 /// Where a `train` section names its data.
 fn data_span(train: &ast::Train) -> Span {
-    let data = train.entries.iter().find_map(|entry| match &entry.kind {
-        EntryKind::Field { name, value } if name.name == "data" => Some(value.span),
-        _ => None,
-    });
-    data.unwrap_or(train.model.span)
+    setting_span(train, "data").unwrap_or(train.model.span)
 }
 
 /// The name under which a metric is reported: that of its call.

@@ -70,6 +70,9 @@ impl<'p> Lower<'p> {
             return Err(self.fault("type-mismatch", message, w.ty.span, "weights are floating-point numbers"));
         }
         let name = self.frame().full_name(&self.with_turns(&w.name.name));
+        if let Some((what, by)) = self.measuring {
+            return Err(self.not_of_the_model(what, by, w.name.span));
+        }
         self.frame_mut().owns |= !is_state;
         let index = match self.weight_names.get(&name) {
             Some(&index) if self.frame().shared => {
@@ -96,6 +99,14 @@ impl<'p> Lower<'p> {
         let value = Value::Data(self.weight_value(index));
         let state = is_state.then_some(index);
         self.declare_var(&w.name, Var { value, span: w.name.span, state, weight: !is_state })
+    }
+
+    /// The error for a weight of a loss or metric, which no program but the training step would have.
+    fn not_of_the_model(&mut self, what: &str, by: Span, span: Span) -> super::Stop {
+        let at = self.at(span);
+        let error = Diagnostic::error("misplaced", format!("{what} owns no weights")).primary(at, "makes a weight");
+        let error = if by.contains(at) { error } else { error.secondary(by, "for this") };
+        self.fail(error.help("compute it in the model, and give it out as a result"))
     }
 
     fn no_first_value(&mut self, span: Span) -> super::Stop {
@@ -210,6 +221,10 @@ impl<'p> Lower<'p> {
         };
         let data = self.as_data(value, ty.dtype, "a first value", span)?;
         let data = if data.rank() == 0 { self.stretch_to(&data, axes, span)? } else { data };
+        if data.dtype != ty.dtype {
+            let message = format!("the first value is {}, but the weight holds {}", data.show(self.float), ty.dtype);
+            return Err(self.fault("type-mismatch", message, span, format!("convert it: `{}(…)`", ty.dtype)));
+        }
         if data.ty() != *ty {
             let message = format!("the first value is {}, the weight {}", data.show(self.float), self.show_axes(axes));
             return Err(self.fault("shape-mismatch", message, span, "another shape"));

@@ -1,0 +1,141 @@
+//! What a `train` section says to whoever trains.
+
+use super::super::dataset::DatasetCall;
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+/// Which examples are held out of the training data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Validation {
+    /// The last ones, as a share of all.
+    Last(f64),
+    /// Random ones, as a share of all.
+    Random(f64),
+}
+
+/// How gradients are kept small.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// The norm of all of them together.
+    Norm(f64),
+    /// Each element.
+    Value(f64),
+}
+
+/// A metric of a `train` section.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name, as the graphs' outputs have it.
+    pub name: String,
+    /// What becomes of it over many batches.
+    pub aggregate: Aggregate,
+}
+
+/// How a metric of many batches follows from its values on each: `@aggregate(…)` before a `fn`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aggregate {
+    /// The mean, weighted by examples.
+    #[default]
+    Mean,
+    /// The root of the mean of the squares, weighted by examples.
+    RootMeanSquare,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+}
+
+impl Aggregate {
+    /// What a word in `@aggregate(…)` says.
+    pub fn named(word: &str) -> Option<Self> {
+        Some(match word {
+            "mean" => Self::Mean,
+            "root_mean_square" => Self::RootMeanSquare,
+            "max" => Self::Max,
+            "min" => Self::Min,
+            _ => return None,
+        })
+    }
+}
+
+/// Weights to begin with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightsFile {
+    /// The path of the safetensors file, relative to `from`.
+    pub path: String,
+    /// The name of the text in which it is written.
+    pub from: String,
+    /// Names that are left at their first values.
+    pub skip: Vec<String>,
+    /// Beginnings of names in the file with what they are called in the model.
+    pub rename: Vec<(String, String)>,
+    /// What stands before every name in the file.
+    pub prefix: String,
+    /// Names that lie transposed in the file.
+    pub transpose: Vec<String>,
+    /// Where it is written.
+    pub span: Span,
+}
+
+/// What a `train` section says, as far as it is not part of the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainSettings {
+    /// The model.
+    pub model: String,
+    /// The data to learn from.
+    pub data: DatasetCall,
+    /// The data for the test after training.
+    pub test: Option<DatasetCall>,
+    /// What is held out.
+    pub validation: Option<Validation>,
+    /// Times through the data.
+    pub epochs: Option<usize>,
+    /// Steps in all, in place of epochs.
+    pub steps: Option<usize>,
+    /// Examples of a step.
+    pub batch: usize,
+    /// Where that is written, or else where the section names the model.
+    pub batch_span: Span,
+    /// What random draws follow from.
+    pub seed: u64,
+    /// Whether the order of the examples changes every epoch.
+    pub shuffle: bool,
+    /// Clipping of gradients.
+    pub clip: Option<Clip>,
+    /// Weights to begin with.
+    pub weights: Option<WeightsFile>,
+    /// The metrics.
+    pub metrics: Vec<Metric>,
+    /// Where the section begins.
+    pub span: Span,
+    /// Where it names the model.
+    pub model_span: Span,
+}
+
+impl TrainSettings {
+    /// Checks that training has an end. Who trains step by step needs none.
+    ///
+    /// # Errors
+    /// If the section says neither `epochs` nor `steps`.
+    pub fn check_length(&self) -> Result<(), Diagnostic> {
+        if self.epochs.or(self.steps).is_some() {
+            return Ok(());
+        }
+        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.model);
+        let error = Diagnostic::error("missing-setting", message);
+        Err(error.primary(self.model_span, "nothing says how long"))
+    }
+
+    /// Checks that there are examples for a step.
+    ///
+    /// # Errors
+    /// If one batch takes more than all.
+    pub fn check_batch(&self, examples: usize) -> Result<(), Diagnostic> {
+        if self.batch <= examples {
+            return Ok(());
+        }
+        let message = format!("a batch takes {} examples, but there are {examples} to learn from", self.batch);
+        let error = Diagnostic::error("too-few-examples", message);
+        Err(error.primary(self.batch_span, format!("at most `batch = {examples}`")))
+    }
+}
