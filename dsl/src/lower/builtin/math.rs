@@ -120,6 +120,10 @@ fn select<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let condition = match args.value(0) {
         Value::Bool(b) => return Ok(args.value(if b { 1 } else { 2 })),
         Value::Data(d) if d.dtype == DType::Bool => d,
+        Value::Data(d) => {
+            let message = format!("{} wants bool data, not {}", args.what(0), d.show(lower.float));
+            return Err(lower.fault("type-mismatch", message, args.span(0), "compare it with something: `… > 0`"));
+        }
         other => return Err(lower.wrong(&args, 0, &other, "bool data")),
     };
     let (a, b) = (args.value(1), args.value(2));
