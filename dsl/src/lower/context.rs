@@ -222,6 +222,10 @@ impl<'p> Lower<'p> {
 
     /// Random bits for one draw: of a key that follows from the seed, the step, the instance and its number therein.
     pub(crate) fn random_bits(&mut self, ty: Type, span: Span) -> Eval<Data> {
+        if self.readers.is_some() {
+            let message = "random numbers in a dataset come with a later version of dlc";
+            return Err(self.fault("not-supported-yet", message, span, "not yet"));
+        }
         let depth = self.contexts.len() - 1;
         let key = self.key(depth, span)?;
         let frame = self.frame_mut();
