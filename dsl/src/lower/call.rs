@@ -13,7 +13,7 @@ use super::scope::Frame;
 use super::stmt::Flow;
 use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Given, Lower, Stop};
-use crate::ast::{Body, Call, Definition, DefinitionKind, InstanceNameKind};
+use crate::ast::{Body, Call, Definition, DefinitionKind, Expr, ExprKind, InstanceNameKind};
 use crate::diagnostic::Diagnostic;
 use crate::resolve::{ItemRef, LIBRARY, visit};
 use crate::span::Span;
@@ -299,17 +299,17 @@ impl<'p> Lower<'p> {
                 }
             }
         }
-        let value = match &definition.body {
-            Body::Expr(e) => self.eval(e)?,
+        let (value, returned) = match &definition.body {
+            Body::Expr(e) => (self.eval(e)?, e),
             Body::Block(block) => match self.block(block)? {
-                Flow::Return(value) => value,
+                Flow::Return(value, returned) => (value, returned),
                 Flow::Next => {
                     let message = format!("`{}` returns nothing", definition.name.name);
                     return Err(self.fault("missing-return", message, definition.name.span, "ends without `return`"));
                 }
             },
         };
-        self.check_results(definition, value)
+        self.check_results(definition, value, returned)
     }
 
     fn default(
@@ -346,7 +346,14 @@ impl<'p> Lower<'p> {
         let dtype = self.dtype_of(dtype.as_ref())?;
         let data = match value {
             Value::Data(d) => d,
-            other => self.as_data(other, dtype, &format!("`{}` of `{callee}`", param.name.name), span)?,
+            other => {
+                // The argument stands in the caller's text; in the library, faults would be shown at the whole call.
+                let site = self.frame().site;
+                self.frame_mut().site = site.map(|_| span);
+                let data = self.as_data(other, dtype, &format!("`{}` of `{callee}`", param.name.name), span);
+                self.frame_mut().site = site;
+                data?
+            }
         };
         let purpose = For { callee, name: &param.name.name, span, declared: param.span };
         let data = self.match_type(data, &param.ty, purpose)?;
@@ -354,7 +361,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Checks what a definition returns against its signature.
-    fn check_results(&mut self, definition: &'p Definition, value: Value<'p>) -> Eval<Value<'p>> {
+    fn check_results(&mut self, definition: &'p Definition, value: Value<'p>, returned: &'p Expr) -> Eval<Value<'p>> {
         let declared = &definition.results;
         if declared.is_empty() || matches!(value, Value::Poison) {
             return Ok(value);
@@ -367,19 +374,25 @@ impl<'p> Lower<'p> {
                 let count = if let Value::Tuple(values) = &other { values.len() } else { 1 };
                 let message = format!("`{callee}` promises {n} results, but returns {count}");
                 let span = declared[0].span.to(declared[n - 1].span);
-                return Err(self.fault("wrong-count", message, span, "promised here"));
+                let error = Diagnostic::error("wrong-count", message).primary(self.at(span), "promised here");
+                let at = self.at(returned.span);
+                return Err(self.fail(error.secondary(at, "returned here")));
             }
         };
         let mut checked = vec![];
-        for (value, result) in values.into_iter().zip(declared) {
+        for (i, (value, result)) in values.into_iter().zip(declared).enumerate() {
+            let span = match &returned.kind {
+                ExprKind::Tuple(parts) if parts.len() == declared.len() => parts[i].span,
+                _ => returned.span,
+            };
             let name = result.name.as_ref().map_or("result", |n| n.name.as_str());
             if !is_data(&result.ty) {
-                checked.push(self.coerce(value, &result.ty, &format!("`{name}` of `{callee}`"), result.span)?);
+                checked.push(self.coerce(value, &result.ty, &format!("`{name}` of `{callee}`"), span)?);
                 continue;
             }
             let crate::ast::TypeKind::Data { dtype, dims } = &result.ty.kind else { continue };
             let dtype = self.dtype_of(dtype.as_ref())?;
-            let data = self.as_data(value, dtype, &format!("`{name}` of `{callee}`"), result.span)?;
+            let data = self.as_data(value, dtype, &format!("`{name}` of `{callee}`"), span)?;
             if !dims.iter().any(|d| matches!(d, crate::ast::Dim::Rest(_))) {
                 let axes = self.shape_of(dims)?;
                 if axes.iter().map(|a| a.size).ne(data.axes.iter().map(|a| a.size)) || data.dtype != dtype {

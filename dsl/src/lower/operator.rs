@@ -368,7 +368,6 @@ impl<'p> Lower<'p> {
         let mut result = self.emit(Transpose { perm: perm.clone() }, &[&x], span)?;
         result.axes = perm.iter().map(|&i| x.axes[i].clone()).collect();
         result.transpose_of = Some(own);
-        result.origin = x.origin;
         Ok(result)
     }
 

@@ -17,8 +17,8 @@ const MAX_TURNS: i64 = 100_000;
 pub(crate) enum Flow<'p> {
     /// At its end.
     Next,
-    /// With a result.
-    Return(Value<'p>),
+    /// With a result, and where it is written.
+    Return(Value<'p>, &'p Expr),
 }
 
 impl<'p> Lower<'p> {
@@ -34,7 +34,7 @@ impl<'p> Lower<'p> {
         for stmt in &block.stmts {
             match self.statement(stmt) {
                 Ok(Flow::Next) => {}
-                Ok(Flow::Return(value)) => return Ok(Flow::Return(value)),
+                Ok(Flow::Return(value, at)) => return Ok(Flow::Return(value, at)),
                 Err(Stop) => self.poison(stmt)?,
             }
         }
@@ -80,7 +80,7 @@ impl<'p> Lower<'p> {
             StmtKind::Assert { condition, message } => self.assert(condition, message.as_ref())?,
             StmtKind::If(branches) => return self.if_stmt(branches),
             StmtKind::Repeat(repeat) => self.repeat(repeat, stmt.span)?,
-            StmtKind::Return { value } => return Ok(Flow::Return(self.eval(value)?)),
+            StmtKind::Return { value } => return Ok(Flow::Return(self.eval(value)?, value)),
             StmtKind::Cond(_) => return Err(self.not_yet("cond", stmt.span)),
             StmtKind::Scan(_) => return Err(self.not_yet("scan", stmt.span)),
             StmtKind::While { .. } => return Err(self.not_yet("while", stmt.span)),
@@ -283,7 +283,7 @@ impl<'p> Lower<'p> {
                 self.set_values(values);
                 Ok(())
             }
-            Ok(Flow::Return(_)) => {
+            Ok(Flow::Return(..)) => {
                 self.contexts.pop();
                 let message = "`return` cannot leave a `repeat`";
                 Err(self.fault("misplaced", message, span, "rebind a name and return it afterwards"))
