@@ -13,7 +13,7 @@ use super::scope::Frame;
 use super::stmt::Flow;
 use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Given, Lower, Stop};
-use crate::ast::{Body, Call, Definition, DefinitionKind, Expr, ExprKind, InstanceNameKind};
+use crate::ast::{Body, Call, Definition, DefinitionKind, Expr, ExprKind, InstanceNameKind, Str};
 use crate::diagnostic::Diagnostic;
 use crate::resolve::{ItemRef, LIBRARY, visit};
 use crate::span::Span;
@@ -106,7 +106,7 @@ impl<'p> Lower<'p> {
                 // Such a name need not tell the turns of a loop apart.
                 self.unrepeatable += usize::from(!self.frame().turns.is_empty());
                 let InstanceNameKind::Text(text) = kind else { return Ok(String::new()) };
-                return self.text(text, call.span);
+                return self.literal_name(text, call);
             }
             Some(InstanceNameKind::Word(word)) => word.clone(),
             None => {
@@ -115,6 +115,23 @@ impl<'p> Lower<'p> {
             }
         };
         Ok(self.with_turns(&base))
+    }
+
+    /// A name that is taken to the letter, which may have several levels.
+    fn literal_name(&mut self, text: &'p Str, call: &'p Call) -> Eval<String> {
+        let name = self.text(text, call.span)?;
+        if name.split('.').all(|level| !level.is_empty()) {
+            return Ok(name);
+        }
+        let span = call.name.as_ref().map_or(call.span, |name| name.span);
+        let message = format!("\"{name}\" names no place in the tree of weights");
+        let at = self.at(span);
+        let error = Diagnostic::error("bad-name", message);
+        Err(self.fail(if name.is_empty() {
+            error.primary(at, "empty").help("a call that adds no level to the names is written `as _`")
+        } else {
+            error.primary(at, "something must stand before, between and behind dots")
+        }))
     }
 
     /// A name with the turns of the loops around: `h.0`.

@@ -88,6 +88,10 @@ impl<'p> Lower<'p> {
             let message = format!("`{}` takes no weight and gradient", definition.name.name);
             return Err(self.fault("type-mismatch", message, call.callee.span, "not an optimizer"));
         }
+        if let Some(name) = &call.name {
+            let message = "an optimizer has no name: its states are named by their weights";
+            return Err(self.fault("misplaced", message, name.span, "delete this `as`"));
+        }
         let given = self.optimizer_args(at, definition, call)?;
         Ok(Some(Optimizer { at, definition, given, callee: call.callee.span, span: call.span }))
     }

@@ -65,7 +65,8 @@ impl<'a> Names<'a> {
     }
 
     fn definition(&mut self, d: &'a Definition) {
-        self.attributes(&d.attributes);
+        let own: &[&str] = if d.kind == DefinitionKind::Fn { &["aggregate", "gradient"] } else { &[] };
+        self.attributes(&d.attributes, own);
         let message = |name: &str| format!("`{name}` of `{}` stands twice", d.name.name);
         twice(d.params.iter().map(|param| &param.name), message, &mut self.faults);
         let message = |name: &str| format!("two results of `{}` are named `{name}`", d.name.name);
@@ -146,7 +147,8 @@ impl<'a> Names<'a> {
         self.scopes.pop();
     }
 
-    fn attributes(&mut self, attributes: &[Attribute]) {
+    /// `own` are the attributes that mean something there.
+    fn attributes(&mut self, attributes: &[Attribute], own: &[&str]) {
         for attribute in attributes {
             let name = &attribute.name.name;
             let words: Vec<&str> = attribute.args.iter().filter_map(|arg| word(&arg.value)).collect();
@@ -169,7 +171,15 @@ impl<'a> Names<'a> {
                     continue;
                 }
             };
-            if !fits {
+            if !own.contains(&name.as_str()) {
+                let error = Diagnostic::error("misplaced", format!("`@{name}` means nothing here"));
+                let label = match name.as_str() {
+                    "allow" => "it stands before a `param`",
+                    "recompute" => "it stands before a `scan`",
+                    _ => "it stands before a `fn`",
+                };
+                self.faults.push(error.primary(attribute.span, label));
+            } else if !fits {
                 let error = Diagnostic::error("type-mismatch", format!("`@{name}` is written {what}"));
                 self.faults.push(error.primary(attribute.span, format!("not {what}")));
             }
@@ -177,7 +187,15 @@ impl<'a> Names<'a> {
     }
 
     fn stmt(&mut self, stmt: &'a Stmt) {
-        self.attributes(&stmt.attributes);
+        let own: &[&str] = match &stmt.kind {
+            StmtKind::Param(_) => &["allow"],
+            // A `scan` may also be a value.
+            StmtKind::Scan(_) | StmtKind::Let { .. } | StmtKind::Rebind { .. } | StmtKind::Return { .. } => {
+                &["recompute"]
+            }
+            _ => &[],
+        };
+        self.attributes(&stmt.attributes, own);
         match &stmt.kind {
             StmtKind::Let { pattern, value } => {
                 self.expr(value);

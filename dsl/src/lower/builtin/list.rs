@@ -10,12 +10,13 @@ pub(super) const ROWS: &[Builtin] = &[
     row("zip", &["a", "b"], 0, &[], "The entries of two lists side by side.", zip),
     row("reversed", &["list"], 0, &[], "The list from its end.", reversed),
     row("len", &["list"], 0, &[], "The number of entries.", len),
-    row("grad", &["y", "x"], 0, &[], "The derivative of `y` by `x`; not yet.", later),
-    row("attend", &["q", "k", "v"], 0, &["heads", "causal"], "Attention; not yet.", later),
-    row("positions", &["n"], 0, &[], "The places in a sequence; not yet.", later),
-    row("window", &["x", "size"], 0, &["shift"], "Windows of a series; not yet.", later),
-    row("images", &["path"], 0, &["size"], "A folder of pictures; not yet.", later),
-    row("corpus", &["path"], 0, &["context"], "A text in pieces; not yet.", later),
+    // All their arguments may be left out: that they come later is to be said first.
+    row("grad", &["y", "x"], 2, &[], "The derivative of `y` by `x`; not yet.", later),
+    row("attend", &["q", "k", "v"], 3, &["heads", "causal"], "Attention; not yet.", later),
+    row("positions", &["n"], 1, &[], "The places in a sequence; not yet.", later),
+    row("window", &["x", "size"], 2, &["shift"], "Windows of a series; not yet.", later),
+    row("images", &["path"], 1, &["size"], "A folder of pictures; not yet.", later),
+    row("corpus", &["path"], 1, &["context"], "A text in pieces; not yet.", later),
 ];
 
 fn later<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
