@@ -7,8 +7,9 @@ use dlc_compiler::autodiff::AutodiffError;
 use dlc_compiler::codegen::Target;
 use dlc_compiler::passes::{self, Math};
 use dlc_compiler::pipeline::{self, Backend, CompileError, Level, Observer, Options, Phase, Stage};
+use dlc_dsl::diagnostic::unreached;
 use dlc_dsl::{Diagnostic, Lowered, Request, SourceId, Span, What};
-use dlc_ir::{Graph, Loc};
+use dlc_ir::{Graph, Loc, Role};
 use dlc_runtime::Pool;
 
 use crate::{Error, Model, Program};
@@ -133,21 +134,23 @@ impl Compiler {
     pub(crate) fn compile_graph(&self, model: &Model, graph: Graph, timings: &mut Timings) -> Result<Program, Error> {
         let options = self.options()?;
         let mut clock = Clock { timings, start: Instant::now() };
-        let compiled =
-            pipeline::compile_observed(graph.clone(), &options, &mut clock).map_err(|e| explain(model, e))?;
+        let compiled = pipeline::compile_observed(graph.clone(), &options, &mut clock)
+            .map_err(|e| explain(model, &graph, &options, e))?;
         Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
     }
 
     /// Compiles an optimised graph, as an artefact holds it.
     pub(crate) fn compile_optimized(&self, model: &Model, graph: Graph) -> Result<Program, Error> {
         let options = self.options()?;
-        let compiled = pipeline::compile_optimized(graph.clone(), &options, &mut ()).map_err(|e| explain(model, e))?;
+        let compiled = pipeline::compile_optimized(graph.clone(), &options, &mut ())
+            .map_err(|e| explain(model, &graph, &options, e))?;
         Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
     }
 
     /// The text of a stage of what a request describes.
     pub(crate) fn text(&self, model: &Model, graph: Graph, stage: Stage) -> Result<String, Error> {
-        pipeline::text(graph, stage, &self.options()?).map_err(|e| explain(model, e))
+        let options = self.options()?;
+        pipeline::text(graph.clone(), stage, &options).map_err(|e| explain(model, &graph, &options, e))
     }
 
     /// The target's name.
@@ -170,37 +173,82 @@ impl Compiler {
     }
 }
 
-/// A compile error with places in the model's text.
-pub(crate) fn explain(model: &Model, error: CompileError) -> Error {
+/// A compile error of a graph with places in the model's text.
+pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: CompileError) -> Error {
     let CompileError::Autodiff(error) = error else {
         return Error::plain("internal", error.to_string());
     };
-    let message = error.to_string();
-    let diagnostic = match &error {
-        AutodiffError::NoGradient { name, ends, loc, declared } => {
-            let diagnostic = Diagnostic::error("no-gradient", message);
-            let diagnostic = match ends {
-                Some(op) => {
-                    let ended = diagnostic.primary(span(*loc), format!("its way to the loss ends here, at `{op}`"));
-                    if declared.is_known() { ended.secondary(span(*declared), "trainable") } else { ended }
-                }
-                None => {
-                    let place = if declared.is_known() { declared } else { loc };
-                    diagnostic.primary(span(*place), "the loss is not computed from it")
-                }
-            };
-            let way = match ends {
-                Some("stop_gradient") => "remove `stop_gradient`",
-                _ => "let the loss depend on it",
-            };
-            diagnostic.help(format!("{way}, or freeze it: trainable = [\"**\", \"!{name}\"]"))
-        }
+    match &error {
+        AutodiffError::NoGradient { .. } => model.error(unreached_weights(graph, options, error)),
         AutodiffError::NotDifferentiable { loc, .. } => {
-            Diagnostic::error("no-gradient", message).primary(span(*loc), "a gradient must flow through this")
+            let diagnostic = Diagnostic::error("no-gradient", error.to_string());
+            model.error(vec![diagnostic.primary(span(*loc), "a gradient must flow through this")])
         }
-        _ => Diagnostic::error("no-gradient", message),
-    };
-    model.error(vec![diagnostic])
+        _ => model.error(vec![Diagnostic::error("no-gradient", error.to_string())]),
+    }
+}
+
+/// Weights whose ways to the loss end at one place.
+struct Unreached {
+    ends: Option<&'static str>,
+    place: Loc,
+    names: Vec<String>,
+    declared: Vec<Loc>,
+}
+
+/// What to say of all weights without gradient, of which `error` names the first.
+fn unreached_weights(graph: &Graph, options: &Options, error: AutodiffError) -> Vec<Diagnostic> {
+    let options = Options { level: Level::O0, ..options.clone() };
+    let mut found: Vec<Unreached> = vec![];
+    let (mut graph, mut next) = (graph.clone(), Some(error));
+    while let Some(AutodiffError::NoGradient { name, ends, loc, declared }) = next {
+        let place = if ends.is_none() && declared.is_known() { declared } else { loc };
+        match found.iter_mut().find(|u| (u.ends, u.place) == (ends, place)) {
+            Some(known) => {
+                known.names.push(name.to_string());
+                known.declared.push(declared);
+            }
+            None => found.push(Unreached { ends, place, names: vec![name.to_string()], declared: vec![declared] }),
+        }
+        // With this one out of the way the next one shows.
+        next = match freeze(&mut graph, &name).then(|| pipeline::differentiate(graph.clone(), &options)) {
+            Some(Err(CompileError::Autodiff(error))) => Some(error),
+            _ => None,
+        };
+    }
+    found.into_iter().map(Unreached::explain).collect()
+}
+
+/// Makes a weight one that is not trained; false if there is none.
+fn freeze(graph: &mut Graph, name: &str) -> bool {
+    let mut entry = graph.entry().clone();
+    let is_it = |role: &Role| matches!(role, Role::Param { name: n, trainable: true } if **n == *name);
+    let Some(arg) = entry.args().iter().position(|arg| is_it(&arg.role)) else { return false };
+    entry.set_role(arg, Role::Param { name: name.into(), trainable: false });
+    graph.insert(entry);
+    true
+}
+
+impl Unreached {
+    fn explain(self) -> Diagnostic {
+        let way = match self.ends {
+            Some("stop_gradient") => "remove `stop_gradient`",
+            _ => "let the loss depend on it",
+        };
+        let diagnostic = unreached(&self.names, way);
+        let Some(op) = self.ends else {
+            return diagnostic.primary(span(self.place), "the loss is not computed from it");
+        };
+        let mut places: Vec<Loc> = vec![];
+        for loc in self.declared.into_iter().filter(|loc| loc.is_known()) {
+            if !places.contains(&loc) {
+                places.push(loc);
+            }
+        }
+        let ends = if self.names.len() == 1 { "its way to the loss ends" } else { "their ways to the loss end" };
+        let diagnostic = diagnostic.primary(span(self.place), format!("{ends} here, at `{op}`"));
+        places.into_iter().fold(diagnostic, |d, loc| d.secondary(span(loc), "trainable"))
+    }
 }
 
 /// The place in the model's texts: a graph's sources are those of the model, in order.

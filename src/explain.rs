@@ -41,7 +41,8 @@ impl std::fmt::Display for Story {
 pub fn explain(compiler: &Compiler, model: &Model, request: &Request, node: Option<&str>) -> Result<Vec<Story>, Error> {
     let options = compiler.options()?;
     let graph = model.lower(request)?.graph;
-    let graph = pipeline::differentiate(graph, &options).map_err(|e| crate::compiler::explain(model, e))?;
+    let graph = pipeline::differentiate(graph.clone(), &options)
+        .map_err(|e| crate::compiler::explain(model, &graph, &options, e))?;
     let optimised = passes::optimize(&graph, &options.passes);
     let entry = optimised.graph.entry();
     let mut stories = tell(model, &optimised, entry, node);

@@ -161,9 +161,9 @@ pub fn stage_graph(compiler: &Compiler, model: &Model, graph: Graph, stage: Stag
         return Ok(graph);
     }
     let options = compiler.options()?;
-    let explain = |e| crate::compiler::explain(model, e);
-    let graph = pipeline::differentiate(graph, &options).map_err(explain)?;
-    if stage == Stage::Grad { Ok(graph) } else { pipeline::optimize(&graph, &options).map_err(explain) }
+    let explain = |e| crate::compiler::explain(model, &graph, &options, e);
+    let joint = pipeline::differentiate(graph.clone(), &options).map_err(explain)?;
+    if stage == Stage::Grad { Ok(joint) } else { pipeline::optimize(&joint, &options).map_err(explain) }
 }
 
 /// The name of the instruction set that a compiler compiles for.

@@ -266,6 +266,57 @@ fn stopped_gradients_are_shown_with_the_weight_and_its_end() {
     insta::assert_snapshot!("stopped_gradient", complaint(&folder, &["check", file]));
 }
 
+/// The classifier's project with its text changed.
+fn changed(from: &str, to: &str) -> (tempfile::TempDir, PathBuf) {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
+    let model = std::fs::read_to_string(&path).expect("it was written");
+    assert!(model.contains(from), "{from}");
+    std::fs::write(&path, model.replace(from, to)).expect("again");
+    (folder, path)
+}
+
+#[test]
+fn all_weights_without_a_gradient_are_named() {
+    let (folder, path) = changed("cross_entropy(logits, label)", "float(sum(i64(logits)) + sum(label))");
+    insta::assert_snapshot!("no_gradients", complaint(&folder, &["check", path.to_str().expect("UTF-8")]));
+}
+
+#[test]
+fn check_finds_what_would_stop_a_training() {
+    for (from, to, code, label) in [
+        ("linear(x, 3)", "linear(x, 3, init: zeros([2]))", "shape-mismatch", "another shape"),
+        ("batch     = 2", "batch     = 5", "too-few-examples", "at most `batch = 4`"),
+        ("epochs    = 1", "epochs    = 1\n  validation = last(0.75)", "too-few-examples", "at most `batch = 1`"),
+        ("epochs    = 1", "", "missing-setting", "nothing says how long"),
+        ("x: [B, 2]", "x: [B, 2], q: [B]", "field-mismatch", "the fields are x, label"),
+        (
+            "loss      = ",
+            "validation = last(0.5)\n  loss      = step * ",
+            "unknown-name",
+            "there is no `step` when evaluating",
+        ),
+    ] {
+        let (folder, path) = changed(from, to);
+        let file = path.to_str().expect("UTF-8");
+        let runs = folder.path().join("runs");
+        let train = ["train", file, "--folder", runs.to_str().expect("UTF-8")];
+        for arguments in [&["check", file][..], &train] {
+            let said = complaint(&folder, arguments);
+            let place = said.contains(" --> m.dl:");
+            assert!(place && said.contains(&format!("error[{code}]")) && said.contains(label), "{arguments:?}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_loss_may_know_the_step() {
+    let (folder, path) = changed("loss      = ", "loss      = (1 + epoch / 10) * ");
+    let runs = folder.path().join("runs");
+    let folder = runs.to_str().expect("UTF-8");
+    let output = dlc(&["train", path.to_str().expect("UTF-8"), "--epochs", "2", "--folder", folder]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn check_tells_several_mistakes_at_once_in_both_forms() {
     let dl = "model m(x: [B, 4], hidden: int = 8) -> y: [B, 2] {

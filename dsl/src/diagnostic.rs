@@ -167,3 +167,25 @@ pub fn tidy(diagnostics: &mut Vec<Diagnostic>) {
 pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
     diagnostics.iter().map(|d| d.render(sources, color)).collect::<Vec<_>>().join("\n")
 }
+
+/// The error for trainable weights that no gradient reaches, without its place. `way` says what else to do than to freeze them.
+pub fn unreached(names: &[String], way: &str) -> Diagnostic {
+    let message = match names {
+        [name] => format!("`{name}` is trainable, but no gradient reaches it"),
+        names => format!("{} are trainable, but no gradient reaches them", quoted(names)),
+    };
+    let them = if names.len() == 1 { "it" } else { "them" };
+    let patterns: Vec<String> = names.iter().map(|name| format!("\"!{name}\"")).collect();
+    let help = format!("{way}, or freeze {them}: trainable = [\"**\", {}]", patterns.join(", "));
+    Diagnostic::error("no-gradient", message).help(help)
+}
+
+/// Names as a list in a sentence.
+fn quoted(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}

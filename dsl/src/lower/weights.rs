@@ -10,7 +10,7 @@ use super::scope::Var;
 use super::value::{Axis, Callee, Data, Value};
 use super::{Eval, Lower};
 use crate::ast::{self, Stmt, TypeKind};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, unreached};
 use crate::span::Span;
 
 /// A weight or a state.
@@ -265,15 +265,8 @@ impl<'p> Lower<'p> {
             lost.entry(weight.span).or_default().push(weight.name.clone());
         }
         for (span, names) in lost {
-            let patterns: Vec<String> = names.iter().map(|name| format!("\"!{name}\"")).collect();
-            let message = match names.as_slice() {
-                [name] => format!("`{name}` is trainable, but no gradient reaches it"),
-                names => format!("{} are trainable, but no gradient reaches them", quoted(names)),
-            };
-            let error = Diagnostic::error("no-gradient", message).primary(span, "the loss is not computed from it");
-            let help =
-                format!("let the loss depend on it, or freeze it: trainable = [\"**\", {}]", patterns.join(", "));
-            self.diagnostics.push(error.help(help));
+            let error = unreached(&names, "let the loss depend on it");
+            self.diagnostics.push(error.primary(span, "the loss is not computed from it"));
         }
         Ok(())
     }
@@ -287,16 +280,6 @@ impl<'p> Lower<'p> {
             if outermost { Some(weight.data.value) } else { context.captures.get(&weight.data.value).copied() }
         };
         self.weights.iter().map(|w| own(w).is_some_and(|value| live[value.node.index()])).collect()
-    }
-}
-
-/// Names as a list in a sentence.
-fn quoted(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    match quoted.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-        None => String::new(),
     }
 }
 
