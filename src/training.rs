@@ -75,10 +75,10 @@ impl Training {
         if let (true, Some(folder)) = (overrides.resume, &overrides.folder) {
             expect_checkpoint(folder)?;
         }
-        settings.check_length().map_err(|d| model.error(vec![d]))?;
+        settings.check_length().map_err(|d| model.error(d))?;
         let examples = load(model, compiler, &settings.data)?;
         let (learn, held_out) = split(&settings).of(examples.count());
-        settings.check_batch(learn.len()).map_err(|d| model.error(vec![d]))?;
+        settings.check_batch(learn.len()).map_err(|d| model.error(d))?;
         let steps_per_epoch = learn.len() / settings.batch;
         let request = |what, batch| {
             let mut request = request(model, &settings, &examples, what, batch);
@@ -293,9 +293,9 @@ pub(crate) fn request(
 /// Checks that training has an end and data for a step, that what is judged can be evaluated, and that the labels of the data, and of the test data, are classes of the model.
 pub(crate) fn check_data(model: &Model, compiler: &Compiler, graph: &Graph) -> Result<(), Error> {
     let settings = settings(model)?;
-    settings.check_length().map_err(|d| model.error(vec![d]))?;
+    settings.check_length().map_err(|d| model.error(d))?;
     let (learn, _) = split(&settings).of(load(model, compiler, &settings.data)?.count());
-    settings.check_batch(learn.len()).map_err(|d| model.error(vec![d]))?;
+    settings.check_batch(learn.len()).map_err(|d| model.error(d))?;
     for call in std::iter::once(&settings.data).chain(&settings.test) {
         check_labels(model, call, &*load(model, compiler, call)?, graph)?;
     }

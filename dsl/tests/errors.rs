@@ -116,7 +116,7 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
         }
         let settings = program.train_settings(Some(model));
         if let Ok(Some(settings)) = settings {
-            faults.extend(settings.check_length().err());
+            faults.extend(settings.check_length().err().unwrap_or_default());
             faults.extend(program.dataset(&settings.data).err().unwrap_or_default());
         }
     }

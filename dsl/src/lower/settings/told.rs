@@ -117,25 +117,25 @@ impl TrainSettings {
     ///
     /// # Errors
     /// If the section says neither `epochs` nor `steps`.
-    pub fn check_length(&self) -> Result<(), Diagnostic> {
+    pub fn check_length(&self) -> Result<(), Vec<Diagnostic>> {
         if self.epochs.or(self.steps).is_some() {
             return Ok(());
         }
         let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.model);
         let error = Diagnostic::error("missing-setting", message);
-        Err(error.primary(self.model_span, "nothing says how long"))
+        Err(vec![error.primary(self.model_span, "nothing says how long")])
     }
 
     /// Checks that there are examples for a step.
     ///
     /// # Errors
     /// If one batch takes more than all.
-    pub fn check_batch(&self, examples: usize) -> Result<(), Diagnostic> {
+    pub fn check_batch(&self, examples: usize) -> Result<(), Vec<Diagnostic>> {
         if self.batch <= examples {
             return Ok(());
         }
         let message = format!("a batch takes {} examples, but there are {examples} to learn from", self.batch);
         let error = Diagnostic::error("too-few-examples", message);
-        Err(error.primary(self.batch_span, format!("at most `batch = {examples}`")))
+        Err(vec![error.primary(self.batch_span, format!("at most `batch = {examples}`"))])
     }
 }
