@@ -90,3 +90,19 @@ train m {
         assert_eq!(program.lower(&request).expect_err("it has no step")[0].code, "unknown-name", "{what:?}");
     }
 }
+
+#[test]
+fn optimizers_know_the_models_arguments() {
+    let text = "model m(x: [B, 3], rate: float = 0.5) -> y: [B, 3] = linear(x, 3)
+dataset d { x = npy(\"x.npy\") }
+train m {
+  data      = d()
+  epochs    = 1
+  loss      = mean(y)
+  optimizer = sgd(lr: rate)
+}";
+    let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    for what in [What::Train, What::Init] {
+        program.lower(&request(what)).expect("is right");
+    }
+}
