@@ -17,7 +17,7 @@ fn counts_are_refused_that_the_text_may_not_say() {
         (epochs(0), "`epochs` is 0, but must be at least 1"),
         (batch(usize::MAX), "must be smaller"),
         (epochs(usize::MAX), "must be smaller"),
-        (batch(456), "455 examples do not fill one batch of 456"),
+        (batch(456), "a batch takes 456 examples, but there are 455 to learn from"),
     ] {
         let error = training(&overrides).map(|_| ()).expect_err("it is refused").to_string();
         assert!(error.contains(message), "{error}");
