@@ -28,7 +28,7 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(folder)
 }
 
-/// Whether [`write`] can begin: to be asked before long work whose result goes to this file. Nothing is left behind.
+/// Whether [`write()`] can begin: to be asked before long work whose result goes to this file. Nothing is left behind.
 ///
 /// # Errors
 /// If the folder is missing, or no file can be made there, or the path is that of a folder.
