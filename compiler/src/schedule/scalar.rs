@@ -183,6 +183,9 @@ fn remainder(b: &mut Builder, x: Val, y: Val) -> Val {
     let zero = b.float(wide, 0.0);
     let below = b.compare(Compare::Lt, x0, zero);
     let signed = b.select(below, minus, rest);
+    // -0 is not below 0.
+    let none = b.compare(Compare::Eq, x0, zero);
+    let signed = b.select(none, x0, signed);
     // A zero keeps the dividend's sign; by 0, of infinity and with NaN it is NaN.
     let infinity = b.float(wide, f64::INFINITY);
     let large = b.compare(Compare::Eq, by, infinity);

@@ -36,7 +36,9 @@ impl Operator for Concat {
                 && x.rank() == first.rank()
                 && (0..x.rank()).all(|a| a == self.axis || x.shape[a] == first.shape[a]);
             ensure!(same, "{x} does not fit {first} but for axis {}", self.axis);
-            shape[self.axis] += x.shape[self.axis];
+            let size = shape[self.axis].saturating_add(x.shape[self.axis]);
+            ensure!(size < usize::MAX, "the parts are longer than any memory on axis {}", self.axis);
+            shape[self.axis] = size;
         }
         Ok(smallvec::smallvec![first.with_shape(shape)])
     }
