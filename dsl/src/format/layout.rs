@@ -138,7 +138,7 @@ fn align(pieces: &[Piece], run: &mut Vec<usize>, widths: &mut [Option<usize>]) {
 fn settle_commas(pieces: &mut Vec<Piece>) {
     let mut out: Vec<Piece> = Vec::with_capacity(pieces.len());
     let mut open: Vec<(bool, bool)> = vec![]; // is a list; has a comma
-    for piece in pieces.drain(..) {
+    for mut piece in pieces.drain(..) {
         if piece.opens() {
             open.push((!matches!(piece.role, Role::Block | Role::Section), false));
         } else if piece.closes() {
@@ -146,7 +146,13 @@ fn settle_commas(pieces: &mut Vec<Piece>) {
                 && let Some(last) = out.iter().rposition(|p| !p.is_comment())
             {
                 let comma = out[last].is(Symbol::Comma);
-                if comma && !piece.first {
+                if comma && out[last].first {
+                    // It moves behind the list's last element, over the comments between, and leaves its line to the bracket.
+                    let comma = Piece { first: false, gap: false, ..out.remove(last) };
+                    let element = out.iter().rposition(|p| !p.is_comment()).map_or(0, |at| at + 1);
+                    out.insert(element, comma);
+                    piece.first = true;
+                } else if comma && !piece.first {
                     out.remove(last);
                 } else if !comma && piece.first {
                     let kind = PieceKind::Token(TokenKind::Symbol(Symbol::Comma));

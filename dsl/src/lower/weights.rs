@@ -65,6 +65,11 @@ impl<'p> Lower<'p> {
         };
         let dtype = self.dtype_of(dtype.as_ref())?;
         let axes = self.shape_of(dims)?;
+        let ty = Type::new(dtype, axes.iter().map(|axis| axis.size).collect::<ir::Shape>());
+        if ty.checked_bytes().is_none() {
+            let message = format!("the {word} `{}` of type {ty} is too large for any memory", w.name.name);
+            return Err(self.fault("too-large", message, w.ty.span, "too large"));
+        }
         if !is_state && !dtype.is_float() {
             let message = format!("the weight `{}` cannot be learnt in {dtype}", w.name.name);
             return Err(self.fault("type-mismatch", message, w.ty.span, "weights are floating-point numbers"));
