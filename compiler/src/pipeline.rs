@@ -227,13 +227,13 @@ pub fn differentiate(graph: Graph, options: &Options) -> Result<Graph, CompileEr
     verified(graph, "differentiation", options)
 }
 
-/// Runs the passes but for fusion on a joint function, before it is split.
+/// Runs the passes that know no kernels on a joint function, before it is split.
 fn optimize_joint(function: Function, callees: &Graph, options: &passes::Options) -> Function {
     let name = function.name.clone();
     let mut graph = callees.clone();
     graph.insert(function);
     let mut context = passes::Context::new(options.clone());
-    for pass in PASSES.iter().filter(|p| !matches!(p.name, "prepare" | "fuse")) {
+    for pass in PASSES.iter().take_while(|p| p.name != "prepare") {
         graph = pass.run(&graph, &mut context);
     }
     graph.function(&name).expect("passes keep the functions").clone()

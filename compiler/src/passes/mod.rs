@@ -4,6 +4,8 @@
 
 mod canonicalize;
 mod fuse;
+mod halves;
+mod layout;
 mod prepare;
 mod prepared;
 mod provenance;
@@ -16,6 +18,7 @@ use crate::egraph::CostModel;
 
 pub use canonicalize::canonicalize;
 pub use fuse::fuse;
+pub use layout::layout;
 pub use prepare::prepare;
 pub use prepared::{Parts, parts, prepare_name};
 pub use provenance::{Provenance, Step};
@@ -125,6 +128,7 @@ pub const PASSES: &[Pass] = &[
         run: prepare,
     },
     Pass { name: "fuse", doc: "cut into kernels", run: fuse },
+    Pass { name: "layout", doc: "weights are loaded in the order in which kernels read them", run: layout },
 ];
 
 impl Pass {

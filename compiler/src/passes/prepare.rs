@@ -13,23 +13,26 @@ use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
 use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type, Value};
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
 
+use super::halves::{Map, join, main, preparation};
 use super::prepared::{ROLE, prepare_name};
 use super::weights::{Weights, follows};
 use super::{Context, Provenance};
 
-/// Cuts entry and called functions, if the options ask for it and there is anything to prepare.
+/// Cuts entry and called functions, if the options ask for it and there is anything to prepare. An entry that was cut before is joined
+/// first, and cut where it has to be now.
 pub fn prepare(graph: &Graph, context: &mut Context) -> Graph {
-    let weights = Weights::of(graph);
-    let done = graph.function(&prepare_name(&graph.entry().name)).is_some();
-    if !context.options.prepare || !weights.all_frozen || done {
+    if !context.options.prepare || !Weights::of(graph).all_frozen {
         return graph.clone();
     }
+    // Halves that do not fit are an error of whoever compiles them.
+    let Some(graph) = &join(graph, &mut context.provenance) else { return graph.clone() };
+    let weights = Weights::of(graph);
     let mut result = Graph::new();
     result.sources = graph.sources.clone();
     let old = std::mem::take(&mut context.provenance);
-    let mut cutter = Cutter { graph, weights, result, halves: FxHashMap::default(), old, new: Provenance::default() };
+    let (halves, after) = (FxHashMap::default(), FxHashMap::default());
+    let mut cutter = Cutter { graph, weights, result, halves, after, old, new: Provenance::default() };
     for function in graph.functions() {
         cutter.function(function);
     }
@@ -47,8 +50,6 @@ struct Halves {
     keeps: Vec<usize>,
     /// The types of what is prepared.
     prepared: Vec<Type>,
-    /// Of each prepared value the argument that it is named after.
-    named_after: Vec<Option<usize>>,
 }
 
 struct Cutter<'a> {
@@ -56,6 +57,8 @@ struct Cutter<'a> {
     weights: Weights,
     result: Graph,
     halves: FxHashMap<Symbol, Halves>,
+    /// Of each result of a called function the argument that it is named after.
+    after: FxHashMap<Symbol, Vec<Option<usize>>>,
     old: Provenance,
     new: Provenance,
 }
@@ -82,16 +85,16 @@ impl Cutter<'_> {
             self.result.insert(expanded);
             return;
         }
-        let named_after = self.named_after(&expanded, &args, &hoisted);
+        let of = self.named_after(&expanded, &args);
         let name = if entry { prepare_name(&function.name) } else { self.fresh(&function.name) };
-        let names = names(&expanded, &named_after);
+        let names = names(&expanded, hoisted.iter().map(|v| of[v]));
         let (first, takes, map) = preparation(&expanded, &hoisted, &names, name);
         provenance(self, &first, &map);
         let (mut rest, keeps, map) = main(&expanded, &hoisted, &names, entry);
         rest.vjp = if entry { function.vjp.clone() } else { None };
         provenance(self, &rest, &map);
         let prepared = hoisted.iter().map(|&v| expanded.ty(v).clone()).collect();
-        let halves = Halves { prepare: first.name.clone(), takes, keeps, prepared, named_after };
+        let halves = Halves { prepare: first.name.clone(), takes, keeps, prepared };
         self.halves.insert(function.name.clone(), halves);
         self.result.insert(first);
         self.result.insert(rest);
@@ -136,8 +139,8 @@ impl Cutter<'_> {
         }
     }
 
-    /// Of each hoisted value the argument that it is named after: of all that it follows from the largest, the first of equals.
-    fn named_after(&self, function: &Function, args: &[bool], hoisted: &[Value]) -> Vec<Option<usize>> {
+    /// Of each value the argument that it is named after: of all these that it follows from the largest, the first of equals.
+    fn named_after(&mut self, function: &Function, args: &[bool]) -> FxHashMap<Value, Option<usize>> {
         let size = |arg: usize| function.args()[arg].ty.shape.elements();
         let larger = |a: Option<usize>, b: Option<usize>| match (a, b) {
             (Some(a), Some(b)) => Some(if size(b) > size(a) { b } else { a }),
@@ -145,29 +148,33 @@ impl Cutter<'_> {
         };
         let mut of: FxHashMap<Value, Option<usize>> = FxHashMap::default();
         for (id, node) in function.nodes() {
-            let operand = |i: usize| of.get(&node.operands[i]).copied().flatten();
-            let all = || (0..node.operands.len()).map(operand).fold(None, larger);
+            let operand = |i: usize| of[&node.operands[i]];
             let named: Vec<Option<usize>> = match &node.def {
                 Def::Argument(i) => vec![args[*i].then_some(*i)],
-                Def::Op(Op::Call(call)) => match self.halves.values().find(|h| h.prepare == call.func) {
-                    // The callee's names go by its own arguments, of which it takes some.
-                    Some(halves) => {
-                        let position = |arg: usize| halves.takes.iter().position(|&t| t == arg);
-                        let one = |after: &Option<usize>| after.and_then(position).and_then(operand);
-                        halves.named_after.iter().map(one).collect()
-                    }
-                    None => vec![all(); node.types.len()],
-                },
-                Def::Op(_) => vec![all(); node.types.len()],
+                // The callee's results go by its own arguments.
+                Def::Op(Op::Call(call)) => self.results_after(&call.func).iter().map(|a| a.and_then(operand)).collect(),
+                Def::Op(_) => vec![(0..node.operands.len()).map(operand).fold(None, larger); node.types.len()],
             };
             of.extend(values_of(id, node.types.len()).into_iter().zip(named));
         }
-        hoisted.iter().map(|v| of[v]).collect()
+        of
+    }
+
+    fn results_after(&mut self, name: &Symbol) -> Vec<Option<usize>> {
+        if let Some(known) = self.after.get(name) {
+            return known.clone();
+        }
+        let graph = if self.result.function(name).is_some() { &self.result } else { self.graph };
+        let callee = graph.function(name).expect("callees stand before their callers").clone();
+        let of = self.named_after(&callee, &vec![true; callee.args().len()]);
+        let after: Vec<Option<usize>> = callee.results.iter().map(|r| of[&r.value]).collect();
+        self.after.insert(name.clone(), after.clone());
+        after
     }
 }
 
 /// What prepared values are called after these arguments: the weight's own name where there is one.
-fn names(function: &Function, after: &[Option<usize>]) -> Vec<String> {
+fn names(function: &Function, after: impl Iterator<Item = Option<usize>>) -> Vec<String> {
     let mut names: Vec<String> = vec![];
     let taken = |name: &str, names: &[String]| {
         let role = |role: &Role| matches!(role, Role::Param { name: n, .. } | Role::State { name: n } if **n == *name);
@@ -233,72 +240,4 @@ fn is_cheap(op: &Op) -> bool {
         Op::Slice(_) | Op::Reverse(_) | Op::Pad(_) | Op::Concat(_) => true,
         _ => false,
     }
-}
-
-/// The new value of each old one.
-type Map = FxHashMap<Value, Value>;
-
-/// Which nodes the wanted values are computed from, where these are given.
-fn needed(function: &Function, wanted: impl IntoIterator<Item = Value>, given: &[Value]) -> Vec<bool> {
-    let mut needed = vec![false; function.node_count()];
-    let mut todo: Vec<Value> = wanted.into_iter().collect();
-    while let Some(value) = todo.pop() {
-        if !given.contains(&value) && !std::mem::replace(&mut needed[value.node.index()], true) {
-            todo.extend(&function.node(value.node).operands);
-        }
-    }
-    needed
-}
-
-/// Copies those arguments of a function that are asked for, and returns their numbers.
-fn copy_args(new: &mut Function, map: &mut Map, old: &Function, wanted: impl Fn(NodeId) -> bool) -> Vec<usize> {
-    let mut numbers = vec![];
-    for (i, &value) in old.arg_values().iter().enumerate() {
-        if wanted(value.node) {
-            map.insert(value, new.copy_arg(old, i));
-            numbers.push(i);
-        }
-    }
-    numbers
-}
-
-/// Copies those operators of a function that are needed.
-fn copy_ops(new: &mut Function, map: &mut Map, old: &Function, needed: &[bool]) {
-    for (id, node, op) in old.ops().filter(|(id, _, _)| needed[id.index()]) {
-        let operands: SmallVec<[Value; 3]> = node.operands.iter().map(|v| map[v]).collect();
-        let copied = new.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
-        let results = node.types.len();
-        map.extend(values_of(id, results).into_iter().zip(values_of(copied, results)));
-    }
-}
-
-/// The function that computes the hoisted values, the arguments that it takes, and where the old values are in it.
-fn preparation(old: &Function, hoisted: &[Value], names: &[String], name: Symbol) -> (Function, Vec<usize>, Map) {
-    let needed = needed(old, hoisted.iter().copied(), &[]);
-    let mut new = Function::new(name, FunctionKind::Func);
-    let mut map = Map::default();
-    let takes = copy_args(&mut new, &mut map, old, |node| needed[node.index()]);
-    copy_ops(&mut new, &mut map, old, &needed);
-    for (name, value) in names.iter().zip(hoisted) {
-        new.add_output(Some(name), map[value]);
-    }
-    (new, takes, map)
-}
-
-/// The function that reads what is prepared, the arguments that it keeps, and where the old values are in it.
-fn main(old: &Function, hoisted: &[Value], names: &[String], entry: bool) -> (Function, Vec<usize>, Map) {
-    let needed = needed(old, old.results.iter().map(|r| r.value), hoisted);
-    let mut new = Function::new(old.name.clone(), old.kind);
-    let mut map = Map::default();
-    let keeps = copy_args(&mut new, &mut map, old, |node| entry || needed[node.index()]);
-    for (name, &value) in names.iter().zip(hoisted) {
-        let role = if entry { Role::Param { name: name.as_str().into(), trainable: false } } else { Role::Plain };
-        map.insert(value, new.add_arg(name, old.ty(value).clone(), role));
-    }
-    copy_ops(&mut new, &mut map, old, &needed);
-    new.results = old.results.clone();
-    for result in &mut new.results {
-        result.value = map[&result.value];
-    }
-    (new, keeps, map)
 }

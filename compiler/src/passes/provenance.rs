@@ -1,6 +1,6 @@
 //! Which rule, and which source line, made a node.
 
-use dlc_ir::{Loc, NodeId, Symbol};
+use dlc_ir::{Loc, NodeId, Symbol, Value};
 use rustc_hash::FxHashMap;
 
 /// One rewrite that took part in making a node.
@@ -37,6 +37,21 @@ impl Provenance {
             if !known.contains(&step) {
                 known.push(step);
             }
+        }
+    }
+
+    /// Takes out what is known of some functions.
+    pub(super) fn take(&mut self, functions: &[&Symbol]) -> Provenance {
+        let all = std::mem::take(&mut self.steps);
+        let (taken, rest) = all.into_iter().partition(|((function, _), _)| functions.contains(&function));
+        self.steps = rest;
+        Provenance { steps: taken }
+    }
+
+    /// Logs of the nodes of a function `to` what another log has of the nodes of `from` that they were made of.
+    pub(super) fn follow(&mut self, old: &Provenance, from: &Symbol, to: &Symbol, map: &FxHashMap<Value, Value>) {
+        for (old_value, new_value) in map.iter().filter(|(old, _)| old.result == 0) {
+            self.add(to, new_value.node, old.steps(from, old_value.node).to_vec());
         }
     }
 }

@@ -8,7 +8,7 @@ use dlc_ir::compute::Combine;
 use dlc_ir::{ScalarOp, Type};
 
 use super::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
-use super::form::{ExprId, Form, Forms};
+use super::form::{ExprId, Form, Forms, Source};
 use super::linear::Linear;
 use super::tiling::{Lane, Tile, choose_lane};
 
@@ -20,6 +20,45 @@ const STRIDED: usize = 9;
 /// Sixths of a cycle for a position of a nest that has no register tile.
 const UNTILED: usize = 12;
 
+/// Another order of a tensor's elements: its elements, taken as a tensor of other sizes, with the axes of that permuted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Layout {
+    /// The sizes, in the order of the elements as they are.
+    pub sizes: Vec<usize>,
+    /// Of each axis of the result which of those it is.
+    pub order: Vec<usize>,
+}
+
+impl Layout {
+    /// What a nest reads, and the order in which it writes that for other nests, if it does nothing else and each element is
+    /// written once.
+    pub fn of(nest: &Nest, composed: &Composed) -> Option<(Source, Layout)> {
+        let ([output], None) = (nest.outputs.as_slice(), &nest.reduce) else { return None };
+        if composed.sources[output.source].kind != SourceKind::Temp {
+            return None;
+        }
+        let Form::Read { source, offset, .. } = composed.forms.get(output.expr) else { return None };
+        let (read, written) = (by_stride(offset, &nest.extents)?, by_stride(&output.offset, &nest.extents)?);
+        let elements = |source: Source| composed.sources[source].ty.shape.elements();
+        let all = nest.extents.iter().product();
+        if elements(*source) != all || elements(output.source) != all {
+            return None;
+        }
+        let sizes = read.iter().map(|&axis| nest.extents[axis]).collect();
+        let place = |axis: &usize| read.iter().position(|a| a == axis).expect("both are all axes");
+        Some((*source, Layout { sizes, order: written.iter().map(place).collect() }))
+    }
+}
+
+/// The axes from the largest stride to the smallest, if an index walks over all positions, each once and without gaps.
+fn by_stride(index: &Linear, extents: &[usize]) -> Option<Vec<usize>> {
+    let mut axes: Vec<usize> = (0..extents.len()).collect();
+    axes.sort_by_key(|&axis| std::cmp::Reverse(index.coefficient(axis)));
+    let sizes: Vec<usize> = axes.iter().map(|&axis| extents[axis]).collect();
+    let places: Vec<Linear> = axes.iter().map(|&axis| Linear::axis(axis)).collect();
+    (*index == Linear::flatten(&places, &sizes)).then_some(axes)
+}
+
 /// The way of running a nest's vectors along another axis.
 struct Arrangement {
     cost: usize,
@@ -27,12 +66,12 @@ struct Arrangement {
     lane: usize,
     /// Columns of the register tile.
     columns: usize,
-    /// Which of the two factors has to be moved.
-    factor: usize,
+    /// Which of the two factors has to be moved; none if its neighbours along the vectors are neighbours already.
+    factor: Option<usize>,
 }
 
-/// Chooses the axis of a nest's vectors. If that is not contiguous, returns the nest that puts a factor in order, and makes the
-/// axis the last one of those that are kept.
+/// Chooses the axis of a nest's vectors, and makes it the last one of those that are kept. If no factor is contiguous along it,
+/// returns the nest that puts one in order.
 pub(crate) fn arrange(nest: &mut Nest, composed: &mut Composed) -> Option<Nest> {
     let reduce = nest.reduce.as_ref()?;
     let total = nest.extents.iter().copied().fold(1, usize::saturating_mul);
@@ -59,7 +98,7 @@ pub(crate) fn arrange(nest: &mut Nest, composed: &mut Composed) -> Option<Nest> 
     if best.cost.saturating_mul(10) > now.saturating_mul(9) {
         return None;
     }
-    Some(apply(&best, nest, composed))
+    apply(&best, nest, composed)
 }
 
 fn plain(forms: &Forms, factor: ExprId) -> Option<Linear> {
@@ -85,9 +124,10 @@ fn option(nest: &Nest, forms: &Forms, offsets: &[Linear; 2], elements: [usize; 2
         _ => return None,
     };
     let tile = Tile::new(nest, forms, Lane::Kept(lane), true)?;
+    let factor = (offsets[factor].coefficient(lane) != 1).then_some(factor);
+    let moved = factor.map_or(0, |f| used(nest, &offsets[f]).map(|a| nest.extents[a]).fold(1, usize::saturating_mul));
     // Windows that overlap would be written out one by one.
-    let moved = used(nest, &offsets[factor]).map(|a| nest.extents[a]).fold(1, usize::saturating_mul);
-    if moved > elements[factor] {
+    if factor.is_some_and(|f| moved > elements[f]) {
         return None;
     }
     let cost = tile.cost.saturating_add(moved.saturating_mul(MOVED)).saturating_add(strides(nest, forms, lane));
@@ -108,11 +148,11 @@ fn strides(nest: &Nest, forms: &Forms, lane: usize) -> usize {
     all.filter(|o| !matches!(o.coefficient(lane), 0 | 1)).count().saturating_mul(kept).saturating_mul(STRIDED)
 }
 
-/// Makes the lane axis the innermost one, cut to the columns of a tile, and moves the factor accordingly.
-fn apply(chosen: &Arrangement, nest: &mut Nest, composed: &mut Composed) -> Nest {
+/// Makes the lane axis the innermost one, and moves the factor that is to be moved, cut to the columns of a tile.
+fn apply(chosen: &Arrangement, nest: &mut Nest, composed: &mut Composed) -> Option<Nest> {
     let mut lane = chosen.lane;
     let n = nest.extents[lane];
-    if n > chosen.columns && n.is_multiple_of(chosen.columns) {
+    if chosen.factor.is_some() && n > chosen.columns && n.is_multiple_of(chosen.columns) {
         // Then all of a tile's vectors of a turn lie in a row, and those of the next turn behind them.
         nest.split(lane, chosen.columns, &mut composed.forms);
         lane += 1;
@@ -130,11 +170,12 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, composed: &mut Composed) -> Nest
     let axes: Vec<Linear> = (0..nest.extents.len()).map(|old| Linear::axis(place(old))).collect();
     nest.substitute(&axes, extents, nest.kept, &mut composed.forms);
 
+    let chosen = chosen.factor?;
     let reduce = nest.reduce.as_ref().expect("arranged nests reduce");
     let Form::Apply(f, dtype, mut factors) = composed.forms.get(reduce.body).clone() else {
         unreachable!("a product stays one")
     };
-    let factor = factors[chosen.factor];
+    let factor = factors[chosen];
     let offset = plain(&composed.forms, factor).expect("it stays a read");
     // The new order: kept axes, reduced axes, the lanes.
     let order: Vec<usize> = used(nest, &offset).filter(|&a| a != last).chain([last]).collect();
@@ -151,8 +192,8 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, composed: &mut Composed) -> Nest
 
     let places: Vec<Linear> = order.iter().map(|&a| Linear::axis(a)).collect();
     let offset = Linear::flatten(&places, &shape);
-    factors[chosen.factor] = composed.forms.add(Form::Read { source, dtype, offset });
+    factors[chosen] = composed.forms.add(Form::Read { source, dtype, offset });
     let body = composed.forms.add(Form::Apply(f, dtype, factors));
     nest.reduce.as_mut().expect("arranged nests reduce").body = body;
-    made
+    Some(made)
 }

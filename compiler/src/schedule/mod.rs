@@ -23,6 +23,8 @@ mod unit;
 
 pub use composed::{Failure, Statuses};
 pub use function::schedule;
+pub(crate) use layout::Layout;
+pub(crate) use unit::layouts;
 
 use dlc_ir::Symbol;
 

@@ -6,7 +6,7 @@ use super::ScheduleError;
 use super::compose::compose;
 use super::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage, Statuses};
 use super::form::{Form, Source};
-use super::layout;
+use super::layout::{self, Layout};
 use super::linear::Linear;
 use super::loops::{self, Launch};
 use super::materialize::materialize;
@@ -91,6 +91,25 @@ impl Unit {
         offset.is_some()
     }
 
+    /// The arguments of which the unit does nothing but write them in another order first, and that order.
+    pub fn layouts(&self) -> Vec<(usize, Layout)> {
+        let found = |stage: &Stage| match stage {
+            Stage::Nest(nest) => Layout::of(nest, &self.composed).filter(|(read, _)| self.readers(*read) == 1),
+            Stage::Scatter(_) => None,
+        };
+        self.composed.stages.iter().filter_map(found).filter(|(read, _)| *read < self.arguments).collect()
+    }
+
+    /// How many stages read a buffer.
+    fn readers(&self, source: Source) -> usize {
+        let roots = |stage: &Stage| match stage {
+            Stage::Nest(nest) => nest.roots(),
+            Stage::Scatter(s) => [s.start.roots(), vec![s.index, s.update]].concat(),
+        };
+        let reads = |stage: &Stage| self.composed.forms.reads(roots(stage)).iter().any(|(read, _)| *read == source);
+        self.composed.stages.iter().filter(|stage| reads(stage)).count()
+    }
+
     /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
     pub fn launches(&self, shared: &[(usize, usize)]) -> Vec<Launch> {
         let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
@@ -126,6 +145,12 @@ impl Unit {
     pub fn temps(&self) -> impl Iterator<Item = &Type> {
         self.composed.sources.iter().filter(|s| s.kind == SourceKind::Temp).map(|s| &s.ty)
     }
+}
+
+/// The arguments that a kernel function would put in another order before it begins; none if it cannot be scheduled, which is said
+/// when it is.
+pub(crate) fn layouts(function: &Function, math: Math) -> Vec<(usize, Layout)> {
+    Unit::new(function, math, &mut Statuses::default()).map_or_else(|_| vec![], |unit| unit.layouts())
 }
 
 /// Makes two nests of a reduction of very much to very little, so that its parts can run at the same time: partial results along a

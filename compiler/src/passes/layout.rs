@@ -1,0 +1,153 @@
+//! Weights in the order in which kernels read them.
+//!
+//! Some kernels write an operand in another order before they begin, so that vectors can run along another axis (`schedule/layout.rs`).
+//! Where that operand is a weight, it is written so once, when weights are loaded: the kernel takes it in its new order, and says
+//! inside how that is to be read, `reshape(transpose(%w))`, which costs nothing there. Callers put it in order before the call, and
+//! what of that follows from weights alone moves into what [`prepare`] makes.
+
+use dlc_ir::graph::values_of;
+use dlc_ir::op::{Reshape, Transpose};
+use dlc_ir::{Def, Function, FunctionKind, Graph, Loc, Op, Symbol, Type, Value};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::halves::{Map, copy_ops, join};
+use super::prepare::prepare;
+use super::weights::Weights;
+use super::{Context, Math};
+use crate::schedule::{Layout, layouts};
+
+/// Puts weights in order, if the options ask for it and some kernel would do so at every run.
+pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
+    let weights = Weights::of(graph);
+    if !context.options.prepare || !weights.all_frozen {
+        return graph.clone();
+    }
+    let kernels = kernels(graph, &weights, context.options.math);
+    if kernels.is_empty() {
+        return graph.clone();
+    }
+    let Some(graph) = &join(graph, &mut context.provenance) else { return graph.clone() };
+    let mut result = Graph::new();
+    result.sources = graph.sources.clone();
+    for function in graph.functions() {
+        let new = match kernels.get(&function.name) {
+            Some(layouts) => reading(function, layouts),
+            None if calls(function).any(|name| kernels.contains_key(name)) => {
+                let (new, map) = calling(function, &kernels);
+                let old = context.provenance.take(&[&function.name]);
+                context.provenance.follow(&old, &function.name, &function.name, &map);
+                new
+            }
+            None => {
+                result.insert_from(graph, &function.name);
+                continue;
+            }
+        };
+        result.insert(new);
+    }
+    prepare(&result, context)
+}
+
+/// Arguments of a kernel that are put in order.
+type Layouts = Vec<(usize, Layout)>;
+
+/// The kernels that put weights in order. One that reads nothing but weights is run once anyway.
+fn kernels(graph: &Graph, weights: &Weights, math: Math) -> FxHashMap<Symbol, Layouts> {
+    let kernels = graph.functions().filter(|f| f.kind == FunctionKind::Kernel);
+    let found = kernels.map(|kernel| {
+        let args = weights.args(kernel);
+        let mixed = args.contains(&true) && args.contains(&false);
+        let mut layouts = if mixed { layouts(kernel, math) } else { vec![] };
+        layouts.retain(|(arg, _)| args[*arg]);
+        (kernel.name.clone(), layouts)
+    });
+    found.filter(|(_, layouts)| !layouts.is_empty()).collect()
+}
+
+fn calls(function: &Function) -> impl Iterator<Item = &Symbol> {
+    function.ops().filter_map(|(_, _, op)| match op {
+        Op::Call(call) => Some(&call.func),
+        _ => None,
+    })
+}
+
+/// A kernel that takes arguments in other orders.
+fn reading(kernel: &Function, layouts: &[(usize, Layout)]) -> Function {
+    let mut new = kernel.like();
+    let layout = |arg: usize| layouts.iter().find(|(a, _)| *a == arg).map(|(_, layout)| layout);
+    let args: Vec<Value> = (0..kernel.args().len())
+        .map(|i| match (layout(i), &kernel.args()[i]) {
+            (Some(layout), arg) => new.add_arg(&arg.name, layout.ordered(&arg.ty), arg.role.clone()),
+            (None, _) => new.copy_arg(kernel, i),
+        })
+        .collect();
+    let mut map = Map::default();
+    for (i, &arg) in args.iter().enumerate() {
+        let (old, ty) = (kernel.arg_values()[i], &kernel.args()[i].ty);
+        map.insert(old, layout(i).map_or(arg, |layout| layout.undo(&mut new, arg, ty)));
+    }
+    copy_ops(&mut new, &mut map, kernel, &kernel.live());
+    new.results = kernel.results.clone();
+    new.results.iter_mut().for_each(|result| result.value = map[&result.value]);
+    new
+}
+
+/// A function that hands kernels what they read in their orders, and where its old values are in it.
+fn calling(function: &Function, kernels: &FxHashMap<Symbol, Layouts>) -> (Function, Map) {
+    let mut map = Map::default();
+    let mut ordered: FxHashMap<(Value, Layout), Value> = FxHashMap::default();
+    let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, old, node, operands| {
+        let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
+        let mut operands: SmallVec<[Value; 3]> = operands.into();
+        if let Op::Call(call) = op {
+            for (arg, layout) in kernels.get(&call.func).into_iter().flatten() {
+                let operand = &mut operands[*arg];
+                let made = ordered.entry((*operand, layout.clone()));
+                *operand = *made.or_insert_with(|| layout.apply(new, *operand, node.loc));
+            }
+        }
+        let id = new.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
+        map.insert(Value { node: old, result: 0 }, Value { node: id, result: 0 });
+        Ok(values_of(id, node.types.len()))
+    });
+    match rewritten {
+        Ok(new) => (new, map),
+    }
+}
+
+impl Layout {
+    fn transpose(&self) -> Transpose {
+        Transpose { perm: self.order.clone() }
+    }
+
+    /// The type of a tensor in this order.
+    fn ordered(&self, ty: &Type) -> Type {
+        ty.with_shape(self.order.iter().map(|&axis| self.sizes[axis]).collect::<Vec<_>>())
+    }
+
+    /// Puts a tensor in order.
+    fn apply(&self, function: &mut Function, value: Value, loc: Loc) -> Value {
+        let ty = function.ty(value).clone();
+        let split = reshape(function, value, ty.with_shape(self.sizes.clone()), loc);
+        add(function, self.transpose(), split, self.ordered(&ty), loc)
+    }
+
+    /// The tensor of type `ty` that has been put in order.
+    fn undo(&self, function: &mut Function, value: Value, ty: &Type) -> Value {
+        let perm = self.transpose().inverse();
+        let back = add(function, Transpose { perm }, value, ty.with_shape(self.sizes.clone()), Loc::NONE);
+        reshape(function, back, ty.clone(), Loc::NONE)
+    }
+}
+
+fn reshape(function: &mut Function, value: Value, ty: Type, loc: Loc) -> Value {
+    if *function.ty(value) == ty {
+        return value;
+    }
+    add(function, Reshape { shape: ty.shape.clone() }, value, ty, loc)
+}
+
+fn add(function: &mut Function, op: impl Into<Op>, operand: Value, ty: Type, loc: Loc) -> Value {
+    Value { node: function.add_node(op.into(), &[operand], [ty], loc), result: 0 }
+}
