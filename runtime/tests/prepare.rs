@@ -163,3 +163,40 @@ func @pick(%x: f32[2] input, %w: f32[4] param "w" frozen, %i: i64[2] param "i" f
         assert_eq!(session.run([("x", &x)]).unwrap()["y"].to_f64s(), [w[1], w[3]]);
     }
 }
+
+/// The same filters, of whole numbers, in the entry and in a function that it calls: rows of five fill vectors badly, so that vectors
+/// run along the sixteen channels.
+const FILTERS: &str = r#"
+func @block(%x: f32[4,16,12,7], %w: f32[16,16,3,3]) -> f32[4,16,10,5] {
+  %0 = conv %x, %w {stride=[1,1], low=[0,0], high=[0,0], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[4,16,10,5]
+  %1 = relu %0 : f32[4,16,10,5]
+  return %1
+}
+
+func @filtered(%x: f32[4,16,12,7] input, %w: f32[16,16,3,3] param "w" frozen, %v: f32[16,16,3,3] param "v" frozen) -> ("y": f32[4,16,10,5]) {
+  %0 = call %x, %w {func=@block} : f32[4,16,10,5]
+  %1 = call %x, %v {func=@block} : f32[4,16,10,5]
+  %2 = conv %x, %w {stride=[1,1], low=[0,0], high=[0,0], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[4,16,10,5]
+  %3 = sub %0, %1 : f32[4,16,10,5]
+  %4 = add %3, %2 : f32[4,16,10,5]
+  return %4
+}
+"#;
+
+#[test]
+fn kernels_find_weights_in_the_order_in_which_they_read_them() {
+    let (graph, program) = program(FILTERS);
+    let prepared = &program.preparation().expect("filters are put in order").prepared;
+    let arguments = program.graph().entry().args();
+    let shapes: Vec<_> = prepared.iter().map(|&i| arguments[i].ty.shape.to_vec()).collect();
+    assert!(!shapes.is_empty() && shapes.iter().all(|s| *s != [16, 16, 3, 3]), "{shapes:?}");
+    let (mut session, mut reference) = (session(&program), Session::reference(graph).unwrap());
+    let x = whole(&[4, 16, 12, 7], 1);
+    for seed in [2, 3] {
+        for session in [&mut session, &mut reference] {
+            session.set_param("w", &whole(&[16, 16, 3, 3], seed)).unwrap();
+            session.set_param("v", &whole(&[16, 16, 3, 3], seed + 5)).unwrap();
+        }
+        assert_eq!(session.run([("x", &x)]).unwrap()["y"], reference.run([("x", &x)]).unwrap()["y"]);
+    }
+}

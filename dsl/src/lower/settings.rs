@@ -378,6 +378,11 @@ impl<'p> Lower<'p> {
                 frozen.push((weight.name.clone(), weight.data.value));
             }
         }
+        if !frozen.is_empty() && !self.weights.iter().any(|w| !w.is_state && w.trainable) {
+            let error = Diagnostic::error("bad-pattern", "this leaves no weight to train");
+            let help = "name what is to be trained: trainable = [\"head.**\"]";
+            return Err(self.fail(error.primary(*span, "every weight is frozen").help(help)));
+        }
         let root = &mut self.contexts[0].builder;
         for (name, value) in frozen {
             let function = root.function_mut();
