@@ -92,7 +92,9 @@ fn rewriting(
     let written = tools::stage_graph(compiler, &wide, wide.lower(&request)?.graph, Stage::Grad)?;
     let optimised = tools::stage_graph(compiler, &wide, written.clone(), Stage::Opt)?;
     let numbers: HashMap<&str, &Tensor> = entry.args().iter().map(|a| &*a.name).zip(arguments).collect();
-    let value = |argument: &Argument| match numbers.get(&*argument.name) {
+    // What is prepared may be called and laid out otherwise in f64, and is computed anyway.
+    let given = |a: &Argument| numbers.get(&*a.name).filter(|t| t.shape() == &a.ty.shape);
+    let value = |argument: &Argument| match given(argument) {
         Some(t) => Tensor::from_fn(argument.ty.clone(), |i| t.get(i).convert(argument.ty.dtype)),
         None => Tensor::zeros(argument.ty.clone()),
     };
