@@ -3,14 +3,13 @@
 //! `cargo bench -p dlc-compiler --bench contraction`; with `-- --tile=8x4` for one register tile, with `-- --asm` to see it, with
 //! `-- f32 1024x1024x1024` for the shapes whose names contain all of these words.
 
-use std::sync::Arc;
-use std::time::Instant;
+mod roofline;
 
-use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, Target, VERSION};
+use dlc_compiler::codegen::{Cranelift, Target};
 use dlc_compiler::kernel::contract::{Along, Plan, Side, Sizes, contract};
-use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
-use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, verify};
+use dlc_compiler::kernel::{Builder, Kernel, Mode};
 use dlc_ir::DType;
+use roofline::{peak, program, time};
 
 fn main() {
     let Some(target) = Target::host() else {
@@ -99,113 +98,4 @@ fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) 
         },
     );
     b.finish()
-}
-
-/// The rate of twelve independent chains of `fma` in registers.
-fn peak(target: Target, dtype: DType) -> f64 {
-    let turns = 1 << 20;
-    let mut b = Builder::new(1);
-    let out = b.operand(dtype, 64, Mode::Write);
-    let ty = Ty::vector(Elem::of(dtype), (16 / dtype.size()) as u8);
-    let zero = b.index(0);
-    let end = b.index(turns);
-    let init: Vec<_> = (0..12).map(|i| b.float(ty, f64::from(i))).collect();
-    let x = b.float(ty, 0.5);
-    let sums = b.fold(zero, end, 1, &init, |b, _, sums| sums.iter().map(|&s| b.fma(s, x, x)).collect());
-    for (i, sum) in sums.into_iter().enumerate() {
-        let at = b.index((i % 4) as i64 * i64::from(ty.lanes));
-        b.store(out, at, sum);
-    }
-    let timed = time(target, b.finish(), &[64 * dtype.size()]);
-    2.0 * 12.0 * f64::from(ty.lanes) * turns as f64 / timed.seconds / 1e9
-}
-
-/// What a kernel took.
-struct Timed {
-    /// Seconds for all chunks on one thread: for each the best of many runs, so that other processes do not count.
-    seconds: f64,
-    /// Seconds for the compilation, the best of three.
-    compile: f64,
-    chunks: usize,
-}
-
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct Line([u8; 64]);
-
-fn program(kernel: Kernel) -> KernelProgram {
-    verify(&kernel).expect("the kernel is well-formed");
-    let mut program = KernelProgram::new();
-    let arguments = kernel.operands.len();
-    let operands = (0..arguments).map(|slot| Place::Argument { slot, offset: 0 }).collect();
-    let kernel = program.add_kernel("kernel", kernel);
-    let steps = vec![Step::Launch { kernel, operands }];
-    program.add_routine(Routine { name: "main".into(), arguments, frame: 0, steps });
-    program
-}
-
-fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
-    let chunks = kernel.chunks;
-    let program = Arc::new(program(kernel));
-    let mut compile = f64::INFINITY;
-    let mut executable = None;
-    for _ in 0..3 {
-        let start = Instant::now();
-        executable = Some(Cranelift::new(target).emit(program.clone()).expect("the host is the target"));
-        compile = compile.min(start.elapsed().as_secs_f64());
-    }
-    let executable = executable.expect("made above");
-    let mut buffers: Vec<Vec<Line>> = sizes.iter().map(|&s| vec![Line([0; 64]); s.div_ceil(64)]).collect();
-    let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr().cast()).collect();
-    let mut scratch = vec![Line([0; 64]); executable.scratch().div_ceil(64).max(1)];
-    let mut best = vec![f64::INFINITY; chunks];
-    let mut whole = f64::INFINITY;
-    let begin = Instant::now();
-    for turn in 0.. {
-        whole = whole.min(once(&executable, &pointers, &mut scratch, &mut best));
-        if turn >= 24 && begin.elapsed().as_secs_f64() > 0.3 {
-            break;
-        }
-    }
-    let sum: f64 = best.iter().sum();
-    Timed { seconds: if sum.is_finite() { sum } else { whole }, compile, chunks }
-}
-
-fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line], best: &mut Vec<f64>) -> f64 {
-    let mut ctx = ExecContext {
-        version: VERSION,
-        status: 0,
-        arena: std::ptr::null_mut(),
-        arguments: pointers.as_ptr(),
-        scratch: scratch.as_mut_ptr().cast(),
-        constants: std::ptr::null(),
-        parallel: here,
-        on_launch: None,
-        host: std::ptr::from_mut(best).cast(),
-        kernel: 0,
-    };
-    let start = Instant::now();
-    // SAFETY: the buffers are as large as the kernel's operands, and the scratch memory as large as the program says.
-    #[allow(unsafe_code)]
-    let status = unsafe { executable.run(&mut ctx) };
-    assert_eq!(status, 0);
-    start.elapsed().as_secs_f64()
-}
-
-/// All chunks on the calling thread, each by the clock.
-#[allow(unsafe_code)]
-unsafe extern "C" fn here(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32 {
-    // SAFETY: `once` put its vector there, and nobody else uses it now.
-    let best = unsafe { &mut *(*ctx).host.cast::<Vec<f64>>() };
-    for chunk in 0..chunks {
-        let start = Instant::now();
-        // SAFETY: the routine hands on operands that fit the kernel.
-        let status = unsafe { kernel(operands, chunk, chunk + 1, (*ctx).scratch) };
-        if status != 0 {
-            return status;
-        }
-        let best = &mut best[chunk as usize];
-        *best = best.min(start.elapsed().as_secs_f64());
-    }
-    0
 }

@@ -1,7 +1,10 @@
-//! A training step of LeNet (16 and 32 channels, batch 64) written by hand in the IR: compile time by phase, and where the
-//! time of a step goes.
+//! A training step of LeNet (16 and 32 channels, batch 64) written by hand in the IR: compile time by phase, the share of the
+//! roofline that a step reaches, and where its time goes.
 //!
 //! `cargo bench -p dlc-compiler --bench step`
+
+#[allow(dead_code, reason = "each benchmark uses its part")]
+mod roofline;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -9,7 +12,7 @@ use std::time::Instant;
 use dlc_compiler::codegen::{Cranelift, Target};
 use dlc_compiler::pipeline::{Observer, Options, Phase, compile_observed};
 use dlc_compiler::program::{Program, Workspace};
-use dlc_ir::{DType, Graph, Scalar, Tensor};
+use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor};
 
 struct Clock {
     started: Instant,
@@ -145,10 +148,30 @@ fn main() {
         let text = Cranelift::new(target).assembly(program.kernels());
         println!("{}", text.expect("the kernels compile"));
     }
-    measure(&program);
+    measure(&program, roofline::peak(target, DType::F32));
 }
 
-fn measure(program: &Program) {
+/// Multiplications and additions of the contractions of a function and of what it calls; all else of a step is movement.
+fn flops(graph: &Graph, function: &Function) -> f64 {
+    let elements = |v| function.ty(v).shape.elements() as f64;
+    let of = |(_, node, op): (_, &dlc_ir::Node, &Op)| match op {
+        Op::Call(call) => flops(graph, graph.function(&call.func).expect("callees stand before their callers")),
+        Op::Dot(dot) => {
+            let x = function.ty(node.operands[0]);
+            let depth: usize = dot.lhs.iter().map(|&axis| x.shape[axis]).product();
+            2.0 * node.types[0].shape.elements() as f64 * depth as f64
+        }
+        Op::Conv(_) => {
+            let filters = function.ty(node.operands[1]).shape[0] as f64;
+            2.0 * node.types[0].shape.elements() as f64 * elements(node.operands[1]) / filters
+        }
+        _ => 0.0,
+    };
+    function.ops().map(of).sum()
+}
+
+/// Times a step, and says what share it is of a peak in GFLOP/s.
+fn measure(program: &Program, peak: f64) {
     let mut slots = program.slots();
     let mut seed = 1u64;
     for (slot, ty) in program.signature().slots().enumerate() {
@@ -168,6 +191,8 @@ fn measure(program: &Program) {
         program.run(&mut workspace, &mut slots, None).expect("the step runs");
         best = best.min(start.elapsed().as_secs_f64() * 1e3);
     }
+    let rate = flops(program.graph(), program.graph().entry()) / best / 1e6;
+    println!("contractions: {rate:.1} GFLOP/s, {:.0} % of the FMA peak of {peak:.1}", 100.0 * rate / peak);
     println!(
         "step {best:.2} ms on one thread, frame {} KiB, {} kernels",
         program.frame() / 1024,
