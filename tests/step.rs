@@ -106,6 +106,23 @@ fn one_tensor_for_two_arguments_gets_both_cotangents() {
     assert_eq!(gradients["w"].to_f64s(), [35.0, 49.0, 63.0]);
 }
 
+#[test]
+fn a_weight_may_serve_training_alone() {
+    let project = doubled("param v: [3] = 2\n  let h = z\n  if training { h = z * v }\n  return h");
+    let mut trainer = project.trainer(Math::Fast);
+    let gradients = trainer.gradients(project.batch()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(gradients["w"].to_f64s(), [10.0, 14.0, 18.0]);
+    assert_eq!(gradients["v"].to_f64s(), [5.0, 7.0, 9.0]);
+
+    let project = doubled("layer aux = linear(3)\n  let h = z\n  if training { h = z + aux(z) }\n  return h");
+    let mut trainer = project.trainer(Math::Fast);
+    assert_eq!(trainer.weights().names().collect::<Vec<_>>(), ["w", "aux.weight", "aux.bias"]);
+    let gradients = trainer.gradients(project.batch()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(gradients["aux.bias"].to_f64s(), [2.0; 3]);
+    let graph = project.model.graph([("B", 2)]).unwrap_or_else(|e| panic!("{e}"));
+    assert!(!graph.to_string().contains("aux"), "{graph}");
+}
+
 /// A perceptron of residual blocks, as one block that is repeated, or written out with the same names.
 fn residual(depth: usize, float: DType, written_out: bool) -> Project {
     let mut body = String::new();

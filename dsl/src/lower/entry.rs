@@ -166,13 +166,25 @@ impl<'p> Lower<'p> {
         }
     }
 
-    fn entry(&mut self) -> Eval<Graph> {
+    /// Begins the outermost function; its model, and what that is given.
+    fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<Given<'p>>)> {
         let chosen = self.choose(self.request.model.as_deref())?;
         let name = chosen.definition.name.name.clone();
         self.enter(&name, String::new());
         let frame = self.new_frame(0);
         self.frames.push(frame);
         let given = self.model_args(&chosen)?;
+        Ok((chosen, given))
+    }
+
+    /// The outputs of the model alone.
+    pub(crate) fn model_outputs(&mut self) -> Eval<Vec<Data>> {
+        let (chosen, given) = self.begin()?;
+        Ok(self.run_model(&chosen, given)?.into_iter().map(|(_, data)| data).collect())
+    }
+
+    fn entry(&mut self) -> Eval<Graph> {
+        let (chosen, given) = self.begin()?;
         match self.request.what {
             What::Infer => {
                 let outputs = self.run_model(&chosen, given)?;
@@ -254,14 +266,20 @@ impl<'p> Lower<'p> {
         Ok(outputs)
     }
 
-    /// The first values of all weights and states.
+    /// The first values of all weights and states, those of either mode.
     fn init(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
         let id = self.enter(&format!("{}.init", chosen.definition.name.name), String::new());
         let mut initial = self.contexts.pop().expect("was entered");
         initial.initial = true;
         debug_assert_eq!(initial.id, id);
         self.initial = Some(initial);
-        self.run_model(chosen, given)?;
+        let given = self.inputs(chosen, given)?;
+        self.run_model_with(chosen, given.clone())?;
+        let layers = self.layers.len();
+        self.other_mode = std::mem::take(&mut self.weight_names);
+        self.training = true;
+        self.run_model_with(chosen, given)?;
+        self.layers.truncate(layers);
         if let Some(train) = chosen.train {
             self.init_optimizer(train)?;
         }

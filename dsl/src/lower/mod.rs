@@ -206,6 +206,8 @@ pub(crate) struct Lower<'p> {
     pub weights: Vec<weights::Weight>,
     /// Weights and states by full name.
     pub weight_names: FxHashMap<String, usize>,
+    /// Those of a run of the same model in the other mode, which has most of them too.
+    pub other_mode: FxHashMap<String, usize>,
     /// The function of first values, while they are wanted.
     pub initial: Option<context::Context>,
     /// The shapes of the weights whose first values are being computed.
@@ -257,6 +259,7 @@ impl<'p> Lower<'p> {
             functions: outline::Functions::default(),
             weights: vec![],
             weight_names: FxHashMap::default(),
+            other_mode: FxHashMap::default(),
             initial: None,
             initial_shapes: vec![],
             step: None,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use dlc_ir as ir;
 use indexmap::IndexMap;
 use ir::{Role, Type};
+use rustc_hash::FxHashSet;
 
 use super::scope::Var;
 use super::value::{Axis, Callee, Data, Value};
@@ -79,18 +80,23 @@ impl<'p> Lower<'p> {
             return Err(self.not_of_the_model(what, by, w.name.span));
         }
         self.frame_mut().owns |= !is_state;
-        let index = match self.weight_names.get(&name) {
-            Some(&index) if self.frame().shared => {
+        let index = match (self.weight_names.get(&name).copied(), self.other_mode.get(&name).copied()) {
+            (Some(index), _) if self.frame().shared => {
                 self.same_weight(index, dtype, &axes, w)?;
                 index
             }
-            Some(&index) => {
+            (Some(index), _) => {
                 let (new, old) = (self.at(w.name.span), self.weights[index].span);
                 let message = format!("two weights are named `{name}`");
                 let error = Diagnostic::error("duplicate-name", message).primary(new, "named so again");
                 return Err(self.fail(error.secondary(old, "first named so here")));
             }
-            None => {
+            (None, Some(index)) => {
+                self.same_weight(index, dtype, &axes, w)?;
+                self.weight_names.insert(name, index);
+                index
+            }
+            (None, None) => {
                 let may_be_unused = allows(&stmt.attributes, "unused_parameter");
                 let index = self.add_weight(name, dtype, axes, is_state, w.name.span, may_be_unused);
                 if self.initial.is_some() {
@@ -239,17 +245,19 @@ impl<'p> Lower<'p> {
         Ok(Data { value, func: self.context().id, ..data })
     }
 
-    /// Reports weights from which none of these values of the innermost function, and no new state, is computed.
+    /// Reports weights from which none of these values of the innermost function, and no new state, is computed, in this mode as
+    /// in the other.
     pub(crate) fn check_used(&mut self, outputs: &[Data]) -> Eval<()> {
-        let mut roots: Vec<ir::Value> = self.context().writes.values().map(|d| d.value).collect();
-        for output in outputs {
-            roots.push(self.local(output, output.origin)?);
+        let mut unused = self.used(outputs, false)?;
+        if !unused.is_empty()
+            && let Some(elsewhere) = self.used_in_the_other_mode()
+        {
+            unused.retain(|&weight| !elsewhere.contains(&self.weights[weight].name));
         }
-        let reached = self.reached_from(&roots);
-        let unused = |(w, reached): &(&Weight, &bool)| !w.is_state && !w.may_be_unused && !**reached;
-        let faults: Vec<Diagnostic> = std::iter::zip(&self.weights, &reached)
-            .filter(unused)
-            .map(|(weight, _)| {
+        let faults: Vec<Diagnostic> = unused
+            .into_iter()
+            .map(|weight| {
+                let weight = &self.weights[weight];
                 let short = weight.name.rsplit('.').next().unwrap_or(&weight.name);
                 let message = format!("nothing is computed from `{short}`");
                 let label = "use it, delete it, or put `@allow(unused_parameter)` before it";
@@ -258,6 +266,28 @@ impl<'p> Lower<'p> {
             .collect();
         self.diagnostics.extend(faults);
         Ok(())
+    }
+
+    /// The weights that should be used of which this holds: some of these values, or a new state, is computed from them.
+    fn used(&mut self, outputs: &[Data], holds: bool) -> Eval<Vec<usize>> {
+        let mut roots: Vec<ir::Value> = self.context().writes.values().map(|d| d.value).collect();
+        for output in outputs {
+            roots.push(self.local(output, output.origin)?);
+        }
+        let reached = self.reached_from(&roots);
+        let weights = std::iter::zip(&self.weights, reached).enumerate();
+        let such = weights.filter(|(_, (w, reached))| !w.is_state && !w.may_be_unused && *reached == holds);
+        Ok(such.map(|(weight, _)| weight).collect())
+    }
+
+    /// The names of the weights that the model uses with the other value of `training`; none if it cannot be lowered so, which
+    /// the program that needs it reports.
+    fn used_in_the_other_mode(&self) -> Option<FxHashSet<String>> {
+        let mut other = Lower::new(self.program, self.request);
+        other.training = !self.training;
+        let outputs = other.model_outputs().ok()?;
+        let used = other.used(&outputs, true).ok()?;
+        Some(used.into_iter().map(|weight| other.weights[weight].name.clone()).collect())
     }
 
     /// Reports trainable weights that the loss, a value of the innermost function, is not computed from. Where a gradient ends on
