@@ -177,10 +177,14 @@ impl<'p> Lower<'p> {
         Ok((chosen, given))
     }
 
-    /// The outputs of the model alone.
-    pub(crate) fn model_outputs(&mut self) -> Eval<Vec<Data>> {
-        let (chosen, given) = self.begin()?;
-        Ok(self.run_model(&chosen, given)?.into_iter().map(|(_, data)| data).collect())
+    /// The model alone, lowered with the other value of `training`, and its outputs; none if it cannot be lowered so, which the
+    /// program that needs it reports.
+    pub(crate) fn in_the_other_mode(&self) -> Option<(Self, Vec<Data>)> {
+        let mut other = Lower::new(self.program, self.request);
+        other.training = !self.training;
+        let (chosen, given) = other.begin().ok()?;
+        let outputs = other.run_model(&chosen, given).ok()?;
+        Some((other, outputs.into_iter().map(|(_, data)| data).collect()))
     }
 
     fn entry(&mut self) -> Eval<Graph> {
@@ -275,11 +279,14 @@ impl<'p> Lower<'p> {
         self.initial = Some(initial);
         let given = self.inputs(chosen, given)?;
         self.run_model_with(chosen, given.clone())?;
-        let layers = self.layers.len();
-        self.other_mode = std::mem::take(&mut self.weight_names);
-        self.training = true;
-        self.run_model_with(chosen, given)?;
-        self.layers.truncate(layers);
+        let more = |other: &Self| other.weight_names.keys().any(|name| !self.weight_names.contains_key(name));
+        if self.in_the_other_mode().is_some_and(|(other, _)| more(&other)) {
+            let layers = self.layers.len();
+            self.other_mode = std::mem::take(&mut self.weight_names);
+            self.training = true;
+            self.run_model_with(chosen, given)?;
+            self.layers.truncate(layers);
+        }
         if let Some(train) = chosen.train {
             self.init_optimizer(train)?;
         }

@@ -250,9 +250,11 @@ impl<'p> Lower<'p> {
     pub(crate) fn check_used(&mut self, outputs: &[Data]) -> Eval<()> {
         let mut unused = self.used(outputs, false)?;
         if !unused.is_empty()
-            && let Some(elsewhere) = self.used_in_the_other_mode()
+            && let Some((mut other, outputs)) = self.in_the_other_mode()
         {
-            unused.retain(|&weight| !elsewhere.contains(&self.weights[weight].name));
+            let elsewhere = other.used(&outputs, true)?;
+            let elsewhere: FxHashSet<&str> = elsewhere.into_iter().map(|weight| &*other.weights[weight].name).collect();
+            unused.retain(|&weight| !elsewhere.contains(&*self.weights[weight].name));
         }
         let faults: Vec<Diagnostic> = unused
             .into_iter()
@@ -278,16 +280,6 @@ impl<'p> Lower<'p> {
         let weights = std::iter::zip(&self.weights, reached).enumerate();
         let such = weights.filter(|(_, (w, reached))| !w.is_state && !w.may_be_unused && *reached == holds);
         Ok(such.map(|(weight, _)| weight).collect())
-    }
-
-    /// The names of the weights that the model uses with the other value of `training`; none if it cannot be lowered so, which
-    /// the program that needs it reports.
-    fn used_in_the_other_mode(&self) -> Option<FxHashSet<String>> {
-        let mut other = Lower::new(self.program, self.request);
-        other.training = !self.training;
-        let outputs = other.model_outputs().ok()?;
-        let used = other.used(&outputs, true).ok()?;
-        Some(used.into_iter().map(|weight| other.weights[weight].name.clone()).collect())
     }
 
     /// Reports trainable weights that the loss, a value of the innermost function, is not computed from. Where a gradient ends on
