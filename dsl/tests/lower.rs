@@ -64,6 +64,12 @@ fn resnet18() {
     insta::assert_snapshot!(lowered.graph.to_string());
 }
 
+/// Batch norm refuses to train on one value for each channel; weights have first values nevertheless.
+#[test]
+fn first_values_need_no_sizes_that_can_be_trained() {
+    lower(&open("resnet18.dl"), &Request::new(What::Init).dim("B", 1).dim("H", 1).dim("W", 1));
+}
+
 #[test]
 fn tables() {
     let request = |what| {
