@@ -5,13 +5,16 @@
 //! allocation checker of regalloc2 does. Of the scheduler it believes only which operand of a kernel stands for which
 //! operand or result of the node ([`Note`]).
 
-use std::collections::BTreeMap;
+mod fault;
+mod memory;
 
 use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Value};
 use rustc_hash::FxHashMap;
 
 use crate::kernel::Mode;
 use crate::kernel::program::{ALIGN, KernelProgram, Place, Routine, Step};
+pub use fault::Fault;
+use memory::{Memory, Region, Span, Token};
 
 /// What an operand of a launched kernel stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,76 +38,6 @@ pub struct Note {
     pub copied: Option<usize>,
     /// What the operands of a launch stand for.
     pub operands: Vec<Meaning>,
-}
-
-/// What is wrong with a plan.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The program does not have the form of the graph.
-    #[error("{routine}: the program does not fit the graph: {what}")]
-    Form {
-        /// The routine.
-        routine: String,
-        /// What does not fit.
-        what: String,
-    },
-    /// A place that is not aligned.
-    #[error("{routine}, step {step}: {place:?} is not aligned")]
-    Unaligned {
-        /// The routine.
-        routine: String,
-        /// The step.
-        step: usize,
-        /// The place.
-        place: Place,
-    },
-    /// A place outside of its memory.
-    #[error("{routine}, step {step}: {bytes} bytes at {place:?} lie outside")]
-    Outside {
-        /// The routine.
-        routine: String,
-        /// The step.
-        step: usize,
-        /// The place.
-        place: Place,
-        /// How many bytes.
-        bytes: usize,
-    },
-    /// A read that finds something else.
-    #[error("{routine}, step {step}: {place:?} does not hold {wanted}")]
-    WrongValue {
-        /// The routine.
-        routine: String,
-        /// The step; the number of steps for what must hold at the end.
-        step: usize,
-        /// The place.
-        place: Place,
-        /// What should be there.
-        wanted: String,
-    },
-    /// A write where nothing may be written.
-    #[error("{routine}, step {step}: {place:?} must not be written")]
-    Forbidden {
-        /// The routine.
-        routine: String,
-        /// The step.
-        step: usize,
-        /// The place.
-        place: Place,
-    },
-    /// Operands of one step that overlap and must not.
-    #[error("{routine}, step {step}: {first:?} and {second:?} overlap")]
-    Overlap {
-        /// The routine.
-        routine: String,
-        /// The step.
-        step: usize,
-        /// One of them.
-        first: Place,
-        /// The other.
-        second: Place,
-    },
 }
 
 /// If a kernel function does nothing but reshape one argument, which.
@@ -140,44 +73,6 @@ pub fn check(graph: &Graph, program: &KernelProgram, notes: &[Vec<Note>]) -> Res
     Ok(())
 }
 
-/// What a piece of memory holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Token {
-    Value(Value),
-    Temp(NodeId, usize),
-}
-
-/// A region of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Region {
-    Frame,
-    Slot(usize),
-    Constants,
-}
-
-/// Bytes of a region.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    region: Region,
-    begin: usize,
-    end: usize,
-}
-
-impl Span {
-    fn new(place: Place, bytes: usize) -> Span {
-        let (region, begin) = match place {
-            Place::Frame(at) => (Region::Frame, at),
-            Place::Argument { slot, offset } => (Region::Slot(slot), offset),
-            Place::Constant(at) => (Region::Constants, at),
-        };
-        Span { region, begin, end: begin.saturating_add(bytes) }
-    }
-
-    fn overlaps(&self, other: &Span) -> bool {
-        self.region == other.region && self.begin < other.end && other.begin < self.end
-    }
-}
-
 struct Checker<'a> {
     program: &'a KernelProgram,
     graph: &'a Graph,
@@ -189,8 +84,7 @@ struct Checker<'a> {
     slots: Vec<(usize, bool)>,
     /// What must stand in an argument at the end.
     finally: Vec<Option<Value>>,
-    /// Memory that holds something: disjoint pieces by region and begin, with end and token.
-    memory: BTreeMap<(Region, usize), (usize, Token)>,
+    memory: Memory,
     same: FxHashMap<Value, Value>,
     step: usize,
 }
@@ -228,7 +122,7 @@ impl<'a> Checker<'a> {
             notes,
             slots,
             finally,
-            memory: BTreeMap::new(),
+            memory: Memory::default(),
             same: FxHashMap::default(),
             step: 0,
         };
@@ -403,7 +297,7 @@ impl<'a> Checker<'a> {
             }
             spans.push((span, place));
         }
-        self.erase(frame_span);
+        self.memory.erase(frame_span);
         for (i, (&place, ty)) in writes.iter().zip(&node_data.types).enumerate() {
             let span = self.span(place, ty.bytes())?;
             self.writable(span, place)?;
@@ -452,17 +346,14 @@ impl<'a> Checker<'a> {
 
     /// Checks that every byte holds the token.
     fn read(&self, place: Place, bytes: usize, wanted: Token) -> Result<(), Fault> {
-        let wanted = match wanted {
-            Token::Value(value) => Token::Value(self.canonical(value)),
-            temp => temp,
-        };
+        let wanted = self.named(wanted);
         let span = Span::new(place, bytes);
         if bytes == 0 {
             return Ok(());
         }
         let holds = match (span.region, wanted) {
             (Region::Constants, Token::Value(value)) => self.constant(value, span),
-            _ => self.memory.get(&(span.region, span.begin)) == Some(&(span.end, wanted)),
+            _ => self.memory.holds(span, wanted),
         };
         if holds {
             return Ok(());
@@ -479,24 +370,15 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Forgets what any part of these bytes held.
-    fn erase(&mut self, span: Span) {
-        let inside = (span.region, 0)..(span.region, span.end);
-        let hit: Vec<(Region, usize)> =
-            self.memory.range(inside).filter(|(_, (end, _))| *end > span.begin).map(|(key, _)| *key).collect();
-        for key in hit {
-            self.memory.remove(&key);
-        }
+    fn write(&mut self, span: Span, token: Token) {
+        self.memory.write(span, self.named(token));
     }
 
-    fn write(&mut self, span: Span, token: Token) {
-        let token = match token {
+    /// The token under the one name of its value.
+    fn named(&self, token: Token) -> Token {
+        match token {
             Token::Value(value) => Token::Value(self.canonical(value)),
             temp => temp,
-        };
-        self.erase(span);
-        if span.begin < span.end {
-            self.memory.insert((span.region, span.begin), (span.end, token));
         }
     }
 }

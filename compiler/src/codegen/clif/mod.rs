@@ -8,6 +8,7 @@ mod arith;
 mod convert;
 mod function;
 mod isa;
+mod lanes;
 mod memory;
 mod module;
 mod routine;

@@ -1,0 +1,73 @@
+//! Memory that holds tokens instead of numbers.
+
+use std::collections::BTreeMap;
+
+use dlc_ir::{NodeId, Value};
+
+use crate::kernel::program::Place;
+
+/// What a piece of memory holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Token {
+    Value(Value),
+    Temp(NodeId, usize),
+}
+
+/// A region of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Region {
+    Frame,
+    Slot(usize),
+    Constants,
+}
+
+/// Bytes of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub region: Region,
+    pub begin: usize,
+    pub end: usize,
+}
+
+impl Span {
+    pub fn new(place: Place, bytes: usize) -> Span {
+        let (region, begin) = match place {
+            Place::Frame(at) => (Region::Frame, at),
+            Place::Argument { slot, offset } => (Region::Slot(slot), offset),
+            Place::Constant(at) => (Region::Constants, at),
+        };
+        Span { region, begin, end: begin.saturating_add(bytes) }
+    }
+
+    pub fn overlaps(&self, other: &Span) -> bool {
+        self.region == other.region && self.begin < other.end && other.begin < self.end
+    }
+}
+
+/// Disjoint pieces that hold something: by region and begin, with end and token.
+#[derive(Debug, Default)]
+pub(super) struct Memory(BTreeMap<(Region, usize), (usize, Token)>);
+
+impl Memory {
+    /// Whether exactly these bytes were written as this token, and no part of them again.
+    pub fn holds(&self, span: Span, token: Token) -> bool {
+        self.0.get(&(span.region, span.begin)) == Some(&(span.end, token))
+    }
+
+    /// Forgets what any part of these bytes held.
+    pub fn erase(&mut self, span: Span) {
+        let inside = (span.region, 0)..(span.region, span.end);
+        let hit: Vec<(Region, usize)> =
+            self.0.range(inside).filter(|(_, (end, _))| *end > span.begin).map(|(key, _)| *key).collect();
+        for key in hit {
+            self.0.remove(&key);
+        }
+    }
+
+    pub fn write(&mut self, span: Span, token: Token) {
+        self.erase(span);
+        if span.begin < span.end {
+            self.0.insert((span.region, span.begin), (span.end, token));
+        }
+    }
+}
