@@ -76,7 +76,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         let mut all = parse.clone();
         all.stages.extend(timings.stages);
         let name = if what == What::Train { "train" } else { arguments.mode.as_str() };
-        let mode = ["train", "eval", "init"].into_iter().find(|m| *m == name && trains == (*m == "train")).unwrap_or("infer");
+        let mode =
+            ["train", "eval", "init"].into_iter().find(|m| *m == name && trains == (*m == "train")).unwrap_or("infer");
         rows.push(Row {
             mode,
             ops: program.graph(Stage::Ir).functions().map(|f| f.op_count()).sum(),
@@ -154,7 +155,8 @@ fn report(
     output.line(layers);
     if arguments.timings {
         let names: Vec<&str> = rows[0].timings.stages.iter().map(|(n, _)| table::stage(n)).collect();
-        let mut lines = vec![[vec!["", "ops", "kernels"], names, vec!["all"]].concat().iter().map(|s| (*s).to_owned()).collect()];
+        let mut lines =
+            vec![[vec!["", "ops", "kernels"], names, vec!["all"]].concat().iter().map(|s| (*s).to_owned()).collect()];
         for row in rows {
             let mut line = vec![row.mode.to_owned(), row.ops.to_string(), row.kernels.to_string()];
             line.extend(row.timings.stages.iter().map(|(_, ms)| format!("{ms:.1}")));
@@ -164,7 +166,13 @@ fn report(
         output.line(table::aligned(&lines));
     } else {
         for row in rows {
-            output.line(format!("{}: {} operators in {} kernels, {:.1} ms", row.mode, row.ops, row.kernels, row.timings.total()));
+            output.line(format!(
+                "{}: {} operators in {} kernels, {:.1} ms",
+                row.mode,
+                row.ops,
+                row.kernels,
+                row.timings.total()
+            ));
         }
     }
     let json = |row: &Row| {

@@ -57,6 +57,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
 fn find(name: &str) -> Result<&'static Pass, Error> {
     Pass::find(name).ok_or_else(|| {
         let names: Vec<_> = PASSES.iter().map(|p| p.name).collect();
-        Error::plain("unknown-pass", format!("there is no pass `{name}`")).help(format!("the passes are {}", names.join(", ")))
+        Error::plain("unknown-pass", format!("there is no pass `{name}`"))
+            .help(format!("the passes are {}", names.join(", ")))
     })
 }

@@ -31,7 +31,9 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let weights: usize = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
     let sizes: serde_json::Map<String, serde_json::Value> =
         request.dims.iter().map(|(n, s)| (n.clone(), (*s).into())).collect();
-    output.object(&serde_json::json!({ "v": 1, "layers": rows, "weights": weights, "sizes": sizes, "run_bytes": memory }));
+    output.object(
+        &serde_json::json!({ "v": 1, "layers": rows, "weights": weights, "sizes": sizes, "run_bytes": memory }),
+    );
     Ok(Exit::Done)
 }
 

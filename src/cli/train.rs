@@ -180,7 +180,8 @@ fn first_message(error: &Error) -> String {
 
 fn announce(training: &Training, output: &mut Output) {
     let timings = training.timings();
-    let stages: Vec<String> = timings.stages.iter().map(|(name, ms)| format!("{} {ms:.1}", table::stage(name))).collect();
+    let stages: Vec<String> =
+        timings.stages.iter().map(|(name, ms)| format!("{} {ms:.1}", table::stage(name))).collect();
     let (learn, held_out, test) = training.examples();
     let part = |n: usize, what: &str| if n > 0 { format!(", {} {what}", table::count(n)) } else { String::new() };
     output.line(format!("compiled in {:.1} ms ({})", timings.total(), stages.join(", ")));
@@ -198,12 +199,7 @@ fn announce(training: &Training, output: &mut Output) {
     }));
 }
 
-fn write_artefact(
-    training: &Training,
-    compiler: &Compiler,
-    path: &Path,
-    arguments: &Arguments,
-) -> Result<(), Error> {
+fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, arguments: &Arguments) -> Result<(), Error> {
     let model = training.model();
     let request = arguments.model.request(model, What::Infer, compiler)?;
     let (program, _) = tools::build(compiler, model, &request)?;
@@ -285,7 +281,8 @@ impl Progress {
                 }
             }
             Event::Epoch(report) => {
-                let validation = report.validation.as_ref().map_or(String::new(), |v| format!("validation: {}", scores(v)));
+                let validation =
+                    report.validation.as_ref().map_or(String::new(), |v| format!("validation: {}", scores(v)));
                 let speed = format!("{}/s", table::count(report.examples_per_second.round() as usize));
                 match &self.bar {
                     Some(bar) => bar.set_message(format!("{}  {speed}", scores(&report.train))),

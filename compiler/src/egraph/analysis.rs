@@ -1,6 +1,6 @@
 //! What is known of every value in a class.
 
-use dlc_ir::{Loc, Op, Scalar, Tensor, Types};
+use dlc_ir::{Loc, Op, Scalar, Tensor, Type};
 use egg::{Analysis, DidMerge, EGraph, Id};
 
 use super::language::{ENode, Head, OpTable};
@@ -11,8 +11,8 @@ pub const FOLD_BYTES: usize = 4096;
 /// What is known of every value in a class.
 #[derive(Clone, Debug)]
 pub struct ClassData {
-    /// The types of the results; one but for operators with several.
-    pub types: Types,
+    /// The type.
+    pub ty: Type,
     /// The value of all elements, if it is one.
     pub uniform: Option<Scalar>,
     /// The value, if it is known and small.
@@ -33,7 +33,7 @@ pub struct Values {
 }
 
 /// What follows for an operator from what is known of its operands.
-pub(super) fn derive(op: &Op, types: Types, children: &[&ClassData], loc: Loc) -> ClassData {
+pub(super) fn derive(op: &Op, ty: Type, children: &[&ClassData], loc: Loc) -> ClassData {
     let moved = || match op {
         Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) => children[0].uniform,
         _ => None,
@@ -44,7 +44,7 @@ pub(super) fn derive(op: &Op, types: Types, children: &[&ClassData], loc: Loc) -
     };
     // Random bits follow from a key, which is no weight.
     let weight_only = children.iter().all(|c| c.weight_only);
-    ClassData { types, uniform, constant, weight_only, loc }
+    ClassData { ty, uniform, constant, weight_only, loc }
 }
 
 impl Analysis<ENode> for Values {
@@ -59,17 +59,17 @@ impl Analysis<ENode> for Values {
         match egraph.analysis.ops.get(enode.head) {
             Some(op) => {
                 let children: Vec<&ClassData> = enode.children.iter().map(|&c| &egraph[c].data).collect();
-                derive(op, own.types.clone(), &children, own.loc)
+                derive(op, own.ty.clone(), &children, own.loc)
             }
             None => {
-                debug_assert!(matches!(enode.head, Head::Given(_) | Head::Get(_)));
+                debug_assert!(matches!(enode.head, Head::Given(_)));
                 own.clone()
             }
         }
     }
 
     fn merge(&mut self, a: &mut ClassData, b: ClassData) -> DidMerge {
-        assert_eq!(a.types, b.types, "only values of one type are equal");
+        assert_eq!(a.ty, b.ty, "only values of one type are equal");
         let mut did = DidMerge(false, false);
         let mut join = |into_a: bool, into_b: bool| did = DidMerge(did.0 || into_a, did.1 || into_b);
         join(a.uniform.is_none() && b.uniform.is_some(), a.uniform.is_some() && b.uniform.is_none());

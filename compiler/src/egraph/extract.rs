@@ -93,7 +93,7 @@ impl<'a> Dense<'a> {
     fn incumbent(&self, origins: &FxHashMap<ENode, Origin>) -> Choice {
         let mut first: Vec<Option<(u32, u32)>> = vec![None; self.dag.classes()];
         for (i, &way) in self.ways.iter().enumerate() {
-            let structural = matches!(way, Way::Term(ENode { head: Head::Given(_) | Head::Get(_), .. }));
+            let structural = matches!(way, Way::Term(ENode { head: Head::Given(_), .. }));
             let position = self.position(way, origins).or(structural.then_some(0));
             if let Some(position) = position {
                 let best = &mut first[self.dag.class_of[i] as usize];
@@ -113,8 +113,8 @@ fn node_cost(space: &Space, class: Id, node: &ENode, costs: &CostModel, hoist: b
     if hoist && data.weight_only {
         return 1;
     }
-    let operands: SmallVec<[Type; 3]> = node.children.iter().map(|&c| space.egraph[c].data.types[0].clone()).collect();
-    data.types.first().map_or(1, |result| op_cost(op, &operands, result, costs))
+    let operands: SmallVec<[Type; 3]> = node.children.iter().map(|&c| space.egraph[c].data.ty.clone()).collect();
+    op_cost(op, &operands, &data.ty, costs)
 }
 
 /// What an operator costs, its operands given. Element-by-element operators cost their FLOPs: they will be part of a kernel;
@@ -190,18 +190,17 @@ fn build(
                 let child = |i: usize| &map[dense.dense[&space.egraph.find(node.children[i])] as usize];
                 match node.head {
                     Head::Given(i) => smallvec::smallvec![outer(&map, space.given[i as usize])],
-                    Head::Get(i) => smallvec::smallvec![child(0)[i as usize]],
                     Head::Op(..) => {
                         let op = space.egraph.analysis.ops.get(node.head).expect("operators are in the table");
                         let operands: SmallVec<[Value; 3]> = (0..node.children.len()).map(|i| child(i)[0]).collect();
                         let data = &space.egraph[dense.ids[class as usize]].data;
                         let origin = origins.get(node);
                         let loc = origin.map_or(data.loc, |o| if o.loc.is_known() { o.loc } else { data.loc });
-                        let id = new.add_node(op.clone(), &operands, data.types.iter().cloned(), loc);
+                        let id = new.add_node(op.clone(), &operands, [data.ty.clone()], loc);
                         if let Some(Origin { rule: Some(rule), loc, .. }) = origin {
                             steps.push((id, Step { rule, from: *loc, note: String::new() }));
                         }
-                        values_of(id, data.types.len())
+                        values_of(id, 1)
                     }
                 }
             }

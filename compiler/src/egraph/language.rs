@@ -74,8 +74,6 @@ impl Kind {
 pub enum Head {
     /// A value that comes from outside: that of this number in the space.
     Given(u32),
-    /// One result of an operator that has several.
-    Get(u32),
     /// The operator of that number in the [`OpTable`].
     Op(Kind, u32),
 }
@@ -95,7 +93,7 @@ impl Language for ENode {
     fn discriminant(&self) -> Option<Kind> {
         match self.head {
             Head::Op(kind, _) => Some(kind),
-            Head::Given(_) | Head::Get(_) => None,
+            Head::Given(_) => None,
         }
     }
 
@@ -112,12 +110,11 @@ impl Language for ENode {
     }
 }
 
-/// `given3`, `get1`, or an operator's number in the table of its e-graph: `op7`. Attributes are not printed.
+/// `given3`, or an operator's number in the table of its e-graph: `op7`. Attributes are not printed.
 impl fmt::Display for ENode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.head {
             Head::Given(i) => write!(f, "given{i}"),
-            Head::Get(i) => write!(f, "get{i}"),
             Head::Op(Kind::Map(g), _) => f.write_str(g.def().mnemonic),
             Head::Op(_, i) => write!(f, "op{i}"),
         }
@@ -126,20 +123,16 @@ impl fmt::Display for ENode {
 
 /// A head that stands for no e-node outside its own e-graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is neither a given value nor a result")]
+#[error("`{0}` is no given value")]
 pub struct NoSuchHead(String);
 
-/// Given values and results only: an operator is an entry of a table that a text cannot name.
+/// Given values only: an operator is an entry of a table that a text cannot name.
 impl FromOp for ENode {
     type Error = NoSuchHead;
 
     fn from_op(op: &str, children: Vec<Id>) -> Result<Self, NoSuchHead> {
-        let number = |prefix| op.strip_prefix(prefix).and_then(|n: &str| n.parse().ok());
-        let head = match (number("given"), number("get")) {
-            (Some(i), _) => Head::Given(i),
-            (_, Some(i)) => Head::Get(i),
-            _ => return Err(NoSuchHead(op.to_owned())),
-        };
+        let number = op.strip_prefix("given").and_then(|n| n.parse().ok());
+        let head = number.map(Head::Given).ok_or_else(|| NoSuchHead(op.to_owned()))?;
         Ok(ENode { head, children: children.into() })
     }
 }
@@ -159,11 +152,11 @@ impl OpTable {
         Head::Op(kind, at as u32)
     }
 
-    /// The operator of a head, unless it is a given value or a result.
+    /// The operator of a head, unless it is a given value.
     pub fn get(&self, head: Head) -> Option<&Op> {
         match head {
             Head::Op(_, i) => self.0.get_index(i as usize),
-            Head::Given(_) | Head::Get(_) => None,
+            Head::Given(_) => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! An e-graph of one function's values, and the terms that rules put into it.
 
 use dlc_ir::op::{Broadcast, Constant};
-use dlc_ir::{Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Types, Value};
+use dlc_ir::{Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Value};
 use egg::{EGraph, Id};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -64,7 +64,7 @@ pub struct Origin {
 }
 
 /// An e-graph of one function's values. Calls are not in it: no rule knows anything of them, and a step of training is
-/// little else. What they return is given like arguments are, where an operator reads it.
+/// little else. What they return is given like arguments are, where an operator reads it. So an e-node has one result.
 pub struct Space {
     /// The e-graph.
     pub egraph: EGraph<ENode, Values>,
@@ -107,18 +107,9 @@ impl Space {
             let children: SmallVec<[Id; 3]> =
                 node.operands.iter().map(|&v| space.enter(function, v, weights)).collect();
             let origin = Origin { rule: None, loc: node.loc, position: Some(id.index() as u32) };
-            let class = space.add_typed(op, children, node.types.clone(), origin);
-            if node.types.len() == 1 {
-                space.classes[id.index()][0] = Some(class);
-                continue;
-            }
-            let data = space.egraph[class].data.clone();
-            for (i, ty) in node.types.iter().enumerate() {
-                let data = ClassData { types: smallvec::smallvec![ty.clone()], ..data.clone() };
-                let origin = Origin { position: None, ..origin };
-                let result = space.insert(Head::Get(i as u32), smallvec::smallvec![class], data, origin);
-                space.classes[id.index()][i] = Some(result);
-            }
+            let [ty] = node.types.as_slice() else { unreachable!("what has several results stands outside") };
+            let class = space.add_typed(op, children, ty.clone(), origin);
+            space.classes[id.index()][0] = Some(class);
         }
         space.rebuild();
         space
@@ -131,8 +122,8 @@ impl Space {
             return class;
         }
         let weight_only = function.arg_index(value).is_some_and(|arg| weights[arg]);
-        let types = smallvec::smallvec![function.ty(value).clone()];
-        let data = ClassData { types, uniform: None, constant: None, weight_only, loc: node.loc };
+        let ty = function.ty(value).clone();
+        let data = ClassData { ty, uniform: None, constant: None, weight_only, loc: node.loc };
         let origin = Origin { rule: None, loc: node.loc, position: Some(at as u32) };
         let class = self.insert(Head::Given(self.given.len() as u32), SmallVec::new(), data, origin);
         self.given.push(value);
@@ -170,11 +161,11 @@ impl Space {
         self.egraph.add(node)
     }
 
-    fn add_typed(&mut self, op: &Op, children: SmallVec<[Id; 3]>, types: Types, origin: Origin) -> Id {
+    fn add_typed(&mut self, op: &Op, children: SmallVec<[Id; 3]>, ty: Type, origin: Origin) -> Id {
         let head = self.egraph.analysis.ops.head(op);
         let data = {
             let known: SmallVec<[&ClassData; 3]> = children.iter().map(|&c| &self.egraph[c].data).collect();
-            derive(op, types, &known, origin.loc)
+            derive(op, ty, &known, origin.loc)
         };
         self.insert(head, children, data, origin)
     }
@@ -191,7 +182,7 @@ impl Space {
         }
         let head = self.egraph.analysis.ops.head(op);
         if let Head::Op(Kind::Map(f), _) = head
-            && f.is_commutative(self.egraph[children[0]].data.types[0].dtype)
+            && f.is_commutative(self.egraph[children[0]].data.ty.dtype)
         {
             // Constants right, else by age: one of two equal forms is enough.
             let key = |id: Id| (self.egraph[id].data.uniform.is_some(), id);
@@ -201,12 +192,10 @@ impl Space {
         if let Some(id) = self.egraph.lookup(node.clone()) {
             return Some(id);
         }
-        let types: SmallVec<[Type; 3]> = node.children.iter().map(|&c| self.egraph[c].data.types[0].clone()).collect();
-        let results = op.infer(&types).ok()?;
-        if results.iter().any(|ty| ty.checked_bytes().is_none()) {
-            return None;
-        }
-        Some(self.add_typed(op, node.children, results, origin))
+        let types: SmallVec<[Type; 3]> = node.children.iter().map(|&c| self.egraph[c].data.ty.clone()).collect();
+        let [ty] = op.infer(&types).ok()?.into_inner().ok()?;
+        ty.checked_bytes()?;
+        Some(self.add_typed(op, node.children, ty, origin))
     }
 
     /// How each e-node came into being, in the e-graph's present form.
@@ -282,7 +271,7 @@ impl<'a> Site<'a> {
 
     /// The type of a value.
     pub fn ty(&self, id: Id) -> &'a Type {
-        &self.egraph[id].data.types[0]
+        &self.egraph[id].data.ty
     }
 
     /// The type of the site.

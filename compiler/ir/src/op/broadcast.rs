@@ -1,7 +1,9 @@
 //! `broadcast`: repeats a tensor along new axes.
 
 use super::eval::{result_type, walk};
-use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue};
+use super::{
+    Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
+};
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Shape, Tensor, Type, Value};
@@ -20,9 +22,7 @@ impl Operator for Broadcast {
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
         meaning: "Repeats a tensor along new axes: `result[i] = x[i[axes[0]], i[axes[1]], …]`.",
-        attributes: &[
-            ("axes", "for each axis of the operand the result's axis that it becomes, ascending"),
-        ],
+        attributes: &[("axes", "for each axis of the operand the result's axis that it becomes, ascending")],
         types: "The operand's sizes are those of the result's axes that it becomes. Nothing is stretched: an axis \
             of size 1 stays one.",
         gradient: "The sum along the new axes.",

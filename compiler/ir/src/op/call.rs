@@ -1,6 +1,8 @@
 //! `call`: another function of the program.
 
-use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue};
+use super::{
+    Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
+};
 use crate::compute::{Lowering, Special};
 use crate::{DType, Symbol, Tensor, Type};
 
@@ -18,9 +20,7 @@ impl Operator for Call {
     const OPERANDS: &'static [&'static str] = &["...args"];
     const DOC: Doc = Doc {
         meaning: "The results of another function of the program.",
-        attributes: &[
-            ("func", "the function, which stands before the caller"),
-        ],
+        attributes: &[("func", "the function, which stands before the caller")],
         types: "The verifier compares the types with the callee's.",
         gradient: "By differentiating the callee, or by the function that it names as its vjp.",
     };
@@ -54,6 +54,9 @@ impl Operator for Call {
     }
 
     fn samples() -> Vec<Sample> {
-        vec![Sample::new(Call { func: "block".into(), results: vec![Type::new(DType::F32, [2])] }).on(Type::new(DType::F32, [2]))]
+        vec![
+            Sample::new(Call { func: "block".into(), results: vec![Type::new(DType::F32, [2])] })
+                .on(Type::new(DType::F32, [2])),
+        ]
     }
 }

@@ -1,7 +1,7 @@
 //! `concat`: tensors one after another along an axis.
 
 use super::eval::{element_at, result_type, tensor_of};
-use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Slice};
+use super::{Doc, EvalError, Grad, Operator, Sample, Slice, Tolerance, TypeError, Types, lowered_type};
 use crate::compute::{Compute, Expr, Guard, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};
@@ -18,9 +18,7 @@ impl Operator for Concat {
     const OPERANDS: &'static [&'static str] = &["first", "...rest"];
     const DOC: Doc = Doc {
         meaning: "Tensors one after another along an axis.",
-        attributes: &[
-            ("axis", "the axis along which they follow"),
-        ],
+        attributes: &[("axis", "the axis along which they follow")],
         types: "At least one operand; all have one dtype and, but for `axis`, the same sizes.",
         gradient: "Of each operand a `slice`.",
     };

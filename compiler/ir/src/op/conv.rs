@@ -1,7 +1,9 @@
 //! `conv`: convolution over any number of spatial axes.
 
 use super::eval::{result_type, sums_of_products};
-use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, reduce_window::WindowAxis};
+use super::{
+    Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, reduce_window::WindowAxis,
+};
 use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, ScalarOp, Shape, Tensor, Type, Value};
@@ -168,18 +170,51 @@ impl Operator for Conv {
         };
         let line = || Conv::dense(1);
         vec![
-            sample(DType::F32, &[1, 2, 5, 5], &[3, 2, 3, 3], Conv { low: vec![1, 1], high: vec![1, 1], ..Conv::dense(2) }),
-            sample(DType::F64, &[1, 2, 4, 3], &[2, 2, 2, 3], Conv { stride: vec![2, 1], low: vec![1, 0], ..Conv::dense(2) }),
+            sample(
+                DType::F32,
+                &[1, 2, 5, 5],
+                &[3, 2, 3, 3],
+                Conv { low: vec![1, 1], high: vec![1, 1], ..Conv::dense(2) },
+            ),
+            sample(
+                DType::F64,
+                &[1, 2, 4, 3],
+                &[2, 2, 2, 3],
+                Conv { stride: vec![2, 1], low: vec![1, 0], ..Conv::dense(2) },
+            ),
             sample(DType::F64, &[2, 3], &[4, 3], Conv::dense(0)),
             sample(DType::F64, &[2, 2, 7], &[3, 2, 3], Conv { stride: vec![2], ..line() }),
             sample(DType::F64, &[1, 2, 6], &[2, 2, 2], Conv { stride: vec![3], high: vec![1], ..line() }),
             sample(DType::F64, &[1, 1, 7], &[2, 1, 3], Conv { kernel_dilation: vec![2], low: vec![1], ..line() }),
-            sample(DType::F64, &[1, 2, 4], &[2, 2, 3], Conv { x_dilation: vec![2], low: vec![2], high: vec![1], ..line() }),
+            sample(
+                DType::F64,
+                &[1, 2, 4],
+                &[2, 2, 3],
+                Conv { x_dilation: vec![2], low: vec![2], high: vec![1], ..line() },
+            ),
             sample(DType::F64, &[1, 2, 6], &[2, 2, 2], Conv { low: vec![-1], high: vec![-2], ..line() }),
-            sample(DType::F64, &[2, 4, 4], &[6, 2, 3], Conv { feature_groups: 2, low: vec![1], high: vec![1], ..line() }),
+            sample(
+                DType::F64,
+                &[2, 4, 4],
+                &[6, 2, 3],
+                Conv { feature_groups: 2, low: vec![1], high: vec![1], ..line() },
+            ),
             sample(DType::F64, &[1, 3, 5], &[3, 1, 2], Conv { feature_groups: 3, stride: vec![2], ..line() }),
             sample(DType::F64, &[4, 2, 5], &[4, 2, 2], Conv { batch_groups: 2, ..line() }),
-            sample(DType::F64, &[2, 2, 6], &[4, 2, 3], Conv { batch_groups: 2, stride: vec![2], x_dilation: vec![2], kernel_dilation: vec![3], low: vec![2], high: vec![-1], ..line() }),
+            sample(
+                DType::F64,
+                &[2, 2, 6],
+                &[4, 2, 3],
+                Conv {
+                    batch_groups: 2,
+                    stride: vec![2],
+                    x_dilation: vec![2],
+                    kernel_dilation: vec![3],
+                    low: vec![2],
+                    high: vec![-1],
+                    ..line()
+                },
+            ),
             sample(DType::F64, &[0, 2, 4], &[3, 2, 2], line()),
             sample(DType::F64, &[1, 1, 0], &[1, 1, 2], Conv { low: vec![2], high: vec![1], ..line() }),
             sample(DType::I32, &[1, 2, 4], &[2, 2, 2], line()),

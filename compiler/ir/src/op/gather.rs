@@ -1,7 +1,9 @@
 //! `gather`: elements of one axis by index.
 
-use super::eval::{result_type};
-use super::{Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Scatter, ScatterKind};
+use super::eval::result_type;
+use super::{
+    Doc, Domain, EvalError, Grad, Operator, Sample, Scatter, ScatterKind, Tolerance, TypeError, Types, lowered_type,
+};
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};

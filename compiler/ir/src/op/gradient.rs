@@ -1,6 +1,8 @@
 //! `gradient`: a function together with its derivatives.
 
-use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue};
+use super::{
+    Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
+};
 use crate::compute::{Lowering, Special};
 use crate::{DType, Symbol, Tensor, Type};
 
@@ -68,6 +70,9 @@ impl Operator for Gradient {
     }
 
     fn samples() -> Vec<Sample> {
-        vec![Sample::new(Gradient { func: "loss".into(), wrt: vec![0], results: vec![Type::scalar(DType::F32)] }).on(Type::new(DType::F32, [2]))]
+        vec![
+            Sample::new(Gradient { func: "loss".into(), wrt: vec![0], results: vec![Type::scalar(DType::F32)] })
+                .on(Type::new(DType::F32, [2])),
+        ]
     }
 }

@@ -1,7 +1,9 @@
 //! `iota`: each element is its own index along one axis.
 
-use super::eval::{tensor_of};
-use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue};
+use super::eval::tensor_of;
+use super::{
+    Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
+};
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Tensor, Type};
 
@@ -19,9 +21,7 @@ impl Operator for Iota {
     const OPERANDS: &'static [&'static str] = &[];
     const DOC: Doc = Doc {
         meaning: "Each element is its own index along one axis, converted to the dtype as `convert` does.",
-        attributes: &[
-            ("axis", "the axis that is counted"),
-        ],
+        attributes: &[("axis", "the axis that is counted")],
         types: "No operands; any result type but bool with that axis.",
         gradient: "Zero: there are no operands.",
     };

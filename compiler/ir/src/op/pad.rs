@@ -1,7 +1,7 @@
 //! `pad`: puts a value around and between elements; negative amounts cut.
 
-use super::eval::{result_type};
-use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Slice};
+use super::eval::result_type;
+use super::{Doc, EvalError, Grad, Operator, Sample, Slice, Tolerance, TypeError, Types, lowered_type};
 use crate::compute::{Compute, Expr, Guard, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};
@@ -45,7 +45,10 @@ impl Operator for Pad {
         for axis in 0..rank {
             // An axis of one element has nothing between neighbours, and its size does not tell.
             let amounts = [self.low[axis].unsigned_abs(), self.high[axis].unsigned_abs(), self.interior[axis] as u64];
-            ensure!(amounts.iter().all(|&n| n < 1 << 47), "axis {axis} of {x} would get more elements than any memory has");
+            ensure!(
+                amounts.iter().all(|&n| n < 1 << 47),
+                "axis {axis} of {x} would get more elements than any memory has"
+            );
             let size = x.shape[axis] as i128;
             let spread = size + (size - 1).max(0) * self.interior[axis] as i128;
             let padded = spread + i128::from(self.low[axis]) + i128::from(self.high[axis]);

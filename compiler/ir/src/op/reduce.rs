@@ -1,7 +1,10 @@
 //! `reduce`: combines the elements along axes.
 
 use super::eval::{result_type, walk_axes};
-use super::{Doc, Domain, EvalError, FLOAT, Grad, Operator, Sample, Tolerance, TypeError, Types, are_axes, lowered_type, Transpose, attr::word_enum};
+use super::{
+    Doc, Domain, EvalError, FLOAT, Grad, Operator, Sample, Tolerance, Transpose, TypeError, Types, are_axes,
+    attr::word_enum, lowered_type,
+};
 use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Direction, Scalar, Tensor, Type, Value};
@@ -33,7 +36,13 @@ impl Reduction {
     /// The reference for combining elements; not for indices.
     pub(super) fn combine(self, dtype: DType, elements: impl Iterator<Item = Scalar>) -> Scalar {
         let extreme = |beyond: fn(f64, f64) -> bool, x: Scalar, y: Scalar| match (x, y) {
-            (Scalar::Float(a), Scalar::Float(b)) => if a.is_nan() || beyond(a, b) { x } else { y },
+            (Scalar::Float(a), Scalar::Float(b)) => {
+                if a.is_nan() || beyond(a, b) {
+                    x
+                } else {
+                    y
+                }
+            }
             _ => {
                 let (a, b) = (x.as_i64(), y.as_i64());
                 let first = if self == Reduction::Max { a > b } else { a < b };

@@ -1,7 +1,10 @@
 //! `reduce_window`: combines the elements of sliding windows, as pooling does.
 
 use super::eval::{element_at, result_type, tensor_of};
-use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Reduction, Sample, Tolerance, TypeError, Types, are_axes, lowered_type, Gather, Scatter, Transpose, Pad, WindowArgmax, ScatterKind, attr::AttrValue, grad::pull_back};
+use super::{
+    Attr, AttrError, AttrReader, Doc, EvalError, Gather, Grad, Operator, Pad, Reduction, Sample, Scatter, ScatterKind,
+    Tolerance, Transpose, TypeError, Types, WindowArgmax, are_axes, attr::AttrValue, grad::pull_back, lowered_type,
+};
 use crate::compute::{self, Compute, Expr, Guard, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Scalar, Shape, Tensor, Type, Value};
@@ -101,13 +104,16 @@ impl Window {
     /// Where the elements of window number `i` of the grid stand, padding left out, in row-major order of the window.
     pub(super) fn sources(&self, windows: &[WindowAxis], i: &[usize]) -> impl Iterator<Item = Vec<usize>> {
         let size = Shape::from(self.size.as_slice());
-        size.indices().filter_map(|k| {
-            let mut source = i.to_vec();
-            for ((axis, &a), &k) in windows.iter().zip(&self.axes).zip(&k) {
-                source[a] = axis.source(i[a], k)?;
-            }
-            Some(source)
-        }).collect::<Vec<_>>().into_iter()
+        size.indices()
+            .filter_map(|k| {
+                let mut source = i.to_vec();
+                for ((axis, &a), &k) in windows.iter().zip(&self.axes).zip(&k) {
+                    source[a] = axis.source(i[a], k)?;
+                }
+                Some(source)
+            })
+            .collect::<Vec<_>>()
+            .into_iter()
     }
 }
 
@@ -320,7 +326,18 @@ pub(super) fn sample_windows() -> Vec<(Type, Window)> {
         line(DType::F64, 4, Window { base_dilation: vec![2], ..one() }),
         line(DType::F64, 7, Window { window_dilation: vec![3], ..one() }),
         line(DType::F64, 7, Window { low: vec![-1], high: vec![-2], ..one() }),
-        line(DType::F64, 4, Window { base_dilation: vec![3], window_dilation: vec![2], low: vec![1], high: vec![2], stride: vec![2], ..Window::tiles(vec![0], vec![4]) }),
+        line(
+            DType::F64,
+            4,
+            Window {
+                base_dilation: vec![3],
+                window_dilation: vec![2],
+                low: vec![1],
+                high: vec![2],
+                stride: vec![2],
+                ..Window::tiles(vec![0], vec![4])
+            },
+        ),
         (
             Type::new(DType::F64, [2, 3, 4]),
             Window { stride: vec![1, 2], high: vec![0, 1], ..Window::tiles(vec![1, 2], vec![2, 3]) },

@@ -1,6 +1,6 @@
 //! `reshape`: the same elements in the same order with another shape.
 
-use super::eval::{result_type};
+use super::eval::result_type;
 use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types};
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
@@ -56,9 +56,8 @@ impl Operator for Reshape {
     }
 
     fn samples() -> Vec<Sample> {
-        let sample = |dtype, from: &[usize], to: &[usize]| {
-            Sample::new(Reshape { shape: to.into() }).on(Type::new(dtype, from))
-        };
+        let sample =
+            |dtype, from: &[usize], to: &[usize]| Sample::new(Reshape { shape: to.into() }).on(Type::new(dtype, from));
         vec![
             sample(DType::F32, &[2, 4, 3], &[2, 12]),
             sample(DType::F64, &[2, 6], &[3, 4]),

@@ -18,9 +18,7 @@ impl Operator for Reverse {
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
         meaning: "Turns axes around: the last element comes first.",
-        attributes: &[
-            ("axes", "distinct axes"),
-        ],
+        attributes: &[("axes", "distinct axes")],
         types: "Any operand; the result has its type.",
         gradient: "The same reversal.",
     };

@@ -1,6 +1,6 @@
 //! `rng_bits`: random bits as a function of a key and a counter.
 
-use super::eval::{result_type};
+use super::eval::result_type;
 use super::{Attr, AttrError, AttrReader, Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types};
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Tensor, Type};

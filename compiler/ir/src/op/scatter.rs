@@ -1,7 +1,10 @@
 //! `scatter`: puts slices into one axis by index; the adjoint of `gather`.
 
-use super::eval::{result_type};
-use super::{Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, Gather, ScatterArgmax, attr::word_enum, gather::samples_of_indexing};
+use super::eval::result_type;
+use super::{
+    Doc, Domain, EvalError, Gather, Grad, Operator, Sample, ScatterArgmax, Tolerance, TypeError, Types,
+    attr::word_enum, gather::samples_of_indexing,
+};
 use crate::compute::{Lowering, Special};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Direction, Scalar, ScalarOp, Tensor, Type, Value};
@@ -97,7 +100,8 @@ impl Operator for Scatter {
                 let size = x.shape[axis] as i64;
                 let updates = Gather { axis, batch }.result(&x, &indices).expect("the samples are well typed");
                 // the largest must be clear where the derivative hangs on it
-                let domain = |ty: &Type| if ty.dtype.is_float() { Domain::Distinct(-2.0, 2.0) } else { Domain::of(ty.dtype) };
+                let domain =
+                    |ty: &Type| if ty.dtype.is_float() { Domain::Distinct(-2.0, 2.0) } else { Domain::of(ty.dtype) };
                 let (on_x, on_updates) = (domain(&x), domain(&updates));
                 let op = Scatter { axis, batch, kind };
                 Sample::new(op).with(x, on_x).with(indices, Domain::Int(0, size - 1)).with(updates, on_updates)

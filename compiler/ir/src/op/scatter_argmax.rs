@@ -1,7 +1,9 @@
 //! `scatter_argmax`: which update `scatter` with the kind `max` leaves in each element.
 
-use super::eval::{result_type};
-use super::{Doc, Domain, EvalError, Gather, Grad, Operator, Sample, Tolerance, TypeError, Types, gather::samples_of_indexing};
+use super::eval::result_type;
+use super::{
+    Doc, Domain, EvalError, Gather, Grad, Operator, Sample, Tolerance, TypeError, Types, gather::samples_of_indexing,
+};
 use crate::compute::{Lowering, Special};
 use crate::{DType, Scalar, Tensor, Type};
 

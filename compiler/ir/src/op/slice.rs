@@ -1,7 +1,7 @@
 //! `slice`: a part of each axis, at constant positions.
 
 use super::eval::{element_at, result_type, tensor_of};
-use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, lowered_type, Pad};
+use super::{Doc, EvalError, Grad, Operator, Pad, Sample, Tolerance, TypeError, Types, lowered_type};
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Tensor, Type, Value};

@@ -27,9 +27,7 @@ impl Operator for Transpose {
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
         meaning: "Permutes axes: axis `i` of the result is axis `perm[i]` of the operand.",
-        attributes: &[
-            ("perm", "a permutation of the operand's axes"),
-        ],
+        attributes: &[("perm", "a permutation of the operand's axes")],
         types: "Any operand; the result has its sizes, permuted.",
         gradient: "The transpose by the inverse permutation.",
     };

@@ -1,7 +1,10 @@
 //! `window_argmax`: where in the operand each window's largest element stands.
 
 use super::eval::{element_at, result_type, tensor_of};
-use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Reduction, Sample, Tolerance, TypeError, Types, Window, lowered_type, reduce_window::sample_windows};
+use super::{
+    Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Reduction, Sample, Tolerance, TypeError, Types,
+    Window, lowered_type, reduce_window::sample_windows,
+};
 use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Shape, Tensor, Type};
 

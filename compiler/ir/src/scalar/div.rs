@@ -6,9 +6,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     mnemonic: "div",
     operands: &["lhs", "rhs"],
     accepts: Accepts::Number,
-    eval: |_, _, args| {
-        numeric(args, |x| x[0] / x[1], |x| if x[1] == 0 { 0 } else { x[0].wrapping_div(x[1]) })
-    },
+    eval: |_, _, args| numeric(args, |x| x[0] / x[1], |x| if x[1] == 0 { 0 } else { x[0].wrapping_div(x[1]) }),
     grad: ScalarGrad::Vjp(|b, args, y, ct| {
         let lhs = b.div(ct, args[1])?;
         let scaled = b.mul(lhs, y)?;

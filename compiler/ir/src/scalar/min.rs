@@ -6,9 +6,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     mnemonic: "min",
     operands: &["lhs", "rhs"],
     accepts: Accepts::Number,
-    eval: |_, _, args| {
-        numeric(args, |x| if x[0] < x[1] || x[0].is_nan() { x[0] } else { x[1] }, |x| x[0].min(x[1]))
-    },
+    eval: |_, _, args| numeric(args, |x| if x[0] < x[1] || x[0].is_nan() { x[0] } else { x[1] }, |x| x[0].min(x[1])),
     grad: ScalarGrad::Vjp(|b, args, _, ct| {
         let zero = b.zeros_like(ct)?;
         let half = b.full_like(ct, 0.5)?;

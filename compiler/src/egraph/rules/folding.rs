@@ -10,7 +10,7 @@ use crate::egraph::space::Term;
 
 rules! {
     Exact "fold-constants" [Trigger::Any] "an operator on small constants, with a result of at most 4 KiB, is a constant", |s, out| {
-        if s.args().is_empty() || s.data(s.class).constant.is_some() || s.data(s.class).types.len() != 1 {
+        if s.args().is_empty() || s.data(s.class).constant.is_some() {
             return;
         }
         if s.own_ty().bytes() > FOLD_BYTES || s.own_ty().shape.elements() == 0 {
