@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use dlc_ir::{Function, Graph, VerifyError};
+use dlc_ir::{Graph, VerifyError};
 
 use crate::autodiff::{self, AutodiffError};
 use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter, Target};
-use crate::passes::{self, PASSES};
+use crate::passes;
 use crate::plan::check::{self, Fault};
 use crate::program::{Preparation, Program};
 use crate::schedule::{self, Schedule, ScheduleError};
@@ -222,21 +222,9 @@ fn timed<T>(observer: &mut dyn Observer, phase: Phase, work: impl FnOnce() -> T)
 pub fn differentiate(graph: Graph, options: &Options) -> Result<Graph, CompileError> {
     let graph = autodiff::differentiate(graph, &mut |function, callees| match options.level {
         Level::O0 => function,
-        Level::Full => optimize_joint(function, callees, &options.passes),
+        Level::Full => passes::optimize_joint(&function, callees, &options.passes),
     })?;
     verified(graph, "differentiation", options)
-}
-
-/// Runs the passes that know no kernels on a joint function, before it is split.
-fn optimize_joint(function: Function, callees: &Graph, options: &passes::Options) -> Function {
-    let name = function.name.clone();
-    let mut graph = callees.clone();
-    graph.insert(function);
-    let mut context = passes::Context::new(options.clone());
-    for pass in PASSES.iter().take_while(|p| p.name != "prepare") {
-        graph = pass.run(&graph, &mut context);
-    }
-    graph.function(&name).expect("passes keep the functions").clone()
 }
 
 /// The second stage: the passes.

@@ -45,7 +45,7 @@ it as its row says; a sum or product of K terms as far as `(√K + 1) ε` times 
 | anything to bool | `x != 0`; NaN is true |
 | bool to number | 0 or 1 |
 | shifts | by a negative number or by at least the width: 0 |
-| an index out of range | an error of the step, never undefined |
+| an index out of range | an error of the step, never undefined; an index that no result of the program hangs on need not be looked at |
 | nothing to combine | the neutral element for `sum` and `product`; for `min` and `max` of a window of padding the largest and the smallest value; otherwise the types refuse it |
 ";
 

@@ -32,6 +32,8 @@ impl Scalar {
     pub fn convert(self, dtype: DType) -> Self {
         let converted = match (self, dtype) {
             (x, DType::Bool) => Scalar::Bool(x.is_truthy()),
+            // Rounded once, not to f64 first.
+            (Scalar::Int(x), DType::F32) => Scalar::Float(f64::from(x as f32)),
             (x, DType::F32 | DType::F64) => Scalar::Float(x.as_f64()),
             (Scalar::Float(x), DType::I32) => Scalar::Int(i64::from(x as i32)),
             (Scalar::Float(x), DType::U8) => Scalar::Int(i64::from(x as u8)),

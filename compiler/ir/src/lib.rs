@@ -30,4 +30,4 @@ pub use scalar::{Direction, ScalarOp};
 pub use tensor::{Data, Element, ElementCount, Tensor};
 pub use text::{Blobs, ParseError};
 pub use types::{Indices, Shape, Type};
-pub use verify::VerifyError;
+pub use verify::{MAX_KERNEL_OPS, VerifyError};

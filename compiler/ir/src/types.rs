@@ -150,10 +150,11 @@ impl Type {
     }
 
     /// Size in bytes, or `None` where it does not fit a signed 48-bit number,
-    /// which no machine that dlc runs on can address.
+    /// which no machine that dlc runs on can address. Axes without elements do not make the others smaller: what counts
+    /// along them has to fit a number as well.
     pub fn checked_bytes(&self) -> Option<usize> {
-        let size = self.shape.iter().try_fold(self.dtype.size(), |n, &d| n.checked_mul(d))?;
-        (size < 1 << 47).then_some(size)
+        let size = self.shape.iter().try_fold(self.dtype.size(), |n, &d| n.checked_mul(d.max(1)))?;
+        (size < 1 << 47).then(|| self.bytes())
     }
 
     /// Size in bytes of a type that the verifier accepted.

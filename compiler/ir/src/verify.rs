@@ -15,9 +15,13 @@ pub struct VerifyError {
     pub message: String,
 }
 
+/// Operators of one kernel. Scheduling substitutes them into each other, each a few levels deeper on the stack.
+pub const MAX_KERNEL_OPS: usize = 1024;
+
 impl Graph {
     /// Checks every function: operands stand before their users, types are those that the operators infer, callees stand before
-    /// their callers and have the types that the call expects, kernels call nothing, updates have the type of what they update
+    /// their callers, have the types that the call expects, and update nothing, kernels call nothing and are of at most
+    /// [`MAX_KERNEL_OPS`] operators, updates have the type of what they update
     /// and update it once, names of outputs, parameters and states are unique, and no tensor is too large for any memory.
     ///
     /// # Errors
@@ -63,6 +67,10 @@ impl Checker<'_> {
     }
 
     fn nodes(&self) -> Checked {
+        if self.function.kind == FunctionKind::Kernel && self.function.op_count() > MAX_KERNEL_OPS {
+            let message = format!("{} operators are too many for a kernel: {MAX_KERNEL_OPS}", self.function.op_count());
+            return self.fail(None, message);
+        }
         for (id, node) in self.function.nodes() {
             for operand in &node.operands {
                 let before = operand.node < id;
@@ -100,6 +108,9 @@ impl Checker<'_> {
         let Some(callee) = earlier else {
             return self.fail(Some(id), format!("{func} does not stand before its caller"));
         };
+        if callee.results.iter().any(|r| matches!(r.role, ResultRole::Update(_))) {
+            return self.fail(Some(id), format!("{func} updates its arguments, as only the entry may"));
+        }
         let takes = callee.args().iter().map(|a| &a.ty);
         let gives = callee.results.iter().map(|r| callee.ty(r.value));
         if !takes.eq(args) || !gives.eq(results) {

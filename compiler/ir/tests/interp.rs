@@ -38,3 +38,14 @@ fn arguments_of_other_types_are_refused() {
     assert!(matches!(error, InterpError::Arguments { .. }));
     assert_eq!(error.to_string(), "@f wants (f32[2]), not (f32[])");
 }
+
+#[test]
+fn integers_are_rounded_to_floats_once() {
+    let text = "func @f(%x: i64[] input) -> f32[] {\n  %0 = convert %x : f32[]\n  return %0\n}\n";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    // By way of f64, this becomes a tie that f32 rounds down.
+    let x = (1i64 << 60) + (1 << 36) + 1;
+    let result = graph.interpret(&[Tensor::scalar(x)]).expect("it runs");
+    assert_eq!(result[0].as_slice::<f32>().expect("f32"), [x as f32]);
+    assert_ne!(x as f32, x as f64 as f32);
+}

@@ -145,7 +145,8 @@ fn draws_have_the_moments_of_their_distributions() {
         let mut b = Builder::new("draw", FunctionKind::Func);
         let key = b.arg("key", Type::scalar(DType::I64), Role::Key);
         let counter = b.scalar(DType::I64, Scalar::Int(7)).expect("fits");
-        let key = b.fold_in_number(key, Builder::path_number("layer.weight")).expect("fits");
+        let number = b.scalar(DType::I64, Scalar::Int(11)).expect("fits");
+        let key = b.fold_in(key, number).expect("fits");
         let draw = build(&mut b, key, counter, &Type::new(dtype, [40, 250])).expect("fits");
         b.output(None, draw);
         let graph = Graph::from_function(b.finish());

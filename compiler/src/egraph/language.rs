@@ -3,7 +3,7 @@
 use std::fmt;
 
 use dlc_ir::{Op, ScalarOp};
-use egg::{FromOp, Id, Language};
+use egg::{Id, Language};
 use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
@@ -118,22 +118,6 @@ impl fmt::Display for ENode {
             Head::Op(Kind::Map(g), _) => f.write_str(g.def().mnemonic),
             Head::Op(_, i) => write!(f, "op{i}"),
         }
-    }
-}
-
-/// A head that stands for no e-node outside its own e-graph.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no given value")]
-pub struct NoSuchHead(String);
-
-/// Given values only: an operator is an entry of a table that a text cannot name.
-impl FromOp for ENode {
-    type Error = NoSuchHead;
-
-    fn from_op(op: &str, children: Vec<Id>) -> Result<Self, NoSuchHead> {
-        let number = op.strip_prefix("given").and_then(|n| n.parse().ok());
-        let head = number.map(Head::Given).ok_or_else(|| NoSuchHead(op.to_owned()))?;
-        Ok(ENode { head, children: children.into() })
     }
 }
 

@@ -16,7 +16,7 @@ mod space;
 pub use analysis::{ClassData, FOLD_BYTES, Values};
 pub use cost::{Cost, CostModel};
 pub use extract::{Extracted, extract};
-pub use language::{ENode, Head, Kind, NoSuchHead, OpTable};
+pub use language::{ENode, Head, Kind, OpTable};
 pub use rules::fusion::Fusion;
 pub use rules::{Need, Rule, Trigger, all as rules};
 pub use saturate::{Application, Saturation, applications, saturate};

@@ -96,12 +96,6 @@ impl Builder {
         self.values[val.0 as usize].ty
     }
 
-    /// The range of chunks that a call executes. The kernel writes the loop over it itself, with
-    /// [`Builder::chunk_loop`] or in the middle of other loops.
-    pub fn chunk_range(&self) -> (Val, Val) {
-        (Kernel::BEGIN, Kernel::END)
-    }
-
     /// `for chunk in begin..end { body }` over the chunks of a call.
     pub fn chunk_loop(&mut self, body: impl FnOnce(&mut Self, Val)) {
         let last = self.chunks as i64 - 1;

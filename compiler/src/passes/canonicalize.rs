@@ -23,16 +23,20 @@ pub fn canonicalize(graph: &Graph, context: &mut Context) -> Graph {
     let mut result = Graph::new();
     result.sources = graph.sources.clone();
     let reachable = reachable(graph);
-    // Until differentiation is done, `stop_gradient` has a meaning.
-    let differentiated = !graph.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))));
+    let differentiated = is_differentiated(graph);
     for function in graph.functions().filter(|f| reachable.contains(&f.name)) {
         result.insert(canonical_function(function, differentiated, context.options.math));
     }
     result
 }
 
+/// Whether differentiation is done: until then, `stop_gradient` has a meaning.
+pub(super) fn is_differentiated(graph: &Graph) -> bool {
+    !graph.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))))
+}
+
 /// The canonical form of one function.
-fn canonical_function(function: &Function, differentiated: bool, math: Math) -> Function {
+pub(super) fn canonical_function(function: &Function, differentiated: bool, math: Math) -> Function {
     let mut seen = Canonicalizer { known: FxHashMap::default(), differentiated, math };
     let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, _, node, operands| {
         let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };

@@ -12,7 +12,7 @@ mod provenance;
 mod saturate;
 pub(crate) mod weights;
 
-use dlc_ir::Graph;
+use dlc_ir::{Function, Graph};
 
 use crate::egraph::CostModel;
 
@@ -171,6 +171,15 @@ pub struct Optimized {
     pub provenance: Provenance,
     /// One entry a pass.
     pub stats: Vec<PassStats>,
+}
+
+/// What `canonicalize` and `saturate` make of a joint function alone, before it is split. `callees` are the functions made so
+/// far, which have been through this themselves.
+pub fn optimize_joint(function: &Function, callees: &Graph, options: &Options) -> Function {
+    let canonical = canonicalize::canonical_function(function, canonicalize::is_differentiated(callees), options.math);
+    let weights = vec![false; canonical.args().len()];
+    let options = Options { prepare: false, ..options.clone() };
+    saturate::saturated(&canonical, &weights, &options).0.function
 }
 
 /// Runs every pass in order.

@@ -1,10 +1,10 @@
 //! The algebra round as a pass: each function becomes the cheapest program that the rules know to be equal.
 
-use dlc_ir::{FunctionKind, Graph};
+use dlc_ir::{Function, FunctionKind, Graph};
 
 use super::weights::Weights;
 use super::{Context, Options};
-use crate::egraph::{Space, extract, saturate as run};
+use crate::egraph::{Extracted, Space, extract, saturate as run};
 
 /// Saturates and extracts every function but kernels.
 pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
@@ -18,16 +18,21 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
             continue;
         }
         let args = weights.args(function);
-        let mut space = Space::with_weights(function, &args);
-        run(&mut space, &context.options);
-        context.e_nodes += space.egraph.total_number_of_nodes();
         // What is prepared costs nothing here.
         let prepare = context.options.prepare && weights.all_frozen && args.contains(&true);
-        let extracted = extract(function, &space, &Options { prepare, ..context.options.clone() });
+        let (extracted, e_nodes) = saturated(function, &args, &Options { prepare, ..context.options.clone() });
+        context.e_nodes += e_nodes;
         for (node, step) in extracted.steps {
             context.provenance.add(&function.name, node, [step]);
         }
         result.insert(extracted.function);
     }
     result
+}
+
+/// What becomes of one function, of each of whose arguments it is known whether it is a weight; and the e-nodes that it took.
+pub(super) fn saturated(function: &Function, weights: &[bool], options: &Options) -> (Extracted, usize) {
+    let mut space = Space::with_weights(function, weights);
+    run(&mut space, options);
+    (extract(function, &space, options), space.egraph.total_number_of_nodes())
 }

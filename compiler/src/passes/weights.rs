@@ -1,6 +1,6 @@
 //! What of a program follows from its weights alone, in called functions too.
 
-use dlc_ir::op::Call;
+use dlc_ir::op::{Call, Gradient};
 use dlc_ir::{Def, Function, Graph, Op, ResultRole, Role, Symbol};
 use rustc_hash::FxHashMap;
 
@@ -25,13 +25,23 @@ impl Weights {
         weights.of.insert(entry.name.clone(), of_entry(entry));
         // Callers stand behind what they call.
         for function in graph.functions().rev() {
+            // A derivative of one's own takes the arguments of what it is the derivative of: both keep theirs.
+            for name in function.vjp.iter().flat_map(|vjp| [vjp, &function.name]) {
+                let args = graph.function(name).map_or(0, |f| f.args().len());
+                weights.of.insert(name.clone(), vec![false; args]);
+            }
             let Some(args) = weights.of.get(&function.name) else { continue };
             let follows = follows(function, args);
             let live = function.live();
             for (id, node, op) in function.ops() {
-                let Op::Call(Call { func, .. }) = op else { continue };
+                let (func, called) = match op {
+                    Op::Call(Call { func, .. }) => (func, true),
+                    // It numbers the arguments: they stay as they are.
+                    Op::Gradient(Gradient { func, .. }) => (func, false),
+                    _ => continue,
+                };
                 if live[id.index()] {
-                    let given = node.operands.iter().map(|v| follows[v.node.index()]);
+                    let given = node.operands.iter().map(|v| called && follows[v.node.index()]);
                     let known = weights.of.entry(func.clone()).or_insert_with(|| vec![true; node.operands.len()]);
                     known.iter_mut().zip(given).for_each(|(known, given)| *known &= given);
                 }

@@ -40,20 +40,6 @@ pub struct Note {
     pub operands: Vec<Meaning>,
 }
 
-/// If a kernel function does nothing but reshape one argument, which.
-pub fn alias(function: &Function) -> Option<usize> {
-    let [result] = function.results.as_slice() else { return None };
-    let mut value = result.value;
-    loop {
-        let node = function.node(value.node);
-        match &node.def {
-            Def::Argument(i) => return (function.op_count() > 0).then_some(*i),
-            Def::Op(Op::Reshape(_)) => value = node.operands[0],
-            Def::Op(_) => return None,
-        }
-    }
-}
-
 /// Checks every routine of a program against the function that it was made from. `notes` are by routine and step.
 ///
 /// # Errors
@@ -153,7 +139,7 @@ impl<'a> Checker<'a> {
                     .graph
                     .function(&call.func)
                     .filter(|f| f.kind == FunctionKind::Kernel)
-                    .and_then(alias)
+                    .and_then(reshaped)
                     .map(|argument| node.operands[argument]),
                 _ => None,
             };
@@ -381,4 +367,15 @@ impl<'a> Checker<'a> {
             temp => temp,
         }
     }
+}
+
+/// If all that a kernel function does is to reshape an argument, which: its result is that argument's bytes.
+fn reshaped(kernel: &Function) -> Option<usize> {
+    let [result] = kernel.results.as_slice() else { return None };
+    let chain = std::iter::successors(Some(result.value), |value| match kernel.op(value.node) {
+        Some(Op::Reshape(_)) => kernel.node(value.node).operands.first().copied(),
+        _ => None,
+    });
+    let source = chain.last().filter(|source| *source != result.value)?;
+    kernel.arg_index(source)
 }

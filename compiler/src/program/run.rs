@@ -69,6 +69,9 @@ pub enum RunError {
         /// For [`Program::failure`], which knows the place.
         status: i32,
     },
+    /// The host's part of a call panicked: a bug in dlc.
+    #[error("internal error: what the program calls panicked")]
+    Panicked,
     /// The kernel interpreter saw an access outside of a buffer: a bug in dlc.
     #[error("internal error: a kernel left its buffers (status {0})")]
     Internal(i32),
@@ -139,8 +142,10 @@ impl Program {
         // SAFETY: arena and scratch have the sizes that the program asks for, every argument has the size of its type,
         // all of it is aligned and borrowed mutably; `parallel` keeps to its contract.
         let status = unsafe { self.executable.run(&mut ctx) };
-        if status == 0 {
-            return Ok(());
+        match status {
+            0 => return Ok(()),
+            PANICKED => return Err(RunError::Panicked),
+            _ => {}
         }
         Err(match self.failure(status) {
             Some((failure, _)) => RunError::Check { mnemonic: failure.mnemonic, bound: failure.bound, status },
@@ -172,10 +177,19 @@ impl Program {
 unsafe extern "C" fn launched(ctx: *mut ExecContext, kernel: u32) -> i32 {
     // SAFETY: `Program::run_watched` stores a `Host` that outlives the run; launches happen on its thread alone.
     let host = unsafe { &*(*ctx).host.cast::<Host<'_, '_>>() };
-    if let Some(watch) = &host.watch {
+    let Some(watch) = &host.watch else { return 0 };
+    caught(|| {
         watch.borrow_mut()(kernel);
-    }
-    0
+        0
+    })
+}
+
+/// The status of a run in which the host's part of a call panicked; those of checks are positive.
+const PANICKED: i32 = i32::MIN;
+
+/// Calls the host. A panic must not unwind through machine code: it ends the run.
+fn caught(host: impl FnOnce() -> i32) -> i32 {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(host)).unwrap_or(PANICKED)
 }
 
 /// [`crate::codegen::ParallelFn`] by a [`Spread`].
@@ -215,10 +229,15 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
             }
         }
     };
-    match host.spread {
-        Some(spread) => spread.spread(chunks, &work),
-        None => work(0, chunks),
+    let spread = || {
+        match host.spread {
+            Some(spread) => spread.spread(chunks, &work),
+            None => work(0, chunks),
+        }
+        0
+    };
+    match caught(spread) {
+        0 => failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(0, |(_, status)| status),
+        panicked => panicked,
     }
-    let failed = failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    failed.map_or(0, |(_, status)| status)
 }

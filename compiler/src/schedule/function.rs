@@ -1,7 +1,7 @@
 //! Functions as routines: which steps, in which order, on which memory.
 
 use dlc_ir::op::Call;
-use dlc_ir::{Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Tensor, Type, Value};
+use dlc_ir::{Def, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Tensor, Type, Value};
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
@@ -12,7 +12,7 @@ use super::unit::Unit;
 use super::{Schedule, ScheduleError};
 use crate::kernel::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
 use crate::passes::Math;
-use crate::plan::check::{self, Meaning, Note};
+use crate::plan::check::{Meaning, Note};
 use crate::plan::{BufferId, Job, Problem};
 
 /// Schedules a whole graph, in which every function stands before its callers; `math` says whether
@@ -148,7 +148,7 @@ impl Scheduler<'_> {
                     routing.task(id, Work::Call(routine), &[]);
                     return Ok(());
                 }
-                if let Some(argument) = check::alias(callee) {
+                if let Some(argument) = alias(callee) {
                     let buffer = routing.buffers[&node.operands[argument]];
                     routing.buffers.insert(value, buffer);
                     return Ok(());
@@ -442,5 +442,19 @@ impl Routing<'_> {
             self.readers.entry(r).or_default().push(step);
         }
         self.tasks.push(Task { node: Some(id), work, reads, writes, temps });
+    }
+}
+
+/// If a kernel function does nothing but reshape one argument, which.
+fn alias(function: &Function) -> Option<usize> {
+    let [result] = function.results.as_slice() else { return None };
+    let mut value = result.value;
+    loop {
+        let node = function.node(value.node);
+        match &node.def {
+            Def::Argument(i) => return (value != result.value).then_some(*i),
+            Def::Op(Op::Reshape(_)) => value = node.operands[0],
+            Def::Op(_) => return None,
+        }
     }
 }

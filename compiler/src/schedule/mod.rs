@@ -57,12 +57,4 @@ pub enum ScheduleError {
     /// A call of a function that does not come before its caller.
     #[error("{0} is called before it is defined")]
     UnknownFunction(Symbol),
-    /// The plan of a function's memory failed the buffer checker.
-    #[error("the memory plan of {function} is wrong: {fault}")]
-    WrongPlan {
-        /// The function.
-        function: Symbol,
-        /// What the checker found.
-        fault: String,
-    },
 }

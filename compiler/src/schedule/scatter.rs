@@ -104,10 +104,6 @@ impl Emitter<'_> {
                         let sum = b.add(old, value);
                         scalar::wrap(b, nest.dtype, sum)
                     }
-                    ScatterKind::Max if nest.dtype == DType::Bool => {
-                        let old = b.load_lanes(buf, to, this.width);
-                        b.binary(Binary::Or, old, value)
-                    }
                     ScatterKind::Max => {
                         let old = b.load_lanes(buf, to, this.width);
                         b.binary(Binary::Max, old, value)

@@ -64,21 +64,4 @@ impl Builder {
         let direction = self.cos(angle)?;
         self.mul(radius, direction)
     }
-
-    /// The number of an instance's path, for [`Builder::fold_in`]: 64 bits of its BLAKE3 hash.
-    pub fn path_number(path: &str) -> i64 {
-        let hash = blake3::hash(path.as_bytes());
-        let mut low = [0; 8];
-        low.copy_from_slice(&hash.as_bytes()[..8]);
-        i64::from_le_bytes(low)
-    }
-
-    /// [`Builder::fold_in`] with a constant number.
-    ///
-    /// # Errors
-    /// If the key is no i64 scalar.
-    pub fn fold_in_number(&mut self, key: Value, number: i64) -> Built {
-        let number = self.scalar(DType::I64, Scalar::Int(number))?;
-        self.fold_in(key, number)
-    }
 }

@@ -103,19 +103,21 @@ impl Window {
 
     /// Where the elements of window number `i` of the grid stand, padding left out, in row-major order of the window.
     pub(super) fn sources(&self, windows: &[WindowAxis], i: &[usize]) -> impl Iterator<Item = Vec<usize>> {
-        let size = Shape::from(self.size.as_slice());
-        size.indices()
-            .filter_map(|k| {
-                let mut source = i.to_vec();
-                for ((axis, &a), &k) in windows.iter().zip(&self.axes).zip(&k) {
-                    source[a] = axis.source(i[a], k)?;
-                }
-                Some(source)
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
+        let along: Vec<Vec<usize>> = windows.iter().zip(&self.axes).map(|(axis, &a)| axis.sources(i[a])).collect();
+        let found: Shape = along.iter().map(Vec::len).collect();
+        let places = found.indices().map(|k| {
+            let mut source = i.to_vec();
+            for ((along, &a), &k) in along.iter().zip(&self.axes).zip(&k) {
+                source[a] = along[k];
+            }
+            source
+        });
+        places.collect::<Vec<_>>().into_iter()
     }
 }
+
+/// How many elements of dilated windows a type rule looks at: some milliseconds.
+const MAX_WALKED: usize = 1 << 22;
 
 /// One axis of a window; convolutions share its arithmetic.
 pub(super) struct WindowAxis {
@@ -137,10 +139,37 @@ impl WindowAxis {
         inside.then(|| (place / step) as usize)
     }
 
-    /// Whether each of the windows at `positions` holds an element of the operand.
+    /// Where the elements of the window at `position` stand in the operand, padding left out. A window may be far larger than
+    /// its operand, which fits in memory: the smaller of the two is walked.
+    fn sources(&self, position: usize) -> Vec<usize> {
+        if self.size <= self.input {
+            return (0..self.size).filter_map(|k| self.source(position, k)).collect();
+        }
+        let start = (position * self.stride) as i64 - self.low;
+        let k = |j: usize| (j * self.base_dilation) as i64 - start;
+        let step = self.window_dilation as i64;
+        (0..self.input).filter(|&j| k(j) >= 0 && k(j) % step == 0 && k(j) / step < self.size as i64).collect()
+    }
+
+    /// Whether each of the windows at `positions` holds an element of the operand; no if too many would have to be looked at
+    /// to know.
     pub fn holds_elements(&self, positions: usize) -> bool {
         let dense = self.low <= 0 && self.high <= 0 && self.base_dilation == 1;
-        dense || (0..positions).all(|position| (0..self.size).any(|k| self.source(position, k).is_some()))
+        if dense || positions == 0 || self.input == 0 {
+            return dense || positions == 0;
+        }
+        // Where no window falls between two elements, one that holds none lies before the first or behind the last.
+        let no_gap = match self.base_dilation {
+            1 => self.window_dilation <= self.input,
+            spread => self.window_dilation == 1 && spread <= self.size,
+        };
+        if no_gap {
+            let end_of_first = ((self.size - 1) * self.window_dilation) as i64 - self.low;
+            let start_of_last = ((positions - 1) * self.stride) as i64 - self.low;
+            return end_of_first >= 0 && start_of_last <= ((self.input - 1) * self.base_dilation) as i64;
+        }
+        let walked = positions.saturating_mul(self.size.min(self.input));
+        walked <= MAX_WALKED && (0..positions).all(|position| !self.sources(position).is_empty())
     }
 
     /// How many positions the window has.

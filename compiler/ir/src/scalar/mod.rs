@@ -153,11 +153,6 @@ scalars! {
 }
 
 impl ScalarOp {
-    /// Number of operands.
-    pub fn arity(self) -> usize {
-        self.def().operands.len()
-    }
-
     /// The value on operands of dtype `dtype` (for `select` that of the branches), rounded to the result's dtype.
     pub fn eval(self, dtype: DType, args: &[Scalar]) -> Scalar {
         (self.def().eval)(self, dtype, args).round(self.result(dtype))

@@ -105,12 +105,9 @@ fn mergeable(facts: &Facts, clusters: &[Cluster], early: usize, late: usize) -> 
     {
         return false;
     }
-    let reducers = match (a.reducer, b.reducer) {
-        (Some(x), Some(y)) => x == y,
-        // Maps may join an epilogue only where they read nothing but what it has in its registers.
-        _ => true,
-    };
-    if !reducers {
+    if let (Some(x), Some(y)) = (a.reducer, b.reducer)
+        && x != y
+    {
         return false;
     }
     let consumes = b.reads.iter().any(|n| a.roots.contains(n));

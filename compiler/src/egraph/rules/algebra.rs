@@ -2,7 +2,7 @@
 
 use dlc_ir::{Scalar, ScalarOp as F};
 
-use super::{Need, Rule, is_moderate, is_normal, map, number, rules};
+use super::{Need, Rule, is_finite, is_moderate, is_normal, map, number, rules};
 use crate::egraph::space::{Site, Term};
 
 /// Whether dividing by the number is the same as multiplying by its inverse, bit for bit: powers of two.
@@ -135,12 +135,16 @@ rules! {
             }
         }
     }
-    Fast "add-constants" [map(F::Add), map(F::Sub)] "(x + c) + d = x + (c + d)", |s, out| {
+    Fast "add-constants" [map(F::Add), map(F::Sub)] "(x + c) + d = x + (c + d), and the same with minus", |s, out| {
         let (x, y) = s.xy();
-        let outer = if s.op() == &F::Add.into() { F::Add } else { F::Sub };
-        if s.uniform(y).is_some() {
-            for inner in s.maps(x, F::Add).filter(|i| s.uniform(i[1]).is_some()) {
-                out.push(Term::binary(F::Add, inner[0], Term::binary(outer, inner[1], y)));
+        let Some(d) = s.uniform(y) else { return };
+        let (outer, opposite) = if s.op() == &F::Add.into() { (F::Add, F::Sub) } else { (F::Sub, F::Add) };
+        // (x - c) + d = x - (c - d);  (x - c) - d = x - (c + d)
+        for (inner, joined) in [(F::Add, outer), (F::Sub, opposite)] {
+            for sum in s.maps(x, inner) {
+                if s.uniform(sum[1]).is_some_and(|c| is_finite(joined.eval(s.own_ty().dtype, &[c, d]))) {
+                    out.push(Term::binary(inner, sum[0], Term::binary(joined, sum[1], y)));
+                }
             }
         }
     }

@@ -73,10 +73,13 @@ rules! {
         if !s.weight_only(c) || s.weight_only(sum) {
             return;
         }
-        for inner in s.maps(sum, F::Add).filter(|i| s.weight_only(i[1]) && !s.weight_only(i[0])) {
+        // Known numbers are `add-constants`', which looks whether their sum can be held.
+        let known = |b| s.uniform(b).is_some() && s.uniform(c).is_some();
+        let weight = |i: &&[egg::Id]| s.weight_only(i[1]) && !s.weight_only(i[0]) && !known(i[1]);
+        for inner in s.maps(sum, F::Add).filter(weight) {
             out.push(Term::binary(F::Add, inner[0], Term::binary(outer, inner[1], c)));
         }
-        for inner in s.maps(sum, F::Sub).filter(|i| s.weight_only(i[1]) && !s.weight_only(i[0])) {
+        for inner in s.maps(sum, F::Sub).filter(weight) {
             // (x - b) + c = x - (b - c);  (x - b) - c = x - (b + c)
             let opposite = if outer == F::Add { F::Sub } else { F::Add };
             out.push(Term::binary(F::Sub, inner[0], Term::binary(opposite, inner[1], c)));

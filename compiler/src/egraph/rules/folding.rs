@@ -50,13 +50,17 @@ rules! {
     Fast "fold-sum-of-repeated" [Trigger::Of(Kind::Reduce)] "the sum of n repeated numbers is n times the number", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         let count: usize = r.axes.iter().map(|&a| s.ty(s.x()).shape[a]).product();
-        if let (Some(number), Reduction::Sum) = (s.uniform(s.x()), r.kind) {
+        // Infinity taken no times is nothing, not NaN.
+        if let (Some(number), Reduction::Sum, 1..) = (s.uniform(s.x()), r.kind, count) {
             let count = if s.own_ty().dtype.is_float() { Scalar::Float(count as f64) } else { Scalar::Int(count as i64) };
             out.push(Term::full(s.own_ty(), F::Mul.eval(s.own_ty().dtype, &[number, count])));
         }
     }
     Exact "fold-extremum-of-repeated" [Trigger::Of(Kind::Reduce)] "the largest and the smallest of repeated numbers is the number", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
+        if s.ty(s.x()).shape.elements() == 0 {
+            return;
+        }
         if let (Some(number), Reduction::Max | Reduction::Min) = (s.uniform(s.x()), r.kind) {
             out.push(Term::full(s.own_ty(), number));
         }

@@ -101,6 +101,14 @@ fn is_normal(s: &Site<'_>, x: f64) -> bool {
     }
 }
 
+/// Whether a number may be what others are folded to: it is an integer, or a float that is not beyond all others.
+fn is_finite(x: Scalar) -> bool {
+    match x {
+        Scalar::Float(x) => x.is_finite(),
+        Scalar::Int(_) | Scalar::Bool(_) => true,
+    }
+}
+
 /// Whether a factor may be moved past other operations: what lies between then comes near to infinity or to zero only
 /// if the result does.
 fn is_moderate(c: Scalar) -> bool {

@@ -4,7 +4,7 @@ use dlc_ir::op::{Broadcast, Dot, Reduce, Reduction};
 use dlc_ir::{Op, Scalar, ScalarOp as F, Shape};
 
 use super::transpose::transposed;
-use super::{Need, Rule, Trigger, map, rules};
+use super::{Need, Rule, Trigger, is_moderate, map, rules};
 use crate::egraph::language::Kind;
 use crate::egraph::space::Term;
 
@@ -71,7 +71,7 @@ rules! {
     Fast "scale-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * c) = sum(x) * c", |s, out| {
         let Op::Reduce(Reduce { kind: Reduction::Sum, .. }) = s.op() else { return };
         for product in s.maps(s.x(), F::Mul) {
-            if let Some(c) = s.uniform(product[1]) {
+            if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c)) {
                 let sum = Term::Op(s.op().clone(), vec![product[0].into()]);
                 out.push(Term::binary(F::Mul, sum, Term::full(s.own_ty(), c)));
             }

@@ -1,0 +1,90 @@
+//! What the verifier refuses, and what it says.
+
+use dlc_ir::Graph;
+
+/// Each text breaks one rule; the message that follows names it.
+const WRONG: &[(&str, &str)] = &[
+    (
+        "func @f(%x: f32[2] input) -> f32[3] {\n  %0 = neg %x : f32[3]\n  return %0\n}",
+        "the result is f32[2], not f32[3]",
+    ),
+    ("func @f(%x: f32[2] input, %y: f32[3] input) -> f32[2] {\n  %0 = add %x, %y : f32[2]\n  return %0\n}", "add"),
+    (
+        "func @f(%x: f32[1099511627776,1099511627776] input) -> f32[] {\n  %0 = constant 1.0 : f32[]\n  return %0\n}",
+        "too large",
+    ),
+    (
+        "func @f(%x: f32[0,1099511627776,1099511627776] input) -> f32[] {\n  %0 = constant 1.0 : f32[]\n  return %0\n}",
+        "too large",
+    ),
+    (
+        "func @f(%x: f32[2] input) -> f32[2] {\n  %0 = call %x {func=@g} : f32[2]\n  return %0\n}",
+        "does not stand before",
+    ),
+    (
+        "func @g(%x: f32[3]) -> f32[3] {\n  return %x\n}\n\nfunc @f(%x: f32[2] input) -> f32[2] {\n  %0 = call %x {func=@g} : f32[2]\n  return %0\n}",
+        "not those of @g",
+    ),
+    (
+        "func @g(%x: f32[2]) -> f32[2] {\n  return %x\n}\n\nkernel @k(%x: f32[2]) -> f32[2] {\n  %0 = call %x {func=@g} : f32[2]\n  return %0\n}",
+        "a kernel calls nothing",
+    ),
+    (
+        "func @f(%x: f32[2] param \"w\", %y: f32[2] param \"w\") -> f32[2] {\n  %0 = add %x, %y : f32[2]\n  return %0\n}",
+        "two arguments are named \"w\"",
+    ),
+    ("func @f(%x: f32[2] input) -> (a: f32[2], a: f32[2]) {\n  return %x, %x\n}", "two results are named \"a\""),
+    ("func @f(%x: f32[2] input) -> (f32[2] update %x) {\n  return %x\n}", "neither a parameter nor a state"),
+    ("func @f(%x: f32[2] state \"s\", %y: f32[3] input) -> (f32[3] update %x) {\n  return %y\n}", "updates %x: f32[2]"),
+    ("func @f(%x: f32[2] state \"s\") -> (f32[2] update %x, f32[2] update %x) {\n  return %x, %x\n}", "updated twice"),
+    (
+        "func @g(%s: f32[4] state \"s\") -> (f32[4] update %s) {\n  %0 = exp %s : f32[4]\n  return %0\n}\n\nfunc @f(%x: f32[4] input) -> f32[4] {\n  %0 = call %x {func=@g} : f32[4]\n  return %0\n}",
+        "@g updates its arguments, as only the entry may",
+    ),
+    // a window of a million million elements is judged without a look at each
+    (
+        "func @f(%x: f32[4] input) -> i64[5] {\n  %0 = window_argmax %x {axes=[0], size=[1099511627776], stride=[1], low=[1099511627776], high=[0], base_dilation=[1], window_dilation=[1]} : i64[5]\n  return %0\n}",
+        "nothing but padding",
+    ),
+];
+
+#[test]
+fn what_breaks_a_rule_is_refused() {
+    for (text, message) in WRONG {
+        let text = format!("{text}\n");
+        match text.parse::<Graph>() {
+            Ok(_) => panic!("this should be refused, since {message}:\n{text}"),
+            Err(e) => assert!(e.to_string().contains(message), "{e}\nshould say: {message}\n{text}"),
+        }
+    }
+}
+
+#[test]
+fn a_kernel_has_so_many_operators_at_most() {
+    let kernel = |operators: usize| {
+        let mut text = "kernel @k(%x: f32[2]) -> f32[2] {\n  %0 = neg %x : f32[2]\n".to_owned();
+        for i in 1..operators {
+            text += &format!("  %{i} = neg %{} : f32[2]\n", i - 1);
+        }
+        text + &format!("  return %{}\n}}\n", operators - 1)
+    };
+    let most = dlc_ir::MAX_KERNEL_OPS;
+    assert!(kernel(most).parse::<Graph>().is_ok());
+    let error = kernel(most + 1).parse::<Graph>().expect_err("one too many");
+    assert!(error.to_string().contains("too many for a kernel"), "{error}");
+}
+
+#[test]
+fn windows_larger_than_any_memory_are_typed_and_evaluated_at_once() {
+    let attributes = "{axes=[0], size=[1099511627776], stride=[1], low=[1099511627775], high=[0], base_dilation=[1], window_dilation=[1]}";
+    let text = format!(
+        "func @f(%x: f32[4] input) -> (i64[4], f32[4]) {{\n  %0 = window_argmax %x {attributes} : i64[4]\n  %1 = reduce_window %x {}, {} : f32[4]\n  return %0, %1\n}}\n",
+        "{kind=sum",
+        &attributes[1..]
+    );
+    let graph: Graph = text.parse().expect("each window holds an element");
+    let x = dlc_ir::Tensor::new([4], vec![1f32, 3.0, 2.0, 4.0]).expect("four");
+    let results = graph.interpret(&[x]).expect("it runs");
+    assert_eq!(results[0].to_f64s(), [0.0, 1.0, 1.0, 3.0]);
+    assert_eq!(results[1].to_f64s(), [1.0, 4.0, 6.0, 10.0]);
+}
