@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Tolerance, assert_same_meaning};
+use common::assert_same_meaning;
 use dlc_compiler::autodiff::differentiate;
 use dlc_compiler::passes::{Context, Options, Pass, optimize};
 use dlc_ir::Graph;
@@ -53,7 +53,7 @@ fn passes_make_what_their_files_say() {
             assert_eq!(parsed, output, "{}", path.display());
             assert_eq!(run(&pass, &input).to_string(), printed, "{}: a second run differs", path.display());
             if pass != "differentiate" {
-                assert_same_meaning(&input, &output, Tolerance::Fast, &path.display().to_string());
+                assert_same_meaning(&input, &output, &path.display().to_string());
             }
             let mut settings = insta::Settings::clone_current();
             settings.set_snapshot_path(&pass_folder);
