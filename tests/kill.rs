@@ -6,24 +6,77 @@ use std::time::Duration;
 
 use dlc::Tensors;
 
-/// How often the training is killed.
-const KILLS: u64 = 20;
+/// How often a running training is killed.
+const KILLS: usize = 20;
+/// How many of these must hit a checkpoint that is being written.
+const TORN: usize = 3;
+/// So many steps, that no sequence of kills outlives the training.
+const EPOCHS: &str = "40";
 
-fn train(folder: &Path, resume: bool) -> Child {
+/// A generator of pseudo-random numbers, so that every failure comes back as far as the machine lets it.
+struct Rng(u64);
+
+impl Rng {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % n
+    }
+}
+
+fn train(folder: &Path, extra: &[&str]) -> Child {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/breast_cancer.dl");
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
     command.arg("train").arg(model).arg("--folder").arg(folder).arg("-o").arg(folder.join("out.dlx"));
-    command.args(["--checkpoint-steps", "1", "--epochs", "20", "--json"]);
-    if resume {
-        command.arg("--resume");
-    }
+    command.args(["--epochs", EPOCHS, "--json"]).args(extra);
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("dlc starts")
 }
 
-/// Whether a training came far enough to be gone on with.
-fn has_checkpoint(folder: &Path) -> bool {
-    let names = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.file_name());
-    names.into_iter().any(|name| name.to_string_lossy().starts_with("step-"))
+fn names(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|e| e.file_name().to_string_lossy().into_owned())
+}
+
+/// The step of the latest checkpoint, if a training came far enough to be gone on with.
+fn latest(folder: &Path) -> Option<u64> {
+    let step = |name: String| name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok();
+    names(folder).filter_map(step).max()
+}
+
+fn is_writing(folder: &Path) -> bool {
+    names(folder).any(|name| name.ends_with(".writing"))
+}
+
+/// Waits until something is so; false if the training ends before.
+fn wait_for(child: &mut Child, reached: impl Fn() -> bool) -> bool {
+    while child.try_wait().expect("it is ours").is_none() {
+        if reached() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_micros(20));
+    }
+    false
+}
+
+/// Lets a training go on for some steps and kills it in the middle of another; whether it was still running.
+fn kill_within(folder: &Path, rng: &mut Rng) -> bool {
+    let before = latest(folder);
+    let resume: &[&str] = if before.is_some() { &["--resume"] } else { &[] };
+    let mut child = train(folder, &[&["--checkpoint-steps", "1"], resume].concat());
+    let goal = before.unwrap_or(0) + 1 + rng.below(4);
+    let mut runs = wait_for(&mut child, || latest(folder) >= Some(goal));
+    if rng.below(2) == 0 {
+        // as soon as a file is begun
+        runs = runs && wait_for(&mut child, || is_writing(folder));
+    } else {
+        // anywhere within a step
+        std::thread::sleep(Duration::from_micros(rng.below(1000)));
+    }
+    runs = runs && child.try_wait().expect("it is ours").is_none();
+    child.kill().expect("it is there");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    // it may have ended by itself just before
+    runs && !output.status.success()
 }
 
 fn finish(child: Child) {
@@ -38,18 +91,18 @@ fn weights(folder: &Path) -> Tensors {
 #[test]
 fn a_killed_training_resumes_to_the_same_bits() {
     let undisturbed = tempfile::tempdir().expect("a folder");
-    let start = std::time::Instant::now();
-    finish(train(undisturbed.path(), false));
-    let whole = start.elapsed();
-    let expected = weights(undisturbed.path());
+    finish(train(undisturbed.path(), &[]));
     let killed = tempfile::tempdir().expect("a folder");
-    for i in 0..KILLS {
-        let mut child = train(killed.path(), has_checkpoint(killed.path()));
-        // spread over the time that a whole training takes
-        std::thread::sleep(Duration::from_micros((whole.as_micros() as u64 * (2 * i + 1)) / (2 * KILLS)));
-        child.kill().expect("it is there");
-        child.wait().expect("it ends");
+    let (mut rng, mut kills, mut torn) = (Rng(1), 0, 0);
+    while kills < KILLS || torn < TORN {
+        assert!(
+            kill_within(killed.path(), &mut rng),
+            "the training has ended after {kills} kills, {torn} of them within a write"
+        );
+        kills += 1;
+        torn += usize::from(is_writing(killed.path()));
     }
-    finish(train(killed.path(), has_checkpoint(killed.path())));
-    assert_eq!(weights(killed.path()), expected);
+    println!("{kills} kills, {torn} within a write, until step {}", latest(killed.path()).unwrap_or(0));
+    finish(train(killed.path(), &["--resume"]));
+    assert_eq!(weights(killed.path()), weights(undisturbed.path()));
 }

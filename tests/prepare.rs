@@ -85,13 +85,13 @@ fn exact(x: &Tensor, w: &Tensors) -> Vec<(f64, f64)> {
 }
 
 /// An output is a sum of `PATCH + 3` terms, in whatever order. Each gathers a rounding by every addition above it and by its two
-/// products, and what the scale has: those of `var + eps`, of `rsqrt` (1.5 ulps, and half of what its argument has) and of a product.
+/// products, and what the scale has, all in units of roundoff, which are half an ulp: those of `var + eps`, of `rsqrt` (1.5 ulps, and half of what its argument has) and of a product.
 /// Folding moves products from one side of a sum to the other and adds none.
 #[test]
 fn folding_rounds_no_more_than_the_sums_allow() {
     const ROUNDINGS: f64 = (PATCH + 3) as f64 + 2.0 + (0.5 + 3.0 + 1.0);
     for dtype in [DType::F32, DType::F64] {
-        let unit = dtype.epsilon() / 2.0;
+        let unit = dtype.unit_roundoff();
         let gamma = ROUNDINGS * unit / (1.0 - ROUNDINGS * unit);
         let program = Compiler::new().compile(&model(dtype), SIZES).expect("it compiles");
         let plain = Compiler::new().level(dlc::Level::O0).compile(&model(dtype), SIZES).expect("it compiles");

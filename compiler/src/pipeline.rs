@@ -45,7 +45,8 @@ pub struct Options {
     pub passes: passes::Options,
     /// What makes the kernels run.
     pub backend: Backend,
-    /// Whether the verifier runs between the stages and the buffer checker on every plan; on in debug builds.
+    /// Whether the verifier runs between the stages and the buffer checker on every plan. On in debug builds, and for
+    /// whatever comes from an artefact.
     pub check: bool,
 }
 

@@ -7,7 +7,7 @@ mod common;
 mod differential;
 #[path = "common/run.rs"]
 mod run;
-use common::random;
+use common::random::{self, Kind};
 use dlc_compiler::passes::Math;
 use dlc_compiler::pipeline::{self, Level};
 use dlc_ir::bounds;
@@ -83,7 +83,8 @@ fn folded_weights_are_within_their_bounds() {
         for text in [text.clone(), text.replace("f32", "f64")] {
             let graph: Graph = text.parse().expect("the text is right");
             for seed in 0..8 {
-                let result = differential::compare(&graph, seed, random::Kind::Real, &mut counts);
+                let args = random::arguments(&graph, seed, Kind::Real);
+                let result = differential::compare(&graph, &args, Kind::Real, &differential::BACKENDS, &mut counts);
                 result.unwrap_or_else(|e| panic!("{name}, seed {seed}: {e}\n{graph}"));
             }
         }
@@ -97,7 +98,7 @@ fn every_operator_occurs() {
     let mut missing: std::collections::BTreeSet<&str> =
         Op::mnemonics().filter(|m| !["call", "gradient"].contains(m)).collect();
     for seed in 0..400 {
-        for kind in [random::Kind::Exact, random::Kind::Real] {
+        for kind in [Kind::Exact, Kind::Real] {
             let graph = random::graph(seed, 20, kind);
             graph.entry().ops().for_each(|(_, _, op)| _ = missing.remove(op.mnemonic()));
         }
@@ -143,10 +144,10 @@ fn what_rounding_decides_has_no_bound() {
 fn bounds_hold_what_more_digits_give() {
     let (mut compared, mut open) = (0, 0);
     for seed in 0..300 {
-        let graph = random::graph(seed, 1 + seed as usize % 20, random::Kind::Real);
+        let graph = random::graph(seed, 1 + seed as usize % 20, Kind::Real);
         let wide =
             Graph::parse(&graph.to_string().replace("f32", "f64"), &Blobs::default()).expect("constants are small");
-        let args = random::arguments(&graph, seed, random::Kind::Real);
+        let args = random::arguments(&graph, seed, Kind::Real);
         let wide_args: Vec<Tensor> =
             args.iter().map(|x| if x.dtype().is_float() { x.convert(DType::F64) } else { x.clone() }).collect();
         // In the text a constant has the digits of its f32.

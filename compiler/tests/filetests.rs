@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Tolerance, assert_same_meaning};
+use common::assert_same_meaning;
 use dlc_compiler::autodiff::differentiate;
 use dlc_compiler::passes::{Context, Options, Pass, optimize};
 use dlc_ir::{Graph, Op};
@@ -56,7 +56,7 @@ fn passes_make_what_their_files_say() {
                 // The interpreter knows no `gradient`, and differentiation no preparation.
                 let has_gradient = input.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))));
                 let meant = |graph: &Graph| if has_gradient { run("differentiate", graph) } else { graph.clone() };
-                assert_same_meaning(&meant(&input), &meant(&output), Tolerance::Fast, &path.display().to_string());
+                assert_same_meaning(&meant(&input), &meant(&output), &path.display().to_string());
             }
             let mut settings = insta::Settings::clone_current();
             settings.set_snapshot_path(&pass_folder);

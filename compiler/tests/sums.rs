@@ -45,6 +45,15 @@ fn sums_over_several_axes() {
         "func @f(%x: f32[40,3,31,29] input) -> f32[3] {\n  %0 = reduce %x {kind=sum, axes=[0,2,3]} : f32[3]\n  return %0\n}\n",
         40 * 31 * 29,
     );
+    for (shape, axes, left, terms) in [
+        ("1000,300", "0,1", "", 1000 * 300),
+        ("4096,10", "0", "10", 4096),
+        ("64,16,20,20", "0,2,3", "16", 64 * 20 * 20),
+        ("2,100000", "1", "2", 100_000),
+    ] {
+        let reduce = format!("reduce %x {{kind=sum, axes=[{axes}]}} : f32[{left}]");
+        check(&format!("func @f(%x: f32[{shape}] input) -> f32[{left}] {{\n  %0 = {reduce}\n  return %0\n}}\n"), terms);
+    }
 }
 
 #[test]

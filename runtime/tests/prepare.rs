@@ -1,5 +1,6 @@
 //! Values that follow from weights alone: made once when weights are loaded, and again when they change.
 
+#[allow(dead_code, reason = "shared with other test binaries")]
 mod common;
 
 use std::sync::Arc;

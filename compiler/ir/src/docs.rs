@@ -26,9 +26,14 @@ run `DLC_BLESS=1 cargo test -p dlc-ir --test ops_md`.
 
 Values are tensors of a dtype and a concrete shape, row-major: `f32[2,3]`, a scalar is `f32[]`. The dtypes are `f32`, `f64` (IEEE 754, with
 denormals), `i32`, `i64`, `u8` (two's complement, wrapping) and `bool`. There is no implicit conversion and no implicit broadcasting. Indices are `i64`.
-The meaning of an operator is its reference evaluation: floats are computed in f64 and rounded once to the dtype. A compiled operator may be as far from
-it as its row says; a sum or product of K terms as far as `(√K + 1) ε` times the same sum or product of absolute values, where ε is the distance from
-1 to the next number. Integers and truth values are exact.
+The meaning of an operator is its reference evaluation: floats are computed in f64 and rounded once to the dtype. A compiled function may be as far from
+it as its row says. How far a sum of K terms may be is said twice, in parts of the same sum of absolute values; ε is the distance from 1 to the next number:
+- `(K + 3)/2 ε` is promised of any order of additions and any numbers, `(2K + 3)/2 ε` of sums of K products. Together with what the operands bring along,
+  `dlc verify` and the tests of whole programs go by this (`src/bounds.rs`).
+- `(√K + 1) ε` is what roundings that go either way come to. No proof says that they always do; the test of each operator, whose numbers are
+  random, asks for it, so that one long chain of additions where there should be several does not pass.
+
+Integers and truth values are exact.
 
 ## Corners
 

@@ -62,7 +62,7 @@ impl DType {
 
     /// Unit roundoff of a floating-point dtype: half the distance from 1 to the next number.
     /// Zero for all others, whose arithmetic is exact.
-    pub const fn epsilon(self) -> f64 {
+    pub const fn unit_roundoff(self) -> f64 {
         match self {
             DType::F32 => f32::EPSILON as f64 / 2.0,
             DType::F64 => f64::EPSILON / 2.0,

@@ -25,15 +25,18 @@ pub(super) struct Split {
     pub(super) seeds: Vec<usize>,
 }
 
+/// Additions from which a scalar function is worth more than the traffic of an addition: a division and all beyond.
+const SLOW: u8 = 4;
+
 /// Cost of computing a node again beside saving its results, in bytes of memory traffic.
 fn recomputation(node: &Node) -> u64 {
-    use ScalarOp::{Compare, Convert, Cos, Div, Erf, Exp, Expm1, Log, Log1p, Pow, Rem, Sigmoid, Sin, Tanh};
     let Def::Op(op) = &node.def else { return INFINITE };
     let each = match op {
         // no work of their own, or folded into whatever reads them
         Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_) => return 0,
-        Op::Map(Convert(_) | Compare(_)) => 1,
-        Op::Map(Exp | Expm1 | Log | Log1p | Tanh | Sigmoid | Erf | Sin | Cos | Pow | Div | Rem) => 6,
+        // of masks and of statistics mostly, which are better made than kept
+        Op::Map(ScalarOp::Convert(_) | ScalarOp::Sqrt | ScalarOp::Rsqrt) => 1,
+        Op::Map(f) if f.def().cost >= SLOW => 6,
         Op::Map(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) => 1,
         Op::Gather(_) => 4,
         // reductions, contractions, random draws and calls

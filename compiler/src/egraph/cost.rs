@@ -36,19 +36,7 @@ impl CostModel {
 
     /// One evaluation of a scalar function, in vector code, by its operands' dtype.
     pub fn scalar(&self, op: ScalarOp, dtype: DType) -> Cost {
-        use ScalarOp as S;
-        let simple = match op {
-            S::StopGradient => 0,
-            S::Div | S::Sqrt | S::Convert(_) => 4,
-            S::Rsqrt | S::Rem => 6,
-            S::Exp | S::Expm1 => 12,
-            S::Log | S::Log1p | S::Tanh | S::Sigmoid => 16,
-            S::Erf | S::Sin | S::Cos => 18,
-            S::Pow => 40,
-            S::Sign | S::Round => 2,
-            _ => 1,
-        };
-        simple * self.simple * lanes_lost(dtype)
+        Cost::from(op.def().cost) * self.simple * lanes_lost(dtype)
     }
 
     /// One element of an operator's domain (for a reduction: of what it combines), operands in registers.

@@ -146,7 +146,7 @@ impl Builder {
 
     /// Defines a value in the outermost possible block, or finds it there.
     fn pure(&mut self, inst: Inst, ty: Ty) -> Val {
-        let depth = operands_of(&inst).map(|v| self.info(v).depth).max().unwrap_or(0);
+        let depth = inst.operands().map(|v| self.info(v).depth).max().unwrap_or(0);
         self.place(inst, ty, depth, true)
     }
 
@@ -234,27 +234,6 @@ impl Builder {
         assert!(ty.elem.is_int(), "iota is integer");
         self.pure(Inst::Iota, ty)
     }
-}
-
-/// The values that an instruction reads.
-pub(super) fn operands_of(inst: &Inst) -> impl Iterator<Item = Val> + use<> {
-    let (a, b, c) = match *inst {
-        Inst::Const(_) | Inst::Iota => (None, None, None),
-        Inst::Unary(_, a)
-        | Inst::DivFloor(a, _)
-        | Inst::Mod(a, _)
-        | Inst::Convert(a)
-        | Inst::Bitcast(a)
-        | Inst::Splat(a)
-        | Inst::Lane(a, _)
-        | Inst::Half(a, _)
-        | Inst::Any(a)
-        | Inst::Gather { index: a, .. } => (Some(a), None, None),
-        Inst::Binary(_, a, b) | Inst::Compare(_, a, b) | Inst::Interleave(a, b, _) => (Some(a), Some(b), None),
-        Inst::Fma(a, b, c) | Inst::Select(a, b, c) => (Some(a), Some(b), Some(c)),
-        Inst::Load(access) => (Some(access.index), access.active, None),
-    };
-    a.into_iter().chain(b).chain(c)
 }
 
 fn renumber_block(block: &mut Block, f: &mut impl FnMut(&mut Buf)) {

@@ -1,7 +1,6 @@
 //! Removal of what the builder made and nobody uses, and dense renumbering, so that kernels which mean the same way of
 //! computing are equal however they were built.
 
-use super::build::operands_of;
 use super::ir::*;
 
 /// Drops unused instructions and numbers values in the order of their definition.
@@ -25,7 +24,7 @@ fn mark(block: &Block, used: &mut [bool]) {
     }
     for stmt in block.iter().rev() {
         match stmt {
-            Stmt::Let(val, inst) if used[val.0 as usize] => set(used, operands_of(inst)),
+            Stmt::Let(val, inst) if used[val.0 as usize] => set(used, inst.operands()),
             Stmt::Let(..) => {}
             Stmt::Store(access, value) => set(used, [access.index, *value].into_iter().chain(access.active)),
             Stmt::Check(cond, _) => set(used, [*cond]),
@@ -86,7 +85,7 @@ impl Renumbering {
         for stmt in block {
             match stmt {
                 Stmt::Let(val, inst) => {
-                    self.inst(inst);
+                    inst.for_each_operand_mut(|val| self.rename(val));
                     self.define(val, types);
                 }
                 Stmt::Store(access, value) => {
@@ -119,32 +118,6 @@ impl Renumbering {
                     }
                 }
             }
-        }
-    }
-
-    fn inst(&self, inst: &mut Inst) {
-        match inst {
-            Inst::Const(_) | Inst::Iota => {}
-            Inst::Unary(_, a)
-            | Inst::DivFloor(a, _)
-            | Inst::Mod(a, _)
-            | Inst::Convert(a)
-            | Inst::Bitcast(a)
-            | Inst::Splat(a)
-            | Inst::Lane(a, _)
-            | Inst::Half(a, _)
-            | Inst::Any(a)
-            | Inst::Gather { index: a, .. } => self.rename(a),
-            Inst::Binary(_, a, b) | Inst::Compare(_, a, b) | Inst::Interleave(a, b, _) => {
-                self.rename(a);
-                self.rename(b);
-            }
-            Inst::Fma(a, b, c) | Inst::Select(a, b, c) => {
-                self.rename(a);
-                self.rename(b);
-                self.rename(c);
-            }
-            Inst::Load(access) => self.access(access),
         }
     }
 }

@@ -21,6 +21,7 @@ mod types;
 use std::sync::Arc;
 
 use dlc_ir::DType;
+use smallvec::SmallVec;
 
 pub use types::{Const, Elem, Ty, lanes};
 
@@ -143,6 +144,37 @@ pub enum Inst {
         /// Added to each index.
         offset: i64,
     },
+}
+
+impl Inst {
+    /// Does something with every value that it reads.
+    pub(super) fn for_each_operand_mut(&mut self, mut f: impl FnMut(&mut Val)) {
+        match self {
+            Inst::Const(_) | Inst::Iota => {}
+            Inst::Unary(_, a)
+            | Inst::DivFloor(a, _)
+            | Inst::Mod(a, _)
+            | Inst::Convert(a)
+            | Inst::Bitcast(a)
+            | Inst::Splat(a)
+            | Inst::Lane(a, _)
+            | Inst::Half(a, _)
+            | Inst::Any(a)
+            | Inst::Gather { index: a, .. } => f(a),
+            Inst::Binary(_, a, b) | Inst::Compare(_, a, b) | Inst::Interleave(a, b, _) => {
+                [a, b].into_iter().for_each(f)
+            }
+            Inst::Fma(a, b, c) | Inst::Select(a, b, c) => [a, b, c].into_iter().for_each(f),
+            Inst::Load(access) => std::iter::once(&mut access.index).chain(&mut access.active).for_each(f),
+        }
+    }
+
+    /// The values that it reads.
+    pub(super) fn operands(mut self) -> impl Iterator<Item = Val> {
+        let mut operands = SmallVec::<[Val; 3]>::new();
+        self.for_each_operand_mut(|val| operands.push(*val));
+        operands.into_iter()
+    }
 }
 
 /// Where a load or a store goes.

@@ -1,6 +1,5 @@
 //! The rules that every kernel keeps; see the [data types](super::ir).
 
-use super::build::operands_of;
 use super::ir::*;
 
 /// What is wrong with a kernel.
@@ -178,7 +177,7 @@ impl Checker<'_> {
     }
 
     fn inst(&self, inst: &Inst, ty: Ty) -> Result {
-        for val in operands_of(inst) {
+        for val in inst.operands() {
             self.ty(val)?;
         }
         let same = |val: Val| self.typed(val, ty, "the operand");

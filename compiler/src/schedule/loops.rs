@@ -7,7 +7,7 @@ use dlc_ir::compute::Combine;
 use super::composed::{Nest, Output, SourceInfo};
 use super::element::Elements;
 use super::form::{Forms, Source};
-use super::tiling::{CHUNK_WORK, Lane, Plan};
+use super::tiling::{CHUNK_WORK, Lane, MAX_CHUNKS, Plan};
 use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Val};
 
 /// A kernel and the sources that are its operands, in order.
@@ -263,6 +263,17 @@ impl Emitter<'_> {
     }
 }
 
+/// Work from which the second pass, a launch by itself, is little beside the first.
+const TWO_PASSES: usize = 4 * PART_WORK;
+/// Work of one part: two chunks, so that writing and reading its results is little beside it.
+const PART_WORK: usize = 2 * CHUNK_WORK;
+/// The most parts: one for each thread of a large machine, and still few to sum up.
+const MAX_PARTS: usize = 64;
+/// Elements of a result below which parts of a sum are too short for the lanes and chains that each of them has.
+const LONG: usize = 512;
+/// Elements of the axis that is cut, so that parts come out even.
+const MIN_AXIS: usize = 8;
+
 /// Whether a reduction takes so many elements to so few that it is worth two passes, and how many parts the first one makes
 /// along the first axis of the reduction.
 pub(crate) fn parts(nest: &Nest) -> Option<usize> {
@@ -274,10 +285,11 @@ pub(crate) fn parts(nest: &Nest) -> Option<usize> {
     let reduced: usize = nest.extents[nest.kept..].iter().product();
     let first = *nest.extents.get(nest.kept)?;
     let work = kept.saturating_mul(reduced);
-    if work < 8 * CHUNK_WORK || kept >= 256 || reduced < 512 || first < 8 {
+    // as many results as a kernel has chunks keep every thread busy in one pass
+    if work < TWO_PASSES || kept >= MAX_CHUNKS || reduced < LONG || first < MIN_AXIS {
         return None;
     }
-    let wanted = (work / (2 * CHUNK_WORK)).clamp(2, 64).min(first);
+    let wanted = (work / PART_WORK).clamp(2, MAX_PARTS).min(first);
     // An even split, or none: a divisor of the axis near the wanted number.
     let even = (wanted / 2..=wanted.min(first)).rev().find(|&p| p > 1 && first.is_multiple_of(p));
     even.or_else(|| (wanted..=2 * wanted).find(|&p| p < first && first.is_multiple_of(p)))

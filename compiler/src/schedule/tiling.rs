@@ -26,7 +26,7 @@ pub(crate) const CHUNK_WORK: usize = 16_384;
 /// The same for register tiles, which are that much faster.
 const TILE_WORK: usize = 8 * CHUNK_WORK;
 /// The most chunks of a kernel.
-const MAX_CHUNKS: usize = 256;
+pub(crate) const MAX_CHUNKS: usize = 256;
 /// Registers that a register tile may fill: sums, the vectors that all rows meet, a row's own factor, and the copy of it
 /// that the next multiplication overwrites. One more, and sums are spilled within the chain that everything waits for.
 const REGISTERS: usize = 15;

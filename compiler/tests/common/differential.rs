@@ -12,6 +12,9 @@ use super::run;
 /// A bound of this part of the tensor's largest magnitude says nothing: such elements hang on what rounding decides.
 const OPEN: f64 = 0.01;
 
+/// All that can run a graph.
+pub const BACKENDS: [Backend; 2] = [Backend::Interpreter, run::NATIVE];
+
 /// What was compared.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -96,12 +99,17 @@ fn reference(graph: &Graph, args: &[Tensor], kind: Kind, constants: Constants) -
 ///
 /// # Errors
 /// What differs.
-pub fn compare(graph: &Graph, seed: u64, kind: Kind, counts: &mut Counts) -> Result<(), String> {
-    graph.verify().map_err(|e| format!("the generator is wrong: {e}"))?;
-    let args = random::arguments(graph, seed, kind);
+pub fn compare(
+    graph: &Graph,
+    args: &[Tensor],
+    kind: Kind,
+    backends: &[Backend],
+    counts: &mut Counts,
+) -> Result<(), String> {
+    graph.verify().map_err(|e| format!("it is not well-formed: {e}"))?;
     let meaning = pipeline::differentiate(graph.clone(), &run::options(Level::O0, run::NATIVE));
     let meaning = meaning.map_err(|e| format!("differentiation: {e}"))?;
-    let Ok(wanted) = reference(&meaning, &args, kind, Constants::Exact) else {
+    let Ok(wanted) = reference(&meaning, args, kind, Constants::Exact) else {
         counts.refused += 1;
         return Ok(());
     };
@@ -109,15 +117,15 @@ pub fn compare(graph: &Graph, seed: u64, kind: Kind, counts: &mut Counts) -> Res
     let options = run::options(Level::Full, run::NATIVE);
     let optimised = pipeline::differentiate(graph.clone(), &options).and_then(|g| pipeline::optimize(&g, &options));
     let optimised = optimised.map_err(|e| format!("passes: {e}"))?;
-    let after = reference(&whole(&optimised), &args, kind, Constants::Folded)
+    let after = reference(&whole(&optimised), args, kind, Constants::Folded)
         .map_err(|e| format!("passes: {e}\n{optimised}"))?;
     counts.check_meaning(&wanted, &after).map_err(|e| format!("passes: {e}\n{optimised}\n// from"))?;
     for (level, wanted) in [(Level::O0, &wanted), (Level::Full, &after)] {
         let mut bits: Option<Vec<Tensor>> = None;
-        for backend in [Backend::Interpreter, run::NATIVE] {
+        for &backend in backends {
             let what = format!("{level:?} {backend:?}");
             let program = run::build(graph, level, backend).map_err(|e| format!("{what}: {e}"))?;
-            let found = program.evaluate(&args).map_err(|e| format!("{what}: {e}"))?;
+            let found = program.evaluate(args).map_err(|e| format!("{what}: {e}"))?;
             counts.check_all(wanted, &found).map_err(|e| format!("{what}: {e}\n{optimised}\n// from"))?;
             let before = bits.get_or_insert_with(|| found.clone());
             for (i, (w, f)) in before.iter().zip(&found).enumerate() {
@@ -162,7 +170,8 @@ pub fn case(seed: u64, ops: usize, which: usize, counts: &mut Counts) -> Result<
         2 => compare_split(&random::gradients(seed, ops, true), &random::gradients(seed, ops, false), seed, counts),
         _ => Ok(()),
     };
-    let result = split.and_then(|()| compare(&graph, seed, kind, counts));
+    let args = random::arguments(&graph, seed, kind);
+    let result = split.and_then(|()| compare(&graph, &args, kind, &BACKENDS, counts));
     result.map_err(|e| {
         format!("{e}\n// seed {seed}, {ops} operators, arguments random::arguments({seed}, {kind:?})\n{graph}")
     })

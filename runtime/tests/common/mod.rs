@@ -6,7 +6,8 @@ use dlc_compiler::codegen::Target;
 use dlc_compiler::passes;
 use dlc_compiler::pipeline::{Options, compile};
 use dlc_compiler::program::Program;
-use dlc_ir::Graph;
+use dlc_ir::bounds::Bounded;
+use dlc_ir::{Graph, Tensor};
 
 /// The graph of a text, and its program, which prepares.
 pub fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
@@ -16,4 +17,18 @@ pub fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
     let options = Options { passes, ..Options::new(Target::host().expect("a machine that dlc has code for")) };
     let compiled = compile(graph.clone(), &options).unwrap();
     (Arc::new(graph), Arc::new(compiled))
+}
+
+/// Checks that what was computed is within the reference's bound.
+///
+/// # Panics
+/// If an element is not, or if more than one of twenty has no bound.
+pub fn assert_within(found: &Tensor, wanted: &Bounded, what: &str) {
+    assert_eq!(found.ty(), wanted.value.ty(), "{what}");
+    for (i, (f, w)) in found.scalars().zip(wanted.value.scalars()).enumerate() {
+        let (x, y, radius) = (f.as_f64(), w.as_f64(), wanted.radius[i]);
+        assert!(f == w || (x - y).abs() <= radius, "{what}: element {i} is {x}, not {y} ± {radius:e}");
+    }
+    let open = wanted.radius.iter().filter(|r| r.is_infinite()).count();
+    assert!(20 * open <= wanted.radius.len(), "{what}: {open} of {} elements have no bound", wanted.radius.len());
 }

@@ -5,6 +5,8 @@ use crate::{DType, Direction, Scalar, ScalarOp, Tensor};
 use super::{Bounded, is_choice, rounding};
 
 const NONE: f64 = f64::INFINITY;
+/// Below this every integer is an f32, and so is it in every wider dtype: 2 to the number of its digits.
+const EXACT_INTEGERS: f64 = (1u32 << f32::MANTISSA_DIGITS) as f64;
 
 /// An element with its radius.
 #[derive(Clone, Copy)]
@@ -55,7 +57,7 @@ fn own(f: ScalarOp, from: DType, to: DType, magnitude: f64) -> f64 {
     match f {
         ScalarOp::Convert(_) if from == to || from == DType::Bool || from == DType::U8 => 0.0,
         ScalarOp::Convert(_) if from == DType::F32 => 0.0,
-        ScalarOp::Convert(_) if !from.is_float() && magnitude < 16_777_216.0 => 0.0,
+        ScalarOp::Convert(_) if !from.is_float() && magnitude < EXACT_INTEGERS => 0.0,
         ScalarOp::Sign | ScalarOp::Floor | ScalarOp::Ceil | ScalarOp::Round => 0.0,
         _ if magnitude == 0.0 => 0.0,
         _ => rounding(f.def().ulps.max(0.5), magnitude, to),
@@ -168,7 +170,8 @@ fn float(f: ScalarOp, balls: &[Ball], value: Scalar, exact: bool) -> f64 {
             let whole = (quotient - bound).trunc() == (quotient + bound).trunc();
             if whole { x.r + quotient.trunc().abs() * y.r } else { NONE }
         }
-        _ => NONE,
+        // of no floats; `select` has its own
+        F::Not | F::And | F::Or | F::Xor | F::ShiftLeft | F::ShiftRight | F::Select => NONE,
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) fn combined(kind: Reduction, windows: &Windows, x: &Bounded, value: &
                 _ => f64::INFINITY,
             }
         }
-        _ => extreme(kind, window, x),
+        Reduction::Min | Reduction::Max | Reduction::ArgMin | Reduction::ArgMax => extreme(kind, window, x),
     };
     windows.iter().enumerate().map(each).collect()
 }

@@ -29,6 +29,17 @@ pub struct Window {
 }
 
 impl Window {
+    /// Its attributes, as OPS.md explains them.
+    pub(super) const DOC: [(&'static str, &'static str); 7] = [
+        ("axes", "the axes over which windows slide, ascending; the other lists are as long"),
+        ("size", "elements of a window"),
+        ("stride", "distance of two windows"),
+        ("low", "padding before the axis; negative cuts"),
+        ("high", "padding after the axis; negative cuts"),
+        ("base_dilation", "distance of two neighbours of the operand; 1 is dense"),
+        ("window_dilation", "distance of two elements of a window; 1 is dense"),
+    ];
+
     /// Windows of these sizes over these axes: dense, without padding, each beside the next.
     pub fn tiles(axes: Vec<usize>, size: Vec<usize>) -> Self {
         let n = axes.len();
@@ -209,16 +220,10 @@ impl Operator for ReduceWindow {
     const DOC: Doc = Doc {
         meaning: "Combines the elements of sliding windows, as pooling does. What is padded does not count: the \
             sum of a window of padding is 0, its product 1, its maximum the smallest value of the dtype (-∞).",
-        attributes: &[
-            ("kind", "one of `sum`, `product`, `min`, `max`"),
-            ("axes", "the axes over which windows slide, ascending; the other lists are as long"),
-            ("size", "elements of a window"),
-            ("stride", "distance of two windows"),
-            ("low", "padding before the axis; negative cuts"),
-            ("high", "padding after the axis; negative cuts"),
-            ("base_dilation", "distance of two neighbours of the operand; 1 is dense"),
-            ("window_dilation", "distance of two elements of a window; 1 is dense"),
-        ],
+        attributes: &{
+            let [axes, size, stride, low, high, base, window] = Window::DOC;
+            [("kind", "one of `sum`, `product`, `min`, `max`"), axes, size, stride, low, high, base, window]
+        },
         types: "Numbers. A window fits at least once; each windowed axis gets the size `⌊(padded - window) / \
             stride⌋ + 1`, where `padded = (n - 1) base_dilation + 1 + low + high` and `window = (size - 1) \
             window_dilation + 1`.",

@@ -141,7 +141,7 @@ impl Op {
             Tolerance::Terms(k) => {
                 let sizes: Vec<Tensor> = args.iter().map(absolute).collect();
                 let sizes = self.eval(&sizes)?[0].to_f64s();
-                let factor = ((k as f64).sqrt() + 1.0) * 2.0 * dtype.epsilon();
+                let factor = ((k as f64).sqrt() + 1.0) * 2.0 * dtype.unit_roundoff();
                 sizes.iter().map(|&x| factor * x + ulp(0.0, dtype)).collect()
             }
         })

@@ -21,15 +21,7 @@ impl Operator for WindowArgmax {
     const DOC: Doc = Doc {
         meaning: "The position of each window's first largest element (of the first NaN, if there is one), counted \
             in row-major order over the window's axes of the operand.",
-        attributes: &[
-            ("axes", "the axes over which windows slide, ascending; the other lists are as long"),
-            ("size", "elements of a window"),
-            ("stride", "distance of two windows"),
-            ("low", "padding before the axis; negative cuts"),
-            ("high", "padding after the axis; negative cuts"),
-            ("base_dilation", "distance of two neighbours of the operand; 1 is dense"),
-            ("window_dilation", "distance of two elements of a window; 1 is dense"),
-        ],
+        attributes: &Window::DOC,
         types: "Numbers; the windowed axes are the last of the operand; every window holds an element that is no \
             padding. The result is i64 with the sizes of `reduce_window`.",
         gradient: "Zero.",

@@ -13,6 +13,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(0.1, 4.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "sign(x), 0 at 0",
     doc: "Absolute value. The smallest integer stays itself. The derivative at 0 is 0.",
 };

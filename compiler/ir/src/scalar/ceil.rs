@@ -10,6 +10,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.1, 0.9)],
     ulps: 0.0,
+    cost: 1,
     derivative: "0",
     doc: "Smallest integer not below `x`.",
 };

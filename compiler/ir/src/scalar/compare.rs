@@ -27,6 +27,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(-4.0, 4.0), (-4.0, 4.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "0",
     doc: "Whether the relation `dir` holds. With NaN only `ne` does. false is less than true.",
 };

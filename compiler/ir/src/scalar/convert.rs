@@ -17,6 +17,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-4.0, 4.0)],
     ulps: 0.5,
+    cost: 4,
     derivative: "1 between floats, else none",
     doc: "`x` in the result's dtype. Between floats it rounds to nearest even; float to integer truncates towards \
         0 and saturates, NaN becomes 0; integer to integer wraps; anything to bool is `x != 0`, NaN is true; bool \

@@ -14,6 +14,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-4.0, 4.0)],
     ulps: 2.0,
+    cost: 18,
     derivative: "-sin(x)",
     doc: "Cosine of radians; NaN at infinities.",
 };

@@ -14,6 +14,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-4.0, 4.0), (0.2, 4.0)],
     ulps: 0.5,
+    cost: 4,
     derivative: "1 / rhs, -y / rhs",
     doc: "Quotient. Integers truncate towards 0; division by 0 gives 0, the smallest integer by -1 itself.",
 };

@@ -16,7 +16,8 @@ pub(super) static DEF: ScalarDef = ScalarDef {
         Ok(vec![Some(b.mul(ct, slope)?)])
     }),
     domain: &[(-2.0, 2.0)],
-    ulps: 4.0,
+    ulps: 3.0,
+    cost: 18,
     derivative: "2/sqrt(pi) exp(-x²)",
     doc: "Error function, `2/sqrt(pi)` times the integral of `exp(-t^2)` from 0 to `x`.",
 };

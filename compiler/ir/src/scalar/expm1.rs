@@ -12,7 +12,8 @@ pub(super) static DEF: ScalarDef = ScalarDef {
         Ok(vec![Some(b.mul(ct, e)?)])
     }),
     domain: &[(-4.0, 4.0)],
-    ulps: 3.0,
+    ulps: 2.0,
+    cost: 12,
     derivative: "exp(x)",
     doc: "`exp(x) - 1`, exact near 0.",
 };

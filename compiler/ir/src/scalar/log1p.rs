@@ -13,7 +13,8 @@ pub(super) static DEF: ScalarDef = ScalarDef {
         Ok(vec![Some(b.div(ct, shifted)?)])
     }),
     domain: &[(-0.8, 8.0)],
-    ulps: 3.0,
+    ulps: 2.0,
+    cost: 16,
     derivative: "1 / (x + 1)",
     doc: "`log(1 + x)`, exact near 0; -inf at -1, NaN below.",
 };

@@ -18,6 +18,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(0.1, 1.0), (1.1, 2.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "1 for the smaller, 1/2 for both if equal",
     doc: "The smaller; NaN if either is; of two zeros `rhs`. Equal operands share the derivative evenly.",
 };

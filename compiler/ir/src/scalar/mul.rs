@@ -10,6 +10,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Vjp(|b, args, _, ct| Ok(vec![Some(b.mul(ct, args[1])?), Some(b.mul(ct, args[0])?)])),
     domain: &[(-4.0, 4.0), (-4.0, 4.0)],
     ulps: 0.5,
+    cost: 1,
     derivative: "rhs, lhs",
     doc: "Product; integers wrap.",
 };

@@ -10,6 +10,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Vjp(|b, _, _, ct| Ok(vec![Some(b.neg(ct)?)])),
     domain: &[(-4.0, 4.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "-1",
     doc: "Negation; integers wrap.",
 };

@@ -14,6 +14,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.0, 100.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "0",
     doc: "The other truth value; on integers the other value of each bit.",
 };

@@ -26,7 +26,8 @@ pub(super) static DEF: ScalarDef = ScalarDef {
         Ok(vec![Some(b.mul(ct, slope)?), Some(b.mul(ct, by_exponent)?)])
     }),
     domain: &[(0.2, 3.0), (-2.0, 2.0)],
-    ulps: 8.0,
+    ulps: 2.0,
+    cost: 40,
     derivative: "rhs lhs^(rhs - 1), y log(lhs); 0 by lhs where rhs is 0, 0 by rhs where y is 0",
     doc: "`lhs` to the power `rhs`, as C's `pow`: anything to the power 0 is 1, 1 to any power is 1, a negative \
         base takes whole exponents only.",

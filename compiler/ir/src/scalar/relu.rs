@@ -15,6 +15,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(0.1, 4.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "1 where x > 0, else 0",
     doc: "`x` if positive, else 0; NaN stays NaN. The derivative at 0 is 0.",
 };

@@ -19,6 +19,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(2.1, 2.3), (0.8, 1.0)],
     ulps: 0.0,
+    cost: 6,
     derivative: "1, -(lhs - y) / rhs",
     doc: "Remainder of the quotient truncated towards 0, with the sign of `lhs`, as C's `fmod`; exact. By 0 it is \
         NaN, on integers 0.",

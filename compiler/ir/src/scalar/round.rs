@@ -10,6 +10,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.6, 1.4)],
     ulps: 0.0,
+    cost: 2,
     derivative: "0",
     doc: "Nearest integer, of two the even one.",
 };

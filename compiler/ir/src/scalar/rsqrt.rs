@@ -15,6 +15,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(0.1, 8.0)],
     ulps: 1.5,
+    cost: 6,
     derivative: "-rsqrt(x) / (2 x)",
     doc: "`1 / sqrt(x)`, by a division and a square root; inf at 0, NaN below.",
 };

@@ -14,6 +14,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(0.0, 1.0), (-4.0, 4.0), (-4.0, 4.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "1 for what is chosen, else 0",
     doc: "`on_true` where `condition` holds, else `on_false`; what is not chosen does not matter, NaN included.",
 };

@@ -14,6 +14,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.0, 100.0), (0.0, 7.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "0",
     doc: "Bits moved up, zeros from below; 0 where `rhs` is negative or at least the number of bits.",
 };

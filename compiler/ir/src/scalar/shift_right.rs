@@ -15,6 +15,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.0, 100.0), (0.0, 7.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "0",
     doc: "Bits moved down, zeros from above whatever the sign; 0 where `rhs` is negative or at least the number of \
         bits.",

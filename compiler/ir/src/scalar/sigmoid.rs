@@ -16,7 +16,8 @@ pub(super) static DEF: ScalarDef = ScalarDef {
         Ok(vec![Some(b.mul(ct, slope)?)])
     }),
     domain: &[(-4.0, 4.0)],
-    ulps: 4.0,
+    ulps: 3.0,
+    cost: 16,
     derivative: "y (1 - y)",
     doc: "`1 / (1 + exp(-x))`, without overflow on either side.",
 };

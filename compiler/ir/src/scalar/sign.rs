@@ -12,6 +12,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.1, 4.0)],
     ulps: 0.0,
+    cost: 2,
     derivative: "0",
     doc: "-1, 0 or 1. Zeros keep their sign; NaN stays NaN.",
 };

@@ -13,6 +13,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(-4.0, 4.0)],
     ulps: 2.0,
+    cost: 18,
     derivative: "cos(x)",
     doc: "Sine of radians; NaN at infinities.",
 };

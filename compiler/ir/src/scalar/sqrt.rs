@@ -14,6 +14,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     }),
     domain: &[(0.1, 8.0)],
     ulps: 0.5,
+    cost: 4,
     derivative: "1 / (2 sqrt(x))",
     doc: "Square root, correctly rounded; NaN below 0, -0 at -0.",
 };

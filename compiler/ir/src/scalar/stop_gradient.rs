@@ -10,6 +10,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(-4.0, 4.0)],
     ulps: 0.0,
+    cost: 0,
     derivative: "none, by definition",
     doc: "`x` itself, through which no derivative flows.",
 };

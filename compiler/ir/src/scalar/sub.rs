@@ -10,6 +10,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Vjp(|b, _, _, ct| Ok(vec![Some(ct), Some(b.neg(ct)?)])),
     domain: &[(-4.0, 4.0), (-4.0, 4.0)],
     ulps: 0.5,
+    cost: 1,
     derivative: "1, -1",
     doc: "Difference; integers wrap.",
 };

@@ -14,7 +14,8 @@ pub(super) static DEF: ScalarDef = ScalarDef {
         Ok(vec![Some(b.mul(ct, slope)?)])
     }),
     domain: &[(-4.0, 4.0)],
-    ulps: 4.0,
+    ulps: 3.0,
+    cost: 16,
     derivative: "1 - tanh(x)²",
     doc: "Hyperbolic tangent.",
 };

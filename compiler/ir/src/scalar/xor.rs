@@ -10,6 +10,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     grad: ScalarGrad::Zero,
     domain: &[(0.0, 100.0), (0.0, 100.0)],
     ulps: 0.0,
+    cost: 1,
     derivative: "0",
     doc: "One but not both; on integers bit by bit.",
 };

@@ -2,7 +2,8 @@
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, SigRef, Signature, UserExternalName, types,
+    ExtFuncData, ExternalName, FuncRef, Function, InstBuilder, MemFlagsData, SigRef, Signature, UserExternalName,
+    Value, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
@@ -22,6 +23,21 @@ pub(super) fn flags() -> MemFlagsData {
     MemFlagsData::trusted()
 }
 
+/// Begins a function: a builder in its first block, and its parameters.
+pub(super) fn begin<'a, const N: usize>(
+    function: &'a mut Function,
+    signature: Signature,
+    frontend: &'a mut FunctionBuilderContext,
+) -> (FunctionBuilder<'a>, [Value; N]) {
+    function.signature = signature;
+    let mut b = FunctionBuilder::new(function, frontend);
+    let start = b.create_block();
+    b.append_block_params_for_function_params(start);
+    b.switch_to_block(start);
+    let parameters = b.block_params(start).try_into().expect("the signature has as many");
+    (b, parameters)
+}
+
 /// `entry(ctx)`: the last routine, on the arena and the arguments of the context.
 pub(super) fn build_entry(
     function: &mut Function,
@@ -29,12 +45,7 @@ pub(super) fn build_entry(
     program: &KernelProgram,
     frontend: &mut FunctionBuilderContext,
 ) {
-    function.signature = status_signature(isa, &[types::I64]);
-    let mut b = FunctionBuilder::new(function, frontend);
-    let block = b.create_block();
-    b.append_block_params_for_function_params(block);
-    b.switch_to_block(block);
-    let ctx = b.block_params(block)[0];
+    let (mut b, [ctx]) = begin(function, status_signature(isa, &[types::I64]), frontend);
     let status = if program.routines.is_empty() {
         b.ins().iconst(types::I32, 0)
     } else {
@@ -66,12 +77,7 @@ pub(super) fn build(
     index: usize,
     frontend: &mut FunctionBuilderContext,
 ) {
-    function.signature = signature(isa);
-    let mut b = FunctionBuilder::new(function, frontend);
-    let start = b.create_block();
-    b.append_block_params_for_function_params(start);
-    b.switch_to_block(start);
-    let &[ctx, frame, arguments] = b.block_params(start) else { unreachable!("three parameters") };
+    let (mut b, [ctx, frame, arguments]) = begin(function, signature(isa), frontend);
     let step_signature = b.import_signature(step::signature(isa));
     let make = import(&mut b, step_signature, Item::Step.number(program));
     let [header, body, next, end] = std::array::from_fn(|_| b.create_block());

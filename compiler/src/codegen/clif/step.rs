@@ -29,12 +29,7 @@ pub(super) fn build(
     program: &KernelProgram,
     frontend: &mut FunctionBuilderContext,
 ) {
-    function.signature = signature(isa);
-    let mut b = FunctionBuilder::new(function, frontend);
-    let start = b.create_block();
-    b.append_block_params_for_function_params(start);
-    b.switch_to_block(start);
-    let &[ctx, frame, arguments, description] = b.block_params(start) else { unreachable!("four parameters") };
+    let (b, [ctx, frame, arguments, description]) = routine::begin(function, signature(isa), frontend);
     let mut step = Step { b, ctx, frame, arguments, description };
     let callee = step.word(word::CALLEE);
     let table = step.table(program);

@@ -3,7 +3,7 @@
 use dlc_ir::op::{Broadcast, Reshape};
 use dlc_ir::{Op, Shape};
 
-use super::{Need, Rule, Trigger, rules};
+use super::{Need, Rule, Trigger, hoist, rules};
 use crate::egraph::language::Kind;
 use crate::egraph::space::Term;
 
@@ -23,28 +23,9 @@ rules! {
         }
     }
     Exact "hoist-broadcast" [Trigger::AnyMap] "f(broadcast(x), broadcast(y)) = broadcast(f(x, y))", |s, out| {
-        let Some(&first) = s.args().iter().find(|&&a| s.uniform(a).is_none()) else { return };
-        for (op, source) in s.ways(first) {
-            let Op::Broadcast(b) = op else { continue };
-            let small = s.ty(source[0]).shape.clone();
-            if small.elements() >= s.own_ty().shape.elements() {
-                continue;
-            }
-            let inner: Option<Vec<Term>> = s
-                .args()
-                .iter()
-                .map(|&arg| match s.uniform(arg) {
-                    Some(number) => Some(Term::full(&s.ty(arg).with_shape(small.clone()), number)),
-                    None => s.ways(arg).find_map(|(op, from)| match op {
-                        Op::Broadcast(other) if other.axes == b.axes => Some(Term::from(from[0])),
-                        _ => None,
-                    }),
-                })
-                .collect();
-            if let Some(inner) = inner {
-                out.push(Term::op(b.clone(), [Term::Op(s.op().clone(), inner)]));
-            }
-        }
+        // only where less is computed then
+        let smaller = |small: &Shape| small.elements() < s.own_ty().shape.elements();
+        hoist(s, out, |op, small| matches!(op, Op::Broadcast(_)) && smaller(small));
     }
     Exact "broadcast-without-units" [Trigger::Of(Kind::Broadcast)] "axes of size 1 need not be kept by a broadcast", |s, out| {
         let Op::Broadcast(b) = s.op() else { return };

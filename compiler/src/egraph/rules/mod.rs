@@ -15,7 +15,7 @@ mod reshape;
 mod select;
 mod transpose;
 
-use dlc_ir::{DType, Scalar, ScalarOp};
+use dlc_ir::{DType, Op, Scalar, ScalarOp, Shape};
 
 use super::language::Kind;
 use super::space::{Site, Term};
@@ -89,6 +89,27 @@ const fn map(f: ScalarOp) -> Trigger {
 fn number(s: &Site<'_>, x: f64) -> Term {
     let float = s.own_ty().dtype.is_float();
     Term::full(s.own_ty(), if float { Scalar::Float(x) } else { Scalar::Int(x as i64) })
+}
+
+/// Moves an operator behind a scalar function: `f(m(x), m(y)) = m(f(x, y))`, where all operands are moved by the same `m` from the same
+/// shape, and uniform ones by anything. `moves` says whether it is to be, by the operator and that shape.
+fn hoist(s: &Site<'_>, out: &mut Vec<Term>, moves: impl Fn(&Op, &Shape) -> bool) {
+    let Some(&first) = s.args().iter().find(|&&a| s.uniform(a).is_none()) else { return };
+    for (op, source) in s.ways(first) {
+        let Some(before) = source.first().map(|&x| &s.ty(x).shape) else { continue };
+        if !moves(op, before) {
+            continue;
+        }
+        let operand = |&arg| match s.uniform(arg) {
+            Some(number) => Some(Term::full(&s.ty(arg).with_shape(before.clone()), number)),
+            None => s
+                .ways(arg)
+                .find_map(|(other, from)| (other == op && s.ty(from[0]).shape == *before).then(|| Term::from(from[0]))),
+        };
+        if let Some(inner) = s.args().iter().map(operand).collect::<Option<Vec<Term>>>() {
+            out.push(Term::Op(op.clone(), vec![Term::Op(s.op().clone(), inner)]));
+        }
+    }
 }
 
 /// Whether a number can stand for those that it is folded from: it is an integer, whose arithmetic is exact, or a float with all its

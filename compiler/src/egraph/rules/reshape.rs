@@ -1,9 +1,9 @@
 //! Reshapes, slices, padding, concatenation, reversal.
 
-use dlc_ir::op::{Broadcast, Concat, Reshape, Slice};
+use dlc_ir::op::{Broadcast, Concat, Slice};
 use dlc_ir::{Op, Shape};
 
-use super::{Need, Rule, Trigger, rules};
+use super::{Need, Rule, Trigger, hoist, rules};
 use crate::egraph::language::Kind;
 use crate::egraph::space::Term;
 
@@ -26,26 +26,7 @@ rules! {
         }
     }
     Exact "hoist-reshape" [Trigger::AnyMap] "f(reshape(x), reshape(y)) = reshape(f(x, y))", |s, out| {
-        let Some(&first) = s.args().iter().find(|&&a| s.uniform(a).is_none()) else { return };
-        for (op, source) in s.ways(first) {
-            let Op::Reshape(_) = op else { continue };
-            let before = s.ty(source[0]).shape.clone();
-            let inner: Option<Vec<Term>> = s
-                .args()
-                .iter()
-                .map(|&arg| match s.uniform(arg) {
-                    Some(number) => Some(Term::full(&s.ty(arg).with_shape(before.clone()), number)),
-                    None => s.ways(arg).find_map(|(op, from)| {
-                        let fits = matches!(op, Op::Reshape(_)) && s.ty(from[0]).shape == before;
-                        fits.then(|| Term::from(from[0]))
-                    }),
-                })
-                .collect();
-            if let Some(inner) = inner {
-                let shape = s.own_ty().shape.clone();
-                out.push(Term::op(Reshape { shape }, [Term::Op(s.op().clone(), inner)]));
-            }
-        }
+        hoist(s, out, |op, _| matches!(op, Op::Reshape(_)));
     }
     Exact "reshape-of-broadcast" [Trigger::Of(Kind::Reshape)] "axes of size 1 may be broadcast at once", |s, out| {
         let (before, after) = (long_axes(&s.ty(s.x()).shape), long_axes(&s.own_ty().shape));

@@ -3,7 +3,7 @@
 use dlc_ir::Op;
 use dlc_ir::op::{Broadcast, Reduce, Transpose};
 
-use super::{Need, Rule, Trigger, rules};
+use super::{Need, Rule, Trigger, hoist, rules};
 use crate::egraph::language::Kind;
 use crate::egraph::space::Term;
 
@@ -37,25 +37,7 @@ rules! {
         }
     }
     Exact "hoist-transpose" [Trigger::AnyMap] "f(transpose(x), transpose(y)) = transpose(f(x, y))", |s, out| {
-        let Some(&first) = s.args().iter().find(|&&a| s.uniform(a).is_none()) else { return };
-        for (op, source) in s.ways(first) {
-            let Op::Transpose(t) = op else { continue };
-            let before = s.ty(source[0]).shape.clone();
-            let inner: Option<Vec<Term>> = s
-                .args()
-                .iter()
-                .map(|&arg| match s.uniform(arg) {
-                    Some(number) => Some(Term::full(&s.ty(arg).with_shape(before.clone()), number)),
-                    None => s.ways(arg).find_map(|(op, from)| match op {
-                        Op::Transpose(other) if other == t => Some(Term::from(from[0])),
-                        _ => None,
-                    }),
-                })
-                .collect();
-            if let Some(inner) = inner {
-                out.push(Term::op(t.clone(), [Term::Op(s.op().clone(), inner)]));
-            }
-        }
+        hoist(s, out, |op, _| matches!(op, Op::Transpose(_)));
     }
     Exact "sink-transpose" [Trigger::Of(Kind::Transpose)] "transpose(f(x)) = f(transpose(x))", |s, out| {
         for (op, args) in s.ways(s.x()) {
