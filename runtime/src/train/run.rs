@@ -257,13 +257,14 @@ fn is_best(judge: &Judge, report: &EpochReport, best: &mut Option<Best>) -> bool
     better
 }
 
+/// The line of an epoch. The names of metrics, which are the user's, get a prefix, and so are none of ours.
 fn record(report: &EpochReport) -> Record {
     let mut record = Record { epoch: report.epoch, step: report.step, ..Record::default() };
     let mut add = |prefix: &str, scores: &Scores| {
         record.values.insert(format!("{prefix}loss"), scores.loss);
         record.values.extend(scores.metrics.iter().map(|(name, value)| (format!("{prefix}{name}"), *value)));
     };
-    add("", &report.train);
+    add("train.", &report.train);
     if let Some(validation) = &report.validation {
         add("validation.", validation);
     }
