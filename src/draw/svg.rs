@@ -28,6 +28,8 @@ pub fn svg(graph: &Graph) -> String {
 
 #[derive(Default)]
 struct Canvas {
+    /// The lines of the edges, which lie under all boxes: layout-rs leads some of them across a box.
+    edges: String,
     body: String,
     /// Where the current picture begins, and how far right and down everything reaches.
     top: f64,
@@ -88,8 +90,8 @@ impl Canvas {
              .type{{font-size:10px;fill:#5b6270}} .edge{{paint-order:stroke;stroke:#fff;stroke-width:5px}} .title{{font:600 16px Helvetica,Arial,sans-serif}}</style>\n\
              <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">\
              <path d=\"M0 0L8 4L0 8z\" fill=\"#8a8f98\"/></marker></defs>\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{}</svg>\n",
-            self.body
+             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{}{}</svg>\n",
+            self.edges, self.body
         )
     }
 }
@@ -158,7 +160,7 @@ impl RenderBackend for Canvas {
         for (control, to) in rest {
             let _ = write!(d, "S{:.1} {:.1} {:.1} {:.1}", control.0, control.1, to.0, to.1);
         }
-        let _ = writeln!(self.body, "<path d=\"{d}\" fill=\"none\" stroke=\"#8a8f98\" marker-end=\"url(#tip)\"/>");
+        let _ = writeln!(self.edges, "<path d=\"{d}\" fill=\"none\" stroke=\"#8a8f98\" marker-end=\"url(#tip)\"/>");
         if !text.is_empty() {
             let ((x1, y1), (x2, y2)) = (*from, points.last().map_or(*to, |p| p.1));
             let (x, y) = ((x1 + x2) / 2.0, (y1 + y2) / 2.0);
