@@ -37,6 +37,11 @@ pub(crate) fn check_labels(model: &Model, call: &DatasetCall, examples: &Example
     if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
 }
 
+/// The fields that a graph takes for numbers of classes, of which there are so many.
+pub fn class_fields(graph: &Graph, classes: usize) -> Vec<String> {
+    indexed_fields(graph).into_iter().filter(|(_, indexing)| indexing.size == classes).map(|(name, _)| name).collect()
+}
+
 /// Checks that no field holds NaN or an infinity.
 pub(crate) fn check_finite(model: &Model, call: &DatasetCall, examples: &Examples) -> Result<(), Error> {
     let mut diagnostics = vec![];

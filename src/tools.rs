@@ -15,6 +15,7 @@ pub use dlc_dsl::lower::settings::MAX_COUNT;
 
 pub use crate::error::{check_writable, read_text, write_file};
 pub use crate::explain::{Story, explain};
+pub use crate::labels::class_fields;
 pub use crate::ship::parse_argument;
 pub use crate::verify::{Deviation, verify};
 

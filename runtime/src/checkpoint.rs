@@ -21,6 +21,8 @@ const VERSION: u32 = 1;
 const KEY: &str = "dlc.checkpoint";
 const PREFIX: &str = "step-";
 const EXTENSION: &str = ".safetensors";
+const BEST: &str = "best.safetensors";
+const LOCK: &str = ".lock";
 
 /// What a checkpoint says besides its tensors.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,13 @@ pub struct Meta {
     pub origin: Origin,
     /// The best epoch so far, by the value that decides it.
     pub best: Option<Best>,
+}
+
+impl Meta {
+    /// Whether all batches of the epoch under way are done, so that only its end is left: the cursor runs ahead.
+    pub(crate) fn has_all_batches(&self) -> bool {
+        self.cursor.epoch > self.epoch
+    }
 }
 
 /// What a training is made of, except for its length.
@@ -246,13 +255,7 @@ impl Store {
     /// If another training has the folder open, or the operating system refuses.
     pub fn open(folder: &Path, keep: usize) -> Result<Self, CheckpointError> {
         fs::create_dir_all(folder).map_err(io_error(folder))?;
-        let path = folder.join(".lock");
-        let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(CheckpointError::InUse { path: folder.to_owned() }),
-            Err(TryLockError::Error(error)) => return Err(CheckpointError::Io { path, error }),
-        }
+        let lock = lock(folder)?;
         atomic::remove_leftovers(folder).map_err(io_error(folder))?;
         Ok(Store { folder: folder.to_owned(), keep: keep.max(1), _lock: lock })
     }
@@ -260,6 +263,11 @@ impl Store {
     /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Where the best weights go.
+    pub fn best(&self) -> PathBuf {
+        self.folder.join(BEST)
     }
 
     /// Adds a checkpoint, then removes those that are too many. Files of later steps go first: they belong to a course
@@ -298,12 +306,13 @@ impl Store {
         Ok(latest)
     }
 
-    /// Removes all checkpoints, for a training that starts anew in the folder.
+    /// Removes all checkpoints and the best weights, for a training that starts anew in the folder.
     ///
     /// # Errors
     /// If the operating system refuses.
     pub fn clear(&self) -> Result<(), CheckpointError> {
-        for (_, path) in self.files()? {
+        let best = Some(self.best()).filter(|path| path.exists());
+        for path in self.files()?.into_iter().map(|(_, path)| path).chain(best) {
             fs::remove_file(&path).map_err(io_error(&path))?;
         }
         atomic::sync_folder(&self.folder).map_err(io_error(&self.folder))
@@ -319,6 +328,33 @@ impl Store {
         }
         files.sort();
         Ok(files)
+    }
+}
+
+/// Removes a folder in which no training has kept anything and none is at work; whether it is gone.
+///
+/// # Errors
+/// If the operating system refuses, or another training has the folder open.
+pub fn remove_unused(folder: &Path) -> Result<bool, CheckpointError> {
+    let mut entries = fs::read_dir(folder).map_err(io_error(folder))?.flatten();
+    if entries.any(|entry| entry.file_name() != LOCK) {
+        return Ok(false);
+    }
+    let _lock = lock(folder)?;
+    let path = folder.join(LOCK);
+    fs::remove_file(&path).map_err(io_error(&path))?;
+    fs::remove_dir(folder).map_err(io_error(folder))?;
+    Ok(true)
+}
+
+/// Takes the lock of a folder, which is held until the file is closed, if only by the end of the process.
+fn lock(folder: &Path) -> Result<File, CheckpointError> {
+    let path = folder.join(LOCK);
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(CheckpointError::InUse { path: folder.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(CheckpointError::Io { path, error }),
     }
 }
 

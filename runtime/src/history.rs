@@ -16,7 +16,8 @@ pub struct Record {
     pub epoch: u64,
     /// Steps done at its end.
     pub step: u64,
-    /// Values by name, such as `loss`, `accuracy`, `validation.loss`; every record of a history has the same names.
+    /// Values by name, such as `train.loss`, `validation.accuracy`; every record of a history has the same names, and none is
+    /// that of a field here.
     pub values: IndexMap<String, f64>,
 }
 
@@ -109,7 +110,8 @@ mod tests {
     use super::*;
 
     fn record(epoch: u64) -> Record {
-        let values = [("loss".to_owned(), 1.0 / epoch as f64), ("accuracy".to_owned(), f64::NAN)].into_iter().collect();
+        let values =
+            [("train.loss".to_owned(), 1.0 / epoch as f64), ("train.epoch".to_owned(), f64::NAN)].into_iter().collect();
         Record { epoch, step: 10 * epoch, values }
     }
 
@@ -130,7 +132,7 @@ mod tests {
         insta::assert_snapshot!(read(whole.path()).join("\n"));
         let mut other = record(6);
         other.values.insert("lr".into(), 0.1);
-        assert!(history.append(&other).unwrap_err().to_string().contains("loss, accuracy, lr"));
+        assert!(history.append(&other).unwrap_err().to_string().contains("train.loss, train.epoch, lr"));
         History::open(torn.path(), 0).unwrap();
         assert_eq!(read(torn.path()), [String::new(), String::new()]);
     }

@@ -32,8 +32,10 @@ impl Mismatch {
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let total = self.fit + self.misshapen.len() + self.unused.len();
-        let (bad, missing) = (self.misshapen.len(), self.missing.len());
-        write!(f, "of {total} tensors {} fit, {bad} have another type; {missing} weights are missing", self.fit)?;
+        let (tensors, fit) = (count(total, "tensor", "tensors"), count(self.fit, "fits", "fit"));
+        let bad = count(self.misshapen.len(), "has", "have");
+        let missing = count(self.missing.len(), "weight is", "weights are");
+        write!(f, "of {tensors} {fit}, {bad} another type; {missing} missing")?;
         let names = self.misshapen.iter().map(|m| &m.0).chain(self.missing.iter().map(|m| &m.0));
         let width = names.chain(self.unused.iter().map(|u| &u.0)).map(|n| n.chars().count()).max().unwrap_or(0);
         for (name, model, file) in &self.misshapen {
@@ -50,6 +52,11 @@ impl fmt::Display for Mismatch {
         }
         Ok(())
     }
+}
+
+/// A number with the words that go with one, or with any other number.
+fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// Whether a file has exactly the weights that a model wants.

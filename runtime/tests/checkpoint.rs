@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dlc_ir::Tensor;
-use dlc_runtime::checkpoint::{Best, Checkpoint, CheckpointError, Meta, Origin, Store};
+use dlc_runtime::checkpoint::{self, Best, Checkpoint, CheckpointError, Meta, Origin, Store};
 use dlc_runtime::loader::Cursor;
 
 /// The folder that the process of [`writes_for_ever`] writes to.
@@ -36,6 +36,20 @@ fn names(folder: &Path) -> Vec<String> {
         fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
+}
+
+#[test]
+fn a_folder_is_removed_only_if_nobody_wants_it() {
+    let around = tempfile::tempdir().unwrap();
+    let folder = around.path().join("training");
+    let store = Store::open(&folder, 1).unwrap();
+    let error = checkpoint::remove_unused(&folder).unwrap_err();
+    assert_eq!(error.code(), "folder-in-use");
+    drop(store);
+    assert!(checkpoint::remove_unused(&folder).unwrap() && !folder.exists());
+    Store::open(&folder, 1).unwrap().save(&checkpoint(1)).unwrap();
+    assert!(!checkpoint::remove_unused(&folder).unwrap());
+    assert_eq!(names(&folder), [".lock", "step-0000000001.safetensors"]);
 }
 
 #[test]

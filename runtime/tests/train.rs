@@ -169,6 +169,11 @@ fn learns_and_tells() {
     assert!(w.iter().zip([2.0, -1.0, 0.5]).all(|(w, expected)| (w - expected).abs() < 0.02), "{w:?}");
     assert_eq!(trainer.weights().names().collect::<Vec<_>>(), ["w"]);
     assert_eq!(trainer.session().state("step"), Some(Tensor::scalar(160i64)));
+    // metrics may have any name, so that ours have to be others
+    let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    let columns = "epoch,step,train.loss,train.error,\
+        validation.loss,validation.rmse,validation.largest,validation.smallest,examples_per_second,seconds";
+    assert_eq!(history.lines().next(), Some(columns));
     let best = Tensors::load(folder.path().join("best.safetensors")).unwrap();
     assert_eq!(best.names().collect::<Vec<_>>(), ["w"]);
     let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -239,6 +244,7 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
                 .unwrap();
             assert!(summary.interrupted);
             assert_eq!(summary.step, stop_at);
+            assert_eq!(summary.epoch, (stop_at - 1) / 8, "the validation is stopped as well");
         }
         let mut trainer = trainer();
         let mut from = None;
@@ -251,6 +257,45 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
         assert!(from.unwrap() > 0);
         assert!(outcome(&trainer, folder.path()) == expected);
     }
+}
+
+#[test]
+fn a_training_that_begins_anew_replaces_the_old_one_with_its_first_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let anew = |steps| TrainOptions {
+        epochs: None,
+        steps: Some(steps),
+        resume: false,
+        checkpoint_steps: Some(1),
+        ..options(Some(folder.path()))
+    };
+    train(&mut trainer(), anew(9), &mut |_| {}).unwrap();
+    let before = names();
+    let mut bad = trainer();
+    bad.session_mut().set_param("w", &Tensor::new([3], vec![f32::MAX, 0.0, 0.0]).unwrap()).unwrap();
+    train(&mut bad, anew(9), &mut |_| {}).unwrap_err();
+    assert_eq!(names(), before, "it never had anything to put there");
+    let mut first = None;
+    train(&mut trainer(), anew(2), &mut |event| match event {
+        Event::Step { step: 1, .. } => assert_eq!(names(), before),
+        Event::Checkpoint { step: 1, .. } => {
+            first = Some((names(), fs::read_to_string(folder.path().join("history.csv")).unwrap()));
+        }
+        _ => {}
+    })
+    .unwrap();
+    let (names, lines) = first.unwrap();
+    assert_eq!(
+        names,
+        [".lock", "history.csv", "history.jsonl", "step-0000000001.safetensors"],
+        "no stale best weights"
+    );
+    assert_eq!(lines, "", "nor stale lines");
 }
 
 /// An epoch has 8 steps.

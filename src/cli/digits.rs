@@ -1,22 +1,27 @@
 //! A sample of predictions, for models that name classes.
 
-use dlc::{Error, Tensor, Training};
+use dlc::{Error, Tensor, Training, tools};
 
 use super::table;
 
-/// How many examples are shown, and how many are looked at for what is most often mistaken.
+/// How many examples are shown.
 const SHOWN: usize = 9;
-const LOOKED_AT: usize = 500;
+/// How many are looked at for what is most often mistaken: as many as an evaluation takes at once, since the memory for those
+/// is there.
+const LOOKED_AT: usize = 256;
 
-/// Lines with classes and predictions, if the model has one output `[examples, classes]` and the data one label each.
+/// Lines with classes and predictions, if the model has an output `[examples, classes]` and the loss or a metric takes a field
+/// for the number of the class.
 ///
 /// # Errors
 /// If the model cannot be run on the examples.
 pub fn sample(training: &Training) -> Result<Vec<String>, Error> {
     let (outputs, fields) = training.predict(LOOKED_AT)?;
     let logits = outputs.iter().map(|(_, t)| t).find(|t| t.ty().rank() == 2 && t.shape()[1] > 1);
-    let labels = fields.iter().map(|(_, t)| t).find(|t| t.ty().rank() == 1 && t.dtype().is_int());
-    let (Some(logits), Some(labels)) = (logits, labels) else { return Ok(vec![]) };
+    let Some(logits) = logits else { return Ok(vec![]) };
+    let named = tools::class_fields(&training.lowered().graph, logits.shape()[1]);
+    let labels = named.iter().filter_map(|name| fields.get(name)).find(|t| t.ty().rank() == 1 && t.dtype().is_int());
+    let Some(labels) = labels else { return Ok(vec![]) };
     let predicted = classes(logits);
     let labels: Vec<i64> = labels.scalars().map(|x| x.as_i64()).collect();
     let pair = |(label, guess): (&i64, &i64)| {

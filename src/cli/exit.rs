@@ -1,6 +1,7 @@
 //! Exit codes, and what happens when dlc itself is wrong.
 
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// How a verb ended.
@@ -50,10 +51,12 @@ pub fn report_panics() {
         }
         let _ = write!(report, "\n\n{}\n", std::backtrace::Backtrace::force_capture());
         let path = std::env::temp_dir().join(format!("dlc-bug-{}.txt", std::process::id()));
-        match std::fs::write(&path, &report) {
-            Ok(()) => eprintln!("dlc stopped on a bug of its own; please report it with {}", path.display()),
-            Err(_) => eprintln!("{report}"),
-        }
+        let told = match std::fs::write(&path, &report) {
+            Ok(()) => format!("dlc stopped on a bug of its own; please report it with {}", path.display()),
+            Err(_) => report,
+        };
+        // where nobody reads, `eprintln!` would panic within this panic
+        let _ = writeln!(std::io::stderr(), "{told}");
         std::process::exit(BUG);
     }));
 }

@@ -39,6 +39,6 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     write_file(&arguments.output, draw(&graph).as_bytes())?;
     let boxes = dlc::draw::boxes(&graph);
     output.line(format!("wrote {}: {boxes} boxes", arguments.output.display()));
-    output.object(&serde_json::json!({ "v": 1, "file": arguments.output, "boxes": boxes }));
+    output.object(&serde_json::json!({ "v": 1, "file": arguments.output.display().to_string(), "boxes": boxes }));
     Ok(Exit::Done)
 }

@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         folder.display()
     ));
     let names: Vec<_> = FILES.iter().map(|(name, _)| name).collect();
-    output.object(&serde_json::json!({ "v": 1, "folder": folder, "files": names }));
+    output.object(&serde_json::json!({ "v": 1, "folder": folder.display().to_string(), "files": names }));
     Ok(Exit::Done)
 }
 

@@ -11,6 +11,7 @@ mod digits;
 mod exit;
 mod output;
 mod table;
+mod usage;
 
 pub use exit::Exit;
 pub use output::Output;
@@ -189,9 +190,11 @@ impl From<dlc::Error> for Failure {
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
     exit::report_panics();
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| usage::end(&error));
     let mut output = Output::new(cli.json, cli.color);
     let exit = match cli.verb.run(&mut output) {
+        // what was asked for is not there
+        Ok(Exit::Done) if output.is_lost() => Exit::Wrong,
         Ok(exit) => exit,
         Err(failure) => {
             output.failure(&failure);

@@ -1,7 +1,8 @@
 //! Where everything is printed: text for people, JSON lines for machines.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
+use dlc::Error;
 use serde::Serialize;
 
 use super::Failure;
@@ -18,9 +19,11 @@ pub enum When {
 }
 
 /// The output of one run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Output {
     json: bool,
+    open: bool,
+    lost: bool,
 }
 
 impl Output {
@@ -32,7 +35,7 @@ impl Output {
             When::Never => anstream::ColorChoice::Never,
         }
         .write_global();
-        Output { json }
+        Output { json, open: true, lost: false }
     }
 
     /// Whether machines read along.
@@ -53,12 +56,27 @@ impl Output {
     }
 
     /// Text as it stands, whatever the form: what was asked for by `--emit` and the like.
+    ///
+    /// Whether it can be printed decides nothing of a verb's work: what it trains or writes is wanted all the same. After a
+    /// failure nothing more is printed, since a text with a gap is worse than one that ends.
     pub fn raw(&mut self, text: &str) {
-        let mut out = anstream::stdout().lock();
-        // a reader that went away (`dlc … | head`) is no error of ours
-        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-            std::process::exit(0);
+        if !self.open {
+            return;
         }
+        let mut out = anstream::stdout().lock();
+        let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
+        self.open = false;
+        // a reader that went away (`dlc … | head`) is no error of ours
+        if error.kind() != ErrorKind::BrokenPipe {
+            self.lost = true;
+            let error = Error::plain("cannot-write", format!("standard output cannot be written: {error}"));
+            self.note(error.render(true).trim_end());
+        }
+    }
+
+    /// Whether something could not be printed that somebody wanted to read.
+    pub fn is_lost(&self) -> bool {
+        self.lost
     }
 
     /// A remark beside the output, on standard error.

@@ -1,18 +1,23 @@
 //! `dlc train`: trains a model by its `train` section.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use clap::Args;
 use dlc::artefact::Artefact;
-use dlc::runtime::train::{Event, Scores, Summary, TrainError};
-use dlc::{Compiler, Error, Tensors, TrainOverrides, Training, What, tools};
-use indicatif::{ProgressBar, ProgressStyle};
+use dlc::runtime::train::{Scores, Summary, TrainError};
+use dlc::{Compiler, Error, Model, Tensors, TrainOverrides, Training, What, tools};
 use serde_json::json;
 
 use super::{Exit, Failure, ModelArguments, Output, digits, table};
+
+mod folder;
+mod interrupt;
+mod progress;
+
+use folder::Folder;
+use interrupt::Interrupt;
+use progress::{Progress, validation};
 
 /// Arguments of `dlc train`.
 #[derive(Args, Debug)]
@@ -31,7 +36,8 @@ pub struct Arguments {
     /// Threads, at most a few for each processor; they never change a result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Where checkpoints, the best weights and the history go; runs/MODEL-N by default
+    /// Where checkpoints, the best weights and the history go; runs/MODEL-N by default. Those of an earlier training are
+    /// replaced once there are new ones, unless --resume goes on from them
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
     /// Go on from the latest checkpoint of the folder
@@ -48,11 +54,30 @@ pub struct Arguments {
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let model = arguments.model.open()?;
-    let compiler = arguments.threads.map_or_else(Compiler::new, |n| Compiler::new().threads(n));
-    let folder = arguments.folder.clone().unwrap_or_else(|| fresh_folder(&arguments.model.stem()));
     let artefact = arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_extension("dlx"));
     // to be told before hours of training, not after
     tools::check_writable(&artefact)?;
+    let folder = match &arguments.folder {
+        Some(path) => Folder::named(path),
+        None => Folder::fresh(&arguments.model.stem())?,
+    };
+    let interrupt = Interrupt::listen();
+    let unused = folder.clone();
+    interrupt.end_with(move || unused.discard());
+    let result = train(&model, arguments, folder.path().to_owned(), artefact, &interrupt, output);
+    result.inspect_err(|_| folder.discard())
+}
+
+/// Trains, and tells how it went.
+fn train(
+    model: &Model,
+    arguments: &Arguments,
+    folder: PathBuf,
+    artefact: PathBuf,
+    interrupt: &Interrupt,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let compiler = arguments.threads.map_or_else(Compiler::new, |n| Compiler::new().threads(n));
     let overrides = TrainOverrides {
         batch: arguments.batch,
         epochs: arguments.epochs,
@@ -61,24 +86,15 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         checkpoint_steps: arguments.checkpoint_steps,
         resume: arguments.resume,
     };
-    let mut training = Training::new(&model, &compiler, &overrides)?;
+    let mut training = Training::new(model, &compiler, &overrides)?;
     announce(&training, output);
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    // a second handler cannot be set; then Ctrl-C kills, which a checkpoint survives as well
-    let _ = ctrlc::set_handler(move || raised.store(true, Ordering::Relaxed));
     let start = Instant::now();
     let mut progress = Progress::new(output.is_live(), training.settings().steps);
-    let summary = training.run(stop, &mut |event| progress.tell(event, output));
+    let summary = training.run(interrupt.ask(), &mut |event| progress.tell(event, output));
     progress.finish();
-    let summary = summary.map_err(|error| {
-        if arguments.folder.is_none() {
-            discard(&folder);
-        }
-        Failure {
-            exit: if matches!(error, TrainError::NotFinite { .. }) { Exit::Diverged } else { Exit::Wrong },
-            error: training.explain(error),
-        }
+    let summary = summary.map_err(|error| Failure {
+        exit: if matches!(error, TrainError::NotFinite { .. }) { Exit::Diverged } else { Exit::Wrong },
+        error: training.explain(error),
     })?;
     let end = End { seconds: start.elapsed().as_secs_f64(), epochs: progress.epochs, folder, artefact, summary };
     if end.summary.interrupted {
@@ -87,6 +103,17 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     }
     // the artefact first: whatever fails afterwards, the training was not in vain
     write_artefact(&training, &compiler, &end.artefact, arguments)?;
+    // what follows may take long, and only tells
+    let (mut last_output, wrote, object) = (output.clone(), end.wrote(), end.json(None));
+    let last = move || {
+        last_output.line(wrote);
+        last_output.object(&object);
+    };
+    interrupt.end_with(last.clone());
+    if interrupt.is_asked() {
+        last();
+        return Ok(Exit::Interrupted);
+    }
     end.finished(&training, output)?;
     Ok(Exit::Done)
 }
@@ -104,22 +131,34 @@ struct End {
 impl End {
     /// Says how well the model learned, and what is written.
     fn finished(&self, training: &Training, output: &mut Output) -> Result<(), Failure> {
-        let wrote = format!("wrote {}, {}/", self.artefact.display(), self.folder.display());
-        let test = training.test().inspect_err(|_| output.line(&wrote))?;
-        if let Some(report) = &self.summary.last {
-            let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
-            let test = test.as_ref().map_or(String::new(), |t| format!("test: {}", scores(t)));
-            let parts = [scores(&report.train), test, format!("{:.1} s", self.seconds)];
-            output.line(table::wrapped(&epoch, &parts));
+        let test = training.test().inspect_err(|_| output.line(self.wrote()))?;
+        let mut parts = vec![];
+        match &self.summary.last {
+            Some(report) => {
+                parts.push(scores(&report.train));
+                // the bar that said so is gone; where there was none, a line says it
+                parts.extend(output.is_live().then(|| validation(report)));
+            }
+            None => parts.push("nothing was left to do".to_owned()),
         }
-        match digits::sample(training) {
-            Ok(lines) => lines.iter().for_each(|line| output.line(line)),
-            // they are an ornament, which not every model can have: one may take batches of one size only
-            Err(error) => output.note(&format!("no predictions are shown: {}", first_message(&error))),
+        parts.extend(test.as_ref().map(|t| format!("test: {}", scores(t))));
+        parts.push(format!("{:.1} s", self.seconds));
+        output.line(table::wrapped(&format!("{:>3}/{}", self.epochs, self.epochs), &parts));
+        if !output.is_json() {
+            match digits::sample(training) {
+                Ok(lines) => lines.iter().for_each(|line| output.line(line)),
+                // they are an ornament, which not every model can have: one may take batches of one size only
+                Err(error) => output.note(&format!("no predictions are shown: {}", first_message(&error))),
+            }
         }
-        output.line(wrote);
+        output.line(self.wrote());
         output.object(&self.json(test.as_ref()));
         Ok(())
+    }
+
+    /// What is written.
+    fn wrote(&self) -> String {
+        format!("wrote {}, {}/", self.artefact.display(), self.folder.display())
     }
 
     /// Says how far it came, where the checkpoint is, and how to go on.
@@ -131,7 +170,8 @@ impl End {
         };
         if let Some(report) = self.summary.last.as_ref().filter(|_| output.is_live()) {
             // the bar that said so is gone
-            output.line(format!("{:>3}/{} {}", report.epoch, self.epochs, scores(&report.train)));
+            let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
+            output.line(table::wrapped(&epoch, &[scores(&report.train), validation(report)]));
         }
         output.line(format!("interrupted in {place}; checkpoint in {}/", self.folder.display()));
         output.line(format!("to go on: {}", resume_command(arguments, &self.folder)));
@@ -150,8 +190,8 @@ impl End {
             "train": last.as_ref().map(|r| score_json(&r.train)),
             "validation": last.as_ref().and_then(|r| r.validation.as_ref()).map(score_json),
             "test": test.map(score_json),
-            "artefact": (!interrupted).then_some(&self.artefact),
-            "folder": self.folder,
+            "artefact": (!interrupted).then(|| self.artefact.display().to_string()),
+            "folder": self.folder.display().to_string(),
         })
     }
 }
@@ -208,22 +248,6 @@ fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, argumen
     artefact.write(path).map_err(Error::from)
 }
 
-/// `runs/model-1`, or the next number that is free. The training makes it when it begins.
-fn fresh_folder(name: &str) -> PathBuf {
-    let numbered = |n: u64| Path::new("runs").join(format!("{name}-{n}"));
-    (1..).map(numbered).find(|folder| !folder.exists()).unwrap_or_else(|| Path::new("runs").join(name))
-}
-
-/// Removes the folder of a training that failed before it had anything to keep: only its lock lies there.
-fn discard(folder: &Path) {
-    let kept = std::fs::read_dir(folder).into_iter().flatten().flatten().any(|entry| entry.file_name() != ".lock");
-    if !kept && std::fs::remove_file(folder.join(".lock")).is_ok() {
-        // what is not empty stays
-        let _ = std::fs::remove_dir(folder);
-        let _ = folder.parent().map(std::fs::remove_dir);
-    }
-}
-
 /// Loss and metrics in words; shares as per cent.
 pub fn scores(scores: &Scores) -> String {
     let metric = |(name, value): (&String, &f64)| match name.as_str() {
@@ -237,78 +261,4 @@ pub fn scores(scores: &Scores) -> String {
 /// Loss and metrics for machines.
 pub fn score_json(scores: &Scores) -> serde_json::Value {
     json!({ "loss": scores.loss, "metrics": scores.metrics })
-}
-
-/// The bar, or a line an epoch where nobody watches.
-struct Progress {
-    live: bool,
-    bar: Option<ProgressBar>,
-    /// Steps in all, where the section says those and not epochs.
-    steps: Option<u64>,
-    /// Epochs in all, the one included that the last step ends within.
-    epochs: u64,
-}
-
-impl Progress {
-    fn new(live: bool, steps: Option<usize>) -> Self {
-        Progress { live, bar: None, steps: steps.map(|n| n as u64), epochs: 0 }
-    }
-
-    fn tell(&mut self, event: &Event<'_>, output: &mut Output) {
-        match event {
-            Event::Start { step, epochs, steps_per_epoch, from, .. } => {
-                let total = self.steps.unwrap_or_else(|| epochs.unwrap_or(0).saturating_mul(*steps_per_epoch));
-                self.epochs = total.div_ceil(*steps_per_epoch);
-                if let Some(from) = from {
-                    output.line(format!("going on from {}", from.display()));
-                }
-                if self.live {
-                    let bar = ProgressBar::new(total);
-                    let style = "{prefix:>7} {bar:30.cyan/dim} {msg}  {eta}";
-                    bar.set_style(ProgressStyle::with_template(style).expect("a constant").progress_chars("━╸─"));
-                    bar.set_position(*step);
-                    self.bar = Some(bar);
-                }
-            }
-            Event::Skipped(error) => output.line(format!("skipped a checkpoint: {error}")),
-            Event::Step { epoch, step, loss, .. } => {
-                if let Some(bar) = &self.bar {
-                    bar.set_position(*step);
-                    bar.set_prefix(format!("{epoch}/{}", self.epochs));
-                    if step % 16 == 0 {
-                        bar.set_message(format!("loss {loss:.4}"));
-                    }
-                }
-            }
-            Event::Epoch(report) => {
-                let validation =
-                    report.validation.as_ref().map_or(String::new(), |v| format!("validation: {}", scores(v)));
-                let speed = format!("{}/s", table::count(report.examples_per_second.round() as usize));
-                match &self.bar {
-                    Some(bar) => bar.set_message(format!("{}  {speed}", scores(&report.train))),
-                    None => {
-                        let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
-                        let parts = [scores(&report.train), validation, speed];
-                        let whole = table::wrapped(&epoch, &parts);
-                        // a line an epoch: the speed is what can best be missed
-                        let short = || table::wrapped(&epoch, &parts[..2]);
-                        output.line(if whole.contains('\n') { short() } else { whole });
-                    }
-                }
-                output.object(&json!({
-                    "v": 1, "event": "epoch", "epoch": report.epoch, "step": report.step, "whole": report.whole,
-                    "loss": report.train.loss, "metrics": report.train.metrics,
-                    "validation": report.validation.as_ref().map(score_json),
-                    "best": report.best, "examples_per_s": report.examples_per_second,
-                }));
-            }
-            _ => {}
-        }
-    }
-
-    fn finish(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-        }
-    }
 }

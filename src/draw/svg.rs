@@ -16,6 +16,8 @@ use super::Picture;
 const LINE_HEIGHT: f64 = 16.0;
 const CHAR_WIDTH: f64 = 6.9;
 const MARGIN: f64 = 24.0;
+/// The size of the text in boxes, by which layout-rs's texts can be told apart.
+const BOX_FONT: usize = 12;
 
 /// The graph as an SVG picture, one function below the other.
 pub fn svg(graph: &Graph) -> String {
@@ -28,6 +30,8 @@ pub fn svg(graph: &Graph) -> String {
 
 #[derive(Default)]
 struct Canvas {
+    /// The lines of the edges, which lie under all boxes: layout-rs leads some of them across a box.
+    edges: String,
     body: String,
     /// Where the current picture begins, and how far right and down everything reaches.
     top: f64,
@@ -50,7 +54,7 @@ impl Canvas {
                 let widest = node.lines.iter().map(|l| l.chars().count()).max().unwrap_or(1);
                 let size = Point::new(widest as f64 * CHAR_WIDTH + 24.0, node.lines.len() as f64 * LINE_HEIGHT + 14.0);
                 let fill = Color::new((node.kind.fill() << 8) | 0xff);
-                let look = StyleAttr::new(Color::new(0x8a8f98ff), 1, Some(fill), 6, 12);
+                let look = StyleAttr::new(Color::new(0x8a8f98ff), 1, Some(fill), 6, BOX_FONT);
                 let shape = ShapeKind::new_box(&node.lines.join("\n"));
                 graph.add_node(Element::create(shape, look, Orientation::TopToBottom, size))
             })
@@ -88,8 +92,8 @@ impl Canvas {
              .type{{font-size:10px;fill:#5b6270}} .edge{{paint-order:stroke;stroke:#fff;stroke-width:5px}} .title{{font:600 16px Helvetica,Arial,sans-serif}}</style>\n\
              <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">\
              <path d=\"M0 0L8 4L0 8z\" fill=\"#8a8f98\"/></marker></defs>\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{}</svg>\n",
-            self.body
+             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{}{}</svg>\n",
+            self.edges, self.body
         )
     }
 }
@@ -130,13 +134,17 @@ impl RenderBackend for Canvas {
         let first = y - (lines.len() as f64 - 1.0) * LINE_HEIGHT / 2.0 + 4.0;
         for (i, line) in lines.iter().enumerate() {
             let class = match (look.font_size, i) {
-                (12, 0) => " class=\"head\"",
-                _ => " class=\"type\"",
+                (BOX_FONT, 0) => "head",
+                (BOX_FONT, _) => "type",
+                // the label of an edge, which layout-rs places on it
+                _ => "type edge",
             };
             let line_y = first + i as f64 * LINE_HEIGHT;
             let line = escape(line);
-            let _ =
-                writeln!(self.body, "<text x=\"{x:.1}\" y=\"{line_y:.1}\" text-anchor=\"middle\"{class}>{line}</text>");
+            let _ = writeln!(
+                self.body,
+                "<text x=\"{x:.1}\" y=\"{line_y:.1}\" text-anchor=\"middle\" class=\"{class}\">{line}</text>"
+            );
         }
     }
 
@@ -147,7 +155,7 @@ impl RenderBackend for Canvas {
         _: (bool, bool),
         _: &StyleAttr,
         _: Option<String>,
-        text: &str,
+        _: &str,
     ) {
         let points: Vec<_> = path.iter().map(|&(a, b)| (self.place(a), self.place(b))).collect();
         let [(from, exit), (entry, to), rest @ ..] = points.as_slice() else { return };
@@ -158,16 +166,7 @@ impl RenderBackend for Canvas {
         for (control, to) in rest {
             let _ = write!(d, "S{:.1} {:.1} {:.1} {:.1}", control.0, control.1, to.0, to.1);
         }
-        let _ = writeln!(self.body, "<path d=\"{d}\" fill=\"none\" stroke=\"#8a8f98\" marker-end=\"url(#tip)\"/>");
-        if !text.is_empty() {
-            let ((x1, y1), (x2, y2)) = (*from, points.last().map_or(*to, |p| p.1));
-            let (x, y) = ((x1 + x2) / 2.0, (y1 + y2) / 2.0);
-            let text = escape(text);
-            let _ = writeln!(
-                self.body,
-                "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\" class=\"type edge\">{text}</text>"
-            );
-        }
+        let _ = writeln!(self.edges, "<path d=\"{d}\" fill=\"none\" stroke=\"#8a8f98\" marker-end=\"url(#tip)\"/>");
     }
 
     fn create_clip(&mut self, _: Point, _: Point, _: usize) -> ClipHandle {

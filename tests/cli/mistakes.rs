@@ -53,6 +53,52 @@ fn mistakes_of_the_command_line_are_exit_code_2() {
 }
 
 #[test]
+fn machines_are_told_of_a_command_line_that_cannot_be_read() {
+    for (arguments, message) in [
+        (&["train", "--json"][..], "the following required arguments were not provided"),
+        (&["compile", "m.dl", "--emit=zzz", "--json"], "invalid value 'zzz' for '--emit"),
+        (&["bogus", "--json"], "unrecognized subcommand 'bogus'"),
+        (&["--json"], "'dlc' requires a subcommand"),
+    ] {
+        let output = dlc(arguments);
+        let report = json(&output);
+        assert_eq!((output.status.code(), &report["ok"]), (Some(2), &false.into()), "{report}");
+        let found = &report["diagnostics"][0];
+        assert!(
+            found["code"] == "usage" && found["message"].as_str().is_some_and(|m| m.starts_with(message)),
+            "{found}"
+        );
+    }
+    assert!(said(&dlc(&["train"])).starts_with("error: the following"));
+    let help = dlc(&["train", "--help", "--json"]);
+    assert!(help.status.success() && text(&help).contains("Usage: dlc train"));
+}
+
+#[cfg(unix)]
+#[test]
+fn paths_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let (folder, file, _) = adder();
+    let picture = folder.path().join(std::ffi::OsStr::from_bytes(b"\xfe.svg"));
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dlc"));
+    let output = command.args(["graph", &file, "--json", "-o"]).arg(&picture).output().expect("dlc starts");
+    assert!(output.status.success() && picture.exists(), "{}", said(&output));
+    assert!(json(&output)["file"].as_str().is_some_and(|f| f.ends_with("\u{fffd}.svg")));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_umask_is_heeded() {
+    use std::os::unix::fs::PermissionsExt;
+    let (folder, file, _) = adder();
+    let picture = folder.path().join("m.svg");
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$0\" graph \"$1\" -o \"$2\"", env!("CARGO_BIN_EXE_dlc"), &file]);
+    assert!(command.arg(&picture).output().expect("it starts").status.success());
+    assert_eq!(std::fs::metadata(&picture).expect("it was written").permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
 fn files_are_named_with_the_right_code() {
     let (folder, file, _) = adder();
     let place = format!("{}/", folder.path().display());

@@ -110,3 +110,92 @@ fn an_artefact_that_cannot_be_written_is_told_before_the_training() {
         assert!(!folder.path().join("runs").exists());
     }
 }
+
+#[test]
+fn trainings_at_the_same_time_have_folders_of_their_own() {
+    let (folder, _) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
+    let start = |i: usize| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
+        command.current_dir(folder.path()).args(["train", "m.dl", "--epochs", "20", "-o", &format!("{i}.dlx")]);
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("dlc starts")
+    };
+    let running: Vec<_> = (1..=6).map(start).collect();
+    for (i, child) in (1..=6).zip(running) {
+        let output = child.wait_with_output().expect("it ends");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(folder.path().join(format!("runs/m-{i}/best.safetensors")).exists(), "{i}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_training_needs_nobody_who_reads() {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
+    let run = |arguments: &[&str], to: Stdio| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
+        let command = command.current_dir(folder.path()).args(arguments).stdout(to).stderr(Stdio::piped());
+        command.spawn().expect("dlc starts")
+    };
+    let full = || std::fs::File::options().write(true).open("/dev/full").expect("it is there").into();
+    let mut unread = run(&["train", "m.dl", "--epochs", "50", "-o", "a.dlx"], Stdio::piped());
+    drop(unread.stdout.take());
+    let output = unread.wait_with_output().expect("it ends");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0), "who went away is no error");
+    assert!(folder.path().join("a.dlx").exists());
+    let output = run(&["train", "m.dl", "-o", "b.dlx"], full()).wait_with_output().expect("it ends");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && error.matches("cannot be written").count() == 1, "{error}");
+    assert!(folder.path().join("b.dlx").exists());
+    let unformatted = std::fs::read_to_string(&path).expect("it was written").replace("= ", "=  ");
+    std::fs::write(&path, unformatted).expect("again");
+    let output = run(&["fmt", "--check"], full()).wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn predictions_are_shown_of_classes_only() {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
+    assert!(text(&dlc_in(folder.path(), &["train", "m.dl"])).contains('→'));
+    // an integer that is only calculated with
+    let model = std::fs::read_to_string(&path).expect("it was written");
+    let regression = "mse(logits, float(label)[:, _])";
+    std::fs::write(&path, model.replace("cross_entropy(logits, label)", regression)).expect("again");
+    let output = dlc_in(folder.path(), &["train", "m.dl"]);
+    assert!(output.status.success() && !text(&output).contains('→'), "{output:?}");
+}
+
+#[test]
+fn a_finished_training_that_goes_on_tells_its_test() {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
+    let model = std::fs::read_to_string(&path).expect("it was written");
+    std::fs::write(&path, model.replace("  epochs", "  test      = table(\"data.csv\")\n  epochs")).expect("again");
+    let first = text(&dlc_in(folder.path(), &["train", "m.dl", "--folder", "r"]));
+    let again = text(&dlc_in(folder.path(), &["train", "m.dl", "--folder", "r", "--resume"]));
+    let test =
+        |text: &str| text.split("test: ").nth(1).map(|t| t.chars().take("loss 0.1234".len()).collect::<String>());
+    assert!(test(&first).is_some() && test(&first) == test(&again), "{first}{again}");
+    assert!(again.contains("  1/1 nothing was left to do"), "{again}");
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_of_the_test_is_none_of_the_training() {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
+    let model = std::fs::read_to_string(&path).expect("it was written");
+    // a test of some seconds
+    let model = model.replace("= linear(x, 3)", "= x |> linear(1024) |> linear(1024) |> linear(3)");
+    std::fs::write(&path, model.replace("  epochs", "  test      = table(\"test.csv\")\n  epochs")).expect("again");
+    let rows = format!("a,b,label\n{}", "1,2,0\n3,4,2\n".repeat(30_000));
+    std::fs::write(folder.path().join("test.csv"), rows).expect("it can be written");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
+    let child = command.current_dir(folder.path()).args(["train", "m.dl"]).stdout(Stdio::piped()).spawn();
+    let child = child.expect("dlc starts");
+    while !folder.path().join("m.dlx").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("it is there").success());
+    let output = child.wait_with_output().expect("it ends");
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.ends_with("\nwrote m.dlx, runs/m-1/\n") && !said.contains("test: "), "{said}");
+}

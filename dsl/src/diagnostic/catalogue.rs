@@ -128,6 +128,7 @@ codes! {
     // Running.
     "failed-check": "A check of the program failed while it ran, such as that of an index.", "label 255 of 10 classes";
     "poisoned": "An earlier step failed and left weights half updated.", "going on after an error";
+    "usage": "The command line is not of the form that `dlc --help` shows.", "dlc train, without a model";
     "bad-argument": "The value is none that the argument can have.", "--float i32";
     "bad-input": "The input is not of the form that is wanted.", "dlc run m.dlx --json without \"inputs\"";
     "bad-graph": "The text is no graph, or one that is not well-typed.", "dlc opt model.dl";

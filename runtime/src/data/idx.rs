@@ -7,10 +7,7 @@ use dlc_ir::Tensor;
 use flate2::bufread::GzDecoder;
 
 use super::wire::{Wire, decode};
-use super::{DataError, Problem, file};
-
-/// The largest factor by which deflate can shrink data.
-const DEFLATE_LIMIT: u64 = 1032;
+use super::{DEFLATE_LIMIT, DataError, Problem, file};
 
 /// How a gzip stream begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -80,13 +77,29 @@ fn parse(mut reader: impl Read, limit: u64, length: u64) -> Result<Tensor, Probl
     }
     let bytes = wire.bytes(&shape).filter(|&n| n as u64 <= limit).ok_or(Problem::Implausible { length })?;
     let needed = header + bytes as u64;
-    let mut content = vec![0; bytes];
-    let found = fill(&mut reader, &mut content)?;
-    if found < bytes {
-        return Err(Problem::Truncated { needed, found: header + found as u64 });
+    let content = read_up_to(&mut reader, bytes)?;
+    if content.len() < bytes {
+        return Err(Problem::Truncated { needed, found: header + content.len() as u64 });
     }
     expect_end(&mut reader, needed)?;
     decode(wire, true, shape, &content)
+}
+
+/// Reads so many bytes, or fewer if the data ends before: memory is taken as data comes, not as a header says that it will.
+fn read_up_to(reader: &mut impl Read, bytes: usize) -> Result<Vec<u8>, Problem> {
+    const PIECE: usize = 1 << 20;
+    let mut content = Vec::new();
+    while content.len() < bytes {
+        let done = content.len();
+        content.resize(bytes.min(done + PIECE.max(done)), 0);
+        let wanted = content.len() - done;
+        let found = fill(reader, &mut content[done..])?;
+        if found < wanted {
+            content.truncate(done + found);
+            break;
+        }
+    }
+    Ok(content)
 }
 
 /// Fills the buffer with what follows the first `before` of the header's `needed` bytes.

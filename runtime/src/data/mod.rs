@@ -22,6 +22,9 @@ pub use error::{DataError, Problem};
 
 use crate::Tensors;
 
+/// The largest factor by which deflate can shrink data: what claims to be larger is not read.
+const DEFLATE_LIMIT: u64 = 1032;
+
 const KNOWN: &str = ".safetensors, .npz";
 
 /// Reads a file of named tensors: `.safetensors` or `.npz`, by its extension.

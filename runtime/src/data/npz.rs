@@ -3,11 +3,8 @@
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
-use super::{DataError, Problem, file, npy};
+use super::{DEFLATE_LIMIT, DataError, Problem, file, npy};
 use crate::{Tensors, atomic};
-
-/// The largest factor by which deflate can shrink data; an entry that claims more is not read.
-const DEFLATE_LIMIT: u64 = 1032;
 
 /// Reads every array of an NPZ file, as `np.savez` and `np.savez_compressed` write them.
 ///

@@ -1,6 +1,7 @@
 //! Evaluation: every example counts exactly once, also those that do not fill a batch.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::scores::Totals;
 use super::{Aggregate, Scores, TrainError, fields};
@@ -78,6 +79,16 @@ impl Evaluator {
     /// # Errors
     /// If the data does not fit the program, or a step fails.
     pub fn run(&mut self, selection: &Selection) -> Result<Scores, TrainError> {
+        let scores = self.run_unless(&AtomicBool::new(false), selection)?;
+        Ok(scores.expect("nobody stops it"))
+    }
+
+    /// As [`Evaluator::run`], but `None` if `stop` is raised before the last batch.
+    pub(super) fn run_unless(
+        &mut self,
+        stop: &AtomicBool,
+        selection: &Selection,
+    ) -> Result<Option<Scores>, TrainError> {
         let count = selection.count();
         let whole = self.sessions.iter().map(|(size, _)| *size).find(|&size| size <= count).unwrap_or(count);
         let needed = Self::sizes(count, whole);
@@ -92,6 +103,9 @@ impl Evaluator {
         let mut loader = Loader::new(examples, selection.positions.clone(), &options)?;
         let mut totals = Totals::new(first, &self.aggregates)?;
         for _ in 0..loader.batches_per_epoch() {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
             let batch = loader.next_batch();
             let fits = self.sessions.iter_mut().find(|(size, _)| *size == batch.count);
             let (_, session) = fits.expect("there is a program for every size");
@@ -100,6 +114,6 @@ impl Evaluator {
             totals.add(session, batch.count);
             loader.recycle(batch);
         }
-        Ok(totals.scores())
+        Ok(Some(totals.scores()))
     }
 }

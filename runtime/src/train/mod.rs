@@ -98,10 +98,11 @@ impl Trainer {
         Ok(())
     }
 
-    /// Does one step on a batch, and returns the loss and metrics before its update.
+    /// Does one step on a batch, and returns the loss and metrics before its update. A loss that is not finite is returned as
+    /// any other: what becomes of it then is for the caller to say.
     ///
     /// # Errors
-    /// If an input is unknown, missing or of another type, the step fails, or the loss is not finite.
+    /// If an input is unknown, missing or of another type, or the step fails.
     pub fn step<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Scores, TrainError> {
         for (name, tensor) in batch {
             self.session.set_input(name, tensor)?;

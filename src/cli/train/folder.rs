@@ -1,0 +1,60 @@
+//! The folder that a training writes to.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use dlc::Error;
+use dlc::runtime::checkpoint;
+
+/// Where the folders lie that nobody names.
+const RUNS: &str = "runs";
+
+/// A folder for one training.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Whether it is this process that made the folder, and the one around it.
+    made: bool,
+    made_runs: bool,
+}
+
+impl Folder {
+    /// One that the user names.
+    pub fn named(path: &Path) -> Self {
+        Folder { path: path.to_owned(), made: false, made_runs: false }
+    }
+
+    /// `runs/model-1`, or the next number that is free. It is made here, so that no other process takes it.
+    pub fn fresh(model: &str) -> Result<Self, Error> {
+        let made_runs = !Path::new(RUNS).exists();
+        let mut number = 1;
+        loop {
+            let path = Path::new(RUNS).join(format!("{model}-{number}"));
+            match fs::create_dir_all(RUNS).and_then(|()| fs::create_dir(&path)) {
+                Ok(()) => return Ok(Folder { path, made: true, made_runs }),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists && path.exists() => number += 1,
+                // another process has just removed the folder around it, in which it had kept nothing
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) => return Err(cannot_make(&path, &e)),
+            }
+        }
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes what was made for a training that failed before it had anything to keep.
+    pub fn discard(&self) {
+        if self.made && checkpoint::remove_unused(&self.path).unwrap_or(false) && self.made_runs {
+            // what is not empty stays
+            let _ = fs::remove_dir(RUNS);
+        }
+    }
+}
+
+fn cannot_make(path: &Path, error: &io::Error) -> Error {
+    Error::plain("cannot-write", format!("{} cannot be made: {error}", path.display()))
+}

@@ -1,0 +1,96 @@
+//! What is told while a training runs.
+
+use dlc::runtime::train::{EpochReport, Event};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::super::{Output, table};
+use super::{score_json, scores};
+
+/// The scores of the validation in words, if there is one.
+pub fn validation(report: &EpochReport) -> String {
+    report.validation.as_ref().map_or(String::new(), |v| format!("validation: {}", scores(v)))
+}
+
+/// The bar, or a line an epoch where nobody watches.
+pub struct Progress {
+    live: bool,
+    bar: Option<ProgressBar>,
+    /// Steps in all, where the section says those and not epochs.
+    steps: Option<u64>,
+    /// Epochs in all, the one included that the last step ends within.
+    pub epochs: u64,
+    /// The scores of the latest validation, in words.
+    validation: String,
+}
+
+impl Progress {
+    /// A bar if somebody is watching.
+    pub fn new(live: bool, steps: Option<usize>) -> Self {
+        Progress { live, bar: None, steps: steps.map(|n| n as u64), epochs: 0, validation: String::new() }
+    }
+
+    /// Shows what happened.
+    pub fn tell(&mut self, event: &Event<'_>, output: &mut Output) {
+        match event {
+            Event::Start { step, epochs, steps_per_epoch, from, .. } => {
+                let total = self.steps.unwrap_or_else(|| epochs.unwrap_or(0).saturating_mul(*steps_per_epoch));
+                self.epochs = total.div_ceil(*steps_per_epoch);
+                if let Some(from) = from {
+                    output.line(format!("going on from {}", from.display()));
+                }
+                if self.live {
+                    let bar = ProgressBar::new(total);
+                    // the message last, since that of a validation goes on in a second line
+                    let style = "{prefix:>7} {bar:30.cyan/dim} {eta:>4}  {msg}";
+                    bar.set_style(ProgressStyle::with_template(style).expect("a constant").progress_chars("━╸─"));
+                    bar.set_position(*step);
+                    self.bar = Some(bar);
+                }
+            }
+            Event::Skipped(error) => output.line(format!("skipped a checkpoint: {error}")),
+            Event::Step { epoch, step, loss, .. } => {
+                if let Some(bar) = &self.bar {
+                    bar.set_position(*step);
+                    bar.set_prefix(format!("{epoch}/{}", self.epochs));
+                    if step % 16 == 0 {
+                        bar.set_message(format!("loss {loss:.4}{}", self.validation));
+                    }
+                }
+            }
+            Event::Epoch(report) => {
+                let validation = validation(report);
+                let speed = format!("{}/s", table::count(report.examples_per_second.round() as usize));
+                match &self.bar {
+                    Some(bar) => {
+                        let below = if validation.is_empty() { "" } else { "\n        " };
+                        self.validation = format!("{below}{validation}");
+                        bar.set_message(format!("{}  {speed}{}", scores(&report.train), self.validation));
+                    }
+                    None => {
+                        let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
+                        let parts = [scores(&report.train), validation, speed];
+                        let whole = table::wrapped(&epoch, &parts);
+                        // a line an epoch: the speed is what can best be missed
+                        let short = || table::wrapped(&epoch, &parts[..2]);
+                        output.line(if whole.contains('\n') { short() } else { whole });
+                    }
+                }
+                output.object(&json!({
+                    "v": 1, "event": "epoch", "epoch": report.epoch, "step": report.step, "whole": report.whole,
+                    "loss": report.train.loss, "metrics": report.train.metrics,
+                    "validation": report.validation.as_ref().map(score_json),
+                    "best": report.best, "examples_per_s": report.examples_per_second,
+                }));
+            }
+            _ => {}
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
