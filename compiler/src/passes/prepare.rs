@@ -122,7 +122,7 @@ impl Cutter<'_> {
                 None => new.add_node(op.clone(), operands, node.types.iter().cloned(), node.loc),
                 Some((call, halves)) => {
                     let pick = |args: &[usize]| args.iter().map(|&i| operands[i]).collect::<Vec<_>>();
-                    let first = Call { func: halves.prepare.clone(), results: halves.prepared.clone() };
+                    let first = Call::new(halves.prepare.clone(), halves.prepared.clone());
                     let types = first.results.clone();
                     let prepared = new.add_node(first.into(), &pick(&halves.takes), types, node.loc);
                     origin.push((prepared, old));

@@ -2,7 +2,7 @@
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
-use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type, Value};
+use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Places, Role, Symbol, Type, Value};
 use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -87,7 +87,8 @@ impl Outliner {
                         groups[g].roots.iter().map(|&r| function.node(r).types[0].clone()).collect();
                     let func = self.kernel(function, &groups[g], &inputs[g]);
                     let count = results.len();
-                    let call = new.add_node(Call { func, results: results.clone() }.into(), &args, results, old.loc);
+                    let call = Call { func, results: results.clone(), checks: checks(function, &groups[g]) };
+                    let call = new.add_node(call.into(), &args, results, old.loc);
                     self.log(function, &groups[g], call);
                     for (&root, value) in groups[g].roots.iter().zip(values_of(call, count)) {
                         map[root.index()] = smallvec::smallvec![value];
@@ -158,6 +159,12 @@ impl Outliner {
         self.functions.insert(name.clone(), kernel);
         name
     }
+}
+
+/// Where the checks of a group come from, which the kernel that it becomes may share with other groups.
+fn checks(function: &Function, group: &Group) -> Places {
+    let checked = |member: &&NodeId| function.op(**member).is_some_and(Op::is_checked);
+    group.members.iter().filter(checked).map(|&member| function.node(member).loc).collect()
 }
 
 /// The functions that a `gradient` or a custom derivative names.
