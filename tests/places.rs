@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dlc::{Compiler, Level, Model, Session, SessionError, Stage, Tensor, Tensors, tools};
+use dlc::{Compiler, Level, Model, Session, SessionError, Stage, Tensor, Tensors, What, tools};
 
 /// Two look-ups, which are equal kernels, on two lines.
 const TWO: &str = "model two(a: i64[B], b: i64[B]) -> out: [B, 1] {
@@ -47,5 +47,50 @@ fn a_failed_check_is_told_where_it_stands_also_if_kernels_are_shared() {
                 assert_eq!(failing(&mut session, &weights, wrong), text, "{level:?}");
             }
         }
+    }
+}
+
+/// Where the nodes come from that `dlc explain` tells of, by how they are shown.
+fn explained(text: &str, dims: &[(&str, usize)], node: Option<&str>) -> Vec<(String, Vec<String>)> {
+    let (model, compiler) = (Model::parse(text).expect("it is right"), Compiler::new().threads(1));
+    let sizes: Vec<(String, usize)> = dims.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect();
+    let request = tools::request_for(&model, What::Infer, &sizes, &compiler).expect("it has sizes");
+    let stories = tools::explain(&compiler, &model, &request, node).unwrap_or_else(|e| panic!("{e}"));
+    stories.into_iter().map(|story| (story.node, story.from)).collect()
+}
+
+#[test]
+fn a_call_of_a_shared_kernel_comes_from_its_own_lines() {
+    let text = "model emb(ids: i64[B, T], more: i64[B, T]) -> (y: [B, T, 4], z: [B, T, 4]) {
+  let first = embedding(ids, 5, 4)
+  let second = embedding(more, 5, 4)
+  return (first, second)
+}
+";
+    let calls = explained(text, &[("B", 2), ("T", 3)], Some("@gather"));
+    let lines = |(_, from): &(String, Vec<String>)| -> Vec<String> {
+        from.iter().filter_map(|place| Some(place.split(':').nth(1)?.to_owned())).collect()
+    };
+    assert_eq!(calls.iter().map(lines).collect::<Vec<_>>(), [["2"], ["3"]], "{calls:?}");
+}
+
+#[test]
+fn nodes_within_called_blocks_are_explained() {
+    let text = "block res(x: [B, D]) -> [B, D] {
+  return x + linear(relu(linear(x, D)), D)
+}
+
+model m(x: [B, 8]) -> y: [B, 8] {
+  let a = res(x)
+  let b = res(a)
+  return tanh(b)
+}
+";
+    let all = explained(text, &[("B", 1)], None);
+    let (inner, from) = all.iter().find(|(node, _)| node.contains("@dot_bias_relu")).expect("the block's kernel");
+    assert!(inner.ends_with(" in @res") && from.iter().all(|place| place.starts_with("model.dl:2:")), "{all:?}");
+    let number = inner.split(' ').next().expect("it is numbered");
+    for node in ["@dot_bias_relu".to_owned(), format!("@res {number}")] {
+        assert_eq!(explained(text, &[("B", 1)], Some(&node)), [(inner.clone(), from.clone())]);
     }
 }

@@ -74,8 +74,7 @@ impl Cutter<'_> {
         let provenance = |this: &mut Self, new: &Function, map: &Map| {
             for (node, old) in &origin {
                 if let Some(value) = map.get(&Value { node: *node, result: 0 }) {
-                    let steps = this.old.steps(&function.name, *old).to_vec();
-                    this.new.add(&new.name, value.node, steps);
+                    this.new.inherit(&new.name, value.node, this.old.origin(&function.name, *old));
                 }
             }
         };
