@@ -14,6 +14,7 @@ use dlc_runtime::data::{self, DataError, Problem};
 use dlc_runtime::loader::Examples;
 
 use crate::compiler::Timings;
+use crate::failure::failed_run;
 use crate::labels::check_finite;
 use crate::{Compiler, Error, Model};
 
@@ -64,7 +65,7 @@ fn read(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Ex
     // a reader whose values no field needs is no input of the program
     let takes = |name: &str| session.signature().inputs().any(|(n, _)| n == name);
     let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&read).filter(|(n, _)| takes(n)).collect();
-    let fields: Tensors = session.run(inputs).map_err(|e| Error::plain(e.code(), e.to_string()))?;
+    let fields: Tensors = session.run(inputs).map_err(|e| failed_run(model, &e))?;
     let examples = Examples::new(fields).map_err(|e| {
         let diagnostic = Diagnostic::error(e.code(), e.to_string());
         model.error(vec![diagnostic.primary(call.span, "this data")])

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use dlc::artefact::Artefact;
 use dlc::{Compiler, Level, Model, Session, SessionError, Stage, Tensor, Tensors, What, tools};
 
 /// Two look-ups, which are equal kernels, on two lines.
@@ -93,4 +94,26 @@ model m(x: [B, 8]) -> y: [B, 8] {
     for node in ["@dot_bias_relu".to_owned(), format!("@res {number}")] {
         assert_eq!(explained(text, &[("B", 1)], Some(&node)), [(inner.clone(), from.clone())]);
     }
+}
+
+#[test]
+fn a_failed_run_is_told_with_its_place() {
+    let (model, compiler) = (Model::parse(TWO).expect("it is right"), Compiler::new().threads(1));
+    let weights = tools::first_weights(&compiler, &model, 0).expect("it has weights");
+    let sizes = [("B".to_owned(), 2)];
+    let request = tools::request_for(&model, What::Infer, &sizes, &compiler).expect("it has sizes");
+    let (program, _) = tools::build(&compiler, &model, &request).expect("it compiles");
+    let target = tools::target_name(&compiler).expect("this machine has one");
+    // without a graph, and with one, which comes back from its text
+    for programs in [&[][..], &[(&request, &program)]] {
+        let bytes = Artefact::of(&model, weights.clone(), programs, &target).to_bytes();
+        let artefact = Artefact::from_bytes(&bytes).expect("it is whole");
+        let error = tools::run(&artefact, &compiler, &inputs("b"), &sizes, 0).expect_err("an index is too large");
+        assert_eq!((error.code(), error.to_json()[0].spans[0].line), ("failed-check", 3), "{error}");
+    }
+    let integers = "model m(x: [B, 2]) -> y: [B, 2, 3] = embedding(i64(x) + 7, 5, 3)\n";
+    let model = Model::parse(integers).expect("it is right");
+    let request = tools::request_for(&model, What::Infer, &sizes, &compiler).expect("it has sizes");
+    let error = tools::verify(&compiler, &model, &request, 0).expect_err("an index is too large");
+    assert_eq!((error.code(), error.to_json()[0].spans[0].line), ("failed-check", 1), "{error}");
 }

@@ -110,6 +110,16 @@ impl From<WrongType> for SessionError {
     }
 }
 
+impl From<InterpError> for SessionError {
+    fn from(error: InterpError) -> Self {
+        let loc = match &error {
+            InterpError::Step { loc, .. } => loc.is_known().then_some(*loc),
+            _ => None,
+        };
+        SessionError::Check { message: error.to_string(), loc }
+    }
+}
+
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
@@ -393,13 +403,7 @@ fn read(memory: &Memory, ty: &Type) -> Tensor {
 
 fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Result<(), SessionError> {
     let arguments: Vec<Tensor> = signature.arguments.iter().zip(&*slots).map(|(s, m)| read(m, &s.ty)).collect();
-    let results = graph.interpret(&arguments).map_err(|e| {
-        let loc = match &e {
-            InterpError::Step { loc, .. } => loc.is_known().then_some(*loc),
-            _ => None,
-        };
-        SessionError::Check { message: e.to_string(), loc }
-    })?;
+    let results = graph.interpret(&arguments)?;
     for (target, result) in signature.results.iter().zip(&results) {
         let slot = match *target {
             Target::Output(i) => arguments.len() + i,
