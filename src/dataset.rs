@@ -27,16 +27,16 @@ pub(crate) struct Loaded(Mutex<Vec<(Key, Arc<Examples>)>>);
 struct Key {
     call: DatasetCall,
     float: DType,
-    target: &'static str,
     level: Level,
     math: Math,
 }
 
-/// The examples of a dataset. What the fields compute is computed here, once, for all examples.
+/// The examples of a dataset. What the fields compute is computed here, once, for all examples, whatever machine is compiled for.
 pub(crate) fn load(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Examples>, Error> {
+    let compiler = &compiler.here();
     let options = compiler.options()?;
-    let (target, level, math) = (options.target.name(), options.level, options.passes.math);
-    let key = Key { call: call.clone(), float: model.dtype(), target, level, math };
+    let (level, math) = (options.level, options.passes.math);
+    let key = Key { call: call.clone(), float: model.dtype(), level, math };
     let loaded = || model.loaded().0.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, examples)) = loaded().iter().find(|(k, _)| *k == key) {
         return Ok(Arc::clone(examples));
