@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dlc_compiler::autodiff::AutodiffError;
-use dlc_compiler::codegen::Target;
+use dlc_compiler::codegen::{EmitError, Target};
 use dlc_compiler::passes::{self, Math};
 use dlc_compiler::pipeline::{self, Backend, CompileError, Level, Observer, Options, Phase, Stage};
 use dlc_dsl::diagnostic::unreached;
@@ -154,6 +154,11 @@ impl Compiler {
         pipeline::text(graph.clone(), stage, &options).map_err(|e| explain(model, &graph, &options, e))
     }
 
+    /// The same for this machine: for what must run while something is compiled for another one.
+    pub(crate) fn here(&self) -> Self {
+        Compiler { target: None, ..self.clone() }
+    }
+
     /// The target's name.
     pub(crate) fn target_name(&self) -> Result<&'static str, Error> {
         Ok(self.options()?.target.name())
@@ -176,8 +181,13 @@ impl Compiler {
 
 /// A compile error of a graph with places in the model's text.
 pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: CompileError) -> Error {
-    let CompileError::Autodiff(error) = error else {
-        return Error::plain("internal", error.to_string());
+    let error = match error {
+        CompileError::Autodiff(error) => error,
+        CompileError::Emit(EmitError::WrongMachine(_)) => {
+            return Error::plain("wrong-target", error.to_string())
+                .help("`--emit` shows every stage of it, down to assembly");
+        }
+        _ => return Error::plain("internal", error.to_string()),
     };
     match &error {
         AutodiffError::NoGradient { .. } => model.error(unreached_weights(graph, options, error)),

@@ -14,6 +14,7 @@ use dlc_runtime::data::{self, DataError, Problem};
 use dlc_runtime::loader::Examples;
 
 use crate::compiler::Timings;
+use crate::failure::failed_run;
 use crate::labels::check_finite;
 use crate::{Compiler, Error, Model};
 
@@ -26,16 +27,16 @@ pub(crate) struct Loaded(Mutex<Vec<(Key, Arc<Examples>)>>);
 struct Key {
     call: DatasetCall,
     float: DType,
-    target: &'static str,
     level: Level,
     math: Math,
 }
 
-/// The examples of a dataset. What the fields compute is computed here, once, for all examples.
+/// The examples of a dataset. What the fields compute is computed here, once, for all examples, whatever machine is compiled for.
 pub(crate) fn load(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Examples>, Error> {
+    let compiler = &compiler.here();
     let options = compiler.options()?;
-    let (target, level, math) = (options.target.name(), options.level, options.passes.math);
-    let key = Key { call: call.clone(), float: model.dtype(), target, level, math };
+    let (level, math) = (options.level, options.passes.math);
+    let key = Key { call: call.clone(), float: model.dtype(), level, math };
     let loaded = || model.loaded().0.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, examples)) = loaded().iter().find(|(k, _)| *k == key) {
         return Ok(Arc::clone(examples));
@@ -64,7 +65,7 @@ fn read(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Ex
     // a reader whose values no field needs is no input of the program
     let takes = |name: &str| session.signature().inputs().any(|(n, _)| n == name);
     let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&read).filter(|(n, _)| takes(n)).collect();
-    let fields: Tensors = session.run(inputs).map_err(|e| Error::plain(e.code(), e.to_string()))?;
+    let fields: Tensors = session.run(inputs).map_err(|e| failed_run(model, &e))?;
     let examples = Examples::new(fields).map_err(|e| {
         let diagnostic = Diagnostic::error(e.code(), e.to_string());
         model.error(vec![diagnostic.primary(call.span, "this data")])

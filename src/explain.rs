@@ -4,7 +4,7 @@ use dlc_compiler::passes::{self, Optimized};
 use dlc_compiler::pipeline;
 use dlc_dsl::Request;
 use dlc_ir::op::Call;
-use dlc_ir::{Function, Loc, NodeId, Op};
+use dlc_ir::{Function, FunctionKind, Loc, Op};
 use serde::Serialize;
 
 use crate::{Compiler, Error, Model};
@@ -33,8 +33,8 @@ impl std::fmt::Display for Story {
     }
 }
 
-/// The stories of the optimised entry's nodes and then of what prepares for it, or of one: `%1` of the entry by its number,
-/// `@kernel` by what it calls.
+/// The stories of the optimised graph's nodes, those of the entry first and the others with the function that they are in; or of some of
+/// them: `%1` is a node of the entry, `@block %1` one of another function, and `@kernel` are all calls of it.
 ///
 /// # Errors
 /// If the model is wrong, or there is no such node.
@@ -45,11 +45,11 @@ pub fn explain(compiler: &Compiler, model: &Model, request: &Request, node: Opti
         .map_err(|e| crate::compiler::explain(model, &graph, &options, e))?;
     let optimised = passes::optimize(&graph, &options.passes);
     let entry = optimised.graph.entry();
+    let others = optimised.graph.functions().filter(|f| f.kind == FunctionKind::Func && f.name != entry.name);
     let mut stories = tell(model, &optimised, entry, node);
-    let prepare = optimised.graph.function(&passes::prepare_name(&entry.name));
-    if let Some(prepare) = prepare.filter(|_| !node.is_some_and(|n| n.starts_with('%'))) {
-        let prepared = tell(model, &optimised, prepare, node);
-        stories.extend(prepared.into_iter().map(|s| Story { node: format!("{} in {}", s.node, prepare.name), ..s }));
+    for function in others {
+        let inner = tell(model, &optimised, function, node);
+        stories.extend(inner.into_iter().map(|s| Story { node: format!("{} in {}", s.node, function.name), ..s }));
     }
     match node {
         Some(node) if stories.is_empty() => {
@@ -60,38 +60,41 @@ pub fn explain(compiler: &Compiler, model: &Model, request: &Request, node: Opti
     }
 }
 
-/// The stories of a function's nodes, or of one.
-fn tell(model: &Model, optimised: &Optimized, function: &Function, node: Option<&str>) -> Vec<Story> {
+/// The stories of a function's nodes, or of those that are asked for.
+fn tell(model: &Model, optimised: &Optimized, function: &Function, wanted: Option<&str>) -> Vec<Story> {
+    let is_entry = function.name == optimised.graph.entry().name;
+    // The number of the only node of this function that is asked for.
+    let number = wanted.and_then(|wanted| match wanted.split_once(' ') {
+        Some((name, number)) => (name == function.name.to_string()).then(|| number.trim_start()),
+        None => is_entry.then_some(wanted),
+    });
+    let place = |loc: Loc| model.locate(crate::compiler::span(loc));
     let mut stories = vec![];
-    for (number, (id, at, op)) in function.ops().enumerate() {
+    for (i, (id, at, op)) in function.ops().enumerate() {
         let callee = match op {
-            Op::Call(Call { func, .. }) => optimised.graph.function(func),
+            Op::Call(Call { func, .. }) => Some(func.to_string()),
             _ => None,
         };
-        let wanted = node.is_none_or(|n| n == format!("%{number}") || callee.is_some_and(|f| n == f.name.to_string()));
-        if !wanted {
+        let is_number = number == Some(&*format!("%{i}"));
+        if wanted.is_some_and(|wanted| !is_number && callee.as_deref() != Some(wanted)) {
             continue;
         }
-        let mut parts: Vec<(&Function, NodeId, Loc)> = vec![(function, id, at.loc)];
-        parts.extend(callee.into_iter().flat_map(|f| f.ops().map(move |(id, node, _)| (f, id, node.loc))));
         let mut story = Story {
             node: match callee {
-                Some(f) => format!("%{number} = call {}", f.name),
-                None => format!("%{number} = {}", op.mnemonic()),
+                Some(callee) => format!("%{i} = call {callee}"),
+                None => format!("%{i} = {}", op.mnemonic()),
             },
             from: vec![],
             rules: vec![],
         };
-        let place = |loc: Loc| model.locate(crate::compiler::span(loc));
-        for (function, id, loc) in parts {
-            if loc.is_known() {
-                push(&mut story.from, place(loc));
-            }
-            for step in optimised.provenance.steps(&function.name, id) {
-                let note = if step.note.is_empty() { String::new() } else { format!("   {}", step.note) };
-                let from = if step.from.is_known() { format!("   from {}", place(step.from)) } else { String::new() };
-                push(&mut story.rules, format!("{:<24}{note}{from}", step.rule));
-            }
+        let members = optimised.provenance.places(&function.name, id).iter().copied();
+        for loc in std::iter::once(at.loc).chain(members).filter(|loc| loc.is_known()) {
+            push(&mut story.from, place(loc));
+        }
+        for step in optimised.provenance.steps(&function.name, id) {
+            let note = if step.note.is_empty() { String::new() } else { format!("   {}", step.note) };
+            let from = if step.from.is_known() { format!("   from {}", place(step.from)) } else { String::new() };
+            push(&mut story.rules, format!("{:<24}{note}{from}", step.rule));
         }
         stories.push(story);
     }

@@ -96,6 +96,7 @@ mod dataset;
 pub mod draw;
 mod error;
 mod explain;
+mod failure;
 mod files;
 mod labels;
 mod model;

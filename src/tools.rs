@@ -6,7 +6,7 @@ use dlc_dsl::diagnostic::did_you_mean;
 use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
 use dlc_runtime::train::Scores;
-use dlc_runtime::{Session, Tensors};
+use dlc_runtime::{Session, SessionError, Tensors};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ pub use crate::verify::{Deviation, verify};
 
 use crate::artefact::Artefact;
 use crate::compiler::Timings;
+use crate::failure::failed_run;
 use crate::training::{counted, request, settings};
 use crate::{Compiler, Error, Model, Program};
 
@@ -187,7 +188,7 @@ pub fn first_weights(compiler: &Compiler, model: &Model, seed: u64) -> Result<Te
         session.set_key(seed.cast_signed())?;
         session.step()
     };
-    run(&mut session).map_err(|e| Error::plain(e.code(), e.to_string()))?;
+    run(&mut session).map_err(|e| failed_run(model, &e))?;
     let infer = request_for(model, What::Infer, &[], compiler)?;
     let wanted: Vec<String> = model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
     Ok(session.outputs().into_iter().filter(|(name, _)| wanted.contains(name)).collect())
@@ -239,12 +240,16 @@ pub fn run(
         }
     }
     let sizes: Vec<(String, usize)> = dims.into_iter().collect();
-    let mut session = artefact.program(compiler, &sizes)?.session();
-    let run = |session: &mut Session| {
-        session.set_key(seed.cast_signed())?;
-        session.run(inputs.iter())
+    let run = |artefact: &Artefact| -> Result<_, Error> {
+        let mut session = artefact.program(compiler, &sizes)?.session();
+        Ok(session.set_key(seed.cast_signed()).and_then(|()| session.run(inputs.iter())))
     };
-    run(&mut session).map_err(|e| Error::plain(e.code(), e.to_string()))
+    let mut outputs = run(artefact)?;
+    if let Err(SessionError::Check { loc: None, .. }) = outputs {
+        // The graphs of artefacts know no places; one that is made of the source does.
+        outputs = run(&Artefact { graphs: vec![], ..artefact.clone() })?;
+    }
+    outputs.map_err(|e| failed_run(&model, &e))
 }
 
 /// The names of a model's inputs, whatever their sizes.

@@ -8,7 +8,8 @@ use dlc_runtime::train::Scores;
 use indexmap::IndexMap;
 
 use crate::compiler::Timings;
-use crate::training::{aggregates, counted, explain, request, settings};
+use crate::failure::{failed_run, failed_training};
+use crate::training::{aggregates, counted, request, settings};
 use crate::{Compiler, Error, Model};
 
 /// One training step's loss and metrics, taken before its update.
@@ -23,6 +24,7 @@ pub struct Step {
 /// A model that learns batch by batch: forward, backward and update as one program.
 #[derive(Debug)]
 pub struct Trainer {
+    model: Model,
     trainer: dlc_runtime::train::Trainer,
     gradients: Session,
 }
@@ -39,6 +41,7 @@ impl Compiler {
         sizes: impl IntoIterator<Item = (&'a str, usize)>,
     ) -> Result<Trainer, Error> {
         let settings = settings(model)?;
+        let failed = |e| failed_training(model, &e);
         let sizes: IndexMap<String, usize> = sizes.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();
         let batch = counted("B", sizes.get("B").copied().unwrap_or(settings.batch))?;
         let examples = crate::dataset::load(model, self, &settings.data)?;
@@ -51,10 +54,10 @@ impl Compiler {
         let (program, lowered, _) = self.build(model, &request(What::Train))?;
         let gradients = self.compile_graph(model, gradient_graph(&lowered.graph)?, &mut Timings::default())?;
         let mut trainer =
-            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings)).map_err(explain)?;
+            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings)).map_err(failed)?;
         let (init, ..) = self.build(model, &request(What::Init))?;
-        trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
-        Ok(Trainer { trainer, gradients: gradients.session() })
+        trainer.initialize(&mut init.session(), settings.seed).map_err(failed)?;
+        Ok(Trainer { model: model.clone(), trainer, gradients: gradients.session() })
     }
 }
 
@@ -64,7 +67,7 @@ impl Trainer {
     /// # Errors
     /// If a field is unknown, missing or of another type, or the step fails.
     pub fn step<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Step, Error> {
-        let Scores { loss, metrics } = self.trainer.step(batch).map_err(explain)?;
+        let Scores { loss, metrics } = self.trainer.step(batch).map_err(|e| failed_training(&self.model, &e))?;
         Ok(Step { loss, metrics })
     }
 
@@ -78,7 +81,7 @@ impl Trainer {
         crate::ship::set_weights(&mut self.gradients, &tensors);
         let takes: Vec<String> = self.gradients.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let needed = batch.into_iter().filter(|(name, _)| takes.iter().any(|t| t == name));
-        self.gradients.run(needed).map_err(|e| Error::plain(e.code(), e.to_string()))
+        self.gradients.run(needed).map_err(|e| failed_run(&self.model, &e))
     }
 
     /// The weights, and the states of the model that an evaluation needs.
@@ -91,7 +94,7 @@ impl Trainer {
     /// # Errors
     /// If they are not exactly those of the model.
     pub fn set_weights(&mut self, weights: &Tensors) -> Result<(), Error> {
-        self.trainer.set_weights(weights).map_err(explain)
+        self.trainer.set_weights(weights).map_err(|e| failed_training(&self.model, &e))
     }
 
     /// Sets a state, of the model or of its optimiser, such as `linear_1.weight/velocity`.
@@ -99,7 +102,7 @@ impl Trainer {
     /// # Errors
     /// If there is no such state or it has another type.
     pub fn set_state(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
-        self.trainer.session_mut().set_state(name, value).map_err(|e| Error::plain(e.code(), e.to_string()))
+        self.trainer.session_mut().set_state(name, value).map_err(|e| failed_run(&self.model, &e))
     }
 
     /// All states: those of the model and of its optimiser.

@@ -6,15 +6,16 @@ use std::sync::atomic::AtomicBool;
 
 use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings, Validation};
-use dlc_dsl::{Diagnostic, Lowered, Request, What};
+use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::Graph;
 use dlc_runtime::checkpoint::{CheckpointError, Latest, Store};
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{self, Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
-use dlc_runtime::{SessionError, Split, Tensors};
+use dlc_runtime::{Split, Tensors};
 
 use crate::compiler::Timings;
 use crate::dataset::load;
+use crate::failure::{failed_run, failed_training};
 use crate::labels::check_labels;
 use crate::model::batched;
 use crate::start::start_weights;
@@ -72,6 +73,7 @@ impl Training {
     /// If the model has no such section, or model, data or weights are wrong.
     pub fn new(model: &Model, compiler: &Compiler, overrides: &TrainOverrides) -> Result<Self, Error> {
         let settings = overrides.apply(settings(model)?)?;
+        let failed = |e| failed_training(model, &e);
         if let (true, Some(folder)) = (overrides.resume, &overrides.folder) {
             expect_checkpoint(folder)?;
         }
@@ -89,12 +91,12 @@ impl Training {
         let (program, lowered, timings) = compiler.build(model, &request(What::Train, settings.batch))?;
         check_labels(model, &settings.data, &examples, &lowered.graph)?;
         let mut trainer =
-            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings)).map_err(explain)?;
+            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings)).map_err(failed)?;
         let (init, ..) = compiler.build(model, &request(What::Init, settings.batch))?;
-        trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
+        trainer.initialize(&mut init.session(), settings.seed).map_err(failed)?;
         if let Some(file) = &settings.weights {
             let tensors = start_weights(model, file, trainer.weights())?;
-            trainer.set_weights(&tensors).map_err(explain)?;
+            trainer.set_weights(&tensors).map_err(failed)?;
         }
         let validation = if held_out.is_empty() {
             None
@@ -147,15 +149,7 @@ impl Training {
 
     /// A failure of [`Training::run`] with its place in the model's text, where there is one.
     pub fn explain(&self, error: TrainError) -> Error {
-        let TrainError::Session(SessionError::Check { message, loc: Some(loc) }) = &error else {
-            return explain(error);
-        };
-        let diagnostic = Diagnostic::error(error.code(), message);
-        self.model.error(vec![
-            diagnostic
-                .primary(crate::compiler::span(*loc), "computed here")
-                .help("indices must lie within what they index: are there more classes in the data than in the model?"),
-        ])
+        failed_training(&self.model, &error)
     }
 
     /// Loss and metrics of the test data with the weights of now; `None` if the section names no test data.
@@ -169,7 +163,7 @@ impl Training {
         for session in evaluator.sessions() {
             crate::ship::set_weights(session, &weights);
         }
-        evaluator.run(selection).map(Some).map_err(explain)
+        evaluator.run(selection).map(Some).map_err(|e| failed_training(&self.model, &e))
     }
 
     /// The model's outputs for the first examples of the test data, or of the data, together with the fields of those.
@@ -186,7 +180,7 @@ impl Training {
         let mut session = program.with_weights(self.weights()).session();
         let names: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let inputs = names.iter().filter_map(|n| Some((n.as_str(), fields.get(n)?)));
-        let outputs = session.run(inputs).map_err(|e| Error::plain(e.code(), e.to_string()))?;
+        let outputs = session.run(inputs).map_err(|e| failed_run(&self.model, &e))?;
         Ok((outputs, fields))
     }
 
@@ -229,7 +223,7 @@ impl Training {
 
 /// Checks that a folder has a checkpoint to go on from: who asks to go on does not want to begin again.
 fn expect_checkpoint(folder: &Path) -> Result<(), Error> {
-    let explain = |e: CheckpointError| explain(e.into());
+    let explain = |e: CheckpointError| Error::plain(e.code(), e.to_string());
     // opening would make it
     let latest = if folder.is_dir() {
         Store::open(folder, 1).map_err(explain)?.latest().map_err(explain)?
@@ -323,7 +317,7 @@ pub(crate) fn evaluate(
     for session in evaluator.sessions() {
         crate::ship::set_weights(session, weights);
     }
-    Ok((evaluator.run(&selection).map_err(explain)?, selection.count()))
+    Ok((evaluator.run(&selection).map_err(|e| failed_training(model, &e))?, selection.count()))
 }
 
 /// What becomes of the metrics over many batches.
@@ -364,10 +358,5 @@ fn evaluator(
         sessions.push(program.session());
         graphs.push(lowered.graph);
     }
-    Ok((Evaluator::new(sessions, aggregates(settings)).map_err(explain)?, graphs))
-}
-
-/// A training error without a place.
-pub(crate) fn explain(error: TrainError) -> Error {
-    Error::plain(error.code(), error.to_string())
+    Ok((Evaluator::new(sessions, aggregates(settings)).map_err(|e| failed_training(model, &e))?, graphs))
 }

@@ -17,6 +17,7 @@ use dlc_ir::{
 use dlc_runtime::Tensors;
 use serde::Serialize;
 
+use crate::failure::failed_run;
 use crate::{Compiler, Error, Model, tools};
 
 /// The accuracy of one value of a compiled program against its meaning.
@@ -99,15 +100,20 @@ fn rewriting(
         None => Tensor::zeros(argument.ty.clone()),
     };
     let arguments: Vec<Tensor> = optimised.entry().args().iter().map(value).collect();
-    same_results(&written, &optimised, &arguments)
+    same_results(model, &written, &optimised, &arguments)
 }
 
 /// How far the results of an optimised graph are from those of the graph before, both in f64; `arguments` are the optimised one's, of which what is
 /// prepared is computed here.
-fn same_results(written: &Graph, optimised: &Graph, arguments: &[Tensor]) -> Result<Vec<Deviation>, Error> {
+fn same_results(
+    model: &Model,
+    written: &Graph,
+    optimised: &Graph,
+    arguments: &[Tensor],
+) -> Result<Vec<Deviation>, Error> {
     /// Of a tensor's largest number: a million times what rounding in f64 does, and a thousandth of what it does in f32.
     const ALLOWED: f64 = 1e-10;
-    let fail = |e: InterpError| Error::plain("failed-check", e.to_string());
+    let fail = |e: InterpError| failed_run(model, &e.into());
     let (own, found) = match parts(optimised)? {
         None => (arguments.to_vec(), optimised.interpret(arguments).map_err(fail)?),
         Some(parts) => {
@@ -149,7 +155,7 @@ fn compare(compiler: &Compiler, model: &Model, graph: &Graph, arguments: &[Tenso
     let entry = graph.entry();
     let (probe, probed) = with_every_value(graph);
     let mut session = compiler.compile_optimized(model, probe)?.session();
-    let fail = |e: dlc_runtime::SessionError| Error::plain(e.code(), e.to_string());
+    let fail = |e| failed_run(model, &e);
     for (argument, tensor) in entry.args().iter().zip(arguments) {
         match &argument.role {
             Role::Param { name, .. } => session.set_param(name, tensor),
@@ -264,7 +270,7 @@ fn arguments(
     init.what = What::Init;
     let (program, ..) = compiler.build(model, &init)?;
     let mut session = program.session();
-    let fail = |e: dlc_runtime::SessionError| Error::plain(e.code(), e.to_string());
+    let fail = |e| failed_run(model, &e);
     session.set_key(seed.cast_signed()).map_err(fail)?;
     session.step().map_err(fail)?;
     let first = session.outputs();
@@ -306,8 +312,10 @@ mod tests {
     #[test]
     fn a_wrong_rewrite_shows_in_the_results() {
         let x = Tensor::new([3], vec![1.0, 2.0, -3.0]).expect("as many as there are");
-        let judged =
-            |after| same_results(&graph("add"), &graph(after), std::slice::from_ref(&x)).expect("has values").remove(0);
+        let model = Model::parse("model f(x: [3]) -> y: [3] = x + x\n").expect("it is right");
+        let judged = |after| {
+            same_results(&model, &graph("add"), &graph(after), std::slice::from_ref(&x)).expect("has values").remove(0)
+        };
         assert!(!judged("add").is_wrong());
         let wrong = judged("mul");
         assert!(wrong.is_wrong() && wrong.largest == 15.0 && wrong.value.starts_with('y'), "{wrong:?}");

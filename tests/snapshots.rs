@@ -1,7 +1,7 @@
 //! Snapshot tests of a model's optimised IR, as a user keeps them: when a change of the model, or a new dlc, makes other kernels,
 //! the test shows the difference. The target is named, so that the text is the same on every machine.
 
-use dlc::{Compiler, Model, Program, Stage};
+use dlc::{Compiler, Model, Program, Stage, What, tools};
 
 fn perceptron() -> Program {
     let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist.dl")).expect("it is right");
@@ -31,5 +31,22 @@ fn both_forms_of_a_model_give_the_same_graph() {
             Model::open(path).expect("it is right").graph([("B", 4)]).expect("it lowers").to_string()
         };
         assert_eq!(open("dl"), open("ron"), "{name}");
+    }
+}
+
+#[test]
+fn a_training_step_is_shown_for_every_machine_and_runs_on_its_own() {
+    let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/breast_cancer.dl")).expect("it is right");
+    let own = tools::target_name(&Compiler::new()).expect("this machine has one");
+    for target in ["x86-64-v3", "aarch64"] {
+        let compiler = Compiler::new().threads(1).target(target);
+        let request = tools::request_for(&model, What::Train, &[], &compiler).expect("the data is there");
+        let graph = tools::lower(&model, &request).expect("it is right");
+        for stage in [Stage::Opt, Stage::Asm] {
+            let text = tools::stage_text(&compiler, &model, graph.clone(), stage).unwrap_or_else(|e| panic!("{e}"));
+            assert!(text.lines().count() > 5, "{target} {}", stage.name());
+        }
+        let built = tools::build(&compiler, &model, &request).map(|_| ()).map_err(|e| e.code());
+        assert_eq!(built, if target == own { Ok(()) } else { Err("wrong-target") });
     }
 }

@@ -110,6 +110,16 @@ impl From<WrongType> for SessionError {
     }
 }
 
+impl From<InterpError> for SessionError {
+    fn from(error: InterpError) -> Self {
+        let loc = match &error {
+            InterpError::Step { loc, .. } => loc.is_known().then_some(*loc),
+            _ => None,
+        };
+        SessionError::Check { message: error.to_string(), loc }
+    }
+}
+
 fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
@@ -249,9 +259,8 @@ impl Session {
                 let program = &preparation.program;
                 let mut workspace = Workspace::new(program, pool.threads());
                 let pool = Some(&**pool as &dyn Spread);
-                preparing.run(&mut self.slots, |slots| {
-                    program.run(&mut workspace, slots, pool).map_err(|e| failure(program, &e))
-                })
+                preparing
+                    .run(&mut self.slots, |slots| program.run(&mut workspace, slots, pool).map_err(|e| failure(&e)))
             }
             Engine::Reference { preparation, .. } => {
                 let Some(graph) = preparation else { return Ok(()) };
@@ -278,7 +287,7 @@ impl Session {
         self.prepare()?;
         let done = match &mut self.engine {
             Engine::Native { program, workspace, pool } => {
-                program.run(workspace, &mut self.slots, Some(&**pool as &dyn Spread)).map_err(|e| failure(program, &e))
+                program.run(workspace, &mut self.slots, Some(&**pool as &dyn Spread)).map_err(|e| failure(&e))
             }
             Engine::Reference { main, .. } => interpret(main, &self.signature, &mut self.slots),
         };
@@ -394,13 +403,7 @@ fn read(memory: &Memory, ty: &Type) -> Tensor {
 
 fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Result<(), SessionError> {
     let arguments: Vec<Tensor> = signature.arguments.iter().zip(&*slots).map(|(s, m)| read(m, &s.ty)).collect();
-    let results = graph.interpret(&arguments).map_err(|e| {
-        let loc = match &e {
-            InterpError::Step { loc, .. } => loc.is_known().then_some(*loc),
-            _ => None,
-        };
-        SessionError::Check { message: e.to_string(), loc }
-    })?;
+    let results = graph.interpret(&arguments)?;
     for (target, result) in signature.results.iter().zip(&results) {
         let slot = match *target {
             Target::Output(i) => arguments.len() + i,
@@ -412,10 +415,9 @@ fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Resu
 }
 
 /// What a failed run of machine code means, with the place in the source where it is known.
-fn failure(program: &Program, error: &RunError) -> SessionError {
-    let RunError::Check { status, .. } = *error else { return SessionError::Internal(error.to_string()) };
-    let place = program.failure(status).and_then(|(_, place)| place);
-    SessionError::Check { message: error.to_string(), loc: place.map(|(_, loc)| loc) }
+fn failure(error: &RunError) -> SessionError {
+    let RunError::Check { loc, .. } = *error else { return SessionError::Internal(error.to_string()) };
+    SessionError::Check { message: error.to_string(), loc }
 }
 
 impl Spread for Pool {

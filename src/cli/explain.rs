@@ -12,8 +12,9 @@ use super::{Exit, Failure, ModelArguments, Output};
 pub struct Arguments {
     /// An error code, or a model file
     subject: String,
-    /// A node of the optimised graph: %1, or @kernel
-    node: Option<String>,
+    /// A node of the optimised graph: %1, or @block %1, or @kernel
+    #[arg(num_args = 0..=2)]
+    node: Vec<String>,
     /// Explain the training step instead of the model's outputs
     #[arg(long)]
     train: bool,
@@ -38,7 +39,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let opened = model.open()?;
     let what = if arguments.train { What::Train } else { What::Infer };
     let request = model.request(&opened, what, &compiler)?;
-    let story = tools::explain(&compiler, &opened, &request, arguments.node.as_deref())?;
+    let node = Some(arguments.node.join(" ")).filter(|node| !node.is_empty());
+    let story = tools::explain(&compiler, &opened, &request, node.as_deref())?;
     output.line(story.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     output.object(&serde_json::json!({ "v": 1, "nodes": story }));
     Ok(Exit::Done)

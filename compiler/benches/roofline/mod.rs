@@ -92,6 +92,7 @@ fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line], bes
         on_launch: None,
         host: std::ptr::from_mut(best).cast(),
         kernel: 0,
+        step: 0,
     };
     let start = Instant::now();
     // SAFETY: the buffers are as large as the kernel's operands, and the scratch memory as large as the program says.

@@ -332,6 +332,6 @@ impl Builder {
             return Err(TypeError { mnemonic: "call", message });
         }
         let results = callee.results.iter().map(|r| callee.ty(r.value).clone()).collect();
-        self.push_all(Call { func: callee.name.clone(), results }, args)
+        self.push_all(Call::new(callee.name.clone(), results), args)
     }
 }

@@ -15,7 +15,10 @@ use smallvec::SmallVec;
 
 use crate::{Op, Type};
 
+mod places;
 mod rewrite;
+
+pub use places::Places;
 
 /// The name of a function, without its `@`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

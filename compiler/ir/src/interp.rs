@@ -2,7 +2,7 @@
 //! [`crate::Operator::eval`] and rounded once to its dtype. It is the oracle of every compiled program, and shares no code with
 //! the lowering that it judges.
 
-use crate::op::{Call, EvalError};
+use crate::op::EvalError;
 use crate::{Function, Graph, Loc, NodeId, Op, Symbol, Tensor, Type};
 
 /// A graph that cannot be run on these arguments.
@@ -71,9 +71,16 @@ impl Graph {
             let operands: Vec<Tensor> =
                 node.operands.iter().map(|v| values[v.node.index()][v.result as usize].clone()).collect();
             let results = match op {
-                Op::Call(Call { func, .. }) => {
-                    let callee = self.function(func).expect("the verifier has found every callee");
-                    self.interpret_function(callee, &operands, observe)?
+                Op::Call(call) => {
+                    let callee = self.function(&call.func).expect("the verifier has found every callee");
+                    self.interpret_function(callee, &operands, observe).map_err(|mut error| {
+                        if let InterpError::Step { function, node, loc, .. } = &mut error
+                            && *function == callee.name
+                        {
+                            *loc = call.place(callee, *node);
+                        }
+                        error
+                    })?
                 }
                 _ => op.eval(&operands).map_err(|error| InterpError::Step {
                     function: function.name.clone(),

@@ -92,7 +92,7 @@ impl Checker<'_> {
                     .fail(Some(id), format!("{}: types {:?}, inferred {inferred:?}", op.mnemonic(), node.types));
             }
             match op {
-                Op::Call(Call { func, results }) => self.callee(id, func, &args, results)?,
+                Op::Call(Call { func, results, .. }) => self.callee(id, func, &args, results)?,
                 Op::Gradient(Gradient { func, results, .. }) => self.callee(id, func, &args, results)?,
                 _ => {}
             }

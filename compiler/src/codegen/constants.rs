@@ -65,8 +65,10 @@ pub(super) mod word {
     pub const CHUNKS: i32 = 24;
     /// The address of the code that is called.
     pub const CALLEE: i32 = 32;
+    /// The number of the step in the program.
+    pub const STEP: i32 = 40;
     /// From here on the places of the pointers, by [`super::encode`].
-    pub const PLACES: i32 = 40;
+    pub const PLACES: i32 = 48;
 }
 
 /// How a step calls what it calls.
@@ -107,8 +109,14 @@ fn encode(place: Place) -> u64 {
 /// The address of the native code of what a step calls.
 pub(super) type Address<'a> = &'a dyn Fn(&Step) -> usize;
 
-/// What native code reads to make a step: its words, as [`word`] orders them.
-fn description(program: &KernelProgram, tables: &[Vec<usize>], step: &Step, callee: Address<'_>) -> Vec<u64> {
+/// What native code reads to make a step of this number: its words, as [`word`] orders them.
+fn description(
+    program: &KernelProgram,
+    tables: &[Vec<usize>],
+    number: usize,
+    step: &Step,
+    callee: Address<'_>,
+) -> Vec<u64> {
     let (way, which, chunks, places, tables): (_, _, _, _, &[usize]) = match step {
         Step::Launch { kernel: id, operands } => {
             let kernel = program.kernel(*id);
@@ -119,7 +127,8 @@ fn description(program: &KernelProgram, tables: &[Vec<usize>], step: &Step, call
     };
     let tables = tables.iter().map(|&offset| Place::Constant(offset));
     let places = places.iter().copied().chain(tables).map(encode);
-    [width(program, step) as u64, way as u64, which, chunks, callee(step) as u64].into_iter().chain(places).collect()
+    let words = [width(program, step) as u64, way as u64, which, chunks, callee(step) as u64, number as u64];
+    words.into_iter().chain(places).collect()
 }
 
 impl Constants {
@@ -141,8 +150,9 @@ impl Constants {
                 write(offset, &table.bytes);
             }
         }
-        for (routine, steps) in program.routines.iter().zip(steps) {
-            let words = routine.steps.iter().flat_map(|step| description(program, &tables, step, callee));
+        for ((routine, steps), first) in program.routines.iter().zip(steps).zip(program.first_steps()) {
+            let numbered = (first..).zip(&routine.steps);
+            let words = numbered.flat_map(|(number, step)| description(program, &tables, number, step, callee));
             write(steps.start, &words.flat_map(u64::to_ne_bytes).collect::<Vec<u8>>());
         }
         Constants { storage }

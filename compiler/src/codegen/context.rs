@@ -7,7 +7,7 @@
 use std::ffi::c_void;
 
 /// Version of the layout of [`ExecContext`]; raised with every change.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A compiled kernel: executes the chunks `begin..end` on the operands in the table and returns a status, 0 for
 /// success. `scratch` is private memory of at least [`Executable::scratch`](super::Executable::scratch) bytes.
@@ -46,6 +46,8 @@ pub struct ExecContext {
     pub host: *mut c_void,
     /// The kernel that was launched last.
     pub kernel: u32,
+    /// The step that launched it, by its number in the program.
+    pub step: u32,
 }
 
 /// Byte offsets of the fields that generated code reads and writes.
@@ -62,4 +64,5 @@ pub(super) mod offset {
     pub const PARALLEL: i32 = offset_of!(ExecContext, parallel) as i32;
     pub const ON_LAUNCH: i32 = offset_of!(ExecContext, on_launch) as i32;
     pub const KERNEL: i32 = offset_of!(ExecContext, kernel) as i32;
+    pub const STEP: i32 = offset_of!(ExecContext, step) as i32;
 }

@@ -31,7 +31,7 @@ struct Walk;
 impl Code for Walk {
     #[allow(unsafe_code)]
     unsafe fn enter(&self, program: &KernelProgram, constants: &Constants, ctx: *mut ExecContext) -> i32 {
-        let Some(entry) = program.entry() else { return 0 };
+        let Some((entry, first)) = program.entry().zip(program.first_steps().last()) else { return 0 };
         // SAFETY: the caller promises a valid context.
         let (arena, table) = unsafe { ((*ctx).arena, (*ctx).arguments) };
         let arguments: Vec<*mut u8> = (0..entry.arguments)
@@ -40,7 +40,7 @@ impl Code for Walk {
             .collect();
         let run = Run { program, constants, ctx };
         // SAFETY: the arena has room for the entry's frame, and the arguments are those that it expects.
-        unsafe { run.routine(entry, arena, &arguments) }
+        unsafe { run.routine((entry, first), arena, &arguments) }
     }
 
     fn callee(&self, _: &Step) -> usize {
@@ -55,25 +55,28 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Runs a routine, of whose first step the number is given.
+    ///
     /// # Safety
     ///
     /// `frame` and `arguments` are valid for what the routine does with them.
     #[allow(unsafe_code)]
-    unsafe fn routine(&self, routine: &Routine, frame: *mut u8, arguments: &[*mut u8]) -> i32 {
+    unsafe fn routine(&self, (routine, first): (&Routine, usize), frame: *mut u8, arguments: &[*mut u8]) -> i32 {
         let place = |place: &Place| match *place {
             Place::Frame(offset) => frame.wrapping_add(offset),
             Place::Argument { slot, offset } => arguments[slot].wrapping_add(offset),
             Place::Constant(offset) => self.constants.as_ptr().wrapping_add(offset).cast_mut(),
         };
-        for step in &routine.steps {
+        for (number, step) in (first..).zip(&routine.steps) {
             let status = match step {
                 Step::Launch { kernel, operands } => {
                     let pointers: Vec<*mut u8> = operands.iter().map(place).collect();
                     // SAFETY: the plan of the program gives every operand a place of its size.
-                    unsafe { self.launch(kernel.0, pointers) }
+                    unsafe { self.launch(number, kernel.0, pointers) }
                 }
                 Step::Call { routine, frame: offset, arguments } => {
-                    let callee = &self.program.routines[routine.0 as usize];
+                    let first = self.program.first_steps().nth(routine.0 as usize).unwrap_or_default();
+                    let callee = (&self.program.routines[routine.0 as usize], first);
                     let arguments: Vec<*mut u8> = arguments.iter().map(place).collect();
                     // SAFETY: the callee's frame lies inside of this one, by the plan.
                     unsafe { self.routine(callee, frame.wrapping_add(*offset), &arguments) }
@@ -90,11 +93,12 @@ impl Run<'_> {
     ///
     /// Each pointer is valid for the operand of the kernel with its number.
     #[allow(unsafe_code)]
-    unsafe fn launch(&self, id: u32, pointers: Vec<*mut u8>) -> i32 {
+    unsafe fn launch(&self, number: usize, id: u32, pointers: Vec<*mut u8>) -> i32 {
         let kernel = &self.program.kernels[id as usize];
         // SAFETY: the context is valid as long as the run lasts; the callback gets what it was promised.
         unsafe {
             (*self.ctx).kernel = id;
+            (*self.ctx).step = number as u32;
             if let Some(on_launch) = (*self.ctx).on_launch {
                 let status = on_launch(self.ctx, id);
                 if status != 0 {

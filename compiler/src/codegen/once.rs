@@ -127,6 +127,7 @@ impl Executable {
             on_launch: None,
             host: ptr::null_mut(),
             kernel: 0,
+            step: 0,
         };
         // SAFETY: all memory is as large as the program says, which was checked above for the arguments, aligned, and
         // nobody else's.

@@ -119,6 +119,15 @@ impl KernelProgram {
         RoutineId(self.routines.len() as u32 - 1)
     }
 
+    /// For each routine the number of its first step, where the steps of all routines are counted one after the other.
+    pub fn first_steps(&self) -> impl Iterator<Item = usize> {
+        self.routines.iter().scan(0, |next, routine| {
+            let first = *next;
+            *next += routine.steps.len();
+            Some(first)
+        })
+    }
+
     /// The entry.
     pub fn entry(&self) -> Option<&Routine> {
         self.routines.last()

@@ -74,8 +74,7 @@ impl Cutter<'_> {
         let provenance = |this: &mut Self, new: &Function, map: &Map| {
             for (node, old) in &origin {
                 if let Some(value) = map.get(&Value { node: *node, result: 0 }) {
-                    let steps = this.old.steps(&function.name, *old).to_vec();
-                    this.new.add(&new.name, value.node, steps);
+                    this.new.inherit(&new.name, value.node, this.old.origin(&function.name, *old));
                 }
             }
         };
@@ -122,7 +121,7 @@ impl Cutter<'_> {
                 None => new.add_node(op.clone(), operands, node.types.iter().cloned(), node.loc),
                 Some((call, halves)) => {
                     let pick = |args: &[usize]| args.iter().map(|&i| operands[i]).collect::<Vec<_>>();
-                    let first = Call { func: halves.prepare.clone(), results: halves.prepared.clone() };
+                    let first = Call::new(halves.prepare.clone(), halves.prepared.clone());
                     let types = first.results.clone();
                     let prepared = new.add_node(first.into(), &pick(&halves.takes), types, node.loc);
                     origin.push((prepared, old));

@@ -1,4 +1,4 @@
-//! Which rule, and which source line, made a node.
+//! Which rules, and which source lines, made a node.
 
 use dlc_ir::{Loc, NodeId, Symbol, Value};
 use rustc_hash::FxHashMap;
@@ -14,44 +14,81 @@ pub struct Step {
     pub note: String,
 }
 
-/// The rewrites behind each node of an optimised program.
+/// How each node of an optimised program came about.
 #[derive(Clone, Debug, Default)]
 pub struct Provenance {
-    steps: FxHashMap<(Symbol, u32), Vec<Step>>,
+    origins: FxHashMap<(Symbol, u32), Origin>,
+}
+
+/// How one node came about.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    places: Vec<Loc>,
+    steps: Vec<Step>,
 }
 
 impl Provenance {
     /// The rewrites that made a node, in the order in which they are to be read; none if it is as it was written.
     pub fn steps(&self, function: &Symbol, node: NodeId) -> &[Step] {
-        self.steps.get(&(function.clone(), node.index() as u32)).map_or(&[], Vec::as_slice)
+        self.get(function, node).map_or(&[], |origin| &origin.steps)
+    }
+
+    /// The places of the operators that became a node, if it is the call of a kernel: the kernel may be that of other calls too, and
+    /// does not know them.
+    pub fn places(&self, function: &Symbol, node: NodeId) -> &[Loc] {
+        self.get(function, node).map_or(&[], |origin| &origin.places)
+    }
+
+    /// All that is known of a node, for one that is made of it.
+    pub(crate) fn origin(&self, function: &Symbol, node: NodeId) -> Origin {
+        self.get(function, node).cloned().unwrap_or_default()
+    }
+
+    fn get(&self, function: &Symbol, node: NodeId) -> Option<&Origin> {
+        self.origins.get(&(function.clone(), node.index() as u32))
     }
 
     /// Logs rewrites of a node. Equal steps are kept once.
     pub fn add(&mut self, function: &Symbol, node: NodeId, steps: impl IntoIterator<Item = Step>) {
-        let mut steps = steps.into_iter().peekable();
-        if steps.peek().is_none() {
+        self.inherit(function, node, Origin { places: vec![], steps: steps.into_iter().collect() });
+    }
+
+    /// Logs the places of the operators that became a node. Equal ones are kept once.
+    pub(crate) fn add_places(&mut self, function: &Symbol, node: NodeId, places: impl IntoIterator<Item = Loc>) {
+        let places = places.into_iter().filter(|loc| loc.is_known()).collect();
+        self.inherit(function, node, Origin { places, steps: vec![] });
+    }
+
+    /// Logs of a node what is known of one that it was made of.
+    pub(crate) fn inherit(&mut self, function: &Symbol, node: NodeId, origin: Origin) {
+        if origin.places.is_empty() && origin.steps.is_empty() {
             return;
         }
-        let known = self.steps.entry((function.clone(), node.index() as u32)).or_default();
-        for step in steps {
-            if !known.contains(&step) {
-                known.push(step);
-            }
-        }
+        let known = self.origins.entry((function.clone(), node.index() as u32)).or_default();
+        push_new(&mut known.places, origin.places);
+        push_new(&mut known.steps, origin.steps);
     }
 
     /// Takes out what is known of some functions.
     pub(super) fn take(&mut self, functions: &[&Symbol]) -> Provenance {
-        let all = std::mem::take(&mut self.steps);
+        let all = std::mem::take(&mut self.origins);
         let (taken, rest) = all.into_iter().partition(|((function, _), _)| functions.contains(&function));
-        self.steps = rest;
-        Provenance { steps: taken }
+        self.origins = rest;
+        Provenance { origins: taken }
     }
 
     /// Logs of the nodes of a function `to` what another log has of the nodes of `from` that they were made of.
     pub(super) fn follow(&mut self, old: &Provenance, from: &Symbol, to: &Symbol, map: &FxHashMap<Value, Value>) {
         for (old_value, new_value) in map.iter().filter(|(old, _)| old.result == 0) {
-            self.add(to, new_value.node, old.steps(from, old_value.node).to_vec());
+            self.inherit(to, new_value.node, old.origin(from, old_value.node));
+        }
+    }
+}
+
+fn push_new<T: PartialEq>(list: &mut Vec<T>, items: Vec<T>) {
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
         }
     }
 }

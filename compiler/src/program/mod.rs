@@ -6,14 +6,14 @@ mod run;
 
 use std::sync::Arc;
 
-use dlc_ir::{Graph, Loc, ResultRole, Role, Type};
+use dlc_ir::{Graph, ResultRole, Role, Type};
 
 pub use memory::Memory;
 pub use run::{RunError, Spread, Watch, Workspace};
 
 use crate::codegen::Executable;
 use crate::kernel::program::KernelProgram;
-use crate::schedule::{Failure, Statuses};
+use crate::schedule::Statuses;
 
 /// A compiled program. It has no state of its own: any number of threads may run it at the same time, each with a
 /// [`Workspace`] and argument memory of its own.
@@ -153,13 +153,6 @@ impl Program {
     /// Bytes of scratch memory for each thread.
     pub fn scratch(&self) -> usize {
         self.executable.scratch()
-    }
-
-    /// Which check failed, from the status of a failed run, and the place in the source that it belongs to.
-    pub fn failure(&self, status: i32) -> Option<(&Failure, Option<(&str, Loc)>)> {
-        let failure = self.statuses.get(status)?;
-        let file = (failure.loc.file as usize).checked_sub(1).and_then(|i| self.graph.sources.get(i));
-        Some((failure, file.map(|f| (&**f, failure.loc))))
     }
 
     /// Memory for every slot, all zero.

@@ -5,8 +5,11 @@
 use std::ffi::c_void;
 use std::sync::Mutex;
 
+use dlc_ir::Loc;
+
 use super::{Memory, Program};
 use crate::codegen::{ExecContext, KernelFn, VERSION};
+use crate::schedule::Failure;
 
 /// Spreads chunks of work over threads.
 pub trait Spread: Sync {
@@ -66,8 +69,8 @@ pub enum RunError {
         mnemonic: &'static str,
         /// The number of elements that the index counts.
         bound: usize,
-        /// For [`Program::failure`], which knows the place.
-        status: i32,
+        /// Where the operator comes from, in the [sources](dlc_ir::Graph::sources) of the program's graph.
+        loc: Option<Loc>,
     },
     /// The host's part of a call panicked: a bug in dlc.
     #[error("internal error: what the program calls panicked")]
@@ -138,6 +141,7 @@ impl Program {
             on_launch: if watched { Some(launched) } else { None },
             host: std::ptr::from_ref(&host).cast_mut().cast::<c_void>(),
             kernel: 0,
+            step: 0,
         };
         // SAFETY: arena and scratch have the sizes that the program asks for, every argument has the size of its type,
         // all of it is aligned and borrowed mutably; `parallel` keeps to its contract.
@@ -147,8 +151,10 @@ impl Program {
             PANICKED => return Err(RunError::Panicked),
             _ => {}
         }
-        Err(match self.failure(status) {
-            Some((failure, _)) => RunError::Check { mnemonic: failure.mnemonic, bound: failure.bound, status },
+        Err(match self.statuses.get(status, ctx.step) {
+            Some((&Failure { mnemonic, bound, .. }, loc)) => {
+                RunError::Check { mnemonic, bound, loc: loc.is_known().then_some(loc) }
+            }
             None => RunError::Internal(status),
         })
     }

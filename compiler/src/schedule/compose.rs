@@ -8,11 +8,10 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::ScheduleError;
-use super::composed::{
-    Composed, Failure, Nest, NestReduce, Output, ScatterNest, SourceInfo, SourceKind, Stage, Statuses,
-};
+use super::composed::{Composed, Nest, NestReduce, Output, ScatterNest, SourceInfo, SourceKind, Stage};
 use super::form::{ExprId, Form, Forms, Source, Test};
 use super::linear::{Atom, Linear};
+use super::statuses::Statuses;
 
 /// Composes a function of kind kernel.
 pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Composed, ScheduleError> {
@@ -291,8 +290,7 @@ impl Composer<'_> {
     }
 
     fn status(&mut self, node: NodeId, bound: usize) -> i32 {
-        let mnemonic = self.function.op(node).map_or("argument", Op::mnemonic);
-        self.statuses.code(Failure { mnemonic, bound, loc: self.function.node(node).loc })
+        self.statuses.code(self.function, node, bound)
     }
 
     fn whole(&mut self, value: Value, shape: &[usize]) -> ExprId {

@@ -2,40 +2,10 @@
 
 use dlc_ir::compute::Combine;
 use dlc_ir::op::ScatterKind;
-use dlc_ir::{DType, Loc, Tensor, Type};
-use indexmap::IndexSet;
+use dlc_ir::{DType, Tensor, Type};
 
 use super::form::{ExprId, Forms, Source, Test};
 use super::linear::Linear;
-
-/// What a failed check of a running program means: status `i + 1` is number `i`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Statuses {
-    list: IndexSet<Failure>,
-}
-
-/// A check that can fail while a program runs.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Failure {
-    /// The operator that checks.
-    pub mnemonic: &'static str,
-    /// The smallest number of elements of the indexed axis.
-    pub bound: usize,
-    /// Where the operator comes from.
-    pub loc: Loc,
-}
-
-impl Statuses {
-    /// The status for a failure.
-    pub(super) fn code(&mut self, failure: Failure) -> i32 {
-        self.list.insert_full(failure).0 as i32 + 1
-    }
-
-    /// What a status other than 0 means.
-    pub fn get(&self, status: i32) -> Option<&Failure> {
-        self.list.get_index(usize::try_from(status).ok()?.checked_sub(1)?)
-    }
-}
 
 /// A buffer that nests read or write.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,9 +5,10 @@ use dlc_ir::{Def, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, R
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
-use super::composed::{SourceKind, Statuses};
+use super::composed::SourceKind;
 use super::loops::Launch;
 use super::order::Order;
+use super::statuses::Statuses;
 use super::unit::Unit;
 use super::{Schedule, ScheduleError};
 use crate::kernel::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
@@ -338,6 +339,7 @@ impl Scheduler<'_> {
             }
         }
         let function = routing.function;
+        notes.iter().for_each(|note| self.statuses.step(self.graph, function, note.node));
         let outputs = function.results.iter();
         let entry = function.name == self.graph.entry().name;
         let outputs = outputs.filter(|r| !(entry && matches!(r.role, ResultRole::Update(_)))).count();

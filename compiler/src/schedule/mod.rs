@@ -18,12 +18,13 @@ mod product;
 mod random;
 mod scalar;
 mod scatter;
+mod statuses;
 mod tiling;
 mod unit;
 
-pub use composed::{Failure, Statuses};
 pub use function::schedule;
 pub(crate) use layout::Layout;
+pub use statuses::{Failure, Statuses};
 pub(crate) use unit::layouts;
 
 use dlc_ir::Symbol;

@@ -4,7 +4,7 @@ use dlc_ir::{Function, Type};
 
 use super::ScheduleError;
 use super::compose::compose;
-use super::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage, Statuses};
+use super::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage};
 use super::form::{Form, Source};
 use super::layout::{self, Layout};
 use super::linear::Linear;
@@ -12,6 +12,7 @@ use super::loops::{self, Launch};
 use super::materialize::materialize;
 use super::product;
 use super::scatter;
+use super::statuses::Statuses;
 use crate::passes::Math;
 
 /// A kernel function in normal form, not yet loops.

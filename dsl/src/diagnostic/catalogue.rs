@@ -134,6 +134,8 @@ codes! {
     "bad-graph": "The text is no graph, or one that is not well-typed.", "dlc opt model.dl";
     "unknown-pass": "There is no pass of that name.", "dlc opt --passes=optimise";
     "unknown-target": "There is no instruction set of that name, or this machine has none that dlc knows.", "--target=z80";
+    "wrong-target": "Code for another instruction set than this machine's can be shown, but not made ready to run.",
+        "--target=aarch64";
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use super::{
     Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
 };
 use crate::compute::{Lowering, Special};
-use crate::{DType, Symbol, Tensor, Type};
+use crate::{DType, Function, Loc, NodeId, Places, Symbol, Tensor, Type};
 
 /// The results of another function of the program. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,23 @@ pub struct Call {
     pub func: Symbol,
     /// The types of its results.
     pub results: Vec<Type>,
+    /// Where the callee's [checks](Function::checks) come from in this call, in their order; none if they are the callee's own
+    /// affair. Callers whose kernels are equal share one, whose operators know a single place each.
+    pub checks: Places,
+}
+
+impl Call {
+    /// A call whose callee knows itself where its operators come from.
+    pub fn new(func: Symbol, results: Vec<Type>) -> Self {
+        Call { func, results, checks: Places::default() }
+    }
+
+    /// Where a node of the callee comes from in this call.
+    pub fn place(&self, callee: &Function, node: NodeId) -> Loc {
+        let check = callee.checks().position(|check| check == node);
+        let place = check.and_then(|check| self.checks.as_slice().get(check));
+        place.copied().unwrap_or(callee.node(node).loc)
+    }
 }
 
 impl Operator for Call {
@@ -30,7 +47,7 @@ impl Operator for Call {
     }
 
     fn from_attrs(attrs: &mut AttrReader<'_>) -> Result<Self, AttrError> {
-        Ok(Call { func: attrs.take("func")?, results: attrs.results.to_vec() })
+        Ok(Call::new(attrs.take("func")?, attrs.results.to_vec()))
     }
 
     fn infer(&self, _: &[Type]) -> Result<Types, TypeError> {
@@ -54,9 +71,6 @@ impl Operator for Call {
     }
 
     fn samples() -> Vec<Sample> {
-        vec![
-            Sample::new(Call { func: "block".into(), results: vec![Type::new(DType::F32, [2])] })
-                .on(Type::new(DType::F32, [2])),
-        ]
+        vec![Sample::new(Call::new("block".into(), vec![Type::new(DType::F32, [2])])).on(Type::new(DType::F32, [2]))]
     }
 }

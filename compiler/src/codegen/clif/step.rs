@@ -141,6 +141,9 @@ impl Step<'_> {
         let kernel = self.word(word::WHICH);
         let kernel = self.b.ins().ireduce(types::I32, kernel);
         self.b.ins().store(flags(), kernel, self.ctx, offset::KERNEL);
+        let number = self.word(word::STEP);
+        let number = self.b.ins().ireduce(types::I32, number);
+        self.b.ins().store(flags(), number, self.ctx, offset::STEP);
         let callback = self.b.ins().load(types::I64, flags(), self.ctx, offset::ON_LAUNCH);
         let [tell, go, failed] = std::array::from_fn(|_| self.b.create_block());
         let status = self.b.append_block_param(failed, types::I32);

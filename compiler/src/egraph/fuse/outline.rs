@@ -2,7 +2,7 @@
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
-use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type, Value};
+use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Places, Role, Symbol, Type, Value};
 use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -19,8 +19,8 @@ type Content = (Vec<Type>, Vec<(Op, SmallVec<[Value; 3]>)>, Vec<Value>);
 /// Builds a program of kernels and calls, function by function.
 #[derive(Debug)]
 pub struct Outliner {
-    old_steps: Provenance,
-    steps: Provenance,
+    old_log: Provenance,
+    log: Provenance,
     sources: Vec<std::sync::Arc<str>>,
     names: FxHashSet<Symbol>,
     kernels: FxHashMap<Content, Symbol>,
@@ -35,10 +35,10 @@ pub struct Outliner {
 
 impl Outliner {
     /// Begins the program that takes the place of `graph`.
-    pub fn new(graph: &Graph, steps: Provenance) -> Self {
+    pub fn new(graph: &Graph, log: Provenance) -> Self {
         Outliner {
-            old_steps: steps,
-            steps: Provenance::default(),
+            old_log: log,
+            log: Provenance::default(),
             sources: graph.sources.clone(),
             names: graph.functions().map(|f| f.name.clone()).collect(),
             kernels: FxHashMap::default(),
@@ -55,7 +55,7 @@ impl Outliner {
             self.kernels.entry(content(function)).or_insert_with(|| function.name.clone());
         }
         for (id, _) in function.nodes() {
-            self.steps.add(&function.name, id, self.old_steps.steps(&function.name, id).to_vec());
+            self.log.inherit(&function.name, id, self.old_log.origin(&function.name, id));
         }
         self.functions.insert(function.name.clone(), function.clone());
     }
@@ -87,7 +87,8 @@ impl Outliner {
                         groups[g].roots.iter().map(|&r| function.node(r).types[0].clone()).collect();
                     let func = self.kernel(function, &groups[g], &inputs[g]);
                     let count = results.len();
-                    let call = new.add_node(Call { func, results: results.clone() }.into(), &args, results, old.loc);
+                    let call = Call { func, results: results.clone(), checks: checks(function, &groups[g]) };
+                    let call = new.add_node(call.into(), &args, results, old.loc);
                     self.log(function, &groups[g], call);
                     for (&root, value) in groups[g].roots.iter().zip(values_of(call, count)) {
                         map[root.index()] = smallvec::smallvec![value];
@@ -97,13 +98,13 @@ impl Outliner {
                     let wrapper = &self.wrappers[&call.func];
                     let (id, values) = wrapper.call(&mut new, &args, old.loc);
                     map[node.index()] = values;
-                    self.steps.add(&function.name, id, self.steps.steps(&call.func, wrapper.node).to_vec());
+                    self.log.inherit(&function.name, id, self.log.origin(&call.func, wrapper.node));
                     self.replaced.insert(call.func.clone());
                 }
                 (None, Def::Op(op)) => {
                     let id = new.add_node(op.clone(), &args, old.types.iter().cloned(), old.loc);
                     map[node.index()] = values_of(id, old.types.len());
-                    self.steps.add(&function.name, id, self.old_steps.steps(&function.name, node).to_vec());
+                    self.log.inherit(&function.name, id, self.old_log.origin(&function.name, node));
                 }
             }
         }
@@ -117,12 +118,13 @@ impl Outliner {
         self.functions.insert(new.name.clone(), new);
     }
 
-    /// What made a kernel: the rewrites behind its members, and those that brought them together.
+    /// What made a kernel: its members with the rewrites behind them, and those that brought them together.
     fn log(&mut self, function: &Function, group: &Group, call: NodeId) {
         for &member in &group.members {
-            self.steps.add(&function.name, call, self.old_steps.steps(&function.name, member).to_vec());
+            self.log.inherit(&function.name, call, self.old_log.origin(&function.name, member));
         }
-        self.steps.add(&function.name, call, fusions(function, group));
+        self.log.add_places(&function.name, call, group.members.iter().map(|&member| function.node(member).loc));
+        self.log.add(&function.name, call, fusions(function, group));
     }
 
     /// The program, and which rewrites made its nodes.
@@ -134,7 +136,7 @@ impl Outliner {
                 graph.insert(function);
             }
         }
-        (graph, self.steps)
+        (graph, self.log)
     }
 
     fn kernel(&mut self, function: &Function, group: &Group, inputs: &[Value]) -> Symbol {
@@ -152,12 +154,18 @@ impl Outliner {
         }
         kernel.name = name.clone();
         for (&member, (id, _, _)) in group.members.iter().zip(kernel.ops()) {
-            self.steps.add(&name, id, self.old_steps.steps(&function.name, member).to_vec());
+            self.log.inherit(&name, id, self.old_log.origin(&function.name, member));
         }
         self.kernels.insert(key, name.clone());
         self.functions.insert(name.clone(), kernel);
         name
     }
+}
+
+/// Where the checks of a group come from, which the kernel that it becomes may share with other groups.
+fn checks(function: &Function, group: &Group) -> Places {
+    let checked = |member: &&NodeId| function.op(**member).is_some_and(Op::is_checked);
+    group.members.iter().filter(checked).map(|&member| function.node(member).loc).collect()
 }
 
 /// The functions that a `gradient` or a custom derivative names.
