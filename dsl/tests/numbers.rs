@@ -81,6 +81,27 @@ fn expressions() {
     }
 }
 
+/// `a % b` is Python's, whether it is computed now or later.
+#[test]
+fn remainders_have_the_sign_of_the_divisor() {
+    let pairs = [(7, 3), (-7, 3), (7, -3), (-7, -3), (6, 3), (-6, 3), (6, -3), (0, -3)];
+    for (a, b) in pairs {
+        let wanted = f64::from(a) - f64::from(b) * (f64::from(a) / f64::from(b)).floor();
+        let text = format!(
+            "model m(x: i32[2], y: [2]) -> (i: i32[2], known: i32[2], f: [2], j: i64[2]) {{
+  return ((x + {a}) % {b}, x + {a} % {b}, (y + {a}) % {b}.0 + {a}.0 % {b}.0, {a} % (i64(x) + {b}))
+}}"
+        );
+        let graph = lower(&text, Request::new(What::Infer)).graph;
+        let zeros = Tensor::from_fn(Type::new(DType::I32, [2]), |_| dlc_ir::Scalar::Int(0));
+        let found = run(&graph, &[zeros, tensor(&[2], &[0.0, 0.0])], |_| 0.0);
+        for (i, results) in found.into_iter().enumerate() {
+            let times = if i == 2 { 2.0 } else { 1.0 };
+            close(&results, &[wanted * times; 2]);
+        }
+    }
+}
+
 #[test]
 fn norms_as_pytorch_has_them() {
     // torch.nn.functional.layer_norm and .softmax of [1, 2, 3].
