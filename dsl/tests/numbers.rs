@@ -103,6 +103,14 @@ fn remainders_have_the_sign_of_the_divisor() {
 }
 
 #[test]
+fn sizes_may_follow_from_those_of_other_inputs() {
+    let text = "model k(x: [B, D], y: [2 * D]) -> z: [B, D] { return x + y[0:D] }";
+    let graph = lower(text, Request::new(What::Infer).dim("B", 1).dim("D", 2)).graph;
+    let found = run(&graph, &[tensor(&[1, 2], &[1.0, 2.0]), tensor(&[4], &[10.0, 20.0, 30.0, 40.0])], |_| 0.0);
+    close(&found[0], &[11.0, 22.0]);
+}
+
+#[test]
 fn norms_as_pytorch_has_them() {
     // torch.nn.functional.layer_norm and .softmax of [1, 2, 3].
     let third = (2.0f64 / 3.0 + 1e-5).sqrt();

@@ -23,7 +23,7 @@ pub(crate) struct For<'a> {
 }
 
 /// The name of a size that is a single capital name.
-fn capital(e: &Expr) -> Option<&str> {
+pub(crate) fn capital(e: &Expr) -> Option<&str> {
     match &e.kind {
         ExprKind::Name(name) if name.starts_with(|c: char| c.is_ascii_uppercase()) => Some(name),
         _ => None,

@@ -4,9 +4,10 @@ use dlc_ir as ir;
 use ir::{Function, Graph, Role};
 
 use super::bind::is_data;
+use super::dims::capital;
 use super::value::{Callee, Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
-use crate::ast::{self, Definition, DefinitionKind, Dim, ExprKind, TypeKind};
+use crate::ast::{self, Definition, DefinitionKind, Dim, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::resolve::{ItemRef, Program, Target};
 use crate::span::Span;
@@ -67,11 +68,10 @@ impl Program {
             let TypeKind::Data { dims, .. } = &param.ty.kind else { continue };
             for dim in dims {
                 if let Dim::Size(e) = dim
-                    && let ExprKind::Name(name) = &e.kind
-                    && name.starts_with(|c: char| c.is_ascii_uppercase())
-                    && !names.contains(name)
+                    && let Some(name) = capital(e)
+                    && !names.iter().any(|known| known == name)
                 {
-                    names.push(name.clone());
+                    names.push(name.to_owned());
                 }
             }
         }

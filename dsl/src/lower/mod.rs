@@ -220,8 +220,6 @@ pub(crate) struct Lower<'p> {
     /// The model's inputs and the other fields of the data.
     pub input_data: IndexMap<String, value::Data>,
     pub field_data: IndexMap<String, value::Data>,
-    /// Sizes that fields give to dimensions, and which input says so.
-    pub field_dims: IndexMap<String, (usize, Span)>,
     /// The dimensions of the model, and its arguments that are known when compiling.
     pub model_dims: IndexMap<String, usize>,
     pub model_values: IndexMap<String, scope::Var<'p>>,
@@ -267,7 +265,6 @@ impl<'p> Lower<'p> {
             step_for_key: None,
             input_data: IndexMap::new(),
             field_data: IndexMap::new(),
-            field_dims: IndexMap::new(),
             model_dims: IndexMap::new(),
             model_values: IndexMap::new(),
             layers: vec![],
