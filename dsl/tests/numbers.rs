@@ -110,6 +110,28 @@ fn sizes_may_follow_from_those_of_other_inputs() {
     close(&found[0], &[11.0, 22.0]);
 }
 
+/// Names of axes tell them apart, but two names of a block may stand for one, and a computed size for any.
+#[test]
+fn axes_of_one_size_meet() {
+    let text = "
+block both(x: [B, T], y: [B, S]) = x + y
+block scaled(x: [B, C], y: [E]) = x * y
+model m(x: [B, T], y: [B, 1], z: [S]) -> (a: [B, T], b: [B, 2], c: [T, B], d: [B, T], e: [B, T]) {
+  layer f = linear(2)
+  let g = f(x)
+  return (
+    both(x, 2 * x),
+    both(g, linear(g, 2)) + scaled(g, linear(z, 2)),
+    x.T + (x.T * 2),
+    x + x[:, 0][:, _] + y[:, 0][:, _],
+    x + sum(z) + reshape(x[:, 0:1], [B])[:, _] + zeros([B, T]),
+  )
+}";
+    for (t, s) in [(1, 1), (3, 3)] {
+        lower(text, Request::new(What::Infer).dim("B", s).dim("T", t).dim("S", s));
+    }
+}
+
 #[test]
 fn norms_as_pytorch_has_them() {
     // torch.nn.functional.layer_norm and .softmax of [1, 2, 3].

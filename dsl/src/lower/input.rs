@@ -7,7 +7,7 @@ use super::bind::is_data;
 use super::dims::capital;
 use super::entry::Chosen;
 use super::scope::Dimension;
-use super::value::{Axis, Data, Value};
+use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop};
 use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
@@ -84,7 +84,7 @@ impl<'p> Lower<'p> {
                         Some(name) => self.given_size(definition, param, name, e.span)?,
                         None => self.size(e)?,
                     };
-                    Axis::new(size)
+                    Axis { label: written(e), ..Axis::new(size) }
                 }
                 Dim::Stretch(_) => Axis::new(1),
                 Dim::Rest(span) => {
@@ -133,11 +133,12 @@ impl<'p> Lower<'p> {
             let message = format!("the field `{name}` is {field}, with another number of axes than the input");
             return Err(self.fault("field-mismatch", message, param.ty.span, "this input"));
         }
-        let axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
+        let mut axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
         for (i, dim) in dims.iter().enumerate() {
             let Dim::Size(e) = dim else { continue };
             let behind_rest = rest.is_some_and(|rest| rest < i);
-            let axis = &axes[if behind_rest { i + field.rank() - dims.len() } else { i }];
+            let axis = &mut axes[if behind_rest { i + field.rank() - dims.len() } else { i }];
+            axis.label = written(e);
             let size = axis.size;
             let Some(capital) = capital(e) else {
                 let wanted = self.size(e)?;
@@ -162,4 +163,9 @@ impl<'p> Lower<'p> {
         }
         Ok(axes)
     }
+}
+
+/// What an axis of the model is called whose size is written so.
+fn written(size: &ast::Expr) -> Option<Label> {
+    capital(size).map(Label::of_model).or_else(|| Label::one(size))
 }

@@ -301,10 +301,10 @@ impl<'p> Lower<'p> {
                     None => axis.clone(),
                     Some(other) if other.stretch => axis.clone(),
                     Some(other) if axis.stretch => other,
-                    Some(other) if other.size == axis.size => {
+                    Some(other) if other.size == axis.size && !self.differ(&other, axis) => {
                         Axis { label: other.label.or(axis.label.clone()), ..other }
                     }
-                    Some(_) => return Err(self.misaligned(operands, spans, span)),
+                    Some(other) => return Err(self.misaligned(operands, spans, span, (&other, axis))),
                 });
             }
             axes.push(found.expect("some operand has the rank"));
@@ -312,11 +312,15 @@ impl<'p> Lower<'p> {
         Ok(axes)
     }
 
-    fn misaligned(&mut self, operands: &[Data], spans: &[Span], span: Span) -> Stop {
+    fn misaligned(&mut self, operands: &[Data], spans: &[Span], span: Span, (a, b): (&Axis, &Axis)) -> Stop {
         let shown: Vec<String> = operands.iter().map(|d| d.show(self.float)).collect();
         let message = format!("{} do not have one shape", shown.join(" and "));
         let at = self.at(span);
-        let mut error = Diagnostic::error("shape-mismatch", message).primary(at, "these do not go together");
+        let label = match a.size == b.size {
+            true => format!("`{a}` is not `{b}`, though both are {} now", a.size),
+            false => "these do not go together".to_owned(),
+        };
+        let mut error = Diagnostic::error("shape-mismatch", message).primary(at, label);
         let places: Vec<(Span, String)> =
             operands.iter().zip(spans).zip(shown).map(|((d, _), text)| (d.origin, text)).collect();
         error = origins(error, at, &places);

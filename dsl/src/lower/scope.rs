@@ -60,6 +60,13 @@ pub(crate) struct Dimension {
     pub what: String,
 }
 
+impl Dimension {
+    /// The axis that has bound it, as the caller knows it.
+    pub fn axis(&self) -> Axis {
+        Axis { label: self.outer.clone(), ..Axis::new(self.size) }
+    }
+}
+
 /// Which call of its definition one is, in the order of the text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CallNumber {
