@@ -134,6 +134,7 @@ impl<'a> Names<'a> {
 
     fn block(&mut self, block: &'a Block) {
         self.scopes.push(FxHashSet::default());
+        self.layers(block);
         for (i, stmt) in block.stmts.iter().enumerate() {
             self.stmt(stmt);
             if let (StmtKind::Return { .. }, Some(next)) = (&stmt.kind, block.stmts.get(i + 1)) {
@@ -145,6 +146,27 @@ impl<'a> Names<'a> {
             }
         }
         self.scopes.pop();
+    }
+
+    /// Reports layers that their block never mentions again.
+    fn layers(&mut self, block: &'a Block) {
+        let declared = |stmt: &'a Stmt| if let StmtKind::Layer { name, .. } = &stmt.kind { Some(name) } else { None };
+        let mut unused: Vec<&Ident> = block.stmts.iter().filter_map(declared).collect();
+        if unused.is_empty() {
+            return;
+        }
+        visit::block(block, &mut |part| {
+            let mentioned = match part {
+                Part::Call(call) => &call.callee.name,
+                Part::Expr(Expr { kind: ExprKind::Name(name), .. }) => name,
+                Part::Expr(_) | Part::Layer(_) => return,
+            };
+            unused.retain(|layer| layer.name != *mentioned);
+        });
+        for layer in unused {
+            let error = Diagnostic::error("unused-parameter", format!("the layer `{}` is never called", layer.name));
+            self.faults.push(error.primary(layer.span, "call it, or delete it"));
+        }
     }
 
     /// `own` are the attributes that mean something there.
