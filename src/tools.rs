@@ -40,7 +40,7 @@ pub fn request_for(
     plain.dims.extend(sizes.iter().cloned());
     if what == What::Infer || (what == What::Init && !trains(model)?) {
         for dim in model.source().free_dims(plain.model.as_deref()).map_err(|d| model.error(d))? {
-            plain.dims.entry(dim).or_insert(1);
+            plain.assume(&dim, 1);
         }
         return Ok(plain);
     }

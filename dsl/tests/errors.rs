@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use dlc_dsl::{Diagnostic, Loaded, Loader, Program, Request, Sources, What, check, diagnostic};
-use dlc_ir::Type;
+use dlc_ir::{DType, Type};
 
 /// A mark in a file.
 #[derive(Debug)]
@@ -82,8 +82,16 @@ fn unhelpful_fixes(name: &str, text: &str, faults: &[Diagnostic]) -> String {
     wrong
 }
 
-/// What lowering says of every model and dataset of a file. A line `// sizes: B=4 T=3` gives dimensions, a line
-/// `// fields: label=u8[4]` the types of data; `// lower: infer` leaves first values out.
+/// `u8[4]`.
+fn data_type(text: &str) -> Type {
+    let (dtype, shape) = text.trim_end_matches(']').split_once('[').expect("a type");
+    let shape: Vec<usize> = shape.split(',').filter_map(|n| n.parse().ok()).collect();
+    Type::new(dtype.parse().expect("a dtype"), shape)
+}
+
+/// What lowering says of every model and dataset of a file. A line `// sizes: B=4 T=3` gives dimensions, `// assumed: B=4` assumes them,
+/// `// fields: label=u8[4]` gives the types of data, and `// reads: 1=u8[4]` those of what a dataset reads, in order; `// lower: infer`
+/// leaves first values out.
 fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
     let words = |start: &str| {
         let line = text.lines().find_map(|line| line.split_once(start)).map_or("", |(_, rest)| rest);
@@ -101,10 +109,11 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
         for (dim, size) in words("// sizes: ") {
             request = request.dim(dim, size.parse().expect("a number"));
         }
+        for (dim, size) in words("// assumed: ") {
+            request.assume(dim, size.parse().expect("a number"));
+        }
         for (field, ty) in words("// fields: ") {
-            let (dtype, shape) = ty.trim_end_matches(']').split_once('[').expect("a type");
-            let shape: Vec<usize> = shape.split(',').filter_map(|n| n.parse().ok()).collect();
-            request = request.field(field, Type::new(dtype.parse().expect("a dtype"), shape));
+            request = request.field(field, data_type(ty));
         }
         faults.extend(program.lower(&request).err().unwrap_or_default());
         if what != What::Train {
@@ -117,7 +126,13 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
         let settings = program.train_settings(Some(model));
         if let Ok(Some(settings)) = settings {
             faults.extend(settings.check_length().err().unwrap_or_default());
-            faults.extend(program.dataset(&settings.data).err().unwrap_or_default());
+            let read: Vec<Type> = words("// reads: ").into_iter().map(|(_, ty)| data_type(ty)).collect();
+            match program.dataset(&settings.data) {
+                Ok(dataset) if !read.is_empty() => {
+                    faults.extend(program.lower_dataset(&dataset, &read, DType::F32).err().unwrap_or_default());
+                }
+                looked => faults.extend(looked.err().unwrap_or_default()),
+            }
         }
     }
     diagnostic::tidy(&mut faults);

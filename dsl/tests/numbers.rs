@@ -81,6 +81,57 @@ fn expressions() {
     }
 }
 
+/// `a % b` is Python's, whether it is computed now or later.
+#[test]
+fn remainders_have_the_sign_of_the_divisor() {
+    let pairs = [(7, 3), (-7, 3), (7, -3), (-7, -3), (6, 3), (-6, 3), (6, -3), (0, -3)];
+    for (a, b) in pairs {
+        let wanted = f64::from(a) - f64::from(b) * (f64::from(a) / f64::from(b)).floor();
+        let text = format!(
+            "model m(x: i32[2], y: [2]) -> (i: i32[2], known: i32[2], f: [2], j: i64[2]) {{
+  return ((x + {a}) % {b}, x + {a} % {b}, (y + {a}) % {b}.0 + {a}.0 % {b}.0, {a} % (i64(x) + {b}))
+}}"
+        );
+        let graph = lower(&text, Request::new(What::Infer)).graph;
+        let zeros = Tensor::from_fn(Type::new(DType::I32, [2]), |_| dlc_ir::Scalar::Int(0));
+        let found = run(&graph, &[zeros, tensor(&[2], &[0.0, 0.0])], |_| 0.0);
+        for (i, results) in found.into_iter().enumerate() {
+            let times = if i == 2 { 2.0 } else { 1.0 };
+            close(&results, &[wanted * times; 2]);
+        }
+    }
+}
+
+#[test]
+fn sizes_may_follow_from_those_of_other_inputs() {
+    let text = "model k(x: [B, D], y: [2 * D]) -> z: [B, D] { return x + y[0:D] }";
+    let graph = lower(text, Request::new(What::Infer).dim("B", 1).dim("D", 2)).graph;
+    let found = run(&graph, &[tensor(&[1, 2], &[1.0, 2.0]), tensor(&[4], &[10.0, 20.0, 30.0, 40.0])], |_| 0.0);
+    close(&found[0], &[11.0, 22.0]);
+}
+
+/// Names of axes tell them apart, but two names of a block may stand for one, and a computed size for any.
+#[test]
+fn axes_of_one_size_meet() {
+    let text = "
+block both(x: [B, T], y: [B, S]) = x + y
+block scaled(x: [B, C], y: [E]) = x * y
+model m(x: [B, T], y: [B, 1], z: [S]) -> (a: [B, T], b: [B, 2], c: [T, B], d: [B, T], e: [B, T]) {
+  layer f = linear(2)
+  let g = f(x)
+  return (
+    both(x, 2 * x),
+    both(g, linear(g, 2)) + scaled(g, linear(z, 2)),
+    x.T + (x.T * 2),
+    x + x[:, 0][:, _] + y[:, 0][:, _],
+    x + sum(z) + reshape(x[:, 0:1], [B])[:, _] + zeros([B, T]),
+  )
+}";
+    for (t, s) in [(1, 1), (3, 3)] {
+        lower(text, Request::new(What::Infer).dim("B", s).dim("T", t).dim("S", s));
+    }
+}
+
 #[test]
 fn norms_as_pytorch_has_them() {
     // torch.nn.functional.layer_norm and .softmax of [1, 2, 3].

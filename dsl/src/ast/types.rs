@@ -33,6 +33,9 @@ pub enum TypeKind {
     },
 }
 
+/// The names of types without brackets.
+pub const VALUE_TYPES: &[&str] = &["int", "float", "bool", "string", "dtype", "axis", "fn", "list"];
+
 /// One axis of a type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Dim {

@@ -138,6 +138,9 @@ impl Program {
                 lower.context().builder.output(Some(&name), local);
             }
         }
+        if let Some(span) = lower.weights.first().map(|weight| weight.span) {
+            lower.not_of_the_model("a dataset", dataset.call.span, span, "layers belong into the model");
+        }
         let mut diagnostics = std::mem::take(&mut lower.diagnostics);
         if has_errors(&diagnostics) {
             tidy(&mut diagnostics);

@@ -1,5 +1,7 @@
 //! Types with brackets: whether data fits one, and which shape one stands for.
 
+use std::rc::Rc;
+
 use dlc_ir::DType;
 
 use super::scope::Dimension;
@@ -23,7 +25,7 @@ pub(crate) struct For<'a> {
 }
 
 /// The name of a size that is a single capital name.
-fn capital(e: &Expr) -> Option<&str> {
+pub(crate) fn capital(e: &Expr) -> Option<&str> {
     match &e.kind {
         ExprKind::Name(name) if name.starts_with(|c: char| c.is_ascii_uppercase()) => Some(name),
         _ => None,
@@ -101,10 +103,12 @@ impl<'p> Lower<'p> {
                     self.frame_mut().dims.insert(name.to_owned(), dimension);
                     return Ok(relabelled(axis));
                 }
-                Some(known) if known.size == axis.size => return Ok(relabelled(axis)),
+                Some(known) if known.size == axis.size && !self.differ(&known.axis(), &axis) => {
+                    return Ok(relabelled(axis));
+                }
                 Some(known) => {
                     let known = known.clone();
-                    return Err(self.conflict(name, &known, axis.size, data, ty, purpose));
+                    return Err(self.conflict(name, &known, &axis, data, ty, purpose));
                 }
             }
         }
@@ -119,28 +123,31 @@ impl<'p> Lower<'p> {
         &mut self,
         name: &str,
         known: &Dimension,
-        size: usize,
+        axis: &Axis,
         data: &Data,
         ty: &'p Type,
         purpose: For<'_>,
     ) -> Stop {
+        // Two names of one size are told by name.
+        let (first, second) = match known.axis() {
+            of if of.size == axis.size => (format!("`{of}`"), format!("`{axis}`")),
+            of => (of.size.to_string(), axis.size.to_string()),
+        };
         if self.frame().in_library() {
-            let first = known.what.clone();
-            let message = format!(
-                "`{}` wants {} and `{}` to agree: {} is not {size}",
-                purpose.callee, first, purpose.name, known.size
-            );
+            let what = known.what.clone();
+            let message =
+                format!("`{}` wants {what} and `{}` to agree: {first} is not {second}", purpose.callee, purpose.name);
             let arrives = format!("{} arrives here", data.show(self.float));
             let mut error = Diagnostic::error("shape-mismatch", message).primary(purpose.span, arrives);
             if known.origin != purpose.span {
-                error = error.secondary(known.origin, format!("{first} has {} here", known.size));
+                error = error.secondary(known.origin, format!("{what} has {first} here"));
             }
             return self.fail(error);
         }
-        let message = format!("`{name}` is both {} and {size}", known.size);
+        let message = format!("`{name}` is both {first} and {second}");
         let error = Diagnostic::error("dimension-conflict", message)
-            .primary(purpose.span, format!("makes it {size}; two lengths want two names"))
-            .secondary(known.origin, format!("{} makes it {}", known.what, known.size))
+            .primary(purpose.span, format!("makes it {second}; two lengths want two names"))
+            .secondary(known.origin, format!("{} makes it {first}", known.what))
             .secondary(ty.span, "one name, one size");
         self.fail(error)
     }
@@ -263,6 +270,7 @@ impl<'p> Lower<'p> {
                         Value::Int(_, label) => label,
                         _ => None,
                     };
+                    let label = label.or_else(|| Label::one(e));
                     axes.push(Axis { size: self.size(e)?, label, stretch: false });
                 }
             }
@@ -288,6 +296,22 @@ impl<'p> Lower<'p> {
                 self.fault("unknown-name", message, span, label)
             }),
         }
+    }
+
+    /// Whether two axes are never the same, whatever their sizes are now: different dimensions of the model, or a dimension and
+    /// what is written `1`. Axes of which less is known meet by size.
+    pub(crate) fn differ(&self, a: &Axis, b: &Axis) -> bool {
+        let root = |axis: &Axis| self.root(axis.label.as_ref()?);
+        matches!((root(a), root(b)), (Some(a), Some(b)) if a != b)
+    }
+
+    /// What the model's inputs call an axis that a call names so, if it is one of theirs. Two names of a block may stand for one.
+    fn root(&self, label: &Label) -> Option<Rc<str>> {
+        if label.is_of_model() {
+            return Some(label.name.clone());
+        }
+        let frame = self.frames.iter().rev().find(|frame| frame.id == label.frame)?;
+        self.root(frame.dims.get(&*label.name)?.outer.as_ref()?)
     }
 
     /// Axes as users read them.

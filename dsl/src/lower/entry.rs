@@ -4,9 +4,10 @@ use dlc_ir as ir;
 use ir::{Function, Graph, Role};
 
 use super::bind::is_data;
+use super::dims::capital;
 use super::value::{Callee, Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
-use crate::ast::{self, Definition, DefinitionKind, Dim, ExprKind, TypeKind};
+use crate::ast::{self, Definition, DefinitionKind, Dim, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::resolve::{ItemRef, Program, Target};
 use crate::span::Span;
@@ -35,6 +36,18 @@ pub(crate) fn known(value: &Value<'_>) -> Option<Argument> {
         _ => return None,
     })
 }
+
+/// The codes of errors that other sizes may not have.
+const OF_SIZES: &[&str] = &[
+    "assertion-failed",
+    "dimension-conflict",
+    "division-by-zero",
+    "not-divisible",
+    "number-out-of-range",
+    "shape-mismatch",
+    "too-large",
+    "wrong-result",
+];
 
 /// The model that is lowered, with its arguments.
 pub(crate) struct Chosen<'p> {
@@ -67,11 +80,10 @@ impl Program {
             let TypeKind::Data { dims, .. } = &param.ty.kind else { continue };
             for dim in dims {
                 if let Dim::Size(e) = dim
-                    && let ExprKind::Name(name) = &e.kind
-                    && name.starts_with(|c: char| c.is_ascii_uppercase())
-                    && !names.contains(name)
+                    && let Some(name) = capital(e)
+                    && !names.iter().any(|known| known == name)
                 {
-                    names.push(name.clone());
+                    names.push(name.to_owned());
                 }
             }
         }
@@ -142,6 +154,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn lowered(&mut self) -> Result<Lowered, Vec<Diagnostic>> {
         let graph = self.entry();
         let mut diagnostics = std::mem::take(&mut self.diagnostics);
+        diagnostics.iter_mut().filter(|d| d.is_error()).for_each(|d| self.say_assumed(d));
         tidy(&mut diagnostics);
         match graph {
             Ok(graph) if !has_errors(&diagnostics) => {
@@ -164,6 +177,18 @@ impl<'p> Lower<'p> {
             }
             _ => Err(diagnostics),
         }
+    }
+
+    /// Adds to an error of sizes which of them are assumed, since others may be right.
+    fn say_assumed(&self, error: &mut Diagnostic) {
+        let assumed = &self.request.assumed;
+        if assumed.is_empty() || !OF_SIZES.contains(&error.code) {
+            return;
+        }
+        let sizes: Vec<String> = assumed.iter().map(|name| format!("{name} = {}", self.request.dims[name])).collect();
+        let options: Vec<String> = assumed.iter().map(|name| format!("--size {name}=…")).collect();
+        let (sizes, options) = (sizes.join(", "), options.join(" "));
+        error.notes.push(format!("nothing gives these sizes, so they are assumed: {sizes}; `{options}` gives others"));
     }
 
     /// Begins the outermost function; its model, and what that is given.

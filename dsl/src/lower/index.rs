@@ -10,8 +10,8 @@ use crate::span::Span;
 
 /// What an entry of an index does to one axis.
 enum Step {
-    /// Takes this part; keeps the axis.
-    Range { start: usize, limit: usize, step: i64 },
+    /// Takes this part; keeps the axis, and its name if the part is written as all of it.
+    Range { start: usize, limit: usize, step: i64, all: bool },
     /// Takes one element; the axis goes.
     At(usize),
     /// Takes elements by a tensor of indices.
@@ -103,7 +103,7 @@ impl<'p> Lower<'p> {
                 IndexItem::Stretch(_) => steps.push(Step::New),
                 IndexItem::Rest(_) => {
                     for _ in 0..x.rank() - taken {
-                        steps.push(Step::Range { start: 0, limit: x.axes[axis].size, step: 1 });
+                        steps.push(Step::Range { start: 0, limit: x.axes[axis].size, step: 1, all: true });
                         axis += 1;
                     }
                 }
@@ -116,6 +116,7 @@ impl<'p> Lower<'p> {
                     axis += 1;
                 }
                 IndexItem::Slice { start, end, step, .. } => {
+                    let whole = start.is_none() && end.is_none();
                     let (start, limit) = self.range(start.as_deref(), end.as_deref(), x.axes[axis].size)?;
                     let step = match step {
                         None => 1,
@@ -127,13 +128,13 @@ impl<'p> Lower<'p> {
                             step => step,
                         },
                     };
-                    steps.push(Step::Range { start, limit, step });
+                    steps.push(Step::Range { start, limit, step, all: whole && step.abs() == 1 });
                     axis += 1;
                 }
             }
         }
         for axis in &x.axes[axis..] {
-            steps.push(Step::Range { start: 0, limit: axis.size, step: 1 });
+            steps.push(Step::Range { start: 0, limit: axis.size, step: 1, all: true });
         }
         self.apply_steps(x, steps, span)
     }
@@ -162,7 +163,7 @@ impl<'p> Lower<'p> {
                     by.push((axes.len(), index));
                     axes.push(axis.clone());
                 }
-                Step::Range { start: s, limit: l, step } => {
+                Step::Range { start: s, limit: l, step, all } => {
                     let axis = source.next().expect("as many steps as axes");
                     if step < 0 {
                         // `x[::-2]` is every second of the axis turned around.
@@ -170,7 +171,7 @@ impl<'p> Lower<'p> {
                     }
                     part.push((s, l, step.unsigned_abs() as usize));
                     let size = (l - s).div_ceil(step.unsigned_abs() as usize);
-                    let label = if size == axis.size { axis.label.clone() } else { None };
+                    let label = axis.label.clone().filter(|_| all);
                     axes.push(Axis { size, label, stretch: axis.stretch });
                 }
             }

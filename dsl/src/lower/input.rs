@@ -4,12 +4,15 @@ use dlc_ir as ir;
 use ir::{DType, Role, Type};
 
 use super::bind::is_data;
+use super::dims::capital;
 use super::entry::Chosen;
-use super::value::{Axis, Data, Value};
+use super::scope::Dimension;
+use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop};
 use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::resolve::visit;
+use crate::span::Span;
 
 impl<'p> Lower<'p> {
     /// Adds the model's inputs to its arguments, each an argument of the outermost function.
@@ -59,7 +62,6 @@ impl<'p> Lower<'p> {
         let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
         let declared = self.dtype_of(dtype.as_ref())?;
         if let Some(field) = self.request.fields.get(&param.name.name) {
-            let axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
             let any_int = dtype.as_ref().is_some_and(|d| d.name == "int");
             let fits = if any_int { field.dtype.is_int() } else { field.dtype == declared };
             if !fits {
@@ -69,42 +71,27 @@ impl<'p> Lower<'p> {
                 let to = if declared == self.float { "float" } else { declared.name() };
                 return Err(self.fail(error.help(format!("in the dataset, convert it: `{to}(…)`"))));
             }
-            self.check_field(param, dims, field)?;
-            return Ok((field.dtype, axes));
+            return Ok((field.dtype, self.field_axes(param, dims, field)?));
         }
         if !self.request.fields.is_empty() {
             return Err(self.no_field(param));
         }
         let mut axes = vec![];
         for dim in dims {
-            let size = match dim {
-                Dim::Size(e) => match &e.kind {
-                    ExprKind::Name(name) if name.starts_with(|c: char| c.is_ascii_uppercase()) => {
-                        match self.dim_size(name) {
-                            Some(size) => size,
-                            None => {
-                                let message =
-                                    format!("the dimension `{name}` of `{}` has no size", definition.name.name);
-                                let at = self.at(e.span);
-                                let error = Diagnostic::error("unbound-dimension", message)
-                                    .primary(at, "nothing says how large")
-                                    .help(format!(
-                                        "give it a size: `--size {name}=…`, or data for `{}`",
-                                        param.name.name
-                                    ));
-                                return Err(self.fail(error));
-                            }
-                        }
-                    }
-                    _ => self.size(e)?,
-                },
-                Dim::Stretch(_) => 1,
+            axes.push(match dim {
+                Dim::Size(e) => {
+                    let size = match capital(e) {
+                        Some(name) => self.given_size(definition, param, name, e.span)?,
+                        None => self.size(e)?,
+                    };
+                    Axis { label: written(e), ..Axis::new(size) }
+                }
+                Dim::Stretch(_) => Axis::new(1),
                 Dim::Rest(span) => {
                     let message = format!("the input `{}` may have any axes", param.name.name);
                     return Err(self.fault("unbound-dimension", message, *span, "only its data says which"));
                 }
-            };
-            axes.push(Axis::new(size));
+            });
         }
         Ok((declared, axes))
     }
@@ -120,48 +107,65 @@ impl<'p> Lower<'p> {
         self.fault("field-mismatch", format!("the data has no field for the input `{name}`"), param.span, label)
     }
 
-    /// The size of a dimension: given, or that of an input whose field is known.
-    fn dim_size(&mut self, name: &str) -> Option<usize> {
-        self.request.dims.get(name).or_else(|| self.field_dims.get(name).map(|(size, _)| size)).copied()
+    /// The size that is given to a dimension, which sizes of later inputs may mention.
+    fn given_size(&mut self, definition: &Definition, param: &ast::Param, name: &str, span: Span) -> Eval<usize> {
+        if let Some(&size) = self.request.dims.get(name) {
+            self.bind_dimension(name, size, span);
+            return Ok(size);
+        }
+        let message = format!("the dimension `{name}` of `{}` has no size", definition.name.name);
+        let at = self.at(span);
+        let error = Diagnostic::error("unbound-dimension", message).primary(at, "nothing says how large");
+        Err(self.fail(error.help(format!("give it a size: `--size {name}=…`, or data for `{}`", param.name.name))))
     }
 
-    /// Checks a field's shape against an input's and notes the dimensions that it gives a size.
-    fn check_field(&mut self, param: &'p ast::Param, dims: &'p [Dim], field: &Type) -> Eval<()> {
+    fn bind_dimension(&mut self, name: &str, size: usize, origin: Span) {
+        let dimension = Dimension { size, outer: None, origin, what: format!("`{name}`") };
+        self.frame_mut().dims.entry(name.to_owned()).or_insert(dimension);
+    }
+
+    /// Checks a field's shape against an input's, and gives its sizes to the dimensions.
+    fn field_axes(&mut self, param: &'p ast::Param, dims: &'p [Dim], field: &Type) -> Eval<Vec<Axis>> {
         let name = &param.name.name;
-        let rest = dims.iter().any(|d| matches!(d, Dim::Rest(_)));
-        let fixed = dims.len() - usize::from(rest);
-        if field.rank() < fixed || !rest && field.rank() != fixed {
+        let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
+        let fixed = dims.len() - usize::from(rest.is_some());
+        if field.rank() < fixed || rest.is_none() && field.rank() != fixed {
             let message = format!("the field `{name}` is {field}, with another number of axes than the input");
             return Err(self.fault("field-mismatch", message, param.ty.span, "this input"));
         }
-        let sizes = &field.shape[field.rank() - fixed..];
-        let wanted = dims.iter().filter(|d| !matches!(d, Dim::Rest(_)));
-        for (dim, &size) in wanted.zip(sizes) {
+        let mut axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
+        for (i, dim) in dims.iter().enumerate() {
             let Dim::Size(e) = dim else { continue };
-            if let ExprKind::Name(capital) = &e.kind
-                && capital.starts_with(|c: char| c.is_ascii_uppercase())
-            {
-                match self.field_dims.get(capital) {
-                    Some((known, first)) if *known != size => {
-                        let message = format!("`{capital}` is both {known} and {size}");
-                        let error = Diagnostic::error("dimension-conflict", message)
-                            .primary(e.span, format!("the field `{name}` makes it {size}; two lengths want two names"))
-                            .secondary(*first, format!("{known} by another field"));
-                        return Err(self.fail(error));
-                    }
-                    Some(_) => {}
-                    None => {
-                        self.field_dims.insert(capital.clone(), (size, e.span));
-                    }
+            let behind_rest = rest.is_some_and(|rest| rest < i);
+            let axis = &mut axes[if behind_rest { i + field.rank() - dims.len() } else { i }];
+            axis.label = written(e);
+            let size = axis.size;
+            let Some(capital) = capital(e) else {
+                let wanted = self.size(e)?;
+                if wanted != size {
+                    let message =
+                        format!("the field `{name}` is {field}, but the input has {wanted} where it has {size}");
+                    return Err(self.fault("field-mismatch", message, e.span, "this size"));
                 }
                 continue;
-            }
-            let wanted = self.size(e)?;
-            if wanted != size {
-                let message = format!("the field `{name}` is {field}, but the input has {wanted} where it has {size}");
-                return Err(self.fault("field-mismatch", message, e.span, "this size"));
+            };
+            match self.frame().dims.get(capital) {
+                Some(known) if known.size != size => {
+                    let message = format!("`{capital}` is both {} and {size}", known.size);
+                    let error = Diagnostic::error("dimension-conflict", message)
+                        .primary(e.span, format!("the field `{name}` makes it {size}; two lengths want two names"))
+                        .secondary(known.origin, format!("{} by another field", known.size));
+                    return Err(self.fail(error));
+                }
+                Some(_) => {}
+                None => self.bind_dimension(capital, size, e.span),
             }
         }
-        Ok(())
+        Ok(axes)
     }
+}
+
+/// What an axis of the model is called whose size is written so.
+fn written(size: &ast::Expr) -> Option<Label> {
+    capital(size).map(Label::of_model).or_else(|| Label::one(size))
 }

@@ -124,6 +124,8 @@ pub struct Request {
     pub args: IndexMap<String, Argument>,
     /// Sizes of dimensions by name.
     pub dims: IndexMap<String, usize>,
+    /// Those of them that nobody gave, so that another size may be meant; errors of sizes say so.
+    pub assumed: Vec<String>,
     /// The types of the data's fields with the batch axis in front.
     pub fields: IndexMap<String, Type>,
     /// The model's float type.
@@ -147,6 +149,7 @@ impl Request {
             model: None,
             args: IndexMap::new(),
             dims: IndexMap::new(),
+            assumed: vec![],
             fields: IndexMap::new(),
             float: DType::F32,
             steps_per_epoch: None,
@@ -168,6 +171,14 @@ impl Request {
     pub fn dim(mut self, name: &str, size: usize) -> Self {
         self.dims.insert(name.to_owned(), size);
         self
+    }
+
+    /// With a size for a dimension to which nobody gave one.
+    pub fn assume(&mut self, name: &str, size: usize) {
+        if !self.dims.contains_key(name) {
+            self.dims.insert(name.to_owned(), size);
+            self.assumed.push(name.to_owned());
+        }
     }
 
     /// With a field of the data.
@@ -220,8 +231,6 @@ pub(crate) struct Lower<'p> {
     /// The model's inputs and the other fields of the data.
     pub input_data: IndexMap<String, value::Data>,
     pub field_data: IndexMap<String, value::Data>,
-    /// Sizes that fields give to dimensions, and which input says so.
-    pub field_dims: IndexMap<String, (usize, Span)>,
     /// The dimensions of the model, and its arguments that are known when compiling.
     pub model_dims: IndexMap<String, usize>,
     pub model_values: IndexMap<String, scope::Var<'p>>,
@@ -267,7 +276,6 @@ impl<'p> Lower<'p> {
             step_for_key: None,
             input_data: IndexMap::new(),
             field_data: IndexMap::new(),
-            field_dims: IndexMap::new(),
             model_dims: IndexMap::new(),
             model_values: IndexMap::new(),
             layers: vec![],

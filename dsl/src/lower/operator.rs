@@ -127,7 +127,7 @@ impl<'p> Lower<'p> {
                 return Err(self.fail(error.help("for a number with a fraction, write `float(a) / b`")));
             }
             Div => a.checked_div(b),
-            Rem => a.checked_rem_euclid(b),
+            Rem => Some(remainder(a, b)),
             Pow if b < 0 => return Ok(Value::Float(libm::pow(a as f64, b as f64))),
             Pow => u32::try_from(b).ok().and_then(|b| a.checked_pow(b)),
             Eq => return Ok(Value::Bool(a == b)),
@@ -154,7 +154,7 @@ impl<'p> Lower<'p> {
                 return Err(self.fault("division-by-zero", format!("{a} is divided by zero"), span, "by zero"));
             }
             Div => Value::Float(a / b),
-            Rem => Value::Float(libm::fmod(a, b)),
+            Rem => Value::Float(float_remainder(a, b)),
             Pow => Value::Float(libm::pow(a, b)),
             Eq => Value::Bool(a == b),
             Ne => Value::Bool(a != b),
@@ -222,7 +222,22 @@ impl<'p> Lower<'p> {
             let message = format!("`{}` does not take {found}", op.symbol());
             return Err(self.fault("type-mismatch", message, op_span, "no such operation on this dtype"));
         }
-        Ok(Value::Data(self.map_aligned(f, &[x, y], &[a_span, b_span], span)?))
+        let spans = [a_span, b_span];
+        let result = self.map_aligned(f, &[x, y.clone()], &spans, span)?;
+        Ok(Value::Data(if op == Rem { self.floored(result, y, &spans, span)? } else { result }))
+    }
+
+    /// A remainder by `divisor`, which has the sign of what was divided, with that of the divisor.
+    fn floored(&mut self, rest: Data, divisor: Data, spans: &[Span], span: Span) -> Eval<Data> {
+        if rest.dtype == DType::U8 {
+            return Ok(rest); // neither is negative
+        }
+        let sign = self.map1(ScalarOp::Sign, &rest, span)?;
+        let other = self.map1(ScalarOp::Sign, &divisor, span)?;
+        let other = self.map1(ScalarOp::Neg, &other, span)?;
+        let differs = self.map_aligned(ScalarOp::Compare(Direction::Eq), &[sign, other], spans, span)?;
+        let moved = self.map_aligned(ScalarOp::Add, &[rest.clone(), divisor], spans, span)?;
+        self.map(ScalarOp::Select, &[&differs, &moved, &rest], span)
     }
 
     fn small_power(&mut self, x: &Data, n: i64, span: Span) -> Eval<Data> {
@@ -286,10 +301,10 @@ impl<'p> Lower<'p> {
                     None => axis.clone(),
                     Some(other) if other.stretch => axis.clone(),
                     Some(other) if axis.stretch => other,
-                    Some(other) if other.size == axis.size => {
+                    Some(other) if other.size == axis.size && !self.differ(&other, axis) => {
                         Axis { label: other.label.or(axis.label.clone()), ..other }
                     }
-                    Some(_) => return Err(self.misaligned(operands, spans, span)),
+                    Some(other) => return Err(self.misaligned(operands, spans, span, (&other, axis))),
                 });
             }
             axes.push(found.expect("some operand has the rank"));
@@ -297,11 +312,15 @@ impl<'p> Lower<'p> {
         Ok(axes)
     }
 
-    fn misaligned(&mut self, operands: &[Data], spans: &[Span], span: Span) -> Stop {
+    fn misaligned(&mut self, operands: &[Data], spans: &[Span], span: Span, (a, b): (&Axis, &Axis)) -> Stop {
         let shown: Vec<String> = operands.iter().map(|d| d.show(self.float)).collect();
         let message = format!("{} do not have one shape", shown.join(" and "));
         let at = self.at(span);
-        let mut error = Diagnostic::error("shape-mismatch", message).primary(at, "these do not go together");
+        let label = match a.size == b.size {
+            true => format!("`{a}` is not `{b}`, though both are {} now", a.size),
+            false => "these do not go together".to_owned(),
+        };
+        let mut error = Diagnostic::error("shape-mismatch", message).primary(at, label);
         let places: Vec<(Span, String)> =
             operands.iter().zip(spans).zip(shown).map(|((d, _), text)| (d.origin, text)).collect();
         error = origins(error, at, &places);
@@ -425,4 +444,16 @@ pub(crate) fn origins(mut error: Diagnostic, at: Span, places: &[(Span, String)]
         }
     }
     error
+}
+
+/// The remainder of the quotient rounded down, as Python has it: with the sign of the divisor.
+fn remainder(a: i64, b: i64) -> i64 {
+    let rest = a.wrapping_rem(b);
+    if rest.signum() == -b.signum() { rest + b } else { rest }
+}
+
+/// The same of floats.
+fn float_remainder(a: f64, b: f64) -> f64 {
+    let rest = libm::fmod(a, b);
+    if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
 }

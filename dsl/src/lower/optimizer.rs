@@ -145,10 +145,20 @@ impl<'p> Lower<'p> {
         frame.salt = String::new();
         let definition = optimizer.definition;
         let terms = Terms::of_call(definition, &given, frame.path.clone());
+        let known = self.weights.len();
         let value = self.outlined(&definition.name.name, format!("{name}/"), Some(terms), optimizer.span, |lower| {
             lower.context().path = name.clone();
             lower.run(definition, given, frame, optimizer.span)
         })?;
+        if let Some(own) = self.weights[known..].iter().find(|weight| !weight.is_state) {
+            let span = own.span;
+            return Err(self.not_of_the_model(
+                "an optimizer",
+                optimizer.span,
+                span,
+                "what it remembers itself is `state`",
+            ));
+        }
         match value {
             Value::Data(new) if new.ty() == old.ty() => Ok(new),
             Value::Poison => super::stop(),

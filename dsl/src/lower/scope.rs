@@ -38,6 +38,8 @@ pub(crate) struct Frame<'p> {
     pub numbers: Rc<FxHashMap<Span, CallNumber>>,
     /// Whether the instance is run again, so that its weights exist.
     pub shared: bool,
+    /// Whether it runs a `layer`, which belongs to where it was declared.
+    pub layer: bool,
     /// Tells the frame's random draws from those of other frames in the same function. It does not hold the turns of
     /// loops, so that equal turns are equal functions; their keys differ instead.
     pub salt: String,
@@ -58,6 +60,13 @@ pub(crate) struct Dimension {
     /// Where the size comes from, in the user's text.
     pub origin: Span,
     pub what: String,
+}
+
+impl Dimension {
+    /// The axis that has bound it, as the caller knows it.
+    pub fn axis(&self) -> Axis {
+        Axis { label: self.outer.clone(), ..Axis::new(self.size) }
+    }
 }
 
 /// Which call of its definition one is, in the order of the text.
@@ -94,6 +103,7 @@ impl<'p> Frame<'p> {
             instances: IndexMap::new(),
             numbers: Rc::default(),
             shared: false,
+            layer: false,
             salt: String::new(),
             draws: 0,
             owns: false,

@@ -70,6 +70,7 @@ impl<'p> Lower<'p> {
         given.extend(wanted.into_iter().zip(piped).map(|(param, (value, span))| Given { param, value, span }));
         let mut frame = self.callee_frame(at, definition, call.callee.span, call.span);
         frame.path = layer.path.clone();
+        frame.layer = true;
         let again = layer.first.borrow().is_some();
         frame.shared |= again;
         if !again {

@@ -136,14 +136,19 @@ impl<'p> Lower<'p> {
         Ok(results)
     }
 
-    /// Gives the model's names to the axes of data that has the batch in front.
+    /// Gives the model's names to the axes of its inputs and results, and to those of other data that has the batch in front.
     fn label_fields(&mut self, frame: &mut super::Frame<'p>) {
         let dims = self.model_dims.clone();
         let Some((batch, size)) = dims.first().map(|(name, size)| (name.clone(), *size)) else { return };
         let label = super::value::Label { frame: frame.id, name: batch.as_str().into() };
         for var in frame.scopes[0].values_mut() {
-            if let Value::Data(d) = &mut var.value
-                && let Some(axis) = d.axes.first_mut()
+            let Value::Data(d) = &mut var.value else { continue };
+            for axis in &mut d.axes {
+                if let Some(known) = axis.label.as_mut().filter(|label| label.is_of_model() && !label.is_one()) {
+                    known.frame = frame.id;
+                }
+            }
+            if let Some(axis) = d.axes.first_mut()
                 && axis.size == size
             {
                 axis.label = Some(label.clone());
@@ -151,7 +156,8 @@ impl<'p> Lower<'p> {
         }
         for (name, size) in dims {
             let what = format!("`{name}` of the model");
-            let dimension = super::scope::Dimension { size, outer: None, origin: Span::default(), what };
+            let outer = Some(super::value::Label::of_model(&name));
+            let dimension = super::scope::Dimension { size, outer, origin: Span::default(), what };
             frame.dims.insert(name, dimension);
         }
     }

@@ -8,18 +8,45 @@ use ir::{DType, Shape, Type};
 
 use super::builtin::Builtin;
 use super::dataset::Reader;
-use crate::ast::{Call, Definition};
+use crate::ast::{Call, Definition, Expr, ExprKind};
 use crate::resolve::ItemRef;
 use crate::span::Span;
 
 /// A dimension's name in one call of one definition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Label {
-    /// The call in which the name is bound.
+    /// The call in which the name is bound; 0 stands for the model's inputs.
     pub frame: u32,
     /// The name: `B`.
     pub name: Rc<str>,
 }
+
+/// The frame of labels that are those of the model's own inputs, around all calls.
+const MODEL: u32 = 0;
+
+impl Label {
+    /// What a dimension of the model is called outside of it.
+    pub fn of_model(name: &str) -> Self {
+        Label { frame: MODEL, name: name.into() }
+    }
+
+    /// That of an axis whose size in a type is written `1`.
+    pub fn one(size: &Expr) -> Option<Self> {
+        matches!(size.kind, ExprKind::Int(1)).then(|| Self::of_model(ONE))
+    }
+
+    pub fn is_of_model(&self) -> bool {
+        self.frame == MODEL
+    }
+
+    /// Whether it says that the axis is 1, and is no dimension's.
+    pub fn is_one(&self) -> bool {
+        &*self.name == ONE
+    }
+}
+
+/// The name of axes whose type says `1`.
+const ONE: &str = "1";
 
 /// One axis of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -184,8 +211,8 @@ impl<'p> Value<'p> {
         match self {
             Value::None => "`none`".into(),
             Value::Bool(b) => format!("`{b}`"),
-            Value::Int(i, None) => format!("the number {i}"),
-            Value::Int(i, Some(label)) => format!("the size {} = {i}", label.name),
+            Value::Int(i, Some(label)) if !label.is_one() => format!("the size {} = {i}", label.name),
+            Value::Int(i, _) => format!("the number {i}"),
             Value::Float(x) => format!("the number {x}"),
             Value::Str(s) => format!("the string \"{s}\""),
             Value::DType(d) => format!("the dtype {d}"),

@@ -60,6 +60,10 @@ impl<'p> Lower<'p> {
             let message = format!("a `fn` owns no `{word}`");
             return Err(self.fault("misplaced", message, stmt.span, "make it a `block`"));
         }
+        if let Some(call) = self.call_in_fn() {
+            let error = Diagnostic::error("misplaced", "a `fn` owns no layers").primary(call, "owns weights");
+            return Err(self.fail(error.help("make the `fn` around it a `block`")));
+        }
         let TypeKind::Data { dtype, dims } = &w.ty.kind else {
             let message = format!("a `{word}` is data: its type has brackets");
             return Err(self.fault("type-mismatch", message, w.ty.span, "write `[]` for a scalar"));
@@ -77,7 +81,8 @@ impl<'p> Lower<'p> {
         }
         let name = self.frame().full_name(&self.with_turns(&w.name.name));
         if let Some((what, by)) = self.measuring {
-            return Err(self.not_of_the_model(what, by, w.name.span));
+            let help = "compute it in the model, and give it out as a result";
+            return Err(self.not_of_the_model(what, by, w.name.span, help));
         }
         self.frame_mut().owns |= !is_state;
         let index = match (self.weight_names.get(&name).copied(), self.other_mode.get(&name).copied()) {
@@ -112,12 +117,28 @@ impl<'p> Lower<'p> {
         self.declare_var(&w.name, Var { value, span: w.name.span, state, weight: !is_state })
     }
 
-    /// The error for a weight of a loss or metric, which no program but the training step would have.
-    fn not_of_the_model(&mut self, what: &str, by: Span, span: Span) -> super::Stop {
+    /// The call in a `fn` that leads to the innermost definition, whose weights the `fn` would own. Those of a `layer` belong to where
+    /// it was declared.
+    fn call_in_fn(&self) -> Option<Span> {
+        let mut call = None;
+        for (frame, (definition, at)) in std::iter::zip(self.frames.iter().rev(), self.running.iter().rev()) {
+            if definition.kind == ast::DefinitionKind::Fn {
+                return call;
+            }
+            if frame.layer {
+                return None;
+            }
+            call = Some(*at);
+        }
+        None
+    }
+
+    /// The error for a weight of what is no part of the model, such as a loss, so that no program for other uses would have it.
+    pub(crate) fn not_of_the_model(&mut self, what: &str, by: Span, span: Span, help: &str) -> super::Stop {
         let at = self.at(span);
         let error = Diagnostic::error("misplaced", format!("{what} owns no weights")).primary(at, "makes a weight");
         let error = if by.contains(at) { error } else { error.secondary(by, "for this") };
-        self.fail(error.help("compute it in the model, and give it out as a result"))
+        self.fail(error.help(help))
     }
 
     fn no_first_value(&mut self, span: Span) -> super::Stop {

@@ -1,7 +1,7 @@
 //! Types.
 
 use super::{Parsed, Parser};
-use crate::ast::{Dim, Ident, Type, TypeKind};
+use crate::ast::{Dim, Ident, Type, TypeKind, VALUE_TYPES};
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{Symbol, TokenKind, Word};
 
@@ -46,13 +46,15 @@ impl Parser<'_> {
         };
         let optional = self.eat(Symbol::Question).is_some();
         if name.is_dimension() {
-            // `x: B` wants to be `x: [B]`.
-            let fix = format!("[{}]", name.name);
-            self.report(
-                Diagnostic::error("unexpected-token", format!("expected a type, found the dimension `{}`", name.name))
-                    .primary(name.span, format!("do you mean `{fix}`?"))
-                    .fix(name.span, fix),
-            );
+            // `x: B` wants to be `x: [B]`, but `n: Int` to be `n: int`.
+            let small = name.name.to_lowercase();
+            let (error, fix) = if VALUE_TYPES.contains(&small.as_str()) {
+                (Diagnostic::error("unknown-name", format!("there is no type `{}`", name.name)), small)
+            } else {
+                let message = format!("expected a type, found the dimension `{}`", name.name);
+                (Diagnostic::error("unexpected-token", message), format!("[{}]", name.name))
+            };
+            self.report(error.primary(name.span, format!("do you mean `{fix}`?")).fix(name.span, fix));
         }
         Ok(Type { kind: TypeKind::Value { name, of, optional }, span: self.since(start) })
     }

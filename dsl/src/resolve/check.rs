@@ -1,6 +1,7 @@
 //! What can be found wrong without knowing sizes: names that nothing binds, in every definition of every file whether
 //! it is used or not, and definitions that call themselves.
 
+use dlc_ir::DType;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::visit::{self, Part};
@@ -87,6 +88,7 @@ impl<'a> Names<'a> {
 
     fn dataset(&mut self, d: &'a Dataset) {
         d.params.iter().for_each(|param| self.bind(&param.name.name));
+        d.params.iter().for_each(|param| self.ty(&param.ty));
         for entry in &d.entries {
             match &entry.kind {
                 EntryKind::Let { pattern, value } => {
@@ -115,11 +117,17 @@ impl<'a> Names<'a> {
     }
 
     fn ty(&mut self, ty: &'a Type) {
-        if let TypeKind::Data { dims, .. } = &ty.kind {
-            for dim in dims {
-                if let Dim::Size(e) = dim {
-                    self.expr(e);
+        match &ty.kind {
+            TypeKind::Data { dims, .. } => {
+                for dim in dims {
+                    if let Dim::Size(e) = dim {
+                        self.expr(e);
+                    }
                 }
+            }
+            TypeKind::Value { name, of, .. } => {
+                self.faults.extend(unknown_type(name));
+                of.iter().for_each(|of| self.ty(of));
             }
         }
     }
@@ -134,6 +142,7 @@ impl<'a> Names<'a> {
 
     fn block(&mut self, block: &'a Block) {
         self.scopes.push(FxHashSet::default());
+        self.layers(block);
         for (i, stmt) in block.stmts.iter().enumerate() {
             self.stmt(stmt);
             if let (StmtKind::Return { .. }, Some(next)) = (&stmt.kind, block.stmts.get(i + 1)) {
@@ -145,6 +154,27 @@ impl<'a> Names<'a> {
             }
         }
         self.scopes.pop();
+    }
+
+    /// Reports layers that their block never mentions again.
+    fn layers(&mut self, block: &'a Block) {
+        let declared = |stmt: &'a Stmt| if let StmtKind::Layer { name, .. } = &stmt.kind { Some(name) } else { None };
+        let mut unused: Vec<&Ident> = block.stmts.iter().filter_map(declared).collect();
+        if unused.is_empty() {
+            return;
+        }
+        visit::block(block, &mut |part| {
+            let mentioned = match part {
+                Part::Call(call) => &call.callee.name,
+                Part::Expr(Expr { kind: ExprKind::Name(name), .. }) => name,
+                Part::Expr(_) | Part::Layer(_) => return,
+            };
+            unused.retain(|layer| layer.name != *mentioned);
+        });
+        for layer in unused {
+            let error = Diagnostic::error("unused-parameter", format!("the layer `{}` is never called", layer.name));
+            self.faults.push(error.primary(layer.span, "call it, or delete it"));
+        }
     }
 
     /// `own` are the attributes that mean something there.
@@ -305,6 +335,24 @@ impl<'a> Names<'a> {
             }
         }
     }
+}
+
+/// The error for a type of what is known when compiling, if there is none of this name.
+fn unknown_type(name: &Ident) -> Option<Diagnostic> {
+    if VALUE_TYPES.contains(&name.name.as_str()) || name.is_dimension() {
+        return None; // the parser says of a dimension what it wants to be
+    }
+    let error = Diagnostic::error("unknown-name", format!("there is no type `{}`", name.name));
+    let elsewhere = [("str", "string"), ("boolean", "bool"), ("double", "float"), ("function", "fn")];
+    let elsewhere = elsewhere.into_iter().find(|(theirs, _)| *theirs == name.name).map(|(_, ours)| ours);
+    Some(match elsewhere.or_else(|| did_you_mean(&name.name, VALUE_TYPES.iter().copied())) {
+        _ if name.name.parse::<DType>().is_ok() => {
+            let meant = format!("{}[]", name.name);
+            error.primary(name.span, format!("do you mean `{meant}`? data has brackets")).fix(name.span, meant)
+        }
+        Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
+        None => error.primary(name.span, format!("the types without brackets are {}", VALUE_TYPES.join(", "))),
+    })
 }
 
 /// The name that an expression is.
