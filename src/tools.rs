@@ -20,7 +20,8 @@ pub use crate::verify::{Deviation, verify};
 
 use crate::artefact::Artefact;
 use crate::compiler::Timings;
-use crate::training::{counted, request, settings};
+use crate::training::{find_settings, settings};
+use crate::training_step::TrainingStep;
 use crate::{Compiler, Error, Model, Program};
 
 /// What to make of a model, with the sizes that its open dimensions get: those of `sizes`, then those of its data with
@@ -34,29 +35,35 @@ pub fn request_for(
     sizes: &[(String, usize)],
     compiler: &Compiler,
 ) -> Result<Request, Error> {
-    let mut plain = model.request(what);
-    plain.dims.extend(sizes.iter().cloned());
     if what == What::Infer || (what == What::Init && !trains(model)?) {
-        for dim in model.source().free_dims(plain.model.as_deref()).map_err(|d| model.error(d))? {
-            plain.dims.entry(dim).or_insert(1);
+        let mut request = model.request(what);
+        request.dims.extend(sizes.iter().cloned());
+        for dim in model.source().free_dims(request.model.as_deref()).map_err(|d| model.error(d))? {
+            request.dims.entry(dim).or_insert(1);
         }
-        return Ok(plain);
+        return Ok(request);
     }
-    let settings = settings(model)?;
-    let batch = counted("B", sizes.iter().find(|(n, _)| n == "B").map_or(settings.batch, |(_, s)| *s))?;
-    let examples = crate::dataset::load(model, compiler, &settings.data)?;
-    let mut full = request(model, &settings, &examples, what, batch);
-    full.dims.extend(plain.dims);
-    full.steps_per_epoch = Some(examples.count() / batch);
-    Ok(full)
+    Ok(training_step(model, compiler, sizes)?.request(what))
 }
 
-/// Checks the data of a model's `train` section against the graph of a training step.
+fn training_step<'a>(
+    model: &'a Model,
+    compiler: &'a Compiler,
+    sizes: &[(String, usize)],
+) -> Result<TrainingStep<'a>, Error> {
+    TrainingStep::new(model, compiler, settings(model)?, sizes.iter().map(|(n, s)| (n.as_str(), *s)))
+}
+
+/// Checks whatever would keep a model's `train` section from training: its settings, its data, its weights, and its gradients.
 ///
 /// # Errors
-/// If data is missing, or says what the model cannot take.
-pub fn check_data(compiler: &Compiler, model: &Model, graph: &Graph) -> Result<(), Error> {
-    crate::training::check_data(model, compiler, graph)
+/// If something would.
+pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usize)]) -> Result<(), Error> {
+    let step = training_step(model, compiler, sizes)?;
+    step.check_settings()?;
+    let lowered = model.lower(&step.request(What::Train))?;
+    step.check(&lowered)?;
+    stage_graph(compiler, model, lowered.graph, Stage::Grad).map(drop)
 }
 
 /// The names that may be set on a model: by `--set` and `--size` on the command line.
@@ -110,8 +117,7 @@ fn expect_name(what: &str, found: &str, known: &[String]) -> Result<(), Error> {
 /// # Errors
 /// If the section is wrong.
 pub fn trains(model: &Model) -> Result<bool, Error> {
-    let name = model.request(What::Train).model;
-    Ok(model.source().train_settings(name.as_deref()).map_err(|d| model.error(d))?.is_some())
+    Ok(find_settings(model)?.is_some())
 }
 
 /// The tree of the model's text, for people.
@@ -172,24 +178,6 @@ pub fn stage_graph(compiler: &Compiler, model: &Model, graph: Graph, stage: Stag
 /// If there is none of that name, or this machine has none.
 pub fn target_name(compiler: &Compiler) -> Result<String, Error> {
     Ok(compiler.target_name()?.to_owned())
-}
-
-/// The weights that a model begins with, from a seed.
-///
-/// # Errors
-/// If the model is wrong.
-pub fn first_weights(compiler: &Compiler, model: &Model, seed: u64) -> Result<Tensors, Error> {
-    let request = request_for(model, What::Init, &[], compiler)?;
-    let (program, ..) = compiler.build(model, &request)?;
-    let mut session = program.session();
-    let run = |session: &mut Session| {
-        session.set_key(seed.cast_signed())?;
-        session.step()
-    };
-    run(&mut session).map_err(|e| Error::plain(e.code(), e.to_string()))?;
-    let infer = request_for(model, What::Infer, &[], compiler)?;
-    let wanted: Vec<String> = model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
-    Ok(session.outputs().into_iter().filter(|(name, _)| wanted.contains(name)).collect())
 }
 
 /// What an error code means.

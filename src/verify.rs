@@ -17,6 +17,7 @@ use dlc_ir::{
 use dlc_runtime::Tensors;
 use serde::Serialize;
 
+use crate::first::first_values;
 use crate::{Compiler, Error, Model, tools};
 
 /// The accuracy of one value of a compiled program against its meaning.
@@ -262,12 +263,7 @@ fn arguments(
 ) -> Result<Vec<Tensor>, Error> {
     let mut init = request.clone();
     init.what = What::Init;
-    let (program, ..) = compiler.build(model, &init)?;
-    let mut session = program.session();
-    let fail = |e: dlc_runtime::SessionError| Error::plain(e.code(), e.to_string());
-    session.set_key(seed.cast_signed()).map_err(fail)?;
-    session.step().map_err(fail)?;
-    let first = session.outputs();
+    let first = first_values(compiler, model, &init, seed)?;
     let data = if tools::trains(model)? { tools::first_examples(compiler, model)? } else { Tensors::new() };
     let made = |ty: &dlc_ir::Type| {
         let float = ty.dtype.is_float();
