@@ -74,14 +74,7 @@ fn tell(model: &Model, optimised: &Optimized, function: &Function, node: Option<
         }
         let mut parts: Vec<(&Function, NodeId, Loc)> = vec![(function, id, at.loc)];
         parts.extend(callee.into_iter().flat_map(|f| f.ops().map(move |(id, node, _)| (f, id, node.loc))));
-        let mut story = Story {
-            node: match callee {
-                Some(f) => format!("%{number} = call {}", f.name),
-                None => format!("%{number} = {}", op.mnemonic()),
-            },
-            from: vec![],
-            rules: vec![],
-        };
+        let mut story = Story { node: node_name(number, op), from: vec![], rules: vec![] };
         let place = |loc: Loc| model.locate(crate::compiler::span(loc));
         for (function, id, loc) in parts {
             if loc.is_known() {
@@ -96,6 +89,14 @@ fn tell(model: &Model, optimised: &Optimized, function: &Function, node: Option<
         stories.push(story);
     }
     stories
+}
+
+/// A node as the text form names it, by its number among the operators of its function: `%1 = call @dot_bias_relu`.
+pub(crate) fn node_name(number: usize, op: &Op) -> String {
+    match op {
+        Op::Call(Call { func, .. }) => format!("%{number} = call {func}"),
+        _ => format!("%{number} = {}", op.mnemonic()),
+    }
 }
 
 fn push(list: &mut Vec<String>, item: String) {
