@@ -4,7 +4,7 @@ use dlc_compiler::pipeline::{self, Stage};
 use dlc_dsl::diagnostic::catalogue::{self, Entry};
 use dlc_dsl::diagnostic::did_you_mean;
 use dlc_dsl::{Lowered, Request, What};
-use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
+use dlc_ir::{DType, Graph, Op, Scalar, Tensor, Type};
 use dlc_runtime::train::Scores;
 use dlc_runtime::{Session, Tensors};
 use indexmap::IndexMap;
@@ -133,6 +133,11 @@ pub fn lower(model: &Model, request: &Request) -> Result<Graph, Error> {
     Ok(model.lower(request)?.graph)
 }
 
+/// Whether a graph has something to differentiate.
+pub fn has_gradient(graph: &Graph) -> bool {
+    graph.functions().flat_map(|f| f.ops()).any(|(_, _, op)| matches!(op, Op::Gradient(_)))
+}
+
 /// The graph that a request describes, and what is known of layers and weights.
 ///
 /// # Errors
@@ -183,6 +188,18 @@ pub fn target_name(compiler: &Compiler) -> Result<String, Error> {
 /// What an error code means.
 pub fn explain_code(code: &str) -> Option<&'static Entry> {
     catalogue::explain(code)
+}
+
+/// What the library or the compiler provides under a name.
+pub fn library_entry(name: &str) -> Option<dlc_dsl::library::Entry> {
+    dlc_dsl::library::find(name)
+}
+
+/// The error code or name of the library that may be meant by a word.
+pub fn explainable_like(word: &str) -> Option<String> {
+    let mut known: Vec<String> = dlc_dsl::library::entries().map(|entry| entry.name).collect();
+    known.extend(catalogue::CODES.iter().map(|entry| entry.code.to_owned()));
+    did_you_mean(word, known.iter().map(String::as_str)).map(|meant| meant.to_string())
 }
 
 /// Loss and metrics of a trained model on the test data of its `train` section, or on the data that it learned from; and

@@ -22,7 +22,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let request = arguments.model.request(&model, What::Infer, &compiler)?;
     let details = tools::describe(&model, &request)?;
     if tools::trains(&model)? {
-        tools::check_training(&compiler, &model, &arguments.model.size)?;
+        tools::check_training(&compiler, &model, &arguments.model.settings.size)?;
     }
     // No other program has the first values.
     let request = arguments.model.request(&model, What::Init, &compiler)?;
