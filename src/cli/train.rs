@@ -31,10 +31,10 @@ pub struct Arguments {
     /// Threads, at most a few for each processor; they never change a result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Where checkpoints, the best weights and the history go; runs/MODEL-N by default
+    /// Where checkpoints, the best weights and the history go; runs/FILE-N by default, after the model's file
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Go on from the latest checkpoint of the folder
+    /// Go on from the latest checkpoint of --folder
     #[arg(long, requires = "folder")]
     resume: bool,
     /// Steps between checkpoints within an epoch
@@ -106,12 +106,15 @@ impl End {
     fn finished(&self, training: &Training, output: &mut Output) -> Result<(), Failure> {
         let wrote = format!("wrote {}, {}/", self.artefact.display(), self.folder.display());
         let test = training.test().inspect_err(|_| output.line(&wrote))?;
-        if let Some(report) = &self.summary.last {
-            let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
-            let test = test.as_ref().map_or(String::new(), |t| format!("test: {}", scores(t)));
-            let parts = [scores(&report.train), test, format!("{:.1} s", self.seconds)];
-            output.line(table::wrapped(&epoch, &parts));
-        }
+        let tested = test.as_ref().map_or(String::new(), |t| format!("test: {}", scores(t)));
+        output.line(match self.summary.last.as_ref().filter(|_| output.is_live()) {
+            // the bar that said so is gone
+            Some(report) => {
+                let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
+                table::wrapped(&epoch, &[scores(&report.train), tested, format!("{:.1} s", self.seconds)])
+            }
+            None => table::wrapped("", &[tested, format!("trained in {:.1} s", self.seconds)]),
+        });
         match digits::sample(training) {
             Ok(lines) => lines.iter().for_each(|line| output.line(line)),
             // they are an ornament, which not every model can have: one may take batches of one size only
@@ -208,7 +211,7 @@ fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, argumen
     artefact.write(path).map_err(Error::from)
 }
 
-/// `runs/model-1`, or the next number that is free. The training makes it when it begins.
+/// `runs/mnist-1` for `mnist.dl`, or the next number that is free. The training makes it when it begins.
 fn fresh_folder(name: &str) -> PathBuf {
     let numbered = |n: u64| Path::new("runs").join(format!("{name}-{n}"));
     (1..).map(numbered).find(|folder| !folder.exists()).unwrap_or_else(|| Path::new("runs").join(name))
