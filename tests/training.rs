@@ -77,3 +77,11 @@ fn every_training_begins_with_the_weights_of_the_section() {
         assert!(file.iter().all(|(name, tensor)| weights.get(name) == Some(tensor)), "{weights:?}");
     }
 }
+
+#[test]
+fn an_argument_that_the_model_has_not_is_refused_at_once() {
+    let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist.dl")).expect("it is right");
+    assert!(model.clone().with("hidden", 8).is_ok());
+    let error = model.with("hiden", 8).expect_err("there is none");
+    assert!(error.code() == "unknown-argument" && error.to_string().contains("do you mean `hidden`?"), "{error}");
+}
