@@ -79,14 +79,7 @@ fn tell(model: &Model, optimised: &Optimized, function: &Function, wanted: Optio
         if wanted.is_some_and(|wanted| !is_number && callee.as_deref() != Some(wanted)) {
             continue;
         }
-        let mut story = Story {
-            node: match callee {
-                Some(callee) => format!("%{i} = call {callee}"),
-                None => format!("%{i} = {}", op.mnemonic()),
-            },
-            from: vec![],
-            rules: vec![],
-        };
+        let mut story = Story { node: node_name(i, op), from: vec![], rules: vec![] };
         let members = optimised.provenance.places(&function.name, id).iter().copied();
         for loc in std::iter::once(at.loc).chain(members).filter(|loc| loc.is_known()) {
             push(&mut story.from, place(loc));
@@ -99,6 +92,14 @@ fn tell(model: &Model, optimised: &Optimized, function: &Function, wanted: Optio
         stories.push(story);
     }
     stories
+}
+
+/// A node as the text form names it, by its number among the operators of its function: `%1 = call @dot_bias_relu`.
+pub(crate) fn node_name(number: usize, op: &Op) -> String {
+    match op {
+        Op::Call(Call { func, .. }) => format!("%{number} = call {func}"),
+        _ => format!("%{number} = {}", op.mnemonic()),
+    }
 }
 
 fn push(list: &mut Vec<String>, item: String) {

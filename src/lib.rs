@@ -73,11 +73,9 @@
 //! use dlc::{Compiler, Tensor};
 //!
 //! let compiler = Compiler::new();
-//! let program = compiler.compile(&model, [("B", 1)])?;
+//! let weights = compiler.first_weights(&model, 0)?; // or those of a training, or of a file
+//! let program = compiler.compile(&model, [("B", 1)])?.with_weights(weights);
 //! let mut session = program.session();
-//! for (name, tensor) in dlc::tools::first_weights(&compiler, &model, 0)?.iter() {
-//!     session.set_param(name, tensor)?;
-//! }
 //! let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;
 //! let out = session.run([("image", &image)])?;
 //! assert_eq!(out["logits"].shape()[..], [1, 10]);
@@ -88,7 +86,21 @@
 //! # Training
 //!
 //! A `train` section names data, loss and optimiser. [`Training`] does what `dlc train` does; [`Trainer`] goes step by step. The
-//! whole step, forward, backward and update, is one program. `examples/train_step.rs` shows it.
+//! whole step, forward, backward and update, is one program. `examples/train_step.rs` shows it. What `dlc train` wrote,
+//! [`Program::open`] loads, with its weights.
+//!
+//! # Snapshot tests
+//!
+//! A program that embeds a model can keep a snapshot of its optimised IR: when the model changes, or a new dlc makes other kernels, a test
+//! shows the difference. The target is named, so that the text is the same on every machine. This is `examples/snapshot.rs`, to be
+//! copied; its test runs with `cargo test --examples`:
+//!
+#![doc = concat!("```\n", include_str!("../examples/snapshot.rs"), "```")]
+
+/// The README's programs, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 
 pub mod artefact;
 mod compiler;
@@ -98,6 +110,7 @@ mod error;
 mod explain;
 mod failure;
 mod files;
+mod first;
 mod labels;
 mod model;
 mod program;
@@ -107,6 +120,7 @@ mod text;
 pub mod tools;
 mod trainer;
 mod training;
+mod training_step;
 mod verify;
 
 pub use compiler::{Compiler, Timings};

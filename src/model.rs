@@ -12,6 +12,7 @@ use crate::Error;
 use crate::dataset::Loaded;
 use crate::error::read_text;
 use crate::files::Files;
+use crate::tools::Settable;
 
 /// A model: its text and everything it imports, with the arguments that are set so far. Data of its `train` section is read once, when
 /// it is first needed, and kept as long as the model or a clone of it.
@@ -81,11 +82,12 @@ impl Model {
         self
     }
 
-    /// With an argument set: a number, a truth value, or text.
+    /// With an argument set: a number, a truth value, or text. Where a file has several models, [`Model::named`] comes first.
     ///
     /// # Errors
-    /// None now: whether the model has the argument shows when it is compiled.
+    /// If the model has no such argument.
     pub fn with(mut self, name: &str, value: impl Into<Argument>) -> Result<Self, Error> {
+        Settable::of(&self)?.check([name], [])?;
         self.arguments.insert(name.to_owned(), value.into());
         Ok(self)
     }

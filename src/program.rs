@@ -40,8 +40,11 @@ impl Program {
         Program { inner: Arc::new(Inner { graph, compiled, options, pool, weights: Tensors::new() }) }
     }
 
-    /// The same program with weights that every session begins with.
-    pub(crate) fn with_weights(self, weights: Tensors) -> Self {
+    /// The same program with weights that every session begins with, by name: [`Compiler::first_weights`](crate::Compiler::first_weights),
+    /// those of a [`Trainer`](crate::Trainer), or a file's. A weight that is not among them, or has another type there, is still to be set
+    /// in each session, whose first step says which.
+    #[must_use]
+    pub fn with_weights(self, weights: Tensors) -> Self {
         let inner = &self.inner;
         Program {
             inner: Arc::new(Inner {
@@ -54,7 +57,25 @@ impl Program {
         }
     }
 
-    /// Loads an artefact (`.dlx`): machine code is made from its verified graph, in milliseconds.
+    /// Loads an artefact (`.dlx`): machine code is made from its verified graph, in milliseconds. Its weights are those that sessions begin
+    /// with.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dlc::{Compiler, Model, artefact::Artefact};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("mnist.dlx");
+    /// # let model = Model::parse("model m(image: [B, 28, 28]) -> logits: [B, 10] { return image |> flatten |> linear(10) }")?;
+    /// # Artefact::of(&model, Compiler::new().first_weights(&model, 0)?, &[], "any").write(&path)?;
+    /// use dlc::{Program, Tensor};
+    ///
+    /// let program = Program::open(path)?;
+    /// let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;
+    /// let out = program.session().run([("image", &image)])?;
+    /// assert_eq!(out["logits"].shape()[..], [1, 10]);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the file is missing, damaged or of another version.
@@ -62,10 +83,8 @@ impl Program {
         crate::ship::open(path.as_ref(), &crate::Compiler::new())
     }
 
-    /// Memory to run in: allocated here, and not while it runs. One thread's at a time; any number share a program.
-    ///
-    /// # Errors
-    /// If the artefact's weights do not fit its graph.
+    /// Memory to run in: allocated here, and not while it runs. One thread's at a time; any number share a program. It has the program's
+    /// weights, if there are any; that one does not fit shows in the first step.
     pub fn session(&self) -> Session {
         let mut session = Session::new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
         crate::ship::set_weights(&mut session, &self.inner.weights);
@@ -75,7 +94,8 @@ impl Program {
     }
 
     /// The graph at a stage: as the front end made it, differentiated, or optimised and cut into kernels.
-    /// For the stages behind those, which are no graphs, the optimised one; [`Program::text`] shows them.
+    /// For the stages behind those, which are no graphs, the optimised one; [`Program::text`] shows them. A program that was made from
+    /// the optimised graph of an artefact has that one at every stage.
     ///
     /// # Panics
     /// Never for a program that was compiled: its stages have succeeded before.
@@ -102,7 +122,7 @@ impl Program {
         &self.inner.compiled
     }
 
-    /// The weights that sessions begin with; empty unless the program comes from an artefact.
+    /// The weights that sessions begin with: those of an artefact, or of [`Program::with_weights`].
     pub fn weights(&self) -> &Tensors {
         &self.inner.weights
     }

@@ -76,7 +76,7 @@ impl Artefact {
 /// Loads the program of an artefact that holds one graph of the model's outputs, or can make one without being told sizes.
 pub(crate) fn open(path: &Path, compiler: &Compiler) -> Result<Program, Error> {
     let artefact = Artefact::read(path)?;
-    let stored = artefact.graphs.iter().find(|(key, _)| key.mode == mode(What::Infer));
+    let stored = artefact.graphs.iter().find(|(key, _)| key.mode == What::Infer.name());
     let sizes: Vec<(String, usize)> = match stored {
         Some((key, _)) => key.dims.iter().map(|(n, &s)| (n.clone(), s)).collect(),
         None => artefact.model()?.source().free_dims(None).unwrap_or_default().into_iter().map(|d| (d, 1)).collect(),
@@ -101,18 +101,9 @@ pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) {
 fn key(request: &Request, target: &str) -> GraphKey {
     GraphKey {
         dims: request.dims.iter().map(|(n, &s)| (n.clone(), s)).collect::<BTreeMap<_, _>>(),
-        mode: mode(request.what).to_owned(),
+        mode: request.what.name().to_owned(),
         target: target.to_owned(),
         compiler: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
-
-fn mode(what: What) -> &'static str {
-    match what {
-        What::Infer => "infer",
-        What::Eval => "eval",
-        What::Train => "train",
-        What::Init => "init",
     }
 }
 

@@ -4,9 +4,9 @@ use dlc_compiler::pipeline::{self, Stage};
 use dlc_dsl::diagnostic::catalogue::{self, Entry};
 use dlc_dsl::diagnostic::did_you_mean;
 use dlc_dsl::{Lowered, Request, What};
-use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
+use dlc_ir::{DType, Graph, Op, Scalar, Tensor, Type};
 use dlc_runtime::train::Scores;
-use dlc_runtime::{Session, SessionError, Tensors};
+use dlc_runtime::{SessionError, Tensors};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -22,7 +22,8 @@ pub use crate::verify::{Deviation, verify};
 use crate::artefact::Artefact;
 use crate::compiler::Timings;
 use crate::failure::failed_run;
-use crate::training::{counted, request, settings};
+use crate::training::{find_settings, settings};
+use crate::training_step::TrainingStep;
 use crate::{Compiler, Error, Model, Program};
 
 /// What to make of a model, with the sizes that its open dimensions get: those of `sizes`, then those of its data with
@@ -36,29 +37,35 @@ pub fn request_for(
     sizes: &[(String, usize)],
     compiler: &Compiler,
 ) -> Result<Request, Error> {
-    let mut plain = model.request(what);
-    plain.dims.extend(sizes.iter().cloned());
     if what == What::Infer || (what == What::Init && !trains(model)?) {
-        for dim in model.source().free_dims(plain.model.as_deref()).map_err(|d| model.error(d))? {
-            plain.assume(&dim, 1);
+        let mut request = model.request(what);
+        request.dims.extend(sizes.iter().cloned());
+        for dim in model.source().free_dims(request.model.as_deref()).map_err(|d| model.error(d))? {
+            request.assume(&dim, 1);
         }
-        return Ok(plain);
+        return Ok(request);
     }
-    let settings = settings(model)?;
-    let batch = counted("B", sizes.iter().find(|(n, _)| n == "B").map_or(settings.batch, |(_, s)| *s))?;
-    let examples = crate::dataset::load(model, compiler, &settings.data)?;
-    let mut full = request(model, &settings, &examples, what, batch);
-    full.dims.extend(plain.dims);
-    full.steps_per_epoch = Some(examples.count() / batch);
-    Ok(full)
+    Ok(training_step(model, compiler, sizes)?.request(what))
 }
 
-/// Checks the data of a model's `train` section against the graph of a training step.
+fn training_step<'a>(
+    model: &'a Model,
+    compiler: &'a Compiler,
+    sizes: &[(String, usize)],
+) -> Result<TrainingStep<'a>, Error> {
+    TrainingStep::new(model, compiler, settings(model)?, sizes.iter().map(|(n, s)| (n.as_str(), *s)))
+}
+
+/// Checks whatever would keep a model's `train` section from training: its settings, its data, its weights, and its gradients.
 ///
 /// # Errors
-/// If data is missing, or says what the model cannot take.
-pub fn check_data(compiler: &Compiler, model: &Model, graph: &Graph) -> Result<(), Error> {
-    crate::training::check_data(model, compiler, graph)
+/// If something would.
+pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usize)]) -> Result<(), Error> {
+    let step = training_step(model, compiler, sizes)?;
+    step.check_settings()?;
+    let lowered = model.lower(&step.request(What::Train))?;
+    step.check(&lowered)?;
+    stage_graph(compiler, model, lowered.graph, Stage::Grad).map(drop)
 }
 
 /// The names that may be set on a model: by `--set` and `--size` on the command line.
@@ -112,8 +119,7 @@ fn expect_name(what: &str, found: &str, known: &[String]) -> Result<(), Error> {
 /// # Errors
 /// If the section is wrong.
 pub fn trains(model: &Model) -> Result<bool, Error> {
-    let name = model.request(What::Train).model;
-    Ok(model.source().train_settings(name.as_deref()).map_err(|d| model.error(d))?.is_some())
+    Ok(find_settings(model)?.is_some())
 }
 
 /// The tree of the model's text, for people.
@@ -127,6 +133,11 @@ pub fn tree(model: &Model) -> String {
 /// If the model is wrong for these sizes.
 pub fn lower(model: &Model, request: &Request) -> Result<Graph, Error> {
     Ok(model.lower(request)?.graph)
+}
+
+/// Whether a graph has something to differentiate.
+pub fn has_gradient(graph: &Graph) -> bool {
+    graph.functions().flat_map(|f| f.ops()).any(|(_, _, op)| matches!(op, Op::Gradient(_)))
 }
 
 /// The graph that a request describes, and what is known of layers and weights.
@@ -176,27 +187,21 @@ pub fn target_name(compiler: &Compiler) -> Result<String, Error> {
     Ok(compiler.target_name()?.to_owned())
 }
 
-/// The weights that a model begins with, from a seed.
-///
-/// # Errors
-/// If the model is wrong.
-pub fn first_weights(compiler: &Compiler, model: &Model, seed: u64) -> Result<Tensors, Error> {
-    let request = request_for(model, What::Init, &[], compiler)?;
-    let (program, ..) = compiler.build(model, &request)?;
-    let mut session = program.session();
-    let run = |session: &mut Session| {
-        session.set_key(seed.cast_signed())?;
-        session.step()
-    };
-    run(&mut session).map_err(|e| failed_run(model, &e))?;
-    let infer = request_for(model, What::Infer, &[], compiler)?;
-    let wanted: Vec<String> = model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
-    Ok(session.outputs().into_iter().filter(|(name, _)| wanted.contains(name)).collect())
-}
-
 /// What an error code means.
 pub fn explain_code(code: &str) -> Option<&'static Entry> {
     catalogue::explain(code)
+}
+
+/// What the library or the compiler provides under a name.
+pub fn library_entry(name: &str) -> Option<dlc_dsl::library::Entry> {
+    dlc_dsl::library::find(name)
+}
+
+/// The error code or name of the library that may be meant by a word.
+pub fn explainable_like(word: &str) -> Option<String> {
+    let mut known: Vec<String> = dlc_dsl::library::entries().map(|entry| entry.name).collect();
+    known.extend(catalogue::CODES.iter().map(|entry| entry.code.to_owned()));
+    did_you_mean(word, known.iter().map(String::as_str)).map(|meant| meant.to_string())
 }
 
 /// Loss and metrics of a trained model on the test data of its `train` section, or on the data that it learned from; and

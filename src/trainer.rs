@@ -9,7 +9,8 @@ use indexmap::IndexMap;
 
 use crate::compiler::Timings;
 use crate::failure::{failed_run, failed_training};
-use crate::training::{aggregates, counted, request, settings};
+use crate::training::settings;
+use crate::training_step::TrainingStep;
 use crate::{Compiler, Error, Model};
 
 /// One training step's loss and metrics, taken before its update.
@@ -31,32 +32,20 @@ pub struct Trainer {
 
 impl Compiler {
     /// A trainer by the model's `train` section, which gives loss, optimiser and metrics, and whose data says what types
-    /// the fields have. Sizes given here go before those of the section: `[("B", 64)]`.
+    /// the fields have. It begins with the section's `weights`, where there are some, and otherwise with drawn ones. Sizes given
+    /// here go before those of the section: `[("B", 64)]`.
     ///
     /// # Errors
-    /// If the model has no such section, or model or data are wrong.
+    /// If the model has no such section, or model, data or weights are wrong.
     pub fn trainer<'a>(
         &self,
         model: &Model,
         sizes: impl IntoIterator<Item = (&'a str, usize)>,
     ) -> Result<Trainer, Error> {
-        let settings = settings(model)?;
-        let failed = |e| failed_training(model, &e);
-        let sizes: IndexMap<String, usize> = sizes.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();
-        let batch = counted("B", sizes.get("B").copied().unwrap_or(settings.batch))?;
-        let examples = crate::dataset::load(model, self, &settings.data)?;
-        let request = |what| {
-            let mut request = request(model, &settings, &examples, what, batch);
-            request.dims.extend(sizes.clone());
-            request.steps_per_epoch = Some(examples.count() / batch);
-            request
-        };
-        let (program, lowered, _) = self.build(model, &request(What::Train))?;
+        let step = TrainingStep::new(model, self, settings(model)?, sizes)?;
+        let (program, lowered, _) = self.build(model, &step.request(What::Train))?;
         let gradients = self.compile_graph(model, gradient_graph(&lowered.graph)?, &mut Timings::default())?;
-        let mut trainer =
-            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings)).map_err(failed)?;
-        let (init, ..) = self.build(model, &request(What::Init))?;
-        trainer.initialize(&mut init.session(), settings.seed).map_err(failed)?;
+        let trainer = step.trainer(&program)?;
         Ok(Trainer { model: model.clone(), trainer, gradients: gradients.session() })
     }
 }

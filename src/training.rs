@@ -5,20 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use dlc_dsl::lower::dataset::DatasetCall;
-use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings, Validation};
-use dlc_dsl::{Lowered, Request, What};
+use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
+use dlc_dsl::{Lowered, What};
 use dlc_ir::Graph;
+use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{CheckpointError, Latest, Store};
-use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{self, Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
-use dlc_runtime::{Split, Tensors};
 
 use crate::compiler::Timings;
 use crate::dataset::load;
 use crate::failure::{failed_run, failed_training};
 use crate::labels::check_labels;
-use crate::model::batched;
-use crate::start::start_weights;
+use crate::training_step::{TrainingStep, batch_request};
 use crate::{Compiler, Error, Model, Program};
 
 /// What the command line changes in a `train` section.
@@ -73,31 +71,16 @@ impl Training {
     /// If the model has no such section, or model, data or weights are wrong.
     pub fn new(model: &Model, compiler: &Compiler, overrides: &TrainOverrides) -> Result<Self, Error> {
         let settings = overrides.apply(settings(model)?)?;
-        let failed = |e| failed_training(model, &e);
         if let (true, Some(folder)) = (overrides.resume, &overrides.folder) {
             expect_checkpoint(folder)?;
         }
-        settings.check_length().map_err(|d| model.error(d))?;
-        let examples = load(model, compiler, &settings.data)?;
-        let (learn, held_out) = split(&settings).of(examples.count());
-        settings.check_batch(learn.len()).map_err(|d| model.error(d))?;
-        let steps_per_epoch = learn.len() / settings.batch;
-        let request = |what, batch| {
-            let mut request = request(model, &settings, &examples, what, batch);
-            request.steps_per_epoch = Some(steps_per_epoch);
-            request.epochs = overrides.epochs;
-            request
-        };
-        let (program, lowered, timings) = compiler.build(model, &request(What::Train, settings.batch))?;
-        check_labels(model, &settings.data, &examples, &lowered.graph)?;
-        let mut trainer =
-            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings)).map_err(failed)?;
-        let (init, ..) = compiler.build(model, &request(What::Init, settings.batch))?;
-        trainer.initialize(&mut init.session(), settings.seed).map_err(failed)?;
-        if let Some(file) = &settings.weights {
-            let tensors = start_weights(model, file, trainer.weights())?;
-            trainer.set_weights(&tensors).map_err(failed)?;
-        }
+        let step = TrainingStep::new(model, compiler, settings, [])?;
+        step.check_settings()?;
+        let (program, lowered, timings) = compiler.build(model, &step.request(What::Train))?;
+        // what is wrong shows now, and not after the training
+        step.check(&lowered)?;
+        let trainer = step.trainer(&program)?;
+        let TrainingStep { settings, examples, learn, held_out, .. } = step;
         let validation = if held_out.is_empty() {
             None
         } else {
@@ -105,13 +88,7 @@ impl Training {
             Some((evaluator(model, compiler, &settings, &selection, Weights::Learn)?.0, selection))
         };
         let test = match &settings.test {
-            Some(call) => {
-                let examples = load(model, compiler, call)?;
-                check_labels(model, call, &examples, &lowered.graph)?;
-                // What cannot be evaluated shows now, and not after the training.
-                model.lower(&self::request(model, &settings, &examples, What::Eval, settings.batch))?;
-                Some(Selection::all(examples))
-            }
+            Some(call) => Some(Selection::all(load(model, compiler, call)?)),
             None => None,
         };
         let options = TrainOptions {
@@ -175,7 +152,7 @@ impl Training {
         let count = count.min(selection.examples.count());
         let positions: Vec<usize> = (0..count).collect();
         let fields = selection.examples.gather(&positions, Tensors::new());
-        let request = request(&self.model, &self.settings, &selection.examples, What::Infer, count);
+        let request = batch_request(&self.model, &self.settings, &selection.examples, What::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
         let mut session = program.with_weights(self.weights()).session();
         let names: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
@@ -239,23 +216,18 @@ fn expect_checkpoint(folder: &Path) -> Result<(), Error> {
     Err(error.help("without `resume`, the training begins anew"))
 }
 
-/// Which examples are held out.
-fn split(settings: &TrainSettings) -> Split {
-    match settings.validation {
-        None => Split::None,
-        Some(Validation::Last(share)) => Split::Last(share),
-        Some(Validation::Random(fraction)) => Split::Random { fraction, seed: settings.seed },
-    }
-}
-
 /// The `train` section of a model.
 pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
-    let name = model.request(What::Train).model;
-    let found = model.source().train_settings(name.as_deref()).map_err(|d| model.error(d))?;
-    found.ok_or_else(|| {
+    find_settings(model)?.ok_or_else(|| {
         Error::plain("missing-setting", "no `train` section says how to train this model")
             .help("add `train` with `data`, `loss` and `optimizer`")
     })
+}
+
+/// The `train` section of a model, if it has one.
+pub(crate) fn find_settings(model: &Model) -> Result<Option<TrainSettings>, Error> {
+    let name = model.request(What::Train).model;
+    model.source().train_settings(name.as_deref()).map_err(|d| model.error(d))
 }
 
 /// A count that a setting may have: the same as in the text of a `train` section.
@@ -266,39 +238,6 @@ pub(crate) fn counted(setting: &str, count: usize) -> Result<usize, Error> {
         _ => "smaller",
     };
     Err(Error::plain("number-out-of-range", format!("`{setting}` is {count}, but must be {bounds}")))
-}
-
-/// A request for batches of a size, with the types that the examples have.
-pub(crate) fn request(
-    model: &Model,
-    settings: &TrainSettings,
-    examples: &Examples,
-    what: What,
-    batch: usize,
-) -> Request {
-    let mut request = model.request(what);
-    request.model = Some(settings.model.clone());
-    for (name, tensor) in examples.fields().iter() {
-        request.fields.insert(name.to_owned(), batched(tensor.ty(), batch));
-    }
-    request
-}
-
-/// Checks that training has an end and data for a step, that what is judged can be evaluated, and that the labels of the data, and of the test data, are classes of the model.
-pub(crate) fn check_data(model: &Model, compiler: &Compiler, graph: &Graph) -> Result<(), Error> {
-    let settings = settings(model)?;
-    settings.check_length().map_err(|d| model.error(d))?;
-    let (learn, _) = split(&settings).of(load(model, compiler, &settings.data)?.count());
-    settings.check_batch(learn.len()).map_err(|d| model.error(d))?;
-    for call in std::iter::once(&settings.data).chain(&settings.test) {
-        check_labels(model, call, &*load(model, compiler, call)?, graph)?;
-    }
-    let held_out = settings.validation.map(|_| &settings.data);
-    for call in held_out.into_iter().chain(&settings.test) {
-        let examples = load(model, compiler, call)?;
-        model.lower(&request(model, &settings, &examples, What::Eval, settings.batch))?;
-    }
-    Ok(())
 }
 
 /// Loss and metrics of a dataset that the `train` section names, with these weights.
@@ -352,7 +291,7 @@ fn evaluator(
     let sizes = Evaluator::sizes(selection.count(), settings.batch.max(EVALUATED_AT_ONCE));
     let (mut sessions, mut graphs) = (vec![], vec![]);
     for size in sizes {
-        let mut request = request(model, settings, &selection.examples, What::Eval, size);
+        let mut request = batch_request(model, settings, &selection.examples, What::Eval, size);
         request.frozen = weights == Weights::Stay;
         let (program, lowered, _) = compiler.build(model, &request)?;
         sessions.push(program.session());

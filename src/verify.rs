@@ -11,13 +11,13 @@ use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Request, What};
 use dlc_ir::bounds::{self, Bounded, Constants};
 use dlc_ir::op::Call;
-use dlc_ir::{
-    Argument, DType, Def, Function, Graph, InterpError, NodeId, Op, ResultDecl, ResultRole, Role, Scalar, Tensor, Value,
-};
+use dlc_ir::{Argument, DType, Function, Graph, InterpError, Op, ResultDecl, ResultRole, Role, Scalar, Tensor, Value};
 use dlc_runtime::Tensors;
 use serde::Serialize;
 
+use crate::explain::node_name;
 use crate::failure::failed_run;
+use crate::first::first_values;
 use crate::{Compiler, Error, Model, tools};
 
 /// The accuracy of one value of a compiled program against its meaning.
@@ -153,8 +153,8 @@ struct Compared {
 /// Compares every value of an optimised graph's entry.
 fn compare(compiler: &Compiler, model: &Model, graph: &Graph, arguments: &[Tensor]) -> Result<Compared, Error> {
     let entry = graph.entry();
-    let (probe, probed) = with_every_value(graph);
-    let mut session = compiler.compile_optimized(model, probe)?.session();
+    let live = entry.live();
+    let mut session = compiler.compile_optimized(model, with_every_value(graph))?.session();
     let fail = |e| failed_run(model, &e);
     for (argument, tensor) in entry.args().iter().zip(arguments) {
         match &argument.role {
@@ -172,40 +172,36 @@ fn compare(compiler: &Compiler, model: &Model, graph: &Graph, arguments: &[Tenso
         None => outputs.get(&probe_name(value)).cloned(),
     };
     let mut deviations = vec![];
-    for id in probed {
-        let node = entry.node(id);
-        let Def::Op(op) = &node.def else { continue };
+    // numbered as they are printed, dead ones included
+    for (number, (id, node, op)) in entry.ops().enumerate().filter(|(_, (id, ..))| live[id.index()]) {
         let Some(operands) = node.operands.iter().map(|&v| value_of(v)).collect::<Option<Vec<_>>>() else { continue };
         let expected = meaning(graph, op, operands)?;
         for (result, expected) in expected.iter().enumerate() {
             let value = Value { node: id, result: result as u32 };
             let Some(found) = value_of(value) else { continue };
             let (largest, allowed) = worst(&found, expected);
-            let name = match op {
-                Op::Call(Call { func, .. }) => format!("%{} = call {func}", id.index()),
-                _ => format!("%{} = {}", id.index(), op.mnemonic()),
-            };
             let from = node.loc.is_known().then(|| model.locate(crate::compiler::span(node.loc)));
-            deviations.push(Deviation { value: name, largest, allowed, from });
+            deviations.push(Deviation { value: node_name(number, op), largest, allowed, from });
         }
     }
     let results = entry.results.iter().map(|r| value_of(r.value).expect("every live value is an output")).collect();
     Ok(Compared { deviations, results })
 }
 
-/// The graph with every value of its entry as an output, and the nodes that have become outputs.
-fn with_every_value(graph: &Graph) -> (Graph, Vec<NodeId>) {
+/// The graph with every live value of its entry as an output.
+fn with_every_value(graph: &Graph) -> Graph {
     let mut entry: Function = graph.entry().clone();
     let live = entry.live();
-    let nodes: Vec<NodeId> = entry.ops().map(|(id, _, _)| id).filter(|id| live[id.index()]).collect();
-    entry.results = nodes
-        .iter()
-        .flat_map(|&node| dlc_ir::graph::values_of(node, entry.node(node).types.len()))
+    entry.results = graph
+        .entry()
+        .ops()
+        .filter(|(id, ..)| live[id.index()])
+        .flat_map(|(id, node, _)| dlc_ir::graph::values_of(id, node.types.len()))
         .map(|value| ResultDecl { value, name: Some(probe_name(value).into()), role: ResultRole::Output })
         .collect();
     let mut probe = graph.clone();
     probe.insert(entry);
-    (probe, nodes)
+    probe
 }
 
 fn probe_name(value: Value) -> String {
@@ -268,12 +264,7 @@ fn arguments(
 ) -> Result<Vec<Tensor>, Error> {
     let mut init = request.clone();
     init.what = What::Init;
-    let (program, ..) = compiler.build(model, &init)?;
-    let mut session = program.session();
-    let fail = |e| failed_run(model, &e);
-    session.set_key(seed.cast_signed()).map_err(fail)?;
-    session.step().map_err(fail)?;
-    let first = session.outputs();
+    let first = first_values(compiler, model, &init, seed)?;
     let data = if tools::trains(model)? { tools::first_examples(compiler, model)? } else { Tensors::new() };
     let made = |ty: &dlc_ir::Type| {
         let float = ty.dtype.is_float();

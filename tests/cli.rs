@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+#[path = "cli/compile.rs"]
+mod compile;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/mistakes.rs"]
@@ -391,6 +393,18 @@ fn pictures_are_written() {
 fn codes_and_nodes_are_explained() {
     let code = dlc(&["explain", "shape-mismatch"]);
     assert!(code.status.success() && text(&code).contains("for example"));
+    for (name, signature, doc) in [("conv2d", "block conv2d(", "convol"), ("csv", "csv(file, [skip: …])", "A CSV file")]
+    {
+        let entry = dlc(&["explain", name]);
+        assert!(
+            text(&entry).starts_with(signature) && text(&entry).to_lowercase().contains(&doc.to_lowercase()),
+            "{}",
+            text(&entry)
+        );
+    }
+    let unknown = dlc(&["explain", "conv2"]);
+    let said = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(unknown.status.code() == Some(2) && said.contains("do you mean `conv2d`?"), "{said}");
     let nodes = dlc(&["explain", "examples/mnist.dl"]);
     assert!(nodes.status.success());
     let nodes = text(&nodes);

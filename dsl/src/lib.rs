@@ -30,6 +30,7 @@ pub mod diagnostic;
 pub mod format;
 mod layers;
 pub mod lexer;
+pub mod library;
 pub mod lower;
 pub mod parser;
 pub mod print;

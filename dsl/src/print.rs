@@ -24,6 +24,12 @@ pub fn to_dl(file: &File) -> String {
     crate::format::format(SourceId::default(), &printer.out).unwrap_or(printer.out)
 }
 
+/// A definition without its body: `fn mse(prediction: [...], target: [...])`.
+pub(crate) fn signature_text(definition: &Definition) -> String {
+    let (params, results) = (Printer::params(&definition.params), results_text(&definition.results));
+    format!("{} {}{params}{results}", definition.kind.word(), definition.name.name)
+}
+
 #[derive(Default)]
 struct Printer {
     out: String,
@@ -65,7 +71,7 @@ impl Printer {
                 Item::Definition(definition) => self.definition(definition),
                 Item::Dataset(dataset) => {
                     self.preamble(&dataset.docs, &dataset.attributes);
-                    let params = self.params(&dataset.params);
+                    let params = Self::params(&dataset.params);
                     let params = if dataset.params.is_empty() { String::new() } else { params };
                     self.line(&format!("dataset {}{params} {{", dataset.name.name));
                     self.entries(&dataset.entries);
@@ -91,7 +97,7 @@ impl Printer {
         }
     }
 
-    fn params(&self, params: &[Param]) -> String {
+    fn params(params: &[Param]) -> String {
         let plain = params.iter().all(|param| param.docs.lines.is_empty() && param.attributes.is_empty());
         let one_line = || format!("({})", params.iter().map(param_text).collect::<Vec<_>>().join(", "));
         if plain && one_line().len() < WIDTH {
@@ -107,9 +113,7 @@ impl Printer {
 
     fn definition(&mut self, definition: &Definition) {
         self.preamble(&definition.docs, &definition.attributes);
-        let params = self.params(&definition.params);
-        let results = results_text(&definition.results);
-        let head = format!("{} {}{params}{results}", definition.kind.word(), definition.name.name);
+        let head = signature_text(definition);
         match &definition.body {
             Body::Expr(value) => self.line(&format!("{head} = {}", expr_text(value))),
             Body::Block(block) => {

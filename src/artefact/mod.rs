@@ -44,7 +44,7 @@ pub struct Manifest {
 pub struct Artefact {
     /// Source and settings.
     pub manifest: Manifest,
-    /// Weights and states by name; empty for a model that was compiled and not trained.
+    /// Weights and states by name: trained ones, or the first ones of a model that was only compiled.
     pub weights: Tensors,
     /// Optimised graphs.
     pub graphs: Vec<(GraphKey, Graph)>,

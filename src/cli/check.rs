@@ -22,10 +22,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let request = arguments.model.request(&model, What::Infer, &compiler)?;
     let details = tools::describe(&model, &request)?;
     if tools::trains(&model)? {
-        let request = arguments.model.request(&model, What::Train, &compiler)?;
-        let graph = tools::lower(&model, &request)?;
-        tools::check_data(&compiler, &model, &graph)?;
-        tools::stage_text(&compiler, &model, graph, dlc::Stage::Grad)?;
+        tools::check_training(&compiler, &model, &arguments.model.settings.size)?;
     }
     // No other program has the first values.
     let request = arguments.model.request(&model, What::Init, &compiler)?;

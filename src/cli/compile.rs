@@ -1,50 +1,49 @@
 //! `dlc compile`: what the compiler makes of a model, by stage, and the artefact.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
 use dlc::artefact::Artefact;
 use dlc::{Compiler, Error, Level, Math, Model, Program, Request, Stage, Timings, What, tools};
 
-use super::{Exit, Failure, ModelArguments, Output, table};
+use super::{Exit, Failure, ModeArguments, ModelArguments, Output, table};
 
 /// Arguments of `dlc compile`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
-    /// Print stages: ast, ir, grad, opt, kernels, clif, asm
+    /// Print stages: ast, ir, grad, opt, kernels, clif, asm. Where `grad` is one of them, they are those of the training step, unless
+    /// another program is asked for
     #[arg(long, value_delimiter = ',', value_name = "STAGE,…", value_parser = ["ast", "ir", "grad", "opt", "kernels", "clif", "asm"])]
     emit: Vec<String>,
     /// Stop after a stage
-    #[arg(long, value_name = "STAGE", value_parser = ["ast", "ir", "grad", "opt", "kernels"])]
+    #[arg(long, value_name = "STAGE", value_parser = ["ast", "ir", "grad", "opt", "kernels"], conflicts_with_all = ["emit", "output", "timings"])]
     stop_after: Option<String>,
-    /// What to print: the model's outputs, its training step, evaluation, or first weights
-    #[arg(long, value_name = "MODE", default_value = "infer", value_parser = ["infer", "train", "eval", "init"])]
-    mode: String,
+    #[command(flatten)]
+    mode: ModeArguments,
     /// Say how long each stage took
-    #[arg(long)]
+    #[arg(long, conflicts_with = "emit")]
     timings: bool,
     /// The instruction set; by default this machine's
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
-    /// Do not optimise: a kernel for each operator
+    /// How much to optimise: 0, a kernel for each operator; 1, everything
     #[arg(short = 'O', value_name = "LEVEL", value_parser = ["0", "1"], default_value = "1")]
     level: String,
     /// Keep every bit: no rewrite that changes rounding
     #[arg(long)]
     strict: bool,
-    /// Write the artefact here
+    /// Write the artefact here; beside --emit as well
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 /// One program of the model, compiled.
-struct Row {
-    mode: &'static str,
-    ops: usize,
-    kernels: usize,
+struct Compiled {
+    request: Request,
+    program: Program,
     timings: Timings,
 }
 
@@ -55,53 +54,80 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let model = arguments.model.open()?;
     let mut parse = Timings::default();
     parse.add("parse", start);
-    if !arguments.emit.is_empty() {
-        emit(arguments, &compiler, &model, output)?;
-        return Ok(Exit::Done);
-    }
-    let what = mode(&arguments.mode);
-    let mut rows = vec![];
-    let mut programs: Vec<(Request, Program)> = vec![];
-    let trains = tools::trains(&model)?;
-    for what in if trains { vec![What::Train, What::Infer] } else { vec![what] } {
-        let request = arguments.model.request(&model, what, &compiler)?;
-        if let Some(stage) = &arguments.stop_after {
-            let graph = tools::lower(&model, &request)?;
-            if let Some(stage) = Stage::find(stage) {
-                tools::stage_text(&compiler, &model, graph, stage)?;
-            }
-            continue;
-        }
-        let (program, timings) = tools::build(&compiler, &model, &request)?;
-        let mut all = parse.clone();
-        all.stages.extend(timings.stages);
-        let name = if what == What::Train { "train" } else { arguments.mode.as_str() };
-        let mode =
-            ["train", "eval", "init"].into_iter().find(|m| *m == name && trains == (*m == "train")).unwrap_or("infer");
-        rows.push(Row {
-            mode,
-            ops: program.graph(Stage::Ir).functions().map(|f| f.op_count()).sum(),
-            kernels: program.compiled().kernels().kernels.len(),
-            timings: all,
-        });
-        programs.push((request, program));
-    }
-    if arguments.stop_after.is_some() {
+    if let Some(stage) = &arguments.stop_after {
+        stop_after(stage, arguments, &compiler, &model)?;
         output.line(format!("{} is fine up to this stage", arguments.model.file.display()));
         output.object(&serde_json::json!({ "v": 1, "ok": true }));
         return Ok(Exit::Done);
     }
-    report(arguments, &model, &programs, &rows, output)?;
+    let programs = if arguments.emit.is_empty() {
+        let programs = compile(arguments, &compiler, &model, &parse)?;
+        report(arguments, &compiler, &model, &programs, output)?;
+        programs
+    } else {
+        emit(arguments, &compiler, &model, output)?;
+        vec![]
+    };
     if let Some(path) = &arguments.output {
-        let infer: Vec<(&Request, &Program)> =
-            programs.iter().filter(|(r, _)| r.what == What::Infer).map(|(r, p)| (r, p)).collect();
-        let weights = tools::first_weights(&compiler, &model, 0)?;
-        let artefact = Artefact::of(&model, weights, &infer, &tools::target_name(&compiler)?);
-        artefact.write(path).map_err(Error::from)?;
-        let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
-        output.line(format!("wrote {}: source, weights and graphs, {}", path.display(), table::bytes(bytes as usize)));
+        let wrote = write_artefact(path, arguments, &compiler, &model, &programs)?;
+        // a text that was asked for stands alone on standard output
+        if arguments.emit.is_empty() { output.line(wrote) } else { output.note(&wrote) }
     }
     Ok(Exit::Done)
+}
+
+/// The programs that are asked for; by default the training step, where there is one, and the model's outputs.
+fn asked_for(arguments: &Arguments, model: &Model) -> Result<Vec<What>, Error> {
+    Ok(match arguments.mode.given() {
+        Some(what) => vec![what],
+        None if tools::trains(model)? => vec![What::Train, What::Infer],
+        None => vec![What::Infer],
+    })
+}
+
+/// Goes as far as a stage, to see whether something is wrong up to there.
+fn stop_after(stage: &str, arguments: &Arguments, compiler: &Compiler, model: &Model) -> Result<(), Error> {
+    // the tree, which is no stage of the compiler, is there once the model is open
+    let Some(stage) = Stage::find(stage) else { return Ok(()) };
+    for what in asked_for(arguments, model)? {
+        let request = arguments.model.request(model, what, compiler)?;
+        tools::stage_text(compiler, model, tools::lower(model, &request)?, stage)?;
+    }
+    Ok(())
+}
+
+fn compile(arguments: &Arguments, compiler: &Compiler, model: &Model, parse: &Timings) -> Result<Vec<Compiled>, Error> {
+    let compile = |what| {
+        let request = arguments.model.request(model, what, compiler)?;
+        let (program, rest) = tools::build(compiler, model, &request)?;
+        let mut timings = parse.clone();
+        timings.stages.extend(rest.stages);
+        Ok(Compiled { request, program, timings })
+    };
+    asked_for(arguments, model)?.into_iter().map(compile).collect()
+}
+
+/// Writes the artefact with the graph of the model's outputs, compiled here unless it is among the programs; says what was written.
+fn write_artefact(
+    path: &Path,
+    arguments: &Arguments,
+    compiler: &Compiler,
+    model: &Model,
+    programs: &[Compiled],
+) -> Result<String, Error> {
+    let (request, program) = match programs.iter().find(|c| c.request.what == What::Infer) {
+        Some(found) => (found.request.clone(), found.program.clone()),
+        None => {
+            let request = arguments.model.request(model, What::Infer, compiler)?;
+            let (program, _) = tools::build(compiler, model, &request)?;
+            (request, program)
+        }
+    };
+    let weights = compiler.first_weights(model, 0)?;
+    let artefact = Artefact::of(model, weights, &[(&request, &program)], &tools::target_name(compiler)?);
+    artefact.write(path).map_err(Error::from)?;
+    let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
+    Ok(format!("wrote {}: source, weights and graphs, {}", path.display(), table::bytes(bytes as usize)))
 }
 
 fn compiler(arguments: &Arguments) -> Result<Compiler, Failure> {
@@ -114,23 +140,19 @@ fn compiler(arguments: &Arguments) -> Result<Compiler, Failure> {
     Ok(compiler)
 }
 
-fn mode(name: &str) -> What {
-    match name {
-        "train" => What::Train,
-        "eval" => What::Eval,
-        "init" => What::Init,
-        _ => What::Infer,
-    }
-}
-
-fn emit(arguments: &Arguments, compiler: &Compiler, model: &Model, output: &mut Output) -> Result<(), Error> {
+fn emit(arguments: &Arguments, compiler: &Compiler, model: &Model, output: &mut Output) -> Result<(), Failure> {
+    let what = arguments.mode.of_stages(arguments.emit.iter().filter_map(|name| Stage::find(name)));
     let mut texts = serde_json::Map::new();
     for name in &arguments.emit {
         let text = match Stage::find(name) {
             None => tools::tree(model),
             Some(stage) => {
-                let request = arguments.model.request(model, mode(&arguments.mode), compiler)?;
-                tools::stage_text(compiler, model, tools::lower(model, &request)?, stage)?
+                let request = arguments.model.request(model, what, compiler)?;
+                let graph = tools::lower(model, &request)?;
+                if stage == Stage::Grad {
+                    super::expect_gradient(&graph, what)?;
+                }
+                tools::stage_text(compiler, model, graph, stage)?
             }
         };
         if output.is_json() {
@@ -145,43 +167,60 @@ fn emit(arguments: &Arguments, compiler: &Compiler, model: &Model, output: &mut 
 
 fn report(
     arguments: &Arguments,
+    compiler: &Compiler,
     model: &Model,
-    programs: &[(Request, Program)],
-    rows: &[Row],
+    programs: &[Compiled],
     output: &mut Output,
 ) -> Result<(), Error> {
-    let request = &programs.last().expect("at least one program").0;
-    let layers = super::summary::layers(model, request)?;
-    output.line(layers);
+    let infer = arguments.model.request(model, What::Infer, compiler)?;
+    output.line(super::summary::layers(model, &infer)?);
+    let rows: Vec<Row> = programs.iter().map(Row::of).collect();
     if arguments.timings {
         let names: Vec<&str> = rows[0].timings.stages.iter().map(|(n, _)| table::stage(n)).collect();
         let mut lines =
             vec![[vec!["", "ops", "kernels"], names, vec!["all"]].concat().iter().map(|s| (*s).to_owned()).collect()];
-        for row in rows {
-            let mut line = vec![row.mode.to_owned(), row.ops.to_string(), row.kernels.to_string()];
-            line.extend(row.timings.stages.iter().map(|(_, ms)| format!("{ms:.1}")));
-            line.push(format!("{:.1} ms", row.timings.total()));
-            lines.push(line);
-        }
+        lines.extend(rows.iter().map(Row::cells));
         output.line(table::aligned(&lines));
     } else {
-        for row in rows {
-            output.line(format!(
-                "{}: {} operators in {} kernels, {:.1} ms",
-                row.mode,
-                row.ops,
-                row.kernels,
-                row.timings.total()
-            ));
+        for Row { mode, ops, kernels, timings } in &rows {
+            output.line(format!("{mode}: {ops} operators in {kernels} kernels, {:.1} ms", timings.total()));
         }
     }
-    let json = |row: &Row| {
-        let stages: serde_json::Map<String, serde_json::Value> =
-            row.timings.stages.iter().map(|(n, ms)| ((*n).to_owned(), (*ms).into())).collect();
-        serde_json::json!({ "mode": row.mode, "ops": row.ops, "kernels": row.kernels, "ms": stages, "total_ms": row.timings.total() })
-    };
-    let programs: Vec<_> = rows.iter().map(json).collect();
     let total: f64 = rows.iter().map(|r| r.timings.total()).sum();
+    let programs: Vec<_> = rows.iter().map(Row::json).collect();
     output.object(&serde_json::json!({ "v": 1, "programs": programs, "total_ms": total }));
     Ok(())
+}
+
+/// What is said of a program.
+struct Row<'a> {
+    mode: &'static str,
+    ops: usize,
+    kernels: usize,
+    timings: &'a Timings,
+}
+
+impl<'a> Row<'a> {
+    fn of(Compiled { request, program, timings }: &'a Compiled) -> Self {
+        Row {
+            mode: request.what.name(),
+            ops: program.graph(Stage::Ir).functions().map(|f| f.op_count()).sum(),
+            kernels: program.compiled().kernels().kernels.len(),
+            timings,
+        }
+    }
+
+    fn cells(&self) -> Vec<String> {
+        let mut cells = vec![self.mode.to_owned(), self.ops.to_string(), self.kernels.to_string()];
+        cells.extend(self.timings.stages.iter().map(|(_, ms)| format!("{ms:.1}")));
+        cells.push(format!("{:.1} ms", self.timings.total()));
+        cells
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let stages: serde_json::Map<String, serde_json::Value> =
+            self.timings.stages.iter().map(|(n, ms)| ((*n).to_owned(), (*ms).into())).collect();
+        let Row { mode, ops, kernels, timings } = self;
+        serde_json::json!({ "mode": mode, "ops": ops, "kernels": kernels, "ms": stages, "total_ms": timings.total() })
+    }
 }

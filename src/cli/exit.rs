@@ -15,7 +15,7 @@ pub enum Exit {
     Usage = 2,
     /// A check failed: `fmt --check`, `verify`.
     CheckFailed = 3,
-    /// The loss became NaN.
+    /// The loss became NaN or infinite.
     Diverged = 4,
     /// Interrupted; a checkpoint is saved.
     Interrupted = 130,

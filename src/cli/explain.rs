@@ -1,46 +1,55 @@
-//! `dlc explain`: which rules and which source lines made a node; or what an error code means.
+//! `dlc explain`: which rules and which source lines made a node; what an error code means; what a name of the library is.
 
 use std::path::Path;
 
 use clap::Args;
-use dlc::{Compiler, Error, What, tools};
+use dlc::{Compiler, Error, tools};
 
-use super::{Exit, Failure, ModelArguments, Output};
+use super::{Exit, Failure, ModeArguments, ModelSettings, Output};
 
 /// Arguments of `dlc explain`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// An error code, or a model file
+    /// An error code, a name of the library such as conv2d, or a model file
     subject: String,
     /// A node of the optimised graph: %1, or @block %1, or @kernel
     #[arg(num_args = 0..=2)]
     node: Vec<String>,
-    /// Explain the training step instead of the model's outputs
-    #[arg(long)]
-    train: bool,
-    /// Set a dimension: B=1
-    #[arg(long = "size", value_name = "NAME=SIZE", value_parser = super::size)]
-    size: Vec<(String, usize)>,
+    #[command(flatten)]
+    mode: ModeArguments,
+    #[command(flatten)]
+    settings: ModelSettings,
 }
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    if let Some(entry) = tools::explain_code(&arguments.subject) {
+    let Arguments { subject, node, mode, settings } = arguments;
+    if let Some(entry) = tools::explain_code(subject) {
         output.line(format!("{}\n\n{}\n\nfor example\n    {}", entry.code, entry.explanation, entry.example));
         output.object(&serde_json::json!({ "v": 1, "code": entry.code, "explanation": entry.explanation, "example": entry.example }));
         return Ok(Exit::Done);
     }
-    if !Path::new(&arguments.subject).exists() {
-        let message = format!("`{}` is neither an error code nor a file", arguments.subject);
-        return Err(Failure::usage(Error::plain("unknown-name", message)));
+    if let Some(entry) = tools::library_entry(subject) {
+        output.line(format!(
+            "{}\n\n{}\n\n{}, of the library's part `{}`",
+            entry.signature, entry.doc, entry.kind, entry.family
+        ));
+        output.object(&serde_json::json!({ "v": 1, "name": entry.name, "kind": entry.kind, "signature": entry.signature, "doc": entry.doc }));
+        return Ok(Exit::Done);
+    }
+    if !Path::new(subject).exists() {
+        let message = format!("`{subject}` is neither an error code, nor a name of the library, nor a file");
+        let error = Error::plain("unknown-name", message);
+        return Err(Failure::usage(match tools::explainable_like(subject) {
+            Some(meant) => error.help(format!("do you mean `{meant}`?")),
+            None => error,
+        }));
     }
     let compiler = Compiler::new();
-    let model = ModelArguments::of(&arguments.subject, &arguments.size);
-    let opened = model.open()?;
-    let what = if arguments.train { What::Train } else { What::Infer };
-    let request = model.request(&opened, what, &compiler)?;
-    let node = Some(arguments.node.join(" ")).filter(|node| !node.is_empty());
-    let story = tools::explain(&compiler, &opened, &request, node.as_deref())?;
+    let model = settings.open(Path::new(subject))?;
+    let request = settings.request(&model, mode.what(), &compiler)?;
+    let node = Some(node.join(" ")).filter(|node| !node.is_empty());
+    let story = tools::explain(&compiler, &model, &request, node.as_deref())?;
     output.line(story.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
     output.object(&serde_json::json!({ "v": 1, "nodes": story }));
     Ok(Exit::Done)

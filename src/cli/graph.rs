@@ -3,21 +3,20 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dlc::{Compiler, Error, Stage, What, tools};
+use dlc::{Compiler, Error, Stage, tools};
 
-use super::{Exit, Failure, ModelArguments, Output, write_file};
+use super::{Exit, Failure, ModeArguments, ModelArguments, Output, write_file};
 
 /// Arguments of `dlc graph`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
-    /// The stage: ir, grad or opt
+    /// The stage: ir, grad (of the training step, unless another program is asked for) or opt
     #[arg(long, default_value = "opt", value_parser = ["ir", "grad", "opt"])]
     stage: String,
-    /// The training step instead of the model's outputs
-    #[arg(long)]
-    train: bool,
+    #[command(flatten)]
+    mode: ModeArguments,
     /// Where to write: .svg or .dot
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -32,10 +31,14 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     };
     let compiler = Compiler::new();
     let model = arguments.model.open()?;
-    let what = if arguments.train { What::Train } else { What::Infer };
-    let request = arguments.model.request(&model, what, &compiler)?;
     let stage = Stage::find(&arguments.stage).expect("clap has checked the name");
-    let graph = tools::stage_graph(&compiler, &model, tools::lower(&model, &request)?, stage)?;
+    let what = arguments.mode.of_stages([stage]);
+    let request = arguments.model.request(&model, what, &compiler)?;
+    let graph = tools::lower(&model, &request)?;
+    if stage == Stage::Grad {
+        super::expect_gradient(&graph, what)?;
+    }
+    let graph = tools::stage_graph(&compiler, &model, graph, stage)?;
     write_file(&arguments.output, draw(&graph).as_bytes())?;
     let boxes = dlc::draw::boxes(&graph);
     output.line(format!("wrote {}: {boxes} boxes", arguments.output.display()));

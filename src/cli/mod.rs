@@ -1,11 +1,12 @@
 //! The command line: one file a verb. The only place of dlc that prints.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-use dlc::{Compiler, DType, Error, Model, Request, What, tools};
+use dlc::{Compiler, DType, Error, Graph, Model, Request, Stage, What, tools};
 
 mod digits;
 mod exit;
@@ -67,7 +68,7 @@ verbs! {
     summary::Summary,
     /// Draw any stage
     graph::Graph,
-    /// Say which rule and source line made a node, or what an error code means
+    /// Say which rule and source line made a node, what an error code means, or what a name of the library is
     explain::Explain,
     /// Compare compiled numbers with the reference, value by value
     verify::Verify,
@@ -82,6 +83,30 @@ verbs! {
 pub struct ModelArguments {
     /// The model: .dl or .ron
     pub file: PathBuf,
+    #[command(flatten)]
+    pub settings: ModelSettings,
+}
+
+impl ModelArguments {
+    /// The model, with what is set.
+    pub fn open(&self) -> Result<Model, Failure> {
+        self.settings.open(&self.file)
+    }
+
+    /// What to make of the model, with the sizes that are given.
+    pub fn request(&self, model: &Model, what: What, compiler: &Compiler) -> Result<Request, Error> {
+        self.settings.request(model, what, compiler)
+    }
+
+    /// The file's name without its ending.
+    pub fn stem(&self) -> String {
+        self.file.file_stem().map_or("model".to_owned(), |s| s.to_string_lossy().into_owned())
+    }
+}
+
+/// What is set of a model.
+#[derive(Args, Debug, Clone)]
+pub struct ModelSettings {
     /// Set an argument of the model: hidden=256
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
@@ -96,15 +121,10 @@ pub struct ModelArguments {
     pub model: Option<String>,
 }
 
-impl ModelArguments {
-    /// The arguments that name a file and sizes only.
-    pub fn of(file: &str, size: &[(String, usize)]) -> Self {
-        ModelArguments { file: file.into(), set: vec![], size: size.to_vec(), float: "f32".to_owned(), model: None }
-    }
-
-    /// The model, with what is set.
-    pub fn open(&self) -> Result<Model, Failure> {
-        let mut model = Model::open(&self.file)?;
+impl ModelSettings {
+    /// The model of a file, with what is set.
+    pub fn open(&self, file: &Path) -> Result<Model, Failure> {
+        let mut model = Model::open(file)?;
         if let Some(name) = &self.model {
             model = model.named(name);
             tools::Settable::of(&model).map_err(Failure::usage)?;
@@ -120,11 +140,44 @@ impl ModelArguments {
     pub fn request(&self, model: &Model, what: What, compiler: &Compiler) -> Result<Request, Error> {
         tools::request_for(model, what, &self.size, compiler)
     }
+}
 
-    /// The file's name without its ending.
-    pub fn stem(&self) -> String {
-        self.file.file_stem().map_or("model".to_owned(), |s| s.to_string_lossy().into_owned())
+/// Which of the programs that a model makes is meant.
+#[derive(Args, Debug, Clone)]
+pub struct ModeArguments {
+    /// The program: the model's outputs, its training step, its evaluation, or its first weights
+    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(What::ALL.map(What::name)).try_map(|name| name.parse::<What>()))]
+    mode: Option<What>,
+    /// The same as --mode=train
+    #[arg(long, conflicts_with = "mode")]
+    train: bool,
+}
+
+impl ModeArguments {
+    /// The program that is asked for, if one is.
+    pub fn given(&self) -> Option<What> {
+        self.mode.or(self.train.then_some(What::Train))
     }
+
+    /// The program that is asked for; the model's outputs by default.
+    pub fn what(&self) -> What {
+        self.given().unwrap_or(What::Infer)
+    }
+
+    /// The program to show stages of: by default that which has something to show there.
+    pub fn of_stages(&self, stages: impl IntoIterator<Item = Stage>) -> What {
+        let differentiated = stages.into_iter().any(|stage| stage == Stage::Grad);
+        self.given().unwrap_or(if differentiated { What::Train } else { What::Infer })
+    }
+}
+
+/// Checks that a program that is to be shown differentiated has something to differentiate.
+fn expect_gradient(graph: &Graph, what: What) -> Result<(), Failure> {
+    if tools::has_gradient(graph) {
+        return Ok(());
+    }
+    let message = format!("`--mode={}` has nothing to differentiate", what.name());
+    Err(Failure::usage(Error::plain("no-gradient", message).help("`--mode=train` has")))
 }
 
 /// Names on the command line that the model does not know make it wrong.
@@ -135,12 +188,12 @@ fn check_names(model: &Model, set: &[(String, String)], size: &[(String, usize)]
 }
 
 /// Reads a text file that the user named.
-fn read_text(path: &std::path::Path) -> Result<String, Error> {
+fn read_text(path: &Path) -> Result<String, Error> {
     tools::read_text(path)
 }
 
 /// Writes a file that the user named.
-fn write_file(path: &std::path::Path, content: &[u8]) -> Result<(), Error> {
+fn write_file(path: &Path, content: &[u8]) -> Result<(), Error> {
     tools::write_file(path, content)
 }
 

@@ -10,10 +10,11 @@ use super::{Exit, Failure, Output, read_text};
 
 /// Arguments of `dlc opt`.
 #[derive(Args, Debug)]
+#[command(after_help = passes())]
 pub struct Arguments {
     /// A graph in the text form (.dlir)
     file: PathBuf,
-    /// The passes, in order; all of them by default
+    /// The passes, in order; all of those below by default
     #[arg(long, value_delimiter = ',', value_name = "PASS,…")]
     passes: Vec<String>,
     /// Keep every bit: no rewrite that changes rounding
@@ -52,6 +53,12 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         output.raw(&graph.to_string());
     }
     Ok(Exit::Done)
+}
+
+/// The table of the passes that `--help` shows.
+fn passes() -> String {
+    let line = |pass: &Pass| format!("\n  {:<12}  {}", pass.name, pass.doc);
+    format!("Passes:{}", PASSES.iter().map(line).collect::<String>())
 }
 
 fn find(name: &str) -> Result<&'static Pass, Error> {

@@ -40,7 +40,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         Artefact::read(&arguments.file).map_err(Error::from)?
     } else {
         let model = Model::open(&arguments.file)?;
-        let weights = tools::first_weights(&compiler, &model, arguments.seed)?;
+        let weights = compiler.first_weights(&model, arguments.seed)?;
         Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
     };
     super::check_names(&artefact.model()?, &[], &arguments.size)?;
@@ -96,15 +96,27 @@ fn read(arguments: &[String]) -> Result<Tensors, Failure> {
     Ok(inputs)
 }
 
-fn read_tensor(path: &Path) -> Result<Tensor, Error> {
-    match path.extension().and_then(|e| e.to_str()) {
-        Some("npy") => Ok(data::npy::read(path)?),
-        _ => Ok(data::idx::read(path)?),
+fn read_tensor(path: &Path) -> Result<Tensor, Failure> {
+    let ending = path.extension().map_or_else(|| path.to_string_lossy(), |ending| ending.to_string_lossy());
+    match &*ending {
+        "npy" => Ok(data::npy::read(path).map_err(Error::from)?),
+        "idx" | "gz" => Ok(data::idx::read(path).map_err(Error::from)?),
+        // the usual names of IDX files: train-images-idx3-ubyte, t10k-images.idx3-ubyte
+        name if name.ends_with("ubyte") => Ok(data::idx::read(path).map_err(Error::from)?),
+        _ => {
+            let message = format!("{}: an input is a .npy file, or an IDX file: .idx, .gz, or …ubyte", path.display());
+            let error = Error::plain("unknown-format", message);
+            Err(Failure::usage(error.help("a .npz or .safetensors file is given without `name=`")))
+        }
     }
 }
 
 fn from_stdin() -> Result<Tensors, Error> {
     let text = std::io::read_to_string(std::io::stdin())
         .map_err(|e| Error::plain("bad-input", format!("standard input cannot be read: {e}")))?;
+    if text.trim().is_empty() {
+        let message = "standard input is empty; give `name=file.npy` or JSON";
+        return Err(Error::plain("bad-input", message).help("`dlc run --help` shows the JSON"));
+    }
     tools::tensors_from_json(&text)
 }

@@ -63,6 +63,16 @@ pub fn bytes(n: usize) -> String {
     }
 }
 
+/// A share as per cent, with two digits that say something: 34 %, 0.034 %, 3.4e-7 %.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        1e-3..10.0 => format!("{percent:.0$} %", (1.0 - percent.log10().floor()) as usize),
+        x if x > 0.0 && x < 1e-3 => format!("{percent:.1e} %"),
+        _ => format!("{percent:.0} %"),
+    }
+}
+
 /// A count with separators: 101,770.
 pub fn count(n: usize) -> String {
     let digits = n.to_string();
@@ -85,6 +95,8 @@ mod tests {
         assert_eq!(count(7), "7");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(bytes(402 * 1024), "402 KiB");
+        let shares = [0.0, 2.0, 0.336, 0.0336, 0.000336, 3.36e-9];
+        assert_eq!(shares.map(percent), ["0 %", "200 %", "34 %", "3.4 %", "0.034 %", "3.4e-7 %"]);
     }
 
     #[test]

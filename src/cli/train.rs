@@ -36,11 +36,11 @@ pub struct Arguments {
     /// Threads, at most a few for each processor; they never change a result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Where checkpoints, the best weights and the history go; runs/MODEL-N by default. Those of an earlier training are
-    /// replaced once there are new ones, unless --resume goes on from them
+    /// Where checkpoints, the best weights and the history go; runs/FILE-N by default, after the model's file. Those of an
+    /// earlier training are replaced once there are new ones, unless --resume goes on from them
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Go on from the latest checkpoint of the folder
+    /// Go on from the latest checkpoint of --folder
     #[arg(long, requires = "folder")]
     resume: bool,
     /// Steps between checkpoints within an epoch

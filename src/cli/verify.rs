@@ -1,19 +1,18 @@
 //! `dlc verify`: where do compiled numbers leave the reference?
 
 use clap::Args;
-use dlc::{Compiler, What, tools};
+use dlc::{Compiler, tools};
 use serde_json::json;
 
-use super::{Exit, Failure, ModelArguments, Output, table};
+use super::{Exit, Failure, ModeArguments, ModelArguments, Output, table};
 
 /// Arguments of `dlc verify`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
-    /// The training step instead of the model's outputs
-    #[arg(long)]
-    train: bool,
+    #[command(flatten)]
+    mode: ModeArguments,
     /// The seed of weights and inputs
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -23,8 +22,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let compiler = Compiler::new();
     let model = arguments.model.open()?;
-    let what = if arguments.train { What::Train } else { What::Infer };
-    let request = arguments.model.request(&model, what, &compiler)?;
+    let request = arguments.model.request(&model, arguments.mode.what(), &compiler)?;
     let values = tools::verify(&compiler, &model, &request, arguments.seed)?;
     let bad = values.iter().filter(|v| v.is_wrong()).count();
     let worst = values.iter().max_by(|a, b| a.share().total_cmp(&b.share()));
@@ -34,7 +32,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         output.line(table::wrapped("", &[format!("{}{}:", value.value, place(value)), off]));
     }
     if bad == 0 {
-        let share = |w: &tools::Deviation| format!("; the worst, {:.0} % of what rounding allows:", w.share() * 100.0);
+        let share =
+            |w: &tools::Deviation| format!("; the worst, {} of what rounding allows:", table::percent(w.share()));
         output.line(format!("{} values within tolerance{}", values.len(), worst.map_or(String::new(), share)));
         if let Some(worst) = worst {
             output.line(table::wrapped(" ", &[format!("{}{}", worst.value, place(worst))]));

@@ -68,3 +68,22 @@ fn tensors_that_the_model_has_not_are_told_unless_skipped() {
         assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn every_verb_that_needs_the_first_weights_tells_of_a_file_that_is_missing_or_does_not_fit() {
+    let verbs = |file: &str, to: &str| {
+        [vec!["check", file], vec!["compile", file, "-o", to], vec!["train", file, "--folder", to]]
+            .map(|verb| verb.into_iter().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let fits_not = with_weights("", &[("fc.weight", dlc::Tensor::scalar(0f32))]);
+    let missing = with_weights("", &[]);
+    std::fs::remove_file(missing.0.path().join("w.safetensors")).expect("it is there");
+    for ((folder, file), code) in [(fits_not, "weights-mismatch"), (missing, "missing-file")] {
+        let to = folder.path().join("out").display().to_string();
+        for verb in verbs(&file, &to) {
+            let said = complaint(&folder, &verb.iter().map(String::as_str).collect::<Vec<_>>());
+            assert!(said.contains(&format!("error[{code}]")) && said.contains("m.dl:8:"), "{verb:?}: {said}");
+        }
+        assert!(!folder.path().join("out").exists(), "nothing is written");
+    }
+}

@@ -42,6 +42,7 @@ fn mistakes_of_the_command_line_are_exit_code_2() {
         &["graph", file, "-o", "g.png"],
         &["run", file, &x, "-o", "o.txt"],
         &["run", file, &x, &twice],
+        &["run", file, "x=t.csv"],
         &["explain", "nocode"],
         &["opt", file, "--passes=foo"],
         &["check", file, "--model", "other"],
@@ -152,7 +153,7 @@ fn what_is_not_on_a_terminal_fits_80_columns() {
         text
     };
     let told = short(&train);
-    assert!(told.lines().filter(|l| l.contains("/60 loss")).count() == 61 && told.lines().count() < 67, "{told}");
+    assert!(told.lines().filter(|l| l.contains("/60 loss")).count() == 60 && told.lines().count() < 67, "{told}");
     // five pictures side by side, and the guesses with a cross behind each mistake
     short(&["train", "examples/mnist.dl", "--epochs", "1", "--folder", &runs, "-o", &artefact]);
     short(&["compile", "examples/mnist.dl", "--timings"]);
@@ -167,4 +168,25 @@ fn the_other_form_is_an_object_for_machines() {
     let report = json(&dlc(&["fmt", "--to=ron", &file, "--json"]));
     assert_eq!((&report["v"], &report["file"]), (&1.into(), &file.as_str().into()));
     assert_eq!(report["text"], text(&dlc(&["fmt", "--to=ron", &file])));
+}
+
+#[test]
+fn files_of_other_kinds_and_an_input_of_nothing_are_told() {
+    let (_folder, file, _) = adder();
+    let told = said(&dlc(&["run", &file, "x=t.csv"]));
+    assert!(told.starts_with("error[unknown-format]: t.csv: an input is a .npy file, or an IDX file"), "{told}");
+    // a test has no standard input
+    let empty = dlc(&["run", &file]);
+    assert_eq!(empty.status.code(), Some(1));
+    let told = said(&empty);
+    assert!(told.starts_with("error[bad-input]: standard input is empty; give `name=file.npy` or JSON"), "{told}");
+}
+
+#[test]
+fn the_help_says_what_can_be_chosen() {
+    let help = |verb: &str| text(&dlc(&[verb, "--help"])).split_whitespace().collect::<Vec<_>>().join(" ");
+    for pass in dlc::passes::PASSES {
+        assert!(help("opt").contains(&format!("{} {}", pass.name, pass.doc)), "{}", help("opt"));
+    }
+    assert!(help("compile").contains("0, a kernel for each operator; 1, everything"), "{}", help("compile"));
 }

@@ -52,9 +52,11 @@ pub mod summary;
 mod train;
 mod value;
 mod weights;
+mod what;
 
 pub use summary::Layer;
 pub use weights::WeightInfo;
+pub use what::{UnknownWhat, What};
 
 pub(crate) use bind::{Given, unknown_argument};
 pub(crate) use scope::{AMBIENT, Frame};
@@ -71,19 +73,6 @@ pub(crate) const MAX_DEPTH: u32 = 400;
 pub(crate) struct Stop;
 
 pub(crate) type Eval<T> = Result<T, Stop>;
-
-/// What to make of a model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum What {
-    /// Outputs from inputs.
-    Infer,
-    /// Loss and metrics from the fields of the data, with `training` false.
-    Eval,
-    /// One step of training: loss, metrics, and the new weights and states.
-    Train,
-    /// The first values of all weights and states.
-    Init,
-}
 
 /// A value for an argument of a model or dataset, given from outside the text.
 #[derive(Clone, Debug, PartialEq)]

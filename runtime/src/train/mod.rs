@@ -162,7 +162,7 @@ impl Trainer {
     }
 }
 
-/// States of an optimiser are called `weight/slot`, its counter `step`; all others are the model's.
-fn is_model_state(name: &str) -> bool {
+/// Whether a state of this name is the model's own: those of an optimiser are called `weight/slot`, its counter `step`.
+pub fn is_model_state(name: &str) -> bool {
     name != "step" && !name.contains('/')
 }

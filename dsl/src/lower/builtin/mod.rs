@@ -62,9 +62,21 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// All builtins.
 pub fn all() -> impl Iterator<Item = &'static Builtin> {
-    let rows: [&'static [Builtin]; 8] =
-        [math::UNARY, math::OTHER, reduce::ROWS, shape::ROWS, window::ROWS, random::ROWS, list::ROWS, read::ROWS];
-    rows.into_iter().flatten()
+    groups().into_iter().flat_map(|(_, rows)| rows)
+}
+
+/// All builtins, by what they are about.
+pub fn groups() -> [(&'static str, &'static [Builtin]); 8] {
+    [
+        ("elementwise functions", math::UNARY),
+        ("arithmetic", math::OTHER),
+        ("reductions", reduce::ROWS),
+        ("shapes", shape::ROWS),
+        ("windows", window::ROWS),
+        ("random numbers", random::ROWS),
+        ("lists", list::ROWS),
+        ("files", read::ROWS),
+    ]
 }
 
 /// The arguments of a call, in the order of the builtin's parameters.

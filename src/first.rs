@@ -1,0 +1,39 @@
+//! The weights that a model begins with.
+
+use dlc_dsl::{Request, What};
+use dlc_runtime::train::is_model_state;
+use dlc_runtime::{Session, Tensors};
+
+use crate::failure::failed_run;
+use crate::start::start_weights;
+use crate::tools::request_for;
+use crate::training::find_settings;
+use crate::{Compiler, Error, Model};
+
+impl Compiler {
+    /// The weights that a model begins with, by name: drawn from a seed, or read where its `train` section names a file of weights.
+    ///
+    /// # Errors
+    /// If the model is wrong, or that file.
+    pub fn first_weights(&self, model: &Model, seed: u64) -> Result<Tensors, Error> {
+        let first = first_values(self, model, &request_for(model, What::Init, &[], self)?, seed)?;
+        let infer = request_for(model, What::Infer, &[], self)?;
+        let wanted: Vec<String> = model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
+        Ok(first.into_iter().filter(|(name, _)| wanted.contains(name)).collect())
+    }
+}
+
+/// The first values of all weights and states of a request for [`What::Init`], those of an optimiser included.
+pub(crate) fn first_values(compiler: &Compiler, model: &Model, init: &Request, seed: u64) -> Result<Tensors, Error> {
+    let (program, ..) = compiler.build(model, init)?;
+    let mut session = program.session();
+    let draw = |session: &mut Session| {
+        session.set_key(seed.cast_signed())?;
+        session.step()
+    };
+    draw(&mut session).map_err(|e| failed_run(model, &e))?;
+    let drawn = session.outputs();
+    let Some(file) = find_settings(model)?.and_then(|s| s.weights) else { return Ok(drawn) };
+    let (own, optimiser): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|(name, _)| is_model_state(name));
+    Ok(start_weights(model, &file, own.into_iter().collect())?.into_iter().chain(optimiser).collect())
+}

@@ -1,0 +1,126 @@
+//! The step of a `train` section, prepared in one way for whoever trains with it, shows it or checks it: which examples it learns from,
+//! what it is compiled from, and the weights that it begins with.
+
+use std::sync::Arc;
+
+use dlc_dsl::lower::settings::{TrainSettings, Validation};
+use dlc_dsl::{Lowered, Request, What};
+use dlc_ir::Tensor;
+use dlc_runtime::Split;
+use dlc_runtime::loader::Examples;
+use dlc_runtime::train::{self, is_model_state};
+use indexmap::IndexMap;
+
+use crate::dataset::load;
+use crate::failure::failed_training;
+use crate::labels::check_labels;
+use crate::model::batched;
+use crate::start::start_weights;
+use crate::training::{aggregates, counted};
+use crate::{Compiler, Error, Model, Program};
+
+/// The step of a `train` section with its data.
+#[derive(Debug)]
+pub(crate) struct TrainingStep<'a> {
+    model: &'a Model,
+    compiler: &'a Compiler,
+    /// The section's settings, with the batch that is in force.
+    pub settings: TrainSettings,
+    /// All examples of the section's data.
+    pub examples: Arc<Examples>,
+    /// Those to learn from.
+    pub learn: Vec<usize>,
+    /// Those of the validation.
+    pub held_out: Vec<usize>,
+    sizes: IndexMap<String, usize>,
+}
+
+impl<'a> TrainingStep<'a> {
+    /// Reads the data of a section. Sizes go before what the section says: `B` before its batch.
+    pub fn new<'s>(
+        model: &'a Model,
+        compiler: &'a Compiler,
+        mut settings: TrainSettings,
+        sizes: impl IntoIterator<Item = (&'s str, usize)>,
+    ) -> Result<Self, Error> {
+        let sizes: IndexMap<String, usize> = sizes.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();
+        settings.batch = counted("B", sizes.get("B").copied().unwrap_or(settings.batch))?;
+        let examples = load(model, compiler, &settings.data)?;
+        let (learn, held_out) = split(&settings).of(examples.count());
+        Ok(TrainingStep { model, compiler, settings, examples, learn, held_out, sizes })
+    }
+
+    /// What to make for the step: itself, its first values, or its evaluation.
+    pub fn request(&self, what: What) -> Request {
+        let mut request = batch_request(self.model, &self.settings, &self.examples, what, self.settings.batch);
+        request.dims.extend(self.sizes.clone());
+        request.steps_per_epoch = Some(self.learn.len() / self.settings.batch);
+        (request.epochs, request.steps) = (self.settings.epochs, self.settings.steps);
+        request
+    }
+
+    /// A trainer of the compiled step, with the weights that it begins with: drawn, or read where the section names a file.
+    pub fn trainer(&self, program: &Program) -> Result<train::Trainer, Error> {
+        let failed = |e| failed_training(self.model, &e);
+        let mut trainer = train::Trainer::new(program.session(), &aggregates(&self.settings)).map_err(failed)?;
+        let (init, ..) = self.compiler.build(self.model, &self.request(What::Init))?;
+        trainer.initialize(&mut init.session(), self.settings.seed).map_err(failed)?;
+        if let Some(file) = &self.settings.weights {
+            let tensors = start_weights(self.model, file, trainer.weights())?;
+            trainer.set_weights(&tensors).map_err(failed)?;
+        }
+        Ok(trainer)
+    }
+
+    /// Checks that training has an end and examples for a step.
+    pub fn check_settings(&self) -> Result<(), Error> {
+        self.settings.check_length().map_err(|d| self.model.error(d))?;
+        self.settings.check_batch(self.learn.len()).map_err(|d| self.model.error(d))
+    }
+
+    /// Checks what else a training needs, against its lowered step: labels that are classes of the model, in the test data as well, something to
+    /// judge by where that is wanted, and a file of weights that fits.
+    pub fn check(&self, lowered: &Lowered) -> Result<(), Error> {
+        let TrainSettings { data, test, validation, weights, .. } = &self.settings;
+        for call in std::iter::once(data).chain(test) {
+            check_labels(self.model, call, &*load(self.model, self.compiler, call)?, &lowered.graph)?;
+        }
+        for call in validation.map(|_| data).into_iter().chain(test) {
+            let examples = load(self.model, self.compiler, call)?;
+            let batch = self.settings.batch;
+            self.model.lower(&batch_request(self.model, &self.settings, &examples, What::Eval, batch))?;
+        }
+        if let Some(file) = weights {
+            // whether a file fits is a matter of names and types, and the first values need not be computed
+            let own = lowered.weights.iter().filter(|w| !w.is_state || is_model_state(&w.name));
+            let unset = own.map(|w| (w.name.as_str(), Tensor::zeros(w.ty.clone()))).collect();
+            start_weights(self.model, file, unset)?;
+        }
+        Ok(())
+    }
+}
+
+/// Which examples are held out.
+fn split(settings: &TrainSettings) -> Split {
+    match settings.validation {
+        None => Split::None,
+        Some(Validation::Last(share)) => Split::Last(share),
+        Some(Validation::Random(fraction)) => Split::Random { fraction, seed: settings.seed },
+    }
+}
+
+/// A request for batches of a size, with the types that the examples have.
+pub(crate) fn batch_request(
+    model: &Model,
+    settings: &TrainSettings,
+    examples: &Examples,
+    what: What,
+    batch: usize,
+) -> Request {
+    let mut request = model.request(what);
+    request.model = Some(settings.model.clone());
+    for (name, tensor) in examples.fields().iter() {
+        request.fields.insert(name.to_owned(), batched(tensor.ty(), batch));
+    }
+    request
+}

@@ -1,0 +1,98 @@
+//! What `dlc compile` shows, and where it stops; and that the verbs which show programs take the same words for them.
+
+use super::{dlc, json, scratch, text};
+
+fn refused(arguments: &[&str], code: i32) -> String {
+    let output = dlc(arguments);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    said
+}
+
+#[test]
+fn the_differentiated_stage_is_that_of_the_training_step() {
+    let stages = |more: &[&str]| text(&dlc(&[&["compile", "examples/mnist.dl"], more].concat()));
+    let grad = stages(&["--emit=grad"]);
+    assert_eq!(grad, stages(&["--emit=grad", "--mode=train"]));
+    assert!(grad.contains(" update %") && !grad.contains(" = gradient "), "{grad}");
+    assert!(stages(&["--emit=ir,grad"]).contains(" = gradient "), "both are of one program");
+    let said = refused(&["compile", "examples/mnist.dl", "--emit=grad", "--mode=infer"], 2);
+    assert!(said.contains("`--mode=infer` has nothing to differentiate"), "{said}");
+    let (_folder, path) = scratch("m.dl", "model m(x: [B, 2]) -> y: [B, 2] = linear(x, 2)\n");
+    let said = refused(&["compile", path.to_str().expect("UTF-8"), "--emit=grad"], 1);
+    assert!(said.contains("no `train` section says how to train this model"), "{said}");
+}
+
+#[test]
+fn a_stop_after_the_tree_looks_no_further() {
+    let (_folder, path) = scratch("m.dl", "model m(x: [B, 2]) -> y: [B, 3] = x + ones([B, 3])\n");
+    let file = path.to_str().expect("UTF-8");
+    assert!(dlc(&["compile", file, "--stop-after=ast"]).status.success());
+    refused(&["compile", file, "--stop-after=ir"], 1);
+}
+
+#[test]
+fn an_artefact_is_written_beside_a_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("m.dlx");
+    let to = to.to_str().expect("UTF-8");
+    let alone = text(&dlc(&["compile", "examples/mnist.dl", "--emit=opt"]));
+    assert_eq!(text(&dlc(&["compile", "examples/mnist.dl", "--emit=opt", "-o", to])), alone);
+    assert!(dlc::artefact::Artefact::read(to.as_ref()).is_ok_and(|a| a.graphs.len() == 1));
+}
+
+#[test]
+fn the_program_that_is_asked_for_is_compiled() {
+    for mode in ["infer", "eval", "train", "init"] {
+        let report = json(&dlc(&["compile", "examples/mnist.dl", "--mode", mode, "--json"]));
+        let programs = report["programs"].as_array().expect("a list");
+        assert!(programs.len() == 1 && programs[0]["mode"] == mode, "{report}");
+    }
+}
+
+#[test]
+fn words_that_exclude_each_other_make_the_command_line_wrong() {
+    for more in [
+        &["--emit=ir", "--stop-after=ir"][..],
+        &["--stop-after=ir", "-o", "m.dlx"],
+        &["--emit=ir", "--timings"],
+        &["--train", "--mode=eval"],
+        &["--mode=fly"],
+    ] {
+        refused(&[&["compile", "examples/mnist.dl"], more].concat(), 2);
+    }
+}
+
+#[test]
+fn every_verb_that_shows_a_program_takes_the_same_words_for_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let picture = folder.path().join("m.svg");
+    let settings = ["--set", "hidden=8", "--size", "B=4", "--float=f64", "--model=perceptron"];
+    for verb in [&["compile"][..], &["explain"], &["verify"], &["graph", "-o", picture.to_str().expect("UTF-8")]] {
+        let shown = |mode: &str| {
+            let output = dlc(&[verb, &["examples/mnist.dl", mode], &settings].concat());
+            assert!(output.status.success(), "{verb:?}: {}", String::from_utf8_lossy(&output.stderr));
+            text(&output).lines().count()
+        };
+        shown("--mode=eval");
+        assert_eq!(shown("--train"), shown("--mode=train"), "{verb:?}");
+    }
+}
+
+#[test]
+fn nodes_have_one_name_wherever_they_are_shown() {
+    let optimised = text(&dlc(&["compile", "examples/mnist.dl", "--emit=opt"]));
+    let report = json(&dlc(&["verify", "examples/mnist.dl", "--json"]));
+    let values = report["values"].as_array().expect("a list").iter().map(|v| v["value"].as_str().expect("a text"));
+    let nodes: Vec<&str> = values.filter(|name| name.starts_with('%') && !name.contains(" in @")).collect();
+    assert!(nodes.iter().any(|name| name.contains("call @dot_bias_relu")), "{nodes:?}");
+    for name in nodes {
+        let (number, op) = name.split_once(" = ").expect("a number and what computes it");
+        let (mnemonic, callee) = op.split_once(' ').unwrap_or((op, ""));
+        let is_it = |line: &str| line.starts_with(&format!("  {number} = {mnemonic} ")) && line.contains(callee);
+        let entry = optimised.rsplit("func ").next().expect("the entry");
+        assert!(entry.lines().any(is_it), "{name} in {entry}");
+        let story = text(&dlc(&["explain", "examples/mnist.dl", number]));
+        assert!(story.starts_with(name), "{name}: {story}");
+    }
+}
