@@ -4,8 +4,8 @@ use dlc_dsl::{Request, What};
 use dlc_runtime::train::is_model_state;
 use dlc_runtime::{Session, Tensors};
 
+use crate::request::request_for;
 use crate::start::start_weights;
-use crate::tools::request_for;
 use crate::training::find_settings;
 use crate::{Compiler, Error, Model};
 
