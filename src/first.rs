@@ -5,8 +5,8 @@ use dlc_runtime::train::is_model_state;
 use dlc_runtime::{Session, Tensors};
 
 use crate::failure::failed_run;
+use crate::request::request_for;
 use crate::start::start_weights;
-use crate::tools::request_for;
 use crate::training::find_settings;
 use crate::{Compiler, Error, Model};
 

@@ -114,6 +114,8 @@ mod first;
 mod labels;
 mod model;
 mod program;
+mod request;
+mod settable;
 mod ship;
 mod start;
 mod text;

@@ -12,7 +12,7 @@ use crate::Error;
 use crate::dataset::Loaded;
 use crate::error::read_text;
 use crate::files::Files;
-use crate::tools::Settable;
+use crate::settable::Settable;
 
 /// A model: its text and everything it imports, with the arguments that are set so far. Data of its `train` section is read once, when
 /// it is first needed, and kept as long as the model or a clone of it.

@@ -16,45 +16,17 @@ pub use dlc_dsl::lower::settings::MAX_COUNT;
 pub use crate::error::{check_writable, read_text, write_file};
 pub use crate::explain::{Story, explain};
 pub use crate::labels::class_fields;
+pub use crate::request::request_for;
+pub use crate::settable::Settable;
 pub use crate::ship::parse_argument;
 pub use crate::verify::{Deviation, verify};
 
 use crate::artefact::Artefact;
 use crate::compiler::Timings;
 use crate::failure::failed_run;
+use crate::request::training_step;
 use crate::training::{find_settings, settings};
-use crate::training_step::TrainingStep;
 use crate::{Compiler, Error, Model, Program};
-
-/// What to make of a model, with the sizes that its open dimensions get: those of `sizes`, then those of its data with
-/// the batch of its `train` section, then 1.
-///
-/// # Errors
-/// If the model has no such thing.
-pub fn request_for(
-    model: &Model,
-    what: What,
-    sizes: &[(String, usize)],
-    compiler: &Compiler,
-) -> Result<Request, Error> {
-    if what == What::Infer || (what == What::Init && !trains(model)?) {
-        let mut request = model.request(what);
-        request.dims.extend(sizes.iter().cloned());
-        for dim in model.source().free_dims(request.model.as_deref()).map_err(|d| model.error(d))? {
-            request.assume(&dim, 1);
-        }
-        return Ok(request);
-    }
-    Ok(training_step(model, compiler, sizes)?.request(what))
-}
-
-fn training_step<'a>(
-    model: &'a Model,
-    compiler: &'a Compiler,
-    sizes: &[(String, usize)],
-) -> Result<TrainingStep<'a>, Error> {
-    TrainingStep::new(model, compiler, settings(model)?, sizes.iter().map(|(n, s)| (n.as_str(), *s)))
-}
 
 /// Checks whatever would keep a model's `train` section from training: its settings, its data, its weights, and its gradients.
 ///
@@ -66,52 +38,6 @@ pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usiz
     let lowered = model.lower(&step.request(What::Train))?;
     step.check(&lowered)?;
     stage_graph(compiler, model, lowered.graph, Stage::Grad).map(drop)
-}
-
-/// The names that may be set on a model: by `--set` and `--size` on the command line.
-#[derive(Clone, Debug)]
-pub struct Settable {
-    arguments: Vec<String>,
-    dimensions: Vec<String>,
-}
-
-impl Settable {
-    /// What may be set on a model.
-    ///
-    /// # Errors
-    /// If the model's text does not say, since it is wrong.
-    pub fn of(model: &Model) -> Result<Self, Error> {
-        let name = model.request(What::Infer).model;
-        let source = model.source();
-        let arguments = source.arguments(name.as_deref()).map_err(|d| model.error(d))?;
-        let dimensions = source.free_dims(name.as_deref()).map_err(|d| model.error(d))?;
-        Ok(Settable { arguments, dimensions })
-    }
-
-    /// Checks that there are arguments and dimensions of these names.
-    ///
-    /// # Errors
-    /// If there are not; with the name that may be meant.
-    pub fn check<'a>(
-        &self,
-        arguments: impl IntoIterator<Item = &'a str>,
-        dimensions: impl IntoIterator<Item = &'a str>,
-    ) -> Result<(), Error> {
-        arguments.into_iter().try_for_each(|found| expect_name("argument", found, &self.arguments))?;
-        dimensions.into_iter().try_for_each(|found| expect_name("dimension", found, &self.dimensions))
-    }
-}
-
-fn expect_name(what: &str, found: &str, known: &[String]) -> Result<(), Error> {
-    if known.iter().any(|k| k == found) {
-        return Ok(());
-    }
-    let error = Error::plain("unknown-argument", format!("the model has no {what} `{found}`"));
-    Err(match did_you_mean(found, known.iter().map(String::as_str)) {
-        Some(meant) => error.help(format!("do you mean `{meant}`?")),
-        None if known.is_empty() => error.help("it has none"),
-        None => error.help(format!("it has {}", known.join(", "))),
-    })
 }
 
 /// Whether a `train` section says how to train the model.

@@ -1,0 +1,52 @@
+//! What may be set of a model, so that a slip is told where it is made.
+
+use dlc_dsl::What;
+use dlc_dsl::diagnostic::did_you_mean;
+
+use crate::{Error, Model};
+
+/// The names that may be set on a model: by `--set` and `--size` on the command line.
+#[derive(Clone, Debug)]
+pub struct Settable {
+    arguments: Vec<String>,
+    dimensions: Vec<String>,
+}
+
+impl Settable {
+    /// What may be set on a model.
+    ///
+    /// # Errors
+    /// If the model's text does not say, since it is wrong.
+    pub fn of(model: &Model) -> Result<Self, Error> {
+        let name = model.request(What::Infer).model;
+        let source = model.source();
+        let arguments = source.arguments(name.as_deref()).map_err(|d| model.error(d))?;
+        let dimensions = source.free_dims(name.as_deref()).map_err(|d| model.error(d))?;
+        Ok(Settable { arguments, dimensions })
+    }
+
+    /// Checks that there are arguments and dimensions of these names.
+    ///
+    /// # Errors
+    /// If there are not; with the name that may be meant.
+    pub fn check<'a>(
+        &self,
+        arguments: impl IntoIterator<Item = &'a str>,
+        dimensions: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Error> {
+        arguments.into_iter().try_for_each(|found| expect_name("argument", found, &self.arguments))?;
+        dimensions.into_iter().try_for_each(|found| expect_name("dimension", found, &self.dimensions))
+    }
+}
+
+fn expect_name(what: &str, found: &str, known: &[String]) -> Result<(), Error> {
+    if known.iter().any(|k| k == found) {
+        return Ok(());
+    }
+    let error = Error::plain("unknown-argument", format!("the model has no {what} `{found}`"));
+    Err(match did_you_mean(found, known.iter().map(String::as_str)) {
+        Some(meant) => error.help(format!("do you mean `{meant}`?")),
+        None if known.is_empty() => error.help("it has none"),
+        None => error.help(format!("it has {}", known.join(", "))),
+    })
+}
