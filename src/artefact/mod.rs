@@ -129,7 +129,7 @@ impl Artefact {
         ];
         for (i, (_, graph)) in self.graphs.iter().enumerate() {
             let blobs: Tensors = Blobs::of(graph).iter().map(|(n, t)| (n, t.clone())).collect();
-            sections.push((format!("graph.{i}"), graph.to_string().into_bytes()));
+            sections.push((format!("graph.{i}"), graph.text_beside_blobs().into_bytes()));
             sections.push((format!("blobs.{i}"), data::safetensors::to_bytes(&blobs, &none)));
         }
         container::write(&sections)

@@ -30,17 +30,28 @@ fn a_program_comes_back_as_it_was() {
 }
 
 #[test]
-fn large_constants_travel_beside_the_text() {
+fn large_constants_stand_behind_the_functions_or_travel_beside_them() {
     let mut b = Builder::new("f", FunctionKind::Func);
     let x = b.arg("x", Type::new(DType::F64, [100]), Role::Input);
     let c = b.constant(Tensor::new([100], (0..100).map(f64::from).collect()).expect("100 elements")).expect("fits");
     let y = b.add(x, c).expect("fits");
     b.output(None, y);
     let graph = Graph::from_function(b.finish());
-    let text = graph.to_string();
-    assert!(text.contains("constant blob(\"blake3:"), "{text}");
+    let whole = graph.to_string();
+    assert_eq!(whole.parse::<Graph>().expect("it is whole"), graph);
+    let text = graph.text_beside_blobs();
+    assert!(text.contains("constant blob(\"blake3:") && whole.starts_with(&text), "{whole}");
     assert!(text.parse::<Graph>().is_err(), "a blob that is not there is an error");
     assert_eq!(Graph::parse(&text, &Blobs::of(&graph)).expect("with its blobs it parses"), graph);
+    let wrong = [
+        (whole.replace("63.0", "64.0"), "the name of these elements is"),
+        (whole.replace(", 63.0", ""), "f64[100] has 100 elements, not 99"),
+        (format!("{whole}{text}"), "expected `blob` or the end of the text, found `func`"),
+    ];
+    for (text, message) in wrong {
+        let error = text.parse::<Graph>().expect_err("it is malformed").to_string();
+        assert!(error.contains(message), "{error}");
+    }
 }
 
 #[test]

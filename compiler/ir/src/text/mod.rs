@@ -2,7 +2,7 @@
 //! `parse(print(g)) == g` and `print(parse(t)) == t`.
 //!
 //! ```text
-//! program  = { function } .
+//! program  = { function } { blob } .
 //! function = ( "func" | "kernel" ) symbol "(" [ argument { "," argument } ] ")" "->" results [ "vjp" symbol ]
 //!            "{" { node } "return" [ value { "," value } ] "}" .
 //! argument = "%" name ":" type [ "input" | "param" string [ "frozen" ] | "state" string | "key" ] .
@@ -11,13 +11,16 @@
 //! node     = "%" number [ ":" number ] "=" mnemonic [ literal ] [ value { "," value } ] [ "{" attr { "," attr } "}" ] ":" type { "," type } .
 //! value    = "%" ( name | number [ "." number ] ) .
 //! attr     = name "=" ( integer | "[" [ integer { "," integer } ] "]" | name | symbol ) .
-//! literal  = number | "[" [ number { "," number } ] "]" | "blob" "(" string ")" .
+//! literal  = number | elements | "blob" "(" string ")" .
+//! elements = "[" [ number { "," number } ] "]" .
+//! blob     = "blob" string "=" elements ":" type .
 //! type     = dtype "[" [ size { "," size } ] "]" .
 //! symbol   = "@" name .
 //! ```
 //!
 //! `//` begins a comment, which is dropped. Constants of more than [`MAX_INLINE`] elements stand as `blob("blake3:…")`, the
-//! hash of their little-endian bytes; their elements travel in [`Blobs`].
+//! hash of their type and little-endian bytes; their elements stand behind the functions, so that the text is whole, or travel
+//! beside it in [`Blobs`].
 
 mod lex;
 mod parse;
@@ -29,7 +32,7 @@ use crate::{Def, Graph, Op, Tensor};
 
 pub use parse::ParseError;
 
-/// The largest constant, in elements, that stands in the text.
+/// The largest constant, in elements, that stands where it is used.
 pub const MAX_INLINE: usize = 64;
 
 /// The elements of constants that are too large for the text, by the name that stands there.
@@ -76,7 +79,12 @@ fn blob_name(tensor: &Tensor) -> String {
 }
 
 impl Graph {
-    /// The graph that a text describes, with the large constants that it names. The result is verified.
+    /// The text without the elements of large constants, for who keeps [`Blobs::of`] this graph beside it.
+    pub fn text_beside_blobs(&self) -> String {
+        print::Functions(self).to_string()
+    }
+
+    /// The graph that a text describes, with large constants of these besides those that stand in it. The result is verified.
     ///
     /// # Errors
     /// If the text is not of the form above or what it describes is not well-typed.

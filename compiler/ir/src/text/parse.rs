@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::lex::{Token, lex};
-use super::{Blobs, MAX_INLINE};
+use super::{Blobs, MAX_INLINE, blob_name};
 use crate::op::Attr;
 use crate::op::AttrReader;
 use crate::{DType, Function, FunctionKind, Graph, Loc, Op, ResultDecl, ResultRole, Role, Symbol, Tensor, Type, Value};
@@ -31,7 +31,8 @@ impl ParseError {
 type Parsed<T> = Result<T, ParseError>;
 
 pub(super) fn parse(text: &str, blobs: &Blobs) -> Parsed<Graph> {
-    let mut parser = Parser { text, tokens: lex(text)?, next: 0, blobs };
+    let mut parser = Parser { text, tokens: lex(text)?, next: 0, own: Blobs::default(), blobs };
+    parser.own_blobs()?;
     let mut graph = Graph::new();
     while *parser.peek() != Token::End {
         let at = parser.offset();
@@ -53,6 +54,9 @@ struct Parser<'a> {
     text: &'a str,
     tokens: Vec<(usize, Token)>,
     next: usize,
+    /// The large constants that stand in the text.
+    own: Blobs,
+    /// Those beside it.
     blobs: &'a Blobs,
 }
 
@@ -193,6 +197,40 @@ impl Parser<'_> {
             Some(_) => Ok(ty),
             None => Err(ParseError::at(self.text, at, format!("{ty} is too large for any memory"))),
         }
+    }
+
+    /// Reads the blobs behind the functions, which name them, and takes them off.
+    fn own_blobs(&mut self) -> Parsed<()> {
+        let begins = |tokens: &[(usize, Token)]| matches!(tokens, [(_, Token::Name(word)), (_, Token::Text(_)), (_, Token::Mark('='))] if word == "blob");
+        let Some(first) = self.tokens.windows(3).position(begins) else { return Ok(()) };
+        self.next = first;
+        while self.eat_word("blob") {
+            self.blob()?;
+        }
+        if *self.peek() != Token::End {
+            return self.expected("`blob` or the end of the text");
+        }
+        self.tokens.truncate(first);
+        self.tokens.push((self.text.len(), Token::End));
+        self.next = 0;
+        Ok(())
+    }
+
+    fn blob(&mut self) -> Parsed<()> {
+        let at = self.offset();
+        let name = self.string("the name of a blob in quotes")?;
+        self.mark('=')?;
+        self.mark('[')?;
+        let elements = self.list(']', Self::element)?;
+        self.mark(':')?;
+        let ty = self.ty()?;
+        let tensor = tensor(&elements, &ty).map_err(|e| ParseError::at(self.text, at, e))?;
+        let right = blob_name(&tensor);
+        if name != right {
+            return Err(ParseError::at(self.text, at, format!("the name of these elements is \"{right}\"")));
+        }
+        self.own.insert(tensor);
+        Ok(())
     }
 
     fn function(&mut self) -> Parsed<Function> {
@@ -356,16 +394,19 @@ impl Parser<'_> {
         Ok((name, attr))
     }
 
-    fn literal_tokens(&mut self) -> Parsed<Literal> {
-        let element = |p: &mut Self| match p.peek().clone() {
+    fn element(&mut self) -> Parsed<String> {
+        match self.peek().clone() {
             Token::Number(n) | Token::Name(n) => {
-                p.bump();
+                self.bump();
                 Ok(n)
             }
-            _ => p.expected("a number, true or false"),
-        };
+            _ => self.expected("a number, true or false"),
+        }
+    }
+
+    fn literal_tokens(&mut self) -> Parsed<Literal> {
         if self.eat('[') {
-            return Ok(Literal::Elements(self.list(']', element)?));
+            return Ok(Literal::Elements(self.list(']', Self::element)?));
         }
         if self.eat_word("blob") {
             self.mark('(')?;
@@ -373,14 +414,15 @@ impl Parser<'_> {
             self.mark(')')?;
             return Ok(Literal::Blob(name));
         }
-        Ok(Literal::Elements(vec![element(self)?]))
+        Ok(Literal::Elements(vec![self.element()?]))
     }
 
     fn literal(&self, literal: Literal, ty: Option<&Type>) -> Result<Tensor, String> {
         let ty = ty.ok_or("a constant has a type")?;
         match literal {
             Literal::Blob(name) => {
-                let tensor = self.blobs.get(&name).ok_or(format!("there is no blob \"{name}\""))?;
+                let tensor = self.own.get(&name).or_else(|| self.blobs.get(&name));
+                let tensor = tensor.ok_or(format!("there is no blob \"{name}\""))?;
                 let fits = tensor.ty() == ty && tensor.len() > MAX_INLINE;
                 if fits { Ok(tensor.clone()) } else { Err(format!("\"{name}\" is {}, not {ty}", tensor.ty())) }
             }
@@ -388,12 +430,7 @@ impl Parser<'_> {
                 if elements.len() != ty.shape.elements() || elements.len() > MAX_INLINE {
                     return Err(format!("{} elements for {ty}; more than {MAX_INLINE} are a blob", elements.len()));
                 }
-                let mut bytes = vec![];
-                for text in &elements {
-                    let element = element_bytes(text, ty.dtype);
-                    bytes.extend(element.ok_or_else(|| format!("`{text}` is no {}", ty.dtype))?);
-                }
-                Tensor::from_le_bytes(ty.clone(), &bytes).map_err(|e| e.to_string())
+                tensor(&elements, ty)
             }
         }
     }
@@ -434,6 +471,16 @@ impl Parser<'_> {
 enum Literal {
     Elements(Vec<String>),
     Blob(String),
+}
+
+/// The tensor of elements as they stand in the text.
+fn tensor(elements: &[String], ty: &Type) -> Result<Tensor, String> {
+    let mut bytes = vec![];
+    for text in elements {
+        let element = element_bytes(text, ty.dtype);
+        bytes.extend(element.ok_or_else(|| format!("`{text}` is no {}", ty.dtype))?);
+    }
+    Tensor::from_le_bytes(ty.clone(), &bytes).map_err(|e| e.to_string())
 }
 
 /// The little-endian bytes of an element as it stands in the text.

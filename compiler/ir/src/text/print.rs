@@ -2,13 +2,28 @@
 
 use std::fmt::{self, Write};
 
-use super::{MAX_INLINE, blob_name};
+use super::{Blobs, MAX_INLINE, blob_name};
 use crate::op::Constant;
 use crate::{Def, Function, FunctionKind, Graph, Node, Op, ResultRole, Role, Scalar, Tensor, Value};
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, function) in self.functions().enumerate() {
+        write!(f, "{}", Functions(self))?;
+        for (name, tensor) in Blobs::of(self).iter() {
+            write!(f, "\nblob \"{name}\" = ")?;
+            elements(f, tensor)?;
+            writeln!(f, " : {}", tensor.ty())?;
+        }
+        Ok(())
+    }
+}
+
+/// The functions of a graph.
+pub(super) struct Functions<'a>(pub &'a Graph);
+
+impl fmt::Display for Functions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, function) in self.0.functions().enumerate() {
             if i > 0 {
                 f.write_char('\n')?;
             }
@@ -177,9 +192,20 @@ fn literal(f: &mut fmt::Formatter<'_>, tensor: &Tensor) -> fmt::Result {
     if tensor.ty().rank() == 0 {
         return element(f, tensor, 0);
     }
+    elements(f, tensor)
+}
+
+fn elements(f: &mut fmt::Formatter<'_>, tensor: &Tensor) -> fmt::Result {
     f.write_char('[')?;
     for i in 0..tensor.len() {
-        f.write_str(if i > 0 { ", " } else { "" })?;
+        // only blobs are longer than a line
+        f.write_str(if i == 0 {
+            ""
+        } else if i % MAX_INLINE == 0 {
+            ",\n  "
+        } else {
+            ", "
+        })?;
         element(f, tensor, i)?;
     }
     f.write_char(']')
