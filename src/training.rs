@@ -88,8 +88,9 @@ impl Training {
         };
         let (program, lowered, timings) = compiler.build(model, &request(What::Train, settings.batch))?;
         check_labels(model, &settings.data, &examples, &lowered.graph)?;
+        let own = lowered.states_of_training();
         let mut trainer =
-            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings)).map_err(explain)?;
+            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings), own).map_err(explain)?;
         let (init, ..) = compiler.build(model, &request(What::Init, settings.batch))?;
         trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
         if let Some(file) = &settings.weights {

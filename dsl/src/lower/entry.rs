@@ -150,6 +150,7 @@ impl<'p> Lower<'p> {
                     ty: w.data.ty(),
                     is_state: w.is_state,
                     trainable: w.trainable,
+                    of_training: w.of_training,
                     span: w.span,
                 });
                 let weights = weights.collect();

@@ -188,8 +188,7 @@ impl<'p> Lower<'p> {
         let given = self.inputs(chosen, given)?;
         self.fields(chosen);
         let span = train.span;
-        let counter = self.add_weight("step".into(), DType::I64, vec![], true, span, true);
-        let counter = self.weight_value(counter);
+        let counter = self.counter(span);
         self.step_for_key = Some(counter.value);
         let step = self.step_scope(&counter, &settings, span)?;
         // The loss is a function of its own, which the compiler differentiates.
