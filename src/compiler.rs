@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dlc_compiler::autodiff::AutodiffError;
-use dlc_compiler::codegen::Target;
+use dlc_compiler::codegen::{EmitError, Target};
 use dlc_compiler::passes::{self, Math};
 use dlc_compiler::pipeline::{self, Backend, CompileError, Level, Observer, Options, Phase, Stage};
 use dlc_dsl::diagnostic::unreached;
@@ -175,8 +175,12 @@ impl Compiler {
 
 /// A compile error of a graph with places in the model's text.
 pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: CompileError) -> Error {
-    let CompileError::Autodiff(error) = error else {
-        return Error::plain("internal", error.to_string());
+    let error = match error {
+        CompileError::Autodiff(error) => error,
+        CompileError::Emit(error @ (EmitError::TooLarge(_) | EmitError::Memory(_))) => {
+            return Error::plain("out-of-memory", error.to_string());
+        }
+        error => return Error::plain("internal", error.to_string()),
     };
     match &error {
         AutodiffError::NoGradient { .. } => model.error(unreached_weights(graph, options, error)),

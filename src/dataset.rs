@@ -60,7 +60,7 @@ fn read(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Ex
     let lowered = source.lower_dataset(&dataset, &types, model.dtype()).map_err(|d| model.error(d))?;
     let program = compiler.compile_graph(model, lowered.graph, &mut Timings::default())?;
     let names: Vec<String> = (1..=read.len()).map(|i| format!("read_{i}")).collect();
-    let mut session = program.session();
+    let mut session = program.try_session()?;
     // a reader whose values no field needs is no input of the program
     let takes = |name: &str| session.signature().inputs().any(|(n, _)| n == name);
     let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&read).filter(|(n, _)| takes(n)).collect();

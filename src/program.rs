@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dlc_compiler::pipeline::{self, Options, Stage};
 use dlc_ir::Graph;
-use dlc_runtime::{Pool, Session, Tensors};
+use dlc_runtime::{Pool, Session, SessionError, Tensors};
 
 use crate::Error;
 
@@ -64,14 +64,24 @@ impl Program {
 
     /// Memory to run in: allocated here, and not while it runs. One thread's at a time; any number share a program.
     ///
-    /// # Errors
-    /// If the artefact's weights do not fit its graph.
+    /// # Panics
+    /// If there is not memory enough; [`Program::try_session`] says so instead.
     pub fn session(&self) -> Session {
-        let mut session = Session::new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
+        self.try_session().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// The same for a program that may be too large for this machine.
+    ///
+    /// # Errors
+    /// If there is not memory enough.
+    pub fn try_session(&self) -> Result<Session, Error> {
+        let explain = |e: SessionError| Error::plain(e.code(), e.to_string());
+        let session = Session::try_new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
+        let mut session = session.map_err(explain)?;
         crate::ship::set_weights(&mut session, &self.inner.weights);
         // what fails here fails in the first step too, which tells of it
         let _ = session.prepare();
-        session
+        Ok(session)
     }
 
     /// The graph at a stage: as the front end made it, differentiated, or optimised and cut into kernels.

@@ -181,7 +181,7 @@ pub fn target_name(compiler: &Compiler) -> Result<String, Error> {
 pub fn first_weights(compiler: &Compiler, model: &Model, seed: u64) -> Result<Tensors, Error> {
     let request = request_for(model, What::Init, &[], compiler)?;
     let (program, ..) = compiler.build(model, &request)?;
-    let mut session = program.session();
+    let mut session = program.try_session()?;
     let run = |session: &mut Session| {
         session.set_key(seed.cast_signed())?;
         session.step()
@@ -238,7 +238,7 @@ pub fn run(
         }
     }
     let sizes: Vec<(String, usize)> = dims.into_iter().collect();
-    let mut session = artefact.program(compiler, &sizes)?.session();
+    let mut session = artefact.program(compiler, &sizes)?.try_session()?;
     let run = |session: &mut Session| {
         session.set_key(seed.cast_signed())?;
         session.run(inputs.iter())

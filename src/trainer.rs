@@ -52,10 +52,10 @@ impl Compiler {
         let gradients = self.compile_graph(model, gradient_graph(&lowered.graph)?, &mut Timings::default())?;
         let own = lowered.states_of_training();
         let mut trainer =
-            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings), own).map_err(explain)?;
+            dlc_runtime::train::Trainer::new(program.try_session()?, &aggregates(&settings), own).map_err(explain)?;
         let (init, ..) = self.build(model, &request(What::Init))?;
-        trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
-        let mut gradients = gradients.session();
+        trainer.initialize(&mut init.try_session()?, settings.seed).map_err(explain)?;
+        let mut gradients = gradients.try_session()?;
         // the draws of the step, whose number is among the states
         gradients.set_key(settings.seed.cast_signed()).map_err(|e| explain(e.into()))?;
         Ok(Trainer { trainer, gradients })

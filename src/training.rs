@@ -90,9 +90,9 @@ impl Training {
         check_labels(model, &settings.data, &examples, &lowered.graph)?;
         let own = lowered.states_of_training();
         let mut trainer =
-            dlc_runtime::train::Trainer::new(program.session(), &aggregates(&settings), own).map_err(explain)?;
+            dlc_runtime::train::Trainer::new(program.try_session()?, &aggregates(&settings), own).map_err(explain)?;
         let (init, ..) = compiler.build(model, &request(What::Init, settings.batch))?;
-        trainer.initialize(&mut init.session(), settings.seed).map_err(explain)?;
+        trainer.initialize(&mut init.try_session()?, settings.seed).map_err(explain)?;
         if let Some(file) = &settings.weights {
             let tensors = start_weights(model, file, trainer.weights())?;
             trainer.set_weights(&tensors).map_err(explain)?;
@@ -184,7 +184,7 @@ impl Training {
         let fields = selection.examples.gather(&positions, Tensors::new());
         let request = request(&self.model, &self.settings, &selection.examples, What::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
-        let mut session = program.with_weights(self.weights()).session();
+        let mut session = program.with_weights(self.weights()).try_session()?;
         let names: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let inputs = names.iter().filter_map(|n| Some((n.as_str(), fields.get(n)?)));
         let outputs = session.run(inputs).map_err(|e| Error::plain(e.code(), e.to_string()))?;
@@ -362,7 +362,7 @@ fn evaluator(
         let mut request = request(model, settings, &selection.examples, What::Eval, size);
         request.frozen = weights == Weights::Stay;
         let (program, lowered, _) = compiler.build(model, &request)?;
-        sessions.push(program.session());
+        sessions.push(program.try_session()?);
         graphs.push(lowered.graph);
     }
     Ok((Evaluator::new(sessions, aggregates(settings)).map_err(explain)?, graphs))

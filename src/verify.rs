@@ -148,7 +148,7 @@ struct Compared {
 fn compare(compiler: &Compiler, model: &Model, graph: &Graph, arguments: &[Tensor]) -> Result<Compared, Error> {
     let entry = graph.entry();
     let (probe, probed) = with_every_value(graph);
-    let mut session = compiler.compile_optimized(model, probe)?.session();
+    let mut session = compiler.compile_optimized(model, probe)?.try_session()?;
     let fail = |e: dlc_runtime::SessionError| Error::plain(e.code(), e.to_string());
     for (argument, tensor) in entry.args().iter().zip(arguments) {
         match &argument.role {
@@ -263,7 +263,7 @@ fn arguments(
     let mut init = request.clone();
     init.what = What::Init;
     let (program, ..) = compiler.build(model, &init)?;
-    let mut session = program.session();
+    let mut session = program.try_session()?;
     let fail = |e: dlc_runtime::SessionError| Error::plain(e.code(), e.to_string());
     session.set_key(seed.cast_signed()).map_err(fail)?;
     session.step().map_err(fail)?;

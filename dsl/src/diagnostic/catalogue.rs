@@ -127,6 +127,7 @@ codes! {
     "bad-artefact": "The .dlx file is damaged, of another version, or no artefact.", "dlc run notes.txt";
     // Running.
     "failed-check": "A check of the program failed while it ran, such as that of an index.", "label 255 of 10 classes";
+    "out-of-memory": "The program wants more memory than this machine has.", "--set hidden=1000000000";
     "poisoned": "An earlier step failed and left weights half updated.", "going on after an error";
     "bad-argument": "The value is none that the argument can have.", "--float i32";
     "bad-input": "The input is not of the form that is wanted.", "dlc run m.dlx --json without \"inputs\"";
