@@ -327,7 +327,7 @@ pub(crate) fn evaluate(
     Ok((evaluator.run(&selection).map_err(explain)?, selection.count()))
 }
 
-/// What becomes of the metrics over many batches.
+/// What becomes of loss and metrics over many batches.
 pub(crate) fn aggregates(settings: &TrainSettings) -> Vec<(String, train::Aggregate)> {
     use dlc_dsl::lower::settings::Aggregate;
     let aggregate = |aggregate| match aggregate {
@@ -336,7 +336,9 @@ pub(crate) fn aggregates(settings: &TrainSettings) -> Vec<(String, train::Aggreg
         Aggregate::Max => train::Aggregate::Max,
         Aggregate::Min => train::Aggregate::Min,
     };
-    settings.metrics.iter().map(|metric| (metric.name.clone(), aggregate(metric.aggregate))).collect()
+    let loss = ("loss".to_owned(), aggregate(settings.loss));
+    let metrics = settings.metrics.iter().map(|metric| (metric.name.clone(), aggregate(metric.aggregate)));
+    std::iter::once(loss).chain(metrics).collect()
 }
 
 /// Whether weights are the same in all runs of a program, or change with the training that it judges.

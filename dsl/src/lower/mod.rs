@@ -222,6 +222,8 @@ pub(crate) struct Lower<'p> {
     pub step: Option<train::StepScope>,
     /// What is computed of the model's outputs now, such as the loss, and where it is written.
     pub measuring: Option<(&'static str, Span)>,
+    /// The call whose value is that whole.
+    pub measured: Option<Span>,
     /// Whether states that are declared now are the training's own.
     pub optimizing: bool,
     /// The counter of steps in the entry, from which random draws follow.
@@ -273,6 +275,7 @@ impl<'p> Lower<'p> {
             initial_shapes: vec![],
             step: None,
             measuring: None,
+            measured: None,
             optimizing: false,
             step_for_key: None,
             input_data: IndexMap::new(),
