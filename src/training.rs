@@ -107,9 +107,10 @@ impl Training {
             Some(call) => {
                 let examples = load(model, compiler, call)?;
                 check_labels(model, call, &examples, &lowered.graph)?;
+                let selection = Selection::all(examples);
                 // What cannot be evaluated shows now, and not after the training.
-                model.lower(&self::request(model, &settings, &examples, What::Eval, settings.batch))?;
-                Some(Selection::all(examples))
+                evaluations(model, &settings, &selection)?;
+                Some(selection)
             }
             None => None,
         };
@@ -295,15 +296,17 @@ pub(crate) fn request(
 pub(crate) fn check_data(model: &Model, compiler: &Compiler, graph: &Graph) -> Result<(), Error> {
     let settings = settings(model)?;
     settings.check_length().map_err(|d| model.error(d))?;
-    let (learn, _) = split(&settings).of(load(model, compiler, &settings.data)?.count());
+    let examples = load(model, compiler, &settings.data)?;
+    let (learn, held_out) = split(&settings).of(examples.count());
     settings.check_batch(learn.len()).map_err(|d| model.error(d))?;
     for call in std::iter::once(&settings.data).chain(&settings.test) {
         check_labels(model, call, &*load(model, compiler, call)?, graph)?;
     }
-    let held_out = settings.validation.map(|_| &settings.data);
-    for call in held_out.into_iter().chain(&settings.test) {
-        let examples = load(model, compiler, call)?;
-        model.lower(&request(model, &settings, &examples, What::Eval, settings.batch))?;
+    if !held_out.is_empty() {
+        evaluations(model, &settings, &Selection { examples, positions: Some(held_out) })?;
+    }
+    if let Some(call) = &settings.test {
+        evaluations(model, &settings, &Selection::all(load(model, compiler, call)?))?;
     }
     Ok(())
 }
@@ -348,6 +351,28 @@ enum Weights {
     Learn,
 }
 
+/// The programs that evaluate a selection: of whole batches, and of what is left over.
+///
+/// # Errors
+/// If the model can be evaluated neither on large batches nor on those that it is trained with.
+fn evaluations(model: &Model, settings: &TrainSettings, selection: &Selection) -> Result<Vec<Request>, Error> {
+    /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
+    const EVALUATED_AT_ONCE: usize = 256;
+    let (count, batch) = (selection.count(), settings.batch);
+    let one = |size| {
+        let request = request(model, settings, &selection.examples, What::Eval, size);
+        model.lower(&request).map(|_| request)
+    };
+    let all = |batch| Evaluator::sizes(count, batch).into_iter().map(one).collect::<Result<Vec<Request>, Error>>();
+    all(batch.max(EVALUATED_AT_ONCE)).or_else(|_| all(batch)).map_err(|error| {
+        let rest = count % batch;
+        if rest == 0 || one(batch).is_err() {
+            return error;
+        }
+        error.help(format!("{count} examples in batches of {batch} leave {rest}"))
+    })
+}
+
 /// An evaluator for a selection, and the graphs that it was compiled from.
 fn evaluator(
     model: &Model,
@@ -356,12 +381,8 @@ fn evaluator(
     selection: &Selection,
     weights: Weights,
 ) -> Result<(Evaluator, Vec<Graph>), Error> {
-    /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
-    const EVALUATED_AT_ONCE: usize = 256;
-    let sizes = Evaluator::sizes(selection.count(), settings.batch.max(EVALUATED_AT_ONCE));
     let (mut sessions, mut graphs) = (vec![], vec![]);
-    for size in sizes {
-        let mut request = request(model, settings, &selection.examples, What::Eval, size);
+    for mut request in evaluations(model, settings, selection)? {
         request.frozen = weights == Weights::Stay;
         let (program, lowered, _) = compiler.build(model, &request)?;
         sessions.push(program.try_session()?);
