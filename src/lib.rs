@@ -97,6 +97,7 @@ pub mod draw;
 mod error;
 mod explain;
 mod files;
+mod json;
 mod labels;
 mod model;
 mod program;

@@ -4,17 +4,16 @@ use dlc_compiler::pipeline::{self, Stage};
 use dlc_dsl::diagnostic::catalogue::{self, Entry};
 use dlc_dsl::diagnostic::did_you_mean;
 use dlc_dsl::{Lowered, Request, What};
-use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
+use dlc_ir::Graph;
 use dlc_runtime::train::Scores;
 use dlc_runtime::{Session, Tensors};
 use indexmap::IndexMap;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 pub use dlc_dsl::lower::settings::MAX_COUNT;
 
 pub use crate::error::{check_writable, read_text, write_file};
 pub use crate::explain::{Story, explain};
+pub use crate::json::{tensor_to_json, tensors_from_json};
 pub use crate::ship::parse_argument;
 pub use crate::verify::{Deviation, verify};
 
@@ -269,57 +268,6 @@ fn expect_input(found: &str, known: &[String]) -> Result<(), Error> {
         Some(meant) => error.help(format!("do you mean `{meant}`?")),
         None => error,
     })
-}
-
-/// A tensor for machines: `{"dtype":"f32","shape":[1,2],"data":[0.5,1]}`. NaN and infinities are null.
-pub fn tensor_to_json(tensor: &Tensor) -> Value {
-    let data: Vec<Value> = tensor
-        .scalars()
-        .map(|x| match x {
-            Scalar::Float(x) if tensor.dtype() == DType::F32 => json!(x as f32),
-            Scalar::Float(x) => json!(x),
-            Scalar::Int(x) => json!(x),
-            Scalar::Bool(x) => json!(x),
-        })
-        .collect();
-    json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape().to_vec(), "data": data })
-}
-
-/// The inputs in a JSON text: `{"inputs":{"x":{"dtype":"f32","shape":[1,2],"data":[0.5,1]}}}`.
-///
-/// # Errors
-/// If the text is not of this form.
-pub fn tensors_from_json(text: &str) -> Result<Tensors, Error> {
-    #[derive(Deserialize)]
-    struct Request {
-        inputs: IndexMap<String, Input>,
-    }
-    #[derive(Deserialize)]
-    struct Input {
-        dtype: String,
-        shape: Vec<usize>,
-        data: Vec<Value>,
-    }
-    let bad = |message: String| Error::plain("bad-input", message);
-    let request: Request = serde_json::from_str(text).map_err(|e| bad(format!("the input is not of its form: {e}")))?;
-    let mut tensors = Tensors::new();
-    for (name, input) in request.inputs {
-        let dtype: DType = input.dtype.parse().map_err(|e| bad(format!("`{name}`: {e}")))?;
-        let ty = Type::new(dtype, input.shape);
-        if ty.checked_bytes().is_none() || ty.shape.elements() != input.data.len() {
-            return Err(bad(format!("`{name}`: {} elements for {ty}", input.data.len())));
-        }
-        let scalar = |v: &Value| match v {
-            Value::Bool(b) => Some(Scalar::Bool(*b)),
-            Value::Number(n) => n.as_i64().map(Scalar::Int).or(n.as_f64().map(Scalar::Float)),
-            Value::Null if dtype.is_float() => Some(Scalar::Float(f64::NAN)),
-            _ => None,
-        };
-        let scalars: Option<Vec<Scalar>> = input.data.iter().map(scalar).collect();
-        let scalars = scalars.ok_or_else(|| bad(format!("`{name}`: an element is no number")))?;
-        tensors.insert(name, Tensor::from_fn(ty, |i| scalars[i]));
-    }
-    Ok(tensors)
 }
 
 /// The data of a model's `train` section.

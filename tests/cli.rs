@@ -9,6 +9,8 @@ mod files;
 mod mistakes;
 #[path = "cli/training.rs"]
 mod training;
+#[path = "cli/values.rs"]
+mod values;
 
 fn dlc(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));

@@ -10,6 +10,7 @@ use dlc::{Compiler, DType, Error, Model, Request, What, tools};
 mod digits;
 mod exit;
 mod output;
+mod rows;
 mod table;
 
 pub use exit::Exit;

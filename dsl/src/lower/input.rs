@@ -6,7 +6,7 @@ use ir::{DType, Role, Type};
 use super::bind::is_data;
 use super::entry::Chosen;
 use super::value::{Axis, Data, Value};
-use super::{Eval, Given, Lower, Stop};
+use super::{Eval, Given, Lower, Stop, What};
 use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::resolve::visit;
@@ -63,11 +63,13 @@ impl<'p> Lower<'p> {
             let any_int = dtype.as_ref().is_some_and(|d| d.name == "int");
             let fits = if any_int { field.dtype.is_int() } else { field.dtype == declared };
             if !fits {
-                let message = format!("the field `{}` is {field}, but the input wants {declared}", param.name.name);
+                let given = self.given_for(&param.name.name);
+                let message = format!("{given} is {field}, but the input wants {declared}");
                 let at = self.at(param.span);
                 let error = Diagnostic::error("field-mismatch", message).primary(at, "this input");
                 let to = if declared == self.float { "float" } else { declared.name() };
-                return Err(self.fail(error.help(format!("in the dataset, convert it: `{to}(…)`"))));
+                let help = format!("in the dataset, convert it: `{to}(…)`");
+                return Err(self.fail(if self.from_data() { error.help(help) } else { error }));
             }
             self.check_field(param, dims, field)?;
             return Ok((field.dtype, axes));
@@ -109,9 +111,26 @@ impl<'p> Lower<'p> {
         Ok((declared, axes))
     }
 
+    /// Whether what is given for the inputs are fields of a dataset; otherwise somebody gives them by hand.
+    fn from_data(&self) -> bool {
+        self.request.what != What::Infer
+    }
+
+    fn given_for(&self, input: &str) -> String {
+        format!("{} `{input}`", if self.from_data() { "the field" } else { "what is given for" })
+    }
+
     /// The error for an input that the data leaves without values.
     fn no_field(&mut self, param: &'p ast::Param) -> Stop {
         let name = &param.name.name;
+        if !self.from_data() {
+            return self.fault(
+                "missing-argument",
+                format!("the input `{name}` is not given"),
+                param.span,
+                "this input",
+            );
+        }
         let fields: Vec<&str> = self.request.fields.keys().map(String::as_str).collect();
         let label = match did_you_mean(name, fields.iter().copied()) {
             Some(meant) => format!("is it the field `{meant}`? a field feeds the input of its name"),
@@ -128,10 +147,11 @@ impl<'p> Lower<'p> {
     /// Checks a field's shape against an input's and notes the dimensions that it gives a size.
     fn check_field(&mut self, param: &'p ast::Param, dims: &'p [Dim], field: &Type) -> Eval<()> {
         let name = &param.name.name;
+        let given = self.given_for(name);
         let rest = dims.iter().any(|d| matches!(d, Dim::Rest(_)));
         let fixed = dims.len() - usize::from(rest);
         if field.rank() < fixed || !rest && field.rank() != fixed {
-            let message = format!("the field `{name}` is {field}, with another number of axes than the input");
+            let message = format!("{given} is {field}, with another number of axes than the input");
             return Err(self.fault("field-mismatch", message, param.ty.span, "this input"));
         }
         let sizes = &field.shape[field.rank() - fixed..];
@@ -145,7 +165,7 @@ impl<'p> Lower<'p> {
                     Some((known, first)) if *known != size => {
                         let message = format!("`{capital}` is both {known} and {size}");
                         let error = Diagnostic::error("dimension-conflict", message)
-                            .primary(e.span, format!("the field `{name}` makes it {size}; two lengths want two names"))
+                            .primary(e.span, format!("{given} makes it {size}; two lengths want two names"))
                             .secondary(*first, format!("{known} by another field"));
                         return Err(self.fail(error));
                     }
@@ -158,7 +178,7 @@ impl<'p> Lower<'p> {
             }
             let wanted = self.size(e)?;
             if wanted != size {
-                let message = format!("the field `{name}` is {field}, but the input has {wanted} where it has {size}");
+                let message = format!("{given} is {field}, but the input has {wanted} where it has {size}");
                 return Err(self.fault("field-mismatch", message, e.span, "this size"));
             }
         }
