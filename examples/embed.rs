@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::parse(TEXT)?.with("hidden", 64)?;
     let compiler = Compiler::new();
     let program = compiler.compile(&model, [("B", 1)])?; // Send + Sync, cheap to clone
-    let weights = dlc::tools::first_weights(&compiler, &model, 0)?;
+    let weights = dlc::tools::first_weights(&compiler, &model, &[], 0)?;
     let mut session = program.session(); // one thread's memory
     for (name, tensor) in weights.iter() {
         session.set_param(name, tensor)?;

@@ -75,7 +75,7 @@
 //! let compiler = Compiler::new();
 //! let program = compiler.compile(&model, [("B", 1)])?;
 //! let mut session = program.session();
-//! for (name, tensor) in dlc::tools::first_weights(&compiler, &model, 0)?.iter() {
+//! for (name, tensor) in dlc::tools::first_weights(&compiler, &model, &[], 0)?.iter() {
 //!     session.set_param(name, tensor)?;
 //! }
 //! let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dlc_compiler::pipeline::{self, Options, Stage};
-use dlc_ir::Graph;
-use dlc_runtime::{Pool, Session, SessionError, Tensors};
+use dlc_ir::{Graph, Role, Tensor, Type};
+use dlc_runtime::{Pool, Session, SessionError, Tensors, weights};
 
 use crate::Error;
 
@@ -41,9 +41,13 @@ impl Program {
     }
 
     /// The same program with weights that every session begins with.
-    pub(crate) fn with_weights(self, weights: Tensors) -> Self {
+    ///
+    /// # Errors
+    /// If one has another type than the program's.
+    pub(crate) fn with_weights(self, weights: Tensors) -> Result<Self, Error> {
         let inner = &self.inner;
-        Program {
+        fit(&inner.graph, &weights)?;
+        Ok(Program {
             inner: Arc::new(Inner {
                 graph: inner.graph.clone(),
                 compiled: Arc::clone(&inner.compiled),
@@ -51,7 +55,7 @@ impl Program {
                 pool: Arc::clone(&inner.pool),
                 weights,
             }),
-        }
+        })
     }
 
     /// Loads an artefact (`.dlx`): machine code is made from its verified graph, in milliseconds.
@@ -78,7 +82,7 @@ impl Program {
         let explain = |e: SessionError| Error::plain(e.code(), e.to_string());
         let session = Session::try_new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
         let mut session = session.map_err(explain)?;
-        crate::ship::set_weights(&mut session, &self.inner.weights);
+        crate::ship::set_weights(&mut session, &self.inner.weights).map_err(explain)?;
         // what fails here fails in the first step too, which tells of it
         let _ = session.prepare();
         Ok(session)
@@ -116,4 +120,16 @@ impl Program {
     pub fn weights(&self) -> &Tensors {
         &self.inner.weights
     }
+}
+
+/// Checks that those of the weights that a graph has are of its types; the others belong to other programs of the model.
+fn fit(graph: &Graph, weights: &Tensors) -> Result<(), Error> {
+    let wanted = graph.entry().args().iter().filter_map(|argument| match &argument.role {
+        Role::Param { name, .. } | Role::State { name } => Some((&**name, &argument.ty, weights.get(name)?)),
+        _ => None,
+    });
+    let wanted: Vec<(&str, &Type, &Tensor)> = wanted.collect();
+    let given: Tensors = wanted.iter().map(|(name, _, tensor)| (*name, (*tensor).clone())).collect();
+    weights::fit(wanted.into_iter().map(|(name, ty, _)| (name, ty)), &given)
+        .map_err(|mismatch| Error::plain(mismatch.code(), mismatch.to_string()))
 }

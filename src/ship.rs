@@ -6,7 +6,7 @@ use std::path::Path;
 use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Argument, Loaded, Loader, Request, What};
 use dlc_ir::DType;
-use dlc_runtime::{Session, Tensors};
+use dlc_runtime::{Session, SessionError, Tensors};
 
 use crate::artefact::{Artefact, GraphKey, Manifest};
 use crate::{Compiler, Error, Model, Program};
@@ -69,7 +69,7 @@ impl Artefact {
             Some((_, graph)) => compiler.compile_optimized(&model, graph.clone())?,
             None => compiler.build(&model, &request)?.0,
         };
-        Ok(program.with_weights(self.weights.clone()))
+        program.with_weights(self.weights.clone())
     }
 }
 
@@ -85,17 +85,20 @@ pub(crate) fn open(path: &Path, compiler: &Compiler) -> Result<Program, Error> {
 }
 
 /// Sets those weights and states that a program has; the others belong to programs of the same model in another mode.
-pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) {
+///
+/// # Errors
+/// If one has another type. One that is missing stays unset, and the run says so.
+pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) -> Result<(), SessionError> {
     let signature = session.signature();
     let params: Vec<String> = signature.params().map(|(n, _)| n.to_owned()).collect();
     let states: Vec<String> = signature.states().map(|(n, _)| n.to_owned()).collect();
     for (name, tensor) in params.iter().filter_map(|n| Some((n, weights.get(n)?))) {
-        // a tensor of another type stays unset, and the run says what is missing
-        let _ = session.set_param(name, tensor);
+        session.set_param(name, tensor)?;
     }
     for (name, tensor) in states.iter().filter_map(|n| Some((n, weights.get(n)?))) {
-        let _ = session.set_state(name, tensor);
+        session.set_state(name, tensor)?;
     }
+    Ok(())
 }
 
 fn key(request: &Request, target: &str) -> GraphKey {

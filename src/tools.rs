@@ -22,11 +22,11 @@ use crate::compiler::Timings;
 use crate::training::{counted, request, settings};
 use crate::{Compiler, Error, Model, Program};
 
-/// What to make of a model, with the sizes that its open dimensions get: those of `sizes`, then those of its data with
-/// the batch of its `train` section, then 1.
+/// What to make of a model, with the sizes that its open dimensions get: those of `sizes`, then those of the data of its `train`
+/// section. What no data says, the number of examples, is the batch of that section where that matters, and otherwise 1.
 ///
 /// # Errors
-/// If the model has no such thing.
+/// If the model has no such thing, or its data cannot be read.
 pub fn request_for(
     model: &Model,
     what: What,
@@ -35,8 +35,17 @@ pub fn request_for(
 ) -> Result<Request, Error> {
     let mut plain = model.request(what);
     plain.dims.extend(sizes.iter().cloned());
-    if what == What::Infer || (what == What::Init && !trains(model)?) {
-        for dim in model.source().free_dims(plain.model.as_deref()).map_err(|d| model.error(d))? {
+    let trains = trains(model)?;
+    if what == What::Infer || (what == What::Init && !trains) {
+        let (source, name) = (model.source(), plain.model.clone());
+        let said = source.dims_of_examples(name.as_deref()).map_err(|d| model.error(d))?;
+        // where all are set, no data is needed
+        if trains && said.iter().any(|dim| !plain.dims.contains_key(dim)) {
+            for (dim, size) in sizes_of_data(model, compiler)? {
+                plain.dims.entry(dim).or_insert(size);
+            }
+        }
+        for dim in source.free_dims(name.as_deref()).map_err(|d| model.error(d))? {
             plain.dims.entry(dim).or_insert(1);
         }
         return Ok(plain);
@@ -48,6 +57,14 @@ pub fn request_for(
     full.dims.extend(plain.dims);
     full.steps_per_epoch = Some(examples.count() / batch);
     Ok(full)
+}
+
+/// The sizes that the data of a model's `train` section gives to its dimensions.
+fn sizes_of_data(model: &Model, compiler: &Compiler) -> Result<IndexMap<String, usize>, Error> {
+    let settings = settings(model)?;
+    let examples = crate::dataset::load(model, compiler, &settings.data)?;
+    let fields = examples.fields().iter().map(|(name, field)| (name.to_owned(), field.ty().clone())).collect();
+    model.source().sizes_by(Some(&settings.model), &fields).map_err(|d| model.error(d))
 }
 
 /// Checks the data of a model's `train` section against the graph of a training step.
@@ -73,7 +90,7 @@ impl Settable {
     pub fn of(model: &Model) -> Result<Self, Error> {
         let name = model.request(What::Infer).model;
         let source = model.source();
-        let arguments = source.arguments(name.as_deref()).map_err(|d| model.error(d))?;
+        let arguments = source.arguments(name.as_deref()).map_err(|d| model.error(d))?.into_keys().collect();
         let dimensions = source.free_dims(name.as_deref()).map_err(|d| model.error(d))?;
         Ok(Settable { arguments, dimensions })
     }
@@ -173,12 +190,19 @@ pub fn target_name(compiler: &Compiler) -> Result<String, Error> {
     Ok(compiler.target_name()?.to_owned())
 }
 
-/// The weights that a model begins with, from a seed.
+/// The weights that a model of these sizes begins with, from a seed. Sizes that are not given are those of [`request_for`].
 ///
 /// # Errors
 /// If the model is wrong.
-pub fn first_weights(compiler: &Compiler, model: &Model, seed: u64) -> Result<Tensors, Error> {
-    let request = request_for(model, What::Init, &[], compiler)?;
+pub fn first_weights(
+    compiler: &Compiler,
+    model: &Model,
+    sizes: &[(String, usize)],
+    seed: u64,
+) -> Result<Tensors, Error> {
+    let infer = request_for(model, What::Infer, sizes, compiler)?;
+    let mut request = model.request(What::Init);
+    request.dims = infer.dims.clone();
     let (program, ..) = compiler.build(model, &request)?;
     let mut session = program.try_session()?;
     let run = |session: &mut Session| {
@@ -186,7 +210,6 @@ pub fn first_weights(compiler: &Compiler, model: &Model, seed: u64) -> Result<Te
         session.step()
     };
     run(&mut session).map_err(|e| Error::plain(e.code(), e.to_string()))?;
-    let infer = request_for(model, What::Infer, &[], compiler)?;
     let wanted: Vec<String> = model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
     Ok(session.outputs().into_iter().filter(|(name, _)| wanted.contains(name)).collect())
 }
@@ -222,10 +245,27 @@ pub fn run(
     sizes: &[(String, usize)],
     seed: u64,
 ) -> Result<Tensors, Error> {
-    let model = artefact.model()?;
-    let known = input_names(&model)?;
-    inputs.names().try_for_each(|found| expect_input(found, &known))?;
+    let sizes = sizes_by_inputs(&artefact.model()?, inputs, sizes)?;
+    let mut session = artefact.program(compiler, &sizes)?.try_session()?;
+    let run = |session: &mut Session| {
+        session.set_key(seed.cast_signed())?;
+        session.run(inputs.iter())
+    };
+    run(&mut session).map_err(|e| Error::plain(e.code(), e.to_string()))
+}
+
+/// The sizes that inputs give to a model's dimensions, and those that are set besides.
+///
+/// # Errors
+/// If the inputs do not fit the model, or the sizes that are set not the inputs.
+pub fn sizes_by_inputs(
+    model: &Model,
+    inputs: &Tensors,
+    sizes: &[(String, usize)],
+) -> Result<Vec<(String, usize)>, Error> {
     let mut request = model.request(What::Infer);
+    let known = model.source().inputs(request.model.as_deref()).map_err(|d| model.error(d))?;
+    inputs.names().try_for_each(|found| expect_input(found, &known))?;
     request.fields.extend(inputs.iter().map(|(n, t)| (n.to_owned(), t.ty().clone())));
     request.dims.extend(sizes.iter().cloned());
     let dims = model.lower(&request)?.dims;
@@ -236,26 +276,7 @@ pub fn run(
             return Err(Error::plain("dimension-conflict", message).help("a dimension of the inputs need not be set"));
         }
     }
-    let sizes: Vec<(String, usize)> = dims.into_iter().collect();
-    let mut session = artefact.program(compiler, &sizes)?.try_session()?;
-    let run = |session: &mut Session| {
-        session.set_key(seed.cast_signed())?;
-        session.run(inputs.iter())
-    };
-    run(&mut session).map_err(|e| Error::plain(e.code(), e.to_string()))
-}
-
-/// The names of a model's inputs, whatever their sizes.
-fn input_names(model: &Model) -> Result<Vec<String>, Error> {
-    let (source, name) = (model.source(), model.request(What::Infer).model);
-    let file = source.main();
-    let trained = || file.trains().next().map(|t| t.model.name.clone());
-    let last = || file.models().last().map(|m| m.name.name.clone());
-    let known = source.arguments(name.as_deref()).map_err(|d| model.error(d))?;
-    let at = name.or_else(trained).or_else(last).and_then(|name| source.lookup(0, &name));
-    let Some(dlc_dsl::resolve::Target::Item(at)) = at else { return Ok(vec![]) };
-    let params = source.definition(at).map(|d| d.params.as_slice()).unwrap_or_default();
-    Ok(params.iter().map(|p| p.name.name.clone()).filter(|name| !known.contains(name)).collect())
+    Ok(dims.into_iter().collect())
 }
 
 fn expect_input(found: &str, known: &[String]) -> Result<(), Error> {

@@ -79,7 +79,7 @@ impl Trainer {
     pub fn gradients<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Tensors, Error> {
         let trained = self.trainer.session();
         let tensors: Tensors = trained.params().into_iter().chain(trained.states()).collect();
-        crate::ship::set_weights(&mut self.gradients, &tensors);
+        crate::ship::set_weights(&mut self.gradients, &tensors).map_err(|e| explain(e.into()))?;
         let takes: Vec<String> = self.gradients.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let needed = batch.into_iter().filter(|(name, _)| takes.iter().any(|t| t == name));
         self.gradients.run(needed).map_err(|e| Error::plain(e.code(), e.to_string()))

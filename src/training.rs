@@ -169,7 +169,7 @@ impl Training {
         let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, selection, Weights::Stay)?;
         let weights = self.weights();
         for session in evaluator.sessions() {
-            crate::ship::set_weights(session, &weights);
+            crate::ship::set_weights(session, &weights).map_err(|e| explain(e.into()))?;
         }
         evaluator.run(selection).map(Some).map_err(explain)
     }
@@ -185,7 +185,7 @@ impl Training {
         let fields = selection.examples.gather(&positions, Tensors::new());
         let request = request(&self.model, &self.settings, &selection.examples, What::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
-        let mut session = program.with_weights(self.weights()).try_session()?;
+        let mut session = program.with_weights(self.weights())?.try_session()?;
         let names: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let inputs = names.iter().filter_map(|n| Some((n.as_str(), fields.get(n)?)));
         let outputs = session.run(inputs).map_err(|e| Error::plain(e.code(), e.to_string()))?;
@@ -325,7 +325,7 @@ pub(crate) fn evaluate(
         check_labels(model, call, &selection.examples, graph)?;
     }
     for session in evaluator.sessions() {
-        crate::ship::set_weights(session, weights);
+        crate::ship::set_weights(session, weights).map_err(|e| explain(e.into()))?;
     }
     Ok((evaluator.run(&selection).map_err(explain)?, selection.count()))
 }

@@ -95,7 +95,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     if let Some(path) = &arguments.output {
         let infer: Vec<(&Request, &Program)> =
             programs.iter().filter(|(r, _)| r.what == What::Infer).map(|(r, p)| (r, p)).collect();
-        let weights = tools::first_weights(&compiler, &model, 0)?;
+        let weights = tools::first_weights(&compiler, &model, &arguments.model.size, 0)?;
         let artefact = Artefact::of(&model, weights, &infer, &tools::target_name(&compiler)?);
         artefact.write(path).map_err(Error::from)?;
         let bytes = std::fs::metadata(path).map_or(0, |m| m.len());

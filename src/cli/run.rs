@@ -40,7 +40,9 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         Artefact::read(&arguments.file).map_err(Error::from)?
     } else {
         let model = Model::open(&arguments.file)?;
-        let weights = tools::first_weights(&compiler, &model, arguments.seed)?;
+        super::check_names(&model, &[], &arguments.size)?;
+        let sizes = tools::sizes_by_inputs(&model, &inputs, &arguments.size)?;
+        let weights = tools::first_weights(&compiler, &model, &sizes, arguments.seed)?;
         Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
     };
     super::check_names(&artefact.model()?, &[], &arguments.size)?;

@@ -28,6 +28,7 @@ use crate::diagnostic::Diagnostic;
 use crate::resolve::Program;
 use crate::span::Span;
 
+mod ask;
 mod bind;
 pub mod builtin;
 mod call;
