@@ -90,6 +90,7 @@
 //! A `train` section names data, loss and optimiser. [`Training`] does what `dlc train` does; [`Trainer`] goes step by step. The
 //! whole step, forward, backward and update, is one program. `examples/train_step.rs` shows it.
 
+mod argument;
 pub mod artefact;
 mod compiler;
 mod dataset;

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dlc_compiler::pipeline::Stage;
-use dlc_dsl::{Argument, Loaded, Loader, Request, What};
+use dlc_dsl::{Loaded, Loader, Request, What};
 use dlc_ir::DType;
 use dlc_runtime::{Session, SessionError, Tensors};
 
+use crate::argument;
 use crate::artefact::{Artefact, GraphKey, Manifest};
 use crate::{Compiler, Error, Model, Program};
 
@@ -28,7 +29,7 @@ impl Artefact {
     pub fn of(model: &Model, weights: Tensors, programs: &[(&Request, &Program)], target: &str) -> Self {
         let source = model.source();
         let sources = source.sources.iter().map(|(_, s)| (s.name().to_owned(), s.text().to_owned())).collect();
-        let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), show(v))).collect();
+        let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), argument::show(v))).collect();
         let name = model.request(What::Infer).model.unwrap_or_default();
         let graphs =
             programs.iter().map(|(request, program)| (key(request, target), program.graph(Stage::Opt))).collect();
@@ -49,7 +50,7 @@ impl Artefact {
             model = model.named(&manifest.model);
         }
         for (name, value) in &manifest.arguments {
-            model = model.with(name, parse_argument(value))?;
+            model = with_argument(model, name, value)?;
         }
         let float: DType = manifest.float.parse().map_err(|e| Error::plain("bad-artefact", format!("{e}")))?;
         model.float(float)
@@ -119,30 +120,13 @@ fn mode(what: What) -> &'static str {
     }
 }
 
-/// An argument of a model as it is written on the command line.
-pub fn parse_argument(text: &str) -> Argument {
-    match text {
-        "none" => Argument::None,
-        "true" => Argument::Bool(true),
-        "false" => Argument::Bool(false),
-        _ => match (text.parse::<i64>(), text.parse::<f64>()) {
-            (Ok(i), _) => Argument::Int(i),
-            (_, Ok(x)) => Argument::Float(x),
-            _ => match text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
-                Some(items) => Argument::List(items.split(',').map(|t| parse_argument(t.trim())).collect()),
-                None => Argument::Str(text.to_owned()),
-            },
-        },
-    }
-}
-
-fn show(argument: &Argument) -> String {
-    match argument {
-        Argument::None => "none".to_owned(),
-        Argument::Bool(b) => b.to_string(),
-        Argument::Int(i) => i.to_string(),
-        Argument::Float(x) => format!("{x:?}"),
-        Argument::Str(s) => s.clone(),
-        Argument::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(",")),
-    }
+/// A model with an argument set to what a text spells, by the argument's declared type.
+///
+/// # Errors
+/// If the model's text is wrong. Whether it has the argument shows when it is compiled.
+pub fn with_argument(model: Model, name: &str, text: &str) -> Result<Model, Error> {
+    let chosen = model.request(What::Infer).model;
+    let declared = model.source().arguments(chosen.as_deref()).map_err(|d| model.error(d))?;
+    let value = argument::parse(text, declared.get(name).copied());
+    model.with(name, value)
 }

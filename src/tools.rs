@@ -14,7 +14,7 @@ pub use dlc_dsl::lower::settings::MAX_COUNT;
 pub use crate::error::{check_writable, read_text, write_file};
 pub use crate::explain::{Story, explain};
 pub use crate::json::{tensor_to_json, tensors_from_json};
-pub use crate::ship::parse_argument;
+pub use crate::ship::with_argument;
 pub use crate::verify::{Deviation, verify};
 
 use crate::artefact::Artefact;

@@ -111,7 +111,7 @@ impl ModelArguments {
         }
         check_names(&model, &self.set, &self.size)?;
         for (name, value) in &self.set {
-            model = model.with(name, tools::parse_argument(value))?;
+            model = tools::with_argument(model, name, value)?;
         }
         Ok(model.float(if self.float == "f64" { DType::F64 } else { DType::F32 })?)
     }
@@ -183,7 +183,9 @@ impl Failure {
 
 impl From<dlc::Error> for Failure {
     fn from(error: dlc::Error) -> Self {
-        Failure { exit: Exit::Wrong, error }
+        // a target is named on the command line only
+        let exit = if error.code() == "unknown-target" { Exit::Usage } else { Exit::Wrong };
+        Failure { exit, error }
     }
 }
 
