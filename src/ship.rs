@@ -10,30 +10,37 @@ use dlc_runtime::{Session, SessionError, Tensors};
 
 use crate::argument;
 use crate::artefact::{Artefact, GraphKey, Manifest};
-use crate::{Compiler, Error, Model, Program};
+use crate::{Compiler, Error, Model, Program, files};
 
-/// The imports of an artefact: the texts that it holds.
-struct Stored<'a>(&'a [(String, String)]);
+/// The imports of an artefact: the texts that it holds, by their names below its folder.
+struct Stored<'a> {
+    sources: &'a [(String, String)],
+    folder: &'a Path,
+}
 
 impl Loader for Stored<'_> {
     fn load(&mut self, from: &str, path: &str) -> Result<Loaded, String> {
-        let wanted = crate::files::joined(from, path);
-        let found = self.0.iter().find(|(name, _)| *name == wanted);
+        let wanted = files::joined(from, path);
+        let mut stored = self.sources.iter().map(|(name, text)| (files::joined_to(self.folder, name), text));
+        let found = stored.find(|(name, _)| *name == wanted);
         let (name, text) = found.ok_or_else(|| format!("the artefact does not hold {wanted}"))?;
-        Ok(Loaded { name: name.clone(), text: text.clone() })
+        Ok(Loaded { name, text: text.clone() })
     }
 }
 
 impl Artefact {
     /// An artefact of a model with these weights, and an optimised graph for the sizes of each program.
     pub fn of(model: &Model, weights: Tensors, programs: &[(&Request, &Program)], target: &str) -> Self {
-        let source = model.source();
-        let sources = source.sources.iter().map(|(_, s)| (s.name().to_owned(), s.text().to_owned())).collect();
+        let folder = model.folder().to_owned();
+        // equal texts give equal artefacts, wherever they lie
+        let name = |name: &str| files::beside(&folder, name);
+        let sources = model.source().sources.iter().map(|(_, s)| (name(s.name()), s.text().to_owned())).collect();
         let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), argument::show(v))).collect();
         let name = model.request(What::Infer).model.unwrap_or_default();
         let graphs =
             programs.iter().map(|(request, program)| (key(request, target), program.graph(Stage::Opt))).collect();
-        Artefact { manifest: Manifest::new(sources, &name, arguments, model.dtype().name()), weights, graphs }
+        let manifest = Manifest::new(sources, &name, arguments, model.dtype().name());
+        Artefact { manifest, weights, graphs, folder }
     }
 
     /// The model in the artefact's source.
@@ -44,8 +51,9 @@ impl Artefact {
         let manifest = &self.manifest;
         let (name, text) =
             manifest.sources.first().ok_or_else(|| Error::plain("bad-artefact", "it holds no source"))?;
-        let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
-        let mut model = Model::load(name, text, &mut Stored(&manifest.sources), folder)?;
+        let mut imports = Stored { sources: &manifest.sources, folder: &self.folder };
+        let name = self.folder.join(name).display().to_string();
+        let mut model = Model::load(&name, text, &mut imports, self.folder.clone())?;
         if !manifest.model.is_empty() {
             model = model.named(&manifest.model);
         }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+#[path = "cli/artefacts.rs"]
+mod artefacts;
 #[path = "cli/files.rs"]
 mod files;
 #[path = "cli/mistakes.rs"]
