@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::parse(TEXT)?.with("hidden", 64)?;
     let compiler = Compiler::new();
     let weights = compiler.first_weights(&model, 0)?; // or those of a training, or of a file
-    let program = compiler.compile(&model, [("B", 1)])?.with_weights(weights); // Send + Sync, cheap to clone
+    let program = compiler.compile(&model, [("B", 1)])?.with_weights(weights)?; // Send + Sync, cheap to clone
     let mut session = program.session(); // one thread's memory
     let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;
     let out = session.run([("image", &image)])?;

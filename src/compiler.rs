@@ -183,11 +183,16 @@ impl Compiler {
 pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: CompileError) -> Error {
     let error = match error {
         CompileError::Autodiff(error) => error,
-        CompileError::Emit(EmitError::WrongMachine(_)) => {
-            return Error::plain("wrong-target", error.to_string())
-                .help("`--emit` shows every stage of it, down to assembly");
+        CompileError::Emit(error @ EmitError::WrongMachine(_)) => {
+            let known = Target::ALL.map(Target::name).join(", ");
+            return Error::plain("unknown-target", error.to_string()).help(format!(
+                "the targets are {known}; graphs for all of them are shown by `--emit` up to `kernels`"
+            ));
         }
-        _ => return Error::plain("internal", error.to_string()),
+        CompileError::Emit(error @ (EmitError::TooLarge(_) | EmitError::Memory(_))) => {
+            return Error::plain("out-of-memory", error.to_string());
+        }
+        error => return Error::plain("internal", error.to_string()),
     };
     match &error {
         AutodiffError::NoGradient { .. } => model.error(unreached_weights(graph, options, error)),

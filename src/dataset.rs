@@ -15,7 +15,7 @@ use dlc_runtime::loader::Examples;
 
 use crate::compiler::Timings;
 use crate::failure::failed_run;
-use crate::labels::check_finite;
+use crate::labels::{check_finite, check_whole};
 use crate::{Compiler, Error, Model};
 
 /// The datasets of a model that were read so far. A model's data is read once, as its text is.
@@ -59,9 +59,10 @@ fn read(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Ex
     }
     let types: Vec<Type> = read.iter().map(|t| t.ty().clone()).collect();
     let lowered = source.lower_dataset(&dataset, &types, model.dtype()).map_err(|d| model.error(d))?;
+    check_whole(model, &dataset, &read, lowered.graph.entry())?;
     let program = compiler.compile_graph(model, lowered.graph, &mut Timings::default())?;
     let names: Vec<String> = (1..=read.len()).map(|i| format!("read_{i}")).collect();
-    let mut session = program.session();
+    let mut session = program.try_session()?;
     // a reader whose values no field needs is no input of the program
     let takes = |name: &str| session.signature().inputs().any(|(n, _)| n == name);
     let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&read).filter(|(n, _)| takes(n)).collect();
@@ -86,14 +87,15 @@ fn read_one(reader: &Reader, model: &Model) -> Result<Tensor, DataError> {
         Format::Npz => named(data::npz::read(&path)?),
         Format::Safetensors => named(data::safetensors::read(&path)?.tensors),
         Format::Csv => {
+            // all digits, of which the dataset may take fewer
             let table = Table::read(&path)?;
             if !reader.matrix {
-                return table.column(reader.select.first().map_or("", String::as_str), model.dtype());
+                return table.column(reader.select.first().map_or("", String::as_str), DType::F64);
             }
             if reader.select.is_empty() {
-                table.except(&reader.drop, model.dtype())
+                table.except(&reader.drop, DType::F64)
             } else {
-                table.select(&reader.select, model.dtype())
+                table.select(&reader.select, DType::F64)
             }
         }
     }

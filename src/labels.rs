@@ -5,7 +5,7 @@ use std::path::Path;
 use dlc_dsl::Diagnostic;
 use dlc_dsl::lower::dataset::{Dataset, DatasetCall};
 use dlc_ir::op::{Call, Gradient};
-use dlc_ir::{Def, Function, Graph, Loc, Op, Role, ScalarOp, Symbol, Value};
+use dlc_ir::{Def, Function, Graph, Loc, Op, Role, ScalarOp, Symbol, Tensor, Value};
 use dlc_runtime::data::check;
 use dlc_runtime::loader::Examples;
 use indexmap::IndexMap;
@@ -50,6 +50,20 @@ pub(crate) fn check_finite(model: &Model, call: &DatasetCall, examples: &Example
         let (message, first) = error.parts();
         let diagnostic = Diagnostic::error(error.code(), format!("the field `{name}`: {message}"));
         diagnostics.push(with_field(model, call, diagnostic, name, &first.unwrap_or_default(), true));
+    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
+}
+
+/// Checks that what is read is whole where a dataset makes integers of it, since a conversion only drops what is not.
+pub(crate) fn check_whole(model: &Model, dataset: &Dataset, read: &[Tensor], entry: &Function) -> Result<(), Error> {
+    let mut diagnostics = vec![];
+    for (_, node, op) in entry.ops() {
+        let Op::Map(ScalarOp::Convert(dtype)) = *op else { continue };
+        let Some(i) = entry.arg_index(node.operands[0]) else { continue };
+        let Err(error) = check::whole(&read[i], dtype) else { continue };
+        let (message, first) = error.parts();
+        let diagnostic = Diagnostic::error(error.code(), message);
+        diagnostics.push(diagnostic.primary(dataset.readers[i].span, first.unwrap_or_default()));
     }
     if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
 }

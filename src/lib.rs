@@ -74,7 +74,7 @@
 //!
 //! let compiler = Compiler::new();
 //! let weights = compiler.first_weights(&model, 0)?; // or those of a training, or of a file
-//! let program = compiler.compile(&model, [("B", 1)])?.with_weights(weights);
+//! let program = compiler.compile(&model, [("B", 1)])?.with_weights(weights)?;
 //! let mut session = program.session();
 //! let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;
 //! let out = session.run([("image", &image)])?;
@@ -102,6 +102,7 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+mod argument;
 pub mod artefact;
 mod compiler;
 mod dataset;
@@ -111,6 +112,7 @@ mod explain;
 mod failure;
 mod files;
 mod first;
+mod json;
 mod labels;
 mod model;
 mod program;

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use dlc_compiler::pipeline::{self, Options, Stage};
-use dlc_ir::Graph;
-use dlc_runtime::{Pool, Session, Tensors};
+use dlc_ir::{Graph, Role, Tensor, Type};
+use dlc_runtime::{Pool, Session, SessionError, Tensors, weights};
 
 use crate::Error;
 
@@ -41,12 +41,15 @@ impl Program {
     }
 
     /// The same program with weights that every session begins with, by name: [`Compiler::first_weights`](crate::Compiler::first_weights),
-    /// those of a [`Trainer`](crate::Trainer), or a file's. A weight that is not among them, or has another type there, is still to be set
-    /// in each session, whose first step says which.
-    #[must_use]
-    pub fn with_weights(self, weights: Tensors) -> Self {
+    /// those of a [`Trainer`](crate::Trainer), or a file's. A weight that is not among them is still to be set in each session, whose first
+    /// step says which.
+    ///
+    /// # Errors
+    /// If one has another type than the program's.
+    pub fn with_weights(self, weights: Tensors) -> Result<Self, Error> {
         let inner = &self.inner;
-        Program {
+        fit(&inner.graph, &weights)?;
+        Ok(Program {
             inner: Arc::new(Inner {
                 graph: inner.graph.clone(),
                 compiled: Arc::clone(&inner.compiled),
@@ -54,7 +57,7 @@ impl Program {
                 pool: Arc::clone(&inner.pool),
                 weights,
             }),
-        }
+        })
     }
 
     /// Loads an artefact (`.dlx`): machine code is made from its verified graph, in milliseconds. Its weights are those that sessions begin
@@ -83,14 +86,27 @@ impl Program {
         crate::ship::open(path.as_ref(), &crate::Compiler::new())
     }
 
-    /// Memory to run in: allocated here, and not while it runs. One thread's at a time; any number share a program. It has the program's
-    /// weights, if there are any; that one does not fit shows in the first step.
+    /// Memory to run in: allocated here, and not while it runs. One thread may use a session at a time; any number of sessions share a
+    /// program. It has the program's weights, if there are any.
+    ///
+    /// # Panics
+    /// If there is not memory enough; [`Program::try_session`] says so instead.
     pub fn session(&self) -> Session {
-        let mut session = Session::new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
-        crate::ship::set_weights(&mut session, &self.inner.weights);
+        self.try_session().unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// The same for a program that may be too large for this machine.
+    ///
+    /// # Errors
+    /// If there is not memory enough.
+    pub fn try_session(&self) -> Result<Session, Error> {
+        let explain = |e: SessionError| Error::plain(e.code(), e.to_string());
+        let session = Session::try_new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
+        let mut session = session.map_err(explain)?;
+        crate::ship::set_weights(&mut session, &self.inner.weights).map_err(explain)?;
         // what fails here fails in the first step too, which tells of it
         let _ = session.prepare();
-        session
+        Ok(session)
     }
 
     /// The graph at a stage: as the front end made it, differentiated, or optimised and cut into kernels.
@@ -126,4 +142,16 @@ impl Program {
     pub fn weights(&self) -> &Tensors {
         &self.inner.weights
     }
+}
+
+/// Checks that those of the weights that a graph has are of its types; the others belong to other programs of the model.
+fn fit(graph: &Graph, weights: &Tensors) -> Result<(), Error> {
+    let wanted = graph.entry().args().iter().filter_map(|argument| match &argument.role {
+        Role::Param { name, .. } | Role::State { name } => Some((&**name, &argument.ty, weights.get(name)?)),
+        _ => None,
+    });
+    let wanted: Vec<(&str, &Type, &Tensor)> = wanted.collect();
+    let given: Tensors = wanted.iter().map(|(name, _, tensor)| (*name, (*tensor).clone())).collect();
+    weights::fit(wanted.into_iter().map(|(name, ty, _)| (name, ty)), &given)
+        .map_err(|mismatch| Error::plain(mismatch.code(), mismatch.to_string()))
 }

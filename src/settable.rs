@@ -20,7 +20,7 @@ impl Settable {
     pub fn of(model: &Model) -> Result<Self, Error> {
         let name = model.request(What::Infer).model;
         let source = model.source();
-        let arguments = source.arguments(name.as_deref()).map_err(|d| model.error(d))?;
+        let arguments = source.arguments(name.as_deref()).map_err(|d| model.error(d))?.into_keys().collect();
         let dimensions = source.free_dims(name.as_deref()).map_err(|d| model.error(d))?;
         Ok(Settable { arguments, dimensions })
     }

@@ -4,35 +4,43 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dlc_compiler::pipeline::Stage;
-use dlc_dsl::{Argument, Loaded, Loader, Request, What};
+use dlc_dsl::{Loaded, Loader, Request, What};
 use dlc_ir::DType;
-use dlc_runtime::{Session, Tensors};
+use dlc_runtime::{Session, SessionError, Tensors};
 
+use crate::argument;
 use crate::artefact::{Artefact, GraphKey, Manifest};
-use crate::{Compiler, Error, Model, Program};
+use crate::{Compiler, Error, Model, Program, files};
 
-/// The imports of an artefact: the texts that it holds.
-struct Stored<'a>(&'a [(String, String)]);
+/// The imports of an artefact: the texts that it holds, by their names below its folder.
+struct Stored<'a> {
+    sources: &'a [(String, String)],
+    folder: &'a Path,
+}
 
 impl Loader for Stored<'_> {
     fn load(&mut self, from: &str, path: &str) -> Result<Loaded, String> {
-        let wanted = crate::files::joined(from, path);
-        let found = self.0.iter().find(|(name, _)| *name == wanted);
+        let wanted = files::joined(from, path);
+        let mut stored = self.sources.iter().map(|(name, text)| (files::joined_to(self.folder, name), text));
+        let found = stored.find(|(name, _)| *name == wanted);
         let (name, text) = found.ok_or_else(|| format!("the artefact does not hold {wanted}"))?;
-        Ok(Loaded { name: name.clone(), text: text.clone() })
+        Ok(Loaded { name, text: text.clone() })
     }
 }
 
 impl Artefact {
     /// An artefact of a model with these weights, and an optimised graph for the sizes of each program.
     pub fn of(model: &Model, weights: Tensors, programs: &[(&Request, &Program)], target: &str) -> Self {
-        let source = model.source();
-        let sources = source.sources.iter().map(|(_, s)| (s.name().to_owned(), s.text().to_owned())).collect();
-        let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), show(v))).collect();
+        let folder = model.folder().to_owned();
+        // equal texts give equal artefacts, wherever they lie
+        let name = |name: &str| files::beside(&folder, name);
+        let sources = model.source().sources.iter().map(|(_, s)| (name(s.name()), s.text().to_owned())).collect();
+        let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), argument::show(v))).collect();
         let name = model.request(What::Infer).model.unwrap_or_default();
         let graphs =
             programs.iter().map(|(request, program)| (key(request, target), program.graph(Stage::Opt))).collect();
-        Artefact { manifest: Manifest::new(sources, &name, arguments, model.dtype().name()), weights, graphs }
+        let manifest = Manifest::new(sources, &name, arguments, model.dtype().name());
+        Artefact { manifest, weights, graphs, folder }
     }
 
     /// The model in the artefact's source.
@@ -43,13 +51,14 @@ impl Artefact {
         let manifest = &self.manifest;
         let (name, text) =
             manifest.sources.first().ok_or_else(|| Error::plain("bad-artefact", "it holds no source"))?;
-        let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
-        let mut model = Model::load(name, text, &mut Stored(&manifest.sources), folder)?;
+        let mut imports = Stored { sources: &manifest.sources, folder: &self.folder };
+        let name = self.folder.join(name).display().to_string();
+        let mut model = Model::load(&name, text, &mut imports, self.folder.clone())?;
         if !manifest.model.is_empty() {
             model = model.named(&manifest.model);
         }
         for (name, value) in &manifest.arguments {
-            model = model.with(name, parse_argument(value))?;
+            model = with_argument(model, name, value)?;
         }
         let float: DType = manifest.float.parse().map_err(|e| Error::plain("bad-artefact", format!("{e}")))?;
         model.float(float)
@@ -69,7 +78,7 @@ impl Artefact {
             Some((_, graph)) => compiler.compile_optimized(&model, graph.clone())?,
             None => compiler.build(&model, &request)?.0,
         };
-        Ok(program.with_weights(self.weights.clone()))
+        program.with_weights(self.weights.clone())
     }
 }
 
@@ -85,17 +94,20 @@ pub(crate) fn open(path: &Path, compiler: &Compiler) -> Result<Program, Error> {
 }
 
 /// Sets those weights and states that a program has; the others belong to programs of the same model in another mode.
-pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) {
+///
+/// # Errors
+/// If one has another type. One that is missing stays unset, and the run says so.
+pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) -> Result<(), SessionError> {
     let signature = session.signature();
     let params: Vec<String> = signature.params().map(|(n, _)| n.to_owned()).collect();
     let states: Vec<String> = signature.states().map(|(n, _)| n.to_owned()).collect();
     for (name, tensor) in params.iter().filter_map(|n| Some((n, weights.get(n)?))) {
-        // a tensor of another type stays unset, and the run says what is missing
-        let _ = session.set_param(name, tensor);
+        session.set_param(name, tensor)?;
     }
     for (name, tensor) in states.iter().filter_map(|n| Some((n, weights.get(n)?))) {
-        let _ = session.set_state(name, tensor);
+        session.set_state(name, tensor)?;
     }
+    Ok(())
 }
 
 fn key(request: &Request, target: &str) -> GraphKey {
@@ -107,30 +119,13 @@ fn key(request: &Request, target: &str) -> GraphKey {
     }
 }
 
-/// An argument of a model as it is written on the command line.
-pub fn parse_argument(text: &str) -> Argument {
-    match text {
-        "none" => Argument::None,
-        "true" => Argument::Bool(true),
-        "false" => Argument::Bool(false),
-        _ => match (text.parse::<i64>(), text.parse::<f64>()) {
-            (Ok(i), _) => Argument::Int(i),
-            (_, Ok(x)) => Argument::Float(x),
-            _ => match text.strip_prefix('[').and_then(|t| t.strip_suffix(']')) {
-                Some(items) => Argument::List(items.split(',').map(|t| parse_argument(t.trim())).collect()),
-                None => Argument::Str(text.to_owned()),
-            },
-        },
-    }
-}
-
-fn show(argument: &Argument) -> String {
-    match argument {
-        Argument::None => "none".to_owned(),
-        Argument::Bool(b) => b.to_string(),
-        Argument::Int(i) => i.to_string(),
-        Argument::Float(x) => format!("{x:?}"),
-        Argument::Str(s) => s.clone(),
-        Argument::List(items) => format!("[{}]", items.iter().map(show).collect::<Vec<_>>().join(",")),
-    }
+/// A model with an argument set to what a text spells, by the argument's declared type.
+///
+/// # Errors
+/// If the model's text is wrong. Whether it has the argument shows when it is compiled.
+pub fn with_argument(model: Model, name: &str, text: &str) -> Result<Model, Error> {
+    let chosen = model.request(What::Infer).model;
+    let declared = model.source().arguments(chosen.as_deref()).map_err(|d| model.error(d))?;
+    let value = argument::parse(text, declared.get(name).copied());
+    model.with(name, value)
 }

@@ -4,21 +4,19 @@ use dlc_compiler::pipeline::{self, Stage};
 use dlc_dsl::diagnostic::catalogue::{self, Entry};
 use dlc_dsl::diagnostic::did_you_mean;
 use dlc_dsl::{Lowered, Request, What};
-use dlc_ir::{DType, Graph, Op, Scalar, Tensor, Type};
+use dlc_ir::{Graph, Op};
 use dlc_runtime::train::Scores;
 use dlc_runtime::{SessionError, Tensors};
-use indexmap::IndexMap;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 pub use dlc_dsl::lower::settings::MAX_COUNT;
 
 pub use crate::error::{check_writable, read_text, write_file};
 pub use crate::explain::{Story, explain};
+pub use crate::json::{tensor_to_json, tensors_from_json};
 pub use crate::labels::class_fields;
 pub use crate::request::request_for;
 pub use crate::settable::Settable;
-pub use crate::ship::parse_argument;
+pub use crate::ship::with_argument;
 pub use crate::verify::{Deviation, verify};
 
 use crate::artefact::Artefact;
@@ -157,22 +155,9 @@ pub fn run(
     seed: u64,
 ) -> Result<Tensors, Error> {
     let model = artefact.model()?;
-    let known = input_names(&model)?;
-    inputs.names().try_for_each(|found| expect_input(found, &known))?;
-    let mut request = model.request(What::Infer);
-    request.fields.extend(inputs.iter().map(|(n, t)| (n.to_owned(), t.ty().clone())));
-    request.dims.extend(sizes.iter().cloned());
-    let dims = model.lower(&request)?.dims;
-    for (name, given) in sizes {
-        let found = dims.get(name).copied().unwrap_or(*given);
-        if found != *given {
-            let message = format!("`{name}` is set to {given}, but the inputs make it {found}");
-            return Err(Error::plain("dimension-conflict", message).help("a dimension of the inputs need not be set"));
-        }
-    }
-    let sizes: Vec<(String, usize)> = dims.into_iter().collect();
+    let sizes = sizes_by_inputs(&model, inputs, sizes)?;
     let run = |artefact: &Artefact| -> Result<_, Error> {
-        let mut session = artefact.program(compiler, &sizes)?.session();
+        let mut session = artefact.program(compiler, &sizes)?.try_session()?;
         Ok(session.set_key(seed.cast_signed()).and_then(|()| session.run(inputs.iter())))
     };
     let mut outputs = run(artefact)?;
@@ -183,17 +168,29 @@ pub fn run(
     outputs.map_err(|e| failed_run(&model, &e))
 }
 
-/// The names of a model's inputs, whatever their sizes.
-fn input_names(model: &Model) -> Result<Vec<String>, Error> {
-    let (source, name) = (model.source(), model.request(What::Infer).model);
-    let file = source.main();
-    let trained = || file.trains().next().map(|t| t.model.name.clone());
-    let last = || file.models().last().map(|m| m.name.name.clone());
-    let known = source.arguments(name.as_deref()).map_err(|d| model.error(d))?;
-    let at = name.or_else(trained).or_else(last).and_then(|name| source.lookup(0, &name));
-    let Some(dlc_dsl::resolve::Target::Item(at)) = at else { return Ok(vec![]) };
-    let params = source.definition(at).map(|d| d.params.as_slice()).unwrap_or_default();
-    Ok(params.iter().map(|p| p.name.name.clone()).filter(|name| !known.contains(name)).collect())
+/// The sizes that inputs give to a model's dimensions, and those that are set besides.
+///
+/// # Errors
+/// If the inputs do not fit the model, or the sizes that are set not the inputs.
+pub fn sizes_by_inputs(
+    model: &Model,
+    inputs: &Tensors,
+    sizes: &[(String, usize)],
+) -> Result<Vec<(String, usize)>, Error> {
+    let mut request = model.request(What::Infer);
+    let known = model.source().inputs(request.model.as_deref()).map_err(|d| model.error(d))?;
+    inputs.names().try_for_each(|found| expect_input(found, &known))?;
+    request.fields.extend(inputs.iter().map(|(n, t)| (n.to_owned(), t.ty().clone())));
+    request.dims.extend(sizes.iter().cloned());
+    let dims = model.lower(&request)?.dims;
+    for (name, given) in sizes {
+        let found = dims.get(name).copied().unwrap_or(*given);
+        if found != *given {
+            let message = format!("`{name}` is set to {given}, but the inputs make it {found}");
+            return Err(Error::plain("dimension-conflict", message).help("a dimension of the inputs need not be set"));
+        }
+    }
+    Ok(dims.into_iter().collect())
 }
 
 fn expect_input(found: &str, known: &[String]) -> Result<(), Error> {
@@ -206,57 +203,6 @@ fn expect_input(found: &str, known: &[String]) -> Result<(), Error> {
         Some(meant) => error.help(format!("do you mean `{meant}`?")),
         None => error,
     })
-}
-
-/// A tensor for machines: `{"dtype":"f32","shape":[1,2],"data":[0.5,1]}`. NaN and infinities are null.
-pub fn tensor_to_json(tensor: &Tensor) -> Value {
-    let data: Vec<Value> = tensor
-        .scalars()
-        .map(|x| match x {
-            Scalar::Float(x) if tensor.dtype() == DType::F32 => json!(x as f32),
-            Scalar::Float(x) => json!(x),
-            Scalar::Int(x) => json!(x),
-            Scalar::Bool(x) => json!(x),
-        })
-        .collect();
-    json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape().to_vec(), "data": data })
-}
-
-/// The inputs in a JSON text: `{"inputs":{"x":{"dtype":"f32","shape":[1,2],"data":[0.5,1]}}}`.
-///
-/// # Errors
-/// If the text is not of this form.
-pub fn tensors_from_json(text: &str) -> Result<Tensors, Error> {
-    #[derive(Deserialize)]
-    struct Request {
-        inputs: IndexMap<String, Input>,
-    }
-    #[derive(Deserialize)]
-    struct Input {
-        dtype: String,
-        shape: Vec<usize>,
-        data: Vec<Value>,
-    }
-    let bad = |message: String| Error::plain("bad-input", message);
-    let request: Request = serde_json::from_str(text).map_err(|e| bad(format!("the input is not of its form: {e}")))?;
-    let mut tensors = Tensors::new();
-    for (name, input) in request.inputs {
-        let dtype: DType = input.dtype.parse().map_err(|e| bad(format!("`{name}`: {e}")))?;
-        let ty = Type::new(dtype, input.shape);
-        if ty.checked_bytes().is_none() || ty.shape.elements() != input.data.len() {
-            return Err(bad(format!("`{name}`: {} elements for {ty}", input.data.len())));
-        }
-        let scalar = |v: &Value| match v {
-            Value::Bool(b) => Some(Scalar::Bool(*b)),
-            Value::Number(n) => n.as_i64().map(Scalar::Int).or(n.as_f64().map(Scalar::Float)),
-            Value::Null if dtype.is_float() => Some(Scalar::Float(f64::NAN)),
-            _ => None,
-        };
-        let scalars: Option<Vec<Scalar>> = input.data.iter().map(scalar).collect();
-        let scalars = scalars.ok_or_else(|| bad(format!("`{name}`: an element is no number")))?;
-        tensors.insert(name, Tensor::from_fn(ty, |i| scalars[i]));
-    }
-    Ok(tensors)
 }
 
 /// The data of a model's `train` section.

@@ -45,8 +45,11 @@ impl Compiler {
         let step = TrainingStep::new(model, self, settings(model)?, sizes)?;
         let (program, lowered, _) = self.build(model, &step.request(What::Train))?;
         let gradients = self.compile_graph(model, gradient_graph(&lowered.graph)?, &mut Timings::default())?;
-        let trainer = step.trainer(&program)?;
-        Ok(Trainer { model: model.clone(), trainer, gradients: gradients.session() })
+        let trainer = step.trainer(&program, &lowered)?;
+        let mut gradients = gradients.try_session()?;
+        // the draws of the step, whose number is among the states
+        gradients.set_key(step.settings.seed.cast_signed()).map_err(|e| failed_run(model, &e))?;
+        Ok(Trainer { model: model.clone(), trainer, gradients })
     }
 }
 
@@ -67,7 +70,7 @@ impl Trainer {
     pub fn gradients<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Tensors, Error> {
         let trained = self.trainer.session();
         let tensors: Tensors = trained.params().into_iter().chain(trained.states()).collect();
-        crate::ship::set_weights(&mut self.gradients, &tensors);
+        crate::ship::set_weights(&mut self.gradients, &tensors).map_err(|e| failed_run(&self.model, &e))?;
         let takes: Vec<String> = self.gradients.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let needed = batch.into_iter().filter(|(name, _)| takes.iter().any(|t| t == name));
         self.gradients.run(needed).map_err(|e| failed_run(&self.model, &e))

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
-use dlc_dsl::{Lowered, What};
+use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::Graph;
 use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{CheckpointError, Latest, Store};
@@ -79,7 +79,7 @@ impl Training {
         let (program, lowered, timings) = compiler.build(model, &step.request(What::Train))?;
         // what is wrong shows now, and not after the training
         step.check(&lowered)?;
-        let trainer = step.trainer(&program)?;
+        let trainer = step.trainer(&program, &lowered)?;
         let TrainingStep { settings, examples, learn, held_out, .. } = step;
         let validation = if held_out.is_empty() {
             None
@@ -138,7 +138,7 @@ impl Training {
         let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, selection, Weights::Stay)?;
         let weights = self.weights();
         for session in evaluator.sessions() {
-            crate::ship::set_weights(session, &weights);
+            crate::ship::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
         }
         evaluator.run(selection).map(Some).map_err(|e| failed_training(&self.model, &e))
     }
@@ -154,7 +154,7 @@ impl Training {
         let fields = selection.examples.gather(&positions, Tensors::new());
         let request = batch_request(&self.model, &self.settings, &selection.examples, What::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
-        let mut session = program.with_weights(self.weights()).session();
+        let mut session = program.with_weights(self.weights())?.try_session()?;
         let names: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let inputs = names.iter().filter_map(|n| Some((n.as_str(), fields.get(n)?)));
         let outputs = session.run(inputs).map_err(|e| failed_run(&self.model, &e))?;
@@ -254,12 +254,12 @@ pub(crate) fn evaluate(
         check_labels(model, call, &selection.examples, graph)?;
     }
     for session in evaluator.sessions() {
-        crate::ship::set_weights(session, weights);
+        crate::ship::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
     }
     Ok((evaluator.run(&selection).map_err(|e| failed_training(model, &e))?, selection.count()))
 }
 
-/// What becomes of the metrics over many batches.
+/// What becomes of loss and metrics over many batches.
 pub(crate) fn aggregates(settings: &TrainSettings) -> Vec<(String, train::Aggregate)> {
     use dlc_dsl::lower::settings::Aggregate;
     let aggregate = |aggregate| match aggregate {
@@ -268,7 +268,9 @@ pub(crate) fn aggregates(settings: &TrainSettings) -> Vec<(String, train::Aggreg
         Aggregate::Max => train::Aggregate::Max,
         Aggregate::Min => train::Aggregate::Min,
     };
-    settings.metrics.iter().map(|metric| (metric.name.clone(), aggregate(metric.aggregate))).collect()
+    let loss = ("loss".to_owned(), aggregate(settings.loss));
+    let metrics = settings.metrics.iter().map(|metric| (metric.name.clone(), aggregate(metric.aggregate)));
+    std::iter::once(loss).chain(metrics).collect()
 }
 
 /// Whether weights are the same in all runs of a program, or change with the training that it judges.
@@ -276,6 +278,32 @@ pub(crate) fn aggregates(settings: &TrainSettings) -> Vec<(String, train::Aggreg
 enum Weights {
     Stay,
     Learn,
+}
+
+/// The programs that evaluate a selection: of whole batches, and of what is left over.
+///
+/// # Errors
+/// If the model can be evaluated neither on large batches nor on those that it is trained with.
+pub(crate) fn evaluations(
+    model: &Model,
+    settings: &TrainSettings,
+    selection: &Selection,
+) -> Result<Vec<Request>, Error> {
+    /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
+    const EVALUATED_AT_ONCE: usize = 256;
+    let (count, batch) = (selection.count(), settings.batch);
+    let one = |size| {
+        let request = batch_request(model, settings, &selection.examples, What::Eval, size);
+        model.lower(&request).map(|_| request)
+    };
+    let all = |batch| Evaluator::sizes(count, batch).into_iter().map(one).collect::<Result<Vec<Request>, Error>>();
+    all(batch.max(EVALUATED_AT_ONCE)).or_else(|_| all(batch)).map_err(|error| {
+        let rest = count % batch;
+        if rest == 0 || one(batch).is_err() {
+            return error;
+        }
+        error.help(format!("{count} examples in batches of {batch} leave {rest}"))
+    })
 }
 
 /// An evaluator for a selection, and the graphs that it was compiled from.
@@ -286,15 +314,11 @@ fn evaluator(
     selection: &Selection,
     weights: Weights,
 ) -> Result<(Evaluator, Vec<Graph>), Error> {
-    /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
-    const EVALUATED_AT_ONCE: usize = 256;
-    let sizes = Evaluator::sizes(selection.count(), settings.batch.max(EVALUATED_AT_ONCE));
     let (mut sessions, mut graphs) = (vec![], vec![]);
-    for size in sizes {
-        let mut request = batch_request(model, settings, &selection.examples, What::Eval, size);
+    for mut request in evaluations(model, settings, selection)? {
         request.frozen = weights == Weights::Stay;
         let (program, lowered, _) = compiler.build(model, &request)?;
-        sessions.push(program.session());
+        sessions.push(program.try_session()?);
         graphs.push(lowered.graph);
     }
     Ok((Evaluator::new(sessions, aggregates(settings)).map_err(|e| failed_training(model, &e))?, graphs))

@@ -8,7 +8,7 @@ use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::Tensor;
 use dlc_runtime::Split;
 use dlc_runtime::loader::Examples;
-use dlc_runtime::train::{self, is_model_state};
+use dlc_runtime::train::{self, Selection};
 use indexmap::IndexMap;
 
 use crate::dataset::load;
@@ -16,7 +16,7 @@ use crate::failure::failed_training;
 use crate::labels::check_labels;
 use crate::model::batched;
 use crate::start::start_weights;
-use crate::training::{aggregates, counted};
+use crate::training::{aggregates, counted, evaluations};
 use crate::{Compiler, Error, Model, Program};
 
 /// The step of a `train` section with its data.
@@ -60,11 +60,12 @@ impl<'a> TrainingStep<'a> {
     }
 
     /// A trainer of the compiled step, with the weights that it begins with: drawn, or read where the section names a file.
-    pub fn trainer(&self, program: &Program) -> Result<train::Trainer, Error> {
+    pub fn trainer(&self, program: &Program, lowered: &Lowered) -> Result<train::Trainer, Error> {
         let failed = |e| failed_training(self.model, &e);
-        let mut trainer = train::Trainer::new(program.session(), &aggregates(&self.settings)).map_err(failed)?;
+        let (session, own) = (program.try_session()?, lowered.states_of_training());
+        let mut trainer = train::Trainer::new(session, &aggregates(&self.settings), own).map_err(failed)?;
         let (init, ..) = self.compiler.build(self.model, &self.request(What::Init))?;
-        trainer.initialize(&mut init.session(), self.settings.seed).map_err(failed)?;
+        trainer.initialize(&mut init.try_session()?, self.settings.seed).map_err(failed)?;
         if let Some(file) = &self.settings.weights {
             let tensors = start_weights(self.model, file, trainer.weights())?;
             trainer.set_weights(&tensors).map_err(failed)?;
@@ -81,18 +82,20 @@ impl<'a> TrainingStep<'a> {
     /// Checks what else a training needs, against its lowered step: labels that are classes of the model, in the test data as well, something to
     /// judge by where that is wanted, and a file of weights that fits.
     pub fn check(&self, lowered: &Lowered) -> Result<(), Error> {
-        let TrainSettings { data, test, validation, weights, .. } = &self.settings;
+        let TrainSettings { data, test, weights, .. } = &self.settings;
         for call in std::iter::once(data).chain(test) {
             check_labels(self.model, call, &*load(self.model, self.compiler, call)?, &lowered.graph)?;
         }
-        for call in validation.map(|_| data).into_iter().chain(test) {
-            let examples = load(self.model, self.compiler, call)?;
-            let batch = self.settings.batch;
-            self.model.lower(&batch_request(self.model, &self.settings, &examples, What::Eval, batch))?;
+        if !self.held_out.is_empty() {
+            let held_out = Selection { examples: Arc::clone(&self.examples), positions: Some(self.held_out.clone()) };
+            evaluations(self.model, &self.settings, &held_out)?;
+        }
+        if let Some(call) = test {
+            evaluations(self.model, &self.settings, &Selection::all(load(self.model, self.compiler, call)?))?;
         }
         if let Some(file) = weights {
             // whether a file fits is a matter of names and types, and the first values need not be computed
-            let own = lowered.weights.iter().filter(|w| !w.is_state || is_model_state(&w.name));
+            let own = lowered.weights.iter().filter(|w| !w.of_training);
             let unset = own.map(|w| (w.name.as_str(), Tensor::zeros(w.ty.clone()))).collect();
             start_weights(self.model, file, unset)?;
         }

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+#[path = "cli/artefacts.rs"]
+mod artefacts;
 #[path = "cli/compile.rs"]
 mod compile;
 #[path = "cli/files.rs"]
@@ -11,6 +13,8 @@ mod files;
 mod mistakes;
 #[path = "cli/training.rs"]
 mod training;
+#[path = "cli/values.rs"]
+mod values;
 
 fn dlc(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));

@@ -107,6 +107,19 @@ fn one_tensor_for_two_arguments_gets_both_cotangents() {
 }
 
 #[test]
+fn gradients_are_those_of_the_next_step_also_where_it_draws() {
+    let project = doubled("return z |> dropout(0.5)");
+    let mut trainer = project.trainer(Math::Fast);
+    for _ in 0..2 {
+        let before = trainer.weights()["w"].to_f64s();
+        let gradient = trainer.gradients(project.batch()).unwrap_or_else(|e| panic!("{e}"))["w"].to_f64s();
+        trainer.step(project.batch()).unwrap_or_else(|e| panic!("{e}"));
+        let stepped: Vec<f64> = std::iter::zip(before, gradient).map(|(w, g)| w - 0.5 * g).collect();
+        assert_eq!(trainer.weights()["w"].to_f64s(), stepped);
+    }
+}
+
+#[test]
 fn a_weight_may_serve_training_alone() {
     let project = doubled("param v: [3] = 2\n  let h = z\n  if training { h = z * v }\n  return h");
     let mut trainer = project.trainer(Math::Fast);

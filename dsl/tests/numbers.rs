@@ -331,7 +331,7 @@ train small(classes: 7) {
   clip      = norm(1.0)
   loss      = cross_entropy(logits, label)
   optimizer = lion(lr: { \"**\": 1e-4, \"fc.*\": 1e-3 })
-  metrics   = [accuracy(logits, label), mean(logits), logits |> max_error(2 * logits), worst(logits), -worst(logits)]
+  metrics   = [accuracy(logits, label), mean(logits), logits |> max_error(2 * logits), worst(logits), -mean(logits)]
 }";
     let program =
         Program::load("main.dl", text, &mut Table(Box::leak(Box::new(files)))).unwrap_or_else(|f| panic!("{f}"));

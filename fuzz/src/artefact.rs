@@ -20,6 +20,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
         manifest: Manifest::new(sources, "m", BTreeMap::new(), "f32"),
         weights: [("w", Tensor::scalar(1f32))].into_iter().collect(),
         graphs: vec![(key, graph.parse().expect("it is well-formed"))],
+        folder: std::path::PathBuf::new(),
     };
     let empty = Artefact { weights: dlc_runtime::Tensors::new(), graphs: vec![], ..whole.clone() };
     vec![whole.to_bytes(), empty.to_bytes()]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dlc_compiler::passes::{Parts, parts};
-use dlc_compiler::program::{Memory, Program, RunError, Spread, Workspace};
+use dlc_compiler::program::{Memory, OutOfMemory, Program, RunError, Spread, Workspace};
 use dlc_ir::{DType, Graph, InterpError, Loc, Tensor, Type};
 
 use crate::near::{near, suggestion};
@@ -71,6 +71,9 @@ pub enum SessionError {
     /// An earlier step failed halfway, so that weights and states are partly updated.
     #[error("an earlier step failed and left weights half updated; load them again")]
     Poisoned,
+    /// The program is too large for this machine.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// A bug in dlc.
     #[error("internal error: {0}")]
     Internal(String),
@@ -85,6 +88,7 @@ impl SessionError {
             SessionError::Missing(_) => "missing-argument",
             SessionError::Check { .. } => "failed-check",
             SessionError::Poisoned => "poisoned",
+            SessionError::Memory(_) => "out-of-memory",
             SessionError::Internal(_) => "internal",
         }
     }
@@ -126,10 +130,21 @@ fn list(names: &[String]) -> String {
 
 impl Session {
     /// A session of a program, whose large kernels are spread over the pool.
+    ///
+    /// # Panics
+    /// If there is not memory enough; [`Session::try_new`] says so instead.
     pub fn new(program: Arc<Program>, pool: Arc<Pool>) -> Self {
+        Self::try_new(program, pool).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// The same for a program that may be too large for this machine.
+    ///
+    /// # Errors
+    /// If there is not memory enough.
+    pub fn try_new(program: Arc<Program>, pool: Arc<Pool>) -> Result<Self, SessionError> {
         let preparing = program.preparation().map(|p| Preparing::new(&p.weights, &p.prepared));
         let signature = signature(program.graph(), preparing.as_ref());
-        let workspace = Workspace::new(&program, pool.threads());
+        let workspace = Workspace::try_new(&program, pool.threads())?;
         Self::with_engine(signature, preparing, Engine::Native { program, workspace, pool })
     }
 
@@ -140,28 +155,28 @@ impl Session {
     pub fn reference(graph: Arc<Graph>) -> Result<Self, SessionError> {
         let Some(parts) = parts(&graph).map_err(SessionError::Internal)? else {
             let engine = Engine::Reference { main: Arc::clone(&graph), preparation: None };
-            return Ok(Self::with_engine(signature(&graph, None), None, engine));
+            return Self::with_engine(signature(&graph, None), None, engine);
         };
         let Parts { preparation, main, weights, prepared } = parts;
         let preparing = Some(Preparing::new(&weights, &prepared));
         let signature = signature(&main, preparing.as_ref());
         let engine = Engine::Reference { main: Arc::new(main), preparation: Some(preparation) };
-        Ok(Self::with_engine(signature, preparing, engine))
+        Self::with_engine(signature, preparing, engine)
     }
 
-    fn with_engine(signature: Signature, preparing: Option<Preparing>, engine: Engine) -> Self {
+    fn with_engine(signature: Signature, preparing: Option<Preparing>, engine: Engine) -> Result<Self, SessionError> {
         let slots = signature.arguments.iter().chain(&signature.outputs);
         let mut bound = vec![false; signature.arguments.len()];
         signature.prepared().iter().for_each(|&slot| bound[slot] = true);
-        Session {
-            slots: slots.map(|slot| Memory::new(slot.ty.bytes())).collect(),
+        Ok(Session {
+            slots: slots.map(|slot| Memory::try_new(slot.ty.bytes())).collect::<Result<_, _>>()?,
             bound,
             preparing,
             updates: signature.results.iter().any(|r| matches!(r, Target::Argument(_))),
             poisoned: false,
             signature: Arc::new(signature),
             engine,
-        }
+        })
     }
 
     /// What the program takes and gives.
@@ -257,7 +272,7 @@ impl Session {
             Engine::Native { program, pool, .. } => {
                 let Some(preparation) = program.preparation() else { return Ok(()) };
                 let program = &preparation.program;
-                let mut workspace = Workspace::new(program, pool.threads());
+                let mut workspace = Workspace::try_new(program, pool.threads())?;
                 let pool = Some(&**pool as &dyn Spread);
                 preparing
                     .run(&mut self.slots, |slots| program.run(&mut workspace, slots, pool).map_err(|e| failure(&e)))

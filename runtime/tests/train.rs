@@ -91,7 +91,7 @@ fn session(text: &str) -> Session {
 }
 
 fn trainer() -> Trainer {
-    let mut trainer = Trainer::new(session(STEP), &[]).unwrap();
+    let mut trainer = Trainer::new(session(STEP), &[], ["w/m", "step"]).unwrap();
     trainer.initialize(&mut session(INIT), 1).unwrap();
     trainer
 }
@@ -468,11 +468,11 @@ fn what_cannot_go_on_is_told() {
     let other_seed = TrainOptions { seed: 5, ..options(Some(folder.path())) };
     note(train(&mut trainer(), other_seed, &mut |_| {}).unwrap_err());
     note(train(&mut trainer(), TrainOptions { batch: 5, ..options(None) }, &mut |_| {}).unwrap_err());
-    note(Trainer::new(session(INIT), &[]).unwrap_err());
+    note(Trainer::new(session(INIT), &[], []).unwrap_err());
     let mut bad = trainer();
     bad.session_mut().set_param("w", &Tensor::new([3], vec![f32::MAX, 0.0, 0.0]).unwrap()).unwrap();
     note(train(&mut bad, options(None), &mut |_| {}).unwrap_err());
-    let mut fresh = Trainer::new(session(STEP), &[]).unwrap();
+    let mut fresh = Trainer::new(session(STEP), &[], ["w/m", "step"]).unwrap();
     note(fresh.step([]).unwrap_err());
     note(fresh.step([("z", &Tensor::scalar(1f32))]).unwrap_err());
     note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());

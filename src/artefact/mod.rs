@@ -11,6 +11,8 @@ use dlc_ir::{Blobs, Graph};
 use dlc_runtime::{Tensors, atomic, data};
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// What a stored graph was made for. Another key lowers from the source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GraphKey {
@@ -27,8 +29,10 @@ pub struct GraphKey {
 /// Everything but weights and graphs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The texts by name; the first is the one that was opened.
+    /// The texts by name, relative to the folder of the first, which is the one that was opened.
     pub sources: Vec<(String, String)>,
+    /// That folder, relative to the file's own.
+    pub folder: String,
     /// The model's name.
     pub model: String,
     /// Values of the model's arguments, as on the command line.
@@ -48,6 +52,8 @@ pub struct Artefact {
     pub weights: Tensors,
     /// Optimised graphs.
     pub graphs: Vec<(GraphKey, Graph)>,
+    /// Where the sources lie, and the data that they name beside them.
+    pub folder: PathBuf,
 }
 
 /// A file that is no usable artefact.
@@ -112,7 +118,14 @@ impl ArtefactError {
 impl Manifest {
     /// A manifest without graphs.
     pub fn new(sources: Vec<(String, String)>, model: &str, arguments: BTreeMap<String, String>, float: &str) -> Self {
-        Manifest { sources, model: model.to_owned(), arguments, float: float.to_owned(), graphs: vec![] }
+        Manifest {
+            sources,
+            folder: String::new(),
+            model: model.to_owned(),
+            arguments,
+            float: float.to_owned(),
+            graphs: vec![],
+        }
     }
 }
 
@@ -159,7 +172,8 @@ impl Artefact {
             }
             graphs.push((key.clone(), Graph::parse(text, &blobs).map_err(|e| damaged(&name, &e))?));
         }
-        Ok(Artefact { manifest: Manifest { graphs: vec![], ..manifest }, weights, graphs })
+        let folder = PathBuf::from(&manifest.folder);
+        Ok(Artefact { manifest: Manifest { graphs: vec![], ..manifest }, weights, graphs, folder })
     }
 
     /// Reads a file.
@@ -171,7 +185,9 @@ impl Artefact {
             io::ErrorKind::NotFound => ArtefactError::Missing(path.to_owned()),
             _ => ArtefactError::Read { path: path.to_owned(), error },
         })?;
-        Self::from_bytes(&bytes).map_err(|error| ArtefactError::In { path: path.to_owned(), error: Box::new(error) })
+        let artefact = Self::from_bytes(&bytes);
+        let artefact = artefact.map_err(|error| ArtefactError::In { path: path.to_owned(), error: Box::new(error) })?;
+        Ok(Artefact { folder: beside(path).join(&artefact.folder), ..artefact })
     }
 
     /// Writes a file, which is complete or unchanged also when the machine stops meanwhile.
@@ -179,8 +195,15 @@ impl Artefact {
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ArtefactError> {
-        atomic::write(path, &self.to_bytes()).map_err(|error| ArtefactError::Write { path: path.to_owned(), error })
+        let manifest = Manifest { folder: files::between(beside(path), &self.folder), ..self.manifest.clone() };
+        let bytes = Artefact { manifest, ..self.clone() }.to_bytes();
+        atomic::write(path, &bytes).map_err(|error| ArtefactError::Write { path: path.to_owned(), error })
     }
+}
+
+/// The folder that a file lies in.
+fn beside(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new(""))
 }
 
 #[cfg(test)]
@@ -203,6 +226,7 @@ mod tests {
             manifest: Manifest::new(sources, "m", BTreeMap::new(), "f32"),
             weights: [("w", Tensor::new([2], vec![1f32, 2.0]).expect("two"))].into_iter().collect(),
             graphs: vec![(key, graph)],
+            folder: PathBuf::new(),
         };
         let bytes = artefact.to_bytes();
         assert_eq!(Artefact::from_bytes(&bytes).expect("it is whole"), artefact);

@@ -11,6 +11,7 @@ use dlc::{Compiler, DType, Error, Graph, Model, Request, Stage, What, tools};
 mod digits;
 mod exit;
 mod output;
+mod rows;
 mod table;
 mod usage;
 
@@ -131,7 +132,7 @@ impl ModelSettings {
         }
         check_names(&model, &self.set, &self.size)?;
         for (name, value) in &self.set {
-            model = model.with(name, tools::parse_argument(value))?;
+            model = tools::with_argument(model, name, value)?;
         }
         Ok(model.float(if self.float == "f64" { DType::F64 } else { DType::F32 })?)
     }
@@ -236,7 +237,9 @@ impl Failure {
 
 impl From<dlc::Error> for Failure {
     fn from(error: dlc::Error) -> Self {
-        Failure { exit: Exit::Wrong, error }
+        // a target is named on the command line only
+        let exit = if error.code() == "unknown-target" { Exit::Usage } else { Exit::Wrong };
+        Failure { exit, error }
     }
 }
 

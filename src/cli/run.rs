@@ -8,7 +8,7 @@ use dlc::runtime::data;
 use dlc::{Compiler, Error, Model, Tensor, Tensors, tools};
 use serde_json::json;
 
-use super::{Exit, Failure, Output};
+use super::{Exit, Failure, Output, rows};
 
 /// Arguments of `dlc run`.
 #[derive(Args, Debug)]
@@ -40,7 +40,9 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         Artefact::read(&arguments.file).map_err(Error::from)?
     } else {
         let model = Model::open(&arguments.file)?;
-        let weights = compiler.first_weights(&model, arguments.seed)?;
+        super::check_names(&model, &[], &arguments.size)?;
+        let sizes = tools::sizes_by_inputs(&model, &inputs, &arguments.size)?;
+        let weights = compiler.first_weights_for(&model, &sizes, arguments.seed)?;
         Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
     };
     super::check_names(&artefact.model()?, &[], &arguments.size)?;
@@ -51,7 +53,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     } else {
         for (name, tensor) in outputs.iter() {
             let largest = argmax(tensor).map_or(String::new(), |i| format!("   max at {i}"));
-            output.line(format!("{name} {tensor}{largest}"));
+            rows::lines(name, tensor, &largest).iter().for_each(|line| output.line(line));
         }
     }
     let tensors: serde_json::Map<String, serde_json::Value> =

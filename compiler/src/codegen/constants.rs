@@ -94,6 +94,9 @@ pub(super) fn width(program: &KernelProgram, step: &Step) -> usize {
 /// Bits of a place's word before the offset.
 pub(super) const OFFSET_SHIFT: u32 = 20;
 
+/// The largest offset of a place.
+pub(super) const MAX_OFFSET: u64 = (1 << (64 - OFFSET_SHIFT)) - 1;
+
 /// A place as a word: whether it lies in an argument; the number of the argument, or 0 for the frame and 1 for the constants; the
 /// offset.
 fn encode(place: Place) -> u64 {
@@ -102,7 +105,7 @@ fn encode(place: Place) -> u64 {
         Place::Constant(offset) => (0, 1, offset),
         Place::Argument { slot, offset } => (1, slot as u64, offset),
     };
-    assert!(slot < 1 << (OFFSET_SHIFT - 1) && (offset as u64) < 1 << (64 - OFFSET_SHIFT), "{place:?}");
+    assert!(slot < 1 << (OFFSET_SHIFT - 1) && offset as u64 <= MAX_OFFSET, "{place:?}");
     argument | slot << 1 | (offset as u64) << OFFSET_SHIFT
 }
 

@@ -22,7 +22,7 @@ impl Emitter for Interpreter {
     }
 
     fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError> {
-        Ok(Executable::new(program, Walk))
+        Executable::new(program, Walk)
     }
 }
 

@@ -34,6 +34,9 @@ pub enum EmitError {
     /// The operating system gave no memory for code.
     #[error("no memory for machine code: {0}")]
     Memory(String),
+    /// More memory is wanted for a run than can be addressed.
+    #[error("there is not memory enough: {0} bytes are wanted in one piece")]
+    TooLarge(usize),
     /// A bug in dlc.
     #[error("internal error in code generation: {0}")]
     Internal(String),
@@ -73,10 +76,13 @@ trait Code: Send + Sync {
 }
 
 impl Executable {
-    fn new(program: Arc<KernelProgram>, code: impl Code + 'static) -> Self {
+    fn new(program: Arc<KernelProgram>, code: impl Code + 'static) -> Result<Self, EmitError> {
+        if let Some(entry) = program.entry().filter(|entry| entry.frame as u64 > constants::MAX_OFFSET) {
+            return Err(EmitError::TooLarge(entry.frame));
+        }
         let constants = Constants::new(&program, &|step| code.callee(step));
         let scratch = program.scratch();
-        Executable { program, constants, scratch, code: Box::new(code) }
+        Ok(Executable { program, constants, scratch, code: Box::new(code) })
     }
 
     /// The program that was emitted.

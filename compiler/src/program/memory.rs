@@ -21,18 +21,29 @@ unsafe impl Send for Memory {}
 // SAFETY: shared references only read.
 unsafe impl Sync for Memory {}
 
+/// There is not so much memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is not memory enough: {0} bytes are wanted in one piece")]
+pub struct OutOfMemory(pub usize);
+
 impl Memory {
-    /// So many zero bytes.
+    /// So many zero bytes. Where there are not enough, the process ends.
     pub fn new(bytes: usize) -> Self {
+        Self::try_new(bytes).unwrap_or_else(|_| handle_alloc_error(Self::layout(bytes)))
+    }
+
+    /// So many zero bytes.
+    ///
+    /// # Errors
+    /// If there are not.
+    pub fn try_new(bytes: usize) -> Result<Self, OutOfMemory> {
         if bytes == 0 {
             let start = NonNull::new(std::ptr::without_provenance_mut(ALIGN)).expect("the alignment is not zero");
-            return Memory { start, bytes };
+            return Ok(Memory { start, bytes });
         }
-        let layout = Self::layout(bytes);
         // SAFETY: the layout has a size other than zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
-        Memory { start, bytes }
+        let start = unsafe { alloc_zeroed(Self::layout(bytes)) };
+        NonNull::new(start).map(|start| Memory { start, bytes }).ok_or(OutOfMemory(bytes))
     }
 
     /// The elements of a tensor.

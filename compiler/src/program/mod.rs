@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use dlc_ir::{Graph, ResultRole, Role, Type};
 
-pub use memory::Memory;
+pub use memory::{Memory, OutOfMemory};
 pub use run::{RunError, Spread, Watch, Workspace};
 
 use crate::codegen::Executable;

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use dlc_ir::Loc;
 
-use super::{Memory, Program};
+use super::{Memory, OutOfMemory, Program};
 use crate::codegen::{ExecContext, KernelFn, VERSION};
 use crate::schedule::Failure;
 
@@ -82,11 +82,22 @@ pub enum RunError {
 
 impl Workspace {
     /// Memory for runs on one thread, or on as many as `spread` has.
+    ///
+    /// # Panics
+    /// If there is not memory enough.
     pub fn new(program: &Program, threads: usize) -> Self {
-        let scratch = || Memory::new(program.scratch());
-        let helpers = (0..threads.max(1)).map(|_| scratch()).collect();
+        Self::try_new(program, threads).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// The same, where memory may be short.
+    ///
+    /// # Errors
+    /// If there is not enough.
+    pub fn try_new(program: &Program, threads: usize) -> Result<Self, OutOfMemory> {
+        let scratch = || Memory::try_new(program.scratch());
+        let helpers = (0..threads.max(1)).map(|_| scratch()).collect::<Result<_, _>>()?;
         let slots = Slots(Vec::with_capacity(program.signature.slots().count()));
-        Workspace { arena: Memory::new(program.frame()), own: scratch(), scratch: Mutex::new(helpers), slots }
+        Ok(Workspace { arena: Memory::try_new(program.frame())?, own: scratch()?, scratch: Mutex::new(helpers), slots })
     }
 }
 

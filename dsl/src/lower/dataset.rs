@@ -39,7 +39,7 @@ pub struct Reader {
     pub path: String,
     /// The name of the text in which the path is written.
     pub from: String,
-    /// The tensor's name, or those of CSV columns, which are read in the model's float type.
+    /// The tensor's name, or those of CSV columns, which are in the model's float type where nothing else is said.
     pub select: Vec<String>,
     /// CSV: whether the columns are the second axis of one tensor; otherwise it is one column, with one axis.
     pub matrix: bool,
@@ -245,11 +245,23 @@ impl<'p> Lower<'p> {
         });
         let Some(&Some(value)) = readers.args.get(index) else { return Ok(Value::Poison) };
         let ty = readers.types[index].clone();
+        let rounded = readers.list[index].format == Format::Csv;
         let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
         let func = self.contexts[0].id;
         let data =
             Data { value, func, dtype: ty.dtype, axes, origin: at, dense: None, transpose_of: None, weight: None };
-        Ok(Value::Data(data))
+        Ok(Value::Data(if rounded { self.convert(&data, self.float, span)? } else { data }))
+    }
+
+    /// What stands in the file, if `x` is nothing but that in the model's float type, which need not have all of its digits.
+    pub(crate) fn as_read(&self, x: &Data) -> Option<Data> {
+        let readers = self.readers.as_ref().filter(|_| x.func == self.contexts[0].id)?;
+        let function = self.contexts[0].builder.function();
+        let node = function.node(x.value.node);
+        let ir::Def::Op(ir::Op::Map(ir::ScalarOp::Convert(_))) = node.def else { return None };
+        let value = node.operands[0];
+        let read = readers.args.contains(&Some(value));
+        read.then(|| Data { value, dtype: function.ty(value).dtype, dense: None, ..x.clone() })
     }
 
     /// `csv("a.csv")["x"]`, `csv("a.csv")[["x", "y"]]`, `npz("a.npz")["x"]`.

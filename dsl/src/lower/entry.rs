@@ -4,10 +4,9 @@ use dlc_ir as ir;
 use ir::{Function, Graph, Role};
 
 use super::bind::is_data;
-use super::dims::capital;
 use super::value::{Callee, Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
-use crate::ast::{self, Definition, DefinitionKind, Dim, TypeKind};
+use crate::ast::{self, Definition, DefinitionKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::resolve::{ItemRef, Program, Target};
 use crate::span::Span;
@@ -64,44 +63,6 @@ impl Program {
     /// What is wrong with it for these sizes.
     pub fn lower(&self, request: &Request) -> Result<Lowered, Vec<Diagnostic>> {
         Lower::new(self, request).lowered()
-    }
-
-    /// The dimensions that a model's inputs leave open, in the order of the text: what [`Request::dims`] must give
-    /// where [`Request::fields`] does not.
-    ///
-    /// # Errors
-    /// If there is no such model.
-    pub fn free_dims(&self, model: Option<&str>) -> Result<Vec<String>, Vec<Diagnostic>> {
-        let request = Request::new(What::Infer);
-        let mut lower = Lower::new(self, &request);
-        let chosen = lower.choose(model).map_err(|Stop| std::mem::take(&mut lower.diagnostics))?;
-        let mut names: Vec<String> = vec![];
-        for param in chosen.definition.params.iter().filter(|p| is_data(&p.ty)) {
-            let TypeKind::Data { dims, .. } = &param.ty.kind else { continue };
-            for dim in dims {
-                if let Dim::Size(e) = dim
-                    && let Some(name) = capital(e)
-                    && !names.iter().any(|known| known == name)
-                {
-                    names.push(name.to_owned());
-                }
-            }
-        }
-        Ok(names)
-    }
-}
-
-impl Program {
-    /// The names of a model's arguments that are known when compiling: what [`Request::args`] may give.
-    ///
-    /// # Errors
-    /// If there is no such model.
-    pub fn arguments(&self, model: Option<&str>) -> Result<Vec<String>, Vec<Diagnostic>> {
-        let request = Request::new(What::Infer);
-        let mut lower = Lower::new(self, &request);
-        let chosen = lower.choose(model).map_err(|Stop| std::mem::take(&mut lower.diagnostics))?;
-        let known = chosen.definition.params.iter().filter(|p| !is_data(&p.ty));
-        Ok(known.map(|p| p.name.name.clone()).collect())
     }
 }
 
@@ -163,6 +124,7 @@ impl<'p> Lower<'p> {
                     ty: w.data.ty(),
                     is_state: w.is_state,
                     trainable: w.trainable,
+                    of_training: w.of_training,
                     span: w.span,
                 });
                 let weights = weights.collect();

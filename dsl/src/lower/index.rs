@@ -224,6 +224,8 @@ impl<'p> Lower<'p> {
         if x.dtype == dtype {
             return Ok(x.clone());
         }
-        self.map1(ScalarOp::Convert(dtype), x, span)
+        let read = self.as_read(x);
+        let x = read.as_ref().unwrap_or(x);
+        if x.dtype == dtype { Ok(x.clone()) } else { self.map1(ScalarOp::Convert(dtype), x, span) }
     }
 }

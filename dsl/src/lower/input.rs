@@ -8,7 +8,7 @@ use super::dims::capital;
 use super::entry::Chosen;
 use super::scope::Dimension;
 use super::value::{Axis, Data, Label, Value};
-use super::{Eval, Given, Lower, Stop};
+use super::{Eval, Given, Lower, Stop, What};
 use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::resolve::visit;
@@ -65,11 +65,13 @@ impl<'p> Lower<'p> {
             let any_int = dtype.as_ref().is_some_and(|d| d.name == "int");
             let fits = if any_int { field.dtype.is_int() } else { field.dtype == declared };
             if !fits {
-                let message = format!("the field `{}` is {field}, but the input wants {declared}", param.name.name);
+                let given = self.given_for(&param.name.name);
+                let message = format!("{given} is {field}, but the input wants {declared}");
                 let at = self.at(param.span);
                 let error = Diagnostic::error("field-mismatch", message).primary(at, "this input");
                 let to = if declared == self.float { "float" } else { declared.name() };
-                return Err(self.fail(error.help(format!("in the dataset, convert it: `{to}(…)`"))));
+                let help = format!("in the dataset, convert it: `{to}(…)`");
+                return Err(self.fail(if self.from_data() { error.help(help) } else { error }));
             }
             return Ok((field.dtype, self.field_axes(param, dims, field)?));
         }
@@ -96,9 +98,26 @@ impl<'p> Lower<'p> {
         Ok((declared, axes))
     }
 
+    /// Whether what is given for the inputs are fields of a dataset; otherwise somebody gives them by hand.
+    fn from_data(&self) -> bool {
+        self.request.what != What::Infer
+    }
+
+    fn given_for(&self, input: &str) -> String {
+        format!("{} `{input}`", if self.from_data() { "the field" } else { "what is given for" })
+    }
+
     /// The error for an input that the data leaves without values.
     fn no_field(&mut self, param: &'p ast::Param) -> Stop {
         let name = &param.name.name;
+        if !self.from_data() {
+            return self.fault(
+                "missing-argument",
+                format!("the input `{name}` is not given"),
+                param.span,
+                "this input",
+            );
+        }
         let fields: Vec<&str> = self.request.fields.keys().map(String::as_str).collect();
         let label = match did_you_mean(name, fields.iter().copied()) {
             Some(meant) => format!("is it the field `{meant}`? a field feeds the input of its name"),
@@ -127,10 +146,11 @@ impl<'p> Lower<'p> {
     /// Checks a field's shape against an input's, and gives its sizes to the dimensions.
     fn field_axes(&mut self, param: &'p ast::Param, dims: &'p [Dim], field: &Type) -> Eval<Vec<Axis>> {
         let name = &param.name.name;
+        let given = self.given_for(name);
         let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
         let fixed = dims.len() - usize::from(rest.is_some());
         if field.rank() < fixed || rest.is_none() && field.rank() != fixed {
-            let message = format!("the field `{name}` is {field}, with another number of axes than the input");
+            let message = format!("{given} is {field}, with another number of axes than the input");
             return Err(self.fault("field-mismatch", message, param.ty.span, "this input"));
         }
         let mut axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
@@ -143,8 +163,7 @@ impl<'p> Lower<'p> {
             let Some(capital) = capital(e) else {
                 let wanted = self.size(e)?;
                 if wanted != size {
-                    let message =
-                        format!("the field `{name}` is {field}, but the input has {wanted} where it has {size}");
+                    let message = format!("{given} is {field}, but the input has {wanted} where it has {size}");
                     return Err(self.fault("field-mismatch", message, e.span, "this size"));
                 }
                 continue;
@@ -153,7 +172,7 @@ impl<'p> Lower<'p> {
                 Some(known) if known.size != size => {
                     let message = format!("`{capital}` is both {} and {size}", known.size);
                     let error = Diagnostic::error("dimension-conflict", message)
-                        .primary(e.span, format!("the field `{name}` makes it {size}; two lengths want two names"))
+                        .primary(e.span, format!("{given} makes it {size}; two lengths want two names"))
                         .secondary(known.origin, format!("{} by another field", known.size));
                     return Err(self.fail(error));
                 }

@@ -28,6 +28,7 @@ use crate::diagnostic::Diagnostic;
 use crate::resolve::Program;
 use crate::span::Span;
 
+mod ask;
 mod bind;
 pub mod builtin;
 mod call;
@@ -193,6 +194,13 @@ pub struct Lowered {
     pub warnings: Vec<Diagnostic>,
 }
 
+impl Lowered {
+    /// The states of a training step that are no part of the model: those of its optimizer, and the counter of steps.
+    pub fn states_of_training(&self) -> impl Iterator<Item = &str> {
+        self.weights.iter().filter(|w| w.of_training).map(|w| w.name.as_str())
+    }
+}
+
 /// The state of lowering.
 pub(crate) struct Lower<'p> {
     pub program: &'p Program,
@@ -215,6 +223,10 @@ pub(crate) struct Lower<'p> {
     pub step: Option<train::StepScope>,
     /// What is computed of the model's outputs now, such as the loss, and where it is written.
     pub measuring: Option<(&'static str, Span)>,
+    /// The call whose value is that whole.
+    pub measured: Option<Span>,
+    /// Whether states that are declared now are the training's own.
+    pub optimizing: bool,
     /// The counter of steps in the entry, from which random draws follow.
     pub step_for_key: Option<ir::Value>,
     /// The model's inputs and the other fields of the data.
@@ -262,6 +274,8 @@ impl<'p> Lower<'p> {
             initial_shapes: vec![],
             step: None,
             measuring: None,
+            measured: None,
+            optimizing: false,
             step_for_key: None,
             input_data: IndexMap::new(),
             field_data: IndexMap::new(),

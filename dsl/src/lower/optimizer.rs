@@ -1,6 +1,6 @@
 //! Optimizers: blocks of a weight, its gradient and `lr`, applied to every trainable weight.
 
-use dlc_ir::ScalarOp;
+use dlc_ir::{DType, ScalarOp};
 
 use super::pattern;
 use super::replay::Terms;
@@ -47,11 +47,10 @@ impl<'p> Lower<'p> {
         let weights: Vec<usize> =
             (0..self.weights.len()).filter(|&i| !self.weights[i].is_state && self.weights[i].trainable).collect();
         let span = train.span;
-        let counter = self.add_weight("step".into(), dlc_ir::DType::I64, vec![], true, span, true);
-        let counter = self.weight_value(counter);
+        let counter = self.counter(span);
         self.step = Some(self.step_scope(&counter, &settings, span)?);
         if let Some(context) = &mut self.initial {
-            let zero = context.builder.scalar(dlc_ir::DType::I64, dlc_ir::Scalar::Int(0)).expect("a scalar has a type");
+            let zero = context.builder.scalar(DType::I64, dlc_ir::Scalar::Int(0)).expect("a scalar has a type");
             context.builder.output(Some("step"), zero);
         }
         let Some(optimizer) = self.optimizer(train, settings.optimizer)? else { return Ok(()) };
@@ -62,6 +61,14 @@ impl<'p> Lower<'p> {
         }
         self.frames.pop();
         Ok(())
+    }
+
+    /// The state that counts the steps.
+    pub(crate) fn counter(&mut self, span: Span) -> Data {
+        self.optimizing = true;
+        let counter = self.add_weight("step".into(), DType::I64, vec![], true, span, true);
+        self.optimizing = false;
+        self.weight_value(counter)
     }
 
     /// Reads the setting; its frame is left open for the optimizer's runs.
@@ -146,10 +153,13 @@ impl<'p> Lower<'p> {
         let definition = optimizer.definition;
         let terms = Terms::of_call(definition, &given, frame.path.clone());
         let known = self.weights.len();
+        self.optimizing = true;
         let value = self.outlined(&definition.name.name, format!("{name}/"), Some(terms), optimizer.span, |lower| {
             lower.context().path = name.clone();
             lower.run(definition, given, frame, optimizer.span)
-        })?;
+        });
+        self.optimizing = false;
+        let value = value?;
         if let Some(own) = self.weights[known..].iter().find(|weight| !weight.is_state) {
             let span = own.span;
             return Err(self.not_of_the_model(

@@ -31,7 +31,7 @@ pub(crate) struct Settings<'p> {
     pub clip: Option<Clip>,
     pub weights: Option<WeightsFile>,
     pub trainable: Option<(Vec<String>, Span)>,
-    pub loss: Option<&'p Expr>,
+    pub loss: Option<(Aggregate, &'p Expr)>,
     pub optimizer: Option<&'p Expr>,
     pub metrics: Vec<(Metric, &'p Expr)>,
 }
@@ -92,6 +92,7 @@ impl Program {
                 shuffle: s.shuffle.unwrap_or(true),
                 clip: s.clip,
                 weights: s.weights,
+                loss: s.loss.expect("is required").0,
                 metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
                 span: train.span,
                 model_span: train.model.span,
@@ -196,7 +197,7 @@ impl<'p> Lower<'p> {
             "clip" => settings.clip = Some(self.clip(value)?),
             "weights" => settings.weights = Some(self.weights_file(value)?),
             "trainable" => settings.trainable = Some((self.strings(value, "trainable")?, value.span)),
-            "loss" => settings.loss = Some(value),
+            "loss" => settings.loss = Some((self.aggregate(value), value)),
             "optimizer" => settings.optimizer = Some(value),
             "metrics" => {
                 let ExprKind::List(items) = &value.kind else {

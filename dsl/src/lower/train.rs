@@ -8,7 +8,7 @@ use super::entry::Chosen;
 use super::settings::{Aggregate, Clip, Settings, setting_span};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
-use crate::ast::{self, EntryKind, Expr, ExprKind};
+use crate::ast::{self, Call, Definition, EntryKind, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::resolve::Target;
 use crate::span::Span;
@@ -123,7 +123,7 @@ impl<'p> Lower<'p> {
             }
         }
         let mut results = vec![];
-        if let Some(loss) = settings.loss {
+        if let Some((_, loss)) = settings.loss {
             results.push(("loss".to_owned(), self.measure(loss, "the loss")?));
         }
         for (metric, value) in &settings.metrics {
@@ -164,19 +164,34 @@ impl<'p> Lower<'p> {
 
     /// What the definition of a metric says of many batches; one that is not just a call is averaged.
     pub(crate) fn aggregate(&self, e: &Expr) -> Aggregate {
-        let named = metric_name(e).and_then(|name| self.program.lookup(self.frame().module, name));
+        let named = outermost(e).and_then(|call| self.program.lookup(self.frame().module, &call.callee.name));
         let Some(Target::Item(at)) = named else { return Aggregate::default() };
-        let attributes = self.program.definition(at).map_or(&[][..], |definition| &definition.attributes);
-        let words = attributes.iter().filter(|a| a.name.name == "aggregate").flat_map(|a| &a.args);
-        let mut words =
-            words.filter_map(|arg| if let ExprKind::Name(word) = &arg.value.kind { Some(word) } else { None });
-        words.next().and_then(|word| Aggregate::named(word)).unwrap_or_default()
+        self.program.definition(at).map_or_else(Aggregate::default, stated)
+    }
+
+    /// Refuses the call of something that many batches do not average, where its value is only a part of a loss or metric: that
+    /// would be averaged.
+    pub(crate) fn check_aggregate(&mut self, definition: &Definition, span: Span) -> Eval<()> {
+        let averaged = |definition: &Definition| stated(definition) == Aggregate::Mean;
+        let Some((what, whole)) = self.measuring.filter(|_| !averaged(definition)) else { return Ok(()) };
+        let within = self.running.iter().any(|(outer, _)| !averaged(outer));
+        if within || (self.running.is_empty() && self.measured == Some(span)) {
+            return Ok(());
+        }
+        let at = self.at(span);
+        let message = format!("`{}` is only a part of {what}", definition.name.name);
+        let label = "its values on batches are not averaged";
+        let error = Diagnostic::error("lost-aggregate", message).primary(at, label);
+        let error = if whole == at { error } else { error.secondary(whole, "but those of this are") };
+        Err(self.fail(error.help("let it stand alone, or put `@aggregate(…)` before a `fn` that computes the whole")))
     }
 
     /// A loss or metric: one number of the model's float type.
     fn measure(&mut self, e: &'p Expr, what: &'static str) -> Eval<Data> {
         self.measuring = Some((what, e.span));
+        self.measured = outermost(e).map(|call| call.span);
         let value = self.eval(e)?;
+        self.measured = None;
         let data = self.as_data(value, self.float, what, e.span)?;
         if data.rank() != 0 {
             let message = format!("{what} is one number, not {}", data.show(self.float));
@@ -194,8 +209,7 @@ impl<'p> Lower<'p> {
         let given = self.inputs(chosen, given)?;
         self.fields(chosen);
         let span = train.span;
-        let counter = self.add_weight("step".into(), DType::I64, vec![], true, span, true);
-        let counter = self.weight_value(counter);
+        let counter = self.counter(span);
         self.step_for_key = Some(counter.value);
         let step = self.step_scope(&counter, &settings, span)?;
         // The loss is a function of its own, which the compiler differentiates.
@@ -343,9 +357,21 @@ fn data_span(train: &ast::Train) -> Span {
 
 /// The name under which a metric is reported: that of its call.
 pub(crate) fn metric_name(e: &Expr) -> Option<&str> {
+    outermost(e).map(|call| call.callee.name.as_str())
+}
+
+/// The call that gives the value of an expression.
+fn outermost(e: &Expr) -> Option<&Call> {
     match &e.kind {
-        ExprKind::Call(call) => Some(&call.callee.name),
-        ExprKind::Pipe { steps, .. } => steps.last().map(|call| call.callee.name.as_str()),
+        ExprKind::Call(call) => Some(call),
+        ExprKind::Pipe { steps, .. } => steps.last(),
         _ => None,
     }
+}
+
+/// What a definition says of its values on many batches.
+fn stated(definition: &Definition) -> Aggregate {
+    let words = definition.attributes.iter().filter(|a| a.name.name == "aggregate").flat_map(|a| &a.args);
+    let mut words = words.filter_map(|arg| if let ExprKind::Name(word) = &arg.value.kind { Some(word) } else { None });
+    words.next().and_then(|word| Aggregate::named(word)).unwrap_or_default()
 }

@@ -26,6 +26,8 @@ pub(crate) struct Weight {
     /// Whether nothing need be computed from it.
     pub may_be_unused: bool,
     pub trainable: bool,
+    /// Whether it is no state of the model's, but the training's: a state of the optimizer, or the counter of steps.
+    pub of_training: bool,
 }
 
 /// What is known of a weight or state outside of this crate.
@@ -39,6 +41,8 @@ pub struct WeightInfo {
     pub is_state: bool,
     /// Whether training changes it.
     pub trainable: bool,
+    /// Whether it is no state of the model's, but the training's: a state of the optimizer, or the counter of steps.
+    pub of_training: bool,
     /// Where it is declared in the user's text: for one of the library, the call.
     pub span: Span,
 }
@@ -170,7 +174,8 @@ impl<'p> Lower<'p> {
             Data { value, func, dtype, axes, origin: span, dense: None, transpose_of: None, weight: Some(index) };
         self.weight_names.insert(name.clone(), index);
         let trainable = !is_state;
-        self.weights.push(Weight { name, is_state, data, span, may_be_unused, trainable });
+        let of_training = self.optimizing;
+        self.weights.push(Weight { name, is_state, data, span, may_be_unused, trainable, of_training });
         index
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use dlc_ir::{Scalar, Tensor};
+use dlc_ir::{DType, Scalar, Tensor};
 
 /// How many offenders an error shows.
 const SHOWN: usize = 3;
@@ -27,6 +27,18 @@ pub enum CheckError {
     #[error("{} of {} values are not finite{}", thousands(*.count), thousands(*.total), shown(.first))]
     NotFinite {
         /// Values that are NaN or infinite.
+        count: usize,
+        /// All values.
+        total: usize,
+        /// The first few: example and value.
+        first: Vec<(usize, String)>,
+    },
+    /// Values that are no integers of a dtype.
+    #[error("{} of {} values are not {}{}", thousands(*.count), thousands(*.total), integers(*.dtype), shown(.first))]
+    NotWhole {
+        /// The integers that they should be.
+        dtype: DType,
+        /// Values that are none.
         count: usize,
         /// All values.
         total: usize,
@@ -62,6 +74,7 @@ impl CheckError {
         match self {
             CheckError::LabelOutOfRange { .. } => "label-out-of-range",
             CheckError::NotFinite { .. } => "not-finite",
+            CheckError::NotWhole { .. } => "bad-number",
             CheckError::ExampleCount { .. } => "example-count",
             CheckError::NoExamples { .. } | CheckError::Empty => "no-examples",
         }
@@ -73,7 +86,9 @@ impl CheckError {
     pub fn parts(&self) -> (String, Option<String>) {
         let text = self.to_string();
         let first = match self {
-            CheckError::LabelOutOfRange { first, .. } | CheckError::NotFinite { first, .. } => shown(first),
+            CheckError::LabelOutOfRange { first, .. }
+            | CheckError::NotFinite { first, .. }
+            | CheckError::NotWhole { first, .. } => shown(first),
             _ => return (text, None),
         };
         let what = text.strip_suffix(&first).unwrap_or(&text).to_owned();
@@ -108,6 +123,35 @@ pub fn finite(values: &Tensor) -> Result<(), CheckError> {
     }
     let (count, first) = offenders(values, |x| !x.as_f64().is_finite());
     if count == 0 { Ok(()) } else { Err(CheckError::NotFinite { count, total: values.len(), first }) }
+}
+
+/// Checks that every element is an integer that a dtype holds, and that its float type tells from its neighbours. Other dtypes than those
+/// of integers hold anything.
+///
+/// # Errors
+/// If one is not.
+pub fn whole(values: &Tensor, dtype: DType) -> Result<(), CheckError> {
+    if !dtype.is_int() || !values.dtype().is_float() {
+        return Ok(());
+    }
+    /// Up to here f64 has all integers.
+    const EXACT: f64 = (1u64 << 53) as f64;
+    let range = match dtype {
+        DType::U8 => 0.0..=255.0,
+        DType::I32 => f64::from(i32::MIN)..=f64::from(i32::MAX),
+        _ => -EXACT..=EXACT,
+    };
+    let fits = |x: f64| range.contains(&x) && x.fract() == 0.0;
+    let (count, first) = offenders(values, |x| !fits(x.as_f64()));
+    if count == 0 { Ok(()) } else { Err(CheckError::NotWhole { dtype, count, total: values.len(), first }) }
+}
+
+fn integers(dtype: DType) -> &'static str {
+    match dtype {
+        DType::U8 => "integers from 0 to 255",
+        DType::I32 => "integers of 32 bits",
+        _ => "integers up to 2^53",
+    }
 }
 
 fn offenders(tensor: &Tensor, bad: impl Fn(Scalar) -> bool) -> (usize, Vec<(usize, String)>) {

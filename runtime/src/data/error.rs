@@ -151,7 +151,8 @@ impl Problem {
     }
 }
 
-fn kind(dtype: DType) -> &'static str {
+/// What an element of a dtype is called, with its article.
+pub fn kind(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 | DType::F64 => "a number",
         DType::Bool => "a truth value (0, 1, false, true)",

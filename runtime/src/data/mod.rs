@@ -18,7 +18,7 @@ mod wire;
 
 use std::path::Path;
 
-pub use error::{DataError, Problem};
+pub use error::{DataError, Problem, kind};
 
 use crate::Tensors;
 

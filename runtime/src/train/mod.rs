@@ -8,6 +8,8 @@ mod origin;
 mod run;
 mod scores;
 
+use std::collections::BTreeSet;
+
 use dlc_ir::Tensor;
 
 pub use error::TrainError;
@@ -33,18 +35,26 @@ const TOTALS: &str = "epoch/totals";
 pub struct Trainer {
     session: Session,
     totals: Totals,
+    /// The states that are no part of the model.
+    own: BTreeSet<String>,
     step: u64,
 }
 
 impl Trainer {
     /// A trainer from a session of the program of a step, with what becomes of its metrics over the batches of an epoch; loss
-    /// and metrics that are not named are averaged over the examples. Weights and states are still to be set.
+    /// and metrics that are not named are averaged over the examples. `own` names the states that are no part of the model:
+    /// those of its optimiser, and a counter of steps. Weights and states are still to be set.
     ///
     /// # Errors
     /// If the program has no output `loss`.
-    pub fn new(session: Session, aggregates: &[(String, Aggregate)]) -> Result<Self, TrainError> {
+    pub fn new<'a>(
+        session: Session,
+        aggregates: &[(String, Aggregate)],
+        own: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, TrainError> {
         let totals = Totals::new(&session, aggregates)?;
-        Ok(Trainer { session, totals, step: 0 })
+        let own = own.into_iter().map(str::to_owned).collect();
+        Ok(Trainer { session, totals, own, step: 0 })
     }
 
     /// Sets every weight and state to its first value, which a program computes from the seed: its outputs have their
@@ -74,7 +84,7 @@ impl Trainer {
     /// The weights, and those states that belong to the model and not to its optimiser: what an evaluation needs.
     pub fn weights(&self) -> Tensors {
         let mut weights = self.session.params();
-        for (name, state) in self.session.states().into_iter().filter(|(name, _)| is_model_state(name)) {
+        for (name, state) in self.session.states().into_iter().filter(|(name, _)| !self.own.contains(name)) {
             weights.insert(name, state);
         }
         weights
@@ -86,7 +96,7 @@ impl Trainer {
     /// If the file has not exactly the weights of the model; then nothing is changed.
     pub fn set_weights(&mut self, file: &Tensors) -> Result<(), TrainError> {
         let signature = self.session.signature();
-        let states = signature.states().filter(|(name, _)| is_model_state(name));
+        let states = signature.states().filter(|(name, _)| !self.own.contains(*name));
         weights::fit(signature.params().chain(states), file)?;
         for (name, tensor) in file.iter() {
             if self.session.signature().param(name).is_some() {
@@ -160,9 +170,4 @@ impl Trainer {
         self.step = step;
         Ok(())
     }
-}
-
-/// Whether a state of this name is the model's own: those of an optimiser are called `weight/slot`, its counter `step`.
-pub fn is_model_state(name: &str) -> bool {
-    name != "step" && !name.contains('/')
 }

@@ -124,7 +124,7 @@ impl Emitter for Cranelift {
         let isas = Isas::new(self.target)?;
         let codes = compile_all(&isas, &program, self.threads)?;
         let code = module::link(isas.kernels, &program, &codes)?;
-        Ok(Executable::new(program, code))
+        Executable::new(program, code)
     }
 }
 

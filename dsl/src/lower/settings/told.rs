@@ -104,6 +104,8 @@ pub struct TrainSettings {
     pub clip: Option<Clip>,
     /// Weights to begin with.
     pub weights: Option<WeightsFile>,
+    /// What becomes of the loss over many batches.
+    pub loss: Aggregate,
     /// The metrics.
     pub metrics: Vec<Metric>,
     /// Where the section begins.

@@ -1,0 +1,102 @@
+//! What a model's signature says: the arguments that may be set, the dimensions that are open.
+
+use indexmap::IndexMap;
+
+use super::bind::is_data;
+use super::dims::capital;
+use super::{Lower, Request, Stop, What};
+use crate::ast::{Definition, Dim, Type, TypeKind};
+use crate::diagnostic::Diagnostic;
+use crate::resolve::Program;
+
+impl Program {
+    /// The dimensions that a model's inputs leave open, in the order of the text: what [`Request::dims`] must give
+    /// where [`Request::fields`] does not.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn free_dims(&self, model: Option<&str>) -> Result<Vec<String>, Vec<Diagnostic>> {
+        let mut names: Vec<String> = vec![];
+        for (_, dims) in inputs(self.chosen(model)?) {
+            for name in dims.iter().filter_map(open) {
+                if !names.iter().any(|n| n == name) {
+                    names.push(name.to_owned());
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    /// Those of [`Program::free_dims`] that data says: the others count examples, which lie along the first axis.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn dims_of_examples(&self, model: Option<&str>) -> Result<Vec<String>, Vec<Diagnostic>> {
+        let inputs = inputs(self.chosen(model)?);
+        Ok(inputs.flat_map(|(_, dims)| dims.iter().skip(1).filter_map(open).map(str::to_owned)).collect())
+    }
+
+    /// The sizes that data of these types gives to a model's open dimensions, those of [`Program::dims_of_examples`].
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn sizes_by(
+        &self,
+        model: Option<&str>,
+        fields: &IndexMap<String, dlc_ir::Type>,
+    ) -> Result<IndexMap<String, usize>, Vec<Diagnostic>> {
+        let mut sizes = IndexMap::new();
+        for (name, dims) in inputs(self.chosen(model)?) {
+            let Some(field) = fields.get(name) else { continue };
+            // whatever axes `...` stands for, they come first
+            let axes = (0..field.rank()).rev().zip(dims.iter().rev());
+            for (axis, dim) in axes.take_while(|(axis, dim)| *axis > 0 && !matches!(dim, Dim::Rest(_))) {
+                if let Some(name) = open(dim) {
+                    sizes.entry(name.to_owned()).or_insert(field.shape[axis]);
+                }
+            }
+        }
+        Ok(sizes)
+    }
+
+    /// The names of a model's arguments that are known when compiling, with their declared types: what [`Request::args`] may give.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn arguments(&self, model: Option<&str>) -> Result<IndexMap<String, &Type>, Vec<Diagnostic>> {
+        let known = self.chosen(model)?.params.iter().filter(|p| !is_data(&p.ty));
+        Ok(known.map(|p| (p.name.name.clone(), &p.ty)).collect())
+    }
+
+    /// The names of a model's inputs.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn inputs(&self, model: Option<&str>) -> Result<Vec<String>, Vec<Diagnostic>> {
+        Ok(inputs(self.chosen(model)?).map(|(name, _)| name.to_owned()).collect())
+    }
+
+    fn chosen(&self, model: Option<&str>) -> Result<&Definition, Vec<Diagnostic>> {
+        let request = Request::new(What::Infer);
+        let mut lower = Lower::new(self, &request);
+        let at = lower.choose(model).map(|chosen| chosen.at);
+        let at = at.map_err(|Stop| std::mem::take(&mut lower.diagnostics))?;
+        Ok(self.definition(at).expect("only what is defined is chosen"))
+    }
+}
+
+/// The inputs of a model with their dimensions.
+fn inputs(model: &Definition) -> impl Iterator<Item = (&str, &[Dim])> {
+    model.params.iter().filter(|p| is_data(&p.ty)).filter_map(|p| match &p.ty.kind {
+        TypeKind::Data { dims, .. } => Some((p.name.name.as_str(), dims.as_slice())),
+        _ => None,
+    })
+}
+
+/// The name of a dimension that is nothing but a name.
+fn open(dim: &Dim) -> Option<&str> {
+    match dim {
+        Dim::Size(e) => capital(e),
+        _ => None,
+    }
+}
