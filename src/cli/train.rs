@@ -36,11 +36,11 @@ pub struct Arguments {
     /// Threads, at most a few for each processor; they never change a result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Where checkpoints, the best weights and the history go; runs/MODEL-N by default. Those of an earlier training are
-    /// replaced once there are new ones, unless --resume goes on from them
+    /// Where checkpoints, the best weights and the history go; runs/FILE-N by default, after the model's file. Those of an
+    /// earlier training are replaced once there are new ones, unless --resume goes on from them
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Go on from the latest checkpoint of the folder
+    /// Go on from the latest checkpoint of --folder
     #[arg(long, requires = "folder")]
     resume: bool,
     /// Steps between checkpoints within an epoch
@@ -132,18 +132,17 @@ impl End {
     /// Says how well the model learned, and what is written.
     fn finished(&self, training: &Training, output: &mut Output) -> Result<(), Failure> {
         let test = training.test().inspect_err(|_| output.line(self.wrote()))?;
-        let mut parts = vec![];
-        match &self.summary.last {
-            Some(report) => {
-                parts.push(scores(&report.train));
-                // the bar that said so is gone; where there was none, a line says it
-                parts.extend(output.is_live().then(|| validation(report)));
+        let tested = test.as_ref().map_or(String::new(), |t| format!("test: {}", scores(t)));
+        let seconds = format!("{:.1} s", self.seconds);
+        output.line(match &self.summary.last {
+            // the bar that said so is gone
+            Some(report) if output.is_live() => {
+                let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
+                table::wrapped(&epoch, &[scores(&report.train), validation(report), tested, seconds])
             }
-            None => parts.push("nothing was left to do".to_owned()),
-        }
-        parts.extend(test.as_ref().map(|t| format!("test: {}", scores(t))));
-        parts.push(format!("{:.1} s", self.seconds));
-        output.line(table::wrapped(&format!("{:>3}/{}", self.epochs, self.epochs), &parts));
+            Some(_) => table::wrapped("", &[tested, format!("trained in {seconds}")]),
+            None => table::wrapped("", &[tested, "nothing was left to train".to_owned()]),
+        });
         if !output.is_json() {
             match digits::sample(training) {
                 Ok(lines) => lines.iter().for_each(|line| output.line(line)),
