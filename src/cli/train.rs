@@ -132,18 +132,17 @@ impl End {
     /// Says how well the model learned, and what is written.
     fn finished(&self, training: &Training, output: &mut Output) -> Result<(), Failure> {
         let test = training.test().inspect_err(|_| output.line(self.wrote()))?;
-        let mut parts = vec![];
-        match &self.summary.last {
-            Some(report) => {
-                parts.push(scores(&report.train));
-                // the bar that said so is gone; where there was none, a line says it
-                parts.extend(output.is_live().then(|| validation(report)));
+        let tested = test.as_ref().map_or(String::new(), |t| format!("test: {}", scores(t)));
+        let seconds = format!("{:.1} s", self.seconds);
+        output.line(match &self.summary.last {
+            // the bar that said so is gone
+            Some(report) if output.is_live() => {
+                let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
+                table::wrapped(&epoch, &[scores(&report.train), validation(report), tested, seconds])
             }
-            None => parts.push("nothing was left to do".to_owned()),
-        }
-        parts.extend(test.as_ref().map(|t| format!("test: {}", scores(t))));
-        parts.push(format!("{:.1} s", self.seconds));
-        output.line(table::wrapped(&format!("{:>3}/{}", self.epochs, self.epochs), &parts));
+            Some(_) => table::wrapped("", &[tested, format!("trained in {seconds}")]),
+            None => table::wrapped("", &[tested, "nothing was left to train".to_owned()]),
+        });
         if !output.is_json() {
             match digits::sample(training) {
                 Ok(lines) => lines.iter().for_each(|line| output.line(line)),

@@ -25,12 +25,12 @@ impl Folder {
         Folder { path: path.to_owned(), made: false, made_runs: false }
     }
 
-    /// `runs/model-1`, or the next number that is free. It is made here, so that no other process takes it.
-    pub fn fresh(model: &str) -> Result<Self, Error> {
+    /// `runs/mnist-1` for `mnist.dl`, or the next number that is free. It is made here, so that no other process takes it.
+    pub fn fresh(name: &str) -> Result<Self, Error> {
         let made_runs = !Path::new(RUNS).exists();
         let mut number = 1;
         loop {
-            let path = Path::new(RUNS).join(format!("{model}-{number}"));
+            let path = Path::new(RUNS).join(format!("{name}-{number}"));
             match fs::create_dir_all(RUNS).and_then(|()| fs::create_dir(&path)) {
                 Ok(()) => return Ok(Folder { path, made: true, made_runs }),
                 Err(e) if e.kind() == ErrorKind::AlreadyExists && path.exists() => number += 1,
