@@ -3,6 +3,7 @@
 mod cases;
 mod random;
 
+use dlc_ir::bounds::{self, Constants};
 use dlc_ir::op::{Call, Gradient};
 use dlc_ir::{Builder, DType, Function, FunctionKind, Graph, Loc, Op, ResultRole, Role, Scalar, Tensor, Type, Value};
 
@@ -47,6 +48,19 @@ fn arguments(f: &Function, seed: u64, range: (f64, f64)) -> Vec<Tensor> {
 
 fn interpret(graph: &Graph, args: &[Tensor]) -> Vec<Tensor> {
     graph.interpret(args).unwrap_or_else(|e| panic!("{e}\n{graph}"))
+}
+
+/// Checks that the results of two programs that mean the same differ by no more than rounding explains.
+#[track_caller]
+fn assert_same_meaning(what: &str, one: &Graph, other: &Graph, args: &[Tensor]) {
+    let [one, other] = [one, other].map(|g| bounds::interpret(g, args, Constants::Exact).expect("it has values"));
+    assert_eq!(one.len(), other.len(), "{what}");
+    for (a, b) in one.iter().zip(&other) {
+        for (i, (x, y)) in a.value.to_f64s().into_iter().zip(b.value.to_f64s()).enumerate() {
+            let radius = a.radius[i] + b.radius[i];
+            assert!(radius.is_finite() && (x - y).abs() <= radius, "{what}: {x} instead of {y} ± {radius:e}");
+        }
+    }
 }
 
 #[track_caller]
