@@ -7,7 +7,7 @@ use dlc_ir::{DType, Scalar};
 use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Lower};
 use crate::ast::{Arg, Definition, Expr, ExprKind, Param, Type, TypeKind};
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, did_you_mean, quoted};
 use crate::span::Span;
 
 /// A value for a parameter.
@@ -232,9 +232,10 @@ impl<'p> Lower<'p> {
 
     /// The error for parameters that got no value.
     pub(crate) fn missing(&mut self, callee: &str, names: &[&str], span: Span) -> super::Stop {
-        let list = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" and ");
+        let list = quoted(names);
         let message = format!("`{callee}` is not given {list}");
-        self.fault("missing-argument", message, span, format!("{list} is missing"))
+        let verb = if names.len() == 1 { "is" } else { "are" };
+        self.fault("missing-argument", message, span, format!("{list} {verb} missing"))
     }
 }
 

@@ -247,7 +247,7 @@ impl<'p> Lower<'p> {
         &mut self,
         definition: &'p Definition,
         given: Vec<Given<'p>>,
-        frame: Frame<'p>,
+        mut frame: Frame<'p>,
         span: Span,
     ) -> Eval<Value<'p>> {
         let name = &definition.name.name;
@@ -267,6 +267,9 @@ impl<'p> Lower<'p> {
         let mut data: Vec<(usize, Value<'p>, Span)> = vec![];
         for g in given {
             let param = &definition.params[g.param];
+            if frame.in_library() {
+                frame.given.insert(&param.name.name, self.at(g.span));
+            }
             if is_data(&param.ty) {
                 let at = self.at(g.span);
                 data.push((g.param, g.value, at));

@@ -24,6 +24,8 @@ pub(crate) struct Frame<'p> {
     pub module: u32,
     /// For the library: the call in the user's text.
     pub site: Option<Span>,
+    /// For the library: where the user's text gives the arguments, by the parameters' names.
+    pub given: FxHashMap<&'p str, Span>,
     /// The instance's path in the tree of weights; empty for the model.
     pub path: String,
     pub scopes: Vec<IndexMap<String, Var<'p>>>,
@@ -86,6 +88,7 @@ impl<'p> Frame<'p> {
             id,
             module,
             site: None,
+            given: FxHashMap::default(),
             path: String::new(),
             scopes: vec![IndexMap::new()],
             dims: IndexMap::new(),

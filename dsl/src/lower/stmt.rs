@@ -283,10 +283,10 @@ impl<'p> Lower<'p> {
                 self.set_values(values);
                 Ok(())
             }
-            Ok(Flow::Return(..)) => {
+            Ok(Flow::Return(_, returned)) => {
                 self.contexts.pop();
                 let message = "`return` cannot leave a `repeat`";
-                Err(self.fault("misplaced", message, span, "rebind a name and return it afterwards"))
+                Err(self.fault("misplaced", message, returned.span, "rebind a name and return it afterwards"))
             }
             Err(stop) => {
                 self.contexts.pop();
