@@ -289,7 +289,7 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> E
     let module = lower.frame().module;
     let found = lower.program.lookup(module, &call.callee.name);
     let Some(Target::Item(item)) = found else {
-        return Err(unknown(lower, &call.callee.name, call.callee.span));
+        return Err(lower.fail(unknown(lower.program, &call.callee)));
     };
     let Item::Dataset(dataset) = lower.program.item(item) else {
         let message = format!("`{}` is no dataset", call.callee.name);
@@ -335,13 +335,14 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> E
     Ok(DatasetCall { item, name: call.callee.name.clone(), args, span: value.span })
 }
 
-fn unknown(lower: &mut Lower<'_>, name: &str, span: Span) -> Stop {
-    let known: Vec<&str> = lower.program.main().datasets().map(|d| d.name.name.as_str()).collect();
+/// The error for data that no dataset of the name gives.
+pub(crate) fn unknown(program: &Program, name: &ast::Ident) -> Diagnostic {
+    let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
+    let (name, span) = (&name.name, name.span);
     let error = Diagnostic::error("unknown-name", format!("there is no dataset `{name}`"));
-    let error = match crate::diagnostic::did_you_mean(name, known.iter().copied()) {
+    match crate::diagnostic::did_you_mean(name, known.iter().copied()) {
         Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
         None if known.is_empty() => error.primary(span, "write `dataset name(…) { … }`, or import one"),
         None => error.primary(span, format!("the file defines {}", known.join(", "))),
-    };
-    lower.fail(error)
+    }
 }

@@ -210,10 +210,7 @@ impl<'p> Lower<'p> {
     fn ambient(&mut self, name: &str, span: Span) -> Eval<Option<Value<'p>>> {
         Ok(Some(match name {
             "training" => Value::Bool(self.training),
-            "generating" => {
-                let message = "`generating` comes with a later version of dlc";
-                return Err(self.fault("not-supported-yet", message, span, "not yet"));
-            }
+            "generating" => return Err(self.not_yet(name, span)),
             "pi" => Value::Float(std::f64::consts::PI),
             "inf" => Value::Float(f64::INFINITY),
             "float" => Value::DType(self.float),

@@ -58,10 +58,6 @@ impl<'p> Lower<'p> {
 
     fn weight(&mut self, w: &'p ast::Weight, stmt: &'p Stmt, is_state: bool) -> Eval<()> {
         let word = if is_state { "state" } else { "param" };
-        if self.frame().kind == Some(ast::DefinitionKind::Fn) || self.frame().kind.is_none() {
-            let message = format!("a `fn` owns no `{word}`");
-            return Err(self.fault("misplaced", message, stmt.span, "make it a `block`"));
-        }
         let TypeKind::Data { dtype, dims } = &w.ty.kind else {
             let message = format!("a `{word}` is data: its type has brackets");
             return Err(self.fault("type-mismatch", message, w.ty.span, "write `[]` for a scalar"));

@@ -30,6 +30,13 @@ pub struct Builtin {
     run: Run,
 }
 
+impl Builtin {
+    /// Whether it comes with a later version, and is but a name for now.
+    pub(crate) fn is_later(&self) -> bool {
+        list::LATER.iter().any(|later| later.name == self.name)
+    }
+}
+
 impl std::fmt::Debug for Builtin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "builtin {}", self.name)
@@ -62,8 +69,17 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// All builtins.
 pub fn all() -> impl Iterator<Item = &'static Builtin> {
-    let rows: [&'static [Builtin]; 8] =
-        [math::UNARY, math::OTHER, reduce::ROWS, shape::ROWS, window::ROWS, random::ROWS, list::ROWS, read::ROWS];
+    let rows: [&'static [Builtin]; 9] = [
+        math::UNARY,
+        math::OTHER,
+        reduce::ROWS,
+        shape::ROWS,
+        window::ROWS,
+        random::ROWS,
+        list::ROWS,
+        list::LATER,
+        read::ROWS,
+    ];
     rows.into_iter().flatten()
 }
 
