@@ -107,9 +107,15 @@ impl Program {
 
     /// Where a dataset declares a field: its name, and all of it.
     pub fn field(&self, call: &DatasetCall, name: &str) -> Option<(Span, Span)> {
-        let Item::Dataset(dataset) = self.item(call.item) else { return None };
+        let (field, _, entry) = self.field_of(call.item, name)?;
+        Some((field.span, entry.span))
+    }
+
+    /// A dataset's field of a name: the name, the value, and all of it.
+    pub(crate) fn field_of(&self, dataset: ItemRef, name: &str) -> Option<(&ast::Ident, &ast::Expr, &Entry)> {
+        let Item::Dataset(dataset) = self.item(dataset) else { return None };
         dataset.entries.iter().find_map(|entry| match &entry.kind {
-            EntryKind::Field { name: field, .. } if field.name == name => Some((field.span, entry.span)),
+            EntryKind::Field { name: field, value } if field.name == name => Some((field, value, entry)),
             _ => None,
         })
     }

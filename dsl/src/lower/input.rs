@@ -5,11 +5,22 @@ use ir::{DType, Role, Type};
 
 use super::bind::is_data;
 use super::entry::Chosen;
+use super::settings::setting_value;
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower, Stop};
-use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
+use crate::ast::{self, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::resolve::visit;
+use crate::resolve::{Target, visit};
+use crate::span::Span;
+
+/// A dimension to which a field gives a size.
+pub(crate) struct FieldDim {
+    size: usize,
+    /// The field.
+    field: String,
+    /// The dimension in the type of the input that the field feeds.
+    place: Span,
+}
 
 impl<'p> Lower<'p> {
     /// Adds the model's inputs to its arguments, each an argument of the outermost function.
@@ -36,7 +47,7 @@ impl<'p> Lower<'p> {
             if param.default.is_some() {
                 continue;
             }
-            let (dtype, axes) = self.input_type(definition, param)?;
+            let (dtype, axes) = self.input_type(chosen, param)?;
             let shape: ir::Shape = axes.iter().map(|axis| axis.size).collect();
             let ty = Type::new(dtype, shape);
             if ty.checked_bytes().is_none() {
@@ -55,7 +66,8 @@ impl<'p> Lower<'p> {
     }
 
     /// The concrete type of an input: that of its field in the data, or else the declared one with the given sizes.
-    fn input_type(&mut self, definition: &'p Definition, param: &'p ast::Param) -> Eval<(DType, Vec<Axis>)> {
+    fn input_type(&mut self, chosen: &Chosen<'p>, param: &'p ast::Param) -> Eval<(DType, Vec<Axis>)> {
+        let definition = chosen.definition;
         let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
         let declared = self.dtype_of(dtype.as_ref())?;
         if let Some(field) = self.request.fields.get(&param.name.name) {
@@ -66,10 +78,11 @@ impl<'p> Lower<'p> {
                 let message = format!("the field `{}` is {field}, but the input wants {declared}", param.name.name);
                 let at = self.at(param.span);
                 let error = Diagnostic::error("field-mismatch", message).primary(at, "this input");
+                let error = self.beside_field(chosen, param, error);
                 let to = if declared == self.float { "float" } else { declared.name() };
                 return Err(self.fail(error.help(format!("in the dataset, convert it: `{to}(…)`"))));
             }
-            self.check_field(param, dims, field)?;
+            self.check_field(chosen, param, dims, field)?;
             return Ok((field.dtype, axes));
         }
         if !self.request.fields.is_empty() {
@@ -122,17 +135,19 @@ impl<'p> Lower<'p> {
 
     /// The size of a dimension: given, or that of an input whose field is known.
     fn dim_size(&mut self, name: &str) -> Option<usize> {
-        self.request.dims.get(name).or_else(|| self.field_dims.get(name).map(|(size, _)| size)).copied()
+        self.request.dims.get(name).copied().or_else(|| Some(self.field_dims.get(name)?.size))
     }
 
     /// Checks a field's shape against an input's and notes the dimensions that it gives a size.
-    fn check_field(&mut self, param: &'p ast::Param, dims: &'p [Dim], field: &Type) -> Eval<()> {
+    fn check_field(&mut self, chosen: &Chosen<'p>, param: &'p ast::Param, dims: &'p [Dim], field: &Type) -> Eval<()> {
         let name = &param.name.name;
         let rest = dims.iter().any(|d| matches!(d, Dim::Rest(_)));
         let fixed = dims.len() - usize::from(rest);
         if field.rank() < fixed || !rest && field.rank() != fixed {
             let message = format!("the field `{name}` is {field}, with another number of axes than the input");
-            return Err(self.fault("field-mismatch", message, param.ty.span, "this input"));
+            let error = Diagnostic::error("field-mismatch", message).primary(self.at(param.ty.span), "this input");
+            let error = self.beside_field(chosen, param, error);
+            return Err(self.fail(error));
         }
         let sizes = &field.shape[field.rank() - fixed..];
         let wanted = dims.iter().filter(|d| !matches!(d, Dim::Rest(_)));
@@ -142,16 +157,28 @@ impl<'p> Lower<'p> {
                 && capital.starts_with(|c: char| c.is_ascii_uppercase())
             {
                 match self.field_dims.get(capital) {
-                    Some((known, first)) if *known != size => {
-                        let message = format!("`{capital}` is both {known} and {size}");
-                        let error = Diagnostic::error("dimension-conflict", message)
-                            .primary(e.span, format!("the field `{name}` makes it {size}; two lengths want two names"))
-                            .secondary(*first, format!("{known} by another field"));
+                    Some(known) if known.size != size => {
+                        let message = format!("`{capital}` is both {} and {size}", known.size);
+                        let error = Diagnostic::error("dimension-conflict", message);
+                        let (new, old) = (format!("makes it {size}"), format!("makes it {}", known.size));
+                        let wanted = "two lengths want two names";
+                        let fields = (self.field_value(chosen, name), self.field_value(chosen, &known.field));
+                        let error = match fields {
+                            (Some(this), Some(other)) => error
+                                .primary(this.span, format!("{new}; {wanted}"))
+                                .secondary(other.span, old)
+                                .secondary(known.place, "")
+                                .secondary(e.span, "one name, one size"),
+                            _ => error
+                                .primary(e.span, format!("the field `{name}` {new}; {wanted}"))
+                                .secondary(known.place, format!("the field `{}` {old}", known.field)),
+                        };
                         return Err(self.fail(error));
                     }
                     Some(_) => {}
                     None => {
-                        self.field_dims.insert(capital.clone(), (size, e.span));
+                        let known = FieldDim { size, field: name.clone(), place: e.span };
+                        self.field_dims.insert(capital.clone(), known);
                     }
                 }
                 continue;
@@ -159,9 +186,26 @@ impl<'p> Lower<'p> {
             let wanted = self.size(e)?;
             if wanted != size {
                 let message = format!("the field `{name}` is {field}, but the input has {wanted} where it has {size}");
-                return Err(self.fault("field-mismatch", message, e.span, "this size"));
+                let error = Diagnostic::error("field-mismatch", message).primary(self.at(e.span), "this size");
+                let error = self.beside_field(chosen, param, error);
+                return Err(self.fail(error));
             }
         }
         Ok(())
+    }
+
+    /// What the dataset that trains the model says of a field.
+    fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p ast::Expr> {
+        let ExprKind::Call(data) = &setting_value(chosen.train?, "data")?.kind else { return None };
+        let Some(Target::Item(dataset)) = self.program.lookup(0, &data.callee.name) else { return None };
+        self.program.field_of(dataset, name).map(|(_, value, _)| value)
+    }
+
+    /// The error with the place of the field that feeds an input.
+    fn beside_field(&self, chosen: &Chosen<'p>, param: &ast::Param, error: Diagnostic) -> Diagnostic {
+        match self.field_value(chosen, &param.name.name) {
+            Some(value) => error.secondary(value.span, "the field"),
+            None => error,
+        }
     }
 }

@@ -222,8 +222,8 @@ pub(crate) struct Lower<'p> {
     /// The model's inputs and the other fields of the data.
     pub input_data: IndexMap<String, value::Data>,
     pub field_data: IndexMap<String, value::Data>,
-    /// Sizes that fields give to dimensions, and which input says so.
-    pub field_dims: IndexMap<String, (usize, Span)>,
+    /// Dimensions that fields give a size.
+    pub field_dims: IndexMap<String, input::FieldDim>,
     /// The dimensions of the model, and its arguments that are known when compiling.
     pub model_dims: IndexMap<String, usize>,
     pub model_values: IndexMap<String, scope::Var<'p>>,
