@@ -180,6 +180,11 @@ pub fn unreached(names: &[String], way: &str) -> Diagnostic {
     Diagnostic::error("no-gradient", message).help(help)
 }
 
+/// So many of a thing: `1 tensor`, `2 tensors`.
+pub(crate) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Names as a list in a sentence; of many, the first few.
 pub(crate) fn quoted<S: AsRef<str>>(names: &[S]) -> String {
     const MOST: usize = 5;

@@ -216,8 +216,12 @@ impl<'p> Lower<'p> {
             (Value::Poison, _) => return Err(super::Stop),
             (other, _) => {
                 let message = format!("{} cannot meet {dtype} data", other.describe(self.float));
-                let label =
-                    format!("convert one of them: `{}(…)`", if dtype.is_float() { "float" } else { dtype.name() });
+                let label = match other {
+                    // As an integer, the number would lose its fraction.
+                    Value::Float(_) => "convert the data: `float(…)`".to_owned(),
+                    _ if dtype.is_float() => "convert one of them: `float(…)`".to_owned(),
+                    _ => format!("convert one of them: `{dtype}(…)`"),
+                };
                 return Err(self.fault("type-mismatch", message, span, label));
             }
         };
@@ -225,7 +229,7 @@ impl<'p> Lower<'p> {
             && x.is_finite()
             && !(x as f32).is_finite()
         {
-            return Err(self.fault("number-out-of-range", format!("{x} does not fit f32"), span, "too large"));
+            return Err(self.fault("number-out-of-range", format!("{x:?} does not fit f32"), span, "too large"));
         }
         Ok(scalar)
     }

@@ -186,7 +186,7 @@ impl<'p> Value<'p> {
             Value::Bool(b) => format!("`{b}`"),
             Value::Int(i, None) => format!("the number {i}"),
             Value::Int(i, Some(label)) => format!("the size {} = {i}", label.name),
-            Value::Float(x) => format!("the number {x}"),
+            Value::Float(x) => format!("the number {x:?}"),
             Value::Str(s) => format!("the string \"{s}\""),
             Value::DType(d) => format!("the dtype {d}"),
             Value::List(_) => "a list".into(),

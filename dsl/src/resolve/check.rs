@@ -117,6 +117,11 @@ impl<'a> Names<'a> {
     }
 
     fn dataset(&mut self, d: &'a Dataset) {
+        let fields = d.entries.iter().filter_map(|entry| match &entry.kind {
+            EntryKind::Field { name, .. } => Some(name),
+            _ => None,
+        });
+        twice(fields, |name| format!("`{}` has two fields named `{name}`", d.name.name), &mut self.faults);
         d.params.iter().for_each(|param| self.bind(&param.name));
         for entry in &d.entries {
             match &entry.kind {
