@@ -185,9 +185,8 @@ pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: Co
         CompileError::Autodiff(error) => error,
         CompileError::Emit(error @ EmitError::WrongMachine(_)) => {
             let known = Target::ALL.map(Target::name).join(", ");
-            return Error::plain("unknown-target", error.to_string()).help(format!(
-                "the targets are {known}; graphs for all of them are shown by `--emit` up to `kernels`"
-            ));
+            return Error::plain("wrong-target", error.to_string())
+                .help(format!("the targets are {known}; `--emit` shows every stage for each of them"));
         }
         CompileError::Emit(error @ (EmitError::TooLarge(_) | EmitError::Memory(_))) => {
             return Error::plain("out-of-memory", error.to_string());

@@ -180,9 +180,19 @@ pub fn unreached(names: &[String], way: &str) -> Diagnostic {
     Diagnostic::error("no-gradient", message).help(help)
 }
 
-/// Names as a list in a sentence.
-fn quoted(names: &[String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+/// So many of a thing: `1 tensor`, `2 tensors`.
+pub(crate) fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Names as a list in a sentence; of many, the first few.
+pub(crate) fn quoted<S: AsRef<str>>(names: &[S]) -> String {
+    const MOST: usize = 5;
+    let shown = if names.len() > MOST { MOST - 2 } else { names.len() };
+    let mut quoted: Vec<String> = names[..shown].iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    if shown < names.len() {
+        quoted.push(format!("{} more", names.len() - shown));
+    }
     match quoted.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),

@@ -100,6 +100,7 @@ impl<'a> Lexer<'a> {
                 }
                 ' ' | '\t' | '\r' => self.at += 1,
                 '/' if self.rest().starts_with("//") => self.comment(),
+                '/' if self.rest().starts_with("/*") => self.foreign_comment(),
                 '"' => {
                     self.at += 1;
                     self.push(TokenKind::StrBegin, start);
@@ -129,6 +130,19 @@ impl<'a> Lexer<'a> {
                 self.out.comments.push(span);
             }
         }
+    }
+
+    /// `/* … */`, passed over as the comment that it is meant to be.
+    fn foreign_comment(&mut self) {
+        let start = self.at;
+        let length = self.rest().find("*/").map_or(self.rest().len(), |end| end + 2);
+        self.first |= self.rest()[..length].contains('\n');
+        self.at += length;
+        let span = Span::new(self.source, start, start + 2);
+        self.report(
+            Diagnostic::error("bad-character", "`/*` is not used in this language")
+                .primary(span, "a comment begins with `//` and ends with its line"),
+        );
     }
 
     fn name(&mut self) {
@@ -195,6 +209,7 @@ impl<'a> Lexer<'a> {
             "“" | "”" => Some(("", "strings stand in plain \"…\"")),
             "#" => Some(("//", "comments begin with `//`")),
             "−" | "–" => Some(("-", "write `-`")),
+            "^" => Some(("**", "write `**`")),
             "×" | "·" => Some(("*", "write `*`")),
             "≤" => Some(("<=", "write `<=`")),
             "≥" => Some((">=", "write `>=`")),

@@ -230,6 +230,7 @@ impl<'a> Parser<'a> {
             return Failed;
         }
         let diagnostic = match &token.kind {
+            _ if self.at_foreign_choice() => self.foreign_choice(),
             TokenKind::Doc(_) => Diagnostic::error("misplaced", format!("expected {wanted}, found a `///` comment"))
                 .primary(token.span, "`///` documents the definition, argument or statement after it")
                 .fix(Span { end: token.span.start + 3, ..token.span }, "//"),
@@ -242,6 +243,21 @@ impl<'a> Parser<'a> {
         };
         self.report(diagnostic);
         Failed
+    }
+
+    /// Whether the rest of the line is the `if c else y` of Python.
+    fn at_foreign_choice(&self) -> bool {
+        let same_line = self.tokens[self.index + 1..].iter().take_while(|token| !token.first);
+        let mut words = same_line.map(|token| &token.kind);
+        self.at_word(Word::If)
+            && !self.line_ended()
+            && words.find(|kind| matches!(kind, TokenKind::Word(Word::Else) | TokenKind::Symbol(Symbol::LBrace)))
+                == Some(&TokenKind::Word(Word::Else))
+    }
+
+    fn foreign_choice(&self) -> Diagnostic {
+        Diagnostic::error("unexpected-token", "a choice between two values begins with `if`")
+            .primary(self.peek().span, "write `if c { x } else { y }`")
     }
 
     /// Reads the bracket that closes the one at `open`, after a list of which `another` names one more element.

@@ -17,6 +17,7 @@ use crate::span::{SourceId, Span};
 mod body;
 mod fragment;
 pub(crate) mod lex;
+mod mixture;
 mod raw;
 mod read;
 mod value;

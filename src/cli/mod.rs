@@ -238,7 +238,7 @@ impl Failure {
 impl From<dlc::Error> for Failure {
     fn from(error: dlc::Error) -> Self {
         // a target is named on the command line only
-        let exit = if error.code() == "unknown-target" { Exit::Usage } else { Exit::Wrong };
+        let exit = if matches!(error.code(), "unknown-target" | "wrong-target") { Exit::Usage } else { Exit::Wrong };
         Failure { exit, error }
     }
 }

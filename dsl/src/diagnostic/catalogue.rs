@@ -42,7 +42,7 @@ codes! {
         "let scan = 3";
     "bad-name": "Names are lower case; a capital at the beginning marks a dimension, which only types bind.",
         "let Hidden = 64";
-    "needs-parentheses": "`|>`, `as` and comparisons do not mix with other operators without brackets, so that nobody \
+    "needs-parentheses": "`|>`, `as` and comparisons do not mix with other operators without parentheses, so that nobody \
         has to guess what belongs together.", "return x + f |> g";
     "one-per-line": "A statement ends with its line, and the next one begins on a line of its own.", "let a = 1 let b = 2";
     "expression-statement": "A value that nothing uses has no effect, so it cannot stand alone. Name it with `let`, \
@@ -77,7 +77,7 @@ codes! {
     "unbound-dimension": "Nothing gives this dimension a size.", "fn f() -> [N]";
     "not-divisible": "A whole-number division must come out even.", "10 / 3";
     "division-by-zero": "A number known when compiling is divided by zero.", "1 / 0";
-    "number-out-of-range": "A number does not fit its type, or what it is used for.", "300 as u8";
+    "number-out-of-range": "A number does not fit its type, or what it is used for.", "u8(300)";
     "assertion-failed": "An `assert` of the model does not hold for these sizes.", "assert T <= context";
     "unused-parameter": "A weight is declared but nothing is computed from it. Use it, delete it, or put \
         `@allow(unused_parameter)` before it.", "param scale: [D] = 1";
@@ -100,10 +100,8 @@ codes! {
     "bad-pattern": "A pattern of weights' names is malformed or matches nothing.", "trainable = [\"layer9.**\"]";
     "label-out-of-range": "A class index in the data is not one of the model's classes.", "label 255 of 10 classes";
     "weights-mismatch": "The weights in a file do not fit the model.", "weights = safetensors(\"other.safetensors\")";
-    "data-error": "The data cannot be read, or is not what the dataset says.", "idx(\"missing.gz\")";
     // Files, data and weights.
     "missing-file": "The file does not exist, or cannot be read.", "dlc check minst.dl";
-    "missing-folder": "A folder on the way to the file does not exist.", "idx(\"daat/images.gz\")";
     "cannot-write": "The file or folder cannot be written, or exists already.", "dlc init digits, twice";
     "wrong-format": "The file is not of the format that its reader wants.", "idx(\"table.csv\")";
     "unknown-format": "The ending of the file's name is none that is read or written.", "-o weights.doc";

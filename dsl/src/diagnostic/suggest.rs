@@ -1,5 +1,14 @@
 //! "Do you mean": the nearest known name to an unknown one.
 
+/// What other libraries call things, and what they are called here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("bce", "binary_cross_entropy"),
+    ("cat", "concat"),
+    ("permute", "transpose"),
+    ("view", "reshape"),
+    ("weight_decay", "decay"),
+];
+
 /// The candidate nearest to `name`, if it is near enough to be meant. Ties go to the first candidate.
 ///
 /// Case, `_` and `-` weigh nothing, so that `batchnorm` finds `batch_norm`; otherwise a third of the name may differ.
@@ -8,10 +17,14 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
     let letters = |s: &str| s.chars().count();
     let wanted = plain(name);
     let limit = (letters(&wanted).max(2) / 3).max(1);
+    let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours);
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         if candidate == name {
             continue;
+        }
+        if elsewhere == Some(candidate) {
+            return elsewhere;
         }
         let found = plain(candidate);
         let mut cost = strsim::osa_distance(&wanted, &found);

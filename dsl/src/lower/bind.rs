@@ -7,7 +7,7 @@ use dlc_ir::{DType, Scalar};
 use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Lower};
 use crate::ast::{Arg, Definition, Expr, ExprKind, Param, Type, TypeKind};
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, did_you_mean, quoted};
 use crate::span::Span;
 
 /// A value for a parameter.
@@ -216,8 +216,12 @@ impl<'p> Lower<'p> {
             (Value::Poison, _) => return Err(super::Stop),
             (other, _) => {
                 let message = format!("{} cannot meet {dtype} data", other.describe(self.float));
-                let label =
-                    format!("convert one of them: `{}(…)`", if dtype.is_float() { "float" } else { dtype.name() });
+                let label = match other {
+                    // As an integer, the number would lose its fraction.
+                    Value::Float(_) => "convert the data: `float(…)`".to_owned(),
+                    _ if dtype.is_float() => "convert one of them: `float(…)`".to_owned(),
+                    _ => format!("convert one of them: `{dtype}(…)`"),
+                };
                 return Err(self.fault("type-mismatch", message, span, label));
             }
         };
@@ -225,16 +229,17 @@ impl<'p> Lower<'p> {
             && x.is_finite()
             && !(x as f32).is_finite()
         {
-            return Err(self.fault("number-out-of-range", format!("{x} does not fit f32"), span, "too large"));
+            return Err(self.fault("number-out-of-range", format!("{x:?} does not fit f32"), span, "too large"));
         }
         Ok(scalar)
     }
 
     /// The error for parameters that got no value.
     pub(crate) fn missing(&mut self, callee: &str, names: &[&str], span: Span) -> super::Stop {
-        let list = names.iter().map(|n| format!("`{n}`")).collect::<Vec<_>>().join(" and ");
+        let list = quoted(names);
         let message = format!("`{callee}` is not given {list}");
-        self.fault("missing-argument", message, span, format!("{list} is missing"))
+        let verb = if names.len() == 1 { "is" } else { "are" };
+        self.fault("missing-argument", message, span, format!("{list} {verb} missing"))
     }
 }
 

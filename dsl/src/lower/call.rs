@@ -124,7 +124,7 @@ impl<'p> Lower<'p> {
             return Ok(name);
         }
         let span = call.name.as_ref().map_or(call.span, |name| name.span);
-        let message = format!("\"{name}\" names no place in the tree of weights");
+        let message = format!("\"{name}\" is not a valid weight name");
         let at = self.at(span);
         let error = Diagnostic::error("bad-name", message);
         Err(self.fail(if name.is_empty() {
@@ -152,7 +152,10 @@ impl<'p> Lower<'p> {
             if new != old {
                 error = error.secondary(old, "first named so here");
             }
-            let help = "to share one layer's weights, declare it: `layer f = …`, and call `f` as often as you like";
+            let help = match new == old && !self.frame().turns.is_empty() {
+                true => "say which turn it is: `repeat i in … { … as \"….{i}\" }`",
+                false => "to share one layer's weights, declare it: `layer f = …`, and call `f` as often as you like",
+            };
             return Err(self.fail(error.help(help)));
         }
         Ok(())
@@ -247,7 +250,7 @@ impl<'p> Lower<'p> {
         &mut self,
         definition: &'p Definition,
         given: Vec<Given<'p>>,
-        frame: Frame<'p>,
+        mut frame: Frame<'p>,
         span: Span,
     ) -> Eval<Value<'p>> {
         let name = &definition.name.name;
@@ -268,6 +271,9 @@ impl<'p> Lower<'p> {
         let mut data: Vec<(usize, Value<'p>, Span)> = vec![];
         for g in given {
             let param = &definition.params[g.param];
+            if frame.in_library() {
+                frame.given.insert(&param.name.name, self.at(g.span));
+            }
             if is_data(&param.ty) {
                 let at = self.at(g.span);
                 data.push((g.param, g.value, at));

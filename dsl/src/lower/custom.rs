@@ -7,6 +7,7 @@ use super::bind::is_data;
 use super::value::{Data, Value};
 use super::{Eval, Given, Lower, Stop};
 use crate::ast::{Definition, ExprKind, TypeKind};
+use crate::diagnostic::count;
 use crate::resolve::ItemRef;
 use crate::span::Span;
 
@@ -148,8 +149,8 @@ impl<'p> Lower<'p> {
         };
         let wanted = vjp.params.iter().filter(|p| is_data(&p.ty)).count();
         if wanted != tensors.len() + outputs.len() {
-            let count = tensors.len() + outputs.len();
-            let message = format!("`{name}` takes {wanted} tensors, but the arguments and the results are {count}");
+            let (takes, all) = (count(wanted, "tensor"), tensors.len() + outputs.len());
+            let message = format!("`{name}` takes {takes}, but the arguments and the results are {all}");
             return Err(self.fault("wrong-count", message, name_span, "arguments, then cotangents of the results"));
         }
         let own = self.enter(name, String::new());

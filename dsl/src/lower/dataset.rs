@@ -107,9 +107,15 @@ impl Program {
 
     /// Where a dataset declares a field: its name, and all of it.
     pub fn field(&self, call: &DatasetCall, name: &str) -> Option<(Span, Span)> {
-        let Item::Dataset(dataset) = self.item(call.item) else { return None };
+        let (field, _, entry) = self.field_of(call.item, name)?;
+        Some((field.span, entry.span))
+    }
+
+    /// A dataset's field of a name: the name, the value, and all of it.
+    pub(crate) fn field_of(&self, dataset: ItemRef, name: &str) -> Option<(&ast::Ident, &ast::Expr, &Entry)> {
+        let Item::Dataset(dataset) = self.item(dataset) else { return None };
         dataset.entries.iter().find_map(|entry| match &entry.kind {
-            EntryKind::Field { name: field, .. } if field.name == name => Some((field.span, entry.span)),
+            EntryKind::Field { name: field, value } if field.name == name => Some((field, value, entry)),
             _ => None,
         })
     }
@@ -304,7 +310,7 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> E
     let module = lower.frame().module;
     let found = lower.program.lookup(module, &call.callee.name);
     let Some(Target::Item(item)) = found else {
-        return Err(unknown(lower, &call.callee.name, call.callee.span));
+        return Err(lower.fail(unknown(lower.program, &call.callee)));
     };
     let Item::Dataset(dataset) = lower.program.item(item) else {
         let message = format!("`{}` is no dataset", call.callee.name);
@@ -350,13 +356,14 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> E
     Ok(DatasetCall { item, name: call.callee.name.clone(), args, span: value.span })
 }
 
-fn unknown(lower: &mut Lower<'_>, name: &str, span: Span) -> Stop {
-    let known: Vec<&str> = lower.program.main().datasets().map(|d| d.name.name.as_str()).collect();
+/// The error for data that no dataset of the name gives.
+pub(crate) fn unknown(program: &Program, name: &ast::Ident) -> Diagnostic {
+    let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
+    let (name, span) = (&name.name, name.span);
     let error = Diagnostic::error("unknown-name", format!("there is no dataset `{name}`"));
-    let error = match crate::diagnostic::did_you_mean(name, known.iter().copied()) {
+    match crate::diagnostic::did_you_mean(name, known.iter().copied()) {
         Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
         None if known.is_empty() => error.primary(span, "write `dataset name(…) { … }`, or import one"),
         None => error.primary(span, format!("the file defines {}", known.join(", "))),
-    };
-    lower.fail(error)
+    }
 }

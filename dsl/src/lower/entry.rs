@@ -64,6 +64,31 @@ impl Program {
     pub fn lower(&self, request: &Request) -> Result<Lowered, Vec<Diagnostic>> {
         Lower::new(self, request).lowered()
     }
+
+    /// The model of a name, which stands at `span`; an error if there is none.
+    pub(crate) fn model(&self, module: u32, name: &str, span: Span) -> Result<(ItemRef, &Definition), Box<Diagnostic>> {
+        let definition = match self.lookup(module, name) {
+            Some(Target::Item(at)) => self.definition(at).map(|definition| (at, definition)),
+            _ => None,
+        };
+        let (message, label) = match definition {
+            Some((at, definition)) if definition.kind == DefinitionKind::Model => return Ok((at, definition)),
+            Some((_, definition)) => {
+                let message = format!("`{name}` is a {}, not a model", definition.kind.word());
+                (message, "only a model can be compiled".to_owned())
+            }
+            None => {
+                let models: Vec<&str> = self.main().models().map(|m| m.name.name.as_str()).collect();
+                let label = match did_you_mean(name, models.iter().copied()) {
+                    Some(meant) => format!("do you mean `{meant}`?"),
+                    None if models.is_empty() => "the file defines no model".to_owned(),
+                    None => format!("the file defines {}", models.join(", ")),
+                };
+                (format!("there is no model `{name}`"), label)
+            }
+        };
+        Err(Box::new(Diagnostic::error("no-model", message).primary(span, label)))
+    }
 }
 
 impl<'p> Lower<'p> {
@@ -88,26 +113,9 @@ impl<'p> Lower<'p> {
                 }
             },
         };
-        let found = program.lookup(0, &name);
-        let definition = match found {
-            Some(Target::Item(at)) => program.definition(at).map(|d| (at, d)),
-            _ => None,
-        };
-        match definition {
-            Some((at, definition)) if definition.kind == DefinitionKind::Model => Ok(Chosen { at, definition, train }),
-            Some((_, definition)) => {
-                let message = format!("`{name}` is a {}, not a model", definition.kind.word());
-                Err(self.fault("no-model", message, span, "only a model can be compiled"))
-            }
-            None => {
-                let models: Vec<&str> = file.models().map(|m| m.name.name.as_str()).collect();
-                let message = format!("there is no model `{name}`");
-                let label = match did_you_mean(&name, models.iter().copied()) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None => format!("the file defines {}", models.join(", ")),
-                };
-                Err(self.fault("no-model", message, span, label))
-            }
+        match program.model(0, &name, span) {
+            Ok((at, definition)) => Ok(Chosen { at, definition, train }),
+            Err(error) => Err(self.fail(*error)),
         }
     }
 

@@ -7,11 +7,12 @@ use super::bind::is_data;
 use super::dims::capital;
 use super::entry::Chosen;
 use super::scope::Dimension;
+use super::settings::setting_value;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop, What};
 use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::resolve::visit;
+use crate::resolve::{Target, visit};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -39,7 +40,7 @@ impl<'p> Lower<'p> {
             if param.default.is_some() {
                 continue;
             }
-            let (dtype, axes) = self.input_type(definition, param)?;
+            let (dtype, axes) = self.input_type(chosen, param)?;
             let shape: ir::Shape = axes.iter().map(|axis| axis.size).collect();
             let ty = Type::new(dtype, shape);
             if ty.checked_bytes().is_none() {
@@ -58,7 +59,8 @@ impl<'p> Lower<'p> {
     }
 
     /// The concrete type of an input: that of its field in the data, or else the declared one with the given sizes.
-    fn input_type(&mut self, definition: &'p Definition, param: &'p ast::Param) -> Eval<(DType, Vec<Axis>)> {
+    fn input_type(&mut self, chosen: &Chosen<'p>, param: &'p ast::Param) -> Eval<(DType, Vec<Axis>)> {
+        let definition = chosen.definition;
         let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
         let declared = self.dtype_of(dtype.as_ref())?;
         if let Some(field) = self.request.fields.get(&param.name.name) {
@@ -69,11 +71,12 @@ impl<'p> Lower<'p> {
                 let message = format!("{given} is {field}, but the input wants {declared}");
                 let at = self.at(param.span);
                 let error = Diagnostic::error("field-mismatch", message).primary(at, "this input");
+                let error = self.beside_field(chosen, param, error);
                 let to = if declared == self.float { "float" } else { declared.name() };
                 let help = format!("in the dataset, convert it: `{to}(…)`");
                 return Err(self.fail(if self.from_data() { error.help(help) } else { error }));
             }
-            return Ok((field.dtype, self.field_axes(param, dims, field)?));
+            return Ok((field.dtype, self.field_axes(chosen, param, dims, field)?));
         }
         if !self.request.fields.is_empty() {
             return Err(self.no_field(param));
@@ -144,14 +147,22 @@ impl<'p> Lower<'p> {
     }
 
     /// Checks a field's shape against an input's, and gives its sizes to the dimensions.
-    fn field_axes(&mut self, param: &'p ast::Param, dims: &'p [Dim], field: &Type) -> Eval<Vec<Axis>> {
+    fn field_axes(
+        &mut self,
+        chosen: &Chosen<'p>,
+        param: &'p ast::Param,
+        dims: &'p [Dim],
+        field: &Type,
+    ) -> Eval<Vec<Axis>> {
         let name = &param.name.name;
         let given = self.given_for(name);
         let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
         let fixed = dims.len() - usize::from(rest.is_some());
         if field.rank() < fixed || rest.is_none() && field.rank() != fixed {
             let message = format!("{given} is {field}, with another number of axes than the input");
-            return Err(self.fault("field-mismatch", message, param.ty.span, "this input"));
+            let error = Diagnostic::error("field-mismatch", message).primary(self.at(param.ty.span), "this input");
+            let error = self.beside_field(chosen, param, error);
+            return Err(self.fail(error));
         }
         let mut axes: Vec<Axis> = field.shape.iter().map(|&size| Axis::new(size)).collect();
         for (i, dim) in dims.iter().enumerate() {
@@ -164,16 +175,16 @@ impl<'p> Lower<'p> {
                 let wanted = self.size(e)?;
                 if wanted != size {
                     let message = format!("{given} is {field}, but the input has {wanted} where it has {size}");
-                    return Err(self.fault("field-mismatch", message, e.span, "this size"));
+                    let error = Diagnostic::error("field-mismatch", message).primary(self.at(e.span), "this size");
+                    let error = self.beside_field(chosen, param, error);
+                    return Err(self.fail(error));
                 }
                 continue;
             };
             match self.frame().dims.get(capital) {
                 Some(known) if known.size != size => {
-                    let message = format!("`{capital}` is both {} and {size}", known.size);
-                    let error = Diagnostic::error("dimension-conflict", message)
-                        .primary(e.span, format!("{given} makes it {size}; two lengths want two names"))
-                        .secondary(known.origin, format!("{} by another field", known.size));
+                    let (known, origin) = (known.size, known.origin);
+                    let error = self.two_sizes(chosen, name, (capital, size, e.span), (known, origin));
                     return Err(self.fail(error));
                 }
                 Some(_) => {}
@@ -181,6 +192,45 @@ impl<'p> Lower<'p> {
             }
         }
         Ok(axes)
+    }
+
+    /// The error for a dimension to which two fields give different sizes, the second of which feeds the input `name`.
+    fn two_sizes(
+        &self,
+        chosen: &Chosen<'p>,
+        name: &str,
+        (dimension, size, place): (&str, usize, Span),
+        (known, origin): (usize, Span),
+    ) -> Diagnostic {
+        let error = Diagnostic::error("dimension-conflict", format!("`{dimension}` is both {known} and {size}"));
+        let wanted = "two lengths want two names";
+        let first = chosen.definition.params.iter().find(|param| param.span.contains(origin));
+        let first = first.map_or("", |param| param.name.name.as_str());
+        match (self.field_value(chosen, name), self.field_value(chosen, first)) {
+            (Some(this), Some(other)) => error
+                .primary(this.span, format!("makes it {size}; {wanted}"))
+                .secondary(other.span, format!("makes it {known}"))
+                .secondary(origin, "")
+                .secondary(place, "one name, one size"),
+            _ => error
+                .primary(place, format!("{} makes it {size}; {wanted}", self.given_for(name)))
+                .secondary(origin, format!("{} makes it {known}", self.given_for(first))),
+        }
+    }
+
+    /// What the dataset that trains the model says of a field.
+    fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p ast::Expr> {
+        let ExprKind::Call(data) = &setting_value(chosen.train?, "data")?.kind else { return None };
+        let Some(Target::Item(dataset)) = self.program.lookup(0, &data.callee.name) else { return None };
+        self.program.field_of(dataset, name).map(|(_, value, _)| value)
+    }
+
+    /// The error with the place of the field that feeds an input.
+    fn beside_field(&self, chosen: &Chosen<'p>, param: &ast::Param, error: Diagnostic) -> Diagnostic {
+        match self.field_value(chosen, &param.name.name) {
+            Some(value) => error.secondary(value.span, "the field"),
+            None => error,
+        }
     }
 }
 

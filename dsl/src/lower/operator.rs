@@ -151,7 +151,7 @@ impl<'p> Lower<'p> {
             Sub => Value::Float(a - b),
             Mul => Value::Float(a * b),
             Div | Rem if b == 0.0 => {
-                return Err(self.fault("division-by-zero", format!("{a} is divided by zero"), span, "by zero"));
+                return Err(self.fault("division-by-zero", format!("{a:?} is divided by zero"), span, "by zero"));
             }
             Div => Value::Float(a / b),
             Rem => Value::Float(float_remainder(a, b)),
@@ -275,7 +275,7 @@ impl<'p> Lower<'p> {
         let data = if f == ScalarOp::Select { &operands[1..] } else { operands };
         if let Some(other) = data.iter().find(|d| d.dtype != data[0].dtype) {
             let (first, second) = (data[0].show(self.float), other.show(self.float));
-            let message = format!("{first} and {second} do not have one dtype");
+            let message = format!("{first} and {second} do not have the same dtype");
             let (at, a, b) = (self.at(span), data[0].origin, other.origin);
             let mut error = Diagnostic::error("type-mismatch", message).primary(at, "these do not go together");
             error = origins(error, at, &[(a, first), (b, second)]);
@@ -314,7 +314,7 @@ impl<'p> Lower<'p> {
 
     fn misaligned(&mut self, operands: &[Data], spans: &[Span], span: Span, (a, b): (&Axis, &Axis)) -> Stop {
         let shown: Vec<String> = operands.iter().map(|d| d.show(self.float)).collect();
-        let message = format!("{} do not have one shape", shown.join(" and "));
+        let message = format!("{} do not have the same shape", shown.join(" and "));
         let at = self.at(span);
         let label = match a.size == b.size {
             true => format!("`{a}` is not `{b}`, though both are {} now", a.size),

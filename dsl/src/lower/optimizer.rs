@@ -111,8 +111,8 @@ impl<'p> Lower<'p> {
         given.retain(|g| g.param > 1);
         for g in &given {
             if let Value::Map(entries) = &g.value {
-                let patterns: Vec<String> = entries.iter().map(|(name, ..)| name.to_string()).collect();
-                self.check_patterns(&patterns, g.span)?;
+                let patterns: Vec<_> = entries.iter().map(|(name, _, span)| (name.to_string(), *span)).collect();
+                self.check_patterns(&patterns)?;
             }
         }
         Ok(given)

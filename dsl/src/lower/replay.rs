@@ -227,9 +227,10 @@ impl<'p> Lower<'p> {
         frame.instances.extend(names.instances);
         let first = self.weights.len();
         for (i, name) in recording.weights.clone().zip(names.weights) {
-            let Weight { is_state, span, may_be_unused, .. } = self.weights[i];
+            let Weight { is_state, span, of_library, may_be_unused, .. } = self.weights[i];
             let axes = self.weights[i].data.axes.clone();
-            self.add_weight(name, self.weights[i].data.dtype, axes, is_state, span, may_be_unused);
+            let again = self.add_weight(name, self.weights[i].data.dtype, axes, is_state, span, may_be_unused);
+            self.weights[again].of_library = of_library;
         }
         for (i, name) in recording.layers.clone().zip(names.layers) {
             self.layers.push(super::Layer { name, ..self.layers[i].clone() });

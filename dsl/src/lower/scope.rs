@@ -24,6 +24,8 @@ pub(crate) struct Frame<'p> {
     pub module: u32,
     /// For the library: the call in the user's text.
     pub site: Option<Span>,
+    /// For the library: where the user's text gives the arguments, by the parameters' names.
+    pub given: FxHashMap<&'p str, Span>,
     /// The instance's path in the tree of weights; empty for the model.
     pub path: String,
     pub scopes: Vec<IndexMap<String, Var<'p>>>,
@@ -95,6 +97,7 @@ impl<'p> Frame<'p> {
             id,
             module,
             site: None,
+            given: FxHashMap::default(),
             path: String::new(),
             scopes: vec![IndexMap::new()],
             dims: IndexMap::new(),
@@ -217,10 +220,7 @@ impl<'p> Lower<'p> {
     fn ambient(&mut self, name: &str, span: Span) -> Eval<Option<Value<'p>>> {
         Ok(Some(match name {
             "training" => Value::Bool(self.training),
-            "generating" => {
-                let message = "`generating` comes with a later version of dlc";
-                return Err(self.fault("not-supported-yet", message, span, "not yet"));
-            }
+            "generating" => return Err(self.not_yet(name, span)),
             "pi" => Value::Float(std::f64::consts::PI),
             "inf" => Value::Float(f64::INFINITY),
             "float" => Value::DType(self.float),

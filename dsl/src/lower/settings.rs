@@ -30,10 +30,19 @@ pub(crate) struct Settings<'p> {
     pub shuffle: Option<bool>,
     pub clip: Option<Clip>,
     pub weights: Option<WeightsFile>,
-    pub trainable: Option<(Vec<String>, Span)>,
+    pub trainable: Option<Patterns>,
     pub loss: Option<(Aggregate, &'p Expr)>,
     pub optimizer: Option<&'p Expr>,
     pub metrics: Vec<(Metric, &'p Expr)>,
+}
+
+/// Patterns of weights' names.
+#[derive(Debug)]
+pub(crate) struct Patterns {
+    /// Each with its place.
+    pub list: Vec<(String, Span)>,
+    /// The place of them all.
+    pub span: Span,
 }
 
 /// The names of the settings.
@@ -54,12 +63,17 @@ pub const SETTINGS: &[&str] = &[
     "metrics",
 ];
 
-/// The place of the value of a setting.
-pub(crate) fn setting_span(train: &ast::Train, setting: &str) -> Option<Span> {
+/// The value of a setting.
+pub(crate) fn setting_value<'p>(train: &'p ast::Train, setting: &str) -> Option<&'p Expr> {
     train.entries.iter().find_map(|entry| match &entry.kind {
-        EntryKind::Field { name, value } if name.name == setting => Some(value.span),
+        EntryKind::Field { name, value } if name.name == setting => Some(value),
         _ => None,
     })
+}
+
+/// The place of the value of a setting.
+pub(crate) fn setting_span(train: &ast::Train, setting: &str) -> Option<Span> {
+    setting_value(train, setting).map(|value| value.span)
 }
 
 impl Program {
@@ -196,7 +210,9 @@ impl<'p> Lower<'p> {
             },
             "clip" => settings.clip = Some(self.clip(value)?),
             "weights" => settings.weights = Some(self.weights_file(value)?),
-            "trainable" => settings.trainable = Some((self.strings(value, "trainable")?, value.span)),
+            "trainable" => {
+                settings.trainable = Some(Patterns { list: self.strings(value, "trainable")?, span: value.span });
+            }
             "loss" => settings.loss = Some((self.aggregate(value), value)),
             "optimizer" => settings.optimizer = Some(value),
             "metrics" => {
@@ -294,18 +310,23 @@ impl<'p> Lower<'p> {
         Ok(if name == "norm" { Clip::Norm(limit) } else { Clip::Value(limit) })
     }
 
-    fn strings(&mut self, value: &'p Expr, name: &str) -> Eval<Vec<String>> {
+    /// One string or a list of them, each with its place.
+    fn strings(&mut self, value: &'p Expr, name: &str) -> Eval<Vec<(String, Span)>> {
         let found = self.eval(value)?;
         let list = match &found {
-            Value::Str(s) => return Ok(vec![s.to_string()]),
+            Value::Str(s) => return Ok(vec![(s.to_string(), value.span)]),
             Value::List(items) => items.clone(),
             other => return Err(self.bad_setting(name, "a list of patterns", other, value.span)),
         };
         let mut strings = vec![];
-        for item in list.iter() {
+        for (i, item) in list.iter().enumerate() {
+            let span = match &value.kind {
+                ExprKind::List(items) => items[i].span,
+                _ => value.span,
+            };
             match item {
-                Value::Str(s) => strings.push(s.to_string()),
-                other => return Err(self.bad_setting(name, "a list of patterns", other, value.span)),
+                Value::Str(s) => strings.push((s.to_string(), span)),
+                other => return Err(self.bad_setting(name, "a list of patterns", other, span)),
             }
         }
         Ok(strings)
@@ -333,8 +354,8 @@ impl<'p> Lower<'p> {
             match arg.name.as_ref().map(|n| n.name.as_str()) {
                 None | Some("file") => file.path = self.string(&arg.value, "the file")?,
                 Some("prefix") => file.prefix = self.string(&arg.value, "prefix")?,
-                Some("skip") => file.skip = self.strings(&arg.value, "skip")?,
-                Some("transpose") => file.transpose = self.strings(&arg.value, "transpose")?,
+                Some("skip") => file.skip = texts(self.strings(&arg.value, "skip")?),
+                Some("transpose") => file.transpose = texts(self.strings(&arg.value, "transpose")?),
                 Some("rename") => match self.eval(&arg.value)? {
                     Value::Map(entries) => {
                         for (old, new, span) in entries.iter() {
@@ -370,11 +391,12 @@ impl<'p> Lower<'p> {
 
     /// Freezes what `trainable` does not name.
     pub(crate) fn freeze(&mut self, settings: &Settings<'p>) -> Eval<()> {
-        let Some((patterns, span)) = &settings.trainable else { return Ok(()) };
-        self.check_patterns(patterns, *span)?;
+        let Some(Patterns { list, span }) = &settings.trainable else { return Ok(()) };
+        self.check_patterns(list)?;
+        let patterns: Vec<&str> = list.iter().map(|(pattern, _)| pattern.as_str()).collect();
         let mut frozen = vec![];
         for weight in self.weights.iter_mut().filter(|w| !w.is_state) {
-            weight.trainable = pattern::selects(patterns, &weight.name);
+            weight.trainable = pattern::selects(&patterns, &weight.name);
             if !weight.trainable {
                 frozen.push((weight.name.clone(), weight.data.value));
             }
@@ -394,8 +416,9 @@ impl<'p> Lower<'p> {
     }
 
     /// Each pattern must fit some weight.
-    pub(crate) fn check_patterns(&mut self, patterns: &[String], span: Span) -> Eval<()> {
-        for pattern in patterns {
+    pub(crate) fn check_patterns(&mut self, patterns: &[(String, Span)]) -> Eval<()> {
+        let mut result = Ok(());
+        for (pattern, span) in patterns {
             let plain = pattern.strip_prefix('!').unwrap_or(pattern);
             let names = || self.weights.iter().filter(|w| !w.is_state).map(|w| w.name.as_str());
             if names().any(|name| pattern::fits(plain, name)) {
@@ -404,13 +427,17 @@ impl<'p> Lower<'p> {
             let message = format!("no weight is named `{plain}`");
             let error = Diagnostic::error("bad-pattern", message);
             let error = match did_you_mean(plain, names()) {
-                Some(meant) => error.primary(span, format!("do you mean `{meant}`?")),
-                None => error.primary(span, "fits nothing"),
+                Some(meant) => error.primary(*span, format!("do you mean `{meant}`?")),
+                None => error.primary(*span, "fits nothing"),
             };
             let some: Vec<&str> = names().take(6).collect();
             let help = format!("weights are {}{}", some.join(", "), if names().count() > 6 { ", …" } else { "" });
-            return Err(self.fail(error.help(help)));
+            result = Err(self.fail(error.help(help)));
         }
-        Ok(())
+        result
     }
+}
+
+fn texts(strings: Vec<(String, Span)>) -> Vec<String> {
+    strings.into_iter().map(|(text, _)| text).collect()
 }

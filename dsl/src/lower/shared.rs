@@ -8,7 +8,7 @@ use super::scope::Var;
 use super::value::{Callee, Shared, Value};
 use super::{Eval, Given, Lower};
 use crate::ast::{Call, DefinitionKind, Ident};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, count};
 
 impl<'p> Lower<'p> {
     /// `layer f = linear(64)`.
@@ -61,7 +61,7 @@ impl<'p> Lower<'p> {
             .filter(|i| is_data(&definition.params[*i].ty) && definition.params[*i].default.is_none())
             .collect();
         if wanted.len() != piped.len() {
-            let message = format!("`{}` takes {} tensors, not {}", layer.name, wanted.len(), piped.len());
+            let message = format!("`{}` takes {}, not {}", layer.name, count(wanted.len(), "tensor"), piped.len());
             let code = if piped.len() < wanted.len() { "missing-argument" } else { "too-many-arguments" };
             return Err(self.fault(code, message, call.span, "wrong number"));
         }

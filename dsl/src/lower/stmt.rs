@@ -91,9 +91,8 @@ impl<'p> Lower<'p> {
 
     /// The error for what the language has, but this version does not compile.
     pub(crate) fn not_yet(&mut self, what: &str, span: Span) -> Stop {
-        let first = Span { end: span.start + what.len() as u32, ..span };
-        let message = format!("`{what}` comes with a later version of dlc");
-        self.fault("not-supported-yet", message, first, "not yet")
+        let at = self.at(span);
+        self.fail(later(what, at))
     }
 
     /// Binds or rebinds the names of a pattern.
@@ -283,10 +282,10 @@ impl<'p> Lower<'p> {
                 self.set_values(values);
                 Ok(())
             }
-            Ok(Flow::Return(..)) => {
+            Ok(Flow::Return(_, returned)) => {
                 self.contexts.pop();
                 let message = "`return` cannot leave a `repeat`";
-                Err(self.fault("misplaced", message, span, "rebind a name and return it afterwards"))
+                Err(self.fault("misplaced", message, returned.span, "rebind a name and return it afterwards"))
             }
             Err(stop) => {
                 self.contexts.pop();
@@ -337,6 +336,13 @@ impl<'p> Lower<'p> {
             var.value = value;
         }
     }
+}
+
+/// The error for a word that begins at `span`, and that this version does not compile.
+pub(crate) fn later(word: &str, span: Span) -> Diagnostic {
+    let first = Span { end: span.start + word.len() as u32, ..span };
+    Diagnostic::error("not-supported-yet", format!("`{word}` comes with a later version of dlc"))
+        .primary(first, "not yet")
 }
 
 pub(crate) fn pattern_names<'p>(pattern: &'p Pattern, names: &mut Vec<&'p crate::ast::Ident>) {

@@ -213,7 +213,7 @@ impl<'p> Value<'p> {
             Value::Bool(b) => format!("`{b}`"),
             Value::Int(i, Some(label)) if !label.is_one() => format!("the size {} = {i}", label.name),
             Value::Int(i, _) => format!("the number {i}"),
-            Value::Float(x) => format!("the number {x}"),
+            Value::Float(x) => format!("the number {x:?}"),
             Value::Str(s) => format!("the string \"{s}\""),
             Value::DType(d) => format!("the dtype {d}"),
             Value::List(_) => "a list".into(),

@@ -11,7 +11,7 @@ use super::scope::Var;
 use super::value::{Axis, Callee, Data, Value};
 use super::{Eval, Lower};
 use crate::ast::{self, Stmt, TypeKind};
-use crate::diagnostic::{Diagnostic, unreached};
+use crate::diagnostic::{Diagnostic, has_errors, quoted, unreached};
 use crate::span::Span;
 
 /// A weight or a state.
@@ -23,6 +23,8 @@ pub(crate) struct Weight {
     /// Its argument in the outermost function.
     pub data: Data,
     pub span: Span,
+    /// Whether the library declares it, so that `span` is the call of a layer.
+    pub of_library: bool,
     /// Whether nothing need be computed from it.
     pub may_be_unused: bool,
     pub trainable: bool,
@@ -60,10 +62,6 @@ impl<'p> Lower<'p> {
 
     fn weight(&mut self, w: &'p ast::Weight, stmt: &'p Stmt, is_state: bool) -> Eval<()> {
         let word = if is_state { "state" } else { "param" };
-        if self.frame().kind == Some(ast::DefinitionKind::Fn) || self.frame().kind.is_none() {
-            let message = format!("a `fn` owns no `{word}`");
-            return Err(self.fault("misplaced", message, stmt.span, "make it a `block`"));
-        }
         if let Some(call) = self.call_in_fn() {
             let error = Diagnostic::error("misplaced", "a `fn` owns no layers").primary(call, "owns weights");
             return Err(self.fail(error.help("make the `fn` around it a `block`")));
@@ -108,6 +106,7 @@ impl<'p> Lower<'p> {
             (None, None) => {
                 let may_be_unused = allows(&stmt.attributes, "unused_parameter");
                 let index = self.add_weight(name, dtype, axes, is_state, w.name.span, may_be_unused);
+                self.weights[index].of_library = self.frame().in_library();
                 if self.initial.is_some() {
                     self.first_value(index, w.init.as_ref(), w.name.span)?;
                 } else if w.init.is_none() {
@@ -174,8 +173,8 @@ impl<'p> Lower<'p> {
             Data { value, func, dtype, axes, origin: span, dense: None, transpose_of: None, weight: Some(index) };
         self.weight_names.insert(name.clone(), index);
         let trainable = !is_state;
-        let of_training = self.optimizing;
-        self.weights.push(Weight { name, is_state, data, span, may_be_unused, trainable, of_training });
+        let (of_training, of_library) = (self.optimizing, false);
+        self.weights.push(Weight { name, is_state, data, span, of_training, of_library, may_be_unused, trainable });
         index
     }
 
@@ -230,11 +229,20 @@ impl<'p> Lower<'p> {
         let (name, shape, ty) = (weight.name.clone(), weight.data.shape().to_vec(), weight.data.ty());
         let axes = weight.data.axes.clone();
         self.initial_shapes.push(shape);
+        let reported = self.diagnostics.len();
         let frame = self.frame_mut();
+        // In the library, a first value that the user gave is shown where it is written, not as the whole call.
+        let written = argument_of(init).and_then(|argument| frame.given.get(argument).copied());
+        let site = frame.site;
+        frame.site = written.or(site);
         let outer = (std::mem::replace(&mut frame.salt, name.clone()), std::mem::take(&mut frame.draws));
         let result = self.eval(init).and_then(|value| self.first_data(value, &ty, &axes, init.span));
         let frame = self.frame_mut();
         (frame.salt, frame.draws) = outer;
+        frame.site = site;
+        for error in self.diagnostics[reported..].iter_mut().filter(|error| error.code == "missing-argument") {
+            error.message = format!("as a first value, {}", error.message);
+        }
         self.initial_shapes.pop();
         let mut context = self.contexts.pop().expect("was pushed");
         if let Ok(data) = &result {
@@ -274,6 +282,10 @@ impl<'p> Lower<'p> {
     /// Reports weights from which none of these values of the innermost function, and no new state, is computed, in this mode as
     /// in the other.
     pub(crate) fn check_used(&mut self, outputs: &[Data]) -> Eval<()> {
+        // What a faulty statement would have computed from weights is not known.
+        if has_errors(&self.diagnostics) {
+            return Ok(());
+        }
         let mut unused = self.used(outputs, false)?;
         if !unused.is_empty()
             && let Some((mut other, outputs)) = self.in_the_other_mode()
@@ -282,17 +294,20 @@ impl<'p> Lower<'p> {
             let elsewhere: FxHashSet<&str> = elsewhere.into_iter().map(|weight| &*other.weights[weight].name).collect();
             unused.retain(|&weight| !elsewhere.contains(&*self.weights[weight].name));
         }
-        let faults: Vec<Diagnostic> = unused
-            .into_iter()
-            .map(|weight| {
-                let weight = &self.weights[weight];
-                let short = weight.name.rsplit('.').next().unwrap_or(&weight.name);
-                let message = format!("nothing is computed from `{short}`");
-                let label = "use it, delete it, or put `@allow(unused_parameter)` before it";
-                Diagnostic::error("unused-parameter", message).primary(weight.span, label)
-            })
-            .collect();
-        self.diagnostics.extend(faults);
+        let mut places: IndexMap<(Span, bool), Vec<String>> = IndexMap::new();
+        for weight in unused.into_iter().map(|weight| &self.weights[weight]) {
+            places.entry((weight.span, weight.of_library)).or_default().push(weight.name.clone());
+        }
+        for ((span, of_library), names) in places {
+            let error = Diagnostic::error("unused-parameter", format!("nothing is computed from {}", quoted(&names)));
+            self.diagnostics.push(error.primary(
+                span,
+                match of_library {
+                    true => "use what this layer gives, or delete it",
+                    false => "use it, delete it, or put `@allow(unused_parameter)` before it",
+                },
+            ));
+        }
         Ok(())
     }
 
@@ -333,6 +348,15 @@ impl<'p> Lower<'p> {
             if outermost { Some(weight.data.value) } else { context.captures.get(&weight.data.value).copied() }
         };
         self.weights.iter().map(|w| own(w).is_some_and(|value| live[value.node.index()])).collect()
+    }
+}
+
+/// The argument that a first value is, if it is one: `init`, or `if … { … } else { init }`.
+fn argument_of(init: &ast::Expr) -> Option<&str> {
+    match &init.kind {
+        ast::ExprKind::Name(name) => Some(name),
+        ast::ExprKind::If(branches) => branches.otherwise.as_ref().and_then(argument_of),
+        _ => None,
     }
 }
 

@@ -46,7 +46,12 @@ impl Parser<'_> {
                     ExprKind::Call(_) => "`as`",
                     _ => "this",
                 };
-                self.needs_parentheses(&format!("{what} beside `{text}` wants brackets"), operator, expr.span, "(…)");
+                self.needs_parentheses(
+                    &format!("{what} beside `{text}` needs parentheses"),
+                    operator,
+                    expr.span,
+                    "(…)",
+                );
                 expr = self.operation_after(expr, start, 1)?;
             } else {
                 return Ok(expr);
@@ -78,7 +83,7 @@ impl Parser<'_> {
         match &mut expr.kind {
             _ if loose => {
                 let last = operand_at_end(&expr).span;
-                self.needs_parentheses("`as` beside another operator wants brackets", as_span, last, "(… as name)");
+                self.needs_parentheses("`as` beside another operator needs parentheses", as_span, last, "(… as name)");
             }
             ExprKind::Call(call) if call.name.is_none() => {
                 call.name = Some(name);
@@ -113,19 +118,44 @@ impl Parser<'_> {
                 InstanceNameKind::Inline
             }
             TokenKind::StrBegin => InstanceNameKind::Text(self.string()?),
-            _ => InstanceNameKind::Word(self.name("a name")?.name),
+            _ => {
+                let name = self.name("a name")?;
+                self.no_levels(&name);
+                InstanceNameKind::Word(name.name)
+            }
         };
         Ok(InstanceName { kind, span: self.since(token.span) })
+    }
+
+    /// Passes over the `.1` of `as fc.1`.
+    fn no_levels(&mut self, name: &Ident) {
+        while self.at(Symbol::Dot) && !self.line_ended() {
+            self.bump();
+            let level = matches!(self.peek().kind, TokenKind::Name(_) | TokenKind::Word(_) | TokenKind::Int(_));
+            if level && !self.line_ended() {
+                self.bump();
+            }
+        }
+        let all = self.since(name.span);
+        if all != name.span {
+            let written = format!("\"{}\"", &self.text[all.range()]);
+            self.report(
+                Diagnostic::error("bad-name", "a name with dots stands in quotation marks")
+                    .primary(all, format!("write `{written}`"))
+                    .fix(all, written),
+            );
+        }
     }
 
     fn pipe(&mut self, head: Expr, start: Span) -> Parsed<Expr> {
         if self.loose(&head) {
             let at = self.peek().span;
             let last = operand_at_end(&head).span;
-            self.needs_parentheses("`|>` beside another operator wants brackets", at, last, "(… |> f)");
+            self.needs_parentheses("`|>` beside another operator needs parentheses", at, last, "(… |> f)");
         }
         let mut steps = vec![];
-        while self.eat(Symbol::Pipe).is_some() {
+        while let Some(pipe) = self.eat(Symbol::Pipe) {
+            self.goes_on(pipe);
             steps.push(self.step()?);
         }
         Ok(Expr { kind: ExprKind::Pipe { head: Box::new(head), steps }, span: self.since(start) })
@@ -141,7 +171,7 @@ impl Parser<'_> {
         let span = self.since(start);
         if (self.at(Symbol::Dot) || self.at(Symbol::LBracket)) && !self.line_ended() {
             let at = self.peek().span;
-            self.needs_parentheses("a pipe before `.` or `[` wants brackets", at, span, "(… |> f)");
+            self.needs_parentheses("a pipe before `.` or `[` needs parentheses", at, span, "(… |> f)");
             return Err(Failed);
         }
         let name = if self.eat_word(Word::As).is_some() { Some(self.instance_name()?) } else { None };
@@ -214,6 +244,14 @@ impl Parser<'_> {
         while !self.line_ended() {
             let kind = match self.peek().kind {
                 TokenKind::Symbol(Symbol::LParen) => {
+                    if let ExprKind::Field { base, field } = &expr.kind {
+                        let empty = self.second().kind == TokenKind::Symbol(Symbol::RParen);
+                        let value = if let ExprKind::Name(name) = &base.kind { name } else { "…" };
+                        let advice = format!("write `{}({value}{})`", field.name, if empty { "" } else { ", …" });
+                        let error = Diagnostic::error("not-a-call", "values have no methods");
+                        self.report(error.primary(field.span, advice));
+                        return Err(Failed);
+                    }
                     let ExprKind::Name(name) = &expr.kind else {
                         let at = self.peek().span;
                         self.report(
@@ -306,7 +344,7 @@ impl Parser<'_> {
             TokenKind::Symbol(Symbol::LBracket) => return self.list(),
             TokenKind::Symbol(Symbol::LBrace) => return self.map(),
             TokenKind::Word(word @ (Word::If | Word::Cond | Word::Scan)) => {
-                let message = format!("`{}` beside an operator wants brackets", word.text());
+                let message = format!("`{}` beside an operator needs parentheses", word.text());
                 self.report(
                     Diagnostic::error("needs-parentheses", message)
                         .primary(token.span, format!("write `({} …)`", word.text())),

@@ -179,7 +179,14 @@ impl Parser<'_> {
             return Err(self.unexpected("`(` and the arguments"));
         }
         let params = self.params()?;
-        let arrow = self.eat(Symbol::Arrow);
+        let arrow = match self.eat(Symbol::Colon) {
+            Some(colon) => {
+                let error = Diagnostic::error("unexpected-token", "results follow `->`, not `:`");
+                self.report(error.primary(colon, "write `->`").fix(colon, " ->"));
+                Some(colon)
+            }
+            None => self.eat(Symbol::Arrow),
+        };
         let results = if arrow.is_some() { self.results(kind)? } else { vec![] };
         if kind == DefinitionKind::Model && arrow.is_none() {
             self.report(

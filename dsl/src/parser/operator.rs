@@ -56,6 +56,7 @@ impl Parser<'_> {
                 break;
             }
             let op_span = self.bump().span;
+            self.goes_on(op_span);
             if let (true, false, ExprKind::Binary { op: before, op_span: before_span, .. }) =
                 (op.is_comparison(), grouped, &left.kind)
                 && before.is_comparison()
@@ -78,6 +79,21 @@ impl Parser<'_> {
         Ok(left)
     }
 
+    /// After an operator: if its line ends, it should have stood on the next one, where reading goes on.
+    pub(super) fn goes_on(&mut self, operator: Span) {
+        use TokenKind::{Float, Int, Name, StrBegin};
+        let operand = matches!(self.peek().kind, Name(_) | Int(_) | Float(_) | StrBegin)
+            || self.at(Symbol::LParen)
+            || self.at(Symbol::LBracket);
+        let rebinds = self.second().kind == TokenKind::Symbol(Symbol::Eq);
+        if self.line_ended() && operand && !rebinds {
+            let text = &self.text[operator.range()];
+            let error = Diagnostic::error("unexpected-token", format!("a line cannot end with `{text}`"));
+            self.report(error.primary(operator, "begin the next line with it"));
+            self.tokens[self.index].first = false;
+        }
+    }
+
     fn unary(&mut self, least: u8) -> Parsed<Expr> {
         let start = self.peek().span;
         if let Some(span) = self.eat(Symbol::Plus) {
@@ -96,7 +112,7 @@ impl Parser<'_> {
         let op_span = self.bump().span;
         if op == UnaryOp::Not && least > NOT {
             self.report(
-                Diagnostic::error("needs-parentheses", "`not` beside another operator wants brackets")
+                Diagnostic::error("needs-parentheses", "`not` beside another operator needs parentheses")
                     .primary(op_span, "write `(not …)`"),
             );
         }

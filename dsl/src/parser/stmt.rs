@@ -71,7 +71,9 @@ impl Parser<'_> {
             TokenKind::Name(_) => self.second().kind == TokenKind::Symbol(Symbol::Eq),
             _ => false,
         };
-        if begins && self.blamed.replace(self.index) != Some(self.index) {
+        if self.at_foreign_choice() {
+            self.unexpected("the end of the line");
+        } else if begins && self.blamed.replace(self.index) != Some(self.index) {
             self.report(
                 Diagnostic::error("one-per-line", "two statements stand on one line")
                     .primary(token.span, "begin a new line here")
@@ -343,6 +345,12 @@ impl Parser<'_> {
     fn no_value_statement(&mut self, index: usize) -> Failed {
         self.index = index;
         self.tokens[index].first = false;
+        if self.at(Symbol::LBrace) {
+            self.blamed = Some(index);
+            let error = Diagnostic::error("unexpected-token", "braces do not stand alone");
+            self.report(error.primary(self.peek().span, "they belong to `if`, `repeat` or another word before them"));
+            return Failed;
+        }
         let faults = self.diagnostics.len();
         let Ok(expr) = self.expr() else {
             if self.diagnostics.len() == faults {

@@ -1,5 +1,5 @@
 //! What can be found wrong without knowing sizes: names that nothing binds, in every definition of every file whether
-//! it is used or not, and definitions that call themselves.
+//! it is used or not, words that this version does not compile, and definitions that call themselves.
 
 use dlc_ir::DType;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -8,7 +8,8 @@ use super::visit::{self, Part};
 use super::{ItemRef, Program, Target};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::lower::settings::Aggregate;
+use crate::lower::settings::{Aggregate, setting_value};
+use crate::lower::unknown_dataset;
 use crate::span::Span;
 
 /// Names that mean something in some places only; lowering says where they do not.
@@ -20,16 +21,24 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
         let trained = module.file.trains().map(|train| &train.model);
         twice(trained, |name| format!("`{name}` has two `train` sections"), diagnostics);
         for item in &module.file.items {
-            let mut names = Names { program, module: number, scopes: vec![FxHashSet::default()], faults: vec![] };
+            let mut names = Names::new(program, number);
             match item {
                 Item::Definition(definition) => names.definition(definition),
                 Item::Dataset(dataset) => names.dataset(dataset),
-                Item::Import(_) | Item::Train(_) => {}
+                Item::Train(train) => names.train(train),
+                Item::Import(_) => {}
             }
             diagnostics.append(&mut names.faults);
         }
     }
     recursion(program, diagnostics);
+    if !diagnostics.is_empty() {
+        for (module, number) in program.modules().iter().zip(0..) {
+            let mut names = Names::new(program, number);
+            module.file.trains().for_each(|train| names.data(train));
+            diagnostics.append(&mut names.faults);
+        }
+    }
 }
 
 /// Reports names that stand twice, each beside where it first stands.
@@ -52,20 +61,59 @@ fn twice<'a>(
 struct Names<'a> {
     program: &'a Program,
     module: u32,
-    scopes: Vec<FxHashSet<&'a str>>,
+    /// The names in scope, each with the place that binds it.
+    scopes: Vec<FxHashMap<&'a str, Span>>,
+    /// Those of braces that are closed.
+    ended: FxHashMap<&'a str, Span>,
+    /// What is being checked, if it is a definition.
+    kind: Option<DefinitionKind>,
+    /// The names that it calls or uses, whatever they are there.
+    mentioned: FxHashSet<&'a str>,
     faults: Vec<Diagnostic>,
 }
 
 impl<'a> Names<'a> {
-    fn bind(&mut self, name: &'a str) {
-        self.scopes.last_mut().expect("there is a scope").insert(name);
+    fn new(program: &'a Program, module: u32) -> Self {
+        let scopes = vec![FxHashMap::default()];
+        Names {
+            program,
+            module,
+            scopes,
+            ended: FxHashMap::default(),
+            kind: None,
+            mentioned: FxHashSet::default(),
+            faults: vec![],
+        }
+    }
+
+    fn bind(&mut self, name: &'a Ident) {
+        self.bind_at(&name.name, name.span);
+    }
+
+    fn bind_at(&mut self, name: &'a str, span: Span) {
+        self.scopes.last_mut().expect("there is a scope").insert(name, span);
     }
 
     fn is_bound(&self, name: &str) -> bool {
-        self.scopes.iter().any(|scope| scope.contains(name))
+        self.scopes.iter().any(|scope| scope.contains_key(name))
+    }
+
+    /// Checks what has a scope of its own.
+    fn scoped(&mut self, check: impl FnOnce(&mut Self)) {
+        self.scopes.push(FxHashMap::default());
+        check(self);
+        self.ended.extend(self.scopes.pop().expect("was pushed"));
     }
 
     fn definition(&mut self, d: &'a Definition) {
+        self.kind = Some(d.kind);
+        visit::definition(d, &mut |part| {
+            self.mentioned.extend(match part {
+                Part::Call(call) => Some(call.callee.name.as_str()),
+                Part::Expr(Expr { kind: ExprKind::Name(name), .. }) => Some(name.as_str()),
+                Part::Expr(_) | Part::Layer(_) => None,
+            });
+        });
         let own: &[&str] = if d.kind == DefinitionKind::Fn { &["aggregate", "gradient"] } else { &[] };
         self.attributes(&d.attributes, own);
         let message = |name: &str| format!("`{name}` of `{}` stands twice", d.name.name);
@@ -74,7 +122,7 @@ impl<'a> Names<'a> {
         twice(d.results.iter().filter_map(|result| result.name.as_ref()), message, &mut self.faults);
         d.params.iter().for_each(|param| self.dims(&param.ty));
         // Sizes may mention arguments that come later.
-        d.params.iter().for_each(|param| self.bind(&param.name.name));
+        d.params.iter().for_each(|param| self.bind(&param.name));
         for param in &d.params {
             self.ty(&param.ty);
             param.default.iter().for_each(|e| self.expr(e));
@@ -87,7 +135,12 @@ impl<'a> Names<'a> {
     }
 
     fn dataset(&mut self, d: &'a Dataset) {
-        d.params.iter().for_each(|param| self.bind(&param.name.name));
+        let fields = d.entries.iter().filter_map(|entry| match &entry.kind {
+            EntryKind::Field { name, .. } => Some(name),
+            _ => None,
+        });
+        twice(fields, |name| format!("`{}` has two fields named `{name}`", d.name.name), &mut self.faults);
+        d.params.iter().for_each(|param| self.bind(&param.name));
         d.params.iter().for_each(|param| self.ty(&param.ty));
         for entry in &d.entries {
             match &entry.kind {
@@ -97,21 +150,60 @@ impl<'a> Names<'a> {
                 }
                 EntryKind::Field { name, value } => {
                     self.expr(value);
-                    self.bind(&name.name);
+                    self.bind(name);
                 }
                 EntryKind::Update { .. } => {}
             }
         }
     }
 
+    /// A section's values are computed of the model's results, which may not be known; what it calls always is.
+    fn train(&mut self, train: &'a Train) {
+        match self.program.model(self.module, &train.model.name, train.model.span) {
+            Ok((_, model)) => model.params.iter().for_each(|param| self.bind(&param.name)),
+            Err(error) => self.faults.push(*error),
+        }
+        for entry in &train.entries {
+            match &entry.kind {
+                EntryKind::Let { pattern, value } => {
+                    self.calls(value);
+                    self.pattern(pattern);
+                }
+                EntryKind::Field { name, value } if matches!(name.name.as_str(), "loss" | "optimizer" | "metrics") => {
+                    self.calls(value);
+                }
+                EntryKind::Field { .. } | EntryKind::Update { .. } => {}
+            }
+        }
+    }
+
+    /// The data of a section, which lowering checks together with the other settings if it is reached.
+    fn data(&mut self, train: &'a Train) {
+        for setting in ["data", "test"] {
+            if let Some(ExprKind::Call(call)) = setting_value(train, setting).map(|value| &value.kind)
+                && self.program.lookup(self.module, &call.callee.name).is_none()
+            {
+                self.faults.push(unknown_dataset(self.program, &call.callee));
+            }
+        }
+    }
+
+    fn calls(&mut self, e: &'a Expr) {
+        visit::expr(e, &mut |part| {
+            if let Part::Call(call) = part {
+                self.call(call);
+            }
+        });
+    }
+
     /// Binds the capitals that stand alone in an argument's type.
     fn dims(&mut self, ty: &'a Type) {
         let TypeKind::Data { dims, .. } = &ty.kind else { return };
         for dim in dims {
-            if let Dim::Size(Expr { kind: ExprKind::Name(name), .. }) = dim
+            if let Dim::Size(Expr { kind: ExprKind::Name(name), span }) = dim
                 && name.starts_with(|c: char| c.is_ascii_uppercase())
             {
-                self.bind(name);
+                self.bind_at(name, *span);
             }
         }
     }
@@ -134,46 +226,26 @@ impl<'a> Names<'a> {
 
     fn pattern(&mut self, pattern: &'a Pattern) {
         match &pattern.kind {
-            PatternKind::Name(ident) => self.bind(&ident.name),
+            PatternKind::Name(ident) => self.bind(ident),
             PatternKind::Ignore => {}
             PatternKind::Tuple(parts) => parts.iter().for_each(|p| self.pattern(p)),
         }
     }
 
     fn block(&mut self, block: &'a Block) {
-        self.scopes.push(FxHashSet::default());
-        self.layers(block);
-        for (i, stmt) in block.stmts.iter().enumerate() {
+        self.scoped(|names| names.statements(&block.stmts));
+    }
+
+    fn statements(&mut self, stmts: &'a [Stmt]) {
+        for (i, stmt) in stmts.iter().enumerate() {
             self.stmt(stmt);
-            if let (StmtKind::Return { .. }, Some(next)) = (&stmt.kind, block.stmts.get(i + 1)) {
+            if let (StmtKind::Return { .. }, Some(next)) = (&stmt.kind, stmts.get(i + 1)) {
                 let error = Diagnostic::error("unreachable", "nothing after `return` is ever computed")
                     .primary(next.span, "never reached")
                     .secondary(stmt.span, "returns here");
                 self.faults.push(error);
                 break;
             }
-        }
-        self.scopes.pop();
-    }
-
-    /// Reports layers that their block never mentions again.
-    fn layers(&mut self, block: &'a Block) {
-        let declared = |stmt: &'a Stmt| if let StmtKind::Layer { name, .. } = &stmt.kind { Some(name) } else { None };
-        let mut unused: Vec<&Ident> = block.stmts.iter().filter_map(declared).collect();
-        if unused.is_empty() {
-            return;
-        }
-        visit::block(block, &mut |part| {
-            let mentioned = match part {
-                Part::Call(call) => &call.callee.name,
-                Part::Expr(Expr { kind: ExprKind::Name(name), .. }) => name,
-                Part::Expr(_) | Part::Layer(_) => return,
-            };
-            unused.retain(|layer| layer.name != *mentioned);
-        });
-        for layer in unused {
-            let error = Diagnostic::error("unused-parameter", format!("the layer `{}` is never called", layer.name));
-            self.faults.push(error.primary(layer.span, "call it, or delete it"));
         }
     }
 
@@ -235,12 +307,22 @@ impl<'a> Names<'a> {
             StmtKind::Layer { name, call } => {
                 self.call(call);
                 call.args.iter().for_each(|arg| self.expr(&arg.value));
-                self.bind(&name.name);
+                if !self.mentioned.contains(name.name.as_str()) {
+                    let message = format!("the layer `{}` is never called", name.name);
+                    let error = Diagnostic::error("unused-parameter", message);
+                    self.faults.push(error.primary(name.span, "call it, or delete it"));
+                }
+                self.bind(name);
             }
             StmtKind::Param(w) | StmtKind::State(w) => {
+                if self.kind == Some(DefinitionKind::Fn) {
+                    let word = if matches!(stmt.kind, StmtKind::State(_)) { "state" } else { "param" };
+                    let error = Diagnostic::error("misplaced", format!("a `fn` owns no `{word}`"));
+                    self.faults.push(error.primary(stmt.span, "make it a `block`"));
+                }
                 self.ty(&w.ty);
                 w.init.iter().for_each(|e| self.expr(e));
-                self.bind(&w.name.name);
+                self.bind(&w.name);
             }
             StmtKind::Assert { condition, message } => {
                 self.expr(condition);
@@ -255,25 +337,60 @@ impl<'a> Names<'a> {
             }
             StmtKind::Repeat(repeat) => {
                 self.expr(&repeat.over);
-                self.scopes.push(FxHashSet::default());
-                repeat.pattern.iter().for_each(|p| self.pattern(p));
-                self.block(&repeat.body);
-                self.scopes.pop();
+                self.scoped(|names| {
+                    repeat.pattern.iter().for_each(|p| names.pattern(p));
+                    names.block(&repeat.body);
+                });
             }
-            // Later versions compile these; lowering says so.
-            StmtKind::Scan(_) | StmtKind::While { .. } => {}
+            StmtKind::Scan(scan) => {
+                self.later("scan", stmt.span);
+                self.scan(scan);
+            }
+            StmtKind::While { condition, body } => {
+                self.later("while", stmt.span);
+                self.expr(condition);
+                self.block(body);
+            }
+        }
+        if let StmtKind::Cond(_) = &stmt.kind {
+            self.later("cond", stmt.span);
         }
     }
 
+    fn scan(&mut self, scan: &'a Scan) {
+        self.expr(&scan.xs);
+        self.scoped(|names| {
+            names.pattern(&scan.pattern);
+            names.block(&scan.body);
+        });
+    }
+
+    /// Reports a word that begins at `span`, and that later versions compile.
+    fn later(&mut self, word: &str, span: Span) {
+        self.faults.push(crate::lower::later(word, span));
+    }
+
     fn expr(&mut self, e: &'a Expr) {
-        if let ExprKind::Scan(_) = e.kind {
-            return;
-        }
         let mut parts = vec![];
         visit::expr(e, &mut |part| parts.push(part));
+        // A `scan` binds names of its own.
+        let mut inside: Option<Span> = None;
         for part in parts {
+            let span = match part {
+                Part::Expr(e) => e.span,
+                Part::Call(call) | Part::Layer(call) => call.span,
+            };
+            if inside.is_some_and(|scan| scan.contains(span)) {
+                continue;
+            }
             match part {
                 Part::Expr(Expr { kind: ExprKind::Name(name), span }) => self.name(name, *span),
+                Part::Expr(Expr { kind: ExprKind::Scan(scan), span }) => {
+                    self.later("scan", *span);
+                    self.scan(scan);
+                    inside = Some(*span);
+                }
+                Part::Expr(Expr { kind: ExprKind::Cond(_), span }) => self.later("cond", *span),
                 Part::Call(call) | Part::Layer(call) => self.call(call),
                 Part::Expr(_) => {}
             }
@@ -282,17 +399,35 @@ impl<'a> Names<'a> {
 
     fn name(&mut self, name: &'a str, span: Span) {
         let ambient = crate::lower::AMBIENT.contains(&name) || PLACES.contains(&name);
-        if self.is_bound(name) || ambient || self.program.lookup(self.module, name).is_some() {
+        if self.is_bound(name) {
             return;
         }
-        self.unknown("value", name, span, "value");
+        if name == "generating" {
+            return self.later(name, span);
+        }
+        if ambient || self.program.lookup(self.module, name).is_some() {
+            return;
+        }
+        self.unknown("value", name, span);
     }
 
-    fn unknown(&mut self, what: &str, name: &'a str, span: Span, short: &str) {
-        let capital = name.starts_with(|c: char| c.is_ascii_uppercase());
-        let mut near: Vec<&str> = self.scopes.iter().rev().flatten().copied().collect();
+    fn unknown(&mut self, what: &str, name: &'a str, span: Span) {
+        if let Some(&bound) = self.ended.get(name) {
+            let message = format!("`{name}` is known only inside of the braces that introduce it");
+            let error = Diagnostic::error("unknown-name", message);
+            let error = error.primary(span, format!("to use `{name}` here, introduce it before the braces"));
+            self.faults.push(error.secondary(bound, "introduced here"));
+            return;
+        }
+        let mut near: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
         near.sort_unstable();
-        if capital {
+        let capital = name.starts_with(|c: char| c.is_ascii_uppercase());
+        if capital && what == "value" {
+            if let Some(meant) = self.in_other_case(name) {
+                let error = Diagnostic::error("unknown-name", format!("there is no {what} `{name}`"));
+                self.faults.push(error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant));
+                return;
+            }
             near.retain(|n| n.starts_with(|c: char| c.is_ascii_uppercase()));
             let error = Diagnostic::error("unbound-dimension", format!("nothing gives the dimension `{name}` a size"));
             let error = match did_you_mean(name, near.iter().copied()) {
@@ -303,9 +438,18 @@ impl<'a> Names<'a> {
             return;
         }
         near.extend(crate::lower::AMBIENT);
-        let what = if short.is_empty() { what } else { short };
         let error = self.program.unknown(self.module, what, name, span, near);
         self.faults.push(error);
+    }
+
+    /// What other languages write with capitals: `True`, `GELU`.
+    fn in_other_case(&self, name: &str) -> Option<&'a str> {
+        let plain = |s: &str| s.replace('_', "").to_ascii_lowercase();
+        let program: &'a Program = self.program;
+        let language = ["true", "false", "none"].into_iter().chain(crate::lower::AMBIENT.iter().copied());
+        let known = language.chain(program.names(self.module));
+        // A single letter is a dimension.
+        known.filter(|known| known.len() > 1).find(|known| plain(known) == plain(name))
     }
 
     fn call(&mut self, call: &'a Call) {
@@ -314,13 +458,14 @@ impl<'a> Names<'a> {
             return;
         }
         match self.program.lookup(self.module, name) {
-            None => self.unknown("function, block or layer", name, call.callee.span, ""),
+            None => self.unknown("function, block or layer", name, call.callee.span),
             Some(Target::Item(at)) => {
                 if let Some(definition) = self.program.definition(at) {
                     let names: Vec<&str> = definition.params.iter().map(|p| p.name.name.as_str()).collect();
                     self.arguments(call, &names);
                 }
             }
+            Some(Target::Builtin(b)) if b.is_later() => self.later(name, call.callee.span),
             Some(Target::Builtin(b)) => {
                 let names: Vec<&str> = b.place.iter().chain(b.named).copied().collect();
                 self.arguments(call, &names);

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Texts;
 use super::lex::{name_length, skip_blank, trim, unclosed};
+use super::mixture::mixture;
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, did_you_mean, tidy};
 use crate::parser::MAX_DEPTH;
@@ -217,6 +218,12 @@ impl<'a> Reader<'a> {
             let text = format!("wants its `{closing}`");
             return self.report(Diagnostic::error("unclosed-bracket", message).primary(span, text));
         }
+        if let Some(mixture) = mixture(raw.text, start) {
+            let at = Span::new(self.source, raw.start + mixture.at.start, raw.start + mixture.at.end);
+            let message = "arguments with a name do not stand beside those without";
+            let label = format!("write `{}`", mixture.mended);
+            return self.report(Diagnostic::error("ron-syntax", message).primary(at, label));
+        }
         let diagnostic = match &error.code {
             // A `RawValue` refuses what lies too deep without saying so.
             ExceededRecursionLimit | ExpectedRawValue => too_deep(span),
@@ -297,8 +304,22 @@ impl<'a> Reader<'a> {
         if found == shape {
             return Some(());
         }
+        if shape == Shape::Str && found == Shape::Call(raw.text.len()) {
+            self.unquoted(raw, "write");
+            return None;
+        }
         self.wrong(raw, what);
         None
+    }
+
+    /// Reports a name that should stand in quotation marks; `advice` is what to do.
+    pub fn unquoted(&mut self, raw: Raw<'a>, advice: &str) {
+        let (name, span) = (raw.text, self.span(raw));
+        self.report(
+            Diagnostic::error("ron-type", format!("`{name}` stands without quotation marks"))
+                .primary(span, format!("{advice} `\"{name}\"`"))
+                .fix(span, format!("\"{name}\"")),
+        );
     }
 
     /// Reports that `raw` is not `what`.

@@ -186,11 +186,12 @@ impl<'a> Reader<'a> {
             } else {
                 Some(value)
             };
-            let Some(text) = ty.and_then(|ty| self.text(ty, "a type, like `\"[B]\"` or `\"int = 1\"`")) else {
-                continue;
-            };
-            let Some((ty, default)) = self.fragment(&text, |p| p.ty_and_default()) else { continue };
             let span = self.span(key).to(self.span(value));
+            let text = ty.and_then(|ty| self.text(ty, "a type, like `\"[B]\"` or `\"int = 1\"`"));
+            let read = text.and_then(|text| self.fragment(&text, |p| p.ty_and_default()));
+            // An argument of an unknown type is one all the same: the body may begin with it.
+            let unknown = || (Type { kind: TypeKind::Data { dtype: None, dims: vec![] }, span }, None);
+            let (ty, default) = read.unwrap_or_else(unknown);
             params.extend(name.map(|name| Param { docs, attributes, name, ty, default, span }));
         }
         params

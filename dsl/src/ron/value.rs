@@ -57,12 +57,8 @@ impl<'a> Reader<'a> {
                     let inner = self.only_argument(raw, "Some")?;
                     return self.value(inner, mode);
                 }
-                name if raw.text.len() == length => {
-                    self.report(
-                        Diagnostic::error("ron-type", format!("`{name}` stands without quotation marks"))
-                            .primary(span, format!("an expression is a string: `\"{name}\"`"))
-                            .fix(span, format!("\"{name}\"")),
-                    );
+                _ if raw.text.len() == length => {
+                    self.unquoted(raw, "an expression is a string:");
                     return None;
                 }
                 _ => ExprKind::Call(self.call(raw, length)?),

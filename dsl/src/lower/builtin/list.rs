@@ -10,7 +10,10 @@ pub(super) const ROWS: &[Builtin] = &[
     row("zip", &["a", "b"], 0, &[], "The entries of two lists side by side.", zip),
     row("reversed", &["list"], 0, &[], "The list from its end.", reversed),
     row("len", &["list"], 0, &[], "The number of entries.", len),
-    // All their arguments may be left out: that they come later is to be said first.
+];
+
+/// All their arguments may be left out: that they come later is to be said first.
+pub(super) const LATER: &[Builtin] = &[
     row("grad", &["y", "x"], 2, &[], "The derivative of `y` by `x`; not yet.", later),
     row("attend", &["q", "k", "v"], 3, &["heads", "causal"], "Attention; not yet.", later),
     row("positions", &["n"], 1, &[], "The places in a sequence; not yet.", later),

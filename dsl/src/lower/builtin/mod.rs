@@ -30,6 +30,13 @@ pub struct Builtin {
     run: Run,
 }
 
+impl Builtin {
+    /// Whether it comes with a later version, and is but a name for now.
+    pub(crate) fn is_later(&self) -> bool {
+        list::LATER.iter().any(|later| later.name == self.name)
+    }
+}
+
 impl std::fmt::Debug for Builtin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "builtin {}", self.name)
@@ -66,7 +73,7 @@ pub fn all() -> impl Iterator<Item = &'static Builtin> {
 }
 
 /// All builtins, by what they are about.
-pub fn groups() -> [(&'static str, &'static [Builtin]); 8] {
+pub fn groups() -> [(&'static str, &'static [Builtin]); 9] {
     [
         ("elementwise functions", math::UNARY),
         ("arithmetic", math::OTHER),
@@ -75,6 +82,7 @@ pub fn groups() -> [(&'static str, &'static [Builtin]); 8] {
         ("windows", window::ROWS),
         ("random numbers", random::ROWS),
         ("lists", list::ROWS),
+        ("of later versions", list::LATER),
         ("files", read::ROWS),
     ]
 }
