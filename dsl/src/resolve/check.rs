@@ -8,7 +8,7 @@ use super::{ItemRef, Program, Target};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::lower::settings::{Aggregate, setting_value};
-use crate::lower::unknown_dataset;
+use crate::lower::{pattern_names, unknown_dataset};
 use crate::span::Span;
 
 /// Names that mean something in some places only; lowering says where they do not.
@@ -278,7 +278,17 @@ impl<'a> Names<'a> {
                 self.expr(value);
                 self.pattern(pattern);
             }
-            StmtKind::Rebind { value, .. } | StmtKind::Return { value } | StmtKind::Yield { value } => self.expr(value),
+            StmtKind::Rebind { pattern, value } => {
+                self.expr(value);
+                let mut names = vec![];
+                pattern_names(pattern, &mut names);
+                for name in names {
+                    if !self.is_bound(&name.name) {
+                        self.has_ended(&name.name, name.span);
+                    }
+                }
+            }
+            StmtKind::Return { value } | StmtKind::Yield { value } => self.expr(value),
             StmtKind::Layer { name, call } => {
                 self.call(call);
                 call.args.iter().for_each(|arg| self.expr(&arg.value));
@@ -381,12 +391,18 @@ impl<'a> Names<'a> {
         self.unknown("value", name, span);
     }
 
+    /// Reports a name that braces before have bound, if this is one.
+    fn has_ended(&mut self, name: &str, span: Span) -> bool {
+        let Some(&bound) = self.ended.get(name) else { return false };
+        let message = format!("`{name}` is known only inside of the braces that introduce it");
+        let error = Diagnostic::error("unknown-name", message);
+        let error = error.primary(span, format!("to use `{name}` here, introduce it before the braces"));
+        self.faults.push(error.secondary(bound, "introduced here"));
+        true
+    }
+
     fn unknown(&mut self, what: &str, name: &'a str, span: Span) {
-        if let Some(&bound) = self.ended.get(name) {
-            let message = format!("`{name}` is known only inside of the braces that introduce it");
-            let error = Diagnostic::error("unknown-name", message);
-            let error = error.primary(span, format!("to use `{name}` here, introduce it before the braces"));
-            self.faults.push(error.secondary(bound, "introduced here"));
+        if self.has_ended(name, span) {
             return;
         }
         let mut near: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
