@@ -6,9 +6,6 @@ use crate::diagnostic::Diagnostic;
 use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::Span;
 
-/// What Python's libraries are commonly imported as.
-const FOREIGN_MODULES: &[&str] = &["torch", "nn", "F", "np", "jnp", "jax", "tf", "keras", "math"];
-
 impl Parser<'_> {
     /// Any expression: an operation, a pipe, an `if`.
     pub(crate) fn expr(&mut self) -> Parsed<Expr> {
@@ -128,24 +125,6 @@ impl Parser<'_> {
             }
         };
         Ok(InstanceName { kind, span: self.since(token.span) })
-    }
-
-    /// Passes over the `.1` of `as fc.1`.
-    fn no_levels(&mut self, name: &Ident) {
-        let level = |kind: &TokenKind| matches!(kind, TokenKind::Name(_) | TokenKind::Word(_) | TokenKind::Int(_));
-        while self.at(Symbol::Dot) && level(&self.second().kind) && !self.second().first {
-            self.bump();
-            self.bump();
-        }
-        let all = self.since(name.span);
-        if all != name.span {
-            let written = format!("\"{}\"", &self.text[all.range()]);
-            self.report(
-                Diagnostic::error("bad-name", "a name with dots stands in quotation marks")
-                    .primary(all, format!("write `{written}`"))
-                    .fix(all, written),
-            );
-        }
     }
 
     fn pipe(&mut self, head: Expr, start: Span) -> Parsed<Expr> {
@@ -281,19 +260,6 @@ impl Parser<'_> {
             expr = Expr { kind, span: self.since(start) };
         }
         Ok(expr)
-    }
-
-    /// The error for `x.mean()`, and for `nn.Linear(3)`; the next token begins the arguments.
-    fn no_method(&self, base: &Expr, field: &Ident) -> Diagnostic {
-        let (root, name) = (root_name(base), &field.name);
-        if root.is_some_and(|root| FOREIGN_MODULES.contains(&root)) {
-            return Diagnostic::error("not-a-call", "the library's names stand alone")
-                .primary(base.span.to(field.span), format!("write `{}(…)`", name.to_lowercase()));
-        }
-        let value = if let ExprKind::Name(value) = &base.kind { value } else { "…" };
-        let more = if self.second().kind == TokenKind::Symbol(Symbol::RParen) { "" } else { ", …" };
-        Diagnostic::error("not-a-call", "values have no methods")
-            .primary(field.span, format!("write `{name}({value}{more})`"))
     }
 
     fn index_items(&mut self) -> Parsed<Vec<IndexItem>> {
@@ -491,15 +457,6 @@ impl Parser<'_> {
             p.close(open, Symbol::RBrace, "`}` after the value of this arm")?;
             Ok(value)
         })
-    }
-}
-
-/// The name at the beginning of `a.b.c`.
-fn root_name(expr: &Expr) -> Option<&str> {
-    match &expr.kind {
-        ExprKind::Name(name) => Some(name),
-        ExprKind::Field { base, .. } => root_name(base),
-        _ => None,
     }
 }
 
