@@ -10,6 +10,7 @@ use crate::lexer::{self, Symbol, Token, TokenKind, Word};
 use crate::span::{SourceId, Span};
 
 mod expr;
+mod foreign;
 mod item;
 mod operator;
 mod pattern;
@@ -243,21 +244,6 @@ impl<'a> Parser<'a> {
         };
         self.report(diagnostic);
         Failed
-    }
-
-    /// Whether the rest of the line is the `if c else y` of Python.
-    fn at_foreign_choice(&self) -> bool {
-        let same_line = self.tokens[self.index + 1..].iter().take_while(|token| !token.first);
-        let mut words = same_line.map(|token| &token.kind);
-        self.at_word(Word::If)
-            && !self.line_ended()
-            && words.find(|kind| matches!(kind, TokenKind::Word(Word::Else) | TokenKind::Symbol(Symbol::LBrace)))
-                == Some(&TokenKind::Word(Word::Else))
-    }
-
-    fn foreign_choice(&self) -> Diagnostic {
-        Diagnostic::error("unexpected-token", "a choice between two values begins with `if`")
-            .primary(self.peek().span, "write `if c { x } else { y }`")
     }
 
     /// Reads the bracket that closes the one at `open`, after a list of which `another` names one more element.

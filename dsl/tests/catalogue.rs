@@ -1,9 +1,8 @@
-//! Every code of the catalogue is one that some part of dlc reports. (That every reported code is in the catalogue,
-//! [`dlc_dsl::Diagnostic`] asserts itself.)
+//! The catalogue holds the codes that dlc reports, and no others.
 
 use std::path::Path;
 
-use dlc_dsl::diagnostic::catalogue::CODES;
+use dlc_dsl::diagnostic::catalogue::{CODES, explain};
 
 fn append_sources(folder: &Path, text: &mut String) {
     for entry in std::fs::read_dir(folder).expect("exists") {
@@ -16,14 +15,36 @@ fn append_sources(folder: &Path, text: &mut String) {
     }
 }
 
-#[test]
-fn every_code_is_reported_somewhere() {
+/// The Rust text of all parts of dlc.
+fn sources() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let mut text = String::new();
     for folder in ["dsl/src", "compiler/src", "runtime/src", "src"] {
         append_sources(&root.join(folder), &mut text);
     }
+    text
+}
+
+#[test]
+fn every_code_is_reported_somewhere() {
+    let text = sources();
     for entry in CODES {
         assert!(text.contains(&format!("\"{}\"", entry.code)), "nothing reports `{}`", entry.code);
     }
+}
+
+#[test]
+fn every_reported_code_is_explained() {
+    let text = sources();
+    let mut count = 0;
+    for call in ["Diagnostic::error(", "Diagnostic::warning(", ".fault("] {
+        for (at, _) in text.match_indices(call) {
+            // A code that is not written there comes from a call that is.
+            let argument = text[at + call.len()..].trim_start().strip_prefix('"');
+            let Some((code, _)) = argument.and_then(|rest| rest.split_once('"')) else { continue };
+            assert!(explain(code).is_some(), "the catalogue lacks `{code}`");
+            count += 1;
+        }
+    }
+    assert!(count > 200);
 }

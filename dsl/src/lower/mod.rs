@@ -62,7 +62,7 @@ pub use what::{UnknownWhat, What};
 pub(crate) use bind::{Given, unknown_argument};
 pub(crate) use dataset::unknown as unknown_dataset;
 pub(crate) use scope::{AMBIENT, Frame};
-pub(crate) use stmt::later;
+pub(crate) use stmt::{later, pattern_names};
 
 /// More operations, calls and turns than any model has: a bound against texts that would grow for ever.
 pub(crate) const MAX_NODES: usize = 1 << 18;

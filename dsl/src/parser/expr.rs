@@ -127,26 +127,6 @@ impl Parser<'_> {
         Ok(InstanceName { kind, span: self.since(token.span) })
     }
 
-    /// Passes over the `.1` of `as fc.1`.
-    fn no_levels(&mut self, name: &Ident) {
-        while self.at(Symbol::Dot) && !self.line_ended() {
-            self.bump();
-            let level = matches!(self.peek().kind, TokenKind::Name(_) | TokenKind::Word(_) | TokenKind::Int(_));
-            if level && !self.line_ended() {
-                self.bump();
-            }
-        }
-        let all = self.since(name.span);
-        if all != name.span {
-            let written = format!("\"{}\"", &self.text[all.range()]);
-            self.report(
-                Diagnostic::error("bad-name", "a name with dots stands in quotation marks")
-                    .primary(all, format!("write `{written}`"))
-                    .fix(all, written),
-            );
-        }
-    }
-
     fn pipe(&mut self, head: Expr, start: Span) -> Parsed<Expr> {
         if self.loose(&head) {
             let at = self.peek().span;
@@ -244,12 +224,11 @@ impl Parser<'_> {
         while !self.line_ended() {
             let kind = match self.peek().kind {
                 TokenKind::Symbol(Symbol::LParen) => {
-                    if let ExprKind::Field { base, field } = &expr.kind {
-                        let empty = self.second().kind == TokenKind::Symbol(Symbol::RParen);
-                        let value = if let ExprKind::Name(name) = &base.kind { name } else { "…" };
-                        let advice = format!("write `{}({value}{})`", field.name, if empty { "" } else { ", …" });
-                        let error = Diagnostic::error("not-a-call", "values have no methods");
-                        self.report(error.primary(field.span, advice));
+                    if let ExprKind::Field { base, field } = &expr.kind
+                        && field.name != "T"
+                    {
+                        let error = self.no_method(base, field);
+                        self.report(error);
                         return Err(Failed);
                     }
                     let ExprKind::Name(name) = &expr.kind else {

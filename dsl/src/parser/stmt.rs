@@ -1,23 +1,11 @@
 //! Statements and blocks.
 
+use super::foreign::FOREIGN;
 use super::{Failed, Parsed, Parser};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::Span;
-
-/// Words of other languages, and what says the same here.
-const FOREIGN: &[(&str, &str)] = &[
-    ("for", "to repeat layers, write `repeat i in range(3) { … }`; to go through data, `scan x in xs over T { … }`"),
-    ("elif", "write `else if`"),
-    ("var", "write `let`"),
-    ("const", "write `let`"),
-    ("mut", "write `let`; `x = …` rebinds any name"),
-    ("def", "write `fn` or `block`"),
-    ("pass", "an empty body needs nothing"),
-    ("self", "weights are declared with `param`, layers with `layer`"),
-    ("print", "nothing prints while a model runs"),
-];
 
 impl Parser<'_> {
     /// `{ … }`: statements, each on its line.

@@ -1,15 +1,15 @@
 //! What can be found wrong without knowing sizes: names that nothing binds, in every definition of every file whether
-//! it is used or not, words that this version does not compile, and definitions that call themselves.
+//! it is used or not, and words that this version does not compile.
 
 use dlc_ir::DType;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::visit::{self, Part};
-use super::{ItemRef, Program, Target};
+use super::{Program, Target};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::lower::settings::{Aggregate, setting_value};
-use crate::lower::unknown_dataset;
+use crate::lower::{pattern_names, unknown_dataset};
 use crate::span::Span;
 
 /// Names that mean something in some places only; lowering says where they do not.
@@ -31,7 +31,7 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
             diagnostics.append(&mut names.faults);
         }
     }
-    recursion(program, diagnostics);
+    super::recursion::check(program, diagnostics);
     if !diagnostics.is_empty() {
         for (module, number) in program.modules().iter().zip(0..) {
             let mut names = Names::new(program, number);
@@ -303,7 +303,17 @@ impl<'a> Names<'a> {
                 self.expr(value);
                 self.pattern(pattern);
             }
-            StmtKind::Rebind { value, .. } | StmtKind::Return { value } | StmtKind::Yield { value } => self.expr(value),
+            StmtKind::Rebind { pattern, value } => {
+                self.expr(value);
+                let mut names = vec![];
+                pattern_names(pattern, &mut names);
+                for name in names {
+                    if !self.is_bound(&name.name) {
+                        self.has_ended(&name.name, name.span);
+                    }
+                }
+            }
+            StmtKind::Return { value } | StmtKind::Yield { value } => self.expr(value),
             StmtKind::Layer { name, call } => {
                 self.call(call);
                 call.args.iter().for_each(|arg| self.expr(&arg.value));
@@ -411,12 +421,18 @@ impl<'a> Names<'a> {
         self.unknown("value", name, span);
     }
 
+    /// Reports a name that braces before have bound, if this is one.
+    fn has_ended(&mut self, name: &str, span: Span) -> bool {
+        let Some(&bound) = self.ended.get(name) else { return false };
+        let message = format!("`{name}` is known only inside of the braces that introduce it");
+        let error = Diagnostic::error("unknown-name", message);
+        let error = error.primary(span, format!("to use `{name}` here, introduce it before the braces"));
+        self.faults.push(error.secondary(bound, "introduced here"));
+        true
+    }
+
     fn unknown(&mut self, what: &str, name: &'a str, span: Span) {
-        if let Some(&bound) = self.ended.get(name) {
-            let message = format!("`{name}` is known only inside of the braces that introduce it");
-            let error = Diagnostic::error("unknown-name", message);
-            let error = error.primary(span, format!("to use `{name}` here, introduce it before the braces"));
-            self.faults.push(error.secondary(bound, "introduced here"));
+        if self.has_ended(name, span) {
             return;
         }
         let mut near: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
@@ -503,62 +519,4 @@ fn unknown_type(name: &Ident) -> Option<Diagnostic> {
 /// The name that an expression is.
 fn word(e: &Expr) -> Option<&str> {
     if let ExprKind::Name(name) = &e.kind { Some(name) } else { None }
-}
-
-/// Reports definitions that call themselves, each circle once.
-fn recursion(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
-    let mut calls: FxHashMap<ItemRef, Vec<(ItemRef, Span)>> = FxHashMap::default();
-    let mut order = vec![];
-    for (module, number) in program.modules().iter().zip(0..) {
-        for (item, place) in module.file.items.iter().zip(0..) {
-            let Item::Definition(definition) = item else { continue };
-            let at = ItemRef { module: number, item: place };
-            let mut callees = vec![];
-            visit::definition(definition, &mut |part| {
-                if let Part::Call(call) | Part::Layer(call) = part
-                    && !definition.params.iter().any(|p| p.name.name == call.callee.name)
-                    && let Some(Target::Item(callee)) = program.lookup(number, &call.callee.name)
-                {
-                    callees.push((callee, call.callee.span));
-                }
-            });
-            calls.insert(at, callees);
-            order.push(at);
-        }
-    }
-    let mut done = FxHashSet::default();
-    for start in order {
-        let mut path = vec![];
-        circle(program, &calls, start, &mut path, &mut done, diagnostics);
-    }
-}
-
-fn circle(
-    program: &Program,
-    calls: &FxHashMap<ItemRef, Vec<(ItemRef, Span)>>,
-    at: ItemRef,
-    path: &mut Vec<ItemRef>,
-    done: &mut FxHashSet<ItemRef>,
-    diagnostics: &mut Vec<Diagnostic>,
-) {
-    if done.contains(&at) || path.len() > 1000 {
-        return;
-    }
-    path.push(at);
-    for &(callee, span) in calls.get(&at).into_iter().flatten() {
-        if let Some(from) = path.iter().position(|p| *p == callee) {
-            let name = |at: ItemRef| program.definition(at).map_or("?", |d| d.name.name.as_str());
-            let mut around: Vec<&str> = path[from..].iter().map(|&at| name(at)).collect();
-            around.push(name(callee));
-            let error = Diagnostic::error("recursion", format!("`{}` calls itself", name(callee)))
-                .primary(span, "closes the circle")
-                .note(around.join(" -> "))
-                .help("to do something several times, write `repeat`");
-            diagnostics.push(error);
-        } else {
-            circle(program, calls, callee, path, done, diagnostics);
-        }
-    }
-    path.pop();
-    done.insert(at);
 }

@@ -10,6 +10,7 @@ use crate::span::{Loader, SourceId, Sources, Span};
 
 pub mod check;
 mod import;
+mod recursion;
 pub mod visit;
 
 /// A file and everything it imports, every name known.

@@ -1,0 +1,79 @@
+//! What other languages write, and what says the same here.
+
+use super::Parser;
+use crate::ast::{Expr, ExprKind, Ident};
+use crate::diagnostic::Diagnostic;
+use crate::lexer::{Symbol, TokenKind, Word};
+
+/// Words, each with what to do instead.
+pub(super) const FOREIGN: &[(&str, &str)] = &[
+    ("for", "to repeat layers, write `repeat i in range(3) { … }`; to go through data, `scan x in xs over T { … }`"),
+    ("elif", "write `else if`"),
+    ("var", "write `let`"),
+    ("const", "write `let`"),
+    ("mut", "write `let`; `x = …` rebinds any name"),
+    ("def", "write `fn` or `block`"),
+    ("pass", "an empty body needs nothing"),
+    ("self", "weights are declared with `param`, layers with `layer`"),
+    ("print", "nothing prints while a model runs"),
+];
+
+/// What Python's libraries are commonly imported as.
+const FOREIGN_MODULES: &[&str] = &["torch", "nn", "F", "np", "jnp", "jax", "tf", "keras", "math"];
+
+impl Parser<'_> {
+    /// Whether the rest of the line is the `if c else y` of Python.
+    pub(super) fn at_foreign_choice(&self) -> bool {
+        let same_line = self.tokens[self.index + 1..].iter().take_while(|token| !token.first);
+        let mut words = same_line.map(|token| &token.kind);
+        self.at_word(Word::If)
+            && !self.line_ended()
+            && words.find(|kind| matches!(kind, TokenKind::Word(Word::Else) | TokenKind::Symbol(Symbol::LBrace)))
+                == Some(&TokenKind::Word(Word::Else))
+    }
+
+    pub(super) fn foreign_choice(&self) -> Diagnostic {
+        Diagnostic::error("unexpected-token", "a choice between two values begins with `if`")
+            .primary(self.peek().span, "write `if c { x } else { y }`")
+    }
+
+    /// The error for `x.mean()`, and for `nn.Linear(3)`; the next token begins the arguments.
+    pub(super) fn no_method(&self, base: &Expr, field: &Ident) -> Diagnostic {
+        let (root, name) = (root_name(base), &field.name);
+        if root.is_some_and(|root| FOREIGN_MODULES.contains(&root)) {
+            return Diagnostic::error("not-a-call", "the library's names stand alone")
+                .primary(base.span.to(field.span), format!("write `{}(…)`", name.to_lowercase()));
+        }
+        let value = if let ExprKind::Name(value) = &base.kind { value } else { "…" };
+        let more = if self.second().kind == TokenKind::Symbol(Symbol::RParen) { "" } else { ", …" };
+        Diagnostic::error("not-a-call", "values have no methods")
+            .primary(field.span, format!("write `{name}({value}{more})`"))
+    }
+
+    /// Passes over the `.1` of `as fc.1`.
+    pub(super) fn no_levels(&mut self, name: &Ident) {
+        let level = |kind: &TokenKind| matches!(kind, TokenKind::Name(_) | TokenKind::Word(_) | TokenKind::Int(_));
+        while self.at(Symbol::Dot) && level(&self.second().kind) && !self.second().first {
+            self.bump();
+            self.bump();
+        }
+        let all = self.since(name.span);
+        if all != name.span {
+            let written = format!("\"{}\"", &self.text[all.range()]);
+            self.report(
+                Diagnostic::error("bad-name", "a name with dots stands in quotation marks")
+                    .primary(all, format!("write `{written}`"))
+                    .fix(all, written),
+            );
+        }
+    }
+}
+
+/// The name at the beginning of `a.b.c`.
+fn root_name(expr: &Expr) -> Option<&str> {
+    match &expr.kind {
+        ExprKind::Name(name) => Some(name),
+        ExprKind::Field { base, .. } => root_name(base),
+        _ => None,
+    }
+}
