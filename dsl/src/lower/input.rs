@@ -74,7 +74,7 @@ impl<'p> Lower<'p> {
                 let error = self.beside_field(chosen, param, error);
                 let to = if declared == self.float { "float" } else { declared.name() };
                 let help = format!("in the dataset, convert it: `{to}(…)`");
-                return Err(self.fail(if self.from_data() { error.help(help) } else { error }));
+                return Err(self.fail(if self.fed_by_data() { error.help(help) } else { error }));
             }
             return Ok((field.dtype, self.field_axes(chosen, param, dims, field)?));
         }
@@ -102,18 +102,18 @@ impl<'p> Lower<'p> {
     }
 
     /// Whether what is given for the inputs are fields of a dataset; otherwise somebody gives them by hand.
-    fn from_data(&self) -> bool {
+    fn fed_by_data(&self) -> bool {
         self.request.what != What::Infer
     }
 
     fn given_for(&self, input: &str) -> String {
-        format!("{} `{input}`", if self.from_data() { "the field" } else { "what is given for" })
+        format!("{} `{input}`", if self.fed_by_data() { "the field" } else { "what is given for" })
     }
 
     /// The error for an input that the data leaves without values.
     fn no_field(&mut self, param: &'p ast::Param) -> Stop {
         let name = &param.name.name;
-        if !self.from_data() {
+        if !self.fed_by_data() {
             return self.fault(
                 "missing-argument",
                 format!("the input `{name}` is not given"),
