@@ -419,7 +419,8 @@ impl<'p> Lower<'p> {
             let data = self.as_data(value, dtype, &format!("`{name}` of `{callee}`"), span)?;
             if !dims.iter().any(|d| matches!(d, crate::ast::Dim::Rest(_))) {
                 let axes = self.shape_of(dims)?;
-                if axes.iter().map(|a| a.size).ne(data.axes.iter().map(|a| a.size)) || data.dtype != dtype {
+                let fits = axes.len() == data.rank() && axes.iter().zip(&data.axes).all(|(a, b)| self.agree(a, b));
+                if !fits || data.dtype != dtype {
                     let wanted = super::value::show_type(dtype, &axes, self.float);
                     let found = data.show(self.float);
                     let message = format!("`{callee}` returns {found}, but its signature says {wanted}");

@@ -103,9 +103,7 @@ impl<'p> Lower<'p> {
                     self.frame_mut().dims.insert(name.to_owned(), dimension);
                     return Ok(relabelled(axis));
                 }
-                Some(known) if known.size == axis.size && !self.differ(&known.axis(), &axis) => {
-                    return Ok(relabelled(axis));
-                }
+                Some(known) if self.agree(&known.axis(), &axis) => return Ok(relabelled(axis)),
                 Some(known) => {
                     let known = known.clone();
                     return Err(self.conflict(name, &known, &axis, data, ty, purpose));
@@ -298,11 +296,11 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Whether two axes are never the same, whatever their sizes are now: different dimensions of the model, or a dimension and
-    /// what is written `1`. Axes of which less is known meet by size.
-    pub(crate) fn differ(&self, a: &Axis, b: &Axis) -> bool {
+    /// Whether two axes go together: they have one size, and not by chance, as different dimensions of the model may, or a dimension
+    /// and what is written `1`. Axes of which less is known go by size.
+    pub(crate) fn agree(&self, a: &Axis, b: &Axis) -> bool {
         let root = |axis: &Axis| self.root(axis.label.as_ref()?);
-        matches!((root(a), root(b)), (Some(a), Some(b)) if a != b)
+        a.size == b.size && !matches!((root(a), root(b)), (Some(a), Some(b)) if a != b)
     }
 
     /// What the model's inputs call an axis that a call names so, if it is one of theirs. Two names of a block may stand for one.

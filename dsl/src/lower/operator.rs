@@ -301,7 +301,7 @@ impl<'p> Lower<'p> {
                     None => axis.clone(),
                     Some(other) if other.stretch => axis.clone(),
                     Some(other) if axis.stretch => other,
-                    Some(other) if other.size == axis.size && !self.differ(&other, axis) => {
+                    Some(other) if self.agree(&other, axis) => {
                         Axis { label: other.label.or(axis.label.clone()), ..other }
                     }
                     Some(other) => return Err(self.misaligned(operands, spans, span, (&other, axis))),
@@ -395,10 +395,10 @@ impl<'p> Lower<'p> {
         let (p, q) = (x.rank(), y.rank());
         let fits = p > 0 && q > 0 && x.dtype == y.dtype && {
             let inner = if q == 1 { 0 } else { q - 2 };
-            x.axes[p - 1].size == y.axes[inner].size
+            self.agree(&x.axes[p - 1], &y.axes[inner])
         };
         let batch = q.saturating_sub(2);
-        let batched = batch == 0 || p > batch && (0..batch).all(|i| x.axes[i].size == y.axes[i].size) && p == q;
+        let batched = batch == 0 || p > batch && (0..batch).all(|i| self.agree(&x.axes[i], &y.axes[i])) && p == q;
         if !fits || !batched {
             let (a, b) = (x.show(self.float), y.show(self.float));
             let message = format!("{a} @ {b} does not fit");

@@ -167,7 +167,7 @@ fn join<'p>(lower: &mut Lower<'p>, args: &Args<'p>, parts: Vec<Data>, axis: usiz
     for part in &parts[1..] {
         let same = part.dtype == first.dtype
             && part.rank() == first.rank()
-            && (0..part.rank()).all(|i| i == axis || part.axes[i].size == first.axes[i].size);
+            && (0..part.rank()).all(|i| i == axis || lower.agree(&part.axes[i], &first.axes[i]));
         if !same {
             let (a, b) = (first.show(lower.float), part.show(lower.float));
             let at = lower.at(args.span);
