@@ -132,3 +132,17 @@ fn a_number_that_is_known_feeds_no_rule() {
     let saturate = stats.iter().find(|s| s.pass == "saturate").expect("it ran");
     assert!(saturate.e_nodes < 40, "{saturate:?}");
 }
+
+/// Numbers near the end of the range have no file test: nothing finite comes out that could be compared.
+#[test]
+fn constants_are_not_added_beyond_all_numbers() {
+    let text = "func @f(%x: f32[] input) -> f32[] {
+  %0 = constant 3e38 : f32[]
+  %1 = add %x, %0 : f32[]
+  %2 = add %1, %0 : f32[]
+  return %2
+}
+";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    assert_eq!(optimize(&graph, &Options::default()).graph.to_string().matches("add ").count(), 2);
+}

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -351,7 +352,14 @@ pub fn remove_unused(folder: &Path) -> Result<bool, CheckpointError> {
 fn lock(folder: &Path) -> Result<File, CheckpointError> {
     let path = folder.join(LOCK);
     let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
-    match lock.try_lock() {
+    // A process that some thread is starting has a copy of every open file until it runs its own program: for that moment a lock
+    // outlives its owner.
+    let mut attempts = (0..20).map(|attempt| {
+        std::thread::sleep(Duration::from_millis(if attempt == 0 { 0 } else { 5 }));
+        lock.try_lock()
+    });
+    let taken = attempts.find(|taken| !matches!(taken, Err(TryLockError::WouldBlock)));
+    match taken.unwrap_or(Err(TryLockError::WouldBlock)) {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => Err(CheckpointError::InUse { path: folder.to_owned() }),
         Err(TryLockError::Error(error)) => Err(CheckpointError::Io { path, error }),
