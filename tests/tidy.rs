@@ -149,3 +149,32 @@ fn nothing_is_left_over() {
     }
     assert!(left.is_empty(), "finish it:\n{}", left.join("\n"));
 }
+
+/// In the table of invariants of ARCHITECTURE.md, every name in backquotes that follows a file's is that of a function in it.
+#[test]
+fn invariants_name_tests_that_exist() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
+    let table =
+        text.split("## Invariants").nth(1).and_then(|rest| rest.split("\n## ").next()).expect("there is a table");
+    let mut checked = 0;
+    for row in table.lines().filter(|line| line.starts_with("| ")).skip(2) {
+        let kept_by = row.split(" | ").nth(1).expect("a row has two columns");
+        let mut folder = PathBuf::new();
+        let mut file = String::new();
+        for name in kept_by.split('`').skip(1).step_by(2) {
+            if name.ends_with(".rs") {
+                // a name without a folder stands for a neighbour of the file before it
+                let path = Path::new(name);
+                let own = path.parent().filter(|p| !p.as_os_str().is_empty());
+                folder = own.map_or(folder, Path::to_owned);
+                let place = root().join(&folder).join(path.file_name().expect("it ends in .rs"));
+                file = fs::read_to_string(&place).unwrap_or_else(|e| panic!("{}: {e}", place.display()));
+            } else if name.chars().all(|c| c.is_ascii_lowercase() || c == '_') && name.contains('_') && !file.is_empty()
+            {
+                assert!(file.contains(&format!("fn {name}(")), "there is no `{name}` in its file: {row}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 30, "the table has changed its form: {checked}");
+}
