@@ -1,6 +1,8 @@
 //! What can be found wrong without knowing sizes: names that nothing binds, in every definition of every file whether
 //! it is used or not, and words that this version does not compile.
 
+mod attributes;
+
 use dlc_ir::DType;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -8,7 +10,7 @@ use super::visit::{self, Part};
 use super::{Program, Target};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::lower::settings::{Aggregate, setting_value};
+use crate::lower::settings::setting_value;
 use crate::lower::{pattern_names, unknown_dataset};
 use crate::span::Span;
 
@@ -115,7 +117,7 @@ impl<'a> Names<'a> {
             });
         });
         let own: &[&str] = if d.kind == DefinitionKind::Fn { &["aggregate", "gradient"] } else { &[] };
-        self.attributes(&d.attributes, own);
+        attributes::check(&d.attributes, own, &mut self.faults);
         let message = |name: &str| format!("`{name}` of `{}` stands twice", d.name.name);
         twice(d.params.iter().map(|param| &param.name), message, &mut self.faults);
         let message = |name: &str| format!("two results of `{}` are named `{name}`", d.name.name);
@@ -249,45 +251,6 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// `own` are the attributes that mean something there.
-    fn attributes(&mut self, attributes: &[Attribute], own: &[&str]) {
-        for attribute in attributes {
-            let name = &attribute.name.name;
-            let words: Vec<&str> = attribute.args.iter().filter_map(|arg| word(&arg.value)).collect();
-            let (what, fits) = match name.as_str() {
-                "allow" => ("`@allow(unused_parameter)`", words == ["unused_parameter"]),
-                "aggregate" => {
-                    let known = words.len() == 1 && attribute.args.len() == 1 && Aggregate::named(words[0]).is_some();
-                    ("`@aggregate(mean)`, or `root_mean_square`, `max`, `min`", known)
-                }
-                "gradient" => ("`@gradient(name of a fn)`", words.len() == 1 && attribute.args.len() == 1),
-                "recompute" => ("`@recompute(every: 16)`", true),
-                _ => {
-                    let error = Diagnostic::error("unknown-name", format!("there is no attribute `@{name}`"));
-                    let known = ["aggregate", "allow", "gradient", "recompute"];
-                    let label = match did_you_mean(name, known) {
-                        Some(meant) => format!("do you mean `@{meant}`?"),
-                        None => "attributes are @aggregate, @allow, @gradient and @recompute".to_owned(),
-                    };
-                    self.faults.push(error.primary(attribute.name.span, label));
-                    continue;
-                }
-            };
-            if !own.contains(&name.as_str()) {
-                let error = Diagnostic::error("misplaced", format!("`@{name}` means nothing here"));
-                let label = match name.as_str() {
-                    "allow" => "it stands before a `param`",
-                    "recompute" => "it stands before a `scan`",
-                    _ => "it stands before a `fn`",
-                };
-                self.faults.push(error.primary(attribute.span, label));
-            } else if !fits {
-                let error = Diagnostic::error("type-mismatch", format!("`@{name}` is written {what}"));
-                self.faults.push(error.primary(attribute.span, format!("not {what}")));
-            }
-        }
-    }
-
     fn stmt(&mut self, stmt: &'a Stmt) {
         let own: &[&str] = match &stmt.kind {
             StmtKind::Param(_) => &["allow"],
@@ -297,7 +260,7 @@ impl<'a> Names<'a> {
             }
             _ => &[],
         };
-        self.attributes(&stmt.attributes, own);
+        attributes::check(&stmt.attributes, own, &mut self.faults);
         match &stmt.kind {
             StmtKind::Let { pattern, value } => {
                 self.expr(value);
@@ -514,9 +477,4 @@ fn unknown_type(name: &Ident) -> Option<Diagnostic> {
         Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
         None => error.primary(name.span, format!("the types without brackets are {}", VALUE_TYPES.join(", "))),
     })
-}
-
-/// The name that an expression is.
-fn word(e: &Expr) -> Option<&str> {
-    if let ExprKind::Name(name) = &e.kind { Some(name) } else { None }
 }
