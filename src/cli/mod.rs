@@ -111,7 +111,7 @@ pub struct ModelSettings {
     /// Set an argument of the model: hidden=256
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
-    /// Set a dimension: B=1
+    /// Set a dimension: B=1; for `train`, of the graph that is shipped
     #[arg(long = "size", value_name = "NAME=SIZE", value_parser = size)]
     pub size: Vec<(String, usize)>,
     /// The floating-point type of the whole model
