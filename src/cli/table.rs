@@ -28,17 +28,17 @@ pub fn stage(name: &str) -> &str {
 const WIDTH: usize = 80;
 
 /// Parts of a line behind its head, three spaces apart; those that do not fit go on below the first, and one that is too long itself is
-/// broken between words. Empty parts are left out.
+/// broken where it has two spaces, or else between words. Empty parts are left out.
 pub fn wrapped(head: &str, parts: &[String]) -> String {
     let indent = if head.is_empty() { 0 } else { head.chars().count() + 1 };
     let mut lines = vec![];
     let mut line = head.to_owned();
     let mut gap = usize::from(indent > 0);
     for part in parts.iter().filter(|p| !p.is_empty()) {
-        let (words, between) = if indent + part.chars().count() > WIDTH {
-            (part.split_whitespace().collect(), 1)
-        } else {
-            (vec![part.as_str()], 3)
+        let (words, between) = match indent + part.chars().count() > WIDTH {
+            true if part.contains("  ") => (part.split("  ").collect(), 2),
+            true => (part.split_whitespace().collect(), 1),
+            false => (vec![part.as_str()], 3),
         };
         for (i, word) in words.into_iter().enumerate() {
             let space = if i > 0 { between } else { gap };

@@ -174,9 +174,12 @@ impl<'p> Lower<'p> {
             let (new, old) = (self.at(ident.span), self.at(old));
             let error = Diagnostic::error("duplicate-name", format!("`{name}` is already there"))
                 .primary(new, "introduced again")
-                .secondary(old, "first introduced here")
-                .help(format!("to give it a new value, write `{name} = …` without `let`"));
-            return Err(self.fail(error));
+                .secondary(old, "first introduced here");
+            let help = match self.frame().kind {
+                None => "a field and a `let` of a dataset want different names".to_owned(),
+                Some(_) => format!("to give it a new value, write `{name} = …` without `let`"),
+            };
+            return Err(self.fail(error.help(help)));
         }
         scope.insert(ident.name.clone(), var);
         Ok(())
