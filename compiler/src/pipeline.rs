@@ -45,8 +45,8 @@ pub struct Options {
     pub passes: passes::Options,
     /// What makes the kernels run.
     pub backend: Backend,
-    /// Whether the verifier runs between the stages and the buffer checker on every plan. On in debug builds, and for
-    /// whatever comes from an artefact.
+    /// Whether all stages are checked by themselves. On in debug builds. Of what becomes a program the graph is always
+    /// verified and the plan checked, since nothing checks them while it runs.
     pub check: bool,
 }
 
@@ -251,6 +251,7 @@ fn verified(graph: Graph, stage: &'static str, options: &Options) -> Result<Grap
 /// # Errors
 /// If an operator cannot be compiled.
 pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileError> {
+    graph.verify().map_err(|error| CompileError::Verify { stage: "optimisation", error: Box::new(error) })?;
     let schedule = schedule::schedule(graph, options.passes.math)?;
     if options.check {
         check::check(graph, &schedule.program, &schedule.notes)?;
@@ -258,11 +259,12 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileErr
     Ok(schedule)
 }
 
-/// The last stage: code.
+/// The last stage: code, for a schedule whose plan is checked.
 ///
 /// # Errors
-/// If the machine does not fit the target.
+/// If the machine does not fit the target; if the checker rejects the plan, there is a bug in dlc.
 pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Program, CompileError> {
+    check::check(&graph, &schedule.program, &schedule.notes)?;
     let kernels = Arc::new(schedule.program);
     let executable = match options.backend {
         Backend::Cranelift { threads } => Cranelift::new(options.target).threads(threads).emit(kernels)?,

@@ -5,7 +5,7 @@ mod run;
 
 use dlc_compiler::pipeline::Level;
 use dlc_compiler::program::{RunError, Spread, Workspace};
-use dlc_ir::Graph;
+use dlc_ir::{Graph, Tensor};
 use run::{NATIVE, build};
 
 /// A host that has a bug.
@@ -16,7 +16,7 @@ impl Spread for Broken {
         2
     }
 
-    fn spread(&self, _: u64, _: &(dyn Fn(u64, u64) + Sync)) {
+    fn spread(&self, _: u64, _: &(dyn Fn(u64) + Sync)) {
         panic!("a bug of the host");
     }
 }
@@ -30,4 +30,72 @@ fn a_panic_of_the_host_ends_the_run_and_no_more() {
     let broken = program.run(&mut workspace, &mut slots, Some(&Broken));
     assert_eq!(broken, Err(RunError::Panicked));
     assert_eq!(program.run(&mut workspace, &mut slots, None), Ok(()));
+}
+
+/// A host that asks for other chunks than there are.
+struct Wrong(fn(u64) -> Vec<u64>);
+
+impl Spread for Wrong {
+    fn threads(&self) -> usize {
+        3
+    }
+
+    fn spread(&self, chunks: u64, work: &(dyn Fn(u64) + Sync)) {
+        std::thread::scope(|scope| {
+            for count in (self.0)(chunks) {
+                scope.spawn(move || work(count));
+            }
+        });
+    }
+}
+
+#[test]
+fn every_chunk_runs_once_whatever_the_host_asks_for() {
+    // In place, so that a chunk that ran twice would show.
+    let text = "func @f(%w: f32[1048576] state \"w\") -> (f32[1048576] update %w) {
+  %0 = constant 1.0 : f32[]
+  %1 = broadcast %0 {axes=[]} : f32[1048576]
+  %2 = add %w, %1 : f32[1048576]
+  return %2
+}
+";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    let program = build(&graph, Level::Full, NATIVE).expect("it compiles");
+    let ways: [fn(u64) -> Vec<u64>; 7] = [
+        |_| vec![],
+        |_| vec![0, 0],
+        |chunks| vec![chunks / 2],
+        |chunks| vec![chunks, chunks],
+        |chunks| vec![chunks * 3],
+        |_| vec![u64::MAX, u64::MAX, 1],
+        |chunks| vec![1; chunks as usize + 5],
+    ];
+    let (mut workspace, mut slots) = (Workspace::new(&program, 2), program.slots());
+    for (i, way) in ways.into_iter().enumerate() {
+        program.run(&mut workspace, &mut slots, Some(&Wrong(way))).expect("it runs");
+        let found = slots[0].read(graph.entry().ty(graph.entry().results[0].value)).expect("it has its size");
+        assert_eq!(found, Tensor::full(found.ty().clone(), dlc_ir::Scalar::Float(i as f64 + 1.0)), "way {i}");
+    }
+}
+
+#[test]
+fn a_workspace_of_another_program_is_refused() {
+    let small = "func @f(%x: f32[4] input) -> f32[4] {\n  %0 = exp %x : f32[4]\n  return %0\n}\n";
+    let large = "func @f(%x: f32[512,512] input) -> f32[512,512] {
+  %0 = dot %x, %x {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[512,512]
+  %1 = dot %0, %x {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[512,512]
+  return %1
+}
+";
+    let [small, large] = [small, large].map(|text| {
+        let graph: Graph = text.parse().expect("it is well-formed");
+        build(&graph, Level::Full, NATIVE).expect("it compiles")
+    });
+    assert!(large.frame() > 0 && large.scratch() > 0, "it needs memory of both kinds");
+    for (program, other) in [(&small, &large), (&large, &small)] {
+        let (mut workspace, mut slots) = (Workspace::new(other, 1), program.slots());
+        let ran = program.run(&mut workspace, &mut slots, None);
+        assert!(matches!(ran, Err(RunError::Workspace { .. })), "{ran:?}");
+        assert_eq!(program.run(&mut Workspace::new(program, 1), &mut slots, None), Ok(()));
+    }
 }

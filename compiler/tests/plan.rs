@@ -1,11 +1,12 @@
 //! The buffer checker accepts plans and rejects every kind of planted fault.
 
 use dlc_compiler::codegen::Target;
+use dlc_compiler::kernel::Kernel;
 use dlc_compiler::kernel::program::{ALIGN, Place, Step};
 use dlc_compiler::pipeline::{Level, Options, schedule};
 use dlc_compiler::plan::check::{Fault, check};
 use dlc_compiler::schedule::Schedule;
-use dlc_ir::Graph;
+use dlc_ir::{DType, Function, Graph, ResultRole, Value};
 
 /// Arguments %x %w; result, and the update of %w; a function that is called twice, a view, temporaries.
 const TEXT: &str = r#"func @block(%x: f32[40,30], %w: f32[30,30]) -> (f32[40,30], f32[40]) {
@@ -27,7 +28,11 @@ func @main(%x: f32[40,30] input, %w: f32[30,30] param "w") -> (sum: f32[40], f32
 }"#;
 
 fn planned() -> (Graph, Schedule) {
-    let graph: Graph = TEXT.parse().expect("the text is well formed");
+    planned_of(TEXT)
+}
+
+fn planned_of(text: &str) -> (Graph, Schedule) {
+    let graph: Graph = text.parse().expect("the text is well formed");
     graph.verify().expect("the graph is well formed");
     let options = Options { level: Level::O0, check: false, ..Options::new(Target::X86_64V3) };
     let plan = schedule(&graph, &options).expect("the graph can be scheduled");
@@ -245,4 +250,144 @@ fn a_result_in_the_wrong_slot() {
         }
     });
     assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+}
+
+/// Changes a kernel of a schedule.
+fn change_kernel(schedule: &mut Schedule, number: usize, change: impl FnOnce(&mut Kernel)) {
+    let mut kernels: Vec<Kernel> = schedule.program.kernels.iter().cloned().collect();
+    change(&mut kernels[number]);
+    schedule.program.kernels = kernels.into_iter().collect();
+}
+
+/// The number of the kernel that the first launch of the entry runs.
+fn first_kernel(schedule: &mut Schedule) -> usize {
+    let first = launches(schedule)[0];
+    let Step::Launch { kernel, .. } = &entry(schedule)[first] else { unreachable!("a launch") };
+    kernel.0 as usize
+}
+
+#[test]
+fn operands_of_another_dtype() {
+    for operand in [0, 1] {
+        let fault = rejects("i32 for f32", |s| {
+            let kernel = first_kernel(s);
+            change_kernel(s, kernel, |k| k.operands[operand].dtype = DType::I32);
+        });
+        assert!(matches!(fault, Fault::Type { .. }), "operand {operand}: {fault}");
+    }
+}
+
+#[test]
+fn operands_of_another_size() {
+    for (operand, more) in [(0, false), (1, false), (0, true), (1, true)] {
+        let fault = rejects("another number of elements", |s| {
+            let kernel = first_kernel(s);
+            change_kernel(s, kernel, |k| {
+                let elements = &mut k.operands[operand].elements;
+                *elements = if more { *elements + 1 } else { *elements - 1 };
+            });
+        });
+        assert!(matches!(fault, Fault::Type { .. } | Fault::Outside { .. }), "operand {operand}: {fault}");
+    }
+}
+
+#[test]
+fn memory_between_launches_of_another_dtype_or_size() {
+    let text = "func @main(%x: f32[4194304] input) -> (sum: f32[]) {
+  %0 = reduce %x {kind=sum, axes=[0]} : f32[]
+  return %0
+}";
+    for change in [|k: &mut Kernel| k.operands[0].dtype = DType::I32, |k: &mut Kernel| k.operands[0].elements /= 2] {
+        let (graph, mut schedule) = planned_of(text);
+        check(&graph, &schedule.program, &schedule.notes).expect("the plan is right");
+        let last = *launches(&mut schedule).last().expect("there are launches");
+        assert!(last > 0, "the sum has parts");
+        let Step::Launch { kernel, .. } = entry(&mut schedule)[last] else { unreachable!("a launch") };
+        change_kernel(&mut schedule, kernel.0 as usize, change);
+        let fault =
+            check(&graph, &schedule.program, &schedule.notes).expect_err("parts that are read as something else");
+        assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+    }
+}
+
+/// Checks the plan against another graph than the one that it was made for.
+fn rejects_for(what: &str, change: impl FnOnce(&mut Graph)) -> Fault {
+    let (mut graph, schedule) = planned();
+    change(&mut graph);
+    check(&graph, &schedule.program, &schedule.notes).expect_err(what)
+}
+
+/// Changes the entry of a graph.
+fn change_entry(graph: &mut Graph, change: impl FnOnce(&mut Function)) {
+    let mut entry = graph.entry().clone();
+    change(&mut entry);
+    graph.insert(entry);
+}
+
+/// The value of the entry whose type is written so.
+fn of_type(function: &Function, ty: &str) -> Value {
+    let values = function.nodes().map(|(node, _)| Value { node, result: 0 });
+    values.filter(|&v| function.ty(v).to_string() == ty).last().expect("there is such a value")
+}
+
+#[test]
+fn states_of_another_type() {
+    for (ty, what) in [("f32[1200]", "more elements"), ("f32[40]", "fewer elements")] {
+        let fault = rejects_for(what, |graph| {
+            change_entry(graph, |entry| entry.results[1].value = of_type(entry, ty));
+        });
+        assert!(matches!(fault, Fault::Type { .. }), "{what}: {fault}");
+    }
+}
+
+#[test]
+fn a_state_with_two_updates() {
+    let fault = rejects_for("two updates", |graph| {
+        change_entry(graph, |entry| entry.results.push(entry.results[1].clone()));
+    });
+    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
+}
+
+#[test]
+fn an_update_of_nothing() {
+    let fault = rejects_for("an update of an argument that is not there", |graph| {
+        change_entry(graph, |entry| entry.results[1].role = ResultRole::Update(7));
+    });
+    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
+}
+
+#[test]
+fn arguments_and_results_of_another_type() {
+    // As many bytes, so that only the types tell; and each time functions of two programs that are well formed.
+    let text = |taken: &str, made: &str| {
+        format!(
+            "func @block(%x: {taken}) -> {made} {{
+  %0 = neg %x : {taken}
+  %1 = reshape %0 : {made}
+  return %1
+}}
+func @main(%x: {taken} input) -> {made} {{
+  %0 = call %x {{func=@block}} : {made}
+  return %0
+}}"
+        )
+    };
+    let (mut graph, schedule) = planned_of(&text("f32[6]", "f32[6,1]"));
+    for (taken, made) in [("f32[2,3]", "f32[6,1]"), ("f32[6]", "f32[3,2]")] {
+        let other: Graph = text(taken, made).parse().expect("the text is well formed");
+        graph.insert(other.entry().clone());
+        graph.verify().expect_err("the call does not fit");
+        let fault = check(&graph, &schedule.program, &schedule.notes).expect_err(taken);
+        assert!(matches!(fault, Fault::Type { .. }), "{taken}, {made}: {fault}");
+    }
+}
+
+#[test]
+fn a_routine_that_calls_itself() {
+    let fault = rejects("recursion", |s| {
+        let (at, own) = (calls(s)[0], s.program.routines.len() - 1);
+        let Step::Call { routine, .. } = &mut entry(s)[at] else { panic!("a call") };
+        routine.0 = own as u32;
+    });
+    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
 }

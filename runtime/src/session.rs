@@ -440,9 +440,9 @@ impl Spread for Pool {
         Pool::threads(self)
     }
 
-    fn spread(&self, chunks: u64, work: &(dyn Fn(u64, u64) + Sync)) {
+    fn spread(&self, chunks: u64, work: &(dyn Fn(u64) + Sync)) {
         // Kernels do not panic; should the host's part of a call do so, that is a bug which nobody below can be told of.
-        if let Err(e) = self.run(chunks, &|_, begin, end| work(begin, end)) {
+        if let Err(e) = self.run(chunks, &|_, begin, end| work(end - begin)) {
             unreachable!("{e}");
         }
     }

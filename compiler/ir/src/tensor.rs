@@ -61,8 +61,30 @@ impl Data {
     }
 }
 
-/// A Rust type that is the element of some dtype.
-pub trait Element: Copy + 'static {
+mod sealed {
+    /// What keeps [`Element`](super::Element) to the types of this file: memory is read as elements of them.
+    pub trait Sealed {}
+}
+
+/// A Rust type that is the element of some dtype. No other crate can add one:
+///
+/// ```compile_fail,E0277
+/// use dlc_ir::{Data, DType, Element};
+///
+/// #[derive(Clone, Copy)]
+/// struct Pointer(&'static str);
+///
+/// impl Element for Pointer {
+///     const DTYPE: DType = DType::I64;
+///     fn wrap(_: Vec<Self>) -> Data {
+///         Data::I64(vec![])
+///     }
+///     fn unwrap(_: &Data) -> Option<&[Self]> {
+///         None
+///     }
+/// }
+/// ```
+pub trait Element: sealed::Sealed + Copy + 'static {
     /// The dtype whose elements have this type.
     const DTYPE: DType;
     /// Wraps elements of this type.
@@ -73,6 +95,8 @@ pub trait Element: Copy + 'static {
 
 macro_rules! element {
     ($($t:ty => $v:ident),*) => {$(
+        impl sealed::Sealed for $t {}
+
         impl Element for $t {
             const DTYPE: DType = DType::$v;
             fn wrap(elements: Vec<Self>) -> Data {

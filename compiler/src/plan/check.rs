@@ -8,7 +8,7 @@
 mod fault;
 mod memory;
 
-use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Value};
+use dlc_ir::{DType, Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Type, Value};
 use rustc_hash::FxHashMap;
 
 use crate::kernel::Mode;
@@ -42,6 +42,9 @@ pub struct Note {
 
 /// Checks every routine of a program against the function that it was made from. `notes` are by routine and step.
 ///
+/// What a program passes runs on memory without any further check: it keeps every operand of a launch, with its dtype and number
+/// of elements, inside of the memory of a value of that type.
+///
 /// # Errors
 /// The first fault.
 pub fn check(graph: &Graph, program: &KernelProgram, notes: &[Vec<Note>]) -> Result<(), Fault> {
@@ -52,9 +55,8 @@ pub fn check(graph: &Graph, program: &KernelProgram, notes: &[Vec<Note>]) -> Res
         let what = format!("{} functions, {} routines", functions.len(), program.routines.len());
         return Err(Fault::Form { routine: String::new(), what });
     }
-    for (i, function) in functions.iter().enumerate() {
-        let is_entry = i + 1 == functions.len();
-        Checker::new(graph, program, &functions, function, &program.routines[i], &notes[i], is_entry)?.run()?;
+    for (i, notes) in notes.iter().enumerate() {
+        Checker::new(graph, program, &functions, i, notes)?.run()?;
     }
     Ok(())
 }
@@ -62,7 +64,8 @@ pub fn check(graph: &Graph, program: &KernelProgram, notes: &[Vec<Note>]) -> Res
 struct Checker<'a> {
     program: &'a KernelProgram,
     graph: &'a Graph,
-    functions: &'a [&'a Function],
+    /// The functions of the routines, as far as this one may call them: a routine calls only those before it.
+    callees: &'a [&'a Function],
     function: &'a Function,
     routine: &'a Routine,
     notes: &'a [Note],
@@ -80,21 +83,33 @@ impl<'a> Checker<'a> {
         graph: &'a Graph,
         program: &'a KernelProgram,
         functions: &'a [&'a Function],
-        function: &'a Function,
-        routine: &'a Routine,
+        at: usize,
         notes: &'a [Note],
-        entry: bool,
     ) -> Result<Self, Fault> {
+        let (function, routine, entry) = (functions[at], &program.routines[at], at + 1 == functions.len());
         let mut slots: Vec<(usize, bool)> = function.args().iter().map(|a| (a.ty.bytes(), false)).collect();
         let mut finally: Vec<Option<Value>> = function.arg_values().iter().copied().map(Some).collect();
         for result in &function.results {
+            let ty = function.ty(result.value);
             match result.role {
                 ResultRole::Update(arg) if entry => {
+                    let (routine, step) = (routine.name.clone(), routine.steps.len());
+                    match function.args().get(arg) {
+                        Some(argument) if argument.ty != *ty => {
+                            let wanted = format!("%{}: {}", argument.name, argument.ty);
+                            return Err(Fault::Type { routine, step, found: format!("an update of {ty}"), wanted });
+                        }
+                        Some(argument) if slots[arg].1 => {
+                            return Err(Fault::Form { routine, what: format!("two updates of %{}", argument.name) });
+                        }
+                        Some(_) => {}
+                        None => return Err(Fault::Form { routine, what: format!("an update of argument {arg}") }),
+                    }
                     slots[arg].1 = true;
                     finally[arg] = Some(result.value);
                 }
                 _ => {
-                    slots.push((function.ty(result.value).bytes(), true));
+                    slots.push((ty.bytes(), true));
                     finally.push(Some(result.value));
                 }
             }
@@ -102,7 +117,7 @@ impl<'a> Checker<'a> {
         let mut checker = Checker {
             program,
             graph,
-            functions,
+            callees: &functions[..at],
             function,
             routine,
             notes,
@@ -178,35 +193,28 @@ impl<'a> Checker<'a> {
         let mut read: Vec<(Span, Place, Mode)> = vec![];
         let mut written: Vec<(Span, Place, Mode, Token)> = vec![];
         for ((&place, operand), meaning) in places.iter().zip(&kernel.operands).zip(&note.operands) {
-            let bytes = operand.elements * operand.dtype.size();
+            let bytes = operand.elements.checked_mul(operand.dtype.size());
+            let bytes = bytes.ok_or_else(|| self.form(format!("{} elements in one operand", operand.elements)))?;
             let span = self.span(place, bytes)?;
-            let token = self.meant(*meaning, note)?;
-            let writes = matches!(meaning, Meaning::Result(_))
-                || (matches!(meaning, Meaning::Temp(_)) && operand.mode != Mode::Read);
-            match (writes, token) {
-                (true, Some(token)) => {
-                    if operand.mode == Mode::Read {
-                        // A later launch of the node reads what an earlier one has written.
-                        self.read(place, bytes, token)?;
-                        read.push((span, place, operand.mode));
-                        continue;
-                    }
-                    self.check_size(token, bytes)?;
-                    written.push((span, place, operand.mode, token));
-                }
-                (false, Some(token)) => {
-                    if operand.mode == Mode::Write {
-                        return Err(self.forbidden(place));
-                    }
-                    self.check_size(token, bytes)?;
-                    self.read(place, bytes, token)?;
-                    read.push((span, place, operand.mode));
-                }
+            let Some(token) = self.meant(*meaning, note, operand.dtype)? else {
                 // Constants do not change.
-                (_, None) => match (span.region, operand.mode) {
-                    (Region::Constants, Mode::Read) => {}
-                    _ => return Err(self.form("a constant outside of the constants".to_owned())),
-                },
+                if (span.region, operand.mode) != (Region::Constants, Mode::Read) {
+                    return Err(self.form("a constant outside of the constants".to_owned()));
+                }
+                continue;
+            };
+            self.check_type(token, operand.dtype, operand.elements)?;
+            let writes = match meaning {
+                // A later launch of the node may read what an earlier one has written.
+                Meaning::Result(_) | Meaning::Temp(_) => operand.mode != Mode::Read,
+                _ if operand.mode == Mode::Write => return Err(self.forbidden(place)),
+                _ => false,
+            };
+            if writes {
+                written.push((span, place, operand.mode, token));
+            } else {
+                self.read(place, bytes, token)?;
+                read.push((span, place, operand.mode));
             }
         }
         for (i, (span, place, mode, _)) in written.iter().enumerate() {
@@ -230,7 +238,7 @@ impl<'a> Checker<'a> {
     }
 
     /// What an operand should hold; nothing for a constant.
-    fn meant(&self, meaning: Meaning, note: &Note) -> Result<Option<Token>, Fault> {
+    fn meant(&self, meaning: Meaning, note: &Note, dtype: DType) -> Result<Option<Token>, Fault> {
         if let Some(result) = note.copied {
             let result = self.function.results.get(result);
             let result = result.ok_or_else(|| self.form("a copy of no result".to_owned()))?;
@@ -243,24 +251,32 @@ impl<'a> Checker<'a> {
                 let value = operands.get(i).ok_or_else(|| self.form(format!("there is no operand {i}")))?;
                 Some(Token::Value(self.canonical(*value)))
             }
-            Meaning::Result(i) => Some(Token::Value(self.canonical(Value { node, result: i as u32 }))),
-            Meaning::Temp(i) => Some(Token::Temp(node, i)),
+            Meaning::Result(i) if i < self.function.node(node).types.len() => {
+                Some(Token::Value(self.canonical(Value { node, result: i as u32 })))
+            }
+            Meaning::Result(i) => return Err(self.form(format!("there is no result {i}"))),
+            Meaning::Temp(i) => Some(Token::Temp(node, i, dtype)),
             Meaning::Constant => None,
         })
     }
 
-    fn check_size(&self, token: Token, bytes: usize) -> Result<(), Fault> {
-        match token {
-            Token::Value(value) if self.function.ty(value).bytes() != bytes => {
-                Err(self.form(format!("{bytes} bytes for a value of {}", self.function.ty(value))))
-            }
-            _ => Ok(()),
+    /// Checks that an operand has the dtype of the value that it stands for, and as many elements.
+    fn check_type(&self, token: Token, dtype: DType, elements: usize) -> Result<(), Fault> {
+        let Token::Value(value) = token else { return Ok(()) };
+        let ty = self.function.ty(value);
+        if ty.dtype == dtype && ty.shape.elements() == elements {
+            return Ok(());
         }
+        Err(self.wrong_type(format!("an operand of {}", Type::new(dtype, [elements])), format!("a value of {ty}")))
+    }
+
+    fn wrong_type(&self, found: String, wanted: String) -> Fault {
+        Fault::Type { routine: self.routine.name.clone(), step: self.step, found, wanted }
     }
 
     fn call(&mut self, routine: usize, frame: usize, places: &[Place], note: &Note) -> Result<(), Fault> {
-        let (Some(callee), Some(function)) = (self.program.routines.get(routine), self.functions.get(routine)) else {
-            return Err(self.form(format!("there is no routine {routine}")));
+        let (Some(callee), Some(function)) = (self.program.routines.get(routine), self.callees.get(routine)) else {
+            return Err(self.form(format!("there is no routine {routine} before this one")));
         };
         let node = note.node.ok_or_else(|| self.form("a call for nothing".to_owned()))?;
         let node_data = self.function.node(node);
@@ -270,6 +286,19 @@ impl<'a> Checker<'a> {
         }
         if places.len() != node_data.operands.len() + node_data.types.len() {
             return Err(self.form(format!("{} arguments for {}", places.len(), function.name)));
+        }
+        let operands = node_data.operands.iter().map(|&v| self.function.ty(v));
+        let arguments = function.args().iter().map(|a| &a.ty);
+        let results = function.results.iter().map(|r| function.ty(r.value));
+        for (kind, own, theirs) in [
+            ("argument", operands.collect::<Vec<_>>(), arguments.collect::<Vec<_>>()),
+            ("result", node_data.types.iter().collect(), results.collect()),
+        ] {
+            if own != theirs {
+                let show = |types: &[&Type]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                let wanted = format!("{kind}s {} of {}", show(&theirs), function.name);
+                return Err(self.wrong_type(format!("{kind}s {}", show(&own)), wanted));
+            }
         }
         let frame_span = self.span(Place::Frame(frame), callee.frame)?;
         let mut spans = vec![(frame_span, Place::Frame(frame))];
@@ -364,7 +393,7 @@ impl<'a> Checker<'a> {
     fn named(&self, token: Token) -> Token {
         match token {
             Token::Value(value) => Token::Value(self.canonical(value)),
-            temp => temp,
+            temp @ Token::Temp(..) => temp,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::ffi::c_void;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dlc_ir::Loc;
 
@@ -12,12 +13,16 @@ use crate::codegen::{ExecContext, KernelFn, VERSION};
 use crate::schedule::Failure;
 
 /// Spreads chunks of work over threads.
+///
+/// Which chunks a call of `work` does is not for an implementation to say, so that no chunk is done twice or outside of
+/// the kernel, whatever it does.
 pub trait Spread: Sync {
     /// The number of calls of `work` that may happen at the same time.
     fn threads(&self) -> usize;
 
-    /// Calls `work(begin, end)` for ranges that together cover `0 .. chunks` exactly once, and returns when all calls have.
-    fn spread(&self, chunks: u64, work: &(dyn Fn(u64, u64) + Sync));
+    /// Calls `work(n)` on any threads, with numbers whose sum is `chunks`, and returns when all calls have. Each call does
+    /// as many of the chunks that nobody does yet; those that are left in the end are done by the caller.
+    fn spread(&self, chunks: u64, work: &(dyn Fn(u64) + Sync));
 }
 
 /// Memory that runs of a program use for themselves; one run at a time.
@@ -60,6 +65,14 @@ pub enum RunError {
         /// How many it has.
         wanted: usize,
         /// How many were given.
+        found: usize,
+    },
+    /// A workspace that was made for another program.
+    #[error("the workspace is of another program: it has {found} bytes, not {wanted}")]
+    Workspace {
+        /// Bytes that the program needs.
+        wanted: usize,
+        /// Bytes that it has.
         found: usize,
     },
     /// A check failed: an index out of range. What is updated in place is lost.
@@ -113,10 +126,10 @@ struct Host<'a, 'w> {
 pub type Watch<'a> = &'a mut dyn FnMut(u32);
 
 impl Program {
-    /// Runs the program on the memory of its slots. Nothing is allocated.
+    /// Runs the program on the memory of its slots and a [`Workspace`] that was made for it. Nothing is allocated.
     ///
     /// # Errors
-    /// If the memory does not fit or a check fails.
+    /// If the memory or the workspace does not fit, or a check fails.
     pub fn run(
         &self,
         workspace: &mut Workspace,
@@ -137,6 +150,12 @@ impl Program {
         spread: Option<&dyn Spread>,
         watch: Option<Watch<'_>>,
     ) -> Result<(), RunError> {
+        // All scratch memory of a workspace has the size of its own.
+        for (wanted, memory) in [(self.frame(), &workspace.arena), (self.scratch(), &workspace.own)] {
+            if memory.len() != wanted {
+                return Err(RunError::Workspace { wanted, found: memory.len() });
+            }
+        }
         self.point(slots, &mut workspace.slots.0)?;
         let watched = watch.is_some();
         let watch = watch.map(std::cell::RefCell::new);
@@ -234,9 +253,18 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
         let mut free = free.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         free.pop()
     };
-    let work = |begin: u64, end: u64| {
+    let next = AtomicU64::new(0);
+    let work = |count: u64| {
+        // The counter only hands out numbers; what chunks write is published by whatever ends `spread`.
+        let claim = |at: u64| Some(at.saturating_add(count).min(chunks));
+        let begin = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).unwrap_or_else(|at| at);
+        let end = begin.saturating_add(count).min(chunks);
+        if begin >= end {
+            return;
+        }
         let mut scratch = take().unwrap_or_else(|| Memory::new(bytes));
-        // SAFETY: generated code calls with its own kernel and operands; the scratch memory is nobody else's.
+        // SAFETY: generated code calls with its own kernel and operands; the scratch memory is nobody else's, and no other
+        // call has claimed any of these chunks.
         let status = unsafe { kernel(table.get(), begin, end, scratch.as_mut_ptr()) };
         free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(scratch);
         if status != 0 {
@@ -247,10 +275,10 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
         }
     };
     let spread = || {
-        match host.spread {
-            Some(spread) => spread.spread(chunks, &work),
-            None => work(0, chunks),
+        if let Some(spread) = host.spread {
+            spread.spread(chunks, &work);
         }
+        work(chunks);
         0
     };
     match caught(spread) {

@@ -93,6 +93,12 @@ impl<'p> Lower<'p> {
         self.import(self.contexts.len() - 1, data.func, data.value, data.weight, span)
     }
 
+    /// The values of several tensors in the innermost function: whatever becomes a result of it goes through here, since a
+    /// tensor that nothing was done to belongs to a function around.
+    pub(crate) fn locals<'d>(&mut self, data: impl IntoIterator<Item = &'d Data>, span: Span) -> Eval<Vec<ir::Value>> {
+        data.into_iter().map(|d| self.local(d, span)).collect()
+    }
+
     /// The name of an argument for a value of the function around.
     fn hint(&self, depth: usize, outer: ir::Value, weight: Option<usize>) -> String {
         if let Some(weight) = weight {

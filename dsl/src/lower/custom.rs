@@ -52,15 +52,18 @@ impl<'p> Lower<'p> {
         let all = given_all(&inner, &known, span);
         let frame = self.callee_frame(at, definition, callee, span);
         let result = self.run(definition, all, frame, span);
+        let returned = result.and_then(|result| {
+            let outputs = self.tensors_of(&result, definition, span)?;
+            Ok((result, self.locals(&outputs, span)?, outputs))
+        });
         let context = self.contexts.pop().expect("was entered");
-        let result = result?;
+        let (result, returned, outputs) = returned?;
         if !context.captures.is_empty() {
             return Err(self.random_custom(definition, span));
         }
-        let outputs = self.tensors_of(&result, definition, span)?;
         let mut builder = context.builder;
-        for output in &outputs {
-            builder.output(None, output.value);
+        for value in returned {
+            builder.output(None, value);
         }
         let mut function = builder.finish();
         function.vjp = Some(self.vjp_function(at, vjp, vjp_span, &tensors, &known, &outputs, span)?);
@@ -174,11 +177,15 @@ impl<'p> Lower<'p> {
         let all = given_all(&inner, &known, span);
         let frame = self.callee_frame(vjp_at, vjp, name_span, span);
         let result = self.run(vjp, all, frame, span);
+        let returned = result.and_then(|result| {
+            let cotangents = self.tensors_of(&result, vjp, name_span)?;
+            Ok((self.locals(&cotangents, span)?, cotangents))
+        });
         let context = self.contexts.pop().expect("was entered");
         if !context.captures.is_empty() {
             return Err(self.random_custom(vjp, name_span));
         }
-        let cotangents = self.tensors_of(&result?, vjp, name_span)?;
+        let (returned, cotangents) = returned?;
         let floats: Vec<&Data> = tensors.iter().map(|(_, d)| d).filter(|d| d.dtype.is_float()).collect();
         let fits = cotangents.len() == floats.len() && cotangents.iter().zip(&floats).all(|(c, d)| c.ty() == d.ty());
         if !fits {
@@ -188,8 +195,8 @@ impl<'p> Lower<'p> {
             return Err(self.fault("wrong-result", message, name_span, "one for each floating-point argument"));
         }
         let mut builder = context.builder;
-        for cotangent in &cotangents {
-            builder.output(None, cotangent.value);
+        for value in returned {
+            builder.output(None, value);
         }
         Ok(self.functions.keep(builder.finish()).name.clone())
     }

@@ -295,12 +295,12 @@ impl<'p> Lower<'p> {
 
     /// Ends the outermost function.
     pub(crate) fn finish(&mut self, definition: &'p Definition) -> Eval<Graph> {
-        let context = self.contexts.pop().expect("the outermost function");
-        let mut builder = context.builder;
-        for (state, data) in context.writes {
-            let arg = self.weights[state].data.value;
-            builder.update(arg, data.value);
+        let writes: Vec<(usize, Data)> = self.context().writes.iter().map(|(s, d)| (*s, d.clone())).collect();
+        for (state, data) in writes {
+            let (arg, value) = (self.weights[state].data.value, self.local(&data, data.origin)?);
+            self.context().builder.update(arg, value);
         }
+        let builder = self.contexts.pop().expect("the outermost function").builder;
         let inputs = &definition.params;
         let is_input = |name: &str| inputs.iter().any(|p| p.name.name == name);
         let entry = ordered(builder.function(), &is_input);

@@ -247,14 +247,13 @@ impl<'p> Lower<'p> {
     /// Ends the function of the loss and takes its gradient: the results become those of the outermost function, and
     /// each trainable weight gets its gradient.
     fn differentiate(&mut self, results: &mut [Data], span: Span) -> Eval<Vec<(usize, Data)>> {
-        let locals: Vec<ir::Value> = results.iter().map(|d| self.local(d, span)).collect::<Eval<_>>()?;
+        // A result or a new state may be a value of the function around: a weight, an input, another state.
+        let writes: Vec<Data> = self.context().writes.values().cloned().collect();
+        let returned = self.locals(results.iter().chain(&writes), span)?;
         let context = self.contexts.pop().expect("the function of the loss");
         let mut builder = context.builder;
-        for &local in &locals {
-            builder.output(None, local);
-        }
-        for data in context.writes.values() {
-            builder.output(None, data.value);
+        for value in returned {
+            builder.output(None, value);
         }
         let function = builder.finish();
         let types: Vec<Type> = function.results.iter().map(|r| function.ty(r.value).clone()).collect();

@@ -313,9 +313,9 @@ impl<'p> Lower<'p> {
 
     /// The weights that should be used of which this holds: some of these values, or a new state, is computed from them.
     fn used(&mut self, outputs: &[Data], holds: bool) -> Eval<Vec<usize>> {
-        let mut roots: Vec<ir::Value> = self.context().writes.values().map(|d| d.value).collect();
-        for output in outputs {
-            roots.push(self.local(output, output.origin)?);
+        let mut roots: Vec<ir::Value> = vec![];
+        for data in self.context().writes.values().cloned().collect::<Vec<_>>().iter().chain(outputs) {
+            roots.push(self.local(data, data.origin)?);
         }
         let reached = self.reached_from(&roots);
         let weights = std::iter::zip(&self.weights, reached).enumerate();

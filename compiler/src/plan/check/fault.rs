@@ -14,6 +14,18 @@ pub enum Fault {
         /// What does not fit.
         what: String,
     },
+    /// An operand, argument, result or state that is bound to a value of another type.
+    #[error("{routine}, step {step}: {found} for {wanted}")]
+    Type {
+        /// The routine.
+        routine: String,
+        /// The step; the number of steps for what holds of the whole function.
+        step: usize,
+        /// What is bound.
+        found: String,
+        /// What should be.
+        wanted: String,
+    },
     /// A place that is not aligned.
     #[error("{routine}, step {step}: {place:?} is not aligned")]
     Unaligned {

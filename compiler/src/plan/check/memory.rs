@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dlc_ir::{NodeId, Value};
+use dlc_ir::{DType, NodeId, Value};
 
 use crate::kernel::program::Place;
 
@@ -10,7 +10,8 @@ use crate::kernel::program::Place;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Token {
     Value(Value),
-    Temp(NodeId, usize),
+    /// Memory between the launches of a node has no type in the graph: it is read as what was written.
+    Temp(NodeId, usize, DType),
 }
 
 /// A region of memory.
@@ -56,9 +57,11 @@ impl Memory {
 
     /// Forgets what any part of these bytes held.
     pub fn erase(&mut self, span: Span) {
-        let inside = (span.region, 0)..(span.region, span.end);
-        let hit: Vec<(Region, usize)> =
-            self.0.range(inside).filter(|(_, (end, _))| *end > span.begin).map(|(key, _)| *key).collect();
+        // The pieces are disjoint: of those that begin before, only the last one can reach in here.
+        let before = self.0.range((span.region, 0)..(span.region, span.begin)).next_back();
+        let before = before.filter(|(_, (end, _))| *end > span.begin);
+        let inside = self.0.range((span.region, span.begin)..(span.region, span.end));
+        let hit: Vec<(Region, usize)> = before.into_iter().chain(inside).map(|(key, _)| *key).collect();
         for key in hit {
             self.0.remove(&key);
         }
