@@ -257,7 +257,8 @@ impl<'a> Elements<'a> {
         b.add_const(sum, index.constant)
     }
 
-    /// An element of data as an index: checked, and clamped, because loads that use it may move in front of the check.
+    /// An element of data as an index: checked, and clamped to `0 .. bound`, whatever the check finds. Nothing that is read
+    /// or written hangs on the check: it may stand behind the load, or in another kernel.
     fn data(&mut self, b: &mut Builder, value: ExprId, bound: i64, status: i32) -> Val {
         let x = self.eval(b, value);
         let ty = b.ty(x);
