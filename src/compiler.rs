@@ -75,7 +75,12 @@ impl Observer for Clock<'_> {
 impl Compiler {
     /// A compiler for this machine, with all optimisations and all processors.
     pub fn new() -> Self {
-        Compiler { target: None, level: Level::Full, math: Math::Fast, pool: Arc::new(Pool::with_all_processors()) }
+        Compiler {
+            target: None,
+            level: Level::Full,
+            math: Math::default(),
+            pool: Arc::new(Pool::with_all_processors()),
+        }
     }
 
     /// For a named instruction set, `x86-64-v3` or `aarch64`. Programs for another machine can be looked at but not run.
@@ -92,7 +97,7 @@ impl Compiler {
         self
     }
 
-    /// Whether rewrites may change the last bits of results.
+    /// What rewrites may take for granted of the numbers; [`Math::Safe`] by default.
     #[must_use]
     pub fn math(mut self, math: Math) -> Self {
         self.math = math;
@@ -152,6 +157,11 @@ impl Compiler {
     pub(crate) fn text(&self, model: &Model, graph: Graph, stage: Stage) -> Result<String, Error> {
         let options = self.options()?;
         pipeline::text(graph.clone(), stage, &options).map_err(|e| explain(model, &graph, &options, e))
+    }
+
+    /// The maths that it compiles with.
+    pub(crate) fn maths(&self) -> Math {
+        self.math
     }
 
     /// The same for this machine: for what must run while something is compiled for another one.
