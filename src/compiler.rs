@@ -144,12 +144,24 @@ impl Compiler {
         Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
     }
 
-    /// Compiles an optimised graph, as an artefact holds it.
-    pub(crate) fn compile_optimized(&self, model: &Model, graph: Graph) -> Result<Program, Error> {
+    /// Compiles an optimised graph, as an artefact holds it for what the request describes; or, without one, a part of such a graph.
+    pub(crate) fn compile_optimized(
+        &self,
+        model: &Model,
+        request: Option<&Request>,
+        graph: Graph,
+    ) -> Result<Program, Error> {
         // what comes from a file may be made to harm
         let options = Options { check: true, ..self.options()? };
-        let compiled = pipeline::compile_optimized(graph.clone(), &options, &mut ())
+        let mut compiled = pipeline::compile_optimized(graph.clone(), &options, &mut ())
             .map_err(|e| explain(model, &graph, &options, e))?;
+        if let Some(request) = request {
+            let (source, request, unmoved) = (model.clone(), request.clone(), options.without_moving());
+            compiled = compiled.or_unmoved(Box::new(move || {
+                let graph = source.lower(&request).map_err(|e| e.to_string())?.graph;
+                pipeline::compile(graph, &unmoved).map_err(|e| e.to_string())
+            }));
+        }
         Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
     }
 

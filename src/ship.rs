@@ -78,7 +78,7 @@ impl Artefact {
         let wanted = key(&request, compiler.target_name()?, compiler.maths());
         let stored = self.graphs.iter().find(|(key, _)| *key == wanted);
         let program = match stored {
-            Some((_, graph)) => compiler.compile_optimized(&model, graph.clone())?,
+            Some((_, graph)) => compiler.compile_optimized(&model, Some(&request), graph.clone())?,
             None => compiler.build(&model, &request)?.0,
         };
         program.with_weights(self.weights.clone())

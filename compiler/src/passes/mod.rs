@@ -6,6 +6,7 @@ mod canonicalize;
 mod fuse;
 mod halves;
 mod layout;
+mod lossless;
 mod math;
 mod prepare;
 mod prepared;
@@ -22,7 +23,7 @@ pub use fuse::fuse;
 pub use layout::layout;
 pub use math::Math;
 pub use prepare::prepare;
-pub use prepared::{Parts, parts, prepare_name};
+pub use prepared::{Lossless, Parts, parts, prepare_name};
 pub use provenance::{Provenance, Step};
 pub use saturate::saturate;
 
