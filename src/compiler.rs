@@ -75,7 +75,12 @@ impl Observer for Clock<'_> {
 impl Compiler {
     /// A compiler for this machine, with all optimisations and all processors.
     pub fn new() -> Self {
-        Compiler { target: None, level: Level::Full, math: Math::Fast, pool: Arc::new(Pool::with_all_processors()) }
+        Compiler {
+            target: None,
+            level: Level::Full,
+            math: Math::default(),
+            pool: Arc::new(Pool::with_all_processors()),
+        }
     }
 
     /// For a named instruction set, `x86-64-v3` or `aarch64`. Programs for another machine can be looked at but not run.
@@ -92,7 +97,7 @@ impl Compiler {
         self
     }
 
-    /// Whether rewrites may change the last bits of results.
+    /// What rewrites may take for granted of the numbers; [`Math::Safe`] by default.
     #[must_use]
     pub fn math(mut self, math: Math) -> Self {
         self.math = math;
@@ -139,11 +144,23 @@ impl Compiler {
         Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
     }
 
-    /// Compiles an optimised graph, as an artefact holds it.
-    pub(crate) fn compile_optimized(&self, model: &Model, graph: Graph) -> Result<Program, Error> {
+    /// Compiles an optimised graph, as an artefact holds it for what the request describes; or, without one, a part of such a graph.
+    pub(crate) fn compile_optimized(
+        &self,
+        model: &Model,
+        request: Option<&Request>,
+        graph: Graph,
+    ) -> Result<Program, Error> {
         let options = self.options()?;
-        let compiled = pipeline::compile_optimized(graph.clone(), &options, &mut ())
+        let mut compiled = pipeline::compile_optimized(graph.clone(), &options, &mut ())
             .map_err(|e| explain(model, &graph, &options, e))?;
+        if let Some(request) = request {
+            let (source, request, unmoved) = (model.clone(), request.clone(), options.without_moving());
+            compiled = compiled.or_unmoved(Box::new(move || {
+                let graph = source.lower(&request).map_err(|e| e.to_string())?.graph;
+                pipeline::compile(graph, &unmoved).map_err(|e| e.to_string())
+            }));
+        }
         Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
     }
 
@@ -151,6 +168,11 @@ impl Compiler {
     pub(crate) fn text(&self, model: &Model, graph: Graph, stage: Stage) -> Result<String, Error> {
         let options = self.options()?;
         pipeline::text(graph.clone(), stage, &options).map_err(|e| explain(model, &graph, &options, e))
+    }
+
+    /// The maths that it compiles with.
+    pub(crate) fn maths(&self) -> Math {
+        self.math
     }
 
     /// The same for this machine: for what must run while something is compiled for another one.

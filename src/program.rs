@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use dlc_compiler::passes::Math;
 use dlc_compiler::pipeline::{self, Options, Stage};
 use dlc_ir::{Graph, Role, Tensor, Type};
 use dlc_runtime::{Pool, Session, SessionError, Tensors, weights};
@@ -107,6 +108,11 @@ impl Program {
         // what fails here fails in the first step too, which tells of it
         let _ = session.prepare();
         Ok(session)
+    }
+
+    /// The maths that it was compiled with.
+    pub fn math(&self) -> Math {
+        self.inner.options.passes.math
     }
 
     /// The graph at a stage: as the front end made it, differentiated, or optimised and cut into kernels.

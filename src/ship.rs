@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use dlc_compiler::passes::Math;
 use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Loaded, Loader, Request, What};
 use dlc_ir::DType;
@@ -37,8 +38,10 @@ impl Artefact {
         let sources = model.source().sources.iter().map(|(_, s)| (name(s.name()), s.text().to_owned())).collect();
         let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), argument::show(v))).collect();
         let name = model.request(What::Infer).model.unwrap_or_default();
-        let graphs =
-            programs.iter().map(|(request, program)| (key(request, target), program.graph(Stage::Opt))).collect();
+        let graphs = programs
+            .iter()
+            .map(|(request, program)| (key(request, target, program.math()), program.graph(Stage::Opt)))
+            .collect();
         let manifest = Manifest::new(sources, &name, arguments, model.dtype().name());
         Artefact { manifest, weights, graphs, folder }
     }
@@ -64,7 +67,7 @@ impl Artefact {
         model.float(float)
     }
 
-    /// The program for these sizes: from a stored graph if there is one for them and this target, otherwise from the source.
+    /// The program for these sizes: from a stored graph if there is one for them, this target and these maths, otherwise from the source.
     ///
     /// # Errors
     /// If the model is wrong for these sizes.
@@ -72,10 +75,10 @@ impl Artefact {
         let model = self.model()?;
         let mut request = model.request(What::Infer);
         request.dims.extend(sizes.iter().cloned());
-        let wanted = key(&request, compiler.target_name()?);
+        let wanted = key(&request, compiler.target_name()?, compiler.maths());
         let stored = self.graphs.iter().find(|(key, _)| *key == wanted);
         let program = match stored {
-            Some((_, graph)) => compiler.compile_optimized(&model, graph.clone())?,
+            Some((_, graph)) => compiler.compile_optimized(&model, Some(&request), graph.clone())?,
             None => compiler.build(&model, &request)?.0,
         };
         program.with_weights(self.weights.clone())
@@ -110,11 +113,12 @@ pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) -> Result<()
     Ok(())
 }
 
-fn key(request: &Request, target: &str) -> GraphKey {
+fn key(request: &Request, target: &str, math: Math) -> GraphKey {
     GraphKey {
         dims: request.dims.iter().map(|(n, &s)| (n.clone(), s)).collect::<BTreeMap<_, _>>(),
         mode: request.what.name().to_owned(),
         target: target.to_owned(),
+        math: math.name().to_owned(),
         compiler: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

@@ -101,7 +101,7 @@ impl Training {
             keep: 2,
             checkpoint_steps: overrides.checkpoint_steps,
             resume: overrides.resume,
-            fingerprint: blake3::hash(lowered.graph.to_string().as_bytes()).to_hex().to_string(),
+            fingerprint: fingerprint(&lowered.graph, compiler),
             judge: Judge::Loss,
         };
         let data = Selection { examples, positions: Some(learn) };
@@ -322,4 +322,11 @@ fn evaluator(
         graphs.push(lowered.graph);
     }
     Ok((Evaluator::new(sessions, aggregates(settings)).map_err(|e| failed_training(model, &e))?, graphs))
+}
+
+/// What tells the training's program from others: its graph, and the maths that it is compiled with.
+fn fingerprint(graph: &Graph, compiler: &Compiler) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(graph.to_string().as_bytes()).update(compiler.maths().name().as_bytes());
+    hasher.finalize().to_hex().to_string()
 }

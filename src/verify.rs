@@ -154,7 +154,7 @@ struct Compared {
 fn compare(compiler: &Compiler, model: &Model, graph: &Graph, arguments: &[Tensor]) -> Result<Compared, Error> {
     let entry = graph.entry();
     let live = entry.live();
-    let mut session = compiler.compile_optimized(model, with_every_value(graph))?.try_session()?;
+    let mut session = compiler.compile_optimized(model, None, with_every_value(graph))?.try_session()?;
     let fail = |e| failed_run(model, &e);
     for (argument, tensor) in entry.args().iter().zip(arguments) {
         match &argument.role {

@@ -139,6 +139,87 @@ fn weights_set_later_are_folded_again() {
     assert!(session.run([("x", &x)]).expect("it runs") != first, "a state that changes is a weight that changes");
 }
 
+/// Sets every weight and state of a session by name from `1.0`, scaled by what `scale` says of it.
+fn scaled(session: &Session, scale: &dyn Fn(&str) -> f64) -> Tensors {
+    let value = |name: &str, i| if name.ends_with("var") { 1.0 } else { (1.0 + number(name, i, 5).abs()) * scale(name) };
+    let signature = session.signature();
+    let tensor = |name: &str, ty: &Type| Tensor::from_fn(ty.clone(), |i| Scalar::Float(value(name, i)));
+    signature.params().chain(signature.states()).map(|(name, ty)| (name, tensor(name, ty))).collect()
+}
+
+/// No finite weight becomes infinite, and none is lost to zero, where the scale of a batch norm moves into a convolution: then the
+/// program runs as it is written. What such weights would be is in the comments.
+#[test]
+fn weights_that_folding_would_lose_are_not_folded() {
+    let extremes: [(&str, f64, &dyn Fn(&str) -> f64); 4] = [
+        // 1e20 * 1e30
+        ("infinite", 1e-30, &|name| match name {
+            "conv.weight" => 1e20,
+            "bn.weight" => 1e30,
+            _ => 0.0,
+        }),
+        // 1e-20 * 1e-30
+        ("zero", 1e30, &|name| match name {
+            "conv.weight" => 1e-20,
+            "bn.weight" => 1e-30,
+            _ => 0.0,
+        }),
+        // 1e-10 * 1e-30, of which two digits are left
+        ("subnormal", 1e10, &|name| match name {
+            "conv.weight" => 1e-10,
+            "bn.weight" => 1e-30,
+            _ => 0.0,
+        }),
+        // (0 - 1e20) * 1e30, beside zeros
+        ("infinite shift", 0.0, &|name| match name {
+            "bn.running_mean" => 1e20,
+            "bn.weight" => 1e30,
+            _ => 0.0,
+        }),
+    ];
+    let program = Compiler::new().compile(&model(DType::F32), SIZES).expect("it compiles");
+    assert!(cut(&program).lossless.is_some(), "losses are counted");
+    let plain = Compiler::new().level(dlc::Level::O0).compile(&model(DType::F32), SIZES).expect("it compiles");
+    let mut session = program.session();
+    for (what, size, scale) in extremes {
+        let weights = scaled(&session, scale);
+        let ty = Type::new(DType::F32, [2, 3, 5, 6]);
+        let x = Tensor::from_fn(ty, |i| Scalar::Float((1.0 + (i % 7) as f64) * size));
+        assert!(lost(&program, &weights) > 0, "{what}");
+        let run = |session: &mut Session| {
+            load(session, &weights);
+            session.run([("x", &x)]).expect("it runs")["y"].to_f64s()
+        };
+        let expected = run(&mut plain.session());
+        let close = |found: &[f64]| {
+            // A sum of PATCH products and its scale; the sums are of positive numbers.
+            let allowed = |expected: f64| (PATCH + 8) as f64 * DType::F32.unit_roundoff() * 2.0 * expected.abs();
+            found
+                .iter()
+                .zip(&expected)
+                .all(|(f, e)| f == e || (f.is_nan() && e.is_nan()) || (f - e).abs() <= allowed(*e))
+        };
+        assert!(close(&run(&mut program.session())), "{what}, a new session");
+        assert!(close(&run(&mut session)), "{what}, a session that had other weights before");
+    }
+    // zeros and ordinary weights lose nothing
+    let ordinary = scaled(&session, &|name| if name.ends_with("bias") || name.ends_with("mean") { 0.0 } else { 1.0 });
+    assert_eq!(lost(&program, &ordinary), 0);
+}
+
+/// How many elements are lost where the factors of a program are moved into these weights, by the interpreter.
+fn lost(program: &Program, weights: &Tensors) -> i64 {
+    let parts = cut(program);
+    let lossless = parts.lossless.expect("losses are counted");
+    let entry = parts.main.entry();
+    let weight = |&arg: &usize| match &entry.args()[arg].role {
+        dlc_ir::Role::Param { name, .. } | dlc_ir::Role::State { name } => weights[&**name].clone(),
+        role => panic!("{role:?} is no weight"),
+    };
+    let given: Vec<Tensor> = lossless.weights.iter().map(weight).collect();
+    lossless.graph.interpret(&given).expect("it runs")[0].get(0).as_i64()
+}
+
 #[test]
 fn an_artefact_holds_weights_by_their_names_and_prepares_them_when_it_is_loaded() {
     let compiler = Compiler::new();
@@ -167,6 +248,13 @@ fn an_artefact_holds_weights_by_their_names_and_prepares_them_when_it_is_loaded(
             scope.spawn(|| assert!(opened.session().run([("x", &x)]).expect("it runs") == expected));
         }
     });
+    // Weights that folding would lose: what runs instead is made from the source.
+    let mut session = opened.session();
+    let huge = scaled(&session, &|name| if name.ends_with("weight") { 1e30 } else { 0.0 });
+    load(&mut session, &huge);
+    let tiny = Tensor::full(x.ty().clone(), Scalar::Float(1e-30));
+    let found = session.run([("x", &tiny)]).expect("it runs")["y"].to_f64s();
+    assert!(found.iter().all(|y| y.is_finite() && *y > 1e29), "{found:?}");
 
     // A graph whose halves do not fit is no program, though the file is whole.
     let text = program.graph(Stage::Opt).to_string();

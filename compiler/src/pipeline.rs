@@ -8,7 +8,7 @@ use crate::autodiff::{self, AutodiffError};
 use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter, Target};
 use crate::passes;
 use crate::plan::check::{self, Fault};
-use crate::program::{Preparation, Program};
+use crate::program::{Lossless, Preparation, Program};
 use crate::schedule::{self, Schedule, ScheduleError};
 
 /// How much the compiler thinks.
@@ -60,6 +60,12 @@ impl Options {
             backend: Backend::Cranelift { threads: 1 },
             check: cfg!(debug_assertions),
         }
+    }
+
+    /// The same without rules that move factors and terms into weights.
+    #[must_use]
+    pub fn without_moving(&self) -> Self {
+        Options { passes: passes::Options { weights: false, ..self.passes.clone() }, ..self.clone() }
     }
 }
 
@@ -183,8 +189,17 @@ pub fn compile(graph: Graph, options: &Options) -> Result<Program, CompileError>
 /// As [`compile`].
 pub fn compile_observed(graph: Graph, options: &Options, observer: &mut dyn Observer) -> Result<Program, CompileError> {
     let graph = timed(observer, Phase::Differentiate, || differentiate(graph, options))?;
-    let graph = timed(observer, Phase::Optimize, || optimize(&graph, options))?;
-    compile_optimized(graph, options, observer)
+    let optimized = timed(observer, Phase::Optimize, || optimize(&graph, options))?;
+    let program = compile_optimized(optimized, options, observer)?;
+    if !program.preparation().is_some_and(|p| p.lossless.is_some()) {
+        return Ok(program);
+    }
+    let options = options.without_moving();
+    let recompile = move || {
+        let optimized = optimize(&graph, &options).map_err(|e| e.to_string())?;
+        compile_optimized(optimized, &options, &mut ()).map_err(|e| e.to_string())
+    };
+    Ok(program.or_unmoved(Box::new(recompile)))
 }
 
 /// Compiles a graph that has been optimised before, as artefacts hold it.
@@ -200,7 +215,13 @@ pub fn compile_optimized(
         return compile_part(graph, options, observer);
     };
     let program = compile_part(parts.preparation, options, observer)?;
-    let preparation = Preparation { program, weights: parts.weights, prepared: parts.prepared };
+    let lossless = match parts.lossless {
+        None => None,
+        Some(passes::Lossless { graph, weights }) => {
+            Some(Lossless { program: compile_part(graph, options, observer)?, weights })
+        }
+    };
+    let preparation = Preparation { program, weights: parts.weights, prepared: parts.prepared, lossless };
     Ok(compile_part(parts.main, options, observer)?.prepared_by(graph, preparation))
 }
 
@@ -290,7 +311,7 @@ pub fn text(graph: Graph, stage: Stage, options: &Options) -> Result<String, Com
         return Ok(graph.to_string());
     }
     let parts = match passes::parts(&graph).map_err(CompileError::Preparation)? {
-        Some(parts) => vec![parts.preparation, parts.main],
+        Some(parts) => parts.lossless.map(|l| l.graph).into_iter().chain([parts.preparation, parts.main]).collect(),
         None => vec![graph],
     };
     let emitter = Cranelift::new(options.target);

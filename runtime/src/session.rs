@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dlc_compiler::passes::{Parts, parts};
-use dlc_compiler::program::{Memory, OutOfMemory, Program, RunError, Spread, Workspace};
+use dlc_compiler::program::{Lossless, Memory, OutOfMemory, Program, RunError, Spread, Workspace};
 use dlc_ir::{DType, Graph, InterpError, Loc, Tensor, Type};
 
 use crate::near::{near, suggestion};
@@ -157,7 +157,7 @@ impl Session {
             let engine = Engine::Reference { main: Arc::clone(&graph), preparation: None };
             return Self::with_engine(signature(&graph, None), None, engine);
         };
-        let Parts { preparation, main, weights, prepared } = parts;
+        let Parts { preparation, main, weights, prepared, .. } = parts;
         let preparing = Some(Preparing::new(&weights, &prepared));
         let signature = signature(&main, preparing.as_ref());
         let engine = Engine::Reference { main: Arc::new(main), preparation: Some(preparation) };
@@ -260,6 +260,9 @@ impl Session {
     /// Computes what follows from the weights alone, once after they were set; without effect while one that it needs is missing.
     /// The next step does so in any case, and then allocates memory.
     ///
+    /// Where factors that were moved into a weight make it infinite or zero, the session goes on with the program that was compiled
+    /// without moving them.
+    ///
     /// # Errors
     /// If a check fails, as in [`Session::step`].
     pub fn prepare(&mut self) -> Result<(), SessionError> {
@@ -271,6 +274,14 @@ impl Session {
         match &self.engine {
             Engine::Native { program, pool, .. } => {
                 let Some(preparation) = program.preparation() else { return Ok(()) };
+                if let Some(lossless) = &preparation.lossless
+                    && loses(lossless, pool, &mut self.slots)?
+                {
+                    let unmoved = program.unmoved().map_err(|e| SessionError::Internal(e.to_owned()))?;
+                    let (unmoved, pool) = (Arc::clone(unmoved), Arc::clone(pool));
+                    self.exchange(unmoved, pool)?;
+                    return self.prepare();
+                }
                 let program = &preparation.program;
                 let mut workspace = Workspace::try_new(program, pool.threads())?;
                 let pool = Some(&**pool as &dyn Spread);
@@ -283,6 +294,22 @@ impl Session {
                 preparing.run(&mut self.slots, |slots| interpret(graph, &signature, slots))
             }
         }
+    }
+
+    /// Goes on with a program that takes and gives the same, prepared arguments aside.
+    fn exchange(&mut self, program: Arc<Program>, pool: Arc<Pool>) -> Result<(), SessionError> {
+        let mut session = Session::try_new(program, pool)?;
+        let kept = |signature: &Signature| {
+            let prepared = signature.prepared();
+            (0..signature.arguments.len()).filter(|slot| !prepared.contains(slot)).collect::<Vec<_>>()
+        };
+        for (new, old) in kept(&session.signature).into_iter().zip(kept(&self.signature)) {
+            std::mem::swap(&mut session.slots[new], &mut self.slots[old]);
+            session.bound[new] = self.bound[old];
+        }
+        session.poisoned = self.poisoned;
+        *self = session;
+        Ok(())
     }
 
     /// Runs the program on what is set. Weights and states are updated in place. Nothing is allocated, but see
@@ -427,6 +454,24 @@ fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Resu
         slots[slot].write(result);
     }
     Ok(())
+}
+
+/// Whether the weights in these slots lose elements when they are prepared.
+fn loses(lossless: &Lossless, pool: &Arc<Pool>, slots: &mut [Memory]) -> Result<bool, SessionError> {
+    let program = &lossless.program;
+    let mut workspace = Workspace::try_new(program, pool.threads())?;
+    let mut own = vec![];
+    let mut lend = |own: &mut Vec<Memory>| {
+        let lent = own.iter_mut().zip(&lossless.weights);
+        lent.for_each(|(own, &weight)| std::mem::swap(own, &mut slots[weight]));
+    };
+    own.resize_with(lossless.weights.len(), || Memory::new(0));
+    own.push(Memory::try_new(size_of::<i64>())?);
+    lend(&mut own);
+    let done = program.run(&mut workspace, &mut own, Some(&**pool as &dyn Spread)).map_err(|e| failure(&e));
+    lend(&mut own);
+    done?;
+    Ok(own[lossless.weights.len()].elements::<i64>().is_none_or(|counts| counts != [0]))
 }
 
 /// What a failed run of machine code means, with the place in the source where it is known.

@@ -22,6 +22,9 @@ pub struct GraphKey {
     pub mode: String,
     /// The target's name.
     pub target: String,
+    /// The maths that it was optimised with; of none in artefacts of before there were several.
+    #[serde(default)]
+    pub math: String,
     /// The version of dlc that made it.
     pub compiler: String,
 }
@@ -219,6 +222,7 @@ mod tests {
             dims: [("B".to_owned(), 2)].into(),
             mode: "infer".to_owned(),
             target: "x86-64-v3".to_owned(),
+            math: "safe".to_owned(),
             compiler: "0.1.0".to_owned(),
         };
         let sources = vec![("m.dl".to_owned(), "model m".to_owned())];

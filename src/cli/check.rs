@@ -3,21 +3,23 @@
 use std::time::Instant;
 
 use clap::Args;
-use dlc::{Compiler, What, tools};
+use dlc::{What, tools};
 
-use super::{Exit, Failure, ModelArguments, Output, table};
+use super::{Exit, Failure, MathArguments, ModelArguments, Output, table};
 
 /// Arguments of `dlc check`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    math: MathArguments,
 }
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let start = Instant::now();
-    let compiler = Compiler::new();
+    let compiler = arguments.math.compiler();
     let model = arguments.model.open()?;
     let request = arguments.model.request(&model, What::Infer, &compiler)?;
     let details = tools::describe(&model, &request)?;

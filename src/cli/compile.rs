@@ -5,9 +5,9 @@ use std::time::Instant;
 
 use clap::Args;
 use dlc::artefact::Artefact;
-use dlc::{Compiler, Error, Level, Math, Model, Program, Request, Stage, Timings, What, tools};
+use dlc::{Compiler, Error, Level, Model, Program, Request, Stage, Timings, What, tools};
 
-use super::{Exit, Failure, ModeArguments, ModelArguments, Output, table};
+use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output, table};
 
 /// Arguments of `dlc compile`.
 #[derive(Args, Debug)]
@@ -32,9 +32,8 @@ pub struct Arguments {
     /// How much to optimise: 0, a kernel for each operator; 1, everything
     #[arg(short = 'O', value_name = "LEVEL", value_parser = ["0", "1"], default_value = "1")]
     level: String,
-    /// Keep every bit: no rewrite that changes rounding
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    math: MathArguments,
     /// Write the artefact here; beside --emit as well
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -133,8 +132,7 @@ fn write_artefact(
 
 fn compiler(arguments: &Arguments) -> Result<Compiler, Failure> {
     let level = if arguments.level == "0" { Level::O0 } else { Level::Full };
-    let math = if arguments.strict { Math::Strict } else { Math::Fast };
-    let compiler = Compiler::new().level(level).math(math);
+    let compiler = arguments.math.compiler().level(level);
     let Some(target) = &arguments.target else { return Ok(compiler) };
     let compiler = compiler.target(target);
     tools::target_name(&compiler).map_err(Failure::usage)?;

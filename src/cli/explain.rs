@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use clap::Args;
-use dlc::{Compiler, Error, tools};
+use dlc::{Error, tools};
 
-use super::{Exit, Failure, ModeArguments, ModelSettings, Output};
+use super::{Exit, Failure, MathArguments, ModeArguments, ModelSettings, Output};
 
 /// Arguments of `dlc explain`.
 #[derive(Args, Debug)]
@@ -19,11 +19,13 @@ pub struct Arguments {
     mode: ModeArguments,
     #[command(flatten)]
     settings: ModelSettings,
+    #[command(flatten)]
+    math: MathArguments,
 }
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let Arguments { subject, node, mode, settings } = arguments;
+    let Arguments { subject, node, mode, settings, math } = arguments;
     if let Some(entry) = tools::explain_code(subject) {
         output.line(format!("{}\n\n{}\n\nfor example\n    {}", entry.code, entry.explanation, entry.example));
         output.object(&serde_json::json!({ "v": 1, "code": entry.code, "explanation": entry.explanation, "example": entry.example }));
@@ -45,7 +47,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
             None => error,
         }));
     }
-    let compiler = Compiler::new();
+    let compiler = math.compiler();
     let model = settings.open(Path::new(subject))?;
     let request = settings.request(&model, mode.what(), &compiler)?;
     let node = Some(node.join(" ")).filter(|node| !node.is_empty());

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dlc::{Compiler, Error, Stage, tools};
+use dlc::{Error, Stage, tools};
 
-use super::{Exit, Failure, ModeArguments, ModelArguments, Output, write_file};
+use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output, write_file};
 
 /// Arguments of `dlc graph`.
 #[derive(Args, Debug)]
@@ -20,6 +20,8 @@ pub struct Arguments {
     /// Where to write: .svg or .dot
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    math: MathArguments,
 }
 
 /// Runs the verb.
@@ -29,7 +31,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         Some("dot") => dlc::draw::dot,
         _ => return Err(Failure::usage(Error::plain("unknown-format", "the picture is a .svg or a .dot file"))),
     };
-    let compiler = Compiler::new();
+    let compiler = arguments.math.compiler();
     let model = arguments.model.open()?;
     let stage = Stage::find(&arguments.stage).expect("clap has checked the name");
     let what = arguments.mode.of_stages([stage]);

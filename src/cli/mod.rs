@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-use dlc::{Compiler, DType, Error, Graph, Model, Request, Stage, What, tools};
+use dlc::{Compiler, DType, Error, Graph, Math, Model, Request, Stage, What, tools};
 
 mod digits;
 mod exit;
@@ -140,6 +140,23 @@ impl ModelSettings {
     /// What to make of the model, with the sizes that are given.
     pub fn request(&self, model: &Model, what: What, compiler: &Compiler) -> Result<Request, Error> {
         tools::request_for(model, what, &self.size, compiler)
+    }
+}
+
+/// How numbers are computed.
+#[derive(Args, Debug, Clone)]
+pub struct MathArguments {
+    /// What rewrites may take for granted of the numbers: nothing and every bit as written (strict), what is proved of them (safe),
+    /// that they are finite and moderate (fast)
+    #[arg(long, value_name = "MATH", default_value = Math::default().name(),
+        value_parser = PossibleValuesParser::new(Math::ALL.map(Math::name)).try_map(|name| name.parse::<Math>()))]
+    pub math: Math,
+}
+
+impl MathArguments {
+    /// A compiler for this machine with these maths.
+    pub fn compiler(&self) -> Compiler {
+        Compiler::new().math(self.math)
     }
 }
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dlc::passes::{Context, Math, Options, PASSES, Pass};
+use dlc::passes::{Context, Options, PASSES, Pass};
 use dlc::{Error, Graph};
 
-use super::{Exit, Failure, Output, read_text};
+use super::{Exit, Failure, MathArguments, Output, read_text};
 
 /// Arguments of `dlc opt`.
 #[derive(Args, Debug)]
@@ -17,9 +17,8 @@ pub struct Arguments {
     /// The passes, in order; all of those below by default
     #[arg(long, value_delimiter = ',', value_name = "PASS,…")]
     passes: Vec<String>,
-    /// Keep every bit: no rewrite that changes rounding
-    #[arg(long)]
-    strict: bool,
+    #[command(flatten)]
+    math: MathArguments,
     /// Say what each pass did, on standard error
     #[arg(long)]
     stats: bool,
@@ -35,8 +34,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let text = read_text(&arguments.file)?;
     let parse_error = |e: dlc::ParseError| Error::plain("bad-graph", format!("{}:{e}", arguments.file.display()));
     let mut graph: Graph = text.parse().map_err(parse_error)?;
-    let math = if arguments.strict { Math::Strict } else { Math::Fast };
-    let mut context = Context::new(Options { math, prepare: true, ..Options::default() });
+    let mut context = Context::new(Options { math: arguments.math.math, prepare: true, ..Options::default() });
     for pass in passes {
         graph = pass.run(&graph, &mut context);
     }

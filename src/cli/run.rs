@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use dlc::artefact::Artefact;
 use dlc::runtime::data;
-use dlc::{Compiler, Error, Model, Tensor, Tensors, tools};
+use dlc::{Error, Model, Tensor, Tensors, tools};
 use serde_json::json;
 
-use super::{Exit, Failure, Output, rows};
+use super::{Exit, Failure, MathArguments, Output, rows};
 
 /// Arguments of `dlc run`.
 #[derive(Args, Debug)]
@@ -27,6 +27,8 @@ pub struct Arguments {
     /// The seed of first weights and random draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    math: MathArguments,
 }
 
 /// Runs the verb.
@@ -34,7 +36,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     if let Some(path) = &arguments.output {
         expect_format(path)?;
     }
-    let compiler = Compiler::new();
+    let compiler = arguments.math.compiler();
     let inputs = if arguments.inputs.is_empty() { from_stdin()? } else { read(&arguments.inputs)? };
     let artefact = if arguments.file.extension().is_some_and(|e| e == "dlx") {
         Artefact::read(&arguments.file).map_err(Error::from)?

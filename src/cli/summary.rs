@@ -1,20 +1,22 @@
 //! `dlc summary`: layers, shapes, weights, work and memory.
 
 use clap::Args;
-use dlc::{Compiler, Error, Model, Request, What, tools};
+use dlc::{Error, Model, Request, What, tools};
 
-use super::{Exit, Failure, ModelArguments, Output, table};
+use super::{Exit, Failure, MathArguments, ModelArguments, Output, table};
 
 /// Arguments of `dlc summary`.
 #[derive(Args, Debug)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    math: MathArguments,
 }
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let compiler = Compiler::new();
+    let compiler = arguments.math.compiler();
     let model = arguments.model.open()?;
     let request = arguments.model.request(&model, What::Infer, &compiler)?;
     output.line(layers(&model, &request)?);

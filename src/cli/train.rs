@@ -9,7 +9,7 @@ use dlc::runtime::train::{Scores, Summary, TrainError};
 use dlc::{Compiler, Error, Model, Tensors, TrainOverrides, Training, What, tools};
 use serde_json::json;
 
-use super::{Exit, Failure, ModelArguments, Output, digits, table};
+use super::{Exit, Failure, MathArguments, ModelArguments, Output, digits, table};
 
 mod folder;
 mod interrupt;
@@ -49,6 +49,8 @@ pub struct Arguments {
     /// Where the artefact goes; beside the model by default
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    math: MathArguments,
 }
 
 /// Runs the verb.
@@ -77,7 +79,8 @@ fn train(
     interrupt: &Interrupt,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let compiler = arguments.threads.map_or_else(Compiler::new, |n| Compiler::new().threads(n));
+    let compiler =
+        arguments.threads.map_or_else(|| arguments.math.compiler(), |n| arguments.math.compiler().threads(n));
     let overrides = TrainOverrides {
         batch: arguments.batch,
         epochs: arguments.epochs,

@@ -1,10 +1,10 @@
 //! `dlc verify`: where do compiled numbers leave the reference?
 
 use clap::Args;
-use dlc::{Compiler, tools};
+use dlc::tools;
 use serde_json::json;
 
-use super::{Exit, Failure, ModeArguments, ModelArguments, Output, table};
+use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output, table};
 
 /// Arguments of `dlc verify`.
 #[derive(Args, Debug)]
@@ -16,11 +16,13 @@ pub struct Arguments {
     /// The seed of weights and inputs
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    #[command(flatten)]
+    math: MathArguments,
 }
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let compiler = Compiler::new();
+    let compiler = arguments.math.compiler();
     let model = arguments.model.open()?;
     let request = arguments.model.request(&model, arguments.mode.what(), &compiler)?;
     let values = tools::verify(&compiler, &model, &request, arguments.seed)?;

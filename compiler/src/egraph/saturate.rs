@@ -11,9 +11,9 @@ use egg::Id;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::language::{Head, Kind};
-use super::rules::{self, Need, Rule};
+use super::rules::{self, Rule};
 use super::space::{Origin, Site, Space, Term};
-use crate::passes::{Math, Options};
+use crate::passes::Options;
 
 /// How deep rules look below the e-node that they are asked about.
 const RULE_DEPTH: usize = 3;
@@ -38,12 +38,8 @@ pub struct Saturation {
 
 /// Applies all rules that the options allow.
 pub fn saturate(space: &mut Space, options: &Options) -> Saturation {
-    let rules: Vec<&'static Rule> = rules::all().filter(|r| allowed(r, options)).collect();
+    let rules: Vec<&'static Rule> = rules::all().filter(|r| r.need.is_met(options)).collect();
     run(space, &rules, options)
-}
-
-fn allowed(rule: &Rule, options: &Options) -> bool {
-    rule.need == Need::Exact || options.math == Math::Fast
 }
 
 fn run(space: &mut Space, rules: &[&'static Rule], options: &Options) -> Saturation {

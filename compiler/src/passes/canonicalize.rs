@@ -2,7 +2,7 @@
 //!
 //! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand
 //! order of commutative operators (constants right), operators that change nothing, data movement that follows data
-//! movement, duplicates, dead operators, functions that nobody calls. Only [`Math::Fast`] overlooks the sign of zeros: of the
+//! movement, duplicates, dead operators, functions that nobody calls. Only [`Math::Strict`] keeps the sign of zeros: of the
 //! sum of one number, and of the larger of two.
 
 use dlc_ir::graph::values_of;
@@ -215,9 +215,9 @@ fn scalar_step(f: &Function, op: ScalarOp, args: &[Value], math: Math) -> Step {
     }
 }
 
-/// Whether operands may change places, which of two zeros is the larger being overlooked in fast arithmetic.
+/// Whether operands may change places, where a zero has no sign also those of `max` and `min`.
 fn commutes(op: ScalarOp, ty: &Type, math: Math) -> bool {
-    op.is_commutative(ty.dtype) || (math == Math::Fast && matches!(op, ScalarOp::Max | ScalarOp::Min))
+    op.is_commutative(ty.dtype) || (math != Math::Strict && matches!(op, ScalarOp::Max | ScalarOp::Min))
 }
 
 /// Constants stand right; of two values the older stands left.

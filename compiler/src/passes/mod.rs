@@ -6,6 +6,8 @@ mod canonicalize;
 mod fuse;
 mod halves;
 mod layout;
+mod lossless;
+mod math;
 mod prepare;
 mod prepared;
 mod provenance;
@@ -19,22 +21,11 @@ use crate::egraph::CostModel;
 pub use canonicalize::canonicalize;
 pub use fuse::fuse;
 pub use layout::layout;
+pub use math::Math;
 pub use prepare::prepare;
-pub use prepared::{Parts, parts, prepare_name};
+pub use prepared::{Lossless, Parts, parts, prepare_name};
 pub use provenance::{Provenance, Step};
 pub use saturate::saturate;
-
-/// Whether rewrites may change the last bits of a result.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Math {
-    /// Rewrites may change rounding within the operators' stated tolerance, and treat infinities, NaN, subnormal numbers and the sign of
-    /// zero as values that a computation does not meet: `x * 0` is 0, `x + 0` is `x`.
-    #[default]
-    Fast,
-    /// Only rewrites that give the same bits, and kernels that treat infinities and NaN as the reference does. In which order a kernel adds,
-    /// and whether it rounds the products that it adds, is its own affair.
-    Strict,
-}
 
 /// Bounds on the size of an e-graph. There is no bound on time: the output must not depend on the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,10 +47,14 @@ impl Default for Limits {
 }
 
 /// What the passes may do.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// Whether the last bits may change.
+    /// What rewrites may take for granted.
     pub math: Math,
+    /// Whether rules that move factors and terms into weights apply where the maths is not fast: whoever runs the program must
+    /// then check, when weights are loaded, that no finite one became infinite or was lost to zero, and otherwise run the program
+    /// compiled without them.
+    pub weights: bool,
     /// Bounds on the e-graphs.
     pub limits: Limits,
     /// What work costs on the target.
@@ -67,6 +62,18 @@ pub struct Options {
     /// Whether what follows from weights alone is computed once, when they are loaded; who runs the program must then run its
     /// preparation too, as sessions do. Which arguments are weights is said by their roles: see [`prepare`].
     pub prepare: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            math: Math::default(),
+            weights: true,
+            limits: Limits::default(),
+            costs: CostModel::default(),
+            prepare: false,
+        }
+    }
 }
 
 /// What one pass did to the number of operators.

@@ -7,6 +7,8 @@
 //! Functions that the entry calls are cut in the same way: `@block` becomes `@block.prepare` and what is left of `@block`, both of
 //! which the caller calls; in the caller, the call of the first follows from weights alone and moves on.
 //!
+//! Where rules may have moved factors into weights, what counts the losses of that goes beside it: see [`super::lossless`].
+//!
 //! A program with trainable parameters is left alone, see [`Weights`].
 
 use dlc_ir::graph::values_of;
@@ -15,9 +17,10 @@ use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type,
 use rustc_hash::FxHashMap;
 
 use super::halves::{Map, join, main, preparation};
+use super::lossless::{counter, lossless_name};
 use super::prepared::{ROLE, prepare_name};
 use super::weights::{Weights, follows};
-use super::{Context, Provenance};
+use super::{Context, Math, Provenance};
 
 /// Cuts entry and called functions, if the options ask for it and there is anything to prepare. An entry that was cut before is joined
 /// first, and cut where it has to be now.
@@ -32,7 +35,10 @@ pub fn prepare(graph: &Graph, context: &mut Context) -> Graph {
     result.sources = graph.sources.clone();
     let old = std::mem::take(&mut context.provenance);
     let (halves, after) = (FxHashMap::default(), FxHashMap::default());
-    let mut cutter = Cutter { graph, weights, result, halves, after, old, new: Provenance::default() };
+    let counted = graph.function(&lossless_name(&graph.entry().name)).is_some();
+    let counts = context.options.weights && context.options.math == Math::Safe && !counted;
+    let counters = counts.then(FxHashMap::default);
+    let mut cutter = Cutter { graph, weights, result, halves, counters, after, old, new: Provenance::default() };
     for function in graph.functions() {
         cutter.function(function);
     }
@@ -57,6 +63,8 @@ struct Cutter<'a> {
     weights: Weights,
     result: Graph,
     halves: FxHashMap<Symbol, Halves>,
+    /// What counts the losses of each preparation, if that is asked for.
+    counters: Option<FxHashMap<Symbol, Symbol>>,
     /// Of each result of a called function the argument that it is named after.
     after: FxHashMap<Symbol, Vec<Option<usize>>>,
     old: Provenance,
@@ -85,7 +93,7 @@ impl Cutter<'_> {
             return;
         }
         let of = self.named_after(&expanded, &args);
-        let name = if entry { prepare_name(&function.name) } else { self.fresh(&function.name) };
+        let name = if entry { prepare_name(&function.name) } else { self.free(&prepare_name(&function.name)) };
         let names = names(&expanded, hoisted.iter().map(|v| of[v]));
         let (first, takes, map) = preparation(&expanded, &hoisted, &names, name);
         provenance(self, &first, &map);
@@ -95,14 +103,24 @@ impl Cutter<'_> {
         let prepared = hoisted.iter().map(|&v| expanded.ty(v).clone()).collect();
         let halves = Halves { prepare: first.name.clone(), takes, keeps, prepared };
         self.halves.insert(function.name.clone(), halves);
-        self.result.insert(first);
+        self.result.insert(first.clone());
+        self.count(&first, &function.name, entry);
         self.result.insert(rest);
     }
 
-    /// A name for what prepares for a called function: nobody looks for it.
-    fn fresh(&self, function: &Symbol) -> Symbol {
+    /// Adds what counts the losses of a preparation.
+    fn count(&mut self, preparation: &Function, of: &Symbol, entry: bool) {
+        let Some(counters) = &self.counters else { return };
+        let name = if entry { lossless_name(of) } else { self.free(&lossless_name(of)) };
+        if let Some(counter) = counter(preparation, name.clone(), &self.result, counters) {
+            self.result.insert(counter);
+            self.counters.as_mut().expect("losses are counted").insert(preparation.name.clone(), name);
+        }
+    }
+
+    /// A name like this one that no function has: those beside called functions are looked for by nobody.
+    fn free(&self, base: &Symbol) -> Symbol {
         let free = |name: &Symbol| self.graph.function(name).is_none() && self.result.function(name).is_none();
-        let base = prepare_name(function);
         let numbered = (2..).map(|n| Symbol::new(&format!("{}_{n}", base.as_str())));
         let mut candidates = std::iter::once(base.clone()).chain(numbered);
         candidates.find(free).expect("there are finitely many functions")

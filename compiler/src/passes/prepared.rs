@@ -3,6 +3,8 @@
 use dlc_ir::{Argument, Function, Graph, Op, ResultRole, Role, Symbol};
 use rustc_hash::FxHashSet;
 
+use super::lossless::{count_type, lossless_name};
+
 /// What the names of prepared values begin with.
 pub(super) const ROLE: &str = "prepared.";
 
@@ -22,6 +24,19 @@ pub struct Parts {
     pub weights: Vec<usize>,
     /// Of each result of the preparation the argument of the main program that takes it.
     pub prepared: Vec<usize>,
+    /// What counts the elements that the preparation loses, where it can lose any.
+    pub lossless: Option<Lossless>,
+}
+
+/// A program that returns, as `i64[]`, how many elements of weights a preparation lost to infinity or to zero. If it is not 0, the
+/// program is to be compiled without the rules that move factors and terms into weights
+/// ([`Options::weights`](super::Options::weights)).
+#[derive(Clone, Debug)]
+pub struct Lossless {
+    /// The program.
+    pub graph: Graph,
+    /// Of each argument the argument of the main program that is the same weight.
+    pub weights: Vec<usize>,
 }
 
 /// The two programs in a graph; none if nothing is prepared.
@@ -36,11 +51,14 @@ pub fn parts(graph: &Graph) -> Result<Option<Parts>, String> {
         let found = entry.args().iter().position(|a| role_name(&a.role) == Some(name) && fits(a));
         found.filter(|&i| !updated(i)).ok_or_else(|| format!("{} has no fixed argument \"{name}\" like it", entry.name))
     };
-    let mut weights = vec![];
-    for arg in prepare.args() {
-        let name = role_name(&arg.role).ok_or_else(|| format!("{} takes %{}", prepare.name, arg.name))?;
-        weights.push(find(name, &|a| a.ty == arg.ty && a.role == arg.role)?);
-    }
+    let weights_of = |function: &Function| {
+        let find = |arg: &Argument| {
+            let name = role_name(&arg.role).ok_or_else(|| format!("{} takes %{}", function.name, arg.name))?;
+            find(name, &|a| a.ty == arg.ty && a.role == arg.role)
+        };
+        function.args().iter().map(find).collect::<Result<Vec<usize>, String>>()
+    };
+    let weights = weights_of(prepare)?;
     let mut prepared = vec![];
     for result in &prepare.results {
         let name = result.name.as_deref().filter(|_| result.role == ResultRole::Output);
@@ -52,8 +70,19 @@ pub fn parts(graph: &Graph) -> Result<Option<Parts>, String> {
     if weights.iter().any(|w| prepared.contains(w)) {
         return Err(format!("{} takes what it prepares", prepare.name));
     }
+    let lossless = match graph.function(&lossless_name(&entry.name)) {
+        None => None,
+        Some(function) => {
+            let weights = weights_of(function)?;
+            let counts = matches!(&*function.results, [one] if *function.ty(one.value) == count_type());
+            if !counts || weights.iter().any(|w| prepared.contains(w)) {
+                return Err(format!("{} does not count what {} loses", function.name, prepare.name));
+            }
+            Some(Lossless { graph: program(graph, function), weights })
+        }
+    };
     let (preparation, main) = (program(graph, prepare), program(graph, entry));
-    Ok(Some(Parts { preparation, main, weights, prepared }))
+    Ok(Some(Parts { preparation, main, weights, prepared, lossless }))
 }
 
 fn role_name(role: &Role) -> Option<&str> {

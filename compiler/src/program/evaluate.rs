@@ -2,7 +2,7 @@
 
 use dlc_ir::{ResultRole, Tensor};
 
-use super::{Program, RunError, Workspace};
+use super::{Preparation, Program, RunError, Workspace};
 
 impl Program {
     /// Runs it once, on this thread, after its preparation. `args` are the arguments but for those that the preparation
@@ -19,6 +19,10 @@ impl Program {
             slot.write(arg);
         }
         if let Some(preparation) = self.preparation() {
+            if preparation.loses(args)? {
+                let unmoved = self.unmoved().map_err(|e| RunError::Unmoved(e.to_owned()))?;
+                return unmoved.evaluate(args);
+            }
             let first = &preparation.program;
             let mut prepared = first.slots();
             for (slot, &weight) in prepared.iter_mut().zip(&preparation.weights) {
@@ -40,5 +44,18 @@ impl Program {
         // The preparation's arguments stand behind all others, so that the entry's results are those of the graph.
         let entry = self.graph.entry();
         Ok(entry.results.iter().map(|result| read(&result.role, entry.ty(result.value))).collect())
+    }
+}
+
+impl Preparation {
+    /// Whether it loses elements of the weights among the arguments of the prepared program.
+    fn loses(&self, args: &[Tensor]) -> Result<bool, RunError> {
+        let Some(lossless) = &self.lossless else { return Ok(false) };
+        let mut slots = lossless.program.slots();
+        for (slot, &weight) in slots.iter_mut().zip(&lossless.weights) {
+            slot.write(&args[weight]);
+        }
+        lossless.program.run(&mut Workspace::new(&lossless.program, 1), &mut slots, None)?;
+        Ok(slots[lossless.weights.len()].elements::<i64>().is_none_or(|counts| counts != [0]))
     }
 }

@@ -3,6 +3,7 @@
 mod evaluate;
 mod memory;
 mod run;
+mod unmoved;
 
 use std::sync::Arc;
 
@@ -10,10 +11,13 @@ use dlc_ir::{Graph, ResultRole, Role, Type};
 
 pub use memory::{Memory, OutOfMemory};
 pub use run::{RunError, Spread, Watch, Workspace};
+pub use unmoved::Recompile;
 
 use crate::codegen::Executable;
 use crate::kernel::program::KernelProgram;
 use crate::schedule::Statuses;
+
+use unmoved::Unmoved;
 
 /// A compiled program. It has no state of its own: any number of threads may run it at the same time, each with a
 /// [`Workspace`] and argument memory of its own.
@@ -26,6 +30,7 @@ pub struct Program {
     executable: Executable,
     statuses: Statuses,
     preparation: Option<Box<Preparation>>,
+    unmoved: Option<Unmoved>,
 }
 
 /// A program that computes arguments of another one from its weights. Whoever runs the other one runs this before, whenever weights
@@ -38,6 +43,18 @@ pub struct Preparation {
     pub weights: Vec<usize>,
     /// Of each of its results the argument of the prepared program that takes it.
     pub prepared: Vec<usize>,
+    /// What counts the elements that it loses, where it can lose any.
+    pub lossless: Option<Lossless>,
+}
+
+/// A program that counts the elements of weights that a preparation loses to infinity or to zero. If there are any,
+/// [`Program::unmoved`] is to be run instead of the prepared program.
+#[derive(Debug)]
+pub struct Lossless {
+    /// Weights to one `i64[]`.
+    pub program: Program,
+    /// Of each of its arguments the argument of the prepared program that is the same weight.
+    pub weights: Vec<usize>,
 }
 
 /// What a program takes and gives.
@@ -117,12 +134,27 @@ impl Signature {
 impl Program {
     pub(crate) fn new(graph: Arc<Graph>, executable: Executable, statuses: Statuses) -> Self {
         let signature = Signature::of(&graph);
-        Program { graph, signature, executable, statuses, preparation: None }
+        Program { graph, signature, executable, statuses, preparation: None, unmoved: None }
     }
 
     /// The same program, of a graph that holds its preparation too.
     pub(crate) fn prepared_by(self, graph: Graph, preparation: Preparation) -> Self {
         Program { graph: Arc::new(graph), preparation: Some(Box::new(preparation)), ..self }
+    }
+
+    /// The same program, which knows how it is compiled without moving anything into weights.
+    #[must_use]
+    pub fn or_unmoved(self, recompile: Recompile) -> Self {
+        Program { unmoved: Some(Unmoved::new(recompile)), ..self }
+    }
+
+    /// The same program without factors and terms that were moved into weights, compiled at the first call: what is to be run where
+    /// the preparation loses weights. Its arguments are the same, in the same order, but for those that are prepared.
+    ///
+    /// # Errors
+    /// If it cannot be compiled, or nobody said how ([`Program::or_unmoved`]).
+    pub fn unmoved(&self) -> Result<&Arc<Program>, &str> {
+        self.unmoved.as_ref().ok_or("the program was not compiled from its source")?.program()
     }
 
     /// What computes some of its arguments from others; [`Preparation`] says how.

@@ -85,6 +85,9 @@ pub enum RunError {
         /// Where the operator comes from, in the [sources](dlc_ir::Graph::sources) of the program's graph.
         loc: Option<Loc>,
     },
+    /// Weights are lost where factors were moved into them, and the program could not be compiled without that.
+    #[error("a weight becomes infinite or zero where factors are moved into it, and without that: {0}")]
+    Unmoved(String),
     /// The host's part of a call panicked: a bug in dlc.
     #[error("internal error: what the program calls panicked")]
     Panicked,

@@ -15,7 +15,7 @@ fn float(s: &Site<'_>) -> bool {
 }
 
 rules! {
-    Fast "add-zero" [map(F::Add)] "x + 0 = x", |s, out| {
+    Safe "add-zero" [map(F::Add)] "x + 0 = x", |s, out| {
         let (x, y) = s.xy();
         if s.is(y, 0.0) {
             out.push(x.into());
@@ -29,13 +29,13 @@ rules! {
             out.push(x.into());
         }
     }
-    Fast "zero-sub" [map(F::Sub)] "0 - x = -x", |s, out| {
+    Safe "zero-sub" [map(F::Sub)] "0 - x = -x", |s, out| {
         let (x, y) = s.xy();
         if s.is(x, 0.0) {
             out.push(Term::unary(F::Neg, y));
         }
     }
-    Fast "sub-self" [map(F::Sub)] "x - x = 0", |s, out| {
+    Safe "sub-self" [map(F::Sub)] "x - x = 0", |s, out| {
         let (x, y) = s.xy();
         if s.same(x, y) {
             out.push(number(s, 0.0));
@@ -54,19 +54,19 @@ rules! {
             out.push(x.into());
         }
     }
-    Fast "mul-zero" [map(F::Mul)] "x * 0 = 0, where x is finite", |s, out| {
+    Safe "mul-zero" [map(F::Mul)] "x * 0 = 0, where x is finite", |s, out| {
         for (_, y) in s.both() {
             if s.is(y, 0.0) {
                 out.push(number(s, 0.0));
             }
         }
     }
-    Fast "zero-div" [map(F::Div)] "0 / x = 0, where x is neither 0 nor NaN", |s, out| {
+    Safe "zero-div" [map(F::Div)] "0 / x = 0, where x is neither 0 nor NaN", |s, out| {
         if s.is(s.xy().0, 0.0) {
             out.push(number(s, 0.0));
         }
     }
-    Fast "div-self" [map(F::Div)] "x / x = 1 of floats, where x is not 0", |s, out| {
+    Safe "div-self" [map(F::Div)] "x / x = 1 of floats, where x is not 0", |s, out| {
         let (x, y) = s.xy();
         if float(s) && s.same(x, y) {
             out.push(number(s, 1.0));
@@ -84,7 +84,7 @@ rules! {
             out.push(inner[0].into());
         }
     }
-    Fast "neg-sub" [map(F::Neg)] "-(x - y) = y - x", |s, out| {
+    Safe "neg-sub" [map(F::Neg)] "-(x - y) = y - x", |s, out| {
         for inner in s.maps(s.x(), F::Sub) {
             out.push(Term::binary(F::Sub, inner[1], inner[0]));
         }
@@ -135,7 +135,7 @@ rules! {
             }
         }
     }
-    Fast "add-constants" [map(F::Add), map(F::Sub)] "(x + c) + d = x + (c + d), and the same with minus", |s, out| {
+    Safe "add-constants" [map(F::Add), map(F::Sub)] "(x + c) + d = x + (c + d), and the same with minus", |s, out| {
         let (x, y) = s.xy();
         let Some(d) = s.uniform(y) else { return };
         let (outer, opposite) = if s.op() == &F::Add.into() { (F::Add, F::Sub) } else { (F::Sub, F::Add) };
@@ -148,7 +148,7 @@ rules! {
             }
         }
     }
-    Fast "mul-constants" [map(F::Mul)] "(x * c) * d = x * (c * d)", |s, out| {
+    Safe "mul-constants" [map(F::Mul)] "(x * c) * d = x * (c * d)", |s, out| {
         let (x, y) = s.xy();
         if let Some(d) = s.uniform(y) {
             for inner in s.maps(x, F::Mul) {
@@ -158,7 +158,7 @@ rules! {
             }
         }
     }
-    Fast "scale-outwards" [map(F::Mul)] "(x * c) * y = (x * y) * c", |s, out| {
+    Safe "scale-outwards" [map(F::Mul)] "(x * c) * y = (x * y) * c", |s, out| {
         for (x, y) in s.both() {
             if s.uniform(y).is_none() {
                 for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(is_moderate)) {
@@ -191,7 +191,7 @@ rules! {
             }
         }
     }
-    Fast "mul-inverse" [map(F::Mul)] "x * (1 / y) = x / y of floats", |s, out| {
+    Safe "mul-inverse" [map(F::Mul)] "x * (1 / y) = x / y of floats", |s, out| {
         for (x, y) in s.both() {
             for inner in s.maps(y, F::Div) {
                 if float(s) && s.is(inner[0], 1.0) {
@@ -200,13 +200,13 @@ rules! {
             }
         }
     }
-    Fast "add-self" [map(F::Add)] "x + x = x * 2", |s, out| {
+    Exact "add-self" [map(F::Add)] "x + x = x * 2", |s, out| {
         let (x, y) = s.xy();
         if s.same(x, y) {
             out.push(Term::binary(F::Mul, x, number(s, 2.0)));
         }
     }
-    Fast "factor-out" [map(F::Add), map(F::Sub)] "x * z + y * z = (x + y) * z", |s, out| {
+    Safe "factor-out" [map(F::Add), map(F::Sub)] "x * z + y * z = (x + y) * z", |s, out| {
         let (x, y) = s.xy();
         let dlc_ir::Op::Map(outer) = *s.op() else { return };
         for a in s.maps(x, F::Mul) {
@@ -219,7 +219,7 @@ rules! {
             }
         }
     }
-    Fast "factor-out-one" [map(F::Add), map(F::Sub)] "x * c + x = x * (c + 1)", |s, out| {
+    Safe "factor-out-one" [map(F::Add), map(F::Sub)] "x * c + x = x * (c + 1)", |s, out| {
         let (x, y) = s.xy();
         let dlc_ir::Op::Map(outer) = *s.op() else { return };
         for a in s.maps(x, F::Mul) {
@@ -233,7 +233,7 @@ rules! {
             }
         }
     }
-    Fast "power" [map(F::Pow)] "x^1 = x, x^2 = x * x, x^3 = x * x * x, x^0 = 1, x^0.5 = sqrt(x), x^-1 = 1 / x", |s, out| {
+    Safe "power" [map(F::Pow)] "x^1 = x, x^2 = x * x, x^3 = x * x * x, x^0 = 1, x^0.5 = sqrt(x), x^-1 = 1 / x", |s, out| {
         let (x, y) = s.xy();
         if !float(s) {
             return;

@@ -8,7 +8,7 @@ use crate::egraph::language::Kind;
 use crate::egraph::space::Term;
 
 rules! {
-    Fast "scale-into-kernel" [map(F::Mul)] "conv(x, w) * broadcast(c) = conv(x, w * broadcast(c)), where w and c are weights", |s, out| {
+    Weights "scale-into-kernel" [map(F::Mul)] "conv(x, w) * broadcast(c) = conv(x, w * broadcast(c)), where w and c are weights", |s, out| {
         for (product, scale) in s.both() {
             for (op, source) in s.ways(scale) {
                 let Op::Broadcast(b) = op else { continue };
@@ -26,7 +26,7 @@ rules! {
             }
         }
     }
-    Fast "distribute-over-weights" [map(F::Mul)] "(x + b) * c = x * c + b * c, where x is a product and b and c are weights", |s, out| {
+    Weights "distribute-over-weights" [map(F::Mul)] "(x + b) * c = x * c + b * c, where x is a product and b and c are weights", |s, out| {
         for (sum, c) in s.both() {
             if !s.weight_only(c) || s.weight_only(sum) {
                 continue;
@@ -44,14 +44,14 @@ rules! {
             }
         }
     }
-    Fast "divide-by-weights" [map(F::Div)] "x / c = x * (1 / c), where c is a weight", |s, out| {
+    Weights "divide-by-weights" [map(F::Div)] "x / c = x * (1 / c), where c is a weight", |s, out| {
         let (x, c) = s.xy();
         if s.weight_only(c) && !s.weight_only(x) && s.own_ty().dtype.is_float() && s.uniform(c).is_none() {
             let one = Term::full(s.own_ty(), Scalar::Float(1.0));
             out.push(Term::binary(F::Mul, x, Term::binary(F::Div, one, c)));
         }
     }
-    Fast "multiply-weights" [map(F::Mul)] "(x * b) * c = x * (b * c), where b and c are weights", |s, out| {
+    Weights "multiply-weights" [map(F::Mul)] "(x * b) * c = x * (b * c), where b and c are weights", |s, out| {
         for (product, c) in s.both() {
             if !s.weight_only(c) || s.weight_only(product) {
                 continue;
@@ -67,7 +67,7 @@ rules! {
             }
         }
     }
-    Fast "add-weights" [map(F::Add), map(F::Sub)] "(x + b) + c = x + (b + c), where b and c are weights, and the same with minus", |s, out| {
+    Weights "add-weights" [map(F::Add), map(F::Sub)] "(x + b) + c = x + (b + c), where b and c are weights, and the same with minus", |s, out| {
         let (sum, c) = s.xy();
         let Op::Map(outer) = *s.op() else { return };
         if !s.weight_only(c) || s.weight_only(sum) {
@@ -85,7 +85,7 @@ rules! {
             out.push(Term::binary(F::Sub, inner[0], Term::binary(opposite, inner[1], c)));
         }
     }
-    Fast "pad-into-conv" [Trigger::Of(Kind::Conv)] "zeros around the input are padding of the convolution", |s, out| {
+    Safe "pad-into-conv" [Trigger::Of(Kind::Conv)] "zeros around the input are padding of the convolution", |s, out| {
         let Op::Conv(c) = s.op() else { return };
         let (x, w) = s.xy();
         for (op, args) in s.ways(x) {
@@ -108,7 +108,7 @@ rules! {
             }
         }
     }
-    Fast "scale-out-of-conv" [Trigger::Of(Kind::Conv)] "conv(x * c, w) = conv(x, w) * c", |s, out| {
+    Safe "scale-out-of-conv" [Trigger::Of(Kind::Conv)] "conv(x * c, w) = conv(x, w) * c", |s, out| {
         let (x, w) = s.xy();
         for product in s.maps(x, F::Mul) {
             if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c)) {
@@ -117,7 +117,7 @@ rules! {
             }
         }
     }
-    Fast "conv-of-one-position" [Trigger::Of(Kind::Conv)] "a kernel as large as the input is a matrix", |s, out| {
+    Safe "conv-of-one-position" [Trigger::Of(Kind::Conv)] "a kernel as large as the input is a matrix", |s, out| {
         let Op::Conv(c) = s.op() else { return };
         let (x, w) = s.xy();
         let (input, kernel) = (s.ty(x), s.ty(w));

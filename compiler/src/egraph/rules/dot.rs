@@ -106,7 +106,7 @@ rules! {
             });
         }
     }
-    Fast "scale-out-of-dot" [Trigger::Of(Kind::Dot)] "(x * c) y = (x y) * c", |s, out| {
+    Safe "scale-out-of-dot" [Trigger::Of(Kind::Dot)] "(x * c) y = (x y) * c", |s, out| {
         let (l, r) = s.xy();
         for (x, left) in [(l, true), (r, false)] {
             for product in s.maps(x, F::Mul) {
@@ -118,13 +118,13 @@ rules! {
             }
         }
     }
-    Fast "dot-of-zero" [Trigger::Of(Kind::Dot), Trigger::Of(Kind::Conv)] "a product with zeros is zero", |s, out| {
+    Safe "dot-of-zero" [Trigger::Of(Kind::Dot), Trigger::Of(Kind::Conv)] "a product with zeros is zero", |s, out| {
         let (l, r) = s.xy();
         if s.is(l, 0.0) || s.is(r, 0.0) {
             out.push(Term::full(s.own_ty(), Scalar::Int(0).convert(s.own_ty().dtype)));
         }
     }
-    Fast "scale-into-weights" [map(F::Mul)] "(x w) * broadcast(c) = x (w * broadcast(c)), where w and c are weights", |s, out| {
+    Weights "scale-into-weights" [map(F::Mul)] "(x w) * broadcast(c) = x (w * broadcast(c)), where w and c are weights", |s, out| {
         for (product, scale) in s.both() {
             for (op, source) in s.ways(scale) {
                 let Op::Broadcast(b) = op else { continue };

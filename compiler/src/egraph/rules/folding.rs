@@ -47,7 +47,7 @@ rules! {
             out.push(Term::full(s.own_ty(), number));
         }
     }
-    Fast "fold-sum-of-repeated" [Trigger::Of(Kind::Reduce)] "the sum of n repeated numbers is n times the number", |s, out| {
+    Safe "fold-sum-of-repeated" [Trigger::Of(Kind::Reduce)] "the sum of n repeated numbers is n times the number", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         let count: usize = r.axes.iter().map(|&a| s.ty(s.x()).shape[a]).product();
         // Infinity taken no times is nothing, not NaN.

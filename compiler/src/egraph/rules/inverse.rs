@@ -6,24 +6,24 @@ use super::{Need, Rule, map, rules};
 use crate::egraph::space::Term;
 
 rules! {
-    Fast "log-of-exp" [map(F::Log)] "log(exp(x)) = x", |s, out| {
+    Safe "log-of-exp" [map(F::Log)] "log(exp(x)) = x", |s, out| {
         for inner in s.maps(s.x(), F::Exp) {
             out.push(inner[0].into());
         }
     }
-    Fast "exp-of-log" [map(F::Exp)] "exp(log(x)) = x, where x is positive", |s, out| {
+    Safe "exp-of-log" [map(F::Exp)] "exp(log(x)) = x, where x is positive", |s, out| {
         for inner in s.maps(s.x(), F::Log) {
             out.push(inner[0].into());
         }
     }
-    Fast "log-of-softmax" [map(F::Log)] "log(exp(x) / y) = x - log(y)", |s, out| {
+    Safe "log-of-softmax" [map(F::Log)] "log(exp(x) / y) = x - log(y)", |s, out| {
         for quotient in s.maps(s.x(), F::Div) {
             for inner in s.maps(quotient[0], F::Exp) {
                 out.push(Term::binary(F::Sub, inner[0], Term::unary(F::Log, quotient[1])));
             }
         }
     }
-    Fast "log-of-scaled-exp" [map(F::Log)] "log(exp(x) * y) = x + log(y)", |s, out| {
+    Safe "log-of-scaled-exp" [map(F::Log)] "log(exp(x) * y) = x + log(y)", |s, out| {
         for product in s.maps(s.x(), F::Mul) {
             for (e, y) in [(0, 1), (1, 0)] {
                 for inner in s.maps(product[e], F::Exp) {
@@ -32,7 +32,7 @@ rules! {
             }
         }
     }
-    Fast "inverse-exp" [map(F::Div)] "1 / exp(x) = exp(-x)", |s, out| {
+    Safe "inverse-exp" [map(F::Div)] "1 / exp(x) = exp(-x)", |s, out| {
         let (x, y) = s.xy();
         if s.is(x, 1.0) {
             for inner in s.maps(y, F::Exp) {
@@ -40,7 +40,7 @@ rules! {
             }
         }
     }
-    Fast "sigmoid" [map(F::Div)] "1 / (1 + exp(-x)) = sigmoid(x)", |s, out| {
+    Safe "sigmoid" [map(F::Div)] "1 / (1 + exp(-x)) = sigmoid(x)", |s, out| {
         let (x, y) = s.xy();
         if !s.is(x, 1.0) {
             return;
@@ -57,7 +57,7 @@ rules! {
             }
         }
     }
-    Fast "expm1" [map(F::Sub)] "exp(x) - 1 = expm1(x)", |s, out| {
+    Safe "expm1" [map(F::Sub)] "exp(x) - 1 = expm1(x)", |s, out| {
         let (x, y) = s.xy();
         if s.is(y, 1.0) {
             for inner in s.maps(x, F::Exp) {
@@ -65,7 +65,7 @@ rules! {
             }
         }
     }
-    Fast "log1p" [map(F::Log)] "log(1 + x) = log1p(x)", |s, out| {
+    Safe "log1p" [map(F::Log)] "log(1 + x) = log1p(x)", |s, out| {
         for sum in s.maps(s.x(), F::Add) {
             for (one, x) in [(0, 1), (1, 0)] {
                 if s.is(sum[one], 1.0) {
@@ -74,14 +74,14 @@ rules! {
             }
         }
     }
-    Fast "sqrt-of-square" [map(F::Sqrt)] "sqrt(x * x) = |x|", |s, out| {
+    Safe "sqrt-of-square" [map(F::Sqrt)] "sqrt(x * x) = |x|", |s, out| {
         for product in s.maps(s.x(), F::Mul) {
             if s.same(product[0], product[1]) {
                 out.push(Term::unary(F::Abs, product[0]));
             }
         }
     }
-    Fast "square-of-sqrt" [map(F::Mul)] "sqrt(x) * sqrt(x) = x, where x is not negative", |s, out| {
+    Safe "square-of-sqrt" [map(F::Mul)] "sqrt(x) * sqrt(x) = x, where x is not negative", |s, out| {
         let (x, y) = s.xy();
         if s.same(x, y) {
             for inner in s.maps(x, F::Sqrt) {
@@ -102,7 +102,7 @@ rules! {
             out.push(Term::binary(F::Mul, x, Term::unary(F::Sqrt, inner[0])));
         }
     }
-    Fast "tanh-of-sigmoids" [map(F::Sub)] "2 * sigmoid(2 * x) - 1 = tanh(x)", |s, out| {
+    Safe "tanh-of-sigmoids" [map(F::Sub)] "2 * sigmoid(2 * x) - 1 = tanh(x)", |s, out| {
         let (x, y) = s.xy();
         if !s.is(y, 1.0) {
             return;
@@ -115,7 +115,7 @@ rules! {
             }
         }
     }
-    Fast "sigmoid-complement" [map(F::Sub)] "1 - sigmoid(x) = sigmoid(-x)", |s, out| {
+    Safe "sigmoid-complement" [map(F::Sub)] "1 - sigmoid(x) = sigmoid(-x)", |s, out| {
         let (x, y) = s.xy();
         if s.is(x, 1.0) {
             for inner in s.maps(y, F::Sigmoid) {

@@ -19,14 +19,32 @@ use dlc_ir::{DType, Op, Scalar, ScalarOp, Shape};
 
 use super::language::Kind;
 use super::space::{Site, Term};
+use crate::passes::{Math, Options};
 
-/// Whether a rule keeps every bit.
+/// What a rule needs to be allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// It does, NaN, infinities and the sign of zero included.
+    /// Nothing: it keeps every bit, NaN, infinities and the sign of zero included.
     Exact,
-    /// Only with [`crate::passes::Math::Fast`].
+    /// [`Math::Safe`]. It asks for what it must know of its operands ([`Site::is_finite`] and the like), which safe maths proves and
+    /// fast maths takes for granted.
+    Safe,
+    /// It moves a factor or a term into a weight: [`Math::Safe`] as far as weights are checked when they are loaded
+    /// ([`Options::weights`]).
+    Weights,
+    /// [`Math::Fast`]: nothing that is known of its operands makes it lawful.
     Fast,
+}
+
+impl Need {
+    /// Whether a rule with this need is allowed.
+    pub fn is_met(self, options: &Options) -> bool {
+        match (self, options.math) {
+            (Need::Exact, _) | (_, Math::Fast) | (Need::Safe, Math::Safe) => true,
+            (Need::Weights, Math::Safe) => options.weights,
+            (_, Math::Safe | Math::Strict) => false,
+        }
+    }
 }
 
 /// The e-nodes that a rule is asked about.
@@ -58,7 +76,7 @@ pub struct Rule {
     pub name: &'static str,
     /// What it says.
     pub doc: &'static str,
-    /// Whether it keeps every bit.
+    /// What it needs to be allowed.
     pub need: Need,
     /// The e-nodes that it is asked about.
     pub triggers: &'static [Trigger],

@@ -14,7 +14,7 @@ fn position_after(axes: &[usize], axis: usize) -> usize {
 }
 
 rules! {
-    Fast "reduce-reduce" [Trigger::Of(Kind::Reduce)] "two reductions of a kind are one", |s, out| {
+    Safe "reduce-reduce" [Trigger::Of(Kind::Reduce)] "two reductions of a kind are one", |s, out| {
         let Op::Reduce(outer) = s.op() else { return };
         for (op, args) in s.ways(s.x()) {
             let Op::Reduce(inner) = op else { continue };
@@ -27,7 +27,7 @@ rules! {
             out.push(Term::op(Reduce { kind: inner.kind, axes }, [args[0].into()]));
         }
     }
-    Fast "reduce-of-broadcast" [Trigger::Of(Kind::Reduce)] "what was only repeated is not combined: sums count it", |s, out| {
+    Safe "reduce-of-broadcast" [Trigger::Of(Kind::Reduce)] "what was only repeated is not combined: sums count it", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if !matches!(r.kind, Reduction::Sum | Reduction::Max | Reduction::Min) {
             return;
@@ -55,7 +55,7 @@ rules! {
             out.push(if ty.shape == shape { term } else { Term::op(Broadcast { shape, axes }, [term]) });
         }
     }
-    Fast "reduce-of-reshape" [Trigger::Of(Kind::Reduce)] "a reduction to a scalar does not see the shape", |s, out| {
+    Safe "reduce-of-reshape" [Trigger::Of(Kind::Reduce)] "a reduction to a scalar does not see the shape", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if r.kind.is_arg() || s.own_ty().rank() > 0 {
             return;
@@ -68,7 +68,7 @@ rules! {
             }
         }
     }
-    Fast "scale-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * c) = sum(x) * c", |s, out| {
+    Safe "scale-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * c) = sum(x) * c", |s, out| {
         let Op::Reduce(Reduce { kind: Reduction::Sum, .. }) = s.op() else { return };
         for product in s.maps(s.x(), F::Mul) {
             if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c)) {
@@ -77,13 +77,13 @@ rules! {
             }
         }
     }
-    Fast "neg-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(-x) = -sum(x), but for the sign of a zero", |s, out| {
+    Safe "neg-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(-x) = -sum(x), but for the sign of a zero", |s, out| {
         let Op::Reduce(Reduce { kind: Reduction::Sum, .. }) = s.op() else { return };
         for inner in s.maps(s.x(), F::Neg) {
             out.push(Term::unary(F::Neg, Term::Op(s.op().clone(), vec![inner[0].into()])));
         }
     }
-    Fast "sum-of-sums" [map(F::Add), map(F::Sub)] "sum(x) + sum(y) = sum(x + y) over the same axes", |s, out| {
+    Safe "sum-of-sums" [map(F::Add), map(F::Sub)] "sum(x) + sum(y) = sum(x + y) over the same axes", |s, out| {
         let (x, y) = s.xy();
         let Op::Map(f) = *s.op() else { return };
         for (op, a) in s.ways(x) {
@@ -95,7 +95,7 @@ rules! {
             }
         }
     }
-    Fast "factor-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * broadcast(y)) = sum(x) * y, where y does not change along the sum", |s, out| {
+    Safe "factor-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * broadcast(y)) = sum(x) * y, where y does not change along the sum", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if r.kind != Reduction::Sum {
             return;
@@ -118,7 +118,7 @@ rules! {
             }
         }
     }
-    Fast "sum-of-products-is-dot" [Trigger::Of(Kind::Reduce)] "sum(broadcast(x) * broadcast(y)) is a dot", |s, out| {
+    Safe "sum-of-products-is-dot" [Trigger::Of(Kind::Reduce)] "sum(broadcast(x) * broadcast(y)) is a dot", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if r.kind != Reduction::Sum {
             return;

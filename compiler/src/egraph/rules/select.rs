@@ -46,21 +46,21 @@ rules! {
             out.push(Term::op(F::Select, [c.into(), x.into(), inner[2].into()]));
         }
     }
-    Fast "mul-by-mask" [map(F::Mul)] "x * (c as number) = select(c, x, 0)", |s, out| {
+    Safe "mul-by-mask" [map(F::Mul)] "x * (c as number) = select(c, x, 0)", |s, out| {
         for (x, y) in s.both() {
             for inner in s.maps(y, F::Convert(s.own_ty().dtype)).filter(|i| s.ty(i[0]).dtype == DType::Bool) {
                 out.push(Term::op(F::Select, [inner[0].into(), x.into(), number(s, 0.0)]));
             }
         }
     }
-    Fast "mul-by-choice" [map(F::Mul)] "x * select(c, 1, 0) = select(c, x, 0)", |s, out| {
+    Safe "mul-by-choice" [map(F::Mul)] "x * select(c, 1, 0) = select(c, x, 0)", |s, out| {
         for (x, y) in s.both() {
             for inner in s.maps(y, F::Select).filter(|i| s.is(i[1], 1.0) && s.is(i[2], 0.0)) {
                 out.push(Term::op(F::Select, [inner[0].into(), x.into(), number(s, 0.0)]));
             }
         }
     }
-    Fast "mul-out-of-select" [map(F::Mul)] "select(c, x, 0) * y = select(c, x * y, 0)", |s, out| {
+    Safe "mul-out-of-select" [map(F::Mul)] "select(c, x, 0) * y = select(c, x * y, 0)", |s, out| {
         for (x, y) in s.both() {
             if s.uniform(y).is_some() {
                 for inner in s.maps(x, F::Select).filter(|i| s.is(i[2], 0.0)) {
@@ -69,13 +69,13 @@ rules! {
             }
         }
     }
-    Fast "select-to-relu" [map(F::Select)] "select(x > 0, x, 0) = relu(x)", |s, out| {
+    Safe "select-to-relu" [map(F::Select)] "select(x > 0, x, 0) = relu(x)", |s, out| {
         let &[c, x, y] = s.args() else { return };
         if s.is(y, 0.0) && positive(s, c).any(|p| s.same(p, x)) {
             out.push(Term::unary(F::Relu, x));
         }
     }
-    Fast "max-zero" [map(F::Max)] "max(x, 0) = relu(x)", |s, out| {
+    Safe "max-zero" [map(F::Max)] "max(x, 0) = relu(x)", |s, out| {
         for (x, y) in s.both() {
             if s.is(y, 0.0) && s.own_ty().dtype != DType::Bool {
                 out.push(Term::unary(F::Relu, x));
@@ -102,7 +102,7 @@ rules! {
             out.push(x.into());
         }
     }
-    Fast "max-min-again" [map(F::Max), map(F::Min)] "max(max(x, y), y) = max(x, y), but for the sign of a zero", |s, out| {
+    Safe "max-min-again" [map(F::Max), map(F::Min)] "max(max(x, y), y) = max(x, y), but for the sign of a zero", |s, out| {
         let Op::Map(f) = *s.op() else { return };
         for (x, y) in s.both() {
             if s.maps(x, f).any(|i| s.same(i[0], y) || s.same(i[1], y)) {

@@ -46,7 +46,7 @@ rules! {
             }
         }
     }
-    Fast "reduce-of-transpose" [Trigger::Of(Kind::Reduce)] "a reduction of a transpose is a transpose of a reduction", |s, out| {
+    Safe "reduce-of-transpose" [Trigger::Of(Kind::Reduce)] "a reduction of a transpose is a transpose of a reduction", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if r.kind.is_arg() {
             return;
