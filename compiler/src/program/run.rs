@@ -7,6 +7,7 @@ use std::sync::Mutex;
 
 use dlc_ir::Loc;
 
+use super::intact::is_intact;
 use super::{Memory, OutOfMemory, Program};
 use crate::codegen::{ExecContext, KernelFn, VERSION};
 use crate::schedule::Failure;
@@ -62,7 +63,7 @@ pub enum RunError {
         /// How many were given.
         found: usize,
     },
-    /// A check failed: an index out of range. What is updated in place is lost.
+    /// A check failed: an index out of range. What is updated in place may be lost.
     #[error("{mnemonic}: an index is not in 0 .. {bound}")]
     Check {
         /// The operator.
@@ -71,6 +72,8 @@ pub enum RunError {
         bound: usize,
         /// Where the operator comes from, in the [sources](dlc_ir::Graph::sources) of the program's graph.
         loc: Option<Loc>,
+        /// Whether no argument was overwritten before.
+        intact: bool,
     },
     /// The host's part of a call panicked: a bug in dlc.
     #[error("internal error: what the program calls panicked")]
@@ -164,7 +167,9 @@ impl Program {
         }
         Err(match self.statuses.get(status, ctx.step) {
             Some((&Failure { mnemonic, bound, .. }, loc)) => {
-                RunError::Check { mnemonic, bound, loc: loc.is_known().then_some(loc) }
+                let updated: Vec<bool> = self.signature.arguments.iter().map(|a| a.updated).collect();
+                let intact = is_intact(self.executable.program(), ctx.step as usize, &updated);
+                RunError::Check { mnemonic, bound, loc: loc.is_known().then_some(loc), intact }
             }
             None => RunError::Internal(status),
         })
