@@ -51,7 +51,7 @@ fn the_place_is_that_of_the_step_that_failed() {
             let mut args = vec![Tensor::new([3], vec![1f32, 2.0, 3.0]).expect("three")];
             args.extend((0..4).map(list));
             let error = program.evaluate(&args).expect_err("an index is too large");
-            let told = RunError::Check { mnemonic: "gather", bound: 3, loc: Some(place(start)) };
+            let told = RunError::Check { mnemonic: "gather", bound: 3, loc: Some(place(start)), intact: true };
             assert_eq!(error, told, "list {wrong}, {level:?}, {backend:?}");
             let meaning = program.graph().interpret(&args).expect_err("an index is too large");
             assert!(matches!(meaning, InterpError::Step { loc, .. } if loc == place(start)), "{meaning:?}");

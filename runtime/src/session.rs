@@ -57,6 +57,9 @@ pub enum SessionError {
     /// A tensor of another type than the program takes.
     #[error(transparent)]
     Type(Box<WrongType>),
+    /// An input that is given twice for one run.
+    #[error("the input `{0}` is given twice")]
+    GivenTwice(String),
     /// Arguments that nobody has given.
     #[error("the program needs {}", .0.iter().map(|(n, t)| format!("`{n}` {t}")).collect::<Vec<_>>().join(", "))]
     Missing(Vec<(String, Type)>),
@@ -69,7 +72,9 @@ pub enum SessionError {
         loc: Option<Loc>,
     },
     /// An earlier step failed halfway, so that weights and states are partly updated.
-    #[error("an earlier step failed and left weights half updated; load them again")]
+    #[error(
+        "an earlier step failed after some weights or states were updated: set all of them again, as `restore` of a trainer does"
+    )]
     Poisoned,
     /// The program is too large for this machine.
     #[error(transparent)]
@@ -85,6 +90,7 @@ impl SessionError {
         match self {
             SessionError::Unknown { .. } => "unknown-argument",
             SessionError::Type(_) => "shape-mismatch",
+            SessionError::GivenTwice(_) => "duplicate-name",
             SessionError::Missing(_) => "missing-argument",
             SessionError::Check { .. } => "failed-check",
             SessionError::Poisoned => "poisoned",
@@ -192,14 +198,38 @@ impl Session {
         &mut self,
         inputs: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
     ) -> Result<Tensors, SessionError> {
-        for (name, tensor) in inputs {
-            self.set_input(name, tensor)?;
-        }
+        let inputs: Vec<(&str, &Tensor)> = inputs.into_iter().collect();
+        self.set_inputs(&inputs)?;
         self.step()?;
         Ok(self.outputs())
     }
 
-    /// Sets an input. It stays set until it is set again.
+    /// Sets every input, or where one is unknown, given twice, missing or of another type, none of them.
+    ///
+    /// # Errors
+    /// If one is.
+    pub fn set_inputs(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), SessionError> {
+        let signature = Arc::clone(&self.signature);
+        for (i, (name, tensor)) in inputs.iter().enumerate() {
+            let slot = signature.input(name).ok_or_else(|| unknown("input", name, signature.inputs()))?;
+            fits("input", &signature.arguments[slot], tensor)?;
+            if inputs[..i].iter().any(|(earlier, _)| earlier == name) {
+                return Err(SessionError::GivenTwice((*name).to_owned()));
+            }
+        }
+        if inputs.len() < signature.inputs().len() {
+            // what else is missing is told at the same time
+            let given = |name: &str| inputs.iter().any(|(n, _)| *n == name);
+            let is_input = |i: usize, name: &str| signature.input(name) == Some(i);
+            let missing = signature.arguments.iter().enumerate();
+            let missing =
+                missing.filter(|(i, s)| if is_input(*i, &s.name) { !given(&s.name) } else { !self.bound[*i] });
+            return Err(SessionError::Missing(missing.map(|(_, s)| (s.name.to_string(), s.ty.clone())).collect()));
+        }
+        inputs.iter().try_for_each(|(name, tensor)| self.set_input(name, tensor))
+    }
+
+    /// Sets an input for [`Session::step`]. It stays set until it is set again; [`Session::run`] is given all of them.
     ///
     /// # Errors
     /// If there is none of that name or it has another type.
@@ -239,11 +269,7 @@ impl Session {
     }
 
     fn set(&mut self, kind: &'static str, slot: usize, tensor: &Tensor) -> Result<(), SessionError> {
-        let Slot { name, ty } = &self.signature.arguments[slot];
-        if tensor.ty() != ty {
-            let (wanted, found) = (ty.clone(), tensor.ty().clone());
-            return Err(WrongType { kind, name: name.to_string(), wanted, found }.into());
-        }
+        fits(kind, &self.signature.arguments[slot], tensor)?;
         self.slots[slot].write(tensor);
         self.written(slot);
         Ok(())
@@ -316,8 +342,9 @@ impl Session {
     /// [`Session::prepare`].
     ///
     /// # Errors
-    /// If an argument was never set, or a check fails while the program runs. In the latter case weights and states may
-    /// be half updated: every later step fails too, until [`Session::clear_poison`].
+    /// If an argument was never set, or a check fails while the program runs. If something was updated before that, weights and states may
+    /// be half updated: every later step fails too, until all of them are set again and [`Session::clear_poison`] says so. Otherwise all is as it
+    /// was before the step.
     pub fn step(&mut self) -> Result<(), SessionError> {
         if self.poisoned {
             return Err(SessionError::Poisoned);
@@ -327,13 +354,16 @@ impl Session {
             return Err(SessionError::Missing(missing.map(|(s, _)| (s.name.to_string(), s.ty.clone())).collect()));
         }
         self.prepare()?;
-        let done = match &mut self.engine {
+        let (done, intact) = match &mut self.engine {
             Engine::Native { program, workspace, pool } => {
-                program.run(workspace, &mut self.slots, Some(&**pool as &dyn Spread)).map_err(|e| failure(&e))
+                let done = program.run(workspace, &mut self.slots, Some(&**pool as &dyn Spread));
+                let intact = matches!(done, Err(RunError::Check { intact: true, .. }));
+                (done.map_err(|e| failure(&e)), intact)
             }
-            Engine::Reference { main, .. } => interpret(main, &self.signature, &mut self.slots),
+            // it writes when all is computed
+            Engine::Reference { main, .. } => (interpret(main, &self.signature, &mut self.slots), true),
         };
-        self.poisoned = done.is_err() && self.updates;
+        self.poisoned = done.is_err() && self.updates && !intact;
         done
     }
 
@@ -401,6 +431,29 @@ impl Session {
         read(&self.slots[slot], &self.signature.arguments[slot].ty)
     }
 
+    /// The slots of the weights and states in the order of another session's, if both have the same.
+    pub(crate) fn carried_like(&self, other: &Session) -> Option<Vec<usize>> {
+        let (mine, theirs) = (&self.signature, &other.signature);
+        let params = theirs.params().map(|(name, ty)| (mine.param(name), ty));
+        let states = theirs.states().map(|(name, ty)| (mine.state(name), ty));
+        let found = params.chain(states).map(|(slot, ty)| slot.filter(|&slot| mine.arguments[slot].ty == *ty));
+        let as_many = mine.params().len() + mine.states().len() == theirs.params().len() + theirs.states().len();
+        found.collect::<Option<Vec<usize>>>().filter(|_| as_many)
+    }
+
+    /// Exchanges memory with another session: that of these slots with that of its own, in order. Nothing is copied or allocated.
+    pub(crate) fn exchange(&mut self, slots: &[usize], other: &mut Session, others: &[usize]) {
+        for (&mine, &theirs) in slots.iter().zip(others) {
+            debug_assert_eq!(self.signature.arguments[mine].ty, other.signature.arguments[theirs].ty);
+            std::mem::swap(&mut self.slots[mine], &mut other.slots[theirs]);
+            std::mem::swap(&mut self.bound[mine], &mut other.bound[theirs]);
+            for (preparing, slot) in [(&mut self.preparing, mine), (&mut other.preparing, theirs)] {
+                preparing.iter_mut().for_each(|preparing| preparing.written(slot));
+            }
+        }
+        std::mem::swap(&mut self.poisoned, &mut other.poisoned);
+    }
+
     /// Sets every weight and state of this session that `other` has too to its value there, without allocation: from
     /// a training to the evaluation of the same model.
     ///
@@ -426,6 +479,15 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Checks a tensor for an argument.
+fn fits(kind: &'static str, Slot { name, ty }: &Slot, tensor: &Tensor) -> Result<(), SessionError> {
+    if tensor.ty() == ty {
+        return Ok(());
+    }
+    let (wanted, found) = (ty.clone(), tensor.ty().clone());
+    Err(WrongType { kind, name: name.to_string(), wanted, found }.into())
 }
 
 /// The signature of a graph's entry, some of whose arguments are computed from others.

@@ -135,7 +135,7 @@ fn nothing_is_prepared_where_weights_are_only_read_or_change() {
     load(&mut session, 0);
     // the step replaces `w` by `x`, and reads it as it is then
     let first = session.run([("x", &whole(&[3, 4], 1))]).unwrap();
-    let second = session.run([]).unwrap();
+    let second = session.run([("x", &whole(&[3, 4], 1))]).unwrap();
     assert!(first["y"] != second["y"]);
     assert_eq!(session.param("w").unwrap(), whole(&[3, 4], 1));
 }

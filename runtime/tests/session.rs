@@ -81,7 +81,7 @@ fn equal_bits_on_any_number_of_threads_and_close_to_the_reference() {
     let x = numbers([64, 300]);
     let run = |mut session: Session| {
         let first = session.run([("x", &x)]).unwrap();
-        let second = session.run([]).unwrap();
+        let second = session.run([("x", &x)]).unwrap();
         (first, second, session.params(), session.states())
     };
     let one = run(layer(Arc::clone(&program), 1));
@@ -171,22 +171,72 @@ fn sessions_of_one_program_run_side_by_side() {
     });
 }
 
+/// The index is computed from the new weight, which may be written by then.
+const LATE: &str = r#"
+func @late(%x: f32[4] input, %i: i64[2] input, %w: f32[4] param "w") -> ("y": f32[2], f32[4] update %w) {
+  %0 = add %w, %x : f32[4]
+  %1 = reduce %0 {kind=max, axes=[0]} : f32[]
+  %2 = convert %1 : i64[]
+  %3 = broadcast %2 {axes=[]} : i64[2]
+  %4 = add %i, %3 : i64[2]
+  %5 = gather %x, %4 {axis=0, batch=0} : f32[2]
+  return %5, %0
+}
+"#;
+
 #[test]
-fn a_failed_check_poisons_what_is_updated_in_place() {
+fn a_failed_check_leaves_all_as_it_was_or_says_that_it_does_not() {
+    let w = Tensor::new([4], vec![1f32, 2.0, 3.0, 4.0]).unwrap();
+    let small = Tensor::new([4], vec![0.25f32, -0.25, 0.5, -0.5]).unwrap();
+    // of the first, the weight may be overwritten only when it is read, and so after the check
+    for (text, intact, good, bad) in [(PICK, Some(true), 0, 4), (LATE, None, -3, 3)] {
+        let (graph, program) = program(text);
+        let native = Session::new(program, Arc::new(Pool::new(2)));
+        for (mut session, intact) in [(native, intact), (Session::reference(graph).unwrap(), Some(true))] {
+            let run = |session: &mut Session, i: i64| {
+                session.run([("i", &Tensor::new([2], vec![0, i]).unwrap()), ("x", &small)])
+            };
+            session.set_param("w", &w).unwrap();
+            assert!(matches!(run(&mut session, bad), Err(SessionError::Check { .. })), "{text}");
+            assert!(intact.is_none_or(|intact| intact == !session.is_poisoned()), "{text}");
+            if session.is_poisoned() {
+                assert_eq!(run(&mut session, good), Err(SessionError::Poisoned));
+                session.set_param("w", &w).unwrap();
+                session.clear_poison();
+            }
+            assert_eq!(session.param("w").unwrap(), w, "{text}");
+            let good = if text == LATE { -3 } else { good };
+            let shifted = if text == LATE { vec![-3, good] } else { vec![0, good] };
+            session.run([("i", &Tensor::new([2], shifted).unwrap()), ("x", &small)]).unwrap();
+            let sum: Vec<f64> = std::iter::zip(w.to_f64s(), small.to_f64s()).map(|(w, x)| w + x).collect();
+            assert_eq!(session.param("w").unwrap().to_f64s(), sum);
+        }
+    }
+}
+
+#[test]
+fn a_run_is_given_everything() {
     let (graph, program) = program(PICK);
-    let sessions = [Session::new(program, Arc::new(Pool::new(2))), Session::reference(graph).unwrap()];
-    for mut session in sessions {
+    for mut session in [Session::new(program, Arc::new(Pool::new(1))), Session::reference(graph).unwrap()] {
         let w = Tensor::new([4], vec![1f32, 2.0, 3.0, 4.0]).unwrap();
-        let pick = |i: i64, j: i64| Tensor::new([2], vec![i, j]).unwrap();
+        let i = Tensor::new([2], vec![3i64, 1]).unwrap();
         session.set_param("w", &w).unwrap();
+        session.run([("x", &w), ("i", &i)]).unwrap();
+        // what an earlier run was given, or was set for steps, is not used again
         session.set_input("x", &w).unwrap();
-        assert_eq!(session.run([("i", &pick(3, 1))]).unwrap()["y"].to_f64s(), [4.0, 2.0]);
-        assert_eq!(session.run([("i", &pick(0, 2))]).unwrap()["y"].to_f64s(), [2.0, 6.0]);
-        assert!(matches!(session.run([("i", &pick(0, 4))]), Err(SessionError::Check { .. })));
-        assert!(session.is_poisoned());
-        assert_eq!(session.run([("i", &pick(0, 2))]), Err(SessionError::Poisoned));
-        session.set_param("w", &w).unwrap();
-        session.clear_poison();
-        assert_eq!(session.run([("i", &pick(0, 2))]).unwrap()["y"].to_f64s(), [1.0, 3.0]);
+        for (given, expected) in [
+            (vec![("i", &i)], "the program needs `x` f32[4]"),
+            (vec![], "the program needs `x` f32[4], `i` i64[2]"),
+            (vec![("x", &w), ("i", &i), ("x", &w)], "the input `x` is given twice"),
+        ] {
+            assert_eq!(session.run(given).unwrap_err().to_string(), expected);
+        }
+        // one that is refused sets nothing
+        let other = Tensor::new([4], vec![9f32; 4]).unwrap();
+        session.run([("x", &other), ("i", &w)]).unwrap_err();
+        let before = session.param("w").unwrap();
+        session.step().unwrap();
+        let sum: Vec<f64> = before.to_f64s().iter().zip(w.to_f64s()).map(|(a, b)| a + b).collect();
+        assert_eq!(session.param("w").unwrap().to_f64s(), sum);
     }
 }

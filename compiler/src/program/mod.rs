@@ -1,6 +1,7 @@
 //! A compiled program: code that runs on memory which the caller owns.
 
 mod evaluate;
+mod intact;
 mod memory;
 mod run;
 mod unmoved;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dlc_ir::Loc;
 
+use super::intact::is_intact;
 use super::{Memory, OutOfMemory, Program};
 use crate::codegen::{ExecContext, KernelFn, VERSION};
 use crate::schedule::Failure;
@@ -75,7 +76,7 @@ pub enum RunError {
         /// Bytes that it has.
         found: usize,
     },
-    /// A check failed: an index out of range. What is updated in place is lost.
+    /// A check failed: an index out of range. What is updated in place may be lost.
     #[error("{mnemonic}: an index is not in 0 .. {bound}")]
     Check {
         /// The operator.
@@ -84,6 +85,8 @@ pub enum RunError {
         bound: usize,
         /// Where the operator comes from, in the [sources](dlc_ir::Graph::sources) of the program's graph.
         loc: Option<Loc>,
+        /// Whether no argument was overwritten before.
+        intact: bool,
     },
     /// Weights are lost where factors were moved into them, and the program could not be compiled without that.
     #[error("a weight becomes infinite or zero where factors are moved into it, and without that: {0}")]
@@ -186,7 +189,9 @@ impl Program {
         }
         Err(match self.statuses.get(status, ctx.step) {
             Some((&Failure { mnemonic, bound, .. }, loc)) => {
-                RunError::Check { mnemonic, bound, loc: loc.is_known().then_some(loc) }
+                let updated: Vec<bool> = self.signature.arguments.iter().map(|a| a.updated).collect();
+                let intact = is_intact(self.executable.program(), ctx.step as usize, &updated);
+                RunError::Check { mnemonic, bound, loc: loc.is_known().then_some(loc), intact }
             }
             None => RunError::Internal(status),
         })
