@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use dlc::{Compiler, Error, Stage, tools};
 
+use super::target::{Force, Kind};
 use super::{Exit, Failure, ModeArguments, ModelArguments, Output, write_file};
 
 /// Arguments of `dlc graph`.
@@ -20,6 +21,8 @@ pub struct Arguments {
     /// Where to write: .svg or .dot
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
+    #[command(flatten)]
+    force: Force,
 }
 
 /// Runs the verb.
@@ -31,6 +34,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     };
     let compiler = Compiler::new();
     let model = arguments.model.open()?;
+    arguments.force.expect_free_of(&arguments.output, Kind::Picture, &model)?;
     let stage = Stage::find(&arguments.stage).expect("clap has checked the name");
     let what = arguments.mode.of_stages([stage]);
     let request = arguments.model.request(&model, what, &compiler)?;
