@@ -1,5 +1,7 @@
 //! Datasets: files are read, and the rest of each field, which is the language, is compiled and run on them.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -50,8 +52,9 @@ fn read(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Ex
     let source = model.source();
     let dataset = source.dataset(call).map_err(|d| model.error(d))?;
     let mut read = vec![];
+    let mut opened = Opened::default();
     for reader in &dataset.readers {
-        let tensor = read_one(reader, model).map_err(|e| {
+        let tensor = opened.read(reader, model).map_err(|e| {
             let diagnostic = Diagnostic::error(e.code(), e.to_string());
             model.error(vec![diagnostic.primary(reader.span, "read here")])
         })?;
@@ -75,29 +78,51 @@ fn read(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Ex
     Ok(Arc::new(examples))
 }
 
-fn read_one(reader: &Reader, model: &Model) -> Result<Tensor, DataError> {
-    let path = resolve(&reader.from, &reader.path, model.folder());
-    let named = |tensors: Tensors| {
+/// The files of a dataset that several readers may want parts of.
+#[derive(Default)]
+struct Opened {
+    tables: HashMap<PathBuf, Table>,
+    archives: HashMap<PathBuf, Tensors>,
+}
+
+impl Opened {
+    fn read(&mut self, reader: &Reader, model: &Model) -> Result<Tensor, DataError> {
+        let path = resolve(&reader.from, &reader.path, model.folder());
         let name = reader.select.first().map_or("", String::as_str);
-        tensors.require(name).cloned().map_err(|e| DataError::new(&path, Problem::Unsupported(e.to_string())))
-    };
-    match reader.format {
-        Format::Idx => data::idx::read(&path),
-        Format::Npy => data::npy::read(&path),
-        Format::Npz => named(data::npz::read(&path)?),
-        Format::Safetensors => named(data::safetensors::read(&path)?.tensors),
-        Format::Csv => {
-            // all digits, of which the dataset may take fewer
-            let table = Table::read(&path)?;
-            if !reader.matrix {
-                return table.column(reader.select.first().map_or("", String::as_str), DType::F64);
-            }
-            if reader.select.is_empty() {
-                table.except(&reader.drop, DType::F64)
-            } else {
-                table.select(&reader.select, DType::F64)
+        match reader.format {
+            Format::Idx => data::idx::read(&path),
+            Format::Npy => data::npy::read(&path),
+            Format::Npz => self.named(path, name, data::npz::read),
+            Format::Safetensors => self.named(path, name, |path| Ok(data::safetensors::read(path)?.tensors)),
+            Format::Csv => {
+                let table = match self.tables.entry(path) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => {
+                        let table = Table::read(new.key())?;
+                        new.insert(table)
+                    }
+                };
+                // all digits, of which the dataset may take fewer
+                match reader.matrix {
+                    false => table.column(name, DType::F64),
+                    true if reader.select.is_empty() => table.except(&reader.drop, DType::F64),
+                    true => table.select(&reader.select, DType::F64),
+                }
             }
         }
+    }
+
+    fn named(
+        &mut self,
+        path: PathBuf,
+        name: &str,
+        read: impl FnOnce(&Path) -> Result<Tensors, DataError>,
+    ) -> Result<Tensor, DataError> {
+        let tensors = match self.archives.entry(path.clone()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(read(&path)?),
+        };
+        tensors.require(name).cloned().map_err(|e| DataError::new(&path, Problem::Unsupported(e.to_string())))
     }
 }
 

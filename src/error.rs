@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use dlc_dsl::diagnostic::JsonDiagnostic;
+use dlc_dsl::diagnostic::{JsonDiagnostic, SHOWN, tidy};
 use dlc_dsl::{Diagnostic, Sources};
 
 /// One or more faults, with the texts to show them in. `Display` renders them as the command line does, without colour.
@@ -54,9 +54,26 @@ impl Error {
         dlc_dsl::diagnostic::render_all(&self.content.diagnostics, &self.content.sources, color)
     }
 
-    /// The faults for machines.
+    /// The faults for machines, as many as people are shown.
     pub fn to_json(&self) -> Vec<JsonDiagnostic> {
-        self.content.diagnostics.iter().map(|d| d.to_json(&self.content.sources)).collect()
+        self.content.diagnostics.iter().take(SHOWN).map(|d| d.to_json(&self.content.sources)).collect()
+    }
+
+    /// How many more faults there are than are shown.
+    pub fn more(&self) -> usize {
+        self.content.diagnostics.len().saturating_sub(SHOWN)
+    }
+
+    /// The faults of both, those of one text in its order and each once.
+    #[must_use]
+    pub fn and(mut self, other: Error) -> Error {
+        let Content { sources, diagnostics } = *other.content;
+        if self.content.sources.iter().next().is_none() {
+            self.content.sources = sources;
+        }
+        self.content.diagnostics.extend(diagnostics);
+        tidy(&mut self.content.diagnostics);
+        self
     }
 }
 
@@ -83,10 +100,10 @@ impl From<crate::artefact::ArtefactError> for Error {
 /// Reads a text file that the user named.
 ///
 /// # Errors
-/// If it is missing or no text.
+/// If it is missing, no regular file, or no text.
 pub fn read_text(path: &Path) -> Result<String, Error> {
     let name = path.display();
-    std::fs::read_to_string(path).map_err(|e| match e.kind() {
+    dlc_runtime::regular::read_text(path).map_err(|e| match e.kind() {
         ErrorKind::NotFound => Error::plain("missing-file", format!("there is no file {name}")),
         ErrorKind::InvalidData if path.extension().is_some_and(|e| e == "dlx") => {
             Error::plain("wrong-format", format!("{name} is an artefact, not the text of a model"))

@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use dlc_dsl::{Loaded, Loader};
+use dlc_runtime::regular;
 
 /// Loads imports from the file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,7 +12,7 @@ pub struct Files;
 impl Loader for Files {
     fn load(&mut self, from: &str, path: &str) -> Result<Loaded, String> {
         let full = PathBuf::from(joined(from, path));
-        let text = std::fs::read_to_string(&full).map_err(|e| match e.kind() {
+        let text = regular::read_text(&full).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => format!("there is no file {}", full.display()),
             _ => format!("{} cannot be read: {e}", full.display()),
         })?;

@@ -2,7 +2,7 @@
 
 use dlc_ir::{DType, Scalar, Tensor, Type};
 use dlc_runtime::Tensors;
-use dlc_runtime::data::kind;
+use dlc_runtime::data::{kind, names};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,19 +30,22 @@ fn shortest(x: f64, dtype: DType) -> f64 {
 /// The inputs in a JSON text: `{"inputs":{"x":{"dtype":"f32","shape":[1,2],"data":[0.5,1]}}}`.
 ///
 /// # Errors
-/// If the text is not of this form, or a number is none of its dtype.
+/// If the text is not of this form, gives a name twice, or a number is none of its dtype.
 pub fn tensors_from_json(text: &str) -> Result<Tensors, Error> {
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Request {
         inputs: IndexMap<String, Input>,
     }
     #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
     struct Input {
         dtype: String,
         shape: Vec<usize>,
         data: Vec<Value>,
     }
     let bad = |message: String| Error::plain("bad-input", message);
+    names::expect_unique(text.as_bytes()).map_err(|e| bad(format!("the input is not of its form: {e}")))?;
     let request: Request = serde_json::from_str(text).map_err(|e| bad(format!("the input is not of its form: {e}")))?;
     let mut tensors = Tensors::new();
     for (name, input) in request.inputs {
@@ -113,6 +116,21 @@ mod tests {
         {
             read(dtype, data).unwrap_or_else(|e| panic!("{dtype} {data}: {e}"));
         }
+    }
+
+    #[test]
+    fn what_stands_twice_or_is_not_known_is_refused() {
+        let x = r#""x":{"dtype":"f32","shape":[1],"data":[1]}"#;
+        let twice = x.replacen(r#""shape":[1],"#, r#""shape":[1],"shape":[1],"#, 1);
+        for text in [
+            format!(r#"{{"inputs":{{{x},{x}}}}}"#),
+            format!(r#"{{"inputs":{{{x}}},"inputs":{{}}}}"#),
+            format!(r#"{{"inputs":{{{twice}}}}}"#),
+            format!(r#"{{"inputs":{{{x}}},"sizes":{{}}}}"#),
+        ] {
+            assert_eq!(tensors_from_json(&text).expect_err("it is refused").code(), "bad-input", "{text}");
+        }
+        tensors_from_json(&format!(r#"{{"inputs":{{{x}}}}}"#)).expect("it is right");
     }
 
     #[test]

@@ -42,6 +42,11 @@ pub fn class_fields(graph: &Graph, classes: usize) -> Vec<String> {
     indexed_fields(graph).into_iter().filter(|(_, indexing)| indexing.size == classes).map(|(name, _)| name).collect()
 }
 
+/// How many things an input of a graph indexes, by the names of those that are indices.
+pub(crate) fn index_bounds(graph: &Graph) -> IndexMap<String, usize> {
+    indexed_fields(graph).into_iter().map(|(name, indexing)| (name, indexing.size)).collect()
+}
+
 /// Checks that no field holds NaN or an infinity.
 pub(crate) fn check_finite(model: &Model, call: &DatasetCall, examples: &Examples) -> Result<(), Error> {
     let mut diagnostics = vec![];

@@ -138,6 +138,6 @@ pub use dlc_runtime::{Session, SessionError, Tensors};
 pub use error::Error;
 pub use model::Model;
 pub use program::Program;
-pub use text::{Form, convert, format};
+pub use text::{Form, convert, format, is_ron_model};
 pub use trainer::{Step, Trainer};
 pub use training::{TrainOverrides, Training};

@@ -25,6 +25,26 @@ impl Settable {
         Ok(Settable { arguments, dimensions })
     }
 
+    /// Whether it has an argument of a name.
+    pub fn has_argument(&self, name: &str) -> bool {
+        self.arguments.iter().any(|known| known == name)
+    }
+
+    /// Whether it has a dimension of a name whose size may be set.
+    pub fn has_dimension(&self, name: &str) -> bool {
+        self.dimensions.iter().any(|known| known == name)
+    }
+
+    /// What may be set on one of the two.
+    #[must_use]
+    pub fn or(mut self, other: Settable) -> Settable {
+        let arguments = other.arguments.into_iter().filter(|name| !self.has_argument(name)).collect::<Vec<_>>();
+        let dimensions = other.dimensions.into_iter().filter(|name| !self.has_dimension(name)).collect::<Vec<_>>();
+        self.arguments.extend(arguments);
+        self.dimensions.extend(dimensions);
+        self
+    }
+
     /// Checks that there are arguments and dimensions of these names.
     ///
     /// # Errors

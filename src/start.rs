@@ -44,11 +44,12 @@ impl Fitting<'_> {
         taken.map(|name| (name, self.theirs(name)))
     }
 
-    /// What a weight of the model is called in the file.
+    /// What a weight of the model is called in the file. Of several renamings that fit, the one with the most levels counts.
     fn theirs(&self, name: &str) -> String {
-        let renamed = self.file.rename.iter().find_map(|(theirs, ours)| Some((theirs, name.strip_prefix(ours)?)));
-        let (theirs, rest) = renamed.map_or(("", name), |(theirs, rest)| (theirs, rest));
-        format!("{}{theirs}{rest}", self.file.prefix)
+        let fitting = self.file.rename.iter().filter_map(|(theirs, ours)| Some((theirs, below(name, ours)?)));
+        let (theirs, rest) =
+            fitting.min_by_key(|(_, rest)| rest.len()).map_or(("", name), |(theirs, rest)| (theirs, rest));
+        joined(&self.file.prefix, &joined(theirs, rest))
     }
 
     /// Words of the section that say nothing of this model and this file, most likely slips.
@@ -65,15 +66,14 @@ impl Fitting<'_> {
             }
         }
         for (theirs, word) in &self.file.rename {
-            if !ours.iter().any(|name| name.starts_with(word.as_str())) {
-                let message =
-                    format!("`rename`: no weight of the model begins with `{word}`, which `{theirs}` becomes");
+            if !ours.iter().any(|name| below(name, word).is_some()) {
+                let message = format!("`rename`: no weight of the model lies below `{word}`, which `{theirs}` becomes");
                 idle.push(self.idle(word, message, &ours));
             }
         }
         let word = &self.file.prefix;
-        if !word.is_empty() && !theirs.iter().any(|name| name.starts_with(word.as_str())) {
-            let message = format!("`prefix`: no tensor of the file begins with `{word}`");
+        if !theirs.iter().any(|name| below(name, word).is_some()) {
+            let message = format!("`prefix`: no tensor of the file lies below `{word}`");
             return vec![self.idle(word, message, &theirs)];
         }
         for word in &self.file.transpose {
@@ -135,12 +135,12 @@ impl Fitting<'_> {
     fn unused(&self, used: &[String]) -> Vec<(String, Tensor)> {
         let is_counter = |tensor: &Tensor| tensor.ty().rank() == 0 && tensor.dtype().is_int();
         let skipped = |name: &str| {
-            let bare = name.strip_prefix(&self.file.prefix).unwrap_or(name);
+            let bare = below(name, &self.file.prefix).unwrap_or(name);
             [name, bare].iter().any(|name| pattern::selects(&self.file.skip, name))
                 || self.first.names().any(|ours| pattern::selects(&self.file.skip, ours) && self.theirs(ours) == name)
         };
         let rest = self.read.iter().filter(|(name, tensor)| {
-            name.starts_with(&self.file.prefix)
+            below(name, &self.file.prefix).is_some()
                 && !used.iter().any(|u| u == name)
                 && !is_counter(tensor)
                 && !skipped(name)
@@ -160,9 +160,54 @@ impl Fitting<'_> {
     }
 }
 
+/// What follows the levels `root` in a name, if they are its first: `weight` of `head.weight` below `head`, but nothing of
+/// `header.weight`. Names are parted by dots, and those at the ends of `root` say nothing more.
+fn below<'n>(name: &'n str, root: &str) -> Option<&'n str> {
+    let root = root.trim_matches('.');
+    if root.is_empty() {
+        return Some(name);
+    }
+    let rest = name.strip_prefix(root)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+}
+
+/// Levels, and further levels below them.
+fn joined(root: &str, rest: &str) -> String {
+    match (root.trim_matches('.'), rest) {
+        ("", name) | (name, "") => name.to_owned(),
+        (root, rest) => format!("{root}.{rest}"),
+    }
+}
+
 /// A matrix with its axes exchanged; anything else as it is.
 fn transposed(tensor: &Tensor) -> Tensor {
     let &[rows, columns] = &tensor.shape()[..] else { return tensor.clone() };
     let ty = tensor.ty().with_shape([columns, rows]);
     Tensor::from_fn(ty, |i| tensor.get(i % rows * columns + i / rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_apart_at_their_dots() {
+        for (name, root, rest) in [
+            ("head.weight", "head", Some("weight")),
+            ("head.weight", "head.", Some("weight")),
+            ("head.weight", "h", None),
+            ("head", "head", Some("")),
+            ("header.weight", "head", None),
+            ("head.0.weight", "head.0", Some("weight")),
+            ("head.00.weight", "head.0", None),
+            ("head.weight", "", Some("head.weight")),
+        ] {
+            assert_eq!(below(name, root), rest, "{name} below {root}");
+        }
+        for (root, rest, name) in
+            [("a.b", "c", "a.b.c"), ("a.", "c", "a.c"), ("", "c", "c"), ("a", "", "a"), ("", "", "")]
+        {
+            assert_eq!(joined(root, rest), name, "{root} and {rest}");
+        }
+    }
 }

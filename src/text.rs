@@ -54,3 +54,36 @@ pub fn convert(name: &str, text: &str, to: Form) -> Result<String, Error> {
         Form::Ron => to_ron(&file),
     })
 }
+
+/// Whether a RON text is a model, right or wrong, and not something else in RON: it says so with `dlc: 1`, or can be read as one.
+pub fn is_ron_model(text: &str) -> bool {
+    let mut sources = Sources::new();
+    let id = sources.add("model.ron", text);
+    dlc_dsl::names_language(text) || {
+        let (file, diagnostics) = parse_ron(id, text);
+        !file.items.is_empty() && !has_errors(&diagnostics)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_told_from_other_ron() {
+        let model = r#"model: (name: "m", inputs: {"x": "[B]"}, outputs: {"y": "[B]"}, body: "x")"#;
+        for text in [
+            format!("(dlc: 1, {model})"),
+            format!("({model})"),
+            "( // x\n dlc : 1, model: (".into(),
+            "(model: (), dlc: 1)".into(),
+        ] {
+            assert!(is_ron_model(&text), "{text}");
+        }
+        for text in
+            ["(window: (dlc: 1))", "(title: \"dlc: 1\")", "[dlc: 1]", "()", "", "(model: 3)", "Settings(dlc: 1)"]
+        {
+            assert!(!is_ron_model(text), "{text}");
+        }
+    }
+}

@@ -1,13 +1,16 @@
 //! What the command line needs beyond embedding: stages one by one, descriptions, comparisons.
 
+use std::path::PathBuf;
+
 use dlc_compiler::pipeline::{self, Stage};
 use dlc_dsl::diagnostic::catalogue::{self, Entry};
 use dlc_dsl::diagnostic::did_you_mean;
-use dlc_dsl::{Lowered, Request, What};
+use dlc_dsl::{Request, What};
 use dlc_ir::{Graph, Op};
 use dlc_runtime::train::Scores;
 use dlc_runtime::{SessionError, Tensors};
 
+pub use dlc_dsl::Lowered;
 pub use dlc_dsl::lower::settings::MAX_COUNT;
 
 pub use crate::error::{check_writable, read_text, write_file};
@@ -21,6 +24,7 @@ pub use crate::verify::{Deviation, verify};
 
 use crate::artefact::Artefact;
 use crate::compiler::Timings;
+use crate::dataset::resolve;
 use crate::failure::failed_run;
 use crate::request::training_step;
 use crate::training::{find_settings, settings};
@@ -44,6 +48,41 @@ pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usiz
 /// If the section is wrong.
 pub fn trains(model: &Model) -> Result<bool, Error> {
     Ok(find_settings(model)?.is_some())
+}
+
+/// The names of the models of a model's file: those that it defines, and those that it trains.
+pub fn models(model: &Model) -> Vec<String> {
+    model.source().models()
+}
+
+/// The name of the model that is meant where none is given, or of the one that is.
+///
+/// # Errors
+/// If there is no such model.
+pub fn chosen_model(model: &Model) -> Result<String, Error> {
+    let name = model.request(What::Infer).model;
+    model.source().chosen_model(name.as_deref()).map_err(|d| model.error(d))
+}
+
+/// The name of the model that is meant where none is given.
+///
+/// # Errors
+/// If there is none.
+pub fn default_model(model: &Model) -> Result<String, Error> {
+    model.source().chosen_model(None).map_err(|d| model.error(d))
+}
+
+/// The files that what is done with a model reads: its texts, and the data and weights of its `train` section. Those that only a faulty text
+/// names are left out.
+pub fn files_of(model: &Model) -> Vec<PathBuf> {
+    let texts = model.source().sources.iter().map(|(_, source)| PathBuf::from(source.name()));
+    let settings = find_settings(model).ok().flatten();
+    let calls = settings.iter().flat_map(|s| std::iter::once(&s.data).chain(&s.test));
+    let readers = calls.filter_map(|call| model.source().dataset(call).ok()).flat_map(|dataset| dataset.readers);
+    let data = readers.map(|reader| resolve(&reader.from, &reader.path, model.folder()));
+    let weights = settings.iter().filter_map(|s| s.weights.as_ref());
+    let weights = weights.map(|file| resolve(&file.from, &file.path, model.folder()));
+    texts.chain(data).chain(weights).collect()
 }
 
 /// The tree of the model's text, for people.
@@ -70,6 +109,12 @@ pub fn has_gradient(graph: &Graph) -> bool {
 /// If the model is wrong for these sizes.
 pub fn describe(model: &Model, request: &Request) -> Result<Lowered, Error> {
     model.lower(request)
+}
+
+/// The sizes of a request that nobody gave, and that follow from no data: those of images, say, not the number of examples.
+pub fn assumed_sizes(model: &Model, request: &Request) -> Vec<String> {
+    let of_data = model.source().dims_of_examples(request.model.as_deref()).unwrap_or_default();
+    request.assumed.iter().filter(|name| of_data.contains(name)).cloned().collect()
 }
 
 /// Compiles what a request describes, and says how long it took.

@@ -2,23 +2,30 @@
 //!
 //! The optimised graph is compiled with every intermediate value as an output. Each node is then interpreted on the compiled
 //! program's own operands, so that an error shows at the node that makes it, and not at all those behind. What the optimiser did before
-//! is judged by the program's results: in f64, where rounding is too small to hide a fault, the interpreter must give the same before and after.
+//! is judged by the program's results: in f64, where rounding is too small to hide a fault, the interpreter must give the same before and
+//! after; and the program must give the same compiled with and without it. Everywhere, what is allowed is what running error analysis
+//! allows each element, so that also a result that would be zero without rounding has its bound. All is done on several draws.
 
 use std::collections::HashMap;
 
 use dlc_compiler::passes;
-use dlc_compiler::pipeline::Stage;
+use dlc_compiler::pipeline::{Level, Stage};
 use dlc_dsl::{Request, What};
 use dlc_ir::bounds::{self, Bounded, Constants};
-use dlc_ir::op::Call;
-use dlc_ir::{Argument, DType, Function, Graph, InterpError, Op, ResultDecl, ResultRole, Role, Scalar, Tensor, Value};
-use dlc_runtime::Tensors;
+use dlc_ir::op::{Call, EvalError};
+use dlc_ir::{DType, Function, Graph, InterpError, Op, ResultDecl, ResultRole, Role, Scalar, Tensor, Value};
+use dlc_runtime::{Session, Tensors};
 use serde::Serialize;
 
+use crate::compiler::Timings;
 use crate::explain::node_name;
 use crate::failure::failed_run;
 use crate::first::first_values;
 use crate::{Compiler, Error, Model, tools};
+
+mod draw;
+
+use draw::{DRAWS, Draw, REACHES, Source};
 
 /// The accuracy of one value of a compiled program against its meaning.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,45 +52,194 @@ impl Deviation {
     }
 }
 
-/// Compares every value of a compiled program with the interpreter, those that it prepares included, and the results of
-/// the optimised program with those of the model as it is written.
+/// Compares every value of a compiled program with the interpreter, those that it prepares included; the results of
+/// the optimised program with those of the model as it is written; and what is compiled with optimisation with what is compiled without. Each
+/// is that of the draw on which it is worst off.
 ///
 /// # Errors
 /// If the model cannot be compiled or run.
 pub fn verify(compiler: &Compiler, model: &Model, request: &Request, seed: u64) -> Result<Vec<Deviation>, Error> {
-    let lowered = model.lower(request)?;
-    let optimised = tools::stage_graph(compiler, model, lowered.graph, Stage::Opt)?;
-    let mut arguments = arguments(compiler, model, request, optimised.entry(), seed)?;
-    let mut deviations = rewriting(compiler, model, request, optimised.entry(), &arguments)?;
-    let Some(parts) = parts(&optimised)? else {
-        deviations.extend(compare(compiler, model, &optimised, &arguments)?.deviations);
-        return Ok(deviations);
-    };
-    let weights: Vec<Tensor> = parts.weights.iter().map(|&i| arguments[i].clone()).collect();
-    let Compared { deviations: prepared, results } = compare(compiler, model, &parts.preparation, &weights)?;
-    deviations.extend(prepared.into_iter().map(|deviation| {
-        let value = format!("{} in {}", deviation.value, parts.preparation.entry().name);
-        Deviation { value, ..deviation }
-    }));
-    for (&argument, prepared) in parts.prepared.iter().zip(results) {
-        arguments[argument] = prepared;
+    let mut subject = Subject::new(compiler, model, request, seed)?;
+    let mut worst: Vec<Deviation> = vec![];
+    for draw in DRAWS {
+        let found = subject.judge(draw)?;
+        if worst.is_empty() {
+            worst = found;
+            continue;
+        }
+        for (worst, found) in worst.iter_mut().zip(found) {
+            if found.is_wrong() || (!worst.is_wrong() && found.share() > worst.share()) {
+                *worst = found;
+            }
+        }
     }
-    deviations.extend(compare(compiler, model, &parts.main, &arguments)?.deviations);
-    Ok(deviations)
+    Ok(worst)
+}
+
+/// A program in the forms that are compared.
+struct Subject<'a> {
+    model: &'a Model,
+    source: Source,
+    /// As it is written, with its derivatives, and optimised.
+    written: Graph,
+    optimised: Graph,
+    /// The same in f64.
+    wide: (Graph, Graph),
+    /// Compiled without and with optimisation.
+    plain: Session,
+    full: Session,
+    /// The optimised graph with every value for a result: what it prepares, where it does, and the rest.
+    preparation: Option<Probe>,
+    main: Probe,
+    parts: Option<passes::Parts>,
+}
+
+/// A graph, and what is compiled of it with every value of its entry for a result.
+struct Probe {
+    graph: Graph,
+    session: Session,
+}
+
+impl Probe {
+    fn new(compiler: &Compiler, model: &Model, graph: &Graph) -> Result<Self, Error> {
+        let session = compiler.compile_optimized(model, None, with_every_value(graph))?.try_session()?;
+        Ok(Probe { graph: graph.clone(), session })
+    }
+}
+
+impl<'a> Subject<'a> {
+    fn new(compiler: &Compiler, model: &'a Model, request: &Request, seed: u64) -> Result<Self, Error> {
+        let lowered = model.lower(request)?.graph;
+        let written = tools::stage_graph(compiler, model, lowered.clone(), Stage::Grad)?;
+        let optimised = tools::stage_graph(compiler, model, lowered.clone(), Stage::Opt)?;
+        let compile = |compiler: &Compiler| -> Result<Session, Error> {
+            compiler.compile_graph(model, lowered.clone(), &mut Timings::default())?.try_session()
+        };
+        let (plain, full) = (compile(&compiler.clone().level(Level::O0))?, compile(compiler)?);
+        let parts = parts(&optimised)?;
+        let preparation = match &parts {
+            Some(parts) => Some(Probe::new(compiler, model, &parts.preparation)?),
+            None => None,
+        };
+        let main = Probe::new(compiler, model, parts.as_ref().map_or(&optimised, |parts| &parts.main))?;
+        let wide = in_f64(compiler, model, request)?;
+        let init = Request { what: What::Init, ..request.clone() };
+        let first = first_values(compiler, model, &init, seed)?;
+        let data = if tools::trains(model)? { tools::first_examples(compiler, model)? } else { Tensors::new() };
+        let source = Source::new(&written, first, data, seed);
+        Ok(Subject { model, source, written, optimised, wide, plain, full, preparation, main, parts })
+    }
+
+    /// What comes out of a draw, with the widest reach that the program takes.
+    fn judge(&mut self, draw: Draw) -> Result<Vec<Deviation>, Error> {
+        let mut refused = None;
+        for reach in REACHES {
+            let arguments = self.source.values(self.optimised.entry(), draw, reach);
+            match self.judge_on(arguments) {
+                Err(error) if error.code() == "failed-check" => refused = Some(error),
+                judged => return judged,
+            }
+        }
+        Err(refused.expect("there is a reach"))
+    }
+
+    fn judge_on(&mut self, mut arguments: Vec<Tensor>) -> Result<Vec<Deviation>, Error> {
+        let model = self.model;
+        let (written, optimised) = &self.wide;
+        let numbers = named(self.optimised.entry(), &arguments);
+        let mut deviations = same_results(model, written, optimised, &of_names(optimised.entry(), &numbers))?;
+        deviations.extend(self.with_and_without(&arguments)?);
+        if let (Some(parts), Some(probe)) = (&self.parts, &mut self.preparation) {
+            let weights: Vec<Tensor> = parts.weights.iter().map(|&i| arguments[i].clone()).collect();
+            let Compared { deviations: prepared, results } = compare(model, probe, &weights)?;
+            let name = &parts.preparation.entry().name;
+            deviations.extend(prepared.into_iter().map(|deviation| {
+                let value = format!("{} in {name}", deviation.value);
+                Deviation { value, ..deviation }
+            }));
+            for (&argument, prepared) in parts.prepared.iter().zip(results) {
+                arguments[argument] = prepared;
+            }
+        }
+        deviations.extend(compare(model, &mut self.main, &arguments)?.deviations);
+        Ok(deviations)
+    }
+
+    /// Compares the results of the program that is compiled as it is written with those of the one that is optimised.
+    fn with_and_without(&mut self, arguments: &[Tensor]) -> Result<Vec<Deviation>, Error> {
+        let numbers = named(self.optimised.entry(), arguments);
+        let entry = self.written.entry();
+        let own = of_names(entry, &numbers);
+        let expected = bounded(self.model, &self.written, &own, Constants::Exact)?;
+        let found = bounded(self.model, &self.optimised, arguments, Constants::Folded)?;
+        for session in [&mut self.plain, &mut self.full] {
+            set(session, entry, &own).and_then(|()| session.step()).map_err(|e| failed_run(self.model, &e))?;
+        }
+        let mut deviations = vec![];
+        for (i, result) in entry.results.iter().enumerate() {
+            let of = |session: &Session| match &result.role {
+                ResultRole::Output => result.name.as_ref().and_then(|name| session.output(name)),
+                ResultRole::Update(argument) => match &entry.args()[*argument].role {
+                    Role::Param { name, .. } => session.param(name),
+                    Role::State { name } => session.state(name),
+                    _ => None,
+                },
+            };
+            let (Some(plain), Some(full)) = (of(&self.plain), of(&self.full)) else { continue };
+            let name = result_name(entry, result);
+            let radius = |graph: &Bounded| graph.radius.clone();
+            let (plain, full) = (
+                Bounded { value: plain, radius: radius(&expected[i]) },
+                Bounded { value: full, radius: radius(&found[i]) },
+            );
+            let (largest, allowed) = worst(&plain.value, &expected[i]);
+            deviations.push(Deviation { value: format!("{name}, not optimised,"), largest, allowed, from: None });
+            let (largest, allowed) = apart(&plain, &full);
+            let value = format!("{name}, with and without optimisation,");
+            deviations.push(Deviation { value, largest, allowed, from: None });
+        }
+        Ok(deviations)
+    }
+}
+
+/// The arguments of a program by their names.
+fn named<'t>(entry: &'t Function, arguments: &'t [Tensor]) -> HashMap<&'t str, &'t Tensor> {
+    entry.args().iter().map(|a| &*a.name).zip(arguments).collect()
+}
+
+/// The arguments of another form of the program, of the numbers by their names. What is prepared may be called and laid out otherwise there, and
+/// is computed anyway.
+fn of_names(entry: &Function, numbers: &HashMap<&str, &Tensor>) -> Vec<Tensor> {
+    let value = |argument: &dlc_ir::Argument| match numbers.get(&*argument.name) {
+        Some(t) if t.shape() == &argument.ty.shape => {
+            Tensor::from_fn(argument.ty.clone(), |i| t.get(i).convert(argument.ty.dtype))
+        }
+        _ => Tensor::zeros(argument.ty.clone()),
+    };
+    entry.args().iter().map(value).collect()
+}
+
+/// Gives a program its arguments.
+fn set(session: &mut Session, entry: &Function, arguments: &[Tensor]) -> Result<(), dlc_runtime::SessionError> {
+    // a draw before may have been refused halfway
+    session.clear_poison();
+    for (argument, tensor) in entry.args().iter().zip(arguments) {
+        match &argument.role {
+            Role::Param { name, .. } => session.set_param(name, tensor)?,
+            Role::State { name } => session.set_state(name, tensor)?,
+            Role::Key => session.set_key(tensor.get(0).as_i64())?,
+            Role::Input | Role::Plain => session.set_input(&argument.name, tensor)?,
+        }
+    }
+    Ok(())
 }
 
 fn parts(optimised: &Graph) -> Result<Option<passes::Parts>, Error> {
     passes::parts(optimised).map_err(|message| Error::plain("internal", message))
 }
 
-/// Compares the results of the model's graph in f64 with those of the graph that it is optimised to, on the same numbers.
-fn rewriting(
-    compiler: &Compiler,
-    model: &Model,
-    request: &Request,
-    entry: &Function,
-    arguments: &[Tensor],
-) -> Result<Vec<Deviation>, Error> {
+/// The program in f64, as it is written and optimised.
+fn in_f64(compiler: &Compiler, model: &Model, request: &Request) -> Result<(Graph, Graph), Error> {
     let mut request = request.clone();
     for (_, ty) in request.fields.iter_mut().filter(|(_, ty)| ty.dtype == model.dtype()) {
         *ty = ty.with_dtype(DType::F64);
@@ -92,54 +248,58 @@ fn rewriting(
     let wide = model.clone().float(DType::F64)?;
     let written = tools::stage_graph(compiler, &wide, wide.lower(&request)?.graph, Stage::Grad)?;
     let optimised = tools::stage_graph(compiler, &wide, written.clone(), Stage::Opt)?;
-    let numbers: HashMap<&str, &Tensor> = entry.args().iter().map(|a| &*a.name).zip(arguments).collect();
-    // What is prepared may be called and laid out otherwise in f64, and is computed anyway.
-    let given = |a: &Argument| numbers.get(&*a.name).filter(|t| t.shape() == &a.ty.shape);
-    let value = |argument: &Argument| match given(argument) {
-        Some(t) => Tensor::from_fn(argument.ty.clone(), |i| t.get(i).convert(argument.ty.dtype)),
-        None => Tensor::zeros(argument.ty.clone()),
-    };
-    let arguments: Vec<Tensor> = optimised.entry().args().iter().map(value).collect();
-    same_results(model, &written, &optimised, &arguments)
+    Ok((written, optimised))
 }
 
-/// How far the results of an optimised graph are from those of the graph before, both in f64; `arguments` are the optimised one's, of which what is
-/// prepared is computed here.
+/// The results of a graph with their bounds; of one that prepares, `arguments` hold places for what it prepares, which is computed.
+fn bounded(model: &Model, graph: &Graph, arguments: &[Tensor], constants: Constants) -> Result<Vec<Bounded>, Error> {
+    let exact = |values: Vec<Tensor>| values.into_iter().map(Bounded::exact).collect::<Vec<_>>();
+    let run = |graph: &Graph, arguments: Vec<Bounded>| -> Result<Vec<Bounded>, Error> {
+        let values: Vec<Tensor> = arguments.iter().map(|a| a.value.clone()).collect();
+        let place = |e: EvalError| match graph.interpret(&values) {
+            // only the interpreter says where it failed
+            Err(e) => failed(model, e),
+            Ok(_) => Error::plain("failed-check", e.to_string()),
+        };
+        bounds::function(graph, graph.entry(), arguments, constants).map_err(place)
+    };
+    let Some(parts) = parts(graph)? else { return run(graph, exact(arguments.to_vec())) };
+    let weights = parts.weights.iter().map(|&i| arguments[i].clone()).collect();
+    let mut all = exact(arguments.to_vec());
+    for (&i, prepared) in parts.prepared.iter().zip(run(&parts.preparation, exact(weights))?) {
+        all[i] = prepared;
+    }
+    run(&parts.main, all)
+}
+
+fn failed(model: &Model, error: InterpError) -> Error {
+    failed_run(model, &error.into())
+}
+
+/// How far the results of an optimised graph are from those of the graph before, both in f64; `arguments` are the optimised one's.
 fn same_results(
     model: &Model,
     written: &Graph,
     optimised: &Graph,
     arguments: &[Tensor],
 ) -> Result<Vec<Deviation>, Error> {
-    /// Of a tensor's largest number: a million times what rounding in f64 does, and a thousandth of what it does in f32.
-    const ALLOWED: f64 = 1e-10;
-    let fail = |e: InterpError| failed_run(model, &e.into());
-    let (own, found) = match parts(optimised)? {
-        None => (arguments.to_vec(), optimised.interpret(arguments).map_err(fail)?),
-        Some(parts) => {
-            let weights: Vec<Tensor> = parts.weights.iter().map(|&i| arguments[i].clone()).collect();
-            let mut all = arguments.to_vec();
-            for (&i, prepared) in parts.prepared.iter().zip(parts.preparation.interpret(&weights).map_err(fail)?) {
-                all[i] = prepared;
-            }
-            let given = (0..all.len()).filter(|i| !parts.prepared.contains(i));
-            (given.map(|i| all[i].clone()).collect(), parts.main.interpret(&all).map_err(fail)?)
-        }
-    };
-    let expected = written.interpret(&own).map_err(fail)?;
+    let own = of_names(written.entry(), &named(optimised.entry(), arguments));
+    let expected = bounded(model, written, &own, Constants::Exact)?;
+    let found = bounded(model, optimised, arguments, Constants::Folded)?;
     let entry = written.entry();
-    let name = |result: &ResultDecl| match (&result.name, &result.role) {
+    let deviation = |((result, expected), found): ((&ResultDecl, &Bounded), &Bounded)| {
+        let (largest, allowed) = apart(expected, found);
+        Deviation { value: format!("{}, optimised,", result_name(entry, result)), largest, allowed, from: None }
+    };
+    Ok(entry.results.iter().zip(&expected).zip(&found).map(deviation).collect())
+}
+
+fn result_name(entry: &Function, result: &ResultDecl) -> String {
+    match (&result.name, &result.role) {
         (_, ResultRole::Update(i)) => format!("new {}", entry.args()[*i].name),
         (Some(name), ResultRole::Output) => name.to_string(),
         (None, ResultRole::Output) => "result".to_owned(),
-    };
-    let deviation = |((result, expected), found): ((&ResultDecl, &Tensor), &Tensor)| Deviation {
-        value: format!("{}, optimised,", name(result)),
-        largest: difference(expected, found),
-        allowed: ALLOWED * magnitude(expected),
-        from: None,
-    };
-    Ok(entry.results.iter().zip(&expected).zip(&found).map(deviation).collect())
+    }
 }
 
 /// What came out of a comparison.
@@ -151,21 +311,11 @@ struct Compared {
 }
 
 /// Compares every value of an optimised graph's entry.
-fn compare(compiler: &Compiler, model: &Model, graph: &Graph, arguments: &[Tensor]) -> Result<Compared, Error> {
+fn compare(model: &Model, probe: &mut Probe, arguments: &[Tensor]) -> Result<Compared, Error> {
+    let (graph, session) = (&probe.graph, &mut probe.session);
     let entry = graph.entry();
     let live = entry.live();
-    let mut session = compiler.compile_optimized(model, None, with_every_value(graph))?.try_session()?;
-    let fail = |e| failed_run(model, &e);
-    for (argument, tensor) in entry.args().iter().zip(arguments) {
-        match &argument.role {
-            Role::Param { name, .. } => session.set_param(name, tensor),
-            Role::State { name } => session.set_state(name, tensor),
-            Role::Key => session.set_key(tensor.get(0).as_i64()),
-            Role::Input | Role::Plain => session.set_input(&argument.name, tensor),
-        }
-        .map_err(fail)?;
-    }
-    session.step().map_err(fail)?;
+    set(session, entry, arguments).and_then(|()| session.step()).map_err(|e| failed_run(model, &e))?;
     let outputs = session.outputs();
     let value_of = |value: Value| match entry.arg_index(value) {
         Some(i) => Some(arguments[i].clone()),
@@ -236,15 +386,10 @@ fn worst(found: &Tensor, expected: &Bounded) -> (f64, f64) {
     worst
 }
 
-fn magnitude(tensor: &Tensor) -> f64 {
-    tensor.to_f64s().into_iter().filter(|x| x.is_finite()).fold(f64::MIN_POSITIVE, |m, x| m.max(x.abs()))
-}
-
-/// The largest difference of two elements.
-fn difference(a: &Tensor, b: &Tensor) -> f64 {
-    // `max` would drop a NaN.
-    let larger = |m: f64, d: f64| if d > m || d.is_nan() { d } else { m };
-    a.scalars().zip(b.scalars()).map(|(x, y)| distance(x, y)).fold(0.0, larger)
+/// The same of two results that mean the same, of which either may be off.
+fn apart(a: &Bounded, b: &Bounded) -> (f64, f64) {
+    let radius = a.radius.iter().zip(&b.radius).map(|(a, b)| a + b).collect();
+    worst(&b.value, &Bounded { value: a.value.clone(), radius })
 }
 
 /// How far two numbers are apart; NaN agrees with NaN and infinity with itself only.
@@ -253,69 +398,47 @@ fn distance(x: Scalar, y: Scalar) -> f64 {
     if x == y || (x.is_nan() && y.is_nan()) { 0.0 } else { (x - y).abs() }
 }
 
-/// A value for every argument: first weights, the first examples of the data where there is some, and otherwise numbers
-/// from 0 to 1 for floats and zeros for the rest.
-fn arguments(
-    compiler: &Compiler,
-    model: &Model,
-    request: &Request,
-    entry: &Function,
-    seed: u64,
-) -> Result<Vec<Tensor>, Error> {
-    let mut init = request.clone();
-    init.what = What::Init;
-    let first = first_values(compiler, model, &init, seed)?;
-    let data = if tools::trains(model)? { tools::first_examples(compiler, model)? } else { Tensors::new() };
-    let made = |ty: &dlc_ir::Type| {
-        let float = ty.dtype.is_float();
-        // a simple congruential sequence: the numbers only have to differ
-        Tensor::from_fn(ty.clone(), |i| match float {
-            true => Scalar::Float(((i as u64).wrapping_mul(2_654_435_761).wrapping_add(seed) % 1000) as f64 / 1000.0),
-            false => Scalar::Int(0),
-        })
-    };
-    let value = |argument: &dlc_ir::Argument| match &argument.role {
-        Role::Param { name, .. } | Role::State { name } => first.get(name).cloned(),
-        Role::Key => Some(Tensor::scalar(seed.cast_signed())),
-        Role::Input | Role::Plain => data.get(&argument.name).and_then(|t| rows(t, &argument.ty)),
-    };
-    Ok(entry.args().iter().map(|a| value(a).filter(|t| *t.ty() == a.ty).unwrap_or_else(|| made(&a.ty))).collect())
-}
-
-/// The first rows of a tensor, as many as a type has, if the rest fits.
-fn rows(tensor: &Tensor, ty: &dlc_ir::Type) -> Option<Tensor> {
-    let fits = tensor.dtype() == ty.dtype
-        && tensor.len() >= ty.shape.elements()
-        && tensor.shape().get(1..) == ty.shape.get(1..);
-    fits.then(|| Tensor::from_fn(ty.clone(), |i| tensor.get(i)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn graph(op: &str) -> Graph {
-        let text =
-            format!("func @f(%x: f64[3] input) -> (\"y\": f64[3]) {{\n  %0 = {op} %x, %x : f64[3]\n  return %0\n}}");
+    fn graph(body: &str) -> Graph {
+        let text = format!("func @f(%x: f64[3] input, %y: f64[3] input) -> (\"y\": f64[3]) {{\n{body}}}");
         text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"))
+    }
+
+    fn judged(before: &str, after: &str, x: [f64; 3]) -> Deviation {
+        let tensor = |values: [f64; 3]| Tensor::new([3], values.to_vec()).expect("as many as there are");
+        let model = Model::parse("model f(x: [3]) -> y: [3] = x + x\n").expect("it is right");
+        let arguments = [tensor(x), tensor([0.1, 0.2, 0.3])];
+        same_results(&model, &graph(before), &graph(after), &arguments).expect("has values").remove(0)
     }
 
     #[test]
     fn a_wrong_rewrite_shows_in_the_results() {
-        let x = Tensor::new([3], vec![1.0, 2.0, -3.0]).expect("as many as there are");
-        let model = Model::parse("model f(x: [3]) -> y: [3] = x + x\n").expect("it is right");
-        let judged = |after| {
-            same_results(&model, &graph("add"), &graph(after), std::slice::from_ref(&x)).expect("has values").remove(0)
-        };
-        assert!(!judged("add").is_wrong());
-        let wrong = judged("mul");
+        let of = |op: &str| format!("  %0 = {op} %x, %x : f64[3]\n  return %0\n");
+        assert!(!judged(&of("add"), &of("add"), [1.0, 2.0, -3.0]).is_wrong());
+        let wrong = judged(&of("add"), &of("mul"), [1.0, 2.0, -3.0]);
         assert!(wrong.is_wrong() && wrong.largest == 15.0 && wrong.value.starts_with('y'), "{wrong:?}");
     }
 
     #[test]
+    fn what_is_zero_but_for_rounding_is_judged_by_what_was_rounded() {
+        let one = "  %0 = add %x, %y : f64[3]\n  %1 = sub %0, %x : f64[3]\n  %2 = sub %1, %y : f64[3]\n  return %2\n";
+        let other = "  %0 = sub %x, %x : f64[3]\n  return %0\n";
+        let right = judged(one, other, [1.0, 2.0, -3.0]);
+        assert!(!right.is_wrong() && right.largest > 0.0 && right.allowed < 1e-14, "{right:?}");
+        let wrong = judged(one, "  %0 = sub %x, %y : f64[3]\n  return %0\n", [1.0, 2.0, -3.0]);
+        assert!(wrong.is_wrong(), "{wrong:?}");
+    }
+
+    #[test]
     fn a_nan_is_a_difference_wherever_it_stands() {
-        let tensor = |values: [f64; 3]| Tensor::new([3], values.to_vec()).expect("as many as there are");
-        assert!(difference(&tensor([f64::NAN, 1.0, 2.0]), &tensor([0.0, 1.0, 2.0])).is_nan());
-        assert_eq!(difference(&tensor([f64::NAN, 1.0, 2.0]), &tensor([f64::NAN, 1.0, 2.5])), 0.5);
+        let of = |op: &str| format!("  %0 = div %x, %x : f64[3]\n  %1 = {op} %0, %y : f64[3]\n  return %1\n");
+        let one = "  %0 = sub %x, %x : f64[3]\n  %1 = exp %0 : f64[3]\n  %2 = add %1, %y : f64[3]\n  return %2\n";
+        for x in [[0.0, 1.0, 2.0], [1.0, 0.0, 2.0], [1.0, 2.0, 0.0]] {
+            assert!(judged(&of("add"), one, x).is_wrong(), "{x:?}");
+            assert!(!judged(&of("add"), &of("add"), x).is_wrong(), "{x:?}");
+        }
     }
 }

@@ -163,9 +163,17 @@ pub fn tidy(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.dedup();
 }
 
-/// All of them rendered, an empty line between two.
+/// How many faults are shown: who has more mends those first.
+pub const SHOWN: usize = 100;
+
+/// The first [`SHOWN`] of them rendered, an empty line between two, and how many more there are.
 pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
-    diagnostics.iter().map(|d| d.render(sources, color)).collect::<Vec<_>>().join("\n")
+    let shown: Vec<String> = diagnostics.iter().take(SHOWN).map(|d| d.render(sources, color)).collect();
+    let more = match diagnostics.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!("\nand {more} more\n"),
+    };
+    shown.join("\n") + &more
 }
 
 /// The error for trainable weights that no gradient reaches, without its place. `way` says what else to do than to freeze them.

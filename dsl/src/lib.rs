@@ -38,7 +38,7 @@ pub mod resolve;
 pub mod ron;
 pub mod span;
 
-pub use crate::ron::{parse_ron, to_ron};
+pub use crate::ron::{names_language, parse_ron, to_ron};
 pub use check::{check, parse_named};
 pub use diagnostic::{Diagnostic, Severity};
 pub use format::{format, format_ron};

@@ -14,6 +14,8 @@ use crate::diagnostic::{Diagnostic, has_errors};
 use crate::parser::MAX_DEPTH;
 use crate::span::{SourceId, Span};
 
+use lex::LexemeKind;
+
 mod body;
 mod fragment;
 pub(crate) mod lex;
@@ -39,6 +41,27 @@ pub fn parse_ron(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
         }
     }
     (file, diagnostics)
+}
+
+/// Whether a RON text names the language that it is in, by a field `dlc` of its outermost brackets. What follows may be wrong.
+pub fn names_language(text: &str) -> bool {
+    let mut depth = 0;
+    let lexemes: Vec<_> = lex::lexemes(text).into_iter().filter(|l| l.kind != LexemeKind::Comment).collect();
+    let first = lexemes.iter().find(|l| !text[l.range.clone()].starts_with("#!"));
+    if first.is_none_or(|l| l.kind != LexemeKind::Sign('(')) {
+        return false;
+    }
+    for pair in lexemes.windows(2) {
+        match pair[0].kind {
+            LexemeKind::Sign('(' | '[' | '{') => depth += 1,
+            LexemeKind::Sign(')' | ']' | '}') => depth -= 1,
+            LexemeKind::Name if depth == 1 && &text[pair[0].range.clone()] == "dlc" => {
+                return pair[1].kind == LexemeKind::Sign(':');
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 /// The tree and its faults, and the deepest place with the number of levels that it lies below the outermost.

@@ -106,9 +106,14 @@ impl Source {
         &self.text
     }
 
+    /// The line of a byte, from 1.
+    pub fn line(&self, offset: u32) -> usize {
+        self.lines.partition_point(|&start| start <= offset).max(1)
+    }
+
     /// Line and column of a byte, both from 1; columns count characters.
     pub fn position(&self, offset: u32) -> (usize, usize) {
-        let line = self.lines.partition_point(|&start| start <= offset).saturating_sub(1);
+        let line = self.line(offset) - 1;
         let start = self.lines[line] as usize;
         let mut end = (offset as usize).min(self.text.len());
         while !self.text.is_char_boundary(end) {

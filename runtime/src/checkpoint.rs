@@ -22,7 +22,8 @@ const VERSION: u32 = 1;
 const KEY: &str = "dlc.checkpoint";
 const PREFIX: &str = "step-";
 const EXTENSION: &str = ".safetensors";
-const BEST: &str = "best.safetensors";
+/// The file of the best weights.
+pub(crate) const BEST: &str = "best.safetensors";
 const LOCK: &str = ".lock";
 
 /// What a checkpoint says besides its tensors.
@@ -324,12 +325,21 @@ impl Store {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(io_error(&self.folder))? {
             let name = entry.map_err(io_error(&self.folder))?.file_name();
-            let step = name.to_str().and_then(|n| n.strip_prefix(PREFIX)?.strip_suffix(EXTENSION)?.parse().ok());
-            files.extend(step.map(|step: u64| (step, self.folder.join(&name))));
+            files.extend(name.to_str().and_then(step_of).map(|step| (step, self.folder.join(&name))));
         }
         files.sort();
         Ok(files)
     }
+}
+
+/// The step of a checkpoint, by the name of its file.
+fn step_of(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX)?.strip_suffix(EXTENSION)?.parse().ok()
+}
+
+/// Whether a file of this name is one that a folder of checkpoints is about.
+pub(crate) fn is_own(name: &str) -> bool {
+    name == BEST || step_of(name).is_some()
 }
 
 /// Removes a folder in which no training has kept anything and none is at work; whether it is gone.

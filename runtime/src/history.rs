@@ -1,13 +1,13 @@
 //! The history of a training: one line an epoch, as CSV for people's tools and as JSON lines for programs.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use crate::atomic;
+use crate::{atomic, regular};
 
 /// What is told of one epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,7 +94,7 @@ fn append(path: &Path, text: &str) -> io::Result<()> {
 
 /// Keeps the whole lines of a file that `keep` says to, if there is such a file.
 fn truncate(path: &Path, mut keep: impl FnMut(usize, &str) -> bool) -> io::Result<()> {
-    let text = match fs::read_to_string(path) {
+    let text = match regular::read_text(path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e),
@@ -108,6 +108,7 @@ fn truncate(path: &Path, mut keep: impl FnMut(usize, &str) -> bool) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn record(epoch: u64) -> Record {
         let values =

@@ -38,11 +38,13 @@
 pub mod atomic;
 pub mod checkpoint;
 pub mod data;
+pub mod foreign;
 pub mod history;
 pub mod loader;
 mod near;
 mod pool;
 mod preparing;
+pub mod regular;
 mod session;
 mod shuffle;
 mod signature;

@@ -160,6 +160,19 @@ fn bad_files_are_told_well() {
     for (case, e) in tables {
         note(case, e.code(), told(dir, &e));
     }
+    for (case, text) in [
+        ("a quotation mark that is never closed", "x,y\n1,a\n2,\"b\n3,c\n"),
+        ("one that the next one closes", "x,y\n1,\"a\n2,b\n3,\"c\"\n"),
+        ("something behind one that closes", "x,y\n1,\"a\"b\n"),
+        ("a header that is never closed", "x,\"y\n1,2\n"),
+        (
+            "of many columns, none of that name",
+            &format!("{}\n", (0..30).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",")),
+        ),
+    ] {
+        let e = table(text).and_then(|t| t.column("d", DType::F32)).unwrap_err();
+        note(case, e.code(), told(dir, &e));
+    }
     for (case, path) in [
         ("safetensors that is text", put("a.safetensors", b"{\"a\":1}            ")),
         ("npz that is text", put("a.npz", b"PK but not really")),
@@ -194,4 +207,138 @@ fn tables_are_read_as_people_write_them() {
     assert_eq!(table.column("a, b", DType::I32).unwrap().as_slice::<i32>().unwrap(), [1, 3]);
     assert_eq!(table.column("c", DType::F32).unwrap().as_slice::<f32>().unwrap(), [-2500.0, 4.0]);
     assert_eq!(table.column("ok", DType::Bool).unwrap().as_slice::<bool>().unwrap(), [true, false]);
+}
+
+#[test]
+fn quotation_marks_are_read_as_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.csv");
+    for text in [
+        "n,t\n1,\"two\nlines, and \"\"quotes\"\"\"\n2,b\n",
+        "n,t\n1,\"a\" \n2,\"\"\n",
+        "n,t\r\n1,5\" pipe\r\n2,a \"b\" c\r\n",
+        "n,t\n1,\"\"\"\"\n2,\"x\"",
+    ] {
+        fs::write(&path, text).unwrap();
+        let numbers = Table::read(&path).unwrap().column("n", DType::I32).unwrap();
+        assert_eq!(numbers.as_slice::<i32>().unwrap(), [1, 2], "{text}");
+    }
+}
+
+/// A zip archive of stored or already packed parts: name, method, bytes, size when unpacked, and where its part begins if that is not its
+/// own.
+fn archive(entries: &[(&str, u16, &[u8], u32, Option<u32>)]) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, method, packed, size, at) in entries {
+        let mut crc = flate2::Crc::new();
+        if *method == 0 {
+            crc.update(packed);
+        }
+        let start = at.unwrap_or(bytes.len() as u32);
+        let mut fields = Vec::new();
+        fields.extend([20u16, 0, *method, 0, 33].iter().flat_map(|n| n.to_le_bytes()));
+        fields.extend([crc.sum(), packed.len() as u32, *size].iter().flat_map(|n| n.to_le_bytes()));
+        fields.extend([name.len() as u16, 0].iter().flat_map(|n| n.to_le_bytes()));
+        if at.is_none() {
+            bytes.extend([b"PK\x03\x04", &fields[..], name.as_bytes(), packed].concat());
+        }
+        directory
+            .extend([b"PK\x01\x02\x14\x00", &fields[..], &[0; 10], &start.to_le_bytes(), name.as_bytes()].concat());
+    }
+    let count = (entries.len() as u16).to_le_bytes();
+    let (start, length) = (bytes.len() as u32, directory.len() as u32);
+    bytes.extend(directory);
+    bytes.extend(
+        [b"PK\x05\x06\0\0\0\0", &count[..], &count, &length.to_le_bytes(), &start.to_le_bytes(), &[0, 0]].concat(),
+    );
+    bytes
+}
+
+#[test]
+fn archives_give_each_array_once_and_no_more_than_they_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.npz");
+    let array = {
+        let path = folder.path().join("x.npy");
+        npy::write(&path, &Tensor::new([2], vec![1f32, 2.0]).unwrap()).unwrap();
+        fs::read(&path).unwrap()
+    };
+    let read = |entries: &[(&str, u16, &[u8], u32, Option<u32>)]| {
+        fs::write(&path, archive(entries)).unwrap();
+        Tensors::load(&path).map_err(|e| (e.code(), e.to_string()))
+    };
+    let (array, size) = (&array[..], array.len() as u32);
+    let two = read(&[("x.npy", 0, array, size, None), ("y.npy", 0, array, size, None)]).unwrap();
+    assert_eq!((two.len(), two["y"].len()), (2, 2), "{two}");
+    for (entries, code, said) in [
+        (vec![("x.npy", 0, array, size, None), ("x.npy", 0, array, size, None)], "duplicate-name", "`x`"),
+        (vec![("x.npy", 0, array, size, None), ("y.npy", 0, array, size, Some(0))], "wrong-format", "overlap"),
+        (vec![("x.npy", 12, array, size, None)], "unsupported-data", "bzip2"),
+        (vec![("x.npy", 14, array, size, None)], "unsupported-data", "LZMA"),
+        (vec![("x.npy", 77, array, size, None)], "unsupported-data", "method 77"),
+        (vec![("x.npy", 8, array, size * 2000, None)], "truncated-file", "promises more"),
+    ] {
+        let (found, message) = read(&entries).unwrap_err();
+        assert!(found == code && message.contains(said), "{entries:?}: {found}: {message}");
+    }
+}
+
+#[test]
+fn a_safetensors_header_names_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.safetensors");
+    let x = r#""x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}"#;
+    for header in [
+        format!(r#"{{{x},{x}}}"#),
+        format!(r#"{{"__metadata__":{{"a":"1","a":"2"}},{x}}}"#),
+        format!(r#"{{{}}}"#, x.replacen(r#""shape":[1],"#, r#""shape":[1],"shape":[1],"#, 1)),
+    ] {
+        fs::write(&path, [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &[0; 4]].concat()).unwrap();
+        let e = Tensors::load(&path).unwrap_err();
+        assert!(e.code() == "wrong-format", "{header}: {e}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn only_regular_files_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = |name: &str| {
+        let path = folder.path().join(name);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        path
+    };
+    let told = [
+        idx::read(&pipe("a.gz")).unwrap_err(),
+        npy::read(&pipe("a.npy")).unwrap_err(),
+        Table::read(&pipe("a.csv")).unwrap_err(),
+        Tensors::load(pipe("a.npz")).unwrap_err(),
+        Tensors::load(pipe("a.safetensors")).unwrap_err(),
+        Table::read(Path::new("/dev/zero")).unwrap_err(),
+    ];
+    for e in told {
+        assert!(e.code() == "missing-file" && e.to_string().contains("not a regular file"), "{e}");
+    }
+}
+
+/// Columns are found by name, not by looking at all of them for each.
+#[test]
+fn a_table_of_many_columns_is_read_in_time_that_grows_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wide.csv");
+    let time = |columns: usize| {
+        let names: Vec<String> = (0..columns).map(|i| format!("column_{i}")).collect();
+        fs::write(&path, format!("{}\n{}\n", names.join(","), vec!["1"; columns].join(","))).unwrap();
+        let read = || {
+            let start = std::time::Instant::now();
+            let table = Table::read(&path).unwrap();
+            assert_eq!(table.except(&names[..columns / 2], DType::F64).unwrap().len(), columns.div_ceil(2));
+            assert_eq!(table.select(&names, DType::F64).unwrap().len(), columns);
+            start.elapsed()
+        };
+        (0..3).map(|_| read()).min().unwrap()
+    };
+    let (few, many) = (time(5_000), time(40_000));
+    // 8 times as many take 8 times as long, not 64 times
+    assert!(many < few * 24, "{few:?}, {many:?}");
 }

@@ -12,7 +12,7 @@
 
 use super::ArtefactError;
 
-const MAGIC: &[u8; 8] = b"\x89dlx\r\n\x1a\n";
+pub(super) const MAGIC: &[u8; 8] = b"\x89dlx\r\n\x1a\n";
 const VERSION: u32 = 2;
 const NAME: usize = 16;
 const HASH: usize = 32;

@@ -4,11 +4,11 @@
 mod container;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use dlc_ir::{Blobs, Graph};
-use dlc_runtime::{Tensors, atomic, data};
+use dlc_runtime::{Tensors, atomic, data, regular};
 use serde::{Deserialize, Serialize};
 
 use crate::files;
@@ -184,13 +184,23 @@ impl Artefact {
     /// # Errors
     /// If it cannot be read, is no artefact, or is damaged.
     pub fn read(path: &Path) -> Result<Self, ArtefactError> {
-        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        let bytes = regular::read(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ArtefactError::Missing(path.to_owned()),
             _ => ArtefactError::Read { path: path.to_owned(), error },
         })?;
         let artefact = Self::from_bytes(&bytes);
         let artefact = artefact.map_err(|error| ArtefactError::In { path: path.to_owned(), error: Box::new(error) })?;
         Ok(Artefact { folder: beside(path).join(&artefact.folder), ..artefact })
+    }
+
+    /// Whether a file begins as an artefact of any version does.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn is_one(path: &Path) -> io::Result<bool> {
+        let mut start = vec![];
+        regular::open(path)?.take(container::MAGIC.len() as u64).read_to_end(&mut start)?;
+        Ok(start == container::MAGIC)
     }
 
     /// Writes a file, which is complete or unchanged also when the machine stops meanwhile.

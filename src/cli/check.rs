@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use clap::Args;
-use dlc::{What, tools};
+use dlc::{Compiler, Error, Model, What, tools};
+use serde_json::json;
 
-use super::{Exit, Failure, MathArguments, ModelArguments, Output, table};
+use super::{Exit, Failure, MathArguments, ModelArguments, ModelSettings, Output, table};
 
 /// Arguments of `dlc check`.
 #[derive(Args, Debug)]
@@ -20,20 +21,42 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let start = Instant::now();
     let compiler = arguments.math.compiler();
-    let model = arguments.model.open()?;
-    let request = arguments.model.request(&model, What::Infer, &compiler)?;
-    let details = tools::describe(&model, &request)?;
-    if tools::trains(&model)? {
-        tools::check_training(&compiler, &model, &arguments.model.settings.size)?;
+    let models = arguments.model.settings.open_all(&arguments.model.file)?;
+    let (mut checked, mut faults) = (vec![], None);
+    for (model, settings) in &models {
+        match check(model, settings, &compiler) {
+            Ok(found) => checked.push(found),
+            Err(error) => {
+                faults = Some(faults.map_or_else(|| error.clone(), |before: Error| before.and(error.clone())))
+            }
+        }
     }
-    // No other program has the first values.
-    let request = arguments.model.request(&model, What::Init, &compiler)?;
-    tools::lower(&model, &request)?;
-    let weights: usize = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
-    let name = details.graph.entry().name.as_str().to_owned();
+    if let Some(error) = faults {
+        return Err(error.into());
+    }
     let ms = start.elapsed().as_secs_f64() * 1e3;
     let file = arguments.model.file.display();
-    output.line(format!("{file} is fine: {name}, {} weights   ({ms:.0} ms)", table::count(weights)));
-    output.object(&serde_json::json!({ "v": 1, "ok": true, "model": name, "weights": weights, "diagnostics": [] }));
+    let told = checked.iter().map(|(name, weights)| format!("{name}, {} weights", table::count(*weights)));
+    output.line(format!("{file} is fine: {}   ({ms:.0} ms)", told.collect::<Vec<_>>().join("; ")));
+    // the one that other verbs take stands for itself
+    let taken = if models.len() > 1 { tools::default_model(&models[0].0).ok() } else { None };
+    let first = checked.iter().find(|(name, _)| Some(name) == taken.as_ref()).unwrap_or(&checked[0]);
+    let all: Vec<_> = checked.iter().map(|(name, weights)| json!({ "model": name, "weights": weights })).collect();
+    output
+        .object(&json!({ "v": 1, "ok": true, "model": first.0, "weights": first.1, "models": all, "diagnostics": [] }));
     Ok(Exit::Done)
+}
+
+/// Checks a model and how it is trained: its name, and how many numbers its weights are.
+fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result<(String, usize), Error> {
+    let request = settings.request(model, What::Infer, compiler)?;
+    let details = tools::describe(model, &request)?;
+    if tools::trains(model)? {
+        tools::check_training(compiler, model, &settings.size)?;
+    }
+    // No other program has the first values.
+    let request = settings.request(model, What::Init, compiler)?;
+    tools::lower(model, &request)?;
+    let weights = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
+    Ok((details.graph.entry().name.as_str().to_owned(), weights))
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use dlc::artefact::Artefact;
 use dlc::{Compiler, Error, Level, Model, Program, Request, Stage, Timings, What, tools};
 
+use super::target::{Force, Kind};
 use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output, table};
 
 /// Arguments of `dlc compile`.
@@ -37,6 +38,8 @@ pub struct Arguments {
     /// Write the artefact here; beside --emit as well
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    force: Force,
 }
 
 /// One program of the model, compiled.
@@ -51,6 +54,9 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let compiler = compiler(arguments)?;
     let start = Instant::now();
     let model = arguments.model.open()?;
+    if let Some(path) = &arguments.output {
+        arguments.force.expect_free_of(path, Kind::Artefact, &model)?;
+    }
     let mut parse = Timings::default();
     parse.add("parse", start);
     if let Some(stage) = &arguments.stop_after {

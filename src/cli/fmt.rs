@@ -10,7 +10,7 @@ use super::{Exit, Failure, Output, read_text, write_file};
 /// Arguments of `dlc fmt`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// Model files: .dl or .ron; by default every one of this folder
+    /// Model files: .dl or .ron, or folders, of which every model is meant; by default this folder
     files: Vec<PathBuf>,
     /// Change nothing; exit with 3 if something would change
     #[arg(long)]
@@ -28,7 +28,10 @@ enum To {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
-    let files = if arguments.files.is_empty() { model_files(Path::new("."))? } else { arguments.files.clone() };
+    let (files, left) = files(&arguments.files)?;
+    for path in &left {
+        output.line(format!("{} is no model, and stays as it is", path.display()));
+    }
     let mut changed = vec![];
     for path in &files {
         let text = read_text(path)?;
@@ -60,16 +63,42 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         changed.push(name);
     }
     if arguments.to.is_none() {
-        output.object(&serde_json::json!({ "v": 1, "changed": changed, "files": files.len() }));
+        output.object(&serde_json::json!({ "v": 1, "changed": changed, "files": files.len(), "left": left }));
     }
     Ok(if arguments.check && !changed.is_empty() { Exit::CheckFailed } else { Exit::Done })
 }
 
-fn model_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+/// The files that are named, the models of folders that are, and the other files of such folders that could have been models.
+fn files(named: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
+    let here = [PathBuf::from(".")];
+    let (mut files, mut left) = (vec![], vec![]);
+    for path in if named.is_empty() { &here[..] } else { named } {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let (models, others): (Vec<_>, Vec<_>) = candidates(path)?.into_iter().partition(|path| is_model(path));
+        files.extend(models);
+        left.extend(others);
+    }
+    Ok((files, left))
+}
+
+/// The files of a folder whose names end as those of models do.
+fn candidates(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = std::fs::read_dir(folder)
         .map_err(|e| Error::plain("missing-file", format!("{} cannot be read: {e}", folder.display())))?;
-    let is_model = |p: &PathBuf| p.extension().is_some_and(|e| e == "dl" || e == "ron");
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(is_model).collect();
+    let named = |p: &PathBuf| p.extension().is_some_and(|e| e == "dl" || e == "ron") && p.is_file();
+    let plain = |path: PathBuf| path.strip_prefix(".").map_or(path.clone(), Path::to_owned);
+    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(named).map(plain).collect();
     files.sort();
     Ok(files)
+}
+
+/// Whether a file of a folder is a model, right or wrong. RON is what other programs write as well.
+fn is_model(path: &Path) -> bool {
+    match path.extension() {
+        Some(ending) if ending == "ron" => read_text(path).is_ok_and(|text| dlc::is_ron_model(&text)),
+        _ => true,
+    }
 }

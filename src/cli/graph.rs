@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use dlc::{Error, Stage, tools};
 
+use super::target::{Force, Kind};
 use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output, write_file};
 
 /// Arguments of `dlc graph`.
@@ -22,6 +23,8 @@ pub struct Arguments {
     output: PathBuf,
     #[command(flatten)]
     math: MathArguments,
+    #[command(flatten)]
+    force: Force,
 }
 
 /// Runs the verb.
@@ -33,6 +36,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     };
     let compiler = arguments.math.compiler();
     let model = arguments.model.open()?;
+    arguments.force.expect_free_of(&arguments.output, Kind::Picture, &model)?;
     let stage = Stage::find(&arguments.stage).expect("clap has checked the name");
     let what = arguments.mode.of_stages([stage]);
     let request = arguments.model.request(&model, what, &compiler)?;

@@ -13,6 +13,7 @@ mod exit;
 mod output;
 mod rows;
 mod table;
+mod target;
 mod usage;
 
 pub use exit::Exit;
@@ -125,11 +126,47 @@ pub struct ModelSettings {
 impl ModelSettings {
     /// The model of a file, with what is set.
     pub fn open(&self, file: &Path) -> Result<Model, Failure> {
-        let mut model = Model::open(file)?;
-        if let Some(name) = &self.model {
-            model = model.named(name);
-            tools::Settable::of(&model).map_err(Failure::usage)?;
+        let model = self.named(Model::open(file)?)?;
+        say_chosen(&model, self.model.is_some());
+        self.with_settings(model)
+    }
+
+    /// Every model of a file, or the one that is asked for, each with what is set of it.
+    pub fn open_all(&self, file: &Path) -> Result<Vec<(Model, ModelSettings)>, Failure> {
+        let model = self.named(Model::open(file)?)?;
+        let names = tools::models(&model);
+        if self.model.is_some() || names.len() < 2 {
+            return Ok(vec![(self.with_settings(model)?, self.clone())]);
         }
+        expect_once(&self.set, &self.size)?;
+        let models = names.iter().map(|name| {
+            let model = model.clone().named(name);
+            let settable = tools::Settable::of(&model)?;
+            Ok((model, settable))
+        });
+        let models = models.collect::<Result<Vec<_>, Error>>()?;
+        let all = models.iter().map(|(_, settable)| settable.clone()).reduce(tools::Settable::or);
+        let (set, size) = (self.set.iter().map(|(n, _)| n.as_str()), self.size.iter().map(|(n, _)| n.as_str()));
+        // what one model has may be set, whether the others have it or not
+        all.map_or(Ok(()), |all| all.check(set, size)).map_err(Failure::usage)?;
+        let mine = |(model, settable): (Model, tools::Settable)| {
+            let mut settings = self.clone();
+            settings.set.retain(|(name, _)| settable.has_argument(name));
+            settings.size.retain(|(name, _)| settable.has_dimension(name));
+            Ok((settings.with_settings(model)?, settings))
+        };
+        models.into_iter().map(mine).collect()
+    }
+
+    /// The model that is asked for.
+    fn named(&self, model: Model) -> Result<Model, Failure> {
+        let Some(name) = &self.model else { return Ok(model) };
+        let model = model.named(name);
+        tools::Settable::of(&model).map_err(Failure::usage)?;
+        Ok(model)
+    }
+
+    fn with_settings(&self, mut model: Model) -> Result<Model, Failure> {
         check_names(&model, &self.set, &self.size)?;
         for (name, value) in &self.set {
             model = tools::with_argument(model, name, value)?;
@@ -198,8 +235,36 @@ fn expect_gradient(graph: &Graph, what: What) -> Result<(), Failure> {
     Err(Failure::usage(Error::plain("no-gradient", message).help("`--mode=train` has")))
 }
 
-/// Names on the command line that the model does not know make it wrong.
+/// Says which of several models is taken, where nobody said.
+fn say_chosen(model: &Model, asked: bool) {
+    let models = tools::models(model);
+    if asked || models.len() < 2 {
+        return;
+    }
+    if let Ok(name) = tools::chosen_model(model) {
+        output::note(&format!("of {} models, `{name}` is taken; --model names another", models.len()));
+    }
+}
+
+/// Checks that nothing is set twice, since only one of both would count.
+fn expect_once(set: &[(String, String)], size: &[(String, usize)]) -> Result<(), Failure> {
+    let twice = |option: &str, names: Vec<&str>| {
+        let mut seen = std::collections::BTreeSet::new();
+        match names.into_iter().find(|name| !seen.insert(*name)) {
+            None => Ok(()),
+            Some(name) => {
+                let message = format!("`{name}` is set twice by {option}");
+                Err(Failure::usage(Error::plain("duplicate-argument", message)))
+            }
+        }
+    };
+    twice("--set", set.iter().map(|(name, _)| name.as_str()).collect())?;
+    twice("--size", size.iter().map(|(name, _)| name.as_str()).collect())
+}
+
+/// Names on the command line that the model does not know, or that stand there twice, make it wrong.
 fn check_names(model: &Model, set: &[(String, String)], size: &[(String, usize)]) -> Result<(), Failure> {
+    expect_once(set, size)?;
     let (arguments, dimensions) = (set.iter().map(|(n, _)| n.as_str()), size.iter().map(|(n, _)| n.as_str()));
     // a model whose text is wrong is no fault of the command line, but a name that the text has not is
     tools::Settable::of(model)?.check(arguments, dimensions).map_err(Failure::usage)

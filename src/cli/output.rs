@@ -81,7 +81,7 @@ impl Output {
 
     /// A remark beside the output, on standard error.
     pub fn note(&mut self, text: &str) {
-        let _ = writeln!(anstream::stderr().lock(), "{text}");
+        note(text);
     }
 
     /// A line of JSON for machines; nothing without `--json`.
@@ -95,10 +95,18 @@ impl Output {
     /// An error, on standard error; under `--json` as an object with its diagnostics on standard output.
     pub fn failure(&mut self, failure: &Failure) {
         if self.json {
-            let object = serde_json::json!({ "v": 1, "ok": false, "diagnostics": failure.error.to_json() });
+            let mut object = serde_json::json!({ "v": 1, "ok": false, "diagnostics": failure.error.to_json() });
+            if failure.error.more() > 0 {
+                object["more"] = failure.error.more().into();
+            }
             self.object(&object);
         } else {
             let _ = write!(anstream::stderr().lock(), "{}", failure.error.render(true));
         }
     }
+}
+
+/// A remark beside the output, on standard error.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
 }

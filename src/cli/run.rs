@@ -8,6 +8,7 @@ use dlc::runtime::data;
 use dlc::{Error, Model, Tensor, Tensors, tools};
 use serde_json::json;
 
+use super::target::{Force, Kind};
 use super::{Exit, Failure, MathArguments, Output, rows};
 
 /// Arguments of `dlc run`.
@@ -21,6 +22,8 @@ pub struct Arguments {
     /// Write the outputs: .npz or .safetensors
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    force: Force,
     /// Set a dimension: B=1
     #[arg(long = "size", value_name = "NAME=SIZE", value_parser = super::size)]
     size: Vec<(String, usize)>,
@@ -35,6 +38,12 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     if let Some(path) = &arguments.output {
         expect_format(path)?;
+        let inputs = arguments
+            .inputs
+            .iter()
+            .map(|input| PathBuf::from(input.split_once('=').map_or(&**input, |(_, file)| file)));
+        let reads: Vec<PathBuf> = inputs.chain([arguments.file.clone()]).collect();
+        arguments.force.expect_free(path, Kind::Tensors, &reads)?;
     }
     let compiler = arguments.math.compiler();
     let inputs = if arguments.inputs.is_empty() { from_stdin()? } else { read(&arguments.inputs)? };
@@ -42,6 +51,10 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         Artefact::read(&arguments.file).map_err(Error::from)?
     } else {
         let model = Model::open(&arguments.file)?;
+        super::say_chosen(&model, false);
+        if let Some(path) = &arguments.output {
+            arguments.force.expect_free_of(path, Kind::Tensors, &model)?;
+        }
         super::check_names(&model, &[], &arguments.size)?;
         let sizes = tools::sizes_by_inputs(&model, &inputs, &arguments.size)?;
         let weights = compiler.first_weights_for(&model, &sizes, arguments.seed)?;

@@ -1,6 +1,7 @@
 //! `dlc summary`: layers, shapes, weights, work and memory.
 
 use clap::Args;
+use dlc::tools::Lowered;
 use dlc::{Error, Model, Request, What, tools};
 
 use super::{Exit, Failure, MathArguments, ModelArguments, Output, table};
@@ -30,13 +31,19 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         .iter()
         .map(|l| serde_json::json!({ "name": l.name, "kind": l.kind, "output": l.output, "weights": l.weights, "flops": l.flops }))
         .collect();
-    let weights: usize = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
     let sizes: serde_json::Map<String, serde_json::Value> =
         request.dims.iter().map(|(n, s)| (n.clone(), (*s).into())).collect();
-    output.object(
-        &serde_json::json!({ "v": 1, "layers": rows, "weights": weights, "sizes": sizes, "run_bytes": memory }),
-    );
+    output.object(&serde_json::json!({
+        "v": 1, "layers": rows, "weights": weights(&details).0, "flops": details.flops, "sizes": sizes,
+        "assumed": tools::assumed_sizes(&model, &request), "run_bytes": memory,
+    }));
     Ok(Exit::Done)
+}
+
+/// How many numbers the weights are, and their bytes.
+fn weights(details: &Lowered) -> (usize, usize) {
+    let own = || details.weights.iter().filter(|w| !w.is_state);
+    (own().map(|w| w.ty.shape.elements()).sum(), own().map(|w| w.ty.bytes()).sum())
 }
 
 /// The table of the layers.
@@ -45,19 +52,27 @@ pub fn layers(model: &Model, request: &Request) -> Result<String, Error> {
     let sizes: Vec<String> = request.dims.iter().map(|(n, s)| format!("{n} = {s}")).collect();
     let mut rows = vec![["layer", "kind", "output", "weights", "MFLOP"].map(String::from).to_vec()];
     let mflop = |flops: u64| format!("{:.2}", flops as f64 / 1e6);
+    let row = |name: &str, kind: &str, output: &str, weights: usize, flops: u64| {
+        [name, kind, output, &table::count(weights), &mflop(flops)].map(String::from).to_vec()
+    };
     for layer in &details.layers {
-        rows.push(vec![
-            layer.name.clone(),
-            layer.kind.clone(),
-            layer.output.clone(),
-            table::count(layer.weights),
-            mflop(layer.flops),
-        ]);
+        let name = if layer.name.is_empty() { "(itself)" } else { &layer.name };
+        rows.push(row(name, &layer.kind, &layer.output, layer.weights, layer.flops));
     }
-    let weights: usize = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
-    let bytes: usize = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.bytes()).sum();
-    let flops = details.layers.iter().map(|l| l.flops).sum();
-    rows.push(vec!["total".into(), String::new(), String::new(), table::count(weights), mflop(flops)]);
-    let sizes = if sizes.is_empty() { String::new() } else { format!("   MFLOP at {}", sizes.join(", ")) };
-    Ok(format!("{}\nweights: {}{sizes}", table::aligned(&rows), table::bytes(bytes)))
+    // products of what no layer owns, such as those of attention
+    let (numbers, bytes) = weights(&details);
+    let noted = details.layers.iter().fold((0, 0), |(w, f), l| (w + l.weights, f + l.flops));
+    let rest = (numbers.saturating_sub(noted.0), details.flops.saturating_sub(noted.1));
+    if rest != (0, 0) {
+        rows.push(row("(other)", "", "", rest.0, rest.1));
+    }
+    rows.push(row("total", "", "", numbers, details.flops));
+    let at = if sizes.is_empty() { String::new() } else { format!("   MFLOP at {}", sizes.join(", ")) };
+    let mut lines = format!("{}\nweights: {}{at}", table::aligned(&rows), table::bytes(bytes));
+    let assumed = tools::assumed_sizes(model, request);
+    if !assumed.is_empty() {
+        let options: Vec<String> = assumed.iter().map(|name| format!("--size {name}=…")).collect();
+        lines += &format!("\nnothing gives the size of {}: {}", assumed.join(", "), options.join(" "));
+    }
+    Ok(lines)
 }

@@ -9,6 +9,7 @@ use dlc::runtime::train::{Scores, Summary, TrainError};
 use dlc::{Compiler, Error, Model, Tensors, TrainOverrides, Training, What, tools};
 use serde_json::json;
 
+use super::target::{Force, Kind};
 use super::{Exit, Failure, MathArguments, ModelArguments, Output, digits, table};
 
 mod folder;
@@ -51,6 +52,8 @@ pub struct Arguments {
     output: Option<PathBuf>,
     #[command(flatten)]
     math: MathArguments,
+    #[command(flatten)]
+    force: Force,
 }
 
 /// Runs the verb.
@@ -58,7 +61,10 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let model = arguments.model.open()?;
     let artefact = arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_extension("dlx"));
     // to be told before hours of training, not after
-    tools::check_writable(&artefact)?;
+    arguments.force.expect_free_of(&artefact, Kind::Artefact, &model)?;
+    if let Some(folder) = &arguments.folder {
+        arguments.force.expect_folder(folder, &model)?;
+    }
     let folder = match &arguments.folder {
         Some(path) => Folder::named(path),
         None => Folder::fresh(&arguments.model.stem())?,

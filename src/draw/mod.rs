@@ -14,6 +14,11 @@ use dlc_ir::{Def, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, R
 pub use dot::dot;
 pub use svg::svg;
 
+/// Whether a text is a picture of ours, which may be replaced by another.
+pub fn is_ours(text: &str) -> bool {
+    text.starts_with("digraph dlc {") || (text.starts_with("<svg ") && text.contains("<!-- drawn by dlc -->"))
+}
+
 /// What a box stands for; it decides the colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {

@@ -88,6 +88,7 @@ impl Canvas {
         let (width, height) = (self.right + MARGIN, self.bottom + MARGIN);
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" viewBox=\"0 0 {width:.0} {height:.0}\">\n\
+             <!-- drawn by dlc -->\n\
              <style>text{{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#1f2430}} .head{{font-weight:600}} \
              .type{{font-size:10px;fill:#5b6270}} .edge{{paint-order:stroke;stroke:#fff;stroke-width:5px}} .title{{font:600 16px Helvetica,Arial,sans-serif}}</style>\n\
              <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\">\

@@ -103,6 +103,8 @@ codes! {
     // Files, data and weights.
     "missing-file": "The file does not exist, or cannot be read.", "dlc check minst.dl";
     "cannot-write": "The file or folder cannot be written, or exists already.", "dlc init digits, twice";
+    "would-overwrite": "What is to be written would replace a file that this run reads, or one that dlc did not write. Name \
+        another file; `--force` replaces what dlc did not write.", "dlc compile m.dl -o m.dl";
     "wrong-format": "The file is not of the format that its reader wants.", "idx(\"table.csv\")";
     "unknown-format": "The ending of the file's name is none that is read or written.", "-o weights.doc";
     "truncated-file": "The file ends before its content does.", "a download that was cut off";
@@ -110,6 +112,8 @@ codes! {
     "unsupported-data": "The file is right, but holds what has no dtype here.", "complex numbers in a .npy";
     "unknown-column": "The table has no column of that name.", "csv(\"t.csv\")[\"weigth\"]";
     "duplicate-column": "Two columns of the table have one name.", "a,b,a";
+    "open-quote": "A field of the table begins with a quotation mark that is never closed, or is closed in the middle of the \
+        field, so that rows would be read as text. A quotation mark within quotation marks is written twice.", "1,\"two";
     "ragged-table": "A row of the table has not as many cells as its header.", "a,b above 1,2,3";
     "no-examples": "A field of the data has no axis of examples.", "label = 3";
     "example-count": "Two fields of the data have different numbers of examples.", "8,500 images, 8,499 labels";

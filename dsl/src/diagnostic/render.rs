@@ -1,5 +1,7 @@
 //! The form for people, drawn by annotate-snippets.
 
+use std::ops::Range;
+
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::{Diagnostic, Label, Severity};
@@ -13,9 +15,12 @@ pub(super) fn render(diagnostic: &Diagnostic, sources: &Sources, color: bool) ->
     let mut group = Group::with_title(level.primary_title(&diagnostic.message).id(diagnostic.code));
     for source in order_of_sources(diagnostic, sources) {
         let text = sources.text(source);
-        let mut snippet = Snippet::source(text).path(sources.name(source));
-        for label in diagnostic.labels.iter().filter(|label| label.span.source == source) {
-            snippet = snippet.annotation(annotation(label, text));
+        let labels = || diagnostic.labels.iter().filter(|label| label.span.source == source);
+        let lines = lines_of(labels(), text);
+        let first = sources.get(source).map_or(1, |source| source.line(lines.start as u32));
+        let mut snippet = Snippet::source(&text[lines.clone()]).path(sources.name(source)).line_start(first);
+        for label in labels() {
+            snippet = snippet.annotation(annotation(label, text, lines.start));
         }
         group = group.element(snippet);
     }
@@ -48,14 +53,28 @@ fn order_of_sources(diagnostic: &Diagnostic, sources: &Sources) -> Vec<SourceId>
     order
 }
 
-fn annotation<'a>(label: &'a Label, text: &str) -> annotate_snippets::Annotation<'a> {
+/// The lines that labels lie in and those between, without the rest of the text: the drawer reads all that it is given, for each fault
+/// anew. What points behind the text gets all of it, since only the drawer knows where that is shown.
+fn lines_of<'l>(labels: impl Iterator<Item = &'l Label> + Clone, text: &str) -> Range<usize> {
+    let ranges = labels.map(|label| clip(label.span, text));
+    let (start, end) = ranges.fold((text.len(), 0), |(start, end), range| (start.min(range.start), end.max(range.end)));
+    if start > end || end >= text.len() {
+        return 0..text.len();
+    }
+    let start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    start..text[end..].find('\n').map_or(text.len(), |at| end + at + 1)
+}
+
+/// A label on lines of a text that begin at a byte of it.
+fn annotation<'a>(label: &'a Label, text: &str, start: usize) -> annotate_snippets::Annotation<'a> {
     let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-    let annotation = kind.span(clip(label.span, text));
+    let range = clip(label.span, text);
+    let annotation = kind.span(range.start - start..range.end - start);
     if label.text.is_empty() { annotation } else { annotation.label(&label.text) }
 }
 
 /// The range within the text and on whole characters: the drawer panics on any other.
-fn clip(span: Span, text: &str) -> std::ops::Range<usize> {
+fn clip(span: Span, text: &str) -> Range<usize> {
     let start = text.floor_char_boundary(span.start as usize);
     let end = text.ceil_char_boundary(span.end as usize).max(start);
     start..end

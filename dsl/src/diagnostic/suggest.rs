@@ -27,13 +27,14 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
             return elsewhere;
         }
         let found = plain(candidate);
+        let prefix = found.starts_with(&wanted) || wanted.starts_with(&found);
+        // Lengths that differ by more are as many letters apart at least.
+        if !prefix && letters(&wanted).abs_diff(letters(&found)) > limit {
+            continue;
+        }
         let mut cost = strsim::osa_distance(&wanted, &found);
         // A name cut short (`conv` for `conv2d`, `stride` for `strides`) is meant even if much is missing.
-        if cost > limit
-            && letters(&wanted) >= 3
-            && (found.starts_with(&wanted) || wanted.starts_with(&found))
-            && letters(&found) >= 3
-        {
+        if cost > limit && letters(&wanted) >= 3 && prefix && letters(&found) >= 3 {
             cost = limit;
         }
         // One letter for another letter is no likeness.

@@ -1,6 +1,6 @@
 //! What a model's signature says: the arguments that may be set, the dimensions that are open.
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use super::bind::is_data;
 use super::dims::capital;
@@ -74,6 +74,22 @@ impl Program {
     /// If there is no such model.
     pub fn inputs(&self, model: Option<&str>) -> Result<Vec<String>, Vec<Diagnostic>> {
         Ok(inputs(self.chosen(model)?).map(|(name, _)| name.to_owned()).collect())
+    }
+
+    /// The names of the models that the file defines, and of those that it trains.
+    pub fn models(&self) -> Vec<String> {
+        let defined = self.main().models().map(|model| &model.name.name);
+        let trained = self.main().trains().map(|train| &train.model.name);
+        let names: IndexSet<&String> = defined.chain(trained).collect();
+        names.into_iter().cloned().collect()
+    }
+
+    /// The name of the model that is meant by a name, or without one.
+    ///
+    /// # Errors
+    /// If there is no such model.
+    pub fn chosen_model(&self, model: Option<&str>) -> Result<String, Vec<Diagnostic>> {
+        Ok(self.chosen(model)?.name.name.clone())
     }
 
     fn chosen(&self, model: Option<&str>) -> Result<&Definition, Vec<Diagnostic>> {

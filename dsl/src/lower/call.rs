@@ -11,6 +11,7 @@ use super::dims::For;
 use super::replay::Terms;
 use super::scope::Frame;
 use super::stmt::Flow;
+use super::summary::Tally;
 use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Given, Lower, Stop};
 use crate::ast::{Body, Call, Definition, DefinitionKind, Expr, ExprKind, InstanceNameKind, Str};
@@ -286,7 +287,7 @@ impl<'p> Lower<'p> {
         let at = self.at(span);
         self.running.push((definition, at));
         self.frames.push(frame);
-        let before = (self.layers.len(), self.flops);
+        let before = self.tally();
         let result = self.deeper(span, |lower| lower.run_body(definition, known, data, at));
         let result = result.and_then(|value| self.leave_frame(definition, value, before));
         self.frames.pop();
@@ -437,12 +438,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Gives the caller's names to the axes of a result, and notes the layer.
-    fn leave_frame(
-        &mut self,
-        definition: &'p Definition,
-        mut value: Value<'p>,
-        (_, flops): (usize, u64),
-    ) -> Eval<Value<'p>> {
+    fn leave_frame(&mut self, definition: &'p Definition, mut value: Value<'p>, begun: Tally) -> Eval<Value<'p>> {
         let frame = self.frames.last().expect("the frame that is left");
         let (id, dims) = (frame.id, frame.dims.clone());
         let site = frame.site;
@@ -465,11 +461,9 @@ impl<'p> Lower<'p> {
             let sizes = dims.iter().map(|(name, known)| (name.clone(), known.size)).collect();
             (self.model_values, self.model_dims) = (values, sizes);
         }
-        let frame = self.frame();
-        if frame.owns && !frame.shared {
-            let (path, flops) = (frame.path.clone(), self.flops - flops);
-            self.note_layer(&path, &definition.name.name, &value, flops);
-        }
+        let frame = self.frames.pop().expect("the frame that is left");
+        self.note_layer(&frame, &definition.name.name, &value, begun);
+        self.frames.push(frame);
         Ok(value)
     }
 }

@@ -138,7 +138,7 @@ impl<'p> Lower<'p> {
                 let weights = weights.collect();
                 let dims = self.model_dims.iter().map(|(name, size)| (name.clone(), *size)).collect();
                 let layers = std::mem::take(&mut self.layers);
-                Ok(Lowered { graph, weights, layers, dims, warnings: diagnostics })
+                Ok(Lowered { graph, weights, layers, flops: self.flops, dims, warnings: diagnostics })
             }
             _ if diagnostics.is_empty() => {
                 // A stop without a fault cannot be: say so rather than nothing.

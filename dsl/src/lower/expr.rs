@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::value::Value;
-use super::{Eval, Lower, Stop};
+use super::{Eval, Lower, MAX_DEPTH, MAX_VALUES, Stop};
 use crate::ast::{Expr, ExprKind, Ident, Str, StrPart, UnaryOp};
 use crate::diagnostic::did_you_mean;
 use crate::span::Span;
@@ -11,7 +11,17 @@ use crate::span::Span;
 impl<'p> Lower<'p> {
     /// The value of an expression.
     pub(crate) fn eval(&mut self, e: &'p Expr) -> Eval<Value<'p>> {
-        self.deeper(e.span, |lower| lower.eval_kind(e))
+        let value = self.deeper(e.span, |lower| lower.eval_kind(e))?;
+        let facts = value.facts();
+        if facts.values > MAX_VALUES {
+            let message = format!("this is more than {MAX_VALUES} values, those within its parts included");
+            return Err(self.fault("too-large", message, e.span, "too many"));
+        }
+        if facts.depth > MAX_DEPTH {
+            let message = format!("lists and tuples lie more than {MAX_DEPTH} levels within each other");
+            return Err(self.fault("too-deep", message, e.span, "one too many"));
+        }
+        Ok(value)
     }
 
     fn eval_kind(&mut self, e: &'p Expr) -> Eval<Value<'p>> {

@@ -68,6 +68,8 @@ pub(crate) use stmt::{later, pattern_names};
 pub(crate) const MAX_NODES: usize = 1 << 18;
 /// More entries than any list, and more bytes than any string of a model has.
 pub(crate) const MAX_LIST: usize = 1 << 16;
+/// More values than any value holds, those within its parts included: lists and tuples of a few lines can double with each.
+pub(crate) const MAX_VALUES: usize = 1 << 18;
 /// How deep calls, blocks and expressions may lie within each other while lowering.
 pub(crate) const MAX_DEPTH: u32 = 400;
 
@@ -190,6 +192,8 @@ pub struct Lowered {
     pub weights: Vec<WeightInfo>,
     /// The layers that own weights, in the order in which they are first called.
     pub layers: Vec<Layer>,
+    /// Multiplications and additions in products of matrices and convolutions, in one run: those of the layers, and all others.
+    pub flops: u64,
     /// The sizes that the model's dimensions have.
     pub dims: IndexMap<String, usize>,
     /// Warnings.
@@ -239,6 +243,8 @@ pub(crate) struct Lower<'p> {
     pub model_values: IndexMap<String, scope::Var<'p>>,
     pub layers: Vec<Layer>,
     pub flops: u64,
+    /// How many of the flops, and how many numbers of the weights, some layer has noted as its own.
+    pub noted: (u64, usize),
     pub nodes: usize,
     pub depth: u32,
     pub next_context: u32,
@@ -285,6 +291,7 @@ impl<'p> Lower<'p> {
             model_values: IndexMap::new(),
             layers: vec![],
             flops: 0,
+            noted: (0, 0),
             nodes: 0,
             depth: 0,
             next_context: 0,

@@ -33,6 +33,8 @@ fn structure(f: &Function) -> Structure {
 pub(crate) struct Functions {
     list: IndexMap<Symbol, Function>,
     by_structure: FxHashMap<Structure, usize>,
+    /// The number that was last given for each name, after which the free ones begin.
+    numbers: FxHashMap<String, usize>,
     /// Functions that stay functions even if they are called once.
     keep: FxHashSet<Symbol>,
 }
@@ -50,12 +52,8 @@ impl Functions {
         let next = self.list.len();
         let at = *self.by_structure.entry(key).or_insert(next);
         if at == next {
-            let base = function.name.as_str().to_owned();
-            let mut n = 2;
-            while self.list.contains_key(&function.name) {
-                function.name = Symbol::new(&format!("{base}_{n}"));
-                n += 1;
-            }
+            let taken = |name: &Symbol| self.list.contains_key(name);
+            function.name = fresh(function.name.as_str(), &mut self.numbers, taken);
             self.list.insert(function.name.clone(), function);
         }
         &self.list[at]
@@ -97,6 +95,7 @@ impl Functions {
         let mut fates: FxHashMap<Symbol, Fate> = FxHashMap::default();
         let mut graph = Graph::new();
         graph.sources = sources;
+        let mut numbers = FxHashMap::default();
         for (name, function) in self.list {
             let mut function = settle(&function, &fates);
             if let Some(Fate::Call(vjp)) = function.vjp.as_ref().and_then(|vjp| fates.get(vjp)) {
@@ -111,7 +110,7 @@ impl Functions {
                     // `basic_2` is `basic` if no other function is, the first having been inlined.
                     let base = name.as_str().trim_end_matches(|c: char| c.is_ascii_digit());
                     let base = base.strip_suffix('_').unwrap_or(name.as_str());
-                    function.name = graph.fresh_name(base);
+                    function.name = fresh(base, &mut numbers, |name| graph.function(name).is_some());
                     fates.insert(name, Fate::Call(function.name.clone()));
                     graph.insert(function);
                 }
@@ -124,6 +123,21 @@ impl Functions {
         graph.insert(entry);
         graph
     }
+}
+
+/// A name that is not taken: `base`, or `base` with the first number from 2 on that is free. Names are never given back, so that no
+/// search begins anew.
+fn fresh(base: &str, numbers: &mut FxHashMap<String, usize>, taken: impl Fn(&Symbol) -> bool) -> Symbol {
+    let mut name = Symbol::new(base);
+    if !taken(&name) {
+        return name;
+    }
+    let last = numbers.entry(base.to_owned()).or_insert(1);
+    while taken(&name) {
+        *last += 1;
+        name = Symbol::new(&format!("{base}_{last}"));
+    }
+    name
 }
 
 /// What becomes of the calls of a function.

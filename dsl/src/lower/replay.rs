@@ -14,6 +14,7 @@ use dlc_ir as ir;
 
 use super::bind::is_data;
 use super::context::{Closed, Left};
+use super::summary::Tally;
 use super::value::{Data, Value};
 use super::weights::Weight;
 use super::{Eval, Given, Lower};
@@ -64,7 +65,7 @@ pub(crate) struct Begun {
     diagnostics: usize,
     unrepeatable: usize,
     nodes: usize,
-    flops: u64,
+    tally: Tally,
 }
 
 /// A run of a body, as far as it must be repeated.
@@ -90,7 +91,8 @@ pub(crate) struct Recording<'p> {
     /// What the run made of the values that it can change.
     results: Vec<Value<'p>>,
     nodes: usize,
-    flops: u64,
+    /// What was computed, and what of it and of the weights layers have noted.
+    counts: (u64, u64, usize),
 }
 
 /// Where an argument of a recorded function comes from.
@@ -116,7 +118,7 @@ impl<'p> Lower<'p> {
             diagnostics: self.diagnostics.len(),
             unrepeatable: self.unrepeatable,
             nodes: self.nodes,
-            flops: self.flops,
+            tally: self.tally(),
         }
     }
 
@@ -200,7 +202,7 @@ impl<'p> Lower<'p> {
             layers: begun.layers..self.layers.len(),
             results: results.to_vec(),
             nodes: self.nodes - begun.nodes,
-            flops: self.flops - begun.flops,
+            counts: self.tally().since(begun.tally),
         })
     }
 
@@ -222,7 +224,9 @@ impl<'p> Lower<'p> {
             self.nodes += recording.nodes - 1;
             self.spend(span)?;
         }
-        self.flops += recording.flops;
+        let (flops, noted_flops, noted_weights) = recording.counts;
+        self.flops = self.flops.saturating_add(flops);
+        self.noted = (self.noted.0.saturating_add(noted_flops), self.noted.1.saturating_add(noted_weights));
         let frame = self.frame_mut();
         frame.instances.extend(names.instances);
         let first = self.weights.len();

@@ -11,7 +11,7 @@ use super::value::{Axis, Callee, Data, Label, Value};
 use super::{Eval, Lower};
 use crate::ast::Item;
 use crate::ast::{Definition, DefinitionKind, Ident};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, SHOWN};
 use crate::resolve::visit::{self, Part};
 use crate::resolve::{LIBRARY, Target};
 use crate::span::Span;
@@ -259,7 +259,10 @@ impl<'p> Lower<'p> {
     /// Reports a name that nothing binds.
     pub(crate) fn unknown(&mut self, what: &str, name: &str, span: Span) -> super::Stop {
         let frame = self.frame();
-        let near: Vec<String> = frame.names().into_iter().chain(AMBIENT.iter().copied()).map(str::to_owned).collect();
+        // of more faults than are shown, nobody reads the advice
+        let read = self.diagnostics.len() < SHOWN;
+        let names = if read { frame.names() } else { vec![] };
+        let near: Vec<String> = names.into_iter().chain(AMBIENT.iter().copied()).map(str::to_owned).collect();
         let module = frame.module;
         let near = near.iter().map(String::as_str).collect();
         let dimension = name.starts_with(|c: char| c.is_ascii_uppercase());

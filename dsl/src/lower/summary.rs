@@ -1,33 +1,75 @@
-//! The layers of a model, for people.
+//! The layers of a model, for people: each weight and each operator counts for one of them, or for none.
 
 use super::Lower;
+use super::scope::Frame;
 use super::value::Value;
 
 /// A layer that owns weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layer {
-    /// Its name in the tree of weights.
+    /// Its name in the tree of weights; empty for the model itself.
     pub name: String,
     /// What it is: `linear`.
     pub kind: String,
     /// The type of its output, with names of dimensions: `[B, 128]`.
     pub output: String,
-    /// How many numbers its weights are.
+    /// How many numbers its weights are, without those of layers within it.
     pub weights: usize,
-    /// Multiplications and additions of one run.
+    /// Multiplications and additions in products of matrices and convolutions, in one run, without those of layers within it.
     pub flops: u64,
 }
 
+/// What was computed and owned up to some time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    /// Multiplications and additions.
+    flops: u64,
+    /// Weights, by how many there are.
+    weights: usize,
+    /// Those multiplications and additions that some layer has noted.
+    noted_flops: u64,
+    /// The numbers of weights that some layer has noted.
+    noted_weights: usize,
+}
+
+impl Tally {
+    /// What came between: flops, flops that were noted, and numbers of weights that were.
+    pub fn since(self, begun: Tally) -> (u64, u64, usize) {
+        let flops = self.flops.saturating_sub(begun.flops);
+        let noted = self.noted_flops.saturating_sub(begun.noted_flops);
+        (flops, noted, self.noted_weights.saturating_sub(begun.noted_weights))
+    }
+}
+
 impl<'p> Lower<'p> {
-    pub(crate) fn note_layer(&mut self, path: &str, kind: &str, value: &Value<'p>, flops: u64) {
+    /// How much was computed and owned so far.
+    pub(crate) fn tally(&self) -> Tally {
+        let (noted_flops, noted_weights) = self.noted;
+        Tally { flops: self.flops, weights: self.weights.len(), noted_flops, noted_weights }
+    }
+
+    /// Notes what a frame that is left did itself since it began, if it owns weights. A layer that is called again does more.
+    pub(crate) fn note_layer(&mut self, frame: &Frame<'p>, kind: &str, value: &Value<'p>, begun: Tally) {
+        if !frame.owns {
+            return;
+        }
+        let (flops, noted, noted_weights) = self.tally().since(begun);
+        let flops = flops.saturating_sub(noted);
+        if frame.shared {
+            if let Some(layer) = self.layers.iter_mut().rev().find(|layer| layer.name == frame.path) {
+                layer.flops = layer.flops.saturating_add(flops);
+                self.noted.0 = self.noted.0.saturating_add(flops);
+            }
+            return;
+        }
         let output = match value {
             Value::Data(d) => d.show(self.float),
             Value::Tuple(values) => values.iter().map(|v| v.describe(self.float)).collect::<Vec<_>>().join(", "),
             other => other.describe(self.float),
         };
-        let prefix = format!("{path}.");
-        let own = self.weights.iter().filter(|w| !w.is_state && w.name.starts_with(&prefix));
-        let weights = own.map(|w| w.data.shape().elements()).sum();
-        self.layers.push(Layer { name: path.to_owned(), kind: kind.to_owned(), output, weights, flops });
+        let own = self.weights[begun.weights..].iter().filter(|w| !w.is_state);
+        let weights = own.map(|w| w.data.shape().elements()).sum::<usize>().saturating_sub(noted_weights);
+        self.noted = (self.noted.0.saturating_add(flops), self.noted.1.saturating_add(weights));
+        self.layers.push(Layer { name: frame.path.clone(), kind: kind.to_owned(), output, weights, flops });
     }
 }

@@ -1,6 +1,7 @@
 //! What an expression stands for while a model is lowered: something known now, or a tensor of the graph.
 
 use std::fmt;
+use std::ops::Deref;
 use std::rc::Rc;
 
 use dlc_ir as ir;
@@ -169,6 +170,100 @@ pub(crate) struct Delayed<'p> {
     pub args: Vec<super::bind::Given<'p>>,
 }
 
+/// A name of a table with its value, and where it is written.
+pub(crate) type Entry<'p> = (Rc<str>, Value<'p>, Span);
+
+/// What is known of a value without looking into it: values share their parts, of which a few lines can make more than any walk ends on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Facts {
+    /// How many values it is, its parts and their parts included.
+    pub values: usize,
+    /// How deep they lie within each other.
+    pub depth: u32,
+    /// Whether a tensor is among them.
+    pub data: bool,
+    /// Whether tensors may come of one of them otherwise.
+    pub hides: bool,
+}
+
+impl Default for Facts {
+    fn default() -> Self {
+        Facts { values: 1, depth: 0, data: false, hides: false }
+    }
+}
+
+/// What stands in a row: a value, or a name with one.
+pub(crate) trait Part {
+    /// What is known of the value.
+    fn facts(&self) -> Facts;
+}
+
+impl Part for Value<'_> {
+    fn facts(&self) -> Facts {
+        Value::facts(self)
+    }
+}
+
+impl Part for Entry<'_> {
+    fn facts(&self) -> Facts {
+        self.1.facts()
+    }
+}
+
+/// Values in a row, which all who hold them share.
+#[derive(Debug)]
+pub(crate) struct Row<T>(Rc<(Box<[T]>, Facts)>);
+
+impl<T> Row<T> {
+    /// What is known of them.
+    pub fn facts(&self) -> Facts {
+        self.0.1
+    }
+
+    /// Whether the two are one.
+    fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T> Clone for Row<T> {
+    fn clone(&self) -> Self {
+        Row(self.0.clone())
+    }
+}
+
+impl<T> Deref for Row<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0.0
+    }
+}
+
+impl<T: Part> From<Vec<T>> for Row<T> {
+    fn from(items: Vec<T>) -> Self {
+        let facts = items.iter().map(Part::facts).fold(Facts::default(), |all, part| Facts {
+            values: all.values.saturating_add(part.values),
+            depth: all.depth.max(part.depth.saturating_add(1)),
+            data: all.data || part.data,
+            hides: all.hides || part.hides,
+        });
+        Row(Rc::new((items.into(), facts)))
+    }
+}
+
+impl<T: Part, const N: usize> From<[T; N]> for Row<T> {
+    fn from(items: [T; N]) -> Self {
+        Vec::from(items).into()
+    }
+}
+
+impl<T: Part> FromIterator<T> for Row<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        items.into_iter().collect::<Vec<T>>().into()
+    }
+}
+
 /// The value of an expression.
 #[derive(Clone, Debug)]
 pub(crate) enum Value<'p> {
@@ -180,9 +275,9 @@ pub(crate) enum Value<'p> {
     Str(Rc<str>),
     /// `f32`, `float`, …
     DType(DType),
-    List(Rc<[Value<'p>]>),
-    Tuple(Rc<[Value<'p>]>),
-    Map(Rc<[(Rc<str>, Value<'p>, Span)]>),
+    List(Row<Value<'p>>),
+    Tuple(Row<Value<'p>>),
+    Map(Row<Entry<'p>>),
     Data(Data),
     Fn(Callee<'p>),
     Delayed(Rc<Delayed<'p>>),
@@ -230,6 +325,9 @@ impl<'p> Value<'p> {
 
     /// Calls `f` on every tensor in the value.
     pub fn each_data(&mut self, f: &mut dyn FnMut(&mut Data)) {
+        if !self.facts().data {
+            return;
+        }
         match self {
             Value::Data(d) => f(d),
             Value::List(items) | Value::Tuple(items) => {
@@ -248,6 +346,9 @@ impl<'p> Value<'p> {
 
     /// Calls `f` on every tensor that [`each_data`](Self::each_data) comes to, in the same order.
     pub fn visit_data(&self, f: &mut dyn FnMut(&Data)) {
+        if !self.facts().data {
+            return;
+        }
         match self {
             Value::Data(d) => f(d),
             Value::List(items) | Value::Tuple(items) => items.iter().for_each(|v| v.visit_data(f)),
@@ -266,8 +367,10 @@ impl<'p> Value<'p> {
             (Float(a), Float(b)) => a.to_bits() == b.to_bits(),
             (Str(a), Str(b)) => a == b,
             (DType(a), DType(b)) => a == b,
+            // one value is like itself, but for what is known of some tensors
             (List(a), List(b)) | (Tuple(a), Tuple(b)) => {
-                a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.alike(b))
+                let one = a.is(b) && !a.facts().data;
+                one || a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| a.alike(b))
             }
             (Map(a), Map(b)) => {
                 a.len() == b.len() && a.iter().zip(b.iter()).all(|((m, a, _), (n, b, _))| m == n && a.alike(b))
@@ -284,20 +387,22 @@ impl<'p> Value<'p> {
 
     /// Whether tensors may come of it that [`visit_data`](Self::visit_data) does not see.
     pub fn hides_data(&self) -> bool {
-        match self {
-            Value::Layer(_) | Value::Delayed(_) => true,
-            Value::List(items) | Value::Tuple(items) => items.iter().any(Value::hides_data),
-            Value::Map(entries) => entries.iter().any(|(_, value, _)| value.hides_data()),
-            _ => false,
-        }
+        self.facts().hides
     }
 
     /// Whether a tensor is in it.
     pub fn has_data(&self) -> bool {
+        self.facts().data
+    }
+
+    /// What is known of it, however much it holds.
+    pub fn facts(&self) -> Facts {
         match self {
-            Value::Data(_) => true,
-            Value::List(items) | Value::Tuple(items) => items.iter().any(Value::has_data),
-            _ => false,
+            Value::List(row) | Value::Tuple(row) => row.facts(),
+            Value::Map(row) => row.facts(),
+            Value::Data(_) => Facts { data: true, ..Facts::default() },
+            Value::Layer(_) | Value::Delayed(_) => Facts { hides: true, ..Facts::default() },
+            _ => Facts::default(),
         }
     }
 

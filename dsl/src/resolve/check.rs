@@ -9,7 +9,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::visit::{self, Part};
 use super::{Program, Target};
 use crate::ast::*;
-use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean};
 use crate::lower::settings::setting_value;
 use crate::lower::{pattern_names, unknown_dataset};
 use crate::span::Span;
@@ -23,7 +23,7 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
         let trained = module.file.trains().map(|train| &train.model);
         twice(trained, |name| format!("`{name}` has two `train` sections"), diagnostics);
         for item in &module.file.items {
-            let mut names = Names::new(program, number);
+            let mut names = Names { before: diagnostics.len(), ..Names::new(program, number) };
             match item {
                 Item::Definition(definition) => names.definition(definition),
                 Item::Dataset(dataset) => names.dataset(dataset),
@@ -72,6 +72,8 @@ struct Names<'a> {
     /// The names that it calls or uses, whatever they are there.
     mentioned: FxHashSet<&'a str>,
     faults: Vec<Diagnostic>,
+    /// How many faults were found before.
+    before: usize,
 }
 
 impl<'a> Names<'a> {
@@ -85,7 +87,13 @@ impl<'a> Names<'a> {
             kind: None,
             mentioned: FxHashSet::default(),
             faults: vec![],
+            before: 0,
         }
+    }
+
+    /// Whether there are more faults than are shown, so that nobody reads a further one's advice, which costs a look at every name.
+    fn is_unread(&self) -> bool {
+        self.before + self.faults.len() >= SHOWN
     }
 
     fn bind(&mut self, name: &'a Ident) {
@@ -396,6 +404,11 @@ impl<'a> Names<'a> {
 
     fn unknown(&mut self, what: &str, name: &'a str, span: Span) {
         if self.has_ended(name, span) {
+            return;
+        }
+        if self.is_unread() {
+            let error = Diagnostic::error("unknown-name", format!("there is no {what} `{name}`"));
+            self.faults.push(error.primary(span, "not defined here, imported, or in the library"));
             return;
         }
         let mut near: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();

@@ -5,7 +5,7 @@ use indexmap::map::Entry;
 
 use super::{ItemRef, Module, Program};
 use crate::ast::{self, Ident, Item};
-use crate::diagnostic::{Diagnostic, did_you_mean, has_errors};
+use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
 use crate::span::{Loader, Sources, Span};
 
 /// More files than any model is made of; a loader that invents names would never end otherwise.
@@ -92,7 +92,9 @@ impl Importer<'_> {
                 let message = format!("{} defines no `{}`", self.sources.name(module.source()), name.name.name);
                 let own = module.names.iter().filter(|(_, item)| item.module == number).map(|(name, _)| name.as_str());
                 let error = Diagnostic::error("unknown-name", message);
-                faults.push(match did_you_mean(&name.name.name, own) {
+                // of more faults than are shown, nobody reads the advice
+                let meant = if faults.len() < SHOWN { did_you_mean(&name.name.name, own) } else { None };
+                faults.push(match meant {
                     Some(meant) => {
                         error.primary(name.name.span, format!("do you mean `{meant}`?")).fix(name.name.span, meant)
                     }

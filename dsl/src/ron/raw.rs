@@ -4,6 +4,7 @@ use std::fmt;
 
 use ron::extensions::Extensions;
 use ron::value::RawValue;
+use rustc_hash::FxHashMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Texts;
@@ -287,13 +288,15 @@ impl<'a> Reader<'a> {
     pub fn fields(&mut self, raw: Raw<'a>) -> Option<Vec<(Ident, Raw<'a>)>> {
         let Fields(list) = self.read(raw)?;
         let list: Vec<(Ident, Raw)> = list.into_iter().map(|(name, value)| (self.key(name), self.at(value))).collect();
-        for (i, (name, _)) in list.iter().enumerate() {
-            if let Some((first, _)) = list[..i].iter().find(|(other, _)| other.name == name.name) {
-                self.report(
+        let mut seen: FxHashMap<&str, Span> = FxHashMap::default();
+        for (name, _) in &list {
+            match seen.get(name.name.as_str()) {
+                None => drop(seen.insert(&name.name, name.span)),
+                Some(&first) => self.report(
                     Diagnostic::error("duplicate-field", format!("`{}` stands twice", name.name))
                         .primary(name.span, "a second time")
-                        .secondary(first.span, "the first time"),
-                );
+                        .secondary(first, "the first time"),
+                ),
             }
         }
         Some(list)

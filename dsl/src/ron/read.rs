@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
     }
 
     fn definition(&mut self, raw: Raw<'a>, kind: DefinitionKind, name: Option<Raw<'a>>) -> Option<Waiting<'a>> {
-        let span = self.span(raw);
+        let (span, before) = (self.span(raw), self.diagnostics.len());
         self.expect(raw, Shape::Fields, &format!("a {}, `(…)` with named fields", kind.word()))?;
         let mut definition = Definition {
             docs: Docs::default(),
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
         }
         match own_name {
             Some(name) => definition.name = name,
-            None if name.is_none() && !self.diagnostics.iter().any(|d| d.span().is_some_and(|s| span.contains(s))) => {
+            None if name.is_none() && self.diagnostics.len() == before => {
                 self.missing("name", kind.word(), span);
             }
             None => {}

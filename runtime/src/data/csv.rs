@@ -1,5 +1,6 @@
 //! Tables of comma-separated values with a header line.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use dlc_ir::{DType, Scalar, Tensor, Type};
@@ -12,6 +13,8 @@ use crate::near::near;
 pub struct Table {
     path: PathBuf,
     columns: Vec<String>,
+    /// Where each column is.
+    places: HashMap<String, usize>,
     rows: Vec<::csv::StringRecord>,
 }
 
@@ -19,23 +22,25 @@ impl Table {
     /// Reads a table. The first line names the columns; spaces around fields do not count; quotes are as usual.
     ///
     /// # Errors
-    /// If the file is missing or empty, not UTF-8, ragged, or two columns have one name.
+    /// If the file is missing or empty, not UTF-8, ragged, two columns have one name, or a quotation mark is not closed.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let bytes = file::read(path)?;
         let fail = |problem| DataError::new(path, problem);
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        check_quotes(text).map_err(fail)?;
         let mut reader = ::csv::ReaderBuilder::new().trim(::csv::Trim::All).from_reader(text);
         let columns: Vec<String> = reader.headers().map_err(|e| fail(problem(e)))?.iter().map(str::to_owned).collect();
         if columns.is_empty() {
             return Err(fail(Problem::Malformed { format: "a table", why: "it has no header line".into() }));
         }
+        let mut places = HashMap::with_capacity(columns.len());
         for (i, name) in columns.iter().enumerate() {
-            if columns[..i].contains(name) {
+            if places.insert(name.clone(), i).is_some() {
                 return Err(fail(Problem::SameColumn { name: name.clone() }));
             }
         }
         let rows = reader.into_records().collect::<Result<_, _>>().map_err(|e| fail(problem(e)))?;
-        Ok(Table { path: path.to_owned(), columns, rows })
+        Ok(Table { path: path.to_owned(), columns, places, rows })
     }
 
     /// The names of the columns.
@@ -71,13 +76,13 @@ impl Table {
     /// # Errors
     /// If there is no such column to leave out, or a field is not a number of that dtype.
     pub fn except<S: AsRef<str>>(&self, names: &[S], dtype: DType) -> Result<Tensor, DataError> {
-        let dropped = names.iter().map(|name| self.index(name.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        let dropped = names.iter().map(|name| self.index(name.as_ref())).collect::<Result<HashSet<_>, _>>()?;
         let indices: Vec<usize> = (0..self.columns.len()).filter(|i| !dropped.contains(i)).collect();
         self.numbers(&indices, dtype, vec![self.rows(), indices.len()])
     }
 
     fn index(&self, name: &str) -> Result<usize, DataError> {
-        self.columns.iter().position(|c| c == name).ok_or_else(|| {
+        self.places.get(name).copied().ok_or_else(|| {
             let near = near(name, self.columns.iter().map(String::as_str));
             DataError::new(&self.path, Problem::NoColumn { name: name.into(), near, columns: self.columns.clone() })
         })
@@ -102,6 +107,47 @@ impl Table {
         }
         Ok(Tensor::from_fn(Type::new(dtype, shape), |i| numbers[i]))
     }
+}
+
+/// Checks that every quotation mark which opens a field closes it. The reader takes one that is never closed for one that spans the
+/// rest of the file, and with it all rows that follow.
+fn check_quotes(text: &[u8]) -> Result<(), Problem> {
+    /// Where a byte stands.
+    #[derive(Clone, Copy, PartialEq)]
+    enum At {
+        /// Where a field begins.
+        Start,
+        /// In a field without quotation marks, in which they mean nothing.
+        Plain,
+        /// Between quotation marks.
+        Quoted,
+        /// Behind one that closes, or is the first of two that stand for one.
+        Closed,
+    }
+    if !text.contains(&b'"') {
+        return Ok(());
+    }
+    let (mut at, mut line, mut opened, mut end) = (At::Start, 1, 0, 0);
+    for &byte in text {
+        at = match (at, byte) {
+            (At::Start, b'"') => {
+                opened = line;
+                At::Quoted
+            }
+            (At::Quoted, b'"') => {
+                end = line;
+                At::Closed
+            }
+            (At::Quoted, _) | (At::Closed, b'"') => At::Quoted,
+            (_, b',' | b'\n' | b'\r') => At::Start,
+            // blanks around a field do not count
+            (At::Closed, b' ' | b'\t') => At::Closed,
+            (At::Closed, _) => return Err(Problem::AfterQuote { line: opened, end }),
+            (At::Start | At::Plain, _) => At::Plain,
+        };
+        line += u64::from(byte == b'\n');
+    }
+    if at == At::Quoted { Err(Problem::OpenQuote { line: opened }) } else { Ok(()) }
 }
 
 /// The number that a field spells, if it is exactly one of the dtype (a float is rounded to nearest).

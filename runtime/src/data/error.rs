@@ -47,6 +47,9 @@ pub enum Problem {
     /// The name is that of a folder.
     #[error("this is a folder, not a file")]
     IsFolder,
+    /// What lies there is no regular file, but a pipe or a device, which may never end.
+    #[error("{0}")]
+    Irregular(String),
     /// The operating system refuses.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -94,8 +97,30 @@ pub enum Problem {
         /// Fields of the line.
         found: usize,
     },
+    /// A quotation mark of a table is never closed, so that the rest of the file was read as one field.
+    #[error("the quotation mark that opens in line {line} is never closed")]
+    OpenQuote {
+        /// The line.
+        line: u64,
+    },
+    /// Something stands between a closing quotation mark and the next comma: most likely an earlier one was not closed.
+    #[error("the quotation mark that opens in line {line} is closed {}, but no comma follows", closed(*.line, *.end))]
+    AfterQuote {
+        /// The line in which it opens.
+        line: u64,
+        /// The line in which it is closed.
+        end: u64,
+    },
+    /// Two things of a file have the same name.
+    #[error("two {what} have the name `{name}`")]
+    SameName {
+        /// What they are.
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
     /// A table has no such column.
-    #[error("the columns are {}, there is no `{name}`{}", .columns.join(", "), suggestion(.near))]
+    #[error("the columns are {}, there is no `{name}`{}", listed(.columns), suggestion(.near))]
     NoColumn {
         /// The column that was asked for.
         name: String,
@@ -136,13 +161,17 @@ impl Problem {
     /// The kind of problem as a word.
     pub fn code(&self) -> &'static str {
         match self {
-            Problem::Missing { .. } | Problem::NoFolder { .. } | Problem::IsFolder => "missing-file",
+            Problem::Missing { .. } | Problem::NoFolder { .. } | Problem::IsFolder | Problem::Irregular(_) => {
+                "missing-file"
+            }
             Problem::Io(_) => "io",
             Problem::Malformed { .. } => "wrong-format",
             Problem::Truncated { .. } | Problem::Excess { .. } | Problem::Implausible { .. } => "truncated-file",
             Problem::Damaged(_) => "damaged-file",
             Problem::Unsupported(_) => "unsupported-data",
             Problem::Ragged { .. } => "ragged-table",
+            Problem::OpenQuote { .. } | Problem::AfterQuote { .. } => "open-quote",
+            Problem::SameName { .. } => "duplicate-name",
             Problem::NoColumn { .. } => "unknown-column",
             Problem::SameColumn { .. } => "duplicate-column",
             Problem::BadNumber { .. } => "bad-number",
@@ -164,4 +193,16 @@ pub fn kind(dtype: DType) -> &'static str {
 
 fn field(text: &str) -> String {
     if text.is_empty() { "an empty field".to_owned() } else { format!("`{text}`") }
+}
+
+/// The line in which a quotation mark is closed, if it is another than that in which it opens.
+fn closed(line: u64, end: u64) -> String {
+    if line == end { "there".to_owned() } else { format!("in line {end}") }
+}
+
+/// Names in a row; of many, the first.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > MOST { format!("{shown} and {} more", names.len() - MOST) } else { shown }
 }

@@ -6,28 +6,29 @@ use std::path::Path;
 
 use super::{DataError, Problem};
 use crate::near::near;
+use crate::regular;
 
 /// Opens a file and tells its length.
 pub(super) fn open(path: &Path) -> Result<(File, u64), DataError> {
     let fail = |e: io::Error| explain(path, e);
-    let file = File::open(path).map_err(fail)?;
-    let metadata = file.metadata().map_err(fail)?;
-    if metadata.is_dir() {
-        return Err(DataError::new(path, Problem::IsFolder));
-    }
-    Ok((file, metadata.len()))
+    let file = regular::open(path).map_err(fail)?;
+    let length = file.metadata().map_err(fail)?.len();
+    Ok((file, length))
 }
 
 /// Reads a whole file.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    open(path)?;
-    fs::read(path).map_err(|e| explain(path, e))
+    regular::read(path).map_err(|e| explain(path, e))
 }
 
 /// Puts the path, and for a missing file its neighbours, to an error of the operating system.
 pub(super) fn explain(path: &Path, error: io::Error) -> DataError {
-    if error.kind() != io::ErrorKind::NotFound {
-        return DataError::new(path, Problem::Io(error));
+    match error.kind() {
+        io::ErrorKind::NotFound => {}
+        io::ErrorKind::IsADirectory => return DataError::new(path, Problem::IsFolder),
+        // what it is stands in the error
+        io::ErrorKind::InvalidInput => return DataError::new(path, Problem::Irregular(error.to_string())),
+        _ => return DataError::new(path, Problem::Io(error)),
     }
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -1,8 +1,9 @@
 //! Readers and writers of data files. Every file becomes [`dlc_ir::Tensor`]s or an error that says what to do.
 //!
 //! All readers hold to the same rules: the header is checked against the length of the file before anything of its
-//! size is allocated; a file that is longer or shorter than its header says is an error; number formats that dlc lacks
-//! are widened where nothing is lost (f16 and bf16 to f32, small integers to i32 or i64) and refused otherwise;
+//! size is allocated; a file that is longer or shorter than its header says is an error, and so are two things of one name
+//! and what is no regular file; what is compressed takes no more memory than deflate can make of a file of its length, all its
+//! parts together; number formats that dlc lacks are widened where nothing is lost (f16 and bf16 to f32, small integers to i32 or i64) and refused otherwise;
 //! NaN and infinity are values like others here, and [`check::finite`] finds them where they are not wanted.
 //! All writers replace a file atomically (module [`crate::atomic`]).
 
@@ -11,6 +12,7 @@ pub mod csv;
 mod error;
 mod file;
 pub mod idx;
+pub mod names;
 pub mod npy;
 pub mod npz;
 pub mod safetensors;
@@ -45,10 +47,23 @@ pub fn read(path: &Path) -> Result<Tensors, DataError> {
 /// If the extension is another, or the file cannot be written.
 pub fn write(path: &Path, tensors: &Tensors) -> Result<(), DataError> {
     match extension(path).as_deref() {
-        Some("safetensors") => safetensors::write(path, tensors, &Default::default()),
+        Some("safetensors") => safetensors::write(path, tensors, &safetensors::mark()),
         Some("npz") => npz::write(path, tensors),
         _ => Err(DataError::new(path, Problem::UnknownExtension { known: KNOWN })),
     }
+}
+
+/// Whether a file is one that [`write()`] wrote, so that it may be replaced by another of the kind.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn is_ours(path: &Path) -> Result<bool, DataError> {
+    let bytes = file::read(path)?;
+    Ok(match extension(path).as_deref() {
+        Some("safetensors") => safetensors::is_ours(&bytes),
+        Some("npz") => npz::is_ours(&bytes),
+        _ => false,
+    })
 }
 
 fn extension(path: &Path) -> Option<String> {

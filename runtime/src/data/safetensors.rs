@@ -8,7 +8,7 @@ use dlc_ir::{DType, Tensor};
 use serde_json::json;
 
 use super::wire::{Wire, decode};
-use super::{DataError, Problem, file};
+use super::{DataError, Problem, file, names};
 use crate::{Tensors, atomic};
 
 /// What a safetensors file holds.
@@ -37,6 +37,18 @@ pub fn write(path: &Path, tensors: &Tensors, metadata: &BTreeMap<String, String>
     atomic::write(path, &to_bytes(tensors, metadata)).map_err(|e| file::explain(path, e))
 }
 
+/// What the files that dlc writes for its users say of themselves.
+pub(super) fn mark() -> BTreeMap<String, String> {
+    [("written_by".to_owned(), "dlc".to_owned())].into()
+}
+
+/// Whether a file says so.
+pub(super) fn is_ours(bytes: &[u8]) -> bool {
+    SafeTensors::read_metadata(bytes).is_ok_and(|(_, header)| {
+        header.metadata().as_ref().is_some_and(|m| m.get("written_by").is_some_and(|w| w == "dlc"))
+    })
+}
+
 /// The content of a whole file in memory.
 ///
 /// # Errors
@@ -44,7 +56,11 @@ pub fn write(path: &Path, tensors: &Tensors, metadata: &BTreeMap<String, String>
 pub fn from_bytes(bytes: &[u8]) -> Result<Content, Problem> {
     let malformed =
         |e: ::safetensors::SafeTensorError| Problem::Malformed { format: "a safetensors file", why: e.to_string() };
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
+    let (length, header) = SafeTensors::read_metadata(bytes).map_err(malformed)?;
+    // the crate's own reader takes the last of several tensors of one name
+    let text = bytes.get(8..8 + length).unwrap_or_default();
+    names::expect_unique(text)
+        .map_err(|e| Problem::Malformed { format: "a safetensors file", why: format!("its header: {e}") })?;
     let file = SafeTensors::deserialize(bytes).map_err(malformed)?;
     let mut tensors = Tensors::new();
     for name in header.offset_keys() {

@@ -240,9 +240,11 @@ fn pad<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     };
     let value = if x.dtype == DType::Bool { Value::Bool(false) } else { value };
     let value = lower.as_data(value, x.dtype, &args.what(3), args.span(3))?;
-    let mut result = lower.emit(Pad { low, high, interior: vec![0; x.rank()] }, &[&x, &value], args.span)?;
-    for (new, old) in result.axes.iter_mut().zip(&x.axes) {
-        if new.size == old.size {
+    let pad = Pad { low: low.clone(), high: high.clone(), interior: vec![0; x.rank()] };
+    let mut result = lower.emit(pad, &[&x, &value], args.span)?;
+    for (i, (new, old)) in result.axes.iter_mut().zip(&x.axes).enumerate() {
+        // not by the size, which padding of nothing leaves as it is
+        if low[i] + high[i] == 0 {
             *new = Axis { stretch: false, ..old.clone() };
         }
     }

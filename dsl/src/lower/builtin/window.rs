@@ -96,6 +96,7 @@ fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         fits(lower, &args, &x, i + 2, reach, padding[i])?;
     }
     let low: Vec<i64> = padding.iter().map(|&p| p as i64).collect();
+    let (strides, op_dilation) = (stride.clone(), dilation.clone());
     let op = Conv {
         stride,
         high: low.clone(),
@@ -108,15 +109,17 @@ fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let mut result = lower.emit(op, &[&x, &kernel], args.span)?;
     let products: u64 = kernel.axes[1..].iter().fold(2, |n, axis| n.saturating_mul(axis.size as u64));
     lower.flops = lower.flops.saturating_add(products.saturating_mul(result.shape().elements() as u64));
-    name_axes(&mut result, &x);
+    let reach = |i: usize| (kernel.axes[i + 2].size.max(1) - 1).saturating_mul(op_dilation[i]);
+    name_axes(&mut result, &x, |i| strides[i] == 1 && 2 * padding[i] == reach(i));
     result.axes[1] = Axis { stretch: false, ..kernel.axes[0].clone() };
     Ok(Value::Data(result))
 }
 
-/// Axes of unchanged size keep their names.
-fn name_axes(result: &mut Data, x: &Data) {
-    for (new, old) in result.axes.iter_mut().zip(&x.axes) {
-        if new.size == old.size {
+/// Axes keep their names where they have one size whatever it is, and not only at the size that they have now: the spatial ones of which
+/// `same` says so, and those before them.
+fn name_axes(result: &mut Data, x: &Data, same: impl Fn(usize) -> bool) {
+    for (i, (new, old)) in result.axes.iter_mut().zip(&x.axes).enumerate() {
+        if new.size == old.size && i.checked_sub(2).is_none_or(&same) {
             *new = Axis { stretch: false, ..old.clone() };
         }
     }
@@ -145,9 +148,9 @@ fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Va
         fits(lower, &args, &x, i + 2, size[i], padding[i])?;
     }
     let low: Vec<i64> = padding.iter().map(|&p| p as i64).collect();
-    let mut tiles = Window::tiles((2..x.rank()).collect(), size);
-    (tiles.stride, tiles.high, tiles.low) = (stride, low.clone(), low);
+    let mut tiles = Window::tiles((2..x.rank()).collect(), size.clone());
+    (tiles.stride, tiles.high, tiles.low) = (stride.clone(), low.clone(), low);
     let mut result = lower.emit(ReduceWindow { kind, window: tiles }, &[&x], args.span)?;
-    name_axes(&mut result, &x);
+    name_axes(&mut result, &x, |i| stride[i] == 1 && 2 * padding[i] + 1 == size[i]);
     Ok(Value::Data(result))
 }
