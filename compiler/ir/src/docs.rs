@@ -41,6 +41,8 @@ Integers and truth values are exact.
 | --- | --- |
 | NaN | `max`, `min` and their reductions propagate it; `argmax` and `argmin` find the first; every comparison but `ne` is false; `relu` keeps it |
 | ties | elementwise `max` and `min` of equal values share the derivative evenly; reductions, pooling, `argmax` and `argmin` take the first |
+| what `select` does not choose | does not matter, NaN and infinite slopes included: `select(x > 0, sqrt(x), 0)` has the derivative 0 at 0. The condition follows the cotangents through elementwise functions, `broadcast`, `reshape`, `transpose`, `reverse` and sums, to every order; behind a product (`dot`, `conv`), an index, a window or a `call` a zero cotangent is a number like any other, and 0 times an infinite slope is NaN: guard the operand there, `sqrt(select(x > 0, x, 1))` |
+| slopes at corners | those of PyTorch: 0 of `abs`, `relu` and `sign` at 0; of `pow` 0 by `lhs` where `rhs` is 0, and by `rhs` where `lhs` is 0 and `rhs` is not negative |
 | zeros | `0 == -0`; which of the two a `min` or `max` reduction gives is not promised |
 | division by zero | of floats IEEE (`inf` or NaN); of integers, `rem` too, 0 |
 | overflow | of floats `inf`; integers wrap; the smallest integer divided by -1 and its absolute value are itself |

@@ -212,12 +212,14 @@ fn scattered_updates_that_lose_get_no_derivative() {
     assert_eq!(scatter(ScatterKind::Max), [vec![1.0, 0.0, 1.0], vec![1.0, 0.0, 0.0, 0.0]]);
 }
 
+/// As in PyTorch and JAX; only 0 to a negative power, which is infinite, has an infinite derivative by the power.
 #[test]
 fn powers_differentiate_at_zero() {
-    let found = first_derivative(ScalarOp::Pow, &[floats(&[0.0, 0.0, 3.0, 0.0]), floats(&[2.0, 0.0, 0.0, 1.0])]);
-    assert_eq!(found[0], [0.0, 0.0, 0.0, 1.0]);
-    assert_eq!(found[1][0], 0.0);
-    assert_eq!(found[1][2], libm::log(3.0));
+    let x = floats(&[0.0, 0.0, 3.0, 0.0, -0.0, 0.0, -2.0]);
+    let found = first_derivative(ScalarOp::Pow, &[x, floats(&[2.0, 0.0, 0.0, 1.0, 0.0, -1.0, 0.0])]);
+    assert_eq!(found[0], [0.0, 0.0, 0.0, 1.0, 0.0, f64::NEG_INFINITY, 0.0]);
+    assert_eq!(found[1][..2], [0.0, 0.0]);
+    assert_eq!(found[1][2..6], [libm::log(3.0), 0.0, 0.0, f64::NEG_INFINITY]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use dlc_ir::{Builder, Function, FunctionKind, Role, Symbol, TypeError, Value};
 use smallvec::SmallVec;
 
 use super::flow::{Flow, at};
+use super::live::{self, Condition};
 use super::pullback::{Pair, Pullback, Saved};
 use super::{AutodiffError, Differentiator, rules};
 
@@ -30,6 +31,17 @@ pub(super) struct Joint {
     /// For each primal, which gradient is its own.
     pub(super) grads: Vec<Option<usize>>,
 }
+
+/// The cotangent of a value as far as it has arrived.
+#[derive(Clone, Debug)]
+struct Cotangent {
+    value: Value,
+    /// Where it can be other than zero.
+    live: Condition,
+}
+
+/// The cotangents of the results of each node.
+type Sums = Vec<SmallVec<[Option<Cotangent>; 1]>>;
 
 impl Differentiator<'_> {
     /// The joint function of `f`: gradients of the arguments in `needed` from cotangents of the results in `seeds`.
@@ -121,11 +133,10 @@ impl Differentiator<'_> {
         primal: &[Vec<Value>],
         cotangents: &[Option<Value>],
     ) -> Result<Vec<Option<Value>>, AutodiffError> {
-        let mut sums: Vec<SmallVec<[Option<Value>; 1]>> =
-            f.nodes().map(|(_, node)| SmallVec::from_elem(None, node.types.len())).collect();
+        let mut sums: Sums = f.nodes().map(|(_, node)| SmallVec::from_elem(None, node.types.len())).collect();
         for (result, cotangent) in f.results.iter().zip(cotangents) {
-            if let Some(cotangent) = *cotangent {
-                accumulate(b, f, flow, &mut sums, (result.value, cotangent))?;
+            if let Some(value) = *cotangent {
+                accumulate(b, f, flow, &mut sums, (result.value, Cotangent { value, live: None }))?;
             }
         }
         for (id, node, op) in f.ops().rev() {
@@ -137,23 +148,29 @@ impl Differentiator<'_> {
             let args: SmallVec<[Value; 3]> =
                 node.operands.iter().map(|v| primal[v.node.index()][v.result as usize]).collect();
             let results = &primal[id.index()];
-            let grads = match flow.calls.get(&id) {
+            let fail = |e| AutodiffError::rule(e, node.loc);
+            let values: SmallVec<[Option<Value>; 1]> =
+                arrived.iter().map(|sum| sum.as_ref().map(|s| s.value)).collect();
+            let call = flow.calls.get(&id);
+            let grads = match call {
                 Some(pullback) => {
                     let (own, further) = results.split_at(node.types.len());
-                    self.pull(b, pullback, &args, own, further, &arrived)?
+                    self.pull(b, pullback, &args, own, further, &values)?
                 }
                 None => {
-                    let cotangents = or_zeros(b, results, &arrived).map_err(|e| AutodiffError::rule(e, node.loc))?;
-                    rules::vjp(op, b, &args, results, &cotangents).map_err(|e| AutodiffError::rule(e, node.loc))?
+                    let cotangents = or_zeros(b, results, &values).map_err(fail)?;
+                    rules::vjp(op, b, &args, results, &cotangents).map_err(fail)?
                 }
             };
-            for (&operand, grad) in node.operands.iter().zip(grads) {
-                if let Some(grad) = grad {
-                    accumulate(b, f, flow, &mut sums, (operand, grad))?;
-                }
+            // a called function knows nothing of conditions, and all other operators have one result
+            let live = arrived.into_iter().next().flatten().and_then(|sum| sum.live).filter(|_| call.is_none());
+            for (i, (&operand, grad)) in node.operands.iter().zip(grads).enumerate() {
+                let Some(grad) = grad.filter(|_| at(&flow.wanted, operand)) else { continue };
+                let (value, live) = live::through(b, op, &args, i, grad, &live).map_err(fail)?;
+                accumulate(b, f, flow, &mut sums, (operand, Cotangent { value, live }))?;
             }
         }
-        Ok(f.arg_values().iter().map(|v| sums[v.node.index()][0]).collect())
+        Ok(f.arg_values().iter().map(|v| sums[v.node.index()][0].as_ref().map(|sum| sum.value)).collect())
     }
 
     /// The operands' cotangents at a call.
@@ -210,20 +227,25 @@ fn accumulate(
     b: &mut Builder,
     f: &Function,
     flow: &Flow,
-    sums: &mut [SmallVec<[Option<Value>; 1]>],
-    (value, cotangent): (Value, Value),
+    sums: &mut Sums,
+    (value, cotangent): (Value, Cotangent),
 ) -> Result<(), AutodiffError> {
     if !at(&flow.wanted, value) {
         return Ok(());
     }
-    if b.ty(cotangent) != f.ty(value) {
+    if b.ty(cotangent.value) != f.ty(value) {
         let mnemonic = f.op(value.node).map_or("argument", |op| op.mnemonic());
-        let message = format!("its cotangent is {} and not {}", b.ty(cotangent), f.ty(value));
+        let message = format!("its cotangent is {} and not {}", b.ty(cotangent.value), f.ty(value));
         return Err(AutodiffError::rule(TypeError { mnemonic, message }, b.loc));
     }
+    let loc = b.loc;
     let sum = &mut sums[value.node.index()][value.result as usize];
-    *sum = Some(match *sum {
-        Some(before) => b.add(before, cotangent).map_err(|e| AutodiffError::rule(e, b.loc))?,
+    *sum = Some(match sum.take() {
+        Some(before) => {
+            let fail = |e| AutodiffError::rule(e, loc);
+            let live = live::any(b, before.live, cotangent.live).map_err(fail)?;
+            Cotangent { value: b.add(before.value, cotangent.value).map_err(fail)?, live }
+        }
         None => cotangent,
     });
     Ok(())

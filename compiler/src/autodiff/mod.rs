@@ -12,7 +12,8 @@
 //!   is differentiated once.
 //! - `Function::vjp` takes the place of differentiation.
 //!
-//! Cotangents are added in reverse order of the uses; what is zero is left out and not built. Every derivative node carries
+//! Cotangents are added in reverse order of the uses; what is zero is left out and not built, and what a `select` did not choose stays
+//! zero whatever the slopes behind it are (`live`). Every derivative node carries
 //! the place of the node that it belongs to.
 
 mod blame;
@@ -20,6 +21,7 @@ mod error;
 mod flow;
 mod gradient;
 mod joint;
+mod live;
 mod mincut;
 mod pullback;
 mod rules;

@@ -16,5 +16,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     ulps: 0.0,
     cost: 1,
     derivative: "1 for what is chosen, else 0",
-    doc: "`on_true` where `condition` holds, else `on_false`; what is not chosen does not matter, NaN included.",
+    doc: "`on_true` where `condition` holds, else `on_false`; what is not chosen does not matter, NaN included, \
+        neither for the value nor for derivatives: see Corners.",
 };

@@ -1,6 +1,7 @@
 //! Derivatives against finite differences, joint functions against their parts, calls against inlined bodies.
 
 mod cases;
+mod choices;
 mod random;
 
 use dlc_ir::bounds::{self, Constants};

@@ -5,7 +5,7 @@ use super::super::{Eval, Lower, MAX_LIST};
 use super::{Args, Builtin, row};
 
 pub(super) const ROWS: &[Builtin] = &[
-    row("range", &["from", "to"], 1, &[], "The numbers from 0 or `from` up to below the other.", range),
+    row("range", &["start", "stop"], 1, &[], "Integers from `start` (0) up to, not including, `stop`.", range),
     row("enumerate", &["list"], 0, &[], "Each entry with its number.", enumerate),
     row("zip", &["a", "b"], 0, &[], "The entries of two lists side by side.", zip),
     row("reversed", &["list"], 0, &[], "The list from its end.", reversed),

@@ -46,7 +46,16 @@ pub(super) const OTHER: &[Builtin] = &[
     row("minimum", &["a", "b"], 0, &[], "The smaller of both, element by element.", |lower, args| {
         binary(lower, args, ScalarOp::Min)
     }),
-    row("where", &["condition", "a", "b"], 0, &[], "`a` where the condition holds, elsewhere `b`.", select),
+    row(
+        "where",
+        &["condition", "a", "b"],
+        0,
+        &[],
+        "`a` where the condition holds, elsewhere `b`; what is not chosen counts neither for the value nor for gradients, \
+         infinite slopes included. Behind `@`, an index or a block that is called twice, guard the operand: \
+         `sqrt(where(x > 0, x, 1))`.",
+        select,
+    ),
     row("float", &["x"], 0, &[], "`x` in the model's float type.", |lower, args| {
         let float = lower.float;
         convert(lower, args, float)

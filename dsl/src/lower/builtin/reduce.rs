@@ -67,12 +67,13 @@ fn mean<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_float_data(&args, 0)?;
     let axes = axes(lower, &args, &x)?;
     let count: usize = axes.iter().map(|&i| x.axes[i].size).product();
-    if count == 0 {
+    let is_empty = (0..x.rank()).any(|i| !axes.contains(&i) && x.axes[i].size == 0);
+    if count == 0 && !is_empty {
         let message = format!("there is no mean of no elements: {}", x.show(lower.float));
         return Err(lower.fault("shape-mismatch", message, args.span(0), "an axis of size 0"));
     }
     let sum = reduce(lower, &args, &x, Reduction::Sum, &axes)?;
-    let share = lower.scalar(x.dtype, Scalar::Float(1.0 / count as f64), args.span)?;
+    let share = lower.scalar(x.dtype, Scalar::Float(1.0 / count.max(1) as f64), args.span)?;
     let share = lower.stretch_to(&share, &sum.axes, args.span)?;
     Ok(Value::Data(lower.map(ScalarOp::Mul, &[&sum, &share], args.span)?))
 }

@@ -9,7 +9,7 @@ use super::{Args, Builtin, row};
 
 pub(super) const ROWS: &[Builtin] = &[
     row("reshape", &["x", "shape"], 0, &[], "The same elements in another shape; one size may be -1.", reshape),
-    row("flatten", &["x"], 0, &["from"], "All axes from `from` (1) on as one.", flatten),
+    row("flatten", &["x"], 0, &["start"], "Flattens the axes from `start` (1) on into one.", flatten),
     row("transpose", &["x", "axes"], 0, &[], "The axes in another order.", transpose),
     row("squeeze", &["x"], 0, &["axis"], "Without an axis of size 1.", squeeze),
     row("stack", &["parts"], 0, &["axis"], "Tensors along a new axis.", stack),
