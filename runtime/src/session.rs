@@ -305,7 +305,7 @@ impl Session {
                 {
                     let unmoved = program.unmoved().map_err(|e| SessionError::Internal(e.to_owned()))?;
                     let (unmoved, pool) = (Arc::clone(unmoved), Arc::clone(pool));
-                    self.exchange(unmoved, pool)?;
+                    self.replace_program(unmoved, pool)?;
                     return self.prepare();
                 }
                 let program = &preparation.program;
@@ -323,17 +323,14 @@ impl Session {
     }
 
     /// Goes on with a program that takes and gives the same, prepared arguments aside.
-    fn exchange(&mut self, program: Arc<Program>, pool: Arc<Pool>) -> Result<(), SessionError> {
+    fn replace_program(&mut self, program: Arc<Program>, pool: Arc<Pool>) -> Result<(), SessionError> {
         let mut session = Session::try_new(program, pool)?;
         let kept = |signature: &Signature| {
             let prepared = signature.prepared();
             (0..signature.arguments.len()).filter(|slot| !prepared.contains(slot)).collect::<Vec<_>>()
         };
-        for (new, old) in kept(&session.signature).into_iter().zip(kept(&self.signature)) {
-            std::mem::swap(&mut session.slots[new], &mut self.slots[old]);
-            session.bound[new] = self.bound[old];
-        }
-        session.poisoned = self.poisoned;
+        let (new, old) = (kept(&session.signature), kept(&self.signature));
+        session.exchange(&new, self, &old);
         *self = session;
         Ok(())
     }
