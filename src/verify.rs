@@ -132,6 +132,7 @@ fn same_results(
         (_, ResultRole::Update(i)) => format!("new {}", entry.args()[*i].name),
         (Some(name), ResultRole::Output) => name.to_string(),
         (None, ResultRole::Output) => "result".to_owned(),
+        (_, ResultRole::Check) => "check".to_owned(),
     };
     let deviation = |((result, expected), found): ((&ResultDecl, &Tensor), &Tensor)| Deviation {
         value: format!("{}, optimised,", name(result)),
