@@ -299,6 +299,7 @@ fn result_name(entry: &Function, result: &ResultDecl) -> String {
         (_, ResultRole::Update(i)) => format!("new {}", entry.args()[*i].name),
         (Some(name), ResultRole::Output) => name.to_string(),
         (None, ResultRole::Output) => "result".to_owned(),
+        (_, ResultRole::Check) => "check".to_owned(),
     }
 }
 

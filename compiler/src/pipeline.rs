@@ -237,12 +237,13 @@ fn timed<T>(observer: &mut dyn Observer, phase: Phase, work: impl FnOnce() -> T)
     result
 }
 
-/// The first stage: derivatives in place of every `gradient`.
+/// The first stage: checks of indices, and derivatives in place of every `gradient`. The checks come first, at every level, so that
+/// no rewrite has a say in which indices are checked; those that derivatives use have been checked then.
 ///
 /// # Errors
 /// If the model has no gradient where it needs one.
 pub fn differentiate(graph: Graph, options: &Options) -> Result<Graph, CompileError> {
-    let graph = autodiff::differentiate(graph, &mut |function, callees| match options.level {
+    let graph = autodiff::differentiate(passes::check_indices(graph), &mut |function, callees| match options.level {
         Level::O0 => function,
         Level::Full => passes::optimize_joint(&function, callees, &options.passes),
     })?;

@@ -1,6 +1,6 @@
-//! `tests/ir/<pass>/*.dlir`: one idea a file. The folder names the pass (or `optimize`, for all of them, or `differentiate`), the
+//! `tests/ir/<pass>/*.dlir`: one idea a file. The folder names the pass (or `optimize`, for all of them, `differentiate` or `check_indices`), the
 //! snapshot beside the file is its result. Every file is checked for more than its text: the result verifies, parses back to
-//! itself, is the same a second time, and computes what the input computes (derivatives have tests of their own).
+//! itself, is the same a second time, and computes what the input computes (derivatives and checks have tests of their own).
 
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use common::assert_same_meaning;
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::passes::{Context, Options, Pass, optimize};
+use dlc_compiler::passes::{Context, Options, Pass, check_indices, optimize};
 use dlc_ir::{Graph, Op};
 
 fn folder() -> PathBuf {
@@ -24,6 +24,9 @@ fn run(pass: &str, graph: &Graph) -> Graph {
     }
     if pass == "differentiate" {
         return differentiate(graph.clone(), &mut |f, _| f).unwrap_or_else(|e| panic!("{e}\n{graph}"));
+    }
+    if pass == "check_indices" {
+        return check_indices(graph.clone());
     }
     let pass = Pass::find(pass).unwrap_or_else(|| panic!("the folder `{pass}` names no pass"));
     pass.run(graph, &mut Context::new(options))
@@ -52,7 +55,7 @@ fn passes_make_what_their_files_say() {
             let parsed: Graph = printed.parse().unwrap_or_else(|e| panic!("{}: {e}\n{printed}", path.display()));
             assert_eq!(parsed, output, "{}", path.display());
             assert_eq!(run(&pass, &input).to_string(), printed, "{}: a second run differs", path.display());
-            if pass != "differentiate" {
+            if !["differentiate", "check_indices"].contains(&&*pass) {
                 // The interpreter knows no `gradient`, and differentiation no preparation.
                 let has_gradient = input.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))));
                 let meant = |graph: &Graph| if has_gradient { run("differentiate", graph) } else { graph.clone() };

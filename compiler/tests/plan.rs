@@ -391,3 +391,19 @@ fn a_routine_that_calls_itself() {
     });
     assert!(matches!(fault, Fault::Form { .. }), "{fault}");
 }
+
+#[test]
+fn a_check_that_is_missing() {
+    let text = "func @main(%i: i64[3] input, %x: f32[4] input) -> (f32[4], bool[] check) {
+  %0 = check_index %i {size=4, by=gather} : bool[]
+  %1 = neg %x : f32[4]
+  return %1, %0
+}";
+    let (graph, mut schedule) = planned_of(text);
+    check(&graph, &schedule.program, &schedule.notes).expect("the plan is right");
+    let at = launches(&mut schedule)[0];
+    entry(&mut schedule).remove(at);
+    schedule.notes.last_mut().expect("there is an entry").remove(at);
+    let fault = check(&graph, &schedule.program, &schedule.notes).expect_err("nothing checks the index");
+    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
+}

@@ -509,6 +509,7 @@ fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Resu
         let slot = match *target {
             Target::Output(i) => arguments.len() + i,
             Target::Argument(i) => i,
+            Target::Nowhere => continue,
         };
         slots[slot].write(result);
     }

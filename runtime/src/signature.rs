@@ -37,6 +37,8 @@ pub enum Target {
     Output(usize),
     /// To the argument of that number, whose new value it is.
     Argument(usize),
+    /// Nowhere: it only had to be checked.
+    Nowhere,
 }
 
 impl Signature {
@@ -61,6 +63,7 @@ impl Signature {
         for result in &entry.results {
             let target = match result.role {
                 ResultRole::Update(argument) => Target::Argument(argument),
+                ResultRole::Check => Target::Nowhere,
                 ResultRole::Output => {
                     let i = signature.outputs.len();
                     let name = result.name.clone().unwrap_or_else(|| i.to_string().into());

@@ -130,6 +130,7 @@ fn picture(graph: &Graph, function: &Function, calls: usize) -> Picture {
                 let updated = role_name(function, arg);
                 picture.boxes[from].lines.push(format!("updates {updated}"));
             }
+            ResultRole::Check => {}
         }
     }
     picture

@@ -24,7 +24,8 @@ pub enum Index {
     Div(Box<Index>, i64),
     /// The remainder of that quotient, never negative.
     Mod(Box<Index>, i64),
-    /// An element of data (dtype i64), which must be in `0 .. bound`; anything else is an error of the step.
+    /// An element of data (dtype i64) in `0 .. bound`. Whether it is, [`crate::op::CheckIndex`] checks; compiled code takes
+    /// the nearest one that is.
     Data {
         /// The element.
         value: Box<Expr>,

@@ -52,7 +52,7 @@ Integers and truth values are exact.
 | anything to bool | `x != 0`; NaN is true |
 | bool to number | 0 or 1 |
 | shifts | by a negative number or by at least the width: 0 |
-| an index out of range | an error of the step, never undefined; an index that no result of the program hangs on need not be looked at |
+| an index out of range | an error of the step, never undefined: every index of a `gather` or `scatter` of the program is checked once a step, at every level of optimisation, whatever becomes of the element |
 | nothing to combine | the neutral element for `sum` and `product`; for `min` and `max` of a window of padding the largest and the smallest value; otherwise the types refuse it |
 ";
 

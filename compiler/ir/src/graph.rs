@@ -154,6 +154,8 @@ pub enum ResultRole {
     Output,
     /// The new value of the `param` or `state` argument of that number.
     Update(usize),
+    /// A truth value that nobody gets: it stands here so that what checks it is done. Only the entry has such results.
+    Check,
 }
 
 /// A result of a function.
@@ -286,6 +288,11 @@ impl Function {
     pub fn add_update(&mut self, arg: Value, value: Value) {
         let arg = self.arg_index(arg).expect("an update must name an argument");
         self.results.push(ResultDecl { value, name: None, role: ResultRole::Update(arg) });
+    }
+
+    /// Keeps what checks `value`, a truth value: see [`ResultRole::Check`].
+    pub fn add_check(&mut self, value: Value) {
+        self.results.push(ResultDecl { value, name: None, role: ResultRole::Check });
     }
 
     /// The arguments, in order.

@@ -1,7 +1,7 @@
 //! The verifier: what every graph between two passes must satisfy.
 
 use crate::op::{Call, Gradient};
-use crate::{Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Role, Symbol, Type};
+use crate::{DType, Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Role, Symbol, Type};
 
 /// A graph that is not well-formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,6 +111,9 @@ impl Checker<'_> {
         if callee.results.iter().any(|r| matches!(r.role, ResultRole::Update(_))) {
             return self.fail(Some(id), format!("{func} updates its arguments, as only the entry may"));
         }
+        if callee.results.iter().any(|r| r.role == ResultRole::Check) {
+            return self.fail(Some(id), format!("{func} keeps a check to itself, as only the entry may"));
+        }
         let takes = callee.args().iter().map(|a| &a.ty);
         let gives = callee.results.iter().map(|r| callee.ty(r.value));
         if !takes.eq(args) || !gives.eq(results) {
@@ -147,7 +150,16 @@ impl Checker<'_> {
                 return self
                     .fail(None, format!("two results are named \"{}\"", result.name.as_deref().unwrap_or_default()));
             }
-            let ResultRole::Update(arg) = result.role else { continue };
+            let arg = match result.role {
+                ResultRole::Output => continue,
+                ResultRole::Check if *self.function.ty(result.value) == Type::scalar(DType::Bool) => continue,
+                ResultRole::Check => {
+                    let ty = self.function.ty(result.value);
+                    return self
+                        .fail(None, format!("result {i} is a check and {ty}, not {}", Type::scalar(DType::Bool)));
+                }
+                ResultRole::Update(arg) => arg,
+            };
             let Some(target) = self.function.args().get(arg) else {
                 return self.fail(None, format!("result {i} updates argument {arg}, which does not exist"));
             };

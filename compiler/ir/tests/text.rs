@@ -8,7 +8,7 @@ const MLP: &str = r#"func @residual(%x: f32[2,3]) -> f32[2,3] {
   return %1
 }
 
-func @mlp(%x: f32[2,3] input, %w: f32[4,3] param "fc.weight", %g: f32[] param "gain" frozen, %n: i64[] state "step", %k: i64[] key) -> (logits: f32[2,4], "a.b": bool[2,4], i64[] update %n) {
+func @mlp(%x: f32[2,3] input, %w: f32[4,3] param "fc.weight", %g: f32[] param "gain" frozen, %n: i64[] state "step", %k: i64[] key) -> (logits: f32[2,4], "a.b": bool[2,4], i64[] update %n, bool[] check) {
   %0 = call %x {func=@residual} : f32[2,3]
   %1 = dot %0, %w {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[2,4]
   %2 = broadcast %g {axes=[]} : f32[2,4]
@@ -18,7 +18,8 @@ func @mlp(%x: f32[2,3] input, %w: f32[4,3] param "fc.weight", %g: f32[] param "g
   %6 = compare %3, %5 {dir=lt} : bool[2,4]
   %7 = constant 1 : i64[]
   %8 = add %n, %7 : i64[]
-  return %3, %6, %8
+  %9 = check_index %n {size=9, by=gather} : bool[]
+  return %3, %6, %8, %9
 }
 "#;
 

@@ -41,6 +41,15 @@ const WRONG: &[(&str, &str)] = &[
         "func @g(%s: f32[4] state \"s\") -> (f32[4] update %s) {\n  %0 = exp %s : f32[4]\n  return %0\n}\n\nfunc @f(%x: f32[4] input) -> f32[4] {\n  %0 = call %x {func=@g} : f32[4]\n  return %0\n}",
         "@g updates its arguments, as only the entry may",
     ),
+    (
+        "func @g(%i: i64[2]) -> (i64[2], bool[] check) {\n  %0 = check_index %i {size=3, by=gather} : bool[]\n  return %i, %0\n}\n\nfunc @f(%i: i64[2] input) -> i64[2] {\n  %0:2 = call %i {func=@g} : i64[2], bool[]\n  return %0.0\n}",
+        "@g keeps a check to itself, as only the entry may",
+    ),
+    ("func @f(%i: i64[2] input) -> (i64[2] check) {\n  return %i\n}", "is a check and i64[2], not bool[]"),
+    (
+        "func @f(%i: i32[2] input) -> bool[] {\n  %0 = check_index %i {size=3, by=gather} : bool[]\n  return %0\n}",
+        "indices are i64",
+    ),
     // a window of a million million elements is judged without a look at each
     (
         "func @f(%x: f32[4] input) -> i64[5] {\n  %0 = window_argmax %x {axes=[0], size=[1099511627776], stride=[1], low=[1099511627776], high=[0], base_dilation=[1], window_dilation=[1]} : i64[5]\n  return %0\n}",

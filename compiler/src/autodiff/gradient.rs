@@ -48,6 +48,7 @@ impl Differentiator<'_> {
             match result.role {
                 ResultRole::Output => b.output(result.name.as_deref(), value),
                 ResultRole::Update(arg) => b.update(args[arg], value),
+                ResultRole::Check => b.function_mut().add_check(value),
             }
         }
         let mut new = b.finish();

@@ -3,6 +3,7 @@
 //! `dlc opt --passes=canonicalize,saturate,fuse` names them from outside; [`optimize`] runs the usual ones.
 
 mod canonicalize;
+mod checks;
 mod fuse;
 mod halves;
 mod layout;
@@ -11,6 +12,7 @@ mod math;
 mod prepare;
 mod prepared;
 mod provenance;
+mod ranges;
 mod saturate;
 pub(crate) mod weights;
 
@@ -19,6 +21,7 @@ use dlc_ir::{Function, Graph};
 use crate::egraph::CostModel;
 
 pub use canonicalize::canonicalize;
+pub use checks::check_indices;
 pub use fuse::fuse;
 pub use layout::layout;
 pub use math::Math;

@@ -9,7 +9,7 @@ mod fault;
 mod memory;
 
 use dlc_ir::{DType, Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Type, Value};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::kernel::Mode;
 use crate::kernel::program::{ALIGN, KernelProgram, Place, Routine, Step};
@@ -73,6 +73,10 @@ struct Checker<'a> {
     slots: Vec<(usize, bool)>,
     /// What must stand in an argument at the end.
     finally: Vec<Option<Value>>,
+    /// What must have been computed by the end, though nobody reads it.
+    kept: Vec<Value>,
+    /// What was written at any time.
+    written: FxHashSet<Token>,
     memory: Memory,
     same: FxHashMap<Value, Value>,
     step: usize,
@@ -88,6 +92,7 @@ impl<'a> Checker<'a> {
     ) -> Result<Self, Fault> {
         let (function, routine, entry) = (functions[at], &program.routines[at], at + 1 == functions.len());
         let mut slots: Vec<(usize, bool)> = function.args().iter().map(|a| (a.ty.bytes(), false)).collect();
+        let mut kept = vec![];
         let mut finally: Vec<Option<Value>> = function.arg_values().iter().copied().map(Some).collect();
         for result in &function.results {
             let ty = function.ty(result.value);
@@ -108,6 +113,7 @@ impl<'a> Checker<'a> {
                     slots[arg].1 = true;
                     finally[arg] = Some(result.value);
                 }
+                ResultRole::Check if entry => kept.push(result.value),
                 _ => {
                     slots.push((ty.bytes(), true));
                     finally.push(Some(result.value));
@@ -123,6 +129,8 @@ impl<'a> Checker<'a> {
             notes,
             slots,
             finally,
+            kept,
+            written: FxHashSet::default(),
             memory: Memory::default(),
             same: FxHashMap::default(),
             step: 0,
@@ -179,6 +187,12 @@ impl<'a> Checker<'a> {
         for slot in 0..self.slots.len() {
             let value = self.finally[slot].expect("every slot has a value at the end");
             self.read(Place::Argument { slot, offset: 0 }, self.slots[slot].0, Token::Value(value))?;
+        }
+        for &value in &self.kept {
+            let known = matches!(self.function.op(value.node), Some(Op::Constant(_)));
+            if !known && !self.written.contains(&self.named(Token::Value(value))) {
+                return Err(self.form(format!("nothing does the check {value:?}")));
+            }
         }
         Ok(())
     }
@@ -386,7 +400,9 @@ impl<'a> Checker<'a> {
     }
 
     fn write(&mut self, span: Span, token: Token) {
-        self.memory.write(span, self.named(token));
+        let token = self.named(token);
+        self.written.insert(token);
+        self.memory.write(span, token);
     }
 
     /// The token under the one name of its value.

@@ -1,12 +1,13 @@
 //! A run on tensors, for whoever runs a program once.
 
-use dlc_ir::{ResultRole, Tensor};
+use dlc_ir::{ResultDecl, ResultRole, Tensor};
 
 use super::{Preparation, Program, RunError, Workspace};
 
 impl Program {
     /// Runs it once, on this thread, after its preparation. `args` are the arguments but for those that the preparation
-    /// computes; the results are those of the graph's entry in order, updates included.
+    /// computes; the results are those of the graph's entry in order, updates included, without
+    /// what is only checked.
     ///
     /// # Errors
     /// If a check of the program fails.
@@ -34,16 +35,18 @@ impl Program {
         }
         self.run(&mut Workspace::new(self, 1), &mut slots, None)?;
         let mut outputs = self.signature.arguments.len()..;
-        let mut read = |role: &ResultRole, ty| {
-            let slot = match role {
-                ResultRole::Update(arg) => *arg,
-                ResultRole::Output => outputs.next().expect("there are numbers enough"),
-            };
-            slots[slot].read(ty).expect("slots have the size of their types")
-        };
         // The preparation's arguments stand behind all others, so that the entry's results are those of the graph.
         let entry = self.graph.entry();
-        Ok(entry.results.iter().map(|result| read(&result.role, entry.ty(result.value))).collect())
+        let slot = |role: &ResultRole| match role {
+            ResultRole::Update(arg) => Some(*arg),
+            ResultRole::Output => outputs.next(),
+            ResultRole::Check => None,
+        };
+        let read = |(result, slot): (&ResultDecl, Option<usize>)| {
+            Some(slots[slot?].read(entry.ty(result.value)).expect("slots have the size of their types"))
+        };
+        let at: Vec<Option<usize>> = entry.results.iter().map(|r| &r.role).map(slot).collect();
+        Ok(entry.results.iter().zip(at).filter_map(read).collect())
     }
 }
 

@@ -102,6 +102,7 @@ impl Signature {
         for result in &entry.results {
             match result.role {
                 ResultRole::Update(arg) => arguments[arg].updated = true,
+                ResultRole::Check => {}
                 ResultRole::Output => {
                     outputs.push(OutputInfo { name: result.name.clone(), ty: entry.ty(result.value).clone() });
                 }

@@ -77,7 +77,7 @@ pub enum RunError {
         found: usize,
     },
     /// A check failed: an index out of range. What is updated in place may be lost.
-    #[error("{mnemonic}: an index is not in 0 .. {bound}")]
+    #[error("{mnemonic}: an index is out of range, not in 0 .. {bound}")]
     Check {
         /// The operator.
         mnemonic: &'static str,

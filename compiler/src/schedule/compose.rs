@@ -147,7 +147,11 @@ impl Composer<'_> {
         let dtype = self.sources[source].ty.dtype;
         self.memo.clear();
         let element = self.forms.add(Form::Read { source, dtype, offset: at.clone() });
-        let mut outputs = vec![Output { source, offset: at.clone(), expr: element }];
+        let check = match self.function.op(node) {
+            Some(Op::CheckIndex(check)) => Some(self.statuses.code(self.function, node, check)),
+            _ => None,
+        };
+        let mut outputs = vec![Output { source, offset: at.clone(), expr: element, check }];
         let flat = Linear::row_major(0..domain.len(), &domain);
         let elements: usize = domain.iter().product();
         results.retain(|&i| {
@@ -165,7 +169,7 @@ impl Composer<'_> {
                 && reads.iter().all(|(s, _)| !self.is_later(*s, node));
             if fits {
                 let source = self.function.args().len() + i;
-                outputs.push(Output { source, offset: flat.clone(), expr });
+                outputs.push(Output { source, offset: flat.clone(), expr, check: None });
             }
             !fits
         });
@@ -227,7 +231,7 @@ impl Composer<'_> {
                 let index = flat.unflatten(&shape, &domain);
                 let expr = self.element(value, &index, &domain);
                 let source = self.function.args().len() + i;
-                outputs.push(Output { source, offset: flat.clone(), expr });
+                outputs.push(Output { source, offset: flat.clone(), expr, check: None });
             }
             !fits
         });
@@ -258,39 +262,20 @@ impl Composer<'_> {
         let expr = at(operands[0], &x.shape, &domain);
         let index = at(operands[1], &indices.shape, &[batches, count]);
         let update = at(updates, &update_shape, &[batches * middle, count, inner]);
-        let status = self.status(node, x.shape[axis]);
         let axis = x.shape[axis];
         let output = self.buffers[&node];
         let offset = Linear::row_major(0..domain.len(), &domain);
-        let mut outputs = vec![Output { source: output, offset: offset.clone(), expr }];
+        let mut outputs = vec![Output { source: output, offset: offset.clone(), expr, check: None }];
         let best = by_number.then(|| {
             self.sources.push(SourceInfo { kind: SourceKind::Temp, ty: x.clone() });
             self.sources.len() - 1
         });
         if let Some(source) = best {
             outputs[0].expr = self.forms.constant(DType::I64, Scalar::Int(-1));
-            outputs.push(Output { source, offset, expr });
+            outputs.push(Output { source, offset, expr, check: None });
         }
         let start = Nest { kept: domain.len(), extents: domain, reduce: None, outputs };
-        ScatterNest {
-            kind,
-            output,
-            best,
-            dtype: x.dtype,
-            start,
-            index,
-            update,
-            batches,
-            middle,
-            axis,
-            count,
-            inner,
-            status,
-        }
-    }
-
-    fn status(&mut self, node: NodeId, bound: usize) -> i32 {
-        self.statuses.code(self.function, node, bound)
+        ScatterNest { kind, output, best, dtype: x.dtype, start, index, update, batches, middle, axis, count, inner }
     }
 
     fn whole(&mut self, value: Value, shape: &[usize]) -> ExprId {
@@ -392,8 +377,7 @@ impl Composer<'_> {
             Index::Mod(a, c) => self.index(node, a, axes, extents).modulo(*c, extents),
             Index::Data { value, bound } => {
                 let value = self.body(node, value, axes, extents);
-                let status = self.status(node, *bound);
-                Linear::atom(Atom::Data { value, bound: *bound as i64, status })
+                Linear::atom(Atom::Data { value, bound: *bound as i64 })
             }
         }
     }

@@ -55,6 +55,8 @@ pub(crate) struct Output {
     pub source: Source,
     pub offset: Linear,
     pub expr: ExprId,
+    /// The status with which the step fails unless the element, a truth value, is true.
+    pub check: Option<i32>,
 }
 
 /// `scatter` or `scatter_argmax`, with what it reads composed.
@@ -82,7 +84,6 @@ pub(crate) struct ScatterNest {
     pub count: usize,
     /// Elements of the axes behind the indexed one.
     pub inner: usize,
-    pub status: i32,
 }
 
 /// One launch, or a few.

@@ -231,7 +231,7 @@ impl<'a> Elements<'a> {
                 let x = self.index(b, x);
                 b.modulo(x, *k)
             }
-            Atom::Data { value, bound, status } => self.data(b, *value, *bound, *status),
+            Atom::Data { value, bound } => self.data(b, *value, *bound),
         }
     }
 
@@ -249,7 +249,7 @@ impl<'a> Elements<'a> {
                     let x = self.first(b, x);
                     b.modulo(x, *k)
                 }
-                Atom::Data { value, bound, status } => self.data(b, *value, *bound, *status),
+                Atom::Data { value, bound } => self.data(b, *value, *bound),
             };
             let val = b.mul_const(val, *c);
             sum = b.add(sum, val);
@@ -257,26 +257,11 @@ impl<'a> Elements<'a> {
         b.add_const(sum, index.constant)
     }
 
-    /// An element of data as an index: checked, and clamped to `0 .. bound`, whatever the check finds. Nothing that is read
-    /// or written hangs on the check: it may stand behind the load, or in another kernel.
-    fn data(&mut self, b: &mut Builder, value: ExprId, bound: i64, status: i32) -> Val {
+    /// An element of data as an index, clamped to `0 .. bound`: whether it is in there is checked elsewhere, maybe later.
+    fn data(&mut self, b: &mut Builder, value: ExprId, bound: i64) -> Val {
         let x = self.eval(b, value);
         let ty = b.ty(x);
-        let (zero, end) = (b.int(ty, 0), b.int(ty, bound));
-        let from = b.compare(Compare::Ge, x, zero);
-        let below = b.compare(Compare::Lt, x, end);
-        let inside = b.and(from, below);
-        let mut outside = b.unary(Unary::Not, inside);
-        let counted = self.active_mask(b).into_iter().chain(self.mask);
-        for mask in counted.collect::<Vec<_>>() {
-            if ty.lanes > 1 || b.ty(mask).lanes == 1 {
-                outside = b.binary(Binary::And, outside, mask);
-            }
-        }
-        let any = b.any(outside);
-        let none = b.unary(Unary::Not, any);
-        b.check(none, status);
-        let last = b.int(ty, (bound - 1).max(0));
+        let (zero, last) = (b.int(ty, 0), b.int(ty, (bound - 1).max(0)));
         let x = b.binary(Binary::Max, x, zero);
         b.binary(Binary::Min, x, last)
     }

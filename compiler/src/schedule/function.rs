@@ -212,6 +212,7 @@ impl Scheduler<'_> {
                     }
                     self.copy(routing, i, buffer, arg, true, &mut late)?;
                 }
+                ResultRole::Check if entry => {}
                 _ => {
                     let home = slot;
                     slot += 1;
@@ -342,7 +343,7 @@ impl Scheduler<'_> {
         notes.iter().for_each(|note| self.statuses.step(self.graph, function, note.node));
         let outputs = function.results.iter();
         let entry = function.name == self.graph.entry().name;
-        let outputs = outputs.filter(|r| !(entry && matches!(r.role, ResultRole::Update(_)))).count();
+        let outputs = outputs.filter(|r| !entry || r.role == ResultRole::Output).count();
         let routine = Routine {
             name: function.name.as_str().to_owned(),
             arguments: function.args().len() + outputs,

@@ -186,7 +186,7 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, composed: &mut Composed) -> Opti
         .map(|a| order.iter().position(|&o| o == a).map_or_else(|| Linear::constant(0), Linear::axis))
         .collect();
     let expr = composed.forms.substitute(factor, &narrow, &shape, &mut Default::default());
-    let output = Output { source, offset: Linear::row_major(0..shape.len(), &shape), expr };
+    let output = Output { source, offset: Linear::row_major(0..shape.len(), &shape), expr, check: None };
     let mut made = Nest { kept: shape.len(), extents: shape.clone(), reduce: None, outputs: vec![output] };
     made.normalize(&mut composed.forms);
 

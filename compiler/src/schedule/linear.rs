@@ -15,8 +15,8 @@ pub(crate) enum Atom {
     Div(Box<Linear>, i64),
     /// The remainder of that, not negative.
     Mod(Box<Linear>, i64),
-    /// An element of data in `0 .. bound`, or the step fails with this status.
-    Data { value: ExprId, bound: i64, status: i32 },
+    /// An element of data, or what is nearest to it in `0 .. bound`.
+    Data { value: ExprId, bound: i64 },
 }
 
 /// `constant + Σ coefficient * atom`, atoms ascending, no coefficient 0.
@@ -266,9 +266,7 @@ impl Linear {
                 Atom::Axis(axis) => axes[*axis].clone(),
                 Atom::Div(x, k) => x.substitute(axes, extents, data).div(*k, extents),
                 Atom::Mod(x, k) => x.substitute(axes, extents, data).modulo(*k, extents),
-                Atom::Data { value, bound, status } => {
-                    Self::atom(Atom::Data { value: data(*value), bound: *bound, status: *status })
-                }
+                Atom::Data { value, bound } => Self::atom(Atom::Data { value: data(*value), bound: *bound }),
             };
             sum = sum.plus(&new.scaled(*c));
         }

@@ -8,7 +8,7 @@ use super::composed::{Nest, Output, SourceInfo};
 use super::element::Elements;
 use super::form::{Forms, Source};
 use super::tiling::{CHUNK_WORK, Lane, MAX_CHUNKS, Plan};
-use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Val};
+use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
 
 /// A kernel and the sources that are its operands, in order.
 #[derive(Clone, Debug)]
@@ -258,6 +258,12 @@ impl Emitter<'_> {
             _ => None,
         };
         for (output, value) in self.nest.outputs.iter().zip(values) {
+            if let Some(status) = output.check {
+                let failed = b.unary(Unary::Not, value);
+                let any = b.any(failed);
+                let holds = b.unary(Unary::Not, any);
+                b.check(holds, status);
+            }
             store(b, elements, output, along, value);
         }
     }

@@ -113,7 +113,7 @@ fn temporary(factor: ExprId, nest: &Nest, total: usize, composed: &mut Composed)
         kept: shape.len(),
         extents: shape.clone(),
         reduce: None,
-        outputs: vec![Output { source, offset, expr }],
+        outputs: vec![Output { source, offset, expr, check: None }],
     };
     made.normalize(&mut composed.forms);
     // And the read: each used axis is itself, or the combination that it stands for.

@@ -1,5 +1,6 @@
 //! What a failed check of a running program means, and where in the source it stands.
 
+use dlc_ir::op::CheckIndex;
 use dlc_ir::{Function, Graph, Loc, NodeId, Op};
 use indexmap::IndexSet;
 
@@ -16,20 +17,20 @@ pub struct Statuses {
 /// A check that can fail while a program runs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
-    /// The operator that checks.
+    /// The operator that is checked.
     pub mnemonic: &'static str,
-    /// The smallest number of elements of the indexed axis.
+    /// The number of elements of the indexed axis.
     pub bound: usize,
     /// Which of the kernel function's checks it is.
     pub check: usize,
 }
 
 impl Statuses {
-    /// The status for a failure of a node.
-    pub(super) fn code(&mut self, function: &Function, node: NodeId, bound: usize) -> i32 {
-        let mnemonic = function.op(node).map_or("argument", Op::mnemonic);
-        let check = function.checks().position(|check| check == node).unwrap_or_default();
-        self.failures.insert_full(Failure { mnemonic, bound, check }).0 as i32 + 1
+    /// The status for a failure of a node, which is this check.
+    pub(super) fn code(&mut self, function: &Function, node: NodeId, check: &CheckIndex) -> i32 {
+        let CheckIndex { size, by } = *check;
+        let check = function.checks().position(|check| check == node).expect("it is one of the checks");
+        self.failures.insert_full(Failure { mnemonic: by.word(), bound: size, check }).0 as i32 + 1
     }
 
     /// Says which node of a function the next step of the program belongs to; none if it only copies.

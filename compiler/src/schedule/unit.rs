@@ -187,7 +187,7 @@ fn split_reduction(nest: Nest, composed: &mut Composed, stages: &mut Vec<Stage>)
         outputs: vec![],
     };
     partial.substitute(&axes, extents, kept + 1, &mut composed.forms);
-    partial.outputs = vec![Output { source, offset, expr: element }];
+    partial.outputs = vec![Output { source, offset, expr: element, check: None }];
     stages.push(Stage::Nest(partial));
 
     let mut extents = nest.extents[..kept].to_vec();

@@ -37,7 +37,7 @@ impl Hash for Places {
 impl Op {
     /// Whether it checks indices that are known only when the program runs.
     pub fn is_checked(&self) -> bool {
-        matches!(self, Op::Gather(_) | Op::Scatter(_) | Op::ScatterArgmax(_))
+        matches!(self, Op::CheckIndex(_))
     }
 }
 

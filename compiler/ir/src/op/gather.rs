@@ -2,11 +2,12 @@
 
 use super::eval::result_type;
 use super::{
-    Doc, Domain, EvalError, Grad, Operator, Sample, Scatter, ScatterKind, Tolerance, TypeError, Types, lowered_type,
+    Doc, Domain, EvalError, Grad, Operator, Sample, Scatter, ScatterKind, Tolerance, TypeError, Types,
+    check_index::in_range, lowered_type,
 };
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
-use crate::{Builder, DType, Scalar, Tensor, Type, Value};
+use crate::{Builder, DType, Tensor, Type, Value};
 
 /// Takes slices of one axis by index. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -35,14 +36,12 @@ impl Gather {
     }
 
     /// For each element of the slices its row-major position in a tensor of type `x`. An index outside the axis is refused,
-    /// if any element hangs on it.
+    /// whether or not there is an element that it would choose.
     pub(super) fn places(&self, x: &Type, indices: &Tensor, slices: &Type) -> Result<Vec<usize>, EvalError> {
+        let size = x.shape[self.axis];
+        in_range(indices, size)?;
         if slices.shape.elements() == 0 {
             return Ok(vec![]);
-        }
-        let size = x.shape[self.axis];
-        if let Some(index) = indices.scalars().map(Scalar::as_i64).find(|&i| i < 0 || i >= size as i64) {
-            return Err(EvalError::IndexOutOfRange { index, size });
         }
         let count = |axes: &[usize]| axes.iter().product::<usize>();
         let prefix = count(&x.shape[self.batch..self.axis]);
@@ -64,8 +63,8 @@ impl Operator for Gather {
     const DOC: Doc = Doc {
         meaning: "Takes slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` \
             are the first `batch` axes of both and `A` is axis `axis` of `x`, the result is `[B…, P…, I…, S…]`: \
-            `result[b, p, i, s] = x[b, p, indices[b, i], s]`. An index outside `0 .. A` is an error of the step; \
-            where the result has no elements nothing is indexed.",
+            `result[b, p, i, s] = x[b, p, indices[b, i], s]`. Any index outside `0 .. A` is an error of the step, \
+            whether or not something is made of what it would choose.",
         attributes: &[
             ("axis", "the axis of `x` that is indexed"),
             ("batch", "how many leading axes of `x` and `indices` go together; at most `axis`"),

@@ -256,6 +256,7 @@ operators! {
     gather::Gather,
     scatter::Scatter,
     scatter_argmax::ScatterArgmax,
+    check_index::CheckIndex,
     reduce::Reduce,
     reduce_window::ReduceWindow,
     window_argmax::WindowArgmax,
@@ -266,6 +267,7 @@ operators! {
     gradient::Gradient,
 }
 
+pub use check_index::Indexing;
 pub use reduce::Reduction;
 pub use reduce_window::Window;
 pub use rng_bits::{philox4x32_10, random_bits};

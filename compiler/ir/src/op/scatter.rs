@@ -38,8 +38,8 @@ impl Operator for Scatter {
     const DOC: Doc = Doc {
         meaning: "Puts slices into one axis of a copy of `x` by index, with the axes of `gather`: `result[b, p, \
             indices[b, i], s]` meets `updates[b, p, i, s]`, in ascending row-major order of `i`. `add` sums, `max` \
-            takes the larger (NaN if either is), `set` the update, of several the last. An index outside the axis \
-            is an error of the step; where `updates` has no elements nothing is indexed.",
+            takes the larger (NaN if either is), `set` the update, of several the last. Any index outside the axis \
+            is an error of the step.",
         attributes: &[
             ("axis", "the axis of `x` that is indexed"),
             ("batch", "how many leading axes of `x`, `indices` and `updates` go together"),

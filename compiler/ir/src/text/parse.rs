@@ -65,7 +65,14 @@ struct Parser<'a> {
 struct ResultHead {
     name: Option<String>,
     ty: Type,
-    update: Option<String>,
+    role: HeadRole,
+}
+
+/// A [`ResultRole`] before the arguments' numbers are known.
+enum HeadRole {
+    Output,
+    Update(String),
+    Check,
 }
 
 /// The values that a function's text has named so far.
@@ -256,7 +263,7 @@ impl Parser<'_> {
 
     fn results(&mut self) -> Parsed<Vec<ResultHead>> {
         if !self.eat('(') {
-            return Ok(vec![ResultHead { name: None, ty: self.ty()?, update: None }]);
+            return Ok(vec![ResultHead { name: None, ty: self.ty()?, role: HeadRole::Output }]);
         }
         self.list(')', |p| {
             let named = matches!(p.tokens.get(p.next + 1), Some((_, Token::Mark(':'))));
@@ -269,8 +276,14 @@ impl Parser<'_> {
                 _ => None,
             };
             let ty = p.ty()?;
-            let update = if p.eat_word("update") { Some(p.percent()?) } else { None };
-            Ok(ResultHead { name, ty, update })
+            let role = if p.eat_word("update") {
+                HeadRole::Update(p.percent()?)
+            } else if p.eat_word("check") {
+                HeadRole::Check
+            } else {
+                HeadRole::Output
+            };
+            Ok(ResultHead { name, ty, role })
         })
     }
 
@@ -382,9 +395,10 @@ impl Parser<'_> {
             if *function.ty(value) != head.ty {
                 return Err(fail(format!("{} is returned, {} is declared", function.ty(value), head.ty)));
             }
-            let role = match head.update {
-                None => ResultRole::Output,
-                Some(name) => {
+            let role = match head.role {
+                HeadRole::Output => ResultRole::Output,
+                HeadRole::Check => ResultRole::Check,
+                HeadRole::Update(name) => {
                     let arg = names.args.get(&name).and_then(|&v| function.arg_index(v));
                     ResultRole::Update(arg.ok_or_else(|| fail(format!("there is no argument `%{name}`")))?)
                 }

@@ -118,8 +118,10 @@ impl<'a> Printer<'a> {
                 f.write_str(": ")?;
             }
             write!(f, "{}", self.function.ty(result.value))?;
-            if let ResultRole::Update(arg) = result.role {
-                write!(f, " update %{}", self.function.args()[arg].name)?;
+            match result.role {
+                ResultRole::Output => {}
+                ResultRole::Update(arg) => write!(f, " update %{}", self.function.args()[arg].name)?,
+                ResultRole::Check => f.write_str(" check")?,
             }
         }
         f.write_char(')')

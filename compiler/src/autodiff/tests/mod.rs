@@ -106,6 +106,7 @@ fn inlined(graph: &Graph) -> Graph {
             match decl.role {
                 ResultRole::Output => b.output(decl.name.as_deref(), value),
                 ResultRole::Update(i) => b.update(args[i], value),
+                ResultRole::Check => b.function_mut().add_check(value),
             }
         }
         out.insert(b.finish());

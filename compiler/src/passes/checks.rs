@@ -1,0 +1,186 @@
+//! Every index of a program is checked once a step, whatever becomes of what it chooses.
+//!
+//! A kernel takes for an index out of range the nearest one that is in range, and tells nobody: it may compute elements that
+//! nothing is made of, and leaves out others. So the check is an operator of its own, put in before anything is rewritten, and
+//! its value is a result of the function, which no pass may drop. A caller makes it a result of its own, up to the entry,
+//! which keeps it and hands it to nobody.
+
+use dlc_ir::op::{Broadcast, Call, CheckIndex, Constant, Gradient, Indexing};
+use dlc_ir::{DType, Function, Graph, Loc, Node, Op, Scalar, ScalarOp, Symbol, Tensor, Type, Value};
+use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
+
+use super::ranges::{Range, ranges};
+
+/// Puts a check beside every `gather` and `scatter` whose indices are not known to be in range. A graph that has checks
+/// already has all that it needs.
+#[must_use]
+pub fn check_indices(graph: Graph) -> Graph {
+    let ops = || graph.functions().flat_map(Function::ops).map(|(_, _, op)| op);
+    if ops().any(Op::is_checked) || !ops().any(|op| indexing(op).is_some()) {
+        return graph;
+    }
+    let mut result = Graph::new();
+    result.sources = graph.sources.clone();
+    let entry = graph.entry().name.clone();
+    // The functions whose results end in a truth value by now.
+    let mut checked: FxHashSet<Symbol> = FxHashSet::default();
+    let mut derived: FxHashMap<&Symbol, Vec<&Function>> = FxHashMap::default();
+    for function in graph.functions() {
+        function.vjp.iter().for_each(|vjp| derived.entry(vjp).or_default().push(function));
+    }
+    for function in graph.functions() {
+        let (mut new, checks) = Checking::new(function, &checked).run();
+        if checks.is_empty() {
+            result.insert_from(&graph, &function.name);
+            continue;
+        }
+        if function.name == entry {
+            checks.iter().for_each(|check| new.add_check(check.value));
+        } else if !derived.contains_key(&function.name) {
+            let all = all(&mut new, checks.iter().map(|c| c.value)).expect("there are checks");
+            new.add_output(None, all);
+            checked.insert(function.name.clone());
+        } else {
+            let known = |check: &Check| {
+                derived[&function.name].iter().all(|f| check.argument.is_some_and(|at| is_checked_by(f, at)))
+            };
+            let open = checks.iter().filter(|check| !known(check)).map(|check| check.value);
+            tie(&mut new, open.collect());
+        }
+        result.insert(new);
+    }
+    result
+}
+
+/// A check in a function.
+struct Check {
+    value: Value,
+    /// The number of the argument that the indices are, if they are one, and the size of the indexed axis.
+    argument: Option<(usize, usize)>,
+}
+
+struct Checking<'a> {
+    old: &'a Function,
+    new: Function,
+    /// The functions whose results end in a truth value.
+    checked: &'a FxHashSet<Symbol>,
+    ranges: Vec<Option<Range>>,
+    known: FxHashSet<(Value, usize)>,
+    checks: Vec<Check>,
+}
+
+type Values = SmallVec<[Value; 1]>;
+
+impl<'a> Checking<'a> {
+    fn new(old: &'a Function, checked: &'a FxHashSet<Symbol>) -> Self {
+        let indexes = old.ops().any(|(_, _, op)| indexing(op).is_some());
+        let ranges = if indexes { ranges(old) } else { vec![] };
+        Checking { old, new: old.like(), checked, ranges, known: FxHashSet::default(), checks: vec![] }
+    }
+
+    /// The function with its checks, which are not yet results of it. Operators that nothing is made of stay: their
+    /// indices count too.
+    fn run(mut self) -> (Function, Vec<Check>) {
+        let mut map: Vec<Values> = vec![Values::new(); self.old.node_count()];
+        for (i, value) in self.old.arg_values().iter().enumerate() {
+            map[value.node.index()] = smallvec::smallvec![self.new.copy_arg(self.old, i)];
+        }
+        for (id, node, op) in self.old.ops() {
+            let operands: SmallVec<[Value; 3]> =
+                node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
+            if let Some((axis, by)) = indexing(op) {
+                self.check(node, operands[1], self.old.ty(node.operands[0]).shape[axis], by);
+            }
+            map[id.index()] = self.copy(op, node, &operands);
+        }
+        self.new.results = self.old.results.clone();
+        for result in &mut self.new.results {
+            result.value = map[result.value.node.index()][result.value.result as usize];
+        }
+        (self.new, self.checks)
+    }
+
+    fn check(&mut self, node: &Node, indices: Value, size: usize, by: Indexing) {
+        let old = node.operands[1];
+        let inside = |(low, high): Range| low >= 0 && high < size as i128;
+        let known = old.result == 0 && self.ranges[old.node.index()].is_some_and(inside);
+        let none = self.old.ty(old).shape.elements() == 0;
+        if known || none || !self.known.insert((indices, size)) {
+            return;
+        }
+        let value = push(&mut self.new, CheckIndex { size, by }, &[indices], node.loc);
+        self.checks.push(Check { value, argument: self.old.arg_index(old).map(|arg| (arg, size)) });
+    }
+
+    /// Copies an operator. The truth value at the end of a callee's results is one more check here.
+    fn copy(&mut self, op: &Op, node: &Node, operands: &[Value]) -> Values {
+        let mut op = op.clone();
+        let own = match &mut op {
+            Op::Call(Call { func, results, .. }) | Op::Gradient(Gradient { func, results, .. })
+                if self.checked.contains(func) =>
+            {
+                results.push(Type::scalar(DType::Bool));
+                Some(results.len() - 1)
+            }
+            _ => None,
+        };
+        let mut types: Vec<Type> = node.types.to_vec();
+        if let Some(at) = own {
+            types.insert(at, Type::scalar(DType::Bool));
+        }
+        let id = self.new.add_node(op, operands, types.iter().cloned(), node.loc);
+        let mut values = dlc_ir::graph::values_of(id, types.len());
+        if let Some(at) = own {
+            self.checks.push(Check { value: values.remove(at), argument: None });
+        }
+        values
+    }
+}
+
+/// The axis that an operator indexes by its second operand.
+fn indexing(op: &Op) -> Option<(usize, Indexing)> {
+    match op {
+        Op::Gather(gather) => Some((gather.axis, Indexing::Gather)),
+        Op::Scatter(scatter) => Some((scatter.axis, Indexing::Scatter)),
+        Op::ScatterArgmax(scatter) => Some((scatter.axis, Indexing::ScatterArgmax)),
+        _ => None,
+    }
+}
+
+/// Whether a function indexes an axis of that size by its argument of that number.
+fn is_checked_by(function: &Function, (argument, size): (usize, usize)) -> bool {
+    function.ops().any(|(_, node, op)| {
+        indexing(op).is_some_and(|(axis, _)| {
+            function.arg_index(node.operands[1]) == Some(argument) && function.ty(node.operands[0]).shape[axis] == size
+        })
+    })
+}
+
+/// Makes the results depend on these. A derivative that the user writes has the results that differentiation expects, and no
+/// other one that could keep the checks: whoever reads a result then waits for them.
+fn tie(function: &mut Function, checks: Vec<Value>) {
+    let Some(holds) = all(function, checks.into_iter()) else { return };
+    for i in 0..function.results.len() {
+        let value = function.results[i].value;
+        let ty = function.ty(value).clone();
+        let loc = function.node(value.node).loc;
+        let nan = Constant { value: Tensor::full(Type::scalar(ty.dtype), Scalar::Float(f64::NAN)) };
+        let nan = push(function, nan, &[], loc);
+        let spread = Op::from(Broadcast { shape: ty.shape.clone(), axes: vec![] });
+        let (nan, holds) = (push(function, spread.clone(), &[nan], loc), push(function, spread, &[holds], loc));
+        function.results[i].value = push(function, ScalarOp::Select, &[holds, value, nan], loc);
+    }
+}
+
+/// Whether all of these hold.
+fn all(function: &mut Function, values: impl Iterator<Item = Value>) -> Option<Value> {
+    values.reduce(|a, b| push(function, ScalarOp::And, &[a, b], Loc::NONE))
+}
+
+fn push(function: &mut Function, op: impl Into<Op>, operands: &[Value], loc: Loc) -> Value {
+    let op = op.into();
+    let types: Vec<Type> = operands.iter().map(|&v| function.ty(v).clone()).collect();
+    let types = op.infer(&types).expect("the operands fit");
+    Value { node: function.add_node(op, operands, types, loc), result: 0 }
+}
