@@ -13,6 +13,36 @@ use indexmap::IndexMap;
 use crate::compiler::span;
 use crate::{Error, Model};
 
+/// The inputs of a program that are indices, such as labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Indices(IndexMap<String, Indexing>);
+
+impl Indices {
+    /// Those of a graph.
+    pub fn of(graph: &Graph) -> Self {
+        Indices(indexed_fields(graph))
+    }
+
+    /// Checks a batch: what a program would find halfway, when some weights are updated, is told before it begins.
+    pub fn check<'a>(
+        &self,
+        model: &Model,
+        batch: impl IntoIterator<Item = &'a (&'a str, &'a Tensor)>,
+    ) -> Result<(), Error> {
+        let mut diagnostics = vec![];
+        for (name, tensor) in batch {
+            let Some(indexing) = self.0.get(*name) else { continue };
+            let Err(error) = check::labels(tensor, indexing.size) else { continue };
+            let (message, first) = error.parts();
+            let at = word_within(model, span(indexing.loc), name);
+            let diagnostic = Diagnostic::error(error.code(), format!("the batch's `{name}`: {message}"));
+            let diagnostic = diagnostic.primary(at, format!("must index {} classes", indexing.size));
+            diagnostics.push(first.into_iter().fold(diagnostic, |d, first| d.help(first)));
+        }
+        if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
+    }
+}
+
 /// A field of the data that indexes something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Indexing {

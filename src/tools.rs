@@ -166,10 +166,16 @@ pub fn library_entry(name: &str) -> Option<dlc_dsl::library::Entry> {
     dlc_dsl::library::find(name)
 }
 
+/// The settings of a `train` section, each with what it is.
+pub fn train_settings() -> &'static [(&'static str, &'static str)] {
+    dlc_dsl::lower::settings::SETTINGS_DOCS
+}
+
 /// The error code or name of the library that may be meant by a word.
 pub fn explainable_like(word: &str) -> Option<String> {
     let mut known: Vec<String> = dlc_dsl::library::entries().map(|entry| entry.name).collect();
     known.extend(catalogue::CODES.iter().map(|entry| entry.code.to_owned()));
+    known.extend(train_settings().iter().map(|(name, _)| (*name).to_owned()));
     did_you_mean(word, known.iter().map(String::as_str)).map(|meant| meant.to_string())
 }
 

@@ -9,14 +9,16 @@ use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
 use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::Graph;
 use dlc_runtime::Tensors;
-use dlc_runtime::checkpoint::{CheckpointError, Latest, Store};
-use dlc_runtime::train::{self, Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
+use dlc_runtime::checkpoint::{self, CheckpointError, Latest, Meta, Store};
+use dlc_runtime::train::{self, Evaluator, Event, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 
 use crate::compiler::Timings;
 use crate::dataset::load;
 use crate::failure::{failed_run, failed_training};
+use crate::identity::{fingerprint, fingerprint_of, judge, settings_of};
+use crate::kept::Kept;
 use crate::labels::check_labels;
-use crate::training_step::{TrainingStep, batch_request};
+use crate::training_step::{Remainder, TrainingStep, batch_request};
 use crate::{Compiler, Error, Model, Program};
 
 /// What the command line changes in a `train` section.
@@ -30,9 +32,10 @@ pub struct TrainOverrides {
     pub seed: Option<u64>,
     /// Where checkpoints, the best weights and the history go; `None` writes nothing.
     pub folder: Option<PathBuf>,
-    /// Steps between checkpoints within an epoch.
+    /// Steps between checkpoints, besides those every few seconds and at the end.
     pub checkpoint_steps: Option<u64>,
-    /// Whether to go on from the latest checkpoint of the folder, which must have one.
+    /// Whether to go on from the latest checkpoint of the folder. A training must have been begun there; one that was killed before its first
+    /// checkpoint starts anew.
     pub resume: bool,
 }
 
@@ -62,6 +65,10 @@ pub struct Training {
     test: Option<Selection>,
     options: TrainOptions,
     timings: Timings,
+    remainder: Remainder,
+    remainder_timings: Option<(usize, Timings)>,
+    /// What the last run ended with, and its weights where those are not the trainer's.
+    kept: Option<(Kept, Option<Tensors>)>,
 }
 
 impl Training {
@@ -71,15 +78,36 @@ impl Training {
     /// If the model has no such section, or model, data or weights are wrong.
     pub fn new(model: &Model, compiler: &Compiler, overrides: &TrainOverrides) -> Result<Self, Error> {
         let settings = overrides.apply(settings(model)?)?;
-        if let (true, Some(folder)) = (overrides.resume, &overrides.folder) {
-            expect_checkpoint(folder)?;
-        }
+        let begun = match (overrides.resume, &overrides.folder) {
+            (true, Some(folder)) => expect_begun(folder)?,
+            _ => None,
+        };
         let step = TrainingStep::new(model, compiler, settings, [])?;
         step.check_settings()?;
         let (program, lowered, timings) = compiler.build(model, &step.request(What::Train))?;
         // what is wrong shows now, and not after the training
         step.check(&lowered)?;
-        let trainer = step.trainer(&program, &lowered)?;
+        let mut trainer = step.trainer(&program, &lowered)?;
+        let remainder_timings = step.add_remainder(&mut trainer)?;
+        let remainder = step.remainder().clone();
+        let mut options = TrainOptions {
+            batch: step.settings.batch,
+            epochs: step.settings.epochs.map(|n| n as u64),
+            steps: step.settings.steps.map(|n| n as u64),
+            seed: step.settings.seed,
+            shuffle: step.settings.shuffle.then_some(step.settings.seed),
+            folder: overrides.folder.clone(),
+            keep: 2,
+            checkpoint_steps: overrides.checkpoint_steps,
+            resume: overrides.resume,
+            fingerprint: fingerprint(&lowered.graph, compiler)?,
+            fingerprint_of: None,
+            settings: settings_of(model, compiler, &step.settings)?,
+            judge: judge(&step.settings.keep),
+        };
+        if let Some(length) = begun.map(|meta| meta.length).filter(|length| *length != options.length()) {
+            options.fingerprint_of = fingerprint_of(model, compiler, step.request(What::Train), length)?;
+        }
         let TrainingStep { settings, examples, learn, held_out, .. } = step;
         let validation = if held_out.is_empty() {
             None
@@ -91,22 +119,24 @@ impl Training {
             Some(call) => Some(Selection::all(load(model, compiler, call)?)),
             None => None,
         };
-        let options = TrainOptions {
-            batch: settings.batch,
-            epochs: settings.epochs.map(|n| n as u64),
-            steps: settings.steps.map(|n| n as u64),
-            seed: settings.seed,
-            shuffle: settings.shuffle.then_some(settings.seed),
-            folder: overrides.folder.clone(),
-            keep: 2,
-            checkpoint_steps: overrides.checkpoint_steps,
-            resume: overrides.resume,
-            fingerprint: fingerprint(&lowered.graph, compiler),
-            judge: Judge::Loss,
-        };
         let data = Selection { examples, positions: Some(learn) };
         let (model, compiler) = (model.clone(), compiler.clone());
-        Ok(Training { model, compiler, settings, program, lowered, trainer, data, validation, test, options, timings })
+        Ok(Training {
+            model,
+            compiler,
+            settings,
+            program,
+            lowered,
+            trainer,
+            data,
+            validation,
+            test,
+            options,
+            timings,
+            remainder,
+            remainder_timings,
+            kept: None,
+        })
     }
 
     /// Trains to the end, or until `stop` is raised, and tells what happens.
@@ -121,7 +151,22 @@ impl Training {
             options: self.options.clone(),
             stop,
         };
-        run.run(tell)
+        let mut summary = run.run(tell)?;
+        self.kept = Some(Kept::of(&self.settings.keep, &mut summary));
+        Ok(summary)
+    }
+
+    /// Which weights the last run ended with: those that [`Training::weights`] gives. None before it.
+    pub fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref().map(|(kept, _)| kept)
+    }
+
+    /// How many examples each epoch leaves out, since the model takes no batch of so few, and why it does not.
+    pub fn left_out(&self) -> Option<(usize, &str)> {
+        match &self.remainder {
+            Remainder::LeftOut { count, why } => Some((*count, why)),
+            _ => None,
+        }
     }
 
     /// A failure of [`Training::run`] with its place in the model's text, where there is one.
@@ -161,9 +206,12 @@ impl Training {
         Ok((outputs, fields))
     }
 
-    /// The weights of now, and the states of the model that an evaluation needs.
+    /// The weights that the section says to keep, those of now or of the best epoch, and the states of the model that an evaluation needs.
     pub fn weights(&self) -> Tensors {
-        self.trainer.weights()
+        match &self.kept {
+            Some((_, Some(weights))) => weights.clone(),
+            _ => self.trainer.weights(),
+        }
     }
 
     /// The settings of the section, as they are in force.
@@ -192,23 +240,30 @@ impl Training {
         &self.timings
     }
 
+    /// The examples of the last, smaller batch of each epoch, if there is one, and how long compiling its step took.
+    pub fn remainder(&self) -> Option<(usize, &Timings)> {
+        self.remainder_timings.as_ref().map(|(count, timings)| (*count, timings))
+    }
+
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model
     }
 }
 
-/// Checks that a folder has a checkpoint to go on from: who asks to go on does not want to begin again.
-fn expect_checkpoint(folder: &Path) -> Result<(), Error> {
+/// Checks that a training was begun in a folder, to go on from: who asks to go on does not want to begin another one. What its latest
+/// checkpoint says, if it came to one.
+fn expect_begun(folder: &Path) -> Result<Option<Meta>, Error> {
     let explain = |e: CheckpointError| Error::plain(e.code(), e.to_string());
     // opening would make it
-    let latest = if folder.is_dir() {
-        Store::open(folder, 1).map_err(explain)?.latest().map_err(explain)?
-    } else {
-        Latest::default()
-    };
-    if latest.found.is_some() {
-        return Ok(());
+    let begun = checkpoint::is_begun(folder);
+    let latest =
+        if begun { Store::open(folder, 1).map_err(explain)?.latest().map_err(explain)? } else { Latest::default() };
+    if let Some((_, found)) = latest.found {
+        return Ok(Some(found.meta));
+    }
+    if begun && latest.skipped.is_empty() {
+        return Ok(None);
     }
     let message = format!("{} has no checkpoint to go on from", folder.display());
     let error = Error::plain(latest.skipped.first().map_or("missing-file", CheckpointError::code), message);
@@ -322,11 +377,4 @@ fn evaluator(
         graphs.push(lowered.graph);
     }
     Ok((Evaluator::new(sessions, aggregates(settings)).map_err(|e| failed_training(model, &e))?, graphs))
-}
-
-/// What tells the training's program from others: its graph, and the maths that it is compiled with.
-fn fingerprint(graph: &Graph, compiler: &Compiler) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(graph.to_string().as_bytes()).update(compiler.maths().name().as_bytes());
-    hasher.finalize().to_hex().to_string()
 }

@@ -1,6 +1,7 @@
 //! The step of a `train` section, prepared in one way for whoever trains with it, shows it or checks it: which examples it learns from,
 //! what it is compiled from, and the weights that it begins with.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use dlc_dsl::lower::settings::{TrainSettings, Validation};
@@ -11,6 +12,7 @@ use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{self, Selection};
 use indexmap::IndexMap;
 
+use crate::compiler::Timings;
 use crate::dataset::load;
 use crate::failure::failed_training;
 use crate::labels::check_labels;
@@ -33,6 +35,23 @@ pub(crate) struct TrainingStep<'a> {
     /// Those of the validation.
     pub held_out: Vec<usize>,
     sizes: IndexMap<String, usize>,
+    remainder: OnceCell<Remainder>,
+}
+
+/// What becomes of the training examples that are left when the others fill whole batches.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Remainder {
+    /// There are none.
+    None,
+    /// They are a last, smaller batch of each epoch.
+    Trained(usize),
+    /// The model takes batches of one size only.
+    LeftOut {
+        /// How many of each epoch.
+        count: usize,
+        /// Why it takes no others.
+        why: String,
+    },
 }
 
 impl<'a> TrainingStep<'a> {
@@ -47,16 +66,65 @@ impl<'a> TrainingStep<'a> {
         settings.batch = counted("B", sizes.get("B").copied().unwrap_or(settings.batch))?;
         let examples = load(model, compiler, &settings.data)?;
         let (learn, held_out) = split(&settings).of(examples.count());
-        Ok(TrainingStep { model, compiler, settings, examples, learn, held_out, sizes })
+        let remainder = OnceCell::new();
+        Ok(TrainingStep { model, compiler, settings, examples, learn, held_out, sizes, remainder })
     }
 
     /// What to make for the step: itself, its first values, or its evaluation.
     pub fn request(&self, what: What) -> Request {
-        let mut request = batch_request(self.model, &self.settings, &self.examples, what, self.settings.batch);
+        self.request_of(what, self.settings.batch)
+    }
+
+    /// The same for batches of another size.
+    pub fn request_of(&self, what: What, batch: usize) -> Request {
+        // what evaluates knows of no steps
+        let steps = matches!(what, What::Train | What::Init).then(|| self.steps_per_epoch());
+        self.request_with(what, batch, steps)
+    }
+
+    fn request_with(&self, what: What, batch: usize, steps_per_epoch: Option<usize>) -> Request {
+        let mut request = batch_request(self.model, &self.settings, &self.examples, what, batch);
         request.dims.extend(self.sizes.clone());
-        request.steps_per_epoch = Some(self.learn.len() / self.settings.batch);
+        if let Some(size) = request.dims.get_mut("B") {
+            *size = batch;
+        }
+        request.steps_per_epoch = steps_per_epoch;
         (request.epochs, request.steps) = (self.settings.epochs, self.settings.steps);
         request
+    }
+
+    /// Steps of an epoch.
+    fn steps_per_epoch(&self) -> usize {
+        let more = usize::from(matches!(self.remainder(), Remainder::Trained(_)));
+        (self.learn.len() / self.settings.batch + more).max(1)
+    }
+
+    /// What becomes of the examples that fill no batch.
+    pub fn remainder(&self) -> &Remainder {
+        self.remainder.get_or_init(|| {
+            let (whole, count) = (self.learn.len() / self.settings.batch, self.learn.len() % self.settings.batch);
+            if whole == 0 || count == 0 {
+                return Remainder::None;
+            }
+            let lower = |batch| self.model.lower(&self.request_with(What::Train, batch, Some(whole + 1)));
+            let why = match (lower(self.settings.batch), lower(count)) {
+                (Ok(whole), Ok(rest)) if same_weights(&whole, &rest) => return Remainder::Trained(count),
+                (Ok(_), Ok(_)) => "its weights depend on the size of a batch".to_owned(),
+                // which fails in any case
+                (Err(_), _) => return Remainder::None,
+                (_, Err(error)) => error.diagnostics().first().map_or(String::new(), |d| d.message.clone()),
+            };
+            Remainder::LeftOut { count, why }
+        })
+    }
+
+    /// Adds the step for the examples that fill no batch to a trainer, if they are trained on;
+    /// their number, and how long compiling it took.
+    pub fn add_remainder(&self, trainer: &mut train::Trainer) -> Result<Option<(usize, Timings)>, Error> {
+        let &Remainder::Trained(count) = self.remainder() else { return Ok(None) };
+        let (program, _, timings) = self.compiler.build(self.model, &self.request_of(What::Train, count))?;
+        trainer.add(program.try_session()?).map_err(|e| failed_training(self.model, &e))?;
+        Ok(Some((count, timings)))
     }
 
     /// A trainer of the compiled step, with the weights that it begins with: drawn, or read where the section names a file.
@@ -101,6 +169,12 @@ impl<'a> TrainingStep<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether two programs of a model update the same weights and states.
+fn same_weights(a: &Lowered, b: &Lowered) -> bool {
+    let of = |lowered: &Lowered| lowered.weights.iter().map(|w| (w.name.clone(), w.ty.clone())).collect::<Vec<_>>();
+    of(a) == of(b)
 }
 
 /// Which examples are held out.

@@ -159,19 +159,22 @@ fn a_training_is_not_resumed_with_other_data_or_settings() {
         assert!(said.contains("error[other-training]") && said.contains(expected), "{said}");
     };
     for (setting, expected) in [
-        ("  validation = last(0.25)\n  epochs", "with another validation\n"),
-        ("  shuffle = false\n  epochs", "with another shuffling\n"),
-        ("  seed = 7\n  epochs", "with another seed\n"),
-        ("  metrics = [accuracy(logits, label)]\n  epochs", "with other metrics\n"),
+        ("  validation = last(0.25)\n  epochs", "another run: validation was none, is last(0.25): 1 examples ("),
+        ("  shuffle = false\n  epochs", "another run: shuffle was true (seed 0), is false\n"),
+        ("  seed = 7\n  epochs", "another run: seed was 0, is 7\n"),
+        (
+            "  metrics = [accuracy(logits, label)]\n  epochs",
+            "another run: loss and metrics was loss Mean, is loss Mean, accuracy Mean\n",
+        ),
     ] {
         std::fs::write(&path, model.replace("  epochs", setting)).expect("again");
         refused(expected);
     }
     std::fs::write(&path, model.replace("lr: 0.1", "lr: 0.2")).expect("again");
-    refused("with another model or other settings of its training\n");
+    refused("another run: optimizer was sgd(lr: 0.1), is sgd(lr: 0.2)\n");
     std::fs::write(&path, &model).expect("again");
     std::fs::write(&data, format!("a,b,label\n{}", rows.replace("5,6", "5,7"))).expect("again");
-    refused("with other data\n");
+    refused("another run: data was table(\"data.csv\"): x f32[4,2], label i64[4] (content ");
     std::fs::write(&data, format!("a,b,label\n{rows}")).expect("again");
     assert!(dlc(&again).status.success(), "what is as it was goes on, and longer than was meant");
 }
@@ -187,7 +190,7 @@ fn a_batch_of_more_examples_than_there_are_removes_no_checkpoint() {
         said.contains("error[too-few-examples]: a batch takes 4 examples, but there are 3 to learn from"),
         "{said}"
     );
-    assert!(runs.join("step-0000000001.safetensors").exists(), "what was trained before is still there");
+    assert!(runs.join("step-0000000002.safetensors").exists(), "what was trained before is still there");
 }
 
 #[test]

@@ -27,7 +27,10 @@ fn train(folder: &Path, extra: &[&str]) -> Child {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/breast_cancer.dl");
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
     command.arg("train").arg(model).arg("--folder").arg(folder).arg("-o").arg(folder.join("out.dlx"));
-    command.args(["--epochs", EPOCHS, "--json"]).args(extra);
+    if !extra.contains(&"--epochs") {
+        command.args(["--epochs", EPOCHS]);
+    }
+    command.arg("--json").args(extra);
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("dlc starts")
 }
 
@@ -104,5 +107,31 @@ fn a_killed_training_resumes_to_the_same_bits() {
     }
     println!("{kills} kills, {torn} within a write, until step {}", latest(killed.path()).unwrap_or(0));
     finish(train(killed.path(), &["--resume"]));
+    assert_eq!(weights(killed.path()), weights(undisturbed.path()));
+}
+
+#[test]
+fn a_training_that_is_killed_before_its_first_checkpoint_starts_anew() {
+    let undisturbed = tempfile::tempdir().expect("a folder");
+    finish(train(undisturbed.path(), &["--epochs", "3"]));
+    let killed = tempfile::tempdir().expect("a folder");
+    for resume in [&[][..], &["--resume"]] {
+        // far more than it comes to
+        let mut child = train(killed.path(), &[&["--epochs", "1000000"], resume].concat());
+        assert!(wait_for(&mut child, || killed.path().join(".lock").exists()), "it runs");
+        child.kill().expect("it is there");
+        child.wait().expect("it ends");
+    }
+    if let Some(step) = latest(killed.path()) {
+        // a machine on which a second passes between the two
+        println!("it came to a checkpoint in step {step}");
+        return;
+    }
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/breast_cancer.dl");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
+    command.arg("train").arg(model).arg("--folder").arg(killed.path()).arg("-o").arg(killed.path().join("out.dlx"));
+    let output = command.args(["--epochs", "3", "--resume", "--json"]).output().expect("dlc starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains(r#""event":"anew""#), "{said}");
     assert_eq!(weights(killed.path()), weights(undisturbed.path()));
 }

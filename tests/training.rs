@@ -85,3 +85,187 @@ fn an_argument_that_the_model_has_not_is_refused_at_once() {
     let error = model.with("hiden", 8).expect_err("there is none");
     assert!(error.code() == "unknown-argument" && error.to_string().contains("do you mean `hidden`?"), "{error}");
 }
+
+/// A project of ten numbers, whose one weight moves by the number of examples of each batch.
+fn ten(model: &str, settings: &str) -> (tempfile::TempDir, Model) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let rows: String = (1..=10).map(|i| format!("{i},{}\n", i % 3)).collect();
+    std::fs::write(folder.path().join("ten.csv"), format!("x,label\n{rows}")).expect("written");
+    let text = format!(
+        "{model}
+dataset d {{
+  x     = csv(\"ten.csv\")[\"x\"]
+  label = i64(csv(\"ten.csv\")[\"label\"])
+}}
+train m {{
+  data      = d()
+  shuffle   = false
+{settings}}}
+"
+    );
+    std::fs::write(folder.path().join("m.dl"), text).expect("written");
+    let model = Model::open(folder.path().join("m.dl")).expect("it is right");
+    (folder, model)
+}
+
+const LINE: &str = "model m(x: [B]) -> (p: [B], v: []) {\n  param w: [] = 0\n  return (x * w, w)\n}";
+
+fn run(training: &mut Training) -> dlc::runtime::train::Summary {
+    training.run(std::sync::Arc::default(), &mut |_| {}).expect("it trains")
+}
+
+#[test]
+fn every_example_is_trained_on_in_each_epoch() {
+    for (batch, steps) in [(1, 10), (3, 4), (4, 3), (5, 2), (7, 2), (9, 2), (10, 1)] {
+        let settings =
+            format!("  epochs    = 2\n  batch     = {batch}\n  loss      = sum(p)\n  optimizer = sgd(lr: 1.0)\n");
+        let (_folder, model) = ten(LINE, &settings);
+        let mut training =
+            Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default()).expect("it is right");
+        let summary = run(&mut training);
+        assert_eq!((summary.step, summary.examples, training.left_out()), (2 * steps, 20, None), "{batch}");
+        // the gradient of the sum is the sum of the examples
+        assert_eq!(training.weights()["w"].to_f64s(), [-110.0], "{batch}");
+    }
+}
+
+#[test]
+fn what_takes_one_batch_size_only_says_what_it_leaves_out() {
+    let fixed = "model m(x: [4]) -> (p: [4], v: []) {\n  param w: [] = 0\n  return (x * w, w)\n}";
+    let settings = "  epochs    = 1\n  batch     = 4\n  loss      = sum(p)\n  optimizer = sgd(lr: 1.0)\n";
+    let depends = "model m(x: [B]) -> (p: [B], v: [B]) {\n  param w: [B] = 0\n  return (x * w, w)\n}";
+    for (model, why) in [(fixed, ""), (depends, "its weights depend on the size of a batch")] {
+        let (_folder, model) = ten(model, settings);
+        let mut training =
+            Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default()).expect("it is right");
+        let (count, said) = training.left_out().expect("two fill no batch");
+        assert!(count == 2 && said.contains(why) && !said.is_empty(), "{said}");
+        let summary = run(&mut training);
+        assert_eq!((summary.step, summary.examples), (2, 8));
+    }
+}
+
+#[test]
+fn the_weights_that_are_shipped_are_those_of_the_setting() {
+    // it goes down to the best and beyond
+    let model = "model m(x: [B]) -> (p: [B], v: []) {\n  param w: [] = 0\n  return (x * 0 + w, w)\n}";
+    let settings = |keep: &str| {
+        format!(
+            "  epochs    = 6\n  batch     = 5\n  validation = last(0.5)\n  loss      = mean((p - 2) ** 2)
+  metrics   = [mae(p, p * 0 + 2)]\n  optimizer = sgd(lr: where(step == 2, 2.0, 0.25))\n{keep}"
+        )
+    };
+    let trained = |keep: &str| {
+        let (_folder, model) = ten(model, &settings(keep));
+        let mut training =
+            Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default()).expect("it is right");
+        assert!(training.kept().is_none());
+        run(&mut training);
+        (training.kept().expect("it has run").to_string(), training.weights()["w"].to_f64s()[0])
+    };
+    // w: 1, 1.5, then over the mark to 3.0 … and back by halves
+    let w = [1.0, 1.5, 3.5, 2.75, 2.375, 2.1875];
+    assert_eq!(trained(""), ("the last weights, of step 6".to_owned(), w[5]));
+    assert_eq!(trained("  keep      = last\n"), ("the last weights, of step 6".to_owned(), w[5]));
+    let best = |by: &str| format!("the weights of epoch 6, the best by {by}");
+    let (said, kept) = trained("  keep      = best(\"loss\")\n");
+    assert!(said.starts_with(&best("validation.loss")) && kept == w[5], "{said} {kept}");
+    let (said, kept) = trained("  keep      = best(\"mae\", better: \"higher\")\n");
+    assert!(said == "the weights of epoch 3, the best by validation.mae: 1.5000" && kept == w[2], "{said} {kept}");
+    // the loss of the training is taken before each update
+    let (said, kept) = trained("  keep      = best(\"train.loss\", better: \"higher\")\n");
+    assert!(said.starts_with("the weights of epoch 1, the best by train.loss: 4.0") && kept == w[0], "{said} {kept}");
+}
+
+#[test]
+fn a_schedule_may_be_made_longer() {
+    let settings = "  epochs    = 2\n  batch     = 4\n  loss      = sum(p)\n  optimizer = sgd(lr: cosine(1.0))\n";
+    let (folder, model) = ten(LINE, settings);
+    let runs = folder.path().join("runs");
+    let training = |epochs: usize, resume: bool, model: &Model| {
+        let (epochs, folder) = (Some(epochs), Some(runs.clone()));
+        let overrides = TrainOverrides { epochs, folder, resume, ..TrainOverrides::default() };
+        Training::new(model, &Compiler::new().threads(1), &overrides).expect("it is right")
+    };
+    run(&mut training(2, false, &model));
+    let mut events = vec![];
+    let mut longer = training(4, true, &model);
+    let summary = longer.run(std::sync::Arc::default(), &mut |event| {
+        if let dlc::runtime::train::Event::Length { was, is, scheduled, step } = event {
+            events.push(format!("{was}; {is}; {scheduled}; {step}"));
+        }
+    });
+    assert_eq!(summary.expect("it goes on").step, 12);
+    assert_eq!(events, ["epochs = 2; epochs = 4; true; 6"]);
+    // the rate of the second half is that of a schedule of twelve steps
+    let rate = |step: f64, steps: f64| 0.5 * (1.0 + (std::f64::consts::PI * step / steps).cos());
+    let sums = [10.0, 26.0, 19.0];
+    let moved: f64 = (0..12).map(|i| sums[i % 3] * rate(i as f64, if i < 6 { 6.0 } else { 12.0 })).sum();
+    let found = longer.weights()["w"].to_f64s()[0];
+    assert!((found + moved).abs() < 1e-4, "{found} {moved}");
+    // another text is another training, and says so
+    let text = std::fs::read_to_string(folder.path().join("m.dl")).expect("it was written");
+    std::fs::write(folder.path().join("m.dl"), text.replace("cosine(1.0)", "cosine(0.5)")).expect("again");
+    let other = Model::open(folder.path().join("m.dl")).expect("it is right");
+    let error = training(8, true, &other).run(std::sync::Arc::default(), &mut |_| {}).expect_err("it is another");
+    let wanted = "another run: optimizer was sgd(lr: cosine(1.0)), is sgd(lr: cosine(0.5))";
+    assert!(error.to_string().ends_with(wanted), "{error}");
+}
+
+#[test]
+fn steps_below_one_epoch_are_one_epoch_of_a_schedule() {
+    let settings =
+        "  steps     = 2\n  batch     = 4\n  loss      = sum(p)\n  optimizer = sgd(lr: 1 - epoch / epochs)\n";
+    let (_folder, model) = ten(LINE, settings);
+    let train = |overrides: &TrainOverrides| {
+        let mut training = Training::new(&model, &Compiler::new().threads(1), overrides).expect("it is right");
+        let step = run(&mut training).step;
+        (step, training.weights()["w"].to_f64s()[0])
+    };
+    assert_eq!(train(&TrainOverrides::default()), (2, -36.0));
+    // 36 = 1 + … + 8, and then 9 + 10; in the second epoch half of all
+    let two = TrainOverrides { epochs: Some(2), ..TrainOverrides::default() };
+    assert_eq!(train(&two), (6, -55.0 - 27.5));
+    let ten_at_once = TrainOverrides { batch: Some(10), ..TrainOverrides::default() };
+    assert_eq!(train(&ten_at_once), (2, -55.0 - 27.5));
+}
+
+#[test]
+fn a_trainer_takes_batches_of_any_size_and_survives_bad_ones() {
+    let text = "model m(x: [B]) -> (p: [B], s: [B, 3]) {\n  param w: [] = 0\n  param t: [3] = 0\n  return (x * w, x[:, _] * t)\n}";
+    let settings =
+        "  batch     = 4\n  loss      = sum(p) + sum(pick(s, label))\n  optimizer = sgd(lr: 1.0, momentum: 0.5)\n";
+    let (_folder, model) = ten(text, settings);
+    let compiler = Compiler::new().threads(1);
+    let mut trainer = compiler.trainer(&model, [("B", 2)]).expect("it is right");
+    let numbers = |n: usize| dlc::Tensor::new([n], (1..=n).map(|i| i as f32).collect()).expect("so many");
+    let labels = |n: usize, l: i64| dlc::Tensor::new([n], vec![l; n]).expect("so many");
+    let mut w = (0.0, 0.0);
+    for n in [2usize, 4, 1, 4, 2] {
+        let (x, label) = (numbers(n), labels(n, 2));
+        let batch = [("x", &x), ("label", &label)];
+        let sum = (n * (n + 1)) as f64 / 2.0;
+        assert_eq!(trainer.gradients(batch).expect("they are there")["w"].to_f64s(), [sum]);
+        trainer.step(batch).expect("any size will do");
+        w.1 = 0.5 * w.1 + sum;
+        w.0 -= w.1;
+        assert_eq!(trainer.weights()["w"].to_f64s(), [w.0]);
+    }
+    let before = trainer.snapshot();
+    let (x, good, bad) = (numbers(3), labels(3, 0), labels(3, 3));
+    let nan = dlc::Tensor::new([3], vec![1.0, f32::NAN, 2.0]).expect("three");
+    for (batch, code) in [
+        (vec![("x", &x)], "missing-argument"),
+        (vec![("x", &nan), ("label", &good)], "not-finite"),
+        (vec![("x", &x), ("label", &bad)], "label-out-of-range"),
+        (vec![("x", &x), ("label", &x)], "shape-mismatch"),
+        (vec![("x", &x), ("label", &good), ("z", &x)], "unknown-argument"),
+    ] {
+        let error = trainer.step(batch).expect_err(code);
+        assert_eq!(error.code(), code, "{error}");
+        assert_eq!(trainer.snapshot(), before, "{code}");
+    }
+    trainer.step([("x", &x), ("label", &good)]).expect("nothing is poisoned");
+    trainer.restore(&before).expect("it is its own");
+    assert_eq!(trainer.weights()["w"].to_f64s(), [w.0]);
+}

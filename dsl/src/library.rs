@@ -85,5 +85,9 @@ builtins' arguments in brackets may be left out too. Arguments with a `:` go by 
         let signature = signature.replace("( ", "(").replace(", )", ")");
         let _ = writeln!(text, "| `{}` | {} |", signature.replace('|', "\\|"), entry.doc.replace('|', "\\|"));
     }
+    text.push_str("\n## settings of `train`\n\n| | |\n| --- | --- |\n");
+    for (name, doc) in crate::lower::settings::SETTINGS_DOCS {
+        let _ = writeln!(text, "| `{name}` | {} |", doc.replace('|', "\\|"));
+    }
     text
 }

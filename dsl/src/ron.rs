@@ -114,6 +114,8 @@ const LIBRARY_TEXTS: &[(&str, &str, Option<usize>)] = &[
     ("safetensors", "rename", None),
     ("safetensors", "prefix", None),
     ("safetensors", "transpose", None),
+    ("best", "score", Some(0)),
+    ("best", "better", None),
 ];
 
 /// Settings of `train` that take text.

@@ -46,6 +46,78 @@ fn the_length_of_a_training_that_is_given_from_outside_reaches_its_schedule() {
     }
 }
 
+/// What a schedule knows of the length hangs together, however that is said and whatever an epoch has.
+#[test]
+fn epochs_and_steps_agree() {
+    let optimizer = |rate: &str| format!("{LOSS}  LENGTH\n  optimizer = sgd(lr: {rate})");
+    let made = |rate: &str, length: &str, per_epoch: usize| {
+        let request = Request { steps_per_epoch: Some(per_epoch), ..request(What::Train) };
+        graph(&optimizer(rate).replace("LENGTH", length), &request).expect("is right")
+    };
+    for (length, per_epoch, epochs, steps) in [
+        ("steps = 3", 5, 1, 3),
+        ("steps = 5", 5, 1, 5),
+        ("steps = 6", 5, 2, 6),
+        ("epochs = 3", 5, 3, 15),
+        ("epochs = 1", 1, 1, 1),
+        ("steps = 1", 1000, 1, 1),
+    ] {
+        for (name, number) in [("epochs", epochs), ("steps", steps)] {
+            let wanted = made(&format!("1 / float({number})"), length, per_epoch);
+            assert_eq!(made(&format!("1 / float({name})"), length, per_epoch), wanted, "{name} of {length}");
+        }
+        // the epoch under way is always below their number
+        let text = made("1 - epoch / epochs", length, per_epoch);
+        assert!(!text.contains("inf") && !text.contains("nan"), "{text}");
+    }
+}
+
+/// The settings of a section, or what is wrong with them.
+fn settings(text: &str) -> Result<dlc_dsl::lower::settings::TrainSettings, Vec<Diagnostic>> {
+    program(text).train_settings(None).map(|found| found.expect("there is a section"))
+}
+
+#[test]
+fn the_weights_to_keep_are_the_last_or_the_best_by_a_score() {
+    use dlc_dsl::lower::settings::{BestBy, Keep};
+    let section = |keep: &str| {
+        format!(
+            "{LOSS}  epochs = 1\n  validation = last(0.5)\n  metrics = [mean(y), max_error(y, x), accuracy(y, x[:, 0])]
+  optimizer = sgd(lr: 0.1)\n{keep}"
+        )
+    };
+    let best = |validation, score: &str, lower| Keep::Best(BestBy { validation, score: score.into(), lower });
+    for (keep, expected) in [
+        ("", Keep::Last),
+        ("  keep = last", Keep::Last),
+        ("  keep = best(\"loss\")", best(None, "loss", true)),
+        ("  keep = best(\"validation.loss\")", best(Some(true), "loss", true)),
+        ("  keep = best(\"train.max_error\")", best(Some(false), "max_error", true)),
+        ("  keep = best(\"accuracy\")", best(None, "accuracy", false)),
+        ("  keep = best(\"mean\", better: \"higher\")", best(None, "mean", false)),
+        ("  keep = best(\"loss\", better: \"higher\")", best(None, "loss", false)),
+    ] {
+        let found = settings(&section(keep)).unwrap_or_else(|faults| panic!("{keep}: {faults:?}"));
+        assert_eq!(found.keep, expected, "{keep}");
+    }
+    for (keep, expected) in [
+        ("best(\"mean\")", "nothing says whether `mean` is better the lower or the higher it is"),
+        ("best(\"acuracy\")", "this training has no score `acuracy`"),
+        ("best(\"acuracy\", better: \"lower\")", "this training has no score `acuracy`"),
+        ("best(\"mean\", better: \"more\")", "`better` is \"lower\" or \"higher\", not \"more\""),
+        ("best(\"loss\", \"lower\")", "`best` takes the name of one score"),
+        ("best(loss)", ""),
+        ("best()", ""),
+        ("first", "`keep` is `last`, or `best(…)`"),
+        ("7", "`keep` is `last`, or `best(…)`"),
+    ] {
+        let faults = settings(&section(&format!("  keep = {keep}"))).expect_err(keep);
+        assert!(faults.iter().any(|f| f.message.contains(expected)), "{keep}: {faults:?}");
+    }
+    let faults = settings(&section("  keep = best(\"validation.loss\")").replace("  validation = last(0.5)\n", ""));
+    assert!(faults.expect_err("there is none")[0].message.contains("there is no validation"));
+}
+
 #[test]
 fn first_values_are_made_by_the_numbers_of_the_training() {
     let settings =

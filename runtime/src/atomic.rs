@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// How the names of files that are being written end, so that leftovers of a killed process can be told and removed.
 pub(crate) const SUFFIX: &str = ".writing";
@@ -22,16 +23,79 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     if is_device(path) {
         return File::options().write(true).open(path)?.write_all(content);
     }
-    let path = &followed(path)?;
-    let mut file = begin(path)?;
-    file.write_all(content)?;
-    #[cfg(unix)]
-    if let Ok(old) = fs::metadata(path) {
-        file.as_file().set_permissions(old.permissions())?;
+    let written = Written::new(path, content)?;
+    written.file.as_file().sync_all()?;
+    sync_folder(folder_of(&written.persist()?))
+}
+
+/// Replaces several files of one folder, each as [`write()`] does, none of them before all new ones and what was appended to `others` are on
+/// the disk; the files change in their order. What waits for the disk waits at the same time.
+///
+/// # Errors
+/// If the operating system refuses a step: with the file that it is about.
+pub(crate) fn write_all(
+    folder: &Path,
+    files: &[(PathBuf, Vec<u8>)],
+    others: &[(&Path, &File)],
+) -> Result<(), (PathBuf, io::Error)> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |error| (path, error)
+    };
+    let written = files.iter().map(|(path, content)| Written::new(path, content).map_err(at(path)));
+    let written = written.collect::<Result<Vec<Written>, _>>()?;
+    let new = written.iter().zip(files).map(|(w, (path, _))| (path.as_path(), w.file.as_file()));
+    let all: Vec<(&Path, &File)> = new.chain(others.iter().copied()).collect();
+    sync_at_once(&all)?;
+    for (written, (path, _)) in written.into_iter().zip(files) {
+        written.persist().map_err(at(path))?;
     }
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|e| e.error)?;
-    sync_folder(folder_of(path))
+    sync_folder(folder).map_err(at(folder))
+}
+
+/// Waits until all files are on the disk. A file system groups waits that come at the same time.
+fn sync_at_once(files: &[(&Path, &File)]) -> Result<(), (PathBuf, io::Error)> {
+    let sync = |(path, file): (&Path, &File)| file.sync_all().map_err(|error| (path.to_owned(), error));
+    let Some((&last, rest)) = files.split_last() else { return Ok(()) };
+    thread::scope(|scope| {
+        let started: Vec<_> =
+            rest.iter().map(|&file| (file, thread::Builder::new().spawn_scoped(scope, move || sync(file)))).collect();
+        let mut done = sync(last);
+        for (file, started) in started {
+            let this = match started {
+                Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                // a system without another thread waits one after the other
+                Err(_) => sync(file),
+            };
+            done = done.and(this);
+        }
+        done
+    })
+}
+
+/// A new file beside the one that it will replace.
+struct Written {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl Written {
+    fn new(path: &Path, content: &[u8]) -> io::Result<Self> {
+        let path = followed(path)?;
+        let mut file = begin(&path)?;
+        file.write_all(content)?;
+        #[cfg(unix)]
+        if let Ok(old) = fs::metadata(&path) {
+            file.as_file().set_permissions(old.permissions())?;
+        }
+        Ok(Written { file, path })
+    }
+
+    /// Puts the file, which is synced, in place of the old one; the name is durable once the folder is synced.
+    fn persist(self) -> io::Result<PathBuf> {
+        self.file.persist(&self.path).map_err(|e| e.error)?;
+        Ok(self.path)
+    }
 }
 
 /// Whether [`write()`] can begin: to be asked before long work whose result goes to this file. Nothing is left behind.

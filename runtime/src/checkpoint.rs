@@ -6,6 +6,7 @@
 //! the one after, and the hash tells what a disk has damaged since.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,11 +15,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+mod origin;
+
+pub use origin::{Difference, Origin, TEXT};
+
 use crate::data::{DataError, safetensors};
+use crate::history::History;
 use crate::loader::Cursor;
 use crate::{Tensors, atomic};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const KEY: &str = "dlc.checkpoint";
 const PREFIX: &str = "step-";
 const EXTENSION: &str = ".safetensors";
@@ -35,6 +41,8 @@ pub struct Meta {
     pub epoch: u64,
     /// The next batch.
     pub cursor: Cursor,
+    /// How long the training was to be.
+    pub length: Length,
     /// What the training is made of: it goes on only with the same.
     pub origin: Origin,
     /// The best epoch so far, by the value that decides it.
@@ -48,53 +56,23 @@ impl Meta {
     }
 }
 
-/// What a training is made of, except for its length.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// What the program was made from (source, sizes, options, schedule).
-    pub program: String,
-    /// Examples of a batch.
-    pub batch: usize,
-    /// The seed of everything that is random but the shuffling; the keys follow from it and the step.
-    pub seed: u64,
-    /// The seed of the shuffling, if there is any.
-    pub shuffle: Option<u64>,
-    /// A hash of the examples: names, types and bytes of their fields.
-    pub data: String,
-    /// A hash of the positions of those that are learnt from.
-    pub learnt_from: String,
-    /// A hash of the examples to validate with, and one of their positions.
-    pub validation: Option<String>,
-    /// Loss and metrics by name, with what becomes of each over many batches.
-    pub scores: Vec<String>,
-    /// Those of the validation.
-    pub validation_scores: Vec<String>,
-    /// The metric that decides which epoch is the best, where the loss does not.
-    pub judge: Option<String>,
+/// How long a training is to be: epochs or steps. It may be resumed for longer, or for less long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Length {
+    /// Epochs in all.
+    pub epochs: Option<u64>,
+    /// Steps in all.
+    pub steps: Option<u64>,
 }
 
-impl Origin {
-    /// In what two trainings differ, in words. What may follow from another difference is left out: all is chosen from the
-    /// data, what is not for the validation is learnt from, and the program is made for batches and numbers of examples.
-    pub fn differences(&self, other: &Origin) -> Vec<&'static str> {
-        let (batch, data) = (self.batch != other.batch, self.data != other.data);
-        let validation = !data && self.validation != other.validation;
-        let learnt_from = !data && !validation && self.learnt_from != other.learnt_from;
-        let both_validate = self.validation.is_some() && other.validation.is_some();
-        let scores = self.scores != other.scores || both_validate && self.validation_scores != other.validation_scores;
-        let explained = batch || data || validation || learnt_from || scores;
-        let parts = [
-            (!explained && self.program != other.program, "another model or other settings of its training"),
-            (batch, "batches of another size"),
-            (data, "other data"),
-            (validation, "another validation"),
-            (learnt_from, "other examples to learn from"),
-            (scores, "other metrics"),
-            (self.judge != other.judge, "another judge of its epochs"),
-            (self.seed != other.seed, "another seed"),
-            (self.seed == other.seed && self.shuffle != other.shuffle, "another shuffling"),
-        ];
-        parts.into_iter().filter(|(differs, _)| *differs).map(|(_, words)| words).collect()
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.epochs, self.steps) {
+            (Some(epochs), Some(steps)) => write!(f, "epochs = {epochs}, steps = {steps}"),
+            (Some(epochs), None) => write!(f, "epochs = {epochs}"),
+            (None, Some(steps)) => write!(f, "steps = {steps}"),
+            (None, None) => write!(f, "no end"),
+        }
     }
 }
 
@@ -146,12 +124,12 @@ pub enum CheckpointError {
         path: PathBuf,
     },
     /// The checkpoint belongs to another training.
-    #[error("{}: the checkpoint is of a training with {}", .path.display(), .differences.join(" and "))]
+    #[error("{}: the checkpoint belongs to another run: {}", .path.display(), listed(.differences))]
     Other {
         /// The file.
         path: PathBuf,
-        /// What is another there, in words.
-        differences: Vec<&'static str>,
+        /// What differs.
+        differences: Vec<Difference>,
     },
     /// Another process trains in the folder.
     #[error("{}: another training is writing here", .path.display())]
@@ -183,6 +161,10 @@ impl CheckpointError {
     }
 }
 
+fn listed(differences: &[Difference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 #[derive(Deserialize)]
 struct Envelope<'a> {
     v: u32,
@@ -197,10 +179,15 @@ impl Checkpoint {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), CheckpointError> {
+        atomic::write(path, &self.to_bytes(path)?).map_err(io_error(path))
+    }
+
+    /// The content of the file that it is.
+    fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
         let meta = serde_json::to_string(&self.meta).map_err(io::Error::other).map_err(io_error(path))?;
         let hash = digest(&meta, &self.tensors);
         let text = format!("{{\"v\":{VERSION},\"blake3\":\"{hash}\",\"meta\":{meta}}}");
-        Ok(safetensors::write(path, &self.tensors, &BTreeMap::from([(KEY.to_owned(), text)]))?)
+        Ok(safetensors::to_bytes(&self.tensors, &BTreeMap::from([(KEY.to_owned(), text)])))
     }
 
     /// Reads a checkpoint and checks that it is what was written.
@@ -278,9 +265,23 @@ impl Store {
     /// # Errors
     /// If the operating system refuses. An error while removing comes after the new checkpoint is safe.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
+        self.save_with(checkpoint, None, None)
+    }
+
+    /// The same together with the best weights, where they are new, and the lines of the history so far: the checkpoint is there only if
+    /// those are on the disk too.
+    pub(crate) fn save_with(
+        &self,
+        checkpoint: &Checkpoint,
+        best: Option<&Tensors>,
+        history: Option<&History>,
+    ) -> Result<PathBuf, CheckpointError> {
         let step = checkpoint.meta.step;
         let path = self.folder.join(format!("{PREFIX}{step:010}{EXTENSION}"));
-        checkpoint.write(&path)?;
+        let best = best.map(|tensors| (self.best(), safetensors::to_bytes(tensors, &BTreeMap::new())));
+        let files: Vec<_> = best.into_iter().chain([(path.clone(), checkpoint.to_bytes(&path)?)]).collect();
+        let lines: Vec<_> = history.into_iter().flat_map(History::files).collect();
+        atomic::write_all(&self.folder, &files, &lines).map_err(|(path, error)| CheckpointError::Io { path, error })?;
         let files = self.files()?;
         let (later, mut kept): (Vec<_>, Vec<_>) = files.into_iter().partition(|(s, _)| *s > step);
         let too_many = kept.len().saturating_sub(self.keep);
@@ -308,13 +309,25 @@ impl Store {
         Ok(latest)
     }
 
+    /// Whether there are neither checkpoints nor best weights.
+    ///
+    /// # Errors
+    /// If the folder cannot be listed.
+    pub fn is_empty(&self) -> Result<bool, CheckpointError> {
+        Ok(!self.best().exists() && self.files()?.is_empty())
+    }
+
     /// Removes all checkpoints and the best weights, for a training that starts anew in the folder.
     ///
     /// # Errors
     /// If the operating system refuses.
     pub fn clear(&self) -> Result<(), CheckpointError> {
         let best = Some(self.best()).filter(|path| path.exists());
-        for path in self.files()?.into_iter().map(|(_, path)| path).chain(best) {
+        let old: Vec<PathBuf> = self.files()?.into_iter().map(|(_, path)| path).chain(best).collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        for path in old {
             fs::remove_file(&path).map_err(io_error(&path))?;
         }
         atomic::sync_folder(&self.folder).map_err(io_error(&self.folder))
@@ -340,6 +353,13 @@ fn step_of(name: &str) -> Option<u64> {
 /// Whether a file of this name is one that a folder of checkpoints is about.
 pub(crate) fn is_own(name: &str) -> bool {
     name == BEST || step_of(name).is_some()
+}
+
+/// Whether a training was begun in a folder, however far it came: one that was killed early has no checkpoint yet.
+pub fn is_begun(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.into_iter().any(|name| name == LOCK || (name.starts_with(PREFIX) && name.ends_with(EXTENSION)))
 }
 
 /// Removes a folder in which no training has kept anything and none is at work; whether it is gone.

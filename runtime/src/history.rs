@@ -31,12 +31,31 @@ struct Line<'a> {
     values: &'a IndexMap<String, f64>,
 }
 
-/// The two files `history.csv` and `history.jsonl` of a folder. Every record is on the disk when `append` returns.
+/// The two files `history.csv` and `history.jsonl` of a folder. A record is with the operating system when `append` returns, so that a killed
+/// process loses none; it is on the disk with the next checkpoint, so that a training which resumes from that has all lines of before.
 #[derive(Debug)]
 pub struct History {
-    csv: PathBuf,
-    lines: PathBuf,
+    csv: Appended,
+    lines: Appended,
     columns: Option<Vec<String>>,
+}
+
+/// A file that is open to be appended to.
+#[derive(Debug)]
+struct Appended {
+    path: PathBuf,
+    file: File,
+}
+
+impl Appended {
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(&path)?;
+        Ok(Appended { path, file })
+    }
+
+    fn append(&mut self, text: &str) -> io::Result<()> {
+        self.file.write_all(text.as_bytes())
+    }
 }
 
 impl History {
@@ -59,7 +78,13 @@ impl History {
             let record = serde_json::from_str::<serde_json::Value>(line).ok();
             record.and_then(|r| r.get("epoch")?.as_u64()).is_some_and(|e| e <= epoch)
         })?;
+        let (csv, lines) = (Appended::open(csv)?, Appended::open(lines)?);
         Ok(History { csv, lines, columns: columns.filter(|_| epoch > 0) })
+    }
+
+    /// The files, which whoever writes a checkpoint syncs with it.
+    pub(crate) fn files(&self) -> [(&Path, &File); 2] {
+        [&self.csv, &self.lines].map(|appended| (appended.path.as_path(), &appended.file))
     }
 
     /// Adds a record to both files.
@@ -80,16 +105,10 @@ impl History {
         self.columns = Some(names);
         let values: Vec<String> = record.values.values().map(f64::to_string).collect();
         text.push_str(&format!("{},{},{}\n", record.epoch, record.step, values.join(",")));
-        append(&self.csv, &text)?;
+        self.csv.append(&text)?;
         let line = Line { v: 1, epoch: record.epoch, step: record.step, values: &record.values };
-        append(&self.lines, &format!("{}\n", serde_json::to_string(&line)?))
+        self.lines.append(&format!("{}\n", serde_json::to_string(&line)?))
     }
-}
-
-fn append(path: &Path, text: &str) -> io::Result<()> {
-    let mut file: File = OpenOptions::new().create(true).append(true).open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_data()
 }
 
 /// Keeps the whole lines of a file that `keep` says to, if there is such a file.
@@ -125,8 +144,8 @@ mod tests {
         (1..=5).for_each(|e| history.append(&record(e)).unwrap());
         let mut history = History::open(torn.path(), 0).unwrap();
         (1..=4).for_each(|e| history.append(&record(e)).unwrap());
-        append(&torn.path().join("history.csv"), "5,50,0.").unwrap();
-        append(&torn.path().join("history.jsonl"), "{\"v\":1,\"epo").unwrap();
+        history.csv.append("5,50,0.").unwrap();
+        history.lines.append("{\"v\":1,\"epo").unwrap();
         let mut history = History::open(torn.path(), 2).unwrap();
         (3..=5).for_each(|e| history.append(&record(e)).unwrap());
         assert_eq!(read(torn.path()), read(whole.path()));

@@ -101,13 +101,13 @@ pub struct Cursor {
     pub batch: u64,
 }
 
-/// What becomes of the examples that are left when the others fill whole batches.
+/// What becomes of the remainder: the examples that are left when the others fill whole batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rest {
-    /// They sit this epoch out; the next shuffling makes others the rest. For training.
+    /// They are left out of this epoch; the next shuffling makes others the remainder. For programs that take whole batches only.
     #[default]
     Drop,
-    /// They are a last, smaller batch. For evaluation, where every example counts once.
+    /// They are a last, smaller batch, so that every example counts once.
     Keep,
 }
 
@@ -270,6 +270,8 @@ struct Maker {
 impl Maker {
     fn run(mut self, ready: &SyncSender<Batch>, used: &Receiver<Tensors>) {
         let mut order = (self.next.epoch, self.order(self.next.epoch));
+        // of whole batches, and of what is left over: memory of the other size is of no use
+        let mut spare: [Vec<Tensors>; 2] = Default::default();
         loop {
             let cursor = self.next;
             if order.0 != cursor.epoch {
@@ -277,7 +279,12 @@ impl Maker {
             }
             let begin = cursor.batch as usize * self.batch;
             let positions = &order.1[begin..order.1.len().min(begin + self.batch)];
-            let fields = self.examples.gather(positions, used.try_recv().unwrap_or_default());
+            for tensors in used.try_iter() {
+                let count = tensors.iter().next().and_then(|(_, tensor)| tensor.shape().first().copied());
+                spare[usize::from(count == Some(self.batch))].push(tensors);
+            }
+            let mine = spare[usize::from(positions.len() == self.batch)].pop();
+            let fields = self.examples.gather(positions, mine.unwrap_or_default());
             let last = cursor.batch + 1 == self.batches;
             if ready.send(Batch { fields, count: positions.len(), cursor, last }).is_err() {
                 return;

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dlc_ir::Tensor;
-use dlc_runtime::checkpoint::{self, Best, Checkpoint, CheckpointError, Meta, Origin, Store};
+use dlc_runtime::checkpoint::{self, Best, Checkpoint, CheckpointError, Length, Meta, Origin, Store};
 use dlc_runtime::loader::Cursor;
 
 /// The folder that the process of [`writes_for_ever`] writes to.
@@ -25,6 +25,7 @@ fn checkpoint(step: u64) -> Checkpoint {
         step,
         epoch: step / 7,
         cursor: Cursor { epoch: step / 7, batch: step % 7 },
+        length: Length { epochs: Some(3), steps: None },
         origin: Origin { program: "blake3:00".into(), seed: 1, shuffle: Some(u64::MAX), ..Origin::default() },
         best: Some(Best { epoch: 1, value: 0.1 + 0.2 }),
     };

@@ -14,7 +14,7 @@ use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{
-    Aggregate, Evaluator, Event, Judge, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
+    Aggregate, Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
 };
 use dlc_runtime::{Pool, Session, Split, Tensors};
 
@@ -189,6 +189,10 @@ fn learns_and_tells() {
             "step-0000000160.safetensors"
         ]
     );
+    // 34 examples in batches of 4, and no program for the 2 that are left
+    assert_eq!(summary.examples, 20 * 32);
+    let times = summary.times;
+    assert!(times.steps > 0.0 && times.validation > 0.0 && times.writing > 0.0, "{times:?}");
 }
 
 #[test]
@@ -319,6 +323,178 @@ fn a_training_that_ends_within_an_epoch_goes_on_to_the_same_bits() {
     }
 }
 
+/// The step for batches of another size.
+fn step_for(batch: usize) -> String {
+    let text = STEP.replace("f32[4", &format!("f32[{batch}"));
+    text.replace("constant 0.25", &format!("constant {:?}", 1.0 / batch as f32))
+}
+
+/// A trainer of batches of 4, and of the 2 examples that are left of 34.
+fn whole_trainer() -> Trainer {
+    let mut trainer = trainer();
+    trainer.add(session(&step_for(2))).unwrap();
+    trainer
+}
+
+#[test]
+fn the_examples_that_fill_no_batch_are_a_last_smaller_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut trainer = whole_trainer();
+    let (mut batches, mut left_out, mut metrics) = (vec![], None, vec![]);
+    let one = TrainOptions { epochs: Some(1), shuffle: None, ..options(Some(folder.path())) };
+    let summary = train(&mut trainer, one, &mut |event| match event {
+        Event::Start { left_out: n, steps_per_epoch, .. } => left_out = Some((*n, *steps_per_epoch)),
+        Event::Step { batch, batches: of, loss, .. } => batches.push((*batch, *of, *loss)),
+        Event::Epoch(report) => metrics.push(report.train.loss),
+        _ => {}
+    })
+    .unwrap();
+    assert_eq!((left_out, summary.step, summary.examples), (Some((0, 9)), 9, 34));
+    assert_eq!(
+        batches.iter().map(|(i, n, _)| (*i, *n)).collect::<Vec<_>>(),
+        (1..=9).map(|i| (i, 9)).collect::<Vec<_>>()
+    );
+    let counts = |i: usize| if i < 8 { 4.0 } else { 2.0 };
+    let mean = batches.iter().enumerate().map(|(i, (.., loss))| counts(i) * loss).sum::<f64>() / 34.0;
+    assert_eq!(metrics, [mean], "each example counts once");
+    // by hand: the same batches, one after the other
+    let (mut by_hand, examples) = (whole_trainer(), examples());
+    for start in (0..34).step_by(4) {
+        let positions: Vec<usize> = (start..34.min(start + 4)).collect();
+        let batch = examples.gather(&positions, Tensors::new());
+        by_hand.step(batch.iter()).unwrap();
+    }
+    assert_eq!(by_hand.snapshot(), trainer.snapshot());
+}
+
+#[test]
+fn a_training_with_a_last_smaller_batch_goes_on_to_the_same_bits() {
+    let whole = tempfile::tempdir().unwrap();
+    let mut undisturbed = whole_trainer();
+    train(&mut undisturbed, options(Some(whole.path())), &mut |_| {}).unwrap();
+    assert_eq!(undisturbed.steps(), 180);
+    let expected = outcome(&undisturbed, whole.path());
+    // an epoch has 9 steps
+    let folder = tempfile::tempdir().unwrap();
+    for steps in [8, 9, 13, 18, 27, 100] {
+        let short = TrainOptions { epochs: None, steps: Some(steps), ..options(Some(folder.path())) };
+        train(&mut whole_trainer(), short, &mut |_| {}).unwrap();
+    }
+    let error = train(&mut trainer(), options(Some(folder.path())), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.ends_with("remainder of an epoch was trained on, is left out"), "{error}");
+    let mut resumed = whole_trainer();
+    train(&mut resumed, options(Some(folder.path())), &mut |_| {}).unwrap();
+    assert!(outcome(&resumed, folder.path()) == expected);
+}
+
+#[test]
+fn a_bad_batch_changes_nothing() {
+    let mut trainer = whole_trainer();
+    let batch = |n: usize| examples().gather(&(0..n).collect::<Vec<_>>(), Tensors::new());
+    trainer.step(batch(4).iter()).unwrap();
+    let before = trainer.snapshot();
+    let nan = Tensor::new([4], vec![0.0, 1.0, f32::NAN, 3.0]).unwrap();
+    let good = batch(4);
+    for (bad, code, expected) in [
+        (vec![("x", &good["x"])], "missing-argument", "the program needs `y` f32[4]"),
+        (vec![], "missing-argument", "the program needs `x` f32[4,3], `y` f32[4]"),
+        (vec![("x", &good["x"]), ("y", &nan)], "not-finite", "`y` holds NaN, at element 2"),
+        (vec![("x", &good["x"]), ("y", &good["x"])], "shape-mismatch", "`y` is f32[4], but f32[4,3] is given"),
+        (vec![("x", &good["x"]), ("y", &good["y"]), ("x", &good["x"])], "duplicate-name", "`x` is given twice"),
+    ] {
+        let error = trainer.step(bad).unwrap_err();
+        assert!(error.code() == code && error.to_string().contains(expected), "{expected}: {error}");
+        assert_eq!(trainer.snapshot(), before);
+    }
+    let loss = |trainer: &mut Trainer, n: usize| trainer.step(batch(n).iter()).unwrap().loss;
+    let then = [4, 2, 4].map(|n| loss(&mut trainer, n));
+    trainer.restore(&before).unwrap();
+    assert_eq!([4, 2, 4].map(|n| loss(&mut trainer, n)), then, "a snapshot has all that there is");
+    let other = session(&STEP.replace("\"w/m\"", "\"w/v\"").replace("f32[4", "f32[1"));
+    assert_eq!(trainer.add(other).unwrap_err().code(), "other-weights");
+}
+
+#[test]
+fn the_best_weights_are_kept_also_over_an_interruption() {
+    let judged =
+        |judge: Judge, folder: &Path, epochs| TrainOptions { judge, epochs: Some(epochs), ..options(Some(folder)) };
+    let judge = |score: &str, better, part| Judge { part, score: score.to_owned(), better };
+    for judge in [
+        judge("loss", Better::Lower, None),
+        judge("rmse", Better::Higher, Some(Part::Validation)),
+        judge("error", Better::Lower, Some(Part::Train)),
+    ] {
+        let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let expected = train(&mut trainer(), judged(judge.clone(), whole.path(), 12), &mut |_| {}).unwrap();
+        train(&mut trainer(), judged(judge.clone(), parts.path(), 7), &mut |_| {}).unwrap();
+        // the file is only for people: what the training goes by is in the checkpoint
+        fs::remove_file(parts.path().join("best.safetensors")).unwrap();
+        let found = train(&mut trainer(), judged(judge.clone(), parts.path(), 12), &mut |_| {}).unwrap();
+        assert_eq!((&found.best, &found.best_weights), (&expected.best, &expected.best_weights), "{judge}");
+        let file = Tensors::load(parts.path().join("best.safetensors")).unwrap();
+        assert_eq!(Some(file), found.best_weights);
+        if judge.better == Better::Higher {
+            assert_eq!(found.best.unwrap().epoch, 1, "it only falls");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let error = train(&mut trainer(), judged(judge("rmes", Better::Lower, None), folder.path(), 1), &mut |_| {});
+    assert!(error.unwrap_err().to_string().contains("there is no score `validation.rmes`; do you mean `rmse`?"));
+}
+
+#[test]
+fn a_training_for_longer_says_what_its_schedule_was_made_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = TrainOptions { epochs: Some(2), fingerprint: "2".into(), ..options(Some(folder.path())) };
+    let length = first.length();
+    train(&mut trainer(), first, &mut |_| {}).unwrap();
+    let longer =
+        |fingerprint_of| TrainOptions { fingerprint: "20".into(), fingerprint_of, ..options(Some(folder.path())) };
+    train(&mut trainer(), longer(None), &mut |_| {}).unwrap_err();
+    train(&mut trainer(), longer(Some((length, "other".into()))), &mut |_| {}).unwrap_err();
+    let mut said = vec![];
+    let summary = train(&mut trainer(), longer(Some((length, "2".into()))), &mut |event| {
+        if let Event::Length { was, is, scheduled, step } = event {
+            said.push((was.to_string(), is.to_string(), *scheduled, *step));
+        }
+    })
+    .unwrap();
+    assert_eq!((summary.epoch, said), (20, vec![("epochs = 2".to_owned(), "epochs = 20".to_owned(), true, 16)]));
+}
+
+#[test]
+fn a_training_without_a_checkpoint_starts_anew_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut said = vec![];
+    let mut note = |event: &Event<'_>| match event {
+        Event::Anew { folder } => said.push(format!("anew in {}", folder.file_name().is_some())),
+        Event::Start { step, from, .. } => said.push(format!("from {step} {}", from.is_some())),
+        _ => {}
+    };
+    train(&mut trainer(), options(Some(folder.path())), &mut note).unwrap();
+    train(&mut trainer(), options(Some(folder.path())), &mut note).unwrap();
+    assert_eq!(said, ["anew in true", "from 0 false", "from 160 true"]);
+}
+
+#[test]
+fn checkpoints_come_by_time_and_at_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let by_time = TrainOptions { checkpoint_steps: None, resume: false, ..options(Some(folder.path())) };
+    let mut saved = vec![];
+    train(&mut trainer(), by_time, &mut |event| {
+        if let Event::Checkpoint { step, .. } = event {
+            saved.push(*step);
+        }
+        if let Event::Step { step: 41, .. } = event {
+            std::thread::sleep(Duration::from_millis(1100));
+        }
+    })
+    .unwrap();
+    assert_eq!(saved, [41, 160], "one that was due, and the last; 20 epochs take no second");
+    let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    assert_eq!(history.lines().count(), 21);
+}
+
 #[test]
 fn metrics_of_many_batches_are_those_of_all_examples() {
     let selection = Selection::all(examples());
@@ -412,7 +588,9 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
         let (learn, held_out) = Split::Last(share).of(43);
         (learn, Some(held_out))
     };
-    let settings = || TrainOptions { shuffle: Some(0), ..options(None) };
+    let texts = [("optimizer", "adam(lr: 0.1)"), ("text of m.dl", "#1")];
+    let texts = || texts.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
+    let settings = || TrainOptions { shuffle: Some(0), settings: texts(), ..options(None) };
     let first = TrainOptions { epochs: Some(1), ..settings() };
     resumed(folder.path(), fields(), split(0.2), first).unwrap();
     let (mut value, mut name) = (fields(), fields());
@@ -423,19 +601,47 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
     let fewer: Vec<usize> = split(0.2).0.into_iter().skip(1).collect();
     let history = || fs::read_to_string(folder.path().join("history.csv")).unwrap();
     let before = history();
+    let rmse = Judge { part: None, score: "rmse".into(), better: Better::Lower };
+    let text = |texts: &[(&str, &str)]| texts.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
+    let other = |settings: TrainOptions, texts: &[(&str, &str)]| TrainOptions {
+        fingerprint: "quadratic".into(),
+        settings: text(texts),
+        ..settings
+    };
+    let written = [("optimizer", "sgd(lr: 0.1)"), ("text of m.dl", "#1")];
     for (fields, split, options, expected) in [
-        (value, split(0.2), settings(), "other data"),
-        (name, split(0.2), settings(), "other data"),
-        (fields(), split(0.3), settings(), "another validation"),
-        (fields(), (split(0.2).0, None), settings(), "another validation"),
-        (fields(), (fewer, split(0.2).1), settings(), "other examples to learn from"),
-        (fields(), split(0.2), TrainOptions { shuffle: None, ..settings() }, "another shuffling"),
-        (fields(), split(0.2), TrainOptions { shuffle: Some(1), ..settings() }, "another shuffling"),
-        (fields(), split(0.2), TrainOptions { judge: Judge::Metric("rmse".into()), ..settings() }, "another judge"),
+        (value, split(0.2), settings(), "data was x f32[43,3], y f32[43] (content "),
+        (name, split(0.2), settings(), "is x f32[43,3], y f32[43], z f32[43] (content "),
+        (fields(), split(0.3), settings(), "validation was 9 examples ("),
+        (fields(), (split(0.2).0, None), settings(), "), is none"),
+        (fields(), (fewer, split(0.2).1), settings(), "training examples was 34 ("),
+        (fields(), split(0.2), TrainOptions { shuffle: None, ..settings() }, "shuffle was true (seed 0), is false"),
+        (fields(), split(0.2), TrainOptions { shuffle: Some(1), ..settings() }, "is true (seed 1)"),
+        (fields(), split(0.2), TrainOptions { seed: 5, ..settings() }, "another run: seed was 0, is 5"),
+        (
+            fields(),
+            split(0.2),
+            TrainOptions { judge: rmse, ..settings() },
+            "best epoch was lowest validation.loss, is lowest validation.rmse",
+        ),
+        (fields(), split(0.2), other(settings(), &written), "optimizer was adam(lr: 0.1), is sgd(lr: 0.1)"),
+        (
+            fields(),
+            split(0.2),
+            other(settings(), &[("optimizer", "adam(lr: 0.1)"), ("text of m.dl", "#2")]),
+            "another run: text of m.dl was #1, is #2",
+        ),
+        (
+            fields(),
+            split(0.2),
+            TrainOptions { seed: 5, shuffle: None, ..other(settings(), &written) },
+            "seed was 0, is 5; optimizer was",
+        ),
     ] {
         let error = resumed(folder.path(), fields, split, options).expect_err(expected);
         assert_eq!(error.code(), "other-training");
-        assert!(error.to_string().contains(&format!("a training with {expected}")), "{expected}: {error}");
+        assert!(error.to_string().contains("the checkpoint belongs to another run: "), "{error}");
+        assert!(error.to_string().contains(expected), "{expected}: {error}");
         assert_eq!(history(), before, "nothing is touched");
     }
     let longer = TrainOptions { epochs: None, steps: Some(20), ..settings() };
@@ -450,7 +656,7 @@ fn a_validation_may_not_be_added_to_a_training_under_way() {
     let first = TrainOptions { epochs: Some(1), ..options(None) };
     resumed(folder.path(), fields(), (learn.clone(), None), first).unwrap();
     let error = resumed(folder.path(), fields(), (learn, Some(held_out)), options(None)).unwrap_err();
-    assert!(error.to_string().ends_with("the checkpoint is of a training with another validation"), "{error}");
+    assert!(error.to_string().contains("another run: validation was none, is 9 examples ("), "{error}");
 }
 
 #[test]
@@ -476,6 +682,7 @@ fn what_cannot_go_on_is_told() {
     note(fresh.step([]).unwrap_err());
     note(fresh.step([("z", &Tensor::scalar(1f32))]).unwrap_err());
     note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());
+    note(fresh.step(examples().gather(&[0, 1, 2, 3], Tensors::new()).iter()).unwrap_err());
     note(fresh.set_weights(&[("v", Tensor::scalar(1f32))].into_iter().collect()).unwrap_err());
     let fields = [("x", examples().fields()["x"].clone()), ("yy", examples().fields()["y"].clone())];
     let data = Selection::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));

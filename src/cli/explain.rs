@@ -1,16 +1,16 @@
-//! `dlc explain`: which rules and which source lines made a node; what an error code means; what a name of the library is.
+//! `dlc explain`: which rules and which source lines made a node; what an error code means; what a name of the library or a setting is.
 
 use std::path::Path;
 
 use clap::Args;
 use dlc::{Error, tools};
 
-use super::{Exit, Failure, MathArguments, ModeArguments, ModelSettings, Output};
+use super::{Exit, Failure, MathArguments, ModeArguments, ModelSettings, Output, table};
 
 /// Arguments of `dlc explain`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// An error code, a name of the library such as conv2d, or a model file
+    /// An error code, a name of the library such as conv2d, `train` or one of its settings, or a model file
     subject: String,
     /// A node of the optimised graph: %1, or @block %1, or @kernel
     #[arg(num_args = 0..=2)]
@@ -37,6 +37,17 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
             entry.signature, entry.doc, entry.kind, entry.family
         ));
         output.object(&serde_json::json!({ "v": 1, "name": entry.name, "kind": entry.kind, "signature": entry.signature, "doc": entry.doc }));
+        return Ok(Exit::Done);
+    }
+    let settings_of_train: Vec<(&str, &str)> =
+        tools::train_settings().iter().copied().filter(|(name, _)| subject == "train" || subject == name).collect();
+    if !settings_of_train.is_empty() {
+        let width = settings_of_train.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, doc) in &settings_of_train {
+            output.line(table::wrapped(&format!("{name:<width$} "), &[(*doc).to_owned()]));
+        }
+        let settings = settings_of_train.iter().map(|(name, doc)| serde_json::json!({ "name": name, "doc": doc }));
+        output.object(&serde_json::json!({ "v": 1, "settings": settings.collect::<Vec<_>>() }));
         return Ok(Exit::Done);
     }
     if !Path::new(subject).exists() {

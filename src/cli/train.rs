@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use clap::Args;
 use dlc::artefact::Artefact;
-use dlc::runtime::train::{Scores, Summary, TrainError};
-use dlc::{Compiler, Error, Model, Tensors, TrainOverrides, Training, What, tools};
+use dlc::runtime::train::{Scores, Summary, Times, TrainError};
+use dlc::{Compiler, Error, Kept, Model, Tensors, TrainOverrides, Training, What, tools};
 use serde_json::json;
 
 use super::target::{Force, Kind};
@@ -41,10 +41,10 @@ pub struct Arguments {
     /// earlier training are replaced once there are new ones, unless --resume goes on from them
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Go on from the latest checkpoint of --folder
+    /// Go on from the latest checkpoint of --folder, also for more --epochs than before
     #[arg(long, requires = "folder")]
     resume: bool,
-    /// Steps between checkpoints within an epoch
+    /// Steps between checkpoints, besides those every few seconds and at the end
     #[arg(long, value_name = "N")]
     checkpoint_steps: Option<u64>,
     /// Where the artefact goes; beside the model by default
@@ -105,13 +105,14 @@ fn train(
         exit: if matches!(error, TrainError::NotFinite { .. }) { Exit::Diverged } else { Exit::Wrong },
         error: training.explain(error),
     })?;
-    let end = End { seconds: start.elapsed().as_secs_f64(), epochs: progress.epochs, folder, artefact, summary };
+    let seconds = start.elapsed().as_secs_f64();
+    let mut end = End { seconds, epochs: progress.epochs, folder, artefact, summary, kept: training.kept().cloned() };
     if end.summary.interrupted {
         end.interrupted(&training, arguments, output);
         return Ok(Exit::Interrupted);
     }
     // the artefact first: whatever fails afterwards, the training was not in vain
-    write_artefact(&training, &compiler, &end.artefact, arguments)?;
+    end.summary.times.writing += write_artefact(&training, &compiler, &end.artefact, arguments)?;
     // what follows may take long, and only tells
     let (mut last_output, wrote, object) = (output.clone(), end.wrote(), end.json(None));
     let last = move || {
@@ -135,6 +136,8 @@ struct End {
     seconds: f64,
     folder: PathBuf,
     artefact: PathBuf,
+    /// Which weights the artefact has.
+    kept: Option<Kept>,
 }
 
 impl End {
@@ -143,13 +146,14 @@ impl End {
         let test = training.test().inspect_err(|_| output.line(self.wrote()))?;
         let tested = test.as_ref().map_or(String::new(), |t| format!("test: {}", scores(t)));
         let seconds = format!("{:.1} s", self.seconds);
+        let times = self.times();
         output.line(match &self.summary.last {
             // the bar that said so is gone
             Some(report) if output.is_live() => {
                 let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
-                table::wrapped(&epoch, &[scores(&report.train), validation(report), tested, seconds])
+                table::wrapped(&epoch, &[scores(&report.train), validation(report), tested, seconds, times])
             }
-            Some(_) => table::wrapped("", &[tested, format!("trained in {seconds}")]),
+            Some(_) => table::wrapped("", &[tested, format!("trained in {seconds}"), times]),
             None => table::wrapped("", &[tested, "nothing was left to train".to_owned()]),
         });
         if !output.is_json() {
@@ -164,9 +168,18 @@ impl End {
         Ok(())
     }
 
-    /// What is written.
+    /// What the time was spent on.
+    fn times(&self) -> String {
+        let Times { steps, validation, writing } = self.summary.times;
+        let validated = self.summary.last.as_ref().is_some_and(|report| report.validation.is_some());
+        let validation = if validated { format!("validation {validation:.2} s, ") } else { String::new() };
+        format!("steps {steps:.2} s, {validation}writing {writing:.2} s")
+    }
+
+    /// Which weights are shipped, and what is written.
     fn wrote(&self) -> String {
-        format!("wrote {}, {}/", self.artefact.display(), self.folder.display())
+        let kept = self.kept.as_ref().map_or(String::new(), |kept| format!("kept {kept}\n"));
+        format!("{kept}wrote {}, {}/", self.artefact.display(), self.folder.display())
     }
 
     /// Says how far it came, where the checkpoint is, and how to go on.
@@ -187,7 +200,7 @@ impl End {
     }
 
     fn json(&self, test: Option<&Scores>) -> serde_json::Value {
-        let Summary { epoch, step, interrupted, last, .. } = &self.summary;
+        let Summary { epoch, step, interrupted, last, best, examples, times, .. } = &self.summary;
         json!({
             "v": 1,
             "event": "end",
@@ -195,9 +208,13 @@ impl End {
             "epoch": epoch,
             "step": step,
             "seconds": self.seconds,
+            "times": { "steps": times.steps, "validation": times.validation, "writing": times.writing },
+            "examples": examples,
+            "best": best.map(|best| json!({ "epoch": best.epoch, "value": best.value })),
             "train": last.as_ref().map(|r| score_json(&r.train)),
             "validation": last.as_ref().and_then(|r| r.validation.as_ref()).map(score_json),
             "test": test.map(score_json),
+            "weights": self.kept.as_ref().filter(|_| !interrupted).map(Kept::json),
             "artefact": (!interrupted).then(|| self.artefact.display().to_string()),
             "folder": self.folder.display().to_string(),
         })
@@ -233,27 +250,42 @@ fn announce(training: &Training, output: &mut Output) {
     let (learn, held_out, test) = training.examples();
     let part = |n: usize, what: &str| if n > 0 { format!(", {} {what}", table::count(n)) } else { String::new() };
     output.line(format!("compiled in {:.1} ms ({})", timings.total(), stages.join(", ")));
+    let remainder = training.remainder();
+    if let Some((count, timings)) = remainder {
+        output.line(format!("and for the last {count} examples of each epoch in {:.1} ms", timings.total()));
+    }
     output.line(format!(
         "{} examples{}{}",
         table::count(learn),
         part(held_out, "for the validation"),
         part(test, "for the test")
     ));
+    let left_out = training.left_out();
+    if let Some((count, why)) = left_out {
+        output.line(format!(
+            "{count} examples of each epoch are left out: they fill no batch, and the model cannot be trained on a smaller one: {why}"
+        ));
+    }
     let ms: serde_json::Map<String, serde_json::Value> =
         timings.stages.iter().map(|(n, ms)| ((*n).to_owned(), (*ms).into())).collect();
     output.object(&json!({
         "v": 1, "event": "compiled", "ms": ms, "total_ms": timings.total(),
         "examples": { "train": learn, "validation": held_out, "test": test },
+        "remainder": remainder.map(|(count, timings)| json!({ "examples": count, "total_ms": timings.total() })),
+        "left_out": left_out.map(|(count, why)| json!({ "examples": count, "why": why })),
     }));
 }
 
-fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, arguments: &Arguments) -> Result<(), Error> {
+/// Writes the artefact, and gives the seconds that this takes without its compilation.
+fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, arguments: &Arguments) -> Result<f64, Error> {
     let model = training.model();
     let request = arguments.model.request(model, What::Infer, compiler)?;
     let (program, _) = tools::build(compiler, model, &request)?;
     let weights: Tensors = training.weights();
     let artefact = Artefact::of(model, weights, &[(&request, &program)], &tools::target_name(compiler)?);
-    artefact.write(path).map_err(Error::from)
+    let start = Instant::now();
+    artefact.write(path).map_err(Error::from)?;
+    Ok(start.elapsed().as_secs_f64())
 }
 
 /// Loss and metrics in words; shares as per cent.

@@ -199,3 +199,46 @@ fn an_interruption_of_the_test_is_none_of_the_training() {
     assert_eq!(output.status.code(), Some(130), "{said}");
     assert!(said.ends_with("\nwrote m.dlx, runs/m-1/\n") && !said.contains("test: "), "{said}");
 }
+
+#[test]
+fn the_end_says_which_weights_are_kept_and_what_took_how_long() {
+    let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n2,1,0\n");
+    let model = std::fs::read_to_string(&path).expect("it was written");
+    let keep = "  validation = last(0.4)\n  keep = best(\"validation.loss\")\n  epochs";
+    std::fs::write(&path, model.replace("  epochs", keep)).expect("again");
+    let said = text(&dlc_in(folder.path(), &["train", "m.dl", "--folder", "r", "--epochs", "4"]));
+    let kept = said.lines().find(|line| line.starts_with("kept ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        kept.starts_with("kept the weights of epoch ") && kept.contains(", the best by validation.loss: "),
+        "{kept}"
+    );
+    let [steps, validation, writing] = ["steps 0.", "validation 0.", "writing 0."].map(|words| said.contains(words));
+    assert!(steps && validation && writing, "{said}");
+    let weights =
+        |name: &str| dlc::artefact::Artefact::read(&folder.path().join(name)).expect("it was written").weights;
+    let best = dlc::Tensors::load(folder.path().join("r/best.safetensors")).expect("it was written");
+    assert!(weights("m.dlx").iter().all(|(name, tensor)| best.get(name) == Some(tensor)));
+    let more = ["train", "m.dl", "--folder", "r", "--resume", "--epochs", "6", "-o", "b.dlx", "--json"];
+    let output = dlc_in(folder.path(), &more);
+    let end = json(&output);
+    assert_eq!(
+        (&end["weights"]["kept"], &end["weights"]["score"]),
+        (&"best".into(), &"validation.loss".into()),
+        "{end}"
+    );
+    assert_eq!(end["weights"]["value"], end["best"]["value"]);
+    assert!(["steps", "validation", "writing"].iter().all(|part| end["times"][part].is_number()), "{end}");
+    assert!(text(&output).contains(r#""event":"length""#), "{}", text(&output));
+    // the default
+    std::fs::write(&path, &model).expect("again");
+    let end = json(&dlc_in(folder.path(), &["train", "m.dl", "--json"]));
+    assert_eq!((&end["weights"]["kept"], &end["weights"]["step"]), (&"last".into(), &3.into()), "{end}");
+}
+
+#[test]
+fn settings_are_explained() {
+    let all = text(&dlc(&["explain", "train"]));
+    assert!(all.contains("validation") && all.contains("best(\"validation.loss\")"), "{all}");
+    assert!(all.lines().all(|line| line.chars().count() <= 80), "{all}");
+    assert!(text(&dlc(&["explain", "keep"])).starts_with("keep"));
+}

@@ -118,20 +118,21 @@ codes! {
     "no-examples": "A field of the data has no axis of examples.", "label = 3";
     "example-count": "Two fields of the data have different numbers of examples.", "8,500 images, 8,499 labels";
     "too-few-examples": "There are fewer examples than one batch takes.", "batch = 64 on 50 examples";
-    "not-finite": "The data holds NaN or an infinity.", "a missing cell read as NaN";
+    "not-finite": "The data or a batch holds NaN or an infinity.", "a missing cell read as NaN";
     "io": "The operating system refused to read or write.", "a full disk";
     "folder-in-use": "Another training writes to this folder.", "dlc train --folder runs/1, twice at once";
     "other-training": "The checkpoint belongs to another model, other data, or other settings.", "--resume after a layer was added";
     "no-first-value": "The program of first weights leaves one out: a fault of dlc.", "";
     "no-program": "No program evaluates batches of a size that the data needs: a fault of dlc.", "";
     "no-loss": "The training step has no single number `loss`.", "loss = logits";
+    "other-weights": "Two programs of one model, for batches of other sizes, have other weights or outputs.", "param w: [B] = 0";
     "loss-not-finite": "The loss became NaN or infinite. A smaller learning rate or clipped gradients may help.", "sgd(lr: 1000)";
     "bad-artefact": "The .dlx file is damaged, of another version, or no artefact.", "dlc run notes.txt";
     "lost-aggregate": "A metric that says how its values on batches make that of them all is a part of something that would be averaged.", "metrics = [2 * max_error(y, target)]";
     // Running.
     "failed-check": "A check of the program failed while it ran, such as that of an index.", "label 255 of 10 classes";
     "out-of-memory": "The program wants more memory than this machine has.", "--set hidden=1000000000";
-    "poisoned": "An earlier step failed and left weights half updated.", "going on after an error";
+    "poisoned": "An earlier step failed after some weights or states were updated. `Trainer::restore` sets all of them again.", "going on after an error";
     "usage": "The command line is not of the form that `dlc --help` shows.", "dlc train, without a model";
     "bad-argument": "The value is none that the argument can have.", "--float i32";
     "bad-input": "The input is not of the form that is wanted.", "dlc run m.dlx --json without \"inputs\"";

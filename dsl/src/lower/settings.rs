@@ -6,12 +6,16 @@ use super::value::Value;
 use super::{Eval, Lower, Request, What};
 use crate::ast::{self, Call, EntryKind, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::print::{expr_text, pattern_text};
 use crate::resolve::Program;
 use crate::span::Span;
 
+mod docs;
+mod keep;
 mod told;
 
-pub use told::{Aggregate, Clip, Metric, TrainSettings, Validation, WeightsFile};
+pub use docs::SETTINGS_DOCS;
+pub use told::{Aggregate, BestBy, Clip, Keep, Metric, TrainSettings, Validation, WeightsFile};
 
 /// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
 /// small enough to be counted with.
@@ -29,6 +33,7 @@ pub(crate) struct Settings<'p> {
     pub seed: Option<u64>,
     pub shuffle: Option<bool>,
     pub clip: Option<Clip>,
+    pub keep: Option<Keep>,
     pub weights: Option<WeightsFile>,
     pub trainable: Option<Patterns>,
     pub loss: Option<(Aggregate, &'p Expr)>,
@@ -56,6 +61,7 @@ pub const SETTINGS: &[&str] = &[
     "seed",
     "shuffle",
     "clip",
+    "keep",
     "weights",
     "trainable",
     "loss",
@@ -69,6 +75,18 @@ pub(crate) fn setting_value<'p>(train: &'p ast::Train, setting: &str) -> Option<
         EntryKind::Field { name, value } if name.name == setting => Some(value),
         _ => None,
     })
+}
+
+/// The settings of a section as texts, by name, but for its length.
+fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
+    let entries = train.entries.iter().filter_map(|entry| match &entry.kind {
+        EntryKind::Field { name, value } if !matches!(&*name.name, "epochs" | "steps") => {
+            Some((name.name.clone(), expr_text(value)))
+        }
+        EntryKind::Let { pattern, value } => Some((format!("let {}", pattern_text(pattern)), expr_text(value))),
+        _ => None,
+    });
+    entries.collect()
 }
 
 /// The place of the value of a setting.
@@ -105,7 +123,9 @@ impl Program {
                 seed: s.seed.unwrap_or(0),
                 shuffle: s.shuffle.unwrap_or(true),
                 clip: s.clip,
+                keep: s.keep.unwrap_or(Keep::Last),
                 weights: s.weights,
+                texts: texts_of(train),
                 loss: s.loss.expect("is required").0,
                 metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
                 span: train.span,
@@ -132,6 +152,7 @@ impl<'p> Lower<'p> {
             seed: None,
             shuffle: None,
             clip: None,
+            keep: None,
             weights: None,
             trainable: None,
             loss: None,
@@ -161,6 +182,10 @@ impl<'p> Lower<'p> {
                     let _ = self.setting(&mut settings, name, value);
                 }
             }
+        }
+        if let Some(value) = setting_value(train, "keep") {
+            // the scores that it may name are known now
+            settings.keep = self.keep(value, &settings).ok();
         }
         for (name, given) in [
             ("data", settings.data.is_some()),
@@ -209,6 +234,8 @@ impl<'p> Lower<'p> {
                 other => return Err(self.bad_setting("shuffle", "true or false", &other, value.span)),
             },
             "clip" => settings.clip = Some(self.clip(value)?),
+            // read when the others are
+            "keep" => {}
             "weights" => settings.weights = Some(self.weights_file(value)?),
             "trainable" => {
                 settings.trainable = Some(Patterns { list: self.strings(value, "trainable")?, span: value.span });

@@ -29,7 +29,8 @@ impl<'p> Lower<'p> {
         Ok(Some(match name {
             "step" => Value::Data(scope.step),
             "steps" => Value::int(scope.steps as i64),
-            "epochs" => Value::int((scope.steps / scope.steps_per_epoch) as i64),
+            // the one that the last step ends within is one too
+            "epochs" => Value::int(scope.steps.div_ceil(scope.steps_per_epoch) as i64),
             _ => {
                 let share = self.scalar(self.float, Scalar::Float(scope.steps_per_epoch as f64), span)?;
                 let ratio = self.map(ScalarOp::Div, &[&scope.step, &share], span)?;

@@ -48,6 +48,34 @@ pub enum TrainError {
         /// All fields.
         fields: Vec<String>,
     },
+    /// A score that was to decide which epoch is the best, and that there is not.
+    #[error("there is no score `{name}`{}; there is {}", suggestion(.near), .known.join(", "))]
+    NoScore {
+        /// The score.
+        name: String,
+        /// Close names, best first.
+        near: Vec<String>,
+        /// All names.
+        known: Vec<String>,
+    },
+    /// A program for batches of another size has other weights, states or outputs.
+    #[error("the program for batches of {size} cannot share the weights of the others: {what} differ")]
+    NotShared {
+        /// The size.
+        size: usize,
+        /// What differs.
+        what: &'static str,
+    },
+    /// A batch holds NaN or an infinity.
+    #[error("the batch's `{name}` holds {value}, at element {element}; nothing was updated")]
+    NotFiniteInput {
+        /// The input.
+        name: String,
+        /// The first value that is not finite.
+        value: f64,
+        /// Its position among all elements.
+        element: usize,
+    },
     /// No program evaluates batches of a size that the data needs.
     #[error("there is no program for batches of {size}; {count} examples need {needed:?}")]
     NoProgram {
@@ -92,6 +120,9 @@ impl TrainError {
             TrainError::NoLoss => "no-loss",
             TrainError::NoField { .. } => "unknown-field",
             TrainError::NoProgram { .. } => "no-program",
+            TrainError::NoScore { .. } => "unknown-name",
+            TrainError::NotShared { .. } => "other-weights",
+            TrainError::NotFiniteInput { .. } => "not-finite",
             TrainError::NoFirstValue(_) => "no-first-value",
             TrainError::NotInCheckpoint(_) => "other-training",
             TrainError::NotFinite { .. } => "loss-not-finite",

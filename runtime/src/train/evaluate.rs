@@ -68,6 +68,12 @@ impl Evaluator {
         self.sessions.iter_mut().map(|(_, session)| session)
     }
 
+    /// The names of loss and metrics.
+    pub(super) fn names(&self) -> Vec<String> {
+        let totals = self.sessions.first().and_then(|(_, session)| Totals::new(session, &self.aggregates).ok());
+        totals.map(|totals| totals.names().to_vec()).unwrap_or_default()
+    }
+
     /// Loss and metrics by name, and what becomes of each over many batches.
     pub(super) fn columns(&self) -> Vec<String> {
         let totals = self.sessions.first().and_then(|(_, session)| Totals::new(session, &self.aggregates).ok());

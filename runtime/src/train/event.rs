@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::Scores;
-use crate::checkpoint::CheckpointError;
+use super::{Judge, Scores};
+use crate::Tensors;
+use crate::checkpoint::{Best, CheckpointError, Length};
 
 /// Something that happened. Who shows it decides how much of it; steps come fast.
 #[derive(Debug)]
@@ -19,8 +20,26 @@ pub enum Event<'a> {
         epochs: Option<u64>,
         /// Steps of one epoch.
         steps_per_epoch: u64,
+        /// Examples of each epoch that are left out, since they fill no batch and no program takes so few.
+        left_out: usize,
         /// The checkpoint that it goes on from.
         from: Option<&'a Path>,
+    },
+    /// The folder has no checkpoint to resume from, though a training was to be resumed: it starts anew.
+    Anew {
+        /// The folder.
+        folder: &'a Path,
+    },
+    /// The training is resumed for another length than it was begun for.
+    Length {
+        /// What the checkpoint was to come to.
+        was: Length,
+        /// What it is now.
+        is: Length,
+        /// Whether the program is another one for that: then a schedule depends on the length.
+        scheduled: bool,
+        /// The steps that were done by the former schedule.
+        step: u64,
     },
     /// A checkpoint could not be used, and an earlier one is.
     Skipped(&'a CheckpointError),
@@ -81,5 +100,24 @@ pub struct Summary {
     /// The report of the last epoch of this run, or part of one, if there was one.
     pub last: Option<EpochReport>,
     /// The best whole epoch, and its value of what decides.
-    pub best: Option<crate::checkpoint::Best>,
+    pub best: Option<Best>,
+    /// The weights of the best epoch, or where no epoch is whole, of the part of one that was judged.
+    pub best_weights: Option<Tensors>,
+    /// What decides which epoch is the best.
+    pub judge: Judge,
+    /// Examples trained on, each as often as it was.
+    pub examples: u64,
+    /// What this run spent its time on.
+    pub times: Times,
+}
+
+/// What a run spent its time on, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Times {
+    /// Steps, waiting for their batches included.
+    pub steps: f64,
+    /// Validation.
+    pub validation: f64,
+    /// Checkpoints, best weights and history.
+    pub writing: f64,
 }

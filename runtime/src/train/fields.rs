@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dlc_ir::{DType, Tensor, Type};
+use dlc_ir::{DType, Data, Tensor, Type};
 
 use super::TrainError;
 use crate::loader::Examples;
@@ -51,13 +51,35 @@ pub(super) fn set(session: &mut Session, batch: &Tensors, step: u64, epoch: u64)
         }
     }
     for (name, count) in [("step", step), ("epoch", epoch)] {
-        let ty = session.signature().inputs().find(|(n, _)| *n == name).map(|(_, ty)| ty.clone());
-        if let Some(ty) = ty.filter(|ty| batch.get(name).is_none() && is_counter(name, ty)) {
-            let value = Tensor::scalar(count.cast_signed()).convert(ty.dtype);
+        if batch.get(name).is_none()
+            && let Some(value) = counter(session, name, count)
+        {
             session.set_input(name, &value)?;
         }
     }
     Ok(())
+}
+
+/// The value of an input that counts steps or epochs, if a program has it.
+pub(super) fn counter(session: &Session, name: &str, count: u64) -> Option<Tensor> {
+    let (_, ty) = session.signature().inputs().find(|(n, _)| *n == name)?;
+    is_counter(name, ty).then(|| Tensor::scalar(count.cast_signed()).convert(ty.dtype))
+}
+
+/// Checks that a tensor of a batch has numbers only: after one step on anything else no weight has one.
+pub(super) fn check_finite(name: &str, tensor: &Tensor) -> Result<(), TrainError> {
+    fn first<T: Copy + Into<f64>>(numbers: &[T]) -> Option<(usize, f64)> {
+        numbers.iter().map(|&x| x.into()).enumerate().find(|(_, x): &(usize, f64)| !x.is_finite())
+    }
+    let found = match tensor.data() {
+        Data::F32(numbers) => first(numbers),
+        Data::F64(numbers) => first(numbers),
+        _ => None,
+    };
+    match found {
+        Some((element, value)) => Err(TrainError::NotFiniteInput { name: name.to_owned(), value, element }),
+        None => Ok(()),
+    }
 }
 
 fn is_counter(name: &str, ty: &Type) -> bool {

@@ -4,9 +4,14 @@ mod error;
 mod evaluate;
 mod event;
 mod fields;
+mod judge;
+mod options;
 mod origin;
 mod run;
+mod save;
 mod scores;
+mod sizes;
+mod state;
 
 use std::collections::BTreeSet;
 
@@ -14,26 +19,28 @@ use dlc_ir::Tensor;
 
 pub use error::TrainError;
 pub use evaluate::{Evaluator, Selection};
-pub use event::{EpochReport, Event, Summary};
-pub use run::{Judge, Run, TrainOptions};
+pub use event::{EpochReport, Event, Summary, Times};
+pub use judge::{Better, Judge, Keep, Part};
+pub use options::TrainOptions;
+pub use run::Run;
 pub use scores::{Aggregate, Scores};
+pub use state::Snapshot;
 
 use crate::weights;
 use crate::{Session, Tensors};
 use scores::Totals;
-
-/// Names of states in a checkpoint begin with this, so that a state and a weight may share a name.
-const STATE: &str = "state/";
-/// The totals of an epoch under way, in a checkpoint.
-const TOTALS: &str = "epoch/totals";
+use sizes::Sizes;
 
 /// A program that trains: forward, backward and update in one step, and the weights and states that it updates.
 ///
 /// The program's outputs are `loss` and metrics of its batch; its inputs are fields of the data, and may be
 /// the scalars `step` and `epoch`, both from 0, which the trainer provides.
+///
+/// It is one program for each size of batches ([`Trainer::add`]): all of them update the same weights and states, which change hands without
+/// being copied.
 #[derive(Debug)]
 pub struct Trainer {
-    session: Session,
+    sizes: Sizes,
     totals: Totals,
     /// The states that are no part of the model.
     own: BTreeSet<String>,
@@ -54,7 +61,24 @@ impl Trainer {
     ) -> Result<Self, TrainError> {
         let totals = Totals::new(&session, aggregates)?;
         let own = own.into_iter().map(str::to_owned).collect();
-        Ok(Trainer { session, totals, own, step: 0 })
+        Ok(Trainer { sizes: Sizes::new(session), totals, own, step: 0 })
+    }
+
+    /// Adds a session of the same step for batches of another size. It works on the weights and states that there are.
+    ///
+    /// # Errors
+    /// If it has other weights, states or outputs.
+    pub fn add(&mut self, session: Session) -> Result<(), TrainError> {
+        let size = sizes::size(&session).unwrap_or(0);
+        if !self.totals.fit(&session) {
+            return Err(TrainError::NotShared { size, what: "outputs" });
+        }
+        self.sizes.add(session)
+    }
+
+    /// Whether there is a program for batches of this size.
+    pub fn takes(&self, size: usize) -> bool {
+        self.sizes.has(size)
     }
 
     /// Sets every weight and state to its first value, which a program computes from the seed: its outputs have their
@@ -67,24 +91,26 @@ impl Trainer {
         init.step()?;
         let values = init.outputs();
         let value = |name: &str| values.get(name).ok_or_else(|| TrainError::NoFirstValue(name.to_owned()));
-        let params: Vec<String> = self.session.signature().params().map(|(n, _)| n.to_owned()).collect();
+        let session = self.sizes.current_mut();
+        let params: Vec<String> = session.signature().params().map(|(n, _)| n.to_owned()).collect();
         for name in params {
-            self.session.set_param(&name, value(&name)?)?;
+            session.set_param(&name, value(&name)?)?;
         }
-        let states: Vec<String> = self.session.signature().states().map(|(n, _)| n.to_owned()).collect();
+        let states: Vec<String> = session.signature().states().map(|(n, _)| n.to_owned()).collect();
         for name in states {
-            self.session.set_state(&name, value(&name)?)?;
+            session.set_state(&name, value(&name)?)?;
         }
-        self.session.set_key(seed.cast_signed())?;
-        self.session.clear_poison();
+        self.sizes.set_key(seed)?;
+        self.sizes.clear_poison();
         self.step = 0;
         Ok(())
     }
 
     /// The weights, and those states that belong to the model and not to its optimiser: what an evaluation needs.
     pub fn weights(&self) -> Tensors {
-        let mut weights = self.session.params();
-        for (name, state) in self.session.states().into_iter().filter(|(name, _)| !self.own.contains(name)) {
+        let session = self.session();
+        let mut weights = session.params();
+        for (name, state) in session.states().into_iter().filter(|(name, _)| !self.own.contains(name)) {
             weights.insert(name, state);
         }
         weights
@@ -95,14 +121,14 @@ impl Trainer {
     /// # Errors
     /// If the file has not exactly the weights of the model; then nothing is changed.
     pub fn set_weights(&mut self, file: &Tensors) -> Result<(), TrainError> {
-        let signature = self.session.signature();
-        let states = signature.states().filter(|(name, _)| !self.own.contains(*name));
-        weights::fit(signature.params().chain(states), file)?;
+        let session = self.sizes.current_mut();
+        let states = session.signature().states().filter(|(name, _)| !self.own.contains(*name));
+        weights::fit(session.signature().params().chain(states), file)?;
         for (name, tensor) in file.iter() {
-            if self.session.signature().param(name).is_some() {
-                self.session.set_param(name, tensor)?;
+            if session.signature().param(name).is_some() {
+                session.set_param(name, tensor)?;
             } else {
-                self.session.set_state(name, tensor)?;
+                session.set_state(name, tensor)?;
             }
         }
         Ok(())
@@ -111,18 +137,35 @@ impl Trainer {
     /// Does one step on a batch, and returns the loss and metrics before its update. A loss that is not finite is returned as
     /// any other: what becomes of it then is for the caller to say.
     ///
+    /// A batch gives every input but `step`; what an earlier one gave is not used again. One that is refused before the step, as it lacks an
+    /// input, has one of another type or holds NaN or an infinity, changes nothing. Should a check fail within the step, such as that of an index
+    /// that is computed, after something was updated, then every further step fails until [`Trainer::restore`].
+    ///
     /// # Errors
-    /// If an input is unknown, missing or of another type, or the step fails.
+    /// If an input is unknown, missing or of another type, not finite, or the step fails.
     pub fn step<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Scores, TrainError> {
-        for (name, tensor) in batch {
-            self.session.set_input(name, tensor)?;
+        let mut batch: Vec<(&str, &Tensor)> = batch.into_iter().collect();
+        let inputs = self.session().signature();
+        let sized = |(name, tensor): &(&str, &Tensor)| {
+            inputs.input(name).is_some().then(|| tensor.shape().first().copied()).flatten()
+        };
+        let size = batch.iter().find_map(sized);
+        // where there is no program of that size, the one of now says what it takes
+        if let Some(size) = size.filter(|&size| self.sizes.has(size)) {
+            self.sizes.select(size)?;
         }
-        let count = self.session.signature().inputs().find_map(|(_, ty)| ty.shape.first().copied());
-        self.session.step()?;
+        batch.iter().try_for_each(|(name, tensor)| fields::check_finite(name, tensor))?;
+        let counter = fields::counter(self.session(), "step", self.step);
+        if let Some(counter) = counter.as_ref().filter(|_| !batch.iter().any(|(name, _)| *name == "step")) {
+            batch.push(("step", counter));
+        }
+        let session = self.sizes.current_mut();
+        session.set_inputs(&batch)?;
+        session.step()?;
         self.step += 1;
         let mut totals = self.totals.clone();
         totals.clear();
-        totals.add(&self.session, count.unwrap_or(1));
+        totals.add(self.session(), size.unwrap_or(1));
         Ok(totals.scores())
     }
 
@@ -131,43 +174,13 @@ impl Trainer {
         self.step
     }
 
-    /// The session, for states and outputs to be looked at.
+    /// The session that has the weights, for states and outputs to be looked at.
     pub fn session(&self) -> &Session {
-        &self.session
+        self.sizes.current()
     }
 
-    /// The session, for states and inputs to be set.
+    /// That session, for states and inputs to be set.
     pub fn session_mut(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    /// Everything that a step updates, for a checkpoint.
-    fn tensors(&self) -> Tensors {
-        let mut tensors = self.session.params();
-        for (name, state) in self.session.states() {
-            tensors.insert(format!("{STATE}{name}"), state);
-        }
-        tensors.insert(TOTALS, self.totals.to_tensor());
-        tensors
-    }
-
-    /// Takes everything back from a checkpoint.
-    fn restore(&mut self, tensors: &Tensors, step: u64, seed: u64) -> Result<(), TrainError> {
-        let find = |name: &str| tensors.get(name).ok_or_else(|| TrainError::NotInCheckpoint(name.to_owned()));
-        let params: Vec<String> = self.session.signature().params().map(|(n, _)| n.to_owned()).collect();
-        for name in params {
-            self.session.set_param(&name, find(&name)?)?;
-        }
-        let states: Vec<String> = self.session.signature().states().map(|(n, _)| n.to_owned()).collect();
-        for name in states {
-            self.session.set_state(&name, find(&format!("{STATE}{name}"))?)?;
-        }
-        if !self.totals.restore(find(TOTALS)?) {
-            return Err(TrainError::NotInCheckpoint(TOTALS.to_owned()));
-        }
-        self.session.set_key(seed.cast_signed())?;
-        self.session.clear_poison();
-        self.step = step;
-        Ok(())
+        self.sizes.current_mut()
     }
 }

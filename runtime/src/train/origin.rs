@@ -5,7 +5,7 @@ use std::sync::Arc;
 use blake3::Hasher;
 use dlc_ir::{Data, Tensor};
 
-use super::{Evaluator, Judge, Selection, TrainOptions, Trainer};
+use super::{Evaluator, Selection, TrainOptions, Trainer};
 use crate::Tensors;
 use crate::checkpoint::Origin;
 
@@ -16,14 +16,20 @@ impl Origin {
         data: &Selection,
         validation: Option<(&Evaluator, &Selection)>,
         options: &TrainOptions,
+        remainder: bool,
     ) -> Self {
         let learnt = hash_of_fields(data.examples.fields());
+        let fields = data.examples.fields().iter().map(|(name, tensor)| format!("{name} {}", tensor.ty()));
         Origin {
             program: options.fingerprint.clone(),
             batch: options.batch,
             seed: options.seed,
             shuffle: options.shuffle,
+            data_type: fields.collect::<Vec<_>>().join(", "),
+            learnt: data.count(),
             learnt_from: hash_of_positions(data),
+            remainder,
+            held_out: validation.map(|(_, selection)| selection.count()),
             validation: validation.map(|(_, selection)| {
                 let same = Arc::ptr_eq(&selection.examples, &data.examples);
                 let fields = if same { learnt.clone() } else { hash_of_fields(selection.examples.fields()) };
@@ -32,10 +38,8 @@ impl Origin {
             data: learnt,
             scores: trainer.totals.columns(),
             validation_scores: validation.map(|(evaluator, _)| evaluator.columns()).unwrap_or_default(),
-            judge: match &options.judge {
-                Judge::Loss => None,
-                Judge::Metric(name) => Some(name.clone()),
-            },
+            judge: options.judge.to_string(),
+            settings: options.settings.clone(),
         }
     }
 }

@@ -3,81 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::event::{EpochReport, Event, Summary};
-use super::{Evaluator, Scores, Selection, TrainError, Trainer, fields};
-use crate::checkpoint::{Best, Checkpoint, CheckpointError, Latest, Meta, Origin, Store};
-use crate::history::{History, Record};
-use crate::loader::{Cursor, Loader, LoaderOptions};
-
-/// What decides which epoch is the best.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Judge {
-    /// The loss is to be small: that of the validation if there is one.
-    Loss,
-    /// A metric is to be large, likewise.
-    Metric(String),
-}
-
-/// The settings of a training.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrainOptions {
-    /// Examples of a batch; the program is made for it.
-    pub batch: usize,
-    /// Epochs in all, or `None` for as many as `steps` need.
-    pub epochs: Option<u64>,
-    /// Steps in all, or `None` for as many as `epochs` have. An epoch that they end within is told of, but not counted,
-    /// and not compared with whole ones: resumed with more steps or epochs, the training goes on in its middle.
-    pub steps: Option<u64>,
-    /// The seed of the random draws in the program.
-    pub seed: u64,
-    /// The seed of the order of the examples; `None` keeps their order.
-    pub shuffle: Option<u64>,
-    /// Where checkpoints, the best weights and the history go; `None` writes nothing.
-    pub folder: Option<PathBuf>,
-    /// Checkpoints that are kept besides the best weights.
-    pub keep: usize,
-    /// Steps between checkpoints within an epoch; each epoch ends with one in any case.
-    pub checkpoint_steps: Option<u64>,
-    /// Whether to go on from the latest checkpoint of the folder; otherwise what is there is removed before the first file
-    /// is written.
-    pub resume: bool,
-    /// What the program was made from; a checkpoint of another fingerprint is refused, as is one of other data or settings.
-    pub fingerprint: String,
-    /// What decides which weights are the best.
-    pub judge: Judge,
-}
-
-impl TrainOptions {
-    /// So many epochs of batches of that size, shuffled, with seed 0 and nothing written.
-    pub fn new(batch: usize, epochs: u64) -> Self {
-        TrainOptions {
-            batch,
-            epochs: Some(epochs),
-            steps: None,
-            seed: 0,
-            shuffle: Some(0),
-            folder: None,
-            keep: 2,
-            checkpoint_steps: None,
-            resume: false,
-            fingerprint: String::new(),
-            judge: Judge::Loss,
-        }
-    }
-
-    /// Whether a training that has come so far has done all its epochs, or all its steps and told of them.
-    fn finished(&self, meta: &Meta) -> bool {
-        let told = meta.cursor == Cursor { epoch: meta.epoch, batch: 0 };
-        self.epochs.is_some_and(|n| meta.epoch >= n) || (told && self.no_step_left(meta))
-    }
-
-    /// Whether all steps are done, where these are limited.
-    fn no_step_left(&self, meta: &Meta) -> bool {
-        self.steps.is_some_and(|n| meta.step >= n)
-    }
-}
+use super::event::{EpochReport, Event, Summary, Times};
+use super::save::Files;
+use super::{Evaluator, Scores, Selection, TrainError, TrainOptions, Trainer, fields};
+use crate::Tensors;
+use crate::checkpoint::{CheckpointError, Latest, Meta, Origin, Store};
+use crate::history::Record;
+use crate::loader::{Loader, LoaderOptions, Rest};
 
 /// A training about to run.
 #[derive(Debug)]
@@ -94,59 +28,76 @@ pub struct Run<'a> {
     pub stop: Arc<AtomicBool>,
 }
 
-/// Where a run writes.
-struct Files {
-    store: Store,
-    /// None as long as nothing is written: so long, what another training left in the folder may still be wanted.
-    history: Option<History>,
-}
-
-impl Files {
-    /// The history. Before it begins, all goes that another training left in the folder.
-    fn history(&mut self) -> Result<&mut History, TrainError> {
-        let history = match self.history.take() {
-            Some(history) => history,
-            None => {
-                self.store.clear()?;
-                History::open(self.store.folder(), 0)?
-            }
-        };
-        Ok(self.history.insert(history))
-    }
-}
-
 impl Run<'_> {
-    /// Trains to the end, or until stopped, and tells what happens. The final weights are in the trainer; the best ones are in
-    /// `best.safetensors` of the folder.
+    /// Trains to the end, or until stopped, and tells what happens. The final weights are in the trainer; the best ones are in the summary
+    /// and in `best.safetensors` of the folder.
+    ///
+    /// The examples that are left when the others fill whole batches are a last, smaller batch of each epoch if the trainer has a program for
+    /// its size; otherwise they are left out, and the event of the start says so.
     ///
     /// A run that was interrupted or killed and goes on from its folder comes to the same bits as one that was not.
     ///
     /// # Errors
     /// If the data does not fit the program, a step or a file fails, or the loss is not finite.
     pub fn run(self, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Summary, TrainError> {
-        let Run { trainer, data, validation, options, stop } = self;
-        fields::check(&trainer.session, &data.examples, options.batch)?;
-        trainer.session.set_key(options.seed.cast_signed())?;
+        let Run { trainer, data, validation, mut options, stop } = self;
+        let remainder = data.count().checked_rem(options.batch).unwrap_or(0);
+        let takes_remainder = remainder > 0 && trainer.takes(remainder);
+        for size in std::iter::once(options.batch).chain(takes_remainder.then_some(remainder)) {
+            let session = trainer.sizes.of(size).unwrap_or_else(|| trainer.session());
+            fields::check(session, &data.examples, size)?;
+        }
+        trainer.sizes.set_key(options.seed)?;
         trainer.totals.clear();
+        options.judge = options.judge.resolved(trainer, validation.as_ref().map(|(e, _)| &**e))?;
         let mut meta = Meta {
             step: trainer.step,
+            length: options.length(),
             origin: match &options.folder {
-                Some(_) => Origin::of(trainer, &data, validation.as_ref().map(|(e, s)| (&**e, s)), &options),
+                Some(_) => {
+                    let validation = validation.as_ref().map(|(e, s)| (&**e, s));
+                    Origin::of(trainer, &data, validation, &options, takes_remainder)
+                }
                 None => Origin::default(),
             },
             ..Meta::default()
         };
-        let (files, from) = open(trainer, &options, &mut meta, tell)?;
-        let loader_options =
-            LoaderOptions { shuffle: options.shuffle, start: meta.cursor, ..LoaderOptions::training(options.batch, 0) };
+        let Opened { files, from, best } = open(trainer, &options, &mut meta, tell)?;
+        let loader_options = LoaderOptions {
+            shuffle: options.shuffle,
+            start: meta.cursor,
+            rest: if takes_remainder { Rest::Keep } else { Rest::Drop },
+            ..LoaderOptions::training(options.batch, 0)
+        };
         let mut loader =
-            Loader::new(fields::used(&trainer.session, &data.examples)?, data.positions.clone(), &loader_options)?;
-        let (steps_per_epoch, epochs) = (loader.batches_per_epoch(), options.epochs);
-        tell(&Event::Start { epoch: meta.epoch, step: meta.step, epochs, steps_per_epoch, from: from.as_deref() });
-        let mut course = Course { trainer, validation, options, stop, files, meta, began: Instant::now(), examples: 0 };
-        let (interrupted, last) = course.run(&mut loader, tell)?;
-        let Meta { epoch, step, best, .. } = course.meta;
-        Ok(Summary { epoch, step, interrupted, last, best })
+            Loader::new(fields::used(trainer.session(), &data.examples)?, data.positions.clone(), &loader_options)?;
+        tell(&Event::Start {
+            epoch: meta.epoch,
+            step: meta.step,
+            epochs: options.epochs,
+            steps_per_epoch: loader.batches_per_epoch(),
+            left_out: if takes_remainder { 0 } else { remainder },
+            from: from.as_deref(),
+        });
+        let mut course = Course {
+            trainer,
+            validation,
+            options,
+            stop,
+            files,
+            meta,
+            best,
+            epoch: Epoch::begin(),
+            examples: 0,
+            steps: Duration::ZERO,
+            validating: Duration::ZERO,
+        };
+        let done = course.run(&mut loader, tell);
+        if let (Err(_), Some(files)) = (&done, &mut course.files) {
+            files.rescue(course.best.as_ref());
+        }
+        let (interrupted, last) = done?;
+        Ok(course.summary(interrupted, last))
     }
 }
 
@@ -158,9 +109,30 @@ struct Course<'a> {
     stop: Arc<AtomicBool>,
     files: Option<Files>,
     meta: Meta,
-    /// When the epoch began or was gone on with, and how many examples it has seen since.
+    /// The weights of the best epoch.
+    best: Option<Tensors>,
+    epoch: Epoch,
+    /// Examples trained on in this run.
+    examples: u64,
+    /// Time spent on steps, and on validation.
+    steps: Duration,
+    validating: Duration,
+}
+
+/// The part of an epoch that this run does.
+struct Epoch {
+    /// When it began or was gone on with.
     began: Instant,
+    /// Time spent on checkpoints within it.
+    saving: Duration,
+    /// How many examples it has seen since.
     examples: usize,
+}
+
+impl Epoch {
+    fn begin() -> Self {
+        Epoch { began: Instant::now(), saving: Duration::ZERO, examples: 0 }
+    }
 }
 
 impl Course<'_> {
@@ -171,47 +143,64 @@ impl Course<'_> {
         tell: &mut dyn FnMut(&Event<'_>),
     ) -> Result<(bool, Option<EpochReport>), TrainError> {
         let mut last = None;
-        while !self.options.finished(&self.meta) {
+        let mut ended = false;
+        while !ended && !self.options.finished(&self.meta) {
             if self.stop.load(Ordering::Relaxed) {
                 self.save(tell)?;
                 return Ok((true, last));
             }
             // One that was stopped between the last step of an epoch and its end has that end still before it.
-            if !self.meta.has_all_batches() && !self.options.no_step_left(&self.meta) {
+            let steps = !self.meta.has_all_batches() && !self.options.no_step_left(&self.meta);
+            if steps {
                 self.step(loader, tell)?;
             }
-            let (step, whole) = (self.meta.step, self.meta.has_all_batches());
-            if whole || self.options.no_step_left(&self.meta) {
+            let whole = self.meta.has_all_batches();
+            let report = if whole || self.options.no_step_left(&self.meta) {
                 let Some(report) = self.end_epoch(whole)? else { continue };
-                self.save(tell)?;
-                tell(&Event::Epoch(&report));
-                last = Some(report);
-                if !whole {
-                    break;
-                }
-                (self.began, self.examples) = (Instant::now(), 0);
-            } else if self.options.checkpoint_steps.is_some_and(|n| n > 0 && step % n == 0) {
+                self.epoch = Epoch::begin();
+                ended = !whole;
+                Some(report)
+            } else {
+                None
+            };
+            if self.is_checkpoint_due(steps) {
                 self.save(tell)?;
             }
+            if let Some(report) = report {
+                tell(&Event::Epoch(&report));
+                last = Some(report);
+            }
         }
+        // what is resumed at its end may have been made longer or shorter without a step
+        self.save(tell)?;
         Ok((false, last))
+    }
+
+    fn is_checkpoint_due(&self, stepped: bool) -> bool {
+        let by_steps = self.options.checkpoint_steps.is_some_and(|n| n > 0 && self.meta.step % n == 0);
+        (by_steps && stepped) || self.files.as_ref().is_some_and(Files::is_due)
     }
 
     /// Does the step of the next batch.
     fn step(&mut self, loader: &mut Loader, tell: &mut dyn FnMut(&Event<'_>)) -> Result<(), TrainError> {
+        let start = Instant::now();
         let (trainer, meta) = (&mut *self.trainer, &mut self.meta);
         let batch = loader.next_batch();
-        fields::set(&mut trainer.session, &batch.fields, meta.step, meta.epoch)?;
-        trainer.session.step()?;
-        let loss = trainer.totals.add(&trainer.session, batch.count);
+        trainer.sizes.select(batch.count)?;
+        let session = trainer.sizes.current_mut();
+        fields::set(session, &batch.fields, meta.step, meta.epoch)?;
+        session.step()?;
+        let loss = trainer.totals.add(session, batch.count);
         meta.step += 1;
         trainer.step = meta.step;
         meta.cursor = loader.cursor();
         let (epoch, step) = (meta.epoch + 1, meta.step);
+        self.steps += start.elapsed();
         if !loss.is_finite() {
             return Err(TrainError::NotFinite { loss, epoch, step });
         }
-        self.examples += batch.count;
+        self.epoch.examples += batch.count;
+        self.examples += batch.count as u64;
         let (number, batches) = (batch.cursor.batch + 1, loader.batches_per_epoch());
         tell(&Event::Step { epoch, step, batch: number, batches, loss });
         loader.recycle(batch);
@@ -220,12 +209,17 @@ impl Course<'_> {
 
     /// Ends the epoch, or only tells of it where it is not whole; `None` if it is stopped before it can be judged.
     fn end_epoch(&mut self, whole: bool) -> Result<Option<EpochReport>, TrainError> {
-        let seconds = self.began.elapsed().as_secs_f64();
+        let learning = self.epoch.began.elapsed().saturating_sub(self.epoch.saving).as_secs_f64();
         let validation = match &mut self.validation {
-            Some((evaluator, selection)) => match validate(self.trainer, evaluator, selection, &self.stop)? {
-                Some(scores) => Some(scores),
-                None => return Ok(None),
-            },
+            Some((evaluator, selection)) => {
+                let start = Instant::now();
+                let scores = validate(self.trainer, evaluator, selection, &self.stop)?;
+                self.validating += start.elapsed();
+                match scores {
+                    Some(scores) => Some(scores),
+                    None => return Ok(None),
+                }
+            }
             None => None,
         };
         let mut report = EpochReport {
@@ -235,40 +229,60 @@ impl Course<'_> {
             train: self.trainer.totals.scores(),
             validation,
             best: false,
-            examples_per_second: self.examples as f64 / seconds.max(1e-9),
-            seconds: self.began.elapsed().as_secs_f64(),
+            examples_per_second: self.epoch.examples as f64 / learning.max(1e-9),
+            seconds: self.epoch.began.elapsed().as_secs_f64(),
         };
         if whole {
             self.meta.epoch = report.epoch;
-            report.best = is_best(&self.options.judge, &report, &mut self.meta.best);
+            report.best = self.options.judge.is_best(&report, &mut self.meta.best);
             self.trainer.totals.clear();
         } else {
             // The steps may be made more and the training resumed: counters, totals and the best epoch stay
             // as they are within an epoch. Without any whole one, this part is the best that there is.
-            report.best = self.meta.best.is_none() && is_best(&self.options.judge, &report, &mut None);
+            report.best = self.meta.best.is_none() && self.options.judge.is_best(&report, &mut None);
+        }
+        if report.best {
+            self.best = Some(self.trainer.weights());
         }
         if let Some(files) = &mut self.files {
-            let best = files.store.best();
-            let history = files.history()?;
             if report.best {
-                self.trainer.weights().save(best)?;
+                files.best_changed();
             }
-            // The line of the history goes before the checkpoint: after a kill in between, the epoch is
-            // done again and its line is written anew.
-            history.append(&record(&report))?;
+            files.record(record(&report))?;
         }
         Ok(Some(report))
     }
 
-    /// Writes a checkpoint, if there is a folder for it.
+    /// Writes a checkpoint, if there is a folder for it, unless the latest one goes as far.
     fn save(&mut self, tell: &mut dyn FnMut(&Event<'_>)) -> Result<(), TrainError> {
         let Some(files) = &mut self.files else { return Ok(()) };
-        files.history()?;
-        let checkpoint = Checkpoint { meta: self.meta.clone(), tensors: self.trainer.tensors() };
-        let path = files.store.save(&checkpoint)?;
-        tell(&Event::Checkpoint { path: &path as &Path, step: self.meta.step });
+        let start = Instant::now();
+        if let Some(path) = files.save(self.trainer, &self.meta, self.best.as_ref())? {
+            tell(&Event::Checkpoint { path: &path as &Path, step: self.meta.step });
+        }
+        self.epoch.saving += start.elapsed();
         Ok(())
     }
+
+    fn summary(self, interrupted: bool, last: Option<EpochReport>) -> Summary {
+        let Meta { epoch, step, best, .. } = self.meta;
+        let times = Times {
+            steps: self.steps.as_secs_f64(),
+            validation: self.validating.as_secs_f64(),
+            writing: self.files.map_or(0.0, |files| files.writing.as_secs_f64()),
+        };
+        let (best_weights, judge, examples) = (self.best, self.options.judge, self.examples);
+        Summary { epoch, step, interrupted, last, best, best_weights, judge, examples, times }
+    }
+}
+
+/// What there is in the folder of a training.
+#[derive(Default)]
+struct Opened {
+    files: Option<Files>,
+    /// The checkpoint that it goes on from.
+    from: Option<PathBuf>,
+    best: Option<Tensors>,
 }
 
 /// Opens the folder, if there is one, and goes on from its latest checkpoint, if that is wanted.
@@ -277,26 +291,33 @@ fn open(
     options: &TrainOptions,
     meta: &mut Meta,
     tell: &mut dyn FnMut(&Event<'_>),
-) -> Result<(Option<Files>, Option<PathBuf>), TrainError> {
-    let Some(folder) = &options.folder else { return Ok((None, None)) };
-    let store = Store::open(folder, options.keep)?;
-    let mut files = Files { store, history: None };
+) -> Result<Opened, TrainError> {
+    let Some(folder) = &options.folder else { return Ok(Opened::default()) };
+    let mut files = Files::new(Store::open(folder, options.keep)?);
     if !options.resume {
-        return Ok((Some(files), None));
+        return Ok(Opened { files: Some(files), ..Opened::default() });
     }
-    let Latest { found, skipped } = files.store.latest()?;
+    let Latest { found, skipped } = files.store().latest()?;
     skipped.iter().for_each(|e| tell(&Event::Skipped(e)));
-    let Some((path, checkpoint)) = found else { return Ok((Some(files), None)) };
-    let theirs = &checkpoint.meta.origin;
-    if *theirs != meta.origin {
-        let differences = theirs.differences(&meta.origin);
+    let Some((path, checkpoint)) = found else {
+        tell(&Event::Anew { folder });
+        return Ok(Opened { files: Some(files), ..Opened::default() });
+    };
+    let (was, is) = (checkpoint.meta.length, options.length());
+    // the program at the length that the checkpoint was made for: another length alone is no other training
+    let then = Origin { program: options.fingerprint_at(was).to_owned(), ..meta.origin.clone() };
+    let differences = checkpoint.meta.origin.differences(&then);
+    if !differences.is_empty() {
         return Err(CheckpointError::Other { path, differences }.into());
     }
-    *meta = checkpoint.meta;
-    trainer.restore(&checkpoint.tensors, meta.step, options.seed)?;
-    // The line of an epoch that the last step ended within is written anew.
-    files.history = Some(History::open(folder, meta.epoch)?);
-    Ok((Some(files), Some(path)))
+    if was != is {
+        let scheduled = then.program != meta.origin.program;
+        tell(&Event::Length { was, is, scheduled, step: checkpoint.meta.step });
+    }
+    let best = trainer.resume(&checkpoint.tensors, checkpoint.meta.step, options.seed)?;
+    files.resume(&checkpoint.meta)?;
+    *meta = Meta { origin: meta.origin.clone(), length: is, ..checkpoint.meta };
+    Ok(Opened { files: Some(files), from: Some(path), best })
 }
 
 /// What the validation comes to, or `None` if it is stopped.
@@ -307,23 +328,9 @@ fn validate(
     stop: &AtomicBool,
 ) -> Result<Option<Scores>, TrainError> {
     for session in evaluator.sessions() {
-        session.copy_weights(&trainer.session)?;
+        session.copy_weights(trainer.session())?;
     }
     evaluator.run_unless(stop, selection)
-}
-
-fn is_best(judge: &Judge, report: &EpochReport, best: &mut Option<Best>) -> bool {
-    let scores = report.validation.as_ref().unwrap_or(&report.train);
-    let (value, sign) = match judge {
-        Judge::Loss => (Some(scores.loss), -1.0),
-        Judge::Metric(name) => (scores.metrics.get(name).copied(), 1.0),
-    };
-    let Some(value) = value.filter(|v| v.is_finite()) else { return false };
-    let better = best.is_none_or(|b| sign * value > sign * b.value);
-    if better {
-        *best = Some(Best { epoch: report.epoch, value });
-    }
-    better
 }
 
 /// The line of an epoch. The names of metrics, which are the user's, get a prefix, and so are none of ours.

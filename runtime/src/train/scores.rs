@@ -89,6 +89,17 @@ impl Totals {
         self.names.iter().zip(&self.aggregates).map(|(name, aggregate)| format!("{name} {aggregate:?}")).collect()
     }
 
+    /// Whether a program has all that is taken in, as single numbers.
+    pub(super) fn fit(&self, session: &Session) -> bool {
+        let outputs = &session.signature().outputs;
+        self.names.iter().all(|name| outputs.iter().any(|o| *o.name == **name && o.ty.rank() == 0))
+    }
+
+    /// The names of what is taken in; `loss` is the first.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Takes in the outputs of the last step, a batch of `examples`, and returns its loss.
     pub(super) fn add(&mut self, session: &Session, examples: usize) -> f64 {
         let mut loss = 0.0;

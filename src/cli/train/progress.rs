@@ -1,5 +1,6 @@
 //! What is told while a training runs.
 
+use dlc::runtime::checkpoint::Length;
 use dlc::runtime::train::{EpochReport, Event};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -47,6 +48,22 @@ impl Progress {
                     bar.set_position(*step);
                     self.bar = Some(bar);
                 }
+            }
+            Event::Anew { folder } => {
+                let folder = folder.display();
+                output.line(format!("{folder} has no checkpoint yet: the training starts anew"));
+                output.object(&json!({ "v": 1, "event": "anew", "folder": folder.to_string() }));
+            }
+            Event::Length { was, is, scheduled, step } => {
+                let schedule = format!("; its schedule was made for the former, by which {step} steps are done");
+                output.line(format!(
+                    "the training was begun with {was} and goes on with {is}{}",
+                    if *scheduled { schedule } else { String::new() }
+                ));
+                let length = |l: &Length| json!({ "epochs": l.epochs, "steps": l.steps });
+                output.object(&json!({
+                    "v": 1, "event": "length", "was": length(was), "is": length(is), "scheduled": scheduled, "step": step,
+                }));
             }
             Event::Skipped(error) => output.line(format!("skipped a checkpoint: {error}")),
             Event::Step { epoch, step, loss, .. } => {

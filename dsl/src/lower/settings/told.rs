@@ -22,6 +22,27 @@ pub enum Clip {
     Value(f64),
 }
 
+/// Which weights a training ends with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of its last step.
+    #[default]
+    Last,
+    /// Those of its best epoch.
+    Best(BestBy),
+}
+
+/// The score that decides which epoch is the best.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BestBy {
+    /// Whether it is that of the validation; `None` if it is where there is one.
+    pub validation: Option<bool>,
+    /// `loss`, or the name of a metric.
+    pub score: String,
+    /// Whether the lowest is the best.
+    pub lower: bool,
+}
+
 /// A metric of a `train` section.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Metric {
@@ -102,8 +123,12 @@ pub struct TrainSettings {
     pub shuffle: bool,
     /// Clipping of gradients.
     pub clip: Option<Clip>,
+    /// Which weights are kept.
+    pub keep: Keep,
     /// Weights to begin with.
     pub weights: Option<WeightsFile>,
+    /// The settings as texts, by name, but for `epochs` and `steps`.
+    pub texts: Vec<(String, String)>,
     /// What becomes of the loss over many batches.
     pub loss: Aggregate,
     /// The metrics.

@@ -1,0 +1,127 @@
+//! `keep`: which weights a training ends with.
+
+use super::super::train::metric_name;
+use super::super::value::Value;
+use super::super::{Eval, Lower};
+use super::Settings;
+use super::told::{BestBy, Keep};
+use crate::ast::{Call, Expr, ExprKind};
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::span::Span;
+
+const WANTED: &str = "`keep` is `last`, or `best(…)` with the name of a score such as \"validation.loss\"";
+
+/// Metrics and losses of the library that are better the lower they are.
+const LOWER: &[&str] =
+    &["mae", "rmse", "max_error", "mse", "l1", "huber", "cross_entropy", "binary_cross_entropy", "perplexity"];
+/// Metrics of the library that are better the higher they are.
+const HIGHER: &[&str] = &["accuracy", "binary_accuracy", "top_k_accuracy", "precision", "recall", "f1", "auc", "r2"];
+
+impl<'p> Lower<'p> {
+    /// Reads `keep`, when the other settings are read.
+    pub(super) fn keep(&mut self, value: &'p Expr, settings: &Settings<'p>) -> Eval<Keep> {
+        match &value.kind {
+            ExprKind::Name(name) if name == "last" => Ok(Keep::Last),
+            ExprKind::Call(call) if call.callee.name == "best" => self.best(call, settings).map(Keep::Best),
+            ExprKind::Call(Call { callee, .. }) => {
+                let label = match did_you_mean(&callee.name, ["best", "last"]) {
+                    Some(meant) => format!("do you mean `{meant}`?"),
+                    None => "neither of these".to_owned(),
+                };
+                Err(self.fault("unknown-name", WANTED, callee.span, label))
+            }
+            _ => Err(self.fault("type-mismatch", WANTED, value.span, "neither of these")),
+        }
+    }
+
+    fn best(&mut self, call: &'p Call, settings: &Settings<'p>) -> Eval<BestBy> {
+        let (mut score, mut better) = (None, None);
+        for (i, arg) in call.args.iter().enumerate() {
+            let name = arg.name.as_ref().map(|n| n.name.as_str());
+            let slot = match name {
+                None if i == 0 => &mut score,
+                Some("score") => &mut score,
+                Some("better") => &mut better,
+                Some(_) => {
+                    let name = arg.name.as_ref().expect("was matched");
+                    let error = super::super::unknown_argument("best", name, &["score", "better"], name.span);
+                    return Err(self.fail(error));
+                }
+                None => {
+                    let message = "`best` takes the name of one score";
+                    return Err(self.fault("misplaced", message, arg.span, "write `better: \"lower\"`"));
+                }
+            };
+            if slot.is_some() {
+                return Err(self.fault("duplicate-name", "this argument of `best` is given twice", arg.span, "again"));
+            }
+            *slot = match self.eval(&arg.value)? {
+                Value::Str(text) => Some((text.to_string(), arg.value.span)),
+                other => return Err(self.bad_setting("keep", "named by a string", &other, arg.value.span)),
+            };
+        }
+        let Some((score, span)) = score else {
+            return Err(self.missing("best", &["score"], call.span));
+        };
+        let (validation, bare) = match (score.strip_prefix("validation."), score.strip_prefix("train.")) {
+            (Some(bare), _) => (Some(true), bare),
+            (_, Some(bare)) => (Some(false), bare),
+            _ => (None, score.as_str()),
+        };
+        if validation == Some(true) && settings.validation.is_none() {
+            let message = "there is no validation whose score could be the best";
+            let error = Diagnostic::error("missing-setting", message).primary(span, "of the validation");
+            return Err(self.fail(error.help(format!("add `validation = last(0.2)`, or write \"train.{bare}\""))));
+        }
+        let metric = settings.metrics.iter().find(|(metric, _)| metric.name == bare);
+        let lower = match (bare, metric, better) {
+            (_, _, Some((word, at))) if bare == "loss" || metric.is_some() => match word.as_str() {
+                "lower" => true,
+                "higher" => false,
+                _ => {
+                    let message = format!("`better` is \"lower\" or \"higher\", not \"{word}\"");
+                    return Err(self.fault("type-mismatch", message, at, "neither of these"));
+                }
+            },
+            ("loss", ..) => true,
+            (_, Some((_, value)), _) => match metric_name(value) {
+                Some(name) if LOWER.contains(&name) => true,
+                Some(name) if HIGHER.contains(&name) => false,
+                _ => {
+                    let message = format!("nothing says whether `{bare}` is better the lower or the higher it is");
+                    let error = Diagnostic::error("missing-argument", message).primary(span, "which is better?");
+                    return Err(self.fail(error.help(format!("write `best(\"{score}\", better: \"higher\")`"))));
+                }
+            },
+            (_, None, _) => return Err(self.unknown_score(bare, span, settings)),
+        };
+        Ok(BestBy { validation, score: bare.to_owned(), lower })
+    }
+
+    fn unknown_score(&mut self, name: &str, span: Span, settings: &Settings<'p>) -> super::super::Stop {
+        let known: Vec<&str> =
+            std::iter::once("loss").chain(settings.metrics.iter().map(|(m, _)| m.name.as_str())).collect();
+        let label = match did_you_mean(name, known.iter().copied()) {
+            Some(meant) => format!("do you mean `{meant}`?"),
+            None => "unknown".to_owned(),
+        };
+        let error = Diagnostic::error("unknown-name", format!("this training has no score `{name}`"));
+        self.fail(error.primary(span, label).help(format!("it has {}", known.join(", "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the library measures with can be kept by: a new metric says here what is better.
+    #[test]
+    fn every_metric_and_loss_of_the_library_has_a_direction() {
+        let of_numbers = |e: &crate::library::Entry| ["metric", "loss"].contains(&e.family) && e.kind == "fn";
+        for entry in crate::library::entries().filter(of_numbers) {
+            // a matrix is no score
+            let known = LOWER.contains(&&*entry.name) || HIGHER.contains(&&*entry.name) || entry.name == "confusion";
+            assert!(known, "{}", entry.name);
+        }
+    }
+}
