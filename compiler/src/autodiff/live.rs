@@ -4,14 +4,14 @@
 //! infinite slope is NaN, as of `select(x > 0, sqrt(x), 0)` at 0. So a cotangent that comes from a `select` carries the condition
 //! under which it counts, through elementwise functions, movement and sums, and what a function multiplies it by is taken under
 //! that condition only. Since the condition is that of the `select` itself and never whether the cotangent happens to be
-//! zero, derivatives of higher order are right too. Functions that only add or choose keep zeros by themselves and cost nothing;
-//! programs without `select` neither.
+//! zero, derivatives of higher order are right too. Functions that only add, choose, or multiply by a known number keep zeros
+//! by themselves and cost nothing; programs without `select` neither.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
 
 use dlc_ir::op::{Broadcast, Reduce, Reduction, Reshape, Transpose};
-use dlc_ir::{Builder, Op, ScalarOp, TypeError, Value};
+use dlc_ir::{Builder, Op, Scalar, ScalarOp, TypeError, Value};
 
 /// Conditions nest as deeply as the program; one that is deeper than this is computed at once, so that nothing recurses further.
 const MAX_DEPTH: usize = 64;
@@ -114,10 +114,29 @@ pub(super) fn any(b: &mut Builder, one: Condition, other: Condition) -> Result<C
     Ok(Some(Live::new(b, Kind::Any(x, y))?))
 }
 
-/// Whether a function's operands get the result's cotangent itself, its negative, or zero, so that zeros stay.
-fn keeps_zeros(f: ScalarOp) -> bool {
-    use ScalarOp::{Add, Convert, Max, Min, Neg, Relu, Select, Sub};
-    matches!(f, Add | Sub | Neg | Convert(_) | Select | Relu | Max | Min)
+/// Whether the operand gets the result's cotangent itself, its negative, zero, or a known multiple, so that zeros stay.
+fn keeps_zeros(b: &Builder, f: ScalarOp, args: &[Value], operand: usize) -> bool {
+    use ScalarOp::{Add, Convert, Div, Max, Min, Mul, Neg, Relu, Select, Sub};
+    match f {
+        Add | Sub | Neg | Convert(_) | Select | Relu | Max | Min => true,
+        Mul => is_finite_constant(b, args[1 - operand]),
+        Div => operand == 0 && is_finite_constant(b, args[1]),
+        _ => false,
+    }
+}
+
+/// Whether a value is one number everywhere, neither 0 nor infinite nor NaN.
+fn is_finite_constant(b: &Builder, mut value: Value) -> bool {
+    loop {
+        match b.function().op(value.node) {
+            Some(Op::Broadcast(_)) => value = b.function().node(value.node).operands[0],
+            Some(Op::Constant(constant)) => {
+                let number = constant.value.uniform().map(Scalar::as_f64);
+                return number.is_some_and(|x| x.is_finite() && x != 0.0);
+            }
+            _ => return false,
+        }
+    }
 }
 
 /// An operand's cotangent as far as it counts, and where that is, from the condition of the result's.
@@ -136,7 +155,7 @@ pub(super) fn through(
     let Some(live) = result else { return Ok((grad, None)) };
     let ty = b.ty(args[operand]).clone();
     let moved = match op {
-        Op::Map(f) if keeps_zeros(*f) => return Ok((grad, result.clone())),
+        Op::Map(f) if keeps_zeros(b, *f, args, operand) => return Ok((grad, result.clone())),
         Op::Map(_) => {
             let condition = live.build(b)?;
             let zeros = b.zeros_like(grad)?;

@@ -120,7 +120,7 @@ fn the_condition_passes_a_broadcast() {
   %6 = compare %3, %5 {dir=gt} : bool[3,2]
   %7 = div %x, %3 : f64[3,2]
   %8 = select %6, %7, %5 : f64[3,2]
-  %9 = constant [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]] : f64[3,2]
+  %9 = constant [1.0, 2.0, 3.0, 4.0, 5.0, 6.0] : f64[3,2]
   %10 = mul %8, %9 : f64[3,2]
   %11 = reduce %10 {kind=sum, axes=[0,1]} : f64[]
   return %11
@@ -146,6 +146,16 @@ fn only_what_a_select_does_not_choose_is_guarded() {
     // the two of the program, one of which is the guard by hand and dead, and that of the derivative
     let bare = count("  %7 = neg %x : f64[2,3]");
     assert_eq!(count("  %4 = add %x, %31 : f64[2,3]\n  %7 = sub %31, %4 : f64[2,3]"), bare);
+    let by_a_number = |op: &str, operands: &str| {
+        format!(
+            "  %4 = constant 3.0 : f64[]\n  %5 = broadcast %4 {{axes=[]}} : f64[2,3]\n  %7 = {op} {operands} : f64[2,3]"
+        )
+    };
+    for (op, operands, further) in
+        [("mul", "%x, %5", 0), ("mul", "%5, %x", 0), ("div", "%x, %5", 0), ("div", "%5, %x", 1), ("mul", "%x, %1", 1)]
+    {
+        assert_eq!(count(&by_a_number(op, operands)), bare + further, "{op} {operands}");
+    }
     assert_eq!(count("  %7 = sqrt %x : f64[2,3]"), bare + 1);
     let plain = "func @f(%x: f64[2]) -> f64[] {
   %0 = sqrt %x : f64[2]
