@@ -184,6 +184,7 @@ impl<'a> Subject<'a> {
                     Role::State { name } => session.state(name),
                     _ => None,
                 },
+                ResultRole::Check => None,
             };
             let (Some(plain), Some(full)) = (of(&self.plain), of(&self.full)) else { continue };
             let name = result_name(entry, result);
