@@ -1,6 +1,7 @@
 //! `tests/ir/<pass>/*.dlir`: one idea a file. The folder names the pass (or `optimize`, for all of them, `differentiate` or `check_indices`), the
-//! snapshot beside the file is its result. Every file is checked for more than its text: the result verifies, parses back to
-//! itself, is the same a second time, and computes what the input computes (derivatives and checks have tests of their own).
+//! snapshot beside the file is its result. Where its comment says `--math=fast`, it is that of fast maths. Every file is checked for
+//! more than its text: the result verifies, parses back to itself, is the same a second time, and computes what the input computes
+//! (derivatives and checks have tests of their own).
 
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
@@ -10,15 +11,15 @@ use std::path::{Path, PathBuf};
 
 use common::assert_same_meaning;
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::passes::{Context, Options, Pass, check_indices, optimize};
+use dlc_compiler::passes::{Context, Math, Options, Pass, check_indices, optimize};
 use dlc_ir::{Graph, Op};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/ir")
 }
 
-fn run(pass: &str, graph: &Graph) -> Graph {
-    let options = Options { prepare: true, ..Options::default() };
+fn run(pass: &str, graph: &Graph, math: Math) -> Graph {
+    let options = Options { math, prepare: true, ..Options::default() };
     if pass == "optimize" {
         return optimize(graph, &options).graph;
     }
@@ -49,16 +50,18 @@ fn passes_make_what_their_files_say() {
             let name = path.file_stem().and_then(|n| n.to_str()).expect("files have names").to_owned();
             let text = fs::read_to_string(&path).expect("the file can be read");
             let input: Graph = text.parse().unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            let output = run(&pass, &input);
+            let math = if text.contains("--math=fast") { Math::Fast } else { Math::default() };
+            let output = run(&pass, &input, math);
             output.verify().unwrap_or_else(|e| panic!("{}: {e}\n{output}", path.display()));
             let printed = output.to_string();
             let parsed: Graph = printed.parse().unwrap_or_else(|e| panic!("{}: {e}\n{printed}", path.display()));
             assert_eq!(parsed, output, "{}", path.display());
-            assert_eq!(run(&pass, &input).to_string(), printed, "{}: a second run differs", path.display());
+            assert_eq!(run(&pass, &input, math).to_string(), printed, "{}: a second run differs", path.display());
             if !["differentiate", "check_indices"].contains(&&*pass) {
                 // The interpreter knows no `gradient`, and differentiation no preparation.
                 let has_gradient = input.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))));
-                let meant = |graph: &Graph| if has_gradient { run("differentiate", graph) } else { graph.clone() };
+                let meant =
+                    |graph: &Graph| if has_gradient { run("differentiate", graph, math) } else { graph.clone() };
                 assert_same_meaning(&meant(&input), &meant(&output), &path.display().to_string());
             }
             let mut settings = insta::Settings::clone_current();

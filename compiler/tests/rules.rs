@@ -7,10 +7,10 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use common::{Rng, arguments, same_reals};
-use dlc_compiler::egraph::{Need, Space, applications, extract, rules, saturate};
+use dlc_compiler::egraph::{Need, Space, applications, extract, rules, rules_markdown, saturate};
 use dlc_compiler::passes::{Math, Options};
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{DType, Function, Graph, Scalar, Tensor};
@@ -20,10 +20,20 @@ const DRAWS: usize = 24;
 /// Random numbers tried for each instance of a rule that keeps every bit.
 const AWKWARD_DRAWS: usize = 20;
 
+fn path_of(seed: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/ir/saturate/{seed}.dlir"))
+}
+
 fn seed_of(rule: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/ir/saturate/{rule}.dlir"));
+    let path = path_of(rule);
     std::fs::read_to_string(&path)
         .unwrap_or_else(|e| panic!("`{rule}` wants a file that it fires in, {}: {e}", path.display()))
+}
+
+/// The rule's file, and the one where what it asks of its operands is not proved, in more dtypes.
+fn seeds_of(rule: &str) -> impl Iterator<Item = String> {
+    let unproved = std::fs::read_to_string(path_of(&format!("unproved-{rule}"))).ok();
+    [seed_of(rule)].into_iter().chain(unproved)
 }
 
 /// The text with every size in its types replaced, equal sizes by equal ones.
@@ -135,7 +145,7 @@ struct Compared {
 }
 
 fn check(function: &Function, rule: &str, need: Need, rng: &mut Rng, compared: &mut Compared) {
-    let found = applications(function, Some(rule));
+    let found = applications(function, Some(rule), Math::Fast);
     compared.applications += found.len();
     for application in &found {
         let graph = Graph::from_function(application.sides.clone());
@@ -167,7 +177,7 @@ fn both_sides_of_every_rule_compute_the_same() {
         if compared.applications == 0 {
             elsewhere.push(rule.name);
         }
-        for _ in 0..DRAWS {
+        for text in seeds_of(rule.name).flat_map(|text| std::iter::repeat_n(text, DRAWS)) {
             for draw in [resized(&text, &mut rng), retyped(&text, &mut rng), shifted(&text, &mut rng)] {
                 if let Ok(graph) = draw.parse::<Graph>()
                     && graph.verify().is_ok()
@@ -206,4 +216,17 @@ fn extraction_is_never_worse_than_the_program() {
             assert!(extracted.cost <= extracted.incumbent, "{}", rule.name);
         }
     }
+}
+
+#[test]
+fn the_table_of_rewrites_in_ops_md_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("ir/OPS.md");
+    let kept = std::fs::read_to_string(&path).expect("OPS.md can be read");
+    let begin = kept.find("\n## Rewrites\n").unwrap_or(kept.len());
+    if std::env::var_os("DLC_BLESS").is_some() {
+        let all = format!("{}{}", &kept[..begin], rules_markdown());
+        std::fs::write(&path, all).expect("OPS.md can be written");
+        return;
+    }
+    assert_eq!(&kept[begin..], rules_markdown(), "DLC_BLESS=1 writes it anew");
 }

@@ -96,3 +96,46 @@ fn nodes_have_one_name_wherever_they_are_shown() {
         assert!(story.starts_with(name), "{name}: {story}");
     }
 }
+
+#[test]
+fn every_verb_takes_the_maths() {
+    let (folder, path) = scratch("m.dl", "model m(x: [B, 3]) -> y: [B, 3] = floor(x / 41)\n");
+    let file = path.to_str().expect("UTF-8");
+    let emitted = |math: &str| text(&dlc(&["compile", file, "--emit=opt", math]));
+    // A division by what is no power of two is one, unless numbers are taken to be moderate.
+    assert!(emitted("--math=strict").contains(" = div ") && emitted("--math=safe").contains(" = div "));
+    assert!(!emitted("--math=fast").contains(" = div "), "{}", emitted("--math=fast"));
+    assert_eq!(text(&dlc(&["compile", file, "--emit=opt"])), emitted("--math=safe"));
+    let picture = folder.path().join("m.svg");
+    let picture = picture.to_str().expect("UTF-8");
+    for verb in [
+        &["check", file][..],
+        &["summary", file],
+        &["verify", file],
+        &["explain", file],
+        &["graph", file, "-o", picture],
+    ] {
+        for math in ["strict", "safe", "fast"] {
+            let output = dlc(&[verb, &["--math", math]].concat());
+            assert!(output.status.success(), "{verb:?} {math}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        refused(&[verb, &["--math=loose"]].concat(), 2);
+    }
+    for verb in ["train", "eval", "run", "opt"] {
+        let said = refused(&[verb, "no-such-file.dl", "--math=loose"], 2);
+        assert!(said.contains("loose"), "{said}");
+    }
+    // An artefact's graph is used with the maths that it was made with; with others it is made anew.
+    let to = folder.path().join("m.dlx");
+    let to = to.to_str().expect("UTF-8");
+    assert!(dlc(&["compile", file, "--size", "B=1", "--math=fast", "-o", to]).status.success());
+    let artefact = dlc::artefact::Artefact::read(std::path::Path::new(to)).expect("it was written");
+    assert_eq!(artefact.graphs[0].0.math, "fast");
+    let x = dlc::Tensor::new([1, 3], vec![41f32, 82.0, 40.0]).expect("three");
+    for (math, exact) in [(dlc::Math::Safe, true), (dlc::Math::Fast, false)] {
+        let program = artefact.program(&dlc::Compiler::new().math(math), &[("B".to_owned(), 1)]).expect("compiles");
+        let outputs = program.session().run([("x", &x)]).expect("runs");
+        let y = outputs.get("y").expect("it is an output").to_f64s();
+        assert_eq!(y == [1.0, 2.0, 0.0], exact, "{math}: {y:?}");
+    }
+}

@@ -6,9 +6,11 @@ use crate::op::{Doc, Sample};
 use crate::scalar::Accepts;
 use crate::{Builder, Function, FunctionKind, Graph, Op, Role, Scalar, ScalarOp, Value};
 
-/// The reference of all operators. The file OPS.md is this text; a test compares them.
+/// The reference of all operators. The file OPS.md begins with this text, behind which stand the rewrites of the compiler; tests
+/// compare both.
 pub fn ops_markdown() -> String {
     let mut out = String::from(HEAD);
+    out.push_str(MATHS);
     scalar_functions(&mut out);
     out.push_str("\n## Operators\n");
     for (mnemonic, operands, doc, sample) in Op::docs() {
@@ -22,7 +24,7 @@ const HEAD: &str = "\
 # Operators
 
 This file is made from the operator table of `dlc-ir` by `dlc_ir::ops_markdown`. Edit the table (`src/op/`, `src/scalar/`), not this file, and
-run `DLC_BLESS=1 cargo test -p dlc-ir --test ops_md`.
+run `DLC_BLESS=1 cargo test -p dlc-ir --test ops_md`. The table of rewrites at the end is the compiler's: `DLC_BLESS=1 cargo test -p dlc-compiler --test rules`.
 
 Values are tensors of a dtype and a concrete shape, row-major: `f32[2,3]`, a scalar is `f32[]`. The dtypes are `f32`, `f64` (IEEE 754, with
 denormals), `i32`, `i64`, `u8` (two's complement, wrapping) and `bool`. There is no implicit conversion and no implicit broadcasting. Indices are `i64`.
@@ -54,6 +56,27 @@ Integers and truth values are exact.
 | shifts | by a negative number or by at least the width: 0 |
 | an index out of range | an error of the step, never undefined: every index of a `gather` or `scatter` of the program is checked once a step, at every level of optimisation, whatever becomes of the element |
 | nothing to combine | the neutral element for `sum` and `product`; for `min` and `max` of a window of padding the largest and the smallest value; otherwise the types refuse it |
+";
+
+const MATHS: &str = "
+## Maths
+
+A compiled program is what the operators say, up to rewrites. Which of them are allowed is `--math` on the command line and `Compiler::math` in Rust:
+
+- `strict`: every bit as written. Only rewrites that keep the bits of every number, NaN, infinities and the sign of zero included. The
+  order in which the terms of one sum are added, and whether a product is rounded before it is added, is not fixed.
+- `safe`, the default: a rewrite may round otherwise, but each operator's result stays within its bound. A division stays a division unless its
+  divisor is a power of two with an exact inverse, or what it divides by was itself rounded (`1 / sqrt(x)`, `1 / exp(x)`). No
+  rewrite turns a finite number into an infinite one or into zero, or the reverse, loses digits to subnormal numbers, or turns NaN into
+  a number or the reverse. That a number is finite, not zero, not negative, not NaN, whole, or below a magnitude is used only where it
+  was proved of every number that the operand can be.
+- `fast`: numbers are taken to be finite and moderate, and not zero where they are divided by, unless they are known not to be.
+
+In `safe` and `fast` a zero has no sign, so neither has the infinity that comes of a division by it; the terms of nested sums are added in
+any order, and where their magnitudes together leave the range, the order decides whether the sum does; and a convolution may
+multiply its padding, so that a weight that is infinite or NaN makes NaN of what lies at the edge. Rewrites that move a factor or a term
+into weights that are loaded once are `safe` as far as the weights are checked when they are loaded; of a product with weights the
+scale is then rounded together with them, and not by itself.
 ";
 
 const PHILOX: &str = "

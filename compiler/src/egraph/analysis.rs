@@ -2,8 +2,11 @@
 
 use dlc_ir::{Loc, Op, Scalar, Tensor, Type};
 use egg::{Analysis, DidMerge, EGraph, Id};
+use smallvec::SmallVec;
 
+use super::facts::{self, Facts};
 use super::language::{ENode, Head, OpTable};
+use crate::passes::Math;
 
 /// Constants up to so many bytes are folded in the e-graph; larger ones are `prepare`'s.
 pub const FOLD_BYTES: usize = 4096;
@@ -17,6 +20,8 @@ pub struct ClassData {
     pub uniform: Option<Scalar>,
     /// The value, if it is known and small.
     pub constant: Option<Tensor>,
+    /// What is proved of the numbers.
+    pub facts: Facts,
     /// Whether it follows from frozen parameters and constants alone.
     pub weight_only: bool,
     /// The smallest place that it comes from.
@@ -28,6 +33,8 @@ pub struct ClassData {
 pub struct Values {
     /// The operators.
     pub ops: OpTable,
+    /// What rules may take for granted.
+    pub math: Math,
     /// The data of the e-node that is being added: its types were inferred by who adds it.
     pub(super) pending: Option<ClassData>,
 }
@@ -36,6 +43,11 @@ pub struct Values {
 pub(super) fn derive(op: &Op, ty: Type, children: &[&ClassData], loc: Loc) -> ClassData {
     let moved = || match op {
         Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) => children[0].uniform,
+        // At once, and not by a rule: rules look for no further forms of a number that is known, which may round otherwise.
+        Op::Map(f) => {
+            let known: Option<SmallVec<[Scalar; 3]>> = children.iter().map(|c| c.uniform).collect();
+            known.map(|known| f.eval(children[children.len() - 1].ty.dtype, &known))
+        }
         _ => None,
     };
     let (uniform, constant) = match op {
@@ -44,7 +56,36 @@ pub(super) fn derive(op: &Op, ty: Type, children: &[&ClassData], loc: Loc) -> Cl
     };
     // Random bits follow from a key, which is no weight.
     let weight_only = children.iter().all(|c| c.weight_only);
-    ClassData { ty, uniform, constant, weight_only, loc }
+    let facts = match uniform {
+        Some(number) => Facts::of_scalar(number, ty.dtype),
+        None => {
+            let known: SmallVec<[(&Type, Facts); 3]> = children.iter().map(|c| (&c.ty, c.facts)).collect();
+            let same = matches!(children, [x, y] if std::ptr::eq(*x, *y));
+            facts::of_operator(op, &ty, &known, same)
+        }
+    };
+    ClassData { ty, uniform, constant, facts, weight_only, loc }
+}
+
+/// Whether two classes may be one: not if both are known and differ. That a rule says they are equal is then wrong of these
+/// numbers, or it rounded otherwise.
+pub(super) fn may_be_equal(a: &ClassData, b: &ClassData) -> bool {
+    same_numbers(a, b, |x, y| x == y || (x.is_nan() && y.is_nan()))
+}
+
+fn same_numbers(a: &ClassData, b: &ClassData, same: impl Fn(f64, f64) -> bool) -> bool {
+    let equal = |x: Scalar, y: Scalar| same(x.as_f64(), y.as_f64());
+    match (a.uniform, b.uniform, &a.constant, &b.constant) {
+        (Some(x), Some(y), ..) => equal(x, y),
+        (_, _, Some(x), Some(y)) => x.scalars().zip(y.scalars()).all(|(x, y)| equal(x, y)),
+        (Some(x), _, _, Some(y)) | (_, Some(x), Some(y), _) => y.scalars().all(|y| equal(x, y)),
+        _ => true,
+    }
+}
+
+/// Equal but for rounding, which is all that congruence may bring together.
+fn is_close(x: f64, y: f64) -> bool {
+    x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-3 * x.abs().max(y.abs()).max(1e-3)
 }
 
 impl Analysis<ENode> for Values {
@@ -70,12 +111,21 @@ impl Analysis<ENode> for Values {
 
     fn merge(&mut self, a: &mut ClassData, b: ClassData) -> DidMerge {
         assert_eq!(a.ty, b.ty, "only values of one type are equal");
+        if self.math != Math::Fast {
+            debug_assert!(same_numbers(a, &b, is_close), "{:?} and {:?} are not equal", a.uniform, b.uniform);
+            debug_assert!(a.facts.agree(&b.facts), "{:?} and {:?} are not of one value", a.facts, b.facts);
+        }
         let mut did = DidMerge(false, false);
         let mut join = |into_a: bool, into_b: bool| did = DidMerge(did.0 || into_a, did.1 || into_b);
         join(a.uniform.is_none() && b.uniform.is_some(), a.uniform.is_some() && b.uniform.is_none());
         a.uniform = a.uniform.or(b.uniform);
         join(a.constant.is_none() && b.constant.is_some(), a.constant.is_some() && b.constant.is_none());
         a.constant = a.constant.take().or(b.constant);
+        let mut facts = a.facts;
+        let mut others = b.facts;
+        let (into_a, into_b) = (facts.and(b.facts), others.and(a.facts));
+        join(into_a, into_b);
+        a.facts = facts;
         join(!a.weight_only && b.weight_only, a.weight_only && !b.weight_only);
         a.weight_only |= b.weight_only;
         let place = |loc: Loc| (!loc.is_known(), loc);

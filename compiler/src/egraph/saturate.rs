@@ -10,10 +10,11 @@ use dlc_ir::{Function, Loc};
 use egg::Id;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::analysis::may_be_equal;
 use super::language::{Head, Kind};
 use super::rules::{self, Rule};
-use super::space::{Origin, Site, Space, Term};
-use crate::passes::Options;
+use super::space::{Origin, Site, Space, Term, is_known};
+use crate::passes::{Math, Options};
 
 /// How deep rules look below the e-node that they are asked about.
 const RULE_DEPTH: usize = 3;
@@ -39,6 +40,7 @@ pub struct Saturation {
 /// Applies all rules that the options allow.
 pub fn saturate(space: &mut Space, options: &Options) -> Saturation {
     let rules: Vec<&'static Rule> = rules::all().filter(|r| r.need.is_met(options)).collect();
+    space.egraph.analysis.math = options.math;
     run(space, &rules, options)
 }
 
@@ -58,7 +60,12 @@ fn run(space: &mut Space, rules: &[&'static Rule], options: &Options) -> Saturat
             let Some(id) = space.add(&found.term, origin) else { continue };
             let after = space.egraph.nodes().len();
             touched.extend((before..after).map(Id::from));
-            if after > before || space.egraph.find(found.class) != space.egraph.find(id) {
+            let apart = space.egraph.find(found.class) != space.egraph.find(id);
+            // Two numbers that differ are never one: what a rule says of them is wrong, or rounds otherwise.
+            if apart && !may_be_equal(&space.egraph[found.class].data, &space.egraph[id].data) {
+                continue;
+            }
+            if after > before || apart {
                 space.egraph.union(found.class, id);
                 touched.insert(id);
                 *done.fired.entry(found.rule.name).or_default() += 1;
@@ -117,12 +124,14 @@ fn search(
         if near.is_some_and(|near| !near.contains(&class)) || space.settled(class) {
             continue;
         }
+        let is_known = is_known(&space.egraph[class].data);
         for node in &space.egraph[class].nodes {
             let Head::Op(kind, _) = node.head else { continue };
             let rules = by_kind
                 .entry(kind)
                 .or_insert_with(|| rules.iter().copied().filter(|r| r.triggers.iter().any(|t| t.fits(kind))).collect());
-            for &rule in rules.iter() {
+            // Of a number that is known other forms are of no use, and may round otherwise.
+            for &rule in rules.iter().filter(|r| !is_known || r.is_folding()) {
                 (rule.find)(&Site::new(&space.egraph, class, node), &mut terms);
                 matches.extend(terms.drain(..).map(|term| Match { class, rule, term }));
             }
@@ -140,9 +149,10 @@ pub struct Application {
     pub sides: Function,
 }
 
-/// Every place of a function where a rule applies, of all rules or of one. What the rules' tests check.
-pub fn applications(function: &Function, rule: Option<&str>) -> Vec<Application> {
-    let space = Space::new(function);
+/// Every place of a function where a rule applies, of all rules or of one, with these maths. What the rules' tests check.
+pub fn applications(function: &Function, rule: Option<&str>, math: Math) -> Vec<Application> {
+    let mut space = Space::new(function);
+    space.egraph.analysis.math = math;
     let rules: Vec<&'static Rule> = rules::all().filter(|r| rule.is_none_or(|name| r.name == name)).collect();
     let matches = search(&space, &rules, &mut FxHashMap::default(), None);
     let side_by_side = |found: Match| {

@@ -1,13 +1,15 @@
 //! An e-graph of one function's values, and the terms that rules put into it.
 
 use dlc_ir::op::{Broadcast, Constant};
-use dlc_ir::{Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Value};
+use dlc_ir::{DType, Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Value};
 use egg::{EGraph, Id};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::analysis::{ClassData, Values, derive};
+use super::facts::{self, Facts};
 use super::language::{ENode, Head, Kind};
+use crate::passes::Math;
 use crate::passes::weights::of_entry;
 
 /// The right side of a rewrite.
@@ -123,7 +125,8 @@ impl Space {
         }
         let weight_only = function.arg_index(value).is_some_and(|arg| weights[arg]);
         let ty = function.ty(value).clone();
-        let data = ClassData { ty, uniform: None, constant: None, weight_only, loc: node.loc };
+        let facts = Facts::unknown(ty.dtype);
+        let data = ClassData { ty, uniform: None, constant: None, facts, weight_only, loc: node.loc };
         let origin = Origin { rule: None, loc: node.loc, position: Some(at as u32) };
         let class = self.insert(Head::Given(self.given.len() as u32), SmallVec::new(), data, origin);
         self.given.push(value);
@@ -212,9 +215,14 @@ impl Space {
     }
 }
 
+/// Whether a value is a number, or a small tensor of them.
+pub(super) fn is_known(data: &ClassData) -> bool {
+    data.uniform.is_some() || data.constant.is_some()
+}
+
 fn settled(egraph: &EGraph<ENode, Values>, class: Id) -> bool {
     let data = &egraph[class].data;
-    (data.uniform.is_some() || data.constant.is_some()) && egraph[class].nodes.iter().any(|n| is_literal(egraph, n))
+    is_known(data) && egraph[class].nodes.iter().any(|n| is_literal(egraph, n))
 }
 
 /// A constant, or the broadcast of one.
@@ -287,6 +295,69 @@ impl<'a> Site<'a> {
     /// Whether all elements are this number.
     pub fn is(&self, id: Id, number: f64) -> bool {
         self.uniform(id).is_some_and(|u| u.as_f64() == number)
+    }
+
+    /// Whether numbers are taken to be moderate.
+    pub fn is_fast(&self) -> bool {
+        self.egraph.analysis.math == Math::Fast
+    }
+
+    /// What is proved of a value.
+    pub fn facts(&self, id: Id) -> Facts {
+        self.data(id).facts
+    }
+
+    /// What would be proved of a scalar function of two values.
+    pub fn facts_of(&self, f: ScalarOp, x: Id, y: Id) -> Facts {
+        let args = [(self.ty(x), self.facts(x)), (self.ty(y), self.facts(y))];
+        facts::of_map(f, self.own_ty().dtype, &args, self.same(x, y))
+    }
+
+    /// Whether something is proved of a value, or is taken for granted of a value that is not known.
+    fn holds(&self, id: Id, proved: impl Fn(&Facts) -> bool) -> bool {
+        let known_nan = self.uniform(id).is_some_and(|x| x.as_f64().is_nan());
+        !known_nan && (proved(&self.facts(id)) || (self.is_fast() && !is_known(self.data(id))))
+    }
+
+    /// Whether it is neither NaN nor infinite.
+    pub fn is_finite(&self, id: Id) -> bool {
+        self.holds(id, Facts::is_finite)
+    }
+
+    /// Whether it is neither zero nor NaN.
+    pub fn is_nonzero(&self, id: Id) -> bool {
+        self.holds(id, Facts::is_nonzero)
+    }
+
+    /// Whether it is not NaN.
+    pub fn is_number(&self, id: Id) -> bool {
+        self.holds(id, |f| !f.nan)
+    }
+
+    /// Whether it is zero or above, or NaN.
+    pub fn is_nonnegative(&self, id: Id) -> bool {
+        self.holds(id, Facts::is_nonnegative)
+    }
+
+    /// Whether it is not infinite, and zero or not so small that digits are lost; or NaN.
+    pub fn is_normal(&self, id: Id) -> bool {
+        self.holds(id, |f| f.is_normal(self.ty(id).dtype))
+    }
+
+    /// Whether it is neither infinite nor so small that digits are lost; or NaN.
+    pub fn is_kept(&self, id: Id) -> bool {
+        self.holds(id, |f| f.is_normal(self.ty(id).dtype) && !f.zero)
+    }
+
+    /// Whether it would be normal of a scalar function of two values.
+    pub fn is_normal_of(&self, f: ScalarOp, x: Id, y: Id) -> bool {
+        self.is_fast() || self.facts_of(f, x, y).is_normal(self.own_ty().dtype)
+    }
+
+    /// Whether its magnitude, so many times, is below infinity; or it is NaN.
+    pub fn is_below(&self, id: Id, times: f64) -> bool {
+        let largest = if self.ty(id).dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
+        !self.ty(id).dtype.is_float() || self.holds(id, |f| f.magnitude() * times < largest / 2.0)
     }
 
     /// Whether the value follows from frozen weights alone.

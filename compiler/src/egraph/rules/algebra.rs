@@ -35,9 +35,9 @@ rules! {
             out.push(Term::unary(F::Neg, y));
         }
     }
-    Safe "sub-self" [map(F::Sub)] "x - x = 0", |s, out| {
+    Safe "sub-self" [map(F::Sub)] "x - x = 0, where x is finite", |s, out| {
         let (x, y) = s.xy();
-        if s.same(x, y) {
+        if s.same(x, y) && s.is_finite(x) {
             out.push(number(s, 0.0));
         }
     }
@@ -55,20 +55,22 @@ rules! {
         }
     }
     Safe "mul-zero" [map(F::Mul)] "x * 0 = 0, where x is finite", |s, out| {
-        for (_, y) in s.both() {
-            if s.is(y, 0.0) {
+        for (x, y) in s.both() {
+            if s.is(y, 0.0) && s.is_finite(x) {
                 out.push(number(s, 0.0));
             }
         }
     }
     Safe "zero-div" [map(F::Div)] "0 / x = 0, where x is neither 0 nor NaN", |s, out| {
-        if s.is(s.xy().0, 0.0) {
+        let (x, y) = s.xy();
+        // An integer by zero is zero.
+        if s.is(x, 0.0) && (!float(s) || s.is_nonzero(y)) {
             out.push(number(s, 0.0));
         }
     }
-    Safe "div-self" [map(F::Div)] "x / x = 1 of floats, where x is not 0", |s, out| {
+    Safe "div-self" [map(F::Div)] "x / x = 1 of floats, where x is finite and not 0", |s, out| {
         let (x, y) = s.xy();
-        if float(s) && s.same(x, y) {
+        if float(s) && s.same(x, y) && s.is_finite(x) && s.is_nonzero(x) {
             out.push(number(s, 1.0));
         }
     }
@@ -135,33 +137,41 @@ rules! {
             }
         }
     }
-    Safe "add-constants" [map(F::Add), map(F::Sub)] "(x + c) + d = x + (c + d), and the same with minus", |s, out| {
+    Safe "add-constants" [map(F::Add), map(F::Sub)] "(x + c) + d = x + (c + d), and the same with minus: of integers, and of floats that are whole and small", |s, out| {
         let (x, y) = s.xy();
         let Some(d) = s.uniform(y) else { return };
         let (outer, opposite) = if s.op() == &F::Add.into() { (F::Add, F::Sub) } else { (F::Sub, F::Add) };
         // (x - c) + d = x - (c - d);  (x - c) - d = x - (c + d)
         for (inner, joined) in [(F::Add, outer), (F::Sub, opposite)] {
             for sum in s.maps(x, inner) {
+                // Where x and c cancel, the digits that x + c was rounded to are all that is left.
+                let exact = |id| s.is_fast() || s.facts(id).is_exact(s.own_ty().dtype);
+                if float(s) && ![sum[0], sum[1], y].into_iter().all(exact) {
+                    continue;
+                }
                 if s.uniform(sum[1]).is_some_and(|c| is_finite(joined.eval(s.own_ty().dtype, &[c, d]))) {
                     out.push(Term::binary(inner, sum[0], Term::binary(joined, sum[1], y)));
                 }
             }
         }
     }
-    Safe "mul-constants" [map(F::Mul)] "(x * c) * d = x * (c * d)", |s, out| {
+    Safe "mul-constants" [map(F::Mul)] "(x * c) * d = x * (c * d), where x * c is neither lost nor infinite", |s, out| {
         let (x, y) = s.xy();
         if let Some(d) = s.uniform(y) {
             for inner in s.maps(x, F::Mul) {
-                if s.uniform(inner[1]).is_some_and(|c| is_normal(s, c.as_f64() * d.as_f64())) {
+                if s.uniform(inner[1]).is_some_and(|c| is_normal(s, c.as_f64() * d.as_f64())) && s.is_normal(x) {
                     out.push(Term::binary(F::Mul, inner[0], Term::binary(F::Mul, inner[1], y)));
                 }
             }
         }
     }
-    Safe "scale-outwards" [map(F::Mul)] "(x * c) * y = (x * y) * c", |s, out| {
+    Safe "scale-outwards" [map(F::Mul)] "(x * c) * y = (x * y) * c, where x * c and x * y are neither lost nor infinite", |s, out| {
         for (x, y) in s.both() {
             if s.uniform(y).is_none() {
                 for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(is_moderate)) {
+                    if !s.is_normal(x) || !s.is_normal_of(F::Mul, inner[0], y) {
+                        continue;
+                    }
                     out.push(Term::binary(F::Mul, Term::binary(F::Mul, inner[0], y), inner[1]));
                 }
             }
@@ -174,7 +184,7 @@ rules! {
                 out.push(Term::binary(F::Mul, x, number(s, 1.0 / c)));
             }
     }
-    Fast "div-by-constant" [map(F::Div)] "x / c = x * (1 / c)", |s, out| {
+    Fast "div-by-constant" [map(F::Div)] "x / c = x * (1 / c), which rounds twice", |s, out| {
         let (x, y) = s.xy();
         if let Some(Scalar::Float(c)) = s.uniform(y)
             && is_normal(s, c)
@@ -191,10 +201,10 @@ rules! {
             }
         }
     }
-    Safe "mul-inverse" [map(F::Mul)] "x * (1 / y) = x / y of floats", |s, out| {
+    Safe "mul-inverse" [map(F::Mul)] "x * (1 / y) = x / y of floats, where 1 / y is neither lost nor infinite", |s, out| {
         for (x, y) in s.both() {
             for inner in s.maps(y, F::Div) {
-                if float(s) && s.is(inner[0], 1.0) {
+                if float(s) && s.is(inner[0], 1.0) && s.is_normal(y) {
                     out.push(Term::binary(F::Div, x, inner[1]));
                 }
             }
@@ -206,21 +216,28 @@ rules! {
             out.push(Term::binary(F::Mul, x, number(s, 2.0)));
         }
     }
-    Safe "factor-out" [map(F::Add), map(F::Sub)] "x * z + y * z = (x + y) * z", |s, out| {
+    Safe "factor-out" [map(F::Add), map(F::Sub)] "x * z + y * z = (x + y) * z, where all of them are finite: always of integers", |s, out| {
         let (x, y) = s.xy();
         let dlc_ir::Op::Map(outer) = *s.op() else { return };
         for a in s.maps(x, F::Mul) {
             for b in s.maps(y, F::Mul) {
                 for (p, q) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                    if s.same(a[p], b[q]) {
-                        out.push(Term::binary(F::Mul, Term::binary(outer, a[1 - p], b[1 - q]), a[p]));
+                    // Neither may a sum of both leave the range that is then scaled down, nor be infinite what cancels.
+                    let (left, right, z) = (a[1 - p], b[1 - q], a[p]);
+                    let bounded = [x, y].into_iter().all(|id| s.is_below(id, 2.0))
+                        && [left, right, z].into_iter().all(|id| s.is_below(id, 2.0));
+                    if s.same(z, b[q]) && bounded {
+                        out.push(Term::binary(F::Mul, Term::binary(outer, left, right), z));
                     }
                 }
             }
         }
     }
-    Safe "factor-out-one" [map(F::Add), map(F::Sub)] "x * c + x = x * (c + 1)", |s, out| {
+    Safe "factor-out-one" [map(F::Add), map(F::Sub)] "x * c + x = x * (c + 1), where x * c is finite: always of integers", |s, out| {
         let (x, y) = s.xy();
+        if ![x, y].into_iter().all(|id| s.is_below(id, 2.0)) {
+            return;
+        }
         let dlc_ir::Op::Map(outer) = *s.op() else { return };
         for a in s.maps(x, F::Mul) {
             if s.same(a[0], y) && s.uniform(a[1]).is_some() {
@@ -233,19 +250,21 @@ rules! {
             }
         }
     }
-    Safe "power" [map(F::Pow)] "x^1 = x, x^2 = x * x, x^3 = x * x * x, x^0 = 1, x^0.5 = sqrt(x), x^-1 = 1 / x", |s, out| {
+    Safe "power" [map(F::Pow)] "x^1 = x, x^2 = x * x, x^3 = x * x * x, x^0 = 1, x^-1 = 1 / x, and x^0.5 = sqrt(x), x^-0.5 = rsqrt(x), where x is not -inf", |s, out| {
         let (x, y) = s.xy();
         if !float(s) {
             return;
         }
+        // The root of -inf is NaN, and that power of it infinite or 0.
+        let has_root = s.is_finite(x) || s.facts(x).low > f64::NEG_INFINITY;
         let square = || Term::binary(F::Mul, x, x);
         match s.uniform(y).map(Scalar::as_f64) {
             Some(0.0) => out.push(number(s, 1.0)),
             Some(1.0) => out.push(x.into()),
             Some(2.0) => out.push(square()),
             Some(3.0) => out.push(Term::binary(F::Mul, square(), x)),
-            Some(0.5) => out.push(Term::unary(F::Sqrt, x)),
-            Some(-0.5) => out.push(Term::unary(F::Rsqrt, x)),
+            Some(0.5) if has_root => out.push(Term::unary(F::Sqrt, x)),
+            Some(-0.5) if has_root => out.push(Term::unary(F::Rsqrt, x)),
             Some(-1.0) => out.push(Term::binary(F::Div, number(s, 1.0), x)),
             _ => {}
         }

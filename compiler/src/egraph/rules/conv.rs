@@ -3,9 +3,22 @@
 use dlc_ir::op::{Broadcast, Dot, Reshape};
 use dlc_ir::{Op, Scalar, ScalarOp as F};
 
+use super::dot::scales;
 use super::{Need, Rule, Trigger, is_moderate, map, rules};
 use crate::egraph::language::Kind;
-use crate::egraph::space::Term;
+use crate::egraph::space::{Site, Term};
+
+/// Whether a value is a product, or one plus or times a weight: no quotient of it is expected to be exact.
+fn of_product(s: &Site<'_>, x: egg::Id) -> bool {
+    let is_product = |id: egg::Id| s.ways(id).any(|(op, _)| matches!(op, Op::Conv(_) | Op::Dot(_)));
+    let beside_weight = |(op, args): (&Op, &[egg::Id])| match (op, args) {
+        (Op::Map(F::Add | F::Sub | F::Mul), &[a, b]) => {
+            (is_product(a) && s.weight_only(b)) || (is_product(b) && s.weight_only(a))
+        }
+        _ => false,
+    };
+    s.is_fast() || is_product(x) || s.ways(x).any(beside_weight)
+}
 
 rules! {
     Weights "scale-into-kernel" [map(F::Mul)] "conv(x, w) * broadcast(c) = conv(x, w * broadcast(c)), where w and c are weights", |s, out| {
@@ -44,9 +57,9 @@ rules! {
             }
         }
     }
-    Weights "divide-by-weights" [map(F::Div)] "x / c = x * (1 / c), where c is a weight", |s, out| {
+    Weights "divide-by-weights" [map(F::Div)] "x / c = x * (1 / c), where c is a weight and x is a product with weights, or one plus or times weights", |s, out| {
         let (x, c) = s.xy();
-        if s.weight_only(c) && !s.weight_only(x) && s.own_ty().dtype.is_float() && s.uniform(c).is_none() {
+        if s.weight_only(c) && !s.weight_only(x) && s.own_ty().dtype.is_float() && s.uniform(c).is_none() && of_product(s, x) {
             let one = Term::full(s.own_ty(), Scalar::Float(1.0));
             out.push(Term::binary(F::Mul, x, Term::binary(F::Div, one, c)));
         }
@@ -85,10 +98,10 @@ rules! {
             out.push(Term::binary(F::Sub, inner[0], Term::binary(opposite, inner[1], c)));
         }
     }
-    Safe "pad-into-conv" [Trigger::Of(Kind::Conv)] "zeros around the input are padding of the convolution", |s, out| {
+    Safe "pad-into-conv" [Trigger::Of(Kind::Conv)] "zeros around the input are padding of the convolution, where the weights are finite", |s, out| {
         let Op::Conv(c) = s.op() else { return };
         let (x, w) = s.xy();
-        for (op, args) in s.ways(x) {
+        for (op, args) in s.ways(x).filter(|_| s.is_finite(w)) {
             let Op::Pad(p) = op else { continue };
             // What is cut away is not what padding puts in its place.
             let adds = |cut: i64, padding: i64| cut >= 0 || padding <= 0;
@@ -108,10 +121,11 @@ rules! {
             }
         }
     }
-    Safe "scale-out-of-conv" [Trigger::Of(Kind::Conv)] "conv(x * c, w) = conv(x, w) * c", |s, out| {
+    Safe "scale-out-of-conv" [Trigger::Of(Kind::Conv)] "conv(x * c, w) = conv(x, w) * c, where x * c and the products are neither lost nor infinite", |s, out| {
         let (x, w) = s.xy();
         for product in s.maps(x, F::Mul) {
-            if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c)) {
+            let kept = || s.is_normal(x) && s.is_normal(s.class) && scales(s, product[0], w);
+            if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c) && kept()) {
                 let conv = Term::Op(s.op().clone(), vec![product[0].into(), w.into()]);
                 out.push(Term::binary(F::Mul, conv, Term::full(s.own_ty(), c)));
             }

@@ -5,6 +5,7 @@ use dlc_ir::{Op, Scalar, ScalarOp as F};
 
 use super::transpose::transposed;
 use super::{Need, Rule, Trigger, is_moderate, map, rules};
+use crate::egraph::facts::product;
 use crate::egraph::language::Kind;
 use crate::egraph::space::{Site, Term};
 
@@ -18,6 +19,29 @@ fn matrices(s: &Site<'_>, dot: &Dot, args: &[egg::Id]) -> Option<(usize, usize)>
 fn matmul(l: impl Into<Term>, lhs: usize, r: impl Into<Term>, rhs: usize) -> Term {
     let dot = Dot { lhs: vec![lhs], rhs: vec![rhs], lhs_batch: vec![], rhs_batch: vec![] };
     Term::op(dot, [l.into(), r.into()])
+}
+
+/// `(a b) c` over axis `k` of the first product, whose operands are summed along `axes`, as `a (b c)`, or as `b (a c)`.
+fn right(args: &[egg::Id], axes: (usize, usize), k: usize, c: egg::Id, ck: usize) -> Term {
+    let ((a, ak), (b, bk)) = ((args[0], axes.0), (args[1], axes.1));
+    if k == 1 { matmul(a, ak, matmul(b, 1 - bk, c, ck), 0) } else { matmul(b, bk, matmul(a, 1 - ak, c, ck), 0) }
+}
+
+/// `a (b c)` over axis `k` of the second product as `(a b) c`, or as `(a c) b`.
+fn left(a: egg::Id, ak: usize, args: &[egg::Id], axes: (usize, usize), k: usize) -> Term {
+    let ((b, bk), (c, ck)) = ((args[0], axes.0), (args[1], axes.1));
+    if k == 0 { matmul(matmul(a, ak, b, 1 - bk), 1, c, ck) } else { matmul(matmul(a, ak, c, 1 - ck), 1, b, bk) }
+}
+
+/// Whether each product of an element of one with an element of the other is finite and keeps its digits, and so do their sums.
+pub(super) fn scales(s: &Site<'_>, x: egg::Id, y: egg::Id) -> bool {
+    let dtype = s.own_ty().dtype;
+    s.is_fast() || !dtype.is_float() || {
+        let product = product(s.facts(x), s.facts(y), false);
+        // However many there are.
+        const TERMS: f64 = (1u64 << 32) as f64;
+        product.is_normal(dtype) && product.magnitude() * TERMS <= f64::from(f32::MAX)
+    }
 }
 
 rules! {
@@ -79,14 +103,28 @@ rules! {
         for (op, args) in s.ways(l) {
             let Op::Dot(inner) = op else { continue };
             let Some((ak, bk)) = matrices(s, inner, args) else { continue };
-            let (a, b) = (args[0], args[1]);
-            out.push(if k == 1 {
-                let right = matmul(b, 1 - bk, c, ck);
-                matmul(a, ak, right, 0)
-            } else {
-                let right = matmul(a, 1 - ak, c, ck);
-                matmul(b, bk, right, 0)
-            });
+            out.push(right(args, (ak, bk), k, c, ck));
+        }
+    }
+    Weights "dot-of-weights" [Trigger::Of(Kind::Dot)] "(x v) w = x (v w) and v (w x) = (v w) x of matrices, where v and w are weights", |s, out| {
+        let Op::Dot(outer) = s.op() else { return };
+        let Some((k, ck)) = matrices(s, outer, s.args()) else { return };
+        let (l, r) = s.xy();
+        for (op, args) in s.ways(l).filter(|_| s.weight_only(r) && !s.weight_only(l)) {
+            let Op::Dot(inner) = op else { continue };
+            let Some(axes) = matrices(s, inner, args) else { continue };
+            let other = usize::from(k == 1);
+            if s.weight_only(args[other]) {
+                out.push(right(args, axes, k, r, ck));
+            }
+        }
+        for (op, args) in s.ways(r).filter(|_| s.weight_only(l) && !s.weight_only(r)) {
+            let Op::Dot(inner) = op else { continue };
+            let Some(axes) = matrices(s, inner, args) else { continue };
+            let other = usize::from(ck == 1);
+            if s.weight_only(args[other]) {
+                out.push(left(l, k, args, axes, ck));
+            }
         }
     }
     Fast "dot-associate-left" [Trigger::Of(Kind::Dot)] "x (y z) = (x y) z of matrices", |s, out| {
@@ -96,21 +134,15 @@ rules! {
         for (op, args) in s.ways(r) {
             let Op::Dot(inner) = op else { continue };
             let Some((bk, ck)) = matrices(s, inner, args) else { continue };
-            let (b, c) = (args[0], args[1]);
-            out.push(if k == 0 {
-                let left = matmul(a, ak, b, 1 - bk);
-                matmul(left, 1, c, ck)
-            } else {
-                let left = matmul(a, ak, c, 1 - ck);
-                matmul(left, 1, b, bk)
-            });
+            out.push(left(a, ak, args, (bk, ck), k));
         }
     }
-    Safe "scale-out-of-dot" [Trigger::Of(Kind::Dot)] "(x * c) y = (x y) * c", |s, out| {
+    Safe "scale-out-of-dot" [Trigger::Of(Kind::Dot)] "(x * c) y = (x y) * c, where x * c and the products are neither lost nor infinite", |s, out| {
         let (l, r) = s.xy();
         for (x, left) in [(l, true), (r, false)] {
             for product in s.maps(x, F::Mul) {
-                if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c)) {
+                let kept = || s.is_normal(x) && s.is_normal(s.class) && scales(s, product[0], if left { r } else { l });
+                if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c) && kept()) {
                     let args = if left { [product[0].into(), r.into()] } else { [l.into(), product[0].into()] };
                     let dot = Term::Op(s.op().clone(), args.into());
                     out.push(Term::binary(F::Mul, dot, Term::full(s.own_ty(), c)));
@@ -118,9 +150,9 @@ rules! {
             }
         }
     }
-    Safe "dot-of-zero" [Trigger::Of(Kind::Dot), Trigger::Of(Kind::Conv)] "a product with zeros is zero", |s, out| {
+    Safe "dot-of-zero" [Trigger::Of(Kind::Dot), Trigger::Of(Kind::Conv)] "a product of zeros with finite numbers is zero", |s, out| {
         let (l, r) = s.xy();
-        if s.is(l, 0.0) || s.is(r, 0.0) {
+        if (s.is(l, 0.0) && s.is_finite(r)) || (s.is(r, 0.0) && s.is_finite(l)) {
             out.push(Term::full(s.own_ty(), Scalar::Int(0).convert(s.own_ty().dtype)));
         }
     }

@@ -33,7 +33,7 @@ rules! {
     }
     Exact "fold-repeated" [Trigger::AnyMap] "a scalar function of repeated numbers is a repeated number", |s, out| {
         let &Op::Map(f) = s.op() else { return };
-        if s.own_ty().rank() == 0 || s.uniform(s.class).is_some() {
+        if s.own_ty().rank() == 0 {
             return;
         }
         let known: Option<Vec<Scalar>> = s.args().iter().map(|&a| s.uniform(a)).collect();

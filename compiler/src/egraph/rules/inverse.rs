@@ -6,27 +6,29 @@ use super::{Need, Rule, map, rules};
 use crate::egraph::space::Term;
 
 rules! {
-    Safe "log-of-exp" [map(F::Log)] "log(exp(x)) = x", |s, out| {
-        for inner in s.maps(s.x(), F::Exp) {
+    Safe "log-of-exp" [map(F::Log)] "log(exp(x)) = x, where exp(x) is neither lost nor infinite", |s, out| {
+        for inner in s.maps(s.x(), F::Exp).filter(|_| s.is_kept(s.x())) {
             out.push(inner[0].into());
         }
     }
-    Safe "exp-of-log" [map(F::Exp)] "exp(log(x)) = x, where x is positive", |s, out| {
-        for inner in s.maps(s.x(), F::Log) {
+    Safe "exp-of-log" [map(F::Exp)] "exp(log(x)) = x, where x is not negative", |s, out| {
+        for inner in s.maps(s.x(), F::Log).filter(|i| s.is_nonnegative(i[0])) {
             out.push(inner[0].into());
         }
     }
-    Safe "log-of-softmax" [map(F::Log)] "log(exp(x) / y) = x - log(y)", |s, out| {
+    Safe "log-of-softmax" [map(F::Log)] "log(exp(x) / y) = x - log(y), where neither exp(x) nor the quotient is lost or infinite", |s, out| {
         for quotient in s.maps(s.x(), F::Div) {
-            for inner in s.maps(quotient[0], F::Exp) {
+            let kept = [s.x(), quotient[0]].into_iter().all(|id| s.is_kept(id));
+            for inner in s.maps(quotient[0], F::Exp).filter(|_| kept) {
                 out.push(Term::binary(F::Sub, inner[0], Term::unary(F::Log, quotient[1])));
             }
         }
     }
-    Safe "log-of-scaled-exp" [map(F::Log)] "log(exp(x) * y) = x + log(y)", |s, out| {
+    Safe "log-of-scaled-exp" [map(F::Log)] "log(exp(x) * y) = x + log(y), where neither exp(x) nor the product is lost or infinite", |s, out| {
         for product in s.maps(s.x(), F::Mul) {
             for (e, y) in [(0, 1), (1, 0)] {
-                for inner in s.maps(product[e], F::Exp) {
+                let kept = [s.x(), product[e]].into_iter().all(|id| s.is_kept(id));
+                for inner in s.maps(product[e], F::Exp).filter(|_| kept) {
                     out.push(Term::binary(F::Add, inner[0], Term::unary(F::Log, product[y])));
                 }
             }
@@ -74,9 +76,9 @@ rules! {
             }
         }
     }
-    Safe "sqrt-of-square" [map(F::Sqrt)] "sqrt(x * x) = |x|", |s, out| {
+    Safe "sqrt-of-square" [map(F::Sqrt)] "sqrt(x * x) = |x|, where x * x is neither lost nor infinite", |s, out| {
         for product in s.maps(s.x(), F::Mul) {
-            if s.same(product[0], product[1]) {
+            if s.same(product[0], product[1]) && s.is_normal(s.x()) {
                 out.push(Term::unary(F::Abs, product[0]));
             }
         }
@@ -84,19 +86,26 @@ rules! {
     Safe "square-of-sqrt" [map(F::Mul)] "sqrt(x) * sqrt(x) = x, where x is not negative", |s, out| {
         let (x, y) = s.xy();
         if s.same(x, y) {
-            for inner in s.maps(x, F::Sqrt) {
+            for inner in s.maps(x, F::Sqrt).filter(|i| s.is_nonnegative(i[0])) {
                 out.push(inner[0].into());
             }
         }
     }
-    Fast "div-by-sqrt" [map(F::Div)] "x / sqrt(y) = x * rsqrt(y)", |s, out| {
-        let (x, y) = s.xy();
-        for inner in s.maps(y, F::Sqrt) {
-            let inverse = Term::unary(F::Rsqrt, inner[0]);
-            out.push(if s.is(x, 1.0) { inverse } else { Term::binary(F::Mul, x, inverse) });
+    Safe "one-by-sqrt" [map(F::Div)] "1 / sqrt(x) = rsqrt(x)", |s, out| {
+        let (one, y) = s.xy();
+        if s.is(one, 1.0) {
+            for inner in s.maps(y, F::Sqrt) {
+                out.push(Term::unary(F::Rsqrt, inner[0]));
+            }
         }
     }
-    Fast "div-by-rsqrt" [map(F::Div)] "x / rsqrt(y) = x * sqrt(y)", |s, out| {
+    Fast "div-by-sqrt" [map(F::Div)] "x / sqrt(y) = x * rsqrt(y), which rounds twice", |s, out| {
+        let (x, y) = s.xy();
+        for inner in s.maps(y, F::Sqrt).filter(|_| !s.is(x, 1.0)) {
+            out.push(Term::binary(F::Mul, x, Term::unary(F::Rsqrt, inner[0])));
+        }
+    }
+    Fast "div-by-rsqrt" [map(F::Div)] "x / rsqrt(y) = x * sqrt(y), which rounds twice", |s, out| {
         let (x, y) = s.xy();
         for inner in s.maps(y, F::Rsqrt) {
             out.push(Term::binary(F::Mul, x, Term::unary(F::Sqrt, inner[0])));

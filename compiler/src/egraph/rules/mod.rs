@@ -84,6 +84,13 @@ pub struct Rule {
     pub find: fn(&Site<'_>, &mut Vec<Term>),
 }
 
+impl Rule {
+    /// Whether it says which number a value is.
+    pub fn is_folding(&self) -> bool {
+        folding::RULES.iter().any(|rule| rule.name == self.name)
+    }
+}
+
 /// `rules! { Fast "add-zero" [Add] "x + 0 = x", |s, out| { … } … }`: a list of rules, each with the kinds that it is asked about.
 macro_rules! rules {
     ($($need:ident $name:literal [$($trigger:expr),+] $doc:literal, |$s:ident, $out:ident| $body:block)*) => {
@@ -156,6 +163,25 @@ fn is_moderate(c: Scalar) -> bool {
         Scalar::Float(c) => (1.0 / FAR..=FAR).contains(&c.abs()),
         Scalar::Int(_) | Scalar::Bool(_) => true,
     }
+}
+
+/// The rewrites and what each needs, for OPS.md.
+pub fn markdown() -> String {
+    let mut out = String::from(
+        "\n## Rewrites\n\nEach is allowed with the maths of its row and with those that allow more; `safe` asks for the condition to be \
+        proved, `fast` takes it for granted. `weights` are those of `safe` that move something into weights.\n\n\
+        | rewrite | from | what |\n| --- | --- | --- |\n",
+    );
+    for rule in all() {
+        let from = match rule.need {
+            Need::Exact => "strict",
+            Need::Safe => "safe",
+            Need::Weights => "safe, weights",
+            Need::Fast => "fast",
+        };
+        out.push_str(&format!("| `{}` | {from} | {} |\n", rule.name, rule.doc.replace('|', "\\|")));
+    }
+    out
 }
 
 /// Every rule of the algebra round.

@@ -14,11 +14,15 @@ fn position_after(axes: &[usize], axis: usize) -> usize {
 }
 
 rules! {
-    Safe "reduce-reduce" [Trigger::Of(Kind::Reduce)] "two reductions of a kind are one", |s, out| {
+    Safe "reduce-reduce" [Trigger::Of(Kind::Reduce)] "two reductions of a kind are one, products of integers only", |s, out| {
         let Op::Reduce(outer) = s.op() else { return };
         for (op, args) in s.ways(s.x()) {
             let Op::Reduce(inner) = op else { continue };
             if inner.kind != outer.kind || inner.kind.is_arg() {
+                continue;
+            }
+            // In another order a product of floats may be infinite or lost between, where it was not.
+            if inner.kind == Reduction::Product && s.own_ty().dtype.is_float() && !s.is_fast() {
                 continue;
             }
             let kept: Vec<usize> = (0..s.ty(args[0]).rank()).filter(|a| !inner.axes.contains(a)).collect();
@@ -68,10 +72,12 @@ rules! {
             }
         }
     }
-    Safe "scale-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * c) = sum(x) * c", |s, out| {
-        let Op::Reduce(Reduce { kind: Reduction::Sum, .. }) = s.op() else { return };
+    Safe "scale-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * c) = sum(x) * c, where the sums of all magnitudes are finite", |s, out| {
+        let Op::Reduce(Reduce { kind: Reduction::Sum, axes }) = s.op() else { return };
+        let count: usize = axes.iter().map(|&a| s.ty(s.x()).shape[a]).product();
         for product in s.maps(s.x(), F::Mul) {
-            if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c)) {
+            let bounded = || [product[0], s.x()].into_iter().all(|id| s.is_below(id, count as f64));
+            if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c) && bounded()) {
                 let sum = Term::Op(s.op().clone(), vec![product[0].into()]);
                 out.push(Term::binary(F::Mul, sum, Term::full(s.own_ty(), c)));
             }
@@ -95,13 +101,17 @@ rules! {
             }
         }
     }
-    Safe "factor-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * broadcast(y)) = sum(x) * y, where y does not change along the sum", |s, out| {
+    Safe "factor-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * broadcast(y)) = sum(x) * y, where y does not change along the sum and the sums of all magnitudes are finite", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if r.kind != Reduction::Sum {
             return;
         }
+        let count: usize = r.axes.iter().map(|&a| s.ty(s.x()).shape[a]).product();
         for product in s.maps(s.x(), F::Mul) {
             for (x, y) in [(0, 1), (1, 0)] {
+                if ![s.x(), product[x], product[y]].into_iter().all(|id| s.is_below(id, count as f64)) {
+                    continue;
+                }
                 for (op, source) in s.ways(product[y]) {
                     let Op::Broadcast(b) = op else { continue };
                     if b.axes.is_empty() || b.axes.iter().any(|a| r.axes.contains(a)) {

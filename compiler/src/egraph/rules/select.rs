@@ -2,7 +2,7 @@
 
 use dlc_ir::{DType, Direction, Op, Scalar, ScalarOp as F};
 
-use super::{Need, Rule, Trigger, map, number, rules};
+use super::{Need, Rule, Trigger, is_finite, map, number, rules};
 use crate::egraph::space::{Site, Term};
 
 /// Whether every number of one dtype is one of the other.
@@ -46,32 +46,32 @@ rules! {
             out.push(Term::op(F::Select, [c.into(), x.into(), inner[2].into()]));
         }
     }
-    Safe "mul-by-mask" [map(F::Mul)] "x * (c as number) = select(c, x, 0)", |s, out| {
-        for (x, y) in s.both() {
+    Safe "mul-by-mask" [map(F::Mul)] "x * (c as number) = select(c, x, 0), where x is finite", |s, out| {
+        for (x, y) in s.both().into_iter().filter(|&(x, _)| s.is_finite(x)) {
             for inner in s.maps(y, F::Convert(s.own_ty().dtype)).filter(|i| s.ty(i[0]).dtype == DType::Bool) {
                 out.push(Term::op(F::Select, [inner[0].into(), x.into(), number(s, 0.0)]));
             }
         }
     }
-    Safe "mul-by-choice" [map(F::Mul)] "x * select(c, 1, 0) = select(c, x, 0)", |s, out| {
-        for (x, y) in s.both() {
+    Safe "mul-by-choice" [map(F::Mul)] "x * select(c, 1, 0) = select(c, x, 0), where x is finite", |s, out| {
+        for (x, y) in s.both().into_iter().filter(|&(x, _)| s.is_finite(x)) {
             for inner in s.maps(y, F::Select).filter(|i| s.is(i[1], 1.0) && s.is(i[2], 0.0)) {
                 out.push(Term::op(F::Select, [inner[0].into(), x.into(), number(s, 0.0)]));
             }
         }
     }
-    Safe "mul-out-of-select" [map(F::Mul)] "select(c, x, 0) * y = select(c, x * y, 0)", |s, out| {
+    Safe "mul-out-of-select" [map(F::Mul)] "select(c, x, 0) * y = select(c, x * y, 0), where y is a finite number", |s, out| {
         for (x, y) in s.both() {
-            if s.uniform(y).is_some() {
+            if s.uniform(y).is_some_and(is_finite) {
                 for inner in s.maps(x, F::Select).filter(|i| s.is(i[2], 0.0)) {
                     out.push(Term::op(F::Select, [inner[0].into(), Term::binary(F::Mul, inner[1], y), number(s, 0.0)]));
                 }
             }
         }
     }
-    Safe "select-to-relu" [map(F::Select)] "select(x > 0, x, 0) = relu(x)", |s, out| {
+    Safe "select-to-relu" [map(F::Select)] "select(x > 0, x, 0) = relu(x), where x is not NaN", |s, out| {
         let &[c, x, y] = s.args() else { return };
-        if s.is(y, 0.0) && positive(s, c).any(|p| s.same(p, x)) {
+        if s.is(y, 0.0) && positive(s, c).any(|p| s.same(p, x)) && s.is_number(x) {
             out.push(Term::unary(F::Relu, x));
         }
     }

@@ -1,0 +1,207 @@
+//! The test of the e-graph itself: whether all members of a class are one value, by the law of the maths.
+//!
+//! Each class has the value that the program gives it, or the first e-node of one that rules made. Every e-node is evaluated on the
+//! values of its operands' classes and compared with that. Beside the program's f32 runs the same in f64, where nothing leaves the
+//! range: running error analysis there says how far rounding goes, and what underflow or overflow did is no rounding.
+
+use dlc_ir::bounds::{self, Bounded, Constants};
+use dlc_ir::op::{Constant, Iota, Reduction};
+use dlc_ir::{DType, Function, Op, ScalarOp, Tensor};
+use egg::Id;
+use rustc_hash::FxHashMap;
+
+use super::language::ENode;
+use super::space::{Space, is_outside};
+use crate::passes::Math;
+
+/// What an f32 rounds more than an f64.
+const COARSER: f64 = (1u64 << (f64::MANTISSA_DIGITS - f32::MANTISSA_DIGITS)) as f64;
+/// A difference of so many of the smallest normal numbers is none.
+const LOST: f64 = 4.0 * f32::MIN_POSITIVE as f64;
+
+/// What was compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// E-nodes that rules made.
+    pub made: usize,
+    /// Elements that were compared.
+    pub elements: usize,
+    /// Elements besides of which rounding may decide anything, or that are sums beyond the range.
+    pub open: usize,
+}
+
+/// The value of a class.
+struct Value {
+    /// As the program computes it.
+    narrow: Tensor,
+    /// The same in f64, with how far rounding may go there.
+    wide: Bounded,
+    /// Whether the order in which terms are added decides whether it is infinite.
+    open: bool,
+}
+
+/// Compares all members of all classes of a saturated e-graph on arguments of its function, whose floats are all f32.
+///
+/// # Errors
+/// Which member differs from its class. Arguments that the program refuses are nothing to compare.
+pub fn members(space: &Space, function: &Function, args: &[Tensor], math: Math) -> Result<Members, String> {
+    let mut values: FxHashMap<Id, Value> = FxHashMap::default();
+    let mut made = Members::default();
+    // The program's own, in its order.
+    let mut own: FxHashMap<dlc_ir::Value, Value> = FxHashMap::default();
+    for (&value, arg) in function.arg_values().iter().zip(args) {
+        let value_of = || Value { narrow: arg.clone(), wide: Bounded::exact(widened(arg)), open: false };
+        own.insert(value, value_of());
+        if let Some(class) = space.class(value) {
+            values.entry(class).or_insert_with(value_of);
+        }
+    }
+    for (id, node, op) in function.ops() {
+        if is_outside(op) {
+            return Err("the function calls".to_owned());
+        }
+        let operands: Option<Vec<&Value>> = node.operands.iter().map(|v| own.get(v)).collect();
+        let Some(Some(value)) = operands.map(|o| evaluate(op, &o)) else { return Ok(made) };
+        let at = dlc_ir::Value { node: id, result: 0 };
+        if let Some(class) = space.class(at) {
+            let copy = || Value { narrow: value.narrow.clone(), wide: value.wide.clone(), open: value.open };
+            values.entry(class).or_insert_with(copy);
+        }
+        own.insert(at, value);
+    }
+    let mut classes: Vec<Id> = space.egraph.classes().map(|c| c.id).collect();
+    classes.sort_unstable();
+    let nodes = |class: Id| space.egraph[class].nodes.iter();
+    let evaluated = |values: &FxHashMap<Id, Value>, node: &ENode| {
+        let op = space.egraph.analysis.ops.get(node.head)?;
+        let operands: Option<Vec<&Value>> = node.children.iter().map(|c| values.get(&space.egraph.find(*c))).collect();
+        evaluate(op, &operands?)
+    };
+    // What rules made, as soon as its operands are known.
+    loop {
+        let before = values.len();
+        for &class in &classes {
+            if !values.contains_key(&class)
+                && let Some(value) = nodes(class).find_map(|node| evaluated(&values, node))
+            {
+                values.insert(class, value);
+            }
+        }
+        if values.len() == before {
+            break;
+        }
+    }
+    for &class in &classes {
+        let Some(wanted) = values.get(&class) else { continue };
+        for node in nodes(class) {
+            let Some(found) = evaluated(&values, node) else { continue };
+            made.made += 1;
+            compare(&found, wanted, math, &mut made).map_err(|e| {
+                let op = space.egraph.analysis.ops.get(node.head).map_or("given", Op::mnemonic);
+                let origin = space.origins().get(node).and_then(|o| o.rule).unwrap_or("the program");
+                format!("`{op}` of {origin}, a member of a class of {}: {e}", wanted.narrow.ty())
+            })?;
+        }
+    }
+    Ok(made)
+}
+
+fn widened(tensor: &Tensor) -> Tensor {
+    if tensor.dtype().is_float() { tensor.convert(DType::F64) } else { tensor.clone() }
+}
+
+fn wide(op: &Op) -> Op {
+    match op {
+        Op::Constant(c) => Constant { value: widened(&c.value) }.into(),
+        Op::Map(ScalarOp::Convert(to)) if to.is_float() => ScalarOp::Convert(DType::F64).into(),
+        Op::Iota(iota) if iota.ty.dtype.is_float() => {
+            Iota { ty: iota.ty.with_dtype(DType::F64), axis: iota.axis }.into()
+        }
+        op => op.clone(),
+    }
+}
+
+fn evaluate(op: &Op, operands: &[&Value]) -> Option<Value> {
+    let narrow: Vec<Tensor> = operands.iter().map(|v| v.narrow.clone()).collect();
+    let bounded: Vec<Bounded> = operands.iter().map(|v| v.wide.clone()).collect();
+    let narrow = op.eval(&narrow).ok()?.into_iter().next()?;
+    let value = bounds::operator(&wide(op), &bounded, Constants::Folded).ok()?;
+    let mut value = Value { narrow, wide: value, open: operands.iter().any(|v| v.open) };
+    // A short number may be one that was rounded to f32.
+    if let Op::Constant(_) = op
+        && value.narrow.dtype().is_float()
+    {
+        let rounded = |x: f64| x.abs() * 2.0 * DType::F64.unit_roundoff();
+        value.wide.radius = value.wide.value.to_f64s().into_iter().map(rounded).collect();
+    }
+    value.open |= sums_beyond(op, operands);
+    Some(value)
+}
+
+/// Whether the magnitudes of the terms of a sum add up to about infinity.
+fn sums_beyond(op: &Op, operands: &[&Value]) -> bool {
+    let is_sum = match op {
+        Op::Reduce(r) => r.kind == Reduction::Sum,
+        Op::ReduceWindow(r) => r.kind == Reduction::Sum,
+        Op::Dot(_) | Op::Conv(_) => true,
+        _ => false,
+    };
+    let float = operands.first().is_some_and(|v| v.narrow.dtype().is_float());
+    if !is_sum || !float {
+        return false;
+    }
+    let magnitude = |v: &&Value| Op::from(ScalarOp::Abs).eval(&[v.wide.value.clone()]).ok().map(|mut r| r.remove(0));
+    let magnitudes: Option<Vec<Tensor>> = operands.iter().map(magnitude).collect();
+    let sums = magnitudes.and_then(|m| wide(op).eval(&m).ok());
+    let beyond = |x: &f64| x.is_finite() && *x > f64::from(f32::MAX) / 4.0;
+    sums.is_some_and(|s| s[0].to_f64s().iter().any(beyond))
+}
+
+fn compare(found: &Value, wanted: &Value, math: Math, counts: &mut Members) -> Result<(), String> {
+    // Where it does not decide what is written, it may not decide a member either.
+    if wanted.open {
+        counts.open += wanted.narrow.len();
+        return Ok(());
+    }
+    let float = wanted.narrow.dtype().is_float();
+    for (i, (x, y)) in found.narrow.scalars().zip(wanted.narrow.scalars()).enumerate() {
+        if x.same_bits(y) || (x.as_f64().is_nan() && y.as_f64().is_nan()) {
+            counts.elements += 1;
+            continue;
+        }
+        let radius = COARSER * (found.wide.radius[i] + wanted.wide.radius[i]);
+        let differ = || Err(format!("element {i} is {:?} instead of {:?}, ± {radius:e}", x.as_f64(), y.as_f64()));
+        if math == Math::Strict {
+            return differ();
+        }
+        if !float {
+            if radius == 0.0 {
+                return differ();
+            }
+            counts.open += 1;
+            continue;
+        }
+        let (x, y) = (x.as_f64(), y.as_f64());
+        // Just below the largest number rounding decides whether there is one.
+        let edge = f64::from(f32::MAX) * (1.0 - 1e-4) - if radius.is_finite() { radius } else { 0.0 };
+        let at_edge = |x: f64| x.abs() >= edge;
+        counts.elements += 1;
+        let same = match (x.is_finite(), y.is_finite()) {
+            // A zero has no sign, so neither has what is divided by it.
+            _ if x.is_infinite() && y.is_infinite() => true,
+            _ if x.is_nan() || y.is_nan() => false,
+            (true, true) => {
+                if radius.is_infinite() {
+                    counts.open += 1;
+                    counts.elements -= 1;
+                }
+                (x - y).abs() <= radius + LOST
+            }
+            _ => at_edge(x) && at_edge(y),
+        };
+        if !same {
+            return differ();
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! The e-graph itself is right: after saturation all members of every class are one value, by the law of the maths, on random,
+//! special and extreme numbers.
+
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod common;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use common::{Rng, random};
+use dlc_compiler::egraph::{Members, Need, Space, members, rules, saturate};
+use dlc_compiler::passes::{Math, Options, optimize};
+use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor, Type};
+
+/// Draws of arguments for each function.
+const DRAWS: u64 = 12;
+
+/// What floats are drawn from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbers {
+    /// Between a quarter and two.
+    Positive,
+    /// The same, of both signs.
+    Moderate,
+    /// Zeros, infinities, NaN, subnormal numbers, and some ordinary ones.
+    Special,
+    /// Near the largest and the smallest of f32, and near their roots.
+    Extreme,
+}
+
+fn float(rng: &mut Rng, numbers: Numbers) -> f64 {
+    const SPECIAL: [f64; 12] =
+        [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e-42, -1e-44, 1.0, -1.0, 2.0, -0.5, 41.0];
+    const EXTREME: [f64; 14] =
+        [3.4e38, -3.3e38, 1e38, -2e38, 1.3e-38, -2e-38, 1e-30, -1e30, 2e19, -1.9e19, 1e-19, 3e-20, 1.0, -7.0];
+    let moderate = 0.25 + 1.75 * (rng.bits() >> 11) as f64 / (1u64 << 53) as f64;
+    match numbers {
+        Numbers::Positive => moderate,
+        Numbers::Moderate => {
+            if rng.bits() & 1 == 0 {
+                moderate
+            } else {
+                -moderate
+            }
+        }
+        Numbers::Special => SPECIAL[rng.below(SPECIAL.len())],
+        Numbers::Extreme => {
+            EXTREME[rng.below(EXTREME.len())] * if rng.bits() & 1 == 0 { 1.0 } else { moderate.min(1.0) }
+        }
+    }
+}
+
+fn arguments(function: &Function, rng: &mut Rng, numbers: Numbers) -> Vec<Tensor> {
+    let tensor = |ty: &Type, rng: &mut Rng| {
+        let dtype = ty.dtype;
+        Tensor::from_fn(ty.clone(), |_| match dtype {
+            DType::Bool => Scalar::Bool(rng.bits() & 1 == 0),
+            d if d.is_float() => Scalar::Float(float(rng, numbers)),
+            _ => Scalar::Int(rng.below(4) as i64),
+        })
+    };
+    function.args().iter().map(|a| tensor(&a.ty, rng)).collect()
+}
+
+fn is_checked(function: &Function) -> bool {
+    let float = |t: &Type| t.dtype == DType::F64;
+    let outside = |op: &Op| matches!(op, Op::Call(_) | Op::Gradient(_));
+    !function.nodes().any(|(_, n)| n.types.iter().any(float)) && !function.ops().any(|(_, _, op)| outside(op))
+}
+
+/// Checks a function with these maths; which rules fired.
+fn check(function: &Function, math: Math, seed: u64, sum: &mut Members) -> BTreeSet<&'static str> {
+    let options = Options { math, weights: false, ..Options::default() };
+    let mut space = Space::new(function);
+    let saturation = saturate(&mut space, &options);
+    let mut rng = Rng(seed);
+    for draw in 0..DRAWS {
+        let numbers = match draw % 3 {
+            _ if math == Math::Fast => Numbers::Positive,
+            0 => Numbers::Moderate,
+            1 => Numbers::Special,
+            _ => Numbers::Extreme,
+        };
+        let args = arguments(function, &mut rng, numbers);
+        match members(&space, function, &args, math) {
+            Ok(found) => {
+                sum.made += found.made;
+                sum.elements += found.elements;
+                sum.open += found.open;
+            }
+            Err(e) => {
+                panic!("{math}, {numbers:?} numbers: {e}\n{}\nof {args:?}", Graph::from_function(function.clone()))
+            }
+        }
+    }
+    saturation.fired.into_keys().collect()
+}
+
+/// Where what safe maths asks of the operands is not proved, the rule without its guard makes members that differ: each guard is
+/// needed, and this test sees it missing.
+#[test]
+fn a_rule_without_its_guard_is_noticed() {
+    let mut unnoticed = vec![];
+    for (name, graph) in named_seeds().into_iter().filter(|(name, _)| name.starts_with("unproved-")) {
+        let function = graph.entry();
+        let mut space = Space::new(function);
+        // Fast maths takes for granted what the guards ask for.
+        saturate(&mut space, &Options { math: Math::Fast, weights: false, ..Options::default() });
+        let mut rng = Rng(3);
+        let noticed = (0..300).any(|draw| {
+            let numbers = if draw % 2 == 0 { Numbers::Special } else { Numbers::Extreme };
+            members(&space, function, &arguments(function, &mut rng, numbers), Math::Safe).is_err()
+        });
+        if !noticed {
+            unnoticed.push(name);
+        }
+    }
+    // Sums of whole numbers differ in their rounding only, which no bound tells from what is allowed.
+    assert_eq!(unnoticed, ["unproved-add-constants"]);
+}
+
+fn seeds() -> Vec<Graph> {
+    named_seeds().into_iter().map(|(_, graph)| graph).collect()
+}
+
+fn named_seeds() -> Vec<(String, Graph)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/ir/saturate");
+    let paths = std::fs::read_dir(folder).expect("the folder is there").map(|e| e.expect("it can be read").path());
+    let mut paths: Vec<_> = paths.filter(|p| p.extension().is_some_and(|e| e == "dlir")).collect();
+    paths.sort();
+    let text = |path| std::fs::read_to_string(path).expect("the file can be read");
+    let name = |p: &Path| p.file_stem().expect("files have names").to_string_lossy().into_owned();
+    paths.iter().map(|p| (name(p), text(p).parse().expect("seeds are well-formed"))).collect()
+}
+
+#[test]
+fn members_of_the_rules_own_programs_agree() {
+    for math in Math::ALL {
+        let (mut sum, mut fired) = (Members::default(), BTreeSet::new());
+        for graph in seeds() {
+            if is_checked(graph.entry()) {
+                fired.extend(check(graph.entry(), math, 5, &mut sum));
+            }
+        }
+        assert!(sum.elements > 4 * sum.open && sum.elements > 1000, "{sum:?}");
+        // What safe maths asks to be proved is proved somewhere.
+        let silent: Vec<&str> = rules()
+            .filter(|r| r.need == Need::Safe && math == Math::Safe && !fired.contains(r.name))
+            .map(|r| r.name)
+            .collect();
+        assert!(silent.is_empty(), "{silent:?} fire in no file with --math=safe");
+    }
+}
+
+#[test]
+fn members_of_random_graphs_agree() {
+    let mut sum = Members::default();
+    let mut graphs = 0;
+    for seed in 0..400 {
+        let kind = if seed % 4 == 0 { random::Kind::Exact } else { random::Kind::Real };
+        let graph = random::graph(seed, 12 + (seed % 20) as usize, kind);
+        if !is_checked(graph.entry()) {
+            continue;
+        }
+        graphs += 1;
+        for math in [Math::Strict, Math::Safe] {
+            check(graph.entry(), math, seed, &mut sum);
+        }
+    }
+    assert!(graphs > 100 && sum.elements > 100_000, "{graphs} graphs, {sum:?}");
+}
+
+/// What one result of a program is does not depend on what another one divides by zero.
+#[test]
+fn numbers_that_differ_are_never_one() {
+    let text = "func @f() -> (f32[], f32[], f32[]) {
+  %0 = constant 0.0 : f32[]
+  %1 = div %0, %0 : f32[]
+  %2 = constant 1.0 : f32[]
+  %3 = div %2, %0 : f32[]
+  %4 = sub %2, %2 : f32[]
+  %5 = mul %1, %4 : f32[]
+  return %1, %3, %5
+}
+";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    for math in Math::ALL {
+        let optimised = optimize(&graph, &Options { math, ..Options::default() }).graph;
+        let [nan, infinite, other] = &optimised.interpret(&[]).expect("it has a value")[..] else { panic!("three") };
+        assert!(nan.get(0).as_f64().is_nan() && other.get(0).as_f64().is_nan(), "{math}: {optimised}");
+        assert_eq!(infinite.get(0).as_f64(), f64::INFINITY, "{math}: {optimised}");
+    }
+}
