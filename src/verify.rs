@@ -10,7 +10,7 @@ use dlc_compiler::passes;
 use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Request, What};
 use dlc_ir::bounds::{self, Bounded, Constants};
-use dlc_ir::op::Call;
+use dlc_ir::op::{Call, EvalError};
 use dlc_ir::{Argument, DType, Function, Graph, InterpError, Op, ResultDecl, ResultRole, Role, Scalar, Tensor, Value};
 use dlc_runtime::Tensors;
 use serde::Serialize;
@@ -99,6 +99,7 @@ fn rewriting(
         Some(t) => Tensor::from_fn(argument.ty.clone(), |i| t.get(i).convert(argument.ty.dtype)),
         None => Tensor::zeros(argument.ty.clone()),
     };
+    check_room(optimised.entry())?;
     let arguments: Vec<Tensor> = optimised.entry().args().iter().map(value).collect();
     same_results(model, &written, &optimised, &arguments)
 }
@@ -218,7 +219,10 @@ fn meaning(graph: &Graph, op: &Op, operands: Vec<Tensor>) -> Result<Vec<Bounded>
         }
         _ => bounds::operator(op, &operands, Constants::Exact).map(|value| vec![value]),
     };
-    values.map_err(|e| Error::plain("failed-check", e.to_string()))
+    values.map_err(|e| match e {
+        EvalError::TooLarge(_) => Error::plain("out-of-memory", e.to_string()),
+        _ => Error::plain("failed-check", e.to_string()),
+    })
 }
 
 /// The difference of the element that is furthest off for what rounding explains, and what it explains. Elements that hang on a
@@ -253,6 +257,12 @@ fn distance(x: Scalar, y: Scalar) -> f64 {
     if x == y || (x.is_nan() && y.is_nan()) { 0.0 } else { (x - y).abs() }
 }
 
+/// Refuses a function whose arguments are larger than the memory.
+fn check_room(entry: &Function) -> Result<(), Error> {
+    let room = entry.args().iter().try_for_each(|a| a.ty.check_room());
+    room.map_err(|e| Error::plain("out-of-memory", e.to_string()))
+}
+
 /// A value for every argument: first weights, the first examples of the data where there is some, and otherwise numbers
 /// from 0 to 1 for floats and zeros for the rest.
 fn arguments(
@@ -262,6 +272,7 @@ fn arguments(
     entry: &Function,
     seed: u64,
 ) -> Result<Vec<Tensor>, Error> {
+    check_room(entry)?;
     let mut init = request.clone();
     init.what = What::Init;
     let first = first_values(compiler, model, &init, seed)?;
