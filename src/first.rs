@@ -27,7 +27,8 @@ impl Compiler {
         let mut init = model.request(What::Init);
         init.dims = infer.dims.clone();
         let first = first_values(self, model, &init, seed)?;
-        let wanted: Vec<String> = model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
+        let wanted: std::collections::HashSet<String> =
+            model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
         Ok(first.into_iter().filter(|(name, _)| wanted.contains(name)).collect())
     }
 }
@@ -43,7 +44,7 @@ pub(crate) fn first_values(compiler: &Compiler, model: &Model, init: &Request, s
     draw(&mut session).map_err(|e| failed_run(model, &e))?;
     let drawn = session.outputs();
     let Some(file) = find_settings(model)?.and_then(|s| s.weights) else { return Ok(drawn) };
-    let of_training: Vec<&str> = lowered.states_of_training().collect();
+    let of_training: std::collections::HashSet<&str> = lowered.states_of_training().collect();
     let (own, rest): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|(name, _)| !of_training.contains(&name.as_str()));
     Ok(start_weights(model, &file, own.into_iter().collect())?.into_iter().chain(rest).collect())
 }

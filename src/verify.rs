@@ -112,6 +112,7 @@ impl<'a> Subject<'a> {
         let lowered = model.lower(request)?.graph;
         let written = tools::stage_graph(compiler, model, lowered.clone(), Stage::Grad)?;
         let optimised = tools::stage_graph(compiler, model, lowered.clone(), Stage::Opt)?;
+        check_room(optimised.entry())?;
         let compile = |compiler: &Compiler| -> Result<Session, Error> {
             compiler.compile_graph(model, lowered.clone(), &mut Timings::default())?.try_session()
         };
@@ -123,6 +124,7 @@ impl<'a> Subject<'a> {
         };
         let main = Probe::new(compiler, model, parts.as_ref().map_or(&optimised, |parts| &parts.main))?;
         let wide = in_f64(compiler, model, request)?;
+        check_room(wide.1.entry())?;
         let init = Request { what: What::Init, ..request.clone() };
         let first = first_values(compiler, model, &init, seed)?;
         let data = if tools::trains(model)? { tools::first_examples(compiler, model)? } else { Tensors::new() };
@@ -370,7 +372,10 @@ fn meaning(graph: &Graph, op: &Op, operands: Vec<Tensor>) -> Result<Vec<Bounded>
         }
         _ => bounds::operator(op, &operands, Constants::Exact).map(|value| vec![value]),
     };
-    values.map_err(|e| Error::plain("failed-check", e.to_string()))
+    values.map_err(|e| match e {
+        EvalError::TooLarge(_) => Error::plain("out-of-memory", e.to_string()),
+        _ => Error::plain("failed-check", e.to_string()),
+    })
 }
 
 /// The difference of the element that is furthest off for what rounding explains, and what it explains. Elements that hang on a
@@ -398,6 +403,12 @@ fn apart(a: &Bounded, b: &Bounded) -> (f64, f64) {
 fn distance(x: Scalar, y: Scalar) -> f64 {
     let (x, y) = (x.as_f64(), y.as_f64());
     if x == y || (x.is_nan() && y.is_nan()) { 0.0 } else { (x - y).abs() }
+}
+
+/// Refuses a function whose arguments are larger than the memory.
+fn check_room(entry: &Function) -> Result<(), Error> {
+    let room = entry.args().iter().try_for_each(|a| a.ty.check_room());
+    room.map_err(|e| Error::plain("out-of-memory", e.to_string()))
 }
 
 #[cfg(test)]

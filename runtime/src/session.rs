@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use dlc_compiler::passes::{Parts, parts};
 use dlc_compiler::program::{Lossless, Memory, OutOfMemory, Program, RunError, Spread, Workspace};
-use dlc_ir::{DType, Graph, InterpError, Loc, Tensor, Type};
+use dlc_ir::op::EvalError;
+use dlc_ir::{DType, Graph, InterpError, Loc, NoRoom, Tensor, Type};
 
 use crate::near::{near, suggestion};
 use crate::preparing::Preparing;
@@ -122,6 +123,9 @@ impl From<WrongType> for SessionError {
 
 impl From<InterpError> for SessionError {
     fn from(error: InterpError) -> Self {
+        if let InterpError::Step { error: EvalError::TooLarge(NoRoom(bytes)), .. } = &error {
+            return SessionError::Memory(OutOfMemory(*bytes));
+        }
         let loc = match &error {
             InterpError::Step { loc, .. } => loc.is_known().then_some(*loc),
             _ => None,

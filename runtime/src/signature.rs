@@ -44,6 +44,7 @@ pub enum Target {
 impl Signature {
     /// The signature of an entry function, some of whose arguments are computed from its weights and asked of nobody.
     pub fn of(entry: &Function, prepared: &[usize]) -> Self {
+        let computed: std::collections::HashSet<usize> = prepared.iter().copied().collect();
         let mut signature = Signature { prepared: prepared.to_vec(), ..Signature::default() };
         for (i, argument) in entry.args().iter().enumerate() {
             let (names, name) = match &argument.role {
@@ -55,7 +56,7 @@ impl Signature {
                 }
                 Role::Input | Role::Plain => (Some(&mut signature.inputs), &argument.name),
             };
-            if let Some(names) = names.filter(|_| !prepared.contains(&i)) {
+            if let Some(names) = names.filter(|_| !computed.contains(&i)) {
                 names.insert(Arc::clone(name), i);
             }
             signature.arguments.push(Slot { name: Arc::clone(name), ty: argument.ty.clone() });

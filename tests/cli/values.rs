@@ -105,6 +105,7 @@ fn a_model_that_no_memory_holds_is_told() {
     for arguments in [
         &["train", "examples/mnist.dl", "--folder", runs, "-o", artefact][..],
         &["compile", "examples/mnist.dl", "-o", artefact],
+        &["verify", "examples/mnist.dl"],
     ] {
         let output = dlc(&[arguments, &size].concat());
         let said = String::from_utf8_lossy(&output.stderr);

@@ -231,7 +231,7 @@ impl Function {
     /// Adds an argument of another function, with its place. No argument here may have its name.
     pub fn copy_arg(&mut self, from: &Function, arg: usize) -> Value {
         let argument = from.args[arg].clone();
-        debug_assert!(self.args.iter().all(|a| a.name != argument.name), "%{} stands twice", argument.name);
+        debug_assert!(!self.arg_names().contains(&argument.name), "%{} stands twice", argument.name);
         self.push_arg(argument, from.node(from.arg_values[arg].node).loc)
     }
 
@@ -244,10 +244,17 @@ impl Function {
         value
     }
 
-    fn legal_arg_name(&mut self, name: &str) -> Arc<str> {
+    /// The names of all arguments.
+    fn arg_names(&mut self) -> &FxHashSet<Arc<str>> {
         if self.arg_names.len() < self.args.len() {
-            self.arg_names.extend(self.args.iter().map(|arg| arg.name.clone()));
+            let new = self.args[self.arg_names.len()..].iter();
+            self.arg_names.extend(new.map(|arg| arg.name.clone()));
         }
+        &self.arg_names
+    }
+
+    fn legal_arg_name(&mut self, name: &str) -> Arc<str> {
+        self.arg_names();
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let mut base = Cow::Borrowed(name);
         if !name.chars().all(legal) {

@@ -28,7 +28,7 @@ pub use graph::{
 pub use interp::{InterpError, Observer};
 pub use op::{EvalError, Op, Operator, TypeError, Types};
 pub use scalar::{Direction, ScalarOp};
-pub use tensor::{Data, Element, ElementCount, Tensor};
+pub use tensor::{Data, Element, ElementCount, NoRoom, Tensor};
 pub use text::{Blobs, ParseError};
 pub use types::{Indices, Shape, Type};
 pub use verify::{MAX_KERNEL_OPS, VerifyError};

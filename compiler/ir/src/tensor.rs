@@ -113,6 +113,30 @@ macro_rules! element {
 }
 element!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, u8 => U8, bool => Bool);
 
+/// Bytes for each element of a tensor that is made element by element: the number in 64 bits, its position, and as much again for
+/// operands on the way.
+const WORKING: usize = 32;
+/// Tensors whose making takes fewer bytes are made without asking.
+const SMALL: usize = 1 << 20;
+
+/// There is not so much memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is not memory enough: {0} bytes are wanted in one piece")]
+pub struct NoRoom(pub usize);
+
+impl Type {
+    /// Whether there is memory to make a tensor of this type and to compute with it: what the reference asks before every
+    /// operator, and everybody should ask who makes a tensor of a size that a user chose.
+    ///
+    /// # Errors
+    /// If there is not.
+    pub fn check_room(&self) -> Result<(), NoRoom> {
+        let bytes = self.shape.elements().saturating_mul(WORKING);
+        let room = bytes < SMALL || Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
+        if room { Ok(()) } else { Err(NoRoom(bytes)) }
+    }
+}
+
 impl Tensor {
     /// A tensor from its elements in row-major order.
     ///

@@ -1,5 +1,7 @@
 //! The verifier: what every graph between two passes must satisfy.
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
 use crate::op::{Call, Gradient};
 use crate::{DType, Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Role, Symbol, Type};
 
@@ -27,17 +29,33 @@ impl Graph {
     /// # Errors
     /// The first violation.
     pub fn verify(&self) -> Result<(), VerifyError> {
-        for function in self.functions() {
-            verify_function(self, &function.name)?;
-        }
-        Ok(())
+        let order = Order::of(self);
+        self.functions().try_for_each(|function| verify_function(self, &order, &function.name))
+    }
+}
+
+/// The place of each function.
+#[derive(Default)]
+pub(crate) struct Order(FxHashMap<Symbol, usize>);
+
+impl Order {
+    /// Of the functions of a graph as it is.
+    pub(crate) fn of(graph: &Graph) -> Order {
+        let mut order = Order::default();
+        graph.functions().for_each(|f| order.push(&f.name));
+        order
+    }
+
+    /// A function behind all others.
+    pub(crate) fn push(&mut self, name: &Symbol) {
+        let place = self.0.len();
+        self.0.insert(name.clone(), place);
     }
 }
 
 /// Checks one function of a graph; see [`Graph::verify`].
-pub(crate) fn verify_function(graph: &Graph, name: &Symbol) -> Result<(), VerifyError> {
-    let position = |symbol: &Symbol| graph.functions().position(|f| f.name == *symbol);
-    let own = position(name);
+pub(crate) fn verify_function(graph: &Graph, order: &Order, name: &Symbol) -> Result<(), VerifyError> {
+    let own = order.0.get(name).copied();
     let function = graph.function(name);
     let (Some(own), Some(function)) = (own, function) else {
         return Err(VerifyError {
@@ -46,7 +64,7 @@ pub(crate) fn verify_function(graph: &Graph, name: &Symbol) -> Result<(), Verify
             message: "there is no such function".to_owned(),
         });
     };
-    let checker = Checker { graph, function, position: own };
+    let checker = Checker { graph, order, function, position: own };
     checker.nodes()?;
     checker.arguments()?;
     checker.results()?;
@@ -55,6 +73,7 @@ pub(crate) fn verify_function(graph: &Graph, name: &Symbol) -> Result<(), Verify
 
 struct Checker<'a> {
     graph: &'a Graph,
+    order: &'a Order,
     function: &'a Function,
     position: usize,
 }
@@ -100,12 +119,17 @@ impl Checker<'_> {
         Ok(())
     }
 
+    /// The function of a name, if it stands before this one.
+    fn earlier(&self, func: &Symbol) -> Option<&Function> {
+        let place = self.order.0.get(func)?;
+        self.graph.function(func).filter(|_| *place < self.position)
+    }
+
     fn callee(&self, id: NodeId, func: &Symbol, args: &[Type], results: &[Type]) -> Checked {
         if self.function.kind == FunctionKind::Kernel {
             return self.fail(Some(id), "a kernel calls nothing".to_owned());
         }
-        let earlier = self.graph.functions().take(self.position).find(|f| f.name == *func);
-        let Some(callee) = earlier else {
+        let Some(callee) = self.earlier(func) else {
             return self.fail(Some(id), format!("{func} does not stand before its caller"));
         };
         if callee.results.iter().any(|r| matches!(r.role, ResultRole::Update(_))) {
@@ -123,30 +147,30 @@ impl Checker<'_> {
     }
 
     fn arguments(&self) -> Checked {
-        let mut names: Vec<(&str, bool)> = vec![];
+        let mut names: FxHashSet<(&str, bool)> = FxHashSet::default();
         for arg in self.function.args() {
             let name = match &arg.role {
                 Role::Param { name, .. } => (&**name, true),
                 Role::State { name } => (&**name, false),
                 Role::Plain | Role::Input | Role::Key => continue,
             };
-            if names.contains(&name) {
+            if !names.insert(name) {
                 return self.fail(None, format!("two arguments are named \"{}\"", name.0));
             }
-            names.push(name);
         }
         Ok(())
     }
 
     fn results(&self) -> Checked {
+        let mut names: FxHashSet<&str> = FxHashSet::default();
+        let mut updated: FxHashSet<usize> = FxHashSet::default();
         for (i, result) in self.function.results.iter().enumerate() {
-            let earlier = &self.function.results[..i];
             let exists = result.value.node.index() < self.function.node_count()
                 && (result.value.result as usize) < self.function.node(result.value.node).types.len();
             if !exists {
                 return self.fail(None, format!("result {i} does not exist"));
             }
-            if result.name.is_some() && earlier.iter().any(|r| r.name == result.name) {
+            if result.name.as_deref().is_some_and(|name| !names.insert(name)) {
                 return self
                     .fail(None, format!("two results are named \"{}\"", result.name.as_deref().unwrap_or_default()));
             }
@@ -170,7 +194,7 @@ impl Checker<'_> {
             if !matches!(target.role, Role::Param { .. } | Role::State { .. }) {
                 return self.fail(None, format!("%{} is neither a parameter nor a state, and is updated", target.name));
             }
-            if earlier.iter().any(|r| r.role == result.role) {
+            if !updated.insert(arg) {
                 return self.fail(None, format!("%{} is updated twice", target.name));
             }
         }
@@ -179,7 +203,7 @@ impl Checker<'_> {
 
     fn custom_vjp(&self) -> Checked {
         let Some(vjp) = &self.function.vjp else { return Ok(()) };
-        let Some(rule) = self.graph.functions().take(self.position).find(|f| f.name == *vjp) else {
+        let Some(rule) = self.earlier(vjp) else {
             return self.fail(None, format!("its vjp {vjp} does not stand before it"));
         };
         let args = self.function.args().iter().map(|a| &a.ty);

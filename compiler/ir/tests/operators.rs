@@ -119,6 +119,17 @@ fn indices_into_an_axis_without_elements_are_refused() {
 }
 
 #[test]
+fn what_no_memory_holds_is_an_error() {
+    use dlc_ir::op::{Broadcast, Pad};
+    let x = Tensor::new([4], vec![1.0f32; 4]).expect("a vector");
+    let zero = Tensor::scalar(0.0f32);
+    let pad = Op::from(Pad { low: vec![40_000_000_000_000], high: vec![0], interior: vec![0] });
+    assert!(matches!(pad.eval(&[x, zero.clone()]), Err(EvalError::TooLarge(_))));
+    let broadcast = Op::from(Broadcast { shape: [1 << 24, 1 << 24].into(), axes: vec![] });
+    assert!(matches!(broadcast.eval(&[zero]), Err(EvalError::TooLarge(_))));
+}
+
+#[test]
 fn extremes_take_the_first_and_propagate_nan() {
     use dlc_ir::op::{Reduce, Reduction};
     let reduce = |kind, x: &[f32]| {

@@ -6,6 +6,7 @@
 //! computing again costs by operator; arguments and results are at hand anyway.
 
 use dlc_ir::{Def, Function, FunctionKind, Node, NodeId, Op, Role, ScalarOp, Symbol, Value};
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::joint::Joint;
@@ -71,12 +72,12 @@ pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
     }
 
     let recomputed = recomputed(joint, &late, &demanded);
-    let mut saved_values: Vec<Value> = vec![];
+    let mut saved_values: FxHashSet<Value> = FxHashSet::default();
     let mut visit = |v: Value, in_backward: &mut Vec<bool>| {
         if recomputed[v.node.index()] {
             in_backward[v.node.index()] = true;
-        } else if !saved_values.contains(&v) {
-            saved_values.push(v);
+        } else {
+            saved_values.insert(v);
         }
     };
     demanded.iter().for_each(|&v| visit(v, &mut in_backward));
@@ -85,10 +86,15 @@ pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
             node.operands.iter().for_each(|&v| visit(v, &mut in_backward));
         }
     }
+    let mut saved_values: Vec<Value> = saved_values.into_iter().collect();
     saved_values.sort_unstable();
+    let mut result: FxHashMap<Value, usize> = FxHashMap::default();
+    for (i, own) in own.iter().enumerate() {
+        result.entry(own.value).or_insert(i);
+    }
 
     let mut further: Vec<Value> = vec![];
-    let saved = saved_values.iter().map(|&v| match (f.arg_index(v), own.iter().position(|r| r.value == v)) {
+    let saved = saved_values.iter().map(|&v| match (f.arg_index(v), result.get(&v).copied()) {
         (Some(i), _) => Saved::Argument(i),
         (None, Some(i)) => Saved::Result(i),
         (None, None) => {
@@ -97,10 +103,10 @@ pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
         }
     });
     let saved: Vec<Saved> = saved.collect();
+    let returned: FxHashSet<Value> = gradients.iter().map(|g| g.value).collect();
     let used = |i: &usize| {
         let cotangent = f.arg_values()[joint.primals + i];
-        gradients.iter().any(|g| g.value == cotangent)
-            || f.users(cotangent.node).iter().any(|user| in_backward[user.index()])
+        returned.contains(&cotangent) || f.users(cotangent.node).iter().any(|user| in_backward[user.index()])
     };
     let cotangents: Vec<usize> = (0..joint.seeds.len()).filter(used).collect();
     Split {
@@ -126,7 +132,7 @@ fn late(joint: &Joint) -> Vec<bool> {
 /// Which nodes are computed again where the values `demanded` are needed a second time: on the far side of the minimum cut.
 fn recomputed(joint: &Joint, late: &[bool], demanded: &[Value]) -> Vec<bool> {
     let f = &joint.function;
-    let own = &f.results[..joint.results];
+    let own: FxHashSet<Value> = f.results[..joint.results].iter().map(|r| r.value).collect();
     let (source, sink) = (0, 1);
     let mut first_out = vec![0; f.node_count()];
     let mut vertices = 2 + f.node_count();
@@ -145,7 +151,7 @@ fn recomputed(joint: &Joint, late: &[bool], demanded: &[Value]) -> Vec<bool> {
         let written = cost == INFINITE && f.users(id).iter().any(stands_alone);
         for (result, ty) in node.types.iter().enumerate() {
             let value = Value { node: id, result: result as u32 };
-            let at_hand = matches!(node.def, Def::Argument(_)) || own.iter().any(|r| r.value == value);
+            let at_hand = matches!(node.def, Def::Argument(_)) || own.contains(&value);
             let passes_of_memory = if at_hand { 0 } else { 2 - u64::from(written) };
             let saving = passes_of_memory * ty.bytes() as u64;
             network.edge(enter(id), out(value), saving.min(INFINITE - 1));

@@ -9,6 +9,11 @@ use super::forced::Core;
 /// Work of the local swaps, in visits of alternatives. A bound on time would make the output depend on the machine.
 const SWAP_VISITS: usize = 400_000;
 
+/// The most alternatives among which the greedy search sees all that each needs.
+const WHOLE: usize = 4096;
+/// Alternatives of a window of a larger DAG.
+const WINDOW: usize = 1024;
+
 /// Classes and the alternatives that compute them, in dense numbers: the alternatives of one class stand together.
 #[derive(Clone, Debug, Default)]
 pub struct Dag {
@@ -108,59 +113,61 @@ impl Dag {
         needed
     }
 
-    /// extraction-gym's faster-greedy-dag: bottom up, each class takes the e-node whose set of needed e-nodes is cheapest.
+    /// extraction-gym's faster-greedy-dag: bottom up, each class takes the e-node whose set of needed e-nodes is cheapest. These sets
+    /// grow with the depth, so that a large DAG is cut into windows, lowest first, and what is below a window counts as there.
     fn greedy(&self) -> Choice {
-        let words = self.costs.len().div_ceil(64);
-        let mut sets: Vec<Option<(Cost, Vec<u64>)>> = vec![None; self.classes()];
-        let mut choice: Choice = vec![None; self.classes()];
         let mut parents: Vec<SmallVec<[u32; 4]>> = vec![SmallVec::new(); self.classes()];
         for (i, children) in self.children.iter().enumerate() {
             for &child in children {
                 parents[child as usize].push(i as u32);
             }
         }
-        let mut queued = vec![true; self.costs.len()];
-        let mut queue: std::collections::VecDeque<u32> = (0..self.costs.len() as u32).collect();
-        let mut union = vec![0u64; words];
-        while let Some(node) = queue.pop_front() {
-            let at = node as usize;
-            queued[at] = false;
-            if self.children[at].iter().any(|&c| sets[c as usize].is_none()) {
-                continue;
+        let mut choice: Choice = vec![None; self.classes()];
+        let mut number = vec![u32::MAX; self.classes()];
+        if self.costs.len() <= WHOLE {
+            let all: Vec<u32> = (0..self.classes() as u32).collect();
+            Window::new(self, &parents, &all, &mut number).choose(&mut choice);
+            return choice;
+        }
+        let order = self.upwards(&parents);
+        let mut rest = order.as_slice();
+        while !rest.is_empty() {
+            let mut alternatives = 0;
+            let fits = rest.iter().take_while(|&&class| {
+                alternatives += self.nodes_of(class).len();
+                alternatives <= WINDOW
+            });
+            let (window, above) = rest.split_at(fits.count().max(1));
+            Window::new(self, &parents, window, &mut number).choose(&mut choice);
+            window.iter().for_each(|&class| number[class as usize] = u32::MAX);
+            rest = above;
+        }
+        choice
+    }
+
+    /// The classes that can be computed, each behind the operands of one of its alternatives.
+    fn upwards(&self, parents: &[SmallVec<[u32; 4]>]) -> Vec<u32> {
+        let mut missing: Vec<usize> = self.children.iter().map(SmallVec::len).collect();
+        let mut found = vec![false; self.classes()];
+        let mut order = vec![];
+        let mut find = |node: u32, order: &mut Vec<u32>| {
+            let class = self.class_of[node as usize];
+            if !std::mem::replace(&mut found[class as usize], true) {
+                order.push(class);
             }
-            let class = self.class_of[at] as usize;
-            let bound = sets[class].as_ref().map_or(Cost::MAX, |s| s.0);
-            union.fill(0);
-            let mut cost = self.costs[at];
-            for &child in &self.children[at] {
-                let Some((_, set)) = &sets[child as usize] else { continue };
-                for (word, (mine, theirs)) in union.iter_mut().zip(set).enumerate() {
-                    let mut new = theirs & !*mine;
-                    *mine |= theirs;
-                    while new != 0 {
-                        cost = cost.saturating_add(self.costs[word * 64 + new.trailing_zeros() as usize]);
-                        new &= new - 1;
-                    }
-                }
-                if cost >= bound {
-                    break;
-                }
-            }
-            let own = self.nodes_of(class as u32);
-            let needs_itself = || own.clone().any(|n| union[n as usize / 64] >> (n % 64) & 1 == 1);
-            if cost >= bound || needs_itself() {
-                continue;
-            }
-            union[at / 64] |= 1 << (at % 64);
-            sets[class] = Some((cost, union.clone()));
-            choice[class] = Some(node);
-            for &parent in &parents[class] {
-                if !std::mem::replace(&mut queued[parent as usize], true) {
-                    queue.push_back(parent);
+        };
+        (0..self.costs.len() as u32).filter(|&n| missing[n as usize] == 0).for_each(|n| find(n, &mut order));
+        let mut next = 0;
+        while let Some(&class) = order.get(next) {
+            next += 1;
+            for &parent in &parents[class as usize] {
+                missing[parent as usize] -= 1;
+                if missing[parent as usize] == 0 {
+                    find(parent, &mut order);
                 }
             }
         }
-        choice
+        order
     }
 
     /// Takes another e-node for one class wherever the whole becomes cheaper; then for several at once, where they would share
@@ -244,5 +251,120 @@ impl Dag {
             }
         }
         best
+    }
+}
+
+/// Some classes of a DAG, for the greedy search.
+struct Window<'a> {
+    dag: &'a Dag,
+    /// The alternatives that read each class.
+    parents: &'a [SmallVec<[u32; 4]>],
+    classes: &'a [u32],
+    /// Of each of them the number of its first alternative in the window; one more at the end.
+    first: Vec<u32>,
+    /// Of each class of the DAG its number in the window, or [`u32::MAX`].
+    number: &'a [u32],
+    costs: Vec<Cost>,
+}
+
+impl<'a> Window<'a> {
+    /// `number` is [`u32::MAX`] for every class.
+    fn new(dag: &'a Dag, parents: &'a [SmallVec<[u32; 4]>], classes: &'a [u32], number: &'a mut [u32]) -> Self {
+        let mut first = vec![0];
+        let mut costs: Vec<Cost> = vec![];
+        for (i, &class) in (0..).zip(classes) {
+            number[class as usize] = i;
+            costs.extend(dag.nodes_of(class).map(|n| dag.costs[n as usize]));
+            first.push(costs.len() as u32);
+        }
+        Window { dag, parents, classes, first, number, costs }
+    }
+
+    /// The number of a class in the window, if it is in it.
+    fn inside(&self, class: u32) -> Option<usize> {
+        Some(self.number[class as usize]).filter(|&n| n != u32::MAX).map(|n| n as usize)
+    }
+
+    /// Chooses for each class; what is chosen already costs nothing.
+    fn choose(&self, choice: &mut Choice) {
+        let dag = self.dag;
+        let mut sets: Vec<Option<(Cost, Vec<u64>)>> = vec![None; self.classes.len()];
+        let mut queued = vec![true; self.costs.len()];
+        let mut queue: std::collections::VecDeque<(u32, u32)> = (0..)
+            .zip(self.classes)
+            .flat_map(|(class, &outer)| dag.nodes_of(outer).map(move |node| (class, node)))
+            .collect();
+        let mut union = vec![0u64; self.costs.len().div_ceil(64)];
+        while let Some((class, node)) = queue.pop_front() {
+            let own = self.first[class as usize]..self.first[class as usize + 1];
+            let outer = self.classes[class as usize];
+            let at = own.start + (node - dag.nodes_of(outer).start);
+            queued[at as usize] = false;
+            let children = &dag.children[node as usize];
+            let known = |&child: &u32| match self.inside(child) {
+                Some(inside) => sets[inside].is_some(),
+                None => choice[child as usize].is_some(),
+            };
+            if !children.iter().all(known) {
+                continue;
+            }
+            let bound = sets[class as usize].as_ref().map_or(Cost::MAX, |s| s.0);
+            union.fill(0);
+            let mut cost = self.costs[at as usize];
+            for &child in children {
+                let Some((_, set)) = self.inside(child).and_then(|inside| sets[inside].as_ref()) else { continue };
+                for (word, (mine, theirs)) in union.iter_mut().zip(set).enumerate() {
+                    let mut new = theirs & !*mine;
+                    *mine |= theirs;
+                    while new != 0 {
+                        cost = cost.saturating_add(self.costs[word * 64 + new.trailing_zeros() as usize]);
+                        new &= new - 1;
+                    }
+                }
+                if cost >= bound {
+                    break;
+                }
+            }
+            let needs_itself = || own.clone().any(|n| union[n as usize / 64] >> (n % 64) & 1 == 1);
+            if cost >= bound || needs_itself() {
+                continue;
+            }
+            union[at as usize / 64] |= 1 << (at % 64);
+            sets[class as usize] = Some((cost, union.clone()));
+            choice[outer as usize] = Some(node);
+            for &parent in &self.parents[outer as usize] {
+                let above = dag.class_of[parent as usize];
+                let Some(number) = self.inside(above) else { continue };
+                let at = self.first[number] + (parent - dag.nodes_of(above).start);
+                if !std::mem::replace(&mut queued[at as usize], true) {
+                    queue.push_back((number as u32, parent));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A deep DAG beyond the size at which the search sees all of it: each class reads the two before it, and has a dear and a
+    /// cheap alternative.
+    #[test]
+    fn windows_find_what_is_cheaper_in_them() {
+        let classes = 3 * WHOLE as u32;
+        let mut dag = Dag { roots: vec![classes - 1], first: vec![0], ..Dag::default() };
+        for class in 0..classes {
+            for cost in [10, 3, 7] {
+                dag.children.push((class.saturating_sub(2)..class).collect());
+                dag.costs.push(cost);
+                dag.class_of.push(class);
+            }
+            dag.first.push(dag.costs.len() as u32);
+        }
+        let incumbent: Choice = (0..classes).map(|c| Some(3 * c)).collect();
+        let (choice, cost, unchanged) = dag.cheapest(incumbent);
+        assert_eq!((cost, unchanged), (3 * Cost::from(classes), 10 * Cost::from(classes)));
+        assert_eq!(dag.dag_cost(&choice, &mut 0), Some(cost));
     }
 }

@@ -8,6 +8,10 @@ use smallvec::SmallVec;
 use super::cost::Cost;
 use super::dag::{Choice, Dag};
 
+/// Words of all sets of [`Leads`] together. If there were more, nothing is taken out: the search of large DAGs looks at parts of them
+/// anyway.
+const SETS: usize = 1 << 20;
+
 /// A DAG without its forced classes. Choices of either are choices of the other, at costs that differ by a constant.
 pub(super) struct Core {
     /// The DAG of the classes among which there is a choice. Who reads a forced class reads in its place what that
@@ -22,7 +26,11 @@ pub(super) struct Core {
 impl Core {
     /// The part of `whole` that is left to choose.
     pub fn new(whole: &Dag) -> Core {
-        let forced = forced(whole);
+        let mut forced = forced(whole);
+        let count = forced.iter().filter(|f| **f).count();
+        if (whole.classes() - count).div_ceil(64).saturating_mul(count) > SETS {
+            forced.fill(false);
+        }
         let classes: Vec<u32> = (0..whole.classes() as u32).filter(|&c| !forced[c as usize]).collect();
         let mut number = vec![0u32; whole.classes()];
         for (i, &class) in classes.iter().enumerate() {
@@ -88,13 +96,21 @@ fn forced(dag: &Dag) -> Vec<bool> {
 /// Of each forced class the classes of the core that it is computed from with forced classes only between, as a set of bits.
 struct Leads {
     words: usize,
+    /// Of each class the number of its set.
+    number: Vec<u32>,
     sets: Vec<u64>,
 }
 
 impl Leads {
     fn new(dag: &Dag, forced: &[bool], number: &[u32], core: usize) -> Leads {
         let words = core.div_ceil(64);
-        let mut leads = Leads { words, sets: vec![0; words * dag.classes()] };
+        let mut count = 0;
+        let number_of = |&forced: &bool| {
+            count += u32::from(forced);
+            count.saturating_sub(1)
+        };
+        let sets: Vec<u32> = forced.iter().map(number_of).collect();
+        let mut leads = Leads { words, number: sets, sets: vec![0; words * count as usize] };
         let mut done = vec![false; dag.classes()];
         let mut stack: Vec<(u32, bool)> =
             (0..dag.classes() as u32).filter(|&c| forced[c as usize]).map(|c| (c, false)).collect();
@@ -114,7 +130,7 @@ impl Leads {
                     leads.join(class, read);
                 } else {
                     let at = number[read as usize] as usize;
-                    leads.sets[class as usize * words + at / 64] |= 1 << (at % 64);
+                    leads.sets[leads.number[class as usize] as usize * words + at / 64] |= 1 << (at % 64);
                 }
             }
         }
@@ -122,13 +138,14 @@ impl Leads {
     }
 
     fn join(&mut self, into: u32, from: u32) {
+        let (into, from) = (self.number[into as usize] as usize, self.number[from as usize] as usize);
         for word in 0..self.words {
-            self.sets[into as usize * self.words + word] |= self.sets[from as usize * self.words + word];
+            self.sets[into * self.words + word] |= self.sets[from * self.words + word];
         }
     }
 
     fn of(&self, class: u32) -> impl Iterator<Item = u32> + '_ {
-        let set = &self.sets[class as usize * self.words..][..self.words];
+        let set = &self.sets[self.number[class as usize] as usize * self.words..][..self.words];
         set.iter().enumerate().flat_map(|(word, &bits)| {
             (0..64u32).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word as u32 * 64 + bit)
         })

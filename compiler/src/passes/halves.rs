@@ -2,7 +2,7 @@
 
 use dlc_ir::graph::values_of;
 use dlc_ir::{Function, FunctionKind, Graph, NodeId, ResultRole, Role, Symbol, Value};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::Provenance;
@@ -96,7 +96,8 @@ pub(super) fn join(graph: &Graph, provenance: &mut Provenance) -> Option<Graph> 
     }
     let mut new = entry.like();
     let mut map = Map::default();
-    let kept: Vec<usize> = (0..entry.args().len()).filter(|i| !parts.prepared.contains(i)).collect();
+    let prepared: FxHashSet<usize> = parts.prepared.iter().copied().collect();
+    let kept: Vec<usize> = (0..entry.args().len()).filter(|i| !prepared.contains(i)).collect();
     for &i in &kept {
         map.insert(entry.arg_values()[i], new.copy_arg(entry, i));
     }
@@ -112,7 +113,7 @@ pub(super) fn join(graph: &Graph, provenance: &mut Provenance) -> Option<Graph> 
     for result in &mut new.results {
         result.value = map[&result.value];
         if let ResultRole::Update(arg) = &mut result.role {
-            *arg = kept.iter().position(|k| k == arg).expect("what is prepared is not updated");
+            *arg = kept.binary_search(arg).ok().expect("what is prepared is not updated");
         }
     }
     let old = provenance.take(&[&first.name, &entry.name]);

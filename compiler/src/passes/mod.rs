@@ -41,11 +41,13 @@ pub struct Limits {
     pub kernels_per_value: usize,
     /// Operators in one kernel.
     pub kernel_ops: usize,
+    /// How often operators in one kernel may be evaluated beyond once each, at one position of its loops.
+    pub kernel_recomputations: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { growth: 8, iterations: 8, kernels_per_value: 8, kernel_ops: 64 }
+        Limits { growth: 8, iterations: 8, kernels_per_value: 8, kernel_ops: 64, kernel_recomputations: 48 }
     }
 }
 

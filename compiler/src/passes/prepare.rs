@@ -14,7 +14,7 @@
 use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
 use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type, Value};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::halves::{Map, join, main, preparation};
 use super::lossless::{counter, lossless_name};
@@ -224,15 +224,15 @@ fn hoisted(function: &Function, args: &[bool]) -> Vec<Value> {
             Def::Op(op) => !is_cheap(op) || node.operands.iter().any(|v| dear[v.node.index()]),
         };
     }
-    let mut wanted = vec![];
+    let mut wanted: FxHashSet<Value> = FxHashSet::default();
     let mut want = |mut value: Value| {
         // These are other ways to read what is there: keeping what they read would only cost memory.
         while let Some(Op::Broadcast(_) | Op::Reshape(_) | Op::Slice(_)) = function.op(value.node) {
             value = function.node(value.node).operands[0];
         }
         let known = function.op(value.node).is_none() || !dear[value.node.index()];
-        if !known && !wanted.contains(&value) {
-            wanted.push(value);
+        if !known {
+            wanted.insert(value);
         }
     };
     for (id, node, _) in function.ops() {
@@ -245,6 +245,7 @@ fn hoisted(function: &Function, args: &[bool]) -> Vec<Value> {
             want(result.value);
         }
     }
+    let mut wanted: Vec<Value> = wanted.into_iter().collect();
     wanted.sort_unstable();
     wanted
 }

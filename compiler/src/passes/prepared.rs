@@ -1,7 +1,7 @@
 //! The two programs in a graph that [`prepare`](super::prepare) has cut.
 
 use dlc_ir::{Argument, Function, Graph, Op, ResultRole, Role, Symbol};
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::lossless::{count_type, lossless_name};
 
@@ -46,10 +46,23 @@ pub struct Lossless {
 pub fn parts(graph: &Graph) -> Result<Option<Parts>, String> {
     let entry = graph.entry();
     let Some(prepare) = graph.function(&prepare_name(&entry.name)) else { return Ok(None) };
-    let updated = |arg: usize| entry.results.iter().any(|r| r.role == ResultRole::Update(arg));
+    let updated: FxHashSet<usize> = entry
+        .results
+        .iter()
+        .filter_map(|r| match r.role {
+            ResultRole::Update(arg) => Some(arg),
+            ResultRole::Output => None,
+        })
+        .collect();
+    let mut named: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
+    for (i, arg) in entry.args().iter().enumerate() {
+        role_name(&arg.role).into_iter().for_each(|name| named.entry(name).or_default().push(i));
+    }
     let find = |name: &str, fits: &dyn Fn(&Argument) -> bool| {
-        let found = entry.args().iter().position(|a| role_name(&a.role) == Some(name) && fits(a));
-        found.filter(|&i| !updated(i)).ok_or_else(|| format!("{} has no fixed argument \"{name}\" like it", entry.name))
+        let found = named.get(name).and_then(|all| all.iter().copied().find(|&i| fits(&entry.args()[i])));
+        found
+            .filter(|i| !updated.contains(i))
+            .ok_or_else(|| format!("{} has no fixed argument \"{name}\" like it", entry.name))
     };
     let weights_of = |function: &Function| {
         let find = |arg: &Argument| {
@@ -67,7 +80,8 @@ pub fn parts(graph: &Graph) -> Result<Option<Parts>, String> {
             (prepare.ty(result.value), |role: &Role| matches!(role, Role::Param { trainable: false, .. }));
         prepared.push(find(name, &|a| a.ty == *ty && frozen(&a.role))?);
     }
-    if weights.iter().any(|w| prepared.contains(w)) {
+    let weight: FxHashSet<usize> = weights.iter().copied().collect();
+    if prepared.iter().any(|p| weight.contains(p)) {
         return Err(format!("{} takes what it prepares", prepare.name));
     }
     let lossless = match graph.function(&lossless_name(&entry.name)) {

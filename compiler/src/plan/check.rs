@@ -14,7 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::kernel::Mode;
 use crate::kernel::program::{ALIGN, KernelProgram, Place, Routine, Step};
 pub use fault::Fault;
-use memory::{Memory, Region, Span, Token};
+use memory::{Memory, Region, Span, Taken, Token};
 
 /// What an operand of a launched kernel stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -315,7 +315,8 @@ impl<'a> Checker<'a> {
             }
         }
         let frame_span = self.span(Place::Frame(frame), callee.frame)?;
-        let mut spans = vec![(frame_span, Place::Frame(frame))];
+        let mut taken = Taken::default();
+        taken.add(frame_span, Place::Frame(frame));
         let (reads, writes) = places.split_at(node_data.operands.len());
         for (&value, &place) in node_data.operands.iter().zip(reads) {
             let bytes = self.function.ty(value).bytes();
@@ -324,16 +325,16 @@ impl<'a> Checker<'a> {
             if span.overlaps(&frame_span) {
                 return Err(self.overlap(place, Place::Frame(frame)));
             }
-            spans.push((span, place));
+            taken.add(span, place);
         }
         self.memory.erase(frame_span);
         for (i, (&place, ty)) in writes.iter().zip(&node_data.types).enumerate() {
             let span = self.span(place, ty.bytes())?;
             self.writable(span, place)?;
-            if let Some((_, other)) = spans.iter().find(|(other, _)| span.overlaps(other)) {
-                return Err(self.overlap(place, *other));
+            if let Some(other) = taken.overlapping(&span) {
+                return Err(self.overlap(place, other));
             }
-            spans.push((span, place));
+            taken.add(span, place);
             self.write(span, Token::Value(Value { node, result: i as u32 }));
         }
         Ok(())

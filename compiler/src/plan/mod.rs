@@ -4,6 +4,7 @@
 //! result is checked by [`check`], which knows nothing of how it was made.
 
 pub mod check;
+mod sweep;
 
 use crate::kernel::program::{ALIGN, Place};
 
@@ -59,7 +60,8 @@ impl Problem {
     }
 
     /// Finds a place for every buffer and every callee's frame: largest first, each at the lowest offset that is free
-    /// during its whole life.
+    /// during its whole life. That looks at all pairs; of very many blocks each takes the smallest gap that is there when its life
+    /// begins.
     pub fn solve(&self) -> Layout {
         let mut lives: Vec<Option<(usize, usize)>> = vec![None; self.buffers.len()];
         for (at, job) in self.jobs.iter().enumerate() {
@@ -84,22 +86,18 @@ impl Problem {
                 blocks.push(Block { bytes: job.frame.next_multiple_of(ALIGN), first: at, last: at, of: Of::Frame(at) });
             }
         }
-        blocks.sort_by_key(|b| (std::cmp::Reverse(b.bytes), b.first, b.of));
+        let placed = if blocks.len() > PAIRS { sweep::place(blocks) } else { place(blocks) };
         let mut layout = Layout {
             places: self.buffers.iter().map(|b| b.home.unwrap_or(Place::Frame(0))).collect(),
             frames: vec![0; self.jobs.len()],
             frame: 0,
         };
-        let mut placed: Vec<(usize, Block)> = vec![];
-        for block in blocks {
-            let offset = free_offset(&block, &placed);
+        for (offset, block) in placed {
             layout.frame = layout.frame.max(offset + block.bytes);
             match block.of {
                 Of::Buffer(i) => layout.places[i] = Place::Frame(offset),
                 Of::Frame(job) => layout.frames[job] = offset,
             }
-            let at = placed.partition_point(|(o, _)| *o < offset);
-            placed.insert(at, (offset, block));
         }
         layout
     }
@@ -117,6 +115,21 @@ struct Block {
 enum Of {
     Buffer(usize),
     Frame(usize),
+}
+
+/// The most blocks of which all pairs are looked at.
+const PAIRS: usize = 4096;
+
+/// Largest first, each at the lowest offset that is free during its whole life.
+fn place(mut blocks: Vec<Block>) -> Vec<(usize, Block)> {
+    blocks.sort_by_key(|b| (std::cmp::Reverse(b.bytes), b.first, b.of));
+    let mut placed: Vec<(usize, Block)> = vec![];
+    for block in blocks {
+        let offset = free_offset(&block, &placed);
+        let at = placed.partition_point(|(o, _)| *o < offset);
+        placed.insert(at, (offset, block));
+    }
+    placed
 }
 
 /// The lowest offset at which a block meets none of those placed, which are sorted by offset.

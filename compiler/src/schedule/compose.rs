@@ -2,8 +2,8 @@
 //! map that reads a reduction element by element becomes part of its nest, the epilogue.
 
 use dlc_ir::compute::{Compute, Expr, Guard, Index, Lowering, Special};
-use dlc_ir::op::{Scatter, ScatterArgmax, ScatterKind};
-use dlc_ir::{DType, Def, Function, NodeId, Op, Scalar, Type, Value};
+use dlc_ir::op::{Concat, Scatter, ScatterArgmax, ScatterKind};
+use dlc_ir::{DType, Def, Function, Node, NodeId, Op, Scalar, Type, Value};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -11,7 +11,11 @@ use super::ScheduleError;
 use super::composed::{Composed, Nest, NestReduce, Output, ScatterNest, SourceInfo, SourceKind, Stage};
 use super::form::{ExprId, Form, Forms, Source, Test};
 use super::linear::{Atom, Linear};
+use super::size::Size;
 use super::statuses::Statuses;
+
+/// Operands from which each part of a `concat` is written by a nest of its own, since one nest would ask each element for its part.
+const WIDE: usize = 64;
 
 /// Composes a function of kind kernel.
 pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Composed, ScheduleError> {
@@ -30,6 +34,7 @@ pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Co
         lowerings: vec![None; function.node_count()],
         buffers: FxHashMap::default(),
         memo: FxHashMap::default(),
+        size: Size::default(),
     };
     composer.lower_nodes()?;
     composer.stages()
@@ -44,6 +49,7 @@ struct Composer<'a> {
     /// The buffers of values that nests of their own compute, and of constants.
     buffers: FxHashMap<NodeId, Source>,
     memo: FxHashMap<(Value, Vec<Linear>), ExprId>,
+    size: Size,
 }
 
 impl Composer<'_> {
@@ -56,6 +62,7 @@ impl Composer<'_> {
             let args: Vec<Type> = node.operands.iter().map(|&v| self.function.ty(v).clone()).collect();
             let lowering = op.lower(&args);
             let own = match &lowering {
+                _ if is_wide(node, op) => true,
                 Lowering::Compute(compute) => compute.reduce.is_some(),
                 Lowering::Special(Special::Scatter) => true,
                 Lowering::Special(Special::Constant) => false,
@@ -105,6 +112,11 @@ impl Composer<'_> {
                 stages.push(Stage::Scatter(self.scatter(node)));
                 continue;
             }
+            if let (node_data, Some(Op::Concat(concat))) = (self.function.node(node), self.function.op(node)) {
+                debug_assert!(is_wide(node_data, &Op::Concat(concat.clone())), "other concatenations are no nests");
+                stages.extend(self.parts(node, concat).into_iter().map(Stage::Nest));
+                continue;
+            }
             let nest = self.reduction(node, &mut results);
             stages.push(Stage::Nest(nest));
         }
@@ -112,6 +124,7 @@ impl Composer<'_> {
             let nest = self.maps(&mut results);
             stages.push(Stage::Nest(nest));
         }
+        self.size.check(&self.function.name)?;
         let mut composed = Composed { forms: self.forms, sources: self.sources, stages };
         composed.drop_unread_temps();
         Ok(composed)
@@ -238,6 +251,24 @@ impl Composer<'_> {
         Nest { kept: domain.len(), extents: domain, reduce: None, outputs }
     }
 
+    /// The nests that write the parts of a concatenation.
+    fn parts(&mut self, node: NodeId, concat: &Concat) -> Vec<Nest> {
+        let source = self.buffers[&node];
+        let whole = self.sources[source].ty.shape.to_vec();
+        let stride: usize = whole[concat.axis + 1..].iter().product();
+        let mut nests = vec![];
+        let mut before = 0;
+        for &part in &self.function.node(node).operands {
+            let domain = self.function.ty(part).shape.to_vec();
+            let expr = self.whole(part, &domain);
+            let offset = Linear::flatten(&unit_axes(&domain), &whole).plus_constant((before * stride) as i64);
+            before += domain[concat.axis];
+            let outputs = vec![Output { source, offset, expr }];
+            nests.push(Nest { kept: domain.len(), extents: domain, reduce: None, outputs });
+        }
+        nests
+    }
+
     fn scatter(&mut self, node: NodeId) -> ScatterNest {
         let (axis, batch, kind, by_number) = match self.function.op(node) {
             Some(&Op::Scatter(Scatter { axis, batch, kind })) => (axis, batch, kind, false),
@@ -293,6 +324,10 @@ impl Composer<'_> {
             return known;
         }
         let ty = self.function.ty(value).clone();
+        if !self.size.enter(index) {
+            self.size.leave();
+            return self.forms.constant(ty.dtype, Scalar::zero(ty.dtype));
+        }
         let node = self.function.node(value.node);
         let read = |source: Source, forms: &mut Forms| {
             let offset = Linear::flatten(index, &ty.shape);
@@ -315,6 +350,7 @@ impl Composer<'_> {
                 self.body(value.node, &compute.body, index, extents)
             }
         };
+        self.size.leave();
         self.memo.insert(key, expr);
         expr
     }
@@ -381,6 +417,10 @@ impl Composer<'_> {
             }
         }
     }
+}
+
+fn is_wide(node: &Node, op: &Op) -> bool {
+    matches!(op, Op::Concat(_)) && node.operands.len() > WIDE
 }
 
 /// The axes of a domain as indices; an axis of one element is the constant 0.

@@ -130,6 +130,15 @@ impl Linear {
         }
     }
 
+    /// The number of atoms in it, those inside of others included.
+    pub fn parts(&self) -> usize {
+        let inner = |atom: &Atom| match atom {
+            Atom::Div(x, _) | Atom::Mod(x, _) => x.parts(),
+            _ => 0,
+        };
+        self.terms.iter().map(|(atom, _)| 1 + inner(atom)).sum()
+    }
+
     /// Whether this is `x / k` and nothing else.
     fn is_quotient(&self, x: &Linear, k: i64) -> bool {
         self.constant == 0 && matches!(self.terms.as_slice(), [(Atom::Div(y, l), 1)] if *l == k && **y == *x)

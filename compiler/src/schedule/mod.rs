@@ -18,6 +18,7 @@ mod product;
 mod random;
 mod scalar;
 mod scatter;
+mod size;
 mod statuses;
 mod tiling;
 mod unit;
@@ -43,7 +44,7 @@ pub struct Schedule {
     pub notes: Vec<Vec<Note>>,
 }
 
-/// A graph that cannot be scheduled. All of these are bugs of an earlier pass.
+/// A graph that cannot be scheduled: a bug of an earlier pass, or a file that no pass has made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
@@ -54,6 +55,16 @@ pub enum ScheduleError {
         mnemonic: &'static str,
         /// How it is lowered.
         what: String,
+    },
+    /// A kernel that is larger than any that the passes make.
+    #[error("the kernel {kernel} has more than {limit} {what}")]
+    TooLarge {
+        /// The kernel.
+        kernel: Symbol,
+        /// What it has so many of.
+        what: &'static str,
+        /// The most that it may have.
+        limit: usize,
     },
     /// A call of a function that does not come before its caller.
     #[error("{0} is called before it is defined")]

@@ -3,51 +3,60 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use rustc_hash::FxHashSet;
+
 /// Steps, numbered, with what each has to wait for.
+///
+/// Each step has a rank above those of the steps that it waits for, so that whether one waits for another is a search among those
+/// ranked between them: most often nothing. Ranks are kept as Pearce and Kelly do in "A dynamic topological sort algorithm".
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Order {
     before: Vec<Vec<usize>>,
+    after: Vec<Vec<usize>>,
+    rank: Vec<usize>,
 }
 
 impl Order {
     /// Adds a step that comes after some others.
     pub fn add(&mut self, after: impl IntoIterator<Item = usize>) -> usize {
+        let step = self.before.len();
         self.before.push(after.into_iter().collect());
-        self.before.len() - 1
+        self.before[step].iter().for_each(|&b| self.after[b].push(step));
+        self.after.push(vec![]);
+        self.rank.push(step);
+        step
     }
 
     /// Makes `later` wait for all of `earlier`, unless one of those waits for it.
     pub fn try_wait(&mut self, later: usize, earlier: &[usize]) -> bool {
-        let free = !self.waits_for(earlier, later);
-        if free {
-            self.before[later].extend(earlier);
+        let first = self.rank[later];
+        let last = earlier.iter().map(|&e| self.rank[e]).max().unwrap_or(0);
+        if earlier.contains(&later) {
+            return false;
         }
-        free
-    }
-
-    /// Whether any of these steps is the other one or waits for it.
-    fn waits_for(&self, steps: &[usize], other: usize) -> bool {
-        let mut seen = vec![false; self.before.len()];
-        let mut stack = steps.to_vec();
-        while let Some(at) = stack.pop() {
-            if at == other {
-                return true;
+        if last > first {
+            // Everything that the earlier ones wait for, down to the rank of the later one.
+            let mut move_down = reach(&self.before, earlier, |step| self.rank[step] >= first);
+            if move_down.contains(&later) {
+                return false;
             }
-            if !std::mem::replace(&mut seen[at], true) {
-                stack.extend(&self.before[at]);
-            }
+            let mut move_up = reach(&self.after, &[later], |step| self.rank[step] <= last);
+            move_down.sort_unstable_by_key(|&step| self.rank[step]);
+            move_up.sort_unstable_by_key(|&step| self.rank[step]);
+            let moved = [move_down, move_up].concat();
+            let mut ranks: Vec<usize> = moved.iter().map(|&step| self.rank[step]).collect();
+            ranks.sort_unstable();
+            moved.iter().zip(ranks).for_each(|(&step, rank)| self.rank[step] = rank);
         }
-        false
+        self.before[later].extend(earlier);
+        earlier.iter().for_each(|&e| self.after[e].push(later));
+        true
     }
 
     /// All steps, each after those that it waits for, otherwise as they were added; the `late` ones, for which no other step
     /// waits, after all others.
     pub fn sorted(&self, late: &[usize]) -> Vec<usize> {
         let mut waiting: Vec<usize> = self.before.iter().map(Vec::len).collect();
-        let mut after: Vec<Vec<usize>> = vec![vec![]; self.before.len()];
-        for (step, before) in self.before.iter().enumerate() {
-            before.iter().for_each(|&b| after[b].push(step));
-        }
         let mut is_late = vec![false; self.before.len()];
         late.iter().for_each(|&step| is_late[step] = true);
         let key = |step: usize| Reverse((is_late[step], step));
@@ -55,7 +64,7 @@ impl Order {
         let mut sorted = vec![];
         while let Some(Reverse((_, step))) = ready.pop() {
             sorted.push(step);
-            for &next in &after[step] {
+            for &next in &self.after[step] {
                 waiting[next] -= 1;
                 if waiting[next] == 0 {
                     ready.push(key(next));
@@ -68,9 +77,52 @@ impl Order {
     }
 }
 
+/// The steps that some lead to, those included, each once, as far as all on the way are `inside`.
+fn reach(edges: &[Vec<usize>], from: &[usize], inside: impl Fn(usize) -> bool) -> Vec<usize> {
+    let mut seen: FxHashSet<usize> = FxHashSet::default();
+    let mut reached = vec![];
+    let mut stack: Vec<usize> = from.to_vec();
+    while let Some(step) = stack.pop() {
+        if inside(step) && seen.insert(step) {
+            reached.push(step);
+            stack.extend(&edges[step]);
+        }
+    }
+    reached
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Random waits are granted exactly where they close no circle, and the order keeps all that were.
+        #[test]
+        fn waits_are_granted_unless_they_close_a_circle(
+            steps in prop::collection::vec(prop::collection::vec(any::<usize>(), 0..3), 2..30),
+            waits in prop::collection::vec((any::<usize>(), prop::collection::vec(any::<usize>(), 0..4)), 0..40),
+        ) {
+            let mut order = Order::default();
+            for (i, before) in steps.iter().enumerate() {
+                order.add(before.iter().filter(|_| i > 0).map(|b| b % i.max(1)));
+            }
+            let n = steps.len();
+            for (later, earlier) in waits {
+                let later = later % n;
+                let earlier: Vec<usize> = earlier.into_iter().map(|e| e % n).collect();
+                let circle = reach(&order.before, &earlier, |_| true).contains(&later);
+                prop_assert_eq!(order.try_wait(later, &earlier), !circle);
+            }
+            let sorted = order.sorted(&[]);
+            let mut at = vec![0; n];
+            sorted.iter().enumerate().for_each(|(i, &step)| at[step] = i);
+            for (step, before) in order.before.iter().enumerate() {
+                prop_assert!(before.iter().all(|&b| at[b] < at[step] && order.rank[b] < order.rank[step]));
+            }
+        }
+    }
 
     #[test]
     fn writers_wait_for_readers() {

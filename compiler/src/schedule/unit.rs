@@ -44,6 +44,7 @@ impl Unit {
             }
         }
         composed.stages = stages;
+        composed.check_size(&function.name)?;
         Ok(Unit { composed, arguments: function.args().len() })
     }
 

@@ -132,6 +132,7 @@ codes! {
     // Running.
     "failed-check": "A check of the program failed while it ran, such as that of an index.", "label 255 of 10 classes";
     "out-of-memory": "The program wants more memory than this machine has.", "--set hidden=1000000000";
+    "kernel-too-large": "A kernel of a file is larger than any that dlc makes, or computes values again without end.", "dlc run of an artefact that another program wrote";
     "poisoned": "An earlier step failed after some weights or states were updated. `Trainer::restore` sets all of them again.", "going on after an error";
     "usage": "The command line is not of the form that `dlc --help` shows.", "dlc train, without a model";
     "bad-argument": "The value is none that the argument can have.", "--float i32";

@@ -1,5 +1,7 @@
 //! A step of training, and evaluation: loss and metrics of the data's fields.
 
+use std::collections::HashMap;
+
 use dlc_ir as ir;
 use ir::op::{Gradient, Reduce, Reduction};
 use ir::{DType, Graph, Role, Scalar, ScalarOp, Type};
@@ -261,9 +263,12 @@ impl<'p> Lower<'p> {
         let operands: Vec<ir::Value> = context.captures.keys().copied().collect();
         let mut wrt = vec![];
         let mut weights = vec![];
+        let mut trained: HashMap<ir::Value, usize> = HashMap::new();
+        for (i, weight) in self.weights.iter().enumerate().filter(|(_, w)| !w.is_state && w.trainable) {
+            trained.entry(weight.data.value).or_insert(i);
+        }
         for (i, operand) in operands.iter().enumerate() {
-            let weight = self.weights.iter().position(|w| w.data.value == *operand && !w.is_state && w.trainable);
-            if let Some(weight) = weight {
+            if let Some(&weight) = trained.get(operand) {
                 wrt.push(i);
                 weights.push(weight);
             }

@@ -1,7 +1,7 @@
 //! What the reference evaluations of operators share.
 
 use super::{Operator, TypeError};
-use crate::{Scalar, Shape, Tensor, Type};
+use crate::{NoRoom, Scalar, Shape, Tensor, Type};
 
 /// Why an operator has no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum EvalError {
         /// The size of the axis.
         size: usize,
     },
+    /// The result is larger than the memory.
+    #[error(transparent)]
+    TooLarge(#[from] NoRoom),
     /// The operator's meaning hangs on other functions of the program: the interpreter evaluates it, not the operator.
     #[error("`{0}` has no meaning outside a program")]
     NotLocal(&'static str),

@@ -175,9 +175,14 @@ macro_rules! operators {
             ///
             /// # Errors
             /// If the operands do not fit, if an index is out of range, or if the operator's meaning hangs on other functions
-            /// ([`EvalError::NotLocal`]: `call` and `gradient`, which the interpreter evaluates).
+            /// ([`EvalError::NotLocal`]: `call` and `gradient`, which the interpreter evaluates), or if the result is larger than the
+            /// memory.
             pub fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
                 check_arity(self, args.len())?;
+                if !matches!(self, Op::Call(_) | Op::Gradient(_)) {
+                    let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
+                    self.infer(&types)?.iter().try_for_each(Type::check_room)?;
+                }
                 match self {
                     Op::Map(f) => f.eval_tensors(args).map(|x| vec![x]),
                     $(Op::$name(op) => op.eval(args)),*

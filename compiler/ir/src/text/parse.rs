@@ -36,6 +36,7 @@ pub(super) fn parse(text: &str, blobs: &Blobs) -> Parsed<Graph> {
     let mut parser = Parser { text, tokens: lex(text)?, next: 0, own: Blobs::default(), blobs };
     parser.own_blobs()?;
     let mut graph = Graph::new();
+    let mut order = crate::verify::Order::default();
     while *parser.peek() != Token::End {
         let at = parser.offset();
         let function = parser.function()?;
@@ -43,8 +44,9 @@ pub(super) fn parse(text: &str, blobs: &Blobs) -> Parsed<Graph> {
             return Err(ParseError::at(text, at, format!("there is a function {} already", function.name)));
         }
         let name = function.name.clone();
+        order.push(&name);
         graph.insert(function);
-        crate::verify::verify_function(&graph, &name).map_err(|e| ParseError::at(text, at, e.to_string()))?;
+        crate::verify::verify_function(&graph, &order, &name).map_err(|e| ParseError::at(text, at, e.to_string()))?;
     }
     if graph.functions().len() == 0 {
         return Err(parser.error("a program has at least one function"));

@@ -110,7 +110,9 @@ impl Problem<'_> {
                     continue;
                 }
                 let mut grown = drafts[at].clone();
-                grown.join(self.facts, member);
+                if !grown.take(self.facts, member) {
+                    continue;
+                }
                 self.close(&mut grown);
                 if !known(&drafts, &grown) {
                     drafts.push(grown);
@@ -136,8 +138,8 @@ impl Problem<'_> {
                     continue;
                 }
                 let Some(member) = draft.offer(self.facts, input) else { continue };
-                if part == Part::Constant || worth_inlining(self.facts, input, &[member]) {
-                    draft.join(self.facts, member);
+                if part == Part::Constant || worth_inlining(self.facts, input, std::slice::from_ref(&member)) {
+                    draft.take(self.facts, member);
                 }
             }
             if draft.members.len() == before {

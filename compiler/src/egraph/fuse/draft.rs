@@ -2,15 +2,20 @@
 
 use smallvec::SmallVec;
 
+use super::access::Places;
 use super::facts::{Facts, Part};
 use crate::egraph::cost::Cost;
 
 /// An operator in a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
     pub node: u32,
     /// How often its scalar body is evaluated.
     pub evals: u64,
+    /// Where it is evaluated, for each position of the loops that need it.
+    pub places: Places,
+    /// How often those loops turn.
+    pub turns: u64,
     /// Whether every way to the root keeps positions: what a reduction's epilogue may consist of.
     pub through: bool,
     /// Whether a product reads through it.
@@ -30,6 +35,12 @@ pub(super) struct Draft {
     pub reducer: Option<u32>,
 }
 
+impl Member {
+    fn recomputations(&self) -> usize {
+        self.places.len().saturating_sub(1)
+    }
+}
+
 impl Draft {
     /// The kernel of one operator.
     pub fn new(facts: &Facts, root: u32) -> Self {
@@ -38,6 +49,8 @@ impl Draft {
         let member = Member {
             node: root,
             evals: fact.elements,
+            places: smallvec::smallvec![facts.root(root)],
+            turns: fact.elements,
             through: true,
             in_product: false,
             in_reduction: false,
@@ -60,8 +73,19 @@ impl Draft {
             return None;
         }
         let fact = facts.get(node);
-        let mut joined =
-            Member { node, evals: 0, through: true, in_product: false, in_reduction: false, frozen: false };
+        let mut joined = Member {
+            node,
+            evals: 0,
+            places: Places::new(),
+            turns: 0,
+            through: true,
+            in_product: false,
+            in_reduction: false,
+            frozen: false,
+        };
+        // A scalar leaves every loop, a constant is nowhere.
+        let placed = fact.elements != 1 && fact.part != Part::Constant;
+        let limit = facts.limits.kernel_recomputations;
         for user in &self.members {
             let user_fact = facts.get(user.node);
             if !user_fact.operands.contains(&node) {
@@ -70,22 +94,28 @@ impl Draft {
             if user.frozen {
                 return None;
             }
-            let evals = match (user_fact.part, fact.part) {
+            let turns = match (user_fact.part, fact.part) {
                 (Part::Reduce { .. }, _) => user_fact.elements.saturating_mul(user_fact.reduction),
                 (Part::Scatter, _) => fact.elements,
                 (Part::Move { affine: false }, _) if fact.elements < user_fact.elements => {
-                    (user.evals / user_fact.elements.max(1)).max(1) * fact.elements
+                    (user.turns / user_fact.elements.max(1)).max(1) * fact.elements
                 }
-                _ => user.evals,
+                _ => user.turns,
             };
-            joined.evals = joined.evals.max(evals);
+            joined.turns = joined.turns.max(turns);
+            if placed {
+                facts.places(user.node, &user.places, node, limit, &mut joined.places);
+            }
             joined.through &= user.through && matches!(user_fact.part, Part::Map | Part::Reshape);
             joined.in_product |= user.in_product || user_fact.part == Part::Reduce { contraction: true };
             joined.in_reduction |= user.in_reduction || matches!(user_fact.part, Part::Reduce { .. } | Part::Scatter);
         }
         if fact.elements == 1 {
-            // A scalar leaves every loop.
-            joined.evals = 1;
+            joined.turns = 1;
+        }
+        joined.evals = joined.turns.saturating_mul(facts.multiplicity(&joined.places));
+        if self.recomputations() + joined.recomputations() > limit {
+            return None;
         }
         match fact.part {
             Part::Argument | Part::Alone | Part::Scatter => return None,
@@ -106,6 +136,31 @@ impl Draft {
         Some(joined)
     }
 
+    /// How often members are evaluated beyond once, for one position of the loops that need them.
+    fn recomputations(&self) -> usize {
+        self.members.iter().map(Member::recomputations).sum()
+    }
+
+    /// Takes in an operator of which members read. Where it reads members itself, these are looked at again; `false` if one of them
+    /// could not be one then, and nothing was done.
+    pub fn take(&mut self, facts: &Facts, member: Member) -> bool {
+        let reads_members = facts.get(member.node).operands.iter().any(|&o| self.member(o).is_some());
+        if !reads_members {
+            self.join(facts, member);
+            return true;
+        }
+        let mut nodes: Vec<u32> = self.members[1..].iter().map(|m| m.node).chain([member.node]).collect();
+        nodes.sort_unstable_by_key(|&n| std::cmp::Reverse(n));
+        let mut anew = Draft::new(facts, self.root());
+        for node in nodes {
+            let Some(member) = anew.offer(facts, node) else { return false };
+            anew.join(facts, member);
+        }
+        *self = anew;
+        true
+    }
+
+    /// Takes in an operator that reads no members.
     pub fn join(&mut self, facts: &Facts, member: Member) {
         if matches!(facts.get(member.node).part, Part::Reduce { .. }) {
             self.reducer = Some(member.node);
@@ -145,7 +200,20 @@ impl Draft {
             let fact = facts.get(member.node);
             cost = cost.saturating_add(fact.step.saturating_mul(member.evals).saturating_mul(fact.reduction));
         }
-        self.inputs(facts).iter().fold(cost, |sum, &(node, evals)| sum.saturating_add(facts.read(node, evals)))
+        self.inputs(facts).iter().fold(cost, |sum, &(node, evals)| {
+            sum.saturating_add(facts.read(node, evals)).saturating_add(self.further_reads(facts, node))
+        })
+    }
+
+    /// What reading a value at several places costs beyond reading it at one.
+    fn further_reads(&self, facts: &Facts, node: u32) -> Cost {
+        let mut places = Places::new();
+        let mut turns = 0;
+        for user in self.members.iter().filter(|u| facts.get(u.node).operands.contains(&node)) {
+            facts.places(user.node, &user.places, node, usize::MAX, &mut places);
+            turns = user.turns.max(turns);
+        }
+        facts.further_reads(&places).saturating_mul(turns)
     }
 
     /// The members without reshapes at the leaves, which are views of stored values.

@@ -1,15 +1,22 @@
 //! What fusion needs to know of each operator, gathered once a function.
 
+use std::cell::RefCell;
+
 use dlc_ir::compute::{Combine, Compute, Expr, Index, Lowering, Special};
 use dlc_ir::{Def, Function, Node, NodeId, Op, Shape, Type};
 use smallvec::SmallVec;
 
 use super::Group;
+use super::access::{Accesses, Place, Places};
+use super::reads::{Read, reads};
 use crate::egraph::cost::{Cost, CostModel};
 use crate::passes::{Limits, Options};
 
 /// Constants up to so many elements are part of the kernels that use them.
 const SMALL_CONSTANT: usize = 64;
+
+/// Operators of more operands stand alone: what a kernel reads is looked through again and again.
+const MANY_OPERANDS: usize = 64;
 
 /// The part that an operator can play in a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +45,9 @@ pub(super) enum Part {
     Alone,
 }
 
+/// A read in a branch, in simple operations: vectors gather it, lane by lane.
+const GUARDED_READ: Cost = 4;
+
 /// One operator as fusion sees it.
 #[derive(Clone, Debug)]
 pub(super) struct Fact {
@@ -55,6 +65,10 @@ pub(super) struct Fact {
     pub step: Cost,
     /// Whether shapes before and after differ by axes of size 1 only; reshapes only.
     pub unit_reshape: bool,
+    /// What its body reads, unless it reads every operand in place.
+    pub reads: Vec<Read>,
+    /// The sizes of the axes of its body: those of the result, then those of the reduction.
+    pub domain: SmallVec<[usize; 4]>,
 }
 
 /// A function as fusion sees it.
@@ -69,6 +83,7 @@ pub(super) struct Facts {
     shapes: Vec<Shape>,
     pub costs: CostModel,
     pub limits: Limits,
+    accesses: RefCell<Accesses>,
 }
 
 impl Facts {
@@ -94,7 +109,8 @@ impl Facts {
         let ids = function.nodes().map(|(id, _)| id).collect();
         let shapes =
             function.nodes().map(|(_, n)| n.types.first().map_or_else(Shape::scalar, |t| t.shape.clone())).collect();
-        Facts { ids, shapes, facts, users, escapes, live, costs, limits: options.limits }
+        let accesses = RefCell::new(Accesses::new());
+        Facts { ids, shapes, facts, users, escapes, live, costs, limits: options.limits, accesses }
     }
 
     pub fn get(&self, node: u32) -> &Fact {
@@ -112,6 +128,60 @@ impl Facts {
         if fact.part == Part::Constant { 0 } else { self.costs.bytes((fact.elements.min(evals) * fact.width) as usize) }
     }
 
+    /// Where the kernel that stores a node evaluates it.
+    pub fn root(&self, node: u32) -> Place {
+        self.accesses.borrow_mut().own(node, self.shape(node))
+    }
+
+    /// Adds to `found` where `user`, evaluated at `places`, evaluates `node`, but stops after `limit`.
+    pub fn places(&self, user: u32, places: &[Place], node: u32, limit: usize, found: &mut Places) {
+        let accesses = &mut *self.accesses.borrow_mut();
+        let (fact, shape) = (self.get(user), self.shape(node));
+        let mut add = |accesses: &Accesses, place: Place| {
+            if found.len() <= limit && accesses.is_new(found, place) {
+                found.push(place);
+            }
+        };
+        let mut read = |accesses: &mut Accesses, place: Place| {
+            for (number, read) in (0..).zip(&fact.reads).filter(|(_, r)| fact.operands[r.operand] == node) {
+                if let Some(place) = accesses.read(place, user, (number, read), shape) {
+                    add(accesses, place);
+                }
+            }
+        };
+        match fact.part {
+            Part::Argument | Part::Constant | Part::Alone => {}
+            Part::Map => places.iter().for_each(|&p| add(accesses, p)),
+            Part::Reshape => {
+                for &place in places {
+                    let place = accesses.reshaped(place, user, shape, self.shape(user));
+                    add(accesses, place);
+                }
+            }
+            Part::Move { .. } => places.iter().for_each(|&p| read(accesses, p)),
+            Part::Reduce { .. } => {
+                let place = accesses.own(user, &fact.domain);
+                read(accesses, place);
+            }
+            Part::Scatter => {
+                for (operand, _) in fact.operands.iter().enumerate().filter(|(_, o)| **o == node) {
+                    let place = accesses.apart(user, operand, shape);
+                    add(accesses, place);
+                }
+            }
+        }
+    }
+
+    /// How often a value at these places is evaluated for one position of the loops that need it most.
+    pub fn multiplicity(&self, places: &[Place]) -> u64 {
+        self.accesses.borrow().multiplicity(places)
+    }
+
+    /// The cost of reading a stored value at all these places instead of one, for one position of the loops.
+    pub fn further_reads(&self, places: &[Place]) -> Cost {
+        self.accesses.borrow().further_reads(places, self.costs.simple, GUARDED_READ * self.costs.simple)
+    }
+
     /// A group from the numbers of its nodes.
     pub fn group(&self, mut roots: Vec<u32>, mut members: Vec<u32>) -> Group {
         roots.sort_unstable();
@@ -124,15 +194,24 @@ impl Facts {
 fn fact(function: &Function, node: &Node, costs: &CostModel) -> Fact {
     let types: SmallVec<[Type; 3]> = node.operands.iter().map(|&v| function.ty(v).clone()).collect();
     let result = &node.types.first();
+    let mut domain: SmallVec<[usize; 4]> = SmallVec::new();
+    let mut read = vec![];
     let (part, step, reduction) = match &node.def {
         Def::Argument(_) => (Part::Argument, 0, 1),
         Def::Op(op) => {
             let lowering = op.lower(&types);
+            let part = part(op, &lowering, &types);
+            if let (Lowering::Compute(compute), Part::Move { .. } | Part::Reduce { .. }) = (&lowering, part) {
+                domain.extend(compute.extents.iter().chain(compute.reduce.iter().flat_map(|r| &r.extents)).copied());
+                read = reads(compute);
+            }
             let reduction = match &lowering {
-                Lowering::Compute(Compute { reduce: Some(r), .. }) => r.extents.iter().product(),
+                Lowering::Compute(Compute { reduce: Some(r), .. }) => {
+                    r.extents.iter().copied().fold(1, usize::saturating_mul)
+                }
                 _ => 1,
             };
-            (part(op, &lowering, &types), costs.element(op, &types), reduction)
+            (part, costs.element(op, &types), reduction)
         }
     };
     let unit = |t: &Type| t.shape.iter().copied().filter(|&n| n != 1).collect::<SmallVec<[usize; 6]>>();
@@ -144,11 +223,16 @@ fn fact(function: &Function, node: &Node, costs: &CostModel) -> Fact {
         width: result.map_or(1, |t| t.dtype.size() as u64),
         step,
         unit_reshape: part == Part::Reshape && result.is_some_and(|t| unit(t) == unit(&types[0])),
+        reads: read,
+        domain,
     }
 }
 
 /// The part that follows from how an operator is lowered.
 fn part(op: &Op, lowering: &Lowering, operands: &[Type]) -> Part {
+    if operands.len() > MANY_OPERANDS {
+        return Part::Alone;
+    }
     let compute = match lowering {
         Lowering::Special(Special::Scatter) => return Part::Scatter,
         Lowering::Special(Special::Constant) => {

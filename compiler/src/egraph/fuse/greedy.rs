@@ -24,15 +24,13 @@ pub(super) fn drafts(facts: &Facts) -> Vec<Draft> {
         wanted.dedup();
         let offers: Option<SmallVec<[Member; 4]>> =
             wanted.iter().map(|&home| drafts[home as usize].offer(facts, node)).collect();
-        let inlined = match &offers {
+        let inlined = offers.filter(|offers| {
             // A constant that escapes is there twice.
-            _ if escapes[at] && fact.part != Part::Constant => None,
-            Some(offers) if fact.part == Part::Constant || worth_inlining(facts, node, offers) => Some(offers),
-            _ => None,
-        };
+            fact.part == Part::Constant || !escapes[at] && worth_inlining(facts, node, offers)
+        });
         match inlined {
             Some(offers) => {
-                for (&home, &offer) in wanted.iter().zip(offers) {
+                for (&home, offer) in wanted.iter().zip(offers) {
                     drafts[home as usize].join(facts, offer);
                 }
                 homes[at] = wanted.iter().copied().collect();
@@ -66,13 +64,19 @@ pub(super) fn worth_inlining(facts: &Facts, node: u32, offers: &[Member]) -> boo
     }
     let operands = |evals: u64| fact.operands.iter().map(|&o| facts.read(o, evals)).sum::<u64>();
     let work = |evals: u64| fact.step.saturating_mul(evals).saturating_mul(fact.reduction);
+    let further = |o: &Member| facts.further_reads(&o.places).saturating_mul(o.turns);
     let stored = facts.costs.launch
         + facts.costs.bytes((fact.elements * fact.width) as usize)
         + operands(fact.elements * fact.reduction)
         + work(fact.elements)
-        + offers.iter().map(|o| facts.read(node, o.evals)).sum::<u64>();
+        + offers.iter().map(|o| facts.read(node, o.evals)).sum::<u64>()
+        + offers.iter().map(further).sum::<u64>();
+    // Each operand is then read wherever the value was.
+    let read = fact.operands.iter().filter(|&&o| facts.get(o).part != Part::Constant).count() as u64;
     let inlined = offers.iter().fold(0u64, |sum, o| {
-        sum.saturating_add(work(o.evals)).saturating_add(operands(o.evals.saturating_mul(fact.reduction)))
+        sum.saturating_add(work(o.evals))
+            .saturating_add(operands(o.evals.saturating_mul(fact.reduction)))
+            .saturating_add(further(o).saturating_mul(read))
     });
     inlined <= stored
 }

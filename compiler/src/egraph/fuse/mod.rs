@@ -11,15 +11,19 @@
 //! - All results have as many elements as the kernel's domain, and the same shape but for reshapes.
 //! - A `reshape` whose operand or result is stored anyway stands outside, in the function: it is another view of a buffer.
 //! - `scatter` is the only result of its kernel and has no epilogue; what it reads may come through every map.
-//! - `call` and constants of more than 64 elements stand alone in the function; small constants and `iota` are part of every
+//! - A value that is read at several access maps or in several branches is evaluated at each, which is its price in the kernel; all
+//!   operators of a kernel together are evaluated at most `Limits::kernel_recomputations` times more than once each.
+//! - `call`, operators of more than 64 operands and constants of more than 64 elements stand alone in the function; small constants and `iota` are part of every
 //!   kernel that uses them.
 
+mod access;
 mod candidates;
 mod draft;
 mod facts;
 mod greedy;
 mod name;
 mod outline;
+mod reads;
 mod siblings;
 mod wrapper;
 

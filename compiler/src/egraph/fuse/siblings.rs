@@ -22,23 +22,63 @@ pub(super) struct Cluster {
     reads: SmallVec<[u32; 6]>,
 }
 
+/// Kernels that are looked at as partners of one, of those that read what it reads or makes.
+const MAX_PARTNERS: usize = 256;
+/// Values that are looked at to see that no circle is closed; if it takes more, two kernels stay apart.
+const MAX_VISITS: usize = 1 << 12;
+
 /// The kernels of these drafts, merged where that pays.
 pub(super) fn merge(facts: &Facts, drafts: &[Draft]) -> Vec<Cluster> {
     let mut clusters: Vec<Cluster> = drafts.iter().map(|d| cluster(facts, d)).collect();
     clusters.sort_by_key(|c| c.roots[0]);
-    let mut at = 0;
-    while at < clusters.len() {
-        let partner = (at + 1..clusters.len()).find(|&other| mergeable(facts, &clusters, at, other));
-        match partner {
-            Some(other) => {
-                let later = clusters.remove(other);
-                clusters[at].absorb(facts, later);
-            }
-            None => at += 1,
+    let nodes = facts.facts.len();
+    let mut homes = Homes { of: vec![u32::MAX; nodes], seen: vec![0; nodes], search: 0 };
+    let mut readers: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); nodes];
+    for (i, cluster) in clusters.iter().enumerate() {
+        homes.of[cluster.roots[0] as usize] = i as u32;
+        cluster.reads.iter().for_each(|&read| readers[read as usize].push(i as u32));
+    }
+    let mut merged = vec![false; clusters.len()];
+    for at in 0..clusters.len() {
+        if merged[at] {
+            continue;
+        }
+        while let Some(partner) = partner(facts, &clusters, &readers, &merged, &mut homes, at) {
+            merged[partner] = true;
+            let later = std::mem::replace(&mut clusters[partner], Cluster::empty());
+            later.roots.iter().for_each(|&root| homes.of[root as usize] = at as u32);
+            clusters[at].absorb(facts, later);
         }
     }
+    let mut merged = merged.into_iter();
+    clusters.retain(|_| merged.next() == Some(false));
     drop_private_results(facts, &mut clusters);
     clusters
+}
+
+/// The first of the later kernels that should become part of one.
+fn partner(
+    facts: &Facts,
+    clusters: &[Cluster],
+    readers: &[SmallVec<[u32; 2]>],
+    merged: &[bool],
+    homes: &mut Homes,
+    at: usize,
+) -> Option<usize> {
+    let cluster = &clusters[at];
+    if cluster.roots.len() >= MAX_RESULTS || cluster.members.len() >= facts.limits.kernel_ops {
+        return None;
+    }
+    let mut partners: Vec<u32> = vec![];
+    for &value in cluster.roots.iter().chain(&cluster.reads) {
+        let readers = &readers[value as usize];
+        let later = readers.partition_point(|&r| r as usize <= at);
+        partners.extend(readers[later..].iter().filter(|&&r| !merged[r as usize]).take(MAX_PARTNERS));
+    }
+    partners.sort_unstable();
+    partners.dedup();
+    partners.truncate(MAX_PARTNERS);
+    partners.into_iter().map(|p| p as usize).find(|&p| mergeable(facts, clusters, homes, at, p))
 }
 
 /// What was stored for kernels that are now part of the one that stores it need not be stored.
@@ -69,6 +109,11 @@ fn cluster(facts: &Facts, draft: &Draft) -> Cluster {
 }
 
 impl Cluster {
+    /// What is left of a cluster that became part of another.
+    fn empty() -> Cluster {
+        Cluster { roots: vec![], members: vec![], reducer: None, through: vec![], reads: SmallVec::new() }
+    }
+
     fn find_reads(&mut self, facts: &Facts) {
         let members = &self.members;
         self.reads = members
@@ -94,7 +139,7 @@ impl Cluster {
 }
 
 /// Whether the later cluster may join the earlier one and should.
-fn mergeable(facts: &Facts, clusters: &[Cluster], early: usize, late: usize) -> bool {
+fn mergeable(facts: &Facts, clusters: &[Cluster], homes: &mut Homes, early: usize, late: usize) -> bool {
     let (a, b) = (&clusters[early], &clusters[late]);
     let scatter = |c: &Cluster| c.reducer.is_some_and(|r| facts.get(r).part == Part::Scatter);
     if a.roots.len() + b.roots.len() > MAX_RESULTS
@@ -127,32 +172,40 @@ fn mergeable(facts: &Facts, clusters: &[Cluster], early: usize, late: usize) -> 
             return false;
         }
     }
-    !reaches_around(facts, clusters, early, late)
+    !homes.reaches_around(facts, clusters, early, late)
 }
 
-/// Whether one cluster depends on the other through a third, so that merging them would close a circle.
-fn reaches_around(facts: &Facts, clusters: &[Cluster], early: usize, late: usize) -> bool {
-    let mut home: Vec<u32> = vec![u32::MAX; facts.facts.len()];
-    for (i, cluster) in clusters.iter().enumerate() {
-        for &root in &cluster.roots {
-            home[root as usize] = i as u32;
-        }
-    }
-    for (from, to) in [(late, early), (early, late)] {
-        let mut seen = vec![false; facts.facts.len()];
-        let direct = &clusters[to].roots;
-        // Everything that `from` reads, but for what it reads from `to` itself.
-        let mut todo: Vec<u32> = clusters[from].reads.iter().copied().filter(|n| !direct.contains(n)).collect();
-        while let Some(node) = todo.pop() {
-            if std::mem::replace(&mut seen[node as usize], true) {
-                continue;
+/// Which cluster stores each node.
+struct Homes {
+    of: Vec<u32>,
+    /// The last search that saw each node.
+    seen: Vec<u32>,
+    search: u32,
+}
+
+impl Homes {
+    /// Whether one cluster depends on the other through a third, so that merging them would close a circle. Also if that
+    /// takes long to see.
+    fn reaches_around(&mut self, facts: &Facts, clusters: &[Cluster], early: usize, late: usize) -> bool {
+        let mut visits = 0;
+        for (from, to) in [(late, early), (early, late)] {
+            self.search += 1;
+            let direct = &clusters[to].roots;
+            // Everything that `from` reads, but for what it reads from `to` itself.
+            let mut todo: Vec<u32> = clusters[from].reads.iter().copied().filter(|n| !direct.contains(n)).collect();
+            while let Some(node) = todo.pop() {
+                if std::mem::replace(&mut self.seen[node as usize], self.search) == self.search {
+                    continue;
+                }
+                visits += 1;
+                match self.of[node as usize] {
+                    h if h as usize == to => return true,
+                    _ if visits > MAX_VISITS => return true,
+                    u32::MAX => todo.extend(&facts.get(node).operands),
+                    h => todo.extend(&clusters[h as usize].reads),
+                }
             }
-            match home[node as usize] {
-                h if h as usize == to => return true,
-                u32::MAX => todo.extend(&facts.get(node).operands),
-                h => todo.extend(&clusters[h as usize].reads),
-            }
         }
+        false
     }
-    false
 }

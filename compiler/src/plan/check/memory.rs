@@ -45,6 +45,31 @@ impl Span {
     }
 }
 
+/// Spans that may overlap each other, asked which of them one overlaps.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// By region and begin, the span that reaches furthest from there.
+    spans: BTreeMap<(Region, usize), (usize, Place)>,
+    /// The longest of them, in bytes.
+    longest: usize,
+}
+
+impl Taken {
+    pub fn add(&mut self, span: Span, place: Place) {
+        self.longest = self.longest.max(span.end - span.begin);
+        let known = self.spans.entry((span.region, span.begin)).or_insert((span.end, place));
+        if known.0 < span.end {
+            *known = (span.end, place);
+        }
+    }
+
+    pub fn overlapping(&self, span: &Span) -> Option<Place> {
+        let near = (span.region, span.begin.saturating_sub(self.longest))..(span.region, span.end);
+        let overlaps = |begin: usize, end: usize| begin < span.end && span.begin < end;
+        self.spans.range(near).find(|((_, begin), (end, _))| overlaps(*begin, *end)).map(|(_, (_, place))| *place)
+    }
+}
+
 /// Disjoint pieces that hold something: by region and begin, with end and token.
 #[derive(Debug, Default)]
 pub(super) struct Memory(BTreeMap<(Region, usize), (usize, Token)>);
@@ -57,11 +82,10 @@ impl Memory {
 
     /// Forgets what any part of these bytes held.
     pub fn erase(&mut self, span: Span) {
-        // The pieces are disjoint: of those that begin before, only the last one can reach in here.
-        let before = self.0.range((span.region, 0)..(span.region, span.begin)).next_back();
-        let before = before.filter(|(_, (end, _))| *end > span.begin);
-        let inside = self.0.range((span.region, span.begin)..(span.region, span.end));
-        let hit: Vec<(Region, usize)> = before.into_iter().chain(inside).map(|(key, _)| *key).collect();
+        let inside = (span.region, 0)..(span.region, span.end);
+        // Pieces are disjoint, so they end in the order in which they begin.
+        let hit: Vec<(Region, usize)> =
+            self.0.range(inside).rev().take_while(|(_, (end, _))| *end > span.begin).map(|(key, _)| *key).collect();
         for key in hit {
             self.0.remove(&key);
         }
