@@ -315,7 +315,7 @@ fn open(
         tell(&Event::Length { was, is, scheduled, step: checkpoint.meta.step });
     }
     let best = trainer.resume(&checkpoint.tensors, checkpoint.meta.step, options.seed)?;
-    files.resume(&checkpoint.meta)?;
+    files.resume(&checkpoint.meta, best.as_ref())?;
     *meta = Meta { origin: meta.origin.clone(), length: is, ..checkpoint.meta };
     Ok(Opened { files: Some(files), from: Some(path), best })
 }
