@@ -482,6 +482,29 @@ fn a_training_without_a_checkpoint_starts_anew_and_says_so() {
 }
 
 #[test]
+fn a_training_that_diverges_leaves_its_history_and_its_best_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let wild = STEP.replace("[0.01, 0.01, 0.01]", "[1.5, 1.5, 1.5]");
+    let mut trainer = Trainer::new(session(&wild), &[], ["w/m", "step"]).unwrap();
+    trainer.initialize(&mut session(INIT), 1).unwrap();
+    let seldom = TrainOptions { checkpoint_steps: None, epochs: Some(1000), ..options(Some(folder.path())) };
+    let mut reports = vec![];
+    let error = train(&mut trainer, seldom, &mut |event| {
+        if let Event::Epoch(report) = event {
+            reports.push((report.epoch, report.best));
+        }
+    });
+    assert!(matches!(error, Err(TrainError::NotFinite { .. })), "{error:?}");
+    let last = reports.last().expect("it diverges after some epochs").0;
+    assert!(reports.contains(&(1, true)), "{reports:?}");
+    let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    assert_eq!(history.lines().count() as u64, 1 + last);
+    assert!(
+        Tensors::load(folder.path().join("best.safetensors")).unwrap()["w"].to_f64s().iter().all(|w| w.is_finite())
+    );
+}
+
+#[test]
 fn checkpoints_come_by_time_and_at_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let by_time = TrainOptions { checkpoint_steps: None, resume: false, ..options(Some(folder.path())) };

@@ -177,7 +177,7 @@ impl Course<'_> {
     }
 
     fn is_checkpoint_due(&self, stepped: bool) -> bool {
-        let by_steps = self.options.checkpoint_steps.is_some_and(|n| n > 0 && self.meta.step % n == 0);
+        let by_steps = self.options.checkpoint_steps.is_some_and(|n| n > 0 && self.meta.step.is_multiple_of(n));
         (by_steps && stepped) || self.files.as_ref().is_some_and(Files::is_due)
     }
 
