@@ -86,7 +86,8 @@
 //! # Training
 //!
 //! A `train` section names data, loss and optimiser. [`Training`] does what `dlc train` does; [`Trainer`] goes step by step. The
-//! whole step, forward, backward and update, is one program. `examples/train_step.rs` shows it. What `dlc train` wrote,
+//! whole step, forward, backward and update, is one program for each size of batches that comes. `examples/train_step.rs` shows it.
+//! [`Runner`] runs a model on inputs of any size. What `dlc train` wrote,
 //! [`Program::open`] loads, with its weights.
 //!
 //! # Snapshot tests

@@ -159,7 +159,7 @@ fn a_training_is_not_resumed_with_other_data_or_settings() {
         assert!(said.contains("error[other-training]") && said.contains(expected), "{said}");
     };
     for (setting, expected) in [
-        ("  validation = last(0.25)\n  epochs", "another run: validation was none, is last(0.25): 1 examples ("),
+        ("  validation = last(0.25)\n  epochs", "another run: validation was none, is last(0.25): 1 example ("),
         ("  shuffle = false\n  epochs", "another run: shuffle was true (seed 0), is false\n"),
         ("  seed = 7\n  epochs", "another run: seed was 0, is 7\n"),
         (

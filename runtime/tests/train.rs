@@ -431,8 +431,13 @@ fn the_best_weights_are_kept_also_over_an_interruption() {
         fs::remove_file(parts.path().join("best.safetensors")).unwrap();
         let found = train(&mut trainer(), judged(judge.clone(), parts.path(), 12), &mut |_| {}).unwrap();
         assert_eq!((&found.best, &found.best_weights), (&expected.best, &expected.best_weights), "{judge}");
-        let file = Tensors::load(parts.path().join("best.safetensors")).unwrap();
-        assert_eq!(Some(file), found.best_weights);
+        let file = || Tensors::load(parts.path().join("best.safetensors")).unwrap();
+        assert_eq!(Some(file()), found.best_weights);
+        // of an epoch that a kill has lost: nothing is left to do, and it is put right
+        let other: Tensors = [("w", Tensor::new([3], vec![7f32; 3]).unwrap())].into_iter().collect();
+        other.save(parts.path().join("best.safetensors")).unwrap();
+        train(&mut trainer(), judged(judge.clone(), parts.path(), 12), &mut |_| {}).unwrap();
+        assert_eq!(Some(file()), found.best_weights);
         if judge.better == Better::Higher {
             assert_eq!(found.best.unwrap().epoch, 1, "it only falls");
         }
@@ -474,6 +479,29 @@ fn a_training_without_a_checkpoint_starts_anew_and_says_so() {
     train(&mut trainer(), options(Some(folder.path())), &mut note).unwrap();
     train(&mut trainer(), options(Some(folder.path())), &mut note).unwrap();
     assert_eq!(said, ["anew in true", "from 0 false", "from 160 true"]);
+}
+
+#[test]
+fn a_training_that_diverges_leaves_its_history_and_its_best_weights() {
+    let folder = tempfile::tempdir().unwrap();
+    let wild = STEP.replace("[0.01, 0.01, 0.01]", "[1.5, 1.5, 1.5]");
+    let mut trainer = Trainer::new(session(&wild), &[], ["w/m", "step"]).unwrap();
+    trainer.initialize(&mut session(INIT), 1).unwrap();
+    let seldom = TrainOptions { checkpoint_steps: None, epochs: Some(1000), ..options(Some(folder.path())) };
+    let mut reports = vec![];
+    let error = train(&mut trainer, seldom, &mut |event| {
+        if let Event::Epoch(report) = event {
+            reports.push((report.epoch, report.best));
+        }
+    });
+    assert!(matches!(error, Err(TrainError::NotFinite { .. })), "{error:?}");
+    let last = reports.last().expect("it diverges after some epochs").0;
+    assert!(reports.contains(&(1, true)), "{reports:?}");
+    let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
+    assert_eq!(history.lines().count() as u64, 1 + last);
+    assert!(
+        Tensors::load(folder.path().join("best.safetensors")).unwrap()["w"].to_f64s().iter().all(|w| w.is_finite())
+    );
 }
 
 #[test]

@@ -178,7 +178,8 @@ impl End {
 
     /// Which weights are shipped, and what is written.
     fn wrote(&self) -> String {
-        let kept = self.kept.as_ref().map_or(String::new(), |kept| format!("kept {kept}\n"));
+        let kept =
+            self.kept.as_ref().map_or(String::new(), |kept| table::wrapped("", &[format!("kept {kept}")]) + "\n");
         format!("{kept}wrote {}, {}/", self.artefact.display(), self.folder.display())
     }
 
@@ -251,9 +252,6 @@ fn announce(training: &Training, output: &mut Output) {
     let part = |n: usize, what: &str| if n > 0 { format!(", {} {what}", table::count(n)) } else { String::new() };
     output.line(format!("compiled in {:.1} ms ({})", timings.total(), stages.join(", ")));
     let remainder = training.remainder();
-    if let Some((count, timings)) = remainder {
-        output.line(format!("and for the last {count} examples of each epoch in {:.1} ms", timings.total()));
-    }
     output.line(format!(
         "{} examples{}{}",
         table::count(learn),
@@ -262,9 +260,10 @@ fn announce(training: &Training, output: &mut Output) {
     ));
     let left_out = training.left_out();
     if let Some((count, why)) = left_out {
-        output.line(format!(
+        let text = format!(
             "{count} examples of each epoch are left out: they fill no batch, and the model cannot be trained on a smaller one: {why}"
-        ));
+        );
+        output.line(table::wrapped("", &[text]));
     }
     let ms: serde_json::Map<String, serde_json::Value> =
         timings.stages.iter().map(|(n, ms)| ((*n).to_owned(), (*ms).into())).collect();

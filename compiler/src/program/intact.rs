@@ -46,3 +46,66 @@ fn written_by(program: &KernelProgram, step: &Step, writes: &[Vec<bool>]) -> Vec
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::ir::{Block, Kernel, Operand};
+    use crate::kernel::program::{Routine, RoutineId};
+    use dlc_ir::DType;
+
+    fn kernel(modes: &[Mode]) -> Kernel {
+        let operand = |&mode| Operand { dtype: DType::F32, elements: 1, mode };
+        let operands = modes.iter().map(operand).collect();
+        Kernel { operands, scratch: vec![], tables: vec![], chunks: 1, values: vec![], body: Block::default() }
+    }
+
+    fn argument(slot: usize) -> Place {
+        Place::Argument { slot, offset: 0 }
+    }
+
+    /// A routine that checks (step 0), one that writes its argument (step 1), and an entry of these steps from number 2 on, whose first argument
+    /// is updated.
+    fn intact(failed: usize, entry: &[&str]) -> bool {
+        let mut program = KernelProgram::new();
+        let read = program.add_kernel("read", kernel(&[Mode::Read]));
+        let write = program.add_kernel("write", kernel(&[Mode::ReadWrite]));
+        let launch = |kernel, slot| Step::Launch { kernel, operands: vec![argument(slot)] };
+        let call =
+            |routine, slot| Step::Call { routine: RoutineId(routine), frame: 0, arguments: vec![argument(slot)] };
+        let routine = |name: &str, arguments, steps| Routine { name: name.to_owned(), arguments, frame: 0, steps };
+        program.add_routine(routine("checks", 1, vec![launch(read, 0)]));
+        program.add_routine(routine("writes", 1, vec![launch(write, 0)]));
+        let step = |word: &&str| match *word {
+            "read" => launch(read, 0),
+            "write" => launch(write, 0),
+            "write other" => launch(write, 1),
+            "call checks" => call(0, 0),
+            "call writes" => call(1, 0),
+            "call writes other" => call(1, 1),
+            word => unreachable!("{word}"),
+        };
+        program.add_routine(routine("entry", 2, entry.iter().map(step).collect()));
+        is_intact(&program, failed, &[true, false])
+    }
+
+    #[test]
+    fn what_is_written_before_or_in_the_step_that_failed_is_lost() {
+        for (failed, entry, expected) in [
+            (2, &["read", "write"][..], true),
+            (3, &["read", "write"], false),
+            (3, &["write", "read"], false),
+            (3, &["write other", "read"], true),
+            (0, &["call checks", "write"], true),
+            (0, &["call checks", "write", "call checks"], false),
+            (0, &["call writes other", "call checks"], true),
+            (0, &["call writes", "call checks"], false),
+            (1, &["call writes"], false),
+            (3, &["call writes", "read"], false),
+            // no step of that number: nothing is known
+            (9, &["read"], false),
+        ] {
+            assert_eq!(intact(failed, entry), expected, "{failed} of {entry:?}");
+        }
+    }
+}

@@ -78,7 +78,8 @@ impl Origin {
             Some(text) => {
                 let held_out = o.held_out.unwrap_or(0);
                 let content: String = text.split(' ').map(|part| part.get(..6).unwrap_or(part)).collect();
-                format!("{}{held_out} examples ({content})", o.said("validation"))
+                let plural = if held_out == 1 { "" } else { "s" };
+                format!("{}{held_out} example{plural} ({content})", o.said("validation"))
             }
         });
         let learnt = !data && !validation && self.learnt_from != now.learnt_from;
@@ -102,7 +103,7 @@ impl Origin {
     /// What makes the program another: settings, or else texts.
     fn differences_of_program(&self, now: &Origin) -> Vec<Difference> {
         let names = self.settings.keys().chain(now.settings.keys().filter(|name| !self.settings.contains_key(*name)));
-        let show = |origin: &Origin, name: &str| origin.settings.get(name).map_or("none", String::as_str).to_owned();
+        let show = |origin: &Origin, name: &str| origin.settings.get(name).map_or("not set", String::as_str).to_owned();
         let differing =
             names.map(|name| Difference { setting: name.clone(), was: show(self, name), is: show(now, name) });
         let differing: Vec<Difference> = differing.filter(|d| d.was != d.is).collect();

@@ -64,7 +64,11 @@ impl Judge {
             return Ok(self);
         }
         let near = near(&self.score, names.iter().map(String::as_str));
-        Err(TrainError::NoScore { name: self.column(), near, known: names })
+        let known = match (part, validation) {
+            (Part::Validation, None) => trainer.totals.names().iter().map(|name| format!("train.{name}")).collect(),
+            _ => names,
+        };
+        Err(TrainError::NoScore { name: self.column(), near, known })
     }
 
     /// The score as the history names it: `validation.loss`.

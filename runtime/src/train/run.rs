@@ -177,7 +177,7 @@ impl Course<'_> {
     }
 
     fn is_checkpoint_due(&self, stepped: bool) -> bool {
-        let by_steps = self.options.checkpoint_steps.is_some_and(|n| n > 0 && self.meta.step % n == 0);
+        let by_steps = self.options.checkpoint_steps.is_some_and(|n| n > 0 && self.meta.step.is_multiple_of(n));
         (by_steps && stepped) || self.files.as_ref().is_some_and(Files::is_due)
     }
 
@@ -315,7 +315,7 @@ fn open(
         tell(&Event::Length { was, is, scheduled, step: checkpoint.meta.step });
     }
     let best = trainer.resume(&checkpoint.tensors, checkpoint.meta.step, options.seed)?;
-    files.resume(&checkpoint.meta)?;
+    files.resume(&checkpoint.meta, best.as_ref())?;
     *meta = Meta { origin: meta.origin.clone(), length: is, ..checkpoint.meta };
     Ok(Opened { files: Some(files), from: Some(path), best })
 }

@@ -48,12 +48,12 @@ impl Files {
         &self.store
     }
 
-    /// Resumes: the history is cut behind the checkpoint, and the best weights, which the checkpoint holds too, are to be written anew.
-    pub(super) fn resume(&mut self, meta: &Meta) -> Result<(), TrainError> {
+    /// Resumes: the history is cut behind the checkpoint, and the file of the best weights is written anew if it is not of the checkpoint's.
+    pub(super) fn resume(&mut self, meta: &Meta, best: Option<&Tensors>) -> Result<(), TrainError> {
         // The line of an epoch that the last step ended within is written anew.
         self.history = Some(History::open(self.store.folder(), meta.epoch)?);
         self.saved.meta = Some(meta.clone());
-        self.best_is_new = true;
+        self.best_is_new = best.is_some() && Tensors::load(self.store.best()).ok().as_ref() != best;
         Ok(())
     }
 
@@ -88,8 +88,7 @@ impl Files {
         meta: &Meta,
         best: Option<&Tensors>,
     ) -> Result<Option<PathBuf>, TrainError> {
-        let has_lines = !self.pending.is_empty();
-        if self.saved.meta.as_ref() == Some(meta) && !has_lines {
+        if self.saved.meta.as_ref() == Some(meta) && self.pending.is_empty() && !self.best_is_new {
             return Ok(None);
         }
         let start = Instant::now();

@@ -55,11 +55,9 @@ impl Progress {
                 output.object(&json!({ "v": 1, "event": "anew", "folder": folder.to_string() }));
             }
             Event::Length { was, is, scheduled, step } => {
-                let schedule = format!("; its schedule was made for the former, by which {step} steps are done");
-                output.line(format!(
-                    "the training was begun with {was} and goes on with {is}{}",
-                    if *scheduled { schedule } else { String::new() }
-                ));
+                let steps = format!("; the schedule depends on it: the first {step} steps used the one for {was}");
+                let schedule = if *scheduled { steps } else { String::new() };
+                output.line(table::wrapped("", &[format!("resuming with {is}, was {was}{schedule}")]));
                 let length = |l: &Length| json!({ "epochs": l.epochs, "steps": l.steps });
                 output.object(&json!({
                     "v": 1, "event": "length", "was": length(was), "is": length(is), "scheduled": scheduled, "step": step,
