@@ -2,14 +2,15 @@
 
 use dlc_dsl::What;
 use dlc_dsl::diagnostic::did_you_mean;
+use indexmap::IndexSet;
 
 use crate::{Error, Model};
 
 /// The names that may be set on a model: by `--set` and `--size` on the command line.
 #[derive(Clone, Debug)]
 pub struct Settable {
-    arguments: Vec<String>,
-    dimensions: Vec<String>,
+    arguments: IndexSet<String>,
+    dimensions: IndexSet<String>,
 }
 
 impl Settable {
@@ -21,27 +22,25 @@ impl Settable {
         let name = model.request(What::Infer).model;
         let source = model.source();
         let arguments = source.arguments(name.as_deref()).map_err(|d| model.error(d))?.into_keys().collect();
-        let dimensions = source.free_dims(name.as_deref()).map_err(|d| model.error(d))?;
+        let dimensions = source.free_dims(name.as_deref()).map_err(|d| model.error(d))?.into_iter().collect();
         Ok(Settable { arguments, dimensions })
     }
 
     /// Whether it has an argument of a name.
     pub fn has_argument(&self, name: &str) -> bool {
-        self.arguments.iter().any(|known| known == name)
+        self.arguments.contains(name)
     }
 
     /// Whether it has a dimension of a name whose size may be set.
     pub fn has_dimension(&self, name: &str) -> bool {
-        self.dimensions.iter().any(|known| known == name)
+        self.dimensions.contains(name)
     }
 
     /// What may be set on one of the two.
     #[must_use]
     pub fn or(mut self, other: Settable) -> Settable {
-        let arguments = other.arguments.into_iter().filter(|name| !self.has_argument(name)).collect::<Vec<_>>();
-        let dimensions = other.dimensions.into_iter().filter(|name| !self.has_dimension(name)).collect::<Vec<_>>();
-        self.arguments.extend(arguments);
-        self.dimensions.extend(dimensions);
+        self.arguments.extend(other.arguments);
+        self.dimensions.extend(other.dimensions);
         self
     }
 
@@ -59,14 +58,14 @@ impl Settable {
     }
 }
 
-fn expect_name(what: &str, found: &str, known: &[String]) -> Result<(), Error> {
-    if known.iter().any(|k| k == found) {
+fn expect_name(what: &str, found: &str, known: &IndexSet<String>) -> Result<(), Error> {
+    if known.contains(found) {
         return Ok(());
     }
     let error = Error::plain("unknown-argument", format!("the model has no {what} `{found}`"));
     Err(match did_you_mean(found, known.iter().map(String::as_str)) {
         Some(meant) => error.help(format!("do you mean `{meant}`?")),
         None if known.is_empty() => error.help("it has none"),
-        None => error.help(format!("it has {}", known.join(", "))),
+        None => error.help(format!("it has {}", known.iter().map(String::as_str).collect::<Vec<_>>().join(", "))),
     })
 }

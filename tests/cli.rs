@@ -11,6 +11,10 @@ mod compile;
 mod files;
 #[path = "cli/mistakes.rs"]
 mod mistakes;
+#[path = "cli/outputs.rs"]
+mod outputs;
+#[path = "cli/summary.rs"]
+mod summary;
 #[path = "cli/training.rs"]
 mod training;
 #[path = "cli/values.rs"]

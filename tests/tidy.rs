@@ -117,11 +117,29 @@ fn files_are_written_by_one_room() {
         "runtime/src/checkpoint.rs",
         // the report of a crash, when nothing may be relied upon any more
         "src/cli/exit.rs",
-        // what its own tests read
+        // what their own tests read
         "src/dataset.rs",
+        "runtime/src/foreign.rs",
+        "runtime/src/regular.rs",
     ];
     let may = |p: &str| rooms.contains(&p) || p.contains("/tests/") || p.contains("/benches/");
     only_in(&words, &CRATES, may, "files are written by runtime/src/atomic.rs");
+}
+
+/// What is read may be a pipe or a device, which never ends.
+#[test]
+fn files_are_read_by_one_room() {
+    let words = ["fs::read(", "fs::read_to_string", "File::open("];
+    let rooms = [
+        "runtime/src/regular.rs",
+        // opens a folder, to sync it; and what its own tests wrote
+        "runtime/src/atomic.rs",
+        // what its own tests wrote
+        "runtime/src/history.rs",
+    ];
+    let may =
+        |p: &str| rooms.contains(&p) || p.contains("/tests/") || p.contains("/benches/") || p.contains("/examples/");
+    only_in(&words, &["src", "runtime", "compiler", "dsl"], may, "files are read by runtime/src/regular.rs");
 }
 
 #[test]

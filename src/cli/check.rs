@@ -8,6 +8,9 @@ use serde_json::json;
 
 use super::{Exit, Failure, MathArguments, ModelArguments, ModelSettings, Output, table};
 
+/// How many models are told of.
+const TOLD: usize = 5;
+
 /// Arguments of `dlc check`.
 #[derive(Args, Debug)]
 pub struct Arguments {
@@ -36,8 +39,10 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     }
     let ms = start.elapsed().as_secs_f64() * 1e3;
     let file = arguments.model.file.display();
-    let told = checked.iter().map(|(name, weights)| format!("{name}, {} weights", table::count(*weights)));
-    output.line(format!("{file} is fine: {}   ({ms:.0} ms)", told.collect::<Vec<_>>().join("; ")));
+    let told = checked.iter().take(TOLD).map(|(name, weights)| format!("{name}, {} weights", table::count(*weights)));
+    let more = checked.len().saturating_sub(TOLD);
+    let more = if more > 0 { format!("; and {more} more models") } else { String::new() };
+    output.line(format!("{file} is fine: {}{more}   ({ms:.0} ms)", told.collect::<Vec<_>>().join("; ")));
     // the one that other verbs take stands for itself
     let taken = if models.len() > 1 { tools::default_model(&models[0].0).ok() } else { None };
     let first = checked.iter().find(|(name, _)| Some(name) == taken.as_ref()).unwrap_or(&checked[0]);

@@ -13,7 +13,7 @@ pub struct Arguments {
     model: ModelArguments,
     #[command(flatten)]
     mode: ModeArguments,
-    /// The seed of weights and inputs
+    /// What weights and inputs follow from, of which there are several draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]

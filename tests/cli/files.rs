@@ -87,3 +87,42 @@ fn every_verb_that_needs_the_first_weights_tells_of_a_file_that_is_missing_or_do
         assert!(!folder.path().join("out").exists(), "nothing is written");
     }
 }
+
+#[test]
+fn names_of_weights_are_renamed_by_whole_levels() {
+    let tensor = |shape: &[usize], x: f32| dlc::Tensor::new(shape, vec![x; shape.iter().product()]).expect("it fits");
+    let model = "model m(x: [B, 2]) -> p: [B, 1] = x |> linear(2) as h |> linear(1) as head\n";
+    let dataset =
+        "dataset d {\n  x = csv(\"points.csv\", skip: [\"y\"])\n  t = csv(\"points.csv\", skip: [\"x1\", \"x2\"])\n}\n";
+    for (arguments, prefix, h) in [
+        ("rename: { \"encoder\": \"h\" }", "", "encoder"),
+        ("rename: { \"encoder.\": \"h.\" }", "", "encoder"),
+        ("prefix: \"net\", rename: { \"encoder\": \"h\" }", "net.", "encoder"),
+        ("prefix: \"net.\", rename: { \"en.coder\": \"h\", \"other\": \"\", \"head\": \"head\" }", "net.", "en.coder"),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        let tensors: dlc::Tensors = [
+            (format!("{prefix}{h}.weight"), tensor(&[2, 2], 1.0)),
+            (format!("{prefix}{h}.bias"), tensor(&[2], 0.5)),
+            (format!("{prefix}head.weight"), tensor(&[1, 2], 3.0)),
+            (format!("{prefix}head.bias"), tensor(&[1], 4.0)),
+        ]
+        .into_iter()
+        .collect();
+        tensors.save(at("w.safetensors")).expect("it can be written");
+        std::fs::write(at("points.csv"), "x1,x2,y\n1,2,3\n").expect("it can be written");
+        let train = format!(
+            "train m {{\n  data = d()\n  epochs = 1\n  batch = 1\n  weights = safetensors(\"w.safetensors\", {arguments})\n  \
+             loss = mse(p, t)\n  optimizer = sgd(lr: 0.0)\n}}\n"
+        );
+        std::fs::write(at("m.dl"), format!("{model}{dataset}{train}")).expect("it can be written");
+        let output =
+            super::dlc(&["compile", at("m.dl").to_str().expect("UTF-8"), "-o", at("m.dlx").to_str().expect("UTF-8")]);
+        assert!(output.status.success(), "{arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        let shipped = dlc::artefact::Artefact::read(&at("m.dlx")).expect("it was written").weights;
+        let first = |name: &str| shipped[name].to_f64s()[0];
+        let found = ["h.weight", "h.bias", "head.weight", "head.bias"].map(first);
+        assert_eq!(found, [1.0, 0.5, 3.0, 4.0], "{arguments}");
+    }
+}

@@ -120,9 +120,12 @@ fn trainings_at_the_same_time_have_folders_of_their_own() {
         command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("dlc starts")
     };
     let running: Vec<_> = (1..=6).map(start).collect();
-    for (i, child) in (1..=6).zip(running) {
+    for child in running {
         let output = child.wait_with_output().expect("it ends");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    // which of them took which folder, nobody knows
+    for i in 1..=6 {
         assert!(folder.path().join(format!("runs/m-{i}/best.safetensors")).exists(), "{i}");
     }
 }

@@ -51,7 +51,7 @@ pub fn parts(graph: &Graph) -> Result<Option<Parts>, String> {
         .iter()
         .filter_map(|r| match r.role {
             ResultRole::Update(arg) => Some(arg),
-            ResultRole::Output => None,
+            ResultRole::Output | ResultRole::Check => None,
         })
         .collect();
     let mut named: FxHashMap<&str, Vec<usize>> = FxHashMap::default();

@@ -263,7 +263,7 @@ impl Composer<'_> {
             let expr = self.whole(part, &domain);
             let offset = Linear::flatten(&unit_axes(&domain), &whole).plus_constant((before * stride) as i64);
             before += domain[concat.axis];
-            let outputs = vec![Output { source, offset, expr }];
+            let outputs = vec![Output { source, offset, expr, check: None }];
             nests.push(Nest { kept: domain.len(), extents: domain, reduce: None, outputs });
         }
         nests

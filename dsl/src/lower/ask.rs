@@ -16,15 +16,9 @@ impl Program {
     /// # Errors
     /// If there is no such model.
     pub fn free_dims(&self, model: Option<&str>) -> Result<Vec<String>, Vec<Diagnostic>> {
-        let mut names: Vec<String> = vec![];
-        for (_, dims) in inputs(self.chosen(model)?) {
-            for name in dims.iter().filter_map(open) {
-                if !names.iter().any(|n| n == name) {
-                    names.push(name.to_owned());
-                }
-            }
-        }
-        Ok(names)
+        let names: IndexSet<&str> =
+            inputs(self.chosen(model)?).flat_map(|(_, dims)| dims.iter().filter_map(open)).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
     }
 
     /// Those of [`Program::free_dims`] that data says: the others count examples, which lie along the first axis.

@@ -4,6 +4,8 @@ use std::rc::Rc;
 
 use dlc_ir::{DType, Scalar};
 
+use rustc_hash::FxHashSet;
+
 use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Lower};
 use crate::ast::{Arg, Definition, Expr, ExprKind, Param, Type, TypeKind};
@@ -69,10 +71,14 @@ impl<'p> Lower<'p> {
         }
         let mut next = by_place.into_iter();
         let mut given: Vec<Given<'p>> = vec![];
+        let mut first: Vec<Option<Span>> = vec![None; formals.len()];
         let mut failed = false;
         for (value, span) in piped {
             match next.next() {
-                Some(param) => given.push(Given { param, value, span }),
+                Some(param) => {
+                    first[param] = Some(span);
+                    given.push(Given { param, value, span });
+                }
                 None => {
                     let message = format!("`{}` takes nothing from a pipe", callee.name());
                     self.fault("too-many-arguments", message, span, "nowhere to go");
@@ -101,16 +107,19 @@ impl<'p> Lower<'p> {
                     }
                 },
             };
-            if let Some(first) = given.iter().find(|g| g.param == param) {
+            if let Some(first) = first[param] {
                 let message = format!("`{}` is given twice", formals[param].name);
-                let (new, old) = (self.at(arg.span), self.at(first.span));
+                let (new, old) = (self.at(arg.span), self.at(first));
                 let error = Diagnostic::error("duplicate-argument", message).primary(new, "given again");
                 self.fail(error.secondary(old, "first given here"));
                 failed = true;
                 continue;
             }
             match self.argument(&arg.value, formals[param].delays) {
-                Ok(value) => given.push(Given { param, value, span: arg.value.span }),
+                Ok(value) => {
+                    first[param] = Some(arg.value.span);
+                    given.push(Given { param, value, span: arg.value.span });
+                }
                 Err(_) => failed = true,
             }
         }
@@ -270,6 +279,7 @@ pub(crate) fn show_value_type(ty: &Type) -> String {
 
 /// The parameters without default that got no value.
 pub(crate) fn missing_params<'p>(definition: &'p Definition, given: &[Given<'p>]) -> Vec<&'p str> {
+    let given: FxHashSet<usize> = given.iter().map(|g| g.param).collect();
     let required = definition.params.iter().enumerate().filter(|(_, p)| p.default.is_none());
-    required.filter(|(i, _)| !given.iter().any(|g| g.param == *i)).map(|(_, p)| p.name.name.as_str()).collect()
+    required.filter(|(i, _)| !given.contains(i)).map(|(_, p)| p.name.name.as_str()).collect()
 }

@@ -302,8 +302,8 @@ impl<'p> Lower<'p> {
         data: Vec<(usize, Value<'p>, Span)>,
         call: Span,
     ) -> Eval<Value<'p>> {
-        let is_given: Vec<bool> =
-            (0..known.len()).map(|i| known[i].is_some() || data.iter().any(|(p, ..)| *p == i)).collect();
+        let mut is_given: Vec<bool> = known.iter().map(Option::is_some).collect();
+        data.iter().for_each(|(param, ..)| is_given[*param] = true);
         for (param, value) in definition.params.iter().zip(&mut known) {
             if let Some(value) = value.take() {
                 self.declare(&param.name, value)?;

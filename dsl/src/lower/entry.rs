@@ -2,6 +2,7 @@
 
 use dlc_ir as ir;
 use ir::{Function, Graph, Role};
+use rustc_hash::FxHashSet;
 
 use super::bind::is_data;
 use super::value::{Callee, Data, Value};
@@ -97,7 +98,7 @@ impl<'p> Lower<'p> {
         let program = self.program;
         let file = program.main();
         let train = match model {
-            Some(name) => file.trains().find(|t| t.model.name == name),
+            Some(name) => program.train_of(name),
             None => file.trains().next(),
         };
         let (name, span) = match (model, train) {
@@ -301,8 +302,8 @@ impl<'p> Lower<'p> {
             self.context().builder.update(arg, value);
         }
         let builder = self.contexts.pop().expect("the outermost function").builder;
-        let inputs = &definition.params;
-        let is_input = |name: &str| inputs.iter().any(|p| p.name.name == name);
+        let inputs: FxHashSet<&str> = definition.params.iter().map(|p| p.name.name.as_str()).collect();
+        let is_input = |name: &str| inputs.contains(name);
         let entry = ordered(builder.function(), &is_input);
         let graph = self.finish_graph(entry);
         if has_errors(&self.diagnostics) { Err(Stop) } else { Ok(graph) }

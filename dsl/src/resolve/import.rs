@@ -57,7 +57,7 @@ impl Importer<'_> {
                 names.entry(name).or_insert(item);
             }
         }
-        self.modules[number as usize] = Some(Module { file, names });
+        self.modules[number as usize] = Some(Module::new(file, names));
         self.done.insert(name, Some(number));
         number
     }

@@ -1,6 +1,7 @@
 //! From files to a program: imports are followed, and every name finds its definition.
 
 use indexmap::IndexMap;
+use rustc_hash::FxHashMap;
 
 use crate::ast::{self, Definition, Item};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
@@ -29,6 +30,8 @@ pub struct Module {
     pub file: ast::File,
     /// What its names mean: its own definitions before imported ones.
     names: IndexMap<String, ItemRef>,
+    /// Which of its items trains a model, by the model's name; of several the first.
+    trains: FxHashMap<String, usize>,
 }
 
 /// A definition: the number of its module and its number therein.
@@ -91,6 +94,15 @@ impl Program {
         &self.modules[0].file
     }
 
+    /// The section of the opened file that trains a model.
+    pub(crate) fn train_of(&self, model: &str) -> Option<&ast::Train> {
+        let module = &self.modules[0];
+        match &module.file.items[*module.trains.get(model)?] {
+            Item::Train(train) => Some(train),
+            _ => None,
+        }
+    }
+
     /// The files, the opened one first.
     pub fn modules(&self) -> &[Module] {
         &self.modules
@@ -144,6 +156,14 @@ impl Program {
 }
 
 impl Module {
+    fn new(file: ast::File, names: IndexMap<String, ItemRef>) -> Self {
+        let trains = file.items.iter().enumerate().rev().filter_map(|(i, item)| match item {
+            Item::Train(train) => Some((train.model.name.clone(), i)),
+            _ => None,
+        });
+        Module { trains: trains.collect(), file, names }
+    }
+
     /// The text's number.
     pub fn source(&self) -> SourceId {
         self.file.source
