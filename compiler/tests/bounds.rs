@@ -221,6 +221,33 @@ fn branches(elements: usize) -> Kernel {
     }
 }
 
+/// Reads where `i >= 8 and inner`, and then where that holds, or only `inner`: `(i < 8 or j < 4) and j < 12`.
+fn alternatives(right: bool) -> Kernel {
+    let mut b = Builder::new(1);
+    let x = b.operand(DType::F32, 4, Mode::Read);
+    let y = b.operand(DType::F32, 256, Mode::Write);
+    b.count(16, |b, i| {
+        b.count(16, |b, j| {
+            let [four, eight, twelve] = [4, 8, 12].map(|c| b.index(c));
+            let (low, high) = (b.compare(Compare::Lt, i, eight), b.compare(Compare::Ge, i, eight));
+            let (few, most) = (b.compare(Compare::Lt, j, four), b.compare(Compare::Lt, j, twelve));
+            let either = b.binary(Binary::Or, low, few);
+            let inner = b.binary(Binary::And, either, most);
+            let both = b.binary(Binary::And, high, inner);
+            let row = b.mul_const(i, 16);
+            let to = b.add(row, j);
+            let zero = b.index(0);
+            let place = b.select(both, j, zero);
+            let first = b.load(x, place);
+            let place = b.select(if right { both } else { inner }, j, zero);
+            let second = b.load(x, place);
+            let sum = b.add(first, second);
+            b.store(y, to, sum);
+        });
+    });
+    b.finish()
+}
+
 /// Each name with the kernel as it should be, and with the defect.
 fn defects() -> Vec<(&'static str, Kernel, Kernel)> {
     let copy = |c: Copy| c.kernel();
@@ -315,6 +342,7 @@ fn defects() -> Vec<(&'static str, Kernel, Kernel)> {
             written(5, 40, |b, i| b.div_floor(i, 8)),
             written(5, 40, |b, i| b.div_floor(i, 7)),
         ),
+        ("what is known beside another condition only", alternatives(true), alternatives(false)),
         ("a quotient of another branch", quotients(true), quotients(false)),
         ("a quotient that is known in another branch", branches(4), branches(1)),
     ]

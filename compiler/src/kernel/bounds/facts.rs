@@ -87,6 +87,20 @@ pub(super) struct Facts {
     unknowns: Vec<Unknown>,
     /// Sums that are not negative where the walk stands, the conditions around it.
     assumed: Vec<Affine>,
+    /// The branch in which the walk stands, and the number of the next one.
+    branch: u32,
+    next_branch: u32,
+    /// What a conjunction came to in a branch. Nested conditions share the outer ones, of which there may be many.
+    resolved: FxHashMap<(*const (Formula, Formula), u32), Resolved>,
+}
+
+/// What a conjunction came to.
+struct Resolved {
+    /// Keeps its address from being another one's.
+    _formula: Rc<(Formula, Formula)>,
+    can_hold: bool,
+    /// The nearest of the sums that are not negative.
+    facts: Vec<Affine>,
 }
 
 /// How many facts follow one another in a proof.
@@ -136,6 +150,17 @@ impl Facts {
         self.assumed.truncate(mark);
     }
 
+    /// Begins a branch, or what holds only for a while, whose conditions are assumed next; returns the branch around it, for [`Facts::leave`].
+    pub fn enter(&mut self) -> u32 {
+        self.next_branch += 1;
+        std::mem::replace(&mut self.branch, self.next_branch)
+    }
+
+    /// Ends a branch.
+    pub fn leave(&mut self, around: u32) {
+        self.branch = around;
+    }
+
     /// Assumes a condition; whether it can hold at all.
     pub fn assume(&mut self, formula: &Formula) -> bool {
         match formula {
@@ -148,8 +173,24 @@ impl Facts {
                 self.base(form).1 >= 0
             }
             Formula::Both(parts) => {
-                // of two nested conditions the outer one stands first, and may decide between the ways of the inner one
-                self.assume(&parts.0) && self.assume(&parts.1)
+                let key = (Rc::as_ptr(parts), self.branch);
+                if let Some(known) = self.resolved.get(&key) {
+                    self.assumed.extend_from_slice(&known.facts);
+                    return known.can_hold;
+                }
+                let mark = self.mark();
+                // Of two nested conditions the outer one stands first, and may decide between the ways of the inner one, which
+                // comes to something else by itself.
+                let mut can_hold = self.assume(&parts.0);
+                if can_hold {
+                    let around = self.enter();
+                    can_hold = self.assume(&parts.1);
+                    self.leave(around);
+                }
+                let nearest = mark.max(self.assumed.len().saturating_sub(NEAREST));
+                let facts = self.assumed[nearest..].to_vec();
+                self.resolved.insert(key, Resolved { _formula: parts.clone(), can_hold, facts });
+                can_hold
             }
             Formula::Either(parts) => match (self.refutes(&parts.0), self.refutes(&parts.1)) {
                 (true, true) => false,

@@ -223,12 +223,12 @@ impl<'a> Walk<'a> {
     }
 
     /// The range of a value where a condition holds, if it can.
-    fn range_where(&mut self, x: &Int, formula: &Formula) -> Option<Range> {
+    fn range_where(&mut self, x: &Int, formula: impl FnOnce() -> Formula) -> Option<Range> {
+        if x.form.as_constant().is_some() {
+            return Some(x.range);
+        }
         let mark = self.facts.mark();
-        let range = self.facts.assume(formula).then(|| match x.form.as_constant() {
-            Some(_) => x.range,
-            None => self.facts.sharpened(&x.form, x.range),
-        });
+        let range = self.facts.assume(&formula()).then(|| self.facts.sharpened(&x.form, x.range));
         self.facts.release(mark);
         range
     }
@@ -239,7 +239,7 @@ impl<'a> Walk<'a> {
             return x;
         }
         let formula = self.truth(cond);
-        match (self.range_where(&x, &formula), self.range_where(&y, &formula.negated())) {
+        match (self.range_where(&x, || formula.clone()), self.range_where(&y, || formula.negated())) {
             (Some(a), Some(b)) => {
                 let result = self.fresh(a.hull(b), lanes);
                 let choice = Choice { formula, ways: [x.form, y.form] };
@@ -449,9 +449,10 @@ impl<'a> Walk<'a> {
         rest.is_some_and(|rest| {
             cases.iter().zip(ways).all(|(case, way)| {
                 let Some(form) = rest.plus(&way, c) else { return false };
-                let mark = self.facts.mark();
+                let (mark, around) = (self.facts.mark(), self.facts.enter());
                 let holds = !self.facts.assume(case) || self.each_way(&form, goal, depth - 1);
                 self.facts.release(mark);
+                self.facts.leave(around);
                 holds
             })
         })
@@ -525,6 +526,7 @@ impl<'a> Walk<'a> {
         let mut ways = vec![];
         for (block, formula) in [(&i.then, &formula), (&i.otherwise, &formula.negated())] {
             let (mark, was_dead) = (self.facts.mark(), self.is_dead);
+            let around = self.facts.enter();
             self.is_dead |= !self.facts.assume(formula);
             self.block(block);
             // What is known of the results here is forgotten behind the branch.
@@ -536,6 +538,7 @@ impl<'a> Walk<'a> {
             }
             ways.push((self.is_dead && !was_dead, results));
             self.facts.release(mark);
+            self.facts.leave(around);
             self.is_dead = was_dead;
         }
         let mut results = ways[0].1.iter().zip(&ways[1].1);
