@@ -217,6 +217,10 @@ pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: Co
             return Error::plain("kernel-too-large", error.to_string())
                 .help("dlc makes no such kernels: compile the model again, or cut the function into several kernels");
         }
+        CompileError::Schedule(error @ ScheduleError::Overflow(_)) => {
+            return Error::plain("too-large", error.to_string())
+                .help("strides, paddings and dilations multiply where operators follow each other: make them smaller");
+        }
         error => return Error::plain("internal", error.to_string()),
     };
     match &error {

@@ -163,9 +163,10 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
 
     fn store(&mut self, access: &Access, value: Val) -> Result<(), Fault> {
         let lanes = self.kernel.ty(value).lanes;
-        let base = self.scalar(access.index) + access.offset;
+        let base = self.scalar(access.index).wrapping_add(access.offset);
         for lane in 0..self.active(access, lanes) {
-            let (dtype, element) = self.element(access.buf, base + access.stride * lane as i64)?;
+            let (dtype, element) =
+                self.element(access.buf, base.wrapping_add(access.stride.wrapping_mul(lane as i64)))?;
             let bits = self.get(value)[lane];
             match self.kernel.buffer(access.buf) {
                 BufKind::Operand(i) => self.memory.write(i, dtype, element, bits),
@@ -219,14 +220,14 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
                 out[0] = u64::from(self.get(x)[..lanes].iter().any(|&l| l != 0));
             }
             Inst::Load(ref access) => {
-                let base = self.scalar(access.index) + access.offset;
+                let base = self.scalar(access.index).wrapping_add(access.offset);
                 for (lane, out) in out.iter_mut().enumerate().take(self.active(access, ty.lanes)) {
-                    *out = self.read(access.buf, base + access.stride * lane as i64)?;
+                    *out = self.read(access.buf, base.wrapping_add(access.stride.wrapping_mul(lane as i64)))?;
                 }
             }
             Inst::Gather { buf, index, offset } => {
                 for (out, &index) in out.iter_mut().zip(self.get(index)).take(n) {
-                    *out = self.read(buf, index as i64 + offset)?;
+                    *out = self.read(buf, (index as i64).wrapping_add(offset))?;
                 }
             }
         }

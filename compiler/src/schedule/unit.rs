@@ -7,12 +7,13 @@ use super::compose::compose;
 use super::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage};
 use super::form::{Form, Source};
 use super::layout::{self, Layout};
-use super::linear::Linear;
+use super::linear::{Linear, volume};
 use super::loops::{self, Launch};
 use super::materialize::materialize;
 use super::product;
 use super::scatter;
 use super::statuses::Statuses;
+use crate::kernel::bounds::confine;
 use crate::passes::Math;
 
 /// A kernel function in normal form, not yet loops.
@@ -45,6 +46,9 @@ impl Unit {
         }
         composed.stages = stages;
         composed.check_size(&function.name)?;
+        if composed.overflows() {
+            return Err(ScheduleError::Overflow(function.name.clone()));
+        }
         Ok(Unit { composed, arguments: function.args().len() })
     }
 
@@ -113,7 +117,10 @@ impl Unit {
     }
 
     /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
-    pub fn launches(&self, shared: &[(usize, usize)]) -> Vec<Launch> {
+    ///
+    /// # Errors
+    /// If a kernel cannot be kept inside of its buffers.
+    pub fn launches(&self, shared: &[(usize, usize)]) -> Result<Vec<Launch>, ScheduleError> {
         let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
         let mut launches = vec![];
         for stage in &self.composed.stages {
@@ -140,7 +147,10 @@ impl Unit {
                 }
             }
         }
-        launches
+        for launch in &mut launches {
+            launch.clamped = confine(&mut launch.kernel).map_err(ScheduleError::Outside)?;
+        }
+        Ok(launches)
     }
 
     /// The types of the buffers between the launches, in order.
@@ -193,7 +203,7 @@ fn split_reduction(nest: Nest, composed: &mut Composed, stages: &mut Vec<Stage>)
 
     let mut extents = nest.extents[..kept].to_vec();
     extents.push(parts);
-    let outer: usize = nest.extents[..kept].iter().product();
+    let outer = volume(&nest.extents[..kept]);
     let at = Linear::row_major(0..kept, &extents).plus(&Linear::axis(kept).scaled(outer as i64));
     let body = composed.forms.add(Form::Read { source, dtype, offset: at });
     let whole = NestReduce { combine: reduce.combine, tests: vec![], position: None, body, source: reduce.source };

@@ -9,7 +9,8 @@ use super::value::{Lowering, Parts, Rep, flags, part_lanes, part_type, parts, sc
 use crate::kernel::{Access, Buf, Elem, Ty, Val};
 
 impl Lowering<'_, '_> {
-    /// The address of an element, as a value and a displacement in bytes.
+    /// The address of an element, as a value and a displacement in bytes. What is inside of its buffer in exact numbers is there
+    /// modulo 2⁶⁴ as well, so that intermediate sums may wrap.
     fn address(&mut self, buf: Buf, index: (Option<Value>, i64), size: i64) -> (Value, i64) {
         let base = self.bases[buf.0 as usize];
         let (value, constant) = index;
@@ -21,7 +22,7 @@ impl Lowering<'_, '_> {
                 self.b.ins().iadd(base, scaled)
             }
         };
-        self.displace(address, constant * size)
+        self.displace(address, constant.wrapping_mul(size))
     }
 
     /// Keeps displacements small enough for the instructions.
@@ -60,7 +61,7 @@ impl Lowering<'_, '_> {
         let (dtype, _) = self.kernel.extent(access.buf);
         let size = dtype.size() as i64;
         let (value, constant) = self.index(access.index);
-        let start = (value, constant + access.offset);
+        let start = (value, constant.wrapping_add(access.offset));
         if let Some(active) = access.active {
             return self.load_tail(access, active, ty, dtype);
         }
@@ -172,7 +173,7 @@ impl Lowering<'_, '_> {
         let most = self.b.ins().iconst(types::I64, i64::from(ty.lanes));
         let active = self.b.ins().smin(active, most);
         let (value, constant) = self.index(access.index);
-        let from = self.address(access.buf, (value, constant + access.offset), size);
+        let from = self.address(access.buf, (value, constant.wrapping_add(access.offset)), size);
         let start = self.b.ins().iadd_imm_s(from.0, from.1);
         let header = self.b.create_block();
         let exit = self.b.create_block();
@@ -227,7 +228,7 @@ impl Lowering<'_, '_> {
             });
         }
         let (index, constant) = self.index(access.index);
-        let at = self.address(access.buf, (index, constant + access.offset), size);
+        let at = self.address(access.buf, (index, constant.wrapping_add(access.offset)), size);
         if ty.lanes == 1 || access.stride == 1 {
             return self.store_contiguous(at, value, ty, dtype);
         }
