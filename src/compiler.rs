@@ -7,6 +7,7 @@ use dlc_compiler::autodiff::AutodiffError;
 use dlc_compiler::codegen::{EmitError, Target};
 use dlc_compiler::passes::{self, Math};
 use dlc_compiler::pipeline::{self, Backend, CompileError, Level, Observer, Options, Phase, Stage};
+use dlc_compiler::schedule::ScheduleError;
 use dlc_dsl::diagnostic::unreached;
 use dlc_dsl::{Diagnostic, Lowered, Request, SourceId, Span, What};
 use dlc_ir::{Graph, Loc, Role};
@@ -189,6 +190,10 @@ pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: Co
         }
         CompileError::Emit(error @ (EmitError::TooLarge(_) | EmitError::Memory(_))) => {
             return Error::plain("out-of-memory", error.to_string());
+        }
+        CompileError::Schedule(error @ ScheduleError::Overflow(_)) => {
+            return Error::plain("too-large", error.to_string())
+                .help("strides, paddings and dilations multiply where operators follow each other: make them smaller");
         }
         error => return Error::plain("internal", error.to_string()),
     };

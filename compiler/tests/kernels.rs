@@ -253,6 +253,10 @@ fn memory_forms() {
                 let at = b.add_const(at, 1);
                 b.store_access(access(strided, at, 3), w);
                 let i = b.load_lanes(index, zero, lanes);
+                let ty = b.ty(i);
+                let (first, last) = (b.int(ty, 0), b.int(ty, n as i64 - 1));
+                let i = b.binary(Binary::Max, i, first);
+                let i = b.binary(Binary::Min, i, last);
                 let g = b.gather(x, i);
                 let at = b.mul_const(chunk, 16);
                 b.store(gathered, at, g);

@@ -29,6 +29,10 @@ fn build(dtype: DType, lanes: u8, chunks: usize, choices: &[(u8, u8, u8)]) -> Ke
                     let (p, q) = (pool[usize::from(p) % pool.len()], pool[usize::from(q) % pool.len()]);
                     let value = step(b, op, p, q, ty, &|b: &mut Builder| {
                         let at = b.load_lanes(index, place, lanes);
+                        let ty = b.ty(at);
+                        let (zero, last) = (b.int(ty, 0), b.int(ty, n as i64 - 1));
+                        let at = b.binary(Binary::Max, at, zero);
+                        let at = b.binary(Binary::Min, at, last);
                         b.gather(x, at)
                     });
                     pool.push(value);

@@ -124,6 +124,10 @@ pub struct Type {
 }
 
 impl Type {
+    /// No tensor has as many bytes: no machine that dlc runs on can address more than a signed 48-bit number. No size, stride,
+    /// padding or dilation is as large either, so that indices, which are 64 bits wide, have room.
+    pub const MAX_BYTES: usize = 1 << 47;
+
     /// A type from its parts.
     pub fn new(dtype: DType, shape: impl Into<Shape>) -> Self {
         Type { dtype, shape: shape.into() }
@@ -149,12 +153,11 @@ impl Type {
         self.shape.rank()
     }
 
-    /// Size in bytes, or `None` where it does not fit a signed 48-bit number,
-    /// which no machine that dlc runs on can address. Axes without elements do not make the others smaller: what counts
+    /// Size in bytes, or `None` where that is not below [`Type::MAX_BYTES`]. Axes without elements do not make the others smaller: what counts
     /// along them has to fit a number as well.
     pub fn checked_bytes(&self) -> Option<usize> {
         let size = self.shape.iter().try_fold(self.dtype.size(), |n, &d| n.checked_mul(d.max(1)))?;
-        (size < 1 << 47).then(|| self.bytes())
+        (size < Self::MAX_BYTES).then(|| self.bytes())
     }
 
     /// Size in bytes of a type that the verifier accepted.

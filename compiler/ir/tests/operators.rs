@@ -97,6 +97,28 @@ fn an_index_out_of_range_is_an_error_for_both() {
 }
 
 #[test]
+fn indices_into_an_axis_without_elements_are_refused() {
+    use dlc_ir::op::{Gather, Scatter, ScatterArgmax, ScatterKind};
+    let typed = |dtype, shape: &[usize]| Type::new(dtype, shape);
+    let (nothing, some) = (typed(DType::F32, &[2, 0]), typed(DType::F32, &[0, 2]));
+    for (x, axis) in [(&nothing, 1), (&some, 0)] {
+        let indices = |n| typed(DType::I64, &[n]);
+        let gather = Op::from(Gather { axis, batch: 0 });
+        let error = gather.infer(&[x.clone(), indices(3)]).expect_err("three indices of nothing");
+        assert!(error.to_string().contains("no elements"), "{error}");
+        let updates = gather.infer(&[x.clone(), indices(0)]).expect("no index refers to an element").remove(0);
+        let kinds = ScatterKind::ALL.iter().map(|&kind| Op::from(Scatter { axis, batch: 0, kind }));
+        for op in kinds.chain([Op::from(ScatterArgmax { axis, batch: 0 })]) {
+            op.infer(&[x.clone(), indices(0), updates.clone()]).expect("no index refers to an element");
+            let mut shape = x.shape.to_vec();
+            shape[axis] = 3;
+            let error = op.infer(&[x.clone(), indices(3), typed(DType::F32, &shape)]).expect_err("three of nothing");
+            assert!(error.to_string().contains("no elements"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn extremes_take_the_first_and_propagate_nan() {
     use dlc_ir::op::{Reduce, Reduction};
     let reduce = |kind, x: &[f32]| {

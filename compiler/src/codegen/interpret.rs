@@ -22,6 +22,7 @@ impl Emitter for Interpreter {
     }
 
     fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError> {
+        super::verify(&program)?;
         Executable::new(program, Walk)
     }
 }

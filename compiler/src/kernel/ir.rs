@@ -10,8 +10,9 @@
 //! - Nothing is reordered, contracted or split by an emitter: `fma` is an instruction, reductions are written
 //!   out, so that every emitter computes the same bits (any NaN counts as the same as any other).
 //! - No instruction traps. Integer division by zero gives 0; shift counts are taken modulo the width.
-//! - Loads and stores stay inside their buffers. Indices that come from data are guarded by [`Stmt::Check`],
-//!   or clamped. The kernel interpreter reports every access outside.
+//! - Loads and stores stay inside their buffers, which is [proved](super::bounds). What cannot be proved is clamped, as are
+//!   indices that come from data: a [`Stmt::Check`] tells of them, but nothing hangs on it, since loads may stand before it.
+//!   The kernel interpreter reports every access outside.
 //! - A kernel writes an element from at most one chunk, and no chunk reads what another one writes.
 //!
 //! Two kernels with equal content are equal (`Eq`, `Hash`) and are compiled once; a kernel therefore has no name.

@@ -2,10 +2,12 @@
 //!
 //! - [`ir`] has the data types; a [`Builder`] makes kernels, merging common subexpressions and hoisting invariants on
 //!   the way.
-//! - [`verify()`] checks the rules that emitters rely on; [`mod@print`] makes the text that `--emit=kernels` shows.
+//! - [`verify()`] checks the rules that emitters rely on, with the proof of [`bounds`] that no access leaves its buffer;
+//!   [`mod@print`] makes the text that `--emit=kernels` shows.
 //! - [`interp`] executes kernels exactly as emitters must.
 //! - [`program`]: kernels, routines and constants, what an emitter gets.
 
+pub mod bounds;
 pub mod build;
 mod clean;
 pub mod contract;

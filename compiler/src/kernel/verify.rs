@@ -20,8 +20,16 @@ macro_rules! ensure {
     };
 }
 
-/// Checks a kernel.
+/// Checks a kernel: that it is well-formed, and that none of its accesses leaves its buffer.
 pub fn verify(kernel: &Kernel) -> Result {
+    well_formed(kernel)?;
+    match super::bounds::unproved(kernel).first() {
+        Some(access) => Err(Malformed { message: format!("{access}, is not proved to stay inside") }),
+        None => Ok(()),
+    }
+}
+
+fn well_formed(kernel: &Kernel) -> Result {
     ensure!(kernel.chunks >= 1, "a kernel has at least one chunk");
     ensure!(kernel.values.len() >= 2, "the chunk range is missing");
     ensure!(kernel.values[..2] == [Ty::INDEX; 2], "the chunk range is a pair of i64");

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::ScheduleError;
 use super::composed::{Composed, Nest, NestReduce, Output, ScatterNest, SourceInfo, SourceKind, Stage};
 use super::form::{ExprId, Form, Forms, Source, Test};
-use super::linear::{Atom, Linear};
+use super::linear::{Atom, Linear, volume};
 use super::statuses::Statuses;
 
 /// Composes a function of kind kernel.
@@ -153,7 +153,7 @@ impl Composer<'_> {
         };
         let mut outputs = vec![Output { source, offset: at.clone(), expr: element, check }];
         let flat = Linear::row_major(0..domain.len(), &domain);
-        let elements: usize = domain.iter().product();
+        let elements = volume(&domain);
         results.retain(|&i| {
             let value = self.function.results[i].value;
             let shape = self.function.ty(value).shape.clone();
@@ -194,7 +194,7 @@ impl Composer<'_> {
         if own.any(|other| other != offset) || offset.constant != 0 || !offset.is_affine() {
             return None;
         }
-        let elements: usize = domain.iter().product();
+        let elements = volume(domain);
         if elements == 0 || elements != self.sources[source].ty.shape.elements() {
             return None;
         }
@@ -220,7 +220,7 @@ impl Composer<'_> {
         let first = self.function.results[results[0]].value;
         let domain: Vec<usize> = self.function.ty(first).shape.to_vec();
         let flat = Linear::row_major(0..domain.len(), &domain);
-        let elements: usize = domain.iter().product();
+        let elements = volume(&domain);
         let mut outputs = vec![];
         self.memo.clear();
         results.retain(|&i| {
@@ -248,11 +248,10 @@ impl Composer<'_> {
         let (x, indices, updates) =
             (self.function.ty(operands[0]).clone(), self.function.ty(operands[1]).clone(), operands[2]);
         let update_shape = self.function.ty(updates).shape.clone();
-        let product = |sizes: &[usize]| sizes.iter().product::<usize>();
-        let batches = product(&x.shape[..batch]);
-        let middle = product(&x.shape[batch..axis]);
-        let count = product(&indices.shape[batch..]);
-        let inner = product(&x.shape[axis + 1..]);
+        let batches = volume(&x.shape[..batch]);
+        let middle = volume(&x.shape[batch..axis]);
+        let count = volume(&indices.shape[batch..]);
+        let inner = volume(&x.shape[axis + 1..]);
         let mut at = |value: Value, shape: &[usize], domain: &[usize]| {
             self.memo.clear();
             let index = Linear::row_major(0..domain.len(), domain).unflatten(shape, domain);

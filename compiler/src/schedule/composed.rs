@@ -93,6 +93,41 @@ pub(crate) enum Stage {
     Scatter(ScatterNest),
 }
 
+impl Stage {
+    /// Its nest; of a scatter the one that writes what it starts from.
+    fn nest(&self) -> &Nest {
+        match self {
+            Stage::Nest(nest) => nest,
+            Stage::Scatter(scatter) => &scatter.start,
+        }
+    }
+
+    /// The expressions that it evaluates.
+    pub fn roots(&self) -> Vec<ExprId> {
+        let mut roots = self.nest().roots();
+        if let Stage::Scatter(scatter) = self {
+            roots.extend([scatter.index, scatter.update]);
+        }
+        roots
+    }
+}
+
+impl Composed {
+    /// Whether an index that is computed somewhere is one that 64 bits do not hold.
+    pub fn overflows(&self) -> bool {
+        self.stages.iter().any(|stage| {
+            let nest = stage.nest();
+            let reduce = nest.reduce.iter();
+            let mut own = nest
+                .outputs
+                .iter()
+                .map(|o| &o.offset)
+                .chain(reduce.flat_map(|r| r.position.iter().chain(r.tests.iter().map(Test::index))));
+            own.any(Linear::overflows) || self.forms.any_index(stage.roots(), Linear::overflows)
+        })
+    }
+}
+
 /// A kernel function as nests over buffers.
 #[derive(Clone, Debug)]
 pub(crate) struct Composed {

@@ -3,6 +3,7 @@
 use dlc_ir::DType;
 use rustc_hash::FxHashMap;
 
+use super::counted::{Counted, Rest};
 use super::form::{ExprId, Form, Forms, Source, Test};
 use super::linear::{Atom, Linear};
 use super::{random, scalar};
@@ -15,6 +16,19 @@ enum Motion {
     Stride(i64),
     /// In some other way.
     Irregular,
+}
+
+/// How elements of a source are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Not at all: a value stands for them.
+    Given,
+    /// One, for all lanes.
+    Scalar,
+    /// With a stride from lane to lane, and zeros beyond the end of the loop.
+    Vector(i64),
+    /// Each by its own index; any element where a lane does not count.
+    Gather,
 }
 
 /// Where in a nest an expression is evaluated.
@@ -232,6 +246,7 @@ impl<'a> Elements<'a> {
                 b.modulo(x, *k)
             }
             Atom::Data { value, bound } => self.data(b, *value, *bound),
+            Atom::Overflow => unreachable!("units with an index that overflows are refused"),
         }
     }
 
@@ -250,6 +265,7 @@ impl<'a> Elements<'a> {
                     b.modulo(x, *k)
                 }
                 Atom::Data { value, bound } => self.data(b, *value, *bound),
+                Atom::Overflow => unreachable!("units with an index that overflows are refused"),
             };
             let val = b.mul_const(val, *c);
             sum = b.add(sum, val);
@@ -257,7 +273,7 @@ impl<'a> Elements<'a> {
         b.add_const(sum, index.constant)
     }
 
-    /// An element of data as an index, clamped to `0 .. bound`: whether it is in there is checked elsewhere, maybe later.
+    /// An element of data as an index, clamped to `0 .. bound`. Whether it is in there is checked elsewhere, maybe later.
     fn data(&mut self, b: &mut Builder, value: ExprId, bound: i64) -> Val {
         let x = self.eval(b, value);
         let ty = b.ty(x);
@@ -283,6 +299,7 @@ impl<'a> Elements<'a> {
                         return Motion::Irregular;
                     }
                 }
+                Atom::Overflow => return Motion::Irregular,
             }
         }
         Motion::Stride(stride)
@@ -317,34 +334,67 @@ impl<'a> Elements<'a> {
         moving
     }
 
+    /// The value of an expression for a reduction in which the lanes meet (`meet`), or in which each has a result of its own.
+    pub fn counted(&mut self, b: &mut Builder, id: ExprId, meet: bool) -> Counted {
+        let value = self.eval(b, id);
+        let counts = if meet { self.counting(b) } else { self.mask };
+        let rest = match self.forms.get(id) {
+            Form::Read { source, offset, .. } if self.buffers[*source].is_some() => match self.way(*source, offset) {
+                Way::Vector(_) if counts.is_some() => Rest::Zero,
+                _ => Rest::Anything,
+            },
+            _ => Rest::Anything,
+        };
+        Counted::new(value, counts, rest)
+    }
+
+    /// The mask of the lanes that count: those before the end of the loop for which the conditions around hold.
+    fn counting(&self, b: &mut Builder) -> Option<Val> {
+        match (self.mask, self.active_mask(b)) {
+            (Some(mask), Some(active)) => Some(b.binary(Binary::And, active, mask)),
+            (mask, active) => mask.or(active),
+        }
+    }
+
+    /// How a source is read at an index.
+    fn way(&mut self, source: Source, offset: &Linear) -> Way {
+        match (self.motion(offset), self.mask) {
+            _ if self.replaced.is_some_and(|(s, _)| s == source) => Way::Given,
+            (Motion::Stride(0), _) => Way::Scalar,
+            (Motion::Stride(stride), None) => Way::Vector(stride),
+            _ => Way::Gather,
+        }
+    }
+
     fn read(&mut self, b: &mut Builder, source: Source, dtype: DType, offset: &Linear) -> Val {
         let Some(buf) = self.buffers[source] else {
             // A tensor without elements: conditions around the read never hold.
             return b.constant(constant(dtype, dlc_ir::Scalar::zero(dtype)), 1);
         };
-        match (self.motion(offset), self.mask) {
-            (Motion::Stride(0), None) => {
-                let index = self.first(b, offset);
+        match self.way(source, offset) {
+            Way::Given => self.replaced.expect("a read that is given has a value").1,
+            Way::Scalar => {
+                let mut index = self.first(b, offset);
+                // The index need not be one of the buffer where no lane reads it.
+                if self.mask.is_some()
+                    && let Some(counting) = self.counting(b)
+                {
+                    let any = b.any(counting);
+                    let zero = b.index(0);
+                    index = b.select(any, index, zero);
+                }
                 b.load(buf, index)
             }
-            (Motion::Stride(0), Some(mask)) => {
-                let index = self.first(b, offset);
-                let any = b.any(mask);
-                let zero = b.index(0);
-                let index = b.select(any, index, zero);
-                b.load(buf, index)
-            }
-            (Motion::Stride(stride), None) => {
+            Way::Vector(stride) => {
                 let index = self.first(b, offset);
                 let (active, lanes) = (self.active, self.lanes());
                 b.load_access(Access { buf, index, offset: 0, stride, active }, lanes)
             }
-            (_, mask) => {
+            Way::Gather => {
                 let mut index = self.index(b, offset);
-                let active = self.active_mask(b);
-                let zero = b.index(0);
-                for mask in mask.into_iter().chain(active) {
-                    index = b.select(mask, index, zero);
+                if let Some(counting) = self.counting(b) {
+                    let zero = b.index(0);
+                    index = b.select(counting, index, zero);
                 }
                 b.gather(buf, index)
             }

@@ -207,6 +207,21 @@ impl Forms {
         }
     }
 
+    /// Whether an index that stands below some roots, or in a condition there, is of a kind.
+    pub fn any_index(&self, roots: impl IntoIterator<Item = ExprId>, is: impl Fn(&Linear) -> bool) -> bool {
+        let mut found = false;
+        self.visit(roots, &mut |_, form| {
+            found |= match form {
+                Form::Read { offset: index, .. } | Form::Position(index, _) | Form::Random { element: index, .. } => {
+                    is(index)
+                }
+                Form::If { tests, .. } => tests.iter().any(|t| is(t.index())),
+                Form::Const(_) | Form::Apply(..) => false,
+            };
+        });
+        found
+    }
+
     /// Every index that stands below some roots, those of conditions included.
     pub fn indices(&self, roots: impl IntoIterator<Item = ExprId>) -> Vec<Linear> {
         let mut indices = vec![];
@@ -237,7 +252,7 @@ fn data_of(index: &Linear, into: &mut Vec<ExprId>) {
     use super::linear::Atom;
     for (atom, _) in &index.terms {
         match atom {
-            Atom::Axis(_) => {}
+            Atom::Axis(_) | Atom::Overflow => {}
             Atom::Div(x, _) | Atom::Mod(x, _) => data_of(x, into),
             Atom::Data { value, .. } => into.push(*value),
         }

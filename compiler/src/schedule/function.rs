@@ -1,7 +1,9 @@
 //! Functions as routines: which steps, in which order, on which memory.
 
 use dlc_ir::op::Call;
-use dlc_ir::{Def, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Tensor, Type, Value};
+use dlc_ir::{
+    DType, Def, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Tensor, Type, Value,
+};
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
@@ -27,10 +29,13 @@ pub fn schedule(graph: &Graph, math: Math) -> Result<Schedule, ScheduleError> {
         math,
         program: KernelProgram::new(),
         statuses: Statuses::default(),
-        units: FxHashMap::default(),
+        units: vec![],
+        by_function: FxHashMap::default(),
+        copies: FxHashMap::default(),
         routines: IndexMap::new(),
         constants: FxHashMap::default(),
         notes: vec![],
+        clamped: 0,
     };
     let entry = graph.functions().len() - 1;
     for (i, function) in graph.functions().enumerate() {
@@ -38,8 +43,8 @@ pub fn schedule(graph: &Graph, math: Math) -> Result<Schedule, ScheduleError> {
             scheduler.function(function, i == entry)?;
         }
     }
-    let Scheduler { program, statuses, notes, .. } = scheduler;
-    Ok(Schedule { program, statuses, notes })
+    let Scheduler { program, statuses, notes, clamped, .. } = scheduler;
+    Ok(Schedule { program, statuses, notes, clamped })
 }
 
 struct Scheduler<'a> {
@@ -47,14 +52,24 @@ struct Scheduler<'a> {
     math: Math,
     program: KernelProgram,
     statuses: Statuses,
-    units: FxHashMap<Symbol, Lowered>,
+    /// Every unit, whatever it is made of.
+    units: Vec<Lowered>,
+    /// The units of kernel functions.
+    by_function: FxHashMap<Symbol, UnitId>,
+    /// The units that copy so many elements.
+    copies: FxHashMap<(DType, usize), UnitId>,
     routines: IndexMap<Symbol, RoutineId>,
     constants: FxHashMap<Tensor, Place>,
     notes: Vec<Vec<Note>>,
+    clamped: usize,
 }
 
 /// Kernels to launch one after another, each with the numbers of its operands.
 type Launches = Vec<(KernelId, Vec<usize>)>;
+
+/// A unit: an index into [`Scheduler::units`]. Names are for printing only, since those of loaded functions are any.
+#[derive(Clone, Copy, Debug)]
+struct UnitId(usize);
 
 /// A kernel function with the kernels made of it so far.
 struct Lowered {
@@ -67,11 +82,11 @@ struct Lowered {
 #[derive(Clone, Debug)]
 enum Work {
     /// Runs the kernels of a unit.
-    Kernels { unit: Symbol, shared: Vec<(usize, usize)> },
+    Kernels { unit: UnitId, shared: Vec<(usize, usize)> },
     /// Runs a routine.
     Call(RoutineId),
     /// Copies a value to where a result of the function has to be.
-    Copy { unit: Symbol, result: usize },
+    Copy { unit: UnitId, result: usize },
 }
 
 /// A step before it has a place.
@@ -165,22 +180,28 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    fn kernels(&mut self, routing: &mut Routing<'_>, id: NodeId, unit: Symbol) {
-        let temps: Vec<usize> = self.units[&unit].unit.temps().map(Type::bytes).collect();
+    fn kernels(&mut self, routing: &mut Routing<'_>, id: NodeId, unit: UnitId) {
+        let temps: Vec<usize> = self.units[unit.0].unit.temps().map(Type::bytes).collect();
         routing.task(id, Work::Kernels { unit, shared: vec![] }, &temps);
     }
 
-    fn unit(&mut self, function: &Function) -> Result<Symbol, ScheduleError> {
-        if !self.units.contains_key(&function.name) {
-            let unit = Unit::new(function, self.math, &mut self.statuses)?;
-            let name = function.name.as_str().to_owned();
-            self.units.insert(function.name.clone(), Lowered { name, unit, kernels: FxHashMap::default() });
+    fn unit(&mut self, function: &Function) -> Result<UnitId, ScheduleError> {
+        if let Some(&known) = self.by_function.get(&function.name) {
+            return Ok(known);
         }
-        Ok(function.name.clone())
+        let unit = self.add_unit(function.name.as_str(), function)?;
+        self.by_function.insert(function.name.clone(), unit);
+        Ok(unit)
+    }
+
+    fn add_unit(&mut self, name: &str, function: &Function) -> Result<UnitId, ScheduleError> {
+        let unit = Unit::new(function, self.math, &mut self.statuses)?;
+        self.units.push(Lowered { name: name.to_owned(), unit, kernels: FxHashMap::default() });
+        Ok(UnitId(self.units.len() - 1))
     }
 
     /// A unit of one operator that stands in a function by itself.
-    fn single(&mut self, function: &Function, node: &Node, op: &Op) -> Result<Symbol, ScheduleError> {
+    fn single(&mut self, function: &Function, node: &Node, op: &Op) -> Result<UnitId, ScheduleError> {
         let mut single = Function::new(op.mnemonic(), FunctionKind::Kernel);
         let args: Vec<Value> =
             node.operands.iter().map(|&v| single.add_arg("x", function.ty(v).clone(), Role::Plain)).collect();
@@ -188,13 +209,7 @@ impl Scheduler<'_> {
         for result in 0..node.types.len() as u32 {
             single.add_output(None, Value { node: id, result });
         }
-        // A name that no function of the text can have.
-        single.name = Symbol::new(&format!("{}.{}", op.mnemonic(), self.units.len()));
-        let name = op.mnemonic().to_owned();
-        let unit = Unit::new(&single, self.math, &mut self.statuses)?;
-        let symbol = single.name.clone();
-        self.units.insert(symbol.clone(), Lowered { name, unit, kernels: FxHashMap::default() });
-        Ok(symbol)
+        self.add_unit(op.mnemonic(), &single)
     }
 
     /// Decides where the function's results lie. Returns copies that come after everything else.
@@ -243,7 +258,7 @@ impl Scheduler<'_> {
                 continue;
             }
             match &task.work {
-                Work::Kernels { unit, .. } if self.units[unit].unit.in_place(i, result) => pairs.push((i, result)),
+                Work::Kernels { unit, .. } if self.units[unit.0].unit.in_place(i, result) => pairs.push((i, result)),
                 _ => return false,
             }
         }
@@ -279,7 +294,7 @@ impl Scheduler<'_> {
         if overwritten && is_argument {
             // The source may be overwritten itself before the end: save it first.
             let saved = routing.problem.buffer(ty.bytes(), None);
-            routing.copy(unit.clone(), result, from, saved);
+            routing.copy(unit, result, from, saved);
             from = saved;
         }
         let step = routing.copy(unit, result, from, target);
@@ -289,18 +304,17 @@ impl Scheduler<'_> {
         Ok(())
     }
 
-    fn copy_unit(&mut self, ty: &Type) -> Result<Symbol, ScheduleError> {
-        let flat = Type::new(ty.dtype, [ty.shape.elements()]);
-        let symbol = Symbol::new(&format!("copy.{}.{}", ty.dtype, ty.shape.elements()));
-        if !self.units.contains_key(&symbol) {
-            let mut function = Function::new(symbol.clone(), FunctionKind::Kernel);
-            let x = function.add_arg("x", flat, Role::Plain);
-            function.add_output(None, x);
-            let unit = Unit::new(&function, self.math, &mut self.statuses)?;
-            let lowered = Lowered { name: "copy".to_owned(), unit, kernels: FxHashMap::default() };
-            self.units.insert(symbol.clone(), lowered);
+    fn copy_unit(&mut self, ty: &Type) -> Result<UnitId, ScheduleError> {
+        let elements = ty.shape.elements();
+        if let Some(&known) = self.copies.get(&(ty.dtype, elements)) {
+            return Ok(known);
         }
-        Ok(symbol)
+        let mut function = Function::new("copy", FunctionKind::Kernel);
+        let x = function.add_arg("x", Type::new(ty.dtype, [elements]), Role::Plain);
+        function.add_output(None, x);
+        let unit = self.add_unit("copy", &function)?;
+        self.copies.insert((ty.dtype, elements), unit);
+        Ok(unit)
     }
 
     fn emit(&mut self, mut routing: Routing<'_>, late: Vec<usize>) -> Result<(), ScheduleError> {
@@ -331,11 +345,11 @@ impl Scheduler<'_> {
                 }
                 Work::Kernels { unit, shared } => {
                     let (reads, writes, temps) = (places(&task.reads), places(&task.writes), places(&task.temps));
-                    self.launch(unit, shared, task.node, None, (&reads, &writes, &temps), (&mut steps, &mut notes));
+                    self.launch(*unit, shared, task.node, None, (&reads, &writes, &temps), (&mut steps, &mut notes))?;
                 }
                 Work::Copy { unit, result } => {
                     let (reads, writes) = (places(&task.reads), places(&task.writes));
-                    self.launch(unit, &[], None, Some(*result), (&reads, &writes, &[]), (&mut steps, &mut notes));
+                    self.launch(*unit, &[], None, Some(*result), (&reads, &writes, &[]), (&mut steps, &mut notes))?;
                 }
             }
         }
@@ -359,26 +373,27 @@ impl Scheduler<'_> {
     /// The launches of a unit on given memory.
     fn launch(
         &mut self,
-        unit: &Symbol,
+        unit: UnitId,
         shared: &[(usize, usize)],
         node: Option<NodeId>,
         copied: Option<usize>,
         (reads, writes, temps): (&[Place], &[Place], &[Place]),
         (steps, notes): (&mut Vec<Step>, &mut Vec<Note>),
-    ) {
-        let Scheduler { units, program, constants, .. } = self;
-        let Lowered { name, unit, kernels } = units.get_mut(unit).expect("units are made before they are launched");
-        let kernels = kernels.entry(shared.to_vec()).or_insert_with(|| {
-            let launches = unit.launches(shared);
+    ) -> Result<(), ScheduleError> {
+        let Scheduler { units, program, constants, clamped, .. } = self;
+        let Lowered { name, unit, kernels } = &mut units[unit.0];
+        if !kernels.contains_key(shared) {
+            let launches = unit.launches(shared)?;
             let several = launches.len() > 1;
-            let add = |(i, Launch { kernel, operands }): (usize, Launch)| {
+            let add = |(i, Launch { kernel, operands, clamped: count }): (usize, Launch)| {
+                *clamped += count;
                 let name = if several { format!("{name}.{i}") } else { name.clone() };
                 (program.add_kernel(&name, kernel), operands)
             };
-            launches.into_iter().enumerate().map(add).collect()
-        });
+            kernels.insert(shared.to_vec(), launches.into_iter().enumerate().map(add).collect());
+        }
         let sources = unit.sources();
-        for (kernel, operands) in kernels.iter() {
+        for (kernel, operands) in &kernels[shared] {
             let mut places = vec![];
             let mut meanings = vec![];
             for &source in operands {
@@ -397,6 +412,7 @@ impl Scheduler<'_> {
             steps.push(Step::Launch { kernel: *kernel, operands: places });
             notes.push(Note { node, copied, operands: meanings });
         }
+        Ok(())
     }
 }
 
@@ -412,7 +428,7 @@ fn constant(program: &mut KernelProgram, known: &mut FxHashMap<Tensor, Place>, v
 
 impl Routing<'_> {
     /// Adds a copy. Whoever overwrites an argument that is copied waits for it.
-    fn copy(&mut self, unit: Symbol, result: usize, from: BufferId, to: BufferId) -> usize {
+    fn copy(&mut self, unit: UnitId, result: usize, from: BufferId, to: BufferId) -> usize {
         let step = self.order.add(self.writer.get(&from).copied());
         let work = Work::Copy { unit, result };
         self.tasks.push(Task { node: None, work, reads: vec![from], writes: vec![to], temps: vec![] });

@@ -9,7 +9,7 @@ use dlc_ir::{ScalarOp, Type};
 
 use super::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
 use super::form::{ExprId, Form, Forms, Source};
-use super::linear::Linear;
+use super::linear::{Linear, volume};
 use super::tiling::{Lane, Tile, choose_lane};
 
 /// Positions of a nest below which nothing is gained.
@@ -40,7 +40,7 @@ impl Layout {
         let Form::Read { source, offset, .. } = composed.forms.get(output.expr) else { return None };
         let (read, written) = (by_stride(offset, &nest.extents)?, by_stride(&output.offset, &nest.extents)?);
         let elements = |source: Source| composed.sources[source].ty.shape.elements();
-        let all = nest.extents.iter().product();
+        let all = volume(&nest.extents);
         if elements(*source) != all || elements(output.source) != all {
             return None;
         }
@@ -140,7 +140,7 @@ fn used(nest: &Nest, offset: &Linear) -> impl Iterator<Item = usize> {
 
 /// What it costs that the epilogue's vectors along an axis are not contiguous.
 fn strides(nest: &Nest, forms: &Forms, lane: usize) -> usize {
-    let kept: usize = nest.extents[..nest.kept].iter().product();
+    let kept = volume(&nest.extents[..nest.kept]);
     let sum = nest.reduce.as_ref().map(|r| r.source);
     let reads = forms.reads(nest.outputs.iter().map(|o| o.expr));
     let reads = reads.into_iter().filter(|(source, _)| Some(*source) != sum).map(|(_, offset)| offset);

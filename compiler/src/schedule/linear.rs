@@ -1,6 +1,9 @@
 //! Index arithmetic in a normal form: a constant plus multiples of atoms, where an atom is an axis of the domain, a
 //! quotient, a remainder, or an element of data. Two indices that are equal as sums are equal as values of this type,
 //! which is what makes strides visible.
+//!
+//! No operation wraps: a sum that `i64` does not hold becomes [`Atom::Overflow`] and stays it, whatever is done with it. A unit in
+//! whose indices one is left is refused (see [`super::unit`]).
 
 use smallvec::SmallVec;
 
@@ -17,6 +20,8 @@ pub(crate) enum Atom {
     Mod(Box<Linear>, i64),
     /// An element of data, or what is nearest to it in `0 .. bound`.
     Data { value: ExprId, bound: i64 },
+    /// A number that 64 bits do not hold.
+    Overflow,
 }
 
 /// `constant + Σ coefficient * atom`, atoms ascending, no coefficient 0.
@@ -42,16 +47,39 @@ impl Linear {
         Linear { terms: smallvec::smallvec![(atom, 1)], constant: 0 }
     }
 
+    /// What every operation gives whose result 64 bits do not hold.
+    fn overflow() -> Self {
+        Self::atom(Atom::Overflow)
+    }
+
+    /// Whether a number in it is one that 64 bits do not hold.
+    pub fn overflows(&self) -> bool {
+        self.terms.iter().any(|(atom, _)| match atom {
+            Atom::Overflow => true,
+            Atom::Div(x, _) | Atom::Mod(x, _) => x.overflows(),
+            Atom::Axis(_) | Atom::Data { .. } => false,
+        })
+    }
+
+    /// The result of a checked operation.
+    fn checked(result: Option<Self>) -> Self {
+        match result {
+            Some(sum) if !sum.overflows() => sum,
+            _ => Self::overflow(),
+        }
+    }
+
     /// The row-major position of an index whose axes are these of the domain.
     pub fn row_major(axes: impl IntoIterator<Item = usize>, extents: Extents<'_>) -> Self {
         let axes: Vec<usize> = axes.into_iter().collect();
-        let mut stride = 1;
+        let mut stride = Some(1i64);
         let mut terms: SmallVec<[(Atom, i64); 4]> = SmallVec::new();
         for &axis in axes.iter().rev() {
             if extents[axis] != 1 {
+                let Some(stride) = stride else { return Self::overflow() };
                 terms.push((Atom::Axis(axis), stride));
             }
-            stride *= extents[axis].max(1) as i64;
+            stride = longer(stride, extents[axis]);
         }
         terms.sort();
         Linear { terms, constant: 0 }
@@ -63,70 +91,80 @@ impl Linear {
 
     pub fn scaled(&self, factor: i64) -> Self {
         if factor == 0 {
-            return Self::constant(0);
+            return if self.overflows() { Self::overflow() } else { Self::constant(0) };
         }
-        let terms = self.terms.iter().map(|(atom, c)| (atom.clone(), c * factor)).collect();
-        Linear { terms, constant: self.constant * factor }
+        let scaled = |(atom, c): &(Atom, i64)| Some((atom.clone(), c.checked_mul(factor)?));
+        let terms: Option<_> = self.terms.iter().map(scaled).collect();
+        Self::checked(terms.zip(self.constant.checked_mul(factor)).map(|(terms, constant)| Linear { terms, constant }))
     }
 
     pub fn plus_constant(mut self, constant: i64) -> Self {
-        self.constant += constant;
-        self
+        let sum = self.constant.checked_add(constant);
+        Self::checked(sum.map(|constant| {
+            self.constant = constant;
+            self
+        }))
     }
 
     pub fn plus(&self, other: &Linear) -> Self {
-        let mut sum = self.clone();
-        sum.constant += other.constant;
-        for (atom, c) in &other.terms {
-            sum.add_term(atom.clone(), *c);
-        }
-        sum.recombine();
-        sum
+        let sum = || {
+            let mut sum = self.clone();
+            sum.constant = sum.constant.checked_add(other.constant)?;
+            for (atom, c) in &other.terms {
+                sum.add_term(atom.clone(), *c)?;
+            }
+            sum.recombine()?;
+            Some(sum)
+        };
+        Self::checked(sum())
     }
 
-    fn add_term(&mut self, atom: Atom, coefficient: i64) {
+    fn add_term(&mut self, atom: Atom, coefficient: i64) -> Option<()> {
         match self.terms.binary_search_by(|(a, _)| a.cmp(&atom)) {
             Ok(at) => {
-                self.terms[at].1 += coefficient;
+                self.terms[at].1 = self.terms[at].1.checked_add(coefficient)?;
+                // what overflowed does not cancel
                 if self.terms[at].1 == 0 {
-                    self.terms.remove(at);
+                    let (atom, _) = self.terms.remove(at);
+                    return (atom != Atom::Overflow).then_some(());
                 }
             }
             Err(at) if coefficient != 0 => self.terms.insert(at, (atom, coefficient)),
             Err(_) => {}
         }
+        Some(())
     }
 
     /// Undoes divisions: `k * (x / k) + x mod k = x` and `k * ((x / k) mod h) + x mod k = x mod kh`.
-    fn recombine(&mut self) {
+    fn recombine(&mut self) -> Option<()> {
         'again: loop {
             for i in 0..self.terms.len() {
                 let (Atom::Mod(x, k), c) = &self.terms[i] else { continue };
                 let (x, k, c) = ((**x).clone(), *k, *c);
                 for j in 0..self.terms.len() {
                     let (atom, d) = &self.terms[j];
-                    if *d != c * k {
+                    if Some(*d) != c.checked_mul(k) {
                         continue;
                     }
                     let whole = match atom {
                         Atom::Div(y, l) if *l == k && **y == x => Some(x.clone()),
                         Atom::Mod(y, h) if y.is_quotient(&x, k) => {
-                            Some(Self::atom(Atom::Mod(Box::new(x.clone()), k * h)))
+                            Some(Self::atom(Atom::Mod(Box::new(x.clone()), k.checked_mul(*h)?)))
                         }
                         _ => None,
                     };
                     if let Some(whole) = whole {
                         self.terms.remove(i.max(j));
                         self.terms.remove(i.min(j));
-                        self.constant += whole.constant * c;
+                        self.constant = self.constant.checked_add(whole.constant.checked_mul(c)?)?;
                         for (atom, coefficient) in whole.terms {
-                            self.add_term(atom, coefficient * c);
+                            self.add_term(atom, coefficient.checked_mul(c)?)?;
                         }
                         continue 'again;
                     }
                 }
             }
-            return;
+            return Some(());
         }
     }
 
@@ -135,15 +173,20 @@ impl Linear {
         self.constant == 0 && matches!(self.terms.as_slice(), [(Atom::Div(y, l), 1)] if *l == k && **y == *x)
     }
 
-    /// Smallest and largest value on a domain of these extents.
+    /// Smallest and largest value on a domain of these extents; at the ends of `i64`, that or beyond.
     pub fn range(&self, extents: Extents<'_>) -> (i64, i64) {
-        let mut bounds = (self.constant, self.constant);
-        for (atom, c) in &self.terms {
-            let (low, high) = atom.range(extents);
-            let (a, b) = (low.saturating_mul(*c), high.saturating_mul(*c));
-            bounds = (bounds.0.saturating_add(a.min(b)), bounds.1.saturating_add(a.max(b)));
-        }
-        bounds
+        let bounds = || {
+            let mut bounds = (i128::from(self.constant), i128::from(self.constant));
+            for (atom, c) in &self.terms {
+                let (low, high) = atom.range(extents);
+                let (a, b) = (i128::from(low) * i128::from(*c), i128::from(high) * i128::from(*c));
+                bounds = (bounds.0.checked_add(a.min(b))?, bounds.1.checked_add(a.max(b))?);
+            }
+            Some(bounds)
+        };
+        let (low, high) = bounds().unwrap_or((i128::MIN, i128::MAX));
+        let clamped = |x: i128| x.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
+        (clamped(low), clamped(high))
     }
 
     /// `self = k * quotient + rest` with the terms that are multiples of `k` in the quotient.
@@ -183,11 +226,14 @@ impl Linear {
 
     /// The quotient by a positive number, rounded down.
     pub fn div(&self, k: i64, extents: Extents<'_>) -> Self {
-        if k == 1 {
+        if k == 1 || self.overflows() {
             return self.clone();
         }
         let (quotient, rest) = self.split(k);
         let (low, high) = rest.range(extents);
+        if is_beyond(low, high) {
+            return Self::overflow();
+        }
         if low.div_euclid(k) == high.div_euclid(k) {
             return quotient.plus_constant(low.div_euclid(k));
         }
@@ -195,20 +241,32 @@ impl Linear {
             return quotient.plus(&multiple.div(k / factor, extents));
         }
         if let ([(Atom::Div(inner, l), 1)], 0) = (rest.terms.as_slice(), rest.constant) {
-            return quotient.plus(&inner.div(l * k, extents));
+            return match l.checked_mul(k) {
+                Some(both) => quotient.plus(&inner.div(both, extents)),
+                None => Self::overflow(),
+            };
         }
         quotient.plus(&Self::atom(Atom::Div(Box::new(rest), k)))
     }
 
     /// The remainder of [`Linear::div`].
     pub fn modulo(&self, k: i64, extents: Extents<'_>) -> Self {
+        if self.overflows() {
+            return self.clone();
+        }
         if k == 1 {
             return Self::constant(0);
         }
         let (_, rest) = self.split(k);
         let (low, high) = rest.range(extents);
+        if is_beyond(low, high) {
+            return Self::overflow();
+        }
         if low.div_euclid(k) == high.div_euclid(k) {
-            return rest.plus_constant(-low.div_euclid(k) * k);
+            return match low.div_euclid(k).checked_mul(-k) {
+                Some(multiple) => rest.plus_constant(multiple),
+                None => Self::overflow(),
+            };
         }
         if let Some((factor, multiple, below)) = rest.separate(k, extents) {
             return multiple.modulo(k / factor, extents).scaled(factor).plus(&below);
@@ -224,10 +282,11 @@ impl Linear {
     /// The row-major position of an index in a shape.
     pub fn flatten(index: &[Linear], extents: &[usize]) -> Self {
         let mut flat = Self::constant(0);
-        let mut stride = 1;
+        let mut stride = Some(1);
         for (i, &n) in index.iter().zip(extents).rev() {
-            flat = flat.plus(&i.scaled(stride));
-            stride *= n.max(1) as i64;
+            let Some(known) = stride else { return Self::overflow() };
+            flat = flat.plus(&i.scaled(known));
+            stride = longer(stride, n);
         }
         flat
     }
@@ -267,6 +326,7 @@ impl Linear {
                 Atom::Div(x, k) => x.substitute(axes, extents, data).div(*k, extents),
                 Atom::Mod(x, k) => x.substitute(axes, extents, data).modulo(*k, extents),
                 Atom::Data { value, bound } => Self::atom(Atom::Data { value: data(*value), bound: *bound }),
+                Atom::Overflow => return Self::overflow(),
             };
             sum = sum.plus(&new.scaled(*c));
         }
@@ -284,16 +344,33 @@ impl Atom {
             }
             Atom::Mod(_, k) => (0, k - 1),
             Atom::Data { bound, .. } => (0, (bound - 1).max(0)),
+            Atom::Overflow => (i64::MIN, i64::MAX),
         }
     }
 }
 
+/// The number of positions of a domain, if that is no more than a number holds.
+pub(crate) fn volume(extents: Extents<'_>) -> usize {
+    extents.iter().fold(1, |n, &d| n.saturating_mul(d))
+}
+
+/// Whether bounds of [`Linear::range`] may lie beyond what 64 bits hold.
+fn is_beyond(low: i64, high: i64) -> bool {
+    low == i64::MIN || high == i64::MAX
+}
+
+/// The stride of an axis from that of the next inner one, which has `n` elements.
+fn longer(stride: Option<i64>, n: usize) -> Option<i64> {
+    stride?.checked_mul(i64::try_from(n.max(1)).ok()?)
+}
+
+/// The greatest common divisor of a positive number and another.
 fn gcd(a: i64, b: i64) -> i64 {
-    let (mut a, mut b) = (a.abs(), b.abs());
+    let (mut a, mut b) = (a, b);
     while b != 0 {
         (a, b) = (b, a % b);
     }
-    a
+    a.saturating_abs()
 }
 
 #[cfg(test)]
@@ -317,6 +394,42 @@ mod tests {
     }
 
     #[test]
+    fn what_overflows_stays_so() {
+        let extents = [1 << 40, 1 << 40];
+        let (x, y) = (Linear::axis(0), Linear::axis(1));
+        let far = x.scaled(1 << 40);
+        let overflows = [
+            far.scaled(1 << 40),
+            Linear::constant(i64::MAX).plus_constant(1),
+            Linear::constant(i64::MIN).scaled(-1),
+            x.scaled(i64::MAX).plus(&x),
+            Linear::row_major(0..3, &[1 << 40; 3]),
+            Linear::flatten(&[x.clone(), y.clone(), x.clone()], &[1 << 40; 3]),
+            // the quotient of a quotient, by 2^80
+            x.plus(&y).scaled(3).div(1 << 40, &[1 << 62, 1 << 62]).div(1 << 40, &[1 << 62, 1 << 62]),
+            // a remainder of what may be beyond all numbers
+            x.scaled(3).plus(&y).modulo(5, &[1 << 62, 1 << 62]),
+        ];
+        for (i, sum) in overflows.iter().enumerate() {
+            assert!(sum.overflows(), "{i}: {sum:?}");
+            // nothing that follows makes a number of it
+            let followed = [
+                sum.plus(&y),
+                y.plus(sum),
+                sum.scaled(0),
+                sum.plus(&sum.scaled(-1)),
+                sum.div(7, &extents),
+                sum.modulo(1, &extents),
+                Linear::axis(0).substitute(std::slice::from_ref(sum), &extents, &mut |e| e),
+                x.div(3, &extents).substitute(std::slice::from_ref(sum), &extents, &mut |e| e),
+            ];
+            assert!(followed.iter().all(Linear::overflows), "{i}: {followed:?}");
+            assert_eq!(sum.range(&extents), (i64::MIN, i64::MAX));
+        }
+        assert!(!far.overflows() && !far.plus(&y).div(1 << 40, &extents).overflows());
+    }
+
+    #[test]
     fn quotient_of_known_parts() {
         let extents = [7, 4];
         let x = Linear::axis(0).scaled(4).plus(&Linear::axis(1)).plus_constant(8);
@@ -333,7 +446,7 @@ mod tests {
                     Atom::Axis(axis) => at[*axis],
                     Atom::Div(x, k) => value(x, at).div_euclid(*k),
                     Atom::Mod(x, k) => value(x, at).rem_euclid(*k),
-                    Atom::Data { .. } => unreachable!("no data in this test"),
+                    Atom::Data { .. } | Atom::Overflow => unreachable!("neither data nor overflow in this test"),
                 }
             })
         }

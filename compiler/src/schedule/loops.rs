@@ -7,6 +7,7 @@ use dlc_ir::compute::Combine;
 use super::composed::{Nest, Output, SourceInfo};
 use super::element::Elements;
 use super::form::{Forms, Source};
+use super::linear::volume;
 use super::tiling::{CHUNK_WORK, Lane, MAX_CHUNKS, Plan};
 use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
 
@@ -15,6 +16,14 @@ use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
 pub(crate) struct Launch {
     pub kernel: Kernel,
     pub operands: Vec<Source>,
+    /// How many of its accesses are clamped, since it could not be proved that they stay inside.
+    pub clamped: usize,
+}
+
+impl Launch {
+    pub fn new(kernel: Kernel, operands: Vec<Source>) -> Self {
+        Launch { kernel, operands, clamped: 0 }
+    }
 }
 
 /// Makes the kernel of a normalised nest. `shared` are pairs of a source that is read and one that is written, which lie in
@@ -26,7 +35,7 @@ pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: 
     let operands = operands(nest, forms, sources, shared, &mut b, &mut elements);
     let emitter = Emitter { nest, forms, plan };
     emitter.chunks(&mut b, &mut elements);
-    Launch { kernel: b.finish(), operands }
+    Launch::new(b.finish(), operands)
 }
 
 /// Declares the operands of a nest's kernel: what it reads, then what it writes.
@@ -76,6 +85,8 @@ pub(crate) fn store(b: &mut Builder, elements: &mut Elements<'_>, output: &Outpu
 struct Point {
     axes: Vec<(usize, Val)>,
     lane: Option<(usize, Val, Option<Val>)>,
+    /// Whether its results are written here. Another chunk writes them where the last step of an axis overlaps the one before.
+    is_own: Option<Val>,
 }
 
 impl Point {
@@ -119,7 +130,7 @@ impl Emitter<'_> {
                 self.row(b, elements, 0, begin, end, vec![Point::default()]);
             });
         }
-        let rows: usize = (0..plan.prefix).map(|axis| plan.steps(self.nest, axis)).product();
+        let rows = (0..plan.prefix).map(|axis| plan.steps(self.nest, axis)).fold(1, usize::saturating_mul);
         b.chunk_loop(|b, chunk| {
             let begin = b.mul_const(chunk, per as i64);
             let end = b.add_const(begin, per as i64);
@@ -159,16 +170,25 @@ impl Emitter<'_> {
             return elements.at(axis, step, |elements| body(b, elements, points));
         }
         let n = self.nest.extents[axis];
+        let steps = self.plan.steps(self.nest, axis);
         let mut first = b.mul_const(step, count as i64);
         if !n.is_multiple_of(count) {
             let last = b.index((n - count) as i64);
             first = b.binary(Binary::Min, first, last);
         }
+        // The steps of these axes are divided between the chunks.
+        let is_divided = axis < self.plan.prefix && self.plan.chunks > 1;
+        let overlap = if is_divided { steps * count - n } else { 0 };
         let mut more = vec![];
         for point in &points {
             for i in 0..count {
                 let mut point = point.clone();
                 point.axes.push((axis, b.add_const(first, i as i64)));
+                if i < overlap {
+                    let last = b.index(steps as i64 - 1);
+                    let is_own = b.compare(Compare::Lt, step, last);
+                    point.is_own = Some(point.is_own.map_or(is_own, |other| b.and(other, is_own)));
+                }
                 more.push(point);
             }
         }
@@ -236,6 +256,7 @@ impl Emitter<'_> {
         match &self.nest.reduce {
             None => {
                 for point in points {
+                    debug_assert!(point.is_own.is_none(), "only reductions have register tiles");
                     point.enter(elements, self.plan.lanes, |elements| self.outputs(b, elements));
                 }
             }
@@ -243,7 +264,10 @@ impl Emitter<'_> {
                 let values = self.reduce(b, elements, reduce, points);
                 for (point, value) in points.iter().zip(values) {
                     point.enter(elements, self.plan.lanes, |elements| {
-                        elements.with(reduce.source, value, |elements| self.outputs(b, elements));
+                        elements.with(reduce.source, value, |elements| match point.is_own {
+                            Some(is_own) => b.when(is_own, |b| self.outputs(b, elements)),
+                            None => self.outputs(b, elements),
+                        });
                     });
                 }
             }
@@ -287,8 +311,8 @@ pub(crate) fn parts(nest: &Nest) -> Option<usize> {
     if matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax) {
         return None;
     }
-    let kept: usize = nest.extents[..nest.kept].iter().product();
-    let reduced: usize = nest.extents[nest.kept..].iter().product();
+    let kept = volume(&nest.extents[..nest.kept]);
+    let reduced = volume(&nest.extents[nest.kept..]);
     let first = *nest.extents.get(nest.kept)?;
     let work = kept.saturating_mul(reduced);
     // as many results as a kernel has chunks keep every thread busy in one pass

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use super::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
 use super::form::{ExprId, Form, Forms, Test};
-use super::linear::{Atom, Linear};
+use super::linear::{Atom, Linear, volume};
 use crate::passes::Math;
 
 /// How often an element must be used for a temporary to pay.
@@ -22,7 +22,7 @@ const WORK: usize = 4096;
 pub(crate) fn materialize(nest: &mut Nest, math: Math, composed: &mut Composed) -> Vec<Nest> {
     let mut before = vec![];
     let Some(reduce) = &nest.reduce else { return before };
-    let total: usize = nest.extents.iter().product();
+    let total = volume(&nest.extents);
     let guarded = math == Math::Strict && !reduce.tests.is_empty();
     if reduce.combine != Combine::Sum || total < WORK || guarded {
         return before;
@@ -96,7 +96,7 @@ fn temporary(factor: ExprId, nest: &Nest, total: usize, composed: &mut Composed)
         index.terms.iter().all(|(atom, _)| !matches!(atom, Atom::Axis(a) if used.contains(a)))
     });
     let shape: Vec<usize> = used.iter().map(|&a| extents[a]).collect();
-    let elements: usize = shape.iter().product();
+    let elements = volume(&shape);
     if !clean || elements == 0 || elements.saturating_mul(USES) > total {
         return None;
     }
@@ -154,7 +154,11 @@ fn combinations(factor: ExprId, nest: &Nest, forms: &Forms) -> Vec<(Linear, usiz
         });
         if let Some(pivot) = pivot {
             let (low, high) = index.range(&nest.extents);
-            combined.push((index.clone(), pivot, low, high));
+            // a combination of more values than there are elements is no axis
+            let fits = |n: i64| n.unsigned_abs() < Type::MAX_BYTES as u64;
+            if fits(low) && fits(high) {
+                combined.push((index.clone(), pivot, low, high));
+            }
         }
     }
     combined
@@ -170,5 +174,6 @@ fn mentions(index: &Linear, axis: usize) -> bool {
         Atom::Axis(a) => *a == axis,
         Atom::Div(x, _) | Atom::Mod(x, _) => mentions(x, axis),
         Atom::Data { .. } => false,
+        Atom::Overflow => true,
     })
 }

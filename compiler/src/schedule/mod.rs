@@ -5,6 +5,7 @@
 
 mod compose;
 mod composed;
+mod counted;
 mod element;
 mod form;
 mod function;
@@ -29,6 +30,7 @@ pub(crate) use unit::layouts;
 
 use dlc_ir::Symbol;
 
+use crate::kernel::bounds::Unproved;
 use crate::kernel::program::KernelProgram;
 use crate::plan::check::Note;
 
@@ -41,6 +43,9 @@ pub struct Schedule {
     pub statuses: Statuses,
     /// For each routine and each of its steps what the operands stand for, for the buffer checker.
     pub notes: Vec<Vec<Note>>,
+    /// How many accesses of its kernels are clamped, since it could not be proved that they stay inside of their buffers.
+    /// Indices that come from data are not among them: those are clamped as they are made, which is a proof.
+    pub clamped: usize,
 }
 
 /// A graph that cannot be scheduled. All of these are bugs of an earlier pass.
@@ -55,6 +60,12 @@ pub enum ScheduleError {
         /// How it is lowered.
         what: String,
     },
+    /// An access that cannot be kept inside of its buffer.
+    #[error("internal error: a kernel cannot be kept inside of its buffers: {0}")]
+    Outside(Unproved),
+    /// An index that 64 bits do not hold.
+    #[error("{0} computes an index that is larger than any memory")]
+    Overflow(Symbol),
     /// A call of a function that does not come before its caller.
     #[error("{0} is called before it is defined")]
     UnknownFunction(Symbol),

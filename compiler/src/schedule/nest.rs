@@ -7,6 +7,9 @@ use super::composed::Nest;
 use super::form::{ExprId, Forms, Test};
 use super::linear::{Atom, Linear};
 
+/// Positions of an axis beyond which neighbours are not merged: indices over it have room.
+const MAX_AXIS: usize = dlc_ir::Type::MAX_BYTES;
+
 impl Nest {
     /// Splits, drops and merges axes.
     pub fn normalize(&mut self, forms: &mut Forms) {
@@ -101,8 +104,9 @@ impl Nest {
     }
 
     fn can_merge(&self, axis: usize, forms: &Forms) -> bool {
-        let n = self.extents[axis + 1] as i64;
-        self.indices(forms).iter().all(|index| mergeable(index, axis, n))
+        let n = self.extents[axis + 1];
+        let fits = i64::try_from(n).ok().filter(|_| self.extents[axis].checked_mul(n).is_some_and(|n| n < MAX_AXIS));
+        fits.is_some_and(|n| self.indices(forms).iter().all(|index| mergeable(index, axis, n)))
     }
 
     fn merge(&mut self, axis: usize, forms: &mut Forms) {
@@ -147,9 +151,10 @@ impl Nest {
 
 /// Whether an index walks over an axis and its inner neighbour of size `n` as over one.
 fn mergeable(index: &Linear, axis: usize, n: i64) -> bool {
-    index.coefficient(axis) == index.coefficient(axis + 1) * n
+    Some(index.coefficient(axis)) == index.coefficient(axis + 1).checked_mul(n)
         && index.terms.iter().all(|(atom, _)| match atom {
             Atom::Div(x, _) | Atom::Mod(x, _) => mergeable(x, axis, n),
             Atom::Axis(_) | Atom::Data { .. } => true,
+            Atom::Overflow => false,
         })
 }

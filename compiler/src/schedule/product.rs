@@ -27,7 +27,7 @@ struct Product {
 
 /// The sizes of the batch, of rows, columns and depth.
 fn sizes(nest: &Nest, product: &Product) -> [usize; 4] {
-    product.axes.each_ref().map(|axes| axes.iter().map(|&a| nest.extents[a]).product())
+    product.axes.each_ref().map(|axes| axes.iter().map(|&a| nest.extents[a]).fold(1, usize::saturating_mul))
 }
 
 fn is_large([_, m, n, k]: [usize; 4]) -> bool {
@@ -103,7 +103,7 @@ pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: 
         before.into_iter().for_each(|(axis, p)| elements.axes[axis] = p);
     };
     contract(&mut b, &plan, left_side, right_side, &mut store);
-    Some(Launch { kernel: b.finish(), operands })
+    Some(Launch::new(b.finish(), operands))
 }
 
 fn read(forms: &Forms, factor: ExprId) -> (Source, &Linear) {

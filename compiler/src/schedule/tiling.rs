@@ -6,7 +6,7 @@ use dlc_ir::compute::Combine;
 
 use super::composed::Nest;
 use super::form::{Form, Forms};
-use super::linear::Linear;
+use super::linear::{Linear, volume};
 use super::materialize::depends;
 use crate::kernel::lanes;
 
@@ -102,7 +102,7 @@ impl Plan {
 
     /// Cuts the kept axes into chunks.
     fn divide(&mut self, nest: &Nest, forms: &Forms, tiled: bool) {
-        let work = nest.extents.iter().product::<usize>().saturating_mul(weight(nest, forms));
+        let work = volume(&nest.extents).saturating_mul(weight(nest, forms));
         let wanted = (work / if tiled { TILE_WORK } else { CHUNK_WORK }).clamp(1, MAX_CHUNKS);
         if self.lane == Lane::Kept(0) && nest.kept == 1 {
             let n = nest.extents[0];
@@ -146,7 +146,7 @@ impl Tile {
     pub fn new(nest: &Nest, forms: &Forms, lane: Lane, overlap: bool) -> Option<Tile> {
         let reduce = nest.reduce.as_ref()?;
         let reads: Vec<Linear> = forms.reads([reduce.body]).into_iter().map(|(_, offset)| offset).collect();
-        let reduced: usize = nest.extents[nest.kept..].iter().product();
+        let reduced = volume(&nest.extents[nest.kept..]);
         let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
         let plain = reads.iter().all(Linear::is_affine) && reduce.tests.is_empty() && !is_arg;
         let dtype = forms.dtype(reduce.body);
@@ -161,7 +161,7 @@ impl Tile {
             let fits = |&a: &usize| a != axis && !moving().any(|o| mentions(o, a));
             (0..nest.kept).rev().filter(fits).find(|&a| reads.iter().any(|o| mentions(o, a)))
         };
-        let kept: usize = nest.extents[..nest.kept].iter().product();
+        let kept = volume(&nest.extents[..nest.kept]);
         match lane {
             Lane::None => None,
             Lane::Kept(lane) => {
@@ -292,7 +292,7 @@ pub(crate) fn choose_lane(nest: &Nest, forms: &Forms) -> Lane {
         let turns = if axis < nest.kept { n.div_ceil(4) } else { n / 4 + 4 * usize::from(!n.is_multiple_of(4)) };
         walk * 4 * turns * 16 / n.max(1)
     };
-    let reduced: usize = nest.extents[nest.kept..].iter().product();
+    let reduced = volume(&nest.extents[nest.kept..]);
     // Behind the loops, the lanes are combined.
     let tree = 16 * 24 / reduced.max(1);
     match kept {

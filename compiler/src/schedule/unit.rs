@@ -7,12 +7,13 @@ use super::compose::compose;
 use super::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage};
 use super::form::{Form, Source};
 use super::layout::{self, Layout};
-use super::linear::Linear;
+use super::linear::{Linear, volume};
 use super::loops::{self, Launch};
 use super::materialize::materialize;
 use super::product;
 use super::scatter;
 use super::statuses::Statuses;
+use crate::kernel::bounds::confine;
 use crate::passes::Math;
 
 /// A kernel function in normal form, not yet loops.
@@ -44,6 +45,9 @@ impl Unit {
             }
         }
         composed.stages = stages;
+        if composed.overflows() {
+            return Err(ScheduleError::Overflow(function.name.clone()));
+        }
         Ok(Unit { composed, arguments: function.args().len() })
     }
 
@@ -112,7 +116,10 @@ impl Unit {
     }
 
     /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
-    pub fn launches(&self, shared: &[(usize, usize)]) -> Vec<Launch> {
+    ///
+    /// # Errors
+    /// If a kernel cannot be kept inside of its buffers.
+    pub fn launches(&self, shared: &[(usize, usize)]) -> Result<Vec<Launch>, ScheduleError> {
         let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
         let mut launches = vec![];
         for stage in &self.composed.stages {
@@ -139,7 +146,10 @@ impl Unit {
                 }
             }
         }
-        launches
+        for launch in &mut launches {
+            launch.clamped = confine(&mut launch.kernel).map_err(ScheduleError::Outside)?;
+        }
+        Ok(launches)
     }
 
     /// The types of the buffers between the launches, in order.
@@ -192,7 +202,7 @@ fn split_reduction(nest: Nest, composed: &mut Composed, stages: &mut Vec<Stage>)
 
     let mut extents = nest.extents[..kept].to_vec();
     extents.push(parts);
-    let outer: usize = nest.extents[..kept].iter().product();
+    let outer = volume(&nest.extents[..kept]);
     let at = Linear::row_major(0..kept, &extents).plus(&Linear::axis(kept).scaled(outer as i64));
     let body = composed.forms.add(Form::Read { source, dtype, offset: at });
     let whole = NestReduce { combine: reduce.combine, tests: vec![], position: None, body, source: reduce.source };

@@ -17,11 +17,26 @@ pub enum Kind {
     Real,
 }
 
+/// How large the values of a graph are.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    /// The sizes of axes.
+    axes: &'static [usize],
+    /// The most elements of a value.
+    elements: usize,
+}
+
+/// Small enough for the interpreter of graphs.
+const SMALL: Sizes = Sizes { axes: &[1, 2, 3, 4, 5, 7, 17], elements: ELEMENTS };
+/// Tiny and wide, around all that loops are cut into.
+const WIDE: Sizes = Sizes { axes: &[1, 2, 3, 8, 15, 16, 17, 33, 64, 130, 515], elements: 1 << 17 };
+
 /// A graph under construction.
 struct Maker {
     b: Builder,
     rng: Rng,
     kind: Kind,
+    sizes: Sizes,
     /// The dtype of real numbers.
     float: DType,
     /// The role of further arguments.
@@ -63,6 +78,11 @@ pub fn graph(seed: u64, ops: usize, kind: Kind) -> Graph {
         }
         _ => Graph::from_function(function(seed, ops, kind, "main")),
     }
+}
+
+/// A graph of tiny and of wide values, only to be compiled.
+pub fn wide(seed: u64, ops: usize, kind: Kind) -> Graph {
+    Graph::from_function(function_of(seed, ops, kind, "main", WIDE))
 }
 
 /// A graph with the derivatives, by its arguments, of a sum over everything real that a function returns. If the function is called,
@@ -119,10 +139,14 @@ fn inline(b: &mut Builder, inner: &Function, args: &[Value]) -> Vec<Value> {
 }
 
 fn function(seed: u64, ops: usize, kind: Kind, name: &str) -> Function {
+    function_of(seed, ops, kind, name, SMALL)
+}
+
+fn function_of(seed: u64, ops: usize, kind: Kind, name: &str, sizes: Sizes) -> Function {
     let mut rng = Rng(seed);
     let float = [DType::F32, DType::F64][rng.below(2)];
     let role = if name == "main" { Role::Input } else { Role::Plain };
-    let mut maker = Maker { b: Builder::new(name, FunctionKind::Func), rng, kind, float, role, values: vec![] };
+    let mut maker = Maker { b: Builder::new(name, FunctionKind::Func), rng, kind, sizes, float, role, values: vec![] };
     for i in 0..1 + maker.rng.below(3) {
         let dtype = maker.dtype();
         let shape = maker.shape(4);
@@ -154,7 +178,13 @@ impl Maker {
     }
 
     fn shape(&mut self, most: usize) -> Vec<usize> {
-        (0..self.rng.below(most)).map(|_| [1, 2, 3, 4, 5, 7, 17][self.rng.below(7)]).collect()
+        let axes = self.sizes.axes;
+        loop {
+            let shape: Vec<usize> = (0..self.rng.below(most)).map(|_| axes[self.rng.below(axes.len())]).collect();
+            if shape.iter().product::<usize>() <= 4 * self.sizes.elements {
+                return shape;
+            }
+        }
     }
 
     /// A divisor, if there is one.
@@ -182,7 +212,7 @@ impl Maker {
         let op = op.into();
         let types: Vec<Type> = operands.iter().map(|&v| self.b.ty(v).clone()).collect();
         let results = op.infer(&types).ok()?;
-        if bound > LARGEST || results.iter().any(|ty| ty.shape.elements() > ELEMENTS || ty.rank() > 5) {
+        if bound > LARGEST || results.iter().any(|ty| ty.shape.elements() > self.sizes.elements || ty.rank() > 5) {
             return None;
         }
         if results.iter().any(|ty| ty.dtype == DType::U8 && bound > 255.0) {

@@ -228,7 +228,7 @@ impl<'p> Lower<'p> {
     /// A size as a number.
     pub(crate) fn size(&mut self, e: &'p Expr) -> Eval<usize> {
         match self.eval(e)? {
-            Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < 1 << 47).ok_or_else(|| {
+            Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < dlc_ir::Type::MAX_BYTES).ok_or_else(|| {
                 self.fault("number-out-of-range", format!("{i} is not a valid axis size"), e.span, "a size")
             }),
             Value::Poison => Err(Stop),

@@ -29,7 +29,10 @@ impl Gather {
         let mut shape = x.shape[..self.axis].to_vec();
         shape.extend_from_slice(&indices.shape[self.batch..]);
         shape.extend_from_slice(&x.shape[self.axis + 1..]);
-        Ok(x.with_shape(shape))
+        let result = x.with_shape(shape);
+        let refers = x.shape[self.axis] > 0 || result.shape.elements() == 0;
+        ensure!(refers, "axis {} of {x} has no elements that {indices} could refer to", self.axis);
+        Ok(result)
     }
 
     /// For each element of the slices its row-major position in a tensor of type `x`. An index outside the axis is refused,
@@ -66,7 +69,7 @@ impl Operator for Gather {
             ("axis", "the axis of `x` that is indexed"),
             ("batch", "how many leading axes of `x` and `indices` go together; at most `axis`"),
         ],
-        types: "`indices` is i64; the batch axes have equal sizes.",
+        types: "`indices` is i64; the batch axes have equal sizes. Axis `axis` has elements, unless the result has none.",
         gradient: "Of `x` a `scatter` that adds the cotangents to zeros; none of `indices`.",
     };
     attrs!(axis, batch);

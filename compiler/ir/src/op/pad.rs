@@ -46,13 +46,13 @@ impl Operator for Pad {
             // An axis of one element has nothing between neighbours, and its size does not tell.
             let amounts = [self.low[axis].unsigned_abs(), self.high[axis].unsigned_abs(), self.interior[axis] as u64];
             ensure!(
-                amounts.iter().all(|&n| n < 1 << 47),
+                amounts.iter().all(|&n| n < Type::MAX_BYTES as u64),
                 "axis {axis} of {x} would get more elements than any memory has"
             );
             let size = x.shape[axis] as i128;
             let spread = size + (size - 1).max(0) * self.interior[axis] as i128;
             let padded = spread + i128::from(self.low[axis]) + i128::from(self.high[axis]);
-            ensure!((0..1 << 47).contains(&padded), "axis {axis} of {x} would get size {padded}");
+            ensure!((0..Type::MAX_BYTES as i128).contains(&padded), "axis {axis} of {x} would get size {padded}");
             shape.push(padded as usize);
         }
         Ok(smallvec::smallvec![x.with_shape(shape)])

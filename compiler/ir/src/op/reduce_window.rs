@@ -189,13 +189,17 @@ impl WindowAxis {
             return Err("sizes, strides and dilations are at least 1".to_owned());
         }
         let amounts = [self.low.unsigned_abs(), self.high.unsigned_abs(), self.stride as u64];
-        if amounts.iter().chain(&[self.base_dilation as u64, self.window_dilation as u64]).any(|&n| n >= 1 << 47) {
+        if amounts
+            .iter()
+            .chain(&[self.base_dilation as u64, self.window_dilation as u64])
+            .any(|&n| n >= Type::MAX_BYTES as u64)
+        {
             return Err("strides, paddings and dilations are smaller than any memory".to_owned());
         }
         let spread = |n: usize, by: usize| if n == 0 { 0 } else { (n as i128 - 1) * by as i128 + 1 };
         let padded = spread(self.input, self.base_dilation) + i128::from(self.low) + i128::from(self.high);
         let window = spread(self.size, self.window_dilation);
-        if padded >= 1 << 47 {
+        if padded >= Type::MAX_BYTES as i128 {
             return Err(format!("padded size {padded} is too large"));
         }
         if padded < window {

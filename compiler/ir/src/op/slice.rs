@@ -41,7 +41,7 @@ impl Operator for Slice {
         for axis in 0..rank {
             let (start, limit, stride) = (self.start[axis], self.limit[axis], self.stride[axis]);
             ensure!(start <= limit && limit <= x.shape[axis], "{start}..{limit} on axis {axis} of {x}");
-            ensure!((1..1 << 47).contains(&stride), "stride {stride} on axis {axis}");
+            ensure!((1..Type::MAX_BYTES).contains(&stride), "stride {stride} on axis {axis}");
             shape.push((limit - start).div_ceil(stride));
         }
         Ok(smallvec::smallvec![x.with_shape(shape)])

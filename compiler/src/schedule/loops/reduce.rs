@@ -6,8 +6,10 @@ use dlc_ir::{DType, ScalarOp};
 use super::{Emitter, Point};
 use crate::kernel::{Binary, Builder, Compare, Val};
 use crate::schedule::composed::NestReduce;
+use crate::schedule::counted::Counted;
 use crate::schedule::element::{Elements, constant};
 use crate::schedule::form::{Form, identity};
+use crate::schedule::linear::volume;
 use crate::schedule::scalar;
 use crate::schedule::tiling::Lane;
 
@@ -90,7 +92,7 @@ impl Emitter<'_> {
                 self.point_turns(b, elements, reduce, &after, points)
             });
         }
-        let inner: usize = self.nest.extents[axis..].iter().product();
+        let inner = volume(&self.nest.extents[axis..]);
         if inner <= WRITTEN_OUT && points.len() == 1 {
             let mut carried = carried;
             for i in 0..n {
@@ -123,7 +125,7 @@ impl Emitter<'_> {
             true => self.nest.extents[a].div_ceil(self.plan.lanes as usize),
             false => self.nest.extents[a],
         };
-        (axis..self.nest.extents.len()).map(turns).product()
+        (axis..self.nest.extents.len()).map(turns).fold(1, usize::saturating_mul)
     }
 
     /// A loop over one axis of the reduction, of which each turn combines `inner` values one after another. A long sum of floats
@@ -187,68 +189,44 @@ impl Emitter<'_> {
     fn turn(&self, b: &mut Builder, elements: &mut Elements<'_>, reduce: &NestReduce, carried: &[Val]) -> Vec<Val> {
         let tests: Vec<_> = reduce.tests.iter().collect();
         let tests = elements.all(b, &tests);
-        let active = match self.plan.lane {
-            Lane::Reduced(_) => elements.active_mask(b),
-            _ => None,
-        };
         match tests {
             Some(cond) if b.ty(cond).lanes == 1 && b.known_bool(cond) != Some(true) => {
                 let elements = std::cell::RefCell::new(elements);
                 b.branch(
                     cond,
-                    |b| elements.borrow_mut().inside(|elements| self.inner(b, elements, reduce, carried, active)),
+                    |b| elements.borrow_mut().inside(|elements| self.inner(b, elements, reduce, carried)),
                     |_| carried.to_vec(),
                 )
             }
             Some(mask) if b.ty(mask).lanes > 1 => {
-                let valid = match active {
-                    Some(active) => b.binary(Binary::And, mask, active),
-                    None => mask,
-                };
-                elements.masked(b, valid, |b, elements| self.inner(b, elements, reduce, carried, Some(valid)))
+                elements.masked(b, mask, |b, elements| self.inner(b, elements, reduce, carried))
             }
-            _ => self.inner(b, elements, reduce, carried, active),
+            _ => self.inner(b, elements, reduce, carried),
         }
     }
 
-    /// The same where the conditions are known to hold, or to hold in the `valid` lanes.
-    fn inner(
-        &self,
-        b: &mut Builder,
-        elements: &mut Elements<'_>,
-        reduce: &NestReduce,
-        carried: &[Val],
-        valid: Option<Val>,
-    ) -> Vec<Val> {
+    /// The same where the conditions are known to hold, or to hold in the lanes that count.
+    fn inner(&self, b: &mut Builder, elements: &mut Elements<'_>, reduce: &NestReduce, carried: &[Val]) -> Vec<Val> {
+        let meet = matches!(self.plan.lane, Lane::Reduced(_));
         let dtype = self.forms.dtype(reduce.body);
         let lanes = b.ty(carried[0]).lanes;
         if reduce.combine == Combine::Sum
             && dtype.is_float()
             && let Form::Apply(ScalarOp::Mul, _, args) = self.forms.get(reduce.body)
         {
-            // Lanes that do not count are read as zeros; if that holds for both factors, so is their product.
-            let zeros = args.iter().all(|&x| matches!(self.forms.get(x), Form::Read { .. }) && elements.is_moving(x));
-            if valid.is_none() || (zeros && reduce.tests.is_empty()) {
-                let (x, y) = (elements.eval(b, args[0]), elements.eval(b, args[1]));
-                // What is repeated in all lanes stands first: no other instruction needs it, and its register can be
-                // overwritten.
-                let (x, y) = if b.ty(x).lanes == lanes { (y, x) } else { (x, y) };
-                let (x, y) = (b.splat(x, lanes), b.splat(y, lanes));
+            let (x, y) = (elements.counted(b, args[0], meet), elements.counted(b, args[1], meet));
+            // What is repeated in all lanes stands first: no other instruction needs it, and its register can be
+            // overwritten.
+            let (x, y) = if x.lanes(b) == lanes { (y, x) } else { (x, y) };
+            if let Some((x, y)) = x.factors(b, y, lanes) {
                 return vec![b.fma(x, y, carried[0])];
             }
         }
-        let value = elements.eval(b, reduce.body);
-        let value = b.splat(value, lanes);
+        let value = elements.counted(b, reduce.body, meet);
         if let [best, position] = *carried {
-            return self.better(b, elements, reduce, value, (best, position), valid);
+            return self.better(b, elements, reduce, value, (best, position));
         }
-        let value = match valid {
-            Some(valid) => {
-                let neutral = b.constant(constant(dtype, identity(reduce.combine, dtype)), lanes);
-                b.select(valid, value, neutral)
-            }
-            None => value,
-        };
+        let value = value.or(b, constant(dtype, identity(reduce.combine, dtype)), lanes);
         vec![combine(b, reduce.combine, dtype, carried[0], value)]
     }
 
@@ -258,20 +236,18 @@ impl Emitter<'_> {
         b: &mut Builder,
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
-        value: Val,
+        value: Counted,
         (best, position): (Val, Val),
-        valid: Option<Val>,
     ) -> Vec<Val> {
         let op = if reduce.combine == Combine::ArgMin { Compare::Lt } else { Compare::Gt };
         let lanes = b.ty(best).lanes;
         let index_ty = b.ty(position);
         let zero = b.int(index_ty, 0);
         let first = b.compare(Compare::Lt, position, zero);
-        let beats = scalar::beats(b, op, value, best);
-        let mut better = b.binary(Binary::Or, first, beats);
-        if let Some(valid) = valid {
-            better = b.binary(Binary::And, better, valid);
-        }
+        let (value, better) = value.holds(b, lanes, |b, value| {
+            let beats = scalar::beats(b, op, value, best);
+            b.binary(Binary::Or, first, beats)
+        });
         let index = reduce.position.as_ref().expect("argmin and argmax say what they return");
         let here = elements.index(b, index);
         let here = b.splat(here, lanes);

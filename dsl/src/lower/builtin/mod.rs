@@ -166,7 +166,7 @@ impl<'p> Lower<'p> {
     fn arg_size(&mut self, args: &Args<'p>, i: usize, least: i64) -> Eval<Option<usize>> {
         match self.arg_int(args, i)? {
             None => Ok(None),
-            Some(n) if n >= least && n < 1 << 47 => Ok(Some(n as usize)),
+            Some(n) if n >= least && n < dlc_ir::Type::MAX_BYTES as i64 => Ok(Some(n as usize)),
             Some(n) => {
                 let message = format!("{} is {n}, but must be at least {least}", args.what(i));
                 Err(self.fault("number-out-of-range", message, args.span(i), "out of range"))
@@ -216,7 +216,7 @@ impl<'p> Lower<'p> {
         let mut axes = vec![];
         for value in list {
             match value {
-                Value::Int(n, label) if (0..1 << 47).contains(&n) => {
+                Value::Int(n, label) if (0..dlc_ir::Type::MAX_BYTES as i64).contains(&n) => {
                     axes.push(Axis { size: n as usize, label, stretch: false });
                 }
                 other => return Err(self.wrong(args, i, &other, "a list of sizes")),

@@ -45,7 +45,9 @@ fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     for value in list {
         axes.push(match value {
             Value::Int(-1, _) => None,
-            Value::Int(n, label) if (0..1 << 47).contains(&n) => Some(Axis { size: n as usize, label, stretch: false }),
+            Value::Int(n, label) if (0..dlc_ir::Type::MAX_BYTES as i64).contains(&n) => {
+                Some(Axis { size: n as usize, label, stretch: false })
+            }
             other => return Err(lower.wrong(&args, 1, &other, "sizes")),
         });
     }

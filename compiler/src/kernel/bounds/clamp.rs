@@ -1,0 +1,102 @@
+//! Bounds at run time, where there is no proof.
+
+use super::{Unproved, unproved};
+use crate::kernel::ir::*;
+
+/// Clamps the index of every access that is not proved to stay inside its buffer, so that it does; as many as those are.
+///
+/// # Errors
+/// An access that no index keeps inside, since it is wider than its buffer.
+pub fn confine(kernel: &mut Kernel) -> Result<usize, Unproved> {
+    let open = unproved(kernel);
+    if open.is_empty() {
+        return Ok(0);
+    }
+    let mut body = std::mem::take(&mut kernel.body);
+    let mut clamps = Clamps { kernel, open: &open, next: 0 };
+    let done = clamps.block(&mut body);
+    kernel.body = body;
+    done?;
+    Ok(open.len())
+}
+
+struct Clamps<'a> {
+    kernel: &'a mut Kernel,
+    open: &'a [Unproved],
+    /// The number of the next access.
+    next: usize,
+}
+
+impl Clamps<'_> {
+    fn block(&mut self, block: &mut Block) -> Result<(), Unproved> {
+        let mut clamped = Vec::with_capacity(block.len());
+        for mut stmt in std::mem::take(block) {
+            match &mut stmt {
+                Stmt::Let(val, Inst::Load(access)) => {
+                    let lanes = self.kernel.ty(*val).lanes;
+                    self.access(access, lanes, &mut clamped)?;
+                }
+                Stmt::Let(_, Inst::Gather { index, offset, .. }) => {
+                    if let Some(open) = self.take() {
+                        let (low, high) = (-i128::from(*offset), open.elements as i128 - 1 - i128::from(*offset));
+                        *index = self.clamp(*index, (low, high), open, &mut clamped)?;
+                    }
+                }
+                Stmt::Store(access, value) => {
+                    let lanes = self.kernel.ty(*value).lanes;
+                    self.access(access, lanes, &mut clamped)?;
+                }
+                Stmt::Loop(l) => self.block(&mut l.body)?,
+                Stmt::If(i) => {
+                    self.block(&mut i.then)?;
+                    self.block(&mut i.otherwise)?;
+                }
+                Stmt::Let(..) | Stmt::Check(..) => {}
+            }
+            clamped.push(stmt);
+        }
+        *block = clamped;
+        Ok(())
+    }
+
+    /// The access that comes now, if it is one of the open ones.
+    fn take(&mut self) -> Option<Unproved> {
+        let found = self.open.first().copied().filter(|open| open.access == self.next);
+        self.next += 1;
+        self.open = &self.open[usize::from(found.is_some())..];
+        found
+    }
+
+    fn access(&mut self, access: &mut Access, lanes: u8, into: &mut Block) -> Result<(), Unproved> {
+        let Some(open) = self.take() else { return Ok(()) };
+        let span = i128::from(access.stride) * (i128::from(lanes) - 1);
+        let offset = i128::from(access.offset);
+        let bounds = (-span.min(0) - offset, open.elements as i128 - 1 - span.max(0) - offset);
+        access.index = self.clamp(access.index, bounds, open, into)?;
+        Ok(())
+    }
+
+    fn clamp(
+        &mut self,
+        index: Val,
+        (low, high): (i128, i128),
+        open: Unproved,
+        into: &mut Block,
+    ) -> Result<Val, Unproved> {
+        let (Ok(low), Ok(high)) = (i64::try_from(low), i64::try_from(high)) else { return Err(open) };
+        if low > high {
+            return Err(open);
+        }
+        let ty = self.kernel.ty(index);
+        let mut define = |inst: Inst| {
+            let val = Val(self.kernel.values.len() as u32);
+            self.kernel.values.push(ty);
+            into.push(Stmt::Let(val, inst));
+            val
+        };
+        let low = define(Inst::Const(Const::I64(low)));
+        let high = define(Inst::Const(Const::I64(high)));
+        let index = define(Inst::Binary(Binary::Max, index, low));
+        Ok(define(Inst::Binary(Binary::Min, index, high)))
+    }
+}

@@ -1,0 +1,282 @@
+//! What is known of the unknowns of index arithmetic, and what follows from it.
+
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::affine::{Affine, Atom, gcd};
+
+/// The smallest and the largest value of an integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Range {
+    pub low: i64,
+    pub high: i64,
+}
+
+impl Range {
+    pub const ALL: Range = Range { low: i64::MIN, high: i64::MAX };
+
+    /// The range of an operation's exact results; everything if one of them wraps.
+    pub fn exact(low: i128, high: i128) -> Range {
+        match (i64::try_from(low), i64::try_from(high)) {
+            (Ok(low), Ok(high)) => Range { low, high },
+            _ => Range::ALL,
+        }
+    }
+
+    /// The `i64`s within some bounds.
+    pub fn within(low: i128, high: i128) -> Range {
+        let clamp = |x: i128| x.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64;
+        Range { low: clamp(low), high: clamp(high) }
+    }
+
+    pub fn hull(self, other: Range) -> Range {
+        Range { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+}
+
+/// A condition on unknowns. What is not known of it is left open: a formula says no more than the condition does.
+#[derive(Clone, Debug)]
+pub(super) enum Formula {
+    /// Nothing is known.
+    Open,
+    /// The sum is not negative.
+    Holds(Affine),
+    Both(Rc<(Formula, Formula)>),
+    Either(Rc<(Formula, Formula)>),
+    /// It holds in some lane.
+    InSomeLane(Rc<Formula>),
+}
+
+impl Formula {
+    pub fn both(x: Formula, y: Formula) -> Formula {
+        Formula::Both(Rc::new((x, y)))
+    }
+
+    pub fn either(x: Formula, y: Formula) -> Formula {
+        Formula::Either(Rc::new((x, y)))
+    }
+
+    /// `form >= 0`, where there is such a form.
+    pub fn holds(form: Option<Affine>) -> Formula {
+        form.map_or(Formula::Open, |form| Formula::Holds(form.tightened()))
+    }
+
+    pub fn negated(&self) -> Formula {
+        match self {
+            Formula::Open | Formula::InSomeLane(_) => Formula::Open,
+            Formula::Holds(form) => Formula::holds(form.scaled(-1).and_then(|f| f.plus_constant(-1))),
+            Formula::Both(parts) => Formula::either(parts.0.negated(), parts.1.negated()),
+            Formula::Either(parts) => Formula::both(parts.0.negated(), parts.1.negated()),
+        }
+    }
+}
+
+struct Unknown {
+    range: Range,
+    /// Whether it is the same in all lanes.
+    uniform: bool,
+    /// Sums with it that are not negative, by its definition.
+    facts: SmallVec<[Affine; 2]>,
+}
+
+/// The unknowns, and what holds of them here.
+#[derive(Default)]
+pub(super) struct Facts {
+    unknowns: Vec<Unknown>,
+    /// Sums that are not negative where the walk stands, the conditions around it.
+    assumed: Vec<Affine>,
+}
+
+/// How many facts follow one another in a proof.
+const DEPTH: usize = 6;
+/// How many facts a proof looks at before it gives up, and how many where a bound is only sharpened.
+const EFFORT: u32 = 4096;
+const SHARPENING: u32 = 192;
+/// Facts of conditions around that a proof looks at, the nearest.
+const NEAREST: usize = 24;
+
+impl Facts {
+    /// A new unknown.
+    pub fn unknown(&mut self, range: Range, uniform: bool) -> Atom {
+        self.unknowns.push(Unknown { range, uniform, facts: SmallVec::new() });
+        Atom(self.unknowns.len() as u32 - 1)
+    }
+
+    /// Adds a sum that is not negative, by the definition of an unknown.
+    pub fn define(&mut self, atom: Atom, fact: Option<Affine>) {
+        self.unknowns[atom.0 as usize].facts.extend(fact.map(Affine::tightened));
+    }
+
+    /// The sums with an unknown that are not negative by its definition.
+    pub fn defined(&self, atom: Atom) -> impl Iterator<Item = &Affine> {
+        self.unknowns[atom.0 as usize].facts.iter()
+    }
+
+    /// Does something with what holds everywhere, and not only under the conditions around.
+    pub fn without_conditions<T>(&mut self, body: impl FnOnce(&Self) -> T) -> T {
+        let assumed = std::mem::take(&mut self.assumed);
+        let result = body(self);
+        self.assumed = assumed;
+        result
+    }
+
+    pub fn range(&self, atom: Atom) -> Range {
+        self.unknowns[atom.0 as usize].range
+    }
+
+    /// Where the facts of the scope that begins now will stand.
+    pub fn mark(&self) -> usize {
+        self.assumed.len()
+    }
+
+    /// Forgets what was assumed since the mark.
+    pub fn release(&mut self, mark: usize) {
+        self.assumed.truncate(mark);
+    }
+
+    /// Assumes a condition; whether it can hold at all.
+    pub fn assume(&mut self, formula: &Formula) -> bool {
+        match formula {
+            Formula::Open => true,
+            Formula::Holds(form) => {
+                if let Some(c) = form.as_constant() {
+                    return c >= 0;
+                }
+                self.assumed.push(form.clone());
+                self.base(form).1 >= 0
+            }
+            Formula::Both(parts) => {
+                // of two nested conditions the outer one stands first, and may decide between the ways of the inner one
+                self.assume(&parts.0) && self.assume(&parts.1)
+            }
+            Formula::Either(parts) => match (self.refutes(&parts.0), self.refutes(&parts.1)) {
+                (true, true) => false,
+                (true, false) => self.assume(&parts.1),
+                (false, true) => self.assume(&parts.0),
+                (false, false) => true,
+            },
+            Formula::InSomeLane(formula) => {
+                let there = self.elsewhere(formula, &mut FxHashMap::default());
+                self.assume(&there)
+            }
+        }
+    }
+
+    /// Whether a condition cannot hold.
+    fn refutes(&self, formula: &Formula) -> bool {
+        match formula {
+            Formula::Open | Formula::InSomeLane(_) => false,
+            Formula::Holds(form) => self.upper(form, -1, SHARPENING) < 0,
+            Formula::Both(parts) => self.refutes(&parts.0) || self.refutes(&parts.1),
+            Formula::Either(parts) => self.refutes(&parts.0) && self.refutes(&parts.1),
+        }
+    }
+
+    /// A condition on lanes as one on a lane of which nothing else is known.
+    fn elsewhere(&mut self, formula: &Formula, renamed: &mut FxHashMap<Atom, Atom>) -> Formula {
+        match formula {
+            Formula::Open | Formula::InSomeLane(_) => Formula::Open,
+            Formula::Holds(form) => {
+                let mut there = Affine::constant(form.constant);
+                for &(atom, c) in &form.terms {
+                    let Unknown { range, uniform, .. } = self.unknowns[atom.0 as usize];
+                    let atom = match uniform {
+                        true => atom,
+                        false => *renamed.entry(atom).or_insert_with(|| self.unknown(range, true)),
+                    };
+                    match there.plus(&Affine::atom(atom), c) {
+                        Some(sum) => there = sum,
+                        None => return Formula::Open,
+                    }
+                }
+                Formula::Holds(there)
+            }
+            Formula::Both(parts) => Formula::both(self.elsewhere(&parts.0, renamed), self.elsewhere(&parts.1, renamed)),
+            Formula::Either(parts) => {
+                Formula::either(self.elsewhere(&parts.0, renamed), self.elsewhere(&parts.1, renamed))
+            }
+        }
+    }
+
+    /// Bounds by the ranges of the unknowns alone.
+    pub fn base(&self, form: &Affine) -> (i128, i128) {
+        let mut bounds = (i128::from(form.constant), i128::from(form.constant));
+        for &(atom, c) in &form.terms {
+            let Range { low, high } = self.range(atom);
+            let (a, b) = (i128::from(low) * i128::from(c), i128::from(high) * i128::from(c));
+            bounds = (bounds.0.saturating_add(a.min(b)), bounds.1.saturating_add(a.max(b)));
+        }
+        bounds
+    }
+
+    /// Whether a sum is at most `goal` here.
+    pub fn at_most(&self, form: &Affine, goal: i128) -> bool {
+        self.upper(form, goal, EFFORT) <= goal
+    }
+
+    /// Whether a sum is at least `goal` here.
+    pub fn at_least(&self, form: &Affine, goal: i128) -> bool {
+        form.scaled(-1).is_some_and(|form| self.at_most(&form, -goal))
+    }
+
+    /// The range of a sum as far as some effort tells, of which `known` is known already.
+    pub fn sharpened(&self, form: &Affine, known: Range) -> Range {
+        let high = self.upper(form, i128::MIN, SHARPENING).min(i128::from(known.high));
+        let low = form.scaled(-1).map_or(i128::MIN, |form| -self.upper(&form, i128::MIN, SHARPENING).max(-i128::MAX));
+        let low = low.max(i128::from(known.low));
+        // what cannot be is not reached
+        if low > high { known } else { Range::exact(low, high) }
+    }
+
+    /// An upper bound of a sum: the first that is at most `goal`, or else the best one that is found.
+    fn upper(&self, form: &Affine, goal: i128, effort: u32) -> i128 {
+        let mut best = self.base(form).1;
+        // Short proofs first: there are few of them, and most are short.
+        let mut effort = effort;
+        for depth in 1..=DEPTH {
+            if best <= goal || effort == 0 {
+                break;
+            }
+            let before = effort;
+            best = best.min(self.search(form, goal, depth, &mut effort));
+            if before == effort {
+                break;
+            }
+        }
+        best
+    }
+
+    /// Adds multiples of facts, which are not negative, so that unknowns cancel.
+    fn search(&self, form: &Affine, goal: i128, depth: usize, effort: &mut u32) -> i128 {
+        let mut best = self.base(form).1;
+        if best <= goal || depth == 0 {
+            return best;
+        }
+        let nearest = &self.assumed[self.assumed.len().saturating_sub(NEAREST)..];
+        for &(atom, c) in &form.terms {
+            for fact in nearest.iter().rev().chain(&self.unknowns[atom.0 as usize].facts) {
+                if *effort == 0 {
+                    return best;
+                }
+                *effort -= 1;
+                let d = fact.coefficient(atom);
+                if d == 0 || (c > 0) == (d > 0) {
+                    continue;
+                }
+                let common = gcd(c.unsigned_abs(), d.unsigned_abs());
+                let factors = (i64::try_from(d.unsigned_abs() / common), i64::try_from(c.unsigned_abs() / common));
+                let (Ok(times), Ok(of_fact)) = factors else { continue };
+                let Some(sum) = form.scaled(times).and_then(|form| form.plus(fact, of_fact)) else { continue };
+                let times = i128::from(times);
+                let wanted = goal.saturating_mul(times).saturating_add(times - 1);
+                best = best.min(self.search(&sum, wanted, depth - 1, effort).div_euclid(times));
+                if best <= goal {
+                    return best;
+                }
+            }
+        }
+        best
+    }
+}

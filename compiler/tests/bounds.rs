@@ -1,0 +1,490 @@
+//! No access of a kernel leaves its buffer, no two chunks write one element, and what does either is refused.
+
+#[allow(dead_code, reason = "shared with other test binaries")]
+mod common;
+#[allow(dead_code, reason = "shared with other test binaries")]
+#[path = "common/run.rs"]
+mod run;
+
+use common::Rng;
+use common::random::{self, Kind};
+use dlc_compiler::codegen::{EmitError, Emitter, Interpreter};
+use dlc_compiler::kernel::bounds::{confine, unproved};
+use dlc_compiler::kernel::interp::{self, Fault, Memory};
+use dlc_compiler::kernel::program::KernelProgram;
+use dlc_compiler::kernel::{
+    Access, Binary, Buf, Builder, Compare, Const, Elem, If, Inst, Kernel, Loop, Mode, Operand, Stmt, Ty, Unary, Val,
+    verify,
+};
+use dlc_compiler::pipeline::{self, Level};
+use dlc_ir::{DType, Graph};
+use proptest::prelude::*;
+
+const F32: Elem = Elem::F32;
+
+/// `y[i] = x[i]` for `n` elements in vectors of `lanes`, from `begin` on, with the last vector cut.
+struct Copy {
+    n: i64,
+    lanes: u8,
+    begin: i64,
+    end: i64,
+    shift: i64,
+    stride: i64,
+    active: bool,
+    chunks: usize,
+    elements: usize,
+}
+
+impl Default for Copy {
+    fn default() -> Self {
+        Copy { n: 37, lanes: 8, begin: 0, end: 37, shift: 0, stride: 1, active: true, chunks: 1, elements: 37 }
+    }
+}
+
+impl Copy {
+    fn kernel(self) -> Kernel {
+        let mut b = Builder::new(self.chunks);
+        let x = b.operand(DType::F32, self.elements, Mode::Read);
+        let y = b.operand(DType::F32, self.elements, Mode::Write);
+        b.chunk_loop(|b, chunk| {
+            let base = b.mul_const(chunk, self.n);
+            let (begin, end) = (b.index(self.begin), b.index(self.end));
+            b.repeat(begin, end, i64::from(self.lanes), |b, i| {
+                let end = b.index(self.n);
+                let left = b.sub(end, i);
+                let index = b.add(base, i);
+                let access = |buf: Buf, offset: i64| Access {
+                    buf,
+                    index,
+                    offset,
+                    stride: self.stride,
+                    active: self.active.then_some(left),
+                };
+                let value = b.load_access(access(x, self.shift), self.lanes);
+                b.store_access(access(y, 0), value);
+            });
+        });
+        b.finish()
+    }
+}
+
+/// Reads elements of a row of `n` by indices from data, after `guard` has done something with them.
+fn gathered(n: i64, guard: impl Fn(&mut Builder, Val) -> Val) -> Kernel {
+    let mut b = Builder::new(1);
+    let indices = b.operand(DType::I64, 8, Mode::Read);
+    let x = b.operand(DType::F32, n as usize, Mode::Read);
+    let y = b.operand(DType::F32, 8, Mode::Write);
+    let zero = b.index(0);
+    let index = b.load_lanes(indices, zero, 8);
+    let index = guard(&mut b, index);
+    let value = b.gather(x, index);
+    b.store(y, zero, value);
+    b.finish()
+}
+
+fn clamped(b: &mut Builder, index: Val, low: i64, high: i64) -> Val {
+    let ty = b.ty(index);
+    let (low, high) = (b.int(ty, low), b.int(ty, high));
+    let index = b.binary(Binary::Max, index, low);
+    b.binary(Binary::Min, index, high)
+}
+
+/// Sums of three neighbours in rows of `width`, padded with zeros: the middle one is at `i`.
+struct Padded {
+    low: i64,
+    high: i64,
+    /// Whether the condition is turned around, or left out.
+    turned: bool,
+    left_out: bool,
+    vector: bool,
+}
+
+impl Padded {
+    const RIGHT: Padded = Padded { low: 0, high: 16, turned: false, left_out: false, vector: false };
+
+    fn kernel(&self) -> Kernel {
+        let (rows, width) = (5, 16);
+        let mut b = Builder::new(1);
+        let x = b.operand(DType::F32, rows * width, Mode::Read);
+        let y = b.operand(DType::F32, rows * width, Mode::Write);
+        let lanes = if self.vector { 8 } else { 1 };
+        b.count(rows, |b, row| {
+            let (zero, end) = (b.index(0), b.index(width as i64));
+            b.repeat(zero, end, lanes, |b, i| {
+                let line = b.mul_const(row, width as i64);
+                let to = b.add(line, i);
+                let ty = Ty::vector(Elem::I64, lanes as u8);
+                let number = b.iota(ty);
+                let at = b.add(i, number);
+                let at = b.add_all(at, -1);
+                let (low, high) = (b.index(self.low), b.index(self.high));
+                let from = b.compare(Compare::Ge, at, low);
+                let below = b.compare(Compare::Lt, at, high);
+                let mut inside = b.and(from, below);
+                if self.turned {
+                    inside = b.unary(Unary::Not, inside);
+                }
+                let place = b.add(line, at);
+                let nothing = b.float(Ty::vector(F32, lanes as u8), 0.0);
+                let value = if self.vector {
+                    let place = if self.left_out { place } else { b.select(inside, place, zero) };
+                    let read = b.gather(x, place);
+                    b.select(inside, read, nothing)
+                } else if self.left_out {
+                    b.load(x, place)
+                } else {
+                    b.branch(inside, |b| vec![b.load(x, place)], |_| vec![nothing])[0]
+                };
+                b.store(y, to, value);
+            });
+        });
+        b.finish()
+    }
+}
+
+/// The sum with a number in every lane.
+trait AddAll {
+    fn add_all(&mut self, x: Val, c: i64) -> Val;
+}
+
+impl AddAll for Builder {
+    fn add_all(&mut self, x: Val, c: i64) -> Val {
+        let ty = self.ty(x);
+        let c = self.int(ty, c);
+        self.add(x, c)
+    }
+}
+
+/// Writes elements `f(i)` for `i` in `0..n`.
+fn written(elements: usize, n: usize, f: impl Fn(&mut Builder, Val) -> Val) -> Kernel {
+    let mut b = Builder::new(1);
+    let y = b.operand(DType::F32, elements, Mode::Write);
+    b.count(n, |b, i| {
+        let one = b.float(Ty::scalar(F32), 1.0);
+        let place = f(b, i);
+        b.store(y, place, one);
+    });
+    b.finish()
+}
+
+/// A quotient that is known under the condition of one branch is used in the other.
+fn quotients(right: bool) -> Kernel {
+    written(4, 16, |b, i| {
+        let four = b.index(4);
+        let small = b.compare(Compare::Lt, i, four);
+        let far = if right { 12 } else { 13 };
+        b.branch(
+            small,
+            |b| {
+                let moved = b.add_const(i, 8);
+                vec![b.div_floor(moved, 4)]
+            },
+            |b| {
+                let moved = b.add_const(i, 8 + far - 12);
+                let there = b.div_floor(moved, 4);
+                vec![b.add_const(there, -2)]
+            },
+        )[0]
+    })
+}
+
+/// Writes element `i / 4` in both branches of `i < 4`, as no builder would: each computes it by itself.
+fn branches(elements: usize) -> Kernel {
+    let [i, begin, end, four, small, one, then, otherwise] = [2, 3, 4, 5, 6, 7, 8, 9].map(Val);
+    let mut values = vec![Ty::INDEX; 10];
+    values[6] = Ty::scalar(Elem::Bool);
+    values[7] = Ty::scalar(F32);
+    let constant = |val, c| Stmt::Let(val, Inst::Const(Const::I64(c)));
+    let write = |place| {
+        let access = Access { buf: Buf(0), index: place, offset: 0, stride: 1, active: None };
+        vec![Stmt::Let(place, Inst::DivFloor(i, 4)), Stmt::Store(access, one)]
+    };
+    let branch = If { cond: small, then: write(then), otherwise: write(otherwise), results: vec![] };
+    let test = Stmt::Let(small, Inst::Compare(Compare::Lt, i, four));
+    let body = vec![test, Stmt::If(Box::new(branch))];
+    let turns = Loop { var: i, begin, end, step: 1, unroll: false, carried: vec![], body };
+    Kernel {
+        operands: vec![Operand { dtype: DType::F32, elements, mode: Mode::Write }],
+        scratch: vec![],
+        tables: vec![],
+        chunks: 1,
+        values,
+        body: vec![
+            constant(begin, 0),
+            constant(end, 16),
+            constant(four, 4),
+            Stmt::Let(one, Inst::Const(Const::F32(1f32.to_bits()))),
+            Stmt::Loop(Box::new(turns)),
+        ],
+    }
+}
+
+/// Each name with the kernel as it should be, and with the defect.
+fn defects() -> Vec<(&'static str, Kernel, Kernel)> {
+    let copy = |c: Copy| c.kernel();
+    let right = || copy(Copy::default());
+    let small = |b: &mut Builder, i: Val| clamped(b, i, 0, 9);
+    vec![
+        ("a load one behind", right(), copy(Copy { shift: 1, ..Copy::default() })),
+        ("a load one before", right(), copy(Copy { shift: -1, ..Copy::default() })),
+        ("a loop that begins before", right(), copy(Copy { begin: -8, ..Copy::default() })),
+        (
+            "a loop that ends behind",
+            copy(Copy { lanes: 1, active: false, ..Copy::default() }),
+            copy(Copy { lanes: 1, active: false, end: 38, ..Copy::default() }),
+        ),
+        ("a tail that counts all lanes", right(), copy(Copy { active: false, ..Copy::default() })),
+        ("a wrong stride", right(), copy(Copy { stride: 2, ..Copy::default() })),
+        ("a stride backwards", right(), copy(Copy { stride: -1, ..Copy::default() })),
+        (
+            "a chunk too many",
+            copy(Copy { chunks: 3, elements: 111, ..Copy::default() }),
+            copy(Copy { chunks: 4, elements: 111, ..Copy::default() }),
+        ),
+        ("a buffer one too small", right(), copy(Copy { elements: 36, ..Copy::default() })),
+        ("an index of data as it is", gathered(10, small), gathered(10, |_, i| i)),
+        ("a clamp to the size", gathered(10, small), gathered(10, |b, i| clamped(b, i, 0, 10))),
+        ("a clamp at one side", gathered(10, small), gathered(10, |b, i| clamped(b, i, i64::MIN, 9))),
+        ("data moved behind its clamp", gathered(10, small), {
+            gathered(10, |b, i| {
+                let i = clamped(b, i, 0, 9);
+                b.add_all(i, 1)
+            })
+        }),
+        (
+            "a check for a clamp",
+            gathered(10, small),
+            gathered(10, |b, i| {
+                let ty = b.ty(i);
+                let (zero, end) = (b.int(ty, 0), b.int(ty, 10));
+                let (from, below) = (b.compare(Compare::Ge, i, zero), b.compare(Compare::Lt, i, end));
+                let inside = b.binary(Binary::And, from, below);
+                let outside = b.unary(Unary::Not, inside);
+                let any = b.any(outside);
+                let none = b.unary(Unary::Not, any);
+                b.check(none, 1);
+                i
+            }),
+        ),
+        (
+            "another lane's condition",
+            gathered(10, |b, i| {
+                let ty = b.ty(i);
+                let (zero, end) = (b.int(ty, 0), b.int(ty, 10));
+                let (from, below) = (b.compare(Compare::Ge, i, zero), b.compare(Compare::Lt, i, end));
+                let inside = b.binary(Binary::And, from, below);
+                b.select(inside, i, zero)
+            }),
+            gathered(10, |b, i| {
+                let ty = b.ty(i);
+                let (zero, end) = (b.int(ty, 0), b.int(ty, 10));
+                let (from, below) = (b.compare(Compare::Ge, i, zero), b.compare(Compare::Lt, i, end));
+                let inside = b.binary(Binary::And, from, below);
+                let any = b.any(inside);
+                b.select(any, i, zero)
+            }),
+        ),
+        ("padding that is read", Padded::RIGHT.kernel(), Padded { left_out: true, ..Padded::RIGHT }.kernel()),
+        ("a condition turned around", Padded::RIGHT.kernel(), Padded { turned: true, ..Padded::RIGHT }.kernel()),
+        ("a condition that begins early", Padded::RIGHT.kernel(), Padded { low: -1, ..Padded::RIGHT }.kernel()),
+        (
+            "lanes that are read in the padding",
+            Padded { vector: true, ..Padded::RIGHT }.kernel(),
+            Padded { vector: true, left_out: true, ..Padded::RIGHT }.kernel(),
+        ),
+        (
+            "lanes whose condition begins early",
+            Padded { vector: true, ..Padded::RIGHT }.kernel(),
+            Padded { vector: true, low: -1, ..Padded::RIGHT }.kernel(),
+        ),
+        (
+            "an index that wraps",
+            written(16, 16, |b, i| b.mul_const(i, 1)),
+            written(16, 16, |b, i| {
+                // 2⁶² * 4 is 0
+                let far = b.mul_const(i, 1 << 62);
+                let four = b.index(4);
+                b.binary_as_written(Binary::Mul, far, four)
+            }),
+        ),
+        ("a remainder by too much", written(5, 40, |b, i| b.modulo(i, 5)), written(5, 40, |b, i| b.modulo(i, 6))),
+        (
+            "a quotient by too little",
+            written(5, 40, |b, i| b.div_floor(i, 8)),
+            written(5, 40, |b, i| b.div_floor(i, 7)),
+        ),
+        ("a quotient of another branch", quotients(true), quotients(false)),
+        ("a quotient that is known in another branch", branches(4), branches(1)),
+    ]
+}
+
+/// An operation that is not folded.
+trait AsWritten {
+    fn binary_as_written(&mut self, op: Binary, x: Val, y: Val) -> Val;
+}
+
+impl AsWritten for Builder {
+    fn binary_as_written(&mut self, op: Binary, x: Val, y: Val) -> Val {
+        // an addition between, which folds nothing
+        let x = self.binary(Binary::Xor, x, y);
+        let x = self.binary(Binary::Xor, x, y);
+        self.binary(op, x, y)
+    }
+}
+
+#[test]
+fn planted_defects_are_refused() {
+    let defects = defects();
+    assert!(defects.len() >= 20);
+    for (name, right, wrong) in defects {
+        verify(&right).unwrap_or_else(|e| panic!("without {name}: {e}\n{right}"));
+        assert!(!unproved(&wrong).is_empty(), "{name} is not noticed\n{wrong}");
+        assert!(verify(&wrong).is_err(), "{name} is accepted");
+    }
+}
+
+/// What cannot be proved is clamped, and then it is proved; what is right computes the same.
+#[test]
+fn what_is_not_proved_is_clamped() {
+    for (name, _, mut wrong) in defects() {
+        let count = unproved(&wrong).len();
+        match confine(&mut wrong) {
+            Ok(clamped) => {
+                assert_eq!(clamped, count, "{name}");
+                verify(&wrong).unwrap_or_else(|e| panic!("{name}, clamped: {e}\n{wrong}"));
+            }
+            Err(open) => assert!(open.elements < 16, "{name} has room: {open}"),
+        }
+    }
+}
+
+/// No emitter runs a kernel that is not proved, in any build.
+#[test]
+fn emitters_refuse_what_is_not_proved() {
+    let (_, _, wrong) = defects().swap_remove(0);
+    let mut program = KernelProgram::new();
+    program.add_kernel("wrong", wrong);
+    let error = Interpreter.emit(program.into()).err().expect("the kernel leaves its buffer");
+    assert!(matches!(&error, EmitError::Kernel { name, .. } if name == "wrong"), "{error}");
+}
+
+/// Memory of any content that notes who writes.
+struct Watched {
+    data: Vec<Vec<u8>>,
+    writer: Vec<Vec<Option<usize>>>,
+    chunk: usize,
+    twice: Option<(usize, usize)>,
+}
+
+impl Memory for Watched {
+    fn read(&self, operand: usize, dtype: DType, element: usize) -> u64 {
+        Memory::read(&self.data[..], operand, dtype, element)
+    }
+
+    fn write(&mut self, operand: usize, dtype: DType, element: usize, bits: u64) {
+        let writer = self.writer[operand][element].replace(self.chunk);
+        if writer.is_some_and(|w| w != self.chunk) {
+            self.twice = Some((operand, element));
+        }
+        Memory::write(&mut self.data[..], operand, dtype, element, bits);
+    }
+}
+
+/// Runs every chunk on random bits; whatever they are, nothing is accessed outside, and no element is written by two.
+fn stays_inside(kernel: &Kernel, rng: &mut Rng) -> Result<(), String> {
+    let bytes = |rng: &mut Rng, n: usize| (0..n).map(|_| rng.bits() as u8).collect::<Vec<u8>>();
+    let data = kernel.operands.iter().map(|o| bytes(rng, o.elements * o.dtype.size())).collect();
+    let writer = kernel.operands.iter().map(|o| vec![None; o.elements]).collect();
+    let mut memory = Watched { data, writer, chunk: 0, twice: None };
+    for chunk in 0..kernel.chunks {
+        memory.chunk = chunk;
+        match interp::run(kernel, &mut memory, chunk, chunk + 1) {
+            Ok(()) | Err(Fault::Check(_)) => {}
+            Err(fault) => return Err(format!("{fault}\n{kernel}")),
+        }
+    }
+    match memory.twice {
+        Some((operand, element)) => Err(format!("element {element} of operand {operand} has two writers\n{kernel}")),
+        None => Ok(()),
+    }
+}
+
+/// The elements that a kernel reads and writes, about.
+fn work(kernel: &Kernel) -> usize {
+    kernel.operands.iter().map(|o| o.elements).sum::<usize>() * kernel.values.len()
+}
+
+/// Schedules a graph at both levels and looks at every kernel.
+fn check(graph: &Graph, seed: u64) -> Result<(), String> {
+    let mut rng = Rng(seed);
+    for level in [Level::O0, Level::Full] {
+        let options = run::options(level, run::NATIVE);
+        let schedule = pipeline::differentiate(graph.clone(), &options)
+            .and_then(|g| pipeline::optimize(&g, &options))
+            .and_then(|g| pipeline::schedule(&g, &options))
+            .map_err(|e| format!("{e}\n{graph}"))?;
+        for kernel in &schedule.program.kernels {
+            verify(kernel).map_err(|e| format!("{level:?}: {e}\n{kernel}\n{graph}"))?;
+            if work(kernel) < 1 << 22 {
+                stays_inside(kernel, &mut rng).map_err(|e| format!("{level:?}: {e}\n{graph}"))?;
+            }
+        }
+        if schedule.clamped > 0 {
+            return Err(format!("{level:?}: {} accesses are clamped\n{graph}", schedule.clamped));
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn kernels_of_random_graphs_stay_inside(seed in any::<u64>(), ops in 1usize..16, exact in any::<bool>()) {
+        let graph = random::graph(seed, ops, if exact { Kind::Exact } else { Kind::Real });
+        let result = check(&graph, seed);
+        prop_assert!(result.is_ok(), "{}", result.unwrap_err());
+    }
+
+    #[test]
+    fn kernels_of_wide_graphs_stay_inside(seed in any::<u64>(), ops in 1usize..8, exact in any::<bool>()) {
+        let graph = random::wide(seed, ops, if exact { Kind::Exact } else { Kind::Real });
+        let result = check(&graph, seed);
+        prop_assert!(result.is_ok(), "{}", result.unwrap_err());
+    }
+}
+
+/// Register tiles that do not come out even, cut into chunks.
+#[test]
+fn overlapping_tiles_have_one_writer() {
+    for (m, n, k) in [(131, 515, 64), (515, 67, 130), (1031, 33, 96), (29, 2049, 77)] {
+        for (lhs, rhs) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let l = if lhs == 1 { [m, k] } else { [k, m] };
+            let r = if rhs == 1 { [n, k] } else { [k, n] };
+            let text = format!(
+                "func @f(%x: f32{l:?} input, %y: f32{r:?} input) -> f32[{m},{n}] {{
+  %0 = dot %x, %y {{lhs=[{lhs}], rhs=[{rhs}], lhs_batch=[], rhs_batch=[]}} : f32[{m},{n}]
+  return %0
+}}"
+            );
+            let graph: Graph =
+                text.replace(", ", ",").replace(",%", ", %").parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let options = run::options(Level::Full, run::NATIVE);
+            let schedule = pipeline::schedule(&graph, &options).expect("a product is scheduled");
+            for kernel in &schedule.program.kernels {
+                stays_inside(kernel, &mut Rng(7)).unwrap_or_else(|e| panic!("{e}"));
+            }
+        }
+    }
+}
+
+/// A kernel without accesses has none that could be clamped; and numbers of accesses go in order.
+#[test]
+fn accesses_are_numbered_in_order() {
+    let kernel = Copy { shift: 1, ..Copy::default() }.kernel();
+    let open = unproved(&kernel);
+    assert_eq!(open.iter().map(|o| o.access).collect::<Vec<_>>(), [0]);
+    let is_access = |stmt: &Stmt| matches!(stmt, Stmt::Let(_, Inst::Load(_) | Inst::Gather { .. }) | Stmt::Store(..));
+    assert!(!kernel.body.iter().any(is_access), "all stand in the loop");
+    assert_eq!(Buf(open[0].buf.0), Buf(0));
+}
