@@ -92,7 +92,7 @@ func @main(%x: f32[{size}] input, %i: i64[{count}] input) -> {ty} {{
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn every_level_gives_one_verdict(

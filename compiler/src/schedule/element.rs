@@ -273,7 +273,7 @@ impl<'a> Elements<'a> {
         b.add_const(sum, index.constant)
     }
 
-    /// An element of data as an index, clamped to `0 .. bound`: whether it is in there is checked elsewhere, maybe later.
+    /// An element of data as an index, clamped to `0 .. bound`. Whether it is in there is checked elsewhere, maybe later.
     fn data(&mut self, b: &mut Builder, value: ExprId, bound: i64) -> Val {
         let x = self.eval(b, value);
         let ty = b.ty(x);
