@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::{Rng, random};
+use dlc_compiler::autodiff::differentiate;
 use dlc_compiler::egraph::{Members, Need, Space, members, rules, saturate};
 use dlc_compiler::passes::{Math, Options, optimize};
 use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor, Type};
@@ -158,13 +159,16 @@ fn members_of_random_graphs_agree() {
     let mut graphs = 0;
     for seed in 0..400 {
         let kind = if seed % 4 == 0 { random::Kind::Exact } else { random::Kind::Real };
-        let graph = random::graph(seed, 12 + (seed % 20) as usize, kind);
-        if !is_checked(graph.entry()) {
-            continue;
-        }
-        graphs += 1;
-        for math in [Math::Strict, Math::Safe] {
-            check(graph.entry(), math, seed, &mut sum);
+        let ops = 12 + (seed % 20) as usize;
+        let graph = match seed % 3 {
+            0 => differentiate(random::gradients(seed, ops, true), &mut |f, _| f).expect("it has derivatives"),
+            _ => random::graph(seed, ops, kind),
+        };
+        for function in graph.functions().filter(|f| is_checked(f)) {
+            graphs += 1;
+            for math in [Math::Strict, Math::Safe] {
+                check(function, math, seed, &mut sum);
+            }
         }
     }
     assert!(graphs > 100 && sum.elements > 100_000, "{graphs} graphs, {sum:?}");
