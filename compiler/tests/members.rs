@@ -195,3 +195,43 @@ fn numbers_that_differ_are_never_one() {
         assert_eq!(infinite.get(0).as_f64(), f64::INFINITY, "{math}: {optimised}");
     }
 }
+
+/// A quotient is that of the numbers as written, to the last bit, unless numbers are taken to be moderate: `floor(41 / 41)` is 1.
+#[test]
+fn a_division_stays_a_division() {
+    let mut differences = 0;
+    for divisor in ["3.0", "5.0", "41.0", "47.0", "1320.0", "0.1", "-7.0", "8.0"] {
+        let text = format!(
+            "func @f(%x: f32[200] input, %y: f32[200] input) -> (f32[200], f32[200], f32[200], f32[200]) {{
+  %0 = constant {divisor} : f32[]
+  %1 = broadcast %0 {{axes=[]}} : f32[200]
+  %2 = mul %x, %1 : f32[200]
+  %3 = div %2, %1 : f32[200]
+  %4 = div %x, %1 : f32[200]
+  %5 = mul %y, %y : f32[200]
+  %6 = sqrt %5 : f32[200]
+  %7 = div %x, %6 : f32[200]
+  %8 = div %2, %y : f32[200]
+  return %3, %4, %7, %8
+}}
+"
+        );
+        let graph: Graph = text.parse().expect("it is well-formed");
+        let whole =
+            |scale: f64| Tensor::from_fn(Type::new(DType::F32, [200]), |i| Scalar::Float((i as f64 + 1.0) * scale));
+        let args = [whole(divisor.parse::<f64>().expect("a number").abs().max(1.0)), whole(1.0)];
+        let wanted = graph.interpret(&args).expect("it has a value");
+        for math in Math::ALL {
+            let optimised = optimize(&graph, &Options { math, ..Options::default() }).graph;
+            let found = optimised.interpret(&args).expect("it has a value");
+            match math {
+                Math::Fast => differences += usize::from(found != wanted),
+                _ => assert_eq!(found, wanted, "{math}, {divisor}\n{optimised}"),
+            }
+        }
+    }
+    assert!(
+        differences > 4,
+        "fast maths multiply by the inverse, which these numbers tell from a division: {differences}"
+    );
+}
