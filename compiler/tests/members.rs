@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::{Rng, random};
+use dlc_compiler::autodiff::differentiate;
 use dlc_compiler::egraph::{Members, Need, Space, members, rules, saturate};
 use dlc_compiler::passes::{Math, Options, optimize};
 use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor, Type};
@@ -158,13 +159,16 @@ fn members_of_random_graphs_agree() {
     let mut graphs = 0;
     for seed in 0..400 {
         let kind = if seed % 4 == 0 { random::Kind::Exact } else { random::Kind::Real };
-        let graph = random::graph(seed, 12 + (seed % 20) as usize, kind);
-        if !is_checked(graph.entry()) {
-            continue;
-        }
-        graphs += 1;
-        for math in [Math::Strict, Math::Safe] {
-            check(graph.entry(), math, seed, &mut sum);
+        let ops = 12 + (seed % 20) as usize;
+        let graph = match seed % 3 {
+            0 => differentiate(random::gradients(seed, ops, true), &mut |f, _| f).expect("it has derivatives"),
+            _ => random::graph(seed, ops, kind),
+        };
+        for function in graph.functions().filter(|f| is_checked(f)) {
+            graphs += 1;
+            for math in [Math::Strict, Math::Safe] {
+                check(function, math, seed, &mut sum);
+            }
         }
     }
     assert!(graphs > 100 && sum.elements > 100_000, "{graphs} graphs, {sum:?}");
@@ -190,4 +194,44 @@ fn numbers_that_differ_are_never_one() {
         assert!(nan.get(0).as_f64().is_nan() && other.get(0).as_f64().is_nan(), "{math}: {optimised}");
         assert_eq!(infinite.get(0).as_f64(), f64::INFINITY, "{math}: {optimised}");
     }
+}
+
+/// A quotient is that of the numbers as written, to the last bit, unless numbers are taken to be moderate: `floor(41 / 41)` is 1.
+#[test]
+fn a_division_stays_a_division() {
+    let mut differences = 0;
+    for divisor in ["3.0", "5.0", "41.0", "47.0", "1320.0", "0.1", "-7.0", "8.0"] {
+        let text = format!(
+            "func @f(%x: f32[200] input, %y: f32[200] input) -> (f32[200], f32[200], f32[200], f32[200]) {{
+  %0 = constant {divisor} : f32[]
+  %1 = broadcast %0 {{axes=[]}} : f32[200]
+  %2 = mul %x, %1 : f32[200]
+  %3 = div %2, %1 : f32[200]
+  %4 = div %x, %1 : f32[200]
+  %5 = mul %y, %y : f32[200]
+  %6 = sqrt %5 : f32[200]
+  %7 = div %x, %6 : f32[200]
+  %8 = div %2, %y : f32[200]
+  return %3, %4, %7, %8
+}}
+"
+        );
+        let graph: Graph = text.parse().expect("it is well-formed");
+        let whole =
+            |scale: f64| Tensor::from_fn(Type::new(DType::F32, [200]), |i| Scalar::Float((i as f64 + 1.0) * scale));
+        let args = [whole(divisor.parse::<f64>().expect("a number").abs().max(1.0)), whole(1.0)];
+        let wanted = graph.interpret(&args).expect("it has a value");
+        for math in Math::ALL {
+            let optimised = optimize(&graph, &Options { math, ..Options::default() }).graph;
+            let found = optimised.interpret(&args).expect("it has a value");
+            match math {
+                Math::Fast => differences += usize::from(found != wanted),
+                _ => assert_eq!(found, wanted, "{math}, {divisor}\n{optimised}"),
+            }
+        }
+    }
+    assert!(
+        differences > 4,
+        "fast maths multiply by the inverse, which these numbers tell from a division: {differences}"
+    );
 }

@@ -72,6 +72,9 @@ file, and run `DLC_BLESS=1 cargo test -p dlc-dsl --test library_md`. `dlc explai
 
 A `block` may own weights, a `fn` has none, and a builtin is what the compiler provides. `=` gives an argument's value where it is left out;
 builtins' arguments in brackets may be left out too. Arguments with a `:` go by name only.
+
+A formula is computed as its text says, up to rewrites that `--math` allows: with `safe`, the default, a result may round otherwise, and no
+more; `compiler/ir/OPS.md` states the law.
 "
     .to_owned();
     let mut family = "";

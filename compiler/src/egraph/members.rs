@@ -10,6 +10,7 @@ use dlc_ir::{DType, Function, Op, ScalarOp, Tensor};
 use egg::Id;
 use rustc_hash::FxHashMap;
 
+use super::facts::Facts;
 use super::language::ENode;
 use super::space::{Space, is_outside};
 use crate::passes::Math;
@@ -96,7 +97,10 @@ pub fn members(space: &Space, function: &Function, args: &[Tensor], math: Math) 
         for node in nodes(class) {
             let Some(found) = evaluated(&values, node) else { continue };
             made.made += 1;
-            compare(&found, wanted, math, &mut made).map_err(|e| {
+            let facts = space.egraph[class].data.facts;
+            let proved = if math == Math::Fast { Ok(()) } else { check_facts(&found.narrow, facts) };
+            let agree = proved.and_then(|()| compare(&found, wanted, math, &mut made));
+            agree.map_err(|e| {
                 let op = space.egraph.analysis.ops.get(node.head).map_or("given", Op::mnemonic);
                 let origin = space.origins().get(node).and_then(|o| o.rule).unwrap_or("the program");
                 format!("`{op}` of {origin}, a member of a class of {}: {e}", wanted.narrow.ty())
@@ -155,6 +159,22 @@ fn sums_beyond(op: &Op, operands: &[&Value]) -> bool {
     let sums = magnitudes.and_then(|m| wide(op).eval(&m).ok());
     let beyond = |x: &f64| x.is_finite() && *x > f64::from(f32::MAX) / 4.0;
     sums.is_some_and(|s| s[0].to_f64s().iter().any(beyond))
+}
+
+/// Whether all that was proved of a value is true of it.
+fn check_facts(value: &Tensor, facts: Facts) -> Result<(), String> {
+    let holds = |x: f64| match x.is_nan() {
+        true => facts.nan,
+        false => {
+            (facts.low..=facts.high).contains(&x)
+                && (if x == 0.0 { facts.zero } else { x.abs() >= facts.least })
+                && (!facts.whole || x.is_infinite() || x.fract() == 0.0)
+        }
+    };
+    match value.to_f64s().into_iter().find(|&x| !holds(x)) {
+        Some(x) => Err(format!("{x:?} is none of {facts:?}")),
+        None => Ok(()),
+    }
 }
 
 fn compare(found: &Value, wanted: &Value, math: Math, counts: &mut Members) -> Result<(), String> {

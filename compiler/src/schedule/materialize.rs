@@ -2,7 +2,8 @@
 //! temporary first where each of their elements is used many times. What is left reads plain memory and can be tiled.
 //!
 //! A condition under which a product takes part in the sum (padding) becomes a zero in one of its factors. That gives the same sum
-//! wherever the other factor is finite, and is not done where infinities count.
+//! wherever the other factor is finite. It is not done with strict maths; safe maths names it as what is not promised (OPS.md), since
+//! without it every padded convolution would test in its innermost loop.
 
 use dlc_ir::compute::Combine;
 use dlc_ir::{Scalar, ScalarOp, Type};

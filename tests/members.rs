@@ -1,0 +1,92 @@
+//! What the library is made of keeps the law of the maths: all members of the classes of each entry's e-graph are one value, on
+//! moderate, special and extreme numbers.
+
+use dlc::{Compiler, Math, Model, What, tools};
+use dlc_compiler::egraph::{Members, Space, members, saturate};
+use dlc_compiler::passes::Options;
+use dlc_ir::{DType, Function, Op, Scalar, Tensor};
+
+/// Models of one entry each; those that do not type-check are of entries that are called in another way.
+const FORMS: [&str; 9] = [
+    "model m(x: [B, 4]) -> y: [B, 4] = NAME(x)",
+    "model m(x: [B, 4]) -> y: [] = NAME(x)",
+    "model m(x: [B, 4], t: [B, 4]) -> y: [B, 4] = NAME(x, t)",
+    "model m(x: [B, 4], t: [B, 4]) -> y: [] = NAME(x, t)",
+    "model m(x: [B, 4], t: i64[B]) -> y: [] = NAME(x, t)",
+    "model m(x: [B, 4], t: [B]) -> y: [B] = NAME(t, t)",
+    "model m(x: [B, 2, 4, 4]) -> y: [B, 2, 4, 4] = NAME(x)",
+    "model m(x: [B, 2, 4, 4]) -> y: [B, 2, 2, 2] = NAME(x, 2)",
+    "model m(x: [B, 4]) -> y: [B, 3] = NAME(x, 3)",
+];
+
+/// Numbers that rewrites are most likely to be wrong of.
+const NUMBERS: [f64; 20] = [
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.3,
+    -2.5,
+    41.0,
+    -88.5,
+    103.0,
+    1e-42,
+    1.3e-38,
+    -1e-30,
+    1e-19,
+    2e19,
+    -1e30,
+    3.4e38,
+    -3.3e38,
+    f64::INFINITY,
+    f64::NEG_INFINITY,
+    f64::NAN,
+];
+
+fn arguments(function: &Function, draw: usize) -> Vec<Tensor> {
+    // Some draws leave out what swallows all others, some all but what is moderate.
+    let choices = [NUMBERS.len(), NUMBERS.len() - 3, 7][draw % 3];
+    let arguments = function.args().iter().enumerate().map(|(i, a)| {
+        let number = |e: usize| NUMBERS[(e * 7 + i * 5 + draw * (e + 3)) % choices];
+        Tensor::from_fn(a.ty.clone(), |e| match a.ty.dtype {
+            d if d.is_float() => Scalar::Float(number(e)),
+            d => Scalar::Int((e + draw) as i64 % 4).convert(d),
+        })
+    });
+    arguments.collect()
+}
+
+#[test]
+fn members_of_the_librarys_entries_agree() {
+    let (mut sum, mut entries) = (Members::default(), 0);
+    for entry in dlc_dsl::library::entries() {
+        let mut fits = false;
+        for form in FORMS {
+            let Ok(model) = Model::parse(&form.replace("NAME", &entry.name)) else { continue };
+            let request = tools::request_for(&model, What::Infer, &[("B".to_owned(), 3)], &Compiler::new());
+            let Ok(graph) = request.and_then(|r| tools::lower(&model, &r)) else { continue };
+            fits = true;
+            for function in graph.functions() {
+                let outside = |op: &Op| matches!(op, Op::Call(_) | Op::Gradient(_) | Op::RngBits(_));
+                let wide = function.nodes().any(|(_, n)| n.types.iter().any(|t| t.dtype == DType::F64));
+                if wide || function.ops().any(|(_, _, op)| outside(op)) {
+                    continue;
+                }
+                for math in [Math::Strict, Math::Safe] {
+                    let options = Options { math, weights: false, ..Options::default() };
+                    let mut space = Space::new(function);
+                    saturate(&mut space, &options);
+                    for draw in 0..12 {
+                        let args = arguments(function, draw);
+                        let found = members(&space, function, &args, math);
+                        let found = found.unwrap_or_else(|e| panic!("{}, {math}: {e}\n{graph}\n{args:?}", entry.name));
+                        sum.elements += found.elements;
+                        sum.open += found.open;
+                    }
+                }
+            }
+        }
+        entries += usize::from(fits);
+    }
+    assert!(entries > 60 && sum.elements > 20_000, "{entries} entries, {sum:?}");
+}
