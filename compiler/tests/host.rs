@@ -5,7 +5,7 @@ mod run;
 
 use dlc_compiler::pipeline::Level;
 use dlc_compiler::program::{RunError, Spread, Workspace};
-use dlc_ir::Graph;
+use dlc_ir::{Graph, Tensor};
 use run::{NATIVE, build};
 
 /// A host that has a bug.
@@ -30,4 +30,15 @@ fn a_panic_of_the_host_ends_the_run_and_no_more() {
     let broken = program.run(&mut workspace, &mut slots, Some(&Broken));
     assert_eq!(broken, Err(RunError::Panicked));
     assert_eq!(program.run(&mut workspace, &mut slots, None), Ok(()));
+}
+
+#[test]
+fn a_result_that_no_memory_holds_is_told() {
+    let text = "func @f(%x: f32[] input) -> f32[35000000000000] {
+  %0 = broadcast %x {axes=[]} : f32[35000000000000]
+  return %0
+}";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    let program = build(&graph, Level::Full, NATIVE).expect("it compiles");
+    assert!(matches!(program.evaluate(&[Tensor::scalar(1.0f32)]), Err(RunError::Memory(_))));
 }

@@ -435,7 +435,12 @@ fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Resu
 
 /// What a failed run of machine code means, with the place in the source where it is known.
 fn failure(error: &RunError) -> SessionError {
-    let RunError::Check { loc, .. } = *error else { return SessionError::Internal(error.to_string()) };
+    let RunError::Check { loc, .. } = *error else {
+        return match error {
+            RunError::Memory(error) => SessionError::Memory(*error),
+            _ => SessionError::Internal(error.to_string()),
+        };
+    };
     SessionError::Check { message: error.to_string(), loc }
 }
 

@@ -62,6 +62,9 @@ pub enum RunError {
         /// How many were given.
         found: usize,
     },
+    /// There is not memory enough.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// A check failed: an index out of range. What is updated in place is lost.
     #[error("{mnemonic}: an index is not in 0 .. {bound}")]
     Check {
