@@ -128,7 +128,7 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "levels of a running sum by doubling",
-        sizes: &[6, 8, 10, 12],
+        sizes: &[3, 6, 12],
         verb: &["compile", "--mode", "infer"],
         make: |_, n| {
             let size = 4usize << n;
@@ -145,7 +145,7 @@ const FAMILIES: &[Family] = &[
     },
     Family {
         name: "levels of padded differences",
-        sizes: &[6, 8, 10, 12],
+        sizes: &[6, 12, 24, 48],
         verb: &["compile", "--mode", "infer"],
         make: |_, n| {
             let step = "x = pad(x, [1], [0]) - pad(x, [0], [1])";

@@ -99,3 +99,14 @@ fn a_workspace_of_another_program_is_refused() {
         assert_eq!(program.run(&mut Workspace::new(program, 1), &mut slots, None), Ok(()));
     }
 }
+
+#[test]
+fn a_result_that_no_memory_holds_is_told() {
+    let text = "func @f(%x: f32[] input) -> f32[35000000000000] {
+  %0 = broadcast %x {axes=[]} : f32[35000000000000]
+  return %0
+}";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    let program = build(&graph, Level::Full, NATIVE).expect("it compiles");
+    assert!(matches!(program.evaluate(&[Tensor::scalar(1.0f32)]), Err(RunError::Memory(_))));
+}

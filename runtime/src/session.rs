@@ -540,7 +540,12 @@ fn loses(lossless: &Lossless, pool: &Arc<Pool>, slots: &mut [Memory]) -> Result<
 
 /// What a failed run of machine code means, with the place in the source where it is known.
 fn failure(error: &RunError) -> SessionError {
-    let RunError::Check { loc, .. } = *error else { return SessionError::Internal(error.to_string()) };
+    let RunError::Check { loc, .. } = *error else {
+        return match error {
+            RunError::Memory(error) => SessionError::Memory(*error),
+            _ => SessionError::Internal(error.to_string()),
+        };
+    };
     SessionError::Check { message: error.to_string(), loc }
 }
 

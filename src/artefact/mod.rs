@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use dlc_compiler::passes::Math;
 use dlc_ir::{Blobs, Graph};
 use dlc_runtime::{Tensors, atomic, data, regular};
 use serde::{Deserialize, Serialize};
@@ -22,11 +23,17 @@ pub struct GraphKey {
     pub mode: String,
     /// The target's name.
     pub target: String,
-    /// The maths that it was optimised with; of none in artefacts of before there were several.
-    #[serde(default)]
+    /// The maths that it was optimised with; the default one where an artefact does not say.
+    #[serde(default = "GraphKey::default_math")]
     pub math: String,
     /// The version of dlc that made it.
     pub compiler: String,
+}
+
+impl GraphKey {
+    fn default_math() -> String {
+        Math::default().name().to_owned()
+    }
 }
 
 /// Everything but weights and graphs.

@@ -5,6 +5,7 @@
 //! arguments, or in the program's constants. Nothing is allocated while a program runs.
 
 use indexmap::IndexSet;
+use rustc_hash::FxHashMap;
 
 use super::Kernel;
 
@@ -80,6 +81,8 @@ pub struct KernelProgram {
     pub routines: Vec<Routine>,
     /// Constant data, addressed by [`Place::Constant`].
     pub constants: Vec<u8>,
+    /// Of each name that a kernel has, the number with which to look for a free one.
+    taken: FxHashMap<String, usize>,
 }
 
 impl KernelProgram {
@@ -93,13 +96,14 @@ impl KernelProgram {
     pub fn add_kernel(&mut self, name: &str, kernel: Kernel) -> KernelId {
         let (index, new) = self.kernels.insert_full(kernel);
         if new {
-            let taken = |candidate: &str, names: &[String]| names.iter().any(|n| n == candidate);
             let mut unique = name.to_owned();
-            let mut i = 2;
-            while taken(&unique, &self.names) {
-                unique = format!("{name}_{i}");
-                i += 1;
+            let mut next = self.taken.get(name).copied().unwrap_or(2);
+            while self.taken.contains_key(&unique) {
+                unique = format!("{name}_{next}");
+                next += 1;
             }
+            self.taken.insert(name.to_owned(), next);
+            self.taken.entry(unique.clone()).or_insert(2);
             self.names.push(unique);
         }
         KernelId(index as u32)

@@ -10,12 +10,12 @@ impl Program {
     /// what is only checked.
     ///
     /// # Errors
-    /// If a check of the program fails.
+    /// If a check of the program fails, or there is not memory enough.
     ///
     /// # Panics
     /// If an argument has not the size of its type.
     pub fn evaluate(&self, args: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
-        let mut slots = self.slots();
+        let mut slots = self.try_slots()?;
         for (slot, arg) in slots.iter_mut().zip(args) {
             slot.write(arg);
         }
@@ -25,15 +25,15 @@ impl Program {
                 return unmoved.evaluate(args);
             }
             let first = &preparation.program;
-            let mut prepared = first.slots();
+            let mut prepared = first.try_slots()?;
             for (slot, &weight) in prepared.iter_mut().zip(&preparation.weights) {
                 slot.write(&args[weight]);
             }
-            first.run(&mut Workspace::new(first, 1), &mut prepared, None)?;
+            first.run(&mut Workspace::try_new(first, 1)?, &mut prepared, None)?;
             let made = prepared.drain(preparation.weights.len()..);
             preparation.prepared.iter().zip(made).for_each(|(&slot, memory)| slots[slot] = memory);
         }
-        self.run(&mut Workspace::new(self, 1), &mut slots, None)?;
+        self.run(&mut Workspace::try_new(self, 1)?, &mut slots, None)?;
         let mut outputs = self.signature.arguments.len()..;
         // The preparation's arguments stand behind all others, so that the entry's results are those of the graph.
         let entry = self.graph.entry();

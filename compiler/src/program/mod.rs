@@ -189,9 +189,17 @@ impl Program {
         self.executable.scratch()
     }
 
-    /// Memory for every slot, all zero.
+    /// Memory for every slot, all zero. Where there is not enough, the process ends; [`Program::try_slots`] says so instead.
     pub fn slots(&self) -> Vec<Memory> {
         self.signature.slots().map(|ty| Memory::new(ty.bytes())).collect()
+    }
+
+    /// Memory for every slot, all zero.
+    ///
+    /// # Errors
+    /// If there is not enough.
+    pub fn try_slots(&self) -> Result<Vec<Memory>, OutOfMemory> {
+        self.signature.slots().map(|ty| Memory::try_new(ty.bytes())).collect()
     }
 }
 

@@ -76,6 +76,9 @@ pub enum RunError {
         /// Bytes that it has.
         found: usize,
     },
+    /// There is not memory enough.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// A check failed: an index out of range. What is updated in place may be lost.
     #[error("{mnemonic}: an index is out of range, not in 0 .. {bound}")]
     Check {

@@ -203,8 +203,12 @@ impl Scheduler<'_> {
     /// A unit of one operator that stands in a function by itself.
     fn single(&mut self, function: &Function, node: &Node, op: &Op) -> Result<UnitId, ScheduleError> {
         let mut single = Function::new(op.mnemonic(), FunctionKind::Kernel);
-        let args: Vec<Value> =
-            node.operands.iter().map(|&v| single.add_arg("x", function.ty(v).clone(), Role::Plain)).collect();
+        let args: Vec<Value> = node
+            .operands
+            .iter()
+            .zip(0..)
+            .map(|(&v, i)| single.add_arg(&arg_name(i), function.ty(v).clone(), Role::Plain))
+            .collect();
         let id = single.add_node(op.clone(), &args, node.types.iter().cloned(), node.loc);
         for result in 0..node.types.len() as u32 {
             single.add_output(None, Value { node: id, result });
@@ -462,6 +466,11 @@ impl Routing<'_> {
         }
         self.tasks.push(Task { node: Some(id), work, reads, writes, temps });
     }
+}
+
+/// A name for each argument, so that none has to be looked for.
+fn arg_name(i: usize) -> String {
+    format!("x{i}")
 }
 
 /// If a kernel function does nothing but reshape one argument, which.

@@ -36,8 +36,8 @@ pub(super) struct Draft {
 }
 
 impl Member {
-    fn recomputations(&self) -> usize {
-        self.places.len().saturating_sub(1)
+    fn recomputations(&self, facts: &Facts) -> usize {
+        self.places.len().saturating_sub(1) * facts.get(self.node).code
     }
 }
 
@@ -114,7 +114,7 @@ impl Draft {
             joined.turns = 1;
         }
         joined.evals = joined.turns.saturating_mul(facts.multiplicity(&joined.places));
-        if self.recomputations() + joined.recomputations() > limit {
+        if self.recomputations(facts) + joined.recomputations(facts) > limit {
             return None;
         }
         match fact.part {
@@ -136,9 +136,10 @@ impl Draft {
         Some(joined)
     }
 
-    /// How often members are evaluated beyond once, for one position of the loops that need them.
-    fn recomputations(&self) -> usize {
-        self.members.iter().map(Member::recomputations).sum()
+    /// How often members are evaluated beyond once, for one position of the loops that need them, slow functions counted several
+    /// times.
+    fn recomputations(&self, facts: &Facts) -> usize {
+        self.members.iter().map(|m| m.recomputations(facts)).sum()
     }
 
     /// Takes in an operator of which members read. Where it reads members itself, these are looked at again; `false` if one of them

@@ -63,6 +63,8 @@ pub(super) struct Fact {
     pub width: u64,
     /// One evaluation of its scalar body.
     pub step: Cost,
+    /// The code of its scalar body, in simple operations: it grows with the work.
+    pub code: usize,
     /// Whether shapes before and after differ by axes of size 1 only; reshapes only.
     pub unit_reshape: bool,
     /// What its body reads, unless it reads every operand in place.
@@ -222,6 +224,7 @@ fn fact(function: &Function, node: &Node, costs: &CostModel) -> Fact {
         reduction: reduction as u64,
         width: result.map_or(1, |t| t.dtype.size() as u64),
         step,
+        code: (step / costs.simple.max(1)).max(1) as usize,
         unit_reshape: part == Part::Reshape && result.is_some_and(|t| unit(t) == unit(&types[0])),
         reads: read,
         domain,

@@ -23,6 +23,8 @@ pub struct Outliner {
     log: Provenance,
     sources: Vec<std::sync::Arc<str>>,
     names: FxHashSet<Symbol>,
+    /// Of each name the number with which to look for a free one.
+    numbers: FxHashMap<String, usize>,
     kernels: FxHashMap<Content, Symbol>,
     functions: IndexMap<Symbol, Function>,
     /// The functions that are one call.
@@ -41,6 +43,7 @@ impl Outliner {
             log: Provenance::default(),
             sources: graph.sources.clone(),
             names: graph.functions().map(|f| f.name.clone()).collect(),
+            numbers: FxHashMap::default(),
             kernels: FxHashMap::default(),
             functions: IndexMap::new(),
             wrappers: FxHashMap::default(),
@@ -147,11 +150,12 @@ impl Outliner {
         }
         let base = kernel_name(&kernel);
         let mut name = Symbol::new(&base);
-        let mut n = 2;
+        let mut n = self.numbers.get(&base).copied().unwrap_or(2);
         while !self.names.insert(name.clone()) {
             name = Symbol::new(&format!("{base}_{n}"));
             n += 1;
         }
+        self.numbers.insert(base, n);
         kernel.name = name.clone();
         for (&member, (id, _, _)) in group.members.iter().zip(kernel.ops()) {
             self.log.inherit(&name, id, self.old_log.origin(&function.name, member));
