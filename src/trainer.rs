@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::{Def, Function, Graph, Op, ResultDecl, ResultRole, Role, Tensor, Value};
-use dlc_runtime::Session;
-use dlc_runtime::Tensors;
 use dlc_runtime::train::{Scores, Snapshot};
+use dlc_runtime::{Session, SessionError, Tensors};
 use indexmap::IndexMap;
 
 use crate::compiler::Timings;
@@ -100,6 +99,12 @@ impl Trainer {
     /// If a field is unknown, missing or of another type, or the run fails.
     pub fn gradients<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Tensors, Error> {
         let batch: Vec<(&str, &Tensor)> = batch.into_iter().collect();
+        let known = self.trainer.session().signature().inputs().map(|(name, _)| name.to_owned());
+        let known: Vec<String> = known.collect();
+        if let Some((name, _)) = batch.iter().find(|(name, _)| !known.iter().any(|k| k == name)) {
+            let unknown = SessionError::Unknown { kind: "input", name: (*name).to_owned(), near: vec![], known };
+            return Err(failed_run(&self.model, &unknown));
+        }
         let size = match self.size_of(&batch) {
             Some(size) if !self.gradients.contains_key(&size) => {
                 let lowered = self.model.lower(&self.request_for(size))?;

@@ -265,6 +265,10 @@ fn a_trainer_takes_batches_of_any_size_and_survives_bad_ones() {
         assert_eq!(error.code(), code, "{error}");
         assert_eq!(trainer.snapshot(), before, "{code}");
     }
+    let error = trainer.gradients([("x", &x), ("label", &good), ("z", &x)]).expect_err("there is no z");
+    assert_eq!(error.code(), "unknown-argument");
+    let error = trainer.gradients([("label", &good)]).expect_err("x is not what it was");
+    assert_eq!(error.code(), "missing-argument");
     trainer.step([("x", &x), ("label", &good)]).expect("nothing is poisoned");
     trainer.restore(&before).expect("it is its own");
     assert_eq!(trainer.weights()["w"].to_f64s(), [w.0]);

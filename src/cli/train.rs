@@ -260,8 +260,10 @@ fn announce(training: &Training, output: &mut Output) {
     ));
     let left_out = training.left_out();
     if let Some((count, why)) = left_out {
+        let (are, they) =
+            if count == 1 { (" of each epoch is", "it fills") } else { ("s of each epoch are", "they fill") };
         let text = format!(
-            "{count} examples of each epoch are left out: they fill no batch, and the model cannot be trained on a smaller one: {why}"
+            "{count} example{are} left out: {they} no batch, and the model cannot be trained on a smaller one: {why}"
         );
         output.line(table::wrapped("", &[text]));
     }
