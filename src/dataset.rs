@@ -1,7 +1,7 @@
 //! Datasets: files are read, and the rest of each field, which is the language, is compiled and run on them.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -67,7 +67,8 @@ fn read(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Ex
     let names: Vec<String> = (1..=read.len()).map(|i| format!("read_{i}")).collect();
     let mut session = program.try_session()?;
     // a reader whose values no field needs is no input of the program
-    let takes = |name: &str| session.signature().inputs().any(|(n, _)| n == name);
+    let taken: HashSet<String> = session.signature().inputs().map(|(name, _)| name.to_owned()).collect();
+    let takes = |name: &str| taken.contains(name);
     let inputs: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&read).filter(|(n, _)| takes(n)).collect();
     let fields: Tensors = session.run(inputs).map_err(|e| failed_run(model, &e))?;
     let examples = Examples::new(fields).map_err(|e| {

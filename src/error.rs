@@ -64,16 +64,22 @@ impl Error {
         self.content.diagnostics.len().saturating_sub(SHOWN)
     }
 
-    /// The faults of both, those of one text in its order and each once.
-    #[must_use]
-    pub fn and(mut self, other: Error) -> Error {
-        let Content { sources, diagnostics } = *other.content;
-        if self.content.sources.iter().next().is_none() {
-            self.content.sources = sources;
-        }
-        self.content.diagnostics.extend(diagnostics);
-        tidy(&mut self.content.diagnostics);
-        self
+    /// The faults of all, those of one text in its order and each once; none of none.
+    pub fn all(errors: impl IntoIterator<Item = Error>) -> Option<Error> {
+        errors
+            .into_iter()
+            .reduce(|mut all, error| {
+                let Content { sources, diagnostics } = *error.content;
+                if all.content.sources.iter().next().is_none() {
+                    all.content.sources = sources;
+                }
+                all.content.diagnostics.extend(diagnostics);
+                all
+            })
+            .map(|mut all| {
+                tidy(&mut all.content.diagnostics);
+                all
+            })
     }
 }
 

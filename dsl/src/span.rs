@@ -4,6 +4,7 @@
 //! and a [`Span`] names a range of its bytes. Imports reach further texts through a [`Loader`].
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Names one text in a [`Sources`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -126,7 +127,8 @@ impl Source {
 /// Every text that one compilation has seen. Texts are never removed, so that spans stay good.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    list: Vec<Source>,
+    /// Every fault that is told has all of them.
+    list: Vec<Arc<Source>>,
 }
 
 impl Sources {
@@ -144,13 +146,13 @@ impl Sources {
         }
         let mut lines = vec![0];
         lines.extend(text.bytes().enumerate().filter(|&(_, b)| b == b'\n').map(|(i, _)| i as u32 + 1));
-        self.list.push(Source { name: name.into(), text, lines });
+        self.list.push(Arc::new(Source { name: name.into(), text, lines }));
         id
     }
 
     /// The text with this id, if there is one.
     pub fn get(&self, id: SourceId) -> Option<&Source> {
-        self.list.get(id.0 as usize)
+        self.list.get(id.0 as usize).map(|source| &**source)
     }
 
     /// The text of `id`; empty for an unknown one.
@@ -181,7 +183,7 @@ impl Sources {
 
     /// All texts in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (SourceId, &Source)> {
-        self.list.iter().enumerate().map(|(i, source)| (SourceId(i as u32), source))
+        self.list.iter().enumerate().map(|(i, source)| (SourceId(i as u32), &**source))
     }
 }
 

@@ -321,6 +321,16 @@ fn only_regular_files_are_read() {
     }
 }
 
+/// Processor time of this thread in nanoseconds; elsewhere than on Linux the time of day.
+fn now() -> u64 {
+    let of_thread = fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let time = of_thread.and_then(|text| text.split_whitespace().next()?.parse().ok());
+    time.unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+        now.as_nanos() as u64
+    })
+}
+
 /// Columns are found by name, not by looking at all of them for each.
 #[test]
 fn a_table_of_many_columns_is_read_in_time_that_grows_with_them() {
@@ -330,15 +340,15 @@ fn a_table_of_many_columns_is_read_in_time_that_grows_with_them() {
         let names: Vec<String> = (0..columns).map(|i| format!("column_{i}")).collect();
         fs::write(&path, format!("{}\n{}\n", names.join(","), vec!["1"; columns].join(","))).unwrap();
         let read = || {
-            let start = std::time::Instant::now();
+            let start = now();
             let table = Table::read(&path).unwrap();
             assert_eq!(table.except(&names[..columns / 2], DType::F64).unwrap().len(), columns.div_ceil(2));
             assert_eq!(table.select(&names, DType::F64).unwrap().len(), columns);
-            start.elapsed()
+            now() - start
         };
         (0..3).map(|_| read()).min().unwrap()
     };
-    let (few, many) = (time(5_000), time(40_000));
+    let pairs: Vec<(u64, u64)> = (0..3).map(|_| (time(12_500), time(100_000))).collect();
     // 8 times as many take 8 times as long, not 64 times
-    assert!(many < few * 24, "{few:?}, {many:?}");
+    assert!(pairs.iter().any(|(few, many)| many < &(few * 24)), "{pairs:?}");
 }

@@ -25,16 +25,14 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let start = Instant::now();
     let compiler = arguments.math.compiler();
     let models = arguments.model.settings.open_all(&arguments.model.file)?;
-    let (mut checked, mut faults) = (vec![], None);
+    let (mut checked, mut faults) = (vec![], vec![]);
     for (model, settings) in &models {
         match check(model, settings, &compiler) {
             Ok(found) => checked.push(found),
-            Err(error) => {
-                faults = Some(faults.map_or_else(|| error.clone(), |before: Error| before.and(error.clone())))
-            }
+            Err(error) => faults.push(error),
         }
     }
-    if let Some(error) = faults {
+    if let Some(error) = Error::all(faults) {
         return Err(error.into());
     }
     let ms = start.elapsed().as_secs_f64() * 1e3;

@@ -6,6 +6,7 @@
 use dlc_ir as ir;
 use indexmap::IndexMap;
 use ir::{Builder, DType, FunctionKind, Role, Type};
+use rustc_hash::FxHashMap;
 
 use super::scope::Var;
 use super::value::{Axis, Data, Value};
@@ -31,7 +32,7 @@ pub enum Format {
 }
 
 /// One tensor to be read from a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reader {
     /// The kind of file.
     pub format: Format,
@@ -57,6 +58,21 @@ pub(crate) struct Readers {
     pub types: Vec<Type>,
     /// The arguments of the graph that hold what was read.
     pub args: Vec<Option<ir::Value>>,
+    /// The number of each in the list, wherever it is written.
+    known: FxHashMap<Reader, usize>,
+}
+
+impl Readers {
+    /// The number of a reader, which is added unless an equal one is there.
+    fn number(&mut self, reader: Reader) -> usize {
+        let next = self.list.len();
+        let anywhere = Reader { span: Span::default(), ..reader.clone() };
+        let number = *self.known.entry(anywhere).or_insert(next);
+        if number == next {
+            self.list.push(reader);
+        }
+        number
+    }
 }
 
 /// A dataset with values for its arguments.
@@ -131,7 +147,10 @@ impl Program {
         lower.enter(&dataset.call.name, String::new());
         let name = ir::Symbol::new(&dataset.call.name);
         lower.context().builder = Builder::new(name, FunctionKind::Func);
-        let mut readers = Readers { list: dataset.readers.clone(), types: types.to_vec(), args: vec![] };
+        let mut readers = Readers { types: types.to_vec(), ..Readers::default() };
+        for reader in &dataset.readers {
+            readers.number(reader.clone());
+        }
         for (i, ty) in types.iter().enumerate() {
             let name = format!("read_{}", i + 1);
             readers.args.push(Some(lower.context().builder.arg(&name, ty.clone(), Role::Input)));
@@ -244,11 +263,7 @@ impl<'p> Lower<'p> {
             let message = "files are read in datasets only";
             return Err(self.fault("misplaced", message, span, "not in a model"));
         };
-        let known = readers.list.iter().position(|r| Reader { span: reader.span, ..r.clone() } == reader);
-        let index = known.unwrap_or_else(|| {
-            readers.list.push(reader);
-            readers.list.len() - 1
-        });
+        let index = readers.number(reader);
         let Some(&Some(value)) = readers.args.get(index) else { return Ok(Value::Poison) };
         let ty = readers.types[index].clone();
         let rounded = readers.list[index].format == Format::Csv;
