@@ -154,7 +154,8 @@ fn sums_beyond(op: &Op, operands: &[&Value]) -> bool {
     if !is_sum || !float {
         return false;
     }
-    let magnitude = |v: &&Value| Op::from(ScalarOp::Abs).eval(&[v.wide.value.clone()]).ok().map(|mut r| r.remove(0));
+    let magnitude =
+        |v: &&Value| Op::from(ScalarOp::Abs).eval(std::slice::from_ref(&v.wide.value)).ok().map(|mut r| r.remove(0));
     let magnitudes: Option<Vec<Tensor>> = operands.iter().map(magnitude).collect();
     let sums = magnitudes.and_then(|m| wide(op).eval(&m).ok());
     let beyond = |x: &f64| x.is_finite() && *x > f64::from(f32::MAX) / 4.0;

@@ -56,7 +56,7 @@ impl Default for Limits {
 pub struct Options {
     /// What rewrites may take for granted.
     pub math: Math,
-    /// Whether rules that move factors and terms into weights apply where the maths is not fast: whoever runs the program must
+    /// Whether rules that move factors and terms into weights that are prepared apply where the maths is not fast: whoever runs the program must
     /// then check, when weights are loaded, that no finite one became infinite or was lost to zero, and otherwise run the program
     /// compiled without them.
     pub weights: bool,

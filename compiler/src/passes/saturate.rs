@@ -20,7 +20,10 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
         let args = weights.args(function);
         // What is prepared costs nothing here.
         let prepare = context.options.prepare && weights.all_frozen && args.contains(&true);
-        let (extracted, e_nodes) = saturated(function, &args, &Options { prepare, ..context.options.clone() });
+        // What moves into weights is checked when they are loaded, which only those are that are prepared.
+        let weights = prepare && context.options.weights;
+        let options = Options { prepare, weights, ..context.options.clone() };
+        let (extracted, e_nodes) = saturated(function, &args, &options);
         context.e_nodes += e_nodes;
         for (node, step) in extracted.steps {
             context.provenance.add(&function.name, node, [step]);
