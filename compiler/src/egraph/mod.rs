@@ -12,6 +12,7 @@ mod language;
 mod rules;
 mod saturate;
 mod space;
+mod window;
 
 pub use analysis::{ClassData, FOLD_BYTES, Values};
 pub use cost::{Cost, CostModel};
