@@ -14,6 +14,7 @@ mod members;
 mod rules;
 mod saturate;
 mod space;
+mod window;
 
 pub use analysis::{ClassData, FOLD_BYTES, Values};
 pub use cost::{Cost, CostModel};
