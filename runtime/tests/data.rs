@@ -225,9 +225,11 @@ fn quotation_marks_are_read_as_they_are_written() {
     }
 }
 
-/// A zip archive of stored or already packed parts: name, method, bytes, size when unpacked, and where its part begins if that is not its
-/// own.
-fn archive(entries: &[(&str, u16, &[u8], u32, Option<u32>)]) -> Vec<u8> {
+/// A part of a zip archive: name, method, bytes, size when unpacked, and where the part begins if that is not its own.
+type Part<'a> = (&'a str, u16, &'a [u8], u32, Option<u32>);
+
+/// A zip archive of stored or already packed parts.
+fn archive(entries: &[Part<'_>]) -> Vec<u8> {
     let (mut bytes, mut directory) = (Vec::new(), Vec::new());
     for (name, method, packed, size, at) in entries {
         let mut crc = flate2::Crc::new();
@@ -263,7 +265,7 @@ fn archives_give_each_array_once_and_no_more_than_they_hold() {
         npy::write(&path, &Tensor::new([2], vec![1f32, 2.0]).unwrap()).unwrap();
         fs::read(&path).unwrap()
     };
-    let read = |entries: &[(&str, u16, &[u8], u32, Option<u32>)]| {
+    let read = |entries: &[Part<'_>]| {
         fs::write(&path, archive(entries)).unwrap();
         Tensors::load(&path).map_err(|e| (e.code(), e.to_string()))
     };

@@ -99,13 +99,13 @@ impl Source {
                 let last = bound.max(1) as u64 - 1;
                 let index = match reach {
                     Reach::Zero => 0,
-                    _ if draw == Draw::Special && random.next() % 4 == 0 => last * (random.next() % 2),
+                    _ if draw == Draw::Special && random.next().is_multiple_of(4) => last * (random.next() % 2),
                     _ => random.next() % (last + 1),
                 };
                 if dtype.is_float() { Scalar::Float(index as f64) } else { Scalar::Int(index as i64) }
             }
             (dtype, None) if dtype.is_float() => {
-                let special = draw == Draw::Special && wide && random.next() % 2 == 0;
+                let special = draw == Draw::Special && wide && random.next().is_multiple_of(2);
                 let x = match wide {
                     _ if special => SPECIAL[random.next() as usize % SPECIAL.len()],
                     true => 4.0 * random.share() - 2.0,
