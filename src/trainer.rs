@@ -18,8 +18,10 @@ use crate::{Compiler, Error, Model};
 pub struct Step {
     /// The loss.
     pub loss: f64,
-    /// The metrics by name.
+    /// The metrics that are numbers, by name.
     pub metrics: IndexMap<String, f64>,
+    /// The metrics that are tables, such as a confusion matrix, by name.
+    pub tables: IndexMap<String, Tensor>,
 }
 
 /// A model that learns batch by batch: forward, backward and update as one program.
@@ -45,7 +47,7 @@ impl Compiler {
         let step = TrainingStep::new(model, self, settings(model)?, sizes)?;
         let (program, lowered, _) = self.build(model, &step.request(What::Train))?;
         let gradients = self.compile_graph(model, gradient_graph(&lowered.graph)?, &mut Timings::default())?;
-        let trainer = step.trainer(&program, &lowered)?;
+        let trainer = step.trainer(&program, &lowered, None)?;
         let mut gradients = gradients.try_session()?;
         // the draws of the step, whose number is among the states
         gradients.set_key(step.settings.seed.cast_signed()).map_err(|e| failed_run(model, &e))?;
@@ -59,8 +61,8 @@ impl Trainer {
     /// # Errors
     /// If a field is unknown, missing or of another type, or the step fails.
     pub fn step<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Step, Error> {
-        let Scores { loss, metrics } = self.trainer.step(batch).map_err(|e| failed_training(&self.model, &e))?;
-        Ok(Step { loss, metrics })
+        let Scores { loss, metrics, tables } = self.trainer.step(batch).map_err(|e| failed_training(&self.model, &e))?;
+        Ok(Step { loss, metrics, tables })
     }
 
     /// The gradients of the loss of a batch by every trainable weight, under the weights' names. Nothing is updated.

@@ -8,7 +8,7 @@ use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::Tensor;
 use dlc_runtime::Split;
 use dlc_runtime::loader::Examples;
-use dlc_runtime::train::{self, Selection};
+use dlc_runtime::train::{self, Measures, Selection};
 use indexmap::IndexMap;
 
 use crate::dataset::load;
@@ -16,7 +16,7 @@ use crate::failure::failed_training;
 use crate::labels::check_labels;
 use crate::model::batched;
 use crate::start::start_weights;
-use crate::training::{aggregates, counted, evaluations};
+use crate::training::{counted, evaluations};
 use crate::{Compiler, Error, Model, Program};
 
 /// The step of a `train` section with its data.
@@ -60,10 +60,16 @@ impl<'a> TrainingStep<'a> {
     }
 
     /// A trainer of the compiled step, with the weights that it begins with: drawn, or read where the section names a file.
-    pub fn trainer(&self, program: &Program, lowered: &Lowered) -> Result<train::Trainer, Error> {
+    /// `measures` says how loss and metrics of an epoch follow from its steps.
+    pub fn trainer(
+        &self,
+        program: &Program,
+        lowered: &Lowered,
+        measures: Option<&Measures>,
+    ) -> Result<train::Trainer, Error> {
         let failed = |e| failed_training(self.model, &e);
         let (session, own) = (program.try_session()?, lowered.states_of_training());
-        let mut trainer = train::Trainer::new(session, &aggregates(&self.settings), own).map_err(failed)?;
+        let mut trainer = train::Trainer::new(session, measures, own).map_err(failed)?;
         let (init, ..) = self.compiler.build(self.model, &self.request(What::Init))?;
         trainer.initialize(&mut init.try_session()?, self.settings.seed).map_err(failed)?;
         if let Some(file) = &self.settings.weights {
@@ -104,7 +110,7 @@ impl<'a> TrainingStep<'a> {
 }
 
 /// Which examples are held out.
-fn split(settings: &TrainSettings) -> Split {
+pub(crate) fn split(settings: &TrainSettings) -> Split {
     match settings.validation {
         None => Split::None,
         Some(Validation::Last(share)) => Split::Last(share),

@@ -123,7 +123,6 @@ codes! {
     "no-loss": "The training step has no single number `loss`.", "loss = logits";
     "loss-not-finite": "The loss became NaN or infinite. A smaller learning rate or clipped gradients may help.", "sgd(lr: 1000)";
     "bad-artefact": "The .dlx file is damaged, of another version, or no artefact.", "dlc run notes.txt";
-    "lost-aggregate": "A metric that says how its values on batches make that of them all is a part of something that would be averaged.", "metrics = [2 * max_error(y, target)]";
     // Running.
     "failed-check": "A check of the program failed while it ran, such as that of an index.", "label 255 of 10 classes";
     "out-of-memory": "The program wants more memory than this machine has.", "--set hidden=1000000000";

@@ -261,7 +261,6 @@ impl<'p> Lower<'p> {
             let error = if first == at { error } else { error.secondary(first, "first called here") };
             return Err(self.fail(error));
         }
-        self.check_aggregate(definition, span)?;
         self.spend(span)?;
         let missing = missing_params(definition, &given);
         if !missing.is_empty() {

@@ -138,7 +138,8 @@ impl<'p> Lower<'p> {
                 let weights = weights.collect();
                 let dims = self.model_dims.iter().map(|(name, size)| (name.clone(), *size)).collect();
                 let layers = std::mem::take(&mut self.layers);
-                Ok(Lowered { graph, weights, layers, dims, warnings: diagnostics })
+                let parts = std::mem::take(&mut self.parts);
+                Ok(Lowered { graph, weights, layers, dims, parts, warnings: diagnostics })
             }
             _ if diagnostics.is_empty() => {
                 // A stop without a fault cannot be: say so rather than nothing.
@@ -162,7 +163,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Begins the outermost function; its model, and what that is given.
-    fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<Given<'p>>)> {
+    pub(crate) fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<Given<'p>>)> {
         let chosen = self.choose(self.request.model.as_deref())?;
         let name = chosen.definition.name.name.clone();
         self.enter(&name, String::new());

@@ -40,6 +40,7 @@ mod entry;
 mod expr;
 mod index;
 mod input;
+pub mod measure;
 mod operator;
 mod optimizer;
 mod outline;
@@ -131,6 +132,10 @@ pub struct Request {
     /// Whether the program's parameters are frozen, as those of a program that only infers are: they are loaded, and stay, so that
     /// what follows from them alone is computed at that time.
     pub frozen: bool,
+    /// What a program that trains or evaluates returns of loss and metrics.
+    pub measure: measure::Measure,
+    /// The same request for another number of examples, where loss and metrics are made of parts: what differs depends on the number.
+    pub partner: Option<Box<Request>>,
 }
 
 impl Request {
@@ -148,6 +153,8 @@ impl Request {
             epochs: None,
             steps: None,
             frozen: matches!(what, What::Infer | What::Eval),
+            measure: measure::Measure::Values,
+            partner: None,
         }
     }
 
@@ -192,6 +199,8 @@ pub struct Lowered {
     pub layers: Vec<Layer>,
     /// The sizes that the model's dimensions have.
     pub dims: IndexMap<String, usize>,
+    /// The parts of loss and metrics that the program returns, or takes.
+    pub parts: Vec<measure::Part>,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
 }
@@ -225,8 +234,10 @@ pub(crate) struct Lower<'p> {
     pub step: Option<train::StepScope>,
     /// What is computed of the model's outputs now, such as the loss, and where it is written.
     pub measuring: Option<(&'static str, Span)>,
-    /// The call whose value is that whole.
-    pub measured: Option<Span>,
+    /// Where the model ends in the function that measures it.
+    pub boundary: measure::Boundary,
+    /// The parts of loss and metrics.
+    pub parts: Vec<measure::Part>,
     /// Whether states that are declared now are the training's own.
     pub optimizing: bool,
     /// The counter of steps in the entry, from which random draws follow.
@@ -276,7 +287,8 @@ impl<'p> Lower<'p> {
             initial_shapes: vec![],
             step: None,
             measuring: None,
-            measured: None,
+            boundary: measure::Boundary::default(),
+            parts: vec![],
             optimizing: false,
             step_for_key: None,
             input_data: IndexMap::new(),

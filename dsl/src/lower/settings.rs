@@ -11,7 +11,7 @@ use crate::span::Span;
 
 mod told;
 
-pub use told::{Aggregate, Clip, Metric, TrainSettings, Validation, WeightsFile};
+pub use told::{Clip, Metric, TrainSettings, Validation, WeightsFile};
 
 /// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
 /// small enough to be counted with.
@@ -31,7 +31,7 @@ pub(crate) struct Settings<'p> {
     pub clip: Option<Clip>,
     pub weights: Option<WeightsFile>,
     pub trainable: Option<Patterns>,
-    pub loss: Option<(Aggregate, &'p Expr)>,
+    pub loss: Option<&'p Expr>,
     pub optimizer: Option<&'p Expr>,
     pub metrics: Vec<(Metric, &'p Expr)>,
 }
@@ -106,7 +106,6 @@ impl Program {
                 shuffle: s.shuffle.unwrap_or(true),
                 clip: s.clip,
                 weights: s.weights,
-                loss: s.loss.expect("is required").0,
                 metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
                 span: train.span,
                 model_span: train.model.span,
@@ -213,7 +212,7 @@ impl<'p> Lower<'p> {
             "trainable" => {
                 settings.trainable = Some(Patterns { list: self.strings(value, "trainable")?, span: value.span });
             }
-            "loss" => settings.loss = Some((self.aggregate(value), value)),
+            "loss" => settings.loss = Some(value),
             "optimizer" => settings.optimizer = Some(value),
             "metrics" => {
                 let ExprKind::List(items) = &value.kind else {
@@ -225,7 +224,7 @@ impl<'p> Lower<'p> {
                     let taken = |name: &str| name == "loss" || settings.metrics.iter().any(|(old, _)| old.name == name);
                     let numbered = (2..).map(|n| format!("{base}_{n}"));
                     let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name));
-                    let metric = Metric { name: name.unwrap_or(base), aggregate: self.aggregate(item) };
+                    let metric = Metric { name: name.unwrap_or(base) };
                     settings.metrics.push((metric, item));
                 }
             }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::scores::Totals;
-use super::{Aggregate, Scores, TrainError, fields};
+use super::{Measures, Scores, TrainError, fields};
 use crate::Session;
 use crate::loader::{Examples, Loader, LoaderOptions};
 
@@ -33,7 +33,7 @@ impl Selection {
 #[derive(Debug)]
 pub struct Evaluator {
     sessions: Vec<(usize, Session)>,
-    aggregates: Vec<(String, Aggregate)>,
+    totals: Totals,
 }
 
 impl Evaluator {
@@ -44,23 +44,25 @@ impl Evaluator {
         if rest == 0 { vec![whole] } else { vec![whole, rest] }
     }
 
-    /// An evaluator from sessions of the same program for batches of different sizes, with what becomes of its metrics
-    /// over the batches; loss and metrics that are not named are averaged over the examples.
+    /// An evaluator from sessions of the same program for batches of different sizes, and how loss and metrics of many batches follow
+    /// from what they return; without that, they are averaged over the examples.
     ///
     /// # Errors
-    /// If a program has no output `loss`.
+    /// If a program lacks what loss and metrics are made of.
     pub fn new(
         sessions: impl IntoIterator<Item = Session>,
-        aggregates: Vec<(String, Aggregate)>,
+        measures: Option<&Measures>,
     ) -> Result<Self, TrainError> {
         let mut sized = Vec::new();
         for session in sessions {
-            Totals::new(&session, &aggregates)?;
+            Totals::new(&session, measures)?;
             let size = session.signature().inputs().find_map(|(_, ty)| ty.shape.first().copied()).unwrap_or(1);
             sized.push((size, session));
         }
         sized.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
-        Ok(Evaluator { sessions: sized, aggregates })
+        let (_, largest) = sized.first().ok_or(TrainError::NoLoss)?;
+        let totals = Totals::new(largest, measures)?;
+        Ok(Evaluator { sessions: sized, totals })
     }
 
     /// The sessions, those of larger batches first, for weights to be set.
@@ -70,8 +72,7 @@ impl Evaluator {
 
     /// Loss and metrics by name, and what becomes of each over many batches.
     pub(super) fn columns(&self) -> Vec<String> {
-        let totals = self.sessions.first().and_then(|(_, session)| Totals::new(session, &self.aggregates).ok());
-        totals.map(|totals| totals.columns()).unwrap_or_default()
+        self.totals.columns()
     }
 
     /// Loss and metrics of the examples, with the weights that the sessions have.
@@ -101,7 +102,7 @@ impl Evaluator {
         let (_, first) = self.sessions.first().ok_or(TrainError::NoProgram { size: whole, count, needed })?;
         let examples = fields::used(first, &selection.examples)?;
         let mut loader = Loader::new(examples, selection.positions.clone(), &options)?;
-        let mut totals = Totals::new(first, &self.aggregates)?;
+        self.totals.clear();
         for _ in 0..loader.batches_per_epoch() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
@@ -111,9 +112,9 @@ impl Evaluator {
             let (_, session) = fits.expect("there is a program for every size");
             fields::set(session, &batch.fields, 0, 0)?;
             session.step()?;
-            totals.add(session, batch.count);
+            self.totals.add(session, batch.count)?;
             loader.recycle(batch);
         }
-        Ok(Some(totals.scores()))
+        self.totals.scores().map(Some)
     }
 }

@@ -4,7 +4,9 @@ mod error;
 mod evaluate;
 mod event;
 mod fields;
+mod measures;
 mod origin;
+mod rows;
 mod run;
 mod scores;
 
@@ -15,8 +17,9 @@ use dlc_ir::Tensor;
 pub use error::TrainError;
 pub use evaluate::{Evaluator, Selection};
 pub use event::{EpochReport, Event, Summary};
+pub use measures::{Combine, Finish, Finished, Measures, Part};
 pub use run::{Judge, Run, TrainOptions};
-pub use scores::{Aggregate, Scores};
+pub use scores::Scores;
 
 use crate::weights;
 use crate::{Session, Tensors};
@@ -41,18 +44,21 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer from a session of the program of a step, with what becomes of its metrics over the batches of an epoch; loss
-    /// and metrics that are not named are averaged over the examples. `own` names the states that are no part of the model:
+    /// A trainer from a session of the program of a step, and how loss and metrics of an epoch follow from what it returns; without
+    /// that, they are averaged over the examples. `own` names the states that are no part of the model:
     /// those of its optimiser, and a counter of steps. Weights and states are still to be set.
     ///
     /// # Errors
     /// If the program has no output `loss`.
     pub fn new<'a>(
         session: Session,
-        aggregates: &[(String, Aggregate)],
+        measures: Option<&Measures>,
         own: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, TrainError> {
-        let totals = Totals::new(&session, aggregates)?;
+        if session.signature().output("loss").is_none() {
+            return Err(TrainError::NoLoss);
+        }
+        let totals = Totals::new(&session, measures)?;
         let own = own.into_iter().map(str::to_owned).collect();
         Ok(Trainer { session, totals, own, step: 0 })
     }
@@ -117,13 +123,9 @@ impl Trainer {
         for (name, tensor) in batch {
             self.session.set_input(name, tensor)?;
         }
-        let count = self.session.signature().inputs().find_map(|(_, ty)| ty.shape.first().copied());
         self.session.step()?;
         self.step += 1;
-        let mut totals = self.totals.clone();
-        totals.clear();
-        totals.add(&self.session, count.unwrap_or(1));
-        Ok(totals.scores())
+        Ok(Scores::of(&self.session, self.totals.measures()))
     }
 
     /// Steps done since the first values were set.

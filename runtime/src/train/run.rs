@@ -203,7 +203,8 @@ impl Course<'_> {
         let batch = loader.next_batch();
         fields::set(&mut trainer.session, &batch.fields, meta.step, meta.epoch)?;
         trainer.session.step()?;
-        let loss = trainer.totals.add(&trainer.session, batch.count);
+        trainer.totals.add(&trainer.session, batch.count)?;
+        let loss = trainer.session.output_value("loss").ok_or(TrainError::NoLoss)?;
         meta.step += 1;
         trainer.step = meta.step;
         meta.cursor = loader.cursor();
@@ -232,7 +233,7 @@ impl Course<'_> {
             epoch: self.meta.epoch + 1,
             step: self.meta.step,
             whole,
-            train: self.trainer.totals.scores(),
+            train: self.trainer.totals.scores()?,
             validation,
             best: false,
             examples_per_second: self.examples as f64 / seconds.max(1e-9),
