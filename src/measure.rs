@@ -65,7 +65,7 @@ fn of_examples(model: &Model, request: &Request, examples: usize) -> Result<Requ
             *size = examples;
         }
     }
-    (request.measure, request.partner) = (Measure::Values, None);
+    (request.measure, request.partner) = (Measure::Parts, None);
     Ok(request)
 }
 
@@ -105,6 +105,11 @@ impl Finisher {
             Ok(lowered) => (examples, lowered),
             Err(_) => (batch, at(batch, 2 * batch)?),
         };
+        if let Some(name) = lowered.growing.as_ref().filter(|_| size != examples) {
+            let message = format!("`{name}` over {examples} examples cannot be computed: the model takes {batch} only");
+            let help = "let it take any number of examples, `B`, or make this of means over them";
+            return Err(Error::plain("one-batch-size", message).help(help));
+        }
         if !agree(&lowered.parts, &self.parts) {
             return Err(disagree(examples));
         }

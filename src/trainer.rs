@@ -61,7 +61,8 @@ impl Trainer {
     /// # Errors
     /// If a field is unknown, missing or of another type, or the step fails.
     pub fn step<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Step, Error> {
-        let Scores { loss, metrics, tables } = self.trainer.step(batch).map_err(|e| failed_training(&self.model, &e))?;
+        let Scores { loss, metrics, tables } =
+            self.trainer.step(batch).map_err(|e| failed_training(&self.model, &e))?;
         Ok(Step { loss, metrics, tables })
     }
 

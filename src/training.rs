@@ -7,7 +7,8 @@ use std::sync::atomic::AtomicBool;
 use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
 use dlc_dsl::{Lowered, Request, What};
-use dlc_ir::Graph;
+use dlc_ir::op::random_bits;
+use dlc_ir::{DType, Graph};
 use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{CheckpointError, Latest, Store};
 use dlc_runtime::train::{Evaluator, Event, Judge, Run, Scores, Selection, Summary, TrainError, TrainOptions};
@@ -87,7 +88,9 @@ impl Training {
             None
         } else {
             let selection = Selection { examples: Arc::clone(&examples), positions: Some(held_out) };
-            Some((evaluator(model, compiler, &settings, &selection, Weights::Learn)?.0, selection))
+            let (mut evaluator, _) = evaluator(model, compiler, &settings, &selection, Weights::Learn)?;
+            evaluator.set_seed(Part::Validation.seed(settings.seed));
+            Some((evaluator, selection))
         };
         let test = match &settings.test {
             Some(call) => Some(Selection::all(load(model, compiler, call)?)),
@@ -138,6 +141,7 @@ impl Training {
     pub fn test(&self) -> Result<Option<Scores>, Error> {
         let Some(selection) = &self.test else { return Ok(None) };
         let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, selection, Weights::Stay)?;
+        evaluator.set_seed(Part::Test.seed(self.settings.seed));
         let weights = self.weights();
         for session in evaluator.sessions() {
             crate::ship::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
@@ -163,6 +167,7 @@ impl Training {
         let request = batch_request(&self.model, &self.settings, &selection.examples, What::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
         let mut session = program.with_weights(self.weights())?.try_session()?;
+        session.set_key(part.seed(self.settings.seed)).map_err(|e| failed_run(&self.model, &e))?;
         let names: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let inputs = names.iter().filter_map(|n| Some((n.as_str(), fields.get(n)?)));
         let outputs = session.run(inputs).map_err(|e| failed_run(&self.model, &e))?;
@@ -269,8 +274,23 @@ impl Part {
         }
     }
 
+    /// What the draws of an evaluation follow from: of no step of the training, and of no other part.
+    fn seed(self, seed: u64) -> i64 {
+        let counter = match self {
+            Part::Train => -1,
+            Part::Validation => -2,
+            Part::Test => -3,
+        };
+        random_bits(seed.cast_signed(), counter, 0, DType::I64)
+    }
+
     /// The dataset that it is of, and those of its examples that are meant.
-    fn of(self, model: &Model, compiler: &Compiler, settings: &TrainSettings) -> Result<(DatasetCall, Selection), Error> {
+    fn of(
+        self,
+        model: &Model,
+        compiler: &Compiler,
+        settings: &TrainSettings,
+    ) -> Result<(DatasetCall, Selection), Error> {
         let missing = |what: &str, help: &str| {
             let message = format!("the `train` section names no {what}");
             Error::plain("missing-setting", message).help(help)
@@ -318,6 +338,7 @@ pub(crate) fn evaluate(
     settings.seed = seed.unwrap_or(settings.seed);
     let (call, selection) = part.of(model, compiler, &settings)?;
     let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection, Weights::Stay)?;
+    evaluator.set_seed(part.seed(settings.seed));
     for graph in &graphs {
         check_labels(model, &call, &selection.examples, graph)?;
     }

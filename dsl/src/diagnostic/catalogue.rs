@@ -122,6 +122,7 @@ codes! {
     "no-program": "No program evaluates batches of a size that the data needs: a fault of dlc.", "";
     "no-loss": "The training step has no single number `loss`.", "loss = logits";
     "loss-not-finite": "The loss became NaN or infinite. A smaller learning rate or clipped gradients may help.", "sgd(lr: 1000)";
+    "one-batch-size": "Loss or metrics of many batches cannot be computed of a model that takes batches of one size, or does something else for some.", "metrics = [sum(y)]  // and x: [32, 10]";
     "bad-artefact": "The .dlx file is damaged, of another version, or no artefact.", "dlc run notes.txt";
     // Running.
     "failed-check": "A check of the program failed while it ran, such as that of an index.", "label 255 of 10 classes";

@@ -154,7 +154,15 @@ impl Program {
         }
         let context = lower.contexts.pop().expect("was entered");
         let graph = lower.finish_graph(context.builder.finish());
-        Ok(Lowered { graph, weights: vec![], layers: vec![], dims: IndexMap::new(), parts: vec![], warnings: diagnostics })
+        Ok(Lowered {
+            graph,
+            weights: vec![],
+            layers: vec![],
+            dims: IndexMap::new(),
+            parts: vec![],
+            growing: None,
+            warnings: diagnostics,
+        })
     }
 }
 

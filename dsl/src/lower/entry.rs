@@ -4,6 +4,7 @@ use dlc_ir as ir;
 use ir::{Function, Graph, Role};
 
 use super::bind::is_data;
+use super::scope::Draws;
 use super::value::{Callee, Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
 use crate::ast::{self, Definition, DefinitionKind};
@@ -62,7 +63,14 @@ impl Program {
     /// # Errors
     /// What is wrong with it for these sizes.
     pub fn lower(&self, request: &Request) -> Result<Lowered, Vec<Diagnostic>> {
-        Lower::new(self, request).lowered()
+        let mut lower = Lower::new(self, request);
+        let lowered = lower.lowered();
+        if lower.boundary.hidden && !lower.flat {
+            let mut again = Lower::new(self, request);
+            again.flat = true;
+            return again.lowered();
+        }
+        lowered
     }
 
     /// The model of a name, which stands at `span`; an error if there is none.
@@ -139,7 +147,8 @@ impl<'p> Lower<'p> {
                 let dims = self.model_dims.iter().map(|(name, size)| (name.clone(), *size)).collect();
                 let layers = std::mem::take(&mut self.layers);
                 let parts = std::mem::take(&mut self.parts);
-                Ok(Lowered { graph, weights, layers, dims, parts, warnings: diagnostics })
+                let growing = self.growing.take();
+                Ok(Lowered { graph, weights, layers, dims, parts, growing, warnings: diagnostics })
             }
             _ if diagnostics.is_empty() => {
                 // A stop without a fault cannot be: say so rather than nothing.
@@ -245,7 +254,7 @@ impl<'p> Lower<'p> {
         let definition = chosen.definition;
         let span = definition.name.span;
         let mut frame = self.callee_frame(chosen.at, definition, span, span);
-        frame.salt = String::new();
+        frame.draws = Draws::default();
         let value = self.run(definition, given, frame, span)?;
         let values = match value {
             Value::Tuple(values) if definition.results.len() > 1 => values.to_vec(),

@@ -201,6 +201,9 @@ pub struct Lowered {
     pub dims: IndexMap<String, usize>,
     /// The parts of loss and metrics that the program returns, or takes.
     pub parts: Vec<measure::Part>,
+    /// Of a program that takes parts, a loss or metric that is another number if there are more of the same examples: one that has no value
+    /// over many batches of a model that takes batches of one size only.
+    pub growing: Option<String>,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
 }
@@ -238,6 +241,10 @@ pub(crate) struct Lower<'p> {
     pub boundary: measure::Boundary,
     /// The parts of loss and metrics.
     pub parts: Vec<measure::Part>,
+    /// A loss or metric that depends on how many examples there are.
+    pub growing: Option<String>,
+    /// Whether everything is inlined, so that reductions over the examples can be taken out of blocks.
+    pub flat: bool,
     /// Whether states that are declared now are the training's own.
     pub optimizing: bool,
     /// The counter of steps in the entry, from which random draws follow.
@@ -289,6 +296,8 @@ impl<'p> Lower<'p> {
             measuring: None,
             boundary: measure::Boundary::default(),
             parts: vec![],
+            growing: None,
+            flat: false,
             optimizing: false,
             step_for_key: None,
             input_data: IndexMap::new(),

@@ -6,6 +6,7 @@ use ir::{DType, Graph, Role, Scalar, ScalarOp, Type};
 
 use super::entry::Chosen;
 use super::measure::Measure;
+use super::scope::Draws;
 use super::settings::{Clip, Settings, setting_span};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
@@ -124,6 +125,7 @@ impl<'p> Lower<'p> {
         self.label_fields(&mut frame);
         frame.scopes.push(Default::default());
         self.frames.push(frame);
+        self.frame_mut().draws = Draws::at("@let");
         for entry in &train.entries {
             if let EntryKind::Let { pattern, value } = &entry.kind {
                 self.measuring = Some(("a `let` of `train`", value.span));
@@ -133,9 +135,11 @@ impl<'p> Lower<'p> {
         }
         let mut results = vec![];
         if let Some(loss) = settings.loss {
+            self.frame_mut().draws = Draws::at("@loss");
             results.push(("loss".to_owned(), self.measure(loss, "the loss")?));
         }
         for (metric, value) in &settings.metrics {
+            self.frame_mut().draws = Draws::at(format!("@metric/{}", metric.name));
             results.push((metric.name.clone(), self.measure(value, "a metric")?));
         }
         self.measuring = None;

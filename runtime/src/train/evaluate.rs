@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dlc_ir::DType;
+use dlc_ir::op::random_bits;
+
 use super::scores::Totals;
 use super::{Measures, Scores, TrainError, fields};
 use crate::Session;
@@ -34,6 +37,7 @@ impl Selection {
 pub struct Evaluator {
     sessions: Vec<(usize, Session)>,
     totals: Totals,
+    seed: i64,
 }
 
 impl Evaluator {
@@ -49,10 +53,7 @@ impl Evaluator {
     ///
     /// # Errors
     /// If a program lacks what loss and metrics are made of.
-    pub fn new(
-        sessions: impl IntoIterator<Item = Session>,
-        measures: Option<&Measures>,
-    ) -> Result<Self, TrainError> {
+    pub fn new(sessions: impl IntoIterator<Item = Session>, measures: Option<&Measures>) -> Result<Self, TrainError> {
         let mut sized = Vec::new();
         for session in sessions {
             Totals::new(&session, measures)?;
@@ -62,7 +63,12 @@ impl Evaluator {
         sized.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
         let (_, largest) = sized.first().ok_or(TrainError::NoLoss)?;
         let totals = Totals::new(largest, measures)?;
-        Ok(Evaluator { sessions: sized, totals })
+        Ok(Evaluator { sessions: sized, totals, seed: 0 })
+    }
+
+    /// Sets what random draws follow from. Each batch draws anew, and every evaluation of the same examples the same.
+    pub fn set_seed(&mut self, seed: i64) {
+        self.seed = seed;
     }
 
     /// The sessions, those of larger batches first, for weights to be set.
@@ -103,7 +109,7 @@ impl Evaluator {
         let examples = fields::used(first, &selection.examples)?;
         let mut loader = Loader::new(examples, selection.positions.clone(), &options)?;
         self.totals.clear();
-        for _ in 0..loader.batches_per_epoch() {
+        for number in 0..loader.batches_per_epoch() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
@@ -111,6 +117,7 @@ impl Evaluator {
             let fits = self.sessions.iter_mut().find(|(size, _)| *size == batch.count);
             let (_, session) = fits.expect("there is a program for every size");
             fields::set(session, &batch.fields, 0, 0)?;
+            session.set_key(random_bits(self.seed, number.cast_signed(), 0, DType::I64))?;
             session.step()?;
             self.totals.add(session, batch.count)?;
             loader.recycle(batch);

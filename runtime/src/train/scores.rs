@@ -169,12 +169,7 @@ impl Totals {
         };
         let (_, finished) = self.finished.insert((count, finished));
         let scale = finished.examples as f64 / self.examples;
-        let scores = finish(&self.totals, finished, self.examples, scale)?;
-        if finished.examples != count {
-            // Sums of an average batch give what those of all examples would, if it makes no difference how many there are.
-            check_scale(&scores, &finish(&self.totals, finished, self.examples, 2.0 * scale)?, finished.examples)?;
-        }
-        Ok(scores)
+        finish(&self.totals, finished, self.examples, scale)
     }
 
     pub(super) fn clear(&mut self) {
@@ -204,7 +199,9 @@ impl Totals {
             let Some((&count, behind)) = rest.split_first() else { return false };
             let is_rows = matches!(total.part.combine, Combine::Rows { .. });
             let fits = is_rows || count == total.ty.shape.elements() as f64;
-            let Some((elements, behind)) = behind.split_at_checked(count as usize).filter(|_| fits) else { return false };
+            let Some((elements, behind)) = behind.split_at_checked(count as usize).filter(|_| fits) else {
+                return false;
+            };
             found.push(elements.to_vec());
             rest = behind;
         }
@@ -221,7 +218,8 @@ impl Totals {
 fn finish(totals: &[Total], finished: &mut Finished, examples: f64, scale: f64) -> Result<Scores, TrainError> {
     let session = &mut finished.session;
     for total in totals {
-        let Some(ty) = session.signature().input(&total.part.name).map(|slot| session.signature().arguments[slot].ty.clone())
+        let Some(ty) =
+            session.signature().input(&total.part.name).map(|slot| session.signature().arguments[slot].ty.clone())
         else {
             continue;
         };
@@ -245,24 +243,4 @@ fn finish(totals: &[Total], finished: &mut Finished, examples: f64, scale: f64) 
         }
     }
     Ok(scores)
-}
-
-/// Checks that twice the sums give the same.
-fn check_scale(once: &Scores, twice: &Scores, batch: usize) -> Result<(), TrainError> {
-    let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-3 * a.abs().max(b.abs());
-    let refuse = |name: &str| TrainError::OneSize { name: Some(name.to_owned()), batch };
-    if !same(once.loss, twice.loss) {
-        return Err(refuse("loss"));
-    }
-    for (name, value) in &once.metrics {
-        if !same(*value, twice.metrics[name]) {
-            return Err(refuse(name));
-        }
-    }
-    for (name, table) in &once.tables {
-        if !table.to_f64s().into_iter().zip(twice.tables[name].to_f64s()).all(|(a, b)| same(a, b)) {
-            return Err(refuse(name));
-        }
-    }
-    Ok(())
 }

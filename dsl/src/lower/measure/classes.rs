@@ -38,6 +38,8 @@ pub(super) struct Classes {
     of: Vec<SmallVec<[Class; 1]>>,
     /// For each node that reduces values of examples how those of several batches combine.
     reductions: Vec<Option<Combine>>,
+    /// Whether something was made of all examples within a function that is called.
+    pub hidden: bool,
 }
 
 impl Classes {
@@ -86,7 +88,7 @@ impl<'a> Analysis<'a> {
         if f.node_count() != g.node_count() {
             return None;
         }
-        let mut classes = Classes { of: vec![], reductions: vec![] };
+        let mut classes = Classes { of: vec![], reductions: vec![], hidden: false };
         for ((id, node), (_, other)) in f.nodes().zip(g.nodes()) {
             if boundary.is_some_and(|b| b.nodes == id.index()) {
                 self.leave_model(f, g, boundary, &mut classes);
@@ -115,13 +117,17 @@ impl<'a> Analysis<'a> {
     /// What a model makes of several examples at once, as batch norm in training does, is what its batch makes it: its outputs
     /// belong to the examples along whose axis they lie, or else to the step.
     fn leave_model(&self, f: &Function, g: &Function, boundary: Option<&Boundary>, classes: &mut Classes) {
+        let calls = f.ops().any(|(_, _, op)| matches!(op, Op::Call(_)));
         for &value in boundary.iter().flat_map(|b| &b.outputs) {
             let class = &mut classes.of[value.node.index()][value.result as usize];
             *class = match *class {
                 Class::Rows { axis, per, .. } => Class::Rows { axis, per, pure: true },
                 Class::Whole => match self.counting((f.ty(value), g.ty(value))).as_deref() {
                     Some([(axis, per)]) => Class::Rows { axis: *axis, per: *per, pure: true },
-                    _ => Class::Step,
+                    _ => {
+                        classes.hidden |= calls;
+                        Class::Step
+                    }
                 },
                 other => other,
             };

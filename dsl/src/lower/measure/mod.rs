@@ -19,6 +19,7 @@ use crate::diagnostic::Diagnostic;
 mod classes;
 mod cut;
 mod element;
+mod scale;
 
 use classes::{Analysis, Class, Classes};
 
@@ -79,13 +80,16 @@ pub(crate) struct Boundary {
     nodes: usize,
     /// The outputs of the model.
     outputs: Vec<ir::Value>,
+    /// Whether one of them is made of all examples within a function that the model calls, where no reduction can be taken out.
+    pub hidden: bool,
 }
 
 impl<'p> Lower<'p> {
     /// Notes that the model's own part of the innermost function ends here.
     pub(crate) fn end_of_model(&mut self, outputs: &[(String, Data)]) -> Eval<()> {
         let values = outputs.iter().map(|(_, data)| self.local(data, data.origin)).collect::<Eval<_>>()?;
-        self.boundary = Boundary { nodes: self.context().builder.function().node_count(), outputs: values };
+        let nodes = self.context().builder.function().node_count();
+        self.boundary = Boundary { nodes, outputs: values, hidden: false };
         Ok(())
     }
 
@@ -113,6 +117,7 @@ impl<'p> Lower<'p> {
     fn for_others(&self) -> Option<(Lower<'p>, Measured)> {
         let request: &'p Request = self.request.partner.as_deref()?;
         let mut other = Lower::new(self.program, request);
+        other.flat = self.flat;
         let (chosen, given) = other.begin().ok()?;
         let results = match request.what {
             What::Train => other.loss_function(&chosen, given).ok()?.0,
@@ -178,6 +183,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn parts(&mut self, results: &[(String, Data)]) -> Eval<Vec<(Part, Data)>> {
         let measured = self.measured(results)?;
         let classes = self.classes(&measured);
+        self.boundary.hidden = classes.hidden;
         let function = self.contexts.last().expect("the function that measures").builder.function();
         let parts = cut::parts(function, &classes, &measured.values);
         let func = self.context().id;
@@ -197,10 +203,12 @@ impl<'p> Lower<'p> {
     pub(crate) fn finish_of_parts(&mut self, chosen: &Chosen<'p>, results: &[(String, Data)]) -> Eval<Graph> {
         let measured = self.measured(results)?;
         let classes = self.classes(&measured);
+        self.boundary.hidden = classes.hidden;
         let context = self.contexts.pop().expect("the function that measures");
         self.contexts.clear();
         let function = context.builder.function();
         let parts = cut::parts(function, &classes, &measured.values);
+        self.growing = scale::growing(function, &parts, &measured).map(str::to_owned);
         let name = format!("{}.scores", chosen.definition.name.name);
         let mut entry = Function::new(name.as_str(), FunctionKind::Func);
         cut::finish(&mut entry, function, &parts, &measured);
@@ -210,11 +218,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Lowers the objective of an evaluation.
-    pub(crate) fn objective_of(
-        &mut self,
-        chosen: &Chosen<'p>,
-        given: Vec<Given<'p>>,
-    ) -> Eval<Vec<(String, Data)>> {
+    pub(crate) fn objective_of(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Vec<(String, Data)>> {
         let train = self.train_section(chosen)?;
         let settings = self.settings(train)?;
         let given = self.inputs(chosen, given)?;
