@@ -8,6 +8,7 @@ use dlc_ir::{Graph, Op};
 use dlc_runtime::train::Scores;
 use dlc_runtime::{SessionError, Tensors};
 
+pub use dlc_dsl::lower::measure::Measure;
 pub use dlc_dsl::lower::settings::MAX_COUNT;
 
 pub use crate::error::{check_writable, read_text, write_file};

@@ -176,6 +176,16 @@ impl<'a> Analysis<'a> {
                     _ => Class::Set,
                 })
             }
+            (Op::Broadcast(a), _)
+                if self.examples.0 == self.examples.1 && !matches!(operands[0], Class::Rows { .. }) =>
+            {
+                // Nothing shows whether the axis counts examples. If it counts something else, its sums are those of an average batch too.
+                let mut new = (0..a.shape.len()).filter(|axis| !a.axes.contains(axis));
+                all(match new.find(|&axis| a.shape[axis] == self.examples.0) {
+                    Some(axis) => Class::Rows { axis, per: 1, pure: operands[0] != Class::Set },
+                    None => operands[0],
+                })
+            }
             (Op::Reshape(a), Op::Reshape(b)) => all(self.reshape((a, b), operands[0], types[0])),
             (Op::RngBits(_), Op::RngBits(_)) => all(match self.counting(result).as_deref() {
                 Some([(axis, per)]) => Class::Rows { axis: *axis, per: *per, pure: true },
