@@ -294,3 +294,15 @@ train m {{
         }
     }
 }
+
+#[test]
+fn a_metric_with_a_number_for_each_example_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("d.csv"), "a,b,t,u\n1,2,3,4\n5,6,7,8\n9,1,2,3\n4,5,6,7\n").expect("written");
+    for metric in ["p - t", "reshape(p, [-1])", "reshape(q, [-1]) * 2"] {
+        let model = opened(&folder, &text(&[metric.to_owned()], 2));
+        let error = Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default()).map(drop);
+        let error = error.expect_err("it is refused");
+        assert!(error.code() == "shape-mismatch" && error.to_string().contains("one for each example"), "{error}");
+    }
+}

@@ -14,6 +14,9 @@ use crate::ast::{self, Call, EntryKind, Expr, ExprKind};
 use crate::diagnostic::has_errors;
 use crate::span::Span;
 
+/// Loss and metrics by name, the loss first.
+type Results = Vec<(String, Data)>;
+
 /// What schedules know.
 #[derive(Clone, Debug)]
 pub(crate) struct StepScope {
@@ -181,7 +184,7 @@ impl<'p> Lower<'p> {
         &mut self,
         chosen: &Chosen<'p>,
         given: Vec<Given<'p>>,
-    ) -> Eval<(Vec<(String, Data)>, Settings<'p>, Data)> {
+    ) -> Eval<(Results, Settings<'p>, Data)> {
         let train = self.train_section(chosen)?;
         let settings = self.settings(train)?;
         let given = self.inputs(chosen, given)?;

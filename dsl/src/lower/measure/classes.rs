@@ -40,6 +40,8 @@ pub(super) struct Classes {
     reductions: Vec<Option<Combine>>,
     /// Whether something was made of all examples within a function that is called.
     pub hidden: bool,
+    /// Whether two numbers of examples were compared.
+    pub compared: bool,
 }
 
 impl Classes {
@@ -88,7 +90,8 @@ impl<'a> Analysis<'a> {
         if f.node_count() != g.node_count() {
             return None;
         }
-        let mut classes = Classes { of: vec![], reductions: vec![], hidden: false };
+        let mut classes =
+            Classes { of: vec![], reductions: vec![], hidden: false, compared: self.examples.0 != self.examples.1 };
         for ((id, node), (_, other)) in f.nodes().zip(g.nodes()) {
             if boundary.is_some_and(|b| b.nodes == id.index()) {
                 self.leave_model(f, g, boundary, &mut classes);
@@ -117,7 +120,10 @@ impl<'a> Analysis<'a> {
     /// What a model makes of several examples at once, as batch norm in training does, is what its batch makes it: its outputs
     /// belong to the examples along whose axis they lie, or else to the step.
     fn leave_model(&self, f: &Function, g: &Function, boundary: Option<&Boundary>, classes: &mut Classes) {
-        let calls = f.ops().any(|(_, _, op)| matches!(op, Op::Call(_)));
+        // Inlining costs time with every call, and what a block makes of its examples is commonly a mean, which is exact as one.
+        const INLINED: usize = 16;
+        let calls = f.ops().filter(|(_, _, op)| matches!(op, Op::Call(_))).count();
+        let calls = (1..=INLINED).contains(&calls);
         for &value in boundary.iter().flat_map(|b| &b.outputs) {
             let class = &mut classes.of[value.node.index()][value.result as usize];
             *class = match *class {

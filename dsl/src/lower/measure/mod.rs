@@ -179,11 +179,24 @@ impl<'p> Lower<'p> {
         analysis.measured(function, function, &arguments, &self.boundary).expect("a function is like itself")
     }
 
+    /// Refuses a metric that has a number for each example, which only another number of them shows where axes have lost their names.
+    fn check_tables(&mut self, results: &[(String, Data)], measured: &Measured, classes: &Classes) -> Eval<()> {
+        for ((_, data), value) in results.iter().zip(&measured.values) {
+            if classes.compared && matches!(classes.of(*value), Class::Rows { .. }) {
+                let message = format!("a metric is one number or a table, not {}", data.show(self.float));
+                let error = Diagnostic::error("shape-mismatch", message).primary(data.origin, "one for each example");
+                return Err(self.fail(error.help("take the mean: `mean(…)`")));
+            }
+        }
+        Ok(())
+    }
+
     /// The parts of the results, with their values in the innermost function.
     pub(crate) fn parts(&mut self, results: &[(String, Data)]) -> Eval<Vec<(Part, Data)>> {
         let measured = self.measured(results)?;
         let classes = self.classes(&measured);
         self.boundary.hidden = classes.hidden;
+        self.check_tables(results, &measured, &classes)?;
         let function = self.contexts.last().expect("the function that measures").builder.function();
         let parts = cut::parts(function, &classes, &measured.values);
         let func = self.context().id;
@@ -204,6 +217,7 @@ impl<'p> Lower<'p> {
         let measured = self.measured(results)?;
         let classes = self.classes(&measured);
         self.boundary.hidden = classes.hidden;
+        self.check_tables(results, &measured, &classes)?;
         let context = self.contexts.pop().expect("the function that measures");
         self.contexts.clear();
         let function = context.builder.function();
