@@ -14,7 +14,8 @@ use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{
-    Aggregate, Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
+    Accumulated, Better, Combine, Evaluator, Event, Finish, Finished, Judge, Measures, Part, Run, Selection, Summary,
+    TrainError, TrainOptions, Trainer,
 };
 use dlc_runtime::{Pool, Session, Split, Tensors};
 
@@ -91,7 +92,7 @@ fn session(text: &str) -> Session {
 }
 
 fn trainer() -> Trainer {
-    let mut trainer = Trainer::new(session(STEP), &[], ["w/m", "step"]).unwrap();
+    let mut trainer = Trainer::new(session(STEP), None, ["w/m", "step"]).unwrap();
     trainer.initialize(&mut session(INIT), 1).unwrap();
     trainer
 }
@@ -122,7 +123,7 @@ fn train(
     tell: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Summary, TrainError> {
     let (train, validation) = Split::Last(0.2).of(43);
-    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), vec![]).unwrap();
+    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
     Run {
         trainer,
         data: Selection { examples: examples(), positions: Some(train) },
@@ -200,7 +201,7 @@ fn validation_counts_every_example_once() {
     let (_, validation) = Split::Last(0.2).of(43);
     let w = Tensor::new([3], vec![1.0f32, 1.0, 1.0]).unwrap();
     let run = |sizes: &[usize]| {
-        let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b))), vec![]).unwrap();
+        let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b))), None).unwrap();
         evaluator.sessions().for_each(|s| s.set_param("w", &w).unwrap());
         evaluator.run(&Selection { examples: examples(), positions: Some(validation.clone()) })
     };
@@ -231,7 +232,7 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
             let mut trainer = trainer();
             let stop = Arc::new(AtomicBool::new(false));
             let (train, validation) = Split::Last(0.2).of(43);
-            let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), vec![]).unwrap();
+            let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
             let run = Run {
                 trainer: &mut trainer,
                 data: Selection { examples: examples(), positions: Some(train) },
@@ -485,7 +486,7 @@ fn a_training_without_a_checkpoint_starts_anew_and_says_so() {
 fn a_training_that_diverges_leaves_its_history_and_its_best_weights() {
     let folder = tempfile::tempdir().unwrap();
     let wild = STEP.replace("[0.01, 0.01, 0.01]", "[1.5, 1.5, 1.5]");
-    let mut trainer = Trainer::new(session(&wild), &[], ["w/m", "step"]).unwrap();
+    let mut trainer = Trainer::new(session(&wild), None, ["w/m", "step"]).unwrap();
     trainer.initialize(&mut session(INIT), 1).unwrap();
     let seldom = TrainOptions { checkpoint_steps: None, epochs: Some(1000), ..options(Some(folder.path())) };
     let mut reports = vec![];
@@ -523,29 +524,103 @@ fn checkpoints_come_by_time_and_at_the_end() {
     assert_eq!(history.lines().count(), 21);
 }
 
+/// What [`eval_program`] makes its outputs of.
+fn parts_program(batch: usize) -> String {
+    r#"
+func @parts(%x: f32[B,3] input, %y: f32[B] input, %w: f32[3] param "w") -> ("squares": f32[], "largest": f32[], "smallest": f32[], "rows": f32[B], "weights": f32[3]) {
+  %p = dot %x, %w {lhs_batch=[], rhs_batch=[], lhs=[1], rhs=[0]} : f32[B]
+  %d = sub %p, %y : f32[B]
+  %s = mul %d, %d : f32[B]
+  %sum = reduce %s {kind=sum, axes=[0]} : f32[]
+  %largest = reduce %d {kind=max, axes=[0]} : f32[]
+  %smallest = reduce %d {kind=min, axes=[0]} : f32[]
+  %same = neg %w : f32[3]
+  return %sum, %largest, %smallest, %d, %same
+}
+"#
+    .replace('B', &batch.to_string())
+}
+
+/// Finishes them, for all examples or for one size only.
+#[derive(Debug)]
+struct OfParts {
+    only: Option<usize>,
+}
+
+impl Finish for OfParts {
+    fn program(&self, examples: usize) -> Result<Finished, TrainError> {
+        let examples = self.only.unwrap_or(examples);
+        let rows = if self.only.is_none() { "%rows: f32[B] input, " } else { "" };
+        let first = if self.only.is_none() {
+            "slice %rows {start=[0], limit=[1], stride=[1]}"
+        } else {
+            "broadcast %largest {axes=[]}"
+        };
+        let text = format!(
+            r#"
+func @finish(%squares: f32[] input, %largest: f32[] input, %smallest: f32[] input, {rows}%weights: f32[3] input) -> ("loss": f32[], "rmse": f32[], "largest": f32[], "smallest": f32[], "first": f32[1], "weights": f32[3]) {{
+  %part = constant {:?} : f32[]
+  %loss = mul %squares, %part : f32[]
+  %rmse = sqrt %loss : f32[]
+  %a = neg %largest : f32[]
+  %most = neg %a : f32[]
+  %b = neg %smallest : f32[]
+  %least = neg %b : f32[]
+  %first = {first} : f32[1]
+  %back = neg %weights : f32[3]
+  return %loss, %rmse, %most, %least, %first, %back
+}}
+"#,
+            1.0 / examples as f32
+        );
+        Ok(Finished { session: session(&text.replace('B', &examples.to_string())), examples })
+    }
+}
+
 #[test]
 fn metrics_of_many_batches_are_those_of_all_examples() {
     let selection = Selection::all(examples());
     let weights = Tensor::new([3], vec![0.5_f32, -1.0, 2.0]).unwrap();
-    let aggregates = [("rmse", Aggregate::RootMeanSquare), ("largest", Aggregate::Max), ("smallest", Aggregate::Min)];
-    let scores = |sizes: &[usize], aggregates: &[(&str, Aggregate)]| {
-        let aggregates = aggregates.iter().map(|(name, a)| ((*name).to_owned(), *a)).collect();
-        let sessions = sizes.iter().map(|&batch| session(&eval_program(batch)));
-        let mut evaluator = Evaluator::new(sessions, aggregates).unwrap();
+    let measures = |only: Option<usize>| {
+        let rows = Combine::Rows { axis: 0, per: 1 };
+        let mut parts = vec![
+            ("squares", Combine::Sum),
+            ("largest", Combine::Max),
+            ("smallest", Combine::Min),
+            ("rows", rows),
+            ("weights", Combine::Mean),
+        ];
+        parts.retain(|(name, _)| only.is_none() || *name != "rows");
+        let part = |(name, combine): (&str, Combine)| Accumulated { name: name.to_owned(), combine };
+        let scores = ["loss", "rmse", "largest", "smallest"].map(str::to_owned).to_vec();
+        Measures { parts: parts.into_iter().map(part).collect(), scores, finish: Arc::new(OfParts { only }) }
+    };
+    let evaluate = |sizes: &[usize], program: fn(usize) -> String, measures: Option<Measures>| {
+        let sessions = sizes.iter().map(|&batch| session(&program(batch)));
+        let mut evaluator = Evaluator::new(sessions, measures.as_ref()).unwrap();
         for session in evaluator.sessions() {
             session.set_param("w", &weights).unwrap();
         }
-        evaluator.run(&selection).unwrap()
+        evaluator.run(&selection)
     };
-    let (whole, parts) = (scores(&[43], &aggregates), scores(&[8, 3], &aggregates));
-    for name in ["largest", "smallest"] {
-        assert_eq!(parts.metrics[name], whole.metrics[name], "{name}");
-    }
+    let whole = evaluate(&[43], eval_program, None).unwrap();
+    let many = evaluate(&[8, 3], parts_program, Some(measures(None))).unwrap();
+    let one_size = evaluate(&[8, 3], parts_program, Some(measures(Some(8)))).unwrap();
     // Sums of at most 43 squares in f32, each in another order.
     let close = |a: f64, b: f64| (a - b).abs() <= 43.0 * f64::from(f32::EPSILON) * b;
-    assert!(close(parts.loss, whole.loss) && close(parts.metrics["rmse"], whole.metrics["rmse"]));
+    for parts in [&many, &one_size] {
+        for name in ["largest", "smallest"] {
+            assert_eq!(parts.metrics[name], whole.metrics[name], "{name}");
+        }
+        assert!(close(parts.loss, whole.loss) && close(parts.metrics["rmse"], whole.metrics["rmse"]));
+        assert_eq!(parts.tables["weights"], weights);
+    }
+    let error = examples().fields()["x"].to_f64s()[..3].iter().zip([0.5, -1.0, 2.0]).map(|(x, w)| x * w).sum::<f64>()
+        - examples().fields()["y"].to_f64s()[0];
+    assert!((many.tables["first"].get(0).as_f64() - error).abs() < 1e-6);
     // The mean of the batches' own figures is another number.
-    assert!(!close(scores(&[8, 3], &[]).metrics["rmse"], whole.metrics["rmse"]));
+    let means = evaluate(&[8, 3], eval_program, None).unwrap();
+    assert!(!close(means.metrics["rmse"], whole.metrics["rmse"]));
 }
 
 /// Not a test by itself: the process that `a_killed_training_goes_on_to_the_same_bits` kills.
@@ -600,7 +675,7 @@ fn resumed(
     options: TrainOptions,
 ) -> Result<Summary, TrainError> {
     let examples = Arc::new(Examples::new(fields).unwrap());
-    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), vec![]).unwrap();
+    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
     let select = |positions| Selection { examples: Arc::clone(&examples), positions: Some(positions) };
     let validation = held_out.map(|positions| (&mut evaluator, select(positions)));
     let options = TrainOptions { folder: Some(folder.to_owned()), ..options };
@@ -702,11 +777,11 @@ fn what_cannot_go_on_is_told() {
     let other_seed = TrainOptions { seed: 5, ..options(Some(folder.path())) };
     note(train(&mut trainer(), other_seed, &mut |_| {}).unwrap_err());
     note(train(&mut trainer(), TrainOptions { batch: 5, ..options(None) }, &mut |_| {}).unwrap_err());
-    note(Trainer::new(session(INIT), &[], []).unwrap_err());
+    note(Trainer::new(session(INIT), None, []).unwrap_err());
     let mut bad = trainer();
     bad.session_mut().set_param("w", &Tensor::new([3], vec![f32::MAX, 0.0, 0.0]).unwrap()).unwrap();
     note(train(&mut bad, options(None), &mut |_| {}).unwrap_err());
-    let mut fresh = Trainer::new(session(STEP), &[], ["w/m", "step"]).unwrap();
+    let mut fresh = Trainer::new(session(STEP), None, ["w/m", "step"]).unwrap();
     note(fresh.step([]).unwrap_err());
     note(fresh.step([("z", &Tensor::scalar(1f32))]).unwrap_err());
     note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());
