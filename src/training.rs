@@ -93,6 +93,8 @@ impl Training {
         let measures = measures(model, compiler, &request, &lowered);
         let mut trainer = step.trainer(&program, &lowered, Some(&measures))?;
         let remainder_timings = step.add_remainder(&mut trainer)?;
+        // it is kept for the end of the first epoch
+        measures.finish.program(step.examples_of_epoch()).map_err(|e| failed_training(model, &e))?;
         let remainder = step.remainder().clone();
         let mut options = TrainOptions {
             batch: step.settings.batch,
@@ -459,5 +461,8 @@ fn evaluator(
         graphs.push(lowered.graph);
     }
     let measures = found.as_ref().map(|(measures, _)| measures);
+    if let Some(measures) = measures {
+        measures.finish.program(selection.count()).map_err(|e| failed_training(model, &e))?;
+    }
     Ok((Evaluator::new(sessions, measures).map_err(|e| failed_training(model, &e))?, graphs))
 }

@@ -100,6 +100,15 @@ impl<'a> TrainingStep<'a> {
         (self.learn.len() / self.settings.batch + more).max(1)
     }
 
+    /// Examples that the first epoch trains on, or the part of it that all steps are.
+    pub fn examples_of_epoch(&self) -> usize {
+        let count = self.learn.len();
+        let count =
+            if let Remainder::LeftOut { count: left_out, .. } = self.remainder() { count - left_out } else { count };
+        let steps = self.settings.steps.unwrap_or(usize::MAX).saturating_mul(self.settings.batch);
+        count.min(steps)
+    }
+
     /// What becomes of the examples that fill no batch.
     pub fn remainder(&self) -> &Remainder {
         self.remainder.get_or_init(|| {

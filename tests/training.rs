@@ -134,7 +134,7 @@ fn every_example_is_trained_on_in_each_epoch() {
 #[test]
 fn what_takes_one_batch_size_only_says_what_it_leaves_out() {
     let fixed = "model m(x: [4]) -> (p: [4], v: []) {\n  param w: [] = 0\n  return (x * w, w)\n}";
-    let settings = "  epochs    = 1\n  batch     = 4\n  loss      = sum(p)\n  optimizer = sgd(lr: 1.0)\n";
+    let settings = "  epochs    = 1\n  batch     = 4\n  loss      = mean(p)\n  optimizer = sgd(lr: 1.0)\n";
     let depends = "model m(x: [B]) -> (p: [B], v: [B]) {\n  param w: [B] = 0\n  return (x * w, w)\n}";
     for (model, why) in [(fixed, ""), (depends, "its weights depend on the size of a batch")] {
         let (_folder, model) = ten(model, settings);
@@ -145,6 +145,9 @@ fn what_takes_one_batch_size_only_says_what_it_leaves_out() {
         let summary = run(&mut training);
         assert_eq!((summary.step, summary.examples), (2, 8));
     }
+    let (_folder, model) = ten(fixed, &settings.replace("mean(p)", "sum(p)"));
+    let refused = Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default());
+    assert_eq!(refused.expect_err("a sum of 8 is none of 4").code(), "one-batch-size", "and before any step");
 }
 
 #[test]

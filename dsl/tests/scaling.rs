@@ -62,12 +62,21 @@ const CASES: [Case; 13] = [
     ("mistakes of one line", 8000, false, |n| model(&format!("  let a = {}\n", "$ ".repeat(n)))),
 ];
 
-/// Processor time for a text, the least of a few.
+/// Longer than the clock's ticks, between which the time of a thread may stand still.
+const MEASURABLE: u64 = 20_000_000;
+
+/// Processor time for a text in nanoseconds, the least of a few.
 fn time(read: impl Fn()) -> u64 {
     let once = || {
-        let start = now();
-        read();
-        now() - start
+        let (start, mut runs) = (now(), 0);
+        loop {
+            read();
+            runs += 1;
+            let elapsed = now() - start;
+            if elapsed >= MEASURABLE {
+                return elapsed / runs;
+            }
+        }
     };
     (0..3).map(|_| once()).min().expect("there were some")
 }
