@@ -53,7 +53,7 @@ fn all(choice: &mut Choice, depth: u64) -> String {
         6 => format!("sqrt(abs({}))", all(choice, d)),
         7 => format!("({}) / (1 + abs({}))", all(choice, d), all(choice, d)),
         8 => format!("mean(float({}[:, _] > p[_]))", choice.of(&["p", "t", "u"])),
-        9 => format!("sum(mean(reshape(q, [B * 2]) * mean(q)) * w)"),
+        9 => "sum(mean(reshape(q, [B * 2]) * mean(q)) * w)".to_owned(),
         10 => format!("sum(reshape(p, [1, B]) @ reshape({}, [B, 1])) / B", choice.of(&["t", "u", "p"])),
         _ => format!("float(argmax({}, axis: 0)) / 100", choice.of(&["p", "t", "u"])),
     }
@@ -123,10 +123,12 @@ fn metrics_do_not_depend_on_batches() {
         let fields = [("x", tensor(&[0, 1])), ("t", tensor(&[2])), ("u", tensor(&[3]))];
         let expected = whole.step(fields.iter().map(|(n, t)| (*n, t))).expect("it runs");
         assert_eq!(expected.metrics.len(), 8);
-        for batch in [7, 43, 301] {
+        // whole batches, and those that leave 45, 1 and 101
+        for batch in [7, 43, 301, 64, 300, 200] {
             let model = opened(&folder, &text(&metrics, batch));
             let mut training = Training::new(&model, &compiler, &TrainOverrides::default()).expect("it compiles");
             let summary = training.run(std::sync::Arc::default(), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!((training.left_out(), summary.examples), (None, EXAMPLES as u64), "{metrics:#?}");
             let trained = summary.last.expect("an epoch").train;
             let tested = training.test().unwrap_or_else(|e| panic!("{e}\n{metrics:#?}")).expect("there is a test");
             for (mode, scores) in [("train", &trained), ("test", &tested)] {
@@ -168,12 +170,13 @@ train m {
   metrics   = [precision(p, t), recall(p, t), f1(p, t), auc(p, t), r2(p, t), accuracy(l, c), mae(p, t), rmse(p, t), max_error(p, t), confusion(l, c)]
 }
 ";
-    for batch in [1, 2, 7] {
+    for batch in [1, 2, 3, 5, 7] {
         let model = opened(&folder, &text.replace("BATCH", &batch.to_string()));
         let mut training =
             Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default()).expect("it compiles");
-        training.run(std::sync::Arc::default(), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));
-        let scores = training.test().expect("it fits").expect("there is a test");
+        let summary = training.run(std::sync::Arc::default(), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));
+        let trained = summary.last.expect("an epoch").train;
+        let tested = training.test().expect("it fits").expect("there is a test");
         let expected = [
             ("precision", 0.75),
             ("recall", 0.75),
@@ -185,10 +188,12 @@ train m {
             ("rmse", 0.866_025_403_784_438_6),
             ("max_error", 1.5),
         ];
-        for (name, value) in expected {
-            assert!((scores.metrics[name] - value).abs() < 1e-12, "{name} is {}", scores.metrics[name]);
+        for scores in [trained, tested] {
+            for (name, value) in expected {
+                assert!((scores.metrics[name] - value).abs() < 1e-12, "{name} is {}", scores.metrics[name]);
+            }
+            assert_eq!(scores.tables["confusion"].to_f64s(), [2.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
         }
-        assert_eq!(scores.tables["confusion"].to_f64s(), [2.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0]);
     }
 }
 

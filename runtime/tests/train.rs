@@ -14,10 +14,12 @@ use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{
-    Accumulated, Better, Combine, Evaluator, Event, Finish, Finished, Judge, Measures, Part, Run, Selection, Summary,
-    TrainError, TrainOptions, Trainer,
+    Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
 };
 use dlc_runtime::{Pool, Session, Split, Tensors};
+
+#[path = "train/scores.rs"]
+mod scores;
 
 /// The folder in which the process of [`trains_when_told`] trains.
 const FOLDER: &str = "DLC_TEST_TRAIN_FOLDER";
@@ -522,105 +524,6 @@ fn checkpoints_come_by_time_and_at_the_end() {
     assert_eq!(saved, [41, 160], "one that was due, and the last; 20 epochs take no second");
     let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
     assert_eq!(history.lines().count(), 21);
-}
-
-/// What [`eval_program`] makes its outputs of.
-fn parts_program(batch: usize) -> String {
-    r#"
-func @parts(%x: f32[B,3] input, %y: f32[B] input, %w: f32[3] param "w") -> ("squares": f32[], "largest": f32[], "smallest": f32[], "rows": f32[B], "weights": f32[3]) {
-  %p = dot %x, %w {lhs_batch=[], rhs_batch=[], lhs=[1], rhs=[0]} : f32[B]
-  %d = sub %p, %y : f32[B]
-  %s = mul %d, %d : f32[B]
-  %sum = reduce %s {kind=sum, axes=[0]} : f32[]
-  %largest = reduce %d {kind=max, axes=[0]} : f32[]
-  %smallest = reduce %d {kind=min, axes=[0]} : f32[]
-  %same = neg %w : f32[3]
-  return %sum, %largest, %smallest, %d, %same
-}
-"#
-    .replace('B', &batch.to_string())
-}
-
-/// Finishes them, for all examples or for one size only.
-#[derive(Debug)]
-struct OfParts {
-    only: Option<usize>,
-}
-
-impl Finish for OfParts {
-    fn program(&self, examples: usize) -> Result<Finished, TrainError> {
-        let examples = self.only.unwrap_or(examples);
-        let rows = if self.only.is_none() { "%rows: f32[B] input, " } else { "" };
-        let first = if self.only.is_none() {
-            "slice %rows {start=[0], limit=[1], stride=[1]}"
-        } else {
-            "broadcast %largest {axes=[]}"
-        };
-        let text = format!(
-            r#"
-func @finish(%squares: f32[] input, %largest: f32[] input, %smallest: f32[] input, {rows}%weights: f32[3] input) -> ("loss": f32[], "rmse": f32[], "largest": f32[], "smallest": f32[], "first": f32[1], "weights": f32[3]) {{
-  %part = constant {:?} : f32[]
-  %loss = mul %squares, %part : f32[]
-  %rmse = sqrt %loss : f32[]
-  %a = neg %largest : f32[]
-  %most = neg %a : f32[]
-  %b = neg %smallest : f32[]
-  %least = neg %b : f32[]
-  %first = {first} : f32[1]
-  %back = neg %weights : f32[3]
-  return %loss, %rmse, %most, %least, %first, %back
-}}
-"#,
-            1.0 / examples as f32
-        );
-        Ok(Finished { session: session(&text.replace('B', &examples.to_string())), examples })
-    }
-}
-
-#[test]
-fn metrics_of_many_batches_are_those_of_all_examples() {
-    let selection = Selection::all(examples());
-    let weights = Tensor::new([3], vec![0.5_f32, -1.0, 2.0]).unwrap();
-    let measures = |only: Option<usize>| {
-        let rows = Combine::Rows { axis: 0, per: 1 };
-        let mut parts = vec![
-            ("squares", Combine::Sum),
-            ("largest", Combine::Max),
-            ("smallest", Combine::Min),
-            ("rows", rows),
-            ("weights", Combine::Mean),
-        ];
-        parts.retain(|(name, _)| only.is_none() || *name != "rows");
-        let part = |(name, combine): (&str, Combine)| Accumulated { name: name.to_owned(), combine };
-        let scores = ["loss", "rmse", "largest", "smallest"].map(str::to_owned).to_vec();
-        Measures { parts: parts.into_iter().map(part).collect(), scores, finish: Arc::new(OfParts { only }) }
-    };
-    let evaluate = |sizes: &[usize], program: fn(usize) -> String, measures: Option<Measures>| {
-        let sessions = sizes.iter().map(|&batch| session(&program(batch)));
-        let mut evaluator = Evaluator::new(sessions, measures.as_ref()).unwrap();
-        for session in evaluator.sessions() {
-            session.set_param("w", &weights).unwrap();
-        }
-        evaluator.run(&selection)
-    };
-    let whole = evaluate(&[43], eval_program, None).unwrap();
-    let many = evaluate(&[8, 3], parts_program, Some(measures(None))).unwrap();
-    let one_size = evaluate(&[8, 3], parts_program, Some(measures(Some(8)))).unwrap();
-    // Sums of at most 43 squares in f32, each in another order.
-    let close = |a: f64, b: f64| (a - b).abs() <= 43.0 * f64::from(f32::EPSILON) * b;
-    for parts in [&many, &one_size] {
-        for name in ["largest", "smallest"] {
-            assert_eq!(parts.metrics[name], whole.metrics[name], "{name}");
-        }
-        assert!(close(parts.loss, whole.loss) && close(parts.metrics["rmse"], whole.metrics["rmse"]));
-        assert_eq!(parts.tables["weights"], weights);
-    }
-    let error = examples().fields()["x"].to_f64s()[..3].iter().zip([0.5, -1.0, 2.0]).map(|(x, w)| x * w).sum::<f64>()
-        - examples().fields()["y"].to_f64s()[0];
-    assert!((many.tables["first"].get(0).as_f64() - error).abs() < 1e-6);
-    // The mean of the batches' own figures is another number.
-    let means = evaluate(&[8, 3], eval_program, None).unwrap();
-    assert!(!close(means.metrics["rmse"], whole.metrics["rmse"]));
 }
 
 /// Not a test by itself: the process that `a_killed_training_goes_on_to_the_same_bits` kills.
