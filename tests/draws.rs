@@ -112,7 +112,9 @@ fn no_two_places_draw_alike() {
         let mut session = program.session();
         // A key need not be given, and is one of many.
         for (run, key) in [(0, None), (1, Some(1)), (2, Some(-1))] {
-            key.map(|key| session.set_key(key).expect("a key"));
+            if let Some(key) = key {
+                session.set_key(key).expect("a key");
+            }
             let outputs = session.run([("x", &x)]).expect("it runs");
             note(&mut seen, &outputs["a"], &format!("run {run}"), &text);
         }

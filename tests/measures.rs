@@ -53,7 +53,7 @@ fn all(choice: &mut Choice, depth: u64) -> String {
         6 => format!("sqrt(abs({}))", all(choice, d)),
         7 => format!("({}) / (1 + abs({}))", all(choice, d), all(choice, d)),
         8 => format!("mean(float({}[:, _] > p[_]))", choice.of(&["p", "t", "u"])),
-        9 => format!("sum(mean(reshape(q, [B * 2]) * mean(q)) * w)"),
+        9 => "sum(mean(reshape(q, [B * 2]) * mean(q)) * w)".to_owned(),
         10 => format!("sum(reshape(p, [1, B]) @ reshape({}, [B, 1])) / B", choice.of(&["t", "u", "p"])),
         _ => format!("float(argmax({}, axis: 0)) / 100", choice.of(&["p", "t", "u"])),
     }
