@@ -398,12 +398,14 @@ fn emitters_refuse_what_is_not_proved() {
     assert!(matches!(&error, EmitError::Kernel { name, .. } if name == "wrong"), "{error}");
 }
 
+/// The first chunk that read an element, and whether another one did.
+type Reader = Option<(usize, bool)>;
+
 /// Memory of any content that notes which chunks read and write.
 struct Watched {
     data: Vec<Vec<u8>>,
     writer: Vec<Vec<Option<usize>>>,
-    /// The first that read, and whether another one did.
-    reader: RefCell<Vec<Vec<Option<(usize, bool)>>>>,
+    reader: RefCell<Vec<Vec<Reader>>>,
     chunk: usize,
     /// An element that one chunk writes and another one writes or reads.
     shared: Cell<Option<(usize, usize)>>,

@@ -326,8 +326,8 @@ fn change_entry(graph: &mut Graph, change: impl FnOnce(&mut Function)) {
 
 /// The value of the entry whose type is written so.
 fn of_type(function: &Function, ty: &str) -> Value {
-    let values = function.nodes().map(|(node, _)| Value { node, result: 0 });
-    values.filter(|&v| function.ty(v).to_string() == ty).last().expect("there is such a value")
+    let mut values = function.nodes().map(|(node, _)| Value { node, result: 0 });
+    values.rfind(|&v| function.ty(v).to_string() == ty).expect("there is such a value")
 }
 
 #[test]
