@@ -7,6 +7,7 @@ use dlc_runtime::checkpoint::{Length, TEXT};
 use dlc_runtime::train::{Better, Judge, Part};
 use indexmap::IndexMap;
 
+use crate::measure::with_parts;
 use crate::{Compiler, Error, Model, argument};
 
 /// Settings that a checkpoint holds as values of their own, or that make no other training.
@@ -28,7 +29,7 @@ pub(crate) fn fingerprint_of(
 ) -> Result<Option<(Length, String)>, Error> {
     let count = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
     (request.epochs, request.steps) = (count(length.epochs), count(length.steps));
-    match model.lower(&request) {
+    match with_parts(model, request).and_then(|request| model.lower(&request)) {
         Ok(lowered) => Ok(Some((length, fingerprint(&lowered.graph, compiler)?))),
         Err(_) => Ok(None),
     }

@@ -11,6 +11,7 @@ use dlc_runtime::train::Scores;
 use dlc_runtime::{SessionError, Tensors};
 
 pub use dlc_dsl::Lowered;
+pub use dlc_dsl::lower::measure::Measure;
 pub use dlc_dsl::lower::settings::MAX_COUNT;
 
 pub use crate::error::{check_writable, read_text, write_file};
@@ -20,6 +21,7 @@ pub use crate::labels::class_fields;
 pub use crate::request::request_for;
 pub use crate::settable::Settable;
 pub use crate::ship::with_argument;
+pub use crate::training::Part;
 pub use crate::verify::{Deviation, verify};
 
 use crate::artefact::Artefact;
@@ -179,19 +181,12 @@ pub fn explainable_like(word: &str) -> Option<String> {
     did_you_mean(word, known.iter().map(String::as_str)).map(|meant| meant.to_string())
 }
 
-/// Loss and metrics of a trained model on the test data of its `train` section, or on the data that it learned from; and
-/// the number of examples.
+/// Loss and metrics of a trained model on a part of the data of its `train` section, and the number of examples.
 ///
 /// # Errors
 /// If the artefact's source has no such data, or it does not fit.
-pub fn evaluate(artefact: &Artefact, compiler: &Compiler, test: bool) -> Result<(Scores, usize), Error> {
-    let model = artefact.model()?;
-    let settings = settings(&model)?;
-    let call = if test { settings.test.as_ref() } else { Some(&settings.data) };
-    let call = call.ok_or_else(|| {
-        Error::plain("missing-setting", "the `train` section names no `test` data").help("use --data=train")
-    })?;
-    crate::training::evaluate(&model, compiler, call, &artefact.weights)
+pub fn evaluate(artefact: &Artefact, compiler: &Compiler, part: Part) -> Result<(Scores, usize), Error> {
+    crate::training::evaluate(&artefact.model()?, compiler, part, artefact.manifest.seed, &artefact.weights)
 }
 
 /// Runs an artefact's model: sizes of its dimensions are those of the inputs, unless given.

@@ -20,8 +20,10 @@ use crate::{Compiler, Error, Model};
 pub struct Step {
     /// The loss.
     pub loss: f64,
-    /// The metrics by name.
+    /// The metrics that are numbers, by name.
     pub metrics: IndexMap<String, f64>,
+    /// The metrics that are tables, such as a confusion matrix, by name.
+    pub tables: IndexMap<String, Tensor>,
 }
 
 /// A model that learns batch by batch: forward, backward and update as one program.
@@ -57,7 +59,7 @@ impl Compiler {
         let step = TrainingStep::new(model, self, settings(model)?, sizes)?;
         let request = step.request(What::Train);
         let (program, lowered, _) = self.build(model, &request)?;
-        let trainer = step.trainer(&program, &lowered)?;
+        let trainer = step.trainer(&program, &lowered, None)?;
         let mut trainer = Trainer {
             model: model.clone(),
             compiler: self.clone(),
@@ -89,8 +91,9 @@ impl Trainer {
                 self.trainer.add(program.try_session()?).map_err(|e| failed_training(&self.model, &e))?;
             }
         }
-        let Scores { loss, metrics } = self.trainer.step(batch).map_err(|e| failed_training(&self.model, &e))?;
-        Ok(Step { loss, metrics })
+        let Scores { loss, metrics, tables } =
+            self.trainer.step(batch).map_err(|e| failed_training(&self.model, &e))?;
+        Ok(Step { loss, metrics, tables })
     }
 
     /// The gradients of the loss of a batch by every trainable weight, under the weights' names. Nothing is updated.

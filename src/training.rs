@@ -7,10 +7,11 @@ use std::sync::atomic::AtomicBool;
 use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
 use dlc_dsl::{Lowered, Request, What};
-use dlc_ir::Graph;
+use dlc_ir::op::random_bits;
+use dlc_ir::{DType, Graph};
 use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{self, CheckpointError, Latest, Meta, Store};
-use dlc_runtime::train::{self, Evaluator, Event, Run, Scores, Selection, Summary, TrainError, TrainOptions};
+use dlc_runtime::train::{Evaluator, Event, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 
 use crate::compiler::Timings;
 use crate::dataset::load;
@@ -18,7 +19,8 @@ use crate::failure::{failed_run, failed_training};
 use crate::identity::{fingerprint, fingerprint_of, judge, settings_of};
 use crate::kept::Kept;
 use crate::labels::check_labels;
-use crate::training_step::{Remainder, TrainingStep, batch_request};
+use crate::measure::{agree, disagree, measures, with_parts};
+use crate::training_step::{Remainder, TrainingStep, batch_request, split};
 use crate::{Compiler, Error, Model, Program};
 
 /// What the command line changes in a `train` section.
@@ -84,11 +86,15 @@ impl Training {
         };
         let step = TrainingStep::new(model, compiler, settings, [])?;
         step.check_settings()?;
-        let (program, lowered, timings) = compiler.build(model, &step.request(What::Train))?;
+        let request = with_parts(model, step.request(What::Train))?;
+        let (program, lowered, timings) = compiler.build(model, &request)?;
         // what is wrong shows now, and not after the training
         step.check(&lowered)?;
-        let mut trainer = step.trainer(&program, &lowered)?;
+        let measures = measures(model, compiler, &request, &lowered);
+        let mut trainer = step.trainer(&program, &lowered, Some(&measures))?;
         let remainder_timings = step.add_remainder(&mut trainer)?;
+        // it is kept for the end of the first epoch
+        measures.finish.program(step.examples_of_epoch()).map_err(|e| failed_training(model, &e))?;
         let remainder = step.remainder().clone();
         let mut options = TrainOptions {
             batch: step.settings.batch,
@@ -113,7 +119,9 @@ impl Training {
             None
         } else {
             let selection = Selection { examples: Arc::clone(&examples), positions: Some(held_out) };
-            Some((evaluator(model, compiler, &settings, &selection, Weights::Learn)?.0, selection))
+            let (mut evaluator, _) = evaluator(model, compiler, &settings, &selection, Weights::Learn)?;
+            evaluator.set_seed(Part::Validation.seed(settings.seed));
+            Some((evaluator, selection))
         };
         let test = match &settings.test {
             Some(call) => Some(Selection::all(load(model, compiler, call)?)),
@@ -181,6 +189,7 @@ impl Training {
     pub fn test(&self) -> Result<Option<Scores>, Error> {
         let Some(selection) = &self.test else { return Ok(None) };
         let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, selection, Weights::Stay)?;
+        evaluator.set_seed(Part::Test.seed(self.settings.seed));
         let weights = self.weights();
         for session in evaluator.sessions() {
             crate::ship::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
@@ -188,22 +197,29 @@ impl Training {
         evaluator.run(selection).map(Some).map_err(|e| failed_training(&self.model, &e))
     }
 
-    /// The model's outputs for the first examples of the test data, or of the data, together with the fields of those.
+    /// The model's outputs for the first examples of the test data, or else of the validation's, or else of those that it learned from;
+    /// together with the fields of those examples.
     ///
     /// # Errors
     /// If the model cannot be compiled for so many examples.
-    pub fn predict(&self, count: usize) -> Result<(Tensors, Tensors), Error> {
-        let selection = self.test.as_ref().unwrap_or(&self.data);
-        let count = count.min(selection.examples.count());
-        let positions: Vec<usize> = (0..count).collect();
+    pub fn predict(&self, count: usize) -> Result<Predictions, Error> {
+        let held_out = self.validation.as_ref().map(|(_, selection)| (Part::Validation, selection));
+        let test = self.test.as_ref().map(|selection| (Part::Test, selection));
+        let (part, selection) = test.or(held_out).unwrap_or((Part::Train, &self.data));
+        let count = count.min(selection.count());
+        let positions: Vec<usize> = match &selection.positions {
+            Some(positions) => positions[..count].to_vec(),
+            None => (0..count).collect(),
+        };
         let fields = selection.examples.gather(&positions, Tensors::new());
         let request = batch_request(&self.model, &self.settings, &selection.examples, What::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
         let mut session = program.with_weights(self.weights())?.try_session()?;
+        session.set_key(part.seed(self.settings.seed)).map_err(|e| failed_run(&self.model, &e))?;
         let names: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let inputs = names.iter().filter_map(|n| Some((n.as_str(), fields.get(n)?)));
         let outputs = session.run(inputs).map_err(|e| failed_run(&self.model, &e))?;
-        Ok((outputs, fields))
+        Ok(Predictions { part, outputs, fields })
     }
 
     /// The weights that the section says to keep, those of now or of the best epoch, and the states of the model that an evaluation needs.
@@ -295,37 +311,99 @@ pub(crate) fn counted(setting: &str, count: usize) -> Result<usize, Error> {
     Err(Error::plain("number-out-of-range", format!("`{setting}` is {count}, but must be {bounds}")))
 }
 
-/// Loss and metrics of a dataset that the `train` section names, with these weights.
+/// A part of the data of a `train` section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The examples that the model learns from: without those of the validation.
+    Train,
+    /// The examples of its data that are kept to validate with.
+    Validation,
+    /// The test data.
+    Test,
+}
+
+impl Part {
+    /// Its name, on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Validation => "validation",
+            Part::Test => "test",
+        }
+    }
+
+    /// What the draws of an evaluation follow from: of no step of the training, and of no other part.
+    fn seed(self, seed: u64) -> i64 {
+        let counter = match self {
+            Part::Train => -1,
+            Part::Validation => -2,
+            Part::Test => -3,
+        };
+        random_bits(seed.cast_signed(), counter, 0, DType::I64)
+    }
+
+    /// The dataset that it is of, and those of its examples that are meant.
+    fn of(
+        self,
+        model: &Model,
+        compiler: &Compiler,
+        settings: &TrainSettings,
+    ) -> Result<(DatasetCall, Selection), Error> {
+        let missing = |what: &str, help: &str| {
+            let message = format!("the `train` section names no {what}");
+            Error::plain("missing-setting", message).help(help)
+        };
+        if self == Part::Test {
+            let call = settings.test.clone();
+            let call = call.ok_or_else(|| missing("`test` data", "use --data=validation or --data=train"))?;
+            let examples = load(model, compiler, &call)?;
+            return Ok((call, Selection::all(examples)));
+        }
+        if self == Part::Validation && settings.validation.is_none() {
+            return Err(missing("`validation`", "use --data=test or --data=train"));
+        }
+        let examples = load(model, compiler, &settings.data)?;
+        let (learn, held_out) = split(settings).of(examples.count());
+        let positions = if self == Part::Validation { held_out } else { learn };
+        if positions.is_empty() {
+            return Err(Error::plain("too-few-examples", format!("there are no examples in {}", self.name())));
+        }
+        Ok((settings.data.clone(), Selection { examples, positions: Some(positions) }))
+    }
+}
+
+/// What a model makes of some examples.
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    /// Where the examples are from.
+    pub part: Part,
+    /// The model's outputs.
+    pub outputs: Tensors,
+    /// The fields of the examples.
+    pub fields: Tensors,
+}
+
+/// Loss and metrics of a part of the data of the `train` section, with these weights. `seed` is that of the training, where it is not
+/// the section's.
 pub(crate) fn evaluate(
     model: &Model,
     compiler: &Compiler,
-    call: &DatasetCall,
+    part: Part,
+    seed: Option<u64>,
     weights: &Tensors,
 ) -> Result<(Scores, usize), Error> {
-    let settings = settings(model)?;
-    let selection = Selection::all(load(model, compiler, call)?);
+    let mut settings = settings(model)?;
+    settings.seed = seed.unwrap_or(settings.seed);
+    let (call, selection) = part.of(model, compiler, &settings)?;
     let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection, Weights::Stay)?;
+    evaluator.set_seed(part.seed(settings.seed));
     for graph in &graphs {
-        check_labels(model, call, &selection.examples, graph)?;
+        check_labels(model, &call, &selection.examples, graph)?;
     }
     for session in evaluator.sessions() {
         crate::ship::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
     }
     Ok((evaluator.run(&selection).map_err(|e| failed_training(model, &e))?, selection.count()))
-}
-
-/// What becomes of loss and metrics over many batches.
-pub(crate) fn aggregates(settings: &TrainSettings) -> Vec<(String, train::Aggregate)> {
-    use dlc_dsl::lower::settings::Aggregate;
-    let aggregate = |aggregate| match aggregate {
-        Aggregate::Mean => train::Aggregate::Mean,
-        Aggregate::RootMeanSquare => train::Aggregate::RootMeanSquare,
-        Aggregate::Max => train::Aggregate::Max,
-        Aggregate::Min => train::Aggregate::Min,
-    };
-    let loss = ("loss".to_owned(), aggregate(settings.loss));
-    let metrics = settings.metrics.iter().map(|metric| (metric.name.clone(), aggregate(metric.aggregate)));
-    std::iter::once(loss).chain(metrics).collect()
 }
 
 /// Whether weights are the same in all runs of a program, or change with the training that it judges.
@@ -369,12 +447,22 @@ fn evaluator(
     selection: &Selection,
     weights: Weights,
 ) -> Result<(Evaluator, Vec<Graph>), Error> {
-    let (mut sessions, mut graphs) = (vec![], vec![]);
-    for mut request in evaluations(model, settings, selection)? {
+    let (mut sessions, mut graphs, mut found) = (vec![], vec![], None);
+    for request in evaluations(model, settings, selection)? {
+        let mut request = with_parts(model, request)?;
         request.frozen = weights == Weights::Stay;
         let (program, lowered, _) = compiler.build(model, &request)?;
         sessions.push(program.try_session()?);
+        match &found {
+            None => found = Some((measures(model, compiler, &request, &lowered), lowered.parts)),
+            Some((_, parts)) if agree(parts, &lowered.parts) => {}
+            Some(_) => return Err(disagree(selection.count())),
+        }
         graphs.push(lowered.graph);
     }
-    Ok((Evaluator::new(sessions, aggregates(settings)).map_err(|e| failed_training(model, &e))?, graphs))
+    let measures = found.as_ref().map(|(measures, _)| measures);
+    if let Some(measures) = measures {
+        measures.finish.program(selection.count()).map_err(|e| failed_training(model, &e))?;
+    }
+    Ok((Evaluator::new(sessions, measures).map_err(|e| failed_training(model, &e))?, graphs))
 }

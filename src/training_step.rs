@@ -9,16 +9,17 @@ use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::Tensor;
 use dlc_runtime::Split;
 use dlc_runtime::loader::Examples;
-use dlc_runtime::train::{self, Selection};
+use dlc_runtime::train::{self, Measures, Selection};
 use indexmap::IndexMap;
 
 use crate::compiler::Timings;
 use crate::dataset::load;
 use crate::failure::failed_training;
 use crate::labels::check_labels;
+use crate::measure::{agree, with_parts};
 use crate::model::batched;
 use crate::start::start_weights;
-use crate::training::{aggregates, counted, evaluations};
+use crate::training::{counted, evaluations};
 use crate::{Compiler, Error, Model, Program};
 
 /// The step of a `train` section with its data.
@@ -99,6 +100,15 @@ impl<'a> TrainingStep<'a> {
         (self.learn.len() / self.settings.batch + more).max(1)
     }
 
+    /// Examples that the first epoch trains on, or the part of it that all steps are.
+    pub fn examples_of_epoch(&self) -> usize {
+        let count = self.learn.len();
+        let count =
+            if let Remainder::LeftOut { count: left_out, .. } = self.remainder() { count - left_out } else { count };
+        let steps = self.settings.steps.unwrap_or(usize::MAX).saturating_mul(self.settings.batch);
+        count.min(steps)
+    }
+
     /// What becomes of the examples that fill no batch.
     pub fn remainder(&self) -> &Remainder {
         self.remainder.get_or_init(|| {
@@ -106,10 +116,16 @@ impl<'a> TrainingStep<'a> {
             if whole == 0 || count == 0 {
                 return Remainder::None;
             }
-            let lower = |batch| self.model.lower(&self.request_with(What::Train, batch, Some(whole + 1)));
+            let lower = |batch| {
+                let request = with_parts(self.model, self.request_with(What::Train, batch, Some(whole + 1)))?;
+                self.model.lower(&request)
+            };
             let why = match (lower(self.settings.batch), lower(count)) {
-                (Ok(whole), Ok(rest)) if same_weights(&whole, &rest) => return Remainder::Trained(count),
-                (Ok(_), Ok(_)) => "its weights depend on the size of a batch".to_owned(),
+                (Ok(whole), Ok(rest)) if !same_weights(&whole, &rest) => {
+                    "its weights depend on the size of a batch".to_owned()
+                }
+                (Ok(whole), Ok(rest)) if agree(&whole.parts, &rest.parts) => return Remainder::Trained(count),
+                (Ok(_), Ok(_)) => "its loss or metrics are computed otherwise of so few".to_owned(),
                 // which fails in any case
                 (Err(_), _) => return Remainder::None,
                 (_, Err(error)) => error.diagnostics().first().map_or(String::new(), |d| d.message.clone()),
@@ -122,16 +138,23 @@ impl<'a> TrainingStep<'a> {
     /// their number, and how long compiling it took.
     pub fn add_remainder(&self, trainer: &mut train::Trainer) -> Result<Option<(usize, Timings)>, Error> {
         let &Remainder::Trained(count) = self.remainder() else { return Ok(None) };
-        let (program, _, timings) = self.compiler.build(self.model, &self.request_of(What::Train, count))?;
+        let request = with_parts(self.model, self.request_of(What::Train, count))?;
+        let (program, _, timings) = self.compiler.build(self.model, &request)?;
         trainer.add(program.try_session()?).map_err(|e| failed_training(self.model, &e))?;
         Ok(Some((count, timings)))
     }
 
     /// A trainer of the compiled step, with the weights that it begins with: drawn, or read where the section names a file.
-    pub fn trainer(&self, program: &Program, lowered: &Lowered) -> Result<train::Trainer, Error> {
+    /// `measures` says how loss and metrics of an epoch follow from its steps.
+    pub fn trainer(
+        &self,
+        program: &Program,
+        lowered: &Lowered,
+        measures: Option<&Measures>,
+    ) -> Result<train::Trainer, Error> {
         let failed = |e| failed_training(self.model, &e);
         let (session, own) = (program.try_session()?, lowered.states_of_training());
-        let mut trainer = train::Trainer::new(session, &aggregates(&self.settings), own).map_err(failed)?;
+        let mut trainer = train::Trainer::new(session, measures, own).map_err(failed)?;
         let (init, ..) = self.compiler.build(self.model, &self.request(What::Init))?;
         trainer.initialize(&mut init.try_session()?, self.settings.seed).map_err(failed)?;
         if let Some(file) = &self.settings.weights {
@@ -178,7 +201,7 @@ fn same_weights(a: &Lowered, b: &Lowered) -> bool {
 }
 
 /// Which examples are held out.
-fn split(settings: &TrainSettings) -> Split {
+pub(crate) fn split(settings: &TrainSettings) -> Split {
     match settings.validation {
         None => Split::None,
         Some(Validation::Last(share)) => Split::Last(share),

@@ -57,7 +57,9 @@ fn what_is_shown_of_a_step_is_what_trains() {
     let (_folder, model) = halved("");
     let compiler = Compiler::new().threads(1);
     let trained = Training::new(&model, &compiler, &TrainOverrides::default()).expect("it compiles");
-    let request = dlc::tools::request_for(&model, dlc::What::Train, &[], &compiler).expect("it is right");
+    let mut request = dlc::tools::request_for(&model, dlc::What::Train, &[], &compiler).expect("it is right");
+    // A training has the parts of loss and metrics put out besides.
+    request.measure = dlc::tools::Measure::Parts;
     let shown = dlc::tools::lower(&model, &request).expect("it is right");
     assert_eq!(shown.to_string(), trained.lowered().graph.to_string(), "two steps an epoch, not four");
 }
@@ -132,7 +134,7 @@ fn every_example_is_trained_on_in_each_epoch() {
 #[test]
 fn what_takes_one_batch_size_only_says_what_it_leaves_out() {
     let fixed = "model m(x: [4]) -> (p: [4], v: []) {\n  param w: [] = 0\n  return (x * w, w)\n}";
-    let settings = "  epochs    = 1\n  batch     = 4\n  loss      = sum(p)\n  optimizer = sgd(lr: 1.0)\n";
+    let settings = "  epochs    = 1\n  batch     = 4\n  loss      = mean(p)\n  optimizer = sgd(lr: 1.0)\n";
     let depends = "model m(x: [B]) -> (p: [B], v: [B]) {\n  param w: [B] = 0\n  return (x * w, w)\n}";
     for (model, why) in [(fixed, ""), (depends, "its weights depend on the size of a batch")] {
         let (_folder, model) = ten(model, settings);
@@ -143,6 +145,9 @@ fn what_takes_one_batch_size_only_says_what_it_leaves_out() {
         let summary = run(&mut training);
         assert_eq!((summary.step, summary.examples), (2, 8));
     }
+    let (_folder, model) = ten(fixed, &settings.replace("mean(p)", "sum(p)"));
+    let refused = Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default());
+    assert_eq!(refused.expect_err("a sum of 8 is none of 4").code(), "one-batch-size", "and before any step");
 }
 
 #[test]

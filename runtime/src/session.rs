@@ -177,7 +177,8 @@ impl Session {
     fn with_engine(signature: Signature, preparing: Option<Preparing>, engine: Engine) -> Result<Self, SessionError> {
         let slots = signature.arguments.iter().chain(&signature.outputs);
         let mut bound = vec![false; signature.arguments.len()];
-        signature.prepared().iter().for_each(|&slot| bound[slot] = true);
+        // Keys begin at 0, as the memory does.
+        signature.prepared().iter().chain(signature.keys()).for_each(|&slot| bound[slot] = true);
         Ok(Session {
             slots: slots.map(|slot| Memory::try_new(slot.ty.bytes())).collect::<Result<_, _>>()?,
             bound,
@@ -263,7 +264,8 @@ impl Session {
         self.set("state", slot, tensor)
     }
 
-    /// Sets the key of random draws; without effect on a program that draws nothing.
+    /// Sets the key that all random draws follow from, which is 0 before; without effect on a program that draws nothing. With the same key,
+    /// a program draws the same whenever it runs.
     ///
     /// # Errors
     /// If the program's key is no 64-bit integer.

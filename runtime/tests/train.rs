@@ -14,9 +14,12 @@ use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{
-    Aggregate, Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
+    Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
 };
 use dlc_runtime::{Pool, Session, Split, Tensors};
+
+#[path = "train/scores.rs"]
+mod scores;
 
 /// The folder in which the process of [`trains_when_told`] trains.
 const FOLDER: &str = "DLC_TEST_TRAIN_FOLDER";
@@ -91,7 +94,7 @@ fn session(text: &str) -> Session {
 }
 
 fn trainer() -> Trainer {
-    let mut trainer = Trainer::new(session(STEP), &[], ["w/m", "step"]).unwrap();
+    let mut trainer = Trainer::new(session(STEP), None, ["w/m", "step"]).unwrap();
     trainer.initialize(&mut session(INIT), 1).unwrap();
     trainer
 }
@@ -122,7 +125,7 @@ fn train(
     tell: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Summary, TrainError> {
     let (train, validation) = Split::Last(0.2).of(43);
-    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), vec![]).unwrap();
+    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
     Run {
         trainer,
         data: Selection { examples: examples(), positions: Some(train) },
@@ -200,7 +203,7 @@ fn validation_counts_every_example_once() {
     let (_, validation) = Split::Last(0.2).of(43);
     let w = Tensor::new([3], vec![1.0f32, 1.0, 1.0]).unwrap();
     let run = |sizes: &[usize]| {
-        let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b))), vec![]).unwrap();
+        let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b))), None).unwrap();
         evaluator.sessions().for_each(|s| s.set_param("w", &w).unwrap());
         evaluator.run(&Selection { examples: examples(), positions: Some(validation.clone()) })
     };
@@ -231,7 +234,7 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
             let mut trainer = trainer();
             let stop = Arc::new(AtomicBool::new(false));
             let (train, validation) = Split::Last(0.2).of(43);
-            let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), vec![]).unwrap();
+            let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
             let run = Run {
                 trainer: &mut trainer,
                 data: Selection { examples: examples(), positions: Some(train) },
@@ -485,7 +488,7 @@ fn a_training_without_a_checkpoint_starts_anew_and_says_so() {
 fn a_training_that_diverges_leaves_its_history_and_its_best_weights() {
     let folder = tempfile::tempdir().unwrap();
     let wild = STEP.replace("[0.01, 0.01, 0.01]", "[1.5, 1.5, 1.5]");
-    let mut trainer = Trainer::new(session(&wild), &[], ["w/m", "step"]).unwrap();
+    let mut trainer = Trainer::new(session(&wild), None, ["w/m", "step"]).unwrap();
     trainer.initialize(&mut session(INIT), 1).unwrap();
     let seldom = TrainOptions { checkpoint_steps: None, epochs: Some(1000), ..options(Some(folder.path())) };
     let mut reports = vec![];
@@ -521,31 +524,6 @@ fn checkpoints_come_by_time_and_at_the_end() {
     assert_eq!(saved, [41, 160], "one that was due, and the last; 20 epochs take no second");
     let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
     assert_eq!(history.lines().count(), 21);
-}
-
-#[test]
-fn metrics_of_many_batches_are_those_of_all_examples() {
-    let selection = Selection::all(examples());
-    let weights = Tensor::new([3], vec![0.5_f32, -1.0, 2.0]).unwrap();
-    let aggregates = [("rmse", Aggregate::RootMeanSquare), ("largest", Aggregate::Max), ("smallest", Aggregate::Min)];
-    let scores = |sizes: &[usize], aggregates: &[(&str, Aggregate)]| {
-        let aggregates = aggregates.iter().map(|(name, a)| ((*name).to_owned(), *a)).collect();
-        let sessions = sizes.iter().map(|&batch| session(&eval_program(batch)));
-        let mut evaluator = Evaluator::new(sessions, aggregates).unwrap();
-        for session in evaluator.sessions() {
-            session.set_param("w", &weights).unwrap();
-        }
-        evaluator.run(&selection).unwrap()
-    };
-    let (whole, parts) = (scores(&[43], &aggregates), scores(&[8, 3], &aggregates));
-    for name in ["largest", "smallest"] {
-        assert_eq!(parts.metrics[name], whole.metrics[name], "{name}");
-    }
-    // Sums of at most 43 squares in f32, each in another order.
-    let close = |a: f64, b: f64| (a - b).abs() <= 43.0 * f64::from(f32::EPSILON) * b;
-    assert!(close(parts.loss, whole.loss) && close(parts.metrics["rmse"], whole.metrics["rmse"]));
-    // The mean of the batches' own figures is another number.
-    assert!(!close(scores(&[8, 3], &[]).metrics["rmse"], whole.metrics["rmse"]));
 }
 
 /// Not a test by itself: the process that `a_killed_training_goes_on_to_the_same_bits` kills.
@@ -600,7 +578,7 @@ fn resumed(
     options: TrainOptions,
 ) -> Result<Summary, TrainError> {
     let examples = Arc::new(Examples::new(fields).unwrap());
-    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), vec![]).unwrap();
+    let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
     let select = |positions| Selection { examples: Arc::clone(&examples), positions: Some(positions) };
     let validation = held_out.map(|positions| (&mut evaluator, select(positions)));
     let options = TrainOptions { folder: Some(folder.to_owned()), ..options };
@@ -702,11 +680,11 @@ fn what_cannot_go_on_is_told() {
     let other_seed = TrainOptions { seed: 5, ..options(Some(folder.path())) };
     note(train(&mut trainer(), other_seed, &mut |_| {}).unwrap_err());
     note(train(&mut trainer(), TrainOptions { batch: 5, ..options(None) }, &mut |_| {}).unwrap_err());
-    note(Trainer::new(session(INIT), &[], []).unwrap_err());
+    note(Trainer::new(session(INIT), None, []).unwrap_err());
     let mut bad = trainer();
     bad.session_mut().set_param("w", &Tensor::new([3], vec![f32::MAX, 0.0, 0.0]).unwrap()).unwrap();
     note(train(&mut bad, options(None), &mut |_| {}).unwrap_err());
-    let mut fresh = Trainer::new(session(STEP), &[], ["w/m", "step"]).unwrap();
+    let mut fresh = Trainer::new(session(STEP), None, ["w/m", "step"]).unwrap();
     note(fresh.step([]).unwrap_err());
     note(fresh.step([("z", &Tensor::scalar(1f32))]).unwrap_err());
     note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());

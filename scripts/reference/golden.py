@@ -235,7 +235,59 @@ def metrics():
     rows.function("rmse", "rmse(p, t)", lambda p, t: ((p - t) ** 2).mean().sqrt(), given, by=[])
     rows.function("rmse", "rmse(p, t)", lambda p, t: ((p - t) ** 2).mean().sqrt(), {"p": p, "t": p}, by=[])
     rows.function("max_error", "max_error(p, t)", lambda p, t: (p - t).abs().max(), given, by=[])
+    of_two_classes(rows)
+    rows.function("confusion", "confusion(x, label)", confusion, {"x": logits, "label": label}, by=[])
+    rows.function("confusion", "confusion(x, label)", confusion,
+                  {"x": np.zeros((2, 3)), "label": np.array([2, 1], np.int32)}, by=[])
+    rows.function("r2", "r2(p, t)", r2, given, by=[])
+    constant = np.full(4, 0.5)
+    for target in (given["t"][:4], constant):
+        for prediction in (constant, constant + 1):
+            rows.function("r2", "r2(p, t)", r2, {"p": prediction, "t": target}, by=[])
     return rows
+
+
+def of_two_classes(rows):
+    """Precision, recall, their mean, and the area under the curve: at a logit of 0, of tiny and huge ones, of one class only."""
+    def precision(x, t):
+        taken = (x > 0).double().sum()
+        return ((x > 0) & (t > 0.5)).double().sum() / taken if taken > 0 else torch.tensor(0.0).double()
+
+    def recall(x, t):
+        positive = (t > 0.5).double().sum()
+        return ((x > 0) & (t > 0.5)).double().sum() / positive if positive > 0 else torch.tensor(0.0).double()
+
+    def f1(x, t):
+        p, r = precision(x, t), recall(x, t)
+        return 2 * p * r / (p + r) if p + r > 0 else torch.tensor(0.0).double()
+
+    def auc(x, t):
+        positive, negative = x[t > 0.5], x[t <= 0.5]
+        above, same = positive[:, None] > negative, positive[:, None] == negative
+        return (above.double() + 0.5 * same.double()).sum() / (len(positive) * len(negative))
+
+    mixed = narrow([0.0, 1e-30, -1.0, 2.0, -1e30, 3.0, 2.0, -0.0]), narrow([0, 1, 0, 0, 1, 1, 1, 1])
+    none_taken = -np.ones(3), narrow([0, 1, 0])
+    none_positive = np.ones(3), np.zeros(3)
+    for entry, formula in (("precision", precision), ("recall", recall), ("f1", f1)):
+        for x, t in (mixed, none_taken, none_positive, (-np.ones(2), np.zeros(2)), (np.ones(2), np.ones(2))):
+            rows.function(entry, f"{entry}(x, t)", formula, {"x": x, "t": t}, by=[])
+    separate = np.array([3.0, 2.0, -1.0, -2.0]), narrow([1, 1, 0, 0])
+    for x, t in (mixed, separate, (-separate[0], separate[1]), (np.ones(3), narrow([0, 1, 0]))):
+        rows.function("auc", "auc(x, t)", auc, {"x": x, "t": t}, by=[])
+
+
+def confusion(x, label):
+    classes = x.shape[-1]
+    table = torch.zeros(classes, classes).double()
+    for actual, taken in zip(label.long(), x.argmax(-1)):
+        table[actual, taken] += 1
+    return table
+
+
+def r2(p, t):
+    left, all_of_it = ((t - p) ** 2).sum(), ((t - t.mean()) ** 2).sum()
+    return 1 - left / all_of_it if all_of_it > 0 else (left == 0).double()
 
 
 def initial():

@@ -49,6 +49,9 @@ pub struct Manifest {
     pub arguments: BTreeMap<String, String>,
     /// The model's float type.
     pub float: String,
+    /// The seed of its training, which says what was kept to validate with; none of a model that was not trained.
+    #[serde(default)]
+    pub seed: Option<u64>,
     /// What the graphs of the sections were made for, in order.
     graphs: Vec<GraphKey>,
 }
@@ -134,6 +137,7 @@ impl Manifest {
             model: model.to_owned(),
             arguments,
             float: float.to_owned(),
+            seed: None,
             graphs: vec![],
         }
     }

@@ -1,6 +1,7 @@
 //! A sample of predictions, for models that name classes.
 
-use dlc::{Error, Tensor, Training, tools};
+use dlc::tools::Part;
+use dlc::{Error, Predictions, Tensor, Training, tools};
 
 use super::table;
 
@@ -16,7 +17,7 @@ const LOOKED_AT: usize = 256;
 /// # Errors
 /// If the model cannot be run on the examples.
 pub fn sample(training: &Training) -> Result<Vec<String>, Error> {
-    let (outputs, fields) = training.predict(LOOKED_AT)?;
+    let Predictions { part, outputs, fields } = training.predict(LOOKED_AT)?;
     let logits = outputs.iter().map(|(_, t)| t).find(|t| t.ty().rank() == 2 && t.shape()[1] > 1);
     let Some(logits) = logits else { return Ok(vec![]) };
     let named = tools::class_fields(&training.lowered().graph, logits.shape()[1]);
@@ -40,7 +41,9 @@ pub fn sample(training: &Training) -> Result<Vec<String>, Error> {
     let most = most.map_or(String::new(), |g| {
         format!("most often: {} read as {}, {} of {}", g[0].0, g[0].1, g.len(), labels.len())
     });
-    lines.push(table::wrapped("", &[pairs.join("  "), most]));
+    // Who reads them should not take for learned what was only seen.
+    let seen = if part == Part::Train { "of examples that it learned from".to_owned() } else { String::new() };
+    lines.push(table::wrapped("", &[pairs.join("  "), most, seen]));
     Ok(lines)
 }
 

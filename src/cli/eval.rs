@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dlc::Error;
 use dlc::artefact::Artefact;
+use dlc::tools::Part;
 use serde_json::json;
 
-use super::train::{score_json, scores};
+use super::train::{score_json, scores, tables};
 use super::{Exit, Failure, MathArguments, Output, table};
 
 /// Arguments of `dlc eval`.
@@ -16,20 +17,40 @@ use super::{Exit, Failure, MathArguments, Output, table};
 pub struct Arguments {
     /// A trained model (.dlx)
     file: PathBuf,
-    /// The data of the `train` section to use
-    #[arg(long, default_value = "test", value_parser = ["train", "test"])]
-    data: String,
+    /// The examples to use: those that it learned from, those of its data that were kept to validate with, or the test data
+    #[arg(long, default_value = "test")]
+    data: Data,
     #[command(flatten)]
     math: MathArguments,
+}
+
+/// The parts of the data of a `train` section.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Data {
+    Train,
+    Validation,
+    Test,
+}
+
+impl Data {
+    fn part(self) -> Part {
+        match self {
+            Data::Train => Part::Train,
+            Data::Validation => Part::Validation,
+            Data::Test => Part::Test,
+        }
+    }
 }
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let start = Instant::now();
     let artefact = Artefact::read(&arguments.file).map_err(Error::from)?;
-    let (result, count) = dlc::tools::evaluate(&artefact, &arguments.math.compiler(), arguments.data == "test")?;
+    let part = arguments.data.part();
+    let (result, count) = dlc::tools::evaluate(&artefact, &arguments.math.compiler(), part)?;
     let ms = start.elapsed().as_secs_f64() * 1e3;
     output.line(format!("{}   {} examples   {ms:.0} ms", scores(&result), table::count(count)));
-    output.object(&json!({ "v": 1, "data": arguments.data, "examples": count, "scores": score_json(&result) }));
+    tables(&result).into_iter().for_each(|line| output.line(line));
+    output.object(&json!({ "v": 1, "data": part.name(), "examples": count, "scores": score_json(&result) }));
     Ok(Exit::Done)
 }

@@ -6,11 +6,11 @@ use std::time::Instant;
 use clap::Args;
 use dlc::artefact::Artefact;
 use dlc::runtime::train::{Scores, Summary, Times, TrainError};
-use dlc::{Compiler, Error, Kept, Model, Tensors, TrainOverrides, Training, What, tools};
+use dlc::{Compiler, Error, Kept, Model, Tensor, Tensors, TrainOverrides, Training, What, tools};
 use serde_json::json;
 
 use super::target::{Force, Kind};
-use super::{Exit, Failure, MathArguments, ModelArguments, Output, digits, table};
+use super::{Exit, Failure, MathArguments, ModelArguments, Output, digits, rows, table};
 
 mod folder;
 mod interrupt;
@@ -156,6 +156,7 @@ impl End {
             Some(_) => table::wrapped("", &[tested, format!("trained in {seconds}"), times]),
             None => table::wrapped("", &[tested, "nothing was left to train".to_owned()]),
         });
+        test.iter().flat_map(tables).for_each(|line| output.line(line));
         if !output.is_json() {
             match digits::sample(training) {
                 Ok(lines) => lines.iter().for_each(|line| output.line(line)),
@@ -283,7 +284,8 @@ fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, argumen
     let request = arguments.model.request(model, What::Infer, compiler)?;
     let (program, _) = tools::build(compiler, model, &request)?;
     let weights: Tensors = training.weights();
-    let artefact = Artefact::of(model, weights, &[(&request, &program)], &tools::target_name(compiler)?);
+    let mut artefact = Artefact::of(model, weights, &[(&request, &program)], &tools::target_name(compiler)?);
+    artefact.manifest.seed = Some(training.settings().seed);
     let start = Instant::now();
     artefact.write(path).map_err(Error::from)?;
     Ok(start.elapsed().as_secs_f64())
@@ -301,5 +303,26 @@ pub fn scores(scores: &Scores) -> String {
 
 /// Loss and metrics for machines.
 pub fn score_json(scores: &Scores) -> serde_json::Value {
-    json!({ "loss": scores.loss, "metrics": scores.metrics })
+    let numbers = scores.metrics.iter().map(|(name, value)| (name.clone(), json!(value)));
+    let tables = scores.tables.iter().map(|(name, table)| (name.clone(), nested(table)));
+    json!({ "loss": scores.loss, "metrics": numbers.chain(tables).collect::<serde_json::Map<_, _>>() })
+}
+
+/// A tensor as lists in lists.
+fn nested(tensor: &Tensor) -> serde_json::Value {
+    fn within(shape: &[usize], elements: &[f64]) -> serde_json::Value {
+        match shape {
+            [] => json!(elements[0]),
+            [_, inner @ ..] => {
+                let size = inner.iter().product::<usize>();
+                elements.chunks(size.max(1)).map(|part| within(inner, part)).collect()
+            }
+        }
+    }
+    within(tensor.shape(), &tensor.to_f64s())
+}
+
+/// The metrics that are tables, a line for each of their rows.
+pub fn tables(scores: &Scores) -> Vec<String> {
+    scores.tables.iter().flat_map(|(name, table)| rows::lines(name, table, "")).collect()
 }

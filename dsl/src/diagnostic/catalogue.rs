@@ -127,8 +127,8 @@ codes! {
     "no-loss": "The training step has no single number `loss`.", "loss = logits";
     "other-weights": "Two programs of one model, for batches of other sizes, have other weights or outputs.", "param w: [B] = 0";
     "loss-not-finite": "The loss became NaN or infinite. A smaller learning rate or clipped gradients may help.", "sgd(lr: 1000)";
+    "one-batch-size": "Loss or metrics of many batches cannot be computed of a model that takes batches of one size, or does something else for some.", "metrics = [sum(y)]  // and x: [32, 10]";
     "bad-artefact": "The .dlx file is damaged, of another version, or no artefact.", "dlc run notes.txt";
-    "lost-aggregate": "A metric that says how its values on batches make that of them all is a part of something that would be averaged.", "metrics = [2 * max_error(y, target)]";
     // Running.
     "failed-check": "A check of the program failed while it ran, such as that of an index.", "label 255 of 10 classes";
     "out-of-memory": "The program wants more memory than this machine has.", "--set hidden=1000000000";

@@ -9,7 +9,7 @@ use super::bind::{is_data, missing_params};
 use super::context::Closed;
 use super::dims::For;
 use super::replay::Terms;
-use super::scope::Frame;
+use super::scope::{Draws, Frame};
 use super::stmt::Flow;
 use super::summary::Tally;
 use super::value::{Callee, Data, Delayed, Value};
@@ -90,11 +90,11 @@ impl<'p> Lower<'p> {
         let mut frame = self.new_frame(at.module);
         frame.numbers = self.call_numbers(definition);
         frame.kind = Some(definition.kind);
-        if let Some(caller) = self.frames.last() {
+        if let Some(caller) = self.frames.last_mut() {
             frame.path = caller.path.clone();
             frame.shared = caller.shared;
             let ordinal = caller.numbers.get(&callee).map_or(0, |n| n.ordinal);
-            frame.salt = format!("{}/{ordinal}", caller.salt);
+            frame.draws = Draws::at(caller.draws.call(ordinal));
         }
         frame.site = site;
         frame
@@ -174,7 +174,7 @@ impl<'p> Lower<'p> {
         if at.module == LIBRARY {
             return self.run(definition, given, frame, span);
         }
-        let salt = std::mem::take(&mut frame.salt);
+        let salt = std::mem::take(&mut frame.draws).path;
         let terms = (!frame.shared).then(|| Terms::of_call(definition, &given, frame.path.clone()));
         self.outlined(&definition.name.name, salt, terms, span, |lower| {
             lower.context().path = frame.path.clone();
@@ -262,7 +262,6 @@ impl<'p> Lower<'p> {
             let error = if first == at { error } else { error.secondary(first, "first called here") };
             return Err(self.fail(error));
         }
-        self.check_aggregate(definition, span)?;
         self.spend(span)?;
         let missing = missing_params(definition, &given);
         if !missing.is_empty() {

@@ -43,7 +43,7 @@ pub(crate) fn hash(text: &str) -> i64 {
 pub(crate) enum Left {
     /// By its name.
     Shared(Symbol),
-    /// It is one operator at most, which stands where it is called.
+    /// It is one operator at most, or all are inlined: its operators are where it is called.
     Inline(Box<Function>),
 }
 
@@ -234,9 +234,7 @@ impl<'p> Lower<'p> {
         }
         let depth = self.contexts.len() - 1;
         let key = self.key(depth, span)?;
-        let frame = self.frame_mut();
-        frame.draws += 1;
-        let draw = format!("{}#{}", frame.salt, frame.draws);
+        let draw = self.frame_mut().draws.next();
         let salt = self.scalar(DType::I64, Scalar::Int(hash(&draw)), span)?;
         let key = self.emit_raw(RngBits { ty: Type::scalar(DType::I64) }.into(), &[key, salt.value], span)?;
         let zero = self.scalar(DType::I64, Scalar::Int(0), span)?;
@@ -256,7 +254,7 @@ impl<'p> Lower<'p> {
         let position = |key: ir::Value| context.captures.values().position(|inner| *inner == key);
         let key = context.key.and_then(|(key, span)| Some((position(key)?, span)));
         let written = context.writes.keys().copied().collect();
-        let function = if function.op_count() <= 1 {
+        let function = if self.flat || function.op_count() <= 1 {
             Left::Inline(Box::new(function))
         } else {
             Left::Shared(self.functions.share(function).name.clone())

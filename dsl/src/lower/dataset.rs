@@ -173,7 +173,17 @@ impl Program {
         }
         let context = lower.contexts.pop().expect("was entered");
         let graph = lower.finish_graph(context.builder.finish());
-        Ok(Lowered { graph, weights: vec![], layers: vec![], flops: 0, dims: IndexMap::new(), warnings: diagnostics })
+        Ok(Lowered {
+            graph,
+            weights: vec![],
+            layers: vec![],
+            flops: 0,
+            dims: IndexMap::new(),
+            parts: vec![],
+            scores: vec![],
+            growing: None,
+            warnings: diagnostics,
+        })
     }
 }
 

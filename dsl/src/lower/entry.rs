@@ -5,6 +5,7 @@ use ir::{Function, Graph, Role};
 use rustc_hash::FxHashSet;
 
 use super::bind::is_data;
+use super::scope::Draws;
 use super::value::{Callee, Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
 use crate::ast::{self, Definition, DefinitionKind};
@@ -63,7 +64,14 @@ impl Program {
     /// # Errors
     /// What is wrong with it for these sizes.
     pub fn lower(&self, request: &Request) -> Result<Lowered, Vec<Diagnostic>> {
-        Lower::new(self, request).lowered()
+        let mut lower = Lower::new(self, request);
+        let lowered = lower.lowered();
+        if lower.boundary.hidden && !lower.flat {
+            let mut again = Lower::new(self, request);
+            again.flat = true;
+            return again.lowered();
+        }
+        lowered
     }
 
     /// The model of a name, which stands at `span`; an error if there is none.
@@ -139,7 +147,9 @@ impl<'p> Lower<'p> {
                 let weights = weights.collect();
                 let dims = self.model_dims.iter().map(|(name, size)| (name.clone(), *size)).collect();
                 let layers = std::mem::take(&mut self.layers);
-                Ok(Lowered { graph, weights, layers, flops: self.flops, dims, warnings: diagnostics })
+                let (parts, scores) = (std::mem::take(&mut self.parts), std::mem::take(&mut self.scores));
+                let (flops, growing) = (self.flops, self.growing.take());
+                Ok(Lowered { graph, weights, layers, flops, dims, parts, scores, growing, warnings: diagnostics })
             }
             _ if diagnostics.is_empty() => {
                 // A stop without a fault cannot be: say so rather than nothing.
@@ -163,7 +173,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Begins the outermost function; its model, and what that is given.
-    fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<Given<'p>>)> {
+    pub(crate) fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<Given<'p>>)> {
         let chosen = self.choose(self.request.model.as_deref())?;
         let name = chosen.definition.name.name.clone();
         self.enter(&name, String::new());
@@ -245,7 +255,7 @@ impl<'p> Lower<'p> {
         let definition = chosen.definition;
         let span = definition.name.span;
         let mut frame = self.callee_frame(chosen.at, definition, span, span);
-        frame.salt = String::new();
+        frame.draws = Draws::default();
         let value = self.run(definition, given, frame, span)?;
         let values = match value {
             Value::Tuple(values) if definition.results.len() > 1 => values.to_vec(),

@@ -40,6 +40,7 @@ mod entry;
 mod expr;
 mod index;
 mod input;
+pub mod measure;
 mod operator;
 mod optimizer;
 mod outline;
@@ -133,6 +134,10 @@ pub struct Request {
     /// Whether the program's parameters are frozen, as those of a program that only infers are: they are loaded, and stay, so that
     /// what follows from them alone is computed at that time.
     pub frozen: bool,
+    /// What a program that trains or evaluates returns of loss and metrics.
+    pub measure: measure::Measure,
+    /// The same request for another number of examples, where loss and metrics are made of parts: what differs depends on the number.
+    pub partner: Option<Box<Request>>,
 }
 
 impl Request {
@@ -150,6 +155,8 @@ impl Request {
             epochs: None,
             steps: None,
             frozen: matches!(what, What::Infer | What::Eval),
+            measure: measure::Measure::Values,
+            partner: None,
         }
     }
 
@@ -196,6 +203,13 @@ pub struct Lowered {
     pub flops: u64,
     /// The sizes that the model's dimensions have.
     pub dims: IndexMap<String, usize>,
+    /// The parts of loss and metrics that the program returns, or takes.
+    pub parts: Vec<measure::Part>,
+    /// The names of loss and metrics that these parts make, as far as they are single numbers.
+    pub scores: Vec<String>,
+    /// Of a program that takes parts, a loss or metric that is another number if there are more of the same examples: one that has no value
+    /// over many batches of a model that takes batches of one size only.
+    pub growing: Option<String>,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
 }
@@ -229,8 +243,16 @@ pub(crate) struct Lower<'p> {
     pub step: Option<train::StepScope>,
     /// What is computed of the model's outputs now, such as the loss, and where it is written.
     pub measuring: Option<(&'static str, Span)>,
-    /// The call whose value is that whole.
-    pub measured: Option<Span>,
+    /// Where the model ends in the function that measures it.
+    pub boundary: measure::Boundary,
+    /// The parts of loss and metrics.
+    pub parts: Vec<measure::Part>,
+    /// The loss and metrics that are single numbers.
+    pub scores: Vec<String>,
+    /// A loss or metric that depends on how many examples there are.
+    pub growing: Option<String>,
+    /// Whether everything is inlined, so that reductions over the examples can be taken out of blocks.
+    pub flat: bool,
     /// Whether states that are declared now are the training's own.
     pub optimizing: bool,
     /// The counter of steps in the entry, from which random draws follow.
@@ -282,7 +304,11 @@ impl<'p> Lower<'p> {
             initial_shapes: vec![],
             step: None,
             measuring: None,
-            measured: None,
+            boundary: measure::Boundary::default(),
+            parts: vec![],
+            scores: vec![],
+            growing: None,
+            flat: false,
             optimizing: false,
             step_for_key: None,
             input_data: IndexMap::new(),

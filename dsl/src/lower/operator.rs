@@ -336,12 +336,15 @@ impl<'p> Lower<'p> {
     /// The tensor with these axes, to which it stretches.
     pub(crate) fn stretch_to(&mut self, x: &Data, axes: &[Axis], span: Span) -> Eval<Data> {
         let missing = axes.len() - x.rank();
-        let same = missing == 0 && x.axes.iter().zip(axes).all(|(a, b)| a.size == b.size);
+        // Where programs for several numbers of examples are compared, one example is treated as many are.
+        let any_number = self.request.measure != super::measure::Measure::Values;
+        let fits = |a: &Axis, b: &Axis| a.size == b.size && !(any_number && a.stretch && !b.stretch);
+        let same = missing == 0 && x.axes.iter().zip(axes).all(|(a, b)| fits(a, b));
         if same {
             return Ok(Data { axes: axes.to_vec(), dense: None, ..x.clone() });
         }
         // Axes that stretch are dropped first: the IR's broadcast makes new axes only.
-        let kept: Vec<usize> = (0..x.rank()).filter(|&i| x.axes[i].size == axes[i + missing].size).collect();
+        let kept: Vec<usize> = (0..x.rank()).filter(|&i| fits(&x.axes[i], &axes[i + missing])).collect();
         let mut dense = x.clone();
         let stretching = x.axes.iter().filter(|axis| axis.stretch).count();
         if let (Some(value), true) = (x.dense, kept.len() + stretching == x.rank()) {

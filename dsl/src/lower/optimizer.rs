@@ -4,6 +4,7 @@ use dlc_ir::{DType, ScalarOp};
 
 use super::pattern;
 use super::replay::Terms;
+use super::scope::Draws;
 use super::settings::Settings;
 use super::value::{Axis, Callee, Data, Value};
 use super::{Eval, Given, Lower};
@@ -149,15 +150,16 @@ impl<'p> Lower<'p> {
         }
         let mut frame = self.callee_frame(optimizer.at, optimizer.definition, optimizer.callee, optimizer.span);
         frame.path = format!("{name}/");
-        frame.salt = String::new();
+        frame.draws = Draws::default();
         let definition = optimizer.definition;
         let terms = Terms::of_call(definition, &given, frame.path.clone());
         let known = self.weights.len();
         self.optimizing = true;
-        let value = self.outlined(&definition.name.name, format!("{name}/"), Some(terms), optimizer.span, |lower| {
-            lower.context().path = name.clone();
-            lower.run(definition, given, frame, optimizer.span)
-        });
+        let value =
+            self.outlined(&definition.name.name, format!("@optimizer/{name}"), Some(terms), optimizer.span, |lower| {
+                lower.context().path = name.clone();
+                lower.run(definition, given, frame, optimizer.span)
+            });
         self.optimizing = false;
         let value = value?;
         if let Some(own) = self.weights[known..].iter().find(|weight| !weight.is_state) {

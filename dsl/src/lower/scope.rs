@@ -42,15 +42,48 @@ pub(crate) struct Frame<'p> {
     pub shared: bool,
     /// Whether it runs a `layer`, which belongs to where it was declared.
     pub layer: bool,
-    /// Tells the frame's random draws from those of other frames in the same function. It does not hold the turns of
-    /// loops, so that equal turns are equal functions; their keys differ instead.
-    pub salt: String,
-    pub draws: u32,
+    /// What tells the frame's random draws apart.
+    pub draws: Draws,
     /// Whether the definition owns weights of its own here.
     pub owns: bool,
     pub kind: Option<DefinitionKind>,
     /// What was run here, to be replayed.
     pub recordings: Vec<Rc<Recording<'p>>>,
+}
+
+/// Tells random draws apart, and the calls in which there may be some: each has a path that no other has in the same function.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Draws {
+    /// That of the frame: of the calls that led to it within its function. It does not hold the turns of loops, so that equal
+    /// turns are equal functions; their keys differ instead.
+    pub path: String,
+    /// Draws and loops so far.
+    count: u32,
+    /// How often each call has run so far.
+    calls: FxHashMap<u32, u32>,
+}
+
+impl Draws {
+    /// Those of a frame with this path.
+    pub fn at(path: impl Into<String>) -> Self {
+        Draws { path: path.into(), ..Draws::default() }
+    }
+
+    /// The path of the next draw or loop.
+    pub fn next(&mut self) -> String {
+        self.count += 1;
+        format!("{}#{}", self.path, self.count)
+    }
+
+    /// The path of a call. One that the text says nowhere, or several times, is told by how many there were.
+    pub fn call(&mut self, ordinal: u32) -> String {
+        let before = self.calls.entry(ordinal).or_default();
+        *before += 1;
+        match *before {
+            1 => format!("{}/{ordinal}", self.path),
+            again => format!("{}/{ordinal}~{again}", self.path),
+        }
+    }
 }
 
 /// A dimension that an argument has bound.
@@ -107,8 +140,7 @@ impl<'p> Frame<'p> {
             numbers: Rc::default(),
             shared: false,
             layer: false,
-            salt: String::new(),
-            draws: 0,
+            draws: Draws::default(),
             owns: false,
             kind: None,
             recordings: vec![],

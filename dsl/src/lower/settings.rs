@@ -15,7 +15,7 @@ mod keep;
 mod told;
 
 pub use docs::SETTINGS_DOCS;
-pub use told::{Aggregate, BestBy, Clip, Keep, Metric, TrainSettings, Validation, WeightsFile};
+pub use told::{BestBy, Clip, Keep, Metric, TrainSettings, Validation, WeightsFile};
 
 /// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
 /// small enough to be counted with.
@@ -36,7 +36,7 @@ pub(crate) struct Settings<'p> {
     pub keep: Option<Keep>,
     pub weights: Option<WeightsFile>,
     pub trainable: Option<Patterns>,
-    pub loss: Option<(Aggregate, &'p Expr)>,
+    pub loss: Option<&'p Expr>,
     pub optimizer: Option<&'p Expr>,
     pub metrics: Vec<(Metric, &'p Expr)>,
 }
@@ -126,7 +126,6 @@ impl Program {
                 keep: s.keep.unwrap_or(Keep::Last),
                 weights: s.weights,
                 texts: texts_of(train),
-                loss: s.loss.expect("is required").0,
                 metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
                 span: train.span,
                 model_span: train.model.span,
@@ -240,7 +239,7 @@ impl<'p> Lower<'p> {
             "trainable" => {
                 settings.trainable = Some(Patterns { list: self.strings(value, "trainable")?, span: value.span });
             }
-            "loss" => settings.loss = Some((self.aggregate(value), value)),
+            "loss" => settings.loss = Some(value),
             "optimizer" => settings.optimizer = Some(value),
             "metrics" => {
                 let ExprKind::List(items) = &value.kind else {
@@ -252,7 +251,7 @@ impl<'p> Lower<'p> {
                     let taken = |name: &str| name == "loss" || settings.metrics.iter().any(|(old, _)| old.name == name);
                     let numbered = (2..).map(|n| format!("{base}_{n}"));
                     let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name));
-                    let metric = Metric { name: name.unwrap_or(base), aggregate: self.aggregate(item) };
+                    let metric = Metric { name: name.unwrap_or(base) };
                     settings.metrics.push((metric, item));
                 }
             }

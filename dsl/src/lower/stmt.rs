@@ -231,16 +231,16 @@ impl<'p> Lower<'p> {
             }
         };
         let name = self.turn_name(&repeat.body);
-        self.frame_mut().draws += 1;
+        let path = self.frame_mut().draws.next();
         for (i, turn) in turns.into_iter().enumerate() {
             self.spend(span)?;
             let frame = self.frame_mut();
-            let outer = (std::mem::take(&mut frame.salt), std::mem::take(&mut frame.draws));
+            let outer = std::mem::take(&mut frame.draws);
             frame.turns.push(i);
-            let result = self.turn(repeat, i, turn, format!("{}#{}.{i}", outer.0, outer.1), &name, span);
+            let result = self.turn(repeat, i, turn, format!("{path}.{i}"), &name, span);
             let frame = self.frame_mut();
             frame.turns.pop();
-            (frame.salt, frame.draws) = outer;
+            frame.draws = outer;
             result?;
             if crate::diagnostic::has_errors(&self.diagnostics) {
                 return Err(Stop);

@@ -7,13 +7,17 @@ use ir::op::{Gradient, Reduce, Reduction};
 use ir::{DType, Graph, Role, Scalar, ScalarOp, Type};
 
 use super::entry::Chosen;
-use super::settings::{Aggregate, Clip, Settings, setting_span};
+use super::measure::Measure;
+use super::scope::Draws;
+use super::settings::{Clip, Settings, setting_span};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
-use crate::ast::{self, Call, Definition, EntryKind, Expr, ExprKind};
-use crate::diagnostic::{Diagnostic, has_errors};
-use crate::resolve::Target;
+use crate::ast::{self, Call, EntryKind, Expr, ExprKind};
+use crate::diagnostic::has_errors;
 use crate::span::Span;
+
+/// Loss and metrics by name, the loss first.
+type Results = Vec<(String, Data)>;
 
 /// What schedules know.
 #[derive(Clone, Debug)]
@@ -51,17 +55,25 @@ impl<'p> Lower<'p> {
 
     /// Loss and metrics with `training` false.
     pub(crate) fn evaluate(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
-        let train = self.train_section(chosen)?;
-        let settings = self.settings(train)?;
-        let given = self.inputs(chosen, given)?;
-        self.fields(chosen);
-        for (name, data) in self.objective(chosen, train, &settings, given, None)? {
-            self.output(&name, &data)?;
+        let results = self.objective_of(chosen, given)?;
+        match self.request.measure {
+            Measure::Values => {
+                for (name, data) in results {
+                    self.output(&name, &data)?;
+                }
+            }
+            Measure::Parts => {
+                for (part, data) in self.parts(&results)? {
+                    self.output(&part.name, &data)?;
+                    self.parts.push(part);
+                }
+            }
+            Measure::Finish => return self.finish_of_parts(chosen, &results),
         }
         self.finish(chosen.definition)
     }
 
-    fn train_section(&mut self, chosen: &Chosen<'p>) -> Eval<&'p ast::Train> {
+    pub(crate) fn train_section(&mut self, chosen: &Chosen<'p>) -> Eval<&'p ast::Train> {
         chosen.train.ok_or_else(|| {
             let name = &chosen.definition.name;
             let message = format!("no `train` section says how to train `{}`", name.name);
@@ -70,7 +82,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Makes an argument of the outermost function for each field that is no input.
-    fn fields(&mut self, chosen: &Chosen<'p>) {
+    pub(crate) fn fields(&mut self, chosen: &Chosen<'p>) {
         for (name, ty) in &self.request.fields {
             if chosen.definition.params.iter().any(|p| p.name.name == *name) {
                 continue;
@@ -87,7 +99,7 @@ impl<'p> Lower<'p> {
 
     /// Runs the model, then the loss and the metrics on its outputs. The loss comes first. What they know of the training
     /// is no matter of the model's.
-    fn objective(
+    pub(crate) fn objective(
         &mut self,
         chosen: &Chosen<'p>,
         train: &'p ast::Train,
@@ -96,6 +108,7 @@ impl<'p> Lower<'p> {
         step: Option<StepScope>,
     ) -> Eval<Vec<(String, Data)>> {
         let outputs = self.run_model_with(chosen, given)?;
+        self.end_of_model(&outputs)?;
         self.step = step;
         let mut frame = self.new_frame(0);
         // Names of the data: fields, inputs and outputs; then the model's arguments and its dimensions.
@@ -118,6 +131,7 @@ impl<'p> Lower<'p> {
         self.label_fields(&mut frame);
         frame.scopes.push(Default::default());
         self.frames.push(frame);
+        self.frame_mut().draws = Draws::at("@let");
         for entry in &train.entries {
             if let EntryKind::Let { pattern, value } = &entry.kind {
                 self.measuring = Some(("a `let` of `train`", value.span));
@@ -126,10 +140,12 @@ impl<'p> Lower<'p> {
             }
         }
         let mut results = vec![];
-        if let Some((_, loss)) = settings.loss {
+        if let Some(loss) = settings.loss {
+            self.frame_mut().draws = Draws::at("@loss");
             results.push(("loss".to_owned(), self.measure(loss, "the loss")?));
         }
         for (metric, value) in &settings.metrics {
+            self.frame_mut().draws = Draws::at(format!("@metric/{}", metric.name));
             results.push((metric.name.clone(), self.measure(value, "a metric")?));
         }
         self.measuring = None;
@@ -165,48 +181,13 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// What the definition of a metric says of many batches; one that is not just a call is averaged.
-    pub(crate) fn aggregate(&self, e: &Expr) -> Aggregate {
-        let named = outermost(e).and_then(|call| self.program.lookup(self.frame().module, &call.callee.name));
-        let Some(Target::Item(at)) = named else { return Aggregate::default() };
-        self.program.definition(at).map_or_else(Aggregate::default, stated)
-    }
-
-    /// Refuses the call of something that many batches do not average, where its value is only a part of a loss or metric: that
-    /// would be averaged.
-    pub(crate) fn check_aggregate(&mut self, definition: &Definition, span: Span) -> Eval<()> {
-        let averaged = |definition: &Definition| stated(definition) == Aggregate::Mean;
-        let Some((what, whole)) = self.measuring.filter(|_| !averaged(definition)) else { return Ok(()) };
-        let within = self.running.iter().any(|(outer, _)| !averaged(outer));
-        if within || (self.running.is_empty() && self.measured == Some(span)) {
-            return Ok(());
-        }
-        let at = self.at(span);
-        let message = format!("`{}` is only a part of {what}", definition.name.name);
-        let label = "its values on batches are not averaged";
-        let error = Diagnostic::error("lost-aggregate", message).primary(at, label);
-        let error = if whole == at { error } else { error.secondary(whole, "but those of this are") };
-        Err(self.fail(error.help("let it stand alone, or put `@aggregate(…)` before a `fn` that computes the whole")))
-    }
-
-    /// A loss or metric: one number of the model's float type.
-    fn measure(&mut self, e: &'p Expr, what: &'static str) -> Eval<Data> {
-        self.measuring = Some((what, e.span));
-        self.measured = outermost(e).map(|call| call.span);
-        let value = self.eval(e)?;
-        self.measured = None;
-        let data = self.as_data(value, self.float, what, e.span)?;
-        if data.rank() != 0 {
-            let message = format!("{what} is one number, not {}", data.show(self.float));
-            let at = self.at(e.span);
-            let error = Diagnostic::error("shape-mismatch", message).primary(at, "one for each example");
-            return Err(self.fail(error.help("take the mean: `mean(…)`")));
-        }
-        self.convert(&data, self.float, e.span)
-    }
-
-    /// A step of training.
-    pub(crate) fn train(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
+    /// Begins a step of training: its settings, the counter of steps, and the function of the loss with all that is measured, which the
+    /// compiler differentiates.
+    pub(crate) fn loss_function(
+        &mut self,
+        chosen: &Chosen<'p>,
+        given: Vec<Given<'p>>,
+    ) -> Eval<(Results, Settings<'p>, Data)> {
         let train = self.train_section(chosen)?;
         let settings = self.settings(train)?;
         let given = self.inputs(chosen, given)?;
@@ -215,18 +196,32 @@ impl<'p> Lower<'p> {
         let counter = self.counter(span);
         self.step_for_key = Some(counter.value);
         let step = self.step_scope(&counter, &settings, span)?;
-        // The loss is a function of its own, which the compiler differentiates.
         let name = format!("{}.loss", chosen.definition.name.name);
-        let id = self.enter(&name, String::new());
-        let results = match self.objective(chosen, train, &settings, given, Some(step)) {
-            Ok(results) => results,
+        self.enter(&name, String::new());
+        match self.objective(chosen, train, &settings, given, Some(step)) {
+            Ok(results) => Ok((results, settings, counter)),
             Err(stop) => {
                 self.contexts.truncate(1);
-                return Err(stop);
+                Err(stop)
             }
-        };
+        }
+    }
+
+    /// A step of training.
+    pub(crate) fn train(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
+        let (mut results, settings, counter) = self.loss_function(chosen, given)?;
+        let train = self.train_section(chosen)?;
+        let span = train.span;
+        match self.request.measure {
+            Measure::Values => {}
+            Measure::Parts => {
+                let parts = self.parts(&results)?;
+                results.extend(parts.iter().map(|(part, data)| (part.name.clone(), data.clone())));
+                self.parts = parts.into_iter().map(|(part, _)| part).collect();
+            }
+            Measure::Finish => return self.finish_of_parts(chosen, &results),
+        }
         let (names, mut results): (Vec<String>, Vec<Data>) = results.into_iter().unzip();
-        debug_assert_eq!(id, self.context().id);
         self.freeze(&settings)?;
         if let Some(loss) = results.first()
             && settings.loss.is_some()
@@ -372,11 +367,4 @@ fn outermost(e: &Expr) -> Option<&Call> {
         ExprKind::Pipe { steps, .. } => steps.last(),
         _ => None,
     }
-}
-
-/// What a definition says of its values on many batches.
-fn stated(definition: &Definition) -> Aggregate {
-    let words = definition.attributes.iter().filter(|a| a.name.name == "aggregate").flat_map(|a| &a.args);
-    let mut words = words.filter_map(|arg| if let ExprKind::Name(word) = &arg.value.kind { Some(word) } else { None });
-    words.next().and_then(|word| Aggregate::named(word)).unwrap_or_default()
 }

@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use ir::{Role, Type};
 use rustc_hash::FxHashSet;
 
-use super::scope::Var;
+use super::scope::{Draws, Var};
 use super::value::{Axis, Callee, Data, Value};
 use super::{Eval, Lower};
 use crate::ast::{self, Stmt, TypeKind};
@@ -235,10 +235,10 @@ impl<'p> Lower<'p> {
         let written = argument_of(init).and_then(|argument| frame.given.get(argument).copied());
         let site = frame.site;
         frame.site = written.or(site);
-        let outer = (std::mem::replace(&mut frame.salt, name.clone()), std::mem::take(&mut frame.draws));
+        let outer = std::mem::replace(&mut frame.draws, Draws::at(name.clone()));
         let result = self.eval(init).and_then(|value| self.first_data(value, &ty, &axes, init.span));
         let frame = self.frame_mut();
-        (frame.salt, frame.draws) = outer;
+        frame.draws = outer;
         frame.site = site;
         for error in self.diagnostics[reported..].iter_mut().filter(|error| error.code == "missing-argument") {
             error.message = format!("as a first value, {}", error.message);

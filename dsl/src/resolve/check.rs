@@ -124,7 +124,7 @@ impl<'a> Names<'a> {
                 Part::Expr(_) | Part::Layer(_) => None,
             });
         });
-        let own: &[&str] = if d.kind == DefinitionKind::Fn { &["aggregate", "gradient"] } else { &[] };
+        let own: &[&str] = if d.kind == DefinitionKind::Fn { &["gradient"] } else { &[] };
         attributes::check(&d.attributes, own, &mut self.faults);
         let message = |name: &str| format!("`{name}` of `{}` stands twice", d.name.name);
         twice(d.params.iter().map(|param| &param.name), message, &mut self.faults);

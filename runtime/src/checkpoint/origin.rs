@@ -89,7 +89,11 @@ impl Origin {
         add(remainder, "remainder of an epoch", &|o| (if o.remainder { "trained on" } else { "left out" }).to_owned());
         let both_validate = self.validation.is_some() && now.validation.is_some();
         let scores = self.scores != now.scores || both_validate && self.validation_scores != now.validation_scores;
-        let scores = add(scores, "loss and metrics", &|o| o.scores.join(", "));
+        // who wrote them knows them by their settings, and not by what they are accumulated of
+        let [loss, metrics] = ["loss", "metrics"].map(|name| scores && self.setting(name) != now.setting(name));
+        add(loss, "loss", &|o| o.setting("loss").to_owned());
+        add(metrics, "metrics", &|o| o.setting("metrics").to_owned());
+        let scores = add(scores && !loss && !metrics, "loss and metrics", &|o| o.scores.join(", ")) || scores;
         add(self.judge != now.judge, "best epoch", &|o| o.judge.clone());
         add(self.seed != now.seed, "seed", &|o| o.seed.to_string());
         let shuffle = self.seed == now.seed && self.shuffle != now.shuffle;
@@ -103,9 +107,11 @@ impl Origin {
     /// What makes the program another: settings, or else texts.
     fn differences_of_program(&self, now: &Origin) -> Vec<Difference> {
         let names = self.settings.keys().chain(now.settings.keys().filter(|name| !self.settings.contains_key(*name)));
-        let show = |origin: &Origin, name: &str| origin.settings.get(name).map_or("not set", String::as_str).to_owned();
-        let differing =
-            names.map(|name| Difference { setting: name.clone(), was: show(self, name), is: show(now, name) });
+        let differing = names.map(|name| Difference {
+            setting: name.clone(),
+            was: self.setting(name).to_owned(),
+            is: now.setting(name).to_owned(),
+        });
         let differing: Vec<Difference> = differing.filter(|d| d.was != d.is).collect();
         let (texts, settings): (Vec<_>, Vec<_>) = differing.into_iter().partition(|d| d.setting.starts_with(TEXT));
         match (settings.is_empty(), texts.is_empty()) {
@@ -116,6 +122,11 @@ impl Origin {
                 vec![Difference { setting: "program".to_owned(), was, is }]
             }
         }
+    }
+
+    /// A setting as it was written.
+    fn setting(&self, name: &str) -> &str {
+        self.settings.get(name).map_or("not set", String::as_str)
     }
 
     /// A setting as it was written, with a blank behind it.

@@ -92,6 +92,52 @@ pub enum TrainError {
     /// A checkpoint lacks a weight or state.
     #[error("the checkpoint has no `{0}`")]
     NotInCheckpoint(String),
+    /// The program of a batch lacks what loss and metrics are made of.
+    #[error("the program has no output `{0}`, of which loss and metrics are made")]
+    NoPart(String),
+    /// What makes loss and metrics of all examples cannot be made.
+    #[error("{message}")]
+    Finish {
+        /// The kind of problem, as in `error[...]`.
+        code: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// A metric needs all examples at once, and they are too many.
+    #[error(
+        "a metric needs `{name}` of all examples at once: more than {} MiB, where {} are allowed; \
+         make it of sums and means over the examples",
+        .bytes >> 20,
+        .limit >> 20
+    )]
+    TooManyRows {
+        /// What it needs.
+        name: String,
+        /// The bytes of what there is so far.
+        bytes: usize,
+        /// The most that are allowed.
+        limit: usize,
+    },
+    /// What was kept of the examples does not belong to as many as there should be.
+    #[error("{found} numbers were kept of the examples, not {wanted}")]
+    OtherExamples {
+        /// How many were kept.
+        found: usize,
+        /// How many there should be.
+        wanted: usize,
+    },
+    /// A metric depends on how many examples there are, and the model takes batches of one size only.
+    #[error(
+        "{} over many batches cannot be computed: the model takes batches of {batch} only; \
+         let it take any number of examples, or make the metric of means",
+        .name.as_ref().map_or("a metric".to_owned(), |name| format!("`{name}`"))
+    )]
+    OneSize {
+        /// The metric, where it is known.
+        name: Option<String>,
+        /// The size.
+        batch: usize,
+    },
     /// The loss became NaN or infinite.
     #[error(
         "the loss became {loss} in epoch {epoch}, step {step}; a smaller learning rate or clipped gradients may help"
@@ -123,6 +169,10 @@ impl TrainError {
             TrainError::NoScore { .. } => "unknown-name",
             TrainError::NotShared { .. } => "other-weights",
             TrainError::NotFiniteInput { .. } => "not-finite",
+            TrainError::NoPart(_) | TrainError::OtherExamples { .. } => "internal",
+            TrainError::Finish { code, .. } => code,
+            TrainError::TooManyRows { .. } => "too-large",
+            TrainError::OneSize { .. } => "one-batch-size",
             TrainError::NoFirstValue(_) => "no-first-value",
             TrainError::NotInCheckpoint(_) => "other-training",
             TrainError::NotFinite { .. } => "loss-not-finite",

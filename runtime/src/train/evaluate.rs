@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dlc_ir::DType;
+use dlc_ir::op::random_bits;
+
 use super::scores::Totals;
-use super::{Aggregate, Scores, TrainError, fields};
+use super::{Measures, Scores, TrainError, fields};
 use crate::Session;
 use crate::loader::{Examples, Loader, LoaderOptions};
 
@@ -33,7 +36,8 @@ impl Selection {
 #[derive(Debug)]
 pub struct Evaluator {
     sessions: Vec<(usize, Session)>,
-    aggregates: Vec<(String, Aggregate)>,
+    totals: Totals,
+    seed: i64,
 }
 
 impl Evaluator {
@@ -44,23 +48,27 @@ impl Evaluator {
         if rest == 0 { vec![whole] } else { vec![whole, rest] }
     }
 
-    /// An evaluator from sessions of the same program for batches of different sizes, with what becomes of its metrics
-    /// over the batches; loss and metrics that are not named are averaged over the examples.
+    /// An evaluator from sessions of the same program for batches of different sizes, and how loss and metrics of many batches follow
+    /// from what they return; without that, they are averaged over the examples.
     ///
     /// # Errors
-    /// If a program has no output `loss`.
-    pub fn new(
-        sessions: impl IntoIterator<Item = Session>,
-        aggregates: Vec<(String, Aggregate)>,
-    ) -> Result<Self, TrainError> {
+    /// If a program lacks what loss and metrics are made of.
+    pub fn new(sessions: impl IntoIterator<Item = Session>, measures: Option<&Measures>) -> Result<Self, TrainError> {
         let mut sized = Vec::new();
         for session in sessions {
-            Totals::new(&session, &aggregates)?;
+            Totals::new(&session, measures)?;
             let size = session.signature().inputs().find_map(|(_, ty)| ty.shape.first().copied()).unwrap_or(1);
             sized.push((size, session));
         }
         sized.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
-        Ok(Evaluator { sessions: sized, aggregates })
+        let (_, largest) = sized.first().ok_or(TrainError::NoLoss)?;
+        let totals = Totals::new(largest, measures)?;
+        Ok(Evaluator { sessions: sized, totals, seed: 0 })
+    }
+
+    /// Sets what random draws follow from. Each batch draws anew, and every evaluation of the same examples the same.
+    pub fn set_seed(&mut self, seed: i64) {
+        self.seed = seed;
     }
 
     /// The sessions, those of larger batches first, for weights to be set.
@@ -70,14 +78,12 @@ impl Evaluator {
 
     /// The names of loss and metrics.
     pub(super) fn names(&self) -> Vec<String> {
-        let totals = self.sessions.first().and_then(|(_, session)| Totals::new(session, &self.aggregates).ok());
-        totals.map(|totals| totals.names().to_vec()).unwrap_or_default()
+        self.totals.names()
     }
 
     /// Loss and metrics by name, and what becomes of each over many batches.
     pub(super) fn columns(&self) -> Vec<String> {
-        let totals = self.sessions.first().and_then(|(_, session)| Totals::new(session, &self.aggregates).ok());
-        totals.map(|totals| totals.columns()).unwrap_or_default()
+        self.totals.columns()
     }
 
     /// Loss and metrics of the examples, with the weights that the sessions have.
@@ -107,8 +113,8 @@ impl Evaluator {
         let (_, first) = self.sessions.first().ok_or(TrainError::NoProgram { size: whole, count, needed })?;
         let examples = fields::used(first, &selection.examples)?;
         let mut loader = Loader::new(examples, selection.positions.clone(), &options)?;
-        let mut totals = Totals::new(first, &self.aggregates)?;
-        for _ in 0..loader.batches_per_epoch() {
+        self.totals.clear();
+        for number in 0..loader.batches_per_epoch() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
@@ -116,10 +122,11 @@ impl Evaluator {
             let fits = self.sessions.iter_mut().find(|(size, _)| *size == batch.count);
             let (_, session) = fits.expect("there is a program for every size");
             fields::set(session, &batch.fields, 0, 0)?;
+            session.set_key(random_bits(self.seed, number.cast_signed(), 0, DType::I64))?;
             session.step()?;
-            totals.add(session, batch.count);
+            self.totals.add(session, batch.count)?;
             loader.recycle(batch);
         }
-        Ok(Some(totals.scores()))
+        self.totals.scores().map(Some)
     }
 }

@@ -56,7 +56,7 @@ impl Judge {
     pub(super) fn resolved(mut self, trainer: &Trainer, validation: Option<&Evaluator>) -> Result<Self, TrainError> {
         let part = *self.part.get_or_insert(if validation.is_some() { Part::Validation } else { Part::Train });
         let names = match (part, validation) {
-            (Part::Train, _) => trainer.totals.names().to_vec(),
+            (Part::Train, _) => trainer.totals.names(),
             (Part::Validation, Some(evaluator)) => evaluator.names(),
             (Part::Validation, None) => vec![],
         };

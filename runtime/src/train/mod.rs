@@ -5,8 +5,10 @@ mod evaluate;
 mod event;
 mod fields;
 mod judge;
+mod measures;
 mod options;
 mod origin;
+mod rows;
 mod run;
 mod save;
 mod scores;
@@ -21,9 +23,10 @@ pub use error::TrainError;
 pub use evaluate::{Evaluator, Selection};
 pub use event::{EpochReport, Event, Summary, Times};
 pub use judge::{Better, Judge, Keep, Part};
+pub use measures::{Accumulated, Combine, Finish, Finished, Measures};
 pub use options::TrainOptions;
 pub use run::Run;
-pub use scores::{Aggregate, Scores};
+pub use scores::Scores;
 pub use state::Snapshot;
 
 use crate::weights;
@@ -48,18 +51,21 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer from a session of the program of a step, with what becomes of its metrics over the batches of an epoch; loss
-    /// and metrics that are not named are averaged over the examples. `own` names the states that are no part of the model:
+    /// A trainer from a session of the program of a step, and how loss and metrics of an epoch follow from what it returns; without
+    /// that, they are averaged over the examples. `own` names the states that are no part of the model:
     /// those of its optimiser, and a counter of steps. Weights and states are still to be set.
     ///
     /// # Errors
     /// If the program has no output `loss`.
     pub fn new<'a>(
         session: Session,
-        aggregates: &[(String, Aggregate)],
+        measures: Option<&Measures>,
         own: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, TrainError> {
-        let totals = Totals::new(&session, aggregates)?;
+        if session.signature().output("loss").is_none() {
+            return Err(TrainError::NoLoss);
+        }
+        let totals = Totals::new(&session, measures)?;
         let own = own.into_iter().map(str::to_owned).collect();
         Ok(Trainer { sizes: Sizes::new(session), totals, own, step: 0 })
     }
@@ -163,10 +169,7 @@ impl Trainer {
         session.set_inputs(&batch)?;
         session.step()?;
         self.step += 1;
-        let mut totals = self.totals.clone();
-        totals.clear();
-        totals.add(self.session(), size.unwrap_or(1));
-        Ok(totals.scores())
+        Ok(Scores::of(self.session(), self.totals.measures()))
     }
 
     /// Steps done since the first values were set.

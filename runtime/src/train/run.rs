@@ -190,7 +190,8 @@ impl Course<'_> {
         let session = trainer.sizes.current_mut();
         fields::set(session, &batch.fields, meta.step, meta.epoch)?;
         session.step()?;
-        let loss = trainer.totals.add(session, batch.count);
+        trainer.totals.add(session, batch.count)?;
+        let loss = session.output_value("loss").ok_or(TrainError::NoLoss)?;
         meta.step += 1;
         trainer.step = meta.step;
         meta.cursor = loader.cursor();
@@ -226,7 +227,7 @@ impl Course<'_> {
             epoch: self.meta.epoch + 1,
             step: self.meta.step,
             whole,
-            train: self.trainer.totals.scores(),
+            train: self.trainer.totals.scores()?,
             validation,
             best: false,
             examples_per_second: self.epoch.examples as f64 / learning.max(1e-9),

@@ -93,7 +93,7 @@ impl Progress {
                 }
                 output.object(&json!({
                     "v": 1, "event": "epoch", "epoch": report.epoch, "step": report.step, "whole": report.whole,
-                    "loss": report.train.loss, "metrics": report.train.metrics,
+                    "loss": report.train.loss, "metrics": super::score_json(&report.train)["metrics"],
                     "validation": report.validation.as_ref().map(score_json),
                     "best": report.best, "examples_per_s": report.examples_per_second,
                 }));

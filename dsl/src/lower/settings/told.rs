@@ -48,35 +48,6 @@ pub struct BestBy {
 pub struct Metric {
     /// Its name, as the graphs' outputs have it.
     pub name: String,
-    /// What becomes of it over many batches.
-    pub aggregate: Aggregate,
-}
-
-/// How a metric of many batches follows from its values on each: `@aggregate(…)` before a `fn`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Aggregate {
-    /// The mean, weighted by examples.
-    #[default]
-    Mean,
-    /// The root of the mean of the squares, weighted by examples.
-    RootMeanSquare,
-    /// The largest.
-    Max,
-    /// The smallest.
-    Min,
-}
-
-impl Aggregate {
-    /// What a word in `@aggregate(…)` says.
-    pub fn named(word: &str) -> Option<Self> {
-        Some(match word {
-            "mean" => Self::Mean,
-            "root_mean_square" => Self::RootMeanSquare,
-            "max" => Self::Max,
-            "min" => Self::Min,
-            _ => return None,
-        })
-    }
 }
 
 /// Weights to begin with.
@@ -129,8 +100,6 @@ pub struct TrainSettings {
     pub weights: Option<WeightsFile>,
     /// The settings as texts, by name, but for `epochs` and `steps`.
     pub texts: Vec<(String, String)>,
-    /// What becomes of the loss over many batches.
-    pub loss: Aggregate,
     /// The metrics.
     pub metrics: Vec<Metric>,
     /// Where the section begins.

@@ -2,7 +2,6 @@
 
 use crate::ast::{Attribute, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::lower::settings::Aggregate;
 
 /// Checks the attributes before something where those of `own` mean something.
 pub(super) fn check(attributes: &[Attribute], own: &[&str], faults: &mut Vec<Diagnostic>) {
@@ -11,18 +10,14 @@ pub(super) fn check(attributes: &[Attribute], own: &[&str], faults: &mut Vec<Dia
         let words: Vec<&str> = attribute.args.iter().filter_map(|arg| word(&arg.value)).collect();
         let (what, fits) = match name.as_str() {
             "allow" => ("`@allow(unused_parameter)`", words == ["unused_parameter"]),
-            "aggregate" => {
-                let known = words.len() == 1 && attribute.args.len() == 1 && Aggregate::named(words[0]).is_some();
-                ("`@aggregate(mean)`, or `root_mean_square`, `max`, `min`", known)
-            }
             "gradient" => ("`@gradient(name of a fn)`", words.len() == 1 && attribute.args.len() == 1),
             "recompute" => ("`@recompute(every: 16)`", true),
             _ => {
                 let error = Diagnostic::error("unknown-name", format!("there is no attribute `@{name}`"));
-                let known = ["aggregate", "allow", "gradient", "recompute"];
+                let known = ["allow", "gradient", "recompute"];
                 let label = match did_you_mean(name, known) {
                     Some(meant) => format!("do you mean `@{meant}`?"),
-                    None => "attributes are @aggregate, @allow, @gradient and @recompute".to_owned(),
+                    None => "attributes are @allow, @gradient and @recompute".to_owned(),
                 };
                 faults.push(error.primary(attribute.name.span, label));
                 continue;

@@ -1,0 +1,244 @@
+//! Loss and metrics of many batches: what a program returns of each, and how the values over all examples follow.
+//!
+//! The law: over a data set, loss and metrics are what their expressions say of all examples at once, however these are
+//! cut into batches. Each expression is followed from its result back to the examples ([`classes`]). Sums, maxima and
+//! minima over examples are *parts*: the program of a batch returns them, whoever runs it accumulates them, and a second
+//! program, lowered for the number of all examples, computes the values from them ([`cut`]). What is no function of
+//! such reductions has the values that it takes of each example collected, and is computed of all of them by that program.
+//! What is the same for all examples of a step (weights, draws that belong to no example) is averaged over the steps.
+
+use dlc_ir as ir;
+use ir::{Function, FunctionKind, Graph, Type};
+
+use super::entry::Chosen;
+use super::value::{Data, Label};
+use super::{Eval, Given, Lower, Request, What};
+use crate::ast::Expr;
+use crate::diagnostic::Diagnostic;
+
+mod classes;
+mod cut;
+mod element;
+mod scale;
+
+use classes::{Analysis, Class, Classes};
+
+/// What a program returns of loss and metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// Their values on its batch.
+    #[default]
+    Values,
+    /// Besides the values of a step (and instead of those of an evaluation) the parts of which the values over many
+    /// batches are made.
+    Parts,
+    /// The program takes those parts, accumulated over as many examples as the request has, and returns the values.
+    Finish,
+}
+
+/// How a part of many batches follows from those of each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Combine {
+    /// Their sum.
+    Sum,
+    /// The largest; NaN if one is.
+    Max,
+    /// The smallest; NaN if one is.
+    Min,
+    /// The mean, weighted by examples.
+    Mean,
+    /// All of them, one behind the other along an axis.
+    Rows {
+        /// The axis along which the examples lie.
+        axis: usize,
+        /// How many positions of it an example has.
+        per: usize,
+    },
+}
+
+/// What a program returns of each batch, of which loss and metrics of many are made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The output of the program of a batch, and the input of the one that finishes.
+    pub name: String,
+    /// How those of many batches make one.
+    pub combine: Combine,
+    /// The type that it has on a batch.
+    pub ty: Type,
+}
+
+/// Results of a function with what became of them.
+pub(crate) struct Measured {
+    pub names: Vec<String>,
+    pub values: Vec<ir::Value>,
+}
+
+/// What was lowered of the model within the function that measures it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Boundary {
+    /// The nodes of the function before loss and metrics.
+    nodes: usize,
+    /// The outputs of the model.
+    outputs: Vec<ir::Value>,
+    /// Whether one of them is made of all examples within a function that the model calls, where no reduction can be taken out.
+    pub hidden: bool,
+}
+
+impl<'p> Lower<'p> {
+    /// Notes that the model's own part of the innermost function ends here.
+    pub(crate) fn end_of_model(&mut self, outputs: &[(String, Data)]) -> Eval<()> {
+        let values = outputs.iter().map(|(_, data)| self.local(data, data.origin)).collect::<Eval<_>>()?;
+        let nodes = self.context().builder.function().node_count();
+        self.boundary = Boundary { nodes, outputs: values, hidden: false };
+        Ok(())
+    }
+
+    /// A loss or metric: numbers of the model's float type, none of which belongs to an example.
+    pub(crate) fn measure(&mut self, e: &'p Expr, what: &'static str) -> Eval<Data> {
+        self.measuring = Some((what, e.span));
+        let value = self.eval(e)?;
+        let data = self.as_data(value, self.float, what, e.span)?;
+        let frame = self.frame().id;
+        let is_batch = |label: &Label| {
+            let batch = self.model_dims.first().is_some_and(|(name, _)| *name == *label.name);
+            batch && (label.frame == frame || label.is_of_model())
+        };
+        let of_examples = data.axes.iter().any(|axis| axis.label.as_ref().is_some_and(is_batch));
+        if data.rank() != 0 && (what == "the loss" || of_examples) {
+            let message = format!("{what} is one number, not {}", data.show(self.float));
+            let at = self.at(e.span);
+            let error = Diagnostic::error("shape-mismatch", message).primary(at, "one for each example");
+            return Err(self.fail(error.help("take the mean: `mean(…)`")));
+        }
+        self.convert(&data, self.float, e.span)
+    }
+
+    /// The same objective for another number of examples, as far as to its results; none if it cannot be lowered so.
+    fn for_others(&self) -> Option<(Lower<'p>, Measured)> {
+        let request: &'p Request = self.request.partner.as_deref()?;
+        let mut other = Lower::new(self.program, request);
+        other.flat = self.flat;
+        let (chosen, given) = other.begin().ok()?;
+        let results = match request.what {
+            What::Train => other.loss_function(&chosen, given).ok()?.0,
+            _ => other.objective_of(&chosen, given).ok()?,
+        };
+        let measured = other.measured(&results).ok()?;
+        (!crate::diagnostic::has_errors(&other.diagnostics)).then_some((other, measured))
+    }
+
+    fn measured(&mut self, results: &[(String, Data)]) -> Eval<Measured> {
+        let names = results.iter().map(|(name, _)| name.clone()).collect();
+        let values = results.iter().map(|(_, data)| self.local(data, data.origin)).collect::<Eval<_>>()?;
+        Ok(Measured { names, values })
+    }
+
+    /// How many examples the request is for.
+    fn examples(&self) -> usize {
+        self.request.fields.values().find_map(|ty| ty.shape.first().copied()).unwrap_or(1)
+    }
+
+    /// What each argument of the innermost function has to do with the examples.
+    fn argument_classes(&self) -> Vec<Class> {
+        let context = self.contexts.last().expect("the function that measures");
+        let entry = self.contexts[0].builder.function();
+        let of_entry = |value: ir::Value| match entry.arg_index(value).map(|i| &entry.args()[i]) {
+            Some(arg) if arg.role == ir::Role::Input && arg.ty.rank() > 0 => {
+                Class::Rows { axis: 0, per: 1, pure: true }
+            }
+            _ => Class::Step,
+        };
+        let function = context.builder.function();
+        let of_inner = |value: &ir::Value| {
+            let outer = context.captures.iter().find(|(_, inner)| *inner == value).map(|(outer, _)| *outer);
+            outer.map_or(Class::Step, of_entry)
+        };
+        if self.contexts.len() == 1 {
+            function.arg_values().iter().map(|value| of_entry(*value)).collect()
+        } else {
+            function.arg_values().iter().map(of_inner).collect()
+        }
+    }
+
+    /// How the results hang on the examples.
+    fn classes(&self, measured: &Measured) -> Classes {
+        let function = self.contexts.last().expect("the function that measures").builder.function();
+        let arguments = self.argument_classes();
+        if let Some((other, theirs)) = self.for_others()
+            && theirs.values == measured.values
+            && other.boundary.nodes == self.boundary.nodes
+        {
+            let g = other.contexts.last().expect("the function that measures").builder.function();
+            let mut analysis = Analysis::new((&self.functions, &other.functions), self.examples(), other.examples());
+            if let Some(classes) = analysis.measured(function, g, &arguments, &self.boundary) {
+                return classes;
+            }
+        }
+        // It is for this number of examples only: what holds of others cannot be seen by comparison.
+        let mut analysis = Analysis::new((&self.functions, &self.functions), self.examples(), self.examples());
+        analysis.measured(function, function, &arguments, &self.boundary).expect("a function is like itself")
+    }
+
+    /// Refuses a metric that has a number for each example, which only another number of them shows where axes have lost their names.
+    fn check_tables(&mut self, results: &[(String, Data)], measured: &Measured, classes: &Classes) -> Eval<()> {
+        for ((_, data), value) in results.iter().zip(&measured.values) {
+            if classes.compared && matches!(classes.of(*value), Class::Rows { .. }) {
+                let message = format!("a metric is one number or a table, not {}", data.show(self.float));
+                let error = Diagnostic::error("shape-mismatch", message).primary(data.origin, "one for each example");
+                return Err(self.fail(error.help("take the mean: `mean(…)`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The parts of the results, with their values in the innermost function.
+    pub(crate) fn parts(&mut self, results: &[(String, Data)]) -> Eval<Vec<(Part, Data)>> {
+        let measured = self.measured(results)?;
+        let classes = self.classes(&measured);
+        self.boundary.hidden = classes.hidden;
+        self.check_tables(results, &measured, &classes)?;
+        let numbers = results.iter().filter(|(_, data)| data.rank() == 0);
+        self.scores = numbers.map(|(name, _)| name.clone()).collect();
+        let function = self.contexts.last().expect("the function that measures").builder.function();
+        let parts = cut::parts(function, &classes, &measured.values);
+        let func = self.context().id;
+        Ok(parts
+            .into_iter()
+            .map(|(part, value)| {
+                let axes = part.ty.shape.iter().map(|&size| super::value::Axis::new(size)).collect();
+                let origin = results.first().map_or_else(Default::default, |(_, data)| data.origin);
+                let dtype = part.ty.dtype;
+                let data = Data { value, func, dtype, axes, origin, dense: None, transpose_of: None, weight: None };
+                (part, data)
+            })
+            .collect())
+    }
+
+    /// The program that computes the results from their parts, in place of the innermost function and those around it.
+    pub(crate) fn finish_of_parts(&mut self, chosen: &Chosen<'p>, results: &[(String, Data)]) -> Eval<Graph> {
+        let measured = self.measured(results)?;
+        let classes = self.classes(&measured);
+        self.boundary.hidden = classes.hidden;
+        self.check_tables(results, &measured, &classes)?;
+        let context = self.contexts.pop().expect("the function that measures");
+        self.contexts.clear();
+        let function = context.builder.function();
+        let parts = cut::parts(function, &classes, &measured.values);
+        self.growing = scale::growing(function, &parts, &measured).map(str::to_owned);
+        let name = format!("{}.scores", chosen.definition.name.name);
+        let mut entry = Function::new(name.as_str(), FunctionKind::Func);
+        cut::finish(&mut entry, function, &parts, &measured);
+        self.parts = parts.into_iter().map(|(part, _)| part).collect();
+        let graph = self.finish_graph(entry);
+        if crate::diagnostic::has_errors(&self.diagnostics) { Err(super::Stop) } else { Ok(graph) }
+    }
+
+    /// Lowers the objective of an evaluation.
+    pub(crate) fn objective_of(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Vec<(String, Data)>> {
+        let train = self.train_section(chosen)?;
+        let settings = self.settings(train)?;
+        let given = self.inputs(chosen, given)?;
+        self.fields(chosen);
+        self.objective(chosen, train, &settings, given, None)
+    }
+}
