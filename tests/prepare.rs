@@ -141,7 +141,8 @@ fn weights_set_later_are_folded_again() {
 
 /// Sets every weight and state of a session by name from `1.0`, scaled by what `scale` says of it.
 fn scaled(session: &Session, scale: &dyn Fn(&str) -> f64) -> Tensors {
-    let value = |name: &str, i| if name.ends_with("var") { 1.0 } else { (1.0 + number(name, i, 5).abs()) * scale(name) };
+    let value =
+        |name: &str, i| if name.ends_with("var") { 1.0 } else { (1.0 + number(name, i, 5).abs()) * scale(name) };
     let signature = session.signature();
     let tensor = |name: &str, ty: &Type| Tensor::from_fn(ty.clone(), |i| Scalar::Float(value(name, i)));
     signature.params().chain(signature.states()).map(|(name, ty)| (name, tensor(name, ty))).collect()
@@ -151,7 +152,8 @@ fn scaled(session: &Session, scale: &dyn Fn(&str) -> f64) -> Tensors {
 /// program runs as it is written. What such weights would be is in the comments.
 #[test]
 fn weights_that_folding_would_lose_are_not_folded() {
-    let extremes: [(&str, f64, &dyn Fn(&str) -> f64); 4] = [
+    type Extreme<'a> = (&'a str, f64, &'a dyn Fn(&str) -> f64);
+    let extremes: [Extreme<'_>; 4] = [
         // 1e20 * 1e30
         ("infinite", 1e-30, &|name| match name {
             "conv.weight" => 1e20,

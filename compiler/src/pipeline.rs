@@ -191,7 +191,7 @@ pub fn compile_observed(graph: Graph, options: &Options, observer: &mut dyn Obse
     let graph = timed(observer, Phase::Differentiate, || differentiate(graph, options))?;
     let optimized = timed(observer, Phase::Optimize, || optimize(&graph, options))?;
     let program = compile_optimized(optimized, options, observer)?;
-    if !program.preparation().is_some_and(|p| p.lossless.is_some()) {
+    if program.preparation().is_none_or(|p| p.lossless.is_none()) {
         return Ok(program);
     }
     let options = options.without_moving();

@@ -62,8 +62,11 @@ const FAMILIES: [Case; 13] = [
     ("mistakes of one line", 8000, false, |n| model(&format!("  let a = {}\n", "$ ".repeat(n)))),
 ];
 
+/// A kind of fields, and the text of one.
+type Field = (&'static str, fn(usize) -> String);
+
 /// The fields of a RON text that no model has.
-const RON: [(&str, fn(usize) -> String); 2] =
+const RON: [Field; 2] =
     [("a RON field repeated", |_| "dlc: 1,".to_owned()), ("unknown RON fields", |i| format!("f{i}: 1,"))];
 
 fn seconds(work: impl Fn()) -> f64 {

@@ -13,8 +13,13 @@ pub fn load(input: &[u8]) -> bool {
 
 pub fn seeds() -> Vec<Vec<u8>> {
     let graph = "func @f(%x: f32[2] input) -> (y: f32[2]) {\n  %0 = relu %x : f32[2]\n  return %0\n}\n";
-    let key =
-        GraphKey { dims: BTreeMap::new(), mode: "infer".into(), target: "x86-64-v3".into(), math: "safe".into(), compiler: "0".into() };
+    let key = GraphKey {
+        dims: BTreeMap::new(),
+        mode: "infer".into(),
+        target: "x86-64-v3".into(),
+        math: "safe".into(),
+        compiler: "0".into(),
+    };
     let sources = vec![("m.dl".to_owned(), "model m(x: [2]) -> y: [2] { return relu(x) }".to_owned())];
     let whole = Artefact {
         manifest: Manifest::new(sources, "m", BTreeMap::new(), "f32"),

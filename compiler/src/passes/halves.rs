@@ -113,7 +113,7 @@ pub(super) fn join(graph: &Graph, provenance: &mut Provenance) -> Option<Graph> 
     for result in &mut new.results {
         result.value = map[&result.value];
         if let ResultRole::Update(arg) = &mut result.role {
-            *arg = kept.binary_search(arg).ok().expect("what is prepared is not updated");
+            *arg = kept.binary_search(arg).expect("what is prepared is not updated");
         }
     }
     let old = provenance.take(&[&first.name, &entry.name]);

@@ -1,9 +1,9 @@
 //! Loss and metrics of many batches: what a program returns of each, and how the values over all examples follow.
 //!
 //! The law: over a data set, loss and metrics are what their expressions say of all examples at once, however these are
-//! cut into batches. Each expression is followed from its result back to the examples ([`classes`]). Sums, maxima and
+//! cut into batches. Each expression is followed from its result back to the examples (`classes.rs`). Sums, maxima and
 //! minima over examples are *parts*: the program of a batch returns them, whoever runs it accumulates them, and a second
-//! program, lowered for the number of all examples, computes the values from them ([`cut`]). What is no function of
+//! program, lowered for the number of all examples, computes the values from them (`cut.rs`). What is no function of
 //! such reductions has the values that it takes of each example collected, and is computed of all of them by that program.
 //! What is the same for all examples of a step (weights, draws that belong to no example) is averaged over the steps.
 
