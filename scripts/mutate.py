@@ -4,7 +4,7 @@
     scripts/mutate.py --check             every old text occurs exactly once (fast: run it after changes)
     scripts/mutate.py                     all of them: hours
     scripts/mutate.py --only NAME ...     some of them
-    scripts/mutate.py --minutes 60        those that are begun within an hour
+    scripts/mutate.py --minutes 60        those that are begun within an hour, in a random order: a fair sample
 
 The defects are data, in `mutations.py`. Each is planted in a git worktree of the last commit, with a target folder of its own, so
 that the tree that one works in is neither changed nor built. There it is built and tested, from the most specific test to the
@@ -20,6 +20,7 @@ import argparse
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -141,12 +142,15 @@ def worktree(folder):
 def table(results):
     lines = ["| defect | file | noticed by | test | s |", "| --- | --- | --- | --- | --- |"]
     for r in results:
-        by = {"noticed": ", ".join(r["by"][:3]), "survived": "**SURVIVED**"}.get(r["verdict"], f"ERROR: {r['by'][0]}" if r["by"] else "")
+        by = ", ".join(r["by"][:3])
+        by = {"noticed": by, "survived": "**SURVIVED**"}.get(r["verdict"], f"ERROR: {by}")
         lines.append(f"| {r['name']} | {r['file']} | {by} | {r['test']} | {r['seconds']} |")
     counted = [r for r in results if r["verdict"] != "error"]
     caught = sum(r["verdict"] == "noticed" for r in counted)
     share = f" ({100 * caught / len(counted):.0f} %)" if counted else ""
-    return "\n".join([*lines, "", f"{caught} of {len(counted)} noticed{share}; {len(results) - len(counted)} errors; {len(MUTATIONS)} in all"])
+    errors = len(results) - len(counted)
+    lines += ["", f"{caught} of {len(counted)} noticed{share}; {errors} errors; {len(MUTATIONS)} in all"]
+    return "\n".join(lines)
 
 
 def main():
@@ -157,6 +161,7 @@ def main():
     parser.add_argument("--folder", type=pathlib.Path, help="where the worktree is kept; else a temporary one")
     parser.add_argument("--results", type=pathlib.Path, help="a file of results, which is added to")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="begin none after so many minutes")
+    parser.add_argument("--seed", type=int, default=0, help="of the order, where the time is limited")
     parser.add_argument("--limit", type=float, default=900, help="seconds for the tests of one command")
     parser.add_argument("--build-limit", type=float, default=1800, help="seconds for its building")
     options = parser.parse_args()
@@ -172,6 +177,8 @@ def main():
     # Ended from outside, what was started ends too, and the worktree is left as it was.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = [m for m in MUTATIONS if not options.only or m[0] in options.only]
+    if options.minutes < float("inf"):
+        random.Random(options.seed).shuffle(wanted)
     lines = options.results.read_text().splitlines() if options.results and options.results.exists() else []
     results = [json.loads(line) for line in lines]
     known = {r["name"] for r in results}
@@ -185,7 +192,8 @@ def main():
                 break
             result = plant(folder, mutation, options.limit, options.build_limit)
             results.append(result)
-            print(f"{result['verdict']:9} {result['name']}: {', '.join(result['by'][:3])} ({result['test']}, {result['seconds']} s)", flush=True)
+            by = ", ".join(result["by"][:3])
+            print(f"{result['verdict']:9} {result['name']}: {by} ({result['test']}, {result['seconds']} s)", flush=True)
             if options.results:
                 with options.results.open("a") as file:
                     file.write(json.dumps(result) + "\n")
