@@ -107,7 +107,7 @@ MUTATIONS = [
      "Some(&axis) if axes.len() == 1 && offset.coefficient(axis) >= 1 => Along::Row,",
      compiler("contraction", "operators")),
     ("tile-not-whole", SCHEDULE + "tiling.rs",
-     "r <= rows && v <= n && (overlap || whole)", "r <= rows && v <= n + 1 && (overlap || whole)",
+     "r <= rows && v <= n && (overlap || whole)", "r <= rows && v <= n && (overlap || whole == whole)",
      compiler("contraction", "operators", "bounds")),
     ("tile-cost-of-multiplications", SCHEDULE + "tiling.rs",
      "let turn = (3 * fmas).max(28)", "let turn = (1 * fmas).max(28)",
