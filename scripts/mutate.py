@@ -96,7 +96,15 @@ def failures(output):
 def noticed(folder, command, limit, build_limit):
     """What a command notices: nothing, the failing tests, or that it does not compile."""
     test = ["cargo", "test", "-q", *command.split()]
-    status, output = run([*test, "--no-run"], folder, build_limit)
+    built = False
+    try:
+        status, output = run([*test, "--no-run"], folder, build_limit)
+        built = status is not None
+    finally:
+        if not built:
+            # A compiler that is killed leaves what later ones cannot link.
+            shutil.rmtree(folder / "target/debug/incremental", ignore_errors=True)
+            (folder / "compiler/ir/src/lib.rs").touch()
     if status != 0:
         errors = [line for line in output.splitlines() if line.startswith("error")]
         return "error", errors[:1] or ["building took too long" if status is None else "cargo failed"]
