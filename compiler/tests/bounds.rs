@@ -388,6 +388,30 @@ fn what_is_not_proved_is_clamped() {
     }
 }
 
+/// An index from data that is clamped reads the nearest element, whatever is added to it.
+#[test]
+fn clamped_indices_read_the_nearest_element() {
+    let indices = [-100, -4, -1, 0, 2, 6, 9, 100i64];
+    for added in [-3, 0, 5] {
+        let mut kernel = gathered(10, |_, index| index);
+        for stmt in &mut kernel.body {
+            if let Stmt::Let(_, Inst::Gather { offset, .. }) = stmt {
+                *offset = added;
+            }
+        }
+        assert_eq!(confine(&mut kernel).expect("there is room"), 1);
+        let mut data = vec![
+            indices.iter().flat_map(|i| i.to_le_bytes()).collect(),
+            (0..10).flat_map(|i| (i as f32).to_le_bytes()).collect(),
+            vec![0; 32],
+        ];
+        interp::run(&kernel, &mut data[..], 0, 1).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
+        let found: Vec<f32> = data[2].chunks(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect();
+        let wanted = indices.map(|i| (i + added).clamp(0, 9) as f32);
+        assert_eq!(found, wanted, "{added} is added");
+    }
+}
+
 /// No emitter runs a kernel that is not proved, in any build.
 #[test]
 fn emitters_refuse_what_is_not_proved() {

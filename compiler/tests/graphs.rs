@@ -94,6 +94,43 @@ fn large_products_are_packed() {
     }
 }
 
+/// Rows, columns and depth that stand at other steps than one, which no vector of neighbours may read.
+#[test]
+fn large_products_of_what_is_strided() {
+    let sizes = [180, 170, 190];
+    for steps in [[2, 1, 1], [1, 2, 1], [1, 1, 2], [3, 2, 2]] {
+        for (l, r) in [([0, 1], [1, 2]), ([1, 0], [1, 2]), ([0, 1], [2, 1]), ([1, 0], [2, 1])] {
+            let ty = |axes: [usize; 2], step: [usize; 2]| {
+                format!("f32[{},{}]", sizes[axes[0]] * step[0], sizes[axes[1]] * step[1])
+            };
+            let slice = |axes: [usize; 2]| {
+                let [s, t] = axes.map(|a| steps[a]);
+                let [m, n] = [sizes[axes[0]] * s, sizes[axes[1]] * t];
+                format!("{{start=[0,0], limit=[{m},{n}], stride=[{s},{t}]}} : {}", ty(axes, [1, 1]))
+            };
+            let whole = |axes: [usize; 2]| ty(axes, axes.map(|a| steps[a]));
+            let depth = |axes: [usize; 2]| usize::from(axes[1] == 1);
+            agrees_by(
+                &format!(
+                    "func @f(%x: {} input, %y: {} input) -> f32[180,190] {{
+  %0 = slice %x {}
+  %1 = slice %y {}
+  %2 = dot %0, %1 {{lhs=[{}], rhs=[{}], lhs_batch=[], rhs_batch=[]}} : f32[180,190]
+  return %2
+}}",
+                    whole(l),
+                    whole(r),
+                    slice(l),
+                    slice(r),
+                    depth(l),
+                    depth(r)
+                ),
+                &[run::NATIVE],
+            );
+        }
+    }
+}
+
 #[test]
 fn batched_products() {
     agrees(

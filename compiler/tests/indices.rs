@@ -149,6 +149,21 @@ fn what_is_known_to_be_in_range_is_not_checked() {
         "%0 = convert %n : i64[3]\n%1 = constant 4 : i64[]\n%2 = broadcast %1 {axes=[]} : i64[3]\n%3 = rem %0, %2 : i64[3]",
     ];
     let unknown = ["%0 = constant [0, 4, 1] : i64[3]", "%0 = add %i, %i : i64[3]"];
+    // From 0 to 3, and what each function makes of that: one that leaves the axis at either end is checked.
+    let small = known[2];
+    let known = known.into_iter().map(str::to_owned).chain(
+        [
+            "min %3, %0",
+            "max %3, %3",
+            "sub %3, %3 : i64[3]\n%5 = relu %4",
+            "neg %3 : i64[3]\n%5 = add %4, %2 : i64[3]\n%6 = min %5, %3",
+        ]
+        .map(|line| format!("{small}\n%4 = {line} : i64[3]")),
+    );
+    let further =
+        ["sub %3, %3", "add %3, %3", "mul %3, %3", "neg %3", "max %3, %0", "min %3, %i", "rem %i, %2", "add %3, %2"]
+            .map(|line| format!("{small}\n%4 = {line} : i64[3]"));
+    let unknown = unknown.into_iter().map(str::to_owned).chain(further);
     let text = |line: &str| {
         let lines: Vec<String> = line.lines().map(|line| format!("  {line}")).collect();
         let last = lines.len() - 1;
@@ -165,10 +180,10 @@ fn what_is_known_to_be_in_range_is_not_checked() {
         )
     };
     for line in known {
-        assert_eq!(checks(&text(line)), 0, "{line}");
+        assert_eq!(checks(&text(&line)), 0, "{line}");
     }
     for line in unknown {
-        assert_eq!(checks(&text(line)), 1, "{line}");
+        assert_eq!(checks(&text(&line)), 1, "{line}");
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod support;
 
-use dlc_compiler::kernel::{Access, Binary, Builder, Compare, Elem, Mode, Ty, Unary, Val};
+use dlc_compiler::kernel::{
+    Access, Binary, Buf, Builder, Compare, Const, Elem, Inst, Kernel, Mode, Operand, Stmt, Ty, Unary, Val,
+};
 use dlc_ir::DType;
 use support::{compiles_everywhere, run};
 
@@ -338,4 +340,125 @@ fn loops_branches_and_checks() {
     let (status, _) = run(&kernel, &[f32s(&[-1.0; 10]), f32s(&[0.0; 4])]);
     assert_eq!(status, 42);
     insta::assert_snapshot!(kernel);
+}
+
+/// Index arithmetic is folded while a kernel is built, by the ranges of its loops too; it stays what was written, below zero as well.
+#[test]
+fn folded_index_arithmetic_is_what_was_written() {
+    let mut formulas = vec![];
+    for scale in [-3, 1, 2, 4, 8] {
+        for shift in [-5, 0, 3, 4] {
+            formulas.extend([1, 3, 4, 12].map(|divisor| (scale, shift, divisor)));
+        }
+    }
+    let values = 4;
+    for (begin, end) in [(-9, 10), (-3, 0), (-4, -1), (-8, -4), (0, 4), (5, 8)] {
+        let turns = (end - begin) as usize;
+        let row = values * formulas.len() as i64;
+        let mut b = Builder::new(1);
+        let out = b.operand(DType::I64, turns * row as usize, Mode::Write);
+        let (first, limit) = (b.index(begin), b.index(end));
+        b.repeat(first, limit, 1, |b, i| {
+            let turn = b.add_const(i, -begin);
+            let line = b.mul_const(turn, row);
+            for (at, &(scale, shift, divisor)) in (0..).step_by(values as usize).zip(&formulas) {
+                let scaled = b.mul_const(i, scale);
+                let x = b.add_const(scaled, shift);
+                let number = b.index(shift);
+                let found = [b.div_floor(x, divisor), b.modulo(x, divisor), b.sub(number, scaled), b.sub(x, number)];
+                for (value, at) in found.into_iter().zip(at..) {
+                    let to = b.add_const(line, at);
+                    b.store(out, to, value);
+                }
+            }
+        });
+        let (_, found) = run(&b.finish(), &[vec![0; turns * row as usize * 8]]);
+        let mut found = found[0].chunks(8).map(|x| i64::from_le_bytes(x.try_into().unwrap()));
+        for i in begin..end {
+            for &(scale, shift, divisor) in &formulas {
+                let (scaled, x) = (i * scale, i * scale + shift);
+                let wanted = [x.div_euclid(divisor), x.rem_euclid(divisor), shift - scaled, scaled];
+                let found: Vec<i64> = found.by_ref().take(wanted.len()).collect();
+                assert_eq!(found, wanted, "{i} * {scale} + {shift}, by {divisor}, in {begin}..{end}");
+            }
+        }
+    }
+}
+
+fn turned<T>(is_turned: bool, (x, y): (T, T)) -> (T, T) {
+    if is_turned { (y, x) } else { (x, y) }
+}
+
+/// Machine code keeps the constants of index sums apart, on whichever side they stand: kernels from files are not folded.
+#[test]
+fn constants_stand_on_either_side_of_indices() {
+    let operand = |mode, elements| Operand { dtype: DType::I64, elements, mode };
+    let access = |buf, offset| Access { buf: Buf(buf), index: Kernel::BEGIN, offset, stride: 1, active: None };
+    let (x, three, ten) = (Val(2), Val(3), Val(4));
+    let mut values = vec![Ty::INDEX; 5];
+    let mut body = vec![
+        Stmt::Let(x, Inst::Load(access(0, 0))),
+        Stmt::Let(three, Inst::Const(Const::I64(3))),
+        Stmt::Let(ten, Inst::Const(Const::I64(10))),
+    ];
+    let f = |op: Binary, x: i64, y: i64| match op {
+        Binary::Add => x + y,
+        Binary::Sub => x - y,
+        _ => x * y,
+    };
+    let mut wanted = vec![];
+    let ops = [Binary::Add, Binary::Sub, Binary::Mul];
+    for (inner, outer, side) in ops.iter().flat_map(|&i| ops.iter().flat_map(move |&o| (0..4).map(move |s| (i, o, s))))
+    {
+        let [first, second] = [Val(values.len() as u32), Val(values.len() as u32 + 1)];
+        values.extend([Ty::INDEX; 2]);
+        let (p, q) = turned(side & 1 == 1, (x, three));
+        body.push(Stmt::Let(first, Inst::Binary(inner, p, q)));
+        let (p, q) = turned(side & 2 == 2, (first, ten));
+        body.push(Stmt::Let(second, Inst::Binary(outer, p, q)));
+        body.push(Stmt::Store(access(1, wanted.len() as i64), second));
+        let (p, q) = turned(side & 1 == 1, (1000, 3));
+        let (p, q) = turned(side & 2 == 2, (f(inner, p, q), 10));
+        wanted.push(f(outer, p, q));
+    }
+    let operands = vec![operand(Mode::Read, 1), operand(Mode::Write, wanted.len())];
+    let kernel = Kernel { operands, scratch: vec![], tables: vec![], chunks: 1, values, body };
+    let (_, found) = run(&kernel, &[1000i64.to_le_bytes().to_vec(), vec![0; 8 * wanted.len()]]);
+    let found: Vec<i64> = found[1].chunks(8).map(|x| i64::from_le_bytes(x.try_into().unwrap())).collect();
+    assert_eq!(found, wanted, "{kernel}");
+}
+
+/// Whether any lane is set goes by all lanes of a mask and by nothing else: not by what stands beside two of them in a register.
+#[test]
+fn any_asks_every_lane_and_no_other() {
+    for dtype in [DType::F32, DType::F64, DType::I32, DType::I64] {
+        for lanes in [2u8, 4, 8] {
+            let patterns = 1usize << lanes;
+            let mut b = Builder::new(1);
+            let x = b.operand(dtype, patterns * usize::from(lanes), Mode::Read);
+            let y = b.operand(dtype, usize::from(lanes), Mode::Read);
+            let out = b.operand(DType::Bool, patterns, Mode::Write);
+            let zero = b.index(0);
+            let y = b.load_lanes(y, zero, lanes);
+            b.count(patterns, |b, i| {
+                let at = b.mul_const(i, i64::from(lanes));
+                let x = b.load_lanes(x, at, lanes);
+                let equal = b.compare(Compare::Eq, x, y);
+                let any = b.any(equal);
+                b.store(out, i, any);
+            });
+            let number = |one: bool| match dtype {
+                DType::F32 => f32::from(u8::from(one)).to_le_bytes().to_vec(),
+                DType::F64 => f64::from(u8::from(one)).to_le_bytes().to_vec(),
+                DType::I32 => i32::from(one).to_le_bytes().to_vec(),
+                _ => i64::from(one).to_le_bytes().to_vec(),
+            };
+            let bits = (0..patterns).flat_map(|p| (0..lanes).map(move |lane| p >> lane & 1 == 1));
+            let x: Vec<u8> = bits.flat_map(number).collect();
+            let ones: Vec<u8> = (0..lanes).flat_map(|_| number(true)).collect();
+            let (_, found) = run(&b.finish(), &[x, ones, vec![0; patterns]]);
+            let wanted: Vec<u8> = (0..patterns).map(|p| u8::from(p != 0)).collect();
+            assert_eq!(found[2], wanted, "{lanes} lanes of {dtype}");
+        }
+    }
 }

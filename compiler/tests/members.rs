@@ -174,6 +174,26 @@ fn members_of_random_graphs_agree() {
     assert!(graphs > 100 && sum.elements > 100_000, "{graphs} graphs, {sum:?}");
 }
 
+/// What is proved of a convolution holds where its windows have only padding, too.
+#[test]
+fn a_convolution_may_be_zero_in_its_padding() {
+    let text = "func @f(%x: f32[1,1,2,2] input, %w: f32[1,1,1,1] input) -> (f32[1,1,4,4]) {
+  %0 = constant 1.0 : f32[]
+  %1 = broadcast %0 {axes=[]} : f32[1,1,2,2]
+  %2 = broadcast %0 {axes=[]} : f32[1,1,1,1]
+  %3 = relu %x : f32[1,1,2,2]
+  %4 = relu %w : f32[1,1,1,1]
+  %5 = add %3, %1 : f32[1,1,2,2]
+  %6 = add %4, %2 : f32[1,1,1,1]
+  %7 = conv %5, %6 {stride=[1,1], low=[1,1], high=[1,1], x_dilation=[1,1], kernel_dilation=[1,1], \
+                feature_groups=1, batch_groups=1} : f32[1,1,4,4]
+  return %7
+}
+";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    check(graph.entry(), Math::Safe, 7, &mut Members::default());
+}
+
 /// What one result of a program is does not depend on what another one divides by zero.
 #[test]
 fn numbers_that_differ_are_never_one() {
