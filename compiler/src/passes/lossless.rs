@@ -1,16 +1,17 @@
 //! Whether what is computed from weights alone has lost any of them.
 //!
-//! Rules of the need [`Weights`](crate::egraph) move factors and terms into weights: `conv(x, w) * c` becomes `conv(x, w * c)`. Where
+//! Rules of the need `Weights` move factors and terms into weights: `conv(x, w) * c` becomes `conv(x, w * c)`. Where
 //! `w * c` overflows or underflows, the program would give another result than the one that was written. So the preparation of a
 //! program gets a sibling, `@<entry>.lossless`, which computes the same from the same weights and returns one number: how many
 //! elements were lost, i.e.
 //!
-//! - a product or quotient of factors that are not zero is zero, or is subnormal though its factors are not,
+//! - a product or quotient of finite factors that are not zero is infinite or zero, or is subnormal though its factors are not,
 //! - an element of a contraction is subnormal or zero,
 //! - a prepared value is infinite or NaN.
 //!
 //! Whoever runs the program runs it when weights are set, and if the number is not 0, runs the program that was compiled without those
-//! rules. Being asked of weights only, this costs nothing per step.
+//! rules. Each of these counts is a kernel already, of which equal ones are one: a deep network has many products of few shapes, and
+//! fusion has nothing to search.
 
 use dlc_ir::op::{Call, Reduction};
 use dlc_ir::{
@@ -20,12 +21,9 @@ use rustc_hash::FxHashMap;
 
 use super::halves::{Map, copy_ops};
 
-/// What the name of the function that counts lost elements ends with.
-const SUFFIX: &str = ".lossless";
-
 /// The name of the function that counts what the preparation of `entry` loses.
 pub(super) fn lossless_name(entry: &Symbol) -> Symbol {
-    Symbol::new(&format!("{}{SUFFIX}", entry.as_str()))
+    Symbol::new(&format!("{}.lossless", entry.as_str()))
 }
 
 /// The type of the number that it returns.
@@ -33,60 +31,93 @@ pub(super) fn count_type() -> Type {
     Type::scalar(DType::I64)
 }
 
-/// The function that counts what a preparation loses; none if it can lose nothing. `counters` are those of the preparations that it
-/// calls, by their names in `graph`, which has both.
-pub(super) fn counter(
-    preparation: &Function,
-    name: Symbol,
-    graph: &Graph,
-    counters: &FxHashMap<Symbol, Symbol>,
-) -> Option<Function> {
-    let moves = |op: &Op| match op {
-        Op::Map(F::Mul | F::Div) | Op::Dot(_) | Op::Conv(_) => true,
-        Op::Call(call) => counters.contains_key(&call.func),
-        _ => false,
-    };
-    if !preparation.ops().any(|(_, _, op)| moves(op)) {
-        return None;
-    }
-    let mut new = Function::new(name, FunctionKind::Func);
-    let mut map = Map::default();
-    for (i, &arg) in preparation.arg_values().iter().enumerate() {
-        map.insert(arg, new.copy_arg(preparation, i));
-    }
-    copy_ops(&mut new, &mut map, preparation, &preparation.live());
-    let mut count = Count { builder: Builder::resume(new), map, total: None };
-    let mut losses = || -> Result<(), TypeError> {
-        for (id, node, op) in preparation.ops() {
-            match op {
-                Op::Call(call) => {
-                    if let Some(counter) = counters.get(&call.func).and_then(|name| graph.function(name)) {
-                        count.call(counter, &node.operands)?;
-                    }
-                }
-                op if moves(op) => count.operator(id, op, &node.operands)?,
-                _ => {}
-            }
-        }
-        preparation.results.iter().try_for_each(|result| count.not_finite(result.value))
-    };
-    losses().expect("operands have the types of what they are compared with");
-    let Count { mut builder, total, .. } = count;
-    let total = total?;
-    builder.output(Some("lost"), total);
-    Some(builder.finish())
+/// What counts the losses of the preparations in a graph.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    /// The function that counts those of each preparation, by its name.
+    functions: FxHashMap<Symbol, Symbol>,
+    /// Kernels that count, by what they compute.
+    kernels: FxHashMap<String, Symbol>,
 }
 
-/// A number under construction.
-struct Count {
+impl Counters {
+    /// Adds the function that counts what a preparation loses to `graph`, which has those of the preparations that it calls; nothing where
+    /// it can lose nothing. `free` makes a name into one that no function has.
+    pub(super) fn add(
+        &mut self,
+        preparation: &Function,
+        name: Symbol,
+        graph: &mut Graph,
+        free: &dyn Fn(&Graph, &Symbol) -> Symbol,
+    ) {
+        let counts = |op: &Op| match op {
+            Op::Call(call) => self.functions.contains_key(&call.func),
+            op => moves(op),
+        };
+        if !preparation.ops().any(|(_, _, op)| counts(op)) {
+            return;
+        }
+        let mut new = Function::new(name.clone(), FunctionKind::Func);
+        let mut map = Map::default();
+        for (i, &arg) in preparation.arg_values().iter().enumerate() {
+            map.insert(arg, new.copy_arg(preparation, i));
+        }
+        copy_ops(&mut new, &mut map, preparation, &preparation.live());
+        let builder = Builder::resume(new);
+        let mut count = Count { preparation, counters: self, graph, free, builder, map, total: None };
+        count.all().expect("operands have the types of what they are compared with");
+        let Count { mut builder, total: Some(total), .. } = count else { return };
+        builder.output(Some("lost"), total);
+        let counter = builder.finish();
+        // What only the preparation itself wants is not computed again.
+        graph.insert(counter.compact());
+        self.functions.insert(preparation.name.clone(), name);
+    }
+}
+
+/// Whether an operator may lose what it is given.
+fn moves(op: &Op) -> bool {
+    matches!(op, Op::Map(F::Mul | F::Div) | Op::Dot(_) | Op::Conv(_))
+}
+
+/// The function that counts, under construction.
+struct Count<'a> {
+    preparation: &'a Function,
+    counters: &'a mut Counters,
+    graph: &'a mut Graph,
+    free: &'a dyn Fn(&Graph, &Symbol) -> Symbol,
     builder: Builder,
     /// Where the preparation's values are.
     map: Map,
     total: Option<Value>,
 }
 
-impl Count {
-    fn add(&mut self, count: Value) -> Result<(), TypeError> {
+impl Count<'_> {
+    fn all(&mut self) -> Result<(), TypeError> {
+        for (id, node, op) in self.preparation.ops() {
+            match op {
+                Op::Call(call) => {
+                    if let Some(counter) = self.counters.functions.get(&call.func).cloned() {
+                        self.call(counter, &node.operands)?;
+                    }
+                }
+                op if moves(op) && node.types[0].dtype.is_float() => self.operator(id, op, &node.operands)?,
+                _ => {}
+            }
+        }
+        for result in &self.preparation.results {
+            let counted =
+                self.preparation.op(result.value.node).is_some_and(|op| matches!(op, Op::Map(_)) && moves(op));
+            if !counted && self.preparation.ty(result.value).dtype.is_float() {
+                self.kernel("infinite", None, &[result.value])?;
+            }
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, counter: Symbol, operands: &[Value]) -> Result<(), TypeError> {
+        let operands: Vec<Value> = operands.iter().map(|v| self.map[v]).collect();
+        let count = self.builder.push(Call::new(counter, vec![count_type()]), &operands)?;
         self.total = Some(match self.total {
             Some(total) => self.builder.add(total, count)?,
             None => count,
@@ -94,68 +125,89 @@ impl Count {
         Ok(())
     }
 
-    fn call(&mut self, counter: &Function, operands: &[Value]) -> Result<(), TypeError> {
-        let operands: Vec<Value> = operands.iter().map(|v| self.map[v]).collect();
-        let counts = self.builder.push_all(Call::new(counter.name.clone(), vec![count_type()]), &operands)?;
-        self.add(counts[0])
-    }
-
-    /// The number of elements for which `mask` holds.
-    fn elements(&mut self, mask: Value) -> Result<(), TypeError> {
-        let number = self.builder.convert(mask, DType::I64)?;
-        let axes: Vec<usize> = (0..self.builder.ty(number).rank()).collect();
-        let count = if axes.is_empty() { number } else { self.builder.reduce(Reduction::Sum, number, &axes)? };
-        self.add(count)
-    }
-
     fn operator(&mut self, id: NodeId, op: &Op, operands: &[Value]) -> Result<(), TypeError> {
-        let result = self.map[&Value { node: id, result: 0 }];
-        let dtype = self.builder.ty(result).dtype;
-        if !dtype.is_float() {
-            return Ok(());
+        match op {
+            Op::Map(f) => self.kernel(f.def().mnemonic, Some(*f), operands),
+            _ => self.kernel("small", None, &[Value { node: id, result: 0 }]),
         }
-        let lost = match op {
-            Op::Map(f) => {
-                let mut least = self.builder.abs(self.map[&operands[0]])?;
-                if *f == F::Mul {
-                    let other = self.builder.abs(self.map[&operands[1]])?;
-                    least = self.builder.min(least, other)?;
-                }
-                // Zero is lost of anything but zero, digits only of what had them all.
-                let zero = self.builder.zeros_like(result)?;
-                let vanished = self.builder.compare(Direction::Eq, result, zero)?;
-                let any = self.builder.full_like(result, smallest_subnormal(dtype))?;
-                let normal = self.builder.full_like(result, smallest_normal(dtype))?;
-                let bound = self.builder.select(vanished, any, normal)?;
-                let had = self.builder.compare(Direction::Ge, least, bound)?;
-                let small = self.is_small(result)?;
-                self.builder.map(F::And, &[small, had])?
-            }
-            _ => self.is_small(result)?,
+    }
+
+    /// Calls the kernel that counts what is lost of these values of the preparation, or where `f` makes one of them.
+    fn kernel(&mut self, what: &str, f: Option<F>, values: &[Value]) -> Result<(), TypeError> {
+        // Broadcasts are read where they come from.
+        let source = |value: Value| match self.preparation.op(value.node) {
+            Some(Op::Broadcast(b)) => (self.preparation.node(value.node).operands[0], Some(b.clone())),
+            _ => (value, None),
         };
-        self.elements(lost)
+        let sources: Vec<_> = values.iter().map(|&v| source(v)).collect();
+        let types = sources.iter().map(|(v, b)| (self.preparation.ty(*v), b));
+        let key = format!("{what} {:?}", types.collect::<Vec<_>>());
+        let name = match self.counters.kernels.get(&key) {
+            Some(name) => name.clone(),
+            None => {
+                let name = (self.free)(self.graph, &Symbol::new(&format!("lossless.{what}")));
+                let mut b = Builder::new(name.clone(), FunctionKind::Kernel);
+                let mut operands = vec![];
+                for (i, (value, broadcast)) in sources.iter().enumerate() {
+                    let argument = b.arg(["a", "b"][i], self.preparation.ty(*value).clone(), dlc_ir::Role::Plain);
+                    operands.push(match broadcast {
+                        Some(broadcast) => b.push(broadcast.clone(), &[argument])?,
+                        None => argument,
+                    });
+                }
+                let lost = match f {
+                    Some(f) => lost(&mut b, f, &operands)?,
+                    None if what == "small" => below(&mut b, operands[0])?,
+                    None => infinite(&mut b, operands[0])?,
+                };
+                let number = b.convert(lost, DType::I64)?;
+                let axes: Vec<usize> = (0..b.ty(number).rank()).collect();
+                let count = if axes.is_empty() { number } else { b.reduce(Reduction::Sum, number, &axes)? };
+                b.output(None, count);
+                self.graph.insert(b.finish());
+                self.counters.kernels.insert(key, name.clone());
+                name
+            }
+        };
+        self.call(name, &sources.iter().map(|(value, _)| *value).collect::<Vec<_>>())
     }
+}
 
-    /// Whether an element is below the normal numbers.
-    fn is_small(&mut self, x: Value) -> Result<Value, TypeError> {
-        let smallest = self.builder.full_like(x, smallest_normal(self.builder.ty(x).dtype))?;
-        let magnitude = self.builder.abs(x)?;
-        self.builder.compare(Direction::Lt, magnitude, smallest)
+/// Where a product or quotient loses what it is given.
+fn lost(b: &mut Builder, f: F, operands: &[Value]) -> Result<Value, TypeError> {
+    let result = b.map(f, operands)?;
+    let dtype = b.ty(result).dtype;
+    let mut least = b.abs(operands[0])?;
+    if f == F::Mul {
+        let other = b.abs(operands[1])?;
+        least = b.min(least, other)?;
     }
+    // Zero is lost of anything but zero, digits only of what had them all.
+    let zero = b.zeros_like(result)?;
+    let vanished = b.compare(Direction::Eq, result, zero)?;
+    let any = b.full_like(result, smallest_subnormal(dtype))?;
+    let normal = b.full_like(result, smallest_normal(dtype))?;
+    let bound = b.select(vanished, any, normal)?;
+    let had = b.compare(Direction::Ge, least, bound)?;
+    let small = below(b, result)?;
+    let large = infinite(b, result)?;
+    let wrong = b.map(F::Or, &[small, large])?;
+    b.map(F::And, &[wrong, had])
+}
 
-    /// Counts infinities and NaN.
-    fn not_finite(&mut self, value: Value) -> Result<(), TypeError> {
-        let x = self.map[&value];
-        let dtype = self.builder.ty(x).dtype;
-        if !dtype.is_float() {
-            return Ok(());
-        }
-        let largest = self.builder.full_like(x, largest_finite(dtype))?;
-        let magnitude = self.builder.abs(x)?;
-        let finite = self.builder.compare(Direction::Le, magnitude, largest)?;
-        let not = self.builder.map(F::Not, &[finite])?;
-        self.elements(not)
-    }
+/// Where a value is below the normal numbers.
+fn below(b: &mut Builder, x: Value) -> Result<Value, TypeError> {
+    let smallest = b.full_like(x, smallest_normal(b.ty(x).dtype))?;
+    let magnitude = b.abs(x)?;
+    b.compare(Direction::Lt, magnitude, smallest)
+}
+
+/// Where a value is infinite or NaN.
+fn infinite(b: &mut Builder, x: Value) -> Result<Value, TypeError> {
+    let largest = b.full_like(x, largest_finite(b.ty(x).dtype))?;
+    let magnitude = b.abs(x)?;
+    let finite = b.compare(Direction::Le, magnitude, largest)?;
+    b.map(F::Not, &[finite])
 }
 
 fn smallest_subnormal(dtype: DType) -> f64 {

@@ -17,7 +17,7 @@ use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type,
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::halves::{Map, join, main, preparation};
-use super::lossless::{counter, lossless_name};
+use super::lossless::{Counters, lossless_name};
 use super::prepared::{ROLE, prepare_name};
 use super::weights::{Weights, follows};
 use super::{Context, Math, Provenance};
@@ -37,7 +37,7 @@ pub fn prepare(graph: &Graph, context: &mut Context) -> Graph {
     let (halves, after) = (FxHashMap::default(), FxHashMap::default());
     let counted = graph.function(&lossless_name(&graph.entry().name)).is_some();
     let counts = context.options.weights && context.options.math == Math::Safe && !counted;
-    let counters = counts.then(FxHashMap::default);
+    let counters = counts.then(Counters::default);
     let mut cutter = Cutter { graph, weights, result, halves, counters, after, old, new: Provenance::default() };
     for function in graph.functions() {
         cutter.function(function);
@@ -64,7 +64,7 @@ struct Cutter<'a> {
     result: Graph,
     halves: FxHashMap<Symbol, Halves>,
     /// What counts the losses of each preparation, if that is asked for.
-    counters: Option<FxHashMap<Symbol, Symbol>>,
+    counters: Option<Counters>,
     /// Of each result of a called function the argument that it is named after.
     after: FxHashMap<Symbol, Vec<Option<usize>>>,
     old: Provenance,
@@ -93,7 +93,11 @@ impl Cutter<'_> {
             return;
         }
         let of = self.named_after(&expanded, &args);
-        let name = if entry { prepare_name(&function.name) } else { self.free(&prepare_name(&function.name)) };
+        let name = if entry {
+            prepare_name(&function.name)
+        } else {
+            free(self.graph, &self.result, &prepare_name(&function.name))
+        };
         let names = names(&expanded, hoisted.iter().map(|v| of[v]));
         let (first, takes, map) = preparation(&expanded, &hoisted, &names, name);
         provenance(self, &first, &map);
@@ -110,20 +114,12 @@ impl Cutter<'_> {
 
     /// Adds what counts the losses of a preparation.
     fn count(&mut self, preparation: &Function, of: &Symbol, entry: bool) {
-        let Some(counters) = &self.counters else { return };
-        let name = if entry { lossless_name(of) } else { self.free(&lossless_name(of)) };
-        if let Some(counter) = counter(preparation, name.clone(), &self.result, counters) {
-            self.result.insert(counter);
-            self.counters.as_mut().expect("losses are counted").insert(preparation.name.clone(), name);
-        }
-    }
-
-    /// A name like this one that no function has: those beside called functions are looked for by nobody.
-    fn free(&self, base: &Symbol) -> Symbol {
-        let free = |name: &Symbol| self.graph.function(name).is_none() && self.result.function(name).is_none();
-        let numbered = (2..).map(|n| Symbol::new(&format!("{}_{n}", base.as_str())));
-        let mut candidates = std::iter::once(base.clone()).chain(numbered);
-        candidates.find(free).expect("there are finitely many functions")
+        let Some(counters) = &mut self.counters else { return };
+        let graph = self.graph;
+        let free = |result: &Graph, base: &Symbol| free(graph, result, base);
+        let name = lossless_name(of);
+        let name = if entry { name } else { free(&self.result, &name) };
+        counters.add(preparation, name, &mut self.result, &free);
     }
 
     /// The function with calls of both halves where it called what has been cut, and the old node of each new one.
@@ -188,6 +184,14 @@ impl Cutter<'_> {
         self.after.insert(name.clone(), after.clone());
         after
     }
+}
+
+/// A name like this one that neither graph has: functions beside called ones are looked for by nobody.
+fn free(graph: &Graph, result: &Graph, base: &Symbol) -> Symbol {
+    let free = |name: &Symbol| graph.function(name).is_none() && result.function(name).is_none();
+    let numbered = (2..).map(|n| Symbol::new(&format!("{}_{n}", base.as_str())));
+    let mut candidates = std::iter::once(base.clone()).chain(numbered);
+    candidates.find(free).expect("there are finitely many functions")
 }
 
 /// What prepared values are called after these arguments: the weight's own name where there is one.
