@@ -400,7 +400,7 @@ fn clamped_indices_read_the_nearest_element() {
             }
         }
         assert_eq!(confine(&mut kernel).expect("there is room"), 1);
-        let mut data = vec![
+        let mut data: [Vec<u8>; 3] = [
             indices.iter().flat_map(|i| i.to_le_bytes()).collect(),
             (0..10).flat_map(|i| (i as f32).to_le_bytes()).collect(),
             vec![0; 32],
