@@ -94,7 +94,10 @@ impl Differentiator<'_> {
         wrt: &[usize],
         args: &[Value],
     ) -> Result<Emitted, AutodiffError> {
-        let needed: Vec<bool> = (0..args.len()).map(|i| wrt.contains(&i)).collect();
+        let mut needed = vec![false; args.len()];
+        for &i in wrt {
+            needed[i] = true;
+        }
         let mut seeds = vec![None; f.results.len()];
         if let (Some(seed), Some(objective)) = (seeds.first_mut(), f.results.first()) {
             let one = b.scalar(f.ty(objective.value).dtype, Scalar::Float(1.0));
