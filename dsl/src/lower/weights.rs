@@ -7,7 +7,7 @@ use indexmap::IndexMap;
 use ir::{Role, Type};
 use rustc_hash::FxHashSet;
 
-use super::scope::{Draws, Var};
+use super::scope::Var;
 use super::value::{Axis, Callee, Data, Value};
 use super::{Eval, Lower};
 use crate::ast::{self, Stmt, TypeKind};
@@ -235,17 +235,20 @@ impl<'p> Lower<'p> {
         let written = argument_of(init).and_then(|argument| frame.given.get(argument).copied());
         let site = frame.site;
         frame.site = written.or(site);
-        let outer = std::mem::replace(&mut frame.draws, Draws::at(name.clone()));
-        let result = self.eval(init).and_then(|value| self.first_data(value, &ty, &axes, init.span));
+        let draws = std::mem::take(&mut frame.draws);
+        // Equal first values are one function, which draws by the key of its weight.
+        let result = self.outlined("first", name.clone(), None, span, |lower| {
+            lower.eval(init).and_then(|value| lower.first_data(value, &ty, &axes, init.span)).map(Value::Data)
+        });
         let frame = self.frame_mut();
-        frame.draws = outer;
+        frame.draws = draws;
         frame.site = site;
         for error in self.diagnostics[reported..].iter_mut().filter(|error| error.code == "missing-argument") {
             error.message = format!("as a first value, {}", error.message);
         }
         self.initial_shapes.pop();
         let mut context = self.contexts.pop().expect("was pushed");
-        if let Ok(data) = &result {
+        if let Ok(Value::Data(data)) = &result {
             context.builder.output(Some(&name), data.value);
         }
         self.initial = Some(context);
