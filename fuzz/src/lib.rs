@@ -86,6 +86,12 @@ pub const TARGETS: &[Target] = &[
         seeds: artefact::seeds,
     },
     Target {
+        name: "dlx-runs",
+        doc: "any .dlir in an artefact with right hashes is refused, or runs within its buffers",
+        run: artefact::run,
+        seeds: graph_seeds,
+    },
+    Target {
         name: "data",
         doc: "any bytes read as IDX, CSV, NPY, NPZ or safetensors or are refused",
         run: data::read,
