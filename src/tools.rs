@@ -28,6 +28,7 @@ use crate::artefact::Artefact;
 use crate::compiler::Timings;
 use crate::dataset::resolve;
 use crate::failure::failed_run;
+use crate::measure::with_parts;
 use crate::request::training_step;
 use crate::training::{find_settings, settings};
 use crate::{Compiler, Error, Model, Program};
@@ -39,7 +40,7 @@ use crate::{Compiler, Error, Model, Program};
 pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usize)]) -> Result<(), Error> {
     let step = training_step(model, compiler, sizes)?;
     step.check_settings()?;
-    let lowered = model.lower(&step.request(What::Train))?;
+    let lowered = model.lower(&with_parts(model, step.request(What::Train))?)?;
     step.check(&lowered)?;
     stage_graph(compiler, model, lowered.graph, Stage::Grad).map(drop)
 }

@@ -177,12 +177,18 @@ impl<'a> TrainingStep<'a> {
         for call in std::iter::once(data).chain(test) {
             check_labels(self.model, call, &*load(self.model, self.compiler, call)?, &lowered.graph)?;
         }
+        let evaluated = |selection: &Selection| -> Result<(), Error> {
+            for request in evaluations(self.model, &self.settings, selection)? {
+                self.model.lower(&with_parts(self.model, request)?)?;
+            }
+            Ok(())
+        };
         if !self.held_out.is_empty() {
             let held_out = Selection { examples: Arc::clone(&self.examples), positions: Some(self.held_out.clone()) };
-            evaluations(self.model, &self.settings, &held_out)?;
+            evaluated(&held_out)?;
         }
         if let Some(call) = test {
-            evaluations(self.model, &self.settings, &Selection::all(load(self.model, self.compiler, call)?))?;
+            evaluated(&Selection::all(load(self.model, self.compiler, call)?))?;
         }
         if let Some(file) = weights {
             // whether a file fits is a matter of names and types, and the first values need not be computed

@@ -306,6 +306,12 @@ fn check_finds_what_would_stop_a_training() {
         ("epochs    = 1", "", "missing-setting", "nothing says how long"),
         ("x: [B, 2]", "x: [B, 2], q: [B]", "field-mismatch", "the fields are x, label"),
         (
+            "epochs    = 1",
+            "epochs    = 1\n  metrics = [reshape(logits, [-1])]",
+            "shape-mismatch",
+            "one for each example",
+        ),
+        (
             "loss      = ",
             "validation = last(0.5)\n  loss      = step * ",
             "unknown-name",

@@ -300,6 +300,81 @@ train m {{
     }
 }
 
+/// However often a block is called that makes something of all examples, it is exact, or refused with the remedy.
+#[test]
+fn what_many_calls_make_of_all_examples_is_exact_or_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut choice = Choice(6);
+    let x = numbers(&mut choice, 9);
+    let rows: Vec<String> = x.iter().map(f64::to_string).collect();
+    std::fs::write(folder.path().join("d.csv"), format!("x\n{}\n", rows.join("\n"))).expect("written");
+    let text = |calls: usize, result: &str, metric: &str| {
+        format!(
+            "dlc 1
+block spread(x: [B]) {{
+  param w: [] = 1
+  return (x * w, {result})
+}}
+model m(x: [B]) -> (p: [B], s: []) {{
+  let p = x
+  let s = 0 * sum(x)
+  repeat i in range({calls}) {{
+    let (q, t) = spread(p) as \"b{{i}}\"
+    p = q
+    s = s + t / {calls}
+  }}
+  return (p, s)
+}}
+dataset d {{ x = csv(\"d.csv\")[\"x\"] }}
+train m {{
+  data      = d()
+  test      = d()
+  epochs    = 1
+  batch     = 4
+  loss      = mean(p * p)
+  optimizer = sgd(lr: 0.0)
+  metrics   = [{metric}]
+}}
+"
+        )
+    };
+    let end = |calls: usize, result: &str, metric: &str| {
+        std::fs::write(folder.path().join("m.dl"), text(calls, result, metric)).expect("written");
+        run(&folder, &["train", "m.dl", "--float", "f64", "--folder", "runs", "-o", "m.dlx"])
+    };
+    let of = |end: &serde_json::Value, part: &str| {
+        end[part]["metrics"]["metric_1"].as_f64().unwrap_or_else(|| panic!("{part}: {end}"))
+    };
+    let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
+    let squares: Vec<f64> = x.iter().map(|x| x * x).collect();
+    let expected = mean(&squares).sqrt() + 2.0 * x.iter().copied().fold(f64::MIN, f64::max);
+    for calls in [1, 2, 17, 40] {
+        let end = end(calls, "sqrt(mean(x * x)) + max(x) * 2", "0 + s");
+        for part in ["train", "test"] {
+            assert!((of(&end, part) - expected).abs() < 1e-9, "{part} of {calls}: {}, not {expected}", of(&end, part));
+        }
+    }
+    // No function of reductions: exact where one program sees all of the data with the same weights.
+    let apart: Vec<f64> = x.iter().map(|a| (a - mean(&x)).abs()).collect();
+    for calls in [1, 17] {
+        let end = end(calls, "mean(abs(x - mean(x)))", "0 + s");
+        assert!(
+            (of(&end, "test") - mean(&apart)).abs() < 1e-9,
+            "{} of {calls} is not {}",
+            of(&end, "test"),
+            mean(&apart)
+        );
+    }
+    let refused = end(1000, "max(x)", "0 + s");
+    let diagnostic = &refused["diagnostics"][0];
+    assert_eq!(diagnostic["code"], "hidden-reduction", "{refused}");
+    assert!(diagnostic["help"].to_string().contains("outside"), "{refused}");
+    // What the loss and the metrics do not use may be whatever it is.
+    let unused = end(1000, "max(x)", "max(p)");
+    let largest = unused["train"]["metrics"]["max"].as_f64().unwrap_or_else(|| panic!("{unused}"));
+    assert!((largest - x.iter().copied().fold(f64::MIN, f64::max)).abs() < 1e-9);
+}
+
 #[test]
 fn a_metric_with_a_number_for_each_example_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -7,11 +7,13 @@ mod common;
 mod differential;
 #[path = "common/run.rs"]
 mod run;
+use std::collections::{BTreeMap, BTreeSet};
+
 use common::random::{self, Kind};
 use dlc_compiler::passes::Math;
 use dlc_compiler::pipeline::{self, Level};
 use dlc_ir::bounds;
-use dlc_ir::{Blobs, DType, Graph, Op, Scalar, Tensor};
+use dlc_ir::{Blobs, DType, Function, Graph, Op, ResultRole, Role, Scalar, Tensor};
 
 use proptest::prelude::*;
 
@@ -95,7 +97,7 @@ fn folded_weights_are_within_their_bounds() {
 
 #[test]
 fn every_operator_occurs() {
-    let mut missing: std::collections::BTreeSet<&str> =
+    let mut missing: BTreeSet<&str> =
         // Checks are the compiler's own.
         Op::mnemonics().filter(|m| !["call", "gradient", "check_index"].contains(m)).collect();
     for seed in 0..400 {
@@ -105,6 +107,86 @@ fn every_operator_occurs() {
         }
     }
     assert!(missing.is_empty(), "{missing:?} never occur");
+}
+
+/// What is hard to compile, and what a generator could lose without any test that fails.
+const HARD: [&str; 13] = [
+    "a state is updated",
+    "a weight is updated",
+    "a product for each position",
+    "elements are gathered by run-time indices",
+    "elements are scattered by run-time indices",
+    "run-time indices that are not known to be in range",
+    "a sum of nothing",
+    "a product of nothing",
+    "padding around nothing",
+    "a concatenation with nothing",
+    "nothing is gathered or scattered",
+    "thousands of elements",
+    "thousands of elements are summed, multiplied or moved",
+];
+
+/// Which of these a function has.
+fn hard(f: &Function) -> BTreeSet<&'static str> {
+    let mut found = BTreeSet::new();
+    let mut runs = vec![false; f.node_count()];
+    for (id, node) in f.nodes() {
+        let elements = |i: usize| f.ty(node.operands[i]).shape.elements();
+        let any = |test: fn(usize) -> bool| (0..node.operands.len()).any(|i| test(elements(i)));
+        runs[id.index()] = node.operands.iter().any(|v| runs[v.node.index()]) || f.op(id).is_none();
+        let (some, many) = (node.types[0].shape.elements() > 0, node.types[0].shape.elements() > 4000);
+        let mut has = |what, it| {
+            if it {
+                found.insert(what);
+            }
+        };
+        has("thousands of elements", many);
+        let Some(op) = f.op(id) else { continue };
+        let moves = matches!(op, Op::Gather(_) | Op::Scatter(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Concat(_));
+        let sums = matches!(op, Op::Reduce(_) | Op::Dot(_) | Op::Conv(_) | Op::ReduceWindow(_));
+        has("thousands of elements are summed, multiplied or moved", any(|n| n > 4000) && (moves || sums));
+        match op {
+            Op::Dot(dot) => {
+                has("a product for each position", some && !dot.lhs_batch.is_empty() && any(|n| n > 1));
+                has("a product of nothing", some && any(|n| n == 0));
+            }
+            Op::Reduce(_) => has("a sum of nothing", some && any(|n| n == 0)),
+            Op::Pad(_) => has("padding around nothing", some && elements(0) == 0),
+            Op::Concat(_) => has("a concatenation with nothing", some && any(|n| n == 0)),
+            Op::Gather(_) | Op::Scatter(_) => {
+                let indices = node.operands[1];
+                let run_time = some && elements(1) > 0 && runs[indices.node.index()];
+                has("elements are gathered by run-time indices", run_time && matches!(op, Op::Gather(_)));
+                has("elements are scattered by run-time indices", run_time && matches!(op, Op::Scatter(_)));
+                let unknown = run_time && f.arg_index(indices).is_some();
+                has("run-time indices that are not known to be in range", unknown);
+                has("nothing is gathered or scattered", elements(1) == 0 && elements(0) > 0);
+            }
+            _ => {}
+        }
+    }
+    for result in &f.results {
+        if let ResultRole::Update(arg) = result.role {
+            let is_state = matches!(f.args()[arg].role, Role::State { .. });
+            found.insert(if is_state { HARD[0] } else { HARD[1] });
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_hard_occurs_often() {
+    let mut counts: BTreeMap<&str, usize> = HARD.map(|what| (what, 0)).into();
+    for seed in 0..400 {
+        for kind in [Kind::Exact, Kind::Real] {
+            let graph = random::graph(seed, 12, kind);
+            let found: BTreeSet<&str> = graph.functions().flat_map(hard).collect();
+            found.into_iter().for_each(|what| *counts.get_mut(what).expect("it is in the list") += 1);
+        }
+    }
+    println!("{counts:#?}");
+    let seldom: Vec<_> = counts.iter().filter(|(_, count)| **count < 10).collect();
+    assert!(seldom.is_empty(), "of 800 graphs: {seldom:?}");
 }
 
 /// The results of a text on arguments of 0.3, 0.7, 1.1, …

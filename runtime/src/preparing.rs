@@ -1,9 +1,5 @@
 //! Arguments of a program that are computed from its weights.
 
-use std::mem::swap;
-
-use dlc_compiler::program::Memory;
-
 /// Which arguments are computed from which, and whether they are up to date.
 #[derive(Debug)]
 pub(crate) struct Preparing {
@@ -34,21 +30,10 @@ impl Preparing {
         self.stale.then_some(&self.slots[..self.weights])
     }
 
-    /// Computes the values by `run`, which gets the memory of the arguments, then that of the results. Until it succeeds, they stay
-    /// to be computed.
-    pub(crate) fn run<E>(
-        &mut self,
-        memory: &mut [Memory],
-        run: impl FnOnce(&mut [Memory]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        // The program's own memory, lent for the time of the run.
-        let mut lent: Vec<Memory> = self.slots.iter().map(|_| Memory::new(0)).collect();
-        let mut exchange = |lent: &mut [Memory]| {
-            lent.iter_mut().zip(&self.slots).for_each(|(lent, &slot)| swap(lent, &mut memory[slot]));
-        };
-        exchange(&mut lent);
-        let done = run(&mut lent);
-        exchange(&mut lent);
+    /// Computes the values by `run`, which gets the slots of the arguments, then those of the results. Until it succeeds, they stay to
+    /// be computed.
+    pub(crate) fn run<E>(&mut self, run: impl FnOnce(&[usize]) -> Result<(), E>) -> Result<(), E> {
+        let done = run(&self.slots);
         self.stale = done.is_err();
         done
     }

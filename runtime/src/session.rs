@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use dlc_compiler::passes::{Parts, parts};
-use dlc_compiler::program::{Lossless, Memory, OutOfMemory, Program, RunError, Spread, Workspace};
-use dlc_ir::op::EvalError;
-use dlc_ir::{DType, Graph, InterpError, Loc, NoRoom, Tensor, Type};
+use dlc_compiler::program::{Memory, Program, RunError, Spread, Workspace, lend};
+use dlc_ir::{DType, Graph, Tensor, Type};
 
-use crate::near::{near, suggestion};
 use crate::preparing::Preparing;
-use crate::signature::{Signature, Slot, Target};
+use crate::signature::{Signature, Target};
 use crate::{Pool, Tensors};
+
+mod error;
+mod exchange;
+
+pub use error::{SessionError, WrongType};
+use error::{failure, fits, unknown};
 
 /// The memory to run one program in: its arguments, results and intermediate values, allocated once.
 ///
@@ -37,105 +41,6 @@ enum Engine {
     Native { program: Arc<Program>, workspace: Workspace, pool: Arc<Pool> },
     /// The interpreter of graphs, which defines what a program means. It allocates as it goes.
     Reference { main: Arc<Graph>, preparation: Option<Graph> },
-}
-
-/// A step that could not be done.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SessionError {
-    /// An argument that the program does not have.
-    #[error("the program has no {kind} `{name}`{}; it has {}", suggestion(.near), list(.known))]
-    Unknown {
-        /// `input`, `weight` or `state`.
-        kind: &'static str,
-        /// The name that was given.
-        name: String,
-        /// Close names, best first.
-        near: Vec<String>,
-        /// All names.
-        known: Vec<String>,
-    },
-    /// A tensor of another type than the program takes.
-    #[error(transparent)]
-    Type(Box<WrongType>),
-    /// An input that is given twice for one run.
-    #[error("the input `{0}` is given twice")]
-    GivenTwice(String),
-    /// Arguments that nobody has given.
-    #[error("the program needs {}", .0.iter().map(|(n, t)| format!("`{n}` {t}")).collect::<Vec<_>>().join(", "))]
-    Missing(Vec<(String, Type)>),
-    /// A check of the program failed, such as that of an index.
-    #[error("{message}")]
-    Check {
-        /// The check.
-        message: String,
-        /// Its place in the graph's sources, if it is known.
-        loc: Option<Loc>,
-    },
-    /// An earlier step failed halfway, so that weights and states are partly updated.
-    #[error(
-        "an earlier step failed after some weights or states were updated: set all of them again, as `restore` of a trainer does"
-    )]
-    Poisoned,
-    /// The program is too large for this machine.
-    #[error(transparent)]
-    Memory(#[from] OutOfMemory),
-    /// A bug in dlc.
-    #[error("internal error: {0}")]
-    Internal(String),
-}
-
-impl SessionError {
-    /// The kind of problem as a word, as it stands in `error[...]`.
-    pub fn code(&self) -> &'static str {
-        match self {
-            SessionError::Unknown { .. } => "unknown-argument",
-            SessionError::Type(_) => "shape-mismatch",
-            SessionError::GivenTwice(_) => "duplicate-name",
-            SessionError::Missing(_) => "missing-argument",
-            SessionError::Check { .. } => "failed-check",
-            SessionError::Poisoned => "poisoned",
-            SessionError::Memory(_) => "out-of-memory",
-            SessionError::Internal(_) => "internal",
-        }
-    }
-}
-
-/// A tensor of another type than the program takes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {kind} `{name}` is {wanted}, but {found} is given")]
-pub struct WrongType {
-    /// `input`, `weight` or `state`.
-    pub kind: &'static str,
-    /// The argument.
-    pub name: String,
-    /// The type that the program takes.
-    pub wanted: Type,
-    /// The type that is given.
-    pub found: Type,
-}
-
-impl From<WrongType> for SessionError {
-    fn from(error: WrongType) -> Self {
-        SessionError::Type(Box::new(error))
-    }
-}
-
-impl From<InterpError> for SessionError {
-    fn from(error: InterpError) -> Self {
-        if let InterpError::Step { error: EvalError::TooLarge(NoRoom(bytes)), .. } = &error {
-            return SessionError::Memory(OutOfMemory(*bytes));
-        }
-        let loc = match &error {
-            InterpError::Step { loc, .. } => loc.is_known().then_some(*loc),
-            _ => None,
-        };
-        SessionError::Check { message: error.to_string(), loc }
-    }
-}
-
-fn list(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 impl Session {
@@ -306,39 +211,23 @@ impl Session {
         match &self.engine {
             Engine::Native { program, pool, .. } => {
                 let Some(preparation) = program.preparation() else { return Ok(()) };
+                let spread = Some(&**pool as &dyn Spread);
                 if let Some(lossless) = &preparation.lossless
-                    && loses(lossless, pool, &mut self.slots)?
+                    && lossless.loses(&mut self.slots, spread).map_err(|e| failure(&e))?
                 {
                     let unmoved = program.unmoved().map_err(|e| SessionError::Internal(e.to_owned()))?;
                     let (unmoved, pool) = (Arc::clone(unmoved), Arc::clone(pool));
                     self.replace_program(unmoved, pool)?;
                     return self.prepare();
                 }
-                let program = &preparation.program;
-                let mut workspace = Workspace::try_new(program, pool.threads())?;
-                let pool = Some(&**pool as &dyn Spread);
-                preparing
-                    .run(&mut self.slots, |slots| program.run(&mut workspace, slots, pool).map_err(|e| failure(&e)))
+                preparing.run(|_| preparation.run(&mut self.slots, spread).map_err(|e| failure(&e)))
             }
             Engine::Reference { preparation, .. } => {
                 let Some(graph) = preparation else { return Ok(()) };
                 let signature = Signature::of(graph.entry(), &[]);
-                preparing.run(&mut self.slots, |slots| interpret(graph, &signature, slots))
+                preparing.run(|own| lend(&mut self.slots, own, |lent| interpret(graph, &signature, lent)))
             }
         }
-    }
-
-    /// Goes on with a program that takes and gives the same, prepared arguments aside.
-    fn replace_program(&mut self, program: Arc<Program>, pool: Arc<Pool>) -> Result<(), SessionError> {
-        let mut session = Session::try_new(program, pool)?;
-        let kept = |signature: &Signature| {
-            let prepared = signature.prepared();
-            (0..signature.arguments.len()).filter(|slot| !prepared.contains(slot)).collect::<Vec<_>>()
-        };
-        let (new, old) = (kept(&session.signature), kept(&self.signature));
-        session.exchange(&new, self, &old);
-        *self = session;
-        Ok(())
     }
 
     /// Runs the program on what is set. Weights and states are updated in place. Nothing is allocated, but see
@@ -433,75 +322,11 @@ impl Session {
     fn read(&self, slot: usize) -> Tensor {
         read(&self.slots[slot], &self.signature.arguments[slot].ty)
     }
-
-    /// The slots of the weights and states in the order of another session's, if both have the same.
-    pub(crate) fn carried_like(&self, other: &Session) -> Option<Vec<usize>> {
-        let (mine, theirs) = (&self.signature, &other.signature);
-        let params = theirs.params().map(|(name, ty)| (mine.param(name), ty));
-        let states = theirs.states().map(|(name, ty)| (mine.state(name), ty));
-        let found = params.chain(states).map(|(slot, ty)| slot.filter(|&slot| mine.arguments[slot].ty == *ty));
-        let as_many = mine.params().len() + mine.states().len() == theirs.params().len() + theirs.states().len();
-        found.collect::<Option<Vec<usize>>>().filter(|_| as_many)
-    }
-
-    /// Exchanges memory with another session: that of these slots with that of its own, in order. Nothing is copied or allocated.
-    pub(crate) fn exchange(&mut self, slots: &[usize], other: &mut Session, others: &[usize]) {
-        for (&mine, &theirs) in slots.iter().zip(others) {
-            debug_assert_eq!(self.signature.arguments[mine].ty, other.signature.arguments[theirs].ty);
-            std::mem::swap(&mut self.slots[mine], &mut other.slots[theirs]);
-            std::mem::swap(&mut self.bound[mine], &mut other.bound[theirs]);
-            for (preparing, slot) in [(&mut self.preparing, mine), (&mut other.preparing, theirs)] {
-                preparing.iter_mut().for_each(|preparing| preparing.written(slot));
-            }
-        }
-        std::mem::swap(&mut self.poisoned, &mut other.poisoned);
-    }
-
-    /// Sets every weight and state of this session that `other` has too to its value there, without allocation: from
-    /// a training to the evaluation of the same model.
-    ///
-    /// # Errors
-    /// If one has another type there.
-    pub fn copy_weights(&mut self, other: &Session) -> Result<(), SessionError> {
-        let signature = Arc::clone(&self.signature);
-        let params = signature.params().map(|(name, _)| (signature.param(name), other.signature.param(name), "weight"));
-        let states = signature.states().map(|(name, _)| (signature.state(name), other.signature.state(name), "state"));
-        for (to, from, kind) in params.chain(states) {
-            let (Some(to), Some(from)) = (to, from) else { continue };
-            let (wanted, found) = (&signature.arguments[to], &other.signature.arguments[from]);
-            if wanted.ty != found.ty {
-                let (name, wanted, found) = (wanted.name.to_string(), wanted.ty.clone(), found.ty.clone());
-                return Err(WrongType { kind, name, wanted, found }.into());
-            }
-            if other.bound[from] {
-                self.slots[to].bytes_mut().copy_from_slice(other.slots[from].bytes());
-                self.written(to);
-            } else {
-                self.bound[to] = false;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Checks a tensor for an argument.
-fn fits(kind: &'static str, Slot { name, ty }: &Slot, tensor: &Tensor) -> Result<(), SessionError> {
-    if tensor.ty() == ty {
-        return Ok(());
-    }
-    let (wanted, found) = (ty.clone(), tensor.ty().clone());
-    Err(WrongType { kind, name: name.to_string(), wanted, found }.into())
 }
 
 /// The signature of a graph's entry, some of whose arguments are computed from others.
 fn signature(graph: &Graph, preparing: Option<&Preparing>) -> Signature {
     Signature::of(graph.entry(), preparing.map_or(&[], Preparing::prepared))
-}
-
-fn unknown<'a>(kind: &'static str, name: &str, known: impl Iterator<Item = (&'a str, &'a Type)>) -> SessionError {
-    let known: Vec<String> = known.map(|(name, _)| name.to_owned()).collect();
-    let near = near(name, known.iter().map(String::as_str));
-    SessionError::Unknown { kind, name: name.to_owned(), near, known }
 }
 
 fn read(memory: &Memory, ty: &Type) -> Tensor {
@@ -520,35 +345,6 @@ fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Resu
         slots[slot].write(result);
     }
     Ok(())
-}
-
-/// Whether the weights in these slots lose elements when they are prepared.
-fn loses(lossless: &Lossless, pool: &Arc<Pool>, slots: &mut [Memory]) -> Result<bool, SessionError> {
-    let program = &lossless.program;
-    let mut workspace = Workspace::try_new(program, pool.threads())?;
-    let mut own = vec![];
-    let mut lend = |own: &mut Vec<Memory>| {
-        let lent = own.iter_mut().zip(&lossless.weights);
-        lent.for_each(|(own, &weight)| std::mem::swap(own, &mut slots[weight]));
-    };
-    own.resize_with(lossless.weights.len(), || Memory::new(0));
-    own.push(Memory::try_new(size_of::<i64>())?);
-    lend(&mut own);
-    let done = program.run(&mut workspace, &mut own, Some(&**pool as &dyn Spread)).map_err(|e| failure(&e));
-    lend(&mut own);
-    done?;
-    Ok(own[lossless.weights.len()].elements::<i64>().is_none_or(|counts| counts != [0]))
-}
-
-/// What a failed run of machine code means, with the place in the source where it is known.
-fn failure(error: &RunError) -> SessionError {
-    let RunError::Check { loc, .. } = *error else {
-        return match error {
-            RunError::Memory(error) => SessionError::Memory(*error),
-            _ => SessionError::Internal(error.to_string()),
-        };
-    };
-    SessionError::Check { message: error.to_string(), loc }
 }
 
 impl Spread for Pool {

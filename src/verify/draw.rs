@@ -15,10 +15,12 @@ pub(super) enum Draw {
     Wide,
     /// The same with zeros of both signs, ones, tiny and large numbers among them, and the ends of the ranges of indices.
     Special,
+    /// As `Wide`, with a few infinities and NaN among the inputs.
+    Infinite,
 }
 
 /// What is drawn, one after another.
-pub(super) const DRAWS: [Draw; 3] = [Draw::Given, Draw::Wide, Draw::Special];
+pub(super) const DRAWS: [Draw; 4] = [Draw::Given, Draw::Wide, Draw::Special, Draw::Infinite];
 
 /// How far a draw stays within what any program takes: a program that computes an index refuses most numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,10 @@ pub(super) const REACHES: [Reach; 3] = [Reach::Whole, Reach::Narrow, Reach::Zero
 /// Numbers at which formulas change, and at which they run out of digits.
 const SPECIAL: [f64; 16] =
     [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 1e-3, -1e-3, 1e-20, -1e-20, 100.0, -100.0];
+
+/// What is no number, or none that arithmetic comes back from. One in so many inputs is, so that most rows have none.
+const INFINITE: [f64; 3] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+const SELDOM: u64 = 32;
 
 /// Where values come from.
 #[derive(Debug)]
@@ -106,8 +112,10 @@ impl Source {
             }
             (dtype, None) if dtype.is_float() => {
                 let special = draw == Draw::Special && wide && random.next().is_multiple_of(2);
+                let infinite = draw == Draw::Infinite && wide && random.next().is_multiple_of(SELDOM);
                 let x = match wide {
                     _ if special => SPECIAL[random.next() as usize % SPECIAL.len()],
+                    _ if infinite => INFINITE[random.next() as usize % INFINITE.len()],
                     true => 4.0 * random.share() - 2.0,
                     false => random.share(),
                 };
@@ -176,6 +184,10 @@ mod tests {
         assert!(SPECIAL.iter().all(|s| x.iter().any(|x| *x == f64::from(*s as f32))), "{x:?}");
         assert!(x.iter().any(|x| *x == 0.0 && x.is_sign_negative()));
         assert_ne!(wide, source.values(graph.entry(), Draw::Special, Reach::Whole));
+        let (x, weights) = (of(Draw::Infinite)[2].to_f64s(), of(Draw::Infinite)[4].to_f64s());
+        let finite = x.iter().filter(|x| x.is_finite()).count();
+        assert!(finite > 200 && x.iter().any(|x| x.is_nan()) && x.iter().any(|x| x.is_infinite()), "{x:?}");
+        assert!(weights.iter().all(|x| x.is_finite()), "{weights:?}");
         assert_ne!(wide, Source { seed: 2, ..source }.values(graph.entry(), Draw::Wide, Reach::Whole));
     }
 }

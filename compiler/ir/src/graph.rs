@@ -1,4 +1,4 @@
-//! Functions as graphs of operators, and programs as sets of functions.
+//! Functions as graphs of operators; programs are sets of them (`graph/program.rs`).
 //!
 //! The only file that names petgraph. A node's operands are an ordered list on the node; the
 //! petgraph edges are derived from it and serve walks from a value to its uses.
@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use indexmap::IndexMap;
 use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashSet;
@@ -16,9 +15,11 @@ use smallvec::SmallVec;
 use crate::{Op, Type};
 
 mod places;
+mod program;
 mod rewrite;
 
 pub use places::Places;
+pub use program::Graph;
 
 /// The name of a function, without its `@`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -427,75 +428,3 @@ impl PartialEq for Function {
     }
 }
 impl Eq for Function {}
-
-/// A program: functions, each before its callers; the last one is the entry.
-#[derive(Clone, Debug, Default)]
-pub struct Graph {
-    /// The names of the sources that [`Loc::file`] counts from 1.
-    pub sources: Vec<Arc<str>>,
-    /// Shared among the copies of a program: most stages change few functions.
-    functions: IndexMap<Symbol, Arc<Function>>,
-}
-
-impl Graph {
-    /// An empty program.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// A program of one function.
-    pub fn from_function(function: Function) -> Self {
-        let mut graph = Graph::new();
-        graph.insert(function);
-        graph
-    }
-
-    /// Adds a function at the end, or replaces the one of its name where it stands.
-    pub fn insert(&mut self, function: Function) {
-        self.functions.insert(function.name.clone(), Arc::new(function));
-    }
-
-    /// Adds a function of another program, as [`insert`](Self::insert) does.
-    ///
-    /// # Panics
-    /// If that has no such function.
-    pub fn insert_from(&mut self, graph: &Graph, name: &Symbol) {
-        self.functions.insert(name.clone(), Arc::clone(&graph.functions[name]));
-    }
-
-    /// The function that is run, the last one.
-    ///
-    /// # Panics
-    /// If there is none. Parser and verifier reject an empty graph.
-    pub fn entry(&self) -> &Function {
-        self.functions.last().expect("a graph has at least one function").1
-    }
-
-    /// The function of a name.
-    pub fn function(&self, name: &Symbol) -> Option<&Function> {
-        self.functions.get(name).map(Arc::as_ref)
-    }
-
-    /// All functions, each before its callers.
-    pub fn functions(&self) -> impl DoubleEndedIterator<Item = &Function> + ExactSizeIterator {
-        self.functions.values().map(Arc::as_ref)
-    }
-
-    /// A name that no function has, made from `base`.
-    pub fn fresh_name(&self, base: &str) -> Symbol {
-        let first = Symbol::new(base);
-        if !self.functions.contains_key(&first) {
-            return first;
-        }
-        let numbered = (2..).map(|n| Symbol::new(&format!("{base}_{n}")));
-        numbered.into_iter().find(|s| !self.functions.contains_key(s)).expect("there are finitely many functions")
-    }
-}
-
-/// Equality of the functions and their order. Sources do not count.
-impl PartialEq for Graph {
-    fn eq(&self, other: &Self) -> bool {
-        self.functions.len() == other.functions.len() && self.functions().zip(other.functions()).all(|(a, b)| a == b)
-    }
-}
-impl Eq for Graph {}

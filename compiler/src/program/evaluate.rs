@@ -2,7 +2,7 @@
 
 use dlc_ir::{ResultDecl, ResultRole, Tensor};
 
-use super::{Preparation, Program, RunError, Workspace};
+use super::{Program, RunError, Workspace};
 
 impl Program {
     /// Runs it once, on this thread, after its preparation. `args` are the arguments but for those that the preparation
@@ -20,18 +20,13 @@ impl Program {
             slot.write(arg);
         }
         if let Some(preparation) = self.preparation() {
-            if preparation.loses(args)? {
+            if let Some(lossless) = &preparation.lossless
+                && lossless.loses(&mut slots, None)?
+            {
                 let unmoved = self.unmoved().map_err(|e| RunError::Unmoved(e.to_owned()))?;
                 return unmoved.evaluate(args);
             }
-            let first = &preparation.program;
-            let mut prepared = first.try_slots()?;
-            for (slot, &weight) in prepared.iter_mut().zip(&preparation.weights) {
-                slot.write(&args[weight]);
-            }
-            first.run(&mut Workspace::try_new(first, 1)?, &mut prepared, None)?;
-            let made = prepared.drain(preparation.weights.len()..);
-            preparation.prepared.iter().zip(made).for_each(|(&slot, memory)| slots[slot] = memory);
+            preparation.run(&mut slots, None)?;
         }
         self.run(&mut Workspace::try_new(self, 1)?, &mut slots, None)?;
         let mut outputs = self.signature.arguments.len()..;
@@ -47,18 +42,5 @@ impl Program {
         };
         let at: Vec<Option<usize>> = entry.results.iter().map(|r| &r.role).map(slot).collect();
         Ok(entry.results.iter().zip(at).filter_map(read).collect())
-    }
-}
-
-impl Preparation {
-    /// Whether it loses elements of the weights among the arguments of the prepared program.
-    fn loses(&self, args: &[Tensor]) -> Result<bool, RunError> {
-        let Some(lossless) = &self.lossless else { return Ok(false) };
-        let mut slots = lossless.program.slots();
-        for (slot, &weight) in slots.iter_mut().zip(&lossless.weights) {
-            slot.write(&args[weight]);
-        }
-        lossless.program.run(&mut Workspace::new(&lossless.program, 1), &mut slots, None)?;
-        Ok(slots[lossless.weights.len()].elements::<i64>().is_none_or(|counts| counts != [0]))
     }
 }

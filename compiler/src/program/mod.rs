@@ -3,6 +3,7 @@
 mod evaluate;
 mod intact;
 mod memory;
+mod preparation;
 mod run;
 mod unmoved;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use dlc_ir::{Graph, ResultRole, Role, Type};
 
 pub use memory::{Memory, OutOfMemory};
+pub use preparation::{Lossless, Preparation, lend};
 pub use run::{RunError, Spread, Watch, Workspace};
 pub use unmoved::Recompile;
 
@@ -32,30 +34,6 @@ pub struct Program {
     statuses: Statuses,
     preparation: Option<Box<Preparation>>,
     unmoved: Option<Unmoved>,
-}
-
-/// A program that computes arguments of another one from its weights. Whoever runs the other one runs this before, whenever weights
-/// were set.
-#[derive(Debug)]
-pub struct Preparation {
-    /// Weights to prepared values.
-    pub program: Program,
-    /// Of each of its arguments the argument of the prepared program that is the same weight.
-    pub weights: Vec<usize>,
-    /// Of each of its results the argument of the prepared program that takes it.
-    pub prepared: Vec<usize>,
-    /// What counts the elements that it loses, where it can lose any.
-    pub lossless: Option<Lossless>,
-}
-
-/// A program that counts the elements of weights that a preparation loses to infinity or to zero. If there are any,
-/// [`Program::unmoved`] is to be run instead of the prepared program.
-#[derive(Debug)]
-pub struct Lossless {
-    /// Weights to one `i64[]`.
-    pub program: Program,
-    /// Of each of its arguments the argument of the prepared program that is the same weight.
-    pub weights: Vec<usize>,
 }
 
 /// What a program takes and gives.

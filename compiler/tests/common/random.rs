@@ -1,11 +1,11 @@
 //! Random graphs: every operator that has a meaning by itself, in any combination that type-checks.
 
-use dlc_ir::{
-    Builder, DType, Direction, Function, FunctionKind, Graph, Op, Role, Scalar, ScalarOp, Tensor, Type, Value,
-};
+use dlc_ir::{Builder, DType, Function, FunctionKind, Graph, Op, Role, Scalar, ScalarOp, Tensor, Type, Value};
 
 use super::Rng;
 
+mod arithmetic;
+mod indexed;
 mod shapes;
 
 /// What the values of a graph are like.
@@ -27,7 +27,9 @@ struct Sizes {
 }
 
 /// Small enough for the interpreter of graphs.
-const SMALL: Sizes = Sizes { axes: &[1, 2, 3, 4, 5, 7, 17], elements: ELEMENTS };
+const SMALL: Sizes = Sizes { axes: &[1, 2, 3, 4, 5, 7, 17], elements: 2048 };
+/// Several thousands of elements, which loops are tiled and spread for, and the interpreter still takes.
+const LARGE: Sizes = Sizes { axes: &[1, 3, 8, 17, 33, 64, 130], elements: 8192 };
 /// Tiny and wide, around all that loops are cut into.
 const WIDE: Sizes = Sizes { axes: &[1, 2, 3, 8, 15, 16, 17, 33, 64, 130, 515], elements: 1 << 17 };
 
@@ -47,11 +49,9 @@ struct Maker {
 
 /// The largest magnitude of a value: all sums and products of such numbers are exact in f32.
 const LARGEST: f64 = 65_536.0;
-/// The most elements of a value.
-const ELEMENTS: usize = 2048;
 
 /// A graph of about `ops` operators, a function of its arguments. Of every second one some arguments are weights, and of half of
-/// those what computes is called twice.
+/// those what computes is called twice. Of every fourth some arguments are updated.
 pub fn graph(seed: u64, ops: usize, kind: Kind) -> Graph {
     let weight = |i: usize| (seed >> (2 + i % 8)) & 1 == 1;
     let role = |i: usize| Role::Param { name: format!("w{i}").into(), trainable: false };
@@ -61,6 +61,7 @@ pub fn graph(seed: u64, ops: usize, kind: Kind) -> Graph {
             (0..main.args().len()).filter(|&i| weight(i)).for_each(|i| main.set_role(i, role(i)));
             Graph::from_function(main)
         }
+        2 => Graph::from_function(updating(seed, ops, kind)),
         3 => {
             let inner = function(seed, ops, kind, "inner");
             let mut b = Builder::new("main", FunctionKind::Func);
@@ -139,34 +140,76 @@ fn inline(b: &mut Builder, inner: &Function, args: &[Value]) -> Vec<Value> {
 }
 
 fn function(seed: u64, ops: usize, kind: Kind, name: &str) -> Function {
-    function_of(seed, ops, kind, name, SMALL)
+    function_of(seed, ops, kind, name, sizes(seed))
+}
+
+/// One graph in four is large.
+fn sizes(seed: u64) -> Sizes {
+    if Rng(!seed).below(4) == 0 { LARGE } else { SMALL }
 }
 
 fn function_of(seed: u64, ops: usize, kind: Kind, name: &str, sizes: Sizes) -> Function {
-    let mut rng = Rng(seed);
-    let float = [DType::F32, DType::F64][rng.below(2)];
-    let role = if name == "main" { Role::Input } else { Role::Plain };
-    let mut maker = Maker { b: Builder::new(name, FunctionKind::Func), rng, kind, sizes, float, role, values: vec![] };
-    for i in 0..1 + maker.rng.below(3) {
-        let dtype = maker.dtype();
-        let shape = maker.shape(4);
-        let value = maker.b.arg(&format!("x{i}"), Type::new(dtype, shape), maker.role.clone());
-        maker.values.push((value, 4.0));
-    }
-    let mut tries = 0;
-    let mut made = 0;
-    while made < ops && tries < 20 * ops {
-        tries += 1;
-        made += usize::from(maker.step().is_some());
-    }
-    let results = 1 + maker.rng.below(3);
-    for _ in 0..results {
-        // Late values, so that little is dead.
-        let from = maker.values.len().saturating_sub(5);
-        let at = from + maker.rng.below(maker.values.len() - from);
-        maker.b.output(None, maker.values[at].0);
+    let mut maker = Maker::filled(seed, ops, kind, name, sizes);
+    maker.outputs();
+    maker.b.finish()
+}
+
+/// A function that gives some of its arguments new values, in place: of others, of each other, of themselves.
+fn updating(seed: u64, ops: usize, kind: Kind) -> Function {
+    let mut maker = Maker::filled(seed, ops, kind, "main", sizes(seed));
+    maker.outputs();
+    for i in 0..maker.b.function().args().len().min(3) {
+        maker.update(i);
     }
     maker.b.finish()
+}
+
+impl Maker {
+    /// A function of these operators, without results.
+    fn filled(seed: u64, ops: usize, kind: Kind, name: &str, sizes: Sizes) -> Self {
+        let mut rng = Rng(seed);
+        let float = [DType::F32, DType::F64][rng.below(2)];
+        let role = if name == "main" { Role::Input } else { Role::Plain };
+        let b = Builder::new(name, FunctionKind::Func);
+        let mut maker = Maker { b, rng, kind, sizes, float, role, values: vec![] };
+        for i in 0..1 + maker.rng.below(3) {
+            let dtype = maker.dtype();
+            let shape = maker.shape(4);
+            let value = maker.b.arg(&format!("x{i}"), Type::new(dtype, shape), maker.role.clone());
+            maker.values.push((value, 4.0));
+        }
+        let (mut tries, mut made) = (0, 0);
+        while made < ops && tries < 20 * ops {
+            tries += 1;
+            made += usize::from(maker.step().is_some());
+        }
+        maker
+    }
+
+    fn outputs(&mut self) {
+        for _ in 0..1 + self.rng.below(3) {
+            // Late values, so that little is dead.
+            let from = self.values.len().saturating_sub(5);
+            let at = from + self.rng.below(self.values.len() - from);
+            self.b.output(None, self.values[at].0);
+        }
+    }
+
+    /// Makes an argument a state or a weight that has another value afterwards.
+    fn update(&mut self, arg: usize) {
+        let old = self.b.function().arg_values()[arg];
+        let ty = self.b.ty(old).clone();
+        let mut new: Vec<Value> = self.values.iter().map(|(v, _)| *v).filter(|v| *self.b.ty(*v) == ty).collect();
+        if new.len() < 2 && ty.dtype != DType::Bool {
+            let other = self.data(&ty);
+            new.push(self.b.push(ScalarOp::Max, &[old, other]).expect("of one type"));
+        }
+        let name = format!("s{arg}").into();
+        let role = if self.rng.below(2) == 0 { Role::State { name } } else { Role::Param { name, trainable: true } };
+        self.b.function_mut().set_role(arg, role);
+        let new = new[self.rng.below(new.len())];
+        self.b.update(old, new);
+    }
 }
 
 impl Maker {
@@ -180,7 +223,11 @@ impl Maker {
     fn shape(&mut self, most: usize) -> Vec<usize> {
         let axes = self.sizes.axes;
         loop {
-            let shape: Vec<usize> = (0..self.rng.below(most)).map(|_| axes[self.rng.below(axes.len())]).collect();
+            let mut shape: Vec<usize> = (0..self.rng.below(most)).map(|_| axes[self.rng.below(axes.len())]).collect();
+            if !shape.is_empty() && self.rng.below(32) == 0 {
+                let axis = self.rng.below(shape.len());
+                shape[axis] = 0;
+            }
             if shape.iter().product::<usize>() <= 4 * self.sizes.elements {
                 return shape;
             }
@@ -200,7 +247,9 @@ impl Maker {
         } else {
             self.rng.below(self.values.len())
         };
-        self.values[at]
+        // What is made of nothing is mostly nothing.
+        let is_empty = self.b.ty(self.values[at].0).shape.elements() == 0;
+        if is_empty && self.rng.below(3) > 0 { self.values[self.rng.below(self.values.len())] } else { self.values[at] }
     }
 
     fn keep(&mut self, value: Value, bound: f64) -> Option<()> {
@@ -247,18 +296,14 @@ impl Maker {
         self.kind == Kind::Real && ty.dtype.is_float()
     }
 
-    /// Indices into an axis of `n` elements.
-    fn indices(&mut self, shape: &[usize], n: usize) -> Value {
-        let rng = &mut self.rng;
-        let tensor = Tensor::from_fn(Type::new(DType::I64, shape), |_| Scalar::Int(rng.below(n) as i64));
-        self.b.constant(tensor).expect("small")
-    }
-
     fn step(&mut self) -> Option<()> {
         let (x, bound) = self.any();
         let ty = self.b.ty(x).clone();
         if ty.dtype == DType::Bool {
             return self.boolean(x);
+        }
+        if ty.shape.elements() == 0 && self.rng.below(2) == 0 {
+            return self.nothing(x, &ty, bound);
         }
         match self.rng.below(21) {
             20 => self.drawn(),
@@ -275,162 +320,6 @@ impl Maker {
             8 => self.indexed(x, ty, bound),
             _ => self.product(x, ty, bound),
         }
-    }
-
-    /// Random numbers, or consecutive ones.
-    fn drawn(&mut self) -> Option<()> {
-        let (key, counter) = (self.rng.bits() as i64, self.rng.below(9) as i64);
-        let key = self.b.scalar(DType::I64, Scalar::Int(key)).ok()?;
-        let counter = self.b.scalar(DType::I64, Scalar::Int(counter)).ok()?;
-        let shape = self.shape(4);
-        if !shape.is_empty() && self.rng.below(4) == 0 {
-            let (axis, dtype) = (self.rng.below(shape.len()), self.dtype());
-            return self.push(dlc_ir::op::Iota { ty: Type::new(dtype, shape), axis }, &[], 17.0);
-        }
-        if self.kind == Kind::Exact {
-            let dtype = [DType::I32, DType::I64][self.rng.below(2)];
-            let bits = self.b.rng_bits(key, counter, Type::new(dtype, shape)).ok()?;
-            let seven = self.b.full_like(bits, 7.0).ok()?;
-            return self.push(ScalarOp::And, &[bits, seven], 7.0);
-        }
-        let ty = Type::new(self.float, shape);
-        let (value, bound) = match self.rng.below(2) {
-            0 => (self.b.uniform(key, counter, &ty).ok()?, 1.0),
-            _ => (self.b.normal(key, counter, &ty).ok()?, 8.0),
-        };
-        self.keep(value, bound)
-    }
-
-    fn boolean(&mut self, x: Value) -> Option<()> {
-        match self.rng.below(4) {
-            0 => self.push(ScalarOp::Not, &[x], 1.0),
-            1 => {
-                let (y, _) = self.partner(x);
-                let f = [ScalarOp::And, ScalarOp::Or, ScalarOp::Xor][self.rng.below(3)];
-                self.push(f, &[x, y], 1.0)
-            }
-            2 => {
-                let dtype = self.dtype();
-                self.push(ScalarOp::Convert(dtype), &[x], 1.0)
-            }
-            _ => {
-                let shape = self.b.ty(x).shape.clone();
-                let fitting: Vec<(Value, f64)> = self
-                    .values
-                    .iter()
-                    .copied()
-                    .filter(|(v, _)| self.b.ty(*v).shape == shape && self.b.ty(*v).dtype != DType::Bool)
-                    .collect();
-                let (y, bound) = *fitting.get(self.rng.below(fitting.len().max(1)))?;
-                let (z, other) = self.partner(y);
-                self.push(ScalarOp::Select, &[x, y, z], bound.max(other))
-            }
-        }
-    }
-
-    fn unary(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
-        if self.is_real(ty) {
-            // Everything stays within a few units, where no function is steep.
-            use ScalarOp::{
-                Abs, Ceil, Convert, Cos, Erf, Exp, Expm1, Floor, Log, Log1p, Neg, Relu, Round, Rsqrt, Sigmoid, Sign,
-                Sin, Sqrt, StopGradient, Tanh,
-            };
-            let other = if ty.dtype == DType::F32 { DType::F64 } else { DType::F32 };
-            let all = [
-                Neg,
-                Tanh,
-                Sigmoid,
-                Sin,
-                Cos,
-                Erf,
-                Relu,
-                Abs,
-                Exp,
-                Expm1,
-                Log1p,
-                Sqrt,
-                Rsqrt,
-                Log,
-                Floor,
-                Ceil,
-                Round,
-                Sign,
-                StopGradient,
-                Convert(other),
-            ];
-            let f = all[self.rng.below(all.len())];
-            let operand = match f {
-                Exp | Expm1 => self.b.tanh(x).ok()?,
-                Log1p | Sqrt | Rsqrt | Log => {
-                    let square = self.b.mul(x, x).ok()?;
-                    let one = self.b.full_like(x, 1.0).ok()?;
-                    self.b.add(square, one).ok()?
-                }
-                _ => x,
-            };
-            return self.push(f, &[operand], bound.max(4.0));
-        }
-        use ScalarOp::{Abs, Neg, Relu, Sign, StopGradient};
-        if ty.dtype == DType::U8 {
-            let f = [Relu, Sign, Abs, StopGradient][self.rng.below(4)];
-            return self.push(f, &[x], bound);
-        }
-        if self.rng.below(3) == 0 {
-            let to = [DType::F32, DType::F64, DType::I32, DType::I64][self.rng.below(4)];
-            return self.push(ScalarOp::Convert(to), &[x], bound);
-        }
-        let f = [Neg, Abs, Sign, Relu][self.rng.below(4)];
-        self.push(f, &[x], bound)
-    }
-
-    fn binary(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
-        let (y, other) = self.partner(x);
-        let unsigned = ty.dtype == DType::U8;
-        if ty.dtype.is_int() && self.rng.below(3) == 0 {
-            use ScalarOp::{And, Div, Or, Rem, ShiftLeft, ShiftRight, Xor};
-            let f = [And, Div, Or, Rem, ShiftLeft, ShiftRight, Xor][self.rng.below(7)];
-            return match f {
-                Div | Rem => self.push(f, &[x, y], bound),
-                And | Or | Xor => self.push(f, &[x, y], 2.0 * bound.max(other) + 1.0),
-                _ => {
-                    let by = self.b.full_like(x, self.rng.below(3) as f64).ok()?;
-                    self.push(f, &[x, by], 4.0 * bound)
-                }
-            };
-        }
-        match self.rng.below(9) {
-            0 => self.push(ScalarOp::Add, &[x, y], bound + other),
-            1 if !unsigned => self.push(ScalarOp::Sub, &[x, y], bound + other),
-            2 if !self.is_real(ty) => self.push(ScalarOp::Mul, &[x, y], bound * other),
-            2 => {
-                let y = self.b.tanh(y).ok()?;
-                self.push(ScalarOp::Mul, &[x, y], bound)
-            }
-            3 => self.push(ScalarOp::Max, &[x, y], bound.max(other)),
-            4 => self.push(ScalarOp::Min, &[x, y], bound.max(other)),
-            5 => {
-                let all = Direction::ALL;
-                let direction = all[self.rng.below(all.len())];
-                self.push(ScalarOp::Compare(direction), &[x, y], 1.0)
-            }
-            6 if self.is_real(ty) => {
-                let y = self.above_one(y)?;
-                let f = [ScalarOp::Div, ScalarOp::Div, ScalarOp::Rem][self.rng.below(3)];
-                self.push(f, &[x, y], bound)
-            }
-            7 if self.is_real(ty) => {
-                let (x, y) = (self.above_one(x)?, self.b.tanh(y).ok()?);
-                self.push(ScalarOp::Pow, &[x, y], bound * bound + 1.0)
-            }
-            _ => None,
-        }
-    }
-
-    /// `x² + 1`.
-    fn above_one(&mut self, x: Value) -> Option<Value> {
-        let square = self.b.mul(x, x).ok()?;
-        let one = self.b.full_like(x, 1.0).ok()?;
-        self.b.add(square, one).ok()
     }
 }
 

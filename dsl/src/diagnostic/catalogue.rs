@@ -128,6 +128,8 @@ codes! {
     "other-weights": "Two programs of one model, for batches of other sizes, have other weights or outputs.", "param w: [B] = 0";
     "loss-not-finite": "The loss became NaN or infinite. A smaller learning rate or clipped gradients may help.", "sgd(lr: 1000)";
     "one-batch-size": "Loss or metrics of many batches cannot be computed of a model that takes batches of one size, or does something else for some.", "metrics = [sum(y)]  // and x: [32, 10]";
+    "hidden-reduction": "A block makes a number of all examples of a batch, of which loss or metrics over many batches cannot be made: the \
+        model is too large to be compiled without functions. Reduce outside of the block.", "return mean(x * x), in a block";
     "bad-artefact": "The .dlx file is damaged, of another version, or no artefact.", "dlc run notes.txt";
     // Running.
     "failed-check": "A check of the program failed while it ran, such as that of an index.", "label 255 of 10 classes";

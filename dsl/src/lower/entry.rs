@@ -66,7 +66,7 @@ impl Program {
     pub fn lower(&self, request: &Request) -> Result<Lowered, Vec<Diagnostic>> {
         let mut lower = Lower::new(self, request);
         let lowered = lower.lowered();
-        if lower.boundary.hidden && !lower.flat {
+        if lower.boundary.inline {
             let mut again = Lower::new(self, request);
             again.flat = true;
             return again.lowered();

@@ -64,6 +64,19 @@ impl Functions {
         &self.list[name]
     }
 
+    /// The operators that a function had with its calls inlined.
+    pub fn inlined(&self, function: &Function) -> usize {
+        let mut sizes: FxHashMap<&Symbol, usize> = FxHashMap::default();
+        let size = |function: &Function, sizes: &FxHashMap<&Symbol, usize>| {
+            let of = |op: &Op| if let Op::Call(call) = op { sizes[&call.func] } else { 1 };
+            function.ops().fold(0, |sum: usize, (_, _, op)| sum.saturating_add(of(op)))
+        };
+        for (name, callee) in &self.list {
+            sizes.insert(name, size(callee, &sizes));
+        }
+        size(function, &sizes)
+    }
+
     /// Adds a function that stays one.
     pub fn keep(&mut self, function: Function) -> &Function {
         let name = self.share(function).name.clone();

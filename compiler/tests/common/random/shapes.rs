@@ -1,12 +1,9 @@
-//! Steps that move, combine, index and multiply elements.
+//! Steps that move, combine and multiply elements.
 
-use dlc_ir::op::{
-    Conv, Gather, Pad, Reduce, ReduceWindow, Reduction, Reverse, Scatter, ScatterArgmax, ScatterKind, Slice, Window,
-    WindowArgmax,
-};
-use dlc_ir::{Op, Scalar, Type, Value};
+use dlc_ir::op::{Conv, Dot, Pad, Reduce, ReduceWindow, Reduction, Reverse, Slice, Window, WindowArgmax};
+use dlc_ir::{Scalar, Type, Value};
 
-use super::{ELEMENTS, Maker, Rng};
+use super::{Maker, Rng};
 
 impl Maker {
     pub(super) fn movement(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
@@ -21,15 +18,13 @@ impl Maker {
             }
             1 => {
                 let elements = ty.shape.elements();
-                let first = self.divisor(elements)?;
+                let first = self.divisor(elements).unwrap_or(1);
                 let shape = if self.rng.below(2) == 0 { vec![elements] } else { vec![first, elements / first] };
                 self.push(dlc_ir::op::Reshape { shape: shape.into() }, &[x], bound)
             }
             2 if rank > 1 => {
                 let mut perm: Vec<usize> = (0..rank).collect();
-                for i in (1..rank).rev() {
-                    perm.swap(i, self.rng.below(i + 1));
-                }
+                self.shuffle(&mut perm);
                 self.push(dlc_ir::op::Transpose { perm }, &[x], bound)
             }
             3 if rank > 0 => {
@@ -38,32 +33,71 @@ impl Maker {
             }
             4 => {
                 let (mut start, mut limit, mut stride) = (vec![], vec![], vec![]);
-                for &n in ty.shape.iter() {
-                    let s = self.rng.below(n);
+                // now and then nothing is left of an axis
+                let empty = if self.rng.below(3) == 0 { self.rng.below(rank.max(1)) } else { rank };
+                for (axis, &n) in ty.shape.iter().enumerate() {
+                    let s = self.rng.below(n.max(1));
                     start.push(s);
-                    limit.push(s + 1 + self.rng.below(n - s));
+                    limit.push(if n == 0 || axis == empty { s } else { s + 1 + self.rng.below(n - s) });
                     stride.push(1 + self.rng.below(2));
                 }
-                self.push(Slice { start, limit, stride }, &[x], bound)
+                self.push(Slice { start, limit, stride }, &[x], bound)?;
+                let part = self.values[self.values.len() - 1].0;
+                let ty = self.b.ty(part).clone();
+                if empty < rank { self.nothing(part, &ty, bound) } else { Some(()) }
             }
             5 => {
                 let amounts = |rng: &mut Rng| (0..rank).map(|_| rng.below(4) as i64 - 1).collect::<Vec<i64>>();
                 let (low, high) = (amounts(&mut self.rng), amounts(&mut self.rng));
                 let interior = (0..rank).map(|_| self.rng.below(8) / 6).collect();
                 let value = self.b.scalar(ty.dtype, Scalar::Int(self.rng.below(2) as i64)).ok()?;
-                let padded = Pad { low, high, interior };
-                let result = Op::from(padded.clone()).infer(&[ty.clone(), Type::scalar(ty.dtype)]).ok()?;
-                if result[0].shape.elements() == 0 {
-                    return None;
-                }
-                self.push(padded, &[x, value], bound.max(1.0))
+                self.push(Pad { low, high, interior }, &[x, value], bound.max(1.0))
             }
             _ if rank > 0 => {
                 let axis = self.rng.below(rank);
                 let (y, other) = self.partner(x);
-                self.push(dlc_ir::op::Concat { axis }, &[x, y], bound.max(other))
+                if self.rng.below(4) > 0 {
+                    return self.push(dlc_ir::op::Concat { axis }, &[x, y], bound.max(other));
+                }
+                // with a part of another size, or of none
+                let mut limit = ty.shape.to_vec();
+                limit[axis] = self.rng.below(limit[axis] + 1);
+                let part = Slice { start: vec![0; rank], limit, stride: vec![1; rank] };
+                let part = self.b.push(part, &[y]).ok()?;
+                self.push(dlc_ir::op::Concat { axis }, &[x, part], bound.max(other))
             }
             _ => None,
+        }
+    }
+
+    /// What can be made of no elements.
+    pub(super) fn nothing(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        let rank = ty.rank();
+        let empty = ty.shape.iter().position(|&n| n == 0)?;
+        match self.rng.below(4) {
+            0 => {
+                let axes = (0..rank).filter(|&axis| ty.shape[axis] == 0 || self.rng.below(3) == 0).collect();
+                self.push(Reduce { kind: Reduction::Sum, axes }, &[x], bound)
+            }
+            1 => {
+                let value = self.b.scalar(ty.dtype, Scalar::Int(self.rng.below(2) as i64)).ok()?;
+                let low = (0..rank).map(|axis| i64::from(ty.shape[axis] == 0)).collect();
+                let high = (0..rank).map(|_| self.rng.below(3) as i64).collect();
+                self.push(Pad { low, high, interior: vec![0; rank] }, &[x, value], bound.max(1.0))
+            }
+            2 => {
+                let mut shape = ty.shape.to_vec();
+                shape[empty] = 1 + self.rng.below(4);
+                let y = self.data(&Type::new(ty.dtype, shape));
+                let parts = if self.rng.below(2) == 0 { [x, y] } else { [y, x] };
+                self.push(dlc_ir::op::Concat { axis: empty }, &parts, bound.max(4.0))
+            }
+            _ => {
+                let n = 1 + self.rng.below(9);
+                let right = self.data(&Type::new(ty.dtype, [0, n]));
+                let op = Dot { lhs: vec![empty], rhs: vec![0], lhs_batch: vec![], rhs_batch: vec![] };
+                self.push(op, &[x, right], 0.0)
+            }
         }
     }
 
@@ -88,6 +122,8 @@ impl Maker {
                 self.push(Reduce { kind, axes }, &[small], 1.0)
             }
             Reduction::Sum => self.push(Reduce { kind, axes }, &[x], bound * count as f64),
+            // the largest of none is infinite
+            _ if count == 0 => None,
             kind if kind.is_arg() => self.push(Reduce { kind, axes }, &[x], count as f64),
             kind => self.push(Reduce { kind, axes }, &[x], bound),
         }
@@ -110,7 +146,8 @@ impl Maker {
         let window = Window { axes, size, stride, low, high, base_dilation: ones, window_dilation: dilation };
         let kind = [Reduction::Max, Reduction::Min, Reduction::Sum][self.rng.below(3)];
         if self.rng.below(4) == 0 {
-            return self.push(WindowArgmax { window }, &[x], ELEMENTS as f64);
+            let elements = ty.shape.elements() as f64;
+            return self.push(WindowArgmax { window }, &[x], elements);
         }
         // With padding a window may be empty, whose maximum is no small number.
         let padded = window.low.iter().chain(&window.high).any(|&p| p > 0);
@@ -119,42 +156,6 @@ impl Maker {
             _ if padded && window.window_dilation.iter().any(|&d| d > 1) => None,
             kind => self.push(ReduceWindow { kind, window }, &[x], bound),
         }
-    }
-
-    pub(super) fn indexed(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
-        let rank = ty.rank();
-        if rank == 0 {
-            return None;
-        }
-        let axis = self.rng.below(rank);
-        if self.rng.below(6) == 0 {
-            // the largest of each row, by its index
-            let last = rank - 1;
-            let at = self.b.reduce(Reduction::ArgMax, x, &[last]).ok()?;
-            return self.push(Gather { axis: last, batch: last }, &[x, at], bound);
-        }
-        let batch = self.rng.below(axis + 1);
-        let mut shape = ty.shape[..batch].to_vec();
-        shape.extend((0..self.rng.below(3)).map(|_| 1 + self.rng.below(4)));
-        if shape.iter().product::<usize>() > 64 {
-            return None;
-        }
-        let indices = self.indices(&shape, ty.shape[axis]);
-        if self.rng.below(2) == 0 {
-            return self.push(Gather { axis, batch }, &[x, indices], bound);
-        }
-        let gathered = Op::from(Gather { axis, batch }).infer(&[ty.clone(), self.b.ty(indices).clone()]).ok()?;
-        if gathered[0].shape.elements() > ELEMENTS {
-            return None;
-        }
-        let updates = self.data(&gathered[0]);
-        let count: usize = shape[batch..].iter().product();
-        let kind = ScatterKind::ALL[self.rng.below(ScatterKind::ALL.len())];
-        if self.rng.below(8) == 0 {
-            return self.push(ScatterArgmax { axis, batch }, &[x, indices, updates], count as f64);
-        }
-        let grown = if kind == ScatterKind::Add { bound + 4.0 * count as f64 } else { bound.max(4.0) };
-        self.push(Scatter { axis, batch, kind }, &[x, indices, updates], grown)
     }
 
     pub(super) fn product(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
@@ -189,13 +190,47 @@ impl Maker {
         if rank == 0 {
             return None;
         }
+        if rank >= 2 && self.rng.below(2) == 0 {
+            return self.batched(x, ty, bound);
+        }
         let axis = self.rng.below(rank);
         let k = ty.shape[axis];
         let n = [1, 4, 9, 20][self.rng.below(4)];
         let (shape, rhs) = if self.rng.below(2) == 0 { (vec![k, n], 0) } else { (vec![n, k], 1) };
         let right = self.factor(&Type::new(ty.dtype, shape), k)?;
-        let op = dlc_ir::op::Dot { lhs: vec![axis], rhs: vec![rhs], lhs_batch: vec![], rhs_batch: vec![] };
+        let op = Dot { lhs: vec![axis], rhs: vec![rhs], lhs_batch: vec![], rhs_batch: vec![] };
         self.push(op, &[x, right], bound * 4.0 * k as f64)
+    }
+
+    /// A product for each position of one or two axes, which lie anywhere in both factors.
+    fn batched(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
+        let mut axes: Vec<usize> = (0..ty.rank()).collect();
+        self.shuffle(&mut axes);
+        let (summed, batch) = (axes[0], &axes[1..][..1 + self.rng.below((ty.rank() - 1).min(2))]);
+        let n = [1, 4, 9, 20][self.rng.below(4)];
+        // the axis of x that each axis of the other factor goes with; one has none
+        let mut with: Vec<Option<usize>> = [summed].iter().chain(batch).map(|&axis| Some(axis)).collect();
+        if self.rng.below(4) > 0 {
+            with.push(None);
+        }
+        self.shuffle(&mut with);
+        let shape: Vec<usize> = with.iter().map(|axis| axis.map_or(n, |axis| ty.shape[axis])).collect();
+        let at = |axis: usize| with.iter().position(|a| *a == Some(axis)).expect("it has one");
+        let op = Dot {
+            lhs: vec![summed],
+            rhs: vec![at(summed)],
+            lhs_batch: batch.to_vec(),
+            rhs_batch: batch.iter().map(|&axis| at(axis)).collect(),
+        };
+        let k = ty.shape[summed];
+        let right = self.factor(&Type::new(ty.dtype, shape), k)?;
+        self.push(op, &[x, right], bound * 4.0 * k as f64)
+    }
+
+    fn shuffle<T>(&mut self, items: &mut [T]) {
+        for i in (1..items.len()).rev() {
+            items.swap(i, self.rng.below(i + 1));
+        }
     }
 
     /// A factor of a sum of `count` products; of reals small enough for the sum to stay small.

@@ -30,6 +30,8 @@ pub(super) enum Class {
     Set,
     /// It needs all examples at once.
     Whole,
+    /// It is made of a reduction over the examples within a function that is called, of which no part can be taken.
+    Hidden,
 }
 
 /// The classes of the values of a function.
@@ -38,8 +40,8 @@ pub(super) struct Classes {
     of: Vec<SmallVec<[Class; 1]>>,
     /// For each node that reduces values of examples how those of several batches combine.
     reductions: Vec<Option<Combine>>,
-    /// Whether something was made of all examples within a function that is called.
-    pub hidden: bool,
+    /// Which output of the model, if one is, is made of all examples within a function that is called.
+    pub hidden: Option<usize>,
     /// Whether two numbers of examples were compared.
     pub compared: bool,
 }
@@ -61,12 +63,14 @@ pub(super) type Pair<'t> = (&'t Type, &'t Type);
 pub(super) struct Analysis<'a> {
     functions: (&'a Functions, &'a Functions),
     pub examples: (usize, usize),
+    /// Whether weights change from one batch to the next.
+    steps: bool,
     callees: FxHashMap<(Symbol, Symbol, Vec<Class>), Option<Vec<Class>>>,
 }
 
 impl<'a> Analysis<'a> {
-    pub fn new(functions: (&'a Functions, &'a Functions), examples: usize, others: usize) -> Self {
-        Analysis { functions, examples: (examples, others), callees: FxHashMap::default() }
+    pub fn new(functions: (&'a Functions, &'a Functions), examples: (usize, usize), steps: bool) -> Self {
+        Analysis { functions, examples, steps, callees: FxHashMap::default() }
     }
 
     /// The classes in a function that measures a model; none if the two functions are not alike.
@@ -90,8 +94,8 @@ impl<'a> Analysis<'a> {
         if f.node_count() != g.node_count() {
             return None;
         }
-        let mut classes =
-            Classes { of: vec![], reductions: vec![], hidden: false, compared: self.examples.0 != self.examples.1 };
+        let compared = self.examples.0 != self.examples.1;
+        let mut classes = Classes { of: vec![], reductions: vec![], hidden: None, compared };
         for ((id, node), (_, other)) in f.nodes().zip(g.nodes()) {
             if boundary.is_some_and(|b| b.nodes == id.index()) {
                 self.leave_model(f, g, boundary, &mut classes);
@@ -118,21 +122,21 @@ impl<'a> Analysis<'a> {
     }
 
     /// What a model makes of several examples at once, as batch norm in training does, is what its batch makes it: its outputs
-    /// belong to the examples along whose axis they lie, or else to the step.
+    /// belong to the examples along whose axis they lie. One that lies along none belongs to its step in training, whose weights
+    /// no other step has; in an evaluation, it is computed of all examples.
     fn leave_model(&self, f: &Function, g: &Function, boundary: Option<&Boundary>, classes: &mut Classes) {
-        // Inlining costs time with every call, and what a block makes of its examples is commonly a mean, which is exact as one.
-        const INLINED: usize = 16;
-        let calls = f.ops().filter(|(_, _, op)| matches!(op, Op::Call(_))).count();
-        let calls = (1..=INLINED).contains(&calls);
-        for &value in boundary.iter().flat_map(|b| &b.outputs) {
+        for (i, output) in boundary.iter().flat_map(|b| b.outputs.iter().enumerate()) {
+            let value = output.value;
             let class = &mut classes.of[value.node.index()][value.result as usize];
             *class = match *class {
                 Class::Rows { axis, per, .. } => Class::Rows { axis, per, pure: true },
-                Class::Whole => match self.counting((f.ty(value), g.ty(value))).as_deref() {
+                Class::Whole | Class::Hidden => match self.counting((f.ty(value), g.ty(value))).as_deref() {
                     Some([(axis, per)]) => Class::Rows { axis: *axis, per: *per, pure: true },
                     _ => {
-                        classes.hidden |= calls;
-                        Class::Step
+                        if *class == Class::Hidden {
+                            classes.hidden.get_or_insert(i);
+                        }
+                        if self.steps { Class::Step } else { *class }
                     }
                 },
                 other => other,
@@ -168,8 +172,10 @@ impl<'a> Analysis<'a> {
         types: &[Pair<'_>],
     ) -> (SmallVec<[Class; 1]>, Option<Combine>) {
         let all = |class: Class| (node.types.iter().map(|_| class).collect::<SmallVec<[Class; 1]>>(), None);
-        if operands.contains(&Class::Whole) {
-            return all(Class::Whole);
+        for class in [Class::Hidden, Class::Whole] {
+            if operands.contains(&class) {
+                return all(class);
+            }
         }
         let result = (&node.types[0], &other.types[0]);
         match (op, theirs) {
@@ -254,7 +260,7 @@ impl<'a> Analysis<'a> {
         };
         // A reduction within a function is no part that could be taken out of it.
         let reduces = operands.iter().any(|c| matches!(c, Class::Rows { .. }));
-        let outside = |class: &Class| if reduces && *class == Class::Set { Class::Whole } else { *class };
+        let outside = |class: &Class| if reduces && *class == Class::Set { Class::Hidden } else { *class };
         match known {
             Some(classes) => classes.iter().map(outside).collect(),
             None => node.types.iter().map(|_| Class::Whole).collect(),

@@ -36,7 +36,7 @@ fn part(f: &Function, classes: &Classes, value: ir::Value) -> Option<Combine> {
         Class::Step => Some(Combine::Mean),
         _ if is_argument => Some(Combine::Mean),
         Class::Set => classes.reduction(value),
-        Class::Fixed | Class::Rows { .. } | Class::Whole => None,
+        Class::Fixed | Class::Rows { .. } | Class::Whole | Class::Hidden => None,
     }
 }
 

@@ -8,13 +8,16 @@
 //! What is the same for all examples of a step (weights, draws that belong to no example) is averaged over the steps.
 
 use dlc_ir as ir;
+use ir::graph::values_of;
 use ir::{Function, FunctionKind, Graph, Type};
+use rustc_hash::FxHashSet;
 
 use super::entry::Chosen;
 use super::value::{Data, Label};
 use super::{Eval, Given, Lower, Request, What};
 use crate::ast::Expr;
 use crate::diagnostic::Diagnostic;
+use crate::span::Span;
 
 mod classes;
 mod cut;
@@ -79,17 +82,42 @@ pub(crate) struct Boundary {
     /// The nodes of the function before loss and metrics.
     nodes: usize,
     /// The outputs of the model.
-    outputs: Vec<ir::Value>,
-    /// Whether one of them is made of all examples within a function that the model calls, where no reduction can be taken out.
-    pub hidden: bool,
+    outputs: Vec<Output>,
+    /// Whether everything has to be inlined, since one of them is made of all examples within a function that the model calls.
+    pub inline: bool,
+}
+
+/// An output of a model.
+#[derive(Clone, Debug)]
+struct Output {
+    name: String,
+    value: ir::Value,
+    origin: Span,
+}
+
+impl Boundary {
+    /// The same with those outputs only of which the results are made.
+    fn of_results(&self, function: &Function, results: &[ir::Value]) -> Boundary {
+        let mut used: FxHashSet<ir::Value> = results.iter().copied().collect();
+        for (id, node) in function.nodes().rev().take_while(|(id, _)| id.index() >= self.nodes) {
+            if values_of(id, node.types.len()).iter().any(|value| used.contains(value)) {
+                used.extend(&node.operands);
+            }
+        }
+        let outputs = self.outputs.iter().filter(|output| used.contains(&output.value)).cloned().collect();
+        Boundary { outputs, ..*self }
+    }
 }
 
 impl<'p> Lower<'p> {
     /// Notes that the model's own part of the innermost function ends here.
     pub(crate) fn end_of_model(&mut self, outputs: &[(String, Data)]) -> Eval<()> {
-        let values = outputs.iter().map(|(_, data)| self.local(data, data.origin)).collect::<Eval<_>>()?;
+        let output = |(name, data): &(String, Data)| {
+            Ok(Output { name: name.clone(), value: self.local(data, data.origin)?, origin: data.origin })
+        };
+        let outputs = outputs.iter().map(output).collect::<Eval<_>>()?;
         let nodes = self.context().builder.function().node_count();
-        self.boundary = Boundary { nodes, outputs: values, hidden: false };
+        self.boundary = Boundary { nodes, outputs, inline: false };
         Ok(())
     }
 
@@ -161,22 +189,48 @@ impl<'p> Lower<'p> {
     }
 
     /// How the results hang on the examples.
-    fn classes(&self, measured: &Measured) -> Classes {
+    fn classes(&mut self, results: &[(String, Data)], measured: &Measured) -> Eval<Classes> {
         let function = self.contexts.last().expect("the function that measures").builder.function();
         let arguments = self.argument_classes();
-        if let Some((other, theirs)) = self.for_others()
-            && theirs.values == measured.values
-            && other.boundary.nodes == self.boundary.nodes
-        {
-            let g = other.contexts.last().expect("the function that measures").builder.function();
-            let mut analysis = Analysis::new((&self.functions, &other.functions), self.examples(), other.examples());
-            if let Some(classes) = analysis.measured(function, g, &arguments, &self.boundary) {
-                return classes;
+        let boundary = self.boundary.of_results(function, &measured.values);
+        let steps = self.request.what == What::Train;
+        let (ours, own) = (self.examples(), &self.functions);
+        let compared = self.for_others().and_then(|(other, theirs)| {
+            if theirs.values != measured.values || other.boundary.nodes != self.boundary.nodes {
+                return None;
             }
+            let g = other.contexts.last().expect("the function that measures").builder.function();
+            Analysis::new((own, &other.functions), (ours, other.examples()), steps)
+                .measured(function, g, &arguments, &boundary)
+        });
+        let classes = compared.unwrap_or_else(|| {
+            // It is for this number of examples only: what holds of others cannot be seen by comparison.
+            let mut analysis = Analysis::new((own, own), (ours, ours), steps);
+            analysis.measured(function, function, &arguments, &boundary).expect("a function is like itself")
+        });
+        if let Some(output) = classes.hidden {
+            self.show_reductions(&boundary.outputs[output])?;
         }
-        // It is for this number of examples only: what holds of others cannot be seen by comparison.
-        let mut analysis = Analysis::new((&self.functions, &self.functions), self.examples(), self.examples());
-        analysis.measured(function, function, &arguments, &self.boundary).expect("a function is like itself")
+        self.check_tables(results, measured, &classes)?;
+        Ok(classes)
+    }
+
+    /// Makes the reductions of which an output is made within functions parts of this one: all is lowered again without functions.
+    fn show_reductions(&mut self, output: &Output) -> Eval<()> {
+        /// Without functions compiling takes time for each call.
+        const INLINED: usize = 1 << 12;
+        let function = self.contexts.last().expect("the function that measures").builder.function();
+        self.boundary.inline = !self.flat && self.functions.inlined(function) <= INLINED;
+        if self.boundary.inline {
+            return Ok(());
+        }
+        let message = format!(
+            "loss or metrics over many batches cannot be made of `{}`: a block reduces all examples",
+            output.name
+        );
+        let error = Diagnostic::error("hidden-reduction", message).primary(output.origin, "made of all examples");
+        let help = "let the block return what it has of each example, and reduce that outside of it";
+        Err(self.fail(error.help(help)))
     }
 
     /// Refuses a metric that has a number for each example, which only another number of them shows where axes have lost their names.
@@ -194,9 +248,7 @@ impl<'p> Lower<'p> {
     /// The parts of the results, with their values in the innermost function.
     pub(crate) fn parts(&mut self, results: &[(String, Data)]) -> Eval<Vec<(Part, Data)>> {
         let measured = self.measured(results)?;
-        let classes = self.classes(&measured);
-        self.boundary.hidden = classes.hidden;
-        self.check_tables(results, &measured, &classes)?;
+        let classes = self.classes(results, &measured)?;
         let numbers = results.iter().filter(|(_, data)| data.rank() == 0);
         self.scores = numbers.map(|(name, _)| name.clone()).collect();
         let function = self.contexts.last().expect("the function that measures").builder.function();
@@ -217,9 +269,7 @@ impl<'p> Lower<'p> {
     /// The program that computes the results from their parts, in place of the innermost function and those around it.
     pub(crate) fn finish_of_parts(&mut self, chosen: &Chosen<'p>, results: &[(String, Data)]) -> Eval<Graph> {
         let measured = self.measured(results)?;
-        let classes = self.classes(&measured);
-        self.boundary.hidden = classes.hidden;
-        self.check_tables(results, &measured, &classes)?;
+        let classes = self.classes(results, &measured)?;
         let context = self.contexts.pop().expect("the function that measures");
         self.contexts.clear();
         let function = context.builder.function();

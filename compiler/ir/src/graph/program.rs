@@ -1,0 +1,79 @@
+//! Programs: functions that call each other.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::{Function, Symbol};
+
+/// A program: functions, each before its callers; the last one is the entry.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    /// The names of the sources that [`Loc::file`] counts from 1.
+    pub sources: Vec<Arc<str>>,
+    /// Shared among the copies of a program: most stages change few functions.
+    functions: IndexMap<Symbol, Arc<Function>>,
+}
+
+impl Graph {
+    /// An empty program.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A program of one function.
+    pub fn from_function(function: Function) -> Self {
+        let mut graph = Graph::new();
+        graph.insert(function);
+        graph
+    }
+
+    /// Adds a function at the end, or replaces the one of its name where it stands.
+    pub fn insert(&mut self, function: Function) {
+        self.functions.insert(function.name.clone(), Arc::new(function));
+    }
+
+    /// Adds a function of another program, as [`insert`](Self::insert) does.
+    ///
+    /// # Panics
+    /// If that has no such function.
+    pub fn insert_from(&mut self, graph: &Graph, name: &Symbol) {
+        self.functions.insert(name.clone(), Arc::clone(&graph.functions[name]));
+    }
+
+    /// The function that is run, the last one.
+    ///
+    /// # Panics
+    /// If there is none. Parser and verifier reject an empty graph.
+    pub fn entry(&self) -> &Function {
+        self.functions.last().expect("a graph has at least one function").1
+    }
+
+    /// The function of a name.
+    pub fn function(&self, name: &Symbol) -> Option<&Function> {
+        self.functions.get(name).map(Arc::as_ref)
+    }
+
+    /// All functions, each before its callers.
+    pub fn functions(&self) -> impl DoubleEndedIterator<Item = &Function> + ExactSizeIterator {
+        self.functions.values().map(Arc::as_ref)
+    }
+
+    /// A name that no function has, made from `base`.
+    pub fn fresh_name(&self, base: &str) -> Symbol {
+        let first = Symbol::new(base);
+        if !self.functions.contains_key(&first) {
+            return first;
+        }
+        let numbered = (2..).map(|n| Symbol::new(&format!("{base}_{n}")));
+        numbered.into_iter().find(|s| !self.functions.contains_key(s)).expect("there are finitely many functions")
+    }
+}
+
+/// Equality of the functions and their order. Sources do not count.
+impl PartialEq for Graph {
+    fn eq(&self, other: &Self) -> bool {
+        self.functions.len() == other.functions.len() && self.functions().zip(other.functions()).all(|(a, b)| a == b)
+    }
+}
+impl Eq for Graph {}
