@@ -14,19 +14,16 @@ use super::statuses::Statuses;
 use super::unit::Unit;
 use super::{Schedule, ScheduleError};
 use crate::kernel::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
-use crate::passes::Math;
 use crate::plan::check::{Meaning, Note};
 use crate::plan::{BufferId, Job, Problem};
 
-/// Schedules a whole graph, in which every function stands before its callers; `math` says whether
-/// kernels may take every number for a finite one.
+/// Schedules a whole graph, in which every function stands before its callers.
 ///
 /// # Errors
 /// If an operator cannot be compiled, or the buffer checker finds a fault.
-pub fn schedule(graph: &Graph, math: Math) -> Result<Schedule, ScheduleError> {
+pub fn schedule(graph: &Graph) -> Result<Schedule, ScheduleError> {
     let mut scheduler = Scheduler {
         graph,
-        math,
         program: KernelProgram::new(),
         statuses: Statuses::default(),
         units: vec![],
@@ -49,7 +46,6 @@ pub fn schedule(graph: &Graph, math: Math) -> Result<Schedule, ScheduleError> {
 
 struct Scheduler<'a> {
     graph: &'a Graph,
-    math: Math,
     program: KernelProgram,
     statuses: Statuses,
     /// Every unit, whatever it is made of.
@@ -195,7 +191,7 @@ impl Scheduler<'_> {
     }
 
     fn add_unit(&mut self, name: &str, function: &Function) -> Result<UnitId, ScheduleError> {
-        let unit = Unit::new(function, self.math, &mut self.statuses)?;
+        let unit = Unit::new(function, &mut self.statuses)?;
         self.units.push(Lowered { name: name.to_owned(), unit, kernels: FxHashMap::default() });
         Ok(UnitId(self.units.len() - 1))
     }

@@ -1,8 +1,10 @@
 //! Loop nests of maps and reductions: one kernel a nest.
 
+mod padding;
 mod reduce;
 
 use dlc_ir::compute::Combine;
+pub(crate) use padding::leave_out_padding;
 
 use super::composed::{Nest, Output, SourceInfo};
 use super::element::Elements;
@@ -261,7 +263,8 @@ impl Emitter<'_> {
                 }
             }
             Some(reduce) => {
-                let values = self.reduce(b, elements, reduce, points);
+                let sums = self.reduce(b, elements, reduce, points);
+                let values = self.without_padding(b, elements, reduce, points, sums);
                 for (point, value) in points.iter().zip(values) {
                     point.enter(elements, self.plan.lanes, |elements| {
                         elements.with(reduce.source, value, |elements| match point.is_own {

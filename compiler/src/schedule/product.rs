@@ -92,6 +92,7 @@ pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: 
         let before: Vec<_> = positions.iter().map(|&(axis, p)| (axis, elements.axes[axis].replace(p))).collect();
         let lanes = b.ty(value).lanes;
         let first = elements.axes[last].expect("set above");
+        let value = loops::leave_out_padding(b, &mut elements, nest, forms, (last, first), value);
         elements.along(last, first, lanes, None, |elements| {
             elements.with(reduce.source, value, |elements| {
                 let values: Vec<Val> = nest.outputs.iter().map(|o| elements.eval(b, o.expr)).collect();

@@ -14,7 +14,6 @@ use super::product;
 use super::scatter;
 use super::statuses::Statuses;
 use crate::kernel::bounds::confine;
-use crate::passes::Math;
 
 /// A kernel function in normal form, not yet loops.
 #[derive(Clone, Debug)]
@@ -25,14 +24,14 @@ pub(crate) struct Unit {
 
 impl Unit {
     /// Composes and normalises a kernel function.
-    pub fn new(function: &Function, math: Math, statuses: &mut Statuses) -> Result<Unit, ScheduleError> {
+    pub fn new(function: &Function, statuses: &mut Statuses) -> Result<Unit, ScheduleError> {
         let mut composed = compose(function, statuses)?;
         let mut stages = vec![];
         for stage in std::mem::take(&mut composed.stages) {
             match stage {
                 Stage::Nest(mut nest) => {
                     nest.normalize(&mut composed.forms);
-                    stages.extend(materialize(&mut nest, math, &mut composed).into_iter().map(Stage::Nest));
+                    stages.extend(materialize(&mut nest, &mut composed).into_iter().map(Stage::Nest));
                     if !product::applies(&nest, &composed.forms) {
                         stages.extend(layout::arrange(&mut nest, &mut composed).map(Stage::Nest));
                     }
@@ -161,8 +160,8 @@ impl Unit {
 
 /// The arguments that a kernel function would put in another order before it begins; none if it cannot be scheduled, which is said
 /// when it is.
-pub(crate) fn layouts(function: &Function, math: Math) -> Vec<(usize, Layout)> {
-    Unit::new(function, math, &mut Statuses::default()).map_or_else(|_| vec![], |unit| unit.layouts())
+pub(crate) fn layouts(function: &Function) -> Vec<(usize, Layout)> {
+    Unit::new(function, &mut Statuses::default()).map_or_else(|_| vec![], |unit| unit.layouts())
 }
 
 /// Makes two nests of a reduction of very much to very little, so that its parts can run at the same time: partial results along a
@@ -206,7 +205,14 @@ fn split_reduction(nest: Nest, composed: &mut Composed, stages: &mut Vec<Stage>)
     let outer = volume(&nest.extents[..kept]);
     let at = Linear::row_major(0..kept, &extents).plus(&Linear::axis(kept).scaled(outer as i64));
     let body = composed.forms.add(Form::Read { source, dtype, offset: at });
-    let whole = NestReduce { combine: reduce.combine, tests: vec![], position: None, body, source: reduce.source };
+    let whole = NestReduce {
+        combine: reduce.combine,
+        tests: vec![],
+        padding: vec![],
+        position: None,
+        body,
+        source: reduce.source,
+    };
     let mut rest = Nest { extents, kept, reduce: Some(whole), outputs: nest.outputs };
     rest.normalize(&mut composed.forms);
     stages.push(Stage::Nest(rest));
