@@ -201,7 +201,7 @@ fn branches(elements: usize) -> Kernel {
         let access = Access { buf: Buf(0), index: place, offset: 0, stride: 1, active: None };
         vec![Stmt::Let(place, Inst::DivFloor(i, 4)), Stmt::Store(access, one)]
     };
-    let branch = If { cond: small, then: write(then), otherwise: write(otherwise), results: vec![] };
+    let branch = If { cond: small, then: write(then), otherwise: write(otherwise), results: vec![], is_rare: false };
     let test = Stmt::Let(small, Inst::Compare(Compare::Lt, i, four));
     let body = vec![test, Stmt::If(Box::new(branch))];
     let turns = Loop { var: i, begin, end, step: 1, unroll: false, carried: vec![], body };

@@ -44,7 +44,7 @@ impl Emitter<'_> {
         }
         let any = any_nan(b, &sums);
         let elements = RefCell::new(elements);
-        b.branch(
+        b.rarely(
             any,
             |b| elements.borrow_mut().inside(|elements| self.again(b, elements, reduce, points, &sums)),
             |_| sums.clone(),
