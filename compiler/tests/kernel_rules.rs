@@ -4,7 +4,7 @@ use dlc_compiler::kernel::cost::runs_in_parallel;
 use dlc_compiler::kernel::program::KernelProgram;
 use dlc_compiler::kernel::{
     Access, Binary, Block, Buf, Builder, Carried, Compare, Const, Elem, Inst, Kernel, Loop, Mode, Operand, Stmt, Ty,
-    Unary, Val, verify,
+    Unary, Val, Verified, verify,
 };
 use dlc_ir::DType;
 
@@ -176,7 +176,7 @@ fn equal_kernels_are_one() {
         let factor = b.float(Ty::vector(Elem::F32, 8), factor);
         let w = b.mul(v, factor);
         b.store(x, zero, w);
-        b.finish()
+        Verified::new(b.finish()).expect("it is right")
     };
     let mut program = KernelProgram::new();
     let first = program.add_kernel("scale", build(2.0));

@@ -13,6 +13,7 @@ use super::order::Order;
 use super::statuses::Statuses;
 use super::unit::Unit;
 use super::{Schedule, ScheduleError};
+use crate::kernel::Verified;
 use crate::kernel::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
 use crate::plan::check::{Meaning, Note};
 use crate::plan::{BufferId, Job, Problem};
@@ -383,14 +384,16 @@ impl Scheduler<'_> {
         let Scheduler { units, program, constants, clamped, .. } = self;
         let Lowered { name, unit, kernels } = &mut units[unit.0];
         if !kernels.contains_key(shared) {
-            let launches = unit.launches(shared)?;
+            let launches = unit.launches(shared);
             let several = launches.len() > 1;
-            let add = |(i, Launch { kernel, operands, clamped: count }): (usize, Launch)| {
+            let add = |(i, Launch { kernel, operands }): (usize, Launch)| {
+                let (kernel, count) = Verified::confined(kernel)?;
                 *clamped += count;
                 let name = if several { format!("{name}.{i}") } else { name.clone() };
-                (program.add_kernel(&name, kernel), operands)
+                Ok((program.add_kernel(&name, kernel), operands))
             };
-            kernels.insert(shared.to_vec(), launches.into_iter().enumerate().map(add).collect());
+            let added: Result<Launches, ScheduleError> = launches.into_iter().enumerate().map(add).collect();
+            kernels.insert(shared.to_vec(), added?);
         }
         let sources = unit.sources();
         for (kernel, operands) in &kernels[shared] {

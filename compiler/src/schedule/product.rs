@@ -104,7 +104,7 @@ pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: 
         before.into_iter().for_each(|(axis, p)| elements.axes[axis] = p);
     };
     contract(&mut b, &plan, left_side, right_side, &mut store);
-    Some(Launch::new(b.finish(), operands))
+    Some(Launch { kernel: b.finish(), operands })
 }
 
 fn read(forms: &Forms, factor: ExprId) -> (Source, &Linear) {

@@ -13,7 +13,6 @@ use super::materialize::materialize;
 use super::product;
 use super::scatter;
 use super::statuses::Statuses;
-use crate::kernel::bounds::confine;
 
 /// A kernel function in normal form, not yet loops.
 #[derive(Clone, Debug)]
@@ -116,10 +115,7 @@ impl Unit {
     }
 
     /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
-    ///
-    /// # Errors
-    /// If a kernel cannot be kept inside of its buffers.
-    pub fn launches(&self, shared: &[(usize, usize)]) -> Result<Vec<Launch>, ScheduleError> {
+    pub fn launches(&self, shared: &[(usize, usize)]) -> Vec<Launch> {
         let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
         let mut launches = vec![];
         for stage in &self.composed.stages {
@@ -146,10 +142,7 @@ impl Unit {
                 }
             }
         }
-        for launch in &mut launches {
-            launch.clamped = confine(&mut launch.kernel).map_err(ScheduleError::Outside)?;
-        }
-        Ok(launches)
+        launches
     }
 
     /// The types of the buffers between the launches, in order.
