@@ -66,6 +66,12 @@ MUTATIONS = [
      "return Some((quotient, p));", "return Some((quotient, q));",
      compiler("kernels", "differential")),
     # schedule
+    ("padding-not-left-out", SCHEDULE + "loops/padding.rs",
+     "if reduce.padding.is_empty() {", "if reduce.padding.len() < 100 {",
+     compiler("padding")),
+    ("padding-of-one-factor", SCHEDULE + "materialize.rs",
+     "*f == owner || (is_outside[*f] && moves(f))", "*f == owner",
+     compiler("padding")),
     ("counted-mask-dropped", SCHEDULE + "counted.rs",
      "b.select(counts, value, neutral)", "b.select(counts, value, value)",
      compiler("lanes")),

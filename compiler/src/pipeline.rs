@@ -274,7 +274,7 @@ fn verified(graph: Graph, stage: &'static str, options: &Options) -> Result<Grap
 /// If an operator cannot be compiled.
 pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileError> {
     graph.verify().map_err(|error| CompileError::Verify { stage: "optimisation", error: Box::new(error) })?;
-    let schedule = schedule::schedule(graph, options.passes.math)?;
+    let schedule = schedule::schedule(graph)?;
     if options.check {
         check::check(graph, &schedule.program, &schedule.notes)?;
     }

@@ -10,13 +10,11 @@ use std::cell::{Cell, RefCell};
 
 use common::Rng;
 use common::random::{self, Kind};
-use dlc_compiler::codegen::{EmitError, Emitter, Interpreter};
 use dlc_compiler::kernel::bounds::{confine, unproved};
 use dlc_compiler::kernel::interp::{self, Fault, Memory};
-use dlc_compiler::kernel::program::KernelProgram;
 use dlc_compiler::kernel::{
     Access, Binary, Buf, Builder, Compare, Const, Elem, If, Inst, Kernel, Loop, Mode, Operand, Stmt, Ty, Unary, Val,
-    verify,
+    Verified, verify,
 };
 use dlc_compiler::pipeline::{self, Level};
 use dlc_ir::{DType, Graph};
@@ -201,7 +199,7 @@ fn branches(elements: usize) -> Kernel {
         let access = Access { buf: Buf(0), index: place, offset: 0, stride: 1, active: None };
         vec![Stmt::Let(place, Inst::DivFloor(i, 4)), Stmt::Store(access, one)]
     };
-    let branch = If { cond: small, then: write(then), otherwise: write(otherwise), results: vec![] };
+    let branch = If { cond: small, then: write(then), otherwise: write(otherwise), results: vec![], is_rare: false };
     let test = Stmt::Let(small, Inst::Compare(Compare::Lt, i, four));
     let body = vec![test, Stmt::If(Box::new(branch))];
     let turns = Loop { var: i, begin, end, step: 1, unroll: false, carried: vec![], body };
@@ -370,6 +368,8 @@ fn planted_defects_are_refused() {
         verify(&right).unwrap_or_else(|e| panic!("without {name}: {e}\n{right}"));
         assert!(!unproved(&wrong).is_empty(), "{name} is not noticed\n{wrong}");
         assert!(verify(&wrong).is_err(), "{name} is accepted");
+        // An emitter takes programs, and a program nothing but what is verified.
+        assert!(Verified::new(wrong).is_err(), "{name} could be emitted");
     }
 }
 
@@ -378,12 +378,19 @@ fn planted_defects_are_refused() {
 fn what_is_not_proved_is_clamped() {
     for (name, _, mut wrong) in defects() {
         let count = unproved(&wrong).len();
+        let unclamped = wrong.clone();
         match confine(&mut wrong) {
             Ok(clamped) => {
                 assert_eq!(clamped, count, "{name}");
                 verify(&wrong).unwrap_or_else(|e| panic!("{name}, clamped: {e}\n{wrong}"));
+                // What a program gets is the clamped kernel, and not the one that was proved to be wrong.
+                let (verified, count) = Verified::confined(unclamped).expect("there is room");
+                assert_eq!((&*verified, count), (&wrong, clamped), "{name}");
             }
-            Err(open) => assert!(open.elements < 16, "{name} has room: {open}"),
+            Err(open) => {
+                assert!(open.elements < 16, "{name} has room: {open}");
+                assert!(Verified::confined(unclamped).is_err(), "{name} could be emitted");
+            }
         }
     }
 }
@@ -410,16 +417,6 @@ fn clamped_indices_read_the_nearest_element() {
         let wanted = indices.map(|i| (i + added).clamp(0, 9) as f32);
         assert_eq!(found, wanted, "{added} is added");
     }
-}
-
-/// No emitter runs a kernel that is not proved, in any build.
-#[test]
-fn emitters_refuse_what_is_not_proved() {
-    let (_, _, wrong) = defects().swap_remove(0);
-    let mut program = KernelProgram::new();
-    program.add_kernel("wrong", wrong);
-    let error = Interpreter.emit(program.into()).err().expect("the kernel leaves its buffer");
-    assert!(matches!(&error, EmitError::Kernel { name, .. } if name == "wrong"), "{error}");
 }
 
 /// The first chunk that read an element, and whether another one did.
@@ -491,6 +488,7 @@ fn check(graph: &Graph, seed: u64) -> Result<(), String> {
             .and_then(|g| pipeline::schedule(&g, &options))
             .map_err(|e| format!("{e}\n{graph}"))?;
         for kernel in &schedule.program.kernels {
+            let kernel: &Kernel = kernel;
             verify(kernel).map_err(|e| format!("{level:?}: {e}\n{kernel}\n{graph}"))?;
             if work(kernel) < 1 << 22 {
                 stays_inside(kernel, &mut rng).map_err(|e| format!("{level:?}: {e}\n{graph}"))?;

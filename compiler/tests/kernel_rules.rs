@@ -1,9 +1,10 @@
 //! What the verifier refuses, what the builder folds and moves, and how kernels print.
 
+use dlc_compiler::kernel::cost::runs_in_parallel;
 use dlc_compiler::kernel::program::KernelProgram;
 use dlc_compiler::kernel::{
     Access, Binary, Block, Buf, Builder, Carried, Compare, Const, Elem, Inst, Kernel, Loop, Mode, Operand, Stmt, Ty,
-    Unary, Val, verify,
+    Unary, Val, Verified, verify,
 };
 use dlc_ir::DType;
 
@@ -175,11 +176,35 @@ fn equal_kernels_are_one() {
         let factor = b.float(Ty::vector(Elem::F32, 8), factor);
         let w = b.mul(v, factor);
         b.store(x, zero, w);
-        b.finish()
+        Verified::new(b.finish()).expect("it is right")
     };
     let mut program = KernelProgram::new();
     let first = program.add_kernel("scale", build(2.0));
     assert_eq!(program.add_kernel("scale", build(2.0)), first);
     assert_ne!(program.add_kernel("scale", build(3.0)), first);
     assert_eq!(program.names, ["scale", "scale_2"]);
+}
+
+#[test]
+fn what_hardly_ever_runs_has_no_say_in_threads() {
+    let build = |is_rare: bool| {
+        let mut b = Builder::new(2);
+        let x = b.operand(DType::F32, 100_000, Mode::ReadWrite);
+        b.chunk_loop(|b, chunk| {
+            let first = b.load(x, chunk);
+            let cond = b.compare(Compare::Ne, first, first);
+            let much = |b: &mut Builder| {
+                b.count(100_000, |b, i| b.store(x, i, first));
+                vec![]
+            };
+            if is_rare {
+                b.rarely(cond, much, |_| vec![])
+            } else {
+                b.branch(cond, much, |_| vec![])
+            };
+        });
+        b.finish()
+    };
+    assert!(runs_in_parallel(&build(false)));
+    assert!(!runs_in_parallel(&build(true)));
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, Target, VERSION};
 use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
-use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, verify};
+use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, Verified};
 use dlc_ir::DType;
 
 /// The rate of twelve independent chains of `fma` in registers, in GFLOP/s.
@@ -42,7 +42,7 @@ struct Line([u8; 64]);
 
 /// A program that is one kernel.
 pub fn program(kernel: Kernel) -> KernelProgram {
-    verify(&kernel).expect("the kernel is well-formed");
+    let kernel = Verified::new(kernel).expect("the kernel is well-formed");
     let mut program = KernelProgram::new();
     let arguments = kernel.operands.len();
     let operands = (0..arguments).map(|slot| Place::Argument { slot, offset: 0 }).collect();

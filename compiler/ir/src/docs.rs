@@ -72,11 +72,10 @@ A compiled program is what the operators say, up to rewrites. Which of them are 
   was proved of every number that the operand can be.
 - `fast`: numbers are taken to be finite and moderate, and not zero where they are divided by, unless they are known not to be.
 
-In `safe` and `fast` a zero has no sign, so neither has the infinity that comes of a division by it; the terms of nested sums are added in
-any order, and where their magnitudes together leave the range, the order decides whether the sum does; and a convolution may
-multiply its padding, so that a weight that is infinite or NaN makes NaN of what lies at the edge. Rewrites that move a factor or a term
-into weights that are loaded once are `safe` as far as the weights are checked when they are loaded; of a product with weights the
-scale is then rounded together with them, and not by itself.
+In `safe` and `fast` a zero has no sign, so neither has the infinity that comes of a division by it; and the terms of nested sums are
+added in any order, and where their magnitudes together leave the range, the order decides whether the sum does. Rewrites that move a
+factor or a term into weights that are loaded once are `safe` as far as the weights are checked when they are loaded; of a product with
+weights the scale is then rounded together with them, and not by itself.
 ";
 
 const PHILOX: &str = "

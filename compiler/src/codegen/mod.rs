@@ -22,7 +22,6 @@ pub use interpret::Interpreter;
 pub use target::{Target, UnknownTarget};
 
 use crate::kernel::program::{KernelProgram, Step};
-use crate::kernel::{self, Malformed};
 use constants::Constants;
 
 /// Why a program could not be emitted.
@@ -38,25 +37,9 @@ pub enum EmitError {
     /// More memory is wanted for a run than can be addressed.
     #[error("there is not memory enough: {0} bytes are wanted in one piece")]
     TooLarge(usize),
-    /// A kernel that breaks a rule: a bug in whatever made it. It is never run.
-    #[error("internal error: the scheduler made the kernel @{name}, which must not run: {error}")]
-    Kernel {
-        /// The kernel.
-        name: String,
-        /// The rule.
-        error: Malformed,
-    },
     /// A bug in dlc.
     #[error("internal error in code generation: {0}")]
     Internal(String),
-}
-
-/// Checks every kernel: nothing runs that could leave its buffers.
-fn verify(program: &KernelProgram) -> Result<(), EmitError> {
-    for (kernel, name) in program.kernels.iter().zip(&program.names) {
-        kernel::verify(kernel).map_err(|error| EmitError::Kernel { name: name.clone(), error })?;
-    }
-    Ok(())
 }
 
 /// Turns programs of kernels into something that runs.
@@ -67,7 +50,7 @@ pub trait Emitter {
     /// Emits a whole program.
     ///
     /// # Errors
-    /// If a kernel breaks a rule, or the machine does not fit.
+    /// If the machine does not fit.
     fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError>;
 }
 

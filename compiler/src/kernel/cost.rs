@@ -38,6 +38,7 @@ fn block(kernel: &Kernel, stmts: &Block, consts: &mut [Option<i64>]) -> u64 {
                 };
                 turns.max(1).saturating_mul(1 + block(kernel, &l.body, consts))
             }
+            Stmt::If(i) if i.is_rare => 1 + block(kernel, &i.otherwise, consts),
             Stmt::If(i) => 1 + block(kernel, &i.then, consts).max(block(kernel, &i.otherwise, consts)),
         };
         total = total.saturating_add(cost);

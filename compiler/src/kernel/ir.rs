@@ -255,6 +255,8 @@ pub struct If {
     pub otherwise: Block,
     /// Values that the branches make.
     pub results: Vec<Merged>,
+    /// Whether `then` hardly ever runs: it counts for nothing in estimates, and its code is out of the way.
+    pub is_rare: bool,
 }
 
 /// A value that both branches of an [`If`] define.

@@ -2,7 +2,8 @@
 //!
 //! - [`ir`] has the data types; a [`Builder`] makes kernels, merging common subexpressions and hoisting invariants on
 //!   the way.
-//! - [`verify()`] checks the rules that emitters rely on, with the proof of [`bounds`] that no access leaves its buffer;
+//! - [`verify()`] checks the rules that emitters rely on, with the proof of [`bounds`] that no access leaves its buffer; a
+//!   [`Verified`] kernel carries its verdict;
 //!   [`mod@print`] makes the text that `--emit=kernels` shows.
 //! - [`interp`] executes kernels exactly as emitters must.
 //! - [`program`]: kernels, routines and constants, what an emitter gets.
@@ -23,4 +24,4 @@ pub mod verify;
 
 pub use build::Builder;
 pub use ir::*;
-pub use verify::{Malformed, verify};
+pub use verify::{Malformed, Verified, verify};

@@ -246,7 +246,7 @@ impl Printer<'_> {
             write!(self.out, "{} = ", results.join(", "))?;
         }
         let cond = self.val(i.cond);
-        writeln!(self.out, "if {cond} {{")?;
+        writeln!(self.out, "if {cond}{} {{", if i.is_rare { " rarely" } else { "" })?;
         self.nested(&i.then)?;
         self.yields(i.results.iter().map(|m| m.then))?;
         if !i.otherwise.is_empty() || !i.results.is_empty() {

@@ -7,7 +7,7 @@
 use indexmap::IndexSet;
 use rustc_hash::FxHashMap;
 
-use super::Kernel;
+use super::{Kernel, Verified};
 
 /// A kernel of a program: an index into [`KernelProgram::kernels`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,7 +74,7 @@ pub struct Routine {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelProgram {
     /// The kernels, each once.
-    pub kernels: IndexSet<Kernel>,
+    pub kernels: IndexSet<Verified>,
     /// A name for each kernel, for printing and profiles; unique.
     pub names: Vec<String>,
     /// The routines; the last is the entry.
@@ -93,7 +93,7 @@ impl KernelProgram {
 
     /// Adds a kernel, unless an equal one is there already. The name of the first one stays; a name that is taken gets
     /// a number.
-    pub fn add_kernel(&mut self, name: &str, kernel: Kernel) -> KernelId {
+    pub fn add_kernel(&mut self, name: &str, kernel: Verified) -> KernelId {
         let (index, new) = self.kernels.insert_full(kernel);
         if new {
             let mut unique = name.to_owned();

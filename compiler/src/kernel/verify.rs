@@ -1,5 +1,8 @@
 //! The rules that every kernel keeps; see the [data types](super::ir).
 
+use std::ops::Deref;
+
+use super::bounds::{Unproved, confine, unproved};
 use super::ir::*;
 
 /// What is wrong with a kernel.
@@ -20,12 +23,66 @@ macro_rules! ensure {
     };
 }
 
+impl From<Unproved> for Malformed {
+    fn from(access: Unproved) -> Self {
+        Malformed { message: format!("{access}, is not proved to stay inside") }
+    }
+}
+
 /// Checks a kernel: that it is well-formed, and that none of its accesses leaves its buffer.
 pub fn verify(kernel: &Kernel) -> Result {
     well_formed(kernel)?;
-    match super::bounds::unproved(kernel).first() {
-        Some(access) => Err(Malformed { message: format!("{access}, is not proved to stay inside") }),
-        None => Ok(()),
+    unproved(kernel).first().map_or(Ok(()), |&access| Err(access.into()))
+}
+
+/// A kernel that [`verify`] accepts. It is made by that proof only, and never changes: programs consist of nothing else, so emitters
+/// need not prove anything again.
+///
+/// ```compile_fail,E0423
+/// # use dlc_compiler::kernel::{Kernel, Verified};
+/// fn forge(kernel: Kernel) -> Verified {
+///     Verified(kernel)
+/// }
+/// ```
+///
+/// ```compile_fail,E0596
+/// # use dlc_compiler::kernel::Verified;
+/// fn change(kernel: &mut Verified) {
+///     kernel.body.clear();
+/// }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Verified(Kernel);
+
+impl Verified {
+    /// Proves a kernel.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn new(kernel: Kernel) -> Result<Verified> {
+        verify(&kernel)?;
+        Ok(Verified(kernel))
+    }
+
+    /// Proves a kernel in which every access that is not proved is clamped first; returns how many those are.
+    ///
+    /// # Errors
+    /// The rule that it breaks; an access that no index keeps inside its buffer.
+    pub fn confined(mut kernel: Kernel) -> Result<(Verified, usize)> {
+        well_formed(&kernel)?;
+        match confine(&mut kernel)? {
+            // There was nothing to clamp, so everything is proved.
+            0 => Ok((Verified(kernel), 0)),
+            clamped => Ok((Verified::new(kernel)?, clamped)),
+        }
+    }
+}
+
+impl Deref for Verified {
+    type Target = Kernel;
+
+    fn deref(&self) -> &Kernel {
+        &self.0
     }
 }
 

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 use super::halves::{Map, copy_ops, join};
 use super::prepare::prepare;
 use super::weights::Weights;
-use super::{Context, Math};
+use super::Context;
 use crate::schedule::{Layout, layouts};
 
 /// Puts weights in order, if the options ask for it and some kernel would do so at every run.
@@ -23,7 +23,7 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     if !context.options.prepare || !weights.all_frozen {
         return graph.clone();
     }
-    let kernels = kernels(graph, &weights, context.options.math);
+    let kernels = kernels(graph, &weights);
     if kernels.is_empty() {
         return graph.clone();
     }
@@ -53,12 +53,12 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
 type Layouts = Vec<(usize, Layout)>;
 
 /// The kernels that put weights in order. One that reads nothing but weights is run once anyway.
-fn kernels(graph: &Graph, weights: &Weights, math: Math) -> FxHashMap<Symbol, Layouts> {
+fn kernels(graph: &Graph, weights: &Weights) -> FxHashMap<Symbol, Layouts> {
     let kernels = graph.functions().filter(|f| f.kind == FunctionKind::Kernel);
     let found = kernels.map(|kernel| {
         let args = weights.args(kernel);
         let mixed = args.contains(&true) && args.contains(&false);
-        let mut layouts = if mixed { layouts(kernel, math) } else { vec![] };
+        let mut layouts = if mixed { layouts(kernel) } else { vec![] };
         layouts.retain(|(arg, _)| args[*arg]);
         (kernel.name.clone(), layouts)
     });

@@ -50,14 +50,17 @@ fn written_by(program: &KernelProgram, step: &Step, writes: &[Vec<bool>]) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::ir::{Block, Kernel, Operand};
+    use crate::kernel::Verified;
+    use crate::kernel::ir::{Block, Kernel, Operand, Ty};
     use crate::kernel::program::{Routine, RoutineId};
     use dlc_ir::DType;
 
-    fn kernel(modes: &[Mode]) -> Kernel {
+    fn kernel(modes: &[Mode]) -> Verified {
         let operand = |&mode| Operand { dtype: DType::F32, elements: 1, mode };
         let operands = modes.iter().map(operand).collect();
-        Kernel { operands, scratch: vec![], tables: vec![], chunks: 1, values: vec![], body: Block::default() }
+        let values = vec![Ty::INDEX; 2];
+        let kernel = Kernel { operands, scratch: vec![], tables: vec![], chunks: 1, values, body: Block::default() };
+        Verified::new(kernel).expect("it does nothing")
     }
 
     fn argument(slot: usize) -> Place {

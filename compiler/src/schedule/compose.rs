@@ -189,7 +189,7 @@ impl Composer<'_> {
         Nest {
             extents,
             kept: domain.len(),
-            reduce: Some(NestReduce { combine: reduce.combine, tests, position, body, source }),
+            reduce: Some(NestReduce { combine: reduce.combine, tests, padding: vec![], position, body, source }),
             outputs,
         }
     }

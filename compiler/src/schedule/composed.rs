@@ -43,6 +43,9 @@ pub(crate) struct Nest {
 pub(crate) struct NestReduce {
     pub combine: Combine,
     pub tests: Vec<Test>,
+    /// Conditions under which the body counts, and without which it is a product with zero: that adds nothing to a sum unless the
+    /// other factor is infinite or NaN. So they are tested only where the sum is NaN.
+    pub padding: Vec<Test>,
     pub position: Option<Linear>,
     pub body: ExprId,
     /// Reads of this are the reduction's result; they stand in the outputs only.
@@ -93,6 +96,13 @@ pub(crate) enum Stage {
     Scatter(ScatterNest),
 }
 
+impl NestReduce {
+    /// The indices of its conditions, and of what it returns.
+    fn indices(&self) -> impl Iterator<Item = &Linear> {
+        self.position.iter().chain(self.tests.iter().chain(&self.padding).map(Test::index))
+    }
+}
+
 impl Stage {
     /// Its nest; of a scatter the one that writes what it starts from.
     fn nest(&self) -> &Nest {
@@ -117,12 +127,8 @@ impl Composed {
     pub fn overflows(&self) -> bool {
         self.stages.iter().any(|stage| {
             let nest = stage.nest();
-            let reduce = nest.reduce.iter();
-            let mut own = nest
-                .outputs
-                .iter()
-                .map(|o| &o.offset)
-                .chain(reduce.flat_map(|r| r.position.iter().chain(r.tests.iter().map(Test::index))));
+            let reduced = nest.reduce.iter().flat_map(NestReduce::indices);
+            let mut own = nest.outputs.iter().map(|o| &o.offset).chain(reduced);
             own.any(Linear::overflows) || self.forms.any_index(stage.roots(), Linear::overflows)
         })
     }

@@ -13,20 +13,18 @@ use super::order::Order;
 use super::statuses::Statuses;
 use super::unit::Unit;
 use super::{Schedule, ScheduleError};
+use crate::kernel::Verified;
 use crate::kernel::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
-use crate::passes::Math;
 use crate::plan::check::{Meaning, Note};
 use crate::plan::{BufferId, Job, Problem};
 
-/// Schedules a whole graph, in which every function stands before its callers; `math` says whether
-/// kernels may take every number for a finite one.
+/// Schedules a whole graph, in which every function stands before its callers.
 ///
 /// # Errors
 /// If an operator cannot be compiled, or the buffer checker finds a fault.
-pub fn schedule(graph: &Graph, math: Math) -> Result<Schedule, ScheduleError> {
+pub fn schedule(graph: &Graph) -> Result<Schedule, ScheduleError> {
     let mut scheduler = Scheduler {
         graph,
-        math,
         program: KernelProgram::new(),
         statuses: Statuses::default(),
         units: vec![],
@@ -49,7 +47,6 @@ pub fn schedule(graph: &Graph, math: Math) -> Result<Schedule, ScheduleError> {
 
 struct Scheduler<'a> {
     graph: &'a Graph,
-    math: Math,
     program: KernelProgram,
     statuses: Statuses,
     /// Every unit, whatever it is made of.
@@ -195,7 +192,7 @@ impl Scheduler<'_> {
     }
 
     fn add_unit(&mut self, name: &str, function: &Function) -> Result<UnitId, ScheduleError> {
-        let unit = Unit::new(function, self.math, &mut self.statuses)?;
+        let unit = Unit::new(function, &mut self.statuses)?;
         self.units.push(Lowered { name: name.to_owned(), unit, kernels: FxHashMap::default() });
         Ok(UnitId(self.units.len() - 1))
     }
@@ -387,14 +384,16 @@ impl Scheduler<'_> {
         let Scheduler { units, program, constants, clamped, .. } = self;
         let Lowered { name, unit, kernels } = &mut units[unit.0];
         if !kernels.contains_key(shared) {
-            let launches = unit.launches(shared)?;
+            let launches = unit.launches(shared);
             let several = launches.len() > 1;
-            let add = |(i, Launch { kernel, operands, clamped: count }): (usize, Launch)| {
+            let add = |(i, Launch { kernel, operands }): (usize, Launch)| {
+                let (kernel, count) = Verified::confined(kernel)?;
                 *clamped += count;
                 let name = if several { format!("{name}.{i}") } else { name.clone() };
-                (program.add_kernel(&name, kernel), operands)
+                Ok((program.add_kernel(&name, kernel), operands))
             };
-            kernels.insert(shared.to_vec(), launches.into_iter().enumerate().map(add).collect());
+            let added: Result<Launches, ScheduleError> = launches.into_iter().enumerate().map(add).collect();
+            kernels.insert(shared.to_vec(), added?);
         }
         let sources = unit.sources();
         for (kernel, operands) in &kernels[shared] {

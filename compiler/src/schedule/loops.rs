@@ -1,8 +1,10 @@
 //! Loop nests of maps and reductions: one kernel a nest.
 
+mod padding;
 mod reduce;
 
 use dlc_ir::compute::Combine;
+pub(crate) use padding::leave_out_padding;
 
 use super::composed::{Nest, Output, SourceInfo};
 use super::element::Elements;
@@ -16,14 +18,6 @@ use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
 pub(crate) struct Launch {
     pub kernel: Kernel,
     pub operands: Vec<Source>,
-    /// How many of its accesses are clamped, since it could not be proved that they stay inside.
-    pub clamped: usize,
-}
-
-impl Launch {
-    pub fn new(kernel: Kernel, operands: Vec<Source>) -> Self {
-        Launch { kernel, operands, clamped: 0 }
-    }
 }
 
 /// Makes the kernel of a normalised nest. `shared` are pairs of a source that is read and one that is written, which lie in
@@ -35,7 +29,7 @@ pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: 
     let operands = operands(nest, forms, sources, shared, &mut b, &mut elements);
     let emitter = Emitter { nest, forms, plan };
     emitter.chunks(&mut b, &mut elements);
-    Launch::new(b.finish(), operands)
+    Launch { kernel: b.finish(), operands }
 }
 
 /// Declares the operands of a nest's kernel: what it reads, then what it writes.
@@ -261,7 +255,8 @@ impl Emitter<'_> {
                 }
             }
             Some(reduce) => {
-                let values = self.reduce(b, elements, reduce, points);
+                let sums = self.reduce(b, elements, reduce, points);
+                let values = self.without_padding(b, elements, reduce, points, sums);
                 for (point, value) in points.iter().zip(values) {
                     point.enter(elements, self.plan.lanes, |elements| {
                         elements.with(reduce.source, value, |elements| match point.is_own {

@@ -1,9 +1,9 @@
 //! Factors of a sum of products that are more than a read, such as a padded or a computed operand, are written to a
 //! temporary first where each of their elements is used many times. What is left reads plain memory and can be tiled.
 //!
-//! A condition under which a product takes part in the sum (padding) becomes a zero in one of its factors. That gives the same sum
-//! wherever the other factor is finite. It is not done with strict maths; safe maths names it as what is not promised (OPS.md), since
-//! without it every padded convolution would test in its innermost loop.
+//! A condition under which a product takes part in the sum (padding) becomes a zero in one of its factors, since otherwise every
+//! padded convolution would test in its innermost loop. That gives the same sum unless the other factor is infinite or NaN: then
+//! the sum is NaN. So the condition stays with the nest, and sums that are NaN are computed again under it (`loops/padding.rs`).
 
 use dlc_ir::compute::Combine;
 use dlc_ir::{Scalar, ScalarOp, Type};
@@ -12,7 +12,6 @@ use rustc_hash::FxHashMap;
 use super::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
 use super::form::{ExprId, Form, Forms, Test};
 use super::linear::{Atom, Linear, volume};
-use crate::passes::Math;
 
 /// How often an element must be used for a temporary to pay.
 const USES: usize = 4;
@@ -20,12 +19,11 @@ const USES: usize = 4;
 const WORK: usize = 4096;
 
 /// Takes computed factors out of a nest; returns the nests that compute them, which come before it.
-pub(crate) fn materialize(nest: &mut Nest, math: Math, composed: &mut Composed) -> Vec<Nest> {
+pub(crate) fn materialize(nest: &mut Nest, composed: &mut Composed) -> Vec<Nest> {
     let mut before = vec![];
     let Some(reduce) = &nest.reduce else { return before };
     let total = volume(&nest.extents);
-    let guarded = math == Math::Strict && !reduce.tests.is_empty();
-    if reduce.combine != Combine::Sum || total < WORK || guarded {
+    if reduce.combine != Combine::Sum || total < WORK {
         return before;
     }
     let Form::Apply(ScalarOp::Mul, dtype, factors) = composed.forms.get(reduce.body).clone() else { return before };
@@ -35,13 +33,19 @@ pub(crate) fn materialize(nest: &mut Nest, math: Math, composed: &mut Composed) 
     let tests = reduce.tests.clone();
     let extents = nest.extents.clone();
     let mut new = factors.clone();
-    // Each condition goes to a factor that moves along all of its axes.
+    // Each condition goes to a factor that moves along all of its axes, and to the others that would be read outside without it.
     let mut conditions: Vec<Vec<Test>> = vec![vec![]; new.len()];
+    let is_outside: Vec<bool> = new.iter().map(|&f| reads_outside(f, &extents, composed)).collect();
     for test in tests {
         let axes = || (0..extents.len()).filter(|&a| mentions(test.index(), a));
-        let owner = new.iter().position(|&f| axes().all(|a| depends(&composed.forms, f, a)));
-        let Some(owner) = owner else { return before };
-        conditions[owner].push(test);
+        let moves = |factor: &usize| axes().all(|a| depends(&composed.forms, new[*factor], a));
+        let Some(owner) = (0..new.len()).find(moves) else { return before };
+        for factor in (0..new.len()).filter(|f| *f == owner || (is_outside[*f] && moves(f))) {
+            conditions[factor].push(test.clone());
+        }
+    }
+    if conditions.iter().zip(&is_outside).any(|(conditions, &is_outside)| is_outside && conditions.is_empty()) {
+        return before;
     }
     for (factor, conditions) in new.iter_mut().zip(conditions) {
         let zero = composed.forms.constant(dtype, Scalar::zero(dtype));
@@ -62,9 +66,18 @@ pub(crate) fn materialize(nest: &mut Nest, math: Math, composed: &mut Composed) 
     if new != factors {
         let body = composed.forms.add(Form::Apply(ScalarOp::Mul, dtype, new));
         let reduce = nest.reduce.as_mut().expect("matched above");
-        (reduce.body, reduce.tests) = (body, vec![]);
+        reduce.body = body;
+        reduce.padding = std::mem::take(&mut reduce.tests);
     }
     before
+}
+
+/// Whether something that a factor reads may lie outside of its buffer, as far as ranges tell.
+fn reads_outside(factor: ExprId, extents: &[usize], composed: &Composed) -> bool {
+    composed.forms.reads([factor]).iter().any(|(source, offset)| {
+        let (first, last) = offset.range(extents);
+        first < 0 || last >= composed.sources[*source].ty.shape.elements() as i64
+    })
 }
 
 fn is_plain(forms: &Forms, factor: ExprId) -> bool {

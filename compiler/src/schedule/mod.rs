@@ -31,7 +31,7 @@ pub(crate) use unit::layouts;
 
 use dlc_ir::Symbol;
 
-use crate::kernel::bounds::Unproved;
+use crate::kernel::Malformed;
 use crate::kernel::program::KernelProgram;
 use crate::plan::check::Note;
 
@@ -71,9 +71,9 @@ pub enum ScheduleError {
         /// The most that it may have.
         limit: usize,
     },
-    /// An access that cannot be kept inside of its buffer.
-    #[error("internal error: a kernel cannot be kept inside of its buffers: {0}")]
-    Outside(Unproved),
+    /// A kernel that breaks a rule, for example since an access cannot be kept inside of its buffer: it must not run.
+    #[error("internal error: the scheduler made a kernel that must not run: {0}")]
+    Kernel(#[from] Malformed),
     /// An index that 64 bits do not hold.
     #[error("{0} computes an index that is larger than any memory")]
     Overflow(Symbol),

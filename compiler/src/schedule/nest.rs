@@ -35,7 +35,8 @@ impl Nest {
         self.outputs.iter().map(|o| o.expr).chain(self.reduce.as_ref().map(|r| r.body)).collect()
     }
 
-    /// Every index that the nest computes, but for those inside of divisions.
+    /// Every index that the nest computes, but for those inside of divisions. Conditions of padding are not among them: they are
+    /// tested so rarely that they have no say in how the nest loops.
     fn indices(&self, forms: &Forms) -> Vec<Linear> {
         let mut indices = forms.indices(self.roots());
         indices.extend(self.outputs.iter().map(|o| o.offset.clone()));
@@ -141,8 +142,10 @@ impl Nest {
         if let Some(reduce) = &mut self.reduce {
             reduce.body = forms.substitute(reduce.body, axes, &extents, memo);
             reduce.position = reduce.position.as_ref().map(|p| forms.index(p, axes, &extents, memo));
-            reduce.tests = forms.tests(&reduce.tests, axes, &extents, memo);
-            reduce.tests.retain(|t: &Test| t.known(&extents) != Some(true));
+            for tests in [&mut reduce.tests, &mut reduce.padding] {
+                *tests = forms.tests(tests, axes, &extents, memo);
+                tests.retain(|t: &Test| t.known(&extents) != Some(true));
+            }
         }
         self.extents = extents;
         self.kept = kept;

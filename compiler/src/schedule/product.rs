@@ -92,6 +92,7 @@ pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: 
         let before: Vec<_> = positions.iter().map(|&(axis, p)| (axis, elements.axes[axis].replace(p))).collect();
         let lanes = b.ty(value).lanes;
         let first = elements.axes[last].expect("set above");
+        let value = loops::leave_out_padding(b, &mut elements, nest, forms, (last, first), value);
         elements.along(last, first, lanes, None, |elements| {
             elements.with(reduce.source, value, |elements| {
                 let values: Vec<Val> = nest.outputs.iter().map(|o| elements.eval(b, o.expr)).collect();
@@ -103,7 +104,7 @@ pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: 
         before.into_iter().for_each(|(axis, p)| elements.axes[axis] = p);
     };
     contract(&mut b, &plan, left_side, right_side, &mut store);
-    Some(Launch::new(b.finish(), operands))
+    Some(Launch { kernel: b.finish(), operands })
 }
 
 fn read(forms: &Forms, factor: ExprId) -> (Source, &Linear) {

@@ -61,7 +61,7 @@ pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo]) -
             emitter.unit(b, &mut elements, row, block);
         });
     });
-    Launch::new(b.finish(), operands)
+    Launch { kernel: b.finish(), operands }
 }
 
 /// Lanes of vectors along the elements behind the indexed axis.

@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     pub prefix: usize,
     /// Whether the last vector of a row may overlap the one before it: nothing is overwritten that is still read.
     pub overlap: bool,
+    /// Whether the code is to be small rather than fast.
+    pub is_rare: bool,
 }
 
 impl Plan {
@@ -70,6 +72,7 @@ impl Plan {
             per: 1,
             prefix: 0,
             overlap,
+            is_rare: false,
         };
         let tiled = plan.tile(nest, forms);
         if !tiled {
@@ -80,6 +83,11 @@ impl Plan {
         }
         plan.divide(nest, forms, tiled);
         plan
+    }
+
+    /// One vector of positions, or one position, by code that hardly ever runs.
+    pub fn rare(lane: Lane, lanes: u8) -> Plan {
+        Plan { lane, lanes, vectors: 1, jam: vec![], chunks: 1, per: 1, prefix: 0, overlap: true, is_rare: true }
     }
 
     fn vectorize(&mut self, nest: &Nest, forms: &Forms) {

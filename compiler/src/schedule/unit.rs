@@ -13,8 +13,6 @@ use super::materialize::materialize;
 use super::product;
 use super::scatter;
 use super::statuses::Statuses;
-use crate::kernel::bounds::confine;
-use crate::passes::Math;
 
 /// A kernel function in normal form, not yet loops.
 #[derive(Clone, Debug)]
@@ -25,14 +23,14 @@ pub(crate) struct Unit {
 
 impl Unit {
     /// Composes and normalises a kernel function.
-    pub fn new(function: &Function, math: Math, statuses: &mut Statuses) -> Result<Unit, ScheduleError> {
+    pub fn new(function: &Function, statuses: &mut Statuses) -> Result<Unit, ScheduleError> {
         let mut composed = compose(function, statuses)?;
         let mut stages = vec![];
         for stage in std::mem::take(&mut composed.stages) {
             match stage {
                 Stage::Nest(mut nest) => {
                     nest.normalize(&mut composed.forms);
-                    stages.extend(materialize(&mut nest, math, &mut composed).into_iter().map(Stage::Nest));
+                    stages.extend(materialize(&mut nest, &mut composed).into_iter().map(Stage::Nest));
                     if !product::applies(&nest, &composed.forms) {
                         stages.extend(layout::arrange(&mut nest, &mut composed).map(Stage::Nest));
                     }
@@ -117,10 +115,7 @@ impl Unit {
     }
 
     /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
-    ///
-    /// # Errors
-    /// If a kernel cannot be kept inside of its buffers.
-    pub fn launches(&self, shared: &[(usize, usize)]) -> Result<Vec<Launch>, ScheduleError> {
+    pub fn launches(&self, shared: &[(usize, usize)]) -> Vec<Launch> {
         let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
         let mut launches = vec![];
         for stage in &self.composed.stages {
@@ -147,10 +142,7 @@ impl Unit {
                 }
             }
         }
-        for launch in &mut launches {
-            launch.clamped = confine(&mut launch.kernel).map_err(ScheduleError::Outside)?;
-        }
-        Ok(launches)
+        launches
     }
 
     /// The types of the buffers between the launches, in order.
@@ -161,8 +153,8 @@ impl Unit {
 
 /// The arguments that a kernel function would put in another order before it begins; none if it cannot be scheduled, which is said
 /// when it is.
-pub(crate) fn layouts(function: &Function, math: Math) -> Vec<(usize, Layout)> {
-    Unit::new(function, math, &mut Statuses::default()).map_or_else(|_| vec![], |unit| unit.layouts())
+pub(crate) fn layouts(function: &Function) -> Vec<(usize, Layout)> {
+    Unit::new(function, &mut Statuses::default()).map_or_else(|_| vec![], |unit| unit.layouts())
 }
 
 /// Makes two nests of a reduction of very much to very little, so that its parts can run at the same time: partial results along a
@@ -206,7 +198,14 @@ fn split_reduction(nest: Nest, composed: &mut Composed, stages: &mut Vec<Stage>)
     let outer = volume(&nest.extents[..kept]);
     let at = Linear::row_major(0..kept, &extents).plus(&Linear::axis(kept).scaled(outer as i64));
     let body = composed.forms.add(Form::Read { source, dtype, offset: at });
-    let whole = NestReduce { combine: reduce.combine, tests: vec![], position: None, body, source: reduce.source };
+    let whole = NestReduce {
+        combine: reduce.combine,
+        tests: vec![],
+        padding: vec![],
+        position: None,
+        body,
+        source: reduce.source,
+    };
     let mut rest = Nest { extents, kept, reduce: Some(whole), outputs: nest.outputs };
     rest.normalize(&mut composed.forms);
     stages.push(Stage::Nest(rest));

@@ -51,7 +51,8 @@ impl Operator for Conv {
             `[N / batch_groups, O, spatial…]`. With `feature_groups = g` the operand's channels and the kernel's \
             outputs fall into `g` groups that go together. With `batch_groups = g` the operand's batch and the \
             kernel's outputs do, and the result's batch is that of one group; the gradient of a grouped \
-            convolution by its kernel needs it.",
+            convolution by its kernel needs it. Weights that meet padding or the space between dilated elements \
+            are left out of the sum: there an infinite weight makes no NaN.",
         attributes: &[
             ("stride", "step of the kernel on each spatial axis"),
             ("low", "zeros before each spatial axis; negative cuts"),

@@ -175,6 +175,9 @@ impl Lowering<'_, '_> {
         let then = self.b.create_block();
         let otherwise = self.b.create_block();
         let merge = self.b.create_block();
+        if i.is_rare {
+            self.b.set_cold_block(then);
+        }
         for m in &i.results {
             let ty = self.kernel.ty(m.result);
             self.append_params(merge, ty);

@@ -121,7 +121,6 @@ impl Emitter for Cranelift {
         if Target::host() != Some(self.target) {
             return Err(EmitError::WrongMachine(self.target));
         }
-        crate::codegen::verify(&program)?;
         let isas = Isas::new(self.target)?;
         let codes = compile_all(&isas, &program, self.threads)?;
         let code = module::link(isas.kernels, &program, &codes)?;

@@ -104,6 +104,26 @@ impl Builder {
         then: impl FnOnce(&mut Self) -> Vec<Val>,
         otherwise: impl FnOnce(&mut Self) -> Vec<Val>,
     ) -> Vec<Val> {
+        self.branching(cond, false, then, otherwise)
+    }
+
+    /// The same for a condition that hardly ever holds.
+    pub fn rarely(
+        &mut self,
+        cond: Val,
+        then: impl FnOnce(&mut Self) -> Vec<Val>,
+        otherwise: impl FnOnce(&mut Self) -> Vec<Val>,
+    ) -> Vec<Val> {
+        self.branching(cond, true, then, otherwise)
+    }
+
+    fn branching(
+        &mut self,
+        cond: Val,
+        is_rare: bool,
+        then: impl FnOnce(&mut Self) -> Vec<Val>,
+        otherwise: impl FnOnce(&mut Self) -> Vec<Val>,
+    ) -> Vec<Val> {
         assert_eq!(self.ty(cond), Ty::scalar(Elem::Bool));
         match self.known_bool(cond) {
             Some(true) => return then(self),
@@ -125,7 +145,7 @@ impl Builder {
             results.push(Merged { then, otherwise, result });
         }
         let vals = results.iter().map(|m| m.result).collect();
-        self.push(Stmt::If(Box::new(If { cond, then: first, otherwise: second, results })));
+        self.push(Stmt::If(Box::new(If { cond, then: first, otherwise: second, results, is_rare })));
         vals
     }
 

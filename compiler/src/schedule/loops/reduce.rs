@@ -93,7 +93,7 @@ impl Emitter<'_> {
             });
         }
         let inner = volume(&self.nest.extents[axis..]);
-        if inner <= WRITTEN_OUT && points.len() == 1 {
+        if inner <= WRITTEN_OUT && points.len() == 1 && !self.plan.is_rare {
             let mut carried = carried;
             for i in 0..n {
                 let at = b.index(i as i64);
