@@ -2,15 +2,17 @@
 """Plants defects in dlc, one at a time, and says which tests notice.
 
     scripts/mutate.py --check             every old text occurs exactly once (fast: run it after changes)
-    scripts/mutate.py                     all of them: hours
-    scripts/mutate.py --only NAME ...     some of them
+    scripts/mutate.py                     all of them: about an hour
+    scripts/mutate.py --only NAME ...     some of them, in this order
     scripts/mutate.py --quick             by their own tests only; what these do not notice stays open for a run without
     scripts/mutate.py --minutes 60        those that are begun within an hour, in a random order: a fair sample
 
-The defects are data, in `mutations.py`. Each is planted in a git worktree of the last commit, with a target folder of its own, so
-that the tree that one works in is neither changed nor built. There it is built and tested, from the most specific test to the
-widest, until one fails, and taken out again. A defect whose tests do not end within `--limit` seconds is noticed too: a program
-that hangs is seen. One that does not compile is an error of this script and counts for nothing.
+The defects are data, in `mutations.py`. They are planted in a git worktree of the last commit, with a target folder of its own, so
+that the tree that one works in is neither changed nor built. All that are within functions are built at once: the body of such a
+function is there once as it was, and once with each of its defects, of which an environment variable chooses. The others
+are planted and built one at a time. With one defect on, tests run from the most specific to the widest, until one fails; that one must
+pass without the defect. A defect whose tests do not end within `--limit` seconds is noticed too: a program that hangs is seen. One that
+does not compile is an error of this script and counts for nothing.
 
 A folder named by `--folder` is kept, and the next run builds faster in it. Results are appended to `--results` as lines of JSON;
 what stands there is not run again. At the end stands the table of all results and the share that was noticed. The exit status is 1 if
@@ -34,6 +36,16 @@ sys.dont_write_bytecode = True
 from mutations import MUTATIONS  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+# Chooses the defect that is on, by its number in the list and from 1.
+SWITCH = "DLC_DEFECT"
+SWITCH_FILE = "compiler/ir/src/lib.rs"
+SWITCH_CODE = f'''
+/// The planted defect that is on.
+pub fn planted_defect() -> usize {{
+    static ON: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
+    *ON.get_or_init(|| std::env::var("{SWITCH}").ok().and_then(|on| on.parse().ok()).unwrap_or(0))
+}}
+'''
 ROOM = {"compiler/ir/": "-p dlc-ir", "compiler/": "-p dlc-compiler", "dsl/": "-p dlc-dsl"}
 # What all crates together are tested by, where their own tests notice nothing.
 WIDEST = [f"-p dlc --test {name}" for name in ["reference", "prepare", "step", "golden", "measures", "draws"]]
@@ -65,9 +77,64 @@ def check():
     return wrong
 
 
-def run(arguments, folder, limit):
+TOKEN = re.compile(
+    r"""//[^\n]*|/\*.*?\*/|r(#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\u\{[^}]*\}|\\.|[^\\'])'"""
+    r"""|(?P<fn>\b(?:const\s+)?fn\s+\w+)|(?P<mark>[][{}();])""", re.S)
+
+
+def bodies(text):
+    """Begin and end of the bodies of the functions and closures in a Rust text of which there may be several: not of `const` ones, nor
+    where the type of the result follows from the body."""
+    found, braces, nested, head = [], [], 0, None
+    for token in TOKEN.finditer(text):
+        mark = token["mark"]
+        if token["fn"]:
+            head, nested = token.start(), 0
+        elif mark in ("(", "["):
+            nested += 1
+        elif mark in (")", "]"):
+            nested -= 1
+        elif mark == ";" and nested == 0:
+            head = None
+        elif mark == "{":
+            signature = text[head : token.start()] if head is not None else ""
+            closure = text[: token.start()].rstrip().endswith("|")
+            fits = signature.startswith("fn") and "impl " not in signature.partition("->")[2]
+            braces.append(token.start() if fits or closure else None)
+            head = None
+        elif mark == "}":
+            begin = braces.pop()
+            if begin is not None:
+                found.append((begin, token.end()))
+    return found
+
+
+def switched(texts):
+    """Texts by file with a switch for all defects that are within functions, and the numbers of these defects."""
+    within = {}
+    for number, (_, file, old, _, _) in enumerate(MUTATIONS, 1):
+        at = texts[file].index(old)
+        around = [(begin, end) for begin, end in bodies(texts[file]) if begin < at and at + len(old) < end]
+        if around:
+            within.setdefault((file, *min(around)), []).append(number)
+    texts = dict(texts)
+    # From the back, so that places before stay what they are.
+    for (file, begin, end), numbers in sorted(within.items(), reverse=True):
+        text, root = texts[file], "crate" if file.startswith("compiler/ir/") else "dlc_ir"
+        arms = []
+        for number in numbers:
+            _, _, old, new, _ = MUTATIONS[number - 1]
+            arms.append(f"{number} => {text[begin:end].replace(old, new)}\n")
+        arms.append(f"_ => {text[begin:end]}\n")
+        texts[file] = text[:begin] + f"{{ match {root}::planted_defect() {{\n{''.join(arms)}}} }}" + text[end:]
+    texts[SWITCH_FILE] += SWITCH_CODE
+    return texts, {number for numbers in within.values() for number in numbers}
+
+
+def run(arguments, folder, limit, defect=0):
     """Exit status, or none past the limit, and output. Whatever it started ends with it."""
     environment = dict(os.environ, CARGO_TARGET_DIR=str(folder / "target"), INSTA_UPDATE="no", RUST_BACKTRACE="0")
+    environment[SWITCH] = str(defect)
     with tempfile.TemporaryFile("w+", errors="replace") as output:
         process = subprocess.Popen(arguments, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT,
                                    stdin=subprocess.DEVNULL, start_new_session=True)
@@ -86,57 +153,110 @@ def run(arguments, folder, limit):
 
 
 def failures(output):
-    """The names of the tests that failed, else what the run says of its end."""
+    """The names of the tests that failed."""
     names = re.findall(r"^test (\S+)(?: - should panic)? \.\.\. FAILED", output, re.M)
-    names += re.findall(r"^---- (\S+) stdout ----", output, re.M)
-    ended = re.findall(r"\(signal: \d+, [^)]*\)", output)
-    return list(dict.fromkeys(names)) or ended[:1] or ["exit status"]
+    return list(dict.fromkeys(names + re.findall(r"^---- (\S+) stdout ----", output, re.M)))
 
 
-def noticed(folder, command, limit, build_limit):
-    """What a command notices: nothing, the failing tests, or that it does not compile."""
-    test = ["cargo", "test", "-q", *command.split()]
+def ended(output):
+    """What a run that names no failed test says of its end."""
+    return re.findall(r"\(signal: \d+, [^)]*\)", output)[:1] or ["exit status"]
+
+
+def build(folder, command, limit):
+    """What is wrong with building the tests of a command, if anything is."""
     built = False
     try:
-        status, output = run([*test, "--no-run"], folder, build_limit)
+        status, output = run(["cargo", "test", "-q", *command.split(), "--no-run"], folder, limit)
         built = status is not None
     finally:
         if not built:
             # A compiler that is killed leaves what later ones cannot link.
             shutil.rmtree(folder / "target/debug/incremental", ignore_errors=True)
             (folder / "compiler/ir/src/lib.rs").touch()
-    if status != 0:
-        errors = [line for line in output.splitlines() if line.startswith("error")]
-        return "error", errors[:1] or ["building took too long" if status is None else "cargo failed"]
-    status, output = run(test, folder, limit)
     if status == 0:
-        return "survived", []
-    return "noticed", ["does not end"] if status is None else failures(output)
+        return []
+    errors = [line for line in output.splitlines() if line.startswith("error")]
+    return errors[:1] or ["building took too long" if status is None else "cargo failed"]
 
 
-def plant(folder, mutation, limit, build_limit, quick):
-    """Plants one defect, tests, and takes it out."""
-    name, file, old, new, tests = mutation
-    path = folder / file
-    before = path.read_text()
-    began = time.time()
-    result = {"name": name, "file": file, "verdict": "survived", "by": [], "test": ""}
-    try:
-        path.write_text(before.replace(old, new))
-        for command in tests if quick else commands(file, tests):
-            result["verdict"], result["by"] = noticed(folder, command, limit, build_limit)
-            result["test"] = command
-            if result["verdict"] != "survived":
-                break
-        if quick and result["verdict"] == "survived":
-            result["verdict"] = "open"
-    finally:
-        path.write_text(before)
-        # Tests that fail may leave files: cases of proptest, new snapshots.
-        git("checkout", "-q", "--", ".", cwd=folder)
-        git("clean", "-fdq", cwd=folder)
-    result["seconds"] = round(time.time() - began)
-    return result
+class Tree:
+    """The worktree with the defects planted."""
+
+    def __init__(self, folder, options):
+        self.folder, self.options = folder, options
+        self.files = sorted({m[1] for m in MUTATIONS} | {SWITCH_FILE})
+        # What was planted by an earlier run and stays need not be built again.
+        before = {file: self.look(file) for file in self.files}
+        worktree(folder)
+        self.texts, self.with_switch = switched({file: (folder / file).read_text() for file in self.files})
+        self.write()
+        for file, (text, times) in before.items():
+            if text == self.texts[file]:
+                os.utime(folder / file, ns=times)
+        # The tests of a command that are known to pass without a defect.
+        self.passing = set()
+
+    def look(self, file):
+        path = self.folder / file
+        if not path.is_file():
+            return None, None
+        return path.read_text(), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
+
+    def write(self):
+        """Brings about the texts. What tests that failed may have left goes: cases of proptest, new snapshots."""
+        for file in git("diff", "--name-only", cwd=self.folder).splitlines():
+            if file not in self.texts:
+                git("checkout", "-q", "--", file, cwd=self.folder)
+        git("clean", "-fdq", cwd=self.folder)
+        for file, text in self.texts.items():
+            if (self.folder / file).read_text() != text:
+                (self.folder / file).write_text(text)
+
+    def noticed(self, command, defect):
+        """What a command notices: nothing, the failing tests, or that something is wrong with the tests themselves."""
+        wrong = build(self.folder, command, self.options.build_limit)
+        if wrong:
+            return "error", wrong
+        test = ["cargo", "test", "-q", *command.split()]
+        status, output = run(test, self.folder, self.options.limit, defect)
+        if status == 0:
+            return "survived", []
+        if status is None:
+            return "noticed", ["does not end"]
+        names = failures(output)
+        found = {(command, name) for name in names or ended(output)}
+        if not found <= self.passing:
+            # One without a switch is taken out.
+            self.write()
+            only = ["--", "--exact", *names] if names else []
+            wrong = build(self.folder, command, self.options.build_limit)
+            status, output = run([*test, *only], self.folder, self.options.limit)
+            if wrong or status != 0:
+                print(output)
+                return "error", ["fails without the defect", *failures(output)]
+            self.passing |= found
+        return "noticed", names or ended(output)
+
+    def plant(self, defect):
+        """Tests with one defect on."""
+        name, file, old, new, tests = MUTATIONS[defect - 1]
+        began = time.time()
+        result = {"name": name, "file": file, "verdict": "survived", "by": [], "test": ""}
+        try:
+            if defect not in self.with_switch:
+                (self.folder / file).write_text(self.texts[file].replace(old, new))
+            for command in tests if self.options.quick else commands(file, tests):
+                result["verdict"], result["by"] = self.noticed(command, defect)
+                result["test"] = command
+                if result["verdict"] != "survived":
+                    break
+            if self.options.quick and result["verdict"] == "survived":
+                result["verdict"] = "open"
+        finally:
+            self.write()
+        result["seconds"] = round(time.time() - began)
+        return result
 
 
 def worktree(folder):
@@ -188,23 +308,25 @@ def main():
         return int(bool(wrong))
     # Ended from outside, what was started ends too, and the worktree is left as it was.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    wanted = [m for m in MUTATIONS if not options.only or m[0] in options.only]
+    numbers = {m[0]: number for number, m in enumerate(MUTATIONS, 1)}
+    wanted = list(dict.fromkeys(options.only or numbers))
     if options.minutes < float("inf"):
         random.Random(options.seed).shuffle(wanted)
     lines = options.results.read_text().splitlines() if options.results and options.results.exists() else []
     results = [json.loads(line) for line in lines]
-    # What wider tests may notice, and what did not compile, is run again.
-    results = [r for r in {r["name"]: r for r in results}.values() if options.quick or r["verdict"] in ("noticed", "survived")]
+    # What wider tests may notice, and what was an error, is run again.
+    settled = ["noticed", "survived", *(["open"] if options.quick else [])]
+    results = [r for r in {r["name"]: r for r in results}.values() if r["verdict"] in settled]
     known = {r["name"] for r in results}
     kept = options.folder.resolve() if options.folder else None
     folder = kept or pathlib.Path(tempfile.mkdtemp(prefix="dlc-mutate-")) / "tree"
     end = time.time() + 60 * options.minutes
     try:
-        worktree(folder)
-        for mutation in (m for m in wanted if m[0] not in known):
+        tree = Tree(folder, options)
+        for name in (name for name in wanted if name not in known):
             if time.time() >= end:
                 break
-            result = plant(folder, mutation, options.limit, options.build_limit, options.quick)
+            result = tree.plant(numbers[name])
             results.append(result)
             by = ", ".join(result["by"][:3])
             print(f"{result['verdict']:9} {result['name']}: {by} ({result['test']}, {result['seconds']} s)", flush=True)

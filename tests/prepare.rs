@@ -209,6 +209,34 @@ fn weights_that_folding_would_lose_are_not_folded() {
     assert_eq!(lost(&program, &ordinary), 0);
 }
 
+/// A weight that divides is one whose inverse multiplies, and that may be infinite: then zeros would become NaN.
+#[test]
+fn a_divisor_whose_inverse_is_infinite_is_not_folded() {
+    let text = "model m(x: [B, 3, H, W]) -> y: [B, 4, H, W] {
+  param scale: [4] = 1
+  return (conv2d(x, 4, 3, padding: 1, bias: false) as conv) / scale[:, _, _]
+}";
+    let program = Compiler::new().compile(&Model::parse(text).expect("it is right"), SIZES).expect("it compiles");
+    assert_eq!(cut(&program).prepared.len(), 1);
+    for (divisor, weight, expected) in [(2.0, 1.0, 0.5), (1e-39, 0.0, 0.0)] {
+        let mut session = program.session();
+        let weights = scaled(&session, &|_| 1.0);
+        let all = |(name, tensor): (String, Tensor)| {
+            let value = if name == "scale" { divisor } else { weight };
+            (name, Tensor::full(tensor.ty().clone(), Scalar::Float(value)))
+        };
+        let weights: Tensors = weights.into_iter().map(all).collect();
+        assert_eq!(lost(&program, &weights) > 0, weight == 0.0, "{divisor}");
+        load(&mut session, &weights);
+        let mut x = vec![0f32; 2 * 3 * 5 * 6];
+        x[0] = 1.0;
+        let x = Tensor::new([2, 3, 5, 6], x).expect("as many");
+        let found = session.run([("x", &x)]).expect("it runs")["y"].to_f64s();
+        assert_eq!(found[0], expected, "{divisor}: {found:?}");
+        assert!(found.iter().all(|&y| y == 0.0 || y == expected), "{divisor}: {found:?}");
+    }
+}
+
 /// How many elements are lost where the factors of a program are moved into these weights, by the interpreter.
 fn lost(program: &Program, weights: &Tensors) -> i64 {
     let parts = cut(program);

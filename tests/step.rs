@@ -201,3 +201,49 @@ fn a_block_that_is_repeated_trains_like_one_that_is_written_out() {
         }
     }
 }
+
+/// Weights whose gradients, 2 and -4 of the one and 4 of the other, are of norm 6 together.
+#[test]
+fn gradients_are_clipped_by_value_or_by_their_common_norm() {
+    let gradients = |clip: &str| {
+        let text = format!(
+            "model m(x: [B, 2]) -> y: [B] {{
+  param w: [2] = 0
+  param v: [] = 0
+  return sum(x * w, axis: 1) + 2 * x[:, 0] * v
+}}
+dataset d {{
+  x     = npy(\"x.npy\")
+  label = npy(\"label.npy\")
+}}
+train m {{
+  data      = d()
+  batch     = 1
+  {clip}
+  loss      = sum(y) + 0 * sum(float(label))
+  optimizer = sgd(lr: 1.0)
+}}
+"
+        );
+        let label = Tensor::new([1], vec![0i64]).expect("one");
+        let project = Project::new(&text, DType::F64, Tensor::new([1, 2], vec![2f64, -4.0]).expect("two"), label);
+        let mut trainer = project.trainer(Math::Fast);
+        trainer.step(project.batch()).unwrap_or_else(|e| panic!("{e}"));
+        ["w", "v"].map(|name| trainer.weights()[name].to_f64s()).concat()
+    };
+    // torch.nn.utils.clip_grad_norm_ multiplies by 1 / (6 + 1e-6)
+    let short = 1.0 / 6.000_001;
+    for (clip, wanted) in [
+        ("", [2.0, -4.0, 4.0]),
+        ("clip      = value(5.0)", [2.0, -4.0, 4.0]),
+        ("clip      = value(3.0)", [2.0, -3.0, 3.0]),
+        ("clip      = value(1.5)", [1.5, -1.5, 1.5]),
+        ("clip      = norm(6.5)", [2.0, -4.0, 4.0]),
+        ("clip      = norm(1.0)", [2.0 * short, -4.0 * short, 4.0 * short]),
+    ] {
+        for (weight, wanted) in gradients(clip).into_iter().zip(wanted) {
+            let found = -weight;
+            assert!((found - wanted).abs() <= 4.0 * f64::EPSILON * wanted.abs(), "{clip}: {found} is not {wanted}");
+        }
+    }
+}

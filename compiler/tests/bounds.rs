@@ -542,15 +542,42 @@ fn overlapping_tiles_have_one_writer() {
   return %0
 }}"
             );
-            let graph: Graph =
-                text.replace(", ", ",").replace(",%", ", %").parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
-            let options = run::options(Level::Full, run::NATIVE);
-            let schedule = pipeline::schedule(&graph, &options).expect("a product is scheduled");
-            for kernel in &schedule.program.kernels {
-                stays_inside(kernel, &mut Rng(7)).unwrap_or_else(|e| panic!("{e}"));
-            }
+            assert!(has_one_writer(&text.replace(", ", ",").replace(",%", ", %")) > 1, "{text}");
         }
     }
+}
+
+/// Rows that updates are scattered into, cut into blocks that do not come out even.
+#[test]
+fn scattered_rows_have_one_writer() {
+    for (inner, dtype) in [(40, "f32"), (72, "f32"), (104, "i64"), (24, "f64")] {
+        let (rows, updates) = (format!("{dtype}[9,{inner}]"), format!("{dtype}[500,{inner}]"));
+        let text = |call: &str, result: &str| {
+            format!(
+                "func @f(%x: {rows} input, %i: i64[500] input, %u: {updates} input) -> {result} {{
+  %0 = {call} : {result}
+  return %0
+}}"
+            )
+        };
+        for kind in ["set", "add", "max"] {
+            let text = text(&format!("scatter %x, %i, %u {{axis=0, batch=0, kind={kind}}}"), &rows);
+            assert!(has_one_writer(&text) > 1, "{text}");
+        }
+        let text = text("scatter_argmax %x, %i, %u {axis=0, batch=0}", &format!("i64[9,{inner}]"));
+        assert!(has_one_writer(&text) > 1, "{text}");
+    }
+}
+
+/// Schedules a graph and sees that no element has two writers; returns the most chunks of a kernel.
+fn has_one_writer(text: &str) -> usize {
+    let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let options = run::options(Level::Full, run::NATIVE);
+    let schedule = pipeline::schedule(&graph, &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    for kernel in &schedule.program.kernels {
+        stays_inside(kernel, &mut Rng(7)).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    }
+    schedule.program.kernels.iter().map(|kernel| kernel.chunks).max().unwrap_or(0)
 }
 
 /// A kernel without accesses has none that could be clamped; and numbers of accesses go in order.

@@ -131,6 +131,25 @@ fn large_products_of_what_is_strided() {
     }
 }
 
+/// Vectors run along one axis of the columns; the others count as batch, also where there is a batch already.
+#[test]
+fn large_products_with_several_axes_of_columns() {
+    agrees_by(
+        "func @f(%x: f32[150,170] input, %y: f32[2,170,190] input) -> f32[150,2,190] {
+  %0 = dot %x, %y {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[150,2,190]
+  return %0
+}",
+        &[run::NATIVE],
+    );
+    agrees_by(
+        "func @f(%x: f32[2,150,170] input, %y: f32[2,3,170,190] input) -> f32[2,150,3,190] {
+  %0 = dot %x, %y {lhs=[2], rhs=[2], lhs_batch=[0], rhs_batch=[0]} : f32[2,150,3,190]
+  return %0
+}",
+        &[run::NATIVE],
+    );
+}
+
 #[test]
 fn batched_products() {
     agrees(
@@ -245,6 +264,24 @@ pub const STEP: &str = r#"func @step(%x: f32[8,6] input, %t: f32[8,3] input, %w:
 #[test]
 fn updates_wait_for_the_last_reader() {
     agrees(STEP);
+}
+
+/// No element may be computed twice where it overwrites what it is computed from, though tiles do not come out even.
+#[test]
+fn products_that_are_taken_from_what_they_overwrite() {
+    for (m, n, k) in [(13, 7, 24), (5, 11, 40), (17, 9, 8), (7, 26, 33)] {
+        for (lhs, rhs) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let l = if lhs == 1 { format!("f32[{m},{k}]") } else { format!("f32[{k},{m}]") };
+            let r = if rhs == 1 { format!("f32[{n},{k}]") } else { format!("f32[{k},{n}]") };
+            agrees(&format!(
+                "func @f(%x: {l} input, %y: {r} input, %w: f32[{m},{n}] param \"w\") -> (f32[{m},{n}] update %w) {{
+  %0 = dot %x, %y {{lhs=[{lhs}], rhs=[{rhs}], lhs_batch=[], rhs_batch=[]}} : f32[{m},{n}]
+  %1 = sub %w, %0 : f32[{m},{n}]
+  return %1
+}}"
+            ));
+        }
+    }
 }
 
 #[test]

@@ -265,6 +265,43 @@ func @main(%i: i64[3] input, %w: f32[4] param \"w\") -> (loss: f32[], f32[4] upd
     }
 }
 
+/// A check of the function does for its derivative only if the indexed axis is no longer there.
+#[test]
+fn a_derivative_of_ones_own_that_indexes_a_shorter_axis_is_checked() {
+    for (own, limit) in [(4, 4), (6, 6), (9, 6)] {
+        let text = format!(
+            "func @rule(%w: f32[{own}], %v: f32[6], %i: i64[3], %ct: f32[]) -> (f32[{own}], f32[6]) {{
+  %0 = broadcast %ct {{axes=[]}} : f32[3]
+  %1 = scatter %w, %i, %0 {{axis=0, batch=0, kind=add}} : f32[{own}]
+  return %1, %v
+}}
+
+func @loss(%w: f32[{own}], %v: f32[6], %i: i64[3]) -> f32[] vjp @rule {{
+  %0 = gather %v, %i {{axis=0, batch=0}} : f32[3]
+  %1 = reduce %0 {{kind=sum, axes=[0]}} : f32[]
+  return %1
+}}
+
+func @main(%i: i64[3] input, %w: f32[{own}] param \"w\", %v: f32[6] param \"v\") -> (loss: f32[], f32[{own}] update %w) {{
+  %0:3 = gradient %w, %v, %i {{func=@loss, wrt=[0, 1]}} : f32[], f32[{own}], f32[6]
+  return %0.0, %0.1
+}}
+"
+        );
+        let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
+        for level in [Level::O0, Level::Full] {
+            let program = build(&graph, level, NATIVE).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let [w, v] = [own, 6].map(|n| Tensor::new([n], vec![1f32; n]).expect("as many"));
+            for last in [limit as i64 - 1, limit as i64] {
+                let i = Tensor::new([3], vec![0, 1, last]).expect("three");
+                let found = program.evaluate(&[i, w.clone(), v.clone()]);
+                let inside = last < limit as i64;
+                assert_eq!(found.is_ok(), inside, "{level:?}, an axis of {own}: {last} gives {found:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_reference_names_the_index() {
     let graph: Graph = "func @main(%x: f32[4] input, %i: i64[2] input) -> f32[0] {

@@ -180,6 +180,29 @@ fn operations(dtype: DType, lanes: u8) {
             b.splat(sum, lanes)
         }),
     ));
+    // The same where it matters which half is which, of numbers and of masks.
+    let without = |b: &mut Builder, p: Val, q: Val| match b.ty(p).elem {
+        Elem::Bool => {
+            let not = b.unary(Unary::Not, q);
+            b.binary(Binary::And, p, not)
+        }
+        _ => b.binary(Binary::Sub, p, q),
+    };
+    results.push((
+        dtype,
+        Box::new(move |b, x, _| {
+            let rest = b.reduce_lanes(x, without);
+            b.splat(rest, lanes)
+        }),
+    ));
+    results.push((
+        DType::Bool,
+        Box::new(move |b, x, y| {
+            let c = b.compare(Compare::Lt, x, y);
+            let rest = b.reduce_lanes(c, without);
+            b.splat(rest, lanes)
+        }),
+    ));
     results.push((
         DType::Bool,
         Box::new(move |b, x, y| {

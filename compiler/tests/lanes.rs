@@ -113,6 +113,30 @@ fn products_of_picked_elements() {
     }
 }
 
+/// One factor that is zero in the lanes that do not count, beside one that is poison there. Each program has nothing else that reads what
+/// is picked, so that it is picked within the sum.
+#[test]
+fn sums_of_products_with_one_picked_factor() {
+    for n in LENGTHS {
+        for (d, dtype) in [("f32", DType::F32), ("f64", DType::F64)] {
+            for product in ["mul %0, %w", "mul %w, %0"] {
+                let text = format!(
+                    "func @f(%x: {d}[{N}] input, %w: {d}[{n}] input, %i: i64[{n}] input) -> {d}[] {{
+  %0 = gather %x, %i {{axis=0, batch=0}} : {d}[{n}]
+  %1 = {product} : {d}[{n}]
+  %2 = reduce %1 {{kind=sum, axes=[0]}} : {d}[]
+  return %2
+}}"
+                );
+                let w = Tensor::from_fn(Type::new(dtype, [n]), |i| Scalar::Float([1.0, 2.0, -1.0][i % 3]));
+                for poison in [f64::INFINITY, f64::NAN] {
+                    agrees(&text, &[table(dtype, 1, poison), w.clone(), indices(&[n], 3)]);
+                }
+            }
+        }
+    }
+}
+
 /// What stands behind the end of a row, between its elements and before it is poison.
 #[test]
 fn rows_among_poison() {

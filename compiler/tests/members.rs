@@ -194,6 +194,30 @@ fn a_convolution_may_be_zero_in_its_padding() {
     check(graph.entry(), Math::Safe, 7, &mut Members::default());
 }
 
+/// What is proved of a product holds where zero meets infinity, and what is proved of a sum where all terms are at their bound, and
+/// where they leave the range together.
+#[test]
+fn products_may_be_nan_and_sums_infinite() {
+    let text = "func @f(%i: i32[3,4] input, %x: f32[3,4] input) -> (f32[3,4], f32[3], f32[3]) {
+  %0 = convert %i : f32[3,4]
+  %1 = constant 1.0 : f32[]
+  %2 = broadcast %1 {axes=[]} : f32[3,4]
+  %3 = div %2, %0 : f32[3,4]
+  %4 = mul %0, %3 : f32[3,4]
+  %5 = constant 3e38 : f32[]
+  %6 = broadcast %5 {axes=[]} : f32[3,4]
+  %7 = sign %x : f32[3,4]
+  %8 = mul %7, %6 : f32[3,4]
+  %9 = reduce %8 {kind=sum, axes=[1]} : f32[3]
+  %10 = abs %7 : f32[3,4]
+  %11 = reduce %10 {kind=sum, axes=[1]} : f32[3]
+  return %4, %9, %11
+}
+";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    check(graph.entry(), Math::Safe, 7, &mut Members::default());
+}
+
 /// What one result of a program is does not depend on what another one divides by zero.
 #[test]
 fn numbers_that_differ_are_never_one() {

@@ -60,11 +60,16 @@ fn expressions() {
         ("[]", "sum(x ** 2) / 2 ** 3", &[91.0 / 8.0]),
         ("[2, 2]", "x[:, ::2]", &[1.0, 3.0, 4.0, 6.0]),
         ("[2, 3]", "x[:, ::-1]", &[3.0, 2.0, 1.0, 6.0, 5.0, 4.0]),
+        ("[2, 2]", "x[:, ::-2]", &[3.0, 1.0, 6.0, 4.0]),
+        ("[2, 1]", "x[:, 0:2:-2]", &[2.0, 5.0]),
         ("[3]", "x[-1]", &[4.0, 5.0, 6.0]),
+        ("[2, 1, 3]", "x[i64(x[:, 0:1] / 4), 3 - i64(y / 10)]", &[3.0, 2.0, 1.0, 6.0, 5.0, 4.0]),
         ("[2]", "x[..., 1]", &[2.0, 5.0]),
         ("[2, 3]", "where(x > 3, x, 0)", &[0.0, 0.0, 0.0, 4.0, 5.0, 6.0]),
         ("[2, 3]", "where(x > 3 and x < 6 or x == 1, 1, 0)", &[1.0, 0.0, 0.0, 1.0, 1.0, 0.0]),
         ("[6]", "reshape(x, [-1])", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+        ("[1, 1, 1, 1]", "convolve(reshape(x, [1, 1, 2, 3]), reshape(x, [1, 1, 2, 3]))", &[91.0]),
+        ("[1, 1, 2]", "convolve(reshape(x, [1, 1, 6]), reshape(y, [1, 1, 3]), dilation: 2)", &[220.0, 280.0]),
         ("[2, 2]", "stack([x[:, 0], x[:, 2]], axis: 1)", &[1.0, 3.0, 4.0, 6.0]),
         ("[3, 3]", "concat([x, y[_]], axis: 0)", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0]),
         ("[3]", "split(x, 2)[1][0]", &[4.0, 5.0, 6.0]),
@@ -202,6 +207,9 @@ fn first_values_lie_where_they_should() {
         let largest = list.iter().fold(0.0f64, |m, x| m.max(x.abs()));
         assert!(largest <= bound && largest > 0.7 * bound, "{largest} of {bound}");
     }
+    // Some of 288 numbers lie near each end.
+    let [low, high] = [f64::min, f64::max].map(|f| values[0].iter().copied().fold(0.0, f));
+    assert!(low < -0.9 * bound && high > 0.9 * bound, "{low} {high} of {bound}");
     let normal = &values[2];
     let mean = normal.iter().sum::<f64>() / normal.len() as f64;
     let deviation = (normal.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / normal.len() as f64).sqrt();

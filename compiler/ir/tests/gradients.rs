@@ -212,6 +212,14 @@ fn scattered_updates_that_lose_get_no_derivative() {
     assert_eq!(scatter(ScatterKind::Max), [vec![1.0, 0.0, 1.0], vec![1.0, 0.0, 0.0, 0.0]]);
 }
 
+/// Also where the quotient, rounded, lies below the whole number that it stands for.
+#[test]
+fn remainders_differentiate_by_whole_numbers() {
+    let (lhs, rhs) = ([8.4, 17.3, 9.7, 2.3, -8.4, 8.4, 0.2], [0.7, 0.3, 2.8, 0.7, 0.7, -0.7, 0.7]);
+    let found = first_derivative(ScalarOp::Rem, &[floats(&lhs), floats(&rhs)]);
+    assert_eq!(found, [[1.0; 7], [-12.0, -57.0, -3.0, -3.0, 12.0, 12.0, 0.0]]);
+}
+
 /// As in PyTorch and JAX; only 0 to a negative power, which is infinite, has an infinite derivative by the power.
 #[test]
 fn powers_differentiate_at_zero() {

@@ -40,6 +40,15 @@ fn arguments_of_other_types_are_refused() {
 }
 
 #[test]
+fn of_two_nearest_integers_the_even_one_is_taken() {
+    let text = "func @f(%x: f32[6] input) -> f32[6] {\n  %0 = round %x : f32[6]\n  return %0\n}\n";
+    let graph: Graph = text.parse().expect("it is well-formed");
+    let x = Tensor::new([6], vec![0.5f32, 1.5, 2.5, -0.5, -1.5, 0.75]).expect("six");
+    let result = graph.interpret(&[x]).expect("it runs");
+    assert_eq!(result[0].as_slice::<f32>().expect("f32"), [0.0, 2.0, 2.0, 0.0, -2.0, 1.0]);
+}
+
+#[test]
 fn integers_are_rounded_to_floats_once() {
     let text = "func @f(%x: i64[] input) -> f32[] {\n  %0 = convert %x : f32[]\n  return %0\n}\n";
     let graph: Graph = text.parse().expect("it is well-formed");

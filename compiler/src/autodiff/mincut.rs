@@ -141,16 +141,36 @@ mod tests {
         assert_eq!(network(100_001, &edges).cut(0, 100_000).0, 5);
     }
 
+    /// Whether the cut between 0 and 7 is the cheapest of all.
+    fn is_cheapest(edges: &[(usize, usize, u64)]) -> Result<(), TestCaseError> {
+        let (flow, side) = network(8, edges).cut(0, 7);
+        let all = (0u32..1 << 6).map(|mask| capacity(edges, |v| v == 0 || (v < 7 && mask >> (v - 1) & 1 == 1)));
+        prop_assert_eq!(Some(flow), all.min());
+        prop_assert!(side[0] && !side[7]);
+        prop_assert_eq!(flow, capacity(edges, |v| side[v]));
+        Ok(())
+    }
+
     proptest! {
         #[test]
         fn is_the_cheapest_of_all_cuts(
             edges in proptest::collection::vec((0usize..8, 0usize..8, 0u64..20), 0..24),
         ) {
-            let (flow, side) = network(8, &edges).cut(0, 7);
-            let all = (0u32..1 << 6).map(|mask| capacity(&edges, |v| v == 0 || (v < 7 && mask >> (v - 1) & 1 == 1)));
-            prop_assert_eq!(Some(flow), all.min());
-            prop_assert!(side[0] && !side[7]);
-            prop_assert_eq!(flow, capacity(&edges, |v| side[v]));
+            is_cheapest(&edges)?;
+        }
+
+        /// Between two layers of three, the first paths often take what later ones need, so that flow has to go back.
+        #[test]
+        fn is_the_cheapest_of_all_cuts_between_layers(
+            (order, capacities) in (Just((0..15).collect::<Vec<usize>>()).prop_shuffle(), proptest::collection::vec(0u64..4, 15)),
+        ) {
+            let ends = |i: usize| match i {
+                0..3 => (0, 1 + i),
+                3..6 => (1 + i, 7),
+                _ => (1 + i % 3, 4 + (i - 6) / 3),
+            };
+            let edges: Vec<_> = order.iter().map(|&i| (ends(i).0, ends(i).1, capacities[i])).collect();
+            is_cheapest(&edges)?;
         }
     }
 }

@@ -61,3 +61,43 @@ fn instruction(kernel: &Kernel, val: Val, inst: &Inst) -> u64 {
         _ => registers(kernel, val),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dlc_ir::DType;
+
+    use super::{estimate, runs_in_parallel};
+    use crate::kernel::{Builder, Kernel, Mode};
+
+    /// Chunks that each store so many vectors of four elements.
+    fn storing(chunks: usize, vectors: i64) -> Kernel {
+        let mut b = Builder::new(chunks);
+        let elements = 4 * vectors as usize * chunks;
+        let (from, to) = (b.operand(DType::F32, elements, Mode::Read), b.operand(DType::F32, elements, Mode::Write));
+        b.chunk_loop(|b, chunk| {
+            let first = b.mul_const(chunk, 4 * vectors);
+            let (begin, end) = (b.index(0), b.index(4 * vectors));
+            b.repeat(begin, end, 4, |b, i| {
+                let at = b.add(first, i);
+                let value = b.load_lanes(from, at, 4);
+                b.store(to, at, value);
+            });
+        });
+        b.finish()
+    }
+
+    #[test]
+    fn a_loop_costs_what_its_turns_do() {
+        let [few, many] = [1_000, 16_000].map(|vectors| estimate(&storing(1, vectors)));
+        assert!((15 * few..=16 * few).contains(&many), "{few} {many}");
+        assert!((2_000..10_000).contains(&few), "a thousand turns of a load, an addition and a store: {few}");
+    }
+
+    #[test]
+    fn what_works_long_in_several_chunks_runs_in_parallel() {
+        for (chunks, vectors, parallel) in [(2, 60_000, true), (2, 100, false), (1, 120_000, false), (64, 2_000, true)]
+        {
+            assert_eq!(runs_in_parallel(&storing(chunks, vectors)), parallel, "{chunks} chunks of {vectors}");
+        }
+    }
+}
