@@ -305,7 +305,7 @@ fn modes_of_the_examples_agree() {
         let is_input = |name: &&str| ["image", "measures"].contains(name);
         let names = held_out.fields.names().filter(is_input);
         let inputs: Tensors = names.map(|name| (name, held_out.fields[name].clone())).collect();
-        inputs.save(&trained.folder.path().join("x.npz")).expect("written");
+        inputs.save(trained.folder.path().join("x.npz")).expect("written");
         trained.dlc(&["run", "m.dlx", "x.npz", "-o", "y.npz"], "");
         let outputs = Tensors::load(trained.folder.path().join("y.npz")).expect("written");
         let (found, count) = trained.eval(held_out.part.name());
