@@ -478,9 +478,11 @@ fn work(kernel: &Kernel) -> usize {
     kernel.operands.iter().map(|o| o.elements).sum::<usize>() * kernel.values.len()
 }
 
-/// Schedules a graph at both levels and looks at every kernel.
-fn check(graph: &Graph, seed: u64) -> Result<(), String> {
+/// Schedules a graph at both levels and looks at every kernel; returns how many kernels there are, and how many accesses of them are
+/// clamped.
+fn check(graph: &Graph, seed: u64) -> Result<[usize; 2], String> {
     let mut rng = Rng(seed);
+    let mut counts = [0; 2];
     for level in [Level::O0, Level::Full] {
         let options = run::options(level, run::NATIVE);
         let schedule = pipeline::differentiate(graph.clone(), &options)
@@ -494,11 +496,27 @@ fn check(graph: &Graph, seed: u64) -> Result<(), String> {
                 stays_inside(kernel, &mut rng).map_err(|e| format!("{level:?}: {e}\n{graph}"))?;
             }
         }
-        if schedule.clamped > 0 {
-            return Err(format!("{level:?}: {} accesses are clamped\n{graph}", schedule.clamped));
+        counts = [counts[0] + schedule.program.kernels.len(), counts[1] + schedule.clamped];
+    }
+    Ok(counts)
+}
+
+/// A clamp costs time, so the proof must reach what the scheduler makes but for rare cases.
+#[test]
+fn hardly_any_kernel_needs_a_clamp() {
+    const ONE_IN: usize = 500;
+    let mut counts = [0; 2];
+    for seed in 0..60 {
+        let (ops, exact) = (seed as usize % 15 + 1, seed % 2 == 0);
+        let kind = if exact { Kind::Exact } else { Kind::Real };
+        for graph in
+            [random::graph(seed, ops, kind), random::wide(seed, ops / 2 + 1, kind), random::gradients(seed, ops, exact)]
+        {
+            let [kernels, clamped] = check(&graph, seed).unwrap_or_else(|error| panic!("{error}"));
+            counts = [counts[0] + kernels, counts[1] + clamped];
         }
     }
-    Ok(())
+    assert!(counts[0] > ONE_IN && counts[1] * ONE_IN <= counts[0], "{counts:?}");
 }
 
 proptest! {
