@@ -11,10 +11,10 @@ use dlc_ir::{Def, Function, FunctionKind, Graph, Loc, Op, Symbol, Type, Value};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::Context;
 use super::halves::{Map, copy_ops, join};
 use super::prepare::prepare;
 use super::weights::Weights;
-use super::Context;
 use crate::schedule::{Layout, layouts};
 
 /// Puts weights in order, if the options ask for it and some kernel would do so at every run.
