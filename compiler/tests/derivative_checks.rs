@@ -28,6 +28,9 @@ const USES: [(&str, &str, &str); 9] = [
     ("  %1 = concat %w, %0.1 {axis=0} : f32[10]\n  %2 = reverse %1 {axes=[0]} : f32[10]\n", "%2", "f32[10]"),
 ];
 
+/// Those that are zero to fast maths whatever the gradient is: it is not computed then, and neither is its check.
+const ZERO_TO_FAST_MATHS: [usize; 2] = [3, 4];
+
 /// A loss that looks up rows of a table and has a derivative of its own, which looks up the rows behind them.
 fn text(looks_up: usize, twice: bool, usage: usize) -> String {
     let (lines, value, ty) = USES[usage];
@@ -87,7 +90,7 @@ func @main(%i: i64[3] input, %w: f32[5] input) -> (f32[], {ty}) {{
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn every_level_notices_an_index_of_a_derivative(
@@ -103,12 +106,14 @@ proptest! {
         let args = [Tensor::new([3], indices.to_vec()).expect("three"), w];
         // the loss looks up the index itself, and its derivative the one behind it
         let (loss, rule) = (indices.iter().any(|&i| i >= 5), indices.iter().any(|&i| i >= 4));
+        let is_dropped = math == Math::Fast && ZERO_TO_FAST_MATHS.contains(&usage);
         for (level, backend) in [(Level::O0, NATIVE), (Level::Full, NATIVE), (Level::Full, Backend::Interpreter)] {
             let mut options = options(level, backend);
             options.passes.math = math;
             let program = pipeline::compile(graph.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{text}"));
             let found = program.evaluate(&args);
             let refused = matches!(found, Err(RunError::Check { bound: 5, .. }));
+            let rule = rule && !(is_dropped && level == Level::Full);
             prop_assert_eq!(refused, loss || rule, "{:?} {:?} {:?} {:?}: {:?} in\n{}", level, backend, math, indices, found, text);
             prop_assert!(refused || found.is_ok(), "{:?}", found);
         }
