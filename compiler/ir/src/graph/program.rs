@@ -9,7 +9,7 @@ use super::{Function, Symbol};
 /// A program: functions, each before its callers; the last one is the entry.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    /// The names of the sources that [`Loc::file`] counts from 1.
+    /// The names of the sources that [`Loc::file`](super::Loc::file) counts from 1.
     pub sources: Vec<Arc<str>>,
     /// Shared among the copies of a program: most stages change few functions.
     functions: IndexMap<Symbol, Arc<Function>>,
