@@ -106,8 +106,10 @@ impl Nest {
 
     fn can_merge(&self, axis: usize, forms: &Forms) -> bool {
         let n = self.extents[axis + 1];
-        let fits = i64::try_from(n).ok().filter(|_| self.extents[axis].checked_mul(n).is_some_and(|n| n < MAX_AXIS));
-        fits.is_some_and(|n| self.indices(forms).iter().all(|index| mergeable(index, axis, n)))
+        let fits = self.extents[axis].checked_mul(n).is_some_and(|n| n < MAX_AXIS);
+        // An index of both cannot be divided by the size of an axis without elements.
+        let divisor = i64::try_from(n).ok().filter(|&n| fits && n > 0);
+        divisor.is_some_and(|n| self.indices(forms).iter().all(|index| mergeable(index, axis, n)))
     }
 
     fn merge(&mut self, axis: usize, forms: &mut Forms) {
