@@ -1,19 +1,14 @@
 //! Random draws: no two places draw alike, and every program that draws can be trained, evaluated and run.
 
+#[allow(dead_code, reason = "shared with other test binaries")]
+#[path = "common/choice.rs"]
+mod choice;
+
 use std::collections::HashMap;
 
+use choice::Choice;
 use dlc::runtime::train::Scores;
 use dlc::{Compiler, Model, Tensor, TrainOverrides, Training};
-
-/// Random choices that are the same in every run.
-struct Choice(u64);
-
-impl Choice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-}
 
 /// Numbers of one draw: two draws that agree in all of them are one.
 const NUMBERS: usize = 4;

@@ -1,20 +1,10 @@
 //! Loss and metrics over a data set: exact, whatever the batches, in every mode.
 
+#[path = "common/choice.rs"]
+mod choice;
+
+use choice::Choice;
 use dlc::{Compiler, DType, Model, Tensor, TrainOverrides, Training};
-
-/// Random choices that are the same in every run.
-struct Choice(u64);
-
-impl Choice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-
-    fn of<'a>(&mut self, texts: &[&'a str]) -> &'a str {
-        texts[self.below(texts.len() as u64) as usize]
-    }
-}
 
 /// A number for each example.
 fn each(choice: &mut Choice, depth: u64) -> String {

@@ -1,27 +1,17 @@
 //! The modes agree: what a training reports of data that it holds out is what `eval` finds in its artefact, `eval` measures the
 //! outputs that `run` gives, and `verify` passes on every program, for the examples and for random models.
 
+#[path = "common/choice.rs"]
+mod choice;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use choice::Choice;
 use dlc::{Compiler, DType, Model, Tensor, Tensors, TrainOverrides, Training};
 use serde_json::Value;
-
-/// Random choices that are the same in every run.
-struct Choice(u64);
-
-impl Choice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-
-    fn of<'a>(&mut self, texts: &[&'a str]) -> &'a str {
-        texts[self.below(texts.len() as u64) as usize]
-    }
-}
 
 /// A trained model, and how numbers are computed by all verbs.
 struct Trained {
