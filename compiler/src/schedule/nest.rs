@@ -85,15 +85,24 @@ impl Nest {
         self.substitute(&axes, extents, kept, forms);
     }
 
+    /// Drops the axes of one position, and beside an axis without any all others: nobody is to go over those for nothing.
     fn drop_units(&mut self, forms: &mut Forms) {
-        if !self.extents.contains(&1) {
+        let (kept, reduced) = self.extents.split_at(self.kept);
+        let empty = [kept, reduced].map(|axes| axes.iter().position(|&n| n == 0));
+        let empty = [empty[0], empty[1].map(|axis| axis + self.kept)];
+        let is_dropped = |axis: usize| {
+            let beside = empty[usize::from(axis >= self.kept)];
+            self.extents[axis] == 1 || beside.is_some_and(|empty| empty != axis)
+        };
+        let dropped: Vec<bool> = (0..self.extents.len()).map(is_dropped).collect();
+        if !dropped.contains(&true) {
             return;
         }
         let mut extents = vec![];
         let mut axes = vec![];
         let mut kept = 0;
         for (axis, &n) in self.extents.iter().enumerate() {
-            if n == 1 {
+            if dropped[axis] {
                 axes.push(Linear::constant(0));
                 continue;
             }

@@ -30,6 +30,8 @@ struct Sizes {
 const SMALL: Sizes = Sizes { axes: &[1, 2, 3, 4, 5, 7, 17], elements: 2048 };
 /// Several thousands of elements, which loops are tiled and spread for, and the interpreter still takes.
 const LARGE: Sizes = Sizes { axes: &[1, 3, 8, 17, 33, 64, 130], elements: 8192 };
+/// An axis beside an empty one, which nothing can go over.
+const HUGE: usize = 1 << 36;
 /// Tiny and wide, around all that loops are cut into.
 const WIDE: Sizes = Sizes { axes: &[1, 2, 3, 8, 15, 16, 17, 33, 64, 130, 515], elements: 1 << 17 };
 
@@ -201,7 +203,7 @@ impl Maker {
         let ty = self.b.ty(old).clone();
         let mut new: Vec<Value> = self.values.iter().map(|(v, _)| *v).filter(|v| *self.b.ty(*v) == ty).collect();
         if new.len() < 2 && ty.dtype != DType::Bool {
-            let other = self.data(&ty);
+            let other = self.data(&ty).expect("as large as an argument");
             new.push(self.b.push(ScalarOp::Max, &[old, other]).expect("of one type"));
         }
         let name = format!("s{arg}").into();
@@ -227,6 +229,11 @@ impl Maker {
             if !shape.is_empty() && self.rng.below(32) == 0 {
                 let axis = self.rng.below(shape.len());
                 shape[axis] = 0;
+                // However long another axis is, there is nothing to do.
+                let other = self.rng.below(shape.len());
+                if other != axis {
+                    shape[other] = HUGE;
+                }
             }
             if shape.iter().product::<usize>() <= 4 * self.sizes.elements {
                 return shape;
@@ -236,7 +243,7 @@ impl Maker {
 
     /// A divisor, if there is one.
     fn divisor(&mut self, n: usize) -> Option<usize> {
-        let all: Vec<usize> = (1..=n).filter(|d| n.is_multiple_of(*d)).collect();
+        let all: Vec<usize> = (1..=n.min(1 << 12)).filter(|d| n.is_multiple_of(*d)).collect();
         all.get(self.rng.below(all.len().max(1))).copied()
     }
 
@@ -278,17 +285,20 @@ impl Maker {
         if !fitting.is_empty() && self.rng.below(4) > 0 {
             return fitting[self.rng.below(fitting.len())];
         }
-        (self.data(&ty), 4.0)
+        (self.data(&ty).expect("as large as a value"), 4.0)
     }
 
-    /// New data: a constant, as small as those that stand in the text, or an argument.
-    fn data(&mut self, ty: &Type) -> Value {
+    /// New data: a constant, as small as those that stand in the text, or an argument. None of more elements than a graph has.
+    fn data(&mut self, ty: &Type) -> Option<Value> {
+        if ty.shape.elements() > 4 * self.sizes.elements {
+            return None;
+        }
         if ty.shape.elements() > 64 || (ty.dtype.is_float() && self.rng.below(2) == 0) {
             let name = format!("y{}", self.values.len());
-            return self.b.arg(&name, ty.clone(), self.role.clone());
+            return Some(self.b.arg(&name, ty.clone(), self.role.clone()));
         }
         let tensor = draw(&mut self.rng, ty, self.kind);
-        self.b.constant(tensor).expect("small")
+        self.b.constant(tensor).ok()
     }
 
     /// Whether a value is a real number.

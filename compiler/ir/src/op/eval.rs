@@ -53,6 +53,9 @@ pub(super) fn walk_axes(shape: &Shape, axes: &[usize]) -> Vec<usize> {
 
 /// The sum of index times step over the axes, for each index in row-major order.
 pub(super) fn walk(sizes: &[usize], steps: &[usize]) -> Vec<usize> {
+    if sizes.contains(&0) {
+        return vec![];
+    }
     let inner = |places: Vec<usize>, (&size, &step): (&usize, &usize)| {
         places.iter().flat_map(|place| (0..size).map(move |i| place + i * step)).collect()
     };

@@ -181,7 +181,14 @@ macro_rules! operators {
                 check_arity(self, args.len())?;
                 if !matches!(self, Op::Call(_) | Op::Gradient(_)) {
                     let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
-                    self.infer(&types)?.iter().try_for_each(Type::check_room)?;
+                    let types = self.infer(&types)?;
+                    types.iter().try_for_each(Type::check_room)?;
+                    // An index counts even where it chooses nothing; all else that has no elements costs nothing, however long
+                    // its other axes are.
+                    let indexes = matches!(self, Op::Gather(_) | Op::Scatter(_) | Op::ScatterArgmax(_));
+                    if !indexes && types.iter().all(|ty| ty.shape.elements() == 0) {
+                        return Ok(types.into_iter().map(Tensor::zeros).collect());
+                    }
                 }
                 match self {
                     Op::Map(f) => f.eval_tensors(args).map(|x| vec![x]),

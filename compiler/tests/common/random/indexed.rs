@@ -30,10 +30,7 @@ impl Maker {
             return self.push(Gather { axis, batch }, &[x, indices], bound);
         }
         let gathered = Op::from(Gather { axis, batch }).infer(&[ty.clone(), self.b.ty(indices).clone()]).ok()?;
-        if gathered[0].shape.elements() > self.sizes.elements {
-            return None;
-        }
-        let updates = self.data(&gathered[0]);
+        let updates = self.data(&gathered[0])?;
         let count: usize = shape[batch..].iter().product();
         let kind = ScatterKind::ALL[self.rng.below(ScatterKind::ALL.len())];
         if self.rng.below(8) == 0 {

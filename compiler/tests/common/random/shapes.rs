@@ -3,7 +3,7 @@
 use dlc_ir::op::{Conv, Dot, Pad, Reduce, ReduceWindow, Reduction, Reverse, Slice, Window, WindowArgmax};
 use dlc_ir::{Scalar, Type, Value};
 
-use super::{Maker, Rng};
+use super::{HUGE, Maker, Rng};
 
 impl Maker {
     pub(super) fn movement(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
@@ -74,9 +74,11 @@ impl Maker {
     pub(super) fn nothing(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
         let rank = ty.rank();
         let empty = ty.shape.iter().position(|&n| n == 0)?;
-        match self.rng.below(4) {
+        let is_huge = ty.shape.contains(&HUGE);
+        match if is_huge { 0 } else { self.rng.below(4) } {
             0 => {
-                let axes = (0..rank).filter(|&axis| ty.shape[axis] == 0 || self.rng.below(3) == 0).collect();
+                let axes =
+                    (0..rank).filter(|&axis| matches!(ty.shape[axis], 0 | HUGE) || self.rng.below(3) == 0).collect();
                 self.push(Reduce { kind: Reduction::Sum, axes }, &[x], bound)
             }
             1 => {
@@ -88,13 +90,13 @@ impl Maker {
             2 => {
                 let mut shape = ty.shape.to_vec();
                 shape[empty] = 1 + self.rng.below(4);
-                let y = self.data(&Type::new(ty.dtype, shape));
+                let y = self.data(&Type::new(ty.dtype, shape))?;
                 let parts = if self.rng.below(2) == 0 { [x, y] } else { [y, x] };
                 self.push(dlc_ir::op::Concat { axis: empty }, &parts, bound.max(4.0))
             }
             _ => {
                 let n = 1 + self.rng.below(9);
-                let right = self.data(&Type::new(ty.dtype, [0, n]));
+                let right = self.data(&Type::new(ty.dtype, [0, n]))?;
                 let op = Dot { lhs: vec![empty], rhs: vec![0], lhs_batch: vec![], rhs_batch: vec![] };
                 self.push(op, &[x, right], 0.0)
             }
@@ -235,7 +237,7 @@ impl Maker {
 
     /// A factor of a sum of `count` products; of reals small enough for the sum to stay small.
     fn factor(&mut self, ty: &Type, count: usize) -> Option<Value> {
-        let factor = self.data(ty);
+        let factor = self.data(ty)?;
         if !self.is_real(ty) {
             return Some(factor);
         }
