@@ -111,7 +111,9 @@ impl Analysis<ENode> for Values {
 
     fn merge(&mut self, a: &mut ClassData, b: ClassData) -> DidMerge {
         assert_eq!(a.ty, b.ty, "only values of one type are equal");
-        if self.math != Math::Fast {
+        // Of the elements of a tensor without any everything is true.
+        let is_empty = a.ty.shape.elements() == 0;
+        if self.math != Math::Fast && !is_empty {
             debug_assert!(same_numbers(a, &b, is_close), "{:?} and {:?} are not equal", a.uniform, b.uniform);
             debug_assert!(a.facts.agree(&b.facts), "{:?} and {:?} are not of one value", a.facts, b.facts);
         }
@@ -121,11 +123,13 @@ impl Analysis<ENode> for Values {
         a.uniform = a.uniform.or(b.uniform);
         join(a.constant.is_none() && b.constant.is_some(), a.constant.is_some() && b.constant.is_none());
         a.constant = a.constant.take().or(b.constant);
-        let mut facts = a.facts;
-        let mut others = b.facts;
-        let (into_a, into_b) = (facts.and(b.facts), others.and(a.facts));
-        join(into_a, into_b);
-        a.facts = facts;
+        if !is_empty {
+            let mut facts = a.facts;
+            let mut others = b.facts;
+            let (into_a, into_b) = (facts.and(b.facts), others.and(a.facts));
+            join(into_a, into_b);
+            a.facts = facts;
+        }
         join(!a.weight_only && b.weight_only, a.weight_only && !b.weight_only);
         a.weight_only |= b.weight_only;
         let place = |loc: Loc| (!loc.is_known(), loc);
