@@ -1,5 +1,7 @@
 //! The weights that a model begins with.
 
+use std::sync::Arc;
+
 use dlc_dsl::{Request, What};
 use dlc_runtime::{Session, Tensors};
 
@@ -27,9 +29,9 @@ impl Compiler {
         let mut init = model.request(What::Init);
         init.dims = infer.dims.clone();
         let first = first_values(self, model, &init, seed)?;
-        let wanted: std::collections::HashSet<String> =
+        let wanted: std::collections::HashSet<Arc<str>> =
             model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
-        Ok(first.into_iter().filter(|(name, _)| wanted.contains(name)).collect())
+        Ok(first.into_iter().filter(|(name, _)| wanted.contains(name.as_str())).collect())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use dlc_dsl::Diagnostic;
 use dlc_dsl::lower::dataset::{Dataset, DatasetCall};
 use dlc_ir::op::{Call, Gradient};
-use dlc_ir::{Def, Function, Graph, Loc, Op, Role, ScalarOp, Symbol, Tensor, Value};
+use dlc_ir::{Function, Graph, Loc, Op, Role, ScalarOp, Symbol, Tensor, Value};
 use dlc_runtime::data::check;
 use dlc_runtime::loader::Examples;
 use indexmap::IndexMap;
@@ -183,12 +183,12 @@ fn indexed_fields(graph: &Graph) -> IndexMap<String, Indexing> {
 fn origin(function: &Function, mut value: Value) -> Option<usize> {
     loop {
         let node = function.node(value.node);
-        match &node.def {
-            Def::Argument(arg) => return Some(*arg),
-            Def::Op(Op::Map(ScalarOp::Convert(_)) | Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_)) => {
+        match node.op() {
+            None => return function.arg_index(value),
+            Some(Op::Map(ScalarOp::Convert(_)) | Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_)) => {
                 value = node.operands[0];
             }
-            Def::Op(_) => return None,
+            Some(_) => return None,
         }
     }
 }

@@ -193,7 +193,7 @@ impl<'a> TrainingStep<'a> {
         if let Some(file) = weights {
             // whether a file fits is a matter of names and types, and the first values need not be computed
             let own = lowered.weights.iter().filter(|w| !w.of_training);
-            let unset = own.map(|w| (w.name.as_str(), Tensor::zeros(w.ty.clone()))).collect();
+            let unset = own.map(|w| (&*w.name, Tensor::zeros(w.ty.clone()))).collect();
             start_weights(self.model, file, unset)?;
         }
         Ok(())

@@ -226,7 +226,7 @@ fn of_names(entry: &Function, numbers: &HashMap<&str, &Tensor>) -> Vec<Tensor> {
         }
         _ => Tensor::zeros(argument.ty.clone()),
     };
-    entry.args().iter().map(value).collect()
+    entry.args().iter().map(|argument| value(argument)).collect()
 }
 
 /// Gives a program its arguments.

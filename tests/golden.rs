@@ -47,7 +47,7 @@ fn arguments(graph: &Graph, given: &BTreeMap<String, Tensor>) -> Vec<Tensor> {
         None if arg.ty == Type::new(DType::I64, [0usize; 0]) => Tensor::scalar(KEY),
         None => panic!("no value for `{}`\n{graph}", arg.name),
     };
-    graph.entry().args().iter().map(arg).collect()
+    graph.entry().args().iter().map(|a| arg(a)).collect()
 }
 
 /// A value and its gradients: what is wrong with them.

@@ -68,7 +68,7 @@ fn what_is_cheap_is_computed_again_and_what_is_dear_is_kept() {
         );
         let graph: Graph = text.parse().expect("it is well-formed");
         let after = optimize(&graph, &Options::default()).graph;
-        let types = after.entry().ops().flat_map(|(_, node, _)| &node.types);
+        let types = after.entry().ops().flat_map(|(_, node, _)| node.types.iter());
         let large = types.filter(|ty| ty.shape.elements() == 1_000_000).count();
         assert_eq!(large, usize::from(kept), "{function}\n{after}");
     }

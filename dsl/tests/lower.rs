@@ -54,7 +54,7 @@ fn resnet18() {
     let program = open("resnet18.dl");
     let request = Request::new(What::Infer).dim("B", 1).dim("H", 64).dim("W", 64);
     let lowered = program.lower(&request).expect("is right");
-    let names: Vec<&str> = lowered.weights.iter().map(|w| w.name.as_str()).collect();
+    let names: Vec<&str> = lowered.weights.iter().map(|w| &*w.name).collect();
     assert_eq!(names.len(), 102);
     for name in ["conv1.weight", "bn1.running_var", "layer2.0.downsample.1.bias", "layer4.1.conv2.weight", "fc.bias"] {
         assert!(names.contains(&name), "{name} of {names:?}");

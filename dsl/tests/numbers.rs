@@ -351,8 +351,7 @@ train small(classes: 7) {
     let request =
         Request::new(What::Train).field("x", Type::new(DType::F32, [4, 3])).field("label", Type::new(DType::I64, [4]));
     let lowered = program.lower(&request).expect("is right");
-    let frozen: Vec<&str> =
-        lowered.weights.iter().filter(|w| !w.is_state && !w.trainable).map(|w| w.name.as_str()).collect();
+    let frozen: Vec<&str> = lowered.weights.iter().filter(|w| !w.is_state && !w.trainable).map(|w| &*w.name).collect();
     assert_eq!(frozen, ["body.weight", "body.bias"]);
     lowered.graph.verify().expect("is good");
     insta::assert_snapshot!(lowered.graph.to_string());

@@ -77,7 +77,7 @@ fn holding(graph: &Graph, target: &str) -> Artefact {
         _ => None,
     };
     Artefact {
-        weights: graph.entry().args().iter().filter_map(weight).collect(),
+        weights: graph.entry().args().iter().filter_map(|a| weight(a)).collect(),
         graphs: vec![(key, graph.clone())],
         ..empty()
     }

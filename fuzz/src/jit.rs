@@ -75,7 +75,7 @@ fn meaning_of(graph: &Graph, args: &[Tensor]) -> Meaning {
     // a program gives nobody its checks
     let given = graph.entry().results.iter().zip(results).filter(|(result, _)| result.role != ResultRole::Check);
     let results: Vec<Tensor> = given.map(|(_, value)| value).collect();
-    let types = || graph.functions().flat_map(|f| f.nodes()).flat_map(|(_, node)| &node.types);
+    let types = || graph.functions().flat_map(|f| f.nodes()).flat_map(|(_, node)| node.types.iter());
     let terms = types().map(|ty| ty.shape.elements()).max().unwrap_or(1) as f64;
     let exact = graph.functions().flat_map(|f| f.ops()).all(|(_, _, op)| is_exact(op));
     let digits = if types().any(|ty| ty.dtype == DType::F32) { 24 } else { 53 };

@@ -1,5 +1,7 @@
 //! `dlc summary`: layers, shapes, weights, work and memory.
 
+use std::borrow::Cow;
+
 use clap::Args;
 use dlc::tools::Lowered;
 use dlc::{Error, Model, Request, What, tools};
@@ -46,15 +48,17 @@ fn weights(details: &Lowered) -> (usize, usize) {
     (own().map(|w| w.ty.shape.elements()).sum(), own().map(|w| w.ty.bytes()).sum())
 }
 
+/// A row of the table of the layers.
+fn row<'a>(name: &'a str, kind: &'a str, output: &'a str, weights: usize, flops: u64) -> [Cow<'a, str>; 5] {
+    let mflop = format!("{:.2}", flops as f64 / 1e6);
+    [name.into(), kind.into(), output.into(), table::count(weights).into(), mflop.into()]
+}
+
 /// The table of the layers.
 pub fn layers(model: &Model, request: &Request) -> Result<String, Error> {
     let details = tools::describe(model, request)?;
     let sizes: Vec<String> = request.dims.iter().map(|(n, s)| format!("{n} = {s}")).collect();
-    let mut rows = vec![["layer", "kind", "output", "weights", "MFLOP"].map(String::from).to_vec()];
-    let mflop = |flops: u64| format!("{:.2}", flops as f64 / 1e6);
-    let row = |name: &str, kind: &str, output: &str, weights: usize, flops: u64| {
-        [name, kind, output, &table::count(weights), &mflop(flops)].map(String::from).to_vec()
-    };
+    let mut rows = vec![["layer", "kind", "output", "weights", "MFLOP"].map(Cow::from)];
     for layer in &details.layers {
         let name = if layer.name.is_empty() { "(itself)" } else { &layer.name };
         rows.push(row(name, &layer.kind, &layer.output, layer.weights, layer.flops));

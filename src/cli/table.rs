@@ -1,18 +1,31 @@
 //! Columns and units.
 
+use std::fmt::Write;
+
 /// Rows with columns of equal width: the first column to the left, the others to the right.
-pub fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().enumerate().map(|(c, text)| match c {
-            0 => format!("{text:<w$}", w = widths[c]),
-            _ => format!("{text:>w$}", w = widths[c]),
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+pub fn aligned<Cell: AsRef<str>>(rows: &[impl AsRef<[Cell]>]) -> String {
+    let mut widths: Vec<usize> = vec![];
+    for row in rows {
+        widths.resize(widths.len().max(row.as_ref().len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
+            *width = cell.as_ref().chars().count().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows {
+        for (c, (cell, width)) in row.as_ref().iter().zip(&widths).enumerate() {
+            let cell = cell.as_ref();
+            let written = match c {
+                0 => write!(text, "{cell:<width$}"),
+                _ => write!(text, "  {cell:>width$}"),
+            };
+            written.expect("a string takes everything");
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+    text.pop();
+    text
 }
 
 /// The name of a stage where room is short.
@@ -113,7 +126,7 @@ mod tests {
 
     #[test]
     fn columns_align() {
-        let rows = vec![vec!["a".into(), "1".into()], vec!["long".into(), "22".into()]];
+        let rows = [["a", "1"], ["long", "22"]];
         assert_eq!(aligned(&rows), "a      1\nlong  22");
     }
 }

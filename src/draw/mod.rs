@@ -147,32 +147,36 @@ fn role_name(function: &Function, arg: usize) -> &str {
 /// The line that stands for a value in the boxes of its users, if it gets no box of its own.
 fn folded(function: &Function, value: Value) -> Option<String> {
     let node = function.node(value.node);
-    match &node.def {
-        Def::Argument(i) => {
-            let argument = &function.args()[*i];
-            matches!(argument.role, Role::Param { .. }).then(|| format!("{}  {}", role_name(function, *i), argument.ty))
-        }
-        Def::Op(Op::Constant(Constant { value })) => Some(match value.uniform() {
+    if let Def::Argument(i) = node.def {
+        let argument = &function.args()[i];
+        let is_weight = matches!(argument.role, Role::Param { .. });
+        return is_weight.then(|| format!("{}  {}", role_name(function, i), argument.ty));
+    }
+    match node.op()? {
+        Op::Constant(Constant { value }) => Some(match value.uniform() {
             Some(_) if value.len() == 1 => {
                 value.to_string().split_once(' ').map_or(String::new(), |(_, x)| x.to_owned())
             }
             _ => format!("constant  {}", value.ty()),
         }),
-        Def::Op(_) => None,
+        _ => None,
     }
 }
 
 fn title_lines(graph: &Graph, function: &Function, node: &Node) -> Vec<String> {
-    match &node.def {
-        Def::Argument(i) => vec![role_name(function, *i).to_owned()],
-        Def::Op(Op::Call(Call { func, .. })) => {
+    let op = match &node.def {
+        Def::Argument(i) => return vec![role_name(function, *i).to_owned()],
+        Def::Op(op) => op,
+    };
+    match &**op {
+        Op::Call(Call { func, .. }) => {
             let mut lines = vec![func.as_str().to_owned()];
             if let Some(kernel) = graph.function(func).filter(|f| f.kind == FunctionKind::Kernel) {
                 lines.push(kernel_line(kernel));
             }
             lines
         }
-        Def::Op(op) => vec![op.mnemonic().to_owned()],
+        op => vec![op.mnemonic().to_owned()],
     }
 }
 
@@ -186,19 +190,22 @@ fn kernel_line(kernel: &Function) -> String {
 }
 
 fn kind(graph: &Graph, function: &Function, node: &Node) -> Kind {
-    match &node.def {
+    let op = match &node.def {
         Def::Argument(i) => match function.args()[*i].role {
-            Role::State { .. } | Role::Key => Kind::State,
-            Role::Plain | Role::Input | Role::Param { .. } => Kind::Input,
+            Role::State { .. } | Role::Key => return Kind::State,
+            Role::Plain | Role::Input | Role::Param { .. } => return Kind::Input,
         },
-        Def::Op(Op::Call(Call { func, .. })) => {
+        Def::Op(op) => op,
+    };
+    match &**op {
+        Op::Call(Call { func, .. }) => {
             let callee = graph.function(func).filter(|f| f.kind == FunctionKind::Kernel);
             let kinds: Vec<Kind> =
                 callee.into_iter().flat_map(|k| k.ops().map(|(_, _, op)| op_kind(op)).collect::<Vec<_>>()).collect();
             let strongest = [Kind::Contraction, Kind::Reduction, Kind::Map, Kind::Move];
             strongest.into_iter().find(|k| kinds.contains(k)).unwrap_or(Kind::Call)
         }
-        Def::Op(op) => op_kind(op),
+        op => op_kind(op),
     }
 }
 

@@ -1,5 +1,9 @@
 //! Builds functions: every node's types are inferred as it is added.
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
 use crate::op::{Broadcast, Call, Concat, Constant, Dot, Iota, Reduce, Reduction, Reshape, Transpose};
 use crate::scalar::Direction;
 use crate::{
@@ -84,7 +88,7 @@ impl Builder {
     /// If operands or attributes do not fit.
     pub fn push_all(&mut self, op: impl Into<Op>, operands: &[Value]) -> Result<Vec<Value>, TypeError> {
         let op = op.into();
-        let args: Vec<Type> = operands.iter().map(|&v| self.ty(v).clone()).collect();
+        let args: SmallVec<[Type; 4]> = operands.iter().map(|&v| self.ty(v).clone()).collect();
         let types = op.infer(&args)?;
         for ty in &types {
             if ty.checked_bytes().is_none() {
@@ -331,7 +335,9 @@ impl Builder {
             let message = format!("the arguments do not fit {}", callee.name);
             return Err(TypeError { mnemonic: "call", message });
         }
-        let results = callee.results.iter().map(|r| callee.ty(r.value).clone()).collect();
-        self.push_all(Call::new(callee.name.clone(), results), args)
+        let results: Arc<[Type]> = callee.results.iter().map(|r| callee.ty(r.value).clone()).collect();
+        let call = Call::new(callee.name.clone(), Arc::clone(&results));
+        let id = self.function.add_node(Op::from(call), args, results.iter().cloned(), self.loc);
+        Ok(crate::graph::values_of(id, callee.results.len()).to_vec())
     }
 }

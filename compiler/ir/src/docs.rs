@@ -190,7 +190,7 @@ impl Sample {
             for ty in self.types() {
                 b.arg("x", ty, Role::Plain);
             }
-            for ty in results {
+            for ty in results.iter() {
                 let zero = b.full(ty, Scalar::zero(ty.dtype)).expect("samples are small");
                 b.output(None, zero);
             }

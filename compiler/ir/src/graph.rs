@@ -12,8 +12,11 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
+use alike::Alike;
+
 use crate::{Op, Type};
 
+mod alike;
 mod places;
 mod program;
 mod rewrite;
@@ -97,8 +100,8 @@ pub struct Value {
 pub enum Def {
     /// The function's argument of that number.
     Argument(usize),
-    /// An operator applied to operands.
-    Op(Op),
+    /// An operator applied to operands; copies of a graph share it.
+    Op(Arc<Op>),
 }
 
 /// A node: its definition, operands, and the types of its results.
@@ -108,10 +111,20 @@ pub struct Node {
     pub def: Def,
     /// The operands, in the operator's order.
     pub operands: SmallVec<[Value; 3]>,
-    /// The types of the results.
-    pub types: SmallVec<[Type; 1]>,
+    /// The types of the results; copies of a graph share them too.
+    pub types: Arc<[Type]>,
     /// Where it comes from.
     pub loc: Loc,
+}
+
+impl Node {
+    /// The operator, unless it is an argument.
+    pub fn op(&self) -> Option<&Op> {
+        match &self.def {
+            Def::Argument(_) => None,
+            Def::Op(op) => Some(op),
+        }
+    }
 }
 
 /// What an argument means to the runtime.
@@ -191,11 +204,13 @@ pub struct Function {
     /// The function that computes its cotangents in place of differentiation, `@gradient` in the language:
     /// (arguments, cotangents of the results) → cotangents of the floating-point arguments.
     pub vjp: Option<Symbol>,
-    args: Vec<Argument>,
+    /// Copies of a graph share them.
+    args: Vec<Arc<Argument>>,
     /// The names of the arguments; those of copied ones come in when the next name must be made unique.
     arg_names: FxHashSet<Arc<str>>,
     arg_values: Vec<Value>,
     dag: DiGraph<Node, usize>,
+    alike: Alike,
 }
 
 impl Function {
@@ -210,6 +225,7 @@ impl Function {
             arg_names: FxHashSet::default(),
             arg_values: vec![],
             dag: DiGraph::new(),
+            alike: Alike::default(),
         }
     }
 
@@ -226,18 +242,19 @@ impl Function {
     /// Adds an argument. A name that is taken or cannot be printed gets a legal, unique form.
     pub fn add_arg(&mut self, name: &str, ty: Type, role: Role) -> Value {
         let name = self.legal_arg_name(name);
-        self.push_arg(Argument { name, ty, role }, Loc::NONE)
+        let types = self.alike.types([ty.clone()]);
+        self.push_arg(Arc::new(Argument { name, ty, role }), types, Loc::NONE)
     }
 
     /// Adds an argument of another function, with its place. No argument here may have its name.
     pub fn copy_arg(&mut self, from: &Function, arg: usize) -> Value {
-        let argument = from.args[arg].clone();
+        let argument = Arc::clone(&from.args[arg]);
         debug_assert!(!self.arg_names().contains(&argument.name), "%{} stands twice", argument.name);
-        self.push_arg(argument, from.node(from.arg_values[arg].node).loc)
+        let node = from.node(from.arg_values[arg].node);
+        self.push_arg(argument, Arc::clone(&node.types), node.loc)
     }
 
-    fn push_arg(&mut self, argument: Argument, loc: Loc) -> Value {
-        let types = smallvec::smallvec![argument.ty.clone()];
+    fn push_arg(&mut self, argument: Arc<Argument>, types: Arc<[Type]>, loc: Loc) -> Value {
         let node = self.insert(Node { def: Def::Argument(self.args.len()), operands: SmallVec::new(), types, loc });
         let value = Value { node, result: 0 };
         self.args.push(argument);
@@ -272,7 +289,26 @@ impl Function {
 
     /// Adds a node whose types are known. [`crate::Builder`] infers them; the verifier checks them.
     pub fn add_node(&mut self, op: Op, operands: &[Value], types: impl IntoIterator<Item = Type>, loc: Loc) -> NodeId {
-        self.insert(Node { def: Def::Op(op), operands: operands.into(), types: types.into_iter().collect(), loc })
+        let op = self.alike.op(op);
+        self.add_shared(op, operands, types, loc)
+    }
+
+    /// Adds a node with an operator that others have too.
+    pub fn add_shared(
+        &mut self,
+        op: Arc<Op>,
+        operands: &[Value],
+        types: impl IntoIterator<Item = Type>,
+        loc: Loc,
+    ) -> NodeId {
+        let types = self.alike.types(types);
+        self.insert(Node { def: Def::Op(op), operands: operands.into(), types, loc })
+    }
+
+    /// Adds an operator of another function, with its place, on other operands of the same types.
+    pub fn copy_node(&mut self, node: &Node, operands: &[Value]) -> NodeId {
+        debug_assert!(matches!(node.def, Def::Op(_)), "arguments are copied by `copy_arg`");
+        self.insert(Node { operands: operands.into(), ..node.clone() })
     }
 
     fn insert(&mut self, node: Node) -> NodeId {
@@ -304,13 +340,13 @@ impl Function {
     }
 
     /// The arguments, in order.
-    pub fn args(&self) -> &[Argument] {
+    pub fn args(&self) -> &[Arc<Argument>] {
         &self.args
     }
 
     /// Changes an argument's role.
     pub fn set_role(&mut self, arg: usize, role: Role) {
-        self.args[arg].role = role;
+        Arc::make_mut(&mut self.args[arg]).role = role;
     }
 
     /// Says where an argument is declared.
@@ -339,10 +375,7 @@ impl Function {
 
     /// The operator of a node, unless it is an argument.
     pub fn op(&self, id: NodeId) -> Option<&Op> {
-        match &self.node(id).def {
-            Def::Argument(_) => None,
-            Def::Op(op) => Some(op),
-        }
+        self.node(id).op()
     }
 
     /// The type of a value.
@@ -357,10 +390,7 @@ impl Function {
 
     /// The nodes that are operators, operands before users.
     pub fn ops(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node, &Op)> {
-        self.nodes().filter_map(|(id, node)| match &node.def {
-            Def::Argument(_) => None,
-            Def::Op(op) => Some((id, node, op)),
-        })
+        self.nodes().filter_map(|(id, node)| Some((id, node, node.op()?)))
     }
 
     /// Number of nodes, arguments included. Every [`NodeId::index`] is below it.

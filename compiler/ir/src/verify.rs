@@ -1,9 +1,10 @@
 //! The verifier: what every graph between two passes must satisfy.
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
 use crate::op::{Call, Gradient};
-use crate::{DType, Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Role, Symbol, Type};
+use crate::{DType, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Role, Symbol, Type};
 
 /// A graph that is not well-formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -100,13 +101,13 @@ impl Checker<'_> {
             if let Some(ty) = node.types.iter().find(|ty| ty.checked_bytes().is_none()) {
                 return self.fail(Some(id), format!("{ty} is too large for any memory"));
             }
-            let Def::Op(op) = &node.def else { continue };
-            let args: Vec<Type> = node.operands.iter().map(|&v| self.function.ty(v).clone()).collect();
+            let Some(op) = node.op() else { continue };
+            let args: SmallVec<[Type; 4]> = node.operands.iter().map(|&v| self.function.ty(v).clone()).collect();
             let inferred = match op.infer(&args) {
                 Ok(types) => types,
                 Err(e) => return self.fail(Some(id), e.to_string()),
             };
-            if inferred != node.types {
+            if *inferred != *node.types {
                 return self
                     .fail(Some(id), format!("{}: types {:?}, inferred {inferred:?}", op.mnemonic(), node.types));
             }

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use dlc_ir::{Def, Function, NodeId, Op, Value};
+use dlc_ir::{Function, NodeId, Op, Value};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -41,18 +41,20 @@ impl Differentiator<'_> {
         let mut active = nowhere(f);
         for (id, node) in f.nodes() {
             let depends = |active: &Mask| node.operands.iter().map(|&v| at(active, v)).collect::<Vec<bool>>();
-            let of_results: Vec<bool> = match &node.def {
-                Def::Argument(i) => vec![needed[*i]],
-                Def::Op(Op::Call(call)) => {
+            let of_results: Vec<bool> = match node.op() {
+                None => vec![
+                    needed[f.arg_index(Value { node: id, result: 0 }).expect("what is no operator is an argument")],
+                ],
+                Some(Op::Call(call)) => {
                     let operands = depends(&active);
                     if operands.contains(&true) { self.call_activity(call, &operands)? } else { continue }
                 }
-                Def::Op(op) => {
+                Some(op) => {
                     let flows = rules::rule(op) != Rule::Ends && depends(&active).contains(&true);
                     vec![flows; node.types.len()]
                 }
             };
-            for (flag, (flows, ty)) in active[id.index()].iter_mut().zip(of_results.iter().zip(&node.types)) {
+            for (flag, (flows, ty)) in active[id.index()].iter_mut().zip(of_results.iter().zip(node.types.iter())) {
                 *flag = *flows && ty.dtype.is_float();
             }
         }

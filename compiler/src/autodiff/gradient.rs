@@ -1,5 +1,6 @@
 //! Takes the place of the operator `gradient`.
 
+use dlc_ir::graph::values_of;
 use dlc_ir::op::Gradient;
 use dlc_ir::{Builder, Function, FunctionKind, Loc, Op, ResultRole, Role, Scalar, Symbol, Value};
 
@@ -39,7 +40,7 @@ impl Differentiator<'_> {
             let operands: Vec<Value> = node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
             map[id.index()] = match op {
                 Op::Gradient(gradient) => self.gradient(&mut b, gradient, &operands)?,
-                _ => b.push_all(op.clone(), &operands).map_err(|e| AutodiffError::rule(e, node.loc))?,
+                _ => values_of(b.function_mut().copy_node(node, &operands), node.types.len()).to_vec(),
             };
         }
         let args = b.function().arg_values().to_vec();

@@ -1,5 +1,6 @@
 //! Joint functions: (primals, cotangents) → (results, gradients).
 
+use dlc_ir::graph::values_of;
 use dlc_ir::{Builder, Function, FunctionKind, Role, Symbol, TypeError, Value};
 use smallvec::SmallVec;
 
@@ -111,15 +112,17 @@ impl Differentiator<'_> {
             map[own.node.index()] = vec![value];
         }
         let live = f.live();
-        for (id, node, op) in f.ops().filter(|(id, ..)| live[id.index()]) {
+        for (id, node, _) in f.ops().filter(|(id, ..)| live[id.index()]) {
             b.loc = node.loc;
             let operands: SmallVec<[Value; 3]> =
                 node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
-            let built = match flow.calls.get(&id).map(|p| &**p) {
-                Some(Pullback::Pair(pair)) => b.call(self.ready(&pair.forward)?, &operands),
-                _ => b.push_all(op.clone(), &operands),
+            map[id.index()] = match flow.calls.get(&id).map(|p| &**p) {
+                Some(Pullback::Pair(pair)) => {
+                    let built = b.call(self.ready(&pair.forward)?, &operands);
+                    built.map_err(|e| AutodiffError::rule(e, node.loc))?
+                }
+                _ => values_of(b.function_mut().copy_node(node, &operands), node.types.len()).to_vec(),
             };
-            map[id.index()] = built.map_err(|e| AutodiffError::rule(e, node.loc))?;
         }
         Ok(map)
     }

@@ -31,7 +31,7 @@ const SLOW: u8 = 4;
 
 /// Cost of computing a node again beside saving its results, in bytes of memory traffic.
 fn recomputation(node: &Node) -> u64 {
-    let Def::Op(op) = &node.def else { return INFINITE };
+    let Some(op) = node.op() else { return INFINITE };
     let each = match op {
         // no work of their own, or folded into whatever reads them
         Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_) => return 0,
@@ -169,9 +169,9 @@ fn recomputed(joint: &Joint, late: &[bool], demanded: &[Value]) -> Vec<bool> {
 
 /// Copies the marked operators of `f` behind what `map` holds already.
 fn copy(f: &Function, into: &mut Function, map: &mut [SmallVec<[Option<Value>; 1]>], marked: &[bool]) {
-    for (id, node, op) in f.ops().filter(|(id, ..)| marked[id.index()]) {
+    for (id, node, _) in f.ops().filter(|(id, ..)| marked[id.index()]) {
         let operands: SmallVec<[Value; 3]> = node.operands.iter().map(|&v| mapped(map, v)).collect();
-        let new = into.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
+        let new = into.copy_node(node, &operands);
         map[id.index()] = dlc_ir::graph::values_of(new, node.types.len()).into_iter().map(Some).collect();
     }
 }

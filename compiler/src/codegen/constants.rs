@@ -112,14 +112,15 @@ fn encode(place: Place) -> u64 {
 /// The address of the native code of what a step calls.
 pub(super) type Address<'a> = &'a dyn Fn(&Step) -> usize;
 
-/// What native code reads to make a step of this number: its words, as [`word`] orders them.
+/// Adds what native code reads to make a step of this number: its words, as [`word`] orders them.
 fn description(
     program: &KernelProgram,
     tables: &[Vec<usize>],
     number: usize,
     step: &Step,
     callee: Address<'_>,
-) -> Vec<u64> {
+    words: &mut Vec<u64>,
+) {
     let (way, which, chunks, places, tables): (_, _, _, _, &[usize]) = match step {
         Step::Launch { kernel: id, operands } => {
             let kernel = program.kernel(*id);
@@ -130,8 +131,8 @@ fn description(
     };
     let tables = tables.iter().map(|&offset| Place::Constant(offset));
     let places = places.iter().copied().chain(tables).map(encode);
-    let words = [width(program, step) as u64, way as u64, which, chunks, callee(step) as u64, number as u64];
-    words.into_iter().chain(places).collect()
+    words.extend([width(program, step) as u64, way as u64, which, chunks, callee(step) as u64, number as u64]);
+    words.extend(places);
 }
 
 impl Constants {
@@ -153,10 +154,16 @@ impl Constants {
                 write(offset, &table.bytes);
             }
         }
+        let mut words = vec![];
         for ((routine, steps), first) in program.routines.iter().zip(steps).zip(program.first_steps()) {
-            let numbered = (first..).zip(&routine.steps);
-            let words = numbered.flat_map(|(number, step)| description(program, &tables, number, step, callee));
-            write(steps.start, &words.flat_map(u64::to_ne_bytes).collect::<Vec<u8>>());
+            let mut at = steps.start;
+            for (number, step) in (first..).zip(&routine.steps) {
+                description(program, &tables, number, step, callee, &mut words);
+                for word in words.drain(..) {
+                    write(at, &word.to_ne_bytes());
+                    at += size_of::<u64>();
+                }
+            }
         }
         Constants { storage }
     }

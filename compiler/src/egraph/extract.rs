@@ -1,7 +1,7 @@
 //! From the e-graph back to a program: the cheapest that it holds, as far as greedy search and local swaps find it.
 
 use dlc_ir::graph::values_of;
-use dlc_ir::{Def, Function, Node, NodeId, Op, Type, Value};
+use dlc_ir::{Function, NodeId, Op, Type, Value};
 use egg::{Id, Language};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -180,11 +180,9 @@ fn build(
     for class in order(dense, choice, origins) {
         let values = match dense.ways[choice[class as usize].expect("what is needed has a choice") as usize] {
             Way::Outside(id) => {
-                let Node { def: Def::Op(op), operands, types, loc } = old.node(id) else {
-                    unreachable!("arguments are given")
-                };
-                let operands: SmallVec<[Value; 3]> = operands.iter().map(|&v| value_of(&map, v)).collect();
-                values_of(new.add_node(op.clone(), &operands, types.iter().cloned(), *loc), types.len())
+                let node = old.node(id);
+                let operands: SmallVec<[Value; 3]> = node.operands.iter().map(|&v| value_of(&map, v)).collect();
+                values_of(new.copy_node(node, &operands), node.types.len())
             }
             Way::Term(node) => {
                 let child = |i: usize| &map[dense.dense[&space.egraph.find(node.children[i])] as usize];
@@ -229,8 +227,9 @@ fn order(dense: &Dense<'_>, choice: &Choice, origins: &FxHashMap<ENode, Origin>)
     firsts.sort_by_key(|&c| (position[c as usize], c));
     let mut done = vec![false; classes];
     let mut order = vec![];
+    let mut stack = vec![];
     for first in firsts {
-        let mut stack = vec![(first, false)];
+        stack.push((first, false));
         while let Some((class, ready)) = stack.pop() {
             if done[class as usize] {
                 continue;

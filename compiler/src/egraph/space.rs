@@ -109,7 +109,7 @@ impl Space {
             let children: SmallVec<[Id; 3]> =
                 node.operands.iter().map(|&v| space.enter(function, v, weights)).collect();
             let origin = Origin { rule: None, loc: node.loc, position: Some(id.index() as u32) };
-            let [ty] = node.types.as_slice() else { unreachable!("what has several results stands outside") };
+            let [ty] = &*node.types else { unreachable!("what has several results stands outside") };
             let class = space.add_typed(op, children, ty.clone(), origin);
             space.classes[id.index()][0] = Some(class);
         }

@@ -5,6 +5,8 @@
 //! movement, duplicates, dead operators, functions that nobody calls. Only [`Math::Strict`] keeps the sign of zeros: of the
 //! sum of one number, and of the larger of two.
 
+use std::sync::Arc;
+
 use dlc_ir::graph::values_of;
 use dlc_ir::op::{Broadcast, Constant, Reduction, Reshape, Transpose};
 use dlc_ir::{Def, Direction, Function, Graph, Loc, Op, Scalar, ScalarOp, Symbol, Tensor, Type, Value};
@@ -80,17 +82,17 @@ enum Step {
 
 /// Adds operators to a function in canonical form, each once.
 struct Canonicalizer {
-    known: FxHashMap<(Op, Operands), Values>,
+    known: FxHashMap<(Arc<Op>, Operands), Values>,
     differentiated: bool,
     math: Math,
 }
 
 impl Canonicalizer {
-    fn emit(&mut self, f: &mut Function, mut op: Op, mut operands: Operands, loc: Loc) -> Values {
+    fn emit(&mut self, f: &mut Function, mut op: Arc<Op>, mut operands: Operands, loc: Loc) -> Values {
         loop {
             match self.step(f, &op, &operands, loc) {
                 Step::Is(value) => return smallvec![value],
-                Step::Becomes(next, args) => (op, operands) = (next, args),
+                Step::Becomes(next, args) => (op, operands) = (next.into(), args),
                 Step::Stays => break,
             }
         }
@@ -98,17 +100,17 @@ impl Canonicalizer {
         if let Some(values) = self.known.get(&key) {
             return values.clone();
         }
-        let types: Vec<Type> = key.1.iter().map(|&v| f.ty(v).clone()).collect();
+        let types: SmallVec<[Type; 4]> = key.1.iter().map(|&v| f.ty(v).clone()).collect();
         let results = key.0.infer(&types).expect("canonicalization keeps operators well-typed");
         let count = results.len();
-        let id = f.add_node(key.0.clone(), &key.1, results, loc);
+        let id = f.add_shared(key.0.clone(), &key.1, results, loc);
         let values = values_of(id, count);
         self.known.insert(key, values.clone());
         values
     }
 
     fn one(&mut self, f: &mut Function, op: impl Into<Op>, operands: &[Value], loc: Loc) -> Value {
-        self.emit(f, op.into(), operands.into(), loc)[0]
+        self.emit(f, Arc::new(op.into()), operands.into(), loc)[0]
     }
 
     fn step(&mut self, f: &mut Function, op: &Op, args: &[Value], loc: Loc) -> Step {

@@ -115,25 +115,25 @@ impl<'a> Checking<'a> {
 
     /// Copies an operator. The truth value at the end of a callee's results is one more check here.
     fn copy(&mut self, op: &Op, node: &Node, operands: &[Value]) -> Values {
-        let mut op = op.clone();
-        let own = match &mut op {
-            Op::Call(Call { func, results, .. }) | Op::Gradient(Gradient { func, results, .. })
-                if self.checked.contains(func) =>
-            {
-                results.push(Type::scalar(DType::Bool));
-                Some(results.len() - 1)
+        let truth = Type::scalar(DType::Bool);
+        let with_truth = |results: &[Type]| results.iter().cloned().chain([truth.clone()]).collect();
+        let (op, own): (Op, usize) = match op {
+            Op::Call(call) if self.checked.contains(&call.func) => {
+                (Call { results: with_truth(&call.results), ..call.clone() }.into(), call.results.len())
             }
-            _ => None,
+            Op::Gradient(gradient) if self.checked.contains(&gradient.func) => {
+                (Gradient { results: with_truth(&gradient.results), ..gradient.clone() }.into(), gradient.results.len())
+            }
+            _ => {
+                let id = self.new.copy_node(node, operands);
+                return dlc_ir::graph::values_of(id, node.types.len());
+            }
         };
         let mut types: Vec<Type> = node.types.to_vec();
-        if let Some(at) = own {
-            types.insert(at, Type::scalar(DType::Bool));
-        }
+        types.insert(own, truth);
         let id = self.new.add_node(op, operands, types.iter().cloned(), node.loc);
         let mut values = dlc_ir::graph::values_of(id, types.len());
-        if let Some(at) = own {
-            self.checks.push(Check { value: values.remove(at), argument: None });
-        }
+        self.checks.push(Check { value: values.remove(own), argument: None });
         values
     }
 }

@@ -37,9 +37,9 @@ fn copy_args(new: &mut Function, map: &mut Map, old: &Function, wanted: impl Fn(
 
 /// Copies those operators of a function that are needed.
 pub(super) fn copy_ops(new: &mut Function, map: &mut Map, old: &Function, needed: &[bool]) {
-    for (id, node, op) in old.ops().filter(|(id, _, _)| needed[id.index()]) {
+    for (id, node, _) in old.ops().filter(|(id, ..)| needed[id.index()]) {
         let operands: SmallVec<[Value; 3]> = node.operands.iter().map(|v| map[v]).collect();
-        let copied = new.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
+        let copied = new.copy_node(node, &operands);
         let results = node.types.len();
         map.extend(values_of(id, results).into_iter().zip(values_of(copied, results)));
     }

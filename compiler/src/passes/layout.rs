@@ -7,7 +7,7 @@
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::{Reshape, Transpose};
-use dlc_ir::{Def, Function, FunctionKind, Graph, Loc, Op, Symbol, Type, Value};
+use dlc_ir::{Function, FunctionKind, Graph, Loc, Op, Symbol, Type, Value};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -98,16 +98,15 @@ fn calling(function: &Function, kernels: &FxHashMap<Symbol, Layouts>) -> (Functi
     let mut map = Map::default();
     let mut ordered: FxHashMap<(Value, Layout), Value> = FxHashMap::default();
     let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, old, node, operands| {
-        let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
         let mut operands: SmallVec<[Value; 3]> = operands.into();
-        if let Op::Call(call) = op {
+        if let Some(Op::Call(call)) = node.op() {
             for (arg, layout) in kernels.get(&call.func).into_iter().flatten() {
                 let operand = &mut operands[*arg];
                 let made = ordered.entry((*operand, layout.clone()));
                 *operand = *made.or_insert_with(|| layout.apply(new, *operand, node.loc));
             }
         }
-        let id = new.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
+        let id = new.copy_node(node, &operands);
         map.insert(Value { node: old, result: 0 }, Value { node: id, result: 0 });
         Ok(values_of(id, node.types.len()))
     });

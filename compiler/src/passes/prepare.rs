@@ -126,22 +126,21 @@ impl Cutter<'_> {
     fn expand(&self, function: &Function) -> (Function, Vec<(NodeId, NodeId)>) {
         let mut origin = vec![];
         let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, old, node, operands| {
-            let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
-            let halves = match op {
-                Op::Call(call) => self.halves.get(&call.func).map(|h| (call, h)),
+            let halves = match node.op() {
+                Some(Op::Call(call)) => self.halves.get(&call.func).map(|h| (call, h)),
                 _ => None,
             };
             let id = match halves {
-                None => new.add_node(op.clone(), operands, node.types.iter().cloned(), node.loc),
+                None => new.copy_node(node, operands),
                 Some((call, halves)) => {
                     let pick = |args: &[usize]| args.iter().map(|&i| operands[i]).collect::<Vec<_>>();
                     let first = Call::new(halves.prepare.clone(), halves.prepared.clone());
                     let types = first.results.clone();
-                    let prepared = new.add_node(first.into(), &pick(&halves.takes), types, node.loc);
+                    let prepared = new.add_node(Op::from(first), &pick(&halves.takes), types.iter().cloned(), node.loc);
                     origin.push((prepared, old));
                     let mut rest = pick(&halves.keeps);
                     rest.extend(values_of(prepared, halves.prepared.len()));
-                    new.add_node(call.clone().into(), &rest, node.types.iter().cloned(), node.loc)
+                    new.add_node(Op::from(call.clone()), &rest, node.types.iter().cloned(), node.loc)
                 }
             };
             origin.push((id, old));
@@ -162,11 +161,11 @@ impl Cutter<'_> {
         let mut of: FxHashMap<Value, Option<usize>> = FxHashMap::default();
         for (id, node) in function.nodes() {
             let operand = |i: usize| of[&node.operands[i]];
-            let named: Vec<Option<usize>> = match &node.def {
-                Def::Argument(i) => vec![args[*i].then_some(*i)],
+            let named: Vec<Option<usize>> = match node.op() {
+                None => vec![function.arg_index(Value { node: id, result: 0 }).filter(|&arg| args[arg])],
                 // The callee's results go by its own arguments.
-                Def::Op(Op::Call(call)) => self.results_after(&call.func).iter().map(|a| a.and_then(operand)).collect(),
-                Def::Op(_) => vec![(0..node.operands.len()).map(operand).fold(None, larger); node.types.len()],
+                Some(Op::Call(call)) => self.results_after(&call.func).iter().map(|a| a.and_then(operand)).collect(),
+                Some(_) => vec![(0..node.operands.len()).map(operand).fold(None, larger); node.types.len()],
             };
             of.extend(values_of(id, node.types.len()).into_iter().zip(named));
         }

@@ -69,7 +69,7 @@ pub fn parts(graph: &Graph) -> Result<Option<Parts>, String> {
             let name = role_name(&arg.role).ok_or_else(|| format!("{} takes %{}", function.name, arg.name))?;
             find(name, &|a| a.ty == arg.ty && a.role == arg.role)
         };
-        function.args().iter().map(find).collect::<Result<Vec<usize>, String>>()
+        function.args().iter().map(|arg| find(arg)).collect::<Result<Vec<usize>, String>>()
     };
     let weights = weights_of(prepare)?;
     let mut prepared = vec![];

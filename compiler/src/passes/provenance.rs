@@ -1,5 +1,7 @@
 //! Which rules, and which source lines, made a node.
 
+use std::collections::hash_map::Entry;
+
 use dlc_ir::{Loc, NodeId, Symbol, Value};
 use rustc_hash::FxHashMap;
 
@@ -50,13 +52,16 @@ impl Provenance {
 
     /// Logs rewrites of a node. Equal steps are kept once.
     pub fn add(&mut self, function: &Symbol, node: NodeId, steps: impl IntoIterator<Item = Step>) {
-        self.inherit(function, node, Origin { places: vec![], steps: steps.into_iter().collect() });
+        let mut origin = Origin::default();
+        push_new(&mut origin.steps, steps);
+        self.inherit(function, node, origin);
     }
 
     /// Logs the places of the operators that became a node. Equal ones are kept once.
     pub(crate) fn add_places(&mut self, function: &Symbol, node: NodeId, places: impl IntoIterator<Item = Loc>) {
-        let places = places.into_iter().filter(|loc| loc.is_known()).collect();
-        self.inherit(function, node, Origin { places, steps: vec![] });
+        let mut origin = Origin::default();
+        push_new(&mut origin.places, places.into_iter().filter(|loc| loc.is_known()));
+        self.inherit(function, node, origin);
     }
 
     /// Logs of a node what is known of one that it was made of.
@@ -64,9 +69,15 @@ impl Provenance {
         if origin.places.is_empty() && origin.steps.is_empty() {
             return;
         }
-        let known = self.origins.entry((function.clone(), node.index() as u32)).or_default();
-        push_new(&mut known.places, origin.places);
-        push_new(&mut known.steps, origin.steps);
+        match self.origins.entry((function.clone(), node.index() as u32)) {
+            Entry::Vacant(entry) => {
+                entry.insert(origin);
+            }
+            Entry::Occupied(mut known) => {
+                push_new(&mut known.get_mut().places, origin.places);
+                push_new(&mut known.get_mut().steps, origin.steps);
+            }
+        }
     }
 
     /// Takes out what is known of some functions.
@@ -85,7 +96,7 @@ impl Provenance {
     }
 }
 
-fn push_new<T: PartialEq>(list: &mut Vec<T>, items: Vec<T>) {
+fn push_new<T: PartialEq>(list: &mut Vec<T>, items: impl IntoIterator<Item = T>) {
     for item in items {
         if !list.contains(&item) {
             list.push(item);

@@ -69,7 +69,7 @@ pub fn follows(function: &Function, args: &[bool]) -> Vec<bool> {
     for (id, node) in function.nodes() {
         follows[id.index()] = match &node.def {
             Def::Argument(i) => args[*i],
-            Def::Op(Op::Gradient(_)) => false,
+            Def::Op(op) if matches!(**op, Op::Gradient(_)) => false,
             Def::Op(_) => node.operands.iter().all(|v| follows[v.node.index()]),
         };
     }

@@ -8,8 +8,9 @@
 mod fault;
 mod memory;
 
-use dlc_ir::{DType, Def, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Type, Value};
+use dlc_ir::{DType, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Type, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 
 use crate::kernel::Mode;
 use crate::kernel::program::{ALIGN, KernelProgram, Place, Routine, Step};
@@ -204,8 +205,8 @@ impl<'a> Checker<'a> {
         if kernel.operands.len() != places.len() || note.operands.len() != places.len() {
             return Err(self.form(format!("{} places for {} operands", places.len(), kernel.operands.len())));
         }
-        let mut read: Vec<(Span, Place, Mode)> = vec![];
-        let mut written: Vec<(Span, Place, Mode, Token)> = vec![];
+        let mut read: SmallVec<[(Span, Place, Mode); 4]> = SmallVec::new();
+        let mut written: SmallVec<[(Span, Place, Mode, Token); 2]> = SmallVec::new();
         for ((&place, operand), meaning) in places.iter().zip(&kernel.operands).zip(&note.operands) {
             let bytes = operand.elements.checked_mul(operand.dtype.size());
             let bytes = bytes.ok_or_else(|| self.form(format!("{} elements in one operand", operand.elements)))?;
@@ -294,8 +295,8 @@ impl<'a> Checker<'a> {
         };
         let node = note.node.ok_or_else(|| self.form("a call for nothing".to_owned()))?;
         let node_data = self.function.node(node);
-        match &node_data.def {
-            Def::Op(Op::Call(call)) if call.func == function.name => {}
+        match node_data.op() {
+            Some(Op::Call(call)) if call.func == function.name => {}
             _ => return Err(self.form(format!("a call of {} where the graph has none", function.name))),
         }
         if places.len() != node_data.operands.len() + node_data.types.len() {
@@ -328,7 +329,7 @@ impl<'a> Checker<'a> {
             taken.add(span, place);
         }
         self.memory.erase(frame_span);
-        for (i, (&place, ty)) in writes.iter().zip(&node_data.types).enumerate() {
+        for (i, (&place, ty)) in writes.iter().zip(node_data.types.iter()).enumerate() {
             let span = self.span(place, ty.bytes())?;
             self.writable(span, place)?;
             if let Some(other) = taken.overlapping(&span) {

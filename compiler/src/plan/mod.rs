@@ -6,6 +6,8 @@
 pub mod check;
 mod sweep;
 
+use smallvec::SmallVec;
+
 use crate::kernel::program::{ALIGN, Place};
 
 /// A buffer: an index into [`Problem::buffers`].
@@ -33,10 +35,8 @@ pub struct Buffer {
 /// One step of a function.
 #[derive(Clone, Debug, Default)]
 pub struct Job {
-    /// Buffers that it reads, or writes without owning them.
-    pub reads: Vec<BufferId>,
-    /// Buffers that it writes, temporary ones included.
-    pub writes: Vec<BufferId>,
+    /// Buffers that it reads or writes, temporary ones included.
+    pub buffers: SmallVec<[BufferId; 6]>,
     /// Bytes of the frame of a routine that it calls.
     pub frame: usize,
 }
@@ -65,7 +65,7 @@ impl Problem {
     pub fn solve(&self) -> Layout {
         let mut lives: Vec<Option<(usize, usize)>> = vec![None; self.buffers.len()];
         for (at, job) in self.jobs.iter().enumerate() {
-            for buffer in job.reads.iter().chain(&job.writes) {
+            for buffer in &job.buffers {
                 let life = &mut lives[buffer.0];
                 *life = Some((life.map_or(at, |(first, _)| first), at));
             }
@@ -158,7 +158,7 @@ mod tests {
         let sizes = [100, 200, 100, 64];
         let ids: Vec<BufferId> = sizes.iter().map(|&n| problem.buffer(n, None)).collect();
         for pair in ids.windows(2) {
-            problem.jobs.push(Job { reads: vec![pair[0]], writes: vec![pair[1]], frame: 0 });
+            problem.jobs.push(Job { buffers: pair.into(), frame: 0 });
         }
         let layout = problem.solve();
         assert_eq!(layout.places[0], layout.places[2]);
@@ -170,8 +170,8 @@ mod tests {
     fn a_callee_gets_room_of_its_own() {
         let mut problem = Problem::default();
         let (x, y) = (problem.buffer(64, None), problem.buffer(64, None));
-        problem.jobs.push(Job { writes: vec![x], ..Job::default() });
-        problem.jobs.push(Job { reads: vec![x], writes: vec![y], frame: 640 });
+        problem.jobs.push(Job { buffers: [x].into_iter().collect(), frame: 0 });
+        problem.jobs.push(Job { buffers: [x, y].into_iter().collect(), frame: 640 });
         let layout = problem.solve();
         let Place::Frame(x) = layout.places[0] else { panic!("x has no home") };
         let Place::Frame(y) = layout.places[1] else { panic!("y has no home") };

@@ -335,19 +335,21 @@ impl Composer<'_> {
         let expr = match (&node.def, self.buffers.get(&value.node)) {
             (Def::Argument(i), _) => read(*i, &mut self.forms),
             (Def::Op(_), Some(&source)) => read(source, &mut self.forms),
-            (Def::Op(Op::Constant(c)), None) => match c.value.uniform() {
-                Some(x) => self.forms.constant(ty.dtype, x),
-                None => {
-                    self.sources.push(SourceInfo { kind: SourceKind::Constant(c.value.clone()), ty: ty.clone() });
-                    let source = self.sources.len() - 1;
-                    self.buffers.insert(value.node, source);
-                    read(source, &mut self.forms)
+            (Def::Op(op), None) => match &**op {
+                Op::Constant(c) => match c.value.uniform() {
+                    Some(x) => self.forms.constant(ty.dtype, x),
+                    None => {
+                        self.sources.push(SourceInfo { kind: SourceKind::Constant(c.value.clone()), ty: ty.clone() });
+                        let source = self.sources.len() - 1;
+                        self.buffers.insert(value.node, source);
+                        read(source, &mut self.forms)
+                    }
+                },
+                _ => {
+                    let compute = self.compute(value.node).expect("all others are computes").clone();
+                    self.body(value.node, &compute.body, index, extents)
                 }
             },
-            (Def::Op(_), None) => {
-                let compute = self.compute(value.node).expect("all others are computes").clone();
-                self.body(value.node, &compute.body, index, extents)
-            }
         };
         self.size.leave();
         self.memo.insert(key, expr);

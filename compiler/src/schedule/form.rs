@@ -235,6 +235,15 @@ impl Forms {
         indices
     }
 
+    /// Whether a read below some roots is of a kind.
+    pub fn any_read(&self, roots: impl IntoIterator<Item = ExprId>, is: impl Fn(Source, &Linear) -> bool) -> bool {
+        let mut found = false;
+        self.visit(roots, &mut |_, form| {
+            found |= matches!(form, Form::Read { source, offset, .. } if is(*source, offset));
+        });
+        found
+    }
+
     /// Every read below some roots.
     pub fn reads(&self, roots: impl IntoIterator<Item = ExprId>) -> Vec<(Source, Linear)> {
         let mut reads = vec![];

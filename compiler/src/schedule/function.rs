@@ -1,22 +1,21 @@
 //! Functions as routines: which steps, in which order, on which memory.
 
 use dlc_ir::op::Call;
-use dlc_ir::{
-    DType, Def, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Tensor, Type, Value,
-};
+use dlc_ir::{DType, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Tensor, Type, Value};
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 
 use super::composed::SourceKind;
 use super::loops::Launch;
-use super::order::Order;
+use super::routing::{Routing, UnitId, Work};
 use super::statuses::Statuses;
 use super::unit::Unit;
 use super::{Schedule, ScheduleError};
 use crate::kernel::Verified;
 use crate::kernel::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
 use crate::plan::check::{Meaning, Note};
-use crate::plan::{BufferId, Job, Problem};
+use crate::plan::{BufferId, Job};
 
 /// Schedules a whole graph, in which every function stands before its callers.
 ///
@@ -64,71 +63,24 @@ struct Scheduler<'a> {
 /// Kernels to launch one after another, each with the numbers of its operands.
 type Launches = Vec<(KernelId, Vec<usize>)>;
 
-/// A unit: an index into [`Scheduler::units`]. Names are for printing only, since those of loaded functions are any.
-#[derive(Clone, Copy, Debug)]
-struct UnitId(usize);
-
 /// A kernel function with the kernels made of it so far.
 struct Lowered {
     name: String,
     unit: Unit,
     kernels: FxHashMap<Vec<(usize, usize)>, Launches>,
+    /// Of an argument and a result whether they may share memory, as far as it was asked.
+    in_place: FxHashMap<(usize, usize), bool>,
 }
 
-/// What a step does.
-#[derive(Clone, Debug)]
-enum Work {
-    /// Runs the kernels of a unit.
-    Kernels { unit: UnitId, shared: Vec<(usize, usize)> },
-    /// Runs a routine.
-    Call(RoutineId),
-    /// Copies a value to where a result of the function has to be.
-    Copy { unit: UnitId, result: usize },
-}
-
-/// A step before it has a place.
-struct Task {
-    node: Option<NodeId>,
-    work: Work,
-    /// The values that it reads, in the order of the node's operands.
-    reads: Vec<BufferId>,
-    writes: Vec<BufferId>,
-    temps: Vec<BufferId>,
-}
-
-/// The state of one function.
-struct Routing<'a> {
-    function: &'a Function,
-    problem: Problem,
-    /// The buffer of every value.
-    buffers: FxHashMap<Value, BufferId>,
-    tasks: Vec<Task>,
-    /// The task that writes a buffer.
-    writer: FxHashMap<BufferId, usize>,
-    /// The tasks that read a buffer.
-    readers: FxHashMap<BufferId, Vec<usize>>,
-    /// The task that overwrites an argument in place.
-    overwriter: FxHashMap<BufferId, usize>,
-    order: Order,
+impl Lowered {
+    fn in_place(&mut self, argument: usize, result: usize) -> bool {
+        *self.in_place.entry((argument, result)).or_insert_with(|| self.unit.in_place(argument, result))
+    }
 }
 
 impl Scheduler<'_> {
     fn function(&mut self, function: &Function, entry: bool) -> Result<(), ScheduleError> {
-        let mut routing = Routing {
-            function,
-            problem: Problem::default(),
-            buffers: FxHashMap::default(),
-            tasks: vec![],
-            writer: FxHashMap::default(),
-            readers: FxHashMap::default(),
-            overwriter: FxHashMap::default(),
-            order: Order::default(),
-        };
-        for (slot, &value) in function.arg_values().iter().enumerate() {
-            let home = Place::Argument { slot, offset: 0 };
-            let id = routing.problem.buffer(function.ty(value).bytes(), Some(home));
-            routing.buffers.insert(value, id);
-        }
+        let mut routing = Routing::new(function);
         let live = function.live();
         for (id, node, op) in function.ops() {
             if live[id.index()] {
@@ -178,7 +130,7 @@ impl Scheduler<'_> {
     }
 
     fn kernels(&mut self, routing: &mut Routing<'_>, id: NodeId, unit: UnitId) {
-        let temps: Vec<usize> = self.units[unit.0].unit.temps().map(Type::bytes).collect();
+        let temps: SmallVec<[usize; 4]> = self.units[unit.0].unit.temps().map(Type::bytes).collect();
         routing.task(id, Work::Kernels { unit, shared: vec![] }, &temps);
     }
 
@@ -193,7 +145,12 @@ impl Scheduler<'_> {
 
     fn add_unit(&mut self, name: &str, function: &Function) -> Result<UnitId, ScheduleError> {
         let unit = Unit::new(function, &mut self.statuses)?;
-        self.units.push(Lowered { name: name.to_owned(), unit, kernels: FxHashMap::default() });
+        self.units.push(Lowered {
+            name: name.to_owned(),
+            unit,
+            kernels: FxHashMap::default(),
+            in_place: FxHashMap::default(),
+        });
         Ok(UnitId(self.units.len() - 1))
     }
 
@@ -206,7 +163,7 @@ impl Scheduler<'_> {
             .zip(0..)
             .map(|(&v, i)| single.add_arg(&arg_name(i), function.ty(v).clone(), Role::Plain))
             .collect();
-        let id = single.add_node(op.clone(), &args, node.types.iter().cloned(), node.loc);
+        let id = single.copy_node(node, &args);
         for result in 0..node.types.len() as u32 {
             single.add_output(None, Value { node: id, result });
         }
@@ -259,7 +216,7 @@ impl Scheduler<'_> {
                 continue;
             }
             match &task.work {
-                Work::Kernels { unit, .. } if self.units[unit.0].unit.in_place(i, result) => pairs.push((i, result)),
+                Work::Kernels { unit, .. } if self.units[unit.0].in_place(i, result) => pairs.push((i, result)),
                 _ => return false,
             }
         }
@@ -328,8 +285,8 @@ impl Scheduler<'_> {
             .iter()
             .map(|&t| {
                 let task = &routing.tasks[t];
-                let writes = task.writes.iter().chain(&task.temps).copied().collect();
-                Job { reads: task.reads.clone(), writes, frame: frame_of(&task.work) }
+                let buffers = [&task.reads, &task.writes, &task.temps].into_iter().flatten().copied().collect();
+                Job { buffers, frame: frame_of(&task.work) }
             })
             .collect();
         let layout = routing.problem.solve();
@@ -337,10 +294,10 @@ impl Scheduler<'_> {
         let mut notes = vec![];
         for (at, &t) in sorted.iter().enumerate() {
             let task = &routing.tasks[t];
-            let places = |ids: &[BufferId]| ids.iter().map(|b| layout.places[b.0]).collect::<Vec<_>>();
+            let places = |ids: &[BufferId]| ids.iter().map(|b| layout.places[b.0]).collect::<SmallVec<[Place; 4]>>();
             match &task.work {
                 Work::Call(routine) => {
-                    let arguments = [places(&task.reads), places(&task.writes)].concat();
+                    let arguments = [&*places(&task.reads), &places(&task.writes)].concat();
                     steps.push(Step::Call { routine: *routine, frame: layout.frames[at], arguments });
                     notes.push(Note { node: task.node, copied: None, operands: vec![] });
                 }
@@ -382,7 +339,7 @@ impl Scheduler<'_> {
         (steps, notes): (&mut Vec<Step>, &mut Vec<Note>),
     ) -> Result<(), ScheduleError> {
         let Scheduler { units, program, constants, clamped, .. } = self;
-        let Lowered { name, unit, kernels } = &mut units[unit.0];
+        let Lowered { name, unit, kernels, .. } = &mut units[unit.0];
         if !kernels.contains_key(shared) {
             let launches = unit.launches(shared);
             let several = launches.len() > 1;
@@ -397,8 +354,8 @@ impl Scheduler<'_> {
         }
         let sources = unit.sources();
         for (kernel, operands) in &kernels[shared] {
-            let mut places = vec![];
-            let mut meanings = vec![];
+            let mut places = Vec::with_capacity(operands.len());
+            let mut meanings = Vec::with_capacity(operands.len());
             for &source in operands {
                 let (place, meaning) = match &sources[source].kind {
                     SourceKind::Argument(i) => (reads[*i], Meaning::Operand(*i)),
@@ -429,44 +386,6 @@ fn constant(program: &mut KernelProgram, known: &mut FxHashMap<Tensor, Place>, v
     place
 }
 
-impl Routing<'_> {
-    /// Adds a copy. Whoever overwrites an argument that is copied waits for it.
-    fn copy(&mut self, unit: UnitId, result: usize, from: BufferId, to: BufferId) -> usize {
-        let step = self.order.add(self.writer.get(&from).copied());
-        let work = Work::Copy { unit, result };
-        self.tasks.push(Task { node: None, work, reads: vec![from], writes: vec![to], temps: vec![] });
-        self.writer.insert(to, step);
-        self.readers.entry(from).or_default().push(step);
-        if let Some(&writer) = self.overwriter.get(&from) {
-            let waits = self.order.try_wait(writer, &[step]);
-            debug_assert!(waits, "a copy of an argument waits for nobody");
-        }
-        step
-    }
-
-    fn task(&mut self, id: NodeId, work: Work, temps: &[usize]) {
-        let node = self.function.node(id);
-        let reads: Vec<BufferId> = node.operands.iter().map(|v| self.buffers[v]).collect();
-        let mut writes = vec![];
-        for (result, ty) in node.types.iter().enumerate() {
-            let buffer = self.problem.buffer(ty.bytes(), None);
-            self.buffers.insert(Value { node: id, result: result as u32 }, buffer);
-            writes.push(buffer);
-        }
-        let temps = temps.iter().map(|&bytes| self.problem.buffer(bytes, None)).collect();
-        let after: Vec<usize> = reads.iter().filter_map(|b| self.writer.get(b).copied()).collect();
-        let step = self.order.add(after);
-        debug_assert_eq!(step, self.tasks.len());
-        for &w in &writes {
-            self.writer.insert(w, step);
-        }
-        for &r in &reads {
-            self.readers.entry(r).or_default().push(step);
-        }
-        self.tasks.push(Task { node: Some(id), work, reads, writes, temps });
-    }
-}
-
 /// A name for each argument, so that none has to be looked for.
 fn arg_name(i: usize) -> String {
     format!("x{i}")
@@ -478,10 +397,10 @@ fn alias(function: &Function) -> Option<usize> {
     let mut value = result.value;
     loop {
         let node = function.node(value.node);
-        match &node.def {
-            Def::Argument(i) => return (value != result.value).then_some(*i),
-            Def::Op(Op::Reshape(_)) => value = node.operands[0],
-            Def::Op(_) => return None,
+        match node.op() {
+            None => return function.arg_index(value).filter(|_| value != result.value),
+            Some(Op::Reshape(_)) => value = node.operands[0],
+            Some(_) => return None,
         }
     }
 }

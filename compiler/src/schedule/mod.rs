@@ -17,6 +17,7 @@ mod nest;
 mod order;
 mod product;
 mod random;
+mod routing;
 mod scalar;
 mod scatter;
 mod size;

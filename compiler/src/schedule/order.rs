@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
 
 /// Steps, numbered, with what each has to wait for.
 ///
@@ -11,10 +12,13 @@ use rustc_hash::FxHashSet;
 /// ranked between them: most often nothing. Ranks are kept as Pearce and Kelly do in "A dynamic topological sort algorithm".
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Order {
-    before: Vec<Vec<usize>>,
-    after: Vec<Vec<usize>>,
+    before: Vec<Steps>,
+    after: Vec<Steps>,
     rank: Vec<usize>,
 }
+
+/// Few steps.
+type Steps = SmallVec<[usize; 4]>;
 
 impl Order {
     /// Adds a step that comes after some others.
@@ -22,7 +26,7 @@ impl Order {
         let step = self.before.len();
         self.before.push(after.into_iter().collect());
         self.before[step].iter().for_each(|&b| self.after[b].push(step));
-        self.after.push(vec![]);
+        self.after.push(Steps::new());
         self.rank.push(step);
         step
     }
@@ -48,7 +52,7 @@ impl Order {
             ranks.sort_unstable();
             moved.iter().zip(ranks).for_each(|(&step, rank)| self.rank[step] = rank);
         }
-        self.before[later].extend(earlier);
+        self.before[later].extend_from_slice(earlier);
         earlier.iter().for_each(|&e| self.after[e].push(later));
         true
     }
@@ -56,7 +60,7 @@ impl Order {
     /// All steps, each after those that it waits for, otherwise as they were added; the `late` ones, for which no other step
     /// waits, after all others.
     pub fn sorted(&self, late: &[usize]) -> Vec<usize> {
-        let mut waiting: Vec<usize> = self.before.iter().map(Vec::len).collect();
+        let mut waiting: Vec<usize> = self.before.iter().map(|steps| steps.len()).collect();
         let mut is_late = vec![false; self.before.len()];
         late.iter().for_each(|&step| is_late[step] = true);
         let key = |step: usize| Reverse((is_late[step], step));
@@ -78,14 +82,14 @@ impl Order {
 }
 
 /// The steps that some lead to, those included, each once, as far as all on the way are `inside`.
-fn reach(edges: &[Vec<usize>], from: &[usize], inside: impl Fn(usize) -> bool) -> Vec<usize> {
+fn reach(edges: &[Steps], from: &[usize], inside: impl Fn(usize) -> bool) -> Vec<usize> {
     let mut seen: FxHashSet<usize> = FxHashSet::default();
     let mut reached = vec![];
     let mut stack: Vec<usize> = from.to_vec();
     while let Some(step) = stack.pop() {
         if inside(step) && seen.insert(step) {
             reached.push(step);
-            stack.extend(&edges[step]);
+            stack.extend_from_slice(&edges[step]);
         }
     }
     reached

@@ -58,7 +58,8 @@ impl Unit {
     /// Whether the result may lie where the argument does: every element of it is read only to compute the element in its place.
     pub fn in_place(&self, argument: usize, result: usize) -> bool {
         let (read, written) = (argument, self.arguments + result);
-        let sources = &self.composed.sources;
+        let Composed { sources, forms, .. } = &self.composed;
+        let either = |source: Source, _: &Linear| source == read || source == written;
         if sources[read].ty != sources[written].ty {
             return false;
         }
@@ -66,27 +67,25 @@ impl Unit {
         for stage in &self.composed.stages {
             match stage {
                 Stage::Nest(nest) => {
-                    let reduced = nest.reduce.iter().map(|r| r.body);
-                    if self.composed.forms.reads(reduced).iter().any(|(s, _)| *s == read || *s == written) {
+                    if forms.any_read(nest.reduce.iter().map(|r| r.body), either) {
                         return false;
                     }
-                    let outputs = self.composed.forms.reads(nest.outputs.iter().map(|o| o.expr));
+                    let outputs = || nest.outputs.iter().map(|o| o.expr);
                     let own = nest.outputs.iter().find(|o| o.source == written);
                     // Read elsewhere than in the nest that overwrites it.
-                    if own.is_none() && outputs.iter().any(|(s, _)| *s == read || *s == written) {
+                    if own.is_none() && forms.any_read(outputs(), either) {
                         return false;
                     }
                     if let Some(own) = own
                         && (offset.replace(&own.offset).is_some()
-                            || outputs.iter().any(|(s, at)| *s == read && *at != own.offset))
+                            || forms.any_read(outputs(), |source, at| source == read && *at != own.offset))
                     {
                         return false;
                     }
                 }
                 Stage::Scatter(s) => {
-                    let roots = [s.start.roots(), vec![s.index, s.update]].concat();
-                    let all = self.composed.forms.reads(roots);
-                    if s.output == written || all.iter().any(|(s, _)| *s == read || *s == written) {
+                    let roots = s.start.roots().into_iter().chain([s.index, s.update]);
+                    if s.output == written || forms.any_read(roots, either) {
                         return false;
                     }
                 }
@@ -110,7 +109,7 @@ impl Unit {
             Stage::Nest(nest) => nest.roots(),
             Stage::Scatter(s) => [s.start.roots(), vec![s.index, s.update]].concat(),
         };
-        let reads = |stage: &Stage| self.composed.forms.reads(roots(stage)).iter().any(|(read, _)| *read == source);
+        let reads = |stage: &Stage| self.composed.forms.any_read(roots(stage), |read, _| read == source);
         self.composed.stages.iter().filter(|stage| reads(stage)).count()
     }
 

@@ -75,7 +75,7 @@ pub fn whole(optimised: &Graph) -> Graph {
     let mut call = |callee: &Function, args: &[Value]| {
         let results: Vec<Type> = callee.results.iter().map(|r| callee.ty(r.value).clone()).collect();
         let op = Call::new(callee.name.clone(), results.clone());
-        values_of(whole.add_node(op.into(), args, results, Loc::NONE), callee.results.len())
+        values_of(whole.add_node(dlc_ir::Op::from(op), args, results, Loc::NONE), callee.results.len())
     };
     let weights: Vec<Value> = parts.weights.iter().map(|&i| args[i].expect("weights are given")).collect();
     for (&i, value) in parts.prepared.iter().zip(call(first, &weights)) {

@@ -114,7 +114,7 @@ pub fn gradients(seed: u64, ops: usize, called: bool) -> Graph {
     let op = dlc_ir::op::Gradient {
         func: loss.name.clone(),
         wrt: (0..args.len()).filter(|&i| b.ty(args[i]).dtype.is_float()).collect(),
-        results: vec![Type::scalar(DType::F64)],
+        results: [Type::scalar(DType::F64)].into(),
     };
     let results = b.push_all(op, &args).expect("the arguments are its own");
     results.into_iter().for_each(|r| b.output(None, r));

@@ -12,7 +12,7 @@ use super::replay::Terms;
 use super::scope::{Draws, Frame};
 use super::stmt::Flow;
 use super::summary::Tally;
-use super::value::{Callee, Data, Delayed, Value};
+use super::value::{Axis, Callee, Data, Delayed, Value};
 use super::{Eval, Given, Lower, Stop};
 use crate::ast::{Body, Call, Definition, DefinitionKind, Expr, ExprKind, InstanceNameKind, Str};
 use crate::diagnostic::Diagnostic;
@@ -419,7 +419,8 @@ impl<'p> Lower<'p> {
             let data = self.as_data(value, dtype, &format!("`{name}` of `{callee}`"), span)?;
             if !dims.iter().any(|d| matches!(d, crate::ast::Dim::Rest(_))) {
                 let axes = self.shape_of(dims)?;
-                let fits = axes.len() == data.rank() && axes.iter().zip(&data.axes).all(|(a, b)| self.agree(a, b));
+                let fits =
+                    axes.len() == data.rank() && axes.iter().zip(data.axes.iter()).all(|(a, b)| self.agree(a, b));
                 if !fits || data.dtype != dtype {
                     let wanted = super::value::show_type(dtype, &axes, self.float);
                     let found = data.show(self.float);
@@ -428,7 +429,7 @@ impl<'p> Lower<'p> {
                     let error = Diagnostic::error("wrong-result", message).primary(at, "promised here");
                     return Err(self.fail(error.secondary(origin, format!("{found} is made here"))));
                 }
-                checked.push(Value::Data(Data { axes, ..data }));
+                checked.push(Value::Data(Data { axes: axes.into(), ..data }));
             } else {
                 checked.push(Value::Data(data));
             }
@@ -442,7 +443,11 @@ impl<'p> Lower<'p> {
         let (id, dims) = (frame.id, frame.dims.clone());
         let site = frame.site;
         value.each_data(&mut |d| {
-            for axis in &mut d.axes {
+            let is_own = |axis: &Axis| axis.label.as_ref().is_some_and(|label| label.frame == id);
+            if !d.axes.iter().any(is_own) {
+                return;
+            }
+            for axis in Rc::make_mut(&mut d.axes) {
                 if let Some(label) = &axis.label
                     && label.frame == id
                 {

@@ -3,6 +3,8 @@
 //! A tensor knows the function in which it stands. Whoever uses it from an inner function gets it as an argument
 //! there: arguments, weights and keys of outlined functions come about by being used.
 
+use std::sync::Arc;
+
 use dlc_ir as ir;
 use indexmap::IndexMap;
 use ir::op::RngBits;
@@ -100,15 +102,15 @@ impl<'p> Lower<'p> {
     }
 
     /// The name of an argument for a value of the function around.
-    fn hint(&self, depth: usize, outer: ir::Value, weight: Option<usize>) -> String {
+    fn hint(&self, depth: usize, outer: ir::Value, weight: Option<usize>) -> Arc<str> {
         if let Some(weight) = weight {
             let name = &self.weights[weight].name;
             let within = name.strip_prefix(&*self.contexts[depth].path).unwrap_or(name);
-            let within = within.trim_start_matches(['.', '/']).replace(['.', '/'], "_");
-            return if within.is_empty() { "w".to_owned() } else { within };
+            let within = within.trim_start_matches(['.', '/']);
+            return if within.is_empty() { "w".into() } else { within.replace(['.', '/'], "_").into() };
         }
         let function = self.contexts[depth - 1].builder.function();
-        function.arg_index(outer).map_or("x".to_owned(), |i| function.args()[i].name.to_string())
+        function.arg_index(outer).map_or_else(|| "x".into(), |i| Arc::clone(&function.args()[i].name))
     }
 
     fn import(

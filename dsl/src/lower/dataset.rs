@@ -289,7 +289,7 @@ impl<'p> Lower<'p> {
         let readers = self.readers.as_ref().filter(|_| x.func == self.contexts[0].id)?;
         let function = self.contexts[0].builder.function();
         let node = function.node(x.value.node);
-        let ir::Def::Op(ir::Op::Map(ir::ScalarOp::Convert(_))) = node.def else { return None };
+        let Some(ir::Op::Map(ir::ScalarOp::Convert(_))) = node.op() else { return None };
         let value = node.operands[0];
         let read = readers.args.contains(&Some(value));
         read.then(|| Data { value, dtype: function.ty(value).dtype, dense: None, ..x.clone() })

@@ -64,7 +64,7 @@ impl<'p> Lower<'p> {
                 }
             }
         }
-        Ok(Data { axes, ..data })
+        Ok(Data { axes: if *axes == *data.axes { data.axes } else { axes.into() }, ..data })
     }
 
     fn match_dtype(&mut self, data: &Data, wanted: Option<&Ident>, ty: &'p Type, purpose: For<'_>) -> Eval<()> {

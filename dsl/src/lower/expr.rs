@@ -123,7 +123,7 @@ impl<'p> Lower<'p> {
             Value::Data(d) if field.name == "T" => Ok(Value::Data(self.transposed(d, span)?)),
             Value::Layer(layer) => {
                 let name = format!("{}.{}", layer.path, field.name);
-                if let Some(&weight) = self.weight_names.get(&name) {
+                if let Some(&weight) = self.weight_names.get(name.as_str()) {
                     return Ok(Value::Data(self.weight_value(weight)));
                 }
                 let prefix = format!("{}.", layer.path);

@@ -185,7 +185,7 @@ impl<'p> Lower<'p> {
                 part[axis] = (size - limit, size - start, stride);
             }
         }
-        if part.iter().zip(&x.axes).any(|(&part, axis)| part != (0, axis.size, 1)) {
+        if part.iter().zip(x.axes.iter()).any(|(&part, axis)| part != (0, axis.size, 1)) {
             let op = Slice {
                 start: part.iter().map(|p| p.0).collect(),
                 limit: part.iter().map(|p| p.1).collect(),
@@ -196,7 +196,7 @@ impl<'p> Lower<'p> {
         if dropped {
             result = self.reshape(&result, axes.clone(), span)?;
         }
-        result.axes = axes;
+        result.axes = axes.into();
         for (axis, index) in by.into_iter().rev() {
             result = self.take(&result, &index, axis, 0, span)?;
         }
@@ -215,7 +215,7 @@ impl<'p> Lower<'p> {
         let mut axes = x.axes[..axis].to_vec();
         axes.extend_from_slice(&index.axes[batch..]);
         axes.extend_from_slice(&x.axes[axis + 1..]);
-        result.axes = axes;
+        result.axes = axes.into();
         Ok(result)
     }
 

@@ -50,6 +50,7 @@ impl<'p> Lower<'p> {
             let value = self.contexts[0].builder.arg(&param.name.name, ty, Role::Input);
             let func = self.contexts[0].id;
             let origin = param.ty.span;
+            let axes = axes.into();
             let data = Data { value, func, dtype, axes, origin, dense: None, transpose_of: None, weight: None };
             self.input_data.insert(param.name.name.clone(), data.clone());
             given.push(Given { param: i, value: Value::Data(data), span: param.ty.span });

@@ -10,7 +10,7 @@
 //! let text = "model tiny(x: [B, 3], size: int = 2) -> y: [B, size] { return x |> linear(size) |> relu }";
 //! let program = Program::load("tiny.dl", text, &mut NoFiles).unwrap();
 //! let lowered = program.lower(&Request::new(What::Infer).dim("B", 4)).unwrap();
-//! assert_eq!(lowered.weights[0].name, "linear_1.weight");
+//! assert_eq!(&*lowered.weights[0].name, "linear_1.weight");
 //! assert_eq!(
 //!     lowered.graph.to_string().lines().nth(1).unwrap().trim(),
 //!     "%0 = dot %x, %linear_1_weight {lhs=[1], rhs=[1], lhs_batch=[], rhs_batch=[]} : f32[4,2]",
@@ -22,6 +22,7 @@ use indexmap::IndexMap;
 use ir::{DType, Graph, Type};
 use rustc_hash::FxHashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::ast::Definition;
 use crate::diagnostic::Diagnostic;
@@ -217,7 +218,7 @@ pub struct Lowered {
 impl Lowered {
     /// The states of a training step that are no part of the model: those of its optimizer, and the counter of steps.
     pub fn states_of_training(&self) -> impl Iterator<Item = &str> {
-        self.weights.iter().filter(|w| w.of_training).map(|w| w.name.as_str())
+        self.weights.iter().filter(|w| w.of_training).map(|w| &*w.name)
     }
 }
 
@@ -233,9 +234,9 @@ pub(crate) struct Lower<'p> {
     pub functions: outline::Functions,
     pub weights: Vec<weights::Weight>,
     /// Weights and states by full name.
-    pub weight_names: FxHashMap<String, usize>,
+    pub weight_names: FxHashMap<Arc<str>, usize>,
     /// Those of a run of the same model in the other mode, which has most of them too.
-    pub other_mode: FxHashMap<String, usize>,
+    pub other_mode: FxHashMap<Arc<str>, usize>,
     /// The function of first values, while they are wanted.
     pub initial: Option<context::Context>,
     /// The shapes of the weights whose first values are being computed.

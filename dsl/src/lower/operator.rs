@@ -284,7 +284,7 @@ impl<'p> Lower<'p> {
         let axes = self.align(operands, spans, span)?;
         let stretched: Vec<Data> = operands.iter().map(|d| self.stretch_to(d, &axes, span)).collect::<Eval<_>>()?;
         let mut result = self.emit(f, &stretched.iter().collect::<Vec<_>>(), span)?;
-        result.axes = axes;
+        result.axes = axes.into();
         Ok(result)
     }
 
@@ -341,7 +341,7 @@ impl<'p> Lower<'p> {
         let fits = |a: &Axis, b: &Axis| a.size == b.size && !(any_number && a.stretch && !b.stretch);
         let same = missing == 0 && x.axes.iter().zip(axes).all(|(a, b)| fits(a, b));
         if same {
-            return Ok(Data { axes: axes.to_vec(), dense: None, ..x.clone() });
+            return Ok(Data { axes: axes.into(), dense: None, ..x.clone() });
         }
         // Axes that stretch are dropped first: the IR's broadcast makes new axes only.
         let kept: Vec<usize> = (0..x.rank()).filter(|&i| fits(&x.axes[i], &axes[i + missing])).collect();
@@ -356,7 +356,7 @@ impl<'p> Lower<'p> {
         let shape: Shape = axes.iter().map(|axis| axis.size).collect();
         let op = Broadcast { shape, axes: kept.iter().map(|i| i + missing).collect() };
         let mut result = self.emit(op, &[&dense], span)?;
-        result.axes = axes.to_vec();
+        result.axes = axes.into();
         result.origin = x.origin;
         Ok(result)
     }
@@ -365,7 +365,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn reshape(&mut self, x: &Data, axes: Vec<Axis>, span: Span) -> Eval<Data> {
         let shape: Shape = axes.iter().map(|axis| axis.size).collect();
         if shape == x.shape() {
-            return Ok(Data { axes, dense: None, ..x.clone() });
+            return Ok(Data { axes: axes.into(), dense: None, ..x.clone() });
         }
         let own = self.local(x, span)?;
         let mut result = self.emit(Reshape { shape }, &[x], span)?;
@@ -373,7 +373,7 @@ impl<'p> Lower<'p> {
         if fixed.eq(x.axes.iter().map(|axis| axis.size)) && x.axes.iter().all(|axis| !axis.stretch) {
             result.dense = Some(own);
         }
-        result.axes = axes;
+        result.axes = axes.into();
         Ok(result)
     }
 
@@ -433,7 +433,7 @@ impl<'p> Lower<'p> {
         }
         let elements = axes.iter().fold(1u64, |n, axis| n.saturating_mul(axis.size as u64));
         self.flops = self.flops.saturating_add(elements.saturating_mul(2 * x.axes[p - 1].size as u64));
-        result.axes = axes;
+        result.axes = axes.into();
         Ok(result)
     }
 }

@@ -1,5 +1,7 @@
 //! Optimizers: blocks of a weight, its gradient and `lr`, applied to every trainable weight.
 
+use std::rc::Rc;
+
 use dlc_ir::{DType, ScalarOp};
 
 use super::pattern;
@@ -67,7 +69,7 @@ impl<'p> Lower<'p> {
     /// The state that counts the steps.
     pub(crate) fn counter(&mut self, span: Span) -> Data {
         self.optimizing = true;
-        let counter = self.add_weight("step".into(), DType::I64, vec![], true, span, true);
+        let counter = self.add_weight("step".into(), DType::I64, Rc::new([]), true, span, true);
         self.optimizing = false;
         self.weight_value(counter)
     }
@@ -125,7 +127,9 @@ impl<'p> Lower<'p> {
         let mut gradient = gradient;
         for data in [&mut old, &mut gradient] {
             // What the axes are called within the layer is no matter of the optimizer's.
-            data.axes.iter_mut().for_each(|axis| *axis = Axis::new(axis.size));
+            if data.axes.iter().any(|axis| *axis != Axis::new(axis.size)) {
+                data.axes = data.axes.iter().map(|axis| Axis::new(axis.size)).collect();
+            }
         }
         let mut given = vec![];
         for (param, data) in [(0, old.clone()), (1, gradient)] {
@@ -157,7 +161,7 @@ impl<'p> Lower<'p> {
         self.optimizing = true;
         let value =
             self.outlined(&definition.name.name, format!("@optimizer/{name}"), Some(terms), optimizer.span, |lower| {
-                lower.context().path = name.clone();
+                lower.context().path = name.to_string();
                 lower.run(definition, given, frame, optimizer.span)
             });
         self.optimizing = false;

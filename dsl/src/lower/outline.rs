@@ -5,7 +5,8 @@ use std::sync::Arc;
 use dlc_ir as ir;
 use indexmap::IndexMap;
 use ir::graph::values_of;
-use ir::{Builder, Def, Function, Graph, Node, Op, Symbol, Type};
+use ir::op::{Call, Gradient};
+use ir::{Builder, Def, Function, Graph, Op, Symbol, Type};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
@@ -117,7 +118,7 @@ impl Functions {
             match calls.get(&name) {
                 None => {}
                 Some(1) => {
-                    fates.insert(name, Fate::Inline(function));
+                    fates.insert(name, Fate::Inline(Box::new(function)));
                 }
                 Some(_) => {
                     // `basic_2` is `basic` if no other function is, the first having been inlined.
@@ -156,7 +157,7 @@ fn fresh(base: &str, numbers: &mut FxHashMap<String, usize>, taken: impl Fn(&Sym
 /// What becomes of the calls of a function.
 enum Fate {
     /// The body stands in their place.
-    Inline(Function),
+    Inline(Box<Function>),
     /// They call it by this name.
     Call(Symbol),
 }
@@ -167,31 +168,27 @@ fn settle(function: &Function, fates: &FxHashMap<Symbol, Fate>) -> Function {
         return function.clone();
     }
     let rewritten: Result<Function, std::convert::Infallible> = function.try_rewrite(|new, _, node, operands| {
-        let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
-        let mut op = op.clone();
-        match &mut op {
-            Op::Call(call) => match fates.get(&call.func) {
+        let renamed = match node.op() {
+            Some(Op::Call(call)) => match fates.get(&call.func) {
                 Some(Fate::Inline(body)) => return Ok(copy_into(new, body, operands).into()),
-                Some(Fate::Call(name)) => call.func = name.clone(),
-                None => {}
+                Some(Fate::Call(name)) => Some(Op::from(Call { func: name.clone(), ..call.clone() })),
+                None => None,
             },
-            Op::Gradient(gradient) => {
-                if let Some(Fate::Call(name)) = fates.get(&gradient.func) {
-                    gradient.func = name.clone();
-                }
-            }
-            _ => {}
-        }
-        Ok(add(new, &op, operands, node))
+            Some(Op::Gradient(gradient)) => match fates.get(&gradient.func) {
+                Some(Fate::Call(name)) => Some(Op::from(Gradient { func: name.clone(), ..gradient.clone() })),
+                _ => None,
+            },
+            _ => None,
+        };
+        let id = match renamed {
+            Some(op) => new.add_node(op, operands, node.types.iter().cloned(), node.loc),
+            None => new.copy_node(node, operands),
+        };
+        Ok(values_of(id, node.types.len()))
     });
     match rewritten {
         Ok(function) => function.compacted(),
     }
-}
-
-fn add(into: &mut Function, op: &Op, operands: &[ir::Value], node: &Node) -> SmallVec<[ir::Value; 1]> {
-    let id = into.add_node(op.clone(), operands, node.types.iter().cloned(), node.loc);
-    values_of(id, node.types.len())
 }
 
 /// Copies the operators of `body` with `args` for its arguments; the result are its results.
@@ -200,10 +197,10 @@ fn copy_into(into: &mut Function, body: &Function, args: &[ir::Value]) -> Vec<ir
     for (id, node) in body.nodes() {
         map[id.index()] = match &node.def {
             Def::Argument(i) => smallvec::smallvec![args[*i]],
-            Def::Op(op) => {
-                let operands: Vec<ir::Value> =
+            Def::Op(_) => {
+                let operands: SmallVec<[ir::Value; 3]> =
                     node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
-                add(into, op, &operands, node)
+                values_of(into.copy_node(node, &operands), node.types.len())
             }
         };
     }
@@ -229,9 +226,9 @@ fn live_nodes(
         if !live[id.index()] {
             continue;
         }
-        let callee = match &node.def {
-            Def::Op(Op::Call(call)) => known.get(&call.func),
-            Def::Op(Op::Gradient(gradient)) => known.get(&gradient.func),
+        let callee = match node.op() {
+            Some(Op::Call(call)) => known.get(&call.func),
+            Some(Op::Gradient(gradient)) => known.get(&gradient.func),
             _ => None,
         };
         for (i, operand) in node.operands.iter().enumerate() {

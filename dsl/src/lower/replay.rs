@@ -9,6 +9,8 @@
 //! what is recorded; all else is run again. A replay leaves what the run would have left, to the letter.
 
 use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use dlc_ir as ir;
 
@@ -232,7 +234,7 @@ impl<'p> Lower<'p> {
         let first = self.weights.len();
         for (i, name) in recording.weights.clone().zip(names.weights) {
             let Weight { is_state, span, of_library, may_be_unused, .. } = self.weights[i];
-            let axes = self.weights[i].data.axes.clone();
+            let axes = Rc::clone(&self.weights[i].data.axes);
             let again = self.add_weight(name, self.weights[i].data.dtype, axes, is_state, span, may_be_unused);
             self.weights[again].of_library = of_library;
         }
@@ -290,7 +292,7 @@ impl<'p> Lower<'p> {
             pairs.find_map(|(old, new)| Some(format!("{new}{}", within(name, old)?)))
         };
         let weights = self.weights[recording.weights.clone()].iter().map(|w| moved(&w.name));
-        let weights: Vec<String> = weights.collect::<Option<_>>()?;
+        let weights: Vec<Arc<str>> = weights.map(|name| Some(name?.into())).collect::<Option<_>>()?;
         if weights.iter().any(|name| self.weight_names.contains_key(name)) {
             return None;
         }
@@ -302,7 +304,7 @@ impl<'p> Lower<'p> {
 /// The names of a replay.
 struct Names {
     instances: Vec<(String, Span)>,
-    weights: Vec<String>,
+    weights: Vec<Arc<str>>,
     layers: Vec<String>,
 }
 

@@ -436,7 +436,7 @@ impl<'p> Lower<'p> {
         for (name, value) in frozen {
             let function = root.function_mut();
             let arg = function.arg_index(value).expect("a weight is an argument");
-            function.set_role(arg, dlc_ir::Role::Param { name: name.as_str().into(), trainable: false });
+            function.set_role(arg, dlc_ir::Role::Param { name: name.clone(), trainable: false });
         }
         Ok(())
     }
@@ -446,7 +446,7 @@ impl<'p> Lower<'p> {
         let mut result = Ok(());
         for (pattern, span) in patterns {
             let plain = pattern.strip_prefix('!').unwrap_or(pattern);
-            let names = || self.weights.iter().filter(|w| !w.is_state).map(|w| w.name.as_str());
+            let names = || self.weights.iter().filter(|w| !w.is_state).map(|w| &*w.name);
             if names().any(|name| pattern::fits(plain, name)) {
                 continue;
             }

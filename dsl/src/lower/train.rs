@@ -1,6 +1,7 @@
 //! A step of training, and evaluation: loss and metrics of the data's fields.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use dlc_ir as ir;
 use ir::op::{Gradient, Reduce, Reduction};
@@ -89,7 +90,7 @@ impl<'p> Lower<'p> {
             }
             let value = self.contexts[0].builder.arg(name, ty.clone(), Role::Input);
             let func = self.contexts[0].id;
-            let axes: Vec<Axis> = ty.shape.iter().map(|&size| Axis::new(size)).collect();
+            let axes: Rc<[Axis]> = ty.shape.iter().map(|&size| Axis::new(size)).collect();
             let origin = chosen.train.map_or(chosen.definition.name.span, data_span);
             let data =
                 Data { value, func, dtype: ty.dtype, axes, origin, dense: None, transpose_of: None, weight: None };
@@ -162,12 +163,13 @@ impl<'p> Lower<'p> {
         let label = super::value::Label { frame: frame.id, name: batch.as_str().into() };
         for var in frame.scopes[0].values_mut() {
             let Value::Data(d) = &mut var.value else { continue };
-            for axis in &mut d.axes {
+            let axes = Rc::make_mut(&mut d.axes);
+            for axis in axes.iter_mut() {
                 if let Some(known) = axis.label.as_mut().filter(|label| label.is_of_model() && !label.is_one()) {
                     known.frame = frame.id;
                 }
             }
-            if let Some(axis) = d.axes.first_mut()
+            if let Some(axis) = axes.first_mut()
                 && axis.size == size
             {
                 axis.label = Some(label.clone());
@@ -272,7 +274,7 @@ impl<'p> Lower<'p> {
         let loc = self.loc(span);
         let outer = &mut self.contexts[0].builder;
         outer.loc = loc;
-        let gradient = Gradient { func, wrt, results: types };
+        let gradient = Gradient { func, wrt, results: types.into() };
         let values = match outer.push_all(gradient, &operands) {
             Ok(values) => values,
             Err(error) => {

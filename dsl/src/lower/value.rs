@@ -86,7 +86,8 @@ pub(crate) struct Data {
     /// The function in which `value` stands.
     pub func: u32,
     pub dtype: DType,
-    pub axes: Vec<Axis>,
+    /// Shared by the tensors of one shape, as those of a layer that is repeated are.
+    pub axes: Rc<[Axis]>,
     /// Where the user's text makes it.
     pub origin: Span,
     /// The same without the axes that stretch, if it was made by adding them.

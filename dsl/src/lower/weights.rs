@@ -1,6 +1,7 @@
 //! Weights and states: their declaration, names and first values.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use dlc_ir as ir;
 use indexmap::IndexMap;
@@ -18,7 +19,7 @@ use crate::span::Span;
 #[derive(Clone, Debug)]
 pub(crate) struct Weight {
     /// Full name in the tree: `conv1.weight`.
-    pub name: String,
+    pub name: Arc<str>,
     pub is_state: bool,
     /// Its argument in the outermost function.
     pub data: Data,
@@ -36,7 +37,7 @@ pub(crate) struct Weight {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightInfo {
     /// Full name in the tree: `conv1.weight`.
-    pub name: String,
+    pub name: Arc<str>,
     /// Its type.
     pub ty: Type,
     /// Whether it is a `state`.
@@ -87,7 +88,7 @@ impl<'p> Lower<'p> {
             return Err(self.not_of_the_model(what, by, w.name.span, help));
         }
         self.frame_mut().owns |= !is_state;
-        let index = match (self.weight_names.get(&name).copied(), self.other_mode.get(&name).copied()) {
+        let index = match (self.weight_names.get(name.as_str()).copied(), self.other_mode.get(name.as_str()).copied()) {
             (Some(index), _) if self.frame().shared => {
                 self.same_weight(index, dtype, &axes, w)?;
                 index
@@ -100,12 +101,12 @@ impl<'p> Lower<'p> {
             }
             (None, Some(index)) => {
                 self.same_weight(index, dtype, &axes, w)?;
-                self.weight_names.insert(name, index);
+                self.weight_names.insert(name.into(), index);
                 index
             }
             (None, None) => {
                 let may_be_unused = allows(&stmt.attributes, "unused_parameter");
-                let index = self.add_weight(name, dtype, axes, is_state, w.name.span, may_be_unused);
+                let index = self.add_weight(name.into(), dtype, axes.into(), is_state, w.name.span, may_be_unused);
                 self.weights[index].of_library = self.frame().in_library();
                 if self.initial.is_some() {
                     self.first_value(index, w.init.as_ref(), w.name.span)?;
@@ -151,9 +152,9 @@ impl<'p> Lower<'p> {
     /// Adds a weight to the tree and an argument to the outermost function.
     pub(crate) fn add_weight(
         &mut self,
-        name: String,
+        name: Arc<str>,
         dtype: ir::DType,
-        axes: Vec<Axis>,
+        axes: Rc<[Axis]>,
         is_state: bool,
         span: Span,
         may_be_unused: bool,
@@ -162,8 +163,7 @@ impl<'p> Lower<'p> {
         let index = self.weights.len();
         let shape = axes.iter().map(|axis| axis.size).collect::<ir::Shape>();
         let ty = Type::new(dtype, shape);
-        let label: std::sync::Arc<str> = name.as_str().into();
-        let trainable = !self.request.frozen;
+        let (label, trainable) = (Arc::clone(&name), !self.request.frozen);
         let role = if is_state { Role::State { name: label } } else { Role::Param { name: label, trainable } };
         let value = self.contexts[0].builder.arg(&name.replace('.', "_"), ty, role);
         let root = self.contexts[0].builder.function_mut();
@@ -171,7 +171,7 @@ impl<'p> Lower<'p> {
         let func = self.contexts[0].id;
         let data =
             Data { value, func, dtype, axes, origin: span, dense: None, transpose_of: None, weight: Some(index) };
-        self.weight_names.insert(name.clone(), index);
+        self.weight_names.insert(Arc::clone(&name), index);
         let trainable = !is_state;
         let (of_training, of_library) = (self.optimizing, false);
         self.weights.push(Weight { name, is_state, data, span, of_training, of_library, may_be_unused, trainable });
@@ -237,7 +237,7 @@ impl<'p> Lower<'p> {
         frame.site = written.or(site);
         let draws = std::mem::take(&mut frame.draws);
         // Equal first values are one function, which draws by the key of its weight.
-        let result = self.outlined("first", name.clone(), None, span, |lower| {
+        let result = self.outlined("first", name.to_string(), None, span, |lower| {
             lower.eval(init).and_then(|value| lower.first_data(value, &ty, &axes, init.span)).map(Value::Data)
         });
         let frame = self.frame_mut();
@@ -299,7 +299,7 @@ impl<'p> Lower<'p> {
         }
         let mut places: IndexMap<(Span, bool), Vec<String>> = IndexMap::new();
         for weight in unused.into_iter().map(|weight| &self.weights[weight]) {
-            places.entry((weight.span, weight.of_library)).or_default().push(weight.name.clone());
+            places.entry((weight.span, weight.of_library)).or_default().push(weight.name.to_string());
         }
         for ((span, of_library), names) in places {
             let error = Diagnostic::error("unused-parameter", format!("nothing is computed from {}", quoted(&names)));
@@ -333,7 +333,7 @@ impl<'p> Lower<'p> {
         let reached = self.reached_from(&[loss]);
         let mut lost: IndexMap<Span, Vec<String>> = IndexMap::new();
         for (weight, _) in std::iter::zip(&self.weights, reached).filter(|(w, reached)| w.trainable && !reached) {
-            lost.entry(weight.span).or_default().push(weight.name.clone());
+            lost.entry(weight.span).or_default().push(weight.name.to_string());
         }
         for (span, names) in lost {
             let error = unreached(&names, "let the loss depend on it");

@@ -91,8 +91,7 @@ impl Function {
 
     fn copy_from(&self, args: impl Iterator<Item = usize>) -> Function {
         let copied: Result<_, std::convert::Infallible> = self.rewrite_from(args, |new, _, node, operands| {
-            let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
-            let id = new.add_node(op.clone(), operands, node.types.iter().cloned(), node.loc);
+            let id = new.copy_node(node, operands);
             Ok(values_of(id, node.types.len()))
         });
         match copied {

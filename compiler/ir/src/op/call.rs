@@ -1,5 +1,7 @@
 //! `call`: another function of the program.
 
+use std::sync::Arc;
+
 use super::{
     Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
 };
@@ -12,7 +14,7 @@ pub struct Call {
     /// The function, which stands before the caller.
     pub func: Symbol,
     /// The types of its results.
-    pub results: Vec<Type>,
+    pub results: Arc<[Type]>,
     /// Where the callee's [checks](Function::checks) come from in this call, in their order; none if they are the callee's own
     /// affair. Callers whose kernels are equal share one, whose operators know a single place each.
     pub checks: Places,
@@ -20,8 +22,8 @@ pub struct Call {
 
 impl Call {
     /// A call whose callee knows itself where its operators come from.
-    pub fn new(func: Symbol, results: Vec<Type>) -> Self {
-        Call { func, results, checks: Places::default() }
+    pub fn new(func: Symbol, results: impl Into<Arc<[Type]>>) -> Self {
+        Call { func, results: results.into(), checks: Places::default() }
     }
 
     /// Where a node of the callee comes from in this call.
@@ -47,7 +49,7 @@ impl Operator for Call {
     }
 
     fn from_attrs(attrs: &mut AttrReader<'_>) -> Result<Self, AttrError> {
-        Ok(Call::new(attrs.take("func")?, attrs.results.to_vec()))
+        Ok(Call::new(attrs.take("func")?, attrs.results))
     }
 
     fn infer(&self, _: &[Type]) -> Result<Types, TypeError> {

@@ -1,5 +1,7 @@
 //! `gradient`: a function together with its derivatives.
 
+use std::sync::Arc;
+
 use super::{
     Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
 };
@@ -14,7 +16,7 @@ pub struct Gradient {
     /// The numbers of the arguments by which it is differentiated; floating-point ones.
     pub wrt: Vec<usize>,
     /// The types of the function's results.
-    pub results: Vec<Type>,
+    pub results: Arc<[Type]>,
 }
 
 impl Operator for Gradient {
@@ -39,7 +41,7 @@ impl Operator for Gradient {
         let (func, wrt): (_, Vec<usize>) = (attrs.take("func")?, attrs.take("wrt")?);
         let own = attrs.results.len().checked_sub(wrt.len());
         let own = own.ok_or_else(|| AttrError("has fewer results than derivatives".to_owned()))?;
-        Ok(Gradient { func, wrt, results: attrs.results[..own].to_vec() })
+        Ok(Gradient { func, wrt, results: attrs.results[..own].into() })
     }
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
@@ -71,7 +73,7 @@ impl Operator for Gradient {
 
     fn samples() -> Vec<Sample> {
         vec![
-            Sample::new(Gradient { func: "loss".into(), wrt: vec![0], results: vec![Type::scalar(DType::F32)] })
+            Sample::new(Gradient { func: "loss".into(), wrt: vec![0], results: [Type::scalar(DType::F32)].into() })
                 .on(Type::new(DType::F32, [2])),
         ]
     }

@@ -28,7 +28,7 @@ mod print;
 
 use std::collections::BTreeMap;
 
-use crate::{Def, Graph, Op, Tensor};
+use crate::{Graph, Op, Tensor};
 
 pub use parse::ParseError;
 
@@ -45,7 +45,7 @@ impl Blobs {
         let mut blobs = Blobs::default();
         for function in graph.functions() {
             for (_, node) in function.nodes() {
-                if let Def::Op(Op::Constant(constant)) = &node.def
+                if let Some(Op::Constant(constant)) = node.op()
                     && constant.value.len() > MAX_INLINE
                 {
                     blobs.insert(constant.value.clone());

@@ -1,7 +1,7 @@
 //! Composite functions written by hand, and what must be refused.
 
 use super::*;
-use dlc_ir::{Def, ScalarOp};
+use dlc_ir::ScalarOp;
 
 /// A perceptron of two layers under cross-entropy.
 const PERCEPTRON: &str = r#"
@@ -250,11 +250,10 @@ func @f(%x: f64[3]) -> f64[] {
     let mut drop_stops = |f: Function, _: &Graph| {
         optimised += 1;
         let dropped: Result<_, std::convert::Infallible> = f.try_rewrite(|new, _, node, operands| {
-            let Def::Op(op) = &node.def else { unreachable!("only operators are rewritten") };
-            if *op == Op::Map(ScalarOp::StopGradient) {
+            if node.op() == Some(&Op::Map(ScalarOp::StopGradient)) {
                 return Ok(operands.iter().copied().collect());
             }
-            let id = new.add_node(op.clone(), operands, node.types.iter().cloned(), node.loc);
+            let id = new.copy_node(node, operands);
             Ok(dlc_ir::graph::values_of(id, node.types.len()))
         });
         match dropped {

@@ -65,7 +65,11 @@ impl Problem<'_> {
             Part::Reshape => vec![(Way::View, operands())],
             _ => {
                 let drafts = self.alternatives(node, incumbent);
-                drafts.into_iter().map(|d| (Way::Kernel(d.clone()), self.reads(&d))).collect()
+                let with_reads = |draft: Draft| {
+                    let reads = self.reads(&draft);
+                    (Way::Kernel(draft), reads)
+                };
+                drafts.into_iter().map(with_reads).collect()
             }
         };
         for (_, reads) in &ways {

@@ -44,7 +44,7 @@ pub(super) fn kernel_name(kernel: &Function) -> String {
 /// A broadcast argument of fewer axes.
 fn is_bias(kernel: &Function, value: Value) -> bool {
     let node = kernel.node(value.node);
-    let Def::Op(Op::Broadcast(b)) = &node.def else { return false };
+    let Some(Op::Broadcast(b)) = node.op() else { return false };
     let from = node.operands[0];
     !b.axes.is_empty() && matches!(kernel.node(from.node).def, Def::Argument(_))
 }

@@ -1,8 +1,10 @@
 //! From groups to functions: each group becomes a kernel and a call of it, equal kernels become one.
 
+use std::sync::Arc;
+
 use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
-use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Places, Role, Symbol, Type, Value};
+use dlc_ir::{Function, FunctionKind, Graph, NodeId, Op, Places, Role, Symbol, Type, Value};
 use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -69,7 +71,7 @@ impl Outliner {
         for (g, group) in groups.iter().enumerate() {
             home.extend(group.roots.iter().map(|&root| (root, g)));
         }
-        let inputs: Vec<Vec<Value>> = groups.iter().map(|group| inputs(function, group)).collect();
+        let inputs: Vec<SmallVec<[Value; 6]>> = groups.iter().map(|group| inputs(function, group)).collect();
         let mut new = function.like();
         let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); function.node_count()];
         for (arg, old) in function.arg_values().iter().enumerate() {
@@ -82,30 +84,30 @@ impl Outliner {
         for node in order(function, &operands) {
             let args: Vec<Value> = operands(node).iter().map(|v| map[v.node.index()][v.result as usize]).collect();
             let old = function.node(node);
-            match (home.get(&node), &old.def) {
-                (_, Def::Argument(_)) => {}
+            match (home.get(&node), old.op()) {
+                (_, None) => {}
                 (Some(_), _) if !map[node.index()].is_empty() => {}
                 (Some(&g), _) => {
-                    let results: Vec<Type> =
+                    let results: Arc<[Type]> =
                         groups[g].roots.iter().map(|&r| function.node(r).types[0].clone()).collect();
                     let func = self.kernel(function, &groups[g], &inputs[g]);
                     let count = results.len();
                     let call = Call { func, results: results.clone(), checks: checks(function, &groups[g]) };
-                    let call = new.add_node(call.into(), &args, results, old.loc);
+                    let call = new.add_node(Op::from(call), &args, results.iter().cloned(), old.loc);
                     self.log(function, &groups[g], call);
                     for (&root, value) in groups[g].roots.iter().zip(values_of(call, count)) {
                         map[root.index()] = smallvec::smallvec![value];
                     }
                 }
-                (None, Def::Op(Op::Call(call))) if self.wrappers.contains_key(&call.func) => {
+                (None, Some(Op::Call(call))) if self.wrappers.contains_key(&call.func) => {
                     let wrapper = &self.wrappers[&call.func];
                     let (id, values) = wrapper.call(&mut new, &args, old.loc);
                     map[node.index()] = values;
                     self.log.inherit(&function.name, id, self.log.origin(&call.func, wrapper.node));
                     self.replaced.insert(call.func.clone());
                 }
-                (None, Def::Op(op)) => {
-                    let id = new.add_node(op.clone(), &args, old.types.iter().cloned(), old.loc);
+                (None, Some(_)) => {
+                    let id = new.copy_node(old, &args);
                     map[node.index()] = values_of(id, old.types.len());
                     self.log.inherit(&function.name, id, self.old_log.origin(&function.name, node));
                 }
@@ -205,7 +207,7 @@ fn fusions(function: &Function, group: &Group) -> Vec<Step> {
     let mut steps = vec![];
     for &member in &group.members {
         let node = function.node(member);
-        let Def::Op(op) = &node.def else { continue };
+        let Some(op) = node.op() else { continue };
         let costs_nothing = matches!(op, Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_));
         let stored = group.roots.contains(&member);
         let rule = match reducer {
@@ -225,8 +227,8 @@ fn fusions(function: &Function, group: &Group) -> Vec<Step> {
 }
 
 /// What a group reads, in the order in which its members do.
-fn inputs(function: &Function, group: &Group) -> Vec<Value> {
-    let mut inputs: Vec<Value> = vec![];
+fn inputs(function: &Function, group: &Group) -> SmallVec<[Value; 6]> {
+    let mut inputs = SmallVec::new();
     for &member in &group.members {
         for &operand in &function.node(member).operands {
             if group.members.binary_search(&operand.node).is_err() && !inputs.contains(&operand) {
@@ -249,9 +251,10 @@ fn order<'a>(function: &Function, operands: &impl Fn(NodeId) -> &'a [Value]) -> 
     let mut done = vec![false; function.node_count()];
     let mut order = vec![];
     let needed: Vec<NodeId> = function.nodes().map(|(id, _)| id).filter(|id| needed[id.index()]).collect();
+    // (node, whether its operands are done)
+    let mut stack = vec![];
     for first in needed {
-        // (node, whether its operands are done)
-        let mut stack = vec![(first, false)];
+        stack.push((first, false));
         while let Some((node, ready)) = stack.pop() {
             if done[node.index()] {
                 continue;
@@ -276,9 +279,8 @@ fn build(function: &Function, group: &Group, inputs: &[Value]) -> Function {
     }
     for &member in &group.members {
         let node = function.node(member);
-        let Def::Op(op) = &node.def else { unreachable!("arguments are never members") };
         let operands: SmallVec<[Value; 3]> = node.operands.iter().map(|v| map[v]).collect();
-        let id = kernel.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
+        let id = kernel.copy_node(node, &operands);
         map.insert(Value { node: member, result: 0 }, Value { node: id, result: 0 });
     }
     for &root in &group.roots {

@@ -31,7 +31,7 @@ impl Wrapper {
     /// Calls the callee with what the function would get. Returns the call and the values of the function's results.
     pub fn call(&self, into: &mut Function, args: &[Value], loc: Loc) -> (NodeId, SmallVec<[Value; 1]>) {
         let operands: SmallVec<[Value; 3]> = self.args.iter().map(|&i| args[i]).collect();
-        let node = into.add_node(self.callee.clone().into(), &operands, self.callee.results.iter().cloned(), loc);
+        let node = into.add_node(Op::from(self.callee.clone()), &operands, self.callee.results.iter().cloned(), loc);
         (node, self.results.iter().map(|&result| Value { node, result }).collect())
     }
 }

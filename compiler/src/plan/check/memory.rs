@@ -82,11 +82,10 @@ impl Memory {
 
     /// Forgets what any part of these bytes held.
     pub fn erase(&mut self, span: Span) {
-        let inside = (span.region, 0)..(span.region, span.end);
         // Pieces are disjoint, so they end in the order in which they begin.
-        let hit: Vec<(Region, usize)> =
-            self.0.range(inside).rev().take_while(|(_, (end, _))| *end > span.begin).map(|(key, _)| *key).collect();
-        for key in hit {
+        while let Some((&key, &(end, _))) = self.0.range((span.region, 0)..(span.region, span.end)).next_back()
+            && end > span.begin
+        {
             self.0.remove(&key);
         }
     }

@@ -22,7 +22,7 @@ fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
     };
     let shape: Shape = axes.iter().map(|axis| axis.size).collect();
     let mut drawn = lower.random_bits(Type::new(bits, shape), span)?;
-    drawn.axes = axes.to_vec();
+    drawn.axes = axes.into();
     let shift = constant(lower, bits, Scalar::Int(shift), axes, span)?;
     let drawn = lower.map(ScalarOp::ShiftRight, &[&drawn, &shift], span)?;
     let drawn = lower.convert(&drawn, dtype, span)?;

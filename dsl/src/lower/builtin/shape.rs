@@ -1,5 +1,7 @@
 //! Functions that move elements.
 
+use std::rc::Rc;
+
 use dlc_ir::op::{Concat, Iota, Pad, Reverse, Slice, Transpose};
 use dlc_ir::{DType, Scalar, Shape, Type};
 
@@ -146,7 +148,7 @@ fn stack<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         return Err(lower.fault("number-out-of-range", message, args.span(1), "out of range"));
     }
     for part in &mut parts {
-        let mut axes = part.axes.clone();
+        let mut axes = part.axes.to_vec();
         axes.insert((at as usize).min(axes.len()), Axis::new(1));
         let Value::Data(reshaped) = reshaped(lower, &args, part, axes)? else { continue };
         *part = Data { origin: part.origin, ..reshaped };
@@ -182,7 +184,7 @@ fn join<'p>(lower: &mut Lower<'p>, args: &Args<'p>, parts: Vec<Data>, axis: usiz
     let mut result = lower.emit(Concat { axis }, &parts.iter().collect::<Vec<_>>(), args.span)?;
     let size = result.axes[axis].size;
     result.axes = first.axes;
-    result.axes[axis] = Axis::new(size);
+    Rc::make_mut(&mut result.axes)[axis] = Axis::new(size);
     Ok(Value::Data(result))
 }
 
@@ -214,7 +216,7 @@ fn split<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         from += part;
         let mut result = lower.emit(Slice { start, limit, stride: vec![1; x.rank()] }, &[&x], args.span)?;
         result.axes = x.axes.clone();
-        result.axes[axis] = Axis::new(part);
+        Rc::make_mut(&mut result.axes)[axis] = Axis::new(part);
         parts.push(Value::Data(result));
     }
     Ok(Value::Tuple(parts.into()))
@@ -244,7 +246,7 @@ fn pad<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let value = lower.as_data(value, x.dtype, &args.what(3), args.span(3))?;
     let pad = Pad { low: low.clone(), high: high.clone(), interior: vec![0; x.rank()] };
     let mut result = lower.emit(pad, &[&x, &value], args.span)?;
-    for (i, (new, old)) in result.axes.iter_mut().zip(&x.axes).enumerate() {
+    for (i, (new, old)) in Rc::make_mut(&mut result.axes).iter_mut().zip(x.axes.iter()).enumerate() {
         // not by the size, which padding of nothing leaves as it is
         if low[i] + high[i] == 0 {
             *new = Axis { stretch: false, ..old.clone() };
@@ -274,14 +276,14 @@ fn along<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         let message = format!("{a} does not lie along axis {axis} of {b}");
         return Err(lower.fault("shape-mismatch", message, args.span, "another size"));
     }
-    let mut axes = v.axes.clone();
+    let mut axes = v.axes.to_vec();
     axes.extend((axis + 1..x.rank()).map(|_| Axis::stretching()));
     reshaped(lower, &args, &v, axes)
 }
 
 fn shape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
-    Ok(Value::list(x.axes.into_iter().map(|axis| Value::Int(axis.size as i64, axis.label)).collect()))
+    Ok(Value::list(x.axes.iter().map(|axis| Value::Int(axis.size as i64, axis.label.clone())).collect()))
 }
 
 fn rank<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -305,7 +307,7 @@ fn iota<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         return Err(lower.fault("number-out-of-range", message, args.span(1), "out of range"));
     }
     let mut result = lower.emit(Iota { ty: Type::new(DType::I64, shape), axis }, &[], args.span)?;
-    result.axes = axes;
+    result.axes = axes.into();
     Ok(Value::Data(result))
 }
 

@@ -1,5 +1,7 @@
 //! Convolution and sliding windows over the axes behind batch and channels.
 
+use std::rc::Rc;
+
 use dlc_ir::op::{Conv, ReduceWindow, Reduction, Window};
 
 use super::super::value::{Axis, Data, Value};
@@ -111,14 +113,14 @@ fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     lower.flops = lower.flops.saturating_add(products.saturating_mul(result.shape().elements() as u64));
     let reach = |i: usize| (kernel.axes[i + 2].size.max(1) - 1).saturating_mul(op_dilation[i]);
     name_axes(&mut result, &x, |i| strides[i] == 1 && 2 * padding[i] == reach(i));
-    result.axes[1] = Axis { stretch: false, ..kernel.axes[0].clone() };
+    Rc::make_mut(&mut result.axes)[1] = Axis { stretch: false, ..kernel.axes[0].clone() };
     Ok(Value::Data(result))
 }
 
 /// Axes keep their names where they have one size whatever it is, and not only at the size that they have now: the spatial ones of which
 /// `same` says so, and those before them.
 fn name_axes(result: &mut Data, x: &Data, same: impl Fn(usize) -> bool) {
-    for (i, (new, old)) in result.axes.iter_mut().zip(&x.axes).enumerate() {
+    for (i, (new, old)) in Rc::make_mut(&mut result.axes).iter_mut().zip(x.axes.iter()).enumerate() {
         if new.size == old.size && i.checked_sub(2).is_none_or(&same) {
             *new = Axis { stretch: false, ..old.clone() };
         }

@@ -53,9 +53,9 @@ pub(super) fn finish(entry: &mut Function, f: &Function, parts: &[(Part, ir::Val
             open.extend(f.node(value.node).operands.iter().copied());
         }
     }
-    for (id, node, op) in f.ops().filter(|(id, ..)| needed[id.index()]) {
+    for (id, node, _) in f.ops().filter(|(id, ..)| needed[id.index()]) {
         let operands: Vec<ir::Value> = node.operands.iter().map(|v| known[v]).collect();
-        let copy = entry.add_node(op.clone(), &operands, node.types.iter().cloned(), node.loc);
+        let copy = entry.copy_node(node, &operands);
         for (old, new) in values_of(id, node.types.len()).into_iter().zip(values_of(copy, node.types.len())) {
             known.entry(old).or_insert(new);
         }
