@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Runs of each size, of which the fastest counts.
-const RUNS: usize = 3;
+/// Runs of each size, of which the fastest counts. The sizes take turns, so that what disturbs the machine disturbs all of them.
+const RUNS: usize = 5;
 /// Growth from which a curve bends.
 const BEND: f64 = 1.3;
 
@@ -198,13 +198,16 @@ fn main() {
             continue;
         }
         println!("{}", family.name);
-        let mut curve: Vec<(usize, f64)> = vec![];
-        for &size in family.sizes {
-            let path = folder.join("model.dl");
-            std::fs::write(&path, (family.make)(&folder, size)).expect("it can be written");
-            let fastest = (0..RUNS).map(|_| seconds(family, &path)).fold(f64::INFINITY, f64::min);
+        let mut curve: Vec<(usize, f64)> = family.sizes.iter().map(|&size| (size, f64::INFINITY)).collect();
+        for _ in 0..RUNS {
+            for (size, fastest) in &mut curve {
+                let path = folder.join("model.dl");
+                std::fs::write(&path, (family.make)(&folder, *size)).expect("it can be written");
+                *fastest = seconds(family, &path).min(*fastest);
+            }
+        }
+        for (size, fastest) in &curve {
             println!("  {size:>7}   {:>9.1} ms", fastest * 1e3);
-            curve.push((size, fastest));
         }
         if let [.., (n, before), (m, after)] = curve.as_slice() {
             let power = (after / before).ln() / (*m as f64 / *n as f64).ln();

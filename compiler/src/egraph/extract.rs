@@ -27,32 +27,36 @@ struct Dense<'a> {
     dag: Dag,
     ways: Vec<Way<'a>>,
     ids: Vec<Id>,
-    dense: FxHashMap<Id, u32>,
-    outside: FxHashMap<NodeId, u32>,
+    /// The number of each class, by its id.
+    dense: Vec<u32>,
+    /// The number of each operator outside, by its node.
+    outside: Vec<Option<u32>>,
 }
 
 impl<'a> Dense<'a> {
     fn new(function: &Function, space: &'a Space, costs: &CostModel, hoist: bool) -> Self {
         let mut ids: Vec<Id> = space.egraph.classes().map(|c| c.id).collect();
         ids.sort_unstable();
-        let dense: FxHashMap<Id, u32> = ids.iter().enumerate().map(|(i, &id)| (id, i as u32)).collect();
+        let mut dense = vec![u32::MAX; ids.last().map_or(0, |&id| usize::from(id) + 1)];
+        ids.iter().enumerate().for_each(|(i, &id)| dense[usize::from(id)] = i as u32);
         let live = function.live();
         let calls = function.ops().filter(|(id, _, op)| live[id.index()] && is_outside(op)).map(|(id, ..)| id);
-        let outside = calls.zip(ids.len() as u32..).collect();
+        let mut outside = vec![None; function.node_count()];
+        calls.zip(ids.len() as u32..).for_each(|(call, class)| outside[call.index()] = Some(class));
         let mut this = Dense { space, dag: Dag::default(), ways: vec![], ids, dense, outside };
         for class in 0..this.ids.len() {
             let id = this.ids[class];
             this.dag.first.push(this.ways.len() as u32);
             for node in &space.egraph[id].nodes {
                 let children: SmallVec<[u32; 3]> = match node.head {
-                    Head::Given(i) => this.outside.get(&space.given[i as usize].node).copied().into_iter().collect(),
-                    _ => node.children().iter().map(|&c| this.dense[&space.egraph.find(c)]).collect(),
+                    Head::Given(i) => this.outside[space.given[i as usize].node.index()].into_iter().collect(),
+                    _ => node.children().iter().map(|&c| this.class(c)).collect(),
                 };
                 this.push(class as u32, Way::Term(node), children, node_cost(space, id, node, costs, hoist));
             }
         }
         for (id, node, op) in function.ops().filter(|(id, ..)| live[id.index()]) {
-            let Some(&class) = this.outside.get(&id) else { continue };
+            let Some(class) = this.outside[id.index()] else { continue };
             this.dag.first.push(this.ways.len() as u32);
             let children = node.operands.iter().filter_map(|&v| this.of(v)).collect();
             let operands: SmallVec<[Type; 3]> = node.operands.iter().map(|&v| function.ty(v).clone()).collect();
@@ -73,11 +77,16 @@ impl<'a> Dense<'a> {
         self.dag.class_of.push(class);
     }
 
+    /// The number of a class of the e-graph.
+    fn class(&self, id: Id) -> u32 {
+        self.dense[usize::from(self.space.egraph.find(id))]
+    }
+
     /// The number of the class that a value of the function comes from; none for an argument that no operator reads.
     fn of(&self, value: Value) -> Option<u32> {
         match self.space.class(value) {
-            Some(id) => Some(self.dense[&id]),
-            None => self.outside.get(&value.node).copied(),
+            Some(id) => Some(self.class(id)),
+            None => self.outside[value.node.index()],
         }
     }
 
@@ -168,12 +177,12 @@ fn build(
     let args: Vec<Value> = (0..old.args().len()).map(|arg| new.copy_arg(old, arg)).collect();
     // Of each class its values: several for an operator that has several results.
     let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); dense.dag.classes()];
-    let outer = |map: &[SmallVec<[Value; 1]>], value: Value| match dense.outside.get(&value.node) {
-        Some(&call) => map[call as usize][value.result as usize],
+    let outer = |map: &[SmallVec<[Value; 1]>], value: Value| match dense.outside[value.node.index()] {
+        Some(call) => map[call as usize][value.result as usize],
         None => args[old.arg_index(value).expect("what is not computed is an argument")],
     };
     let value_of = |map: &[SmallVec<[Value; 1]>], value: Value| match space.class(value) {
-        Some(id) => map[dense.dense[&id] as usize][0],
+        Some(id) => map[dense.class(id) as usize][0],
         None => outer(map, value),
     };
     let mut steps = vec![];
@@ -185,7 +194,7 @@ fn build(
                 values_of(new.copy_node(node, &operands), node.types.len())
             }
             Way::Term(node) => {
-                let child = |i: usize| &map[dense.dense[&space.egraph.find(node.children[i])] as usize];
+                let child = |i: usize| &map[dense.class(node.children[i]) as usize];
                 match node.head {
                     Head::Given(i) => smallvec::smallvec![outer(&map, space.given[i as usize])],
                     Head::Op(..) => {

@@ -92,17 +92,16 @@ impl Scheduler<'_> {
     }
 
     fn node(&mut self, routing: &mut Routing<'_>, id: NodeId, node: &Node, op: &Op) -> Result<(), ScheduleError> {
-        let value = Value { node: id, result: 0 };
         match op {
             Op::Constant(c) => {
                 let place = constant(&mut self.program, &mut self.constants, &c.value);
-                let buffer = routing.problem.buffer(c.value.ty().bytes(), Some(place));
-                routing.buffers.insert(value, buffer);
+                let buffer = routing.add_buffer(c.value.ty().bytes(), Some(place));
+                routing.put(id, buffer);
                 return Ok(());
             }
             Op::Reshape(_) => {
-                let buffer = routing.buffers[&node.operands[0]];
-                routing.buffers.insert(value, buffer);
+                let buffer = routing.buffer(node.operands[0]);
+                routing.put(id, buffer);
                 return Ok(());
             }
             Op::Call(Call { func, .. }) => {
@@ -114,8 +113,8 @@ impl Scheduler<'_> {
                     return Ok(());
                 }
                 if let Some(argument) = alias(callee) {
-                    let buffer = routing.buffers[&node.operands[argument]];
-                    routing.buffers.insert(value, buffer);
+                    let buffer = routing.buffer(node.operands[argument]);
+                    routing.put(id, buffer);
                     return Ok(());
                 }
                 let unit = self.unit(callee)?;
@@ -176,10 +175,10 @@ impl Scheduler<'_> {
         let mut slot = function.args().len();
         let mut late = vec![];
         for (i, result) in function.results.iter().enumerate() {
-            let buffer = routing.buffers[&result.value];
+            let buffer = routing.buffer(result.value);
             match result.role {
                 ResultRole::Update(arg) if entry => {
-                    let own = routing.buffers[&function.arg_values()[arg]];
+                    let own = routing.buffer(function.arg_values()[arg]);
                     if buffer == own || self.update(routing, buffer, arg, own) {
                         continue;
                     }
@@ -203,7 +202,7 @@ impl Scheduler<'_> {
 
     /// Lets what computes an argument's new value write it where the old one lies, if everybody else has read that before.
     fn update(&mut self, routing: &mut Routing<'_>, buffer: BufferId, arg: usize, own: BufferId) -> bool {
-        let Some(&writer) = routing.writer.get(&buffer) else { return false };
+        let Some(writer) = routing.uses(buffer).writer else { return false };
         let size = |b: BufferId| routing.problem.buffers[b.0].bytes;
         if routing.problem.buffers[buffer.0].home.is_some() || size(buffer) != size(own) {
             return false;
@@ -220,8 +219,8 @@ impl Scheduler<'_> {
                 _ => return false,
             }
         }
-        let readers = routing.readers.get(&own).into_iter().flatten().copied();
-        let readers: Vec<usize> = readers.filter(|&t| t != writer).collect();
+        let readers: SmallVec<[usize; 4]> =
+            routing.uses(own).readers.iter().copied().filter(|&task| task != writer).collect();
         if !routing.order.try_wait(writer, &readers) {
             return false;
         }
@@ -229,7 +228,7 @@ impl Scheduler<'_> {
             shared.extend(pairs);
         }
         routing.problem.buffers[buffer.0].home = Some(Place::Argument { slot: arg, offset: 0 });
-        routing.overwriter.insert(own, writer);
+        routing.uses(own).overwriter = Some(writer);
         true
     }
 
@@ -246,12 +245,12 @@ impl Scheduler<'_> {
         let ty = routing.function.ty(routing.function.results[result].value).clone();
         let unit = self.copy_unit(&ty)?;
         let home = Some(Place::Argument { slot, offset: 0 });
-        let target = routing.problem.buffer(ty.bytes(), home);
+        let target = routing.add_buffer(ty.bytes(), home);
         let is_argument = matches!(routing.problem.buffers[from.0].home, Some(Place::Argument { .. }));
         let mut from = from;
         if overwritten && is_argument {
             // The source may be overwritten itself before the end: save it first.
-            let saved = routing.problem.buffer(ty.bytes(), None);
+            let saved = routing.add_buffer(ty.bytes(), None);
             routing.copy(unit, result, from, saved);
             from = saved;
         }

@@ -1,7 +1,6 @@
 //! The steps of a function before they have places: what each reads and writes, and what it waits for.
 
 use dlc_ir::{Function, NodeId, Value};
-use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 
 use super::order::Order;
@@ -40,16 +39,21 @@ pub type Buffers = SmallVec<[BufferId; 4]>;
 pub struct Routing<'a> {
     pub function: &'a Function,
     pub problem: Problem,
-    /// The buffer of every value.
-    pub buffers: FxHashMap<Value, BufferId>,
     pub tasks: Vec<Task>,
-    /// The task that writes a buffer.
-    pub writer: FxHashMap<BufferId, usize>,
-    /// The tasks that read a buffer.
-    pub readers: FxHashMap<BufferId, SmallVec<[usize; 2]>>,
-    /// The task that overwrites an argument in place.
-    pub overwriter: FxHashMap<BufferId, usize>,
     pub order: Order,
+    /// Of each node the buffers of its results.
+    results: Vec<SmallVec<[BufferId; 1]>>,
+    /// Of each buffer.
+    uses: Vec<Uses>,
+}
+
+/// The tasks that have to do with a buffer.
+#[derive(Default)]
+pub struct Uses {
+    pub writer: Option<usize>,
+    pub readers: SmallVec<[usize; 2]>,
+    /// Who overwrites it in place, if it is that of an argument.
+    pub overwriter: Option<usize>,
 }
 
 impl<'a> Routing<'a> {
@@ -58,29 +62,47 @@ impl<'a> Routing<'a> {
         let mut routing = Routing {
             function,
             problem: Problem::default(),
-            buffers: FxHashMap::default(),
             tasks: vec![],
-            writer: FxHashMap::default(),
-            readers: FxHashMap::default(),
-            overwriter: FxHashMap::default(),
             order: Order::default(),
+            results: vec![SmallVec::new(); function.node_count()],
+            uses: vec![],
         };
         for (slot, &value) in function.arg_values().iter().enumerate() {
             let home = Place::Argument { slot, offset: 0 };
-            let id = routing.problem.buffer(function.ty(value).bytes(), Some(home));
-            routing.buffers.insert(value, id);
+            let id = routing.add_buffer(function.ty(value).bytes(), Some(home));
+            routing.put(value.node, id);
         }
         routing
     }
 
+    pub fn add_buffer(&mut self, bytes: usize, home: Option<Place>) -> BufferId {
+        self.uses.push(Uses::default());
+        self.problem.buffer(bytes, home)
+    }
+
+    /// Says where the next result of a node lies.
+    pub fn put(&mut self, node: NodeId, buffer: BufferId) {
+        self.results[node.index()].push(buffer);
+    }
+
+    /// The buffer of a value, which stands before what is routed now.
+    pub fn buffer(&self, value: Value) -> BufferId {
+        self.results[value.node.index()][value.result as usize]
+    }
+
+    pub fn uses(&mut self, buffer: BufferId) -> &mut Uses {
+        &mut self.uses[buffer.0]
+    }
+
     /// Adds a copy. Whoever overwrites an argument that is copied waits for it.
     pub fn copy(&mut self, unit: UnitId, result: usize, from: BufferId, to: BufferId) -> usize {
-        let step = self.order.add(self.writer.get(&from).copied());
+        let writer = self.uses(from).writer;
+        let step = self.order.add(writer);
         let work = Work::Copy { unit, result };
         self.tasks.push(Task { node: None, work, reads: smallvec![from], writes: smallvec![to], temps: smallvec![] });
-        self.writer.insert(to, step);
-        self.readers.entry(from).or_default().push(step);
-        if let Some(&writer) = self.overwriter.get(&from) {
+        self.uses(to).writer = Some(step);
+        self.uses(from).readers.push(step);
+        if let Some(writer) = self.uses(from).overwriter {
             let waits = self.order.try_wait(writer, &[step]);
             debug_assert!(waits, "a copy of an argument waits for nobody");
         }
@@ -89,22 +111,22 @@ impl<'a> Routing<'a> {
 
     pub fn task(&mut self, id: NodeId, work: Work, temps: &[usize]) {
         let node = self.function.node(id);
-        let reads: Buffers = node.operands.iter().map(|v| self.buffers[v]).collect();
+        let reads: Buffers = node.operands.iter().map(|&v| self.buffer(v)).collect();
         let mut writes = Buffers::new();
-        for (result, ty) in node.types.iter().enumerate() {
-            let buffer = self.problem.buffer(ty.bytes(), None);
-            self.buffers.insert(Value { node: id, result: result as u32 }, buffer);
+        for ty in node.types.iter() {
+            let buffer = self.add_buffer(ty.bytes(), None);
+            self.put(id, buffer);
             writes.push(buffer);
         }
-        let temps = temps.iter().map(|&bytes| self.problem.buffer(bytes, None)).collect();
-        let after: SmallVec<[usize; 4]> = reads.iter().filter_map(|b| self.writer.get(b).copied()).collect();
+        let temps = temps.iter().map(|&bytes| self.add_buffer(bytes, None)).collect();
+        let after: SmallVec<[usize; 4]> = reads.iter().filter_map(|b| self.uses[b.0].writer).collect();
         let step = self.order.add(after);
         debug_assert_eq!(step, self.tasks.len());
         for &w in &writes {
-            self.writer.insert(w, step);
+            self.uses(w).writer = Some(step);
         }
         for &r in &reads {
-            self.readers.entry(r).or_default().push(step);
+            self.uses(r).readers.push(step);
         }
         self.tasks.push(Task { node: Some(id), work, reads, writes, temps });
     }

@@ -289,7 +289,7 @@ impl<'p> Lower<'p> {
         };
         let moved = |name: &str| {
             let mut pairs = recording.roots.iter().zip(&roots);
-            pairs.find_map(|(old, new)| Some(format!("{new}{}", within(name, old)?)))
+            pairs.find_map(|(old, new)| Some([new.as_str(), within(name, old)?].concat()))
         };
         let weights = self.weights[recording.weights.clone()].iter().map(|w| moved(&w.name));
         let weights: Vec<Arc<str>> = weights.map(|name| Some(name?.into())).collect::<Option<_>>()?;

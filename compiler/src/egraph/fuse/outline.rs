@@ -67,9 +67,9 @@ impl Outliner {
 
     /// Takes a function over as calls of its groups.
     pub fn outline(&mut self, function: &Function, groups: &[Group]) {
-        let mut home: FxHashMap<NodeId, usize> = FxHashMap::default();
+        let mut home: Vec<Option<usize>> = vec![None; function.node_count()];
         for (g, group) in groups.iter().enumerate() {
-            home.extend(group.roots.iter().map(|&root| (root, g)));
+            group.roots.iter().for_each(|root| home[root.index()] = Some(g));
         }
         let inputs: Vec<SmallVec<[Value; 6]>> = groups.iter().map(|group| inputs(function, group)).collect();
         let mut new = function.like();
@@ -77,17 +77,17 @@ impl Outliner {
         for (arg, old) in function.arg_values().iter().enumerate() {
             map[old.node.index()].push(new.copy_arg(function, arg));
         }
-        let operands = |node: NodeId| match home.get(&node) {
-            Some(&g) => inputs[g].as_slice(),
+        let operands = |node: NodeId| match home[node.index()] {
+            Some(g) => inputs[g].as_slice(),
             None => &function.node(node).operands,
         };
         for node in order(function, &operands) {
             let args: Vec<Value> = operands(node).iter().map(|v| map[v.node.index()][v.result as usize]).collect();
             let old = function.node(node);
-            match (home.get(&node), old.op()) {
+            match (home[node.index()], old.op()) {
                 (_, None) => {}
                 (Some(_), _) if !map[node.index()].is_empty() => {}
-                (Some(&g), _) => {
+                (Some(g), _) => {
                     let results: Arc<[Type]> =
                         groups[g].roots.iter().map(|&r| function.node(r).types[0].clone()).collect();
                     let func = self.kernel(function, &groups[g], &inputs[g]);
