@@ -4,6 +4,7 @@ use dlc_dsl::diagnostic::has_errors;
 use dlc_dsl::{Sources, parse, parse_ron, to_dl, to_ron};
 
 use crate::Error;
+use crate::files::Files;
 
 /// A form of model files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,20 +36,22 @@ pub fn format(name: &str, text: &str) -> Result<String, Error> {
     formatted.map_err(|faults| Error::new(sources, faults))
 }
 
-/// A model's text in a form.
+/// A model's text in a form. What a RON text imports is read too, relative to `name`: it decides which strings are texts.
 ///
 /// # Errors
-/// If the text does not parse.
+/// If the text does not parse, or an import of a RON text cannot be read.
 pub fn convert(name: &str, text: &str, to: Form) -> Result<String, Error> {
-    let mut sources = Sources::new();
-    let id = sources.add(name, text);
-    let (file, diagnostics) = match Form::of(name) {
-        Form::Dl => parse(id, text),
-        Form::Ron => parse_ron(id, text),
+    let file = match Form::of(name) {
+        Form::Ron => dlc_dsl::read_file(name, text, &mut Files)?,
+        Form::Dl => {
+            let mut sources = Sources::new();
+            let (file, diagnostics) = parse(sources.add(name, text), text);
+            if has_errors(&diagnostics) {
+                return Err(Error::new(sources, diagnostics));
+            }
+            file
+        }
     };
-    if has_errors(&diagnostics) {
-        return Err(Error::new(sources, diagnostics));
-    }
     Ok(match to {
         Form::Dl => to_dl(&file),
         Form::Ron => to_ron(&file),

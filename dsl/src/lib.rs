@@ -45,5 +45,5 @@ pub use format::{format, format_ron};
 pub use lower::{Argument, Lowered, Request, What};
 pub use parser::parse;
 pub use print::{to_dl, to_tree};
-pub use resolve::{Faults, Program};
+pub use resolve::{Faults, Program, read_file};
 pub use span::{Loaded, Loader, NoFiles, SourceId, Sources, Span, Spanned};

@@ -3,9 +3,10 @@
 use indexmap::IndexMap;
 use indexmap::map::Entry;
 
-use super::{ItemRef, Module, Program};
+use super::{Faults, ItemRef, Module, Program};
 use crate::ast::{self, Ident, Item};
-use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
+use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors, tidy};
+use crate::ron::Texts;
 use crate::span::{Loader, Sources, Span};
 
 /// More files than any model is made of; a loader that invents names would never end otherwise.
@@ -28,6 +29,19 @@ pub(super) fn load(name: &str, text: &str, loader: &mut dyn Loader) -> (Program,
     (Program { sources: importer.sources, modules }, importer.diagnostics)
 }
 
+/// Reads a file alone, but with all that its text means: which of a RON file's strings are texts depends on what it imports.
+///
+/// # Errors
+/// What is wrong with it or with what it imports, as far as that shows without looking at what names mean.
+pub fn read_file(name: &str, text: &str, loader: &mut dyn Loader) -> Result<ast::File, Faults> {
+    let (mut program, mut diagnostics) = load(name, text, loader);
+    if has_errors(&diagnostics) {
+        tidy(&mut diagnostics);
+        return Err(Faults { sources: program.sources, diagnostics });
+    }
+    Ok(program.modules.swap_remove(0).file)
+}
+
 /// The name under which a file knows an item, if it has one.
 pub(crate) fn name_of(item: &Item) -> Option<&Ident> {
     match item {
@@ -44,22 +58,43 @@ impl Importer<'_> {
         self.modules.push(None);
         self.done.insert(name.clone(), None);
         let source = self.sources.add(name.clone(), text);
-        let (file, faults) = crate::parse_named(source, &name, text);
-        let broken = has_errors(&faults);
-        self.diagnostics.extend(faults);
-        let mut names = self.own_names(&file, number);
-        if !broken {
-            let mut imported: IndexMap<String, (ItemRef, Span)> = IndexMap::new();
+        let (mut file, mut faults) = crate::parse_named(source, &name, text);
+        let is_ron = name.ends_with(".ron");
+        let mut imported: IndexMap<String, (ItemRef, Span)> = IndexMap::new();
+        let known = self.diagnostics.len();
+        if is_ron || !has_errors(&faults) {
             for import in file.imports() {
                 self.import(&name, import, &mut imported);
             }
-            for (name, (item, _)) in imported {
-                names.entry(name).or_insert(item);
+        }
+        if is_ron {
+            // Which strings are texts is known only now.
+            let texts = self.texts(&imported);
+            if texts.any() {
+                (file, faults) = crate::ron::parse_importing(source, text, &texts);
             }
+        }
+        if has_errors(&faults) {
+            self.diagnostics.truncate(known);
+        }
+        self.diagnostics.extend(faults);
+        let mut names = self.own_names(&file, number);
+        for (name, (item, _)) in imported {
+            names.entry(name).or_insert(item);
         }
         self.modules[number as usize] = Some(Module::new(file, names));
         self.done.insert(name, Some(number));
         number
+    }
+
+    /// The signatures of what a file imports.
+    fn texts(&self, imported: &IndexMap<String, (ItemRef, Span)>) -> Texts {
+        let mut texts = Texts::default();
+        for (name, (at, _)) in imported {
+            let module = self.modules[at.module as usize].as_ref().expect("what is imported from is read");
+            texts.add(name, &module.file.items[at.item as usize]);
+        }
+        texts
     }
 
     fn own_names(&mut self, file: &ast::File, module: u32) -> IndexMap<String, ItemRef> {

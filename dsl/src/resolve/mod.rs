@@ -14,6 +14,8 @@ mod import;
 mod recursion;
 pub mod visit;
 
+pub use import::read_file;
+
 /// A file and everything it imports, every name known.
 #[derive(Clone, Debug)]
 pub struct Program {

@@ -3,8 +3,8 @@
 //! Calls that stand directly in a body work on its current value, which is the first data argument: it goes
 //! into them, and what comes out becomes the current value. At the end of the body it is returned.
 
-use super::Mode;
 use super::raw::{Raw, Reader, Shape, shape_of};
+use super::{Mode, Site};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
                 Some(Expr { kind: ExprKind::Name(current.clone()), span: span.before() })
             }
             (Shape::Call(length), None) => {
-                self.call(*first, length).map(|call| Expr { span: call.span, kind: ExprKind::Call(call) })
+                self.call(*first, length, Site::Value).map(|call| Expr { span: call.span, kind: ExprKind::Call(call) })
             }
             (Shape::Str, _) => self.value(*first, Mode::Expr),
             _ => {
@@ -171,7 +171,7 @@ impl<'a> Reader<'a> {
             ("layer", [layer, call]) => {
                 let layer = self.name_in(*layer, "a layer's name");
                 let call = match shape_of(call.text) {
-                    Shape::Call(length) => self.call(*call, length),
+                    Shape::Call(length) => self.call(*call, length, Site::Layer),
                     Shape::Str => {
                         let text = self.text(*call, "a call")?;
                         self.fragment(&text, |p| p.layer_call())

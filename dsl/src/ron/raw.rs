@@ -8,6 +8,7 @@ use rustc_hash::FxHashMap;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::Texts;
+use super::foreign::foreign;
 use super::lex::{name_length, skip_blank, trim, unclosed};
 use super::mixture::mixture;
 use crate::ast::Ident;
@@ -143,16 +144,8 @@ collected!(
 );
 
 impl<'a> Reader<'a> {
-    pub fn new(source: SourceId, root: &'a str) -> Self {
-        Self {
-            source,
-            root,
-            texts: Texts::default(),
-            in_scan: false,
-            diagnostics: vec![],
-            depth: 0,
-            deepest: (0, Span::default()),
-        }
+    pub fn new(source: SourceId, root: &'a str, texts: Texts) -> Self {
+        Self { source, root, texts, in_scan: false, diagnostics: vec![], depth: 0, deepest: (0, Span::default()) }
     }
 
     pub fn finish(mut self) -> Vec<Diagnostic> {
@@ -218,6 +211,12 @@ impl<'a> Reader<'a> {
             let message = format!("`{}` is never closed", &raw.text[at..=at]);
             let text = format!("wants its `{closing}`");
             return self.report(Diagnostic::error("unclosed-bracket", message).primary(span, text));
+        }
+        if let Some(foreign) = foreign(raw.text, end.max(start)) {
+            let at = Span::new(self.source, raw.start + foreign.at.start, raw.start + foreign.at.end);
+            let label = format!("write `{}`", foreign.instead);
+            let diagnostic = Diagnostic::error("ron-syntax", foreign.message).primary(at, label);
+            return self.report(diagnostic.fix(at, foreign.instead));
         }
         if let Some(mixture) = mixture(raw.text, start) {
             let at = Span::new(self.source, raw.start + mixture.at.start, raw.start + mixture.at.end);

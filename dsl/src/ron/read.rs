@@ -1,7 +1,7 @@
 //! Files, definitions and sections.
 
-use super::Texts;
 use super::raw::{Raw, Reader, Shape, shape_of};
+use super::{Site, Texts};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::parser::VERSION;
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         // Whether a string is a text depends on the signatures, wherever they stand.
         let signatures = definitions.iter().map(|waiting| Item::Definition(waiting.definition.clone()));
         let signatures = signatures.chain(datasets.iter().map(|(dataset, _)| Item::Dataset(dataset.clone())));
-        self.texts = Texts::of(&File { items: signatures.collect(), ..file.clone() });
+        self.texts.add_all(&File { items: signatures.collect(), ..file.clone() });
         for Waiting { mut definition, body } in definitions {
             match body.and_then(|raw| self.body(raw, &definition.params)) {
                 Some(body) => definition.body = body,
@@ -287,7 +287,7 @@ impl<'a> Reader<'a> {
                     for (name, value) in self.fields(item).unwrap_or_default() {
                         named.extend(self.reference(&name, "an argument's name").map(|name| (name, value)));
                     }
-                } else if let Some(value) = self.value(item, self.texts.placed(model, args.len())) {
+                } else if let Some(value) = self.value(item, self.texts.placed(model, args.len(), Site::Layer)) {
                     let span = self.span(item);
                     args.push(Arg { name: None, value, span });
                 }

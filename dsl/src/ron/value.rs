@@ -1,7 +1,7 @@
 //! Values and calls.
 
 use super::raw::{Raw, Reader, Shape, shape_of};
-use super::{Mode, STEPS};
+use super::{Mode, STEPS, Site};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::lexer::TokenKind;
@@ -61,7 +61,7 @@ impl<'a> Reader<'a> {
                     self.unquoted(raw, "an expression is a string:");
                     return None;
                 }
-                _ => ExprKind::Call(self.call(raw, length)?),
+                _ => ExprKind::Call(self.call(raw, length, Site::Value)?),
             },
             Shape::Fields | Shape::Other => {
                 self.wrong(raw, "a value");
@@ -133,11 +133,11 @@ impl<'a> Reader<'a> {
     }
 
     /// `linear(out: 10)`, `cat("a", "b")`, `conv2d(6, 5, (padding: 2))`, or `call("block", { … })`.
-    pub fn call(&mut self, raw: Raw<'a>, length: usize) -> Option<Call> {
+    pub fn call(&mut self, raw: Raw<'a>, length: usize, site: Site) -> Option<Call> {
         let name = &raw.text[..length];
         let span = self.span(raw);
         if name == "call" {
-            return self.explicit_call(raw, length);
+            return self.explicit_call(raw, length, site);
         }
         if STEPS.contains(&name) {
             self.report(
@@ -161,13 +161,13 @@ impl<'a> Reader<'a> {
                 let fields = self.fields(*item)?;
                 self.named_args(&mut call, fields);
             } else {
-                self.placed_arg(&mut call, *item);
+                self.placed_arg(&mut call, *item, site);
             }
         }
         Some(call)
     }
 
-    fn explicit_call(&mut self, raw: Raw<'a>, length: usize) -> Option<Call> {
+    fn explicit_call(&mut self, raw: Raw<'a>, length: usize, site: Site) -> Option<Call> {
         let span = self.span(raw);
         let items = self.step_args(raw, length)?;
         let Some((first, rest)) = items.split_first() else {
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
             match shape_of(item.text) {
                 Shape::List => {
                     for value in self.list(*item, "arguments")? {
-                        self.placed_arg(&mut call, value);
+                        self.placed_arg(&mut call, value, site);
                     }
                 }
                 Shape::Map => {
@@ -214,8 +214,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn placed_arg(&mut self, call: &mut Call, raw: Raw<'a>) {
-        let mode = self.texts.placed(&call.callee, call.args.len());
+    fn placed_arg(&mut self, call: &mut Call, raw: Raw<'a>, site: Site) {
+        let mode = self.texts.placed(&call.callee, call.args.len(), site);
         if let Some(value) = self.value(raw, mode) {
             let span = self.span(raw);
             call.args.push(Arg { name: None, value, span });
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
         let head = match shape_of(first.text) {
             // In a pipeline, `relu` is a call as `relu()` is.
             Shape::Call(length) if !["text", "expr", "Some"].contains(&&first.text[..length]) => {
-                let call = self.call(*first, length)?;
+                let call = self.call(*first, length, Site::Value)?;
                 Expr { span: call.span, kind: ExprKind::Call(call) }
             }
             _ => self.value(*first, Mode::Expr)?,
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
     /// A step after the first of a pipeline.
     pub fn pipe_step(&mut self, raw: Raw<'a>) -> Option<Call> {
         match shape_of(raw.text) {
-            Shape::Call(length) => self.call(raw, length),
+            Shape::Call(length) => self.call(raw, length, Site::Step),
             _ => {
                 let span = self.span(raw);
                 let found = shape_of(raw.text).describe();

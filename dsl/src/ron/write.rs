@@ -1,7 +1,7 @@
 //! The tree as a RON text: what `dlc fmt --to=ron` writes. [`super::parse_ron`] reads the same tree from it.
 
 use super::fragment::is_plain_name;
-use super::{Mode, STEPS, Texts};
+use super::{Mode, STEPS, Site, Texts};
 use crate::ast::*;
 use crate::print::{attribute_text, expr_text, float_text, pattern_text, str_body, type_and_default_text, type_text};
 
@@ -118,7 +118,7 @@ impl Writer {
             && attributes.is_empty()
             && let ExprKind::Pipe { head, steps } = &value.kind
         {
-            let steps = steps.iter().map(|step| self.call(step));
+            let steps = steps.iter().map(|step| self.call(step, Site::Step));
             if matches!(&head.kind, ExprKind::Name(name) if current == Some(name)) {
                 return list(steps);
             }
@@ -138,7 +138,7 @@ impl Writer {
         let mut out = match &stmt.kind {
             StmtKind::Let { pattern, value } => call_of("let", [string(&pattern_text(pattern)), self.flow(value)]),
             StmtKind::Rebind { pattern, value } => call_of("set", [string(&pattern_text(pattern)), self.flow(value)]),
-            StmtKind::Layer { name, call } => call_of("layer", [string(name), self.call(call)]),
+            StmtKind::Layer { name, call } => call_of("layer", [string(name), self.call(call, Site::Layer)]),
             StmtKind::Param(weight) => self.weight("param", weight),
             StmtKind::State(weight) => self.weight("state", weight),
             StmtKind::Assert { condition, message } => {
@@ -192,10 +192,10 @@ impl Writer {
         match &value.kind {
             ExprKind::Pipe { head, steps } => {
                 let head = match &head.kind {
-                    ExprKind::Call(call) => self.call(call),
+                    ExprKind::Call(call) => self.call(call, Site::Value),
                     _ => self.value(head, Mode::Expr),
                 };
-                list([head].into_iter().chain(steps.iter().map(|step| self.call(step))))
+                list([head].into_iter().chain(steps.iter().map(|step| self.call(step, Site::Step))))
             }
             ExprKind::List(_) => string(&expr_text(value)),
             _ => self.value(value, Mode::Expr),
@@ -215,7 +215,7 @@ impl Writer {
                 _ => atom(format!("-{}", expr_text(operand))),
             },
             _ if !is_flat(value, NATIVE_DEPTH) => match mode {
-                Mode::Text => call_of("expr", [string(&expr_text(value))]),
+                Mode::Text | Mode::Unknown => call_of("expr", [string(&expr_text(value))]),
                 Mode::Expr => string(&expr_text(value)),
             },
             ExprKind::List(parts) => list(parts.iter().map(|part| self.value(part, mode))),
@@ -223,19 +223,19 @@ impl Writer {
             ExprKind::Map(entries) => {
                 map(entries.iter().map(|(k, v)| (self.value(k, Mode::Text), self.value(v, mode))))
             }
-            ExprKind::Call(call) if is_native(call) => self.call(call),
-            _ if mode == Mode::Text => call_of("expr", [string(&expr_text(value))]),
+            ExprKind::Call(call) if is_native(call) => self.call(call, Site::Value),
+            _ if mode != Mode::Expr => call_of("expr", [string(&expr_text(value))]),
             _ => string(&expr_text(value)),
         }
     }
 
-    fn call(&self, call: &Call) -> Out {
+    fn call(&self, call: &Call, site: Site) -> Out {
         let callee = &call.callee;
         let mut placed = vec![];
         let mut named: Vec<(String, Out)> = vec![];
         for arg in &call.args {
             match &arg.name {
-                None => placed.push(self.value(&arg.value, self.texts.placed(callee, placed.len()))),
+                None => placed.push(self.value(&arg.value, self.texts.placed(callee, placed.len(), site))),
                 Some(name) => named.push((name.name.clone(), self.value(&arg.value, self.texts.named(callee, name)))),
             }
         }
@@ -302,7 +302,7 @@ impl Writer {
             let mut named = vec![];
             for arg in &train.args {
                 match &arg.name {
-                    None => args.push(self.value(&arg.value, self.texts.placed(&train.model, args.len()))),
+                    None => args.push(self.value(&arg.value, self.texts.placed(&train.model, args.len(), Site::Layer))),
                     Some(name) => {
                         named.push((name.name.clone(), self.value(&arg.value, self.texts.named(&train.model, name))));
                     }

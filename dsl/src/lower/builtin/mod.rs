@@ -25,12 +25,19 @@ pub struct Builtin {
     pub optional: usize,
     /// Its arguments that go by name only; all may be left out.
     pub named: &'static [&'static str],
+    /// Those of them that are texts.
+    pub texts: &'static [&'static str],
     /// What it does, in a sentence.
     pub doc: &'static str,
     run: Run,
 }
 
 impl Builtin {
+    /// The same with these arguments being texts.
+    const fn with_texts(self, texts: &'static [&'static str]) -> Builtin {
+        Builtin { texts, ..self }
+    }
+
     /// Whether it comes with a later version, and is but a name for now.
     pub(crate) fn is_later(&self) -> bool {
         list::LATER.iter().any(|later| later.name == self.name)
@@ -54,7 +61,7 @@ const fn row(
     doc: &'static str,
     run: Run,
 ) -> Builtin {
-    Builtin { name, place, optional, named, doc, run }
+    Builtin { name, place, optional, named, texts: &[], doc, run }
 }
 
 /// The builtin of a name.

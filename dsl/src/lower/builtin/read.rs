@@ -8,14 +8,18 @@ use super::{Args, Builtin, row};
 pub(super) const ROWS: &[Builtin] = &[
     row("idx", &["file"], 0, &[], "The tensor of an IDX file, also gzipped.", |lower, args| {
         read(lower, args, Format::Idx, false)
-    }),
-    row("npy", &["file"], 0, &[], "The tensor of an NPY file.", |lower, args| read(lower, args, Format::Npy, false)),
+    })
+    .with_texts(&["file"]),
+    row("npy", &["file"], 0, &[], "The tensor of an NPY file.", |lower, args| read(lower, args, Format::Npy, false))
+        .with_texts(&["file"]),
     row("npz", &["file"], 0, &[], "The tensors of an NPZ file, by name: `npz(\"a.npz\")[\"x\"]`.", |lower, args| {
         read(lower, args, Format::Npz, true)
-    }),
+    })
+    .with_texts(&["file"]),
     row("safetensors", &["file"], 0, &[], "The tensors of a safetensors file, by name.", |lower, args| {
         read(lower, args, Format::Safetensors, true)
-    }),
+    })
+    .with_texts(&["file"]),
     row(
         "csv",
         &["file"],
@@ -23,7 +27,8 @@ pub(super) const ROWS: &[Builtin] = &[
         &["skip"],
         "A CSV file: a column by name, `csv(f)[\"x\"]`; several, `csv(f)[[\"x\", \"y\"]]`; all but some, `csv(f, skip: [\"y\"])`.",
         |lower, args| read(lower, args, Format::Csv, true),
-    ),
+    )
+    .with_texts(&["file", "skip"]),
 ];
 
 fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>, format: Format, several: bool) -> Eval<Value<'p>> {

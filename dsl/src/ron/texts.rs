@@ -1,0 +1,172 @@
+//! Which RON strings are texts and which are expressions: the signature of what they are given to decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ast::{Definition, File, Item, Param, Type, TypeKind};
+use crate::layers::library;
+use crate::lower::builtin::{self, Builtin};
+
+/// Whether a RON string at some position is a text or an expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    Text,
+    Expr,
+    /// It is not known which: writers say it.
+    Unknown,
+}
+
+/// Where a call is, on which the parameter of a positional argument depends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Site {
+    /// All arguments are written.
+    Value,
+    /// A step of a pipeline, whose first argument comes from the step before.
+    Step,
+    /// The declaration of a layer, without its data.
+    Layer,
+}
+
+/// A parameter of a signature.
+#[derive(Clone, Debug)]
+struct Parameter {
+    name: String,
+    is_text: bool,
+    is_positional: bool,
+    is_data: bool,
+}
+
+/// Functions of settings take texts and have no signature: name, parameter, whether it is positional.
+const OF_SETTINGS: &[(&str, &str, bool)] = &[
+    ("best", "score", true),
+    ("best", "better", false),
+    ("safetensors", "skip", false),
+    ("safetensors", "rename", false),
+    ("safetensors", "prefix", false),
+    ("safetensors", "transpose", false),
+];
+
+/// Settings of `train` that are texts.
+const SETTINGS: &[&str] = &["trainable"];
+
+/// The signatures that a file sees: its own definitions and what it imports, before the library.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Texts {
+    known: BTreeMap<String, Vec<Parameter>>,
+    /// What is imported from files that were not read.
+    unknown: BTreeSet<String>,
+}
+
+impl Texts {
+    /// The signatures of the definitions of a file; of what it imports nothing is known.
+    pub fn of(file: &File) -> Self {
+        let names = file.imports().flat_map(|import| &import.names).map(|name| name.local().name.clone());
+        let mut texts = Texts { unknown: names.collect(), ..Self::default() };
+        texts.add_all(file);
+        texts
+    }
+
+    /// Adds the definitions of a file; they hide what is known under their names.
+    pub fn add_all(&mut self, file: &File) {
+        for item in &file.items {
+            match item {
+                Item::Definition(Definition { name, .. }) => self.add(name, item),
+                Item::Dataset(dataset) => self.add(&dataset.name, item),
+                Item::Import(_) | Item::Train(_) => {}
+            }
+        }
+    }
+
+    /// Adds an item under a name, which an import may have given it.
+    pub fn add(&mut self, name: &str, item: &Item) {
+        if let Some(parameters) = of_item(item) {
+            self.unknown.remove(name);
+            self.known.insert(name.to_owned(), parameters);
+        }
+    }
+
+    /// Whether some signature takes a text, so that reading a file with these signatures differs from reading it without.
+    pub fn any(&self) -> bool {
+        self.known.values().flatten().any(|parameter| parameter.is_text)
+    }
+
+    /// How the keyword argument of that name is read.
+    pub(super) fn named(&self, callee: &str, argument: &str) -> Mode {
+        let is_text = self.signature(callee).iter().any(|parameter| parameter.is_text && parameter.name == argument);
+        self.mode(callee, is_text)
+    }
+
+    /// How the positional argument of that number is read.
+    pub(super) fn placed(&self, callee: &str, number: usize, site: Site) -> Mode {
+        let signature = self.signature(callee);
+        let mut positional =
+            signature.iter().filter(|parameter| parameter.is_positional && !(site == Site::Layer && parameter.is_data));
+        let parameter = positional.nth(number + usize::from(site == Site::Step));
+        let is_text = parameter.is_some_and(|parameter| parameter.is_text);
+        self.mode(callee, is_text)
+    }
+
+    fn mode(&self, callee: &str, is_text: bool) -> Mode {
+        if self.unknown.contains(callee) { Mode::Unknown } else { mode(is_text) }
+    }
+
+    /// How the value of a setting of `train` is read.
+    pub(super) fn setting(name: &str) -> Mode {
+        mode(SETTINGS.contains(&name))
+    }
+
+    fn signature(&self, callee: &str) -> Vec<Parameter> {
+        if let Some(own) = self.known.get(callee) {
+            return own.clone();
+        }
+        let library = library();
+        let of_library = library.names.get(callee).and_then(|&item| of_item(&library.items[item as usize]));
+        let mut parameters = of_library.or_else(|| builtin::find(callee).map(of_builtin)).unwrap_or_default();
+        let of_settings = OF_SETTINGS.iter().filter(|(name, ..)| *name == callee);
+        parameters.extend(of_settings.map(|&(_, name, is_positional)| Parameter {
+            name: name.to_owned(),
+            is_text: true,
+            is_positional,
+            is_data: false,
+        }));
+        parameters
+    }
+}
+
+fn mode(is_text: bool) -> Mode {
+    if is_text { Mode::Text } else { Mode::Expr }
+}
+
+fn of_item(item: &Item) -> Option<Vec<Parameter>> {
+    let params = match item {
+        Item::Definition(definition) => &definition.params,
+        Item::Dataset(dataset) => &dataset.params,
+        Item::Import(_) | Item::Train(_) => return None,
+    };
+    let parameter = |param: &Param| Parameter {
+        name: param.name.name.clone(),
+        is_text: takes_text(&param.ty),
+        is_positional: param.default.is_none(),
+        is_data: matches!(param.ty.kind, TypeKind::Data { .. }),
+    };
+    Some(params.iter().map(parameter).collect())
+}
+
+fn of_builtin(builtin: &Builtin) -> Vec<Parameter> {
+    let positional = builtin.place.iter().map(|name| (name, true));
+    let all = positional.chain(builtin.named.iter().map(|name| (name, false)));
+    let parameter = |(name, is_positional): (&&'static str, bool)| Parameter {
+        name: (*name).to_owned(),
+        is_text: builtin.texts.contains(name),
+        is_positional,
+        is_data: false,
+    };
+    all.map(parameter).collect()
+}
+
+fn takes_text(ty: &Type) -> bool {
+    match &ty.kind {
+        TypeKind::Value { name, of: None, .. } => name.name == "string",
+        TypeKind::Value { name, of: Some(of), .. } => name.name == "list" && takes_text(of),
+        TypeKind::Data { .. } => false,
+    }
+}
