@@ -41,6 +41,7 @@ mod entry;
 mod expr;
 mod index;
 mod input;
+mod integer;
 pub mod measure;
 mod operator;
 mod optimizer;
