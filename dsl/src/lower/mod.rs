@@ -48,6 +48,7 @@ mod optimizer;
 mod outline;
 pub mod pattern;
 mod replay;
+mod results;
 mod scope;
 pub mod settings;
 mod shared;
