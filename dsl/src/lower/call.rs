@@ -265,7 +265,7 @@ impl<'p> Lower<'p> {
         self.spend(span)?;
         let missing = missing_params(definition, &given);
         if !missing.is_empty() {
-            return Err(self.missing(name, &missing, span));
+            return Err(self.missing_of(definition, &given, &missing, span));
         }
         let mut known: Vec<Option<Value<'p>>> = vec![None; definition.params.len()];
         let mut data: Vec<(usize, Value<'p>, Span)> = vec![];

@@ -71,7 +71,10 @@ impl<'p> Lower<'p> {
             return Ok(());
         }
         let help = match wanted.map(|w| w.name.as_str()) {
-            None | Some("float") => "convert it: `float(…)`".to_owned(),
+            None | Some("float") => {
+                let (float, found) = (self.float, data.dtype);
+                format!("expected {float}, the model's float type, found {found}; convert it: `float(…)`")
+            }
             Some("int") => "an integer type is wanted: `i64(…)` converts".to_owned(),
             Some(name) => format!("convert it: `{name}(…)`"),
         };

@@ -277,7 +277,8 @@ impl<'p> Lower<'p> {
             let (at, a, b) = (self.at(span), data[0].origin, other.origin);
             let mut error = Diagnostic::error("type-mismatch", message).primary(at, "these do not go together");
             error = origins(error, at, &[(a, first), (b, second)]);
-            return Err(self.fail(error.help("convert one of them: `float(x)`, `i64(x)`, …")));
+            let (a, b) = (data[0].dtype, other.dtype);
+            return Err(self.fail(error.help(format!("found {a} and {b}; convert one of them: `{a}(…)`, `{b}(…)`"))));
         }
         let axes = self.align(operands, spans, span)?;
         let stretched: Vec<Data> = operands.iter().map(|d| self.stretch_to(d, &axes, span)).collect::<Eval<_>>()?;

@@ -289,6 +289,9 @@ impl<'p> Lower<'p> {
     }
 
     fn wrong(&mut self, args: &Args<'p>, i: usize, found: &Value<'p>, wanted: &str) -> Stop {
+        if matches!(found, Value::Poison) {
+            return Stop;
+        }
         let what = args.what(i);
         if found.has_data() {
             let message = format!("{what} must be known when compiling");
