@@ -63,5 +63,7 @@ fn brackets_around_named_calls_go() {
         let tree = |text: &str| dlc_dsl::to_ron(&dlc_dsl::parse(Default::default(), text).0);
         assert_eq!(formatted(&body(text)), body(wanted));
         assert_eq!(tree(&body(text)), tree(&body(wanted)), "{text}");
+        let printed = dlc_dsl::to_dl(&dlc_dsl::parse(Default::default(), &body(text)).0);
+        assert_eq!(tree(&printed), tree(&body(wanted)), "{printed}");
     }
 }

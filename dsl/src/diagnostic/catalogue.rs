@@ -42,7 +42,7 @@ codes! {
         "let scan = 3";
     "bad-name": "Names are lower case; a capital at the beginning marks a dimension, which only types bind.",
         "let Hidden = 64";
-    "needs-parentheses": "`|>`, `as` and comparisons do not mix with other operators without parentheses, so that nobody \
+    "needs-parentheses": "`|>`, `if` and comparisons do not mix with other operators without parentheses, so that nobody \
         has to guess what belongs together.", "return x + f |> g";
     "one-per-line": "A statement ends with its line, and the next one begins on a line of its own.", "let a = 1 let b = 2";
     "expression-statement": "A value that nothing uses has no effect, so it cannot stand alone. Name it with `let`, \

@@ -210,12 +210,27 @@ impl Parser<'_> {
     pub(super) fn postfix(&mut self) -> Parsed<Expr> {
         let start = self.peek().span;
         let outer = std::mem::replace(&mut self.reach, self.depth);
-        let mut result = self.primary().and_then(|base| self.postfix_after(base, start));
-        while result.is_ok() && self.at_word(Word::As) {
-            result = result.and_then(|call| self.named(call, start));
-        }
+        let result = self.primary().and_then(|base| self.postfix_after(base, start));
+        let result = result.and_then(|value| self.names(value, start));
         self.reach = self.reach.max(outer);
         result
+    }
+
+    /// What `as` says of the value that has been read.
+    fn names(&mut self, mut value: Expr, start: Span) -> Parsed<Expr> {
+        if !self.at_word(Word::As) {
+            return Ok(value);
+        }
+        while self.at_word(Word::As) {
+            value = self.named(value, start)?;
+        }
+        let field = self.at(Symbol::Dot) && matches!(self.second().kind, TokenKind::Name(_));
+        if (field || self.at(Symbol::LBracket)) && !self.line_ended() {
+            let at = self.peek().span;
+            self.needs_parentheses("`as` before `.` or `[` needs parentheses", at, value.span, "(… as name)");
+            return Err(Failed);
+        }
+        Ok(value)
     }
 
     fn postfix_after(&mut self, mut expr: Expr, start: Span) -> Parsed<Expr> {
