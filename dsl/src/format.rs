@@ -1,7 +1,7 @@
 //! The one formatting of `.dl` and RON texts: `dlc fmt`.
 //!
-//! Indentation, spacing, commas and the alignment of `=` in sections are settled; line breaks stay where they are.
-//! The formatter works on tokens, not on the tree, and so cannot lose a comment or change what a text says.
+//! Indentation, spacing, commas and the alignment of `=` in sections are settled; line breaks stay where they are. Brackets around
+//! `f(x) as h` go, where nothing needs them. The formatter works on tokens, not on the tree, and so cannot lose a comment.
 
 use std::ops::Range;
 
@@ -11,6 +11,7 @@ use crate::parser;
 use crate::ron::parse_ron;
 use crate::span::{SourceId, Span};
 
+mod brackets;
 mod layout;
 mod pieces;
 mod ron_pieces;
@@ -21,7 +22,9 @@ pub fn format(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
     if has_errors(&faults) {
         return Err(faults);
     }
-    Ok(layout::lay_out(pieces::pieces(source, text)))
+    let mut pieces = pieces::pieces(source, text);
+    brackets::drop_needless(&mut pieces);
+    Ok(layout::lay_out(pieces))
 }
 
 /// The RON text in its one formatting, or the faults that keep it from being read.

@@ -40,3 +40,30 @@ fn line_ends_of_other_systems_become_plain() {
         "dlc 1\nfn f(x: [B]) {\n  return x  // y\n}\n"
     );
 }
+
+/// The text means the same with and without them.
+#[test]
+fn brackets_around_named_calls_go() {
+    for (text, wanted) in [
+        ("x + (linear(h, D) as o)", "x + linear(h, D) as o"),
+        ("((f(x) as a)) + (g(x, (1 + 2)) as \"b.c\") ** 2", "f(x) as a + g(x, (1 + 2)) as \"b.c\" ** 2"),
+        ("-(f(x) as _)", "-f(x) as _"),
+        ("(f(x) as a) |> g", "f(x) as a |> g"),
+        ("f((g(x) as a), b: (h(x) as c))", "f(g(x) as a, b: h(x) as c)"),
+        // these are needed
+        ("(f(x) as a).T", "(f(x) as a).T"),
+        ("(f(x) as a)[0]", "(f(x) as a)[0]"),
+        ("(f(x) as a, g(x))", "(f(x) as a, g(x))"),
+        ("(f(x) + 1)", "(f(x) + 1)"),
+        ("(x |> f as a) + 1", "(x |> f as a) + 1"),
+        ("(\n    f(x) as a\n  )", "(\n    f(x) as a\n  )"),
+        ("(f(x) as a // here\n  )", "(f(x) as a  // here\n  )"),
+    ] {
+        let body = |expr: &str| format!("fn m(x: [B]) {{\n  return {expr}\n}}\n");
+        let tree = |text: &str| dlc_dsl::to_ron(&dlc_dsl::parse(Default::default(), text).0);
+        assert_eq!(formatted(&body(text)), body(wanted));
+        assert_eq!(tree(&body(text)), tree(&body(wanted)), "{text}");
+        let printed = dlc_dsl::to_dl(&dlc_dsl::parse(Default::default(), &body(text)).0);
+        assert_eq!(tree(&printed), tree(&body(wanted)), "{printed}");
+    }
+}

@@ -417,6 +417,13 @@ def elementwise():
                       {"x": narrow(signed(MODERATE + [1e4, 1e-6]))})
     for name, f in (("maximum", torch.maximum), ("minimum", torch.minimum)):
         rows.function(name, f"{name}(x, y)", lambda x, y: f(x, y), {"x": a, "y": b})
+    # exact: PyTorch has no integers by 0
+    x = np.array([7, -7, 7, -7, 6, -6, 0, 1, -1, 2**31 - 1, -2**31, -2**31])
+    y = np.array([2, 2, -2, -2, -3, 3, 5, -3, 3, 2, 3, -2**31])
+    for name, quotient in (("floor_div", lambda x, y: x // y), ("ceil_div", lambda x, y: -(-x // y))):
+        for dtype in (np.int64, np.int32):
+            rows.function(name, f"{name}(x, y)", lambda x, y: quotient(x.long(), y.long()).to(x.dtype),
+                          {"x": x.astype(dtype), "y": y.astype(dtype)}, by=[])
     # what is not chosen does not matter, as if it were guarded: PyTorch itself gives NaN without the guard
     x = narrow([0, -0.0, 1, -1, 4, 0.25, -1e30, 1e-30, 1e30])
     one = torch.tensor(1.0, dtype=torch.float64)

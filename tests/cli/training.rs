@@ -161,7 +161,7 @@ fn predictions_are_shown_of_classes_only() {
     assert!(text(&dlc_in(folder.path(), &["train", "m.dl"])).contains('→'));
     // an integer that is only calculated with
     let model = std::fs::read_to_string(&path).expect("it was written");
-    let regression = "mse(logits, float(label)[:, _])";
+    let regression = "mse(logits, broadcast(float(label)[:, _], shape(logits)))";
     std::fs::write(&path, model.replace("cross_entropy(logits, label)", regression)).expect("again");
     let output = dlc_in(folder.path(), &["train", "m.dl"]);
     assert!(output.status.success() && !text(&output).contains('→'), "{output:?}");

@@ -42,7 +42,7 @@ codes! {
         "let scan = 3";
     "bad-name": "Names are lower case; a capital at the beginning marks a dimension, which only types bind.",
         "let Hidden = 64";
-    "needs-parentheses": "`|>`, `as` and comparisons do not mix with other operators without parentheses, so that nobody \
+    "needs-parentheses": "`|>`, `if` and comparisons do not mix with other operators without parentheses, so that nobody \
         has to guess what belongs together.", "return x + f |> g";
     "one-per-line": "A statement ends with its line, and the next one begins on a line of its own.", "let a = 1 let b = 2";
     "expression-statement": "A value that nothing uses has no effect, so it cannot stand alone. Name it with `let`, \
@@ -73,9 +73,10 @@ codes! {
     "type-mismatch": "A value is of another type than what takes it.", "linear(\"64\")";
     "shape-mismatch": "Two shapes that must agree do not; the labels say where each was made.", "[B, 3] + [B, 4]";
     "rank-mismatch": "A tensor has more or fewer axes than what takes it.", "conv2d of [B, 10]";
-    "dimension-conflict": "One name of a dimension stands for two sizes.", "[B, T] given 48 and 36";
+    "dimension-conflict": "One name of a dimension has two sizes, or `...` two shapes.", "[B, T] given 48 and 36";
+    "bad-slice": "A slice has no elements though its axis has some, or bounds and a negative step.", "x[3:3], x[5:2:-1]";
     "unbound-dimension": "Nothing gives this dimension a size.", "fn f() -> [N]";
-    "not-divisible": "A whole-number division must come out even.", "10 / 3";
+    "not-divisible": "`/` between integers known when compiling has to be exact; `floor_div` and `ceil_div` round.", "10 / 3";
     "division-by-zero": "A number known when compiling is divided by zero.", "1 / 0";
     "number-out-of-range": "A number does not fit its type, or what it is used for.", "u8(300)";
     "assertion-failed": "An `assert` of the model does not hold for these sizes.", "assert T <= context";

@@ -3,11 +3,46 @@
 /// What other libraries call things, and what they are called here.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("bce", "binary_cross_entropy"),
+    ("arange", "range"),
     ("cat", "concat"),
+    ("clip", "clamp"),
+    ("dense", "linear"),
+    ("detach", "stop_gradient"),
+    ("numel", "size"),
     ("permute", "transpose"),
+    ("swish", "silu"),
     ("view", "reshape"),
     ("weight_decay", "decay"),
 ];
+
+/// What other libraries have a function for, and how it is written here.
+const IDIOMS: &[(&str, &str)] = &[
+    ("bmm", "write `a @ b`"),
+    ("einsum", "write it with `@`, `transpose` and `sum`"),
+    ("expand_dims", "write `x[:, _]`: `_` is a new axis"),
+    ("matmul", "write `a @ b`"),
+    ("mm", "write `a @ b`"),
+    ("ndim", "write `rank(x)`"),
+    ("square", "write `x ** 2`"),
+    ("std", "write `sqrt(mean((x - mean(x)) ** 2))`"),
+    ("unsqueeze", "write `x[:, _]`: `_` is a new axis"),
+    ("var", "write `mean((x - mean(x)) ** 2)`"),
+];
+
+/// How to write what other libraries have a function of this name for.
+pub(crate) fn idiom(name: &str) -> Option<&'static str> {
+    IDIOMS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
+}
+
+/// What is called `name` elsewhere and otherwise here.
+pub(crate) fn translated(name: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
+}
+
+/// The function of two values that has the name of this reduction elsewhere.
+pub(crate) fn of_two(reduction: &str) -> Option<&'static str> {
+    [("max", "maximum"), ("min", "minimum")].into_iter().find(|(theirs, _)| *theirs == reduction).map(|(_, ours)| ours)
+}
 
 /// The candidate nearest to `name`, if it is near enough to be meant. Ties go to the first candidate.
 ///
@@ -17,7 +52,7 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
     let letters = |s: &str| s.chars().count();
     let wanted = plain(name);
     let limit = (letters(&wanted).max(2) / 3).max(1);
-    let elsewhere = ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours);
+    let elsewhere = translated(name);
     let mut best: Option<(usize, &str)> = None;
     for candidate in candidates {
         if candidate == name {

@@ -8,8 +8,8 @@ use rustc_hash::FxHashSet;
 
 use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Lower};
-use crate::ast::{Arg, Definition, Expr, ExprKind, Param, Type, TypeKind};
-use crate::diagnostic::{Diagnostic, did_you_mean, quoted};
+use crate::ast::{Arg, Definition, DefinitionKind, Expr, ExprKind, Param, Type, TypeKind};
+use crate::diagnostic::{Diagnostic, did_you_mean, of_two, quoted};
 use crate::span::Span;
 
 /// A value for a parameter.
@@ -133,6 +133,9 @@ impl<'p> Lower<'p> {
         let named: Vec<String> = formals.iter().filter(|f| f.named_only).map(|f| format!("`{}:`", f.name)).collect();
         let at = self.at(arg.span);
         let mut error = Diagnostic::error("too-many-arguments", message).primary(at, "one too many");
+        if let Some(function) = of_two(callee.name()) {
+            error = error.help(format!("of two values: `{function}(a, b)`"));
+        }
         if !named.is_empty() {
             error = error.help(format!("the others go by name: {}", named.join(", ")));
         }
@@ -245,10 +248,35 @@ impl<'p> Lower<'p> {
 
     /// The error for parameters that got no value.
     pub(crate) fn missing(&mut self, callee: &str, names: &[&str], span: Span) -> super::Stop {
+        let error = self.missing_arguments(callee, names, span);
+        self.fail(error)
+    }
+
+    /// The same for a definition.
+    pub(crate) fn missing_of(
+        &mut self,
+        definition: &Definition,
+        given: &[Given<'p>],
+        names: &[&str],
+        span: Span,
+    ) -> super::Stop {
+        let callee = &definition.name.name;
+        let mut error = self.missing_arguments(callee, names, span);
+        let has_data = given.iter().any(|g| is_data(&definition.params[g.param].ty) && g.value.has_data());
+        let takes_data = definition.params.iter().any(|param| is_data(&param.ty));
+        // In an initial value there are no layers.
+        let in_layers = self.initial_shapes.is_empty();
+        if definition.kind == DefinitionKind::Block && takes_data && !has_data && in_layers {
+            error = error.help(format!("for a layer that is called later, write `layer f = {callee}(…)`"));
+        }
+        self.fail(error)
+    }
+
+    fn missing_arguments(&self, callee: &str, names: &[&str], span: Span) -> Diagnostic {
         let list = quoted(names);
-        let message = format!("`{callee}` is not given {list}");
         let verb = if names.len() == 1 { "is" } else { "are" };
-        self.fault("missing-argument", message, span, format!("{list} {verb} missing"))
+        let error = Diagnostic::error("missing-argument", format!("`{callee}` is not given {list}"));
+        error.primary(self.at(span), format!("{list} {verb} missing"))
     }
 }
 

@@ -14,7 +14,7 @@ use super::stmt::Flow;
 use super::summary::Tally;
 use super::value::{Axis, Callee, Data, Delayed, Value};
 use super::{Eval, Given, Lower, Stop};
-use crate::ast::{Body, Call, Definition, DefinitionKind, Expr, ExprKind, InstanceNameKind, Str};
+use crate::ast::{Body, Call, Definition, DefinitionKind, InstanceNameKind, Str};
 use crate::diagnostic::Diagnostic;
 use crate::resolve::{ItemRef, LIBRARY, visit};
 use crate::span::Span;
@@ -265,7 +265,7 @@ impl<'p> Lower<'p> {
         self.spend(span)?;
         let missing = missing_params(definition, &given);
         if !missing.is_empty() {
-            return Err(self.missing(name, &missing, span));
+            return Err(self.missing_of(definition, &given, &missing, span));
         }
         let mut known: Vec<Option<Value<'p>>> = vec![None; definition.params.len()];
         let mut data: Vec<(usize, Value<'p>, Span)> = vec![];
@@ -298,7 +298,7 @@ impl<'p> Lower<'p> {
         &mut self,
         definition: &'p Definition,
         mut known: Vec<Option<Value<'p>>>,
-        data: Vec<(usize, Value<'p>, Span)>,
+        mut data: Vec<(usize, Value<'p>, Span)>,
         call: Span,
     ) -> Eval<Value<'p>> {
         let mut is_given: Vec<bool> = known.iter().map(Option::is_some).collect();
@@ -318,6 +318,8 @@ impl<'p> Lower<'p> {
                 }
             }
             if !late {
+                // Numbers come last, since they take the shape of `...` and do not make it.
+                data.sort_by_key(|(_, value, _)| value.is_number());
                 for (i, value, span) in &data {
                     self.bind_data(definition, *i, value.clone(), *span)?;
                 }
@@ -368,6 +370,7 @@ impl<'p> Lower<'p> {
         let callee = &definition.name.name;
         let crate::ast::TypeKind::Data { dtype, .. } = &param.ty.kind else { return Ok(()) };
         let dtype = self.dtype_of(dtype.as_ref())?;
+        let is_number = value.is_number();
         let data = match value {
             Value::Data(d) => d,
             other => {
@@ -379,62 +382,10 @@ impl<'p> Lower<'p> {
                 data?
             }
         };
+        let data = if is_number { self.take_rest(data, &param.ty, span)? } else { data };
         let purpose = For { callee, name: &param.name.name, span, declared: param.span };
         let data = self.match_type(data, &param.ty, purpose)?;
         self.declare(&param.name, Value::Data(data))
-    }
-
-    /// Checks what a definition returns against its signature.
-    fn check_results(&mut self, definition: &'p Definition, value: Value<'p>, returned: &'p Expr) -> Eval<Value<'p>> {
-        let declared = &definition.results;
-        if declared.is_empty() || matches!(value, Value::Poison) {
-            return Ok(value);
-        }
-        let callee = &definition.name.name;
-        let values: Vec<Value<'p>> = match (declared.len(), value) {
-            (1, value) => vec![value],
-            (n, Value::Tuple(values)) if values.len() == n => values.to_vec(),
-            (n, other) => {
-                let count = if let Value::Tuple(values) = &other { values.len() } else { 1 };
-                let message = format!("`{callee}` promises {n} results, but returns {count}");
-                let span = declared[0].span.to(declared[n - 1].span);
-                let error = Diagnostic::error("wrong-count", message).primary(self.at(span), "promised here");
-                let at = self.at(returned.span);
-                return Err(self.fail(error.secondary(at, "returned here")));
-            }
-        };
-        let mut checked = vec![];
-        for (i, (value, result)) in values.into_iter().zip(declared).enumerate() {
-            let span = match &returned.kind {
-                ExprKind::Tuple(parts) if parts.len() == declared.len() => parts[i].span,
-                _ => returned.span,
-            };
-            let name = result.name.as_ref().map_or("result", |n| n.name.as_str());
-            if !is_data(&result.ty) {
-                checked.push(self.coerce(value, &result.ty, &format!("`{name}` of `{callee}`"), span)?);
-                continue;
-            }
-            let crate::ast::TypeKind::Data { dtype, dims } = &result.ty.kind else { continue };
-            let dtype = self.dtype_of(dtype.as_ref())?;
-            let data = self.as_data(value, dtype, &format!("`{name}` of `{callee}`"), span)?;
-            if !dims.iter().any(|d| matches!(d, crate::ast::Dim::Rest(_))) {
-                let axes = self.shape_of(dims)?;
-                let fits =
-                    axes.len() == data.rank() && axes.iter().zip(data.axes.iter()).all(|(a, b)| self.agree(a, b));
-                if !fits || data.dtype != dtype {
-                    let wanted = super::value::show_type(dtype, &axes, self.float);
-                    let found = data.show(self.float);
-                    let message = format!("`{callee}` returns {found}, but its signature says {wanted}");
-                    let (at, origin) = (self.at(result.ty.span), data.origin);
-                    let error = Diagnostic::error("wrong-result", message).primary(at, "promised here");
-                    return Err(self.fail(error.secondary(origin, format!("{found} is made here"))));
-                }
-                checked.push(Value::Data(Data { axes: axes.into(), ..data }));
-            } else {
-                checked.push(Value::Data(data));
-            }
-        }
-        Ok(if checked.len() == 1 { checked.remove(0) } else { Value::Tuple(checked.into()) })
     }
 
     /// Gives the caller's names to the axes of a result, and notes the layer.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use dlc_ir::DType;
 
-use super::scope::Dimension;
+use super::scope::{Dimension, Rest};
 use super::value::{Axis, Data, Label, Value, show_type};
 use super::{Eval, Lower, Stop};
 use crate::ast::{Dim, Expr, ExprKind, Ident, Type, TypeKind};
@@ -50,8 +50,7 @@ impl<'p> Lower<'p> {
             match dim {
                 Dim::Rest(_) => {
                     let leading: Vec<Axis> = from.by_ref().take(skipped).collect();
-                    let frame = self.frame_mut();
-                    frame.rest.get_or_insert_with(|| leading.clone());
+                    self.match_rest(&leading, &data, purpose)?;
                     axes.extend(leading);
                 }
                 Dim::Stretch(_) => {
@@ -68,20 +67,72 @@ impl<'p> Lower<'p> {
     }
 
     fn match_dtype(&mut self, data: &Data, wanted: Option<&Ident>, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
-        let fits = match wanted.map(|w| w.name.as_str()) {
-            None | Some("float") => data.dtype == self.float,
-            Some("int") => data.dtype.is_int(),
-            Some(name) => data.dtype.name() == name,
-        };
-        if fits {
+        if self.dtype_fits(data.dtype, wanted) {
             return Ok(());
         }
         let help = match wanted.map(|w| w.name.as_str()) {
-            None | Some("float") => "convert it: `float(…)`".to_owned(),
+            None | Some("float") => {
+                let (float, found) = (self.float, data.dtype);
+                format!("expected {float}, the model's float type, found {found}; convert it: `float(…)`")
+            }
             Some("int") => "an integer type is wanted: `i64(…)` converts".to_owned(),
             Some(name) => format!("convert it: `{name}(…)`"),
         };
         Err(self.mismatch("type-mismatch", data, ty, purpose, Some(help)))
+    }
+
+    /// Whether a dtype is the one before a type's brackets, or one of those that it denotes.
+    pub(crate) fn dtype_fits(&self, found: DType, wanted: Option<&Ident>) -> bool {
+        match wanted.map(|w| w.name.as_str()) {
+            None | Some("float") => found == self.float,
+            Some("int") => found.is_int(),
+            Some(name) => found.name() == name,
+        }
+    }
+
+    /// Checks the axes for which `...` stands in one argument against those of the others; the first binds it.
+    fn match_rest(&mut self, axes: &[Axis], data: &Data, purpose: For<'_>) -> Eval<()> {
+        let Some(known) = self.frame().rest.clone() else {
+            self.bind_rest(axes, data, purpose.name);
+            return Ok(());
+        };
+        if self.same_shape(&known.axes, axes) {
+            return Ok(());
+        }
+        let (first, second) = (self.show_axes(&known.axes), self.show_axes(axes));
+        let message = format!("conflicting shapes for `...` of `{}`: {first} and {second}", purpose.callee);
+        let mut error = Diagnostic::error("dimension-conflict", message)
+            .primary(purpose.span, format!("`{}` makes it {second}", purpose.name));
+        if known.origin != purpose.span {
+            error = error.secondary(known.origin, format!("`{}` makes it {first}", known.name));
+        }
+        if !self.frame().in_library() && !purpose.declared.is_empty() {
+            error = error.secondary(purpose.declared, "one signature, one `...`");
+        }
+        let help = if known.axes.iter().chain(axes).any(|axis| axis.stretch) {
+            "`...` denotes one shape in one signature, to which nothing stretches: `broadcast(x, shape(y))` does"
+        } else {
+            "`...` denotes one shape in one signature; of shapes that may differ, name the axes"
+        };
+        Err(self.fail(error.help(help)))
+    }
+
+    /// A number where `[...]` is expected, as data of the shape of `...`, if other arguments have bound it.
+    pub(crate) fn take_rest(&mut self, number: Data, ty: &Type, span: Span) -> Eval<Data> {
+        let is_rest = matches!(&ty.kind, TypeKind::Data { dims, .. } if matches!(dims[..], [Dim::Rest(_)]));
+        match self.frame().rest.clone() {
+            Some(rest) if is_rest => self.stretch_to(&number, &rest.axes, span),
+            _ => Ok(number),
+        }
+    }
+
+    pub(crate) fn bind_rest(&mut self, axes: &[Axis], data: &Data, name: &str) {
+        let rest = Rest { axes: axes.to_vec(), origin: data.origin, name: name.into() };
+        self.frame_mut().rest = Some(rest);
+    }
+
+    pub(crate) fn same_shape(&self, a: &[Axis], b: &[Axis]) -> bool {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.agree(a, b))
     }
 
     /// Checks one axis; a free capital is bound by it.
@@ -249,7 +300,7 @@ impl<'p> Lower<'p> {
         for dim in dims {
             match dim {
                 Dim::Rest(span) => match self.frame().rest.clone() {
-                    Some(rest) => axes.extend(rest.into_iter().map(|axis| Axis { stretch: false, ..axis })),
+                    Some(rest) => axes.extend(rest.axes.into_iter().map(|axis| Axis { stretch: false, ..axis })),
                     None => {
                         let message = "`...` stands for the axes of an argument, but no argument has it";
                         return Err(self.fault("unbound-dimension", message, *span, "which axes?"));

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::value::Value;
+use super::value::{Data, Value};
 use super::{Eval, Lower, MAX_DEPTH, MAX_VALUES, Stop};
 use crate::ast::{Expr, ExprKind, Ident, Str, StrPart, UnaryOp};
 use crate::diagnostic::did_you_mean;
@@ -142,9 +142,33 @@ impl<'p> Lower<'p> {
             }
             other => {
                 let message = format!("{} has no `.{}`", other.describe(self.float), field.name);
-                let label = if other.has_data() { "tensors have `.T` only" } else { "no such field" };
+                let label = match &other {
+                    Value::Data(data) => {
+                        let x = if let ExprKind::Name(name) = &base.kind { name } else { "…" };
+                        attribute(&field.name, x, data)
+                    }
+                    other if other.has_data() => "tensors have `.T` only".to_owned(),
+                    _ => "no such field".to_owned(),
+                };
                 Err(self.fault("unknown-name", message, field.span, label))
             }
         }
+    }
+}
+
+/// What says the same as an attribute that tensors have elsewhere.
+fn attribute(name: &str, x: &str, data: &Data) -> String {
+    match name {
+        "shape" => {
+            let names = data.axes.iter().filter_map(|axis| Some(format!("`{}`", axis.label.as_ref()?.name)));
+            match names.collect::<Vec<_>>() {
+                names if names.is_empty() => format!("write `shape({x})`"),
+                names => format!("write `shape({x})`; dimensions are numbers themselves: {}", names.join(", ")),
+            }
+        }
+        "ndim" => format!("write `rank({x})`"),
+        "size" => format!("write `size({x})`"),
+        "mT" => format!("write `{x}.T`"),
+        _ => "tensors have `.T` only".to_owned(),
     }
 }

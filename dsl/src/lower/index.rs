@@ -6,6 +6,7 @@ use dlc_ir::{DType, ScalarOp};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, Stop};
 use crate::ast::{Expr, IndexItem};
+use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
 /// What an entry of an index does to one axis.
@@ -48,7 +49,7 @@ impl<'p> Lower<'p> {
             }
             [IndexItem::Slice { start, end, step: None, .. }] => {
                 let (start, limit) = self.range(start.as_deref(), end.as_deref(), list.len())?;
-                Ok(Value::list(list[start..limit].to_vec()))
+                Ok(Value::list(list[start..limit.max(start)].to_vec()))
             }
             _ => Err(self.fault("type-mismatch", "a list has one index", span, "a number, or `a:b`")),
         }
@@ -84,7 +85,42 @@ impl<'p> Lower<'p> {
         };
         let start = clip(start, 0)?;
         let limit = clip(end, len)?;
-        Ok((start, limit.max(start)))
+        Ok((start, limit))
+    }
+
+    /// `a:b:c` of an axis.
+    fn slice(
+        &mut self,
+        axis: &Axis,
+        start: Option<&'p Expr>,
+        end: Option<&'p Expr>,
+        step: Option<&'p Expr>,
+        span: Span,
+    ) -> Eval<Step> {
+        let all = start.is_none() && end.is_none();
+        let (first, limit) = self.range(start, end, axis.size)?;
+        let by = step.map_or(Ok(1), |e| self.whole(e))?;
+        if by == 0 {
+            let message = "a slice cannot go in steps of 0";
+            return Err(self.fault("number-out-of-range", message, step.map_or(span, |e| e.span), "at least 1"));
+        }
+        if by < 0 && !all {
+            let message = format!("a slice with bounds cannot have the negative step {by}");
+            let error = Diagnostic::error("bad-slice", message);
+            let error = error.primary(self.at(span), "from which end do the bounds count?");
+            let help = "take the part, then turn it around: `x[a:b][::-1]`, `x[:, a:b][:, ::-1]`";
+            return Err(self.fail(error.help(help)));
+        }
+        if first >= limit && axis.size > 0 {
+            let name = axis.label.as_ref().map_or(String::new(), |label| format!(" `{}`", label.name));
+            let message = format!("the slice is empty, though its axis{name} has {} elements", axis.size);
+            let error = Diagnostic::error("bad-slice", message);
+            let error = error.primary(self.at(span), format!("from {first} up to, not including, {limit}"));
+            return Err(
+                self.fail(error.help("`a:b` has b - a elements, one at least; a negative bound counts from the end"))
+            );
+        }
+        Ok(Step::Range { start: first, limit: limit.max(first), step: by, all: all && by.abs() == 1 })
     }
 
     fn index_data(&mut self, x: Data, items: &'p [IndexItem], span: Span) -> Eval<Data> {
@@ -115,20 +151,9 @@ impl<'p> Lower<'p> {
                     });
                     axis += 1;
                 }
-                IndexItem::Slice { start, end, step, .. } => {
-                    let whole = start.is_none() && end.is_none();
-                    let (start, limit) = self.range(start.as_deref(), end.as_deref(), x.axes[axis].size)?;
-                    let step = match step {
-                        None => 1,
-                        Some(e) => match self.whole(e)? {
-                            0 => {
-                                let message = "a slice cannot go in steps of 0";
-                                return Err(self.fault("number-out-of-range", message, e.span, "at least 1"));
-                            }
-                            step => step,
-                        },
-                    };
-                    steps.push(Step::Range { start, limit, step, all: whole && step.abs() == 1 });
+                IndexItem::Slice { start, end, step, span } => {
+                    let (start, end, step) = (start.as_deref(), end.as_deref(), step.as_deref());
+                    steps.push(self.slice(&x.axes[axis], start, end, step, *span)?);
                     axis += 1;
                 }
             }

@@ -3,6 +3,7 @@
 use dlc_ir::op::{Broadcast, Dot, Reshape, Transpose};
 use dlc_ir::{DType, Direction, ScalarOp, Shape};
 
+use super::integer::{float_remainder, remainder};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, MAX_LIST, Stop};
 use crate::ast::{BinaryOp, Expr};
@@ -38,7 +39,7 @@ impl<'p> Lower<'p> {
         self.fault("type-mismatch", message, span, "no such operation")
     }
 
-    fn overflow(&mut self, span: Span) -> Stop {
+    pub(crate) fn overflow(&mut self, span: Span) -> Stop {
         self.fault("number-out-of-range", "the number is too large", span, "beyond 64 bits")
     }
 
@@ -114,17 +115,21 @@ impl<'p> Lower<'p> {
     fn binary_ints(&mut self, op: BinaryOp, a: i64, b: i64, span: Span) -> Eval<Value<'p>> {
         use BinaryOp::*;
         if b == 0 && matches!(op, Div | Rem) {
-            return Err(self.fault("division-by-zero", format!("{a} is divided by zero"), span, "by zero"));
+            return Err(self.by_zero(&a.to_string(), span));
         }
         let number = match op {
             Add => a.checked_add(b),
             Sub => a.checked_sub(b),
             Mul => a.checked_mul(b),
             Div if a.checked_rem(b).is_some_and(|rest| rest != 0) => {
-                let message = format!("{a} / {b} does not come out even");
+                let message = format!("{a} is not divisible by {b}");
                 let at = self.at(span);
-                let error = Diagnostic::error("not-divisible", message).primary(at, format!("leaves {}", a % b));
-                return Err(self.fail(error.help("for a number with a fraction, write `float(a) / b`")));
+                let error =
+                    Diagnostic::error("not-divisible", message).primary(at, format!("remainder {}", remainder(a, b)));
+                let help = format!(
+                    "for a fraction, write `float({a}) / {b}`; to round down, `floor_div({a}, {b})`; to round up, `ceil_div({a}, {b})`"
+                );
+                return Err(self.fail(error.help(help)));
             }
             Div => a.checked_div(b),
             Rem => Some(remainder(a, b)),
@@ -151,7 +156,7 @@ impl<'p> Lower<'p> {
             Sub => Value::Float(a - b),
             Mul => Value::Float(a * b),
             Div | Rem if b == 0.0 => {
-                return Err(self.fault("division-by-zero", format!("{a:?} is divided by zero"), span, "by zero"));
+                return Err(self.by_zero(&format!("{a:?}"), span));
             }
             Div => Value::Float(a / b),
             Rem => Value::Float(float_remainder(a, b)),
@@ -188,6 +193,9 @@ impl<'p> Lower<'p> {
         {
             return Ok(Value::Data(self.small_power(x, *n, span)?));
         }
+        if op == Rem && dtype.is_int() && matches!(b, Value::Int(0, _)) {
+            return Err(self.by_zero(&a.describe(self.float), span));
+        }
         let what = format!("`{}`", op.symbol());
         let x = self.as_data(a, dtype, &what, a_span)?;
         let y = self.as_data(b, dtype, &what, b_span)?;
@@ -217,6 +225,9 @@ impl<'p> Lower<'p> {
             Pow => dtype.is_float(),
             _ => true,
         };
+        if op == Div && dtype.is_int() {
+            return Err(self.unrounded(&x, op_span));
+        }
         if !allowed {
             let found = x.show(self.float);
             let message = format!("`{}` does not take {found}", op.symbol());
@@ -225,19 +236,6 @@ impl<'p> Lower<'p> {
         let spans = [a_span, b_span];
         let result = self.map_aligned(f, &[x, y.clone()], &spans, span)?;
         Ok(Value::Data(if op == Rem { self.floored(result, y, &spans, span)? } else { result }))
-    }
-
-    /// A remainder by `divisor`, which has the sign of what was divided, with that of the divisor.
-    fn floored(&mut self, rest: Data, divisor: Data, spans: &[Span], span: Span) -> Eval<Data> {
-        if rest.dtype == DType::U8 {
-            return Ok(rest); // neither is negative
-        }
-        let sign = self.map1(ScalarOp::Sign, &rest, span)?;
-        let other = self.map1(ScalarOp::Sign, &divisor, span)?;
-        let other = self.map1(ScalarOp::Neg, &other, span)?;
-        let differs = self.map_aligned(ScalarOp::Compare(Direction::Eq), &[sign, other], spans, span)?;
-        let moved = self.map_aligned(ScalarOp::Add, &[rest.clone(), divisor], spans, span)?;
-        self.map(ScalarOp::Select, &[&differs, &moved, &rest], span)
     }
 
     fn small_power(&mut self, x: &Data, n: i64, span: Span) -> Eval<Data> {
@@ -279,7 +277,8 @@ impl<'p> Lower<'p> {
             let (at, a, b) = (self.at(span), data[0].origin, other.origin);
             let mut error = Diagnostic::error("type-mismatch", message).primary(at, "these do not go together");
             error = origins(error, at, &[(a, first), (b, second)]);
-            return Err(self.fail(error.help("convert one of them: `float(x)`, `i64(x)`, …")));
+            let (a, b) = (data[0].dtype, other.dtype);
+            return Err(self.fail(error.help(format!("found {a} and {b}; convert one of them: `{a}(…)`, `{b}(…)`"))));
         }
         let axes = self.align(operands, spans, span)?;
         let stretched: Vec<Data> = operands.iter().map(|d| self.stretch_to(d, &axes, span)).collect::<Eval<_>>()?;
@@ -447,16 +446,4 @@ pub(crate) fn origins(mut error: Diagnostic, at: Span, places: &[(Span, String)]
         }
     }
     error
-}
-
-/// The remainder of the quotient rounded down, as Python has it: with the sign of the divisor.
-fn remainder(a: i64, b: i64) -> i64 {
-    let rest = a.wrapping_rem(b);
-    if rest.signum() == -b.signum() { rest + b } else { rest }
-}
-
-/// The same of floats.
-fn float_remainder(a: f64, b: f64) -> f64 {
-    let rest = libm::fmod(a, b);
-    if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
 }

@@ -30,8 +30,8 @@ pub(crate) struct Frame<'p> {
     pub path: String,
     pub scopes: Vec<IndexMap<String, Var<'p>>>,
     pub dims: IndexMap<String, Dimension>,
-    /// The axes that `...` stands for, once an argument has bound it.
-    pub rest: Option<Vec<Axis>>,
+    /// The shape that `...` denotes, once an argument or a result has bound it.
+    pub rest: Option<Rest>,
     /// The turns of the loops around.
     pub turns: Vec<usize>,
     /// The names of instances so far.
@@ -84,6 +84,16 @@ impl Draws {
             again => format!("{}/{ordinal}~{again}", self.path),
         }
     }
+}
+
+/// What `...` denotes: one shape in one signature.
+#[derive(Clone, Debug)]
+pub(crate) struct Rest {
+    pub axes: Vec<Axis>,
+    /// Where the shape comes from, in the user's text.
+    pub origin: Span,
+    /// The argument or result that has bound it.
+    pub name: Rc<str>,
 }
 
 /// A dimension that an argument has bound.

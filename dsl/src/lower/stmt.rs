@@ -132,15 +132,9 @@ impl<'p> Lower<'p> {
 
     fn rebind(&mut self, ident: &'p crate::ast::Ident, value: Value<'p>, span: Span) -> Eval<()> {
         let Some(var) = self.frame().find(&ident.name) else {
-            let known: Vec<String> = self.frame().names().into_iter().map(str::to_owned).collect();
-            let at = self.at(ident.span);
-            let error = Diagnostic::error("unknown-name", format!("there is no `{}` to rebind", ident.name));
-            let meant = crate::diagnostic::did_you_mean(&ident.name, known.iter().map(String::as_str));
-            let error = match meant {
-                Some(meant) => error.primary(at, format!("do you mean `{meant}`?")).fix(at, meant),
-                None => error.primary(at, "introduce it with `let`").fix(at, format!("let {}", ident.name)),
-            };
-            return Err(self.fail(error));
+            // Resolving has reported what no scope binds.
+            let message = format!("there is no `{}` to rebind", ident.name);
+            return Err(self.fault("unknown-name", message, ident.span, "nothing of this name here"));
         };
         if var.weight {
             let (at, old) = (self.at(ident.span), self.at(var.span));

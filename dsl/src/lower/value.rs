@@ -290,6 +290,11 @@ pub(crate) enum Value<'p> {
 }
 
 impl<'p> Value<'p> {
+    /// Whether it is one number known when compiling, which becomes data of any shape.
+    pub fn is_number(&self) -> bool {
+        matches!(self, Value::Int(..) | Value::Float(_) | Value::Bool(_))
+    }
+
     pub fn int(i: i64) -> Self {
         Value::Int(i, None)
     }

@@ -43,7 +43,6 @@ impl Parser<'_> {
                 let text = self.text[operator.range()].to_owned();
                 let what = match expr.kind {
                     ExprKind::Pipe { .. } => "a pipe",
-                    ExprKind::Call(_) => "`as`",
                     _ => "this",
                 };
                 self.needs_parentheses(
@@ -67,24 +66,20 @@ impl Parser<'_> {
         );
     }
 
-    /// What keeps an expression from taking `|>` or `as` without brackets.
+    /// What keeps an expression from taking `|>` without brackets.
     fn loose(&self, expr: &Expr) -> bool {
         use ExprKind::*;
         !self.is_grouped(expr) && matches!(expr.kind, Unary { .. } | Binary { .. } | If(_) | Cond(_) | Scan(_))
     }
 
+    /// `f(x) as h`: a name for the call that ends here.
     fn named(&mut self, mut expr: Expr, start: Span) -> Parsed<Expr> {
         let as_span = self.peek().span;
-        let loose = self.loose(&expr);
         let grouped = self.is_grouped(&expr);
         self.bump();
         let name = self.instance_name()?;
         let place = expr.span;
         match &mut expr.kind {
-            _ if loose => {
-                let last = operand_at_end(&expr).span;
-                self.needs_parentheses("`as` beside another operator needs parentheses", as_span, last, "(… as name)");
-            }
             ExprKind::Call(call) if call.name.is_none() => {
                 call.name = Some(name);
                 call.span = start.to(self.last_end());
@@ -211,13 +206,31 @@ impl Parser<'_> {
         Ok(Arg { name: None, value, span: self.since(start) })
     }
 
-    /// A value with calls, indices and fields behind it.
+    /// A value with calls, indices and fields behind it, and the name of the last call.
     pub(super) fn postfix(&mut self) -> Parsed<Expr> {
         let start = self.peek().span;
         let outer = std::mem::replace(&mut self.reach, self.depth);
         let result = self.primary().and_then(|base| self.postfix_after(base, start));
+        let result = result.and_then(|value| self.names(value, start));
         self.reach = self.reach.max(outer);
         result
+    }
+
+    /// What `as` says of the value that has been read.
+    fn names(&mut self, mut value: Expr, start: Span) -> Parsed<Expr> {
+        if !self.at_word(Word::As) {
+            return Ok(value);
+        }
+        while self.at_word(Word::As) {
+            value = self.named(value, start)?;
+        }
+        let field = self.at(Symbol::Dot) && matches!(self.second().kind, TokenKind::Name(_));
+        if (field || self.at(Symbol::LBracket)) && !self.line_ended() {
+            let at = self.peek().span;
+            self.needs_parentheses("`as` before `.` or `[` needs parentheses", at, value.span, "(… as name)");
+            return Err(Failed);
+        }
+        Ok(value)
     }
 
     fn postfix_after(&mut self, mut expr: Expr, start: Span) -> Parsed<Expr> {

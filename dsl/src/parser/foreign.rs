@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::ast::{Expr, ExprKind, Ident};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, idiom, translated};
 use crate::lexer::{Symbol, TokenKind, Word};
 
 /// Words, each with what to do instead.
@@ -41,10 +41,19 @@ impl Parser<'_> {
     pub(super) fn no_method(&self, base: &Expr, field: &Ident) -> Diagnostic {
         let (root, name) = (root_name(base), &field.name);
         if root.is_some_and(|root| FOREIGN_MODULES.contains(&root)) {
+            let name = name.to_lowercase();
+            let remedy = match idiom(&name) {
+                Some(idiom) => idiom.to_owned(),
+                None => format!("write `{}(…)`", translated(&name).unwrap_or(&name)),
+            };
             return Diagnostic::error("not-a-call", "the library's names stand alone")
-                .primary(base.span.to(field.span), format!("write `{}(…)`", name.to_lowercase()));
+                .primary(base.span.to(field.span), remedy);
         }
         let value = if let ExprKind::Name(value) = &base.kind { value } else { "…" };
+        if let Some(idiom) = idiom(name) {
+            return Diagnostic::error("not-a-call", "values have no methods").primary(field.span, idiom);
+        }
+        let name = translated(name).unwrap_or(name);
         let more = if self.second().kind == TokenKind::Symbol(Symbol::RParen) { "" } else { ", …" };
         Diagnostic::error("not-a-call", "values have no methods")
             .primary(field.span, format!("write `{name}({value}{more})`"))

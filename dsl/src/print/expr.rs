@@ -9,7 +9,8 @@ const ANY: u8 = 0;
 const NOT: u8 = 3;
 const NEG: u8 = 7;
 const POWER: u8 = 8;
-const POSTFIX: u8 = 9;
+const NAMED: u8 = 9;
+const POSTFIX: u8 = 10;
 
 pub(crate) fn expr_text(expr: &Expr) -> String {
     text(expr, ANY)
@@ -41,7 +42,7 @@ fn bare(expr: &Expr) -> (String, u8) {
         Unary { op: UnaryOp::Neg, operand } => (format!("-{}", text(operand, NEG)), NEG),
         Unary { op: UnaryOp::Not, operand } => (format!("not {}", text(operand, NOT)), NOT),
         Binary { op: op @ BinaryOp::Pow, left, right, .. } => {
-            (format!("{} {} {}", text(left, POSTFIX), op.symbol(), text(right, NEG)), POWER)
+            (format!("{} {} {}", text(left, NAMED), op.symbol(), text(right, NEG)), POWER)
         }
         Binary { op, left, right, .. } => {
             let precedence = op.precedence();
@@ -49,8 +50,8 @@ fn bare(expr: &Expr) -> (String, u8) {
             let left = text(left, precedence + u8::from(op.is_comparison()));
             (format!("{left} {} {}", op.symbol(), text(right, precedence + 1)), precedence)
         }
-        // A name with `as` stands with pipes: nothing binds to it without brackets.
-        Call(call) => (call_text(call, true), if call.name.is_some() { ANY } else { POSTFIX }),
+        // `as` binds tighter than any operator, but nothing follows its name.
+        Call(call) => (call_text(call, true), if call.name.is_some() { NAMED } else { POSTFIX }),
         Pipe { head, steps } => {
             let steps: Vec<_> = steps.iter().map(|step| format!(" |> {}", call_text(step, false))).collect();
             (format!("{}{}", pipe_head_text(head), steps.concat()), ANY)
@@ -92,10 +93,7 @@ fn fits_one_line(block: &Block) -> bool {
 
 /// Before `|>` stands something that needs no brackets, or a call with its name.
 pub(super) fn pipe_head_text(head: &Expr) -> String {
-    match &head.kind {
-        ExprKind::Call(_) => expr_text(head),
-        _ => text(head, POSTFIX),
-    }
+    text(head, NAMED)
 }
 
 fn chain_text(word: &str, chain: &If<Expr>) -> String {

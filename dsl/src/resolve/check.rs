@@ -2,6 +2,7 @@
 //! it is used or not, and words that this version does not compile.
 
 mod attributes;
+mod unknown;
 
 use dlc_ir::DType;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -11,7 +12,7 @@ use super::{Program, Target};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean};
 use crate::lower::settings::setting_value;
-use crate::lower::{pattern_names, unknown_dataset};
+use crate::lower::unknown_dataset;
 use crate::span::Span;
 
 /// Names that mean something in some places only; lowering says where they do not.
@@ -276,13 +277,7 @@ impl<'a> Names<'a> {
             }
             StmtKind::Rebind { pattern, value } => {
                 self.expr(value);
-                let mut names = vec![];
-                pattern_names(pattern, &mut names);
-                for name in names {
-                    if !self.is_bound(&name.name) {
-                        self.has_ended(&name.name, name.span);
-                    }
-                }
+                self.rebinds(pattern);
             }
             StmtKind::Return { value } | StmtKind::Yield { value } => self.expr(value),
             StmtKind::Layer { name, call } => {
@@ -390,58 +385,6 @@ impl<'a> Names<'a> {
             return;
         }
         self.unknown("value", name, span);
-    }
-
-    /// Reports a name that braces before have bound, if this is one.
-    fn has_ended(&mut self, name: &str, span: Span) -> bool {
-        let Some(&bound) = self.ended.get(name) else { return false };
-        let message = format!("`{name}` is known only inside of the braces that introduce it");
-        let error = Diagnostic::error("unknown-name", message);
-        let error = error.primary(span, format!("to use `{name}` here, introduce it before the braces"));
-        self.faults.push(error.secondary(bound, "introduced here"));
-        true
-    }
-
-    fn unknown(&mut self, what: &str, name: &'a str, span: Span) {
-        if self.has_ended(name, span) {
-            return;
-        }
-        if self.is_unread() {
-            let error = Diagnostic::error("unknown-name", format!("there is no {what} `{name}`"));
-            self.faults.push(error.primary(span, "not defined here, imported, or in the library"));
-            return;
-        }
-        let mut near: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
-        near.sort_unstable();
-        let capital = name.starts_with(|c: char| c.is_ascii_uppercase());
-        if capital && what == "value" {
-            if let Some(meant) = self.in_other_case(name) {
-                let error = Diagnostic::error("unknown-name", format!("there is no {what} `{name}`"));
-                self.faults.push(error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant));
-                return;
-            }
-            near.retain(|n| n.starts_with(|c: char| c.is_ascii_uppercase()));
-            let error = Diagnostic::error("unbound-dimension", format!("nothing gives the dimension `{name}` a size"));
-            let error = match did_you_mean(name, near.iter().copied()) {
-                Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
-                None => error.primary(span, "no argument has an axis of this name"),
-            };
-            self.faults.push(error);
-            return;
-        }
-        near.extend(crate::lower::AMBIENT);
-        let error = self.program.unknown(self.module, what, name, span, near);
-        self.faults.push(error);
-    }
-
-    /// What other languages write with capitals: `True`, `GELU`.
-    fn in_other_case(&self, name: &str) -> Option<&'a str> {
-        let plain = |s: &str| s.replace('_', "").to_ascii_lowercase();
-        let program: &'a Program = self.program;
-        let language = ["true", "false", "none"].into_iter().chain(crate::lower::AMBIENT.iter().copied());
-        let known = language.chain(program.names(self.module));
-        // A single letter is a dimension.
-        known.filter(|known| known.len() > 1).find(|known| plain(known) == plain(name))
     }
 
     fn call(&mut self, call: &'a Call) {

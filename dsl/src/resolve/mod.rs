@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
 use crate::ast::{self, Definition, Item};
-use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, idiom, tidy};
 use crate::layers;
 use crate::lower::builtin::{self, Builtin};
 use crate::span::{Loader, SourceId, Sources, Span};
@@ -150,6 +150,9 @@ impl Program {
     pub fn unknown<'a>(&'a self, module: u32, what: &str, name: &str, span: Span, near: Vec<&'a str>) -> Diagnostic {
         let message = format!("there is no {what} `{name}`");
         let error = Diagnostic::error("unknown-name", message);
+        if let Some(idiom) = idiom(name) {
+            return error.primary(span, idiom);
+        }
         match did_you_mean(name, near.into_iter().chain(self.names(module))) {
             Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
             None => error.primary(span, "not defined here, imported, or in the library"),

@@ -2,8 +2,9 @@
 
 use dlc_ir::{DType, Scalar, ScalarOp};
 
+use super::super::integer::{Rounding, quotient};
 use super::super::value::Value;
-use super::super::{Eval, Lower};
+use super::super::{Eval, Lower, Stop};
 use super::{Args, Builtin, row};
 use crate::ast::BinaryOp;
 
@@ -40,6 +41,24 @@ pub(super) const OTHER: &[Builtin] = &[
     row("mul", &["x", "by"], 0, &[], "`x * by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Mul)),
     row("div", &["x", "by"], 0, &[], "`x / by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Div)),
     row("pow", &["x", "by"], 0, &[], "`x ** by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Pow)),
+    row(
+        "floor_div",
+        &["x", "y"],
+        0,
+        &[],
+        "Integer quotient, rounded down: `x == floor_div(x, y) * y + x % y`. Data wraps around, and divided by 0 it is 0; when \
+         compiling, division by zero and overflow are errors.",
+        |lower, args| divide(lower, args, Rounding::Down),
+    ),
+    row(
+        "ceil_div",
+        &["x", "y"],
+        0,
+        &[],
+        "Integer quotient, rounded up. Data wraps around, and divided by 0 it is 0; when compiling, division \
+         by zero and overflow are errors.",
+        |lower, args| divide(lower, args, Rounding::Up),
+    ),
     row("maximum", &["a", "b"], 0, &[], "The larger of both, element by element.", |lower, args| {
         binary(lower, args, ScalarOp::Max)
     }),
@@ -117,6 +136,40 @@ fn binary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<
             let y = lower.number(&b, DType::F64, args.span(1))?;
             Ok(Value::Float(f.eval(DType::F64, &[x, y]).as_f64()))
         }
+    }
+}
+
+fn divide<'p>(lower: &mut Lower<'p>, args: Args<'p>, rounding: Rounding) -> Eval<Value<'p>> {
+    let (a, b) = (args.value(0), args.value(1));
+    if let Some((i, found)) = [&a, &b].into_iter().enumerate().find(|(_, value)| !is_integer(value)) {
+        let found = found.describe(lower.float);
+        let message = format!("expected an integer for {}, found {found}", args.what(i));
+        let rounds = if rounding == Rounding::Down { "floor" } else { "ceil" };
+        return Err(lower.fault("type-mismatch", message, args.span(i), format!("of floats, write `{rounds}(x / y)`")));
+    }
+    if matches!(b, Value::Int(0, _)) {
+        let dividend = if let Value::Int(a, _) = a { a.to_string() } else { a.describe(lower.float) };
+        return Err(lower.by_zero(&dividend, args.span));
+    }
+    let dtype = match (&a, &b) {
+        (Value::Int(x, _), Value::Int(y, _)) => {
+            let value = quotient(*x, *y, rounding).map(Value::int);
+            return value.ok_or_else(|| lower.overflow(args.span));
+        }
+        (Value::Data(d), _) | (_, Value::Data(d)) => d.dtype,
+        _ => return Err(Stop),
+    };
+    let x = lower.as_data(a, dtype, &args.what(0), args.span(0))?;
+    let y = lower.as_data(b, dtype, &args.what(1), args.span(1))?;
+    let spans = [args.span(0), args.span(1)];
+    Ok(Value::Data(lower.rounded_quotient(rounding, x, y, &spans, args.span)?))
+}
+
+fn is_integer(value: &Value<'_>) -> bool {
+    match value {
+        Value::Int(..) => true,
+        Value::Data(d) => d.dtype.is_int(),
+        _ => false,
     }
 }
 

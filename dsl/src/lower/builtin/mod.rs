@@ -3,8 +3,9 @@
 use dlc_ir::DType;
 
 use super::bind::Given;
-use super::value::{Axis, Data, Value};
+use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower, Stop};
+use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
 mod list;
@@ -243,13 +244,7 @@ impl<'p> Lower<'p> {
         for value in list {
             let Value::Int(n, label) = value else { return Err(self.wrong(args, i, &value, "an axis")) };
             let axis = match label {
-                Some(label) => match x.axes.iter().position(|axis| axis.label.as_ref() == Some(&label)) {
-                    Some(axis) => axis,
-                    None => {
-                        let message = format!("{} has no axis `{}`", x.show(self.float), label.name);
-                        return Err(self.fault("shape-mismatch", message, args.span(i), "not one of its axes"));
-                    }
-                },
+                Some(label) => self.axis_named(&label, x, args.span(i))?,
                 None => {
                     let rank = x.rank() as i64;
                     let at = if n < 0 { n.saturating_add(rank) } else { n };
@@ -271,6 +266,23 @@ impl<'p> Lower<'p> {
         Ok(Some(axes))
     }
 
+    /// The axis of `x` that a dimension names.
+    fn axis_named(&mut self, label: &Label, x: &Data, span: Span) -> Eval<usize> {
+        let named: Vec<usize> = (0..x.rank()).filter(|&i| x.axes[i].label.as_ref() == Some(label)).collect();
+        let (found, name) = (x.show(self.float), &label.name);
+        match named[..] {
+            [axis] => Ok(axis),
+            [] => {
+                Err(self.fault("shape-mismatch", format!("{found} has no axis `{name}`"), span, "not one of its axes"))
+            }
+            [first, second, ..] => {
+                let message = format!("{} axes of {found} are named `{name}`", named.len());
+                let error = Diagnostic::error("shape-mismatch", message).primary(self.at(span), "which of them?");
+                Err(self.fail(error.help(format!("give the axis by number: {first} or {second}"))))
+            }
+        }
+    }
+
     /// An argument as one axis.
     fn arg_axis(&mut self, args: &Args<'p>, i: usize, x: &Data, default: usize) -> Eval<usize> {
         match self.arg_axes(args, i, x)?.as_deref() {
@@ -284,6 +296,9 @@ impl<'p> Lower<'p> {
     }
 
     fn wrong(&mut self, args: &Args<'p>, i: usize, found: &Value<'p>, wanted: &str) -> Stop {
+        if matches!(found, Value::Poison) {
+            return Stop;
+        }
         let what = args.what(i);
         if found.has_data() {
             let message = format!("{what} must be known when compiling");

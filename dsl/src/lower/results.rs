@@ -1,0 +1,96 @@
+//! Results: whether what a definition returns is what its signature says, dtype, `...` and all.
+
+use super::bind::is_data;
+use super::value::{Data, Value};
+use super::{Eval, Lower, Stop};
+use crate::ast::{Definition, Dim, Expr, ExprKind, ResultDecl, TypeKind};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+impl<'p> Lower<'p> {
+    /// Checks what a definition returns against its signature.
+    pub(crate) fn check_results(
+        &mut self,
+        definition: &'p Definition,
+        value: Value<'p>,
+        returned: &'p Expr,
+    ) -> Eval<Value<'p>> {
+        let declared = &definition.results;
+        if declared.is_empty() || matches!(value, Value::Poison) {
+            return Ok(value);
+        }
+        let callee = &definition.name.name;
+        let values: Vec<Value<'p>> = match (declared.len(), value) {
+            (1, value) => vec![value],
+            (n, Value::Tuple(values)) if values.len() == n => values.to_vec(),
+            (n, other) => {
+                let count = if let Value::Tuple(values) = &other { values.len() } else { 1 };
+                let message = format!("`{callee}` promises {n} results, but returns {count}");
+                let span = declared[0].span.to(declared[n - 1].span);
+                let error = Diagnostic::error("wrong-count", message).primary(self.at(span), "promised here");
+                let at = self.at(returned.span);
+                return Err(self.fail(error.secondary(at, "returned here")));
+            }
+        };
+        let mut checked = vec![];
+        for (i, (value, result)) in values.into_iter().zip(declared).enumerate() {
+            let span = match &returned.kind {
+                ExprKind::Tuple(parts) if parts.len() == declared.len() => parts[i].span,
+                _ => returned.span,
+            };
+            if !is_data(&result.ty) {
+                let name = result.name.as_ref().map_or("result", |n| n.name.as_str());
+                checked.push(self.coerce(value, &result.ty, &format!("`{name}` of `{callee}`"), span)?);
+                continue;
+            }
+            checked.push(Value::Data(self.check_data(callee, result, value, span)?));
+        }
+        Ok(if checked.len() == 1 { checked.remove(0) } else { Value::Tuple(checked.into()) })
+    }
+
+    /// Checks one result that is data; it gets the signature's names of axes.
+    fn check_data(&mut self, callee: &str, result: &'p ResultDecl, value: Value<'p>, span: Span) -> Eval<Data> {
+        let TypeKind::Data { dtype, dims } = &result.ty.kind else { return Err(Stop) };
+        let name = result.name.as_ref().map_or("result", |n| n.name.as_str());
+        let number = self.dtype_of(dtype.as_ref())?;
+        let data = self.as_data(value, number, &format!("`{name}` of `{callee}`"), span)?;
+        let rest = dims.iter().position(|dim| matches!(dim, Dim::Rest(_)));
+        // What `...` is in no argument, the first result says that has it.
+        let length = (data.rank() + 1).checked_sub(dims.len());
+        if let (Some(at), Some(length), None) = (rest, length, &self.frame().rest) {
+            self.bind_rest(&data.axes[at..at + length], &data, name);
+        }
+        if rest.is_some() && self.frame().rest.is_none() {
+            return Err(self.wrong_result(callee, result, &data));
+        }
+        let mut axes = self.shape_of(dims)?;
+        if !self.same_shape(&axes, &data.axes) || !self.dtype_fits(data.dtype, dtype.as_ref()) {
+            return Err(self.wrong_result(callee, result, &data));
+        }
+        if let (Some(at), Some(length)) = (rest, length) {
+            // Axes that the signature does not name are left as they are.
+            axes[at..at + length].clone_from_slice(&data.axes[at..at + length]);
+        }
+        Ok(Data { axes: axes.into(), ..data })
+    }
+
+    fn wrong_result(&mut self, callee: &str, result: &'p ResultDecl, data: &Data) -> Stop {
+        let wanted = self.show_declared(&result.ty);
+        let found = data.show(self.float);
+        let message = format!("`{callee}` returns {found}, but its signature says {wanted}");
+        let mut error = Diagnostic::error("wrong-result", message).primary(self.at(result.ty.span), "promised here");
+        error = error.secondary(data.origin, format!("{found} is made here"));
+        if let (true, Some(rest)) = (wanted.contains("..."), self.frame().rest.clone()) {
+            let makes = format!("`{}` makes `...` {}", rest.name, self.show_axes(&rest.axes));
+            error = if rest.origin == data.origin { error.help(makes) } else { error.secondary(rest.origin, makes) };
+        }
+        if let TypeKind::Data { dtype: None, .. } = &result.ty.kind
+            && data.dtype != self.float
+        {
+            let (float, own) = (self.float, data.dtype);
+            error =
+                error.help(format!("a type without dtype is {float}: write `{own}[…]`, or convert what is returned"));
+        }
+        self.fail(error)
+    }
+}
