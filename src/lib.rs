@@ -131,6 +131,7 @@ mod trainer;
 mod training;
 mod training_step;
 mod verify;
+mod warnings;
 
 pub use compiler::{Compiler, Timings};
 pub use dlc_compiler::passes;
@@ -148,3 +149,4 @@ pub use runner::Runner;
 pub use text::{Form, convert, format, is_ron_model};
 pub use trainer::{Step, Trainer};
 pub use training::{Predictions, TrainOverrides, Training};
+pub use warnings::Warnings;

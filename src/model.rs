@@ -13,6 +13,7 @@ use crate::dataset::Loaded;
 use crate::error::read_text;
 use crate::files::Files;
 use crate::settable::Settable;
+use crate::warnings::Warnings;
 
 /// A model: its text and everything it imports, with the arguments that are set so far. Data of its `train` section is read once, when
 /// it is first needed, and kept as long as the model or a clone of it.
@@ -112,6 +113,11 @@ impl Model {
         let mut request = self.request(What::Infer);
         request.dims.extend(sizes.into_iter().map(|(n, s)| (n.to_owned(), s)));
         Ok(self.lower(&request)?.graph)
+    }
+
+    /// What its text probably does not mean, such as a value that nothing uses.
+    pub fn warnings(&self) -> Warnings {
+        Warnings::new(self, self.source.warnings.clone())
     }
 
     /// The texts and what is known of them.

@@ -31,18 +31,21 @@ use crate::failure::failed_run;
 use crate::measure::with_parts;
 use crate::request::training_step;
 use crate::training::{find_settings, settings};
+use crate::warnings::Warnings;
 use crate::{Compiler, Error, Model, Program};
 
-/// Checks whatever would keep a model's `train` section from training: its settings, its data, its weights, and its gradients.
+/// Checks whatever would keep a model's `train` section from training: its settings, its data, its weights, and its gradients. What is
+/// left are warnings.
 ///
 /// # Errors
 /// If something would.
-pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usize)]) -> Result<(), Error> {
+pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usize)]) -> Result<Warnings, Error> {
     let step = training_step(model, compiler, sizes)?;
     step.check_settings()?;
     let lowered = model.lower(&with_parts(model, step.request(What::Train))?)?;
     step.check(&lowered)?;
-    stage_graph(compiler, model, lowered.graph, Stage::Grad).map(drop)
+    stage_graph(compiler, model, lowered.graph, Stage::Grad)?;
+    Ok(step.warnings())
 }
 
 /// Whether a `train` section says how to train the model.

@@ -143,7 +143,7 @@ impl Trainer {
         self.trainer.set_weights(weights).map_err(|e| failed_training(&self.model, &e))
     }
 
-    /// Sets a state, of the model or of its optimiser, such as `linear_1.weight/velocity`.
+    /// Sets a state, of the model or of its optimiser, such as `@linear_1.weight/velocity`.
     ///
     /// # Errors
     /// If there is no such state or it has another type.

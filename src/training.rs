@@ -21,6 +21,7 @@ use crate::kept::Kept;
 use crate::labels::check_labels;
 use crate::measure::{agree, disagree, measures, with_parts};
 use crate::training_step::{Remainder, TrainingStep, batch_request, split};
+use crate::warnings::Warnings;
 use crate::{Compiler, Error, Model, Program};
 
 /// What the command line changes in a `train` section.
@@ -69,6 +70,7 @@ pub struct Training {
     timings: Timings,
     remainder: Remainder,
     remainder_timings: Option<(usize, Timings)>,
+    warnings: Warnings,
     /// What the last run ended with, and its weights where those are not the trainer's.
     kept: Option<(Kept, Option<Tensors>)>,
 }
@@ -96,6 +98,7 @@ impl Training {
         // it is kept for the end of the first epoch
         measures.finish.program(step.examples_of_epoch()).map_err(|e| failed_training(model, &e))?;
         let remainder = step.remainder().clone();
+        let warnings = step.warnings();
         let mut options = TrainOptions {
             batch: step.settings.batch,
             epochs: step.settings.epochs.map(|n| n as u64),
@@ -143,6 +146,7 @@ impl Training {
             timings,
             remainder,
             remainder_timings,
+            warnings,
             kept: None,
         })
     }
@@ -167,6 +171,11 @@ impl Training {
     /// Which weights the last run ended with: those that [`Training::weights`] gives. None before it.
     pub fn kept(&self) -> Option<&Kept> {
         self.kept.as_ref().map(|(kept, _)| kept)
+    }
+
+    /// What the data makes of the section, and is probably not meant: a validation of no example, say.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
     }
 
     /// How many examples each epoch leaves out, since the model takes no batch of so few, and why it does not.

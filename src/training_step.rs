@@ -20,6 +20,7 @@ use crate::measure::{agree, with_parts};
 use crate::model::batched;
 use crate::start::start_weights;
 use crate::training::{counted, evaluations};
+use crate::warnings::Warnings;
 use crate::{Compiler, Error, Model, Program};
 
 /// The step of a `train` section with its data.
@@ -164,9 +165,20 @@ impl<'a> TrainingStep<'a> {
         Ok(trainer)
     }
 
+    /// What the data makes of the section, and is probably not meant.
+    pub fn warnings(&self) -> Warnings {
+        let left_out = match self.remainder() {
+            Remainder::LeftOut { count, why } => Some((*count, why.as_str())),
+            Remainder::None | Remainder::Trained(_) => None,
+        };
+        Warnings::new(self.model, self.settings.warnings(self.examples.count(), self.held_out.len(), left_out))
+    }
+
     /// Checks that training has an end and examples for a step.
     pub fn check_settings(&self) -> Result<(), Error> {
         self.settings.check_length().map_err(|d| self.model.error(d))?;
+        let validated = self.settings.check_validation(self.examples.count(), self.held_out.len());
+        validated.map_err(|d| self.model.error(d))?;
         self.settings.check_batch(self.learn.len()).map_err(|d| self.model.error(d))
     }
 

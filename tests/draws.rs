@@ -20,8 +20,7 @@ fn draws(choice: &mut Choice, level: u64) -> String {
         0 => DRAW.to_owned(),
         _ if level == 0 => DRAW.to_owned(),
         1 | 2 => format!("f{}(x)", choice.below(level)),
-        // two instances of one block have two names
-        3 => format!("(b{}(x) as n{})", choice.below(level), choice.below(1 << 31)),
+        3 => format!("b{}(x)", choice.below(level)),
         _ => format!("apply{level}(f{}, x)", choice.below(level)),
     };
     let parts: Vec<String> = (0..1 + choice.below(3)).map(|_| one(choice)).collect();

@@ -98,7 +98,7 @@ fn steps_agree(name: &str) {
         weights = weights.into_iter().chain(at("state")).collect();
         trainer.set_weights(&weights).expect("the names are dlc's");
         for (weight, momentum) in at("momentum") {
-            trainer.set_state(&format!("{weight}/velocity"), &momentum).expect("sgd has this state");
+            trainer.set_state(&format!("@{weight}/velocity"), &momentum).expect("sgd has this state");
         }
         let (image, label) = reference.batch(step, DType::F32);
         let batch = [("image", &image), ("label", &label)];

@@ -3,7 +3,8 @@
 //! Each file under `errors/` holds mistakes. `// error: [code] "text"` at the end of a line says that a fault of this
 //! code lies on the line, with the text in its message or label; where the line cannot end with a comment,
 //! `// error above: …` on a line of its own says it of the line before. Several faults of a line stand behind each
-//! other. Every fault must be announced, and the rendered messages are snapshots.
+//! other. Every fault must be announced, and the rendered messages are snapshots. Files under `errors/warnings/` are right, and
+//! announce warnings in the same way.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,8 @@ struct Mark {
 fn marks(text: &str) -> Vec<Mark> {
     let mut marks = vec![];
     for (i, line) in text.lines().enumerate() {
-        let (line_number, mut rest) = match (line.split_once("// error: "), line.split_once("// error above: ")) {
+        let mark = line.split_once("// error: ").or(line.split_once("// warning: "));
+        let (line_number, mut rest) = match (mark, line.split_once("// error above: ")) {
             (Some((_, rest)), _) => (i + 1, rest),
             (_, Some((_, rest))) => (i, rest),
             _ => continue,
@@ -158,7 +160,10 @@ fn mistakes_are_explained() {
         let mut folder = Folder(path.parent().expect("has one").to_owned());
         let mut faults = check(&mut sources, &name, &text, &mut folder);
         if faults.is_empty() {
-            faults = lowered(&name, &text, &mut folder);
+            faults = match name.starts_with("warnings/") {
+                true => Program::load(&name, &text, &mut folder).expect("was fine just now").warnings,
+                false => lowered(&name, &text, &mut folder),
+            };
         }
         let mut open: Vec<&Diagnostic> = faults.iter().collect();
         for mark in &marks {

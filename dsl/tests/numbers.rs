@@ -262,7 +262,7 @@ model gpt(tokens: i32[B, T], vocab: int = 11, dim: int = 4) -> logits: [B, T, vo
 
 #[test]
 fn depth_is_bounded_by_an_error() {
-    let mut text = String::from("block b0(x: [B, 3]) = x\n");
+    let mut text = String::from("block b0(x: [B, 3]) = linear(x, 3)\n");
     for i in 1..1000 {
         text +=
             &format!("block b{i}(x: [B, 3]) {{ if true {{ return (b{}(relu(x + (x + (x + x)))) as n) }} }}\n", i - 1);
@@ -357,4 +357,40 @@ train small(classes: 7) {
     assert_eq!(frozen, ["body.weight", "body.bias"]);
     lowered.graph.verify().expect("is good");
     insta::assert_snapshot!(lowered.graph.to_string());
+}
+
+#[test]
+fn blocks_without_weights_need_no_names_in_a_loss() {
+    let text = "block activated(x: [...]) { return relu(x) }
+model m(x: [B, 2]) -> p: [B, 2] = linear(x, 2)
+dataset d { x = npy(\"x.npy\") }
+train m {
+  data      = d()
+  epochs    = 1
+  loss      = mean(activated(p) + activated(-p))
+  optimizer = sgd(lr: 0.1)
+}";
+    let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let request = Request::new(What::Train).dim("B", 4);
+    assert!(program.lower(&request).is_ok(), "{:?}", program.lower(&request).err());
+}
+
+#[test]
+fn every_step_draws_anew_also_where_a_let_of_the_section_draws() {
+    let text = "model m(x: [B]) -> (y: [B], noise: [4]) {
+  param w: [] = 1
+  return (x * w, uniform(0, 1, shape: [4]))
+}
+dataset d { x = npy(\"x.npy\") }
+train m {
+  let c     = uniform(0, 1, shape: [4])
+  data      = d()
+  epochs    = 1
+  loss      = mean(y)
+  optimizer = sgd(lr: 0.1)
+  metrics   = [noise, c]
+}";
+    let lowered = lower(text, Request::new(What::Train).dim("B", 2));
+    let graph = lowered.graph.to_string();
+    assert!(graph.contains("rng_bits %key, %_step"), "{graph}");
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
-use dlc::{Compiler, Error, Model, What, tools};
+use dlc::{Compiler, Error, Model, Warnings, What, tools};
 use serde_json::json;
 
 use super::{Exit, Failure, MathArguments, ModelArguments, ModelSettings, Output, table};
@@ -18,6 +18,9 @@ pub struct Arguments {
     model: ModelArguments,
     #[command(flatten)]
     math: MathArguments,
+    /// Exit with 3 if there is a warning
+    #[arg(long)]
+    deny_warnings: bool,
 }
 
 /// Runs the verb.
@@ -26,9 +29,13 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let compiler = arguments.math.compiler();
     let models = arguments.model.settings.open_all(&arguments.model.file)?;
     let (mut checked, mut faults) = (vec![], vec![]);
+    let mut warnings = models.first().map_or_else(Warnings::default, |(model, _)| model.warnings());
     for (model, settings) in &models {
         match check(model, settings, &compiler) {
-            Ok(found) => checked.push(found),
+            Ok((name, weights, more)) => {
+                checked.push((name, weights));
+                warnings = warnings.and(more);
+            }
             Err(error) => faults.push(error),
         }
     }
@@ -40,26 +47,40 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let told = checked.iter().take(TOLD).map(|(name, weights)| format!("{name}, {} weights", table::count(*weights)));
     let more = checked.len().saturating_sub(TOLD);
     let more = if more > 0 { format!("; and {more} more models") } else { String::new() };
-    output.line(format!("{file} is fine: {}{more}   ({ms:.0} ms)", told.collect::<Vec<_>>().join("; ")));
+    let (denied, count) = (arguments.deny_warnings && !warnings.is_empty(), warnings.len());
+    let counted = format!("{count} warning{}", if count == 1 { "" } else { "s" });
+    output.warnings(&warnings);
+    if denied {
+        output.line(format!("{file} has {counted}, which --deny-warnings does not allow"));
+    } else {
+        let counted = if warnings.is_empty() { String::new() } else { format!("; {counted}") };
+        output.line(format!("{file} is fine: {}{more}{counted}   ({ms:.0} ms)", told.collect::<Vec<_>>().join("; ")));
+    }
     // the one that other verbs take stands for itself
     let taken = if models.len() > 1 { tools::default_model(&models[0].0).ok() } else { None };
     let first = checked.iter().find(|(name, _)| Some(name) == taken.as_ref()).unwrap_or(&checked[0]);
     let all: Vec<_> = checked.iter().map(|(name, weights)| json!({ "model": name, "weights": weights })).collect();
-    output
-        .object(&json!({ "v": 1, "ok": true, "model": first.0, "weights": first.1, "models": all, "diagnostics": [] }));
-    Ok(Exit::Done)
+    let mut object = json!({
+        "v": 1, "ok": !denied, "model": first.0, "weights": first.1, "models": all, "diagnostics": warnings.to_json(),
+    });
+    if warnings.more() > 0 {
+        object["more"] = warnings.more().into();
+    }
+    output.object(&object);
+    Ok(if denied { Exit::CheckFailed } else { Exit::Done })
 }
 
-/// Checks a model and how it is trained: its name, and how many numbers its weights are.
-fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result<(String, usize), Error> {
+/// Checks a model and how it is trained: its name, how many numbers its weights are, and warnings about its training.
+fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result<(String, usize, Warnings), Error> {
     let request = settings.request(model, What::Infer, compiler)?;
     let details = tools::describe(model, &request)?;
-    if tools::trains(model)? {
-        tools::check_training(compiler, model, &settings.size)?;
-    }
+    let warnings = match tools::trains(model)? {
+        true => tools::check_training(compiler, model, &settings.size)?,
+        false => Warnings::default(),
+    };
     // No other program has the first values.
     let request = settings.request(model, What::Init, compiler)?;
     tools::lower(model, &request)?;
     let weights = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
-    Ok((details.graph.entry().name.as_str().to_owned(), weights))
+    Ok((details.graph.entry().name.as_str().to_owned(), weights, warnings))
 }

@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
-use dlc::Error;
+use dlc::{Error, Warnings};
 use serde::Serialize;
 
 use super::Failure;
@@ -89,6 +89,13 @@ impl Output {
         if self.json {
             let text = serde_json::to_string(value).expect("our own types serialise");
             self.raw(&format!("{text}\n"));
+        }
+    }
+
+    /// Warnings for people, on standard error; nothing under `--json`, where they are part of an object.
+    pub fn warnings(&mut self, warnings: &Warnings) {
+        if !self.json && !warnings.is_empty() {
+            note(&warnings.render(true));
         }
     }
 

@@ -260,14 +260,8 @@ fn announce(training: &Training, output: &mut Output) {
         part(test, "for the test")
     ));
     let left_out = training.left_out();
-    if let Some((count, why)) = left_out {
-        let (are, they) =
-            if count == 1 { (" of each epoch is", "it fills") } else { ("s of each epoch are", "they fill") };
-        let text = format!(
-            "{count} example{are} left out: {they} no batch, and the model cannot be trained on a smaller one: {why}"
-        );
-        output.line(table::wrapped("", &[text]));
-    }
+    let warnings = training.model().warnings().and(training.warnings().clone());
+    output.warnings(&warnings);
     let ms: serde_json::Map<String, serde_json::Value> =
         timings.stages.iter().map(|(n, ms)| ((*n).to_owned(), (*ms).into())).collect();
     output.object(&json!({
@@ -275,6 +269,7 @@ fn announce(training: &Training, output: &mut Output) {
         "examples": { "train": learn, "validation": held_out, "test": test },
         "remainder": remainder.map(|(count, timings)| json!({ "examples": count, "total_ms": timings.total() })),
         "left_out": left_out.map(|(count, why)| json!({ "examples": count, "why": why })),
+        "diagnostics": warnings.to_json(),
     }));
 }
 

@@ -1,9 +1,9 @@
 //! What is said of a training: its end, its interruption, and what keeps it from beginning.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{classifier, complaint, dlc, json, text};
+use super::{classifier, complaint, dlc, json, scratch, text};
 
 /// Runs `dlc` in a folder, so that `runs/` lies there.
 fn dlc_in(folder: &Path, arguments: &[&str]) -> std::process::Output {
@@ -244,4 +244,108 @@ fn settings_are_explained() {
     assert!(all.contains("validation") && all.contains("best(\"validation.loss\")"), "{all}");
     assert!(all.lines().all(|line| line.chars().count() <= 80), "{all}");
     assert!(text(&dlc(&["explain", "keep"])).starts_with("keep"));
+}
+
+/// A training section of 50 examples of one number.
+fn fifty(model: &str, settings: &str) -> (tempfile::TempDir, PathBuf) {
+    let text = format!(
+        "{model}
+dataset points {{
+  x = csv(\"data.csv\", skip: [\"t\"])
+  t = csv(\"data.csv\")[\"t\"]
+}}
+train m {{
+  data      = points()
+  epochs    = 1
+  loss      = mean((p - t) ** 2)
+  optimizer = adam(lr: 0.1)
+{settings}}}
+"
+    );
+    let (folder, path) = scratch("m.dl", &text);
+    let rows: Vec<String> = (0..50).map(|i| format!("{i},{}", i % 7)).collect();
+    std::fs::write(folder.path().join("data.csv"), format!("a,t\n{}\n", rows.join("\n"))).expect("it can be written");
+    (folder, path)
+}
+
+const LINE: &str = "model m(x: [B, 1]) -> p: [B] = squeeze(linear(x, 1), axis: 1)";
+
+#[test]
+fn a_metric_has_the_name_that_it_is_given_everywhere() {
+    let settings = "  metrics   = [mae(p, t) as off, mae(p, t), mae(p, t) as mae]\n  keep      = best(\"train.off\")\n";
+    let (folder, _) = fifty(LINE, settings);
+    let end = json(&dlc_in(folder.path(), &["train", "m.dl", "--json", "--folder", "runs"]));
+    let metrics = &end["train"]["metrics"];
+    let names: Vec<&str> = metrics.as_object().expect("an object").keys().map(String::as_str).collect();
+    assert_eq!(names, ["mae", "mae_2", "off"], "{end}");
+    assert!(metrics.as_object().expect("an object").values().all(|value| *value == metrics["off"]), "{end}");
+    let history = std::fs::read_to_string(folder.path().join("runs/history.csv")).expect("it was written");
+    assert!(history.lines().next().is_some_and(|line| line.contains("train.off,train.mae_2,train.mae")), "{history}");
+    let said = text(&dlc_in(folder.path(), &["eval", "m.dlx", "--data=train"]));
+    assert!(said.contains("off "), "{said}");
+}
+
+#[test]
+fn a_weight_may_have_any_name_that_a_text_can_give() {
+    let model = "model m(x: [B, 1]) -> p: [B] {
+  param step: [] = 1
+  param epoch: [] = 1
+  return squeeze(linear(x, 1) as \"step/m\", axis: 1) * step * epoch
+}";
+    let (folder, _) = fifty(model, "  metrics   = [mean(p) as part_0_]\n");
+    let end = json(&dlc_in(folder.path(), &["train", "m.dl", "--json", "--folder", "runs"]));
+    assert!(end["train"]["loss"].is_f64(), "{end}");
+    let weights = dlc::Tensors::load(folder.path().join("runs/best.safetensors")).expect("it was written");
+    assert!(weights.get("step").is_some() && weights.get("step/m.weight").is_some(), "{weights}");
+    assert!(!weights.names().any(|name| name.starts_with('@')), "{weights}");
+}
+
+#[test]
+fn warnings_are_told_by_check_and_by_train_and_can_be_denied() {
+    let (folder, _) = fifty(LINE, "  validation = last(0.005)\n  batch      = 10\n");
+    let run = |arguments: &[&str]| dlc_in(folder.path(), arguments);
+    let codes = |object: &serde_json::Value| {
+        let all = object["diagnostics"].as_array().expect("a list").iter();
+        all.map(|d| (d["severity"].clone(), d["code"].clone())).collect::<Vec<_>>()
+    };
+    let checked = run(&["check", "m.dl"]);
+    assert_eq!(checked.status.code(), Some(0));
+    assert!(text(&checked).contains("; 1 warning "), "{}", text(&checked));
+    insta::assert_snapshot!("a_validation_of_nothing", String::from_utf8_lossy(&checked.stderr));
+    let object = json(&run(&["check", "m.dl", "--json"]));
+    assert_eq!((&object["ok"], codes(&object)), (&true.into(), vec![("warning".into(), "empty-validation".into())]));
+    let denied = run(&["check", "m.dl", "--json", "--deny-warnings"]);
+    assert_eq!((denied.status.code(), &json(&denied)["ok"]), (Some(3), &false.into()));
+    let trained = run(&["train", "m.dl", "--folder", "runs"]);
+    assert_eq!(trained.stderr, checked.stderr);
+    // silenced, there is nothing to deny
+    let text_of = std::fs::read_to_string(folder.path().join("m.dl")).expect("it was written");
+    let silenced = text_of.replace("  validation =", "  @allow(empty_validation)\n  validation =");
+    std::fs::write(folder.path().join("m.dl"), &silenced).expect("again");
+    assert_eq!(run(&["check", "m.dl", "--deny-warnings"]).status.code(), Some(0));
+    // one that takes everything is an error
+    std::fs::write(folder.path().join("m.dl"), text_of.replace("0.005", "0.995")).expect("again");
+    let path = folder.path().join("m.dl");
+    insta::assert_snapshot!(
+        "a_validation_of_everything",
+        complaint(&folder, &["check", path.to_str().expect("UTF-8")])
+    );
+}
+
+#[test]
+fn examples_that_are_never_trained_on_are_a_warning() {
+    let model = "model m(x: [8, 1]) -> p: [8] = squeeze(linear(x, 1), axis: 1)";
+    let (folder, _) = fifty(model, "  batch     = 8\n");
+    let checked = dlc_in(folder.path(), &["check", "m.dl"]);
+    insta::assert_snapshot!("examples_that_are_left_out", String::from_utf8_lossy(&checked.stderr));
+}
+
+#[test]
+fn no_name_of_an_input_is_the_trainers() {
+    let model = "model m(x: [B, 1], step: i64[]) -> p: [B] = squeeze(linear(x, 1), axis: 1) * step";
+    let (folder, path) = fifty(model, "");
+    let runs = folder.path().join("runs");
+    let path = path.to_str().expect("UTF-8");
+    let said = complaint(&folder, &["train", path, "--folder", runs.to_str().expect("UTF-8")]);
+    assert!(said.contains("`step`"), "{said}");
 }

@@ -82,6 +82,25 @@ codes! {
     "assertion-failed": "An `assert` of the model does not hold for these sizes.", "assert T <= context";
     "unused-parameter": "A weight is declared but nothing is computed from it. Use it, delete it, or put \
         `@allow(unused_parameter)` before it.", "param scale: [D] = 1";
+    "unused-let": "A value has a name that nothing reads, so that it has no effect. Use it, delete it, write `_` for one of several, or put \
+        `@allow(unused_let)` before it.", "let double = x * 2, and no `double` after it";
+    "unused-argument": "A definition, model or dataset has an argument that nothing reads. Use it, delete it, or put \
+        `@allow(unused_argument)` before it.", "fn f(x: [B], scale: float) = x * 2";
+    "unused-function": "Nothing that can be compiled calls a function or block. Call it, delete it, or put \
+        `@allow(unused_function)` before it.", "fn helper(x: [B]) = x * 2, which no model calls";
+    "unused-import": "A name is imported that nothing in the file uses. Delete it from the import.",
+        "from \"blocks.dl\" import residual";
+    "unused-field": "A field of a dataset feeds no input of the model, and no loss or metric reads it. Delete it, make it a \
+        `let`, or put `@allow(unused_field)` before it.", "note = csv(\"points.csv\")[\"note\"]";
+    "hidden-name": "A name that is introduced within braces is another one than that of the same name outside of them, which \
+        keeps its value. Rebind the outer one without `let`, choose another name, or put `@allow(hidden_name)` before it.",
+        "let h = x, then if deep { let h = x * 2 }";
+    "empty-validation": "The fraction of the data that is held out for the validation rounds to no example, so that nothing is \
+        validated. Choose a larger fraction, delete `validation`, or put `@allow(empty_validation)` before it.",
+        "validation = last(0.005) of 50 examples";
+    "left-out-examples": "Some examples are never trained on in an epoch, since they fill no batch and the model takes batches of one size \
+        only. Choose a batch that divides the number of examples, or put `@allow(left_out_examples)` before `batch`.",
+        "batch = 8 of 50 examples, for a model of x: [8, 2]";
     "no-gradient": "A trainable weight gets no gradient from the loss. Use it, remove what stops the gradient, or \
         freeze it.", "stop_gradient(wte(tokens))";
     "recursion": "Definitions may not call themselves, directly or through others.", "block f(x: [B]) { return f(x) }";

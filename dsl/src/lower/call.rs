@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use super::bind::{is_data, missing_params};
 use super::context::Closed;
 use super::dims::For;
+use super::optimizer::OWN;
 use super::replay::Terms;
 use super::scope::{Draws, Frame};
 use super::stmt::Flow;
@@ -121,10 +122,15 @@ impl<'p> Lower<'p> {
     /// A name that is taken to the letter, which may have several levels.
     fn literal_name(&mut self, text: &'p Str, call: &'p Call) -> Eval<String> {
         let name = self.text(text, call.span)?;
+        let span = call.name.as_ref().map_or(call.span, |name| name.span);
+        if name.starts_with(OWN) {
+            let message = format!("\"{name}\" is not a valid weight name");
+            let label = format!("names that begin with `{OWN}` are those of a training's own states");
+            return Err(self.fault("bad-name", message, span, label));
+        }
         if name.split('.').all(|level| !level.is_empty()) {
             return Ok(name);
         }
-        let span = call.name.as_ref().map_or(call.span, |name| name.span);
         let message = format!("\"{name}\" is not a valid weight name");
         let at = self.at(span);
         let error = Diagnostic::error("bad-name", message);
@@ -142,7 +148,8 @@ impl<'p> Lower<'p> {
 
     /// Takes a name for an instance; nobody else may have it.
     fn claim(&mut self, name: &str, full: &str, call: &Call) -> Eval<()> {
-        if name.is_empty() {
+        // What stands in no definition, such as a loss, owns no weights that would need the name.
+        if name.is_empty() || self.frame().kind.is_none() {
             return Ok(());
         }
         let span = call.name.as_ref().map_or(call.callee.span, |name| name.span);

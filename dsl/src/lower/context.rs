@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use ir::op::RngBits;
 use ir::{Builder, DType, Function, FunctionKind, Loc, Op, Role, Scalar, Symbol, Type};
 
+use super::optimizer::OWN;
 use super::value::{Axis, Data};
 use super::{Eval, Lower};
 use crate::diagnostic::Diagnostic;
@@ -104,8 +105,10 @@ impl<'p> Lower<'p> {
     /// The name of an argument for a value of the function around.
     fn hint(&self, depth: usize, outer: ir::Value, weight: Option<usize>) -> Arc<str> {
         if let Some(weight) = weight {
-            let name = &self.weights[weight].name;
-            let within = name.strip_prefix(&*self.contexts[depth].path).unwrap_or(name);
+            // The states of an optimizer lie within the weight for which it runs.
+            let name = self.weights[weight].name.trim_start_matches(OWN);
+            let path = self.contexts[depth].path.trim_start_matches(OWN);
+            let within = name.strip_prefix(path).unwrap_or(name);
             let within = within.trim_start_matches(['.', '/']);
             return if within.is_empty() { "w".into() } else { within.replace(['.', '/'], "_").into() };
         }

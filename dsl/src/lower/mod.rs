@@ -54,7 +54,7 @@ pub mod settings;
 mod shared;
 mod stmt;
 pub mod summary;
-mod train;
+pub(crate) mod train;
 mod value;
 mod weights;
 mod what;

@@ -14,6 +14,11 @@ use crate::ast::{self, Call, Definition, EntryKind, ExprKind};
 use crate::resolve::ItemRef;
 use crate::span::Span;
 
+/// What the names of a training's own states begin with: no name that a text can give a layer does.
+pub(crate) const OWN: char = '@';
+/// The state that counts the steps.
+const COUNTER: &str = "@step";
+
 /// An optimizer with its settings.
 struct Optimizer<'p> {
     at: ItemRef,
@@ -54,7 +59,7 @@ impl<'p> Lower<'p> {
         self.step = Some(self.step_scope(&counter, &settings, span)?);
         if let Some(context) = &mut self.initial {
             let zero = context.builder.scalar(DType::I64, dlc_ir::Scalar::Int(0)).expect("a scalar has a type");
-            context.builder.output(Some("step"), zero);
+            context.builder.output(Some(COUNTER), zero);
         }
         let Some(optimizer) = self.optimizer(train, settings.optimizer)? else { return Ok(()) };
         for weight in weights {
@@ -69,7 +74,7 @@ impl<'p> Lower<'p> {
     /// The state that counts the steps.
     pub(crate) fn counter(&mut self, span: Span) -> Data {
         self.optimizing = true;
-        let counter = self.add_weight("step".into(), DType::I64, Rc::new([]), true, span, true);
+        let counter = self.add_weight(COUNTER.into(), DType::I64, Rc::new([]), true, span, true);
         self.optimizing = false;
         self.weight_value(counter)
     }
@@ -153,7 +158,7 @@ impl<'p> Lower<'p> {
             given.push(Given { value, ..g.clone() });
         }
         let mut frame = self.callee_frame(optimizer.at, optimizer.definition, optimizer.callee, optimizer.span);
-        frame.path = format!("{name}/");
+        frame.path = format!("{OWN}{name}/");
         frame.draws = Draws::default();
         let definition = optimizer.definition;
         let terms = Terms::of_call(definition, &given, frame.path.clone());
@@ -161,7 +166,7 @@ impl<'p> Lower<'p> {
         self.optimizing = true;
         let value =
             self.outlined(&definition.name.name, format!("@optimizer/{name}"), Some(terms), optimizer.span, |lower| {
-                lower.context().path = name.to_string();
+                lower.context().path = format!("{OWN}{name}");
                 lower.run(definition, given, frame, optimizer.span)
             });
         self.optimizing = false;

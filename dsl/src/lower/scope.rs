@@ -175,7 +175,7 @@ impl<'p> Frame<'p> {
         match (self.path.is_empty(), name.is_empty()) {
             (true, _) => name.to_owned(),
             (_, true) => self.path.clone(),
-            // The states of an optimizer: `conv1.weight/m`.
+            // The states of an optimizer: `@conv1.weight/m`.
             _ if self.path.ends_with('/') => format!("{}{name}", self.path),
             _ => format!("{}.{name}", self.path),
         }

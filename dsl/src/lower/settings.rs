@@ -8,10 +8,12 @@ use crate::ast::{self, Call, EntryKind, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::print::{expr_text, pattern_text};
 use crate::resolve::Program;
+use crate::resolve::check::attributes::{Allowed, allowed};
 use crate::span::Span;
 
 mod docs;
 mod keep;
+mod metrics;
 mod told;
 
 pub use docs::SETTINGS_DOCS;
@@ -89,6 +91,12 @@ fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
     entries.collect()
 }
 
+/// The warnings that a section and its entries silence.
+fn silenced(train: &ast::Train) -> Vec<Allowed> {
+    let entries = train.entries.iter().flat_map(|entry| allowed(&entry.attributes, entry.span));
+    allowed(&train.attributes, train.span).chain(entries).collect()
+}
+
 /// The place of the value of a setting.
 pub(crate) fn setting_span(train: &ast::Train, setting: &str) -> Option<Span> {
     setting_value(train, setting).map(|value| value.span)
@@ -120,6 +128,7 @@ impl Program {
                 steps: s.steps,
                 batch: s.batch.unwrap_or(32),
                 batch_span: setting_span(train, "batch").unwrap_or(train.model.span),
+                validation_span: setting_span(train, "validation").unwrap_or(train.model.span),
                 seed: s.seed.unwrap_or(0),
                 shuffle: s.shuffle.unwrap_or(true),
                 clip: s.clip,
@@ -129,6 +138,7 @@ impl Program {
                 metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
                 span: train.span,
                 model_span: train.model.span,
+                allowed: silenced(train),
             })),
             _ => {
                 tidy(&mut diagnostics);
@@ -242,18 +252,7 @@ impl<'p> Lower<'p> {
             "loss" => settings.loss = Some(value),
             "optimizer" => settings.optimizer = Some(value),
             "metrics" => {
-                let ExprKind::List(items) = &value.kind else {
-                    let message = "metrics are a list";
-                    return Err(self.fault("type-mismatch", message, value.span, "write `[…]`"));
-                };
-                for (i, item) in items.iter().enumerate() {
-                    let base = super::train::metric_name(item).map_or(format!("metric_{}", i + 1), str::to_owned);
-                    let taken = |name: &str| name == "loss" || settings.metrics.iter().any(|(old, _)| old.name == name);
-                    let numbered = (2..).map(|n| format!("{base}_{n}"));
-                    let name = std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name));
-                    let metric = Metric { name: name.unwrap_or(base) };
-                    settings.metrics.push((metric, item));
-                }
+                settings.metrics = self.metrics(value)?;
             }
             other => {
                 let message = format!("`train` has no setting `{other}`");

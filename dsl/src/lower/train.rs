@@ -191,12 +191,13 @@ impl<'p> Lower<'p> {
         given: Vec<Given<'p>>,
     ) -> Eval<(Results, Settings<'p>, Data)> {
         let train = self.train_section(chosen)?;
+        let span = train.span;
+        // Before anything can draw, such as a `let` of the section.
+        let counter = self.counter(span);
+        self.step_for_key = Some(counter.value);
         let settings = self.settings(train)?;
         let given = self.inputs(chosen, given)?;
         self.fields(chosen);
-        let span = train.span;
-        let counter = self.counter(span);
-        self.step_for_key = Some(counter.value);
         let step = self.step_scope(&counter, &settings, span)?;
         let name = format!("{}.loss", chosen.definition.name.name);
         self.enter(&name, String::new());
@@ -357,13 +358,8 @@ fn data_span(train: &ast::Train) -> Span {
     setting_span(train, "data").unwrap_or(train.model.span)
 }
 
-/// The name under which a metric is reported: that of its call.
-pub(crate) fn metric_name(e: &Expr) -> Option<&str> {
-    outermost(e).map(|call| call.callee.name.as_str())
-}
-
-/// The call that gives the value of an expression.
-fn outermost(e: &Expr) -> Option<&Call> {
+/// The call that gives the value of a metric: its `as` is the metric's name.
+pub(crate) fn metric_call(e: &Expr) -> Option<&Call> {
     match &e.kind {
         ExprKind::Call(call) => Some(call),
         ExprKind::Pipe { steps, .. } => steps.last(),

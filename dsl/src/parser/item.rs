@@ -78,7 +78,14 @@ impl Parser<'_> {
             TokenKind::Word(Word::Model) => DefinitionKind::Model,
             TokenKind::Word(Word::Dataset) => return self.dataset(docs, attributes).map(Item::Dataset),
             TokenKind::Word(Word::Train) => return self.train(docs, attributes).map(Item::Train),
-            TokenKind::Word(Word::From) => return self.import().map(Item::Import),
+            TokenKind::Word(Word::From) => {
+                if let Some(attribute) = attributes.first() {
+                    let message = format!("`@{}` means nothing here", attribute.name.name);
+                    let error = Diagnostic::error("misplaced", message);
+                    self.report(error.primary(attribute.span, "an import has no attributes"));
+                }
+                return self.import().map(Item::Import);
+            }
             TokenKind::End => {
                 let last = self.last_end();
                 self.report(

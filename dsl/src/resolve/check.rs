@@ -1,37 +1,50 @@
 //! What can be found wrong without knowing sizes: names that nothing binds, in every definition of every file whether
 //! it is used or not, and words that this version does not compile.
 
-mod attributes;
+pub(crate) mod attributes;
+mod owner;
+mod scope;
+mod section;
 mod unknown;
+mod unused;
 
 use dlc_ir::DType;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use self::attributes::Allowed;
+use self::scope::{Kind, Scopes};
 use super::visit::{self, Part};
 use super::{Program, Target};
 use crate::ast::*;
-use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean};
-use crate::lower::settings::setting_value;
-use crate::lower::unknown_dataset;
+use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
 use crate::span::Span;
 
 /// Names that mean something in some places only; lowering says where they do not.
 const PLACES: &[&str] = &["shape", "fan_in", "fan_out", "step", "steps", "epoch", "epochs", "generating"];
 
-/// Checks every definition of every file.
+/// Checks every definition of every file. Warnings are those of the file that was opened: who imports one cannot mend it.
 pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
+    let (mut warnings, mut allowed) = (vec![], vec![]);
+    let handed_on = unused::handed_on(program.main());
     for (module, number) in program.modules().iter().zip(0..) {
         let trained = module.file.trains().map(|train| &train.model);
         twice(trained, |name| format!("`{name}` has two `train` sections"), diagnostics);
         for item in &module.file.items {
             let mut names = Names { before: diagnostics.len(), ..Names::new(program, number) };
             match item {
-                Item::Definition(definition) => names.definition(definition),
+                Item::Definition(definition) => {
+                    names.own_signature = !handed_on.contains(&*definition.name.name);
+                    names.definition(definition);
+                }
                 Item::Dataset(dataset) => names.dataset(dataset),
                 Item::Train(train) => names.train(train),
                 Item::Import(_) => {}
             }
             diagnostics.append(&mut names.faults);
+            if number == 0 {
+                warnings.append(&mut names.scopes.warnings);
+                allowed.append(&mut names.allowed);
+            }
         }
     }
     super::recursion::check(program, diagnostics);
@@ -41,6 +54,11 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
             module.file.trains().for_each(|train| names.data(train));
             diagnostics.append(&mut names.faults);
         }
+    }
+    if !has_errors(diagnostics) {
+        unused::check(program, &mut warnings);
+        warnings.retain(|warning| !allowed.iter().any(|allowed| allowed.silences(warning)));
+        diagnostics.append(&mut warnings);
     }
 }
 
@@ -64,14 +82,17 @@ fn twice<'a>(
 struct Names<'a> {
     program: &'a Program,
     module: u32,
-    /// The names in scope, each with the place that binds it.
-    scopes: Vec<FxHashMap<&'a str, Span>>,
-    /// Those of braces that are closed.
-    ended: FxHashMap<&'a str, Span>,
+    scopes: Scopes<'a>,
     /// What is being checked, if it is a definition.
     kind: Option<DefinitionKind>,
+    /// Whether that chooses its arguments itself.
+    own_signature: bool,
     /// The names that it calls or uses, whatever they are there.
     mentioned: FxHashSet<&'a str>,
+    /// Calls of a `train` section whose `as` names a metric.
+    metrics: FxHashSet<Span>,
+    /// The warnings that attributes silence.
+    allowed: Vec<Allowed>,
     faults: Vec<Diagnostic>,
     /// How many faults were found before.
     before: usize,
@@ -79,14 +100,15 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn new(program: &'a Program, module: u32) -> Self {
-        let scopes = vec![FxHashMap::default()];
         Names {
             program,
             module,
-            scopes,
-            ended: FxHashMap::default(),
+            scopes: Scopes::new(),
             kind: None,
+            own_signature: true,
             mentioned: FxHashSet::default(),
+            metrics: FxHashSet::default(),
+            allowed: vec![],
             faults: vec![],
             before: 0,
         }
@@ -97,23 +119,26 @@ impl<'a> Names<'a> {
         self.before + self.faults.len() >= SHOWN
     }
 
-    fn bind(&mut self, name: &'a Ident) {
-        self.bind_at(&name.name, name.span);
+    fn bind(&mut self, name: &'a Ident, kind: Kind) {
+        self.scopes.bind(&name.name, name.span, kind);
     }
 
-    fn bind_at(&mut self, name: &'a str, span: Span) {
-        self.scopes.last_mut().expect("there is a scope").insert(name, span);
-    }
-
+    /// Whether a name that is used is in scope.
     fn is_bound(&self, name: &str) -> bool {
-        self.scopes.iter().any(|scope| scope.contains_key(name))
+        self.scopes.use_of(name).is_some()
     }
 
     /// Checks what has a scope of its own.
     fn scoped(&mut self, check: impl FnOnce(&mut Self)) {
-        self.scopes.push(FxHashMap::default());
+        self.scopes.push();
         check(self);
-        self.ended.extend(self.scopes.pop().expect("was pushed"));
+        self.scopes.pop();
+    }
+
+    /// Checks attributes before what lies at `within`; `own` are those that mean something there, beside `@allow` of a warning.
+    fn attributes(&mut self, attributes: &[Attribute], own: &[&str], within: Span) {
+        attributes::check(attributes, own, &mut self.faults);
+        self.allowed.extend(attributes::allowed(attributes, within));
     }
 
     fn definition(&mut self, d: &'a Definition) {
@@ -126,96 +151,37 @@ impl<'a> Names<'a> {
             });
         });
         let own: &[&str] = if d.kind == DefinitionKind::Fn { &["gradient"] } else { &[] };
-        attributes::check(&d.attributes, own, &mut self.faults);
+        self.attributes(&d.attributes, own, d.span);
         let message = |name: &str| format!("`{name}` of `{}` stands twice", d.name.name);
         twice(d.params.iter().map(|param| &param.name), message, &mut self.faults);
         let message = |name: &str| format!("two results of `{}` are named `{name}`", d.name.name);
         twice(d.results.iter().filter_map(|result| result.name.as_ref()), message, &mut self.faults);
-        d.params.iter().for_each(|param| self.dims(&param.ty));
-        // Sizes may mention arguments that come later.
-        d.params.iter().for_each(|param| self.bind(&param.name));
         for param in &d.params {
-            self.ty(&param.ty);
-            param.default.iter().for_each(|e| self.expr(e));
+            section::dimensions(&param.ty, &mut |name, span| self.scopes.bind(name, span, Kind::Dimension));
         }
+        // Sizes may mention arguments that come later.
+        d.params.iter().for_each(|param| self.bind(&param.name, Kind::Argument));
+        self.params(&d.params);
+        // whose sizes say which dimensions there are, but use none of them
+        self.scopes.forget_uses(Kind::Dimension);
         match &d.body {
             Body::Block(block) => self.block(block),
             Body::Expr(e) => self.expr(e),
         }
+        let of_size = unused::used_for_their_size(&d.params, &self.scopes);
         d.results.iter().for_each(|r| self.ty(&r.ty));
-    }
-
-    fn dataset(&mut self, d: &'a Dataset) {
-        let fields = d.entries.iter().filter_map(|entry| match &entry.kind {
-            EntryKind::Field { name, .. } => Some(name),
-            _ => None,
-        });
-        twice(fields, |name| format!("`{}` has two fields named `{name}`", d.name.name), &mut self.faults);
-        d.params.iter().for_each(|param| self.bind(&param.name));
-        d.params.iter().for_each(|param| self.ty(&param.ty));
-        for entry in &d.entries {
-            match &entry.kind {
-                EntryKind::Let { pattern, value } => {
-                    self.expr(value);
-                    self.pattern(pattern);
-                }
-                EntryKind::Field { name, value } => {
-                    self.expr(value);
-                    self.bind(name);
-                }
-                EntryKind::Update { .. } => {}
-            }
+        if self.own_signature {
+            let trained = self.used_by_training(d);
+            self.unused_arguments(&d.params, |name| of_size.contains(name) || trained.contains(name));
         }
     }
 
-    /// A section's values are computed of the model's results, which may not be known; what it calls always is.
-    fn train(&mut self, train: &'a Train) {
-        match self.program.model(self.module, &train.model.name, train.model.span) {
-            Ok((_, model)) => model.params.iter().for_each(|param| self.bind(&param.name)),
-            Err(error) => self.faults.push(*error),
-        }
-        for entry in &train.entries {
-            match &entry.kind {
-                EntryKind::Let { pattern, value } => {
-                    self.calls(value);
-                    self.pattern(pattern);
-                }
-                EntryKind::Field { name, value } if matches!(name.name.as_str(), "loss" | "optimizer" | "metrics") => {
-                    self.calls(value);
-                }
-                EntryKind::Field { .. } | EntryKind::Update { .. } => {}
-            }
-        }
-    }
-
-    /// The data of a section, which lowering checks together with the other settings if it is reached.
-    fn data(&mut self, train: &'a Train) {
-        for setting in ["data", "test"] {
-            if let Some(ExprKind::Call(call)) = setting_value(train, setting).map(|value| &value.kind)
-                && self.program.lookup(self.module, &call.callee.name).is_none()
-            {
-                self.faults.push(unknown_dataset(self.program, &call.callee));
-            }
-        }
-    }
-
-    fn calls(&mut self, e: &'a Expr) {
-        visit::expr(e, &mut |part| {
-            if let Part::Call(call) = part {
-                self.call(call);
-            }
-        });
-    }
-
-    /// Binds the capitals that stand alone in an argument's type.
-    fn dims(&mut self, ty: &'a Type) {
-        let TypeKind::Data { dims, .. } = &ty.kind else { return };
-        for dim in dims {
-            if let Dim::Size(Expr { kind: ExprKind::Name(name), span }) = dim
-                && name.starts_with(|c: char| c.is_ascii_uppercase())
-            {
-                self.bind_at(name, *span);
-            }
+    /// Checks types and defaults of arguments, which are bound.
+    fn params(&mut self, params: &'a [Param]) {
+        for param in params {
+            self.attributes(&param.attributes, &[], param.span);
+            self.ty(&param.ty);
+            param.default.iter().for_each(|e| self.expr(e));
         }
     }
 
@@ -235,11 +201,13 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn pattern(&mut self, pattern: &'a Pattern) {
+    /// Binds the names of a pattern; one of several is a part.
+    fn pattern(&mut self, pattern: &'a Pattern, kind: Kind) {
+        let part = if kind == Kind::Let { Kind::Part } else { kind };
         match &pattern.kind {
-            PatternKind::Name(ident) => self.bind(ident),
+            PatternKind::Name(ident) => self.bind(ident, kind),
             PatternKind::Ignore => {}
-            PatternKind::Tuple(parts) => parts.iter().for_each(|p| self.pattern(p)),
+            PatternKind::Tuple(parts) => parts.iter().for_each(|p| self.pattern(p, part)),
         }
     }
 
@@ -269,11 +237,11 @@ impl<'a> Names<'a> {
             }
             _ => &[],
         };
-        attributes::check(&stmt.attributes, own, &mut self.faults);
+        self.attributes(&stmt.attributes, own, stmt.span);
         match &stmt.kind {
             StmtKind::Let { pattern, value } => {
                 self.expr(value);
-                self.pattern(pattern);
+                self.pattern(pattern, Kind::Let);
             }
             StmtKind::Rebind { pattern, value } => {
                 self.expr(value);
@@ -288,17 +256,18 @@ impl<'a> Names<'a> {
                     let error = Diagnostic::error("unused-parameter", message);
                     self.faults.push(error.primary(name.span, "call it, or delete it"));
                 }
-                self.bind(name);
+                self.bind(name, Kind::Layer);
             }
             StmtKind::Param(w) | StmtKind::State(w) => {
+                let is_state = matches!(stmt.kind, StmtKind::State(_));
                 if self.kind == Some(DefinitionKind::Fn) {
-                    let word = if matches!(stmt.kind, StmtKind::State(_)) { "state" } else { "param" };
+                    let word = if is_state { "state" } else { "param" };
                     let error = Diagnostic::error("misplaced", format!("a `fn` owns no `{word}`"));
                     self.faults.push(error.primary(stmt.span, "make it a `block`"));
                 }
                 self.ty(&w.ty);
                 w.init.iter().for_each(|e| self.expr(e));
-                self.bind(&w.name);
+                self.bind(&w.name, if is_state { Kind::State } else { Kind::Weight });
             }
             StmtKind::Assert { condition, message } => {
                 self.expr(condition);
@@ -314,7 +283,7 @@ impl<'a> Names<'a> {
             StmtKind::Repeat(repeat) => {
                 self.expr(&repeat.over);
                 self.scoped(|names| {
-                    repeat.pattern.iter().for_each(|p| names.pattern(p));
+                    repeat.pattern.iter().for_each(|p| names.pattern(p, Kind::Iteration));
                     names.block(&repeat.body);
                 });
             }
@@ -336,7 +305,7 @@ impl<'a> Names<'a> {
     fn scan(&mut self, scan: &'a Scan) {
         self.expr(&scan.xs);
         self.scoped(|names| {
-            names.pattern(&scan.pattern);
+            names.pattern(&scan.pattern, Kind::Iteration);
             names.block(&scan.body);
         });
     }
@@ -389,7 +358,9 @@ impl<'a> Names<'a> {
 
     fn call(&mut self, call: &'a Call) {
         let name = &call.callee.name;
-        if self.is_bound(name) {
+        let bound = self.scopes.use_of(name);
+        self.instance_name(call, bound);
+        if bound.is_some() {
             return;
         }
         match self.program.lookup(self.module, name) {

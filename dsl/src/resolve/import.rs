@@ -26,7 +26,7 @@ pub(super) fn load(name: &str, text: &str, loader: &mut dyn Loader) -> (Program,
         Importer { sources: Sources::new(), loader, done: IndexMap::new(), modules: vec![], diagnostics: vec![] };
     importer.file(name.to_owned(), text);
     let modules = importer.modules.into_iter().map(|m| m.expect("every file that is begun is finished")).collect();
-    (Program { sources: importer.sources, modules }, importer.diagnostics)
+    (Program { sources: importer.sources, modules, warnings: vec![] }, importer.diagnostics)
 }
 
 /// Reads a file alone, but with all that its text means: which of a RON file's strings are texts depends on what it imports.

@@ -23,6 +23,8 @@ pub struct Program {
     pub sources: Sources,
     /// The first is the file that was opened.
     modules: Vec<Module>,
+    /// What the file that was opened probably does not mean, in the order of its text.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// One file.
@@ -80,14 +82,15 @@ impl Program {
     /// # Errors
     /// All that is wrong with the texts, as far as it shows without knowing sizes.
     pub fn load(name: &str, text: &str, loader: &mut dyn Loader) -> Result<Program, Faults> {
-        let (program, mut diagnostics) = import::load(name, text, loader);
+        let (mut program, mut diagnostics) = import::load(name, text, loader);
         if !has_errors(&diagnostics) {
             check::check(&program, &mut diagnostics);
         }
+        tidy(&mut diagnostics);
         if has_errors(&diagnostics) {
-            tidy(&mut diagnostics);
             return Err(Faults { sources: program.sources, diagnostics });
         }
+        program.warnings = diagnostics;
         Ok(program)
     }
 

@@ -121,7 +121,7 @@ impl Evaluator {
             let batch = loader.next_batch();
             let fits = self.sessions.iter_mut().find(|(size, _)| *size == batch.count);
             let (_, session) = fits.expect("there is a program for every size");
-            fields::set(session, &batch.fields, 0, 0)?;
+            fields::set(session, &batch.fields)?;
             session.set_key(random_bits(self.seed, number.cast_signed(), 0, DType::I64))?;
             session.step()?;
             self.totals.add(session, batch.count)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dlc_ir::{DType, Data, Tensor, Type};
+use dlc_ir::{Data, Tensor, Type};
 
 use super::TrainError;
 use crate::loader::Examples;
@@ -25,9 +25,6 @@ pub(super) fn used(session: &Session, examples: &Arc<Examples>) -> Result<Arc<Ex
 pub(super) fn check(session: &Session, examples: &Examples, size: usize) -> Result<(), TrainError> {
     for (name, wanted) in session.signature().inputs() {
         let Some(field) = examples.fields().get(name) else {
-            if is_counter(name, wanted) {
-                continue;
-            }
             let near = near(name, examples.fields().names());
             let fields = examples.fields().names().map(str::to_owned).collect();
             return Err(TrainError::NoField { name: name.to_owned(), near, fields });
@@ -44,26 +41,13 @@ pub(super) fn check(session: &Session, examples: &Examples, size: usize) -> Resu
 }
 
 /// Sets every input from a batch that was checked.
-pub(super) fn set(session: &mut Session, batch: &Tensors, step: u64, epoch: u64) -> Result<(), TrainError> {
+pub(super) fn set(session: &mut Session, batch: &Tensors) -> Result<(), TrainError> {
     for (name, tensor) in batch.iter() {
         if session.signature().input(name).is_some() {
             session.set_input(name, tensor)?;
         }
     }
-    for (name, count) in [("step", step), ("epoch", epoch)] {
-        if batch.get(name).is_none()
-            && let Some(value) = counter(session, name, count)
-        {
-            session.set_input(name, &value)?;
-        }
-    }
     Ok(())
-}
-
-/// The value of an input that counts steps or epochs, if a program has it.
-pub(super) fn counter(session: &Session, name: &str, count: u64) -> Option<Tensor> {
-    let (_, ty) = session.signature().inputs().find(|(n, _)| *n == name)?;
-    is_counter(name, ty).then(|| Tensor::scalar(count.cast_signed()).convert(ty.dtype))
 }
 
 /// Checks that a tensor of a batch has numbers only: after one step on anything else no weight has one.
@@ -80,8 +64,4 @@ pub(super) fn check_finite(name: &str, tensor: &Tensor) -> Result<(), TrainError
         Some((element, value)) => Err(TrainError::NotFiniteInput { name: name.to_owned(), value, element }),
         None => Ok(()),
     }
-}
-
-fn is_counter(name: &str, ty: &Type) -> bool {
-    matches!(name, "step" | "epoch") && ty.rank() == 0 && matches!(ty.dtype, DType::I64 | DType::F32 | DType::F64)
 }

@@ -143,14 +143,14 @@ impl Trainer {
     /// Does one step on a batch, and returns the loss and metrics before its update. A loss that is not finite is returned as
     /// any other: what becomes of it then is for the caller to say.
     ///
-    /// A batch gives every input but `step`; what an earlier one gave is not used again. One that is refused before the step, as it lacks an
+    /// A batch gives every input; what an earlier one gave is not used again. One that is refused before the step, as it lacks an
     /// input, has one of another type or holds NaN or an infinity, changes nothing. Should a check fail within the step, such as that of an index
     /// that is computed, after something was updated, then every further step fails until [`Trainer::restore`].
     ///
     /// # Errors
     /// If an input is unknown, missing or of another type, not finite, or the step fails.
     pub fn step<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Scores, TrainError> {
-        let mut batch: Vec<(&str, &Tensor)> = batch.into_iter().collect();
+        let batch: Vec<(&str, &Tensor)> = batch.into_iter().collect();
         let inputs = self.session().signature();
         let sized = |(name, tensor): &(&str, &Tensor)| {
             inputs.input(name).is_some().then(|| tensor.shape().first().copied()).flatten()
@@ -161,10 +161,6 @@ impl Trainer {
             self.sizes.select(size)?;
         }
         batch.iter().try_for_each(|(name, tensor)| fields::check_finite(name, tensor))?;
-        let counter = fields::counter(self.session(), "step", self.step);
-        if let Some(counter) = counter.as_ref().filter(|_| !batch.iter().any(|(name, _)| *name == "step")) {
-            batch.push(("step", counter));
-        }
         let session = self.sizes.current_mut();
         session.set_inputs(&batch)?;
         session.step()?;

@@ -188,7 +188,7 @@ impl Course<'_> {
         let batch = loader.next_batch();
         trainer.sizes.select(batch.count)?;
         let session = trainer.sizes.current_mut();
-        fields::set(session, &batch.fields, meta.step, meta.epoch)?;
+        fields::set(session, &batch.fields)?;
         session.step()?;
         trainer.totals.add(session, batch.count)?;
         let loss = session.output_value("loss").ok_or(TrainError::NoLoss)?;

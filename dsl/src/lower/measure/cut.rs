@@ -23,7 +23,7 @@ pub(super) fn parts(f: &Function, classes: &Classes, results: &[ir::Value]) -> V
         }
     }
     let part = |(i, (value, combine)): (usize, (ir::Value, Combine))| {
-        (Part { name: format!("part_{i}_"), combine, ty: f.ty(value).clone() }, value)
+        (Part { name: format!("Part_{i}_"), combine, ty: f.ty(value).clone() }, value)
     };
     found.into_iter().enumerate().map(part).collect()
 }

@@ -203,7 +203,7 @@ fn what_is_reached_by_two_ways_is_run_again() {
 #[test]
 fn numbers_have_the_place_where_they_are_written() {
     let block = "block k(v: []) { return v }";
-    assert!(same(&model(block, "  x = x + (k(0.5) as a)\n  x = x + (k(0.5) as b)", "sgd(lr: 0.1)")).is_some());
+    assert!(same(&model(block, "  x = x + k(0.5)\n  x = x + k(0.5)", "sgd(lr: 0.1)")).is_some());
     let scaled = "block scaled(x: [B, D], v: []) { return (x |> linear(D)) * v }";
     assert!(same(&model(scaled, "  x = scaled(x, 0.5) as a\n  x = scaled(x, 0.5) as b", "sgd(lr: 0.1)")).is_some());
 }

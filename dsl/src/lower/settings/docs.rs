@@ -33,7 +33,10 @@ pub const SETTINGS_DOCS: &[(&str, &str)] = &[
     ("trainable", "Patterns of the names of the weights that are trained; the others stay."),
     ("loss", "One number of a batch that is minimised."),
     ("optimizer", "How a weight changes by its gradient: `adam(lr: 1e-3)`."),
-    ("metrics", "A list of numbers that are reported beside the loss."),
+    (
+        "metrics",
+        "A list of numbers that are reported beside the loss, each by the name of its function or by its own: `mse(p, t) as error`.",
+    ),
 ];
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `keep`: which weights a training ends with.
 
-use super::super::train::metric_name;
+use super::super::train::metric_call;
 use super::super::value::Value;
 use super::super::{Eval, Lower};
 use super::Settings;
@@ -84,7 +84,7 @@ impl<'p> Lower<'p> {
                 }
             },
             ("loss", ..) => true,
-            (_, Some((_, value)), _) => match metric_name(value) {
+            (_, Some((_, value)), _) => match metric_call(value).map(|call| call.callee.name.as_str()) {
                 Some(name) if LOWER.contains(&name) => true,
                 Some(name) if HIGHER.contains(&name) => false,
                 _ => {

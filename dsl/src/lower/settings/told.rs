@@ -1,7 +1,8 @@
 //! What a `train` section says to whoever trains.
 
 use super::super::dataset::DatasetCall;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, count};
+use crate::resolve::check::attributes::Allowed;
 use crate::span::Span;
 
 /// Which examples are held out of the training data.
@@ -80,6 +81,8 @@ pub struct TrainSettings {
     pub test: Option<DatasetCall>,
     /// What is held out.
     pub validation: Option<Validation>,
+    /// Where that is written, or else where the section names the model.
+    pub validation_span: Span,
     /// Times through the data.
     pub epochs: Option<usize>,
     /// Steps in all, in place of epochs.
@@ -106,6 +109,8 @@ pub struct TrainSettings {
     pub span: Span,
     /// Where it names the model.
     pub model_span: Span,
+    /// The warnings that it silences.
+    pub(crate) allowed: Vec<Allowed>,
 }
 
 impl TrainSettings {
@@ -122,6 +127,44 @@ impl TrainSettings {
         Err(vec![error.primary(self.model_span, "nothing says how long")])
     }
 
+    /// Checks that the validation leaves something to train on.
+    ///
+    /// # Errors
+    /// If none of the examples is left.
+    pub fn check_validation(&self, examples: usize, held_out: usize) -> Result<(), Vec<Diagnostic>> {
+        let Some(Validation::Last(share) | Validation::Random(share)) = self.validation else { return Ok(()) };
+        if held_out == 0 || held_out < examples {
+            return Ok(());
+        }
+        let message = "`validation` takes all examples, so that none is left to train on";
+        let label = format!("{share} of {} is {held_out}, rounded", count(examples, "example"));
+        let error = Diagnostic::error("too-few-examples", message).primary(self.validation_span, label);
+        Err(vec![error.help("choose a smaller fraction, such as `last(0.2)`")])
+    }
+
+    /// Warnings that depend on the data: of how many examples are held out, and how many fill no batch, with the reason why these are not
+    /// trained on.
+    pub fn warnings(&self, examples: usize, held_out: usize, left_out: Option<(usize, &str)>) -> Vec<Diagnostic> {
+        let mut warnings = vec![];
+        if let Some(Validation::Last(share) | Validation::Random(share)) = self.validation
+            && held_out == 0
+        {
+            let message = "`validation` holds out no example, so that nothing is validated";
+            let label = format!("{share} of {} is 0, rounded", count(examples, "example"));
+            let warning = Diagnostic::warning("empty-validation", message).primary(self.validation_span, label);
+            warnings.push(warning.help("choose a larger fraction, or delete `validation`"));
+        }
+        if let Some((left_out, why)) = left_out {
+            let (are, they) = if left_out == 1 { ("is", "it fills") } else { ("are", "they fill") };
+            let message = format!("{} of each epoch {are} left out", count(left_out, "example"));
+            let label = format!("{they} no batch, and the model cannot be trained on a smaller one");
+            let warning = Diagnostic::warning("left-out-examples", message).primary(self.batch_span, label);
+            warnings.push(warning.note(why).help("choose a batch that divides the number of examples"));
+        }
+        warnings.retain(|warning| !self.allowed.iter().any(|allowed| allowed.silences(warning)));
+        warnings
+    }
+
     /// Checks that there are examples for a step.
     ///
     /// # Errors
@@ -132,6 +175,7 @@ impl TrainSettings {
         }
         let message = format!("a batch takes {} examples, but there are {examples} to learn from", self.batch);
         let error = Diagnostic::error("too-few-examples", message);
-        Err(vec![error.primary(self.batch_span, format!("at most `batch = {examples}`"))])
+        let label = if examples == 0 { "there is none".to_owned() } else { format!("at most `batch = {examples}`") };
+        Err(vec![error.primary(self.batch_span, label)])
     }
 }

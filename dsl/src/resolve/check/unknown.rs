@@ -1,6 +1,7 @@
 //! Names that nothing binds, and what may have been meant.
 
 use super::Names;
+use super::scope::Kind;
 use crate::ast::{Ident, Pattern, PatternKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::lower::pattern_names;
@@ -12,7 +13,7 @@ impl<'a> Names<'a> {
     pub(super) fn rebinds(&mut self, pattern: &'a Pattern) {
         let mut names = vec![];
         pattern_names(pattern, &mut names);
-        let unbound: Vec<&'a Ident> = names.iter().copied().filter(|name| !self.is_bound(&name.name)).collect();
+        let unbound: Vec<&'a Ident> = names.iter().copied().filter(|name| self.scopes.find(&name.name).is_none()).collect();
         for name in &unbound {
             if !self.has_ended(&name.name, name.span) {
                 let error = self.nothing_to_rebind(name);
@@ -22,13 +23,13 @@ impl<'a> Names<'a> {
                 let error = if alone { error.fix(start, "let ") } else { error };
                 self.faults.push(error);
             }
-            self.bind(name);
+            self.bind(name, Kind::Let);
         }
     }
 
     fn nothing_to_rebind(&self, name: &Ident) -> Diagnostic {
         let error = Diagnostic::error("unknown-name", format!("there is no `{}` to rebind", name.name));
-        let mut near: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
+        let mut near: Vec<&str> = self.scopes.iter().map(|(name, _)| name).collect();
         near.sort_unstable();
         match did_you_mean(&name.name, near) {
             Some(meant) => error
@@ -41,7 +42,7 @@ impl<'a> Names<'a> {
 
     /// Reports a name that braces before have bound, if this is one.
     pub(super) fn has_ended(&mut self, name: &str, span: Span) -> bool {
-        let Some(&bound) = self.ended.get(name) else { return false };
+        let Some(bound) = self.scopes.ended(name) else { return false };
         let message = format!("`{name}` is known only inside of the braces that introduce it");
         let error = Diagnostic::error("unknown-name", message);
         let error = error.primary(span, format!("to use `{name}` here, introduce it before the braces"));
@@ -58,7 +59,7 @@ impl<'a> Names<'a> {
             self.faults.push(error.primary(span, "not defined here, imported, or in the library"));
             return;
         }
-        let mut near: Vec<&str> = self.scopes.iter().rev().flat_map(|scope| scope.keys().copied()).collect();
+        let mut near: Vec<&str> = self.scopes.iter().map(|(name, _)| name).collect();
         near.sort_unstable();
         let capital = name.starts_with(|c: char| c.is_ascii_uppercase());
         if capital && what == "value" {

@@ -1,0 +1,67 @@
+//! `metrics`: what is measured beside the loss, and its names.
+
+use super::super::train::metric_call;
+use super::super::{Eval, Lower};
+use super::Metric;
+use crate::ast::{Expr, ExprKind, InstanceNameKind};
+use crate::diagnostic::Diagnostic;
+use crate::span::Span;
+
+impl<'p> Lower<'p> {
+    /// The metrics with their names in every output: those that `as` gives, or else those of their functions.
+    pub(super) fn metrics(&mut self, value: &'p Expr) -> Eval<Vec<(Metric, &'p Expr)>> {
+        let ExprKind::List(items) = &value.kind else {
+            let message = "metrics are a list";
+            return Err(self.fault("type-mismatch", message, value.span, "write `[…]`"));
+        };
+        let given = items.iter().map(|item| self.given_name(item)).collect::<Eval<Vec<_>>>()?;
+        let mut taken: Vec<(&str, Option<Span>)> = vec![("loss", None)];
+        for &(name, span) in given.iter().flatten() {
+            if let Some((_, first)) = taken.iter().find(|(old, _)| *old == name) {
+                let message = format!("two scores of this training are named `{name}`");
+                let error = Diagnostic::error("duplicate-name", message);
+                return Err(self.fail(match first {
+                    Some(first) => error.primary(span, "named so again").secondary(*first, "first named so here"),
+                    None => error.primary(span, "the loss has this name").help("choose another name"),
+                }));
+            }
+            taken.push((name, Some(span)));
+        }
+        let mut names: Vec<String> = taken.into_iter().map(|(name, _)| name.to_owned()).collect();
+        let mut metrics = vec![];
+        for (i, (item, given)) in items.iter().zip(given).enumerate() {
+            let name = given.map_or_else(
+                || {
+                    let function = metric_call(item).map(|call| call.callee.name.clone());
+                    let name = unused(function.unwrap_or(format!("metric_{}", i + 1)), &names);
+                    names.push(name.clone());
+                    name
+                },
+                |(name, _)| name.to_owned(),
+            );
+            metrics.push((Metric { name }, item));
+        }
+        Ok(metrics)
+    }
+
+    /// The name that `as` gives a metric.
+    fn given_name(&mut self, item: &'p Expr) -> Eval<Option<(&'p str, Span)>> {
+        let Some(name) = metric_call(item).and_then(|call| call.name.as_ref()) else { return Ok(None) };
+        match &name.kind {
+            InstanceNameKind::Word(word) if word.starts_with(|c: char| c.is_ascii_lowercase()) => {
+                Ok(Some((word, name.span)))
+            }
+            _ => {
+                let message = "the name of a metric is a word in lower case, as in `mse(p, t) as error`";
+                Err(self.fault("bad-name", message, name.span, "not such a word"))
+            }
+        }
+    }
+}
+
+/// A name, or the first of the same with a number that is not taken.
+fn unused(base: String, taken: &[String]) -> String {
+    let numbered = (2..).map(|n| format!("{base}_{n}"));
+    let free = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name));
+    free.unwrap_or(base)
+}
