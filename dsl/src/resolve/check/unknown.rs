@@ -13,7 +13,8 @@ impl<'a> Names<'a> {
     pub(super) fn rebinds(&mut self, pattern: &'a Pattern) {
         let mut names = vec![];
         pattern_names(pattern, &mut names);
-        let unbound: Vec<&'a Ident> = names.iter().copied().filter(|name| self.scopes.find(&name.name).is_none()).collect();
+        let unbound: Vec<&'a Ident> =
+            names.iter().copied().filter(|name| self.scopes.find(&name.name).is_none()).collect();
         for name in &unbound {
             if !self.has_ended(&name.name, name.span) {
                 let error = self.nothing_to_rebind(name);
