@@ -30,7 +30,7 @@ pub use write::to_ron;
 pub(crate) use texts::Texts;
 use texts::{Mode, Site};
 
-/// Reads a RON text, as [`crate::parse`] reads a `.dl` one. Strings for what it imports are taken for expressions; to read them right,
+/// Reads a RON text, as [`crate::parse`] reads a `.dl` one. Strings for what it imports are taken for texts; to read them right,
 /// load the file with its imports: [`crate::Program::load`], [`crate::read_file`].
 pub fn parse_ron(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
     parse_importing(source, text, &Texts::default())

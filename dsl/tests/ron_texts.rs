@@ -118,6 +118,14 @@ fn texts_for_datasets_and_readers() {
     }
 }
 
+/// The formatting depends on no signature, so that a text for an imported definition may be anything.
+#[test]
+fn files_are_formatted_without_what_they_import() {
+    let text = model(r#"imports: { "missing.dl": ["act"] },"#, r#"[act(kind: "not an expression")]"#);
+    let formatted = dlc_dsl::format_ron(Default::default(), &text).unwrap_or_else(|faults| panic!("{faults:?}"));
+    assert!(formatted.contains("\"not an expression\""), "{formatted}");
+}
+
 #[test]
 fn what_cannot_be_imported_is_an_error() {
     let text = model(r#"imports: { "missing.dl": ["act"] },"#, r#"[act("relu")]"#);

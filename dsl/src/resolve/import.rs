@@ -67,12 +67,9 @@ impl Importer<'_> {
                 self.import(&name, import, &mut imported);
             }
         }
-        if is_ron {
+        if is_ron && !imported.is_empty() {
             // Which strings are texts is known only now.
-            let texts = self.texts(&imported);
-            if texts.any() {
-                (file, faults) = crate::ron::parse_importing(source, text, &texts);
-            }
+            (file, faults) = crate::ron::parse_importing(source, text, &self.texts(&imported));
         }
         if has_errors(&faults) {
             self.diagnostics.truncate(known);

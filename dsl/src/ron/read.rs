@@ -51,7 +51,8 @@ impl<'a> Reader<'a> {
         // Whether a string is a text depends on the signatures, wherever they stand.
         let signatures = definitions.iter().map(|waiting| Item::Definition(waiting.definition.clone()));
         let signatures = signatures.chain(datasets.iter().map(|(dataset, _)| Item::Dataset(dataset.clone())));
-        self.texts.add_all(&File { items: signatures.collect(), ..file.clone() });
+        let items = file.items.iter().cloned().chain(signatures).collect();
+        self.texts.add_all(&File { items, ..file.clone() });
         for Waiting { mut definition, body } in definitions {
             match body.and_then(|raw| self.body(raw, &definition.params)) {
                 Some(body) => definition.body = body,

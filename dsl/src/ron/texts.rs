@@ -11,7 +11,7 @@ use crate::lower::builtin::{self, Builtin};
 pub(super) enum Mode {
     Text,
     Expr,
-    /// It is not known which: writers say it.
+    /// It is not known which: readers take it for a text, which can be anything, and writers say which it is.
     Unknown,
 }
 
@@ -59,14 +59,15 @@ pub(crate) struct Texts {
 impl Texts {
     /// The signatures of the definitions of a file; of what it imports nothing is known.
     pub fn of(file: &File) -> Self {
-        let names = file.imports().flat_map(|import| &import.names).map(|name| name.local().name.clone());
-        let mut texts = Texts { unknown: names.collect(), ..Self::default() };
+        let mut texts = Self::default();
         texts.add_all(file);
         texts
     }
 
-    /// Adds the definitions of a file; they hide what is known under their names.
+    /// Adds the definitions of a file, which hide what is known under their names; of its imports those that are known stay so.
     pub fn add_all(&mut self, file: &File) {
+        let imported = file.imports().flat_map(|import| &import.names).map(|name| &name.local().name);
+        self.unknown.extend(imported.filter(|name| !self.known.contains_key(*name)).cloned());
         for item in &file.items {
             match item {
                 Item::Definition(Definition { name, .. }) => self.add(name, item),
@@ -82,11 +83,6 @@ impl Texts {
             self.unknown.remove(name);
             self.known.insert(name.to_owned(), parameters);
         }
-    }
-
-    /// Whether some signature takes a text, so that reading a file with these signatures differs from reading it without.
-    pub fn any(&self) -> bool {
-        self.known.values().flatten().any(|parameter| parameter.is_text)
     }
 
     /// How the keyword argument of that name is read.

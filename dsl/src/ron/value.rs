@@ -15,7 +15,7 @@ impl<'a> Reader<'a> {
     fn value_inside(&mut self, raw: Raw<'a>, mode: Mode) -> Option<Expr> {
         let span = self.span(raw);
         let kind = match shape_of(raw.text) {
-            Shape::Str if mode == Mode::Text => {
+            Shape::Str if mode != Mode::Expr => {
                 let text = self.text(raw, "a text")?;
                 ExprKind::Str(self.string_body(&text)?)
             }
