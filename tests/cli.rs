@@ -19,6 +19,8 @@ mod summary;
 mod training;
 #[path = "cli/values.rs"]
 mod values;
+#[path = "cli/version.rs"]
+mod version;
 
 fn dlc(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
