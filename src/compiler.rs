@@ -7,7 +7,7 @@ use dlc_compiler::autodiff::AutodiffError;
 use dlc_compiler::codegen::{EmitError, Target};
 use dlc_compiler::passes::{self, Math};
 use dlc_compiler::pipeline::{self, Backend, CompileError, Level, Observer, Options, Phase, Stage};
-use dlc_compiler::schedule::ScheduleError;
+use dlc_compiler::routine::ScheduleError;
 use dlc_dsl::diagnostic::unreached;
 use dlc_dsl::{Diagnostic, Lowered, Request, SourceId, Span, What};
 use dlc_ir::{Graph, Loc, Role};

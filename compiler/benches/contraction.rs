@@ -6,7 +6,7 @@
 mod roofline;
 
 use dlc_compiler::codegen::{Cranelift, Target};
-use dlc_compiler::kernel::contract::{Along, Plan, Side, Sizes, contract};
+use dlc_compiler::cpu::contract::{Along, Plan, Side, Sizes, contract};
 use dlc_compiler::kernel::{Builder, Kernel, Mode};
 use dlc_ir::DType;
 use roofline::{peak, program, time};

@@ -2,10 +2,11 @@
 
 pub mod autodiff;
 pub mod codegen;
+pub mod cpu;
 pub mod egraph;
 pub mod kernel;
+pub mod nest;
 pub mod passes;
 pub mod pipeline;
-pub mod plan;
 pub mod program;
-pub mod schedule;
+pub mod routine;

@@ -7,9 +7,9 @@ use dlc_ir::{Graph, VerifyError};
 use crate::autodiff::{self, AutodiffError};
 use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter, Target};
 use crate::passes;
-use crate::plan::check::{self, Fault};
 use crate::program::{Lossless, Preparation, Program};
-use crate::schedule::{self, Schedule, ScheduleError};
+use crate::routine::check::{self, Fault};
+use crate::routine::{self, Schedule, ScheduleError};
 
 /// How much the compiler thinks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -274,7 +274,7 @@ fn verified(graph: Graph, stage: &'static str, options: &Options) -> Result<Grap
 /// If an operator cannot be compiled.
 pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileError> {
     graph.verify().map_err(|error| CompileError::Verify { stage: "optimisation", error: Box::new(error) })?;
-    let schedule = schedule::schedule(graph)?;
+    let schedule = routine::schedule(graph)?;
     if options.check {
         check::check(graph, &schedule.program, &schedule.notes)?;
     }

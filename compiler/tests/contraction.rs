@@ -2,7 +2,7 @@
 
 mod support;
 
-use dlc_compiler::kernel::contract::{Along, Plan, Side, Sizes, contract};
+use dlc_compiler::cpu::contract::{Along, Plan, Side, Sizes, contract};
 use dlc_compiler::kernel::{Binary, Builder, Elem, Mode, Ty};
 use dlc_ir::DType;
 use support::run;
@@ -31,7 +31,7 @@ fn check(dtype: DType, sizes: [usize; 4], left: Along, right: Along) {
     let bias = b.operand(dtype, n, Mode::Read);
     let z = b.operand(dtype, batch * m * n, Mode::Write);
     let side = |along: Along, buf, rows: usize| {
-        move |b: &mut Builder, at: dlc_compiler::kernel::contract::Element, lanes: u8| {
+        move |b: &mut Builder, at: dlc_compiler::cpu::contract::Element, lanes: u8| {
             let (outer, inner, pitch, height) =
                 if along == Along::Row { (at.k, at.row, rows, k) } else { (at.row, at.k, k, rows) };
             let base = b.mul_const(at.batch, (height * pitch) as i64);

@@ -5,7 +5,7 @@
 mod run;
 
 use dlc_compiler::pipeline::{Backend, CompileError, Level, compile_optimized};
-use dlc_compiler::schedule::ScheduleError;
+use dlc_compiler::routine::ScheduleError;
 use dlc_ir::{Graph, Scalar, Tensor};
 
 /// Runs a graph as an artefact holds it, with every backend; false if it is refused for an index that 64 bits do not hold.

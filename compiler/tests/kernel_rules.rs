@@ -1,11 +1,11 @@
 //! What the verifier refuses, what the builder folds and moves, and how kernels print.
 
-use dlc_compiler::kernel::cost::runs_in_parallel;
-use dlc_compiler::kernel::program::KernelProgram;
+use dlc_compiler::cpu::cost::runs_in_parallel;
 use dlc_compiler::kernel::{
     Access, Binary, Block, Buf, Builder, Carried, Compare, Const, Elem, Inst, Kernel, Loop, Mode, Operand, Stmt, Ty,
     Unary, Val, Verified, verify,
 };
+use dlc_compiler::routine::program::KernelProgram;
 use dlc_ir::DType;
 
 const F32: Ty = Ty::scalar(Elem::F32);

@@ -1,11 +1,11 @@
 //! The buffer checker accepts plans and rejects every kind of planted fault.
 
 use dlc_compiler::codegen::Target;
-use dlc_compiler::kernel::program::{ALIGN, Place, Step};
 use dlc_compiler::kernel::{Kernel, Ty, Verified};
 use dlc_compiler::pipeline::{Level, Options, schedule};
-use dlc_compiler::plan::check::{Fault, check};
-use dlc_compiler::schedule::Schedule;
+use dlc_compiler::routine::Schedule;
+use dlc_compiler::routine::check::{Fault, check};
+use dlc_compiler::routine::program::{ALIGN, Place, Step};
 use dlc_ir::{DType, Function, Graph, ResultRole, Value};
 
 /// Arguments %x %w; result, and the update of %w; a function that is called twice, a view, temporaries.

@@ -8,7 +8,7 @@ mod run;
 
 use common::{Rng, arguments};
 use dlc_compiler::pipeline::{self, CompileError, Level, Stage};
-use dlc_compiler::schedule::ScheduleError;
+use dlc_compiler::routine::ScheduleError;
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::op::{Gradient, Pad};
 use dlc_ir::{Builder, DType, Function, FunctionKind, Graph, Role, Scalar, Type, Value};

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, Target, VERSION};
-use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
 use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, Verified};
+use dlc_compiler::routine::program::{KernelProgram, Place, Routine, Step};
 use dlc_ir::DType;
 
 /// The rate of twelve independent chains of `fma` in registers, in GFLOP/s.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use crate::kernel::cost;
-use crate::kernel::program::{ALIGN, KernelProgram, Place, Step};
+use crate::cpu::cost;
+use crate::routine::program::{ALIGN, KernelProgram, Place, Step};
 
 /// One aligned block with everything that a program only reads.
 pub(super) struct Constants {

@@ -7,7 +7,7 @@ use dlc_ir::DType;
 use super::constants::Constants;
 use super::{Code, EmitError, Emitter, ExecContext, Executable};
 use crate::kernel::interp::{self, Fault, Memory};
-use crate::kernel::program::{KernelProgram, Place, Routine, Step};
+use crate::routine::program::{KernelProgram, Place, Routine, Step};
 
 /// Status of a run in which a kernel left its buffers: a bug in dlc that machine code would not notice.
 pub const OUT_OF_BOUNDS: i32 = i32::MIN;

@@ -21,7 +21,7 @@ pub use context::{ExecContext, KernelFn, LaunchFn, ParallelFn, VERSION};
 pub use interpret::Interpreter;
 pub use target::{Target, UnknownTarget};
 
-use crate::kernel::program::{KernelProgram, Step};
+use crate::routine::program::{KernelProgram, Step};
 use constants::Constants;
 
 /// Why a program could not be emitted.

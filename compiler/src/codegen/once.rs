@@ -3,7 +3,7 @@
 use std::ptr;
 
 use super::{ExecContext, Executable, KernelFn, VERSION};
-use crate::kernel::program::{ALIGN, KernelProgram, Place, Step};
+use crate::routine::program::{ALIGN, KernelProgram, Place, Step};
 
 /// Bytes on a 64-byte boundary.
 struct Aligned {

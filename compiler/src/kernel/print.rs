@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::ir::*;
-use super::program::{KernelProgram, Place, Step};
+use crate::routine::program::{KernelProgram, Place, Step};
 
 /// Prints a kernel under a name.
 pub fn kernel(name: &str, kernel: &Kernel) -> String {

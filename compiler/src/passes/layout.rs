@@ -1,6 +1,6 @@
 //! Weights in the order in which kernels read them.
 //!
-//! Some kernels write an operand in another order before they begin, so that vectors can run along another axis (`schedule/layout.rs`).
+//! Some kernels write an operand in another order before they begin, so that vectors can run along another axis (`cpu/layout.rs`).
 //! Where that operand is a weight, it is written so once, when weights are loaded: the kernel takes it in its new order, and says
 //! inside how that is to be read, `reshape(transpose(%w))`, which costs nothing there. Callers put it in order before the call, and
 //! what of that follows from weights alone moves into what [`prepare`] makes.
@@ -15,7 +15,7 @@ use super::Context;
 use super::halves::{Map, copy_ops, join};
 use super::prepare::prepare;
 use super::weights::Weights;
-use crate::schedule::{Layout, layouts};
+use crate::cpu::{Layout, layouts};
 
 /// Puts weights in order, if the options ask for it and some kernel would do so at every run.
 pub fn layout(graph: &Graph, context: &mut Context) -> Graph {

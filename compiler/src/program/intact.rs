@@ -1,7 +1,7 @@
 //! What a run that failed has overwritten.
 
 use crate::kernel::ir::Mode;
-use crate::kernel::program::{KernelProgram, Place, Step};
+use crate::routine::program::{KernelProgram, Place, Step};
 
 /// Whether a run whose step of that number failed, as steps are counted over all routines, has left these slots as they were. It is said of a run
 /// only if it is so wherever the step stands: of a routine that is called several times, the last call counts.
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::kernel::Verified;
     use crate::kernel::ir::{Block, Kernel, Operand, Ty};
-    use crate::kernel::program::{Routine, RoutineId};
+    use crate::routine::program::{Routine, RoutineId};
     use dlc_ir::DType;
 
     fn kernel(modes: &[Mode]) -> Verified {

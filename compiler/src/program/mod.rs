@@ -17,8 +17,8 @@ pub use run::{RunError, Spread, Watch, Workspace};
 pub use unmoved::Recompile;
 
 use crate::codegen::Executable;
-use crate::kernel::program::KernelProgram;
-use crate::schedule::Statuses;
+use crate::nest::Statuses;
+use crate::routine::program::KernelProgram;
 
 use unmoved::Unmoved;
 

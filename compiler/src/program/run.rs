@@ -11,7 +11,7 @@ use dlc_ir::Loc;
 use super::intact::is_intact;
 use super::{Memory, OutOfMemory, Program};
 use crate::codegen::{ExecContext, KernelFn, VERSION};
-use crate::schedule::Failure;
+use crate::nest::Failure;
 
 /// Spreads chunks of work over threads.
 ///

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use dlc_compiler::codegen::{Cranelift, Emitter, Interpreter, Target};
-use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
 use dlc_compiler::kernel::{Kernel, Verified};
+use dlc_compiler::routine::program::{KernelProgram, Place, Routine, Step};
 use dlc_ir::DType;
 
 fn program(kernel: &Kernel) -> KernelProgram {

@@ -27,7 +27,7 @@ use cranelift_frontend::FunctionBuilderContext;
 use self::isa::Registers;
 use super::constants::Layout;
 use super::{EmitError, Emitter, Executable, Target};
-use crate::kernel::program::KernelProgram;
+use crate::routine::program::KernelProgram;
 
 /// Emits machine code for a [`Target`] with Cranelift.
 #[derive(Clone, Copy, Debug)]

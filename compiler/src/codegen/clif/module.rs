@@ -7,7 +7,7 @@ use cranelift_module::{FuncId, Module, default_libcall_names};
 use super::{Compiled, Item, function};
 use crate::codegen::constants::Constants;
 use crate::codegen::{Code, EmitError, ExecContext};
-use crate::kernel::program::{KernelProgram, Step};
+use crate::routine::program::{KernelProgram, Step};
 
 type Entry = unsafe extern "C" fn(*mut ExecContext) -> i32;
 

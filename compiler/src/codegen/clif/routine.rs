@@ -12,7 +12,7 @@ use super::function::{args, status_signature};
 use super::{Item, step};
 use crate::codegen::constants::{Layout, word};
 use crate::codegen::context::offset;
-use crate::kernel::program::KernelProgram;
+use crate::routine::program::KernelProgram;
 
 /// `(ctx, frame, arguments) -> status`.
 pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {

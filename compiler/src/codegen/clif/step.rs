@@ -15,7 +15,7 @@ use super::function::{self, args, status_signature};
 use super::routine::{self, flags};
 use crate::codegen::constants::{OFFSET_SHIFT, Way, width, word};
 use crate::codegen::context::offset;
-use crate::kernel::program::KernelProgram;
+use crate::routine::program::KernelProgram;
 
 /// `(ctx, frame, arguments, description) -> status`.
 pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {

@@ -4,13 +4,13 @@
 use dlc_ir::DType;
 use dlc_ir::op::ScatterKind;
 
-use super::composed::{ScatterNest, SourceInfo};
 use super::element::Elements;
-use super::form::{ExprId, Forms, Source};
 use super::loops::Launch;
 use super::scalar;
 use super::tiling::CHUNK_WORK;
 use crate::kernel::{Access, Binary, Builder, Compare, Mode, Val, lanes};
+use crate::nest::composed::{ScatterNest, SourceInfo};
+use crate::nest::form::{ExprId, Forms, Source};
 
 /// Element operations that an update counts for: it is read, added, and written at a place that is known late.
 const UPDATE_WORK: usize = 4;

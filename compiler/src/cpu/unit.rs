@@ -2,17 +2,17 @@
 
 use dlc_ir::{Function, Type};
 
-use super::ScheduleError;
-use super::compose::compose;
-use super::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage};
-use super::form::{Form, Source};
 use super::layout::{self, Layout};
-use super::linear::{Linear, volume};
 use super::loops::{self, Launch};
-use super::materialize::materialize;
 use super::product;
 use super::scatter;
-use super::statuses::Statuses;
+use crate::nest::Statuses;
+use crate::nest::compose::compose;
+use crate::nest::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage};
+use crate::nest::form::{Form, Source};
+use crate::nest::linear::{Linear, volume};
+use crate::nest::materialize::materialize;
+use crate::routine::ScheduleError;
 
 /// A kernel function in normal form, not yet loops.
 #[derive(Clone, Debug)]

@@ -6,16 +6,15 @@ use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::composed::SourceKind;
-use super::loops::Launch;
 use super::routing::{Routing, UnitId, Work};
-use super::statuses::Statuses;
-use super::unit::Unit;
 use super::{Schedule, ScheduleError};
+use crate::cpu::{Launch, Unit};
 use crate::kernel::Verified;
-use crate::kernel::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
-use crate::plan::check::{Meaning, Note};
-use crate::plan::{BufferId, Job};
+use crate::nest::Statuses;
+use crate::nest::composed::SourceKind;
+use crate::routine::check::{Meaning, Note};
+use crate::routine::plan::{BufferId, Job};
+use crate::routine::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
 
 /// Schedules a whole graph, in which every function stands before its callers.
 ///

@@ -16,8 +16,8 @@ mod pack;
 
 use dlc_ir::DType;
 
-use super::build::Builder;
-use super::ir::{Binary, Buf, Elem, Ty, Val};
+use crate::kernel::build::Builder;
+use crate::kernel::ir::{Binary, Buf, Elem, Ty, Val};
 use pack::{Packing, Panels};
 
 /// The sizes of a contraction.
@@ -208,7 +208,7 @@ pub fn contract(b: &mut Builder, plan: &Plan, mut left: Side<'_>, mut right: Sid
 
 /// Sets the accumulators of the rows in use to zero.
 fn clear(b: &mut Builder, plan: &Plan, acc: Buf, height: Val) {
-    let lanes = super::ir::lanes(plan.sizes.dtype);
+    let lanes = crate::kernel::lanes(plan.sizes.dtype);
     let zero = b.index(0);
     let rows = round_up(b, height, plan.tile.0);
     let end = b.mul_const(rows, plan.block.1 as i64);
@@ -298,7 +298,7 @@ fn tile(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Va
 /// Hands the accumulators to the consumer, row by row.
 fn epilogue(b: &mut Builder, plan: &Plan, acc: Buf, origin: Cell, (height, width): (Val, Val), store: &mut Store<'_>) {
     let pitch = plan.block.1;
-    let most = usize::from(super::ir::lanes(plan.sizes.dtype));
+    let most = usize::from(crate::kernel::lanes(plan.sizes.dtype));
     let zero = b.index(0);
     b.repeat(zero, height, 1, |b, r| {
         let row = b.add(origin.row, r);

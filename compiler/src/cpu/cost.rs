@@ -1,6 +1,6 @@
 //! A static estimate of how long a kernel runs, which decides whether it is spread over threads.
 
-use super::ir::{Block, Const, Inst, Kernel, Stmt, Val};
+use crate::kernel::ir::{Block, Const, Inst, Kernel, Stmt, Val};
 
 /// Instructions below which a kernel runs on the calling thread: waking another one costs several microseconds.
 const PARALLEL_THRESHOLD: u64 = 60_000;

@@ -5,10 +5,10 @@
 use dlc_ir::Symbol;
 use rustc_hash::FxHashSet;
 
-use super::ScheduleError;
 use super::composed::{Composed, Stage};
 use super::form::{ExprId, Form, Forms};
 use super::linear::{Atom, Linear};
+use crate::routine::ScheduleError;
 
 /// Operators whose bodies may stand inside each other.
 const NESTED: usize = 256;
@@ -21,7 +21,7 @@ const EVALUATED: usize = 1 << 13;
 
 /// What was composed so far.
 #[derive(Debug, Default)]
-pub(super) struct Size {
+pub(crate) struct Size {
     nested: usize,
     composed: usize,
     /// Which bound was passed first.

@@ -3,12 +3,11 @@
 //! A buffer lives from the step that writes it to the last one that reads it; buffers whose lives do not meet share memory. The
 //! result is checked by [`check`], which knows nothing of how it was made.
 
-pub mod check;
 mod sweep;
 
 use smallvec::SmallVec;
 
-use crate::kernel::program::{ALIGN, Place};
+use crate::routine::program::{ALIGN, Place};
 
 /// A buffer: an index into [`Problem::buffers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

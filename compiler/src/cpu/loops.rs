@@ -6,12 +6,12 @@ mod reduce;
 use dlc_ir::compute::Combine;
 pub(crate) use padding::leave_out_padding;
 
-use super::composed::{Nest, Output, SourceInfo};
 use super::element::Elements;
-use super::form::{Forms, Source};
-use super::linear::volume;
 use super::tiling::{CHUNK_WORK, Lane, MAX_CHUNKS, Plan};
 use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
+use crate::nest::composed::{Nest, Output, SourceInfo};
+use crate::nest::form::{Forms, Source};
+use crate::nest::linear::volume;
 
 /// A kernel and the sources that are its operands, in order.
 #[derive(Clone, Debug)]

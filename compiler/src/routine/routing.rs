@@ -4,8 +4,8 @@ use dlc_ir::{Function, NodeId, Value};
 use smallvec::{SmallVec, smallvec};
 
 use super::order::Order;
-use crate::kernel::program::{Place, RoutineId};
-use crate::plan::{BufferId, Problem};
+use crate::routine::plan::{BufferId, Problem};
+use crate::routine::program::{Place, RoutineId};
 
 /// A unit: an index into the scheduler's units. Names are for printing only, since those of loaded functions are any.
 #[derive(Clone, Copy, Debug)]

@@ -13,7 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::kernel::Mode;
-use crate::kernel::program::{ALIGN, KernelProgram, Place, Routine, Step};
+use crate::routine::program::{ALIGN, KernelProgram, Place, Routine, Step};
 pub use fault::Fault;
 use memory::{Memory, Region, Span, Taken, Token};
 

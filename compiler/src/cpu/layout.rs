@@ -7,10 +7,10 @@
 use dlc_ir::compute::Combine;
 use dlc_ir::{ScalarOp, Type};
 
-use super::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
-use super::form::{ExprId, Form, Forms, Source};
-use super::linear::{Linear, volume};
 use super::tiling::{Lane, Tile, choose_lane};
+use crate::nest::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
+use crate::nest::form::{ExprId, Form, Forms, Source};
+use crate::nest::linear::{Linear, volume};
 
 /// Positions of a nest below which nothing is gained.
 const WORK: usize = 1 << 16;

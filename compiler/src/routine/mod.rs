@@ -1,40 +1,24 @@
-//! From optimised graphs to kernels: composition of kernel functions, loop nests, order of execution.
+//! Functions as routines: launches and calls in order, on planned memory, and the checker of the result.
 //!
 //! A function of kind kernel becomes a few launches; a function becomes a routine with its own frame. The order of a function's
 //! steps is that of its nodes, except that what overwrites an argument in place waits for the argument's last reader.
 
-mod compose;
-mod composed;
-mod counted;
-mod element;
-mod form;
+pub mod check;
 mod function;
-mod layout;
-mod linear;
-mod loops;
-mod materialize;
-mod nest;
 mod order;
-mod product;
-mod random;
+pub mod plan;
+pub mod program;
 mod routing;
-mod scalar;
-mod scatter;
-mod size;
-mod statuses;
-mod tiling;
-mod unit;
 
 pub use function::schedule;
-pub(crate) use layout::Layout;
-pub use statuses::{Failure, Statuses};
-pub(crate) use unit::layouts;
 
 use dlc_ir::Symbol;
 
 use crate::kernel::Malformed;
-use crate::kernel::program::KernelProgram;
-use crate::plan::check::Note;
+use crate::nest::Statuses;
+
+use check::Note;
+use program::KernelProgram;
 
 /// A scheduled graph.
 #[derive(Clone, Debug)]

@@ -3,13 +3,13 @@
 use dlc_ir::compute::Combine;
 use dlc_ir::{DType, ScalarOp};
 
-use super::composed::{Nest, SourceInfo};
+use super::contract::{self, Along, Side, Sizes, contract};
 use super::element::Elements;
-use super::form::{ExprId, Form, Forms, Source};
-use super::linear::Linear;
 use super::loops::{self, Launch};
-use crate::kernel::contract::{self, Along, Side, Sizes, contract};
 use crate::kernel::{Access, Builder, Val};
+use crate::nest::composed::{Nest, SourceInfo};
+use crate::nest::form::{ExprId, Form, Forms, Source};
+use crate::nest::linear::Linear;
 
 /// Multiplications below which packing does not pay.
 const WORK: usize = 1 << 22;

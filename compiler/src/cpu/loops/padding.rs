@@ -7,11 +7,11 @@
 use std::cell::RefCell;
 
 use super::{Emitter, Point};
+use crate::cpu::element::Elements;
+use crate::cpu::tiling::{Lane, Plan};
 use crate::kernel::{Binary, Buf, Builder, Compare, Val};
-use crate::schedule::composed::{Nest, NestReduce};
-use crate::schedule::element::Elements;
-use crate::schedule::form::Forms;
-use crate::schedule::tiling::{Lane, Plan};
+use crate::nest::composed::{Nest, NestReduce};
+use crate::nest::form::Forms;
 
 /// The sums `values` of a nest at a vector of positions on a kept axis, the first one given, without padding; the positions on the
 /// other kept axes are set.

@@ -1,6 +1,6 @@
 //! What the checker finds wrong.
 
-use crate::kernel::program::Place;
+use crate::routine::program::Place;
 
 /// What is wrong with a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

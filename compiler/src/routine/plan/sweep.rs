@@ -87,7 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::{Of, place as by_pairs};
+    use crate::routine::plan::{Of, place as by_pairs};
 
     fn frame(placed: &[(usize, Block)]) -> usize {
         placed.iter().map(|(offset, b)| offset + b.bytes).max().unwrap_or(0)

@@ -7,7 +7,7 @@
 use indexmap::IndexSet;
 use rustc_hash::FxHashMap;
 
-use super::{Kernel, Verified};
+use crate::kernel::{Kernel, Verified};
 
 /// A kernel of a program: an index into [`KernelProgram::kernels`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 //! which is what makes strides visible.
 //!
 //! No operation wraps: a sum that `i64` does not hold becomes [`Atom::Overflow`] and stays it, whatever is done with it. A unit in
-//! whose indices one is left is refused (see [`super::unit`]).
+//! whose indices one is left is refused (see [`crate::cpu::unit`]).
 
 use smallvec::SmallVec;
 

@@ -27,14 +27,14 @@ pub struct Failure {
 
 impl Statuses {
     /// The status for a failure of a node, which is this check.
-    pub(super) fn code(&mut self, function: &Function, node: NodeId, check: &CheckIndex) -> i32 {
+    pub(crate) fn code(&mut self, function: &Function, node: NodeId, check: &CheckIndex) -> i32 {
         let CheckIndex { size, by } = *check;
         let check = function.checks().position(|check| check == node).expect("it is one of the checks");
         self.failures.insert_full(Failure { mnemonic: by.word(), bound: size, check }).0 as i32 + 1
     }
 
     /// Says which node of a function the next step of the program belongs to; none if it only copies.
-    pub(super) fn step(&mut self, graph: &Graph, function: &Function, node: Option<NodeId>) {
+    pub(crate) fn step(&mut self, graph: &Graph, function: &Function, node: Option<NodeId>) {
         self.places.push(node.map_or(vec![], |node| places(graph, function, node)));
     }
 

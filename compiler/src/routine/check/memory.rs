@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dlc_ir::{DType, NodeId, Value};
 
-use crate::kernel::program::Place;
+use crate::routine::program::Place;
 
 /// What a piece of memory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

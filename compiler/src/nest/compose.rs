@@ -7,12 +7,12 @@ use dlc_ir::{DType, Def, Function, Node, NodeId, Op, Scalar, Type, Value};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use super::ScheduleError;
 use super::composed::{Composed, Nest, NestReduce, Output, ScatterNest, SourceInfo, SourceKind, Stage};
 use super::form::{ExprId, Form, Forms, Source, Test};
 use super::linear::{Atom, Linear, volume};
 use super::size::Size;
 use super::statuses::Statuses;
+use crate::routine::ScheduleError;
 
 /// Operands from which each part of a `concat` is written by a nest of its own, since one nest would ask each element for its part.
 const WIDE: usize = 64;

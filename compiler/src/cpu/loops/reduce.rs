@@ -4,14 +4,14 @@ use dlc_ir::compute::Combine;
 use dlc_ir::{DType, ScalarOp};
 
 use super::{Emitter, Point};
+use crate::cpu::counted::Counted;
+use crate::cpu::element::{Elements, constant};
+use crate::cpu::scalar;
+use crate::cpu::tiling::Lane;
 use crate::kernel::{Binary, Builder, Compare, Val};
-use crate::schedule::composed::NestReduce;
-use crate::schedule::counted::Counted;
-use crate::schedule::element::{Elements, constant};
-use crate::schedule::form::{Form, identity};
-use crate::schedule::linear::volume;
-use crate::schedule::scalar;
-use crate::schedule::tiling::Lane;
+use crate::nest::composed::NestReduce;
+use crate::nest::form::{Form, identity};
+use crate::nest::linear::volume;
 
 /// The largest reduction, in positions, that is written out rather than looped over.
 const WRITTEN_OUT: usize = 9;

@@ -4,10 +4,10 @@ use dlc_ir::DType;
 use rustc_hash::FxHashMap;
 
 use super::counted::{Counted, Rest};
-use super::form::{ExprId, Form, Forms, Source, Test};
-use super::linear::{Atom, Linear};
 use super::{random, scalar};
 use crate::kernel::{Access, Binary, Buf, Builder, Compare, Const, Elem, Ty, Unary, Val};
+use crate::nest::form::{ExprId, Form, Forms, Source, Test};
+use crate::nest::linear::{Atom, Linear};
 
 /// How an index moves from lane to lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 use dlc_ir::ScalarOp;
 use dlc_ir::compute::Combine;
 
-use super::composed::Nest;
-use super::form::{Form, Forms};
-use super::linear::{Linear, volume};
-use super::materialize::depends;
 use crate::kernel::lanes;
+use crate::nest::composed::Nest;
+use crate::nest::form::{Form, Forms};
+use crate::nest::linear::{Linear, volume};
+use crate::nest::materialize::depends;
 
 /// Which axis the lanes of vectors run along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

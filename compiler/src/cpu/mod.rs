@@ -1,0 +1,18 @@
+//! From nests to kernels for CPUs: tiling, loops, vectors, register-tiled and blocked products, packing.
+
+pub mod contract;
+pub mod cost;
+mod counted;
+mod element;
+mod layout;
+mod loops;
+mod product;
+mod random;
+mod scalar;
+mod scatter;
+mod tiling;
+mod unit;
+
+pub(crate) use layout::Layout;
+pub(crate) use loops::Launch;
+pub(crate) use unit::{Unit, layouts};

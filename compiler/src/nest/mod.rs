@@ -1,0 +1,16 @@
+//! Kernel functions as composed loop nests: what is computed at each position of an iteration space, without a word on how a machine runs it.
+//!
+//! - `compose` substitutes operators into each other until nothing but nests over buffers is left; `normalize` and `materialize` bring
+//!   those into the form that a machine's room starts from.
+//! - `form` is the arena of element expressions, `linear` their quasi-affine indices.
+
+pub(crate) mod compose;
+pub(crate) mod composed;
+pub(crate) mod form;
+pub(crate) mod linear;
+pub(crate) mod materialize;
+mod normalize;
+mod size;
+mod statuses;
+
+pub use statuses::{Failure, Statuses};
