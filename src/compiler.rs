@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dlc_compiler::autodiff::AutodiffError;
-use dlc_compiler::codegen::{EmitError, Target};
-use dlc_compiler::passes::{self, Math};
-use dlc_compiler::pipeline::{self, Backend, CompileError, Level, Observer, Options, Phase, Stage};
+use dlc_compiler::codegen::EmitError;
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::{Backend, Level, Math, Options, PassOptions};
+use dlc_compiler::pipeline::{self, CompileError, Observer, Phase, Stage};
 use dlc_compiler::routine::ScheduleError;
 use dlc_dsl::diagnostic::unreached;
 use dlc_dsl::{Diagnostic, Lowered, Request, SourceId, Span, What};
@@ -195,7 +196,7 @@ impl Compiler {
             })?,
         };
         // Whose parameters are not frozen is left alone by this.
-        let passes = passes::Options { math: self.math, prepare: true, ..passes::Options::default() };
+        let passes = PassOptions { math: self.math, prepare: true, ..PassOptions::default() };
         let backend = Backend::Cranelift { threads: self.pool.threads() };
         Ok(Options { level: self.level, passes, backend, ..Options::new(target) })
     }

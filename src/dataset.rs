@@ -5,8 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dlc_compiler::passes::Math;
-use dlc_compiler::pipeline::Level;
+use dlc_compiler::options::{Level, Math};
 use dlc_dsl::Diagnostic;
 use dlc_dsl::lower::dataset::{DatasetCall, Format, Reader};
 use dlc_ir::{DType, Tensor, Type};

@@ -134,9 +134,9 @@ mod verify;
 mod warnings;
 
 pub use compiler::{Compiler, Timings};
+pub use dlc_compiler::options::{Level, Math, PassOptions};
 pub use dlc_compiler::passes;
-pub use dlc_compiler::passes::Math;
-pub use dlc_compiler::pipeline::{Level, Stage};
+pub use dlc_compiler::pipeline::Stage;
 pub use dlc_dsl::{Argument, Diagnostic, Request, What};
 pub use dlc_ir::{DType, Graph, ParseError, Tensor, Type};
 pub use dlc_runtime as runtime;

@@ -5,9 +5,10 @@
 
 mod roofline;
 
-use dlc_compiler::codegen::{Cranelift, Target};
+use dlc_compiler::codegen::Cranelift;
 use dlc_compiler::cpu::contract::{Along, Plan, Side, Sizes, contract};
 use dlc_compiler::kernel::{Builder, Kernel, Mode};
+use dlc_compiler::machine::Target;
 use dlc_ir::DType;
 use roofline::{peak, program, time};
 

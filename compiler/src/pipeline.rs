@@ -5,69 +5,12 @@ use std::sync::Arc;
 use dlc_ir::{Graph, VerifyError};
 
 use crate::autodiff::{self, AutodiffError};
-use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter, Target};
+use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter};
+use crate::options::{Backend, Level, Options};
 use crate::passes;
 use crate::program::{Lossless, Preparation, Program};
 use crate::routine::check::{self, Fault};
 use crate::routine::{self, Schedule, ScheduleError};
-
-/// How much the compiler thinks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Level {
-    /// Every operator is a kernel of its own: the reference for tests of everything else.
-    O0,
-    /// Everything.
-    #[default]
-    Full,
-}
-
-/// What makes kernels run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Backend {
-    /// Machine code by Cranelift, compiled on so many threads.
-    Cranelift {
-        /// The number of threads, at least one.
-        threads: usize,
-    },
-    /// The interpreter of kernels.
-    Interpreter,
-}
-
-/// What to compile for, and how.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The instruction set.
-    pub target: Target,
-    /// How much to optimise.
-    pub level: Level,
-    /// What the optimiser may do.
-    pub passes: passes::Options,
-    /// What makes the kernels run.
-    pub backend: Backend,
-    /// Whether all stages are checked by themselves. On in debug builds. Of what becomes a program the graph is always
-    /// verified and the plan checked, since nothing checks them while it runs.
-    pub check: bool,
-}
-
-impl Options {
-    /// The usual options for a target.
-    pub fn new(target: Target) -> Self {
-        Options {
-            target,
-            level: Level::Full,
-            passes: passes::Options::default(),
-            backend: Backend::Cranelift { threads: 1 },
-            check: cfg!(debug_assertions),
-        }
-    }
-
-    /// The same without rules that move factors and terms into weights.
-    #[must_use]
-    pub fn without_moving(&self) -> Self {
-        Options { passes: passes::Options { weights: false, ..self.passes.clone() }, ..self.clone() }
-    }
-}
 
 /// A stage of compilation, as `--emit` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::pipeline::Level;
+use dlc_compiler::options::Level;
 use dlc_compiler::program::{RunError, Spread, Workspace};
 use dlc_ir::{Graph, Tensor};
 use run::{NATIVE, build};

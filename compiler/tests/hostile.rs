@@ -4,7 +4,8 @@
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::pipeline::{Backend, CompileError, Level, compile_optimized};
+use dlc_compiler::options::{Backend, Level};
+use dlc_compiler::pipeline::{CompileError, compile_optimized};
 use dlc_compiler::routine::ScheduleError;
 use dlc_ir::{Graph, Scalar, Tensor};
 

@@ -1,8 +1,9 @@
 //! The buffer checker accepts plans and rejects every kind of planted fault.
 
-use dlc_compiler::codegen::Target;
 use dlc_compiler::kernel::{Kernel, Ty, Verified};
-use dlc_compiler::pipeline::{Level, Options, schedule};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::{Level, Options};
+use dlc_compiler::pipeline::schedule;
 use dlc_compiler::routine::Schedule;
 use dlc_compiler::routine::check::{Fault, check};
 use dlc_compiler::routine::program::{ALIGN, Place, Step};

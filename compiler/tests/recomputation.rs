@@ -7,7 +7,8 @@ mod common;
 mod run;
 
 use common::{Rng, arguments};
-use dlc_compiler::pipeline::{self, CompileError, Level, Stage};
+use dlc_compiler::options::Level;
+use dlc_compiler::pipeline::{self, CompileError, Stage};
 use dlc_compiler::routine::ScheduleError;
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::op::{Gradient, Pad};

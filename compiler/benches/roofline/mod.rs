@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, Target, VERSION};
+use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, VERSION};
 use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, Verified};
+use dlc_compiler::machine::Target;
 use dlc_compiler::routine::program::{KernelProgram, Place, Routine, Step};
 use dlc_ir::DType;
 

@@ -349,6 +349,14 @@ impl Function {
         Arc::make_mut(&mut self.args[arg]).role = role;
     }
 
+    /// Of each argument of an entry whether it is a weight, a value that stays from one run to the next: a frozen parameter, or a
+    /// state that the entry does not update.
+    pub fn weight_args(&self) -> Vec<bool> {
+        let is_updated = |arg: usize| self.results.iter().any(|r| r.role == ResultRole::Update(arg));
+        let stays = |role: &Role| matches!(role, Role::Param { trainable: false, .. } | Role::State { .. });
+        self.args.iter().enumerate().map(|(i, a)| stays(&a.role) && !is_updated(i)).collect()
+    }
+
     /// Says where an argument is declared.
     pub fn set_arg_loc(&mut self, arg: usize, loc: Loc) {
         let node = self.arg_values[arg].node;

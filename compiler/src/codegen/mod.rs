@@ -12,15 +12,14 @@ mod constants;
 mod context;
 mod interpret;
 mod once;
-mod target;
 
 use std::sync::Arc;
 
 pub use clif::Cranelift;
 pub use context::{ExecContext, KernelFn, LaunchFn, ParallelFn, VERSION};
 pub use interpret::Interpreter;
-pub use target::{Target, UnknownTarget};
 
+use crate::machine::Target;
 use crate::routine::program::{KernelProgram, Step};
 use constants::Constants;
 

@@ -10,7 +10,8 @@ use super::cost::{Cost, CostModel, reduction_size};
 use super::dag::{Choice, Dag};
 use super::language::{ENode, Head};
 use super::space::{Origin, Space, is_outside};
-use crate::passes::{Options, Step};
+use crate::options::PassOptions as Options;
+use crate::provenance::Step;
 
 /// A way to come by a class.
 #[derive(Clone, Copy)]

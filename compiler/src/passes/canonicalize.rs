@@ -13,7 +13,8 @@ use dlc_ir::{Def, Direction, Function, Graph, Loc, Op, Scalar, ScalarOp, Symbol,
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
-use super::{Context, Math};
+use super::Context;
+use crate::options::Math;
 
 type Values = SmallVec<[Value; 1]>;
 type Operands = SmallVec<[Value; 3]>;

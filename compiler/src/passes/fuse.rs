@@ -12,7 +12,7 @@ pub fn fuse(graph: &Graph, context: &mut Context) -> Graph {
         if function.kind == FunctionKind::Kernel {
             outliner.keep(function);
         } else {
-            let grouping = group(function, context);
+            let grouping = group(function, &context.options);
             outliner.outline(function, &grouping.groups);
         }
     }

@@ -5,8 +5,8 @@ use dlc_ir::{Function, FunctionKind, Graph, NodeId, ResultRole, Role, Symbol, Va
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use super::Provenance;
 use super::prepared::{parts, prepare_name};
+use crate::provenance::Provenance;
 
 /// The new value of each old one.
 pub(super) type Map = FxHashMap<Value, Value>;

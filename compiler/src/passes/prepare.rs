@@ -16,11 +16,13 @@ use dlc_ir::op::Call;
 use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::Context;
 use super::halves::{Map, join, main, preparation};
 use super::lossless::{Counters, lossless_name};
 use super::prepared::{ROLE, prepare_name};
 use super::weights::{Weights, follows};
-use super::{Context, Math, Provenance};
+use crate::options::Math;
+use crate::provenance::Provenance;
 
 /// Cuts entry and called functions, if the options ask for it and there is anything to prepare. An entry that was cut before is joined
 /// first, and cut where it has to be now.

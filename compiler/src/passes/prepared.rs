@@ -30,7 +30,7 @@ pub struct Parts {
 
 /// A program that returns, as `i64[]`, how many elements of weights a preparation lost to infinity or to zero. If it is not 0, the
 /// program is to be compiled without the rules that move factors and terms into weights
-/// ([`Options::weights`](super::Options::weights)).
+/// ([`PassOptions::weights`](crate::options::PassOptions::weights)).
 #[derive(Clone, Debug)]
 pub struct Lossless {
     /// The program.

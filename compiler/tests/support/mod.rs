@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use dlc_compiler::codegen::{Cranelift, Emitter, Interpreter, Target};
+use dlc_compiler::codegen::{Cranelift, Emitter, Interpreter};
 use dlc_compiler::kernel::{Kernel, Verified};
+use dlc_compiler::machine::Target;
 use dlc_compiler::routine::program::{KernelProgram, Place, Routine, Step};
 use dlc_ir::DType;
 

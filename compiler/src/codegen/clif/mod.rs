@@ -26,7 +26,8 @@ use cranelift_frontend::FunctionBuilderContext;
 
 use self::isa::Registers;
 use super::constants::Layout;
-use super::{EmitError, Emitter, Executable, Target};
+use super::{EmitError, Emitter, Executable};
+use crate::machine::Target;
 use crate::routine::program::KernelProgram;
 
 /// Emits machine code for a [`Target`] with Cranelift.

@@ -10,7 +10,7 @@ use super::Group;
 use super::access::{Accesses, Place, Places};
 use super::reads::{Read, reads};
 use crate::egraph::cost::{Cost, CostModel};
-use crate::passes::{Limits, Options};
+use crate::options::{Limits, PassOptions as Options};
 
 /// Constants up to so many elements are part of the kernels that use them.
 const SMALL_CONSTANT: usize = 64;

@@ -19,7 +19,7 @@ use dlc_ir::{DType, Op, Scalar, ScalarOp, Shape};
 
 use super::language::Kind;
 use super::space::{Site, Term};
-use crate::passes::{Math, Options};
+use crate::options::{Math, PassOptions as Options};
 
 /// What a rule needs to be allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

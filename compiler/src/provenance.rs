@@ -81,7 +81,7 @@ impl Provenance {
     }
 
     /// Takes out what is known of some functions.
-    pub(super) fn take(&mut self, functions: &[&Symbol]) -> Provenance {
+    pub(crate) fn take(&mut self, functions: &[&Symbol]) -> Provenance {
         let all = std::mem::take(&mut self.origins);
         let (taken, rest) = all.into_iter().partition(|((function, _), _)| functions.contains(&function));
         self.origins = rest;
@@ -89,7 +89,7 @@ impl Provenance {
     }
 
     /// Logs of the nodes of a function `to` what another log has of the nodes of `from` that they were made of.
-    pub(super) fn follow(&mut self, old: &Provenance, from: &Symbol, to: &Symbol, map: &FxHashMap<Value, Value>) {
+    pub(crate) fn follow(&mut self, old: &Provenance, from: &Symbol, to: &Symbol, map: &FxHashMap<Value, Value>) {
         for (old_value, new_value) in map.iter().filter(|(old, _)| old.result == 0) {
             self.inherit(to, new_value.node, old.origin(from, old_value.node));
         }
