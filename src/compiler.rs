@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use dlc_compiler::autodiff::AutodiffError;
 use dlc_compiler::codegen::EmitError;
 use dlc_compiler::machine::Target;
+use dlc_compiler::nest::NestError;
 use dlc_compiler::options::{Backend, Level, Math, Options, PassOptions};
 use dlc_compiler::pipeline::{self, CompileError, Observer, Phase, Stage};
 use dlc_compiler::routine::ScheduleError;
@@ -214,11 +215,11 @@ pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: Co
         CompileError::Emit(error @ (EmitError::TooLarge(_) | EmitError::Memory(_))) => {
             return Error::plain("out-of-memory", error.to_string());
         }
-        CompileError::Schedule(error @ ScheduleError::TooLarge { .. }) => {
+        CompileError::Schedule(ScheduleError::Nest(error @ NestError::TooLarge { .. })) => {
             return Error::plain("kernel-too-large", error.to_string())
                 .help("dlc makes no such kernels: compile the model again, or cut the function into several kernels");
         }
-        CompileError::Schedule(error @ ScheduleError::Overflow(_)) => {
+        CompileError::Schedule(ScheduleError::Nest(error @ NestError::Overflow(_))) => {
             return Error::plain("too-large", error.to_string())
                 .help("strides, paddings and dilations multiply where operators follow each other: make them smaller");
         }

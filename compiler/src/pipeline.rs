@@ -188,7 +188,7 @@ fn timed<T>(observer: &mut dyn Observer, phase: Phase, work: impl FnOnce() -> T)
 pub fn differentiate(graph: Graph, options: &Options) -> Result<Graph, CompileError> {
     let graph = autodiff::differentiate(passes::check_indices(graph), &mut |function, callees| match options.level {
         Level::O0 => function,
-        Level::Full => passes::optimize_joint(&function, callees, &options.passes),
+        Level::Full => passes::optimize_joint(&function, callees, &options.for_passes()),
     })?;
     verified(graph, "differentiation", options)
 }
@@ -200,7 +200,7 @@ pub fn differentiate(graph: Graph, options: &Options) -> Result<Graph, CompileEr
 pub fn optimize(graph: &Graph, options: &Options) -> Result<Graph, CompileError> {
     match options.level {
         Level::O0 => Ok(graph.clone()),
-        Level::Full => verified(passes::optimize(graph, &options.passes).graph, "optimisation", options),
+        Level::Full => verified(passes::optimize(graph, &options.for_passes()).graph, "optimisation", options),
     }
 }
 
@@ -217,7 +217,7 @@ fn verified(graph: Graph, stage: &'static str, options: &Options) -> Result<Grap
 /// If an operator cannot be compiled.
 pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileError> {
     graph.verify().map_err(|error| CompileError::Verify { stage: "optimisation", error: Box::new(error) })?;
-    let schedule = routine::schedule(graph)?;
+    let schedule = routine::schedule(graph, options.target.machine())?;
     if options.check {
         check::check(graph, &schedule.program, &schedule.notes)?;
     }

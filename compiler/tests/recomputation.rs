@@ -7,6 +7,7 @@ mod common;
 mod run;
 
 use common::{Rng, arguments};
+use dlc_compiler::nest::NestError;
 use dlc_compiler::options::Level;
 use dlc_compiler::pipeline::{self, CompileError, Stage};
 use dlc_compiler::routine::ScheduleError;
@@ -189,7 +190,7 @@ fn kernel(text: &str) -> Result<String, CompileError> {
 
 fn refused(text: &str, what: &str) {
     match kernel(text) {
-        Err(CompileError::Schedule(error @ ScheduleError::TooLarge { .. })) => {
+        Err(CompileError::Schedule(ScheduleError::Nest(error @ NestError::TooLarge { .. }))) => {
             assert!(error.to_string().contains(what), "{error}");
         }
         other => panic!("{other:?} is not the refusal of too many {what}"),

@@ -401,6 +401,11 @@ impl Function {
         self.nodes().filter_map(|(id, node)| Some((id, node, node.op()?)))
     }
 
+    /// The names of the functions that its operators name, one for each time.
+    pub fn callees(&self) -> impl Iterator<Item = &Symbol> {
+        self.ops().flat_map(|(_, _, op)| op.callees()).map(|callee| callee.func)
+    }
+
     /// Number of nodes, arguments included. Every [`NodeId::index`] is below it.
     pub fn node_count(&self) -> usize {
         self.dag.node_count()

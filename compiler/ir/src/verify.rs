@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use crate::op::{Call, Gradient};
+use crate::op::Callee;
 use crate::{DType, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Role, Symbol, Type};
 
 /// A graph that is not well-formed.
@@ -111,10 +111,8 @@ impl Checker<'_> {
                 return self
                     .fail(Some(id), format!("{}: types {:?}, inferred {inferred:?}", op.mnemonic(), node.types));
             }
-            match op {
-                Op::Call(Call { func, results, .. }) => self.callee(id, func, &args, results)?,
-                Op::Gradient(Gradient { func, results, .. }) => self.callee(id, func, &args, results)?,
-                _ => {}
+            for callee in op.callees() {
+                self.callee(id, callee, &args)?;
             }
         }
         Ok(())
@@ -126,7 +124,7 @@ impl Checker<'_> {
         self.graph.function(func).filter(|_| *place < self.position)
     }
 
-    fn callee(&self, id: NodeId, func: &Symbol, args: &[Type], results: &[Type]) -> Checked {
+    fn callee(&self, id: NodeId, Callee { func, results }: Callee<'_>, args: &[Type]) -> Checked {
         if self.function.kind == FunctionKind::Kernel {
             return self.fail(Some(id), "a kernel calls nothing".to_owned());
         }

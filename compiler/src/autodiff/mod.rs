@@ -97,11 +97,7 @@ fn differentiated_functions(graph: &Graph) -> FxHashSet<Symbol> {
     while let Some(name) = todo.pop() {
         let Some(f) = graph.function(name).filter(|_| found.insert(name.clone())) else { continue };
         todo.extend(&f.vjp);
-        todo.extend(f.ops().filter_map(|(_, _, op)| match op {
-            Op::Call(call) => Some(&call.func),
-            Op::Gradient(gradient) => Some(&gradient.func),
-            _ => None,
-        }));
+        todo.extend(f.callees());
     }
     found
 }
@@ -111,10 +107,7 @@ fn reachable(graph: &Graph, entry: &Symbol) -> Graph {
     let mut reached = FxHashSet::from_iter([entry.clone()]);
     for f in graph.functions().rev() {
         if reached.contains(&f.name) {
-            reached.extend(f.ops().filter_map(|(_, _, op)| match op {
-                Op::Call(call) => Some(call.func.clone()),
-                _ => None,
-            }));
+            reached.extend(f.callees().cloned());
         }
     }
     let mut out = Graph::new();

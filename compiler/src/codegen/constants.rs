@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::cpu::cost;
+use crate::machine::Machine;
 use crate::routine::program::{ALIGN, KernelProgram, Place, Step};
 
 /// One aligned block with everything that a program only reads.
@@ -115,6 +116,7 @@ pub(super) type Address<'a> = &'a dyn Fn(&Step) -> usize;
 /// Adds what native code reads to make a step of this number: its words, as [`word`] orders them.
 fn description(
     program: &KernelProgram,
+    machine: &Machine,
     tables: &[Vec<usize>],
     number: usize,
     step: &Step,
@@ -124,7 +126,7 @@ fn description(
     let (way, which, chunks, places, tables): (_, _, _, _, &[usize]) = match step {
         Step::Launch { kernel: id, operands } => {
             let kernel = program.kernel(*id);
-            let way = if cost::runs_in_parallel(kernel) { Way::Spread } else { Way::Here };
+            let way = if cost::runs_in_parallel(kernel, machine) { Way::Spread } else { Way::Here };
             (way, u64::from(id.0), kernel.chunks as u64, operands, &tables[id.0 as usize])
         }
         Step::Call { frame, arguments, .. } => (Way::Routine, *frame as u64, 0, arguments, &[]),
@@ -136,7 +138,7 @@ fn description(
 }
 
 impl Constants {
-    pub(super) fn new(program: &KernelProgram, callee: Address<'_>) -> Self {
+    pub(super) fn new(program: &KernelProgram, machine: &Machine, callee: Address<'_>) -> Self {
         let Layout { tables, steps, bytes } = Layout::new(program);
         let mut storage = vec![Line([0; ALIGN]); bytes / ALIGN].into_boxed_slice();
         let mut write = |mut offset: usize, mut bytes: &[u8]| {
@@ -158,7 +160,7 @@ impl Constants {
         for ((routine, steps), first) in program.routines.iter().zip(steps).zip(program.first_steps()) {
             let mut at = steps.start;
             for (number, step) in (first..).zip(&routine.steps) {
-                description(program, &tables, number, step, callee, &mut words);
+                description(program, machine, &tables, number, step, callee, &mut words);
                 for word in words.drain(..) {
                     write(at, &word.to_ne_bytes());
                     at += size_of::<u64>();

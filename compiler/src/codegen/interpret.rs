@@ -7,6 +7,7 @@ use dlc_ir::DType;
 use super::constants::Constants;
 use super::{Code, EmitError, Emitter, ExecContext, Executable};
 use crate::kernel::interp::{self, Fault, Memory};
+use crate::machine::Machine;
 use crate::routine::program::{KernelProgram, Place, Routine, Step};
 
 /// Status of a run in which a kernel left its buffers: a bug in dlc that machine code would not notice.
@@ -22,7 +23,8 @@ impl Emitter for Interpreter {
     }
 
     fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError> {
-        Executable::new(program, Walk)
+        // It spreads nothing, so that any machine will do.
+        Executable::new(program, &Machine::PORTABLE, Walk)
     }
 }
 

@@ -19,7 +19,7 @@ pub use clif::Cranelift;
 pub use context::{ExecContext, KernelFn, LaunchFn, ParallelFn, VERSION};
 pub use interpret::Interpreter;
 
-use crate::machine::Target;
+use crate::machine::{Machine, Target};
 use crate::routine::program::{KernelProgram, Step};
 use constants::Constants;
 
@@ -78,11 +78,11 @@ trait Code: Send + Sync {
 }
 
 impl Executable {
-    fn new(program: Arc<KernelProgram>, code: impl Code + 'static) -> Result<Self, EmitError> {
+    fn new(program: Arc<KernelProgram>, machine: &Machine, code: impl Code + 'static) -> Result<Self, EmitError> {
         if let Some(entry) = program.entry().filter(|entry| entry.frame as u64 > constants::MAX_OFFSET) {
             return Err(EmitError::TooLarge(entry.frame));
         }
-        let constants = Constants::new(&program, &|step| code.callee(step));
+        let constants = Constants::new(&program, machine, &|step| code.callee(step));
         let scratch = program.scratch();
         Ok(Executable { program, constants, scratch, code: Box::new(code) })
     }

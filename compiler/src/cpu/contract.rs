@@ -18,6 +18,7 @@ use dlc_ir::DType;
 
 use crate::kernel::build::Builder;
 use crate::kernel::ir::{Binary, Buf, Elem, Ty, Val};
+use crate::machine::{Cost, Machine};
 use pack::{Packing, Panels};
 
 /// The sizes of a contraction.
@@ -44,38 +45,48 @@ pub struct Plan {
     pub tile: (usize, usize),
     /// Rows, columns and depth of a block.
     pub block: (usize, usize, usize),
+    /// Elements in a vector register.
+    pub lanes: usize,
 }
 
-/// The register tiles that are considered, in rows and vectors of columns. Eight chains of multiplications cover the
-/// latency of the instruction, and more of them bring nothing but spilled registers.
-const TILES: [(usize, usize); 3] = [(4, 2), (2, 4), (8, 1)];
+/// Accumulators of a register tile: so many chains of multiplications cover the latency of the instruction, and more of them bring
+/// nothing but spilled registers.
+const CHAINS: usize = 8;
+/// The register tiles that are considered, in rows and vectors of columns.
+const TILES: [(usize, usize); 3] = [(4, CHAINS / 4), (2, CHAINS / 2), (CHAINS, 1)];
 /// Unrolling of the innermost loop.
 const UNROLL: usize = 4;
-/// Bounds of the blocks: B's block stays in the second-level cache, panels of A and B in the first.
-const MAX_ROWS: usize = 256;
-const MAX_COLUMNS: usize = 256;
-const MAX_DEPTH: usize = 256;
 /// Blocks hold whole vectors of the epilogue.
 const COLUMNS_UNIT: usize = 16;
-/// Multiplications worth a chunk of their own.
-const CHUNK_WORK: usize = 1 << 22;
-/// The most chunks that are asked for: small blocks are packed more often.
-const MOST_CHUNKS: usize = 16;
+/// The most rows, or columns, and the largest depth of a block: a panel of A, of which each element fills a register, stays in the
+/// first-level cache, and B's block in the second-level one, also if its elements are of eight bytes.
+const fn largest_block(machine: &Machine) -> (usize, usize) {
+    let depth = machine.l1_bytes / (CHAINS * machine.vector_bytes);
+    (machine.l2_bytes / (depth * 8), depth)
+}
+
+/// The multiply-adds of a product, by the time that they take.
+pub(crate) fn work(m: usize, n: usize, k: usize, machine: &Machine) -> Cost {
+    machine.costs.mac.saturating_mul(m.saturating_mul(n).saturating_mul(k) as Cost)
+}
 
 impl Plan {
     /// Chooses the blocking.
-    pub fn new(sizes: Sizes) -> Plan {
-        let width = 16 / sizes.dtype.size();
+    pub fn new(sizes: Sizes, machine: &Machine) -> Plan {
+        let width = machine.lanes(sizes.dtype);
+        let costs = &machine.costs;
         let (m, n) = (sizes.m.max(1), sizes.n.max(1));
         let cost = |&(rows, vectors): &(usize, usize)| {
-            m.div_ceil(rows) * n.div_ceil(vectors * width) * (3 * (rows + vectors)).max(24)
+            let tiles = m.div_ceil(rows) * n.div_ceil(vectors * width);
+            let (loads, fmas) = ((rows + vectors) as Cost, (rows * vectors) as Cost);
+            tiles as Cost * (costs.load * loads).max(costs.fma * fmas)
         };
         let (rows, vectors) = TILES.into_iter().min_by_key(cost).expect("there are tiles");
-        Plan::with_tile(sizes, (rows, vectors * width))
+        Plan::with_tile(sizes, (rows, vectors * width), machine)
     }
 
     /// Blocks for a given register tile, the columns of which are a power of two of the lanes of a register.
-    pub fn with_tile(sizes: Sizes, tile: (usize, usize)) -> Plan {
+    pub fn with_tile(sizes: Sizes, tile: (usize, usize), machine: &Machine) -> Plan {
         assert!(matches!(sizes.dtype, DType::F32 | DType::F64), "contractions are of floats");
         let (m, n, k) = (sizes.m.max(1), sizes.n.max(1), sizes.k.max(1));
         let rows = tile.0;
@@ -83,10 +94,12 @@ impl Plan {
             let blocks = size.div_ceil(most);
             size.div_ceil(blocks).next_multiple_of(unit)
         };
-        let mut block = (even(m, MAX_ROWS, rows), even(n, MAX_COLUMNS, COLUMNS_UNIT), even(k, MAX_DEPTH, UNROLL));
+        let (side, most_depth) = largest_block(machine);
+        let mut block = (even(m, side, rows), even(n, side, COLUMNS_UNIT), even(k, most_depth, UNROLL));
         // Enough chunks for the threads of a large machine, if each has enough to do.
-        let work = m.saturating_mul(n).saturating_mul(k);
-        let wanted = (work / CHUNK_WORK).min(MOST_CHUNKS).div_ceil(sizes.batch.max(1));
+        // Not one for each: small blocks are packed more often.
+        let worth = (work(m, n, k, machine) / machine.costs.packing) as usize;
+        let wanted = worth.min(machine.threads / 4).div_ceil(sizes.batch.max(1));
         while m.div_ceil(block.0) * n.div_ceil(block.1) < wanted {
             let (by_rows, by_columns) = (block.0 > 4 * rows, block.1 > 2 * COLUMNS_UNIT);
             if by_rows && (block.0 >= block.1 || !by_columns) {
@@ -97,7 +110,7 @@ impl Plan {
                 break;
             }
         }
-        Plan { sizes, tile, block }
+        Plan { sizes, tile, block, lanes: machine.lanes(sizes.dtype) }
     }
 
     /// The number of chunks that the kernel must be made with.
@@ -107,7 +120,7 @@ impl Plan {
 
     /// How often an element of A is stored: the lanes of a register.
     fn copies(&self) -> usize {
-        16 / self.sizes.dtype.size()
+        self.lanes
     }
 
     fn row_blocks(&self) -> usize {
@@ -193,7 +206,7 @@ pub fn contract(b: &mut Builder, plan: &Plan, mut left: Side<'_>, mut right: Sid
         }
         b.repeat(zero, end, depth as i64, |b, start| {
             let length = extent(b, start, k, depth);
-            let packing = Packing { dtype, depth, batch, start, length, total: k };
+            let packing = Packing { dtype, lanes: plan.lanes, depth, batch, start, length, total: k };
             packing.block(b, Panels { buf: bb, tile: tile_columns, size: n, copies: 1 }, column, width, &mut right);
             let to = Panels { buf: a, tile: tile_rows, size: m, copies: plan.copies() };
             b.repeat(zero, height, tile_rows as i64, |b, i| {

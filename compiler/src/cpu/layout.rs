@@ -8,17 +8,13 @@ use dlc_ir::compute::Combine;
 use dlc_ir::{ScalarOp, Type};
 
 use super::tiling::{Lane, Tile, choose_lane};
+use crate::machine::{Cost, Machine};
 use crate::nest::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
 use crate::nest::form::{ExprId, Form, Forms, Source};
 use crate::nest::linear::{Linear, volume};
 
 /// Positions of a nest below which nothing is gained.
 const WORK: usize = 1 << 16;
-/// Sixths of a cycle for an element that is put in its new place, and for one that is read or written with a stride.
-const MOVED: usize = 12;
-const STRIDED: usize = 9;
-/// Sixths of a cycle for a position of a nest that has no register tile.
-const UNTILED: usize = 12;
 
 /// Another order of a tensor's elements: its elements, taken as a tensor of other sizes, with the axes of that permuted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +57,7 @@ fn by_stride(index: &Linear, extents: &[usize]) -> Option<Vec<usize>> {
 
 /// The way of running a nest's vectors along another axis.
 struct Arrangement {
-    cost: usize,
+    cost: Cost,
     /// Where the vectors run.
     lane: usize,
     /// Columns of the register tile.
@@ -72,7 +68,7 @@ struct Arrangement {
 
 /// Chooses the axis of a nest's vectors, and makes it the last one of those that are kept. If no factor is contiguous along it,
 /// returns the nest that puts one in order.
-pub(crate) fn arrange(nest: &mut Nest, composed: &mut Composed) -> Option<Nest> {
+pub(crate) fn arrange(nest: &mut Nest, composed: &mut Composed, machine: &Machine) -> Option<Nest> {
     let reduce = nest.reduce.as_ref()?;
     let total = nest.extents.iter().copied().fold(1, usize::saturating_mul);
     let Form::Apply(ScalarOp::Mul, dtype, factors) = composed.forms.get(reduce.body).clone() else { return None };
@@ -82,19 +78,20 @@ pub(crate) fn arrange(nest: &mut Nest, composed: &mut Composed) -> Option<Nest> 
     }
     let offsets = [plain(&composed.forms, x)?, plain(&composed.forms, y)?];
     let forms = &composed.forms;
-    let now = match choose_lane(nest, forms) {
+    let now = match choose_lane(nest, forms, machine) {
         lane @ Lane::Kept(axis) => {
-            let tile = Tile::new(nest, forms, lane, true);
+            let tile = Tile::new(nest, forms, lane, true, machine);
             // Lanes that are read one by one take about as long as multiplying them.
             let scattered = offsets.iter().any(|o| !matches!(o.coefficient(axis), 0 | 1));
-            let times = 1 + usize::from(scattered);
-            tile.map(|tile| tile.cost.saturating_mul(times).saturating_add(strides(nest, forms, axis)))
+            let times = 1 + Cost::from(scattered);
+            tile.map(|tile| tile.cost.saturating_mul(times).saturating_add(strides(nest, forms, axis, machine)))
         }
-        lane => Tile::new(nest, forms, lane, true).map(|tile| tile.cost),
+        lane => Tile::new(nest, forms, lane, true, machine).map(|tile| tile.cost),
     };
-    let now = now.unwrap_or_else(|| total.saturating_mul(UNTILED));
+    let now = now.unwrap_or_else(|| machine.costs.untiled.saturating_mul(total as Cost));
     let sizes = [x, y].map(|factor| elements(composed, factor));
-    let best = (0..nest.kept).filter_map(|lane| option(nest, forms, &offsets, sizes, lane)).min_by_key(|a| a.cost)?;
+    let best =
+        (0..nest.kept).filter_map(|lane| option(nest, forms, &offsets, sizes, lane, machine)).min_by_key(|a| a.cost)?;
     if best.cost.saturating_mul(10) > now.saturating_mul(9) {
         return None;
     }
@@ -117,20 +114,28 @@ fn elements(composed: &Composed, factor: ExprId) -> usize {
 }
 
 /// What vectors along a kept axis would cost.
-fn option(nest: &Nest, forms: &Forms, offsets: &[Linear; 2], elements: [usize; 2], lane: usize) -> Option<Arrangement> {
+fn option(
+    nest: &Nest,
+    forms: &Forms,
+    offsets: &[Linear; 2],
+    elements: [usize; 2],
+    lane: usize,
+    machine: &Machine,
+) -> Option<Arrangement> {
     let factor = match offsets.each_ref().map(|offset| offset.coefficient(lane)) {
         [c, 0] if c != 0 => 0,
         [0, c] if c != 0 => 1,
         _ => return None,
     };
-    let tile = Tile::new(nest, forms, Lane::Kept(lane), true)?;
+    let tile = Tile::new(nest, forms, Lane::Kept(lane), true, machine)?;
     let factor = (offsets[factor].coefficient(lane) != 1).then_some(factor);
     let moved = factor.map_or(0, |f| used(nest, &offsets[f]).map(|a| nest.extents[a]).fold(1, usize::saturating_mul));
     // Windows that overlap would be written out one by one.
     if factor.is_some_and(|f| moved > elements[f]) {
         return None;
     }
-    let cost = tile.cost.saturating_add(moved.saturating_mul(MOVED)).saturating_add(strides(nest, forms, lane));
+    let moving = machine.costs.moved.saturating_mul(moved as Cost);
+    let cost = tile.cost.saturating_add(moving).saturating_add(strides(nest, forms, lane, machine));
     Some(Arrangement { cost, lane, columns: usize::from(tile.lanes) * tile.vectors, factor })
 }
 
@@ -139,13 +144,14 @@ fn used(nest: &Nest, offset: &Linear) -> impl Iterator<Item = usize> {
 }
 
 /// What it costs that the epilogue's vectors along an axis are not contiguous.
-fn strides(nest: &Nest, forms: &Forms, lane: usize) -> usize {
+fn strides(nest: &Nest, forms: &Forms, lane: usize, machine: &Machine) -> Cost {
     let kept = volume(&nest.extents[..nest.kept]);
     let sum = nest.reduce.as_ref().map(|r| r.source);
     let reads = forms.reads(nest.outputs.iter().map(|o| o.expr));
     let reads = reads.into_iter().filter(|(source, _)| Some(*source) != sum).map(|(_, offset)| offset);
     let all = reads.chain(nest.outputs.iter().map(|o| o.offset.clone()));
-    all.filter(|o| !matches!(o.coefficient(lane), 0 | 1)).count().saturating_mul(kept).saturating_mul(STRIDED)
+    let strided = all.filter(|o| !matches!(o.coefficient(lane), 0 | 1)).count().saturating_mul(kept);
+    machine.costs.strided.saturating_mul(strided as Cost)
 }
 
 /// Makes the lane axis the innermost one, and moves the factor that is to be moved, cut to the columns of a tile.

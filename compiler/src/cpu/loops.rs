@@ -7,8 +7,9 @@ use dlc_ir::compute::Combine;
 pub(crate) use padding::leave_out_padding;
 
 use super::element::Elements;
-use super::tiling::{CHUNK_WORK, Lane, MAX_CHUNKS, Plan};
+use super::tiling::{Lane, Plan, most_chunks};
 use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
+use crate::machine::Machine;
 use crate::nest::composed::{Nest, Output, SourceInfo};
 use crate::nest::form::{Forms, Source};
 use crate::nest::linear::volume;
@@ -22,12 +23,18 @@ pub(crate) struct Launch {
 
 /// Makes the kernel of a normalised nest. `shared` are pairs of a source that is read and one that is written, which lie in
 /// the same memory.
-pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: &[(Source, Source)]) -> Launch {
-    let plan = Plan::new(nest, forms, shared.is_empty());
+pub(crate) fn lower(
+    nest: &Nest,
+    forms: &Forms,
+    sources: &[SourceInfo],
+    shared: &[(Source, Source)],
+    machine: &Machine,
+) -> Launch {
+    let plan = Plan::new(nest, forms, shared.is_empty(), machine);
     let mut b = Builder::new(plan.chunks);
     let mut elements = Elements::new(forms, sources.len(), nest.extents.len());
     let operands = operands(nest, forms, sources, shared, &mut b, &mut elements);
-    let emitter = Emitter { nest, forms, plan };
+    let emitter = Emitter { nest, forms, machine, plan };
     emitter.chunks(&mut b, &mut elements);
     Launch { kernel: b.finish(), operands }
 }
@@ -103,6 +110,7 @@ impl Point {
 struct Emitter<'a> {
     nest: &'a Nest,
     forms: &'a Forms,
+    machine: &'a Machine,
     plan: Plan,
 }
 
@@ -288,12 +296,10 @@ impl Emitter<'_> {
     }
 }
 
-/// Work from which the second pass, a launch by itself, is little beside the first.
-const TWO_PASSES: usize = 4 * PART_WORK;
-/// Work of one part: two chunks, so that writing and reading its results is little beside it.
-const PART_WORK: usize = 2 * CHUNK_WORK;
-/// The most parts: one for each thread of a large machine, and still few to sum up.
-const MAX_PARTS: usize = 64;
+/// Parts from which the second pass, a launch by itself, is little beside the first.
+const TWO_PASSES: u64 = 4;
+/// The work of one part in chunks, so that writing and reading its results is little beside it.
+const PART: u64 = 2;
 /// Elements of a result below which parts of a sum are too short for the lanes and chains that each of them has.
 const LONG: usize = 512;
 /// Elements of the axis that is cut, so that parts come out even.
@@ -301,7 +307,7 @@ const MIN_AXIS: usize = 8;
 
 /// Whether a reduction takes so many elements to so few that it is worth two passes, and how many parts the first one makes
 /// along the first axis of the reduction.
-pub(crate) fn parts(nest: &Nest) -> Option<usize> {
+pub(crate) fn parts(nest: &Nest, machine: &Machine) -> Option<usize> {
     let reduce = nest.reduce.as_ref()?;
     if matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax) {
         return None;
@@ -309,12 +315,14 @@ pub(crate) fn parts(nest: &Nest) -> Option<usize> {
     let kept = volume(&nest.extents[..nest.kept]);
     let reduced = volume(&nest.extents[nest.kept..]);
     let first = *nest.extents.get(nest.kept)?;
-    let work = kept.saturating_mul(reduced);
+    let work = machine.costs.operations(kept.saturating_mul(reduced));
+    let part = PART * machine.costs.chunk;
     // as many results as a kernel has chunks keep every thread busy in one pass
-    if work < TWO_PASSES || kept >= MAX_CHUNKS || reduced < LONG || first < MIN_AXIS {
+    if work < TWO_PASSES * part || kept >= most_chunks(machine) || reduced < LONG || first < MIN_AXIS {
         return None;
     }
-    let wanted = (work / PART_WORK).clamp(2, MAX_PARTS).min(first);
+    // One for each thread, and still few to sum up.
+    let wanted = ((work / part) as usize).clamp(2, machine.threads).min(first);
     // An even split, or none: a divisor of the axis near the wanted number.
     let even = (wanted / 2..=wanted.min(first)).rev().find(|&p| p > 1 && first.is_multiple_of(p));
     even.or_else(|| (wanted..=2 * wanted).find(|&p| p < first && first.is_multiple_of(p)))

@@ -7,12 +7,11 @@ use super::contract::{self, Along, Side, Sizes, contract};
 use super::element::Elements;
 use super::loops::{self, Launch};
 use crate::kernel::{Access, Builder, Val};
+use crate::machine::Machine;
 use crate::nest::composed::{Nest, SourceInfo};
 use crate::nest::form::{ExprId, Form, Forms, Source};
 use crate::nest::linear::Linear;
 
-/// Multiplications below which packing does not pay.
-const WORK: usize = 1 << 22;
 /// The smallest side that is blocked.
 const SIDE: usize = 32;
 
@@ -30,23 +29,29 @@ fn sizes(nest: &Nest, product: &Product) -> [usize; 4] {
     product.axes.each_ref().map(|axes| axes.iter().map(|&a| nest.extents[a]).fold(1, usize::saturating_mul))
 }
 
-fn is_large([_, m, n, k]: [usize; 4]) -> bool {
-    m >= SIDE && n >= SIDE && k >= SIDE && m.saturating_mul(n).saturating_mul(k) >= WORK
+fn is_large([_, m, n, k]: [usize; 4], machine: &Machine) -> bool {
+    m >= SIDE && n >= SIDE && k >= SIDE && contract::work(m, n, k, machine) >= machine.costs.packing
 }
 
 /// Whether [`lower`] makes the kernel of a nest.
-pub(crate) fn applies(nest: &Nest, forms: &Forms) -> bool {
-    recognize(nest, forms).is_some_and(|product| is_large(sizes(nest, &product)))
+pub(crate) fn applies(nest: &Nest, forms: &Forms, machine: &Machine) -> bool {
+    recognize(nest, forms).is_some_and(|product| is_large(sizes(nest, &product), machine))
 }
 
 /// Makes the kernel of a nest that is a large product of plain matrices; `None` if it is not.
-pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: &[(Source, Source)]) -> Option<Launch> {
+pub(crate) fn lower(
+    nest: &Nest,
+    forms: &Forms,
+    sources: &[SourceInfo],
+    shared: &[(Source, Source)],
+    machine: &Machine,
+) -> Option<Launch> {
     let product = recognize(nest, forms)?;
     let [batch, m, n, k] = sizes(nest, &product);
-    if !is_large([batch, m, n, k]) {
+    if !is_large([batch, m, n, k], machine) {
         return None;
     }
-    let plan = contract::Plan::new(Sizes { dtype: product.dtype, batch, m, n, k });
+    let plan = contract::Plan::new(Sizes { dtype: product.dtype, batch, m, n, k }, machine);
     let mut b = Builder::new(plan.chunks());
     let mut elements = Elements::new(forms, sources.len(), nest.extents.len());
     let operands = loops::operands(nest, forms, sources, shared, &mut b, &mut elements);
@@ -92,7 +97,7 @@ pub(crate) fn lower(nest: &Nest, forms: &Forms, sources: &[SourceInfo], shared: 
         let before: Vec<_> = positions.iter().map(|&(axis, p)| (axis, elements.axes[axis].replace(p))).collect();
         let lanes = b.ty(value).lanes;
         let first = elements.axes[last].expect("set above");
-        let value = loops::leave_out_padding(b, &mut elements, nest, forms, (last, first), value);
+        let value = loops::leave_out_padding(b, &mut elements, nest, forms, machine, (last, first), value);
         elements.along(last, first, lanes, None, |elements| {
             elements.with(reduce.source, value, |elements| {
                 let values: Vec<Val> = nest.outputs.iter().map(|o| elements.eval(b, o.expr)).collect();

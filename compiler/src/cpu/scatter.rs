@@ -7,23 +7,19 @@ use dlc_ir::op::ScatterKind;
 use super::element::Elements;
 use super::loops::Launch;
 use super::scalar;
-use super::tiling::CHUNK_WORK;
 use crate::kernel::{Access, Binary, Builder, Compare, Mode, Val, lanes};
+use crate::machine::Machine;
 use crate::nest::composed::{ScatterNest, SourceInfo};
 use crate::nest::form::{ExprId, Forms, Source};
 
-/// Element operations that an update counts for: it is read, added, and written at a place that is known late.
-const UPDATE_WORK: usize = 4;
-/// The most chunks. Fewer than those of other kernels, since each looks at all indices for those that fall into its part.
-const MAX_OWNERS: usize = 64;
-
 /// Makes the kernels.
-pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo]) -> Launch {
+pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo], machine: &Machine) -> Launch {
     let outer = nest.batches * nest.middle;
     // The outer axes are split between chunks; a single one by the elements behind the indexed axis.
     let width = inner_lanes(nest);
-    let work = UPDATE_WORK * outer * nest.count * nest.inner;
-    let wanted = (work / CHUNK_WORK).clamp(1, MAX_OWNERS);
+    let work = machine.costs.scatter_update.saturating_mul((outer * nest.count * nest.inner) as u64);
+    // Fewer chunks than other kernels have, since each looks at all indices for those that fall into its part.
+    let wanted = machine.costs.chunks(work).clamp(1, machine.threads);
     let blocks = if outer >= wanted || width == 1 { 1 } else { (nest.inner / width as usize).min(wanted) };
     let per_block = nest.inner.div_ceil(blocks).next_multiple_of(width as usize);
     let blocks = nest.inner.div_ceil(per_block.max(1)).max(1);

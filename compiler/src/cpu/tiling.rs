@@ -1,10 +1,11 @@
 //! How a nest becomes loops: which axis vectors run along, how many positions are computed at the same time, and what one
-//! chunk of a kernel is. A function of shapes and accesses only, never of the machine or the number of threads.
+//! chunk of a kernel is. A function of shapes, accesses and the target, never of the machine at hand.
 
-use dlc_ir::ScalarOp;
+use dlc_ir::DType;
 use dlc_ir::compute::Combine;
 
-use crate::kernel::lanes;
+use crate::kernel;
+use crate::machine::{Cost, Machine, operations};
 use crate::nest::composed::Nest;
 use crate::nest::form::{Form, Forms};
 use crate::nest::linear::{Linear, volume};
@@ -21,17 +22,13 @@ pub(crate) enum Lane {
     Reduced(usize),
 }
 
-/// Element operations of a chunk, some ten microseconds of work.
-pub(crate) const CHUNK_WORK: usize = 16_384;
-/// The same for register tiles, which are that much faster.
-const TILE_WORK: usize = 8 * CHUNK_WORK;
-/// The most chunks of a kernel.
-pub(crate) const MAX_CHUNKS: usize = 256;
-/// Registers that a register tile may fill: sums, the vectors that all rows meet, a row's own factor, and the copy of it
-/// that the next multiplication overwrites. One more, and sums are spilled within the chain that everything waits for.
-const REGISTERS: usize = 15;
+/// The most chunks of a kernel: a few for each thread, so that all end at about the same time.
+pub(crate) const fn most_chunks(machine: &Machine) -> usize {
+    4 * machine.threads
+}
 
-/// The registers of a tile of so many rows and vectors.
+/// The vector registers of a tile of so many rows and vectors: accumulators, vectors of B, a broadcast element of A, and one for the
+/// destructive operand of the multiply-add.
 fn registers(r: usize, v: usize) -> usize {
     match (r, v) {
         (_, 1) => r + 2,
@@ -62,9 +59,9 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// Plans a nest; without `overlap`, no element may be computed twice.
-    pub fn new(nest: &Nest, forms: &Forms, overlap: bool) -> Plan {
+    pub fn new(nest: &Nest, forms: &Forms, overlap: bool, machine: &Machine) -> Plan {
         let mut plan = Plan {
-            lane: choose_lane(nest, forms),
+            lane: choose_lane(nest, forms, machine),
             lanes: 1,
             vectors: 1,
             jam: vec![],
@@ -74,14 +71,14 @@ impl Plan {
             overlap,
             is_rare: false,
         };
-        let tiled = plan.tile(nest, forms);
+        let tiled = plan.tile(nest, forms, machine);
         if !tiled {
             plan.vectorize(nest, forms);
         }
         if plan.lanes == 1 {
             plan.lane = Lane::None;
         }
-        plan.divide(nest, forms, tiled);
+        plan.divide(nest, forms, tiled, machine);
         plan
     }
 
@@ -102,16 +99,18 @@ impl Plan {
     }
 
     /// A register tile for a reduction that reads its operands many times over.
-    fn tile(&mut self, nest: &Nest, forms: &Forms) -> bool {
-        let Some(tile) = Tile::new(nest, forms, self.lane, self.overlap) else { return false };
+    fn tile(&mut self, nest: &Nest, forms: &Forms, machine: &Machine) -> bool {
+        let Some(tile) = Tile::new(nest, forms, self.lane, self.overlap, machine) else { return false };
         (self.lanes, self.vectors, self.jam) = (tile.lanes, tile.vectors, tile.jam);
         true
     }
 
     /// Cuts the kept axes into chunks.
-    fn divide(&mut self, nest: &Nest, forms: &Forms, tiled: bool) {
-        let work = volume(&nest.extents).saturating_mul(weight(nest, forms));
-        let wanted = (work / if tiled { TILE_WORK } else { CHUNK_WORK }).clamp(1, MAX_CHUNKS);
+    fn divide(&mut self, nest: &Nest, forms: &Forms, tiled: bool, machine: &Machine) {
+        let costs = &machine.costs;
+        let operations = volume(&nest.extents).saturating_mul(weight(nest, forms)) as Cost;
+        let work = operations.saturating_mul(if tiled { costs.tiled_operation } else { costs.operation });
+        let wanted = costs.chunks(work).clamp(1, most_chunks(machine));
         if self.lane == Lane::Kept(0) && nest.kept == 1 {
             let n = nest.extents[0];
             let len = n.div_ceil(wanted).next_multiple_of(4 * self.lanes as usize * self.vectors);
@@ -134,7 +133,7 @@ impl Plan {
         self.jam.iter().find(|(a, _)| *a == axis).map_or(1, |(_, count)| *count)
     }
 
-    /// The number of turns of the loop over a kept axis that is not the lanes'.
+    /// The number of iterations of the loop over a kept axis that is not the lanes'.
     pub fn steps(&self, nest: &Nest, axis: usize) -> usize {
         nest.extents[axis].div_ceil(self.jammed(axis))
     }
@@ -145,13 +144,13 @@ pub(crate) struct Tile {
     pub lanes: u8,
     pub vectors: usize,
     pub jam: Vec<(usize, usize)>,
-    /// An estimate of the sixths of a cycle that the whole nest takes.
-    pub cost: usize,
+    /// An estimate of the time that the whole nest takes.
+    pub cost: Cost,
 }
 
 impl Tile {
     /// The tile of a nest with lanes along an axis, if it is a reduction that reads its operands many times over.
-    pub fn new(nest: &Nest, forms: &Forms, lane: Lane, overlap: bool) -> Option<Tile> {
+    pub fn new(nest: &Nest, forms: &Forms, lane: Lane, overlap: bool, machine: &Machine) -> Option<Tile> {
         let reduce = nest.reduce.as_ref()?;
         let reads: Vec<Linear> = forms.reads([reduce.body]).into_iter().map(|(_, offset)| offset).collect();
         let reduced = volume(&nest.extents[nest.kept..]);
@@ -161,7 +160,7 @@ impl Tile {
         if !plain || !dtype.is_float() || reads.len() < 2 || reduced < 8 || weight(nest, forms) > 12 {
             return None;
         }
-        let width = 16 / dtype.size();
+        let width = machine.lanes(dtype);
         let mentions = |offset: &Linear, axis: usize| offset.coefficient(axis) != 0;
         // The innermost kept axis that some operands move along, but none of those that move along another axis.
         let beside = |axis: usize| {
@@ -179,7 +178,7 @@ impl Tile {
                 }
                 let row = beside(lane);
                 let rows = row.map_or(1, |a| nest.extents[a]);
-                let (cost, (r, v)) = best_tile(rows, n.div_ceil(width), 2, |r, v| {
+                let (cost, (r, v)) = best_tile(rows, n.div_ceil(width), 2, machine, |r, v| {
                     let whole = rows.is_multiple_of(r) && n.is_multiple_of(v * width);
                     r <= rows && v <= n.div_ceil(width) && (overlap || whole)
                 })?;
@@ -190,7 +189,7 @@ impl Tile {
                     lanes,
                     vectors: v * width / lanes as usize,
                     jam: row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect(),
-                    cost: (kept / (n * rows)).saturating_mul(reduced).saturating_mul(cost),
+                    cost: ((kept / (n * rows)).saturating_mul(reduced) as Cost).saturating_mul(cost),
                 })
             }
             Lane::Reduced(lane) => {
@@ -203,43 +202,47 @@ impl Tile {
                 let row = beside(column);
                 let rows = row.map_or(1, |a| nest.extents[a]);
                 let n = nest.extents[column];
-                let (cost, (r, v)) = best_tile(rows, n, 1, |r, v| {
+                let (cost, (r, v)) = best_tile(rows, n, 1, machine, |r, v| {
                     let whole = rows.is_multiple_of(r) && n.is_multiple_of(v);
                     r <= rows && v <= n && (overlap || whole)
                 })?;
                 let mut jam: Vec<(usize, usize)> = row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect();
                 jam.extend((v > 1).then_some((column, v)));
                 jam.sort_unstable();
-                // The vectors of a turn, and the combination of their lanes at the end.
-                let turns = (reduced / length).saturating_mul(length.div_ceil(width));
-                let cost = (kept / (n * rows)).saturating_mul(turns).saturating_mul(cost);
-                Some(Tile { lanes: width as u8, vectors: 1, jam, cost: cost.saturating_add(kept.saturating_mul(36)) })
+                // The vectors of an iteration, and the combination of their lanes at the end.
+                let iterations = (reduced / length).saturating_mul(length.div_ceil(width));
+                let cost = ((kept / (n * rows)).saturating_mul(iterations) as Cost).saturating_mul(cost);
+                let combined = machine.costs.combined_lanes.saturating_mul(kept as Cost);
+                Some(Tile { lanes: width as u8, vectors: 1, jam, cost: cost.saturating_add(combined) })
             }
         }
     }
 }
 
-/// The number of rows and vectors of a register tile that takes the fewest cycles over a result of so many, and those in
-/// sixths of a cycle for one turn of the reduction. A row costs `row` instructions for its operand: two, if that has to be
-/// repeated in all lanes.
+/// The number of rows and vectors of a register tile that takes the least time over a result of so many, and that time for one
+/// iteration of the reduction. A row costs `row` instructions for its operand: two, if that has to be repeated in all lanes.
 fn best_tile(
     rows: usize,
     vectors: usize,
     row: usize,
+    machine: &Machine,
     fits: impl Fn(usize, usize) -> bool,
-) -> Option<(usize, (usize, usize))> {
-    let mut best: Option<(usize, (usize, usize))> = None;
-    for r in 1..=REGISTERS {
-        for v in (1..=REGISTERS).take_while(|&v| registers(r, v) <= REGISTERS) {
+) -> Option<(Cost, (usize, usize))> {
+    let costs = &machine.costs;
+    // With all of them the register allocator spills accumulators, within the chain that everything waits for.
+    let most = machine.vector_registers - 1;
+    let mut best: Option<(Cost, (usize, usize))> = None;
+    for r in 1..=most {
+        for v in (1..=most).take_while(|&v| registers(r, v) <= most) {
             if !fits(r, v) {
                 continue;
             }
             let fmas = r * v;
-            // Multiplications, their latency, loads, and four instructions a cycle, copies of factors included. Eight
-            // chains of multiplications would just cover their latency if none ever had to wait.
+            // Throughput of multiply-adds, their latency, loads, and throughput of all instructions, copies of factors included.
             let instructions = fmas + row * r + v + r * (v - 1);
-            let turn = (3 * fmas).max(28).max(3 * (r + v)).max(instructions * 3 / 2);
-            let cost = rows.div_ceil(r) * vectors.div_ceil(v) * turn;
+            let arithmetic = (costs.fma * fmas as Cost).max(costs.fma_latency);
+            let iteration = arithmetic.max(costs.load * (r + v) as Cost).max(costs.issue(instructions));
+            let cost = (rows.div_ceil(r) * vectors.div_ceil(v)) as Cost * iteration;
             if best.is_none_or(|(c, _)| cost < c) {
                 best = Some((cost, (r, v)));
             }
@@ -251,13 +254,12 @@ fn best_tile(
 /// The number of lanes for the dtypes of a nest.
 fn vector_lanes(nest: &Nest, forms: &Forms) -> u8 {
     let mut fewest = 16;
-    forms.visit(nest.roots(), &mut |id, _| fewest = fewest.min(lanes(forms.dtype(id))));
+    forms.visit(nest.roots(), &mut |id, _| fewest = fewest.min(kernel::lanes(forms.dtype(id))));
     fewest
 }
 
 /// A rough number of operations an element.
 fn weight(nest: &Nest, forms: &Forms) -> usize {
-    use ScalarOp::{Cos, Div, Erf, Exp, Expm1, Log, Log1p, Pow, Rem, Rsqrt, Sigmoid, Sin, Sqrt, Tanh};
     let roots = match &nest.reduce {
         Some(reduce) => vec![reduce.body],
         None => nest.roots(),
@@ -265,11 +267,10 @@ fn weight(nest: &Nest, forms: &Forms) -> usize {
     let mut weight = 0;
     forms.visit(roots, &mut |_, form| {
         weight += match form {
-            Form::Apply(Exp | Log | Tanh | Sigmoid | Erf | Sin | Cos | Pow | Expm1 | Log1p, ..) => 12,
-            Form::Apply(Div | Sqrt | Rsqrt | Rem, ..) => 4,
-            Form::Apply(..) | Form::Read { .. } => 1,
-            Form::If { .. } => 2,
-            Form::Random { .. } => 100,
+            Form::Apply(function, ..) => operations::scalar(*function),
+            Form::Read { .. } => operations::READ,
+            Form::If { .. } => operations::BRANCH,
+            Form::Random { .. } => operations::RANDOM,
             Form::Const(_) | Form::Position(..) => 0,
         }
     });
@@ -277,7 +278,7 @@ fn weight(nest: &Nest, forms: &Forms) -> usize {
 }
 
 /// The axis along which vectors cost least.
-pub(crate) fn choose_lane(nest: &Nest, forms: &Forms) -> Lane {
+pub(crate) fn choose_lane(nest: &Nest, forms: &Forms, machine: &Machine) -> Lane {
     let kept = nest.kept.checked_sub(1);
     let fallback = kept.map_or(Lane::None, Lane::Kept);
     let Some(reduce) = &nest.reduce else { return fallback };
@@ -287,28 +288,35 @@ pub(crate) fn choose_lane(nest: &Nest, forms: &Forms) -> Lane {
         return fallback;
     }
     let reads = forms.reads([reduce.body]);
-    // In quarters of an instruction an element, for four lanes.
+    // Shapes alone choose the axis, whatever the dtype: a vector is taken to be of four-byte elements.
+    let lanes = machine.lanes(DType::F32);
+    // Vector instructions an element, in fractions of `UNIT`.
+    const UNIT: usize = 256;
     let cost = |axis: usize| -> usize {
         let n = nest.extents[axis];
         let per_read = |offset: &Linear| match offset.coefficient(axis) {
-            _ if !offset.is_affine() => 16,
-            0 | 1 => 4,
-            _ => 16,
+            _ if !offset.is_affine() => lanes,
+            0 | 1 => 1,
+            _ => lanes,
         };
         let walk: usize = reads.iter().map(|(_, offset)| per_read(offset)).sum();
         // The last vector of a row of the result overlaps the one before; that of a sum is read lane by lane.
-        let turns = if axis < nest.kept { n.div_ceil(4) } else { n / 4 + 4 * usize::from(!n.is_multiple_of(4)) };
-        walk * 4 * turns * 16 / n.max(1)
+        let iterations = if axis < nest.kept {
+            n.div_ceil(lanes)
+        } else {
+            n / lanes + lanes * usize::from(!n.is_multiple_of(lanes))
+        };
+        walk * UNIT * iterations / n.max(1)
     };
     let reduced = volume(&nest.extents[nest.kept..]);
-    // Behind the loops, the lanes are combined.
-    let tree = 16 * 24 / reduced.max(1);
+    // After the loops, the lanes are combined.
+    let tree = UNIT * 3 / 2 / reduced.max(1);
     match kept {
-        Some(axis) if nest.extents[last] < 4 || cost(axis) <= cost(last) + tree => {
+        Some(axis) if nest.extents[last] < lanes || cost(axis) <= cost(last) + tree => {
             let varies = depends(forms, reduce.body, axis);
-            if varies || nest.extents[last] < 4 { Lane::Kept(axis) } else { Lane::Reduced(last) }
+            if varies || nest.extents[last] < lanes { Lane::Kept(axis) } else { Lane::Reduced(last) }
         }
-        _ if nest.extents[last] >= 4 => Lane::Reduced(last),
+        _ if nest.extents[last] >= lanes => Lane::Reduced(last),
         _ => fallback,
     }
 }

@@ -6,13 +6,17 @@ use super::layout::{self, Layout};
 use super::loops::{self, Launch};
 use super::product;
 use super::scatter;
+use crate::machine::Machine;
+use crate::nest::NestError;
 use crate::nest::Statuses;
 use crate::nest::compose::compose;
 use crate::nest::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage};
 use crate::nest::form::{Form, Source};
 use crate::nest::linear::{Linear, volume};
-use crate::nest::materialize::materialize;
-use crate::routine::ScheduleError;
+use crate::nest::materialize::{Temporaries, materialize};
+
+/// When a pass through memory is little beside reading plain operands in a register tile.
+const TEMPORARIES: Temporaries = Temporaries { uses: 4, positions: 4096 };
 
 /// A kernel function in normal form, not yet loops.
 #[derive(Clone, Debug)]
@@ -23,18 +27,18 @@ pub(crate) struct Unit {
 
 impl Unit {
     /// Composes and normalises a kernel function.
-    pub fn new(function: &Function, statuses: &mut Statuses) -> Result<Unit, ScheduleError> {
+    pub fn new(function: &Function, statuses: &mut Statuses, machine: &Machine) -> Result<Unit, NestError> {
         let mut composed = compose(function, statuses)?;
         let mut stages = vec![];
         for stage in std::mem::take(&mut composed.stages) {
             match stage {
                 Stage::Nest(mut nest) => {
                     nest.normalize(&mut composed.forms);
-                    stages.extend(materialize(&mut nest, &mut composed).into_iter().map(Stage::Nest));
-                    if !product::applies(&nest, &composed.forms) {
-                        stages.extend(layout::arrange(&mut nest, &mut composed).map(Stage::Nest));
+                    stages.extend(materialize(&mut nest, &mut composed, &TEMPORARIES).into_iter().map(Stage::Nest));
+                    if !product::applies(&nest, &composed.forms, machine) {
+                        stages.extend(layout::arrange(&mut nest, &mut composed, machine).map(Stage::Nest));
                     }
-                    split_reduction(nest, &mut composed, &mut stages);
+                    split_reduction(nest, &mut composed, &mut stages, machine);
                 }
                 Stage::Scatter(mut scatter) => {
                     scatter.start.normalize(&mut composed.forms);
@@ -45,7 +49,7 @@ impl Unit {
         composed.stages = stages;
         composed.check_size(&function.name)?;
         if composed.overflows() {
-            return Err(ScheduleError::Overflow(function.name.clone()));
+            return Err(NestError::Overflow(function.name.clone()));
         }
         Ok(Unit { composed, arguments: function.args().len() })
     }
@@ -114,7 +118,7 @@ impl Unit {
     }
 
     /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
-    pub fn launches(&self, shared: &[(usize, usize)]) -> Vec<Launch> {
+    pub fn launches(&self, shared: &[(usize, usize)], machine: &Machine) -> Vec<Launch> {
         let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
         let mut launches = vec![];
         for stage in &self.composed.stages {
@@ -127,16 +131,16 @@ impl Unit {
                     let own: Vec<(Source, Source)> =
                         pairs.iter().copied().filter(|(_, w)| nest.outputs.iter().any(|o| o.source == *w)).collect();
                     let (forms, sources) = (&self.composed.forms, &self.composed.sources);
-                    let product = product::lower(nest, forms, sources, &own);
-                    launches.push(product.unwrap_or_else(|| loops::lower(nest, forms, sources, &own)));
+                    let product = product::lower(nest, forms, sources, &own, machine);
+                    launches.push(product.unwrap_or_else(|| loops::lower(nest, forms, sources, &own, machine)));
                 }
                 Stage::Scatter(nest) => {
                     let (forms, sources) = (&self.composed.forms, &self.composed.sources);
                     if !nest.start.extents.contains(&0) {
-                        launches.push(loops::lower(&nest.start, forms, sources, &[]));
+                        launches.push(loops::lower(&nest.start, forms, sources, &[], machine));
                     }
                     if nest.batches * nest.middle * nest.count * nest.inner > 0 {
-                        launches.push(scatter::lower(nest, forms, sources));
+                        launches.push(scatter::lower(nest, forms, sources, machine));
                     }
                 }
             }
@@ -152,14 +156,14 @@ impl Unit {
 
 /// The arguments that a kernel function would put in another order before it begins; none if it cannot be scheduled, which is said
 /// when it is.
-pub(crate) fn layouts(function: &Function) -> Vec<(usize, Layout)> {
-    Unit::new(function, &mut Statuses::default()).map_or_else(|_| vec![], |unit| unit.layouts())
+pub(crate) fn layouts(function: &Function, machine: &Machine) -> Vec<(usize, Layout)> {
+    Unit::new(function, &mut Statuses::default(), machine).map_or_else(|_| vec![], |unit| unit.layouts())
 }
 
 /// Makes two nests of a reduction of very much to very little, so that its parts can run at the same time: partial results along a
 /// new axis, and their combination. The split depends on the shape only.
-fn split_reduction(nest: Nest, composed: &mut Composed, stages: &mut Vec<Stage>) {
-    let Some(parts) = loops::parts(&nest) else {
+fn split_reduction(nest: Nest, composed: &mut Composed, stages: &mut Vec<Stage>, machine: &Machine) {
+    let Some(parts) = loops::parts(&nest, machine) else {
         return stages.push(Stage::Nest(nest));
     };
     let reduce = nest.reduce.as_ref().expect("only reductions have parts");

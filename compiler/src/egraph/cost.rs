@@ -1,39 +1,11 @@
-//! What work costs: a roofline in whole picoseconds, so that every machine that compiles decides the same.
+//! What operators cost on a machine: a roofline.
 
 use dlc_ir::op::Reduction;
 use dlc_ir::{DType, Op, ScalarOp, Type};
 
-/// A time in picoseconds of one core.
-pub type Cost = u64;
-
-/// What work costs on a target, in picoseconds of one core.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct CostModel {
-    /// One kernel: the call, its share of the thread pool, its ragged ends.
-    pub launch: Cost,
-    /// One byte read or written by a kernel, in units of 1/1024 picosecond.
-    pub byte: Cost,
-    /// One f32 addition or comparison in a vector body.
-    pub simple: Cost,
-    /// One f32 multiply-add of a register-tiled product.
-    pub mac: Cost,
-}
-
-impl Default for CostModel {
-    fn default() -> Self {
-        Self::PORTABLE
-    }
-}
+pub use crate::machine::{Cost, CostModel};
 
 impl CostModel {
-    /// The portable target: vectors of 128 bits at about 4 GHz.
-    pub const PORTABLE: CostModel = CostModel { launch: 200_000, byte: 25 << 10, simple: 35, mac: 40 };
-
-    /// The traffic of so many bytes.
-    pub fn bytes(&self, bytes: usize) -> Cost {
-        (bytes as u64).saturating_mul(self.byte) >> 10
-    }
-
     /// One evaluation of a scalar function, in vector code, by its operands' dtype.
     pub fn scalar(&self, op: ScalarOp, dtype: DType) -> Cost {
         Cost::from(op.def().cost) * self.simple * lanes_lost(dtype)

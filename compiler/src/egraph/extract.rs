@@ -160,7 +160,7 @@ pub struct Extracted {
 
 /// The cheapest program that the e-graph holds, as far as greedy search finds it; the unchanged one unless strictly better.
 pub fn extract(function: &Function, space: &Space, options: &Options) -> Extracted {
-    let dense = Dense::new(function, space, &options.costs, options.prepare);
+    let dense = Dense::new(function, space, &options.machine.costs, options.prepare);
     let origins = space.origins();
     let (choice, cost, incumbent) = dense.dag.cheapest(dense.incumbent(&origins));
     let (function, steps) = build(function, &dense, &choice, &origins);

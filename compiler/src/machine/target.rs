@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::Machine;
+
 /// A named instruction set. Compiled code depends on the target and never on the machine at hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -22,6 +24,13 @@ impl Target {
         match self {
             Target::X86_64V3 => "x86-64-v3",
             Target::Aarch64 => "aarch64",
+        }
+    }
+
+    /// The machine that its code is made for. Today one for all: Cranelift has vectors of 128 bits.
+    pub const fn machine(self) -> &'static Machine {
+        match self {
+            Target::X86_64V3 | Target::Aarch64 => &Machine::PORTABLE,
         }
     }
 

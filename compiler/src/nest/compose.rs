@@ -7,18 +7,18 @@ use dlc_ir::{DType, Def, Function, Node, NodeId, Op, Scalar, Type, Value};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
+use super::NestError;
 use super::composed::{Composed, Nest, NestReduce, Output, ScatterNest, SourceInfo, SourceKind, Stage};
 use super::form::{ExprId, Form, Forms, Source, Test};
 use super::linear::{Atom, Linear, volume};
 use super::size::Size;
 use super::statuses::Statuses;
-use crate::routine::ScheduleError;
 
 /// Operands from which each part of a `concat` is written by a nest of its own, since one nest would ask each element for its part.
 const WIDE: usize = 64;
 
 /// Composes a function of kind kernel.
-pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Composed, ScheduleError> {
+pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Composed, NestError> {
     let mut sources: Vec<SourceInfo> = vec![];
     for (i, arg) in function.args().iter().enumerate() {
         sources.push(SourceInfo { kind: SourceKind::Argument(i), ty: arg.ty.clone() });
@@ -53,7 +53,7 @@ struct Composer<'a> {
 }
 
 impl Composer<'_> {
-    fn lower_nodes(&mut self) -> Result<(), ScheduleError> {
+    fn lower_nodes(&mut self) -> Result<(), NestError> {
         let live = self.function.live();
         for (id, node, op) in self.function.ops() {
             if !live[id.index()] {
@@ -67,7 +67,7 @@ impl Composer<'_> {
                 Lowering::Special(Special::Scatter) => true,
                 Lowering::Special(Special::Constant) => false,
                 Lowering::Special(other) => {
-                    return Err(ScheduleError::Unexpected { mnemonic: op.mnemonic(), what: format!("{other:?}") });
+                    return Err(NestError::Unexpected { mnemonic: op.mnemonic(), what: format!("{other:?}") });
                 }
             };
             if own {
@@ -97,7 +97,7 @@ impl Composer<'_> {
         }
     }
 
-    fn stages(mut self) -> Result<Composed, ScheduleError> {
+    fn stages(mut self) -> Result<Composed, NestError> {
         let own: Vec<NodeId> =
             self.function.ops().map(|(id, _, _)| id).filter(|id| self.buffers.contains_key(id)).collect();
         let mut results: Vec<usize> = (0..self.function.results.len()).collect();

@@ -13,17 +13,21 @@ use super::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
 use super::form::{ExprId, Form, Forms, Test};
 use super::linear::{Atom, Linear, volume};
 
-/// How often an element must be used for a temporary to pay.
-const USES: usize = 4;
-/// Positions of a nest below which nothing is gained.
-const WORK: usize = 4096;
+/// When it pays to write a factor to memory first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Temporaries {
+    /// How often each of its elements must be used.
+    pub uses: usize,
+    /// Positions that the nest must have.
+    pub positions: usize,
+}
 
 /// Takes computed factors out of a nest; returns the nests that compute them, which come before it.
-pub(crate) fn materialize(nest: &mut Nest, composed: &mut Composed) -> Vec<Nest> {
+pub(crate) fn materialize(nest: &mut Nest, composed: &mut Composed, pays: &Temporaries) -> Vec<Nest> {
     let mut before = vec![];
     let Some(reduce) = &nest.reduce else { return before };
     let total = volume(&nest.extents);
-    if reduce.combine != Combine::Sum || total < WORK {
+    if reduce.combine != Combine::Sum || total < pays.positions {
         return before;
     }
     let Form::Apply(ScalarOp::Mul, dtype, factors) = composed.forms.get(reduce.body).clone() else { return before };
@@ -54,7 +58,7 @@ pub(crate) fn materialize(nest: &mut Nest, composed: &mut Composed) -> Vec<Nest>
         if is_plain(&composed.forms, guarded) {
             continue;
         }
-        match temporary(guarded, nest, total, composed) {
+        match temporary(guarded, nest, pays, composed) {
             Some((made, read)) => {
                 before.push(made);
                 *factor = read;
@@ -89,7 +93,7 @@ fn is_plain(forms: &Forms, factor: ExprId) -> bool {
 }
 
 /// A nest that writes all values of a factor, and the read that takes its place.
-fn temporary(factor: ExprId, nest: &Nest, total: usize, composed: &mut Composed) -> Option<(Nest, ExprId)> {
+fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, composed: &mut Composed) -> Option<(Nest, ExprId)> {
     let axes = nest.extents.len();
     let combined = combinations(factor, nest, &composed.forms);
     // The new domain: the old axes, of which most will turn out unused, then one axis for each combination.
@@ -111,7 +115,7 @@ fn temporary(factor: ExprId, nest: &Nest, total: usize, composed: &mut Composed)
     });
     let shape: Vec<usize> = used.iter().map(|&a| extents[a]).collect();
     let elements = volume(&shape);
-    if !clean || elements == 0 || elements.saturating_mul(USES) > total {
+    if !clean || elements == 0 || elements.saturating_mul(pays.uses) > volume(&nest.extents) {
         return None;
     }
     let dtype = composed.forms.dtype(factor);

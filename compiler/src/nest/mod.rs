@@ -6,6 +6,7 @@
 
 pub(crate) mod compose;
 pub(crate) mod composed;
+mod error;
 pub(crate) mod form;
 pub(crate) mod linear;
 pub(crate) mod materialize;
@@ -13,4 +14,5 @@ mod normalize;
 mod size;
 mod statuses;
 
+pub use error::NestError;
 pub use statuses::{Failure, Statuses};

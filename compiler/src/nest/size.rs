@@ -5,10 +5,10 @@
 use dlc_ir::Symbol;
 use rustc_hash::FxHashSet;
 
+use super::NestError;
 use super::composed::{Composed, Stage};
 use super::form::{ExprId, Form, Forms};
 use super::linear::{Atom, Linear};
-use crate::routine::ScheduleError;
 
 /// Operators whose bodies may stand inside each other.
 const NESTED: usize = 256;
@@ -49,9 +49,9 @@ impl Size {
     }
 
     /// The error if a bound was passed.
-    pub fn check(&self, kernel: &Symbol) -> Result<(), ScheduleError> {
+    pub fn check(&self, kernel: &Symbol) -> Result<(), NestError> {
         match self.passed {
-            Some((what, limit)) => Err(ScheduleError::TooLarge { kernel: kernel.clone(), what, limit }),
+            Some((what, limit)) => Err(NestError::TooLarge { kernel: kernel.clone(), what, limit }),
             None => Ok(()),
         }
     }
@@ -59,7 +59,7 @@ impl Size {
 
 impl Composed {
     /// Refuses a kernel of which more code would be made than [`EVALUATED`] allows.
-    pub fn check_size(&self, kernel: &Symbol) -> Result<(), ScheduleError> {
+    pub fn check_size(&self, kernel: &Symbol) -> Result<(), NestError> {
         for stage in &self.stages {
             let roots = match stage {
                 Stage::Nest(nest) => nest.roots(),
@@ -69,7 +69,7 @@ impl Composed {
             roots.iter().for_each(|&root| count.eval(root));
             if count.count > EVALUATED {
                 let what = "evaluations of expressions";
-                return Err(ScheduleError::TooLarge { kernel: kernel.clone(), what, limit: EVALUATED });
+                return Err(NestError::TooLarge { kernel: kernel.clone(), what, limit: EVALUATED });
             }
         }
         Ok(())

@@ -2,8 +2,7 @@
 
 mod math;
 
-use crate::egraph::CostModel;
-use crate::machine::Target;
+use crate::machine::{Machine, Target};
 
 pub use math::{Math, UnknownMath};
 
@@ -58,6 +57,11 @@ impl Options {
         }
     }
 
+    /// What the passes may do, on the target's machine.
+    pub fn for_passes(&self) -> PassOptions {
+        PassOptions { machine: *self.target.machine(), ..self.passes.clone() }
+    }
+
     /// The same without rules that move factors and terms into weights.
     #[must_use]
     pub fn without_moving(&self) -> Self {
@@ -97,8 +101,8 @@ pub struct PassOptions {
     pub weights: bool,
     /// Bounds on the e-graphs.
     pub limits: Limits,
-    /// What work costs on the target.
-    pub costs: CostModel,
+    /// What is compiled for. As a part of [`Options`] it is that of the target: see [`Options::for_passes`].
+    pub machine: Machine,
     /// Whether what follows from weights alone is computed once, when they are loaded; who runs the program must then run its
     /// preparation too, as sessions do. Which arguments are weights is said by their roles: see [`prepare`](crate::passes::prepare).
     pub prepare: bool,
@@ -110,7 +114,7 @@ impl Default for PassOptions {
             math: Math::default(),
             weights: true,
             limits: Limits::default(),
-            costs: CostModel::default(),
+            machine: Machine::PORTABLE,
             prepare: false,
         }
     }

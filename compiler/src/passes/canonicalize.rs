@@ -60,13 +60,7 @@ fn reachable(graph: &Graph) -> FxHashSet<Symbol> {
             continue;
         }
         todo.extend(function.vjp.clone());
-        for (_, _, op) in function.ops() {
-            match op {
-                Op::Call(call) => todo.push(call.func.clone()),
-                Op::Gradient(gradient) => todo.push(gradient.func.clone()),
-                _ => {}
-            }
-        }
+        todo.extend(function.callees().cloned());
     }
     reached
 }

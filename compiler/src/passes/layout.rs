@@ -16,6 +16,7 @@ use super::halves::{Map, copy_ops, join};
 use super::prepare::prepare;
 use super::weights::Weights;
 use crate::cpu::{Layout, layouts};
+use crate::machine::Machine;
 
 /// Puts weights in order, if the options ask for it and some kernel would do so at every run.
 pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
@@ -23,7 +24,7 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     if !context.options.prepare || !weights.all_frozen {
         return graph.clone();
     }
-    let kernels = kernels(graph, &weights);
+    let kernels = kernels(graph, &weights, &context.options.machine);
     if kernels.is_empty() {
         return graph.clone();
     }
@@ -33,7 +34,7 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     for function in graph.functions() {
         let new = match kernels.get(&function.name) {
             Some(layouts) => reading(function, layouts),
-            None if calls(function).any(|name| kernels.contains_key(name)) => {
+            None if function.callees().any(|name| kernels.contains_key(name)) => {
                 let (new, map) = calling(function, &kernels);
                 let old = context.provenance.take(&[&function.name]);
                 context.provenance.follow(&old, &function.name, &function.name, &map);
@@ -53,23 +54,16 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
 type Layouts = Vec<(usize, Layout)>;
 
 /// The kernels that put weights in order. One that reads nothing but weights is run once anyway.
-fn kernels(graph: &Graph, weights: &Weights) -> FxHashMap<Symbol, Layouts> {
+fn kernels(graph: &Graph, weights: &Weights, machine: &Machine) -> FxHashMap<Symbol, Layouts> {
     let kernels = graph.functions().filter(|f| f.kind == FunctionKind::Kernel);
     let found = kernels.map(|kernel| {
         let args = weights.args(kernel);
         let mixed = args.contains(&true) && args.contains(&false);
-        let mut layouts = if mixed { layouts(kernel) } else { vec![] };
+        let mut layouts = if mixed { layouts(kernel, machine) } else { vec![] };
         layouts.retain(|(arg, _)| args[*arg]);
         (kernel.name.clone(), layouts)
     });
     found.filter(|(_, layouts)| !layouts.is_empty()).collect()
-}
-
-fn calls(function: &Function) -> impl Iterator<Item = &Symbol> {
-    function.ops().filter_map(|(_, _, op)| match op {
-        Op::Call(call) => Some(&call.func),
-        _ => None,
-    })
 }
 
 /// A kernel that takes arguments in other orders.

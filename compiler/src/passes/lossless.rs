@@ -50,10 +50,7 @@ impl Counters {
         graph: &mut Graph,
         free: &dyn Fn(&Graph, &Symbol) -> Symbol,
     ) {
-        let counts = |op: &Op| match op {
-            Op::Call(call) => self.functions.contains_key(&call.func),
-            op => moves(op),
-        };
+        let counts = |op: &Op| moves(op) || op.callees().iter().any(|c| self.functions.contains_key(c.func));
         if !preparation.ops().any(|(_, _, op)| counts(op)) {
             return;
         }

@@ -113,10 +113,7 @@ fn program(graph: &Graph, entry: &Function) -> Graph {
     // Callers stand behind what they call.
     for function in graph.functions().rev() {
         if reached.contains(&function.name) {
-            reached.extend(function.ops().filter_map(|(_, _, op)| match op {
-                Op::Call(call) => Some(&call.func),
-                _ => None,
-            }));
+            reached.extend(function.callees());
         }
     }
     let mut result = Graph::new();

@@ -10,19 +10,21 @@ use super::routing::{Routing, UnitId, Work};
 use super::{Schedule, ScheduleError};
 use crate::cpu::{Launch, Unit};
 use crate::kernel::Verified;
+use crate::machine::Machine;
 use crate::nest::Statuses;
 use crate::nest::composed::SourceKind;
 use crate::routine::check::{Meaning, Note};
 use crate::routine::plan::{BufferId, Job};
 use crate::routine::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
 
-/// Schedules a whole graph, in which every function stands before its callers.
+/// Schedules a whole graph, in which every function comes before its callers, for a machine.
 ///
 /// # Errors
 /// If an operator cannot be compiled, or the buffer checker finds a fault.
-pub fn schedule(graph: &Graph) -> Result<Schedule, ScheduleError> {
+pub fn schedule(graph: &Graph, machine: &Machine) -> Result<Schedule, ScheduleError> {
     let mut scheduler = Scheduler {
         graph,
+        machine,
         program: KernelProgram::new(),
         statuses: Statuses::default(),
         units: vec![],
@@ -45,6 +47,7 @@ pub fn schedule(graph: &Graph) -> Result<Schedule, ScheduleError> {
 
 struct Scheduler<'a> {
     graph: &'a Graph,
+    machine: &'a Machine,
     program: KernelProgram,
     statuses: Statuses,
     /// Every unit, whatever it is made of.
@@ -142,7 +145,7 @@ impl Scheduler<'_> {
     }
 
     fn add_unit(&mut self, name: &str, function: &Function) -> Result<UnitId, ScheduleError> {
-        let unit = Unit::new(function, &mut self.statuses)?;
+        let unit = Unit::new(function, &mut self.statuses, self.machine)?;
         self.units.push(Lowered {
             name: name.to_owned(),
             unit,
@@ -336,10 +339,10 @@ impl Scheduler<'_> {
         (reads, writes, temps): (&[Place], &[Place], &[Place]),
         (steps, notes): (&mut Vec<Step>, &mut Vec<Note>),
     ) -> Result<(), ScheduleError> {
-        let Scheduler { units, program, constants, clamped, .. } = self;
+        let Scheduler { machine, units, program, constants, clamped, .. } = self;
         let Lowered { name, unit, kernels, .. } = &mut units[unit.0];
         if !kernels.contains_key(shared) {
-            let launches = unit.launches(shared);
+            let launches = unit.launches(shared, machine);
             let several = launches.len() > 1;
             let add = |(i, Launch { kernel, operands }): (usize, Launch)| {
                 let (kernel, count) = Verified::confined(kernel)?;

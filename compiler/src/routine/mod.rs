@@ -7,6 +7,7 @@ pub mod check;
 mod function;
 mod order;
 pub mod plan;
+mod print;
 pub mod program;
 mod routing;
 
@@ -15,7 +16,7 @@ pub use function::schedule;
 use dlc_ir::Symbol;
 
 use crate::kernel::Malformed;
-use crate::nest::Statuses;
+use crate::nest::{NestError, Statuses};
 
 use check::Note;
 use program::KernelProgram;
@@ -38,30 +39,12 @@ pub struct Schedule {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
-    /// An operator that must be gone by now.
-    #[error("`{mnemonic}` ({what}) cannot stand here")]
-    Unexpected {
-        /// The operator.
-        mnemonic: &'static str,
-        /// How it is lowered.
-        what: String,
-    },
-    /// A kernel that is larger than any that the passes make.
-    #[error("the kernel {kernel} has more than {limit} {what}")]
-    TooLarge {
-        /// The kernel.
-        kernel: Symbol,
-        /// What it has so many of.
-        what: &'static str,
-        /// The most that it may have.
-        limit: usize,
-    },
+    /// It has no nests.
+    #[error(transparent)]
+    Nest(#[from] NestError),
     /// A kernel that breaks a rule, for example since an access cannot be kept inside of its buffer: it must not run.
     #[error("internal error: the scheduler made a kernel that must not run: {0}")]
     Kernel(#[from] Malformed),
-    /// An index that 64 bits do not hold.
-    #[error("{0} computes an index that is larger than any memory")]
-    Overflow(Symbol),
     /// A call of a function that does not come before its caller.
     #[error("{0} is called before it is defined")]
     UnknownFunction(Symbol),

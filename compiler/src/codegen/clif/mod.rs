@@ -125,7 +125,7 @@ impl Emitter for Cranelift {
         let isas = Isas::new(self.target)?;
         let codes = compile_all(&isas, &program, self.threads)?;
         let code = module::link(isas.kernels, &program, &codes)?;
-        Executable::new(program, code)
+        Executable::new(program, self.target.machine(), code)
     }
 }
 

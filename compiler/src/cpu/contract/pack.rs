@@ -9,6 +9,8 @@ use crate::kernel::ir::{Binary, Buf, Compare, Elem, Ty, Val};
 /// What is packed: a stretch of the sum, of one of the products.
 pub(super) struct Packing {
     pub dtype: DType,
+    /// Elements in a vector register.
+    pub lanes: usize,
     /// The depth of a block, and so the distance of panels.
     pub depth: usize,
     pub batch: Val,
@@ -82,7 +84,7 @@ impl Packing {
             return self.by_rows(b, to, panel, begin, to.tile, side);
         }
         // Squares of as many rows and columns as a register has lanes; what is left of k one by one.
-        let lanes = 16 / self.dtype.size();
+        let lanes = self.lanes;
         let zero = b.index(0);
         let whole = round_down(b, self.length, lanes);
         let group = if to.copies > 1 { 1 } else { lanes };

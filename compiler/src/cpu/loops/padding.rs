@@ -10,6 +10,7 @@ use super::{Emitter, Point};
 use crate::cpu::element::Elements;
 use crate::cpu::tiling::{Lane, Plan};
 use crate::kernel::{Binary, Buf, Builder, Compare, Val};
+use crate::machine::Machine;
 use crate::nest::composed::{Nest, NestReduce};
 use crate::nest::form::Forms;
 
@@ -20,11 +21,12 @@ pub(crate) fn leave_out_padding(
     elements: &mut Elements<'_>,
     nest: &Nest,
     forms: &Forms,
+    machine: &Machine,
     (axis, first): (usize, Val),
     values: Val,
 ) -> Val {
     let Some(reduce) = &nest.reduce else { return values };
-    let emitter = Emitter { nest, forms, plan: Plan::rare(Lane::Kept(axis), b.ty(values).lanes) };
+    let emitter = Emitter { nest, forms, machine, plan: Plan::rare(Lane::Kept(axis), b.ty(values).lanes) };
     let point = Point { lane: Some((axis, first, None)), ..Point::default() };
     emitter.without_padding(b, elements, reduce, &[point], vec![values])[0]
 }
@@ -73,7 +75,7 @@ impl Emitter<'_> {
             reduce: Some(NestReduce { tests, padding: vec![], ..reduce.clone() }),
             outputs: vec![],
         };
-        let one = Emitter { nest: &nest, forms: self.forms, plan: Plan::rare(Lane::None, 1) };
+        let one = Emitter { nest: &nest, plan: Plan::rare(Lane::None, 1), ..*self };
         let zero = b.index(0);
         self.jammed(b, elements, &points[0].axes, (&points[0], lanes), zero, &mut |b, elements, place| {
             one.if_nan(b, elements, memory, place);

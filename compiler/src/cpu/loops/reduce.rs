@@ -16,9 +16,6 @@ use crate::nest::linear::volume;
 /// The largest reduction, in positions, that is written out rather than looped over.
 const WRITTEN_OUT: usize = 9;
 
-/// The most registers that the unrolled turns of an innermost loop of a register tile fill.
-const UNROLLED: usize = 50;
-
 /// The shortest sum that is made of several chains of additions. The error of a sum grows with the longest chain, and one of ten
 /// thousand loses digits that the derivatives of normalisations need; additions between so long chains cost nothing.
 const CHAIN: usize = 64;
@@ -104,8 +101,8 @@ impl Emitter<'_> {
         let end = b.index(n as i64);
         if axis + 1 == self.nest.extents.len() && points.len() > 1 {
             let registers =
-                points.len() * (usize::from(self.plan.lanes) * self.forms.dtype(reduce.body).size()).div_ceil(16);
-            let fits = |u: &usize| n.is_multiple_of(*u) && u * registers <= UNROLLED;
+                points.len() * self.machine.registers(self.forms.dtype(reduce.body), usize::from(self.plan.lanes));
+            let fits = |u: &usize| n.is_multiple_of(*u) && u * registers <= self.machine.unrolled_vectors;
             let turns = (1..=8.min(n)).rev().find(fits).unwrap_or(1);
             return self.chains(b, reduce, (end, turns as u8), turns, &carried, |b, first, carried| {
                 b.unrolled(turns, carried, |b, turn, carried| {

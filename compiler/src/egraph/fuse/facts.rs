@@ -90,7 +90,7 @@ pub(super) struct Facts {
 
 impl Facts {
     pub fn new(function: &Function, options: &Options) -> Self {
-        let costs = options.costs;
+        let costs = options.machine.costs;
         let facts: Vec<Fact> = function.nodes().map(|(_, node)| fact(function, node, &costs)).collect();
         let live = function.live();
         let mut users: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); facts.len()];
