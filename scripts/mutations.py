@@ -23,6 +23,7 @@ def root(*names):
 
 
 KERNEL = "compiler/src/kernel/"
+MACHINE = "compiler/src/machine/"
 NEST = "compiler/src/nest/"
 CPU = "compiler/src/cpu/"
 ROUTINE = "compiler/src/routine/"
@@ -56,7 +57,7 @@ MUTATIONS = [
      "self.constant = self.constant.div_euclid(step);", "self.constant = self.constant.div_euclid(step) + 1;",
      compiler("bounds", "confinement", "random_kernels")),
     ("parallel-one-chunk", CPU + "cost.rs",
-     "kernel.chunks > 1 && estimate(kernel)", "kernel.chunks > 2 && estimate(kernel)",
+     "kernel.chunks > 1 && estimate(kernel, machine)", "kernel.chunks > 2 && estimate(kernel, machine)",
      compiler("lib cost")),
     ("loop-cost-step", CPU + "cost.rs",
      "(end - begin).max(0) as u64 / l.step as u64", "(end - begin).max(0) as u64 * l.step as u64",
@@ -178,7 +179,7 @@ MUTATIONS = [
     ("fact-conv-without-padding", EGRAPH + "facts/operators.rs",
      "sum(product(x, y, false).or(Facts::of_scalar(Scalar::Float(0.0), dtype)), count, dtype)", "sum(product(x, y, false), count, dtype)",
      compiler("members")),
-    ("cost-of-a-byte", EGRAPH + "cost.rs",
+    ("cost-of-a-byte", MACHINE + "costs.rs",
      "saturating_mul(self.byte) >> 10", "saturating_mul(self.byte) >> 14",
      compiler("optimize", "filetests")),
     # passes
@@ -194,8 +195,8 @@ MUTATIONS = [
     ("lossless-only-zero", PASSES + "lossless.rs",
      "Op::Map(F::Mul | F::Div) | Op::Dot(_) | Op::Conv(_))", "Op::Map(F::Mul) | Op::Dot(_) | Op::Conv(_))",
      root("prepare")),
-    ("updated-state-is-a-weight", PASSES + "weights.rs",
-     "stays(&a.role) && !updated(i)", "stays(&a.role) && updated(i) == updated(i)",
+    ("updated-state-is-a-weight", "compiler/ir/src/graph.rs",
+     "stays(&a.role) && !is_updated(i)", "stays(&a.role) && is_updated(i) == is_updated(i)",
      compiler("filetests", "optimize")),
     ("slice-with-stride-is-whole", PASSES + "canonicalize.rs",
      "&& s.stride.iter().all(|&x| x == 1);", "&& s.stride.iter().all(|&x| x >= 1);",

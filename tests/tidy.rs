@@ -1,5 +1,8 @@
 //! The rules of the house that no compiler checks: which crate is named where, who may print, how long a file may be.
 
+#[path = "tidy/rooms.rs"]
+mod rooms;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

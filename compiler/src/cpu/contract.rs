@@ -49,11 +49,6 @@ pub struct Plan {
     pub lanes: usize,
 }
 
-/// Accumulators of a register tile: so many chains of multiplications cover the latency of the instruction, and more of them bring
-/// nothing but spilled registers.
-const CHAINS: usize = 8;
-/// The register tiles that are considered, in rows and vectors of columns.
-const TILES: [(usize, usize); 3] = [(4, CHAINS / 4), (2, CHAINS / 2), (CHAINS, 1)];
 /// Unrolling of the innermost loop.
 const UNROLL: usize = 4;
 /// Blocks hold whole vectors of the epilogue.
@@ -61,7 +56,7 @@ const COLUMNS_UNIT: usize = 16;
 /// The most rows, or columns, and the largest depth of a block: a panel of A, of which each element fills a register, stays in the
 /// first-level cache, and B's block in the second-level one, also if its elements are of eight bytes.
 const fn largest_block(machine: &Machine) -> (usize, usize) {
-    let depth = machine.l1_bytes / (CHAINS * machine.vector_bytes);
+    let depth = machine.l1_bytes / (machine.fma_chains * machine.vector_bytes);
     (machine.l2_bytes / (depth * 8), depth)
 }
 
@@ -75,13 +70,16 @@ impl Plan {
     pub fn new(sizes: Sizes, machine: &Machine) -> Plan {
         let width = machine.lanes(sizes.dtype);
         let costs = &machine.costs;
+        // In rows and vectors of columns. More accumulators than cover the latency bring nothing but spills.
+        let chains = machine.fma_chains;
+        let tiles = [(4, chains / 4), (2, chains / 2), (chains, 1)];
         let (m, n) = (sizes.m.max(1), sizes.n.max(1));
         let cost = |&(rows, vectors): &(usize, usize)| {
             let tiles = m.div_ceil(rows) * n.div_ceil(vectors * width);
             let (loads, fmas) = ((rows + vectors) as Cost, (rows * vectors) as Cost);
             tiles as Cost * (costs.load * loads).max(costs.fma * fmas)
         };
-        let (rows, vectors) = TILES.into_iter().min_by_key(cost).expect("there are tiles");
+        let (rows, vectors) = tiles.into_iter().min_by_key(cost).expect("there are tiles");
         Plan::with_tile(sizes, (rows, vectors * width), machine)
     }
 

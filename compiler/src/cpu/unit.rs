@@ -15,7 +15,7 @@ use crate::nest::form::{Form, Source};
 use crate::nest::linear::{Linear, volume};
 use crate::nest::materialize::{Temporaries, materialize};
 
-/// When a pass through memory is little beside reading plain operands in a register tile.
+/// When a pass through memory is little beside what plain operands save.
 const TEMPORARIES: Temporaries = Temporaries { uses: 4, positions: 4096 };
 
 /// A kernel function in normal form, not yet loops.

@@ -20,6 +20,8 @@ pub struct Machine {
     pub vector_bytes: usize,
     /// Vector registers.
     pub vector_registers: usize,
+    /// Independent chains of vector multiply-adds that cover the latency of one.
+    pub fma_chains: usize,
     /// The most vectors that the unrolled iterations of an innermost loop work on.
     pub unrolled_vectors: usize,
     /// Bytes of a core's first-level data cache.
@@ -37,6 +39,7 @@ impl Machine {
     pub const PORTABLE: Machine = Machine {
         vector_bytes: 16,
         vector_registers: 16,
+        fma_chains: 8,
         unrolled_vectors: 50,
         l1_bytes: 32 << 10,
         l2_bytes: 512 << 10,
