@@ -283,7 +283,7 @@ impl Session {
             DType::F64 => memory.elements::<f64>()?.first().copied(),
             DType::I32 => memory.elements::<i32>()?.first().map(|&x| f64::from(x)),
             DType::I64 => memory.elements::<i64>()?.first().map(|&x| x as f64),
-            _ => memory.bytes().first().map(|&x| f64::from(x)),
+            DType::U8 | DType::Bool => memory.bytes().first().map(|&x| f64::from(x)),
         }
     }
 

@@ -275,7 +275,7 @@ pub(crate) fn identity(combine: Combine, dtype: DType) -> Scalar {
         DType::U8 => Scalar::Int(if largest { 255 } else { 0 }),
         DType::Bool => Scalar::Bool(largest),
         DType::I64 => Scalar::Int(if largest { i64::MAX } else { i64::MIN }),
-        _ => Scalar::Int(if largest { i64::from(i32::MAX) } else { i64::from(i32::MIN) }),
+        DType::I32 => Scalar::Int(if largest { i64::from(i32::MAX) } else { i64::from(i32::MIN) }),
     };
     match combine {
         Combine::Sum => Scalar::zero(dtype),

@@ -143,7 +143,7 @@ fn is_normal(s: &Site<'_>, x: f64) -> bool {
     match s.own_ty().dtype {
         DType::F32 => (x as f32).is_normal(),
         DType::F64 => x.is_normal(),
-        _ => true,
+        DType::I32 | DType::I64 | DType::U8 | DType::Bool => true,
     }
 }
 
