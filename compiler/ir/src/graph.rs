@@ -22,7 +22,7 @@ mod program;
 mod rewrite;
 
 pub use places::Places;
-pub use program::Graph;
+pub use program::{Graph, Preparation};
 
 /// The name of a function, without its `@`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::{Broadcast, Constant, Reduction, Reshape, Transpose};
-use dlc_ir::{Def, Direction, Function, Graph, Loc, Op, Scalar, ScalarOp, Symbol, Tensor, Type, Value};
+use dlc_ir::{Def, Direction, Function, Graph, Loc, Op, Preparation, Scalar, ScalarOp, Symbol, Tensor, Type, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
@@ -23,8 +23,7 @@ type Operands = SmallVec<[Value; 3]>;
 pub fn canonicalize(graph: &Graph, context: &mut Context) -> Graph {
     // Its own steps need no explanation, and those of passes before it were about other nodes.
     context.provenance = super::Provenance::default();
-    let mut result = Graph::new();
-    result.sources = graph.sources.clone();
+    let mut result = graph.like();
     let reachable = reachable(graph);
     let differentiated = is_differentiated(graph);
     for function in graph.functions().filter(|f| reachable.contains(&f.name)) {
@@ -53,7 +52,10 @@ pub(super) fn canonical_function(function: &Function, differentiated: bool, math
 /// The functions that the entry and its preparation call, directly or not, and their custom gradients.
 fn reachable(graph: &Graph) -> FxHashSet<Symbol> {
     let mut reached = FxHashSet::default();
-    let mut todo = vec![graph.entry().name.clone(), super::prepare_name(&graph.entry().name)];
+    let mut todo = vec![graph.entry().name.clone()];
+    if let Some(Preparation { func, lossless }) = &graph.preparation {
+        todo.extend([func].into_iter().chain(lossless).cloned());
+    }
     while let Some(name) = todo.pop() {
         let Some(function) = graph.function(&name) else { continue };
         if !reached.insert(name) {

@@ -20,8 +20,7 @@ pub fn check_indices(graph: Graph) -> Graph {
     if ops().any(Op::is_checked) || !ops().any(|op| indexing(op).is_some()) {
         return graph;
     }
-    let mut result = Graph::new();
-    result.sources = graph.sources.clone();
+    let mut result = graph.like();
     let entry = graph.entry().name.clone();
     // The functions whose results end in a truth value by now.
     let mut checked: FxHashSet<Symbol> = FxHashSet::default();

@@ -5,7 +5,7 @@ use dlc_ir::{Function, FunctionKind, Graph, NodeId, ResultRole, Role, Symbol, Va
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use super::prepared::{parts, prepare_name};
+use super::prepared::parts;
 use crate::provenance::Provenance;
 
 /// The new value of each old one.
@@ -85,12 +85,22 @@ pub(super) fn main(old: &Function, hoisted: &[Value], names: &[String], entry: b
     (new, keeps, map)
 }
 
+/// A program with the entry as it was before it was cut.
+pub(super) struct Joined {
+    /// The program.
+    pub graph: Graph,
+    /// What counts the losses of what was cut from it; it stays as it is.
+    pub lossless: Option<Symbol>,
+}
+
 /// The program with the entry as it was before it was cut; as it is if it was not, and nothing if the halves do not fit.
-pub(super) fn join(graph: &Graph, provenance: &mut Provenance) -> Option<Graph> {
-    let Some(parts) = parts(graph).ok()? else { return Some(graph.clone()) };
-    let (entry, first) = (graph.entry(), graph.function(&prepare_name(&graph.entry().name))?);
-    let mut result = Graph::new();
-    result.sources = graph.sources.clone();
+pub(super) fn join(graph: &Graph, provenance: &mut Provenance) -> Option<Joined> {
+    let (Some(parts), Some(preparation)) = (parts(graph).ok()?, &graph.preparation) else {
+        return Some(Joined { graph: graph.clone(), lossless: None });
+    };
+    let (entry, first) = (graph.entry(), graph.function(&preparation.func)?);
+    let mut result = graph.like();
+    result.preparation = None;
     for function in graph.functions().filter(|f| f.name != entry.name && f.name != first.name) {
         result.insert_from(graph, &function.name);
     }
@@ -121,5 +131,5 @@ pub(super) fn join(graph: &Graph, provenance: &mut Provenance) -> Option<Graph> 
         provenance.follow(&old, &function.name, &new.name, map);
     }
     result.insert(new);
-    Some(result)
+    Some(Joined { graph: result, lossless: preparation.lossless.clone() })
 }

@@ -3,7 +3,7 @@
 //! Some kernels write an operand in another order before they begin, so that vectors can run along another axis (`cpu/layout.rs`).
 //! Where that operand is a weight, it is written so once, when weights are loaded: the kernel takes it in its new order, and says
 //! inside how that is to be read, `reshape(transpose(%w))`, which costs nothing there. Callers put it in order before the call, and
-//! what of that follows from weights alone moves into what [`prepare`] makes.
+//! what of that follows from weights alone moves into what the pass `prepare` makes.
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::{Reshape, Transpose};
@@ -12,8 +12,8 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::Context;
-use super::halves::{Map, copy_ops, join};
-use super::prepare::prepare;
+use super::halves::{Joined, Map, copy_ops, join};
+use super::prepare::cut;
 use super::weights::Weights;
 use crate::cpu::{Layout, layouts};
 use crate::machine::Machine;
@@ -28,9 +28,8 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     if kernels.is_empty() {
         return graph.clone();
     }
-    let Some(graph) = &join(graph, &mut context.provenance) else { return graph.clone() };
-    let mut result = Graph::new();
-    result.sources = graph.sources.clone();
+    let Some(Joined { graph, lossless }) = &join(graph, &mut context.provenance) else { return graph.clone() };
+    let mut result = graph.like();
     for function in graph.functions() {
         let new = match kernels.get(&function.name) {
             Some(layouts) => reading(function, layouts),
@@ -47,7 +46,7 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
         };
         result.insert(new);
     }
-    prepare(&result, context)
+    cut(&Joined { graph: result, lossless: lossless.clone() }, context)
 }
 
 /// Arguments of a kernel that are put in order.

@@ -24,7 +24,7 @@ pub use checks::check_indices;
 pub use fuse::fuse;
 pub use layout::layout;
 pub use prepare::prepare;
-pub use prepared::{Lossless, Parts, parts, prepare_name};
+pub use prepared::{Lossless, Parts, parts};
 pub use saturate::saturate;
 
 /// What one pass did to the number of operators.

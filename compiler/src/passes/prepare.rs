@@ -1,6 +1,6 @@
 //! What follows from weights alone is computed once, when they are loaded.
 //!
-//! The pass moves such expressions out of the entry into the function `<entry>.prepare`, which takes the weights that it needs and
+//! The pass moves such expressions out of the entry into the function that the graph names as its preparation, which takes the weights that it needs and
 //! returns the prepared values, and gives the entry one more frozen parameter `prepared.<weight>` for each. The entry's other
 //! arguments stay as they are, so that weights keep their names.
 //!
@@ -13,11 +13,11 @@
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
-use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type, Value};
+use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Preparation, Role, Symbol, Type, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Context;
-use super::halves::{Map, join, main, preparation};
+use super::halves::{Joined, Map, join, main, preparation};
 use super::lossless::{Counters, lossless_name};
 use super::prepared::{ROLE, prepare_name};
 use super::weights::{Weights, follows};
@@ -31,20 +31,30 @@ pub fn prepare(graph: &Graph, context: &mut Context) -> Graph {
         return graph.clone();
     }
     // Halves that do not fit are an error of whoever compiles them.
-    let Some(graph) = &join(graph, &mut context.provenance) else { return graph.clone() };
+    match join(graph, &mut context.provenance) {
+        Some(joined) => cut(&joined, context),
+        None => graph.clone(),
+    }
+}
+
+/// Cuts entry and called functions of a program that is not cut.
+pub(super) fn cut(Joined { graph, lossless }: &Joined, context: &mut Context) -> Graph {
     let weights = Weights::of(graph);
-    let mut result = Graph::new();
-    result.sources = graph.sources.clone();
+    let result = graph.like();
     let old = std::mem::take(&mut context.provenance);
     let (halves, after) = (FxHashMap::default(), FxHashMap::default());
-    let counted = graph.function(&lossless_name(&graph.entry().name)).is_some();
-    let counts = context.options.weights && context.options.math == Math::Safe && !counted;
+    let counts = context.options.weights && context.options.math == Math::Safe && lossless.is_none();
     let counters = counts.then(Counters::default);
     let mut cutter = Cutter { graph, weights, result, halves, counters, after, old, new: Provenance::default() };
     for function in graph.functions() {
         cutter.function(function);
     }
     context.provenance = cutter.new;
+    if let Some(preparation) = &mut cutter.result.preparation
+        && preparation.lossless.is_none()
+    {
+        preparation.lossless.clone_from(lossless);
+    }
     cutter.result
 }
 
@@ -95,11 +105,7 @@ impl Cutter<'_> {
             return;
         }
         let of = self.named_after(&expanded, &args);
-        let name = if entry {
-            prepare_name(&function.name)
-        } else {
-            free(self.graph, &self.result, &prepare_name(&function.name))
-        };
+        let name = free(self.graph, &self.result, &prepare_name(&function.name));
         let names = names(&expanded, hoisted.iter().map(|v| of[v]));
         let (first, takes, map) = preparation(&expanded, &hoisted, &names, name);
         provenance(self, &first, &map);
@@ -110,18 +116,20 @@ impl Cutter<'_> {
         let halves = Halves { prepare: first.name.clone(), takes, keeps, prepared };
         self.halves.insert(function.name.clone(), halves);
         self.result.insert(first.clone());
-        self.count(&first, &function.name, entry);
+        let lossless = self.count(&first, &function.name);
+        if entry {
+            self.result.preparation = Some(Preparation { func: first.name, lossless });
+        }
         self.result.insert(rest);
     }
 
-    /// Adds what counts the losses of a preparation.
-    fn count(&mut self, preparation: &Function, of: &Symbol, entry: bool) {
-        let Some(counters) = &mut self.counters else { return };
+    /// Adds what counts the losses of a preparation, if it can lose anything, and returns its name.
+    fn count(&mut self, preparation: &Function, of: &Symbol) -> Option<Symbol> {
+        let counters = self.counters.as_mut()?;
         let graph = self.graph;
         let free = |result: &Graph, base: &Symbol| free(graph, result, base);
-        let name = lossless_name(of);
-        let name = if entry { name } else { free(&self.result, &name) };
-        counters.add(preparation, name, &mut self.result, &free);
+        let name = free(&self.result, &lossless_name(of));
+        counters.add(preparation, name.clone(), &mut self.result, &free).then_some(name)
     }
 
     /// The function with calls of both halves where it called what has been cut, and the old node of each new one.
@@ -187,7 +195,7 @@ impl Cutter<'_> {
     }
 }
 
-/// A name like this one that neither graph has: functions beside called ones are looked for by nobody.
+/// A name like this one that neither graph has.
 fn free(graph: &Graph, result: &Graph, base: &Symbol) -> Symbol {
     let free = |name: &Symbol| graph.function(name).is_none() && result.function(name).is_none();
     let numbered = (2..).map(|n| Symbol::new(&format!("{}_{n}", base.as_str())));

@@ -10,9 +10,8 @@ use crate::provenance::Provenance;
 
 /// Saturates and extracts every function but kernels.
 pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
-    let mut result = Graph::new();
+    let mut result = graph.like();
     context.provenance = Provenance::default();
-    result.sources = graph.sources.clone();
     let weights = Weights::of(graph);
     for function in graph.functions() {
         if function.kind == FunctionKind::Kernel {
