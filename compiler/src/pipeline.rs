@@ -9,7 +9,7 @@ use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter};
 use crate::options::{Backend, Level, Options};
 use crate::passes;
 use crate::program::{Lossless, Preparation, Program};
-use crate::routine::check::{self, Fault};
+use crate::routine::check::{self, PlanError};
 use crate::routine::{self, Schedule, ScheduleError};
 
 /// A stage of compilation, as `--emit` names it.
@@ -109,7 +109,7 @@ pub enum CompileError {
     Schedule(#[from] ScheduleError),
     /// The buffer checker rejected the memory plan: a bug in dlc.
     #[error("internal error in the memory plan: {0}")]
-    Plan(#[from] Fault),
+    Plan(#[from] PlanError),
     /// No code could be made.
     #[error(transparent)]
     Emit(#[from] EmitError),
@@ -219,7 +219,7 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileErr
     graph.verify().map_err(|error| CompileError::Verify { stage: "optimisation", error: Box::new(error) })?;
     let schedule = routine::schedule(graph, options.target.machine())?;
     if options.check {
-        check::check(graph, &schedule.program, &schedule.notes)?;
+        check::check(graph, &schedule.program, &schedule.bindings)?;
     }
     Ok(schedule)
 }
@@ -229,7 +229,7 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileErr
 /// # Errors
 /// If the machine does not fit the target; if the checker rejects the plan, there is a bug in dlc.
 pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Program, CompileError> {
-    check::check(&graph, &schedule.program, &schedule.notes)?;
+    check::check(&graph, &schedule.program, &schedule.bindings)?;
     let kernels = Arc::new(schedule.program);
     let executable = match options.backend {
         Backend::Cranelift { threads } => Cranelift::new(options.target).threads(threads).emit(kernels)?,

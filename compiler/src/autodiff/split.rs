@@ -5,13 +5,14 @@
 //! (cut off from the source: at hand in the backward part). Saving costs the bytes that are written for it and read,
 //! computing again costs by operator; arguments and results are at hand anyway.
 
-use dlc_ir::{Def, Function, FunctionKind, Node, NodeId, Op, Role, ScalarOp, Symbol, Value};
+use dlc_ir::{Def, Function, FunctionKind, Node, NodeId, Role, Symbol, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::joint::Joint;
 use super::mincut::{INFINITE, Network};
 use super::pullback::Saved;
+use crate::machine::operations::rematerialize;
 
 /// Both parts of a joint function.
 #[derive(Debug)]
@@ -26,25 +27,11 @@ pub(super) struct Split {
     pub(super) seeds: Vec<usize>,
 }
 
-/// Additions from which a scalar function is worth more than the traffic of an addition: a division and all beyond.
-const SLOW: u8 = 4;
-
 /// Cost of computing a node again beside saving its results, in bytes of memory traffic.
 fn recomputation(node: &Node) -> u64 {
-    let Some(op) = node.op() else { return INFINITE };
-    let each = match op {
-        // no work of their own, or folded into whatever reads them
-        Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_) => return 0,
-        // of masks and of statistics mostly, which are better made than kept
-        Op::Map(ScalarOp::Convert(_) | ScalarOp::Sqrt | ScalarOp::Rsqrt) => 1,
-        Op::Map(f) if f.def().cost >= SLOW => 6,
-        Op::Map(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) => 1,
-        Op::Gather(_) => 4,
-        // reductions, contractions, random draws and calls
-        _ => return INFINITE,
-    };
+    let Some(each) = node.op().and_then(rematerialize) else { return INFINITE };
     let elements: usize = node.types.iter().map(|ty| ty.shape.elements()).sum();
-    (each * elements as u64).min(INFINITE)
+    each.saturating_mul(elements as u64).min(INFINITE)
 }
 
 /// Splits a joint function. `forward` and `backward` are the names of its parts.

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use crate::cpu::cost;
 use crate::machine::Machine;
-use crate::routine::program::{ALIGN, KernelProgram, Place, Step};
+use crate::routine::program::{ALIGN, Address, KernelProgram, Step};
 
 /// One aligned block with everything that a program only reads.
 pub(super) struct Constants {
@@ -100,18 +100,18 @@ pub(super) const MAX_OFFSET: u64 = (1 << (64 - OFFSET_SHIFT)) - 1;
 
 /// A place as a word: whether it lies in an argument; the number of the argument, or 0 for the frame and 1 for the constants; the
 /// offset.
-fn encode(place: Place) -> u64 {
+fn encode(place: Address) -> u64 {
     let (argument, slot, offset) = match place {
-        Place::Frame(offset) => (0, 0, offset),
-        Place::Constant(offset) => (0, 1, offset),
-        Place::Argument { slot, offset } => (1, slot as u64, offset),
+        Address::Frame(offset) => (0, 0, offset),
+        Address::Constant(offset) => (0, 1, offset),
+        Address::Argument { slot, offset } => (1, slot as u64, offset),
     };
     assert!(slot < 1 << (OFFSET_SHIFT - 1) && offset as u64 <= MAX_OFFSET, "{place:?}");
     argument | slot << 1 | (offset as u64) << OFFSET_SHIFT
 }
 
 /// The address of the native code of what a step calls.
-pub(super) type Address<'a> = &'a dyn Fn(&Step) -> usize;
+pub(super) type CalleeAddress<'a> = &'a dyn Fn(&Step) -> usize;
 
 /// Adds what native code reads to make a step of this number: its words, as [`word`] orders them.
 fn description(
@@ -120,7 +120,7 @@ fn description(
     tables: &[Vec<usize>],
     number: usize,
     step: &Step,
-    callee: Address<'_>,
+    callee: CalleeAddress<'_>,
     words: &mut Vec<u64>,
 ) {
     let (way, which, chunks, places, tables): (_, _, _, _, &[usize]) = match step {
@@ -131,14 +131,14 @@ fn description(
         }
         Step::Call { frame, arguments, .. } => (Way::Routine, *frame as u64, 0, arguments, &[]),
     };
-    let tables = tables.iter().map(|&offset| Place::Constant(offset));
+    let tables = tables.iter().map(|&offset| Address::Constant(offset));
     let places = places.iter().copied().chain(tables).map(encode);
     words.extend([width(program, step) as u64, way as u64, which, chunks, callee(step) as u64, number as u64]);
     words.extend(places);
 }
 
 impl Constants {
-    pub(super) fn new(program: &KernelProgram, machine: &Machine, callee: Address<'_>) -> Self {
+    pub(super) fn new(program: &KernelProgram, machine: &Machine, callee: CalleeAddress<'_>) -> Self {
         let Layout { tables, steps, bytes } = Layout::new(program);
         let mut storage = vec![Line([0; ALIGN]); bytes / ALIGN].into_boxed_slice();
         let mut write = |mut offset: usize, mut bytes: &[u8]| {

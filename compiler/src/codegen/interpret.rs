@@ -8,7 +8,7 @@ use super::constants::Constants;
 use super::{Code, EmitError, Emitter, ExecContext, Executable};
 use crate::kernel::interp::{self, Fault, Memory};
 use crate::machine::Machine;
-use crate::routine::program::{KernelProgram, Place, Routine, Step};
+use crate::routine::program::{Address, KernelProgram, Routine, Step};
 
 /// Status of a run in which a kernel left its buffers: a bug in dlc that machine code would not notice.
 pub const OUT_OF_BOUNDS: i32 = i32::MIN;
@@ -64,10 +64,10 @@ impl Run<'_> {
     /// `frame` and `arguments` are valid for what the routine does with them.
     #[allow(unsafe_code)]
     unsafe fn routine(&self, (routine, first): (&Routine, usize), frame: *mut u8, arguments: &[*mut u8]) -> i32 {
-        let place = |place: &Place| match *place {
-            Place::Frame(offset) => frame.wrapping_add(offset),
-            Place::Argument { slot, offset } => arguments[slot].wrapping_add(offset),
-            Place::Constant(offset) => self.constants.as_ptr().wrapping_add(offset).cast_mut(),
+        let place = |place: &Address| match *place {
+            Address::Frame(offset) => frame.wrapping_add(offset),
+            Address::Argument { slot, offset } => arguments[slot].wrapping_add(offset),
+            Address::Constant(offset) => self.constants.as_ptr().wrapping_add(offset).cast_mut(),
         };
         for (number, step) in (first..).zip(&routine.steps) {
             let status = match step {

@@ -3,7 +3,7 @@
 use std::ptr;
 
 use super::{ExecContext, Executable, KernelFn, VERSION};
-use crate::routine::program::{ALIGN, KernelProgram, Place, Step};
+use crate::routine::program::{ALIGN, Address, KernelProgram, Step};
 
 /// Bytes on a 64-byte boundary.
 struct Aligned {
@@ -46,10 +46,10 @@ fn extents(program: &KernelProgram) -> Vec<(Vec<usize>, usize)> {
     for routine in &program.routines {
         let mut arguments = vec![0; routine.arguments];
         let mut frame = routine.frame;
-        let mut use_place = |place: &Place, bytes: usize| match *place {
-            Place::Frame(offset) => frame = frame.max(offset + bytes),
-            Place::Argument { slot, offset } => arguments[slot] = arguments[slot].max(offset + bytes),
-            Place::Constant(offset) => assert!(offset + bytes <= program.constants.len(), "constants are there"),
+        let mut use_place = |place: &Address, bytes: usize| match *place {
+            Address::Frame(offset) => frame = frame.max(offset + bytes),
+            Address::Argument { slot, offset } => arguments[slot] = arguments[slot].max(offset + bytes),
+            Address::Constant(offset) => assert!(offset + bytes <= program.constants.len(), "constants are there"),
         };
         for step in &routine.steps {
             match step {
@@ -63,7 +63,7 @@ fn extents(program: &KernelProgram) -> Vec<(Vec<usize>, usize)> {
                 Step::Call { routine, frame, arguments } => {
                     let (callee, callee_frame) = &known[routine.0 as usize];
                     assert_eq!(callee.len(), arguments.len(), "a place for every argument");
-                    use_place(&Place::Frame(*frame), *callee_frame);
+                    use_place(&Address::Frame(*frame), *callee_frame);
                     for (place, &bytes) in arguments.iter().zip(callee) {
                         use_place(place, bytes);
                     }

@@ -9,9 +9,9 @@ use dlc_ir::{ScalarOp, Type};
 
 use super::tiling::{Lane, Tile, choose_lane};
 use crate::machine::{Cost, Machine};
-use crate::nest::composed::{Composed, Nest, Output, SourceInfo, SourceKind};
-use crate::nest::form::{ExprId, Form, Forms, Source};
-use crate::nest::linear::{Linear, volume};
+use crate::nest::affine::{AffineIndex, volume};
+use crate::nest::expr::{ExprArena, ExprId, ExprKind, Source};
+use crate::nest::nests::{Nest, Nests, Output, SourceInfo, SourceKind};
 
 /// Positions of a nest below which nothing is gained.
 const WORK: usize = 1 << 16;
@@ -28,14 +28,14 @@ pub(crate) struct Layout {
 impl Layout {
     /// What a nest reads, and the order in which it writes that for other nests, if it does nothing else and each element is
     /// written once.
-    pub fn of(nest: &Nest, composed: &Composed) -> Option<(Source, Layout)> {
+    pub fn of(nest: &Nest, nests: &Nests) -> Option<(Source, Layout)> {
         let ([output], None) = (nest.outputs.as_slice(), &nest.reduce) else { return None };
-        if composed.sources[output.source].kind != SourceKind::Temp {
+        if nests.sources[output.source].kind != SourceKind::Temp {
             return None;
         }
-        let Form::Read { source, offset, .. } = composed.forms.get(output.expr) else { return None };
+        let ExprKind::Read { source, offset, .. } = nests.exprs.get(output.expr) else { return None };
         let (read, written) = (by_stride(offset, &nest.extents)?, by_stride(&output.offset, &nest.extents)?);
-        let elements = |source: Source| composed.sources[source].ty.shape.elements();
+        let elements = |source: Source| nests.sources[source].ty.shape.elements();
         let all = volume(&nest.extents);
         if elements(*source) != all || elements(output.source) != all {
             return None;
@@ -47,12 +47,12 @@ impl Layout {
 }
 
 /// The axes from the largest stride to the smallest, if an index walks over all positions, each once and without gaps.
-fn by_stride(index: &Linear, extents: &[usize]) -> Option<Vec<usize>> {
+fn by_stride(index: &AffineIndex, extents: &[usize]) -> Option<Vec<usize>> {
     let mut axes: Vec<usize> = (0..extents.len()).collect();
     axes.sort_by_key(|&axis| std::cmp::Reverse(index.coefficient(axis)));
     let sizes: Vec<usize> = axes.iter().map(|&axis| extents[axis]).collect();
-    let places: Vec<Linear> = axes.iter().map(|&axis| Linear::axis(axis)).collect();
-    (*index == Linear::flatten(&places, &sizes)).then_some(axes)
+    let places: Vec<AffineIndex> = axes.iter().map(|&axis| AffineIndex::axis(axis)).collect();
+    (*index == AffineIndex::flatten(&places, &sizes)).then_some(axes)
 }
 
 /// The way of running a nest's vectors along another axis.
@@ -66,58 +66,59 @@ struct Arrangement {
     factor: Option<usize>,
 }
 
-/// Chooses the axis of a nest's vectors, and makes it the last one of those that are kept. If no factor is contiguous along it,
+/// Chooses the axis of a nest's vectors, and makes it the last one of the parallel ones. If no factor is contiguous along it,
 /// returns the nest that puts one in order.
-pub(crate) fn arrange(nest: &mut Nest, composed: &mut Composed, machine: &Machine) -> Option<Nest> {
+pub(crate) fn arrange(nest: &mut Nest, nests: &mut Nests, machine: &Machine) -> Option<Nest> {
     let reduce = nest.reduce.as_ref()?;
     let total = nest.extents.iter().copied().fold(1, usize::saturating_mul);
-    let Form::Apply(ScalarOp::Mul, dtype, factors) = composed.forms.get(reduce.body).clone() else { return None };
+    let ExprKind::Apply(ScalarOp::Mul, dtype, factors) = nests.exprs.get(reduce.body).clone() else { return None };
     let &[x, y] = factors.as_slice() else { return None };
-    if reduce.combine != Combine::Sum || !reduce.tests.is_empty() || !dtype.is_float() || total < WORK {
+    if reduce.combine != Combine::Sum || !reduce.predicates.is_empty() || !dtype.is_float() || total < WORK {
         return None;
     }
-    let offsets = [plain(&composed.forms, x)?, plain(&composed.forms, y)?];
-    let forms = &composed.forms;
-    let now = match choose_lane(nest, forms, machine) {
-        lane @ Lane::Kept(axis) => {
-            let tile = Tile::new(nest, forms, lane, true, machine);
+    let offsets = [plain(&nests.exprs, x)?, plain(&nests.exprs, y)?];
+    let exprs = &nests.exprs;
+    let now = match choose_lane(nest, exprs, machine) {
+        lane @ Lane::Parallel(axis) => {
+            let tile = Tile::new(nest, exprs, lane, true, machine);
             // Lanes that are read one by one take about as long as multiplying them.
             let scattered = offsets.iter().any(|o| !matches!(o.coefficient(axis), 0 | 1));
             let times = 1 + Cost::from(scattered);
-            tile.map(|tile| tile.cost.saturating_mul(times).saturating_add(strides(nest, forms, axis, machine)))
+            tile.map(|tile| tile.cost.saturating_mul(times).saturating_add(strides(nest, exprs, axis, machine)))
         }
-        lane => Tile::new(nest, forms, lane, true, machine).map(|tile| tile.cost),
+        lane => Tile::new(nest, exprs, lane, true, machine).map(|tile| tile.cost),
     };
     let now = now.unwrap_or_else(|| machine.costs.untiled.saturating_mul(total as Cost));
-    let sizes = [x, y].map(|factor| elements(composed, factor));
-    let best =
-        (0..nest.kept).filter_map(|lane| option(nest, forms, &offsets, sizes, lane, machine)).min_by_key(|a| a.cost)?;
+    let sizes = [x, y].map(|factor| elements(nests, factor));
+    let best = (0..nest.parallel)
+        .filter_map(|lane| option(nest, exprs, &offsets, sizes, lane, machine))
+        .min_by_key(|a| a.cost)?;
     if best.cost.saturating_mul(10) > now.saturating_mul(9) {
         return None;
     }
-    apply(&best, nest, composed)
+    apply(&best, nest, nests)
 }
 
-fn plain(forms: &Forms, factor: ExprId) -> Option<Linear> {
-    match forms.get(factor) {
-        Form::Read { offset, .. } => offset.is_affine().then(|| offset.clone()),
+fn plain(exprs: &ExprArena, factor: ExprId) -> Option<AffineIndex> {
+    match exprs.get(factor) {
+        ExprKind::Read { offset, .. } => offset.is_affine().then(|| offset.clone()),
         _ => None,
     }
 }
 
 /// The number of elements of what a factor reads.
-fn elements(composed: &Composed, factor: ExprId) -> usize {
-    match composed.forms.get(factor) {
-        Form::Read { source, .. } => composed.sources[*source].ty.shape.elements(),
+fn elements(nests: &Nests, factor: ExprId) -> usize {
+    match nests.exprs.get(factor) {
+        ExprKind::Read { source, .. } => nests.sources[*source].ty.shape.elements(),
         _ => unreachable!("factors are reads"),
     }
 }
 
-/// What vectors along a kept axis would cost.
+/// What vectors along a parallel axis would cost.
 fn option(
     nest: &Nest,
-    forms: &Forms,
-    offsets: &[Linear; 2],
+    exprs: &ExprArena,
+    offsets: &[AffineIndex; 2],
     elements: [usize; 2],
     lane: usize,
     machine: &Machine,
@@ -127,7 +128,7 @@ fn option(
         [0, c] if c != 0 => 1,
         _ => return None,
     };
-    let tile = Tile::new(nest, forms, Lane::Kept(lane), true, machine)?;
+    let tile = Tile::new(nest, exprs, Lane::Parallel(lane), true, machine)?;
     let factor = (offsets[factor].coefficient(lane) != 1).then_some(factor);
     let moved = factor.map_or(0, |f| used(nest, &offsets[f]).map(|a| nest.extents[a]).fold(1, usize::saturating_mul));
     // Windows that overlap would be written out one by one.
@@ -135,36 +136,36 @@ fn option(
         return None;
     }
     let moving = machine.costs.moved.saturating_mul(moved as Cost);
-    let cost = tile.cost.saturating_add(moving).saturating_add(strides(nest, forms, lane, machine));
+    let cost = tile.cost.saturating_add(moving).saturating_add(strides(nest, exprs, lane, machine));
     Some(Arrangement { cost, lane, columns: usize::from(tile.lanes) * tile.vectors, factor })
 }
 
-fn used(nest: &Nest, offset: &Linear) -> impl Iterator<Item = usize> {
+fn used(nest: &Nest, offset: &AffineIndex) -> impl Iterator<Item = usize> {
     (0..nest.extents.len()).filter(|&a| offset.coefficient(a) != 0)
 }
 
 /// What it costs that the epilogue's vectors along an axis are not contiguous.
-fn strides(nest: &Nest, forms: &Forms, lane: usize, machine: &Machine) -> Cost {
-    let kept = volume(&nest.extents[..nest.kept]);
+fn strides(nest: &Nest, exprs: &ExprArena, lane: usize, machine: &Machine) -> Cost {
+    let parallel = volume(&nest.extents[..nest.parallel]);
     let sum = nest.reduce.as_ref().map(|r| r.source);
-    let reads = forms.reads(nest.outputs.iter().map(|o| o.expr));
+    let reads = exprs.reads(nest.outputs.iter().map(|o| o.expr));
     let reads = reads.into_iter().filter(|(source, _)| Some(*source) != sum).map(|(_, offset)| offset);
     let all = reads.chain(nest.outputs.iter().map(|o| o.offset.clone()));
-    let strided = all.filter(|o| !matches!(o.coefficient(lane), 0 | 1)).count().saturating_mul(kept);
+    let strided = all.filter(|o| !matches!(o.coefficient(lane), 0 | 1)).count().saturating_mul(parallel);
     machine.costs.strided.saturating_mul(strided as Cost)
 }
 
 /// Makes the lane axis the innermost one, and moves the factor that is to be moved, cut to the columns of a tile.
-fn apply(chosen: &Arrangement, nest: &mut Nest, composed: &mut Composed) -> Option<Nest> {
+fn apply(chosen: &Arrangement, nest: &mut Nest, nests: &mut Nests) -> Option<Nest> {
     let mut lane = chosen.lane;
     let n = nest.extents[lane];
     if chosen.factor.is_some() && n > chosen.columns && n.is_multiple_of(chosen.columns) {
-        // Then all of a tile's vectors of a turn lie in a row, and those of the next turn behind them.
-        nest.split(lane, chosen.columns, &mut composed.forms);
+        // Then all of a tile's vectors of an iteration lie in a row, and those of the next iteration behind them.
+        nest.split(lane, chosen.columns, &mut nests.exprs);
         lane += 1;
     }
-    // The lane axis to the end of the kept ones.
-    let last = nest.kept - 1;
+    // The lane axis to the end of the parallel ones.
+    let last = nest.parallel - 1;
     let place = |old: usize| match old {
         _ if old == lane => last,
         _ if old > lane && old <= last => old - 1,
@@ -173,33 +174,33 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, composed: &mut Composed) -> Opti
     let mut extents = nest.extents.clone();
     let moved = extents.remove(lane);
     extents.insert(last, moved);
-    let axes: Vec<Linear> = (0..nest.extents.len()).map(|old| Linear::axis(place(old))).collect();
-    nest.substitute(&axes, extents, nest.kept, &mut composed.forms);
+    let axes: Vec<AffineIndex> = (0..nest.extents.len()).map(|old| AffineIndex::axis(place(old))).collect();
+    nest.substitute(&axes, extents, nest.parallel, &mut nests.exprs);
 
     let chosen = chosen.factor?;
     let reduce = nest.reduce.as_ref().expect("arranged nests reduce");
-    let Form::Apply(f, dtype, mut factors) = composed.forms.get(reduce.body).clone() else {
+    let ExprKind::Apply(f, dtype, mut factors) = nests.exprs.get(reduce.body).clone() else {
         unreachable!("a product stays one")
     };
     let factor = factors[chosen];
-    let offset = plain(&composed.forms, factor).expect("it stays a read");
-    // The new order: kept axes, reduced axes, the lanes.
+    let offset = plain(&nests.exprs, factor).expect("it stays a read");
+    // The new order: parallel axes, reduction axes, the lanes.
     let order: Vec<usize> = used(nest, &offset).filter(|&a| a != last).chain([last]).collect();
     let shape: Vec<usize> = order.iter().map(|&a| nest.extents[a]).collect();
-    let source = composed.sources.len();
-    composed.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
-    let narrow: Vec<Linear> = (0..nest.extents.len())
-        .map(|a| order.iter().position(|&o| o == a).map_or_else(|| Linear::constant(0), Linear::axis))
+    let source = nests.sources.len();
+    nests.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
+    let narrow: Vec<AffineIndex> = (0..nest.extents.len())
+        .map(|a| order.iter().position(|&o| o == a).map_or_else(|| AffineIndex::constant(0), AffineIndex::axis))
         .collect();
-    let expr = composed.forms.substitute(factor, &narrow, &shape, &mut Default::default());
-    let output = Output { source, offset: Linear::row_major(0..shape.len(), &shape), expr, check: None };
-    let mut made = Nest { kept: shape.len(), extents: shape.clone(), reduce: None, outputs: vec![output] };
-    made.normalize(&mut composed.forms);
+    let expr = nests.exprs.substitute(factor, &narrow, &shape, &mut Default::default());
+    let output = Output { source, offset: AffineIndex::row_major(0..shape.len(), &shape), expr, check: None };
+    let mut made = Nest { parallel: shape.len(), extents: shape.clone(), reduce: None, outputs: vec![output] };
+    made.normalize(&mut nests.exprs);
 
-    let places: Vec<Linear> = order.iter().map(|&a| Linear::axis(a)).collect();
-    let offset = Linear::flatten(&places, &shape);
-    factors[chosen] = composed.forms.add(Form::Read { source, dtype, offset });
-    let body = composed.forms.add(Form::Apply(f, dtype, factors));
+    let places: Vec<AffineIndex> = order.iter().map(|&a| AffineIndex::axis(a)).collect();
+    let offset = AffineIndex::flatten(&places, &shape);
+    factors[chosen] = nests.exprs.add(ExprKind::Read { source, dtype, offset });
+    let body = nests.exprs.add(ExprKind::Apply(f, dtype, factors));
     nest.reduce.as_mut().expect("arranged nests reduce").body = body;
     Some(made)
 }

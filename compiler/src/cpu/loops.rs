@@ -6,13 +6,13 @@ mod reduce;
 use dlc_ir::compute::Combine;
 pub(crate) use padding::leave_out_padding;
 
-use super::element::Elements;
 use super::tiling::{Lane, Plan, most_chunks};
+use super::vectorize::Elements;
 use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
 use crate::machine::Machine;
-use crate::nest::composed::{Nest, Output, SourceInfo};
-use crate::nest::form::{Forms, Source};
-use crate::nest::linear::volume;
+use crate::nest::affine::volume;
+use crate::nest::expr::{ExprArena, Source};
+use crate::nest::nests::{Nest, Output, SourceInfo};
 
 /// A kernel and the sources that are its operands, in order.
 #[derive(Clone, Debug)]
@@ -25,16 +25,16 @@ pub(crate) struct Launch {
 /// the same memory.
 pub(crate) fn lower(
     nest: &Nest,
-    forms: &Forms,
+    exprs: &ExprArena,
     sources: &[SourceInfo],
     shared: &[(Source, Source)],
     machine: &Machine,
 ) -> Launch {
-    let plan = Plan::new(nest, forms, shared.is_empty(), machine);
+    let plan = Plan::new(nest, exprs, shared.is_empty(), machine);
     let mut b = Builder::new(plan.chunks);
-    let mut elements = Elements::new(forms, sources.len(), nest.extents.len());
-    let operands = operands(nest, forms, sources, shared, &mut b, &mut elements);
-    let emitter = Emitter { nest, forms, machine, plan };
+    let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
+    let operands = operands(nest, exprs, sources, shared, &mut b, &mut elements);
+    let emitter = Emitter { nest, exprs, machine, plan };
     emitter.chunks(&mut b, &mut elements);
     Launch { kernel: b.finish(), operands }
 }
@@ -42,7 +42,7 @@ pub(crate) fn lower(
 /// Declares the operands of a nest's kernel: what it reads, then what it writes.
 pub(crate) fn operands(
     nest: &Nest,
-    forms: &Forms,
+    exprs: &ExprArena,
     sources: &[SourceInfo],
     shared: &[(Source, Source)],
     b: &mut Builder,
@@ -50,7 +50,7 @@ pub(crate) fn operands(
 ) -> Vec<Source> {
     let mut operands = vec![];
     let own = nest.reduce.as_ref().map(|r| r.source);
-    let mut read: Vec<Source> = forms.reads(nest.roots()).into_iter().map(|(s, _)| s).collect();
+    let mut read: Vec<Source> = exprs.reads(nest.roots()).into_iter().map(|(s, _)| s).collect();
     read.retain(|&s| Some(s) != own && sources[s].ty.shape.elements() > 0);
     read.sort_unstable();
     read.dedup();
@@ -109,19 +109,19 @@ impl Point {
 
 struct Emitter<'a> {
     nest: &'a Nest,
-    forms: &'a Forms,
+    exprs: &'a ExprArena,
     machine: &'a Machine,
     plan: Plan,
 }
 
 impl Emitter<'_> {
     fn chunks(&self, b: &mut Builder, elements: &mut Elements<'_>) {
-        if self.nest.extents[..self.nest.kept].contains(&0) {
+        if self.nest.extents[..self.nest.parallel].contains(&0) {
             return;
         }
         let plan = &self.plan;
         let per = plan.per;
-        if plan.prefix == 0 && matches!(plan.lane, Lane::Kept(0)) && self.nest.kept == 1 {
+        if plan.prefix == 0 && matches!(plan.lane, Lane::Parallel(0)) && self.nest.parallel == 1 {
             let n = self.nest.extents[0];
             return b.chunk_loop(|b, chunk| {
                 let begin = b.mul_const(chunk, per as i64);
@@ -197,12 +197,12 @@ impl Emitter<'_> {
         body(b, elements, more);
     }
 
-    /// Loops over the kept axes from `axis` on.
+    /// Loops over the parallel axes from `axis` on.
     fn outer(&self, b: &mut Builder, elements: &mut Elements<'_>, axis: usize, points: Vec<Point>) {
-        if axis == self.nest.kept {
+        if axis == self.nest.parallel {
             return self.element(b, elements, &points);
         }
-        if self.plan.lane == Lane::Kept(axis) {
+        if self.plan.lane == Lane::Parallel(axis) {
             let (begin, end) = (b.index(0), b.index(self.nest.extents[axis] as i64));
             return self.row(b, elements, axis, begin, end, points);
         }
@@ -213,7 +213,7 @@ impl Emitter<'_> {
         });
     }
 
-    /// The lane axis, which is the last kept one, from `begin` to `end`.
+    /// The lane axis, which is the last parallel one, from `begin` to `end`.
     fn row(&self, b: &mut Builder, elements: &mut Elements<'_>, axis: usize, begin: Val, end: Val, points: Vec<Point>) {
         let (n, lanes) = (self.nest.extents[axis], self.plan.lanes as usize);
         let wide = lanes * self.plan.vectors;
@@ -253,7 +253,7 @@ impl Emitter<'_> {
         });
     }
 
-    /// Everything at some positions, or vectors of positions, of the kept axes.
+    /// Everything at some positions, or vectors of positions, of the parallel axes.
     fn element(&self, b: &mut Builder, elements: &mut Elements<'_>, points: &[Point]) {
         match &self.nest.reduce {
             None => {
@@ -281,7 +281,7 @@ impl Emitter<'_> {
         // All values first: what is written may lie where another one reads.
         let values: Vec<Val> = self.nest.outputs.iter().map(|o| elements.eval(b, o.expr)).collect();
         let along = match self.plan.lane {
-            Lane::Kept(axis) => Some(axis),
+            Lane::Parallel(axis) => Some(axis),
             _ => None,
         };
         for (output, value) in self.nest.outputs.iter().zip(values) {
@@ -312,13 +312,13 @@ pub(crate) fn parts(nest: &Nest, machine: &Machine) -> Option<usize> {
     if matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax) {
         return None;
     }
-    let kept = volume(&nest.extents[..nest.kept]);
-    let reduced = volume(&nest.extents[nest.kept..]);
-    let first = *nest.extents.get(nest.kept)?;
-    let work = machine.costs.operations(kept.saturating_mul(reduced));
+    let parallel = volume(&nest.extents[..nest.parallel]);
+    let reduced = volume(&nest.extents[nest.parallel..]);
+    let first = *nest.extents.get(nest.parallel)?;
+    let work = machine.costs.operations(parallel.saturating_mul(reduced));
     let part = PART * machine.costs.chunk;
     // as many results as a kernel has chunks keep every thread busy in one pass
-    if work < TWO_PASSES * part || kept >= most_chunks(machine) || reduced < LONG || first < MIN_AXIS {
+    if work < TWO_PASSES * part || parallel >= most_chunks(machine) || reduced < LONG || first < MIN_AXIS {
         return None;
     }
     // One for each thread, and still few to sum up.

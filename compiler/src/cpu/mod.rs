@@ -3,7 +3,6 @@
 pub mod contract;
 pub mod cost;
 mod counted;
-mod element;
 mod layout;
 mod loops;
 mod product;
@@ -12,6 +11,7 @@ mod scalar;
 mod scatter;
 mod tiling;
 mod unit;
+mod vectorize;
 
 pub(crate) use layout::Layout;
 pub(crate) use loops::Launch;

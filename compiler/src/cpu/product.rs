@@ -4,13 +4,13 @@ use dlc_ir::compute::Combine;
 use dlc_ir::{DType, ScalarOp};
 
 use super::contract::{self, Along, Side, Sizes, contract};
-use super::element::Elements;
 use super::loops::{self, Launch};
+use super::vectorize::Elements;
 use crate::kernel::{Access, Builder, Val};
 use crate::machine::Machine;
-use crate::nest::composed::{Nest, SourceInfo};
-use crate::nest::form::{ExprId, Form, Forms, Source};
-use crate::nest::linear::Linear;
+use crate::nest::affine::AffineIndex;
+use crate::nest::expr::{ExprArena, ExprId, ExprKind, Source};
+use crate::nest::nests::{Nest, SourceInfo};
 
 /// The smallest side that is blocked.
 const SIDE: usize = 32;
@@ -20,7 +20,7 @@ struct Product {
     dtype: DType,
     left: ExprId,
     right: ExprId,
-    /// The kept axes of the batch, of the rows and of the columns, and the reduced ones.
+    /// The parallel axes of the batch, of the rows and of the columns, and the reduced ones.
     axes: [Vec<usize>; 4],
 }
 
@@ -34,34 +34,34 @@ fn is_large([_, m, n, k]: [usize; 4], machine: &Machine) -> bool {
 }
 
 /// Whether [`lower`] makes the kernel of a nest.
-pub(crate) fn applies(nest: &Nest, forms: &Forms, machine: &Machine) -> bool {
-    recognize(nest, forms).is_some_and(|product| is_large(sizes(nest, &product), machine))
+pub(crate) fn applies(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> bool {
+    recognize(nest, exprs).is_some_and(|product| is_large(sizes(nest, &product), machine))
 }
 
 /// Makes the kernel of a nest that is a large product of plain matrices; `None` if it is not.
 pub(crate) fn lower(
     nest: &Nest,
-    forms: &Forms,
+    exprs: &ExprArena,
     sources: &[SourceInfo],
     shared: &[(Source, Source)],
     machine: &Machine,
 ) -> Option<Launch> {
-    let product = recognize(nest, forms)?;
+    let product = recognize(nest, exprs)?;
     let [batch, m, n, k] = sizes(nest, &product);
     if !is_large([batch, m, n, k], machine) {
         return None;
     }
     let plan = contract::Plan::new(Sizes { dtype: product.dtype, batch, m, n, k }, machine);
     let mut b = Builder::new(plan.chunks());
-    let mut elements = Elements::new(forms, sources.len(), nest.extents.len());
-    let operands = loops::operands(nest, forms, sources, shared, &mut b, &mut elements);
+    let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
+    let operands = loops::operands(nest, exprs, sources, shared, &mut b, &mut elements);
     let reduce = nest.reduce.as_ref().expect("recognized");
     let [_, rows, columns, depth] = &product.axes;
     let last = *columns.last().expect("there are columns");
-    let (left, right) = (read(forms, product.left), read(forms, product.right));
+    let (left, right) = (read(exprs, product.left), read(exprs, product.right));
     let buffer = |source: Source| elements.buffers[source].expect("declared above");
     let (left_buf, right_buf) = (buffer(left.0), buffer(right.0));
-    let along = |offset: &Linear, axes: &[usize]| match axes.last() {
+    let along = |offset: &AffineIndex, axes: &[usize]| match axes.last() {
         // A vector of neighbours must not leave the innermost axis.
         Some(&axis) if axes.len() == 1 && offset.coefficient(axis) == 1 => Along::Row,
         _ => match depth.as_slice() {
@@ -69,7 +69,7 @@ pub(crate) fn lower(
             _ => Along::Nothing,
         },
     };
-    let at = |b: &mut Builder, offset: &Linear, batch: Val, row: (&[usize], Val), k: Val| {
+    let at = |b: &mut Builder, offset: &AffineIndex, batch: Val, row: (&[usize], Val), k: Val| {
         let groups = [(product.axes[0].as_slice(), batch), row, (depth.as_slice(), k)];
         let mut sum = b.index(offset.constant);
         for (axes, position) in groups {
@@ -97,7 +97,7 @@ pub(crate) fn lower(
         let before: Vec<_> = positions.iter().map(|&(axis, p)| (axis, elements.axes[axis].replace(p))).collect();
         let lanes = b.ty(value).lanes;
         let first = elements.axes[last].expect("set above");
-        let value = loops::leave_out_padding(b, &mut elements, nest, forms, machine, (last, first), value);
+        let value = loops::leave_out_padding(b, &mut elements, nest, exprs, machine, (last, first), value);
         elements.along(last, first, lanes, None, |elements| {
             elements.with(reduce.source, value, |elements| {
                 let values: Vec<Val> = nest.outputs.iter().map(|o| elements.eval(b, o.expr)).collect();
@@ -112,9 +112,9 @@ pub(crate) fn lower(
     Some(Launch { kernel: b.finish(), operands })
 }
 
-fn read(forms: &Forms, factor: ExprId) -> (Source, &Linear) {
-    match forms.get(factor) {
-        Form::Read { source, offset, .. } => (*source, offset),
+fn read(exprs: &ExprArena, factor: ExprId) -> (Source, &AffineIndex) {
+    match exprs.get(factor) {
+        ExprKind::Read { source, offset, .. } => (*source, offset),
         _ => unreachable!("a product is of reads"),
     }
 }
@@ -132,19 +132,19 @@ fn unflatten(b: &mut Builder, nest: &Nest, axes: &[usize], position: Val) -> Vec
     positions
 }
 
-fn recognize(nest: &Nest, forms: &Forms) -> Option<Product> {
+fn recognize(nest: &Nest, exprs: &ExprArena) -> Option<Product> {
     let reduce = nest.reduce.as_ref()?;
-    let Form::Apply(ScalarOp::Mul, dtype, factors) = forms.get(reduce.body) else { return None };
-    if reduce.combine != Combine::Sum || !reduce.tests.is_empty() || !dtype.is_float() {
+    let ExprKind::Apply(ScalarOp::Mul, dtype, factors) = exprs.get(reduce.body) else { return None };
+    if reduce.combine != Combine::Sum || !reduce.predicates.is_empty() || !dtype.is_float() {
         return None;
     }
     let [x, y] = factors[..] else { return None };
-    let plain = |factor: ExprId| match forms.get(factor) {
-        Form::Read { offset, .. } => offset.is_affine().then(|| offset.clone()),
+    let plain = |factor: ExprId| match exprs.get(factor) {
+        ExprKind::Read { offset, .. } => offset.is_affine().then(|| offset.clone()),
         _ => None,
     };
     let (in_x, in_y) = (plain(x)?, plain(y)?);
-    let last = nest.kept.checked_sub(1)?;
+    let last = nest.parallel.checked_sub(1)?;
     // The columns are on the side along which the result is contiguous.
     let (left, right, in_left, in_right) = match (in_x.coefficient(last) != 0, in_y.coefficient(last) != 0) {
         (false, true) => (x, y, in_x, in_y),
@@ -152,7 +152,7 @@ fn recognize(nest: &Nest, forms: &Forms) -> Option<Product> {
         _ => return None,
     };
     let mut axes: [Vec<usize>; 4] = Default::default();
-    for axis in 0..nest.kept {
+    for axis in 0..nest.parallel {
         let group = match (in_left.coefficient(axis) != 0, in_right.coefficient(axis) != 0) {
             (true, false) => 1,
             (false, true) => 2,
@@ -160,7 +160,7 @@ fn recognize(nest: &Nest, forms: &Forms) -> Option<Product> {
         };
         axes[group].push(axis);
     }
-    axes[3] = (nest.kept..nest.extents.len()).collect();
+    axes[3] = (nest.parallel..nest.extents.len()).collect();
     // Vectors run along the columns: one axis of them, the others count as part of the batch.
     let columns = std::mem::replace(&mut axes[2], vec![last]);
     axes[0].extend(columns.into_iter().filter(|&a| a != last));

@@ -157,7 +157,7 @@ fn compare(b: &mut Builder, direction: Direction, dtype: DType, args: &[Val]) ->
     b.compare(op, x, y)
 }
 
-/// The exact remainder of floats, with the sign of the dividend, as C's `fmod`: long division, one digit in base 2^k a turn.
+/// The exact remainder of floats, with the sign of the dividend, as C's `fmod`: long division, one digit in base 2^k an iteration.
 fn remainder(b: &mut Builder, x: Val, y: Val) -> Val {
     let lanes = b.ty(x).lanes.max(b.ty(y).lanes);
     let (x, y) = (b.splat(x, lanes), b.splat(y, lanes));

@@ -4,16 +4,16 @@
 use dlc_ir::DType;
 use dlc_ir::op::ScatterKind;
 
-use super::element::Elements;
 use super::loops::Launch;
 use super::scalar;
+use super::vectorize::Elements;
 use crate::kernel::{Access, Binary, Builder, Compare, Mode, Val, lanes};
 use crate::machine::Machine;
-use crate::nest::composed::{ScatterNest, SourceInfo};
-use crate::nest::form::{ExprId, Forms, Source};
+use crate::nest::expr::{ExprArena, ExprId, Source};
+use crate::nest::nests::{ScatterNest, SourceInfo};
 
 /// Makes the kernels.
-pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo], machine: &Machine) -> Launch {
+pub(crate) fn lower(nest: &ScatterNest, exprs: &ExprArena, sources: &[SourceInfo], machine: &Machine) -> Launch {
     let outer = nest.batches * nest.middle;
     // The outer axes are split between chunks; a single one by the elements behind the indexed axis.
     let width = inner_lanes(nest);
@@ -26,9 +26,9 @@ pub(crate) fn lower(nest: &ScatterNest, forms: &Forms, sources: &[SourceInfo], m
     let per_chunk = (outer * blocks).div_ceil(wanted.min(outer * blocks).max(1)).max(1);
     let units = outer * blocks;
     let mut b = Builder::new(units.div_ceil(per_chunk).max(1));
-    let mut elements = Elements::new(forms, sources.len(), 3);
+    let mut elements = Elements::new(exprs, sources.len(), 3);
     let mut operands = vec![];
-    let mut read: Vec<Source> = forms.reads([nest.index, nest.update]).into_iter().map(|(s, _)| s).collect();
+    let mut read: Vec<Source> = exprs.reads([nest.index, nest.update]).into_iter().map(|(s, _)| s).collect();
     read.sort_unstable();
     read.dedup();
     read.retain(|&s| sources[s].ty.shape.elements() > 0);

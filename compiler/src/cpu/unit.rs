@@ -9,11 +9,11 @@ use super::scatter;
 use crate::machine::Machine;
 use crate::nest::NestError;
 use crate::nest::Statuses;
+use crate::nest::affine::{AffineIndex, volume};
 use crate::nest::compose::compose;
-use crate::nest::composed::{Composed, Nest, NestReduce, Output, SourceInfo, SourceKind, Stage};
-use crate::nest::form::{Form, Source};
-use crate::nest::linear::{Linear, volume};
+use crate::nest::expr::{ExprKind, Source};
 use crate::nest::materialize::{Temporaries, materialize};
+use crate::nest::nests::{Nest, NestReduce, Nests, Output, SourceInfo, SourceKind, Stage};
 
 /// When a pass through memory is little beside what plain operands save.
 const TEMPORARIES: Temporaries = Temporaries { uses: 4, positions: 4096 };
@@ -21,75 +21,75 @@ const TEMPORARIES: Temporaries = Temporaries { uses: 4, positions: 4096 };
 /// A kernel function in normal form, not yet loops.
 #[derive(Clone, Debug)]
 pub(crate) struct Unit {
-    composed: Composed,
+    nests: Nests,
     arguments: usize,
 }
 
 impl Unit {
     /// Composes and normalises a kernel function.
     pub fn new(function: &Function, statuses: &mut Statuses, machine: &Machine) -> Result<Unit, NestError> {
-        let mut composed = compose(function, statuses)?;
+        let mut nests = compose(function, statuses)?;
         let mut stages = vec![];
-        for stage in std::mem::take(&mut composed.stages) {
+        for stage in std::mem::take(&mut nests.stages) {
             match stage {
                 Stage::Nest(mut nest) => {
-                    nest.normalize(&mut composed.forms);
-                    stages.extend(materialize(&mut nest, &mut composed, &TEMPORARIES).into_iter().map(Stage::Nest));
-                    if !product::applies(&nest, &composed.forms, machine) {
-                        stages.extend(layout::arrange(&mut nest, &mut composed, machine).map(Stage::Nest));
+                    nest.normalize(&mut nests.exprs);
+                    stages.extend(materialize(&mut nest, &mut nests, &TEMPORARIES).into_iter().map(Stage::Nest));
+                    if !product::applies(&nest, &nests.exprs, machine) {
+                        stages.extend(layout::arrange(&mut nest, &mut nests, machine).map(Stage::Nest));
                     }
-                    split_reduction(nest, &mut composed, &mut stages, machine);
+                    split_reduction(nest, &mut nests, &mut stages, machine);
                 }
                 Stage::Scatter(mut scatter) => {
-                    scatter.start.normalize(&mut composed.forms);
+                    scatter.start.normalize(&mut nests.exprs);
                     stages.push(Stage::Scatter(scatter));
                 }
             }
         }
-        composed.stages = stages;
-        composed.check_size(&function.name)?;
-        if composed.overflows() {
+        nests.stages = stages;
+        nests.check_size(&function.name)?;
+        if nests.overflows() {
             return Err(NestError::Overflow(function.name.clone()));
         }
-        Ok(Unit { composed, arguments: function.args().len() })
+        Ok(Unit { nests, arguments: function.args().len() })
     }
 
     /// The buffers, arguments first, then results.
     pub fn sources(&self) -> &[SourceInfo] {
-        &self.composed.sources
+        &self.nests.sources
     }
 
     /// Whether the result may lie where the argument does: every element of it is read only to compute the element in its place.
     pub fn in_place(&self, argument: usize, result: usize) -> bool {
         let (read, written) = (argument, self.arguments + result);
-        let Composed { sources, forms, .. } = &self.composed;
-        let either = |source: Source, _: &Linear| source == read || source == written;
+        let Nests { sources, exprs, .. } = &self.nests;
+        let either = |source: Source, _: &AffineIndex| source == read || source == written;
         if sources[read].ty != sources[written].ty {
             return false;
         }
-        let mut offset: Option<&Linear> = None;
-        for stage in &self.composed.stages {
+        let mut offset: Option<&AffineIndex> = None;
+        for stage in &self.nests.stages {
             match stage {
                 Stage::Nest(nest) => {
-                    if forms.any_read(nest.reduce.iter().map(|r| r.body), either) {
+                    if exprs.any_read(nest.reduce.iter().map(|r| r.body), either) {
                         return false;
                     }
                     let outputs = || nest.outputs.iter().map(|o| o.expr);
                     let own = nest.outputs.iter().find(|o| o.source == written);
                     // Read elsewhere than in the nest that overwrites it.
-                    if own.is_none() && forms.any_read(outputs(), either) {
+                    if own.is_none() && exprs.any_read(outputs(), either) {
                         return false;
                     }
                     if let Some(own) = own
                         && (offset.replace(&own.offset).is_some()
-                            || forms.any_read(outputs(), |source, at| source == read && *at != own.offset))
+                            || exprs.any_read(outputs(), |source, at| source == read && *at != own.offset))
                     {
                         return false;
                     }
                 }
                 Stage::Scatter(s) => {
                     let roots = s.start.roots().into_iter().chain([s.index, s.update]);
-                    if s.output == written || forms.any_read(roots, either) {
+                    if s.output == written || exprs.any_read(roots, either) {
                         return false;
                     }
                 }
@@ -101,10 +101,10 @@ impl Unit {
     /// The arguments of which the unit does nothing but write them in another order first, and that order.
     pub fn layouts(&self) -> Vec<(usize, Layout)> {
         let found = |stage: &Stage| match stage {
-            Stage::Nest(nest) => Layout::of(nest, &self.composed).filter(|(read, _)| self.readers(*read) == 1),
+            Stage::Nest(nest) => Layout::of(nest, &self.nests).filter(|(read, _)| self.readers(*read) == 1),
             Stage::Scatter(_) => None,
         };
-        self.composed.stages.iter().filter_map(found).filter(|(read, _)| *read < self.arguments).collect()
+        self.nests.stages.iter().filter_map(found).filter(|(read, _)| *read < self.arguments).collect()
     }
 
     /// How many stages read a buffer.
@@ -113,34 +113,34 @@ impl Unit {
             Stage::Nest(nest) => nest.roots(),
             Stage::Scatter(s) => [s.start.roots(), vec![s.index, s.update]].concat(),
         };
-        let reads = |stage: &Stage| self.composed.forms.any_read(roots(stage), |read, _| read == source);
-        self.composed.stages.iter().filter(|stage| reads(stage)).count()
+        let reads = |stage: &Stage| self.nests.exprs.any_read(roots(stage), |read, _| read == source);
+        self.nests.stages.iter().filter(|stage| reads(stage)).count()
     }
 
     /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
     pub fn launches(&self, shared: &[(usize, usize)], machine: &Machine) -> Vec<Launch> {
         let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
         let mut launches = vec![];
-        for stage in &self.composed.stages {
+        for stage in &self.nests.stages {
             match stage {
                 Stage::Nest(nest) => {
-                    if nest.extents[..nest.kept].contains(&0) {
+                    if nest.extents[..nest.parallel].contains(&0) {
                         continue;
                     }
                     // Only the nest that writes in place shares memory with what it reads.
                     let own: Vec<(Source, Source)> =
                         pairs.iter().copied().filter(|(_, w)| nest.outputs.iter().any(|o| o.source == *w)).collect();
-                    let (forms, sources) = (&self.composed.forms, &self.composed.sources);
-                    let product = product::lower(nest, forms, sources, &own, machine);
-                    launches.push(product.unwrap_or_else(|| loops::lower(nest, forms, sources, &own, machine)));
+                    let (exprs, sources) = (&self.nests.exprs, &self.nests.sources);
+                    let product = product::lower(nest, exprs, sources, &own, machine);
+                    launches.push(product.unwrap_or_else(|| loops::lower(nest, exprs, sources, &own, machine)));
                 }
                 Stage::Scatter(nest) => {
-                    let (forms, sources) = (&self.composed.forms, &self.composed.sources);
+                    let (exprs, sources) = (&self.nests.exprs, &self.nests.sources);
                     if !nest.start.extents.contains(&0) {
-                        launches.push(loops::lower(&nest.start, forms, sources, &[], machine));
+                        launches.push(loops::lower(&nest.start, exprs, sources, &[], machine));
                     }
                     if nest.batches * nest.middle * nest.count * nest.inner > 0 {
-                        launches.push(scatter::lower(nest, forms, sources, machine));
+                        launches.push(scatter::lower(nest, exprs, sources, machine));
                     }
                 }
             }
@@ -150,7 +150,7 @@ impl Unit {
 
     /// The types of the buffers between the launches, in order.
     pub fn temps(&self) -> impl Iterator<Item = &Type> {
-        self.composed.sources.iter().filter(|s| s.kind == SourceKind::Temp).map(|s| &s.ty)
+        self.nests.sources.iter().filter(|s| s.kind == SourceKind::Temp).map(|s| &s.ty)
     }
 }
 
@@ -162,54 +162,56 @@ pub(crate) fn layouts(function: &Function, machine: &Machine) -> Vec<(usize, Lay
 
 /// Makes two nests of a reduction of very much to very little, so that its parts can run at the same time: partial results along a
 /// new axis, and their combination. The split depends on the shape only.
-fn split_reduction(nest: Nest, composed: &mut Composed, stages: &mut Vec<Stage>, machine: &Machine) {
+fn split_reduction(nest: Nest, nests: &mut Nests, stages: &mut Vec<Stage>, machine: &Machine) {
     let Some(parts) = loops::parts(&nest, machine) else {
         return stages.push(Stage::Nest(nest));
     };
     let reduce = nest.reduce.as_ref().expect("only reductions have parts");
-    let dtype = composed.forms.dtype(reduce.body);
-    let kept = nest.kept;
-    let first = nest.extents[kept];
-    let shape: Vec<usize> = std::iter::once(parts).chain(nest.extents[..kept].iter().copied()).collect();
-    let source = composed.sources.len();
-    composed.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
+    let dtype = nests.exprs.dtype(reduce.body);
+    let parallel = nest.parallel;
+    let first = nest.extents[parallel];
+    let shape: Vec<usize> = std::iter::once(parts).chain(nest.extents[..parallel].iter().copied()).collect();
+    let source = nests.sources.len();
+    nests.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
 
-    // Axes of the first nest: part, kept axes, the rest of the split axis, further reduced axes.
+    // Axes of the first nest: part, parallel axes, the rest of the split axis, further reduction axes.
     let mut extents = shape.clone();
     extents.push(first / parts);
-    extents.extend_from_slice(&nest.extents[kept + 1..]);
-    let axes: Vec<Linear> = (0..nest.extents.len())
-        .map(|axis| match axis.cmp(&kept) {
-            std::cmp::Ordering::Equal => Linear::axis(0).scaled((first / parts) as i64).plus(&Linear::axis(kept + 1)),
-            _ => Linear::axis(axis + 1),
+    extents.extend_from_slice(&nest.extents[parallel + 1..]);
+    let axes: Vec<AffineIndex> = (0..nest.extents.len())
+        .map(|axis| match axis.cmp(&parallel) {
+            std::cmp::Ordering::Equal => {
+                AffineIndex::axis(0).scaled((first / parts) as i64).plus(&AffineIndex::axis(parallel + 1))
+            }
+            _ => AffineIndex::axis(axis + 1),
         })
         .collect();
-    let offset = Linear::row_major(0..=kept, &extents);
-    let element = composed.forms.add(Form::Read { source, dtype, offset: offset.clone() });
+    let offset = AffineIndex::row_major(0..=parallel, &extents);
+    let element = nests.exprs.add(ExprKind::Read { source, dtype, offset: offset.clone() });
     let mut partial = Nest {
         extents: nest.extents.clone(),
-        kept,
+        parallel,
         reduce: Some(NestReduce { source, ..reduce.clone() }),
         outputs: vec![],
     };
-    partial.substitute(&axes, extents, kept + 1, &mut composed.forms);
+    partial.substitute(&axes, extents, parallel + 1, &mut nests.exprs);
     partial.outputs = vec![Output { source, offset, expr: element, check: None }];
     stages.push(Stage::Nest(partial));
 
-    let mut extents = nest.extents[..kept].to_vec();
+    let mut extents = nest.extents[..parallel].to_vec();
     extents.push(parts);
-    let outer = volume(&nest.extents[..kept]);
-    let at = Linear::row_major(0..kept, &extents).plus(&Linear::axis(kept).scaled(outer as i64));
-    let body = composed.forms.add(Form::Read { source, dtype, offset: at });
+    let outer = volume(&nest.extents[..parallel]);
+    let at = AffineIndex::row_major(0..parallel, &extents).plus(&AffineIndex::axis(parallel).scaled(outer as i64));
+    let body = nests.exprs.add(ExprKind::Read { source, dtype, offset: at });
     let whole = NestReduce {
         combine: reduce.combine,
-        tests: vec![],
+        predicates: vec![],
         padding: vec![],
         position: None,
         body,
         source: reduce.source,
     };
-    let mut rest = Nest { extents, kept, reduce: Some(whole), outputs: nest.outputs };
-    rest.normalize(&mut composed.forms);
+    let mut rest = Nest { extents, parallel, reduce: Some(whole), outputs: nest.outputs };
+    rest.normalize(&mut nests.exprs);
     stages.push(Stage::Nest(rest));
 }

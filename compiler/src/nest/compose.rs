@@ -8,9 +8,9 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::NestError;
-use super::composed::{Composed, Nest, NestReduce, Output, ScatterNest, SourceInfo, SourceKind, Stage};
-use super::form::{ExprId, Form, Forms, Source, Test};
-use super::linear::{Atom, Linear, volume};
+use super::affine::{AffineIndex, AffineTerm, volume};
+use super::expr::{ExprArena, ExprId, ExprKind, Predicate, Source};
+use super::nests::{Nest, NestReduce, Nests, Output, ScatterNest, SourceInfo, SourceKind, Stage};
 use super::size::Size;
 use super::statuses::Statuses;
 
@@ -18,7 +18,7 @@ use super::statuses::Statuses;
 const WIDE: usize = 64;
 
 /// Composes a function of kind kernel.
-pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Composed, NestError> {
+pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Nests, NestError> {
     let mut sources: Vec<SourceInfo> = vec![];
     for (i, arg) in function.args().iter().enumerate() {
         sources.push(SourceInfo { kind: SourceKind::Argument(i), ty: arg.ty.clone() });
@@ -29,7 +29,7 @@ pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Co
     let mut composer = Composer {
         function,
         statuses,
-        forms: Forms::default(),
+        exprs: ExprArena::default(),
         sources,
         lowerings: vec![None; function.node_count()],
         buffers: FxHashMap::default(),
@@ -43,12 +43,12 @@ pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Co
 struct Composer<'a> {
     function: &'a Function,
     statuses: &'a mut Statuses,
-    forms: Forms,
+    exprs: ExprArena,
     sources: Vec<SourceInfo>,
     lowerings: Vec<Option<Lowering>>,
     /// The buffers of values that nests of their own compute, and of constants.
     buffers: FxHashMap<NodeId, Source>,
-    memo: FxHashMap<(Value, Vec<Linear>), ExprId>,
+    memo: FxHashMap<(Value, Vec<AffineIndex>), ExprId>,
     size: Size,
 }
 
@@ -97,7 +97,7 @@ impl Composer<'_> {
         }
     }
 
-    fn stages(mut self) -> Result<Composed, NestError> {
+    fn stages(mut self) -> Result<Nests, NestError> {
         let own: Vec<NodeId> =
             self.function.ops().map(|(id, _, _)| id).filter(|id| self.buffers.contains_key(id)).collect();
         let mut results: Vec<usize> = (0..self.function.results.len()).collect();
@@ -125,9 +125,9 @@ impl Composer<'_> {
             stages.push(Stage::Nest(nest));
         }
         self.size.check(&self.function.name)?;
-        let mut composed = Composed { forms: self.forms, sources: self.sources, stages };
-        composed.drop_unread_temps();
-        Ok(composed)
+        let mut nests = Nests { exprs: self.exprs, sources: self.sources, stages };
+        nests.drop_unread_temps();
+        Ok(nests)
     }
 
     /// The nest of a reduction with as many results as can be its epilogue; those are taken from the list.
@@ -136,7 +136,7 @@ impl Composer<'_> {
         let shape: Vec<usize> = self.sources[source].ty.shape.to_vec();
         // The first result that reads the reduction one to one decides on the domain.
         let mut domain = shape.clone();
-        let mut at = Linear::row_major(0..shape.len(), &shape);
+        let mut at = AffineIndex::row_major(0..shape.len(), &shape);
         for &i in results.iter() {
             let ty = self.function.ty(self.function.results[i].value).clone();
             let expr = self.whole(self.function.results[i].value, &ty.shape);
@@ -154,18 +154,19 @@ impl Composer<'_> {
         axes.extend(unit_axes(&extents).drain(domain.len()..));
         self.memo.clear();
         let body = self.body(node, &compute.body, &axes, &extents);
-        let mut tests: Vec<Test> = reduce.guards.iter().map(|g| self.test(node, g, &axes, &extents)).collect();
-        tests.retain(|t| t.known(&extents) != Some(true));
+        let mut predicates: Vec<Predicate> =
+            reduce.guards.iter().map(|g| self.predicate(node, g, &axes, &extents)).collect();
+        predicates.retain(|t| t.known(&extents) != Some(true));
         let position = reduce.position.as_ref().map(|p| self.index(node, p, &axes, &extents));
         let dtype = self.sources[source].ty.dtype;
         self.memo.clear();
-        let element = self.forms.add(Form::Read { source, dtype, offset: at.clone() });
+        let element = self.exprs.add(ExprKind::Read { source, dtype, offset: at.clone() });
         let check = match self.function.op(node) {
             Some(Op::CheckIndex(check)) => Some(self.statuses.code(self.function, node, check)),
             _ => None,
         };
         let mut outputs = vec![Output { source, offset: at.clone(), expr: element, check }];
-        let flat = Linear::row_major(0..domain.len(), &domain);
+        let flat = AffineIndex::row_major(0..domain.len(), &domain);
         let elements = volume(&domain);
         results.retain(|&i| {
             let value = self.function.results[i].value;
@@ -175,7 +176,7 @@ impl Composer<'_> {
             }
             let index = flat.unflatten(&shape, &domain);
             let expr = self.element(value, &index, &domain);
-            let reads = self.forms.reads([expr]);
+            let reads = self.exprs.reads([expr]);
             let own = reads.iter().filter(|(s, _)| *s == source);
             let fits = own.clone().next().is_some()
                 && own.clone().all(|(_, offset)| *offset == at)
@@ -188,8 +189,8 @@ impl Composer<'_> {
         });
         Nest {
             extents,
-            kept: domain.len(),
-            reduce: Some(NestReduce { combine: reduce.combine, tests, padding: vec![], position, body, source }),
+            parallel: domain.len(),
+            reduce: Some(NestReduce { combine: reduce.combine, predicates, padding: vec![], position, body, source }),
             outputs,
         }
     }
@@ -200,8 +201,8 @@ impl Composer<'_> {
     }
 
     /// If every read of `source` is the same bijection from the domain, that.
-    fn one_to_one(&self, expr: ExprId, source: Source, domain: &[usize]) -> Option<Linear> {
-        let reads = self.forms.reads([expr]);
+    fn one_to_one(&self, expr: ExprId, source: Source, domain: &[usize]) -> Option<AffineIndex> {
+        let reads = self.exprs.reads([expr]);
         let mut own = reads.iter().filter(|(s, _)| *s == source).map(|(_, offset)| offset);
         let offset = own.next()?;
         if own.any(|other| other != offset) || offset.constant != 0 || !offset.is_affine() {
@@ -232,7 +233,7 @@ impl Composer<'_> {
     fn maps(&mut self, results: &mut Vec<usize>) -> Nest {
         let first = self.function.results[results[0]].value;
         let domain: Vec<usize> = self.function.ty(first).shape.to_vec();
-        let flat = Linear::row_major(0..domain.len(), &domain);
+        let flat = AffineIndex::row_major(0..domain.len(), &domain);
         let elements = volume(&domain);
         let mut outputs = vec![];
         self.memo.clear();
@@ -248,7 +249,7 @@ impl Composer<'_> {
             }
             !fits
         });
-        Nest { kept: domain.len(), extents: domain, reduce: None, outputs }
+        Nest { parallel: domain.len(), extents: domain, reduce: None, outputs }
     }
 
     /// The nests that write the parts of a concatenation.
@@ -261,10 +262,10 @@ impl Composer<'_> {
         for &part in &self.function.node(node).operands {
             let domain = self.function.ty(part).shape.to_vec();
             let expr = self.whole(part, &domain);
-            let offset = Linear::flatten(&unit_axes(&domain), &whole).plus_constant((before * stride) as i64);
+            let offset = AffineIndex::flatten(&unit_axes(&domain), &whole).plus_constant((before * stride) as i64);
             before += domain[concat.axis];
             let outputs = vec![Output { source, offset, expr, check: None }];
-            nests.push(Nest { kept: domain.len(), extents: domain, reduce: None, outputs });
+            nests.push(Nest { parallel: domain.len(), extents: domain, reduce: None, outputs });
         }
         nests
     }
@@ -285,7 +286,7 @@ impl Composer<'_> {
         let inner = volume(&x.shape[axis + 1..]);
         let mut at = |value: Value, shape: &[usize], domain: &[usize]| {
             self.memo.clear();
-            let index = Linear::row_major(0..domain.len(), domain).unflatten(shape, domain);
+            let index = AffineIndex::row_major(0..domain.len(), domain).unflatten(shape, domain);
             self.element(value, &index, domain)
         };
         let domain = x.shape.to_vec();
@@ -294,30 +295,30 @@ impl Composer<'_> {
         let update = at(updates, &update_shape, &[batches * middle, count, inner]);
         let axis = x.shape[axis];
         let output = self.buffers[&node];
-        let offset = Linear::row_major(0..domain.len(), &domain);
+        let offset = AffineIndex::row_major(0..domain.len(), &domain);
         let mut outputs = vec![Output { source: output, offset: offset.clone(), expr, check: None }];
         let best = by_number.then(|| {
             self.sources.push(SourceInfo { kind: SourceKind::Temp, ty: x.clone() });
             self.sources.len() - 1
         });
         if let Some(source) = best {
-            outputs[0].expr = self.forms.constant(DType::I64, Scalar::Int(-1));
+            outputs[0].expr = self.exprs.constant(DType::I64, Scalar::Int(-1));
             outputs.push(Output { source, offset, expr, check: None });
         }
-        let start = Nest { kept: domain.len(), extents: domain, reduce: None, outputs };
+        let start = Nest { parallel: domain.len(), extents: domain, reduce: None, outputs };
         ScatterNest { kind, output, best, dtype: x.dtype, start, index, update, batches, middle, axis, count, inner }
     }
 
     fn whole(&mut self, value: Value, shape: &[usize]) -> ExprId {
         self.memo.clear();
-        let index: Vec<Linear> = unit_axes(shape);
+        let index: Vec<AffineIndex> = unit_axes(shape);
         let expr = self.element(value, &index, shape);
         self.memo.clear();
         expr
     }
 
     /// The element of a value at an index over a domain.
-    fn element(&mut self, value: Value, index: &[Linear], extents: &[usize]) -> ExprId {
+    fn element(&mut self, value: Value, index: &[AffineIndex], extents: &[usize]) -> ExprId {
         let key = (value, index.to_vec());
         if let Some(&known) = self.memo.get(&key) {
             return known;
@@ -325,24 +326,24 @@ impl Composer<'_> {
         let ty = self.function.ty(value).clone();
         if !self.size.enter(index) {
             self.size.leave();
-            return self.forms.constant(ty.dtype, Scalar::zero(ty.dtype));
+            return self.exprs.constant(ty.dtype, Scalar::zero(ty.dtype));
         }
         let node = self.function.node(value.node);
-        let read = |source: Source, forms: &mut Forms| {
-            let offset = Linear::flatten(index, &ty.shape);
-            forms.add(Form::Read { source, dtype: ty.dtype, offset })
+        let read = |source: Source, exprs: &mut ExprArena| {
+            let offset = AffineIndex::flatten(index, &ty.shape);
+            exprs.add(ExprKind::Read { source, dtype: ty.dtype, offset })
         };
         let expr = match (&node.def, self.buffers.get(&value.node)) {
-            (Def::Argument(i), _) => read(*i, &mut self.forms),
-            (Def::Op(_), Some(&source)) => read(source, &mut self.forms),
+            (Def::Argument(i), _) => read(*i, &mut self.exprs),
+            (Def::Op(_), Some(&source)) => read(source, &mut self.exprs),
             (Def::Op(op), None) => match &**op {
                 Op::Constant(c) => match c.value.uniform() {
-                    Some(x) => self.forms.constant(ty.dtype, x),
+                    Some(x) => self.exprs.constant(ty.dtype, x),
                     None => {
                         self.sources.push(SourceInfo { kind: SourceKind::Constant(c.value.clone()), ty: ty.clone() });
                         let source = self.sources.len() - 1;
                         self.buffers.insert(value.node, source);
-                        read(source, &mut self.forms)
+                        read(source, &mut self.exprs)
                     }
                 },
                 _ => {
@@ -356,55 +357,56 @@ impl Composer<'_> {
         expr
     }
 
-    fn body(&mut self, node: NodeId, expr: &Expr, axes: &[Linear], extents: &[usize]) -> ExprId {
+    fn body(&mut self, node: NodeId, expr: &Expr, axes: &[AffineIndex], extents: &[usize]) -> ExprId {
         match expr {
             Expr::Read { operand, index, .. } => {
                 let value = self.function.node(node).operands[*operand];
-                let index: Vec<Linear> = index.iter().map(|i| self.index(node, i, axes, extents)).collect();
+                let index: Vec<AffineIndex> = index.iter().map(|i| self.index(node, i, axes, extents)).collect();
                 self.element(value, &index, extents)
             }
-            Expr::Const(c) => self.forms.add(Form::Const(*c)),
+            Expr::Const(c) => self.exprs.add(ExprKind::Const(*c)),
             Expr::Position(index, dtype) => {
                 let index = self.index(node, index, axes, extents);
-                self.forms.add(Form::Position(index, *dtype))
+                self.exprs.add(ExprKind::Position(index, *dtype))
             }
             Expr::Apply(f, dtype, args) => {
                 let args: SmallVec<[ExprId; 3]> = args.iter().map(|x| self.body(node, x, axes, extents)).collect();
-                self.forms.add(Form::Apply(*f, *dtype, args))
+                self.exprs.add(ExprKind::Apply(*f, *dtype, args))
             }
             Expr::If { guards, then, other } => {
-                let tests: Vec<Test> = guards.iter().map(|g| self.test(node, g, axes, extents)).collect();
-                if tests.iter().any(|t| t.known(extents) == Some(false)) {
+                let predicates: Vec<Predicate> =
+                    guards.iter().map(|g| self.predicate(node, g, axes, extents)).collect();
+                if predicates.iter().any(|t| t.known(extents) == Some(false)) {
                     return self.body(node, other, axes, extents);
                 }
                 let then = self.body(node, then, axes, extents);
                 let other = self.body(node, other, axes, extents);
-                self.forms.choose(tests, then, other, extents)
+                self.exprs.choose(predicates, then, other, extents)
             }
             Expr::Random { key, counter, element, dtype } => {
                 let key = self.body(node, key, axes, extents);
                 let counter = self.body(node, counter, axes, extents);
                 let element = self.index(node, element, axes, extents);
-                self.forms.add(Form::Random { key, counter, element, dtype: *dtype })
+                self.exprs.add(ExprKind::Random { key, counter, element, dtype: *dtype })
             }
         }
     }
 
-    fn test(&mut self, node: NodeId, guard: &Guard, axes: &[Linear], extents: &[usize]) -> Test {
+    fn predicate(&mut self, node: NodeId, guard: &Guard, axes: &[AffineIndex], extents: &[usize]) -> Predicate {
         match guard {
             Guard::InRange { index, low, high } => {
-                Test::InRange { index: self.index(node, index, axes, extents), low: *low, high: *high }
+                Predicate::InRange { index: self.index(node, index, axes, extents), low: *low, high: *high }
             }
             Guard::Divisible { index, divisor } => {
-                Test::Divisible { index: self.index(node, index, axes, extents), divisor: *divisor }
+                Predicate::Divisible { index: self.index(node, index, axes, extents), divisor: *divisor }
             }
         }
     }
 
-    fn index(&mut self, node: NodeId, index: &Index, axes: &[Linear], extents: &[usize]) -> Linear {
+    fn index(&mut self, node: NodeId, index: &Index, axes: &[AffineIndex], extents: &[usize]) -> AffineIndex {
         match index {
             Index::Axis(i) => axes[*i].clone(),
-            Index::Const(c) => Linear::constant(*c),
+            Index::Const(c) => AffineIndex::constant(*c),
             Index::Add(a, b) => {
                 let a = self.index(node, a, axes, extents);
                 a.plus(&self.index(node, b, axes, extents))
@@ -414,7 +416,7 @@ impl Composer<'_> {
             Index::Mod(a, c) => self.index(node, a, axes, extents).modulo(*c, extents),
             Index::Data { value, bound } => {
                 let value = self.body(node, value, axes, extents);
-                Linear::atom(Atom::Data { value, bound: *bound as i64 })
+                AffineIndex::atom(AffineTerm::Data { value, bound: *bound as i64 })
             }
         }
     }
@@ -425,12 +427,12 @@ fn is_wide(node: &Node, op: &Op) -> bool {
 }
 
 /// The axes of a domain as indices; an axis of one element is the constant 0.
-fn unit_axes(shape: &[usize]) -> Vec<Linear> {
-    let unit = |(axis, &n): (usize, &usize)| if n == 1 { Linear::constant(0) } else { Linear::axis(axis) };
+fn unit_axes(shape: &[usize]) -> Vec<AffineIndex> {
+    let unit = |(axis, &n): (usize, &usize)| if n == 1 { AffineIndex::constant(0) } else { AffineIndex::axis(axis) };
     shape.iter().enumerate().map(unit).collect()
 }
 
-impl Composed {
+impl Nests {
     /// A reduction whose result only its own epilogue reads is not written.
     fn drop_unread_temps(&mut self) {
         let mut read = vec![false; self.sources.len()];
@@ -443,7 +445,7 @@ impl Composed {
                 }
                 Stage::Scatter(s) => ([s.start.roots(), vec![s.index, s.update]].concat(), None),
             };
-            for (source, _) in self.forms.reads(roots) {
+            for (source, _) in self.exprs.reads(roots) {
                 read[source] |= Some(source) != own;
             }
         }

@@ -2,14 +2,14 @@
 //!
 //! - `compose` substitutes operators into each other until nothing but nests over buffers is left; `normalize` and `materialize` bring
 //!   those into the form that a machine's room starts from.
-//! - `form` is the arena of element expressions, `linear` their quasi-affine indices.
+//! - `expr` is the arena of element expressions, `affine` their quasi-affine indices.
 
+pub(crate) mod affine;
 pub(crate) mod compose;
-pub(crate) mod composed;
 mod error;
-pub(crate) mod form;
-pub(crate) mod linear;
+pub(crate) mod expr;
 pub(crate) mod materialize;
+pub(crate) mod nests;
 mod normalize;
 mod size;
 mod statuses;

@@ -3,27 +3,27 @@
 
 use rustc_hash::FxHashMap;
 
-use super::composed::Nest;
-use super::form::{ExprId, Forms, Test};
-use super::linear::{Atom, Linear};
+use super::affine::{AffineIndex, AffineTerm};
+use super::expr::{ExprArena, ExprId, Predicate};
+use super::nests::Nest;
 
 /// Positions of an axis beyond which neighbours are not merged: indices over it have room.
 const MAX_AXIS: usize = dlc_ir::Type::MAX_BYTES;
 
 impl Nest {
     /// Splits, drops and merges axes.
-    pub fn normalize(&mut self, forms: &mut Forms) {
-        self.drop_units(forms);
+    pub fn normalize(&mut self, exprs: &mut ExprArena) {
+        self.drop_units(exprs);
         // Every split makes one axis two smaller ones, so this ends by itself; the bound keeps odd nests small.
         for _ in 0..16 {
-            let Some((axis, low)) = self.division(forms) else { break };
-            self.split(axis, low, forms);
+            let Some((axis, low)) = self.division(exprs) else { break };
+            self.split(axis, low, exprs);
         }
-        self.drop_units(forms);
+        self.drop_units(exprs);
         let mut axis = 0;
         while axis + 1 < self.extents.len() {
-            if axis + 1 != self.kept && self.can_merge(axis, forms) {
-                self.merge(axis, forms);
+            if axis + 1 != self.parallel && self.can_merge(axis, exprs) {
+                self.merge(axis, exprs);
             } else {
                 axis += 1;
             }
@@ -37,25 +37,25 @@ impl Nest {
 
     /// Every index that the nest computes, but for those inside of divisions. Conditions of padding are not among them: they are
     /// tested so rarely that they have no say in how the nest loops.
-    fn indices(&self, forms: &Forms) -> Vec<Linear> {
-        let mut indices = forms.indices(self.roots());
+    fn indices(&self, exprs: &ExprArena) -> Vec<AffineIndex> {
+        let mut indices = exprs.indices(self.roots());
         indices.extend(self.outputs.iter().map(|o| o.offset.clone()));
         if let Some(reduce) = &self.reduce {
             indices.extend(reduce.position.clone());
-            indices.extend(reduce.tests.iter().map(|t| t.index().clone()));
+            indices.extend(reduce.predicates.iter().map(|t| t.index().clone()));
         }
         indices
     }
 
-    fn division(&self, forms: &Forms) -> Option<(usize, usize)> {
-        self.indices(forms).iter().find_map(|index| self.division_in(index))
+    fn division(&self, exprs: &ExprArena) -> Option<(usize, usize)> {
+        self.indices(exprs).iter().find_map(|index| self.division_in(index))
     }
 
     /// An axis of which a quotient or remainder is taken that comes out even, and the divisor.
-    fn division_in(&self, index: &Linear) -> Option<(usize, usize)> {
+    fn division_in(&self, index: &AffineIndex) -> Option<(usize, usize)> {
         index.terms.iter().find_map(|(atom, _)| {
-            let (Atom::Div(x, k) | Atom::Mod(x, k)) = atom else { return None };
-            if let [(Atom::Axis(axis), c)] = x.terms.as_slice()
+            let (AffineTerm::Div(x, k) | AffineTerm::Mod(x, k)) = atom else { return None };
+            if let [(AffineTerm::Axis(axis), c)] = x.terms.as_slice()
                 && *c > 0
                 && k % c == 0
             {
@@ -70,28 +70,30 @@ impl Nest {
     }
 
     /// Makes two axes of one, the inner of size `low`, which divides it.
-    pub fn split(&mut self, axis: usize, low: usize, forms: &mut Forms) {
+    pub fn split(&mut self, axis: usize, low: usize, exprs: &mut ExprArena) {
         let high = self.extents[axis] / low;
         let mut extents = self.extents.clone();
         extents.splice(axis..=axis, [high, low]);
-        let axes: Vec<Linear> = (0..self.extents.len())
+        let axes: Vec<AffineIndex> = (0..self.extents.len())
             .map(|old| match old.cmp(&axis) {
-                std::cmp::Ordering::Less => Linear::axis(old),
-                std::cmp::Ordering::Equal => Linear::axis(old).scaled(low as i64).plus(&Linear::axis(old + 1)),
-                std::cmp::Ordering::Greater => Linear::axis(old + 1),
+                std::cmp::Ordering::Less => AffineIndex::axis(old),
+                std::cmp::Ordering::Equal => {
+                    AffineIndex::axis(old).scaled(low as i64).plus(&AffineIndex::axis(old + 1))
+                }
+                std::cmp::Ordering::Greater => AffineIndex::axis(old + 1),
             })
             .collect();
-        let kept = self.kept + usize::from(axis < self.kept);
-        self.substitute(&axes, extents, kept, forms);
+        let parallel = self.parallel + usize::from(axis < self.parallel);
+        self.substitute(&axes, extents, parallel, exprs);
     }
 
     /// Drops the axes of one position, and beside an axis without any all others: nobody is to go over those for nothing.
-    fn drop_units(&mut self, forms: &mut Forms) {
-        let (kept, reduced) = self.extents.split_at(self.kept);
-        let empty = [kept, reduced].map(|axes| axes.iter().position(|&n| n == 0));
-        let empty = [empty[0], empty[1].map(|axis| axis + self.kept)];
+    fn drop_units(&mut self, exprs: &mut ExprArena) {
+        let (parallel, reduced) = self.extents.split_at(self.parallel);
+        let empty = [parallel, reduced].map(|axes| axes.iter().position(|&n| n == 0));
+        let empty = [empty[0], empty[1].map(|axis| axis + self.parallel)];
         let is_dropped = |axis: usize| {
-            let beside = empty[usize::from(axis >= self.kept)];
+            let beside = empty[usize::from(axis >= self.parallel)];
             self.extents[axis] == 1 || beside.is_some_and(|empty| empty != axis)
         };
         let dropped: Vec<bool> = (0..self.extents.len()).map(is_dropped).collect();
@@ -100,75 +102,75 @@ impl Nest {
         }
         let mut extents = vec![];
         let mut axes = vec![];
-        let mut kept = 0;
+        let mut parallel = 0;
         for (axis, &n) in self.extents.iter().enumerate() {
             if dropped[axis] {
-                axes.push(Linear::constant(0));
+                axes.push(AffineIndex::constant(0));
                 continue;
             }
-            axes.push(Linear::axis(extents.len()));
+            axes.push(AffineIndex::axis(extents.len()));
             extents.push(n);
-            kept += usize::from(axis < self.kept);
+            parallel += usize::from(axis < self.parallel);
         }
-        self.substitute(&axes, extents, kept, forms);
+        self.substitute(&axes, extents, parallel, exprs);
     }
 
-    fn can_merge(&self, axis: usize, forms: &Forms) -> bool {
+    fn can_merge(&self, axis: usize, exprs: &ExprArena) -> bool {
         let n = self.extents[axis + 1];
         let fits = self.extents[axis].checked_mul(n).is_some_and(|n| n < MAX_AXIS);
         // An index of both cannot be divided by the size of an axis without elements.
         let divisor = i64::try_from(n).ok().filter(|&n| fits && n > 0);
-        divisor.is_some_and(|n| self.indices(forms).iter().all(|index| mergeable(index, axis, n)))
+        divisor.is_some_and(|n| self.indices(exprs).iter().all(|index| mergeable(index, axis, n)))
     }
 
-    fn merge(&mut self, axis: usize, forms: &mut Forms) {
+    fn merge(&mut self, axis: usize, exprs: &mut ExprArena) {
         let n = self.extents[axis + 1];
         let mut extents = self.extents.clone();
         extents.splice(axis..=axis + 1, [self.extents[axis] * n]);
-        let merged = Linear::axis(axis);
-        let axes: Vec<Linear> = (0..self.extents.len())
+        let merged = AffineIndex::axis(axis);
+        let axes: Vec<AffineIndex> = (0..self.extents.len())
             .map(|old| {
                 if old < axis {
-                    Linear::axis(old)
+                    AffineIndex::axis(old)
                 } else if old == axis {
                     merged.div(n as i64, &extents)
                 } else if old == axis + 1 {
                     merged.modulo(n as i64, &extents)
                 } else {
-                    Linear::axis(old - 1)
+                    AffineIndex::axis(old - 1)
                 }
             })
             .collect();
-        let kept = self.kept - usize::from(axis + 1 < self.kept);
-        self.substitute(&axes, extents, kept, forms);
+        let parallel = self.parallel - usize::from(axis + 1 < self.parallel);
+        self.substitute(&axes, extents, parallel, exprs);
     }
 
     /// The nest on another domain: every axis as an index over the new ones.
-    pub fn substitute(&mut self, axes: &[Linear], extents: Vec<usize>, kept: usize, forms: &mut Forms) {
+    pub fn substitute(&mut self, axes: &[AffineIndex], extents: Vec<usize>, parallel: usize, exprs: &mut ExprArena) {
         let memo = &mut FxHashMap::default();
         for output in &mut self.outputs {
-            output.offset = forms.index(&output.offset, axes, &extents, memo);
-            output.expr = forms.substitute(output.expr, axes, &extents, memo);
+            output.offset = exprs.index(&output.offset, axes, &extents, memo);
+            output.expr = exprs.substitute(output.expr, axes, &extents, memo);
         }
         if let Some(reduce) = &mut self.reduce {
-            reduce.body = forms.substitute(reduce.body, axes, &extents, memo);
-            reduce.position = reduce.position.as_ref().map(|p| forms.index(p, axes, &extents, memo));
-            for tests in [&mut reduce.tests, &mut reduce.padding] {
-                *tests = forms.tests(tests, axes, &extents, memo);
-                tests.retain(|t: &Test| t.known(&extents) != Some(true));
+            reduce.body = exprs.substitute(reduce.body, axes, &extents, memo);
+            reduce.position = reduce.position.as_ref().map(|p| exprs.index(p, axes, &extents, memo));
+            for predicates in [&mut reduce.predicates, &mut reduce.padding] {
+                *predicates = exprs.predicates(predicates, axes, &extents, memo);
+                predicates.retain(|t: &Predicate| t.known(&extents) != Some(true));
             }
         }
         self.extents = extents;
-        self.kept = kept;
+        self.parallel = parallel;
     }
 }
 
 /// Whether an index walks over an axis and its inner neighbour of size `n` as over one.
-fn mergeable(index: &Linear, axis: usize, n: i64) -> bool {
+fn mergeable(index: &AffineIndex, axis: usize, n: i64) -> bool {
     Some(index.coefficient(axis)) == index.coefficient(axis + 1).checked_mul(n)
         && index.terms.iter().all(|(atom, _)| match atom {
-            Atom::Div(x, _) | Atom::Mod(x, _) => mergeable(x, axis, n),
-            Atom::Axis(_) | Atom::Data { .. } => true,
-            Atom::Overflow => false,
+            AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => mergeable(x, axis, n),
+            AffineTerm::Axis(_) | AffineTerm::Data { .. } => true,
+            AffineTerm::Overflow => false,
         })
 }

@@ -6,9 +6,9 @@ use dlc_ir::Symbol;
 use rustc_hash::FxHashSet;
 
 use super::NestError;
-use super::composed::{Composed, Stage};
-use super::form::{ExprId, Form, Forms};
-use super::linear::{Atom, Linear};
+use super::affine::{AffineIndex, AffineTerm};
+use super::expr::{ExprArena, ExprId, ExprKind};
+use super::nests::{Nests, Stage};
 
 /// Operators whose bodies may stand inside each other.
 const NESTED: usize = 256;
@@ -30,10 +30,10 @@ pub(crate) struct Size {
 
 impl Size {
     /// Counts an operator's body at an index. After it, [`Size::leave`] is due; `false` if a bound is passed.
-    pub fn enter(&mut self, index: &[Linear]) -> bool {
+    pub fn enter(&mut self, index: &[AffineIndex]) -> bool {
         self.nested += 1;
         self.composed += 1;
-        let parts = index.iter().map(Linear::parts).sum::<usize>();
+        let parts = index.iter().map(AffineIndex::parts).sum::<usize>();
         let bounds = [
             (self.nested, NESTED, "operators inside each other"),
             (self.composed, COMPOSED, "evaluations of operators"),
@@ -57,7 +57,7 @@ impl Size {
     }
 }
 
-impl Composed {
+impl Nests {
     /// Refuses a kernel of which more code would be made than [`EVALUATED`] allows.
     pub fn check_size(&self, kernel: &Symbol) -> Result<(), NestError> {
         for stage in &self.stages {
@@ -65,7 +65,7 @@ impl Composed {
                 Stage::Nest(nest) => nest.roots(),
                 Stage::Scatter(s) => [s.start.roots(), vec![s.index, s.update]].concat(),
             };
-            let mut count = Count { forms: &self.forms, scopes: vec![FxHashSet::default()], count: 0 };
+            let mut count = Count { exprs: &self.exprs, scopes: vec![FxHashSet::default()], count: 0 };
             roots.iter().for_each(|&root| count.eval(root));
             if count.count > EVALUATED {
                 let what = "evaluations of expressions";
@@ -76,9 +76,9 @@ impl Composed {
     }
 }
 
-/// Counts evaluations as `element.rs` makes them: what was evaluated in a branch is not known after it.
+/// Counts evaluations as `vectorize.rs` makes them: what was evaluated in a branch is not known after it.
 struct Count<'a> {
-    forms: &'a Forms,
+    exprs: &'a ExprArena,
     scopes: Vec<FxHashSet<ExprId>>,
     count: usize,
 }
@@ -89,21 +89,21 @@ impl Count<'_> {
             return;
         }
         self.count += 1;
-        let forms = self.forms;
-        match forms.get(id) {
-            Form::Const(_) => {}
-            Form::Read { offset: index, .. } | Form::Position(index, _) => self.index(index),
-            Form::Apply(_, _, args) => args.iter().for_each(|&x| self.eval(x)),
-            Form::If { tests, then, other } => {
-                tests.iter().for_each(|t| self.index(t.index()));
+        let exprs = self.exprs;
+        match exprs.get(id) {
+            ExprKind::Const(_) => {}
+            ExprKind::Read { offset: index, .. } | ExprKind::Position(index, _) => self.index(index),
+            ExprKind::Apply(_, _, args) => args.iter().for_each(|&x| self.eval(x)),
+            ExprKind::If { predicates, then, other } => {
+                predicates.iter().for_each(|t| self.index(t.index()));
                 self.branch(*then);
                 self.branch(*other);
                 // One test can become a branch and the other a mask.
-                if tests.len() > 1 {
+                if predicates.len() > 1 {
                     self.branch(*other);
                 }
             }
-            Form::Random { key, counter, element, .. } => {
+            ExprKind::Random { key, counter, element, .. } => {
                 self.eval(*key);
                 self.eval(*counter);
                 self.index(element);
@@ -118,11 +118,11 @@ impl Count<'_> {
         self.scopes.pop();
     }
 
-    fn index(&mut self, index: &Linear) {
+    fn index(&mut self, index: &AffineIndex) {
         for (atom, _) in &index.terms {
             match atom {
-                Atom::Div(x, _) | Atom::Mod(x, _) => self.index(x),
-                Atom::Data { value, .. } => self.eval(*value),
+                AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => self.index(x),
+                AffineTerm::Data { value, .. } => self.eval(*value),
                 _ => {}
             }
         }

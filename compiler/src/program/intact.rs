@@ -1,7 +1,7 @@
 //! What a run that failed has overwritten.
 
 use crate::kernel::ir::Mode;
-use crate::routine::program::{KernelProgram, Place, Step};
+use crate::routine::program::{Address, KernelProgram, Step};
 
 /// Whether a run whose step of that number failed, as steps are counted over all routines, has left these slots as they were. It is said of a run
 /// only if it is so wherever the step stands: of a routine that is called several times, the last call counts.
@@ -31,8 +31,8 @@ pub(super) fn is_intact(program: &KernelProgram, failed: usize, slots: &[bool]) 
 
 /// The arguments of its routine that a step writes.
 fn written_by(program: &KernelProgram, step: &Step, writes: &[Vec<bool>]) -> Vec<usize> {
-    let slot = |place: &Place| match place {
-        Place::Argument { slot, .. } => Some(*slot),
+    let slot = |place: &Address| match place {
+        Address::Argument { slot, .. } => Some(*slot),
         _ => None,
     };
     match step {
@@ -63,8 +63,8 @@ mod tests {
         Verified::new(kernel).expect("it does nothing")
     }
 
-    fn argument(slot: usize) -> Place {
-        Place::Argument { slot, offset: 0 }
+    fn argument(slot: usize) -> Address {
+        Address::Argument { slot, offset: 0 }
     }
 
     /// A routine that checks (step 0), one that writes its argument (step 1), and an entry of these steps from number 2 on, whose first argument

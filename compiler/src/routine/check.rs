@@ -3,9 +3,9 @@
 //!
 //! It works from the graph and the finished [`Step`]s and shares no code with what made them, as the register
 //! allocation checker of regalloc2 does. Of the scheduler it believes only which operand of a kernel stands for which
-//! operand or result of the node ([`Note`]).
+//! operand or result of the node ([`StepBinding`]).
 
-mod fault;
+mod error;
 mod memory;
 
 use dlc_ir::{DType, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Type, Value};
@@ -13,13 +13,13 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::kernel::Mode;
-use crate::routine::program::{ALIGN, KernelProgram, Place, Routine, Step};
-pub use fault::Fault;
+use crate::routine::program::{ALIGN, Address, KernelProgram, Routine, Step};
+pub use error::PlanError;
 use memory::{Memory, Region, Span, Taken, Token};
 
 /// What an operand of a launched kernel stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Meaning {
+pub enum OperandBinding {
     /// The node's operand of that number; of a copy, what is copied.
     Operand(usize),
     /// The node's result of that number; of a copy, where it is copied to.
@@ -32,32 +32,32 @@ pub enum Meaning {
 
 /// What a step is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub struct StepBinding {
     /// The node that it computes; none for a copy.
     pub node: Option<NodeId>,
     /// For a copy, the function's result that it is for.
     pub copied: Option<usize>,
     /// What the operands of a launch stand for.
-    pub operands: Vec<Meaning>,
+    pub operands: Vec<OperandBinding>,
 }
 
-/// Checks every routine of a program against the function that it was made from. `notes` are by routine and step.
+/// Checks every routine of a program against the function that it was made from. `bindings` are by routine and step.
 ///
 /// What a program passes runs on memory without any further check: it keeps every operand of a launch, with its dtype and number
 /// of elements, inside of the memory of a value of that type.
 ///
 /// # Errors
 /// The first fault.
-pub fn check(graph: &Graph, program: &KernelProgram, notes: &[Vec<Note>]) -> Result<(), Fault> {
+pub fn check(graph: &Graph, program: &KernelProgram, bindings: &[Vec<StepBinding>]) -> Result<(), PlanError> {
     let entry = graph.entry().name.clone();
     let functions: Vec<&Function> =
         graph.functions().filter(|f| f.kind == FunctionKind::Func || f.name == entry).collect();
-    if functions.len() != program.routines.len() || notes.len() != functions.len() {
+    if functions.len() != program.routines.len() || bindings.len() != functions.len() {
         let what = format!("{} functions, {} routines", functions.len(), program.routines.len());
-        return Err(Fault::Form { routine: String::new(), what });
+        return Err(PlanError::Form { routine: String::new(), what });
     }
-    for (i, notes) in notes.iter().enumerate() {
-        Checker::new(graph, program, &functions, i, notes)?.run()?;
+    for (i, bindings) in bindings.iter().enumerate() {
+        Checker::new(graph, program, &functions, i, bindings)?.run()?;
     }
     Ok(())
 }
@@ -69,7 +69,7 @@ struct Checker<'a> {
     callees: &'a [&'a Function],
     function: &'a Function,
     routine: &'a Routine,
-    notes: &'a [Note],
+    bindings: &'a [StepBinding],
     /// The sizes of the routine's arguments in bytes, and whether each may be written.
     slots: Vec<(usize, bool)>,
     /// What must stand in an argument at the end.
@@ -89,8 +89,8 @@ impl<'a> Checker<'a> {
         program: &'a KernelProgram,
         functions: &'a [&'a Function],
         at: usize,
-        notes: &'a [Note],
-    ) -> Result<Self, Fault> {
+        bindings: &'a [StepBinding],
+    ) -> Result<Self, PlanError> {
         let (function, routine, entry) = (functions[at], &program.routines[at], at + 1 == functions.len());
         let mut slots: Vec<(usize, bool)> = function.args().iter().map(|a| (a.ty.bytes(), false)).collect();
         let mut kept = vec![];
@@ -103,13 +103,16 @@ impl<'a> Checker<'a> {
                     match function.args().get(arg) {
                         Some(argument) if argument.ty != *ty => {
                             let wanted = format!("%{}: {}", argument.name, argument.ty);
-                            return Err(Fault::Type { routine, step, found: format!("an update of {ty}"), wanted });
+                            return Err(PlanError::Type { routine, step, found: format!("an update of {ty}"), wanted });
                         }
                         Some(argument) if slots[arg].1 => {
-                            return Err(Fault::Form { routine, what: format!("two updates of %{}", argument.name) });
+                            return Err(PlanError::Form {
+                                routine,
+                                what: format!("two updates of %{}", argument.name),
+                            });
                         }
                         Some(_) => {}
-                        None => return Err(Fault::Form { routine, what: format!("an update of argument {arg}") }),
+                        None => return Err(PlanError::Form { routine, what: format!("an update of argument {arg}") }),
                     }
                     slots[arg].1 = true;
                     finally[arg] = Some(result.value);
@@ -127,7 +130,7 @@ impl<'a> Checker<'a> {
             callees: &functions[..at],
             function,
             routine,
-            notes,
+            bindings,
             slots,
             finally,
             kept,
@@ -139,21 +142,21 @@ impl<'a> Checker<'a> {
         if routine.arguments != checker.slots.len() {
             return Err(checker.form(format!("{} arguments, not {}", routine.arguments, checker.slots.len())));
         }
-        if routine.steps.len() != notes.len() {
-            return Err(checker.form(format!("{} notes for {} steps", notes.len(), routine.steps.len())));
+        if routine.steps.len() != bindings.len() {
+            return Err(checker.form(format!("{} bindings for {} steps", bindings.len(), routine.steps.len())));
         }
         checker.start();
         Ok(checker)
     }
 
-    fn form(&self, what: String) -> Fault {
-        Fault::Form { routine: self.routine.name.clone(), what }
+    fn form(&self, what: String) -> PlanError {
+        PlanError::Form { routine: self.routine.name.clone(), what }
     }
 
     /// Arguments and constants hold their values; reshapes are the same token as what they reshape.
     fn start(&mut self) {
         for (slot, &value) in self.function.arg_values().iter().enumerate() {
-            self.write(Span::new(Place::Argument { slot, offset: 0 }, self.slots[slot].0), Token::Value(value));
+            self.write(Span::new(Address::Argument { slot, offset: 0 }, self.slots[slot].0), Token::Value(value));
         }
         for (id, node, op) in self.function.ops() {
             let value = Value { node: id, result: 0 };
@@ -177,8 +180,8 @@ impl<'a> Checker<'a> {
         self.same.get(&value).copied().unwrap_or(value)
     }
 
-    fn run(mut self) -> Result<(), Fault> {
-        for (step, note) in self.routine.steps.iter().zip(self.notes) {
+    fn run(mut self) -> Result<(), PlanError> {
+        for (step, note) in self.routine.steps.iter().zip(self.bindings) {
             match step {
                 Step::Launch { kernel, operands } => self.launch(kernel.0 as usize, operands, note)?,
                 Step::Call { routine, frame, arguments } => self.call(routine.0 as usize, *frame, arguments, note)?,
@@ -187,7 +190,7 @@ impl<'a> Checker<'a> {
         }
         for slot in 0..self.slots.len() {
             let value = self.finally[slot].expect("every slot has a value at the end");
-            self.read(Place::Argument { slot, offset: 0 }, self.slots[slot].0, Token::Value(value))?;
+            self.read(Address::Argument { slot, offset: 0 }, self.slots[slot].0, Token::Value(value))?;
         }
         for &value in &self.kept {
             let known = matches!(self.function.op(value.node), Some(Op::Constant(_)));
@@ -198,20 +201,20 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    fn launch(&mut self, kernel: usize, places: &[Place], note: &Note) -> Result<(), Fault> {
+    fn launch(&mut self, kernel: usize, places: &[Address], note: &StepBinding) -> Result<(), PlanError> {
         let Some(kernel) = self.program.kernels.get_index(kernel) else {
             return Err(self.form(format!("there is no kernel {kernel}")));
         };
         if kernel.operands.len() != places.len() || note.operands.len() != places.len() {
             return Err(self.form(format!("{} places for {} operands", places.len(), kernel.operands.len())));
         }
-        let mut read: SmallVec<[(Span, Place, Mode); 4]> = SmallVec::new();
-        let mut written: SmallVec<[(Span, Place, Mode, Token); 2]> = SmallVec::new();
-        for ((&place, operand), meaning) in places.iter().zip(&kernel.operands).zip(&note.operands) {
+        let mut read: SmallVec<[(Span, Address, Mode); 4]> = SmallVec::new();
+        let mut written: SmallVec<[(Span, Address, Mode, Token); 2]> = SmallVec::new();
+        for ((&place, operand), bound) in places.iter().zip(&kernel.operands).zip(&note.operands) {
             let bytes = operand.elements.checked_mul(operand.dtype.size());
             let bytes = bytes.ok_or_else(|| self.form(format!("{} elements in one operand", operand.elements)))?;
             let span = self.span(place, bytes)?;
-            let Some(token) = self.meant(*meaning, note, operand.dtype)? else {
+            let Some(token) = self.meant(*bound, note, operand.dtype)? else {
                 // Constants do not change.
                 if (span.region, operand.mode) != (Region::Constants, Mode::Read) {
                     return Err(self.form("a constant outside of the constants".to_owned()));
@@ -219,9 +222,9 @@ impl<'a> Checker<'a> {
                 continue;
             };
             self.check_type(token, operand.dtype, operand.elements)?;
-            let writes = match meaning {
+            let writes = match bound {
                 // A later launch of the node may read what an earlier one has written.
-                Meaning::Result(_) | Meaning::Temp(_) => operand.mode != Mode::Read,
+                OperandBinding::Result(_) | OperandBinding::Temp(_) => operand.mode != Mode::Read,
                 _ if operand.mode == Mode::Write => return Err(self.forbidden(place)),
                 _ => false,
             };
@@ -253,7 +256,7 @@ impl<'a> Checker<'a> {
     }
 
     /// What an operand should hold; nothing for a constant.
-    fn meant(&self, meaning: Meaning, note: &Note, dtype: DType) -> Result<Option<Token>, Fault> {
+    fn meant(&self, meaning: OperandBinding, note: &StepBinding, dtype: DType) -> Result<Option<Token>, PlanError> {
         if let Some(result) = note.copied {
             let result = self.function.results.get(result);
             let result = result.ok_or_else(|| self.form("a copy of no result".to_owned()))?;
@@ -262,21 +265,21 @@ impl<'a> Checker<'a> {
         let node = note.node.ok_or_else(|| self.form("a step for nothing".to_owned()))?;
         let operands = &self.function.node(node).operands;
         Ok(match meaning {
-            Meaning::Operand(i) => {
+            OperandBinding::Operand(i) => {
                 let value = operands.get(i).ok_or_else(|| self.form(format!("there is no operand {i}")))?;
                 Some(Token::Value(self.canonical(*value)))
             }
-            Meaning::Result(i) if i < self.function.node(node).types.len() => {
+            OperandBinding::Result(i) if i < self.function.node(node).types.len() => {
                 Some(Token::Value(self.canonical(Value { node, result: i as u32 })))
             }
-            Meaning::Result(i) => return Err(self.form(format!("there is no result {i}"))),
-            Meaning::Temp(i) => Some(Token::Temp(node, i, dtype)),
-            Meaning::Constant => None,
+            OperandBinding::Result(i) => return Err(self.form(format!("there is no result {i}"))),
+            OperandBinding::Temp(i) => Some(Token::Temp(node, i, dtype)),
+            OperandBinding::Constant => None,
         })
     }
 
     /// Checks that an operand has the dtype of the value that it stands for, and as many elements.
-    fn check_type(&self, token: Token, dtype: DType, elements: usize) -> Result<(), Fault> {
+    fn check_type(&self, token: Token, dtype: DType, elements: usize) -> Result<(), PlanError> {
         let Token::Value(value) = token else { return Ok(()) };
         let ty = self.function.ty(value);
         if ty.dtype == dtype && ty.shape.elements() == elements {
@@ -285,11 +288,11 @@ impl<'a> Checker<'a> {
         Err(self.wrong_type(format!("an operand of {}", Type::new(dtype, [elements])), format!("a value of {ty}")))
     }
 
-    fn wrong_type(&self, found: String, wanted: String) -> Fault {
-        Fault::Type { routine: self.routine.name.clone(), step: self.step, found, wanted }
+    fn wrong_type(&self, found: String, wanted: String) -> PlanError {
+        PlanError::Type { routine: self.routine.name.clone(), step: self.step, found, wanted }
     }
 
-    fn call(&mut self, routine: usize, frame: usize, places: &[Place], note: &Note) -> Result<(), Fault> {
+    fn call(&mut self, routine: usize, frame: usize, places: &[Address], note: &StepBinding) -> Result<(), PlanError> {
         let (Some(callee), Some(function)) = (self.program.routines.get(routine), self.callees.get(routine)) else {
             return Err(self.form(format!("there is no routine {routine} before this one")));
         };
@@ -315,16 +318,16 @@ impl<'a> Checker<'a> {
                 return Err(self.wrong_type(format!("{kind}s {}", show(&own)), wanted));
             }
         }
-        let frame_span = self.span(Place::Frame(frame), callee.frame)?;
+        let frame_span = self.span(Address::Frame(frame), callee.frame)?;
         let mut taken = Taken::default();
-        taken.add(frame_span, Place::Frame(frame));
+        taken.add(frame_span, Address::Frame(frame));
         let (reads, writes) = places.split_at(node_data.operands.len());
         for (&value, &place) in node_data.operands.iter().zip(reads) {
             let bytes = self.function.ty(value).bytes();
             let span = self.span(place, bytes)?;
             self.read(place, bytes, Token::Value(self.canonical(value)))?;
             if span.overlaps(&frame_span) {
-                return Err(self.overlap(place, Place::Frame(frame)));
+                return Err(self.overlap(place, Address::Frame(frame)));
             }
             taken.add(span, place);
         }
@@ -342,10 +345,10 @@ impl<'a> Checker<'a> {
     }
 
     /// The bytes at a place, if they are aligned and inside of their memory.
-    fn span(&self, place: Place, bytes: usize) -> Result<Span, Fault> {
+    fn span(&self, place: Address, bytes: usize) -> Result<Span, PlanError> {
         let span = Span::new(place, bytes);
         if !span.begin.is_multiple_of(ALIGN) {
-            return Err(Fault::Unaligned { routine: self.routine.name.clone(), step: self.step, place });
+            return Err(PlanError::Unaligned { routine: self.routine.name.clone(), step: self.step, place });
         }
         let size = match span.region {
             Region::Frame => Some(self.routine.frame),
@@ -353,12 +356,12 @@ impl<'a> Checker<'a> {
             Region::Constants => Some(self.program.constants.len()),
         };
         if size.is_none_or(|size| span.end > size) {
-            return Err(Fault::Outside { routine: self.routine.name.clone(), step: self.step, place, bytes });
+            return Err(PlanError::Outside { routine: self.routine.name.clone(), step: self.step, place, bytes });
         }
         Ok(span)
     }
 
-    fn writable(&self, span: Span, place: Place) -> Result<(), Fault> {
+    fn writable(&self, span: Span, place: Address) -> Result<(), PlanError> {
         let allowed = match span.region {
             Region::Frame => true,
             Region::Slot(slot) => self.slots[slot].1,
@@ -367,16 +370,16 @@ impl<'a> Checker<'a> {
         if allowed { Ok(()) } else { Err(self.forbidden(place)) }
     }
 
-    fn forbidden(&self, place: Place) -> Fault {
-        Fault::Forbidden { routine: self.routine.name.clone(), step: self.step, place }
+    fn forbidden(&self, place: Address) -> PlanError {
+        PlanError::Forbidden { routine: self.routine.name.clone(), step: self.step, place }
     }
 
-    fn overlap(&self, first: Place, second: Place) -> Fault {
-        Fault::Overlap { routine: self.routine.name.clone(), step: self.step, first, second }
+    fn overlap(&self, first: Address, second: Address) -> PlanError {
+        PlanError::Overlap { routine: self.routine.name.clone(), step: self.step, first, second }
     }
 
     /// Checks that every byte holds the token.
-    fn read(&self, place: Place, bytes: usize, wanted: Token) -> Result<(), Fault> {
+    fn read(&self, place: Address, bytes: usize, wanted: Token) -> Result<(), PlanError> {
         let wanted = self.named(wanted);
         let span = Span::new(place, bytes);
         if bytes == 0 {
@@ -390,7 +393,7 @@ impl<'a> Checker<'a> {
             return Ok(());
         }
         let wanted = format!("{wanted:?}");
-        Err(Fault::WrongValue { routine: self.routine.name.clone(), step: self.step, place, wanted })
+        Err(PlanError::WrongValue { routine: self.routine.name.clone(), step: self.step, place, wanted })
     }
 
     /// Whether a value is a constant whose bytes stand there.

@@ -12,10 +12,10 @@ use crate::cpu::{Launch, Unit};
 use crate::kernel::Verified;
 use crate::machine::Machine;
 use crate::nest::Statuses;
-use crate::nest::composed::SourceKind;
-use crate::routine::check::{Meaning, Note};
-use crate::routine::plan::{BufferId, Job};
-use crate::routine::program::{KernelId, KernelProgram, Place, Routine, RoutineId, Step};
+use crate::nest::nests::SourceKind;
+use crate::routine::check::{OperandBinding, StepBinding};
+use crate::routine::plan::{AllocationStep, BufferId};
+use crate::routine::program::{Address, KernelId, KernelProgram, Routine, RoutineId, Step};
 
 /// Schedules a whole graph, in which every function comes before its callers, for a machine.
 ///
@@ -32,7 +32,7 @@ pub fn schedule(graph: &Graph, machine: &Machine) -> Result<Schedule, ScheduleEr
         copies: FxHashMap::default(),
         routines: IndexMap::new(),
         constants: FxHashMap::default(),
-        notes: vec![],
+        bindings: vec![],
         clamped: 0,
     };
     let entry = graph.functions().len() - 1;
@@ -41,8 +41,8 @@ pub fn schedule(graph: &Graph, machine: &Machine) -> Result<Schedule, ScheduleEr
             scheduler.function(function, i == entry)?;
         }
     }
-    let Scheduler { program, statuses, notes, clamped, .. } = scheduler;
-    Ok(Schedule { program, statuses, notes, clamped })
+    let Scheduler { program, statuses, bindings, clamped, .. } = scheduler;
+    Ok(Schedule { program, statuses, bindings, clamped })
 }
 
 struct Scheduler<'a> {
@@ -57,8 +57,8 @@ struct Scheduler<'a> {
     /// The units that copy so many elements.
     copies: FxHashMap<(DType, usize), UnitId>,
     routines: IndexMap<Symbol, RoutineId>,
-    constants: FxHashMap<Tensor, Place>,
-    notes: Vec<Vec<Note>>,
+    constants: FxHashMap<Tensor, Address>,
+    bindings: Vec<Vec<StepBinding>>,
     clamped: usize,
 }
 
@@ -192,7 +192,7 @@ impl Scheduler<'_> {
                     slot += 1;
                     let free = routing.problem.buffers[buffer.0].home.is_none();
                     if free {
-                        routing.problem.buffers[buffer.0].home = Some(Place::Argument { slot: home, offset: 0 });
+                        routing.problem.buffers[buffer.0].home = Some(Address::Argument { slot: home, offset: 0 });
                     } else {
                         self.copy(routing, i, buffer, home, false, &mut late)?;
                     }
@@ -229,7 +229,7 @@ impl Scheduler<'_> {
         if let Work::Kernels { shared, .. } = &mut routing.tasks[writer].work {
             shared.extend(pairs);
         }
-        routing.problem.buffers[buffer.0].home = Some(Place::Argument { slot: arg, offset: 0 });
+        routing.problem.buffers[buffer.0].home = Some(Address::Argument { slot: arg, offset: 0 });
         routing.uses(own).overwriter = Some(writer);
         true
     }
@@ -246,9 +246,9 @@ impl Scheduler<'_> {
     ) -> Result<(), ScheduleError> {
         let ty = routing.function.ty(routing.function.results[result].value).clone();
         let unit = self.copy_unit(&ty)?;
-        let home = Some(Place::Argument { slot, offset: 0 });
+        let home = Some(Address::Argument { slot, offset: 0 });
         let target = routing.add_buffer(ty.bytes(), home);
-        let is_argument = matches!(routing.problem.buffers[from.0].home, Some(Place::Argument { .. }));
+        let is_argument = matches!(routing.problem.buffers[from.0].home, Some(Address::Argument { .. }));
         let mut from = from;
         if overwritten && is_argument {
             // The source may be overwritten itself before the end: save it first.
@@ -282,50 +282,58 @@ impl Scheduler<'_> {
             Work::Call(routine) => self.program.routines[routine.0 as usize].frame,
             _ => 0,
         };
-        routing.problem.jobs = sorted
+        routing.problem.steps = sorted
             .iter()
             .map(|&t| {
                 let task = &routing.tasks[t];
                 let buffers = [&task.reads, &task.writes, &task.temps].into_iter().flatten().copied().collect();
-                Job { buffers, frame: frame_of(&task.work) }
+                AllocationStep { buffers, frame: frame_of(&task.work) }
             })
             .collect();
-        let layout = routing.problem.solve();
+        let allocation = routing.problem.solve();
         let mut steps = vec![];
-        let mut notes = vec![];
+        let mut bindings = vec![];
         for (at, &t) in sorted.iter().enumerate() {
             let task = &routing.tasks[t];
-            let places = |ids: &[BufferId]| ids.iter().map(|b| layout.places[b.0]).collect::<SmallVec<[Place; 4]>>();
+            let places =
+                |ids: &[BufferId]| ids.iter().map(|b| allocation.addresses[b.0]).collect::<SmallVec<[Address; 4]>>();
             match &task.work {
                 Work::Call(routine) => {
                     let arguments = [&*places(&task.reads), &places(&task.writes)].concat();
-                    steps.push(Step::Call { routine: *routine, frame: layout.frames[at], arguments });
-                    notes.push(Note { node: task.node, copied: None, operands: vec![] });
+                    steps.push(Step::Call { routine: *routine, frame: allocation.frames[at], arguments });
+                    bindings.push(StepBinding { node: task.node, copied: None, operands: vec![] });
                 }
                 Work::Kernels { unit, shared } => {
                     let (reads, writes, temps) = (places(&task.reads), places(&task.writes), places(&task.temps));
-                    self.launch(*unit, shared, task.node, None, (&reads, &writes, &temps), (&mut steps, &mut notes))?;
+                    self.launch(
+                        *unit,
+                        shared,
+                        task.node,
+                        None,
+                        (&reads, &writes, &temps),
+                        (&mut steps, &mut bindings),
+                    )?;
                 }
                 Work::Copy { unit, result } => {
                     let (reads, writes) = (places(&task.reads), places(&task.writes));
-                    self.launch(*unit, &[], None, Some(*result), (&reads, &writes, &[]), (&mut steps, &mut notes))?;
+                    self.launch(*unit, &[], None, Some(*result), (&reads, &writes, &[]), (&mut steps, &mut bindings))?;
                 }
             }
         }
         let function = routing.function;
-        notes.iter().for_each(|note| self.statuses.step(self.graph, function, note.node));
+        bindings.iter().for_each(|note| self.statuses.step(self.graph, function, note.node));
         let outputs = function.results.iter();
         let entry = function.name == self.graph.entry().name;
         let outputs = outputs.filter(|r| !entry || r.role == ResultRole::Output).count();
         let routine = Routine {
             name: function.name.as_str().to_owned(),
             arguments: function.args().len() + outputs,
-            frame: layout.frame,
+            frame: allocation.frame,
             steps,
         };
         let id = self.program.add_routine(routine);
         self.routines.insert(function.name.clone(), id);
-        self.notes.push(notes);
+        self.bindings.push(bindings);
         Ok(())
     }
 
@@ -336,8 +344,8 @@ impl Scheduler<'_> {
         shared: &[(usize, usize)],
         node: Option<NodeId>,
         copied: Option<usize>,
-        (reads, writes, temps): (&[Place], &[Place], &[Place]),
-        (steps, notes): (&mut Vec<Step>, &mut Vec<Note>),
+        (reads, writes, temps): (&[Address], &[Address], &[Address]),
+        (steps, bindings): (&mut Vec<Step>, &mut Vec<StepBinding>),
     ) -> Result<(), ScheduleError> {
         let Scheduler { machine, units, program, constants, clamped, .. } = self;
         let Lowered { name, unit, kernels, .. } = &mut units[unit.0];
@@ -356,29 +364,29 @@ impl Scheduler<'_> {
         let sources = unit.sources();
         for (kernel, operands) in &kernels[shared] {
             let mut places = Vec::with_capacity(operands.len());
-            let mut meanings = Vec::with_capacity(operands.len());
+            let mut operands_bound = Vec::with_capacity(operands.len());
             for &source in operands {
-                let (place, meaning) = match &sources[source].kind {
-                    SourceKind::Argument(i) => (reads[*i], Meaning::Operand(*i)),
-                    SourceKind::Result(i) => (writes[*i], Meaning::Result(*i)),
+                let (place, bound) = match &sources[source].kind {
+                    SourceKind::Argument(i) => (reads[*i], OperandBinding::Operand(*i)),
+                    SourceKind::Result(i) => (writes[*i], OperandBinding::Result(*i)),
                     SourceKind::Temp => {
                         let number = sources[..source].iter().filter(|s| s.kind == SourceKind::Temp).count();
-                        (temps[number], Meaning::Temp(number))
+                        (temps[number], OperandBinding::Temp(number))
                     }
-                    SourceKind::Constant(value) => (constant(program, constants, value), Meaning::Constant),
+                    SourceKind::Constant(value) => (constant(program, constants, value), OperandBinding::Constant),
                 };
                 places.push(place);
-                meanings.push(meaning);
+                operands_bound.push(bound);
             }
             steps.push(Step::Launch { kernel: *kernel, operands: places });
-            notes.push(Note { node, copied, operands: meanings });
+            bindings.push(StepBinding { node, copied, operands: operands_bound });
         }
         Ok(())
     }
 }
 
 /// The place of a constant of the program.
-fn constant(program: &mut KernelProgram, known: &mut FxHashMap<Tensor, Place>, value: &Tensor) -> Place {
+fn constant(program: &mut KernelProgram, known: &mut FxHashMap<Tensor, Address>, value: &Tensor) -> Address {
     if let Some(&place) = known.get(value) {
         return place;
     }

@@ -18,7 +18,7 @@ use dlc_ir::Symbol;
 use crate::kernel::Malformed;
 use crate::nest::{NestError, Statuses};
 
-use check::Note;
+use check::StepBinding;
 use program::KernelProgram;
 
 /// A scheduled graph.
@@ -29,7 +29,7 @@ pub struct Schedule {
     /// What the statuses of failed checks mean.
     pub statuses: Statuses,
     /// For each routine and each of its steps what the operands stand for, for the buffer checker.
-    pub notes: Vec<Vec<Note>>,
+    pub bindings: Vec<Vec<StepBinding>>,
     /// How many accesses of its kernels are clamped, since it could not be proved that they stay inside of their buffers.
     /// Indices that come from data are not among them: those are clamped as they are made, which is a proof.
     pub clamped: usize,

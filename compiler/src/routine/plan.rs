@@ -1,25 +1,25 @@
 //! Memory: where every buffer of a function lies in its frame.
 //!
-//! A buffer lives from the step that writes it to the last one that reads it; buffers whose lives do not meet share memory. The
+//! A buffer is live from the step that writes it to the last one that reads it; buffers whose live ranges do not meet share memory. The
 //! result is checked by [`check`], which knows nothing of how it was made.
 
 mod sweep;
 
 use smallvec::SmallVec;
 
-use crate::routine::program::{ALIGN, Place};
+use crate::routine::program::{ALIGN, Address};
 
-/// A buffer: an index into [`Problem::buffers`].
+/// A buffer: an index into [`AllocationProblem::buffers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub usize);
 
 /// What is to be planned.
 #[derive(Clone, Debug, Default)]
-pub struct Problem {
+pub struct AllocationProblem {
     /// The buffers.
     pub buffers: Vec<Buffer>,
     /// The steps, in order.
-    pub jobs: Vec<Job>,
+    pub steps: Vec<AllocationStep>,
 }
 
 /// Memory that holds one value.
@@ -28,12 +28,12 @@ pub struct Buffer {
     /// Its size.
     pub bytes: usize,
     /// Where it lies, if that is given: in an argument or among the constants.
-    pub home: Option<Place>,
+    pub home: Option<Address>,
 }
 
 /// One step of a function.
 #[derive(Clone, Debug, Default)]
-pub struct Job {
+pub struct AllocationStep {
     /// Buffers that it reads or writes, temporary ones included.
     pub buffers: SmallVec<[BufferId; 6]>,
     /// Bytes of the frame of a routine that it calls.
@@ -42,37 +42,37 @@ pub struct Job {
 
 /// Where everything lies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Layout {
+pub struct Allocation {
     /// A place for each buffer.
-    pub places: Vec<Place>,
-    /// For each job the offset of its callee's frame.
+    pub addresses: Vec<Address>,
+    /// For each step the offset of its callee's frame.
     pub frames: Vec<usize>,
     /// Bytes of the whole frame.
     pub frame: usize,
 }
 
-impl Problem {
+impl AllocationProblem {
     /// Adds a buffer.
-    pub fn buffer(&mut self, bytes: usize, home: Option<Place>) -> BufferId {
+    pub fn buffer(&mut self, bytes: usize, home: Option<Address>) -> BufferId {
         self.buffers.push(Buffer { bytes, home });
         BufferId(self.buffers.len() - 1)
     }
 
     /// Finds a place for every buffer and every callee's frame: largest first, each at the lowest offset that is free
-    /// during its whole life. That looks at all pairs; of very many blocks each takes the smallest gap that is there when its life
+    /// during its whole live range. That looks at all pairs; of very many intervals each takes the smallest gap that is there when its live range
     /// begins.
-    pub fn solve(&self) -> Layout {
-        let mut lives: Vec<Option<(usize, usize)>> = vec![None; self.buffers.len()];
-        for (at, job) in self.jobs.iter().enumerate() {
-            for buffer in &job.buffers {
-                let life = &mut lives[buffer.0];
-                *life = Some((life.map_or(at, |(first, _)| first), at));
+    pub fn solve(&self) -> Allocation {
+        let mut live_ranges: Vec<Option<(usize, usize)>> = vec![None; self.buffers.len()];
+        for (at, step) in self.steps.iter().enumerate() {
+            for buffer in &step.buffers {
+                let live_range = &mut live_ranges[buffer.0];
+                *live_range = Some((live_range.map_or(at, |(first, _)| first), at));
             }
         }
-        let mut blocks = vec![];
+        let mut intervals = vec![];
         for (i, buffer) in self.buffers.iter().enumerate() {
-            if let (None, Some((first, last))) = (buffer.home, lives[i]) {
-                blocks.push(Block {
+            if let (None, Some((first, last))) = (buffer.home, live_ranges[i]) {
+                intervals.push(Interval {
                     bytes: buffer.bytes.max(1).next_multiple_of(ALIGN),
                     first,
                     last,
@@ -80,30 +80,35 @@ impl Problem {
                 });
             }
         }
-        for (at, job) in self.jobs.iter().enumerate() {
-            if job.frame > 0 {
-                blocks.push(Block { bytes: job.frame.next_multiple_of(ALIGN), first: at, last: at, of: Of::Frame(at) });
+        for (at, step) in self.steps.iter().enumerate() {
+            if step.frame > 0 {
+                intervals.push(Interval {
+                    bytes: step.frame.next_multiple_of(ALIGN),
+                    first: at,
+                    last: at,
+                    of: Of::Frame(at),
+                });
             }
         }
-        let placed = if blocks.len() > PAIRS { sweep::place(blocks) } else { place(blocks) };
-        let mut layout = Layout {
-            places: self.buffers.iter().map(|b| b.home.unwrap_or(Place::Frame(0))).collect(),
-            frames: vec![0; self.jobs.len()],
+        let placed = if intervals.len() > PAIRS { sweep::place(intervals) } else { place(intervals) };
+        let mut allocation = Allocation {
+            addresses: self.buffers.iter().map(|b| b.home.unwrap_or(Address::Frame(0))).collect(),
+            frames: vec![0; self.steps.len()],
             frame: 0,
         };
-        for (offset, block) in placed {
-            layout.frame = layout.frame.max(offset + block.bytes);
-            match block.of {
-                Of::Buffer(i) => layout.places[i] = Place::Frame(offset),
-                Of::Frame(job) => layout.frames[job] = offset,
+        for (offset, interval) in placed {
+            allocation.frame = allocation.frame.max(offset + interval.bytes);
+            match interval.of {
+                Of::Buffer(i) => allocation.addresses[i] = Address::Frame(offset),
+                Of::Frame(step) => allocation.frames[step] = offset,
             }
         }
-        layout
+        allocation
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Block {
+struct Interval {
     bytes: usize,
     first: usize,
     last: usize,
@@ -116,30 +121,30 @@ enum Of {
     Frame(usize),
 }
 
-/// The most blocks of which all pairs are looked at.
+/// The most intervals of which all pairs are looked at.
 const PAIRS: usize = 4096;
 
-/// Largest first, each at the lowest offset that is free during its whole life.
-fn place(mut blocks: Vec<Block>) -> Vec<(usize, Block)> {
-    blocks.sort_by_key(|b| (std::cmp::Reverse(b.bytes), b.first, b.of));
-    let mut placed: Vec<(usize, Block)> = vec![];
-    for block in blocks {
-        let offset = free_offset(&block, &placed);
+/// Largest first, each at the lowest offset that is free during its whole live range.
+fn place(mut intervals: Vec<Interval>) -> Vec<(usize, Interval)> {
+    intervals.sort_by_key(|b| (std::cmp::Reverse(b.bytes), b.first, b.of));
+    let mut placed: Vec<(usize, Interval)> = vec![];
+    for interval in intervals {
+        let offset = free_offset(&interval, &placed);
         let at = placed.partition_point(|(o, _)| *o < offset);
-        placed.insert(at, (offset, block));
+        placed.insert(at, (offset, interval));
     }
     placed
 }
 
-/// The lowest offset at which a block meets none of those placed, which are sorted by offset.
-fn free_offset(block: &Block, placed: &[(usize, Block)]) -> usize {
+/// The lowest offset at which an interval meets none of those placed, which are sorted by offset.
+fn free_offset(interval: &Interval, placed: &[(usize, Interval)]) -> usize {
     let mut offset = 0;
     for (at, other) in placed {
-        let meet = block.first <= other.last && other.first <= block.last;
+        let meet = interval.first <= other.last && other.first <= interval.last;
         if !meet {
             continue;
         }
-        if offset + block.bytes <= *at {
+        if offset + interval.bytes <= *at {
             break;
         }
         offset = offset.max(at + other.bytes);
@@ -152,29 +157,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lives_that_do_not_meet_share_memory() {
-        let mut problem = Problem::default();
+    fn live_ranges_that_do_not_meet_share_memory() {
+        let mut problem = AllocationProblem::default();
         let sizes = [100, 200, 100, 64];
         let ids: Vec<BufferId> = sizes.iter().map(|&n| problem.buffer(n, None)).collect();
         for pair in ids.windows(2) {
-            problem.jobs.push(Job { buffers: pair.into(), frame: 0 });
+            problem.steps.push(AllocationStep { buffers: pair.into(), frame: 0 });
         }
-        let layout = problem.solve();
-        assert_eq!(layout.places[0], layout.places[2]);
-        assert!(layout.frame < 100 + 200 + 100 + 64);
-        assert!(layout.places.iter().all(|p| matches!(p, Place::Frame(o) if o % ALIGN == 0)));
+        let allocation = problem.solve();
+        assert_eq!(allocation.addresses[0], allocation.addresses[2]);
+        assert!(allocation.frame < 100 + 200 + 100 + 64);
+        assert!(allocation.addresses.iter().all(|p| matches!(p, Address::Frame(o) if o % ALIGN == 0)));
     }
 
     #[test]
     fn a_callee_gets_room_of_its_own() {
-        let mut problem = Problem::default();
+        let mut problem = AllocationProblem::default();
         let (x, y) = (problem.buffer(64, None), problem.buffer(64, None));
-        problem.jobs.push(Job { buffers: [x].into_iter().collect(), frame: 0 });
-        problem.jobs.push(Job { buffers: [x, y].into_iter().collect(), frame: 640 });
-        let layout = problem.solve();
-        let Place::Frame(x) = layout.places[0] else { panic!("x has no home") };
-        let Place::Frame(y) = layout.places[1] else { panic!("y has no home") };
-        let frame = layout.frames[1]..layout.frames[1] + 640;
+        problem.steps.push(AllocationStep { buffers: [x].into_iter().collect(), frame: 0 });
+        problem.steps.push(AllocationStep { buffers: [x, y].into_iter().collect(), frame: 640 });
+        let allocation = problem.solve();
+        let Address::Frame(x) = allocation.addresses[0] else { panic!("x has no home") };
+        let Address::Frame(y) = allocation.addresses[1] else { panic!("y has no home") };
+        let frame = allocation.frames[1]..allocation.frames[1] + 640;
         assert!(!frame.contains(&x) && !frame.contains(&y) && x != y);
     }
 }

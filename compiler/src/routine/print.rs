@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use super::program::{KernelProgram, Place, Step};
+use super::program::{Address, KernelProgram, Step};
 use crate::kernel::print::kernel;
 
-impl fmt::Display for Place {
+impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Place::Frame(offset) => write!(f, "frame+{offset}"),
-            Place::Argument { slot, offset: 0 } => write!(f, "arg{slot}"),
-            Place::Argument { slot, offset } => write!(f, "arg{slot}+{offset}"),
-            Place::Constant(offset) => write!(f, "const+{offset}"),
+            Address::Frame(offset) => write!(f, "frame+{offset}"),
+            Address::Argument { slot, offset: 0 } => write!(f, "arg{slot}"),
+            Address::Argument { slot, offset } => write!(f, "arg{slot}+{offset}"),
+            Address::Constant(offset) => write!(f, "const+{offset}"),
         }
     }
 }

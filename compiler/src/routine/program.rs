@@ -19,7 +19,7 @@ pub struct RoutineId(pub u32);
 
 /// Where a buffer begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Place {
+pub enum Address {
     /// Bytes from the start of the routine's frame; a multiple of [`ALIGN`].
     Frame(usize),
     /// Bytes from the start of one of the routine's arguments.
@@ -44,7 +44,7 @@ pub enum Step {
         /// The kernel.
         kernel: KernelId,
         /// A place for each of its operands.
-        operands: Vec<Place>,
+        operands: Vec<Address>,
     },
     /// Runs another routine.
     Call {
@@ -53,7 +53,7 @@ pub enum Step {
         /// Byte offset of its frame inside the caller's; a multiple of [`ALIGN`].
         frame: usize,
         /// A place for each of its arguments.
-        arguments: Vec<Place>,
+        arguments: Vec<Address>,
     },
 }
 
@@ -79,7 +79,7 @@ pub struct KernelProgram {
     pub names: Vec<String>,
     /// The routines; the last is the entry.
     pub routines: Vec<Routine>,
-    /// Constant data, addressed by [`Place::Constant`].
+    /// Constant data, addressed by [`Address::Constant`].
     pub constants: Vec<u8>,
     /// Of each name that a kernel has, the number with which to look for a free one.
     taken: FxHashMap<String, usize>,
@@ -110,11 +110,11 @@ impl KernelProgram {
     }
 
     /// Adds constant bytes and returns where they lie.
-    pub fn add_constant(&mut self, bytes: &[u8]) -> Place {
+    pub fn add_constant(&mut self, bytes: &[u8]) -> Address {
         let at = self.constants.len().next_multiple_of(ALIGN);
         self.constants.resize(at, 0);
         self.constants.extend_from_slice(bytes);
-        Place::Constant(at)
+        Address::Constant(at)
     }
 
     /// Adds a routine.

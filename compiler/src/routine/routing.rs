@@ -4,8 +4,8 @@ use dlc_ir::{Function, NodeId, Value};
 use smallvec::{SmallVec, smallvec};
 
 use super::order::Order;
-use crate::routine::plan::{BufferId, Problem};
-use crate::routine::program::{Place, RoutineId};
+use crate::routine::plan::{AllocationProblem, BufferId};
+use crate::routine::program::{Address, RoutineId};
 
 /// A unit: an index into the scheduler's units. Names are for printing only, since those of loaded functions are any.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ pub type Buffers = SmallVec<[BufferId; 4]>;
 /// The state of one function.
 pub struct Routing<'a> {
     pub function: &'a Function,
-    pub problem: Problem,
+    pub problem: AllocationProblem,
     pub tasks: Vec<Task>,
     pub order: Order,
     /// Of each node the buffers of its results.
@@ -61,21 +61,21 @@ impl<'a> Routing<'a> {
     pub fn new(function: &'a Function) -> Self {
         let mut routing = Routing {
             function,
-            problem: Problem::default(),
+            problem: AllocationProblem::default(),
             tasks: vec![],
             order: Order::default(),
             results: vec![SmallVec::new(); function.node_count()],
             uses: vec![],
         };
         for (slot, &value) in function.arg_values().iter().enumerate() {
-            let home = Place::Argument { slot, offset: 0 };
+            let home = Address::Argument { slot, offset: 0 };
             let id = routing.add_buffer(function.ty(value).bytes(), Some(home));
             routing.put(value.node, id);
         }
         routing
     }
 
-    pub fn add_buffer(&mut self, bytes: usize, home: Option<Place>) -> BufferId {
+    pub fn add_buffer(&mut self, bytes: usize, home: Option<Address>) -> BufferId {
         self.uses.push(Uses::default());
         self.problem.buffer(bytes, home)
     }

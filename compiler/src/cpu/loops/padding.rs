@@ -7,26 +7,26 @@
 use std::cell::RefCell;
 
 use super::{Emitter, Point};
-use crate::cpu::element::Elements;
 use crate::cpu::tiling::{Lane, Plan};
+use crate::cpu::vectorize::Elements;
 use crate::kernel::{Binary, Buf, Builder, Compare, Val};
 use crate::machine::Machine;
-use crate::nest::composed::{Nest, NestReduce};
-use crate::nest::form::Forms;
+use crate::nest::expr::ExprArena;
+use crate::nest::nests::{Nest, NestReduce};
 
-/// The sums `values` of a nest at a vector of positions on a kept axis, the first one given, without padding; the positions on the
-/// other kept axes are set.
+/// The sums `values` of a nest at a vector of positions on a parallel axis, the first one given, without padding; the positions on the
+/// other parallel axes are set.
 pub(crate) fn leave_out_padding(
     b: &mut Builder,
     elements: &mut Elements<'_>,
     nest: &Nest,
-    forms: &Forms,
+    exprs: &ExprArena,
     machine: &Machine,
     (axis, first): (usize, Val),
     values: Val,
 ) -> Val {
     let Some(reduce) = &nest.reduce else { return values };
-    let emitter = Emitter { nest, forms, machine, plan: Plan::rare(Lane::Kept(axis), b.ty(values).lanes) };
+    let emitter = Emitter { nest, exprs, machine, plan: Plan::rare(Lane::Parallel(axis), b.ty(values).lanes) };
     let point = Point { lane: Some((axis, first, None)), ..Point::default() };
     emitter.without_padding(b, elements, reduce, &[point], vec![values])[0]
 }
@@ -63,16 +63,16 @@ impl Emitter<'_> {
         sums: &[Val],
     ) -> Vec<Val> {
         let lanes = b.ty(sums[0]).lanes;
-        let memory = b.scratch(self.forms.dtype(reduce.body), sums.len() * usize::from(lanes));
+        let memory = b.scratch(self.exprs.dtype(reduce.body), sums.len() * usize::from(lanes));
         let places: Vec<Val> = (0..sums.len()).map(|i| b.index(i as i64 * i64::from(lanes))).collect();
         for (&place, &sum) in places.iter().zip(sums) {
             b.store(memory, place, sum);
         }
-        let tests = reduce.padding.clone();
+        let predicates = reduce.padding.clone();
         let nest = Nest {
             extents: self.nest.extents.clone(),
-            kept: self.nest.kept,
-            reduce: Some(NestReduce { tests, padding: vec![], ..reduce.clone() }),
+            parallel: self.nest.parallel,
+            reduce: Some(NestReduce { predicates, padding: vec![], ..reduce.clone() }),
             outputs: vec![],
         };
         let one = Emitter { nest: &nest, plan: Plan::rare(Lane::None, 1), ..*self };

@@ -1,17 +1,17 @@
-//! Reductions: the loops over reduced axes, and what a turn of them does.
+//! Reductions: the loops over reduction axes, and what an iteration of them does.
 
 use dlc_ir::compute::Combine;
 use dlc_ir::{DType, ScalarOp};
 
 use super::{Emitter, Point};
 use crate::cpu::counted::Counted;
-use crate::cpu::element::{Elements, constant};
 use crate::cpu::scalar;
 use crate::cpu::tiling::Lane;
+use crate::cpu::vectorize::{Elements, constant};
 use crate::kernel::{Binary, Builder, Compare, Val};
-use crate::nest::composed::NestReduce;
-use crate::nest::form::{Form, identity};
-use crate::nest::linear::volume;
+use crate::nest::affine::volume;
+use crate::nest::expr::{ExprKind, identity};
+use crate::nest::nests::NestReduce;
 
 /// The largest reduction, in positions, that is written out rather than looped over.
 const WRITTEN_OUT: usize = 9;
@@ -29,7 +29,7 @@ impl Emitter<'_> {
         reduce: &NestReduce,
         points: &[Point],
     ) -> Vec<Val> {
-        let dtype = self.forms.dtype(reduce.body);
+        let dtype = self.exprs.dtype(reduce.body);
         let start = constant(dtype, identity(reduce.combine, dtype));
         let lanes = self.plan.lanes;
         let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
@@ -41,7 +41,7 @@ impl Emitter<'_> {
                 carried.push(b.splat(none, lanes));
             }
         }
-        let result = self.turns(b, elements, reduce, self.nest.kept, carried, points);
+        let result = self.iterations(b, elements, reduce, self.nest.parallel, carried, points);
         if is_arg {
             let mut positions = vec![];
             for pair in result.chunks(2) {
@@ -53,7 +53,7 @@ impl Emitter<'_> {
         }
         let mut values = vec![];
         for mut value in result {
-            if matches!(self.plan.lane, Lane::Reduced(_)) {
+            if matches!(self.plan.lane, Lane::Reduction(_)) {
                 value = b.reduce_lanes(value, |b, x, y| combine(b, reduce.combine, dtype, x, y));
             }
             values.push(scalar::wrap(b, dtype, value));
@@ -62,7 +62,7 @@ impl Emitter<'_> {
     }
 
     /// Loops over the axes of the reduction from `axis` on.
-    fn turns(
+    fn iterations(
         &self,
         b: &mut Builder,
         elements: &mut Elements<'_>,
@@ -72,21 +72,23 @@ impl Emitter<'_> {
         points: &[Point],
     ) -> Vec<Val> {
         let Some(&n) = self.nest.extents.get(axis) else {
-            return self.point_turns(b, elements, reduce, &carried, points);
+            return self.point_iterations(b, elements, reduce, &carried, points);
         };
-        if self.plan.lane == Lane::Reduced(axis) {
+        if self.plan.lane == Lane::Reduction(axis) {
             let lanes = self.plan.lanes;
             let rest = n % lanes as usize;
             let full = b.index((n - rest) as i64);
             let after = self.chains(b, reduce, (full, lanes), 1, &carried, |b, at, carried| {
-                elements.along(axis, at, lanes, None, |elements| self.point_turns(b, elements, reduce, carried, points))
+                elements.along(axis, at, lanes, None, |elements| {
+                    self.point_iterations(b, elements, reduce, carried, points)
+                })
             });
             if rest == 0 {
                 return after;
             }
             let active = b.index(rest as i64);
             return elements.along(axis, full, lanes, Some(active), |elements| {
-                self.point_turns(b, elements, reduce, &after, points)
+                self.point_iterations(b, elements, reduce, &after, points)
             });
         }
         let inner = volume(&self.nest.extents[axis..]);
@@ -94,38 +96,39 @@ impl Emitter<'_> {
             let mut carried = carried;
             for i in 0..n {
                 let at = b.index(i as i64);
-                carried = elements.at(axis, at, |elements| self.turns(b, elements, reduce, axis + 1, carried, points));
+                carried =
+                    elements.at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried, points));
             }
             return carried;
         }
         let end = b.index(n as i64);
         if axis + 1 == self.nest.extents.len() && points.len() > 1 {
             let registers =
-                points.len() * self.machine.registers(self.forms.dtype(reduce.body), usize::from(self.plan.lanes));
+                points.len() * self.machine.registers(self.exprs.dtype(reduce.body), usize::from(self.plan.lanes));
             let fits = |u: &usize| n.is_multiple_of(*u) && u * registers <= self.machine.unrolled_vectors;
-            let turns = (1..=8.min(n)).rev().find(fits).unwrap_or(1);
-            return self.chains(b, reduce, (end, turns as u8), turns, &carried, |b, first, carried| {
-                b.unrolled(turns, carried, |b, turn, carried| {
-                    let at = b.add(first, turn);
-                    elements.at(axis, at, |elements| self.point_turns(b, elements, reduce, carried, points))
+            let iterations = (1..=8.min(n)).rev().find(fits).unwrap_or(1);
+            return self.chains(b, reduce, (end, iterations as u8), iterations, &carried, |b, first, carried| {
+                b.unrolled(iterations, carried, |b, iteration, carried| {
+                    let at = b.add(first, iteration);
+                    elements.at(axis, at, |elements| self.point_iterations(b, elements, reduce, carried, points))
                 })
             });
         }
         self.chains(b, reduce, (end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
-            elements.at(axis, at, |elements| self.turns(b, elements, reduce, axis + 1, carried.to_vec(), points))
+            elements.at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried.to_vec(), points))
         })
     }
 
-    /// The turns of the loops over the axes of the reduction from `axis` on.
+    /// The iterations of the loops over the axes of the reduction from `axis` on.
     fn chain(&self, axis: usize) -> usize {
-        let turns = |a: usize| match self.plan.lane == Lane::Reduced(a) {
+        let iterations = |a: usize| match self.plan.lane == Lane::Reduction(a) {
             true => self.nest.extents[a].div_ceil(self.plan.lanes as usize),
             false => self.nest.extents[a],
         };
-        (axis..self.nest.extents.len()).map(turns).fold(1, usize::saturating_mul)
+        (axis..self.nest.extents.len()).map(iterations).fold(1, usize::saturating_mul)
     }
 
-    /// A loop over one axis of the reduction, of which each turn combines `inner` values one after another. A long sum of floats
+    /// A loop over one axis of the reduction, of which each iteration combines `inner` values one after another. A long sum of floats
     /// is made of chains that start at zero, about as many as each is long.
     fn chains(
         &self,
@@ -137,16 +140,16 @@ impl Emitter<'_> {
         body: impl FnOnce(&mut Builder, Val, &[Val]) -> Vec<Val>,
     ) -> Vec<Val> {
         let (zero, step) = (b.index(0), i64::from(step));
-        let turns = b.known_index(end).expect("axes have a known size") / step;
-        let total = (turns as usize).saturating_mul(inner);
-        let is_rounded = reduce.combine == Combine::Sum && self.forms.dtype(reduce.body).is_float();
+        let iterations = b.known_index(end).expect("axes have a known size") / step;
+        let total = (iterations as usize).saturating_mul(inner);
+        let is_rounded = reduce.combine == Combine::Sum && self.exprs.dtype(reduce.body).is_float();
         if !is_rounded || total < 2 * CHAIN {
             return b.fold(zero, end, step, carried, body);
         }
         let long = (CHAIN.max(total.isqrt()) / inner.max(1)).max(1) as i64 * step;
         // What has been added up so far waits in memory: in registers, it would crowd out the sums of the loops inside.
         let ty = b.ty(carried[0]);
-        let far = b.scratch(self.forms.dtype(reduce.body), carried.len() * usize::from(ty.lanes));
+        let far = b.scratch(self.exprs.dtype(reduce.body), carried.len() * usize::from(ty.lanes));
         let places: Vec<Val> = (0..carried.len()).map(|i| b.index(i as i64 * i64::from(ty.lanes))).collect();
         for (&place, &sum) in places.iter().zip(carried) {
             b.store(far, place, sum);
@@ -165,8 +168,8 @@ impl Emitter<'_> {
         places.into_iter().map(|place| b.load_lanes(far, place, ty.lanes)).collect()
     }
 
-    /// One turn of the reduction for all positions.
-    fn point_turns(
+    /// One iteration of the reduction for all positions.
+    fn point_iterations(
         &self,
         b: &mut Builder,
         elements: &mut Elements<'_>,
@@ -177,16 +180,24 @@ impl Emitter<'_> {
         let each = carried.len() / points.len();
         let mut next = vec![];
         for (point, carried) in points.iter().zip(carried.chunks(each)) {
-            next.extend(point.enter(elements, self.plan.lanes, |elements| self.turn(b, elements, reduce, carried)));
+            next.extend(
+                point.enter(elements, self.plan.lanes, |elements| self.iteration(b, elements, reduce, carried)),
+            );
         }
         next
     }
 
     /// Combines what stands at one position, or one vector of positions.
-    fn turn(&self, b: &mut Builder, elements: &mut Elements<'_>, reduce: &NestReduce, carried: &[Val]) -> Vec<Val> {
-        let tests: Vec<_> = reduce.tests.iter().collect();
-        let tests = elements.all(b, &tests);
-        match tests {
+    fn iteration(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        carried: &[Val],
+    ) -> Vec<Val> {
+        let predicates: Vec<_> = reduce.predicates.iter().collect();
+        let predicates = elements.all(b, &predicates);
+        match predicates {
             Some(cond) if b.ty(cond).lanes == 1 && b.known_bool(cond) != Some(true) => {
                 let elements = std::cell::RefCell::new(elements);
                 b.branch(
@@ -204,12 +215,12 @@ impl Emitter<'_> {
 
     /// The same where the conditions are known to hold, or to hold in the lanes that count.
     fn inner(&self, b: &mut Builder, elements: &mut Elements<'_>, reduce: &NestReduce, carried: &[Val]) -> Vec<Val> {
-        let meet = matches!(self.plan.lane, Lane::Reduced(_));
-        let dtype = self.forms.dtype(reduce.body);
+        let meet = matches!(self.plan.lane, Lane::Reduction(_));
+        let dtype = self.exprs.dtype(reduce.body);
         let lanes = b.ty(carried[0]).lanes;
         if reduce.combine == Combine::Sum
             && dtype.is_float()
-            && let Form::Apply(ScalarOp::Mul, _, args) = self.forms.get(reduce.body)
+            && let ExprKind::Apply(ScalarOp::Mul, _, args) = self.exprs.get(reduce.body)
         {
             let (x, y) = (elements.counted(b, args[0], meet), elements.counted(b, args[1], meet));
             // What is repeated in all lanes stands first: no other instruction needs it, and its register can be

@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-/// An unknown: a loop's turn, a quotient, an element of data.
+/// An unknown: a loop's iteration, a quotient, an element of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Atom(pub u32);
 

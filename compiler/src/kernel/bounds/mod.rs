@@ -1,6 +1,6 @@
 //! Proof that no access of a kernel leaves its buffer.
 //!
-//! The walk knows of each `i64` a range, and the sum of multiples of unknowns that it is: turns of loops, quotients, numbers of
+//! The walk knows of each `i64` a range, and the sum of multiples of unknowns that it is: iterations of loops, quotients, numbers of
 //! lanes, elements of data. Conditions around an access, definitions of minima and quotients, and the ends of loops are facts: sums
 //! that are not negative. Whether an access stays inside is a bound of a sum; where the ranges do not give it, multiples of
 //! facts are added until unknowns cancel. All of this is exact: what may wrap is an unknown of which nothing is known.

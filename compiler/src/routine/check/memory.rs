@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use dlc_ir::{DType, NodeId, Value};
 
-use crate::routine::program::Place;
+use crate::routine::program::Address;
 
 /// What a piece of memory holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,11 +31,11 @@ pub(super) struct Span {
 }
 
 impl Span {
-    pub fn new(place: Place, bytes: usize) -> Span {
+    pub fn new(place: Address, bytes: usize) -> Span {
         let (region, begin) = match place {
-            Place::Frame(at) => (Region::Frame, at),
-            Place::Argument { slot, offset } => (Region::Slot(slot), offset),
-            Place::Constant(at) => (Region::Constants, at),
+            Address::Frame(at) => (Region::Frame, at),
+            Address::Argument { slot, offset } => (Region::Slot(slot), offset),
+            Address::Constant(at) => (Region::Constants, at),
         };
         Span { region, begin, end: begin.saturating_add(bytes) }
     }
@@ -49,13 +49,13 @@ impl Span {
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     /// By region and begin, the span that reaches furthest from there.
-    spans: BTreeMap<(Region, usize), (usize, Place)>,
+    spans: BTreeMap<(Region, usize), (usize, Address)>,
     /// The longest of them, in bytes.
     longest: usize,
 }
 
 impl Taken {
-    pub fn add(&mut self, span: Span, place: Place) {
+    pub fn add(&mut self, span: Span, place: Address) {
         self.longest = self.longest.max(span.end - span.begin);
         let known = self.spans.entry((span.region, span.begin)).or_insert((span.end, place));
         if known.0 < span.end {
@@ -63,7 +63,7 @@ impl Taken {
         }
     }
 
-    pub fn overlapping(&self, span: &Span) -> Option<Place> {
+    pub fn overlapping(&self, span: &Span) -> Option<Address> {
         let near = (span.region, span.begin.saturating_sub(self.longest))..(span.region, span.end);
         let overlaps = |begin: usize, end: usize| begin < span.end && span.begin < end;
         self.spans.range(near).find(|((_, begin), (end, _))| overlaps(*begin, *end)).map(|(_, (_, place))| *place)

@@ -1,27 +1,27 @@
-//! Places for very many blocks: one walk through the steps, in which each block takes the smallest gap that is large enough.
+//! Places for very many intervals: one walk through the steps, in which each interval takes the smallest gap that is large enough.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
-use super::Block;
+use super::Interval;
 
-/// A place for each block.
-pub(super) fn place(mut blocks: Vec<Block>) -> Vec<(usize, Block)> {
-    blocks.sort_by_key(|b| (b.first, Reverse(b.bytes), b.of));
+/// A place for each interval.
+pub(super) fn place(mut intervals: Vec<Interval>) -> Vec<(usize, Interval)> {
+    intervals.sort_by_key(|b| (b.first, Reverse(b.bytes), b.of));
     let mut gaps = Gaps::default();
-    // By the end of their lives: offset and size.
+    // By the end of their live ranges: offset and size.
     let mut alive: BinaryHeap<Reverse<(usize, usize, usize)>> = BinaryHeap::new();
     let mut placed = vec![];
-    for block in blocks {
+    for interval in intervals {
         while let Some(&Reverse((last, offset, bytes))) = alive.peek()
-            && last < block.first
+            && last < interval.first
         {
             alive.pop();
             gaps.free(offset, bytes);
         }
-        let offset = gaps.take(block.bytes);
-        alive.push(Reverse((block.last, offset, block.bytes)));
-        placed.push((offset, block));
+        let offset = gaps.take(interval.bytes);
+        alive.push(Reverse((interval.last, offset, interval.bytes)));
+        placed.push((offset, interval));
     }
     placed
 }
@@ -89,26 +89,26 @@ mod tests {
     use super::*;
     use crate::routine::plan::{Of, place as by_pairs};
 
-    fn frame(placed: &[(usize, Block)]) -> usize {
+    fn frame(placed: &[(usize, Interval)]) -> usize {
         placed.iter().map(|(offset, b)| offset + b.bytes).max().unwrap_or(0)
     }
 
     proptest! {
         #[test]
         fn lives_that_meet_share_no_memory(
-            lives in prop::collection::vec((1usize..9, 0usize..40, 0usize..20), 1..60),
+            live_ranges in prop::collection::vec((1usize..9, 0usize..40, 0usize..20), 1..60),
         ) {
-            let blocks: Vec<Block> = (0..)
-                .zip(lives)
-                .map(|(i, (size, first, length))| Block {
+            let intervals: Vec<Interval> = (0..)
+                .zip(live_ranges)
+                .map(|(i, (size, first, length))| Interval {
                     bytes: 64 * size,
                     first,
                     last: first + length,
                     of: Of::Buffer(i),
                 })
                 .collect();
-            for placed in [place(blocks.clone()), by_pairs(blocks.clone())] {
-                prop_assert_eq!(placed.len(), blocks.len());
+            for placed in [place(intervals.clone()), by_pairs(intervals.clone())] {
+                prop_assert_eq!(placed.len(), intervals.len());
                 for (i, (offset, a)) in placed.iter().enumerate() {
                     for (other, b) in &placed[..i] {
                         let alive = a.first <= b.last && b.first <= a.last;
@@ -119,16 +119,16 @@ mod tests {
         }
     }
 
-    /// What a deep training step does: each layer's value lives until its derivative, which comes in the reverse order.
+    /// What a deep training step does: each layer's value is live until its derivative, which comes in the reverse order.
     #[test]
     fn values_of_one_size_need_no_more_than_are_alive() {
         let depth = 100;
-        let mut blocks = vec![];
+        let mut intervals = vec![];
         for layer in 0..depth {
-            blocks.push(Block { bytes: 128, first: layer, last: 2 * depth - layer, of: Of::Buffer(layer) });
+            intervals.push(Interval { bytes: 128, first: layer, last: 2 * depth - layer, of: Of::Buffer(layer) });
             let at = depth + layer;
-            blocks.push(Block { bytes: 128, first: at, last: at + 1, of: Of::Buffer(depth + layer) });
+            intervals.push(Interval { bytes: 128, first: at, last: at + 1, of: Of::Buffer(depth + layer) });
         }
-        assert_eq!(frame(&place(blocks.clone())), frame(&by_pairs(blocks)));
+        assert_eq!(frame(&place(intervals.clone())), frame(&by_pairs(intervals)));
     }
 }

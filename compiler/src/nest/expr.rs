@@ -1,4 +1,4 @@
-//! Composed element expressions: hash-consed, so that sharing in the graph stays sharing, over [`Linear`] indices.
+//! Composed element expressions: hash-consed, so that sharing in the graph stays sharing, over [`AffineIndex`] indices.
 
 use dlc_ir::compute::{Combine, ConstScalar};
 use dlc_ir::{DType, Scalar, ScalarOp};
@@ -6,51 +6,51 @@ use indexmap::IndexSet;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 
-use super::linear::{Extents, Linear};
+use super::affine::{AffineIndex, Extents};
 
-/// An expression: an index into [`Forms`].
+/// An expression: an index into [`ExprArena`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ExprId(pub u32);
 
-/// Where an expression reads: an index into [`super::composed::Composed::sources`].
+/// Where an expression reads: an index into [`super::nests::Nests::sources`].
 pub(crate) type Source = usize;
 
 /// A condition on the position.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Test {
-    InRange { index: Linear, low: i64, high: i64 },
-    Divisible { index: Linear, divisor: i64 },
+pub(crate) enum Predicate {
+    InRange { index: AffineIndex, low: i64, high: i64 },
+    Divisible { index: AffineIndex, divisor: i64 },
 }
 
 /// A scalar expression over the axes of a domain. The counterpart of [`dlc_ir::compute::Expr`] with operands
 /// composed in, accesses flattened, and children shared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Form {
-    Read { source: Source, dtype: DType, offset: Linear },
+pub(crate) enum ExprKind {
+    Read { source: Source, dtype: DType, offset: AffineIndex },
     Const(ConstScalar),
-    Position(Linear, DType),
+    Position(AffineIndex, DType),
     Apply(ScalarOp, DType, SmallVec<[ExprId; 3]>),
-    If { tests: Vec<Test>, then: ExprId, other: ExprId },
-    Random { key: ExprId, counter: ExprId, element: Linear, dtype: DType },
+    If { predicates: Vec<Predicate>, then: ExprId, other: ExprId },
+    Random { key: ExprId, counter: ExprId, element: AffineIndex, dtype: DType },
 }
 
 /// An arena of expressions.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Forms {
-    forms: IndexSet<Form, FxBuildHasher>,
+pub(crate) struct ExprArena {
+    exprs: IndexSet<ExprKind, FxBuildHasher>,
 }
 
-impl Test {
-    pub fn index(&self) -> &Linear {
+impl Predicate {
+    pub fn index(&self) -> &AffineIndex {
         match self {
-            Test::InRange { index, .. } | Test::Divisible { index, .. } => index,
+            Predicate::InRange { index, .. } | Predicate::Divisible { index, .. } => index,
         }
     }
 
     /// Whether it holds everywhere (`true`) or nowhere (`false`) on the domain, where that is known.
     pub fn known(&self, extents: Extents<'_>) -> Option<bool> {
         match self {
-            Test::InRange { index, low, high } => {
+            Predicate::InRange { index, low, high } => {
                 let (first, last) = index.range(extents);
                 if *low <= first && last < *high {
                     Some(true)
@@ -60,57 +60,62 @@ impl Test {
                     None
                 }
             }
-            Test::Divisible { index, divisor } => {
+            Predicate::Divisible { index, divisor } => {
                 let rest = index.modulo(*divisor, extents);
                 rest.as_constant().map(|r| r == 0)
             }
         }
     }
 
-    fn substitute(&self, axes: &[Linear], extents: Extents<'_>, data: &mut impl FnMut(ExprId) -> ExprId) -> Test {
+    fn substitute(
+        &self,
+        axes: &[AffineIndex],
+        extents: Extents<'_>,
+        data: &mut impl FnMut(ExprId) -> ExprId,
+    ) -> Predicate {
         match self {
-            Test::InRange { index, low, high } => {
-                Test::InRange { index: index.substitute(axes, extents, data), low: *low, high: *high }
+            Predicate::InRange { index, low, high } => {
+                Predicate::InRange { index: index.substitute(axes, extents, data), low: *low, high: *high }
             }
-            Test::Divisible { index, divisor } => {
-                Test::Divisible { index: index.substitute(axes, extents, data), divisor: *divisor }
+            Predicate::Divisible { index, divisor } => {
+                Predicate::Divisible { index: index.substitute(axes, extents, data), divisor: *divisor }
             }
         }
     }
 }
 
-impl Forms {
-    pub fn get(&self, id: ExprId) -> &Form {
-        &self.forms[id.0 as usize]
+impl ExprArena {
+    pub fn get(&self, id: ExprId) -> &ExprKind {
+        &self.exprs[id.0 as usize]
     }
 
-    pub fn add(&mut self, form: Form) -> ExprId {
-        ExprId(self.forms.insert_full(form).0 as u32)
+    pub fn add(&mut self, form: ExprKind) -> ExprId {
+        ExprId(self.exprs.insert_full(form).0 as u32)
     }
 
     pub fn constant(&mut self, dtype: DType, value: Scalar) -> ExprId {
-        self.add(Form::Const(ConstScalar { dtype, value: value.convert(dtype) }))
+        self.add(ExprKind::Const(ConstScalar { dtype, value: value.convert(dtype) }))
     }
 
-    /// `if tests { then } else { other }`, without the tests that are known on the domain.
-    pub fn choose(&mut self, tests: Vec<Test>, then: ExprId, other: ExprId, extents: Extents<'_>) -> ExprId {
+    /// `if predicates { then } else { other }`, without the predicates that are known on the domain.
+    pub fn choose(&mut self, predicates: Vec<Predicate>, then: ExprId, other: ExprId, extents: Extents<'_>) -> ExprId {
         let mut open = vec![];
-        for test in tests {
-            match test.known(extents) {
+        for predicate in predicates {
+            match predicate.known(extents) {
                 Some(true) => {}
                 Some(false) => return other,
-                None => open.push(test),
+                None => open.push(predicate),
             }
         }
-        if open.is_empty() || then == other { then } else { self.add(Form::If { tests: open, then, other }) }
+        if open.is_empty() || then == other { then } else { self.add(ExprKind::If { predicates: open, then, other }) }
     }
 
     pub fn dtype(&self, id: ExprId) -> DType {
         match self.get(id) {
-            Form::Read { dtype, .. } | Form::Position(_, dtype) | Form::Random { dtype, .. } => *dtype,
-            Form::Const(c) => c.dtype,
-            Form::Apply(f, dtype, _) => f.result(*dtype),
-            Form::If { then, .. } => self.dtype(*then),
+            ExprKind::Read { dtype, .. } | ExprKind::Position(_, dtype) | ExprKind::Random { dtype, .. } => *dtype,
+            ExprKind::Const(c) => c.dtype,
+            ExprKind::Apply(f, dtype, _) => f.result(*dtype),
+            ExprKind::If { then, .. } => self.dtype(*then),
         }
     }
 
@@ -118,7 +123,7 @@ impl Forms {
     pub fn substitute(
         &mut self,
         id: ExprId,
-        axes: &[Linear],
+        axes: &[AffineIndex],
         extents: Extents<'_>,
         memo: &mut FxHashMap<ExprId, ExprId>,
     ) -> ExprId {
@@ -127,30 +132,30 @@ impl Forms {
         }
         let form = self.get(id).clone();
         let new = match form {
-            Form::Const(_) => id,
-            Form::Read { source, dtype, offset } => {
+            ExprKind::Const(_) => id,
+            ExprKind::Read { source, dtype, offset } => {
                 let offset = self.index(&offset, axes, extents, memo);
-                self.add(Form::Read { source, dtype, offset })
+                self.add(ExprKind::Read { source, dtype, offset })
             }
-            Form::Position(index, dtype) => {
+            ExprKind::Position(index, dtype) => {
                 let index = self.index(&index, axes, extents, memo);
-                self.add(Form::Position(index, dtype))
+                self.add(ExprKind::Position(index, dtype))
             }
-            Form::Apply(f, dtype, args) => {
+            ExprKind::Apply(f, dtype, args) => {
                 let args = args.iter().map(|&x| self.substitute(x, axes, extents, memo)).collect();
-                self.add(Form::Apply(f, dtype, args))
+                self.add(ExprKind::Apply(f, dtype, args))
             }
-            Form::If { tests, then, other } => {
-                let tests = self.tests(&tests, axes, extents, memo);
+            ExprKind::If { predicates, then, other } => {
+                let predicates = self.predicates(&predicates, axes, extents, memo);
                 let then = self.substitute(then, axes, extents, memo);
                 let other = self.substitute(other, axes, extents, memo);
-                self.choose(tests, then, other, extents)
+                self.choose(predicates, then, other, extents)
             }
-            Form::Random { key, counter, element, dtype } => {
+            ExprKind::Random { key, counter, element, dtype } => {
                 let key = self.substitute(key, axes, extents, memo);
                 let counter = self.substitute(counter, axes, extents, memo);
                 let element = self.index(&element, axes, extents, memo);
-                self.add(Form::Random { key, counter, element, dtype })
+                self.add(ExprKind::Random { key, counter, element, dtype })
             }
         };
         memo.insert(id, new);
@@ -160,28 +165,28 @@ impl Forms {
     /// An index on another domain.
     pub fn index(
         &mut self,
-        index: &Linear,
-        axes: &[Linear],
+        index: &AffineIndex,
+        axes: &[AffineIndex],
         extents: Extents<'_>,
         memo: &mut FxHashMap<ExprId, ExprId>,
-    ) -> Linear {
+    ) -> AffineIndex {
         index.substitute(axes, extents, &mut |value| self.substitute(value, axes, extents, memo))
     }
 
     /// Conditions on another domain.
-    pub fn tests(
+    pub fn predicates(
         &mut self,
-        tests: &[Test],
-        axes: &[Linear],
+        predicates: &[Predicate],
+        axes: &[AffineIndex],
         extents: Extents<'_>,
         memo: &mut FxHashMap<ExprId, ExprId>,
-    ) -> Vec<Test> {
+    ) -> Vec<Predicate> {
         let data = &mut |value| self.substitute(value, axes, extents, memo);
-        tests.iter().map(|t| t.substitute(axes, extents, data)).collect()
+        predicates.iter().map(|t| t.substitute(axes, extents, data)).collect()
     }
 
     /// Visits the expressions below some roots, each once, operands of indices included.
-    pub fn visit(&self, roots: impl IntoIterator<Item = ExprId>, visit: &mut impl FnMut(ExprId, &Form)) {
+    pub fn visit(&self, roots: impl IntoIterator<Item = ExprId>, visit: &mut impl FnMut(ExprId, &ExprKind)) {
         let mut seen = rustc_hash::FxHashSet::default();
         let mut stack: Vec<ExprId> = roots.into_iter().collect();
         stack.reverse();
@@ -192,14 +197,14 @@ impl Forms {
             let form = self.get(id);
             visit(id, form);
             match form {
-                Form::Const(_) => {}
-                Form::Read { offset: index, .. } | Form::Position(index, _) => data_of(index, &mut stack),
-                Form::Apply(_, _, args) => stack.extend(args.iter().rev()),
-                Form::If { tests, then, other } => {
+                ExprKind::Const(_) => {}
+                ExprKind::Read { offset: index, .. } | ExprKind::Position(index, _) => data_of(index, &mut stack),
+                ExprKind::Apply(_, _, args) => stack.extend(args.iter().rev()),
+                ExprKind::If { predicates, then, other } => {
                     stack.extend([*other, *then]);
-                    tests.iter().for_each(|t| data_of(t.index(), &mut stack));
+                    predicates.iter().for_each(|t| data_of(t.index(), &mut stack));
                 }
-                Form::Random { key, counter, element, .. } => {
+                ExprKind::Random { key, counter, element, .. } => {
                     stack.extend([*counter, *key]);
                     data_of(element, &mut stack);
                 }
@@ -208,47 +213,49 @@ impl Forms {
     }
 
     /// Whether an index that stands below some roots, or in a condition there, is of a kind.
-    pub fn any_index(&self, roots: impl IntoIterator<Item = ExprId>, is: impl Fn(&Linear) -> bool) -> bool {
+    pub fn any_index(&self, roots: impl IntoIterator<Item = ExprId>, is: impl Fn(&AffineIndex) -> bool) -> bool {
         let mut found = false;
         self.visit(roots, &mut |_, form| {
             found |= match form {
-                Form::Read { offset: index, .. } | Form::Position(index, _) | Form::Random { element: index, .. } => {
-                    is(index)
-                }
-                Form::If { tests, .. } => tests.iter().any(|t| is(t.index())),
-                Form::Const(_) | Form::Apply(..) => false,
+                ExprKind::Read { offset: index, .. }
+                | ExprKind::Position(index, _)
+                | ExprKind::Random { element: index, .. } => is(index),
+                ExprKind::If { predicates, .. } => predicates.iter().any(|t| is(t.index())),
+                ExprKind::Const(_) | ExprKind::Apply(..) => false,
             };
         });
         found
     }
 
     /// Every index that stands below some roots, those of conditions included.
-    pub fn indices(&self, roots: impl IntoIterator<Item = ExprId>) -> Vec<Linear> {
+    pub fn indices(&self, roots: impl IntoIterator<Item = ExprId>) -> Vec<AffineIndex> {
         let mut indices = vec![];
         self.visit(roots, &mut |_, form| match form {
-            Form::Read { offset: index, .. } | Form::Position(index, _) | Form::Random { element: index, .. } => {
+            ExprKind::Read { offset: index, .. }
+            | ExprKind::Position(index, _)
+            | ExprKind::Random { element: index, .. } => {
                 indices.push(index.clone());
             }
-            Form::If { tests, .. } => indices.extend(tests.iter().map(|t| t.index().clone())),
-            Form::Const(_) | Form::Apply(..) => {}
+            ExprKind::If { predicates, .. } => indices.extend(predicates.iter().map(|t| t.index().clone())),
+            ExprKind::Const(_) | ExprKind::Apply(..) => {}
         });
         indices
     }
 
     /// Whether a read below some roots is of a kind.
-    pub fn any_read(&self, roots: impl IntoIterator<Item = ExprId>, is: impl Fn(Source, &Linear) -> bool) -> bool {
+    pub fn any_read(&self, roots: impl IntoIterator<Item = ExprId>, is: impl Fn(Source, &AffineIndex) -> bool) -> bool {
         let mut found = false;
         self.visit(roots, &mut |_, form| {
-            found |= matches!(form, Form::Read { source, offset, .. } if is(*source, offset));
+            found |= matches!(form, ExprKind::Read { source, offset, .. } if is(*source, offset));
         });
         found
     }
 
     /// Every read below some roots.
-    pub fn reads(&self, roots: impl IntoIterator<Item = ExprId>) -> Vec<(Source, Linear)> {
+    pub fn reads(&self, roots: impl IntoIterator<Item = ExprId>) -> Vec<(Source, AffineIndex)> {
         let mut reads = vec![];
         self.visit(roots, &mut |_, form| {
-            if let Form::Read { source, offset, .. } = form {
+            if let ExprKind::Read { source, offset, .. } = form {
                 reads.push((*source, offset.clone()));
             }
         });
@@ -257,13 +264,13 @@ impl Forms {
 }
 
 /// The expressions inside an index.
-fn data_of(index: &Linear, into: &mut Vec<ExprId>) {
-    use super::linear::Atom;
+fn data_of(index: &AffineIndex, into: &mut Vec<ExprId>) {
+    use super::affine::AffineTerm;
     for (atom, _) in &index.terms {
         match atom {
-            Atom::Axis(_) | Atom::Overflow => {}
-            Atom::Div(x, _) | Atom::Mod(x, _) => data_of(x, into),
-            Atom::Data { value, .. } => into.push(*value),
+            AffineTerm::Axis(_) | AffineTerm::Overflow => {}
+            AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => data_of(x, into),
+            AffineTerm::Data { value, .. } => into.push(*value),
         }
     }
 }

@@ -6,21 +6,21 @@ use rustc_hash::FxHashMap;
 use super::counted::{Counted, Rest};
 use super::{random, scalar};
 use crate::kernel::{Access, Binary, Buf, Builder, Compare, Const, Elem, Ty, Unary, Val};
-use crate::nest::form::{ExprId, Form, Forms, Source, Test};
-use crate::nest::linear::{Atom, Linear};
+use crate::nest::affine::{AffineIndex, AffineTerm};
+use crate::nest::expr::{ExprArena, ExprId, ExprKind, Predicate, Source};
 
 /// How an index moves from lane to lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Motion {
+enum LaneStride {
     /// By this many elements.
-    Stride(i64),
+    Regular(i64),
     /// In some other way.
     Irregular,
 }
 
 /// How elements of a source are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Load {
     /// Not at all: a value stands for them.
     Given,
     /// One, for all lanes.
@@ -33,7 +33,7 @@ enum Way {
 
 /// Where in a nest an expression is evaluated.
 pub(crate) struct Elements<'a> {
-    forms: &'a Forms,
+    exprs: &'a ExprArena,
     /// The kernel's buffer of each source that it uses.
     pub buffers: Vec<Option<Buf>>,
     /// The position on each axis; of the lane axis, that of the first lane.
@@ -57,9 +57,9 @@ struct Memo {
 }
 
 impl<'a> Elements<'a> {
-    pub fn new(forms: &'a Forms, sources: usize, axes: usize) -> Self {
+    pub fn new(exprs: &'a ExprArena, sources: usize, axes: usize) -> Self {
         Elements {
-            forms,
+            exprs,
             buffers: vec![None; sources],
             axes: vec![None; axes],
             lane: None,
@@ -163,26 +163,26 @@ impl<'a> Elements<'a> {
         if let Some(known) = self.known(id) {
             return known;
         }
-        let forms = self.forms;
-        let val = match forms.get(id) {
-            Form::Read { source, offset, dtype } => match self.replaced {
+        let exprs = self.exprs;
+        let val = match exprs.get(id) {
+            ExprKind::Read { source, offset, dtype } => match self.replaced {
                 Some((replaced, val)) if replaced == *source => val,
                 _ => self.read(b, *source, *dtype, offset),
             },
-            Form::Const(c) => {
+            ExprKind::Const(c) => {
                 let c = constant(c.dtype, c.value);
                 b.constant(c, 1)
             }
-            Form::Position(index, dtype) => {
+            ExprKind::Position(index, dtype) => {
                 let position = self.index(b, index);
                 scalar::convert(b, position, *dtype)
             }
-            Form::Apply(f, dtype, args) => {
+            ExprKind::Apply(f, dtype, args) => {
                 let args: smallvec::SmallVec<[Val; 3]> = args.iter().map(|&x| self.eval(b, x)).collect();
                 scalar::apply(b, *f, *dtype, &args)
             }
-            Form::If { tests, then, other } => self.choose(b, tests, *then, *other),
-            Form::Random { key, counter, element, dtype } => {
+            ExprKind::If { predicates, then, other } => self.choose(b, predicates, *then, *other),
+            ExprKind::Random { key, counter, element, dtype } => {
                 let (key, counter) = (self.eval(b, *key), self.eval(b, *counter));
                 let element = self.index(b, element);
                 random::element(b, key, counter, element, *dtype)
@@ -194,10 +194,10 @@ impl<'a> Elements<'a> {
     }
 
     /// The value of an index: a scalar where all lanes agree.
-    pub fn index(&mut self, b: &mut Builder, index: &Linear) -> Val {
-        match self.motion(index) {
-            Motion::Stride(0) => self.first(b, index),
-            Motion::Stride(stride) => {
+    pub fn index(&mut self, b: &mut Builder, index: &AffineIndex) -> Val {
+        match self.lane_stride(index) {
+            LaneStride::Regular(0) => self.first(b, index),
+            LaneStride::Regular(stride) => {
                 let first = self.first(b, index);
                 let lanes = self.lanes();
                 let ty = Ty::vector(Elem::I64, lanes);
@@ -206,13 +206,13 @@ impl<'a> Elements<'a> {
                 let step = if stride == 1 { number } else { b.mul(number, factor) };
                 b.add(first, step)
             }
-            Motion::Irregular => {
+            LaneStride::Irregular => {
                 let lanes = self.lanes();
-                let mut still = Linear::constant(index.constant);
+                let mut still = AffineIndex::constant(index.constant);
                 let mut sum: Option<Val> = None;
                 for (atom, c) in &index.terms {
-                    let alone = Linear::atom(atom.clone());
-                    if self.motion(&alone) == Motion::Stride(0) {
+                    let alone = AffineIndex::atom(atom.clone());
+                    if self.lane_stride(&alone) == LaneStride::Regular(0) {
                         still.terms.push((atom.clone(), *c));
                         continue;
                     }
@@ -234,38 +234,38 @@ impl<'a> Elements<'a> {
         }
     }
 
-    fn moving_atom(&mut self, b: &mut Builder, atom: &Atom) -> Val {
+    fn moving_atom(&mut self, b: &mut Builder, atom: &AffineTerm) -> Val {
         match atom {
-            Atom::Axis(_) => self.index(b, &Linear::atom(atom.clone())),
-            Atom::Div(x, k) => {
+            AffineTerm::Axis(_) => self.index(b, &AffineIndex::atom(atom.clone())),
+            AffineTerm::Div(x, k) => {
                 let x = self.index(b, x);
                 b.div_floor(x, *k)
             }
-            Atom::Mod(x, k) => {
+            AffineTerm::Mod(x, k) => {
                 let x = self.index(b, x);
                 b.modulo(x, *k)
             }
-            Atom::Data { value, bound } => self.data(b, *value, *bound),
-            Atom::Overflow => unreachable!("units with an index that overflows are refused"),
+            AffineTerm::Data { value, bound } => self.data(b, *value, *bound),
+            AffineTerm::Overflow => unreachable!("units with an index that overflows are refused"),
         }
     }
 
     /// The index in the first lane.
-    pub fn first(&mut self, b: &mut Builder, index: &Linear) -> Val {
+    pub fn first(&mut self, b: &mut Builder, index: &AffineIndex) -> Val {
         let mut sum = b.index(0);
         for (atom, c) in &index.terms {
             let val = match atom {
-                Atom::Axis(axis) => self.axes[*axis].expect("the loops around have set the position"),
-                Atom::Div(x, k) => {
+                AffineTerm::Axis(axis) => self.axes[*axis].expect("the loops around have set the position"),
+                AffineTerm::Div(x, k) => {
                     let x = self.first(b, x);
                     b.div_floor(x, *k)
                 }
-                Atom::Mod(x, k) => {
+                AffineTerm::Mod(x, k) => {
                     let x = self.first(b, x);
                     b.modulo(x, *k)
                 }
-                Atom::Data { value, bound } => self.data(b, *value, *bound),
-                Atom::Overflow => unreachable!("units with an index that overflows are refused"),
+                AffineTerm::Data { value, bound } => self.data(b, *value, *bound),
+                AffineTerm::Overflow => unreachable!("units with an index that overflows are refused"),
             };
             let val = b.mul_const(val, *c);
             sum = b.add(sum, val);
@@ -282,27 +282,27 @@ impl<'a> Elements<'a> {
         b.binary(Binary::Min, x, last)
     }
 
-    fn motion(&mut self, index: &Linear) -> Motion {
-        let Some((lane, _)) = self.lane else { return Motion::Stride(0) };
+    fn lane_stride(&mut self, index: &AffineIndex) -> LaneStride {
+        let Some((lane, _)) = self.lane else { return LaneStride::Regular(0) };
         let mut stride = 0;
         for (atom, c) in &index.terms {
             match atom {
-                Atom::Axis(axis) if *axis == lane => stride += c,
-                Atom::Axis(_) => {}
-                Atom::Div(x, _) | Atom::Mod(x, _) => {
-                    if self.motion(x) != Motion::Stride(0) {
-                        return Motion::Irregular;
+                AffineTerm::Axis(axis) if *axis == lane => stride += c,
+                AffineTerm::Axis(_) => {}
+                AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => {
+                    if self.lane_stride(x) != LaneStride::Regular(0) {
+                        return LaneStride::Irregular;
                     }
                 }
-                Atom::Data { value, .. } => {
+                AffineTerm::Data { value, .. } => {
                     if self.is_moving(*value) {
-                        return Motion::Irregular;
+                        return LaneStride::Irregular;
                     }
                 }
-                Atom::Overflow => return Motion::Irregular,
+                AffineTerm::Overflow => return LaneStride::Irregular,
             }
         }
-        Motion::Stride(stride)
+        LaneStride::Regular(stride)
     }
 
     /// Whether an expression differs from lane to lane.
@@ -313,21 +313,21 @@ impl<'a> Elements<'a> {
         if let Some(&known) = self.moves.get(&id) {
             return known;
         }
-        let forms = self.forms;
-        let moving = match forms.get(id) {
-            Form::Const(_) => false,
-            Form::Read { source, offset, .. } => {
-                self.replaced.is_some_and(|(s, _)| s == *source) || self.motion(offset) != Motion::Stride(0)
+        let exprs = self.exprs;
+        let moving = match exprs.get(id) {
+            ExprKind::Const(_) => false,
+            ExprKind::Read { source, offset, .. } => {
+                self.replaced.is_some_and(|(s, _)| s == *source) || self.lane_stride(offset) != LaneStride::Regular(0)
             }
-            Form::Position(index, _) => self.motion(index) != Motion::Stride(0),
-            Form::Apply(_, _, args) => args.iter().any(|&x| self.is_moving(x)),
-            Form::If { tests, then, other } => {
-                tests.iter().any(|t| self.motion(t.index()) != Motion::Stride(0))
+            ExprKind::Position(index, _) => self.lane_stride(index) != LaneStride::Regular(0),
+            ExprKind::Apply(_, _, args) => args.iter().any(|&x| self.is_moving(x)),
+            ExprKind::If { predicates, then, other } => {
+                predicates.iter().any(|t| self.lane_stride(t.index()) != LaneStride::Regular(0))
                     || self.is_moving(*then)
                     || self.is_moving(*other)
             }
-            Form::Random { key, counter, element, .. } => {
-                self.motion(element) != Motion::Stride(0) || self.is_moving(*key) || self.is_moving(*counter)
+            ExprKind::Random { key, counter, element, .. } => {
+                self.lane_stride(element) != LaneStride::Regular(0) || self.is_moving(*key) || self.is_moving(*counter)
             }
         };
         self.moves.insert(id, moving);
@@ -338,9 +338,10 @@ impl<'a> Elements<'a> {
     pub fn counted(&mut self, b: &mut Builder, id: ExprId, meet: bool) -> Counted {
         let value = self.eval(b, id);
         let counts = if meet { self.counting(b) } else { self.mask };
-        let rest = match self.forms.get(id) {
-            Form::Read { source, offset, .. } if self.buffers[*source].is_some() => match self.way(*source, offset) {
-                Way::Vector(_) if counts.is_some() => Rest::Zero,
+        let rest = match self.exprs.get(id) {
+            ExprKind::Read { source, offset, .. } if self.buffers[*source].is_some() => match self.way(*source, offset)
+            {
+                Load::Vector(_) if counts.is_some() => Rest::Zero,
                 _ => Rest::Anything,
             },
             _ => Rest::Anything,
@@ -357,23 +358,23 @@ impl<'a> Elements<'a> {
     }
 
     /// How a source is read at an index.
-    fn way(&mut self, source: Source, offset: &Linear) -> Way {
-        match (self.motion(offset), self.mask) {
-            _ if self.replaced.is_some_and(|(s, _)| s == source) => Way::Given,
-            (Motion::Stride(0), _) => Way::Scalar,
-            (Motion::Stride(stride), None) => Way::Vector(stride),
-            _ => Way::Gather,
+    fn way(&mut self, source: Source, offset: &AffineIndex) -> Load {
+        match (self.lane_stride(offset), self.mask) {
+            _ if self.replaced.is_some_and(|(s, _)| s == source) => Load::Given,
+            (LaneStride::Regular(0), _) => Load::Scalar,
+            (LaneStride::Regular(stride), None) => Load::Vector(stride),
+            _ => Load::Gather,
         }
     }
 
-    fn read(&mut self, b: &mut Builder, source: Source, dtype: DType, offset: &Linear) -> Val {
+    fn read(&mut self, b: &mut Builder, source: Source, dtype: DType, offset: &AffineIndex) -> Val {
         let Some(buf) = self.buffers[source] else {
             // A tensor without elements: conditions around the read never hold.
             return b.constant(constant(dtype, dlc_ir::Scalar::zero(dtype)), 1);
         };
         match self.way(source, offset) {
-            Way::Given => self.replaced.expect("a read that is given has a value").1,
-            Way::Scalar => {
+            Load::Given => self.replaced.expect("a read that is given has a value").1,
+            Load::Scalar => {
                 let mut index = self.first(b, offset);
                 // The index need not be one of the buffer where no lane reads it.
                 if self.mask.is_some()
@@ -385,12 +386,12 @@ impl<'a> Elements<'a> {
                 }
                 b.load(buf, index)
             }
-            Way::Vector(stride) => {
+            Load::Vector(stride) => {
                 let index = self.first(b, offset);
                 let (active, lanes) = (self.active, self.lanes());
                 b.load_access(Access { buf, index, offset: 0, stride, active }, lanes)
             }
-            Way::Gather => {
+            Load::Gather => {
                 let mut index = self.index(b, offset);
                 if let Some(counting) = self.counting(b) {
                     let zero = b.index(0);
@@ -402,9 +403,9 @@ impl<'a> Elements<'a> {
     }
 
     /// Conditions that are the same in all lanes become branches, the others a mask.
-    fn choose(&mut self, b: &mut Builder, tests: &[Test], then: ExprId, other: ExprId) -> Val {
-        let (moving, still): (Vec<&Test>, Vec<&Test>) =
-            tests.iter().partition(|t| self.motion(t.index()) != Motion::Stride(0));
+    fn choose(&mut self, b: &mut Builder, predicates: &[Predicate], then: ExprId, other: ExprId) -> Val {
+        let (moving, still): (Vec<&Predicate>, Vec<&Predicate>) =
+            predicates.iter().partition(|t| self.lane_stride(t.index()) != LaneStride::Regular(0));
         let vector = self.is_moving(then) || self.is_moving(other) || !moving.is_empty();
         let lanes = if vector { self.lanes() } else { 1 };
         let chosen = |this: &mut Self, b: &mut Builder| {
@@ -450,11 +451,11 @@ impl<'a> Elements<'a> {
         val
     }
 
-    /// Whether all tests hold; nothing if there are none.
-    pub fn all(&mut self, b: &mut Builder, tests: &[&Test]) -> Option<Val> {
+    /// Whether all predicates hold; nothing if there are none.
+    pub fn all(&mut self, b: &mut Builder, predicates: &[&Predicate]) -> Option<Val> {
         let mut all = None;
-        for test in tests {
-            let holds = self.test(b, test);
+        for predicate in predicates {
+            let holds = self.predicate(b, predicate);
             all = Some(match all {
                 Some(before) => b.and(before, holds),
                 None => holds,
@@ -463,17 +464,17 @@ impl<'a> Elements<'a> {
         all
     }
 
-    /// Whether a test holds.
-    fn test(&mut self, b: &mut Builder, test: &Test) -> Val {
-        let index = self.index(b, test.index());
-        match test {
-            Test::InRange { low, high, .. } => {
+    /// Whether a predicate holds.
+    fn predicate(&mut self, b: &mut Builder, predicate: &Predicate) -> Val {
+        let index = self.index(b, predicate.index());
+        match predicate {
+            Predicate::InRange { low, high, .. } => {
                 let (low, high) = (b.index(*low), b.index(*high));
                 let from = b.compare(Compare::Ge, index, low);
                 let below = b.compare(Compare::Lt, index, high);
                 b.and(from, below)
             }
-            Test::Divisible { divisor, .. } => {
+            Predicate::Divisible { divisor, .. } => {
                 let rest = b.modulo(index, *divisor);
                 let zero = b.index(0);
                 b.compare(Compare::Eq, rest, zero)

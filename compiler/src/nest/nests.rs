@@ -4,8 +4,8 @@ use dlc_ir::compute::Combine;
 use dlc_ir::op::ScatterKind;
 use dlc_ir::{DType, Tensor, Type};
 
-use super::form::{ExprId, Forms, Source, Test};
-use super::linear::Linear;
+use super::affine::AffineIndex;
+use super::expr::{ExprArena, ExprId, Predicate, Source};
 
 /// A buffer that nests read or write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(crate) struct Nest {
     /// The sizes of all axes, those of the reduction last.
     pub extents: Vec<usize>,
     /// How many of them are not reduced.
-    pub kept: usize,
+    pub parallel: usize,
     pub reduce: Option<NestReduce>,
     pub outputs: Vec<Output>,
 }
@@ -42,21 +42,21 @@ pub(crate) struct Nest {
 #[derive(Clone, Debug)]
 pub(crate) struct NestReduce {
     pub combine: Combine,
-    pub tests: Vec<Test>,
+    pub predicates: Vec<Predicate>,
     /// Conditions under which the body counts, and without which it is a product with zero: that adds nothing to a sum unless the
     /// other factor is infinite or NaN. So they are tested only where the sum is NaN.
-    pub padding: Vec<Test>,
-    pub position: Option<Linear>,
+    pub padding: Vec<Predicate>,
+    pub position: Option<AffineIndex>,
     pub body: ExprId,
     /// Reads of this are the reduction's result; they stand in the outputs only.
     pub source: Source,
 }
 
-/// An element that a nest writes for each position on its kept axes.
+/// An element that a nest writes for each position on its parallel axes.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     pub source: Source,
-    pub offset: Linear,
+    pub offset: AffineIndex,
     pub expr: ExprId,
     /// The status with which the step fails unless the element, a truth value, is true.
     pub check: Option<i32>,
@@ -98,8 +98,8 @@ pub(crate) enum Stage {
 
 impl NestReduce {
     /// The indices of its conditions, and of what it returns.
-    fn indices(&self) -> impl Iterator<Item = &Linear> {
-        self.position.iter().chain(self.tests.iter().chain(&self.padding).map(Test::index))
+    fn indices(&self) -> impl Iterator<Item = &AffineIndex> {
+        self.position.iter().chain(self.predicates.iter().chain(&self.padding).map(Predicate::index))
     }
 }
 
@@ -122,22 +122,22 @@ impl Stage {
     }
 }
 
-impl Composed {
+impl Nests {
     /// Whether an index that is computed somewhere is one that 64 bits do not hold.
     pub fn overflows(&self) -> bool {
         self.stages.iter().any(|stage| {
             let nest = stage.nest();
             let reduced = nest.reduce.iter().flat_map(NestReduce::indices);
             let mut own = nest.outputs.iter().map(|o| &o.offset).chain(reduced);
-            own.any(Linear::overflows) || self.forms.any_index(stage.roots(), Linear::overflows)
+            own.any(AffineIndex::overflows) || self.exprs.any_index(stage.roots(), AffineIndex::overflows)
         })
     }
 }
 
 /// A kernel function as nests over buffers.
 #[derive(Clone, Debug)]
-pub(crate) struct Composed {
-    pub forms: Forms,
+pub(crate) struct Nests {
+    pub exprs: ExprArena,
     pub sources: Vec<SourceInfo>,
     pub stages: Vec<Stage>,
 }

@@ -1,11 +1,11 @@
 //! What the checker finds wrong.
 
-use crate::routine::program::Place;
+use crate::routine::program::Address;
 
 /// What is wrong with a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum PlanError {
     /// The program does not have the form of the graph.
     #[error("{routine}: the program does not fit the graph: {what}")]
     Form {
@@ -34,7 +34,7 @@ pub enum Fault {
         /// The step.
         step: usize,
         /// The place.
-        place: Place,
+        place: Address,
     },
     /// A place outside of its memory.
     #[error("{routine}, step {step}: {bytes} bytes at {place:?} lie outside")]
@@ -44,7 +44,7 @@ pub enum Fault {
         /// The step.
         step: usize,
         /// The place.
-        place: Place,
+        place: Address,
         /// How many bytes.
         bytes: usize,
     },
@@ -56,7 +56,7 @@ pub enum Fault {
         /// The step; the number of steps for what must hold at the end.
         step: usize,
         /// The place.
-        place: Place,
+        place: Address,
         /// What should be there.
         wanted: String,
     },
@@ -68,7 +68,7 @@ pub enum Fault {
         /// The step.
         step: usize,
         /// The place.
-        place: Place,
+        place: Address,
     },
     /// Operands of one step that overlap and must not.
     #[error("{routine}, step {step}: {first:?} and {second:?} overlap")]
@@ -78,8 +78,8 @@ pub enum Fault {
         /// The step.
         step: usize,
         /// One of them.
-        first: Place,
+        first: Address,
         /// The other.
-        second: Place,
+        second: Address,
     },
 }

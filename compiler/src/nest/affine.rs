@@ -2,22 +2,22 @@
 //! quotient, a remainder, or an element of data. Two indices that are equal as sums are equal as values of this type,
 //! which is what makes strides visible.
 //!
-//! No operation wraps: a sum that `i64` does not hold becomes [`Atom::Overflow`] and stays it, whatever is done with it. A unit in
+//! No operation wraps: a sum that `i64` does not hold becomes [`AffineTerm::Overflow`] and stays it, whatever is done with it. A unit in
 //! whose indices one is left is refused (see [`crate::cpu::unit`]).
 
 use smallvec::SmallVec;
 
-use super::form::ExprId;
+use super::expr::ExprId;
 
-/// What a [`Linear`] is a sum of.
+/// What an [`AffineIndex`] is a sum of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Atom {
+pub(crate) enum AffineTerm {
     /// The position on an axis of the domain.
     Axis(usize),
     /// A quotient, rounded down.
-    Div(Box<Linear>, i64),
+    Div(Box<AffineIndex>, i64),
     /// The remainder of that, not negative.
-    Mod(Box<Linear>, i64),
+    Mod(Box<AffineIndex>, i64),
     /// An element of data, or what is nearest to it in `0 .. bound`.
     Data { value: ExprId, bound: i64 },
     /// A number that 64 bits do not hold.
@@ -26,38 +26,38 @@ pub(crate) enum Atom {
 
 /// `constant + Σ coefficient * atom`, atoms ascending, no coefficient 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Linear {
-    pub terms: SmallVec<[(Atom, i64); 4]>,
+pub(crate) struct AffineIndex {
+    pub terms: SmallVec<[(AffineTerm, i64); 4]>,
     pub constant: i64,
 }
 
 /// Sizes of the axes of a domain, by which sums are bounded.
 pub(crate) type Extents<'a> = &'a [usize];
 
-impl Linear {
+impl AffineIndex {
     pub fn constant(constant: i64) -> Self {
-        Linear { terms: SmallVec::new(), constant }
+        AffineIndex { terms: SmallVec::new(), constant }
     }
 
     pub fn axis(axis: usize) -> Self {
-        Self::atom(Atom::Axis(axis))
+        Self::atom(AffineTerm::Axis(axis))
     }
 
-    pub fn atom(atom: Atom) -> Self {
-        Linear { terms: smallvec::smallvec![(atom, 1)], constant: 0 }
+    pub fn atom(atom: AffineTerm) -> Self {
+        AffineIndex { terms: smallvec::smallvec![(atom, 1)], constant: 0 }
     }
 
     /// What every operation gives whose result 64 bits do not hold.
     fn overflow() -> Self {
-        Self::atom(Atom::Overflow)
+        Self::atom(AffineTerm::Overflow)
     }
 
     /// Whether a number in it is one that 64 bits do not hold.
     pub fn overflows(&self) -> bool {
         self.terms.iter().any(|(atom, _)| match atom {
-            Atom::Overflow => true,
-            Atom::Div(x, _) | Atom::Mod(x, _) => x.overflows(),
-            Atom::Axis(_) | Atom::Data { .. } => false,
+            AffineTerm::Overflow => true,
+            AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => x.overflows(),
+            AffineTerm::Axis(_) | AffineTerm::Data { .. } => false,
         })
     }
 
@@ -73,16 +73,16 @@ impl Linear {
     pub fn row_major(axes: impl IntoIterator<Item = usize>, extents: Extents<'_>) -> Self {
         let axes: Vec<usize> = axes.into_iter().collect();
         let mut stride = Some(1i64);
-        let mut terms: SmallVec<[(Atom, i64); 4]> = SmallVec::new();
+        let mut terms: SmallVec<[(AffineTerm, i64); 4]> = SmallVec::new();
         for &axis in axes.iter().rev() {
             if extents[axis] != 1 {
                 let Some(stride) = stride else { return Self::overflow() };
-                terms.push((Atom::Axis(axis), stride));
+                terms.push((AffineTerm::Axis(axis), stride));
             }
             stride = longer(stride, extents[axis]);
         }
         terms.sort();
-        Linear { terms, constant: 0 }
+        AffineIndex { terms, constant: 0 }
     }
 
     pub fn as_constant(&self) -> Option<i64> {
@@ -93,9 +93,11 @@ impl Linear {
         if factor == 0 {
             return if self.overflows() { Self::overflow() } else { Self::constant(0) };
         }
-        let scaled = |(atom, c): &(Atom, i64)| Some((atom.clone(), c.checked_mul(factor)?));
+        let scaled = |(atom, c): &(AffineTerm, i64)| Some((atom.clone(), c.checked_mul(factor)?));
         let terms: Option<_> = self.terms.iter().map(scaled).collect();
-        Self::checked(terms.zip(self.constant.checked_mul(factor)).map(|(terms, constant)| Linear { terms, constant }))
+        Self::checked(
+            terms.zip(self.constant.checked_mul(factor)).map(|(terms, constant)| AffineIndex { terms, constant }),
+        )
     }
 
     pub fn plus_constant(mut self, constant: i64) -> Self {
@@ -106,7 +108,7 @@ impl Linear {
         }))
     }
 
-    pub fn plus(&self, other: &Linear) -> Self {
+    pub fn plus(&self, other: &AffineIndex) -> Self {
         let sum = || {
             let mut sum = self.clone();
             sum.constant = sum.constant.checked_add(other.constant)?;
@@ -119,14 +121,14 @@ impl Linear {
         Self::checked(sum())
     }
 
-    fn add_term(&mut self, atom: Atom, coefficient: i64) -> Option<()> {
+    fn add_term(&mut self, atom: AffineTerm, coefficient: i64) -> Option<()> {
         match self.terms.binary_search_by(|(a, _)| a.cmp(&atom)) {
             Ok(at) => {
                 self.terms[at].1 = self.terms[at].1.checked_add(coefficient)?;
                 // what overflowed does not cancel
                 if self.terms[at].1 == 0 {
                     let (atom, _) = self.terms.remove(at);
-                    return (atom != Atom::Overflow).then_some(());
+                    return (atom != AffineTerm::Overflow).then_some(());
                 }
             }
             Err(at) if coefficient != 0 => self.terms.insert(at, (atom, coefficient)),
@@ -139,7 +141,7 @@ impl Linear {
     fn recombine(&mut self) -> Option<()> {
         'again: loop {
             for i in 0..self.terms.len() {
-                let (Atom::Mod(x, k), c) = &self.terms[i] else { continue };
+                let (AffineTerm::Mod(x, k), c) = &self.terms[i] else { continue };
                 let (x, k, c) = ((**x).clone(), *k, *c);
                 for j in 0..self.terms.len() {
                     let (atom, d) = &self.terms[j];
@@ -147,9 +149,9 @@ impl Linear {
                         continue;
                     }
                     let whole = match atom {
-                        Atom::Div(y, l) if *l == k && **y == x => Some(x.clone()),
-                        Atom::Mod(y, h) if y.is_quotient(&x, k) => {
-                            Some(Self::atom(Atom::Mod(Box::new(x.clone()), k.checked_mul(*h)?)))
+                        AffineTerm::Div(y, l) if *l == k && **y == x => Some(x.clone()),
+                        AffineTerm::Mod(y, h) if y.is_quotient(&x, k) => {
+                            Some(Self::atom(AffineTerm::Mod(Box::new(x.clone()), k.checked_mul(*h)?)))
                         }
                         _ => None,
                     };
@@ -170,16 +172,16 @@ impl Linear {
 
     /// The number of atoms in it, those inside of others included.
     pub fn parts(&self) -> usize {
-        let inner = |atom: &Atom| match atom {
-            Atom::Div(x, _) | Atom::Mod(x, _) => x.parts(),
+        let inner = |atom: &AffineTerm| match atom {
+            AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => x.parts(),
             _ => 0,
         };
         self.terms.iter().map(|(atom, _)| 1 + inner(atom)).sum()
     }
 
     /// Whether this is `x / k` and nothing else.
-    fn is_quotient(&self, x: &Linear, k: i64) -> bool {
-        self.constant == 0 && matches!(self.terms.as_slice(), [(Atom::Div(y, l), 1)] if *l == k && **y == *x)
+    fn is_quotient(&self, x: &AffineIndex, k: i64) -> bool {
+        self.constant == 0 && matches!(self.terms.as_slice(), [(AffineTerm::Div(y, l), 1)] if *l == k && **y == *x)
     }
 
     /// Smallest and largest value on a domain of these extents; at the ends of `i64`, that or beyond.
@@ -199,7 +201,7 @@ impl Linear {
     }
 
     /// `self = k * quotient + rest` with the terms that are multiples of `k` in the quotient.
-    fn split(&self, k: i64) -> (Linear, Linear) {
+    fn split(&self, k: i64) -> (AffineIndex, AffineIndex) {
         let mut quotient = Self::constant(self.constant.div_euclid(k));
         let mut rest = Self::constant(self.constant.rem_euclid(k));
         for (atom, c) in &self.terms {
@@ -213,7 +215,7 @@ impl Linear {
     }
 
     /// `self = factor * multiple + below` with `0 <= below < factor` and `factor > 1` a divisor of `k`, if there is such a sum.
-    fn separate(&self, k: i64, extents: Extents<'_>) -> Option<(i64, Linear, Linear)> {
+    fn separate(&self, k: i64, extents: Extents<'_>) -> Option<(i64, AffineIndex, AffineIndex)> {
         let mut factors: SmallVec<[i64; 4]> = self.terms.iter().map(|(_, c)| gcd(k, *c)).filter(|&g| g > 1).collect();
         factors.push(self.terms.iter().fold(k, |g, (_, c)| gcd(g, *c)));
         factors.sort_unstable();
@@ -249,16 +251,16 @@ impl Linear {
         if let Some((factor, multiple, _)) = rest.separate(k, extents) {
             return quotient.plus(&multiple.div(k / factor, extents));
         }
-        if let ([(Atom::Div(inner, l), 1)], 0) = (rest.terms.as_slice(), rest.constant) {
+        if let ([(AffineTerm::Div(inner, l), 1)], 0) = (rest.terms.as_slice(), rest.constant) {
             return match l.checked_mul(k) {
                 Some(both) => quotient.plus(&inner.div(both, extents)),
                 None => Self::overflow(),
             };
         }
-        quotient.plus(&Self::atom(Atom::Div(Box::new(rest), k)))
+        quotient.plus(&Self::atom(AffineTerm::Div(Box::new(rest), k)))
     }
 
-    /// The remainder of [`Linear::div`].
+    /// The remainder of [`AffineIndex::div`].
     pub fn modulo(&self, k: i64, extents: Extents<'_>) -> Self {
         if self.overflows() {
             return self.clone();
@@ -280,16 +282,16 @@ impl Linear {
         if let Some((factor, multiple, below)) = rest.separate(k, extents) {
             return multiple.modulo(k / factor, extents).scaled(factor).plus(&below);
         }
-        if let ([(Atom::Mod(inner, l), 1)], 0) = (rest.terms.as_slice(), rest.constant)
+        if let ([(AffineTerm::Mod(inner, l), 1)], 0) = (rest.terms.as_slice(), rest.constant)
             && l % k == 0
         {
             return inner.modulo(k, extents);
         }
-        Self::atom(Atom::Mod(Box::new(rest), k))
+        Self::atom(AffineTerm::Mod(Box::new(rest), k))
     }
 
     /// The row-major position of an index in a shape.
-    pub fn flatten(index: &[Linear], extents: &[usize]) -> Self {
+    pub fn flatten(index: &[AffineIndex], extents: &[usize]) -> Self {
         let mut flat = Self::constant(0);
         let mut stride = Some(1);
         for (i, &n) in index.iter().zip(extents).rev() {
@@ -301,7 +303,7 @@ impl Linear {
     }
 
     /// The index in a shape of a row-major position within it.
-    pub fn unflatten(&self, shape: &[usize], extents: Extents<'_>) -> Vec<Linear> {
+    pub fn unflatten(&self, shape: &[usize], extents: Extents<'_>) -> Vec<AffineIndex> {
         let mut index = vec![Self::constant(0); shape.len()];
         let mut rest = self.clone();
         for axis in (0..shape.len()).rev() {
@@ -318,24 +320,31 @@ impl Linear {
 
     /// The multiple of an axis that stands directly in the sum.
     pub fn coefficient(&self, axis: usize) -> i64 {
-        self.terms.iter().find(|(atom, _)| *atom == Atom::Axis(axis)).map_or(0, |(_, c)| *c)
+        self.terms.iter().find(|(atom, _)| *atom == AffineTerm::Axis(axis)).map_or(0, |(_, c)| *c)
     }
 
     /// Whether every atom is an axis.
     pub fn is_affine(&self) -> bool {
-        self.terms.iter().all(|(atom, _)| matches!(atom, Atom::Axis(_)))
+        self.terms.iter().all(|(atom, _)| matches!(atom, AffineTerm::Axis(_)))
     }
 
     /// The sum with every axis replaced, on a new domain of `extents`. `data` replaces the expressions inside.
-    pub fn substitute(&self, axes: &[Linear], extents: Extents<'_>, data: &mut impl FnMut(ExprId) -> ExprId) -> Self {
+    pub fn substitute(
+        &self,
+        axes: &[AffineIndex],
+        extents: Extents<'_>,
+        data: &mut impl FnMut(ExprId) -> ExprId,
+    ) -> Self {
         let mut sum = Self::constant(self.constant);
         for (atom, c) in &self.terms {
             let new = match atom {
-                Atom::Axis(axis) => axes[*axis].clone(),
-                Atom::Div(x, k) => x.substitute(axes, extents, data).div(*k, extents),
-                Atom::Mod(x, k) => x.substitute(axes, extents, data).modulo(*k, extents),
-                Atom::Data { value, bound } => Self::atom(Atom::Data { value: data(*value), bound: *bound }),
-                Atom::Overflow => return Self::overflow(),
+                AffineTerm::Axis(axis) => axes[*axis].clone(),
+                AffineTerm::Div(x, k) => x.substitute(axes, extents, data).div(*k, extents),
+                AffineTerm::Mod(x, k) => x.substitute(axes, extents, data).modulo(*k, extents),
+                AffineTerm::Data { value, bound } => {
+                    Self::atom(AffineTerm::Data { value: data(*value), bound: *bound })
+                }
+                AffineTerm::Overflow => return Self::overflow(),
             };
             sum = sum.plus(&new.scaled(*c));
         }
@@ -343,17 +352,17 @@ impl Linear {
     }
 }
 
-impl Atom {
+impl AffineTerm {
     fn range(&self, extents: Extents<'_>) -> (i64, i64) {
         match self {
-            Atom::Axis(axis) => (0, (extents[*axis] as i64 - 1).max(0)),
-            Atom::Div(x, k) => {
+            AffineTerm::Axis(axis) => (0, (extents[*axis] as i64 - 1).max(0)),
+            AffineTerm::Div(x, k) => {
                 let (low, high) = x.range(extents);
                 (low.div_euclid(*k), high.div_euclid(*k))
             }
-            Atom::Mod(_, k) => (0, k - 1),
-            Atom::Data { bound, .. } => (0, (bound - 1).max(0)),
-            Atom::Overflow => (i64::MIN, i64::MAX),
+            AffineTerm::Mod(_, k) => (0, k - 1),
+            AffineTerm::Data { bound, .. } => (0, (bound - 1).max(0)),
+            AffineTerm::Overflow => (i64::MIN, i64::MAX),
         }
     }
 }
@@ -363,7 +372,7 @@ pub(crate) fn volume(extents: Extents<'_>) -> usize {
     extents.iter().fold(1, |n, &d| n.saturating_mul(d))
 }
 
-/// Whether bounds of [`Linear::range`] may lie beyond what 64 bits hold.
+/// Whether bounds of [`AffineIndex::range`] may lie beyond what 64 bits hold.
 fn is_beyond(low: i64, high: i64) -> bool {
     low == i64::MIN || high == i64::MAX
 }
@@ -389,31 +398,31 @@ mod tests {
     #[test]
     fn reshapes_cancel() {
         let extents = [6, 4, 5];
-        let flat = Linear::row_major(0..3, &extents);
+        let flat = AffineIndex::row_major(0..3, &extents);
         let there = flat.unflatten(&[3, 40], &extents);
-        let back = Linear::flatten(&there, &[3, 40]).unflatten(&[6, 4, 5], &extents);
-        assert_eq!(back, vec![Linear::axis(0), Linear::axis(1), Linear::axis(2)]);
+        let back = AffineIndex::flatten(&there, &[3, 40]).unflatten(&[6, 4, 5], &extents);
+        assert_eq!(back, vec![AffineIndex::axis(0), AffineIndex::axis(1), AffineIndex::axis(2)]);
     }
 
     #[test]
     fn quotients_recombine() {
         let extents = [120];
-        let index = Linear::axis(0).unflatten(&[2, 3, 4, 5], &extents);
-        assert_eq!(Linear::flatten(&index, &[2, 3, 4, 5]), Linear::axis(0));
+        let index = AffineIndex::axis(0).unflatten(&[2, 3, 4, 5], &extents);
+        assert_eq!(AffineIndex::flatten(&index, &[2, 3, 4, 5]), AffineIndex::axis(0));
     }
 
     #[test]
     fn what_overflows_stays_so() {
         let extents = [1 << 40, 1 << 40];
-        let (x, y) = (Linear::axis(0), Linear::axis(1));
+        let (x, y) = (AffineIndex::axis(0), AffineIndex::axis(1));
         let far = x.scaled(1 << 40);
         let overflows = [
             far.scaled(1 << 40),
-            Linear::constant(i64::MAX).plus_constant(1),
-            Linear::constant(i64::MIN).scaled(-1),
+            AffineIndex::constant(i64::MAX).plus_constant(1),
+            AffineIndex::constant(i64::MIN).scaled(-1),
             x.scaled(i64::MAX).plus(&x),
-            Linear::row_major(0..3, &[1 << 40; 3]),
-            Linear::flatten(&[x.clone(), y.clone(), x.clone()], &[1 << 40; 3]),
+            AffineIndex::row_major(0..3, &[1 << 40; 3]),
+            AffineIndex::flatten(&[x.clone(), y.clone(), x.clone()], &[1 << 40; 3]),
             // the quotient of a quotient, by 2^80
             x.plus(&y).scaled(3).div(1 << 40, &[1 << 62, 1 << 62]).div(1 << 40, &[1 << 62, 1 << 62]),
             // a remainder of what may be beyond all numbers
@@ -429,10 +438,10 @@ mod tests {
                 sum.plus(&sum.scaled(-1)),
                 sum.div(7, &extents),
                 sum.modulo(1, &extents),
-                Linear::axis(0).substitute(std::slice::from_ref(sum), &extents, &mut |e| e),
+                AffineIndex::axis(0).substitute(std::slice::from_ref(sum), &extents, &mut |e| e),
                 x.div(3, &extents).substitute(std::slice::from_ref(sum), &extents, &mut |e| e),
             ];
-            assert!(followed.iter().all(Linear::overflows), "{i}: {followed:?}");
+            assert!(followed.iter().all(AffineIndex::overflows), "{i}: {followed:?}");
             assert_eq!(sum.range(&extents), (i64::MIN, i64::MAX));
         }
         assert!(!far.overflows() && !far.plus(&y).div(1 << 40, &extents).overflows());
@@ -441,30 +450,32 @@ mod tests {
     #[test]
     fn quotient_of_known_parts() {
         let extents = [7, 4];
-        let x = Linear::axis(0).scaled(4).plus(&Linear::axis(1)).plus_constant(8);
-        assert_eq!(x.div(4, &extents), Linear::axis(0).plus_constant(2));
-        assert_eq!(x.modulo(4, &extents), Linear::axis(1));
+        let x = AffineIndex::axis(0).scaled(4).plus(&AffineIndex::axis(1)).plus_constant(8);
+        assert_eq!(x.div(4, &extents), AffineIndex::axis(0).plus_constant(2));
+        assert_eq!(x.modulo(4, &extents), AffineIndex::axis(1));
         assert_eq!(x.range(&extents), (8, 35));
     }
 
     #[test]
     fn every_rule_keeps_the_value() {
-        fn value(x: &Linear, at: &[i64]) -> i64 {
+        fn value(x: &AffineIndex, at: &[i64]) -> i64 {
             x.terms.iter().fold(x.constant, |sum, (atom, c)| {
                 sum + c * match atom {
-                    Atom::Axis(axis) => at[*axis],
-                    Atom::Div(x, k) => value(x, at).div_euclid(*k),
-                    Atom::Mod(x, k) => value(x, at).rem_euclid(*k),
-                    Atom::Data { .. } | Atom::Overflow => unreachable!("neither data nor overflow in this test"),
+                    AffineTerm::Axis(axis) => at[*axis],
+                    AffineTerm::Div(x, k) => value(x, at).div_euclid(*k),
+                    AffineTerm::Mod(x, k) => value(x, at).rem_euclid(*k),
+                    AffineTerm::Data { .. } | AffineTerm::Overflow => {
+                        unreachable!("neither data nor overflow in this test")
+                    }
                 }
             })
         }
         let extents = [5, 6];
         for (a, b, c) in [(6, 1, 0), (6, 3, -4), (-1, 2, 7), (4, 6, 3), (9, 0, 2)] {
-            let x = Linear::axis(0).scaled(a).plus(&Linear::axis(1).scaled(b)).plus_constant(c);
+            let x = AffineIndex::axis(0).scaled(a).plus(&AffineIndex::axis(1).scaled(b)).plus_constant(c);
             for k in [2, 3, 4, 6, 12] {
                 for l in [2, 3, 5] {
-                    let forms = [
+                    let exprs = [
                         x.div(k, &extents).div(l, &extents),
                         x.modulo(k * l, &extents).div(k, &extents),
                         x.div(k, &extents).modulo(l, &extents).scaled(k).plus(&x.modulo(k, &extents)),
@@ -480,7 +491,7 @@ mod tests {
                                 v.div_euclid(k).rem_euclid(l) * k + v.rem_euclid(k),
                                 v.rem_euclid(k * l).rem_euclid(l),
                             ];
-                            assert_eq!(forms.each_ref().map(|f| value(f, &at)), wanted, "{x:?} {k} {l} {at:?}");
+                            assert_eq!(exprs.each_ref().map(|f| value(f, &at)), wanted, "{x:?} {k} {l} {at:?}");
                         }
                     }
                 }
