@@ -24,7 +24,7 @@ pub enum Stage {
     Opt,
     /// The kernels and routines.
     Kernels,
-    /// What Cranelift is given.
+    /// The input of Cranelift.
     Clif,
     /// Assembly.
     Asm,
@@ -238,7 +238,7 @@ pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Progr
     Ok(Program::new(Arc::new(graph), executable, schedule.statuses))
 }
 
-/// The text of a stage. Below the graphs that of the preparation, if there is one, stands before that of the program.
+/// The text of a stage. Below the graphs that of the preparation, if there is one, comes before that of the program.
 ///
 /// # Errors
 /// As [`compile`].

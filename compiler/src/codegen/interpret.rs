@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dlc_ir::DType;
 
-use super::constants::Constants;
+use super::image::Constants;
 use super::{Code, EmitError, Emitter, ExecContext, Executable};
 use crate::kernel::interp::{self, Fault, Memory};
 use crate::machine::Machine;
@@ -57,7 +57,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs a routine, of whose first step the number is given.
+    /// Runs a routine, given the number of its first step.
     ///
     /// # Safety
     ///

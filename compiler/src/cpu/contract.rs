@@ -38,7 +38,7 @@ pub struct Sizes {
 
 /// How a contraction is blocked; a function of the sizes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct Blocking {
     /// The sizes.
     pub sizes: Sizes,
     /// Rows and columns of the register tile.
@@ -65,9 +65,9 @@ pub(crate) fn work(m: usize, n: usize, k: usize, machine: &Machine) -> Cost {
     machine.costs.mac.saturating_mul(m.saturating_mul(n).saturating_mul(k) as Cost)
 }
 
-impl Plan {
+impl Blocking {
     /// Chooses the blocking.
-    pub fn new(sizes: Sizes, machine: &Machine) -> Plan {
+    pub fn new(sizes: Sizes, machine: &Machine) -> Blocking {
         let width = machine.lanes(sizes.dtype);
         let costs = &machine.costs;
         // In rows and vectors of columns. More accumulators than cover the latency bring nothing but spills.
@@ -80,11 +80,11 @@ impl Plan {
             tiles as Cost * (costs.load * loads).max(costs.fma * fmas)
         };
         let (rows, vectors) = tiles.into_iter().min_by_key(cost).expect("there are tiles");
-        Plan::with_tile(sizes, (rows, vectors * width), machine)
+        Blocking::with_tile(sizes, (rows, vectors * width), machine)
     }
 
     /// Blocks for a given register tile, the columns of which are a power of two of the lanes of a register.
-    pub fn with_tile(sizes: Sizes, tile: (usize, usize), machine: &Machine) -> Plan {
+    pub fn with_tile(sizes: Sizes, tile: (usize, usize), machine: &Machine) -> Blocking {
         assert!(matches!(sizes.dtype, DType::F32 | DType::F64), "contractions are of floats");
         let (m, n, k) = (sizes.m.max(1), sizes.n.max(1), sizes.k.max(1));
         let rows = tile.0;
@@ -108,7 +108,7 @@ impl Plan {
                 break;
             }
         }
-        Plan { sizes, tile, block, lanes: machine.lanes(sizes.dtype) }
+        Blocking { sizes, tile, block, lanes: machine.lanes(sizes.dtype) }
     }
 
     /// The number of chunks that the kernel must be made with.
@@ -132,7 +132,7 @@ impl Plan {
 
 /// An element of A or B.
 #[derive(Clone, Copy, Debug)]
-pub struct Element {
+pub struct OperandElement {
     /// Which product.
     pub batch: Val,
     /// The row of A, or the column of B.
@@ -154,7 +154,7 @@ pub enum Along {
 
 /// Emits the reading of `lanes` elements, as a value of the contraction's type: with consecutive `row`s for [`Along::Row`],
 /// with consecutive `k`s for [`Along::K`]. For [`Along::Nothing`], `lanes` is 1.
-pub type Load<'a> = dyn FnMut(&mut Builder, Element, u8) -> Val + 'a;
+pub type Load<'a> = dyn FnMut(&mut Builder, OperandElement, u8) -> Val + 'a;
 
 /// Where the elements of A or B come from.
 pub struct Side<'a> {
@@ -178,53 +178,53 @@ pub struct Cell {
 /// Emits the consumption of a scalar or of a vector of C.
 pub type Store<'a> = dyn FnMut(&mut Builder, Cell, Val) + 'a;
 
-/// Emits a contraction: the whole body of a kernel with [`Plan::chunks`] chunks.
-pub fn contract(b: &mut Builder, plan: &Plan, mut left: Side<'_>, mut right: Side<'_>, store: &mut Store<'_>) {
-    let Sizes { dtype, m, n, k, batch } = plan.sizes;
+/// Emits a contraction: the whole body of a kernel with [`Blocking::chunks`] chunks.
+pub fn contract(b: &mut Builder, blocking: &Blocking, mut left: Side<'_>, mut right: Side<'_>, store: &mut Store<'_>) {
+    let Sizes { dtype, m, n, k, batch } = blocking.sizes;
     if m == 0 || n == 0 || batch == 0 {
         return;
     }
-    let (rows, columns, depth) = plan.block;
-    let (tile_rows, tile_columns) = plan.tile;
-    let a = b.scratch(dtype, tile_rows * depth * plan.copies());
+    let (rows, columns, depth) = blocking.block;
+    let (tile_rows, tile_columns) = blocking.tile;
+    let a = b.scratch(dtype, tile_rows * depth * blocking.copies());
     let bb = b.scratch(dtype, columns * depth);
     let acc = b.scratch(dtype, rows * columns);
     b.chunk_loop(|b, chunk| {
-        let column_block = b.modulo(chunk, plan.column_blocks() as i64);
-        let rest = b.div_floor(chunk, plan.column_blocks() as i64);
-        let row_block = b.modulo(rest, plan.row_blocks() as i64);
-        let batch = b.div_floor(rest, plan.row_blocks() as i64);
+        let column_block = b.modulo(chunk, blocking.column_blocks() as i64);
+        let rest = b.div_floor(chunk, blocking.column_blocks() as i64);
+        let row_block = b.modulo(rest, blocking.row_blocks() as i64);
+        let batch = b.div_floor(rest, blocking.row_blocks() as i64);
         let row = b.mul_const(row_block, rows as i64);
         let column = b.mul_const(column_block, columns as i64);
         let height = extent(b, row, m, rows);
         let width = extent(b, column, n, columns);
         let (zero, end) = (b.index(0), b.index(k as i64));
         if k > depth {
-            clear(b, plan, acc, height);
+            clear(b, blocking, acc, height);
         }
         b.repeat(zero, end, depth as i64, |b, start| {
             let length = extent(b, start, k, depth);
-            let packing = Packing { dtype, lanes: plan.lanes, depth, batch, start, length, total: k };
+            let packing = Packing { dtype, lanes: blocking.lanes, depth, batch, start, length, total: k };
             packing.block(b, Panels { buf: bb, tile: tile_columns, size: n, copies: 1 }, column, width, &mut right);
-            let to = Panels { buf: a, tile: tile_rows, size: m, copies: plan.copies() };
+            let to = Panels { buf: a, tile: tile_rows, size: m, copies: blocking.copies() };
             b.repeat(zero, height, tile_rows as i64, |b, i| {
                 let (first, left_over) = (b.add(row, i), b.sub(height, i));
                 packing.panel(b, to, zero, (first, left_over), &mut left);
-                b.repeat(zero, width, tile_columns as i64, |b, j| tile(b, plan, (a, bb, acc), (i, j), length));
+                b.repeat(zero, width, tile_columns as i64, |b, j| tile(b, blocking, (a, bb, acc), (i, j), length));
             });
         });
-        epilogue(b, plan, acc, Cell { batch, row, column }, (height, width), store);
+        epilogue(b, blocking, acc, Cell { batch, row, column }, (height, width), store);
     });
 }
 
 /// Sets the accumulators of the rows in use to zero.
-fn clear(b: &mut Builder, plan: &Plan, acc: Buf, height: Val) {
-    let lanes = crate::kernel::lanes(plan.sizes.dtype);
+fn clear(b: &mut Builder, blocking: &Blocking, acc: Buf, height: Val) {
+    let lanes = crate::kernel::lanes(blocking.sizes.dtype);
     let zero = b.index(0);
-    let rows = round_up(b, height, plan.tile.0);
-    let end = b.mul_const(rows, plan.block.1 as i64);
+    let rows = round_up(b, height, blocking.tile.0);
+    let end = b.mul_const(rows, blocking.block.1 as i64);
     b.repeat(zero, end, i64::from(lanes), |b, i| {
-        let nothing = b.float(Ty::vector(Elem::of(plan.sizes.dtype), lanes), 0.0);
+        let nothing = b.float(Ty::vector(Elem::of(blocking.sizes.dtype), lanes), 0.0);
         b.store(acc, i, nothing);
     });
 }
@@ -248,12 +248,12 @@ fn round_up(b: &mut Builder, x: Val, unit: usize) -> Val {
 }
 
 /// A register tile: `acc += A · B` for the panel of A and one of B.
-fn tile(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Val, Val), length: Val) {
-    let (_, pitch, depth) = plan.block;
-    let (rows, columns) = plan.tile;
-    let lanes = plan.copies();
+fn tile(b: &mut Builder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Val, Val), length: Val) {
+    let (_, pitch, depth) = blocking.block;
+    let (rows, columns) = blocking.tile;
+    let lanes = blocking.copies();
     let vectors = columns / lanes;
-    let ty = Ty::vector(Elem::of(plan.sizes.dtype), lanes as u8);
+    let ty = Ty::vector(Elem::of(blocking.sizes.dtype), lanes as u8);
     let zero = b.index(0);
     let length = round_up(b, length, UNROLL);
     let right = b.mul_const(j, depth as i64);
@@ -298,7 +298,7 @@ fn tile(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Va
         })
     });
     for (place, mut sum) in places.into_iter().zip(sums) {
-        if plan.sizes.k > depth {
+        if blocking.sizes.k > depth {
             let so_far = b.load_lanes(acc, place, lanes as u8);
             sum = b.add(so_far, sum);
         }
@@ -307,9 +307,16 @@ fn tile(b: &mut Builder, plan: &Plan, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Va
 }
 
 /// Hands the accumulators to the consumer, row by row.
-fn epilogue(b: &mut Builder, plan: &Plan, acc: Buf, origin: Cell, (height, width): (Val, Val), store: &mut Store<'_>) {
-    let pitch = plan.block.1;
-    let most = usize::from(crate::kernel::lanes(plan.sizes.dtype));
+fn epilogue(
+    b: &mut Builder,
+    blocking: &Blocking,
+    acc: Buf,
+    origin: Cell,
+    (height, width): (Val, Val),
+    store: &mut Store<'_>,
+) {
+    let pitch = blocking.block.1;
+    let most = usize::from(crate::kernel::lanes(blocking.sizes.dtype));
     let zero = b.index(0);
     b.repeat(zero, height, 1, |b, r| {
         let row = b.add(origin.row, r);
@@ -323,10 +330,10 @@ fn epilogue(b: &mut Builder, plan: &Plan, acc: Buf, origin: Cell, (height, width
             });
         };
         // Only the last block has a rest, and it is known now how large it is.
-        let rest = plan.sizes.n % most;
+        let rest = blocking.sizes.n % most;
         let mut begin = zero;
         for (lanes, needed, exact) in [
-            (most, plan.sizes.n >= most, rest == 0),
+            (most, blocking.sizes.n >= most, rest == 0),
             (4, rest >= 4, rest.is_multiple_of(4)),
             (1, !rest.is_multiple_of(4), true),
         ] {

@@ -1,11 +1,11 @@
 //! Vectors of which some lanes do not count: the last vector of a loop, or positions for which a condition does not hold.
 //!
-//! Which lanes count, and what stands in the others, belongs to the value. A reduction, in which lanes meet, takes nothing
+//! Which lanes count, and what is in the others, belongs to the value. A reduction, in which lanes meet, takes nothing
 //! else, so it cannot combine a lane that does not count.
 
 use crate::kernel::{Binary, Builder, Const, Val};
 
-/// What stands in the lanes that do not count.
+/// What is in the lanes that do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rest {
     /// Zeros, since nothing was read there.

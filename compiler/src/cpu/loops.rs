@@ -6,7 +6,7 @@ mod reduce;
 use dlc_ir::compute::Combine;
 pub(crate) use padding::leave_out_padding;
 
-use super::tiling::{Lane, Plan, most_chunks};
+use super::tiling::{Lane, Tiling, most_chunks};
 use super::vectorize::Elements;
 use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
 use crate::machine::Machine;
@@ -30,11 +30,11 @@ pub(crate) fn lower(
     shared: &[(Source, Source)],
     machine: &Machine,
 ) -> Launch {
-    let plan = Plan::new(nest, exprs, shared.is_empty(), machine);
+    let plan = Tiling::new(nest, exprs, shared.is_empty(), machine);
     let mut b = Builder::new(plan.chunks);
     let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
     let operands = operands(nest, exprs, sources, shared, &mut b, &mut elements);
-    let emitter = Emitter { nest, exprs, machine, plan };
+    let emitter = LoopEmitter { nest, exprs, machine, plan };
     emitter.chunks(&mut b, &mut elements);
     Launch { kernel: b.finish(), operands }
 }
@@ -107,14 +107,14 @@ impl Point {
     }
 }
 
-struct Emitter<'a> {
+struct LoopEmitter<'a> {
     nest: &'a Nest,
     exprs: &'a ExprArena,
     machine: &'a Machine,
-    plan: Plan,
+    plan: Tiling,
 }
 
-impl Emitter<'_> {
+impl LoopEmitter<'_> {
     fn chunks(&self, b: &mut Builder, elements: &mut Elements<'_>) {
         if self.nest.extents[..self.nest.parallel].contains(&0) {
             return;

@@ -3,8 +3,8 @@
 pub mod contract;
 pub mod cost;
 mod counted;
-mod layout;
 mod loops;
+mod operand_order;
 mod product;
 mod random;
 mod scalar;
@@ -13,6 +13,6 @@ mod tiling;
 mod unit;
 mod vectorize;
 
-pub(crate) use layout::Layout;
 pub(crate) use loops::Launch;
-pub(crate) use unit::{Unit, layouts};
+pub(crate) use operand_order::OperandOrder;
+pub(crate) use unit::{Unit, operand_orders};

@@ -51,8 +51,8 @@ pub(crate) fn lower(
     if !is_large([batch, m, n, k], machine) {
         return None;
     }
-    let plan = contract::Plan::new(Sizes { dtype: product.dtype, batch, m, n, k }, machine);
-    let mut b = Builder::new(plan.chunks());
+    let blocking = contract::Blocking::new(Sizes { dtype: product.dtype, batch, m, n, k }, machine);
+    let mut b = Builder::new(blocking.chunks());
     let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
     let operands = loops::operands(nest, exprs, sources, shared, &mut b, &mut elements);
     let reduce = nest.reduce.as_ref().expect("recognized");
@@ -80,11 +80,11 @@ pub(crate) fn lower(
         }
         sum
     };
-    let mut load_left = |b: &mut Builder, e: contract::Element, lanes: u8| {
+    let mut load_left = |b: &mut Builder, e: contract::OperandElement, lanes: u8| {
         let index = at(b, left.1, e.batch, (rows, e.row), e.k);
         b.load_access(Access { buf: left_buf, index, offset: 0, stride: 1, active: None }, lanes)
     };
-    let mut load_right = |b: &mut Builder, e: contract::Element, lanes: u8| {
+    let mut load_right = |b: &mut Builder, e: contract::OperandElement, lanes: u8| {
         let index = at(b, right.1, e.batch, (columns, e.row), e.k);
         b.load_access(Access { buf: right_buf, index, offset: 0, stride: 1, active: None }, lanes)
     };
@@ -108,7 +108,7 @@ pub(crate) fn lower(
         });
         before.into_iter().for_each(|(axis, p)| elements.axes[axis] = p);
     };
-    contract(&mut b, &plan, left_side, right_side, &mut store);
+    contract(&mut b, &blocking, left_side, right_side, &mut store);
     Some(Launch { kernel: b.finish(), operands })
 }
 

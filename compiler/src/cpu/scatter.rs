@@ -45,7 +45,7 @@ pub(crate) fn lower(nest: &ScatterNest, exprs: &ExprArena, sources: &[SourceInfo
         elements.buffers[best] = Some(b.operand(ty.dtype, ty.shape.elements(), Mode::ReadWrite));
         operands.push(best);
     }
-    let emitter = Emitter { nest, width, per_block, blocks };
+    let emitter = ScatterEmitter { nest, width, per_block, blocks };
     b.chunk_loop(|b, chunk| {
         let begin = b.mul_const(chunk, per_chunk as i64);
         let end = b.add_const(begin, per_chunk as i64);
@@ -67,14 +67,14 @@ fn inner_lanes(nest: &ScatterNest) -> u8 {
     if nest.inner.is_multiple_of(full as usize) && nest.inner > 0 { full } else { 1 }
 }
 
-struct Emitter<'a> {
+struct ScatterEmitter<'a> {
     nest: &'a ScatterNest,
     width: u8,
     per_block: usize,
     blocks: usize,
 }
 
-impl Emitter<'_> {
+impl ScatterEmitter<'_> {
     fn unit(&self, b: &mut Builder, elements: &mut Elements<'_>, row: Val, block: Val) {
         let nest = self.nest;
         let (axis, inner) = (nest.axis as i64, nest.inner as i64);

@@ -39,7 +39,7 @@ fn registers(r: usize, v: usize) -> usize {
 
 /// How a nest becomes loops.
 #[derive(Clone, Debug)]
-pub(crate) struct Plan {
+pub(crate) struct Tiling {
     pub lane: Lane,
     pub lanes: u8,
     /// Vectors along the lane axis that are computed at the same time.
@@ -57,10 +57,10 @@ pub(crate) struct Plan {
     pub is_rare: bool,
 }
 
-impl Plan {
+impl Tiling {
     /// Plans a nest; without `overlap`, no element may be computed twice.
-    pub fn new(nest: &Nest, exprs: &ExprArena, overlap: bool, machine: &Machine) -> Plan {
-        let mut plan = Plan {
+    pub fn new(nest: &Nest, exprs: &ExprArena, overlap: bool, machine: &Machine) -> Tiling {
+        let mut plan = Tiling {
             lane: choose_lane(nest, exprs, machine),
             lanes: 1,
             vectors: 1,
@@ -83,8 +83,8 @@ impl Plan {
     }
 
     /// One vector of positions, or one position, by code that hardly ever runs.
-    pub fn rare(lane: Lane, lanes: u8) -> Plan {
-        Plan { lane, lanes, vectors: 1, jam: vec![], chunks: 1, per: 1, prefix: 0, overlap: true, is_rare: true }
+    pub fn rare(lane: Lane, lanes: u8) -> Tiling {
+        Tiling { lane, lanes, vectors: 1, jam: vec![], chunks: 1, per: 1, prefix: 0, overlap: true, is_rare: true }
     }
 
     fn vectorize(&mut self, nest: &Nest, exprs: &ExprArena) {

@@ -2,8 +2,8 @@
 
 use dlc_ir::{Function, Type};
 
-use super::layout::{self, Layout};
 use super::loops::{self, Launch};
+use super::operand_order::{self, OperandOrder};
 use super::product;
 use super::scatter;
 use crate::machine::Machine;
@@ -13,7 +13,7 @@ use crate::nest::affine::{AffineIndex, volume};
 use crate::nest::compose::compose;
 use crate::nest::expr::{ExprKind, Source};
 use crate::nest::materialize::{Temporaries, materialize};
-use crate::nest::nests::{Nest, NestReduce, Nests, Output, SourceInfo, SourceKind, Stage};
+use crate::nest::nests::{Nest, NestReduce, NestStage, Nests, Output, SourceInfo, SourceKind};
 
 /// When a pass through memory is little beside what plain operands save.
 const TEMPORARIES: Temporaries = Temporaries { uses: 4, positions: 4096 };
@@ -32,17 +32,17 @@ impl Unit {
         let mut stages = vec![];
         for stage in std::mem::take(&mut nests.stages) {
             match stage {
-                Stage::Nest(mut nest) => {
+                NestStage::Nest(mut nest) => {
                     nest.normalize(&mut nests.exprs);
-                    stages.extend(materialize(&mut nest, &mut nests, &TEMPORARIES).into_iter().map(Stage::Nest));
+                    stages.extend(materialize(&mut nest, &mut nests, &TEMPORARIES).into_iter().map(NestStage::Nest));
                     if !product::applies(&nest, &nests.exprs, machine) {
-                        stages.extend(layout::arrange(&mut nest, &mut nests, machine).map(Stage::Nest));
+                        stages.extend(operand_order::arrange(&mut nest, &mut nests, machine).map(NestStage::Nest));
                     }
                     split_reduction(nest, &mut nests, &mut stages, machine);
                 }
-                Stage::Scatter(mut scatter) => {
+                NestStage::Scatter(mut scatter) => {
                     scatter.start.normalize(&mut nests.exprs);
-                    stages.push(Stage::Scatter(scatter));
+                    stages.push(NestStage::Scatter(scatter));
                 }
             }
         }
@@ -70,7 +70,7 @@ impl Unit {
         let mut offset: Option<&AffineIndex> = None;
         for stage in &self.nests.stages {
             match stage {
-                Stage::Nest(nest) => {
+                NestStage::Nest(nest) => {
                     if exprs.any_read(nest.reduce.iter().map(|r| r.body), either) {
                         return false;
                     }
@@ -87,7 +87,7 @@ impl Unit {
                         return false;
                     }
                 }
-                Stage::Scatter(s) => {
+                NestStage::Scatter(s) => {
                     let roots = s.start.roots().into_iter().chain([s.index, s.update]);
                     if s.output == written || exprs.any_read(roots, either) {
                         return false;
@@ -99,21 +99,21 @@ impl Unit {
     }
 
     /// The arguments of which the unit does nothing but write them in another order first, and that order.
-    pub fn layouts(&self) -> Vec<(usize, Layout)> {
-        let found = |stage: &Stage| match stage {
-            Stage::Nest(nest) => Layout::of(nest, &self.nests).filter(|(read, _)| self.readers(*read) == 1),
-            Stage::Scatter(_) => None,
+    pub fn operand_orders(&self) -> Vec<(usize, OperandOrder)> {
+        let found = |stage: &NestStage| match stage {
+            NestStage::Nest(nest) => OperandOrder::of(nest, &self.nests).filter(|(read, _)| self.readers(*read) == 1),
+            NestStage::Scatter(_) => None,
         };
         self.nests.stages.iter().filter_map(found).filter(|(read, _)| *read < self.arguments).collect()
     }
 
     /// How many stages read a buffer.
     fn readers(&self, source: Source) -> usize {
-        let roots = |stage: &Stage| match stage {
-            Stage::Nest(nest) => nest.roots(),
-            Stage::Scatter(s) => [s.start.roots(), vec![s.index, s.update]].concat(),
+        let roots = |stage: &NestStage| match stage {
+            NestStage::Nest(nest) => nest.roots(),
+            NestStage::Scatter(s) => [s.start.roots(), vec![s.index, s.update]].concat(),
         };
-        let reads = |stage: &Stage| self.nests.exprs.any_read(roots(stage), |read, _| read == source);
+        let reads = |stage: &NestStage| self.nests.exprs.any_read(roots(stage), |read, _| read == source);
         self.nests.stages.iter().filter(|stage| reads(stage)).count()
     }
 
@@ -123,7 +123,7 @@ impl Unit {
         let mut launches = vec![];
         for stage in &self.nests.stages {
             match stage {
-                Stage::Nest(nest) => {
+                NestStage::Nest(nest) => {
                     if nest.extents[..nest.parallel].contains(&0) {
                         continue;
                     }
@@ -134,7 +134,7 @@ impl Unit {
                     let product = product::lower(nest, exprs, sources, &own, machine);
                     launches.push(product.unwrap_or_else(|| loops::lower(nest, exprs, sources, &own, machine)));
                 }
-                Stage::Scatter(nest) => {
+                NestStage::Scatter(nest) => {
                     let (exprs, sources) = (&self.nests.exprs, &self.nests.sources);
                     if !nest.start.extents.contains(&0) {
                         launches.push(loops::lower(&nest.start, exprs, sources, &[], machine));
@@ -156,15 +156,15 @@ impl Unit {
 
 /// The arguments that a kernel function would put in another order before it begins; none if it cannot be scheduled, which is said
 /// when it is.
-pub(crate) fn layouts(function: &Function, machine: &Machine) -> Vec<(usize, Layout)> {
-    Unit::new(function, &mut Statuses::default(), machine).map_or_else(|_| vec![], |unit| unit.layouts())
+pub(crate) fn operand_orders(function: &Function, machine: &Machine) -> Vec<(usize, OperandOrder)> {
+    Unit::new(function, &mut Statuses::default(), machine).map_or_else(|_| vec![], |unit| unit.operand_orders())
 }
 
 /// Makes two nests of a reduction of very much to very little, so that its parts can run at the same time: partial results along a
 /// new axis, and their combination. The split depends on the shape only.
-fn split_reduction(nest: Nest, nests: &mut Nests, stages: &mut Vec<Stage>, machine: &Machine) {
+fn split_reduction(nest: Nest, nests: &mut Nests, stages: &mut Vec<NestStage>, machine: &Machine) {
     let Some(parts) = loops::parts(&nest, machine) else {
-        return stages.push(Stage::Nest(nest));
+        return stages.push(NestStage::Nest(nest));
     };
     let reduce = nest.reduce.as_ref().expect("only reductions have parts");
     let dtype = nests.exprs.dtype(reduce.body);
@@ -196,7 +196,7 @@ fn split_reduction(nest: Nest, nests: &mut Nests, stages: &mut Vec<Stage>, machi
     };
     partial.substitute(&axes, extents, parallel + 1, &mut nests.exprs);
     partial.outputs = vec![Output { source, offset, expr: element, check: None }];
-    stages.push(Stage::Nest(partial));
+    stages.push(NestStage::Nest(partial));
 
     let mut extents = nest.extents[..parallel].to_vec();
     extents.push(parts);
@@ -213,5 +213,5 @@ fn split_reduction(nest: Nest, nests: &mut Nests, stages: &mut Vec<Stage>, machi
     };
     let mut rest = Nest { extents, parallel, reduce: Some(whole), outputs: nest.outputs };
     rest.normalize(&mut nests.exprs);
-    stages.push(Stage::Nest(rest));
+    stages.push(NestStage::Nest(rest));
 }

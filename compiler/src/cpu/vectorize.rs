@@ -21,8 +21,8 @@ enum LaneStride {
 /// How elements of a source are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Load {
-    /// Not at all: a value stands for them.
-    Given,
+    /// Not at all: a value replaces them.
+    Replaced,
     /// One, for all lanes.
     Scalar,
     /// With a stride from lane to lane, and zeros beyond the end of the loop.
@@ -43,7 +43,7 @@ pub(crate) struct Elements<'a> {
     active: Option<Val>,
     /// The lanes in which what is evaluated is chosen.
     mask: Option<Val>,
-    /// What reads of a source stand for.
+    /// The value that replaces reads of a source.
     replaced: Option<(Source, Val)>,
     memo: Vec<Memo>,
     moves: FxHashMap<ExprId, bool>,
@@ -360,7 +360,7 @@ impl<'a> Elements<'a> {
     /// How a source is read at an index.
     fn way(&mut self, source: Source, offset: &AffineIndex) -> Load {
         match (self.lane_stride(offset), self.mask) {
-            _ if self.replaced.is_some_and(|(s, _)| s == source) => Load::Given,
+            _ if self.replaced.is_some_and(|(s, _)| s == source) => Load::Replaced,
             (LaneStride::Regular(0), _) => Load::Scalar,
             (LaneStride::Regular(stride), None) => Load::Vector(stride),
             _ => Load::Gather,
@@ -373,7 +373,7 @@ impl<'a> Elements<'a> {
             return b.constant(constant(dtype, dlc_ir::Scalar::zero(dtype)), 1);
         };
         match self.way(source, offset) {
-            Load::Given => self.replaced.expect("a read that is given has a value").1,
+            Load::Replaced => self.replaced.expect("a read that is replaced has a value").1,
             Load::Scalar => {
                 let mut index = self.first(b, offset);
                 // The index need not be one of the buffer where no lane reads it.

@@ -1,4 +1,4 @@
-//! Removal of what the builder made and nobody uses, and dense renumbering, so that kernels which mean the same way of
+//! Removal of what the builder made and nothing uses, and dense renumbering, so that kernels which mean the same way of
 //! computing are equal however they were built.
 
 use super::ir::*;

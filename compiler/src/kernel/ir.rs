@@ -11,7 +11,7 @@
 //!   out, so that every emitter computes the same bits (any NaN counts as the same as any other).
 //! - No instruction traps. Integer division by zero gives 0; shift counts are taken modulo the width.
 //! - Loads and stores stay inside their buffers, which is [proved](super::bounds). What cannot be proved is clamped, as are
-//!   indices that come from data: a [`Stmt::Check`] tells of them, but nothing hangs on it, since loads may stand before it.
+//!   indices that come from data: a [`Stmt::Check`] reports them, but nothing depends on it, since loads may come before it.
 //!   The kernel interpreter reports every access outside.
 //! - A kernel writes an element from at most one chunk, and no chunk reads what another one writes.
 //!
@@ -98,7 +98,7 @@ pub enum Compare {
     Ge,
 }
 
-/// An instruction, which defines one value; the type of the value stands in [`Kernel::values`].
+/// An instruction, which defines one value; the type of the value is in [`Kernel::values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Inst {
     /// A constant, in every lane.

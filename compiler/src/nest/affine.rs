@@ -318,7 +318,7 @@ impl AffineIndex {
         index
     }
 
-    /// The multiple of an axis that stands directly in the sum.
+    /// The coefficient of an axis that is itself a term of the sum.
     pub fn coefficient(&self, axis: usize) -> i64 {
         self.terms.iter().find(|(atom, _)| *atom == AffineTerm::Axis(axis)).map_or(0, |(_, c)| *c)
     }

@@ -1,4 +1,4 @@
-//! From a kernel function to nests: maps are substituted into whoever reads them, each reduction becomes a nest, and a
+//! From a kernel function to nests: maps are substituted into what reads them, each reduction becomes a nest, and a
 //! map that reads a reduction element by element becomes part of its nest, the epilogue.
 
 use dlc_ir::compute::{Compute, Expr, Guard, Index, Lowering, Special};
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::NestError;
 use super::affine::{AffineIndex, AffineTerm, volume};
 use super::expr::{ExprArena, ExprId, ExprKind, Predicate, Source};
-use super::nests::{Nest, NestReduce, Nests, Output, ScatterNest, SourceInfo, SourceKind, Stage};
+use super::nests::{Nest, NestReduce, NestStage, Nests, Output, ScatterNest, SourceInfo, SourceKind};
 use super::size::Size;
 use super::statuses::Statuses;
 
@@ -109,20 +109,20 @@ impl Composer<'_> {
         let mut stages = vec![];
         for node in own {
             if matches!(self.function.op(node), Some(Op::Scatter(_) | Op::ScatterArgmax(_))) {
-                stages.push(Stage::Scatter(self.scatter(node)));
+                stages.push(NestStage::Scatter(self.scatter(node)));
                 continue;
             }
             if let (node_data, Some(Op::Concat(concat))) = (self.function.node(node), self.function.op(node)) {
                 debug_assert!(is_wide(node_data, &Op::Concat(concat.clone())), "other concatenations are no nests");
-                stages.extend(self.parts(node, concat).into_iter().map(Stage::Nest));
+                stages.extend(self.parts(node, concat).into_iter().map(NestStage::Nest));
                 continue;
             }
             let nest = self.reduction(node, &mut results);
-            stages.push(Stage::Nest(nest));
+            stages.push(NestStage::Nest(nest));
         }
         while !results.is_empty() {
             let nest = self.maps(&mut results);
-            stages.push(Stage::Nest(nest));
+            stages.push(NestStage::Nest(nest));
         }
         self.size.check(&self.function.name)?;
         let mut nests = Nests { exprs: self.exprs, sources: self.sources, stages };
@@ -438,19 +438,19 @@ impl Nests {
         let mut read = vec![false; self.sources.len()];
         for stage in &self.stages {
             let (roots, own): (Vec<ExprId>, _) = match stage {
-                Stage::Nest(nest) => {
+                NestStage::Nest(nest) => {
                     let own = nest.reduce.as_ref().map(|r| r.source);
                     let roots = nest.outputs.iter().map(|o| o.expr).chain(nest.reduce.as_ref().map(|r| r.body));
                     (roots.collect(), own)
                 }
-                Stage::Scatter(s) => ([s.start.roots(), vec![s.index, s.update]].concat(), None),
+                NestStage::Scatter(s) => ([s.start.roots(), vec![s.index, s.update]].concat(), None),
             };
             for (source, _) in self.exprs.reads(roots) {
                 read[source] |= Some(source) != own;
             }
         }
         for stage in &mut self.stages {
-            if let Stage::Nest(nest) = stage {
+            if let NestStage::Nest(nest) = stage {
                 nest.outputs.retain(|o| read[o.source] || self.sources[o.source].kind != SourceKind::Temp);
             }
         }

@@ -7,7 +7,7 @@ use dlc_ir::Symbol;
 #[non_exhaustive]
 pub enum NestError {
     /// An operator that must be gone by now.
-    #[error("`{mnemonic}` ({what}) cannot stand here")]
+    #[error("`{mnemonic}` ({what}) has no loops, and must have been replaced before")]
     Unexpected {
         /// The operator.
         mnemonic: &'static str,

@@ -212,7 +212,7 @@ impl ExprArena {
         }
     }
 
-    /// Whether an index that stands below some roots, or in a condition there, is of a kind.
+    /// Whether an index below some roots, or in a condition there, is of a kind.
     pub fn any_index(&self, roots: impl IntoIterator<Item = ExprId>, is: impl Fn(&AffineIndex) -> bool) -> bool {
         let mut found = false;
         self.visit(roots, &mut |_, form| {
@@ -227,7 +227,7 @@ impl ExprArena {
         found
     }
 
-    /// Every index that stands below some roots, those of conditions included.
+    /// Every index below some roots, those of conditions included.
     pub fn indices(&self, roots: impl IntoIterator<Item = ExprId>) -> Vec<AffineIndex> {
         let mut indices = vec![];
         self.visit(roots, &mut |_, form| match form {

@@ -76,7 +76,7 @@ pub(crate) fn materialize(nest: &mut Nest, nests: &mut Nests, pays: &Temporaries
     before
 }
 
-/// Whether something that a factor reads may lie outside of its buffer, as far as ranges tell.
+/// Whether something that a factor reads may lie outside of its buffer, as far as ranges show.
 fn reads_outside(factor: ExprId, extents: &[usize], nests: &Nests) -> bool {
     nests.exprs.reads([factor]).iter().any(|(source, offset)| {
         let (first, last) = offset.range(extents);
@@ -134,7 +134,7 @@ fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests)
         outputs: vec![Output { source, offset, expr, check: None }],
     };
     made.normalize(&mut nests.exprs);
-    // And the read: each used axis is itself, or the combination that it stands for.
+    // And the read: each used axis is itself, or the combination that it denotes.
     let index: Vec<AffineIndex> = used
         .iter()
         .map(|&a| match a.checked_sub(axes) {
@@ -147,7 +147,7 @@ fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests)
     Some((made, read))
 }
 
-/// The sums of several axes that conditions in a factor test, each with an axis that stands only in it, times 1 or -1, and
+/// The sums of several axes that conditions in a factor test, each with an axis that is in no other, times 1 or -1, and
 /// its range.
 fn combinations(factor: ExprId, nest: &Nest, exprs: &ExprArena) -> Vec<(AffineIndex, usize, i64, i64)> {
     let mut tested: Vec<AffineIndex> = vec![];

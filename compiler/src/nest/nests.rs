@@ -48,7 +48,7 @@ pub(crate) struct NestReduce {
     pub padding: Vec<Predicate>,
     pub position: Option<AffineIndex>,
     pub body: ExprId,
-    /// Reads of this are the reduction's result; they stand in the outputs only.
+    /// Reads of this are the reduction's result; they are in the outputs only.
     pub source: Source,
 }
 
@@ -91,7 +91,7 @@ pub(crate) struct ScatterNest {
 
 /// One launch, or a few.
 #[derive(Clone, Debug)]
-pub(crate) enum Stage {
+pub(crate) enum NestStage {
     Nest(Nest),
     Scatter(ScatterNest),
 }
@@ -103,19 +103,19 @@ impl NestReduce {
     }
 }
 
-impl Stage {
+impl NestStage {
     /// Its nest; of a scatter the one that writes what it starts from.
     fn nest(&self) -> &Nest {
         match self {
-            Stage::Nest(nest) => nest,
-            Stage::Scatter(scatter) => &scatter.start,
+            NestStage::Nest(nest) => nest,
+            NestStage::Scatter(scatter) => &scatter.start,
         }
     }
 
     /// The expressions that it evaluates.
     pub fn roots(&self) -> Vec<ExprId> {
         let mut roots = self.nest().roots();
-        if let Stage::Scatter(scatter) = self {
+        if let NestStage::Scatter(scatter) = self {
             roots.extend([scatter.index, scatter.update]);
         }
         roots
@@ -139,5 +139,5 @@ impl Nests {
 pub(crate) struct Nests {
     pub exprs: ExprArena,
     pub sources: Vec<SourceInfo>,
-    pub stages: Vec<Stage>,
+    pub stages: Vec<NestStage>,
 }

@@ -87,7 +87,7 @@ impl Nest {
         self.substitute(&axes, extents, parallel, exprs);
     }
 
-    /// Drops the axes of one position, and beside an axis without any all others: nobody is to go over those for nothing.
+    /// Drops the axes of one position, and beside an axis without any all others: loops over those would compute nothing.
     fn drop_units(&mut self, exprs: &mut ExprArena) {
         let (parallel, reduced) = self.extents.split_at(self.parallel);
         let empty = [parallel, reduced].map(|axes| axes.iter().position(|&n| n == 0));

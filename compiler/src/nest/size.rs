@@ -8,9 +8,9 @@ use rustc_hash::FxHashSet;
 use super::NestError;
 use super::affine::{AffineIndex, AffineTerm};
 use super::expr::{ExprArena, ExprId, ExprKind};
-use super::nests::{Nests, Stage};
+use super::nests::{NestStage, Nests};
 
-/// Operators whose bodies may stand inside each other.
+/// The deepest nesting of operators' bodies.
 const NESTED: usize = 256;
 /// Bodies that may be put into each other, for all nests of a kernel.
 const COMPOSED: usize = 1 << 17;
@@ -62,8 +62,8 @@ impl Nests {
     pub fn check_size(&self, kernel: &Symbol) -> Result<(), NestError> {
         for stage in &self.stages {
             let roots = match stage {
-                Stage::Nest(nest) => nest.roots(),
-                Stage::Scatter(s) => [s.start.roots(), vec![s.index, s.update]].concat(),
+                NestStage::Nest(nest) => nest.roots(),
+                NestStage::Scatter(s) => [s.start.roots(), vec![s.index, s.update]].concat(),
             };
             let mut count = Count { exprs: &self.exprs, scopes: vec![FxHashSet::default()], count: 0 };
             roots.iter().for_each(|&root| count.eval(root));

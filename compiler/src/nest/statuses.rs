@@ -1,4 +1,4 @@
-//! What a failed check of a running program means, and where in the source it stands.
+//! What a failed check of a running program means, and where in the source it is.
 
 use dlc_ir::op::CheckIndex;
 use dlc_ir::{Function, Graph, Loc, NodeId, Op};

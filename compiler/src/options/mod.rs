@@ -1,4 +1,4 @@
-//! What a compilation is asked for: data that every room may read.
+//! The options of a compilation: data that every room may read.
 
 mod math;
 
@@ -95,7 +95,7 @@ impl Default for Limits {
 pub struct PassOptions {
     /// What rewrites may take for granted.
     pub math: Math,
-    /// Whether rules that move factors and terms into weights that are prepared apply where the maths is not fast: whoever runs the program must
+    /// Whether rules that move factors and terms into weights that are prepared apply where the maths is not fast: who runs the program must
     /// then check, when weights are loaded, that no finite one became infinite or was lost to zero, and otherwise run the program
     /// compiled without them.
     pub weights: bool,

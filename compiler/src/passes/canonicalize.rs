@@ -2,7 +2,7 @@
 //!
 //! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand
 //! order of commutative operators (constants right), operators that change nothing, data movement that follows data
-//! movement, duplicates, dead operators, functions that nobody calls. Only [`Math::Strict`] keeps the sign of zeros: of the
+//! movement, duplicates, dead operators, functions that are never called. Only [`Math::Strict`] keeps the sign of zeros: of the
 //! sum of one number, and of the larger of two.
 
 use std::sync::Arc;
@@ -219,7 +219,7 @@ fn commutes(op: ScalarOp, ty: &Type, math: Math) -> bool {
     op.is_commutative(ty.dtype) || (math != Math::Strict && matches!(op, ScalarOp::Max | ScalarOp::Min))
 }
 
-/// Constants stand right; of two values the older stands left.
+/// Constants are on the right; of two values the older one is on the left.
 fn out_of_order(f: &Function, args: &[Value]) -> bool {
     let key = |v: Value| (uniform(f, v).is_some() || matches!(f.op(v.node), Some(Op::Constant(_))), v);
     key(args[0]) > key(args[1])

@@ -1,6 +1,6 @@
 //! Weights in the order in which kernels read them.
 //!
-//! Some kernels write an operand in another order before they begin, so that vectors can run along another axis (`cpu/layout.rs`).
+//! Some kernels write an operand in another order before they begin, so that vectors can run along another axis (`cpu/operand_order.rs`).
 //! Where that operand is a weight, it is written so once, when weights are loaded: the kernel takes it in its new order, and says
 //! inside how that is to be read, `reshape(transpose(%w))`, which costs nothing there. Callers put it in order before the call, and
 //! what of that follows from weights alone moves into what the pass `prepare` makes.
@@ -12,10 +12,10 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::Context;
-use super::halves::{Joined, Map, copy_ops, join};
 use super::prepare::cut;
+use super::split::{Joined, Map, copy_ops, join};
 use super::weights::Weights;
-use crate::cpu::{Layout, layouts};
+use crate::cpu::{OperandOrder, operand_orders};
 use crate::machine::Machine;
 
 /// Puts weights in order, if the options ask for it and some kernel would do so at every run.
@@ -50,7 +50,7 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
 }
 
 /// Arguments of a kernel that are put in order.
-type Layouts = Vec<(usize, Layout)>;
+type Layouts = Vec<(usize, OperandOrder)>;
 
 /// The kernels that put weights in order. One that reads nothing but weights is run once anyway.
 fn kernels(graph: &Graph, weights: &Weights, machine: &Machine) -> FxHashMap<Symbol, Layouts> {
@@ -58,7 +58,7 @@ fn kernels(graph: &Graph, weights: &Weights, machine: &Machine) -> FxHashMap<Sym
     let found = kernels.map(|kernel| {
         let args = weights.args(kernel);
         let mixed = args.contains(&true) && args.contains(&false);
-        let mut layouts = if mixed { layouts(kernel, machine) } else { vec![] };
+        let mut layouts = if mixed { operand_orders(kernel, machine) } else { vec![] };
         layouts.retain(|(arg, _)| args[*arg]);
         (kernel.name.clone(), layouts)
     });
@@ -66,7 +66,7 @@ fn kernels(graph: &Graph, weights: &Weights, machine: &Machine) -> FxHashMap<Sym
 }
 
 /// A kernel that takes arguments in other orders.
-fn reading(kernel: &Function, layouts: &[(usize, Layout)]) -> Function {
+fn reading(kernel: &Function, layouts: &[(usize, OperandOrder)]) -> Function {
     let mut new = kernel.like();
     let layout = |arg: usize| layouts.iter().find(|(a, _)| *a == arg).map(|(_, layout)| layout);
     let args: Vec<Value> = (0..kernel.args().len())
@@ -89,7 +89,7 @@ fn reading(kernel: &Function, layouts: &[(usize, Layout)]) -> Function {
 /// A function that hands kernels what they read in their orders, and where its old values are in it.
 fn calling(function: &Function, kernels: &FxHashMap<Symbol, Layouts>) -> (Function, Map) {
     let mut map = Map::default();
-    let mut ordered: FxHashMap<(Value, Layout), Value> = FxHashMap::default();
+    let mut ordered: FxHashMap<(Value, OperandOrder), Value> = FxHashMap::default();
     let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, old, node, operands| {
         let mut operands: SmallVec<[Value; 3]> = operands.into();
         if let Some(Op::Call(call)) = node.op() {
@@ -108,7 +108,7 @@ fn calling(function: &Function, kernels: &FxHashMap<Symbol, Layouts>) -> (Functi
     }
 }
 
-impl Layout {
+impl OperandOrder {
     fn transpose(&self) -> Transpose {
         Transpose { perm: self.order.clone() }
     }

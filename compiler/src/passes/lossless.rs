@@ -19,7 +19,7 @@ use dlc_ir::{
 };
 use rustc_hash::FxHashMap;
 
-use super::halves::{Map, copy_ops};
+use super::split::{Map, copy_ops};
 
 /// What the function that counts what the preparation of another loses is called, if that name is free.
 pub(super) fn lossless_name(entry: &Symbol) -> Symbol {
@@ -66,14 +66,14 @@ impl Counters {
         let Count { mut builder, total: Some(total), .. } = count else { return false };
         builder.output(Some("lost"), total);
         let counter = builder.finish();
-        // What only the preparation itself wants is not computed again.
+        // What only the preparation itself needs is not computed again.
         graph.insert(counter.compact());
         self.functions.insert(preparation.name.clone(), name);
         true
     }
 }
 
-/// Whether an operator may lose what it is given.
+/// Whether an operator may lose its operands.
 fn moves(op: &Op) -> bool {
     matches!(op, Op::Map(F::Mul | F::Div) | Op::Dot(_) | Op::Conv(_))
 }
@@ -171,7 +171,7 @@ impl Count<'_> {
     }
 }
 
-/// Where a product or quotient loses what it is given.
+/// Where a product or quotient loses its operands.
 fn lost(b: &mut Builder, f: F, operands: &[Value]) -> Result<Value, TypeError> {
     let result = b.map(f, operands)?;
     let dtype = b.ty(result).dtype;

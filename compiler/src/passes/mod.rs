@@ -5,13 +5,13 @@
 mod canonicalize;
 mod checks;
 mod fuse;
-mod halves;
 mod layout;
 mod lossless;
 mod prepare;
 mod prepared;
 mod ranges;
 mod saturate;
+mod split;
 mod weights;
 
 use dlc_ir::{Function, Graph};
@@ -123,7 +123,7 @@ impl Pass {
 /// An optimised program.
 #[derive(Debug)]
 pub struct Optimized {
-    /// The program: functions whose operators are calls of kernels, views, and what stands alone.
+    /// The program: functions whose operators are calls of kernels, views, and single operators.
     pub graph: Graph,
     /// Which rules made which of its nodes.
     pub provenance: Provenance,

@@ -17,9 +17,9 @@ use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Preparation, Role, 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Context;
-use super::halves::{Joined, Map, join, main, preparation};
 use super::lossless::{Counters, lossless_name};
 use super::prepared::{ROLE, prepare_name};
+use super::split::{Joined, Map, join, main, preparation};
 use super::weights::{Weights, follows};
 use crate::options::Math;
 use crate::provenance::Provenance;
@@ -30,7 +30,7 @@ pub fn prepare(graph: &Graph, context: &mut Context) -> Graph {
     if !context.options.prepare || !Weights::of(graph).all_frozen {
         return graph.clone();
     }
-    // Halves that do not fit are an error of whoever compiles them.
+    // If its parts do not fit, compiling it reports that.
     match join(graph, &mut context.provenance) {
         Some(joined) => cut(&joined, context),
         None => graph.clone(),
@@ -42,10 +42,10 @@ pub(super) fn cut(Joined { graph, lossless }: &Joined, context: &mut Context) ->
     let weights = Weights::of(graph);
     let result = graph.like();
     let old = std::mem::take(&mut context.provenance);
-    let (halves, after) = (FxHashMap::default(), FxHashMap::default());
+    let (splits, after) = (FxHashMap::default(), FxHashMap::default());
     let counts = context.options.weights && context.options.math == Math::Safe && lossless.is_none();
     let counters = counts.then(Counters::default);
-    let mut cutter = Cutter { graph, weights, result, halves, counters, after, old, new: Provenance::default() };
+    let mut cutter = Cutter { graph, weights, result, splits, counters, after, old, new: Provenance::default() };
     for function in graph.functions() {
         cutter.function(function);
     }
@@ -59,12 +59,12 @@ pub(super) fn cut(Joined { graph, lossless }: &Joined, context: &mut Context) ->
 }
 
 /// What has become of a function that was cut.
-struct Halves {
+struct Split {
     /// The function that prepares.
     prepare: Symbol,
     /// The arguments that it takes.
     takes: Vec<usize>,
-    /// The arguments that the rest takes; what is prepared stands behind them.
+    /// The arguments that the rest takes; what is prepared comes after them.
     keeps: Vec<usize>,
     /// The types of what is prepared.
     prepared: Vec<Type>,
@@ -74,8 +74,8 @@ struct Cutter<'a> {
     graph: &'a Graph,
     weights: Weights,
     result: Graph,
-    halves: FxHashMap<Symbol, Halves>,
-    /// What counts the losses of each preparation, if that is asked for.
+    splits: FxHashMap<Symbol, Split>,
+    /// What counts the losses of each preparation, if that is requested.
     counters: Option<Counters>,
     /// Of each result of a called function the argument that it is named after.
     after: FxHashMap<Symbol, Vec<Option<usize>>>,
@@ -113,8 +113,8 @@ impl Cutter<'_> {
         rest.vjp = if entry { function.vjp.clone() } else { None };
         provenance(self, &rest, &map);
         let prepared = hoisted.iter().map(|&v| expanded.ty(v).clone()).collect();
-        let halves = Halves { prepare: first.name.clone(), takes, keeps, prepared };
-        self.halves.insert(function.name.clone(), halves);
+        let split = Split { prepare: first.name.clone(), takes, keeps, prepared };
+        self.splits.insert(function.name.clone(), split);
         self.result.insert(first.clone());
         let lossless = self.count(&first, &function.name);
         if entry {
@@ -132,24 +132,24 @@ impl Cutter<'_> {
         counters.add(preparation, name.clone(), &mut self.result, &free).then_some(name)
     }
 
-    /// The function with calls of both halves where it called what has been cut, and the old node of each new one.
+    /// The function with calls of both parts where it called what has been cut, and the old node of each new one.
     fn expand(&self, function: &Function) -> (Function, Vec<(NodeId, NodeId)>) {
         let mut origin = vec![];
         let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, old, node, operands| {
-            let halves = match node.op() {
-                Some(Op::Call(call)) => self.halves.get(&call.func).map(|h| (call, h)),
+            let split = match node.op() {
+                Some(Op::Call(call)) => self.splits.get(&call.func).map(|h| (call, h)),
                 _ => None,
             };
-            let id = match halves {
+            let id = match split {
                 None => new.copy_node(node, operands),
-                Some((call, halves)) => {
+                Some((call, split)) => {
                     let pick = |args: &[usize]| args.iter().map(|&i| operands[i]).collect::<Vec<_>>();
-                    let first = Call::new(halves.prepare.clone(), halves.prepared.clone());
+                    let first = Call::new(split.prepare.clone(), split.prepared.clone());
                     let types = first.results.clone();
-                    let prepared = new.add_node(Op::from(first), &pick(&halves.takes), types.iter().cloned(), node.loc);
+                    let prepared = new.add_node(Op::from(first), &pick(&split.takes), types.iter().cloned(), node.loc);
                     origin.push((prepared, old));
-                    let mut rest = pick(&halves.keeps);
-                    rest.extend(values_of(prepared, halves.prepared.len()));
+                    let mut rest = pick(&split.keeps);
+                    rest.extend(values_of(prepared, split.prepared.len()));
                     new.add_node(Op::from(call.clone()), &rest, node.types.iter().cloned(), node.loc)
                 }
             };
@@ -187,7 +187,7 @@ impl Cutter<'_> {
             return known.clone();
         }
         let graph = if self.result.function(name).is_some() { &self.result } else { self.graph };
-        let callee = graph.function(name).expect("callees stand before their callers").clone();
+        let callee = graph.function(name).expect("callees come before their callers").clone();
         let of = self.named_after(&callee, &vec![true; callee.args().len()]);
         let after: Vec<Option<usize>> = callee.results.iter().map(|r| of[&r.value]).collect();
         self.after.insert(name.clone(), after.clone());
@@ -238,7 +238,7 @@ fn hoisted(function: &Function, args: &[bool]) -> Vec<Value> {
         };
     }
     let mut wanted: FxHashSet<Value> = FxHashSet::default();
-    let mut want = |mut value: Value| {
+    let mut use_value = |mut value: Value| {
         // These are other ways to read what is there: keeping what they read would only cost memory.
         while let Some(Op::Broadcast(_) | Op::Reshape(_) | Op::Slice(_)) = function.op(value.node) {
             value = function.node(value.node).operands[0];
@@ -250,12 +250,12 @@ fn hoisted(function: &Function, args: &[bool]) -> Vec<Value> {
     };
     for (id, node, _) in function.ops() {
         if live[id.index()] && !weights[id.index()] {
-            node.operands.iter().filter(|v| weights[v.node.index()]).for_each(|&v| want(v));
+            node.operands.iter().filter(|v| weights[v.node.index()]).for_each(|&v| use_value(v));
         }
     }
     for result in &function.results {
         if weights[result.value.node.index()] {
-            want(result.value);
+            use_value(result.value);
         }
     }
     let mut wanted: Vec<Value> = wanted.into_iter().collect();

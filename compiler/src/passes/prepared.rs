@@ -113,7 +113,7 @@ fn role_name(role: &Role) -> Option<&str> {
 fn program(graph: &Graph, entry: &Function) -> Graph {
     let mut reached: FxHashSet<&Symbol> = FxHashSet::default();
     reached.insert(&entry.name);
-    // Callers stand behind what they call.
+    // Callers come after what they call.
     for function in graph.functions().rev() {
         if reached.contains(&function.name) {
             reached.extend(function.callees());

@@ -23,7 +23,7 @@ impl Weights {
         let mut weights = Weights { of: FxHashMap::default(), all_frozen: true };
         weights.all_frozen = !entry.args().iter().any(|a| matches!(a.role, Role::Param { trainable: true, .. }));
         weights.of.insert(entry.name.clone(), entry.weight_args());
-        // Callers stand behind what they call.
+        // Callers come after what they call.
         for function in graph.functions().rev() {
             // A derivative of one's own takes the arguments of what it is the derivative of: both keep theirs.
             for name in function.vjp.iter().flat_map(|vjp| [vjp, &function.name]) {

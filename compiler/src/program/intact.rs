@@ -4,7 +4,7 @@ use crate::kernel::ir::Mode;
 use crate::routine::program::{Address, KernelProgram, Step};
 
 /// Whether a run whose step of that number failed, as steps are counted over all routines, has left these slots as they were. It is said of a run
-/// only if it is so wherever the step stands: of a routine that is called several times, the last call counts.
+/// only if it is so wherever the step is: of a routine that is called several times, the last call counts.
 pub(super) fn is_intact(program: &KernelProgram, failed: usize, slots: &[bool]) -> bool {
     let firsts: Vec<usize> = program.first_steps().collect();
     // by routine: the arguments that it writes, and whether it gets to the step that failed

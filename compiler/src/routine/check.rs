@@ -2,7 +2,7 @@
 //! and every read must find the token of the value that the graph says is read there.
 //!
 //! It works from the graph and the finished [`Step`]s and shares no code with what made them, as the register
-//! allocation checker of regalloc2 does. Of the scheduler it believes only which operand of a kernel stands for which
+//! allocation checker of regalloc2 does. Of the scheduler it believes only which operand of a kernel is bound to which
 //! operand or result of the node ([`StepBinding`]).
 
 mod error;
@@ -17,7 +17,7 @@ use crate::routine::program::{ALIGN, Address, KernelProgram, Routine, Step};
 pub use error::PlanError;
 use memory::{Memory, Region, Span, Taken, Token};
 
-/// What an operand of a launched kernel stands for.
+/// What an operand of a launched kernel is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OperandBinding {
     /// The node's operand of that number; of a copy, what is copied.
@@ -37,7 +37,7 @@ pub struct StepBinding {
     pub node: Option<NodeId>,
     /// For a copy, the function's result that it is for.
     pub copied: Option<usize>,
-    /// What the operands of a launch stand for.
+    /// What the operands of a launch are bound to.
     pub operands: Vec<OperandBinding>,
 }
 
@@ -47,7 +47,7 @@ pub struct StepBinding {
 /// of elements, inside of the memory of a value of that type.
 ///
 /// # Errors
-/// The first fault.
+/// The first defect.
 pub fn check(graph: &Graph, program: &KernelProgram, bindings: &[Vec<StepBinding>]) -> Result<(), PlanError> {
     let entry = graph.entry().name.clone();
     let functions: Vec<&Function> =
@@ -72,9 +72,9 @@ struct Checker<'a> {
     bindings: &'a [StepBinding],
     /// The sizes of the routine's arguments in bytes, and whether each may be written.
     slots: Vec<(usize, bool)>,
-    /// What must stand in an argument at the end.
+    /// What an argument must hold at the end.
     finally: Vec<Option<Value>>,
-    /// What must have been computed by the end, though nobody reads it.
+    /// What must have been computed by the end, though no step reads it.
     kept: Vec<Value>,
     /// What was written at any time.
     written: FxHashSet<Token>,
@@ -278,7 +278,7 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// Checks that an operand has the dtype of the value that it stands for, and as many elements.
+    /// Checks that an operand has the dtype of the value that it is bound to, and as many elements.
     fn check_type(&self, token: Token, dtype: DType, elements: usize) -> Result<(), PlanError> {
         let Token::Value(value) = token else { return Ok(()) };
         let ty = self.function.ty(value);
@@ -396,7 +396,7 @@ impl<'a> Checker<'a> {
         Err(PlanError::WrongValue { routine: self.routine.name.clone(), step: self.step, place, wanted })
     }
 
-    /// Whether a value is a constant whose bytes stand there.
+    /// Whether a value is a constant with the bytes that are there.
     fn constant(&self, value: Value, span: Span) -> bool {
         match self.function.op(value.node) {
             Some(Op::Constant(c)) => self.program.constants.get(span.begin..span.end) == Some(&c.value.to_le_bytes()),

@@ -20,7 +20,7 @@ use crate::routine::program::{Address, KernelId, KernelProgram, Routine, Routine
 /// Schedules a whole graph, in which every function comes before its callers, for a machine.
 ///
 /// # Errors
-/// If an operator cannot be compiled, or the buffer checker finds a fault.
+/// If an operator cannot be compiled, or a kernel must not run.
 pub fn schedule(graph: &Graph, machine: &Machine) -> Result<Schedule, ScheduleError> {
     let mut scheduler = Scheduler {
         graph,
@@ -155,7 +155,7 @@ impl Scheduler<'_> {
         Ok(UnitId(self.units.len() - 1))
     }
 
-    /// A unit of one operator that stands in a function by itself.
+    /// A unit of one operator that is in no kernel.
     fn single(&mut self, function: &Function, node: &Node, op: &Op) -> Result<UnitId, ScheduleError> {
         let mut single = Function::new(op.mnemonic(), FunctionKind::Kernel);
         let args: Vec<Value> = node

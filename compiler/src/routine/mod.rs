@@ -28,7 +28,7 @@ pub struct Schedule {
     pub program: KernelProgram,
     /// What the statuses of failed checks mean.
     pub statuses: Statuses,
-    /// For each routine and each of its steps what the operands stand for, for the buffer checker.
+    /// For each routine and each of its steps what the operands are bound to, for the buffer checker.
     pub bindings: Vec<Vec<StepBinding>>,
     /// How many accesses of its kernels are clamped, since it could not be proved that they stay inside of their buffers.
     /// Indices that come from data are not among them: those are clamped as they are made, which is a proof.

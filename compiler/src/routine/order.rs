@@ -76,7 +76,7 @@ impl Order {
             }
         }
         debug_assert_eq!(sorted.len(), self.before.len(), "waiting is acyclic");
-        debug_assert!(sorted.iter().rev().zip(0..late.len()).all(|(&s, _)| is_late[s]), "nobody waits for a late step");
+        debug_assert!(sorted.iter().rev().zip(0..late.len()).all(|(&s, _)| is_late[s]), "no step waits for a late one");
         sorted
     }
 }

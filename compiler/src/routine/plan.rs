@@ -27,7 +27,7 @@ pub struct AllocationProblem {
 pub struct Buffer {
     /// Its size.
     pub bytes: usize,
-    /// Where it lies, if that is given: in an argument or among the constants.
+    /// Where it lies, if that is fixed: in an argument or among the constants.
     pub home: Option<Address>,
 }
 

@@ -85,7 +85,7 @@ impl<'a> Routing<'a> {
         self.results[node.index()].push(buffer);
     }
 
-    /// The buffer of a value, which stands before what is routed now.
+    /// The buffer of a value that was routed before.
     pub fn buffer(&self, value: Value) -> BufferId {
         self.results[value.node.index()][value.result as usize]
     }
@@ -104,7 +104,7 @@ impl<'a> Routing<'a> {
         self.uses(from).readers.push(step);
         if let Some(writer) = self.uses(from).overwriter {
             let waits = self.order.try_wait(writer, &[step]);
-            debug_assert!(waits, "a copy of an argument waits for nobody");
+            debug_assert!(waits, "a copy of an argument waits for no step");
         }
         step
     }

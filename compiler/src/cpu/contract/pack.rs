@@ -2,7 +2,7 @@
 
 use dlc_ir::DType;
 
-use super::{Along, COLUMNS_UNIT, Element, Side, UNROLL, round_down, round_up};
+use super::{Along, COLUMNS_UNIT, OperandElement, Side, UNROLL, round_down, round_up};
 use crate::kernel::build::Builder;
 use crate::kernel::ir::{Binary, Buf, Compare, Elem, Ty, Val};
 
@@ -98,7 +98,7 @@ impl Packing {
                 let lines: Vec<Val> = (0..group)
                     .map(|i| {
                         let row = b.add_const(first, i as i64);
-                        (side.load)(b, Element { batch: self.batch, row, k: at }, lanes as u8)
+                        (side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8)
                     })
                     .collect();
                 let place = b.mul_const(k, to.tile as i64);
@@ -129,7 +129,7 @@ impl Packing {
             while done < count {
                 let lanes = 1 << (count - done).ilog2().min(4);
                 let row = b.add_const(begin, done as i64);
-                let mut parts = vec![(side.load)(b, Element { batch: self.batch, row, k: at }, lanes as u8)];
+                let mut parts = vec![(side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8)];
                 while usize::from(b.ty(parts[0]).lanes) > to.tile {
                     parts = parts.into_iter().flat_map(|x| [b.half(x, false), b.half(x, true)]).collect();
                 }
@@ -166,7 +166,7 @@ impl Packing {
             let base = b.add(panel, r);
             b.repeat(from, self.length, 1, |b, k| {
                 let at = b.add(self.start, k);
-                let value = (side.load)(b, Element { batch: self.batch, row, k: at }, 1);
+                let value = (side.load)(b, OperandElement { batch: self.batch, row, k: at }, 1);
                 let place = b.mul_const(k, to.tile as i64);
                 let place = b.add(base, place);
                 self.put(b, to, place, value);

@@ -6,8 +6,8 @@
 
 use std::cell::RefCell;
 
-use super::{Emitter, Point};
-use crate::cpu::tiling::{Lane, Plan};
+use super::{LoopEmitter, Point};
+use crate::cpu::tiling::{Lane, Tiling};
 use crate::cpu::vectorize::Elements;
 use crate::kernel::{Binary, Buf, Builder, Compare, Val};
 use crate::machine::Machine;
@@ -26,12 +26,12 @@ pub(crate) fn leave_out_padding(
     values: Val,
 ) -> Val {
     let Some(reduce) = &nest.reduce else { return values };
-    let emitter = Emitter { nest, exprs, machine, plan: Plan::rare(Lane::Parallel(axis), b.ty(values).lanes) };
+    let emitter = LoopEmitter { nest, exprs, machine, plan: Tiling::rare(Lane::Parallel(axis), b.ty(values).lanes) };
     let point = Point { lane: Some((axis, first, None)), ..Point::default() };
     emitter.without_padding(b, elements, reduce, &[point], vec![values])[0]
 }
 
-impl Emitter<'_> {
+impl LoopEmitter<'_> {
     /// The sums at some positions, padding included, without padding.
     pub(super) fn without_padding(
         &self,
@@ -75,7 +75,7 @@ impl Emitter<'_> {
             reduce: Some(NestReduce { predicates, padding: vec![], ..reduce.clone() }),
             outputs: vec![],
         };
-        let one = Emitter { nest: &nest, plan: Plan::rare(Lane::None, 1), ..*self };
+        let one = LoopEmitter { nest: &nest, plan: Tiling::rare(Lane::None, 1), ..*self };
         let zero = b.index(0);
         self.jammed(b, elements, &points[0].axes, (&points[0], lanes), zero, &mut |b, elements, place| {
             one.if_nan(b, elements, memory, place);

@@ -3,7 +3,7 @@
 use dlc_ir::compute::Combine;
 use dlc_ir::{DType, ScalarOp};
 
-use super::{Emitter, Point};
+use super::{LoopEmitter, Point};
 use crate::cpu::counted::Counted;
 use crate::cpu::scalar;
 use crate::cpu::tiling::Lane;
@@ -20,7 +20,7 @@ const WRITTEN_OUT: usize = 9;
 /// thousand loses digits that the derivatives of normalisations need; additions between so long chains cost nothing.
 const CHAIN: usize = 64;
 
-impl Emitter<'_> {
+impl LoopEmitter<'_> {
     /// The results of the reduction at some positions.
     pub(super) fn reduce(
         &self,
@@ -187,7 +187,7 @@ impl Emitter<'_> {
         next
     }
 
-    /// Combines what stands at one position, or one vector of positions.
+    /// Combines what is at one position, or one vector of positions.
     fn iteration(
         &self,
         b: &mut Builder,
@@ -223,7 +223,7 @@ impl Emitter<'_> {
             && let ExprKind::Apply(ScalarOp::Mul, _, args) = self.exprs.get(reduce.body)
         {
             let (x, y) = (elements.counted(b, args[0], meet), elements.counted(b, args[1], meet));
-            // What is repeated in all lanes stands first: no other instruction needs it, and its register can be
+            // What is broadcast to all lanes comes first: no other instruction needs it, and its register can be
             // overwritten.
             let (x, y) = if x.lanes(b) == lanes { (y, x) } else { (x, y) };
             if let Some((x, y)) = x.factors(b, y, lanes) {

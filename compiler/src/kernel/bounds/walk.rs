@@ -38,7 +38,7 @@ struct Choice {
     ways: [Affine; 2],
 }
 
-/// How many selections are told apart in a proof.
+/// How many selections are distinguished in a proof.
 const CHOICES: usize = 3;
 
 pub(super) struct Walk<'a> {
@@ -46,11 +46,11 @@ pub(super) struct Walk<'a> {
     facts: Facts,
     values: Vec<Known>,
     parts: FxHashMap<(Affine, i64, Part), Atom>,
-    /// What selections choose between: conditions around their use may tell more than those around themselves.
+    /// What selections choose between: conditions around their use may say more than those around themselves.
     choices: FxHashMap<Atom, Choice>,
     /// The number of the lane, for each number of lanes.
     lanes: FxHashMap<u8, Atom>,
-    /// Whether the walk stands where no execution comes.
+    /// Whether the walk is where no execution comes.
     is_dead: bool,
     accesses: usize,
     pub unproved: Vec<Unproved>,
@@ -85,7 +85,7 @@ impl<'a> Walk<'a> {
                     self.set(*val, known);
                 }
                 Stmt::Store(access, value) => self.access(access, self.kernel.ty(*value).lanes),
-                // Nothing hangs on a check: what is read for it may have been read before.
+                // Nothing depends on a check: what is read for it may have been read before.
                 Stmt::Check(..) => {}
                 Stmt::Loop(l) => self.repeat(l),
                 Stmt::If(i) => self.branch(i),

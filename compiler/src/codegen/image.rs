@@ -20,7 +20,7 @@ pub(super) struct Constants {
 struct Line([u8; ALIGN]);
 
 /// Byte offsets in the block.
-pub(super) struct Layout {
+pub(super) struct ImageLayout {
     /// For each kernel its tables.
     pub tables: Vec<Vec<usize>>,
     /// For each routine where the [descriptions](description) of its steps lie, one behind the other.
@@ -29,7 +29,7 @@ pub(super) struct Layout {
     bytes: usize,
 }
 
-impl Layout {
+impl ImageLayout {
     pub fn new(program: &KernelProgram) -> Self {
         let mut at = program.constants.len().next_multiple_of(ALIGN);
         let mut known: FxHashMap<Arc<[u8]>, usize> = FxHashMap::default();
@@ -50,7 +50,7 @@ impl Layout {
             first..at
         });
         let steps = steps.collect();
-        Layout { tables, steps, bytes: at.next_multiple_of(ALIGN) }
+        ImageLayout { tables, steps, bytes: at.next_multiple_of(ALIGN) }
     }
 }
 
@@ -58,7 +58,7 @@ impl Layout {
 pub(super) mod word {
     /// How many pointers the callee gets.
     pub const COUNT: i32 = 0;
-    /// How it is called: a [`super::Way`].
+    /// How it is called: a [`super::CallKind`].
     pub const WAY: i32 = 8;
     /// The kernel's number, or the offset of the routine's frame in the caller's.
     pub const WHICH: i32 = 16;
@@ -75,13 +75,13 @@ pub(super) mod word {
 /// How a step calls what it calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
-pub(super) enum Way {
+pub(super) enum CallKind {
     /// A routine.
     Routine,
     /// A kernel, on this thread.
-    Here,
+    Serial,
     /// A kernel, wherever the host likes.
-    Spread,
+    Parallel,
 }
 
 /// The number of pointers that a step hands on: a kernel gets its tables after its operands.
@@ -126,10 +126,10 @@ fn description(
     let (way, which, chunks, places, tables): (_, _, _, _, &[usize]) = match step {
         Step::Launch { kernel: id, operands } => {
             let kernel = program.kernel(*id);
-            let way = if cost::runs_in_parallel(kernel, machine) { Way::Spread } else { Way::Here };
+            let way = if cost::runs_in_parallel(kernel, machine) { CallKind::Parallel } else { CallKind::Serial };
             (way, u64::from(id.0), kernel.chunks as u64, operands, &tables[id.0 as usize])
         }
-        Step::Call { frame, arguments, .. } => (Way::Routine, *frame as u64, 0, arguments, &[]),
+        Step::Call { frame, arguments, .. } => (CallKind::Routine, *frame as u64, 0, arguments, &[]),
     };
     let tables = tables.iter().map(|&offset| Address::Constant(offset));
     let places = places.iter().copied().chain(tables).map(encode);
@@ -139,7 +139,7 @@ fn description(
 
 impl Constants {
     pub(super) fn new(program: &KernelProgram, machine: &Machine, callee: CalleeAddress<'_>) -> Self {
-        let Layout { tables, steps, bytes } = Layout::new(program);
+        let ImageLayout { tables, steps, bytes } = ImageLayout::new(program);
         let mut storage = vec![Line([0; ALIGN]); bytes / ALIGN].into_boxed_slice();
         let mut write = |mut offset: usize, mut bytes: &[u8]| {
             while !bytes.is_empty() {

@@ -23,7 +23,7 @@ fn needed(function: &Function, wanted: impl IntoIterator<Item = Value>, given: &
     needed
 }
 
-/// Copies those arguments of a function that are asked for, and returns their numbers.
+/// Copies those arguments of a function that are selected, and returns their numbers.
 fn copy_args(new: &mut Function, map: &mut Map, old: &Function, wanted: impl Fn(NodeId) -> bool) -> Vec<usize> {
     let mut numbers = vec![];
     for (i, &value) in old.arg_values().iter().enumerate() {
@@ -93,7 +93,7 @@ pub(super) struct Joined {
     pub lossless: Option<Symbol>,
 }
 
-/// The program with the entry as it was before it was cut; as it is if it was not, and nothing if the halves do not fit.
+/// The program with the entry as it was before it was cut; as it is if it was not, and nothing if its parts do not fit.
 pub(super) fn join(graph: &Graph, provenance: &mut Provenance) -> Option<Joined> {
     let (Some(parts), Some(preparation)) = (parts(graph).ok()?, &graph.preparation) else {
         return Some(Joined { graph: graph.clone(), lossless: None });

@@ -18,17 +18,17 @@ const WORK: usize = 1 << 16;
 
 /// Another order of a tensor's elements: its elements, taken as a tensor of other sizes, with the axes of that permuted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Layout {
+pub(crate) struct OperandOrder {
     /// The sizes, in the order of the elements as they are.
     pub sizes: Vec<usize>,
     /// Of each axis of the result which of those it is.
     pub order: Vec<usize>,
 }
 
-impl Layout {
+impl OperandOrder {
     /// What a nest reads, and the order in which it writes that for other nests, if it does nothing else and each element is
     /// written once.
-    pub fn of(nest: &Nest, nests: &Nests) -> Option<(Source, Layout)> {
+    pub fn of(nest: &Nest, nests: &Nests) -> Option<(Source, OperandOrder)> {
         let ([output], None) = (nest.outputs.as_slice(), &nest.reduce) else { return None };
         if nests.sources[output.source].kind != SourceKind::Temp {
             return None;
@@ -42,7 +42,7 @@ impl Layout {
         }
         let sizes = read.iter().map(|&axis| nest.extents[axis]).collect();
         let place = |axis: &usize| read.iter().position(|a| a == axis).expect("both are all axes");
-        Some((*source, Layout { sizes, order: written.iter().map(place).collect() }))
+        Some((*source, OperandOrder { sizes, order: written.iter().map(place).collect() }))
     }
 }
 
