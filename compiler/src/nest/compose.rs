@@ -59,6 +59,11 @@ impl Composer<'_> {
             if !live[id.index()] {
                 continue;
             }
+            // What an operator computes is one expression.
+            if node.types.len() != 1 {
+                let what = format!("{} results", node.types.len());
+                return Err(NestError::Unexpected { mnemonic: op.mnemonic(), what });
+            }
             let args: Vec<Type> = node.operands.iter().map(|&v| self.function.ty(v).clone()).collect();
             let lowering = op.lower(&args);
             let own = match &lowering {

@@ -100,8 +100,9 @@ fn calling(function: &Function, kernels: &FxHashMap<Symbol, Layouts>) -> (Functi
             }
         }
         let id = new.copy_node(node, &operands);
-        map.insert(Value { node: old, result: 0 }, Value { node: id, result: 0 });
-        Ok(values_of(id, node.types.len()))
+        let results = node.types.len();
+        map.extend(values_of(old, results).into_iter().zip(values_of(id, results)));
+        Ok(values_of(id, results))
     });
     match rewritten {
         Ok(new) => (new, map),
