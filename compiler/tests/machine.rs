@@ -4,15 +4,15 @@
 mod lenet;
 
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::cpu::cost::runs_in_parallel;
+use dlc_compiler::cpu::cost::{estimate, runs_in_parallel};
 use dlc_compiler::machine::Machine;
 use dlc_compiler::options::PassOptions;
 use dlc_compiler::{passes, routine};
 use dlc_ir::Graph;
 
-/// A product that is packed; a convolution whose filters are put in order; a long sum; sums over rows and columns; updates at indices;
-/// an element of each row.
-const PROGRAMS: [&str; 5] = [
+/// A product that is packed; convolutions whose filters are put in order, one of them with rows shorter than a vector; sums over all and over
+/// columns; updates at indices; elements at indices; a transposition.
+const PROGRAMS: [&str; 7] = [
     "func @f(%x: f32[512,512] input, %w: f32[512,512] input) -> f32[512,512] {
   %0 = dot %x, %w {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[512,512]
   return %0
@@ -21,12 +21,22 @@ const PROGRAMS: [&str; 5] = [
   %0 = conv %x, %w {stride=[1,1], low=[0,0], high=[0,0], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[4,16,10,5]
   return %0
 }",
+    "func @f(%x: f32[4,8,12,5] input, %w: f32[16,8,3,3] input) -> f32[4,16,10,3] {
+  %0 = conv %x, %w {stride=[1,1], low=[0,0], high=[0,0], x_dilation=[1,1], kernel_dilation=[1,1], feature_groups=1, batch_groups=1} : f32[4,16,10,3]
+  return %0
+}",
+    "func @f(%x: f32[7,90] input, %i: i64[30,50] input) -> f32[50,30] {
+  %0 = reshape %x : f32[630]
+  %1 = gather %0, %i {axis=0, batch=0} : f32[30,50]
+  %2 = transpose %1 {perm=[1,0]} : f32[50,30]
+  return %2
+}",
     "func @f(%x: f32[8,40000] input) -> (f32[], f32[40000]) {
   %0 = reduce %x {kind=sum, axes=[0,1]} : f32[]
   %1 = reduce %x {kind=sum, axes=[0]} : f32[40000]
   return %0, %1
 }",
-    "func @f(%x: f32[1000,64] input, %i: i32[4000] input, %u: f32[4000,64] input) -> f32[1000,64] {
+    "func @f(%x: f32[1000,64] input, %i: i64[4000] input, %u: f32[4000,64] input) -> f32[1000,64] {
   %0 = scatter %x, %i, %u {axis=0, batch=0, kind=add} : f32[1000,64]
   return %0
 }",
@@ -37,7 +47,7 @@ const PROGRAMS: [&str; 5] = [
 }",
 ];
 
-/// The kernels of all programs, and which of them are spread over threads.
+/// The kernels of all programs, how long they are taken to run, and which of them are spread over threads.
 fn made_for(machine: &Machine) -> String {
     let options = PassOptions { machine: *machine, ..PassOptions::default() };
     let step = differentiate(lenet::training_step(8), &mut |function, _| function).expect("LeNet has gradients");
@@ -45,7 +55,8 @@ fn made_for(machine: &Machine) -> String {
     let texts = programs.into_iter().chain([step]).map(|graph| {
         let graph = passes::optimize(&graph, &options).graph;
         let program = routine::schedule(&graph, machine).expect("the programs can be scheduled").program;
-        let spread: Vec<bool> = program.kernels.iter().map(|k| runs_in_parallel(k, machine)).collect();
+        let kernels = program.kernels.iter();
+        let spread: Vec<_> = kernels.map(|k| (estimate(k, machine), runs_in_parallel(k, machine))).collect();
         format!("{program}{spread:?}\n")
     });
     texts.collect()
