@@ -62,9 +62,12 @@ fn made_for(machine: &Machine) -> String {
     texts.collect()
 }
 
+/// A number of the machine, by its name, and another value for it.
+type Change = (&'static str, fn(&mut Machine));
+
 #[test]
 fn every_number_of_the_machine_decides_something() {
-    let changes: [(&str, fn(&mut Machine)); 29] = [
+    let changes: [Change; 29] = [
         ("vector_bytes", |m| m.vector_bytes = 8),
         ("vector_registers", |m| m.vector_registers = 8),
         ("fma_chains", |m| m.fma_chains = 4),
