@@ -7,7 +7,7 @@ use dlc_ir::{Builder, Function, FunctionKind, Loc, Op, ResultRole, Role, Scalar,
 use super::joint::Emitted;
 use super::{AutodiffError, Differentiator, as_gradient};
 
-/// A gradient that stands in several places.
+/// A gradient that is taken in several places.
 #[derive(Clone, Debug)]
 pub(super) struct SharedGradient {
     function: Symbol,
@@ -99,12 +99,12 @@ impl Differentiator<'_> {
         for &i in wrt {
             needed[i] = true;
         }
-        let mut seeds = vec![None; f.results.len()];
-        if let (Some(seed), Some(objective)) = (seeds.first_mut(), f.results.first()) {
+        let mut seeded = vec![None; f.results.len()];
+        if let (Some(seed), Some(objective)) = (seeded.first_mut(), f.results.first()) {
             let one = b.scalar(f.ty(objective.value).dtype, Scalar::Float(1.0));
             *seed = Some(one.map_err(|e| AutodiffError::rule(e, b.loc))?);
         }
-        self.emit(b, f, args, &seeds, &needed)
+        self.emit(b, f, args, &seeded, &needed)
     }
 
     fn call_shared(
@@ -155,7 +155,7 @@ impl Differentiator<'_> {
     ) -> Result<(), AutodiffError> {
         let role = caller.arg_index(operand).map(|i| &caller.args()[i].role);
         let Some(Role::Param { name, trainable: true }) = role else { return Ok(()) };
-        let end = self.dead_end(f, arg, 0)?;
+        let end = self.why_no_gradient(f, arg, 0)?;
         Err(AutodiffError::NoGradient {
             name: name.clone(),
             ends: end.map(|(_, op)| op),
