@@ -12,7 +12,7 @@ use dlc_runtime::{SessionError, Tensors};
 
 pub use dlc_dsl::Lowered;
 pub use dlc_dsl::lower::measure::Measure;
-pub use dlc_dsl::lower::settings::MAX_COUNT;
+pub use dlc_dsl::lower::settings::{MAX_COUNT, SettingDoc};
 
 pub use crate::error::{check_writable, read_text, write_file};
 pub use crate::explain::{Story, explain};
@@ -172,8 +172,8 @@ pub fn library_entry(name: &str) -> Option<dlc_dsl::library::Entry> {
     dlc_dsl::library::find(name)
 }
 
-/// The settings of a `train` section, each with what it is.
-pub fn train_settings() -> &'static [(&'static str, &'static str)] {
+/// The settings of a `train` section, explained.
+pub fn train_settings() -> &'static [SettingDoc] {
     dlc_dsl::lower::settings::SETTINGS_DOCS
 }
 
@@ -181,7 +181,7 @@ pub fn train_settings() -> &'static [(&'static str, &'static str)] {
 pub fn explainable_like(word: &str) -> Option<String> {
     let mut known: Vec<String> = dlc_dsl::library::entries().map(|entry| entry.name).collect();
     known.extend(catalogue::CODES.iter().map(|entry| entry.code.to_owned()));
-    known.extend(train_settings().iter().map(|(name, _)| (*name).to_owned()));
+    known.extend(train_settings().iter().map(|setting| setting.name.to_owned()));
     did_you_mean(word, known.iter().map(String::as_str)).map(|meant| meant.to_string())
 }
 

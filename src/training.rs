@@ -113,6 +113,7 @@ impl Training {
             fingerprint_of: None,
             settings: settings_of(model, compiler, &step.settings)?,
             judge: judge(&step.settings.keep),
+            patience: step.settings.patience.map(|n| n as u64),
         };
         if let Some(length) = begun.map(|meta| meta.length).filter(|length| *length != options.length()) {
             options.fingerprint_of = fingerprint_of(model, compiler, step.request(What::Train), length)?;

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use dlc_dsl::lower::settings::{TrainSettings, Validation};
+use dlc_dsl::lower::settings::{Amount, TrainSettings, Validation};
 use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::Tensor;
 use dlc_runtime::Split;
@@ -220,10 +220,14 @@ fn same_weights(a: &Lowered, b: &Lowered) -> bool {
 
 /// Which examples are held out.
 pub(crate) fn split(settings: &TrainSettings) -> Split {
+    let of = |amount: Amount| match amount {
+        Amount::Fraction(fraction) => dlc_runtime::Amount::Fraction(fraction),
+        Amount::Count(count) => dlc_runtime::Amount::Count(count),
+    };
     match settings.validation {
         None => Split::None,
-        Some(Validation::Last(share)) => Split::Last(share),
-        Some(Validation::Random(fraction)) => Split::Random { fraction, seed: settings.seed },
+        Some(Validation::Last(amount)) => Split::Last(of(amount)),
+        Some(Validation::Random(amount)) => Split::Random { amount: of(amount), seed: settings.seed },
     }
 }
 

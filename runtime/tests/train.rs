@@ -16,7 +16,7 @@ use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{
     Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
 };
-use dlc_runtime::{Pool, Session, Split, Tensors};
+use dlc_runtime::{Amount, Pool, Session, Split, Tensors};
 
 #[path = "train/scores.rs"]
 mod scores;
@@ -124,7 +124,7 @@ fn train(
     options: TrainOptions,
     tell: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Summary, TrainError> {
-    let (train, validation) = Split::Last(0.2).of(43);
+    let (train, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
     let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
     Run {
         trainer,
@@ -200,7 +200,7 @@ fn learns_and_tells() {
 
 #[test]
 fn validation_counts_every_example_once() {
-    let (_, validation) = Split::Last(0.2).of(43);
+    let (_, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
     let w = Tensor::new([3], vec![1.0f32, 1.0, 1.0]).unwrap();
     let run = |sizes: &[usize]| {
         let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b))), None).unwrap();
@@ -233,7 +233,7 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
         for stop_at in stops {
             let mut trainer = trainer();
             let stop = Arc::new(AtomicBool::new(false));
-            let (train, validation) = Split::Last(0.2).of(43);
+            let (train, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
             let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
             let run = Run {
                 trainer: &mut trainer,
@@ -591,7 +591,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
     let folder = tempfile::tempdir().unwrap();
     let fields = || examples().fields().clone();
     let split = |share| {
-        let (learn, held_out) = Split::Last(share).of(43);
+        let (learn, held_out) = Split::Last(Amount::Fraction(share)).of(43);
         (learn, Some(held_out))
     };
     let texts = [("optimizer", "adam(lr: 0.1)"), ("text of m.dl", "#1")];
@@ -658,7 +658,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
 fn a_validation_may_not_be_added_to_a_training_under_way() {
     let folder = tempfile::tempdir().unwrap();
     let fields = || examples().fields().clone();
-    let (learn, held_out) = Split::Last(0.2).of(43);
+    let (learn, held_out) = Split::Last(Amount::Fraction(0.2)).of(43);
     let first = TrainOptions { epochs: Some(1), ..options(None) };
     resumed(folder.path(), fields(), (learn.clone(), None), first).unwrap();
     let error = resumed(folder.path(), fields(), (learn, Some(held_out)), options(None)).unwrap_err();

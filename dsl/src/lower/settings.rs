@@ -16,8 +16,8 @@ mod keep;
 mod metrics;
 mod told;
 
-pub use docs::SETTINGS_DOCS;
-pub use told::{BestBy, Clip, Keep, Metric, TrainSettings, Validation, WeightsFile};
+pub use docs::{SETTINGS_DOCS, SettingDoc};
+pub use told::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation, WeightsFile};
 
 /// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
 /// small enough to be counted with.
@@ -36,11 +36,28 @@ pub(crate) struct Settings<'p> {
     pub shuffle: Option<bool>,
     pub clip: Option<Clip>,
     pub keep: Option<Keep>,
+    pub patience: Option<usize>,
     pub weights: Option<WeightsFile>,
     pub trainable: Option<Patterns>,
     pub loss: Option<&'p Expr>,
     pub optimizer: Option<&'p Expr>,
     pub metrics: Vec<(Metric, &'p Expr)>,
+}
+
+/// A number as it is written.
+#[derive(Clone, Copy)]
+enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+impl Number {
+    fn value(self) -> f64 {
+        match self {
+            Number::Int(i) => i as f64,
+            Number::Float(x) => x,
+        }
+    }
 }
 
 /// Patterns of weights' names.
@@ -64,6 +81,7 @@ pub const SETTINGS: &[&str] = &[
     "shuffle",
     "clip",
     "keep",
+    "patience",
     "weights",
     "trainable",
     "loss",
@@ -133,6 +151,7 @@ impl Program {
                 shuffle: s.shuffle.unwrap_or(true),
                 clip: s.clip,
                 keep: s.keep.unwrap_or(Keep::Last),
+                patience: s.patience,
                 weights: s.weights,
                 texts: texts_of(train),
                 metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
@@ -162,6 +181,7 @@ impl<'p> Lower<'p> {
             shuffle: None,
             clip: None,
             keep: None,
+            patience: None,
             weights: None,
             trainable: None,
             loss: None,
@@ -245,6 +265,7 @@ impl<'p> Lower<'p> {
             "clip" => settings.clip = Some(self.clip(value)?),
             // read when the others are
             "keep" => {}
+            "patience" => settings.patience = Some(self.count(value, "patience")?),
             "weights" => settings.weights = Some(self.weights_file(value)?),
             "trainable" => {
                 settings.trainable = Some(Patterns { list: self.strings(value, "trainable")?, span: value.span });
@@ -287,8 +308,8 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// `name(number)` with one of some names.
-    fn one_number(&mut self, value: &'p Expr, setting: &str, names: &[&str]) -> Eval<(String, f64)> {
+    /// `name(number)` with one of some names: the name and the number, an integer or a finite float above 0.
+    fn one_number(&mut self, value: &'p Expr, setting: &str, names: &[&str]) -> Eval<(&'p str, Number)> {
         let wanted = names.iter().map(|n| format!("`{n}(…)`")).collect::<Vec<_>>().join(" or ");
         let call = match &value.kind {
             ExprKind::Call(call) if names.contains(&call.callee.name.as_str()) => call,
@@ -310,29 +331,38 @@ impl<'p> Lower<'p> {
             return Err(self.fault("missing-argument", message, call.span, "one number"));
         };
         let number = match self.eval(&arg.value)? {
-            Value::Int(i, _) => i as f64,
-            Value::Float(x) => x,
+            Value::Int(i, _) => Number::Int(i),
+            Value::Float(x) => Number::Float(x),
             other => return Err(self.bad_setting(setting, "a number", &other, arg.value.span)),
         };
-        if number <= 0.0 || !number.is_finite() {
-            let message = format!("`{}` wants a number above 0, not {number}", call.callee.name);
+        let value = number.value();
+        if value <= 0.0 || !value.is_finite() {
+            let message = format!("expected a number above 0 in `{}`, found {value}", call.callee.name);
             return Err(self.fault("number-out-of-range", message, arg.value.span, "not above 0"));
         }
-        Ok((call.callee.name.clone(), number))
+        Ok((&call.callee.name, number))
     }
 
+    /// `last(0.2)` and `random(0.2)`, a fraction of the examples, or `last(500)` and `random(500)`, their number.
     fn validation(&mut self, value: &'p Expr) -> Eval<Validation> {
-        let (name, share) = self.one_number(value, "validation", &["last", "random"])?;
-        if share >= 1.0 {
-            let message = format!("{share} is no share of the data that leaves some to learn from");
-            return Err(self.fault("number-out-of-range", message, value.span, "below 1"));
-        }
-        Ok(if name == "last" { Validation::Last(share) } else { Validation::Random(share) })
+        let (name, number) = self.one_number(value, "validation", &["last", "random"])?;
+        let amount = match number {
+            Number::Float(fraction) if fraction < 1.0 => Amount::Fraction(fraction),
+            Number::Float(fraction) => {
+                let message =
+                    format!("expected a fraction below 1 or a whole number of examples in `{name}`, found {fraction:?}");
+                let error = Diagnostic::error("number-out-of-range", message).primary(value.span, "not below 1");
+                let whole = if fraction.fract() == 0.0 { fraction } else { 500.0 };
+                return Err(self.fail(error.help(format!("of a number of examples write `{name}({whole})`"))));
+            }
+            Number::Int(i) => Amount::Count(usize::try_from(i).unwrap_or(usize::MAX)),
+        };
+        Ok(if name == "last" { Validation::Last(amount) } else { Validation::Random(amount) })
     }
 
     fn clip(&mut self, value: &'p Expr) -> Eval<Clip> {
         let (name, limit) = self.one_number(value, "clip", &["norm", "value"])?;
-        Ok(if name == "norm" { Clip::Norm(limit) } else { Clip::Value(limit) })
+        Ok(if name == "norm" { Clip::Norm(limit.value()) } else { Clip::Value(limit.value()) })
     }
 
     /// One string or a list of them, each with its place.
