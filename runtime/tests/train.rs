@@ -225,6 +225,39 @@ fn validation_counts_every_example_once() {
     assert_eq!(Evaluator::sizes(10, 64), [10]);
 }
 
+/// The score that is watched falls with every epoch of this training, and so never improves if it is to rise.
+#[test]
+fn patience_ends_a_training_that_does_not_improve_also_over_an_interruption() {
+    let rising = Judge { part: Some(Part::Train), score: "loss".into(), better: Better::Higher };
+    let with = |judge: &Judge, patience, folder: Option<&Path>| TrainOptions {
+        judge: judge.clone(),
+        patience: Some(patience),
+        ..options(folder)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    // the first epoch is the best, and three more end it; longer patience goes on from there
+    for (patience, epoch, epochs) in [(3, 4, 4), (3, 4, 0), (5, 6, 2)] {
+        let (mut stops, mut done) = (vec![], 0);
+        let summary = train(&mut trainer(), with(&rising, patience, Some(folder.path())), &mut |event| match event {
+            Event::EarlyStop { epoch, patience, best, .. } => stops.push((*epoch, *patience, best.map(|b| b.epoch))),
+            Event::Epoch(_) => done += 1,
+            _ => {}
+        })
+        .unwrap();
+        assert_eq!(stops, [(epoch, patience, Some(1))]);
+        assert_eq!((summary.stopped_early, summary.interrupted, summary.epoch, done), (true, false, epoch, epochs));
+    }
+    // what improves, and what has patience for its whole length, trains to the end
+    let falling = Judge { better: Better::Lower, ..rising.clone() };
+    for (judge, patience) in [(falling, 8), (rising.clone(), 19), (rising, 20)] {
+        let summary = train(&mut trainer(), with(&judge, patience, None), &mut |event| {
+            assert!(!matches!(event, Event::EarlyStop { .. }), "{event:?}");
+        })
+        .unwrap();
+        assert_eq!((summary.stopped_early, summary.epoch), (false, 20));
+    }
+}
+
 #[test]
 fn a_stopped_training_goes_on_to_the_same_bits() {
     let expected = undisturbed();

@@ -87,8 +87,8 @@ pub fn files_of(model: &Model) -> Vec<PathBuf> {
     let calls = settings.iter().flat_map(|s| std::iter::once(&s.data).chain(&s.test));
     let readers = calls.filter_map(|call| model.source().dataset(call).ok()).flat_map(|dataset| dataset.readers);
     let data = readers.map(|reader| resolve(&reader.from, &reader.path, model.folder()));
-    let weights = settings.iter().filter_map(|s| s.weights.as_ref());
-    let weights = weights.map(|file| resolve(&file.from, &file.path, model.folder()));
+    let weights = model.source().weight_files(&model.request(What::Train)).into_iter();
+    let weights = weights.map(|reader| resolve(&reader.from, &reader.path, model.folder()));
     texts.chain(data).chain(weights).collect()
 }
 

@@ -7,7 +7,7 @@ pub(crate) mod measure;
 pub(crate) mod request;
 pub(crate) mod step;
 pub(crate) mod trainer;
-pub(crate) mod weights_file;
+pub(crate) mod initial_weights;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -316,8 +316,7 @@ pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
 
 /// The `train` section of a model, if it has one.
 pub(crate) fn find_settings(model: &Model) -> Result<Option<TrainSettings>, Error> {
-    let name = model.request(What::Train).model;
-    model.source().train_settings(name.as_deref()).map_err(|d| model.error(d))
+    model.source().train_settings(&model.request(What::Train)).map_err(|d| model.error(d))
 }
 
 /// A count that a setting may have: the same as in the text of a `train` section.

@@ -3,8 +3,8 @@
 use super::dataset::{DatasetCall, dataset_call};
 use super::pattern;
 use super::value::Value;
-use super::{Eval, Lower, Request, What};
-use crate::ast::{self, Call, EntryKind, Expr, ExprKind};
+use super::{Eval, Lower, Request};
+use crate::ast::{self, EntryKind, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::print::{expr_text, pattern_text};
 use crate::resolve::Program;
@@ -14,10 +14,11 @@ use crate::span::Span;
 mod docs;
 mod keep;
 mod metrics;
+mod scope;
 mod told;
 
 pub use docs::{SETTINGS_DOCS, SettingDoc};
-pub use told::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation, WeightsFile};
+pub use told::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation};
 
 /// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
 /// small enough to be counted with.
@@ -37,7 +38,7 @@ pub(crate) struct Settings<'p> {
     pub clip: Option<Clip>,
     pub keep: Option<Keep>,
     pub patience: Option<usize>,
-    pub weights: Option<WeightsFile>,
+    pub weights: Option<Span>,
     pub trainable: Option<Patterns>,
     pub loss: Option<&'p Expr>,
     pub optimizer: Option<&'p Expr>,
@@ -121,17 +122,13 @@ pub(crate) fn setting_span(train: &ast::Train, setting: &str) -> Option<Span> {
 }
 
 impl Program {
-    /// What the `train` section of a model says; none if there is no section.
+    /// What the `train` section of a request's model says, given its arguments; none if there is no section.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn train_settings(&self, model: Option<&str>) -> Result<Option<TrainSettings>, Vec<Diagnostic>> {
-        let request = Request::new(What::Train);
-        let mut lower = Lower::new(self, &request);
-        lower.enter("train", String::new());
-        let frame = lower.new_frame(0);
-        lower.frames.push(frame);
-        let found = lower.choose(model).and_then(|chosen| match chosen.train {
+    pub fn train_settings(&self, request: &Request) -> Result<Option<TrainSettings>, Vec<Diagnostic>> {
+        let mut lower = Lower::new(self, request);
+        let found = lower.begin().and_then(|(chosen, _)| match chosen.train {
             None => Ok(None),
             Some(train) => lower.settings(train).map(|settings| Some((train, settings))),
         });
@@ -188,8 +185,7 @@ impl<'p> Lower<'p> {
             optimizer: None,
             metrics: vec![],
         };
-        let frame = self.new_frame(0);
-        self.frames.push(frame);
+        self.begin_section();
         let mut seen: Vec<(&str, Span)> = vec![];
         let before = self.diagnostics.len();
         for entry in &train.entries {
@@ -266,7 +262,10 @@ impl<'p> Lower<'p> {
             // read when the others are
             "keep" => {}
             "patience" => settings.patience = Some(self.count(value, "patience")?),
-            "weights" => settings.weights = Some(self.weights_file(value)?),
+            "weights" => {
+                self.check_weights(value)?;
+                settings.weights = Some(value.span);
+            }
             "trainable" => {
                 settings.trainable = Some(Patterns { list: self.strings(value, "trainable")?, span: value.span });
             }
@@ -387,63 +386,6 @@ impl<'p> Lower<'p> {
         Ok(strings)
     }
 
-    fn weights_file(&mut self, value: &'p Expr) -> Eval<WeightsFile> {
-        let wanted = "`weights` is `safetensors(\"file\")`";
-        let ExprKind::Call(Call { callee, args, .. }) = &value.kind else {
-            return Err(self.fault("type-mismatch", wanted, value.span, "not a file"));
-        };
-        if callee.name != "safetensors" {
-            return Err(self.fault("type-mismatch", wanted, callee.span, "only safetensors files hold weights"));
-        }
-        let from = self.program.sources.name(value.span.source).to_owned();
-        let mut file = WeightsFile {
-            path: String::new(),
-            from,
-            skip: vec![],
-            rename: vec![],
-            prefix: String::new(),
-            transpose: vec![],
-            span: value.span,
-        };
-        for arg in args {
-            match arg.name.as_ref().map(|n| n.name.as_str()) {
-                None | Some("file") => file.path = self.string(&arg.value, "the file")?,
-                Some("prefix") => file.prefix = self.string(&arg.value, "prefix")?,
-                Some("skip") => file.skip = texts(self.strings(&arg.value, "skip")?),
-                Some("transpose") => file.transpose = texts(self.strings(&arg.value, "transpose")?),
-                Some("rename") => match self.eval(&arg.value)? {
-                    Value::Map(entries) => {
-                        for (old, new, span) in entries.iter() {
-                            let Value::Str(new) = new else {
-                                return Err(self.bad_setting("rename", "names for names", new, *span));
-                            };
-                            file.rename.push((old.to_string(), new.to_string()));
-                        }
-                    }
-                    other => return Err(self.bad_setting("rename", "a table of names", &other, arg.value.span)),
-                },
-                Some(other) => {
-                    let names = ["file", "skip", "rename", "prefix", "transpose"];
-                    let name = arg.name.as_ref().expect("was matched");
-                    debug_assert_eq!(name.name, other);
-                    let error = super::bind::unknown_argument("safetensors", name, &names, name.span);
-                    return Err(self.fail(error));
-                }
-            }
-        }
-        if file.path.is_empty() {
-            return Err(self.missing("safetensors", &["file"], value.span));
-        }
-        Ok(file)
-    }
-
-    fn string(&mut self, value: &'p Expr, name: &str) -> Eval<String> {
-        match self.eval(value)? {
-            Value::Str(s) => Ok(s.to_string()),
-            other => Err(self.bad_setting(name, "a string", &other, value.span)),
-        }
-    }
-
     /// Freezes what `trainable` does not name.
     pub(crate) fn freeze(&mut self, settings: &Settings<'p>) -> Eval<()> {
         let Some(Patterns { list, span }) = &settings.trainable else { return Ok(()) };
@@ -491,8 +433,4 @@ impl<'p> Lower<'p> {
         }
         result
     }
-}
-
-fn texts(strings: Vec<(String, Span)>) -> Vec<String> {
-    strings.into_iter().map(|(text, _)| text).collect()
 }

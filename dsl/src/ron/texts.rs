@@ -39,10 +39,6 @@ struct Parameter {
 const OF_SETTINGS: &[(&str, &str, bool)] = &[
     ("best", "score", true),
     ("best", "better", false),
-    ("safetensors", "skip", false),
-    ("safetensors", "rename", false),
-    ("safetensors", "prefix", false),
-    ("safetensors", "transpose", false),
 ];
 
 /// Settings of `train` that are texts.

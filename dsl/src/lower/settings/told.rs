@@ -70,25 +70,6 @@ pub struct Metric {
     pub name: String,
 }
 
-/// Weights to begin with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WeightsFile {
-    /// The path of the safetensors file, relative to `from`.
-    pub path: String,
-    /// The name of the text in which it is written.
-    pub from: String,
-    /// Names that are left at their first values.
-    pub skip: Vec<String>,
-    /// Beginnings of names in the file with what they are called in the model.
-    pub rename: Vec<(String, String)>,
-    /// What stands before every name in the file.
-    pub prefix: String,
-    /// Names that lie transposed in the file.
-    pub transpose: Vec<String>,
-    /// Where it is written.
-    pub span: Span,
-}
-
 /// What a `train` section says, as far as it is not part of the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainSettings {
@@ -120,8 +101,8 @@ pub struct TrainSettings {
     pub keep: Keep,
     /// Epochs without a better score after which the training ends: by the score of `keep`, or else by the loss.
     pub patience: Option<usize>,
-    /// Weights to begin with.
-    pub weights: Option<WeightsFile>,
+    /// Where it says which files the initial values of weights are read from: [`Program::initial_weights`](crate::Program::initial_weights).
+    pub weights: Option<Span>,
     /// The settings as texts, by name, but for `epochs` and `steps`.
     pub texts: Vec<(String, String)>,
     /// The metrics.
