@@ -23,11 +23,12 @@ fn marks(text: &str) -> Vec<Mark> {
     let mut marks = vec![];
     for (i, line) in text.lines().enumerate() {
         let mark = line.split_once("// error: ").or(line.split_once("// warning: "));
-        let (line_number, mut rest) = match (mark, line.split_once("// error above: ").or(line.split_once("// warning above: "))) {
-            (Some((_, rest)), _) => (i + 1, rest),
-            (_, Some((_, rest))) => (i, rest),
-            _ => continue,
-        };
+        let (line_number, mut rest) =
+            match (mark, line.split_once("// error above: ").or(line.split_once("// warning above: "))) {
+                (Some((_, rest)), _) => (i + 1, rest),
+                (_, Some((_, rest))) => (i, rest),
+                _ => continue,
+            };
         while let Some((code, after)) = rest.trim_start().strip_prefix('[').and_then(|rest| rest.split_once("] \"")) {
             let (text, after) = after.split_once('"').expect("a mark ends with a quotation mark");
             marks.push(Mark { line: line_number, code: code.to_owned(), text: text.to_owned() });

@@ -145,7 +145,8 @@ fn the_example_of_each_setting_is_right() {
 
 #[test]
 fn the_models_arguments_are_in_scope_in_every_setting() {
-    let text = "model m(x: [B, 3], size: int = 8, split: string = \"train\", rate: float = 1) -> y: [B, 3] = linear(x, 3)
+    let text =
+        "model m(x: [B, 3], size: int = 8, split: string = \"train\", rate: float = 1) -> y: [B, 3] = linear(x, 3)
 dataset d(split: string) { x = npy(\"{split}.npy\") }
 train m(rate: 0.5) {
   let half   = floor_div(size, 2)
@@ -164,7 +165,8 @@ train m(rate: 0.5) {
     let request = Request::new(What::Train);
     let settings = |request: &Request| program.train_settings(request).expect("is right").expect("is there");
     let of = |s: &dlc_dsl::lower::settings::TrainSettings| (s.epochs, s.batch, s.seed, s.patience, s.data.args.clone());
-    let (plain, set) = (settings(&request), settings(&request.clone().with("size", 4.into()).with("split", "all".into())));
+    let (plain, set) =
+        (settings(&request), settings(&request.clone().with("size", 4.into()).with("split", "all".into())));
     let split = |name: &str| -> indexmap::IndexMap<String, dlc_dsl::Argument> {
         [("split".to_owned(), name.into())].into_iter().collect()
     };

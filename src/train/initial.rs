@@ -7,8 +7,8 @@ use dlc_runtime::{Session, Tensors};
 
 use crate::model::failure::failed_run;
 use crate::train::find_settings;
-use crate::train::request::request_for;
 use crate::train::initial_weights::read_initial;
+use crate::train::request::request_for;
 use crate::{Compiler, Error, Model};
 
 impl Compiler {

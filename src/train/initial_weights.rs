@@ -100,8 +100,9 @@ impl Found {
                 InitialValue::Unmatched => mismatch.missing.push(missing(name)),
                 InitialValue::Unknown(readers) => {
                     let lacking = readers.iter().filter(|&&reader| self.tensors[reader].is_none());
-                    let names: Vec<&str> =
-                        lacking.filter_map(|&reader| Some(self.weights.readers[reader].select.first()?.as_str())).collect();
+                    let names: Vec<&str> = lacking
+                        .filter_map(|&reader| Some(self.weights.readers[reader].select.first()?.as_str()))
+                        .collect();
                     let found: Vec<_> = names.into_iter().map(missing).collect();
                     mismatch.missing.extend(found);
                 }
@@ -132,8 +133,10 @@ impl Found {
         let mut session = program.try_session()?;
         let inputs: Vec<String> = session.signature().inputs().map(|(name, _)| name.to_owned()).collect();
         let tensors = self.tensors.iter().enumerate().map(|(i, tensor)| (format!("read_{}", i + 1), tensor));
-        let taken: Vec<(String, &Tensor)> =
-            tensors.filter_map(|(name, t)| Some((name, t.as_ref()?))).filter(|(name, _)| inputs.contains(name)).collect();
+        let taken: Vec<(String, &Tensor)> = tensors
+            .filter_map(|(name, t)| Some((name, t.as_ref()?)))
+            .filter(|(name, _)| inputs.contains(name))
+            .collect();
         session.run(taken.iter().map(|(name, tensor)| (name.as_str(), *tensor))).map_err(|e| failed_run(model, &e))
     }
 
@@ -151,7 +154,8 @@ impl Found {
         let diagnostic = lines.fold(diagnostic, |d, line| d.note(line));
         let file = names.first().map_or_else(|| "file".to_owned(), |name| (*name).to_owned());
         let differing = mismatch.misshapen.iter().map(|m| &m.0).chain(mismatch.missing.iter().map(|m| &m.0));
-        let patterns: Vec<String> = differing.chain(mismatch.unused.iter().map(|u| &u.0)).map(|name| layer(name)).collect();
+        let patterns: Vec<String> =
+            differing.chain(mismatch.unused.iter().map(|u| &u.0)).map(|name| layer(name)).collect();
         let mut shown: Vec<String> = vec![];
         for pattern in patterns {
             let entry = format!("\"{pattern}\": none");
@@ -160,7 +164,8 @@ impl Found {
             }
         }
         let none = format!("weights = {{ \"**\": safetensors(\"{file}\"), {} }}", shown.join(", "));
-        let diagnostic = diagnostic.help(format!("`none` keeps initial values and ignores tensors of the file: {none}"));
+        let diagnostic =
+            diagnostic.help(format!("`none` keeps initial values and ignores tensors of the file: {none}"));
         let renamed = mismatch.missing.iter().find_map(|(name, _, same)| Some((name, same.first()?)));
         model.error(vec![match renamed {
             Some((name, theirs)) => {

@@ -2,12 +2,12 @@
 
 pub(crate) mod identity;
 pub(crate) mod initial;
+pub(crate) mod initial_weights;
 pub(crate) mod kept;
 pub(crate) mod measure;
 pub(crate) mod request;
 pub(crate) mod step;
 pub(crate) mod trainer;
-pub(crate) mod initial_weights;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -17,8 +17,8 @@ use crate::data::load;
 use crate::model::batched;
 use crate::model::failure::failed_training;
 use crate::model::warnings::Warnings;
-use crate::train::measure::{agree, with_parts};
 use crate::train::initial_weights::{check_initial, read_initial};
+use crate::train::measure::{agree, with_parts};
 use crate::train::{counted, evaluations};
 use crate::{Compiler, Error, Model, Program};
 

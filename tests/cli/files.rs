@@ -52,9 +52,13 @@ fn weights_that_do_not_match_are_all_reported_at_once() {
         ("{ \"**\": safetensors(\"w.safetensors\")[\"**.*\"] }", vec![]),
         ("{ \"**\": safetensors(\"w.safetensors\"), \"linear_1.bias\": 3 }", vec![]),
         ("{ \"**\": safetensors(\"w.safetensors\"), \"linear_1.bias\": uniform(0, 1, shape: [3]) }", vec![]),
-        ("{ \"**\": safetensors(\"w.safetensors\"), \"linear_1.weight\": safetensors(\"w.safetensors\")[\"linear_1.weight\"].T }", vec![]),
+        (
+            "{ \"**\": safetensors(\"w.safetensors\"), \"linear_1.weight\": safetensors(\"w.safetensors\")[\"linear_1.weight\"].T }",
+            vec![],
+        ),
     ];
-    let said: Vec<String> = cases.into_iter().map(|(setting, more)| format!("{setting}\n{}", refused(setting, &more))).collect();
+    let said: Vec<String> =
+        cases.into_iter().map(|(setting, more)| format!("{setting}\n{}", refused(setting, &more))).collect();
     insta::assert_snapshot!("weights_that_do_not_fit", said.join("\n"));
 }
 
@@ -126,7 +130,8 @@ dataset d {
     let halves = [("h.0", 1.0), ("h.1", 3.0)].into_iter().flat_map(|(h, x)| {
         ["q", "k"].map(|part| (format!("{h}.{part}"), tensor(&[1, 2], if part == "q" { x } else { x + 10.0 })))
     });
-    let rest = own.iter().filter(|(name, _)| !name.ends_with(".weight")).map(|(name, t)| ((*name).to_owned(), t.clone()));
+    let rest =
+        own.iter().filter(|(name, _)| !name.ends_with(".weight")).map(|(name, t)| ((*name).to_owned(), t.clone()));
     let files: [(&str, dlc::Tensors); 3] = [
         ("a.safetensors", own.iter().map(|(name, t)| ((*name).to_owned(), t.clone())).collect()),
         ("b.safetensors", renamed.collect()),
@@ -135,16 +140,25 @@ dataset d {
     for (setting, expected) in [
         ("weights = safetensors(\"a.safetensors\")", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
         ("let f = safetensors(\"a.safetensors\")\n  weights = f", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
-        ("weights = { \"**\": safetensors(\"{from}.safetensors\")[\"net.**\"], \"h.*.*\": safetensors(\"{from}.safetensors\")[\"net.layers.*.*\"] }", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+        (
+            "weights = { \"**\": safetensors(\"{from}.safetensors\")[\"net.**\"], \"h.*.*\": safetensors(\"{from}.safetensors\")[\"net.layers.*.*\"] }",
+            [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        ),
         // the last that matches decides
-        ("let f = safetensors(\"a.safetensors\")\n  weights = { \"**\": f, \"h.**\": -f[\"h.**\"], \"h.1.*\": f[\"h.1.*\"] * 2 }", [-1.0, -2.0, 6.0, 8.0, 5.0, 6.0]),
+        (
+            "let f = safetensors(\"a.safetensors\")\n  weights = { \"**\": f, \"h.**\": -f[\"h.**\"], \"h.1.*\": f[\"h.1.*\"] * 2 }",
+            [-1.0, -2.0, 6.0, 8.0, 5.0, 6.0],
+        ),
         // what is computed of several tensors, and transposed
-        ("let f = safetensors(\"c.safetensors\")
+        (
+            "let f = safetensors(\"c.safetensors\")
   weights = {
     \"**\": f,
     \"h.*.weight\": concat([f[\"h.*.q\"], f[\"h.*.k\"]], axis: 0).T,
     \"head.weight\": f[\"head.weight\"].T,
-  }", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]),
+  }",
+            [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+        ),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name);

@@ -414,8 +414,11 @@ fn warnings_are_told_by_check_and_by_train_and_can_be_denied() {
         let errors = String::from_utf8_lossy(&said.stderr).into_owned();
         assert!(said.status.success() && errors.contains("warning[division-comment]"), "{verb:?}: {errors}");
         let said = run(&[verb, &["--json"]].concat());
-        let lines: Vec<serde_json::Value> = text(&said).lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
-        let of_text = |line: &serde_json::Value| line["diagnostics"].is_array() && codes(line).iter().any(|(_, code)| code == "division-comment");
+        let lines: Vec<serde_json::Value> =
+            text(&said).lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+        let of_text = |line: &serde_json::Value| {
+            line["diagnostics"].is_array() && codes(line).iter().any(|(_, code)| code == "division-comment")
+        };
         assert!(lines.iter().any(of_text), "{verb:?}: {lines:?}");
     }
     // silenced, there is nothing to deny

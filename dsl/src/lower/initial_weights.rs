@@ -318,7 +318,8 @@ impl<'p> Lower<'p> {
 
     /// Checks what `weights` is, as far as it needs no file.
     pub(crate) fn check_weights(&mut self, setting: &'p Expr) -> Eval<()> {
-        const WANTED: &str = "`weights` is a file of tensors, as in `safetensors(\"file\")`, or a map from patterns of names to tensors";
+        const WANTED: &str =
+            "`weights` is a file of tensors, as in `safetensors(\"file\")`, or a map from patterns of names to tensors";
         match &setting.kind {
             ExprKind::Map(items) => self.weight_patterns(items).map(drop),
             // a `let` of the section

@@ -44,15 +44,12 @@ impl<'p> Lower<'p> {
     }
 
     /// `left op right`.
-    pub(crate) fn binary(
-        &mut self,
-        first: &'p Expr,
-        rest: &'p [Operation],
-    ) -> Eval<Value<'p>> {
+    pub(crate) fn binary(&mut self, first: &'p Expr, rest: &'p [Operation]) -> Eval<Value<'p>> {
         let (mut left, mut left_span) = (self.eval(first)?, first.span);
         for Operation { op, op_span, right, span } in rest {
             // Known conditions stop early, so that `n > 0 and 10 % n == 0` can be written.
-            let decided = matches!((op, &left), (BinaryOp::And, Value::Bool(false)) | (BinaryOp::Or, Value::Bool(true)));
+            let decided =
+                matches!((op, &left), (BinaryOp::And, Value::Bool(false)) | (BinaryOp::Or, Value::Bool(true)));
             if !decided {
                 let right = (self.eval(right)?, right.span);
                 left = self.binary_values(*op, *op_span, (left, left_span), right, *span)?;

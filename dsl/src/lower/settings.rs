@@ -348,8 +348,9 @@ impl<'p> Lower<'p> {
         let amount = match number {
             Number::Float(fraction) if fraction < 1.0 => Amount::Fraction(fraction),
             Number::Float(fraction) => {
-                let message =
-                    format!("expected a fraction below 1 or a whole number of examples in `{name}`, found {fraction:?}");
+                let message = format!(
+                    "expected a fraction below 1 or a whole number of examples in `{name}`, found {fraction:?}"
+                );
                 let error = Diagnostic::error("number-out-of-range", message).primary(value.span, "not below 1");
                 let whole = if fraction.fract() == 0.0 { fraction } else { 500.0 };
                 return Err(self.fail(error.help(format!("of a number of examples write `{name}({whole})`"))));

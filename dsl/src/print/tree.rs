@@ -238,7 +238,8 @@ fn sexp(value: &Expr) -> String {
         }
         ExprKind::Unary { op, operand } => format!("({} {})", op.symbol(), sexp(operand)),
         ExprKind::Binary { first, rest } => {
-            let opened: Vec<String> = rest.iter().rev().map(|operation| format!("({} ", operation.op.symbol())).collect();
+            let opened: Vec<String> =
+                rest.iter().rev().map(|operation| format!("({} ", operation.op.symbol())).collect();
             let closed: Vec<String> = rest.iter().map(|operation| format!(" {})", sexp(&operation.right))).collect();
             format!("{}{}{}", opened.concat(), sexp(first), closed.concat())
         }

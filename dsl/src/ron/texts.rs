@@ -36,10 +36,7 @@ struct Parameter {
 }
 
 /// Functions of settings take texts and have no signature: name, parameter, whether it is positional.
-const OF_SETTINGS: &[(&str, &str, bool)] = &[
-    ("best", "score", true),
-    ("best", "better", false),
-];
+const OF_SETTINGS: &[(&str, &str, bool)] = &[("best", "score", true), ("best", "better", false)];
 
 /// Settings of `train` that are texts.
 const SETTINGS: &[&str] = &["trainable"];

@@ -71,7 +71,11 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ("safetensors", "skip", "write `weights = { \"**\": safetensors(\"file\"), \"fc.*\": none }`"),
     ("safetensors", "rename", "write `weights = { \"h.**\": safetensors(\"file\")[\"encoder.**\"] }`"),
     ("safetensors", "prefix", "write `weights = { \"**\": safetensors(\"file\")[\"model.**\"] }`"),
-    ("safetensors", "transpose", "write `weights = { \"h.*.c_fc.weight\": safetensors(\"file\")[\"h.*.c_fc.weight\"].T }`"),
+    (
+        "safetensors",
+        "transpose",
+        "write `weights = { \"h.*.c_fc.weight\": safetensors(\"file\")[\"h.*.c_fc.weight\"].T }`",
+    ),
 ];
 
 /// How to write what an argument of an earlier version did.

@@ -18,7 +18,9 @@ impl Amount {
     /// What it comes to, of all examples.
     fn label(self, examples: usize, held_out: usize) -> String {
         match self {
-            Amount::Fraction(fraction) => format!("{fraction} of {} is {held_out}, rounded", count(examples, "example")),
+            Amount::Fraction(fraction) => {
+                format!("{fraction} of {} is {held_out}, rounded", count(examples, "example"))
+            }
             Amount::Count(wanted) => format!("{wanted} of {}", count(examples, "example")),
         }
     }

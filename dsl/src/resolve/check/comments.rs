@@ -57,6 +57,7 @@ fn is_operand(text: &str, names: &FxHashSet<&str>) -> bool {
     let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
     let words = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || " _.+-*/%()".contains(c));
     // in parentheses, a remark in words has no operators
-    let grouped = inner.is_some_and(|inner| words(inner) && (names.contains(inner) || inner.contains(['+', '-', '*', '/', '%'])));
+    let grouped =
+        inner.is_some_and(|inner| words(inner) && (names.contains(inner) || inner.contains(['+', '-', '*', '/', '%'])));
     number(text) || names.contains(text) || grouped
 }
