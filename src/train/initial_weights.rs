@@ -94,7 +94,11 @@ impl Found {
         };
         for (name, value) in &self.weights.values {
             let ty = &wanted[name];
-            let missing = |name: &str| (name.to_owned(), ty.clone(), candidates(name, ty, &mismatch.unused));
+            let missing = |name: &str| {
+                let mut candidates = candidates(name, ty, &mismatch.unused);
+                candidates.retain(|candidate| candidate != name);
+                (name.to_owned(), ty.clone(), candidates)
+            };
             match value {
                 InitialValue::Own => mismatch.fit += 1,
                 InitialValue::Unmatched => mismatch.missing.push(missing(name)),
@@ -166,7 +170,18 @@ impl Found {
         let none = format!("weights = {{ \"**\": safetensors(\"{file}\"), {} }}", shown.join(", "));
         let diagnostic =
             diagnostic.help(format!("`none` keeps initial values and ignores tensors of the file: {none}"));
-        let renamed = mismatch.missing.iter().find_map(|(name, _, same)| Some((name, same.first()?)));
+        let unmatched = self.weights.values.iter().filter(|(_, value)| *value == InitialValue::Unmatched);
+        let unmatched: Vec<String> = unmatched.take(3).map(|(name, _)| format!("`{name}`")).collect();
+        let diagnostic = match unmatched.is_empty() {
+            true => diagnostic,
+            false => diagnostic.help(format!(
+                "no pattern matches {}: begin with one for all weights, `\"**\": safetensors(\"{file}\")`",
+                unmatched.join(", ")
+            )),
+        };
+        // not where an expression names a tensor, which is mended there
+        let by_name = mismatch.missing.iter().filter(|(name, ..)| self.weights.values.iter().any(|(n, _)| n == name));
+        let renamed = by_name.filter_map(|(name, _, same)| Some((name, same.first()?))).next();
         model.error(vec![match renamed {
             Some((name, theirs)) => {
                 let entry = format!("\"{name}\": safetensors(\"{file}\")[\"{theirs}\"]");

@@ -271,6 +271,7 @@ train m {
   data       = d()
   validation = last(2)
   epochs     = 50
+  batch      = 4
   patience   = limit
   loss       = mse(p, t)
   optimizer  = sgd(lr: 0.1)
