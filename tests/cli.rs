@@ -412,7 +412,7 @@ fn pictures_are_written() {
 fn codes_and_nodes_are_explained() {
     let code = dlc(&["explain", "shape-mismatch"]);
     assert!(code.status.success() && text(&code).contains("for example"));
-    for (name, signature, doc) in [("conv2d", "block conv2d(", "convol"), ("csv", "csv(file, [skip: …])", "A CSV file")]
+    for (name, signature, doc) in [("conv2d", "block conv2d(", "convol"), ("csv", "csv(file: string, skip:", "a CSV file")]
     {
         let entry = dlc(&["explain", name]);
         assert!(

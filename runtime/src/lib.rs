@@ -55,6 +55,6 @@ pub mod weights;
 
 pub use pool::{JobPanicked, Pool};
 pub use session::{Session, SessionError, WrongType};
-pub use shuffle::{Split, permute};
+pub use shuffle::{Amount, Split, permute};
 pub use signature::{Signature, Slot, Target};
 pub use tensors::{Tensors, UnknownTensor};
