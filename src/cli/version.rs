@@ -1,7 +1,7 @@
 //! `dlc version`: versions, and what this machine can run.
 
 use clap::Args;
-use dlc_compiler::codegen::Target;
+use dlc_compiler::machine::Target;
 use serde::Serialize;
 
 use super::{Exit, Failure, Output};
