@@ -343,7 +343,7 @@ train small(classes: 7) {
 }";
     let program =
         Program::load("main.dl", text, &mut Table(Box::leak(Box::new(files)))).unwrap_or_else(|f| panic!("{f}"));
-    let settings = program.train_settings(None).expect("is right").expect("is there");
+    let settings = program.train_settings(None, None).expect("is right").expect("is there");
     let metrics: Vec<&str> = settings.metrics.iter().map(|m| m.name.as_str()).collect();
     assert_eq!(metrics, ["accuracy", "mean", "max_error", "worst", "metric_5"]);
     let weights = settings.weights.clone().expect("is there");

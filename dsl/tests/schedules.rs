@@ -74,7 +74,7 @@ fn epochs_and_steps_agree() {
 
 /// The settings of a section, or what is wrong with them.
 fn settings(text: &str) -> Result<dlc_dsl::lower::settings::TrainSettings, Vec<Diagnostic>> {
-    program(text).train_settings(None).map(|found| found.expect("there is a section"))
+    program(text).train_settings(None, None).map(|found| found.expect("there is a section"))
 }
 
 #[test]

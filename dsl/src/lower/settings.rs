@@ -15,8 +15,11 @@ mod docs;
 mod keep;
 mod metrics;
 mod told;
+mod update;
 
 pub use docs::SETTINGS_DOCS;
+pub(crate) use update::Update;
+
 pub use told::{BestBy, Clip, Keep, Metric, TrainSettings, Validation, WeightsFile};
 
 /// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
@@ -40,6 +43,8 @@ pub(crate) struct Settings<'p> {
     pub trainable: Option<Patterns>,
     pub loss: Option<&'p Expr>,
     pub optimizer: Option<&'p Expr>,
+    /// What a step consists of, in order: at least one.
+    pub updates: Vec<Update<'p>>,
     pub metrics: Vec<(Metric, &'p Expr)>,
 }
 
@@ -88,7 +93,7 @@ fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
         EntryKind::Let { pattern, value } => Some((format!("let {}", pattern_text(pattern)), expr_text(value))),
         _ => None,
     });
-    entries.collect()
+    entries.chain(update::texts(train)).collect()
 }
 
 /// The warnings that a section and its entries silence.
@@ -103,23 +108,29 @@ pub(crate) fn setting_span(train: &ast::Train, setting: &str) -> Option<Span> {
 }
 
 impl Program {
-    /// What the `train` section of a model says; none if there is no section.
+    /// What a training says: that of this name, or else the one of the model; none if there is no training.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn train_settings(&self, model: Option<&str>) -> Result<Option<TrainSettings>, Vec<Diagnostic>> {
+    pub fn train_settings(
+        &self,
+        model: Option<&str>,
+        training: Option<&str>,
+    ) -> Result<Option<TrainSettings>, Vec<Diagnostic>> {
         let request = Request::new(What::Train);
         let mut lower = Lower::new(self, &request);
         lower.enter("train", String::new());
         let frame = lower.new_frame(0);
         lower.frames.push(frame);
-        let found = lower.choose(model).and_then(|chosen| match chosen.train {
+        let found = lower.choose(model, training).and_then(|chosen| match chosen.train {
             None => Ok(None),
             Some(train) => lower.settings(train).map(|settings| Some((train, settings))),
         });
         let mut diagnostics = std::mem::take(&mut lower.diagnostics);
         match found {
             Ok(found) if !has_errors(&diagnostics) => Ok(found.map(|(train, s)| TrainSettings {
+                name: train.name().name.clone(),
+                has_own_name: train.name.is_some(),
                 model: train.model.name.clone(),
                 data: s.data.expect("is required"),
                 test: s.test,
@@ -166,6 +177,7 @@ impl<'p> Lower<'p> {
             trainable: None,
             loss: None,
             optimizer: None,
+            updates: vec![],
             metrics: vec![],
         };
         let frame = self.new_frame(0);
@@ -175,9 +187,8 @@ impl<'p> Lower<'p> {
         for entry in &train.entries {
             match &entry.kind {
                 EntryKind::Let { pattern, value } => self.known_let(pattern, value),
-                EntryKind::Update { .. } => {
-                    self.not_yet("update", entry.span);
-                }
+                // read when the others are
+                EntryKind::Update { .. } => {}
                 EntryKind::Field { name, value } => {
                     if let Some((_, first)) = seen.iter().find(|(old, _)| *old == name.name) {
                         let message = format!("`{}` is set twice", name.name);
@@ -192,6 +203,8 @@ impl<'p> Lower<'p> {
                 }
             }
         }
+        let has_updates = train.entries.iter().any(|entry| matches!(entry.kind, EntryKind::Update { .. }));
+        settings.updates = self.updates(train, &settings).unwrap_or_default();
         if let Some(value) = setting_value(train, "keep") {
             // the scores that it may name are known now
             settings.keep = self.keep(value, &settings).ok();
@@ -201,7 +214,7 @@ impl<'p> Lower<'p> {
             ("loss", settings.loss.is_some()),
             ("optimizer", settings.optimizer.is_some()),
         ] {
-            if !given && !seen.iter().any(|(old, _)| *old == name) {
+            if !given && !(has_updates && name != "data") && !seen.iter().any(|(old, _)| *old == name) {
                 let message = format!("`train {}` wants `{name} = …`", train.model.name);
                 self.fault("missing-setting", message, train.model.span, format!("`{name}` is missing"));
             }

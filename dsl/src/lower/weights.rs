@@ -326,13 +326,16 @@ impl<'p> Lower<'p> {
         Ok(such.map(|(weight, _)| weight).collect())
     }
 
-    /// Reports trainable weights that the loss, a value of the innermost function, is not computed from. Where a gradient ends on
+    /// Reports those trainable weights that a loss, a value of the innermost function, should be computed from and is not. Where a gradient ends on
     /// its way is for the compiler to say.
-    pub(crate) fn check_trained(&mut self, loss: &Data) -> Eval<()> {
+    pub(crate) fn check_trained(&mut self, loss: &Data, changes: &dyn Fn(&str) -> bool) -> Eval<()> {
         let loss = self.local(loss, loss.origin)?;
         let reached = self.reached_from(&[loss]);
         let mut lost: IndexMap<Span, Vec<String>> = IndexMap::new();
         for (weight, _) in std::iter::zip(&self.weights, reached).filter(|(w, reached)| w.trainable && !reached) {
+            if !changes(&weight.name) {
+                continue;
+            }
             lost.entry(weight.span).or_default().push(weight.name.to_string());
         }
         for (span, names) in lost {

@@ -73,6 +73,10 @@ pub struct WeightsFile {
 /// What a `train` section says, as far as it is not part of the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainSettings {
+    /// The name by which the training is chosen.
+    pub name: String,
+    /// Whether that is its own, and not the model's.
+    pub has_own_name: bool,
     /// The model.
     pub model: String,
     /// The data to learn from.
