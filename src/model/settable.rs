@@ -4,6 +4,7 @@ use dlc_dsl::What;
 use dlc_dsl::diagnostic::did_you_mean;
 use indexmap::IndexSet;
 
+use crate::model::argument;
 use crate::{Error, Model};
 
 /// The names that may be set on a model: by `--set` and `--size` on the command line.
@@ -68,4 +69,15 @@ fn expect_name(what: &str, found: &str, known: &IndexSet<String>) -> Result<(), 
         None if known.is_empty() => error.help("it has none"),
         None => error.help(format!("it has {}", known.iter().map(String::as_str).collect::<Vec<_>>().join(", "))),
     })
+}
+
+/// A model with an argument set to what a text spells, by the argument's declared type.
+///
+/// # Errors
+/// If the model's text is wrong. Whether it has the argument shows when it is compiled.
+pub fn with_argument(model: Model, name: &str, text: &str) -> Result<Model, Error> {
+    let chosen = model.request(What::Infer).model;
+    let declared = model.source().arguments(chosen.as_deref()).map_err(|d| model.error(d))?;
+    let value = argument::parse(text, declared.get(name).copied());
+    model.with(name, value)
 }

@@ -8,8 +8,8 @@ use dlc_ir::{Tensor, Type};
 use dlc_runtime::weights::{self, Mismatch};
 use dlc_runtime::{Tensors, data};
 
-use crate::dataset::resolve;
-use crate::labels::word_within;
+use crate::data::labels::word_within;
+use crate::data::resolve;
 use crate::{Error, Model};
 
 /// The weights of a file in place of first values, by the names of the model.

@@ -17,10 +17,10 @@ use dlc_ir::{DType, Function, Graph, InterpError, Op, ResultDecl, ResultRole, Ro
 use dlc_runtime::{Session, Tensors};
 use serde::Serialize;
 
-use crate::compiler::Timings;
-use crate::explain::node_name;
-use crate::failure::failed_run;
-use crate::first::first_values;
+use crate::compile::Timings;
+use crate::inspect::explain::node_name;
+use crate::model::failure::failed_run;
+use crate::train::initial::first_values;
 use crate::{Compiler, Error, Model, tools};
 
 mod draw;
@@ -339,7 +339,7 @@ fn compare(model: &Model, probe: &mut Probe, arguments: &[Tensor]) -> Result<Com
             let value = Value { node: id, result: result as u32 };
             let Some(found) = value_of(value) else { continue };
             let (largest, allowed) = worst(&found, expected);
-            let from = node.loc.is_known().then(|| model.locate(crate::compiler::span(node.loc)));
+            let from = node.loc.is_known().then(|| model.locate(crate::model::span(node.loc)));
             deviations.push(Deviation { value: node_name(number, op), largest, allowed, from });
         }
     }

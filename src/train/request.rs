@@ -4,9 +4,9 @@ use dlc_dsl::lower::settings::TrainSettings;
 use dlc_dsl::{Request, What};
 use indexmap::IndexMap;
 
-use crate::dataset::load;
-use crate::training::{find_settings, settings};
-use crate::training_step::TrainingStep;
+use crate::data::load;
+use crate::train::step::TrainingStep;
+use crate::train::{find_settings, settings};
 use crate::{Compiler, Error, Model};
 
 /// What to make of a model, with the sizes that its open dimensions get: those of `sizes`, then those of the data of its `train`

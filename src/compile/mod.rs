@@ -1,5 +1,8 @@
 //! From a model to a program.
 
+pub(crate) mod program;
+pub(crate) mod runner;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,10 +12,11 @@ use dlc_compiler::passes::{self, Math};
 use dlc_compiler::pipeline::{self, Backend, CompileError, Level, Observer, Options, Phase, Stage};
 use dlc_compiler::schedule::ScheduleError;
 use dlc_dsl::diagnostic::unreached;
-use dlc_dsl::{Diagnostic, Lowered, Request, SourceId, Span, What};
+use dlc_dsl::{Diagnostic, Lowered, Request, What};
 use dlc_ir::{Graph, Loc, Role};
 use dlc_runtime::Pool;
 
+use crate::model::span;
 use crate::{Error, Model, Program};
 
 /// Compiles models. What it makes is a function of the model, these settings, and the target, on every machine.
@@ -294,9 +298,4 @@ impl Unreached {
         let diagnostic = diagnostic.primary(span(self.place), format!("{ends} here, at `{op}`"));
         places.into_iter().fold(diagnostic, |d, loc| d.secondary(span(loc), "trainable"))
     }
-}
-
-/// The place in the model's texts: a graph's sources are those of the model, in order.
-pub(crate) fn span(loc: Loc) -> Span {
-    Span { source: SourceId(loc.file.saturating_sub(1)), start: loc.start, end: loc.end }
 }

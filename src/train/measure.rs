@@ -6,7 +6,7 @@ use dlc_dsl::lower::measure::{Combine, Measure, Part};
 use dlc_dsl::{Lowered, Request};
 use dlc_runtime::train::{self, Finish, Finished, Measures, TrainError};
 
-use crate::compiler::Timings;
+use crate::compile::Timings;
 use crate::model::batched;
 use crate::{Compiler, Error, Model, Program};
 

@@ -10,7 +10,7 @@ use dlc_runtime::data::check;
 use dlc_runtime::loader::Examples;
 use indexmap::IndexMap;
 
-use crate::compiler::span;
+use crate::model::span;
 use crate::{Error, Model};
 
 /// The inputs of a program that are indices, such as labels.

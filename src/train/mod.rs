@@ -1,5 +1,14 @@
 //! A `train` section, from its text to trained weights.
 
+pub(crate) mod identity;
+pub(crate) mod initial;
+pub(crate) mod kept;
+pub(crate) mod measure;
+pub(crate) mod request;
+pub(crate) mod step;
+pub(crate) mod trainer;
+pub(crate) mod weights_file;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,15 +22,15 @@ use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{self, CheckpointError, Latest, Meta, Store};
 use dlc_runtime::train::{Evaluator, Event, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 
-use crate::compiler::Timings;
-use crate::dataset::load;
-use crate::failure::{failed_run, failed_training};
-use crate::identity::{fingerprint, fingerprint_of, judge, settings_of};
-use crate::kept::Kept;
-use crate::labels::check_labels;
-use crate::measure::{agree, disagree, measures, with_parts};
-use crate::training_step::{Remainder, TrainingStep, batch_request, split};
-use crate::warnings::Warnings;
+use crate::compile::Timings;
+use crate::data::labels::check_labels;
+use crate::data::load;
+use crate::model::failure::{failed_run, failed_training};
+use crate::model::warnings::Warnings;
+use crate::train::identity::{fingerprint, fingerprint_of, judge, settings_of};
+use crate::train::kept::Kept;
+use crate::train::measure::{agree, disagree, measures, with_parts};
+use crate::train::step::{Remainder, TrainingStep, batch_request, split};
 use crate::{Compiler, Error, Model, Program};
 
 /// What the command line changes in a `train` section.
@@ -201,7 +210,7 @@ impl Training {
         evaluator.set_seed(Part::Test.seed(self.settings.seed));
         let weights = self.weights();
         for session in evaluator.sessions() {
-            crate::ship::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
+            crate::compile::program::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
         }
         evaluator.run(selection).map(Some).map_err(|e| failed_training(&self.model, &e))
     }
@@ -410,7 +419,7 @@ pub(crate) fn evaluate(
         check_labels(model, &call, &selection.examples, graph)?;
     }
     for session in evaluator.sessions() {
-        crate::ship::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
+        crate::compile::program::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
     }
     Ok((evaluator.run(&selection).map_err(|e| failed_training(model, &e))?, selection.count()))
 }

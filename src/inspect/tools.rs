@@ -14,24 +14,25 @@ pub use dlc_dsl::Lowered;
 pub use dlc_dsl::lower::measure::Measure;
 pub use dlc_dsl::lower::settings::MAX_COUNT;
 
+pub use crate::data::json::{tensor_to_json, tensors_from_json};
+pub use crate::data::labels::class_fields;
 pub use crate::error::{check_writable, read_text, write_file};
-pub use crate::explain::{Story, explain};
-pub use crate::json::{tensor_to_json, tensors_from_json};
-pub use crate::labels::class_fields;
-pub use crate::request::request_for;
-pub use crate::settable::Settable;
-pub use crate::ship::with_argument;
-pub use crate::training::Part;
-pub use crate::verify::{Deviation, verify};
+pub use crate::inspect::explain::{Story, explain};
+pub use crate::inspect::verify::{Deviation, verify};
+pub use crate::model::settable::Settable;
+pub use crate::model::settable::with_argument;
+pub use crate::model::sizes::sizes_by_inputs;
+pub use crate::train::Part;
+pub use crate::train::request::request_for;
 
 use crate::artefact::Artefact;
-use crate::compiler::Timings;
-use crate::dataset::resolve;
-use crate::failure::failed_run;
-use crate::measure::with_parts;
-use crate::request::training_step;
-use crate::training::{find_settings, settings};
-use crate::warnings::Warnings;
+use crate::compile::Timings;
+use crate::data::resolve;
+use crate::model::failure::failed_run;
+use crate::model::warnings::Warnings;
+use crate::train::measure::with_parts;
+use crate::train::request::training_step;
+use crate::train::{find_settings, settings};
 use crate::{Compiler, Error, Model, Program};
 
 /// Checks whatever would keep a model's `train` section from training: its settings, its data, its weights, and its gradients. What is
@@ -149,7 +150,7 @@ pub fn stage_graph(compiler: &Compiler, model: &Model, graph: Graph, stage: Stag
         return Ok(graph);
     }
     let options = compiler.options()?;
-    let explain = |e| crate::compiler::explain(model, &graph, &options, e);
+    let explain = |e| crate::compile::explain(model, &graph, &options, e);
     let joint = pipeline::differentiate(graph.clone(), &options).map_err(explain)?;
     if stage == Stage::Grad { Ok(joint) } else { pipeline::optimize(&joint, &options).map_err(explain) }
 }
@@ -190,7 +191,7 @@ pub fn explainable_like(word: &str) -> Option<String> {
 /// # Errors
 /// If the artefact's source has no such data, or it does not fit.
 pub fn evaluate(artefact: &Artefact, compiler: &Compiler, part: Part) -> Result<(Scores, usize), Error> {
-    crate::training::evaluate(&artefact.model()?, compiler, part, artefact.manifest.seed, &artefact.weights)
+    crate::train::evaluate(&artefact.model()?, compiler, part, artefact.manifest.seed, &artefact.weights)
 }
 
 /// Runs an artefact's model: sizes of its dimensions are those of the inputs, unless given.
@@ -218,45 +219,8 @@ pub fn run(
     outputs.map_err(|e| failed_run(&model, &e))
 }
 
-/// The sizes that inputs give to a model's dimensions, and those that are set besides.
-///
-/// # Errors
-/// If the inputs do not fit the model, or the sizes that are set not the inputs.
-pub fn sizes_by_inputs(
-    model: &Model,
-    inputs: &Tensors,
-    sizes: &[(String, usize)],
-) -> Result<Vec<(String, usize)>, Error> {
-    let mut request = model.request(What::Infer);
-    let known = model.source().inputs(request.model.as_deref()).map_err(|d| model.error(d))?;
-    inputs.names().try_for_each(|found| expect_input(found, &known))?;
-    request.fields.extend(inputs.iter().map(|(n, t)| (n.to_owned(), t.ty().clone())));
-    request.dims.extend(sizes.iter().cloned());
-    let dims = model.lower(&request)?.dims;
-    for (name, given) in sizes {
-        let found = dims.get(name).copied().unwrap_or(*given);
-        if found != *given {
-            let message = format!("`{name}` is set to {given}, but the inputs make it {found}");
-            return Err(Error::plain("dimension-conflict", message).help("a dimension of the inputs need not be set"));
-        }
-    }
-    Ok(dims.into_iter().collect())
-}
-
-fn expect_input(found: &str, known: &[String]) -> Result<(), Error> {
-    if known.iter().any(|k| k == found) {
-        return Ok(());
-    }
-    let known_ones = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    let error = Error::plain("unknown-argument", format!("no input `{found}`; the model has {known_ones}"));
-    Err(match did_you_mean(found, known.iter().map(String::as_str)) {
-        Some(meant) => error.help(format!("do you mean `{meant}`?")),
-        None => error,
-    })
-}
-
 /// The data of a model's `train` section.
 pub(crate) fn first_examples(compiler: &Compiler, model: &Model) -> Result<Tensors, Error> {
     let settings = settings(model)?;
-    Ok(crate::dataset::load(model, compiler, &settings.data)?.fields().clone())
+    Ok(crate::data::load(model, compiler, &settings.data)?.fields().clone())
 }

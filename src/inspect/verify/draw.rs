@@ -4,7 +4,7 @@ use dlc_ir::{Argument, DType, Function, Graph, Role, Scalar, Tensor, Type};
 use dlc_runtime::Tensors;
 use indexmap::IndexMap;
 
-use crate::labels::index_bounds;
+use crate::data::labels::index_bounds;
 
 /// How the values of one run are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

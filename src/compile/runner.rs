@@ -5,8 +5,8 @@ use dlc_ir::Tensor;
 use dlc_runtime::{Session, Tensors};
 use indexmap::IndexMap;
 
-use crate::failure::failed_run;
-use crate::tools::sizes_by_inputs;
+use crate::model::failure::failed_run;
+use crate::model::sizes::sizes_by_inputs;
 use crate::{Compiler, Error, Model};
 
 /// A model with its weights, that runs on batches of any size: a program is compiled for each set of sizes when it comes, and kept with the memory
@@ -75,7 +75,7 @@ impl Runner {
     /// If one has another type.
     pub fn set_weights(&mut self, weights: Tensors) -> Result<(), Error> {
         for session in self.sessions.values_mut() {
-            crate::ship::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
+            crate::compile::program::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
         }
         self.weights = weights;
         Ok(())

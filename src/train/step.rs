@@ -12,15 +12,15 @@ use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{self, Measures, Selection};
 use indexmap::IndexMap;
 
-use crate::compiler::Timings;
-use crate::dataset::load;
-use crate::failure::failed_training;
-use crate::labels::check_labels;
-use crate::measure::{agree, with_parts};
+use crate::compile::Timings;
+use crate::data::labels::check_labels;
+use crate::data::load;
 use crate::model::batched;
-use crate::start::start_weights;
-use crate::training::{counted, evaluations};
-use crate::warnings::Warnings;
+use crate::model::failure::failed_training;
+use crate::model::warnings::Warnings;
+use crate::train::measure::{agree, with_parts};
+use crate::train::weights_file::start_weights;
+use crate::train::{counted, evaluations};
 use crate::{Compiler, Error, Model, Program};
 
 /// The step of a `train` section with its data.

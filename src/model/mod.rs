@@ -1,19 +1,29 @@
 //! A model as its author wrote it.
 
+pub(crate) mod argument;
+pub(crate) mod failure;
+pub(crate) mod files;
+pub(crate) mod loaded;
+pub(crate) mod settable;
+pub(crate) mod sizes;
+pub(crate) mod text;
+pub(crate) mod warnings;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dlc_dsl::diagnostic::has_errors;
 use dlc_dsl::{Argument, Faults, Loader, Lowered, NoFiles, Program as Source, Request, What};
-use dlc_ir::{DType, Type};
+use dlc_dsl::{SourceId, Span};
+use dlc_ir::{DType, Loc, Type};
 use indexmap::IndexMap;
 
 use crate::Error;
-use crate::dataset::Loaded;
 use crate::error::read_text;
-use crate::files::Files;
-use crate::settable::Settable;
-use crate::warnings::Warnings;
+use crate::model::files::Files;
+use crate::model::loaded::Loaded;
+use crate::model::settable::Settable;
+use crate::model::warnings::Warnings;
 
 /// A model: its text and everything it imports, with the arguments that are set so far. Data of its `train` section is read once, when
 /// it is first needed, and kept as long as the model or a clone of it.
@@ -184,4 +194,9 @@ pub(crate) fn batched(ty: &Type, batch: usize) -> Type {
         *first = batch;
     }
     ty.with_shape(shape)
+}
+
+/// The place in the model's texts: a graph's sources are those of the model, in order.
+pub(crate) fn span(loc: Loc) -> Span {
+    Span { source: SourceId(loc.file.saturating_sub(1)), start: loc.start, end: loc.end }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use dlc_dsl::{Request, What};
 use dlc_runtime::{Session, Tensors};
 
-use crate::failure::failed_run;
-use crate::request::request_for;
-use crate::start::start_weights;
-use crate::training::find_settings;
+use crate::model::failure::failed_run;
+use crate::train::find_settings;
+use crate::train::request::request_for;
+use crate::train::weights_file::start_weights;
 use crate::{Compiler, Error, Model};
 
 impl Compiler {

@@ -1,12 +1,13 @@
 //! Datasets: files are read, and the rest of each field, which is the language, is compiled and run on them.
 
+pub(crate) mod json;
+pub(crate) mod labels;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use dlc_compiler::passes::Math;
-use dlc_compiler::pipeline::Level;
 use dlc_dsl::Diagnostic;
 use dlc_dsl::lower::dataset::{DatasetCall, Format, Reader};
 use dlc_ir::{DType, Tensor, Type};
@@ -15,23 +16,11 @@ use dlc_runtime::data::csv::Table;
 use dlc_runtime::data::{self, DataError, Problem};
 use dlc_runtime::loader::Examples;
 
-use crate::compiler::Timings;
-use crate::failure::failed_run;
-use crate::labels::{check_finite, check_whole};
+use crate::compile::Timings;
+use crate::data::labels::{check_finite, check_whole};
+use crate::model::failure::failed_run;
+use crate::model::loaded::Key;
 use crate::{Compiler, Error, Model};
-
-/// The datasets of a model that were read so far. A model's data is read once, as its text is.
-#[derive(Debug, Default)]
-pub(crate) struct Loaded(Mutex<Vec<(Key, Arc<Examples>)>>);
-
-/// What examples follow from besides the model's text: what is asked for, and how fields are computed.
-#[derive(Debug, PartialEq)]
-struct Key {
-    call: DatasetCall,
-    float: DType,
-    level: Level,
-    math: Math,
-}
 
 /// The examples of a dataset. What the fields compute is computed here, once, for all examples, whatever machine is compiled for.
 pub(crate) fn load(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Examples>, Error> {
@@ -141,6 +130,8 @@ pub(crate) fn resolve(from: &str, path: &str, folder: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use dlc_compiler::passes::Math;
+
     use super::*;
 
     const MODEL: &str = "model m(x: [B, 1]) -> y: [B] { return squeeze(linear(x, 1), axis: 1) }
@@ -162,7 +153,7 @@ train m {
         std::fs::write(&text, MODEL).expect("it can be written");
         std::fs::write(&data, "x,actual\n1,2\n3,4\n").expect("it can be written");
         let (model, compiler) = (Model::open(&text).expect("it is right"), Compiler::new());
-        let call = crate::training::settings(&model).expect("it trains").data;
+        let call = crate::train::settings(&model).expect("it trains").data;
         let first = load(&model, &compiler, &call).expect("the file is there");
         std::fs::remove_file(&data).expect("it is there");
         let again = load(&model.clone(), &compiler, &call).expect("it was read");

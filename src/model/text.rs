@@ -4,7 +4,7 @@ use dlc_dsl::diagnostic::has_errors;
 use dlc_dsl::{Sources, parse, parse_ron, to_dl, to_ron};
 
 use crate::Error;
-use crate::files::Files;
+use crate::model::files::Files;
 
 /// A form of model files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,7 +42,7 @@ pub fn explain(compiler: &Compiler, model: &Model, request: &Request, node: Opti
     let options = compiler.options()?;
     let graph = model.lower(request)?.graph;
     let graph = pipeline::differentiate(graph.clone(), &options)
-        .map_err(|e| crate::compiler::explain(model, &graph, &options, e))?;
+        .map_err(|e| crate::compile::explain(model, &graph, &options, e))?;
     let optimised = passes::optimize(&graph, &options.passes);
     let entry = optimised.graph.entry();
     let others = optimised.graph.functions().filter(|f| f.kind == FunctionKind::Func && f.name != entry.name);
@@ -68,7 +68,7 @@ fn tell(model: &Model, optimised: &Optimized, function: &Function, wanted: Optio
         Some((name, number)) => (name == function.name.to_string()).then(|| number.trim_start()),
         None => is_entry.then_some(wanted),
     });
-    let place = |loc: Loc| model.locate(crate::compiler::span(loc));
+    let place = |loc: Loc| model.locate(crate::model::span(loc));
     let mut stories = vec![];
     for (i, (id, at, op)) in function.ops().enumerate() {
         let callee = match op {

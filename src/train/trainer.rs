@@ -8,11 +8,11 @@ use dlc_runtime::train::{Scores, Snapshot};
 use dlc_runtime::{Session, SessionError, Tensors};
 use indexmap::IndexMap;
 
-use crate::compiler::Timings;
-use crate::failure::{failed_run, failed_training};
-use crate::labels::Indices;
-use crate::training::settings;
-use crate::training_step::TrainingStep;
+use crate::compile::Timings;
+use crate::data::labels::Indices;
+use crate::model::failure::{failed_run, failed_training};
+use crate::train::settings;
+use crate::train::step::TrainingStep;
 use crate::{Compiler, Error, Model};
 
 /// One training step's loss and metrics, taken before its update.
@@ -124,7 +124,7 @@ impl Trainer {
         let session = session.expect("it was compiled");
         let trained = self.trainer.session();
         let tensors: Tensors = trained.params().into_iter().chain(trained.states()).collect();
-        crate::ship::set_weights(session, &tensors).map_err(|e| failed_run(&self.model, &e))?;
+        crate::compile::program::set_weights(session, &tensors).map_err(|e| failed_run(&self.model, &e))?;
         let takes: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let needed = batch.into_iter().filter(|(name, _)| takes.iter().any(|t| t == name));
         session.run(needed).map_err(|e| failed_run(&self.model, &e))

@@ -4,7 +4,7 @@ use dlc_dsl::Diagnostic;
 use dlc_runtime::SessionError;
 use dlc_runtime::train::TrainError;
 
-use crate::compiler::span;
+use crate::model::span;
 use crate::{Error, Model};
 
 /// Why a run of a model failed.

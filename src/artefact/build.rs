@@ -7,11 +7,13 @@ use dlc_compiler::passes::Math;
 use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Loaded, Loader, Request, What};
 use dlc_ir::DType;
-use dlc_runtime::{Session, SessionError, Tensors};
+use dlc_runtime::Tensors;
 
-use crate::argument;
 use crate::artefact::{Artefact, GraphKey, Manifest};
-use crate::{Compiler, Error, Model, Program, files};
+use crate::model::argument;
+use crate::model::files;
+use crate::model::settable::with_argument;
+use crate::{Compiler, Error, Model, Program};
 
 /// The imports of an artefact: the texts that it holds, by their names below its folder.
 struct Stored<'a> {
@@ -85,32 +87,41 @@ impl Artefact {
     }
 }
 
-/// Loads the program of an artefact that holds one graph of the model's outputs, or can make one without being told sizes.
-pub(crate) fn open(path: &Path, compiler: &Compiler) -> Result<Program, Error> {
-    let artefact = Artefact::read(path)?;
-    let stored = artefact.graphs.iter().find(|(key, _)| key.mode == What::Infer.name());
-    let sizes: Vec<(String, usize)> = match stored {
-        Some((key, _)) => key.dims.iter().map(|(n, &s)| (n.clone(), s)).collect(),
-        None => artefact.model()?.source().free_dims(None).unwrap_or_default().into_iter().map(|d| (d, 1)).collect(),
-    };
-    artefact.program(compiler, &sizes)
-}
-
-/// Sets those weights and states that a program has; the others belong to programs of the same model in another mode.
-///
-/// # Errors
-/// If one has another type. One that is missing stays unset, and the run says so.
-pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) -> Result<(), SessionError> {
-    let signature = session.signature();
-    let params: Vec<String> = signature.params().map(|(n, _)| n.to_owned()).collect();
-    let states: Vec<String> = signature.states().map(|(n, _)| n.to_owned()).collect();
-    for (name, tensor) in params.iter().filter_map(|n| Some((n, weights.get(n)?))) {
-        session.set_param(name, tensor)?;
+impl Program {
+    /// Loads an artefact (`.dlx`): machine code is made from its verified graph, in milliseconds. Its weights are those that sessions begin
+    /// with.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use dlc::{Compiler, Model, artefact::Artefact};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("mnist.dlx");
+    /// # let model = Model::parse("model m(image: [B, 28, 28]) -> logits: [B, 10] { return image |> flatten |> linear(10) }")?;
+    /// # Artefact::of(&model, Compiler::new().first_weights(&model, 0)?, &[], "any").write(&path)?;
+    /// use dlc::{Program, Tensor};
+    ///
+    /// let program = Program::open(path)?;
+    /// let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;
+    /// let out = program.session().run([("image", &image)])?;
+    /// assert_eq!(out["logits"].shape()[..], [1, 10]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If the file is missing, damaged or of another version.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let compiler = &Compiler::new();
+        let artefact = Artefact::read(path.as_ref())?;
+        let stored = artefact.graphs.iter().find(|(key, _)| key.mode == What::Infer.name());
+        let sizes: Vec<(String, usize)> = match stored {
+            Some((key, _)) => key.dims.iter().map(|(n, &s)| (n.clone(), s)).collect(),
+            None => {
+                artefact.model()?.source().free_dims(None).unwrap_or_default().into_iter().map(|d| (d, 1)).collect()
+            }
+        };
+        artefact.program(compiler, &sizes)
     }
-    for (name, tensor) in states.iter().filter_map(|n| Some((n, weights.get(n)?))) {
-        session.set_state(name, tensor)?;
-    }
-    Ok(())
 }
 
 fn key(request: &Request, target: &str, math: Math) -> GraphKey {
@@ -121,15 +132,4 @@ fn key(request: &Request, target: &str, math: Math) -> GraphKey {
         math: math.name().to_owned(),
         compiler: env!("CARGO_PKG_VERSION").to_owned(),
     }
-}
-
-/// A model with an argument set to what a text spells, by the argument's declared type.
-///
-/// # Errors
-/// If the model's text is wrong. Whether it has the argument shows when it is compiled.
-pub fn with_argument(model: Model, name: &str, text: &str) -> Result<Model, Error> {
-    let chosen = model.request(What::Infer).model;
-    let declared = model.source().arguments(chosen.as_deref()).map_err(|d| model.error(d))?;
-    let value = argument::parse(text, declared.get(name).copied());
-    model.with(name, value)
 }

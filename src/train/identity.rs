@@ -7,8 +7,9 @@ use dlc_runtime::checkpoint::{Length, TEXT};
 use dlc_runtime::train::{Better, Judge, Part};
 use indexmap::IndexMap;
 
-use crate::measure::with_parts;
-use crate::{Compiler, Error, Model, argument};
+use crate::model::argument;
+use crate::train::measure::with_parts;
+use crate::{Compiler, Error, Model};
 
 /// Settings that a checkpoint holds as values of their own, or that make no other training.
 const APART: &[&str] = &["batch", "seed", "shuffle", "keep", "test"];
