@@ -17,6 +17,8 @@ mod outputs;
 mod summary;
 #[path = "cli/training.rs"]
 mod training;
+#[path = "cli/trainings.rs"]
+mod trainings;
 #[path = "cli/values.rs"]
 mod values;
 

@@ -46,6 +46,7 @@ pub struct Model {
     source: Arc<Source>,
     folder: PathBuf,
     name: Option<String>,
+    training: Option<String>,
     arguments: IndexMap<String, Argument>,
     float: DType,
     loaded: Arc<Loaded>,
@@ -83,7 +84,7 @@ impl Model {
     pub(crate) fn load(name: &str, text: &str, loader: &mut dyn Loader, folder: PathBuf) -> Result<Self, Error> {
         let source = Source::load(name, text, loader)?;
         let (source, arguments, loaded) = (Arc::new(source), IndexMap::new(), Arc::default());
-        Ok(Model { source, folder, name: None, arguments, float: DType::F32, loaded })
+        Ok(Model { source, folder, name: None, training: None, arguments, float: DType::F32, loaded })
     }
 
     /// The model of that name, where a file has several.
@@ -93,7 +94,34 @@ impl Model {
         self
     }
 
-    /// With an argument set: a number, a truth value, or text. Where a file has several models, [`Model::named`] comes first.
+    /// With the training of that name, where a file has several, and the model that it trains. Without it, that of the model which has
+    /// no name of its own is meant, or else the first.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), dlc::Error> {
+    /// let model = dlc::Model::parse(
+    ///     "model line(x: [B, 3], bias: bool = true) -> y: [B, 2] = linear(x, 2, bias: bias)
+    ///      dataset points { x = npy(\"x.npy\") }
+    ///      train line                     { data = points()  epochs = 9  loss = mean(y ** 2)  optimizer = adam() }
+    ///      train short = line(bias: false) { data = points()  epochs = 1  loss = mean(y ** 2)  optimizer = adam() }",
+    /// )?;
+    /// assert!(model.graph([("B", 1)])?.to_string().contains("linear_1.bias"));
+    /// assert!(!model.with_training("short")?.graph([("B", 1)])?.to_string().contains("linear_1.bias"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no such training, or it trains another model than the one that [`Model::named`] has chosen.
+    pub fn with_training(mut self, name: &str) -> Result<Self, Error> {
+        let chosen = self.source.chosen_training(self.name.as_deref(), Some(name)).map_err(|d| self.error(d))?;
+        if let Some((training, model)) = chosen {
+            (self.training, self.name) = (Some(training), Some(model));
+        }
+        Ok(self)
+    }
+
+    /// With an argument set: a number, a truth value, or text. Where a file has several models, [`Model::named`] or [`Model::with_training`] comes first.
     ///
     /// # Errors
     /// If the model has no such argument.
@@ -159,6 +187,7 @@ impl Model {
     pub(crate) fn request(&self, what: What) -> Request {
         let mut request = Request::new(what);
         request.model = self.name.clone();
+        request.training = self.training.clone();
         request.args = self.arguments.clone();
         request.float = self.float;
         request

@@ -313,10 +313,10 @@ pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
     })
 }
 
-/// The `train` section of a model, if it has one.
+/// The training of a model that is chosen, if it has one.
 pub(crate) fn find_settings(model: &Model) -> Result<Option<TrainSettings>, Error> {
-    let name = model.request(What::Train).model;
-    model.source().train_settings(name.as_deref()).map_err(|d| model.error(d))
+    let Request { model: name, training, .. } = model.request(What::Train);
+    model.source().train_settings(name.as_deref(), training.as_deref()).map_err(|d| model.error(d))
 }
 
 /// A count that a setting may have: the same as in the text of a `train` section.

@@ -215,7 +215,7 @@ impl<'p> Lower<'p> {
             ("optimizer", settings.optimizer.is_some()),
         ] {
             if !given && !(has_updates && name != "data") && !seen.iter().any(|(old, _)| *old == name) {
-                let message = format!("`train {}` wants `{name} = …`", train.model.name);
+                let message = format!("`train {}` wants `{name} = …`", train.name().name);
                 self.fault("missing-setting", message, train.model.span, format!("`{name}` is missing"));
             }
         }

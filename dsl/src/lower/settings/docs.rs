@@ -1,6 +1,6 @@
-//! What each setting of a `train` section is, for `dlc explain`.
+//! What each setting of a `train` section and of an `update` is, for `dlc explain`.
 
-/// The settings with one line each, in the order of [`super::SETTINGS`].
+/// The settings with one line each, in the order of [`super::SETTINGS`], and then those of updates.
 pub const SETTINGS_DOCS: &[(&str, &str)] = &[
     ("data", "The dataset to train on."),
     ("test", "A dataset that is evaluated once, after the training."),
@@ -22,7 +22,10 @@ pub const SETTINGS_DOCS: &[(&str, &str)] = &[
     ),
     ("seed", "What all random draws follow from (0)."),
     ("shuffle", "Whether each epoch takes the examples in another order (`true`)."),
-    ("clip", "Bounds the gradients: `norm(1.0)` that of all of them together, `value(1.0)` each element."),
+    (
+        "clip",
+        "Bounds the gradients: `norm(1.0)` that of all of them together, `value(1.0)` each element. An `update` may have its own.",
+    ),
     (
         "keep",
         "The weights that are shipped: `last` (the default), or `best(\"validation.loss\")`: those of the epoch with the best score, `loss` or \
@@ -37,6 +40,16 @@ pub const SETTINGS_DOCS: &[(&str, &str)] = &[
         "metrics",
         "A list of numbers that are reported beside the loss, each by the name of its function or by its own: `mse(p, t) as error`.",
     ),
+    (
+        "update",
+        "A part of each step, with a loss of its own: `update \"d.**\" { loss = …, optimizer = … }` changes the weights under the pattern (or \
+         list of patterns), after the updates before it. `loss` and `optimizer` without it are short for one `update \"**\"`. Of several \
+         updates, the losses are reported as `loss.d` (the first level of the pattern, or else the update's number), and `loss` is their sum.",
+    ),
+    (
+        "every",
+        "Within an `update`: it is made in steps whose number, from 0, is divisible by this (1). `step` and `steps` there count those.",
+    ),
 ];
 
 #[cfg(test)]
@@ -46,6 +59,7 @@ mod tests {
     #[test]
     fn every_setting_is_explained() {
         let explained: Vec<&str> = SETTINGS_DOCS.iter().map(|(name, _)| *name).collect();
-        assert_eq!(explained, super::super::SETTINGS);
+        let settings = super::super::SETTINGS.iter().chain(["update", "every"].iter());
+        assert_eq!(explained, settings.copied().collect::<Vec<_>>());
     }
 }

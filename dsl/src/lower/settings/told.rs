@@ -126,7 +126,7 @@ impl TrainSettings {
         if self.epochs.or(self.steps).is_some() {
             return Ok(());
         }
-        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.model);
+        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.name);
         let error = Diagnostic::error("missing-setting", message);
         Err(vec![error.primary(self.model_span, "nothing says how long")])
     }
