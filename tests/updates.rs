@@ -236,8 +236,7 @@ fn a_training_with_updates_is_resumed_with_the_same_bits() {
     let (folder, model) = opened(&text);
     let train = |epochs: usize, name: &str, resume: bool| {
         let to = folder.path().join(name);
-        let overrides =
-            TrainOverrides { epochs: Some(epochs), folder: Some(to), resume, ..TrainOverrides::default() };
+        let overrides = TrainOverrides { epochs: Some(epochs), folder: Some(to), resume, ..TrainOverrides::default() };
         let mut training =
             Training::new(&model, &Compiler::new().threads(1), &overrides).unwrap_or_else(|e| panic!("{e}"));
         training.run(std::sync::Arc::default(), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));

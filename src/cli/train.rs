@@ -60,7 +60,8 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let model = arguments.model.open()?;
     let name = name_of(&model, arguments)?;
-    let artefact = arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_file_name(format!("{name}.dlx")));
+    let artefact =
+        arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_file_name(format!("{name}.dlx")));
     // to be told before hours of training, not after
     arguments.force.expect_free_of(&artefact, Kind::Artefact, &model)?;
     if let Some(folder) = &arguments.folder {

@@ -125,7 +125,7 @@ impl<'p> Lower<'p> {
                     return Err(self.fail(error.help("delete the update, or change its patterns or `trainable`")));
                 }
             }
-            self.check_trained(loss, &|weight| update.changes(weight))?;
+            self.check_trained(loss, update)?;
         }
         let unchanged =
             self.weights.iter().filter(|w| w.trainable && !settings.updates.iter().any(|u| u.changes(&w.name)));

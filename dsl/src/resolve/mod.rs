@@ -101,7 +101,11 @@ impl Program {
     ///
     /// # Errors
     /// If there is no training of that name, or it trains another model.
-    pub(crate) fn training(&self, training: Option<&str>, model: Option<&str>) -> Result<Option<&Train>, Box<Diagnostic>> {
+    pub(crate) fn training(
+        &self,
+        training: Option<&str>,
+        model: Option<&str>,
+    ) -> Result<Option<&Train>, Box<Diagnostic>> {
         let file = self.main();
         let of_model = || file.trains().filter(|train| model.is_none_or(|model| train.model.name == *model));
         let Some(name) = training else {

@@ -101,8 +101,10 @@ impl<'p> Lower<'p> {
 
     fn unknown_score(&mut self, name: &str, span: Span, settings: &Settings<'p>) -> super::super::Stop {
         let losses = settings.updates.iter().map(|update| update.name.as_str()).filter(|name| *name != "loss");
-        let known: Vec<&str> =
-            std::iter::once("loss").chain(losses).chain(settings.metrics.iter().map(|(m, _)| m.name.as_str())).collect();
+        let known: Vec<&str> = std::iter::once("loss")
+            .chain(losses)
+            .chain(settings.metrics.iter().map(|(m, _)| m.name.as_str()))
+            .collect();
         let label = match did_you_mean(name, known.iter().copied()) {
             Some(meant) => format!("do you mean `{meant}`?"),
             None => "unknown".to_owned(),

@@ -138,7 +138,8 @@ impl<'p> Lower<'p> {
         self.frames.pop();
         for name in ["loss", "optimizer"] {
             if !seen.iter().any(|(old, _)| *old == name) {
-                self.fault("missing-setting", format!("`update` wants `{name} = …`"), span, format!("`{name}` is missing"));
+                let message = format!("this `update` has no `{name}`");
+                self.fault("missing-setting", message, span, format!("add `{name} = …`"));
             }
         }
         let (Some(loss), Some(optimizer), false) = (reading.loss, reading.optimizer, failed) else {
@@ -195,10 +196,12 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// An entry as an update: its target, its entries, and where it is.
+/// An entry as an update: its target, its entries, and where it begins, as far as to the target.
 fn update_of(entry: &Entry) -> Option<(&Expr, &[Entry], Span)> {
     match &entry.kind {
-        EntryKind::Update { target, entries } => Some((target, entries.as_slice(), entry.span)),
+        EntryKind::Update { target, entries } => {
+            Some((target, entries.as_slice(), Span { end: target.span.end, ..entry.span }))
+        }
         _ => None,
     }
 }
