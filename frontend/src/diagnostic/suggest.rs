@@ -30,17 +30,17 @@ const IDIOMS: &[(&str, &str)] = &[
 ];
 
 /// How to write what other libraries have a function of this name for.
-pub(crate) fn idiom(name: &str) -> Option<&'static str> {
+pub fn idiom(name: &str) -> Option<&'static str> {
     IDIOMS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
 }
 
 /// What is called `name` elsewhere and otherwise here.
-pub(crate) fn translated(name: &str) -> Option<&'static str> {
+pub fn translated(name: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
 }
 
 /// The function of two values that has the name of this reduction elsewhere.
-pub(crate) fn of_two(reduction: &str) -> Option<&'static str> {
+pub fn of_two(reduction: &str) -> Option<&'static str> {
     [("max", "maximum"), ("min", "minimum")].into_iter().find(|(theirs, _)| *theirs == reduction).map(|(_, ours)| ours)
 }
 

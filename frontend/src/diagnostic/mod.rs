@@ -14,7 +14,7 @@ mod suggest;
 
 pub use json::{JsonDiagnostic, JsonFix, JsonSpan};
 pub use suggest::did_you_mean;
-pub(crate) use suggest::{idiom, of_two, translated};
+pub use suggest::{idiom, of_two, translated};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -190,12 +190,12 @@ pub fn unreached(names: &[String], way: &str) -> Diagnostic {
 }
 
 /// So many of a thing: `1 tensor`, `2 tensors`.
-pub(crate) fn count(n: usize, what: &str) -> String {
+pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Names as a list in a sentence; of many, the first few.
-pub(crate) fn quoted<S: AsRef<str>>(names: &[S]) -> String {
+pub fn quoted<S: AsRef<str>>(names: &[S]) -> String {
     const MOST: usize = 5;
     let shown = if names.len() > MOST { MOST - 2 } else { names.len() };
     let mut quoted: Vec<String> = names[..shown].iter().map(|name| format!("`{}`", name.as_ref())).collect();
