@@ -185,7 +185,7 @@ impl<'p> Lower<'p> {
     /// The loss of an update, in whose braces there may be `let`s.
     fn loss_of(&mut self, update: &Update<'p>) -> Eval<Data> {
         self.frame_mut().scopes.push(Default::default());
-        self.frame_mut().draws = Draws::at(format!("{}@let", update.path));
+        self.frame_mut().draws = Draws::at(format!("@{}/let", update.name));
         for entry in update.entries {
             if let EntryKind::Let { pattern, value } = &entry.kind {
                 self.measuring = Some(("a `let` of `update`", value.span));
@@ -193,7 +193,7 @@ impl<'p> Lower<'p> {
                 self.bind_pattern(pattern, found, value.span, false)?;
             }
         }
-        self.frame_mut().draws = Draws::at(format!("{}@loss", update.path));
+        self.frame_mut().draws = Draws::at(format!("@{}", update.name));
         let loss = self.measure(update.loss, "the loss");
         self.frame_mut().scopes.pop();
         loss

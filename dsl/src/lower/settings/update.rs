@@ -26,8 +26,6 @@ pub(crate) struct Update<'p> {
     pub every: usize,
     /// How its gradients are kept small, before what the section says.
     pub clip: Option<Clip>,
-    /// What its draws are told apart by from those of other updates; empty for the short form.
-    pub path: String,
     pub span: Span,
 }
 
@@ -60,15 +58,15 @@ impl<'p> Lower<'p> {
                 return super::super::stop();
             };
             let (target, entries, clip) = (None, [].as_slice(), settings.clip);
-            let (name, path, span) = ("loss".to_owned(), String::new(), train.span);
-            return Ok(vec![Update { name, target, entries, loss, optimizer, every: 1, clip, path, span }]);
+            let (name, span) = ("loss".to_owned(), train.span);
+            return Ok(vec![Update { name, target, entries, loss, optimizer, every: 1, clip, span }]);
         }
         self.refuse_both_forms(train, written[0].2);
         let mut updates: Vec<Update<'p>> = vec![];
         let mut failed = false;
-        for (number, &(target, entries, span)) in written.iter().enumerate() {
+        for &(target, entries, span) in &written {
             match self.update(target, entries, span, settings) {
-                Ok(update) => updates.push(Update { path: format!("@update/{number}"), ..update }),
+                Ok(update) => updates.push(update),
                 Err(_) => failed = true,
             }
         }
@@ -154,7 +152,6 @@ impl<'p> Lower<'p> {
             optimizer,
             every: reading.every.unwrap_or(1),
             clip: reading.clip.or(settings.clip),
-            path: String::new(),
             span,
         })
     }
