@@ -13,7 +13,7 @@ use super::value::{Axis, Data, Value};
 use super::{Argument, Eval, Lower, Lowered, Request, Stop, What};
 use crate::ast::{self, Entry, EntryKind, ExprKind, IndexItem, Item};
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
-use crate::resolve::{ItemRef, Program, Target};
+use crate::resolve::{ItemRef, Program};
 use crate::span::Span;
 
 /// The kind of a file.
@@ -334,7 +334,7 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> E
     };
     let module = lower.frame().module;
     let found = lower.program.lookup(module, &call.callee.name);
-    let Some(Target::Item(item)) = found else {
+    let Some(item) = found else {
         return Err(lower.fail(unknown(lower.program, &call.callee)));
     };
     let Item::Dataset(dataset) = lower.program.item(item) else {

@@ -5,13 +5,10 @@ use dlc_ir::{DType, Scalar, ScalarOp, Shape, Type};
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
 use super::shape::given_shape;
-use super::{Args, Builtin, row};
+use super::{Args, Bodies};
 use crate::span::Span;
 
-pub(super) const ROWS: &[Builtin] = &[
-    row("uniform", &["low", "high"], 0, &["shape"], "Numbers drawn evenly from `low` up to below `high`.", uniform),
-    row("normal", &[], 0, &["mean", "std", "shape"], "Numbers drawn from a normal distribution.", normal),
-];
+pub(super) const BODIES: Bodies = &[("uniform", uniform), ("normal", normal)];
 
 /// Numbers from 0 up to below 1, each of as many bits as the dtype holds exactly.
 fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
@@ -35,15 +32,6 @@ fn constant(lower: &mut Lower<'_>, dtype: DType, value: Scalar, axes: &[Axis], s
     lower.stretch_to(&scalar, axes, span)
 }
 
-fn number<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize, default: f64) -> Eval<f64> {
-    match args.value(i) {
-        Value::None => Ok(default),
-        Value::Int(n, _) => Ok(n as f64),
-        Value::Float(x) => Ok(x),
-        other => Err(lower.wrong(args, i, &other, "a number")),
-    }
-}
-
 /// `x * scale + offset`.
 fn affine(lower: &mut Lower<'_>, x: Data, scale: f64, offset: f64, span: Span) -> Eval<Data> {
     let mut x = x;
@@ -59,7 +47,7 @@ fn affine(lower: &mut Lower<'_>, x: Data, scale: f64, offset: f64, span: Span) -
 }
 
 fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
-    let (low, high) = (number(lower, &args, 0, 0.0)?, number(lower, &args, 1, 1.0)?);
+    let (low, high) = (args.float(0), args.float(1));
     if low > high {
         let message = format!("there is nothing between {low} and {high}");
         return Err(lower.fault("number-out-of-range", message, args.span, "`low` is above `high`"));
@@ -70,7 +58,7 @@ fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 }
 
 fn normal<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
-    let (mean, std) = (number(lower, &args, 0, 0.0)?, number(lower, &args, 1, 1.0)?);
+    let (mean, std) = (args.float(0), args.float(1));
     if std < 0.0 {
         let message = format!("a standard deviation is not negative: {std}");
         return Err(lower.fault("number-out-of-range", message, args.span(1), "negative"));

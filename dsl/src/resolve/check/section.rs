@@ -9,8 +9,8 @@ use crate::diagnostic::Diagnostic;
 use crate::lower::settings::setting_value;
 use crate::lower::train::metric_call;
 use crate::lower::unknown_dataset;
+use crate::resolve::Program;
 use crate::resolve::visit::{self, Part};
-use crate::resolve::{Program, Target};
 use crate::span::Span;
 
 /// What a name means in a `train` section.
@@ -220,7 +220,7 @@ pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
 /// The dataset that a setting of a section calls.
 pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
     let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
-    let Some(Target::Item(at)) = program.lookup(module, &call.callee.name) else { return None };
+    let Some(at) = program.lookup(module, &call.callee.name) else { return None };
     if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
 }
 
