@@ -16,11 +16,15 @@ use smallvec::SmallVec;
 /// Forward functions, with the function that each computes before what it saves.
 pub(super) type Forwards = FxHashMap<Symbol, Symbol>;
 
+/// The numbers of the operands and of the results of a node.
+type Operands = SmallVec<[usize; 4]>;
+type Results = SmallVec<[usize; 1]>;
+
 /// Values that are known to be one have one number.
 #[derive(Default)]
 struct Numbers {
     count: usize,
-    of_ops: FxHashMap<(Key, SmallVec<[usize; 4]>), SmallVec<[usize; 1]>>,
+    of_ops: FxHashMap<(Key, Operands), Results>,
 }
 
 /// What is computed of operands.
@@ -40,7 +44,7 @@ impl Numbers {
     }
 
     /// The numbers of as many results.
-    fn of(&mut self, key: Key, operands: &[usize], results: usize) -> SmallVec<[usize; 1]> {
+    fn of(&mut self, key: Key, operands: &[usize], results: usize) -> Results {
         let first = self.count;
         let numbers = self.of_ops.entry((key, operands.into())).or_insert_with(|| (first..first + results).collect());
         self.count = self.count.max(first + results);
@@ -49,13 +53,13 @@ impl Numbers {
 }
 
 /// A call, by the function that it computes and the numbers of its operands.
-type Site = (Symbol, SmallVec<[usize; 4]>);
+type Site = (Symbol, Operands);
 
 /// The function with calls that take the results of a forward function where there is a call of one.
 pub(super) fn share_forward_passes(f: &Function, forwards: &Forwards, callees: &Graph) -> Function {
     let results = |name: &Symbol| callees.function(name).map_or(0, |callee| callee.results.len());
     let mut numbers = Numbers::default();
-    let mut known: Vec<SmallVec<[usize; 1]>> = vec![SmallVec::new(); f.node_count()];
+    let mut known: Vec<Results> = vec![SmallVec::new(); f.node_count()];
     for value in f.arg_values() {
         known[value.node.index()].push(numbers.fresh());
     }
@@ -63,8 +67,7 @@ pub(super) fn share_forward_passes(f: &Function, forwards: &Forwards, callees: &
     let mut sites: Vec<Option<Site>> = vec![None; f.node_count()];
     let mut chosen: FxHashMap<Site, Symbol> = FxHashMap::default();
     for (id, node, op) in f.ops() {
-        let operands: SmallVec<[usize; 4]> =
-            node.operands.iter().map(|v| known[v.node.index()][v.result as usize]).collect();
+        let operands: Operands = node.operands.iter().map(|v| known[v.node.index()][v.result as usize]).collect();
         known[id.index()] = match op {
             Op::Call(call) => {
                 let base = forwards.get(&call.func).unwrap_or(&call.func);

@@ -214,7 +214,8 @@ impl<'p> Lower<'p> {
             ("loss", settings.loss.is_some()),
             ("optimizer", settings.optimizer.is_some()),
         ] {
-            if !given && !(has_updates && name != "data") && !seen.iter().any(|(old, _)| *old == name) {
+            let needed = name == "data" || !has_updates;
+            if needed && !given && !seen.iter().any(|(old, _)| *old == name) {
                 let message = format!("`train {}` wants `{name} = …`", train.name().name);
                 self.fault("missing-setting", message, train.model.span, format!("`{name}` is missing"));
             }

@@ -30,6 +30,9 @@ pub(crate) struct Begun<'p> {
     scopes: Vec<StepScope>,
 }
 
+/// The gradient by each weight that changes.
+type Gradients = Vec<(usize, Data)>;
+
 /// The function of losses and metrics, as the entry calls it.
 struct Measuring {
     func: Symbol,
@@ -185,7 +188,7 @@ impl<'p> Lower<'p> {
         changed: &IndexMap<usize, usize>,
         weights: &IndexMap<usize, Data>,
         span: Span,
-    ) -> Eval<(Vec<ir::Value>, Vec<(usize, Data)>)> {
+    ) -> Eval<(Vec<ir::Value>, Gradients)> {
         let mut now: FxHashMap<ir::Value, ir::Value> = FxHashMap::default();
         for (weight, new) in weights {
             now.insert(self.weight_value(*weight).value, self.local(new, span)?);
@@ -229,7 +232,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Gradients that are not too large.
-    fn clipped(&mut self, gradients: Vec<(usize, Data)>, clip: Option<Clip>, span: Span) -> Eval<Vec<(usize, Data)>> {
+    fn clipped(&mut self, gradients: Gradients, clip: Option<Clip>, span: Span) -> Eval<Gradients> {
         let float = self.float;
         match clip {
             None => Ok(gradients),
