@@ -43,7 +43,7 @@ fn derivative(size: usize, make: impl FnOnce(&mut Builder, Value) -> Value) -> G
     });
     let mut b = Builder::new("f", FunctionKind::Func);
     let x = b.arg("x", Type::new(DType::F32, [size]), Role::Input);
-    let op = Gradient { func: "inner".into(), wrt: vec![0], results: [Type::scalar(DType::F32)].into() };
+    let op = Gradient { func: "inner".into(), of: 0, wrt: vec![0], results: [Type::scalar(DType::F32)].into() };
     let results = b.push_all(op, &[x]).expect("it has a gradient");
     results.into_iter().for_each(|r| b.output(None, r));
     let mut graph = Graph::new();

@@ -76,7 +76,7 @@ pub fn with_gradient(mut graph: Graph, name: &Symbol, wrt: Vec<usize>) -> Graph 
         result.role = ResultRole::Output;
     }
     let results = function.results.iter().map(|r| function.ty(r.value).clone()).collect();
-    let gradient = Gradient { func: name.clone(), wrt, results };
+    let gradient = Gradient { func: name.clone(), of: 0, wrt, results };
     for value in b.push_all(gradient, &args).unwrap_or_else(|e| panic!("{e}\n{graph}")) {
         b.output(None, value);
     }

@@ -86,6 +86,7 @@ impl Differentiator<'_> {
         let Split { forward, backward, saved, seeded } = split::split(&joint, names.0, names.1);
         let pair =
             Pair { forward: forward.name.clone(), backward: backward.name.clone(), saved, seeded, grads: joint.grads };
+        self.forwards.insert(forward.name.clone(), f.name.clone());
         self.out.insert(forward);
         self.out.insert(backward);
         Ok(Some(Pullback::Pair(pair)))

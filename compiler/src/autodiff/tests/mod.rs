@@ -136,7 +136,8 @@ fn with_gradient(mut graph: Graph, roles: impl Fn(usize) -> Role) -> Graph {
     let args: Vec<Value> = f.args().iter().enumerate().map(|(i, a)| b.arg(&a.name, a.ty.clone(), roles(i))).collect();
     let wrt = (0..args.len()).filter(|&i| f.args()[i].ty.dtype.is_float()).collect();
     let results = f.results.iter().map(|r| f.ty(r.value).clone()).collect();
-    let all = b.push_all(Gradient { func: f.name.clone(), wrt, results }, &args).expect("its objective is a scalar");
+    let all =
+        b.push_all(Gradient { func: f.name.clone(), of: 0, wrt, results }, &args).expect("its objective is a scalar");
     b.output(None, all[0]);
     for &derivative in &all[f.results.len()..] {
         b.output(None, derivative);
