@@ -259,7 +259,7 @@ MUTATIONS = [
     ("takes-from-the-front", LOWER + "index.rs",
      "for (axis, index) in by.into_iter().rev() {", "for (axis, index) in by {",
      dsl("numbers") + root("golden shapes")),
-    ("mean-counts-one-more", LOWER + "builtin/reduce.rs",
+    ("mean-counts-one-more", LOWER + "builtin/reduction.rs",
      "1.0 / count.max(1) as f64", "1.0 / (count + 1) as f64",
      dsl("numbers") + root("golden reductions")),
     ("normal-radius", LOWER + "builtin/random.rs",
