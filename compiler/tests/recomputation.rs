@@ -7,8 +7,10 @@ mod common;
 mod run;
 
 use common::{Rng, arguments};
-use dlc_compiler::pipeline::{self, CompileError, Level, Stage};
-use dlc_compiler::schedule::ScheduleError;
+use dlc_compiler::nest::NestError;
+use dlc_compiler::options::Level;
+use dlc_compiler::pipeline::{self, CompileError, Stage};
+use dlc_compiler::routine::ScheduleError;
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::op::{Gradient, Pad};
 use dlc_ir::{Builder, DType, Function, FunctionKind, Graph, Role, Scalar, Type, Value};
@@ -188,7 +190,7 @@ fn kernel(text: &str) -> Result<String, CompileError> {
 
 fn refused(text: &str, what: &str) {
     match kernel(text) {
-        Err(CompileError::Schedule(error @ ScheduleError::TooLarge { .. })) => {
+        Err(CompileError::Schedule(ScheduleError::Nest(error @ NestError::TooLarge { .. }))) => {
             assert!(error.to_string().contains(what), "{error}");
         }
         other => panic!("{other:?} is not the refusal of too many {what}"),

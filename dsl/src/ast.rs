@@ -152,6 +152,8 @@ impl File {
 /// `from "path" import a, b as c`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Import {
+    /// What `@…` says of it: the warnings that it silences.
+    pub attributes: Vec<Attribute>,
     /// The path, relative to the importing file.
     pub path: Spanned<String>,
     /// What it takes.

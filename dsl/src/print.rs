@@ -61,6 +61,7 @@ impl Printer {
             }
             match item {
                 Item::Import(import) => {
+                    self.preamble(&Docs::default(), &import.attributes);
                     let names: Vec<String> = import
                         .names
                         .iter()

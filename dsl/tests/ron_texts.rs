@@ -110,9 +110,9 @@ fn texts_for_datasets_and_readers() {
         (r#"d("points", ["y"])"#, "d(\"points\", [\"y\"])"),
     ];
     for (ron, dl) in trainings {
-        let keep = r#"keep: best("loss"), weights: safetensors("a.safetensors", (skip: ["head.*"]))"#;
+        let keep = r#"keep: best("loss"), weights: { "**": safetensors("a.safetensors"), "head.*": None }"#;
         let section = format!(r#"imports: {{ "library.dl": ["d"] }}, train: (model: "m", data: {ron}, {keep}),"#);
-        let keep = "keep = best(\"loss\")\n  weights = safetensors(\"a.safetensors\", skip: [\"head.*\"])";
+        let keep = "keep = best(\"loss\")\n  weights = { \"**\": safetensors(\"a.safetensors\"), \"head.*\": none }";
         let text = model_dl("from \"library.dl\" import d", "return x");
         same(&model(&section, r#"["x"]"#), &format!("{text}train m {{\n  data = {dl}\n  {keep}\n}}\n"));
     }

@@ -60,6 +60,24 @@ fn an_attribute_silences_what_it_stands_before() {
 }
 
 #[test]
+fn an_import_that_nothing_uses_can_be_silenced_in_both_forms() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors/warnings");
+    let codes = |name: &str, text: &str| {
+        let program = Program::load(name, text, &mut Folder(&root)).unwrap_or_else(|faults| panic!("{text}{faults}"));
+        let ron = to_ron(program.main());
+        (program.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ron)
+    };
+    let import = "from \"blocks.dl\" import residual\nmodel m(x: [B]) -> y: [B] = x\n";
+    for (text, expected) in
+        [(import.to_owned(), vec!["unused-import"]), (format!("@allow(unused_import)\n{import}"), vec![])]
+    {
+        let (found, ron) = codes("m.dl", &text);
+        assert_eq!(found, expected, "{text}");
+        assert_eq!(codes("m.ron", &ron).0, expected, "{ron}");
+    }
+}
+
+#[test]
 fn a_file_without_models_is_there_for_its_functions() {
     assert_eq!(codes("fn f(x: [...]) = x * 2"), [""; 0]);
     assert_eq!(codes("fn f(x: [...]) = x * 2\nmodel m(x: [B]) -> y: [B] = x"), ["unused-function"]);

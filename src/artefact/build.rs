@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use dlc_compiler::passes::Math;
+use dlc_compiler::options::Math;
 use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Loaded, Loader, Request, What};
 use dlc_ir::DType;

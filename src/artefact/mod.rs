@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use dlc_compiler::passes::Math;
+use dlc_compiler::options::Math;
 use dlc_ir::{Blobs, Graph};
 use dlc_runtime::{Tensors, atomic, data, regular};
 use serde::{Deserialize, Serialize};

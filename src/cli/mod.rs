@@ -78,6 +78,8 @@ verbs! {
     fmt::Fmt,
     /// Run passes over a graph in the text form (.dlir)
     opt::Opt,
+    /// Versions, targets, and what this machine can run
+    version::Version,
 }
 
 /// What every verb on a model takes.

@@ -210,11 +210,12 @@ impl End {
     }
 
     fn json(&self, test: Option<&Scores>) -> serde_json::Value {
-        let Summary { epoch, step, interrupted, last, best, examples, times, .. } = &self.summary;
+        let Summary { epoch, step, interrupted, stopped_early, last, best, examples, times, .. } = &self.summary;
         json!({
             "v": 1,
             "event": "end",
             "interrupted": interrupted,
+            "stopped_early": stopped_early,
             "epoch": epoch,
             "step": step,
             "seconds": self.seconds,

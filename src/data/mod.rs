@@ -70,13 +70,14 @@ fn read(model: &Model, compiler: &Compiler, call: &DatasetCall) -> Result<Arc<Ex
 
 /// The files of a dataset that several readers may want parts of.
 #[derive(Default)]
-struct Opened {
+pub(crate) struct Opened {
     tables: HashMap<PathBuf, Table>,
     archives: HashMap<PathBuf, Tensors>,
 }
 
 impl Opened {
-    fn read(&mut self, reader: &Reader, model: &Model) -> Result<Tensor, DataError> {
+    /// The tensor of a reader.
+    pub(crate) fn read(&mut self, reader: &Reader, model: &Model) -> Result<Tensor, DataError> {
         let path = resolve(&reader.from, &reader.path, model.folder());
         let name = reader.select.first().map_or("", String::as_str);
         match reader.format {
@@ -130,7 +131,7 @@ pub(crate) fn resolve(from: &str, path: &str, folder: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use dlc_compiler::passes::Math;
+    use dlc_compiler::options::Math;
 
     use super::*;
 

@@ -12,7 +12,7 @@ use dlc_runtime::{SessionError, Tensors};
 
 pub use dlc_dsl::Lowered;
 pub use dlc_dsl::lower::measure::Measure;
-pub use dlc_dsl::lower::settings::MAX_COUNT;
+pub use dlc_dsl::lower::settings::{MAX_COUNT, SettingDoc};
 
 pub use crate::data::json::{tensor_to_json, tensors_from_json};
 pub use crate::data::labels::class_fields;
@@ -102,8 +102,8 @@ pub fn files_of(model: &Model) -> Vec<PathBuf> {
     let calls = settings.iter().flat_map(|s| std::iter::once(&s.data).chain(&s.test));
     let readers = calls.filter_map(|call| model.source().dataset(call).ok()).flat_map(|dataset| dataset.readers);
     let data = readers.map(|reader| resolve(&reader.from, &reader.path, model.folder()));
-    let weights = settings.iter().filter_map(|s| s.weights.as_ref());
-    let weights = weights.map(|file| resolve(&file.from, &file.path, model.folder()));
+    let weights = model.source().weight_files(&model.request(What::Train)).into_iter();
+    let weights = weights.map(|reader| resolve(&reader.from, &reader.path, model.folder()));
     texts.chain(data).chain(weights).collect()
 }
 
@@ -188,8 +188,8 @@ pub fn library_entry(name: &str) -> Option<dlc_dsl::library::Entry> {
     dlc_dsl::library::find(name)
 }
 
-/// The settings of a `train` section, each with what it is.
-pub fn train_settings() -> &'static [(&'static str, &'static str)] {
+/// The settings of a `train` section, explained.
+pub fn train_settings() -> &'static [SettingDoc] {
     dlc_dsl::lower::settings::SETTINGS_DOCS
 }
 
@@ -197,7 +197,7 @@ pub fn train_settings() -> &'static [(&'static str, &'static str)] {
 pub fn explainable_like(word: &str) -> Option<String> {
     let mut known: Vec<String> = dlc_dsl::library::entries().map(|entry| entry.name).collect();
     known.extend(catalogue::CODES.iter().map(|entry| entry.code.to_owned()));
-    known.extend(train_settings().iter().map(|(name, _)| (*name).to_owned()));
+    known.extend(train_settings().iter().map(|setting| setting.name.to_owned()));
     did_you_mean(word, known.iter().map(String::as_str)).map(|meant| meant.to_string())
 }
 

@@ -12,7 +12,7 @@ use crate::train::measure::with_parts;
 use crate::{Compiler, Error, Model};
 
 /// Settings that a checkpoint holds as values of their own, or that make no other training.
-const APART: &[&str] = &["batch", "seed", "shuffle", "keep", "test"];
+const APART: &[&str] = &["batch", "seed", "shuffle", "keep", "patience", "test"];
 
 /// A hash of a step's graph, and of what else its numbers depend on.
 pub(crate) fn fingerprint(graph: &Graph, compiler: &Compiler) -> Result<String, Error> {

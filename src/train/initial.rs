@@ -7,8 +7,8 @@ use dlc_runtime::{Session, Tensors};
 
 use crate::model::failure::failed_run;
 use crate::train::find_settings;
+use crate::train::initial_weights::read_initial;
 use crate::train::request::request_for;
-use crate::train::weights_file::start_weights;
 use crate::{Compiler, Error, Model};
 
 impl Compiler {
@@ -44,8 +44,10 @@ pub(crate) fn first_values(compiler: &Compiler, model: &Model, init: &Request, s
     };
     draw(&mut session).map_err(|e| failed_run(model, &e))?;
     let drawn = session.outputs();
-    let Some(file) = find_settings(model)?.and_then(|s| s.weights) else { return Ok(drawn) };
+    if find_settings(model)?.is_none_or(|settings| settings.weights.is_none()) {
+        return Ok(drawn);
+    }
     let of_training: std::collections::HashSet<&str> = lowered.states_of_training().collect();
     let (own, rest): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|(name, _)| !of_training.contains(&name.as_str()));
-    Ok(start_weights(model, &file, own.into_iter().collect())?.into_iter().chain(rest).collect())
+    Ok(read_initial(compiler, model, own.into_iter().collect())?.into_iter().chain(rest).collect())
 }

@@ -2,12 +2,12 @@
 
 pub(crate) mod identity;
 pub(crate) mod initial;
+pub(crate) mod initial_weights;
 pub(crate) mod kept;
 pub(crate) mod measure;
 pub(crate) mod request;
 pub(crate) mod step;
 pub(crate) mod trainer;
-pub(crate) mod weights_file;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -122,6 +122,7 @@ impl Training {
             fingerprint_of: None,
             settings: settings_of(model, compiler, &step.settings)?,
             judge: judge(&step.settings.keep),
+            patience: step.settings.patience.map(|n| n as u64),
         };
         if let Some(length) = begun.map(|meta| meta.length).filter(|length| *length != options.length()) {
             options.fingerprint_of = fingerprint_of(model, compiler, step.request(What::Train), length)?;
@@ -315,8 +316,7 @@ pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
 
 /// The training of a model that is chosen, if it has one.
 pub(crate) fn find_settings(model: &Model) -> Result<Option<TrainSettings>, Error> {
-    let Request { model: name, training, .. } = model.request(What::Train);
-    model.source().train_settings(name.as_deref(), training.as_deref()).map_err(|d| model.error(d))
+    model.source().train_settings(&model.request(What::Train)).map_err(|d| model.error(d))
 }
 
 /// A count that a setting may have: the same as in the text of a `train` section.

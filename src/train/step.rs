@@ -4,9 +4,8 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use dlc_dsl::lower::settings::{TrainSettings, Validation};
+use dlc_dsl::lower::settings::{Amount, TrainSettings, Validation};
 use dlc_dsl::{Lowered, Request, What};
-use dlc_ir::Tensor;
 use dlc_runtime::Split;
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{self, Measures, Selection};
@@ -18,8 +17,8 @@ use crate::data::load;
 use crate::model::batched;
 use crate::model::failure::failed_training;
 use crate::model::warnings::Warnings;
+use crate::train::initial_weights::{check_initial, read_initial};
 use crate::train::measure::{agree, with_parts};
-use crate::train::weights_file::start_weights;
 use crate::train::{counted, evaluations};
 use crate::{Compiler, Error, Model, Program};
 
@@ -158,8 +157,8 @@ impl<'a> TrainingStep<'a> {
         let mut trainer = train::Trainer::new(session, measures, own).map_err(failed)?;
         let (init, ..) = self.compiler.build(self.model, &self.request(What::Init))?;
         trainer.initialize(&mut init.try_session()?, self.settings.seed).map_err(failed)?;
-        if let Some(file) = &self.settings.weights {
-            let tensors = start_weights(self.model, file, trainer.weights())?;
+        if self.settings.weights.is_some() {
+            let tensors = read_initial(self.compiler, self.model, trainer.weights())?;
             trainer.set_weights(&tensors).map_err(failed)?;
         }
         Ok(trainer)
@@ -202,11 +201,9 @@ impl<'a> TrainingStep<'a> {
         if let Some(call) = test {
             evaluated(&Selection::all(load(self.model, self.compiler, call)?))?;
         }
-        if let Some(file) = weights {
-            // whether a file fits is a matter of names and types, and the first values need not be computed
+        if weights.is_some() {
             let own = lowered.weights.iter().filter(|w| !w.of_training);
-            let unset = own.map(|w| (&*w.name, Tensor::zeros(w.ty.clone()))).collect();
-            start_weights(self.model, file, unset)?;
+            check_initial(self.model, &own.map(|w| (w.name.to_string(), w.ty.clone())).collect())?;
         }
         Ok(())
     }
@@ -220,10 +217,14 @@ fn same_weights(a: &Lowered, b: &Lowered) -> bool {
 
 /// Which examples are held out.
 pub(crate) fn split(settings: &TrainSettings) -> Split {
+    let of = |amount: Amount| match amount {
+        Amount::Fraction(fraction) => dlc_runtime::Amount::Fraction(fraction),
+        Amount::Count(count) => dlc_runtime::Amount::Count(count),
+    };
     match settings.validation {
         None => Split::None,
-        Some(Validation::Last(share)) => Split::Last(share),
-        Some(Validation::Random(fraction)) => Split::Random { fraction, seed: settings.seed },
+        Some(Validation::Last(amount)) => Split::Last(of(amount)),
+        Some(Validation::Random(amount)) => Split::Random { amount: of(amount), seed: settings.seed },
     }
 }
 

@@ -8,7 +8,7 @@ use super::joint::Emitted;
 use super::share::share_forward_passes;
 use super::{AutodiffError, Differentiator, GradientKey, as_gradient, key_of};
 
-/// A gradient that stands in several places.
+/// A gradient that is taken in several places.
 #[derive(Clone, Debug)]
 pub(super) struct SharedGradient {
     function: Symbol,
@@ -101,12 +101,12 @@ impl Differentiator<'_> {
         for &i in wrt {
             needed[i] = true;
         }
-        let mut seeds = vec![None; f.results.len()];
-        if let (Some(seed), Some(objective)) = (seeds.get_mut(*of), f.results.get(*of)) {
+        let mut seeded = vec![None; f.results.len()];
+        if let (Some(seed), Some(objective)) = (seeded.get_mut(*of), f.results.get(*of)) {
             let one = b.scalar(f.ty(objective.value).dtype, Scalar::Float(1.0));
             *seed = Some(one.map_err(|e| AutodiffError::rule(e, b.loc))?);
         }
-        self.emit(b, f, args, &seeds, &needed)
+        self.emit(b, f, args, &seeded, &needed)
     }
 
     fn call_shared(
@@ -157,7 +157,7 @@ impl Differentiator<'_> {
     ) -> Result<(), AutodiffError> {
         let role = caller.arg_index(operand).map(|i| &caller.args()[i].role);
         let Some(Role::Param { name, trainable: true }) = role else { return Ok(()) };
-        let end = self.dead_end(f, arg, objective)?;
+        let end = self.why_no_gradient(f, arg, objective)?;
         Err(AutodiffError::NoGradient {
             name: name.clone(),
             ends: end.map(|(_, op)| op),

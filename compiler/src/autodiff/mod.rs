@@ -1,11 +1,11 @@
 //! Reverse-mode differentiation, graph to graph.
 //!
-//! The front end writes `gradient {func=@loss, wrt=[…]}` where it wants a function's results together with the derivatives of
+//! The front end writes `gradient {func=@loss, wrt=[…]}` where it needs a function's results together with the derivatives of
 //! the first one, or of another (`of=1`). [`differentiate`] replaces each by ordinary operators, those of inner functions first, so that gradients of
 //! functions that contain gradients need nothing of their own.
 //!
 //! - The function at a `gradient` is inlined as its **joint** form, results and gradients in one body, because forward and
-//!   backward stand in the same program; if the same gradient stands in several places, it becomes a function that is called.
+//!   backward are in the same program; if the same gradient is taken in several places, it becomes a function that is called.
 //! - A function that is *called* on the way gets a joint function (primals, cotangents) → (results, gradients). It is
 //!   optimised as one, and only then split into `.fwd` and `.bwd` by a minimum cut that weighs saved bytes
 //!   against recomputation. Calls that ask for the same gradients share the pair, so that a block that is repeated 48 times
@@ -100,11 +100,7 @@ fn differentiated_functions(graph: &Graph) -> FxHashSet<Symbol> {
     while let Some(name) = todo.pop() {
         let Some(f) = graph.function(name).filter(|_| found.insert(name.clone())) else { continue };
         todo.extend(&f.vjp);
-        todo.extend(f.ops().filter_map(|(_, _, op)| match op {
-            Op::Call(call) => Some(&call.func),
-            Op::Gradient(gradient) => Some(&gradient.func),
-            _ => None,
-        }));
+        todo.extend(f.callees());
     }
     found
 }
@@ -114,10 +110,7 @@ fn reachable(graph: &Graph, entry: &Symbol) -> Graph {
     let mut reached = FxHashSet::from_iter([entry.clone()]);
     for f in graph.functions().rev() {
         if reached.contains(&f.name) {
-            reached.extend(f.ops().filter_map(|(_, _, op)| match op {
-                Op::Call(call) => Some(call.func.clone()),
-                _ => None,
-            }));
+            reached.extend(f.callees().cloned());
         }
     }
     let mut out = Graph::new();
@@ -133,7 +126,7 @@ fn reachable(graph: &Graph, entry: &Symbol) -> Graph {
     out
 }
 
-/// How often the same gradient stands in the program, and whether in a function that is differentiated in turn.
+/// How often the same gradient is in the program, and whether in a function that is differentiated in turn.
 #[derive(Clone, Copy, Debug, Default)]
 struct Uses {
     count: usize,
@@ -169,7 +162,7 @@ struct Differentiator<'a> {
 }
 
 impl Differentiator<'_> {
-    /// The function of that name without `gradient`; it stands in `out` from now on.
+    /// The function of that name without `gradient`; it is in `out` from now on.
     fn ready(&mut self, name: &Symbol) -> Result<&Function, AutodiffError> {
         if self.out.function(name).is_none() {
             let input = self.input;

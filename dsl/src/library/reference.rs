@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{family, library};
 use crate::ast::{Body, Item};
+use crate::lower::settings::{SETTINGS_DOCS, SettingDoc};
 use crate::print::signature_text;
 
 /// Something that a text may use without defining or importing it.
@@ -69,9 +70,9 @@ more; `compiler/ir/OPS.md` states the law.
         let signature = signature.replace("( ", "(").replace(", )", ")");
         let _ = writeln!(text, "| `{}` | {} |", signature.replace('|', "\\|"), entry.doc.replace('|', "\\|"));
     }
-    text.push_str("\n## settings of `train`\n\n| | |\n| --- | --- |\n");
-    for (name, doc) in crate::lower::settings::SETTINGS_DOCS {
-        let _ = writeln!(text, "| `{name}` | {} |", doc.replace('|', "\\|"));
+    text.push_str("\n## settings of `train`\n\n| | | values | default | example |\n| --- | --- | --- | --- | --- |\n");
+    for SettingDoc { name, doc, values, default, example } in SETTINGS_DOCS {
+        let _ = writeln!(text, "| `{name}` | {doc} | {values} | {default} | `{example}` |");
     }
     text
 }

@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Lower};
 use crate::ast::{Arg, Definition, DefinitionKind, Expr, ExprKind, Param, Type, TypeKind};
-use crate::diagnostic::{Diagnostic, did_you_mean, of_two, quoted};
+use crate::diagnostic::{Diagnostic, did_you_mean, of_two, quoted, replaced};
 use crate::span::Span;
 
 /// A value for a parameter.
@@ -276,6 +276,9 @@ impl<'p> Lower<'p> {
 pub(crate) fn unknown_argument(callee: &str, name: &crate::ast::Ident, names: &[&str], at: Span) -> Diagnostic {
     let message = format!("`{callee}` has no argument `{}`", name.name);
     let error = Diagnostic::error("unknown-argument", message);
+    if let Some(remedy) = replaced(callee, &name.name) {
+        return error.primary(at, "no longer an argument").help(remedy);
+    }
     match did_you_mean(&name.name, names.iter().copied()) {
         Some(meant) => error.primary(at, format!("do you mean `{meant}`?")).fix(at, meant),
         None => error.primary(at, "unknown").help(format!("its arguments are {}", names.join(", "))),

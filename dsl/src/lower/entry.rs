@@ -177,6 +177,9 @@ impl<'p> Lower<'p> {
         let frame = self.new_frame(0);
         self.frames.push(frame);
         let given = self.model_args(&chosen)?;
+        if chosen.train.is_some() {
+            self.arguments_of_section(&chosen, &given)?;
+        }
         Ok((chosen, given))
     }
 

@@ -40,6 +40,7 @@ mod dims;
 mod entry;
 mod expr;
 mod index;
+pub mod initial_weights;
 mod input;
 mod integer;
 pub mod measure;
@@ -131,8 +132,12 @@ pub(crate) struct Lower<'p> {
     pub depth: u32,
     pub next_context: u32,
     pub next_frame: u32,
-    /// The readers of a dataset, while one is being resolved.
+    /// The readers of a dataset or of initial weights, while these are lowered.
     pub readers: Option<dataset::Readers>,
+    /// What the stars of a pattern match in the name of the weight whose initial value is read.
+    pub captures: Option<initial_weights::Captures>,
+    /// The arguments of the model that its `train` section may name.
+    pub section_arguments: IndexMap<String, scope::Var<'p>>,
     /// The numbers of calls, by definition.
     pub numbers: FxHashMap<*const Definition, Rc<FxHashMap<Span, scope::CallNumber>>>,
     /// The definitions that are being run, for the error on recursion.
@@ -183,6 +188,8 @@ impl<'p> Lower<'p> {
             next_context: 0,
             next_frame: 0,
             readers: None,
+            captures: None,
+            section_arguments: IndexMap::new(),
             numbers: FxHashMap::default(),
             running: vec![],
             unrepeatable: 0,

@@ -48,6 +48,9 @@ impl Tree {
     fn item(&mut self, item: &Item) {
         match item {
             Item::Import(import) => {
+                for attribute in &import.attributes {
+                    self.line(format!("(attribute {})", attribute_text(attribute)));
+                }
                 let names: Vec<String> = import
                     .names
                     .iter()
@@ -236,7 +239,12 @@ fn sexp(value: &Expr) -> String {
             format!("(map{})", entries.concat())
         }
         ExprKind::Unary { op, operand } => format!("({} {})", op.symbol(), sexp(operand)),
-        ExprKind::Binary { op, left, right, .. } => format!("({} {} {})", op.symbol(), sexp(left), sexp(right)),
+        ExprKind::Binary { first, rest } => {
+            let opened: Vec<String> =
+                rest.iter().rev().map(|operation| format!("({} ", operation.op.symbol())).collect();
+            let closed: Vec<String> = rest.iter().map(|operation| format!(" {})", sexp(&operation.right))).collect();
+            format!("{}{}{}", opened.concat(), sexp(first), closed.concat())
+        }
         ExprKind::Call(value) => call(value),
         ExprKind::Pipe { head, steps } => {
             let steps: Vec<String> = steps.iter().map(|step| format!(" {}", call(step))).collect();

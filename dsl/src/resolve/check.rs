@@ -2,6 +2,7 @@
 //! it is used or not, and words that this version does not compile.
 
 pub(crate) mod attributes;
+mod comments;
 mod owner;
 mod scope;
 mod section;
@@ -37,7 +38,7 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
                 }
                 Item::Dataset(dataset) => names.dataset(dataset),
                 Item::Train(train) => names.train(train),
-                Item::Import(_) => {}
+                Item::Import(import) => names.attributes(&import.attributes, &[], import.span),
             }
             diagnostics.append(&mut names.faults);
             if number == 0 {
@@ -56,6 +57,7 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
     }
     if !has_errors(diagnostics) {
         unused::check(program, &mut warnings);
+        comments::check(program, &mut warnings);
         warnings.retain(|warning| !allowed.iter().any(|allowed| allowed.silences(warning)));
         diagnostics.append(&mut warnings);
     }

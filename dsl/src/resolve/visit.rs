@@ -14,9 +14,9 @@ pub fn expr<'a>(e: &'a Expr, f: &mut dyn FnMut(Part<'a>)) {
             expr(v, f);
         }),
         ExprKind::Unary { operand, .. } => expr(operand, f),
-        ExprKind::Binary { left, right, .. } => {
-            expr(left, f);
-            expr(right, f);
+        ExprKind::Binary { first, rest } => {
+            expr(first, f);
+            rest.iter().for_each(|operation| expr(&operation.right, f));
         }
         ExprKind::Call(c) => call(c, f),
         ExprKind::Pipe { head, steps } => {

@@ -9,6 +9,7 @@ use crate::span::{Span, Spanned};
 
 const FILE: &[&str] = &["dlc", "imports", "fns", "blocks", "model", "models", "datasets", "train", "trains"];
 const DEFINITION: &[&str] = &["name", "doc", "attributes", "inputs", "args", "outputs", "body"];
+const IMPORT: &[&str] = &["names", "attributes"];
 const PARAM: &[&str] = &["type", "doc", "attributes"];
 const DATASET: &[&str] = &["doc", "attributes", "args", "fields"];
 
@@ -95,18 +96,32 @@ impl<'a> Reader<'a> {
         Some(version)
     }
 
-    /// `{ "a.dl": ["x", "y as z"] }`.
+    /// `{ "a.dl": ["x", "y as z"] }`, or with attributes `{ "a.dl": (names: ["x"], attributes: […]) }`.
     fn imports(&mut self, raw: Raw<'a>, items: &mut Vec<Item>) {
         for (key, value) in self.map(raw, "a map from files to lists of names").unwrap_or_default() {
             let Some(path) = self.text(key, "the path of a file") else { continue };
-            let mut names = vec![];
-            for name in self.list(value, "a list of names").unwrap_or_default() {
+            let (mut names, mut attributes, mut list) = (vec![], vec![], Some(value));
+            if shape_of(value.text) == Shape::Fields {
+                list = None;
+                for (field, value) in self.fields(value).unwrap_or_default() {
+                    match field.name.as_str() {
+                        "names" => list = Some(value),
+                        "attributes" => attributes = self.attributes_in(value),
+                        _ => self.unknown_field(&field, "an import", IMPORT),
+                    }
+                }
+                if list.is_none() {
+                    let span = self.span(value);
+                    self.missing("names", "import", span);
+                }
+            }
+            for name in list.and_then(|list| self.list(list, "a list of names")).unwrap_or_default() {
                 if let Some(text) = self.text(name, "a name, like `\"x\"` or `\"x as y\"`") {
                     names.extend(self.fragment(&text, |p| p.import_name()));
                 }
             }
             let span = self.span(key).to(self.span(value));
-            items.push(Item::Import(Import { path: Spanned::new(path.value, path.span), names, span }));
+            items.push(Item::Import(Import { attributes, path: Spanned::new(path.value, path.span), names, span }));
         }
     }
 

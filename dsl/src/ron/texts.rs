@@ -35,14 +35,7 @@ struct Parameter {
 }
 
 /// Functions of settings take texts and have no signature: name, parameter, whether it is positional.
-const OF_SETTINGS: &[(&str, &str, bool)] = &[
-    ("best", "score", true),
-    ("best", "better", false),
-    ("safetensors", "skip", false),
-    ("safetensors", "rename", false),
-    ("safetensors", "prefix", false),
-    ("safetensors", "transpose", false),
-];
+const OF_SETTINGS: &[(&str, &str, bool)] = &[("best", "score", true), ("best", "better", false)];
 
 /// Settings of `train` that are texts.
 const SETTINGS: &[&str] = &["trainable"];

@@ -35,7 +35,12 @@ impl Writer {
                     None => string(&name.name),
                 }))
             };
-            push("imports", map(file.imports().map(|import| (string(&import.path.value), names(import)))));
+            let import = |import: &Import| {
+                let mut out = vec![("names".to_owned(), names(import))];
+                self.preamble(&Docs::default(), &import.attributes, &mut out);
+                if out.len() == 1 { names(import) } else { fields(out) }
+            };
+            push("imports", map(file.imports().map(|of| (string(&of.path.value), import(of)))));
         }
         for (field, kind) in [("fns", DefinitionKind::Fn), ("blocks", DefinitionKind::Block)] {
             let mut of_kind = file.definitions().filter(|d| d.kind == kind).peekable();

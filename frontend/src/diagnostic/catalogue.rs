@@ -88,10 +88,14 @@ codes! {
         `@allow(unused_argument)` before it.", "fn f(x: [B], scale: float) = x * 2";
     "unused-function": "Nothing that can be compiled calls a function or block. Call it, delete it, or put \
         `@allow(unused_function)` before it.", "fn helper(x: [B]) = x * 2, which no model calls";
-    "unused-import": "A name is imported that nothing in the file uses. Delete it from the import.",
+    "unused-import": "A name is imported that nothing in the file uses. Delete it from the import, or put \
+        `@allow(unused_import)` before that.",
         "from \"blocks.dl\" import residual";
     "unused-field": "A field of a dataset feeds no input of the model, and no loss or metric reads it. Delete it, make it a \
         `let`, or put `@allow(unused_field)` before it.", "note = csv(\"points.csv\")[\"note\"]";
+    "division-comment": "A comment stands behind an expression and reads like the right side of a division: `//` begins a comment, so that \
+        nothing is divided. Write `floor_div(D, heads)`, or other words in the comment, or put `@allow(division_comment)` before it.",
+        "let size = D // heads";
     "hidden-name": "A name that is introduced within braces is another one than that of the same name outside of them, which \
         keeps its value. Rebind the outer one without `let`, choose another name, or put `@allow(hidden_name)` before it.",
         "let h = x, then if deep { let h = x * 2 }";

@@ -14,7 +14,7 @@ mod suggest;
 
 pub use json::{JsonDiagnostic, JsonFix, JsonSpan};
 pub use suggest::did_you_mean;
-pub use suggest::{idiom, of_two, translated};
+pub use suggest::{idiom, names_elsewhere, of_two, replaced, translated};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use smallvec::smallvec;
+
 use super::{
-    Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
+    Attr, AttrError, AttrReader, Callee, Callees, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types,
+    attr::AttrValue,
 };
 use crate::compute::{Lowering, Special};
 use crate::{DType, Symbol, Tensor, Type};
@@ -47,6 +50,10 @@ impl Operator for Gradient {
         let own = attrs.results.len().checked_sub(wrt.len());
         let own = own.ok_or_else(|| AttrError("has fewer results than derivatives".to_owned()))?;
         Ok(Gradient { func, of, wrt, results: attrs.results[..own].into() })
+    }
+
+    fn callees(&self) -> Callees<'_> {
+        smallvec![Callee { func: &self.func, results: &self.results }]
     }
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {

@@ -185,7 +185,7 @@ fn check_splits(graph: &Graph) -> usize {
         let joint = Joint {
             function,
             primals,
-            seeds: (0..cotangents).collect(),
+            seeded: (0..cotangents).collect(),
             results,
             grads: (0..gradients).map(Some).collect(),
         };
@@ -207,7 +207,7 @@ fn check_splits(graph: &Graph) -> usize {
                 Saved::Result(i) => forward[i].clone(),
             })
             .collect();
-        operands.extend(parts.seeds.iter().map(|&i| args[primals + i].clone()));
+        operands.extend(parts.seeded.iter().map(|&i| args[primals + i].clone()));
         let backward = run(&parts.backward, &operands);
         let together: Vec<&Tensor> = forward[..results].iter().chain(&backward).collect();
         assert!(

@@ -67,7 +67,11 @@ fn imports(program: &Program, warnings: &mut Vec<Diagnostic>) {
         if !is_model && !used.contains(&*name.name) {
             let message = format!("`{}` is imported, but never used", name.name);
             let warning = Diagnostic::warning("unused-import", message);
-            warnings.push(warning.primary(name.span, "nothing uses it").help("delete it from the import"));
+            warnings.push(
+                warning
+                    .primary(name.span, "nothing uses it")
+                    .help("delete it from the import, or put `@allow(unused_import)` before that"),
+            );
         }
     }
 }
