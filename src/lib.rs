@@ -112,8 +112,8 @@ mod program;
 mod train;
 
 pub use compile::Compiler;
-pub use dlc_compiler::passes::Math;
-pub use dlc_compiler::pipeline::{Level, Stage};
+pub use dlc_compiler::options::{Level, Math};
+pub use dlc_compiler::pipeline::Stage;
 pub use dlc_dsl::{Argument, Diagnostic};
 pub use dlc_ir::{DType, Graph, ParseError, Tensor, Type};
 pub use dlc_runtime::train::Snapshot;
@@ -126,6 +126,8 @@ pub use train::trainer::{Step, Trainer};
 // What the command line, the tests and the benchmarks need beyond embedding; it may change with any version.
 #[doc(hidden)]
 pub use compile::Timings;
+#[doc(hidden)]
+pub use dlc_compiler::options::PassOptions;
 #[doc(hidden)]
 pub use dlc_compiler::passes;
 #[doc(hidden)]

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dlc_compiler::passes::Math;
-use dlc_compiler::pipeline::{self, Options, Stage};
+use dlc_compiler::options::{Math, Options};
+use dlc_compiler::pipeline::{self, Stage};
 use dlc_ir::{Graph, Role, Tensor, Type};
 use dlc_runtime::{Pool, Session, SessionError, Tensors, weights};
 

@@ -1,5 +1,10 @@
 //! The rules of the house that no compiler checks: which crate is named where, who may print, how long a file may be.
 
+#[path = "tidy/matches.rs"]
+mod matches;
+#[path = "tidy/rooms.rs"]
+mod rooms;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

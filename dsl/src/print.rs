@@ -85,7 +85,8 @@ impl Printer {
                 Item::Train(train) => {
                     self.preamble(&train.docs, &train.attributes);
                     let args = if train.args.is_empty() { String::new() } else { expr::args_text(&train.args) };
-                    self.line(&format!("train {}{args} {{", train.model.name));
+                    let name = train.name.as_ref().map(|name| format!("{} = ", name.name)).unwrap_or_default();
+                    self.line(&format!("train {name}{}{args} {{", train.model.name));
                     self.entries(&train.entries);
                     self.line("}");
                 }
@@ -140,7 +141,7 @@ impl Printer {
                 }
                 EntryKind::Field { name, value } => self.line(&format!("{} = {}", name.name, expr_text(value))),
                 EntryKind::Update { target, entries } => {
-                    self.line(&format!("update {} {{", instance_name_text(target)));
+                    self.line(&format!("update {} {{", expr_text(target)));
                     self.entries(entries);
                     self.line("}");
                 }

@@ -106,9 +106,10 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
     let first = if text.contains("// lower: infer") { What::Infer } else { What::Init };
     let trained: Vec<&str> = file.trains().map(|t| t.model.name.as_str()).collect();
     let models = file.models().map(|m| m.name.name.as_str()).filter(|m| !trained.contains(m));
-    let whats = models.map(|m| (m, first)).chain(trained.iter().map(|m| (*m, What::Train)));
-    for (model, what) in whats {
-        let mut request = Request { model: Some(model.to_owned()), ..Request::new(what) };
+    let trainings = file.trains().map(|t| (&*t.model.name, Some(&*t.name().name), What::Train));
+    for (model, training, what) in models.map(|m| (m, None, first)).chain(trainings) {
+        let training_name = training.map(str::to_owned);
+        let mut request = Request { model: Some(model.to_owned()), training: training_name, ..Request::new(what) };
         for (dim, size) in words("// sizes: ") {
             request = request.dim(dim, size.parse().expect("a number"));
         }
@@ -126,7 +127,11 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
             request.what = What::Init;
             faults.extend(program.lower(&request).err().unwrap_or_default());
         }
-        let settings = program.train_settings(&Request { model: Some(model.to_owned()), ..Request::new(What::Train) });
+        let settings = program.train_settings(&Request {
+            model: Some(model.to_owned()),
+            training: training.map(str::to_owned),
+            ..Request::new(What::Train)
+        });
         if let Ok(Some(settings)) = settings {
             faults.extend(settings.check_length().err().unwrap_or_default());
             let read: Vec<Type> = words("// reads: ").into_iter().map(|(_, ty)| data_type(ty)).collect();

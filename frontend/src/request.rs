@@ -38,8 +38,10 @@ from!(bool => Bool, i32 => Int, u32 => Int, i64 => Int, f32 => Float, f64 => Flo
 pub struct Request {
     /// What to make.
     pub what: What,
-    /// The model; none is the one that the file's `train` names, or its last.
+    /// The model; none is that of the training, or else the file's last.
     pub model: Option<String>,
+    /// The training, by its name; none is that of the model without a name of its own, or else its first.
+    pub training: Option<String>,
     /// Values for the model's arguments, before those that `train` gives.
     pub args: IndexMap<String, Argument>,
     /// Sizes of dimensions by name.
@@ -71,6 +73,7 @@ impl Request {
         Request {
             what,
             model: None,
+            training: None,
             args: IndexMap::new(),
             dims: IndexMap::new(),
             assumed: vec![],

@@ -12,8 +12,9 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //!
-//! use dlc_compiler::codegen::Target;
-//! use dlc_compiler::pipeline::{Options, compile};
+//! use dlc_compiler::machine::Target;
+//! use dlc_compiler::pipeline::compile;
+//! use dlc_compiler::options::Options;
 //! use dlc_ir::{Graph, Tensor};
 //! use dlc_runtime::{Pool, Session};
 //!

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dlc_compiler::codegen::Target;
-use dlc_compiler::pipeline::{Options, compile};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::Options;
+use dlc_compiler::pipeline::compile;
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;

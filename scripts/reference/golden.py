@@ -101,6 +101,7 @@ def activations():
     rows = Rows()
     # without PyTorch's threshold, beyond which it returns x, an error of 1e-10 in f64
     rows.elementwise("softplus", "softplus(x)", lambda x: torch.logaddexp(x, torch.zeros_like(x)))
+    rows.elementwise("softsign", "softsign(x)", F.softsign)
     rows.elementwise("silu", "silu(x)", F.silu)
     rows.elementwise("gelu", "gelu(x)", F.gelu)
     rows.elementwise("gelu_tanh", "gelu_tanh(x)", lambda x: F.gelu(x, approximate="tanh"))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use dlc_compiler::passes::Math;
+use dlc_compiler::options::Math;
 use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Loaded, Loader, Request, What};
 use dlc_ir::DType;
@@ -39,12 +39,15 @@ impl Artefact {
         let name = |name: &str| files::beside(&folder, name);
         let sources = model.source().sources.iter().map(|(_, s)| (name(s.name()), s.text().to_owned())).collect();
         let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), argument::show(v))).collect();
-        let name = model.request(What::Infer).model.unwrap_or_default();
+        let Request { model: name, training, .. } = model.request(What::Infer);
+        let chosen = model.source().chosen_training(name.as_deref(), training.as_deref());
+        let training = chosen.ok().flatten().map(|(training, _)| training);
+        let name = name.unwrap_or_default();
         let graphs = programs
             .iter()
             .map(|(request, program)| (key(request, target, program.math()), program.graph(Stage::Opt)))
             .collect();
-        let manifest = Manifest::new(sources, &name, arguments, model.dtype().name());
+        let manifest = Manifest { training, ..Manifest::new(sources, &name, arguments, model.dtype().name()) };
         Artefact { manifest, weights, graphs, folder }
     }
 
@@ -61,6 +64,9 @@ impl Artefact {
         let mut model = Model::load(&name, text, &mut imports, self.folder.clone())?;
         if !manifest.model.is_empty() {
             model = model.named(&manifest.model);
+        }
+        if let Some(training) = &manifest.training {
+            model = model.with_training(training)?;
         }
         for (name, value) in &manifest.arguments {
             model = with_argument(model, name, value)?;
@@ -117,7 +123,10 @@ impl Program {
         let sizes: Vec<(String, usize)> = match stored {
             Some((key, _)) => key.dims.iter().map(|(n, &s)| (n.clone(), s)).collect(),
             None => {
-                artefact.model()?.source().free_dims(None).unwrap_or_default().into_iter().map(|d| (d, 1)).collect()
+                let model = artefact.model()?;
+                let name = model.request(What::Infer).model;
+                let dims = model.source().free_dims(name.as_deref()).unwrap_or_default();
+                dims.into_iter().map(|dim| (dim, 1)).collect()
             }
         };
         artefact.program(compiler, &sizes)

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use dlc_compiler::passes::Math;
+use dlc_compiler::options::Math;
 use dlc_ir::{Blobs, Graph};
 use dlc_runtime::{Tensors, atomic, data, regular};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,9 @@ pub struct Manifest {
     pub folder: String,
     /// The model's name.
     pub model: String,
+    /// The name of the training that says how it is trained and evaluated; none if the file has none for the model.
+    #[serde(default)]
+    pub training: Option<String>,
     /// Values of the model's arguments, as on the command line.
     pub arguments: BTreeMap<String, String>,
     /// The model's float type.
@@ -136,6 +139,7 @@ impl Manifest {
             sources,
             folder: String::new(),
             model: model.to_owned(),
+            training: None,
             arguments,
             float: float.to_owned(),
             seed: None,

@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         Artefact::read(&arguments.file).map_err(Error::from)?
     } else {
         let model = Model::open(&arguments.file)?;
-        super::say_chosen(&model, false);
+        super::say_chosen(&model, false, true);
         if let Some(path) = &arguments.output {
             arguments.force.expect_free_of(path, Kind::Tensors, &model)?;
         }

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dlc_compiler::autodiff::AutodiffError;
-use dlc_compiler::codegen::{EmitError, Target};
-use dlc_compiler::passes::{self, Math};
-use dlc_compiler::pipeline::{self, Backend, CompileError, Level, Observer, Options, Phase, Stage};
-use dlc_compiler::schedule::ScheduleError;
+use dlc_compiler::codegen::EmitError;
+use dlc_compiler::machine::Target;
+use dlc_compiler::nest::NestError;
+use dlc_compiler::options::{Backend, Level, Math, Options, PassOptions};
+use dlc_compiler::pipeline::{self, CompileError, Observer, Phase, Stage};
+use dlc_compiler::routine::ScheduleError;
 use dlc_dsl::diagnostic::unreached;
 use dlc_dsl::{Diagnostic, Lowered, Request, What};
 use dlc_ir::{Graph, Loc, Role};
@@ -220,7 +222,7 @@ impl Compiler {
             })?,
         };
         // Whose parameters are not frozen is left alone by this.
-        let passes = passes::Options { math: self.math, prepare: true, ..passes::Options::default() };
+        let passes = PassOptions { math: self.math, prepare: true, ..PassOptions::default() };
         let backend = Backend::Cranelift { threads: self.pool.threads() };
         Ok(Options { level: self.level, passes, backend, ..Options::new(target) })
     }
@@ -238,11 +240,11 @@ pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: Co
         CompileError::Emit(error @ (EmitError::TooLarge(_) | EmitError::Memory(_))) => {
             return Error::plain("out-of-memory", error.to_string());
         }
-        CompileError::Schedule(error @ ScheduleError::TooLarge { .. }) => {
+        CompileError::Schedule(ScheduleError::Nest(error @ NestError::TooLarge { .. })) => {
             return Error::plain("kernel-too-large", error.to_string())
                 .help("dlc makes no such kernels: compile the model again, or cut the function into several kernels");
         }
-        CompileError::Schedule(error @ ScheduleError::Overflow(_)) => {
+        CompileError::Schedule(ScheduleError::Nest(error @ NestError::Overflow(_))) => {
             return Error::plain("too-large", error.to_string())
                 .help("strides, paddings and dilations multiply where operators follow each other: make them smaller");
         }

@@ -131,7 +131,7 @@ pub(crate) fn resolve(from: &str, path: &str, folder: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use dlc_compiler::passes::Math;
+    use dlc_compiler::options::Math;
 
     use super::*;
 

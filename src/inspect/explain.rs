@@ -43,7 +43,7 @@ pub fn explain(compiler: &Compiler, model: &Model, request: &Request, node: Opti
     let graph = model.lower(request)?.graph;
     let graph = pipeline::differentiate(graph.clone(), &options)
         .map_err(|e| crate::compile::explain(model, &graph, &options, e))?;
-    let optimised = passes::optimize(&graph, &options.passes);
+    let optimised = passes::optimize(&graph, &options.for_passes());
     let entry = optimised.graph.entry();
     let others = optimised.graph.functions().filter(|f| f.kind == FunctionKind::Func && f.name != entry.name);
     let mut stories = tell(model, &optimised, entry, node);

@@ -62,6 +62,21 @@ pub fn models(model: &Model) -> Vec<String> {
     model.source().models()
 }
 
+/// The names of the trainings of a model's file: those of the model that is chosen, or of all.
+pub fn trainings(model: &Model) -> Vec<String> {
+    model.source().trainings(model.request(What::Train).model.as_deref())
+}
+
+/// The name of the training that is meant where none is given, or of the one that is; none if nothing trains the model.
+///
+/// # Errors
+/// If there is no such training.
+pub fn chosen_training(model: &Model) -> Result<Option<String>, Error> {
+    let Request { model: name, training, .. } = model.request(What::Train);
+    let chosen = model.source().chosen_training(name.as_deref(), training.as_deref()).map_err(|d| model.error(d))?;
+    Ok(chosen.map(|(training, _)| training))
+}
+
 /// The name of the model that is meant where none is given, or of the one that is.
 ///
 /// # Errors

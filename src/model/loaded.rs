@@ -2,8 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use dlc_compiler::passes::Math;
-use dlc_compiler::pipeline::Level;
+use dlc_compiler::options::{Level, Math};
 use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_ir::DType;
 use dlc_runtime::loader::Examples;

@@ -48,6 +48,7 @@ pub struct Model {
     source: Arc<Source>,
     folder: PathBuf,
     name: Option<String>,
+    training: Option<String>,
     arguments: IndexMap<String, Argument>,
     float: DType,
     loaded: Arc<Loaded>,
@@ -87,7 +88,7 @@ impl Model {
         let source = Source::load(name, text, loader)?;
         let (source, arguments) = (Arc::new(source), IndexMap::new());
         let (loaded, programs) = (Arc::default(), Arc::default());
-        Ok(Model { source, folder, name: None, arguments, float: DType::F32, loaded, programs })
+        Ok(Model { source, folder, name: None, training: None, arguments, float: DType::F32, loaded, programs })
     }
 
     /// The model of that name, where a file has several.
@@ -97,7 +98,34 @@ impl Model {
         self
     }
 
-    /// With an argument set: a number, a truth value, or text. Where a file has several models, [`Model::named`] comes first.
+    /// With the training of that name, where a file has several, and the model that it trains. Without it, that of the model which has
+    /// no name of its own is meant, or else the first.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), dlc::Error> {
+    /// let model = dlc::Model::parse(
+    ///     "model line(x: [B, 3], bias: bool = true) -> y: [B, 2] = linear(x, 2, bias: bias)
+    ///      dataset points { x = npy(\"x.npy\") }
+    ///      train line                     { data = points()  epochs = 9  loss = mean(y ** 2)  optimizer = adam() }
+    ///      train short = line(bias: false) { data = points()  epochs = 1  loss = mean(y ** 2)  optimizer = adam() }",
+    /// )?;
+    /// assert!(model.graph([("B", 1)])?.to_string().contains("linear_1.bias"));
+    /// assert!(!model.with_training("short")?.graph([("B", 1)])?.to_string().contains("linear_1.bias"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no such training, or it trains another model than the one that [`Model::named`] has chosen.
+    pub fn with_training(mut self, name: &str) -> Result<Self, Error> {
+        let chosen = self.source.chosen_training(self.name.as_deref(), Some(name)).map_err(|d| self.error(d))?;
+        if let Some((training, model)) = chosen {
+            (self.training, self.name) = (Some(training), Some(model));
+        }
+        Ok(self)
+    }
+
+    /// With an argument set: a number, a truth value, or text. Where a file has several models, [`Model::named`] or [`Model::with_training`] comes first.
     ///
     /// # Errors
     /// If the model has no such argument.
@@ -169,6 +197,7 @@ impl Model {
     pub(crate) fn request(&self, what: What) -> Request {
         let mut request = Request::new(what);
         request.model = self.name.clone();
+        request.training = self.training.clone();
         request.args = self.arguments.clone();
         request.float = self.float;
         request

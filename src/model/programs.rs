@@ -2,8 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use dlc_compiler::passes::Math;
-use dlc_compiler::pipeline::Level;
+use dlc_compiler::options::{Level, Math};
 use dlc_dsl::Request;
 
 use crate::Program;

@@ -314,7 +314,7 @@ pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
     })
 }
 
-/// The `train` section of a model, if it has one.
+/// The training of a model that is chosen, if it has one.
 pub(crate) fn find_settings(model: &Model) -> Result<Option<TrainSettings>, Error> {
     model.source().train_settings(&model.request(What::Train)).map_err(|d| model.error(d))
 }

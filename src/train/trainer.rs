@@ -15,12 +15,12 @@ use crate::train::settings;
 use crate::train::step::TrainingStep;
 use crate::{Compiler, Error, Model};
 
-/// One training step's loss and metrics, taken before its update.
+/// One training step's loss and metrics, all at the weights before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// The loss.
+    /// The loss; of several updates the sum of their losses.
     pub loss: f64,
-    /// The metrics that are numbers, by name.
+    /// The losses of several updates and the metrics that are numbers, by name.
     pub metrics: IndexMap<String, f64>,
     /// The metrics that are tables, such as a confusion matrix, by name.
     pub tables: IndexMap<String, Tensor>,
@@ -96,7 +96,9 @@ impl Trainer {
         Ok(Step { loss, metrics, tables })
     }
 
-    /// The gradients of the loss of a batch by every trainable weight, under the weights' names. Nothing is updated.
+    /// The gradients of the loss of a batch by every trainable weight, under the weights' names. Nothing is updated. Where a step has several
+    /// updates, these are those that each would take, of its loss by its weights after the updates before it; those of a weight that a second
+    /// update changes too are called `w` and `w@2`.
     ///
     /// # Errors
     /// If a field is unknown, missing or of another type, or the run fails.
@@ -207,28 +209,35 @@ impl Trainer {
     }
 }
 
-/// The graph of a step, cut off behind the gradients, which are its outputs.
+/// The graph of a step, cut off behind the gradients, which are its outputs. Further gradients by a weight that several updates change are
+/// called `w@2` and so on, as the states of their optimizers are.
 fn gradient_graph(graph: &Graph) -> Result<Graph, Error> {
     let entry = graph.entry();
-    let found = entry.ops().find_map(|(id, node, op)| match op {
-        Op::Gradient(gradient) => Some((id, node, gradient)),
-        _ => None,
-    });
-    let Some((id, node, gradient)) = found else {
-        return Err(Error::plain("no-gradient", "no weight of this model is trainable"));
-    };
-    let own = gradient.results.len();
-    let mut cut: Function = entry.clone();
-    cut.results = gradient
-        .wrt
-        .iter()
-        .enumerate()
-        .filter_map(|(i, &operand)| {
-            let name = weight_name(entry, node.operands[operand])?;
-            let value = Value { node: id, result: (own + i) as u32 };
-            Some(ResultDecl { value, name: Some(name), role: ResultRole::Output })
+    let of_updates: Vec<_> = entry
+        .ops()
+        .filter_map(|(id, node, op)| match op {
+            Op::Gradient(gradient) => Some((id, node, gradient)),
+            _ => None,
         })
         .collect();
+    let Some((_, first, _)) = of_updates.first() else {
+        return Err(Error::plain("no-gradient", "no weight of this model is trainable"));
+    };
+    // All are of one function, whose operands in the first are the weights before any update.
+    let names: Vec<Option<Arc<str>>> = first.operands.iter().map(|&operand| weight_name(entry, operand)).collect();
+    let mut cut: Function = entry.clone();
+    cut.results.clear();
+    let mut counts: IndexMap<Arc<str>, usize> = IndexMap::new();
+    for (id, _, gradient) in of_updates {
+        for (i, &operand) in gradient.wrt.iter().enumerate() {
+            let Some(name) = &names[operand] else { continue };
+            let count = counts.entry(Arc::clone(name)).or_default();
+            *count += 1;
+            let name = if *count == 1 { Arc::clone(name) } else { format!("{name}@{count}").into() };
+            let value = Value { node: id, result: (gradient.results.len() + i) as u32 };
+            cut.results.push(ResultDecl { value, name: Some(name), role: ResultRole::Output });
+        }
+    }
     let mut result = graph.clone();
     result.insert(cut.compact());
     Ok(result)

@@ -10,7 +10,8 @@ use super::cost::{Cost, CostModel, reduction_size};
 use super::dag::{Choice, Dag};
 use super::language::{ENode, Head};
 use super::space::{Origin, Space, is_outside};
-use crate::passes::{Options, Step};
+use crate::options::PassOptions as Options;
+use crate::provenance::Step;
 
 /// A way to come by a class.
 #[derive(Clone, Copy)]
@@ -159,7 +160,7 @@ pub struct Extracted {
 
 /// The cheapest program that the e-graph holds, as far as greedy search finds it; the unchanged one unless strictly better.
 pub fn extract(function: &Function, space: &Space, options: &Options) -> Extracted {
-    let dense = Dense::new(function, space, &options.costs, options.prepare);
+    let dense = Dense::new(function, space, &options.machine.costs, options.prepare);
     let origins = space.origins();
     let (choice, cost, incumbent) = dense.dag.cheapest(dense.incumbent(&origins));
     let (function, steps) = build(function, &dense, &choice, &origins);

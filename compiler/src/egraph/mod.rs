@@ -17,7 +17,7 @@ mod space;
 mod window;
 
 pub use analysis::{ClassData, FOLD_BYTES, Values};
-pub use cost::{Cost, CostModel};
+pub(crate) use cost::Cost;
 pub use extract::{Extracted, extract};
 pub use facts::Facts;
 pub use language::{ENode, Head, Kind, OpTable};

@@ -14,7 +14,7 @@ use super::analysis::may_be_equal;
 use super::language::{Head, Kind};
 use super::rules::{self, Rule};
 use super::space::{Origin, Site, Space, Term, is_known};
-use crate::passes::{Math, Options};
+use crate::options::{Math, PassOptions as Options};
 
 /// How deep rules look below the e-node that they are asked about.
 const RULE_DEPTH: usize = 3;

@@ -12,11 +12,12 @@ pub fn fuse(graph: &Graph, context: &mut Context) -> Graph {
         if function.kind == FunctionKind::Kernel {
             outliner.keep(function);
         } else {
-            let grouping = group(function, context);
+            let grouping = group(function, &context.options);
             outliner.outline(function, &grouping.groups);
         }
     }
-    let (fused, provenance) = outliner.finish();
+    let (mut fused, provenance) = outliner.finish();
+    fused.preparation = graph.preparation.clone();
     context.provenance = provenance;
     fused
 }

@@ -93,7 +93,7 @@ structs! {
     Arg { name, value, span }
     InstanceName { kind, span }
     Dataset { attributes, name, params, entries, span }
-    Train { attributes, model, args, entries, span }
+    Train { attributes, name, model, args, entries, span }
     Entry { attributes, kind, span }
 }
 

@@ -101,14 +101,11 @@ impl Program {
 }
 
 impl<'p> Lower<'p> {
-    /// The model of a name; without one, that of the `train` section, or the last.
-    pub(crate) fn choose(&mut self, model: Option<&str>) -> Eval<Chosen<'p>> {
+    /// The model and the training of these names; without one, the model is that of the training, or else the file's last.
+    pub(crate) fn choose(&mut self, model: Option<&str>, training: Option<&str>) -> Eval<Chosen<'p>> {
         let program = self.program;
         let file = program.main();
-        let train = match model {
-            Some(name) => program.train_of(name),
-            None => file.trains().next(),
-        };
+        let train = program.training(training, model).map_err(|error| self.fail(*error))?;
         let (name, span) = match (model, train) {
             (Some(name), _) => (name.to_owned(), Span::new(file.source, 0, 0)),
             (None, Some(train)) => (train.model.name.clone(), train.model.span),
@@ -174,7 +171,7 @@ impl<'p> Lower<'p> {
 
     /// Begins the outermost function; its model, and what that is given.
     pub(crate) fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<Given<'p>>)> {
-        let chosen = self.choose(self.request.model.as_deref())?;
+        let chosen = self.choose(self.request.model.as_deref(), self.request.training.as_deref())?;
         let name = chosen.definition.name.name.clone();
         self.enter(&name, String::new());
         let frame = self.new_frame(0);

@@ -56,6 +56,7 @@ mod shared;
 mod stmt;
 pub mod summary;
 pub(crate) mod train;
+mod update;
 mod value;
 mod weights;
 

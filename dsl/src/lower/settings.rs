@@ -16,9 +16,11 @@ mod keep;
 mod metrics;
 mod scope;
 mod told;
+mod update;
 
 pub use docs::{SETTINGS_DOCS, SettingDoc};
 pub use told::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation};
+pub(crate) use update::Update;
 
 /// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
 /// small enough to be counted with.
@@ -42,6 +44,8 @@ pub(crate) struct Settings<'p> {
     pub trainable: Option<Patterns>,
     pub loss: Option<&'p Expr>,
     pub optimizer: Option<&'p Expr>,
+    /// What a step consists of, in order: at least one.
+    pub updates: Vec<Update<'p>>,
     pub metrics: Vec<(Metric, &'p Expr)>,
 }
 
@@ -107,7 +111,7 @@ fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
         EntryKind::Let { pattern, value } => Some((format!("let {}", pattern_text(pattern)), expr_text(value))),
         _ => None,
     });
-    entries.collect()
+    entries.chain(update::texts(train)).collect()
 }
 
 /// The warnings that a section and its entries silence.
@@ -122,7 +126,7 @@ pub(crate) fn setting_span(train: &ast::Train, setting: &str) -> Option<Span> {
 }
 
 impl Program {
-    /// What the `train` section of a request's model says, given its arguments; none if there is no section.
+    /// What the training of a request says, given its arguments; none if there is no training.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -135,6 +139,8 @@ impl Program {
         let mut diagnostics = std::mem::take(&mut lower.diagnostics);
         match found {
             Ok(found) if !has_errors(&diagnostics) => Ok(found.map(|(train, s)| TrainSettings {
+                name: train.name().name.clone(),
+                has_own_name: train.name.is_some(),
                 model: train.model.name.clone(),
                 data: s.data.expect("is required"),
                 test: s.test,
@@ -183,6 +189,7 @@ impl<'p> Lower<'p> {
             trainable: None,
             loss: None,
             optimizer: None,
+            updates: vec![],
             metrics: vec![],
         };
         self.begin_section();
@@ -191,9 +198,8 @@ impl<'p> Lower<'p> {
         for entry in &train.entries {
             match &entry.kind {
                 EntryKind::Let { pattern, value } => self.known_let(pattern, value),
-                EntryKind::Update { .. } => {
-                    self.not_yet("update", entry.span);
-                }
+                // read when the others are
+                EntryKind::Update { .. } => {}
                 EntryKind::Field { name, value } => {
                     if let Some((_, first)) = seen.iter().find(|(old, _)| *old == name.name) {
                         let message = format!("`{}` is set twice", name.name);
@@ -208,6 +214,8 @@ impl<'p> Lower<'p> {
                 }
             }
         }
+        let has_updates = train.entries.iter().any(|entry| matches!(entry.kind, EntryKind::Update { .. }));
+        settings.updates = self.updates(train, &settings).unwrap_or_default();
         if let Some(value) = setting_value(train, "keep") {
             // the scores that it may name are known now
             settings.keep = self.keep(value, &settings).ok();
@@ -217,8 +225,9 @@ impl<'p> Lower<'p> {
             ("loss", settings.loss.is_some()),
             ("optimizer", settings.optimizer.is_some()),
         ] {
-            if !given && !seen.iter().any(|(old, _)| *old == name) {
-                let message = format!("`train {}` wants `{name} = …`", train.model.name);
+            let needed = name == "data" || !has_updates;
+            if needed && !given && !seen.iter().any(|(old, _)| *old == name) {
+                let message = format!("`train {}` wants `{name} = …`", train.name().name);
                 self.fault("missing-setting", message, train.model.span, format!("`{name}` is missing"));
             }
         }

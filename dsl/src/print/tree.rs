@@ -89,7 +89,8 @@ impl Tree {
             }
             Item::Train(train) => {
                 self.preamble(&train.docs, &train.attributes);
-                self.line(format!("(train {}{}", train.model.name, args(&train.args)));
+                let name = train.name.as_ref().map(|name| format!("{} = ", name.name)).unwrap_or_default();
+                self.line(format!("(train {name}{}{}", train.model.name, args(&train.args)));
                 self.inside(|tree| tree.entries(&train.entries));
                 self.close();
             }
@@ -119,7 +120,7 @@ impl Tree {
                 }
                 EntryKind::Field { name, value } => self.line(format!("(field {} {})", name.name, sexp(value))),
                 EntryKind::Update { target, entries } => {
-                    self.line(format!("(update {}", instance_name_text(target)));
+                    self.line(format!("(update {}", sexp(target)));
                     self.inside(|tree| tree.entries(entries));
                     self.close();
                 }

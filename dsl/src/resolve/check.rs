@@ -28,8 +28,7 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
     let (mut warnings, mut allowed) = (vec![], vec![]);
     let handed_on = unused::handed_on(program.main());
     for (module, number) in program.modules().iter().zip(0..) {
-        let trained = module.file.trains().map(|train| &train.model);
-        twice(trained, |name| format!("`{name}` has two `train` sections"), diagnostics);
+        section::names_of_trainings(&module.file, diagnostics);
         for item in &module.file.items {
             let mut names = Names { before: diagnostics.len(), ..Names::new(program, number) };
             match item {

@@ -272,10 +272,11 @@ impl<'a> Reader<'a> {
             }
         };
         let (docs, attributes) = (Docs::default(), vec![]);
-        let mut train = Train { docs, attributes, model, args: vec![], entries: vec![], span };
+        let mut train = Train { docs, attributes, name: None, model, args: vec![], entries: vec![], span };
         for (name, value) in fields {
             match name.name.as_str() {
                 "model" => {}
+                "name" => train.name = self.reference_in(value, "the name of a training"),
                 "doc" => train.docs = self.docs_in(value),
                 "attributes" => train.attributes = self.attributes_in(value),
                 "args" => train.args = self.model_args(value, &train.model),
@@ -322,7 +323,7 @@ impl<'a> Reader<'a> {
         args
     }
 
-    /// `{ "image": […], "let spots": "…", "update d": {…} }`.
+    /// `{ "image": […], "let spots": "…", "update d.**": {…} }`.
     fn entries(&mut self, raw: Raw<'a>, updates: bool, flows: bool) -> Vec<Entry> {
         let mut entries = vec![];
         for (key, value) in self.map(raw, "a map from names to values").unwrap_or_default() {
@@ -352,8 +353,13 @@ impl<'a> Reader<'a> {
                 EntryKind::Let { pattern, value: self.flow(raw)? }
             }
             Some(("update", _)) if updates => {
-                let target = self.fragment(&key, |p| p.entry_key())?;
-                let EntryKey::Update(target) = target else { return None };
+                let target = match key.value["update ".len()..].trim_start() {
+                    written if written.starts_with(['"', '[']) => {
+                        let EntryKey::Update(target) = self.fragment(&key, |p| p.entry_key())? else { return None };
+                        target
+                    }
+                    pattern => Expr { kind: ExprKind::Str(Str::from_text(pattern)), span: key.span },
+                };
                 EntryKind::Update { target, entries: self.entries(raw, false, false) }
             }
             _ => {
@@ -372,21 +378,21 @@ impl<'a> Reader<'a> {
 /// What the key of an entry says beyond a name.
 pub(crate) enum EntryKey {
     Let(Pattern),
-    Update(InstanceName),
+    Update(Expr),
 }
 
 impl Spans for EntryKey {
     fn each_span(&mut self, f: &mut dyn FnMut(&mut Span)) {
         match self {
             EntryKey::Let(pattern) => pattern.each_span(f),
-            EntryKey::Update(name) => name.each_span(f),
+            EntryKey::Update(target) => target.each_span(f),
         }
     }
 }
 
 impl crate::parser::Parser<'_> {
-    /// `let x` or `update d`, the key of an entry.
+    /// `let x` or `update "d.**"`, the key of an entry.
     fn entry_key(&mut self) -> crate::parser::Parsed<EntryKey> {
-        if self.let_key() { Ok(EntryKey::Let(self.pattern()?)) } else { Ok(EntryKey::Update(self.instance_name()?)) }
+        if self.let_key() { Ok(EntryKey::Let(self.pattern()?)) } else { Ok(EntryKey::Update(self.update_target()?)) }
     }
 }

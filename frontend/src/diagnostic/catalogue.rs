@@ -119,6 +119,7 @@ codes! {
     "too-large": "The model has more operations, or a tensor more elements, than any machine can hold.", "[1e9, 1e9] data";
     "internal": "A fault of dlc itself, not of the text. Please report it.", "";
     "no-model": "The file defines no model, or none of the name that was asked for.", "dataset d { … } alone";
+    "no-training": "The file has no training of the name that was asked for, or it trains another model.", "--train=finetune";
     "missing-setting": "`train` cannot do without this setting.", "train m { epochs = 1 }";
     "field-mismatch": "The fields of the data do not fit the inputs of the model.", "train m { data = points() }";
     "bad-pattern": "A pattern of weights' names is malformed or matches nothing.", "trainable = [\"layer9.**\"]";

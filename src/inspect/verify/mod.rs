@@ -8,8 +8,9 @@
 
 use std::collections::HashMap;
 
-use dlc_compiler::passes::{self, Math};
-use dlc_compiler::pipeline::{Level, Stage};
+use dlc_compiler::options::{Level, Math};
+use dlc_compiler::passes;
+use dlc_compiler::pipeline::Stage;
 use dlc_dsl::{Request, What};
 use dlc_ir::bounds::{self, Bounded, Constants};
 use dlc_ir::op::{Call, EvalError};

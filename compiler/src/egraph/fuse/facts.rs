@@ -10,7 +10,7 @@ use super::Group;
 use super::access::{Accesses, Place, Places};
 use super::reads::{Read, reads};
 use crate::egraph::cost::{Cost, CostModel};
-use crate::passes::{Limits, Options};
+use crate::options::{Limits, PassOptions as Options};
 
 /// Constants up to so many elements are part of the kernels that use them.
 const SMALL_CONSTANT: usize = 64;
@@ -90,7 +90,7 @@ pub(super) struct Facts {
 
 impl Facts {
     pub fn new(function: &Function, options: &Options) -> Self {
-        let costs = options.costs;
+        let costs = options.machine.costs;
         let facts: Vec<Fact> = function.nodes().map(|(_, node)| fact(function, node, &costs)).collect();
         let live = function.live();
         let mut users: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); facts.len()];

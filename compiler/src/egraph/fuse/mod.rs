@@ -30,7 +30,7 @@ mod wrapper;
 use dlc_ir::{Function, NodeId};
 
 use crate::egraph::Cost;
-use crate::passes::Context;
+use crate::options::PassOptions;
 
 pub use outline::Outliner;
 
@@ -55,8 +55,8 @@ pub struct Grouping {
 }
 
 /// Cuts a function into kernels.
-pub fn group(function: &Function, context: &mut Context) -> Grouping {
-    let facts = facts::Facts::new(function, &context.options);
+pub fn group(function: &Function, options: &PassOptions) -> Grouping {
+    let facts = facts::Facts::new(function, options);
     let (drafts, cost, incumbent) = candidates::cheapest(&facts, greedy::drafts(&facts));
     let clusters = siblings::merge(&facts, &drafts);
     let groups = clusters.into_iter().map(|c| facts.group(c.roots, c.members)).collect();

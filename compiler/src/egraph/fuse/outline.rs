@@ -13,7 +13,7 @@ use super::Group;
 use super::name::kernel_name;
 use super::wrapper::Wrapper;
 use crate::egraph::Fusion;
-use crate::passes::{Provenance, Step};
+use crate::provenance::{Provenance, Step};
 
 /// Everything that makes two kernels the same: argument types, operators with operands, results.
 type Content = (Vec<Type>, Vec<(Op, SmallVec<[Value; 3]>)>, Vec<Value>);

@@ -15,7 +15,8 @@ fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
     let dtype = lower.float;
     let (bits, shift, scale) = match dtype {
         DType::F64 => (DType::I64, 11, 1.0 / (1u64 << 53) as f64),
-        _ => (DType::I32, 8, 1.0 / (1u64 << 24) as f64),
+        DType::F32 => (DType::I32, 8, 1.0 / (1u64 << 24) as f64),
+        DType::I32 | DType::I64 | DType::U8 | DType::Bool => unreachable!("a model's float type is a float type"),
     };
     let shape: Shape = axes.iter().map(|axis| axis.size).collect();
     let mut drawn = lower.random_bits(Type::new(bits, shape), span)?;

@@ -13,6 +13,7 @@ use ir::{Function, FunctionKind, Graph};
 use rustc_hash::FxHashSet;
 
 use super::entry::Chosen;
+use super::train::Objective;
 use super::value::{Data, Label};
 pub use dlc_frontend::measure::{Combine, Measure, Part};
 
@@ -105,11 +106,11 @@ impl<'p> Lower<'p> {
         let mut other = Lower::new(self.program, request);
         other.flat = self.flat;
         let (chosen, given) = other.begin().ok()?;
-        let results = match request.what {
-            What::Train => other.loss_function(&chosen, given).ok()?.0,
+        let objective = match request.what {
+            What::Train => other.loss_function(&chosen, given).ok()?.objective,
             _ => other.objective_of(&chosen, given).ok()?,
         };
-        let measured = other.measured(&results).ok()?;
+        let measured = other.measured(&objective.results).ok()?;
         (!crate::diagnostic::has_errors(&other.diagnostics)).then_some((other, measured))
     }
 
@@ -242,7 +243,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Lowers the objective of an evaluation.
-    pub(crate) fn objective_of(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Vec<(String, Data)>> {
+    pub(crate) fn objective_of(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Objective> {
         let train = self.train_section(chosen)?;
         let settings = self.settings(train)?;
         let given = self.inputs(chosen, given)?;

@@ -17,7 +17,7 @@ pub struct SettingDoc {
 
 macro_rules! docs {
     ($($name:literal: $doc:literal, $values:literal, $default:literal, $example:literal;)*) => {
-        /// All settings, in the order of [`super::SETTINGS`].
+        /// All settings, in the order of [`super::SETTINGS`], and then those of updates.
         pub const SETTINGS_DOCS: &[SettingDoc] = &[
             $(SettingDoc { name: $name, doc: $doc, values: $values, default: $default, example: $example }),*
         ];
@@ -42,7 +42,8 @@ docs! {
         "an integer from 0", "0", "seed = 1";
     "shuffle": "Whether each epoch takes the examples in another order.",
         "true, false", "true", "shuffle = false";
-    "clip": "Bounds the gradients: `norm` the L2 norm of all of them together, `value` the absolute value of each element.",
+    "clip": "Bounds the gradients: `norm` the L2 norm of all of them together, `value` the absolute value of each element. An `update` may \
+         have its own.",
         "norm(limit), value(limit)", "no bound", "clip = norm(1.0)";
     "keep": "The weights that are shipped: those of the last step, or those of the epoch with the best score: `loss` or a metric, of the \
          validation or of the training (\"train.loss\"). `better: \"lower\"` or `\"higher\"` says what is better where the metric is \
@@ -64,6 +65,13 @@ docs! {
         "a call of a block of a weight, its gradient and settings", "required", "optimizer = adam(lr: 1e-3)";
     "metrics": "Numbers that are reported beside the loss, each by the name of its function or by its own: `mse(p, t) as error`.",
         "a list of expressions", "[]", "metrics = [accuracy(logits, label)]";
+    "update": "A part of each step, with a loss of its own, which changes the weights under a pattern (or a list of patterns), after the updates \
+         before it. `loss` and `optimizer` without it are short for one `update \"**\"`. Of several updates, the losses are reported as \
+         `loss.d` (the first level of the pattern, or else the update's number), and `loss` is their sum.",
+        "a pattern and { loss, optimizer, every, clip }", "one of all weights",
+        "update \"d.**\" { loss = mean(real - fake), optimizer = adam(lr: 2e-4) }";
+    "every": "Within an `update`: it is made in steps whose number, from 0, is divisible by this. `step` and `steps` there count those.",
+        "an integer from 1", "1", "every = 5";
 }
 
 #[cfg(test)]
@@ -73,10 +81,11 @@ mod tests {
     #[test]
     fn every_setting_is_explained() {
         let explained: Vec<&str> = SETTINGS_DOCS.iter().map(|setting| setting.name).collect();
-        assert_eq!(explained, super::super::SETTINGS);
+        let settings = super::super::SETTINGS.iter().chain(["update", "every"].iter());
+        assert_eq!(explained, settings.copied().collect::<Vec<_>>());
         for SettingDoc { name, doc, values, default, example } in SETTINGS_DOCS {
             assert!(doc.ends_with('.') && !values.is_empty() && !default.is_empty(), "{name}");
-            assert!(example.starts_with(&format!("{name} = ")), "{name}");
+            assert!(example.starts_with(&format!("{name} ")), "{name}");
         }
     }
 }

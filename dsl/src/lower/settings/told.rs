@@ -75,6 +75,10 @@ pub struct Metric {
 /// What a `train` section says, as far as it is not part of the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainSettings {
+    /// The name by which the training is chosen.
+    pub name: String,
+    /// Whether that is its own, and not the model's.
+    pub has_own_name: bool,
     /// The model.
     pub model: String,
     /// The data to learn from.
@@ -126,7 +130,7 @@ impl TrainSettings {
         if self.epochs.or(self.steps).is_some() {
             return Ok(());
         }
-        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.model);
+        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.name);
         let error = Diagnostic::error("missing-setting", message);
         Err(vec![error.primary(self.model_span, "nothing says how long")])
     }

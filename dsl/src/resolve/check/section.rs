@@ -105,7 +105,10 @@ impl<'a> Names<'a> {
                     }),
                 }
             }
-            EntryKind::Update { entries, .. } => entries.iter().for_each(|entry| self.train_entry(entry)),
+            EntryKind::Update { target, entries } => {
+                self.expr(target);
+                self.scoped(|names| entries.iter().for_each(|entry| names.train_entry(entry)));
+            }
         }
     }
 
@@ -183,6 +186,23 @@ impl<'a> Names<'a> {
                 self.call(call);
             }
         });
+    }
+}
+
+/// Reports two trainings of one name, by which neither could be chosen.
+pub(super) fn names_of_trainings(file: &File, diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen: IndexMap<&str, &Train> = IndexMap::new();
+    for train in file.trains() {
+        let name = train.name();
+        let Some(first) = seen.get(&*name.name) else {
+            seen.insert(&name.name, train);
+            continue;
+        };
+        let error = Diagnostic::error("duplicate-name", format!("two trainings are named `{}`", name.name))
+            .primary(name.span, "named so again")
+            .secondary(first.name().span, "first named so here");
+        let help = format!("give each a name of its own: `train other = {} {{ … }}`", train.model.name);
+        diagnostics.push(error.help(help));
     }
 }
 

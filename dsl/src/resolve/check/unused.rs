@@ -7,7 +7,6 @@ use super::section::{DATA, dataset_of, dimensions, fields};
 use super::{Names, attributes};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
-use crate::lower::settings::setting_value;
 use crate::resolve::Program;
 use crate::resolve::visit::{self, Part};
 
@@ -108,14 +107,13 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The arguments of a model that a `train` section of it uses.
+    /// The arguments of a model that the trainings of it use.
     pub(super) fn used_by_training(&self, model: &Definition) -> FxHashSet<&'a str> {
         let mut used = FxHashSet::default();
         let program: &'a Program = self.program;
         let is_main = model.kind == DefinitionKind::Model && self.module == 0;
-        if let Some(train) = program.train_of(&model.name.name).filter(|_| is_main) {
-            entries(&train.entries, &mut used);
-        }
+        let trains = program.main().trains().filter(|train| is_main && train.model.name == model.name.name);
+        trains.for_each(|train| entries(&train.entries, &mut used));
         used
     }
 }
@@ -138,8 +136,16 @@ pub(super) fn handed_on(file: &File) -> FxHashSet<&str> {
     for item in &file.items {
         each_part(item, &mut |part| names.extend(if let Part::Expr(e) = part { attributes::word(e) } else { None }));
         let Item::Train(train) = item else { continue };
-        if let Some(ExprKind::Call(call)) = setting_value(train, "optimizer").map(|value| &value.kind) {
-            names.insert(&*call.callee.name);
+        let within = train.entries.iter().flat_map(|entry| match &entry.kind {
+            EntryKind::Update { entries, .. } => entries.as_slice(),
+            _ => std::slice::from_ref(entry),
+        });
+        for entry in within {
+            if let EntryKind::Field { name, value: Expr { kind: ExprKind::Call(call), .. } } = &entry.kind
+                && name.name == "optimizer"
+            {
+                names.insert(&*call.callee.name);
+            }
         }
     }
     names
@@ -194,7 +200,10 @@ fn each_entry<'a>(entries: &'a [Entry], f: &mut dyn FnMut(Part<'a>)) {
     for entry in entries {
         match &entry.kind {
             EntryKind::Let { value, .. } | EntryKind::Field { value, .. } => visit::expr(value, f),
-            EntryKind::Update { entries, .. } => each_entry(entries, f),
+            EntryKind::Update { target, entries } => {
+                visit::expr(target, f);
+                each_entry(entries, f);
+            }
         }
     }
 }
