@@ -42,13 +42,12 @@ fn a_flat_expression_of_any_length_is_not_deep() {
     let model = |body: String| format!("model m(x: [B]) -> y: [B] = {body}\n");
     let sum = |operator: &str| format!("x{}", format!(" {operator} x").repeat(TERMS));
     let known = |operator: &str| format!("x * ({})", vec!["1"; TERMS].join(operator));
-    for (body, is_lowered) in [
-        (sum("+"), true),
-        (known(" + "), true),
-        (format!("if {} {{ x }} else {{ -x }}", vec!["1 < 2"; TERMS].join(" and ")), true),
-        (format!("x{}", " |> relu".repeat(TERMS)), true),
-        // more than any list may have, which is said
-        (format!("x * len([{}])", vec!["1"; TERMS].join(", ")), false),
+    for body in [
+        sum("+"),
+        known(" + "),
+        format!("if {} {{ x }} else {{ -x }}", vec!["1 < 2"; TERMS].join(" and ")),
+        format!("x{}", " |> relu".repeat(TERMS)),
+        format!("x * len([{}])", vec!["1"; TERMS].join(", ")),
     ] {
         let text = model(body);
         let (file, faults) = parse(Default::default(), &text);
@@ -58,9 +57,7 @@ fn a_flat_expression_of_any_length_is_not_deep() {
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(to_dl(&from_ron), text);
         let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
-        match program.lower(&Request::new(What::Infer).dim("B", 2)) {
-            Ok(lowered) => assert!(is_lowered && lowered.graph.verify().is_ok()),
-            Err(faults) => assert!(!is_lowered && faults[0].code == "too-large", "{faults:?}"),
-        }
+        let lowered = program.lower(&Request::new(What::Infer).dim("B", 2));
+        assert!(lowered.is_ok(), "{:?}", lowered.err());
     }
 }

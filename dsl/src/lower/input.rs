@@ -229,7 +229,7 @@ impl<'p> Lower<'p> {
     /// What the dataset that trains the model says of a field.
     fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p ast::Expr> {
         let ExprKind::Call(data) = &setting_value(chosen.train?, "data")?.kind else { return None };
-        let Some(dataset) = self.program.lookup(0, &data.callee.name) else { return None };
+        let dataset = self.program.lookup(0, &data.callee.name)?;
         self.program.field_of(dataset, name).map(|(_, value, _)| value)
     }
 

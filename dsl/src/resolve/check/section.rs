@@ -220,7 +220,7 @@ pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
 /// The dataset that a setting of a section calls.
 pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
     let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
-    let Some(at) = program.lookup(module, &call.callee.name) else { return None };
+    let at = program.lookup(module, &call.callee.name)?;
     if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
 }
 
