@@ -135,7 +135,8 @@ fn the_example_of_each_setting_is_right() {
             "update" | "every" => &["loss", "optimizer"],
             name => &[name],
         };
-        let update = format!("update \"**\" {{ loss = mse(logits, x), optimizer = sgd(lr: 0.1), {} }}", setting.example);
+        let update =
+            format!("update \"**\" {{ loss = mse(logits, x), optimizer = sgd(lr: 0.1), {} }}", setting.example);
         let example = if setting.name == "every" { &update } else { setting.example };
         let others = required.iter().filter(|(name, _)| !hidden.contains(name)).map(|(_, line)| *line);
         let lines: Vec<&str> = others.chain([example]).collect();
