@@ -7,7 +7,7 @@ mod lenet;
 
 use common::{Rng, assert_same_reals};
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::egraph::fuse::group;
+use dlc_compiler::egraph::fusion::group;
 use dlc_compiler::passes::{Context, Math, Optimized, Options, PASSES, optimize};
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{DType, Graph, Scalar, Tensor};

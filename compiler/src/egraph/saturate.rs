@@ -10,9 +10,9 @@ use dlc_ir::{Function, Loc};
 use egg::Id;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::algebra::{self, Rule};
 use super::analysis::may_be_equal;
 use super::language::{Head, Kind};
-use super::rules::{self, Rule};
 use super::space::{Origin, Site, Space, Term, is_known};
 use crate::passes::{Math, Options};
 
@@ -39,7 +39,7 @@ pub struct Saturation {
 
 /// Applies all rules that the options allow.
 pub fn saturate(space: &mut Space, options: &Options) -> Saturation {
-    let rules: Vec<&'static Rule> = rules::all().filter(|r| r.need.is_met(options)).collect();
+    let rules: Vec<&'static Rule> = algebra::all().filter(|r| r.need.is_met(options)).collect();
     space.egraph.analysis.math = options.math;
     run(space, &rules, options)
 }
@@ -153,7 +153,7 @@ pub struct Application {
 pub fn applications(function: &Function, rule: Option<&str>, math: Math) -> Vec<Application> {
     let mut space = Space::new(function);
     space.egraph.analysis.math = math;
-    let rules: Vec<&'static Rule> = rules::all().filter(|r| rule.is_none_or(|name| r.name == name)).collect();
+    let rules: Vec<&'static Rule> = algebra::all().filter(|r| rule.is_none_or(|name| r.name == name)).collect();
     let matches = search(&space, &rules, &mut FxHashMap::default(), None);
     let side_by_side = |found: Match| {
         let sides = sides(function, &space, found.class, &found.term)?;

@@ -3,7 +3,7 @@
 use dlc_ir::{FunctionKind, Graph};
 
 use super::Context;
-use crate::egraph::fuse::{Outliner, group};
+use crate::egraph::fusion::{Outliner, group};
 
 /// Cuts every function into kernels. Functions that are kernels already stay.
 pub fn fuse(graph: &Graph, context: &mut Context) -> Graph {

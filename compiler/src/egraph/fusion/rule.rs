@@ -1,4 +1,4 @@
-//! The rules of the fusion round: what one kernel can take into another. They work on kernels ([`super::super::fuse`]), not on
+//! The rules of the fusion round: what one kernel can take into another. They work on kernels ([`super`]), not on
 //! terms, and differ by what the two have to do with each other.
 
 /// A rule of the fusion round.

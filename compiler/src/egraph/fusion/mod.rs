@@ -24,6 +24,7 @@ mod greedy;
 mod name;
 mod outline;
 mod reads;
+mod rule;
 mod siblings;
 mod wrapper;
 
@@ -33,6 +34,7 @@ use crate::egraph::Cost;
 use crate::passes::Context;
 
 pub use outline::Outliner;
+pub use rule::Fusion;
 
 /// Operators that become one kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]

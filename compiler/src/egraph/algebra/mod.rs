@@ -3,12 +3,11 @@
 //! Rules are functions rather than patterns, because patterns cannot bind attributes. They are still two halves: finding reads the
 //! e-graph only, and what is found is a [`Term`] that the driver types, rejects if it is ill-typed, adds, and logs.
 
-mod algebra;
+mod arithmetic;
 mod broadcast;
 mod conv;
 mod dot;
 mod folding;
-pub mod fusion;
 mod inverse;
 mod reduce;
 mod reshape;
@@ -187,7 +186,7 @@ pub fn markdown() -> String {
 /// Every rule of the algebra round.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     let families = [
-        algebra::RULES,
+        arithmetic::RULES,
         inverse::RULES,
         select::RULES,
         folding::RULES,

@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use super::Group;
 use super::name::kernel_name;
+use super::rule::Fusion;
 use super::wrapper::Wrapper;
-use crate::egraph::Fusion;
 use crate::passes::{Provenance, Step};
 
 /// Everything that makes two kernels the same: argument types, operators with operands, results.
