@@ -144,7 +144,7 @@ MUTATIONS = [
      "if s.same(x, y) {\n            out.push(number(s, 0.0));",
      compiler("members", "rules")),
     ("factor-out-one-adds", EGRAPH + "algebra/arithmetic.rs",
-     "Term::binary(outer, number(s, 1.0), b[1])", "Term::binary(outer, b[1], number(s, 1.0))",
+     "Rhs::binary(outer, number(s, 1.0), b[1])", "Rhs::binary(outer, b[1], number(s, 1.0))",
      compiler("rules", "members")),
     ("mul-constants-guard", EGRAPH + "algebra/arithmetic.rs",
      "is_normal(s, c.as_f64() * d.as_f64())) && s.is_normal(x)", "is_normal(s, c.as_f64() * d.as_f64()))",

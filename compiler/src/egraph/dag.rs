@@ -4,7 +4,7 @@
 use smallvec::SmallVec;
 
 use super::cost::Cost;
-use super::forced::Core;
+use super::reduced::Reduced;
 use super::window::Window;
 
 /// Work of the local swaps, in visits of alternatives. A bound on time would make the output depend on the machine.
@@ -45,9 +45,9 @@ impl Dag {
     /// # Panics
     /// If the incumbent is not a choice without cycles for all that is wanted.
     pub fn cheapest(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
-        let core = Core::new(self);
-        let (choice, cost, unchanged) = core.dag.search(core.part(self, &incumbent));
-        (core.complete(self, &choice), core.cost.saturating_add(cost), core.cost.saturating_add(unchanged))
+        let reduced = Reduced::new(self);
+        let (choice, cost, unchanged) = reduced.dag.search(reduced.part(self, &incumbent));
+        (reduced.complete(self, &choice), reduced.cost.saturating_add(cost), reduced.cost.saturating_add(unchanged))
     }
 
     fn search(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
