@@ -10,6 +10,7 @@ use super::cost::{Cost, CostModel, reduction_size};
 use super::dag::{Choice, Dag};
 use super::graph::{AlgebraGraph, Origin, is_outside};
 use super::language::{ENode, Head};
+use super::numbering::Numbering;
 use crate::passes::{Options, Step};
 
 /// A way to come by a class.
@@ -26,60 +27,53 @@ struct Dense<'a> {
     algebra: &'a AlgebraGraph,
     dag: Dag,
     alternatives: Vec<Alternative<'a>>,
-    ids: Vec<Id>,
-    /// The number of each class, by its id.
-    dense: Vec<u32>,
+    numbering: Numbering,
     /// The number of each operator outside, by its node.
     outside: Vec<Option<u32>>,
 }
 
 impl<'a> Dense<'a> {
     fn new(function: &Function, algebra: &'a AlgebraGraph, costs: &CostModel, hoist: bool) -> Self {
-        let mut ids: Vec<Id> = algebra.egraph.classes().map(|c| c.id).collect();
-        ids.sort_unstable();
-        let mut dense = vec![u32::MAX; ids.last().map_or(0, |&id| usize::from(id) + 1)];
-        ids.iter().enumerate().for_each(|(i, &id)| dense[usize::from(id)] = i as u32);
+        let numbering = Numbering::new(&algebra.egraph);
         let live = function.live();
         let calls = function.ops().filter(|(id, _, op)| live[id.index()] && is_outside(op)).map(|(id, ..)| id);
         let mut outside = vec![None; function.node_count()];
-        calls.zip(ids.len() as u32..).for_each(|(call, class)| outside[call.index()] = Some(class));
-        let mut this = Dense { algebra, dag: Dag::default(), alternatives: vec![], ids, dense, outside };
-        for class in 0..this.ids.len() {
-            let id = this.ids[class];
-            this.dag.first.push(this.alternatives.len() as u32);
+        calls.zip(numbering.ids().len() as u32..).for_each(|(call, class)| outside[call.index()] = Some(class));
+        let mut this = Dense { algebra, dag: Dag::default(), alternatives: vec![], numbering, outside };
+        for class in 0..this.numbering.ids().len() {
+            let id = this.numbering.ids()[class];
+            this.dag.begin_class();
             for node in &algebra.egraph[id].nodes {
                 let children: SmallVec<[u32; 3]> = match node.head {
                     Head::Leaf(i) => this.outside[algebra.leaves[i as usize].node.index()].into_iter().collect(),
                     _ => node.children().iter().map(|&c| this.class(c)).collect(),
                 };
-                this.push(class as u32, Alternative::Node(node), children, node_cost(algebra, id, node, costs, hoist));
+                this.push(Alternative::Node(node), children, node_cost(algebra, id, node, costs, hoist));
             }
         }
         for (id, node, op) in function.ops().filter(|(id, ..)| live[id.index()]) {
-            let Some(class) = this.outside[id.index()] else { continue };
-            this.dag.first.push(this.alternatives.len() as u32);
+            if this.outside[id.index()].is_none() {
+                continue;
+            }
+            this.dag.begin_class();
             let children = node.operands.iter().filter_map(|&v| this.of(v)).collect();
             let operands: SmallVec<[Type; 3]> = node.operands.iter().map(|&v| function.ty(v).clone()).collect();
             let cost = node.types.first().map_or(1, |result| op_cost(op, &operands, result, costs));
-            this.push(class, Alternative::Outside(id), children, cost);
+            this.push(Alternative::Outside(id), children, cost);
         }
-        this.dag.first.push(this.alternatives.len() as u32);
-        this.dag.roots = function.results.iter().filter_map(|r| this.of(r.value)).collect();
+        let roots = function.results.iter().filter_map(|r| this.of(r.value)).collect();
+        this.dag.finish(roots);
         this
     }
 
-    fn push(&mut self, class: u32, alternative: Alternative<'a>, mut children: SmallVec<[u32; 3]>, cost: Cost) {
-        children.sort_unstable();
-        children.dedup();
+    fn push(&mut self, alternative: Alternative<'a>, children: SmallVec<[u32; 3]>, cost: Cost) {
         self.alternatives.push(alternative);
-        self.dag.children.push(children);
-        self.dag.costs.push(cost);
-        self.dag.class_of.push(class);
+        self.dag.add(children, cost);
     }
 
     /// The number of a class of the e-graph.
     fn class(&self, id: Id) -> u32 {
-        self.dense[usize::from(self.algebra.egraph.find(id))]
+        self.numbering.of(self.algebra.egraph.find(id))
     }
 
     /// The number of the class that a value of the function comes from; none for an argument that no operator reads.
@@ -200,7 +194,7 @@ fn build(
                     Head::Op(..) => {
                         let op = algebra.egraph.analysis.ops.get(node.head).expect("operators are in the table");
                         let operands: SmallVec<[Value; 3]> = (0..node.children.len()).map(|i| child(i)[0]).collect();
-                        let data = &algebra.egraph[dense.ids[class as usize]].data;
+                        let data = &algebra.egraph[dense.numbering.ids()[class as usize]].data;
                         let origin = origins.get(node);
                         let loc = origin.map_or(data.loc, |o| if o.loc.is_known() { o.loc } else { data.loc });
                         let id = new.add_node(op.clone(), &operands, [data.ty.clone()], loc);

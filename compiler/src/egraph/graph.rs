@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use super::analysis::{ClassData, Values, derive};
 use super::facts::{self, Facts};
 use super::language::{ENode, Head, Kind};
+use super::saturate::rebuild;
 use crate::passes::Math;
 use crate::passes::weights::of_entry;
 
@@ -113,7 +114,7 @@ impl AlgebraGraph {
             let class = algebra.add_typed(op, children, ty.clone(), origin);
             algebra.classes[id.index()][0] = Some(class);
         }
-        algebra.rebuild();
+        rebuild(&mut algebra.egraph);
         algebra
     }
 
@@ -143,15 +144,6 @@ impl AlgebraGraph {
     /// `0 + 0`, …) that would feed each other.
     pub fn has_literal(&self, class: Id) -> bool {
         has_literal(&self.egraph, class)
-    }
-
-    /// Restores the e-graph's invariants after unions.
-    ///
-    /// egg times this, and the clock that it asks measures the machine for more than ten milliseconds before its first
-    /// answer. It is shown one that stands still: the compiler has no clock.
-    pub fn rebuild(&mut self) {
-        let (clock, _) = quanta::Clock::mock();
-        quanta::with_clock(&clock, || self.egraph.rebuild());
     }
 
     fn insert(&mut self, head: Head, children: SmallVec<[Id; 3]>, data: ClassData, origin: Origin) -> Id {

@@ -12,8 +12,10 @@ pub mod fusion;
 mod graph;
 mod language;
 mod members;
+mod numbering;
 mod reduced;
 mod saturate;
+mod selection;
 mod window;
 
 pub use algebra::{Need, Rule, Trigger, all as rules, markdown as rules_markdown};
