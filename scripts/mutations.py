@@ -179,6 +179,12 @@ MUTATIONS = [
     ("cost-of-a-byte", EGRAPH + "cost.rs",
      "saturating_mul(self.byte) >> 10", "saturating_mul(self.byte) >> 14",
      compiler("optimize", "filetests")),
+    ("stores-of-siblings-for-nothing", EGRAPH + "fusion/extract.rs",
+     "Head::Result(value) => Some(store(value)),", "Head::Result(_) => Some(0),",
+     compiler("optimize")),
+    ("exchange-ignores-cycles", EGRAPH + "selection.rs",
+     "|| self.rank())", "|| self.rank() || true)",
+     compiler("lib")),
     # passes
     ("check-of-index-high", PASSES + "checks.rs",
      "low >= 0 && high < size as i128;", "low >= 0 && high <= size as i128;",

@@ -3,80 +3,81 @@
 
 use smallvec::SmallVec;
 
-use super::draft::{Draft, Member};
-use super::facts::{Facts, Part};
+use super::candidate::{FusionCandidate, Member};
+use super::op_info::{Operators, Part};
+use crate::egraph::cost::Cost;
 
 /// The kernels of the greedy grouping, one stored value each, by ascending root.
-pub(super) fn drafts(facts: &Facts) -> Vec<Draft> {
-    let mut drafts: Vec<Draft> = vec![];
-    // The drafts that hold each node.
-    let mut homes: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); facts.facts.len()];
-    let mut escapes = facts.escapes.clone();
-    for node in (0..facts.facts.len() as u32).rev() {
+pub(super) fn kernels(ops: &Operators) -> Vec<FusionCandidate> {
+    let mut kernels: Vec<FusionCandidate> = vec![];
+    // Of each node the kernels that it is a member of.
+    let mut homes: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); ops.infos.len()];
+    let mut escapes = ops.escapes.clone();
+    for node in (0..ops.infos.len() as u32).rev() {
         let at = node as usize;
-        let fact = facts.get(node);
-        if !facts.live[at] || matches!(fact.part, Part::Argument | Part::Alone) {
+        let info = ops.get(node);
+        if !ops.live[at] || matches!(info.part, Part::Argument | Part::Alone) {
             continue;
         }
-        let mut wanted: SmallVec<[u32; 4]> =
-            facts.users[at].iter().flat_map(|&user| homes[user as usize].iter().copied()).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let offers: Option<SmallVec<[Member; 4]>> =
-            wanted.iter().map(|&home| drafts[home as usize].offer(facts, node)).collect();
-        let inlined = offers.filter(|offers| {
+        let mut users: SmallVec<[u32; 4]> =
+            ops.users[at].iter().flat_map(|&user| homes[user as usize].iter().copied()).collect();
+        users.sort_unstable();
+        users.dedup();
+        let members: Option<SmallVec<[Member; 4]>> =
+            users.iter().map(|&user| kernels[user as usize].can_fuse(ops, node)).collect();
+        let fused = members.filter(|members| {
             // A constant that escapes is there twice.
-            fact.part == Part::Constant || !escapes[at] && worth_inlining(facts, node, offers)
+            info.part == Part::Constant || !escapes[at] && worth_inlining(ops, node, members)
         });
-        match inlined {
-            Some(offers) => {
-                for (&home, offer) in wanted.iter().zip(offers) {
-                    drafts[home as usize].join(facts, offer);
+        match fused {
+            Some(members) => {
+                for (&user, member) in users.iter().zip(members) {
+                    kernels[user as usize].join(ops, member);
                 }
-                homes[at] = wanted.iter().copied().collect();
+                homes[at] = users.iter().copied().collect();
             }
-            None if fact.part == Part::Constant => {}
+            None if info.part == Part::Constant => {}
             // A view of its operand, which is stored.
-            None if fact.part == Part::Reshape => escapes[fact.operands[0] as usize] = true,
+            None if info.part == Part::Reshape => escapes[info.operands[0] as usize] = true,
             None => {
-                homes[at] = smallvec::smallvec![drafts.len() as u32];
-                drafts.push(Draft::new(facts, node));
+                homes[at] = smallvec::smallvec![kernels.len() as u32];
+                kernels.push(FusionCandidate::new(ops, node));
             }
         }
     }
-    drafts.reverse();
-    drafts
+    kernels.reverse();
+    kernels
 }
 
 /// Whether evaluating a value in all of these kernels is no dearer than storing it.
-pub(super) fn worth_inlining(facts: &Facts, node: u32, offers: &[Member]) -> bool {
-    let fact = facts.get(node);
-    if offers.is_empty() {
+pub(super) fn worth_inlining(ops: &Operators, node: u32, members: &[Member]) -> bool {
+    let info = ops.get(node);
+    if members.is_empty() {
         return false;
     }
-    let reduces = matches!(fact.part, Part::Reduce { .. });
-    if reduces && offers.len() > 1 {
+    let reduces = matches!(info.part, Part::Reduce { .. });
+    if reduces && members.len() > 1 {
         return false;
     }
     // What feeds a product was mostly made by a kernel whose epilogue it can be, at a fraction of the evaluations.
-    if fact.step > 0 && offers.iter().any(|o| o.in_product && o.evals > fact.elements) {
+    if info.step > 0 && members.iter().any(|m| m.in_product && m.evals > info.elements) {
         return false;
     }
-    let operands = |evals: u64| fact.operands.iter().map(|&o| facts.read(o, evals)).sum::<u64>();
-    let work = |evals: u64| fact.step.saturating_mul(evals).saturating_mul(fact.reduction);
-    let further = |o: &Member| facts.further_reads(&o.places).saturating_mul(o.turns);
-    let stored = facts.costs.launch
-        + facts.costs.bytes((fact.elements * fact.width) as usize)
-        + operands(fact.elements * fact.reduction)
-        + work(fact.elements)
-        + offers.iter().map(|o| facts.read(node, o.evals)).sum::<u64>()
-        + offers.iter().map(further).sum::<u64>();
+    let operands = |evals: u64| info.operands.iter().map(|&o| ops.read(o, evals)).sum::<Cost>();
+    let work = |evals: u64| info.step.saturating_mul(evals).saturating_mul(info.reduction);
+    let further = |m: &Member| ops.further_reads(&m.accesses).saturating_mul(m.iterations);
+    let stored = ops.costs.launch
+        + ops.store(node)
+        + operands(info.elements * info.reduction)
+        + work(info.elements)
+        + members.iter().map(|m| ops.read(node, m.evals)).sum::<Cost>()
+        + members.iter().map(further).sum::<Cost>();
     // Each operand is then read wherever the value was.
-    let read = fact.operands.iter().filter(|&&o| facts.get(o).part != Part::Constant).count() as u64;
-    let inlined = offers.iter().fold(0u64, |sum, o| {
-        sum.saturating_add(work(o.evals))
-            .saturating_add(operands(o.evals.saturating_mul(fact.reduction)))
-            .saturating_add(further(o).saturating_mul(read))
+    let read = info.operands.iter().filter(|&&o| ops.get(o).part != Part::Constant).count() as u64;
+    let inlined = members.iter().fold(0u64, |sum, m| {
+        sum.saturating_add(work(m.evals))
+            .saturating_add(operands(m.evals.saturating_mul(info.reduction)))
+            .saturating_add(further(m).saturating_mul(read))
     });
     inlined <= stored
 }
