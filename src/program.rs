@@ -1,11 +1,10 @@
 //! A compiled model.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
-use dlc_compiler::passes::Math;
-use dlc_compiler::pipeline::{self, Options, Stage};
+use dlc_compiler::options::{Math, Options};
+use dlc_compiler::pipeline::{self, Stage};
 use dlc_ir::{Graph, Role, Tensor, Type};
 use dlc_runtime::{Pool, Session, SessionError, Tensors, weights};
 
@@ -41,7 +40,7 @@ impl Program {
         Program { inner: Arc::new(Inner { graph, compiled, options, pool, weights: Tensors::new() }) }
     }
 
-    /// The same program with weights that every session begins with, by name: [`Compiler::first_weights`](crate::Compiler::first_weights),
+    /// The same program with weights that every session begins with, by name: [`Compiler::initial_weights`](crate::Compiler::initial_weights),
     /// those of a [`Trainer`](crate::Trainer), or a file's. A weight that is not among them is still to be set in each session, whose first
     /// step says which.
     ///
@@ -61,32 +60,6 @@ impl Program {
         })
     }
 
-    /// Loads an artefact (`.dlx`): machine code is made from its verified graph, in milliseconds. Its weights are those that sessions begin
-    /// with.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # use dlc::{Compiler, Model, artefact::Artefact};
-    /// # let folder = tempfile::tempdir()?;
-    /// # let path = folder.path().join("mnist.dlx");
-    /// # let model = Model::parse("model m(image: [B, 28, 28]) -> logits: [B, 10] { return image |> flatten |> linear(10) }")?;
-    /// # Artefact::of(&model, Compiler::new().first_weights(&model, 0)?, &[], "any").write(&path)?;
-    /// use dlc::{Program, Tensor};
-    ///
-    /// let program = Program::open(path)?;
-    /// let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;
-    /// let out = program.session().run([("image", &image)])?;
-    /// assert_eq!(out["logits"].shape()[..], [1, 10]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// If the file is missing, damaged or of another version.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
-        crate::ship::open(path.as_ref(), &crate::Compiler::new())
-    }
-
     /// Memory to run in: allocated here, and not while it runs. One thread may use a session at a time; any number of sessions share a
     /// program. It has the program's weights, if there are any.
     ///
@@ -104,7 +77,7 @@ impl Program {
         let explain = |e: SessionError| Error::plain(e.code(), e.to_string());
         let session = Session::try_new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
         let mut session = session.map_err(explain)?;
-        crate::ship::set_weights(&mut session, &self.inner.weights).map_err(explain)?;
+        set_weights(&mut session, &self.inner.weights).map_err(explain)?;
         // what fails here fails in the first step too, which tells of it
         let _ = session.prepare();
         Ok(session)
@@ -140,6 +113,7 @@ impl Program {
     }
 
     /// The compiled form, with its memory plan and kernels.
+    #[doc(hidden)]
     pub fn compiled(&self) -> &Arc<dlc_compiler::program::Program> {
         &self.inner.compiled
     }
@@ -160,4 +134,21 @@ fn fit(graph: &Graph, weights: &Tensors) -> Result<(), Error> {
     let given: Tensors = wanted.iter().map(|(name, _, tensor)| (*name, (*tensor).clone())).collect();
     weights::fit(wanted.into_iter().map(|(name, ty, _)| (name, ty)), &given)
         .map_err(|mismatch| Error::plain(mismatch.code(), mismatch.to_string()))
+}
+
+/// Sets those weights and states that a program has; the others belong to programs of the same model in another mode.
+///
+/// # Errors
+/// If one has another type. One that is missing stays unset, and the run says so.
+pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) -> Result<(), SessionError> {
+    let signature = session.signature();
+    let params: Vec<String> = signature.params().map(|(n, _)| n.to_owned()).collect();
+    let states: Vec<String> = signature.states().map(|(n, _)| n.to_owned()).collect();
+    for (name, tensor) in params.iter().filter_map(|n| Some((n, weights.get(n)?))) {
+        session.set_param(name, tensor)?;
+    }
+    for (name, tensor) in states.iter().filter_map(|n| Some((n, weights.get(n)?))) {
+        session.set_state(name, tensor)?;
+    }
+    Ok(())
 }

@@ -17,8 +17,12 @@ mod outputs;
 mod summary;
 #[path = "cli/training.rs"]
 mod training;
+#[path = "cli/trainings.rs"]
+mod trainings;
 #[path = "cli/values.rs"]
 mod values;
+#[path = "cli/version.rs"]
+mod version;
 
 fn dlc(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
@@ -410,7 +414,8 @@ fn pictures_are_written() {
 fn codes_and_nodes_are_explained() {
     let code = dlc(&["explain", "shape-mismatch"]);
     assert!(code.status.success() && text(&code).contains("for example"));
-    for (name, signature, doc) in [("conv2d", "block conv2d(", "convol"), ("csv", "csv(file, [skip: …])", "A CSV file")]
+    for (name, signature, doc) in
+        [("conv2d", "block conv2d(", "convol"), ("csv", "csv(file: string, skip:", "a CSV file")]
     {
         let entry = dlc(&["explain", name]);
         assert!(

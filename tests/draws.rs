@@ -101,7 +101,7 @@ fn no_two_places_draw_alike() {
                 note(&mut seen, table, &format!("step {step}, {name}"), &text);
             }
         }
-        let weights = compiler.first_weights(&model, 0).expect("it has some");
+        let weights = compiler.initial_weights(&model, [], 0).expect("it has some");
         let program = compiler.compile(&model, [("B", 2)]).expect("it is right").with_weights(weights).expect("fits");
         let mut session = program.session();
         // A key need not be given, and is one of many.
@@ -160,4 +160,77 @@ fn what_draws_is_validated_and_tested_with_draws_of_its_own() {
     assert_eq!(train(0), (reports.clone(), test.clone()));
     let (others, other_test) = train(1);
     assert!(others != reports && other_test != test);
+}
+
+/// Both updates of a step take the gradient over one forward pass, whose draws are the same; all else that they draw is their own.
+const UPDATES: &str = "dlc 1
+block noisy(w: [...], g: [...], lr: []) {
+  state drawn: [...] = 0
+  drawn = uniform(0, 1, shape: shape(w))
+  return w - lr * g
+}
+model m(x: [B]) -> (y: [B], noise: [B]) {
+  param u: [] = 1
+  param v: [] = 2
+  let noise = uniform(0, 1, shape: [B])
+  return (x * u + v * noise, noise)
+}
+dataset d { x = csv(\"d.csv\")[\"x\"] }
+train m {
+  data    = d()
+  batch   = 2
+  epochs  = 1
+  metrics = [mean(noise) as drawn]
+  update \"u\" {
+    let own   = uniform(0, 1, shape: [4])
+    loss      = 0 * mean(y) + mean(own) + mean(uniform(0, 1, shape: [4]))
+    optimizer = noisy(lr: 0.0)
+  }
+  update \"**\" {
+    let own   = uniform(0, 1, shape: [4])
+    loss      = 0 * mean(y) + mean(own) + mean(uniform(0, 1, shape: [4]))
+    optimizer = noisy(lr: 0.0)
+  }
+}
+train by_noise = m {
+  data   = d()
+  batch  = 2
+  epochs = 1
+  metrics = [mean(noise) as drawn]
+  update \"u\" {
+    loss      = mean(y)
+    optimizer = sgd(lr: 0.5)
+  }
+  update \"v\" {
+    loss      = mean(y)
+    optimizer = sgd(lr: 1.0)
+  }
+}
+";
+
+#[test]
+fn updates_draw_differently_over_one_forward_pass() {
+    let (_folder, model) = opened(UPDATES);
+    let x = Tensor::new([2], vec![1f32, 2.0]).expect("two");
+    let compiler = Compiler::new().threads(1);
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..2 {
+        let mut trainer = compiler.trainer(&model, []).unwrap_or_else(|e| panic!("{e}"));
+        for _ in 0..2 {
+            let done = trainer.step([("x", &x)]).expect("it is made");
+            // `u` is changed by both updates, `v` by the second
+            let states = trainer.states();
+            let drawn = ["@u/drawn", "@u@2/drawn", "@v/drawn"].map(|name| states[name].get(0).as_f64());
+            seen.extend(drawn.into_iter().chain(done.metrics.into_values()).map(f64::to_bits));
+        }
+    }
+    // three optimizers, two losses and the model, in two steps
+    assert_eq!(seen.len(), 12, "equal trainings draw equally, and all else differently");
+
+    // The gradient by `v` is the mean of the noise that the whole step has seen, also after `u` has changed.
+    let model = model.with_training("by_noise").expect("there is one");
+    let mut trainer = compiler.trainer(&model, []).unwrap_or_else(|e| panic!("{e}"));
+    let done = trainer.step([("x", &x)]).expect("it is made");
+    let moved = 2.0 - trainer.weights()["v"].get(0).as_f64();
+    assert!((moved - done.metrics["drawn"]).abs() < 1e-6, "{moved} {done:?}");
 }

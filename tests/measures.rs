@@ -187,6 +187,72 @@ train m {
     }
 }
 
+/// Of labels with two leading axes, scores are those of the same labels with one, whatever the batches.
+#[test]
+fn losses_and_metrics_of_class_indices_take_any_leading_axes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut choice = Choice(11);
+    let logits = numbers(&mut choice, 30);
+    let labels = [0, 1, 2, 2, 1, 0, 0, 2, 1, 1];
+    let table = |name: &str, columns: &str, width: usize, per: usize, labels: &[i32]| {
+        let rows = logits.chunks(width).zip(labels.chunks(per)).map(|(x, c)| {
+            let cells = x.iter().map(f64::to_string).chain(c.iter().map(i32::to_string));
+            cells.collect::<Vec<_>>().join(",") + "\n"
+        });
+        std::fs::write(folder.path().join(name), format!("{columns}\n{}", rows.collect::<String>())).expect("written");
+    };
+    table("flat.csv", "a,b,c,l", 3, 1, &labels);
+    table("nested.csv", "a,b,c,d,e,f,l,m", 6, 2, &labels);
+    let text = |file: &str, columns: &str, labels: &str, shape: &str, batch: usize| {
+        format!(
+            "dlc 1
+model m(x: [B, N]) -> logits: {shape} {{
+  param w: [] = 1
+  return reshape(x * w, {shape})
+}}
+dataset d {{
+  x     = csv(\"{file}\")[[{columns}]]
+  label = i32(csv(\"{file}\")[{labels}])
+}}
+train m {{
+  data      = d()
+  test      = d()
+  epochs    = 1
+  batch     = {batch}
+  loss      = cross_entropy(logits, label)
+  optimizer = sgd(lr: 0.0)
+  metrics   = [accuracy(logits, label), top_k_accuracy(logits, label, 2), perplexity(logits, label), confusion(logits, label)]
+}}
+"
+        )
+    };
+    let scores = |text: &str| {
+        let model = opened(&folder, text);
+        let mut training = Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default())?;
+        let summary = training.run(std::sync::Arc::default(), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));
+        let tested = training.test().expect("it fits").expect("there is a test");
+        Ok::<_, dlc::Error>([summary.last.expect("an epoch").train, tested])
+    };
+    let nested = "\"a\", \"b\", \"c\", \"d\", \"e\", \"f\"";
+    let [flat, _] = scores(&text("flat.csv", "\"a\", \"b\", \"c\"", "\"l\"", "[B, 3]", 10)).expect("it trains");
+    assert_eq!(flat.metrics.len(), 3);
+    for batch in [1, 2, 3, 5] {
+        let text = text("nested.csv", nested, "[\"l\", \"m\"]", "[B, 2, 3]", batch);
+        for found in scores(&text).expect("it trains") {
+            assert!((found.loss - flat.loss).abs() < 1e-12, "{batch}: {} {}", found.loss, flat.loss);
+            for (name, value) in &flat.metrics {
+                assert!((found.metrics[name] - value).abs() < 1e-12, "{batch} {name}: {}", found.metrics[name]);
+            }
+            assert_eq!(found.tables["confusion"], flat.tables["confusion"]);
+        }
+    }
+    // a label that is no class
+    table("nested.csv", "a,b,c,d,e,f,l,m", 6, 2, &[0, 1, 2, 3, 1, 0, 0, 2, 1, 1]);
+    let error = scores(&text("nested.csv", nested, "[\"l\", \"m\"]", "[B, 2, 3]", 2)).expect_err("there are 3 classes");
+    assert_eq!(error.code(), "label-out-of-range", "{error}");
+    assert!(error.to_string().contains("nested.csv: 3 in example 1"), "{error}");
+}
+
 fn run(folder: &tempfile::TempDir, arguments: &[&str]) -> serde_json::Value {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_dlc"));
     let output = command.current_dir(folder.path()).args(arguments).arg("--json").output().expect("dlc starts");

@@ -3,7 +3,7 @@
 
 use dlc::{Compiler, Math, Model, What, tools};
 use dlc_compiler::egraph::{AlgebraGraph, Members, members, saturate};
-use dlc_compiler::passes::Options;
+use dlc_compiler::options::PassOptions;
 use dlc_ir::{DType, Function, Op, Scalar, Tensor};
 
 /// Models of one entry each; those that do not type-check are of entries that are called in another way.
@@ -73,7 +73,7 @@ fn members_of_the_librarys_entries_agree() {
                     continue;
                 }
                 for math in [Math::Strict, Math::Safe] {
-                    let options = Options { math, weights: false, ..Options::default() };
+                    let options = PassOptions { math, weights: false, ..PassOptions::default() };
                     let mut algebra = AlgebraGraph::new(function);
                     saturate(&mut algebra, &options);
                     for draw in 0..12 {

@@ -277,7 +277,7 @@ fn examples() -> Vec<PathBuf> {
 #[test]
 fn modes_of_the_examples_agree() {
     let files = examples();
-    assert_eq!(files.len(), 6, "{files:?}");
+    assert_eq!(files.len(), 8, "{files:?}");
     for (i, file) in files.into_iter().enumerate() {
         let math = ["safe", "strict", "fast"][i % 3];
         let float = if file.ends_with("diabetes.dl") { "f64" } else { "f32" };
@@ -304,8 +304,8 @@ fn modes_of_the_examples_agree() {
         if let Some(labels) = held_out.fields.get("label") {
             let right = (0..count).filter(|&i| largest(output, i) == labels.get(i).as_i64() as usize).count();
             trained.assert_close(&found["metrics"]["accuracy"], &(right as f64 / count as f64).into(), "accuracy");
-        } else {
-            let actual = held_out.fields["actual"].to_f64s();
+        } else if let Some(actual) = held_out.fields.get("actual") {
+            let actual = actual.to_f64s();
             let squares: f64 = output.to_f64s().iter().zip(actual).map(|(p, t)| (p - t).powi(2)).sum();
             trained.assert_close(&found["loss"], &(squares / count as f64).into(), "loss");
         }

@@ -5,9 +5,10 @@
 
 mod roofline;
 
-use dlc_compiler::codegen::{Cranelift, Target};
-use dlc_compiler::kernel::contract::{Along, Plan, Side, Sizes, contract};
+use dlc_compiler::codegen::Cranelift;
+use dlc_compiler::cpu::contract::{Along, Blocking, Side, Sizes, contract};
 use dlc_compiler::kernel::{Builder, Kernel, Mode};
+use dlc_compiler::machine::{Machine, Target};
 use dlc_ir::DType;
 use roofline::{peak, program, time};
 
@@ -62,7 +63,8 @@ fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) 
         let (rows, columns) = a.strip_prefix("--tile=")?.split_once('x')?;
         Some((rows.parse().ok()?, columns.parse().ok()?))
     });
-    let plan = tile.map_or_else(|| Plan::new(sizes), |tile| Plan::with_tile(sizes, tile));
+    let machine = &Machine::PORTABLE;
+    let plan = tile.map_or_else(|| Blocking::new(sizes, machine), |tile| Blocking::with_tile(sizes, tile, machine));
     let mut b = Builder::new(plan.chunks());
     let x = b.operand(dtype, m * k, Mode::Read);
     let y = b.operand(dtype, k * n, Mode::Read);

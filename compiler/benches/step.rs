@@ -9,8 +9,10 @@ mod roofline;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use dlc_compiler::codegen::{Cranelift, Target};
-use dlc_compiler::pipeline::{Observer, Options, Phase, compile_observed};
+use dlc_compiler::codegen::Cranelift;
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::Options;
+use dlc_compiler::pipeline::{Observer, Phase, compile_observed};
 use dlc_compiler::program::{Program, Workspace};
 use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor};
 

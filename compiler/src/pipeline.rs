@@ -5,69 +5,12 @@ use std::sync::Arc;
 use dlc_ir::{Graph, VerifyError};
 
 use crate::autodiff::{self, AutodiffError};
-use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter, Target};
+use crate::codegen::{Cranelift, EmitError, Emitter, Interpreter};
+use crate::options::{Backend, Level, Options};
 use crate::passes;
-use crate::plan::check::{self, Fault};
 use crate::program::{Lossless, Preparation, Program};
-use crate::schedule::{self, Schedule, ScheduleError};
-
-/// How much the compiler thinks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Level {
-    /// Every operator is a kernel of its own: the reference for tests of everything else.
-    O0,
-    /// Everything.
-    #[default]
-    Full,
-}
-
-/// What makes kernels run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Backend {
-    /// Machine code by Cranelift, compiled on so many threads.
-    Cranelift {
-        /// The number of threads, at least one.
-        threads: usize,
-    },
-    /// The interpreter of kernels.
-    Interpreter,
-}
-
-/// What to compile for, and how.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The instruction set.
-    pub target: Target,
-    /// How much to optimise.
-    pub level: Level,
-    /// What the optimiser may do.
-    pub passes: passes::Options,
-    /// What makes the kernels run.
-    pub backend: Backend,
-    /// Whether all stages are checked by themselves. On in debug builds. Of what becomes a program the graph is always
-    /// verified and the plan checked, since nothing checks them while it runs.
-    pub check: bool,
-}
-
-impl Options {
-    /// The usual options for a target.
-    pub fn new(target: Target) -> Self {
-        Options {
-            target,
-            level: Level::Full,
-            passes: passes::Options::default(),
-            backend: Backend::Cranelift { threads: 1 },
-            check: cfg!(debug_assertions),
-        }
-    }
-
-    /// The same without rules that move factors and terms into weights.
-    #[must_use]
-    pub fn without_moving(&self) -> Self {
-        Options { passes: passes::Options { weights: false, ..self.passes.clone() }, ..self.clone() }
-    }
-}
+use crate::routine::check::{self, PlanError};
+use crate::routine::{self, Schedule, ScheduleError};
 
 /// A stage of compilation, as `--emit` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,7 +24,7 @@ pub enum Stage {
     Opt,
     /// The kernels and routines.
     Kernels,
-    /// What Cranelift is given.
+    /// The input of Cranelift.
     Clif,
     /// Assembly.
     Asm,
@@ -166,7 +109,7 @@ pub enum CompileError {
     Schedule(#[from] ScheduleError),
     /// The buffer checker rejected the memory plan: a bug in dlc.
     #[error("internal error in the memory plan: {0}")]
-    Plan(#[from] Fault),
+    Plan(#[from] PlanError),
     /// No code could be made.
     #[error(transparent)]
     Emit(#[from] EmitError),
@@ -245,7 +188,7 @@ fn timed<T>(observer: &mut dyn Observer, phase: Phase, work: impl FnOnce() -> T)
 pub fn differentiate(graph: Graph, options: &Options) -> Result<Graph, CompileError> {
     let graph = autodiff::differentiate(passes::check_indices(graph), &mut |function, callees| match options.level {
         Level::O0 => function,
-        Level::Full => passes::optimize_joint(&function, callees, &options.passes),
+        Level::Full => passes::optimize_joint(&function, callees, &options.for_passes()),
     })?;
     verified(graph, "differentiation", options)
 }
@@ -257,7 +200,7 @@ pub fn differentiate(graph: Graph, options: &Options) -> Result<Graph, CompileEr
 pub fn optimize(graph: &Graph, options: &Options) -> Result<Graph, CompileError> {
     match options.level {
         Level::O0 => Ok(graph.clone()),
-        Level::Full => verified(passes::optimize(graph, &options.passes).graph, "optimisation", options),
+        Level::Full => verified(passes::optimize(graph, &options.for_passes()).graph, "optimisation", options),
     }
 }
 
@@ -274,9 +217,9 @@ fn verified(graph: Graph, stage: &'static str, options: &Options) -> Result<Grap
 /// If an operator cannot be compiled.
 pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileError> {
     graph.verify().map_err(|error| CompileError::Verify { stage: "optimisation", error: Box::new(error) })?;
-    let schedule = schedule::schedule(graph)?;
+    let schedule = routine::schedule(graph, options.target.machine())?;
     if options.check {
-        check::check(graph, &schedule.program, &schedule.notes)?;
+        check::check(graph, &schedule.program, &schedule.bindings)?;
     }
     Ok(schedule)
 }
@@ -286,7 +229,7 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileErr
 /// # Errors
 /// If the machine does not fit the target; if the checker rejects the plan, there is a bug in dlc.
 pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Program, CompileError> {
-    check::check(&graph, &schedule.program, &schedule.notes)?;
+    check::check(&graph, &schedule.program, &schedule.bindings)?;
     let kernels = Arc::new(schedule.program);
     let executable = match options.backend {
         Backend::Cranelift { threads } => Cranelift::new(options.target).threads(threads).emit(kernels)?,
@@ -295,7 +238,7 @@ pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Progr
     Ok(Program::new(Arc::new(graph), executable, schedule.statuses))
 }
 
-/// The text of a stage. Below the graphs that of the preparation, if there is one, stands before that of the program.
+/// The text of a stage. Below the graphs that of the preparation, if there is one, comes before that of the program.
 ///
 /// # Errors
 /// As [`compile`].

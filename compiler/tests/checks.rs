@@ -3,7 +3,7 @@
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::pipeline::{Backend, Level};
+use dlc_compiler::options::{Backend, Level};
 use dlc_compiler::program::RunError;
 use dlc_ir::{Builder, DType, FunctionKind, Graph, InterpError, Loc, Role, Tensor, Type};
 

@@ -12,7 +12,8 @@ use common::Rng;
 use common::random::{self, Kind};
 use dlc_compiler::kernel::interp::{self, Fault, Memory};
 use dlc_compiler::kernel::{Kernel, verify};
-use dlc_compiler::pipeline::{self, Level};
+use dlc_compiler::options::Level;
+use dlc_compiler::pipeline;
 use dlc_ir::{DType, Graph};
 use proptest::prelude::*;
 

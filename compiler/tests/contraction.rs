@@ -2,8 +2,9 @@
 
 mod support;
 
-use dlc_compiler::kernel::contract::{Along, Plan, Side, Sizes, contract};
+use dlc_compiler::cpu::contract::{Along, Blocking, Side, Sizes, contract};
 use dlc_compiler::kernel::{Binary, Builder, Elem, Mode, Ty};
+use dlc_compiler::machine::Machine;
 use dlc_ir::DType;
 use support::run;
 
@@ -24,14 +25,14 @@ fn value(dtype: DType, bytes: &[u8], i: usize) -> f64 {
 /// Products of small integers are exact, so that every order of addition gives the same.
 fn check(dtype: DType, sizes: [usize; 4], left: Along, right: Along) {
     let [batch, m, n, k] = sizes;
-    let plan = Plan::new(Sizes { dtype, batch, m, n, k });
+    let plan = Blocking::new(Sizes { dtype, batch, m, n, k }, &Machine::PORTABLE);
     let mut b = Builder::new(plan.chunks());
     let x = b.operand(dtype, batch * m * k, Mode::Read);
     let y = b.operand(dtype, batch * k * n, Mode::Read);
     let bias = b.operand(dtype, n, Mode::Read);
     let z = b.operand(dtype, batch * m * n, Mode::Write);
     let side = |along: Along, buf, rows: usize| {
-        move |b: &mut Builder, at: dlc_compiler::kernel::contract::Element, lanes: u8| {
+        move |b: &mut Builder, at: dlc_compiler::cpu::contract::OperandElement, lanes: u8| {
             let (outer, inner, pitch, height) =
                 if along == Along::Row { (at.k, at.row, rows, k) } else { (at.row, at.k, k, rows) };
             let base = b.mul_const(at.batch, (height * pitch) as i64);
@@ -117,6 +118,6 @@ fn blocks_and_chunks_cover_everything() {
     check(DType::F32, [1, 200, 530, 17], Along::K, Along::Row);
     check(DType::F32, [1, 100, 300, 100], Along::Row, Along::K);
     check(DType::F32, [1, 300, 300, 60], Along::K, Along::Nothing);
-    let plan = Plan::new(Sizes { dtype: DType::F32, batch: 1, m: 1024, n: 1024, k: 1024 });
+    let plan = Blocking::new(Sizes { dtype: DType::F32, batch: 1, m: 1024, n: 1024, k: 1024 }, &Machine::PORTABLE);
     assert!(plan.chunks() >= 16, "{plan:?}");
 }

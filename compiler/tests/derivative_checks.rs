@@ -4,8 +4,8 @@
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::passes::Math;
-use dlc_compiler::pipeline::{self, Backend, Level};
+use dlc_compiler::options::{Backend, Level, Math};
+use dlc_compiler::pipeline;
 use dlc_compiler::program::RunError;
 use dlc_ir::{Graph, Tensor};
 use proptest::prelude::*;

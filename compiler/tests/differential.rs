@@ -10,8 +10,8 @@ mod run;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::random::{self, Kind};
-use dlc_compiler::passes::Math;
-use dlc_compiler::pipeline::{self, Level};
+use dlc_compiler::options::{Level, Math};
+use dlc_compiler::pipeline;
 use dlc_ir::bounds;
 use dlc_ir::{Blobs, DType, Function, Graph, Op, ResultRole, Role, Scalar, Tensor};
 

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use common::assert_same_meaning;
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::passes::{Context, Math, Options, Pass, check_indices, optimize};
+use dlc_compiler::options::{Math, PassOptions};
+use dlc_compiler::passes::{Context, Pass, check_indices, optimize};
 use dlc_ir::{Graph, Op};
 
 fn folder() -> PathBuf {
@@ -19,7 +20,7 @@ fn folder() -> PathBuf {
 }
 
 fn run(pass: &str, graph: &Graph, math: Math) -> Graph {
-    let options = Options { math, prepare: true, ..Options::default() };
+    let options = PassOptions { math, prepare: true, ..PassOptions::default() };
     if pass == "optimize" {
         return optimize(graph, &options).graph;
     }

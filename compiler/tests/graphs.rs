@@ -11,7 +11,7 @@ mod run;
 use common::random::{self, Kind};
 use common::{Rng, arguments};
 use differential::{BACKENDS, Counts, compare};
-use dlc_compiler::pipeline::{Backend, Level};
+use dlc_compiler::options::{Backend, Level};
 use dlc_ir::{Graph, Tensor};
 
 /// Compiles in every way and compares.

@@ -3,20 +3,20 @@
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::pipeline::Level;
-use dlc_compiler::program::{RunError, Spread, Workspace};
+use dlc_compiler::options::Level;
+use dlc_compiler::program::{ParallelFor, RunError, Workspace};
 use dlc_ir::{Graph, Tensor};
 use run::{NATIVE, build};
 
 /// A host that has a bug.
 struct Broken;
 
-impl Spread for Broken {
+impl ParallelFor for Broken {
     fn threads(&self) -> usize {
         2
     }
 
-    fn spread(&self, _: u64, _: &(dyn Fn(u64) + Sync)) {
+    fn parallel_for(&self, _: u64, _: &(dyn Fn(u64) + Sync)) {
         panic!("a bug of the host");
     }
 }
@@ -35,12 +35,12 @@ fn a_panic_of_the_host_ends_the_run_and_no_more() {
 /// A host that asks for other chunks than there are.
 struct Wrong(fn(u64) -> Vec<u64>);
 
-impl Spread for Wrong {
+impl ParallelFor for Wrong {
     fn threads(&self) -> usize {
         3
     }
 
-    fn spread(&self, chunks: u64, work: &(dyn Fn(u64) + Sync)) {
+    fn parallel_for(&self, chunks: u64, work: &(dyn Fn(u64) + Sync)) {
         std::thread::scope(|scope| {
             for count in (self.0)(chunks) {
                 scope.spawn(move || work(count));

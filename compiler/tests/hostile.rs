@@ -4,8 +4,10 @@
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::pipeline::{Backend, CompileError, Level, compile_optimized};
-use dlc_compiler::schedule::ScheduleError;
+use dlc_compiler::nest::NestError;
+use dlc_compiler::options::{Backend, Level};
+use dlc_compiler::pipeline::{CompileError, compile_optimized};
+use dlc_compiler::routine::ScheduleError;
 use dlc_ir::{Graph, Scalar, Tensor};
 
 /// Runs a graph as an artefact holds it, with every backend; false if it is refused for an index that 64 bits do not hold.
@@ -18,7 +20,7 @@ fn agrees(text: &str) -> bool {
     for backend in [Backend::Interpreter, run::NATIVE] {
         let program = match compile_optimized(graph.clone(), &run::options(Level::Full, backend), &mut ()) {
             Ok(program) => program,
-            Err(CompileError::Schedule(ScheduleError::Overflow(_))) => return false,
+            Err(CompileError::Schedule(ScheduleError::Nest(NestError::Overflow(_)))) => return false,
             Err(e) => panic!("{e}\n{text}"),
         };
         let found = program.evaluate(&args).unwrap_or_else(|e| panic!("{e}\n{text}"));

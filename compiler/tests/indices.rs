@@ -5,8 +5,8 @@ mod run;
 
 use std::fmt::Write as _;
 
+use dlc_compiler::options::{Backend, Level};
 use dlc_compiler::passes::check_indices;
-use dlc_compiler::pipeline::{Backend, Level};
 use dlc_compiler::program::RunError;
 use dlc_ir::{Graph, InterpError, Op, Tensor};
 use proptest::prelude::*;

@@ -1,11 +1,12 @@
 //! What the verifier refuses, what the builder folds and moves, and how kernels print.
 
-use dlc_compiler::kernel::cost::runs_in_parallel;
-use dlc_compiler::kernel::program::KernelProgram;
+use dlc_compiler::cpu::cost::runs_in_parallel;
 use dlc_compiler::kernel::{
     Access, Binary, Block, Buf, Builder, Carried, Compare, Const, Elem, Inst, Kernel, Loop, Mode, Operand, Stmt, Ty,
     Unary, Val, Verified, verify,
 };
+use dlc_compiler::machine::Machine;
+use dlc_compiler::routine::program::KernelProgram;
 use dlc_ir::DType;
 
 const F32: Ty = Ty::scalar(Elem::F32);
@@ -205,6 +206,6 @@ fn what_hardly_ever_runs_has_no_say_in_threads() {
         });
         b.finish()
     };
-    assert!(runs_in_parallel(&build(false)));
-    assert!(!runs_in_parallel(&build(true)));
+    assert!(runs_in_parallel(&build(false), &Machine::PORTABLE));
+    assert!(!runs_in_parallel(&build(true), &Machine::PORTABLE));
 }

@@ -4,7 +4,7 @@
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::pipeline::{Backend, Level};
+use dlc_compiler::options::{Backend, Level};
 use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
 
 /// Lengths around those of vectors, of their tails, and of what is written out.

@@ -10,7 +10,8 @@ use std::path::Path;
 use common::{Rng, random};
 use dlc_compiler::autodiff::differentiate;
 use dlc_compiler::egraph::{AlgebraGraph, Members, Need, members, rules, saturate};
-use dlc_compiler::passes::{Math, Options, optimize};
+use dlc_compiler::options::{Math, PassOptions};
+use dlc_compiler::passes::optimize;
 use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor, Type};
 
 /// Draws of arguments for each function.
@@ -71,7 +72,7 @@ fn is_checked(function: &Function) -> bool {
 
 /// Checks a function with these maths; which rules fired.
 fn check(function: &Function, math: Math, seed: u64, sum: &mut Members) -> BTreeSet<&'static str> {
-    let options = Options { math, weights: false, ..Options::default() };
+    let options = PassOptions { math, weights: false, ..PassOptions::default() };
     let mut algebra = AlgebraGraph::new(function);
     let saturation = saturate(&mut algebra, &options);
     let mut rng = Rng(seed);
@@ -106,7 +107,7 @@ fn a_rule_without_its_guard_is_noticed() {
         let function = graph.entry();
         let mut algebra = AlgebraGraph::new(function);
         // Fast maths takes for granted what the guards ask for.
-        saturate(&mut algebra, &Options { math: Math::Fast, weights: false, ..Options::default() });
+        saturate(&mut algebra, &PassOptions { math: Math::Fast, weights: false, ..PassOptions::default() });
         let mut rng = Rng(3);
         let noticed = (0..300).any(|draw| {
             let numbers = if draw % 2 == 0 { Numbers::Special } else { Numbers::Extreme };
@@ -233,7 +234,7 @@ fn numbers_that_differ_are_never_one() {
 ";
     let graph: Graph = text.parse().expect("it is well-formed");
     for math in Math::ALL {
-        let optimised = optimize(&graph, &Options { math, ..Options::default() }).graph;
+        let optimised = optimize(&graph, &PassOptions { math, ..PassOptions::default() }).graph;
         let [nan, infinite, other] = &optimised.interpret(&[]).expect("it has a value")[..] else { panic!("three") };
         assert!(nan.get(0).as_f64().is_nan() && other.get(0).as_f64().is_nan(), "{math}: {optimised}");
         assert_eq!(infinite.get(0).as_f64(), f64::INFINITY, "{math}: {optimised}");
@@ -266,7 +267,7 @@ fn a_division_stays_a_division() {
         let args = [whole(divisor.parse::<f64>().expect("a number").abs().max(1.0)), whole(1.0)];
         let wanted = graph.interpret(&args).expect("it has a value");
         for math in Math::ALL {
-            let optimised = optimize(&graph, &Options { math, ..Options::default() }).graph;
+            let optimised = optimize(&graph, &PassOptions { math, ..PassOptions::default() }).graph;
             let found = optimised.interpret(&args).expect("it has a value");
             match math {
                 Math::Fast => differences += usize::from(found != wanted),

@@ -7,9 +7,9 @@ mod lenet;
 
 use common::{Rng, assert_same_reals};
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::egraph::Cost;
 use dlc_compiler::egraph::fusion::{Forms, group, price};
-use dlc_compiler::passes::{Context, Math, Optimized, Options, PASSES, fuse, optimize};
+use dlc_compiler::options::{Math, PassOptions};
+use dlc_compiler::passes::{Context, Optimized, PASSES, fuse, optimize};
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{DType, Function, FunctionKind, Graph, Op, Scalar, Tensor};
 
@@ -35,7 +35,7 @@ fn arguments(graph: &Graph) -> Vec<Tensor> {
 #[test]
 fn the_optimised_step_trains_the_same() {
     let graph = step(2);
-    let Optimized { graph: after, stats, .. } = optimize(&graph, &Options::default());
+    let Optimized { graph: after, stats, .. } = optimize(&graph, &PassOptions::default());
     after.verify().unwrap_or_else(|e| panic!("{e}\n{after}"));
     let args = arguments(&graph);
     let wanted = bounds::interpret(&graph, &args, Constants::Exact).expect("it runs");
@@ -48,7 +48,7 @@ fn the_optimised_step_trains_the_same() {
 #[test]
 fn strict_math_keeps_every_bit_but_of_sums() {
     let graph = step(1);
-    let options = Options { math: Math::Strict, ..Options::default() };
+    let options = PassOptions { math: Math::Strict, ..PassOptions::default() };
     let after = optimize(&graph, &options).graph;
     let args = arguments(&graph);
     assert_eq!(graph.interpret(&args).expect("it runs"), after.interpret(&args).expect("it runs"));
@@ -68,7 +68,7 @@ fn what_is_cheap_is_computed_again_and_what_is_dear_is_kept() {
 "
         );
         let graph: Graph = text.parse().expect("it is well-formed");
-        let after = optimize(&graph, &Options::default()).graph;
+        let after = optimize(&graph, &PassOptions::default()).graph;
         let types = after.entry().ops().flat_map(|(_, node, _)| node.types.iter());
         let large = types.filter(|ty| ty.shape.elements() == 1_000_000).count();
         assert_eq!(large, usize::from(kept), "{function}\n{after}");
@@ -78,9 +78,9 @@ fn what_is_cheap_is_computed_again_and_what_is_dear_is_kept() {
 #[test]
 fn the_same_bytes_every_time() {
     let graph = step(4);
-    let first = optimize(&graph, &Options::default()).graph.to_string();
+    let first = optimize(&graph, &PassOptions::default()).graph.to_string();
     for _ in 0..3 {
-        assert_eq!(optimize(&graph, &Options::default()).graph.to_string(), first);
+        assert_eq!(optimize(&graph, &PassOptions::default()).graph.to_string(), first);
     }
 }
 
@@ -96,7 +96,7 @@ fn a_fused_node_tells_which_rules_made_it() {
 }
 ";
     let graph: Graph = text.parse().expect("it is well-formed");
-    let optimized = optimize(&graph, &Options::default());
+    let optimized = optimize(&graph, &PassOptions::default());
     let entry = optimized.graph.entry();
     let (call, _, _) = entry.ops().next().expect("one call");
     let steps = optimized.provenance.steps(&entry.name, call);
@@ -119,7 +119,7 @@ fn grouping_is_never_worse_than_greedy() {
     let graph = passes_before_fusion(&step(8));
     let mut forms = Forms::default();
     for function in graph.functions() {
-        let grouping = group(function, &Options::default(), &mut forms);
+        let grouping = group(function, &PassOptions::default(), &mut forms);
         assert!(grouping.cost <= grouping.incumbent, "{} > {}", grouping.cost, grouping.incumbent);
     }
 }
@@ -128,20 +128,20 @@ fn grouping_is_never_worse_than_greedy() {
 #[test]
 fn a_grouping_costs_what_its_kernels_do() {
     let graph = passes_before_fusion(&step(8));
-    let options = Options::default();
+    let options = PassOptions::default();
     let mut forms = Forms::default();
-    let said: Cost = graph.functions().map(|function| group(function, &options, &mut forms).cost).sum();
+    let said: u64 = graph.functions().map(|function| group(function, &options, &mut forms).cost).sum();
     let fused = fuse(&graph, &mut Context::new(options.clone()));
     let kernels = fused.functions().flat_map(Function::ops).filter_map(|(_, _, op)| match op {
         Op::Call(call) => fused.function(&call.func).filter(|f| f.kind == FunctionKind::Kernel),
         _ => None,
     });
-    let found: Cost = kernels.map(|kernel| price(kernel, &options).expect("it was made by the rules")).sum();
+    let found: u64 = kernels.map(|kernel| price(kernel, &options).expect("it was made by the rules")).sum();
     assert_eq!(said, found);
 }
 
 fn passes_before_fusion(graph: &Graph) -> Graph {
-    let mut context = Context::new(Options::default());
+    let mut context = Context::new(PassOptions::default());
     let passes = PASSES.iter().filter(|p| p.name != "fuse");
     passes.fold(graph.clone(), |graph, pass| pass.run(&graph, &mut context))
 }
@@ -165,7 +165,8 @@ fn a_number_that_is_known_feeds_no_rule() {
 }
 ";
     let graph: Graph = text.parse().expect("it is well-formed");
-    let Optimized { graph: after, stats, .. } = optimize(&graph, &Options { math: Math::Fast, ..Options::default() });
+    let Optimized { graph: after, stats, .. } =
+        optimize(&graph, &PassOptions { math: Math::Fast, ..PassOptions::default() });
     assert_eq!(after.entry().op_count(), 0, "{after}");
     let saturate = stats.iter().find(|s| s.pass == "saturate").expect("it ran");
     assert!(saturate.e_nodes < 40, "{saturate:?}");
@@ -182,5 +183,5 @@ fn constants_are_not_added_beyond_all_numbers() {
 }
 ";
     let graph: Graph = text.parse().expect("it is well-formed");
-    assert_eq!(optimize(&graph, &Options::default()).graph.to_string().matches("add ").count(), 2);
+    assert_eq!(optimize(&graph, &PassOptions::default()).graph.to_string().matches("add ").count(), 2);
 }

@@ -5,8 +5,8 @@
 #[allow(dead_code, reason = "each test uses its part")]
 mod run;
 
-use dlc_compiler::passes::Math;
-use dlc_compiler::pipeline::{self, Backend, Level, Options};
+use dlc_compiler::options::{Backend, Level, Math, Options};
+use dlc_compiler::pipeline;
 use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
 
 const POISON: [f64; 3] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN];

@@ -1,11 +1,12 @@
 //! The buffer checker accepts plans and rejects every kind of planted fault.
 
-use dlc_compiler::codegen::Target;
-use dlc_compiler::kernel::program::{ALIGN, Place, Step};
 use dlc_compiler::kernel::{Kernel, Ty, Verified};
-use dlc_compiler::pipeline::{Level, Options, schedule};
-use dlc_compiler::plan::check::{Fault, check};
-use dlc_compiler::schedule::Schedule;
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::{Level, Options};
+use dlc_compiler::pipeline::schedule;
+use dlc_compiler::routine::Schedule;
+use dlc_compiler::routine::check::{PlanError, check};
+use dlc_compiler::routine::program::{ALIGN, Address, Step};
 use dlc_ir::{DType, Function, Graph, ResultRole, Value};
 
 /// Arguments %x %w; result, and the update of %w; a function that is called twice, a view, temporaries.
@@ -40,13 +41,13 @@ fn planned_of(text: &str) -> (Graph, Schedule) {
 }
 
 /// Plants a fault in the entry's steps, or in the whole schedule, and expects the checker to find it.
-fn rejects(what: &str, plant: impl FnOnce(&mut Schedule)) -> Fault {
+fn rejects(what: &str, plant: impl FnOnce(&mut Schedule)) -> PlanError {
     let (graph, mut schedule) = planned();
     let before = schedule.program.clone();
-    let notes = schedule.notes.clone();
+    let bindings = schedule.bindings.clone();
     plant(&mut schedule);
-    assert!(before != schedule.program || notes != schedule.notes, "{what}: nothing was planted");
-    check(&graph, &schedule.program, &schedule.notes).expect_err(what)
+    assert!(before != schedule.program || bindings != schedule.bindings, "{what}: nothing was planted");
+    check(&graph, &schedule.program, &schedule.bindings).expect_err(what)
 }
 
 fn entry(schedule: &mut Schedule) -> &mut Vec<Step> {
@@ -54,7 +55,7 @@ fn entry(schedule: &mut Schedule) -> &mut Vec<Step> {
 }
 
 /// The places of a step: operands of a launch or arguments of a call.
-fn places(step: &mut Step) -> &mut Vec<Place> {
+fn places(step: &mut Step) -> &mut Vec<Address> {
     match step {
         Step::Launch { operands, .. } => operands,
         Step::Call { arguments, .. } => arguments,
@@ -76,7 +77,7 @@ fn calls(schedule: &mut Schedule) -> Vec<usize> {
 #[test]
 fn plans_are_accepted() {
     let (graph, schedule) = planned();
-    check(&graph, &schedule.program, &schedule.notes).expect("the plan is right");
+    check(&graph, &schedule.program, &schedule.bindings).expect("the plan is right");
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn overlapping_buffers() {
         let last = operands.len() - 1;
         operands[last] = operands[0];
     });
-    assert!(matches!(fault, Fault::Overlap { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Overlap { .. }), "{fault}");
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn memory_that_is_reused_too_early() {
             places(step).iter_mut().filter(|p| **p == second).for_each(|p| *p = first);
         }
     });
-    assert!(matches!(fault, Fault::Overlap { .. } | Fault::WrongValue { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Overlap { .. } | PlanError::WrongValue { .. }), "{fault}");
 }
 
 #[test]
@@ -110,10 +111,10 @@ fn a_wrong_offset() {
     let fault = rejects("an operand one block further", |s| {
         let at = launches(s)[0];
         let place = &mut places(&mut entry(s)[at])[0];
-        let Place::Frame(offset) = *place else { panic!("the operand lies in the frame") };
-        *place = Place::Frame(offset + ALIGN);
+        let Address::Frame(offset) = *place else { panic!("the operand lies in the frame") };
+        *place = Address::Frame(offset + ALIGN);
     });
-    assert!(matches!(fault, Fault::WrongValue { .. } | Fault::Outside { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::WrongValue { .. } | PlanError::Outside { .. }), "{fault}");
 }
 
 #[test]
@@ -121,9 +122,9 @@ fn a_step_that_is_missing() {
     let fault = rejects("a missing step", |s| {
         let at = launches(s)[0];
         entry(s).remove(at);
-        s.notes.last_mut().expect("there is an entry").remove(at);
+        s.bindings.last_mut().expect("there is an entry").remove(at);
     });
-    assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
 }
 
 #[test]
@@ -133,15 +134,15 @@ fn an_update_before_the_last_reader() {
         let (last, update) = (calls(s)[1], entry(s).len() - 1);
         let update = (0..=update)
             .rev()
-            .find(|&i| places(&mut entry(s)[i]).last() == Some(&Place::Argument { slot: 1, offset: 0 }))
+            .find(|&i| places(&mut entry(s)[i]).last() == Some(&Address::Argument { slot: 1, offset: 0 }))
             .expect("the weight is updated in place");
         let step = entry(s).remove(update);
         entry(s).insert(last, step);
-        let notes = s.notes.last_mut().expect("there is an entry");
-        let note = notes.remove(update);
-        notes.insert(last, note);
+        let bindings = s.bindings.last_mut().expect("there is an entry");
+        let note = bindings.remove(update);
+        bindings.insert(last, note);
     });
-    assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
 }
 
 #[test]
@@ -149,9 +150,9 @@ fn a_place_outside_of_the_frame() {
     let fault = rejects("a result at the end of the frame", |s| {
         let end = s.program.routines.last().expect("there is an entry").frame;
         let at = launches(s)[0];
-        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Place::Frame(end);
+        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(end);
     });
-    assert!(matches!(fault, Fault::Outside { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Outside { .. }), "{fault}");
 }
 
 #[test]
@@ -160,16 +161,16 @@ fn a_frame_that_is_too_small() {
         let routine = s.program.routines.last_mut().expect("there is an entry");
         routine.frame = routine.frame / 2 / ALIGN * ALIGN;
     });
-    assert!(matches!(fault, Fault::Outside { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Outside { .. }), "{fault}");
 }
 
 #[test]
 fn an_unaligned_place() {
     let fault = rejects("an odd offset", |s| {
         let at = launches(s)[0];
-        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Place::Frame(4);
+        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(4);
     });
-    assert!(matches!(fault, Fault::Unaligned { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Unaligned { .. }), "{fault}");
 }
 
 #[test]
@@ -177,10 +178,10 @@ fn a_callee_in_the_wrong_frame() {
     let fault = rejects("a callee's frame over its own result", |s| {
         let at = calls(s)[0];
         let Step::Call { frame, arguments, .. } = &mut entry(s)[at] else { panic!("a call") };
-        let Place::Frame(result) = arguments[2] else { panic!("the result lies in the frame") };
+        let Address::Frame(result) = arguments[2] else { panic!("the result lies in the frame") };
         *frame = result;
     });
-    assert!(matches!(fault, Fault::Overlap { .. } | Fault::Outside { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Overlap { .. } | PlanError::Outside { .. }), "{fault}");
 }
 
 #[test]
@@ -190,12 +191,12 @@ fn swapped_arguments() {
             .into_iter()
             .find(|&i| {
                 let operands = places(&mut entry(s)[i]).clone();
-                operands.len() == 3 && operands[0] != operands[1] && matches!(operands[1], Place::Frame(_))
+                operands.len() == 3 && operands[0] != operands[1] && matches!(operands[1], Address::Frame(_))
             })
             .expect("there is a product");
         places(&mut entry(s)[index]).swap(0, 1);
     });
-    assert!(matches!(fault, Fault::WrongValue { .. } | Fault::Form { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::WrongValue { .. } | PlanError::Form { .. }), "{fault}");
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn swapped_arguments_of_a_call() {
         let at = calls(s)[1];
         places(&mut entry(s)[at]).swap(0, 1);
     });
-    assert!(matches!(fault, Fault::WrongValue { .. } | Fault::Outside { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::WrongValue { .. } | PlanError::Outside { .. }), "{fault}");
 }
 
 #[test]
@@ -216,16 +217,16 @@ fn a_stale_alias() {
         let index = launches(s)[0];
         places(&mut entry(s)[index])[0] = stale;
     });
-    assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
 }
 
 #[test]
 fn a_write_to_an_input() {
     let fault = rejects("a result over an argument", |s| {
         let at = launches(s)[0];
-        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Place::Argument { slot: 0, offset: 0 };
+        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Argument { slot: 0, offset: 0 };
     });
-    assert!(matches!(fault, Fault::Forbidden { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Forbidden { .. }), "{fault}");
 }
 
 #[test]
@@ -235,7 +236,7 @@ fn a_call_of_the_wrong_function() {
         let Step::Call { routine, .. } = &mut entry(s)[at] else { panic!("a call") };
         routine.0 += 1;
     });
-    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
 }
 
 #[test]
@@ -243,13 +244,13 @@ fn a_result_in_the_wrong_slot() {
     let fault = rejects("the output where nobody looks", |s| {
         for step in entry(s).iter_mut() {
             for place in places(step) {
-                if matches!(place, Place::Argument { slot: 2, .. }) {
-                    *place = Place::Frame(0);
+                if matches!(place, Address::Argument { slot: 2, .. }) {
+                    *place = Address::Frame(0);
                 }
             }
         }
     });
-    assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
 }
 
 /// Puts a kernel in the place of one of a schedule: with changed operands, none of which it accesses, since it must be right by itself.
@@ -277,7 +278,7 @@ fn operands_of_another_dtype() {
             let kernel = first_kernel(s);
             change_kernel(s, kernel, |k| k.operands[operand].dtype = DType::I32);
         });
-        assert!(matches!(fault, Fault::Type { .. }), "operand {operand}: {fault}");
+        assert!(matches!(fault, PlanError::Type { .. }), "operand {operand}: {fault}");
     }
 }
 
@@ -291,7 +292,7 @@ fn operands_of_another_size() {
                 *elements = if more { *elements + 1 } else { *elements - 1 };
             });
         });
-        assert!(matches!(fault, Fault::Type { .. } | Fault::Outside { .. }), "operand {operand}: {fault}");
+        assert!(matches!(fault, PlanError::Type { .. } | PlanError::Outside { .. }), "operand {operand}: {fault}");
     }
 }
 
@@ -303,22 +304,22 @@ fn memory_between_launches_of_another_dtype_or_size() {
 }";
     for change in [|k: &mut Kernel| k.operands[0].dtype = DType::I32, |k: &mut Kernel| k.operands[0].elements /= 2] {
         let (graph, mut schedule) = planned_of(text);
-        check(&graph, &schedule.program, &schedule.notes).expect("the plan is right");
+        check(&graph, &schedule.program, &schedule.bindings).expect("the plan is right");
         let last = *launches(&mut schedule).last().expect("there are launches");
         assert!(last > 0, "the sum has parts");
         let Step::Launch { kernel, .. } = entry(&mut schedule)[last] else { unreachable!("a launch") };
         change_kernel(&mut schedule, kernel.0 as usize, change);
         let fault =
-            check(&graph, &schedule.program, &schedule.notes).expect_err("parts that are read as something else");
-        assert!(matches!(fault, Fault::WrongValue { .. }), "{fault}");
+            check(&graph, &schedule.program, &schedule.bindings).expect_err("parts that are read as something else");
+        assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
     }
 }
 
 /// Checks the plan against another graph than the one that it was made for.
-fn rejects_for(what: &str, change: impl FnOnce(&mut Graph)) -> Fault {
+fn rejects_for(what: &str, change: impl FnOnce(&mut Graph)) -> PlanError {
     let (mut graph, schedule) = planned();
     change(&mut graph);
-    check(&graph, &schedule.program, &schedule.notes).expect_err(what)
+    check(&graph, &schedule.program, &schedule.bindings).expect_err(what)
 }
 
 /// Changes the entry of a graph.
@@ -340,7 +341,7 @@ fn states_of_another_type() {
         let fault = rejects_for(what, |graph| {
             change_entry(graph, |entry| entry.results[1].value = of_type(entry, ty));
         });
-        assert!(matches!(fault, Fault::Type { .. }), "{what}: {fault}");
+        assert!(matches!(fault, PlanError::Type { .. }), "{what}: {fault}");
     }
 }
 
@@ -349,7 +350,7 @@ fn a_state_with_two_updates() {
     let fault = rejects_for("two updates", |graph| {
         change_entry(graph, |entry| entry.results.push(entry.results[1].clone()));
     });
-    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
 }
 
 #[test]
@@ -357,7 +358,7 @@ fn an_update_of_nothing() {
     let fault = rejects_for("an update of an argument that is not there", |graph| {
         change_entry(graph, |entry| entry.results[1].role = ResultRole::Update(7));
     });
-    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
 }
 
 #[test]
@@ -381,8 +382,8 @@ func @main(%x: {taken} input) -> {made} {{
         let other: Graph = text(taken, made).parse().expect("the text is well formed");
         graph.insert(other.entry().clone());
         graph.verify().expect_err("the call does not fit");
-        let fault = check(&graph, &schedule.program, &schedule.notes).expect_err(taken);
-        assert!(matches!(fault, Fault::Type { .. }), "{taken}, {made}: {fault}");
+        let fault = check(&graph, &schedule.program, &schedule.bindings).expect_err(taken);
+        assert!(matches!(fault, PlanError::Type { .. }), "{taken}, {made}: {fault}");
     }
 }
 
@@ -393,7 +394,7 @@ fn a_routine_that_calls_itself() {
         let Step::Call { routine, .. } = &mut entry(s)[at] else { panic!("a call") };
         routine.0 = own as u32;
     });
-    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
+    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
 }
 
 #[test]
@@ -404,10 +405,10 @@ fn a_check_that_is_missing() {
   return %1, %0
 }";
     let (graph, mut schedule) = planned_of(text);
-    check(&graph, &schedule.program, &schedule.notes).expect("the plan is right");
+    check(&graph, &schedule.program, &schedule.bindings).expect("the plan is right");
     let at = launches(&mut schedule)[0];
     entry(&mut schedule).remove(at);
-    schedule.notes.last_mut().expect("there is an entry").remove(at);
-    let fault = check(&graph, &schedule.program, &schedule.notes).expect_err("nothing checks the index");
-    assert!(matches!(fault, Fault::Form { .. }), "{fault}");
+    schedule.bindings.last_mut().expect("there is an entry").remove(at);
+    let fault = check(&graph, &schedule.program, &schedule.bindings).expect_err("nothing checks the index");
+    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
 }

@@ -7,8 +7,10 @@ mod common;
 mod run;
 
 use common::{Rng, arguments};
-use dlc_compiler::pipeline::{self, CompileError, Level, Stage};
-use dlc_compiler::schedule::ScheduleError;
+use dlc_compiler::nest::NestError;
+use dlc_compiler::options::Level;
+use dlc_compiler::pipeline::{self, CompileError, Stage};
+use dlc_compiler::routine::ScheduleError;
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::op::{Gradient, Pad};
 use dlc_ir::{Builder, DType, Function, FunctionKind, Graph, Role, Scalar, Type, Value};
@@ -41,7 +43,7 @@ fn derivative(size: usize, make: impl FnOnce(&mut Builder, Value) -> Value) -> G
     });
     let mut b = Builder::new("f", FunctionKind::Func);
     let x = b.arg("x", Type::new(DType::F32, [size]), Role::Input);
-    let op = Gradient { func: "inner".into(), wrt: vec![0], results: [Type::scalar(DType::F32)].into() };
+    let op = Gradient { func: "inner".into(), of: 0, wrt: vec![0], results: [Type::scalar(DType::F32)].into() };
     let results = b.push_all(op, &[x]).expect("it has a gradient");
     results.into_iter().for_each(|r| b.output(None, r));
     let mut graph = Graph::new();
@@ -188,7 +190,7 @@ fn kernel(text: &str) -> Result<String, CompileError> {
 
 fn refused(text: &str, what: &str) {
     match kernel(text) {
-        Err(CompileError::Schedule(error @ ScheduleError::TooLarge { .. })) => {
+        Err(CompileError::Schedule(ScheduleError::Nest(error @ NestError::TooLarge { .. }))) => {
             assert!(error.to_string().contains(what), "{error}");
         }
         other => panic!("{other:?} is not the refusal of too many {what}"),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use common::{Rng, arguments, same_reals};
 use dlc_compiler::egraph::{AlgebraGraph, Need, applications, extract, rules, rules_markdown, saturate};
-use dlc_compiler::passes::{Math, Options};
+use dlc_compiler::options::{Math, PassOptions};
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{DType, Function, Graph, Scalar, Tensor};
 
@@ -209,7 +209,7 @@ fn extraction_is_never_worse_than_the_program() {
     for rule in rules() {
         let graph: Graph = seed_of(rule.name).parse().expect("seeds are well-formed");
         for math in Math::ALL {
-            let options = Options { math, ..Options::default() };
+            let options = PassOptions { math, ..PassOptions::default() };
             let mut algebra = AlgebraGraph::new(graph.entry());
             saturate(&mut algebra, &options);
             let extracted = extract(graph.entry(), &algebra, &options);

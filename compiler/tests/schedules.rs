@@ -1,8 +1,9 @@
 //! The kernels of a few small graphs, kept as text: what the scheduler makes of an epilogue, of
 //! convolutions, of reductions along either axis, and of an update in place.
 
-use dlc_compiler::codegen::Target;
-use dlc_compiler::pipeline::{Options, Stage, text};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::Options;
+use dlc_compiler::pipeline::{Stage, text};
 use dlc_ir::Graph;
 
 fn kernels(source: &str) -> String {

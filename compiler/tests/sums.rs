@@ -5,7 +5,7 @@ mod common;
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::pipeline::Level;
+use dlc_compiler::options::Level;
 use dlc_ir::{Blobs, Graph, Scalar, Tensor};
 
 /// Sums of equal numbers, where the roundings of a chain go the same way for a long time.

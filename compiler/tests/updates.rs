@@ -3,7 +3,7 @@
 #[path = "common/run.rs"]
 mod run;
 
-use dlc_compiler::pipeline::{Backend, Level};
+use dlc_compiler::options::{Backend, Level};
 use dlc_ir::{Graph, Tensor};
 use proptest::prelude::*;
 use run::{NATIVE, build};

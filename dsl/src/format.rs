@@ -81,12 +81,17 @@ enum PieceKind {
 
 /// Tokens and comments with their lines and columns, in the order of the text.
 fn placed(text: &str, tokens: impl Iterator<Item = (Range<usize>, PieceKind)>) -> Vec<Piece<'_>> {
-    let mut end = 0;
+    // The column up to which characters are counted, so that a long line is walked once.
+    let (mut end, mut counted, mut column) = (0, 0, 0);
     let mut pieces: Vec<Piece> = vec![];
     for (range, kind) in tokens {
         let breaks = text[end..range.start].matches('\n').count();
-        let line = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
-        let column = text[line..range.start].chars().count();
+        let between = &text[counted..range.start];
+        column = match between.rfind('\n') {
+            Some(at) => between[at + 1..].chars().count(),
+            None => column + between.chars().count(),
+        };
+        counted = range.start;
         let (first, gap) = (breaks > 0 || end == 0, breaks > 1 && end > 0);
         end = range.end;
         pieces.push(Piece { text: text[range].trim_end(), kind, role: Role::Plain, first, gap, column });

@@ -27,7 +27,11 @@ pub fn to_dl(file: &File) -> String {
 /// A definition without its body: `fn mse(prediction: [...], target: [...])`.
 pub(crate) fn signature_text(definition: &Definition) -> String {
     let (params, results) = (Printer::params(&definition.params), results_text(&definition.results));
-    format!("{} {}{params}{results}", definition.kind.word(), definition.name.name)
+    let name = &definition.name.name;
+    match definition.body {
+        Body::Builtin => format!("{name}{params}{results}"),
+        _ => format!("{} {name}{params}{results}", definition.kind.word()),
+    }
 }
 
 #[derive(Default)]
@@ -57,6 +61,7 @@ impl Printer {
             }
             match item {
                 Item::Import(import) => {
+                    self.preamble(&Docs::default(), &import.attributes);
                     let names: Vec<String> = import
                         .names
                         .iter()
@@ -80,7 +85,8 @@ impl Printer {
                 Item::Train(train) => {
                     self.preamble(&train.docs, &train.attributes);
                     let args = if train.args.is_empty() { String::new() } else { expr::args_text(&train.args) };
-                    self.line(&format!("train {}{args} {{", train.model.name));
+                    let name = train.name.as_ref().map(|name| format!("{} = ", name.name)).unwrap_or_default();
+                    self.line(&format!("train {name}{}{args} {{", train.model.name));
                     self.entries(&train.entries);
                     self.line("}");
                 }
@@ -116,6 +122,7 @@ impl Printer {
         let head = signature_text(definition);
         match &definition.body {
             Body::Expr(value) => self.line(&format!("{head} = {}", expr_text(value))),
+            Body::Builtin => self.line(&head),
             Body::Block(block) => {
                 self.line(&format!("{head} {{"));
                 self.stmts(block);
@@ -134,7 +141,7 @@ impl Printer {
                 }
                 EntryKind::Field { name, value } => self.line(&format!("{} = {}", name.name, expr_text(value))),
                 EntryKind::Update { target, entries } => {
-                    self.line(&format!("update {} {{", instance_name_text(target)));
+                    self.line(&format!("update {} {{", expr_text(target)));
                     self.entries(entries);
                     self.line("}");
                 }

@@ -2,7 +2,7 @@
 //!
 //! Each file under `errors/` holds mistakes. `// error: [code] "text"` at the end of a line says that a fault of this
 //! code lies on the line, with the text in its message or label; where the line cannot end with a comment,
-//! `// error above: …` on a line of its own says it of the line before. Several faults of a line stand behind each
+//! `// error above: …` (or `// warning above: …`) on a line of its own says it of the line before. Several faults of a line stand behind each
 //! other. Every fault must be announced, and the rendered messages are snapshots. Files under `errors/warnings/` are right, and
 //! announce warnings in the same way.
 
@@ -23,11 +23,12 @@ fn marks(text: &str) -> Vec<Mark> {
     let mut marks = vec![];
     for (i, line) in text.lines().enumerate() {
         let mark = line.split_once("// error: ").or(line.split_once("// warning: "));
-        let (line_number, mut rest) = match (mark, line.split_once("// error above: ")) {
-            (Some((_, rest)), _) => (i + 1, rest),
-            (_, Some((_, rest))) => (i, rest),
-            _ => continue,
-        };
+        let (line_number, mut rest) =
+            match (mark, line.split_once("// error above: ").or(line.split_once("// warning above: "))) {
+                (Some((_, rest)), _) => (i + 1, rest),
+                (_, Some((_, rest))) => (i, rest),
+                _ => continue,
+            };
         while let Some((code, after)) = rest.trim_start().strip_prefix('[').and_then(|rest| rest.split_once("] \"")) {
             let (text, after) = after.split_once('"').expect("a mark ends with a quotation mark");
             marks.push(Mark { line: line_number, code: code.to_owned(), text: text.to_owned() });
@@ -105,9 +106,10 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
     let first = if text.contains("// lower: infer") { What::Infer } else { What::Init };
     let trained: Vec<&str> = file.trains().map(|t| t.model.name.as_str()).collect();
     let models = file.models().map(|m| m.name.name.as_str()).filter(|m| !trained.contains(m));
-    let whats = models.map(|m| (m, first)).chain(trained.iter().map(|m| (*m, What::Train)));
-    for (model, what) in whats {
-        let mut request = Request { model: Some(model.to_owned()), ..Request::new(what) };
+    let trainings = file.trains().map(|t| (&*t.model.name, Some(&*t.name().name), What::Train));
+    for (model, training, what) in models.map(|m| (m, None, first)).chain(trainings) {
+        let training_name = training.map(str::to_owned);
+        let mut request = Request { model: Some(model.to_owned()), training: training_name, ..Request::new(what) };
         for (dim, size) in words("// sizes: ") {
             request = request.dim(dim, size.parse().expect("a number"));
         }
@@ -125,7 +127,11 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
             request.what = What::Init;
             faults.extend(program.lower(&request).err().unwrap_or_default());
         }
-        let settings = program.train_settings(Some(model));
+        let settings = program.train_settings(&Request {
+            model: Some(model.to_owned()),
+            training: training.map(str::to_owned),
+            ..Request::new(What::Train)
+        });
         if let Ok(Some(settings)) = settings {
             faults.extend(settings.check_length().err().unwrap_or_default());
             let read: Vec<Type> = words("// reads: ").into_iter().map(|(_, ty)| data_type(ty)).collect();

@@ -93,7 +93,7 @@ fn datasets() {
         ("diabetes.dl", vec![Type::new(DType::F32, [100, 10]), Type::new(DType::F32, [100])]),
     ] {
         let program = open(name);
-        let settings = program.train_settings(None).expect("is right").expect("is there");
+        let settings = program.train_settings(&Request::new(What::Train)).expect("is right").expect("is there");
         let dataset = program.dataset(&settings.data).expect("is right");
         let graph = program.lower_dataset(&dataset, &types, DType::F32).expect("is right").graph;
         let readers = dataset.readers.iter().map(|r| format!("{r:?}\n")).collect::<String>();

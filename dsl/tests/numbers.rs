@@ -334,7 +334,7 @@ block lion(w: [...], g: [...], lr: [], beta: float = 0.99) {
 fn worst(logits: [...]) = min(logits)
 train small(classes: 7) {
   data      = flowers(\"train\")
-  weights   = safetensors(\"net.safetensors\", skip: [\"fc.*\"], rename: { \"a\": \"b\" }, prefix: \"p.\")
+  weights   = { \"**\": safetensors(\"net.safetensors\"), \"fc.*\": none }
   trainable = [\"**\", \"!body.*\"]
   clip      = norm(1.0)
   loss      = cross_entropy(logits, label)
@@ -343,11 +343,10 @@ train small(classes: 7) {
 }";
     let program =
         Program::load("main.dl", text, &mut Table(Box::leak(Box::new(files)))).unwrap_or_else(|f| panic!("{f}"));
-    let settings = program.train_settings(None).expect("is right").expect("is there");
+    let settings = program.train_settings(&Request::new(What::Train)).expect("is right").expect("is there");
     let metrics: Vec<&str> = settings.metrics.iter().map(|m| m.name.as_str()).collect();
     assert_eq!(metrics, ["accuracy", "mean", "max_error", "worst", "metric_5"]);
-    let weights = settings.weights.clone().expect("is there");
-    assert_eq!((weights.prefix.as_str(), weights.skip), ("p.", vec!["fc.*".to_owned()]));
+    assert!(settings.weights.is_some());
     let readers = program.dataset(&settings.data).expect("is right").readers;
     assert_eq!((readers[0].path.as_str(), readers[0].from.as_str()), ("train-x.npy", "data.dl"));
     let request =

@@ -110,9 +110,9 @@ fn texts_for_datasets_and_readers() {
         (r#"d("points", ["y"])"#, "d(\"points\", [\"y\"])"),
     ];
     for (ron, dl) in trainings {
-        let keep = r#"keep: best("loss"), weights: safetensors("a.safetensors", (skip: ["head.*"]))"#;
+        let keep = r#"keep: best("loss"), weights: { "**": safetensors("a.safetensors"), "head.*": None }"#;
         let section = format!(r#"imports: {{ "library.dl": ["d"] }}, train: (model: "m", data: {ron}, {keep}),"#);
-        let keep = "keep = best(\"loss\")\n  weights = safetensors(\"a.safetensors\", skip: [\"head.*\"])";
+        let keep = "keep = best(\"loss\")\n  weights = { \"**\": safetensors(\"a.safetensors\"), \"head.*\": none }";
         let text = model_dl("from \"library.dl\" import d", "return x");
         same(&model(&section, r#"["x"]"#), &format!("{text}train m {{\n  data = {dl}\n  {keep}\n}}\n"));
     }
@@ -131,4 +131,22 @@ fn what_cannot_be_imported_is_an_error() {
     let text = model(r#"imports: { "missing.dl": ["act"] },"#, r#"[act("relu")]"#);
     let faults = read_file("m.ron", &text, &mut Files).expect_err("there is no such file");
     assert!(faults.to_string().contains("missing.dl"), "{faults}");
+}
+
+#[test]
+fn names_of_trainings_and_targets_of_updates_come_back() {
+    let updates = r#""data": "d()", "update a.**": { "loss": "mean(p)", "every": 2 }, "let k": "3", "update a.**": { "loss": "k" },
+      "update [\"a.**\", \"!a.b\"]": {}, "update \"{k}.*\"": {}, "update [x": {}"#;
+    let updates_dl = "  data = d()\n  update \"a.**\" {\n    loss = mean(p)\n    every = 2\n  }\n  let k = 3\n  update \"a.**\" { loss = k }\n  \
+        update [\"a.**\", \"!a.b\"] {}\n  update \"{k}.*\" {}\n";
+    let trains = |settings: &str| {
+        format!(
+            "trains: [(name: \"t\", model: \"m\", args: {{ \"n\": 3 }}, settings: {{ {settings} }}), (model: \"m\", epochs: 1)],"
+        )
+    };
+    let fine = updates.rsplit_once(", \"update [x\"").expect("it ends so").0;
+    let ron = |settings: &str| model(&trains(settings), "\"x\"");
+    let text = model_dl("", "return x").replace("{\nreturn x\n}", "= x");
+    same(&ron(fine), &format!("{text}train t = m(n: 3) {{\n{updates_dl}}}\ntrain m {{ epochs = 1 }}\n"));
+    assert!(read_file("m.ron", &ron(updates), &mut Files).is_err(), "a list is closed");
 }

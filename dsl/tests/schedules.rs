@@ -74,7 +74,7 @@ fn epochs_and_steps_agree() {
 
 /// The settings of a section, or what is wrong with them.
 fn settings(text: &str) -> Result<dlc_dsl::lower::settings::TrainSettings, Vec<Diagnostic>> {
-    program(text).train_settings(None).map(|found| found.expect("there is a section"))
+    program(text).train_settings(&Request::new(What::Train)).map(|found| found.expect("there is a section"))
 }
 
 #[test]
@@ -116,6 +116,63 @@ fn the_weights_to_keep_are_the_last_or_the_best_by_a_score() {
     }
     let faults = settings(&section("  keep = best(\"validation.loss\")").replace("  validation = last(0.5)\n", ""));
     assert!(faults.expect_err("there is none")[0].message.contains("there is no validation"));
+}
+
+/// What `dlc explain` shows can be copied.
+#[test]
+fn the_example_of_each_setting_is_right() {
+    use dlc_dsl::lower::settings::SETTINGS_DOCS;
+    for setting in SETTINGS_DOCS {
+        let required = [
+            ("data", "data = digits(\"train\")"),
+            ("loss", "loss = mse(logits, x)"),
+            ("optimizer", "optimizer = sgd(lr: 0.1)"),
+            // the best by its score
+            ("validation", "validation = random(0.5)"),
+        ];
+        let others = required.iter().filter(|(name, _)| *name != setting.name).map(|(_, line)| *line);
+        let lines: Vec<&str> = others.chain([setting.example]).collect();
+        let text = format!(
+            "model m(x: [B, 3]) -> logits: [B, 3] = linear(x, 3) as body\ndataset digits(split: string) {{
+  x = npy(\"{{split}}.npy\")\n  label = npy(\"labels.npy\")\n}}\ntrain m {{\n  {}\n}}\n",
+            lines.join("\n  ")
+        );
+        let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+        let found = program.train_settings(&Request::new(What::Train));
+        assert!(found.is_ok_and(|settings| settings.is_some()), "{}", setting.name);
+    }
+}
+
+#[test]
+fn the_models_arguments_are_in_scope_in_every_setting() {
+    let text =
+        "model m(x: [B, 3], size: int = 8, split: string = \"train\", rate: float = 1) -> y: [B, 3] = linear(x, 3)
+dataset d(split: string) { x = npy(\"{split}.npy\") }
+train m(rate: 0.5) {
+  let half   = floor_div(size, 2)
+  data       = d(split)
+  test       = d(\"not {split}\")
+  epochs     = size * 2
+  batch      = size
+  seed       = size
+  patience   = half
+  validation = last(rate / 2)
+  clip       = norm(rate)
+  loss       = mean(y ** 2)
+  optimizer  = sgd(lr: rate)
+}";
+    let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
+    let request = Request::new(What::Train);
+    let settings = |request: &Request| program.train_settings(request).expect("is right").expect("is there");
+    let of = |s: &dlc_dsl::lower::settings::TrainSettings| (s.epochs, s.batch, s.seed, s.patience, s.data.args.clone());
+    let (plain, set) =
+        (settings(&request), settings(&request.clone().with("size", 4.into()).with("split", "all".into())));
+    let split = |name: &str| -> indexmap::IndexMap<String, dlc_dsl::Argument> {
+        [("split".to_owned(), name.into())].into_iter().collect()
+    };
+    assert_eq!(of(&plain), (Some(16), 8, 8, Some(4), split("train")));
+    assert_eq!(of(&set), (Some(8), 4, 4, Some(2), split("all")));
+    assert_eq!(format!("{:?} {:?}", plain.validation, plain.clip), "Some(Last(Fraction(0.25))) Some(Norm(0.5))");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn codes(text: &str) -> Vec<&'static str> {
 fn the_library_the_examples_and_the_tour_have_none() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut said, mut count) = (String::new(), 0);
-    for folder in ["src/layers", "tests/tour", "../examples"] {
+    for folder in ["src/library", "tests/tour", "../examples"] {
         let folder = root.join(folder);
         for entry in std::fs::read_dir(&folder).expect("exists") {
             let path = entry.expect("readable").path();
@@ -57,6 +57,24 @@ fn an_attribute_silences_what_it_stands_before() {
     let ron = to_ron(program.main());
     let program = Program::load("m.ron", &ron, &mut NoFiles).unwrap_or_else(|faults| panic!("{ron}\n{faults}"));
     assert!(program.warnings.is_empty(), "{ron}");
+}
+
+#[test]
+fn an_import_that_nothing_uses_can_be_silenced_in_both_forms() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/errors/warnings");
+    let codes = |name: &str, text: &str| {
+        let program = Program::load(name, text, &mut Folder(&root)).unwrap_or_else(|faults| panic!("{text}{faults}"));
+        let ron = to_ron(program.main());
+        (program.warnings.iter().map(|warning| warning.code).collect::<Vec<_>>(), ron)
+    };
+    let import = "from \"blocks.dl\" import residual\nmodel m(x: [B]) -> y: [B] = x\n";
+    for (text, expected) in
+        [(import.to_owned(), vec!["unused-import"]), (format!("@allow(unused_import)\n{import}"), vec![])]
+    {
+        let (found, ron) = codes("m.dl", &text);
+        assert_eq!(found, expected, "{text}");
+        assert_eq!(codes("m.ron", &ron).0, expected, "{ron}");
+    }
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use dlc::artefact::{Artefact, GraphKey, Manifest};
 use dlc::{Compiler, tools};
-use dlc_compiler::codegen::Target;
-use dlc_compiler::pipeline::{self, Backend, Level, Options};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::{Backend, Level, Options};
+use dlc_compiler::pipeline;
 use dlc_compiler::program::RunError;
 use dlc_ir::{Argument, DType, Graph, Role, Scalar, Tensor, Type};
 use dlc_runtime::Tensors;

@@ -1,6 +1,7 @@
 //! Graphs: the text form and the passes.
 
-use dlc_compiler::passes::{Context, Math, Options, PASSES, parts};
+use dlc_compiler::options::{Math, PassOptions};
+use dlc_compiler::passes::{Context, PASSES, parts};
 use dlc_ir::{DType, Graph, InterpError, Scalar, Tensor, Type};
 
 pub fn round_trip(input: &[u8]) -> bool {
@@ -25,7 +26,7 @@ pub fn optimise(input: &[u8]) -> bool {
     if !matches!(parts(&graph), Ok(None)) {
         return false;
     }
-    let mut context = Context::new(Options { math: Math::Strict, prepare: true, ..Options::default() });
+    let mut context = Context::new(PassOptions { math: Math::Strict, prepare: true, ..PassOptions::default() });
     let mut optimised = graph.clone();
     for pass in PASSES {
         optimised = pass.run(&optimised, &mut context);

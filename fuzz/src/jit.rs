@@ -3,9 +3,10 @@
 //! Two things are held: machine code does to the bit what the interpreter of kernels does, whatever the graph; and where every
 //! value of a graph is a whole number that stays exact in any order of summation, both give what the graph means.
 
-use dlc_compiler::codegen::Target;
-use dlc_compiler::passes::{self, Math};
-use dlc_compiler::pipeline::{self, Backend, Level, Options};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::{Backend, Level, Math, Options, PassOptions};
+use dlc_compiler::passes;
+use dlc_compiler::pipeline;
 use dlc_compiler::program::RunError;
 use dlc_ir::op::Reduction;
 use dlc_ir::{DType, Graph, Op, ResultRole, Tensor};
@@ -24,7 +25,7 @@ pub fn matches(input: &[u8]) -> bool {
     let args: Vec<Tensor> = graph.entry().args().iter().map(|a| small_integers(&a.ty, 5)).collect();
     let options = |level| Options {
         level,
-        passes: passes::Options { math: Math::Strict, prepare: true, ..passes::Options::default() },
+        passes: PassOptions { math: Math::Strict, prepare: true, ..PassOptions::default() },
         check: true,
         ..Options::new(target)
     };

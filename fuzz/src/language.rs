@@ -93,7 +93,7 @@ pub fn lower(input: &[u8]) -> bool {
             return false;
         }
     };
-    if let Err(faults) = program.train_settings(None) {
+    if let Err(faults) = program.train_settings(&Request::new(What::Train)) {
         show(&faults, &program.sources);
     }
     let float = DType::F32;

@@ -12,8 +12,9 @@
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use std::sync::Arc;
 //!
-//! use dlc_compiler::codegen::Target;
-//! use dlc_compiler::pipeline::{Options, compile};
+//! use dlc_compiler::machine::Target;
+//! use dlc_compiler::pipeline::compile;
+//! use dlc_compiler::options::Options;
 //! use dlc_ir::{Graph, Tensor};
 //! use dlc_runtime::{Pool, Session};
 //!
@@ -54,6 +55,6 @@ pub mod weights;
 
 pub use pool::{JobPanicked, Pool};
 pub use session::{Session, SessionError, WrongType};
-pub use shuffle::{Split, permute};
+pub use shuffle::{Amount, Split, permute};
 pub use signature::{Signature, Slot, Target};
 pub use tensors::{Tensors, UnknownTensor};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dlc_compiler::passes::{Parts, parts};
-use dlc_compiler::program::{Memory, Program, RunError, Spread, Workspace, lend};
+use dlc_compiler::program::{Memory, ParallelFor, Program, RunError, Workspace, lend};
 use dlc_ir::{DType, Graph, Tensor, Type};
 
 use crate::preparing::Preparing;
@@ -211,7 +211,7 @@ impl Session {
         match &self.engine {
             Engine::Native { program, pool, .. } => {
                 let Some(preparation) = program.preparation() else { return Ok(()) };
-                let spread = Some(&**pool as &dyn Spread);
+                let spread = Some(&**pool as &dyn ParallelFor);
                 if let Some(lossless) = &preparation.lossless
                     && lossless.loses(&mut self.slots, spread).map_err(|e| failure(&e))?
                 {
@@ -248,7 +248,7 @@ impl Session {
         self.prepare()?;
         let (done, intact) = match &mut self.engine {
             Engine::Native { program, workspace, pool } => {
-                let done = program.run(workspace, &mut self.slots, Some(&**pool as &dyn Spread));
+                let done = program.run(workspace, &mut self.slots, Some(&**pool as &dyn ParallelFor));
                 let intact = matches!(done, Err(RunError::Check { intact: true, .. }));
                 (done.map_err(|e| failure(&e)), intact)
             }
@@ -283,7 +283,7 @@ impl Session {
             DType::F64 => memory.elements::<f64>()?.first().copied(),
             DType::I32 => memory.elements::<i32>()?.first().map(|&x| f64::from(x)),
             DType::I64 => memory.elements::<i64>()?.first().map(|&x| x as f64),
-            _ => memory.bytes().first().map(|&x| f64::from(x)),
+            DType::U8 | DType::Bool => memory.bytes().first().map(|&x| f64::from(x)),
         }
     }
 
@@ -347,12 +347,12 @@ fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Resu
     Ok(())
 }
 
-impl Spread for Pool {
+impl ParallelFor for Pool {
     fn threads(&self) -> usize {
         Pool::threads(self)
     }
 
-    fn spread(&self, chunks: u64, work: &(dyn Fn(u64) + Sync)) {
+    fn parallel_for(&self, chunks: u64, work: &(dyn Fn(u64) + Sync)) {
         // Kernels do not panic; should the host's part of a call do so, that is a bug which nobody below can be told of.
         if let Err(e) = self.run(chunks, &|_, begin, end| work(end - begin)) {
             unreachable!("{e}");

@@ -4,6 +4,25 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+/// How many of the examples are for the validation.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Amount {
+    /// This fraction, rounded to the nearest number of examples; what is not between 0 and 1 counts as the nearer of them.
+    Fraction(f64),
+    /// This many, or all where there are fewer.
+    Count(usize),
+}
+
+impl Amount {
+    /// The number of examples, of `count`.
+    pub fn of(self, count: usize) -> usize {
+        match self {
+            Amount::Fraction(fraction) => (fraction.clamp(0.0, 1.0) * count as f64).round() as usize,
+            Amount::Count(wanted) => wanted.min(count),
+        }
+    }
+}
+
 /// Which examples are kept from training, to validate with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -11,29 +30,28 @@ pub enum Split {
     /// None.
     #[default]
     None,
-    /// This fraction of the examples, from the end.
-    Last(f64),
-    /// This fraction of the examples, drawn with a seed.
+    /// This many of the examples, from the end.
+    Last(Amount),
+    /// This many of the examples, drawn with a seed.
     Random {
-        /// The fraction.
-        fraction: f64,
+        /// How many.
+        amount: Amount,
         /// The seed of the draw.
         seed: u64,
     },
 }
 
 impl Split {
-    /// The examples of the training and those of the validation. The fraction is rounded to the nearest number of
-    /// examples; what is not between 0 and 1 counts as the nearer of them.
+    /// The positions of the training examples and of the validation examples.
     pub fn of(self, count: usize) -> (Vec<usize>, Vec<usize>) {
-        let kept = |fraction: f64| count - (fraction.clamp(0.0, 1.0) * count as f64).round() as usize;
+        let kept = |amount: Amount| count - amount.of(count);
         match self {
             Split::None => ((0..count).collect(), Vec::new()),
-            Split::Last(fraction) => ((0..kept(fraction)).collect(), (kept(fraction)..count).collect()),
-            Split::Random { fraction, seed } => {
+            Split::Last(amount) => ((0..kept(amount)).collect(), (kept(amount)..count).collect()),
+            Split::Random { amount, seed } => {
                 let mut order: Vec<usize> = (0..count).collect();
                 shuffle(&mut order, &mut generator(b"dlc validation  ", seed, 0));
-                let mut validation = order.split_off(kept(fraction));
+                let mut validation = order.split_off(kept(amount));
                 order.sort_unstable();
                 validation.sort_unstable();
                 (order, validation)
@@ -106,14 +124,21 @@ mod tests {
 
     #[test]
     fn splits_are_disjoint_and_complete() {
-        for split in [Split::None, Split::Last(0.2), Split::Random { fraction: 0.2, seed: 3 }, Split::Last(7.0)] {
+        let fraction = Amount::Fraction;
+        let random = |amount, seed| Split::Random { amount, seed };
+        let whole = [Split::Last(fraction(7.0)), Split::Last(Amount::Count(200)), random(Amount::Count(102), 3)];
+        for split in [Split::None, Split::Last(fraction(0.2)), random(fraction(0.2), 3)].into_iter().chain(whole) {
             let (train, validation) = split.of(101);
             let mut all = [&train[..], &validation].concat();
             all.sort_unstable();
             assert_eq!(all, (0..101).collect::<Vec<_>>(), "{split:?}");
         }
-        assert_eq!(Split::Last(0.2).of(10).1, [8, 9]);
-        assert_eq!(Split::Random { fraction: 0.2, seed: 3 }.of(101).1.len(), 20);
-        assert_ne!(Split::Random { fraction: 0.2, seed: 3 }.of(101), Split::Random { fraction: 0.2, seed: 4 }.of(101));
+        assert_eq!(Split::Last(fraction(0.2)).of(10).1, [8, 9]);
+        assert_eq!(Split::Last(Amount::Count(3)).of(10).1, [7, 8, 9]);
+        assert_eq!(random(fraction(0.2), 3).of(101).1.len(), 20);
+        // as many by a count as by a fraction, and the same ones
+        assert_eq!(random(fraction(0.2), 3).of(101), random(Amount::Count(20), 3).of(101));
+        assert_ne!(random(fraction(0.2), 3).of(101), random(fraction(0.2), 4).of(101));
+        assert!(whole.iter().all(|split| split.of(101).0.is_empty()));
     }
 }

@@ -7,7 +7,7 @@ use dlc_ir::Type;
 use crate::Tensors;
 use crate::near::near;
 
-/// How the tensors of a file and the weights of a model differ. Shows itself as the table of an error message.
+/// How the tensors of a file and the weights of a model differ. Its `Display` is the table of an error message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mismatch {
     /// Tensors that fit.
@@ -27,36 +27,46 @@ impl Mismatch {
     pub fn code(&self) -> &'static str {
         "weights-mismatch"
     }
+
+    /// Whether nothing differs.
+    pub fn is_match(&self) -> bool {
+        self.misshapen.is_empty() && self.missing.is_empty() && self.unused.is_empty()
+    }
+}
+
+/// The unused tensors of a file that may be meant for a missing weight: of its type, with a similar name.
+pub fn candidates(name: &str, ty: &Type, unused: &[(String, Type)]) -> Vec<String> {
+    near(name, unused.iter().filter(|(_, other)| other == ty).map(|(other, _)| other.as_str()))
 }
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = self.fit + self.misshapen.len() + self.unused.len();
-        let (tensors, fit) = (count(total, "tensor", "tensors"), count(self.fit, "fits", "fit"));
-        let bad = count(self.misshapen.len(), "has", "have");
-        let missing = count(self.missing.len(), "weight is", "weights are");
-        write!(f, "of {tensors} {fit}, {bad} another type; {missing} missing")?;
+        let weights = self.fit + self.misshapen.len() + self.missing.len();
+        let match_ = if self.fit == 1 { "matches" } else { "match" };
+        write!(f, "{} of {weights} weights {match_}", self.fit)?;
         let names = self.misshapen.iter().map(|m| &m.0).chain(self.missing.iter().map(|m| &m.0));
         let width = names.chain(self.unused.iter().map(|u| &u.0)).map(|n| n.chars().count()).max().unwrap_or(0);
-        for (name, model, file) in &self.misshapen {
-            write!(f, "\n  misshapen  {name:width$}  model {model}, file {file}")?;
-        }
+        let heading = |f: &mut fmt::Formatter<'_>, count: usize, text: &str| match count {
+            0 => Ok(()),
+            _ => write!(f, "\n  {text}:"),
+        };
+        heading(f, self.missing.len(), "missing key(s)")?;
         for (name, ty, candidates) in &self.missing {
-            write!(f, "\n  missing    {name:width$}  {ty}")?;
+            write!(f, "\n    {name:width$}  {ty}")?;
             if !candidates.is_empty() {
                 write!(f, "; is it {}?", candidates.join(" or "))?;
             }
         }
+        heading(f, self.unused.len(), "unexpected key(s)")?;
         for (name, ty) in &self.unused {
-            write!(f, "\n  unused     {name:width$}  {ty}")?;
+            write!(f, "\n    {name:width$}  {ty}")?;
+        }
+        heading(f, self.misshapen.len(), "size mismatch")?;
+        for (name, model, file) in &self.misshapen {
+            write!(f, "\n    {name:width$}  checkpoint {file}, model {model}")?;
         }
         Ok(())
     }
-}
-
-/// A number with the words that go with one, or with any other number.
-fn count(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// Whether a file has exactly the weights that a model wants.
@@ -73,13 +83,12 @@ pub fn fit<'a>(model: impl IntoIterator<Item = (&'a str, &'a Type)>, file: &Tens
             Some(tensor) if tensor.ty() == ty => mismatch.fit += 1,
             Some(tensor) => mismatch.misshapen.push((name.to_owned(), ty.clone(), tensor.ty().clone())),
             None => {
-                let same_type = mismatch.unused.iter().filter(|(_, t)| t == ty).map(|(n, _)| n.as_str());
-                mismatch.missing.push((name.to_owned(), ty.clone(), near(name, same_type)));
+                let candidates = candidates(name, ty, &mismatch.unused);
+                mismatch.missing.push((name.to_owned(), ty.clone(), candidates));
             }
         }
     }
-    let fits = mismatch.misshapen.is_empty() && mismatch.missing.is_empty() && mismatch.unused.is_empty();
-    if fits { Ok(()) } else { Err(mismatch) }
+    if mismatch.is_match() { Ok(()) } else { Err(mismatch) }
 }
 
 #[cfg(test)]

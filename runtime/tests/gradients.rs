@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use common::assert_within;
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::codegen::Target;
-use dlc_compiler::pipeline::{Level, Options, compile};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::{Level, Options};
+use dlc_compiler::pipeline::compile;
 use dlc_ir::bounds::{self, Bounded, Constants};
 use dlc_ir::{Graph, Role, Scalar, Tensor};
 use dlc_runtime::{Pool, Session};

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use dlc_compiler::codegen::Target;
-use dlc_compiler::pipeline::{Options, compile};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::Options;
+use dlc_compiler::pipeline::compile;
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::loader::Examples;
 use dlc_runtime::train::{
     Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
 };
-use dlc_runtime::{Pool, Session, Split, Tensors};
+use dlc_runtime::{Amount, Pool, Session, Split, Tensors};
 
 #[path = "train/scores.rs"]
 mod scores;
@@ -124,7 +125,7 @@ fn train(
     options: TrainOptions,
     tell: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Summary, TrainError> {
-    let (train, validation) = Split::Last(0.2).of(43);
+    let (train, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
     let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
     Run {
         trainer,
@@ -200,7 +201,7 @@ fn learns_and_tells() {
 
 #[test]
 fn validation_counts_every_example_once() {
-    let (_, validation) = Split::Last(0.2).of(43);
+    let (_, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
     let w = Tensor::new([3], vec![1.0f32, 1.0, 1.0]).unwrap();
     let run = |sizes: &[usize]| {
         let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b))), None).unwrap();
@@ -225,6 +226,39 @@ fn validation_counts_every_example_once() {
     assert_eq!(Evaluator::sizes(10, 64), [10]);
 }
 
+/// The score that is watched falls with every epoch of this training, and so never improves if it is to rise.
+#[test]
+fn patience_ends_a_training_that_does_not_improve_also_over_an_interruption() {
+    let rising = Judge { part: Some(Part::Train), score: "loss".into(), better: Better::Higher };
+    let with = |judge: &Judge, patience, folder: Option<&Path>| TrainOptions {
+        judge: judge.clone(),
+        patience: Some(patience),
+        ..options(folder)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    // the first epoch is the best, and three more end it; longer patience goes on from there
+    for (patience, epoch, epochs) in [(3, 4, 4), (3, 4, 0), (5, 6, 2)] {
+        let (mut stops, mut done) = (vec![], 0);
+        let summary = train(&mut trainer(), with(&rising, patience, Some(folder.path())), &mut |event| match event {
+            Event::EarlyStop { epoch, patience, best, .. } => stops.push((*epoch, *patience, best.map(|b| b.epoch))),
+            Event::Epoch(_) => done += 1,
+            _ => {}
+        })
+        .unwrap();
+        assert_eq!(stops, [(epoch, patience, Some(1))]);
+        assert_eq!((summary.stopped_early, summary.interrupted, summary.epoch, done), (true, false, epoch, epochs));
+    }
+    // what improves, and what has patience for its whole length, trains to the end
+    let falling = Judge { better: Better::Lower, ..rising.clone() };
+    for (judge, patience) in [(falling, 8), (rising.clone(), 19), (rising, 20)] {
+        let summary = train(&mut trainer(), with(&judge, patience, None), &mut |event| {
+            assert!(!matches!(event, Event::EarlyStop { .. }), "{event:?}");
+        })
+        .unwrap();
+        assert_eq!((summary.stopped_early, summary.epoch), (false, 20));
+    }
+}
+
 #[test]
 fn a_stopped_training_goes_on_to_the_same_bits() {
     let expected = undisturbed();
@@ -233,7 +267,7 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
         for stop_at in stops {
             let mut trainer = trainer();
             let stop = Arc::new(AtomicBool::new(false));
-            let (train, validation) = Split::Last(0.2).of(43);
+            let (train, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
             let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
             let run = Run {
                 trainer: &mut trainer,
@@ -591,7 +625,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
     let folder = tempfile::tempdir().unwrap();
     let fields = || examples().fields().clone();
     let split = |share| {
-        let (learn, held_out) = Split::Last(share).of(43);
+        let (learn, held_out) = Split::Last(Amount::Fraction(share)).of(43);
         (learn, Some(held_out))
     };
     let texts = [("optimizer", "adam(lr: 0.1)"), ("text of m.dl", "#1")];
@@ -658,7 +692,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
 fn a_validation_may_not_be_added_to_a_training_under_way() {
     let folder = tempfile::tempdir().unwrap();
     let fields = || examples().fields().clone();
-    let (learn, held_out) = Split::Last(0.2).of(43);
+    let (learn, held_out) = Split::Last(Amount::Fraction(0.2)).of(43);
     let first = TrainOptions { epochs: Some(1), ..options(None) };
     resumed(folder.path(), fields(), (learn.clone(), None), first).unwrap();
     let error = resumed(folder.path(), fields(), (learn, Some(held_out)), options(None)).unwrap_err();

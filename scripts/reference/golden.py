@@ -101,6 +101,7 @@ def activations():
     rows = Rows()
     # without PyTorch's threshold, beyond which it returns x, an error of 1e-10 in f64
     rows.elementwise("softplus", "softplus(x)", lambda x: torch.logaddexp(x, torch.zeros_like(x)))
+    rows.elementwise("softsign", "softsign(x)", F.softsign)
     rows.elementwise("silu", "silu(x)", F.silu)
     rows.elementwise("gelu", "gelu(x)", F.gelu)
     rows.elementwise("gelu_tanh", "gelu_tanh(x)", lambda x: F.gelu(x, approximate="tanh"))
@@ -192,6 +193,10 @@ def losses():
     for dtype in (np.int64, np.int32):
         rows.function("cross_entropy", "cross_entropy(x, label)", lambda x, label: F.cross_entropy(x, label.long()),
                       {"x": logits, "label": label.astype(dtype)})
+    # the same with two leading axes, and with none
+    flat = lambda x, label: F.cross_entropy(x.reshape(-1, x.shape[-1]), label.reshape(-1))
+    for x, chosen in ((logits.reshape(2, 5, 3), label.reshape(2, 5)), (logits[0], np.array(1))):
+        rows.function("cross_entropy", "cross_entropy(x, label)", flat, {"x": x, "label": chosen})
     # classes that the logits rule out
     for large in (1e4, 1e30):
         rows.function("cross_entropy", "cross_entropy(x, label)", lambda x, label: F.cross_entropy(x, label),
@@ -224,8 +229,17 @@ def metrics():
     rows.function("accuracy", "accuracy(x, label)", lambda x, label: (x.argmax(-1) == label).double().mean(),
                   {"x": logits, "label": label}, by=[])
     # of equal logits the first one counts
-    rows.function("accuracy", "accuracy(x, label)", lambda x, label: (x.argmax(-1) == label).double().mean(),
-                  {"x": np.zeros((2, 3)), "label": np.array([0, 1], np.int32)}, by=[])
+    ties = {"x": np.zeros((2, 3)), "label": np.array([0, 1], np.int32)}
+    rows.function("accuracy", "accuracy(x, label)", lambda x, label: (x.argmax(-1) == label).double().mean(), ties, by=[])
+    plain = {"x": logits, "label": label}
+    leading = {"x": logits.reshape(2, 3, 3), "label": label.reshape(2, 3)}
+    rows.function("accuracy", "accuracy(x, label)", lambda x, label: (x.argmax(-1) == label).double().mean(), leading, by=[])
+    for k, given in [(k, given) for k in (1, 2, 3) for given in (plain, leading)] + [(1, ties), (2, ties)]:
+        rows.function("top_k_accuracy", f"top_k_accuracy(x, label, {k})", lambda x, label: (
+            torch.sort(x, -1, descending=True, stable=True).indices[..., :k] == label[..., None]).any(-1).double().mean(), given, by=[])
+    for given in (plain, leading, ties):
+        rows.function("perplexity", "perplexity(x, label)", lambda x, label: F.cross_entropy(
+            x.reshape(-1, x.shape[-1]), label.reshape(-1).long()).exp(), given, by=[])
     x, t = narrow([0.0, 1e-30, -1.0, 2.0, -1e30, 3.0]), narrow([0, 1, 0, 0, 1, 1])
     rows.function("binary_accuracy", "binary_accuracy(x, t)",
                   lambda x, t: ((x > 0) == (t > 0.5)).double().mean(), {"x": x, "t": t}, by=[])
@@ -239,6 +253,7 @@ def metrics():
     rows.function("confusion", "confusion(x, label)", confusion, {"x": logits, "label": label}, by=[])
     rows.function("confusion", "confusion(x, label)", confusion,
                   {"x": np.zeros((2, 3)), "label": np.array([2, 1], np.int32)}, by=[])
+    rows.function("confusion", "confusion(x, label)", confusion, leading, by=[])
     rows.function("r2", "r2(p, t)", r2, given, by=[])
     constant = np.full(4, 0.5)
     for target in (given["t"][:4], constant):
@@ -280,7 +295,7 @@ def of_two_classes(rows):
 def confusion(x, label):
     classes = x.shape[-1]
     table = torch.zeros(classes, classes).double()
-    for actual, taken in zip(label.long(), x.argmax(-1)):
+    for actual, taken in zip(label.long().ravel(), x.argmax(-1).ravel()):
         table[actual, taken] += 1
     return table
 

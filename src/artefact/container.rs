@@ -13,7 +13,7 @@
 use super::ArtefactError;
 
 pub(super) const MAGIC: &[u8; 8] = b"\x89dlx\r\n\x1a\n";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const NAME: usize = 16;
 const HASH: usize = 32;
 const ENTRY: usize = NAME + 8 + HASH;

@@ -1,18 +1,19 @@
 //! The artefact (`.dlx`): what is shipped. Resolved source, weights by name, and optimised graphs by what they were made for;
 //! never machine code, which loading makes again from the verified graphs in milliseconds.
 
+pub(crate) mod build;
 mod container;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use dlc_compiler::passes::Math;
+use dlc_compiler::options::Math;
 use dlc_ir::{Blobs, Graph};
 use dlc_runtime::{Tensors, atomic, data, regular};
 use serde::{Deserialize, Serialize};
 
-use crate::files;
+use crate::model::files;
 
 /// What a stored graph was made for. Another key lowers from the source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -45,6 +46,9 @@ pub struct Manifest {
     pub folder: String,
     /// The model's name.
     pub model: String,
+    /// The name of the training that says how it is trained and evaluated; none if the file has none for the model.
+    #[serde(default)]
+    pub training: Option<String>,
     /// Values of the model's arguments, as on the command line.
     pub arguments: BTreeMap<String, String>,
     /// The model's float type.
@@ -135,6 +139,7 @@ impl Manifest {
             sources,
             folder: String::new(),
             model: model.to_owned(),
+            training: None,
             arguments,
             float: float.to_owned(),
             seed: None,
@@ -228,6 +233,12 @@ impl Artefact {
 /// The folder that a file lies in.
 fn beside(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
+}
+
+impl From<ArtefactError> for crate::Error {
+    fn from(error: ArtefactError) -> Self {
+        crate::Error::plain(error.code(), error.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Exit, Failure, MathArguments, ModelArguments, ModelSettings, Output, table};
 
-/// How many models are told of.
+/// How many models and trainings are listed.
 const TOLD: usize = 5;
 
 /// Arguments of `dlc check`.
@@ -32,8 +32,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let mut warnings = models.first().map_or_else(Warnings::default, |(model, _)| model.warnings());
     for (model, settings) in &models {
         match check(model, settings, &compiler) {
-            Ok((name, weights, more)) => {
-                checked.push((name, weights));
+            Ok((one, more)) => {
+                checked.push(one);
                 warnings = warnings.and(more);
             }
             Err(error) => faults.push(error),
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     }
     let ms = start.elapsed().as_secs_f64() * 1e3;
     let file = arguments.model.file.display();
-    let told = checked.iter().take(TOLD).map(|(name, weights)| format!("{name}, {} weights", table::count(*weights)));
+    let told = checked.iter().take(TOLD).map(Checked::told);
     let more = checked.len().saturating_sub(TOLD);
     let more = if more > 0 { format!("; and {more} more models") } else { String::new() };
     let (denied, count) = (arguments.deny_warnings && !warnings.is_empty(), warnings.len());
@@ -58,10 +58,10 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     }
     // the one that other verbs take stands for itself
     let taken = if models.len() > 1 { tools::default_model(&models[0].0).ok() } else { None };
-    let first = checked.iter().find(|(name, _)| Some(name) == taken.as_ref()).unwrap_or(&checked[0]);
-    let all: Vec<_> = checked.iter().map(|(name, weights)| json!({ "model": name, "weights": weights })).collect();
+    let first = checked.iter().find(|one| Some(&one.model) == taken.as_ref()).unwrap_or(&checked[0]);
+    let all: Vec<_> = checked.iter().map(Checked::json).collect();
     let mut object = json!({
-        "v": 1, "ok": !denied, "model": first.0, "weights": first.1, "models": all, "diagnostics": warnings.to_json(),
+        "v": 1, "ok": !denied, "model": first.model, "weights": first.weights, "models": all, "diagnostics": warnings.to_json(),
     });
     if warnings.more() > 0 {
         object["more"] = warnings.more().into();
@@ -70,8 +70,29 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     Ok(if denied { Exit::CheckFailed } else { Exit::Done })
 }
 
-/// Checks a model and how it is trained: its name, how many numbers its weights are, and warnings about its training.
-fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result<(String, usize, Warnings), Error> {
+/// A model that is right, with one of its trainings.
+struct Checked {
+    model: String,
+    training: Option<String>,
+    /// How many numbers its weights are.
+    weights: usize,
+}
+
+impl Checked {
+    /// `resnet, 11,000 weights`, and of a training with a name of its own `finetune = resnet, …`.
+    fn told(&self) -> String {
+        let training = self.training.as_ref().filter(|name| **name != self.model);
+        let training = training.map(|name| format!("{name} = ")).unwrap_or_default();
+        format!("{training}{}, {} weights", self.model, table::count(self.weights))
+    }
+
+    fn json(&self) -> serde_json::Value {
+        json!({ "model": self.model, "training": self.training, "weights": self.weights })
+    }
+}
+
+/// Checks a model and how it is trained, which may give warnings.
+fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result<(Checked, Warnings), Error> {
     let request = settings.request(model, What::Infer, compiler)?;
     let details = tools::describe(model, &request)?;
     let warnings = match tools::trains(model)? {
@@ -82,5 +103,6 @@ fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result
     let request = settings.request(model, What::Init, compiler)?;
     tools::lower(model, &request)?;
     let weights = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
-    Ok((details.graph.entry().name.as_str().to_owned(), weights, warnings))
+    let (model, training) = (details.graph.entry().name.as_str().to_owned(), tools::chosen_training(model)?);
+    Ok((Checked { model, training, weights }, warnings))
 }

@@ -59,10 +59,11 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     }
     let mut parse = Timings::default();
     parse.add("parse", start);
+    output.warnings(&model.warnings());
     if let Some(stage) = &arguments.stop_after {
         stop_after(stage, arguments, &compiler, &model)?;
         output.line(format!("{} is fine up to this stage", arguments.model.file.display()));
-        output.object(&serde_json::json!({ "v": 1, "ok": true }));
+        output.object(&serde_json::json!({ "v": 1, "ok": true, "diagnostics": model.warnings().to_json() }));
         return Ok(Exit::Done);
     }
     let programs = if arguments.emit.is_empty() {
@@ -129,7 +130,7 @@ fn write_artefact(
         }
     };
     let sizes: Vec<(String, usize)> = request.dims.iter().map(|(n, &s)| (n.clone(), s)).collect();
-    let weights = compiler.first_weights_for(model, &sizes, 0)?;
+    let weights = compiler.initial_weights(model, sizes.iter().map(|(name, size)| (&**name, *size)), 0)?;
     let artefact = Artefact::of(model, weights, &[(&request, &program)], &tools::target_name(compiler)?);
     artefact.write(path).map_err(Error::from)?;
     let bytes = std::fs::metadata(path).map_or(0, |m| m.len());
@@ -166,7 +167,7 @@ fn emit(arguments: &Arguments, compiler: &Compiler, model: &Model, output: &mut 
             output.raw(&text);
         }
     }
-    output.object(&serde_json::json!({ "v": 1, "stages": texts }));
+    output.object(&serde_json::json!({ "v": 1, "stages": texts, "diagnostics": model.warnings().to_json() }));
     Ok(())
 }
 
@@ -193,7 +194,9 @@ fn report(
     }
     let total: f64 = rows.iter().map(|r| r.timings.total()).sum();
     let programs: Vec<_> = rows.iter().map(Row::json).collect();
-    output.object(&serde_json::json!({ "v": 1, "programs": programs, "total_ms": total }));
+    output.object(&serde_json::json!({
+        "v": 1, "programs": programs, "total_ms": total, "diagnostics": model.warnings().to_json(),
+    }));
     Ok(())
 }
 

@@ -47,10 +47,14 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let start = Instant::now();
     let artefact = Artefact::read(&arguments.file).map_err(Error::from)?;
     let part = arguments.data.part();
+    let warnings = artefact.model()?.warnings();
+    output.warnings(&warnings);
     let (result, count) = dlc::tools::evaluate(&artefact, &arguments.math.compiler(), part)?;
     let ms = start.elapsed().as_secs_f64() * 1e3;
     output.line(format!("{}   {} examples   {ms:.0} ms", scores(&result), table::count(count)));
     tables(&result).into_iter().for_each(|line| output.line(line));
-    output.object(&json!({ "v": 1, "data": part.name(), "examples": count, "scores": score_json(&result) }));
+    output.object(&json!({
+        "v": 1, "data": part.name(), "examples": count, "scores": score_json(&result), "diagnostics": warnings.to_json(),
+    }));
     Ok(Exit::Done)
 }

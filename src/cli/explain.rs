@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
+use dlc::tools::SettingDoc;
 use dlc::{Error, tools};
 
 use super::{Exit, Failure, MathArguments, ModeArguments, ModelSettings, Output, table};
@@ -39,14 +40,20 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         output.object(&serde_json::json!({ "v": 1, "name": entry.name, "kind": entry.kind, "signature": entry.signature, "doc": entry.doc }));
         return Ok(Exit::Done);
     }
-    let settings_of_train: Vec<(&str, &str)> =
-        tools::train_settings().iter().copied().filter(|(name, _)| subject == "train" || subject == name).collect();
+    let settings_of_train: Vec<&SettingDoc> =
+        tools::train_settings().iter().filter(|setting| subject == "train" || subject == setting.name).collect();
     if !settings_of_train.is_empty() {
-        let width = settings_of_train.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-        for (name, doc) in &settings_of_train {
+        let width = settings_of_train.iter().map(|setting| setting.name.len()).max().unwrap_or(0);
+        for SettingDoc { name, doc, values, default, example } in &settings_of_train {
             output.line(table::wrapped(&format!("{name:<width$} "), &[(*doc).to_owned()]));
+            for (what, text) in [("values", values), ("default", default), ("example", example)] {
+                output.line(table::wrapped(&format!("{:<width$}   {what:<8}", ""), &[(*text).to_owned()]));
+            }
         }
-        let settings = settings_of_train.iter().map(|(name, doc)| serde_json::json!({ "name": name, "doc": doc }));
+        let settings = settings_of_train.iter().map(|setting| {
+            let SettingDoc { name, doc, values, default, example } = setting;
+            serde_json::json!({ "name": name, "doc": doc, "values": values, "default": default, "example": example })
+        });
         output.object(&serde_json::json!({ "v": 1, "settings": settings.collect::<Vec<_>>() }));
         return Ok(Exit::Done);
     }

@@ -78,6 +78,8 @@ verbs! {
     fmt::Fmt,
     /// Run passes over a graph in the text form (.dlir)
     opt::Opt,
+    /// Versions, targets, and what this machine can run
+    version::Version,
 }
 
 /// What every verb on a model takes.
@@ -121,30 +123,42 @@ pub struct ModelSettings {
     /// The model's name, where the file has several
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
+    /// The training's name, where the file has several; by default that of the model without a name of its own, or else the first
+    #[arg(long, value_name = "NAME")]
+    pub train: Option<String>,
 }
 
 impl ModelSettings {
     /// The model of a file, with what is set.
     pub fn open(&self, file: &Path) -> Result<Model, Failure> {
         let model = self.named(Model::open(file)?)?;
-        say_chosen(&model, self.model.is_some());
+        say_chosen(&model, self.model.is_some() || self.train.is_some(), self.train.is_some());
         self.with_settings(model)
     }
 
-    /// Every model of a file, or the one that is asked for, each with what is set of it.
+    /// Every training and every model of a file, or those that are asked for, each with what is set of it.
     pub fn open_all(&self, file: &Path) -> Result<Vec<(Model, ModelSettings)>, Failure> {
         let model = self.named(Model::open(file)?)?;
-        let names = tools::models(&model);
-        if self.model.is_some() || names.len() < 2 {
+        let names = if self.model.is_some() { vec![tools::chosen_model(&model)?] } else { tools::models(&model) };
+        let mut models = vec![];
+        for model in names.iter().map(|name| model.clone().named(name)) {
+            match tools::trainings(&model) {
+                trainings if trainings.len() > 1 => {
+                    let each = trainings.iter().map(|training| model.clone().with_training(training));
+                    models.extend(each.collect::<Result<Vec<_>, Error>>()?);
+                }
+                _ => models.push(model),
+            }
+        }
+        if self.train.is_some() || models.len() < 2 {
             return Ok(vec![(self.with_settings(model)?, self.clone())]);
         }
         expect_once(&self.set, &self.size)?;
-        let models = names.iter().map(|name| {
-            let model = model.clone().named(name);
+        let settable = |model| {
             let settable = tools::Settable::of(&model)?;
             Ok((model, settable))
-        });
-        let models = models.collect::<Result<Vec<_>, Error>>()?;
+        };
+        let models = models.into_iter().map(settable).collect::<Result<Vec<_>, Error>>()?;
         let all = models.iter().map(|(_, settable)| settable.clone()).reduce(tools::Settable::or);
         let (set, size) = (self.set.iter().map(|(n, _)| n.as_str()), self.size.iter().map(|(n, _)| n.as_str()));
         // what one model has may be set, whether the others have it or not
@@ -158,12 +172,16 @@ impl ModelSettings {
         models.into_iter().map(mine).collect()
     }
 
-    /// The model that is asked for.
-    fn named(&self, model: Model) -> Result<Model, Failure> {
-        let Some(name) = &self.model else { return Ok(model) };
-        let model = model.named(name);
-        tools::Settable::of(&model).map_err(Failure::usage)?;
-        Ok(model)
+    /// The model and the training that are asked for.
+    fn named(&self, mut model: Model) -> Result<Model, Failure> {
+        if let Some(name) = &self.model {
+            model = model.named(name);
+            tools::Settable::of(&model).map_err(Failure::usage)?;
+        }
+        match &self.train {
+            Some(name) => model.with_training(name).map_err(Failure::usage),
+            None => Ok(model),
+        }
     }
 
     fn with_settings(&self, mut model: Model) -> Result<Model, Failure> {
@@ -203,15 +221,12 @@ pub struct ModeArguments {
     /// The program: the model's outputs, its training step, its evaluation, or its first weights
     #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(What::ALL.map(What::name)).try_map(|name| name.parse::<What>()))]
     mode: Option<What>,
-    /// The same as --mode=train
-    #[arg(long, conflicts_with = "mode")]
-    train: bool,
 }
 
 impl ModeArguments {
     /// The program that is asked for, if one is.
     pub fn given(&self) -> Option<What> {
-        self.mode.or(self.train.then_some(What::Train))
+        self.mode
     }
 
     /// The program that is asked for; the model's outputs by default.
@@ -235,14 +250,19 @@ fn expect_gradient(graph: &Graph, what: What) -> Result<(), Failure> {
     Err(Failure::usage(Error::plain("no-gradient", message).help("`--mode=train` has")))
 }
 
-/// Says which of several models is taken, where nobody said.
-fn say_chosen(model: &Model, asked: bool) {
-    let models = tools::models(model);
-    if asked || models.len() < 2 {
-        return;
+/// Says which of several models is taken, and which of its trainings, where nobody said.
+fn say_chosen(model: &Model, model_asked: bool, training_asked: bool) {
+    let Ok(name) = tools::chosen_model(model) else { return };
+    let models = tools::models(model).len();
+    if !model_asked && models > 1 {
+        output::note(&format!("of {models} models, `{name}` is taken; --model names another"));
     }
-    if let Ok(name) = tools::chosen_model(model) {
-        output::note(&format!("of {} models, `{name}` is taken; --model names another", models.len()));
+    let trainings = tools::trainings(&model.clone().named(&name)).len();
+    if let Ok(Some(training)) = tools::chosen_training(model)
+        && !training_asked
+        && trainings > 1
+    {
+        output::note(&format!("of {trainings} trainings, `{training}` is taken; --train names another"));
     }
 }
 

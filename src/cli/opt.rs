@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use dlc::passes::{Context, Options, PASSES, Pass};
+use dlc::PassOptions;
+use dlc::passes::{Context, PASSES, Pass};
 use dlc::{Error, Graph};
 
 use super::{Exit, Failure, MathArguments, Output, read_text};
@@ -34,7 +35,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let text = read_text(&arguments.file)?;
     let parse_error = |e: dlc::ParseError| Error::plain("bad-graph", format!("{}:{e}", arguments.file.display()));
     let mut graph: Graph = text.parse().map_err(parse_error)?;
-    let mut context = Context::new(Options { math: arguments.math.math, prepare: true, ..Options::default() });
+    let mut context = Context::new(PassOptions { math: arguments.math.math, prepare: true, ..PassOptions::default() });
     for pass in passes {
         graph = pass.run(&graph, &mut context);
     }

@@ -36,7 +36,7 @@ fn element(tensor: &Tensor, at: usize) -> String {
         DType::Bool => x.as_bool().to_string(),
         DType::F32 => (x.as_f64() as f32).to_string(),
         DType::F64 => x.as_f64().to_string(),
-        _ => x.as_i64().to_string(),
+        DType::I32 | DType::I64 | DType::U8 => x.as_i64().to_string(),
     }
 }
 

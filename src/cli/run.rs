@@ -51,16 +51,19 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         Artefact::read(&arguments.file).map_err(Error::from)?
     } else {
         let model = Model::open(&arguments.file)?;
-        super::say_chosen(&model, false);
+        super::say_chosen(&model, false, true);
         if let Some(path) = &arguments.output {
             arguments.force.expect_free_of(path, Kind::Tensors, &model)?;
         }
         super::check_names(&model, &[], &arguments.size)?;
         let sizes = tools::sizes_by_inputs(&model, &inputs, &arguments.size)?;
-        let weights = compiler.first_weights_for(&model, &sizes, arguments.seed)?;
+        let weights =
+            compiler.initial_weights(&model, sizes.iter().map(|(name, size)| (&**name, *size)), arguments.seed)?;
         Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
     };
-    super::check_names(&artefact.model()?, &[], &arguments.size)?;
+    let model = artefact.model()?;
+    output.warnings(&model.warnings());
+    super::check_names(&model, &[], &arguments.size)?;
     let outputs = tools::run(&artefact, &compiler, &inputs, &arguments.size, arguments.seed)?;
     if let Some(path) = &arguments.output {
         outputs.save(path).map_err(Error::from)?;
@@ -73,7 +76,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     }
     let tensors: serde_json::Map<String, serde_json::Value> =
         outputs.iter().map(|(n, t)| (n.to_owned(), tools::tensor_to_json(t))).collect();
-    output.object(&json!({ "v": 1, "outputs": tensors }));
+    output.object(&json!({ "v": 1, "outputs": tensors, "diagnostics": model.warnings().to_json() }));
     Ok(Exit::Done)
 }
 

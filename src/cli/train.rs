@@ -37,7 +37,7 @@ pub struct Arguments {
     /// Threads, at most a few for each processor; they never change a result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Where checkpoints, the best weights and the history go; runs/FILE-N by default, after the model's file. Those of an
+    /// Where checkpoints, the best weights and the history go; runs/NAME-N by default, after the training, or the model's file where that has no name of its own. Those of an
     /// earlier training are replaced once there are new ones, unless --resume goes on from them
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
@@ -47,7 +47,7 @@ pub struct Arguments {
     /// Steps between checkpoints, besides those every few seconds and at the end
     #[arg(long, value_name = "N")]
     checkpoint_steps: Option<u64>,
-    /// Where the artefact goes; beside the model by default
+    /// Where the artefact goes; by default beside the model, named after the training or the file as the folder is
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -59,7 +59,9 @@ pub struct Arguments {
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let model = arguments.model.open()?;
-    let artefact = arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_extension("dlx"));
+    let name = name_of(&model, arguments)?;
+    let artefact =
+        arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_file_name(format!("{name}.dlx")));
     // to be told before hours of training, not after
     arguments.force.expect_free_of(&artefact, Kind::Artefact, &model)?;
     if let Some(folder) = &arguments.folder {
@@ -67,13 +69,19 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     }
     let folder = match &arguments.folder {
         Some(path) => Folder::named(path),
-        None => Folder::fresh(&arguments.model.stem())?,
+        None => Folder::fresh(&name)?,
     };
     let interrupt = Interrupt::listen();
     let unused = folder.clone();
     interrupt.end_with(move || unused.discard());
     let result = train(&model, arguments, folder.path().to_owned(), artefact, &interrupt, output);
     result.inspect_err(|_| folder.discard())
+}
+
+/// What the files of the training are named after: itself, where it has a name of its own, or else the model's file.
+fn name_of(model: &Model, arguments: &Arguments) -> Result<String, Error> {
+    let (training, trained) = (tools::chosen_training(model)?, tools::chosen_model(model)?);
+    Ok(training.filter(|name| *name != trained).unwrap_or_else(|| arguments.model.stem()))
 }
 
 /// Trains, and tells how it went.
@@ -202,11 +210,12 @@ impl End {
     }
 
     fn json(&self, test: Option<&Scores>) -> serde_json::Value {
-        let Summary { epoch, step, interrupted, last, best, examples, times, .. } = &self.summary;
+        let Summary { epoch, step, interrupted, stopped_early, last, best, examples, times, .. } = &self.summary;
         json!({
             "v": 1,
             "event": "end",
             "interrupted": interrupted,
+            "stopped_early": stopped_early,
             "epoch": epoch,
             "step": step,
             "seconds": self.seconds,
@@ -265,7 +274,7 @@ fn announce(training: &Training, output: &mut Output) {
     let ms: serde_json::Map<String, serde_json::Value> =
         timings.stages.iter().map(|(n, ms)| ((*n).to_owned(), (*ms).into())).collect();
     output.object(&json!({
-        "v": 1, "event": "compiled", "ms": ms, "total_ms": timings.total(),
+        "v": 1, "event": "compiled", "training": training.settings().name, "ms": ms, "total_ms": timings.total(),
         "examples": { "train": learn, "validation": held_out, "test": test },
         "remainder": remainder.map(|(count, timings)| json!({ "examples": count, "total_ms": timings.total() })),
         "left_out": left_out.map(|(count, why)| json!({ "examples": count, "why": why })),

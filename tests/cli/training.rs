@@ -244,6 +244,82 @@ fn settings_are_explained() {
     assert!(all.contains("validation") && all.contains("best(\"validation.loss\")"), "{all}");
     assert!(all.lines().all(|line| line.chars().count() <= 80), "{all}");
     assert!(text(&dlc(&["explain", "keep"])).starts_with("keep"));
+    for setting in dlc::tools::train_settings() {
+        let said = text(&dlc(&["explain", setting.name]));
+        for part in [setting.values, setting.default, setting.example] {
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
+            assert!(words(&said).contains(&words(part)), "{part}: {said}");
+            assert!(words(&all).contains(&words(part)), "{part}");
+        }
+    }
+}
+
+/// A line through four points that is there from the beginning: no epoch improves it.
+#[test]
+fn a_training_without_improvement_stops_early_and_says_so() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("ten.csv"), "x,t\n1,1\n2,2\n3,3\n4,4\n5,5\n6,6\n").expect("written");
+    let model = "model m(x: [B], limit: int = 3) -> p: [B] {
+  param w: [] = 1
+  return x * w
+}
+dataset d {
+  x = csv(\"ten.csv\")[\"x\"]
+  t = csv(\"ten.csv\")[\"t\"]
+}
+train m {
+  data       = d()
+  validation = last(2)
+  epochs     = 50
+  batch      = 4
+  patience   = limit
+  loss       = mse(p, t)
+  optimizer  = sgd(lr: 0.1)
+}
+";
+    std::fs::write(folder.path().join("m.dl"), model).expect("written");
+    let run = |more: &[&str]| {
+        let output = dlc_in(folder.path(), &[&["train", "m.dl", "--folder", "runs"], more].concat());
+        assert!(output.status.success(), "{output:?}");
+        text(&output)
+    };
+    let said = run(&[]);
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let said = words.join(" ");
+    let why = "stopped after epoch 4: no improvement for 3 epochs; validation.loss was best in epoch 1: 0.0000";
+    assert!(said.contains(why) && said.contains("4 examples, 2 for the validation"), "{said}");
+    // an argument of the model, which --set reaches; a resumed training stops in the same epoch
+    let events = |said: &str| -> Vec<serde_json::Value> {
+        said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let lines = events(&run(&["--resume", "--set", "limit=6", "--json"]));
+    let stop = lines.iter().find(|line| line["event"] == "early_stop").expect("it stops");
+    let best = serde_json::json!({ "epoch": 1, "value": 0.0 });
+    let fields = [("epoch", 7.into()), ("patience", 6.into()), ("score", "validation.loss".into()), ("best", best)];
+    fields.iter().for_each(|(name, value)| assert_eq!(&stop[name], value, "{stop}"));
+    let end = lines.last().expect("an end");
+    assert_eq!((&end["stopped_early"], &end["interrupted"], &end["epoch"]), (&true.into(), &false.into(), &7.into()));
+    assert_eq!(lines.iter().filter(|line| line["event"] == "epoch").count(), 3, "epochs 5 to 7");
+    let lines = events(&run(&["--resume", "--set", "limit=6", "--json"]));
+    assert_eq!(lines.iter().filter(|line| line["event"] == "epoch").count(), 0);
+    assert_eq!(lines.last().expect("an end")["epoch"], 7);
+    // the length comes first
+    let end = run(&["--set", "limit=3", "--epochs", "4", "--json"]);
+    assert_eq!(events(&end).last().expect("an end")["stopped_early"], false);
+}
+
+#[test]
+fn a_number_of_examples_for_the_validation_leaves_some_to_train_on() {
+    for (validation, expected) in [("last(7)", 43), ("random(49)", 1)] {
+        let (folder, _) = fifty(LINE, &format!("  batch      = 1\n  validation = {validation}\n"));
+        let output = dlc_in(folder.path(), &["train", "m.dl", "--json", "--folder", "runs"]);
+        let first = text(&output).lines().next().unwrap_or_default().to_owned();
+        let compiled: serde_json::Value = serde_json::from_str(&first).unwrap_or_else(|_| panic!("{output:?}"));
+        assert_eq!(compiled["examples"]["train"], expected, "{validation}");
+    }
+    let (folder, path) = fifty(LINE, "  validation = last(50)\n");
+    let said = complaint(&folder, &["check", path.to_str().expect("UTF-8")]);
+    assert!(said.contains("`validation` takes all examples") && said.contains("50 of 50 examples"), "{said}");
 }
 
 /// A training section of 50 examples of one number.
@@ -318,8 +394,36 @@ fn warnings_are_told_by_check_and_by_train_and_can_be_denied() {
     assert_eq!((denied.status.code(), &json(&denied)["ok"]), (Some(3), &false.into()));
     let trained = run(&["train", "m.dl", "--folder", "runs"]);
     assert_eq!(trained.stderr, checked.stderr);
-    // silenced, there is nothing to deny
+    // those of the text are reported by every verb that compiles it
     let text_of = std::fs::read_to_string(folder.path().join("m.dl")).expect("it was written");
+    let divided = text_of.replace("squeeze(linear(x, 1), axis: 1)", "squeeze(linear(x, 1), axis: 1) * B // B");
+    std::fs::write(folder.path().join("m.dl"), &divided).expect("again");
+    assert!(run(&["train", "m.dl", "-o", "m.dlx", "--folder", "runs"]).status.success());
+    let tensor = dlc::Tensor::new([1, 1], vec![1f32]).expect("one");
+    [("x", tensor)].into_iter().collect::<dlc::Tensors>().save(folder.path().join("x.npz")).expect("written");
+    for verb in [
+        &["check", "m.dl"][..],
+        &["compile", "m.dl"],
+        &["compile", "m.dl", "--emit=ir"],
+        &["compile", "m.dl", "--stop-after=ir"],
+        &["run", "m.dl", "x.npz"],
+        &["run", "m.dlx", "x.npz"],
+        &["eval", "m.dlx", "--data=train"],
+        &["train", "m.dl", "--folder", "runs"],
+    ] {
+        let said = run(verb);
+        let errors = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(said.status.success() && errors.contains("warning[division-comment]"), "{verb:?}: {errors}");
+        let said = run(&[verb, &["--json"]].concat());
+        let lines: Vec<serde_json::Value> =
+            text(&said).lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+        let of_text = |line: &serde_json::Value| {
+            line["diagnostics"].is_array() && codes(line).iter().any(|(_, code)| code == "division-comment")
+        };
+        assert!(lines.iter().any(of_text), "{verb:?}: {lines:?}");
+    }
+    // silenced, there is nothing to deny
+    std::fs::write(folder.path().join("m.dl"), &text_of).expect("again");
     let silenced = text_of.replace("  validation =", "  @allow(empty_validation)\n  validation =");
     std::fs::write(folder.path().join("m.dl"), &silenced).expect("again");
     assert_eq!(run(&["check", "m.dl", "--deny-warnings"]).status.code(), Some(0));

@@ -2,9 +2,9 @@
 
 use dlc::{DType, Graph, Level, Tensor};
 use dlc_compiler::autodiff;
-use dlc_compiler::codegen::Target;
-use dlc_compiler::passes::{self, Math};
-use dlc_compiler::pipeline::{Options, compile};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::{Math, Options, PassOptions};
+use dlc_compiler::pipeline::compile;
 use dlc_compiler::program::Program;
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::op::Gradient;
@@ -27,7 +27,7 @@ impl Engine {
         let ways = [(Level::O0, Math::Strict), (Level::Full, Math::Strict), (Level::Full, Math::Fast)];
         let compiled = ways.map(|(level, math)| {
             let target = Target::host().expect("the tests run on a supported machine");
-            let passes = passes::Options { math, ..passes::Options::default() };
+            let passes = PassOptions { math, ..PassOptions::default() };
             let options = Options { level, passes, ..Options::new(target) };
             let program = compile(graph.clone(), &options).unwrap_or_else(|e| panic!("{e}\n{graph}"));
             Engine::Compiled(level, math, Box::new(program))
@@ -76,7 +76,7 @@ pub fn with_gradient(mut graph: Graph, name: &Symbol, wrt: Vec<usize>) -> Graph 
         result.role = ResultRole::Output;
     }
     let results = function.results.iter().map(|r| function.ty(r.value).clone()).collect();
-    let gradient = Gradient { func: name.clone(), wrt, results };
+    let gradient = Gradient { func: name.clone(), of: 0, wrt, results };
     for value in b.push_all(gradient, &args).unwrap_or_else(|e| panic!("{e}\n{graph}")) {
         b.output(None, value);
     }

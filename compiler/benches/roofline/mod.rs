@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, Target, VERSION};
-use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
+use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, VERSION};
 use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, Verified};
+use dlc_compiler::machine::Target;
+use dlc_compiler::routine::program::{Address, KernelProgram, Routine, Step};
 use dlc_ir::DType;
 
 /// The rate of twelve independent chains of `fma` in registers, in GFLOP/s.
@@ -45,7 +46,7 @@ pub fn program(kernel: Kernel) -> KernelProgram {
     let kernel = Verified::new(kernel).expect("the kernel is well-formed");
     let mut program = KernelProgram::new();
     let arguments = kernel.operands.len();
-    let operands = (0..arguments).map(|slot| Place::Argument { slot, offset: 0 }).collect();
+    let operands = (0..arguments).map(|slot| Address::Argument { slot, offset: 0 }).collect();
     let kernel = program.add_kernel("kernel", kernel);
     let steps = vec![Step::Launch { kernel, operands }];
     program.add_routine(Routine { name: "main".into(), arguments, frame: 0, steps });

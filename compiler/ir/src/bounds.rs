@@ -111,7 +111,10 @@ pub fn function(
 /// As [`interpret`].
 pub fn operator(op: &Op, args: &[Bounded], constants: Constants) -> Result<Bounded, EvalError> {
     let tensors: Vec<Tensor> = args.iter().map(|a| a.value.clone()).collect();
-    let value = op.eval(&tensors)?.remove(0);
+    let mut results = op.eval(&tensors)?;
+    let (Some(value), true) = (results.pop(), results.is_empty()) else {
+        return Err(EvalError::NotLocal(op.mnemonic()));
+    };
     let mut radius = match op {
         Op::Constant(_) if constants == Constants::Folded => {
             value.scalars().map(|x| folded(x, value.dtype())).collect()

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::op::{Doc, Sample};
+use crate::op::{Callee, Doc, Sample};
 use crate::scalar::Accepts;
 use crate::{Builder, Function, FunctionKind, Graph, Op, Role, Scalar, ScalarOp, Value};
 
@@ -180,13 +180,8 @@ impl Sample {
     /// If the sample is not well-typed.
     pub fn program(&self) -> Graph {
         let mut graph = Graph::new();
-        let callee = match &self.op {
-            Op::Call(call) => Some((&call.func, &call.results)),
-            Op::Gradient(gradient) => Some((&gradient.func, &gradient.results)),
-            _ => None,
-        };
-        if let Some((name, results)) = callee {
-            let mut b = Builder::new(name.clone(), FunctionKind::Func);
+        for Callee { func, results } in self.op.callees() {
+            let mut b = Builder::new(func.clone(), FunctionKind::Func);
             for ty in self.types() {
                 b.arg("x", ty, Role::Plain);
             }

@@ -22,7 +22,7 @@ mod program;
 mod rewrite;
 
 pub use places::Places;
-pub use program::Graph;
+pub use program::{Graph, Preparation};
 
 /// The name of a function, without its `@`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -349,6 +349,14 @@ impl Function {
         Arc::make_mut(&mut self.args[arg]).role = role;
     }
 
+    /// Of each argument of an entry whether it is a weight, a value that stays from one run to the next: a frozen parameter, or a
+    /// state that the entry does not update.
+    pub fn weight_args(&self) -> Vec<bool> {
+        let is_updated = |arg: usize| self.results.iter().any(|r| r.role == ResultRole::Update(arg));
+        let stays = |role: &Role| matches!(role, Role::Param { trainable: false, .. } | Role::State { .. });
+        self.args.iter().enumerate().map(|(i, a)| stays(&a.role) && !is_updated(i)).collect()
+    }
+
     /// Says where an argument is declared.
     pub fn set_arg_loc(&mut self, arg: usize, loc: Loc) {
         let node = self.arg_values[arg].node;
@@ -391,6 +399,11 @@ impl Function {
     /// The nodes that are operators, operands before users.
     pub fn ops(&self) -> impl DoubleEndedIterator<Item = (NodeId, &Node, &Op)> {
         self.nodes().filter_map(|(id, node)| Some((id, node, node.op()?)))
+    }
+
+    /// The names of the functions that its operators name, one for each time.
+    pub fn callees(&self) -> impl Iterator<Item = &Symbol> {
+        self.ops().flat_map(|(_, _, op)| op.callees()).map(|callee| callee.func)
     }
 
     /// Number of nodes, arguments included. Every [`NodeId::index`] is below it.

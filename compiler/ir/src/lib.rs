@@ -22,8 +22,8 @@ pub use docs::ops_markdown;
 pub use dtype::{DType, UnknownDType};
 pub use element::Scalar;
 pub use graph::{
-    Argument, Def, Function, FunctionKind, Graph, Loc, Node, NodeId, Places, ResultDecl, ResultRole, Role, Symbol,
-    Value,
+    Argument, Def, Function, FunctionKind, Graph, Loc, Node, NodeId, Places, Preparation, ResultDecl, ResultRole, Role,
+    Symbol, Value,
 };
 pub use interp::{InterpError, Observer};
 pub use op::{EvalError, Op, Operator, TypeError, Types};

@@ -3,8 +3,8 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use crate::op::{Call, Gradient};
-use crate::{DType, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Role, Symbol, Type};
+use crate::op::Callee;
+use crate::{DType, Function, FunctionKind, Graph, NodeId, Preparation, ResultRole, Role, Symbol, Type};
 
 /// A graph that is not well-formed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,14 +25,29 @@ impl Graph {
     /// Checks every function: operands stand before their users, types are those that the operators infer, callees stand before
     /// their callers, have the types that the call expects, and update nothing, kernels call nothing and are of at most
     /// [`MAX_KERNEL_OPS`] operators, updates have the type of what they update
-    /// and update it once, names of outputs, parameters and states are unique, and no tensor is too large for any memory.
+    /// and update it once, names of outputs, parameters and states are unique, no tensor is too large for any memory, and what prepares weights is
+    /// there.
     ///
     /// # Errors
     /// The first violation.
     pub fn verify(&self) -> Result<(), VerifyError> {
         let order = Order::of(self);
-        self.functions().try_for_each(|function| verify_function(self, &order, &function.name))
+        self.functions().try_for_each(|function| verify_function(self, &order, &function.name))?;
+        verify_preparation(self)
     }
+}
+
+/// Checks that what prepares the weights of a graph are functions of it beside the entry.
+pub(crate) fn verify_preparation(graph: &Graph) -> Result<(), VerifyError> {
+    let Some(Preparation { func, lossless }) = &graph.preparation else { return Ok(()) };
+    for name in [func].into_iter().chain(lossless) {
+        let fits = graph.function(name).is_some_and(|f| f.kind == FunctionKind::Func) && graph.entry().name != *name;
+        if !fits {
+            let message = "is no function beside the entry that could prepare its weights".to_owned();
+            return Err(VerifyError { function: name.clone(), node: None, message });
+        }
+    }
+    Ok(())
 }
 
 /// The place of each function.
@@ -111,10 +126,8 @@ impl Checker<'_> {
                 return self
                     .fail(Some(id), format!("{}: types {:?}, inferred {inferred:?}", op.mnemonic(), node.types));
             }
-            match op {
-                Op::Call(Call { func, results, .. }) => self.callee(id, func, &args, results)?,
-                Op::Gradient(Gradient { func, results, .. }) => self.callee(id, func, &args, results)?,
-                _ => {}
+            for callee in op.callees() {
+                self.callee(id, callee, &args)?;
             }
         }
         Ok(())
@@ -126,7 +139,7 @@ impl Checker<'_> {
         self.graph.function(func).filter(|_| *place < self.position)
     }
 
-    fn callee(&self, id: NodeId, func: &Symbol, args: &[Type], results: &[Type]) -> Checked {
+    fn callee(&self, id: NodeId, Callee { func, results }: Callee<'_>, args: &[Type]) -> Checked {
         if self.function.kind == FunctionKind::Kernel {
             return self.fail(Some(id), "a kernel calls nothing".to_owned());
         }

@@ -30,6 +30,44 @@ fn a_program_comes_back_as_it_was() {
     assert_eq!(graph, graph.to_string().parse().expect("what is printed parses"));
 }
 
+/// A graph whose weights another function prepares, whatever that is called.
+const PREPARED: &str = r#"func @scale(%w: f32[3] param "w" frozen) -> ("prepared.w": f32[3]) {
+  %0 = mul %w, %w : f32[3]
+  return %0
+}
+
+func @count(%w: f32[3] param "w" frozen) -> (lost: i64[]) {
+  %0 = constant 0 : i64[]
+  return %0
+}
+
+func @f(%x: f32[3] input, %w: f32[3] param "w" frozen, %p: f32[3] param "prepared.w" frozen) -> f32[3] {
+  %0 = mul %x, %p : f32[3]
+  return %0
+}
+
+prepare @scale lossless @count
+"#;
+
+#[test]
+fn a_preparation_is_a_field_of_the_graph_and_of_its_text() {
+    let graph: Graph = PREPARED.parse().expect("it is well-formed");
+    let found = graph.preparation.as_ref().expect("it has one");
+    assert_eq!((found.func.as_str(), found.lossless.as_ref().map(|name| name.as_str())), ("scale", Some("count")));
+    assert_eq!(graph.to_string(), PREPARED);
+    let other: Graph = PREPARED.replace(" lossless @count", "").parse().expect("it is well-formed");
+    assert_ne!(graph, other);
+    let wrong = [
+        (PREPARED.replace("prepare @scale", "prepare @f"), "@f: is no function beside the entry"),
+        (PREPARED.replace("lossless @count", "lossless @lost"), "@lost: is no function beside the entry"),
+        (format!("{PREPARED}\nprepare @scale\n"), "expected the end"),
+    ];
+    for (text, message) in wrong {
+        let error = text.parse::<Graph>().expect_err("it is malformed").to_string();
+        assert!(error.contains(message), "{error}");
+    }
+}
+
 #[test]
 fn large_constants_stand_behind_the_functions_or_travel_beside_them() {
     let mut b = Builder::new("f", FunctionKind::Func);

@@ -8,7 +8,7 @@ use super::{AutodiffError, Differentiator};
 impl Differentiator<'_> {
     /// The first place where the ways from the argument `arg` to the result `objective` end, and the operator there.
     /// `None` if nothing of the result is computed from the argument.
-    pub(super) fn dead_end(
+    pub(super) fn why_no_gradient(
         &mut self,
         f: &Function,
         arg: usize,
@@ -31,7 +31,7 @@ impl Differentiator<'_> {
             if let Op::Call(call) = op {
                 let callee = self.ready(&call.func)?.clone();
                 for result in 0..callee.results.len() {
-                    let inner = self.dead_end(&callee, operand, result)?;
+                    let inner = self.why_no_gradient(&callee, operand, result)?;
                     if let Some(end) = inner.filter(|(loc, _)| loc.is_known()) {
                         return Ok(Some(end));
                     }

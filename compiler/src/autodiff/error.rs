@@ -1,10 +1,10 @@
-//! What stands in the way of a gradient.
+//! Why there is no gradient.
 
 use std::sync::Arc;
 
 use dlc_ir::{Loc, Symbol, TypeError};
 
-/// What stands in the way of a gradient.
+/// Why there is no gradient.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AutodiffError {

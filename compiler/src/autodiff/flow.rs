@@ -78,13 +78,13 @@ impl Differentiator<'_> {
         Ok(results)
     }
 
-    /// The ways from the results marked in `seeds` back to the arguments marked in `needed`. Makes the functions for
+    /// The ways from the results marked in `seeded` back to the arguments marked in `needed`. Makes the functions for
     /// the calls on these ways.
-    pub(super) fn flow(&mut self, f: &Function, needed: &[bool], seeds: &[bool]) -> Result<Flow, AutodiffError> {
+    pub(super) fn flow(&mut self, f: &Function, needed: &[bool], seeded: &[bool]) -> Result<Flow, AutodiffError> {
         let active = self.active(f, needed)?;
         let mut wanted = nowhere(f);
         let mut calls = FxHashMap::default();
-        for (result, _) in f.results.iter().zip(seeds).filter(|(_, seed)| **seed) {
+        for (result, _) in f.results.iter().zip(seeded).filter(|(_, seed)| **seed) {
             if at(&active, result.value) {
                 set(&mut wanted, result.value);
             }

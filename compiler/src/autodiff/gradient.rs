@@ -5,9 +5,10 @@ use dlc_ir::op::Gradient;
 use dlc_ir::{Builder, Function, FunctionKind, Loc, Op, ResultRole, Role, Scalar, Symbol, Value};
 
 use super::joint::Emitted;
-use super::{AutodiffError, Differentiator, as_gradient};
+use super::share::share_forward_passes;
+use super::{AutodiffError, Differentiator, GradientKey, as_gradient, key_of};
 
-/// A gradient that stands in several places.
+/// A gradient that is taken in several places.
 #[derive(Clone, Debug)]
 pub(super) struct SharedGradient {
     function: Symbol,
@@ -57,14 +58,15 @@ impl Differentiator<'_> {
         for (result, old) in new.results.iter_mut().zip(&f.results) {
             result.name = old.name.clone();
         }
-        Ok(new)
+        let gradients = f.ops().filter(|(id, _, op)| live[id.index()] && as_gradient(op).is_some()).count();
+        Ok(if gradients > 1 { share_forward_passes(&new, &self.forwards, &self.out) } else { new })
     }
 
     /// The results of a `gradient`.
     fn gradient(&mut self, b: &mut Builder, gradient: &Gradient, args: &[Value]) -> Result<Vec<Value>, AutodiffError> {
         let loc = b.loc;
         let f = self.ready(&gradient.func)?.clone();
-        let key = (gradient.func.clone(), gradient.wrt.clone());
+        let key = key_of(gradient);
         let uses = self.uses.get(&key).copied().unwrap_or_default();
         let Emitted { mut results, grads } = if uses.count > 1 {
             let outer = std::mem::replace(&mut self.in_again, uses.again);
@@ -72,14 +74,14 @@ impl Differentiator<'_> {
             self.in_again = outer;
             emitted
         } else {
-            self.emit_gradient(b, &f, &gradient.wrt, args)?
+            self.emit_gradient(b, &f, &key, args)?
         };
         b.loc = loc;
         for &i in &gradient.wrt {
             results.push(match grads[i] {
                 Some(grad) => grad,
                 None => {
-                    self.refuse_lost_parameter(b.function(), &f, i, args[i], loc)?;
+                    self.refuse_lost_parameter(b.function(), &f, (i, gradient.of), args[i], loc)?;
                     b.zeros_like(args[i]).map_err(|e| AutodiffError::rule(e, loc))?
                 }
             });
@@ -92,26 +94,26 @@ impl Differentiator<'_> {
         &mut self,
         b: &mut Builder,
         f: &Function,
-        wrt: &[usize],
+        (_, of, wrt): &GradientKey,
         args: &[Value],
     ) -> Result<Emitted, AutodiffError> {
         let mut needed = vec![false; args.len()];
         for &i in wrt {
             needed[i] = true;
         }
-        let mut seeds = vec![None; f.results.len()];
-        if let (Some(seed), Some(objective)) = (seeds.first_mut(), f.results.first()) {
+        let mut seeded = vec![None; f.results.len()];
+        if let (Some(seed), Some(objective)) = (seeded.get_mut(*of), f.results.get(*of)) {
             let one = b.scalar(f.ty(objective.value).dtype, Scalar::Float(1.0));
             *seed = Some(one.map_err(|e| AutodiffError::rule(e, b.loc))?);
         }
-        self.emit(b, f, args, &seeds, &needed)
+        self.emit(b, f, args, &seeded, &needed)
     }
 
     fn call_shared(
         &mut self,
         b: &mut Builder,
         f: &Function,
-        key: (Symbol, Vec<usize>),
+        key: GradientKey,
         args: &[Value],
     ) -> Result<Emitted, AutodiffError> {
         let loc = b.loc;
@@ -119,7 +121,7 @@ impl Differentiator<'_> {
             let mut inner = Builder::new(self.fresh_name(&f.name, "grad"), FunctionKind::Func);
             inner.loc = loc;
             let own: Vec<Value> = f.args().iter().map(|a| inner.arg(&a.name, a.ty.clone(), Role::Plain)).collect();
-            let emitted = self.emit_gradient(&mut inner, f, &key.1, &own)?;
+            let emitted = self.emit_gradient(&mut inner, f, &key, &own)?;
             for (value, decl) in emitted.results.iter().zip(&f.results) {
                 inner.output(decl.name.as_deref(), *value);
             }
@@ -149,13 +151,13 @@ impl Differentiator<'_> {
         &mut self,
         caller: &Function,
         f: &Function,
-        arg: usize,
+        (arg, objective): (usize, usize),
         operand: Value,
         loc: Loc,
     ) -> Result<(), AutodiffError> {
         let role = caller.arg_index(operand).map(|i| &caller.args()[i].role);
         let Some(Role::Param { name, trainable: true }) = role else { return Ok(()) };
-        let end = self.dead_end(f, arg, 0)?;
+        let end = self.why_no_gradient(f, arg, objective)?;
         Err(AutodiffError::NoGradient {
             name: name.clone(),
             ends: end.map(|(_, op)| op),

@@ -14,7 +14,7 @@ use super::{AutodiffError, Differentiator, rules};
 pub(super) struct Emitted {
     /// The function's results.
     pub(super) results: Vec<Value>,
-    /// For each argument its cotangent, `None` where it is zero or not asked for.
+    /// For each argument its cotangent, `None` where it is zero or not requested.
     pub(super) grads: Vec<Option<Value>>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Joint {
     /// Number of primals; the other arguments are cotangents.
     pub(super) primals: usize,
     /// The numbers of the results to which the cotangents belong.
-    pub(super) seeds: Vec<usize>,
+    pub(super) seeded: Vec<usize>,
     /// Number of results of the function itself; the other results are gradients.
     pub(super) results: usize,
     /// For each primal, which gradient is its own.
@@ -45,12 +45,12 @@ struct Cotangent {
 type Sums = Vec<SmallVec<[Option<Cotangent>; 1]>>;
 
 impl Differentiator<'_> {
-    /// The joint function of `f`: gradients of the arguments in `needed` from cotangents of the results in `seeds`.
-    pub(super) fn joint(&mut self, f: &Function, needed: &[bool], seeds: &[bool]) -> Result<Joint, AutodiffError> {
+    /// The joint function of `f`: gradients of the arguments in `needed` from cotangents of the results in `seeded`.
+    pub(super) fn joint(&mut self, f: &Function, needed: &[bool], seeded: &[bool]) -> Result<Joint, AutodiffError> {
         let mut b = Builder::new(Symbol::new(&format!("{}.joint", f.name.as_str())), FunctionKind::Func);
         let primals: Vec<Value> = f.args().iter().map(|a| b.arg(&a.name, a.ty.clone(), Role::Plain)).collect();
-        let mut cotangents = vec![None; seeds.len()];
-        for (i, result) in f.results.iter().enumerate().filter(|&(i, _)| seeds[i]) {
+        let mut cotangents = vec![None; seeded.len()];
+        for (i, result) in f.results.iter().enumerate().filter(|&(i, _)| seeded[i]) {
             cotangents[i] = Some(b.arg(&format!("ct{i}"), f.ty(result.value).clone(), Role::Plain));
         }
         let emitted = self.emit(&mut b, f, &primals, &cotangents, needed)?;
@@ -66,7 +66,7 @@ impl Differentiator<'_> {
         Ok(Joint {
             function: b.finish(),
             primals: primals.len(),
-            seeds: (0..seeds.len()).filter(|&i| seeds[i]).collect(),
+            seeded: (0..seeded.len()).filter(|&i| seeded[i]).collect(),
             results: f.results.len(),
             grads,
         })
@@ -89,8 +89,8 @@ impl Differentiator<'_> {
             let grads = all.into_iter().zip(needed).map(|(g, n)| g.filter(|_| *n)).collect();
             return Ok(Emitted { results, grads });
         }
-        let seeds: Vec<bool> = cotangents.iter().map(Option::is_some).collect();
-        let flow = self.flow(f, needed, &seeds)?;
+        let seeded: Vec<bool> = cotangents.iter().map(Option::is_some).collect();
+        let flow = self.flow(f, needed, &seeded)?;
         let primal = self.forward(b, f, args, &flow)?;
         let of = |v: Value| primal[v.node.index()][v.result as usize];
         let results: Vec<Value> = f.results.iter().map(|r| of(r.value)).collect();
@@ -189,7 +189,7 @@ impl Differentiator<'_> {
         let loc = b.loc;
         let fail = |e| AutodiffError::rule(e, loc);
         let (function, operands) = match pullback {
-            Pullback::Pair(Pair { backward, saved, seeds, .. }) => {
+            Pullback::Pair(Pair { backward, saved, seeded, .. }) => {
                 let mut operands: Vec<Value> = vec![];
                 for save in saved {
                     operands.push(match *save {
@@ -197,7 +197,7 @@ impl Differentiator<'_> {
                         Saved::Result(i) => results.get(i).copied().unwrap_or_else(|| further[i - results.len()]),
                     });
                 }
-                for &i in seeds {
+                for &i in seeded {
                     operands.push(or_zero(b, results[i], cotangents[i]).map_err(fail)?);
                 }
                 (backward, operands)
@@ -225,7 +225,7 @@ fn or_zeros(b: &mut Builder, results: &[Value], cotangents: &[Option<Value>]) ->
     results.iter().zip(cotangents).map(|(&r, &ct)| or_zero(b, r, ct)).collect()
 }
 
-/// Adds to the cotangent of a value of the differentiated function, in the order of arrival. What nobody wants is dropped.
+/// Adds to the cotangent of a value of the differentiated function, in the order of arrival. What is not needed is dropped.
 fn accumulate(
     b: &mut Builder,
     f: &Function,

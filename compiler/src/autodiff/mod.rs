@@ -1,15 +1,16 @@
 //! Reverse-mode differentiation, graph to graph.
 //!
-//! The front end writes `gradient {func=@loss, wrt=[…]}` where it wants a function's results together with the derivatives of
-//! the first one. [`differentiate`] replaces each by ordinary operators, those of inner functions first, so that gradients of
+//! The front end writes `gradient {func=@loss, wrt=[…]}` where it needs a function's results together with the derivatives of
+//! the first one, or of another (`of=1`). [`differentiate`] replaces each by ordinary operators, those of inner functions first, so that gradients of
 //! functions that contain gradients need nothing of their own.
 //!
 //! - The function at a `gradient` is inlined as its **joint** form, results and gradients in one body, because forward and
-//!   backward stand in the same program; if the same gradient stands in several places, it becomes a function that is called.
+//!   backward are in the same program; if the same gradient is taken in several places, it becomes a function that is called.
 //! - A function that is *called* on the way gets a joint function (primals, cotangents) → (results, gradients). It is
 //!   optimised as one, and only then split into `.fwd` and `.bwd` by a minimum cut that weighs saved bytes
 //!   against recomputation. Calls that ask for the same gradients share the pair, so that a block that is repeated 48 times
 //!   is differentiated once.
+//! - Where a function has several gradients, what one of them calls and another one differentiates is called once (`share`).
 //! - `Function::vjp` takes the place of differentiation.
 //!
 //! Cotangents are added in reverse order of the uses; what is zero is left out and not built, and what a `select` did not choose stays
@@ -25,6 +26,7 @@ mod live;
 mod mincut;
 mod pullback;
 mod rules;
+mod share;
 mod split;
 #[cfg(test)]
 mod tests;
@@ -55,10 +57,10 @@ pub fn differentiate(
     optimise: &mut dyn FnMut(Function, &Graph) -> Function,
 ) -> Result<Graph, AutodiffError> {
     let again = differentiated_functions(&graph);
-    let mut uses: FxHashMap<(Symbol, Vec<usize>), Uses> = FxHashMap::default();
+    let mut uses: FxHashMap<GradientKey, Uses> = FxHashMap::default();
     for f in graph.functions() {
         for gradient in f.ops().filter_map(|(_, _, op)| as_gradient(op)) {
-            let uses = uses.entry((gradient.func.clone(), gradient.wrt.clone())).or_default();
+            let uses = uses.entry(key_of(gradient)).or_default();
             uses.count += 1;
             uses.again |= again.contains(&f.name);
         }
@@ -74,6 +76,7 @@ pub fn differentiate(
         activities: FxHashMap::default(),
         pullbacks: FxHashMap::default(),
         shared: FxHashMap::default(),
+        forwards: share::Forwards::default(),
     };
     let entry = graph.entry().name.clone();
     d.ready(&entry)?;
@@ -97,11 +100,7 @@ fn differentiated_functions(graph: &Graph) -> FxHashSet<Symbol> {
     while let Some(name) = todo.pop() {
         let Some(f) = graph.function(name).filter(|_| found.insert(name.clone())) else { continue };
         todo.extend(&f.vjp);
-        todo.extend(f.ops().filter_map(|(_, _, op)| match op {
-            Op::Call(call) => Some(&call.func),
-            Op::Gradient(gradient) => Some(&gradient.func),
-            _ => None,
-        }));
+        todo.extend(f.callees());
     }
     found
 }
@@ -111,10 +110,7 @@ fn reachable(graph: &Graph, entry: &Symbol) -> Graph {
     let mut reached = FxHashSet::from_iter([entry.clone()]);
     for f in graph.functions().rev() {
         if reached.contains(&f.name) {
-            reached.extend(f.ops().filter_map(|(_, _, op)| match op {
-                Op::Call(call) => Some(call.func.clone()),
-                _ => None,
-            }));
+            reached.extend(f.callees().cloned());
         }
     }
     let mut out = Graph::new();
@@ -130,11 +126,18 @@ fn reachable(graph: &Graph, entry: &Symbol) -> Graph {
     out
 }
 
-/// How often the same gradient stands in the program, and whether in a function that is differentiated in turn.
+/// How often the same gradient is in the program, and whether in a function that is differentiated in turn.
 #[derive(Clone, Copy, Debug, Default)]
 struct Uses {
     count: usize,
     again: bool,
+}
+
+/// A function, which of its results is differentiated, and by which arguments.
+type GradientKey = (Symbol, usize, Vec<usize>);
+
+fn key_of(gradient: &Gradient) -> GradientKey {
+    (gradient.func.clone(), gradient.of, gradient.wrt.clone())
 }
 
 /// A function, masks of its arguments and results, and whether what comes out is differentiated again.
@@ -146,7 +149,7 @@ struct Differentiator<'a> {
     /// The functions without `gradient`, each before its callers.
     out: Graph,
     optimise: &'a mut dyn FnMut(Function, &Graph) -> Function,
-    uses: FxHashMap<(Symbol, Vec<usize>), Uses>,
+    uses: FxHashMap<GradientKey, Uses>,
     /// The functions that are differentiated.
     again: FxHashSet<Symbol>,
     /// Whether the function in the making is one of them.
@@ -154,11 +157,12 @@ struct Differentiator<'a> {
     in_progress: Vec<Symbol>,
     activities: FxHashMap<(Symbol, Vec<bool>), Vec<bool>>,
     pullbacks: FxHashMap<PullbackKey, Option<Rc<Pullback>>>,
-    shared: FxHashMap<(Symbol, Vec<usize>), SharedGradient>,
+    shared: FxHashMap<GradientKey, SharedGradient>,
+    forwards: share::Forwards,
 }
 
 impl Differentiator<'_> {
-    /// The function of that name without `gradient`; it stands in `out` from now on.
+    /// The function of that name without `gradient`; it is in `out` from now on.
     fn ready(&mut self, name: &Symbol) -> Result<&Function, AutodiffError> {
         if self.out.function(name).is_none() {
             let input = self.input;

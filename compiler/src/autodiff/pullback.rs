@@ -25,7 +25,7 @@ pub(super) struct Pair {
     /// The first operands of `backward`.
     pub(super) saved: Vec<Saved>,
     /// The numbers of the results whose cotangents follow.
-    pub(super) seeds: Vec<usize>,
+    pub(super) seeded: Vec<usize>,
     /// For each argument, which result of `backward` is its cotangent.
     pub(super) grads: Vec<Option<usize>>,
 }
@@ -83,9 +83,10 @@ impl Differentiator<'_> {
             joint.function = (self.optimise)(joint.function, &self.out);
         }
         let names = (self.fresh_name(&f.name, "fwd"), self.fresh_name(&f.name, "bwd"));
-        let Split { forward, backward, saved, seeds } = split::split(&joint, names.0, names.1);
+        let Split { forward, backward, saved, seeded } = split::split(&joint, names.0, names.1);
         let pair =
-            Pair { forward: forward.name.clone(), backward: backward.name.clone(), saved, seeds, grads: joint.grads };
+            Pair { forward: forward.name.clone(), backward: backward.name.clone(), saved, seeded, grads: joint.grads };
+        self.forwards.insert(forward.name.clone(), f.name.clone());
         self.out.insert(forward);
         self.out.insert(backward);
         Ok(Some(Pullback::Pair(pair)))

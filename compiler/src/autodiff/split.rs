@@ -5,13 +5,14 @@
 //! (cut off from the source: at hand in the backward part). Saving costs the bytes that are written for it and read,
 //! computing again costs by operator; arguments and results are at hand anyway.
 
-use dlc_ir::{Def, Function, FunctionKind, Node, NodeId, Op, Role, ScalarOp, Symbol, Value};
+use dlc_ir::{Def, Function, FunctionKind, Node, NodeId, Role, Symbol, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::joint::Joint;
 use super::mincut::{INFINITE, Network};
 use super::pullback::Saved;
+use crate::machine::operations::rematerialize;
 
 /// Both parts of a joint function.
 #[derive(Debug)]
@@ -23,45 +24,31 @@ pub(super) struct Split {
     /// The first operands of `backward`.
     pub(super) saved: Vec<Saved>,
     /// The numbers of the results whose cotangents are its other operands.
-    pub(super) seeds: Vec<usize>,
+    pub(super) seeded: Vec<usize>,
 }
-
-/// Additions from which a scalar function is worth more than the traffic of an addition: a division and all beyond.
-const SLOW: u8 = 4;
 
 /// Cost of computing a node again beside saving its results, in bytes of memory traffic.
 fn recomputation(node: &Node) -> u64 {
-    let Some(op) = node.op() else { return INFINITE };
-    let each = match op {
-        // no work of their own, or folded into whatever reads them
-        Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_) => return 0,
-        // of masks and of statistics mostly, which are better made than kept
-        Op::Map(ScalarOp::Convert(_) | ScalarOp::Sqrt | ScalarOp::Rsqrt) => 1,
-        Op::Map(f) if f.def().cost >= SLOW => 6,
-        Op::Map(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) => 1,
-        Op::Gather(_) => 4,
-        // reductions, contractions, random draws and calls
-        _ => return INFINITE,
-    };
+    let Some(each) = node.op().and_then(rematerialize) else { return INFINITE };
     let elements: usize = node.types.iter().map(|ty| ty.shape.elements()).sum();
-    (each * elements as u64).min(INFINITE)
+    each.saturating_mul(elements as u64).min(INFINITE)
 }
 
 /// Splits a joint function. `forward` and `backward` are the names of its parts.
 pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
     let f = &joint.function;
     let (own, gradients) = f.results.split_at(joint.results);
-    let late = late(joint);
-    let is_late = |v: Value| late[v.node.index()];
+    let backward_nodes = backward_nodes(joint);
+    let is_backward = |v: Value| backward_nodes[v.node.index()];
 
     // the nodes of the backward part that cotangents reach, and what these need of the others
     let mut in_backward = vec![false; f.node_count()];
-    let mut demanded: Vec<Value> = vec![];
+    let mut forward_used: Vec<Value> = vec![];
     let mut visit = |v: Value, in_backward: &mut Vec<bool>| {
-        if is_late(v) {
+        if is_backward(v) {
             in_backward[v.node.index()] = true;
         } else {
-            demanded.push(v);
+            forward_used.push(v);
         }
     };
     gradients.iter().for_each(|g| visit(g.value, &mut in_backward));
@@ -71,7 +58,7 @@ pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
         }
     }
 
-    let recomputed = recomputed(joint, &late, &demanded);
+    let recomputed = recomputed(joint, &backward_nodes, &forward_used);
     let mut saved_values: FxHashSet<Value> = FxHashSet::default();
     let mut visit = |v: Value, in_backward: &mut Vec<bool>| {
         if recomputed[v.node.index()] {
@@ -80,9 +67,9 @@ pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
             saved_values.insert(v);
         }
     };
-    demanded.iter().for_each(|&v| visit(v, &mut in_backward));
+    forward_used.iter().for_each(|&v| visit(v, &mut in_backward));
     for (id, node, _) in f.ops().rev() {
-        if in_backward[id.index()] && !is_late(Value { node: id, result: 0 }) {
+        if in_backward[id.index()] && !is_backward(Value { node: id, result: 0 }) {
             node.operands.iter().for_each(|&v| visit(v, &mut in_backward));
         }
     }
@@ -108,29 +95,29 @@ pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
         let cotangent = f.arg_values()[joint.primals + i];
         returned.contains(&cotangent) || f.users(cotangent.node).iter().any(|user| in_backward[user.index()])
     };
-    let cotangents: Vec<usize> = (0..joint.seeds.len()).filter(used).collect();
+    let cotangents: Vec<usize> = (0..joint.seeded.len()).filter(used).collect();
     Split {
         forward: forward_part(joint, forward, &further),
         backward: backward_part(joint, backward, &saved_values, &cotangents, &in_backward),
         saved,
-        seeds: cotangents.iter().map(|&i| joint.seeds[i]).collect(),
+        seeded: cotangents.iter().map(|&i| joint.seeded[i]).collect(),
     }
 }
 
 /// Which nodes depend on a cotangent.
-fn late(joint: &Joint) -> Vec<bool> {
-    let mut late = vec![false; joint.function.node_count()];
+fn backward_nodes(joint: &Joint) -> Vec<bool> {
+    let mut backward_nodes = vec![false; joint.function.node_count()];
     for (id, node) in joint.function.nodes() {
-        late[id.index()] = match node.def {
+        backward_nodes[id.index()] = match node.def {
             Def::Argument(i) => i >= joint.primals,
-            Def::Op(_) => node.operands.iter().any(|v| late[v.node.index()]),
+            Def::Op(_) => node.operands.iter().any(|v| backward_nodes[v.node.index()]),
         };
     }
-    late
+    backward_nodes
 }
 
-/// Which nodes are computed again where the values `demanded` are needed a second time: on the far side of the minimum cut.
-fn recomputed(joint: &Joint, late: &[bool], demanded: &[Value]) -> Vec<bool> {
+/// Which nodes are computed again where the values `forward_used` are needed a second time: on the far side of the minimum cut.
+fn recomputed(joint: &Joint, backward_nodes: &[bool], forward_used: &[Value]) -> Vec<bool> {
     let f = &joint.function;
     let own: FxHashSet<Value> = f.results[..joint.results].iter().map(|r| r.value).collect();
     let (source, sink) = (0, 1);
@@ -143,11 +130,11 @@ fn recomputed(joint: &Joint, late: &[bool], demanded: &[Value]) -> Vec<bool> {
     let enter = |node: NodeId| 2 + node.index();
     let out = |v: Value| first_out[v.node.index()] + v.result as usize;
     let mut network = Network::new(vertices);
-    for (id, node) in f.nodes().filter(|(id, _)| !late[id.index()]) {
+    for (id, node) in f.nodes().filter(|(id, _)| !backward_nodes[id.index()]) {
         let cost = recomputation(node);
         network.edge(source, enter(id), cost);
-        // what one reduction or contraction hands to another stands in memory whether it is saved or not
-        let stands_alone = |user: &NodeId| !late[user.index()] && recomputation(f.node(*user)) == INFINITE;
+        // what one reduction or contraction hands to another is in memory whether it is saved or not
+        let stands_alone = |user: &NodeId| !backward_nodes[user.index()] && recomputation(f.node(*user)) == INFINITE;
         let written = cost == INFINITE && f.users(id).iter().any(stands_alone);
         for (result, ty) in node.types.iter().enumerate() {
             let value = Value { node: id, result: result as u32 };
@@ -160,11 +147,11 @@ fn recomputed(joint: &Joint, late: &[bool], demanded: &[Value]) -> Vec<bool> {
             network.edge(out(operand), enter(id), INFINITE);
         }
     }
-    for &value in demanded {
+    for &value in forward_used {
         network.edge(out(value), sink, INFINITE);
     }
     let (_, before) = network.cut(source, sink);
-    f.nodes().map(|(id, _)| !late[id.index()] && !before[enter(id)]).collect()
+    f.nodes().map(|(id, _)| !backward_nodes[id.index()] && !before[enter(id)]).collect()
 }
 
 /// Copies the marked operators of `f` behind what `map` holds already.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use dlc_ir::DType;
 
-use super::constants::Constants;
+use super::image::Constants;
 use super::{Code, EmitError, Emitter, ExecContext, Executable};
 use crate::kernel::interp::{self, Fault, Memory};
-use crate::kernel::program::{KernelProgram, Place, Routine, Step};
+use crate::machine::Machine;
+use crate::routine::program::{Address, KernelProgram, Routine, Step};
 
 /// Status of a run in which a kernel left its buffers: a bug in dlc that machine code would not notice.
 pub const OUT_OF_BOUNDS: i32 = i32::MIN;
@@ -22,7 +23,8 @@ impl Emitter for Interpreter {
     }
 
     fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError> {
-        Executable::new(program, Walk)
+        // It spreads nothing, so that any machine will do.
+        Executable::new(program, &Machine::PORTABLE, Walk)
     }
 }
 
@@ -55,17 +57,17 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Runs a routine, of whose first step the number is given.
+    /// Runs a routine, given the number of its first step.
     ///
     /// # Safety
     ///
     /// `frame` and `arguments` are valid for what the routine does with them.
     #[allow(unsafe_code)]
     unsafe fn routine(&self, (routine, first): (&Routine, usize), frame: *mut u8, arguments: &[*mut u8]) -> i32 {
-        let place = |place: &Place| match *place {
-            Place::Frame(offset) => frame.wrapping_add(offset),
-            Place::Argument { slot, offset } => arguments[slot].wrapping_add(offset),
-            Place::Constant(offset) => self.constants.as_ptr().wrapping_add(offset).cast_mut(),
+        let place = |place: &Address| match *place {
+            Address::Frame(offset) => frame.wrapping_add(offset),
+            Address::Argument { slot, offset } => arguments[slot].wrapping_add(offset),
+            Address::Constant(offset) => self.constants.as_ptr().wrapping_add(offset).cast_mut(),
         };
         for (number, step) in (first..).zip(&routine.steps) {
             let status = match step {

@@ -7,22 +7,21 @@
 //! `unsafe` in the compiler is confined to this module: code memory, the call of generated code, and the raw pointers of
 //! an [`ExecContext`].
 
+mod abi;
 mod clif;
-mod constants;
-mod context;
+mod image;
 mod interpret;
-mod once;
-mod target;
+mod run_once;
 
 use std::sync::Arc;
 
+pub use abi::{ExecContext, KernelFn, LaunchFn, ParallelFn, VERSION};
 pub use clif::Cranelift;
-pub use context::{ExecContext, KernelFn, LaunchFn, ParallelFn, VERSION};
 pub use interpret::Interpreter;
-pub use target::{Target, UnknownTarget};
 
-use crate::kernel::program::{KernelProgram, Step};
-use constants::Constants;
+use crate::machine::{Machine, Target};
+use crate::routine::program::{KernelProgram, Step};
+use image::Constants;
 
 /// Why a program could not be emitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +58,7 @@ pub struct Executable {
     program: Arc<KernelProgram>,
     /// They hold addresses into `code`, and go with it.
     constants: Constants,
-    /// Bytes of scratch memory, which is asked for at every run.
+    /// Bytes of scratch memory, which is allocated at every run.
     scratch: usize,
     code: Box<dyn Code>,
 }
@@ -79,11 +78,11 @@ trait Code: Send + Sync {
 }
 
 impl Executable {
-    fn new(program: Arc<KernelProgram>, code: impl Code + 'static) -> Result<Self, EmitError> {
-        if let Some(entry) = program.entry().filter(|entry| entry.frame as u64 > constants::MAX_OFFSET) {
+    fn new(program: Arc<KernelProgram>, machine: &Machine, code: impl Code + 'static) -> Result<Self, EmitError> {
+        if let Some(entry) = program.entry().filter(|entry| entry.frame as u64 > image::MAX_OFFSET) {
             return Err(EmitError::TooLarge(entry.frame));
         }
-        let constants = Constants::new(&program, &|step| code.callee(step));
+        let constants = Constants::new(&program, machine, &|step| code.callee(step));
         let scratch = program.scratch();
         Ok(Executable { program, constants, scratch, code: Box::new(code) })
     }
@@ -103,7 +102,7 @@ impl Executable {
         self.scratch
     }
 
-    /// Runs the program and returns its status, which also stands in `ctx.status`.
+    /// Runs the program and returns its status, which is also in `ctx.status`.
     ///
     /// # Safety
     ///

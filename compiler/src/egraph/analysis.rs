@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::facts::{self, Facts};
 use super::language::{ENode, Head, OpTable};
-use crate::passes::Math;
+use crate::options::Math;
 
 /// Constants up to so many bytes are folded in the e-graph; larger ones are `prepare`'s.
 pub const FOLD_BYTES: usize = 4096;

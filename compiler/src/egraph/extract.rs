@@ -11,7 +11,8 @@ use super::dag::{Choice, Dag};
 use super::graph::{AlgebraGraph, Origin, is_outside};
 use super::language::{ENode, Head};
 use super::numbering::Numbering;
-use crate::passes::{Options, Step};
+use crate::options::PassOptions as Options;
+use crate::provenance::Step;
 
 /// A way to come by a class.
 #[derive(Clone, Copy)]
@@ -153,7 +154,7 @@ pub struct Extracted {
 
 /// The cheapest program that the e-graph holds, as far as greedy search finds it; the unchanged one unless strictly better.
 pub fn extract(function: &Function, algebra: &AlgebraGraph, options: &Options) -> Extracted {
-    let dense = Dense::new(function, algebra, &options.costs, options.prepare);
+    let dense = Dense::new(function, algebra, &options.machine.costs, options.prepare);
     let origins = algebra.origins();
     let (choice, cost, incumbent) = dense.dag.cheapest(dense.incumbent(&origins));
     let (function, steps) = build(function, &dense, &choice, &origins);

@@ -45,7 +45,7 @@ impl Facts {
             DType::U8 => (0.0, 255.0),
             DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
             DType::I64 => (-(2f64.powi(63)), 2f64.powi(63)),
-            _ => (f64::NEG_INFINITY, f64::INFINITY),
+            DType::F32 | DType::F64 => (f64::NEG_INFINITY, f64::INFINITY),
         };
         let float = dtype.is_float();
         Facts { low, high, least: if float { 0.0 } else { 1.0 }, zero: true, nan: float, whole: !float }

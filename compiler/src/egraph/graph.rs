@@ -10,8 +10,7 @@ use super::analysis::{ClassData, Values, derive};
 use super::facts::{self, Facts};
 use super::language::{ENode, Head, Kind};
 use super::saturate::rebuild;
-use crate::passes::Math;
-use crate::passes::weights::of_entry;
+use crate::options::Math;
 
 /// The right side of a rewrite.
 #[derive(Clone, Debug)]
@@ -87,7 +86,7 @@ pub fn is_outside(op: &Op) -> bool {
 impl AlgebraGraph {
     /// The e-graph of an entry.
     pub fn new(function: &Function) -> Self {
-        Self::with_weights(function, &of_entry(function))
+        Self::with_weights(function, &function.weight_args())
     }
 
     /// The e-graph of a function, of each of whose arguments it is known whether it is a weight.

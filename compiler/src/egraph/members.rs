@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use super::facts::Facts;
 use super::graph::{AlgebraGraph, is_outside};
 use super::language::ENode;
-use crate::passes::Math;
+use crate::options::Math;
 
 /// What an f32 rounds more than an f64.
 const COARSER: f64 = (1u64 << (f64::MANTISSA_DIGITS - f32::MANTISSA_DIGITS)) as f64;

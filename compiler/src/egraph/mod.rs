@@ -20,7 +20,7 @@ mod window;
 
 pub use algebra::{Need, Rule, Trigger, all as rules, markdown as rules_markdown};
 pub use analysis::{ClassData, FOLD_BYTES, Values};
-pub use cost::{Cost, CostModel};
+pub(crate) use cost::Cost;
 pub use extract::{Extracted, extract};
 pub use facts::Facts;
 pub use fusion::Fusion;

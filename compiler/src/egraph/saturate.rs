@@ -14,7 +14,7 @@ use super::algebra::{self, Rule};
 use super::analysis::may_be_equal;
 use super::graph::{AlgebraGraph, Match, Origin, Rhs, is_known};
 use super::language::{Head, Kind};
-use crate::passes::{Math, Options};
+use crate::options::{Math, PassOptions as Options};
 
 /// How deep rules look below the e-node that they are asked about.
 const RULE_DEPTH: usize = 3;

@@ -1,4 +1,4 @@
-//! Removal of what the builder made and nobody uses, and dense renumbering, so that kernels which mean the same way of
+//! Removal of what the builder made and nothing uses, and dense renumbering, so that kernels which mean the same way of
 //! computing are equal however they were built.
 
 use super::ir::*;
@@ -17,7 +17,7 @@ pub(super) fn clean(kernel: &mut Kernel) {
     kernel.values = renumbering.values;
 }
 
-/// Marks backwards: uses come after definitions, but for what a loop hands to its next turn.
+/// Marks backwards: uses come after definitions, but for what a loop hands to its next iteration.
 fn mark(block: &Block, used: &mut [bool]) {
     fn set(used: &mut [bool], vals: impl IntoIterator<Item = Val>) {
         vals.into_iter().for_each(|v| used[v.0 as usize] = true);

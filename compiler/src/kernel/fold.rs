@@ -93,7 +93,7 @@ pub(super) fn index_binary(b: &mut Builder, op: Binary, x: Val, y: Val) -> Val {
         (Binary::Add | Binary::Sub, _, Some(0)) | (Binary::Mul, _, Some(1)) => return x,
         (Binary::Add, Some(0), _) | (Binary::Mul, Some(1), _) => return y,
         (Binary::Mul, _, Some(0)) | (Binary::Mul, Some(0), _) => return b.index(0),
-        // Constants stand on the right.
+        // Constants are on the right.
         (Binary::Add | Binary::Mul, Some(_), None) => return index_binary(b, op, y, x),
         (Binary::Sub, None, Some(c)) => return b.add_const(x, c.wrapping_neg()),
         (Binary::Sub, _, _) if x == y => return b.index(0),

@@ -5,7 +5,7 @@ use dlc_ir::DType;
 use super::eval;
 use super::ir::*;
 
-/// Where the interpreter finds a kernel's operands. Scratch memory and tables are its own affair.
+/// Where the interpreter finds a kernel's operands. Scratch memory and tables are its own.
 pub trait Memory {
     /// The bits of one element: unsigned and zero-extended, as they lie in memory.
     fn read(&self, operand: usize, dtype: DType, element: usize) -> u64;

@@ -11,7 +11,7 @@
 //!   out, so that every emitter computes the same bits (any NaN counts as the same as any other).
 //! - No instruction traps. Integer division by zero gives 0; shift counts are taken modulo the width.
 //! - Loads and stores stay inside their buffers, which is [proved](super::bounds). What cannot be proved is clamped, as are
-//!   indices that come from data: a [`Stmt::Check`] tells of them, but nothing hangs on it, since loads may stand before it.
+//!   indices that come from data: a [`Stmt::Check`] reports them, but nothing depends on it, since loads may come before it.
 //!   The kernel interpreter reports every access outside.
 //! - A kernel writes an element from at most one chunk, and no chunk reads what another one writes.
 //!
@@ -98,7 +98,7 @@ pub enum Compare {
     Ge,
 }
 
-/// An instruction, which defines one value; the type of the value stands in [`Kernel::values`].
+/// An instruction, which defines one value; the type of the value is in [`Kernel::values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Inst {
     /// A constant, in every lane.
@@ -212,7 +212,7 @@ pub enum Stmt {
 /// A sequence of statements.
 pub type Block = Vec<Stmt>;
 
-/// `for var in (begin..end).step_by(step)`, with values carried from turn to turn.
+/// `for var in (begin..end).step_by(step)`, with values carried from iteration to iteration.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Loop {
     /// The loop variable, an `i64`.
@@ -223,24 +223,24 @@ pub struct Loop {
     pub end: Val,
     /// Positive step.
     pub step: i64,
-    /// Emitters write the body once for every turn, with constant `var`. Both bounds are then constants.
+    /// Emitters write the body once for every iteration, with constant `var`. Both bounds are then constants.
     pub unroll: bool,
-    /// What is carried from turn to turn.
+    /// What is carried from iteration to iteration.
     pub carried: Vec<Carried>,
-    /// The statements of one turn.
+    /// The statements of one iteration.
     pub body: Block,
 }
 
-/// A value that a loop carries from turn to turn.
+/// A value that a loop carries from iteration to iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Carried {
-    /// Its value before the first turn, defined outside.
+    /// Its value before the first iteration, defined outside.
     pub init: Val,
     /// The value that the body sees; defined by the loop.
     pub arg: Val,
-    /// What the body hands to the next turn, defined before the end of the body.
+    /// What the body hands to the next iteration, defined before the end of the body.
     pub next: Val,
-    /// The value after the last turn (`init` if there was none); defined by the loop for what follows it.
+    /// The value after the last iteration (`init` if there was none); defined by the loop for what follows it.
     pub result: Val,
 }
 

@@ -11,15 +11,12 @@
 pub mod bounds;
 pub mod build;
 mod clean;
-pub mod contract;
-pub mod cost;
 pub mod eval;
 mod fold;
 pub mod interp;
 pub mod ir;
 pub mod math;
 pub mod print;
-pub mod program;
 pub mod verify;
 
 pub use build::Builder;

@@ -3,7 +3,6 @@
 use std::fmt::{self, Write};
 
 use super::ir::*;
-use super::program::{KernelProgram, Place, Step};
 
 /// Prints a kernel under a name.
 pub fn kernel(name: &str, kernel: &Kernel) -> String {
@@ -36,47 +35,6 @@ impl fmt::Display for Const {
             Const::I64(x) => write!(f, "{x}"),
             Const::Bool(x) => write!(f, "{x}"),
         }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Place::Frame(offset) => write!(f, "frame+{offset}"),
-            Place::Argument { slot, offset: 0 } => write!(f, "arg{slot}"),
-            Place::Argument { slot, offset } => write!(f, "arg{slot}+{offset}"),
-            Place::Constant(offset) => write!(f, "const+{offset}"),
-        }
-    }
-}
-
-impl fmt::Display for KernelProgram {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, k) in self.names.iter().zip(&self.kernels) {
-            f.write_str(&kernel(name, k))?;
-        }
-        for routine in &self.routines {
-            writeln!(f, "routine @{}(args {}) frame {} {{", routine.name, routine.arguments, routine.frame)?;
-            for step in &routine.steps {
-                let (verb, name, places) = match step {
-                    Step::Launch { kernel, operands } => ("launch", &self.names[kernel.0 as usize], operands),
-                    Step::Call { routine, arguments, .. } => {
-                        ("call", &self.routines[routine.0 as usize].name, arguments)
-                    }
-                };
-                write!(f, "  {verb} @{name}(")?;
-                for (i, place) in places.iter().enumerate() {
-                    write!(f, "{}{place}", if i > 0 { ", " } else { "" })?;
-                }
-                f.write_str(")")?;
-                if let Step::Call { frame, .. } = step {
-                    write!(f, " at frame+{frame}")?;
-                }
-                f.write_str("\n")?;
-            }
-            f.write_str("}\n")?;
-        }
-        Ok(())
     }
 }
 

@@ -2,18 +2,19 @@
 //!
 //! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand
 //! order of commutative operators (constants right), operators that change nothing, data movement that follows data
-//! movement, duplicates, dead operators, functions that nobody calls. Only [`Math::Strict`] keeps the sign of zeros: of the
+//! movement, duplicates, dead operators, functions that are never called. Only [`Math::Strict`] keeps the sign of zeros: of the
 //! sum of one number, and of the larger of two.
 
 use std::sync::Arc;
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::{Broadcast, Constant, Reduction, Reshape, Transpose};
-use dlc_ir::{Def, Direction, Function, Graph, Loc, Op, Scalar, ScalarOp, Symbol, Tensor, Type, Value};
+use dlc_ir::{Def, Direction, Function, Graph, Loc, Op, Preparation, Scalar, ScalarOp, Symbol, Tensor, Type, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::{SmallVec, smallvec};
 
-use super::{Context, Math};
+use super::Context;
+use crate::options::Math;
 
 type Values = SmallVec<[Value; 1]>;
 type Operands = SmallVec<[Value; 3]>;
@@ -22,8 +23,7 @@ type Operands = SmallVec<[Value; 3]>;
 pub fn canonicalize(graph: &Graph, context: &mut Context) -> Graph {
     // Its own steps need no explanation, and those of passes before it were about other nodes.
     context.provenance = super::Provenance::default();
-    let mut result = Graph::new();
-    result.sources = graph.sources.clone();
+    let mut result = graph.like();
     let reachable = reachable(graph);
     let differentiated = is_differentiated(graph);
     for function in graph.functions().filter(|f| reachable.contains(&f.name)) {
@@ -52,20 +52,17 @@ pub(super) fn canonical_function(function: &Function, differentiated: bool, math
 /// The functions that the entry and its preparation call, directly or not, and their custom gradients.
 fn reachable(graph: &Graph) -> FxHashSet<Symbol> {
     let mut reached = FxHashSet::default();
-    let mut todo = vec![graph.entry().name.clone(), super::prepare_name(&graph.entry().name)];
+    let mut todo = vec![graph.entry().name.clone()];
+    if let Some(Preparation { func, lossless }) = &graph.preparation {
+        todo.extend([func].into_iter().chain(lossless).cloned());
+    }
     while let Some(name) = todo.pop() {
         let Some(function) = graph.function(&name) else { continue };
         if !reached.insert(name) {
             continue;
         }
         todo.extend(function.vjp.clone());
-        for (_, _, op) in function.ops() {
-            match op {
-                Op::Call(call) => todo.push(call.func.clone()),
-                Op::Gradient(gradient) => todo.push(gradient.func.clone()),
-                _ => {}
-            }
-        }
+        todo.extend(function.callees().cloned());
     }
     reached
 }
@@ -222,7 +219,7 @@ fn commutes(op: ScalarOp, ty: &Type, math: Math) -> bool {
     op.is_commutative(ty.dtype) || (math != Math::Strict && matches!(op, ScalarOp::Max | ScalarOp::Min))
 }
 
-/// Constants stand right; of two values the older stands left.
+/// Constants are on the right; of two values the older one is on the left.
 fn out_of_order(f: &Function, args: &[Value]) -> bool {
     let key = |v: Value| (uniform(f, v).is_some() || matches!(f.op(v.node), Some(Op::Constant(_))), v);
     key(args[0]) > key(args[1])

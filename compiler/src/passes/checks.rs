@@ -1,9 +1,9 @@
 //! Every index of a program is checked once a step, whatever becomes of what it chooses.
 //!
-//! A kernel takes for an index out of range the nearest one that is in range, and tells nobody: it may compute elements that
+//! A kernel takes for an index out of range the nearest one that is in range, and reports nothing: it may compute elements that
 //! nothing is made of, and leaves out others. So the check is an operator of its own, put in before anything is rewritten, and
 //! its value is a result of the function, which no pass may drop. A caller makes it a result of its own, up to the entry,
-//! which keeps it and hands it to nobody.
+//! which keeps it and returns it to no caller.
 
 use dlc_ir::op::{Broadcast, Call, CheckIndex, Constant, Gradient, Indexing};
 use dlc_ir::{DType, Function, Graph, Loc, Node, Op, Scalar, ScalarOp, Symbol, Tensor, Type, Value};
@@ -20,8 +20,7 @@ pub fn check_indices(graph: Graph) -> Graph {
     if ops().any(Op::is_checked) || !ops().any(|op| indexing(op).is_some()) {
         return graph;
     }
-    let mut result = Graph::new();
-    result.sources = graph.sources.clone();
+    let mut result = graph.like();
     let entry = graph.entry().name.clone();
     // The functions whose results end in a truth value by now.
     let mut checked: FxHashSet<Symbol> = FxHashSet::default();
@@ -158,7 +157,7 @@ fn is_checked_by(function: &Function, (argument, size): (usize, usize)) -> bool 
 }
 
 /// Makes the results depend on these. A derivative that the user writes has the results that differentiation expects, and no
-/// other one that could keep the checks: whoever reads a result then waits for them.
+/// other one that could keep the checks: what reads a result then waits for them.
 fn tie(function: &mut Function, checks: Vec<Value>) {
     let Some(holds) = all(function, checks.into_iter()) else { return };
     for i in 0..function.results.len() {

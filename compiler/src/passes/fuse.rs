@@ -17,7 +17,8 @@ pub fn fuse(graph: &Graph, context: &mut Context) -> Graph {
             outliner.outline(function, &grouping.groups);
         }
     }
-    let (fused, provenance) = outliner.finish();
+    let (mut fused, provenance) = outliner.finish();
+    fused.preparation = graph.preparation.clone();
     context.provenance = provenance;
     fused
 }

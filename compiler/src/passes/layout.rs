@@ -1,9 +1,9 @@
 //! Weights in the order in which kernels read them.
 //!
-//! Some kernels write an operand in another order before they begin, so that vectors can run along another axis (`schedule/layout.rs`).
+//! Some kernels write an operand in another order before they begin, so that vectors can run along another axis (`cpu/operand_order.rs`).
 //! Where that operand is a weight, it is written so once, when weights are loaded: the kernel takes it in its new order, and says
 //! inside how that is to be read, `reshape(transpose(%w))`, which costs nothing there. Callers put it in order before the call, and
-//! what of that follows from weights alone moves into what [`prepare`] makes.
+//! what of that follows from weights alone moves into what the pass `prepare` makes.
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::{Reshape, Transpose};
@@ -12,10 +12,11 @@ use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::Context;
-use super::halves::{Map, copy_ops, join};
-use super::prepare::prepare;
+use super::prepare::cut;
+use super::split::{Joined, Map, copy_ops, join};
 use super::weights::Weights;
-use crate::schedule::{Layout, layouts};
+use crate::cpu::{OperandOrder, operand_orders};
+use crate::machine::Machine;
 
 /// Puts weights in order, if the options ask for it and some kernel would do so at every run.
 pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
@@ -23,17 +24,16 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     if !context.options.prepare || !weights.all_frozen {
         return graph.clone();
     }
-    let kernels = kernels(graph, &weights);
+    let kernels = kernels(graph, &weights, &context.options.machine);
     if kernels.is_empty() {
         return graph.clone();
     }
-    let Some(graph) = &join(graph, &mut context.provenance) else { return graph.clone() };
-    let mut result = Graph::new();
-    result.sources = graph.sources.clone();
+    let Some(Joined { graph, lossless }) = &join(graph, &mut context.provenance) else { return graph.clone() };
+    let mut result = graph.like();
     for function in graph.functions() {
         let new = match kernels.get(&function.name) {
             Some(layouts) => reading(function, layouts),
-            None if calls(function).any(|name| kernels.contains_key(name)) => {
+            None if function.callees().any(|name| kernels.contains_key(name)) => {
                 let (new, map) = calling(function, &kernels);
                 let old = context.provenance.take(&[&function.name]);
                 context.provenance.follow(&old, &function.name, &function.name, &map);
@@ -46,34 +46,27 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
         };
         result.insert(new);
     }
-    prepare(&result, context)
+    cut(&Joined { graph: result, lossless: lossless.clone() }, context)
 }
 
 /// Arguments of a kernel that are put in order.
-type Layouts = Vec<(usize, Layout)>;
+type Layouts = Vec<(usize, OperandOrder)>;
 
 /// The kernels that put weights in order. One that reads nothing but weights is run once anyway.
-fn kernels(graph: &Graph, weights: &Weights) -> FxHashMap<Symbol, Layouts> {
+fn kernels(graph: &Graph, weights: &Weights, machine: &Machine) -> FxHashMap<Symbol, Layouts> {
     let kernels = graph.functions().filter(|f| f.kind == FunctionKind::Kernel);
     let found = kernels.map(|kernel| {
         let args = weights.args(kernel);
         let mixed = args.contains(&true) && args.contains(&false);
-        let mut layouts = if mixed { layouts(kernel) } else { vec![] };
+        let mut layouts = if mixed { operand_orders(kernel, machine) } else { vec![] };
         layouts.retain(|(arg, _)| args[*arg]);
         (kernel.name.clone(), layouts)
     });
     found.filter(|(_, layouts)| !layouts.is_empty()).collect()
 }
 
-fn calls(function: &Function) -> impl Iterator<Item = &Symbol> {
-    function.ops().filter_map(|(_, _, op)| match op {
-        Op::Call(call) => Some(&call.func),
-        _ => None,
-    })
-}
-
 /// A kernel that takes arguments in other orders.
-fn reading(kernel: &Function, layouts: &[(usize, Layout)]) -> Function {
+fn reading(kernel: &Function, layouts: &[(usize, OperandOrder)]) -> Function {
     let mut new = kernel.like();
     let layout = |arg: usize| layouts.iter().find(|(a, _)| *a == arg).map(|(_, layout)| layout);
     let args: Vec<Value> = (0..kernel.args().len())
@@ -96,7 +89,7 @@ fn reading(kernel: &Function, layouts: &[(usize, Layout)]) -> Function {
 /// A function that hands kernels what they read in their orders, and where its old values are in it.
 fn calling(function: &Function, kernels: &FxHashMap<Symbol, Layouts>) -> (Function, Map) {
     let mut map = Map::default();
-    let mut ordered: FxHashMap<(Value, Layout), Value> = FxHashMap::default();
+    let mut ordered: FxHashMap<(Value, OperandOrder), Value> = FxHashMap::default();
     let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, old, node, operands| {
         let mut operands: SmallVec<[Value; 3]> = operands.into();
         if let Some(Op::Call(call)) = node.op() {
@@ -107,15 +100,16 @@ fn calling(function: &Function, kernels: &FxHashMap<Symbol, Layouts>) -> (Functi
             }
         }
         let id = new.copy_node(node, &operands);
-        map.insert(Value { node: old, result: 0 }, Value { node: id, result: 0 });
-        Ok(values_of(id, node.types.len()))
+        let results = node.types.len();
+        map.extend(values_of(old, results).into_iter().zip(values_of(id, results)));
+        Ok(values_of(id, results))
     });
     match rewritten {
         Ok(new) => (new, map),
     }
 }
 
-impl Layout {
+impl OperandOrder {
     fn transpose(&self) -> Transpose {
         Transpose { perm: self.order.clone() }
     }

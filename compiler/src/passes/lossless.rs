@@ -2,7 +2,7 @@
 //!
 //! Rules of the need `Weights` move factors and terms into weights: `conv(x, w) * c` becomes `conv(x, w * c)`. Where
 //! `w * c` overflows or underflows, the program would give another result than the one that was written. So the preparation of a
-//! program gets a sibling, `@<entry>.lossless`, which computes the same from the same weights and returns one number: how many
+//! program gets a sibling, `Preparation::lossless`, which computes the same from the same weights and returns one number: how many
 //! elements were lost, i.e.
 //!
 //! - a product or quotient of finite factors that are not zero is infinite or zero, or is subnormal though its factors are not,
@@ -19,9 +19,9 @@ use dlc_ir::{
 };
 use rustc_hash::FxHashMap;
 
-use super::halves::{Map, copy_ops};
+use super::split::{Map, copy_ops};
 
-/// The name of the function that counts what the preparation of `entry` loses.
+/// What the function that counts what the preparation of another loses is called, if that name is free.
 pub(super) fn lossless_name(entry: &Symbol) -> Symbol {
     Symbol::new(&format!("{}.lossless", entry.as_str()))
 }
@@ -42,20 +42,17 @@ pub(super) struct Counters {
 
 impl Counters {
     /// Adds the function that counts what a preparation loses to `graph`, which has those of the preparations that it calls; nothing where
-    /// it can lose nothing. `free` makes a name into one that no function has.
+    /// it can lose nothing. `free` makes a name into one that no function has. Returns whether it was added.
     pub(super) fn add(
         &mut self,
         preparation: &Function,
         name: Symbol,
         graph: &mut Graph,
         free: &dyn Fn(&Graph, &Symbol) -> Symbol,
-    ) {
-        let counts = |op: &Op| match op {
-            Op::Call(call) => self.functions.contains_key(&call.func),
-            op => moves(op),
-        };
+    ) -> bool {
+        let counts = |op: &Op| moves(op) || op.callees().iter().any(|c| self.functions.contains_key(c.func));
         if !preparation.ops().any(|(_, _, op)| counts(op)) {
-            return;
+            return false;
         }
         let mut new = Function::new(name.clone(), FunctionKind::Func);
         let mut map = Map::default();
@@ -66,16 +63,17 @@ impl Counters {
         let builder = Builder::resume(new);
         let mut count = Count { preparation, counters: self, graph, free, builder, map, total: None };
         count.all().expect("operands have the types of what they are compared with");
-        let Count { mut builder, total: Some(total), .. } = count else { return };
+        let Count { mut builder, total: Some(total), .. } = count else { return false };
         builder.output(Some("lost"), total);
         let counter = builder.finish();
-        // What only the preparation itself wants is not computed again.
+        // What only the preparation itself needs is not computed again.
         graph.insert(counter.compact());
         self.functions.insert(preparation.name.clone(), name);
+        true
     }
 }
 
-/// Whether an operator may lose what it is given.
+/// Whether an operator may lose its operands.
 fn moves(op: &Op) -> bool {
     matches!(op, Op::Map(F::Mul | F::Div) | Op::Dot(_) | Op::Conv(_))
 }
@@ -173,7 +171,7 @@ impl Count<'_> {
     }
 }
 
-/// Where a product or quotient loses what it is given.
+/// Where a product or quotient loses its operands.
 fn lost(b: &mut Builder, f: F, operands: &[Value]) -> Result<Value, TypeError> {
     let result = b.map(f, operands)?;
     let dtype = b.ty(result).dtype;

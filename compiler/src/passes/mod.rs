@@ -5,81 +5,27 @@
 mod canonicalize;
 mod checks;
 mod fuse;
-mod halves;
 mod layout;
 mod lossless;
-mod math;
 mod prepare;
 mod prepared;
-mod provenance;
 mod ranges;
 mod saturate;
-pub(crate) mod weights;
+mod split;
+mod weights;
 
 use dlc_ir::{Function, Graph};
 
-use crate::egraph::CostModel;
+use crate::options::PassOptions;
+use crate::provenance::Provenance;
 
 pub use canonicalize::canonicalize;
 pub use checks::check_indices;
 pub use fuse::fuse;
 pub use layout::layout;
-pub use math::Math;
 pub use prepare::prepare;
-pub use prepared::{Lossless, Parts, parts, prepare_name};
-pub use provenance::{Provenance, Step};
+pub use prepared::{Lossless, Parts, parts};
 pub use saturate::saturate;
-
-/// Bounds on the size of an e-graph. There is no bound on time: the output must not depend on the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Limits {
-    /// E-nodes of the algebra round, for each e-node of the program that is put in; the round stops above.
-    pub growth: usize,
-    /// Iterations of the algebra round.
-    pub iterations: usize,
-    /// Kernels that the fusion round considers for each value.
-    pub kernels_per_value: usize,
-    /// Operators in one kernel.
-    pub kernel_ops: usize,
-    /// How often operators in one kernel may be evaluated beyond once each, at one position of its loops.
-    pub kernel_recomputations: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits { growth: 8, iterations: 8, kernels_per_value: 8, kernel_ops: 64, kernel_recomputations: 48 }
-    }
-}
-
-/// What the passes may do.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// What rewrites may take for granted.
-    pub math: Math,
-    /// Whether rules that move factors and terms into weights that are prepared apply where the maths is not fast: whoever runs the program must
-    /// then check, when weights are loaded, that no finite one became infinite or was lost to zero, and otherwise run the program
-    /// compiled without them.
-    pub weights: bool,
-    /// Bounds on the e-graphs.
-    pub limits: Limits,
-    /// What work costs on the target.
-    pub costs: CostModel,
-    /// Whether what follows from weights alone is computed once, when they are loaded; who runs the program must then run its
-    /// preparation too, as sessions do. Which arguments are weights is said by their roles: see [`prepare`].
-    pub prepare: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Options {
-            math: Math::default(),
-            weights: true,
-            limits: Limits::default(),
-            costs: CostModel::default(),
-            prepare: false,
-        }
-    }
-}
 
 /// What one pass did to the number of operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,7 +46,7 @@ pub struct PassStats {
 #[derive(Debug, Default)]
 pub struct Context {
     /// What they may do.
-    pub options: Options,
+    pub options: PassOptions,
     /// One entry a pass that ran.
     pub stats: Vec<PassStats>,
     /// Which rules made which nodes of the graph that the last pass returned.
@@ -111,7 +57,7 @@ pub struct Context {
 
 impl Context {
     /// A context for these options.
-    pub fn new(options: Options) -> Self {
+    pub fn new(options: PassOptions) -> Self {
         Context { options, ..Context::default() }
     }
 }
@@ -177,7 +123,7 @@ impl Pass {
 /// An optimised program.
 #[derive(Debug)]
 pub struct Optimized {
-    /// The program: functions whose operators are calls of kernels, views, and what stands alone.
+    /// The program: functions whose operators are calls of kernels, views, and single operators.
     pub graph: Graph,
     /// Which rules made which of its nodes.
     pub provenance: Provenance,
@@ -187,15 +133,15 @@ pub struct Optimized {
 
 /// What `canonicalize` and `saturate` make of a joint function alone, before it is split. `callees` are the functions made so
 /// far, which have been through this themselves.
-pub fn optimize_joint(function: &Function, callees: &Graph, options: &Options) -> Function {
+pub fn optimize_joint(function: &Function, callees: &Graph, options: &PassOptions) -> Function {
     let canonical = canonicalize::canonical_function(function, canonicalize::is_differentiated(callees), options.math);
     let weights = vec![false; canonical.args().len()];
-    let options = Options { prepare: false, ..options.clone() };
+    let options = PassOptions { prepare: false, ..options.clone() };
     saturate::saturated(&canonical, &weights, &options).0.function
 }
 
 /// Runs every pass in order.
-pub fn optimize(graph: &Graph, options: &Options) -> Optimized {
+pub fn optimize(graph: &Graph, options: &PassOptions) -> Optimized {
     let mut context = Context::new(options.clone());
     let [first, rest @ ..] = PASSES else { unreachable!("there are passes") };
     let mut graph = first.run(graph, &mut context);

@@ -1,6 +1,6 @@
 //! What follows from weights alone is computed once, when they are loaded.
 //!
-//! The pass moves such expressions out of the entry into the function `<entry>.prepare`, which takes the weights that it needs and
+//! The pass moves such expressions out of the entry into the function that the graph names as its preparation, which takes the weights that it needs and
 //! returns the prepared values, and gives the entry one more frozen parameter `prepared.<weight>` for each. The entry's other
 //! arguments stay as they are, so that weights keep their names.
 //!
@@ -13,14 +13,16 @@
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
-use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Role, Symbol, Type, Value};
+use dlc_ir::{Def, Function, FunctionKind, Graph, NodeId, Op, Preparation, Role, Symbol, Type, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::halves::{Map, join, main, preparation};
+use super::Context;
 use super::lossless::{Counters, lossless_name};
 use super::prepared::{ROLE, prepare_name};
+use super::split::{Joined, Map, join, main, preparation};
 use super::weights::{Weights, follows};
-use super::{Context, Math, Provenance};
+use crate::options::Math;
+use crate::provenance::Provenance;
 
 /// Cuts entry and called functions, if the options ask for it and there is anything to prepare. An entry that was cut before is joined
 /// first, and cut where it has to be now.
@@ -28,31 +30,41 @@ pub fn prepare(graph: &Graph, context: &mut Context) -> Graph {
     if !context.options.prepare || !Weights::of(graph).all_frozen {
         return graph.clone();
     }
-    // Halves that do not fit are an error of whoever compiles them.
-    let Some(graph) = &join(graph, &mut context.provenance) else { return graph.clone() };
+    // If its parts do not fit, compiling it reports that.
+    match join(graph, &mut context.provenance) {
+        Some(joined) => cut(&joined, context),
+        None => graph.clone(),
+    }
+}
+
+/// Cuts entry and called functions of a program that is not cut.
+pub(super) fn cut(Joined { graph, lossless }: &Joined, context: &mut Context) -> Graph {
     let weights = Weights::of(graph);
-    let mut result = Graph::new();
-    result.sources = graph.sources.clone();
+    let result = graph.like();
     let old = std::mem::take(&mut context.provenance);
-    let (halves, after) = (FxHashMap::default(), FxHashMap::default());
-    let counted = graph.function(&lossless_name(&graph.entry().name)).is_some();
-    let counts = context.options.weights && context.options.math == Math::Safe && !counted;
+    let (splits, after) = (FxHashMap::default(), FxHashMap::default());
+    let counts = context.options.weights && context.options.math == Math::Safe && lossless.is_none();
     let counters = counts.then(Counters::default);
-    let mut cutter = Cutter { graph, weights, result, halves, counters, after, old, new: Provenance::default() };
+    let mut cutter = Cutter { graph, weights, result, splits, counters, after, old, new: Provenance::default() };
     for function in graph.functions() {
         cutter.function(function);
     }
     context.provenance = cutter.new;
+    if let Some(preparation) = &mut cutter.result.preparation
+        && preparation.lossless.is_none()
+    {
+        preparation.lossless.clone_from(lossless);
+    }
     cutter.result
 }
 
 /// What has become of a function that was cut.
-struct Halves {
+struct Split {
     /// The function that prepares.
     prepare: Symbol,
     /// The arguments that it takes.
     takes: Vec<usize>,
-    /// The arguments that the rest takes; what is prepared stands behind them.
+    /// The arguments that the rest takes; what is prepared comes after them.
     keeps: Vec<usize>,
     /// The types of what is prepared.
     prepared: Vec<Type>,
@@ -62,8 +74,8 @@ struct Cutter<'a> {
     graph: &'a Graph,
     weights: Weights,
     result: Graph,
-    halves: FxHashMap<Symbol, Halves>,
-    /// What counts the losses of each preparation, if that is asked for.
+    splits: FxHashMap<Symbol, Split>,
+    /// What counts the losses of each preparation, if that is requested.
     counters: Option<Counters>,
     /// Of each result of a called function the argument that it is named after.
     after: FxHashMap<Symbol, Vec<Option<usize>>>,
@@ -93,11 +105,7 @@ impl Cutter<'_> {
             return;
         }
         let of = self.named_after(&expanded, &args);
-        let name = if entry {
-            prepare_name(&function.name)
-        } else {
-            free(self.graph, &self.result, &prepare_name(&function.name))
-        };
+        let name = free(self.graph, &self.result, &prepare_name(&function.name));
         let names = names(&expanded, hoisted.iter().map(|v| of[v]));
         let (first, takes, map) = preparation(&expanded, &hoisted, &names, name);
         provenance(self, &first, &map);
@@ -105,41 +113,43 @@ impl Cutter<'_> {
         rest.vjp = if entry { function.vjp.clone() } else { None };
         provenance(self, &rest, &map);
         let prepared = hoisted.iter().map(|&v| expanded.ty(v).clone()).collect();
-        let halves = Halves { prepare: first.name.clone(), takes, keeps, prepared };
-        self.halves.insert(function.name.clone(), halves);
+        let split = Split { prepare: first.name.clone(), takes, keeps, prepared };
+        self.splits.insert(function.name.clone(), split);
         self.result.insert(first.clone());
-        self.count(&first, &function.name, entry);
+        let lossless = self.count(&first, &function.name);
+        if entry {
+            self.result.preparation = Some(Preparation { func: first.name, lossless });
+        }
         self.result.insert(rest);
     }
 
-    /// Adds what counts the losses of a preparation.
-    fn count(&mut self, preparation: &Function, of: &Symbol, entry: bool) {
-        let Some(counters) = &mut self.counters else { return };
+    /// Adds what counts the losses of a preparation, if it can lose anything, and returns its name.
+    fn count(&mut self, preparation: &Function, of: &Symbol) -> Option<Symbol> {
+        let counters = self.counters.as_mut()?;
         let graph = self.graph;
         let free = |result: &Graph, base: &Symbol| free(graph, result, base);
-        let name = lossless_name(of);
-        let name = if entry { name } else { free(&self.result, &name) };
-        counters.add(preparation, name, &mut self.result, &free);
+        let name = free(&self.result, &lossless_name(of));
+        counters.add(preparation, name.clone(), &mut self.result, &free).then_some(name)
     }
 
-    /// The function with calls of both halves where it called what has been cut, and the old node of each new one.
+    /// The function with calls of both parts where it called what has been cut, and the old node of each new one.
     fn expand(&self, function: &Function) -> (Function, Vec<(NodeId, NodeId)>) {
         let mut origin = vec![];
         let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, old, node, operands| {
-            let halves = match node.op() {
-                Some(Op::Call(call)) => self.halves.get(&call.func).map(|h| (call, h)),
+            let split = match node.op() {
+                Some(Op::Call(call)) => self.splits.get(&call.func).map(|h| (call, h)),
                 _ => None,
             };
-            let id = match halves {
+            let id = match split {
                 None => new.copy_node(node, operands),
-                Some((call, halves)) => {
+                Some((call, split)) => {
                     let pick = |args: &[usize]| args.iter().map(|&i| operands[i]).collect::<Vec<_>>();
-                    let first = Call::new(halves.prepare.clone(), halves.prepared.clone());
+                    let first = Call::new(split.prepare.clone(), split.prepared.clone());
                     let types = first.results.clone();
-                    let prepared = new.add_node(Op::from(first), &pick(&halves.takes), types.iter().cloned(), node.loc);
+                    let prepared = new.add_node(Op::from(first), &pick(&split.takes), types.iter().cloned(), node.loc);
                     origin.push((prepared, old));
-                    let mut rest = pick(&halves.keeps);
-                    rest.extend(values_of(prepared, halves.prepared.len()));
+                    let mut rest = pick(&split.keeps);
+                    rest.extend(values_of(prepared, split.prepared.len()));
                     new.add_node(Op::from(call.clone()), &rest, node.types.iter().cloned(), node.loc)
                 }
             };
@@ -177,7 +187,7 @@ impl Cutter<'_> {
             return known.clone();
         }
         let graph = if self.result.function(name).is_some() { &self.result } else { self.graph };
-        let callee = graph.function(name).expect("callees stand before their callers").clone();
+        let callee = graph.function(name).expect("callees come before their callers").clone();
         let of = self.named_after(&callee, &vec![true; callee.args().len()]);
         let after: Vec<Option<usize>> = callee.results.iter().map(|r| of[&r.value]).collect();
         self.after.insert(name.clone(), after.clone());
@@ -185,7 +195,7 @@ impl Cutter<'_> {
     }
 }
 
-/// A name like this one that neither graph has: functions beside called ones are looked for by nobody.
+/// A name like this one that neither graph has.
 fn free(graph: &Graph, result: &Graph, base: &Symbol) -> Symbol {
     let free = |name: &Symbol| graph.function(name).is_none() && result.function(name).is_none();
     let numbered = (2..).map(|n| Symbol::new(&format!("{}_{n}", base.as_str())));
@@ -228,7 +238,7 @@ fn hoisted(function: &Function, args: &[bool]) -> Vec<Value> {
         };
     }
     let mut wanted: FxHashSet<Value> = FxHashSet::default();
-    let mut want = |mut value: Value| {
+    let mut use_value = |mut value: Value| {
         // These are other ways to read what is there: keeping what they read would only cost memory.
         while let Some(Op::Broadcast(_) | Op::Reshape(_) | Op::Slice(_)) = function.op(value.node) {
             value = function.node(value.node).operands[0];
@@ -240,12 +250,12 @@ fn hoisted(function: &Function, args: &[bool]) -> Vec<Value> {
     };
     for (id, node, _) in function.ops() {
         if live[id.index()] && !weights[id.index()] {
-            node.operands.iter().filter(|v| weights[v.node.index()]).for_each(|&v| want(v));
+            node.operands.iter().filter(|v| weights[v.node.index()]).for_each(|&v| use_value(v));
         }
     }
     for result in &function.results {
         if weights[result.value.node.index()] {
-            want(result.value);
+            use_value(result.value);
         }
     }
     let mut wanted: Vec<Value> = wanted.into_iter().collect();

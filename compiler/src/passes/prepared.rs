@@ -1,15 +1,15 @@
 //! The two programs in a graph that [`prepare`](super::prepare) has cut.
 
-use dlc_ir::{Argument, Function, Graph, Op, ResultRole, Role, Symbol};
+use dlc_ir::{Argument, Function, Graph, ResultRole, Role, Symbol};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::lossless::{count_type, lossless_name};
+use super::lossless::count_type;
 
 /// What the names of prepared values begin with.
 pub(super) const ROLE: &str = "prepared.";
 
-/// The name of the function that prepares for another.
-pub fn prepare_name(entry: &Symbol) -> Symbol {
+/// What the function that prepares for another is called, if that name is free.
+pub(super) fn prepare_name(entry: &Symbol) -> Symbol {
     Symbol::new(&format!("{}.prepare", entry.as_str()))
 }
 
@@ -30,7 +30,7 @@ pub struct Parts {
 
 /// A program that returns, as `i64[]`, how many elements of weights a preparation lost to infinity or to zero. If it is not 0, the
 /// program is to be compiled without the rules that move factors and terms into weights
-/// ([`Options::weights`](super::Options::weights)).
+/// ([`PassOptions::weights`](crate::options::PassOptions::weights)).
 #[derive(Clone, Debug)]
 pub struct Lossless {
     /// The program.
@@ -45,7 +45,9 @@ pub struct Lossless {
 /// If they do not fit each other: the pass never makes such a graph, but a file may hold one.
 pub fn parts(graph: &Graph) -> Result<Option<Parts>, String> {
     let entry = graph.entry();
-    let Some(prepare) = graph.function(&prepare_name(&entry.name)) else { return Ok(None) };
+    let Some(preparation) = &graph.preparation else { return Ok(None) };
+    let named_by = |name: &Symbol| graph.function(name).ok_or_else(|| format!("there is no {name}"));
+    let prepare = named_by(&preparation.func)?;
     let updated: FxHashSet<usize> = entry
         .results
         .iter()
@@ -84,9 +86,10 @@ pub fn parts(graph: &Graph) -> Result<Option<Parts>, String> {
     if prepared.iter().any(|p| weight.contains(p)) {
         return Err(format!("{} takes what it prepares", prepare.name));
     }
-    let lossless = match graph.function(&lossless_name(&entry.name)) {
+    let lossless = match &preparation.lossless {
         None => None,
-        Some(function) => {
+        Some(name) => {
+            let function = named_by(name)?;
             let weights = weights_of(function)?;
             let counts = matches!(&*function.results, [one] if *function.ty(one.value) == count_type());
             if !counts || weights.iter().any(|w| prepared.contains(w)) {
@@ -110,13 +113,10 @@ fn role_name(role: &Role) -> Option<&str> {
 fn program(graph: &Graph, entry: &Function) -> Graph {
     let mut reached: FxHashSet<&Symbol> = FxHashSet::default();
     reached.insert(&entry.name);
-    // Callers stand behind what they call.
+    // Callers come after what they call.
     for function in graph.functions().rev() {
         if reached.contains(&function.name) {
-            reached.extend(function.ops().filter_map(|(_, _, op)| match op {
-                Op::Call(call) => Some(&call.func),
-                _ => None,
-            }));
+            reached.extend(function.callees());
         }
     }
     let mut result = Graph::new();

@@ -31,7 +31,7 @@ fn whole(dtype: DType) -> Option<Range> {
         DType::I32 => Some((i32::MIN.into(), i32::MAX.into())),
         DType::U8 => Some((0, 255)),
         DType::Bool => Some((0, 1)),
-        _ => None,
+        DType::F32 | DType::F64 => None,
     }
 }
 

@@ -2,15 +2,16 @@
 
 use dlc_ir::{Function, FunctionKind, Graph};
 
+use super::Context;
 use super::weights::Weights;
-use super::{Context, Options};
 use crate::egraph::{AlgebraGraph, Extracted, extract, saturate as run};
+use crate::options::PassOptions;
+use crate::provenance::Provenance;
 
 /// Saturates and extracts every function but kernels.
 pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
-    let mut result = Graph::new();
-    context.provenance = super::Provenance::default();
-    result.sources = graph.sources.clone();
+    let mut result = graph.like();
+    context.provenance = Provenance::default();
     let weights = Weights::of(graph);
     for function in graph.functions() {
         if function.kind == FunctionKind::Kernel {
@@ -22,7 +23,7 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
         let prepare = context.options.prepare && weights.all_frozen && args.contains(&true);
         // What moves into weights is checked when they are loaded, which only those are that are prepared.
         let weights = prepare && context.options.weights;
-        let options = Options { prepare, weights, ..context.options.clone() };
+        let options = PassOptions { prepare, weights, ..context.options.clone() };
         let (extracted, e_nodes) = saturated(function, &args, &options);
         context.e_nodes += e_nodes;
         for (node, step) in extracted.steps {
@@ -34,7 +35,7 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
 }
 
 /// What becomes of one function, of each of whose arguments it is known whether it is a weight; and the e-nodes that it took.
-pub(super) fn saturated(function: &Function, weights: &[bool], options: &Options) -> (Extracted, usize) {
+pub(super) fn saturated(function: &Function, weights: &[bool], options: &PassOptions) -> (Extracted, usize) {
     let mut algebra = AlgebraGraph::with_weights(function, weights);
     run(&mut algebra, options);
     (extract(function, &algebra, options), algebra.egraph.total_number_of_nodes())

@@ -1,7 +1,7 @@
 //! What of a program follows from its weights alone, in called functions too.
 
 use dlc_ir::op::{Call, Gradient};
-use dlc_ir::{Def, Function, Graph, Op, ResultRole, Role, Symbol};
+use dlc_ir::{Def, Function, Graph, Op, Role, Symbol};
 use rustc_hash::FxHashMap;
 
 /// Which arguments of a program's functions are weights: values that stay from one run to the next.
@@ -22,8 +22,8 @@ impl Weights {
         let entry = graph.entry();
         let mut weights = Weights { of: FxHashMap::default(), all_frozen: true };
         weights.all_frozen = !entry.args().iter().any(|a| matches!(a.role, Role::Param { trainable: true, .. }));
-        weights.of.insert(entry.name.clone(), of_entry(entry));
-        // Callers stand behind what they call.
+        weights.of.insert(entry.name.clone(), entry.weight_args());
+        // Callers come after what they call.
         for function in graph.functions().rev() {
             // A derivative of one's own takes the arguments of what it is the derivative of: both keep theirs.
             for name in function.vjp.iter().flat_map(|vjp| [vjp, &function.name]) {
@@ -54,13 +54,6 @@ impl Weights {
     pub fn args(&self, function: &Function) -> Vec<bool> {
         self.of.get(&function.name).cloned().unwrap_or_else(|| vec![false; function.args().len()])
     }
-}
-
-/// Of each argument of an entry whether it is a weight.
-pub fn of_entry(entry: &Function) -> Vec<bool> {
-    let updated = |arg: usize| entry.results.iter().any(|r| r.role == ResultRole::Update(arg));
-    let stays = |role: &Role| matches!(role, Role::Param { trainable: false, .. } | Role::State { .. });
-    entry.args().iter().enumerate().map(|(i, a)| stays(&a.role) && !updated(i)).collect()
 }
 
 /// Of each node whether it follows from constants and these arguments alone.

@@ -1,4 +1,4 @@
-//! A run on tensors, for whoever runs a program once.
+//! A run on tensors, for who runs a program once.
 
 use dlc_ir::{ResultDecl, ResultRole, Tensor};
 
@@ -30,7 +30,7 @@ impl Program {
         }
         self.run(&mut Workspace::try_new(self, 1)?, &mut slots, None)?;
         let mut outputs = self.signature.arguments.len()..;
-        // The preparation's arguments stand behind all others, so that the entry's results are those of the graph.
+        // The preparation's arguments come after all others, so that the entry's results are those of the graph.
         let entry = self.graph.entry();
         let slot = |role: &ResultRole| match role {
             ResultRole::Update(arg) => Some(*arg),

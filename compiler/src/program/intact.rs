@@ -1,10 +1,10 @@
 //! What a run that failed has overwritten.
 
 use crate::kernel::ir::Mode;
-use crate::kernel::program::{KernelProgram, Place, Step};
+use crate::routine::program::{Address, KernelProgram, Step};
 
 /// Whether a run whose step of that number failed, as steps are counted over all routines, has left these slots as they were. It is said of a run
-/// only if it is so wherever the step stands: of a routine that is called several times, the last call counts.
+/// only if it is so wherever the step is: of a routine that is called several times, the last call counts.
 pub(super) fn is_intact(program: &KernelProgram, failed: usize, slots: &[bool]) -> bool {
     let firsts: Vec<usize> = program.first_steps().collect();
     // by routine: the arguments that it writes, and whether it gets to the step that failed
@@ -31,8 +31,8 @@ pub(super) fn is_intact(program: &KernelProgram, failed: usize, slots: &[bool]) 
 
 /// The arguments of its routine that a step writes.
 fn written_by(program: &KernelProgram, step: &Step, writes: &[Vec<bool>]) -> Vec<usize> {
-    let slot = |place: &Place| match place {
-        Place::Argument { slot, .. } => Some(*slot),
+    let slot = |place: &Address| match place {
+        Address::Argument { slot, .. } => Some(*slot),
         _ => None,
     };
     match step {
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
     use crate::kernel::Verified;
     use crate::kernel::ir::{Block, Kernel, Operand, Ty};
-    use crate::kernel::program::{Routine, RoutineId};
+    use crate::routine::program::{Routine, RoutineId};
     use dlc_ir::DType;
 
     fn kernel(modes: &[Mode]) -> Verified {
@@ -63,8 +63,8 @@ mod tests {
         Verified::new(kernel).expect("it does nothing")
     }
 
-    fn argument(slot: usize) -> Place {
-        Place::Argument { slot, offset: 0 }
+    fn argument(slot: usize) -> Address {
+        Address::Argument { slot, offset: 0 }
     }
 
     /// A routine that checks (step 0), one that writes its argument (step 1), and an entry of these steps from number 2 on, whose first argument

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 use dlc_ir::{DType, Data, Element, ElementCount, Tensor, Type};
 
-use crate::kernel::program::ALIGN;
+use crate::routine::program::ALIGN;
 
 /// Bytes aligned to [`ALIGN`], zero at first.
 pub struct Memory {

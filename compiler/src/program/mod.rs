@@ -13,12 +13,12 @@ use dlc_ir::{Graph, ResultRole, Role, Type};
 
 pub use memory::{Memory, OutOfMemory};
 pub use preparation::{Lossless, Preparation, lend};
-pub use run::{RunError, Spread, Watch, Workspace};
+pub use run::{LaunchObserver, ParallelFor, RunError, Workspace};
 pub use unmoved::Recompile;
 
 use crate::codegen::Executable;
-use crate::kernel::program::KernelProgram;
-use crate::schedule::Statuses;
+use crate::nest::Statuses;
+use crate::routine::program::KernelProgram;
 
 use unmoved::Unmoved;
 
@@ -132,7 +132,7 @@ impl Program {
     /// the preparation loses weights. Its arguments are the same, in the same order, but for those that are prepared.
     ///
     /// # Errors
-    /// If it cannot be compiled, or nobody said how ([`Program::or_unmoved`]).
+    /// If it cannot be compiled, or it is not known how ([`Program::or_unmoved`]).
     pub fn unmoved(&self) -> Result<&Arc<Program>, &str> {
         self.unmoved.as_ref().ok_or("the program was not compiled from its source")?.program()
     }

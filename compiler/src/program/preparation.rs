@@ -2,7 +2,7 @@
 
 use std::mem::swap;
 
-use super::{Memory, Program, RunError, Spread, Workspace};
+use super::{Memory, ParallelFor, Program, RunError, Workspace};
 
 /// A program that computes arguments of another one from its weights. Whoever runs the other one runs this before, whenever weights
 /// were set.
@@ -33,7 +33,7 @@ impl Preparation {
     ///
     /// # Errors
     /// If a check fails, or there is not memory enough.
-    pub fn run(&self, slots: &mut [Memory], spread: Option<&dyn Spread>) -> Result<(), RunError> {
+    pub fn run(&self, slots: &mut [Memory], spread: Option<&dyn ParallelFor>) -> Result<(), RunError> {
         let mut workspace = workspace(&self.program, spread)?;
         let own = [&self.weights[..], &self.prepared].concat();
         lend(slots, &own, |lent| self.program.run(&mut workspace, lent, spread))
@@ -45,7 +45,7 @@ impl Lossless {
     ///
     /// # Errors
     /// If there is not memory enough.
-    pub fn loses(&self, slots: &mut [Memory], spread: Option<&dyn Spread>) -> Result<bool, RunError> {
+    pub fn loses(&self, slots: &mut [Memory], spread: Option<&dyn ParallelFor>) -> Result<bool, RunError> {
         let mut workspace = workspace(&self.program, spread)?;
         let count = Memory::try_new(size_of::<i64>())?;
         lend(slots, &self.weights, |lent| {
@@ -56,8 +56,8 @@ impl Lossless {
     }
 }
 
-fn workspace(program: &Program, spread: Option<&dyn Spread>) -> Result<Workspace, RunError> {
-    Ok(Workspace::try_new(program, spread.map_or(1, Spread::threads))?)
+fn workspace(program: &Program, spread: Option<&dyn ParallelFor>) -> Result<Workspace, RunError> {
+    Ok(Workspace::try_new(program, spread.map_or(1, ParallelFor::threads))?)
 }
 
 /// Calls `run` with the memory of these slots, which is back in its place afterwards: nothing is copied.

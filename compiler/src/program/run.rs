@@ -11,19 +11,19 @@ use dlc_ir::Loc;
 use super::intact::is_intact;
 use super::{Memory, OutOfMemory, Program};
 use crate::codegen::{ExecContext, KernelFn, VERSION};
-use crate::schedule::Failure;
+use crate::nest::Failure;
 
 /// Spreads chunks of work over threads.
 ///
 /// Which chunks a call of `work` does is not for an implementation to say, so that no chunk is done twice or outside of
 /// the kernel, whatever it does.
-pub trait Spread: Sync {
+pub trait ParallelFor: Sync {
     /// The number of calls of `work` that may happen at the same time.
     fn threads(&self) -> usize;
 
     /// Calls `work(n)` on any threads, with numbers whose sum is `chunks`, and returns when all calls have. Each call does
-    /// as many of the chunks that nobody does yet; those that are left in the end are done by the caller.
-    fn spread(&self, chunks: u64, work: &(dyn Fn(u64) + Sync));
+    /// as many of the chunks that no other call does; those that are left in the end are done by the caller.
+    fn parallel_for(&self, chunks: u64, work: &(dyn Fn(u64) + Sync));
 }
 
 /// Memory that runs of a program use for themselves; one run at a time.
@@ -103,7 +103,7 @@ pub enum RunError {
 }
 
 impl Workspace {
-    /// Memory for runs on one thread, or on as many as `spread` has.
+    /// Memory for runs on one thread, or on as many as `threads` has.
     ///
     /// # Panics
     /// If there is not memory enough.
@@ -125,14 +125,14 @@ impl Workspace {
 
 /// What the callback of a run needs.
 struct Host<'a, 'w> {
-    spread: Option<&'a dyn Spread>,
+    threads: Option<&'a dyn ParallelFor>,
     scratch: &'a Mutex<Vec<Memory>>,
     scratch_bytes: usize,
-    watch: Option<std::cell::RefCell<Watch<'w>>>,
+    watch: Option<std::cell::RefCell<LaunchObserver<'w>>>,
 }
 
 /// Told the number of each kernel as it is launched, on the thread that runs the program.
-pub type Watch<'a> = &'a mut dyn FnMut(u32);
+pub type LaunchObserver<'a> = &'a mut dyn FnMut(u32);
 
 impl Program {
     /// Runs the program on the memory of its slots and a [`Workspace`] that was made for it. Nothing is allocated.
@@ -143,9 +143,9 @@ impl Program {
         &self,
         workspace: &mut Workspace,
         slots: &mut [Memory],
-        spread: Option<&dyn Spread>,
+        threads: Option<&dyn ParallelFor>,
     ) -> Result<(), RunError> {
-        self.run_watched(workspace, slots, spread, None)
+        self.run_watched(workspace, slots, threads, None)
     }
 
     /// [`Program::run`] under the eyes of somebody who measures.
@@ -156,8 +156,8 @@ impl Program {
         &self,
         workspace: &mut Workspace,
         slots: &mut [Memory],
-        spread: Option<&dyn Spread>,
-        watch: Option<Watch<'_>>,
+        threads: Option<&dyn ParallelFor>,
+        watch: Option<LaunchObserver<'_>>,
     ) -> Result<(), RunError> {
         // All scratch memory of a workspace has the size of its own.
         for (wanted, memory) in [(self.frame(), &workspace.arena), (self.scratch(), &workspace.own)] {
@@ -168,7 +168,7 @@ impl Program {
         self.point(slots, &mut workspace.slots.0)?;
         let watched = watch.is_some();
         let watch = watch.map(std::cell::RefCell::new);
-        let host = Host { spread, scratch: &workspace.scratch, scratch_bytes: self.scratch(), watch };
+        let host = Host { threads, scratch: &workspace.scratch, scratch_bytes: self.scratch(), watch };
         let mut ctx = ExecContext {
             version: VERSION,
             status: 0,
@@ -217,7 +217,7 @@ impl Program {
     }
 }
 
-/// [`crate::codegen::LaunchFn`] that tells the watcher.
+/// [`crate::codegen::LaunchFn`] that calls the launch observer.
 ///
 /// # Safety
 /// Called by the code of a program that [`Program::run`] has entered.
@@ -239,12 +239,12 @@ fn caught(host: impl FnOnce() -> i32) -> i32 {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(host)).unwrap_or(PANICKED)
 }
 
-/// [`crate::codegen::ParallelFn`] by a [`Spread`].
+/// [`crate::codegen::ParallelFn`] by a [`ParallelFor`].
 ///
 /// # Safety
 /// Called by the code of a program that [`Program::run`] has entered.
 unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32 {
-    /// A pointer that threads may share: the table of a kernel's operands, which nobody writes.
+    /// A pointer that threads may share: the table of a kernel's operands, which is never written.
     #[derive(Clone, Copy)]
     struct Table(*const *mut u8);
     // SAFETY: the kernel's chunks write disjoint elements, so that its operands may be used from several threads.
@@ -266,7 +266,7 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
     };
     let next = AtomicU64::new(0);
     let work = |count: u64| {
-        // The counter only hands out numbers; what chunks write is published by whatever ends `spread`.
+        // The counter only hands out numbers; what chunks write is published by whatever ends `parallel_for`.
         let claim = |at: u64| Some(at.saturating_add(count).min(chunks));
         let begin = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).unwrap_or_else(|at| at);
         let end = begin.saturating_add(count).min(chunks);
@@ -285,14 +285,14 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
             }
         }
     };
-    let spread = || {
-        if let Some(spread) = host.spread {
-            spread.spread(chunks, &work);
+    let run = || {
+        if let Some(threads) = host.threads {
+            threads.parallel_for(chunks, &work);
         }
         work(chunks);
         0
     };
-    match caught(spread) {
+    match caught(run) {
         0 => failed.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(0, |(_, status)| status),
         panicked => panicked,
     }

@@ -1,7 +1,8 @@
 //! The comparison of everything that can run a graph.
 
+use dlc_compiler::options::{Backend, Level};
 use dlc_compiler::passes;
-use dlc_compiler::pipeline::{self, Backend, Level};
+use dlc_compiler::pipeline;
 use dlc_ir::bounds::{self, Bounded, Constants};
 use dlc_ir::{Graph, Tensor};
 

@@ -113,6 +113,7 @@ pub fn gradients(seed: u64, ops: usize, called: bool) -> Graph {
     let args: Vec<Value> = inner.args().iter().map(|a| b.arg(&a.name, a.ty.clone(), Role::Input)).collect();
     let op = dlc_ir::op::Gradient {
         func: loss.name.clone(),
+        of: 0,
         wrt: (0..args.len()).filter(|&i| b.ty(args[i]).dtype.is_float()).collect(),
         results: [Type::scalar(DType::F64)].into(),
     };

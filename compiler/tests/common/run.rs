@@ -1,15 +1,15 @@
 //! Compiling graphs for tests.
 
-use dlc_compiler::codegen::Target;
-use dlc_compiler::passes;
-use dlc_compiler::pipeline::{Backend, CompileError, Level, Options, compile};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::{Backend, Level, Options, PassOptions};
+use dlc_compiler::pipeline::{CompileError, compile};
 use dlc_compiler::program::Program;
 use dlc_ir::Graph;
 
 /// Options for tests: everything is checked.
 pub fn options(level: Level, backend: Backend) -> Options {
     let target = Target::host().expect("the tests run on a supported machine");
-    let passes = passes::Options { prepare: true, ..passes::Options::default() };
+    let passes = PassOptions { prepare: true, ..PassOptions::default() };
     Options { level, backend, passes, check: true, ..Options::new(target) }
 }
 

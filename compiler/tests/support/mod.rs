@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use dlc_compiler::codegen::{Cranelift, Emitter, Interpreter, Target};
-use dlc_compiler::kernel::program::{KernelProgram, Place, Routine, Step};
+use dlc_compiler::codegen::{Cranelift, Emitter, Interpreter};
 use dlc_compiler::kernel::{Kernel, Verified};
+use dlc_compiler::machine::Target;
+use dlc_compiler::routine::program::{Address, KernelProgram, Routine, Step};
 use dlc_ir::DType;
 
 fn program(kernel: &Kernel) -> KernelProgram {
     let verified = Verified::new(kernel.clone()).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
     let mut program = KernelProgram::new();
-    let operands = (0..kernel.operands.len()).map(|slot| Place::Argument { slot, offset: 0 }).collect();
+    let operands = (0..kernel.operands.len()).map(|slot| Address::Argument { slot, offset: 0 }).collect();
     let kernel_id = program.add_kernel("kernel", verified);
     program.add_routine(Routine {
         name: "main".into(),

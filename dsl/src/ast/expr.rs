@@ -19,6 +19,19 @@ impl Expr {
     }
 }
 
+/// An operator and its right operand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// The operator.
+    pub op: BinaryOp,
+    /// Where it is written.
+    pub op_span: Span,
+    /// The right operand.
+    pub right: Expr,
+    /// All from the first operand to this one.
+    pub span: Span,
+}
+
 /// What an expression is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {
@@ -47,16 +60,12 @@ pub enum ExprKind {
         /// Its operand.
         operand: Box<Expr>,
     },
-    /// `a + b`.
+    /// `a + b - c`: operators of one precedence, which group to the left. In one list, so that a sum may have any length.
     Binary {
-        /// The operator.
-        op: BinaryOp,
-        /// Its place.
-        op_span: Span,
-        /// The left operand.
-        left: Box<Expr>,
-        /// The right operand.
-        right: Box<Expr>,
+        /// The first operand.
+        first: Box<Expr>,
+        /// The others with their operators, at least one; exactly one of a comparison and of `**`.
+        rest: Vec<Operation>,
     },
     /// `f(a, b: c) as name`.
     Call(Call),
@@ -286,6 +295,12 @@ impl BinaryOp {
             Mul | Div | Rem | MatMul => 6,
             Pow => 8,
         }
+    }
+
+    /// Whether it goes on with operations before it: those of its precedence, if they group to the left.
+    pub fn goes_on(self, before: &[Operation]) -> bool {
+        let same = before.last().is_some_and(|before| before.op.precedence() == self.precedence());
+        same && !self.is_comparison() && self != BinaryOp::Pow
     }
 
     /// Whether it compares.

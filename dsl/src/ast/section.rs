@@ -1,6 +1,6 @@
 //! `dataset` and `train`.
 
-use super::{Arg, Attribute, Docs, Expr, Ident, InstanceName, Param, Pattern};
+use super::{Arg, Attribute, Docs, Expr, Ident, Param, Pattern};
 use crate::span::Span;
 
 /// What one example of the data is.
@@ -20,13 +20,15 @@ pub struct Dataset {
     pub span: Span,
 }
 
-/// How a model is trained.
+/// How a model is trained: `train model(…) { … }`, or `train name = model(…) { … }`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Train {
     /// `///` lines before it.
     pub docs: Docs,
     /// `@…` before it.
     pub attributes: Vec<Attribute>,
+    /// The training's own name, before `=`.
+    pub name: Option<Ident>,
     /// The model's name.
     pub model: Ident,
     /// The model's arguments.
@@ -35,6 +37,13 @@ pub struct Train {
     pub entries: Vec<Entry>,
     /// All of it.
     pub span: Span,
+}
+
+impl Train {
+    /// The name by which the training is chosen: its own, or else the model's.
+    pub fn name(&self) -> &Ident {
+        self.name.as_ref().unwrap_or(&self.model)
+    }
 }
 
 /// An entry of a `dataset`, a `train` or an `update`.
@@ -67,10 +76,10 @@ pub enum EntryKind {
         /// Its value.
         value: Expr,
     },
-    /// `update d { loss = … }`, in `train` only.
+    /// `update "d.**" { loss = … }`, in `train` only.
     Update {
-        /// The weights under this name.
-        target: InstanceName,
+        /// Patterns of the names of the weights that it changes: a string, or a list of them.
+        target: Expr,
         /// Its settings and `let`s.
         entries: Vec<Entry>,
     },

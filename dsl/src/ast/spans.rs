@@ -74,7 +74,7 @@ structs! {
     Ident { span }
     Attribute { name, args, span }
     File { version, items, span }
-    Import { path, names, span }
+    Import { attributes, path, names, span }
     ImportName { name, alias }
     Definition { attributes, name, params, results, body, span }
     Param { attributes, name, ty, default, span }
@@ -87,12 +87,13 @@ structs! {
     Repeat { pattern, over, body }
     Scan { pattern, xs, axis, body }
     Expr { kind, span }
+    Operation { op_span, right, span }
     Str { parts }
     Call { callee, args, name, span }
     Arg { name, value, span }
     InstanceName { kind, span }
     Dataset { attributes, name, params, entries, span }
-    Train { attributes, model, args, entries, span }
+    Train { attributes, name, model, args, entries, span }
     Entry { attributes, kind, span }
 }
 
@@ -111,7 +112,7 @@ macro_rules! enums {
 
 enums! {
     Item { Import(x) => [x], Definition(x) => [x], Dataset(x) => [x], Train(x) => [x], }
-    Body { Block(x) => [x], Expr(x) => [x], }
+    Body { Block(x) => [x], Expr(x) => [x], Builtin => [], }
     TypeKind {
         Data { dtype, dims } => [dtype, dims],
         Value { name, of, optional: _ } => [name, of],
@@ -135,7 +136,7 @@ enums! {
         List(x) | Tuple(x) => [x],
         Map(x) => [x],
         Unary { op: _, operand } => [operand],
-        Binary { op: _, op_span, left, right } => [op_span, left, right],
+        Binary { first, rest } => [first, rest],
         Call(x) => [x],
         Pipe { head, steps } => [head, steps],
         Field { base, field } => [base, field],

@@ -78,6 +78,26 @@ impl Program {
         names.into_iter().cloned().collect()
     }
 
+    /// The names of the trainings of a model, or of all, in the order of the text.
+    pub fn trainings(&self, model: Option<&str>) -> Vec<String> {
+        let trains = self.main().trains().filter(|train| model.is_none_or(|model| train.model.name == *model));
+        trains.map(|train| train.name().name.clone()).collect()
+    }
+
+    /// The names of a training and of its model: of the training of this name, or else of that which is meant without one. None
+    /// if no name is given and nothing trains the model.
+    ///
+    /// # Errors
+    /// If there is no training of that name, or it trains another model.
+    pub fn chosen_training(
+        &self,
+        model: Option<&str>,
+        training: Option<&str>,
+    ) -> Result<Option<(String, String)>, Vec<Diagnostic>> {
+        let train = self.training(training, model).map_err(|error| vec![*error])?;
+        Ok(train.map(|train| (train.name().name.clone(), train.model.name.clone())))
+    }
+
     /// The name of the model that is meant by a name, or without one.
     ///
     /// # Errors
@@ -89,7 +109,7 @@ impl Program {
     fn chosen(&self, model: Option<&str>) -> Result<&Definition, Vec<Diagnostic>> {
         let request = Request::new(What::Infer);
         let mut lower = Lower::new(self, &request);
-        let at = lower.choose(model).map(|chosen| chosen.at);
+        let at = lower.choose(model, None).map(|chosen| chosen.at);
         let at = at.map_err(|Stop| std::mem::take(&mut lower.diagnostics))?;
         Ok(self.definition(at).expect("only what is defined is chosen"))
     }

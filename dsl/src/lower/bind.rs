@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 use super::value::{Callee, Data, Delayed, Value};
 use super::{Eval, Lower};
 use crate::ast::{Arg, Definition, DefinitionKind, Expr, ExprKind, Param, Type, TypeKind};
-use crate::diagnostic::{Diagnostic, did_you_mean, of_two, quoted};
+use crate::diagnostic::{Diagnostic, did_you_mean, of_two, quoted, replaced};
 use crate::span::Span;
 
 /// A value for a parameter.
@@ -32,14 +32,7 @@ pub(crate) struct Formal<'a> {
 }
 
 pub(crate) fn formals<'a>(callee: &Callee<'a>) -> Vec<Formal<'a>> {
-    match *callee {
-        Callee::Definition(_, d) => d.params.iter().map(formal).collect(),
-        Callee::Builtin(b) => {
-            let place = b.place.iter().map(|&name| (name, false));
-            let all = place.chain(b.named.iter().map(|&name| (name, true)));
-            all.map(|(name, named_only)| Formal { name, named_only, delays: false, data: false }).collect()
-        }
-    }
+    callee.definition.params.iter().map(formal).collect()
 }
 
 fn formal(p: &Param) -> Formal<'_> {
@@ -283,6 +276,9 @@ impl<'p> Lower<'p> {
 pub(crate) fn unknown_argument(callee: &str, name: &crate::ast::Ident, names: &[&str], at: Span) -> Diagnostic {
     let message = format!("`{callee}` has no argument `{}`", name.name);
     let error = Diagnostic::error("unknown-argument", message);
+    if let Some(remedy) = replaced(callee, &name.name) {
+        return error.primary(at, "no longer an argument").help(remedy);
+    }
     match did_you_mean(&name.name, names.iter().copied()) {
         Some(meant) => error.primary(at, format!("do you mean `{meant}`?")).fix(at, meant),
         None => error.primary(at, "unknown").help(format!("its arguments are {}", names.join(", "))),
@@ -305,9 +301,9 @@ pub(crate) fn show_value_type(ty: &Type) -> String {
     format!("{article} {text}")
 }
 
-/// The parameters without default that got no value.
+/// The required parameters that got no value.
 pub(crate) fn missing_params<'p>(definition: &'p Definition, given: &[Given<'p>]) -> Vec<&'p str> {
     let given: FxHashSet<usize> = given.iter().map(|g| g.param).collect();
-    let required = definition.params.iter().enumerate().filter(|(_, p)| p.default.is_none());
+    let required = definition.params.iter().enumerate().filter(|(_, p)| definition.requires(p));
     required.filter(|(i, _)| !given.contains(i)).map(|(_, p)| p.name.name.as_str()).collect()
 }

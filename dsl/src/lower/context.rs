@@ -233,6 +233,11 @@ impl<'p> Lower<'p> {
 
     /// Random bits for one draw: of a key that follows from the seed, the step, the instance and its number therein.
     pub(crate) fn random_bits(&mut self, ty: Type, span: Span) -> Eval<Data> {
+        if self.readers.as_ref().is_some_and(|readers| readers.of_weights) {
+            let error = Diagnostic::error("misplaced", "`weights` reads files and draws nothing");
+            let error = error.primary(self.at(span), "drawn here");
+            return Err(self.fail(error.help("`none` keeps what the weight's own initialiser draws")));
+        }
         if self.readers.is_some() {
             let message = "random numbers in a dataset come with a later version of dlc";
             return Err(self.fault("not-supported-yet", message, span, "not yet"));

@@ -13,7 +13,7 @@ use super::value::{Axis, Data, Value};
 use super::{Argument, Eval, Lower, Lowered, Request, Stop, What};
 use crate::ast::{self, Entry, EntryKind, ExprKind, IndexItem, Item};
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
-use crate::resolve::{ItemRef, Program, Target};
+use crate::resolve::{ItemRef, Program};
 use crate::span::Span;
 
 /// The kind of a file.
@@ -58,13 +58,17 @@ pub(crate) struct Readers {
     pub types: Vec<Type>,
     /// The arguments of the graph that hold what was read.
     pub args: Vec<Option<ir::Value>>,
+    /// The numbers of those that were used since this was cleared.
+    pub used: Vec<usize>,
+    /// Whether they read the initial values of weights, not the fields of a dataset.
+    pub of_weights: bool,
     /// The number of each in the list, wherever it is written.
     known: FxHashMap<Reader, usize>,
 }
 
 impl Readers {
     /// The number of a reader, which is added unless an equal one is there.
-    fn number(&mut self, reader: Reader) -> usize {
+    pub(super) fn number(&mut self, reader: Reader) -> usize {
         let next = self.list.len();
         let anywhere = Reader { span: Span::default(), ..reader.clone() };
         let number = *self.known.entry(anywhere).or_insert(next);
@@ -270,10 +274,11 @@ impl<'p> Lower<'p> {
     pub(crate) fn read(&mut self, reader: Reader, span: Span) -> Eval<Value<'p>> {
         let at = self.at(span);
         let Some(readers) = &mut self.readers else {
-            let message = "files are read in datasets only";
-            return Err(self.fault("misplaced", message, span, "not in a model"));
+            let message = "files are read in datasets and in `weights` only";
+            return Err(self.fault("misplaced", message, span, "not here"));
         };
         let index = readers.number(reader);
+        readers.used.push(index);
         let Some(&Some(value)) = readers.args.get(index) else { return Ok(Value::Poison) };
         let ty = readers.types[index].clone();
         let rounded = readers.list[index].format == Format::Csv;
@@ -304,7 +309,8 @@ impl<'p> Lower<'p> {
         let csv = reader.format == Format::Csv;
         let mut reader = reader.clone();
         match self.eval(e)? {
-            Value::Str(name) => reader.select = vec![name.to_string()],
+            Value::Str(name) if csv => reader.select = vec![name.to_string()],
+            Value::Str(name) => reader.select = vec![self.captured(&name, e.span)?],
             Value::List(names) if csv && !names.is_empty() => {
                 reader.matrix = true;
                 for name in names.iter() {
@@ -334,7 +340,7 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> E
     };
     let module = lower.frame().module;
     let found = lower.program.lookup(module, &call.callee.name);
-    let Some(Target::Item(item)) = found else {
+    let Some(item) = found else {
         return Err(lower.fail(unknown(lower.program, &call.callee)));
     };
     let Item::Dataset(dataset) = lower.program.item(item) else {

@@ -234,13 +234,15 @@ impl<'p> Lower<'p> {
     /// The name of a tensor in the caller's scope that would fit `ty` by dtype and rank, if exactly one would.
     fn fitting(&self, ty: &Type) -> Option<String> {
         let TypeKind::Data { dtype: Some(dtype), dims } = &ty.kind else { return None };
-        if dims.iter().any(|d| matches!(d, Dim::Rest(_))) {
-            return None;
-        }
+        let rest = match dims.iter().any(|d| matches!(d, Dim::Rest(_))) {
+            true => Some(self.frame().rest.as_ref()?.axes.len()),
+            false => None,
+        };
+        let rank = rest.map_or(dims.len(), |rest| dims.len() - 1 + rest);
         let caller = self.frames.iter().rev().skip(1).find(|frame| !frame.in_library())?;
         let fits = |d: &Data| {
             let dtype_fits = if dtype.name == "int" { d.dtype.is_int() } else { d.dtype.name() == dtype.name };
-            dtype_fits && d.rank() == dims.len()
+            dtype_fits && d.rank() == rank
         };
         let mut found = caller.tensors().filter(|(_, d)| fits(d));
         match (found.next(), found.next()) {
@@ -255,7 +257,13 @@ impl<'p> Lower<'p> {
         let mut shown = vec![];
         for dim in dims {
             shown.push(match dim {
-                Dim::Rest(_) => "...".to_owned(),
+                // what the caller's own arguments make it
+                Dim::Rest(_) => match &self.frame().rest {
+                    Some(rest) if self.frame().in_library() && !rest.axes.is_empty() => {
+                        rest.axes.iter().map(Axis::to_string).collect::<Vec<_>>().join(", ")
+                    }
+                    _ => "...".to_owned(),
+                },
                 Dim::Stretch(_) => "_".to_owned(),
                 Dim::Size(e) => match capital(e) {
                     Some(name) => match self.frame().dims.get(name) {

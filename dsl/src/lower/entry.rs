@@ -10,7 +10,7 @@ use super::value::{Callee, Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
 use crate::ast::{self, Definition, DefinitionKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
-use crate::resolve::{ItemRef, Program, Target};
+use crate::resolve::{ItemRef, Program};
 use crate::span::Span;
 
 /// A value given from outside as one of the language.
@@ -77,7 +77,7 @@ impl Program {
     /// The model of a name, which stands at `span`; an error if there is none.
     pub(crate) fn model(&self, module: u32, name: &str, span: Span) -> Result<(ItemRef, &Definition), Box<Diagnostic>> {
         let definition = match self.lookup(module, name) {
-            Some(Target::Item(at)) => self.definition(at).map(|definition| (at, definition)),
+            Some(at) => self.definition(at).map(|definition| (at, definition)),
             _ => None,
         };
         let (message, label) = match definition {
@@ -101,14 +101,11 @@ impl Program {
 }
 
 impl<'p> Lower<'p> {
-    /// The model of a name; without one, that of the `train` section, or the last.
-    pub(crate) fn choose(&mut self, model: Option<&str>) -> Eval<Chosen<'p>> {
+    /// The model and the training of these names; without one, the model is that of the training, or else the file's last.
+    pub(crate) fn choose(&mut self, model: Option<&str>, training: Option<&str>) -> Eval<Chosen<'p>> {
         let program = self.program;
         let file = program.main();
-        let train = match model {
-            Some(name) => program.train_of(name),
-            None => file.trains().next(),
-        };
+        let train = program.training(training, model).map_err(|error| self.fail(*error))?;
         let (name, span) = match (model, train) {
             (Some(name), _) => (name.to_owned(), Span::new(file.source, 0, 0)),
             (None, Some(train)) => (train.model.name.clone(), train.model.span),
@@ -174,12 +171,15 @@ impl<'p> Lower<'p> {
 
     /// Begins the outermost function; its model, and what that is given.
     pub(crate) fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<Given<'p>>)> {
-        let chosen = self.choose(self.request.model.as_deref())?;
+        let chosen = self.choose(self.request.model.as_deref(), self.request.training.as_deref())?;
         let name = chosen.definition.name.name.clone();
         self.enter(&name, String::new());
         let frame = self.new_frame(0);
         self.frames.push(frame);
         let given = self.model_args(&chosen)?;
+        if chosen.train.is_some() {
+            self.arguments_of_section(&chosen, &given)?;
+        }
         Ok((chosen, given))
     }
 
@@ -221,7 +221,7 @@ impl<'p> Lower<'p> {
     /// The values of the model's arguments: from the request, then from `train`.
     fn model_args(&mut self, chosen: &Chosen<'p>) -> Eval<Vec<Given<'p>>> {
         let definition = chosen.definition;
-        let callee = Callee::Definition(chosen.at, definition);
+        let callee = Callee { at: chosen.at, definition };
         let mut given = match chosen.train {
             Some(train) => self.place(&callee, &train.args, vec![], true)?,
             None => vec![],

@@ -45,7 +45,7 @@ impl<'p> Lower<'p> {
                     UnaryOp::Not => self.not(value, e.span),
                 }
             }
-            ExprKind::Binary { op, op_span, left, right } => self.binary(*op, *op_span, left, right, e.span),
+            ExprKind::Binary { first, rest } => self.binary(first, rest),
             ExprKind::Call(call) => self.call(call, vec![]),
             ExprKind::Pipe { head, steps } => {
                 let mut value = self.eval(head)?;

@@ -12,7 +12,7 @@ use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop, What};
 use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::resolve::{Target, visit};
+use crate::resolve::visit;
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -22,20 +22,7 @@ impl<'p> Lower<'p> {
         // A frame with the arguments that are known, in which sizes like `[B, classes]` can be computed.
         let frame = self.new_frame(chosen.at.module);
         self.frames.push(frame);
-        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| !is_data(&p.ty)) {
-            let value = match (given.iter().find(|g| g.param == i), &param.default) {
-                (Some(g), _) => g.value.clone(),
-                (None, Some(e)) if !visit::mentions_dimension(e) && !matches!(e.kind, ExprKind::Call(_)) => {
-                    self.eval(e)?
-                }
-                (None, Some(_)) => continue,
-                (None, None) => {
-                    let error = self.missing(&definition.name.name, &[&param.name.name], definition.name.span);
-                    return Err(error);
-                }
-            };
-            self.declare(&param.name, value)?;
-        }
+        self.declare_arguments(chosen, &given)?;
         for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| is_data(&p.ty)) {
             if param.default.is_some() {
                 continue;
@@ -57,6 +44,26 @@ impl<'p> Lower<'p> {
         }
         self.frames.pop();
         Ok(given)
+    }
+
+    /// Declares the arguments of a model that are known without its data, in the innermost frame.
+    pub(crate) fn declare_arguments(&mut self, chosen: &Chosen<'p>, given: &[Given<'p>]) -> Eval<()> {
+        let definition = chosen.definition;
+        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| !is_data(&p.ty)) {
+            let value = match (given.iter().find(|g| g.param == i), &param.default) {
+                (Some(g), _) => g.value.clone(),
+                (None, Some(e)) if !visit::mentions_dimension(e) && !matches!(e.kind, ExprKind::Call(_)) => {
+                    self.eval(e)?
+                }
+                (None, Some(_)) => continue,
+                (None, None) => {
+                    let error = self.missing(&definition.name.name, &[&param.name.name], definition.name.span);
+                    return Err(error);
+                }
+            };
+            self.declare(&param.name, value)?;
+        }
+        Ok(())
     }
 
     /// The concrete type of an input: that of its field in the data, or else the declared one with the given sizes.
@@ -222,7 +229,7 @@ impl<'p> Lower<'p> {
     /// What the dataset that trains the model says of a field.
     fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p ast::Expr> {
         let ExprKind::Call(data) = &setting_value(chosen.train?, "data")?.kind else { return None };
-        let Some(Target::Item(dataset)) = self.program.lookup(0, &data.callee.name) else { return None };
+        let dataset = self.program.lookup(0, &data.callee.name)?;
         self.program.field_of(dataset, name).map(|(_, value, _)| value)
     }
 

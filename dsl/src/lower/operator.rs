@@ -6,7 +6,7 @@ use dlc_ir::{DType, Direction, ScalarOp, Shape};
 use super::integer::{float_remainder, remainder};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, MAX_LIST, Stop};
-use crate::ast::{BinaryOp, Expr};
+use crate::ast::{BinaryOp, Expr, Operation};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
@@ -44,23 +44,19 @@ impl<'p> Lower<'p> {
     }
 
     /// `left op right`.
-    pub(crate) fn binary(
-        &mut self,
-        op: BinaryOp,
-        op_span: Span,
-        left: &'p Expr,
-        right: &'p Expr,
-        span: Span,
-    ) -> Eval<Value<'p>> {
-        let a = self.eval(left)?;
-        // Known conditions stop early, so that `n > 0 and 10 % n == 0` can be written.
-        match (op, &a) {
-            (BinaryOp::And, Value::Bool(false)) => return Ok(Value::Bool(false)),
-            (BinaryOp::Or, Value::Bool(true)) => return Ok(Value::Bool(true)),
-            _ => {}
+    pub(crate) fn binary(&mut self, first: &'p Expr, rest: &'p [Operation]) -> Eval<Value<'p>> {
+        let (mut left, mut left_span) = (self.eval(first)?, first.span);
+        for Operation { op, op_span, right, span } in rest {
+            // Known conditions stop early, so that `n > 0 and 10 % n == 0` can be written.
+            let decided =
+                matches!((op, &left), (BinaryOp::And, Value::Bool(false)) | (BinaryOp::Or, Value::Bool(true)));
+            if !decided {
+                let right = (self.eval(right)?, right.span);
+                left = self.binary_values(*op, *op_span, (left, left_span), right, *span)?;
+            }
+            left_span = *span;
         }
-        let b = self.eval(right)?;
-        self.binary_values(op, op_span, (a, left.span), (b, right.span), span)
+        Ok(left)
     }
 
     pub(crate) fn binary_values(

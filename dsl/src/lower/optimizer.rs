@@ -2,15 +2,16 @@
 
 use std::rc::Rc;
 
-use dlc_ir::{DType, ScalarOp};
+use dlc_ir::{DType, Direction, Scalar, ScalarOp};
+use indexmap::IndexMap;
 
 use super::pattern;
 use super::replay::Terms;
 use super::scope::Draws;
-use super::settings::Settings;
+use super::settings::Update;
 use super::value::{Axis, Callee, Data, Value};
 use super::{Eval, Given, Lower};
-use crate::ast::{self, Call, Definition, EntryKind, ExprKind};
+use crate::ast::{self, Body, Call, Definition, EntryKind, ExprKind};
 use crate::resolve::ItemRef;
 use crate::span::Span;
 
@@ -30,44 +31,86 @@ struct Optimizer<'p> {
 }
 
 impl<'p> Lower<'p> {
-    /// Applies the optimizer to each weight with a gradient.
+    /// Applies the optimizer of an update to each weight with a gradient; `weights` are those that the updates before it have changed, and
+    /// then those of this one as well. `counter` counts the steps.
     pub(crate) fn optimize(
         &mut self,
         train: &'p ast::Train,
-        settings: &Settings<'p>,
+        (update, before): (&Update<'p>, &[Update<'p>]),
+        counter: &Data,
         gradients: Vec<(usize, Data)>,
+        weights: &mut IndexMap<usize, Data>,
     ) -> Eval<()> {
-        let Some(optimizer) = self.optimizer(train, settings.optimizer)? else { return Ok(()) };
+        let optimizer = self.optimizer(train, update)?;
+        let is_due = self.is_due(update, counter)?;
         for (weight, gradient) in gradients {
-            let old = self.weight_value(weight);
-            let new = self.optimize_one(&optimizer, weight, gradient)?;
-            let value = self.local(&new, optimizer.span)?;
-            self.contexts[0].builder.update(old.value, value);
+            let old = weights.get(&weight).cloned().unwrap_or_else(|| self.weight_value(weight));
+            let states = self.weights.len();
+            let own = self.own_name(weight, before);
+            let new = self.optimize_one(&optimizer, (weight, own), old.clone(), gradient)?;
+            let new = match &is_due {
+                None => new,
+                Some(is_due) => {
+                    for state in states..self.weights.len() {
+                        let before = self.weight_value(state);
+                        let Some(after) = self.context().writes.get(&state).cloned() else { continue };
+                        let after = self.chosen(is_due, &after, &before, update.span)?;
+                        self.context().writes.insert(state, after);
+                    }
+                    self.chosen(is_due, &new, &old, update.span)?
+                }
+            };
+            weights.insert(weight, new);
         }
         self.frames.pop();
         Ok(())
+    }
+
+    /// Whether this is one of the steps in which an update is made; none if all are.
+    fn is_due(&mut self, update: &Update<'p>, counter: &Data) -> Eval<Option<Data>> {
+        if update.every == 1 {
+            return Ok(None);
+        }
+        let [every, zero] = [update.every as i64, 0].map(Scalar::Int);
+        let every = self.scalar(counter.dtype, every, update.span)?;
+        let zero = self.scalar(counter.dtype, zero, update.span)?;
+        let rest = self.map(ScalarOp::Rem, &[counter, &every], update.span)?;
+        self.map(ScalarOp::Compare(Direction::Eq), &[&rest, &zero], update.span).map(Some)
+    }
+
+    /// `new` if the condition holds, and otherwise `old`.
+    fn chosen(&mut self, condition: &Data, new: &Data, old: &Data, span: Span) -> Eval<Data> {
+        let condition = self.stretch_to(condition, &new.axes.clone(), span)?;
+        let chosen = self.map(ScalarOp::Select, &[&condition, new, old], span)?;
+        Ok(Data { axes: old.axes.clone(), ..chosen })
     }
 
     /// Gives the optimizer's states their first values.
     pub(crate) fn init_optimizer(&mut self, train: &'p ast::Train) -> Eval<()> {
         let settings = self.settings(train)?;
         self.freeze(&settings)?;
-        let weights: Vec<usize> =
-            (0..self.weights.len()).filter(|&i| !self.weights[i].is_state && self.weights[i].trainable).collect();
         let span = train.span;
         let counter = self.counter(span);
-        self.step = Some(self.step_scope(&counter, &settings, span)?);
+        let step = self.step_scope(&counter, &settings, span)?;
         if let Some(context) = &mut self.initial {
             let zero = context.builder.scalar(DType::I64, dlc_ir::Scalar::Int(0)).expect("a scalar has a type");
             context.builder.output(Some(COUNTER), zero);
         }
-        let Some(optimizer) = self.optimizer(train, settings.optimizer)? else { return Ok(()) };
-        for weight in weights {
-            // No gradient is there; anything of its type will do.
-            let gradient = self.map1(ScalarOp::Neg, &self.weight_value(weight), span)?;
-            self.optimize_one(&optimizer, weight, gradient)?;
+        let weights = self.weights.len();
+        for (number, update) in settings.updates.iter().enumerate() {
+            self.step = Some(self.step_scope_of(&counter, &step, update)?);
+            let optimizer = self.optimizer(train, update)?;
+            for weight in 0..weights {
+                if self.weights[weight].trainable && update.changes(&self.weights[weight].name) {
+                    // No gradient is there; anything of its type will do.
+                    let old = self.weight_value(weight);
+                    let gradient = self.map1(ScalarOp::Neg, &old, span)?;
+                    let own = self.own_name(weight, &settings.updates[..number]);
+                    self.optimize_one(&optimizer, (weight, own), old, gradient)?;
+                }
+            }
+            self.frames.pop();
         }
-        self.frames.pop();
         Ok(())
     }
 
@@ -80,13 +123,13 @@ impl<'p> Lower<'p> {
     }
 
     /// Reads the setting; its frame is left open for the optimizer's runs.
-    fn optimizer(&mut self, train: &'p ast::Train, setting: Option<&'p ast::Expr>) -> Eval<Option<Optimizer<'p>>> {
-        let Some(setting) = setting else { return Ok(None) };
+    fn optimizer(&mut self, train: &'p ast::Train, update: &Update<'p>) -> Eval<Optimizer<'p>> {
+        let setting = update.optimizer;
         let mut frame = self.new_frame(0);
         frame.scopes[0] = self.model_values.clone();
         frame.scopes.push(Default::default());
         self.frames.push(frame);
-        for entry in &train.entries {
+        for entry in train.entries.iter().chain(update.entries) {
             if let EntryKind::Let { pattern, value } = &entry.kind {
                 self.known_let(pattern, value);
             }
@@ -96,7 +139,7 @@ impl<'p> Lower<'p> {
             return Err(self.fault("type-mismatch", wanted, setting.span, "not a call"));
         };
         let (at, definition) = match self.callee(&call.callee)? {
-            Value::Fn(Callee::Definition(at, definition)) => (at, definition),
+            Value::Fn(Callee { at, definition }) if definition.body != Body::Builtin => (at, definition),
             _ => return Err(self.fault("type-mismatch", wanted, call.callee.span, "not a block")),
         };
         if definition.params.len() < 2 {
@@ -108,11 +151,11 @@ impl<'p> Lower<'p> {
             return Err(self.fault("misplaced", message, name.span, "delete this `as`"));
         }
         let given = self.optimizer_args(at, definition, call)?;
-        Ok(Some(Optimizer { at, definition, given, callee: call.callee.span, span: call.span }))
+        Ok(Optimizer { at, definition, given, callee: call.callee.span, span: call.span })
     }
 
     fn optimizer_args(&mut self, at: ItemRef, definition: &'p Definition, call: &'p Call) -> Eval<Vec<Given<'p>>> {
-        let callee = Callee::Definition(at, definition);
+        let callee = Callee { at, definition };
         // The weight and its gradient come from the left, as data in a pipe does.
         let left = vec![(Value::None, call.callee.span), (Value::None, call.callee.span)];
         let mut given = self.place(&callee, &call.args, left, false)?;
@@ -126,9 +169,25 @@ impl<'p> Lower<'p> {
         Ok(given)
     }
 
-    fn optimize_one(&mut self, optimizer: &Optimizer<'p>, weight: usize, gradient: Data) -> Eval<Data> {
+    /// Under what the states of an optimizer of a weight are, in the update behind these: `@w`, and of a second one of the same weight `@w@2`.
+    fn own_name(&self, weight: usize, before: &[Update<'p>]) -> String {
+        let name = &self.weights[weight].name;
+        match before.iter().filter(|update| update.changes(name)).count() {
+            0 => format!("{OWN}{name}"),
+            others => format!("{OWN}{name}{OWN}{}", others + 1),
+        }
+    }
+
+    /// The new value of a weight that is `old` now; its states are under the name `own`.
+    fn optimize_one(
+        &mut self,
+        optimizer: &Optimizer<'p>,
+        (weight, own): (usize, String),
+        old: Data,
+        gradient: Data,
+    ) -> Eval<Data> {
         let name = self.weights[weight].name.clone();
-        let mut old = self.weight_value(weight);
+        let mut old = old;
         let mut gradient = gradient;
         for data in [&mut old, &mut gradient] {
             // What the axes are called within the layer is no matter of the optimizer's.
@@ -158,17 +217,17 @@ impl<'p> Lower<'p> {
             given.push(Given { value, ..g.clone() });
         }
         let mut frame = self.callee_frame(optimizer.at, optimizer.definition, optimizer.callee, optimizer.span);
-        frame.path = format!("{OWN}{name}/");
+        frame.path = format!("{own}/");
         frame.draws = Draws::default();
         let definition = optimizer.definition;
         let terms = Terms::of_call(definition, &given, frame.path.clone());
         let known = self.weights.len();
         self.optimizing = true;
-        let value =
-            self.outlined(&definition.name.name, format!("@optimizer/{name}"), Some(terms), optimizer.span, |lower| {
-                lower.context().path = format!("{OWN}{name}");
-                lower.run(definition, given, frame, optimizer.span)
-            });
+        let salt = format!("@optimizer/{}", &own[OWN.len_utf8()..]);
+        let value = self.outlined(&definition.name.name, salt, Some(terms), optimizer.span, |lower| {
+            lower.context().path = own;
+            lower.run(definition, given, frame, optimizer.span)
+        });
         self.optimizing = false;
         let value = value?;
         if let Some(own) = self.weights[known..].iter().find(|weight| !weight.is_state) {

@@ -1,44 +1,76 @@
 //! Patterns of names in the tree of weights: `fc.*`, `layer4.**`, `!wte.*`.
 
+use std::ops::Range;
+
 /// Whether a name fits a pattern without `!`: `*` is any part of one level, `**` any number of levels.
 pub fn fits(pattern: &str, name: &str) -> bool {
-    if pattern == "**" {
-        return true;
-    }
-    let pattern: Vec<&str> = pattern.split('.').collect();
-    let name: Vec<&str> = name.split('.').collect();
-    matches(&pattern, &name, |&level| level == "**", |&pattern, &level| level_fits(pattern, level))
+    pattern == "**" || levels(&split(pattern), &split(name)).is_some()
 }
 
-/// One level, in which `*` is any text. Letters of several bytes are matched whole, since none begins within another.
-fn level_fits(pattern: &str, text: &str) -> bool {
+/// What each star of a pattern without `!` matches in a name, in order, as little as possible from the left; none if the name does not fit.
+pub(crate) fn captures(pattern: &str, name: &str) -> Option<Vec<String>> {
+    let (pattern, name) = (split(pattern), split(name));
+    let taken = levels(&pattern, &name)?;
+    let mut captures = vec![];
+    for (part, range) in pattern.iter().zip(taken) {
+        if *part == "**" {
+            captures.push(name[range].join("."));
+        } else if part.contains('*') {
+            let text = name[range.start];
+            let stars = part.bytes().zip(level(part, text)?).filter(|(byte, _)| *byte == b'*');
+            captures.extend(stars.map(|(_, range)| text[range].to_owned()));
+        }
+    }
+    Some(captures)
+}
+
+fn split(name: &str) -> Vec<&str> {
+    name.split('.').collect()
+}
+
+/// The levels of a name that each level of a pattern matches.
+fn levels(pattern: &[&str], name: &[&str]) -> Option<Vec<Range<usize>>> {
+    matches(pattern, name, |&part| part == "**", |&pattern, &text| level(pattern, text).is_some())
+}
+
+/// The bytes of one level that each byte of its pattern matches, in which `*` is any text. Letters of several bytes are matched whole,
+/// since none begins within another.
+fn level(pattern: &str, text: &str) -> Option<Vec<Range<usize>>> {
     matches(pattern.as_bytes(), text.as_bytes(), |&byte| byte == b'*', |pattern, byte| pattern == byte)
 }
 
-/// Whether a sequence is one of a pattern whose stars are any number of items, in time of the product of both lengths: where an item
-/// does not fit, only the last star need take more, since whatever an earlier one could take, the last one can as well.
-fn matches<P, T>(pattern: &[P], items: &[T], is_star: impl Fn(&P) -> bool, fits: impl Fn(&P, &T) -> bool) -> bool {
+/// The items of a sequence that each part of a pattern matches, whose stars are any number of items, in time of the product of both
+/// lengths: where an item does not fit, only the last star need take more, since whatever an earlier one could take, the last one can as well.
+fn matches<P, T>(
+    pattern: &[P],
+    items: &[T],
+    is_star: impl Fn(&P) -> bool,
+    fits: impl Fn(&P, &T) -> bool,
+) -> Option<Vec<Range<usize>>> {
     let (mut at, mut item) = (0, 0);
-    // Behind the last star, and the first item that it does not take.
-    let mut star: Option<(usize, usize)> = None;
+    let mut taken = vec![0..0; pattern.len()];
+    let mut star: Option<usize> = None;
     while item < items.len() {
         match pattern.get(at) {
             Some(part) if is_star(part) => {
+                taken[at] = item..item;
+                star = Some(at);
                 at += 1;
-                star = Some((at, item));
             }
             Some(part) if fits(part, &items[item]) => {
+                taken[at] = item..item + 1;
                 at += 1;
                 item += 1;
             }
             _ => {
-                let Some((behind, first)) = star else { return false };
-                star = Some((behind, first + 1));
-                (at, item) = (behind, first + 1);
+                let star = star?;
+                taken[star].end += 1;
+                (at, item) = (star + 1, taken[star].end);
             }
         }
     }
-    pattern[at..].iter().all(is_star)
+    taken[at..].fill(item..item);
+    pattern[at..].iter().all(is_star).then_some(taken)
 }
 
 /// Whether a list of patterns takes a name: the last one that fits decides, and `!` takes it out.
@@ -56,7 +88,7 @@ pub fn selects<S: AsRef<str>>(patterns: &[S], name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{fits, selects};
+    use super::{captures, fits, selects};
 
     #[test]
     fn stars_match_levels() {
@@ -79,6 +111,25 @@ mod tests {
             ("a.**.b.**.c", "a.x.c", false),
         ] {
             assert_eq!(fits(pattern, name), wanted, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn stars_capture_what_they_match() {
+        for (pattern, name, expected) in [
+            ("h.*.qkv.weight", "h.11.qkv.weight", Some(vec!["11"])),
+            ("h.*.**", "h.0.attn.c.weight", Some(vec!["0", "attn.c.weight"])),
+            ("**", "a.b", Some(vec!["a.b"])),
+            ("**.bias", "bias", Some(vec![""])),
+            ("**.bias", "a.b.bias", Some(vec!["a.b"])),
+            ("l*_*.weight", "linear_1_2.weight", Some(vec!["inear", "1_2"])),
+            ("*é*", "caféine", Some(vec!["caf", "ine"])),
+            ("fc.weight", "fc.weight", Some(vec![])),
+            ("h.*.weight", "h.0.bias", None),
+        ] {
+            let found = captures(pattern, name);
+            assert_eq!(found.as_ref().map(|c| c.iter().map(String::as_str).collect()), expected, "{pattern} {name}");
+            assert_eq!(found.is_some(), fits(pattern, name), "{pattern} {name}");
         }
     }
 

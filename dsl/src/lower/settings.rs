@@ -3,8 +3,8 @@
 use super::dataset::{DatasetCall, dataset_call};
 use super::pattern;
 use super::value::Value;
-use super::{Eval, Lower, Request, What};
-use crate::ast::{self, Call, EntryKind, Expr, ExprKind};
+use super::{Eval, Lower, Request};
+use crate::ast::{self, EntryKind, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::print::{expr_text, pattern_text};
 use crate::resolve::Program;
@@ -14,10 +14,13 @@ use crate::span::Span;
 mod docs;
 mod keep;
 mod metrics;
+mod scope;
 mod told;
+mod update;
 
-pub use docs::SETTINGS_DOCS;
-pub use told::{BestBy, Clip, Keep, Metric, TrainSettings, Validation, WeightsFile};
+pub use docs::{SETTINGS_DOCS, SettingDoc};
+pub use told::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation};
+pub(crate) use update::Update;
 
 /// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
 /// small enough to be counted with.
@@ -36,11 +39,30 @@ pub(crate) struct Settings<'p> {
     pub shuffle: Option<bool>,
     pub clip: Option<Clip>,
     pub keep: Option<Keep>,
-    pub weights: Option<WeightsFile>,
+    pub patience: Option<usize>,
+    pub weights: Option<Span>,
     pub trainable: Option<Patterns>,
     pub loss: Option<&'p Expr>,
     pub optimizer: Option<&'p Expr>,
+    /// What a step consists of, in order: at least one.
+    pub updates: Vec<Update<'p>>,
     pub metrics: Vec<(Metric, &'p Expr)>,
+}
+
+/// A number as it is written.
+#[derive(Clone, Copy)]
+enum Number {
+    Int(i64),
+    Float(f64),
+}
+
+impl Number {
+    fn value(self) -> f64 {
+        match self {
+            Number::Int(i) => i as f64,
+            Number::Float(x) => x,
+        }
+    }
 }
 
 /// Patterns of weights' names.
@@ -64,6 +86,7 @@ pub const SETTINGS: &[&str] = &[
     "shuffle",
     "clip",
     "keep",
+    "patience",
     "weights",
     "trainable",
     "loss",
@@ -88,7 +111,7 @@ fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
         EntryKind::Let { pattern, value } => Some((format!("let {}", pattern_text(pattern)), expr_text(value))),
         _ => None,
     });
-    entries.collect()
+    entries.chain(update::texts(train)).collect()
 }
 
 /// The warnings that a section and its entries silence.
@@ -103,23 +126,21 @@ pub(crate) fn setting_span(train: &ast::Train, setting: &str) -> Option<Span> {
 }
 
 impl Program {
-    /// What the `train` section of a model says; none if there is no section.
+    /// What the training of a request says, given its arguments; none if there is no training.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn train_settings(&self, model: Option<&str>) -> Result<Option<TrainSettings>, Vec<Diagnostic>> {
-        let request = Request::new(What::Train);
-        let mut lower = Lower::new(self, &request);
-        lower.enter("train", String::new());
-        let frame = lower.new_frame(0);
-        lower.frames.push(frame);
-        let found = lower.choose(model).and_then(|chosen| match chosen.train {
+    pub fn train_settings(&self, request: &Request) -> Result<Option<TrainSettings>, Vec<Diagnostic>> {
+        let mut lower = Lower::new(self, request);
+        let found = lower.begin().and_then(|(chosen, _)| match chosen.train {
             None => Ok(None),
             Some(train) => lower.settings(train).map(|settings| Some((train, settings))),
         });
         let mut diagnostics = std::mem::take(&mut lower.diagnostics);
         match found {
             Ok(found) if !has_errors(&diagnostics) => Ok(found.map(|(train, s)| TrainSettings {
+                name: train.name().name.clone(),
+                has_own_name: train.name.is_some(),
                 model: train.model.name.clone(),
                 data: s.data.expect("is required"),
                 test: s.test,
@@ -133,6 +154,7 @@ impl Program {
                 shuffle: s.shuffle.unwrap_or(true),
                 clip: s.clip,
                 keep: s.keep.unwrap_or(Keep::Last),
+                patience: s.patience,
                 weights: s.weights,
                 texts: texts_of(train),
                 metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
@@ -162,22 +184,22 @@ impl<'p> Lower<'p> {
             shuffle: None,
             clip: None,
             keep: None,
+            patience: None,
             weights: None,
             trainable: None,
             loss: None,
             optimizer: None,
+            updates: vec![],
             metrics: vec![],
         };
-        let frame = self.new_frame(0);
-        self.frames.push(frame);
+        self.begin_section();
         let mut seen: Vec<(&str, Span)> = vec![];
         let before = self.diagnostics.len();
         for entry in &train.entries {
             match &entry.kind {
                 EntryKind::Let { pattern, value } => self.known_let(pattern, value),
-                EntryKind::Update { .. } => {
-                    self.not_yet("update", entry.span);
-                }
+                // read when the others are
+                EntryKind::Update { .. } => {}
                 EntryKind::Field { name, value } => {
                     if let Some((_, first)) = seen.iter().find(|(old, _)| *old == name.name) {
                         let message = format!("`{}` is set twice", name.name);
@@ -192,6 +214,8 @@ impl<'p> Lower<'p> {
                 }
             }
         }
+        let has_updates = train.entries.iter().any(|entry| matches!(entry.kind, EntryKind::Update { .. }));
+        settings.updates = self.updates(train, &settings).unwrap_or_default();
         if let Some(value) = setting_value(train, "keep") {
             // the scores that it may name are known now
             settings.keep = self.keep(value, &settings).ok();
@@ -201,8 +225,9 @@ impl<'p> Lower<'p> {
             ("loss", settings.loss.is_some()),
             ("optimizer", settings.optimizer.is_some()),
         ] {
-            if !given && !seen.iter().any(|(old, _)| *old == name) {
-                let message = format!("`train {}` wants `{name} = …`", train.model.name);
+            let needed = name == "data" || !has_updates;
+            if needed && !given && !seen.iter().any(|(old, _)| *old == name) {
+                let message = format!("`train {}` wants `{name} = …`", train.name().name);
                 self.fault("missing-setting", message, train.model.span, format!("`{name}` is missing"));
             }
         }
@@ -245,7 +270,11 @@ impl<'p> Lower<'p> {
             "clip" => settings.clip = Some(self.clip(value)?),
             // read when the others are
             "keep" => {}
-            "weights" => settings.weights = Some(self.weights_file(value)?),
+            "patience" => settings.patience = Some(self.count(value, "patience")?),
+            "weights" => {
+                self.check_weights(value)?;
+                settings.weights = Some(value.span);
+            }
             "trainable" => {
                 settings.trainable = Some(Patterns { list: self.strings(value, "trainable")?, span: value.span });
             }
@@ -287,8 +316,8 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// `name(number)` with one of some names.
-    fn one_number(&mut self, value: &'p Expr, setting: &str, names: &[&str]) -> Eval<(String, f64)> {
+    /// `name(number)` with one of some names: the name and the number, an integer or a finite float above 0.
+    fn one_number(&mut self, value: &'p Expr, setting: &str, names: &[&str]) -> Eval<(&'p str, Number)> {
         let wanted = names.iter().map(|n| format!("`{n}(…)`")).collect::<Vec<_>>().join(" or ");
         let call = match &value.kind {
             ExprKind::Call(call) if names.contains(&call.callee.name.as_str()) => call,
@@ -310,29 +339,39 @@ impl<'p> Lower<'p> {
             return Err(self.fault("missing-argument", message, call.span, "one number"));
         };
         let number = match self.eval(&arg.value)? {
-            Value::Int(i, _) => i as f64,
-            Value::Float(x) => x,
+            Value::Int(i, _) => Number::Int(i),
+            Value::Float(x) => Number::Float(x),
             other => return Err(self.bad_setting(setting, "a number", &other, arg.value.span)),
         };
-        if number <= 0.0 || !number.is_finite() {
-            let message = format!("`{}` wants a number above 0, not {number}", call.callee.name);
+        let value = number.value();
+        if value <= 0.0 || !value.is_finite() {
+            let message = format!("expected a number above 0 in `{}`, found {value}", call.callee.name);
             return Err(self.fault("number-out-of-range", message, arg.value.span, "not above 0"));
         }
-        Ok((call.callee.name.clone(), number))
+        Ok((&call.callee.name, number))
     }
 
+    /// `last(0.2)` and `random(0.2)`, a fraction of the examples, or `last(500)` and `random(500)`, their number.
     fn validation(&mut self, value: &'p Expr) -> Eval<Validation> {
-        let (name, share) = self.one_number(value, "validation", &["last", "random"])?;
-        if share >= 1.0 {
-            let message = format!("{share} is no share of the data that leaves some to learn from");
-            return Err(self.fault("number-out-of-range", message, value.span, "below 1"));
-        }
-        Ok(if name == "last" { Validation::Last(share) } else { Validation::Random(share) })
+        let (name, number) = self.one_number(value, "validation", &["last", "random"])?;
+        let amount = match number {
+            Number::Float(fraction) if fraction < 1.0 => Amount::Fraction(fraction),
+            Number::Float(fraction) => {
+                let message = format!(
+                    "expected a fraction below 1 or a whole number of examples in `{name}`, found {fraction:?}"
+                );
+                let error = Diagnostic::error("number-out-of-range", message).primary(value.span, "not below 1");
+                let whole = if fraction.fract() == 0.0 { fraction } else { 500.0 };
+                return Err(self.fail(error.help(format!("of a number of examples write `{name}({whole})`"))));
+            }
+            Number::Int(i) => Amount::Count(usize::try_from(i).unwrap_or(usize::MAX)),
+        };
+        Ok(if name == "last" { Validation::Last(amount) } else { Validation::Random(amount) })
     }
 
     fn clip(&mut self, value: &'p Expr) -> Eval<Clip> {
         let (name, limit) = self.one_number(value, "clip", &["norm", "value"])?;
-        Ok(if name == "norm" { Clip::Norm(limit) } else { Clip::Value(limit) })
+        Ok(if name == "norm" { Clip::Norm(limit.value()) } else { Clip::Value(limit.value()) })
     }
 
     /// One string or a list of them, each with its place.
@@ -355,63 +394,6 @@ impl<'p> Lower<'p> {
             }
         }
         Ok(strings)
-    }
-
-    fn weights_file(&mut self, value: &'p Expr) -> Eval<WeightsFile> {
-        let wanted = "`weights` is `safetensors(\"file\")`";
-        let ExprKind::Call(Call { callee, args, .. }) = &value.kind else {
-            return Err(self.fault("type-mismatch", wanted, value.span, "not a file"));
-        };
-        if callee.name != "safetensors" {
-            return Err(self.fault("type-mismatch", wanted, callee.span, "only safetensors files hold weights"));
-        }
-        let from = self.program.sources.name(value.span.source).to_owned();
-        let mut file = WeightsFile {
-            path: String::new(),
-            from,
-            skip: vec![],
-            rename: vec![],
-            prefix: String::new(),
-            transpose: vec![],
-            span: value.span,
-        };
-        for arg in args {
-            match arg.name.as_ref().map(|n| n.name.as_str()) {
-                None | Some("file") => file.path = self.string(&arg.value, "the file")?,
-                Some("prefix") => file.prefix = self.string(&arg.value, "prefix")?,
-                Some("skip") => file.skip = texts(self.strings(&arg.value, "skip")?),
-                Some("transpose") => file.transpose = texts(self.strings(&arg.value, "transpose")?),
-                Some("rename") => match self.eval(&arg.value)? {
-                    Value::Map(entries) => {
-                        for (old, new, span) in entries.iter() {
-                            let Value::Str(new) = new else {
-                                return Err(self.bad_setting("rename", "names for names", new, *span));
-                            };
-                            file.rename.push((old.to_string(), new.to_string()));
-                        }
-                    }
-                    other => return Err(self.bad_setting("rename", "a table of names", &other, arg.value.span)),
-                },
-                Some(other) => {
-                    let names = ["file", "skip", "rename", "prefix", "transpose"];
-                    let name = arg.name.as_ref().expect("was matched");
-                    debug_assert_eq!(name.name, other);
-                    let error = super::bind::unknown_argument("safetensors", name, &names, name.span);
-                    return Err(self.fail(error));
-                }
-            }
-        }
-        if file.path.is_empty() {
-            return Err(self.missing("safetensors", &["file"], value.span));
-        }
-        Ok(file)
-    }
-
-    fn string(&mut self, value: &'p Expr, name: &str) -> Eval<String> {
-        match self.eval(value)? {
-            Value::Str(s) => Ok(s.to_string()),
-            other => Err(self.bad_setting(name, "a string", &other, value.span)),
-        }
     }
 
     /// Freezes what `trainable` does not name.
@@ -461,8 +443,4 @@ impl<'p> Lower<'p> {
         }
         result
     }
-}
-
-fn texts(strings: Vec<(String, Span)>) -> Vec<String> {
-    strings.into_iter().map(|(text, _)| text).collect()
 }

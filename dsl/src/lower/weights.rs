@@ -9,7 +9,8 @@ use ir::{Role, Type};
 use rustc_hash::FxHashSet;
 
 use super::scope::Var;
-use super::value::{Axis, Callee, Data, Value};
+use super::settings::Update;
+use super::value::{Axis, Data, Value};
 use super::{Eval, Lower};
 use crate::ast::{self, Stmt, TypeKind};
 use crate::diagnostic::{Diagnostic, has_errors, quoted, unreached};
@@ -31,23 +32,6 @@ pub(crate) struct Weight {
     pub trainable: bool,
     /// Whether it is no state of the model's, but the training's: a state of the optimizer, or the counter of steps.
     pub of_training: bool,
-}
-
-/// What is known of a weight or state outside of this crate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WeightInfo {
-    /// Full name in the tree: `conv1.weight`.
-    pub name: Arc<str>,
-    /// Its type.
-    pub ty: Type,
-    /// Whether it is a `state`.
-    pub is_state: bool,
-    /// Whether training changes it.
-    pub trainable: bool,
-    /// Whether it is no state of the model's, but the training's: a state of the optimizer, or the counter of steps.
-    pub of_training: bool,
-    /// Where it is declared in the user's text: for one of the library, the call.
-    pub span: Span,
 }
 
 impl<'p> Lower<'p> {
@@ -258,7 +242,7 @@ impl<'p> Lower<'p> {
     /// A first value as data of the weight's type.
     fn first_data(&mut self, value: Value<'p>, ty: &Type, axes: &[Axis], span: Span) -> Eval<Data> {
         let value = match value {
-            Value::Fn(callee @ (Callee::Builtin(_) | Callee::Definition(..))) => self.apply(callee, vec![], span)?,
+            Value::Fn(callee) => self.apply(callee, vec![], span)?,
             Value::Delayed(delayed) => self.resume(&Rc::clone(&delayed))?,
             other => other,
         };
@@ -326,17 +310,22 @@ impl<'p> Lower<'p> {
         Ok(such.map(|(weight, _)| weight).collect())
     }
 
-    /// Reports trainable weights that the loss, a value of the innermost function, is not computed from. Where a gradient ends on
+    /// Reports those trainable weights that the loss of an update, a value of the innermost function, should be computed from and is not. Where a gradient ends on
     /// its way is for the compiler to say.
-    pub(crate) fn check_trained(&mut self, loss: &Data) -> Eval<()> {
+    pub(crate) fn check_trained(&mut self, loss: &Data, update: &Update<'p>) -> Eval<()> {
         let loss = self.local(loss, loss.origin)?;
         let reached = self.reached_from(&[loss]);
         let mut lost: IndexMap<Span, Vec<String>> = IndexMap::new();
-        for (weight, _) in std::iter::zip(&self.weights, reached).filter(|(w, reached)| w.trainable && !reached) {
+        let is_lost = |(w, reached): &(&Weight, bool)| w.trainable && !reached && update.changes(&w.name);
+        for (weight, _) in std::iter::zip(&self.weights, reached).filter(is_lost) {
             lost.entry(weight.span).or_default().push(weight.name.to_string());
         }
         for (span, names) in lost {
-            let error = unreached(&names, "let the loss depend on it");
+            let way = match update.target {
+                None => "let the loss depend on it",
+                Some(_) => "let the loss of its `update` depend on it, take it out of the patterns",
+            };
+            let error = unreached(&names, way);
             self.diagnostics.push(error.primary(span, "the loss is not computed from it"));
         }
         Ok(())

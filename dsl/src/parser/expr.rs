@@ -477,7 +477,7 @@ impl Parser<'_> {
 fn operand_at_end(expr: &Expr) -> &Expr {
     match &expr.kind {
         ExprKind::Unary { operand, .. } => operand_at_end(operand),
-        ExprKind::Binary { right, .. } => operand_at_end(right),
+        ExprKind::Binary { rest, .. } => rest.last().map_or(expr, |last| operand_at_end(&last.right)),
         _ => expr,
     }
 }

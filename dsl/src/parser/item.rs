@@ -78,14 +78,7 @@ impl Parser<'_> {
             TokenKind::Word(Word::Model) => DefinitionKind::Model,
             TokenKind::Word(Word::Dataset) => return self.dataset(docs, attributes).map(Item::Dataset),
             TokenKind::Word(Word::Train) => return self.train(docs, attributes).map(Item::Train),
-            TokenKind::Word(Word::From) => {
-                if let Some(attribute) = attributes.first() {
-                    let message = format!("`@{}` means nothing here", attribute.name.name);
-                    let error = Diagnostic::error("misplaced", message);
-                    self.report(error.primary(attribute.span, "an import has no attributes"));
-                }
-                return self.import().map(Item::Import);
-            }
+            TokenKind::Word(Word::From) => return self.import(attributes).map(Item::Import),
             TokenKind::End => {
                 let last = self.last_end();
                 self.report(
@@ -146,7 +139,7 @@ impl Parser<'_> {
     }
 
     /// `from "path" import a, b as c`.
-    fn import(&mut self) -> Parsed<Import> {
+    fn import(&mut self, attributes: Vec<Attribute>) -> Parsed<Import> {
         let start = self.expect_word(Word::From)?;
         if self.peek().kind != TokenKind::StrBegin || self.line_ended() {
             return Err(self.unexpected("a path, like `\"layers.dl\"`"));
@@ -169,7 +162,7 @@ impl Parser<'_> {
                 break;
             }
         }
-        Ok(Import { path: Spanned::new(path, span), names, span: self.since(start) })
+        Ok(Import { attributes, path: Spanned::new(path, span), names, span: self.since(start) })
     }
 
     /// `a` or `a as b`.
@@ -202,6 +195,7 @@ impl Parser<'_> {
             );
         }
         let body = match self.peek().kind {
+            _ if self.signatures => Body::Builtin,
             _ if self.line_ended() => return Err(self.unexpected("a body, `{ … }` or `= …`")),
             TokenKind::Symbol(Symbol::Eq) => {
                 self.bump();

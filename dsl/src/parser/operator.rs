@@ -1,7 +1,7 @@
 //! Operators and what binds how tightly.
 
 use super::{Parsed, Parser};
-use crate::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
+use crate::ast::{BinaryOp, Expr, ExprKind, Operation, UnaryOp};
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::Span;
@@ -57,11 +57,10 @@ impl Parser<'_> {
             }
             let op_span = self.bump().span;
             self.goes_on(op_span);
-            if let (true, false, ExprKind::Binary { op: before, op_span: before_span, .. }) =
-                (op.is_comparison(), grouped, &left.kind)
-                && before.is_comparison()
+            if let (true, false, ExprKind::Binary { rest, .. }) = (op.is_comparison(), grouped, &left.kind)
+                && let Some(before) = rest.last().filter(|before| before.op.is_comparison())
             {
-                let (first, second) = (*before_span, op_span);
+                let (first, second) = (before.op_span, op_span);
                 self.report(
                     Diagnostic::error("needs-parentheses", "comparisons do not chain")
                         .primary(second, "the second")
@@ -70,10 +69,18 @@ impl Parser<'_> {
                 );
             }
             let right = self.operation(op.precedence() + 1)?;
-            self.deepen()?;
             let span = self.since(start);
-            let kind = ExprKind::Binary { op, op_span, left: Box::new(left), right: Box::new(right) };
-            left = Expr { kind, span };
+            left = match left.kind {
+                ExprKind::Binary { first, mut rest } if op.goes_on(&rest) => {
+                    rest.push(Operation { op, op_span, right, span });
+                    Expr { kind: ExprKind::Binary { first, rest }, span }
+                }
+                kind => {
+                    self.deepen()?;
+                    let first = Box::new(Expr { kind, span: left.span });
+                    Expr { kind: ExprKind::Binary { first, rest: vec![Operation { op, op_span, right, span }] }, span }
+                }
+            };
             grouped = false;
         }
         Ok(left)
@@ -131,8 +138,9 @@ impl Parser<'_> {
         self.enter()?;
         let exponent = self.unary(NEG);
         self.leave();
-        let (left, right) = (Box::new(base), Box::new(exponent?));
-        Ok(Expr { kind: ExprKind::Binary { op: BinaryOp::Pow, op_span, left, right }, span: self.since(start) })
+        let (first, right, span) = (Box::new(base), exponent?, self.since(start));
+        let rest = vec![Operation { op: BinaryOp::Pow, op_span, right, span }];
+        Ok(Expr { kind: ExprKind::Binary { first, rest }, span })
     }
 
     /// One more node lies above what was read of the current expression.

@@ -17,10 +17,14 @@ impl Parser<'_> {
 
     pub(super) fn train(&mut self, docs: Docs, attributes: Vec<Attribute>) -> Parsed<Train> {
         let start = self.expect_word(Word::Train)?;
-        let model = self.name("a model's name")?;
+        let first = self.name("the name of a model or of a training")?;
+        let (name, model) = match self.eat(Symbol::Eq) {
+            Some(_) => (Some(first), self.name("a model's name")?),
+            None => (None, first),
+        };
         let args = if self.at(Symbol::LParen) { self.args()? } else { vec![] };
         let entries = self.entries(true)?;
-        Ok(Train { docs, attributes, model, args, entries, span: self.since(start) })
+        Ok(Train { docs, attributes, name, model, args, entries, span: self.since(start) })
     }
 
     fn entries(&mut self, updates: bool) -> Parsed<Vec<Entry>> {
@@ -56,7 +60,7 @@ impl Parser<'_> {
                             .primary(start, "cannot stand here"),
                     );
                 }
-                let target = self.instance_name()?;
+                let target = self.update_target()?;
                 let entries = self.entries(false)?;
                 Ok(EntryKind::Update { target, entries })
             }
@@ -94,6 +98,26 @@ impl Parser<'_> {
                 Ok(EntryKind::Field { name, value: self.expr()? })
             }
             _ => Err(self.unexpected("a setting")),
+        }
+    }
+
+    /// The patterns of an update: a string, or a list of strings.
+    pub(crate) fn update_target(&mut self) -> Parsed<Expr> {
+        let token = self.peek().clone();
+        match token.kind {
+            TokenKind::StrBegin | TokenKind::Symbol(Symbol::LBracket) => self.expr(),
+            // the layer itself, whose weights are meant
+            TokenKind::Name(name) => {
+                self.bump();
+                let pattern = format!("{name}.**");
+                self.report(
+                    Diagnostic::error("unexpected-token", "the target of an `update` is a pattern of weights' names")
+                        .primary(token.span, format!("write `\"{pattern}\"`"))
+                        .fix(token.span, format!("\"{pattern}\"")),
+                );
+                Ok(Expr { kind: ExprKind::Str(Str::from_text(pattern)), span: token.span })
+            }
+            _ => Err(self.unexpected("a pattern of weights' names, like `\"d.**\"`")),
         }
     }
 

@@ -41,14 +41,18 @@ fn bare(expr: &Expr) -> (String, u8) {
         }
         Unary { op: UnaryOp::Neg, operand } => (format!("-{}", text(operand, NEG)), NEG),
         Unary { op: UnaryOp::Not, operand } => (format!("not {}", text(operand, NOT)), NOT),
-        Binary { op: op @ BinaryOp::Pow, left, right, .. } => {
-            (format!("{} {} {}", text(left, NAMED), op.symbol(), text(right, NEG)), POWER)
-        }
-        Binary { op, left, right, .. } => {
-            let precedence = op.precedence();
-            // Comparisons do not chain; all others group to the left.
-            let left = text(left, precedence + u8::from(op.is_comparison()));
-            (format!("{left} {} {}", op.symbol(), text(right, precedence + 1)), precedence)
+        Binary { first, rest } => {
+            let precedence = rest.first().map_or(ANY, |operation| operation.op.precedence());
+            // Comparisons do not chain, and `**` groups to the right; all others group to the left.
+            let (left, right) = match precedence {
+                POWER => (NAMED, NEG),
+                _ => (precedence + u8::from(rest.iter().any(|o| o.op.is_comparison())), precedence + 1),
+            };
+            let mut out = text(first, left);
+            for operation in rest {
+                out.push_str(&format!(" {} {}", operation.op.symbol(), text(&operation.right, right)));
+            }
+            (out, precedence)
         }
         // `as` binds tighter than any operator, but nothing follows its name.
         Call(call) => (call_text(call, true), if call.name.is_some() { NAMED } else { POSTFIX }),

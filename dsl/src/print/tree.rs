@@ -48,6 +48,9 @@ impl Tree {
     fn item(&mut self, item: &Item) {
         match item {
             Item::Import(import) => {
+                for attribute in &import.attributes {
+                    self.line(format!("(attribute {})", attribute_text(attribute)));
+                }
                 let names: Vec<String> = import
                     .names
                     .iter()
@@ -68,6 +71,7 @@ impl Tree {
                         tree.line(format!("(result {name} {})", type_text(&result.ty)));
                     }
                     match &definition.body {
+                        Body::Builtin => {}
                         Body::Expr(value) => tree.line(format!("(is {})", sexp(value))),
                         Body::Block(block) => tree.stmts(block),
                     }
@@ -85,7 +89,8 @@ impl Tree {
             }
             Item::Train(train) => {
                 self.preamble(&train.docs, &train.attributes);
-                self.line(format!("(train {}{}", train.model.name, args(&train.args)));
+                let name = train.name.as_ref().map(|name| format!("{} = ", name.name)).unwrap_or_default();
+                self.line(format!("(train {name}{}{}", train.model.name, args(&train.args)));
                 self.inside(|tree| tree.entries(&train.entries));
                 self.close();
             }
@@ -115,7 +120,7 @@ impl Tree {
                 }
                 EntryKind::Field { name, value } => self.line(format!("(field {} {})", name.name, sexp(value))),
                 EntryKind::Update { target, entries } => {
-                    self.line(format!("(update {}", instance_name_text(target)));
+                    self.line(format!("(update {}", sexp(target)));
                     self.inside(|tree| tree.entries(entries));
                     self.close();
                 }
@@ -234,7 +239,12 @@ fn sexp(value: &Expr) -> String {
             format!("(map{})", entries.concat())
         }
         ExprKind::Unary { op, operand } => format!("({} {})", op.symbol(), sexp(operand)),
-        ExprKind::Binary { op, left, right, .. } => format!("({} {} {})", op.symbol(), sexp(left), sexp(right)),
+        ExprKind::Binary { first, rest } => {
+            let opened: Vec<String> =
+                rest.iter().rev().map(|operation| format!("({} ", operation.op.symbol())).collect();
+            let closed: Vec<String> = rest.iter().map(|operation| format!(" {})", sexp(&operation.right))).collect();
+            format!("{}{}{}", opened.concat(), sexp(first), closed.concat())
+        }
         ExprKind::Call(value) => call(value),
         ExprKind::Pipe { head, steps } => {
             let steps: Vec<String> = steps.iter().map(|step| format!(" {}", call(step))).collect();

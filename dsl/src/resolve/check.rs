@@ -2,6 +2,7 @@
 //! it is used or not, and words that this version does not compile.
 
 pub(crate) mod attributes;
+mod comments;
 mod owner;
 mod scope;
 mod section;
@@ -13,8 +14,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use self::attributes::Allowed;
 use self::scope::{Kind, Scopes};
+use super::Program;
 use super::visit::{self, Part};
-use super::{Program, Target};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
 use crate::span::Span;
@@ -27,8 +28,7 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
     let (mut warnings, mut allowed) = (vec![], vec![]);
     let handed_on = unused::handed_on(program.main());
     for (module, number) in program.modules().iter().zip(0..) {
-        let trained = module.file.trains().map(|train| &train.model);
-        twice(trained, |name| format!("`{name}` has two `train` sections"), diagnostics);
+        section::names_of_trainings(&module.file, diagnostics);
         for item in &module.file.items {
             let mut names = Names { before: diagnostics.len(), ..Names::new(program, number) };
             match item {
@@ -38,7 +38,7 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
                 }
                 Item::Dataset(dataset) => names.dataset(dataset),
                 Item::Train(train) => names.train(train),
-                Item::Import(_) => {}
+                Item::Import(import) => names.attributes(&import.attributes, &[], import.span),
             }
             diagnostics.append(&mut names.faults);
             if number == 0 {
@@ -57,6 +57,7 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
     }
     if !has_errors(diagnostics) {
         unused::check(program, &mut warnings);
+        comments::check(program, &mut warnings);
         warnings.retain(|warning| !allowed.iter().any(|allowed| allowed.silences(warning)));
         diagnostics.append(&mut warnings);
     }
@@ -167,6 +168,7 @@ impl<'a> Names<'a> {
         match &d.body {
             Body::Block(block) => self.block(block),
             Body::Expr(e) => self.expr(e),
+            Body::Builtin => {}
         }
         let of_size = unused::used_for_their_size(&d.params, &self.scopes);
         d.results.iter().for_each(|r| self.ty(&r.ty));
@@ -365,16 +367,14 @@ impl<'a> Names<'a> {
         }
         match self.program.lookup(self.module, name) {
             None => self.unknown("function, block or layer", name, call.callee.span),
-            Some(Target::Item(at)) => {
+            Some(at) => {
                 if let Some(definition) = self.program.definition(at) {
+                    if definition.is_later() {
+                        return self.later(name, call.callee.span);
+                    }
                     let names: Vec<&str> = definition.params.iter().map(|p| p.name.name.as_str()).collect();
                     self.arguments(call, &names);
                 }
-            }
-            Some(Target::Builtin(b)) if b.is_later() => self.later(name, call.callee.span),
-            Some(Target::Builtin(b)) => {
-                let names: Vec<&str> = b.place.iter().chain(b.named).copied().collect();
-                self.arguments(call, &names);
             }
         }
     }

@@ -1,12 +1,10 @@
 //! From files to a program: imports are followed, and every name finds its definition.
 
 use indexmap::IndexMap;
-use rustc_hash::FxHashMap;
 
-use crate::ast::{self, Definition, Item};
+use crate::ast::{self, Definition, Item, Train};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, idiom, tidy};
-use crate::layers;
-use crate::lower::builtin::{self, Builtin};
+use crate::library::library;
 use crate::span::{Loader, SourceId, Sources, Span};
 
 pub mod check;
@@ -34,8 +32,6 @@ pub struct Module {
     pub file: ast::File,
     /// What its names mean: its own definitions before imported ones.
     names: IndexMap<String, ItemRef>,
-    /// Which of its items trains a model, by the model's name; of several the first.
-    trains: FxHashMap<String, usize>,
 }
 
 /// A definition: the number of its module and its number therein.
@@ -49,15 +45,6 @@ pub struct ItemRef {
 
 /// The number of the library among the modules.
 pub const LIBRARY: u32 = u32::MAX;
-
-/// What a name means that no scope binds.
-#[derive(Clone, Copy, Debug)]
-pub enum Target {
-    /// A definition of the file, of an import, or of the library.
-    Item(ItemRef),
-    /// What the compiler itself provides.
-    Builtin(&'static Builtin),
-}
 
 /// Texts that could not be read as a program: what is wrong, and the texts to show it in.
 #[derive(Clone, Debug)]
@@ -99,12 +86,40 @@ impl Program {
         &self.modules[0].file
     }
 
-    /// The section of the opened file that trains a model.
-    pub(crate) fn train_of(&self, model: &str) -> Option<&ast::Train> {
-        let module = &self.modules[0];
-        match &module.file.items[*module.trains.get(model)?] {
-            Item::Train(train) => Some(train),
-            _ => None,
+    /// The training of the opened file that is meant by its name, or, without one, by the model's: that without a name of its own, or else
+    /// the first. None if no name is given and there is no training.
+    ///
+    /// # Errors
+    /// If there is no training of that name, or it trains another model.
+    pub(crate) fn training(
+        &self,
+        training: Option<&str>,
+        model: Option<&str>,
+    ) -> Result<Option<&Train>, Box<Diagnostic>> {
+        let file = self.main();
+        let of_model = || file.trains().filter(|train| model.is_none_or(|model| train.model.name == *model));
+        let Some(name) = training else {
+            return Ok(of_model().find(|train| train.name.is_none()).or_else(|| of_model().next()));
+        };
+        let start = Span::new(file.source, 0, 0);
+        match file.trains().find(|train| train.name().name == *name) {
+            Some(train) if model.is_none_or(|model| train.model.name == *model) => Ok(Some(train)),
+            Some(train) => {
+                let message = format!("`{name}` trains `{}`, not `{}`", train.model.name, model.unwrap_or_default());
+                Err(Box::new(Diagnostic::error("no-training", message).primary(train.model.span, "this model")))
+            }
+            None => {
+                let names: Vec<&str> = of_model().map(|train| train.name().name.as_str()).collect();
+                let label = match did_you_mean(name, names.iter().copied()) {
+                    Some(meant) => format!("do you mean `{meant}`?"),
+                    None if names.is_empty() => "there is no `train` section".to_owned(),
+                    None => format!("trainings: {}", names.join(", ")),
+                };
+                let error = Diagnostic::error("no-training", format!("there is no training `{name}`"));
+                let error = error.primary(start, label);
+                let all = format!("trainings are {}", names.join(", "));
+                Err(Box::new(if names.len() > 1 { error.help(all) } else { error }))
+            }
         }
     }
 
@@ -116,7 +131,7 @@ impl Program {
     /// A definition.
     pub fn item(&self, at: ItemRef) -> &Item {
         if at.module == LIBRARY {
-            &layers::library().items[at.item as usize]
+            &library().items[at.item as usize]
         } else {
             &self.modules[at.module as usize].file.items[at.item as usize]
         }
@@ -132,10 +147,9 @@ impl Program {
 
     /// What `name` means in a module, if nothing nearer binds it: the module's own definitions, then its imports,
     /// then the library.
-    pub fn lookup(&self, module: u32, name: &str) -> Option<Target> {
+    pub fn lookup(&self, module: u32, name: &str) -> Option<ItemRef> {
         let own = self.modules.get(module as usize).and_then(|m| m.names.get(name).copied());
-        let library = || layers::library().names.get(name).map(|&item| ItemRef { module: LIBRARY, item });
-        own.or_else(library).map(Target::Item).or_else(|| builtin::find(name).map(Target::Builtin))
+        own.or_else(|| library().names.get(name).map(|&item| ItemRef { module: LIBRARY, item }))
     }
 
     /// Every name that [`Program::lookup`] knows, nearest first.
@@ -144,8 +158,7 @@ impl Program {
         if let Some(module) = self.modules.get(module as usize) {
             names.extend(module.names.keys().map(String::as_str));
         }
-        names.extend(layers::library().names.keys().map(String::as_str));
-        builtin::names().for_each(|name| names.push(name));
+        names.extend(library().names.keys().map(String::as_str));
         names
     }
 
@@ -165,11 +178,7 @@ impl Program {
 
 impl Module {
     fn new(file: ast::File, names: IndexMap<String, ItemRef>) -> Self {
-        let trains = file.items.iter().enumerate().rev().filter_map(|(i, item)| match item {
-            Item::Train(train) => Some((train.model.name.clone(), i)),
-            _ => None,
-        });
-        Module { trains: trains.collect(), file, names }
+        Module { file, names }
     }
 
     /// The text's number.

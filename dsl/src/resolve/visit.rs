@@ -14,9 +14,9 @@ pub fn expr<'a>(e: &'a Expr, f: &mut dyn FnMut(Part<'a>)) {
             expr(v, f);
         }),
         ExprKind::Unary { operand, .. } => expr(operand, f),
-        ExprKind::Binary { left, right, .. } => {
-            expr(left, f);
-            expr(right, f);
+        ExprKind::Binary { first, rest } => {
+            expr(first, f);
+            rest.iter().for_each(|operation| expr(&operation.right, f));
         }
         ExprKind::Call(c) => call(c, f),
         ExprKind::Pipe { head, steps } => {
@@ -146,6 +146,7 @@ pub fn body<'a>(b: &'a Body, f: &mut dyn FnMut(Part<'a>)) {
     match b {
         Body::Block(b) => block(b, f),
         Body::Expr(e) => expr(e, f),
+        Body::Builtin => {}
     }
 }
 

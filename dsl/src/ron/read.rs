@@ -9,6 +9,7 @@ use crate::span::{Span, Spanned};
 
 const FILE: &[&str] = &["dlc", "imports", "fns", "blocks", "model", "models", "datasets", "train", "trains"];
 const DEFINITION: &[&str] = &["name", "doc", "attributes", "inputs", "args", "outputs", "body"];
+const IMPORT: &[&str] = &["names", "attributes"];
 const PARAM: &[&str] = &["type", "doc", "attributes"];
 const DATASET: &[&str] = &["doc", "attributes", "args", "fields"];
 
@@ -95,18 +96,32 @@ impl<'a> Reader<'a> {
         Some(version)
     }
 
-    /// `{ "a.dl": ["x", "y as z"] }`.
+    /// `{ "a.dl": ["x", "y as z"] }`, or with attributes `{ "a.dl": (names: ["x"], attributes: […]) }`.
     fn imports(&mut self, raw: Raw<'a>, items: &mut Vec<Item>) {
         for (key, value) in self.map(raw, "a map from files to lists of names").unwrap_or_default() {
             let Some(path) = self.text(key, "the path of a file") else { continue };
-            let mut names = vec![];
-            for name in self.list(value, "a list of names").unwrap_or_default() {
+            let (mut names, mut attributes, mut list) = (vec![], vec![], Some(value));
+            if shape_of(value.text) == Shape::Fields {
+                list = None;
+                for (field, value) in self.fields(value).unwrap_or_default() {
+                    match field.name.as_str() {
+                        "names" => list = Some(value),
+                        "attributes" => attributes = self.attributes_in(value),
+                        _ => self.unknown_field(&field, "an import", IMPORT),
+                    }
+                }
+                if list.is_none() {
+                    let span = self.span(value);
+                    self.missing("names", "import", span);
+                }
+            }
+            for name in list.and_then(|list| self.list(list, "a list of names")).unwrap_or_default() {
                 if let Some(text) = self.text(name, "a name, like `\"x\"` or `\"x as y\"`") {
                     names.extend(self.fragment(&text, |p| p.import_name()));
                 }
             }
             let span = self.span(key).to(self.span(value));
-            items.push(Item::Import(Import { path: Spanned::new(path.value, path.span), names, span }));
+            items.push(Item::Import(Import { attributes, path: Spanned::new(path.value, path.span), names, span }));
         }
     }
 
@@ -257,10 +272,11 @@ impl<'a> Reader<'a> {
             }
         };
         let (docs, attributes) = (Docs::default(), vec![]);
-        let mut train = Train { docs, attributes, model, args: vec![], entries: vec![], span };
+        let mut train = Train { docs, attributes, name: None, model, args: vec![], entries: vec![], span };
         for (name, value) in fields {
             match name.name.as_str() {
                 "model" => {}
+                "name" => train.name = self.reference_in(value, "the name of a training"),
                 "doc" => train.docs = self.docs_in(value),
                 "attributes" => train.attributes = self.attributes_in(value),
                 "args" => train.args = self.model_args(value, &train.model),
@@ -307,7 +323,7 @@ impl<'a> Reader<'a> {
         args
     }
 
-    /// `{ "image": […], "let spots": "…", "update d": {…} }`.
+    /// `{ "image": […], "let spots": "…", "update d.**": {…} }`.
     fn entries(&mut self, raw: Raw<'a>, updates: bool, flows: bool) -> Vec<Entry> {
         let mut entries = vec![];
         for (key, value) in self.map(raw, "a map from names to values").unwrap_or_default() {
@@ -337,8 +353,13 @@ impl<'a> Reader<'a> {
                 EntryKind::Let { pattern, value: self.flow(raw)? }
             }
             Some(("update", _)) if updates => {
-                let target = self.fragment(&key, |p| p.entry_key())?;
-                let EntryKey::Update(target) = target else { return None };
+                let target = match key.value["update ".len()..].trim_start() {
+                    written if written.starts_with(['"', '[']) => {
+                        let EntryKey::Update(target) = self.fragment(&key, |p| p.entry_key())? else { return None };
+                        target
+                    }
+                    pattern => Expr { kind: ExprKind::Str(Str::from_text(pattern)), span: key.span },
+                };
                 EntryKind::Update { target, entries: self.entries(raw, false, false) }
             }
             _ => {
@@ -357,21 +378,21 @@ impl<'a> Reader<'a> {
 /// What the key of an entry says beyond a name.
 pub(crate) enum EntryKey {
     Let(Pattern),
-    Update(InstanceName),
+    Update(Expr),
 }
 
 impl Spans for EntryKey {
     fn each_span(&mut self, f: &mut dyn FnMut(&mut Span)) {
         match self {
             EntryKey::Let(pattern) => pattern.each_span(f),
-            EntryKey::Update(name) => name.each_span(f),
+            EntryKey::Update(target) => target.each_span(f),
         }
     }
 }
 
 impl crate::parser::Parser<'_> {
-    /// `let x` or `update d`, the key of an entry.
+    /// `let x` or `update "d.**"`, the key of an entry.
     fn entry_key(&mut self) -> crate::parser::Parsed<EntryKey> {
-        if self.let_key() { Ok(EntryKey::Let(self.pattern()?)) } else { Ok(EntryKey::Update(self.instance_name()?)) }
+        if self.let_key() { Ok(EntryKey::Let(self.pattern()?)) } else { Ok(EntryKey::Update(self.update_target()?)) }
     }
 }

@@ -35,7 +35,12 @@ impl Writer {
                     None => string(&name.name),
                 }))
             };
-            push("imports", map(file.imports().map(|import| (string(&import.path.value), names(import)))));
+            let import = |import: &Import| {
+                let mut out = vec![("names".to_owned(), names(import))];
+                self.preamble(&Docs::default(), &import.attributes, &mut out);
+                if out.len() == 1 { names(import) } else { fields(out) }
+            };
+            push("imports", map(file.imports().map(|of| (string(&of.path.value), import(of)))));
         }
         for (field, kind) in [("fns", DefinitionKind::Fn), ("blocks", DefinitionKind::Block)] {
             let mut of_kind = file.definitions().filter(|d| d.kind == kind).peekable();
@@ -105,6 +110,7 @@ impl Writer {
         let current = definition.params.iter().find(|param| data(param));
         let body = match &definition.body {
             Body::Expr(value) => string(&expr_text(value)),
+            Body::Builtin => string(""),
             Body::Block(block) => self.body(block, current.map(|param| param.name.name.as_str())),
         };
         out.push(("body".to_owned(), body));
@@ -269,8 +275,7 @@ impl Writer {
                 EntryKind::Field { name, value } if flows => (name.name.clone(), self.flow(value)),
                 EntryKind::Field { name, value } => (name.name.clone(), self.value(value, Texts::setting(name))),
                 EntryKind::Update { target, entries } => {
-                    let target = crate::print::instance_name_text(target);
-                    (format!("update {target}"), self.entries(entries, false))
+                    (format!("update {}", update_target(target)), self.entries(entries, false))
                 }
             };
             if !entry.attributes.is_empty() {
@@ -295,7 +300,9 @@ impl Writer {
     }
 
     fn train(&self, train: &Train) -> Out {
-        let mut out = vec![("model".to_owned(), string(&train.model))];
+        let mut out: Vec<(String, Out)> =
+            train.name.iter().map(|name| ("name".to_owned(), string(&name.name))).collect();
+        out.push(("model".to_owned(), string(&train.model)));
         self.preamble(&train.docs, &train.attributes, &mut out);
         if train.args.iter().any(|arg| arg.name.is_none()) {
             let mut args = vec![];
@@ -319,7 +326,7 @@ impl Writer {
             });
             out.push(("args".to_owned(), map(args)));
         }
-        let own = ["model", "doc", "attributes", "args", "settings"];
+        let own = ["name", "model", "doc", "attributes", "args", "settings"];
         let mut seen: Vec<&str> = vec![];
         let plain = train.entries.iter().all(|entry| match &entry.kind {
             EntryKind::Field { name, .. } => {
@@ -339,6 +346,16 @@ impl Writer {
         }
         fields(out)
     }
+}
+
+/// The target of an update behind that word in a key: a pattern as it is, or as it would be in `.dl`.
+fn update_target(target: &Expr) -> String {
+    let plain = |text: &&str| !text.is_empty() && !text.starts_with(['"', '[']) && text.trim() == *text;
+    match &target.kind {
+        ExprKind::Str(pattern) => pattern.as_text().filter(plain).map(str::to_owned),
+        _ => None,
+    }
+    .unwrap_or_else(|| expr_text(target))
 }
 
 /// The text of documentation, whose reader drops one line end at the end.

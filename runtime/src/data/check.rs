@@ -131,7 +131,7 @@ pub fn finite(values: &Tensor) -> Result<(), CheckError> {
 /// # Errors
 /// If one is not.
 pub fn whole(values: &Tensor, dtype: DType) -> Result<(), CheckError> {
-    if !dtype.is_int() || !values.dtype().is_float() {
+    if !values.dtype().is_float() {
         return Ok(());
     }
     /// Up to here f64 has all integers.
@@ -139,7 +139,8 @@ pub fn whole(values: &Tensor, dtype: DType) -> Result<(), CheckError> {
     let range = match dtype {
         DType::U8 => 0.0..=255.0,
         DType::I32 => f64::from(i32::MIN)..=f64::from(i32::MAX),
-        _ => -EXACT..=EXACT,
+        DType::I64 => -EXACT..=EXACT,
+        DType::F32 | DType::F64 | DType::Bool => return Ok(()),
     };
     let fits = |x: f64| range.contains(&x) && x.fract() == 0.0;
     let (count, first) = offenders(values, |x| !fits(x.as_f64()));
@@ -150,7 +151,8 @@ fn integers(dtype: DType) -> &'static str {
     match dtype {
         DType::U8 => "integers from 0 to 255",
         DType::I32 => "integers of 32 bits",
-        _ => "integers up to 2^53",
+        DType::I64 => "integers up to 2^53",
+        DType::F32 | DType::F64 | DType::Bool => dtype.name(),
     }
 }
 

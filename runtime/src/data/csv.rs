@@ -160,7 +160,7 @@ fn number(text: &str, dtype: DType) -> Option<Scalar> {
             "1" | "true" | "True" | "TRUE" => Some(Scalar::Bool(true)),
             _ => None,
         },
-        _ => {
+        DType::I32 | DType::I64 | DType::U8 => {
             // 3.0 is an integer to those programs that know only floats.
             let whole =
                 text.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|b| b == b'0')).map_or(text, |w| w.0);

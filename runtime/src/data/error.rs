@@ -187,7 +187,7 @@ pub fn kind(dtype: DType) -> &'static str {
         DType::Bool => "a truth value (0, 1, false, true)",
         DType::U8 => "an integer from 0 to 255",
         DType::I32 => "an integer of 32 bits",
-        _ => "an integer of 64 bits",
+        DType::I64 => "an integer of 64 bits",
     }
 }
 

@@ -58,6 +58,17 @@ pub enum Event<'a> {
     },
     /// An epoch is done, or that part of one that the last of all steps ends.
     Epoch(&'a EpochReport),
+    /// The training ends before its length, since its score has not improved for as many epochs as its patience.
+    EarlyStop {
+        /// Epochs done.
+        epoch: u64,
+        /// Epochs without improvement that ended it.
+        patience: u64,
+        /// The score that was watched.
+        judge: &'a Judge,
+        /// The best epoch, if one had a finite score.
+        best: Option<Best>,
+    },
     /// A checkpoint is on the disk.
     Checkpoint {
         /// Its file.
@@ -97,6 +108,8 @@ pub struct Summary {
     pub step: u64,
     /// Whether it was stopped before its end; its checkpoint is saved if it has a folder.
     pub interrupted: bool,
+    /// Whether it ended before its length, as its patience ran out.
+    pub stopped_early: bool,
     /// The report of the last epoch of this run, or part of one, if there was one.
     pub last: Option<EpochReport>,
     /// The best whole epoch, and its value of what decides.

@@ -39,6 +39,8 @@ pub struct TrainOptions {
     pub settings: IndexMap<String, String>,
     /// What decides which weights are the best.
     pub judge: Judge,
+    /// Epochs without a better score by `judge` after which the training ends early; `None` trains to its full length.
+    pub patience: Option<u64>,
 }
 
 impl TrainOptions {
@@ -58,6 +60,7 @@ impl TrainOptions {
             fingerprint_of: None,
             settings: IndexMap::new(),
             judge: Judge::loss(),
+            patience: None,
         }
     }
 
@@ -72,6 +75,13 @@ impl TrainOptions {
             Some((other, fingerprint)) if *other == length && length != self.length() => fingerprint,
             _ => &self.fingerprint,
         }
+    }
+
+    /// The patience that has run out: that many epochs were no better than the best one, or than the beginning where none
+    /// had a finite score. It follows from what a checkpoint holds, so that a resumed training ends in the same epoch.
+    pub(super) fn exhausted(&self, meta: &Meta) -> Option<u64> {
+        let since = meta.epoch - meta.best.map_or(0, |best| best.epoch);
+        self.patience.filter(|&patience| since >= patience)
     }
 
     /// Whether a training that has come so far has done all its epochs, or all its steps and told of them.

@@ -91,6 +91,7 @@ impl Run<'_> {
             examples: 0,
             steps: Duration::ZERO,
             validating: Duration::ZERO,
+            stopped_early: false,
         };
         let done = course.run(&mut loader, tell);
         if let (Err(_), Some(files)) = (&done, &mut course.files) {
@@ -117,6 +118,8 @@ struct Course<'a> {
     /// Time spent on steps, and on validation.
     steps: Duration,
     validating: Duration,
+    /// Whether the patience ran out before the length.
+    stopped_early: bool,
 }
 
 /// The part of an epoch that this run does.
@@ -145,6 +148,12 @@ impl Course<'_> {
         let mut last = None;
         let mut ended = false;
         while !ended && !self.options.finished(&self.meta) {
+            if let Some(patience) = self.options.exhausted(&self.meta) {
+                let (epoch, best) = (self.meta.epoch, self.meta.best);
+                tell(&Event::EarlyStop { epoch, patience, judge: &self.options.judge, best });
+                self.stopped_early = true;
+                break;
+            }
             if self.stop.load(Ordering::Relaxed) {
                 self.save(tell)?;
                 return Ok((true, last));
@@ -273,7 +282,8 @@ impl Course<'_> {
             writing: self.files.map_or(0.0, |files| files.writing.as_secs_f64()),
         };
         let (best_weights, judge, examples) = (self.best, self.options.judge, self.examples);
-        Summary { epoch, step, interrupted, last, best, best_weights, judge, examples, times }
+        let stopped_early = self.stopped_early;
+        Summary { epoch, step, interrupted, stopped_early, last, best, best_weights, judge, examples, times }
     }
 }
 

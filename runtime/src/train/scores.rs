@@ -10,9 +10,9 @@ use crate::Session;
 /// The loss and the metrics of a batch, an epoch, or an evaluation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
-    /// The loss.
+    /// The loss; of several updates the sum of their losses.
     pub loss: f64,
-    /// The metrics that are numbers, by name, in the order of the program.
+    /// The losses of several updates and the metrics that are numbers, by name, in the order of the program.
     pub metrics: IndexMap<String, f64>,
     /// The metrics that are tables, such as a confusion matrix, likewise.
     pub tables: IndexMap<String, Tensor>,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use dlc_compiler::codegen::Target;
-use dlc_compiler::passes;
-use dlc_compiler::pipeline::{Options, compile};
+use dlc_compiler::machine::Target;
+use dlc_compiler::options::{Options, PassOptions};
+use dlc_compiler::pipeline::compile;
 use dlc_compiler::program::Program;
 use dlc_ir::bounds::Bounded;
 use dlc_ir::{Graph, Tensor};
@@ -13,7 +13,7 @@ use dlc_ir::{Graph, Tensor};
 pub fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     graph.verify().unwrap();
-    let passes = passes::Options { prepare: true, ..passes::Options::default() };
+    let passes = PassOptions { prepare: true, ..PassOptions::default() };
     let options = Options { passes, ..Options::new(Target::host().expect("a machine that dlc has code for")) };
     let compiled = compile(graph.clone(), &options).unwrap();
     (Arc::new(graph), Arc::new(compiled))

@@ -98,6 +98,20 @@ impl Progress {
                     "best": report.best, "examples_per_s": report.examples_per_second,
                 }));
             }
+            Event::EarlyStop { epoch, patience, judge, best } => {
+                let epochs = if *patience == 1 { "epoch" } else { "epochs" };
+                let score = judge.column();
+                let last = best.map_or_else(
+                    || format!("{score} was finite in no epoch"),
+                    |best| format!("{score} was best in epoch {}: {:.4}", best.epoch, best.value),
+                );
+                let why = format!("stopped after epoch {epoch}: no improvement for {patience} {epochs}; {last}");
+                output.line(table::wrapped("", &[why]));
+                output.object(&json!({
+                    "v": 1, "event": "early_stop", "epoch": epoch, "patience": patience, "score": score,
+                    "best": best.map(|best| json!({ "epoch": best.epoch, "value": best.value })),
+                }));
+            }
             _ => {}
         }
     }

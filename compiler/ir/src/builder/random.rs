@@ -2,7 +2,7 @@
 
 use super::{Builder, Built};
 use crate::op::RngBits;
-use crate::{DType, Scalar, ScalarOp, Type, Value};
+use crate::{DType, Operator, Scalar, ScalarOp, Type, TypeError, Value};
 
 impl Builder {
     /// Random bits of an i32 or i64 type; equal keys and counters give equal bits.
@@ -30,7 +30,11 @@ impl Builder {
     pub fn uniform(&mut self, key: Value, counter: Value, ty: &Type) -> Built {
         let (bits_dtype, unused, unit) = match ty.dtype {
             DType::F64 => (DType::I64, 11, 1.0 / (1u64 << 53) as f64),
-            _ => (DType::I32, 8, 1.0 / f64::from(1 << 24)),
+            DType::F32 => (DType::I32, 8, 1.0 / f64::from(1 << 24)),
+            dtype @ (DType::I32 | DType::I64 | DType::U8 | DType::Bool) => {
+                let message = format!("draws floating-point numbers, not {dtype}");
+                return Err(TypeError { mnemonic: RngBits::MNEMONIC, message });
+            }
         };
         let bits = self.rng_bits(key, counter, ty.with_dtype(bits_dtype))?;
         let unused = self.full(&ty.with_dtype(bits_dtype), Scalar::Int(unused))?;

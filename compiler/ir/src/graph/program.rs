@@ -6,11 +6,22 @@ use indexmap::IndexMap;
 
 use super::{Function, Symbol};
 
+/// What computes some of the entry's frozen parameters from its other ones, whenever those are set.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Preparation {
+    /// The function that computes them. Its arguments are arguments of the entry by their roles, its results by their names.
+    pub func: Symbol,
+    /// The function that counts what is lost on the way, as `i64[]`, if anything can be: it takes arguments of the entry too.
+    pub lossless: Option<Symbol>,
+}
+
 /// A program: functions, each before its callers; the last one is the entry.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     /// The names of the sources that [`Loc::file`](super::Loc::file) counts from 1.
     pub sources: Vec<Arc<str>>,
+    /// What prepares its weights.
+    pub preparation: Option<Preparation>,
     /// Shared among the copies of a program: most stages change few functions.
     functions: IndexMap<Symbol, Arc<Function>>,
 }
@@ -19,6 +30,12 @@ impl Graph {
     /// An empty program.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A program without functions yet, with the sources and the preparation of this one.
+    #[must_use]
+    pub fn like(&self) -> Self {
+        Graph { sources: self.sources.clone(), preparation: self.preparation.clone(), ..Graph::default() }
     }
 
     /// A program of one function.
@@ -70,10 +87,12 @@ impl Graph {
     }
 }
 
-/// Equality of the functions and their order. Sources do not count.
+/// Equality of the functions, their order, and the preparation. Sources do not count.
 impl PartialEq for Graph {
     fn eq(&self, other: &Self) -> bool {
-        self.functions.len() == other.functions.len() && self.functions().zip(other.functions()).all(|(a, b)| a == b)
+        self.preparation == other.preparation
+            && self.functions.len() == other.functions.len()
+            && self.functions().zip(other.functions()).all(|(a, b)| a == b)
     }
 }
 impl Eq for Graph {}

@@ -147,6 +147,14 @@ impl<'a> AttrReader<'a> {
         T::from_attr(&attr).ok_or_else(|| AttrError(format!("attribute `{name}` wants {}, not {attr}", T::EXPECTED)))
     }
 
+    /// Takes an attribute that may be left out.
+    ///
+    /// # Errors
+    /// If it is of another kind.
+    pub fn take_if_given<T: AttrValue>(&mut self, name: &str) -> Result<Option<T>, AttrError> {
+        if self.attrs.iter().any(|(n, _)| n == name) { self.take(name).map(Some) } else { Ok(None) }
+    }
+
     /// The one declared result type.
     ///
     /// # Errors

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use smallvec::smallvec;
+
 use super::{
-    Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
+    Attr, AttrError, AttrReader, Callee, Callees, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types,
+    attr::AttrValue,
 };
 use crate::compute::{Lowering, Special};
 use crate::{DType, Function, Loc, NodeId, Places, Symbol, Tensor, Type};
@@ -50,6 +53,10 @@ impl Operator for Call {
 
     fn from_attrs(attrs: &mut AttrReader<'_>) -> Result<Self, AttrError> {
         Ok(Call::new(attrs.take("func")?, attrs.results))
+    }
+
+    fn callees(&self) -> Callees<'_> {
+        smallvec![Callee { func: &self.func, results: &self.results }]
     }
 
     fn infer(&self, _: &[Type]) -> Result<Types, TypeError> {

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use smallvec::smallvec;
+
 use super::{
-    Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::AttrValue,
+    Attr, AttrError, AttrReader, Callee, Callees, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types,
+    attr::AttrValue,
 };
 use crate::compute::{Lowering, Special};
 use crate::{DType, Symbol, Tensor, Type};
@@ -13,6 +16,8 @@ use crate::{DType, Symbol, Tensor, Type};
 pub struct Gradient {
     /// The function.
     pub func: Symbol,
+    /// The number of the result that is differentiated.
+    pub of: usize,
     /// The numbers of the arguments by which it is differentiated; floating-point ones.
     pub wrt: Vec<usize>,
     /// The types of the function's results.
@@ -23,10 +28,11 @@ impl Operator for Gradient {
     const MNEMONIC: &'static str = "gradient";
     const OPERANDS: &'static [&'static str] = &["...args"];
     const DOC: Doc = Doc {
-        meaning: "The results of a function whose first result is a floating-point scalar, and after them the \
-            derivatives of that result by some of the arguments. Differentiation replaces it.",
+        meaning: "The results of a function, and after them the derivatives of one of them, a floating-point scalar, by \
+            some of the arguments. Differentiation replaces it.",
         attributes: &[
             ("func", "the function, which stands before the caller"),
+            ("of", "the number of the result that is differentiated; it is left out where that is the first"),
             ("wrt", "the numbers of the floating-point arguments by which it is differentiated"),
         ],
         types: "The verifier compares the types with the function's.",
@@ -34,19 +40,25 @@ impl Operator for Gradient {
     };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
-        vec![("func", self.func.to_attr()), ("wrt", self.wrt.to_attr())]
+        let of = (self.of > 0).then(|| ("of", self.of.to_attr()));
+        [("func", self.func.to_attr())].into_iter().chain(of).chain([("wrt", self.wrt.to_attr())]).collect()
     }
 
     fn from_attrs(attrs: &mut AttrReader<'_>) -> Result<Self, AttrError> {
-        let (func, wrt): (_, Vec<usize>) = (attrs.take("func")?, attrs.take("wrt")?);
+        let (func, of) = (attrs.take("func")?, attrs.take_if_given("of")?.unwrap_or(0));
+        let wrt: Vec<usize> = attrs.take("wrt")?;
         let own = attrs.results.len().checked_sub(wrt.len());
         let own = own.ok_or_else(|| AttrError("has fewer results than derivatives".to_owned()))?;
-        Ok(Gradient { func, wrt, results: attrs.results[..own].into() })
+        Ok(Gradient { func, of, wrt, results: attrs.results[..own].into() })
+    }
+
+    fn callees(&self) -> Callees<'_> {
+        smallvec![Callee { func: &self.func, results: &self.results }]
     }
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
-        let objective = self.results.first().is_some_and(|ty| ty.dtype.is_float() && ty.rank() == 0);
-        ensure!(objective, "the first result of {} must be a floating-point scalar", self.func);
+        let objective = self.results.get(self.of).is_some_and(|ty| ty.dtype.is_float() && ty.rank() == 0);
+        ensure!(objective, "result {} of {} must be a floating-point scalar", self.of, self.func);
         let mut types: Types = self.results.iter().cloned().collect();
         for &i in &self.wrt {
             ensure!(i < args.len() && args[i].dtype.is_float(), "argument {i} is not a floating-point one");
@@ -72,9 +84,11 @@ impl Operator for Gradient {
     }
 
     fn samples() -> Vec<Sample> {
-        vec![
-            Sample::new(Gradient { func: "loss".into(), wrt: vec![0], results: [Type::scalar(DType::F32)].into() })
-                .on(Type::new(DType::F32, [2])),
-        ]
+        let sample = |of, results: &[Type]| {
+            Sample::new(Gradient { func: "loss".into(), of, wrt: vec![0], results: results.into() })
+                .on(Type::new(DType::F32, [2]))
+        };
+        let (scalar, vector) = (Type::scalar(DType::F32), Type::new(DType::F32, [3]));
+        vec![sample(0, std::slice::from_ref(&scalar)), sample(1, &[vector, scalar.clone()])]
     }
 }

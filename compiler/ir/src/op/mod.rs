@@ -6,7 +6,7 @@ use std::hash::Hash;
 use smallvec::SmallVec;
 
 use crate::compute::Lowering;
-use crate::{ScalarOp, Tensor, Type};
+use crate::{ScalarOp, Symbol, Tensor, Type};
 
 pub mod attr;
 mod doc;
@@ -33,6 +33,18 @@ pub struct TypeError {
     pub message: String,
 }
 
+/// A function of the program that an operator names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Callee<'a> {
+    /// Its name. It comes before the function that the operator is in.
+    pub func: &'a Symbol,
+    /// The types of its results.
+    pub results: &'a [Type],
+}
+
+/// The functions that an operator names; most name none.
+pub type Callees<'a> = SmallVec<[Callee<'a>; 1]>;
+
 /// What every operator says of itself.
 pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
     /// Its name in the text form.
@@ -50,6 +62,12 @@ pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
     /// # Errors
     /// If an attribute is missing or not of its form.
     fn from_attrs(attrs: &mut AttrReader<'_>) -> Result<Self, AttrError>;
+
+    /// The functions of the program that it names. Whatever follows calls (reachability, inlining, verification) asks this and knows no
+    /// such operator by its name.
+    fn callees(&self) -> Callees<'_> {
+        Callees::new()
+    }
 
     /// The types of the results.
     ///
@@ -159,6 +177,14 @@ macro_rules! operators {
                 Some(op.and_then(|op| attrs.finish().map(|()| op)))
             }
 
+            /// The functions of the program that it names.
+            pub fn callees(&self) -> Callees<'_> {
+                match self {
+                    Op::Map(_) => Callees::new(),
+                    $(Op::$name(op) => op.callees()),*
+                }
+            }
+
             /// The types of its results.
             ///
             /// # Errors
@@ -179,7 +205,7 @@ macro_rules! operators {
             /// memory.
             pub fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
                 check_arity(self, args.len())?;
-                if !matches!(self, Op::Call(_) | Op::Gradient(_)) {
+                if self.callees().is_empty() {
                     let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
                     let types = self.infer(&types)?;
                     types.iter().try_for_each(Type::check_room)?;

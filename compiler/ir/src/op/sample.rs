@@ -161,6 +161,7 @@ fn ulp(x: f64, dtype: DType) -> f64 {
     let x = x.abs();
     match dtype {
         DType::F32 => f64::from((x as f32).next_up()) - f64::from(x as f32),
-        _ => x.next_up() - x,
+        // Bounds of all others are in f64.
+        DType::F64 | DType::I32 | DType::I64 | DType::U8 | DType::Bool => x.next_up() - x,
     }
 }

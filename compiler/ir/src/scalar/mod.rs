@@ -244,8 +244,10 @@ impl ScalarOp {
                             DType::F32 | DType::F64 => Domain::Float(low, high),
                             DType::Bool => Domain::Bool,
                             // only shifts and bits have domains that are meant for integers
-                            _ if def.accepts == Accepts::Int => Domain::Int(low as i64, high as i64),
-                            _ => Domain::of(dtype),
+                            DType::I32 | DType::I64 | DType::U8 if def.accepts == Accepts::Int => {
+                                Domain::Int(low as i64, high as i64)
+                            }
+                            DType::I32 | DType::I64 | DType::U8 => Domain::of(dtype),
                         };
                         s.with(Type::new(dtype, shape), domain)
                     };

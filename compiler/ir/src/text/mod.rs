@@ -2,7 +2,7 @@
 //! `parse(print(g)) == g` and `print(parse(t)) == t`.
 //!
 //! ```text
-//! program  = { function } { blob } .
+//! program  = { function } [ "prepare" symbol [ "lossless" symbol ] ] { blob } .
 //! function = ( "func" | "kernel" ) symbol "(" [ argument { "," argument } ] ")" "->" results [ "vjp" symbol ]
 //!            "{" { node } "return" [ value { "," value } ] "}" .
 //! argument = "%" name ":" type [ "input" | "param" string [ "frozen" ] | "state" string | "key" ] .

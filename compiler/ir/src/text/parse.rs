@@ -8,7 +8,9 @@ use super::Blobs;
 use super::lex::{Token, lex};
 use crate::op::Attr;
 use crate::op::AttrReader;
-use crate::{DType, Function, FunctionKind, Graph, Loc, Op, ResultDecl, ResultRole, Role, Symbol, Type, Value};
+use crate::{
+    DType, Function, FunctionKind, Graph, Loc, Op, Preparation, ResultDecl, ResultRole, Role, Symbol, Type, Value,
+};
 
 /// A text that is no graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +41,16 @@ pub(super) fn parse(text: &str, blobs: &Blobs) -> Parsed<Graph> {
     let mut order = crate::verify::Order::default();
     while *parser.peek() != Token::End {
         let at = parser.offset();
+        if parser.eat_word("prepare") {
+            let func = parser.symbol()?;
+            let lossless = if parser.eat_word("lossless") { Some(parser.symbol()?) } else { None };
+            graph.preparation = Some(Preparation { func, lossless });
+            if *parser.peek() != Token::End {
+                return parser.expected("the end: what prepares stands behind all functions");
+            }
+            crate::verify::verify_preparation(&graph).map_err(|e| ParseError::at(text, at, e.to_string()))?;
+            break;
+        }
         let function = parser.function()?;
         if graph.function(&function.name).is_some() {
             return Err(ParseError::at(text, at, format!("there is a function {} already", function.name)));

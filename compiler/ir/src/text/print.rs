@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{Blobs, MAX_INLINE, blob_name};
 use crate::op::Constant;
-use crate::{Def, Function, FunctionKind, Graph, Node, Op, ResultRole, Role, Scalar, Tensor, Value};
+use crate::{Def, Function, FunctionKind, Graph, Node, Op, Preparation, ResultRole, Role, Scalar, Tensor, Value};
 
 impl fmt::Display for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -18,7 +18,7 @@ impl fmt::Display for Graph {
     }
 }
 
-/// The functions of a graph.
+/// The functions of a graph, and its preparation.
 pub(super) struct Functions<'a>(pub &'a Graph);
 
 impl fmt::Display for Functions<'_> {
@@ -28,6 +28,13 @@ impl fmt::Display for Functions<'_> {
                 f.write_char('\n')?;
             }
             write!(f, "{function}")?;
+        }
+        if let Some(Preparation { func, lossless }) = &self.0.preparation {
+            write!(f, "\nprepare {func}")?;
+            if let Some(lossless) = lossless {
+                write!(f, " lossless {lossless}")?;
+            }
+            f.write_char('\n')?;
         }
         Ok(())
     }

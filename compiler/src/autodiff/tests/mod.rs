@@ -136,7 +136,8 @@ fn with_gradient(mut graph: Graph, roles: impl Fn(usize) -> Role) -> Graph {
     let args: Vec<Value> = f.args().iter().enumerate().map(|(i, a)| b.arg(&a.name, a.ty.clone(), roles(i))).collect();
     let wrt = (0..args.len()).filter(|&i| f.args()[i].ty.dtype.is_float()).collect();
     let results = f.results.iter().map(|r| f.ty(r.value).clone()).collect();
-    let all = b.push_all(Gradient { func: f.name.clone(), wrt, results }, &args).expect("its objective is a scalar");
+    let all =
+        b.push_all(Gradient { func: f.name.clone(), of: 0, wrt, results }, &args).expect("its objective is a scalar");
     b.output(None, all[0]);
     for &derivative in &all[f.results.len()..] {
         b.output(None, derivative);
@@ -184,7 +185,7 @@ fn check_splits(graph: &Graph) -> usize {
         let joint = Joint {
             function,
             primals,
-            seeds: (0..cotangents).collect(),
+            seeded: (0..cotangents).collect(),
             results,
             grads: (0..gradients).map(Some).collect(),
         };
@@ -206,7 +207,7 @@ fn check_splits(graph: &Graph) -> usize {
                 Saved::Result(i) => forward[i].clone(),
             })
             .collect();
-        operands.extend(parts.seeds.iter().map(|&i| args[primals + i].clone()));
+        operands.extend(parts.seeded.iter().map(|&i| args[primals + i].clone()));
         let backward = run(&parts.backward, &operands);
         let together: Vec<&Tensor> = forward[..results].iter().chain(&backward).collect();
         assert!(

@@ -5,7 +5,8 @@ use dlc_ir::{Direction, ScalarOp, TypeError};
 use proptest::prelude::*;
 
 use super::*;
-use crate::passes::{Context, Options, PASSES};
+use crate::options::PassOptions;
+use crate::passes::{Context, PASSES};
 
 /// One step: an operator and the values that it takes, each chosen among those that there are.
 #[derive(Clone, Debug)]
@@ -186,7 +187,7 @@ fn optimised(function: Function, callees: &Graph) -> Function {
     let name = function.name.clone();
     let mut graph = callees.clone();
     graph.insert(function);
-    let mut context = Context::new(Options::default());
+    let mut context = Context::new(PassOptions::default());
     for pass in PASSES.iter().filter(|pass| pass.name != "fuse") {
         graph = pass.run(&graph, &mut context);
     }

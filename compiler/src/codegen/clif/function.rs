@@ -136,7 +136,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// The test stands at the top, so that what a turn makes is used once, by the jump back: Cranelift merges loads into
+    /// The test is at the top, so that what an iteration makes is used once, by the jump back: Cranelift merges loads into
     /// instructions only as long as nothing behind them is used twice, as by a branch to two blocks.
     fn repeat(&mut self, l: &Loop) {
         let header = self.b.create_block();

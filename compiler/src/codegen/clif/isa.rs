@@ -3,7 +3,8 @@
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 
-use crate::codegen::{EmitError, Target};
+use crate::codegen::EmitError;
+use crate::machine::Target;
 
 /// The features of `x86-64-v3` that Cranelift knows. Without `has_avx` and `has_fma`, `fma` would be a library call.
 const X86_64_V3: [&str; 10] = [

@@ -139,7 +139,7 @@ impl Lowering<'_, '_> {
         let wide = self.is_wide(x);
         let mask = self.mask(x, wide);
         if !wide && lanes == 2 {
-            // The upper lanes of the register are rubbish.
+            // The upper lanes of the register are undefined.
             let (a, b) = (self.extract(&mask, Elem::I32, 0), self.extract(&mask, Elem::I32, 1));
             let both = self.b.ins().bor(a, b);
             return Rep::Scalar(self.b.ins().icmp_imm_s(IntCC::NotEqual, both, 0));

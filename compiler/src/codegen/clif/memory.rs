@@ -40,7 +40,9 @@ impl Lowering<'_, '_> {
         match dtype {
             DType::U8 => self.b.ins().uload8(types::I32, flags(), address, at),
             DType::Bool => self.b.ins().load(types::I8, flags(), address, at),
-            _ => self.b.ins().load(scalar_type(Elem::of(dtype)), flags(), address, at),
+            DType::F32 | DType::F64 | DType::I32 | DType::I64 => {
+                self.b.ins().load(scalar_type(Elem::of(dtype)), flags(), address, at)
+            }
         }
     }
 
@@ -48,7 +50,9 @@ impl Lowering<'_, '_> {
         let at = displacement as i32;
         match dtype {
             DType::U8 => self.b.ins().istore8(flags(), value, address, at),
-            _ => self.b.ins().store(flags(), value, address, at),
+            DType::F32 | DType::F64 | DType::I32 | DType::I64 | DType::Bool => {
+                self.b.ins().store(flags(), value, address, at)
+            }
         };
     }
 

@@ -25,9 +25,10 @@ use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_frontend::FunctionBuilderContext;
 
 use self::isa::Registers;
-use super::constants::Layout;
-use super::{EmitError, Emitter, Executable, Target};
-use crate::kernel::program::KernelProgram;
+use super::image::ImageLayout;
+use super::{EmitError, Emitter, Executable};
+use crate::machine::Target;
+use crate::routine::program::KernelProgram;
 
 /// Emits machine code for a [`Target`] with Cranelift.
 #[derive(Clone, Copy, Debug)]
@@ -83,11 +84,11 @@ impl Cranelift {
         Cranelift { threads: threads.max(1), ..self }
     }
 
-    /// The text that Cranelift is given, of all functions of a program.
+    /// The input of Cranelift, of all functions of a program.
     pub fn clif(&self, program: &KernelProgram) -> Result<String, EmitError> {
         let isa = isa::build(self.target, Registers::Backtracking)?;
         let mut frontend = FunctionBuilderContext::new();
-        let layout = Layout::new(program);
+        let layout = ImageLayout::new(program);
         let mut text = String::new();
         for i in 0..Item::count(program) {
             let item = Item::nth(program, i);
@@ -100,7 +101,7 @@ impl Cranelift {
     /// The assembly text of all functions of a program.
     pub fn assembly(&self, program: &KernelProgram) -> Result<String, EmitError> {
         let isas = Isas::new(self.target)?;
-        let layout = Layout::new(program);
+        let layout = ImageLayout::new(program);
         let mut compiler = Compiler::new(&isas, program, &layout);
         let mut text = String::new();
         for i in 0..Item::count(program) {
@@ -124,7 +125,7 @@ impl Emitter for Cranelift {
         let isas = Isas::new(self.target)?;
         let codes = compile_all(&isas, &program, self.threads)?;
         let code = module::link(isas.kernels, &program, &codes)?;
-        Executable::new(program, code)
+        Executable::new(program, self.target.machine(), code)
     }
 }
 
@@ -171,13 +172,13 @@ impl Isas {
 struct Compiler<'a> {
     isas: &'a Isas,
     program: &'a KernelProgram,
-    layout: &'a Layout,
+    layout: &'a ImageLayout,
     context: Context,
     frontend: FunctionBuilderContext,
 }
 
 impl<'a> Compiler<'a> {
-    fn new(isas: &'a Isas, program: &'a KernelProgram, layout: &'a Layout) -> Self {
+    fn new(isas: &'a Isas, program: &'a KernelProgram, layout: &'a ImageLayout) -> Self {
         Compiler { isas, program, layout, context: Context::new(), frontend: FunctionBuilderContext::new() }
     }
 
@@ -208,7 +209,7 @@ impl<'a> Compiler<'a> {
 fn build(
     isa: &dyn TargetIsa,
     program: &KernelProgram,
-    layout: &Layout,
+    layout: &ImageLayout,
     item: Item,
     frontend: &mut FunctionBuilderContext,
 ) -> Function {
@@ -227,7 +228,7 @@ fn build(
 fn compile_all(isas: &Isas, program: &KernelProgram, threads: usize) -> Result<Vec<Compiled>, EmitError> {
     let count = Item::count(program);
     let next = AtomicUsize::new(0);
-    let layout = Layout::new(program);
+    let layout = ImageLayout::new(program);
     let work = || {
         let mut compiler = Compiler::new(isas, program, &layout);
         let mut done = Vec::new();

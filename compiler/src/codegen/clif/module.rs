@@ -5,9 +5,9 @@ use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{FuncId, Module, default_libcall_names};
 
 use super::{Compiled, Item, function};
-use crate::codegen::constants::Constants;
+use crate::codegen::image::Constants;
 use crate::codegen::{Code, EmitError, ExecContext};
-use crate::kernel::program::{KernelProgram, Step};
+use crate::routine::program::{KernelProgram, Step};
 
 type Entry = unsafe extern "C" fn(*mut ExecContext) -> i32;
 
@@ -76,7 +76,7 @@ impl Code for Native {
 impl Drop for Native {
     fn drop(&mut self) {
         if let Some(Finalized(module)) = self.module.take() {
-            // SAFETY: nobody is left who could run the code: to run it takes a borrow of `self`.
+            // SAFETY: no one is left who could run the code: to run it takes a borrow of `self`.
             #[allow(unsafe_code)]
             unsafe {
                 module.free_memory();

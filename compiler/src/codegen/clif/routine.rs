@@ -10,9 +10,9 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
 use super::function::{args, status_signature};
 use super::{Item, step};
-use crate::codegen::constants::{Layout, word};
-use crate::codegen::context::offset;
-use crate::kernel::program::KernelProgram;
+use crate::codegen::abi::offset;
+use crate::codegen::image::{ImageLayout, word};
+use crate::routine::program::KernelProgram;
 
 /// `(ctx, frame, arguments) -> status`.
 pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
@@ -73,7 +73,7 @@ pub(super) fn build(
     function: &mut Function,
     isa: &dyn TargetIsa,
     program: &KernelProgram,
-    layout: &Layout,
+    layout: &ImageLayout,
     index: usize,
     frontend: &mut FunctionBuilderContext,
 ) {

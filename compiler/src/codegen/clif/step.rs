@@ -1,7 +1,7 @@
-//! One step of any routine, as a function that all routines share: it makes the table of pointers that the callee gets, tells the
+//! One step of any routine, as a function that all routines share: it makes the table of pointers that the callee gets, notifies the
 //! host, and calls.
 //!
-//! What differs from step to step stands among the constants, in the step's description: a training step of a deep network
+//! What differs from step to step is among the constants, in the step's description: a training step of a deep network
 //! has hundreds, and code written out for each of them would take longer to compile than all kernels.
 
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -13,9 +13,9 @@ use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext};
 
 use super::function::{self, args, status_signature};
 use super::routine::{self, flags};
-use crate::codegen::constants::{OFFSET_SHIFT, Way, width, word};
-use crate::codegen::context::offset;
-use crate::kernel::program::KernelProgram;
+use crate::codegen::abi::offset;
+use crate::codegen::image::{CallKind, OFFSET_SHIFT, width, word};
+use crate::routine::program::KernelProgram;
 
 /// `(ctx, frame, arguments, description) -> status`.
 pub(super) fn signature(isa: &dyn TargetIsa) -> Signature {
@@ -39,7 +39,7 @@ pub(super) fn build(
     let launch_signature = step.b.import_signature(status_signature(isa, &[types::I64, types::I32]));
     let way = step.word(word::WAY);
     let [calls, launches, here, spread] = std::array::from_fn(|_| step.b.create_block());
-    let is_routine = step.is(way, Way::Routine);
+    let is_routine = step.is(way, CallKind::Routine);
     step.b.ins().brif(is_routine, calls, &[], launches, &[]);
 
     step.b.switch_to_block(calls);
@@ -50,7 +50,7 @@ pub(super) fn build(
     step.b.switch_to_block(launches);
     let (failed, status) = step.announce(launch_signature);
     let chunks = step.word(word::CHUNKS);
-    let is_here = step.is(way, Way::Here);
+    let is_here = step.is(way, CallKind::Serial);
     step.b.ins().brif(is_here, here, &[], spread, &[]);
 
     step.b.switch_to_block(here);
@@ -81,7 +81,7 @@ impl Step<'_> {
         self.b.ins().load(types::I64, flags(), self.description, at)
     }
 
-    fn is(&mut self, way: Value, wanted: Way) -> Value {
+    fn is(&mut self, way: Value, wanted: CallKind) -> Value {
         self.b.ins().icmp_imm_s(IntCC::Equal, way, wanted as i64)
     }
 
@@ -136,7 +136,7 @@ impl Step<'_> {
         table
     }
 
-    /// Tells the host which kernel comes, if it wants to know. Returns the block, and the status in it, for when the host says no.
+    /// Notifies the host of the kernel that comes, if it has an observer. Returns the block, and the status in it, for when the host says no.
     fn announce(&mut self, launch_signature: SigRef) -> (Block, Value) {
         let kernel = self.word(word::WHICH);
         let kernel = self.b.ins().ireduce(types::I32, kernel);
@@ -145,12 +145,12 @@ impl Step<'_> {
         let number = self.b.ins().ireduce(types::I32, number);
         self.b.ins().store(flags(), number, self.ctx, offset::STEP);
         let callback = self.b.ins().load(types::I64, flags(), self.ctx, offset::ON_LAUNCH);
-        let [tell, go, failed] = std::array::from_fn(|_| self.b.create_block());
+        let [notify, go, failed] = std::array::from_fn(|_| self.b.create_block());
         let status = self.b.append_block_param(failed, types::I32);
-        self.b.set_cold_block(tell);
+        self.b.set_cold_block(notify);
         self.b.set_cold_block(failed);
-        self.b.ins().brif(callback, tell, &[], go, &[]);
-        self.b.switch_to_block(tell);
+        self.b.ins().brif(callback, notify, &[], go, &[]);
+        self.b.switch_to_block(notify);
         let call = self.b.ins().call_indirect(launch_signature, callback, &[self.ctx, kernel]);
         let answer = self.b.inst_results(call)[0];
         self.b.ins().brif(answer, failed, &args(&[answer]), go, &[]);

@@ -21,7 +21,7 @@ pub(super) enum Rep {
     Scalar(Value),
     /// A scalar `i64`: a value and a constant, which loads and stores take as their displacement.
     Index(Value, i64),
-    /// A vector: four 32-bit lanes a register, or two of 64 bits. An incomplete register has rubbish in its upper lanes.
+    /// A vector: four 32-bit lanes a register, or two of 64 bits. An incomplete register has undefined upper lanes.
     Vector(Parts),
     /// A mask with lanes of 32 bits, zero or all ones.
     Mask32(Parts),

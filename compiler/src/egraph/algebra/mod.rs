@@ -18,7 +18,7 @@ use dlc_ir::{DType, Op, Scalar, ScalarOp, Shape};
 
 use super::graph::{Match, Rhs};
 use super::language::Kind;
-use crate::passes::{Math, Options};
+use crate::options::{Math, PassOptions as Options};
 
 /// What a rule needs to be allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ fn is_normal(s: &Match<'_>, x: f64) -> bool {
     match s.own_ty().dtype {
         DType::F32 => (x as f32).is_normal(),
         DType::F64 => x.is_normal(),
-        _ => true,
+        DType::I32 | DType::I64 | DType::U8 | DType::Bool => true,
     }
 }
 

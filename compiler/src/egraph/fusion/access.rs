@@ -1,7 +1,7 @@
 //! At which positions of which operand a kernel evaluates or reads a value: by which index (its access map), and in which branch.
 //!
 //! A value that is evaluated in a kernel is evaluated once for each access map, and again in each branch that no branch with the same
-//! access encloses: what composition and emission make of it (`schedule/compose.rs`, `schedule/element.rs`). So the distinct
+//! access encloses: what composition and emission make of it (`nest/compose.rs`, `cpu/element.rs`). So the distinct
 //! accesses of a value in a kernel are its price there, in time and in code.
 
 use indexmap::{IndexMap, IndexSet};

@@ -44,7 +44,7 @@ use dlc_ir::{Function, NodeId, Value};
 use smallvec::SmallVec;
 
 use crate::egraph::Cost;
-use crate::passes::Options;
+use crate::options::PassOptions as Options;
 use candidate::FusionCandidate;
 use graph::FusionGraph;
 use op_info::Operators;

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use super::access::{Access, AccessTable, Accesses};
 use super::reads::{Read, reads};
 use crate::egraph::cost::{Cost, CostModel};
-use crate::passes::{Limits, Options};
+use crate::options::{Limits, PassOptions as Options};
 
 /// Constants up to so many elements are part of the kernels that use them.
 const SMALL_CONSTANT: usize = 64;
@@ -89,7 +89,7 @@ pub(super) struct Operators {
 
 impl Operators {
     pub fn new(function: &Function, options: &Options) -> Self {
-        let costs = options.costs;
+        let costs = options.machine.costs;
         let infos: Vec<OpInfo> = function.nodes().map(|(_, node)| info(function, node, &costs)).collect();
         let live = function.live();
         let mut users: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); infos.len()];

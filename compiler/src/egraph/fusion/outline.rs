@@ -14,7 +14,7 @@ use super::form::{FormId, Forms};
 use super::name::kernel_name;
 use super::rule::Fusion;
 use super::wrapper::Wrapper;
-use crate::passes::{Provenance, Step};
+use crate::provenance::{Provenance, Step};
 
 /// Builds a program of kernels and calls, function by function.
 #[derive(Debug)]

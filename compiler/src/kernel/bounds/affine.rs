@@ -2,11 +2,11 @@
 
 use smallvec::SmallVec;
 
-/// An unknown: a loop's turn, a quotient, an element of data.
+/// An unknown: a loop's iteration, a quotient, an element of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Atom(pub u32);
 
-/// `constant + Σ coefficient * atom`, atoms ascending, no coefficient 0. As a number it is exact: it stands for no `i64` that
+/// `constant + Σ coefficient * atom`, atoms ascending, no coefficient 0. As a number it is exact: it denotes no `i64` that
 /// wraps.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Affine {

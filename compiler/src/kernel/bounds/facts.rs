@@ -85,9 +85,9 @@ struct Unknown {
 #[derive(Default)]
 pub(super) struct Facts {
     unknowns: Vec<Unknown>,
-    /// Sums that are not negative where the walk stands, the conditions around it.
+    /// Sums that are not negative where the walk is, the conditions around it.
     assumed: Vec<Affine>,
-    /// The branch in which the walk stands, and the number of the next one.
+    /// The branch in which the walk is, and the number of the next one.
     branch: u32,
     next_branch: u32,
     /// What a conjunction came to in a branch. Nested conditions share the outer ones, of which there may be many.
@@ -140,7 +140,7 @@ impl Facts {
         self.unknowns[atom.0 as usize].range
     }
 
-    /// Where the facts of the scope that begins now will stand.
+    /// Where the facts of the scope that begins now will be.
     pub fn mark(&self) -> usize {
         self.assumed.len()
     }
@@ -179,7 +179,7 @@ impl Facts {
                     return known.can_hold;
                 }
                 let mark = self.mark();
-                // Of two nested conditions the outer one stands first, and may decide between the ways of the inner one, which
+                // Of two nested conditions the outer one comes first, and may decide between the ways of the inner one, which
                 // comes to something else by itself.
                 let mut can_hold = self.assume(&parts.0);
                 if can_hold {
@@ -262,7 +262,7 @@ impl Facts {
         form.scaled(-1).is_some_and(|form| self.at_most(&form, -goal))
     }
 
-    /// The range of a sum as far as some effort tells, of which `known` is known already.
+    /// The range of a sum as far as some effort shows, of which `known` is known already.
     pub fn sharpened(&self, form: &Affine, known: Range) -> Range {
         let high = self.upper(form, i128::MIN, SHARPENING).min(i128::from(known.high));
         let low = form.scaled(-1).map_or(i128::MIN, |form| -self.upper(&form, i128::MIN, SHARPENING).max(-i128::MAX));

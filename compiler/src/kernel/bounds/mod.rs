@@ -1,11 +1,11 @@
 //! Proof that no access of a kernel leaves its buffer.
 //!
-//! The walk knows of each `i64` a range, and the sum of multiples of unknowns that it is: turns of loops, quotients, numbers of
+//! The walk knows of each `i64` a range, and the sum of multiples of unknowns that it is: iterations of loops, quotients, numbers of
 //! lanes, elements of data. Conditions around an access, definitions of minima and quotients, and the ends of loops are facts: sums
 //! that are not negative. Whether an access stays inside is a bound of a sum; where the ranges do not give it, multiples of
 //! facts are added until unknowns cancel. All of this is exact: what may wrap is an unknown of which nothing is known.
 //!
-//! Checks prove nothing, since loads may stand before them. Indices that come from data are clamped.
+//! Checks prove nothing, since loads may come before them. Indices that come from data are clamped.
 
 mod affine;
 mod clamp;
@@ -25,7 +25,7 @@ pub struct Unproved {
     pub buf: Buf,
     /// The number of its elements.
     pub elements: usize,
-    /// The first and the last element that could be accessed, as far as ranges tell.
+    /// The first and the last element that could be accessed, as far as ranges show.
     pub first: i64,
     /// See `first`.
     pub last: i64,

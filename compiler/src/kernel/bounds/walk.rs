@@ -38,7 +38,7 @@ struct Choice {
     ways: [Affine; 2],
 }
 
-/// How many selections are told apart in a proof.
+/// How many selections are distinguished in a proof.
 const CHOICES: usize = 3;
 
 pub(super) struct Walk<'a> {
@@ -46,11 +46,11 @@ pub(super) struct Walk<'a> {
     facts: Facts,
     values: Vec<Known>,
     parts: FxHashMap<(Affine, i64, Part), Atom>,
-    /// What selections choose between: conditions around their use may tell more than those around themselves.
+    /// What selections choose between: conditions around their use may say more than those around themselves.
     choices: FxHashMap<Atom, Choice>,
     /// The number of the lane, for each number of lanes.
     lanes: FxHashMap<u8, Atom>,
-    /// Whether the walk stands where no execution comes.
+    /// Whether the walk is where no execution comes.
     is_dead: bool,
     accesses: usize,
     pub unproved: Vec<Unproved>,
@@ -85,7 +85,7 @@ impl<'a> Walk<'a> {
                     self.set(*val, known);
                 }
                 Stmt::Store(access, value) => self.access(access, self.kernel.ty(*value).lanes),
-                // Nothing hangs on a check: what is read for it may have been read before.
+                // Nothing depends on a check: what is read for it may have been read before.
                 Stmt::Check(..) => {}
                 Stmt::Loop(l) => self.repeat(l),
                 Stmt::If(i) => self.branch(i),
@@ -155,13 +155,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// `begin + step * turn`, below `end`.
+    /// `begin + step * iteration`, below `end`.
     fn variable(&mut self, begin: &Int, end: &Int, step: i64) -> Int {
         let (low, mut high) = (begin.range.low, end.range.high - 1);
-        let turns = (i128::from(high) - i128::from(low)) / i128::from(step);
-        let turn = self.fresh(Range::exact(0, turns), 1);
-        let atom = turn.form.terms[0].0;
-        let Some(form) = begin.form.plus(&turn.form, step) else {
+        let iterations = (i128::from(high) - i128::from(low)) / i128::from(step);
+        let iteration = self.fresh(Range::exact(0, iterations), 1);
+        let atom = iteration.form.terms[0].0;
+        let Some(form) = begin.form.plus(&iteration.form, step) else {
             return self.fresh(Range { low, high }, 1);
         };
         // Where begin and step are multiples, so is the variable.
@@ -169,7 +169,7 @@ impl<'a> Walk<'a> {
             high -= (i128::from(high) - i128::from(form.constant)).rem_euclid(i128::from(unit)) as i64;
         }
         let below = |end: Option<Affine>| end.and_then(|end| end.plus(&form, -1)?.plus_constant(-1));
-        // where it begins at a number, the range of the turns says as much
+        // where it begins at a number, the range of the iterations says as much
         if begin.form.as_constant().is_none() {
             self.facts.define(atom, below(high.checked_add(1).map(Affine::constant)));
         }

@@ -124,7 +124,7 @@ impl Builder {
         self.unify(&mut vals);
         let [a, b, c] = vals;
         let ty = self.ty(a);
-        assert!(ty.elem.is_float() && self.ty(b) == ty && self.ty(c) == ty, "fma wants floats of one type");
+        assert!(ty.elem.is_float() && self.ty(b) == ty && self.ty(c) == ty, "fma takes floats of one type");
         self.pure(Inst::Fma(a, b, c), ty)
     }
 
@@ -180,7 +180,7 @@ impl Builder {
         self.unify(&mut vals);
         let [cond, x, y] = vals;
         let ty = self.ty(x);
-        assert!(self.ty(cond).elem == Elem::Bool && self.ty(y) == ty, "select wants a condition and two equal types");
+        assert!(self.ty(cond).elem == Elem::Bool && self.ty(y) == ty, "select takes a condition and two equal types");
         self.pure(Inst::Select(cond, x, y), ty)
     }
 
@@ -223,7 +223,7 @@ impl Builder {
     /// Lanes of the lower or the upper halves of two vectors in turn.
     pub fn interleave(&mut self, x: Val, y: Val, upper: bool) -> Val {
         let ty = self.ty(x);
-        assert!(ty == self.ty(y) && ty.lanes > 1 && ty.elem != Elem::Bool, "interleave wants two vectors of numbers");
+        assert!(ty == self.ty(y) && ty.lanes > 1 && ty.elem != Elem::Bool, "interleave takes two vectors of numbers");
         self.pure(Inst::Interleave(x, y, upper), ty)
     }
 

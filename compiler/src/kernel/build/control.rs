@@ -12,13 +12,13 @@ impl Builder {
         });
     }
 
-    /// `for var in 0..n { body }`; a loop of one turn is no loop.
+    /// `for var in 0..n { body }`; a loop of one iteration is no loop.
     pub fn count(&mut self, n: usize, body: impl FnOnce(&mut Self, Val)) {
         let (begin, end) = (self.index(0), self.index(n as i64));
         self.repeat(begin, end, 1, body);
     }
 
-    /// A loop that carries values: `body` gets them and returns the next ones; the result is those after the last turn.
+    /// A loop that carries values: `body` gets them and returns the next ones; the result is those after the last iteration.
     pub fn fold(
         &mut self,
         begin: Val,
@@ -38,15 +38,15 @@ impl Builder {
         self.looped(begin, end, step, false, init, None, body)
     }
 
-    /// Like [`Builder::fold`] with constant bounds, unrolled: emitters write the body once for every turn.
+    /// Like [`Builder::fold`] with constant bounds, unrolled: emitters write the body once for every iteration.
     pub fn unrolled(
         &mut self,
-        turns: usize,
+        iterations: usize,
         init: &[Val],
         body: impl FnOnce(&mut Self, Val, &[Val]) -> Vec<Val>,
     ) -> Vec<Val> {
-        let (begin, end) = (self.index(0), self.index(turns as i64));
-        match turns {
+        let (begin, end) = (self.index(0), self.index(iterations as i64));
+        match iterations {
             0 => init.to_vec(),
             1 => body(self, begin, init),
             _ => self.looped(begin, end, 1, true, init, None, body),

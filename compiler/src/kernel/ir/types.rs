@@ -28,7 +28,7 @@ impl Elem {
             DType::F64 => Elem::F64,
             DType::I64 => Elem::I64,
             DType::Bool => Elem::Bool,
-            _ => Elem::I32,
+            DType::I32 | DType::U8 => Elem::I32,
         }
     }
 
@@ -104,7 +104,7 @@ impl Ty {
 pub const fn lanes(dtype: DType) -> u8 {
     match dtype {
         DType::F64 | DType::I64 => 8,
-        _ => 16,
+        DType::F32 | DType::I32 | DType::U8 | DType::Bool => 16,
     }
 }
 

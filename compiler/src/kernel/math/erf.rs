@@ -31,7 +31,7 @@ const SMALL_F64: [f64; 13] = [
 ];
 
 /// `log(erfc(a)) + a²` as a polynomial in `(a - centre) / half width`: over 0.9..4 with error 1.9e-8 and over 0.9..6 with
-/// error 9.9e-17. What it stands for is at most 0.2, and is taken from 1.
+/// error 9.9e-17. What it approximates is at most 0.2, and is taken from 1.
 const LARGE_F32: [f64; 9] = [
     -1.539039598585677,
     -0.5554794564656839,

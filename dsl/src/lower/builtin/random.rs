@@ -5,20 +5,18 @@ use dlc_ir::{DType, Scalar, ScalarOp, Shape, Type};
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
 use super::shape::given_shape;
-use super::{Args, Builtin, row};
+use super::{Args, Bodies};
 use crate::span::Span;
 
-pub(super) const ROWS: &[Builtin] = &[
-    row("uniform", &["low", "high"], 0, &["shape"], "Numbers drawn evenly from `low` up to below `high`.", uniform),
-    row("normal", &[], 0, &["mean", "std", "shape"], "Numbers drawn from a normal distribution.", normal),
-];
+pub(super) const BODIES: Bodies = &[("uniform", uniform), ("normal", normal)];
 
 /// Numbers from 0 up to below 1, each of as many bits as the dtype holds exactly.
 fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
     let dtype = lower.float;
     let (bits, shift, scale) = match dtype {
         DType::F64 => (DType::I64, 11, 1.0 / (1u64 << 53) as f64),
-        _ => (DType::I32, 8, 1.0 / (1u64 << 24) as f64),
+        DType::F32 => (DType::I32, 8, 1.0 / (1u64 << 24) as f64),
+        DType::I32 | DType::I64 | DType::U8 | DType::Bool => unreachable!("a model's float type is a float type"),
     };
     let shape: Shape = axes.iter().map(|axis| axis.size).collect();
     let mut drawn = lower.random_bits(Type::new(bits, shape), span)?;
@@ -33,15 +31,6 @@ fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
 fn constant(lower: &mut Lower<'_>, dtype: DType, value: Scalar, axes: &[Axis], span: Span) -> Eval<Data> {
     let scalar = lower.scalar(dtype, value, span)?;
     lower.stretch_to(&scalar, axes, span)
-}
-
-fn number<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize, default: f64) -> Eval<f64> {
-    match args.value(i) {
-        Value::None => Ok(default),
-        Value::Int(n, _) => Ok(n as f64),
-        Value::Float(x) => Ok(x),
-        other => Err(lower.wrong(args, i, &other, "a number")),
-    }
 }
 
 /// `x * scale + offset`.
@@ -59,7 +48,7 @@ fn affine(lower: &mut Lower<'_>, x: Data, scale: f64, offset: f64, span: Span) -
 }
 
 fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
-    let (low, high) = (number(lower, &args, 0, 0.0)?, number(lower, &args, 1, 1.0)?);
+    let (low, high) = (args.float(0), args.float(1));
     if low > high {
         let message = format!("there is nothing between {low} and {high}");
         return Err(lower.fault("number-out-of-range", message, args.span, "`low` is above `high`"));
@@ -70,7 +59,7 @@ fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 }
 
 fn normal<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
-    let (mean, std) = (number(lower, &args, 0, 0.0)?, number(lower, &args, 1, 1.0)?);
+    let (mean, std) = (args.float(0), args.float(1));
     if std < 0.0 {
         let message = format!("a standard deviation is not negative: {std}");
         return Err(lower.fault("number-out-of-range", message, args.span(1), "negative"));

@@ -74,8 +74,9 @@ impl<'p> Lower<'p> {
             return Err(self.fail(error.help(format!("add `validation = last(0.2)`, or write \"train.{bare}\""))));
         }
         let metric = settings.metrics.iter().find(|(metric, _)| metric.name == bare);
-        let lower = match (bare, metric, better) {
-            (_, _, Some((word, at))) if bare == "loss" || metric.is_some() => match word.as_str() {
+        let is_loss = bare == "loss" || settings.updates.iter().any(|update| update.name == bare);
+        let lower = match (is_loss, metric, better) {
+            (_, _, Some((word, at))) if is_loss || metric.is_some() => match word.as_str() {
                 "lower" => true,
                 "higher" => false,
                 _ => {
@@ -83,7 +84,7 @@ impl<'p> Lower<'p> {
                     return Err(self.fault("type-mismatch", message, at, "neither of these"));
                 }
             },
-            ("loss", ..) => true,
+            (true, ..) => true,
             (_, Some((_, value)), _) => match metric_call(value).map(|call| call.callee.name.as_str()) {
                 Some(name) if LOWER.contains(&name) => true,
                 Some(name) if HIGHER.contains(&name) => false,
@@ -99,8 +100,11 @@ impl<'p> Lower<'p> {
     }
 
     fn unknown_score(&mut self, name: &str, span: Span, settings: &Settings<'p>) -> super::super::Stop {
-        let known: Vec<&str> =
-            std::iter::once("loss").chain(settings.metrics.iter().map(|(m, _)| m.name.as_str())).collect();
+        let losses = settings.updates.iter().map(|update| update.name.as_str()).filter(|name| *name != "loss");
+        let known: Vec<&str> = std::iter::once("loss")
+            .chain(losses)
+            .chain(settings.metrics.iter().map(|(m, _)| m.name.as_str()))
+            .collect();
         let label = match did_you_mean(name, known.iter().copied()) {
             Some(meant) => format!("do you mean `{meant}`?"),
             None => "unknown".to_owned(),

@@ -60,7 +60,7 @@ impl<'p> Lower<'p> {
 }
 
 /// A name, or the first of the same with a number that is not taken.
-fn unused(base: String, taken: &[String]) -> String {
+pub(super) fn unused(base: String, taken: &[String]) -> String {
     let numbered = (2..).map(|n| format!("{base}_{n}"));
     let free = std::iter::once(base.clone()).chain(numbered).find(|name| !taken.contains(name));
     free.unwrap_or(base)

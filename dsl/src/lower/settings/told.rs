@@ -5,13 +5,34 @@ use crate::diagnostic::{Diagnostic, count};
 use crate::resolve::check::attributes::Allowed;
 use crate::span::Span;
 
-/// Which examples are held out of the training data.
+/// How many of the examples are for the validation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// A fraction of all, above 0 and below 1.
+    Fraction(f64),
+    /// A number of examples, at least 1.
+    Count(usize),
+}
+
+impl Amount {
+    /// What it comes to, of all examples.
+    fn label(self, examples: usize, held_out: usize) -> String {
+        match self {
+            Amount::Fraction(fraction) => {
+                format!("{fraction} of {} is {held_out}, rounded", count(examples, "example"))
+            }
+            Amount::Count(wanted) => format!("{wanted} of {}", count(examples, "example")),
+        }
+    }
+}
+
+/// Which examples of the training data are for the validation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Validation {
-    /// The last ones, as a share of all.
-    Last(f64),
-    /// Random ones, as a share of all.
-    Random(f64),
+    /// The last ones.
+    Last(Amount),
+    /// Random ones.
+    Random(Amount),
 }
 
 /// How gradients are kept small.
@@ -51,28 +72,13 @@ pub struct Metric {
     pub name: String,
 }
 
-/// Weights to begin with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WeightsFile {
-    /// The path of the safetensors file, relative to `from`.
-    pub path: String,
-    /// The name of the text in which it is written.
-    pub from: String,
-    /// Names that are left at their first values.
-    pub skip: Vec<String>,
-    /// Beginnings of names in the file with what they are called in the model.
-    pub rename: Vec<(String, String)>,
-    /// What stands before every name in the file.
-    pub prefix: String,
-    /// Names that lie transposed in the file.
-    pub transpose: Vec<String>,
-    /// Where it is written.
-    pub span: Span,
-}
-
 /// What a `train` section says, as far as it is not part of the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainSettings {
+    /// The name by which the training is chosen.
+    pub name: String,
+    /// Whether that is its own, and not the model's.
+    pub has_own_name: bool,
     /// The model.
     pub model: String,
     /// The data to learn from.
@@ -99,8 +105,10 @@ pub struct TrainSettings {
     pub clip: Option<Clip>,
     /// Which weights are kept.
     pub keep: Keep,
-    /// Weights to begin with.
-    pub weights: Option<WeightsFile>,
+    /// Epochs without a better score after which the training ends: by the score of `keep`, or else by the loss.
+    pub patience: Option<usize>,
+    /// Where it says which files the initial values of weights are read from: [`Program::initial_weights`](crate::Program::initial_weights).
+    pub weights: Option<Span>,
     /// The settings as texts, by name, but for `epochs` and `steps`.
     pub texts: Vec<(String, String)>,
     /// The metrics.
@@ -122,7 +130,7 @@ impl TrainSettings {
         if self.epochs.or(self.steps).is_some() {
             return Ok(());
         }
-        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.model);
+        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.name);
         let error = Diagnostic::error("missing-setting", message);
         Err(vec![error.primary(self.model_span, "nothing says how long")])
     }
@@ -132,25 +140,25 @@ impl TrainSettings {
     /// # Errors
     /// If none of the examples is left.
     pub fn check_validation(&self, examples: usize, held_out: usize) -> Result<(), Vec<Diagnostic>> {
-        let Some(Validation::Last(share) | Validation::Random(share)) = self.validation else { return Ok(()) };
+        let Some(Validation::Last(amount) | Validation::Random(amount)) = self.validation else { return Ok(()) };
         if held_out == 0 || held_out < examples {
             return Ok(());
         }
         let message = "`validation` takes all examples, so that none is left to train on";
-        let label = format!("{share} of {} is {held_out}, rounded", count(examples, "example"));
+        let label = amount.label(examples, held_out);
         let error = Diagnostic::error("too-few-examples", message).primary(self.validation_span, label);
-        Err(vec![error.help("choose a smaller fraction, such as `last(0.2)`")])
+        Err(vec![error.help("choose a smaller fraction or number, such as `last(0.2)`")])
     }
 
     /// Warnings that depend on the data: of how many examples are held out, and how many fill no batch, with the reason why these are not
     /// trained on.
     pub fn warnings(&self, examples: usize, held_out: usize, left_out: Option<(usize, &str)>) -> Vec<Diagnostic> {
         let mut warnings = vec![];
-        if let Some(Validation::Last(share) | Validation::Random(share)) = self.validation
+        if let Some(Validation::Last(amount) | Validation::Random(amount)) = self.validation
             && held_out == 0
         {
             let message = "`validation` holds out no example, so that nothing is validated";
-            let label = format!("{share} of {} is 0, rounded", count(examples, "example"));
+            let label = amount.label(examples, held_out);
             let warning = Diagnostic::warning("empty-validation", message).primary(self.validation_span, label);
             warnings.push(warning.help("choose a larger fraction, or delete `validation`"));
         }

@@ -10,9 +10,11 @@ const WARNINGS: &[&str] = &[
     "unused-argument",
     "unused-function",
     "unused-field",
+    "unused-import",
     "hidden-name",
     "empty-validation",
     "left-out-examples",
+    "division-comment",
 ];
 
 /// A warning that is silenced, and where.

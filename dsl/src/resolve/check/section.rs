@@ -9,8 +9,8 @@ use crate::diagnostic::Diagnostic;
 use crate::lower::settings::setting_value;
 use crate::lower::train::metric_call;
 use crate::lower::unknown_dataset;
+use crate::resolve::Program;
 use crate::resolve::visit::{self, Part};
-use crate::resolve::{Program, Target};
 use crate::span::Span;
 
 /// What a name means in a `train` section.
@@ -105,7 +105,10 @@ impl<'a> Names<'a> {
                     }),
                 }
             }
-            EntryKind::Update { entries, .. } => entries.iter().for_each(|entry| self.train_entry(entry)),
+            EntryKind::Update { target, entries } => {
+                self.expr(target);
+                self.scoped(|names| entries.iter().for_each(|entry| names.train_entry(entry)));
+            }
         }
     }
 
@@ -186,6 +189,23 @@ impl<'a> Names<'a> {
     }
 }
 
+/// Reports two trainings of one name, by which neither could be chosen.
+pub(super) fn names_of_trainings(file: &File, diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen: IndexMap<&str, &Train> = IndexMap::new();
+    for train in file.trains() {
+        let name = train.name();
+        let Some(first) = seen.get(&*name.name) else {
+            seen.insert(&name.name, train);
+            continue;
+        };
+        let error = Diagnostic::error("duplicate-name", format!("two trainings are named `{}`", name.name))
+            .primary(name.span, "named so again")
+            .secondary(first.name().span, "first named so here");
+        let help = format!("give each a name of its own: `train other = {} {{ … }}`", train.model.name);
+        diagnostics.push(error.help(help));
+    }
+}
+
 /// The settings that name a dataset.
 pub(super) const DATA: [&str; 2] = ["data", "test"];
 
@@ -200,7 +220,7 @@ pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
 /// The dataset that a setting of a section calls.
 pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
     let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
-    let Some(Target::Item(at)) = program.lookup(module, &call.callee.name) else { return None };
+    let at = program.lookup(module, &call.callee.name)?;
     if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
 }
 

@@ -7,9 +7,8 @@ use super::section::{DATA, dataset_of, dimensions, fields};
 use super::{Names, attributes};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
-use crate::lower::settings::setting_value;
+use crate::resolve::Program;
 use crate::resolve::visit::{self, Part};
-use crate::resolve::{Program, Target};
 
 /// Warns of functions, imports and fields of the opened file that nothing uses.
 pub(super) fn check(program: &Program, warnings: &mut Vec<Diagnostic>) {
@@ -62,13 +61,17 @@ fn imports(program: &Program, warnings: &mut Vec<Diagnostic>) {
     let used: FxHashSet<&str> = file.items.iter().flat_map(mentioned).collect();
     for name in file.imports().flat_map(|import| &import.names).map(ImportName::local) {
         let is_model = match program.lookup(0, &name.name) {
-            Some(Target::Item(at)) => program.definition(at).is_some_and(|d| d.kind == DefinitionKind::Model),
+            Some(at) => program.definition(at).is_some_and(|d| d.kind == DefinitionKind::Model),
             _ => false,
         };
         if !is_model && !used.contains(&*name.name) {
             let message = format!("`{}` is imported, but never used", name.name);
             let warning = Diagnostic::warning("unused-import", message);
-            warnings.push(warning.primary(name.span, "nothing uses it").help("delete it from the import"));
+            warnings.push(
+                warning
+                    .primary(name.span, "nothing uses it")
+                    .help("delete it from the import, or put `@allow(unused_import)` before that"),
+            );
         }
     }
 }
@@ -104,14 +107,13 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// The arguments of a model that a `train` section of it uses.
+    /// The arguments of a model that the trainings of it use.
     pub(super) fn used_by_training(&self, model: &Definition) -> FxHashSet<&'a str> {
         let mut used = FxHashSet::default();
         let program: &'a Program = self.program;
         let is_main = model.kind == DefinitionKind::Model && self.module == 0;
-        if let Some(train) = program.train_of(&model.name.name).filter(|_| is_main) {
-            entries(&train.entries, &mut used);
-        }
+        let trains = program.main().trains().filter(|train| is_main && train.model.name == model.name.name);
+        trains.for_each(|train| entries(&train.entries, &mut used));
         used
     }
 }
@@ -134,8 +136,16 @@ pub(super) fn handed_on(file: &File) -> FxHashSet<&str> {
     for item in &file.items {
         each_part(item, &mut |part| names.extend(if let Part::Expr(e) = part { attributes::word(e) } else { None }));
         let Item::Train(train) = item else { continue };
-        if let Some(ExprKind::Call(call)) = setting_value(train, "optimizer").map(|value| &value.kind) {
-            names.insert(&*call.callee.name);
+        let within = train.entries.iter().flat_map(|entry| match &entry.kind {
+            EntryKind::Update { entries, .. } => entries.as_slice(),
+            _ => std::slice::from_ref(entry),
+        });
+        for entry in within {
+            if let EntryKind::Field { name, value: Expr { kind: ExprKind::Call(call), .. } } = &entry.kind
+                && name.name == "optimizer"
+            {
+                names.insert(&*call.callee.name);
+            }
         }
     }
     names
@@ -190,7 +200,10 @@ fn each_entry<'a>(entries: &'a [Entry], f: &mut dyn FnMut(Part<'a>)) {
     for entry in entries {
         match &entry.kind {
             EntryKind::Let { value, .. } | EntryKind::Field { value, .. } => visit::expr(value, f),
-            EntryKind::Update { entries, .. } => each_entry(entries, f),
+            EntryKind::Update { target, entries } => {
+                visit::expr(target, f);
+                each_entry(entries, f);
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ impl Walk<'_> {
         Int { form: Affine::atom(atom), range }
     }
 
-    /// The unknown that stands for quotients or rests of a sum, wherever they are computed.
+    /// The unknown that denotes quotients or remainders of a sum, wherever they are computed.
     pub(super) fn division(&mut self, x: &Affine, d: i64, part: Part, lanes: u8) -> Atom {
         let key = (x.clone(), d, part);
         if let Some(&known) = self.parts.get(&key) {

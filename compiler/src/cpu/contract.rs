@@ -1,0 +1,352 @@
+//! Contractions: `C[m, n] = Σ_k A(m, k) · B(k, n)`, with whatever produces the elements of A and B and whatever consumes
+//! those of C fused into one kernel.
+//!
+//! The method is that of Goto and van de Geijn. A chunk computes a block of C. It packs a block of B into scratch memory, in
+//! panels as wide as the register tile, and then, one after the other, panels of A, calling back for every element: this is
+//! where strides, convolution windows and fused prologues live. The elements of A are stored as often as a register has lanes,
+//! so that the tile loads what it would otherwise have to repeat; A's panel stays in the first-level cache while the panels of
+//! B pass by. The register tile runs over the panels, adding into a block of accumulators, and at the end the accumulators
+//! are handed, in vectors along n, to the epilogue. Panels are padded with zeros, so that neither the tile nor the packing of
+//! whole panels knows about borders.
+//!
+//! Every element of C is a sum of chains of `fma` over ascending k, each starting at 0 and as long as a block is deep: that keeps
+//! the error of long sums small. Its bits depend on A, B and the sizes, not on how rows and columns are blocked or the work is split.
+
+mod pack;
+
+use dlc_ir::DType;
+
+use crate::kernel::build::Builder;
+use crate::kernel::ir::{Binary, Buf, Elem, Ty, Val};
+use crate::machine::{Cost, Machine};
+use pack::{Packing, Panels};
+
+/// The sizes of a contraction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// `f32` or `f64`.
+    pub dtype: DType,
+    /// Number of independent products.
+    pub batch: usize,
+    /// Rows of A and C.
+    pub m: usize,
+    /// Columns of B and C.
+    pub n: usize,
+    /// The length of the sums; at least 1.
+    pub k: usize,
+}
+
+/// How a contraction is blocked; a function of the sizes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Blocking {
+    /// The sizes.
+    pub sizes: Sizes,
+    /// Rows and columns of the register tile.
+    pub tile: (usize, usize),
+    /// Rows, columns and depth of a block.
+    pub block: (usize, usize, usize),
+    /// Elements in a vector register.
+    pub lanes: usize,
+}
+
+/// Unrolling of the innermost loop.
+const UNROLL: usize = 4;
+/// Blocks hold whole vectors of the epilogue.
+const COLUMNS_UNIT: usize = 16;
+/// The most rows, or columns, and the largest depth of a block: a panel of A, of which each element fills a register, stays in the
+/// first-level cache, and B's block in the second-level one, also if its elements are of eight bytes.
+const fn largest_block(machine: &Machine) -> (usize, usize) {
+    let depth = machine.l1_bytes / (machine.fma_chains * machine.vector_bytes);
+    (machine.l2_bytes / (depth * 8), depth)
+}
+
+/// The multiply-adds of a product, by the time that they take.
+pub(crate) fn work(m: usize, n: usize, k: usize, machine: &Machine) -> Cost {
+    machine.costs.mac.saturating_mul(m.saturating_mul(n).saturating_mul(k) as Cost)
+}
+
+impl Blocking {
+    /// Chooses the blocking.
+    pub fn new(sizes: Sizes, machine: &Machine) -> Blocking {
+        let width = machine.lanes(sizes.dtype);
+        let costs = &machine.costs;
+        // In rows and vectors of columns. More accumulators than cover the latency bring nothing but spills.
+        let chains = machine.fma_chains;
+        let tiles = [(4, chains / 4), (2, chains / 2), (chains, 1)];
+        let (m, n) = (sizes.m.max(1), sizes.n.max(1));
+        let cost = |&(rows, vectors): &(usize, usize)| {
+            let tiles = m.div_ceil(rows) * n.div_ceil(vectors * width);
+            let (loads, fmas) = ((rows + vectors) as Cost, (rows * vectors) as Cost);
+            tiles as Cost * (costs.load * loads).max(costs.fma * fmas)
+        };
+        let (rows, vectors) = tiles.into_iter().min_by_key(cost).expect("there are tiles");
+        Blocking::with_tile(sizes, (rows, vectors * width), machine)
+    }
+
+    /// Blocks for a given register tile, the columns of which are a power of two of the lanes of a register.
+    pub fn with_tile(sizes: Sizes, tile: (usize, usize), machine: &Machine) -> Blocking {
+        assert!(matches!(sizes.dtype, DType::F32 | DType::F64), "contractions are of floats");
+        let (m, n, k) = (sizes.m.max(1), sizes.n.max(1), sizes.k.max(1));
+        let rows = tile.0;
+        let even = |size: usize, most: usize, unit: usize| {
+            let blocks = size.div_ceil(most);
+            size.div_ceil(blocks).next_multiple_of(unit)
+        };
+        let (side, most_depth) = largest_block(machine);
+        let mut block = (even(m, side, rows), even(n, side, COLUMNS_UNIT), even(k, most_depth, UNROLL));
+        // Enough chunks for the threads of a large machine, if each has enough to do.
+        // Not one for each: small blocks are packed more often.
+        let worth = (work(m, n, k, machine) / machine.costs.packing) as usize;
+        let wanted = worth.min(machine.threads / 4).div_ceil(sizes.batch.max(1));
+        while m.div_ceil(block.0) * n.div_ceil(block.1) < wanted {
+            let (by_rows, by_columns) = (block.0 > 4 * rows, block.1 > 2 * COLUMNS_UNIT);
+            if by_rows && (block.0 >= block.1 || !by_columns) {
+                block.0 = (block.0 / 2).next_multiple_of(rows);
+            } else if by_columns {
+                block.1 = (block.1 / 2).next_multiple_of(COLUMNS_UNIT);
+            } else {
+                break;
+            }
+        }
+        Blocking { sizes, tile, block, lanes: machine.lanes(sizes.dtype) }
+    }
+
+    /// The number of chunks that the kernel must be made with.
+    pub fn chunks(&self) -> usize {
+        (self.sizes.batch * self.row_blocks() * self.column_blocks()).max(1)
+    }
+
+    /// How often an element of A is stored: the lanes of a register.
+    fn copies(&self) -> usize {
+        self.lanes
+    }
+
+    fn row_blocks(&self) -> usize {
+        self.sizes.m.div_ceil(self.block.0)
+    }
+
+    fn column_blocks(&self) -> usize {
+        self.sizes.n.div_ceil(self.block.1)
+    }
+}
+
+/// An element of A or B.
+#[derive(Clone, Copy, Debug)]
+pub struct OperandElement {
+    /// Which product.
+    pub batch: Val,
+    /// The row of A, or the column of B.
+    pub row: Val,
+    /// The place in the sum.
+    pub k: Val,
+}
+
+/// The axis along which an operand lies in memory; decides the order of packing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Along {
+    /// Neighbours in `row` are neighbours in memory, and vectors of them can be read.
+    Row,
+    /// Neighbours in `k` are neighbours in memory, and vectors of them can be read.
+    K,
+    /// Elements are read one by one.
+    Nothing,
+}
+
+/// Emits the reading of `lanes` elements, as a value of the contraction's type: with consecutive `row`s for [`Along::Row`],
+/// with consecutive `k`s for [`Along::K`]. For [`Along::Nothing`], `lanes` is 1.
+pub type Load<'a> = dyn FnMut(&mut Builder, OperandElement, u8) -> Val + 'a;
+
+/// Where the elements of A or B come from.
+pub struct Side<'a> {
+    /// How they lie in memory.
+    pub along: Along,
+    /// Reads them.
+    pub load: &'a mut Load<'a>,
+}
+
+/// An element of C, or the first one of a vector along n.
+#[derive(Clone, Copy, Debug)]
+pub struct Cell {
+    /// Which product.
+    pub batch: Val,
+    /// The row.
+    pub row: Val,
+    /// The column.
+    pub column: Val,
+}
+
+/// Emits the consumption of a scalar or of a vector of C.
+pub type Store<'a> = dyn FnMut(&mut Builder, Cell, Val) + 'a;
+
+/// Emits a contraction: the whole body of a kernel with [`Blocking::chunks`] chunks.
+pub fn contract(b: &mut Builder, blocking: &Blocking, mut left: Side<'_>, mut right: Side<'_>, store: &mut Store<'_>) {
+    let Sizes { dtype, m, n, k, batch } = blocking.sizes;
+    if m == 0 || n == 0 || batch == 0 {
+        return;
+    }
+    let (rows, columns, depth) = blocking.block;
+    let (tile_rows, tile_columns) = blocking.tile;
+    let a = b.scratch(dtype, tile_rows * depth * blocking.copies());
+    let bb = b.scratch(dtype, columns * depth);
+    let acc = b.scratch(dtype, rows * columns);
+    b.chunk_loop(|b, chunk| {
+        let column_block = b.modulo(chunk, blocking.column_blocks() as i64);
+        let rest = b.div_floor(chunk, blocking.column_blocks() as i64);
+        let row_block = b.modulo(rest, blocking.row_blocks() as i64);
+        let batch = b.div_floor(rest, blocking.row_blocks() as i64);
+        let row = b.mul_const(row_block, rows as i64);
+        let column = b.mul_const(column_block, columns as i64);
+        let height = extent(b, row, m, rows);
+        let width = extent(b, column, n, columns);
+        let (zero, end) = (b.index(0), b.index(k as i64));
+        if k > depth {
+            clear(b, blocking, acc, height);
+        }
+        b.repeat(zero, end, depth as i64, |b, start| {
+            let length = extent(b, start, k, depth);
+            let packing = Packing { dtype, lanes: blocking.lanes, depth, batch, start, length, total: k };
+            packing.block(b, Panels { buf: bb, tile: tile_columns, size: n, copies: 1 }, column, width, &mut right);
+            let to = Panels { buf: a, tile: tile_rows, size: m, copies: blocking.copies() };
+            b.repeat(zero, height, tile_rows as i64, |b, i| {
+                let (first, left_over) = (b.add(row, i), b.sub(height, i));
+                packing.panel(b, to, zero, (first, left_over), &mut left);
+                b.repeat(zero, width, tile_columns as i64, |b, j| tile(b, blocking, (a, bb, acc), (i, j), length));
+            });
+        });
+        epilogue(b, blocking, acc, Cell { batch, row, column }, (height, width), store);
+    });
+}
+
+/// Sets the accumulators of the rows in use to zero.
+fn clear(b: &mut Builder, blocking: &Blocking, acc: Buf, height: Val) {
+    let lanes = crate::kernel::lanes(blocking.sizes.dtype);
+    let zero = b.index(0);
+    let rows = round_up(b, height, blocking.tile.0);
+    let end = b.mul_const(rows, blocking.block.1 as i64);
+    b.repeat(zero, end, i64::from(lanes), |b, i| {
+        let nothing = b.float(Ty::vector(Elem::of(blocking.sizes.dtype), lanes), 0.0);
+        b.store(acc, i, nothing);
+    });
+}
+
+/// How much of a block that begins at `start` there is.
+fn extent(b: &mut Builder, start: Val, size: usize, block: usize) -> Val {
+    if size.is_multiple_of(block) {
+        return b.index(block as i64);
+    }
+    let size = b.index(size as i64);
+    let left = b.sub(size, start);
+    let block = b.index(block as i64);
+    b.binary(Binary::Min, left, block)
+}
+
+/// `x`, a known number or not, rounded up to a multiple of `unit`.
+fn round_up(b: &mut Builder, x: Val, unit: usize) -> Val {
+    let raised = b.add_const(x, unit as i64 - 1);
+    let units = b.div_floor(raised, unit as i64);
+    b.mul_const(units, unit as i64)
+}
+
+/// A register tile: `acc += A · B` for the panel of A and one of B.
+fn tile(b: &mut Builder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Val, Val), length: Val) {
+    let (_, pitch, depth) = blocking.block;
+    let (rows, columns) = blocking.tile;
+    let lanes = blocking.copies();
+    let vectors = columns / lanes;
+    let ty = Ty::vector(Elem::of(blocking.sizes.dtype), lanes as u8);
+    let zero = b.index(0);
+    let length = round_up(b, length, UNROLL);
+    let right = b.mul_const(j, depth as i64);
+    let cell = b.mul_const(i, pitch as i64);
+    let cell = b.add(cell, j);
+    let places = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r * pitch + v * lanes) as i64));
+    let places: Vec<Val> = places.map(|place| b.add_const(cell, place)).collect();
+    let init: Vec<Val> = places.iter().map(|_| b.float(ty, 0.0)).collect();
+    let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
+        b.unrolled(UNROLL, sums, |b, u, sums| {
+            let k = b.add(k, u);
+            let left = b.mul_const(k, (rows * lanes) as i64);
+            let line = b.mul_const(k, columns as i64);
+            let line = b.add(right, line);
+            let vector = |b: &mut Builder, buf: Buf, base: Val, nth: usize| {
+                let place = b.add_const(base, (nth * lanes) as i64);
+                b.load_lanes(buf, place, lanes as u8)
+            };
+            let mut next = sums.to_vec();
+            // The first factor's register becomes the sum's: the one of which there are more is loaded last, so that
+            // copies are few.
+            if rows >= vectors {
+                let ys: Vec<Val> = (0..vectors).map(|v| vector(b, bb, line, v)).collect();
+                for r in 0..rows {
+                    let x = vector(b, a, left, r);
+                    for (v, &y) in ys.iter().enumerate() {
+                        let sum = &mut next[r * vectors + v];
+                        *sum = b.fma(x, y, *sum);
+                    }
+                }
+            } else {
+                let xs: Vec<Val> = (0..rows).map(|r| vector(b, a, left, r)).collect();
+                for v in 0..vectors {
+                    let y = vector(b, bb, line, v);
+                    for (r, &x) in xs.iter().enumerate() {
+                        let sum = &mut next[r * vectors + v];
+                        *sum = b.fma(y, x, *sum);
+                    }
+                }
+            }
+            next
+        })
+    });
+    for (place, mut sum) in places.into_iter().zip(sums) {
+        if blocking.sizes.k > depth {
+            let so_far = b.load_lanes(acc, place, lanes as u8);
+            sum = b.add(so_far, sum);
+        }
+        b.store(acc, place, sum);
+    }
+}
+
+/// Hands the accumulators to the consumer, row by row.
+fn epilogue(
+    b: &mut Builder,
+    blocking: &Blocking,
+    acc: Buf,
+    origin: Cell,
+    (height, width): (Val, Val),
+    store: &mut Store<'_>,
+) {
+    let pitch = blocking.block.1;
+    let most = usize::from(crate::kernel::lanes(blocking.sizes.dtype));
+    let zero = b.index(0);
+    b.repeat(zero, height, 1, |b, r| {
+        let row = b.add(origin.row, r);
+        let base = b.mul_const(r, pitch as i64);
+        let mut run = |b: &mut Builder, begin: Val, end: Val, lanes: usize| {
+            b.repeat(begin, end, lanes as i64, |b, c| {
+                let place = b.add(base, c);
+                let value = b.load_lanes(acc, place, lanes as u8);
+                let column = b.add(origin.column, c);
+                store(b, Cell { batch: origin.batch, row, column }, value);
+            });
+        };
+        // Only the last block has a rest, and it is known now how large it is.
+        let rest = blocking.sizes.n % most;
+        let mut begin = zero;
+        for (lanes, needed, exact) in [
+            (most, blocking.sizes.n >= most, rest == 0),
+            (4, rest >= 4, rest.is_multiple_of(4)),
+            (1, !rest.is_multiple_of(4), true),
+        ] {
+            if needed {
+                let end = if exact { width } else { round_down(b, width, lanes) };
+                run(b, begin, end, lanes);
+                begin = end;
+            }
+        }
+    });
+}
+
+fn round_down(b: &mut Builder, x: Val, unit: usize) -> Val {
+    let units = b.div_floor(x, unit as i64);
+    b.mul_const(units, unit as i64)
+}

@@ -1,0 +1,227 @@
+//! The packing of operands into panels: `[panel][k][tile][copies]`, padded with zeros in both directions.
+
+use dlc_ir::DType;
+
+use super::{Along, COLUMNS_UNIT, OperandElement, Side, UNROLL, round_down, round_up};
+use crate::kernel::build::Builder;
+use crate::kernel::ir::{Binary, Buf, Compare, Elem, Ty, Val};
+
+/// What is packed: a stretch of the sum, of one of the products.
+pub(super) struct Packing {
+    pub dtype: DType,
+    /// Elements in a vector register.
+    pub lanes: usize,
+    /// The depth of a block, and so the distance of panels.
+    pub depth: usize,
+    pub batch: Val,
+    pub start: Val,
+    pub length: Val,
+    /// The length of the whole sum.
+    pub total: usize,
+}
+
+/// Where panels go.
+#[derive(Clone, Copy)]
+pub(super) struct Panels {
+    pub buf: Buf,
+    pub tile: usize,
+    /// Rows that the whole operand has.
+    pub size: usize,
+    /// How often each element is stored.
+    pub copies: usize,
+}
+
+impl Packing {
+    /// Packs `height` rows from `row` on, panel after panel.
+    pub fn block(&self, b: &mut Builder, to: Panels, row: Val, height: Val, side: &mut Side<'_>) {
+        let zero = b.index(0);
+        // Where neighbouring panels lie side by side, they are packed together: their parts of a line of memory are read at once.
+        let strip = side.along == Along::Row && to.size.is_multiple_of(COLUMNS_UNIT);
+        let step = if strip { COLUMNS_UNIT } else { to.tile };
+        b.repeat(zero, height, step as i64, |b, first| {
+            let panel = b.mul_const(first, self.depth as i64);
+            let begin = b.add(row, first);
+            if strip {
+                self.by_rows(b, to, panel, begin, step, side);
+                for i in 0..step / to.tile {
+                    let panel = b.add_const(panel, (i * to.tile * self.depth) as i64);
+                    self.pad_depth(b, to, panel);
+                }
+            } else {
+                let left = b.sub(height, first);
+                self.panel(b, to, panel, (begin, left), side);
+            }
+        });
+    }
+
+    /// Packs one panel to the place `panel`: the row `begin` and those behind it, of which `left` are left.
+    pub fn panel(&self, b: &mut Builder, to: Panels, panel: Val, (begin, left): (Val, Val), side: &mut Side<'_>) {
+        let whole = b.index(to.tile as i64);
+        let count = b.binary(Binary::Min, left, whole);
+        if side.along == Along::Nothing {
+            self.rows(b, to, panel, begin, count, side);
+        } else if to.size.is_multiple_of(to.tile) {
+            self.whole(b, to, panel, begin, side);
+        } else {
+            let full = b.compare(Compare::Ge, left, whole);
+            b.when(full, |b| self.whole(b, to, panel, begin, side));
+            let partial = b.compare(Compare::Lt, left, whole);
+            b.when(partial, |b| self.rows(b, to, panel, begin, count, side));
+        }
+        self.pad_depth(b, to, panel);
+    }
+
+    /// Stores a vector of elements, or one as often as there are copies.
+    fn put(&self, b: &mut Builder, to: Panels, place: Val, value: Val) {
+        let place = b.mul_const(place, to.copies as i64);
+        let value = if to.copies > 1 { b.splat(value, to.copies as u8) } else { value };
+        b.store(to.buf, place, value);
+    }
+
+    /// All rows of a panel.
+    fn whole(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, side: &mut Side<'_>) {
+        if side.along == Along::Row {
+            return self.by_rows(b, to, panel, begin, to.tile, side);
+        }
+        // Squares of as many rows and columns as a register has lanes; what is left of k one by one.
+        let lanes = self.lanes;
+        let zero = b.index(0);
+        let whole = round_down(b, self.length, lanes);
+        let group = if to.copies > 1 { 1 } else { lanes };
+        debug_assert!(to.tile.is_multiple_of(group), "tiles are whole vectors wide");
+        let end = b.index(to.tile as i64);
+        b.repeat(zero, end, group as i64, |b, r| {
+            let first = b.add(begin, r);
+            let base = b.add(panel, r);
+            b.repeat(zero, whole, lanes as i64, |b, k| {
+                let at = b.add(self.start, k);
+                let lines: Vec<Val> = (0..group)
+                    .map(|i| {
+                        let row = b.add_const(first, i as i64);
+                        (side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8)
+                    })
+                    .collect();
+                let place = b.mul_const(k, to.tile as i64);
+                let place = b.add(base, place);
+                let columns = match lines[..] {
+                    [line] => (0..lanes).map(|lane| b.lane(line, lane as u8)).collect(),
+                    _ => transpose(b, lines),
+                };
+                for (i, column) in columns.into_iter().enumerate() {
+                    let place = b.add_const(place, (i * to.tile) as i64);
+                    self.put(b, to, place, column);
+                }
+            });
+        });
+        if !self.depth.is_multiple_of(lanes) || !self.total.is_multiple_of(lanes) {
+            self.elements(b, to, panel, begin, (end, whole), side);
+        }
+    }
+
+    /// Vectors of `count` rows, which may be those of several panels, for one k after the other.
+    fn by_rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, count: usize, side: &mut Side<'_>) {
+        let zero = b.index(0);
+        b.repeat(zero, self.length, 1, |b, k| {
+            let line = b.mul_const(k, to.tile as i64);
+            let line = b.add(panel, line);
+            let at = b.add(self.start, k);
+            let mut done = 0;
+            while done < count {
+                let lanes = 1 << (count - done).ilog2().min(4);
+                let row = b.add_const(begin, done as i64);
+                let mut parts = vec![(side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8)];
+                while usize::from(b.ty(parts[0]).lanes) > to.tile {
+                    parts = parts.into_iter().flat_map(|x| [b.half(x, false), b.half(x, true)]).collect();
+                }
+                if to.copies > 1 {
+                    let mut lanes = vec![];
+                    for x in parts {
+                        lanes.extend((0..b.ty(x).lanes).map(|lane| b.lane(x, lane)));
+                    }
+                    parts = lanes;
+                }
+                for part in parts {
+                    let (nth, within) = (done / to.tile, done % to.tile);
+                    let place = b.add_const(line, (nth * to.tile * self.depth + within) as i64);
+                    self.put(b, to, place, part);
+                    done += usize::from(b.ty(part).lanes);
+                }
+            }
+        });
+    }
+
+    /// The first `count` rows element by element, from the k `from` on.
+    fn elements(
+        &self,
+        b: &mut Builder,
+        to: Panels,
+        panel: Val,
+        begin: Val,
+        (count, from): (Val, Val),
+        side: &mut Side<'_>,
+    ) {
+        let zero = b.index(0);
+        b.repeat(zero, count, 1, |b, r| {
+            let row = b.add(begin, r);
+            let base = b.add(panel, r);
+            b.repeat(from, self.length, 1, |b, k| {
+                let at = b.add(self.start, k);
+                let value = (side.load)(b, OperandElement { batch: self.batch, row, k: at }, 1);
+                let place = b.mul_const(k, to.tile as i64);
+                let place = b.add(base, place);
+                self.put(b, to, place, value);
+            });
+        });
+    }
+
+    /// The first `count` rows element by element, the others zero.
+    fn rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, count: Val, side: &mut Side<'_>) {
+        let zero = b.index(0);
+        self.elements(b, to, panel, begin, (count, zero), side);
+        if to.size.is_multiple_of(to.tile) {
+            return;
+        }
+        let end = b.index(to.tile as i64);
+        b.repeat(count, end, 1, |b, r| {
+            let base = b.add(panel, r);
+            b.repeat(zero, self.length, 1, |b, k| {
+                let place = b.mul_const(k, to.tile as i64);
+                let place = b.add(base, place);
+                let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
+                self.put(b, to, place, nothing);
+            });
+        });
+    }
+
+    /// Zeros behind the last k, up to a multiple of the unrolling.
+    fn pad_depth(&self, b: &mut Builder, to: Panels, panel: Val) {
+        if self.total.is_multiple_of(UNROLL) {
+            return;
+        }
+        let begin = b.mul_const(self.length, to.tile as i64);
+        let end = round_up(b, self.length, UNROLL);
+        let end = b.mul_const(end, to.tile as i64);
+        b.repeat(begin, end, 1, |b, i| {
+            let place = b.add(panel, i);
+            let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
+            self.put(b, to, place, nothing);
+        });
+    }
+}
+
+/// The columns of a square.
+fn transpose(b: &mut Builder, rows: Vec<Val>) -> Vec<Val> {
+    if rows.len() == 1 {
+        return rows;
+    }
+    // Interleaving row i with row i + n/2, for all i, shuffles the rows like cards; after log n times they are columns.
+    let mut rows = rows;
+    for _ in 0..rows.len().ilog2() {
+        let half = rows.len() / 2;
+        rows = (0..half)
+            .flat_map(|i| [(i, false), (i, true)])
+            .map(|(i, upper)| b.interleave(rows[i], rows[i + half], upper))
+            .collect();
+    }
+    rows
+}

@@ -1,0 +1,329 @@
+//! Loop nests of maps and reductions: one kernel a nest.
+
+mod padding;
+mod reduce;
+
+use dlc_ir::compute::Combine;
+pub(crate) use padding::leave_out_padding;
+
+use super::tiling::{Lane, Tiling, most_chunks};
+use super::vectorize::Elements;
+use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
+use crate::machine::Machine;
+use crate::nest::affine::volume;
+use crate::nest::expr::{ExprArena, Source};
+use crate::nest::nests::{Nest, Output, SourceInfo};
+
+/// A kernel and the sources that are its operands, in order.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    pub kernel: Kernel,
+    pub operands: Vec<Source>,
+}
+
+/// Makes the kernel of a normalised nest. `shared` are pairs of a source that is read and one that is written, which lie in
+/// the same memory.
+pub(crate) fn lower(
+    nest: &Nest,
+    exprs: &ExprArena,
+    sources: &[SourceInfo],
+    shared: &[(Source, Source)],
+    machine: &Machine,
+) -> Launch {
+    let plan = Tiling::new(nest, exprs, shared.is_empty(), machine);
+    let mut b = Builder::new(plan.chunks);
+    let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
+    let operands = operands(nest, exprs, sources, shared, &mut b, &mut elements);
+    let emitter = LoopEmitter { nest, exprs, machine, plan };
+    emitter.chunks(&mut b, &mut elements);
+    Launch { kernel: b.finish(), operands }
+}
+
+/// Declares the operands of a nest's kernel: what it reads, then what it writes.
+pub(crate) fn operands(
+    nest: &Nest,
+    exprs: &ExprArena,
+    sources: &[SourceInfo],
+    shared: &[(Source, Source)],
+    b: &mut Builder,
+    elements: &mut Elements<'_>,
+) -> Vec<Source> {
+    let mut operands = vec![];
+    let own = nest.reduce.as_ref().map(|r| r.source);
+    let mut read: Vec<Source> = exprs.reads(nest.roots()).into_iter().map(|(s, _)| s).collect();
+    read.retain(|&s| Some(s) != own && sources[s].ty.shape.elements() > 0);
+    read.sort_unstable();
+    read.dedup();
+    let is_shared = |s: Source| shared.iter().any(|&(r, w)| r == s || w == s);
+    for source in read {
+        let mode = if is_shared(source) { Mode::ReadWrite } else { Mode::Read };
+        let ty = &sources[source].ty;
+        elements.buffers[source] = Some(b.operand(ty.dtype, ty.shape.elements(), mode));
+        operands.push(source);
+    }
+    for output in &nest.outputs {
+        let mode = if is_shared(output.source) { Mode::ReadWrite } else { Mode::Write };
+        let ty = &sources[output.source].ty;
+        elements.buffers[output.source] = Some(b.operand(ty.dtype, ty.shape.elements(), mode));
+        operands.push(output.source);
+    }
+    operands
+}
+
+/// Writes an output at the current position, or vector of positions along an axis.
+pub(crate) fn store(b: &mut Builder, elements: &mut Elements<'_>, output: &Output, along: Option<usize>, value: Val) {
+    let lanes = elements.lanes();
+    let value = b.splat(value, lanes);
+    let buf = elements.buffers[output.source].expect("every output has a buffer");
+    let stride = along.map_or(1, |axis| output.offset.coefficient(axis));
+    let index = elements.first(b, &output.offset);
+    let active = elements.active();
+    b.store_access(Access { buf, index, offset: 0, stride, active }, value);
+}
+
+/// One of the positions that are computed at the same time: on jammed axes, and the first of a vector.
+#[derive(Clone, Debug, Default)]
+struct Point {
+    axes: Vec<(usize, Val)>,
+    lane: Option<(usize, Val, Option<Val>)>,
+    /// Whether its results are written here. Another chunk writes them where the last step of an axis overlaps the one before.
+    is_own: Option<Val>,
+}
+
+impl Point {
+    fn enter<T>(&self, elements: &mut Elements<'_>, lanes: u8, body: impl FnOnce(&mut Elements<'_>) -> T) -> T {
+        let mut before = vec![];
+        for &(axis, at) in &self.axes {
+            before.push((axis, elements.axes[axis].replace(at)));
+        }
+        let result = match self.lane {
+            Some((axis, first, active)) => elements.along(axis, first, lanes, active, body),
+            None => elements.fresh(body),
+        };
+        for (axis, at) in before {
+            elements.axes[axis] = at;
+        }
+        result
+    }
+}
+
+struct LoopEmitter<'a> {
+    nest: &'a Nest,
+    exprs: &'a ExprArena,
+    machine: &'a Machine,
+    plan: Tiling,
+}
+
+impl LoopEmitter<'_> {
+    fn chunks(&self, b: &mut Builder, elements: &mut Elements<'_>) {
+        if self.nest.extents[..self.nest.parallel].contains(&0) {
+            return;
+        }
+        let plan = &self.plan;
+        let per = plan.per;
+        if plan.prefix == 0 && matches!(plan.lane, Lane::Parallel(0)) && self.nest.parallel == 1 {
+            let n = self.nest.extents[0];
+            return b.chunk_loop(|b, chunk| {
+                let begin = b.mul_const(chunk, per as i64);
+                let end = b.add_const(begin, per as i64);
+                let (last, total) = (b.index(plan.chunks as i64 - 1), b.index(n as i64));
+                let is_last = b.compare(Compare::Ge, chunk, last);
+                let end = b.select(is_last, total, end);
+                self.row(b, elements, 0, begin, end, vec![Point::default()]);
+            });
+        }
+        let rows = (0..plan.prefix).map(|axis| plan.steps(self.nest, axis)).fold(1, usize::saturating_mul);
+        b.chunk_loop(|b, chunk| {
+            let begin = b.mul_const(chunk, per as i64);
+            let end = b.add_const(begin, per as i64);
+            let total = b.index(rows as i64);
+            let end = if rows.is_multiple_of(per) { end } else { b.binary(Binary::Min, end, total) };
+            if plan.prefix == 0 {
+                return self.outer(b, elements, 0, vec![Point::default()]);
+            }
+            b.repeat(begin, end, 1, |b, row| self.prefix(b, elements, row, plan.prefix, vec![Point::default()]));
+        });
+    }
+
+    /// Sets the axes of the prefix from the number of a row, last axis first.
+    fn prefix(&self, b: &mut Builder, elements: &mut Elements<'_>, row: Val, axis: usize, points: Vec<Point>) {
+        if axis == 0 {
+            return self.outer(b, elements, self.plan.prefix, points);
+        }
+        let steps = self.plan.steps(self.nest, axis - 1) as i64;
+        let (step, rest) = if axis == 1 { (row, row) } else { (b.modulo(row, steps), b.div_floor(row, steps)) };
+        self.position(b, elements, axis - 1, step, points, |b, elements, points| {
+            self.prefix(b, elements, rest, axis - 1, points);
+        });
+    }
+
+    /// Puts an axis at the positions of a step.
+    fn position(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        axis: usize,
+        step: Val,
+        points: Vec<Point>,
+        body: impl FnOnce(&mut Builder, &mut Elements<'_>, Vec<Point>),
+    ) {
+        let count = self.plan.jammed(axis);
+        if count == 1 {
+            return elements.at(axis, step, |elements| body(b, elements, points));
+        }
+        let n = self.nest.extents[axis];
+        let steps = self.plan.steps(self.nest, axis);
+        let mut first = b.mul_const(step, count as i64);
+        if !n.is_multiple_of(count) {
+            let last = b.index((n - count) as i64);
+            first = b.binary(Binary::Min, first, last);
+        }
+        // The steps of these axes are divided between the chunks.
+        let is_divided = axis < self.plan.prefix && self.plan.chunks > 1;
+        let overlap = if is_divided { steps * count - n } else { 0 };
+        let mut more = vec![];
+        for point in &points {
+            for i in 0..count {
+                let mut point = point.clone();
+                point.axes.push((axis, b.add_const(first, i as i64)));
+                if i < overlap {
+                    let last = b.index(steps as i64 - 1);
+                    let is_own = b.compare(Compare::Lt, step, last);
+                    point.is_own = Some(point.is_own.map_or(is_own, |other| b.and(other, is_own)));
+                }
+                more.push(point);
+            }
+        }
+        body(b, elements, more);
+    }
+
+    /// Loops over the parallel axes from `axis` on.
+    fn outer(&self, b: &mut Builder, elements: &mut Elements<'_>, axis: usize, points: Vec<Point>) {
+        if axis == self.nest.parallel {
+            return self.element(b, elements, &points);
+        }
+        if self.plan.lane == Lane::Parallel(axis) {
+            let (begin, end) = (b.index(0), b.index(self.nest.extents[axis] as i64));
+            return self.row(b, elements, axis, begin, end, points);
+        }
+        b.count(self.plan.steps(self.nest, axis), |b, step| {
+            self.position(b, elements, axis, step, points, |b, elements, points| {
+                self.outer(b, elements, axis + 1, points);
+            });
+        });
+    }
+
+    /// The lane axis, which is the last parallel one, from `begin` to `end`.
+    fn row(&self, b: &mut Builder, elements: &mut Elements<'_>, axis: usize, begin: Val, end: Val, points: Vec<Point>) {
+        let (n, lanes) = (self.nest.extents[axis], self.plan.lanes as usize);
+        let wide = lanes * self.plan.vectors;
+        let even = n.is_multiple_of(wide);
+        let last = b.index(n as i64 - lanes as i64);
+        let vectors = |b: &mut Builder, first: Val, active: Option<Val>| -> Vec<Point> {
+            let mut more = vec![];
+            for point in &points {
+                for v in 0..self.plan.vectors {
+                    let mut at = b.add_const(first, (v * lanes) as i64);
+                    if !even && active.is_none() {
+                        at = b.binary(Binary::Min, at, last);
+                    }
+                    more.push(Point { lane: Some((axis, at, active)), ..point.clone() });
+                }
+            }
+            more
+        };
+        if even || self.plan.overlap {
+            return b.repeat(begin, end, wide as i64, |b, at| {
+                let points = vectors(b, at, None);
+                self.element(b, elements, &points);
+            });
+        }
+        // A plan without overlap has more than one vector only where they divide the axis.
+        let rest = b.index((n % lanes) as i64);
+        let full = b.index((n - n % lanes) as i64);
+        let main = b.binary(Binary::Min, end, full);
+        b.repeat(begin, main, lanes as i64, |b, at| {
+            let points = vectors(b, at, None);
+            self.element(b, elements, &points);
+        });
+        let has_tail = b.compare(Compare::Gt, end, full);
+        b.when(has_tail, |b| {
+            let points = vectors(b, full, Some(rest));
+            self.element(b, elements, &points);
+        });
+    }
+
+    /// Everything at some positions, or vectors of positions, of the parallel axes.
+    fn element(&self, b: &mut Builder, elements: &mut Elements<'_>, points: &[Point]) {
+        match &self.nest.reduce {
+            None => {
+                for point in points {
+                    debug_assert!(point.is_own.is_none(), "only reductions have register tiles");
+                    point.enter(elements, self.plan.lanes, |elements| self.outputs(b, elements));
+                }
+            }
+            Some(reduce) => {
+                let sums = self.reduce(b, elements, reduce, points);
+                let values = self.without_padding(b, elements, reduce, points, sums);
+                for (point, value) in points.iter().zip(values) {
+                    point.enter(elements, self.plan.lanes, |elements| {
+                        elements.with(reduce.source, value, |elements| match point.is_own {
+                            Some(is_own) => b.when(is_own, |b| self.outputs(b, elements)),
+                            None => self.outputs(b, elements),
+                        });
+                    });
+                }
+            }
+        }
+    }
+
+    fn outputs(&self, b: &mut Builder, elements: &mut Elements<'_>) {
+        // All values first: what is written may lie where another one reads.
+        let values: Vec<Val> = self.nest.outputs.iter().map(|o| elements.eval(b, o.expr)).collect();
+        let along = match self.plan.lane {
+            Lane::Parallel(axis) => Some(axis),
+            _ => None,
+        };
+        for (output, value) in self.nest.outputs.iter().zip(values) {
+            if let Some(status) = output.check {
+                let failed = b.unary(Unary::Not, value);
+                let any = b.any(failed);
+                let holds = b.unary(Unary::Not, any);
+                b.check(holds, status);
+            }
+            store(b, elements, output, along, value);
+        }
+    }
+}
+
+/// Parts from which the second pass, a launch by itself, is little beside the first.
+const TWO_PASSES: u64 = 4;
+/// The work of one part in chunks, so that writing and reading its results is little beside it.
+const PART: u64 = 2;
+/// Elements of a result below which parts of a sum are too short for the lanes and chains that each of them has.
+const LONG: usize = 512;
+/// Elements of the axis that is cut, so that parts come out even.
+const MIN_AXIS: usize = 8;
+
+/// Whether a reduction takes so many elements to so few that it is worth two passes, and how many parts the first one makes
+/// along the first axis of the reduction.
+pub(crate) fn parts(nest: &Nest, machine: &Machine) -> Option<usize> {
+    let reduce = nest.reduce.as_ref()?;
+    if matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax) {
+        return None;
+    }
+    let parallel = volume(&nest.extents[..nest.parallel]);
+    let reduced = volume(&nest.extents[nest.parallel..]);
+    let first = *nest.extents.get(nest.parallel)?;
+    let work = machine.costs.operations(parallel.saturating_mul(reduced));
+    let part = PART * machine.costs.chunk;
+    // as many results as a kernel has chunks keep every thread busy in one pass
+    if work < TWO_PASSES * part || parallel >= most_chunks(machine) || reduced < LONG || first < MIN_AXIS {
+        return None;
+    }
+    // One for each thread, and still few to sum up.
+    let wanted = ((work / part) as usize).clamp(2, machine.threads).min(first);
+    // An even split, or none: a divisor of the axis near the wanted number.
+    let even = (wanted / 2..=wanted.min(first)).rev().find(|&p| p > 1 && first.is_multiple_of(p));
+    even.or_else(|| (wanted..=2 * wanted).find(|&p| p < first && first.is_multiple_of(p)))
+}

@@ -1,0 +1,162 @@
+//! Padding of convolutions, and what else of a sum of products does not count.
+//!
+//! A register tile has no conditions in its innermost loop: padding is multiplied as zeros (`materialize.rs`). The sum is that
+//! without padding, unless a zero met an infinity or NaN: then it is NaN. So of the sums of a tile, those that are NaN are computed
+//! again, one by one, and without padding. Ordinary numbers pay for one look at the sums of a tile.
+
+use std::cell::RefCell;
+
+use super::{LoopEmitter, Point};
+use crate::cpu::tiling::{Lane, Tiling};
+use crate::cpu::vectorize::Elements;
+use crate::kernel::{Binary, Buf, Builder, Compare, Val};
+use crate::machine::Machine;
+use crate::nest::expr::ExprArena;
+use crate::nest::nests::{Nest, NestReduce};
+
+/// The sums `values` of a nest at a vector of positions on a parallel axis, the first one given, without padding; the positions on the
+/// other parallel axes are set.
+pub(crate) fn leave_out_padding(
+    b: &mut Builder,
+    elements: &mut Elements<'_>,
+    nest: &Nest,
+    exprs: &ExprArena,
+    machine: &Machine,
+    (axis, first): (usize, Val),
+    values: Val,
+) -> Val {
+    let Some(reduce) = &nest.reduce else { return values };
+    let emitter = LoopEmitter { nest, exprs, machine, plan: Tiling::rare(Lane::Parallel(axis), b.ty(values).lanes) };
+    let point = Point { lane: Some((axis, first, None)), ..Point::default() };
+    emitter.without_padding(b, elements, reduce, &[point], vec![values])[0]
+}
+
+impl LoopEmitter<'_> {
+    /// The sums at some positions, padding included, without padding.
+    pub(super) fn without_padding(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        points: &[Point],
+        sums: Vec<Val>,
+    ) -> Vec<Val> {
+        if reduce.padding.is_empty() {
+            return sums;
+        }
+        let any = any_nan(b, &sums);
+        let elements = RefCell::new(elements);
+        b.rarely(
+            any,
+            |b| elements.borrow_mut().inside(|elements| self.again(b, elements, reduce, points, &sums)),
+            |_| sums.clone(),
+        )
+    }
+
+    /// The sums, of which those that are NaN are computed again.
+    fn again(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        points: &[Point],
+        sums: &[Val],
+    ) -> Vec<Val> {
+        let lanes = b.ty(sums[0]).lanes;
+        let memory = b.scratch(self.exprs.dtype(reduce.body), sums.len() * usize::from(lanes));
+        let places: Vec<Val> = (0..sums.len()).map(|i| b.index(i as i64 * i64::from(lanes))).collect();
+        for (&place, &sum) in places.iter().zip(sums) {
+            b.store(memory, place, sum);
+        }
+        let predicates = reduce.padding.clone();
+        let nest = Nest {
+            extents: self.nest.extents.clone(),
+            parallel: self.nest.parallel,
+            reduce: Some(NestReduce { predicates, padding: vec![], ..reduce.clone() }),
+            outputs: vec![],
+        };
+        let one = LoopEmitter { nest: &nest, plan: Tiling::rare(Lane::None, 1), ..*self };
+        let zero = b.index(0);
+        self.jammed(b, elements, &points[0].axes, (&points[0], lanes), zero, &mut |b, elements, place| {
+            one.if_nan(b, elements, memory, place);
+        });
+        places.into_iter().map(|place| b.load_lanes(memory, place, lanes)).collect()
+    }
+
+    /// Loops over the positions of a tile, the first of which is given, in the order of its points: those on `axes` first. The body
+    /// gets the number of each.
+    fn jammed(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        axes: &[(usize, Val)],
+        (first, lanes): (&Point, u8),
+        number: Val,
+        body: &mut dyn FnMut(&mut Builder, &mut Elements<'_>, Val),
+    ) {
+        let Some((&(axis, at), axes)) = axes.split_first() else {
+            return self.lanes(b, elements, (first, lanes), number, body);
+        };
+        let count = self.plan.jammed(axis);
+        b.count(count, |b, i| {
+            let at = b.add(at, i);
+            let number = b.mul_const(number, count as i64);
+            let number = b.add(number, i);
+            elements.at(axis, at, |elements| self.jammed(b, elements, axes, (first, lanes), number, body));
+        });
+    }
+
+    /// The same over the lanes of a tile's vectors.
+    fn lanes(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        (first, lanes): (&Point, u8),
+        number: Val,
+        body: &mut dyn FnMut(&mut Builder, &mut Elements<'_>, Val),
+    ) {
+        let Some((axis, at, active)) = first.lane else { return body(b, elements, number) };
+        let vectors = self.plan.vectors;
+        b.count(vectors, |b, v| {
+            let distance = b.mul_const(v, i64::from(lanes));
+            let mut at = b.add(at, distance);
+            if vectors > 1 {
+                // The last vectors overlap, as those of the tile do.
+                let last = b.index(self.nest.extents[axis] as i64 - i64::from(lanes));
+                at = b.binary(Binary::Min, at, last);
+            }
+            let number = b.mul_const(number, vectors as i64);
+            let number = b.add(number, v);
+            let number = b.mul_const(number, i64::from(lanes));
+            let zero = b.index(0);
+            let end = active.unwrap_or_else(|| b.index(i64::from(lanes)));
+            b.repeat(zero, end, 1, |b, lane| {
+                let (at, number) = (b.add(at, lane), b.add(number, lane));
+                elements.at(axis, at, |elements| body(b, elements, number));
+            });
+        });
+    }
+
+    /// Computes a sum again, at the position that is set, if it is NaN.
+    fn if_nan(&self, b: &mut Builder, elements: &mut Elements<'_>, memory: Buf, place: Val) {
+        let reduce = self.nest.reduce.as_ref().expect("only sums have padding");
+        let sum = b.load(memory, place);
+        let is_nan = b.compare(Compare::Ne, sum, sum);
+        b.when(is_nan, |b| {
+            elements.inside(|elements| {
+                let sum = self.reduce(b, elements, reduce, &[Point::default()])[0];
+                b.store(memory, place, sum);
+            });
+        });
+    }
+}
+
+/// Whether some sum is NaN. It is also true if infinities of both signs are among them.
+fn any_nan(b: &mut Builder, sums: &[Val]) -> Val {
+    let mut sums = sums.to_vec();
+    while sums.len() > 1 {
+        sums = sums.chunks(2).map(|pair| pair.iter().copied().reduce(|x, y| b.add(x, y)).expect("not empty")).collect();
+    }
+    let is_nan = b.compare(Compare::Ne, sums[0], sums[0]);
+    b.any(is_nan)
+}

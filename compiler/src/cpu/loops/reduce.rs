@@ -1,0 +1,276 @@
+//! Reductions: the loops over reduction axes, and what an iteration of them does.
+
+use dlc_ir::compute::Combine;
+use dlc_ir::{DType, ScalarOp};
+
+use super::{LoopEmitter, Point};
+use crate::cpu::counted::Counted;
+use crate::cpu::scalar;
+use crate::cpu::tiling::Lane;
+use crate::cpu::vectorize::{Elements, constant};
+use crate::kernel::{Binary, Builder, Compare, Val};
+use crate::nest::affine::volume;
+use crate::nest::expr::{ExprKind, identity};
+use crate::nest::nests::NestReduce;
+
+/// The largest reduction, in positions, that is written out rather than looped over.
+const WRITTEN_OUT: usize = 9;
+
+/// The shortest sum that is made of several chains of additions. The error of a sum grows with the longest chain, and one of ten
+/// thousand loses digits that the derivatives of normalisations need; additions between so long chains cost nothing.
+const CHAIN: usize = 64;
+
+impl LoopEmitter<'_> {
+    /// The results of the reduction at some positions.
+    pub(super) fn reduce(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        points: &[Point],
+    ) -> Vec<Val> {
+        let dtype = self.exprs.dtype(reduce.body);
+        let start = constant(dtype, identity(reduce.combine, dtype));
+        let lanes = self.plan.lanes;
+        let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
+        let mut carried = vec![];
+        for _ in points {
+            carried.push(b.constant(start, lanes));
+            if is_arg {
+                let none = b.index(-1);
+                carried.push(b.splat(none, lanes));
+            }
+        }
+        let result = self.iterations(b, elements, reduce, self.nest.parallel, carried, points);
+        if is_arg {
+            let mut positions = vec![];
+            for pair in result.chunks(2) {
+                let ty = b.ty(pair[1]);
+                let zero = b.int(ty, 0);
+                positions.push(b.binary(Binary::Max, pair[1], zero));
+            }
+            return positions;
+        }
+        let mut values = vec![];
+        for mut value in result {
+            if matches!(self.plan.lane, Lane::Reduction(_)) {
+                value = b.reduce_lanes(value, |b, x, y| combine(b, reduce.combine, dtype, x, y));
+            }
+            values.push(scalar::wrap(b, dtype, value));
+        }
+        values
+    }
+
+    /// Loops over the axes of the reduction from `axis` on.
+    fn iterations(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        axis: usize,
+        carried: Vec<Val>,
+        points: &[Point],
+    ) -> Vec<Val> {
+        let Some(&n) = self.nest.extents.get(axis) else {
+            return self.point_iterations(b, elements, reduce, &carried, points);
+        };
+        if self.plan.lane == Lane::Reduction(axis) {
+            let lanes = self.plan.lanes;
+            let rest = n % lanes as usize;
+            let full = b.index((n - rest) as i64);
+            let after = self.chains(b, reduce, (full, lanes), 1, &carried, |b, at, carried| {
+                elements.along(axis, at, lanes, None, |elements| {
+                    self.point_iterations(b, elements, reduce, carried, points)
+                })
+            });
+            if rest == 0 {
+                return after;
+            }
+            let active = b.index(rest as i64);
+            return elements.along(axis, full, lanes, Some(active), |elements| {
+                self.point_iterations(b, elements, reduce, &after, points)
+            });
+        }
+        let inner = volume(&self.nest.extents[axis..]);
+        if inner <= WRITTEN_OUT && points.len() == 1 && !self.plan.is_rare {
+            let mut carried = carried;
+            for i in 0..n {
+                let at = b.index(i as i64);
+                carried =
+                    elements.at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried, points));
+            }
+            return carried;
+        }
+        let end = b.index(n as i64);
+        if axis + 1 == self.nest.extents.len() && points.len() > 1 {
+            let registers =
+                points.len() * self.machine.registers(self.exprs.dtype(reduce.body), usize::from(self.plan.lanes));
+            let fits = |u: &usize| n.is_multiple_of(*u) && u * registers <= self.machine.unrolled_vectors;
+            let iterations = (1..=8.min(n)).rev().find(fits).unwrap_or(1);
+            return self.chains(b, reduce, (end, iterations as u8), iterations, &carried, |b, first, carried| {
+                b.unrolled(iterations, carried, |b, iteration, carried| {
+                    let at = b.add(first, iteration);
+                    elements.at(axis, at, |elements| self.point_iterations(b, elements, reduce, carried, points))
+                })
+            });
+        }
+        self.chains(b, reduce, (end, 1), self.chain(axis + 1), &carried, |b, at, carried| {
+            elements.at(axis, at, |elements| self.iterations(b, elements, reduce, axis + 1, carried.to_vec(), points))
+        })
+    }
+
+    /// The iterations of the loops over the axes of the reduction from `axis` on.
+    fn chain(&self, axis: usize) -> usize {
+        let iterations = |a: usize| match self.plan.lane == Lane::Reduction(a) {
+            true => self.nest.extents[a].div_ceil(self.plan.lanes as usize),
+            false => self.nest.extents[a],
+        };
+        (axis..self.nest.extents.len()).map(iterations).fold(1, usize::saturating_mul)
+    }
+
+    /// A loop over one axis of the reduction, of which each iteration combines `inner` values one after another. A long sum of floats
+    /// is made of chains that start at zero, about as many as each is long.
+    fn chains(
+        &self,
+        b: &mut Builder,
+        reduce: &NestReduce,
+        (end, step): (Val, u8),
+        inner: usize,
+        carried: &[Val],
+        body: impl FnOnce(&mut Builder, Val, &[Val]) -> Vec<Val>,
+    ) -> Vec<Val> {
+        let (zero, step) = (b.index(0), i64::from(step));
+        let iterations = b.known_index(end).expect("axes have a known size") / step;
+        let total = (iterations as usize).saturating_mul(inner);
+        let is_rounded = reduce.combine == Combine::Sum && self.exprs.dtype(reduce.body).is_float();
+        if !is_rounded || total < 2 * CHAIN {
+            return b.fold(zero, end, step, carried, body);
+        }
+        let long = (CHAIN.max(total.isqrt()) / inner.max(1)).max(1) as i64 * step;
+        // What has been added up so far waits in memory: in registers, it would crowd out the sums of the loops inside.
+        let ty = b.ty(carried[0]);
+        let far = b.scratch(self.exprs.dtype(reduce.body), carried.len() * usize::from(ty.lanes));
+        let places: Vec<Val> = (0..carried.len()).map(|i| b.index(i as i64 * i64::from(ty.lanes))).collect();
+        for (&place, &sum) in places.iter().zip(carried) {
+            b.store(far, place, sum);
+        }
+        b.repeat(zero, end, long, |b, first| {
+            let last = b.add_const(first, long);
+            let last = b.binary(Binary::Min, last, end);
+            let start: Vec<Val> = carried.iter().map(|_| b.float(ty, 0.0)).collect();
+            let sums = b.fold(first, last, step, &start, body);
+            for (&place, sum) in places.iter().zip(sums) {
+                let so_far = b.load_lanes(far, place, ty.lanes);
+                let sum = b.add(so_far, sum);
+                b.store(far, place, sum);
+            }
+        });
+        places.into_iter().map(|place| b.load_lanes(far, place, ty.lanes)).collect()
+    }
+
+    /// One iteration of the reduction for all positions.
+    fn point_iterations(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        carried: &[Val],
+        points: &[Point],
+    ) -> Vec<Val> {
+        let each = carried.len() / points.len();
+        let mut next = vec![];
+        for (point, carried) in points.iter().zip(carried.chunks(each)) {
+            next.extend(
+                point.enter(elements, self.plan.lanes, |elements| self.iteration(b, elements, reduce, carried)),
+            );
+        }
+        next
+    }
+
+    /// Combines what is at one position, or one vector of positions.
+    fn iteration(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        carried: &[Val],
+    ) -> Vec<Val> {
+        let predicates: Vec<_> = reduce.predicates.iter().collect();
+        let predicates = elements.all(b, &predicates);
+        match predicates {
+            Some(cond) if b.ty(cond).lanes == 1 && b.known_bool(cond) != Some(true) => {
+                let elements = std::cell::RefCell::new(elements);
+                b.branch(
+                    cond,
+                    |b| elements.borrow_mut().inside(|elements| self.inner(b, elements, reduce, carried)),
+                    |_| carried.to_vec(),
+                )
+            }
+            Some(mask) if b.ty(mask).lanes > 1 => {
+                elements.masked(b, mask, |b, elements| self.inner(b, elements, reduce, carried))
+            }
+            _ => self.inner(b, elements, reduce, carried),
+        }
+    }
+
+    /// The same where the conditions are known to hold, or to hold in the lanes that count.
+    fn inner(&self, b: &mut Builder, elements: &mut Elements<'_>, reduce: &NestReduce, carried: &[Val]) -> Vec<Val> {
+        let meet = matches!(self.plan.lane, Lane::Reduction(_));
+        let dtype = self.exprs.dtype(reduce.body);
+        let lanes = b.ty(carried[0]).lanes;
+        if reduce.combine == Combine::Sum
+            && dtype.is_float()
+            && let ExprKind::Apply(ScalarOp::Mul, _, args) = self.exprs.get(reduce.body)
+        {
+            let (x, y) = (elements.counted(b, args[0], meet), elements.counted(b, args[1], meet));
+            // What is broadcast to all lanes comes first: no other instruction needs it, and its register can be
+            // overwritten.
+            let (x, y) = if x.lanes(b) == lanes { (y, x) } else { (x, y) };
+            if let Some((x, y)) = x.factors(b, y, lanes) {
+                return vec![b.fma(x, y, carried[0])];
+            }
+        }
+        let value = elements.counted(b, reduce.body, meet);
+        if let [best, position] = *carried {
+            return self.better(b, elements, reduce, value, (best, position));
+        }
+        let value = value.or(b, constant(dtype, identity(reduce.combine, dtype)), lanes);
+        vec![combine(b, reduce.combine, dtype, carried[0], value)]
+    }
+
+    /// The better of two candidates for the smallest or largest element, and its position.
+    fn better(
+        &self,
+        b: &mut Builder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        value: Counted,
+        (best, position): (Val, Val),
+    ) -> Vec<Val> {
+        let op = if reduce.combine == Combine::ArgMin { Compare::Lt } else { Compare::Gt };
+        let lanes = b.ty(best).lanes;
+        let index_ty = b.ty(position);
+        let zero = b.int(index_ty, 0);
+        let first = b.compare(Compare::Lt, position, zero);
+        let (value, better) = value.holds(b, lanes, |b, value| {
+            let beats = scalar::beats(b, op, value, best);
+            b.binary(Binary::Or, first, beats)
+        });
+        let index = reduce.position.as_ref().expect("argmin and argmax say what they return");
+        let here = elements.index(b, index);
+        let here = b.splat(here, lanes);
+        vec![b.select(better, value, best), b.select(better, here, position)]
+    }
+}
+
+/// Combines two partial results.
+fn combine(b: &mut Builder, combine: Combine, dtype: DType, x: Val, y: Val) -> Val {
+    match combine {
+        Combine::Sum => b.add(x, y),
+        Combine::Product => b.mul(x, y),
+        Combine::Min if dtype == DType::Bool => b.binary(Binary::And, x, y),
+        Combine::Max if dtype == DType::Bool => b.binary(Binary::Or, x, y),
+        Combine::Min | Combine::ArgMin => b.binary(Binary::Min, x, y),
+        Combine::Max | Combine::ArgMax => b.binary(Binary::Max, x, y),
+    }
+}

@@ -1,0 +1,18 @@
+//! From nests to kernels for CPUs: tiling, loops, vectors, register-tiled and blocked products, packing.
+
+pub mod contract;
+pub mod cost;
+mod counted;
+mod loops;
+mod operand_order;
+mod product;
+mod random;
+mod scalar;
+mod scatter;
+mod tiling;
+mod unit;
+mod vectorize;
+
+pub(crate) use loops::Launch;
+pub(crate) use operand_order::OperandOrder;
+pub(crate) use unit::{Unit, operand_orders};

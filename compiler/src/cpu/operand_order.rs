@@ -1,0 +1,206 @@
+//! The layout of operands: a sum of products whose vectors would run badly along the axes that happen to be
+//! contiguous gets one of its factors in another order first, so that they can run along the best axis.
+//!
+//! The gradient of a convolution's kernel is the example: its last axes are the kernel's, three or five long, and the
+//! channels before them are what fills vectors and register tiles.
+
+use dlc_ir::compute::Combine;
+use dlc_ir::{ScalarOp, Type};
+
+use super::tiling::{Lane, Tile, choose_lane};
+use crate::machine::{Cost, Machine};
+use crate::nest::affine::{AffineIndex, volume};
+use crate::nest::expr::{ExprArena, ExprId, ExprKind, Source};
+use crate::nest::nests::{Nest, Nests, Output, SourceInfo, SourceKind};
+
+/// Positions of a nest below which nothing is gained.
+const WORK: usize = 1 << 16;
+
+/// Another order of a tensor's elements: its elements, taken as a tensor of other sizes, with the axes of that permuted.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OperandOrder {
+    /// The sizes, in the order of the elements as they are.
+    pub sizes: Vec<usize>,
+    /// Of each axis of the result which of those it is.
+    pub order: Vec<usize>,
+}
+
+impl OperandOrder {
+    /// What a nest reads, and the order in which it writes that for other nests, if it does nothing else and each element is
+    /// written once.
+    pub fn of(nest: &Nest, nests: &Nests) -> Option<(Source, OperandOrder)> {
+        let ([output], None) = (nest.outputs.as_slice(), &nest.reduce) else { return None };
+        if nests.sources[output.source].kind != SourceKind::Temp {
+            return None;
+        }
+        let ExprKind::Read { source, offset, .. } = nests.exprs.get(output.expr) else { return None };
+        let (read, written) = (by_stride(offset, &nest.extents)?, by_stride(&output.offset, &nest.extents)?);
+        let elements = |source: Source| nests.sources[source].ty.shape.elements();
+        let all = volume(&nest.extents);
+        if elements(*source) != all || elements(output.source) != all {
+            return None;
+        }
+        let sizes = read.iter().map(|&axis| nest.extents[axis]).collect();
+        let place = |axis: &usize| read.iter().position(|a| a == axis).expect("both are all axes");
+        Some((*source, OperandOrder { sizes, order: written.iter().map(place).collect() }))
+    }
+}
+
+/// The axes from the largest stride to the smallest, if an index walks over all positions, each once and without gaps.
+fn by_stride(index: &AffineIndex, extents: &[usize]) -> Option<Vec<usize>> {
+    let mut axes: Vec<usize> = (0..extents.len()).collect();
+    axes.sort_by_key(|&axis| std::cmp::Reverse(index.coefficient(axis)));
+    let sizes: Vec<usize> = axes.iter().map(|&axis| extents[axis]).collect();
+    let places: Vec<AffineIndex> = axes.iter().map(|&axis| AffineIndex::axis(axis)).collect();
+    (*index == AffineIndex::flatten(&places, &sizes)).then_some(axes)
+}
+
+/// The way of running a nest's vectors along another axis.
+struct Arrangement {
+    cost: Cost,
+    /// Where the vectors run.
+    lane: usize,
+    /// Columns of the register tile.
+    columns: usize,
+    /// Which of the two factors has to be moved; none if its neighbours along the vectors are neighbours already.
+    factor: Option<usize>,
+}
+
+/// Chooses the axis of a nest's vectors, and makes it the last one of the parallel ones. If no factor is contiguous along it,
+/// returns the nest that puts one in order.
+pub(crate) fn arrange(nest: &mut Nest, nests: &mut Nests, machine: &Machine) -> Option<Nest> {
+    let reduce = nest.reduce.as_ref()?;
+    let total = nest.extents.iter().copied().fold(1, usize::saturating_mul);
+    let ExprKind::Apply(ScalarOp::Mul, dtype, factors) = nests.exprs.get(reduce.body).clone() else { return None };
+    let &[x, y] = factors.as_slice() else { return None };
+    if reduce.combine != Combine::Sum || !reduce.predicates.is_empty() || !dtype.is_float() || total < WORK {
+        return None;
+    }
+    let offsets = [plain(&nests.exprs, x)?, plain(&nests.exprs, y)?];
+    let exprs = &nests.exprs;
+    let now = match choose_lane(nest, exprs, machine) {
+        lane @ Lane::Parallel(axis) => {
+            let tile = Tile::new(nest, exprs, lane, true, machine);
+            // Lanes that are read one by one take about as long as multiplying them.
+            let scattered = offsets.iter().any(|o| !matches!(o.coefficient(axis), 0 | 1));
+            let times = 1 + Cost::from(scattered);
+            tile.map(|tile| tile.cost.saturating_mul(times).saturating_add(strides(nest, exprs, axis, machine)))
+        }
+        lane => Tile::new(nest, exprs, lane, true, machine).map(|tile| tile.cost),
+    };
+    let now = now.unwrap_or_else(|| machine.costs.untiled.saturating_mul(total as Cost));
+    let sizes = [x, y].map(|factor| elements(nests, factor));
+    let best = (0..nest.parallel)
+        .filter_map(|lane| option(nest, exprs, &offsets, sizes, lane, machine))
+        .min_by_key(|a| a.cost)?;
+    if best.cost.saturating_mul(10) > now.saturating_mul(9) {
+        return None;
+    }
+    apply(&best, nest, nests)
+}
+
+fn plain(exprs: &ExprArena, factor: ExprId) -> Option<AffineIndex> {
+    match exprs.get(factor) {
+        ExprKind::Read { offset, .. } => offset.is_affine().then(|| offset.clone()),
+        _ => None,
+    }
+}
+
+/// The number of elements of what a factor reads.
+fn elements(nests: &Nests, factor: ExprId) -> usize {
+    match nests.exprs.get(factor) {
+        ExprKind::Read { source, .. } => nests.sources[*source].ty.shape.elements(),
+        _ => unreachable!("factors are reads"),
+    }
+}
+
+/// What vectors along a parallel axis would cost.
+fn option(
+    nest: &Nest,
+    exprs: &ExprArena,
+    offsets: &[AffineIndex; 2],
+    elements: [usize; 2],
+    lane: usize,
+    machine: &Machine,
+) -> Option<Arrangement> {
+    let factor = match offsets.each_ref().map(|offset| offset.coefficient(lane)) {
+        [c, 0] if c != 0 => 0,
+        [0, c] if c != 0 => 1,
+        _ => return None,
+    };
+    let tile = Tile::new(nest, exprs, Lane::Parallel(lane), true, machine)?;
+    let factor = (offsets[factor].coefficient(lane) != 1).then_some(factor);
+    let moved = factor.map_or(0, |f| used(nest, &offsets[f]).map(|a| nest.extents[a]).fold(1, usize::saturating_mul));
+    // Windows that overlap would be written out one by one.
+    if factor.is_some_and(|f| moved > elements[f]) {
+        return None;
+    }
+    let moving = machine.costs.moved.saturating_mul(moved as Cost);
+    let cost = tile.cost.saturating_add(moving).saturating_add(strides(nest, exprs, lane, machine));
+    Some(Arrangement { cost, lane, columns: usize::from(tile.lanes) * tile.vectors, factor })
+}
+
+fn used(nest: &Nest, offset: &AffineIndex) -> impl Iterator<Item = usize> {
+    (0..nest.extents.len()).filter(|&a| offset.coefficient(a) != 0)
+}
+
+/// What it costs that the epilogue's vectors along an axis are not contiguous.
+fn strides(nest: &Nest, exprs: &ExprArena, lane: usize, machine: &Machine) -> Cost {
+    let parallel = volume(&nest.extents[..nest.parallel]);
+    let sum = nest.reduce.as_ref().map(|r| r.source);
+    let reads = exprs.reads(nest.outputs.iter().map(|o| o.expr));
+    let reads = reads.into_iter().filter(|(source, _)| Some(*source) != sum).map(|(_, offset)| offset);
+    let all = reads.chain(nest.outputs.iter().map(|o| o.offset.clone()));
+    let strided = all.filter(|o| !matches!(o.coefficient(lane), 0 | 1)).count().saturating_mul(parallel);
+    machine.costs.strided.saturating_mul(strided as Cost)
+}
+
+/// Makes the lane axis the innermost one, and moves the factor that is to be moved, cut to the columns of a tile.
+fn apply(chosen: &Arrangement, nest: &mut Nest, nests: &mut Nests) -> Option<Nest> {
+    let mut lane = chosen.lane;
+    let n = nest.extents[lane];
+    if chosen.factor.is_some() && n > chosen.columns && n.is_multiple_of(chosen.columns) {
+        // Then all of a tile's vectors of an iteration lie in a row, and those of the next iteration behind them.
+        nest.split(lane, chosen.columns, &mut nests.exprs);
+        lane += 1;
+    }
+    // The lane axis to the end of the parallel ones.
+    let last = nest.parallel - 1;
+    let place = |old: usize| match old {
+        _ if old == lane => last,
+        _ if old > lane && old <= last => old - 1,
+        _ => old,
+    };
+    let mut extents = nest.extents.clone();
+    let moved = extents.remove(lane);
+    extents.insert(last, moved);
+    let axes: Vec<AffineIndex> = (0..nest.extents.len()).map(|old| AffineIndex::axis(place(old))).collect();
+    nest.substitute(&axes, extents, nest.parallel, &mut nests.exprs);
+
+    let chosen = chosen.factor?;
+    let reduce = nest.reduce.as_ref().expect("arranged nests reduce");
+    let ExprKind::Apply(f, dtype, mut factors) = nests.exprs.get(reduce.body).clone() else {
+        unreachable!("a product stays one")
+    };
+    let factor = factors[chosen];
+    let offset = plain(&nests.exprs, factor).expect("it stays a read");
+    // The new order: parallel axes, reduction axes, the lanes.
+    let order: Vec<usize> = used(nest, &offset).filter(|&a| a != last).chain([last]).collect();
+    let shape: Vec<usize> = order.iter().map(|&a| nest.extents[a]).collect();
+    let source = nests.sources.len();
+    nests.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
+    let narrow: Vec<AffineIndex> = (0..nest.extents.len())
+        .map(|a| order.iter().position(|&o| o == a).map_or_else(|| AffineIndex::constant(0), AffineIndex::axis))
+        .collect();
+    let expr = nests.exprs.substitute(factor, &narrow, &shape, &mut Default::default());
+    let output = Output { source, offset: AffineIndex::row_major(0..shape.len(), &shape), expr, check: None };
+    let mut made = Nest { parallel: shape.len(), extents: shape.clone(), reduce: None, outputs: vec![output] };
+    made.normalize(&mut nests.exprs);
+
+    let places: Vec<AffineIndex> = order.iter().map(|&a| AffineIndex::axis(a)).collect();
+    let offset = AffineIndex::flatten(&places, &shape);
+    factors[chosen] = nests.exprs.add(ExprKind::Read { source, dtype, offset });
+    let body = nests.exprs.add(ExprKind::Apply(f, dtype, factors));
+    nest.reduce.as_mut().expect("arranged nests reduce").body = body;
+    Some(made)
+}

@@ -1,0 +1,217 @@
+//! One kernel function, lowered: launches over its arguments, results, temporaries and constants.
+
+use dlc_ir::{Function, Type};
+
+use super::loops::{self, Launch};
+use super::operand_order::{self, OperandOrder};
+use super::product;
+use super::scatter;
+use crate::machine::Machine;
+use crate::nest::NestError;
+use crate::nest::Statuses;
+use crate::nest::affine::{AffineIndex, volume};
+use crate::nest::compose::compose;
+use crate::nest::expr::{ExprKind, Source};
+use crate::nest::materialize::{Temporaries, materialize};
+use crate::nest::nests::{Nest, NestReduce, NestStage, Nests, Output, SourceInfo, SourceKind};
+
+/// When a pass through memory is little beside what plain operands save.
+const TEMPORARIES: Temporaries = Temporaries { uses: 4, positions: 4096 };
+
+/// A kernel function in normal form, not yet loops.
+#[derive(Clone, Debug)]
+pub(crate) struct Unit {
+    nests: Nests,
+    arguments: usize,
+}
+
+impl Unit {
+    /// Composes and normalises a kernel function.
+    pub fn new(function: &Function, statuses: &mut Statuses, machine: &Machine) -> Result<Unit, NestError> {
+        let mut nests = compose(function, statuses)?;
+        let mut stages = vec![];
+        for stage in std::mem::take(&mut nests.stages) {
+            match stage {
+                NestStage::Nest(mut nest) => {
+                    nest.normalize(&mut nests.exprs);
+                    stages.extend(materialize(&mut nest, &mut nests, &TEMPORARIES).into_iter().map(NestStage::Nest));
+                    if !product::applies(&nest, &nests.exprs, machine) {
+                        stages.extend(operand_order::arrange(&mut nest, &mut nests, machine).map(NestStage::Nest));
+                    }
+                    split_reduction(nest, &mut nests, &mut stages, machine);
+                }
+                NestStage::Scatter(mut scatter) => {
+                    scatter.start.normalize(&mut nests.exprs);
+                    stages.push(NestStage::Scatter(scatter));
+                }
+            }
+        }
+        nests.stages = stages;
+        nests.check_size(&function.name)?;
+        if nests.overflows() {
+            return Err(NestError::Overflow(function.name.clone()));
+        }
+        Ok(Unit { nests, arguments: function.args().len() })
+    }
+
+    /// The buffers, arguments first, then results.
+    pub fn sources(&self) -> &[SourceInfo] {
+        &self.nests.sources
+    }
+
+    /// Whether the result may lie where the argument does: every element of it is read only to compute the element in its place.
+    pub fn in_place(&self, argument: usize, result: usize) -> bool {
+        let (read, written) = (argument, self.arguments + result);
+        let Nests { sources, exprs, .. } = &self.nests;
+        let either = |source: Source, _: &AffineIndex| source == read || source == written;
+        if sources[read].ty != sources[written].ty {
+            return false;
+        }
+        let mut offset: Option<&AffineIndex> = None;
+        for stage in &self.nests.stages {
+            match stage {
+                NestStage::Nest(nest) => {
+                    if exprs.any_read(nest.reduce.iter().map(|r| r.body), either) {
+                        return false;
+                    }
+                    let outputs = || nest.outputs.iter().map(|o| o.expr);
+                    let own = nest.outputs.iter().find(|o| o.source == written);
+                    // Read elsewhere than in the nest that overwrites it.
+                    if own.is_none() && exprs.any_read(outputs(), either) {
+                        return false;
+                    }
+                    if let Some(own) = own
+                        && (offset.replace(&own.offset).is_some()
+                            || exprs.any_read(outputs(), |source, at| source == read && *at != own.offset))
+                    {
+                        return false;
+                    }
+                }
+                NestStage::Scatter(s) => {
+                    let roots = s.start.roots().into_iter().chain([s.index, s.update]);
+                    if s.output == written || exprs.any_read(roots, either) {
+                        return false;
+                    }
+                }
+            }
+        }
+        offset.is_some()
+    }
+
+    /// The arguments of which the unit does nothing but write them in another order first, and that order.
+    pub fn operand_orders(&self) -> Vec<(usize, OperandOrder)> {
+        let found = |stage: &NestStage| match stage {
+            NestStage::Nest(nest) => OperandOrder::of(nest, &self.nests).filter(|(read, _)| self.readers(*read) == 1),
+            NestStage::Scatter(_) => None,
+        };
+        self.nests.stages.iter().filter_map(found).filter(|(read, _)| *read < self.arguments).collect()
+    }
+
+    /// How many stages read a buffer.
+    fn readers(&self, source: Source) -> usize {
+        let roots = |stage: &NestStage| match stage {
+            NestStage::Nest(nest) => nest.roots(),
+            NestStage::Scatter(s) => [s.start.roots(), vec![s.index, s.update]].concat(),
+        };
+        let reads = |stage: &NestStage| self.nests.exprs.any_read(roots(stage), |read, _| read == source);
+        self.nests.stages.iter().filter(|stage| reads(stage)).count()
+    }
+
+    /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
+    pub fn launches(&self, shared: &[(usize, usize)], machine: &Machine) -> Vec<Launch> {
+        let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
+        let mut launches = vec![];
+        for stage in &self.nests.stages {
+            match stage {
+                NestStage::Nest(nest) => {
+                    if nest.extents[..nest.parallel].contains(&0) {
+                        continue;
+                    }
+                    // Only the nest that writes in place shares memory with what it reads.
+                    let own: Vec<(Source, Source)> =
+                        pairs.iter().copied().filter(|(_, w)| nest.outputs.iter().any(|o| o.source == *w)).collect();
+                    let (exprs, sources) = (&self.nests.exprs, &self.nests.sources);
+                    let product = product::lower(nest, exprs, sources, &own, machine);
+                    launches.push(product.unwrap_or_else(|| loops::lower(nest, exprs, sources, &own, machine)));
+                }
+                NestStage::Scatter(nest) => {
+                    let (exprs, sources) = (&self.nests.exprs, &self.nests.sources);
+                    if !nest.start.extents.contains(&0) {
+                        launches.push(loops::lower(&nest.start, exprs, sources, &[], machine));
+                    }
+                    if nest.batches * nest.middle * nest.count * nest.inner > 0 {
+                        launches.push(scatter::lower(nest, exprs, sources, machine));
+                    }
+                }
+            }
+        }
+        launches
+    }
+
+    /// The types of the buffers between the launches, in order.
+    pub fn temps(&self) -> impl Iterator<Item = &Type> {
+        self.nests.sources.iter().filter(|s| s.kind == SourceKind::Temp).map(|s| &s.ty)
+    }
+}
+
+/// The arguments that a kernel function would put in another order before it begins; none if it cannot be scheduled, which is said
+/// when it is.
+pub(crate) fn operand_orders(function: &Function, machine: &Machine) -> Vec<(usize, OperandOrder)> {
+    Unit::new(function, &mut Statuses::default(), machine).map_or_else(|_| vec![], |unit| unit.operand_orders())
+}
+
+/// Makes two nests of a reduction of very much to very little, so that its parts can run at the same time: partial results along a
+/// new axis, and their combination. The split depends on the shape only.
+fn split_reduction(nest: Nest, nests: &mut Nests, stages: &mut Vec<NestStage>, machine: &Machine) {
+    let Some(parts) = loops::parts(&nest, machine) else {
+        return stages.push(NestStage::Nest(nest));
+    };
+    let reduce = nest.reduce.as_ref().expect("only reductions have parts");
+    let dtype = nests.exprs.dtype(reduce.body);
+    let parallel = nest.parallel;
+    let first = nest.extents[parallel];
+    let shape: Vec<usize> = std::iter::once(parts).chain(nest.extents[..parallel].iter().copied()).collect();
+    let source = nests.sources.len();
+    nests.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
+
+    // Axes of the first nest: part, parallel axes, the rest of the split axis, further reduction axes.
+    let mut extents = shape.clone();
+    extents.push(first / parts);
+    extents.extend_from_slice(&nest.extents[parallel + 1..]);
+    let axes: Vec<AffineIndex> = (0..nest.extents.len())
+        .map(|axis| match axis.cmp(&parallel) {
+            std::cmp::Ordering::Equal => {
+                AffineIndex::axis(0).scaled((first / parts) as i64).plus(&AffineIndex::axis(parallel + 1))
+            }
+            _ => AffineIndex::axis(axis + 1),
+        })
+        .collect();
+    let offset = AffineIndex::row_major(0..=parallel, &extents);
+    let element = nests.exprs.add(ExprKind::Read { source, dtype, offset: offset.clone() });
+    let mut partial = Nest {
+        extents: nest.extents.clone(),
+        parallel,
+        reduce: Some(NestReduce { source, ..reduce.clone() }),
+        outputs: vec![],
+    };
+    partial.substitute(&axes, extents, parallel + 1, &mut nests.exprs);
+    partial.outputs = vec![Output { source, offset, expr: element, check: None }];
+    stages.push(NestStage::Nest(partial));
+
+    let mut extents = nest.extents[..parallel].to_vec();
+    extents.push(parts);
+    let outer = volume(&nest.extents[..parallel]);
+    let at = AffineIndex::row_major(0..parallel, &extents).plus(&AffineIndex::axis(parallel).scaled(outer as i64));
+    let body = nests.exprs.add(ExprKind::Read { source, dtype, offset: at });
+    let whole = NestReduce {
+        combine: reduce.combine,
+        predicates: vec![],
+        padding: vec![],
+        position: None,
+        body,
+        source: reduce.source,
+    };
+    let mut rest = Nest { extents, parallel, reduce: Some(whole), outputs: nest.outputs };
+    rest.normalize(&mut nests.exprs);
+    stages.push(NestStage::Nest(rest));
+}

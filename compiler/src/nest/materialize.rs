@@ -1,0 +1,197 @@
+//! Factors of a sum of products that are more than a read, such as a padded or a computed operand, are written to a
+//! temporary first where each of their elements is used many times. What is left reads plain memory and can be tiled.
+//!
+//! A condition under which a product takes part in the sum (padding) becomes a zero in one of its factors, since otherwise every
+//! padded convolution would test in its innermost loop. That gives the same sum unless the other factor is infinite or NaN: then
+//! the sum is NaN. So the condition stays with the nest, and sums that are NaN are computed again under it (`loops/padding.rs`).
+
+use dlc_ir::compute::Combine;
+use dlc_ir::{Scalar, ScalarOp, Type};
+use rustc_hash::FxHashMap;
+
+use super::affine::{AffineIndex, AffineTerm, volume};
+use super::expr::{ExprArena, ExprId, ExprKind, Predicate};
+use super::nests::{Nest, Nests, Output, SourceInfo, SourceKind};
+
+/// When it pays to write a factor to memory first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Temporaries {
+    /// How often each of its elements must be used.
+    pub uses: usize,
+    /// Positions that the nest must have.
+    pub positions: usize,
+}
+
+/// Takes computed factors out of a nest; returns the nests that compute them, which come before it.
+pub(crate) fn materialize(nest: &mut Nest, nests: &mut Nests, pays: &Temporaries) -> Vec<Nest> {
+    let mut before = vec![];
+    let Some(reduce) = &nest.reduce else { return before };
+    let total = volume(&nest.extents);
+    if reduce.combine != Combine::Sum || total < pays.positions {
+        return before;
+    }
+    let ExprKind::Apply(ScalarOp::Mul, dtype, factors) = nests.exprs.get(reduce.body).clone() else { return before };
+    if !dtype.is_float() {
+        return before;
+    }
+    let predicates = reduce.predicates.clone();
+    let extents = nest.extents.clone();
+    let mut new = factors.clone();
+    // Each condition goes to a factor that moves along all of its axes, and to the others that would be read outside without it.
+    let mut conditions: Vec<Vec<Predicate>> = vec![vec![]; new.len()];
+    let is_outside: Vec<bool> = new.iter().map(|&f| reads_outside(f, &extents, nests)).collect();
+    for predicate in predicates {
+        let axes = || (0..extents.len()).filter(|&a| mentions(predicate.index(), a));
+        let moves = |factor: &usize| axes().all(|a| depends(&nests.exprs, new[*factor], a));
+        let Some(owner) = (0..new.len()).find(moves) else { return before };
+        for factor in (0..new.len()).filter(|f| *f == owner || (is_outside[*f] && moves(f))) {
+            conditions[factor].push(predicate.clone());
+        }
+    }
+    if conditions.iter().zip(&is_outside).any(|(conditions, &is_outside)| is_outside && conditions.is_empty()) {
+        return before;
+    }
+    for (factor, conditions) in new.iter_mut().zip(conditions) {
+        let zero = nests.exprs.constant(dtype, Scalar::zero(dtype));
+        let guarded = nests.exprs.choose(conditions, *factor, zero, &extents);
+        let is_guarded = guarded != *factor;
+        if is_plain(&nests.exprs, guarded) {
+            continue;
+        }
+        match temporary(guarded, nest, pays, nests) {
+            Some((made, read)) => {
+                before.push(made);
+                *factor = read;
+            }
+            None if is_guarded => return vec![],
+            None => {}
+        }
+    }
+    if new != factors {
+        let body = nests.exprs.add(ExprKind::Apply(ScalarOp::Mul, dtype, new));
+        let reduce = nest.reduce.as_mut().expect("matched above");
+        reduce.body = body;
+        reduce.padding = std::mem::take(&mut reduce.predicates);
+    }
+    before
+}
+
+/// Whether something that a factor reads may lie outside of its buffer, as far as ranges show.
+fn reads_outside(factor: ExprId, extents: &[usize], nests: &Nests) -> bool {
+    nests.exprs.reads([factor]).iter().any(|(source, offset)| {
+        let (first, last) = offset.range(extents);
+        first < 0 || last >= nests.sources[*source].ty.shape.elements() as i64
+    })
+}
+
+fn is_plain(exprs: &ExprArena, factor: ExprId) -> bool {
+    match exprs.get(factor) {
+        ExprKind::Read { offset, .. } => offset.is_affine(),
+        ExprKind::Const(_) => true,
+        _ => false,
+    }
+}
+
+/// A nest that writes all values of a factor, and the read that takes its place.
+fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests) -> Option<(Nest, ExprId)> {
+    let axes = nest.extents.len();
+    let combined = combinations(factor, nest, &nests.exprs);
+    // The new domain: the old axes, of which most will turn out unused, then one axis for each combination.
+    let mut extents = nest.extents.clone();
+    let mut replaced: Vec<AffineIndex> = (0..axes).map(AffineIndex::axis).collect();
+    for (i, (index, pivot, low, high)) in combined.iter().enumerate() {
+        extents.push((high - low + 1) as usize);
+        let coefficient = index.coefficient(*pivot);
+        // index = coefficient * pivot + others  =>  pivot = coefficient * (new + low - others), as coefficient is ±1
+        let others = index.plus(&AffineIndex::axis(*pivot).scaled(-coefficient));
+        let position = AffineIndex::axis(axes + i).plus_constant(*low).plus(&others.scaled(-1));
+        replaced[*pivot] = position.scaled(coefficient);
+    }
+    let moved = nests.exprs.substitute(factor, &replaced, &extents, &mut FxHashMap::default());
+    let used: Vec<usize> = (0..extents.len()).filter(|&a| depends(&nests.exprs, moved, a)).collect();
+    let clean = combined.iter().all(|(index, ..)| {
+        // Neither the pivots nor what they were combined with may be left.
+        index.terms.iter().all(|(atom, _)| !matches!(atom, AffineTerm::Axis(a) if used.contains(a)))
+    });
+    let shape: Vec<usize> = used.iter().map(|&a| extents[a]).collect();
+    let elements = volume(&shape);
+    if !clean || elements == 0 || elements.saturating_mul(pays.uses) > volume(&nest.extents) {
+        return None;
+    }
+    let dtype = nests.exprs.dtype(factor);
+    let source = nests.sources.len();
+    nests.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
+    // The nest over the used axes only.
+    let narrow: Vec<AffineIndex> = (0..extents.len())
+        .map(|a| used.iter().position(|&u| u == a).map_or_else(|| AffineIndex::constant(0), AffineIndex::axis))
+        .collect();
+    let expr = nests.exprs.substitute(moved, &narrow, &shape, &mut FxHashMap::default());
+    let offset = AffineIndex::row_major(0..shape.len(), &shape);
+    let mut made = Nest {
+        parallel: shape.len(),
+        extents: shape.clone(),
+        reduce: None,
+        outputs: vec![Output { source, offset, expr, check: None }],
+    };
+    made.normalize(&mut nests.exprs);
+    // And the read: each used axis is itself, or the combination that it denotes.
+    let index: Vec<AffineIndex> = used
+        .iter()
+        .map(|&a| match a.checked_sub(axes) {
+            Some(i) => combined[i].0.clone().plus_constant(-combined[i].2),
+            None => AffineIndex::axis(a),
+        })
+        .collect();
+    let offset = AffineIndex::flatten(&index, &shape);
+    let read = nests.exprs.add(ExprKind::Read { source, dtype, offset });
+    Some((made, read))
+}
+
+/// The sums of several axes that conditions in a factor test, each with an axis that is in no other, times 1 or -1, and
+/// its range.
+fn combinations(factor: ExprId, nest: &Nest, exprs: &ExprArena) -> Vec<(AffineIndex, usize, i64, i64)> {
+    let mut tested: Vec<AffineIndex> = vec![];
+    exprs.visit([factor], &mut |_, form| {
+        if let ExprKind::If { predicates, .. } = form {
+            for predicate in predicates {
+                let mut index = predicate.index().clone();
+                index.constant = 0;
+                let axes = index.terms.len();
+                if axes > 1 && index.is_affine() && !tested.contains(&index) {
+                    tested.push(index);
+                }
+            }
+        }
+    });
+    let mut combined: Vec<(AffineIndex, usize, i64, i64)> = vec![];
+    for (i, index) in tested.iter().enumerate() {
+        let lonely = |axis: usize| tested.iter().enumerate().all(|(j, other)| i == j || other.coefficient(axis) == 0);
+        let pivot = index.terms.iter().find_map(|(atom, c)| match atom {
+            AffineTerm::Axis(axis) if c.abs() == 1 && lonely(*axis) => Some(*axis),
+            _ => None,
+        });
+        if let Some(pivot) = pivot {
+            let (low, high) = index.range(&nest.extents);
+            // a combination of more values than there are elements is no axis
+            let fits = |n: i64| n.unsigned_abs() < Type::MAX_BYTES as u64;
+            if fits(low) && fits(high) {
+                combined.push((index.clone(), pivot, low, high));
+            }
+        }
+    }
+    combined
+}
+
+/// Whether an expression changes along an axis.
+pub(crate) fn depends(exprs: &ExprArena, root: ExprId, axis: usize) -> bool {
+    exprs.indices([root]).iter().any(|index| mentions(index, axis))
+}
+
+fn mentions(index: &AffineIndex, axis: usize) -> bool {
+    index.terms.iter().any(|(atom, _)| match atom {
+        AffineTerm::Axis(a) => *a == axis,
+        AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => mentions(x, axis),
+        AffineTerm::Data { .. } => false,
+        AffineTerm::Overflow => true,
+    })
+}

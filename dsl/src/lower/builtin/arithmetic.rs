@@ -1,0 +1,141 @@
+//! Functions of single elements. On numbers known when compiling they are computed at once.
+
+use dlc_ir::{DType, Scalar, ScalarOp};
+
+use super::super::integer::{Rounding, quotient};
+use super::super::value::Value;
+use super::super::{Eval, Lower, Stop};
+use super::{Args, Bodies};
+use crate::ast::BinaryOp;
+
+pub(super) const BODIES: Bodies = &[
+    ("add", |lower, args| operator(lower, args, BinaryOp::Add)),
+    ("sub", |lower, args| operator(lower, args, BinaryOp::Sub)),
+    ("mul", |lower, args| operator(lower, args, BinaryOp::Mul)),
+    ("div", |lower, args| operator(lower, args, BinaryOp::Div)),
+    ("pow", |lower, args| operator(lower, args, BinaryOp::Pow)),
+    ("floor_div", |lower, args| divide(lower, args, Rounding::Down)),
+    ("ceil_div", |lower, args| divide(lower, args, Rounding::Up)),
+    ("maximum", |lower, args| binary(lower, args, ScalarOp::Max)),
+    ("minimum", |lower, args| binary(lower, args, ScalarOp::Min)),
+    ("where", select),
+    ("float", |lower, args| {
+        let float = lower.float;
+        convert(lower, args, float)
+    }),
+    ("int", |lower, args| convert(lower, args, DType::I64)),
+    ("f32", |lower, args| convert(lower, args, DType::F32)),
+    ("f64", |lower, args| convert(lower, args, DType::F64)),
+    ("i32", |lower, args| convert(lower, args, DType::I32)),
+    ("i64", |lower, args| convert(lower, args, DType::I64)),
+    ("u8", |lower, args| convert(lower, args, DType::U8)),
+    ("bool", |lower, args| convert(lower, args, DType::Bool)),
+];
+
+fn binary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'p>> {
+    let (a, b) = (args.value(0), args.value(1));
+    match (&a, &b) {
+        (Value::Int(x, _), Value::Int(y, _)) => Ok(Value::int(if f == ScalarOp::Max { *x.max(y) } else { *x.min(y) })),
+        (Value::Data(d), _) | (_, Value::Data(d)) => {
+            let dtype = d.dtype;
+            let x = lower.as_data(a, dtype, &args.what(0), args.span(0))?;
+            let y = lower.as_data(b, dtype, &args.what(1), args.span(1))?;
+            let spans = [args.span(0), args.span(1)];
+            Ok(Value::Data(lower.map_aligned(f, &[x, y], &spans, args.span)?))
+        }
+        _ => {
+            let x = lower.number(&a, DType::F64, args.span(0))?;
+            let y = lower.number(&b, DType::F64, args.span(1))?;
+            Ok(Value::Float(f.eval(DType::F64, &[x, y]).as_f64()))
+        }
+    }
+}
+
+fn divide<'p>(lower: &mut Lower<'p>, args: Args<'p>, rounding: Rounding) -> Eval<Value<'p>> {
+    let (a, b) = (args.value(0), args.value(1));
+    if let Some((i, found)) = [&a, &b].into_iter().enumerate().find(|(_, value)| !is_integer(value)) {
+        let found = found.describe(lower.float);
+        let message = format!("expected an integer for {}, found {found}", args.what(i));
+        let rounds = if rounding == Rounding::Down { "floor" } else { "ceil" };
+        return Err(lower.fault("type-mismatch", message, args.span(i), format!("of floats, write `{rounds}(x / y)`")));
+    }
+    if matches!(b, Value::Int(0, _)) {
+        let dividend = if let Value::Int(a, _) = a { a.to_string() } else { a.describe(lower.float) };
+        return Err(lower.by_zero(&dividend, args.span));
+    }
+    let dtype = match (&a, &b) {
+        (Value::Int(x, _), Value::Int(y, _)) => {
+            let value = quotient(*x, *y, rounding).map(Value::int);
+            return value.ok_or_else(|| lower.overflow(args.span));
+        }
+        (Value::Data(d), _) | (_, Value::Data(d)) => d.dtype,
+        _ => return Err(Stop),
+    };
+    let x = lower.as_data(a, dtype, &args.what(0), args.span(0))?;
+    let y = lower.as_data(b, dtype, &args.what(1), args.span(1))?;
+    let spans = [args.span(0), args.span(1)];
+    Ok(Value::Data(lower.rounded_quotient(rounding, x, y, &spans, args.span)?))
+}
+
+fn is_integer(value: &Value<'_>) -> bool {
+    match value {
+        Value::Int(..) => true,
+        Value::Data(d) => d.dtype.is_int(),
+        _ => false,
+    }
+}
+
+fn operator<'p>(lower: &mut Lower<'p>, args: Args<'p>, op: BinaryOp) -> Eval<Value<'p>> {
+    let (a, b) = ((args.value(0), args.span(0)), (args.value(1), args.span(1)));
+    lower.binary_values(op, args.span, a, b, args.span)
+}
+
+fn select<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let condition = match args.value(0) {
+        Value::Bool(b) => return Ok(args.value(if b { 1 } else { 2 })),
+        Value::Data(d) if d.dtype == DType::Bool => d,
+        Value::Data(d) => {
+            let message = format!("{} wants bool data, not {}", args.what(0), d.show(lower.float));
+            return Err(lower.fault("type-mismatch", message, args.span(0), "compare it with something: `… > 0`"));
+        }
+        other => return Err(lower.wrong(&args, 0, &other, "bool data")),
+    };
+    let (a, b) = (args.value(1), args.value(2));
+    let dtype = match (&a, &b) {
+        (Value::Data(d), _) | (_, Value::Data(d)) => d.dtype,
+        _ => lower.float,
+    };
+    let x = lower.as_data(a, dtype, &args.what(1), args.span(1))?;
+    let y = lower.as_data(b, dtype, &args.what(2), args.span(2))?;
+    let spans = [args.span(0), args.span(1), args.span(2)];
+    Ok(Value::Data(lower.map_aligned(ScalarOp::Select, &[condition, x, y], &spans, args.span)?))
+}
+
+fn convert<'p>(lower: &mut Lower<'p>, args: Args<'p>, dtype: DType) -> Eval<Value<'p>> {
+    let known = match args.value(0) {
+        Value::Int(i, _) => Some(Scalar::Int(i)),
+        Value::Float(x) => Some(Scalar::Float(x)),
+        Value::Bool(b) => Some(Scalar::Bool(b)),
+        _ => None,
+    };
+    if let Some(scalar) = known {
+        return Ok(match scalar.convert(dtype) {
+            Scalar::Int(i) => Value::int(i),
+            Scalar::Float(x) => Value::Float(x),
+            Scalar::Bool(b) => Value::Bool(b),
+        });
+    }
+    if let Value::Str(text) = args.value(0) {
+        let number = text.trim().parse::<f64>().ok().filter(|x| x.is_finite());
+        return match (number, dtype.is_int()) {
+            (Some(x), true) => Ok(Value::int(x as i64)),
+            (Some(x), false) => Ok(Value::Float(x)),
+            (None, _) => {
+                let message = format!("\"{text}\" is no number");
+                Err(lower.fault("type-mismatch", message, args.span(0), "not a number"))
+            }
+        };
+    }
+    let x = lower.arg_data(&args, 0)?;
+    Ok(Value::Data(lower.convert(&x, dtype, args.span)?))
+}

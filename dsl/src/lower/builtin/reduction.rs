@@ -1,0 +1,95 @@
+//! Functions that combine the elements of axes.
+
+use dlc_ir::op::{Reduce, Reduction};
+use dlc_ir::{DType, Scalar, ScalarOp};
+
+use super::super::value::{Axis, Data, Value};
+use super::super::{Eval, Lower};
+use super::{Args, Bodies};
+
+pub(super) const BODIES: Bodies = &[
+    ("sum", |lower, args| reduction(lower, args, Reduction::Sum)),
+    ("product", |lower, args| reduction(lower, args, Reduction::Product)),
+    ("max", |lower, args| reduction(lower, args, Reduction::Max)),
+    ("min", |lower, args| reduction(lower, args, Reduction::Min)),
+    ("argmax", |lower, args| reduction(lower, args, Reduction::ArgMax)),
+    ("argmin", |lower, args| reduction(lower, args, Reduction::ArgMin)),
+    ("mean", mean),
+];
+
+fn reduction<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Value<'p>> {
+    if let Value::List(items) = args.value(0)
+        && !items.iter().any(Value::has_data)
+    {
+        return known(lower, &args, &items, kind);
+    }
+    let x = lower.arg_data(&args, 0)?;
+    let axes = axes(lower, &args, &x)?;
+    Ok(Value::Data(reduce(lower, &args, &x, kind, &axes)?))
+}
+
+/// The axes to combine: all, unless some are named.
+fn axes<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data) -> Eval<Vec<usize>> {
+    Ok(lower.arg_axes(args, 1, x)?.unwrap_or_else(|| (0..x.rank()).collect()))
+}
+
+fn reduce<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, kind: Reduction, axes: &[usize]) -> Eval<Data> {
+    if axes.is_empty() && !kind.is_arg() {
+        return Ok(x.clone());
+    }
+    let mut x = x.clone();
+    if x.dtype == DType::Bool && !matches!(kind, Reduction::Max | Reduction::Min) {
+        x = lower.convert(&x, DType::I64, args.span)?;
+    }
+    let mut result = lower.emit(Reduce { kind, axes: axes.to_vec() }, &[&x], args.span)?;
+    let kept = |i: usize| !axes.contains(&i);
+    if args.bool(2) {
+        let axes = (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
+        result = lower.reshape(&result, axes, args.span)?;
+    } else {
+        result.axes = (0..x.rank()).filter(|&i| kept(i)).map(|i| x.axes[i].clone()).collect();
+    }
+    Ok(result)
+}
+
+fn mean<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
+    let x = lower.arg_float_data(&args, 0)?;
+    let axes = axes(lower, &args, &x)?;
+    let count: usize = axes.iter().map(|&i| x.axes[i].size).product();
+    let is_empty = (0..x.rank()).any(|i| !axes.contains(&i) && x.axes[i].size == 0);
+    if count == 0 && !is_empty {
+        let message = format!("there is no mean of no elements: {}", x.show(lower.float));
+        return Err(lower.fault("shape-mismatch", message, args.span(0), "an axis of size 0"));
+    }
+    let sum = reduce(lower, &args, &x, Reduction::Sum, &axes)?;
+    let share = lower.scalar(x.dtype, Scalar::Float(1.0 / count.max(1) as f64), args.span)?;
+    let share = lower.stretch_to(&share, &sum.axes, args.span)?;
+    Ok(Value::Data(lower.map(ScalarOp::Mul, &[&sum, &share], args.span)?))
+}
+
+/// A list of numbers known when compiling.
+fn known<'p>(lower: &mut Lower<'p>, args: &Args<'p>, items: &[Value<'p>], kind: Reduction) -> Eval<Value<'p>> {
+    let all_int = items.iter().all(|v| matches!(v, Value::Int(..)));
+    let dtype = if all_int { DType::I64 } else { DType::F64 };
+    let mut numbers = vec![];
+    for item in items {
+        numbers.push(lower.number(item, dtype, args.span(0))?);
+    }
+    let f = match kind {
+        Reduction::Sum => ScalarOp::Add,
+        Reduction::Product => ScalarOp::Mul,
+        Reduction::Max => ScalarOp::Max,
+        Reduction::Min => ScalarOp::Min,
+        Reduction::ArgMax | Reduction::ArgMin => {
+            return Err(lower.wrong(args, 0, &Value::list(items.to_vec()), "data"));
+        }
+    };
+    let Some(total) = numbers.into_iter().reduce(|a, b| f.eval(dtype, &[a, b])) else {
+        return match kind {
+            Reduction::Sum => Ok(Value::int(0)),
+            Reduction::Product => Ok(Value::int(1)),
+            _ => Err(lower.fault("number-out-of-range", "an empty list has no such element", args.span(0), "empty")),
+        };
+    };
+    Ok(if all_int { Value::int(total.as_i64()) } else { Value::Float(total.as_f64()) })
+}

@@ -1,0 +1,283 @@
+//! The updates of a training step: each takes the gradient of its loss, and changes the weights under its patterns.
+//!
+//! Model, losses and metrics are one function of weights, states and data. An update differentiates one of its results, at the weights that
+//! the updates before it have left, which is what statements one behind the other would do. Whatever does not depend on a changed weight
+//! is the same operators on the same operands in all of them, and stays once. What is reported, and the new states of the model, are of
+//! the weights at the beginning of the step.
+
+use indexmap::IndexMap;
+
+use dlc_ir as ir;
+use ir::op::{Gradient, Reduce, Reduction};
+use ir::{DType, Graph, Scalar, ScalarOp, Symbol, Type};
+use rustc_hash::FxHashMap;
+
+use super::entry::Chosen;
+use super::measure::Measure;
+use super::settings::{Clip, Settings, Update};
+use super::train::{Objective, StepScope};
+use super::value::Data;
+use super::{Eval, Given, Lower};
+use crate::diagnostic::{Diagnostic, has_errors, quoted};
+use crate::span::Span;
+
+/// A step of training under construction: what its updates know.
+pub(crate) struct Begun<'p> {
+    pub objective: Objective,
+    settings: Settings<'p>,
+    counter: Data,
+    /// What schedules know in each update.
+    scopes: Vec<StepScope>,
+}
+
+/// The gradient by each weight that changes.
+type Gradients = Vec<(usize, Data)>;
+
+/// The function of losses and metrics, as the entry calls it.
+struct Measuring {
+    func: Symbol,
+    results: std::sync::Arc<[Type]>,
+    /// Its arguments in the entry.
+    operands: Vec<ir::Value>,
+}
+
+impl<'p> Lower<'p> {
+    /// Begins a step of training: its settings, the counter of steps, and the function of the losses with all that is measured, which the
+    /// compiler differentiates.
+    pub(crate) fn loss_function(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Begun<'p>> {
+        let train = self.train_section(chosen)?;
+        let span = train.span;
+        // Before anything can draw, such as a `let` of the section.
+        let counter = self.counter(span);
+        self.step_for_key = Some(counter.value);
+        let settings = self.settings(train)?;
+        let given = self.inputs(chosen, given)?;
+        self.fields(chosen);
+        let step = self.step_scope(&counter, &settings, span)?;
+        let scopes = settings.updates.iter().map(|update| self.step_scope_of(&counter, &step, update));
+        let scopes = scopes.collect::<Eval<Vec<_>>>()?;
+        let name = format!("{}.loss", chosen.definition.name.name);
+        self.enter(&name, String::new());
+        match self.objective(chosen, train, &settings, given, Some((step, scopes.clone()))) {
+            Ok(objective) => Ok(Begun { objective, settings, counter, scopes }),
+            Err(stop) => {
+                self.contexts.truncate(1);
+                Err(stop)
+            }
+        }
+    }
+
+    /// A step of training.
+    pub(crate) fn train(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
+        let Begun { objective, settings, counter, scopes } = self.loss_function(chosen, given)?;
+        let Objective { mut results, mut losses } = objective;
+        let train = self.train_section(chosen)?;
+        let span = train.span;
+        match self.request.measure {
+            Measure::Values => {}
+            Measure::Parts => {
+                let parts = self.parts(&results)?;
+                results.extend(parts.iter().map(|(part, data)| (part.name.clone(), data.clone())));
+                self.parts = parts.into_iter().map(|(part, _)| part).collect();
+            }
+            Measure::Finish => return self.finish_of_parts(chosen, &results),
+        }
+        self.freeze(&settings)?;
+        self.check_updates(&settings, &losses)?;
+        if losses.len() == 1 {
+            // it is the first result in any case
+            losses.clear();
+        }
+        let (names, results): (Vec<String>, Vec<Data>) = results.into_iter().unzip();
+        let values: Vec<Data> = losses.iter().chain(&results).cloned().collect();
+        let measuring = self.measuring_function(&values, span)?;
+        let mut weights: IndexMap<usize, Data> = IndexMap::new();
+        for (number, (update, scope)) in settings.updates.iter().zip(scopes).enumerate() {
+            let changed = self.changed_by(update, &measuring);
+            let (returned, gradients) = self.differentiate(&measuring, number, &changed, &weights, span)?;
+            if number == 0 {
+                self.report(&returned, &names, losses.len())?;
+            }
+            let gradients = self.clipped(gradients, update.clip, span)?;
+            self.step = Some(scope);
+            let before = &settings.updates[..number];
+            self.optimize(train, (update, before), &counter, gradients, &mut weights)?;
+        }
+        for (weight, new) in &weights {
+            let value = self.local(new, new.origin)?;
+            let old = self.weight_value(*weight).value;
+            self.contexts[0].builder.update(old, value);
+        }
+        let one = self.scalar(DType::I64, Scalar::Int(1), span)?;
+        let next = self.map(ScalarOp::Add, &[&counter, &one], span)?;
+        self.contexts[0].builder.update(counter.value, next.value);
+        self.finish(chosen.definition)
+    }
+
+    /// Each update must change a weight, which its loss must depend on, and each trainable weight must be changed by one.
+    fn check_updates(&mut self, settings: &Settings<'p>, losses: &[Data]) -> Eval<()> {
+        if has_errors(&self.diagnostics) {
+            return Ok(());
+        }
+        for (update, loss) in settings.updates.iter().zip(losses) {
+            if let Some(target) = &update.target {
+                self.check_patterns(&target.list)?;
+                if !self.weights.iter().any(|w| w.trainable && update.changes(&w.name)) {
+                    let error = Diagnostic::error("bad-pattern", "this update changes no weight");
+                    let error = error.primary(target.span, "no trainable weight fits");
+                    return Err(self.fail(error.help("delete the update, or change its patterns or `trainable`")));
+                }
+            }
+            self.check_trained(loss, update)?;
+        }
+        let unchanged =
+            self.weights.iter().filter(|w| w.trainable && !settings.updates.iter().any(|u| u.changes(&w.name)));
+        let mut places: IndexMap<Span, Vec<String>> = IndexMap::new();
+        for weight in unchanged {
+            places.entry(weight.span).or_default().push(weight.name.to_string());
+        }
+        for (span, names) in places {
+            let (is, it) = if names.len() == 1 { ("is", "it") } else { ("are", "them") };
+            let message = format!("{} {is} trainable, but no `update` changes {it}", quoted(&names));
+            let patterns: Vec<String> = names.iter().map(|name| format!("\"!{name}\"")).collect();
+            let help = format!(
+                "add {it} to the patterns of an update, or freeze {it}: trainable = [\"**\", {}]",
+                patterns.join(", ")
+            );
+            let error = Diagnostic::error("no-gradient", message).primary(span, "no update's pattern fits");
+            self.diagnostics.push(error.help(help));
+        }
+        Ok(())
+    }
+
+    /// Ends the function of losses and metrics, which returns these values and then the new states of the model.
+    fn measuring_function(&mut self, values: &[Data], span: Span) -> Eval<Measuring> {
+        // A result or a new state may be a value of the function around: a weight, an input, another state.
+        let writes: Vec<Data> = self.context().writes.values().cloned().collect();
+        let returned = self.locals(values.iter().chain(&writes), span)?;
+        let context = self.contexts.pop().expect("the function of the loss");
+        let mut builder = context.builder;
+        for value in returned {
+            builder.output(None, value);
+        }
+        let function = builder.finish();
+        let results = function.results.iter().map(|r| function.ty(r.value).clone()).collect();
+        let operands = context.captures.keys().copied().collect();
+        for (state, data) in context.writes {
+            // the value is known when the function is called
+            self.context().writes.insert(state, data);
+        }
+        Ok(Measuring { func: self.functions.keep(function).name.clone(), results, operands })
+    }
+
+    /// The weights that an update changes, with the numbers of the operands that they are.
+    fn changed_by(&self, update: &Update<'p>, measuring: &Measuring) -> IndexMap<usize, usize> {
+        let mut changed: FxHashMap<ir::Value, usize> = FxHashMap::default();
+        for (i, weight) in self.weights.iter().enumerate().filter(|(_, w)| w.trainable && update.changes(&w.name)) {
+            changed.entry(weight.data.value).or_insert(i);
+        }
+        let operands = measuring.operands.iter().enumerate();
+        operands.filter_map(|(i, operand)| Some((*changed.get(operand)?, i))).collect()
+    }
+
+    /// The results of the function, and the gradients of the one of that number by the weights that change, at the weights of now.
+    fn differentiate(
+        &mut self,
+        measuring: &Measuring,
+        number: usize,
+        changed: &IndexMap<usize, usize>,
+        weights: &IndexMap<usize, Data>,
+        span: Span,
+    ) -> Eval<(Vec<ir::Value>, Gradients)> {
+        let mut now: FxHashMap<ir::Value, ir::Value> = FxHashMap::default();
+        for (weight, new) in weights {
+            now.insert(self.weight_value(*weight).value, self.local(new, span)?);
+        }
+        let operands: Vec<ir::Value> =
+            measuring.operands.iter().map(|operand| *now.get(operand).unwrap_or(operand)).collect();
+        let loc = self.loc(span);
+        let outer = &mut self.contexts[0].builder;
+        outer.loc = loc;
+        let Measuring { func, results, .. } = measuring;
+        let wrt = changed.values().copied().collect();
+        let gradient = Gradient { func: func.clone(), of: number, wrt, results: results.clone() };
+        let mut values = match outer.push_all(gradient, &operands) {
+            Ok(values) => values,
+            Err(error) => {
+                let message = format!("the loss cannot be differentiated: {}", error.message);
+                return Err(self.fault("type-mismatch", message, span, "this training"));
+            }
+        };
+        let by_weight = values.split_off(results.len());
+        let mut gradients = vec![];
+        for (&weight, value) in changed.keys().zip(by_weight) {
+            let axes = self.weights[weight].data.axes.clone();
+            gradients.push((weight, Data { axes, ..self.data_of(value, span) }));
+        }
+        Ok((values, gradients))
+    }
+
+    /// Makes what the function of losses and metrics returned outputs and new states of the entry, but for the first `skipped`.
+    fn report(&mut self, returned: &[ir::Value], names: &[String], skipped: usize) -> Eval<()> {
+        let mut values = returned[skipped..].iter().copied();
+        for (name, value) in names.iter().zip(values.by_ref()) {
+            self.contexts[0].builder.output(Some(name), value);
+        }
+        let func = self.context().id;
+        for (data, value) in self.context().writes.values_mut().zip(values) {
+            (data.value, data.func) = (value, func);
+            (data.dense, data.transpose_of, data.weight) = (None, None, None);
+        }
+        Ok(())
+    }
+
+    /// Gradients that are not too large.
+    fn clipped(&mut self, gradients: Gradients, clip: Option<Clip>, span: Span) -> Eval<Gradients> {
+        let float = self.float;
+        match clip {
+            None => Ok(gradients),
+            Some(Clip::Value(limit)) => {
+                let mut clipped = vec![];
+                for (weight, g) in gradients {
+                    let high = self.scalar(float, Scalar::Float(limit), span)?;
+                    let high = self.stretch_to(&high, &g.axes, span)?;
+                    let low = self.map1(ScalarOp::Neg, &high, span)?;
+                    let g = self.map(ScalarOp::Min, &[&g, &high], span)?;
+                    clipped.push((weight, self.map(ScalarOp::Max, &[&g, &low], span)?));
+                }
+                Ok(clipped)
+            }
+            Some(Clip::Norm(limit)) => {
+                let mut total: Option<Data> = None;
+                for (_, g) in &gradients {
+                    let square = self.map(ScalarOp::Mul, &[g, g], span)?;
+                    let sum = if g.rank() == 0 {
+                        square
+                    } else {
+                        let axes = (0..g.rank()).collect();
+                        self.emit(Reduce { kind: Reduction::Sum, axes }, &[&square], span)?
+                    };
+                    total = Some(match total {
+                        None => sum,
+                        Some(total) => self.map(ScalarOp::Add, &[&total, &sum], span)?,
+                    });
+                }
+                let Some(total) = total else { return Ok(gradients) };
+                // As PyTorch does: limit / (norm + 1e-6), and at most 1.
+                let norm = self.map1(ScalarOp::Sqrt, &total, span)?;
+                let small = self.scalar(float, Scalar::Float(1e-6), span)?;
+                let norm = self.map(ScalarOp::Add, &[&norm, &small], span)?;
+                let limit = self.scalar(float, Scalar::Float(limit), span)?;
+                let share = self.map(ScalarOp::Div, &[&limit, &norm], span)?;
+                let one = self.scalar(float, Scalar::Float(1.0), span)?;
+                let share = self.map(ScalarOp::Min, &[&share, &one], span)?;
+                let mut clipped = vec![];
+                for (weight, g) in gradients {
+                    let share = self.stretch_to(&share, &g.axes, span)?;
+                    clipped.push((weight, self.map(ScalarOp::Mul, &[&g, &share], span)?));
+                }
+                Ok(clipped)
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `dlc version`: versions, and what this machine can run.
+
+use clap::Args;
+use dlc_compiler::machine::Target;
+use serde::Serialize;
+
+use super::{Exit, Failure, Output};
+
+/// Arguments of `dlc version`.
+#[derive(Args, Debug)]
+pub struct Arguments {
+    /// Also the version of the language, the targets, and the vector features of this machine
+    #[arg(long)]
+    verbose: bool,
+}
+
+#[derive(Serialize)]
+struct Version {
+    v: u32,
+    version: &'static str,
+    /// Of the model language: what `dlc 1` on the first line of a text names.
+    language: u32,
+    /// Every target that can be compiled for.
+    targets: Vec<&'static str>,
+    /// The target that programs are compiled for unless another one is named; none where this machine can run none.
+    host: Option<&'static str>,
+    processors: usize,
+    features: Vec<&'static str>,
+}
+
+/// Runs the verb.
+pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    let version = Version {
+        v: 1,
+        version: env!("CARGO_PKG_VERSION"),
+        language: dlc_dsl::parser::VERSION,
+        targets: Target::ALL.map(Target::name).to_vec(),
+        host: Target::host().map(Target::name),
+        processors: std::thread::available_parallelism().map_or(1, usize::from),
+        features: features(),
+    };
+    output.object(&version);
+    output.line(format!("dlc {}", version.version));
+    if arguments.verbose {
+        output.line(format!("language    {}", version.language));
+        output.line(format!("targets     {}", version.targets.join(", ")));
+        output.line(format!("host        {}", version.host.unwrap_or("none that dlc can compile for")));
+        output.line(format!("processors  {}", version.processors));
+        output.line(format!("features    {}", version.features.join(" ")));
+    }
+    Ok(Exit::Done)
+}
+
+/// The vector features of this machine that code generators may use.
+fn features() -> Vec<&'static str> {
+    macro_rules! detected {
+        ($detect:ident: $($feature:tt)*) => {
+            [$(($feature, std::arch::$detect!($feature))),*].into_iter().filter(|(_, has)| *has).map(|(name, _)| name).collect()
+        };
+    }
+    #[cfg(target_arch = "x86_64")]
+    return detected!(is_x86_feature_detected: "avx" "avx2" "fma" "f16c" "bmi1" "bmi2" "lzcnt" "avx512f" "avx512bw" "avx512dq" "avx512vl" "avx512vnni" "avx512bf16");
+    #[cfg(target_arch = "aarch64")]
+    return detected!(is_aarch64_feature_detected: "neon" "fp16" "dotprod" "bf16" "i8mm" "sve" "sve2");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return vec![];
+}

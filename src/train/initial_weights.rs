@@ -1,0 +1,261 @@
+//! The initial values of weights that a `train` section reads from files: of all by their names, or by a map of patterns.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use dlc_dsl::diagnostic::did_you_mean;
+use dlc_dsl::lower::dataset::{Format, Reader};
+use dlc_dsl::lower::initial_weights::{Ignored, InitialValue, InitialWeights};
+use dlc_dsl::lower::pattern;
+use dlc_dsl::{Diagnostic, What};
+use dlc_ir::{Tensor, Type};
+use dlc_runtime::data::DataError;
+use dlc_runtime::weights::{Mismatch, candidates};
+use dlc_runtime::{Tensors, data};
+use indexmap::IndexMap;
+
+use crate::compile::Timings;
+use crate::data::{Opened, resolve};
+use crate::model::failure::failed_run;
+use crate::{Compiler, Error, Model};
+
+/// The initial values of a model's weights, `own`, with those that its `train` section reads from files in their place.
+pub(crate) fn read_initial(compiler: &Compiler, model: &Model, own: Tensors) -> Result<Tensors, Error> {
+    let wanted: IndexMap<String, Type> = own.iter().map(|(name, t)| (name.to_owned(), t.ty().clone())).collect();
+    let Some(found) = Found::of(model, &wanted)? else { return Ok(own) };
+    let computed = found.compute(compiler, model)?;
+    let mut initial = own;
+    for (name, value) in &found.weights.values {
+        let tensor = match value {
+            InitialValue::Read(reader) => found.tensors[*reader].as_ref(),
+            InitialValue::Computed(_) => computed.get(name),
+            InitialValue::Own | InitialValue::Unmatched | InitialValue::Unknown(_) => None,
+        };
+        if let Some(tensor) = tensor {
+            initial.insert(name.clone(), tensor.convert(wanted[name].dtype));
+        }
+    }
+    Ok(initial)
+}
+
+/// Checks that the files of a `train` section fit the weights of its model. Nothing is computed: names and types decide.
+pub(crate) fn check_initial(model: &Model, wanted: &IndexMap<String, Type>) -> Result<(), Error> {
+    Found::of(model, wanted).map(drop)
+}
+
+/// What a section says of initial values, and the tensors that it reads.
+struct Found {
+    weights: InitialWeights,
+    /// The tensor of each reader; none if its file has no tensor of the name.
+    tensors: Vec<Option<Tensor>>,
+    /// The file of each reader.
+    paths: Vec<PathBuf>,
+}
+
+impl Found {
+    /// Lowers the section's `weights` for the weights of a model, and reads what it reads; none if it has no such setting.
+    fn of(model: &Model, wanted: &IndexMap<String, Type>) -> Result<Option<Self>, Error> {
+        let (mut files, mut tensors, mut paths) = (Files::default(), vec![], vec![]);
+        let mut known: Vec<(Reader, Option<Type>)> = vec![];
+        loop {
+            let names = wanted.keys().map(String::as_str);
+            let lowered = model.source().initial_weights(&model.request(What::Train), names, &known);
+            let Some(weights) = lowered.map_err(|d| model.error(d))? else { return Ok(None) };
+            if weights.readers.len() == known.len() {
+                let found = Found { weights, tensors, paths };
+                found.check(model, wanted, &files)?;
+                return Ok(Some(found));
+            }
+            for reader in &weights.readers[known.len()..] {
+                let tensor = files.read(reader, model).map_err(|e| {
+                    let diagnostic = Diagnostic::error(e.code(), e.to_string());
+                    model.error(vec![diagnostic.primary(reader.span, "read here")])
+                })?;
+                known.push((reader.clone(), tensor.as_ref().map(|t| t.ty().clone())));
+                tensors.push(tensor);
+                paths.push(resolve(&reader.from, &reader.path, model.folder()));
+            }
+        }
+    }
+
+    /// Checks that every weight has a value of its shape, and that nothing else is in the files.
+    fn check(&self, model: &Model, wanted: &IndexMap<String, Type>, files: &Files) -> Result<(), Error> {
+        let unread: Vec<(&str, &Tensor)> = self.unread(files).collect();
+        let idle: Vec<Diagnostic> =
+            self.weights.ignored.iter().filter_map(|i| matches_nothing(i, wanted, &unread)).collect();
+        if !idle.is_empty() {
+            return Err(model.error(idle));
+        }
+        let ignored: Vec<&str> = self.weights.ignored.iter().map(|i| i.pattern.as_str()).collect();
+        let unexpected = unread.iter().filter(|(name, t)| !is_counter(t) && !pattern::selects(&ignored, name));
+        let mut mismatch = Mismatch {
+            unused: unexpected.map(|(name, t)| ((*name).to_owned(), t.ty().clone())).collect(),
+            ..Mismatch::default()
+        };
+        for (name, value) in &self.weights.values {
+            let ty = &wanted[name];
+            let missing = |name: &str| {
+                let mut candidates = candidates(name, ty, &mismatch.unused);
+                candidates.retain(|candidate| candidate != name);
+                (name.to_owned(), ty.clone(), candidates)
+            };
+            match value {
+                InitialValue::Own => mismatch.fit += 1,
+                InitialValue::Unmatched => mismatch.missing.push(missing(name)),
+                InitialValue::Unknown(readers) => {
+                    let lacking = readers.iter().filter(|&&reader| self.tensors[reader].is_none());
+                    let names: Vec<&str> = lacking
+                        .filter_map(|&reader| Some(self.weights.readers[reader].select.first()?.as_str()))
+                        .collect();
+                    let found: Vec<_> = names.into_iter().map(missing).collect();
+                    mismatch.missing.extend(found);
+                }
+                InitialValue::Read(reader) => {
+                    let tensor = self.tensors[*reader].as_ref().map_or(ty, Tensor::ty);
+                    compare(&mut mismatch, name, ty, tensor);
+                }
+                InitialValue::Computed(found) => compare(&mut mismatch, name, ty, found),
+            }
+        }
+        mismatch.missing.dedup();
+        if mismatch.is_match() { Ok(()) } else { Err(self.mismatch(model, &mismatch, files)) }
+    }
+
+    /// The tensors of the files that no reader reads.
+    fn unread<'f>(&'f self, files: &'f Files) -> impl Iterator<Item = (&'f str, &'f Tensor)> {
+        files.archives.iter().flat_map(|(path, (_, tensors))| {
+            let of_file = self.weights.readers.iter().zip(&self.paths).filter(|(_, of)| *of == path);
+            let read: HashSet<&str> = of_file.flat_map(|(reader, _)| &reader.select).map(String::as_str).collect();
+            tensors.iter().filter(move |(name, _)| !read.contains(name))
+        })
+    }
+
+    /// The tensors that the section computes of those that it reads, by the names of weights.
+    fn compute(&self, compiler: &Compiler, model: &Model) -> Result<Tensors, Error> {
+        let Some(graph) = &self.weights.graph else { return Ok(Tensors::new()) };
+        let program = compiler.here().compile_graph(model, graph.clone(), &mut Timings::default())?;
+        let mut session = program.try_session()?;
+        let inputs: Vec<String> = session.signature().inputs().map(|(name, _)| name.to_owned()).collect();
+        let tensors = self.tensors.iter().enumerate().map(|(i, tensor)| (format!("read_{}", i + 1), tensor));
+        let taken: Vec<(String, &Tensor)> = tensors
+            .filter_map(|(name, t)| Some((name, t.as_ref()?)))
+            .filter(|(name, _)| inputs.contains(name))
+            .collect();
+        session.run(taken.iter().map(|(name, tensor)| (name.as_str(), *tensor))).map_err(|e| failed_run(model, &e))
+    }
+
+    /// What does not match, all at once, and what to write so that it does.
+    fn mismatch(&self, model: &Model, mismatch: &Mismatch, files: &Files) -> Error {
+        let names: Vec<&str> = files.archives.values().map(|(name, _)| name.as_str()).collect();
+        let table = mismatch.to_string();
+        let mut lines = table.lines();
+        let summary = lines.next().unwrap_or_default();
+        let message = match names.as_slice() {
+            [] => "`weights` does not match the model".to_owned(),
+            names => format!("{} does not match the model", names.join(" and ")),
+        };
+        let diagnostic = Diagnostic::error("weights-mismatch", message).primary(self.weights.span, summary);
+        let diagnostic = lines.fold(diagnostic, |d, line| d.note(line));
+        let file = names.first().map_or_else(|| "file".to_owned(), |name| (*name).to_owned());
+        let differing = mismatch.misshapen.iter().map(|m| &m.0).chain(mismatch.missing.iter().map(|m| &m.0));
+        let patterns: Vec<String> =
+            differing.chain(mismatch.unused.iter().map(|u| &u.0)).map(|name| layer(name)).collect();
+        let mut shown: Vec<String> = vec![];
+        for pattern in patterns {
+            let entry = format!("\"{pattern}\": none");
+            if shown.len() < 3 && !shown.contains(&entry) {
+                shown.push(entry);
+            }
+        }
+        let none = format!("weights = {{ \"**\": safetensors(\"{file}\"), {} }}", shown.join(", "));
+        let diagnostic =
+            diagnostic.help(format!("`none` keeps initial values and ignores tensors of the file: {none}"));
+        let unmatched = self.weights.values.iter().filter(|(_, value)| *value == InitialValue::Unmatched);
+        let unmatched: Vec<String> = unmatched.take(3).map(|(name, _)| format!("`{name}`")).collect();
+        let diagnostic = match unmatched.is_empty() {
+            true => diagnostic,
+            false => diagnostic.help(format!(
+                "no pattern matches {}: begin with one for all weights, `\"**\": safetensors(\"{file}\")`",
+                unmatched.join(", ")
+            )),
+        };
+        // not where an expression names a tensor, which is mended there
+        let by_name = mismatch.missing.iter().filter(|(name, ..)| self.weights.values.iter().any(|(n, _)| n == name));
+        let renamed = by_name.filter_map(|(name, _, same)| Some((name, same.first()?))).next();
+        model.error(vec![match renamed {
+            Some((name, theirs)) => {
+                let entry = format!("\"{name}\": safetensors(\"{file}\")[\"{theirs}\"]");
+                diagnostic.help(format!("a tensor of another name is read by {entry}"))
+            }
+            None => diagnostic,
+        }])
+    }
+}
+
+/// The pattern of all weights of the layer that has a weight.
+fn layer(name: &str) -> String {
+    name.rsplit_once('.').map_or_else(|| name.to_owned(), |(layer, _)| format!("{layer}.*"))
+}
+
+/// The number of batches that PyTorch counts in batch normalisation, which dlc does not need.
+fn is_counter(tensor: &Tensor) -> bool {
+    tensor.ty().rank() == 0 && tensor.dtype().is_int()
+}
+
+/// Notes whether a tensor has the shape of its weight. Its dtype may be another one, and is converted.
+fn compare(mismatch: &mut Mismatch, name: &str, model: &Type, found: &Type) {
+    if model.shape == found.shape {
+        mismatch.fit += 1;
+    } else {
+        mismatch.misshapen.push((name.to_owned(), model.clone(), found.clone()));
+    }
+}
+
+/// The error for a pattern with `none` that matches neither a weight nor a tensor of the files.
+fn matches_nothing(
+    ignored: &Ignored,
+    wanted: &IndexMap<String, Type>,
+    unread: &[(&str, &Tensor)],
+) -> Option<Diagnostic> {
+    let Ignored { pattern: text, is_weight, span } = ignored;
+    if *is_weight || unread.iter().any(|(name, _)| pattern::fits(text, name)) {
+        return None;
+    }
+    let names = || wanted.keys().map(String::as_str).chain(unread.iter().map(|(name, _)| *name));
+    let label = match did_you_mean(text, names()) {
+        Some(meant) => format!("do you mean `{meant}`?"),
+        None => "matches nothing".to_owned(),
+    };
+    let some: Vec<&str> = names().take(6).collect();
+    let more = if names().count() > some.len() { ", …" } else { "" };
+    let message = format!("neither a weight nor an unread tensor is named `{text}`");
+    let error = Diagnostic::error("bad-pattern", message).primary(*span, label);
+    Some(error.help(format!("the names are {}{more}", some.join(", "))))
+}
+
+/// The files of a section, each read once.
+#[derive(Default)]
+struct Files {
+    /// Files of named tensors: the path as it is written, and the tensors.
+    archives: IndexMap<PathBuf, (String, Tensors)>,
+    others: Opened,
+}
+
+impl Files {
+    /// The tensor of a reader; none if its file has no tensor of the name.
+    fn read(&mut self, reader: &Reader, model: &Model) -> Result<Option<Tensor>, DataError> {
+        let path = resolve(&reader.from, &reader.path, model.folder());
+        if matches!(reader.format, Format::Idx | Format::Npy | Format::Csv) {
+            return self.others.read(reader, model).map(Some);
+        }
+        if !self.archives.contains_key(&path) {
+            let tensors = match reader.format {
+                Format::Safetensors => data::safetensors::read(&path)?.tensors,
+                _ => data::npz::read(&path)?,
+            };
+            self.archives.insert(path.clone(), (reader.path.clone(), tensors));
+        }
+        let (_, tensors) = &self.archives[&path];
+        Ok(reader.select.first().and_then(|name| tensors.get(name)).cloned())
+    }
+}
