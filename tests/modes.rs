@@ -277,7 +277,7 @@ fn examples() -> Vec<PathBuf> {
 #[test]
 fn modes_of_the_examples_agree() {
     let files = examples();
-    assert_eq!(files.len(), 8, "{files:?}");
+    assert!(files.len() >= 9, "{files:?}");
     for (i, file) in files.into_iter().enumerate() {
         let math = ["safe", "strict", "fast"][i % 3];
         let float = if file.ends_with("diabetes.dl") { "f64" } else { "f32" };

@@ -31,7 +31,7 @@ impl Parser<'_> {
         self.enter()?;
         let entries = self
             .expect(Symbol::LBrace)
-            .and_then(|open| self.with_lines(true, |p| p.list_of(open, |p| p.entry(updates))));
+            .and_then(|open| self.with_lines(true, |p| p.list_of(open, true, |p| p.entry(updates))));
         self.leave();
         entries
     }
