@@ -6,6 +6,7 @@
 //!   [`Verified`] kernel carries its verdict;
 //!   [`mod@print`] makes the text that `--emit=kernels` shows.
 //! - [`interp`] executes kernels exactly as emitters must.
+//!
 //! Kernels, routines and constants together, what an emitter gets, are a program of `routine`.
 
 pub mod bounds;
