@@ -27,6 +27,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let start = Instant::now();
     let compiler = arguments.math.compiler();
+    arguments.model.settings.expect_name_of_training()?;
     let models = arguments.model.settings.open_all(&arguments.model.file)?;
     let (mut checked, mut faults) = (vec![], vec![]);
     let mut warnings = models.first().map_or_else(Warnings::default, |(model, _)| model.warnings());

@@ -84,7 +84,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
 
 /// The programs that are asked for; by default the training step, where there is one, and the model's outputs.
 fn asked_for(arguments: &Arguments, model: &Model) -> Result<Vec<What>, Error> {
-    Ok(match arguments.mode.given() {
+    Ok(match arguments.mode.given(&arguments.model.settings) {
         Some(what) => vec![what],
         None if tools::trains(model)? => vec![What::Train, What::Infer],
         None => vec![What::Infer],
@@ -147,7 +147,8 @@ fn compiler(arguments: &Arguments) -> Result<Compiler, Failure> {
 }
 
 fn emit(arguments: &Arguments, compiler: &Compiler, model: &Model, output: &mut Output) -> Result<(), Failure> {
-    let what = arguments.mode.of_stages(arguments.emit.iter().filter_map(|name| Stage::find(name)));
+    let what =
+        arguments.mode.of_stages(&arguments.model.settings, arguments.emit.iter().filter_map(|name| Stage::find(name)));
     let mut texts = serde_json::Map::new();
     for name in &arguments.emit {
         let text = match Stage::find(name) {

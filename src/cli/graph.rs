@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let model = arguments.model.open()?;
     arguments.force.expect_free_of(&arguments.output, Kind::Picture, &model)?;
     let stage = Stage::find(&arguments.stage).expect("clap has checked the name");
-    let what = arguments.mode.of_stages([stage]);
+    let what = arguments.mode.of_stages(&arguments.model.settings, [stage]);
     let request = arguments.model.request(&model, what, &compiler)?;
     let graph = tools::lower(&model, &request)?;
     if stage == Stage::Grad {

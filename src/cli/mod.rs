@@ -123,16 +123,18 @@ pub struct ModelSettings {
     /// The model's name, where the file has several
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// The training's name, where the file has several; by default that of the model without a name of its own, or else the first
-    #[arg(long, value_name = "NAME")]
-    pub train: Option<String>,
+    /// The training's name, where the file has several; by default that of the model without a name of its own, or else the first.
+    /// Without a name, short for --mode=train
+    #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
+    pub train: Option<Option<String>>,
 }
 
 impl ModelSettings {
     /// The model of a file, with what is set.
     pub fn open(&self, file: &Path) -> Result<Model, Failure> {
         let model = self.named(Model::open(file)?)?;
-        say_chosen(&model, self.model.is_some() || self.train.is_some(), self.train.is_some());
+        let training_asked = matches!(self.train, Some(Some(_)));
+        say_chosen(&model, self.model.is_some() || training_asked, training_asked);
         self.with_settings(model)
     }
 
@@ -150,7 +152,7 @@ impl ModelSettings {
                 _ => models.push(model),
             }
         }
-        if self.train.is_some() || models.len() < 2 {
+        if matches!(self.train, Some(Some(_))) || models.len() < 2 {
             return Ok(vec![(self.with_settings(model)?, self.clone())]);
         }
         expect_once(&self.set, &self.size)?;
@@ -179,9 +181,18 @@ impl ModelSettings {
             tools::Settable::of(&model).map_err(Failure::usage)?;
         }
         match &self.train {
-            Some(name) => model.with_training(name).map_err(Failure::usage),
-            None => Ok(model),
+            Some(Some(name)) => model.with_training(name).map_err(Failure::usage),
+            Some(None) | None => Ok(model),
         }
+    }
+
+    /// Refuses `--train` without a name, where a verb has no `--mode` that it would be short for.
+    pub fn expect_name_of_training(&self) -> Result<(), Failure> {
+        if self.train != Some(None) {
+            return Ok(());
+        }
+        let message = "`--train` needs the name of a training";
+        Err(Failure::usage(Error::plain("missing-argument", message).help("write `--train=NAME`")))
     }
 
     fn with_settings(&self, mut model: Model) -> Result<Model, Failure> {
@@ -224,20 +235,20 @@ pub struct ModeArguments {
 }
 
 impl ModeArguments {
-    /// The program that is asked for, if one is.
-    pub fn given(&self) -> Option<What> {
-        self.mode
+    /// The program that is asked for, if one is: by `--mode`, or by `--train` without a name.
+    pub fn given(&self, settings: &ModelSettings) -> Option<What> {
+        self.mode.or((settings.train == Some(None)).then_some(What::Train))
     }
 
     /// The program that is asked for; the model's outputs by default.
-    pub fn what(&self) -> What {
-        self.given().unwrap_or(What::Infer)
+    pub fn what(&self, settings: &ModelSettings) -> What {
+        self.given(settings).unwrap_or(What::Infer)
     }
 
     /// The program to show stages of: by default that which has something to show there.
-    pub fn of_stages(&self, stages: impl IntoIterator<Item = Stage>) -> What {
+    pub fn of_stages(&self, settings: &ModelSettings, stages: impl IntoIterator<Item = Stage>) -> What {
         let differentiated = stages.into_iter().any(|stage| stage == Stage::Grad);
-        self.given().unwrap_or(if differentiated { What::Train } else { What::Infer })
+        self.given(settings).unwrap_or(if differentiated { What::Train } else { What::Infer })
     }
 }
 

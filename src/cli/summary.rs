@@ -20,6 +20,7 @@ pub struct Arguments {
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let compiler = arguments.math.compiler();
+    arguments.model.settings.expect_name_of_training()?;
     let model = arguments.model.open()?;
     let request = arguments.model.request(&model, What::Infer, &compiler)?;
     output.line(layers(&model, &request)?);

@@ -58,6 +58,7 @@ pub struct Arguments {
 
 /// Runs the verb.
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
+    arguments.model.settings.expect_name_of_training()?;
     let model = arguments.model.open()?;
     let name = name_of(&model, arguments)?;
     let artefact =

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use super::{json, scratch, text};
+use super::{dlc, json, scratch, text};
 
 /// Two trainings of one model, which differ in their data, metrics and an argument, and one of another model.
 const TEXT: &str = "dlc 1
@@ -152,4 +152,17 @@ fn a_training_begins_with_the_weights_of_another_one() {
     let after = weights(&["--train=tuned"], "tuned.dlx");
     assert_eq!(before["linear_1.weight"], after["linear_1.weight"]);
     assert_ne!(before["linear_2.weight"], after["linear_2.weight"]);
+}
+
+/// Alone it is short for the mode, where there are modes.
+#[test]
+fn train_without_a_name_is_short_for_the_mode() {
+    let emitted = |flag: &str| text(&dlc(&["compile", "examples/two_trainings.dl", flag, "--emit=ir"]));
+    assert_eq!(emitted("--train"), emitted("--mode=train"));
+    assert_ne!(emitted("--train"), emitted("--mode=infer"));
+    for verb in ["check", "summary", "train"] {
+        let refused = dlc(&[verb, "examples/two_trainings.dl", "--train"]);
+        assert_eq!(refused.status.code(), Some(2), "{verb}");
+        assert!(said(&refused).contains("write `--train=NAME`"), "{verb}: {}", said(&refused));
+    }
 }
