@@ -12,7 +12,7 @@ use dlc_compiler::codegen::Target;
 use dlc_compiler::pipeline::{Options, compile};
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
-use dlc_runtime::loader::Examples;
+use dlc_runtime::examples::Examples;
 use dlc_runtime::train::{
     Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
 };
@@ -211,7 +211,7 @@ fn validation_counts_every_example_once() {
     let (by_8, by_9, by_1) = (run(&[1, 8]).unwrap().loss, run(&[9]).unwrap().loss, run(&[1]).unwrap().loss);
     // One batch of all is within its bound of the mean. Smaller batches round less often, and what is then done with their means is in f64.
     let graph: Graph = numbered(&eval_program(9)).parse().unwrap();
-    let batch = examples().gather(&validation, Tensors::new());
+    let batch = examples().gather(&validation, false, 0).unwrap();
     let args = [batch["x"].clone(), batch["y"].clone(), w.clone()];
     // one ninth is no f32, and so as good as folded
     let radius = bounds::interpret(&graph, &args, Constants::Folded).unwrap()[0].radius[0] + 9.0 * f64::EPSILON * by_9;
@@ -364,7 +364,7 @@ fn the_examples_that_fill_no_batch_are_a_last_smaller_one() {
     let (mut by_hand, examples) = (whole_trainer(), examples());
     for start in (0..34).step_by(4) {
         let positions: Vec<usize> = (start..34.min(start + 4)).collect();
-        let batch = examples.gather(&positions, Tensors::new());
+        let batch = examples.gather(&positions, false, 0).unwrap();
         by_hand.step(batch.iter()).unwrap();
     }
     assert_eq!(by_hand.snapshot(), trainer.snapshot());
@@ -690,7 +690,7 @@ fn what_cannot_go_on_is_told() {
     note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());
     note(fresh.step(examples().gather(&[0, 1, 2, 3], Tensors::new()).iter()).unwrap_err());
     note(fresh.set_weights(&[("v", Tensor::scalar(1f32))].into_iter().collect()).unwrap_err());
-    let fields = [("x", examples().fields()["x"].clone()), ("yy", examples().fields()["y"].clone())];
+    let fields = [("x", examples().rows()["x"].clone()), ("yy", examples().rows()["y"].clone())];
     let data = Selection::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));
     let stop = Arc::new(AtomicBool::new(false));
     let run = Run { trainer: &mut trainer(), data, validation: None, options: options(None), stop };

@@ -175,6 +175,8 @@ impl<'p> Lower<'p> {
         for entry in &train.entries {
             match &entry.kind {
                 EntryKind::Let { pattern, value } => self.known_let(pattern, value),
+                // the parser has said that it belongs to datasets
+                EntryKind::Fit { .. } => {}
                 EntryKind::Update { .. } => {
                     self.not_yet("update", entry.span);
                 }

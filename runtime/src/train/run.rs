@@ -11,6 +11,7 @@ use super::{Evaluator, Scores, Selection, TrainError, TrainOptions, Trainer, fie
 use crate::Tensors;
 use crate::checkpoint::{CheckpointError, Latest, Meta, Origin, Store};
 use crate::history::Record;
+use crate::examples::fields_key;
 use crate::loader::{Loader, LoaderOptions, Rest};
 
 /// A training about to run.
@@ -66,11 +67,12 @@ impl Run<'_> {
         let loader_options = LoaderOptions {
             shuffle: options.shuffle,
             start: meta.cursor,
+            key: fields_key(options.seed.cast_signed()),
             rest: if takes_remainder { Rest::Keep } else { Rest::Drop },
             ..LoaderOptions::training(options.batch, 0)
         };
         let mut loader =
-            Loader::new(fields::used(trainer.session(), &data.examples)?, data.positions.clone(), &loader_options)?;
+            Loader::new(fields::used(trainer.session(), &data.examples), data.positions.clone(), &loader_options)?;
         tell(&Event::Start {
             epoch: meta.epoch,
             step: meta.step,
@@ -185,7 +187,7 @@ impl Course<'_> {
     fn step(&mut self, loader: &mut Loader, tell: &mut dyn FnMut(&Event<'_>)) -> Result<(), TrainError> {
         let start = Instant::now();
         let (trainer, meta) = (&mut *self.trainer, &mut self.meta);
-        let batch = loader.next_batch();
+        let batch = loader.next_batch()?;
         trainer.sizes.select(batch.count)?;
         let session = trainer.sizes.current_mut();
         fields::set(session, &batch.fields)?;

@@ -21,10 +21,12 @@ use crate::span::Span;
 
 mod classes;
 mod cut;
+mod dependence;
 mod element;
 mod scale;
 
 use classes::{Analysis, Class, Classes};
+pub(crate) use dependence::{Dependence, Dependences};
 
 /// What a program returns of loss and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

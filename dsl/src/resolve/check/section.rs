@@ -60,6 +60,10 @@ impl<'a> Names<'a> {
                     self.expr(value);
                     self.pattern(pattern, Kind::Let);
                 }
+                EntryKind::Fit { name, value } => {
+                    self.expr(value);
+                    self.bind(name, Kind::Fit);
+                }
                 EntryKind::Field { name, value } => {
                     self.expr(value);
                     self.bind(name, Kind::Field);
@@ -90,6 +94,7 @@ impl<'a> Names<'a> {
                 self.calls(value);
                 self.pattern(pattern, Kind::Let);
             }
+            EntryKind::Fit { .. } => {}
             EntryKind::Field { name, value } => {
                 self.uses(value);
                 match (name.name.as_str(), &value.kind) {
