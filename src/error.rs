@@ -97,12 +97,6 @@ impl From<dlc_runtime::data::DataError> for Error {
     }
 }
 
-impl From<crate::artefact::ArtefactError> for Error {
-    fn from(error: crate::artefact::ArtefactError) -> Self {
-        Error::plain(error.code(), error.to_string())
-    }
-}
-
 /// Reads a text file that the user named.
 ///
 /// # Errors

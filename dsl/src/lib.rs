@@ -26,7 +26,6 @@
 
 pub mod ast;
 mod check;
-pub mod diagnostic;
 pub mod format;
 mod layers;
 pub mod lexer;
@@ -36,11 +35,11 @@ pub mod parser;
 pub mod print;
 pub mod resolve;
 pub mod ron;
-pub mod span;
 
 pub use crate::ron::{names_language, parse_ron, to_ron};
 pub use check::{check, parse_named};
 pub use diagnostic::{Diagnostic, Severity};
+pub use dlc_frontend::{diagnostic, span};
 pub use format::{format, format_ron};
 pub use lower::{Argument, Lowered, Request, What};
 pub use parser::parse;

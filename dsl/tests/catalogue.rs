@@ -19,7 +19,7 @@ fn append_sources(folder: &Path, text: &mut String) {
 fn sources() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let mut text = String::new();
-    for folder in ["dsl/src", "compiler/src", "runtime/src", "src"] {
+    for folder in ["frontend/src", "dsl/src", "compiler/src", "runtime/src", "src"] {
         append_sources(&root.join(folder), &mut text);
     }
     text

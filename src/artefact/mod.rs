@@ -1,6 +1,7 @@
 //! The artefact (`.dlx`): what is shipped. Resolved source, weights by name, and optimised graphs by what they were made for;
 //! never machine code, which loading makes again from the verified graphs in milliseconds.
 
+pub(crate) mod build;
 mod container;
 
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use dlc_ir::{Blobs, Graph};
 use dlc_runtime::{Tensors, atomic, data, regular};
 use serde::{Deserialize, Serialize};
 
-use crate::files;
+use crate::model::files;
 
 /// What a stored graph was made for. Another key lowers from the source.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -228,6 +229,12 @@ impl Artefact {
 /// The folder that a file lies in.
 fn beside(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
+}
+
+impl From<ArtefactError> for crate::Error {
+    fn from(error: ArtefactError) -> Self {
+        crate::Error::plain(error.code(), error.to_string())
+    }
 }
 
 #[cfg(test)]

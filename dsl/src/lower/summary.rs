@@ -1,23 +1,8 @@
 //! The layers of a model, for people: each weight and each operator counts for one of them, or for none.
 
-use super::Lower;
 use super::scope::Frame;
 use super::value::Value;
-
-/// A layer that owns weights.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layer {
-    /// Its name in the tree of weights; empty for the model itself.
-    pub name: String,
-    /// What it is: `linear`.
-    pub kind: String,
-    /// The type of its output, with names of dimensions: `[B, 128]`.
-    pub output: String,
-    /// How many numbers its weights are, without those of layers within it.
-    pub weights: usize,
-    /// Multiplications and additions in products of matrices and convolutions, in one run, without those of layers within it.
-    pub flops: u64,
-}
+use super::{Layer, Lower};
 
 /// What was computed and owned up to some time.
 #[derive(Clone, Copy, Debug, Default)]

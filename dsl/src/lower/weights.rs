@@ -33,23 +33,6 @@ pub(crate) struct Weight {
     pub of_training: bool,
 }
 
-/// What is known of a weight or state outside of this crate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WeightInfo {
-    /// Full name in the tree: `conv1.weight`.
-    pub name: Arc<str>,
-    /// Its type.
-    pub ty: Type,
-    /// Whether it is a `state`.
-    pub is_state: bool,
-    /// Whether training changes it.
-    pub trainable: bool,
-    /// Whether it is no state of the model's, but the training's: a state of the optimizer, or the counter of steps.
-    pub of_training: bool,
-    /// Where it is declared in the user's text: for one of the library, the call.
-    pub span: Span,
-}
-
 impl<'p> Lower<'p> {
     /// `param name: type = first value`.
     pub(crate) fn param(&mut self, w: &'p ast::Weight, stmt: &'p Stmt) -> Eval<()> {

@@ -1,0 +1,219 @@
+//! What is wrong with a text, for people and for machines.
+//!
+//! A [`Diagnostic`] is built where the fault is found and rendered once at the edge: [`Diagnostic::render`] for a
+//! terminal, [`Diagnostic::to_json`] for a machine. Codes are words, each explained in [`catalogue`].
+
+use std::fmt;
+
+use crate::span::{Sources, Span};
+
+pub mod catalogue;
+mod json;
+mod render;
+mod suggest;
+
+pub use json::{JsonDiagnostic, JsonFix, JsonSpan};
+pub use suggest::did_you_mean;
+pub use suggest::{idiom, of_two, translated};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Severity {
+    /// The text cannot be compiled.
+    Error,
+    /// It can, but probably does not mean what it says.
+    Warning,
+}
+
+impl Severity {
+    /// `error` or `warning`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        }
+    }
+}
+
+/// A place with a remark.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// Whether this is where the fault lies (`^^^`), or what explains it (`---`).
+    pub primary: bool,
+    /// The remark; may be empty.
+    pub text: String,
+}
+
+/// An edit that removes the fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced; an empty span inserts.
+    pub span: Span,
+    /// By what.
+    pub text: String,
+}
+
+/// One fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Words with hyphens, listed in [`catalogue`].
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One line that says what is wrong.
+    pub message: String,
+    /// Places; the first primary one is the place of the whole message.
+    pub labels: Vec<Label>,
+    /// Lines of a table or of plain text below the source, shown as they are.
+    pub notes: Vec<String>,
+    /// What to do about it.
+    pub help: Vec<String>,
+    /// Edits that a machine can make.
+    pub fixes: Vec<Fix>,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Error, code, message)
+    }
+
+    /// A warning.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, code, message)
+    }
+
+    fn new(severity: Severity, code: &'static str, message: impl Into<String>) -> Self {
+        debug_assert!(catalogue::explain(code).is_some(), "`{code}` is missing in diagnostic/catalogue.rs");
+        Self { code, severity, message: message.into(), labels: vec![], notes: vec![], help: vec![], fixes: vec![] }
+    }
+
+    /// Adds where the fault lies.
+    #[must_use]
+    pub fn primary(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label { span, primary: true, text: text.into() });
+        self
+    }
+
+    /// Adds a place that explains the fault.
+    #[must_use]
+    pub fn secondary(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label { span, primary: false, text: text.into() });
+        self
+    }
+
+    /// Adds a line below the source.
+    #[must_use]
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push(text.into());
+        self
+    }
+
+    /// Adds advice.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help.push(text.into());
+        self
+    }
+
+    /// Adds an edit that removes the fault.
+    #[must_use]
+    pub fn fix(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.fixes.push(Fix { span, text: text.into() });
+        self
+    }
+
+    /// Where the fault lies: the first primary label, or else the first label.
+    pub fn span(&self) -> Option<Span> {
+        self.labels.iter().find(|label| label.primary).or(self.labels.first()).map(|label| label.span)
+    }
+
+    /// Whether it stops compilation.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
+    /// The message with its source lines as a terminal shows it; `color` adds escape codes. Ends with a line end.
+    pub fn render(&self, sources: &Sources, color: bool) -> String {
+        render::render(self, sources, color)
+    }
+
+    /// One JSON object, as `dlc check --json` lists it.
+    pub fn to_json(&self, sources: &Sources) -> JsonDiagnostic {
+        json::to_json(self, sources)
+    }
+}
+
+/// The message in one line, without sources.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}[{}]: {}", self.severity.word(), self.code, self.message)
+    }
+}
+
+/// Whether one of them stops compilation.
+pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(Diagnostic::is_error)
+}
+
+/// Sorts by place, so that output follows the text, and drops repetitions of one fault.
+pub fn tidy(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by_key(|d| d.span().map_or((u32::MAX, u32::MAX), |s| (s.source.0, s.start)));
+    diagnostics.dedup();
+}
+
+/// How many faults are shown: who has more mends those first.
+pub const SHOWN: usize = 100;
+
+/// The first [`SHOWN`] of them rendered, an empty line between two, and how many more there are.
+pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
+    let shown: Vec<String> = diagnostics.iter().take(SHOWN).map(|d| d.render(sources, color)).collect();
+    let more = match diagnostics.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!("\nand {more} more\n"),
+    };
+    shown.join("\n") + &more
+}
+
+/// The error for trainable weights that no gradient reaches, without its place. `way` says what else to do than to freeze them.
+pub fn unreached(names: &[String], way: &str) -> Diagnostic {
+    let message = match names {
+        [name] => format!("`{name}` is trainable, but no gradient reaches it"),
+        names => format!("{} are trainable, but no gradient reaches them", quoted(names)),
+    };
+    let them = if names.len() == 1 { "it" } else { "them" };
+    let patterns: Vec<String> = names.iter().map(|name| format!("\"!{name}\"")).collect();
+    let help = format!("{way}, or freeze {them}: trainable = [\"**\", {}]", patterns.join(", "));
+    Diagnostic::error("no-gradient", message).help(help)
+}
+
+/// So many of a thing: `1 tensor`, `2 tensors`.
+pub fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// A number with commas between its thousands.
+pub(crate) fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let first = (digits.len() + 2) % 3 + 1;
+    let (first, rest) = digits.split_at(first);
+    let rest = rest.as_bytes().chunks(3).map(|three| String::from_utf8_lossy(three));
+    std::iter::once(first.into()).chain(rest).collect::<Vec<_>>().join(",")
+}
+
+/// Names as a list in a sentence; of many, the first few.
+pub fn quoted<S: AsRef<str>>(names: &[S]) -> String {
+    const MOST: usize = 5;
+    let shown = if names.len() > MOST { MOST - 2 } else { names.len() };
+    let mut quoted: Vec<String> = names[..shown].iter().map(|name| format!("`{}`", name.as_ref())).collect();
+    if shown < names.len() {
+        quoted.push(format!("{} more", names.len() - shown));
+    }
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,104 @@
+//! "Do you mean": the nearest known name to an unknown one.
+
+/// What other libraries call things, and what they are called here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("bce", "binary_cross_entropy"),
+    ("arange", "range"),
+    ("cat", "concat"),
+    ("clip", "clamp"),
+    ("dense", "linear"),
+    ("detach", "stop_gradient"),
+    ("numel", "size"),
+    ("permute", "transpose"),
+    ("swish", "silu"),
+    ("view", "reshape"),
+    ("weight_decay", "decay"),
+];
+
+/// What other libraries have a function for, and how it is written here.
+const IDIOMS: &[(&str, &str)] = &[
+    ("bmm", "write `a @ b`"),
+    ("einsum", "write it with `@`, `transpose` and `sum`"),
+    ("expand_dims", "write `x[:, _]`: `_` is a new axis"),
+    ("matmul", "write `a @ b`"),
+    ("mm", "write `a @ b`"),
+    ("ndim", "write `rank(x)`"),
+    ("square", "write `x ** 2`"),
+    ("std", "write `sqrt(mean((x - mean(x)) ** 2))`"),
+    ("unsqueeze", "write `x[:, _]`: `_` is a new axis"),
+    ("var", "write `mean((x - mean(x)) ** 2)`"),
+];
+
+/// How to write what other libraries have a function of this name for.
+pub fn idiom(name: &str) -> Option<&'static str> {
+    IDIOMS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
+}
+
+/// What is called `name` elsewhere and otherwise here.
+pub fn translated(name: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
+}
+
+/// The function of two values that has the name of this reduction elsewhere.
+pub fn of_two(reduction: &str) -> Option<&'static str> {
+    [("max", "maximum"), ("min", "minimum")].into_iter().find(|(theirs, _)| *theirs == reduction).map(|(_, ours)| ours)
+}
+
+/// The candidate nearest to `name`, if it is near enough to be meant. Ties go to the first candidate.
+///
+/// Case, `_` and `-` weigh nothing, so that `batchnorm` finds `batch_norm`; otherwise a third of the name may differ.
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let plain = |s: &str| s.to_lowercase().replace(['_', '-'], "");
+    let letters = |s: &str| s.chars().count();
+    let wanted = plain(name);
+    let limit = (letters(&wanted).max(2) / 3).max(1);
+    let elsewhere = translated(name);
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        if candidate == name {
+            continue;
+        }
+        if elsewhere == Some(candidate) {
+            return elsewhere;
+        }
+        let found = plain(candidate);
+        let prefix = found.starts_with(&wanted) || wanted.starts_with(&found);
+        // Lengths that differ by more are as many letters apart at least.
+        if !prefix && letters(&wanted).abs_diff(letters(&found)) > limit {
+            continue;
+        }
+        let mut cost = strsim::osa_distance(&wanted, &found);
+        // A name cut short (`conv` for `conv2d`, `stride` for `strides`) is meant even if much is missing.
+        if cost > limit && letters(&wanted) >= 3 && prefix && letters(&found) >= 3 {
+            cost = limit;
+        }
+        // One letter for another letter is no likeness.
+        if cost <= limit && cost < letters(&wanted).max(letters(&found)) && best.is_none_or(|(least, _)| cost < least) {
+            best = Some((cost, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::did_you_mean;
+
+    #[test]
+    fn finds_what_was_meant() {
+        let names = ["conv2d", "batch_norm", "linear", "relu", "max_pool", "dropout"];
+        for (wrong, right) in [
+            ("batchnorm", Some("batch_norm")),
+            ("lienar", Some("linear")),
+            ("Relu", Some("relu")),
+            ("conv", Some("conv2d")),
+            ("maxpool", Some("max_pool")),
+            ("transformer", None),
+            ("x", None),
+        ] {
+            assert_eq!(did_you_mean(wrong, names), right, "{wrong}");
+        }
+        assert_eq!(did_you_mean("strides", ["padding", "stride"]), Some("stride"));
+        assert_eq!(did_you_mean("h", ["w", "x"]), None);
+    }
+}

@@ -1,0 +1,301 @@
+//! From a model to a program.
+
+pub(crate) mod program;
+pub(crate) mod runner;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dlc_compiler::autodiff::AutodiffError;
+use dlc_compiler::codegen::{EmitError, Target};
+use dlc_compiler::passes::{self, Math};
+use dlc_compiler::pipeline::{self, Backend, CompileError, Level, Observer, Options, Phase, Stage};
+use dlc_compiler::schedule::ScheduleError;
+use dlc_dsl::diagnostic::unreached;
+use dlc_dsl::{Diagnostic, Lowered, Request, What};
+use dlc_ir::{Graph, Loc, Role};
+use dlc_runtime::Pool;
+
+use crate::model::span;
+use crate::{Error, Model, Program};
+
+/// Compiles models. What it makes is a function of the model, these settings, and the target, on every machine.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    target: Option<String>,
+    level: Level,
+    math: Math,
+    pool: Arc<Pool>,
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How long the stages took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Timings {
+    /// Stages by name with their milliseconds, in order.
+    pub stages: Vec<(&'static str, f64)>,
+}
+
+impl Timings {
+    /// All stages together, in milliseconds.
+    pub fn total(&self) -> f64 {
+        self.stages.iter().map(|(_, ms)| ms).sum()
+    }
+
+    /// Adds the time since `start` to a stage.
+    pub fn add(&mut self, stage: &'static str, start: Instant) {
+        self.push(stage, start.elapsed());
+    }
+
+    fn push(&mut self, stage: &'static str, time: Duration) {
+        let ms = time.as_secs_f64() * 1e3;
+        match self.stages.iter_mut().find(|(name, _)| *name == stage) {
+            Some((_, sum)) => *sum += ms,
+            None => self.stages.push((stage, ms)),
+        }
+    }
+}
+
+/// The compiler has no clock; this one has.
+struct Clock<'a> {
+    timings: &'a mut Timings,
+    start: Instant,
+}
+
+impl Observer for Clock<'_> {
+    fn begin(&mut self, _: Phase) {
+        self.start = Instant::now();
+    }
+
+    fn end(&mut self, phase: Phase) {
+        self.timings.add(phase.name(), self.start);
+    }
+}
+
+impl Compiler {
+    /// A compiler for this machine, with all optimisations and all processors.
+    pub fn new() -> Self {
+        Compiler {
+            target: None,
+            level: Level::Full,
+            math: Math::default(),
+            pool: Arc::new(Pool::with_all_processors()),
+        }
+    }
+
+    /// For a named instruction set, `x86-64-v3` or `aarch64`. Programs for another machine can be looked at but not run.
+    #[must_use]
+    pub fn target(mut self, name: &str) -> Self {
+        self.target = Some(name.to_owned());
+        self
+    }
+
+    /// How much to optimise.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// What rewrites may take for granted of the numbers; [`Math::Safe`] by default.
+    #[must_use]
+    pub fn math(mut self, math: Math) -> Self {
+        self.math = math;
+        self
+    }
+
+    /// The number of threads that compile and run, at most a few for each processor. It never changes a result.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.pool = Arc::new(Pool::new(threads.max(1)));
+        self
+    }
+
+    /// The model's outputs from its inputs as a program, for these sizes of its dimensions.
+    ///
+    /// # Errors
+    /// If the model is wrong for these sizes.
+    pub fn compile<'a>(
+        &self,
+        model: &Model,
+        sizes: impl IntoIterator<Item = (&'a str, usize)>,
+    ) -> Result<Program, Error> {
+        let mut request = model.request(What::Infer);
+        request.dims.extend(sizes.into_iter().map(|(n, s)| (n.to_owned(), s)));
+        Ok(self.build(model, &request)?.0)
+    }
+
+    /// Lowers and compiles what a request describes, and says how long it took.
+    pub(crate) fn build(&self, model: &Model, request: &Request) -> Result<(Program, Lowered, Timings), Error> {
+        let mut timings = Timings::default();
+        let start = Instant::now();
+        let lowered = model.lower(request)?;
+        timings.add("lower", start);
+        let program = self.compile_graph(model, lowered.graph.clone(), &mut timings)?;
+        Ok((program, lowered, timings))
+    }
+
+    /// Compiles a graph of a model.
+    pub(crate) fn compile_graph(&self, model: &Model, graph: Graph, timings: &mut Timings) -> Result<Program, Error> {
+        let options = self.options()?;
+        let mut clock = Clock { timings, start: Instant::now() };
+        let compiled = pipeline::compile_observed(graph.clone(), &options, &mut clock)
+            .map_err(|e| explain(model, &graph, &options, e))?;
+        Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
+    }
+
+    /// Compiles an optimised graph, as an artefact holds it for what the request describes; or, without one, a part of such a graph.
+    pub(crate) fn compile_optimized(
+        &self,
+        model: &Model,
+        request: Option<&Request>,
+        graph: Graph,
+    ) -> Result<Program, Error> {
+        let options = self.options()?;
+        let mut compiled = pipeline::compile_optimized(graph.clone(), &options, &mut ())
+            .map_err(|e| explain(model, &graph, &options, e))?;
+        if let Some(request) = request {
+            let (source, request, unmoved) = (model.clone(), request.clone(), options.without_moving());
+            compiled = compiled.or_unmoved(Box::new(move || {
+                let graph = source.lower(&request).map_err(|e| e.to_string())?.graph;
+                pipeline::compile(graph, &unmoved).map_err(|e| e.to_string())
+            }));
+        }
+        Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
+    }
+
+    /// The text of a stage of what a request describes.
+    pub(crate) fn text(&self, model: &Model, graph: Graph, stage: Stage) -> Result<String, Error> {
+        let options = self.options()?;
+        pipeline::text(graph.clone(), stage, &options).map_err(|e| explain(model, &graph, &options, e))
+    }
+
+    /// The maths that it compiles with.
+    pub(crate) fn maths(&self) -> Math {
+        self.math
+    }
+
+    /// The same for this machine: for what must run while something is compiled for another one.
+    pub(crate) fn here(&self) -> Self {
+        Compiler { target: None, ..self.clone() }
+    }
+
+    /// The target's name.
+    pub(crate) fn target_name(&self) -> Result<&'static str, Error> {
+        Ok(self.options()?.target.name())
+    }
+
+    pub(crate) fn options(&self) -> Result<Options, Error> {
+        let target = match &self.target {
+            Some(name) => name.parse().map_err(|e| Error::plain("unknown-target", format!("{e}")))?,
+            None => Target::host().ok_or_else(|| {
+                let message = "this machine has neither x86-64 with AVX2 and FMA nor NEON";
+                Error::plain("unknown-target", message)
+            })?,
+        };
+        // Whose parameters are not frozen is left alone by this.
+        let passes = passes::Options { math: self.math, prepare: true, ..passes::Options::default() };
+        let backend = Backend::Cranelift { threads: self.pool.threads() };
+        Ok(Options { level: self.level, passes, backend, ..Options::new(target) })
+    }
+}
+
+/// A compile error of a graph with places in the model's text.
+pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: CompileError) -> Error {
+    let error = match error {
+        CompileError::Autodiff(error) => error,
+        CompileError::Emit(error @ EmitError::WrongMachine(_)) => {
+            let known = Target::ALL.map(Target::name).join(", ");
+            return Error::plain("wrong-target", error.to_string())
+                .help(format!("the targets are {known}; `--emit` shows every stage for each of them"));
+        }
+        CompileError::Emit(error @ (EmitError::TooLarge(_) | EmitError::Memory(_))) => {
+            return Error::plain("out-of-memory", error.to_string());
+        }
+        CompileError::Schedule(error @ ScheduleError::TooLarge { .. }) => {
+            return Error::plain("kernel-too-large", error.to_string())
+                .help("dlc makes no such kernels: compile the model again, or cut the function into several kernels");
+        }
+        CompileError::Schedule(error @ ScheduleError::Overflow(_)) => {
+            return Error::plain("too-large", error.to_string())
+                .help("strides, paddings and dilations multiply where operators follow each other: make them smaller");
+        }
+        error => return Error::plain("internal", error.to_string()),
+    };
+    match &error {
+        AutodiffError::NoGradient { .. } => model.error(unreached_weights(graph, options, error)),
+        AutodiffError::NotDifferentiable { loc, .. } => {
+            let diagnostic = Diagnostic::error("no-gradient", error.to_string());
+            model.error(vec![diagnostic.primary(span(*loc), "a gradient must flow through this")])
+        }
+        _ => model.error(vec![Diagnostic::error("no-gradient", error.to_string())]),
+    }
+}
+
+/// Weights whose ways to the loss end at one place.
+struct Unreached {
+    ends: Option<&'static str>,
+    place: Loc,
+    names: Vec<String>,
+    declared: Vec<Loc>,
+}
+
+/// What to say of all weights without gradient, of which `error` names the first.
+fn unreached_weights(graph: &Graph, options: &Options, error: AutodiffError) -> Vec<Diagnostic> {
+    let options = Options { level: Level::O0, ..options.clone() };
+    let mut found: Vec<Unreached> = vec![];
+    let (mut graph, mut next) = (graph.clone(), Some(error));
+    while let Some(AutodiffError::NoGradient { name, ends, loc, declared }) = next {
+        let place = if ends.is_none() && declared.is_known() { declared } else { loc };
+        match found.iter_mut().find(|u| (u.ends, u.place) == (ends, place)) {
+            Some(known) => {
+                known.names.push(name.to_string());
+                known.declared.push(declared);
+            }
+            None => found.push(Unreached { ends, place, names: vec![name.to_string()], declared: vec![declared] }),
+        }
+        // With this one out of the way the next one shows.
+        next = match freeze(&mut graph, &name).then(|| pipeline::differentiate(graph.clone(), &options)) {
+            Some(Err(CompileError::Autodiff(error))) => Some(error),
+            _ => None,
+        };
+    }
+    found.into_iter().map(Unreached::explain).collect()
+}
+
+/// Makes a weight one that is not trained; false if there is none.
+fn freeze(graph: &mut Graph, name: &str) -> bool {
+    let mut entry = graph.entry().clone();
+    let is_it = |role: &Role| matches!(role, Role::Param { name: n, trainable: true } if **n == *name);
+    let Some(arg) = entry.args().iter().position(|arg| is_it(&arg.role)) else { return false };
+    entry.set_role(arg, Role::Param { name: name.into(), trainable: false });
+    graph.insert(entry);
+    true
+}
+
+impl Unreached {
+    fn explain(self) -> Diagnostic {
+        let way = match self.ends {
+            Some("stop_gradient") => "remove `stop_gradient`",
+            _ => "let the loss depend on it",
+        };
+        let diagnostic = unreached(&self.names, way);
+        let Some(op) = self.ends else {
+            return diagnostic.primary(span(self.place), "the loss is not computed from it");
+        };
+        let mut places: Vec<Loc> = vec![];
+        for loc in self.declared.into_iter().filter(|loc| loc.is_known()) {
+            if !places.contains(&loc) {
+                places.push(loc);
+            }
+        }
+        let ends = if self.names.len() == 1 { "its way to the loss ends" } else { "their ways to the loss end" };
+        let diagnostic = diagnostic.primary(span(self.place), format!("{ends} here, at `{op}`"));
+        places.into_iter().fold(diagnostic, |d, loc| d.secondary(span(loc), "trainable"))
+    }
+}

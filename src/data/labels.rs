@@ -1,0 +1,194 @@
+//! Checks of what the data says: labels that are classes of the model, numbers that are numbers.
+
+use std::path::Path;
+
+use dlc_dsl::Diagnostic;
+use dlc_dsl::lower::dataset::{Dataset, DatasetCall};
+use dlc_ir::op::{Call, Gradient};
+use dlc_ir::{Function, Graph, Loc, Op, Role, ScalarOp, Symbol, Tensor, Value};
+use dlc_runtime::data::check;
+use dlc_runtime::loader::Examples;
+use indexmap::IndexMap;
+
+use crate::model::span;
+use crate::{Error, Model};
+
+/// The inputs of a program that are indices, such as labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Indices(IndexMap<String, Indexing>);
+
+impl Indices {
+    /// Those of a graph.
+    pub fn of(graph: &Graph) -> Self {
+        Indices(indexed_fields(graph))
+    }
+
+    /// Checks a batch: what a program would find halfway, when some weights are updated, is told before it begins.
+    pub fn check<'a>(
+        &self,
+        model: &Model,
+        batch: impl IntoIterator<Item = &'a (&'a str, &'a Tensor)>,
+    ) -> Result<(), Error> {
+        let mut diagnostics = vec![];
+        for (name, tensor) in batch {
+            let Some(indexing) = self.0.get(*name) else { continue };
+            let Err(error) = check::labels(tensor, indexing.size) else { continue };
+            let (message, first) = error.parts();
+            let at = word_within(model, span(indexing.loc), name);
+            let diagnostic = Diagnostic::error(error.code(), format!("the batch's `{name}`: {message}"));
+            let diagnostic = diagnostic.primary(at, format!("must index {} classes", indexing.size));
+            diagnostics.push(first.into_iter().fold(diagnostic, |d, first| d.help(first)));
+        }
+        if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
+    }
+}
+
+/// A field of the data that indexes something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Indexing {
+    /// The number of things that there are.
+    size: usize,
+    /// Where it indexes them.
+    loc: Loc,
+}
+
+/// Checks that fields which a graph uses as indices, such as labels, lie within what they index.
+pub(crate) fn check_labels(model: &Model, call: &DatasetCall, examples: &Examples, graph: &Graph) -> Result<(), Error> {
+    let mut diagnostics = vec![];
+    for (name, indexing) in indexed_fields(graph) {
+        let Some(field) = examples.fields().get(&name) else { continue };
+        let Err(error) = check::labels(field, indexing.size) else { continue };
+        let (message, first) = error.parts();
+        let at = word_within(model, span(indexing.loc), &name);
+        let diagnostic = Diagnostic::error(error.code(), message);
+        let diagnostic = diagnostic.primary(at, format!("must index {} classes", indexing.size));
+        diagnostics.push(with_field(model, call, diagnostic, &name, &first.unwrap_or_default(), false));
+    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
+}
+
+/// The fields that a graph takes for numbers of classes, of which there are so many.
+pub fn class_fields(graph: &Graph, classes: usize) -> Vec<String> {
+    indexed_fields(graph).into_iter().filter(|(_, indexing)| indexing.size == classes).map(|(name, _)| name).collect()
+}
+
+/// How many things an input of a graph indexes, by the names of those that are indices.
+pub(crate) fn index_bounds(graph: &Graph) -> IndexMap<String, usize> {
+    indexed_fields(graph).into_iter().map(|(name, indexing)| (name, indexing.size)).collect()
+}
+
+/// Checks that no field holds NaN or an infinity.
+pub(crate) fn check_finite(model: &Model, call: &DatasetCall, examples: &Examples) -> Result<(), Error> {
+    let mut diagnostics = vec![];
+    for (name, field) in examples.fields().iter() {
+        let Err(error) = check::finite(field) else { continue };
+        let (message, first) = error.parts();
+        let diagnostic = Diagnostic::error(error.code(), format!("the field `{name}`: {message}"));
+        diagnostics.push(with_field(model, call, diagnostic, name, &first.unwrap_or_default(), true));
+    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
+}
+
+/// Checks that what is read is whole where a dataset makes integers of it, since a conversion only drops what is not.
+pub(crate) fn check_whole(model: &Model, dataset: &Dataset, read: &[Tensor], entry: &Function) -> Result<(), Error> {
+    let mut diagnostics = vec![];
+    for (_, node, op) in entry.ops() {
+        let Op::Map(ScalarOp::Convert(dtype)) = *op else { continue };
+        let Some(i) = entry.arg_index(node.operands[0]) else { continue };
+        let Err(error) = check::whole(&read[i], dtype) else { continue };
+        let (message, first) = error.parts();
+        let diagnostic = Diagnostic::error(error.code(), message);
+        diagnostics.push(diagnostic.primary(dataset.readers[i].span, first.unwrap_or_default()));
+    }
+    if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
+}
+
+/// Adds where a field is declared, and which examples of which file are meant.
+fn with_field(
+    model: &Model,
+    call: &DatasetCall,
+    diagnostic: Diagnostic,
+    name: &str,
+    examples: &str,
+    primary: bool,
+) -> Diagnostic {
+    let source = model.source();
+    let Some((at, entry)) = source.field(call, name) else { return diagnostic.help(examples) };
+    let files = source.dataset(call).map(|d: Dataset| d.readers).unwrap_or_default();
+    let files: IndexMap<String, ()> = files
+        .iter()
+        .filter(|r| entry.contains(r.span))
+        .filter_map(|r| Some((Path::new(&r.path).file_name()?.to_string_lossy().into_owned(), ())))
+        .collect();
+    let files: Vec<&str> = files.keys().map(String::as_str).collect();
+    let label = if files.is_empty() { examples.to_owned() } else { format!("{}: {examples}", files.join(", ")) };
+    if primary { diagnostic.primary(at, label) } else { diagnostic.secondary(at, label) }
+}
+
+/// The place of a name within a piece of the model's text, or the whole piece where it does not stand there.
+pub(crate) fn word_within(model: &Model, whole: dlc_dsl::Span, name: &str) -> dlc_dsl::Span {
+    let Some(text) = model.source().sources.get(whole.source).and_then(|s| s.text().get(whole.range())) else {
+        return whole;
+    };
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    let found = text
+        .match_indices(name)
+        .find(|(at, _)| !text[..*at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part));
+    found.map_or(whole, |(at, _)| dlc_dsl::Span {
+        start: whole.start + at as u32,
+        end: whole.start + (at + name.len()) as u32,
+        ..whole
+    })
+}
+
+/// The inputs of a graph's entry that are indices, unchanged but for dtype and shape, with the tightest bound on each.
+fn indexed_fields(graph: &Graph) -> IndexMap<String, Indexing> {
+    let mut known: IndexMap<&Symbol, IndexMap<usize, Indexing>> = IndexMap::new();
+    for function in graph.functions() {
+        let mut found: IndexMap<usize, Indexing> = IndexMap::new();
+        let mut add = |value: Value, indexing: Indexing| {
+            if let Some(arg) = origin(function, value) {
+                let entry = found.entry(arg).or_insert_with(|| indexing.clone());
+                if indexing.size < entry.size {
+                    *entry = indexing;
+                }
+            }
+        };
+        for (_, node, op) in function.ops() {
+            let callee = match op {
+                Op::Gather(gather) => {
+                    let size = function.ty(node.operands[0]).shape[gather.axis];
+                    add(node.operands[1], Indexing { size, loc: node.loc });
+                    continue;
+                }
+                Op::Call(Call { func, .. }) | Op::Gradient(Gradient { func, .. }) => known.get(func),
+                _ => continue,
+            };
+            for (&arg, indexing) in callee.into_iter().flatten() {
+                // The call stands in the user's text, what it calls perhaps in the library.
+                add(node.operands[arg], indexing.clone());
+            }
+        }
+        known.insert(&function.name, found);
+    }
+    let entry = graph.entry();
+    let named = |(arg, indexing): (&usize, &Indexing)| {
+        let argument = &entry.args()[*arg];
+        (argument.role == Role::Input).then(|| (argument.name.to_string(), indexing.clone()))
+    };
+    known.get(&entry.name).into_iter().flatten().filter_map(named).collect()
+}
+
+/// The argument whose elements a value consists of.
+fn origin(function: &Function, mut value: Value) -> Option<usize> {
+    loop {
+        let node = function.node(value.node);
+        match node.op() {
+            None => return function.arg_index(value),
+            Some(Op::Map(ScalarOp::Convert(_)) | Op::Reshape(_) | Op::Transpose(_) | Op::Broadcast(_)) => {
+                value = node.operands[0];
+            }
+            Some(_) => return None,
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Which rules and which lines of the model's text made each node of an optimised graph.
+
+use dlc_compiler::passes::{self, Optimized};
+use dlc_compiler::pipeline;
+use dlc_dsl::Request;
+use dlc_ir::op::Call;
+use dlc_ir::{Function, FunctionKind, Loc, Op};
+use serde::Serialize;
+
+use crate::{Compiler, Error, Model};
+
+/// How one node of an optimised graph came about.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Story {
+    /// The node as it is printed: `%1 = call @dot_bias_relu`.
+    pub node: String,
+    /// The places of the model's text that it comes from.
+    pub from: Vec<String>,
+    /// The rules that made it, each with what it did.
+    pub rules: Vec<String>,
+}
+
+impl std::fmt::Display for Story {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.node)?;
+        if !self.from.is_empty() {
+            write!(f, "    from {}", self.from.join(", "))?;
+        }
+        for rule in &self.rules {
+            write!(f, "\n  {rule}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The stories of the optimised graph's nodes, those of the entry first and the others with the function that they are in; or of some of
+/// them: `%1` is a node of the entry, `@block %1` one of another function, and `@kernel` are all calls of it.
+///
+/// # Errors
+/// If the model is wrong, or there is no such node.
+pub fn explain(compiler: &Compiler, model: &Model, request: &Request, node: Option<&str>) -> Result<Vec<Story>, Error> {
+    let options = compiler.options()?;
+    let graph = model.lower(request)?.graph;
+    let graph = pipeline::differentiate(graph.clone(), &options)
+        .map_err(|e| crate::compile::explain(model, &graph, &options, e))?;
+    let optimised = passes::optimize(&graph, &options.passes);
+    let entry = optimised.graph.entry();
+    let others = optimised.graph.functions().filter(|f| f.kind == FunctionKind::Func && f.name != entry.name);
+    let mut stories = tell(model, &optimised, entry, node);
+    for function in others {
+        let inner = tell(model, &optimised, function, node);
+        stories.extend(inner.into_iter().map(|s| Story { node: format!("{} in {}", s.node, function.name), ..s }));
+    }
+    match node {
+        Some(node) if stories.is_empty() => {
+            let message = format!("the optimised graph has no node `{node}`");
+            Err(Error::plain("unknown-name", message).help("`dlc compile --emit=opt` shows them"))
+        }
+        _ => Ok(stories),
+    }
+}
+
+/// The stories of a function's nodes, or of those that are asked for.
+fn tell(model: &Model, optimised: &Optimized, function: &Function, wanted: Option<&str>) -> Vec<Story> {
+    let is_entry = function.name == optimised.graph.entry().name;
+    // The number of the only node of this function that is asked for.
+    let number = wanted.and_then(|wanted| match wanted.split_once(' ') {
+        Some((name, number)) => (name == function.name.to_string()).then(|| number.trim_start()),
+        None => is_entry.then_some(wanted),
+    });
+    let place = |loc: Loc| model.locate(crate::model::span(loc));
+    let mut stories = vec![];
+    for (i, (id, at, op)) in function.ops().enumerate() {
+        let callee = match op {
+            Op::Call(Call { func, .. }) => Some(func.to_string()),
+            _ => None,
+        };
+        let is_number = number == Some(&*format!("%{i}"));
+        if wanted.is_some_and(|wanted| !is_number && callee.as_deref() != Some(wanted)) {
+            continue;
+        }
+        let mut story = Story { node: node_name(i, op), from: vec![], rules: vec![] };
+        let members = optimised.provenance.places(&function.name, id).iter().copied();
+        for loc in std::iter::once(at.loc).chain(members).filter(|loc| loc.is_known()) {
+            push(&mut story.from, place(loc));
+        }
+        for step in optimised.provenance.steps(&function.name, id) {
+            let note = if step.note.is_empty() { String::new() } else { format!("   {}", step.note) };
+            let from = if step.from.is_known() { format!("   from {}", place(step.from)) } else { String::new() };
+            push(&mut story.rules, format!("{:<24}{note}{from}", step.rule));
+        }
+        stories.push(story);
+    }
+    stories
+}
+
+/// A node as the text form names it, by its number among the operators of its function: `%1 = call @dot_bias_relu`.
+pub(crate) fn node_name(number: usize, op: &Op) -> String {
+    match op {
+        Op::Call(Call { func, .. }) => format!("%{number} = call {func}"),
+        _ => format!("%{number} = {}", op.mnemonic()),
+    }
+}
+
+fn push(list: &mut Vec<String>, item: String) {
+    if !list.contains(&item) {
+        list.push(item);
+    }
+}

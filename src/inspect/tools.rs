@@ -1,0 +1,226 @@
+//! What the command line needs beyond embedding: stages one by one, descriptions, comparisons.
+
+use std::path::PathBuf;
+
+use dlc_compiler::pipeline::{self, Stage};
+use dlc_dsl::diagnostic::catalogue::{self, Entry};
+use dlc_dsl::diagnostic::did_you_mean;
+use dlc_dsl::{Request, What};
+use dlc_ir::{Graph, Op};
+use dlc_runtime::train::Scores;
+use dlc_runtime::{SessionError, Tensors};
+
+pub use dlc_dsl::Lowered;
+pub use dlc_dsl::lower::measure::Measure;
+pub use dlc_dsl::lower::settings::MAX_COUNT;
+
+pub use crate::data::json::{tensor_to_json, tensors_from_json};
+pub use crate::data::labels::class_fields;
+pub use crate::error::{check_writable, read_text, write_file};
+pub use crate::inspect::explain::{Story, explain};
+pub use crate::inspect::verify::{Deviation, verify};
+pub use crate::model::settable::Settable;
+pub use crate::model::settable::with_argument;
+pub use crate::model::sizes::sizes_by_inputs;
+pub use crate::train::Part;
+pub use crate::train::request::request_for;
+
+use crate::artefact::Artefact;
+use crate::compile::Timings;
+use crate::data::resolve;
+use crate::model::failure::failed_run;
+use crate::model::warnings::Warnings;
+use crate::train::measure::with_parts;
+use crate::train::request::training_step;
+use crate::train::{find_settings, settings};
+use crate::{Compiler, Error, Model, Program};
+
+/// Checks whatever would keep a model's `train` section from training: its settings, its data, its weights, and its gradients. What is
+/// left are warnings.
+///
+/// # Errors
+/// If something would.
+pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usize)]) -> Result<Warnings, Error> {
+    let step = training_step(model, compiler, sizes)?;
+    step.check_settings()?;
+    let lowered = model.lower(&with_parts(model, step.request(What::Train))?)?;
+    step.check(&lowered)?;
+    stage_graph(compiler, model, lowered.graph, Stage::Grad)?;
+    Ok(step.warnings())
+}
+
+/// Whether a `train` section says how to train the model.
+///
+/// # Errors
+/// If the section is wrong.
+pub fn trains(model: &Model) -> Result<bool, Error> {
+    Ok(find_settings(model)?.is_some())
+}
+
+/// The names of the models of a model's file: those that it defines, and those that it trains.
+pub fn models(model: &Model) -> Vec<String> {
+    model.source().models()
+}
+
+/// The name of the model that is meant where none is given, or of the one that is.
+///
+/// # Errors
+/// If there is no such model.
+pub fn chosen_model(model: &Model) -> Result<String, Error> {
+    let name = model.request(What::Infer).model;
+    model.source().chosen_model(name.as_deref()).map_err(|d| model.error(d))
+}
+
+/// The name of the model that is meant where none is given.
+///
+/// # Errors
+/// If there is none.
+pub fn default_model(model: &Model) -> Result<String, Error> {
+    model.source().chosen_model(None).map_err(|d| model.error(d))
+}
+
+/// The files that what is done with a model reads: its texts, and the data and weights of its `train` section. Those that only a faulty text
+/// names are left out.
+pub fn files_of(model: &Model) -> Vec<PathBuf> {
+    let texts = model.source().sources.iter().map(|(_, source)| PathBuf::from(source.name()));
+    let settings = find_settings(model).ok().flatten();
+    let calls = settings.iter().flat_map(|s| std::iter::once(&s.data).chain(&s.test));
+    let readers = calls.filter_map(|call| model.source().dataset(call).ok()).flat_map(|dataset| dataset.readers);
+    let data = readers.map(|reader| resolve(&reader.from, &reader.path, model.folder()));
+    let weights = settings.iter().filter_map(|s| s.weights.as_ref());
+    let weights = weights.map(|file| resolve(&file.from, &file.path, model.folder()));
+    texts.chain(data).chain(weights).collect()
+}
+
+/// The tree of the model's text, for people.
+pub fn tree(model: &Model) -> String {
+    dlc_dsl::to_tree(model.source().main())
+}
+
+/// The graph that a request describes.
+///
+/// # Errors
+/// If the model is wrong for these sizes.
+pub fn lower(model: &Model, request: &Request) -> Result<Graph, Error> {
+    Ok(model.lower(request)?.graph)
+}
+
+/// Whether a graph has something to differentiate.
+pub fn has_gradient(graph: &Graph) -> bool {
+    graph.functions().flat_map(|f| f.ops()).any(|(_, _, op)| matches!(op, Op::Gradient(_)))
+}
+
+/// The graph that a request describes, and what is known of layers and weights.
+///
+/// # Errors
+/// If the model is wrong for these sizes.
+pub fn describe(model: &Model, request: &Request) -> Result<Lowered, Error> {
+    model.lower(request)
+}
+
+/// The sizes of a request that nobody gave, and that follow from no data: those of images, say, not the number of examples.
+pub fn assumed_sizes(model: &Model, request: &Request) -> Vec<String> {
+    let of_data = model.source().dims_of_examples(request.model.as_deref()).unwrap_or_default();
+    request.assumed.iter().filter(|name| of_data.contains(name)).cloned().collect()
+}
+
+/// Compiles what a request describes, and says how long it took.
+///
+/// # Errors
+/// If the model is wrong for these sizes.
+pub fn build(compiler: &Compiler, model: &Model, request: &Request) -> Result<(Program, Timings), Error> {
+    let (program, _, timings) = compiler.build(model, request)?;
+    Ok((program, timings))
+}
+
+/// The text of a stage.
+///
+/// # Errors
+/// If the graph has no gradient where it needs one.
+pub fn stage_text(compiler: &Compiler, model: &Model, graph: Graph, stage: Stage) -> Result<String, Error> {
+    compiler.text(model, graph, stage)
+}
+
+/// The graph of a stage: up to the optimised one.
+///
+/// # Errors
+/// As [`stage_text`].
+pub fn stage_graph(compiler: &Compiler, model: &Model, graph: Graph, stage: Stage) -> Result<Graph, Error> {
+    if stage == Stage::Ir {
+        return Ok(graph);
+    }
+    let options = compiler.options()?;
+    let explain = |e| crate::compile::explain(model, &graph, &options, e);
+    let joint = pipeline::differentiate(graph.clone(), &options).map_err(explain)?;
+    if stage == Stage::Grad { Ok(joint) } else { pipeline::optimize(&joint, &options).map_err(explain) }
+}
+
+/// The name of the instruction set that a compiler compiles for.
+///
+/// # Errors
+/// If there is none of that name, or this machine has none.
+pub fn target_name(compiler: &Compiler) -> Result<String, Error> {
+    Ok(compiler.target_name()?.to_owned())
+}
+
+/// What an error code means.
+pub fn explain_code(code: &str) -> Option<&'static Entry> {
+    catalogue::explain(code)
+}
+
+/// What the library or the compiler provides under a name.
+pub fn library_entry(name: &str) -> Option<dlc_dsl::library::Entry> {
+    dlc_dsl::library::find(name)
+}
+
+/// The settings of a `train` section, each with what it is.
+pub fn train_settings() -> &'static [(&'static str, &'static str)] {
+    dlc_dsl::lower::settings::SETTINGS_DOCS
+}
+
+/// The error code or name of the library that may be meant by a word.
+pub fn explainable_like(word: &str) -> Option<String> {
+    let mut known: Vec<String> = dlc_dsl::library::entries().map(|entry| entry.name).collect();
+    known.extend(catalogue::CODES.iter().map(|entry| entry.code.to_owned()));
+    known.extend(train_settings().iter().map(|(name, _)| (*name).to_owned()));
+    did_you_mean(word, known.iter().map(String::as_str)).map(|meant| meant.to_string())
+}
+
+/// Loss and metrics of a trained model on a part of the data of its `train` section, and the number of examples.
+///
+/// # Errors
+/// If the artefact's source has no such data, or it does not fit.
+pub fn evaluate(artefact: &Artefact, compiler: &Compiler, part: Part) -> Result<(Scores, usize), Error> {
+    crate::train::evaluate(&artefact.model()?, compiler, part, artefact.manifest.seed, &artefact.weights)
+}
+
+/// Runs an artefact's model: sizes of its dimensions are those of the inputs, unless given.
+///
+/// # Errors
+/// If the inputs do not fit the model.
+pub fn run(
+    artefact: &Artefact,
+    compiler: &Compiler,
+    inputs: &Tensors,
+    sizes: &[(String, usize)],
+    seed: u64,
+) -> Result<Tensors, Error> {
+    let model = artefact.model()?;
+    let sizes = sizes_by_inputs(&model, inputs, sizes)?;
+    let run = |artefact: &Artefact| -> Result<_, Error> {
+        let mut session = artefact.program(compiler, &sizes)?.try_session()?;
+        Ok(session.set_key(seed.cast_signed()).and_then(|()| session.run(inputs.iter())))
+    };
+    let mut outputs = run(artefact)?;
+    if let Err(SessionError::Check { loc: None, .. }) = outputs {
+        // The graphs of artefacts know no places; one that is made of the source does.
+        outputs = run(&Artefact { graphs: vec![], ..artefact.clone() })?;
+    }
+    outputs.map_err(|e| failed_run(&model, &e))
+}
+
+/// The data of a model's `train` section.
+pub(crate) fn first_examples(compiler: &Compiler, model: &Model) -> Result<Tensors, Error> {
+    let settings = settings(model)?;
+    Ok(crate::data::load(model, compiler, &settings.data)?.fields().clone())
+}

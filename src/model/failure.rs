@@ -1,0 +1,26 @@
+//! Runs that failed, as errors with the place in the model's text where there is one.
+
+use dlc_dsl::Diagnostic;
+use dlc_runtime::SessionError;
+use dlc_runtime::train::TrainError;
+
+use crate::model::span;
+use crate::{Error, Model};
+
+/// Why a run of a model failed.
+pub(crate) fn failed_run(model: &Model, error: &SessionError) -> Error {
+    let SessionError::Check { message, loc: Some(loc) } = error else {
+        return Error::plain(error.code(), error.to_string());
+    };
+    let diagnostic = Diagnostic::error(error.code(), message).primary(span(*loc), "computed here");
+    let help = "indices must lie within what they index: are there more classes in the data than in the model?";
+    model.error(vec![diagnostic.help(help)])
+}
+
+/// Why a training or evaluation of a model failed.
+pub(crate) fn failed_training(model: &Model, error: &TrainError) -> Error {
+    match error {
+        TrainError::Session(error) => failed_run(model, error),
+        _ => Error::plain(error.code(), error.to_string()),
+    }
+}

@@ -1,0 +1,202 @@
+//! A model as its author wrote it.
+
+pub(crate) mod argument;
+pub(crate) mod failure;
+pub(crate) mod files;
+pub(crate) mod loaded;
+pub(crate) mod settable;
+pub(crate) mod sizes;
+pub(crate) mod text;
+pub(crate) mod warnings;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use dlc_dsl::diagnostic::has_errors;
+use dlc_dsl::{Argument, Faults, Loader, Lowered, NoFiles, Program as Source, Request, What};
+use dlc_dsl::{SourceId, Span};
+use dlc_ir::{DType, Loc, Type};
+use indexmap::IndexMap;
+
+use crate::Error;
+use crate::error::read_text;
+use crate::model::files::Files;
+use crate::model::loaded::Loaded;
+use crate::model::settable::Settable;
+use crate::model::warnings::Warnings;
+
+/// A model: its text and everything it imports, with the arguments that are set so far. Data of its `train` section is read once, when
+/// it is first needed, and kept as long as the model or a clone of it.
+///
+/// ```
+/// # fn main() -> Result<(), dlc::Error> {
+/// let model = dlc::Model::parse(
+///     "model perceptron(image: [B, 28, 28], hidden: int = 128) -> logits: [B, 10] {
+///        return image |> flatten |> linear(hidden) |> relu |> linear(10)
+///      }",
+/// )?
+/// .with("hidden", 256)?;
+/// let graph = model.graph([("B", 64)])?;
+/// assert!(graph.to_string().contains("f32[256,784] param \"linear_1.weight\""));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Model {
+    source: Arc<Source>,
+    folder: PathBuf,
+    name: Option<String>,
+    arguments: IndexMap<String, Argument>,
+    float: DType,
+    loaded: Arc<Loaded>,
+}
+
+impl Model {
+    /// Reads a `.dl` or `.ron` file and the files that it imports.
+    ///
+    /// # Errors
+    /// If a file is missing or the text is wrong.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let text = read_text(path)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Self::load(&path.display().to_string(), &text, &mut Files, folder)
+    }
+
+    /// The model in a text of the language, without files beside it.
+    ///
+    /// # Errors
+    /// If the text is wrong.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::load("model.dl", text, &mut NoFiles, PathBuf::new())
+    }
+
+    /// The model in a RON text, without files beside it.
+    ///
+    /// # Errors
+    /// If the text is wrong.
+    pub fn from_ron(text: &str) -> Result<Self, Error> {
+        Self::load("model.ron", text, &mut NoFiles, PathBuf::new())
+    }
+
+    /// The model in a text of that name, whose imports `loader` finds; its data lies in `folder`.
+    pub(crate) fn load(name: &str, text: &str, loader: &mut dyn Loader, folder: PathBuf) -> Result<Self, Error> {
+        let source = Source::load(name, text, loader)?;
+        let (source, arguments, loaded) = (Arc::new(source), IndexMap::new(), Arc::default());
+        Ok(Model { source, folder, name: None, arguments, float: DType::F32, loaded })
+    }
+
+    /// The model of that name, where a file has several.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// With an argument set: a number, a truth value, or text. Where a file has several models, [`Model::named`] comes first.
+    ///
+    /// # Errors
+    /// If the model has no such argument.
+    pub fn with(mut self, name: &str, value: impl Into<Argument>) -> Result<Self, Error> {
+        Settable::of(&self)?.check([name], [])?;
+        self.arguments.insert(name.to_owned(), value.into());
+        Ok(self)
+    }
+
+    /// With all floating-point numbers in that dtype.
+    ///
+    /// # Errors
+    /// If it is no floating-point dtype.
+    pub fn float(mut self, dtype: DType) -> Result<Self, Error> {
+        if !dtype.is_float() {
+            return Err(Error::plain("bad-argument", format!("`{dtype}` is no floating-point type")));
+        }
+        self.float = dtype;
+        Ok(self)
+    }
+
+    /// The graph that computes the outputs from the inputs, before any optimisation, for these sizes of its dimensions.
+    ///
+    /// # Errors
+    /// If the model is wrong for these sizes, or a size is missing.
+    pub fn graph<'a>(&self, sizes: impl IntoIterator<Item = (&'a str, usize)>) -> Result<dlc_ir::Graph, Error> {
+        let mut request = self.request(What::Infer);
+        request.dims.extend(sizes.into_iter().map(|(n, s)| (n.to_owned(), s)));
+        Ok(self.lower(&request)?.graph)
+    }
+
+    /// What its text probably does not mean, such as a value that nothing uses.
+    pub fn warnings(&self) -> Warnings {
+        Warnings::new(self, self.source.warnings.clone())
+    }
+
+    /// The texts and what is known of them.
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// The folder that the paths of the data are relative to.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The datasets that were read so far.
+    pub(crate) fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// The arguments that are set.
+    pub(crate) fn arguments(&self) -> &IndexMap<String, Argument> {
+        &self.arguments
+    }
+
+    /// The float type.
+    pub(crate) fn dtype(&self) -> DType {
+        self.float
+    }
+
+    /// A request with what is set here.
+    pub(crate) fn request(&self, what: What) -> Request {
+        let mut request = Request::new(what);
+        request.model = self.name.clone();
+        request.args = self.arguments.clone();
+        request.float = self.float;
+        request
+    }
+
+    /// The graph that a request describes.
+    pub(crate) fn lower(&self, request: &Request) -> Result<Lowered, Error> {
+        self.source.lower(request).map_err(|d| self.error(d))
+    }
+
+    /// A place in this model's texts: `mnist.dl:4:30`.
+    pub(crate) fn locate(&self, span: dlc_dsl::Span) -> String {
+        self.source.sources.locate(span)
+    }
+
+    /// Diagnostics about this model's texts as an error.
+    pub(crate) fn error(&self, diagnostics: Vec<dlc_dsl::Diagnostic>) -> Error {
+        debug_assert!(has_errors(&diagnostics));
+        Error::new(self.source.sources.clone(), diagnostics)
+    }
+}
+
+impl From<Faults> for Error {
+    fn from(faults: Faults) -> Self {
+        Error::new(faults.sources, faults.diagnostics)
+    }
+}
+
+/// The type of a field of data with the batch axis in front.
+pub(crate) fn batched(ty: &Type, batch: usize) -> Type {
+    let mut shape = ty.shape.to_vec();
+    if let Some(first) = shape.first_mut() {
+        *first = batch;
+    }
+    ty.with_shape(shape)
+}
+
+/// The place in the model's texts: a graph's sources are those of the model, in order.
+pub(crate) fn span(loc: Loc) -> Span {
+    Span { source: SourceId(loc.file.saturating_sub(1)), start: loc.start, end: loc.end }
+}

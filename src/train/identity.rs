@@ -1,0 +1,69 @@
+//! What makes a training the one that a checkpoint belongs to.
+
+use dlc_dsl::Request;
+use dlc_dsl::lower::settings::{BestBy, Keep, TrainSettings};
+use dlc_ir::Graph;
+use dlc_runtime::checkpoint::{Length, TEXT};
+use dlc_runtime::train::{Better, Judge, Part};
+use indexmap::IndexMap;
+
+use crate::model::argument;
+use crate::train::measure::with_parts;
+use crate::{Compiler, Error, Model};
+
+/// Settings that a checkpoint holds as values of their own, or that make no other training.
+const APART: &[&str] = &["batch", "seed", "shuffle", "keep", "test"];
+
+/// A hash of a step's graph, and of what else its numbers depend on.
+pub(crate) fn fingerprint(graph: &Graph, compiler: &Compiler) -> Result<String, Error> {
+    let math = compiler.options()?.passes.math;
+    Ok(hash(&format!("{graph}\n{math:?}")))
+}
+
+/// The fingerprint of a step made for another length: of a schedule, nothing else may differ. None if it cannot be made for it, which then is
+/// another step.
+pub(crate) fn fingerprint_of(
+    model: &Model,
+    compiler: &Compiler,
+    mut request: Request,
+    length: Length,
+) -> Result<Option<(Length, String)>, Error> {
+    let count = |n: Option<u64>| n.and_then(|n| usize::try_from(n).ok());
+    (request.epochs, request.steps) = (count(length.epochs), count(length.steps));
+    match with_parts(model, request).and_then(|request| model.lower(&request)) {
+        Ok(lowered) => Ok(Some((length, fingerprint(&lowered.graph, compiler)?))),
+        Err(_) => Ok(None),
+    }
+}
+
+/// What the settings of a training are, as they were written, to say in what another one differs.
+pub(crate) fn settings_of(
+    model: &Model,
+    compiler: &Compiler,
+    settings: &TrainSettings,
+) -> Result<IndexMap<String, String>, Error> {
+    let mut texts: IndexMap<String, String> = IndexMap::new();
+    texts.insert("model".to_owned(), settings.model.clone());
+    let written = settings.texts.iter().filter(|(name, _)| !APART.contains(&&**name));
+    texts.extend(written.cloned());
+    texts.extend(model.arguments().iter().map(|(name, value)| (format!("`{name}`"), argument::show(value))));
+    texts.insert("float".to_owned(), model.dtype().to_string());
+    texts.insert("math".to_owned(), format!("{:?}", compiler.options()?.passes.math).to_lowercase());
+    for (_, source) in model.source().sources.iter() {
+        // the folder may be another one
+        let name = source.name().rsplit(['/', '\\']).next().unwrap_or_default();
+        texts.insert(format!("{TEXT}{name}"), format!("#{}", &hash(source.text())[..12]));
+    }
+    Ok(texts)
+}
+
+/// The score that decides which epoch is the best.
+pub(crate) fn judge(keep: &Keep) -> Judge {
+    let Keep::Best(BestBy { validation, score, lower }) = keep else { return Judge::loss() };
+    let part = validation.map(|validation| if validation { Part::Validation } else { Part::Train });
+    Judge { part, score: score.clone(), better: if *lower { Better::Lower } else { Better::Higher } }
+}
+
+fn hash(text: &str) -> String {
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}

@@ -1,0 +1,52 @@
+//! The weights that a model begins with.
+
+use std::sync::Arc;
+
+use dlc_dsl::{Request, What};
+use dlc_runtime::{Session, Tensors};
+
+use crate::model::failure::failed_run;
+use crate::train::find_settings;
+use crate::train::request::request_for;
+use crate::train::weights_file::start_weights;
+use crate::{Compiler, Error, Model};
+
+impl Compiler {
+    /// The weights that a model begins with, by name: drawn from a seed, or read where its `train` section names a file of weights.
+    ///
+    /// # Errors
+    /// If the model is wrong, or that file.
+    pub fn first_weights(&self, model: &Model, seed: u64) -> Result<Tensors, Error> {
+        self.first_weights_for(model, &[], seed)
+    }
+
+    /// The same where sizes of the model's dimensions are given, which sizes of weights may hang on.
+    ///
+    /// # Errors
+    /// If the model is wrong for these sizes, or the file of weights.
+    pub fn first_weights_for(&self, model: &Model, sizes: &[(String, usize)], seed: u64) -> Result<Tensors, Error> {
+        let infer = request_for(model, What::Infer, sizes, self)?;
+        let mut init = model.request(What::Init);
+        init.dims = infer.dims.clone();
+        let first = first_values(self, model, &init, seed)?;
+        let wanted: std::collections::HashSet<Arc<str>> =
+            model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
+        Ok(first.into_iter().filter(|(name, _)| wanted.contains(name.as_str())).collect())
+    }
+}
+
+/// The first values of all weights and states of a request for [`What::Init`], those of an optimiser included.
+pub(crate) fn first_values(compiler: &Compiler, model: &Model, init: &Request, seed: u64) -> Result<Tensors, Error> {
+    let (program, lowered, _) = compiler.build(model, init)?;
+    let mut session = program.try_session()?;
+    let draw = |session: &mut Session| {
+        session.set_key(seed.cast_signed())?;
+        session.step()
+    };
+    draw(&mut session).map_err(|e| failed_run(model, &e))?;
+    let drawn = session.outputs();
+    let Some(file) = find_settings(model)?.and_then(|s| s.weights) else { return Ok(drawn) };
+    let of_training: std::collections::HashSet<&str> = lowered.states_of_training().collect();
+    let (own, rest): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|(name, _)| !of_training.contains(&name.as_str()));
+    Ok(start_weights(model, &file, own.into_iter().collect())?.into_iter().chain(rest).collect())
+}

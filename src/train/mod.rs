@@ -1,0 +1,486 @@
+//! A `train` section, from its text to trained weights.
+
+pub(crate) mod identity;
+pub(crate) mod initial;
+pub(crate) mod kept;
+pub(crate) mod measure;
+pub(crate) mod request;
+pub(crate) mod step;
+pub(crate) mod trainer;
+pub(crate) mod weights_file;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use dlc_dsl::lower::dataset::DatasetCall;
+use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
+use dlc_dsl::{Lowered, Request, What};
+use dlc_ir::op::random_bits;
+use dlc_ir::{DType, Graph};
+use dlc_runtime::Tensors;
+use dlc_runtime::checkpoint::{self, CheckpointError, Latest, Meta, Store};
+use dlc_runtime::train::{Evaluator, Event, Run, Scores, Selection, Summary, TrainError, TrainOptions};
+
+use crate::compile::Timings;
+use crate::data::labels::check_labels;
+use crate::data::load;
+use crate::model::failure::{failed_run, failed_training};
+use crate::model::warnings::Warnings;
+use crate::train::identity::{fingerprint, fingerprint_of, judge, settings_of};
+use crate::train::kept::Kept;
+use crate::train::measure::{agree, disagree, measures, with_parts};
+use crate::train::step::{Remainder, TrainingStep, batch_request, split};
+use crate::{Compiler, Error, Model, Program};
+
+/// What the command line changes in a `train` section.
+#[derive(Clone, Debug, Default)]
+pub struct TrainOverrides {
+    /// Examples of a step.
+    pub batch: Option<usize>,
+    /// Times through the data.
+    pub epochs: Option<usize>,
+    /// What random draws follow from.
+    pub seed: Option<u64>,
+    /// Where checkpoints, the best weights and the history go; `None` writes nothing.
+    pub folder: Option<PathBuf>,
+    /// Steps between checkpoints, besides those every few seconds and at the end.
+    pub checkpoint_steps: Option<u64>,
+    /// Whether to go on from the latest checkpoint of the folder. A training must have been begun there; one that was killed before its first
+    /// checkpoint starts anew.
+    pub resume: bool,
+}
+
+impl TrainOverrides {
+    /// The settings of a section with what is changed; refuses what the section's text may not say either.
+    fn apply(&self, mut settings: TrainSettings) -> Result<TrainSettings, Error> {
+        settings.batch = counted("batch", self.batch.unwrap_or(settings.batch))?;
+        settings.seed = self.seed.unwrap_or(settings.seed);
+        if let Some(epochs) = self.epochs {
+            (settings.epochs, settings.steps) = (Some(counted("epochs", epochs)?), None);
+        }
+        Ok(settings)
+    }
+}
+
+/// A training that is compiled and has its data.
+#[derive(Debug)]
+pub struct Training {
+    model: Model,
+    compiler: Compiler,
+    settings: TrainSettings,
+    program: Program,
+    lowered: Lowered,
+    trainer: dlc_runtime::train::Trainer,
+    data: Selection,
+    validation: Option<(Evaluator, Selection)>,
+    test: Option<Selection>,
+    options: TrainOptions,
+    timings: Timings,
+    remainder: Remainder,
+    remainder_timings: Option<(usize, Timings)>,
+    warnings: Warnings,
+    /// What the last run ended with, and its weights where those are not the trainer's.
+    kept: Option<(Kept, Option<Tensors>)>,
+}
+
+impl Training {
+    /// Reads the data of a model's `train` section, compiles its step, and sets the first weights.
+    ///
+    /// # Errors
+    /// If the model has no such section, or model, data or weights are wrong.
+    pub fn new(model: &Model, compiler: &Compiler, overrides: &TrainOverrides) -> Result<Self, Error> {
+        let settings = overrides.apply(settings(model)?)?;
+        let begun = match (overrides.resume, &overrides.folder) {
+            (true, Some(folder)) => expect_begun(folder)?,
+            _ => None,
+        };
+        let step = TrainingStep::new(model, compiler, settings, [])?;
+        step.check_settings()?;
+        let request = with_parts(model, step.request(What::Train))?;
+        let (program, lowered, timings) = compiler.build(model, &request)?;
+        // what is wrong shows now, and not after the training
+        step.check(&lowered)?;
+        let measures = measures(model, compiler, &request, &lowered);
+        let mut trainer = step.trainer(&program, &lowered, Some(&measures))?;
+        let remainder_timings = step.add_remainder(&mut trainer)?;
+        // it is kept for the end of the first epoch
+        measures.finish.program(step.examples_of_epoch()).map_err(|e| failed_training(model, &e))?;
+        let remainder = step.remainder().clone();
+        let warnings = step.warnings();
+        let mut options = TrainOptions {
+            batch: step.settings.batch,
+            epochs: step.settings.epochs.map(|n| n as u64),
+            steps: step.settings.steps.map(|n| n as u64),
+            seed: step.settings.seed,
+            shuffle: step.settings.shuffle.then_some(step.settings.seed),
+            folder: overrides.folder.clone(),
+            keep: 2,
+            checkpoint_steps: overrides.checkpoint_steps,
+            resume: overrides.resume,
+            fingerprint: fingerprint(&lowered.graph, compiler)?,
+            fingerprint_of: None,
+            settings: settings_of(model, compiler, &step.settings)?,
+            judge: judge(&step.settings.keep),
+        };
+        if let Some(length) = begun.map(|meta| meta.length).filter(|length| *length != options.length()) {
+            options.fingerprint_of = fingerprint_of(model, compiler, step.request(What::Train), length)?;
+        }
+        let TrainingStep { settings, examples, learn, held_out, .. } = step;
+        let validation = if held_out.is_empty() {
+            None
+        } else {
+            let selection = Selection { examples: Arc::clone(&examples), positions: Some(held_out) };
+            let (mut evaluator, _) = evaluator(model, compiler, &settings, &selection, Weights::Learn)?;
+            evaluator.set_seed(Part::Validation.seed(settings.seed));
+            Some((evaluator, selection))
+        };
+        let test = match &settings.test {
+            Some(call) => Some(Selection::all(load(model, compiler, call)?)),
+            None => None,
+        };
+        let data = Selection { examples, positions: Some(learn) };
+        let (model, compiler) = (model.clone(), compiler.clone());
+        Ok(Training {
+            model,
+            compiler,
+            settings,
+            program,
+            lowered,
+            trainer,
+            data,
+            validation,
+            test,
+            options,
+            timings,
+            remainder,
+            remainder_timings,
+            warnings,
+            kept: None,
+        })
+    }
+
+    /// Trains to the end, or until `stop` is raised, and tells what happens.
+    ///
+    /// # Errors
+    /// If a step or a file fails, or the loss is not finite.
+    pub fn run(&mut self, stop: Arc<AtomicBool>, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Summary, TrainError> {
+        let run = Run {
+            trainer: &mut self.trainer,
+            data: self.data.clone(),
+            validation: self.validation.as_mut().map(|(evaluator, selection)| (evaluator, selection.clone())),
+            options: self.options.clone(),
+            stop,
+        };
+        let mut summary = run.run(tell)?;
+        self.kept = Some(Kept::of(&self.settings.keep, &mut summary));
+        Ok(summary)
+    }
+
+    /// Which weights the last run ended with: those that [`Training::weights`] gives. None before it.
+    pub fn kept(&self) -> Option<&Kept> {
+        self.kept.as_ref().map(|(kept, _)| kept)
+    }
+
+    /// What the data makes of the section, and is probably not meant: a validation of no example, say.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
+    }
+
+    /// How many examples each epoch leaves out, since the model takes no batch of so few, and why it does not.
+    pub fn left_out(&self) -> Option<(usize, &str)> {
+        match &self.remainder {
+            Remainder::LeftOut { count, why } => Some((*count, why)),
+            _ => None,
+        }
+    }
+
+    /// A failure of [`Training::run`] with its place in the model's text, where there is one.
+    pub fn explain(&self, error: TrainError) -> Error {
+        failed_training(&self.model, &error)
+    }
+
+    /// Loss and metrics of the test data with the weights of now; `None` if the section names no test data.
+    ///
+    /// # Errors
+    /// If the data does not fit the model.
+    pub fn test(&self) -> Result<Option<Scores>, Error> {
+        let Some(selection) = &self.test else { return Ok(None) };
+        let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, selection, Weights::Stay)?;
+        evaluator.set_seed(Part::Test.seed(self.settings.seed));
+        let weights = self.weights();
+        for session in evaluator.sessions() {
+            crate::compile::program::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
+        }
+        evaluator.run(selection).map(Some).map_err(|e| failed_training(&self.model, &e))
+    }
+
+    /// The model's outputs for the first examples of the test data, or else of the validation's, or else of those that it learned from;
+    /// together with the fields of those examples.
+    ///
+    /// # Errors
+    /// If the model cannot be compiled for so many examples.
+    pub fn predict(&self, count: usize) -> Result<Predictions, Error> {
+        let held_out = self.validation.as_ref().map(|(_, selection)| (Part::Validation, selection));
+        let test = self.test.as_ref().map(|selection| (Part::Test, selection));
+        let (part, selection) = test.or(held_out).unwrap_or((Part::Train, &self.data));
+        let count = count.min(selection.count());
+        let positions: Vec<usize> = match &selection.positions {
+            Some(positions) => positions[..count].to_vec(),
+            None => (0..count).collect(),
+        };
+        let fields = selection.examples.gather(&positions, Tensors::new());
+        let request = batch_request(&self.model, &self.settings, &selection.examples, What::Infer, count);
+        let (program, ..) = self.compiler.build(&self.model, &request)?;
+        let mut session = program.with_weights(self.weights())?.try_session()?;
+        session.set_key(part.seed(self.settings.seed)).map_err(|e| failed_run(&self.model, &e))?;
+        let names: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
+        let inputs = names.iter().filter_map(|n| Some((n.as_str(), fields.get(n)?)));
+        let outputs = session.run(inputs).map_err(|e| failed_run(&self.model, &e))?;
+        Ok(Predictions { part, outputs, fields })
+    }
+
+    /// The weights that the section says to keep, those of now or of the best epoch, and the states of the model that an evaluation needs.
+    pub fn weights(&self) -> Tensors {
+        match &self.kept {
+            Some((_, Some(weights))) => weights.clone(),
+            _ => self.trainer.weights(),
+        }
+    }
+
+    /// The settings of the section, as they are in force.
+    pub fn settings(&self) -> &TrainSettings {
+        &self.settings
+    }
+
+    /// The numbers of examples to learn from, to validate with, and of the test.
+    pub fn examples(&self) -> (usize, usize, usize) {
+        let count = |s: Option<&Selection>| s.map_or(0, Selection::count);
+        (self.data.count(), count(self.validation.as_ref().map(|(_, s)| s)), count(self.test.as_ref()))
+    }
+
+    /// The compiled step.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// What is known of the model's layers and weights.
+    pub fn lowered(&self) -> &Lowered {
+        &self.lowered
+    }
+
+    /// How long compiling the step took.
+    pub fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// The examples of the last, smaller batch of each epoch, if there is one, and how long compiling its step took.
+    pub fn remainder(&self) -> Option<(usize, &Timings)> {
+        self.remainder_timings.as_ref().map(|(count, timings)| (*count, timings))
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+}
+
+/// Checks that a training was begun in a folder, to go on from: who asks to go on does not want to begin another one. What its latest
+/// checkpoint says, if it came to one.
+fn expect_begun(folder: &Path) -> Result<Option<Meta>, Error> {
+    let explain = |e: CheckpointError| Error::plain(e.code(), e.to_string());
+    // opening would make it
+    let begun = checkpoint::is_begun(folder);
+    let latest =
+        if begun { Store::open(folder, 1).map_err(explain)?.latest().map_err(explain)? } else { Latest::default() };
+    if let Some((_, found)) = latest.found {
+        return Ok(Some(found.meta));
+    }
+    if begun && latest.skipped.is_empty() {
+        return Ok(None);
+    }
+    let message = format!("{} has no checkpoint to go on from", folder.display());
+    let error = Error::plain(latest.skipped.first().map_or("missing-file", CheckpointError::code), message);
+    let error = latest.skipped.iter().fold(error, |error, skipped| error.help(skipped.to_string()));
+    Err(error.help("without `resume`, the training begins anew"))
+}
+
+/// The `train` section of a model.
+pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
+    find_settings(model)?.ok_or_else(|| {
+        Error::plain("missing-setting", "no `train` section says how to train this model")
+            .help("add `train` with `data`, `loss` and `optimizer`")
+    })
+}
+
+/// The `train` section of a model, if it has one.
+pub(crate) fn find_settings(model: &Model) -> Result<Option<TrainSettings>, Error> {
+    let name = model.request(What::Train).model;
+    model.source().train_settings(name.as_deref()).map_err(|d| model.error(d))
+}
+
+/// A count that a setting may have: the same as in the text of a `train` section.
+pub(crate) fn counted(setting: &str, count: usize) -> Result<usize, Error> {
+    let bounds = match count {
+        0 => "at least 1",
+        _ if count < MAX_COUNT => return Ok(count),
+        _ => "smaller",
+    };
+    Err(Error::plain("number-out-of-range", format!("`{setting}` is {count}, but must be {bounds}")))
+}
+
+/// A part of the data of a `train` section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The examples that the model learns from: without those of the validation.
+    Train,
+    /// The examples of its data that are kept to validate with.
+    Validation,
+    /// The test data.
+    Test,
+}
+
+impl Part {
+    /// Its name, on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Validation => "validation",
+            Part::Test => "test",
+        }
+    }
+
+    /// What the draws of an evaluation follow from: of no step of the training, and of no other part.
+    fn seed(self, seed: u64) -> i64 {
+        let counter = match self {
+            Part::Train => -1,
+            Part::Validation => -2,
+            Part::Test => -3,
+        };
+        random_bits(seed.cast_signed(), counter, 0, DType::I64)
+    }
+
+    /// The dataset that it is of, and those of its examples that are meant.
+    fn of(
+        self,
+        model: &Model,
+        compiler: &Compiler,
+        settings: &TrainSettings,
+    ) -> Result<(DatasetCall, Selection), Error> {
+        let missing = |what: &str, help: &str| {
+            let message = format!("the `train` section names no {what}");
+            Error::plain("missing-setting", message).help(help)
+        };
+        if self == Part::Test {
+            let call = settings.test.clone();
+            let call = call.ok_or_else(|| missing("`test` data", "use --data=validation or --data=train"))?;
+            let examples = load(model, compiler, &call)?;
+            return Ok((call, Selection::all(examples)));
+        }
+        if self == Part::Validation && settings.validation.is_none() {
+            return Err(missing("`validation`", "use --data=test or --data=train"));
+        }
+        let examples = load(model, compiler, &settings.data)?;
+        let (learn, held_out) = split(settings).of(examples.count());
+        let positions = if self == Part::Validation { held_out } else { learn };
+        if positions.is_empty() {
+            return Err(Error::plain("too-few-examples", format!("there are no examples in {}", self.name())));
+        }
+        Ok((settings.data.clone(), Selection { examples, positions: Some(positions) }))
+    }
+}
+
+/// What a model makes of some examples.
+#[derive(Clone, Debug)]
+pub struct Predictions {
+    /// Where the examples are from.
+    pub part: Part,
+    /// The model's outputs.
+    pub outputs: Tensors,
+    /// The fields of the examples.
+    pub fields: Tensors,
+}
+
+/// Loss and metrics of a part of the data of the `train` section, with these weights. `seed` is that of the training, where it is not
+/// the section's.
+pub(crate) fn evaluate(
+    model: &Model,
+    compiler: &Compiler,
+    part: Part,
+    seed: Option<u64>,
+    weights: &Tensors,
+) -> Result<(Scores, usize), Error> {
+    let mut settings = settings(model)?;
+    settings.seed = seed.unwrap_or(settings.seed);
+    let (call, selection) = part.of(model, compiler, &settings)?;
+    let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection, Weights::Stay)?;
+    evaluator.set_seed(part.seed(settings.seed));
+    for graph in &graphs {
+        check_labels(model, &call, &selection.examples, graph)?;
+    }
+    for session in evaluator.sessions() {
+        crate::compile::program::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
+    }
+    Ok((evaluator.run(&selection).map_err(|e| failed_training(model, &e))?, selection.count()))
+}
+
+/// Whether weights are the same in all runs of a program, or change with the training that it judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weights {
+    Stay,
+    Learn,
+}
+
+/// The programs that evaluate a selection: of whole batches, and of what is left over.
+///
+/// # Errors
+/// If the model can be evaluated neither on large batches nor on those that it is trained with.
+pub(crate) fn evaluations(
+    model: &Model,
+    settings: &TrainSettings,
+    selection: &Selection,
+) -> Result<Vec<Request>, Error> {
+    /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
+    const EVALUATED_AT_ONCE: usize = 256;
+    let (count, batch) = (selection.count(), settings.batch);
+    let one = |size| {
+        let request = batch_request(model, settings, &selection.examples, What::Eval, size);
+        model.lower(&request).map(|_| request)
+    };
+    let all = |batch| Evaluator::sizes(count, batch).into_iter().map(one).collect::<Result<Vec<Request>, Error>>();
+    all(batch.max(EVALUATED_AT_ONCE)).or_else(|_| all(batch)).map_err(|error| {
+        let rest = count % batch;
+        if rest == 0 || one(batch).is_err() {
+            return error;
+        }
+        error.help(format!("{count} examples in batches of {batch} leave {rest}"))
+    })
+}
+
+/// An evaluator for a selection, and the graphs that it was compiled from.
+fn evaluator(
+    model: &Model,
+    compiler: &Compiler,
+    settings: &TrainSettings,
+    selection: &Selection,
+    weights: Weights,
+) -> Result<(Evaluator, Vec<Graph>), Error> {
+    let (mut sessions, mut graphs, mut found) = (vec![], vec![], None);
+    for request in evaluations(model, settings, selection)? {
+        let mut request = with_parts(model, request)?;
+        request.frozen = weights == Weights::Stay;
+        let (program, lowered, _) = compiler.build(model, &request)?;
+        sessions.push(program.try_session()?);
+        match &found {
+            None => found = Some((measures(model, compiler, &request, &lowered), lowered.parts)),
+            Some((_, parts)) if agree(parts, &lowered.parts) => {}
+            Some(_) => return Err(disagree(selection.count())),
+        }
+        graphs.push(lowered.graph);
+    }
+    let measures = found.as_ref().map(|(measures, _)| measures);
+    if let Some(measures) = measures {
+        measures.finish.program(selection.count()).map_err(|e| failed_training(model, &e))?;
+    }
+    Ok((Evaluator::new(sessions, measures).map_err(|e| failed_training(model, &e))?, graphs))
+}

@@ -1,0 +1,244 @@
+//! The step of a `train` section, prepared in one way for whoever trains with it, shows it or checks it: which examples it learns from,
+//! what it is compiled from, and the weights that it begins with.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use dlc_dsl::lower::settings::{TrainSettings, Validation};
+use dlc_dsl::{Lowered, Request, What};
+use dlc_ir::Tensor;
+use dlc_runtime::Split;
+use dlc_runtime::loader::Examples;
+use dlc_runtime::train::{self, Measures, Selection};
+use indexmap::IndexMap;
+
+use crate::compile::Timings;
+use crate::data::labels::check_labels;
+use crate::data::load;
+use crate::model::batched;
+use crate::model::failure::failed_training;
+use crate::model::warnings::Warnings;
+use crate::train::measure::{agree, with_parts};
+use crate::train::weights_file::start_weights;
+use crate::train::{counted, evaluations};
+use crate::{Compiler, Error, Model, Program};
+
+/// The step of a `train` section with its data.
+#[derive(Debug)]
+pub(crate) struct TrainingStep<'a> {
+    model: &'a Model,
+    compiler: &'a Compiler,
+    /// The section's settings, with the batch that is in force.
+    pub settings: TrainSettings,
+    /// All examples of the section's data.
+    pub examples: Arc<Examples>,
+    /// Those to learn from.
+    pub learn: Vec<usize>,
+    /// Those of the validation.
+    pub held_out: Vec<usize>,
+    sizes: IndexMap<String, usize>,
+    remainder: OnceCell<Remainder>,
+}
+
+/// What becomes of the training examples that are left when the others fill whole batches.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Remainder {
+    /// There are none.
+    None,
+    /// They are a last, smaller batch of each epoch.
+    Trained(usize),
+    /// The model takes batches of one size only.
+    LeftOut {
+        /// How many of each epoch.
+        count: usize,
+        /// Why it takes no others.
+        why: String,
+    },
+}
+
+impl<'a> TrainingStep<'a> {
+    /// Reads the data of a section. Sizes go before what the section says: `B` before its batch.
+    pub fn new<'s>(
+        model: &'a Model,
+        compiler: &'a Compiler,
+        mut settings: TrainSettings,
+        sizes: impl IntoIterator<Item = (&'s str, usize)>,
+    ) -> Result<Self, Error> {
+        let sizes: IndexMap<String, usize> = sizes.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();
+        settings.batch = counted("B", sizes.get("B").copied().unwrap_or(settings.batch))?;
+        let examples = load(model, compiler, &settings.data)?;
+        let (learn, held_out) = split(&settings).of(examples.count());
+        let remainder = OnceCell::new();
+        Ok(TrainingStep { model, compiler, settings, examples, learn, held_out, sizes, remainder })
+    }
+
+    /// What to make for the step: itself, its first values, or its evaluation.
+    pub fn request(&self, what: What) -> Request {
+        self.request_of(what, self.settings.batch)
+    }
+
+    /// The same for batches of another size.
+    pub fn request_of(&self, what: What, batch: usize) -> Request {
+        // what evaluates knows of no steps
+        let steps = matches!(what, What::Train | What::Init).then(|| self.steps_per_epoch());
+        self.request_with(what, batch, steps)
+    }
+
+    fn request_with(&self, what: What, batch: usize, steps_per_epoch: Option<usize>) -> Request {
+        let mut request = batch_request(self.model, &self.settings, &self.examples, what, batch);
+        request.dims.extend(self.sizes.clone());
+        if let Some(size) = request.dims.get_mut("B") {
+            *size = batch;
+        }
+        request.steps_per_epoch = steps_per_epoch;
+        (request.epochs, request.steps) = (self.settings.epochs, self.settings.steps);
+        request
+    }
+
+    /// Steps of an epoch.
+    fn steps_per_epoch(&self) -> usize {
+        let more = usize::from(matches!(self.remainder(), Remainder::Trained(_)));
+        (self.learn.len() / self.settings.batch + more).max(1)
+    }
+
+    /// Examples that the first epoch trains on, or the part of it that all steps are.
+    pub fn examples_of_epoch(&self) -> usize {
+        let count = self.learn.len();
+        let count =
+            if let Remainder::LeftOut { count: left_out, .. } = self.remainder() { count - left_out } else { count };
+        let steps = self.settings.steps.unwrap_or(usize::MAX).saturating_mul(self.settings.batch);
+        count.min(steps)
+    }
+
+    /// What becomes of the examples that fill no batch.
+    pub fn remainder(&self) -> &Remainder {
+        self.remainder.get_or_init(|| {
+            let (whole, count) = (self.learn.len() / self.settings.batch, self.learn.len() % self.settings.batch);
+            if whole == 0 || count == 0 {
+                return Remainder::None;
+            }
+            let lower = |batch| {
+                let request = with_parts(self.model, self.request_with(What::Train, batch, Some(whole + 1)))?;
+                self.model.lower(&request)
+            };
+            let why = match (lower(self.settings.batch), lower(count)) {
+                (Ok(whole), Ok(rest)) if !same_weights(&whole, &rest) => {
+                    "its weights depend on the size of a batch".to_owned()
+                }
+                (Ok(whole), Ok(rest)) if agree(&whole.parts, &rest.parts) => return Remainder::Trained(count),
+                (Ok(_), Ok(_)) => "its loss or metrics are computed otherwise of so few".to_owned(),
+                // which fails in any case
+                (Err(_), _) => return Remainder::None,
+                (_, Err(error)) => error.diagnostics().first().map_or(String::new(), |d| d.message.clone()),
+            };
+            Remainder::LeftOut { count, why }
+        })
+    }
+
+    /// Adds the step for the examples that fill no batch to a trainer, if they are trained on;
+    /// their number, and how long compiling it took.
+    pub fn add_remainder(&self, trainer: &mut train::Trainer) -> Result<Option<(usize, Timings)>, Error> {
+        let &Remainder::Trained(count) = self.remainder() else { return Ok(None) };
+        let request = with_parts(self.model, self.request_of(What::Train, count))?;
+        let (program, _, timings) = self.compiler.build(self.model, &request)?;
+        trainer.add(program.try_session()?).map_err(|e| failed_training(self.model, &e))?;
+        Ok(Some((count, timings)))
+    }
+
+    /// A trainer of the compiled step, with the weights that it begins with: drawn, or read where the section names a file.
+    /// `measures` says how loss and metrics of an epoch follow from its steps.
+    pub fn trainer(
+        &self,
+        program: &Program,
+        lowered: &Lowered,
+        measures: Option<&Measures>,
+    ) -> Result<train::Trainer, Error> {
+        let failed = |e| failed_training(self.model, &e);
+        let (session, own) = (program.try_session()?, lowered.states_of_training());
+        let mut trainer = train::Trainer::new(session, measures, own).map_err(failed)?;
+        let (init, ..) = self.compiler.build(self.model, &self.request(What::Init))?;
+        trainer.initialize(&mut init.try_session()?, self.settings.seed).map_err(failed)?;
+        if let Some(file) = &self.settings.weights {
+            let tensors = start_weights(self.model, file, trainer.weights())?;
+            trainer.set_weights(&tensors).map_err(failed)?;
+        }
+        Ok(trainer)
+    }
+
+    /// What the data makes of the section, and is probably not meant.
+    pub fn warnings(&self) -> Warnings {
+        let left_out = match self.remainder() {
+            Remainder::LeftOut { count, why } => Some((*count, why.as_str())),
+            Remainder::None | Remainder::Trained(_) => None,
+        };
+        Warnings::new(self.model, self.settings.warnings(self.examples.count(), self.held_out.len(), left_out))
+    }
+
+    /// Checks that training has an end and examples for a step.
+    pub fn check_settings(&self) -> Result<(), Error> {
+        self.settings.check_length().map_err(|d| self.model.error(d))?;
+        let validated = self.settings.check_validation(self.examples.count(), self.held_out.len());
+        validated.map_err(|d| self.model.error(d))?;
+        self.settings.check_batch(self.learn.len()).map_err(|d| self.model.error(d))
+    }
+
+    /// Checks what else a training needs, against its lowered step: labels that are classes of the model, in the test data as well, something to
+    /// judge by where that is wanted, and a file of weights that fits.
+    pub fn check(&self, lowered: &Lowered) -> Result<(), Error> {
+        let TrainSettings { data, test, weights, .. } = &self.settings;
+        for call in std::iter::once(data).chain(test) {
+            check_labels(self.model, call, &*load(self.model, self.compiler, call)?, &lowered.graph)?;
+        }
+        let evaluated = |selection: &Selection| -> Result<(), Error> {
+            for request in evaluations(self.model, &self.settings, selection)? {
+                self.model.lower(&with_parts(self.model, request)?)?;
+            }
+            Ok(())
+        };
+        if !self.held_out.is_empty() {
+            let held_out = Selection { examples: Arc::clone(&self.examples), positions: Some(self.held_out.clone()) };
+            evaluated(&held_out)?;
+        }
+        if let Some(call) = test {
+            evaluated(&Selection::all(load(self.model, self.compiler, call)?))?;
+        }
+        if let Some(file) = weights {
+            // whether a file fits is a matter of names and types, and the first values need not be computed
+            let own = lowered.weights.iter().filter(|w| !w.of_training);
+            let unset = own.map(|w| (&*w.name, Tensor::zeros(w.ty.clone()))).collect();
+            start_weights(self.model, file, unset)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether two programs of a model update the same weights and states.
+fn same_weights(a: &Lowered, b: &Lowered) -> bool {
+    let of = |lowered: &Lowered| lowered.weights.iter().map(|w| (w.name.clone(), w.ty.clone())).collect::<Vec<_>>();
+    of(a) == of(b)
+}
+
+/// Which examples are held out.
+pub(crate) fn split(settings: &TrainSettings) -> Split {
+    match settings.validation {
+        None => Split::None,
+        Some(Validation::Last(share)) => Split::Last(share),
+        Some(Validation::Random(fraction)) => Split::Random { fraction, seed: settings.seed },
+    }
+}
+
+/// A request for batches of a size, with the types that the examples have.
+pub(crate) fn batch_request(
+    model: &Model,
+    settings: &TrainSettings,
+    examples: &Examples,
+    what: What,
+    batch: usize,
+) -> Request {
+    let mut request = model.request(what);
+    request.model = Some(settings.model.clone());
+    for (name, tensor) in examples.fields().iter() {
+        request.fields.insert(name.to_owned(), batched(tensor.ty(), batch));
+    }
+    request
+}

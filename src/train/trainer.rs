@@ -1,0 +1,246 @@
+//! Training step by step, from a program that embeds dlc.
+
+use std::sync::Arc;
+
+use dlc_dsl::{Lowered, Request, What};
+use dlc_ir::{Def, Function, Graph, Op, ResultDecl, ResultRole, Role, Tensor, Value};
+use dlc_runtime::train::{Scores, Snapshot};
+use dlc_runtime::{Session, SessionError, Tensors};
+use indexmap::IndexMap;
+
+use crate::compile::Timings;
+use crate::data::labels::Indices;
+use crate::model::failure::{failed_run, failed_training};
+use crate::train::settings;
+use crate::train::step::TrainingStep;
+use crate::{Compiler, Error, Model};
+
+/// One training step's loss and metrics, taken before its update.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The loss.
+    pub loss: f64,
+    /// The metrics that are numbers, by name.
+    pub metrics: IndexMap<String, f64>,
+    /// The metrics that are tables, such as a confusion matrix, by name.
+    pub tables: IndexMap<String, Tensor>,
+}
+
+/// A model that learns batch by batch: forward, backward and update as one program.
+///
+/// Batches may have any size: the program for a size that was not there before is compiled when it comes, and kept. All of them work on the same
+/// weights and states.
+#[derive(Debug)]
+pub struct Trainer {
+    model: Model,
+    compiler: Compiler,
+    /// What the step was made of, for batches of one size.
+    request: Request,
+    trainer: dlc_runtime::train::Trainer,
+    /// The inputs that are indices.
+    indices: Indices,
+    /// The program of the gradients for each size of batches that they were asked for.
+    gradients: IndexMap<usize, Session>,
+    seed: u64,
+}
+
+impl Compiler {
+    /// A trainer by the model's `train` section, which gives loss, optimiser and metrics, and whose data says what types
+    /// the fields have. It begins with the section's `weights`, where there are some, and otherwise with drawn ones. Sizes given
+    /// here go before those of the section: `[("B", 64)]`, of which `B` is only the size to compile for at once.
+    ///
+    /// # Errors
+    /// If the model has no such section, or model, data or weights are wrong.
+    pub fn trainer<'a>(
+        &self,
+        model: &Model,
+        sizes: impl IntoIterator<Item = (&'a str, usize)>,
+    ) -> Result<Trainer, Error> {
+        let step = TrainingStep::new(model, self, settings(model)?, sizes)?;
+        let request = step.request(What::Train);
+        let (program, lowered, _) = self.build(model, &request)?;
+        let trainer = step.trainer(&program, &lowered, None)?;
+        let mut trainer = Trainer {
+            model: model.clone(),
+            compiler: self.clone(),
+            request,
+            trainer,
+            indices: Indices::of(&lowered.graph),
+            gradients: IndexMap::new(),
+            seed: step.settings.seed,
+        };
+        // whether there are gradients shows now
+        trainer.compile_gradients(step.settings.batch, &lowered)?;
+        Ok(trainer)
+    }
+}
+
+impl Trainer {
+    /// Does one step on a batch, which gives every field. One that is refused before the step changes nothing: that lacks a field, has one of
+    /// another type, NaN, or an index out of range. Should a check fail within the step, all further ones fail until [`Trainer::restore`].
+    ///
+    /// # Errors
+    /// If a field is unknown, missing, of another type, not finite or no index of what it indexes, or the step fails.
+    pub fn step<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Step, Error> {
+        let batch: Vec<(&str, &Tensor)> = batch.into_iter().collect();
+        // what does not fit for another reason is refused by the program of now, which says why
+        if let Some(size) = self.size_of(&batch) {
+            self.indices.check(&self.model, &batch)?;
+            if !self.trainer.takes(size) {
+                let (program, ..) = self.compiler.build(&self.model, &self.request_for(size))?;
+                self.trainer.add(program.try_session()?).map_err(|e| failed_training(&self.model, &e))?;
+            }
+        }
+        let Scores { loss, metrics, tables } =
+            self.trainer.step(batch).map_err(|e| failed_training(&self.model, &e))?;
+        Ok(Step { loss, metrics, tables })
+    }
+
+    /// The gradients of the loss of a batch by every trainable weight, under the weights' names. Nothing is updated.
+    ///
+    /// # Errors
+    /// If a field is unknown, missing or of another type, or the run fails.
+    pub fn gradients<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Tensors, Error> {
+        let batch: Vec<(&str, &Tensor)> = batch.into_iter().collect();
+        let known = self.trainer.session().signature().inputs().map(|(name, _)| name.to_owned());
+        let known: Vec<String> = known.collect();
+        if let Some((name, _)) = batch.iter().find(|(name, _)| !known.iter().any(|k| k == name)) {
+            let unknown = SessionError::Unknown { kind: "input", name: (*name).to_owned(), near: vec![], known };
+            return Err(failed_run(&self.model, &unknown));
+        }
+        let size = match self.size_of(&batch) {
+            Some(size) if !self.gradients.contains_key(&size) => {
+                let lowered = self.model.lower(&self.request_for(size))?;
+                self.compile_gradients(size, &lowered)?;
+                Some(size)
+            }
+            size => size,
+        };
+        // a batch whose fields have no size is refused by any of them
+        let session = match size {
+            Some(size) => self.gradients.get_mut(&size),
+            None => self.gradients.values_mut().next(),
+        };
+        let session = session.expect("it was compiled");
+        let trained = self.trainer.session();
+        let tensors: Tensors = trained.params().into_iter().chain(trained.states()).collect();
+        crate::compile::program::set_weights(session, &tensors).map_err(|e| failed_run(&self.model, &e))?;
+        let takes: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
+        let needed = batch.into_iter().filter(|(name, _)| takes.iter().any(|t| t == name));
+        session.run(needed).map_err(|e| failed_run(&self.model, &e))
+    }
+
+    /// The weights, and the states of the model that an evaluation needs.
+    pub fn weights(&self) -> Tensors {
+        self.trainer.weights()
+    }
+
+    /// Sets the weights.
+    ///
+    /// # Errors
+    /// If they are not exactly those of the model.
+    pub fn set_weights(&mut self, weights: &Tensors) -> Result<(), Error> {
+        self.trainer.set_weights(weights).map_err(|e| failed_training(&self.model, &e))
+    }
+
+    /// Sets a state, of the model or of its optimiser, such as `@linear_1.weight/velocity`.
+    ///
+    /// # Errors
+    /// If there is no such state or it has another type.
+    pub fn set_state(&mut self, name: &str, value: &Tensor) -> Result<(), Error> {
+        self.trainer.session_mut().set_state(name, value).map_err(|e| failed_run(&self.model, &e))
+    }
+
+    /// All states: those of the model and of its optimiser.
+    pub fn states(&self) -> Tensors {
+        self.trainer.session().states()
+    }
+
+    /// A copy of all that steps update, to go back to.
+    pub fn snapshot(&self) -> Snapshot {
+        self.trainer.snapshot()
+    }
+
+    /// Goes back to a snapshot of this trainer, also after a step that failed halfway.
+    ///
+    /// # Errors
+    /// If it is that of another model.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        self.trainer.restore(snapshot).map_err(|e| failed_training(&self.model, &e))
+    }
+
+    /// The size of a batch whose fields are those of the data but for that; none for any other, which some program then refuses.
+    fn size_of(&self, batch: &[(&str, &Tensor)]) -> Option<usize> {
+        let mut size = None;
+        for (name, tensor) in batch {
+            let ty = self.request.fields.get(*name)?;
+            let first = tensor.shape().first().copied()?;
+            let same = tensor.dtype() == ty.dtype && tensor.shape().get(1..) == ty.shape.get(1..);
+            if !same || first == 0 || size.is_some_and(|size| size != first) {
+                return None;
+            }
+            size = Some(first);
+        }
+        size
+    }
+
+    /// What to make for batches of another size.
+    fn request_for(&self, size: usize) -> Request {
+        let mut request = self.request.clone();
+        for ty in request.fields.values_mut() {
+            *ty = crate::model::batched(ty, size);
+        }
+        if let Some(batch) = request.dims.get_mut("B") {
+            *batch = size;
+        }
+        request
+    }
+
+    fn compile_gradients(&mut self, size: usize, lowered: &Lowered) -> Result<(), Error> {
+        let graph = gradient_graph(&lowered.graph)?;
+        let program = self.compiler.compile_graph(&self.model, graph, &mut Timings::default())?;
+        let mut session = program.try_session()?;
+        // the draws of the step, whose number is among the states
+        session.set_key(self.seed.cast_signed()).map_err(|e| failed_run(&self.model, &e))?;
+        self.gradients.insert(size, session);
+        Ok(())
+    }
+}
+
+/// The graph of a step, cut off behind the gradients, which are its outputs.
+fn gradient_graph(graph: &Graph) -> Result<Graph, Error> {
+    let entry = graph.entry();
+    let found = entry.ops().find_map(|(id, node, op)| match op {
+        Op::Gradient(gradient) => Some((id, node, gradient)),
+        _ => None,
+    });
+    let Some((id, node, gradient)) = found else {
+        return Err(Error::plain("no-gradient", "no weight of this model is trainable"));
+    };
+    let own = gradient.results.len();
+    let mut cut: Function = entry.clone();
+    cut.results = gradient
+        .wrt
+        .iter()
+        .enumerate()
+        .filter_map(|(i, &operand)| {
+            let name = weight_name(entry, node.operands[operand])?;
+            let value = Value { node: id, result: (own + i) as u32 };
+            Some(ResultDecl { value, name: Some(name), role: ResultRole::Output })
+        })
+        .collect();
+    let mut result = graph.clone();
+    result.insert(cut.compact());
+    Ok(result)
+}
+
+/// The name of the weight that a value is.
+fn weight_name(function: &Function, value: Value) -> Option<Arc<str>> {
+    match &function.node(value.node).def {
+        Def::Argument(i) => match &function.args()[*i].role {
+            Role::Param { name, .. } => Some(Arc::clone(name)),
+            _ => None,
+        },
+        Def::Op(_) => None,
+    }
+}
