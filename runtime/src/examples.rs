@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use dlc_ir::{DType, Data, Scalar, Tensor, Type};
 use dlc_ir::op::random_bits;
+use dlc_ir::{DType, Data, Scalar, Tensor, Type};
 use indexmap::IndexMap;
 
 use crate::data::check::CheckError;
@@ -175,6 +175,28 @@ impl Examples {
     pub fn gather(&self, positions: &[usize], training: bool, key: i64) -> Result<Tensors, FieldsError> {
         Gather::new(self, &[positions.len()], training)?.gather(self, positions, key, Tensors::new())
     }
+
+    /// Shows the fields of all examples in order, some at a time, with the number of the first of them.
+    ///
+    /// # Errors
+    /// If they cannot be computed.
+    pub fn scan(&self, training: bool, see: &mut dyn FnMut(usize, &Tensors)) -> Result<(), FieldsError> {
+        /// So many bytes of fields at a time.
+        const BYTES: usize = 1 << 26;
+        let bytes: usize = self.names().iter().filter_map(|name| Some(self.field(name, 1)?.bytes())).sum();
+        let size = (BYTES / bytes.max(1)).clamp(1, self.count);
+        let rest = Some(self.count % size).filter(|&rest| rest > 0);
+        let sizes: Vec<usize> = std::iter::once(size).chain(rest).collect();
+        let mut gather = Gather::new(self, &sizes, training)?;
+        let mut fields = Tensors::new();
+        for (batch, first) in (0..self.count).step_by(size).enumerate() {
+            let positions: Vec<usize> = (first..self.count.min(first + size)).collect();
+            let key = batch_key(fields_key(0), Cursor { epoch: 0, batch: batch as u64 });
+            fields = gather.gather(self, &positions, key, fields)?;
+            see(first, &fields);
+        }
+        Ok(())
+    }
 }
 
 /// The number of examples of tensors, if there are any.
@@ -198,6 +220,15 @@ fn count(tensors: &Tensors) -> Result<Option<usize>, CheckError> {
     }
 }
 
+/// The rows at these positions of tensors whose first axis are the examples.
+///
+/// # Panics
+/// If a position is not below their number.
+pub fn gather_rows(rows: &Tensors, positions: &[usize]) -> Tensors {
+    let row = |(name, tensor): (&str, &Tensor)| (name.to_owned(), gathered(tensor, tensor.shape()[0], positions, None));
+    rows.iter().map(row).collect()
+}
+
 /// The key of the draws of datasets, from the seed of a training or an evaluation: no step and no batch of a model has it.
 pub fn fields_key(seed: i64) -> i64 {
     random_bits(seed, i64::MIN, 0, DType::I64)
@@ -212,21 +243,34 @@ pub fn batch_key(key: i64, cursor: Cursor) -> i64 {
 /// Makes the fields of batches of a few sizes.
 #[derive(Debug)]
 pub(crate) struct Gather {
-    /// The program for each size, with the memory for what was read of its examples.
-    sessions: Vec<(usize, Session, Tensors)>,
+    programs: Vec<Prepared>,
+}
+
+/// The program for batches of one size.
+#[derive(Debug)]
+struct Prepared {
+    size: usize,
+    session: Session,
+    /// What was read of the examples, as far as the program takes it; memory that is used again.
+    rows: Tensors,
+    /// What it computes.
+    fields: Vec<(String, Type)>,
 }
 
 impl Gather {
     /// For batches of these sizes.
     pub fn new(examples: &Examples, sizes: &[usize], training: bool) -> Result<Self, FieldsError> {
-        let mut sessions = vec![];
+        let mut programs = vec![];
         if let Fields::Computed { compute, names } = &examples.fields {
             for &size in sizes {
                 let request = FieldsRequest { names: names.clone(), examples: size, training };
-                sessions.push((size, compute.session(&request)?, Tensors::new()));
+                let session = compute.session(&request)?;
+                let outputs = session.signature().outputs.iter();
+                let fields = outputs.map(|slot| (slot.name.to_string(), slot.ty.clone())).collect();
+                programs.push(Prepared { size, session, rows: Tensors::new(), fields });
             }
         }
-        Ok(Gather { sessions })
+        Ok(Gather { programs })
     }
 
     /// The fields of the examples at these positions. Tensors of `into` that have the right type are written over instead of
@@ -239,29 +283,27 @@ impl Gather {
         mut into: Tensors,
     ) -> Result<Tensors, FieldsError> {
         let (rows, count) = (&examples.rows, examples.count);
-        let Some((_, session, read)) = self.sessions.iter_mut().find(|(size, ..)| *size == positions.len()) else {
+        let Some(program) = self.programs.iter_mut().find(|program| program.size == positions.len()) else {
             for (name, field) in rows.iter() {
                 let old = into.remove(name);
                 into.insert(name, gathered(field, count, positions, old));
             }
             return Ok(into);
         };
+        let session = &mut program.session;
         for (name, row) in rows.iter() {
-            if session.signature().input(name).is_none() {
-                continue;
+            if session.signature().inputs().any(|(input, _)| input == name) {
+                let batch = gathered(row, count, positions, program.rows.remove(name));
+                session.set_input(name, &batch)?;
+                program.rows.insert(name, batch);
             }
-            let batch = gathered(row, count, positions, read.remove(name));
-            session.set_input(name, &batch)?;
-            read.insert(name, batch);
         }
         session.set_key(key)?;
         session.step()?;
-        let types: Vec<(String, Type)> =
-            session.signature().outputs.iter().map(|slot| (slot.name.to_string(), slot.ty.clone())).collect();
-        for (name, ty) in types {
-            let mut field = sized(ty, into.remove(&name));
-            session.copy_output(&name, &mut field)?;
-            into.insert(name, field);
+        for (name, ty) in &program.fields {
+            let mut field = sized(ty.clone(), into.remove(name));
+            session.copy_output(name, &mut field)?;
+            into.insert(name.as_str(), field);
         }
         Ok(into)
     }

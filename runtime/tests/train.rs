@@ -129,6 +129,7 @@ fn train(
     Run {
         trainer,
         data: Selection { examples: examples(), positions: Some(train) },
+        constants: Tensors::new(),
         validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
         options,
         stop: Arc::new(AtomicBool::new(false)),
@@ -238,6 +239,7 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
             let run = Run {
                 trainer: &mut trainer,
                 data: Selection { examples: examples(), positions: Some(train) },
+                constants: Tensors::new(),
                 validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
                 options: options(Some(folder.path())),
                 stop: Arc::clone(&stop),
@@ -393,7 +395,7 @@ fn a_training_with_a_last_smaller_batch_goes_on_to_the_same_bits() {
 #[test]
 fn a_bad_batch_changes_nothing() {
     let mut trainer = whole_trainer();
-    let batch = |n: usize| examples().gather(&(0..n).collect::<Vec<_>>(), Tensors::new());
+    let batch = |n: usize| examples().gather(&(0..n).collect::<Vec<_>>(), false, 0).unwrap();
     trainer.step(batch(4).iter()).unwrap();
     let before = trainer.snapshot();
     let nan = Tensor::new([4], vec![0.0, 1.0, f32::NAN, 3.0]).unwrap();
@@ -583,13 +585,14 @@ fn resumed(
     let validation = held_out.map(|positions| (&mut evaluator, select(positions)));
     let options = TrainOptions { folder: Some(folder.to_owned()), ..options };
     let stop = Arc::new(AtomicBool::new(false));
-    Run { trainer: &mut trainer(), data: select(learn), validation, options, stop }.run(&mut |_| {})
+    Run { trainer: &mut trainer(), data: select(learn), constants: Tensors::new(), validation, options, stop }
+        .run(&mut |_| {})
 }
 
 #[test]
 fn a_training_goes_on_with_the_same_data_and_settings_only() {
     let folder = tempfile::tempdir().unwrap();
-    let fields = || examples().fields().clone();
+    let fields = || examples().rows().clone();
     let split = |share| {
         let (learn, held_out) = Split::Last(share).of(43);
         (learn, Some(held_out))
@@ -657,7 +660,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
 #[test]
 fn a_validation_may_not_be_added_to_a_training_under_way() {
     let folder = tempfile::tempdir().unwrap();
-    let fields = || examples().fields().clone();
+    let fields = || examples().rows().clone();
     let (learn, held_out) = Split::Last(0.2).of(43);
     let first = TrainOptions { epochs: Some(1), ..options(None) };
     resumed(folder.path(), fields(), (learn.clone(), None), first).unwrap();
@@ -693,7 +696,14 @@ fn what_cannot_go_on_is_told() {
     let fields = [("x", examples().rows()["x"].clone()), ("yy", examples().rows()["y"].clone())];
     let data = Selection::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));
     let stop = Arc::new(AtomicBool::new(false));
-    let run = Run { trainer: &mut trainer(), data, validation: None, options: options(None), stop };
+    let run = Run {
+        trainer: &mut trainer(),
+        data,
+        constants: Tensors::new(),
+        validation: None,
+        options: options(None),
+        stop,
+    };
     note(run.run(&mut |_| {}).unwrap_err());
     insta::assert_snapshot!(report);
 }

@@ -1,5 +1,6 @@
 //! A `train` section, from its text to trained weights.
 
+pub(crate) mod data;
 pub(crate) mod identity;
 pub(crate) mod initial;
 pub(crate) mod kept;
@@ -14,23 +15,26 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use dlc_dsl::lower::dataset::DatasetCall;
-use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
+use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings, Validation};
 use dlc_dsl::{Lowered, Request, What};
 use dlc_ir::op::random_bits;
 use dlc_ir::{DType, Graph};
 use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{self, CheckpointError, Latest, Meta, Store};
+use dlc_runtime::examples::{batch_key, fields_key};
+use dlc_runtime::loader::Cursor;
 use dlc_runtime::train::{Evaluator, Event, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 
 use crate::compile::Timings;
+use crate::data::FITS;
 use crate::data::labels::check_labels;
-use crate::data::load;
-use crate::model::failure::{failed_run, failed_training};
+use crate::model::failure::{failed_fields, failed_run, failed_training};
 use crate::model::warnings::Warnings;
+use crate::train::data::SectionData;
 use crate::train::identity::{fingerprint, fingerprint_of, judge, settings_of};
 use crate::train::kept::Kept;
 use crate::train::measure::{agree, disagree, measures, with_parts};
-use crate::train::step::{Remainder, TrainingStep, batch_request, split};
+use crate::train::step::{Remainder, TrainingStep, batch_request};
 use crate::{Compiler, Error, Model, Program};
 
 /// What the command line changes in a `train` section.
@@ -73,6 +77,8 @@ pub struct Training {
     lowered: Lowered,
     trainer: dlc_runtime::train::Trainer,
     data: Selection,
+    /// The values of the `fit`s of the data.
+    fits: Tensors,
     validation: Option<(Evaluator, Selection)>,
     test: Option<Selection>,
     options: TrainOptions,
@@ -95,7 +101,9 @@ impl Training {
             (true, Some(folder)) => expect_begun(folder)?,
             _ => None,
         };
-        let step = TrainingStep::new(model, compiler, settings, [])?;
+        // a training goes on with the values of `fit`s that it began with
+        let fits = begun.as_ref().map(|(_, fits)| fits.clone()).unwrap_or_default();
+        let step = TrainingStep::new(model, compiler, settings, [], &fits)?;
         step.check_settings()?;
         let request = with_parts(model, step.request(What::Train))?;
         let (program, lowered, timings) = compiler.build(model, &request)?;
@@ -123,23 +131,21 @@ impl Training {
             settings: settings_of(model, compiler, &step.settings)?,
             judge: judge(&step.settings.keep),
         };
-        if let Some(length) = begun.map(|meta| meta.length).filter(|length| *length != options.length()) {
+        if let Some(length) = begun.map(|(meta, _)| meta.length).filter(|length| *length != options.length()) {
             options.fingerprint_of = fingerprint_of(model, compiler, step.request(What::Train), length)?;
         }
-        let TrainingStep { settings, examples, learn, held_out, .. } = step;
-        let validation = if held_out.is_empty() {
-            None
-        } else {
-            let selection = Selection { examples: Arc::clone(&examples), positions: Some(held_out) };
-            let (mut evaluator, _) = evaluator(model, compiler, &settings, &selection, Weights::Learn)?;
-            evaluator.set_seed(Part::Validation.seed(settings.seed));
-            Some((evaluator, selection))
-        };
-        let test = match &settings.test {
-            Some(call) => Some(Selection::all(load(model, compiler, call)?)),
+        let TrainingStep { settings, data, .. } = step;
+        let test = data.test(model, compiler, &settings)?;
+        let SectionData { examples, training, validation, fits, .. } = data;
+        let validation = match validation {
+            Some(selection) => {
+                let (mut evaluator, _) = evaluator(model, compiler, &settings, &selection, Weights::Learn)?;
+                evaluator.set_seed(Part::Validation.seed(settings.seed));
+                Some((evaluator, selection))
+            }
             None => None,
         };
-        let data = Selection { examples, positions: Some(learn) };
+        let data = Selection { examples, positions: Some(training) };
         let (model, compiler) = (model.clone(), compiler.clone());
         Ok(Training {
             model,
@@ -149,6 +155,7 @@ impl Training {
             lowered,
             trainer,
             data,
+            fits,
             validation,
             test,
             options,
@@ -168,6 +175,7 @@ impl Training {
         let run = Run {
             trainer: &mut self.trainer,
             data: self.data.clone(),
+            constants: self.fits.clone(),
             validation: self.validation.as_mut().map(|(evaluator, selection)| (evaluator, selection.clone())),
             options: self.options.clone(),
             stop,
@@ -229,7 +237,8 @@ impl Training {
             Some(positions) => positions[..count].to_vec(),
             None => (0..count).collect(),
         };
-        let fields = selection.examples.gather(&positions, Tensors::new());
+        let key = batch_key(fields_key(part.seed(self.settings.seed)), Cursor::default());
+        let fields = selection.examples.gather(&positions, false, key).map_err(|e| failed_fields(&self.model, &e))?;
         let request = batch_request(&self.model, &self.settings, &selection.examples, What::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
         let mut session = program.with_weights(self.weights())?.try_session()?;
@@ -240,12 +249,14 @@ impl Training {
         Ok(Predictions { part, outputs, fields })
     }
 
-    /// The weights that the section says to keep, those of now or of the best epoch, and the states of the model that an evaluation needs.
+    /// The weights that the section says to keep, those of now or of the best epoch, and the states of the model that an evaluation needs; with
+    /// them the values of the `fit`s of its data, under names that begin with `@fit/`.
     pub fn weights(&self) -> Tensors {
-        match &self.kept {
+        let weights = match &self.kept {
             Some((_, Some(weights))) => weights.clone(),
             _ => self.trainer.weights(),
-        }
+        };
+        weights.into_iter().chain(self.fits.clone()).collect()
     }
 
     /// The settings of the section, as they are in force.
@@ -287,14 +298,15 @@ impl Training {
 
 /// Checks that a training was begun in a folder, to go on from: who asks to go on does not want to begin another one. What its latest
 /// checkpoint says, if it came to one.
-fn expect_begun(folder: &Path) -> Result<Option<Meta>, Error> {
+fn expect_begun(folder: &Path) -> Result<Option<(Meta, Tensors)>, Error> {
     let explain = |e: CheckpointError| Error::plain(e.code(), e.to_string());
     // opening would make it
     let begun = checkpoint::is_begun(folder);
     let latest =
         if begun { Store::open(folder, 1).map_err(explain)?.latest().map_err(explain)? } else { Latest::default() };
     if let Some((_, found)) = latest.found {
-        return Ok(Some(found.meta));
+        let fits = found.tensors.into_iter().filter(|(name, _)| name.starts_with(FITS)).collect();
+        return Ok(Some((found.meta, fits)));
     }
     if begun && latest.skipped.is_empty() {
         return Ok(None);
@@ -366,27 +378,35 @@ impl Part {
         model: &Model,
         compiler: &Compiler,
         settings: &TrainSettings,
+        given: &Tensors,
     ) -> Result<(DatasetCall, Selection), Error> {
         let missing = |what: &str, help: &str| {
             let message = format!("the `train` section names no {what}");
             Error::plain("missing-setting", message).help(help)
         };
-        if self == Part::Test {
-            let call = settings.test.clone();
-            let call = call.ok_or_else(|| missing("`test` data", "use --data=validation or --data=train"))?;
-            let examples = load(model, compiler, &call)?;
-            return Ok((call, Selection::all(examples)));
+        let test = settings.test.clone();
+        if self == Part::Test && test.is_none() {
+            return Err(missing("`test` data", "use --data=validation or --data=train"));
         }
         if self == Part::Validation && settings.validation.is_none() {
             return Err(missing("`validation`", "use --data=test or --data=train"));
         }
-        let examples = load(model, compiler, &settings.data)?;
-        let (learn, held_out) = split(settings).of(examples.count());
-        let positions = if self == Part::Validation { held_out } else { learn };
-        if positions.is_empty() {
-            return Err(Error::plain("too-few-examples", format!("there are no examples in {}", self.name())));
+        let data = SectionData::new(model, compiler, settings, given)?;
+        let call = match (self, &settings.validation) {
+            (Part::Test, _) => test.unwrap_or_else(|| settings.data.clone()),
+            (Part::Validation, Some(Validation::Data(call))) => call.clone(),
+            _ => settings.data.clone(),
+        };
+        let selection = match self {
+            Part::Test => data.test(model, compiler, settings)?,
+            Part::Validation => data.validation,
+            Part::Train if data.training.is_empty() => None,
+            Part::Train => Some(Selection { examples: data.examples, positions: Some(data.training) }),
+        };
+        match selection {
+            Some(selection) => Ok((call, selection)),
+            None => Err(Error::plain("too-few-examples", format!("there are no examples in {}", self.name()))),
         }
-        Ok((settings.data.clone(), Selection { examples, positions: Some(positions) }))
     }
 }
 
@@ -412,7 +432,7 @@ pub(crate) fn evaluate(
 ) -> Result<(Scores, usize), Error> {
     let mut settings = settings(model)?;
     settings.seed = seed.unwrap_or(settings.seed);
-    let (call, selection) = part.of(model, compiler, &settings)?;
+    let (call, selection) = part.of(model, compiler, &settings, weights)?;
     let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection, Weights::Stay)?;
     evaluator.set_seed(part.seed(settings.seed));
     for graph in &graphs {

@@ -58,20 +58,7 @@ impl Word {
         use Word::*;
         matches!(
             self,
-            Assert
-                | Cond
-                | Fit
-                | If
-                | Layer
-                | Let
-                | Param
-                | Repeat
-                | Return
-                | Scan
-                | State
-                | Update
-                | While
-                | Yield
+            Assert | Cond | Fit | If | Layer | Let | Param | Repeat | Return | Scan | State | Update | While | Yield
         )
     }
 }

@@ -324,6 +324,12 @@ impl<'p> Lower<'p> {
     }
 
     fn validation(&mut self, value: &'p Expr) -> Eval<Validation> {
+        let module = self.frame().module;
+        if let ExprKind::Call(call) = &value.kind
+            && self.program.dataset_named(module, &call.callee.name).is_some()
+        {
+            return Ok(Validation::Data(dataset_call(self, value)?));
+        }
         let (name, share) = self.one_number(value, "validation", &["last", "random"])?;
         if share >= 1.0 {
             let message = format!("{share} is no share of the data that leaves some to learn from");

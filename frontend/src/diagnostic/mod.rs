@@ -195,7 +195,7 @@ pub fn count(n: usize, what: &str) -> String {
 }
 
 /// A number with commas between its thousands.
-pub(crate) fn thousands(n: usize) -> String {
+pub fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let first = (digits.len() + 2) % 3 + 1;
     let (first, rest) = digits.split_at(first);

@@ -21,7 +21,8 @@ impl Origin {
     ) -> Self {
         let learnt = hash_of_examples(&data.examples);
         let count = data.examples.count();
-        let types = data.examples.names().into_iter().filter_map(|name| Some((name, data.examples.field(name, count)?)));
+        let types =
+            data.examples.names().into_iter().filter_map(|name| Some((name, data.examples.field(name, count)?)));
         let fields = types.map(|(name, ty)| format!("{name} {ty}"));
         Origin {
             program: options.fingerprint.clone(),

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use dlc_ir::Tensor;
-use dlc_runtime::Tensors;
 use dlc_runtime::train::{
     Accumulated, Better, Combine, Evaluator, Event, Finish, Finished, Judge, Measures, Part, Selection, TrainError,
     TrainOptions, Trainer,

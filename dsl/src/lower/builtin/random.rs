@@ -2,10 +2,10 @@
 
 use dlc_ir::{DType, Scalar, ScalarOp, Shape, Type};
 
+use super::super::Stop;
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
 use super::shape::given_shape;
-use super::super::Stop;
 use super::{Args, Builtin, row};
 use crate::span::Span;
 

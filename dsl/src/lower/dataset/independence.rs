@@ -30,7 +30,8 @@ pub(super) fn check_independence(
         };
         let examples = (survey.examples, 2 * survey.examples);
         let one = of(examples.0)?;
-        let other = of(examples.1).map_err(|errors| errors.into_iter().map(|e| for_others(e, examples)).collect::<Vec<_>>())?;
+        let other =
+            of(examples.1).map_err(|errors| errors.into_iter().map(|e| for_others(e, examples)).collect::<Vec<_>>())?;
         compare(dataset, survey, (&one, &other), examples)?;
     }
     Ok(())
@@ -59,7 +60,8 @@ fn compare(
         let Some(data) = data else { continue };
         let Some(dependences) = &dependences else {
             let message = format!("what `{}` computes depends on how many examples there are", name.name);
-            let error = Diagnostic::error("mixed-examples", message).primary(name.span, "a field is a function of one example");
+            let error =
+                Diagnostic::error("mixed-examples", message).primary(name.span, "a field is a function of one example");
             errors.push(error.secondary(dataset.call.span, "this data"));
             break;
         };
@@ -97,7 +99,8 @@ fn error(field: &str, declared: crate::span::Span, dependence: Dependence, at: c
         ),
     };
     let error = Diagnostic::error("mixed-examples", message).primary(at, label);
-    let error = if declared.contains(at) || at == declared { error } else { error.secondary(declared, "for this field") };
+    let error =
+        if declared.contains(at) || at == declared { error } else { error.secondary(declared, "for this field") };
     error.help(help)
 }
 

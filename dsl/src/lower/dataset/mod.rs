@@ -16,7 +16,7 @@ use super::{Argument, Eval, Lower, Request, Stop, What};
 use crate::ast::{self, Entry, EntryKind, Expr, Ident, IndexItem, Item};
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
 use crate::print::pattern_text;
-use crate::resolve::{ItemRef, Program};
+use crate::resolve::{ItemRef, Program, Target};
 use crate::span::Span;
 
 mod call;
@@ -100,7 +100,7 @@ struct Entries {
 }
 
 /// The argument of a graph that holds the value of a `fit`.
-fn fit_argument(name: &str) -> String {
+pub fn fit_argument(name: &str) -> String {
     format!("fit_{name}")
 }
 
@@ -157,6 +157,12 @@ impl Program {
         let fields = entries.unwrap_or_default().fields.into_iter().map(|(name, _)| name.name).collect();
         let readers = lower.readers.take().unwrap_or_default().list;
         Ok(Dataset { call: call.clone(), fields, readers })
+    }
+
+    /// The dataset of a name, if it is one.
+    pub(crate) fn dataset_named(&self, module: u32, name: &str) -> Option<&ast::Dataset> {
+        let Some(Target::Item(at)) = self.lookup(module, name) else { return None };
+        if let Item::Dataset(dataset) = self.item(at) { Some(dataset) } else { None }
     }
 
     /// The `fit`s of a dataset, in order.

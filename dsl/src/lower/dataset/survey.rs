@@ -2,7 +2,8 @@
 
 use indexmap::IndexMap;
 
-use dlc_ir::{DType, Graph, Type};
+use dlc_ir as ir;
+use ir::{DType, Graph, Type};
 
 use super::super::{Request, What};
 use super::independence::check_independence;
@@ -27,6 +28,18 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// What a run of all examples shows.
+    fn of(ran: Ran<'_>, reads: &[Type], examples: usize) -> Self {
+        let type_of = |value| ran.function().ty(value).clone();
+        let fields =
+            ran.entries.fields.iter().filter_map(|(name, data)| Some((name.name.clone(), data.as_ref()?.value)));
+        let fields: Vec<(String, ir::Value)> = fields.collect();
+        let types = fields.iter().map(|(name, value)| (name.clone(), type_of(*value))).collect();
+        let fits = ran.entries.fits.iter().map(|(name, data)| (name.name.clone(), type_of(data.value))).collect();
+        let graph = ran.graph(fields.iter().map(|(name, value)| (name.as_str(), *value)));
+        Survey { examples, fields: types, fits, reads: reads.to_vec(), graph }
+    }
+
     /// Whether what a reader gives has the examples along its first axis. Anything else, such as a table of numbers that examples
     /// choose from, is the same for all of them.
     pub fn is_of_examples(&self, reader: usize) -> bool {
@@ -58,25 +71,28 @@ impl Program {
         // Only draws without a shape have to know it beforehand.
         let guess = reads.iter().find_map(|ty| ty.shape.first().copied()).unwrap_or(0);
         let mut ran = whole(guess)?;
-        let examples = count_examples(dataset, &ran)?;
-        if examples != guess {
-            ran = whole(examples)?;
-            count_examples(dataset, &ran)?;
+        let mut examples = count_examples(dataset, &ran);
+        if let Ok(count) = examples
+            && count != guess
+        {
+            ran = whole(count)?;
+            examples = count_examples(dataset, &ran);
         }
-        let type_of = |ran: &Ran<'_>, value| ran.function().ty(value).clone();
-        let fields = ran.entries.fields.iter().filter_map(|(name, data)| Some((name, data.as_ref()?)));
-        let fields = fields.map(|(name, data)| (name.name.clone(), type_of(&ran, data.value))).collect();
-        let fits = ran.entries.fits.iter().map(|(name, data)| (name.name.clone(), type_of(&ran, data.value))).collect();
-        let results: Vec<_> = ran.entries.fields.iter().filter_map(|(name, data)| {
-            Some((name.name.clone(), data.as_ref()?.value))
-        }).collect();
-        let graph = ran.graph(results.iter().map(|(name, value)| (name.as_str(), *value)));
-        let survey = Survey { examples, fields, fits, reads: reads.to_vec(), graph };
+        let is_read = |count: &usize| reads.iter().any(|ty| ty.shape.first() == Some(count));
+        let known = examples.as_ref().ok().copied().filter(is_read);
+        let survey = Survey::of(ran, reads, known.unwrap_or(guess));
         if !survey.fits.is_empty() {
-            self.lower_fits(dataset, &survey, examples, float)?;
+            self.lower_fits(dataset, &survey, survey.examples, float)?;
         }
+        // A field of another number of examples than are read is made of several: that says more than the number.
         check_independence(self, dataset, &survey, float)?;
-        Ok(survey)
+        match (known, examples) {
+            (Some(_), _) => Ok(survey),
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => {
+                Err(fail(dataset, "no-examples", "none of the files has examples along its first axis".to_owned()))
+            }
+        }
     }
 
     /// The graph of all fields of so many examples.
@@ -95,28 +111,30 @@ impl Program {
     }
 }
 
+fn fail(dataset: &Dataset, code: &'static str, message: String) -> Vec<Diagnostic> {
+    vec![Diagnostic::error(code, message).primary(dataset.call.span, "this data")]
+}
+
 /// The number of examples that all fields have.
 fn count_examples(dataset: &Dataset, ran: &Ran<'_>) -> Result<usize, Vec<Diagnostic>> {
-    let fail = |code, message: String| {
-        Err(vec![Diagnostic::error(code, message).primary(dataset.call.span, "this data")])
-    };
     let mut counted: Option<(&str, usize)> = None;
     for (name, data) in &ran.entries.fields {
         let Some(data) = data else { continue };
         let Some(&count) = ran.function().ty(data.value).shape.first() else {
-            return fail("no-examples", format!("`{name}` is a single value, not one an example", name = name.name));
+            let message = format!("`{}` is a single value, not one an example", name.name);
+            return Err(fail(dataset, "no-examples", message));
         };
         match counted {
             Some((first, first_count)) if first_count != count => {
                 let (first_count, count) = (thousands(first_count), thousands(count));
                 let message = format!("`{first}` has {first_count} examples, but `{}` has {count}", name.name);
-                return fail("example-count", message);
+                return Err(fail(dataset, "example-count", message));
             }
             _ => counted = Some((&name.name, count)),
         }
     }
     match counted {
         Some((_, count)) if count > 0 => Ok(count),
-        _ => fail("no-examples", "there are no examples".to_owned()),
+        _ => Err(fail(dataset, "no-examples", "there are no examples".to_owned())),
     }
 }

@@ -6,7 +6,8 @@ pub const SETTINGS_DOCS: &[(&str, &str)] = &[
     ("test", "A dataset that is evaluated once, after the training."),
     (
         "validation",
-        "Examples of `data` that are not trained on but evaluated after each epoch: `last(0.2)` or `random(0.2)` of them.",
+        "Examples that are not trained on but evaluated after each epoch: `last(0.2)` or `random(0.2)` of `data`, or those of a dataset, such as \
+         `digits(\"validation\")`.",
     ),
     (
         "epochs",

@@ -5,13 +5,15 @@ use crate::diagnostic::{Diagnostic, count};
 use crate::resolve::check::attributes::Allowed;
 use crate::span::Span;
 
-/// Which examples are held out of the training data.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Which examples validate.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Validation {
     /// The last ones, as a share of all.
     Last(f64),
     /// Random ones, as a share of all.
     Random(f64),
+    /// Those of a dataset of their own.
+    Data(DatasetCall),
 }
 
 /// How gradients are kept small.
@@ -79,7 +81,7 @@ pub struct TrainSettings {
     pub data: DatasetCall,
     /// The data for the test after training.
     pub test: Option<DatasetCall>,
-    /// What is held out.
+    /// What validates.
     pub validation: Option<Validation>,
     /// Where that is written, or else where the section names the model.
     pub validation_span: Span,
@@ -114,6 +116,15 @@ pub struct TrainSettings {
 }
 
 impl TrainSettings {
+    /// The calls of datasets: those of the training, the validation and the test.
+    pub fn datasets(&self) -> impl Iterator<Item = &DatasetCall> {
+        let validation = match &self.validation {
+            Some(Validation::Data(call)) => Some(call),
+            _ => None,
+        };
+        std::iter::once(&self.data).chain(validation).chain(&self.test)
+    }
+
     /// Checks that training has an end. Who trains step by step needs none.
     ///
     /// # Errors

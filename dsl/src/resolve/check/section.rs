@@ -9,8 +9,8 @@ use crate::diagnostic::Diagnostic;
 use crate::lower::settings::setting_value;
 use crate::lower::train::metric_call;
 use crate::lower::unknown_dataset;
+use crate::resolve::Program;
 use crate::resolve::visit::{self, Part};
-use crate::resolve::{Program, Target};
 use crate::span::Span;
 
 /// What a name means in a `train` section.
@@ -164,7 +164,8 @@ impl<'a> Names<'a> {
 
     /// The data of a section, which lowering checks together with the other settings if it is reached.
     pub(super) fn data(&mut self, train: &'a Train) {
-        for setting in DATA {
+        // what validates may be a fraction of the data, which lowering says
+        for setting in DATA.into_iter().filter(|setting| *setting != "validation") {
             if let Some(ExprKind::Call(call)) = setting_value(train, setting).map(|value| &value.kind)
                 && self.program.lookup(self.module, &call.callee.name).is_none()
             {
@@ -192,7 +193,7 @@ impl<'a> Names<'a> {
 }
 
 /// The settings that name a dataset.
-pub(super) const DATA: [&str; 2] = ["data", "test"];
+pub(super) const DATA: [&str; 3] = ["data", "validation", "test"];
 
 /// The fields of a dataset.
 pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
@@ -205,8 +206,7 @@ pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
 /// The dataset that a setting of a section calls.
 pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
     let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
-    let Some(Target::Item(at)) = program.lookup(module, &call.callee.name) else { return None };
-    if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
+    program.dataset_named(module, &call.callee.name)
 }
 
 /// The dimensions that an argument's type binds: capitals that stand alone.
