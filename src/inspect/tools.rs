@@ -22,7 +22,7 @@ pub use crate::inspect::verify::{Deviation, verify};
 pub use crate::model::settable::Settable;
 pub use crate::model::settable::with_argument;
 pub use crate::model::sizes::sizes_by_inputs;
-pub use crate::train::Part;
+pub use crate::train::evaluation::Part;
 pub use crate::train::request::request_for;
 
 use crate::artefact::Artefact;
@@ -192,7 +192,7 @@ pub fn explainable_like(word: &str) -> Option<String> {
 /// # Errors
 /// If the artefact's source has no such data, or it does not fit.
 pub fn evaluate(artefact: &Artefact, compiler: &Compiler, part: Part) -> Result<(Scores, usize), Error> {
-    crate::train::evaluate(&artefact.model()?, compiler, part, artefact.manifest.seed, &artefact.weights)
+    crate::train::evaluation::evaluate(&artefact.model()?, compiler, part, artefact.manifest.seed, &artefact.weights)
 }
 
 /// Runs an artefact's model: sizes of its dimensions are those of the inputs, unless given.

@@ -15,10 +15,11 @@ use crate::compile::Timings;
 use crate::data::labels::check_labels;
 use crate::model::failure::failed_training;
 use crate::model::warnings::Warnings;
+use crate::train::counted;
 use crate::train::data::SectionData;
+use crate::train::evaluation::evaluations;
 use crate::train::measure::{agree, with_parts};
 use crate::train::weights_file::start_weights;
-use crate::train::{counted, evaluations};
 use crate::{Compiler, Error, Model, Program};
 
 /// The step of a `train` section with its data.

@@ -15,6 +15,7 @@ mod docs;
 mod keep;
 mod metrics;
 mod told;
+mod validation;
 
 pub use docs::SETTINGS_DOCS;
 pub use told::{BestBy, Clip, Keep, Metric, TrainSettings, Validation, WeightsFile};
@@ -324,11 +325,8 @@ impl<'p> Lower<'p> {
     }
 
     fn validation(&mut self, value: &'p Expr) -> Eval<Validation> {
-        let module = self.frame().module;
-        if let ExprKind::Call(call) = &value.kind
-            && self.program.dataset_named(module, &call.callee.name).is_some()
-        {
-            return Ok(Validation::Data(dataset_call(self, value)?));
+        if let Some(data) = self.validation_data(value)? {
+            return Ok(Validation::Data(data));
         }
         let (name, share) = self.one_number(value, "validation", &["last", "random"])?;
         if share >= 1.0 {

@@ -79,8 +79,8 @@ fn error(field: &str, declared: crate::span::Span, dependence: Dependence, at: c
         Dependence::Reduction => (
             message,
             "reduces the axis of the examples",
-            "a field is a function of one example: compute this once, of the training examples, with `fit m = …`, and use `m` here; \
-             or reduce the other axes only: `axis: 1`",
+            "a field is a function of one example: compute this once, of the training examples, as `fit m = …`, and use `m` here; \
+             or reduce other axes only, such as `axis: 1`",
         ),
         Dependence::Mixture => (
             message,
