@@ -13,7 +13,7 @@ fn main() {
     let compiler = Compiler::new().threads(1);
     let path = format!("{}/examples/resnet18.dl", env!("CARGO_MANIFEST_DIR"));
     let model = Model::open(path).expect("the example is right");
-    let weights = compiler.first_weights(&model, 0).expect("it has weights");
+    let weights = compiler.initial_weights(&model, [], 0).expect("it has weights");
     for side in [64, 224] {
         let sizes = [("B", 1), ("H", side), ("W", side)].map(|(n, s)| (n.to_owned(), s));
         let build = |frozen| -> Session {

@@ -11,7 +11,7 @@ model perceptron(image: [B, 28, 28], hidden: int = 32) -> logits: [B, 10] {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Model::parse(TEXT)?.with("hidden", 64)?;
     let compiler = Compiler::new();
-    let weights = compiler.first_weights(&model, 0)?; // or those of a training, or of a file
+    let weights = compiler.initial_weights(&model, [], 0)?; // or those of a training, or of a file
     let program = compiler.compile(&model, [("B", 1)])?.with_weights(weights)?; // Send + Sync, cheap to clone
     let mut session = program.session(); // one thread's memory
     let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;

@@ -73,7 +73,7 @@
 //! use dlc::{Compiler, Tensor};
 //!
 //! let compiler = Compiler::new();
-//! let weights = compiler.first_weights(&model, 0)?; // or those of a training, or of a file
+//! let weights = compiler.initial_weights(&model, [], 0)?; // or those of a training, or of a file
 //! let program = compiler.compile(&model, [("B", 1)])?.with_weights(weights)?;
 //! let mut session = program.session();
 //! let image = Tensor::new([1, 28, 28], vec![0.5f32; 784])?;
@@ -85,10 +85,8 @@
 //!
 //! # Training
 //!
-//! A `train` section names data, loss and optimiser. [`Training`] does what `dlc train` does; [`Trainer`] goes step by step. The
-//! whole step, forward, backward and update, is one program for each size of batches that comes. `examples/train_step.rs` shows it.
-//! [`Runner`] runs a model on inputs of any size. What `dlc train` wrote,
-//! [`Program::open`] loads, with its weights.
+//! A `train` section names data, loss and optimiser. [`Trainer`] trains by it, step by step: forward, backward and update are one program
+//! for each size of batches that comes. `examples/train_step.rs` shows it. What `dlc train` wrote, [`Program::open`] loads, with its weights.
 //!
 //! # Snapshot tests
 //!
@@ -103,29 +101,44 @@
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[doc(hidden)]
 pub mod artefact;
 mod compile;
 mod data;
 mod error;
 mod inspect;
 mod model;
+mod program;
 mod train;
 
-pub use compile::program::Program;
-pub use compile::runner::Runner;
-pub use compile::{Compiler, Timings};
-pub use dlc_compiler::passes;
+pub use compile::Compiler;
 pub use dlc_compiler::passes::Math;
 pub use dlc_compiler::pipeline::{Level, Stage};
-pub use dlc_dsl::{Argument, Diagnostic, Request, What};
+pub use dlc_dsl::{Argument, Diagnostic};
 pub use dlc_ir::{DType, Graph, ParseError, Tensor, Type};
-pub use dlc_runtime as runtime;
+pub use dlc_runtime::train::Snapshot;
 pub use dlc_runtime::{Session, SessionError, Tensors};
 pub use error::Error;
-pub use inspect::{draw, tools};
 pub use model::Model;
-pub use model::text::{Form, convert, format, is_ron_model};
-pub use model::warnings::Warnings;
-pub use train::kept::Kept;
+pub use program::Program;
 pub use train::trainer::{Step, Trainer};
+
+// What the command line, the tests and the benchmarks need beyond embedding; it may change with any version.
+#[doc(hidden)]
+pub use compile::Timings;
+#[doc(hidden)]
+pub use dlc_compiler::passes;
+#[doc(hidden)]
+pub use dlc_dsl::{Request, What};
+#[doc(hidden)]
+pub use dlc_runtime as runtime;
+#[doc(hidden)]
+pub use inspect::{draw, tools};
+#[doc(hidden)]
+pub use model::text::{Form, convert, format, is_ron_model};
+#[doc(hidden)]
+pub use model::warnings::Warnings;
+#[doc(hidden)]
+pub use train::kept::Kept;
+#[doc(hidden)]
 pub use train::{Predictions, TrainOverrides, Training};

@@ -101,7 +101,7 @@ fn no_two_places_draw_alike() {
                 note(&mut seen, table, &format!("step {step}, {name}"), &text);
             }
         }
-        let weights = compiler.first_weights(&model, 0).expect("it has some");
+        let weights = compiler.initial_weights(&model, [], 0).expect("it has some");
         let program = compiler.compile(&model, [("B", 2)]).expect("it is right").with_weights(weights).expect("fits");
         let mut session = program.session();
         // A key need not be given, and is one of many.

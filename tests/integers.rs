@@ -82,8 +82,8 @@ model m(x: {dtype}[N], y: {dtype}[N]) -> (floor: {dtype}[N], ceil: {dtype}[N], r
         };
         let args = [column(0), column(1)];
         let inputs = [("x", &args[0]), ("y", &args[1])];
-        let mut runner = Compiler::new().runner(&model, Default::default());
-        let compiled = runner.run(inputs).unwrap_or_else(|e| panic!("{e}"));
+        let program = Compiler::new().compile(&model, [("N", rows.len())]).unwrap_or_else(|e| panic!("{e}"));
+        let compiled = program.session().run(inputs).unwrap_or_else(|e| panic!("{e}"));
         let graph = model.graph([("N", rows.len())]).unwrap_or_else(|e| panic!("{e}"));
         let reference = graph.interpret(&args).expect("it runs");
         for (i, name) in ["floor", "ceil", "rest"].into_iter().enumerate() {

@@ -38,7 +38,7 @@ fn a_failed_check_is_told_where_it_stands_also_if_kernels_are_shared() {
     let model = Model::parse(TWO).expect("it is right");
     for level in [Level::O0, Level::Full] {
         let compiler = Compiler::new().threads(1).level(level);
-        let weights = compiler.first_weights(&model, 0).expect("it has weights");
+        let weights = compiler.initial_weights(&model, [], 0).expect("it has weights");
         let program = compiler.compile(&model, [("B", 2)]).expect("it compiles");
         let gathers = program.graph(Stage::Opt).functions().flat_map(|f| f.checks().collect::<Vec<_>>()).count();
         assert_eq!(gathers, if level == Level::Full { 1 } else { 2 });
@@ -99,7 +99,7 @@ model m(x: [B, 8]) -> y: [B, 8] {
 #[test]
 fn a_failed_run_is_told_with_its_place() {
     let (model, compiler) = (Model::parse(TWO).expect("it is right"), Compiler::new().threads(1));
-    let weights = compiler.first_weights(&model, 0).expect("it has weights");
+    let weights = compiler.initial_weights(&model, [], 0).expect("it has weights");
     let sizes = [("B".to_owned(), 2)];
     let request = tools::request_for(&model, What::Infer, &sizes, &compiler).expect("it has sizes");
     let (program, _) = tools::build(&compiler, &model, &request).expect("it compiles");

@@ -73,7 +73,7 @@ fn every_training_begins_with_the_weights_of_the_section() {
     let compiler = Compiler::new().threads(1);
     let training = Training::new(&model, &compiler, &TrainOverrides::default()).expect("the weights fit");
     let trainer = compiler.trainer(&model, []).expect("the weights fit");
-    let first = compiler.first_weights(&model, 0).expect("the weights fit");
+    let first = compiler.initial_weights(&model, [], 0).expect("the weights fit");
     for weights in [training.weights(), trainer.weights(), first] {
         assert_eq!(weights.names().count(), 2);
         assert!(file.iter().all(|(name, tensor)| weights.get(name) == Some(tensor)), "{weights:?}");

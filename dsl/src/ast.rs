@@ -219,6 +219,21 @@ pub struct Definition {
     pub span: Span,
 }
 
+impl Definition {
+    /// Whether a call must give this parameter. One without default is required, but for an optional one of a builtin, which stays
+    /// positional: `range(stop)` and `range(start, stop)`.
+    pub fn requires(&self, param: &Param) -> bool {
+        let may_be_missing =
+            self.body == Body::Builtin && matches!(param.ty.kind, TypeKind::Value { optional: true, .. });
+        param.default.is_none() && !may_be_missing
+    }
+
+    /// Whether it is only declared so far, by the library's `@later`.
+    pub(crate) fn is_later(&self) -> bool {
+        self.attributes.iter().any(|attribute| attribute.name.name == "later")
+    }
+}
+
 /// An argument of a definition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
@@ -254,4 +269,6 @@ pub enum Body {
     Block(Block),
     /// `= expression`.
     Expr(Expr),
+    /// None: the compiler provides it. Only signatures of the library have this.
+    Builtin,
 }

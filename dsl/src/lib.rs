@@ -27,7 +27,6 @@
 pub mod ast;
 mod check;
 pub mod format;
-mod layers;
 pub mod lexer;
 pub mod library;
 pub mod lower;

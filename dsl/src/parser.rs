@@ -31,6 +31,13 @@ pub fn parse(source: SourceId, text: &str) -> (ast::File, Vec<Diagnostic>) {
     (file, parser.finish())
 }
 
+/// Reads the signatures of builtins: definitions of which the compiler provides the body.
+pub(crate) fn parse_signatures(source: SourceId, text: &str) -> (ast::File, Vec<Diagnostic>) {
+    let mut parser = Parser { signatures: true, ..Parser::new(source, text) };
+    let file = parser.file();
+    (file, parser.finish())
+}
+
 /// The reason has been reported.
 #[derive(Debug)]
 pub(crate) struct Failed;
@@ -56,6 +63,8 @@ pub(crate) struct Parser<'a> {
     holes: bool,
     /// Whether `yield` has a loop to go to.
     in_scan: bool,
+    /// Whether definitions have no body, since the compiler provides it.
+    signatures: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -81,6 +90,7 @@ impl<'a> Parser<'a> {
             reach: 0,
             holes: false,
             in_scan: false,
+            signatures: false,
         }
     }
 

@@ -27,7 +27,11 @@ pub fn to_dl(file: &File) -> String {
 /// A definition without its body: `fn mse(prediction: [...], target: [...])`.
 pub(crate) fn signature_text(definition: &Definition) -> String {
     let (params, results) = (Printer::params(&definition.params), results_text(&definition.results));
-    format!("{} {}{params}{results}", definition.kind.word(), definition.name.name)
+    let name = &definition.name.name;
+    match definition.body {
+        Body::Builtin => format!("{name}{params}{results}"),
+        _ => format!("{} {name}{params}{results}", definition.kind.word()),
+    }
 }
 
 #[derive(Default)]
@@ -116,6 +120,7 @@ impl Printer {
         let head = signature_text(definition);
         match &definition.body {
             Body::Expr(value) => self.line(&format!("{head} = {}", expr_text(value))),
+            Body::Builtin => self.line(&head),
             Body::Block(block) => {
                 self.line(&format!("{head} {{"));
                 self.stmts(block);

@@ -25,14 +25,3 @@ fn every_entry_is_documented_and_found_by_its_name() {
     }
     assert!(library::find("conv3d").is_none());
 }
-
-/// A reserved word cannot be the name of an argument: nobody could write it.
-#[test]
-fn arguments_of_builtins_can_be_named() {
-    for entry in dlc_dsl::library::entries().filter(|entry| entry.kind == "builtin") {
-        let (_, arguments) = entry.signature.split_once('(').expect("a builtin is called");
-        for name in arguments.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
-            assert!(dlc_dsl::lexer::Word::of(name).is_none(), "`{name}` of `{}` is a reserved word", entry.name);
-        }
-    }
-}

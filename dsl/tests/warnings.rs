@@ -23,7 +23,7 @@ fn codes(text: &str) -> Vec<&'static str> {
 fn the_library_the_examples_and_the_tour_have_none() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let (mut said, mut count) = (String::new(), 0);
-    for folder in ["src/layers", "tests/tour", "../examples"] {
+    for folder in ["src/library", "tests/tour", "../examples"] {
         let folder = root.join(folder);
         for entry in std::fs::read_dir(&folder).expect("exists") {
             let path = entry.expect("readable").path();

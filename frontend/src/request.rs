@@ -34,7 +34,7 @@ macro_rules! from {
 from!(bool => Bool, i32 => Int, u32 => Int, i64 => Int, f32 => Float, f64 => Float, &str => Str, String => Str);
 
 /// What to lower.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// What to make.
     pub what: What,

@@ -97,7 +97,7 @@ impl Program {
     /// # let folder = tempfile::tempdir()?;
     /// # let path = folder.path().join("mnist.dlx");
     /// # let model = Model::parse("model m(image: [B, 28, 28]) -> logits: [B, 10] { return image |> flatten |> linear(10) }")?;
-    /// # Artefact::of(&model, Compiler::new().first_weights(&model, 0)?, &[], "any").write(&path)?;
+    /// # Artefact::of(&model, Compiler::new().initial_weights(&model, [], 0)?, &[], "any").write(&path)?;
     /// use dlc::{Program, Tensor};
     ///
     /// let program = Program::open(path)?;

@@ -129,7 +129,7 @@ fn write_artefact(
         }
     };
     let sizes: Vec<(String, usize)> = request.dims.iter().map(|(n, &s)| (n.clone(), s)).collect();
-    let weights = compiler.first_weights_for(model, &sizes, 0)?;
+    let weights = compiler.initial_weights(model, sizes.iter().map(|(name, size)| (&**name, *size)), 0)?;
     let artefact = Artefact::of(model, weights, &[(&request, &program)], &tools::target_name(compiler)?);
     artefact.write(path).map_err(Error::from)?;
     let bytes = std::fs::metadata(path).map_or(0, |m| m.len());

@@ -57,7 +57,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         }
         super::check_names(&model, &[], &arguments.size)?;
         let sizes = tools::sizes_by_inputs(&model, &inputs, &arguments.size)?;
-        let weights = compiler.first_weights_for(&model, &sizes, arguments.seed)?;
+        let weights =
+            compiler.initial_weights(&model, sizes.iter().map(|(name, size)| (&**name, *size)), arguments.seed)?;
         Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
     };
     super::check_names(&artefact.model()?, &[], &arguments.size)?;

@@ -1,8 +1,5 @@
 //! From a model to a program.
 
-pub(crate) mod program;
-pub(crate) mod runner;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +13,7 @@ use dlc_dsl::{Diagnostic, Lowered, Request, What};
 use dlc_ir::{Graph, Loc, Role};
 use dlc_runtime::Pool;
 
-use crate::model::span;
+use crate::model::{programs, span};
 use crate::{Error, Model, Program};
 
 /// Compiles models. What it makes is a function of the model, these settings, and the target, on every machine.
@@ -116,7 +113,24 @@ impl Compiler {
         self
     }
 
-    /// The model's outputs from its inputs as a program, for these sizes of its dimensions.
+    /// The model's outputs from its inputs as a program, for these sizes of its dimensions. The model keeps it: asked for again by the
+    /// same model or a clone of it, with equal settings, it is there at once.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use dlc::{Compiler, Model, Tensor};
+    ///
+    /// let model = Model::parse("model m(x: [B, 2]) -> y: [B, 3] = linear(x, 3)")?;
+    /// let compiler = Compiler::new();
+    /// let weights = compiler.initial_weights(&model, [], 0)?;
+    /// for batch in [1, 5, 1] {
+    ///     let program = compiler.compile(&model, [("B", batch)])?.with_weights(weights.clone())?;
+    ///     let x = Tensor::new([batch, 2], vec![0.5f32; 2 * batch])?;
+    ///     assert_eq!(program.session().run([("x", &x)])?["y"].shape()[..], [batch, 3]);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// If the model is wrong for these sizes.
@@ -127,7 +141,14 @@ impl Compiler {
     ) -> Result<Program, Error> {
         let mut request = model.request(What::Infer);
         request.dims.extend(sizes.into_iter().map(|(n, s)| (n.to_owned(), s)));
-        Ok(self.build(model, &request)?.0)
+        let (target, level, math, threads) = (self.target.clone(), self.level, self.math, self.pool.threads());
+        let key = programs::Key { request, target, level, math, threads };
+        if let Some(program) = model.programs().get(&key) {
+            return Ok(program);
+        }
+        let (program, ..) = self.build(model, &key.request)?;
+        model.programs().insert(key, program.clone());
+        Ok(program)
     }
 
     /// Lowers and compiles what a request describes, and says how long it took.

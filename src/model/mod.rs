@@ -4,6 +4,7 @@ pub(crate) mod argument;
 pub(crate) mod failure;
 pub(crate) mod files;
 pub(crate) mod loaded;
+pub(crate) mod programs;
 pub(crate) mod settable;
 pub(crate) mod sizes;
 pub(crate) mod text;
@@ -22,6 +23,7 @@ use crate::Error;
 use crate::error::read_text;
 use crate::model::files::Files;
 use crate::model::loaded::Loaded;
+use crate::model::programs::Programs;
 use crate::model::settable::Settable;
 use crate::model::warnings::Warnings;
 
@@ -49,6 +51,7 @@ pub struct Model {
     arguments: IndexMap<String, Argument>,
     float: DType,
     loaded: Arc<Loaded>,
+    programs: Arc<Programs>,
 }
 
 impl Model {
@@ -82,8 +85,9 @@ impl Model {
     /// The model in a text of that name, whose imports `loader` finds; its data lies in `folder`.
     pub(crate) fn load(name: &str, text: &str, loader: &mut dyn Loader, folder: PathBuf) -> Result<Self, Error> {
         let source = Source::load(name, text, loader)?;
-        let (source, arguments, loaded) = (Arc::new(source), IndexMap::new(), Arc::default());
-        Ok(Model { source, folder, name: None, arguments, float: DType::F32, loaded })
+        let (source, arguments) = (Arc::new(source), IndexMap::new());
+        let (loaded, programs) = (Arc::default(), Arc::default());
+        Ok(Model { source, folder, name: None, arguments, float: DType::F32, loaded, programs })
     }
 
     /// The model of that name, where a file has several.
@@ -126,6 +130,7 @@ impl Model {
     }
 
     /// What its text probably does not mean, such as a value that nothing uses.
+    #[doc(hidden)]
     pub fn warnings(&self) -> Warnings {
         Warnings::new(self, self.source.warnings.clone())
     }
@@ -148,6 +153,11 @@ impl Model {
     /// The datasets that were read so far.
     pub(crate) fn loaded(&self) -> &Loaded {
         &self.loaded
+    }
+
+    /// The programs that it was compiled to so far.
+    pub(crate) fn programs(&self) -> &Programs {
+        &self.programs
     }
 
     /// The arguments that are set.

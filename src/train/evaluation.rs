@@ -103,7 +103,7 @@ pub(crate) fn evaluate(
         check_labels(model, &call, &selection.examples, graph)?;
     }
     for session in evaluator.sessions() {
-        crate::compile::program::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
+        crate::program::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
     }
     Ok((evaluator.run(&selection).map_err(|e| failed_training(model, &e))?, selection.count()))
 }

@@ -13,19 +13,18 @@ use crate::{Compiler, Error, Model};
 
 impl Compiler {
     /// The weights that a model begins with, by name: drawn from a seed, or read where its `train` section names a file of weights.
-    ///
-    /// # Errors
-    /// If the model is wrong, or that file.
-    pub fn first_weights(&self, model: &Model, seed: u64) -> Result<Tensors, Error> {
-        self.first_weights_for(model, &[], seed)
-    }
-
-    /// The same where sizes of the model's dimensions are given, which sizes of weights may hang on.
+    /// Sizes of the model's dimensions are needed where sizes of weights depend on them.
     ///
     /// # Errors
     /// If the model is wrong for these sizes, or the file of weights.
-    pub fn first_weights_for(&self, model: &Model, sizes: &[(String, usize)], seed: u64) -> Result<Tensors, Error> {
-        let infer = request_for(model, What::Infer, sizes, self)?;
+    pub fn initial_weights<'a>(
+        &self,
+        model: &Model,
+        sizes: impl IntoIterator<Item = (&'a str, usize)>,
+        seed: u64,
+    ) -> Result<Tensors, Error> {
+        let sizes: Vec<(String, usize)> = sizes.into_iter().map(|(name, size)| (name.to_owned(), size)).collect();
+        let infer = request_for(model, What::Infer, &sizes, self)?;
         let mut init = model.request(What::Init);
         init.dims = infer.dims.clone();
         let first = first_values(self, model, &init, seed)?;

@@ -216,7 +216,7 @@ impl Training {
         evaluator.set_seed(Part::Test.seed(self.settings.seed));
         let weights = self.weights();
         for session in evaluator.sessions() {
-            crate::compile::program::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
+            crate::program::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
         }
         evaluator.run(selection).map(Some).map_err(|e| failed_training(&self.model, &e))
     }

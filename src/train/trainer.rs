@@ -124,7 +124,7 @@ impl Trainer {
         let session = session.expect("it was compiled");
         let trained = self.trainer.session();
         let tensors: Tensors = trained.params().into_iter().chain(trained.states()).collect();
-        crate::compile::program::set_weights(session, &tensors).map_err(|e| failed_run(&self.model, &e))?;
+        crate::program::set_weights(session, &tensors).map_err(|e| failed_run(&self.model, &e))?;
         let takes: Vec<String> = session.signature().inputs().map(|(n, _)| n.to_owned()).collect();
         let needed = batch.into_iter().filter(|(name, _)| takes.iter().any(|t| t == name));
         session.run(needed).map_err(|e| failed_run(&self.model, &e))

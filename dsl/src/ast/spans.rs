@@ -111,7 +111,7 @@ macro_rules! enums {
 
 enums! {
     Item { Import(x) => [x], Definition(x) => [x], Dataset(x) => [x], Train(x) => [x], }
-    Body { Block(x) => [x], Expr(x) => [x], }
+    Body { Block(x) => [x], Expr(x) => [x], Builtin => [], }
     TypeKind {
         Data { dtype, dims } => [dtype, dims],
         Value { name, of, optional: _ } => [name, of],

@@ -32,14 +32,7 @@ pub(crate) struct Formal<'a> {
 }
 
 pub(crate) fn formals<'a>(callee: &Callee<'a>) -> Vec<Formal<'a>> {
-    match *callee {
-        Callee::Definition(_, d) => d.params.iter().map(formal).collect(),
-        Callee::Builtin(b) => {
-            let place = b.place.iter().map(|&name| (name, false));
-            let all = place.chain(b.named.iter().map(|&name| (name, true)));
-            all.map(|(name, named_only)| Formal { name, named_only, delays: false, data: false }).collect()
-        }
-    }
+    callee.definition.params.iter().map(formal).collect()
 }
 
 fn formal(p: &Param) -> Formal<'_> {
@@ -305,9 +298,9 @@ pub(crate) fn show_value_type(ty: &Type) -> String {
     format!("{article} {text}")
 }
 
-/// The parameters without default that got no value.
+/// The required parameters that got no value.
 pub(crate) fn missing_params<'p>(definition: &'p Definition, given: &[Given<'p>]) -> Vec<&'p str> {
     let given: FxHashSet<usize> = given.iter().map(|g| g.param).collect();
-    let required = definition.params.iter().enumerate().filter(|(_, p)| p.default.is_none());
+    let required = definition.params.iter().enumerate().filter(|(_, p)| definition.requires(p));
     required.filter(|(i, _)| !given.contains(i)).map(|(_, p)| p.name.name.as_str()).collect()
 }

@@ -47,36 +47,34 @@ impl<'p> Lower<'p> {
     }
 
     fn invoke(&mut self, callee: Callee<'p>, given: Vec<Given<'p>>, call: &'p Call) -> Eval<Value<'p>> {
-        match callee {
-            Callee::Builtin(b) => self.call_builtin(b, given, call.span),
-            Callee::Definition(at, definition) if definition.kind == DefinitionKind::Fn => {
-                if let Some(vjp) = Self::custom_gradient(definition) {
-                    return self.call_custom(at, definition, vjp, given, (call.callee.span, call.span));
-                }
-                let frame = self.callee_frame(at, definition, call.callee.span, call.span);
-                self.run(definition, given, frame, call.span)
-            }
-            Callee::Definition(at, definition) => {
-                let name = self.instance_name(call)?;
-                let full = self.frame().full_name(&name);
-                self.claim(&name, &full, call)?;
-                let mut frame = self.callee_frame(at, definition, call.callee.span, call.span);
-                frame.path = full;
-                self.run_block(at, definition, given, frame, call.span)
-            }
+        let Callee { at, definition } = callee;
+        if definition.body == Body::Builtin {
+            return self.call_builtin(definition, given, call.span);
         }
+        if definition.kind == DefinitionKind::Fn {
+            if let Some(vjp) = Self::custom_gradient(definition) {
+                return self.call_custom(at, definition, vjp, given, (call.callee.span, call.span));
+            }
+            let frame = self.callee_frame(at, definition, call.callee.span, call.span);
+            return self.run(definition, given, frame, call.span);
+        }
+        let name = self.instance_name(call)?;
+        let full = self.frame().full_name(&name);
+        self.claim(&name, &full, call)?;
+        let mut frame = self.callee_frame(at, definition, call.callee.span, call.span);
+        frame.path = full;
+        self.run_block(at, definition, given, frame, call.span)
     }
 
     /// Runs a function value with data by place, as `init` and activations given by name are.
     pub(crate) fn apply(&mut self, callee: Callee<'p>, args: Piped<'p>, span: Span) -> Eval<Value<'p>> {
         let given = self.place(&callee, &[], args, false)?;
-        match callee {
-            Callee::Builtin(b) => self.call_builtin(b, given, span),
-            Callee::Definition(at, definition) => {
-                let frame = self.callee_frame(at, definition, span, span);
-                self.run(definition, given, frame, span)
-            }
+        let Callee { at, definition } = callee;
+        if definition.body == Body::Builtin {
+            return self.call_builtin(definition, given, span);
         }
+        let frame = self.callee_frame(at, definition, span, span);
+        self.run(definition, given, frame, span)
     }
 
     /// A frame for a callee; it has the path of the caller.
@@ -333,6 +331,11 @@ impl<'p> Lower<'p> {
             }
         }
         let (value, returned) = match &definition.body {
+            // What runs as a function of its own: an optimiser, a derivative.
+            Body::Builtin => {
+                let message = format!("`{}` is a builtin", definition.name.name);
+                return Err(self.fault("type-mismatch", message, call, "a definition with a body is needed here"));
+            }
             Body::Expr(e) => (self.eval(e)?, e),
             Body::Block(block) => match self.block(block)? {
                 Flow::Return(value, returned) => (value, returned),

@@ -143,7 +143,7 @@ impl<'p> Lower<'p> {
         span: Span,
     ) -> Eval<Symbol> {
         let found = self.program.lookup(at.module, name);
-        let Some(crate::resolve::Target::Item(vjp_at)) = found else {
+        let Some(vjp_at) = found else {
             return Err(self.unknown("function", name, name_span));
         };
         let Some(vjp) = self.program.definition(vjp_at) else {

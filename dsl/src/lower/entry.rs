@@ -10,7 +10,7 @@ use super::value::{Callee, Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
 use crate::ast::{self, Definition, DefinitionKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
-use crate::resolve::{ItemRef, Program, Target};
+use crate::resolve::{ItemRef, Program};
 use crate::span::Span;
 
 /// A value given from outside as one of the language.
@@ -77,7 +77,7 @@ impl Program {
     /// The model of a name, which stands at `span`; an error if there is none.
     pub(crate) fn model(&self, module: u32, name: &str, span: Span) -> Result<(ItemRef, &Definition), Box<Diagnostic>> {
         let definition = match self.lookup(module, name) {
-            Some(Target::Item(at)) => self.definition(at).map(|definition| (at, definition)),
+            Some(at) => self.definition(at).map(|definition| (at, definition)),
             _ => None,
         };
         let (message, label) = match definition {
@@ -221,7 +221,7 @@ impl<'p> Lower<'p> {
     /// The values of the model's arguments: from the request, then from `train`.
     fn model_args(&mut self, chosen: &Chosen<'p>) -> Eval<Vec<Given<'p>>> {
         let definition = chosen.definition;
-        let callee = Callee::Definition(chosen.at, definition);
+        let callee = Callee { at: chosen.at, definition };
         let mut given = match chosen.train {
             Some(train) => self.place(&callee, &train.args, vec![], true)?,
             None => vec![],

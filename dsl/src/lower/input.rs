@@ -12,7 +12,7 @@ use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop, What};
 use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::resolve::{Target, visit};
+use crate::resolve::visit;
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -222,7 +222,7 @@ impl<'p> Lower<'p> {
     /// What the dataset that trains the model says of a field.
     fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p ast::Expr> {
         let ExprKind::Call(data) = &setting_value(chosen.train?, "data")?.kind else { return None };
-        let Some(Target::Item(dataset)) = self.program.lookup(0, &data.callee.name) else { return None };
+        let Some(dataset) = self.program.lookup(0, &data.callee.name) else { return None };
         self.program.field_of(dataset, name).map(|(_, value, _)| value)
     }
 

@@ -10,7 +10,7 @@ use super::scope::Draws;
 use super::settings::Settings;
 use super::value::{Axis, Callee, Data, Value};
 use super::{Eval, Given, Lower};
-use crate::ast::{self, Call, Definition, EntryKind, ExprKind};
+use crate::ast::{self, Body, Call, Definition, EntryKind, ExprKind};
 use crate::resolve::ItemRef;
 use crate::span::Span;
 
@@ -96,7 +96,7 @@ impl<'p> Lower<'p> {
             return Err(self.fault("type-mismatch", wanted, setting.span, "not a call"));
         };
         let (at, definition) = match self.callee(&call.callee)? {
-            Value::Fn(Callee::Definition(at, definition)) => (at, definition),
+            Value::Fn(Callee { at, definition }) if definition.body != Body::Builtin => (at, definition),
             _ => return Err(self.fault("type-mismatch", wanted, call.callee.span, "not a block")),
         };
         if definition.params.len() < 2 {
@@ -112,7 +112,7 @@ impl<'p> Lower<'p> {
     }
 
     fn optimizer_args(&mut self, at: ItemRef, definition: &'p Definition, call: &'p Call) -> Eval<Vec<Given<'p>>> {
-        let callee = Callee::Definition(at, definition);
+        let callee = Callee { at, definition };
         // The weight and its gradient come from the left, as data in a pipe does.
         let left = vec![(Value::None, call.callee.span), (Value::None, call.callee.span)];
         let mut given = self.place(&callee, &call.args, left, false)?;

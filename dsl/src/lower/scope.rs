@@ -12,8 +12,8 @@ use super::{Eval, Lower};
 use crate::ast::Item;
 use crate::ast::{Definition, DefinitionKind, Ident};
 use crate::diagnostic::{Diagnostic, SHOWN};
+use crate::resolve::LIBRARY;
 use crate::resolve::visit::{self, Part};
-use crate::resolve::{LIBRARY, Target};
 use crate::span::Span;
 
 /// One run of one definition.
@@ -249,14 +249,13 @@ impl<'p> Lower<'p> {
         }
         let module = self.frame().module;
         match self.program.lookup(module, name) {
-            Some(Target::Item(at)) => match self.program.definition(at) {
-                Some(definition) => Ok(Value::Fn(Callee::Definition(at, definition))),
+            Some(at) => match self.program.definition(at) {
+                Some(definition) => Ok(Value::Fn(Callee { at, definition })),
                 None => {
                     let message = format!("`{name}` is a dataset, which only `data` and `test` of a train section use");
                     Err(self.fault("type-mismatch", message, span, "not a value"))
                 }
             },
-            Some(Target::Builtin(b)) => Ok(Value::Fn(Callee::Builtin(b))),
             None => Err(self.unknown("value", name, span)),
         }
     }
@@ -322,14 +321,13 @@ impl<'p> Lower<'p> {
         }
         let module = self.frame().module;
         match self.program.lookup(module, &ident.name) {
-            Some(Target::Item(at)) => match self.program.item(at) {
-                Item::Definition(definition) => Ok(Value::Fn(Callee::Definition(at, definition))),
+            Some(at) => match self.program.item(at) {
+                Item::Definition(definition) => Ok(Value::Fn(Callee { at, definition })),
                 _ => {
                     let message = format!("`{}` is a dataset, which a model cannot call", ident.name);
                     Err(self.fault("type-mismatch", message, ident.span, "a dataset"))
                 }
             },
-            Some(Target::Builtin(b)) => Ok(Value::Fn(Callee::Builtin(b))),
             None => match self.frame().find(&ident.name) {
                 Some(var) => {
                     let found = var.value.describe(self.float);

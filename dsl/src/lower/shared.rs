@@ -14,7 +14,7 @@ impl<'p> Lower<'p> {
     /// `layer f = linear(64)`.
     pub(crate) fn declare_layer(&mut self, name: &'p Ident, call: &'p Call) -> Eval<()> {
         let callee = match self.callee(&call.callee)? {
-            Value::Fn(callee @ Callee::Definition(_, d)) if d.kind != DefinitionKind::Fn => callee,
+            Value::Fn(callee) if callee.definition.kind != DefinitionKind::Fn => callee,
             _ => {
                 let message = format!("`{}` is no block: it has no weights to share", call.callee.name);
                 return Err(self.fault("type-mismatch", message, call.callee.span, "call it where you need it"));
@@ -45,9 +45,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn call_layer(&mut self, layer: &Rc<Shared<'p>>, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
         // Only its first call gives it weights.
         self.unrepeatable += 1;
-        let Callee::Definition(at, definition) = layer.callee else {
-            return Err(self.fault("type-mismatch", "a layer is a block", call.span, "not a block"));
-        };
+        let Callee { at, definition } = layer.callee;
         let mut piped = piped;
         for arg in &call.args {
             if let Some(name) = &arg.name {

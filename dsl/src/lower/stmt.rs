@@ -6,8 +6,8 @@ use super::value::Value;
 use super::{Eval, Lower, Stop};
 use crate::ast::{Block, Expr, If, Pattern, PatternKind, Repeat, Stmt, StmtKind};
 use crate::diagnostic::Diagnostic;
+use crate::resolve::LIBRARY;
 use crate::resolve::visit::{self, Part};
-use crate::resolve::{LIBRARY, Target};
 use crate::span::Span;
 
 /// More turns than any `repeat` needs.
@@ -294,7 +294,7 @@ impl<'p> Lower<'p> {
         let module = self.frame().module;
         visit::block(body, &mut |part| {
             if let Part::Call(call) = part
-                && let Some(Target::Item(at)) = self.program.lookup(module, &call.callee.name)
+                && let Some(at) = self.program.lookup(module, &call.callee.name)
                 && at.module != LIBRARY
             {
                 blocks.push(&call.callee.name);

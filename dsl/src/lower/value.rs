@@ -7,7 +7,6 @@ use std::rc::Rc;
 use dlc_ir as ir;
 use ir::{DType, Shape, Type};
 
-use super::builtin::Builtin;
 use super::dataset::Reader;
 use crate::ast::{Call, Definition, Expr, ExprKind};
 use crate::resolve::ItemRef;
@@ -135,17 +134,14 @@ pub(crate) fn show_type(dtype: DType, axes: &[Axis], float: DType) -> String {
 
 /// What can be called.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Callee<'p> {
-    Definition(ItemRef, &'p Definition),
-    Builtin(&'static Builtin),
+pub(crate) struct Callee<'p> {
+    pub at: ItemRef,
+    pub definition: &'p Definition,
 }
 
-impl Callee<'_> {
-    pub fn name(&self) -> &str {
-        match self {
-            Callee::Definition(_, d) => &d.name.name,
-            Callee::Builtin(b) => b.name,
-        }
+impl<'p> Callee<'p> {
+    pub fn name(&self) -> &'p str {
+        &self.definition.name.name
     }
 }
 
@@ -382,8 +378,7 @@ impl<'p> Value<'p> {
                 a.len() == b.len() && a.iter().zip(b.iter()).all(|((m, a, _), (n, b, _))| m == n && a.alike(b))
             }
             (Data(a), Data(b)) => a.alike(b),
-            (Fn(Callee::Definition(_, a)), Fn(Callee::Definition(_, b))) => std::ptr::eq(*a, *b),
-            (Fn(Callee::Builtin(a)), Fn(Callee::Builtin(b))) => std::ptr::eq(*a, *b),
+            (Fn(a), Fn(b)) => std::ptr::eq(a.definition, b.definition),
             (Delayed(a), Delayed(b)) => Rc::ptr_eq(a, b),
             (Layer(a), Layer(b)) => Rc::ptr_eq(a, b),
             (Table(a), Table(b)) => Rc::ptr_eq(a, b),

@@ -9,7 +9,7 @@ use ir::{Role, Type};
 use rustc_hash::FxHashSet;
 
 use super::scope::Var;
-use super::value::{Axis, Callee, Data, Value};
+use super::value::{Axis, Data, Value};
 use super::{Eval, Lower};
 use crate::ast::{self, Stmt, TypeKind};
 use crate::diagnostic::{Diagnostic, has_errors, quoted, unreached};
@@ -241,7 +241,7 @@ impl<'p> Lower<'p> {
     /// A first value as data of the weight's type.
     fn first_data(&mut self, value: Value<'p>, ty: &Type, axes: &[Axis], span: Span) -> Eval<Data> {
         let value = match value {
-            Value::Fn(callee @ (Callee::Builtin(_) | Callee::Definition(..))) => self.apply(callee, vec![], span)?,
+            Value::Fn(callee) => self.apply(callee, vec![], span)?,
             Value::Delayed(delayed) => self.resume(&Rc::clone(&delayed))?,
             other => other,
         };

@@ -203,6 +203,7 @@ impl Parser<'_> {
             );
         }
         let body = match self.peek().kind {
+            _ if self.signatures => Body::Builtin,
             _ if self.line_ended() => return Err(self.unexpected("a body, `{ … }` or `= …`")),
             TokenKind::Symbol(Symbol::Eq) => {
                 self.bump();

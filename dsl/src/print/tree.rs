@@ -68,6 +68,7 @@ impl Tree {
                         tree.line(format!("(result {name} {})", type_text(&result.ty)));
                     }
                     match &definition.body {
+                        Body::Builtin => {}
                         Body::Expr(value) => tree.line(format!("(is {})", sexp(value))),
                         Body::Block(block) => tree.stmts(block),
                     }

@@ -13,8 +13,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use self::attributes::Allowed;
 use self::scope::{Kind, Scopes};
+use super::Program;
 use super::visit::{self, Part};
-use super::{Program, Target};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
 use crate::span::Span;
@@ -167,6 +167,7 @@ impl<'a> Names<'a> {
         match &d.body {
             Body::Block(block) => self.block(block),
             Body::Expr(e) => self.expr(e),
+            Body::Builtin => {}
         }
         let of_size = unused::used_for_their_size(&d.params, &self.scopes);
         d.results.iter().for_each(|r| self.ty(&r.ty));
@@ -365,16 +366,14 @@ impl<'a> Names<'a> {
         }
         match self.program.lookup(self.module, name) {
             None => self.unknown("function, block or layer", name, call.callee.span),
-            Some(Target::Item(at)) => {
+            Some(at) => {
                 if let Some(definition) = self.program.definition(at) {
+                    if definition.is_later() {
+                        return self.later(name, call.callee.span);
+                    }
                     let names: Vec<&str> = definition.params.iter().map(|p| p.name.name.as_str()).collect();
                     self.arguments(call, &names);
                 }
-            }
-            Some(Target::Builtin(b)) if b.is_later() => self.later(name, call.callee.span),
-            Some(Target::Builtin(b)) => {
-                let names: Vec<&str> = b.place.iter().chain(b.named).copied().collect();
-                self.arguments(call, &names);
             }
         }
     }

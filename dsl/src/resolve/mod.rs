@@ -5,8 +5,7 @@ use rustc_hash::FxHashMap;
 
 use crate::ast::{self, Definition, Item};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, idiom, tidy};
-use crate::layers;
-use crate::lower::builtin::{self, Builtin};
+use crate::library::library;
 use crate::span::{Loader, SourceId, Sources, Span};
 
 pub mod check;
@@ -49,15 +48,6 @@ pub struct ItemRef {
 
 /// The number of the library among the modules.
 pub const LIBRARY: u32 = u32::MAX;
-
-/// What a name means that no scope binds.
-#[derive(Clone, Copy, Debug)]
-pub enum Target {
-    /// A definition of the file, of an import, or of the library.
-    Item(ItemRef),
-    /// What the compiler itself provides.
-    Builtin(&'static Builtin),
-}
 
 /// Texts that could not be read as a program: what is wrong, and the texts to show it in.
 #[derive(Clone, Debug)]
@@ -116,7 +106,7 @@ impl Program {
     /// A definition.
     pub fn item(&self, at: ItemRef) -> &Item {
         if at.module == LIBRARY {
-            &layers::library().items[at.item as usize]
+            &library().items[at.item as usize]
         } else {
             &self.modules[at.module as usize].file.items[at.item as usize]
         }
@@ -132,10 +122,9 @@ impl Program {
 
     /// What `name` means in a module, if nothing nearer binds it: the module's own definitions, then its imports,
     /// then the library.
-    pub fn lookup(&self, module: u32, name: &str) -> Option<Target> {
+    pub fn lookup(&self, module: u32, name: &str) -> Option<ItemRef> {
         let own = self.modules.get(module as usize).and_then(|m| m.names.get(name).copied());
-        let library = || layers::library().names.get(name).map(|&item| ItemRef { module: LIBRARY, item });
-        own.or_else(library).map(Target::Item).or_else(|| builtin::find(name).map(Target::Builtin))
+        own.or_else(|| library().names.get(name).map(|&item| ItemRef { module: LIBRARY, item }))
     }
 
     /// Every name that [`Program::lookup`] knows, nearest first.
@@ -144,8 +133,7 @@ impl Program {
         if let Some(module) = self.modules.get(module as usize) {
             names.extend(module.names.keys().map(String::as_str));
         }
-        names.extend(layers::library().names.keys().map(String::as_str));
-        builtin::names().for_each(|name| names.push(name));
+        names.extend(library().names.keys().map(String::as_str));
         names
     }
 

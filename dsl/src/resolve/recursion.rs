@@ -3,7 +3,7 @@
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::visit::{self, Part};
-use super::{ItemRef, Program, Target};
+use super::{ItemRef, Program};
 use crate::ast::Item;
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
@@ -20,7 +20,7 @@ pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
             visit::definition(definition, &mut |part| {
                 if let Part::Call(call) | Part::Layer(call) = part
                     && !definition.params.iter().any(|p| p.name.name == call.callee.name)
-                    && let Some(Target::Item(callee)) = program.lookup(number, &call.callee.name)
+                    && let Some(callee) = program.lookup(number, &call.callee.name)
                 {
                     callees.push((callee, call.callee.span));
                 }

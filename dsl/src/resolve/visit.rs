@@ -146,6 +146,7 @@ pub fn body<'a>(b: &'a Body, f: &mut dyn FnMut(Part<'a>)) {
     match b {
         Body::Block(b) => block(b, f),
         Body::Expr(e) => expr(e, f),
+        Body::Builtin => {}
     }
 }
 

@@ -3,8 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ast::{Definition, File, Item, Param, Type, TypeKind};
-use crate::layers::library;
-use crate::lower::builtin::{self, Builtin};
+use crate::library::library;
 
 /// Whether a RON string at some position is a text or an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +115,7 @@ impl Texts {
         }
         let library = library();
         let of_library = library.names.get(callee).and_then(|&item| of_item(&library.items[item as usize]));
-        let mut parameters = of_library.or_else(|| builtin::find(callee).map(of_builtin)).unwrap_or_default();
+        let mut parameters = of_library.unwrap_or_default();
         let of_settings = OF_SETTINGS.iter().filter(|(name, ..)| *name == callee);
         parameters.extend(of_settings.map(|&(_, name, is_positional)| Parameter {
             name: name.to_owned(),
@@ -145,18 +144,6 @@ fn of_item(item: &Item) -> Option<Vec<Parameter>> {
         is_data: matches!(param.ty.kind, TypeKind::Data { .. }),
     };
     Some(params.iter().map(parameter).collect())
-}
-
-fn of_builtin(builtin: &Builtin) -> Vec<Parameter> {
-    let positional = builtin.place.iter().map(|name| (name, true));
-    let all = positional.chain(builtin.named.iter().map(|name| (name, false)));
-    let parameter = |(name, is_positional): (&&'static str, bool)| Parameter {
-        name: (*name).to_owned(),
-        is_text: builtin.texts.contains(name),
-        is_positional,
-        is_data: false,
-    };
-    all.map(parameter).collect()
 }
 
 fn takes_text(ty: &Type) -> bool {

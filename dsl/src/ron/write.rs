@@ -105,6 +105,7 @@ impl Writer {
         let current = definition.params.iter().find(|param| data(param));
         let body = match &definition.body {
             Body::Expr(value) => string(&expr_text(value)),
+            Body::Builtin => string(""),
             Body::Block(block) => self.body(block, current.map(|param| param.name.name.as_str())),
         };
         out.push(("body".to_owned(), body));

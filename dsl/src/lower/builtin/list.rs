@@ -1,34 +1,15 @@
-//! Lists known when compiling, and words that later versions will fill.
+//! Lists known when compiling.
 
 use super::super::value::Value;
 use super::super::{Eval, Lower, MAX_LIST};
-use super::{Args, Builtin, row};
+use super::{Args, Bodies};
 
-pub(super) const ROWS: &[Builtin] = &[
-    row("range", &["start", "stop"], 1, &[], "Integers from `start` (0) up to, not including, `stop`.", range),
-    row("enumerate", &["list"], 0, &[], "Each entry with its number.", enumerate),
-    row("zip", &["a", "b"], 0, &[], "The entries of two lists side by side.", zip),
-    row("reversed", &["list"], 0, &[], "The list from its end.", reversed),
-    row("len", &["list"], 0, &[], "The number of entries.", len),
-];
-
-/// All their arguments may be left out: that they come later is to be said first.
-pub(super) const LATER: &[Builtin] = &[
-    row("grad", &["y", "x"], 2, &[], "The derivative of `y` by `x`; not yet.", later),
-    row("attend", &["q", "k", "v"], 3, &["heads", "causal"], "Attention; not yet.", later),
-    row("positions", &["n"], 1, &[], "The places in a sequence; not yet.", later),
-    row("window", &["x", "size"], 2, &["shift"], "Windows of a series; not yet.", later),
-    row("images", &["path"], 1, &["size"], "A folder of pictures; not yet.", later),
-    row("corpus", &["path"], 1, &["context"], "A text in pieces; not yet.", later),
-];
-
-fn later<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
-    Err(lower.not_yet(args.builtin.name, args.span))
-}
+pub(super) const BODIES: Bodies =
+    &[("range", range), ("enumerate", enumerate), ("zip", zip), ("reversed", reversed), ("len", len)];
 
 fn range<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
-    let first = lower.arg_int(&args, 0)?.unwrap_or(0);
-    let (from, to) = match lower.arg_int(&args, 1)? {
+    let first = args.int(0).unwrap_or_default();
+    let (from, to) = match args.int(1) {
         Some(to) => (first, to),
         None => (0, first),
     };

@@ -1,116 +1,65 @@
 //! What the compiler itself provides: the few functions that the layer library and users' texts are built on.
 
-use dlc_ir::DType;
+use std::sync::OnceLock;
 
-use super::bind::Given;
+use dlc_ir::DType;
+use rustc_hash::FxHashMap;
+
+use super::bind::{Given, missing_params};
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower, Stop};
+use crate::ast::{Definition, TypeKind};
 use crate::diagnostic::Diagnostic;
 use crate::span::Span;
 
+mod arithmetic;
+mod elementwise;
+mod file;
 mod list;
-mod math;
 mod random;
-mod read;
-mod reduce;
+mod reduction;
 mod shape;
 mod window;
 
-/// A function that the compiler provides.
-pub struct Builtin {
-    /// Its name.
-    pub name: &'static str,
-    /// Its arguments that go by place or by name.
-    pub place: &'static [&'static str],
-    /// How many of the last of them may be left out.
-    pub optional: usize,
-    /// Its arguments that go by name only; all may be left out.
-    pub named: &'static [&'static str],
-    /// Those of them that are texts.
-    pub texts: &'static [&'static str],
-    /// What it does, in a sentence.
-    pub doc: &'static str,
-    run: Run,
-}
-
-impl Builtin {
-    /// The same with these arguments being texts.
-    const fn with_texts(self, texts: &'static [&'static str]) -> Builtin {
-        Builtin { texts, ..self }
-    }
-
-    /// Whether it comes with a later version, and is but a name for now.
-    pub(crate) fn is_later(&self) -> bool {
-        list::LATER.iter().any(|later| later.name == self.name)
-    }
-}
-
-impl std::fmt::Debug for Builtin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "builtin {}", self.name)
-    }
-}
-
+/// The body of a builtin.
 type Run = for<'a, 'p> fn(&'a mut Lower<'p>, Args<'p>) -> Eval<Value<'p>>;
 
-/// A builtin from its parts, in the order: name, arguments by place, how many may be left out, arguments by name.
-const fn row(
-    name: &'static str,
-    place: &'static [&'static str],
-    optional: usize,
-    named: &'static [&'static str],
-    doc: &'static str,
-    run: Run,
-) -> Builtin {
-    Builtin { name, place, optional, named, texts: &[], doc, run }
+/// Builtins by name with their bodies. Their signatures, in the language, are in `library/builtin/`.
+type Bodies = &'static [(&'static str, Run)];
+
+/// The body of the builtin of a name.
+fn body(name: &str) -> Option<Run> {
+    static BODIES: OnceLock<FxHashMap<&'static str, Run>> = OnceLock::new();
+    BODIES.get_or_init(|| all().collect()).get(name).copied()
 }
 
-/// The builtin of a name.
-pub fn find(name: &str) -> Option<&'static Builtin> {
-    all().find(|b| b.name == name)
-}
-
-/// The names of all builtins.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    all().map(|b| b.name)
-}
-
-/// All builtins.
-pub fn all() -> impl Iterator<Item = &'static Builtin> {
-    groups().into_iter().flat_map(|(_, rows)| rows)
-}
-
-/// All builtins, by what they are about.
-pub fn groups() -> [(&'static str, &'static [Builtin]); 9] {
+fn all() -> impl Iterator<Item = (&'static str, Run)> {
     [
-        ("elementwise functions", math::UNARY),
-        ("arithmetic", math::OTHER),
-        ("reductions", reduce::ROWS),
-        ("shapes", shape::ROWS),
-        ("windows", window::ROWS),
-        ("random numbers", random::ROWS),
-        ("lists", list::ROWS),
-        ("of later versions", list::LATER),
-        ("files", read::ROWS),
+        elementwise::BODIES,
+        arithmetic::BODIES,
+        reduction::BODIES,
+        shape::BODIES,
+        window::BODIES,
+        random::BODIES,
+        list::BODIES,
+        file::BODIES,
     ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
-/// The arguments of a call, in the order of the builtin's parameters.
+/// The arguments of a call, in the order of the builtin's parameters. Those that are known when compiling have the types of the signature,
+/// but for lists, for which one entry may stand; those that were not given have their defaults.
 pub(crate) struct Args<'p> {
-    builtin: &'static Builtin,
+    signature: &'p Definition,
     values: Vec<Option<(Value<'p>, Span)>>,
     /// The call.
     pub span: Span,
 }
 
 impl<'p> Args<'p> {
-    /// The name of a parameter.
-    fn name(&self, i: usize) -> &'static str {
-        let places = self.builtin.place.len();
-        if i < places { self.builtin.place[i] } else { self.builtin.named[i - places] }
-    }
-
-    /// A value that was given; `none` counts as not given.
+    /// A value that was given or has a default; `none` counts as not given.
     fn get(&self, i: usize) -> Option<&(Value<'p>, Span)> {
         self.values[i].as_ref().filter(|(value, _)| !matches!(value, Value::None))
     }
@@ -123,27 +72,88 @@ impl<'p> Args<'p> {
         self.get(i).map_or(self.span, |(_, span)| *span)
     }
 
+    /// An argument of type `int`, if it was given.
+    fn int(&self, i: usize) -> Option<i64> {
+        if let Value::Int(n, _) = self.value(i) { Some(n) } else { None }
+    }
+
+    /// An argument of type `float`.
+    fn float(&self, i: usize) -> f64 {
+        match self.value(i) {
+            Value::Float(x) => x,
+            Value::Int(n, _) => n as f64,
+            _ => 0.0,
+        }
+    }
+
+    /// An argument of type `bool`.
+    fn bool(&self, i: usize) -> bool {
+        matches!(self.value(i), Value::Bool(true))
+    }
+
+    /// An argument of type `string`.
+    fn text(&self, i: usize) -> String {
+        if let Value::Str(s) = self.value(i) { s.to_string() } else { String::new() }
+    }
+
+    /// The entries of a list, for which one alone may stand, if it was given.
+    fn entries(&self, i: usize) -> Option<Vec<Value<'p>>> {
+        match self.value(i) {
+            Value::None => None,
+            Value::List(items) => Some(items.to_vec()),
+            single => Some(vec![single]),
+        }
+    }
+
+    fn callee(&self) -> &'p str {
+        &self.signature.name.name
+    }
+
     /// `x` of `sum`.
     fn what(&self, i: usize) -> String {
-        format!("`{}` of `{}`", self.name(i), self.builtin.name)
+        what(self.signature, i)
     }
 }
 
+/// `x` of `sum`.
+fn what(signature: &Definition, i: usize) -> String {
+    format!("`{}` of `{}`", signature.params[i].name.name, signature.name.name)
+}
+
 impl<'p> Lower<'p> {
-    pub(crate) fn call_builtin(&mut self, b: &'static Builtin, given: Vec<Given<'p>>, span: Span) -> Eval<Value<'p>> {
-        let mut values: Vec<Option<(Value<'p>, Span)>> = vec![None; b.place.len() + b.named.len()];
+    pub(crate) fn call_builtin(
+        &mut self,
+        signature: &'p Definition,
+        given: Vec<Given<'p>>,
+        span: Span,
+    ) -> Eval<Value<'p>> {
+        let missing = missing_params(signature, &given);
+        if !missing.is_empty() {
+            return Err(self.missing(&signature.name.name, &missing, span));
+        }
+        let mut values: Vec<Option<(Value<'p>, Span)>> = vec![None; signature.params.len()];
         for g in given {
             if matches!(g.value, Value::Poison) {
                 return Err(Stop);
             }
-            values[g.param] = Some((g.value, g.span));
+            let param = &signature.params[g.param];
+            let value = match &param.ty.kind {
+                TypeKind::Value { name, .. } if name.name != "list" => {
+                    self.coerce(g.value, &param.ty, &what(signature, g.param), g.span)?
+                }
+                _ => g.value,
+            };
+            values[g.param] = Some((value, g.span));
         }
-        let required = b.place.len() - b.optional;
-        let missing: Vec<&str> = (0..required).filter(|&i| values[i].is_none()).map(|i| b.place[i]).collect();
-        if !missing.is_empty() {
-            return Err(self.missing(b.name, &missing, span));
+        for (value, param) in values.iter_mut().zip(&signature.params) {
+            if let (None, Some(default)) = (&value, &param.default) {
+                *value = Some((self.eval(default)?, span));
+            }
         }
-        (b.run)(self, Args { builtin: b, values, span })
+        let Some(body) = body(&signature.name.name) else {
+            return Err(self.not_yet(&signature.name.name, span));
+        };
+        body(self, Args { signature, values, span })
     }
 
     /// An argument as data; a number becomes data of the float type.
@@ -161,18 +171,9 @@ impl<'p> Lower<'p> {
         Err(self.fault("type-mismatch", message, args.span(i), "convert it: `float(…)`"))
     }
 
-    /// An argument as a whole number, if it was given.
-    fn arg_int(&mut self, args: &Args<'p>, i: usize) -> Eval<Option<i64>> {
-        match args.value(i) {
-            Value::None => Ok(None),
-            Value::Int(n, _) => Ok(Some(n)),
-            other => Err(self.wrong(args, i, &other, "a whole number")),
-        }
-    }
-
     /// An argument as a size or count of at least `least`.
     fn arg_size(&mut self, args: &Args<'p>, i: usize, least: i64) -> Eval<Option<usize>> {
-        match self.arg_int(args, i)? {
+        match args.int(i) {
             None => Ok(None),
             Some(n) if n >= least && n < dlc_ir::Type::MAX_BYTES as i64 => Ok(Some(n as usize)),
             Some(n) => {
@@ -182,28 +183,9 @@ impl<'p> Lower<'p> {
         }
     }
 
-    fn arg_bool(&mut self, args: &Args<'p>, i: usize) -> Eval<bool> {
-        match args.value(i) {
-            Value::None => Ok(false),
-            Value::Bool(b) => Ok(b),
-            other => Err(self.wrong(args, i, &other, "true or false")),
-        }
-    }
-
-    fn arg_text(&mut self, args: &Args<'p>, i: usize) -> Eval<String> {
-        match args.value(i) {
-            Value::Str(s) => Ok(s.to_string()),
-            other => Err(self.wrong(args, i, &other, "a string")),
-        }
-    }
-
     /// An argument as one or several whole numbers.
     fn arg_ints(&mut self, args: &Args<'p>, i: usize) -> Eval<Option<Vec<i64>>> {
-        let list = match args.value(i) {
-            Value::None => return Ok(None),
-            Value::List(items) => items.to_vec(),
-            single => vec![single],
-        };
+        let Some(list) = args.entries(i) else { return Ok(None) };
         let mut ints = vec![];
         for value in list {
             match value {
@@ -216,11 +198,7 @@ impl<'p> Lower<'p> {
 
     /// An argument as a shape: a list of sizes, named where they are dimensions.
     fn arg_shape(&mut self, args: &Args<'p>, i: usize) -> Eval<Option<Vec<Axis>>> {
-        let list = match args.value(i) {
-            Value::None => return Ok(None),
-            Value::List(items) => items.to_vec(),
-            single => vec![single],
-        };
+        let Some(list) = args.entries(i) else { return Ok(None) };
         let mut axes = vec![];
         for value in list {
             match value {
@@ -235,11 +213,7 @@ impl<'p> Lower<'p> {
 
     /// An argument as axes of `x`: numbers, negative ones from the end, or names of dimensions.
     fn arg_axes(&mut self, args: &Args<'p>, i: usize, x: &Data) -> Eval<Option<Vec<usize>>> {
-        let list = match args.value(i) {
-            Value::None => return Ok(None),
-            Value::List(items) => items.to_vec(),
-            single => vec![single],
-        };
+        let Some(list) = args.entries(i) else { return Ok(None) };
         let mut axes = vec![];
         for value in list {
             let Value::Int(n, label) = value else { return Err(self.wrong(args, i, &value, "an axis")) };
@@ -284,13 +258,13 @@ impl<'p> Lower<'p> {
     }
 
     /// An argument as one axis.
-    fn arg_axis(&mut self, args: &Args<'p>, i: usize, x: &Data, default: usize) -> Eval<usize> {
+    fn arg_axis(&mut self, args: &Args<'p>, i: usize, x: &Data) -> Eval<usize> {
         match self.arg_axes(args, i, x)?.as_deref() {
-            None => Ok(default),
             Some([axis]) => Ok(*axis),
-            Some(_) => {
-                let message = format!("{} is one axis", args.what(i));
-                Err(self.fault("wrong-count", message, args.span(i), "one axis is wanted"))
+            found => {
+                let message =
+                    format!("expected one axis for {}, found {}", args.what(i), found.map_or(0, <[usize]>::len));
+                Err(self.fault("wrong-count", message, args.span(i), "expected one axis"))
             }
         }
     }
@@ -318,5 +292,24 @@ impl<'p> Lower<'p> {
         let ty = dlc_ir::Type::new(dtype, [scalars.len()]);
         let value = dlc_ir::Tensor::from_fn(ty, |i| scalars[i]);
         self.emit(dlc_ir::op::Constant { value }, &[], span)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::ast::{Body, Item};
+
+    #[test]
+    fn every_signature_has_a_body_and_every_body_a_signature() {
+        let signatures = crate::library::library().items.iter().filter_map(|item| match item {
+            Item::Definition(d) if d.body == Body::Builtin && !d.is_later() => Some(&*d.name.name),
+            _ => None,
+        });
+        let bodies: BTreeSet<&str> = all().map(|(name, _)| name).collect();
+        assert_eq!(bodies.len(), all().count(), "two bodies of one name");
+        assert_eq!(signatures.collect::<BTreeSet<_>>(), bodies);
     }
 }

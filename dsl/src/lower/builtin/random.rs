@@ -6,13 +6,10 @@ use super::super::Stop;
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
 use super::shape::given_shape;
-use super::{Args, Builtin, row};
+use super::{Args, Bodies};
 use crate::span::Span;
 
-pub(super) const ROWS: &[Builtin] = &[
-    row("uniform", &["low", "high"], 0, &["shape"], "Numbers drawn evenly from `low` up to below `high`.", uniform),
-    row("normal", &[], 0, &["mean", "std", "shape"], "Numbers drawn from a normal distribution.", normal),
-];
+pub(super) const BODIES: Bodies = &[("uniform", uniform), ("normal", normal)];
 
 /// Numbers from 0 up to below 1, each of as many bits as the dtype holds exactly.
 fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
@@ -34,15 +31,6 @@ fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
 fn constant(lower: &mut Lower<'_>, dtype: DType, value: Scalar, axes: &[Axis], span: Span) -> Eval<Data> {
     let scalar = lower.scalar(dtype, value, span)?;
     lower.stretch_to(&scalar, axes, span)
-}
-
-fn number<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize, default: f64) -> Eval<f64> {
-    match args.value(i) {
-        Value::None => Ok(default),
-        Value::Int(n, _) => Ok(n as f64),
-        Value::Float(x) => Ok(x),
-        other => Err(lower.wrong(args, i, &other, "a number")),
-    }
 }
 
 /// `x * scale + offset`.
@@ -72,7 +60,7 @@ fn shape_of_draw<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<V
 }
 
 fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
-    let (low, high) = (number(lower, &args, 0, 0.0)?, number(lower, &args, 1, 1.0)?);
+    let (low, high) = (args.float(0), args.float(1));
     if low > high {
         let message = format!("there is nothing between {low} and {high}");
         return Err(lower.fault("number-out-of-range", message, args.span, "`low` is above `high`"));
@@ -83,7 +71,7 @@ fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 }
 
 fn normal<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
-    let (mean, std) = (number(lower, &args, 0, 0.0)?, number(lower, &args, 1, 1.0)?);
+    let (mean, std) = (args.float(0), args.float(1));
     if std < 0.0 {
         let message = format!("a standard deviation is not negative: {std}");
         return Err(lower.fault("number-out-of-range", message, args.span(1), "negative"));

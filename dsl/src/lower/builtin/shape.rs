@@ -7,33 +7,29 @@ use dlc_ir::{DType, Scalar, Shape, Type};
 
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
-use super::{Args, Builtin, row};
+use super::{Args, Bodies};
 
-pub(super) const ROWS: &[Builtin] = &[
-    row("reshape", &["x", "shape"], 0, &[], "The same elements in another shape; one size may be -1.", reshape),
-    row("flatten", &["x"], 0, &["start"], "Flattens the axes from `start` (1) on into one.", flatten),
-    row("transpose", &["x", "axes"], 0, &[], "The axes in another order.", transpose),
-    row("squeeze", &["x"], 0, &["axis"], "Without an axis of size 1.", squeeze),
-    row("stack", &["parts"], 0, &["axis"], "Tensors along a new axis.", stack),
-    row("concat", &["parts"], 0, &["axis"], "Tensors one after another along an axis.", concat),
-    row("split", &["x", "parts"], 0, &["axis"], "Equal parts along an axis, or parts of given sizes.", split),
-    row("flip", &["x"], 0, &["axis"], "An axis turned around.", flip),
-    row("pad", &["x", "low", "high"], 0, &["value"], "`value` (0) around the elements.", pad),
-    row("broadcast", &["x", "shape"], 0, &[], "Stretched to a shape.", broadcast),
-    row("along", &["v", "x"], 0, &["axis"], "`v` of one axis so that it lies along an axis of `x` (the last).", along),
-    row("shape", &["x"], 0, &[], "The sizes of the axes.", shape),
-    row("rank", &["x"], 0, &[], "The number of axes.", rank),
-    row("size", &["x"], 0, &["axis"], "The size of an axis, or the number of elements.", size),
-    row("iota", &["shape"], 0, &["axis"], "i64 data whose elements are their index along `axis` (the last).", iota),
-    row("take", &["x", "index"], 0, &["axis"], "Elements of an axis (0) by index.", take),
-    row("pick", &["x", "index"], 0, &[], "Of the last axis the element at each index.", pick),
-    row("zeros", &["shape"], 1, &[], "Zeros; as a first value, of the weight's shape.", |lower, args| {
-        full(lower, args, 0.0)
-    }),
-    row("ones", &["shape"], 1, &[], "Ones; as a first value, of the weight's shape.", |lower, args| {
-        full(lower, args, 1.0)
-    }),
-    row("full", &["value", "shape"], 1, &[], "One number everywhere.", constant),
+pub(super) const BODIES: Bodies = &[
+    ("reshape", reshape),
+    ("flatten", flatten),
+    ("transpose", transpose),
+    ("squeeze", squeeze),
+    ("stack", stack),
+    ("concat", concat),
+    ("split", split),
+    ("flip", flip),
+    ("pad", pad),
+    ("broadcast", broadcast),
+    ("along", along),
+    ("shape", shape),
+    ("rank", rank),
+    ("size", size),
+    ("iota", iota),
+    ("take", take),
+    ("pick", pick),
+    ("zeros", |lower, args| full(lower, args, 0.0)),
+    ("ones", |lower, args| full(lower, args, 1.0)),
+    ("full", constant),
 ];
 
 fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -77,7 +73,7 @@ fn reshaped<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, axes: Vec<Axis
 
 fn flatten<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
-    let from = lower.arg_size(&args, 1, 0)?.unwrap_or(1);
+    let from = lower.arg_size(&args, 1, 0)?.unwrap_or_default();
     if x.rank() < from {
         let message = format!("`flatten` joins the axes from {from} on, but {} has {}", x.show(lower.float), x.rank());
         return Err(lower.fault("rank-mismatch", message, args.span(0), "too few axes"));
@@ -132,7 +128,7 @@ fn parts<'p>(lower: &mut Lower<'p>, args: &Args<'p>) -> Eval<Vec<Data>> {
         parts.push(lower.as_data(item.clone(), dtype, &args.what(0), args.span(0))?);
     }
     if parts.is_empty() {
-        let message = format!("`{}` of an empty list", args.builtin.name);
+        let message = format!("`{}` of an empty list", args.callee());
         return Err(lower.fault("wrong-count", message, args.span(0), "no tensors"));
     }
     Ok(parts)
@@ -141,7 +137,7 @@ fn parts<'p>(lower: &mut Lower<'p>, args: &Args<'p>) -> Eval<Vec<Data>> {
 fn stack<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let mut parts = parts(lower, &args)?;
     let rank = parts[0].rank() as i64;
-    let at = lower.arg_int(&args, 1)?.unwrap_or(0);
+    let at = args.int(1).unwrap_or_default();
     let at = if at < 0 { at + rank + 1 } else { at };
     if !(0..=rank).contains(&at) {
         let message = format!("there is no place {at} for a new axis in {}", parts[0].show(lower.float));
@@ -162,7 +158,7 @@ fn concat<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         let message = "scalars have no axis to follow each other along";
         return Err(lower.fault("rank-mismatch", message, args.span(0), "use `stack`"));
     }
-    let axis = lower.arg_axis(&args, 1, &parts[0], 0)?;
+    let axis = lower.arg_axis(&args, 1, &parts[0])?;
     join(lower, &args, parts, axis)
 }
 
@@ -193,7 +189,7 @@ fn split<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     if x.rank() == 0 {
         return Err(lower.fault("rank-mismatch", "a scalar has no axis to split", args.span(0), "a scalar"));
     }
-    let axis = lower.arg_axis(&args, 2, &x, 0)?;
+    let axis = lower.arg_axis(&args, 2, &x)?;
     let size = x.axes[axis].size;
     let sizes: Vec<usize> = match args.value(1) {
         Value::Int(n, _) if n > 0 && size as i64 % n == 0 => vec![size / n as usize; n as usize],
@@ -238,11 +234,11 @@ fn pad<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         let message = format!("`pad` wants a number before and after each axis of {}", x.show(lower.float));
         return Err(lower.fault("wrong-count", message, args.span(1), format!("{} are wanted", x.rank())));
     }
-    let value = match args.value(3) {
-        Value::None => Value::int(0),
-        value => value,
+    let value = match (x.dtype, args.value(3)) {
+        (DType::Bool, _) => Value::Bool(false),
+        (dtype, Value::Float(value)) if dtype.is_int() && value == value.trunc() => Value::int(value as i64),
+        (_, value) => value,
     };
-    let value = if x.dtype == DType::Bool { Value::Bool(false) } else { value };
     let value = lower.as_data(value, x.dtype, &args.what(3), args.span(3))?;
     let pad = Pad { low: low.clone(), high: high.clone(), interior: vec![0; x.rank()] };
     let mut result = lower.emit(pad, &[&x, &value], args.span)?;
@@ -270,7 +266,7 @@ fn broadcast<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 fn along<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let v = lower.arg_data(&args, 0)?;
     let x = lower.arg_data(&args, 1)?;
-    let axis = lower.arg_axis(&args, 2, &x, x.rank().saturating_sub(1))?;
+    let axis = lower.arg_axis(&args, 2, &x)?;
     if v.rank() != 1 || x.rank() == 0 || v.axes[0].size != x.axes[axis].size {
         let (a, b) = (v.show(lower.float), x.show(lower.float));
         let message = format!("{a} does not lie along axis {axis} of {b}");
@@ -317,7 +313,7 @@ fn take<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     if x.rank() == 0 {
         return Err(lower.fault("rank-mismatch", "a scalar has no elements to take", args.span(0), "a scalar"));
     }
-    let axis = lower.arg_axis(&args, 2, &x, 0)?;
+    let axis = lower.arg_axis(&args, 2, &x)?;
     Ok(Value::Data(lower.take(&x, &index, axis, 0, args.span)?))
 }
 
@@ -341,7 +337,7 @@ pub(super) fn given_shape<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) 
     }
     match lower.initial_shapes.last() {
         Some(shape) => Ok(shape.iter().map(|&size| Axis::new(size)).collect()),
-        None => Err(lower.missing(args.builtin.name, &["shape"], args.span)),
+        None => Err(lower.missing(args.callee(), &["shape"], args.span)),
     }
 }
 

@@ -6,47 +6,24 @@ use dlc_ir::op::{Conv, ReduceWindow, Reduction, Window};
 
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
-use super::{Args, Builtin, row};
+use super::{Args, Bodies};
 
-pub(super) const ROWS: &[Builtin] = &[
-    row(
-        "convolve",
-        &["x", "kernel"],
-        0,
-        &["stride", "padding", "dilation", "groups"],
-        "The cross-correlation of `x: [B, C, …]` with `kernel: [O, C / groups, …]`.",
-        convolve,
-    ),
-    row(
-        "window_max",
-        &["x", "size"],
-        0,
-        &["stride", "padding"],
-        "The largest element of each window over the axes behind the second.",
-        |lower, args| window(lower, args, Reduction::Max),
-    ),
-    row(
-        "window_sum",
-        &["x", "size"],
-        0,
-        &["stride", "padding"],
-        "The sum of each window over the axes behind the second.",
-        |lower, args| window(lower, args, Reduction::Sum),
-    ),
+pub(super) const BODIES: Bodies = &[
+    ("convolve", convolve),
+    ("window_max", |lower, args| window(lower, args, Reduction::Max)),
+    ("window_sum", |lower, args| window(lower, args, Reduction::Sum)),
 ];
 
-/// One number for each of `n` axes, from one for all or a list.
+/// One number for each of `n` axes, from one for all or a list; `default` where it was not given.
 fn each<'p>(
     lower: &mut Lower<'p>,
     args: &Args<'p>,
     i: usize,
     n: usize,
     least: i64,
-    default: Option<&[usize]>,
+    default: &[usize],
 ) -> Eval<Vec<usize>> {
-    let Some(list) = lower.arg_ints(args, i)? else {
-        return Ok(default.map_or_else(|| vec![least.max(0) as usize; n], <[usize]>::to_vec));
-    };
+    let Some(list) = lower.arg_ints(args, i)? else { return Ok(default.to_vec()) };
     let list = if list.len() == 1 { vec![list[0]; n] } else { list };
     if list.len() != n {
         let message = format!("{} wants one number, or one for each of {n} axes", args.what(i));
@@ -82,10 +59,10 @@ fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         let message = format!("`convolve` wants [B, C, …] and [O, C, …] of one rank, not {a} and {b}");
         return Err(lower.fault("rank-mismatch", message, args.span, "another number of axes"));
     }
-    let stride = each(lower, &args, 2, spatial, 1, None)?;
-    let padding = each(lower, &args, 3, spatial, 0, None)?;
-    let dilation = each(lower, &args, 4, spatial, 1, None)?;
-    let groups = lower.arg_size(&args, 5, 1)?.unwrap_or(1);
+    let stride = each(lower, &args, 2, spatial, 1, &[])?;
+    let padding = each(lower, &args, 3, spatial, 0, &[])?;
+    let dilation = each(lower, &args, 4, spatial, 1, &[])?;
+    let groups = lower.arg_size(&args, 5, 1)?.unwrap_or_default();
     let (channels, inner, out) = (x.axes[1].size, kernel.axes[1].size, kernel.axes[0].size);
     if inner.checked_mul(groups) != Some(channels) || !out.is_multiple_of(groups) {
         let message =
@@ -134,9 +111,9 @@ fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Va
         return Err(lower.fault("rank-mismatch", message, args.span(0), "too few axes"));
     }
     let spatial = x.rank() - 2;
-    let size = each(lower, &args, 1, spatial, 1, None)?;
-    let stride = each(lower, &args, 2, spatial, 1, Some(&size))?;
-    let padding = each(lower, &args, 3, spatial, 0, None)?;
+    let size = each(lower, &args, 1, spatial, 1, &[])?;
+    let stride = each(lower, &args, 2, spatial, 1, &size)?;
+    let padding = each(lower, &args, 3, spatial, 0, &[])?;
     for i in 0..spatial {
         if padding[i] >= size[i] {
             let message = format!("a padding of {} is not smaller than the window of {}", padding[i], size[i]);

@@ -6,7 +6,7 @@ use super::super::{Eval, Lower, bind, entry};
 use super::DatasetCall;
 use crate::ast::{self, ExprKind, Item};
 use crate::diagnostic::Diagnostic;
-use crate::resolve::{Program, Target};
+use crate::resolve::Program;
 
 /// Resolves `digits("train")` to a dataset and the values of its arguments.
 pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> Eval<DatasetCall> {
@@ -16,7 +16,7 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> E
     };
     let module = lower.frame().module;
     let found = lower.program.lookup(module, &call.callee.name);
-    let Some(Target::Item(item)) = found else {
+    let Some(item) = found else {
         return Err(lower.fail(unknown(lower.program, &call.callee)));
     };
     let Item::Dataset(dataset) = lower.program.item(item) else {

@@ -16,7 +16,7 @@ use super::{Argument, Eval, Lower, Request, Stop, What};
 use crate::ast::{self, Entry, EntryKind, Expr, Ident, IndexItem, Item};
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
 use crate::print::pattern_text;
-use crate::resolve::{ItemRef, Program, Target};
+use crate::resolve::{ItemRef, Program};
 use crate::span::Span;
 
 mod call;
@@ -161,7 +161,7 @@ impl Program {
 
     /// The dataset of a name, if it is one.
     pub(crate) fn dataset_named(&self, module: u32, name: &str) -> Option<&ast::Dataset> {
-        let Some(Target::Item(at)) = self.lookup(module, name) else { return None };
+        let at = self.lookup(module, name)?;
         if let Item::Dataset(dataset) = self.item(at) { Some(dataset) } else { None }
     }
 

@@ -7,7 +7,7 @@ use super::scope::Kind;
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::resolve::visit::{self, Part};
-use crate::resolve::{ItemRef, Program, Target};
+use crate::resolve::{ItemRef, Program};
 
 impl<'a> Names<'a> {
     /// Checks that the `as` of a call names something: its weights, or a metric. `bound` is what binds the callee's name in scope.
@@ -21,7 +21,7 @@ impl<'a> Names<'a> {
             ),
             // an argument may be any function
             (Some(_), _) => return,
-            (None, Some(Target::Item(at))) if owns_weights(self.program, at) => return,
+            (None, Some(at)) if owns_weights(self.program, at) => return,
             // which is reported
             (None, None) if !KNOWN.contains(&callee.as_str()) => return,
             _ => (
@@ -59,7 +59,7 @@ fn owns_weights(program: &Program, at: ItemRef) -> bool {
                 owns = true
             }
             Part::Call(call) => {
-                if let Some(Target::Item(callee)) = program.lookup(at.module, &call.callee.name) {
+                if let Some(callee) = program.lookup(at.module, &call.callee.name) {
                     open.push(callee);
                 }
             }

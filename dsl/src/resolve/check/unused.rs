@@ -8,8 +8,8 @@ use super::{Names, attributes};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::lower::settings::setting_value;
+use crate::resolve::Program;
 use crate::resolve::visit::{self, Part};
-use crate::resolve::{Program, Target};
 
 /// Warns of functions, imports and fields of the opened file that nothing uses.
 pub(super) fn check(program: &Program, warnings: &mut Vec<Diagnostic>) {
@@ -62,7 +62,7 @@ fn imports(program: &Program, warnings: &mut Vec<Diagnostic>) {
     let used: FxHashSet<&str> = file.items.iter().flat_map(mentioned).collect();
     for name in file.imports().flat_map(|import| &import.names).map(ImportName::local) {
         let is_model = match program.lookup(0, &name.name) {
-            Some(Target::Item(at)) => program.definition(at).is_some_and(|d| d.kind == DefinitionKind::Model),
+            Some(at) => program.definition(at).is_some_and(|d| d.kind == DefinitionKind::Model),
             _ => false,
         };
         if !is_model && !used.contains(&*name.name) {

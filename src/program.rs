@@ -40,7 +40,7 @@ impl Program {
         Program { inner: Arc::new(Inner { graph, compiled, options, pool, weights: Tensors::new() }) }
     }
 
-    /// The same program with weights that every session begins with, by name: [`Compiler::first_weights`](crate::Compiler::first_weights),
+    /// The same program with weights that every session begins with, by name: [`Compiler::initial_weights`](crate::Compiler::initial_weights),
     /// those of a [`Trainer`](crate::Trainer), or a file's. A weight that is not among them is still to be set in each session, whose first
     /// step says which.
     ///
@@ -113,6 +113,7 @@ impl Program {
     }
 
     /// The compiled form, with its memory plan and kernels.
+    #[doc(hidden)]
     pub fn compiled(&self) -> &Arc<dlc_compiler::program::Program> {
         &self.inner.compiled
     }

@@ -5,27 +5,17 @@ use dlc_ir::{DType, Scalar, ScalarOp};
 
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
-use super::{Args, Builtin, row};
+use super::{Args, Bodies};
 
-macro_rules! reductions {
-    ($($name:literal $kind:ident $doc:literal;)*) => {
-        &[
-            $(row($name, &["x"], 0, &["axis", "keep"], $doc, |lower, args| {
-                reduction(lower, args, Reduction::$kind)
-            }),)*
-            row("mean", &["x"], 0, &["axis", "keep"], "The mean of all elements, or along axes.", mean),
-        ]
-    };
-}
-
-pub(super) const ROWS: &[Builtin] = reductions! {
-    "sum" Sum "The sum of all elements, or along axes.";
-    "product" Product "The product of all elements, or along axes.";
-    "max" Max "The largest of all elements, or along axes.";
-    "min" Min "The smallest of all elements, or along axes.";
-    "argmax" ArgMax "The index of the first largest element along an axis.";
-    "argmin" ArgMin "The index of the first smallest element along an axis.";
-};
+pub(super) const BODIES: Bodies = &[
+    ("sum", |lower, args| reduction(lower, args, Reduction::Sum)),
+    ("product", |lower, args| reduction(lower, args, Reduction::Product)),
+    ("max", |lower, args| reduction(lower, args, Reduction::Max)),
+    ("min", |lower, args| reduction(lower, args, Reduction::Min)),
+    ("argmax", |lower, args| reduction(lower, args, Reduction::ArgMax)),
+    ("argmin", |lower, args| reduction(lower, args, Reduction::ArgMin)),
+    ("mean", mean),
+];
 
 fn reduction<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Value<'p>> {
     if let Value::List(items) = args.value(0)
@@ -44,7 +34,6 @@ fn axes<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data) -> Eval<Vec<usize>
 }
 
 fn reduce<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, kind: Reduction, axes: &[usize]) -> Eval<Data> {
-    let keep = lower.arg_bool(args, 2)?;
     if axes.is_empty() && !kind.is_arg() {
         return Ok(x.clone());
     }
@@ -54,7 +43,7 @@ fn reduce<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, kind: Reduction,
     }
     let mut result = lower.emit(Reduce { kind, axes: axes.to_vec() }, &[&x], args.span)?;
     let kept = |i: usize| !axes.contains(&i);
-    if keep {
+    if args.bool(2) {
         let axes = (0..x.rank()).map(|i| if kept(i) { x.axes[i].clone() } else { Axis::stretching() }).collect();
         result = lower.reshape(&result, axes, args.span)?;
     } else {

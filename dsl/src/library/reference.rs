@@ -3,11 +3,9 @@
 
 use std::fmt::Write as _;
 
-use crate::ast::Item;
-use crate::layers::{FILES, library};
-use crate::lower::builtin::{self, Builtin};
+use super::{family, library};
+use crate::ast::{Body, Item};
 use crate::print::signature_text;
-use crate::resolve::LIBRARY;
 
 /// Something that a text may use without defining or importing it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +16,7 @@ pub struct Entry {
     pub kind: &'static str,
     /// What it is about: `convolution`, `loss`.
     pub family: &'static str,
-    /// How it is called. Arguments of a builtin that stand in brackets may be left out.
+    /// How it is called, with the types of its arguments.
     pub signature: String,
     /// What it does.
     pub doc: String,
@@ -26,9 +24,7 @@ pub struct Entry {
 
 /// All entries, family by family: first the library, then the builtins.
 pub fn entries() -> impl Iterator<Item = Entry> {
-    let builtins =
-        builtin::groups().into_iter().flat_map(|(family, rows)| rows.iter().map(move |b| of_builtin(family, b)));
-    library().items.iter().filter_map(of_item).chain(builtins)
+    library().items.iter().filter_map(of_item)
 }
 
 /// The entry of a name.
@@ -38,40 +34,25 @@ pub fn find(name: &str) -> Option<Entry> {
 
 fn of_item(item: &Item) -> Option<Entry> {
     let Item::Definition(definition) = item else { return None };
-    let (file, _) = FILES[(LIBRARY - definition.span.source.0) as usize];
     Some(Entry {
         name: definition.name.name.clone(),
-        kind: definition.kind.word(),
-        family: file.trim_end_matches(".dl"),
+        kind: if definition.body == Body::Builtin { "builtin" } else { definition.kind.word() },
+        family: family(definition),
         signature: signature_text(definition),
         doc: definition.docs.lines.join(" "),
     })
-}
-
-fn of_builtin(family: &'static str, builtin: &Builtin) -> Entry {
-    let (given, optional) = builtin.place.split_at(builtin.place.len() - builtin.optional);
-    let given = given.iter().map(|name| (*name).to_owned());
-    let optional = optional.iter().map(|name| format!("[{name}]"));
-    let named = builtin.named.iter().map(|name| format!("[{name}: …]"));
-    let arguments: Vec<String> = given.chain(optional).chain(named).collect();
-    Entry {
-        name: builtin.name.to_owned(),
-        kind: "builtin",
-        family,
-        signature: format!("{}({})", builtin.name, arguments.join(", ")),
-        doc: builtin.doc.to_owned(),
-    }
 }
 
 /// The reference, `LIBRARY.md`.
 pub fn markdown() -> String {
     let mut text = "# The library
 
-This file is made from the library's texts (`src/layers/`) and the tables of builtins (`src/lower/builtin/`) by `dlc_dsl::library::markdown`. Edit those, not this
-file, and run `DLC_BLESS=1 cargo test -p dlc-dsl --test library_md`. `dlc explain NAME` prints one entry.
+This file is made from the library's texts (`src/library/`) by `dlc_dsl::library::markdown`. Edit those, not this file, and run
+`DLC_BLESS=1 cargo test -p dlc-dsl --test library_md`. `dlc explain NAME` prints one entry.
 
-A `block` may own weights, a `fn` has none, and a builtin is what the compiler provides. `=` gives an argument's value where it is left out;
-builtins' arguments in brackets may be left out too. Arguments with a `:` go by name only.
+A `block` may own weights, a `fn` has none; what stands without either word is a builtin, which the compiler provides. Arguments with a default
+(`=`) may be left out and are given by keyword, the others by position; a positional one of a builtin whose type ends in `?` may be left out too.
+Where a builtin takes data it also takes numbers known when compiling, and where it takes a list, one entry alone.
 
 A formula is computed as its text says, up to rewrites that `--math` allows: with `safe`, the default, a result may round otherwise, and no
 more; `compiler/ir/OPS.md` states the law.

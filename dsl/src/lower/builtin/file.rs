@@ -3,36 +3,18 @@
 use super::super::dataset::{Format, Reader};
 use super::super::value::Value;
 use super::super::{Eval, Lower};
-use super::{Args, Builtin, row};
+use super::{Args, Bodies};
 
-pub(super) const ROWS: &[Builtin] = &[
-    row("idx", &["file"], 0, &[], "The tensor of an IDX file, also gzipped.", |lower, args| {
-        read(lower, args, Format::Idx, false)
-    })
-    .with_texts(&["file"]),
-    row("npy", &["file"], 0, &[], "The tensor of an NPY file.", |lower, args| read(lower, args, Format::Npy, false))
-        .with_texts(&["file"]),
-    row("npz", &["file"], 0, &[], "The tensors of an NPZ file, by name: `npz(\"a.npz\")[\"x\"]`.", |lower, args| {
-        read(lower, args, Format::Npz, true)
-    })
-    .with_texts(&["file"]),
-    row("safetensors", &["file"], 0, &[], "The tensors of a safetensors file, by name.", |lower, args| {
-        read(lower, args, Format::Safetensors, true)
-    })
-    .with_texts(&["file"]),
-    row(
-        "csv",
-        &["file"],
-        0,
-        &["skip"],
-        "A CSV file: a column by name, `csv(f)[\"x\"]`; several, `csv(f)[[\"x\", \"y\"]]`; all but some, `csv(f, skip: [\"y\"])`.",
-        |lower, args| read(lower, args, Format::Csv, true),
-    )
-    .with_texts(&["file", "skip"]),
+pub(super) const BODIES: Bodies = &[
+    ("idx", |lower, args| read(lower, args, Format::Idx, false)),
+    ("npy", |lower, args| read(lower, args, Format::Npy, false)),
+    ("npz", |lower, args| read(lower, args, Format::Npz, true)),
+    ("safetensors", |lower, args| read(lower, args, Format::Safetensors, true)),
+    ("csv", |lower, args| read(lower, args, Format::Csv, true)),
 ];
 
 fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>, format: Format, several: bool) -> Eval<Value<'p>> {
-    let path = lower.arg_text(&args, 0)?;
+    let path = args.text(0);
     let module = lower.frame().module;
     let from = lower.program.modules().get(module as usize).map(|m| lower.program.sources.name(m.source()).to_owned());
     let span = lower.at(args.span);

@@ -5,120 +5,32 @@ use dlc_ir::{DType, Scalar, ScalarOp};
 use super::super::integer::{Rounding, quotient};
 use super::super::value::Value;
 use super::super::{Eval, Lower, Stop};
-use super::{Args, Builtin, row};
+use super::{Args, Bodies};
 use crate::ast::BinaryOp;
 
-macro_rules! unary {
-    ($($name:literal $op:ident $doc:literal;)*) => {
-        &[$(row($name, &["x"], 0, &[], $doc, |lower, args| unary(lower, args, ScalarOp::$op))),*]
-    };
-}
-
-pub(super) const UNARY: &[Builtin] = unary! {
-    "abs" Abs "The absolute value.";
-    "sign" Sign "-1, 0 or 1.";
-    "relu" Relu "The positive part.";
-    "exp" Exp "e to the power `x`.";
-    "expm1" Expm1 "`exp(x) - 1`, exact near 0.";
-    "log" Log "The natural logarithm.";
-    "log1p" Log1p "`log(1 + x)`, exact near 0.";
-    "sqrt" Sqrt "The square root.";
-    "rsqrt" Rsqrt "One over the square root.";
-    "tanh" Tanh "The hyperbolic tangent.";
-    "sigmoid" Sigmoid "`1 / (1 + exp(-x))`.";
-    "erf" Erf "The error function.";
-    "sin" Sin "The sine.";
-    "cos" Cos "The cosine.";
-    "floor" Floor "The largest whole number not above.";
-    "ceil" Ceil "The smallest whole number not below.";
-    "round" Round "The nearest whole number, of two the even one.";
-    "stop_gradient" StopGradient "`x`, through which no gradient flows.";
-};
-
-pub(super) const OTHER: &[Builtin] = &[
-    row("add", &["x", "by"], 0, &[], "`x + by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Add)),
-    row("sub", &["x", "by"], 0, &[], "`x - by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Sub)),
-    row("mul", &["x", "by"], 0, &[], "`x * by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Mul)),
-    row("div", &["x", "by"], 0, &[], "`x / by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Div)),
-    row("pow", &["x", "by"], 0, &[], "`x ** by`, as a step of a pipeline.", |l, a| operator(l, a, BinaryOp::Pow)),
-    row(
-        "floor_div",
-        &["x", "y"],
-        0,
-        &[],
-        "Integer quotient, rounded down: `x == floor_div(x, y) * y + x % y`. Data wraps around, and divided by 0 it is 0; when \
-         compiling, division by zero and overflow are errors.",
-        |lower, args| divide(lower, args, Rounding::Down),
-    ),
-    row(
-        "ceil_div",
-        &["x", "y"],
-        0,
-        &[],
-        "Integer quotient, rounded up. Data wraps around, and divided by 0 it is 0; when compiling, division \
-         by zero and overflow are errors.",
-        |lower, args| divide(lower, args, Rounding::Up),
-    ),
-    row("maximum", &["a", "b"], 0, &[], "The larger of both, element by element.", |lower, args| {
-        binary(lower, args, ScalarOp::Max)
-    }),
-    row("minimum", &["a", "b"], 0, &[], "The smaller of both, element by element.", |lower, args| {
-        binary(lower, args, ScalarOp::Min)
-    }),
-    row(
-        "where",
-        &["condition", "a", "b"],
-        0,
-        &[],
-        "`a` where the condition holds, elsewhere `b`; what is not chosen counts neither for the value nor for gradients, \
-         infinite slopes included. Behind `@`, an index or a block that is called twice, guard the operand: \
-         `sqrt(where(x > 0, x, 1))`.",
-        select,
-    ),
-    row("float", &["x"], 0, &[], "`x` in the model's float type.", |lower, args| {
+pub(super) const BODIES: Bodies = &[
+    ("add", |lower, args| operator(lower, args, BinaryOp::Add)),
+    ("sub", |lower, args| operator(lower, args, BinaryOp::Sub)),
+    ("mul", |lower, args| operator(lower, args, BinaryOp::Mul)),
+    ("div", |lower, args| operator(lower, args, BinaryOp::Div)),
+    ("pow", |lower, args| operator(lower, args, BinaryOp::Pow)),
+    ("floor_div", |lower, args| divide(lower, args, Rounding::Down)),
+    ("ceil_div", |lower, args| divide(lower, args, Rounding::Up)),
+    ("maximum", |lower, args| binary(lower, args, ScalarOp::Max)),
+    ("minimum", |lower, args| binary(lower, args, ScalarOp::Min)),
+    ("where", select),
+    ("float", |lower, args| {
         let float = lower.float;
         convert(lower, args, float)
     }),
-    row("int", &["x"], 0, &[], "A number without its fraction; of data, i64.", |lower, args| {
-        convert(lower, args, DType::I64)
-    }),
-    row("f32", &["x"], 0, &[], "`x` as f32.", |lower, args| convert(lower, args, DType::F32)),
-    row("f64", &["x"], 0, &[], "`x` as f64.", |lower, args| convert(lower, args, DType::F64)),
-    row("i32", &["x"], 0, &[], "`x` as i32.", |lower, args| convert(lower, args, DType::I32)),
-    row("i64", &["x"], 0, &[], "`x` as i64.", |lower, args| convert(lower, args, DType::I64)),
-    row("u8", &["x"], 0, &[], "`x` as u8.", |lower, args| convert(lower, args, DType::U8)),
-    row("bool", &["x"], 0, &[], "Whether `x` is not 0.", |lower, args| convert(lower, args, DType::Bool)),
+    ("int", |lower, args| convert(lower, args, DType::I64)),
+    ("f32", |lower, args| convert(lower, args, DType::F32)),
+    ("f64", |lower, args| convert(lower, args, DType::F64)),
+    ("i32", |lower, args| convert(lower, args, DType::I32)),
+    ("i64", |lower, args| convert(lower, args, DType::I64)),
+    ("u8", |lower, args| convert(lower, args, DType::U8)),
+    ("bool", |lower, args| convert(lower, args, DType::Bool)),
 ];
-
-fn unary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'p>> {
-    let keeps_int = matches!(f, ScalarOp::Abs | ScalarOp::Sign | ScalarOp::Relu | ScalarOp::StopGradient);
-    match args.value(0) {
-        Value::Int(i, _) if keeps_int => Ok(Value::int(f.eval(DType::I64, &[Scalar::Int(i)]).as_i64())),
-        v @ (Value::Int(..) | Value::Float(_)) => {
-            let x = if let Value::Int(i, _) = v {
-                i as f64
-            } else if let Value::Float(x) = v {
-                x
-            } else {
-                0.0
-            };
-            let y = f.eval(DType::F64, &[Scalar::Float(x)]).as_f64();
-            if y.is_nan() && !x.is_nan() {
-                let message = format!("`{}` has no value at {x}", f.def().mnemonic);
-                return Err(lower.fault("number-out-of-range", message, args.span(0), "outside of its domain"));
-            }
-            Ok(Value::Float(y))
-        }
-        _ => {
-            let x = lower.arg_data(&args, 0)?;
-            if !f.def().accepts.includes(x.dtype) {
-                let message = format!("{} does not take {}", args.what(0), x.show(lower.float));
-                return Err(lower.fault("type-mismatch", message, args.span(0), "convert it: `float(…)`"));
-            }
-            Ok(Value::Data(lower.map1(f, &x, args.span)?))
-        }
-    }
-}
 
 fn binary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'p>> {
     let (a, b) = (args.value(0), args.value(1));
