@@ -2,7 +2,7 @@
 //! moderate, special and extreme numbers.
 
 use dlc::{Compiler, Math, Model, What, tools};
-use dlc_compiler::egraph::{Members, Space, members, saturate};
+use dlc_compiler::egraph::{AlgebraGraph, Members, members, saturate};
 use dlc_compiler::options::PassOptions;
 use dlc_ir::{DType, Function, Op, Scalar, Tensor};
 
@@ -74,11 +74,11 @@ fn members_of_the_librarys_entries_agree() {
                 }
                 for math in [Math::Strict, Math::Safe] {
                     let options = PassOptions { math, weights: false, ..PassOptions::default() };
-                    let mut space = Space::new(function);
-                    saturate(&mut space, &options);
+                    let mut algebra = AlgebraGraph::new(function);
+                    saturate(&mut algebra, &options);
                     for draw in 0..12 {
                         let args = arguments(function, draw);
-                        let found = members(&space, function, &args, math);
+                        let found = members(&algebra, function, &args, math);
                         let found = found.unwrap_or_else(|e| panic!("{}, {math}: {e}\n{graph}\n{args:?}", entry.name));
                         sum.elements += found.elements;
                         sum.open += found.open;

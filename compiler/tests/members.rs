@@ -9,7 +9,7 @@ use std::path::Path;
 
 use common::{Rng, random};
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::egraph::{Members, Need, Space, members, rules, saturate};
+use dlc_compiler::egraph::{AlgebraGraph, Members, Need, members, rules, saturate};
 use dlc_compiler::options::{Math, PassOptions};
 use dlc_compiler::passes::optimize;
 use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor, Type};
@@ -73,8 +73,8 @@ fn is_checked(function: &Function) -> bool {
 /// Checks a function with these maths; which rules fired.
 fn check(function: &Function, math: Math, seed: u64, sum: &mut Members) -> BTreeSet<&'static str> {
     let options = PassOptions { math, weights: false, ..PassOptions::default() };
-    let mut space = Space::new(function);
-    let saturation = saturate(&mut space, &options);
+    let mut algebra = AlgebraGraph::new(function);
+    let saturation = saturate(&mut algebra, &options);
     let mut rng = Rng(seed);
     for draw in 0..DRAWS {
         let numbers = match draw % 3 {
@@ -84,7 +84,7 @@ fn check(function: &Function, math: Math, seed: u64, sum: &mut Members) -> BTree
             _ => Numbers::Extreme,
         };
         let args = arguments(function, &mut rng, numbers);
-        match members(&space, function, &args, math) {
+        match members(&algebra, function, &args, math) {
             Ok(found) => {
                 sum.made += found.made;
                 sum.elements += found.elements;
@@ -105,13 +105,13 @@ fn a_rule_without_its_guard_is_noticed() {
     let mut unnoticed = vec![];
     for (name, graph) in named_seeds().into_iter().filter(|(name, _)| name.starts_with("unproved-")) {
         let function = graph.entry();
-        let mut space = Space::new(function);
+        let mut algebra = AlgebraGraph::new(function);
         // Fast maths takes for granted what the guards ask for.
-        saturate(&mut space, &PassOptions { math: Math::Fast, weights: false, ..PassOptions::default() });
+        saturate(&mut algebra, &PassOptions { math: Math::Fast, weights: false, ..PassOptions::default() });
         let mut rng = Rng(3);
         let noticed = (0..300).any(|draw| {
             let numbers = if draw % 2 == 0 { Numbers::Special } else { Numbers::Extreme };
-            members(&space, function, &arguments(function, &mut rng, numbers), Math::Safe).is_err()
+            members(&algebra, function, &arguments(function, &mut rng, numbers), Math::Safe).is_err()
         });
         if !noticed {
             unnoticed.push(name);

@@ -7,11 +7,11 @@ mod lenet;
 
 use common::{Rng, assert_same_reals};
 use dlc_compiler::autodiff::differentiate;
-use dlc_compiler::egraph::fuse::group;
+use dlc_compiler::egraph::fusion::{Forms, group, price};
 use dlc_compiler::options::{Math, PassOptions};
-use dlc_compiler::passes::{Context, Optimized, PASSES, optimize};
+use dlc_compiler::passes::{Context, Optimized, PASSES, fuse, optimize};
 use dlc_ir::bounds::{self, Constants};
-use dlc_ir::{DType, Graph, Scalar, Tensor};
+use dlc_ir::{DType, Function, FunctionKind, Graph, Op, Scalar, Tensor};
 
 fn step(batch: usize) -> Graph {
     differentiate(lenet::training_step(batch), &mut |function, _| function).expect("LeNet has gradients")
@@ -117,10 +117,27 @@ fn a_fused_node_tells_which_rules_made_it() {
 #[test]
 fn grouping_is_never_worse_than_greedy() {
     let graph = passes_before_fusion(&step(8));
+    let mut forms = Forms::default();
     for function in graph.functions() {
-        let grouping = group(function, &PassOptions::default());
+        let grouping = group(function, &PassOptions::default(), &mut forms);
         assert!(grouping.cost <= grouping.incumbent, "{} > {}", grouping.cost, grouping.incumbent);
     }
+}
+
+/// The cost that extraction sums up is that of the kernels as programs of their own.
+#[test]
+fn a_grouping_costs_what_its_kernels_do() {
+    let graph = passes_before_fusion(&step(8));
+    let options = PassOptions::default();
+    let mut forms = Forms::default();
+    let said: u64 = graph.functions().map(|function| group(function, &options, &mut forms).cost).sum();
+    let fused = fuse(&graph, &mut Context::new(options.clone()));
+    let kernels = fused.functions().flat_map(Function::ops).filter_map(|(_, _, op)| match op {
+        Op::Call(call) => fused.function(&call.func).filter(|f| f.kind == FunctionKind::Kernel),
+        _ => None,
+    });
+    let found: u64 = kernels.map(|kernel| price(kernel, &options).expect("it was made by the rules")).sum();
+    assert_eq!(said, found);
 }
 
 fn passes_before_fusion(graph: &Graph) -> Graph {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use common::{Rng, arguments, same_reals};
-use dlc_compiler::egraph::{Need, Space, applications, extract, rules, rules_markdown, saturate};
+use dlc_compiler::egraph::{AlgebraGraph, Need, applications, extract, rules, rules_markdown, saturate};
 use dlc_compiler::options::{Math, PassOptions};
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{DType, Function, Graph, Scalar, Tensor};
@@ -210,9 +210,9 @@ fn extraction_is_never_worse_than_the_program() {
         let graph: Graph = seed_of(rule.name).parse().expect("seeds are well-formed");
         for math in Math::ALL {
             let options = PassOptions { math, ..PassOptions::default() };
-            let mut space = Space::new(graph.entry());
-            saturate(&mut space, &options);
-            let extracted = extract(graph.entry(), &space, &options);
+            let mut algebra = AlgebraGraph::new(graph.entry());
+            saturate(&mut algebra, &options);
+            let extracted = extract(graph.entry(), &algebra, &options);
             assert!(extracted.cost <= extracted.incumbent, "{}", rule.name);
         }
     }

@@ -67,3 +67,18 @@ fn brackets_around_named_calls_go() {
         assert_eq!(tree(&printed), tree(&body(wanted)), "{printed}");
     }
 }
+
+/// Settings are one a line, or several on one line with commas between them.
+#[test]
+fn settings_on_one_line_have_commas_between_them() {
+    let text = "train m { data = d(), epochs = 2, update \"a.**\" { loss = x, optimizer = sgd(lr: 1), every = 2 } }\n";
+    let lines = "train m {\n  data = d()\n  epochs = 2\n  update \"a.**\" {\n    loss = x\n    optimizer = sgd(lr: 1)\n    every = 2\n  }\n}\n";
+    let tree = |text: &str| {
+        let (file, errors) = dlc_dsl::parse(Default::default(), text);
+        assert!(errors.is_empty(), "{errors:?}");
+        file
+    };
+    assert!(tree(text).same(&tree(lines)));
+    assert_eq!(dlc_dsl::format(Default::default(), text).expect("it is right"), text);
+    assert!(!dlc_dsl::parse(Default::default(), "fn f() { let a = 1, let b = 2 return a }\n").1.is_empty());
+}

@@ -130,8 +130,16 @@ fn the_example_of_each_setting_is_right() {
             // the best by its score
             ("validation", "validation = random(0.5)"),
         ];
-        let others = required.iter().filter(|(name, _)| *name != setting.name).map(|(_, line)| *line);
-        let lines: Vec<&str> = others.chain([setting.example]).collect();
+        // an `update` has the loss and the optimizer of its own, and `every` is one of its settings
+        let hidden: &[&str] = match setting.name {
+            "update" | "every" => &["loss", "optimizer"],
+            name => &[name],
+        };
+        let update =
+            format!("update \"**\" {{ loss = mse(logits, x), optimizer = sgd(lr: 0.1), {} }}", setting.example);
+        let example = if setting.name == "every" { &update } else { setting.example };
+        let others = required.iter().filter(|(name, _)| !hidden.contains(name)).map(|(_, line)| *line);
+        let lines: Vec<&str> = others.chain([example]).collect();
         let text = format!(
             "model m(x: [B, 3]) -> logits: [B, 3] = linear(x, 3) as body\ndataset digits(split: string) {{
   x = npy(\"{{split}}.npy\")\n  label = npy(\"labels.npy\")\n}}\ntrain m {{\n  {}\n}}\n",

@@ -14,7 +14,7 @@ use crate::Model;
 
 /// The files of a dataset that several readers may want parts of.
 #[derive(Default)]
-pub(super) struct Opened {
+pub(crate) struct Opened {
     tables: HashMap<PathBuf, Table>,
     archives: HashMap<PathBuf, Tensors>,
 }

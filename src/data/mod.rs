@@ -16,13 +16,12 @@ use dlc_runtime::examples::Examples;
 use indexmap::IndexMap;
 
 use crate::data::fields::Compute;
-use crate::data::files::Opened;
 use crate::data::labels::{check_finite, check_whole};
 use crate::model::batched;
 use crate::model::loaded::Key;
 use crate::{Compiler, Error, Model};
 
-pub(crate) use files::resolve;
+pub(crate) use files::{Opened, resolve};
 pub(crate) use fits::{FITS, fits, of_section};
 
 /// A dataset whose files were read.

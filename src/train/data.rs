@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dlc_dsl::lower::dataset::DatasetCall;
-use dlc_dsl::lower::settings::{TrainSettings, Validation};
+use dlc_dsl::lower::settings::{Amount, TrainSettings, Validation};
 use dlc_runtime::examples::Examples;
 use dlc_runtime::train::Selection;
 use dlc_runtime::{Split, Tensors};
@@ -65,9 +65,13 @@ fn load_with(
 
 /// Which examples of the data validate.
 fn split(settings: &TrainSettings) -> Split {
+    let of = |amount: Amount| match amount {
+        Amount::Fraction(fraction) => dlc_runtime::Amount::Fraction(fraction),
+        Amount::Count(count) => dlc_runtime::Amount::Count(count),
+    };
     match settings.validation {
         None | Some(Validation::Data(_)) => Split::None,
-        Some(Validation::Last(share)) => Split::Last(share),
-        Some(Validation::Random(fraction)) => Split::Random { fraction, seed: settings.seed },
+        Some(Validation::Last(amount)) => Split::Last(of(amount)),
+        Some(Validation::Random(amount)) => Split::Random { amount: of(amount), seed: settings.seed },
     }
 }

@@ -3,7 +3,7 @@
 
 use std::cell::OnceCell;
 
-use dlc_dsl::lower::settings::{Amount, TrainSettings, Validation};
+use dlc_dsl::lower::settings::{TrainSettings, Validation};
 use dlc_dsl::{Lowered, Request, What};
 use dlc_runtime::Tensors;
 use dlc_runtime::examples::Examples;

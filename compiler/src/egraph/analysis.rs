@@ -103,7 +103,7 @@ impl Analysis<ENode> for Values {
                 derive(op, own.ty.clone(), &children, own.loc)
             }
             None => {
-                debug_assert!(matches!(enode.head, Head::Given(_)));
+                debug_assert!(matches!(enode.head, Head::Leaf(_)));
                 own.clone()
             }
         }

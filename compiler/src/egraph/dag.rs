@@ -4,10 +4,11 @@
 use smallvec::SmallVec;
 
 use super::cost::Cost;
-use super::forced::Core;
+use super::reduced::Reduced;
+use super::selection::Selection;
 use super::window::Window;
 
-/// Work of the local swaps, in visits of alternatives. A bound on time would make the output depend on the machine.
+/// Work of the local swaps, in visits of classes. A bound on time would make the output depend on the machine.
 const SWAP_VISITS: usize = 400_000;
 
 /// The most alternatives among which the greedy search sees all that each needs.
@@ -34,6 +35,27 @@ pub struct Dag {
 pub type Choice = Vec<Option<u32>>;
 
 impl Dag {
+    /// Begins the next class, whose number it returns.
+    pub fn begin_class(&mut self) -> u32 {
+        self.first.push(self.costs.len() as u32);
+        self.first.len() as u32 - 1
+    }
+
+    /// Adds an alternative to the class that was begun last.
+    pub fn add(&mut self, mut children: SmallVec<[u32; 3]>, cost: Cost) {
+        children.sort_unstable();
+        children.dedup();
+        self.children.push(children);
+        self.costs.push(cost);
+        self.class_of.push(self.first.len() as u32 - 1);
+    }
+
+    /// Ends the last class.
+    pub fn finish(&mut self, roots: Vec<u32>) {
+        self.first.push(self.costs.len() as u32);
+        self.roots = roots;
+    }
+
     /// Number of classes.
     pub fn classes(&self) -> usize {
         self.first.len() - 1
@@ -45,20 +67,20 @@ impl Dag {
     /// # Panics
     /// If the incumbent is not a choice without cycles for all that is wanted.
     pub fn cheapest(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
-        let core = Core::new(self);
-        let (choice, cost, unchanged) = core.dag.search(core.part(self, &incumbent));
-        (core.complete(self, &choice), core.cost.saturating_add(cost), core.cost.saturating_add(unchanged))
+        let reduced = Reduced::new(self);
+        let (choice, cost, unchanged) = reduced.dag.search(reduced.part(self, &incumbent));
+        (reduced.complete(self, &choice), reduced.cost.saturating_add(cost), reduced.cost.saturating_add(unchanged))
     }
 
     fn search(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
-        let mut visits = 0;
-        let unchanged = self.dag_cost(&incumbent, &mut visits).expect("the incumbent is a way to compute everything");
-        let mut best = (incumbent.clone(), unchanged);
-        for mut candidate in [self.greedy(), incumbent] {
-            let Some(cost) = self.dag_cost(&candidate, &mut visits) else { continue };
-            let cost = self.swap(&mut candidate, cost);
-            if cost < best.1 {
-                best = (candidate, cost);
+        let start = Selection::new(self, incumbent.clone()).expect("the incumbent is acyclic and computes every root");
+        let unchanged = start.cost();
+        let mut best = (incumbent, unchanged);
+        for mut selection in Selection::new(self, self.greedy()).into_iter().chain([start]) {
+            self.swap(&mut selection);
+            if selection.cost() < best.1 {
+                let cost = selection.cost();
+                best = (selection.into_choice(), cost);
             }
         }
         (best.0, best.1, unchanged)
@@ -67,37 +89,6 @@ impl Dag {
     /// The alternatives of a class.
     pub fn nodes_of(&self, class: u32) -> std::ops::Range<u32> {
         self.first[class as usize]..self.first[class as usize + 1]
-    }
-
-    /// The cost of what the results need, each class once; `None` if a class has no choice or needs itself.
-    pub fn dag_cost(&self, choice: &Choice, visits: &mut usize) -> Option<Cost> {
-        let mut state = vec![0u8; self.classes()];
-        let mut stack: Vec<(u32, bool)> = self.roots.iter().map(|&r| (r, false)).collect();
-        let mut cost: Cost = 0;
-        while let Some((class, ready)) = stack.pop() {
-            let at = class as usize;
-            *visits += 1;
-            if ready {
-                state[at] = 2;
-                continue;
-            }
-            match state[at] {
-                2 => continue,
-                1 => return None,
-                _ => state[at] = 1,
-            }
-            let node = choice[at]? as usize;
-            cost = cost.saturating_add(self.costs[node]);
-            stack.push((class, true));
-            for &child in &self.children[node] {
-                match state[child as usize] {
-                    0 => stack.push((child, false)),
-                    1 => return None,
-                    _ => {}
-                }
-            }
-        }
-        Some(cost)
     }
 
     /// The classes that the wanted ones are computed from.
@@ -171,15 +162,14 @@ impl Dag {
         order
     }
 
-    /// Takes another e-node for one class wherever the whole becomes cheaper; then for several at once, where they would share
-    /// a class that none needs yet: what merges products pays for none of them alone.
-    fn swap(&self, choice: &mut Choice, best: Cost) -> Cost {
-        let mut visits = 0;
-        let best = self.swap_shared(choice, best, &mut visits);
-        self.swap_each(choice, best, &mut visits)
+    /// Exchanges the alternatives of several classes at once, where they would share a class that none needs yet: what merges products
+    /// pays for none of them alone. Then those of each class.
+    fn swap(&self, selection: &mut Selection<'_>) {
+        self.swap_shared(selection);
+        self.swap_each(selection);
     }
 
-    fn swap_shared(&self, choice: &mut Choice, mut best: Cost, visits: &mut usize) -> Cost {
+    fn swap_shared(&self, selection: &mut Selection<'_>) {
         // For each class the alternatives, of each other class the cheapest, that would read it.
         let mut readers: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); self.classes()];
         for node in 0..self.costs.len() as u32 {
@@ -198,60 +188,54 @@ impl Dag {
                 }
             }
         }
-        let mut needed = self.needed(choice);
-        for mut readers in readers {
+        for (child, list) in (0..).zip(&readers) {
+            if selection.visits > SWAP_VISITS {
+                return;
+            }
             // Those that are cheaper themselves, once the class is there; what is not needed costs nothing now.
-            readers.retain(|n| {
-                let class = self.class_of[*n as usize] as usize;
-                let now = choice[class].map_or(0, |c| self.costs[c as usize]);
-                needed[class] && self.costs[*n as usize] < now
-            });
-            if readers.len() < 2 || *visits > SWAP_VISITS {
+            let pays = |n: &u32| {
+                let class = self.class_of[*n as usize];
+                let now = selection.chosen(class).map_or(0, |c| self.costs[c as usize]);
+                selection.is_needed(class) && self.costs[*n as usize] < now
+            };
+            let exchange: SmallVec<[u32; 8]> = list.iter().copied().filter(pays).collect();
+            if selection.is_needed(child) {
+                if exchange.len() > 1 {
+                    selection.exchange(&exchange);
+                }
                 continue;
             }
-            let old: SmallVec<[Option<u32>; 4]> =
-                readers.iter().map(|&n| choice[self.class_of[n as usize] as usize].replace(n)).collect();
-            match self.dag_cost(choice, visits) {
-                Some(cost) if cost < best => {
-                    best = cost;
-                    needed = self.needed(choice);
-                }
-                _ => {
-                    for (&node, old) in readers.iter().zip(old) {
-                        choice[self.class_of[node as usize] as usize] = old;
-                    }
+            // And with each class that the new one makes cheap, those that would read that.
+            let mut exchanges: SmallVec<[SmallVec<[u32; 8]>; 2]> = SmallVec::new();
+            for &reader in list.iter().filter(|n| !selection.is_needed(self.class_of[**n as usize])) {
+                let taken = |n: &u32| exchange.iter().any(|e| self.class_of[*e as usize] == self.class_of[*n as usize]);
+                let further = readers[self.class_of[reader as usize] as usize].iter();
+                let further: SmallVec<[u32; 8]> = further.copied().filter(|n| pays(n) && !taken(n)).collect();
+                if !further.is_empty() {
+                    exchanges.push(exchange.iter().copied().chain([reader]).chain(further).collect());
                 }
             }
+            if exchange.len() < 2 || !selection.exchange(&exchange) {
+                let _ = exchanges.iter().any(|exchange| selection.exchange(exchange));
+            }
         }
-        best
     }
 
-    fn swap_each(&self, choice: &mut Choice, mut best: Cost, visits: &mut usize) -> Cost {
-        let mut needed = self.needed(choice);
-        for class in 0..self.classes() {
-            let nodes = self.nodes_of(class as u32);
-            if nodes.len() < 2 || !needed[class] {
+    fn swap_each(&self, selection: &mut Selection<'_>) {
+        for class in 0..self.classes() as u32 {
+            let nodes = self.nodes_of(class);
+            if nodes.len() < 2 || !selection.is_needed(class) {
                 continue;
             }
             for node in nodes {
-                let old = choice[class];
-                if old == Some(node) {
-                    continue;
+                if selection.visits > SWAP_VISITS {
+                    return;
                 }
-                if *visits > SWAP_VISITS {
-                    return best;
-                }
-                choice[class] = Some(node);
-                match self.dag_cost(choice, visits) {
-                    Some(cost) if cost < best => {
-                        best = cost;
-                        needed = self.needed(choice);
-                    }
-                    _ => choice[class] = old,
+                if selection.chosen(class) != Some(node) {
+                    selection.exchange(&[node]);
                 }
             }
         }
-        best
     }
 }
 
@@ -276,6 +260,6 @@ mod tests {
         let incumbent: Choice = (0..classes).map(|c| Some(3 * c)).collect();
         let (choice, cost, unchanged) = dag.cheapest(incumbent);
         assert_eq!((cost, unchanged), (3 * Cost::from(classes), 10 * Cost::from(classes)));
-        assert_eq!(dag.dag_cost(&choice, &mut 0), Some(cost));
+        assert_eq!(Selection::new(&dag, choice).map(|s| s.cost()), Some(cost));
     }
 }

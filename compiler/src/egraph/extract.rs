@@ -8,103 +8,97 @@ use smallvec::SmallVec;
 
 use super::cost::{Cost, CostModel, reduction_size};
 use super::dag::{Choice, Dag};
+use super::graph::{AlgebraGraph, Origin, is_outside};
 use super::language::{ENode, Head};
-use super::space::{Origin, Space, is_outside};
+use super::numbering::Numbering;
 use crate::options::PassOptions as Options;
 use crate::provenance::Step;
 
 /// A way to come by a class.
 #[derive(Clone, Copy)]
-enum Way<'a> {
+enum Alternative<'a> {
     /// Of the e-graph.
-    Term(&'a ENode),
+    Node(&'a ENode),
     /// An operator that stands outside.
     Outside(NodeId),
 }
 
 /// An e-graph, and what stands outside, in dense numbers: first the e-graph's classes, then one class for each operator outside.
 struct Dense<'a> {
-    space: &'a Space,
+    algebra: &'a AlgebraGraph,
     dag: Dag,
-    ways: Vec<Way<'a>>,
-    ids: Vec<Id>,
-    /// The number of each class, by its id.
-    dense: Vec<u32>,
+    alternatives: Vec<Alternative<'a>>,
+    numbering: Numbering,
     /// The number of each operator outside, by its node.
     outside: Vec<Option<u32>>,
 }
 
 impl<'a> Dense<'a> {
-    fn new(function: &Function, space: &'a Space, costs: &CostModel, hoist: bool) -> Self {
-        let mut ids: Vec<Id> = space.egraph.classes().map(|c| c.id).collect();
-        ids.sort_unstable();
-        let mut dense = vec![u32::MAX; ids.last().map_or(0, |&id| usize::from(id) + 1)];
-        ids.iter().enumerate().for_each(|(i, &id)| dense[usize::from(id)] = i as u32);
+    fn new(function: &Function, algebra: &'a AlgebraGraph, costs: &CostModel, hoist: bool) -> Self {
+        let numbering = Numbering::new(&algebra.egraph);
         let live = function.live();
         let calls = function.ops().filter(|(id, _, op)| live[id.index()] && is_outside(op)).map(|(id, ..)| id);
         let mut outside = vec![None; function.node_count()];
-        calls.zip(ids.len() as u32..).for_each(|(call, class)| outside[call.index()] = Some(class));
-        let mut this = Dense { space, dag: Dag::default(), ways: vec![], ids, dense, outside };
-        for class in 0..this.ids.len() {
-            let id = this.ids[class];
-            this.dag.first.push(this.ways.len() as u32);
-            for node in &space.egraph[id].nodes {
+        calls.zip(numbering.ids().len() as u32..).for_each(|(call, class)| outside[call.index()] = Some(class));
+        let mut this = Dense { algebra, dag: Dag::default(), alternatives: vec![], numbering, outside };
+        for class in 0..this.numbering.ids().len() {
+            let id = this.numbering.ids()[class];
+            this.dag.begin_class();
+            for node in &algebra.egraph[id].nodes {
                 let children: SmallVec<[u32; 3]> = match node.head {
-                    Head::Given(i) => this.outside[space.given[i as usize].node.index()].into_iter().collect(),
+                    Head::Leaf(i) => this.outside[algebra.leaves[i as usize].node.index()].into_iter().collect(),
                     _ => node.children().iter().map(|&c| this.class(c)).collect(),
                 };
-                this.push(class as u32, Way::Term(node), children, node_cost(space, id, node, costs, hoist));
+                this.push(Alternative::Node(node), children, node_cost(algebra, id, node, costs, hoist));
             }
         }
         for (id, node, op) in function.ops().filter(|(id, ..)| live[id.index()]) {
-            let Some(class) = this.outside[id.index()] else { continue };
-            this.dag.first.push(this.ways.len() as u32);
+            if this.outside[id.index()].is_none() {
+                continue;
+            }
+            this.dag.begin_class();
             let children = node.operands.iter().filter_map(|&v| this.of(v)).collect();
             let operands: SmallVec<[Type; 3]> = node.operands.iter().map(|&v| function.ty(v).clone()).collect();
             let cost = node.types.first().map_or(1, |result| op_cost(op, &operands, result, costs));
-            this.push(class, Way::Outside(id), children, cost);
+            this.push(Alternative::Outside(id), children, cost);
         }
-        this.dag.first.push(this.ways.len() as u32);
-        this.dag.roots = function.results.iter().filter_map(|r| this.of(r.value)).collect();
+        let roots = function.results.iter().filter_map(|r| this.of(r.value)).collect();
+        this.dag.finish(roots);
         this
     }
 
-    fn push(&mut self, class: u32, way: Way<'a>, mut children: SmallVec<[u32; 3]>, cost: Cost) {
-        children.sort_unstable();
-        children.dedup();
-        self.ways.push(way);
-        self.dag.children.push(children);
-        self.dag.costs.push(cost);
-        self.dag.class_of.push(class);
+    fn push(&mut self, alternative: Alternative<'a>, children: SmallVec<[u32; 3]>, cost: Cost) {
+        self.alternatives.push(alternative);
+        self.dag.add(children, cost);
     }
 
     /// The number of a class of the e-graph.
     fn class(&self, id: Id) -> u32 {
-        self.dense[usize::from(self.space.egraph.find(id))]
+        self.numbering.of(self.algebra.egraph.find(id))
     }
 
     /// The number of the class that a value of the function comes from; none for an argument that no operator reads.
     fn of(&self, value: Value) -> Option<u32> {
-        match self.space.class(value) {
+        match self.algebra.class(value) {
             Some(id) => Some(self.class(id)),
             None => self.outside[value.node.index()],
         }
     }
 
     /// Where a way stands in the program as it was written, if it does.
-    fn position(&self, way: Way<'_>, origins: &FxHashMap<ENode, Origin>) -> Option<u32> {
-        match way {
-            Way::Term(node) => origins.get(node).and_then(|o| o.position),
-            Way::Outside(id) => Some(id.index() as u32),
+    fn position(&self, alternative: Alternative<'_>, origins: &FxHashMap<ENode, Origin>) -> Option<u32> {
+        match alternative {
+            Alternative::Node(node) => origins.get(node).and_then(|o| o.position),
+            Alternative::Outside(id) => Some(id.index() as u32),
         }
     }
 
     /// The program as it was written: of each class the first e-node that stood in it.
     fn incumbent(&self, origins: &FxHashMap<ENode, Origin>) -> Choice {
         let mut first: Vec<Option<(u32, u32)>> = vec![None; self.dag.classes()];
-        for (i, &way) in self.ways.iter().enumerate() {
-            let structural = matches!(way, Way::Term(ENode { head: Head::Given(_), .. }));
-            let position = self.position(way, origins).or(structural.then_some(0));
+        for (i, &alternative) in self.alternatives.iter().enumerate() {
+            let structural = matches!(alternative, Alternative::Node(ENode { head: Head::Leaf(_), .. }));
+            let position = self.position(alternative, origins).or(structural.then_some(0));
             if let Some(position) = position {
                 let best = &mut first[self.dag.class_of[i] as usize];
                 if best.is_none_or(|(p, _)| position < p) {
@@ -117,13 +111,13 @@ impl<'a> Dense<'a> {
 }
 
 /// What one e-node costs, its operands given.
-fn node_cost(space: &Space, class: Id, node: &ENode, costs: &CostModel, hoist: bool) -> Cost {
-    let data = &space.egraph[class].data;
-    let Some(op) = space.egraph.analysis.ops.get(node.head) else { return 0 };
+fn node_cost(algebra: &AlgebraGraph, class: Id, node: &ENode, costs: &CostModel, hoist: bool) -> Cost {
+    let data = &algebra.egraph[class].data;
+    let Some(op) = algebra.egraph.analysis.ops.get(node.head) else { return 0 };
     if hoist && data.weight_only {
         return 1;
     }
-    let operands: SmallVec<[Type; 3]> = node.children.iter().map(|&c| space.egraph[c].data.ty.clone()).collect();
+    let operands: SmallVec<[Type; 3]> = node.children.iter().map(|&c| algebra.egraph[c].data.ty.clone()).collect();
     op_cost(op, &operands, &data.ty, costs)
 }
 
@@ -159,9 +153,9 @@ pub struct Extracted {
 }
 
 /// The cheapest program that the e-graph holds, as far as greedy search finds it; the unchanged one unless strictly better.
-pub fn extract(function: &Function, space: &Space, options: &Options) -> Extracted {
-    let dense = Dense::new(function, space, &options.machine.costs, options.prepare);
-    let origins = space.origins();
+pub fn extract(function: &Function, algebra: &AlgebraGraph, options: &Options) -> Extracted {
+    let dense = Dense::new(function, algebra, &options.machine.costs, options.prepare);
+    let origins = algebra.origins();
     let (choice, cost, incumbent) = dense.dag.cheapest(dense.incumbent(&origins));
     let (function, steps) = build(function, &dense, &choice, &origins);
     Extracted { function, steps, cost, incumbent }
@@ -173,7 +167,7 @@ fn build(
     choice: &Choice,
     origins: &FxHashMap<ENode, Origin>,
 ) -> (Function, Vec<(NodeId, Step)>) {
-    let space = dense.space;
+    let algebra = dense.algebra;
     let mut new = old.like();
     let args: Vec<Value> = (0..old.args().len()).map(|arg| new.copy_arg(old, arg)).collect();
     // Of each class its values: several for an operator that has several results.
@@ -182,26 +176,26 @@ fn build(
         Some(call) => map[call as usize][value.result as usize],
         None => args[old.arg_index(value).expect("what is not computed is an argument")],
     };
-    let value_of = |map: &[SmallVec<[Value; 1]>], value: Value| match space.class(value) {
+    let value_of = |map: &[SmallVec<[Value; 1]>], value: Value| match algebra.class(value) {
         Some(id) => map[dense.class(id) as usize][0],
         None => outer(map, value),
     };
     let mut steps = vec![];
     for class in order(dense, choice, origins) {
-        let values = match dense.ways[choice[class as usize].expect("what is needed has a choice") as usize] {
-            Way::Outside(id) => {
+        let values = match dense.alternatives[choice[class as usize].expect("what is needed has a choice") as usize] {
+            Alternative::Outside(id) => {
                 let node = old.node(id);
                 let operands: SmallVec<[Value; 3]> = node.operands.iter().map(|&v| value_of(&map, v)).collect();
                 values_of(new.copy_node(node, &operands), node.types.len())
             }
-            Way::Term(node) => {
+            Alternative::Node(node) => {
                 let child = |i: usize| &map[dense.class(node.children[i]) as usize];
                 match node.head {
-                    Head::Given(i) => smallvec::smallvec![outer(&map, space.given[i as usize])],
+                    Head::Leaf(i) => smallvec::smallvec![outer(&map, algebra.leaves[i as usize])],
                     Head::Op(..) => {
-                        let op = space.egraph.analysis.ops.get(node.head).expect("operators are in the table");
+                        let op = algebra.egraph.analysis.ops.get(node.head).expect("operators are in the table");
                         let operands: SmallVec<[Value; 3]> = (0..node.children.len()).map(|i| child(i)[0]).collect();
-                        let data = &space.egraph[dense.ids[class as usize]].data;
+                        let data = &algebra.egraph[dense.numbering.ids()[class as usize]].data;
                         let origin = origins.get(node);
                         let loc = origin.map_or(data.loc, |o| if o.loc.is_known() { o.loc } else { data.loc });
                         let id = new.add_node(op.clone(), &operands, [data.ty.clone()], loc);
@@ -226,8 +220,8 @@ fn build(
 fn order(dense: &Dense<'_>, choice: &Choice, origins: &FxHashMap<ENode, Origin>) -> Vec<u32> {
     let classes = dense.dag.classes();
     let mut position = vec![u32::MAX; classes];
-    for (i, &way) in dense.ways.iter().enumerate() {
-        if let Some(p) = dense.position(way, origins) {
+    for (i, &alternative) in dense.alternatives.iter().enumerate() {
+        if let Some(p) = dense.position(alternative, origins) {
             let at = &mut position[dense.dag.class_of[i] as usize];
             *at = p.min(*at);
         }

@@ -72,8 +72,8 @@ impl Kind {
 /// What an e-node applies to its children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Head {
-    /// A value that comes from outside: that of this number in the space.
-    Given(u32),
+    /// A value that comes from outside: that of this number among the leaves of its e-graph.
+    Leaf(u32),
     /// The operator of that number in the [`OpTable`].
     Op(Kind, u32),
 }
@@ -93,7 +93,7 @@ impl Language for ENode {
     fn discriminant(&self) -> Option<Kind> {
         match self.head {
             Head::Op(kind, _) => Some(kind),
-            Head::Given(_) => None,
+            Head::Leaf(_) => None,
         }
     }
 
@@ -110,11 +110,11 @@ impl Language for ENode {
     }
 }
 
-/// `given3`, or an operator's number in the table of its e-graph: `op7`. Attributes are not printed.
+/// `leaf3`, or an operator's number in the table of its e-graph: `op7`. Attributes are not printed.
 impl fmt::Display for ENode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.head {
-            Head::Given(i) => write!(f, "given{i}"),
+            Head::Leaf(i) => write!(f, "leaf{i}"),
             Head::Op(Kind::Map(g), _) => f.write_str(g.def().mnemonic),
             Head::Op(_, i) => write!(f, "op{i}"),
         }
@@ -136,11 +136,11 @@ impl OpTable {
         Head::Op(kind, at as u32)
     }
 
-    /// The operator of a head, unless it is a given value.
+    /// The operator of a head, unless it is a leaf.
     pub fn get(&self, head: Head) -> Option<&Op> {
         match head {
             Head::Op(_, i) => self.0.get_index(i as usize),
-            Head::Given(_) => None,
+            Head::Leaf(_) => None,
         }
     }
 }

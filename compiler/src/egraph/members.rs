@@ -11,8 +11,8 @@ use egg::Id;
 use rustc_hash::FxHashMap;
 
 use super::facts::Facts;
+use super::graph::{AlgebraGraph, is_outside};
 use super::language::ENode;
-use super::space::{Space, is_outside};
 use crate::options::Math;
 
 /// What an f32 rounds more than an f64.
@@ -45,7 +45,7 @@ struct Value {
 ///
 /// # Errors
 /// Which member differs from its class. Arguments that the program refuses are nothing to compare.
-pub fn members(space: &Space, function: &Function, args: &[Tensor], math: Math) -> Result<Members, String> {
+pub fn members(algebra: &AlgebraGraph, function: &Function, args: &[Tensor], math: Math) -> Result<Members, String> {
     let mut values: FxHashMap<Id, Value> = FxHashMap::default();
     let mut made = Members::default();
     // The program's own, in its order.
@@ -53,7 +53,7 @@ pub fn members(space: &Space, function: &Function, args: &[Tensor], math: Math) 
     for (&value, arg) in function.arg_values().iter().zip(args) {
         let value_of = || Value { narrow: arg.clone(), wide: Bounded::exact(widened(arg)), open: false };
         own.insert(value, value_of());
-        if let Some(class) = space.class(value) {
+        if let Some(class) = algebra.class(value) {
             values.entry(class).or_insert_with(value_of);
         }
     }
@@ -64,18 +64,19 @@ pub fn members(space: &Space, function: &Function, args: &[Tensor], math: Math) 
         let operands: Option<Vec<&Value>> = node.operands.iter().map(|v| own.get(v)).collect();
         let Some(Some(value)) = operands.map(|o| evaluate(op, &o)) else { return Ok(made) };
         let at = dlc_ir::Value { node: id, result: 0 };
-        if let Some(class) = space.class(at) {
+        if let Some(class) = algebra.class(at) {
             let copy = || Value { narrow: value.narrow.clone(), wide: value.wide.clone(), open: value.open };
             values.entry(class).or_insert_with(copy);
         }
         own.insert(at, value);
     }
-    let mut classes: Vec<Id> = space.egraph.classes().map(|c| c.id).collect();
+    let mut classes: Vec<Id> = algebra.egraph.classes().map(|c| c.id).collect();
     classes.sort_unstable();
-    let nodes = |class: Id| space.egraph[class].nodes.iter();
+    let nodes = |class: Id| algebra.egraph[class].nodes.iter();
     let evaluated = |values: &FxHashMap<Id, Value>, node: &ENode| {
-        let op = space.egraph.analysis.ops.get(node.head)?;
-        let operands: Option<Vec<&Value>> = node.children.iter().map(|c| values.get(&space.egraph.find(*c))).collect();
+        let op = algebra.egraph.analysis.ops.get(node.head)?;
+        let operands: Option<Vec<&Value>> =
+            node.children.iter().map(|c| values.get(&algebra.egraph.find(*c))).collect();
         evaluate(op, &operands?)
     };
     // What rules made, as soon as its operands are known.
@@ -97,12 +98,12 @@ pub fn members(space: &Space, function: &Function, args: &[Tensor], math: Math) 
         for node in nodes(class) {
             let Some(found) = evaluated(&values, node) else { continue };
             made.made += 1;
-            let facts = space.egraph[class].data.facts;
+            let facts = algebra.egraph[class].data.facts;
             let proved = if math == Math::Fast { Ok(()) } else { check_facts(&found.narrow, facts) };
             let agree = proved.and_then(|()| compare(&found, wanted, math, &mut made));
             agree.map_err(|e| {
-                let op = space.egraph.analysis.ops.get(node.head).map_or("given", Op::mnemonic);
-                let origin = space.origins().get(node).and_then(|o| o.rule).unwrap_or("the program");
+                let op = algebra.egraph.analysis.ops.get(node.head).map_or("leaf", Op::mnemonic);
+                let origin = algebra.origins().get(node).and_then(|o| o.rule).unwrap_or("the program");
                 format!("`{op}` of {origin}, a member of a class of {}: {e}", wanted.narrow.ty())
             })?;
         }

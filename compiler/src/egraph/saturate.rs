@@ -7,23 +7,23 @@ use std::collections::BTreeMap;
 
 use dlc_ir::graph::values_of;
 use dlc_ir::{Function, Loc};
-use egg::Id;
+use egg::{Analysis, EGraph, Id, Language};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::algebra::{self, Rule};
 use super::analysis::may_be_equal;
+use super::graph::{AlgebraGraph, Match, Origin, Rhs, is_known};
 use super::language::{Head, Kind};
-use super::rules::{self, Rule};
-use super::space::{Origin, Site, Space, Term, is_known};
 use crate::options::{Math, PassOptions as Options};
 
 /// How deep rules look below the e-node that they are asked about.
 const RULE_DEPTH: usize = 3;
 
 /// A match: the class, the rule, and what the rule says is equal.
-struct Match {
+struct Found {
     class: Id,
     rule: &'static Rule,
-    term: Term,
+    rhs: Rhs,
 }
 
 /// What one run of the rules did.
@@ -38,68 +38,77 @@ pub struct Saturation {
 }
 
 /// Applies all rules that the options allow.
-pub fn saturate(space: &mut Space, options: &Options) -> Saturation {
-    let rules: Vec<&'static Rule> = rules::all().filter(|r| r.need.is_met(options)).collect();
-    space.egraph.analysis.math = options.math;
-    run(space, &rules, options)
+pub fn saturate(algebra: &mut AlgebraGraph, options: &Options) -> Saturation {
+    let rules: Vec<&'static Rule> = algebra::all().filter(|r| r.need.is_met(options)).collect();
+    algebra.egraph.analysis.math = options.math;
+    run(algebra, &rules, options)
 }
 
-fn run(space: &mut Space, rules: &[&'static Rule], options: &Options) -> Saturation {
-    let limit = space.egraph.total_number_of_nodes().saturating_mul(options.limits.growth).max(256);
+fn run(algebra: &mut AlgebraGraph, rules: &[&'static Rule], options: &Options) -> Saturation {
+    let limit = algebra.egraph.total_number_of_nodes().saturating_mul(options.limits.growth).max(256);
     let mut by_kind: FxHashMap<Kind, Vec<&'static Rule>> = FxHashMap::default();
     let mut done = Saturation::default();
     // Classes in which something changed in the last iteration; all in the first.
     let mut changed: Option<FxHashSet<Id>> = None;
     while done.iterations < options.limits.iterations {
         done.iterations += 1;
-        let matches = search(space, rules, &mut by_kind, near(space, changed.as_ref()).as_ref());
+        let matches = search(algebra, rules, &mut by_kind, near(algebra, changed.as_ref()).as_ref());
         let mut touched = FxHashSet::default();
         for found in matches {
-            let origin = Origin { rule: Some(found.rule.name), loc: place(space, found.class), position: None };
-            let before = space.egraph.nodes().len();
-            let Some(id) = space.add(&found.term, origin) else { continue };
-            let after = space.egraph.nodes().len();
+            let origin = Origin { rule: Some(found.rule.name), loc: place(algebra, found.class), position: None };
+            let before = algebra.egraph.nodes().len();
+            let Some(id) = algebra.add(&found.rhs, origin) else { continue };
+            let after = algebra.egraph.nodes().len();
             touched.extend((before..after).map(Id::from));
-            let apart = space.egraph.find(found.class) != space.egraph.find(id);
+            let apart = algebra.egraph.find(found.class) != algebra.egraph.find(id);
             // Two numbers that differ are never one: what a rule says of them is wrong, or rounds otherwise.
-            if apart && !may_be_equal(&space.egraph[found.class].data, &space.egraph[id].data) {
+            if apart && !may_be_equal(&algebra.egraph[found.class].data, &algebra.egraph[id].data) {
                 continue;
             }
             if after > before || apart {
-                space.egraph.union(found.class, id);
+                algebra.egraph.union(found.class, id);
                 touched.insert(id);
                 *done.fired.entry(found.rule.name).or_default() += 1;
             }
-            if space.egraph.nodes().len() > limit {
+            if algebra.egraph.nodes().len() > limit {
                 break;
             }
         }
-        space.rebuild();
+        rebuild(&mut algebra.egraph);
         if touched.is_empty() {
             done.saturated = true;
             break;
         }
-        if space.egraph.nodes().len() > limit {
+        if algebra.egraph.nodes().len() > limit {
             break;
         }
-        changed = Some(touched.into_iter().map(|id| space.egraph.find(id)).collect());
+        changed = Some(touched.into_iter().map(|id| algebra.egraph.find(id)).collect());
     }
     done
 }
 
-fn place(space: &Space, class: Id) -> Loc {
-    space.egraph[class].data.loc
+fn place(algebra: &AlgebraGraph, class: Id) -> Loc {
+    algebra.egraph[class].data.loc
+}
+
+/// Restores an e-graph's invariants after unions.
+///
+/// egg times this, and the clock that it asks measures the machine for more than ten milliseconds before its first answer. It is
+/// shown one that stands still: the compiler has no clock.
+pub(super) fn rebuild<L: Language, N: Analysis<L>>(egraph: &mut EGraph<L, N>) {
+    let (clock, _) = quanta::Clock::mock();
+    quanta::with_clock(&clock, || egraph.rebuild());
 }
 
 /// All classes from which a changed one can be seen by a rule; none where everything is to be searched.
-fn near(space: &Space, changed: Option<&FxHashSet<Id>>) -> Option<FxHashSet<Id>> {
+fn near(algebra: &AlgebraGraph, changed: Option<&FxHashSet<Id>>) -> Option<FxHashSet<Id>> {
     let mut near = changed?.clone();
     let mut edge: Vec<Id> = near.iter().copied().collect();
     for _ in 0..RULE_DEPTH {
         let mut next = vec![];
         for &class in &edge {
-            for parent in space.egraph[class].parents() {
-                let parent = space.egraph.find(parent);
+            for parent in algebra.egraph[class].parents() {
+                let parent = algebra.egraph.find(parent);
                 if near.insert(parent) {
                     next.push(parent);
                 }
@@ -111,29 +120,29 @@ fn near(space: &Space, changed: Option<&FxHashSet<Id>>) -> Option<FxHashSet<Id>>
 }
 
 fn search(
-    space: &Space,
+    algebra: &AlgebraGraph,
     rules: &[&'static Rule],
     by_kind: &mut FxHashMap<Kind, Vec<&'static Rule>>,
     near: Option<&FxHashSet<Id>>,
-) -> Vec<Match> {
-    let mut classes: Vec<Id> = space.egraph.classes().map(|c| c.id).collect();
+) -> Vec<Found> {
+    let mut classes: Vec<Id> = algebra.egraph.classes().map(|c| c.id).collect();
     classes.sort_unstable();
     let mut matches = vec![];
-    let mut terms = vec![];
+    let mut found = vec![];
     for class in classes {
-        if near.is_some_and(|near| !near.contains(&class)) || space.settled(class) {
+        if near.is_some_and(|near| !near.contains(&class)) || algebra.has_literal(class) {
             continue;
         }
-        let is_known = is_known(&space.egraph[class].data);
-        for node in &space.egraph[class].nodes {
+        let is_known = is_known(&algebra.egraph[class].data);
+        for node in &algebra.egraph[class].nodes {
             let Head::Op(kind, _) = node.head else { continue };
             let rules = by_kind
                 .entry(kind)
                 .or_insert_with(|| rules.iter().copied().filter(|r| r.triggers.iter().any(|t| t.fits(kind))).collect());
             // Of a number that is known other forms are of no use, and may round otherwise.
             for &rule in rules.iter().filter(|r| !is_known || r.is_folding()) {
-                (rule.find)(&Site::new(&space.egraph, class, node), &mut terms);
-                matches.extend(terms.drain(..).map(|term| Match { class, rule, term }));
+                (rule.find)(&Match::new(&algebra.egraph, class, node), &mut found);
+                matches.extend(found.drain(..).map(|rhs| Found { class, rule, rhs }));
             }
         }
     }
@@ -151,32 +160,32 @@ pub struct Application {
 
 /// Every place of a function where a rule applies, of all rules or of one, with these maths. What the rules' tests check.
 pub fn applications(function: &Function, rule: Option<&str>, math: Math) -> Vec<Application> {
-    let mut space = Space::new(function);
-    space.egraph.analysis.math = math;
-    let rules: Vec<&'static Rule> = rules::all().filter(|r| rule.is_none_or(|name| r.name == name)).collect();
-    let matches = search(&space, &rules, &mut FxHashMap::default(), None);
-    let side_by_side = |found: Match| {
-        let sides = sides(function, &space, found.class, &found.term)?;
+    let mut algebra = AlgebraGraph::new(function);
+    algebra.egraph.analysis.math = math;
+    let rules: Vec<&'static Rule> = algebra::all().filter(|r| rule.is_none_or(|name| r.name == name)).collect();
+    let matches = search(&algebra, &rules, &mut FxHashMap::default(), None);
+    let side_by_side = |found: Found| {
+        let sides = sides(function, &algebra, found.class, &found.rhs)?;
         Some(Application { rule: found.rule.name, sides })
     };
     matches.into_iter().filter_map(side_by_side).collect()
 }
 
 /// The program of both sides, unless the right one is ill-typed.
-fn sides(function: &Function, space: &Space, class: Id, term: &Term) -> Option<Function> {
+fn sides(function: &Function, algebra: &AlgebraGraph, class: Id, term: &Rhs) -> Option<Function> {
     let mut both = function.clone();
     let value = |id: Id| {
         let mut values = function.nodes().flat_map(|(id, node)| values_of(id, node.types.len()));
-        values.find(|&v| space.class(v) == Some(space.egraph.find(id)))
+        values.find(|&v| algebra.class(v) == Some(algebra.egraph.find(id)))
     };
     fn build(
         function: &mut Function,
-        term: &Term,
+        term: &Rhs,
         value: &impl Fn(Id) -> Option<dlc_ir::Value>,
     ) -> Option<dlc_ir::Value> {
         match term {
-            Term::Class(id) => value(*id),
-            Term::Op(op, args) => {
+            Rhs::Class(id) => value(*id),
+            Rhs::Op(op, args) => {
                 let args: Option<Vec<_>> = args.iter().map(|a| build(function, a, value)).collect();
                 let args = args?;
                 let types: Vec<_> = args.iter().map(|&v| function.ty(v).clone()).collect();

@@ -6,7 +6,8 @@
 //!   [`Verified`] kernel carries its verdict;
 //!   [`mod@print`] makes the text that `--emit=kernels` shows.
 //! - [`interp`] executes kernels exactly as emitters must.
-//! - [`program`]: kernels, routines and constants, what an emitter gets.
+//!
+//! Kernels, routines and constants together, what an emitter gets, are a program of `routine`.
 
 pub mod bounds;
 pub mod build;

@@ -1,5 +1,5 @@
 //! Bounds on what is made of one kernel function. An operator reads a value at several places, its operand again, and so on: what
-//! 14 operators say can be 2^14 reads. Fusion counts that before it joins operators (`egraph/fuse/access.rs`) and stays far
+//! 14 operators say can be 2^14 reads. Fusion counts that before it joins operators (`egraph/fusion/access.rs`) and stays far
 //! below these bounds; a kernel from a file may not.
 
 use dlc_ir::Symbol;

@@ -4,7 +4,7 @@ use dlc_ir::{Function, FunctionKind, Graph};
 
 use super::Context;
 use super::weights::Weights;
-use crate::egraph::{Extracted, Space, extract, saturate as run};
+use crate::egraph::{AlgebraGraph, Extracted, extract, saturate as run};
 use crate::options::PassOptions;
 use crate::provenance::Provenance;
 
@@ -36,7 +36,7 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
 
 /// What becomes of one function, of each of whose arguments it is known whether it is a weight; and the e-nodes that it took.
 pub(super) fn saturated(function: &Function, weights: &[bool], options: &PassOptions) -> (Extracted, usize) {
-    let mut space = Space::with_weights(function, weights);
-    run(&mut space, options);
-    (extract(function, &space, options), space.egraph.total_number_of_nodes())
+    let mut algebra = AlgebraGraph::with_weights(function, weights);
+    run(&mut algebra, options);
+    (extract(function, &algebra, options), algebra.egraph.total_number_of_nodes())
 }

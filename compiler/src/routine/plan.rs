@@ -1,7 +1,7 @@
 //! Memory: where every buffer of a function lies in its frame.
 //!
 //! A buffer is live from the step that writes it to the last one that reads it; buffers whose live ranges do not meet share memory. The
-//! result is checked by [`check`], which knows nothing of how it was made.
+//! result is checked by [`check`](super::check), which knows nothing of how it was made.
 
 mod sweep;
 

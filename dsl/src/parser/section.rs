@@ -39,7 +39,7 @@ impl Parser<'_> {
         self.enter()?;
         let entries = self
             .expect(Symbol::LBrace)
-            .and_then(|open| self.with_lines(true, |p| p.list_of(open, |p| p.entry(section))));
+            .and_then(|open| self.with_lines(true, |p| p.list_of(open, true, |p| p.entry(section))));
         self.leave();
         entries
     }

@@ -18,12 +18,17 @@ impl Parser<'_> {
 
     fn block_inside(&mut self) -> Parsed<Block> {
         let open = self.expect(Symbol::LBrace)?;
-        let stmts = self.with_lines(true, |p| p.list_of(open, Self::stmt))?;
+        let stmts = self.with_lines(true, |p| p.list_of(open, false, Self::stmt))?;
         Ok(Block { stmts, span: self.since(open) })
     }
 
-    /// What stands between braces, one a line, and the closing brace. After a fault, goes on with the next one.
-    pub(super) fn list_of<T>(&mut self, open: Span, read: impl Fn(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
+    /// What is between braces, one a line or, with `commas`, several on one line, and the closing brace. After an error, goes on with the next one.
+    pub(super) fn list_of<T>(
+        &mut self,
+        open: Span,
+        commas: bool,
+        read: impl Fn(&mut Self) -> Parsed<T>,
+    ) -> Parsed<Vec<T>> {
         let mut list = vec![];
         let mut faulty = false;
         loop {
@@ -40,7 +45,8 @@ impl Parser<'_> {
             match read(self) {
                 Ok(element) => {
                     list.push(element);
-                    if self.peek().first || self.at(Symbol::RBrace) {
+                    let separated = commas && self.eat(Symbol::Comma).is_some();
+                    if separated || self.peek().first || self.at(Symbol::RBrace) {
                         continue;
                     }
                     self.stray();

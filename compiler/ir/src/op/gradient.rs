@@ -89,6 +89,6 @@ impl Operator for Gradient {
                 .on(Type::new(DType::F32, [2]))
         };
         let (scalar, vector) = (Type::scalar(DType::F32), Type::new(DType::F32, [3]));
-        vec![sample(0, std::slice::from_ref(&scalar)), sample(1, &[vector, scalar.clone()])]
+        vec![sample(1, &[vector, scalar.clone()]), sample(0, &[scalar])]
     }
 }

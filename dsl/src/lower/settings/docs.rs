@@ -69,7 +69,7 @@ docs! {
          before it. `loss` and `optimizer` without it are short for one `update \"**\"`. Of several updates, the losses are reported as \
          `loss.d` (the first level of the pattern, or else the update's number), and `loss` is their sum.",
         "a pattern and { loss, optimizer, every, clip }", "one of all weights",
-        "update \"d.**\" { loss = mean(real - fake), optimizer = adam(lr: 2e-4) }";
+        "update \"body.**\" { loss = mse(logits, x), optimizer = adam(lr: 2e-4) }";
     "every": "Within an `update`: it is made in steps whose number, from 0, is divisible by this. `step` and `steps` there count those.",
         "an integer from 1", "1", "every = 5";
 }

@@ -5,8 +5,8 @@ use dlc_ir::{Op, Scalar, ScalarOp as F, Shape};
 
 use super::transpose::transposed;
 use super::{Need, Rule, Trigger, is_moderate, map, rules};
+use crate::egraph::graph::Rhs;
 use crate::egraph::language::Kind;
-use crate::egraph::space::Term;
 
 /// Where the axes that stay after a reduction stand in its result.
 fn position_after(axes: &[usize], axis: usize) -> usize {
@@ -16,7 +16,7 @@ fn position_after(axes: &[usize], axis: usize) -> usize {
 rules! {
     Safe "reduce-reduce" [Trigger::Of(Kind::Reduce)] "two reductions of a kind are one, products of integers only", |s, out| {
         let Op::Reduce(outer) = s.op() else { return };
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             let Op::Reduce(inner) = op else { continue };
             if inner.kind != outer.kind || inner.kind.is_arg() {
                 continue;
@@ -28,7 +28,7 @@ rules! {
             let kept: Vec<usize> = (0..s.ty(args[0]).rank()).filter(|a| !inner.axes.contains(a)).collect();
             let mut axes: Vec<usize> = outer.axes.iter().map(|&a| kept[a]).chain(inner.axes.iter().copied()).collect();
             axes.sort_unstable();
-            out.push(Term::op(Reduce { kind: inner.kind, axes }, [args[0].into()]));
+            out.push(Rhs::op(Reduce { kind: inner.kind, axes }, [args[0].into()]));
         }
     }
     Safe "reduce-of-broadcast" [Trigger::Of(Kind::Reduce)] "what was only repeated is not combined: sums count it", |s, out| {
@@ -36,27 +36,27 @@ rules! {
         if !matches!(r.kind, Reduction::Sum | Reduction::Max | Reduction::Min) {
             return;
         }
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             let Op::Broadcast(b) = op else { continue };
             let repeated: Vec<usize> = r.axes.iter().copied().filter(|a| !b.axes.contains(a)).collect();
             if repeated.is_empty() || b.shape.elements() == 0 {
                 continue;
             }
             let inner: Vec<usize> = (0..b.axes.len()).filter(|&i| r.axes.contains(&b.axes[i])).collect();
-            let mut term = Term::from(args[0]);
+            let mut term = Rhs::from(args[0]);
             let kept: Vec<usize> = (0..b.axes.len()).filter(|i| !inner.contains(i)).collect();
             if !inner.is_empty() {
-                term = Term::op(Reduce { kind: r.kind, axes: inner }, [term]);
+                term = Rhs::op(Reduce { kind: r.kind, axes: inner }, [term]);
             }
             let ty = s.ty(args[0]).with_shape(kept.iter().map(|&i| s.ty(args[0]).shape[i]).collect::<Vec<_>>());
             if r.kind == Reduction::Sum {
                 let count: usize = repeated.iter().map(|&a| b.shape[a]).product();
                 let count = if ty.dtype.is_float() { Scalar::Float(count as f64) } else { Scalar::Int(count as i64) };
-                term = Term::binary(F::Mul, term, Term::full(&ty, count));
+                term = Rhs::binary(F::Mul, term, Rhs::full(&ty, count));
             }
             let axes: Vec<usize> = kept.iter().map(|&i| position_after(&r.axes, b.axes[i])).collect();
             let shape = s.own_ty().shape.clone();
-            out.push(if ty.shape == shape { term } else { Term::op(Broadcast { shape, axes }, [term]) });
+            out.push(if ty.shape == shape { term } else { Rhs::op(Broadcast { shape, axes }, [term]) });
         }
     }
     Safe "reduce-of-reshape" [Trigger::Of(Kind::Reduce)] "a reduction to a scalar does not see the shape", |s, out| {
@@ -64,10 +64,10 @@ rules! {
         if r.kind.is_arg() || s.own_ty().rank() > 0 {
             return;
         }
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             if matches!(op, Op::Reshape(_)) {
                 let axes: Vec<usize> = (0..s.ty(args[0]).rank()).collect();
-                let reduced = Term::op(Reduce { kind: r.kind, axes: axes.clone() }, [args[0].into()]);
+                let reduced = Rhs::op(Reduce { kind: r.kind, axes: axes.clone() }, [args[0].into()]);
                 out.push(if axes.is_empty() { args[0].into() } else { reduced });
             }
         }
@@ -78,25 +78,25 @@ rules! {
         for product in s.maps(s.x(), F::Mul) {
             let bounded = || [product[0], s.x()].into_iter().all(|id| s.is_below(id, count as f64));
             if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c) && bounded()) {
-                let sum = Term::Op(s.op().clone(), vec![product[0].into()]);
-                out.push(Term::binary(F::Mul, sum, Term::full(s.own_ty(), c)));
+                let sum = Rhs::Op(s.op().clone(), vec![product[0].into()]);
+                out.push(Rhs::binary(F::Mul, sum, Rhs::full(s.own_ty(), c)));
             }
         }
     }
     Safe "neg-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(-x) = -sum(x), but for the sign of a zero", |s, out| {
         let Op::Reduce(Reduce { kind: Reduction::Sum, .. }) = s.op() else { return };
         for inner in s.maps(s.x(), F::Neg) {
-            out.push(Term::unary(F::Neg, Term::Op(s.op().clone(), vec![inner[0].into()])));
+            out.push(Rhs::unary(F::Neg, Rhs::Op(s.op().clone(), vec![inner[0].into()])));
         }
     }
     Safe "sum-of-sums" [map(F::Add), map(F::Sub)] "sum(x) + sum(y) = sum(x + y) over the same axes", |s, out| {
         let (x, y) = s.xy();
         let Op::Map(f) = *s.op() else { return };
-        for (op, a) in s.ways(x) {
+        for (op, a) in s.ops(x) {
             let Op::Reduce(r) = op else { continue };
-            for (_, b) in s.ways(y).filter(|(other, _)| *other == op) {
+            for (_, b) in s.ops(y).filter(|(other, _)| *other == op) {
                 if r.kind == Reduction::Sum && s.ty(a[0]) == s.ty(b[0]) {
-                    out.push(Term::op(r.clone(), [Term::binary(f, a[0], b[0])]));
+                    out.push(Rhs::op(r.clone(), [Rhs::binary(f, a[0], b[0])]));
                 }
             }
         }
@@ -112,18 +112,18 @@ rules! {
                 if ![s.x(), product[x], product[y]].into_iter().all(|id| s.is_below(id, count as f64)) {
                     continue;
                 }
-                for (op, source) in s.ways(product[y]) {
+                for (op, source) in s.ops(product[y]) {
                     let Op::Broadcast(b) = op else { continue };
                     if b.axes.is_empty() || b.axes.iter().any(|a| r.axes.contains(a)) {
                         continue;
                     }
-                    let sum = Term::op(r.clone(), [product[x].into()]);
+                    let sum = Rhs::op(r.clone(), [product[x].into()]);
                     let shape = s.own_ty().shape.clone();
                     let axes: Vec<usize> = b.axes.iter().map(|&a| position_after(&r.axes, a)).collect();
                     let same = s.ty(source[0]).shape == shape;
                     let factor =
-                        if same { source[0].into() } else { Term::op(Broadcast { shape, axes }, [source[0].into()]) };
-                    out.push(Term::binary(F::Mul, sum, factor));
+                        if same { source[0].into() } else { Rhs::op(Broadcast { shape, axes }, [source[0].into()]) };
+                    out.push(Rhs::binary(F::Mul, sum, factor));
                 }
             }
         }
@@ -134,13 +134,13 @@ rules! {
             return;
         }
         for product in s.maps(s.x(), F::Mul) {
-            for (op, x) in s.ways(product[0]) {
+            for (op, x) in s.ops(product[0]) {
                 let Op::Broadcast(a) = op else { continue };
-                for (op, y) in s.ways(product[1]) {
+                for (op, y) in s.ops(product[1]) {
                     let Op::Broadcast(b) = op else { continue };
                     let Some(term) = dot_of(a, b, &r.axes, &s.own_ty().shape) else { continue };
                     let (dot, perm) = term;
-                    out.push(transposed(perm, Term::op(dot, [x[0].into(), y[0].into()])));
+                    out.push(transposed(perm, Rhs::op(dot, [x[0].into(), y[0].into()])));
                 }
             }
         }

@@ -3,14 +3,14 @@
 use dlc_ir::{Scalar, ScalarOp as F};
 
 use super::{Need, Rule, is_finite, is_moderate, is_normal, map, number, rules};
-use crate::egraph::space::{Site, Term};
+use crate::egraph::graph::{Match, Rhs};
 
 /// Whether dividing by the number is the same as multiplying by its inverse, bit for bit: powers of two.
 fn exact_inverse(x: f64) -> bool {
     x.is_normal() && x.abs() >= 1e-30 && x.abs() <= 1e30 && x.to_bits() & ((1 << 52) - 1) == 0
 }
 
-fn float(s: &Site<'_>) -> bool {
+fn float(s: &Match<'_>) -> bool {
     s.own_ty().dtype.is_float()
 }
 
@@ -32,7 +32,7 @@ rules! {
     Safe "zero-sub" [map(F::Sub)] "0 - x = -x", |s, out| {
         let (x, y) = s.xy();
         if s.is(x, 0.0) {
-            out.push(Term::unary(F::Neg, y));
+            out.push(Rhs::unary(F::Neg, y));
         }
     }
     Safe "sub-self" [map(F::Sub)] "x - x = 0, where x is finite", |s, out| {
@@ -77,7 +77,7 @@ rules! {
     Exact "mul-minus-one" [map(F::Mul)] "x * -1 = -x", |s, out| {
         for (x, y) in s.both() {
             if s.is(y, -1.0) {
-                out.push(Term::unary(F::Neg, x));
+                out.push(Rhs::unary(F::Neg, x));
             }
         }
     }
@@ -88,26 +88,26 @@ rules! {
     }
     Safe "neg-sub" [map(F::Neg)] "-(x - y) = y - x", |s, out| {
         for inner in s.maps(s.x(), F::Sub) {
-            out.push(Term::binary(F::Sub, inner[1], inner[0]));
+            out.push(Rhs::binary(F::Sub, inner[1], inner[0]));
         }
     }
     Exact "add-neg" [map(F::Add)] "x + (-y) = x - y", |s, out| {
         for (x, y) in s.both() {
             for inner in s.maps(y, F::Neg) {
-                out.push(Term::binary(F::Sub, x, inner[0]));
+                out.push(Rhs::binary(F::Sub, x, inner[0]));
             }
         }
     }
     Exact "sub-neg" [map(F::Sub)] "x - (-y) = x + y", |s, out| {
         let (x, y) = s.xy();
         for inner in s.maps(y, F::Neg) {
-            out.push(Term::binary(F::Add, x, inner[0]));
+            out.push(Rhs::binary(F::Add, x, inner[0]));
         }
     }
     Exact "neg-out-of-mul" [map(F::Mul)] "(-x) * y = -(x * y)", |s, out| {
         for (x, y) in s.both() {
             for inner in s.maps(x, F::Neg) {
-                out.push(Term::unary(F::Neg, Term::binary(F::Mul, inner[0], y)));
+                out.push(Rhs::unary(F::Neg, Rhs::binary(F::Mul, inner[0], y)));
             }
         }
     }
@@ -115,17 +115,17 @@ rules! {
         let (x, y) = s.xy();
         if float(s) {
             for inner in s.maps(x, F::Neg) {
-                out.push(Term::unary(F::Neg, Term::binary(F::Div, inner[0], y)));
+                out.push(Rhs::unary(F::Neg, Rhs::binary(F::Div, inner[0], y)));
             }
             for inner in s.maps(y, F::Neg) {
-                out.push(Term::unary(F::Neg, Term::binary(F::Div, x, inner[0])));
+                out.push(Rhs::unary(F::Neg, Rhs::binary(F::Div, x, inner[0])));
             }
         }
     }
     Exact "neg-into-constant" [map(F::Neg)] "-(x * c) = x * -c", |s, out| {
         for inner in s.maps(s.x(), F::Mul) {
             if s.uniform(inner[1]).is_some() {
-                out.push(Term::binary(F::Mul, inner[0], Term::unary(F::Neg, inner[1])));
+                out.push(Rhs::binary(F::Mul, inner[0], Rhs::unary(F::Neg, inner[1])));
             }
         }
     }
@@ -133,7 +133,7 @@ rules! {
         let (x, y) = s.xy();
         if s.uniform(y).is_some() {
             for inner in s.maps(x, F::Neg) {
-                out.push(Term::binary(F::Mul, inner[0], Term::unary(F::Neg, y)));
+                out.push(Rhs::binary(F::Mul, inner[0], Rhs::unary(F::Neg, y)));
             }
         }
     }
@@ -150,7 +150,7 @@ rules! {
                     continue;
                 }
                 if s.uniform(sum[1]).is_some_and(|c| is_finite(joined.eval(s.own_ty().dtype, &[c, d]))) {
-                    out.push(Term::binary(inner, sum[0], Term::binary(joined, sum[1], y)));
+                    out.push(Rhs::binary(inner, sum[0], Rhs::binary(joined, sum[1], y)));
                 }
             }
         }
@@ -160,7 +160,7 @@ rules! {
         if let Some(d) = s.uniform(y) {
             for inner in s.maps(x, F::Mul) {
                 if s.uniform(inner[1]).is_some_and(|c| is_normal(s, c.as_f64() * d.as_f64())) && s.is_normal(x) {
-                    out.push(Term::binary(F::Mul, inner[0], Term::binary(F::Mul, inner[1], y)));
+                    out.push(Rhs::binary(F::Mul, inner[0], Rhs::binary(F::Mul, inner[1], y)));
                 }
             }
         }
@@ -172,7 +172,7 @@ rules! {
                     if !s.is_normal(x) || !s.is_normal_of(F::Mul, inner[0], y) {
                         continue;
                     }
-                    out.push(Term::binary(F::Mul, Term::binary(F::Mul, inner[0], y), inner[1]));
+                    out.push(Rhs::binary(F::Mul, Rhs::binary(F::Mul, inner[0], y), inner[1]));
                 }
             }
         }
@@ -181,7 +181,7 @@ rules! {
         let (x, y) = s.xy();
         if let Some(Scalar::Float(c)) = s.uniform(y)
             && exact_inverse(c) {
-                out.push(Term::binary(F::Mul, x, number(s, 1.0 / c)));
+                out.push(Rhs::binary(F::Mul, x, number(s, 1.0 / c)));
             }
     }
     Fast "div-by-constant" [map(F::Div)] "x / c = x * (1 / c), which rounds twice", |s, out| {
@@ -190,14 +190,14 @@ rules! {
             && is_normal(s, c)
             && is_normal(s, 1.0 / c)
         {
-            out.push(Term::binary(F::Mul, x, number(s, 1.0 / c)));
+            out.push(Rhs::binary(F::Mul, x, number(s, 1.0 / c)));
         }
     }
     Fast "div-scaled" [map(F::Div)] "(x * c) / y = (x / y) * c of floats", |s, out| {
         let (x, y) = s.xy();
         if float(s) && s.uniform(y).is_none() {
             for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(is_moderate)) {
-                out.push(Term::binary(F::Mul, Term::binary(F::Div, inner[0], y), inner[1]));
+                out.push(Rhs::binary(F::Mul, Rhs::binary(F::Div, inner[0], y), inner[1]));
             }
         }
     }
@@ -205,7 +205,7 @@ rules! {
         for (x, y) in s.both() {
             for inner in s.maps(y, F::Div) {
                 if float(s) && s.is(inner[0], 1.0) && s.is_normal(y) {
-                    out.push(Term::binary(F::Div, x, inner[1]));
+                    out.push(Rhs::binary(F::Div, x, inner[1]));
                 }
             }
         }
@@ -213,7 +213,7 @@ rules! {
     Exact "add-self" [map(F::Add)] "x + x = x * 2", |s, out| {
         let (x, y) = s.xy();
         if s.same(x, y) {
-            out.push(Term::binary(F::Mul, x, number(s, 2.0)));
+            out.push(Rhs::binary(F::Mul, x, number(s, 2.0)));
         }
     }
     Safe "factor-out" [map(F::Add), map(F::Sub)] "x * z + y * z = (x + y) * z, where all of them are finite: always of integers", |s, out| {
@@ -227,7 +227,7 @@ rules! {
                     let bounded = [x, y].into_iter().all(|id| s.is_below(id, 2.0))
                         && [left, right, z].into_iter().all(|id| s.is_below(id, 2.0));
                     if s.same(z, b[q]) && bounded {
-                        out.push(Term::binary(F::Mul, Term::binary(outer, left, right), z));
+                        out.push(Rhs::binary(F::Mul, Rhs::binary(outer, left, right), z));
                     }
                 }
             }
@@ -241,12 +241,12 @@ rules! {
         let dlc_ir::Op::Map(outer) = *s.op() else { return };
         for a in s.maps(x, F::Mul) {
             if s.same(a[0], y) && s.uniform(a[1]).is_some() {
-                out.push(Term::binary(F::Mul, y, Term::binary(outer, a[1], number(s, 1.0))));
+                out.push(Rhs::binary(F::Mul, y, Rhs::binary(outer, a[1], number(s, 1.0))));
             }
         }
         for b in s.maps(y, F::Mul) {
             if s.same(b[0], x) && s.uniform(b[1]).is_some() {
-                out.push(Term::binary(F::Mul, x, Term::binary(outer, number(s, 1.0), b[1])));
+                out.push(Rhs::binary(F::Mul, x, Rhs::binary(outer, number(s, 1.0), b[1])));
             }
         }
     }
@@ -257,15 +257,15 @@ rules! {
         }
         // The root of -inf is NaN, and that power of it infinite or 0.
         let has_root = s.is_finite(x) || s.facts(x).low > f64::NEG_INFINITY;
-        let square = || Term::binary(F::Mul, x, x);
+        let square = || Rhs::binary(F::Mul, x, x);
         match s.uniform(y).map(Scalar::as_f64) {
             Some(0.0) => out.push(number(s, 1.0)),
             Some(1.0) => out.push(x.into()),
             Some(2.0) => out.push(square()),
-            Some(3.0) => out.push(Term::binary(F::Mul, square(), x)),
-            Some(0.5) if has_root => out.push(Term::unary(F::Sqrt, x)),
-            Some(-0.5) if has_root => out.push(Term::unary(F::Rsqrt, x)),
-            Some(-1.0) => out.push(Term::binary(F::Div, number(s, 1.0), x)),
+            Some(3.0) => out.push(Rhs::binary(F::Mul, square(), x)),
+            Some(0.5) if has_root => out.push(Rhs::unary(F::Sqrt, x)),
+            Some(-0.5) if has_root => out.push(Rhs::unary(F::Rsqrt, x)),
+            Some(-1.0) => out.push(Rhs::binary(F::Div, number(s, 1.0), x)),
             _ => {}
         }
     }
@@ -273,7 +273,7 @@ rules! {
         let (x, y) = s.xy();
         if s.same(x, y) {
             for inner in s.maps(x, F::Neg).chain(s.maps(x, F::Abs)) {
-                out.push(Term::binary(F::Mul, inner[0], inner[0]));
+                out.push(Rhs::binary(F::Mul, inner[0], inner[0]));
             }
         }
     }

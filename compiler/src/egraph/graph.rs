@@ -1,4 +1,4 @@
-//! An e-graph of one function's values, and the terms that rules put into it.
+//! An e-graph of one function's values, and the right-hand sides that rules put into it.
 
 use dlc_ir::op::{Broadcast, Constant};
 use dlc_ir::{DType, Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Value};
@@ -9,47 +9,48 @@ use smallvec::SmallVec;
 use super::analysis::{ClassData, Values, derive};
 use super::facts::{self, Facts};
 use super::language::{ENode, Head, Kind};
+use super::saturate::rebuild;
 use crate::options::Math;
 
 /// The right side of a rewrite.
 #[derive(Clone, Debug)]
-pub enum Term {
+pub enum Rhs {
     /// A value that is there.
     Class(Id),
-    /// An operator on terms.
-    Op(Op, Vec<Term>),
+    /// An operator on right-hand sides.
+    Op(Op, Vec<Rhs>),
 }
 
-impl From<Id> for Term {
-    fn from(id: Id) -> Term {
-        Term::Class(id)
+impl From<Id> for Rhs {
+    fn from(id: Id) -> Rhs {
+        Rhs::Class(id)
     }
 }
 
-impl Term {
-    /// An operator on terms.
-    pub fn op(op: impl Into<Op>, args: impl IntoIterator<Item = Term>) -> Term {
-        Term::Op(op.into(), args.into_iter().collect())
+impl Rhs {
+    /// An operator on right-hand sides.
+    pub fn op(op: impl Into<Op>, args: impl IntoIterator<Item = Rhs>) -> Rhs {
+        Rhs::Op(op.into(), args.into_iter().collect())
     }
 
-    /// A scalar function of one term.
-    pub fn unary(f: ScalarOp, x: impl Into<Term>) -> Term {
-        Term::op(f, [x.into()])
+    /// A scalar function of one right-hand side.
+    pub fn unary(f: ScalarOp, x: impl Into<Rhs>) -> Rhs {
+        Rhs::op(f, [x.into()])
     }
 
-    /// A scalar function of two terms.
-    pub fn binary(f: ScalarOp, x: impl Into<Term>, y: impl Into<Term>) -> Term {
-        Term::op(f, [x.into(), y.into()])
+    /// A scalar function of two right-hand sides.
+    pub fn binary(f: ScalarOp, x: impl Into<Rhs>, y: impl Into<Rhs>) -> Rhs {
+        Rhs::op(f, [x.into(), y.into()])
     }
 
     /// A repeated number.
-    pub fn full(ty: &Type, value: Scalar) -> Term {
+    pub fn full(ty: &Type, value: Scalar) -> Rhs {
         let scalar = Constant { value: Tensor::full(Type::scalar(ty.dtype), value) };
-        let scalar = Term::op(scalar, []);
+        let scalar = Rhs::op(scalar, []);
         if ty.rank() == 0 {
             return scalar;
         }
-        Term::op(Broadcast { shape: ty.shape.clone(), axes: vec![] }, [scalar])
+        Rhs::op(Broadcast { shape: ty.shape.clone(), axes: vec![] }, [scalar])
     }
 }
 
@@ -65,14 +66,14 @@ pub struct Origin {
 }
 
 /// An e-graph of one function's values. Calls are not in it: no rule knows anything of them, and a step of training is
-/// little else. What they return is given like arguments are, where an operator reads it. So an e-node has one result.
-pub struct Space {
+/// little else. What they return is a leaf as arguments are, where an operator reads it. So an e-node has one result.
+pub struct AlgebraGraph {
     /// The e-graph.
     pub egraph: EGraph<ENode, Values>,
     /// How e-nodes came into being, by their form at that time.
     log: Vec<(ENode, Origin)>,
     /// The arguments and results of calls that operators read, by the numbers of their heads.
-    pub given: Vec<Value>,
+    pub leaves: Vec<Value>,
     /// Of each node's results the classes, as far as they are in the e-graph.
     classes: Vec<SmallVec<[Option<Id>; 1]>>,
 }
@@ -82,7 +83,7 @@ pub fn is_outside(op: &Op) -> bool {
     matches!(op, Op::Call(_) | Op::Gradient(_))
 }
 
-impl Space {
+impl AlgebraGraph {
     /// The e-graph of an entry.
     pub fn new(function: &Function) -> Self {
         Self::with_weights(function, &function.weight_args())
@@ -91,7 +92,7 @@ impl Space {
     /// The e-graph of a function, of each of whose arguments it is known whether it is a weight.
     pub fn with_weights(function: &Function, weights: &[bool]) -> Self {
         let classes = function.nodes().map(|(_, node)| smallvec::smallvec![None; node.types.len()]).collect();
-        let mut space = Space { egraph: EGraph::new(Values::default()), log: vec![], given: vec![], classes };
+        let mut algebra = AlgebraGraph { egraph: EGraph::new(Values::default()), log: vec![], leaves: vec![], classes };
         let live = function.live();
         let inside = || function.ops().filter(|(id, _, op)| live[id.index()] && !is_outside(op));
         // Of two operands the older stands left: arguments are as old as they were declared.
@@ -102,21 +103,21 @@ impl Space {
             .collect();
         args.sort_unstable();
         for arg in args {
-            space.enter(function, arg, weights);
+            algebra.enter(function, arg, weights);
         }
         for (id, node, op) in inside() {
             let children: SmallVec<[Id; 3]> =
-                node.operands.iter().map(|&v| space.enter(function, v, weights)).collect();
+                node.operands.iter().map(|&v| algebra.enter(function, v, weights)).collect();
             let origin = Origin { rule: None, loc: node.loc, position: Some(id.index() as u32) };
             let [ty] = &*node.types else { unreachable!("what has several results stands outside") };
-            let class = space.add_typed(op, children, ty.clone(), origin);
-            space.classes[id.index()][0] = Some(class);
+            let class = algebra.add_typed(op, children, ty.clone(), origin);
+            algebra.classes[id.index()][0] = Some(class);
         }
-        space.rebuild();
-        space
+        rebuild(&mut algebra.egraph);
+        algebra
     }
 
-    /// The class of an operand, which becomes a given value if it comes from outside.
+    /// The class of an operand, which becomes a leaf if it comes from outside.
     fn enter(&mut self, function: &Function, value: Value, weights: &[bool]) -> Id {
         let (node, at) = (function.node(value.node), value.node.index());
         if let Some(class) = self.classes[at][value.result as usize] {
@@ -127,8 +128,8 @@ impl Space {
         let facts = Facts::unknown(ty.dtype);
         let data = ClassData { ty, uniform: None, constant: None, facts, weight_only, loc: node.loc };
         let origin = Origin { rule: None, loc: node.loc, position: Some(at as u32) };
-        let class = self.insert(Head::Given(self.given.len() as u32), SmallVec::new(), data, origin);
-        self.given.push(value);
+        let class = self.insert(Head::Leaf(self.leaves.len() as u32), SmallVec::new(), data, origin);
+        self.leaves.push(value);
         self.classes[at][value.result as usize] = Some(class);
         class
     }
@@ -138,19 +139,10 @@ impl Space {
         self.classes[value.node.index()][value.result as usize].map(|id| self.egraph.find(id))
     }
 
-    /// Whether a value stands there as a number. No other form of it is of use to any rule, and zero alone has a hundred (`0 * x`,
+    /// Whether a class holds a literal. No other e-node of it is of use to any rule, and zero alone has a hundred (`0 * x`,
     /// `0 + 0`, …) that would feed each other.
-    pub fn settled(&self, class: Id) -> bool {
-        settled(&self.egraph, class)
-    }
-
-    /// Restores the e-graph's invariants after unions.
-    ///
-    /// egg times this, and the clock that it asks measures the machine for more than ten milliseconds before its first
-    /// answer. It is shown one that stands still: the compiler has no clock.
-    pub fn rebuild(&mut self) {
-        let (clock, _) = quanta::Clock::mock();
-        quanta::with_clock(&clock, || self.egraph.rebuild());
+    pub fn has_literal(&self, class: Id) -> bool {
+        has_literal(&self.egraph, class)
     }
 
     fn insert(&mut self, head: Head, children: SmallVec<[Id; 3]>, data: ClassData, origin: Origin) -> Id {
@@ -172,11 +164,11 @@ impl Space {
         self.insert(head, children, data, origin)
     }
 
-    /// The class of a term; `None` if it is ill-typed or too large for any memory.
-    pub fn add(&mut self, term: &Term, origin: Origin) -> Option<Id> {
+    /// The class of a right-hand side; `None` if it is ill-typed or too large for any memory.
+    pub fn add(&mut self, term: &Rhs, origin: Origin) -> Option<Id> {
         let (op, args) = match term {
-            Term::Class(id) => return Some(self.egraph.find(*id)),
-            Term::Op(op, args) => (op, args),
+            Rhs::Class(id) => return Some(self.egraph.find(*id)),
+            Rhs::Op(op, args) => (op, args),
         };
         let mut children = SmallVec::with_capacity(args.len());
         for arg in args {
@@ -219,7 +211,7 @@ pub(super) fn is_known(data: &ClassData) -> bool {
     data.uniform.is_some() || data.constant.is_some()
 }
 
-fn settled(egraph: &EGraph<ENode, Values>, class: Id) -> bool {
+fn has_literal(egraph: &EGraph<ENode, Values>, class: Id) -> bool {
     let data = &egraph[class].data;
     is_known(data) && egraph[class].nodes.iter().any(|n| is_literal(egraph, n))
 }
@@ -233,16 +225,16 @@ fn is_literal(egraph: &EGraph<ENode, Values>, node: &ENode) -> bool {
 
 /// An e-node and what a rule may ask about it.
 #[derive(Clone, Copy)]
-pub struct Site<'a> {
+pub struct Match<'a> {
     egraph: &'a EGraph<ENode, Values>,
     /// The class.
     pub class: Id,
     node: &'a ENode,
 }
 
-impl<'a> Site<'a> {
+impl<'a> Match<'a> {
     pub(super) fn new(egraph: &'a EGraph<ENode, Values>, class: Id, node: &'a ENode) -> Self {
-        Site { egraph, class, node }
+        Match { egraph, class, node }
     }
 
     /// The operator. Rules are only called for operators.
@@ -372,17 +364,17 @@ impl<'a> Site<'a> {
     /// The e-nodes of a value that a rule may look through: of a number only those that write it down.
     fn nodes(&self, id: Id) -> impl Iterator<Item = &'a ENode> + use<'a> {
         let egraph = self.egraph;
-        let settled = settled(egraph, id);
-        egraph[id].nodes.iter().filter(move |n| !settled || is_literal(egraph, n))
+        let literal = has_literal(egraph, id);
+        egraph[id].nodes.iter().filter(move |n| !literal || is_literal(egraph, n))
     }
 
-    /// The ways to compute a value, with their operands.
-    pub fn ways(&self, id: Id) -> impl Iterator<Item = (&'a Op, &'a [Id])> + use<'a> {
+    /// The operators that compute a value, with their operands.
+    pub fn ops(&self, id: Id) -> impl Iterator<Item = (&'a Op, &'a [Id])> + use<'a> {
         let egraph = self.egraph;
         self.nodes(id).filter_map(move |n| Some((egraph.analysis.ops.get(n.head)?, n.children.as_slice())))
     }
 
-    /// The operands of each way to compute a value by a scalar function.
+    /// The operands of each e-node of a value that applies a scalar function.
     pub fn maps(&self, id: Id, f: ScalarOp) -> impl Iterator<Item = &'a [Id]> + use<'a> {
         self.nodes(id)
             .filter(move |n| matches!(n.head, Head::Op(Kind::Map(g), _) if g == f))

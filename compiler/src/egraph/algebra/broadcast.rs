@@ -4,16 +4,16 @@ use dlc_ir::op::{Broadcast, Reshape};
 use dlc_ir::{Op, Shape};
 
 use super::{Need, Rule, Trigger, hoist, rules};
+use crate::egraph::graph::Rhs;
 use crate::egraph::language::Kind;
-use crate::egraph::space::Term;
 
 rules! {
     Exact "broadcast-broadcast" [Trigger::Of(Kind::Broadcast)] "two broadcasts are one", |s, out| {
         let Op::Broadcast(outer) = s.op() else { return };
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             if let Op::Broadcast(inner) = op {
                 let axes = inner.axes.iter().map(|&a| outer.axes[a]).collect();
-                out.push(Term::op(Broadcast { shape: outer.shape.clone(), axes }, [args[0].into()]));
+                out.push(Rhs::op(Broadcast { shape: outer.shape.clone(), axes }, [args[0].into()]));
             }
         }
     }
@@ -34,13 +34,13 @@ rules! {
             let kept: Vec<usize> = (0..from.rank()).filter(|&a| from.shape[a] != 1).collect();
             let shape: Shape = kept.iter().map(|&a| from.shape[a]).collect();
             let axes = kept.iter().map(|&a| b.axes[a]).collect();
-            let dropped = Term::op(Reshape { shape }, [s.x().into()]);
-            out.push(Term::op(Broadcast { shape: b.shape.clone(), axes }, [dropped]));
+            let dropped = Rhs::op(Reshape { shape }, [s.x().into()]);
+            out.push(Rhs::op(Broadcast { shape: b.shape.clone(), axes }, [dropped]));
         }
     }
     Exact "slice-of-broadcast" [Trigger::Of(Kind::Slice)] "a slice of a broadcast is a broadcast of a slice", |s, out| {
         let Op::Slice(slice) = s.op() else { return };
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             let Op::Broadcast(b) = op else { continue };
             let pick = |list: &[usize]| b.axes.iter().map(|&a| list[a]).collect::<Vec<_>>();
             let inner = dlc_ir::op::Slice {
@@ -51,9 +51,9 @@ rules! {
             let whole = s.ty(args[0]).shape == inner.limit.as_slice().into()
                 && inner.start.iter().all(|&x| x == 0)
                 && inner.stride.iter().all(|&x| x == 1);
-            let x = if whole { args[0].into() } else { Term::op(inner, [args[0].into()]) };
+            let x = if whole { args[0].into() } else { Rhs::op(inner, [args[0].into()]) };
             let axes = b.axes.clone();
-            out.push(Term::op(Broadcast { shape: s.own_ty().shape.clone(), axes }, [x]));
+            out.push(Rhs::op(Broadcast { shape: s.own_ty().shape.clone(), axes }, [x]));
         }
     }
 }

@@ -3,7 +3,7 @@
 use dlc_ir::{DType, Direction, Op, Scalar, ScalarOp as F};
 
 use super::{Need, Rule, Trigger, is_finite, map, number, rules};
-use crate::egraph::space::{Site, Term};
+use crate::egraph::graph::{Match, Rhs};
 
 /// Whether every number of one dtype is one of the other.
 fn holds(from: DType, to: DType) -> bool {
@@ -16,7 +16,7 @@ fn holds(from: DType, to: DType) -> bool {
 }
 
 /// The comparisons with 0 that hold for positive numbers only.
-fn positive<'a>(s: &Site<'a>, condition: egg::Id) -> impl Iterator<Item = egg::Id> + use<'a> {
+fn positive<'a>(s: &Match<'a>, condition: egg::Id) -> impl Iterator<Item = egg::Id> + use<'a> {
     let s = *s;
     s.maps(condition, F::Compare(Direction::Gt)).filter(move |c| s.is(c[1], 0.0)).map(|c| c[0])
 }
@@ -34,29 +34,29 @@ rules! {
     }
     Exact "select-not" [map(F::Select)] "select(not c, x, y) = select(c, y, x)", |s, out| {
         for inner in s.maps(s.args()[0], F::Not) {
-            out.push(Term::op(F::Select, [inner[0].into(), s.args()[2].into(), s.args()[1].into()]));
+            out.push(Rhs::op(F::Select, [inner[0].into(), s.args()[2].into(), s.args()[1].into()]));
         }
     }
     Exact "select-select" [map(F::Select)] "select(c, select(c, x, y), z) = select(c, x, z), and likewise right", |s, out| {
         let &[c, x, y] = s.args() else { return };
         for inner in s.maps(x, F::Select).filter(|i| s.same(i[0], c)) {
-            out.push(Term::op(F::Select, [c.into(), inner[1].into(), y.into()]));
+            out.push(Rhs::op(F::Select, [c.into(), inner[1].into(), y.into()]));
         }
         for inner in s.maps(y, F::Select).filter(|i| s.same(i[0], c)) {
-            out.push(Term::op(F::Select, [c.into(), x.into(), inner[2].into()]));
+            out.push(Rhs::op(F::Select, [c.into(), x.into(), inner[2].into()]));
         }
     }
     Safe "mul-by-mask" [map(F::Mul)] "x * (c as number) = select(c, x, 0), where x is finite", |s, out| {
         for (x, y) in s.both().into_iter().filter(|&(x, _)| s.is_finite(x)) {
             for inner in s.maps(y, F::Convert(s.own_ty().dtype)).filter(|i| s.ty(i[0]).dtype == DType::Bool) {
-                out.push(Term::op(F::Select, [inner[0].into(), x.into(), number(s, 0.0)]));
+                out.push(Rhs::op(F::Select, [inner[0].into(), x.into(), number(s, 0.0)]));
             }
         }
     }
     Safe "mul-by-choice" [map(F::Mul)] "x * select(c, 1, 0) = select(c, x, 0), where x is finite", |s, out| {
         for (x, y) in s.both().into_iter().filter(|&(x, _)| s.is_finite(x)) {
             for inner in s.maps(y, F::Select).filter(|i| s.is(i[1], 1.0) && s.is(i[2], 0.0)) {
-                out.push(Term::op(F::Select, [inner[0].into(), x.into(), number(s, 0.0)]));
+                out.push(Rhs::op(F::Select, [inner[0].into(), x.into(), number(s, 0.0)]));
             }
         }
     }
@@ -64,7 +64,7 @@ rules! {
         for (x, y) in s.both() {
             if s.uniform(y).is_some_and(is_finite) {
                 for inner in s.maps(x, F::Select).filter(|i| s.is(i[2], 0.0)) {
-                    out.push(Term::op(F::Select, [inner[0].into(), Term::binary(F::Mul, inner[1], y), number(s, 0.0)]));
+                    out.push(Rhs::op(F::Select, [inner[0].into(), Rhs::binary(F::Mul, inner[1], y), number(s, 0.0)]));
                 }
             }
         }
@@ -72,13 +72,13 @@ rules! {
     Safe "select-to-relu" [map(F::Select)] "select(x > 0, x, 0) = relu(x), where x is not NaN", |s, out| {
         let &[c, x, y] = s.args() else { return };
         if s.is(y, 0.0) && positive(s, c).any(|p| s.same(p, x)) && s.is_number(x) {
-            out.push(Term::unary(F::Relu, x));
+            out.push(Rhs::unary(F::Relu, x));
         }
     }
     Safe "max-zero" [map(F::Max)] "max(x, 0) = relu(x)", |s, out| {
         for (x, y) in s.both() {
             if s.is(y, 0.0) && s.own_ty().dtype != DType::Bool {
-                out.push(Term::unary(F::Relu, x));
+                out.push(Rhs::unary(F::Relu, x));
             }
         }
     }
@@ -93,7 +93,7 @@ rules! {
     }
     Exact "abs-of-neg" [map(F::Abs)] "|-x| = |x|, but for u8, where -1 is 255", |s, out| {
         for inner in s.maps(s.x(), F::Neg).filter(|_| s.own_ty().dtype != DType::U8) {
-            out.push(Term::unary(F::Abs, inner[0]));
+            out.push(Rhs::unary(F::Abs, inner[0]));
         }
     }
     Exact "max-min-same" [map(F::Max), map(F::Min)] "max(x, x) = min(x, x) = x", |s, out| {
@@ -126,7 +126,7 @@ rules! {
     Exact "not-equal" [map(F::Not)] "not (x = y) = (x != y), and the other way round", |s, out| {
         for (from, to) in [(Direction::Eq, Direction::Ne), (Direction::Ne, Direction::Eq)] {
             for inner in s.maps(s.x(), F::Compare(from)) {
-                out.push(Term::binary(F::Compare(to), inner[0], inner[1]));
+                out.push(Rhs::binary(F::Compare(to), inner[0], inner[1]));
             }
         }
     }
@@ -152,7 +152,7 @@ rules! {
             // A float that an integer cannot hold becomes its largest; an integer wraps.
             let wraps = !from.is_float() && between.is_float() && !to.is_float() && !holds(from, to) && to != DType::Bool;
             if holds(from, between) && !wraps {
-                out.push(if from == to { inner[0].into() } else { Term::unary(F::Convert(to), inner[0]) });
+                out.push(if from == to { inner[0].into() } else { Rhs::unary(F::Convert(to), inner[0]) });
             }
         }
     }

@@ -5,35 +5,35 @@ use dlc_ir::{Op, Scalar, ScalarOp as F};
 
 use super::dot::scales;
 use super::{Need, Rule, Trigger, is_moderate, map, rules};
+use crate::egraph::graph::{Match, Rhs};
 use crate::egraph::language::Kind;
-use crate::egraph::space::{Site, Term};
 
 /// Whether a value is a product, or one plus or times a weight: no quotient of it is expected to be exact.
-fn of_product(s: &Site<'_>, x: egg::Id) -> bool {
-    let is_product = |id: egg::Id| s.ways(id).any(|(op, _)| matches!(op, Op::Conv(_) | Op::Dot(_)));
+fn of_product(s: &Match<'_>, x: egg::Id) -> bool {
+    let is_product = |id: egg::Id| s.ops(id).any(|(op, _)| matches!(op, Op::Conv(_) | Op::Dot(_)));
     let beside_weight = |(op, args): (&Op, &[egg::Id])| match (op, args) {
         (Op::Map(F::Add | F::Sub | F::Mul), &[a, b]) => {
             (is_product(a) && s.weight_only(b)) || (is_product(b) && s.weight_only(a))
         }
         _ => false,
     };
-    s.is_fast() || is_product(x) || s.ways(x).any(beside_weight)
+    s.is_fast() || is_product(x) || s.ops(x).any(beside_weight)
 }
 
 rules! {
     Weights "scale-into-kernel" [map(F::Mul)] "conv(x, w) * broadcast(c) = conv(x, w * broadcast(c)), where w and c are weights", |s, out| {
         for (product, scale) in s.both() {
-            for (op, source) in s.ways(scale) {
+            for (op, source) in s.ops(scale) {
                 let Op::Broadcast(b) = op else { continue };
                 if b.axes != [1] || !s.weight_only(source[0]) {
                     continue;
                 }
-                for (op, args) in s.ways(product) {
+                for (op, args) in s.ops(product) {
                     let Op::Conv(c) = op else { continue };
                     if s.weight_only(args[1]) {
                         let wide = Broadcast { shape: s.ty(args[1]).shape.clone(), axes: vec![0] };
-                        let scaled = Term::binary(F::Mul, args[1], Term::op(wide, [source[0].into()]));
-                        out.push(Term::op(c.clone(), [args[0].into(), scaled]));
+                        let scaled = Rhs::binary(F::Mul, args[1], Rhs::op(wide, [source[0].into()]));
+                        out.push(Rhs::op(c.clone(), [args[0].into(), scaled]));
                     }
                 }
             }
@@ -48,11 +48,11 @@ rules! {
                 for terms in s.maps(sum, f).filter(|t| s.weight_only(t[0]) != s.weight_only(t[1])) {
                     // Where x and b cancel, this loses the digits that x carries. A product was rounded to as few.
                     let x = terms[usize::from(s.weight_only(terms[0]))];
-                    if !s.ways(x).any(|(op, _)| matches!(op, Op::Conv(_) | Op::Dot(_))) {
+                    if !s.ops(x).any(|(op, _)| matches!(op, Op::Conv(_) | Op::Dot(_))) {
                         continue;
                     }
-                    let times = |x: egg::Id| Term::binary(F::Mul, x, c);
-                    out.push(Term::binary(f, times(terms[0]), times(terms[1])));
+                    let times = |x: egg::Id| Rhs::binary(F::Mul, x, c);
+                    out.push(Rhs::binary(f, times(terms[0]), times(terms[1])));
                 }
             }
         }
@@ -60,8 +60,8 @@ rules! {
     Weights "divide-by-weights" [map(F::Div)] "x / c = x * (1 / c), where c is a weight and x is a product with weights, or one plus or times weights", |s, out| {
         let (x, c) = s.xy();
         if s.weight_only(c) && !s.weight_only(x) && s.own_ty().dtype.is_float() && s.uniform(c).is_none() && of_product(s, x) {
-            let one = Term::full(s.own_ty(), Scalar::Float(1.0));
-            out.push(Term::binary(F::Mul, x, Term::binary(F::Div, one, c)));
+            let one = Rhs::full(s.own_ty(), Scalar::Float(1.0));
+            out.push(Rhs::binary(F::Mul, x, Rhs::binary(F::Div, one, c)));
         }
     }
     Weights "multiply-weights" [map(F::Mul)] "(x * b) * c = x * (b * c), where b and c are weights", |s, out| {
@@ -74,7 +74,7 @@ rules! {
                     // Known numbers are `mul-constants`', which looks whether their product can be held.
                     let known = s.uniform(inner[b]).is_some() && s.uniform(c).is_some();
                     if s.weight_only(inner[b]) && !s.weight_only(inner[x]) && !known {
-                        out.push(Term::binary(F::Mul, inner[x], Term::binary(F::Mul, inner[b], c)));
+                        out.push(Rhs::binary(F::Mul, inner[x], Rhs::binary(F::Mul, inner[b], c)));
                     }
                 }
             }
@@ -90,18 +90,18 @@ rules! {
         let known = |b| s.uniform(b).is_some() && s.uniform(c).is_some();
         let weight = |i: &&[egg::Id]| s.weight_only(i[1]) && !s.weight_only(i[0]) && !known(i[1]);
         for inner in s.maps(sum, F::Add).filter(weight) {
-            out.push(Term::binary(F::Add, inner[0], Term::binary(outer, inner[1], c)));
+            out.push(Rhs::binary(F::Add, inner[0], Rhs::binary(outer, inner[1], c)));
         }
         for inner in s.maps(sum, F::Sub).filter(weight) {
             // (x - b) + c = x - (b - c);  (x - b) - c = x - (b + c)
             let opposite = if outer == F::Add { F::Sub } else { F::Add };
-            out.push(Term::binary(F::Sub, inner[0], Term::binary(opposite, inner[1], c)));
+            out.push(Rhs::binary(F::Sub, inner[0], Rhs::binary(opposite, inner[1], c)));
         }
     }
     Safe "pad-into-conv" [Trigger::Of(Kind::Conv)] "zeros around the input are padding of the convolution, where the weights are finite", |s, out| {
         let Op::Conv(c) = s.op() else { return };
         let (x, w) = s.xy();
-        for (op, args) in s.ways(x).filter(|_| s.is_finite(w)) {
+        for (op, args) in s.ops(x).filter(|_| s.is_finite(w)) {
             let Op::Pad(p) = op else { continue };
             // What is cut away is not what padding puts in its place.
             let adds = |cut: i64, padding: i64| cut >= 0 || padding <= 0;
@@ -117,7 +117,7 @@ rules! {
                     padded.low[i] += p.low[i + 2];
                     padded.high[i] += p.high[i + 2];
                 }
-                out.push(Term::op(padded, [args[0].into(), w.into()]));
+                out.push(Rhs::op(padded, [args[0].into(), w.into()]));
             }
         }
     }
@@ -126,8 +126,8 @@ rules! {
         for product in s.maps(x, F::Mul) {
             let kept = || s.is_normal(x) && s.is_normal(s.class) && scales(s, product[0], w);
             if let Some(c) = s.uniform(product[1]).filter(|&c| is_moderate(c) && kept()) {
-                let conv = Term::Op(s.op().clone(), vec![product[0].into(), w.into()]);
-                out.push(Term::binary(F::Mul, conv, Term::full(s.own_ty(), c)));
+                let conv = Rhs::Op(s.op().clone(), vec![product[0].into(), w.into()]);
+                out.push(Rhs::binary(F::Mul, conv, Rhs::full(s.own_ty(), c)));
             }
         }
     }
@@ -144,12 +144,12 @@ rules! {
             let flat = |id: egg::Id| {
                 let shape = &s.ty(id).shape;
                 let sizes = [shape[0], shape[1..].iter().product()];
-                if shape.rank() == 2 { id.into() } else { Term::op(Reshape { shape: sizes.into() }, [id.into()]) }
+                if shape.rank() == 2 { id.into() } else { Rhs::op(Reshape { shape: sizes.into() }, [id.into()]) }
             };
             let dot = Dot { lhs: vec![1], rhs: vec![1], lhs_batch: vec![], rhs_batch: vec![] };
-            let product = Term::op(dot, [flat(x), flat(w)]);
+            let product = Rhs::op(dot, [flat(x), flat(w)]);
             let shape = s.own_ty().shape.clone();
-            out.push(if shape.rank() == 2 { product } else { Term::op(Reshape { shape }, [product]) });
+            out.push(if shape.rank() == 2 { product } else { Rhs::op(Reshape { shape }, [product]) });
         }
     }
 }

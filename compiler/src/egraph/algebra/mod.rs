@@ -1,14 +1,13 @@
 //! The rewrite rules, by family. A rule looks at one e-node and says what else computes the same.
 //!
 //! Rules are functions rather than patterns, because patterns cannot bind attributes. They are still two halves: finding reads the
-//! e-graph only, and what is found is a [`Term`] that the driver types, rejects if it is ill-typed, adds, and logs.
+//! e-graph only, and what is found is a [`Rhs`] that the driver types, rejects if it is ill-typed, adds, and logs.
 
-mod algebra;
+mod arithmetic;
 mod broadcast;
 mod conv;
 mod dot;
 mod folding;
-pub mod fusion;
 mod inverse;
 mod reduce;
 mod reshape;
@@ -17,8 +16,8 @@ mod transpose;
 
 use dlc_ir::{DType, Op, Scalar, ScalarOp, Shape};
 
+use super::graph::{Match, Rhs};
 use super::language::Kind;
-use super::space::{Site, Term};
 use crate::options::{Math, PassOptions as Options};
 
 /// What a rule needs to be allowed.
@@ -26,7 +25,7 @@ use crate::options::{Math, PassOptions as Options};
 pub enum Need {
     /// Nothing: it keeps every bit, NaN, infinities and the sign of zero included.
     Exact,
-    /// [`Math::Safe`]. It asks for what it must know of its operands ([`Site::is_finite`] and the like), which safe maths proves and
+    /// [`Math::Safe`]. It asks for what it must know of its operands ([`Match::is_finite`] and the like), which safe maths proves and
     /// fast maths takes for granted.
     Safe,
     /// It moves a factor or a term into a weight: [`Math::Safe`] as far as weights are checked when they are loaded
@@ -81,7 +80,7 @@ pub struct Rule {
     /// The e-nodes that it is asked about.
     pub triggers: &'static [Trigger],
     /// Adds what equals the e-node.
-    pub find: fn(&Site<'_>, &mut Vec<Term>),
+    pub find: fn(&Match<'_>, &mut Vec<Rhs>),
 }
 
 impl Rule {
@@ -111,35 +110,35 @@ const fn map(f: ScalarOp) -> Trigger {
 }
 
 /// A number of the e-node's own type.
-fn number(s: &Site<'_>, x: f64) -> Term {
+fn number(s: &Match<'_>, x: f64) -> Rhs {
     let float = s.own_ty().dtype.is_float();
-    Term::full(s.own_ty(), if float { Scalar::Float(x) } else { Scalar::Int(x as i64) })
+    Rhs::full(s.own_ty(), if float { Scalar::Float(x) } else { Scalar::Int(x as i64) })
 }
 
 /// Moves an operator behind a scalar function: `f(m(x), m(y)) = m(f(x, y))`, where all operands are moved by the same `m` from the same
 /// shape, and uniform ones by anything. `moves` says whether it is to be, by the operator and that shape.
-fn hoist(s: &Site<'_>, out: &mut Vec<Term>, moves: impl Fn(&Op, &Shape) -> bool) {
+fn hoist(s: &Match<'_>, out: &mut Vec<Rhs>, moves: impl Fn(&Op, &Shape) -> bool) {
     let Some(&first) = s.args().iter().find(|&&a| s.uniform(a).is_none()) else { return };
-    for (op, source) in s.ways(first) {
+    for (op, source) in s.ops(first) {
         let Some(before) = source.first().map(|&x| &s.ty(x).shape) else { continue };
         if !moves(op, before) {
             continue;
         }
         let operand = |&arg| match s.uniform(arg) {
-            Some(number) => Some(Term::full(&s.ty(arg).with_shape(before.clone()), number)),
+            Some(number) => Some(Rhs::full(&s.ty(arg).with_shape(before.clone()), number)),
             None => s
-                .ways(arg)
-                .find_map(|(other, from)| (other == op && s.ty(from[0]).shape == *before).then(|| Term::from(from[0]))),
+                .ops(arg)
+                .find_map(|(other, from)| (other == op && s.ty(from[0]).shape == *before).then(|| Rhs::from(from[0]))),
         };
-        if let Some(inner) = s.args().iter().map(operand).collect::<Option<Vec<Term>>>() {
-            out.push(Term::Op(op.clone(), vec![Term::Op(s.op().clone(), inner)]));
+        if let Some(inner) = s.args().iter().map(operand).collect::<Option<Vec<Rhs>>>() {
+            out.push(Rhs::Op(op.clone(), vec![Rhs::Op(s.op().clone(), inner)]));
         }
     }
 }
 
 /// Whether a number can stand for those that it is folded from: it is an integer, whose arithmetic is exact, or a float with all its
 /// digits, neither infinite nor subnormal.
-fn is_normal(s: &Site<'_>, x: f64) -> bool {
+fn is_normal(s: &Match<'_>, x: f64) -> bool {
     match s.own_ty().dtype {
         DType::F32 => (x as f32).is_normal(),
         DType::F64 => x.is_normal(),
@@ -187,7 +186,7 @@ pub fn markdown() -> String {
 /// Every rule of the algebra round.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     let families = [
-        algebra::RULES,
+        arithmetic::RULES,
         inverse::RULES,
         select::RULES,
         folding::RULES,

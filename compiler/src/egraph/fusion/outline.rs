@@ -10,13 +10,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use super::Group;
+use super::form::{FormId, Forms};
 use super::name::kernel_name;
+use super::rule::Fusion;
 use super::wrapper::Wrapper;
-use crate::egraph::Fusion;
 use crate::provenance::{Provenance, Step};
-
-/// Everything that makes two kernels the same: argument types, operators with operands, results.
-type Content = (Vec<Type>, Vec<(Op, SmallVec<[Value; 3]>)>, Vec<Value>);
 
 /// Builds a program of kernels and calls, function by function.
 #[derive(Debug)]
@@ -27,7 +25,8 @@ pub struct Outliner {
     names: FxHashSet<Symbol>,
     /// Of each name the number with which to look for a free one.
     numbers: FxHashMap<String, usize>,
-    kernels: FxHashMap<Content, Symbol>,
+    /// Of each form the kernel that computes it.
+    kernels: FxHashMap<FormId, Symbol>,
     functions: IndexMap<Symbol, Function>,
     /// The functions that are one call.
     wrappers: FxHashMap<Symbol, Wrapper>,
@@ -55,9 +54,11 @@ impl Outliner {
     }
 
     /// Takes a function over as it is.
-    pub fn keep(&mut self, function: &Function) {
-        if function.kind == FunctionKind::Kernel {
-            self.kernels.entry(content(function)).or_insert_with(|| function.name.clone());
+    pub fn keep(&mut self, function: &Function, forms: &mut Forms) {
+        if function.kind == FunctionKind::Kernel
+            && let Some(form) = forms.of_kernel(function)
+        {
+            self.kernels.entry(form).or_insert_with(|| function.name.clone());
         }
         for (id, _) in function.nodes() {
             self.log.inherit(&function.name, id, self.old_log.origin(&function.name, id));
@@ -71,14 +72,13 @@ impl Outliner {
         for (g, group) in groups.iter().enumerate() {
             group.roots.iter().for_each(|root| home[root.index()] = Some(g));
         }
-        let inputs: Vec<SmallVec<[Value; 6]>> = groups.iter().map(|group| inputs(function, group)).collect();
         let mut new = function.like();
         let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); function.node_count()];
         for (arg, old) in function.arg_values().iter().enumerate() {
             map[old.node.index()].push(new.copy_arg(function, arg));
         }
         let operands = |node: NodeId| match home[node.index()] {
-            Some(g) => inputs[g].as_slice(),
+            Some(g) => groups[g].inputs.as_slice(),
             None => &function.node(node).operands,
         };
         for node in order(function, &operands) {
@@ -90,7 +90,7 @@ impl Outliner {
                 (Some(g), _) => {
                     let results: Arc<[Type]> =
                         groups[g].roots.iter().map(|&r| function.node(r).types[0].clone()).collect();
-                    let func = self.kernel(function, &groups[g], &inputs[g]);
+                    let func = self.kernel(function, &groups[g]);
                     let count = results.len();
                     let call = Call { func, results: results.clone(), checks: checks(function, &groups[g]) };
                     let call = new.add_node(Op::from(call), &args, results.iter().cloned(), old.loc);
@@ -144,12 +144,11 @@ impl Outliner {
         (graph, self.log)
     }
 
-    fn kernel(&mut self, function: &Function, group: &Group, inputs: &[Value]) -> Symbol {
-        let mut kernel = build(function, group, inputs);
-        let key = content(&kernel);
-        if let Some(name) = self.kernels.get(&key) {
+    fn kernel(&mut self, function: &Function, group: &Group) -> Symbol {
+        if let Some(name) = self.kernels.get(&group.form) {
             return name.clone();
         }
+        let mut kernel = build(function, group);
         let base = kernel_name(&kernel);
         let mut name = Symbol::new(&base);
         let mut n = self.numbers.get(&base).copied().unwrap_or(2);
@@ -162,7 +161,7 @@ impl Outliner {
         for (&member, (id, _, _)) in group.members.iter().zip(kernel.ops()) {
             self.log.inherit(&name, id, self.old_log.origin(&function.name, member));
         }
-        self.kernels.insert(key, name.clone());
+        self.kernels.insert(group.form, name.clone());
         self.functions.insert(name.clone(), kernel);
         name
     }
@@ -185,58 +184,18 @@ fn named(graph: &Graph) -> FxHashSet<Symbol> {
 
 /// The rewrites of the fusion round that made a group, by what they saved.
 fn fusions(function: &Function, group: &Group) -> Vec<Step> {
-    let reduces = |id: NodeId| {
-        matches!(
-            function.op(id),
-            Some(Op::Reduce(_) | Op::ReduceWindow(_) | Op::WindowArgmax(_) | Op::Dot(_) | Op::Conv(_))
-        )
-    };
-    let reducer = group.members.iter().copied().find(|&m| reduces(m));
-    // The members that the reduction reads.
-    let mut below: FxHashSet<NodeId> = FxHashSet::default();
-    if let Some(reducer) = reducer {
-        let mut todo = vec![reducer];
-        while let Some(node) = todo.pop() {
-            for operand in &function.node(node).operands {
-                if group.members.binary_search(&operand.node).is_ok() && below.insert(operand.node) {
-                    todo.push(operand.node);
-                }
-            }
-        }
-    }
-    let mut steps = vec![];
-    for &member in &group.members {
+    let step = |&(member, rule): &(NodeId, Fusion)| {
         let node = function.node(member);
-        let Some(op) = node.op() else { continue };
-        let costs_nothing = matches!(op, Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_));
-        let stored = group.roots.contains(&member);
-        let rule = match reducer {
-            _ if costs_nothing || Some(member) == reducer => continue,
-            Some(_) if below.contains(&member) => Fusion::MapIntoPrologue,
-            Some(_) => Fusion::MapIntoEpilogue,
-            None if stored && member == group.roots[0] => continue,
-            None if stored => Fusion::Siblings,
-            None => Fusion::MapIntoMap,
-        };
+        let op = node.op()?;
+        if matches!(op, Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_)) {
+            return None;
+        }
         let bytes = 2 * node.types[0].bytes();
         let saved = if bytes >= 2048 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") };
         let note = format!("{} saves {saved} of traffic", op.mnemonic());
-        steps.push(Step { rule: rule.name(), from: node.loc, note });
-    }
-    steps
-}
-
-/// What a group reads, in the order in which its members do.
-fn inputs(function: &Function, group: &Group) -> SmallVec<[Value; 6]> {
-    let mut inputs = SmallVec::new();
-    for &member in &group.members {
-        for &operand in &function.node(member).operands {
-            if group.members.binary_search(&operand.node).is_err() && !inputs.contains(&operand) {
-                inputs.push(operand);
-            }
-        }
-    }
-    inputs
+        Some(Step { rule: rule.name(), from: node.loc, note })
+    };
+    group.fused.iter().filter_map(step).collect()
 }
 
 /// The nodes of the outlined function that results are computed from, in an order close to the old one.
@@ -271,10 +230,10 @@ fn order<'a>(function: &Function, operands: &impl Fn(NodeId) -> &'a [Value]) -> 
     order
 }
 
-fn build(function: &Function, group: &Group, inputs: &[Value]) -> Function {
+fn build(function: &Function, group: &Group) -> Function {
     let mut kernel = Function::new("kernel", FunctionKind::Kernel);
     let mut map: FxHashMap<Value, Value> = FxHashMap::default();
-    for (i, &input) in inputs.iter().enumerate() {
+    for (i, &input) in group.inputs.iter().enumerate() {
         map.insert(input, kernel.add_arg(&arg_name(i), function.ty(input).clone(), Role::Plain));
     }
     for &member in &group.members {
@@ -293,10 +252,4 @@ fn build(function: &Function, group: &Group, inputs: &[Value]) -> Function {
 fn arg_name(i: usize) -> String {
     let letter = char::from(b'a' + (i % 26) as u8);
     if i < 26 { letter.to_string() } else { format!("{letter}{}", i / 26) }
-}
-
-fn content(kernel: &Function) -> Content {
-    let args = kernel.args().iter().map(|a| a.ty.clone()).collect();
-    let ops = kernel.ops().map(|(_, node, op)| (op.clone(), node.operands.clone())).collect();
-    (args, ops, kernel.results.iter().map(|r| r.value).collect())
 }

@@ -4,8 +4,8 @@ use dlc_ir::op::{Broadcast, Concat, Slice};
 use dlc_ir::{Op, Shape};
 
 use super::{Need, Rule, Trigger, hoist, rules};
+use crate::egraph::graph::Rhs;
 use crate::egraph::language::Kind;
-use crate::egraph::space::Term;
 
 /// The axes whose size is not 1.
 fn long_axes(shape: &Shape) -> Vec<usize> {
@@ -14,9 +14,9 @@ fn long_axes(shape: &Shape) -> Vec<usize> {
 
 rules! {
     Exact "reshape-reshape" [Trigger::Of(Kind::Reshape)] "two reshapes are one", |s, out| {
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             if matches!(op, Op::Reshape(_)) {
-                out.push(Term::Op(s.op().clone(), vec![args[0].into()]));
+                out.push(Rhs::Op(s.op().clone(), vec![args[0].into()]));
             }
         }
     }
@@ -35,18 +35,18 @@ rules! {
         if !same_sizes {
             return;
         }
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             let Op::Broadcast(b) = op else { continue };
             let axes: Option<Vec<usize>> =
                 b.axes.iter().map(|a| before.iter().position(|x| x == a).map(|i| after[i])).collect();
             if let Some(axes) = axes {
-                out.push(Term::op(Broadcast { shape: s.own_ty().shape.clone(), axes }, [args[0].into()]));
+                out.push(Rhs::op(Broadcast { shape: s.own_ty().shape.clone(), axes }, [args[0].into()]));
             }
         }
     }
     Exact "slice-slice" [Trigger::Of(Kind::Slice)] "two slices are one", |s, out| {
         let Op::Slice(outer) = s.op() else { return };
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             let Op::Slice(inner) = op else { continue };
             let rank = outer.start.len();
             let start: Vec<usize> = (0..rank).map(|a| inner.start[a] + outer.start[a] * inner.stride[a]).collect();
@@ -56,12 +56,12 @@ rules! {
             let stride: Vec<usize> = (0..rank).map(step).collect();
             let last = |a: usize| if shape[a] == 0 { 0 } else { (shape[a] - 1) * stride[a] + 1 };
             let limit = (0..rank).map(|a| start[a] + last(a)).collect();
-            out.push(Term::op(Slice { start, limit, stride }, [args[0].into()]));
+            out.push(Rhs::op(Slice { start, limit, stride }, [args[0].into()]));
         }
     }
     Exact "slice-of-concat" [Trigger::Of(Kind::Slice)] "a slice of one part of a concatenation is a slice of the part", |s, out| {
         let Op::Slice(slice) = s.op() else { return };
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             let Op::Concat(c) = op else { continue };
             let mut begin = 0;
             for &part in args {
@@ -71,7 +71,7 @@ rules! {
                     inner.start[c.axis] -= begin;
                     inner.limit[c.axis] -= begin;
                     let whole = s.ty(part) == s.own_ty();
-                    out.push(if whole { part.into() } else { Term::op(inner, [part.into()]) });
+                    out.push(if whole { part.into() } else { Rhs::op(inner, [part.into()]) });
                 }
                 begin = end;
             }
@@ -79,7 +79,7 @@ rules! {
     }
     Exact "slice-of-pad" [Trigger::Of(Kind::Slice)] "cutting off what was padded gives what was there", |s, out| {
         let Op::Slice(slice) = s.op() else { return };
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             let Op::Pad(p) = op else { continue };
             let undoes = (0..slice.start.len()).all(|a| {
                 p.interior[a] == 0
@@ -96,10 +96,10 @@ rules! {
     Exact "concat-concat" [Trigger::Of(Kind::Concat)] "a concatenation of concatenations is one", |s, out| {
         let Op::Concat(outer) = s.op() else { return };
         for (i, &part) in s.args().iter().enumerate() {
-            for (op, inner) in s.ways(part) {
+            for (op, inner) in s.ops(part) {
                 if op == &Op::Concat(Concat { axis: outer.axis }) {
                     let flat = s.args()[..i].iter().chain(inner).chain(&s.args()[i + 1..]);
-                    out.push(Term::op(outer.clone(), flat.map(|&id| id.into())));
+                    out.push(Rhs::op(outer.clone(), flat.map(|&id| id.into())));
                 }
             }
         }
@@ -107,9 +107,9 @@ rules! {
     Exact "concat-of-slices" [Trigger::Of(Kind::Concat)] "two neighbouring slices of one tensor are one slice", |s, out| {
         let Op::Concat(c) = s.op() else { return };
         let &[left, right] = s.args() else { return };
-        for (op, from) in s.ways(left) {
+        for (op, from) in s.ops(left) {
             let Op::Slice(a) = op else { continue };
-            for (op, other) in s.ways(right) {
+            for (op, other) in s.ops(right) {
                 let Op::Slice(b) = op else { continue };
                 let beside = s.same(from[0], other[0])
                     && a.stride.iter().chain(&b.stride).all(|&x| x == 1)
@@ -119,13 +119,13 @@ rules! {
                     let mut joined = a.clone();
                     joined.limit[c.axis] = b.limit[c.axis];
                     let whole = s.ty(from[0]) == s.own_ty();
-                    out.push(if whole { from[0].into() } else { Term::op(joined, [from[0].into()]) });
+                    out.push(if whole { from[0].into() } else { Rhs::op(joined, [from[0].into()]) });
                 }
             }
         }
     }
     Exact "reverse-reverse" [Trigger::Of(Kind::Reverse)] "turning around twice is nothing", |s, out| {
-        for (op, args) in s.ways(s.x()) {
+        for (op, args) in s.ops(s.x()) {
             if op == s.op() {
                 out.push(args[0].into());
             }

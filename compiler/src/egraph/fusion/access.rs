@@ -1,8 +1,8 @@
-//! Where in a kernel a value is evaluated: by which index (its access map), and in which branch.
+//! At which positions of which operand a kernel evaluates or reads a value: by which index (its access map), and in which branch.
 //!
 //! A value that is evaluated in a kernel is evaluated once for each access map, and again in each branch that no branch with the same
-//! evaluation encloses: what composition and emission make of it (`nest/compose.rs`, `cpu/element.rs`). So the
-//! places of a value in a kernel are its price there, in time and in code.
+//! access encloses: what composition and emission make of it (`nest/compose.rs`, `cpu/element.rs`). So the distinct
+//! accesses of a value in a kernel are its price there, in time and in code.
 
 use indexmap::{IndexMap, IndexSet};
 use rustc_hash::FxBuildHasher;
@@ -10,20 +10,20 @@ use smallvec::SmallVec;
 
 use super::reads::{Read, Row};
 
-/// An index into [`Accesses::maps`].
+/// An index into [`AccessTable::maps`].
 type MapId = u32;
-/// An index into [`Accesses::scopes`]; the first is outside of all branches.
+/// An index into [`AccessTable::scopes`]; the first is outside of all branches.
 type ScopeId = u32;
 
-/// Where a value is evaluated.
+/// An access map, and the branch in which it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place {
+pub(super) struct Access {
     map: MapId,
     scope: ScopeId,
 }
 
-/// The places of a value in a kernel.
-pub(super) type Places = SmallVec<[Place; 1]>;
+/// The distinct accesses of a value in a kernel.
+pub(super) type Accesses = SmallVec<[Access; 1]>;
 
 /// The axes that indices are sums of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,29 +55,29 @@ struct Map {
 /// A branch: the scope around it, and the condition: (node, map, number of the condition, side).
 type Scope = (ScopeId, u32, MapId, u32, bool);
 
-/// All places of a function, numbered.
+/// The access maps and branches of a function, each numbered once.
 #[derive(Debug)]
-pub(super) struct Accesses {
+pub(super) struct AccessTable {
     bases: IndexSet<Basis, FxBuildHasher>,
     maps: IndexSet<Map, FxBuildHasher>,
     scopes: IndexMap<Scope, (), FxBuildHasher>,
 }
 
-impl Accesses {
+impl AccessTable {
     pub fn new() -> Self {
         let outside = (0, u32::MAX, 0, 0, true);
         let scopes = IndexMap::from_iter([(outside, ())]);
-        Accesses { bases: IndexSet::default(), maps: IndexSet::default(), scopes }
+        AccessTable { bases: IndexSet::default(), maps: IndexSet::default(), scopes }
     }
 
     /// Where the loops of a stored value or a reduction evaluate it.
-    pub fn own(&mut self, node: u32, extents: &[usize]) -> Place {
-        Place { map: self.identity(BasisOf::Loops((node, None)), extents), scope: 0 }
+    pub fn own(&mut self, node: u32, extents: &[usize]) -> Access {
+        Access { map: self.identity(BasisOf::Loops((node, None)), extents), scope: 0 }
     }
 
     /// Where the loops for one operand of a node evaluate it.
-    pub fn apart(&mut self, node: u32, operand: usize, extents: &[usize]) -> Place {
-        Place { map: self.identity(BasisOf::Loops((node, Some(operand as u32))), extents), scope: 0 }
+    pub fn apart(&mut self, node: u32, operand: usize, extents: &[usize]) -> Access {
+        Access { map: self.identity(BasisOf::Loops((node, Some(operand as u32))), extents), scope: 0 }
     }
 
     fn identity(&mut self, of: BasisOf, extents: &[usize]) -> MapId {
@@ -95,20 +95,20 @@ impl Accesses {
     }
 
     /// How often a value is evaluated for one position of the loops that need it most.
-    pub fn multiplicity(&self, places: &[Place]) -> u64 {
-        let count = |p: &Place| {
+    pub fn multiplicity(&self, accesses: &[Access]) -> u64 {
+        let count = |p: &Access| {
             let region = self.region(p.map);
-            places.iter().filter(|q| self.region(q.map) == region).count() as u64
+            accesses.iter().filter(|q| self.region(q.map) == region).count() as u64
         };
-        if places.len() < 2 { 1 } else { places.iter().map(count).max().unwrap_or(1) }
+        if accesses.len() < 2 { 1 } else { accesses.iter().map(count).max().unwrap_or(1) }
     }
 
-    /// What reading a stored value at all these places costs beyond reading it once in each region, where a read costs `free`, and
+    /// What reading a stored value at all these accesses costs beyond reading it once in each region, where a read costs `free`, and
     /// `guarded` within a branch.
-    pub fn further_reads(&self, places: &[Place], free: u64, guarded: u64) -> u64 {
-        let further = |(i, p): (usize, &Place)| {
+    pub fn further_reads(&self, accesses: &[Access], free: u64, guarded: u64) -> u64 {
+        let further = |(i, p): (usize, &Access)| {
             let region = self.region(p.map);
-            let seen = places[..i].iter().any(|q| self.region(q.map) == region);
+            let seen = accesses[..i].iter().any(|q| self.region(q.map) == region);
             if !seen {
                 0
             } else if p.scope == 0 {
@@ -117,16 +117,16 @@ impl Accesses {
                 guarded
             }
         };
-        if places.len() < 2 { 0 } else { places.iter().enumerate().map(further).sum() }
+        if accesses.len() < 2 { 0 } else { accesses.iter().enumerate().map(further).sum() }
     }
 
     fn map(&mut self, map: Map) -> MapId {
         self.maps.insert_full(map).0 as u32
     }
 
-    /// Whether a value has to be evaluated at `place` although it is at `places`.
-    pub fn is_new(&self, places: &[Place], place: Place) -> bool {
-        !places.iter().any(|p| p.map == place.map && self.encloses(p.scope, place.scope))
+    /// Whether a value has to be evaluated at `access` although it is at `accesses`.
+    pub fn is_new(&self, accesses: &[Access], access: Access) -> bool {
+        !accesses.iter().any(|p| p.map == access.map && self.encloses(p.scope, access.scope))
     }
 
     fn encloses(&self, outer: ScopeId, mut inner: ScopeId) -> bool {
@@ -137,16 +137,16 @@ impl Accesses {
         inner == outer
     }
 
-    /// Where read number `number` of `node`, which is evaluated at `place`, finds an operand of this shape; `None` if it never happens.
-    pub fn read(&mut self, place: Place, node: u32, (number, read): (u32, &Read), shape: &[usize]) -> Option<Place> {
-        let Map { basis, rows } = self.maps.get_index(place.map as usize).expect("maps are numbered").clone();
-        let mut scope = place.scope;
+    /// Where read number `number` of `node`, which is evaluated at `access`, finds an operand of this shape; `None` if it never happens.
+    pub fn read(&mut self, access: Access, node: u32, (number, read): (u32, &Read), shape: &[usize]) -> Option<Access> {
+        let Map { basis, rows } = self.maps.get_index(access.map as usize).expect("maps are numbered").clone();
+        let mut scope = access.scope;
         for branch in &read.branches {
             match self.known(&branch.tests, &rows, basis) {
                 Some(holds) if holds == branch.holds => {}
                 Some(_) => return None,
                 None => {
-                    let key = (scope, node, place.map, branch.number, branch.holds);
+                    let key = (scope, node, access.map, branch.number, branch.holds);
                     scope = self.scopes.insert_full(key, ()).0 as ScopeId;
                 }
             }
@@ -157,9 +157,9 @@ impl Accesses {
         });
         let map = match composed {
             Some(rows) => self.map(Map { basis, rows }),
-            None => self.identity(BasisOf::Read(place.map, node, number), shape),
+            None => self.identity(BasisOf::Read(access.map, node, number), shape),
         };
-        Some(Place { map, scope })
+        Some(Access { map, scope })
     }
 
     /// What conditions on a position come to, where that is known.
@@ -177,9 +177,9 @@ impl Accesses {
         all
     }
 
-    /// Where the operand of the reshape `node` is evaluated if that is at `place`. `from` and `to` are the shapes of operand and result.
-    pub fn reshaped(&mut self, place: Place, node: u32, from: &[usize], to: &[usize]) -> Place {
-        let Map { basis, rows } = self.maps.get_index(place.map as usize).expect("maps are numbered").clone();
+    /// Where the operand of the reshape `node` is evaluated if that is at `access`. `from` and `to` are the shapes of operand and result.
+    pub fn reshaped(&mut self, access: Access, node: u32, from: &[usize], to: &[usize]) -> Access {
+        let Map { basis, rows } = self.maps.get_index(access.map as usize).expect("maps are numbered").clone();
         let axes = |shape: &[usize]| -> SmallVec<[usize; 4]> { (0..shape.len()).filter(|&a| shape[a] != 1).collect() };
         let sizes = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<SmallVec<[usize; 4]>>();
         let whole = &self.bases[basis as usize];
@@ -194,9 +194,9 @@ impl Accesses {
             }
             self.map(Map { basis, rows: new })
         } else {
-            self.identity(BasisOf::Read(place.map, node, 0), from)
+            self.identity(BasisOf::Read(access.map, node, 0), from)
         };
-        Place { map, scope: place.scope }
+        Access { map, scope: access.scope }
     }
 }
 

@@ -1,7 +1,7 @@
-//! What every program needs is no matter of choice: extraction searches the rest only.
+//! Classes that are reached through classes of a single alternative are in every extraction: only the rest is searched.
 //!
-//! A class is forced if it is wanted, or read by a forced class, and there is one way only to compute it. A step of training is for
-//! the most part calls of which nothing else is known; its search would otherwise grow with the square of its depth.
+//! A singleton class is a root, or read by a singleton class, and has one alternative. A step of training is for the most part
+//! calls of which nothing else is known; the search is quadratic, and would otherwise grow with the square of its depth.
 
 use smallvec::SmallVec;
 
@@ -12,43 +12,43 @@ use super::dag::{Choice, Dag};
 /// anyway.
 const SETS: usize = 1 << 20;
 
-/// A DAG without its forced classes. Choices of either are choices of the other, at costs that differ by a constant.
-pub(super) struct Core {
-    /// The DAG of the classes among which there is a choice. Who reads a forced class reads in its place what that
-    /// leads to: these classes are needed anyway, and only circles through them matter.
+/// A DAG without its singleton classes. Choices of either are choices of the other, at costs that differ by a constant.
+pub(super) struct Reduced {
+    /// The DAG of the classes among which there is a choice. An alternative that reads a singleton class reads in its place
+    /// what that leads to: these classes are needed anyway, and only cycles through them matter.
     pub dag: Dag,
-    /// What the forced classes cost.
+    /// The cost of the singleton classes.
     pub cost: Cost,
-    /// Of each class of the core its number in the whole.
+    /// Of each class of the reduced problem its number in the whole.
     classes: Vec<u32>,
 }
 
-impl Core {
-    /// The part of `whole` that is left to choose.
-    pub fn new(whole: &Dag) -> Core {
-        let mut forced = forced(whole);
-        let count = forced.iter().filter(|f| **f).count();
+impl Reduced {
+    /// What is left to choose of `whole`.
+    pub fn new(whole: &Dag) -> Reduced {
+        let mut singleton = singletons(whole);
+        let count = singleton.iter().filter(|f| **f).count();
         if (whole.classes() - count).div_ceil(64).saturating_mul(count) > SETS {
-            forced.fill(false);
+            singleton.fill(false);
         }
-        let classes: Vec<u32> = (0..whole.classes() as u32).filter(|&c| !forced[c as usize]).collect();
+        let classes: Vec<u32> = (0..whole.classes() as u32).filter(|&c| !singleton[c as usize]).collect();
         let mut number = vec![0u32; whole.classes()];
         for (i, &class) in classes.iter().enumerate() {
             number[class as usize] = i as u32;
         }
-        let leads = Leads::new(whole, &forced, &number, classes.len());
+        let leads = Leads::new(whole, &singleton, &number, classes.len());
         let expand = |reads: &[u32]| {
-            let mut core: SmallVec<[u32; 3]> = SmallVec::new();
+            let mut reduced: SmallVec<[u32; 3]> = SmallVec::new();
             for &class in reads {
-                if forced[class as usize] {
-                    core.extend(leads.of(class));
+                if singleton[class as usize] {
+                    reduced.extend(leads.of(class));
                 } else {
-                    core.push(number[class as usize]);
+                    reduced.push(number[class as usize]);
                 }
             }
-            core.sort_unstable();
-            core.dedup();
-            core
+            reduced.sort_unstable();
+            reduced.dedup();
+            reduced
         };
         let mut dag = Dag { roots: expand(&whole.roots).into_vec(), first: vec![0], ..Dag::default() };
         for (i, &class) in classes.iter().enumerate() {
@@ -59,8 +59,8 @@ impl Core {
             }
             dag.first.push(dag.costs.len() as u32);
         }
-        let cost = (0..whole.classes()).filter(|&c| forced[c]).map(|c| whole.costs[whole.first[c] as usize]);
-        Core { dag, cost: cost.fold(0, Cost::saturating_add), classes }
+        let cost = (0..whole.classes()).filter(|&c| singleton[c]).map(|c| whole.costs[whole.first[c] as usize]);
+        Reduced { dag, cost: cost.fold(0, Cost::saturating_add), classes }
     }
 
     /// The part of a choice that is one.
@@ -81,19 +81,19 @@ impl Core {
     }
 }
 
-fn forced(dag: &Dag) -> Vec<bool> {
-    let mut forced = vec![false; dag.classes()];
+fn singletons(dag: &Dag) -> Vec<bool> {
+    let mut singleton = vec![false; dag.classes()];
     let mut todo = dag.roots.clone();
     while let Some(class) = todo.pop() {
         let nodes = dag.nodes_of(class);
-        if nodes.len() == 1 && !std::mem::replace(&mut forced[class as usize], true) {
+        if nodes.len() == 1 && !std::mem::replace(&mut singleton[class as usize], true) {
             todo.extend(&dag.children[nodes.start as usize]);
         }
     }
-    forced
+    singleton
 }
 
-/// Of each forced class the classes of the core that it is computed from with forced classes only between, as a set of bits.
+/// Of each singleton class the remaining classes that it is computed from through singleton classes, as a set of bits.
 struct Leads {
     words: usize,
     /// Of each class the number of its set.
@@ -102,18 +102,18 @@ struct Leads {
 }
 
 impl Leads {
-    fn new(dag: &Dag, forced: &[bool], number: &[u32], core: usize) -> Leads {
-        let words = core.div_ceil(64);
+    fn new(dag: &Dag, singleton: &[bool], number: &[u32], reduced: usize) -> Leads {
+        let words = reduced.div_ceil(64);
         let mut count = 0;
-        let number_of = |&forced: &bool| {
-            count += u32::from(forced);
+        let number_of = |&singleton: &bool| {
+            count += u32::from(singleton);
             count.saturating_sub(1)
         };
-        let sets: Vec<u32> = forced.iter().map(number_of).collect();
+        let sets: Vec<u32> = singleton.iter().map(number_of).collect();
         let mut leads = Leads { words, number: sets, sets: vec![0; words * count as usize] };
         let mut done = vec![false; dag.classes()];
         let mut stack: Vec<(u32, bool)> =
-            (0..dag.classes() as u32).filter(|&c| forced[c as usize]).map(|c| (c, false)).collect();
+            (0..dag.classes() as u32).filter(|&c| singleton[c as usize]).map(|c| (c, false)).collect();
         while let Some((class, ready)) = stack.pop() {
             if done[class as usize] {
                 continue;
@@ -121,12 +121,13 @@ impl Leads {
             let reads = &dag.children[dag.first[class as usize] as usize];
             if !ready {
                 stack.push((class, true));
-                stack.extend(reads.iter().filter(|&&r| forced[r as usize] && !done[r as usize]).map(|&r| (r, false)));
+                stack
+                    .extend(reads.iter().filter(|&&r| singleton[r as usize] && !done[r as usize]).map(|&r| (r, false)));
                 continue;
             }
             done[class as usize] = true;
             for &read in reads {
-                if forced[read as usize] {
+                if singleton[read as usize] {
                     leads.join(class, read);
                 } else {
                     let at = number[read as usize] as usize;
@@ -157,13 +158,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::egraph::selection::Selection;
 
     /// Classes in an order in which each reads earlier ones only: of each class the operands and costs of its alternatives.
     fn dag(classes: Vec<Vec<(Vec<u32>, Cost)>>, wanted: Vec<u32>) -> Dag {
         let count = classes.len() as u32;
         let mut dag = Dag { roots: wanted.into_iter().map(|r| r % count).collect(), first: vec![0], ..Dag::default() };
-        for (class, ways) in (0..).zip(classes) {
-            for (reads, cost) in ways {
+        for (class, alternatives) in (0..).zip(classes) {
+            for (reads, cost) in alternatives {
                 let mut reads: SmallVec<[u32; 3]> =
                     reads.into_iter().filter(|_| class > 0).map(|r| r % class.max(1)).collect();
                 reads.sort_unstable();
@@ -179,7 +181,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn choices_of_the_core_are_choices_of_the_whole(
+        fn choices_of_the_reduced_problem_are_choices_of_the_whole(
             classes in prop::collection::vec(
                 prop::collection::vec((prop::collection::vec(any::<u32>(), 0..4), 0u64..100), 1..3),
                 1..40,
@@ -191,11 +193,11 @@ mod tests {
             let choice: Choice = (0..whole.classes() as u32)
                 .map(|c| Some(whole.nodes_of(c).start + picks[c as usize] % whole.nodes_of(c).len() as u32))
                 .collect();
-            let core = Core::new(&whole);
-            let part = core.part(&whole, &choice);
-            let cost = |dag: &Dag, choice: &Choice| dag.dag_cost(choice, &mut 0).expect("reads lead downwards");
-            prop_assert_eq!(core.complete(&whole, &part), choice.clone());
-            prop_assert_eq!(core.cost + cost(&core.dag, &part), cost(&whole, &choice));
+            let reduced = Reduced::new(&whole);
+            let part = reduced.part(&whole, &choice);
+            let cost = |dag: &Dag, choice: &Choice| Selection::new(dag, choice.clone()).expect("acyclic").cost();
+            prop_assert_eq!(reduced.complete(&whole, &part), choice.clone());
+            prop_assert_eq!(reduced.cost + cost(&reduced.dag, &part), cost(&whole, &choice));
             let (best, best_cost, unchanged) = whole.cheapest(choice.clone());
             prop_assert_eq!(unchanged, cost(&whole, &choice));
             prop_assert_eq!(best_cost, cost(&whole, &best));

@@ -1,4 +1,4 @@
-//! What fusion needs to know of each operator, gathered once a function.
+//! What fusion has to know of each operator of a function: its part in a kernel, its work, its accesses.
 
 use std::cell::RefCell;
 
@@ -6,8 +6,7 @@ use dlc_ir::compute::{Combine, Compute, Expr, Index, Lowering, Special};
 use dlc_ir::{Def, Function, Node, NodeId, Op, Shape, Type};
 use smallvec::SmallVec;
 
-use super::Group;
-use super::access::{Accesses, Place, Places};
+use super::access::{Access, AccessTable, Accesses};
 use super::reads::{Read, reads};
 use crate::egraph::cost::{Cost, CostModel};
 use crate::options::{Limits, PassOptions as Options};
@@ -48,9 +47,9 @@ pub(super) enum Part {
 /// A read in a branch, in simple operations: vectors gather it, lane by lane.
 const GUARDED_READ: Cost = 4;
 
-/// One operator as fusion sees it.
+/// An operator as fusion sees it.
 #[derive(Clone, Debug)]
-pub(super) struct Fact {
+pub(super) struct OpInfo {
     /// Its part.
     pub part: Part,
     /// The nodes that it reads.
@@ -74,8 +73,8 @@ pub(super) struct Fact {
 }
 
 /// A function as fusion sees it.
-pub(super) struct Facts {
-    pub facts: Vec<Fact>,
+pub(super) struct Operators {
+    pub infos: Vec<OpInfo>,
     /// The operators that use each node, ascending, each once.
     pub users: Vec<SmallVec<[u32; 2]>>,
     /// Whether a node is a result of the function or read by an operator that stands alone.
@@ -85,23 +84,23 @@ pub(super) struct Facts {
     shapes: Vec<Shape>,
     pub costs: CostModel,
     pub limits: Limits,
-    accesses: RefCell<Accesses>,
+    table: RefCell<AccessTable>,
 }
 
-impl Facts {
+impl Operators {
     pub fn new(function: &Function, options: &Options) -> Self {
         let costs = options.machine.costs;
-        let facts: Vec<Fact> = function.nodes().map(|(_, node)| fact(function, node, &costs)).collect();
+        let infos: Vec<OpInfo> = function.nodes().map(|(_, node)| info(function, node, &costs)).collect();
         let live = function.live();
-        let mut users: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); facts.len()];
-        let mut escapes = vec![false; facts.len()];
+        let mut users: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); infos.len()];
+        let mut escapes = vec![false; infos.len()];
         for result in &function.results {
             escapes[result.value.node.index()] = true;
         }
-        for (i, fact) in facts.iter().enumerate().filter(|&(i, _)| live[i]) {
-            for &operand in &fact.operands {
+        for (i, info) in infos.iter().enumerate().filter(|&(i, _)| live[i]) {
+            for &operand in &info.operands {
                 let operand = operand as usize;
-                if fact.part == Part::Alone {
+                if info.part == Part::Alone {
                     escapes[operand] = true;
                 } else if users[operand].last() != Some(&(i as u32)) {
                     users[operand].push(i as u32);
@@ -111,12 +110,12 @@ impl Facts {
         let ids = function.nodes().map(|(id, _)| id).collect();
         let shapes =
             function.nodes().map(|(_, n)| n.types.first().map_or_else(Shape::scalar, |t| t.shape.clone())).collect();
-        let accesses = RefCell::new(Accesses::new());
-        Facts { ids, shapes, facts, users, escapes, live, costs, limits: options.limits, accesses }
+        let table = RefCell::new(AccessTable::new());
+        Operators { ids, shapes, infos, users, escapes, live, costs, limits: options.limits, table }
     }
 
-    pub fn get(&self, node: u32) -> &Fact {
-        &self.facts[node as usize]
+    pub fn get(&self, node: u32) -> &OpInfo {
+        &self.infos[node as usize]
     }
 
     /// The shape of a node's result.
@@ -126,74 +125,72 @@ impl Facts {
 
     /// The cost of reading a node's value so many times, once through the memory.
     pub fn read(&self, node: u32, evals: u64) -> Cost {
-        let fact = self.get(node);
-        if fact.part == Part::Constant { 0 } else { self.costs.bytes((fact.elements.min(evals) * fact.width) as usize) }
+        let info = self.get(node);
+        if info.part == Part::Constant { 0 } else { self.costs.bytes((info.elements.min(evals) * info.width) as usize) }
     }
 
-    /// Where the kernel that stores a node evaluates it.
-    pub fn root(&self, node: u32) -> Place {
-        self.accesses.borrow_mut().own(node, self.shape(node))
+    /// The access of a value that is stored by a kernel whose loops are those of `root`.
+    pub fn stored(&self, root: u32, node: u32) -> Access {
+        self.table.borrow_mut().own(root, self.shape(node))
     }
 
-    /// Adds to `found` where `user`, evaluated at `places`, evaluates `node`, but stops after `limit`.
-    pub fn places(&self, user: u32, places: &[Place], node: u32, limit: usize, found: &mut Places) {
-        let accesses = &mut *self.accesses.borrow_mut();
-        let (fact, shape) = (self.get(user), self.shape(node));
-        let mut add = |accesses: &Accesses, place: Place| {
-            if found.len() <= limit && accesses.is_new(found, place) {
-                found.push(place);
+    /// The cost of writing a node's value.
+    pub fn store(&self, node: u32) -> Cost {
+        let info = self.get(node);
+        self.costs.bytes((info.elements * info.width) as usize)
+    }
+
+    /// Adds to `found` the accesses of `node` by `user`, which is evaluated at `accesses`; stops after `limit`.
+    pub fn accesses(&self, user: u32, accesses: &[Access], node: u32, limit: usize, found: &mut Accesses) {
+        let table = &mut *self.table.borrow_mut();
+        let (info, shape) = (self.get(user), self.shape(node));
+        let mut add = |table: &AccessTable, access: Access| {
+            if found.len() <= limit && table.is_new(found, access) {
+                found.push(access);
             }
         };
-        let mut read = |accesses: &mut Accesses, place: Place| {
-            for (number, read) in (0..).zip(&fact.reads).filter(|(_, r)| fact.operands[r.operand] == node) {
-                if let Some(place) = accesses.read(place, user, (number, read), shape) {
-                    add(accesses, place);
+        let mut read = |table: &mut AccessTable, access: Access| {
+            for (number, read) in (0..).zip(&info.reads).filter(|(_, r)| info.operands[r.operand] == node) {
+                if let Some(access) = table.read(access, user, (number, read), shape) {
+                    add(table, access);
                 }
             }
         };
-        match fact.part {
+        match info.part {
             Part::Argument | Part::Constant | Part::Alone => {}
-            Part::Map => places.iter().for_each(|&p| add(accesses, p)),
+            Part::Map => accesses.iter().for_each(|&p| add(table, p)),
             Part::Reshape => {
-                for &place in places {
-                    let place = accesses.reshaped(place, user, shape, self.shape(user));
-                    add(accesses, place);
+                for &access in accesses {
+                    let access = table.reshaped(access, user, shape, self.shape(user));
+                    add(table, access);
                 }
             }
-            Part::Move { .. } => places.iter().for_each(|&p| read(accesses, p)),
+            Part::Move { .. } => accesses.iter().for_each(|&p| read(table, p)),
             Part::Reduce { .. } => {
-                let place = accesses.own(user, &fact.domain);
-                read(accesses, place);
+                let access = table.own(user, &info.domain);
+                read(table, access);
             }
             Part::Scatter => {
-                for (operand, _) in fact.operands.iter().enumerate().filter(|(_, o)| **o == node) {
-                    let place = accesses.apart(user, operand, shape);
-                    add(accesses, place);
+                for (operand, _) in info.operands.iter().enumerate().filter(|(_, o)| **o == node) {
+                    let access = table.apart(user, operand, shape);
+                    add(table, access);
                 }
             }
         }
     }
 
-    /// How often a value at these places is evaluated for one position of the loops that need it most.
-    pub fn multiplicity(&self, places: &[Place]) -> u64 {
-        self.accesses.borrow().multiplicity(places)
+    /// How often a value with these accesses is evaluated for one position of the loops that need it most.
+    pub fn multiplicity(&self, accesses: &[Access]) -> u64 {
+        self.table.borrow().multiplicity(accesses)
     }
 
-    /// The cost of reading a stored value at all these places instead of one, for one position of the loops.
-    pub fn further_reads(&self, places: &[Place]) -> Cost {
-        self.accesses.borrow().further_reads(places, self.costs.simple, GUARDED_READ * self.costs.simple)
-    }
-
-    /// A group from the numbers of its nodes.
-    pub fn group(&self, mut roots: Vec<u32>, mut members: Vec<u32>) -> Group {
-        roots.sort_unstable();
-        members.sort_unstable();
-        let pick = |list: &[u32]| list.iter().map(|&i| self.ids[i as usize]).collect();
-        Group { roots: pick(&roots), members: pick(&members) }
+    /// The cost of reading a stored value at all these accesses instead of one, for one position of the loops.
+    pub fn further_reads(&self, accesses: &[Access]) -> Cost {
+        self.table.borrow().further_reads(accesses, self.costs.simple, GUARDED_READ * self.costs.simple)
     }
 }
 
-fn fact(function: &Function, node: &Node, costs: &CostModel) -> Fact {
+fn info(function: &Function, node: &Node, costs: &CostModel) -> OpInfo {
     let types: SmallVec<[Type; 3]> = node.operands.iter().map(|&v| function.ty(v).clone()).collect();
     let result = &node.types.first();
     let mut domain: SmallVec<[usize; 4]> = SmallVec::new();
@@ -217,7 +214,7 @@ fn fact(function: &Function, node: &Node, costs: &CostModel) -> Fact {
         }
     };
     let unit = |t: &Type| t.shape.iter().copied().filter(|&n| n != 1).collect::<SmallVec<[usize; 6]>>();
-    Fact {
+    OpInfo {
         part,
         operands: node.operands.iter().map(|v| v.node.index() as u32).collect(),
         elements: result.map_or(0, |t| t.shape.elements() as u64),

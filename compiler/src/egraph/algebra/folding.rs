@@ -5,8 +5,8 @@ use dlc_ir::{Op, Scalar, ScalarOp as F, Tensor};
 
 use super::{Need, Rule, Trigger, rules};
 use crate::egraph::analysis::FOLD_BYTES;
+use crate::egraph::graph::Rhs;
 use crate::egraph::language::Kind;
-use crate::egraph::space::Term;
 
 rules! {
     Exact "fold-constants" [Trigger::Any] "an operator on small constants, with a result of at most 4 KiB, is a constant", |s, out| {
@@ -26,8 +26,8 @@ rules! {
         if let Ok(results) = s.op().eval(&known)
             && let [value] = results.as_slice() {
                 out.push(match value.uniform() {
-                    Some(number) => Term::full(value.ty(), number),
-                    None => Term::op(Constant { value: value.clone() }, []),
+                    Some(number) => Rhs::full(value.ty(), number),
+                    None => Rhs::op(Constant { value: value.clone() }, []),
                 });
             }
     }
@@ -38,13 +38,13 @@ rules! {
         }
         let known: Option<Vec<Scalar>> = s.args().iter().map(|&a| s.uniform(a)).collect();
         if let (Some(known), Some(&last)) = (known, s.args().last()) {
-            out.push(Term::full(s.own_ty(), f.eval(s.ty(last).dtype, &known)));
+            out.push(Rhs::full(s.own_ty(), f.eval(s.ty(last).dtype, &known)));
         }
     }
     Exact "fold-moved" [Trigger::Of(Kind::Reshape), Trigger::Of(Kind::Transpose), Trigger::Of(Kind::Reverse), Trigger::Of(Kind::Slice)]
         "a repeated number moved is a repeated number", |s, out| {
         if let Some(number) = s.uniform(s.x()) {
-            out.push(Term::full(s.own_ty(), number));
+            out.push(Rhs::full(s.own_ty(), number));
         }
     }
     Safe "fold-sum-of-repeated" [Trigger::Of(Kind::Reduce)] "the sum of n repeated numbers is n times the number", |s, out| {
@@ -53,7 +53,7 @@ rules! {
         // Infinity taken no times is nothing, not NaN.
         if let (Some(number), Reduction::Sum, 1..) = (s.uniform(s.x()), r.kind, count) {
             let count = if s.own_ty().dtype.is_float() { Scalar::Float(count as f64) } else { Scalar::Int(count as i64) };
-            out.push(Term::full(s.own_ty(), F::Mul.eval(s.own_ty().dtype, &[number, count])));
+            out.push(Rhs::full(s.own_ty(), F::Mul.eval(s.own_ty().dtype, &[number, count])));
         }
     }
     Exact "fold-extremum-of-repeated" [Trigger::Of(Kind::Reduce)] "the largest and the smallest of repeated numbers is the number", |s, out| {
@@ -62,15 +62,15 @@ rules! {
             return;
         }
         if let (Some(number), Reduction::Max | Reduction::Min) = (s.uniform(s.x()), r.kind) {
-            out.push(Term::full(s.own_ty(), number));
+            out.push(Rhs::full(s.own_ty(), number));
         }
     }
     Exact "broadcast-of-one" [Trigger::Of(Kind::Broadcast)] "a broadcast of one element is a broadcast of a scalar", |s, out| {
         let Op::Broadcast(b) = s.op() else { return };
         let from = s.ty(s.x());
         if from.rank() > 0 && from.shape.elements() == 1 {
-            let scalar = Term::op(dlc_ir::op::Reshape { shape: dlc_ir::Shape::scalar() }, [s.x().into()]);
-            out.push(Term::op(Broadcast { shape: b.shape.clone(), axes: vec![] }, [scalar]));
+            let scalar = Rhs::op(dlc_ir::op::Reshape { shape: dlc_ir::Shape::scalar() }, [s.x().into()]);
+            out.push(Rhs::op(Broadcast { shape: b.shape.clone(), axes: vec![] }, [scalar]));
         }
     }
 }

@@ -3,7 +3,7 @@
 use dlc_ir::ScalarOp as F;
 
 use super::{Need, Rule, map, rules};
-use crate::egraph::space::Term;
+use crate::egraph::graph::Rhs;
 
 rules! {
     Safe "log-of-exp" [map(F::Log)] "log(exp(x)) = x, where exp(x) is neither lost nor infinite", |s, out| {
@@ -20,7 +20,7 @@ rules! {
         for quotient in s.maps(s.x(), F::Div) {
             let kept = [s.x(), quotient[0]].into_iter().all(|id| s.is_kept(id));
             for inner in s.maps(quotient[0], F::Exp).filter(|_| kept) {
-                out.push(Term::binary(F::Sub, inner[0], Term::unary(F::Log, quotient[1])));
+                out.push(Rhs::binary(F::Sub, inner[0], Rhs::unary(F::Log, quotient[1])));
             }
         }
     }
@@ -29,7 +29,7 @@ rules! {
             for (e, y) in [(0, 1), (1, 0)] {
                 let kept = [s.x(), product[e]].into_iter().all(|id| s.is_kept(id));
                 for inner in s.maps(product[e], F::Exp).filter(|_| kept) {
-                    out.push(Term::binary(F::Add, inner[0], Term::unary(F::Log, product[y])));
+                    out.push(Rhs::binary(F::Add, inner[0], Rhs::unary(F::Log, product[y])));
                 }
             }
         }
@@ -38,7 +38,7 @@ rules! {
         let (x, y) = s.xy();
         if s.is(x, 1.0) {
             for inner in s.maps(y, F::Exp) {
-                out.push(Term::unary(F::Exp, Term::unary(F::Neg, inner[0])));
+                out.push(Rhs::unary(F::Exp, Rhs::unary(F::Neg, inner[0])));
             }
         }
     }
@@ -52,7 +52,7 @@ rules! {
                 if s.is(sum[one], 1.0) {
                     for inner in s.maps(sum[e], F::Exp) {
                         for arg in s.maps(inner[0], F::Neg) {
-                            out.push(Term::unary(F::Sigmoid, arg[0]));
+                            out.push(Rhs::unary(F::Sigmoid, arg[0]));
                         }
                     }
                 }
@@ -63,7 +63,7 @@ rules! {
         let (x, y) = s.xy();
         if s.is(y, 1.0) {
             for inner in s.maps(x, F::Exp) {
-                out.push(Term::unary(F::Expm1, inner[0]));
+                out.push(Rhs::unary(F::Expm1, inner[0]));
             }
         }
     }
@@ -71,7 +71,7 @@ rules! {
         for sum in s.maps(s.x(), F::Add) {
             for (one, x) in [(0, 1), (1, 0)] {
                 if s.is(sum[one], 1.0) {
-                    out.push(Term::unary(F::Log1p, sum[x]));
+                    out.push(Rhs::unary(F::Log1p, sum[x]));
                 }
             }
         }
@@ -79,7 +79,7 @@ rules! {
     Safe "sqrt-of-square" [map(F::Sqrt)] "sqrt(x * x) = |x|, where x * x is neither lost nor infinite", |s, out| {
         for product in s.maps(s.x(), F::Mul) {
             if s.same(product[0], product[1]) && s.is_normal(s.x()) {
-                out.push(Term::unary(F::Abs, product[0]));
+                out.push(Rhs::unary(F::Abs, product[0]));
             }
         }
     }
@@ -95,20 +95,20 @@ rules! {
         let (one, y) = s.xy();
         if s.is(one, 1.0) {
             for inner in s.maps(y, F::Sqrt) {
-                out.push(Term::unary(F::Rsqrt, inner[0]));
+                out.push(Rhs::unary(F::Rsqrt, inner[0]));
             }
         }
     }
     Fast "div-by-sqrt" [map(F::Div)] "x / sqrt(y) = x * rsqrt(y), which rounds twice", |s, out| {
         let (x, y) = s.xy();
         for inner in s.maps(y, F::Sqrt).filter(|_| !s.is(x, 1.0)) {
-            out.push(Term::binary(F::Mul, x, Term::unary(F::Rsqrt, inner[0])));
+            out.push(Rhs::binary(F::Mul, x, Rhs::unary(F::Rsqrt, inner[0])));
         }
     }
     Fast "div-by-rsqrt" [map(F::Div)] "x / rsqrt(y) = x * sqrt(y), which rounds twice", |s, out| {
         let (x, y) = s.xy();
         for inner in s.maps(y, F::Rsqrt) {
-            out.push(Term::binary(F::Mul, x, Term::unary(F::Sqrt, inner[0])));
+            out.push(Rhs::binary(F::Mul, x, Rhs::unary(F::Sqrt, inner[0])));
         }
     }
     Safe "tanh-of-sigmoids" [map(F::Sub)] "2 * sigmoid(2 * x) - 1 = tanh(x)", |s, out| {
@@ -119,7 +119,7 @@ rules! {
         for scaled in s.maps(x, F::Mul).filter(|p| s.is(p[1], 2.0)) {
             for gate in s.maps(scaled[0], F::Sigmoid) {
                 for doubled in s.maps(gate[0], F::Mul).filter(|p| s.is(p[1], 2.0)) {
-                    out.push(Term::unary(F::Tanh, doubled[0]));
+                    out.push(Rhs::unary(F::Tanh, doubled[0]));
                 }
             }
         }
@@ -130,7 +130,7 @@ rules! {
             for inner in s.maps(y, F::Sigmoid) {
                 // Only where the negation is there already: else it is no gain.
                 for arg in s.maps(inner[0], F::Neg) {
-                    out.push(Term::unary(F::Sigmoid, arg[0]));
+                    out.push(Rhs::unary(F::Sigmoid, arg[0]));
                 }
             }
         }

@@ -1,0 +1,255 @@
+//! The fusion e-graph: a class is a value that may be stored, its e-nodes are the kernels that could store it, over the classes of
+//! what they read.
+//!
+//! A rule fuses an operator into a kernel that reads it, and the kernel that this makes is added to the class of the same value. So
+//! each rule has to be asked once about each e-node, in the order in which they came: what it says depends on the e-node and on
+//! the function only.
+
+use dlc_ir::{Function, NodeId, Value};
+use egg::{EGraph, Id};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::Group;
+use super::candidate::FusionCandidate;
+use super::form::{FormId, Forms, OpId};
+use super::greedy::worth_inlining;
+use super::language::{Head, KernelNode, StoredValue};
+use super::op_info::{Operators, Part};
+use crate::egraph::cost::Cost;
+use crate::egraph::saturate::rebuild;
+
+/// The e-graph of one function's kernels.
+pub(super) struct FusionGraph<'a> {
+    pub function: &'a Function,
+    pub ops: &'a Operators,
+    pub egraph: EGraph<KernelNode, StoredValue>,
+    forms: &'a mut Forms,
+    /// Of each operator that may be in a kernel its number in the forms.
+    op_ids: Vec<Option<OpId>>,
+    /// Of each node's results the classes, of those that something may read.
+    classes: Vec<SmallVec<[Option<Id>; 1]>>,
+    /// The kernels of the e-nodes, by form and last stored value, with their costs.
+    kernels: FxHashMap<(FormId, Value), (FusionCandidate, Cost)>,
+    /// Of each value that a kernel may store the one that stores it in the best grouping that is known.
+    incumbent: FxHashMap<Value, (FormId, Value)>,
+    /// Values that were given a class, and not yet the kernels that store them.
+    todo: Vec<Value>,
+}
+
+impl<'a> FusionGraph<'a> {
+    /// The e-graph of a function whose kernels store one value each, saturated up to the limits. `greedy` is the grouping that it starts
+    /// from.
+    pub fn saturated(
+        function: &'a Function,
+        ops: &'a Operators,
+        forms: &'a mut Forms,
+        greedy: Vec<FusionCandidate>,
+    ) -> Self {
+        let ids = function.nodes().map(|(id, node)| {
+            let fused = !matches!(ops.get(id.index() as u32).part, Part::Argument | Part::Alone);
+            (fused && ops.live[id.index()] && node.op().is_some()).then(|| forms.op(function, id))
+        });
+        let op_ids = ids.collect();
+        let classes = function.nodes().map(|(_, node)| smallvec::smallvec![None; node.types.len()]).collect();
+        let egraph = EGraph::new(StoredValue);
+        let (kernels, incumbent, todo) = (FxHashMap::default(), FxHashMap::default(), vec![]);
+        let mut this = FusionGraph { function, ops, egraph, forms, op_ids, classes, kernels, incumbent, todo };
+        let mut given: Vec<Option<FusionCandidate>> = vec![None; ops.infos.len()];
+        for candidate in greedy {
+            let root = candidate.root() as usize;
+            given[root] = Some(candidate);
+        }
+        for result in &function.results {
+            this.class(result.value);
+        }
+        while let Some(value) = this.todo.pop() {
+            this.store(value, given[value.node.index()].take());
+        }
+        this.rebuild();
+        this
+    }
+
+    /// The class of a value that something may read.
+    pub fn class(&mut self, value: Value) -> Id {
+        let class = self.classes[value.node.index()][value.result as usize];
+        class.map(|id| self.egraph.find(id)).unwrap_or_else(|| {
+            let id = self.egraph.add(KernelNode { head: Head::Value(value), children: SmallVec::new() });
+            self.classes[value.node.index()][value.result as usize] = Some(id);
+            self.todo.push(value);
+            id
+        })
+    }
+
+    /// The class of a value, if something may read it.
+    pub fn known_class(&self, value: Value) -> Option<Id> {
+        self.classes[value.node.index()][value.result as usize].map(|id| self.egraph.find(id))
+    }
+
+    /// The kernel of an e-node.
+    pub fn kernel(&self, form: FormId, last: Value) -> &FusionCandidate {
+        &self.kernels[&(form, last)].0
+    }
+
+    /// What the kernel of an e-node costs but for storing its results.
+    pub fn cost(&self, form: FormId, last: Value) -> Cost {
+        self.kernels[&(form, last)].1
+    }
+
+    /// Whether a kernel stores a value in the best grouping that is known.
+    pub fn is_incumbent(&self, value: Value, form: FormId, last: Value) -> bool {
+        self.incumbent.get(&value) == Some(&(form, last))
+    }
+
+    /// Adds a kernel with several results: a class of its own, and in that of each value that it stores an e-node that reads it.
+    pub fn add_siblings(&mut self, kernel: FusionCandidate) -> (FormId, Value) {
+        let last = self.value(kernel.root());
+        let (form, children) = self.form(&kernel);
+        let cost = kernel.cost(self.ops);
+        let id = self.egraph.add(KernelNode { head: Head::Kernel(form, last), children });
+        for &root in &kernel.roots {
+            let value = self.value(root);
+            self.add(value, KernelNode { head: Head::Result(value), children: smallvec::smallvec![id] });
+        }
+        self.kernels.insert((form, last), (kernel, cost));
+        (form, last)
+    }
+
+    /// Takes other kernels than before for the best grouping that is known.
+    pub fn set_incumbent(&mut self, kernels: &[(FormId, Value)]) {
+        for &(form, last) in kernels {
+            for root in self.kernels[&(form, last)].0.roots.clone() {
+                self.incumbent.insert(self.value(root), (form, last));
+            }
+        }
+    }
+
+    /// Restores the invariants of the e-graph after kernels were added.
+    pub fn rebuild(&mut self) {
+        rebuild(&mut self.egraph);
+    }
+
+    /// The value of a node that is no call.
+    pub fn value(&self, node: u32) -> Value {
+        Value { node: self.ops.ids[node as usize], result: 0 }
+    }
+
+    /// Adds everything that may store a value to its class.
+    fn store(&mut self, value: Value, greedy: Option<FusionCandidate>) {
+        let node = value.node.index() as u32;
+        match self.ops.get(node).part {
+            Part::Argument => {}
+            Part::Constant | Part::Alone | Part::Reshape => {
+                let function = self.function;
+                let operands = function.node(value.node).operands.iter();
+                let children = operands.map(|&operand| self.class(operand)).collect();
+                self.add(value, KernelNode { head: Head::Outside(value), children });
+            }
+            Part::Map | Part::Move { .. } | Part::Reduce { .. } | Part::Scatter => self.saturate(value, greedy),
+        }
+    }
+
+    /// Fuses operators into the kernels that store a value, breadth first from the kernel of its own operator.
+    fn saturate(&mut self, value: Value, greedy: Option<FusionCandidate>) {
+        let ops = self.ops;
+        let limit = ops.limits.kernels_per_value.max(1);
+        let mut found: Vec<FormId> = vec![];
+        let mut own = FusionCandidate::new(ops, value.node.index() as u32);
+        close(ops, &mut own);
+        for candidate in greedy.into_iter().chain([own]) {
+            found.extend(self.add_kernel(value, candidate));
+        }
+        self.incumbent.insert(value, (found[0], value));
+        let mut next = 0;
+        while let Some(&form) = found.get(next) {
+            next += 1;
+            for (input, _) in self.kernel(form, value).inputs(ops) {
+                if found.len() >= limit {
+                    return;
+                }
+                if let Some(fused) = fuse(ops, self.kernel(form, value), input) {
+                    found.extend(self.add_kernel(value, fused));
+                }
+            }
+        }
+    }
+
+    /// Adds a kernel to the class of the only value that it stores; `None` if it is there.
+    fn add_kernel(&mut self, value: Value, candidate: FusionCandidate) -> Option<FormId> {
+        let (form, children) = self.form(&candidate);
+        if self.kernels.contains_key(&(form, value)) {
+            return None;
+        }
+        let cost = candidate.cost(self.ops);
+        self.kernels.insert((form, value), (candidate, cost));
+        self.add(value, KernelNode { head: Head::Kernel(form, value), children });
+        Some(form)
+    }
+
+    /// The form of a kernel, and the classes of what it reads.
+    fn form(&mut self, candidate: &FusionCandidate) -> (FormId, SmallVec<[Id; 4]>) {
+        let id = |node: &u32| self.ops.ids[*node as usize];
+        let members: SmallVec<[NodeId; 16]> = candidate.trimmed(self.ops).iter().map(id).collect();
+        let roots: SmallVec<[NodeId; 4]> = candidate.roots.iter().map(id).collect();
+        let (form, inputs) = self.form_of(&members, &roots);
+        (form, inputs.into_iter().map(|input| self.class(input)).collect())
+    }
+
+    fn form_of(&mut self, members: &[NodeId], roots: &[NodeId]) -> (FormId, SmallVec<[Value; 6]>) {
+        let op = |node: NodeId| self.op_ids[node.index()].expect("what is fused is live");
+        self.forms.form(self.function, members, roots, op)
+    }
+
+    /// The operators of a kernel, of which these values are stored.
+    pub fn group(&mut self, form: FormId, last: Value, stored: &[Value]) -> Group {
+        let kernel = &self.kernels[&(form, last)].0;
+        let members: Vec<NodeId> = kernel.trimmed(self.ops).iter().map(|&node| self.ops.ids[node as usize]).collect();
+        let roots: Vec<NodeId> = stored.iter().map(|value| value.node).collect();
+        let fused = kernel.fused(self.ops, &roots);
+        let (form, inputs) = self.form_of(&members, &roots);
+        Group { roots, members, form, inputs, fused }
+    }
+
+    fn add(&mut self, value: Value, node: KernelNode) {
+        let class = self.class(value);
+        let id = self.egraph.add(node);
+        self.egraph.union(class, id);
+    }
+}
+
+/// The kernel that takes in a value that it reads, if a rule allows it and the value is no reduction that others read: a reduction
+/// is never computed twice.
+fn fuse(ops: &Operators, candidate: &FusionCandidate, input: u32) -> Option<FusionCandidate> {
+    let member = candidate.can_fuse(ops, input)?;
+    if matches!(ops.get(input).part, Part::Reduce { .. }) && ops.users[input as usize].len() > 1 {
+        return None;
+    }
+    let mut fused = candidate.clone();
+    if !fused.take(ops, member) {
+        return None;
+    }
+    close(ops, &mut fused);
+    Some(fused)
+}
+
+/// Takes in what nothing else reads and costs no more to compute than to read: there is nothing to choose.
+fn close(ops: &Operators, candidate: &mut FusionCandidate) {
+    loop {
+        let before = candidate.members.len();
+        for (input, _) in candidate.inputs(ops) {
+            let part = ops.get(input).part;
+            let inside = |user: &u32| candidate.member(*user).is_some();
+            let alone = !ops.escapes[input as usize] && ops.users[input as usize].iter().all(inside);
+            if !alone && part != Part::Constant {
+                continue;
+            }
+            let Some(member) = candidate.can_fuse(ops, input) else { continue };
+            if part == Part::Constant || worth_inlining(ops, input, std::slice::from_ref(&member)) {
+                candidate.take(ops, member);
+            }
+        }
+        if candidate.members.len() == before {
+            return;
+        }
+    }
+}
