@@ -13,7 +13,7 @@ use super::op_info::{Operators, Part};
 const MAX_RESULTS: usize = 8;
 /// Kernels that are looked at as partners of one, of those that read what it reads or stores.
 const MAX_PARTNERS: usize = 256;
-/// Values that are looked at to see that no cycle is closed; if it takes more, two kernels stay apart.
+/// Values that are looked at to see that no merged kernel needs itself; if it takes more, two kernels stay apart.
 const MAX_VISITS: usize = 1 << 12;
 
 /// A kernel, of one result or merged from several.
