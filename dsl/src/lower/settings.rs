@@ -171,6 +171,18 @@ impl Program {
 }
 
 impl<'p> Lower<'p> {
+    /// Notes that a setting is set; one that was set before is an error, and is not to be read.
+    fn set_once(&mut self, seen: &mut Vec<(&'p str, Span)>, name: &'p ast::Ident) -> bool {
+        if let Some((_, first)) = seen.iter().find(|(old, _)| *old == name.name) {
+            let message = format!("`{}` is set twice", name.name);
+            let error = Diagnostic::error("duplicate-name", message).primary(name.span, "set again");
+            self.fail(error.secondary(*first, "first set here"));
+            return false;
+        }
+        seen.push((&name.name, name.span));
+        true
+    }
+
     /// Reads a section's settings. Values that need tensors stay expressions.
     pub(crate) fn settings(&mut self, train: &'p ast::Train) -> Eval<Settings<'p>> {
         let mut settings = Settings {
@@ -201,14 +213,9 @@ impl<'p> Lower<'p> {
                 // read when the others are
                 EntryKind::Update { .. } => {}
                 EntryKind::Field { name, value } => {
-                    if let Some((_, first)) = seen.iter().find(|(old, _)| *old == name.name) {
-                        let message = format!("`{}` is set twice", name.name);
-                        let error = Diagnostic::error("duplicate-name", message).primary(name.span, "set again");
-                        let error = error.secondary(*first, "first set here");
-                        self.fail(error);
+                    if !self.set_once(&mut seen, name) {
                         continue;
                     }
-                    seen.push((&name.name, name.span));
                     // A fault is reported; the other settings are looked at all the same.
                     let _ = self.setting(&mut settings, name, value);
                 }

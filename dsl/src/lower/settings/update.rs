@@ -122,13 +122,9 @@ impl<'p> Lower<'p> {
                 // which the parser refuses
                 EntryKind::Update { .. } => {}
                 EntryKind::Field { name, value } => {
-                    if let Some((_, first)) = seen.iter().find(|(old, _)| *old == name.name) {
-                        let message = format!("`{}` is set twice", name.name);
-                        let error = Diagnostic::error("duplicate-name", message).primary(name.span, "set again");
-                        self.fail(error.secondary(*first, "first set here"));
+                    if !self.set_once(&mut seen, name) {
                         continue;
                     }
-                    seen.push((&name.name, name.span));
                     failed |= self.setting_of_update(&mut reading, name, value).is_err();
                 }
             }
