@@ -139,6 +139,7 @@ impl Printer {
                 EntryKind::Let { pattern, value } => {
                     self.line(&format!("let {} = {}", pattern_text(pattern), expr_text(value)));
                 }
+                EntryKind::Fit { name, value } => self.line(&format!("fit {} = {}", name.name, expr_text(value))),
                 EntryKind::Field { name, value } => self.line(&format!("{} = {}", name.name, expr_text(value))),
                 EntryKind::Update { target, entries } => {
                     self.line(&format!("update {} {{", expr_text(target)));

@@ -137,7 +137,7 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
             let read: Vec<Type> = words("// reads: ").into_iter().map(|(_, ty)| data_type(ty)).collect();
             match program.dataset(&settings.data) {
                 Ok(dataset) if !read.is_empty() => {
-                    faults.extend(program.lower_dataset(&dataset, &read, DType::F32).err().unwrap_or_default());
+                    faults.extend(program.survey(&dataset, &read, DType::F32).err().unwrap_or_default());
                 }
                 looked => faults.extend(looked.err().unwrap_or_default()),
             }

@@ -95,7 +95,9 @@ fn datasets() {
         let program = open(name);
         let settings = program.train_settings(&Request::new(What::Train)).expect("is right").expect("is there");
         let dataset = program.dataset(&settings.data).expect("is right");
-        let graph = program.lower_dataset(&dataset, &types, DType::F32).expect("is right").graph;
+        let survey = program.survey(&dataset, &types, DType::F32).expect("is right");
+        assert_eq!(survey.examples, 100);
+        let graph = program.lower_all_fields(&dataset, &survey, 100, DType::F32).expect("is right");
         let readers = dataset.readers.iter().map(|r| format!("{r:?}\n")).collect::<String>();
         let name = name.trim_end_matches(".dl");
         let text = format!("{settings:#?}\n{:?}\n{readers}\n{graph}", dataset.fields);

@@ -39,6 +39,7 @@
 pub mod atomic;
 pub mod checkpoint;
 pub mod data;
+pub mod examples;
 pub mod foreign;
 pub mod history;
 pub mod loader;

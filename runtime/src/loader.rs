@@ -4,93 +4,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
-use dlc_ir::{Data, Scalar, Tensor, Type};
 use serde::{Deserialize, Serialize};
 
 use crate::Tensors;
-use crate::data::check::CheckError;
+use crate::examples::{Examples, FieldsError, Gather, batch_key};
 use crate::shuffle::permute;
-
-/// A set of examples: fields by name, of which each has the examples along its first axis.
-#[derive(Clone, Debug)]
-pub struct Examples {
-    fields: Tensors,
-    count: usize,
-}
-
-impl Examples {
-    /// A set from its fields.
-    ///
-    /// # Errors
-    /// If there are no fields or no examples, a field is a scalar, or two fields differ in their number of examples.
-    pub fn new(fields: Tensors) -> Result<Self, CheckError> {
-        let mut counted: Option<(&str, usize)> = None;
-        for (name, tensor) in fields.iter() {
-            let Some(&count) = tensor.shape().first() else {
-                return Err(CheckError::NoExamples { field: name.to_owned() });
-            };
-            match counted {
-                Some((first, first_count)) if first_count != count => {
-                    let (first, second) = (first.to_owned(), name.to_owned());
-                    return Err(CheckError::ExampleCount { first, first_count, second, second_count: count });
-                }
-                _ => counted = Some((name, count)),
-            }
-        }
-        match counted {
-            Some((_, count)) if count > 0 => Ok(Examples { fields, count }),
-            _ => Err(CheckError::Empty),
-        }
-    }
-
-    /// Number of examples.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// The fields.
-    pub fn fields(&self) -> &Tensors {
-        &self.fields
-    }
-
-    /// The examples at these positions, as fields of `positions.len()` examples. Tensors of `into` that have the right
-    /// type are written over instead of allocated anew.
-    ///
-    /// # Panics
-    /// If a position is not below [`Examples::count`].
-    pub fn gather(&self, positions: &[usize], mut into: Tensors) -> Tensors {
-        for (name, field) in self.fields.iter() {
-            let mut shape = field.shape().to_vec();
-            shape[0] = positions.len();
-            let ty = Type::new(field.dtype(), shape);
-            let reused = into.remove(name).filter(|old| *old.ty() == ty);
-            let mut batch = reused.unwrap_or_else(|| Tensor::full(ty, Scalar::Int(0)));
-            copy_rows(field.data(), self.count, positions, batch.data_mut());
-            into.insert(name, batch);
-        }
-        into
-    }
-}
-
-fn copy_rows(from: &Data, count: usize, positions: &[usize], to: &mut Data) {
-    fn rows<T: Copy>(from: &[T], count: usize, positions: &[usize], to: &mut [T]) {
-        let size = from.len() / count;
-        if size > 0 {
-            for (to, &position) in to.chunks_exact_mut(size).zip(positions) {
-                to.copy_from_slice(&from[position * size..][..size]);
-            }
-        }
-    }
-    match (from, to) {
-        (Data::F32(from), Data::F32(to)) => rows(from, count, positions, to),
-        (Data::F64(from), Data::F64(to)) => rows(from, count, positions, to),
-        (Data::I32(from), Data::I32(to)) => rows(from, count, positions, to),
-        (Data::I64(from), Data::I64(to)) => rows(from, count, positions, to),
-        (Data::U8(from), Data::U8(to)) => rows(from, count, positions, to),
-        (Data::Bool(from), Data::Bool(to)) => rows(from, count, positions, to),
-        _ => unreachable!("the batch was made with the dtype of its field"),
-    }
-}
 
 /// A place in the sequence of batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -120,6 +38,10 @@ pub struct LoaderOptions {
     pub shuffle: Option<u64>,
     /// What becomes of the rest.
     pub rest: Rest,
+    /// Whether the examples are trained on.
+    pub training: bool,
+    /// The key of the draws of the data, see [`fields_key`](crate::examples::fields_key).
+    pub key: i64,
     /// Batches that are prepared ahead, at least 1.
     pub ahead: usize,
     /// The cursor of the first batch.
@@ -129,12 +51,14 @@ pub struct LoaderOptions {
 impl LoaderOptions {
     /// For training: shuffled, the rest dropped.
     pub fn training(batch: usize, seed: u64) -> Self {
-        LoaderOptions { batch, shuffle: Some(seed), rest: Rest::Drop, ahead: 2, start: Cursor::default() }
+        let (shuffle, rest, start) = (Some(seed), Rest::Drop, Cursor::default());
+        LoaderOptions { batch, shuffle, rest, training: true, key: 0, ahead: 2, start }
     }
 
     /// For evaluation: in order, the rest kept.
     pub fn evaluation(batch: usize) -> Self {
-        LoaderOptions { batch, shuffle: None, rest: Rest::Keep, ahead: 2, start: Cursor::default() }
+        let (shuffle, rest, start) = (None, Rest::Keep, Cursor::default());
+        LoaderOptions { batch, shuffle, rest, training: false, key: 0, ahead: 2, start }
     }
 }
 
@@ -160,7 +84,7 @@ pub struct Loader {
     next: Cursor,
     batches: u64,
     // The receiver goes before the thread is joined: the thread ends when it can no longer send.
-    ready: Option<Receiver<Batch>>,
+    ready: Option<Receiver<Result<Batch, FieldsError>>>,
     used: Sender<Tensors>,
     worker: Option<JoinHandle<()>>,
 }
@@ -175,11 +99,23 @@ pub struct TooFew {
     pub batch: usize,
 }
 
+/// Batches cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoaderError {
+    /// There are too few examples.
+    #[error(transparent)]
+    TooFew(#[from] TooFew),
+    /// Their fields cannot be computed.
+    #[error(transparent)]
+    Fields(#[from] FieldsError),
+}
+
 impl Loader {
     /// Batches of those examples whose positions are given, or of all.
     ///
     /// # Errors
-    /// If they do not make a single batch.
+    /// If they do not make a single batch, or there is no program for their fields.
     ///
     /// # Panics
     /// If a position is not below the number of examples.
@@ -187,7 +123,7 @@ impl Loader {
         examples: Arc<Examples>,
         positions: Option<Vec<usize>>,
         options: &LoaderOptions,
-    ) -> Result<Self, TooFew> {
+    ) -> Result<Self, LoaderError> {
         let positions = positions.unwrap_or_else(|| (0..examples.count()).collect());
         assert!(positions.iter().all(|&p| p < examples.count()), "positions of examples that do not exist");
         let (count, batch) = (positions.len(), options.batch);
@@ -200,7 +136,11 @@ impl Loader {
         let (used, used_receiver) = channel();
         let start = Cursor { epoch: options.start.epoch, batch: options.start.batch.min(batches) };
         let next = if start.batch == batches { Cursor { epoch: start.epoch + 1, batch: 0 } } else { start };
-        let maker = Maker { examples, positions, batch, batches, shuffle: options.shuffle, next };
+        let rest = Some(count % batch).filter(|&rest| rest > 0 && options.rest == Rest::Keep);
+        let sizes: Vec<usize> = (count >= batch).then_some(batch).into_iter().chain(rest).collect();
+        let gather = Gather::new(&examples, &sizes, options.training)?;
+        let (shuffle, key) = (options.shuffle, options.key);
+        let maker = Maker { examples, gather, positions, batch, batches, shuffle, key, next };
         let worker = thread::Builder::new()
             .name("dlc-loader".into())
             .spawn(move || maker.run(&ready_sender, &used_receiver))
@@ -219,17 +159,21 @@ impl Loader {
     }
 
     /// The next batch. Waits for it if the step was faster than its preparation.
-    pub fn next_batch(&mut self) -> Batch {
+    ///
+    /// # Errors
+    /// If its fields could not be computed.
+    pub fn next_batch(&mut self) -> Result<Batch, FieldsError> {
         let received = self.ready.as_ref().and_then(|ready| ready.recv().ok());
         let Some(batch) = received else {
-            // The thread sends for ever unless it panics; its panic goes on here.
+            // The thread sends until an error or a panic; its panic goes on here.
             match self.worker.take().map(JoinHandle::join) {
                 Some(Err(payload)) => std::panic::resume_unwind(payload),
                 _ => unreachable!("the loader's thread ended by itself"),
             }
         };
+        let batch = batch?;
         self.next = after(batch.cursor, self.batches);
-        batch
+        Ok(batch)
     }
 
     /// Gives a batch's memory back, to be used for a later batch.
@@ -260,15 +204,17 @@ fn after(cursor: Cursor, batches: u64) -> Cursor {
 /// The thread's side of a loader.
 struct Maker {
     examples: Arc<Examples>,
+    gather: Gather,
     positions: Vec<usize>,
     batch: usize,
     batches: u64,
     shuffle: Option<u64>,
+    key: i64,
     next: Cursor,
 }
 
 impl Maker {
-    fn run(mut self, ready: &SyncSender<Batch>, used: &Receiver<Tensors>) {
+    fn run(mut self, ready: &SyncSender<Result<Batch, FieldsError>>, used: &Receiver<Tensors>) {
         let mut order = (self.next.epoch, self.order(self.next.epoch));
         // of whole batches, and of what is left over: memory of the other size is of no use
         let mut spare: [Vec<Tensors>; 2] = Default::default();
@@ -284,9 +230,11 @@ impl Maker {
                 spare[usize::from(count == Some(self.batch))].push(tensors);
             }
             let mine = spare[usize::from(positions.len() == self.batch)].pop();
-            let fields = self.examples.gather(positions, mine.unwrap_or_default());
-            let last = cursor.batch + 1 == self.batches;
-            if ready.send(Batch { fields, count: positions.len(), cursor, last }).is_err() {
+            let (count, last) = (positions.len(), cursor.batch + 1 == self.batches);
+            let key = batch_key(self.key, cursor);
+            let fields = self.gather.gather(&self.examples, positions, key, mine.unwrap_or_default());
+            let failed = fields.is_err();
+            if ready.send(fields.map(|fields| Batch { fields, count, cursor, last })).is_err() || failed {
                 return;
             }
             self.next = after(cursor, self.batches);
@@ -305,6 +253,8 @@ impl Maker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::check::CheckError;
+    use dlc_ir::Tensor;
 
     fn examples(count: usize) -> Arc<Examples> {
         let x = Tensor::new([count, 2], (0..2 * count).map(|i| i as f32).collect()).unwrap();
@@ -329,7 +279,7 @@ mod tests {
             let mut seen = Vec::new();
             for i in 0..4 {
                 assert_eq!(loader.cursor(), Cursor { epoch, batch: i });
-                let batch = loader.next_batch();
+                let batch = loader.next_batch().unwrap();
                 assert_eq!((batch.cursor, batch.last), (Cursor { epoch, batch: i }, i == 3));
                 seen.extend(ys(&batch));
                 loader.recycle(batch);
@@ -346,12 +296,12 @@ mod tests {
     fn goes_on_at_any_cursor() {
         let options = LoaderOptions::training(3, 9);
         let mut whole = Loader::new(examples(10), None, &options).unwrap();
-        let all: Vec<_> = (0..9).map(|_| (whole.cursor(), ys(&whole.next_batch()))).collect();
+        let all: Vec<_> = (0..9).map(|_| (whole.cursor(), ys(&whole.next_batch().unwrap()))).collect();
         for i in 0..9 {
             let options = LoaderOptions { start: all[i].0, ..options.clone() };
             let mut resumed = Loader::new(examples(10), None, &options).unwrap();
             for expected in &all[i..] {
-                assert_eq!((resumed.cursor(), ys(&resumed.next_batch())), *expected);
+                assert_eq!((resumed.cursor(), ys(&resumed.next_batch().unwrap())), *expected);
             }
         }
     }
@@ -360,7 +310,7 @@ mod tests {
     fn evaluation_counts_every_example_once() {
         let mut loader = Loader::new(examples(10), Some(vec![9, 1, 5, 6, 2]), &LoaderOptions::evaluation(2)).unwrap();
         assert_eq!(loader.batches_per_epoch(), 3);
-        let batches: Vec<_> = (0..3).map(|_| ys(&loader.next_batch())).collect();
+        let batches: Vec<_> = (0..3).map(|_| ys(&loader.next_batch().unwrap())).collect();
         assert_eq!(batches, [vec![9, 1], vec![5, 6], vec![2]]);
     }
 

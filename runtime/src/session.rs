@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dlc_compiler::passes::{Parts, parts};
 use dlc_compiler::program::{Memory, ParallelFor, Program, RunError, Workspace, lend};
-use dlc_ir::{DType, Graph, Tensor, Type};
+use dlc_ir::{DType, Data, Element, Graph, Tensor, Type};
 
 use crate::preparing::Preparing;
 use crate::signature::{Signature, Target};
@@ -285,6 +285,31 @@ impl Session {
             DType::I64 => memory.elements::<i64>()?.first().map(|&x| x as f64),
             DType::U8 | DType::Bool => memory.bytes().first().map(|&x| f64::from(x)),
         }
+    }
+
+    /// Copies an output of the last step into a tensor of its type, without allocation.
+    ///
+    /// # Errors
+    /// If there is no such output, or the tensor has another type.
+    pub fn copy_output(&self, name: &str, into: &mut Tensor) -> Result<(), SessionError> {
+        fn copy<T: Element + Copy>(from: &Memory, to: &mut [T]) {
+            let from = from.elements::<T>().expect("`bool` is apart");
+            to.copy_from_slice(&from[..to.len()]);
+        }
+        let outputs = self.signature.outputs.iter().map(|slot| (&*slot.name, &slot.ty));
+        let i = self.signature.output(name).ok_or_else(|| unknown("output", name, outputs))?;
+        fits("output", &self.signature.outputs[i], into)?;
+        let memory = &self.slots[self.signature.arguments.len() + i];
+        match into.data_mut() {
+            Data::F32(to) => copy(memory, to),
+            Data::F64(to) => copy(memory, to),
+            Data::I32(to) => copy(memory, to),
+            Data::I64(to) => copy(memory, to),
+            Data::U8(to) => copy(memory, to),
+            Data::Bool(to) => to.iter_mut().zip(memory.bytes()).for_each(|(to, byte)| *to = *byte != 0),
+            _ => *into = self.read_output(i),
+        }
+        Ok(())
     }
 
     /// All outputs of the last step.

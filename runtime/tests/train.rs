@@ -13,7 +13,7 @@ use dlc_compiler::options::Options;
 use dlc_compiler::pipeline::compile;
 use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
-use dlc_runtime::loader::Examples;
+use dlc_runtime::examples::Examples;
 use dlc_runtime::train::{
     Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
 };
@@ -130,6 +130,7 @@ fn train(
     Run {
         trainer,
         data: Selection { examples: examples(), positions: Some(train) },
+        constants: Tensors::new(),
         validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
         options,
         stop: Arc::new(AtomicBool::new(false)),
@@ -212,7 +213,7 @@ fn validation_counts_every_example_once() {
     let (by_8, by_9, by_1) = (run(&[1, 8]).unwrap().loss, run(&[9]).unwrap().loss, run(&[1]).unwrap().loss);
     // One batch of all is within its bound of the mean. Smaller batches round less often, and what is then done with their means is in f64.
     let graph: Graph = numbered(&eval_program(9)).parse().unwrap();
-    let batch = examples().gather(&validation, Tensors::new());
+    let batch = examples().gather(&validation, false, 0).unwrap();
     let args = [batch["x"].clone(), batch["y"].clone(), w.clone()];
     // one ninth is no f32, and so as good as folded
     let radius = bounds::interpret(&graph, &args, Constants::Folded).unwrap()[0].radius[0] + 9.0 * f64::EPSILON * by_9;
@@ -272,6 +273,7 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
             let run = Run {
                 trainer: &mut trainer,
                 data: Selection { examples: examples(), positions: Some(train) },
+                constants: Tensors::new(),
                 validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
                 options: options(Some(folder.path())),
                 stop: Arc::clone(&stop),
@@ -398,7 +400,7 @@ fn the_examples_that_fill_no_batch_are_a_last_smaller_one() {
     let (mut by_hand, examples) = (whole_trainer(), examples());
     for start in (0..34).step_by(4) {
         let positions: Vec<usize> = (start..34.min(start + 4)).collect();
-        let batch = examples.gather(&positions, Tensors::new());
+        let batch = examples.gather(&positions, false, 0).unwrap();
         by_hand.step(batch.iter()).unwrap();
     }
     assert_eq!(by_hand.snapshot(), trainer.snapshot());
@@ -427,7 +429,7 @@ fn a_training_with_a_last_smaller_batch_goes_on_to_the_same_bits() {
 #[test]
 fn a_bad_batch_changes_nothing() {
     let mut trainer = whole_trainer();
-    let batch = |n: usize| examples().gather(&(0..n).collect::<Vec<_>>(), Tensors::new());
+    let batch = |n: usize| examples().gather(&(0..n).collect::<Vec<_>>(), false, 0).unwrap();
     trainer.step(batch(4).iter()).unwrap();
     let before = trainer.snapshot();
     let nan = Tensor::new([4], vec![0.0, 1.0, f32::NAN, 3.0]).unwrap();
@@ -617,13 +619,14 @@ fn resumed(
     let validation = held_out.map(|positions| (&mut evaluator, select(positions)));
     let options = TrainOptions { folder: Some(folder.to_owned()), ..options };
     let stop = Arc::new(AtomicBool::new(false));
-    Run { trainer: &mut trainer(), data: select(learn), validation, options, stop }.run(&mut |_| {})
+    Run { trainer: &mut trainer(), data: select(learn), constants: Tensors::new(), validation, options, stop }
+        .run(&mut |_| {})
 }
 
 #[test]
 fn a_training_goes_on_with_the_same_data_and_settings_only() {
     let folder = tempfile::tempdir().unwrap();
-    let fields = || examples().fields().clone();
+    let fields = || examples().rows().clone();
     let split = |share| {
         let (learn, held_out) = Split::Last(Amount::Fraction(share)).of(43);
         (learn, Some(held_out))
@@ -691,7 +694,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
 #[test]
 fn a_validation_may_not_be_added_to_a_training_under_way() {
     let folder = tempfile::tempdir().unwrap();
-    let fields = || examples().fields().clone();
+    let fields = || examples().rows().clone();
     let (learn, held_out) = Split::Last(Amount::Fraction(0.2)).of(43);
     let first = TrainOptions { epochs: Some(1), ..options(None) };
     resumed(folder.path(), fields(), (learn.clone(), None), first).unwrap();
@@ -724,10 +727,17 @@ fn what_cannot_go_on_is_told() {
     note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());
     note(fresh.step(examples().gather(&[0, 1, 2, 3], Tensors::new()).iter()).unwrap_err());
     note(fresh.set_weights(&[("v", Tensor::scalar(1f32))].into_iter().collect()).unwrap_err());
-    let fields = [("x", examples().fields()["x"].clone()), ("yy", examples().fields()["y"].clone())];
+    let fields = [("x", examples().rows()["x"].clone()), ("yy", examples().rows()["y"].clone())];
     let data = Selection::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));
     let stop = Arc::new(AtomicBool::new(false));
-    let run = Run { trainer: &mut trainer(), data, validation: None, options: options(None), stop };
+    let run = Run {
+        trainer: &mut trainer(),
+        data,
+        constants: Tensors::new(),
+        validation: None,
+        options: options(None),
+        stop,
+    };
     note(run.run(&mut |_| {}).unwrap_err());
     insta::assert_snapshot!(report);
 }

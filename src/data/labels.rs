@@ -6,10 +6,12 @@ use dlc_dsl::Diagnostic;
 use dlc_dsl::lower::dataset::{Dataset, DatasetCall};
 use dlc_ir::op::{Call, Gradient};
 use dlc_ir::{Function, Graph, Loc, Op, Role, ScalarOp, Symbol, Tensor, Value};
-use dlc_runtime::data::check;
-use dlc_runtime::loader::Examples;
+use dlc_runtime::Tensors;
+use dlc_runtime::data::check::{self, Check, CheckError};
+use dlc_runtime::examples::Examples;
 use indexmap::IndexMap;
 
+use crate::model::failure::failed_fields;
 use crate::model::span;
 use crate::{Error, Model};
 
@@ -55,9 +57,10 @@ struct Indexing {
 /// Checks that fields which a graph uses as indices, such as labels, lie within what they index.
 pub(crate) fn check_labels(model: &Model, call: &DatasetCall, examples: &Examples, graph: &Graph) -> Result<(), Error> {
     let mut diagnostics = vec![];
-    for (name, indexing) in indexed_fields(graph) {
-        let Some(field) = examples.fields().get(&name) else { continue };
-        let Err(error) = check::labels(field, indexing.size) else { continue };
+    let fields = examples.names();
+    for (name, indexing) in indexed_fields(graph).into_iter().filter(|(name, _)| fields.contains(&name.as_str())) {
+        let check = Check::labels(indexing.size);
+        let Err(error) = checked(model, examples, vec![(name.clone(), check)], false)?.remove(0).1 else { continue };
         let (message, first) = error.parts();
         let at = word_within(model, span(indexing.loc), &name);
         let diagnostic = Diagnostic::error(error.code(), message);
@@ -78,15 +81,41 @@ pub(crate) fn index_bounds(graph: &Graph) -> IndexMap<String, usize> {
 }
 
 /// Checks that no field holds NaN or an infinity.
-pub(crate) fn check_finite(model: &Model, call: &DatasetCall, examples: &Examples) -> Result<(), Error> {
+pub(crate) fn check_finite(
+    model: &Model,
+    call: &DatasetCall,
+    examples: &Examples,
+    training: bool,
+) -> Result<(), Error> {
+    let is_float = |name: &&str| examples.field(name, 1).is_some_and(|ty| ty.dtype.is_float());
+    let checks = examples.names().into_iter().filter(is_float).map(|name| (name.to_owned(), Check::finite())).collect();
     let mut diagnostics = vec![];
-    for (name, field) in examples.fields().iter() {
-        let Err(error) = check::finite(field) else { continue };
+    for (name, result) in checked(model, examples, checks, training)? {
+        let Err(error) = result else { continue };
         let (message, first) = error.parts();
         let diagnostic = Diagnostic::error(error.code(), format!("the field `{name}`: {message}"));
-        diagnostics.push(with_field(model, call, diagnostic, name, &first.unwrap_or_default(), true));
+        diagnostics.push(with_field(model, call, diagnostic, &name, &first.unwrap_or_default(), true));
     }
     if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
+}
+
+/// What checks of fields find among all examples.
+fn checked(
+    model: &Model,
+    examples: &Examples,
+    mut checks: Vec<(String, Check)>,
+    training: bool,
+) -> Result<Vec<(String, Result<(), CheckError>)>, Error> {
+    if !checks.is_empty() {
+        let only = examples.only(|name| checks.iter().any(|(checked, _)| checked == name));
+        let mut see = |first: usize, fields: &Tensors| {
+            for (name, check) in &mut checks {
+                check.see(first, &fields[name.as_str()]);
+            }
+        };
+        only.scan(training, &mut see).map_err(|e| failed_fields(model, &e))?;
+    }
+    Ok(checks.into_iter().map(|(name, check)| (name, check.finish())).collect())
 }
 
 /// Checks that what is read is whole where a dataset makes integers of it, since a conversion only drops what is not.
@@ -94,13 +123,19 @@ pub(crate) fn check_whole(model: &Model, dataset: &Dataset, read: &[Tensor], ent
     let mut diagnostics = vec![];
     for (_, node, op) in entry.ops() {
         let Op::Map(ScalarOp::Convert(dtype)) = *op else { continue };
-        let Some(i) = entry.arg_index(node.operands[0]) else { continue };
+        let Some(argument) = entry.arg_index(node.operands[0]).map(|i| &entry.args()[i]) else { continue };
+        let Some(i) = reader(&argument.name) else { continue };
         let Err(error) = check::whole(&read[i], dtype) else { continue };
         let (message, first) = error.parts();
         let diagnostic = Diagnostic::error(error.code(), message);
         diagnostics.push(diagnostic.primary(dataset.readers[i].span, first.unwrap_or_default()));
     }
     if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
+}
+
+/// The number of the reader that gives an argument.
+fn reader(argument: &str) -> Option<usize> {
+    argument.strip_prefix("read_")?.parse::<usize>().ok()?.checked_sub(1)
 }
 
 /// Adds where a field is declared, and which examples of which file are meant.

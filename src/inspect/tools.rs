@@ -22,14 +22,15 @@ pub use crate::inspect::verify::{Deviation, verify};
 pub use crate::model::settable::Settable;
 pub use crate::model::settable::with_argument;
 pub use crate::model::sizes::sizes_by_inputs;
-pub use crate::train::Part;
+pub use crate::train::evaluation::Part;
 pub use crate::train::request::request_for;
 
 use crate::artefact::Artefact;
 use crate::compile::Timings;
 use crate::data::resolve;
-use crate::model::failure::failed_run;
+use crate::model::failure::{failed_fields, failed_run};
 use crate::model::warnings::Warnings;
+use crate::train::data::SectionData;
 use crate::train::measure::with_parts;
 use crate::train::request::training_step;
 use crate::train::{find_settings, settings};
@@ -99,7 +100,7 @@ pub fn default_model(model: &Model) -> Result<String, Error> {
 pub fn files_of(model: &Model) -> Vec<PathBuf> {
     let texts = model.source().sources.iter().map(|(_, source)| PathBuf::from(source.name()));
     let settings = find_settings(model).ok().flatten();
-    let calls = settings.iter().flat_map(|s| std::iter::once(&s.data).chain(&s.test));
+    let calls = settings.iter().flat_map(|s| s.datasets());
     let readers = calls.filter_map(|call| model.source().dataset(call).ok()).flat_map(|dataset| dataset.readers);
     let data = readers.map(|reader| resolve(&reader.from, &reader.path, model.folder()));
     let weights = model.source().weight_files(&model.request(What::Train)).into_iter();
@@ -206,7 +207,7 @@ pub fn explainable_like(word: &str) -> Option<String> {
 /// # Errors
 /// If the artefact's source has no such data, or it does not fit.
 pub fn evaluate(artefact: &Artefact, compiler: &Compiler, part: Part) -> Result<(Scores, usize), Error> {
-    crate::train::evaluate(&artefact.model()?, compiler, part, artefact.manifest.seed, &artefact.weights)
+    crate::train::evaluation::evaluate(&artefact.model()?, compiler, part, artefact.manifest.seed, &artefact.weights)
 }
 
 /// Runs an artefact's model: sizes of its dimensions are those of the inputs, unless given.
@@ -234,8 +235,9 @@ pub fn run(
     outputs.map_err(|e| failed_run(&model, &e))
 }
 
-/// The data of a model's `train` section.
-pub(crate) fn first_examples(compiler: &Compiler, model: &Model) -> Result<Tensors, Error> {
-    let settings = settings(model)?;
-    Ok(crate::data::load(model, compiler, &settings.data)?.fields().clone())
+/// The fields of the first examples that a model's `train` section trains on: so many, or all of them.
+pub(crate) fn first_examples(compiler: &Compiler, model: &Model, count: usize) -> Result<Tensors, Error> {
+    let data = SectionData::new(model, compiler, &settings(model)?, &Tensors::new())?;
+    let positions: Vec<usize> = data.training.into_iter().take(count).collect();
+    data.examples.gather(&positions, true, 0).map_err(|e| failed_fields(model, &e))
 }

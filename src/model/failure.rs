@@ -2,6 +2,7 @@
 
 use dlc_dsl::Diagnostic;
 use dlc_runtime::SessionError;
+use dlc_runtime::examples::FieldsError;
 use dlc_runtime::train::TrainError;
 
 use crate::model::span;
@@ -21,6 +22,21 @@ pub(crate) fn failed_run(model: &Model, error: &SessionError) -> Error {
 pub(crate) fn failed_training(model: &Model, error: &TrainError) -> Error {
     match error {
         TrainError::Session(error) => failed_run(model, error),
+        TrainError::Fields(error) => failed_fields(model, error),
         _ => Error::plain(error.code(), error.to_string()),
     }
+}
+
+/// Why the fields of the data could not be computed.
+pub(crate) fn failed_fields(model: &Model, error: &FieldsError) -> Error {
+    match error {
+        FieldsError::Run(error) => failed_run(model, error),
+        _ => Error::plain(error.code(), error.to_string()),
+    }
+}
+
+/// What is wrong, with advice.
+pub(crate) fn message(error: &Error) -> String {
+    let Some(first) = error.diagnostics().first() else { return "unknown".to_owned() };
+    std::iter::once(&first.message).chain(&first.help).map(String::as_str).collect::<Vec<_>>().join("; ")
 }

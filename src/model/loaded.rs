@@ -1,21 +1,54 @@
 //! The datasets of a model that were read.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dlc_compiler::options::{Level, Math};
 use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_ir::DType;
-use dlc_runtime::loader::Examples;
+use dlc_runtime::Tensors;
+use dlc_runtime::examples::Examples;
 
-/// The datasets of a model that were read so far. A model's data is read once, as its text is.
+use crate::data::Source;
+
+/// The datasets of a model that were read so far, and what was computed of them. A model's data is read once, as its text is.
 #[derive(Debug, Default)]
-pub(crate) struct Loaded(pub(crate) Mutex<Vec<(Key, Arc<Examples>)>>);
+pub(crate) struct Loaded {
+    /// By the call and the model's float type.
+    pub sources: Cache<(DatasetCall, DType), Arc<Source>>,
+    /// The values of `fit`s, by the examples that they are of.
+    pub fits: Cache<(Key, Vec<usize>), Tensors>,
+    /// The examples that were checked, by the values of the `fit`s.
+    pub examples: Cache<(Key, Tensors), Arc<Examples>>,
+}
 
-/// What examples follow from besides the model's text: what is asked for, and how fields are computed.
-#[derive(Debug, PartialEq)]
+/// What is computed of a dataset follows from this, besides the model's text.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Key {
-    pub(crate) call: DatasetCall,
-    pub(crate) float: DType,
-    pub(crate) level: Level,
-    pub(crate) math: Math,
+    pub call: DatasetCall,
+    pub float: DType,
+    pub level: Level,
+    pub math: Math,
+}
+
+/// Values that were made before. There are few.
+#[derive(Debug)]
+pub(crate) struct Cache<K, V>(Mutex<Vec<(K, V)>>);
+
+impl<K, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Cache(Mutex::default())
+    }
+}
+
+impl<K: PartialEq, V: Clone> Cache<K, V> {
+    /// The value of a key, made if there is none yet.
+    pub fn get<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, value)) = known().iter().find(|(k, _)| *k == key) {
+            return Ok(value.clone());
+        }
+        let value = make()?;
+        known().push((key, value.clone()));
+        Ok(value)
+    }
 }

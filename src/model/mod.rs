@@ -173,6 +173,11 @@ impl Model {
         &self.folder
     }
 
+    /// The same model, which has read nothing yet.
+    pub(crate) fn without_data(&self) -> Self {
+        Model { loaded: Arc::default(), ..self.clone() }
+    }
+
     /// The datasets that were read so far.
     pub(crate) fn loaded(&self) -> &Loaded {
         &self.loaded

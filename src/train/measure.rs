@@ -8,6 +8,7 @@ use dlc_runtime::train::{self, Finish, Finished, Measures, TrainError};
 
 use crate::compile::Timings;
 use crate::model::batched;
+use crate::model::failure::message;
 use crate::{Compiler, Error, Model, Program};
 
 /// A request for batches as one whose program returns the parts of loss and metrics.
@@ -76,12 +77,6 @@ fn of_examples(model: &Model, request: &Request, examples: usize) -> Result<Requ
 /// The examples of a request's batch.
 fn batch(request: &Request) -> usize {
     request.fields.values().find_map(|ty| ty.shape.first().copied()).unwrap_or(1)
-}
-
-/// What is wrong, with advice.
-fn message(error: &Error) -> String {
-    let Some(first) = error.diagnostics().first() else { return "unknown".to_owned() };
-    std::iter::once(&first.message).chain(&first.help).map(String::as_str).collect::<Vec<_>>().join("; ")
 }
 
 /// Makes the programs that compute loss and metrics from their parts.

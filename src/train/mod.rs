@@ -1,5 +1,7 @@
 //! A `train` section, from its text to trained weights.
 
+pub(crate) mod data;
+pub(crate) mod evaluation;
 pub(crate) mod identity;
 pub(crate) mod initial;
 pub(crate) mod initial_weights;
@@ -13,24 +15,24 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
-use dlc_dsl::{Lowered, Request, What};
-use dlc_ir::op::random_bits;
-use dlc_ir::{DType, Graph};
+use dlc_dsl::{Lowered, What};
 use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{self, CheckpointError, Latest, Meta, Store};
+use dlc_runtime::examples::{batch_key, fields_key};
+use dlc_runtime::loader::Cursor;
 use dlc_runtime::train::{Evaluator, Event, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 
 use crate::compile::Timings;
-use crate::data::labels::check_labels;
-use crate::data::load;
-use crate::model::failure::{failed_run, failed_training};
+use crate::data::FITS;
+use crate::model::failure::{failed_fields, failed_run, failed_training};
 use crate::model::warnings::Warnings;
+use crate::train::data::SectionData;
+use crate::train::evaluation::{Part, Weights, evaluator};
 use crate::train::identity::{fingerprint, fingerprint_of, judge, settings_of};
 use crate::train::kept::Kept;
-use crate::train::measure::{agree, disagree, measures, with_parts};
-use crate::train::step::{Remainder, TrainingStep, batch_request, split};
+use crate::train::measure::{measures, with_parts};
+use crate::train::step::{Remainder, TrainingStep, batch_request};
 use crate::{Compiler, Error, Model, Program};
 
 /// What the command line changes in a `train` section.
@@ -73,6 +75,8 @@ pub struct Training {
     lowered: Lowered,
     trainer: dlc_runtime::train::Trainer,
     data: Selection,
+    /// The values of the `fit`s of the data.
+    fits: Tensors,
     validation: Option<(Evaluator, Selection)>,
     test: Option<Selection>,
     options: TrainOptions,
@@ -95,7 +99,9 @@ impl Training {
             (true, Some(folder)) => expect_begun(folder)?,
             _ => None,
         };
-        let step = TrainingStep::new(model, compiler, settings, [])?;
+        // a training goes on with the values of `fit`s that it began with
+        let fits = begun.as_ref().map(|(_, fits)| fits.clone()).unwrap_or_default();
+        let step = TrainingStep::new(model, compiler, settings, [], &fits)?;
         step.check_settings()?;
         let request = with_parts(model, step.request(What::Train))?;
         let (program, lowered, timings) = compiler.build(model, &request)?;
@@ -124,23 +130,21 @@ impl Training {
             judge: judge(&step.settings.keep),
             patience: step.settings.patience.map(|n| n as u64),
         };
-        if let Some(length) = begun.map(|meta| meta.length).filter(|length| *length != options.length()) {
+        if let Some(length) = begun.map(|(meta, _)| meta.length).filter(|length| *length != options.length()) {
             options.fingerprint_of = fingerprint_of(model, compiler, step.request(What::Train), length)?;
         }
-        let TrainingStep { settings, examples, learn, held_out, .. } = step;
-        let validation = if held_out.is_empty() {
-            None
-        } else {
-            let selection = Selection { examples: Arc::clone(&examples), positions: Some(held_out) };
-            let (mut evaluator, _) = evaluator(model, compiler, &settings, &selection, Weights::Learn)?;
-            evaluator.set_seed(Part::Validation.seed(settings.seed));
-            Some((evaluator, selection))
-        };
-        let test = match &settings.test {
-            Some(call) => Some(Selection::all(load(model, compiler, call)?)),
+        let TrainingStep { settings, data, .. } = step;
+        let test = data.test(model, compiler, &settings)?;
+        let SectionData { examples, training, validation, fits, .. } = data;
+        let validation = match validation {
+            Some(selection) => {
+                let (mut evaluator, _) = evaluator(model, compiler, &settings, &selection, Weights::Learn)?;
+                evaluator.set_seed(Part::Validation.seed(settings.seed));
+                Some((evaluator, selection))
+            }
             None => None,
         };
-        let data = Selection { examples, positions: Some(learn) };
+        let data = Selection { examples, positions: Some(training) };
         let (model, compiler) = (model.clone(), compiler.clone());
         Ok(Training {
             model,
@@ -150,6 +154,7 @@ impl Training {
             lowered,
             trainer,
             data,
+            fits,
             validation,
             test,
             options,
@@ -169,6 +174,7 @@ impl Training {
         let run = Run {
             trainer: &mut self.trainer,
             data: self.data.clone(),
+            constants: self.fits.clone(),
             validation: self.validation.as_mut().map(|(evaluator, selection)| (evaluator, selection.clone())),
             options: self.options.clone(),
             stop,
@@ -230,7 +236,8 @@ impl Training {
             Some(positions) => positions[..count].to_vec(),
             None => (0..count).collect(),
         };
-        let fields = selection.examples.gather(&positions, Tensors::new());
+        let key = batch_key(fields_key(part.seed(self.settings.seed)), Cursor::default());
+        let fields = selection.examples.gather(&positions, false, key).map_err(|e| failed_fields(&self.model, &e))?;
         let request = batch_request(&self.model, &self.settings, &selection.examples, What::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
         let mut session = program.with_weights(self.weights())?.try_session()?;
@@ -241,12 +248,14 @@ impl Training {
         Ok(Predictions { part, outputs, fields })
     }
 
-    /// The weights that the section says to keep, those of now or of the best epoch, and the states of the model that an evaluation needs.
+    /// The weights that the section says to keep, those of now or of the best epoch, and the states of the model that an evaluation needs; with
+    /// them the values of the `fit`s of its data, under names that begin with `@fit/`.
     pub fn weights(&self) -> Tensors {
-        match &self.kept {
+        let weights = match &self.kept {
             Some((_, Some(weights))) => weights.clone(),
             _ => self.trainer.weights(),
-        }
+        };
+        weights.into_iter().chain(self.fits.clone()).collect()
     }
 
     /// The settings of the section, as they are in force.
@@ -288,14 +297,15 @@ impl Training {
 
 /// Checks that a training was begun in a folder, to go on from: who asks to go on does not want to begin another one. What its latest
 /// checkpoint says, if it came to one.
-fn expect_begun(folder: &Path) -> Result<Option<Meta>, Error> {
+fn expect_begun(folder: &Path) -> Result<Option<(Meta, Tensors)>, Error> {
     let explain = |e: CheckpointError| Error::plain(e.code(), e.to_string());
     // opening would make it
     let begun = checkpoint::is_begun(folder);
     let latest =
         if begun { Store::open(folder, 1).map_err(explain)?.latest().map_err(explain)? } else { Latest::default() };
     if let Some((_, found)) = latest.found {
-        return Ok(Some(found.meta));
+        let fits = found.tensors.into_iter().filter(|(name, _)| name.starts_with(FITS)).collect();
+        return Ok(Some((found.meta, fits)));
     }
     if begun && latest.skipped.is_empty() {
         return Ok(None);
@@ -329,67 +339,6 @@ pub(crate) fn counted(setting: &str, count: usize) -> Result<usize, Error> {
     Err(Error::plain("number-out-of-range", format!("`{setting}` is {count}, but must be {bounds}")))
 }
 
-/// A part of the data of a `train` section.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// The examples that the model learns from: without those of the validation.
-    Train,
-    /// The examples of its data that are kept to validate with.
-    Validation,
-    /// The test data.
-    Test,
-}
-
-impl Part {
-    /// Its name, on the command line.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Part::Train => "train",
-            Part::Validation => "validation",
-            Part::Test => "test",
-        }
-    }
-
-    /// What the draws of an evaluation follow from: of no step of the training, and of no other part.
-    fn seed(self, seed: u64) -> i64 {
-        let counter = match self {
-            Part::Train => -1,
-            Part::Validation => -2,
-            Part::Test => -3,
-        };
-        random_bits(seed.cast_signed(), counter, 0, DType::I64)
-    }
-
-    /// The dataset that it is of, and those of its examples that are meant.
-    fn of(
-        self,
-        model: &Model,
-        compiler: &Compiler,
-        settings: &TrainSettings,
-    ) -> Result<(DatasetCall, Selection), Error> {
-        let missing = |what: &str, help: &str| {
-            let message = format!("the `train` section names no {what}");
-            Error::plain("missing-setting", message).help(help)
-        };
-        if self == Part::Test {
-            let call = settings.test.clone();
-            let call = call.ok_or_else(|| missing("`test` data", "use --data=validation or --data=train"))?;
-            let examples = load(model, compiler, &call)?;
-            return Ok((call, Selection::all(examples)));
-        }
-        if self == Part::Validation && settings.validation.is_none() {
-            return Err(missing("`validation`", "use --data=test or --data=train"));
-        }
-        let examples = load(model, compiler, &settings.data)?;
-        let (learn, held_out) = split(settings).of(examples.count());
-        let positions = if self == Part::Validation { held_out } else { learn };
-        if positions.is_empty() {
-            return Err(Error::plain("too-few-examples", format!("there are no examples in {}", self.name())));
-        }
-        Ok((settings.data.clone(), Selection { examples, positions: Some(positions) }))
-    }
-}
-
 /// What a model makes of some examples.
 #[derive(Clone, Debug)]
 pub struct Predictions {
@@ -399,88 +348,4 @@ pub struct Predictions {
     pub outputs: Tensors,
     /// The fields of the examples.
     pub fields: Tensors,
-}
-
-/// Loss and metrics of a part of the data of the `train` section, with these weights. `seed` is that of the training, where it is not
-/// the section's.
-pub(crate) fn evaluate(
-    model: &Model,
-    compiler: &Compiler,
-    part: Part,
-    seed: Option<u64>,
-    weights: &Tensors,
-) -> Result<(Scores, usize), Error> {
-    let mut settings = settings(model)?;
-    settings.seed = seed.unwrap_or(settings.seed);
-    let (call, selection) = part.of(model, compiler, &settings)?;
-    let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection, Weights::Stay)?;
-    evaluator.set_seed(part.seed(settings.seed));
-    for graph in &graphs {
-        check_labels(model, &call, &selection.examples, graph)?;
-    }
-    for session in evaluator.sessions() {
-        crate::program::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
-    }
-    Ok((evaluator.run(&selection).map_err(|e| failed_training(model, &e))?, selection.count()))
-}
-
-/// Whether weights are the same in all runs of a program, or change with the training that it judges.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weights {
-    Stay,
-    Learn,
-}
-
-/// The programs that evaluate a selection: of whole batches, and of what is left over.
-///
-/// # Errors
-/// If the model can be evaluated neither on large batches nor on those that it is trained with.
-pub(crate) fn evaluations(
-    model: &Model,
-    settings: &TrainSettings,
-    selection: &Selection,
-) -> Result<Vec<Request>, Error> {
-    /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
-    const EVALUATED_AT_ONCE: usize = 256;
-    let (count, batch) = (selection.count(), settings.batch);
-    let one = |size| {
-        let request = batch_request(model, settings, &selection.examples, What::Eval, size);
-        model.lower(&request).map(|_| request)
-    };
-    let all = |batch| Evaluator::sizes(count, batch).into_iter().map(one).collect::<Result<Vec<Request>, Error>>();
-    all(batch.max(EVALUATED_AT_ONCE)).or_else(|_| all(batch)).map_err(|error| {
-        let rest = count % batch;
-        if rest == 0 || one(batch).is_err() {
-            return error;
-        }
-        error.help(format!("{count} examples in batches of {batch} leave {rest}"))
-    })
-}
-
-/// An evaluator for a selection, and the graphs that it was compiled from.
-fn evaluator(
-    model: &Model,
-    compiler: &Compiler,
-    settings: &TrainSettings,
-    selection: &Selection,
-    weights: Weights,
-) -> Result<(Evaluator, Vec<Graph>), Error> {
-    let (mut sessions, mut graphs, mut found) = (vec![], vec![], None);
-    for request in evaluations(model, settings, selection)? {
-        let mut request = with_parts(model, request)?;
-        request.frozen = weights == Weights::Stay;
-        let (program, lowered, _) = compiler.build(model, &request)?;
-        sessions.push(program.try_session()?);
-        match &found {
-            None => found = Some((measures(model, compiler, &request, &lowered), lowered.parts)),
-            Some((_, parts)) if agree(parts, &lowered.parts) => {}
-            Some(_) => return Err(disagree(selection.count())),
-        }
-        graphs.push(lowered.graph);
-    }
-    let measures = found.as_ref().map(|(measures, _)| measures);
-    if let Some(measures) = measures {
-        measures.finish.program(selection.count()).map_err(|e| failed_training(model, &e))?;
-    }
-    Ok((Evaluator::new(sessions, measures).map_err(|e| failed_training(model, &e))?, graphs))
 }

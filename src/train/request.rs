@@ -2,9 +2,10 @@
 
 use dlc_dsl::lower::settings::TrainSettings;
 use dlc_dsl::{Request, What};
+use dlc_runtime::Tensors;
 use indexmap::IndexMap;
 
-use crate::data::load;
+use crate::data::source;
 use crate::train::step::TrainingStep;
 use crate::train::{find_settings, settings};
 use crate::{Compiler, Error, Model};
@@ -28,7 +29,7 @@ pub fn request_for(
         let said = source.dims_of_examples(name.as_deref()).map_err(|d| model.error(d))?;
         // where all are set, no data is needed
         if let Some(settings) = trained.filter(|_| said.iter().any(|dim| !request.dims.contains_key(dim))) {
-            for (dim, size) in sizes_of_data(model, compiler, &settings)? {
+            for (dim, size) in sizes_of_data(model, &settings)? {
                 request.dims.entry(dim).or_insert(size);
             }
         }
@@ -41,13 +42,9 @@ pub fn request_for(
 }
 
 /// The sizes that the data of a model's `train` section gives to its dimensions.
-fn sizes_of_data(
-    model: &Model,
-    compiler: &Compiler,
-    settings: &TrainSettings,
-) -> Result<IndexMap<String, usize>, Error> {
-    let examples = load(model, compiler, &settings.data)?;
-    let fields = examples.fields().iter().map(|(name, field)| (name.to_owned(), field.ty().clone())).collect();
+fn sizes_of_data(model: &Model, settings: &TrainSettings) -> Result<IndexMap<String, usize>, Error> {
+    let data = source(model, &settings.data)?;
+    let fields = data.fields(data.count());
     model.source().sizes_by(Some(&settings.model), &fields).map_err(|d| model.error(d))
 }
 
@@ -57,5 +54,6 @@ pub(crate) fn training_step<'a>(
     compiler: &'a Compiler,
     sizes: &[(String, usize)],
 ) -> Result<TrainingStep<'a>, Error> {
-    TrainingStep::new(model, compiler, settings(model)?, sizes.iter().map(|(n, s)| (n.as_str(), *s)))
+    let sizes = sizes.iter().map(|(n, s)| (n.as_str(), *s));
+    TrainingStep::new(model, compiler, settings(model)?, sizes, &Tensors::new())
 }

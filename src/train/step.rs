@@ -2,24 +2,23 @@
 //! what it is compiled from, and the weights that it begins with.
 
 use std::cell::OnceCell;
-use std::sync::Arc;
 
-use dlc_dsl::lower::settings::{Amount, TrainSettings, Validation};
+use dlc_dsl::lower::settings::{TrainSettings, Validation};
 use dlc_dsl::{Lowered, Request, What};
-use dlc_runtime::Split;
-use dlc_runtime::loader::Examples;
-use dlc_runtime::train::{self, Measures, Selection};
+use dlc_runtime::Tensors;
+use dlc_runtime::examples::Examples;
+use dlc_runtime::train::{self, Measures};
 use indexmap::IndexMap;
 
 use crate::compile::Timings;
 use crate::data::labels::check_labels;
-use crate::data::load;
-use crate::model::batched;
 use crate::model::failure::failed_training;
 use crate::model::warnings::Warnings;
+use crate::train::counted;
+use crate::train::data::SectionData;
+use crate::train::evaluation::evaluations;
 use crate::train::initial_weights::{check_initial, read_initial};
 use crate::train::measure::{agree, with_parts};
-use crate::train::{counted, evaluations};
 use crate::{Compiler, Error, Model, Program};
 
 /// The step of a `train` section with its data.
@@ -29,12 +28,8 @@ pub(crate) struct TrainingStep<'a> {
     compiler: &'a Compiler,
     /// The section's settings, with the batch that is in force.
     pub settings: TrainSettings,
-    /// All examples of the section's data.
-    pub examples: Arc<Examples>,
-    /// Those to learn from.
-    pub learn: Vec<usize>,
-    /// Those of the validation.
-    pub held_out: Vec<usize>,
+    /// The section's data.
+    pub data: SectionData,
     sizes: IndexMap<String, usize>,
     remainder: OnceCell<Remainder>,
 }
@@ -56,19 +51,19 @@ pub(crate) enum Remainder {
 }
 
 impl<'a> TrainingStep<'a> {
-    /// Reads the data of a section. Sizes go before what the section says: `B` before its batch.
+    /// Reads the data of a section. Sizes go before what the section says: `B` before its batch. The values of `fit`s are those of `fits`, where it
+    /// has them.
     pub fn new<'s>(
         model: &'a Model,
         compiler: &'a Compiler,
         mut settings: TrainSettings,
         sizes: impl IntoIterator<Item = (&'s str, usize)>,
+        fits: &Tensors,
     ) -> Result<Self, Error> {
         let sizes: IndexMap<String, usize> = sizes.into_iter().map(|(n, s)| (n.to_owned(), s)).collect();
         settings.batch = counted("B", sizes.get("B").copied().unwrap_or(settings.batch))?;
-        let examples = load(model, compiler, &settings.data)?;
-        let (learn, held_out) = split(&settings).of(examples.count());
-        let remainder = OnceCell::new();
-        Ok(TrainingStep { model, compiler, settings, examples, learn, held_out, sizes, remainder })
+        let data = SectionData::new(model, compiler, &settings, fits)?;
+        Ok(TrainingStep { model, compiler, settings, data, sizes, remainder: OnceCell::new() })
     }
 
     /// What to make for the step: itself, its first values, or its evaluation.
@@ -84,7 +79,7 @@ impl<'a> TrainingStep<'a> {
     }
 
     fn request_with(&self, what: What, batch: usize, steps_per_epoch: Option<usize>) -> Request {
-        let mut request = batch_request(self.model, &self.settings, &self.examples, what, batch);
+        let mut request = batch_request(self.model, &self.settings, &self.data.examples, what, batch);
         request.dims.extend(self.sizes.clone());
         if let Some(size) = request.dims.get_mut("B") {
             *size = batch;
@@ -97,12 +92,12 @@ impl<'a> TrainingStep<'a> {
     /// Steps of an epoch.
     fn steps_per_epoch(&self) -> usize {
         let more = usize::from(matches!(self.remainder(), Remainder::Trained(_)));
-        (self.learn.len() / self.settings.batch + more).max(1)
+        (self.data.training.len() / self.settings.batch + more).max(1)
     }
 
     /// Examples that the first epoch trains on, or the part of it that all steps are.
     pub fn examples_of_epoch(&self) -> usize {
-        let count = self.learn.len();
+        let count = self.data.training.len();
         let count =
             if let Remainder::LeftOut { count: left_out, .. } = self.remainder() { count - left_out } else { count };
         let steps = self.settings.steps.unwrap_or(usize::MAX).saturating_mul(self.settings.batch);
@@ -112,7 +107,8 @@ impl<'a> TrainingStep<'a> {
     /// What becomes of the examples that fill no batch.
     pub fn remainder(&self) -> &Remainder {
         self.remainder.get_or_init(|| {
-            let (whole, count) = (self.learn.len() / self.settings.batch, self.learn.len() % self.settings.batch);
+            let (whole, count) =
+                (self.data.training.len() / self.settings.batch, self.data.training.len() % self.settings.batch);
             if whole == 0 || count == 0 {
                 return Remainder::None;
             }
@@ -170,36 +166,37 @@ impl<'a> TrainingStep<'a> {
             Remainder::LeftOut { count, why } => Some((*count, why.as_str())),
             Remainder::None | Remainder::Trained(_) => None,
         };
-        Warnings::new(self.model, self.settings.warnings(self.examples.count(), self.held_out.len(), left_out))
+        Warnings::new(
+            self.model,
+            self.settings.warnings(self.data.examples.count(), self.data.held_out.len(), left_out),
+        )
     }
 
     /// Checks that training has an end and examples for a step.
     pub fn check_settings(&self) -> Result<(), Error> {
         self.settings.check_length().map_err(|d| self.model.error(d))?;
-        let validated = self.settings.check_validation(self.examples.count(), self.held_out.len());
+        let validated = self.settings.check_validation(self.data.examples.count(), self.data.held_out.len());
         validated.map_err(|d| self.model.error(d))?;
-        self.settings.check_batch(self.learn.len()).map_err(|d| self.model.error(d))
+        self.settings.check_batch(self.data.training.len()).map_err(|d| self.model.error(d))
     }
 
     /// Checks what else a training needs, against its lowered step: labels that are classes of the model, in the test data as well, something to
     /// judge by where that is wanted, and a file of weights that fits.
     pub fn check(&self, lowered: &Lowered) -> Result<(), Error> {
-        let TrainSettings { data, test, weights, .. } = &self.settings;
-        for call in std::iter::once(data).chain(test) {
-            check_labels(self.model, call, &*load(self.model, self.compiler, call)?, &lowered.graph)?;
+        let TrainSettings { data, test, weights, validation, .. } = &self.settings;
+        let tested = self.data.test(self.model, self.compiler, &self.settings)?;
+        check_labels(self.model, data, &self.data.examples, &lowered.graph)?;
+        let validated = self.data.validation.as_ref();
+        if let (Some(Validation::Data(call)), Some(selection)) = (validation, validated) {
+            check_labels(self.model, call, &selection.examples, &lowered.graph)?;
         }
-        let evaluated = |selection: &Selection| -> Result<(), Error> {
+        if let (Some(call), Some(selection)) = (test, &tested) {
+            check_labels(self.model, call, &selection.examples, &lowered.graph)?;
+        }
+        for selection in validated.into_iter().chain(&tested) {
             for request in evaluations(self.model, &self.settings, selection)? {
                 self.model.lower(&with_parts(self.model, request)?)?;
             }
-            Ok(())
-        };
-        if !self.held_out.is_empty() {
-            let held_out = Selection { examples: Arc::clone(&self.examples), positions: Some(self.held_out.clone()) };
-            evaluated(&held_out)?;
-        }
-        if let Some(call) = test {
-            evaluated(&Selection::all(load(self.model, self.compiler, call)?))?;
         }
         if weights.is_some() {
             let own = lowered.weights.iter().filter(|w| !w.of_training);
@@ -215,19 +212,6 @@ fn same_weights(a: &Lowered, b: &Lowered) -> bool {
     of(a) == of(b)
 }
 
-/// Which examples are held out.
-pub(crate) fn split(settings: &TrainSettings) -> Split {
-    let of = |amount: Amount| match amount {
-        Amount::Fraction(fraction) => dlc_runtime::Amount::Fraction(fraction),
-        Amount::Count(count) => dlc_runtime::Amount::Count(count),
-    };
-    match settings.validation {
-        None => Split::None,
-        Some(Validation::Last(amount)) => Split::Last(of(amount)),
-        Some(Validation::Random(amount)) => Split::Random { amount: of(amount), seed: settings.seed },
-    }
-}
-
 /// A request for batches of a size, with the types that the examples have.
 pub(crate) fn batch_request(
     model: &Model,
@@ -238,8 +222,8 @@ pub(crate) fn batch_request(
 ) -> Request {
     let mut request = model.request(what);
     request.model = Some(settings.model.clone());
-    for (name, tensor) in examples.fields().iter() {
-        request.fields.insert(name.to_owned(), batched(tensor.ty(), batch));
+    for name in examples.names() {
+        request.fields.extend(examples.field(name, batch).map(|ty| (name.to_owned(), ty)));
     }
     request
 }

@@ -56,7 +56,7 @@ impl Compiler {
         model: &Model,
         sizes: impl IntoIterator<Item = (&'a str, usize)>,
     ) -> Result<Trainer, Error> {
-        let step = TrainingStep::new(model, self, settings(model)?, sizes)?;
+        let step = TrainingStep::new(model, self, settings(model)?, sizes, &Tensors::new())?;
         let request = step.request(What::Train);
         let (program, lowered, _) = self.build(model, &request)?;
         let trainer = step.trainer(&program, &lowered, None)?;

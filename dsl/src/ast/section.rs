@@ -14,7 +14,7 @@ pub struct Dataset {
     pub name: Ident,
     /// Its arguments.
     pub params: Vec<Param>,
-    /// Fields and `let`s.
+    /// Fields, `let`s and `fit`s.
     pub entries: Vec<Entry>,
     /// All of it.
     pub span: Span,
@@ -66,6 +66,13 @@ pub enum EntryKind {
     Let {
         /// What it introduces.
         pattern: Pattern,
+        /// Its value.
+        value: Expr,
+    },
+    /// `fit m = value`, in `dataset` only: computed once, of all training examples.
+    Fit {
+        /// Its name.
+        name: Ident,
         /// Its value.
         value: Expr,
     },

@@ -153,6 +153,7 @@ enums! {
     }
     EntryKind {
         Let { pattern, value } => [pattern, value],
+        Fit { name, value } => [name, value],
         Field { name, value } => [name, value],
         Update { target, entries } => [target, entries],
     }

@@ -107,7 +107,7 @@ fn widths(pieces: &[Piece]) -> Vec<Option<usize>> {
         {
             let setting = matches!(piece.kind, PieceKind::Token(TokenKind::Name(_)))
                 && pieces.get(i + 1).is_some_and(|next| next.is(Symbol::Eq) && !next.first);
-            let other = matches!(piece.word(), Some(Word::Let | Word::Update));
+            let other = matches!(piece.word(), Some(Word::Let | Word::Fit | Word::Update));
             if piece.gap || other {
                 align(pieces, run, &mut widths);
             }

@@ -40,7 +40,8 @@ macro_rules! words {
 }
 
 words! {
-    And "and" As "as" Assert "assert" Block "block" Cond "cond" Dataset "dataset" Else "else" False "false" Fn "fn"
+    And "and" As "as" Assert "assert" Block "block" Cond "cond" Dataset "dataset" Else "else" False "false" Fit "fit"
+    Fn "fn"
     From "from" If "if" Import "import" In "in" Layer "layer" Let "let" Model "model" None "none" Not "not" Or "or"
     Over "over" Param "param" Repeat "repeat" Return "return" Scan "scan" State "state" Train "train" True "true"
     Update "update" While "while" Yield "yield"
@@ -57,7 +58,7 @@ impl Word {
         use Word::*;
         matches!(
             self,
-            Assert | Cond | If | Layer | Let | Param | Repeat | Return | Scan | State | Update | While | Yield
+            Assert | Cond | Fit | If | Layer | Let | Param | Repeat | Return | Scan | State | Update | While | Yield
         )
     }
 }

@@ -14,7 +14,7 @@ use super::optimizer::OWN;
 use super::value::{Axis, Data};
 use super::{Eval, Lower};
 use crate::diagnostic::Diagnostic;
-use crate::span::Span;
+use crate::span::{SourceId, Span};
 
 /// A function under construction.
 #[derive(Debug)]
@@ -67,6 +67,11 @@ pub(crate) struct Closed {
 /// The place that nodes get for a span of the user's text.
 pub(crate) fn loc(span: Span) -> Loc {
     Loc { file: span.source.0.wrapping_add(1), start: span.start, end: span.end }
+}
+
+/// The span in the user's text that a node's place is.
+pub(crate) fn span_of(loc: Loc) -> Span {
+    Span { source: SourceId(loc.file.wrapping_sub(1)), start: loc.start, end: loc.end }
 }
 
 impl<'p> Lower<'p> {
@@ -239,8 +244,7 @@ impl<'p> Lower<'p> {
             return Err(self.fail(error.help("`none` keeps what the weight's own initialiser draws")));
         }
         if self.readers.is_some() {
-            let message = "random numbers in a dataset come with a later version of dlc";
-            return Err(self.fault("not-supported-yet", message, span, "not yet"));
+            self.check_draw_of_examples(&ty, span)?;
         }
         let depth = self.contexts.len() - 1;
         let key = self.key(depth, span)?;

@@ -17,6 +17,7 @@ mod metrics;
 mod scope;
 mod told;
 mod update;
+mod validation;
 
 pub use docs::{SETTINGS_DOCS, SettingDoc};
 pub use told::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation};
@@ -210,6 +211,8 @@ impl<'p> Lower<'p> {
         for entry in &train.entries {
             match &entry.kind {
                 EntryKind::Let { pattern, value } => self.known_let(pattern, value),
+                // the parser has said that it belongs to datasets
+                EntryKind::Fit { .. } => {}
                 // read when the others are
                 EntryKind::Update { .. } => {}
                 EntryKind::Field { name, value } => {
@@ -360,6 +363,9 @@ impl<'p> Lower<'p> {
 
     /// `last(0.2)` and `random(0.2)`, a fraction of the examples, or `last(500)` and `random(500)`, their number.
     fn validation(&mut self, value: &'p Expr) -> Eval<Validation> {
+        if let Some(data) = self.validation_data(value)? {
+            return Ok(Validation::Data(data));
+        }
         let (name, number) = self.one_number(value, "validation", &["last", "random"])?;
         let amount = match number {
             Number::Float(fraction) if fraction < 1.0 => Amount::Fraction(fraction),

@@ -105,6 +105,7 @@ impl Parser<'_> {
             TokenKind::Name(name) if name == "dlc" => {
                 Diagnostic::error("misplaced", "the version stands on the first line").primary(token.span, "not here")
             }
+            TokenKind::Word(Word::Fit) => super::section::misplaced_fit(token.span),
             TokenKind::Word(word) if word.begins_statement() => {
                 Diagnostic::error("misplaced", format!("`{}` stands outside of any definition", word.text()))
                     .primary(token.span, "belongs into the braces of a `model`, `block` or `fn`")

@@ -6,12 +6,20 @@ use crate::diagnostic::Diagnostic;
 use crate::lexer::{Symbol, TokenKind, Word};
 use crate::span::Span;
 
+/// What entries belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Section {
+    Dataset,
+    Train,
+    Update,
+}
+
 impl Parser<'_> {
     pub(super) fn dataset(&mut self, docs: Docs, attributes: Vec<Attribute>) -> Parsed<Dataset> {
         let start = self.expect_word(Word::Dataset)?;
         let name = self.new_name("a dataset's name")?;
         let params = if self.at(Symbol::LParen) { self.params()? } else { vec![] };
-        let entries = self.entries(false)?;
+        let entries = self.entries(Section::Dataset)?;
         Ok(Dataset { docs, attributes, name, params, entries, span: self.since(start) })
     }
 
@@ -23,45 +31,54 @@ impl Parser<'_> {
             None => (None, first),
         };
         let args = if self.at(Symbol::LParen) { self.args()? } else { vec![] };
-        let entries = self.entries(true)?;
+        let entries = self.entries(Section::Train)?;
         Ok(Train { docs, attributes, name, model, args, entries, span: self.since(start) })
     }
 
-    fn entries(&mut self, updates: bool) -> Parsed<Vec<Entry>> {
+    fn entries(&mut self, section: Section) -> Parsed<Vec<Entry>> {
         self.enter()?;
         let entries = self
             .expect(Symbol::LBrace)
-            .and_then(|open| self.with_lines(true, |p| p.list_of(open, true, |p| p.entry(updates))));
+            .and_then(|open| self.with_lines(true, |p| p.list_of(open, true, |p| p.entry(section))));
         self.leave();
         entries
     }
 
-    fn entry(&mut self, updates: bool) -> Parsed<Entry> {
+    fn entry(&mut self, section: Section) -> Parsed<Entry> {
         let docs = self.docs();
         let attributes = self.attributes()?;
         let start = self.peek().span;
         self.tokens[self.index].first = false;
-        let kind = self.entry_kind(start, updates)?;
+        let kind = self.entry_kind(start, section)?;
         Ok(Entry { docs, attributes, kind, span: self.since(start) })
     }
 
-    fn entry_kind(&mut self, start: Span, updates: bool) -> Parsed<EntryKind> {
+    fn entry_kind(&mut self, start: Span, section: Section) -> Parsed<EntryKind> {
         match self.peek().kind.clone() {
             TokenKind::Word(Word::Let) => {
                 self.bump();
                 let (pattern, value) = self.let_after_word()?;
                 Ok(EntryKind::Let { pattern, value })
             }
+            TokenKind::Word(Word::Fit) => {
+                self.bump();
+                if section != Section::Dataset {
+                    self.report(misplaced_fit(start));
+                }
+                let name = self.new_name("a name")?;
+                self.expect(Symbol::Eq)?;
+                Ok(EntryKind::Fit { name, value: self.expr()? })
+            }
             TokenKind::Word(Word::Update) => {
                 self.bump();
-                if !updates {
+                if section != Section::Train {
                     self.report(
                         Diagnostic::error("misplaced", "`update` stands directly in `train` only")
                             .primary(start, "cannot stand here"),
                     );
                 }
                 let target = self.update_target()?;
-                let entries = self.entries(false)?;
+                let entries = self.entries(Section::Update)?;
                 Ok(EntryKind::Update { target, entries })
             }
             TokenKind::Name(name) => {
@@ -121,9 +138,15 @@ impl Parser<'_> {
         }
     }
 
-    /// Reads over `let` or `update`, whether it was `let`.
-    pub(crate) fn let_key(&mut self) -> bool {
-        let token = self.bump();
-        token.kind == TokenKind::Word(Word::Let)
+    /// Reads the first word of an entry's key in RON: `let`, `fit` or `update`.
+    pub(crate) fn key_word(&mut self) -> TokenKind {
+        self.bump().kind
     }
+}
+
+/// The error for a `fit` outside of a dataset.
+pub(super) fn misplaced_fit(span: Span) -> Diagnostic {
+    Diagnostic::error("misplaced", "`fit` is only allowed in a `dataset`")
+        .primary(span, "not in a dataset")
+        .help("a `fit` is computed once, of the training examples; anything else is a `let`")
 }

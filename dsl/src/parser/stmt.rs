@@ -218,6 +218,7 @@ impl Parser<'_> {
         let diagnostic = match kind {
             TokenKind::Word(Word::Else) => Diagnostic::error("misplaced", "`else` without an `if` or `cond` before it")
                 .primary(span, "belongs to nothing"),
+            TokenKind::Word(Word::Fit) => super::section::misplaced_fit(span),
             TokenKind::Word(Word::Update) => Diagnostic::error("misplaced", "`update` stands outside of `train`")
                 .primary(span, "only a `train` section has updates"),
             TokenKind::Word(word) if word.begins_item() => {

@@ -118,6 +118,7 @@ impl Tree {
                 EntryKind::Let { pattern, value } => {
                     self.line(format!("(let {} {})", pattern_text(pattern), sexp(value)))
                 }
+                EntryKind::Fit { name, value } => self.line(format!("(fit {} {})", name.name, sexp(value))),
                 EntryKind::Field { name, value } => self.line(format!("(field {} {})", name.name, sexp(value))),
                 EntryKind::Update { target, entries } => {
                     self.line(format!("(update {}", sexp(target)));

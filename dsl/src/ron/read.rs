@@ -4,6 +4,7 @@ use super::raw::{Raw, Reader, Shape, shape_of};
 use super::{Site, Texts};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
+use crate::lexer::{TokenKind, Word};
 use crate::parser::VERSION;
 use crate::span::{Span, Spanned};
 
@@ -352,6 +353,10 @@ impl<'a> Reader<'a> {
                 let EntryKey::Let(pattern) = pattern else { return None };
                 EntryKind::Let { pattern, value: self.flow(raw)? }
             }
+            Some(("fit", _)) if flows => {
+                let EntryKey::Fit(name) = self.fragment(&key, |p| p.entry_key())? else { return None };
+                EntryKind::Fit { name, value: self.flow(raw)? }
+            }
             Some(("update", _)) if updates => {
                 let target = match key.value["update ".len()..].trim_start() {
                     written if written.starts_with(['"', '[']) => {
@@ -378,6 +383,7 @@ impl<'a> Reader<'a> {
 /// What the key of an entry says beyond a name.
 pub(crate) enum EntryKey {
     Let(Pattern),
+    Fit(Ident),
     Update(Expr),
 }
 
@@ -385,14 +391,19 @@ impl Spans for EntryKey {
     fn each_span(&mut self, f: &mut dyn FnMut(&mut Span)) {
         match self {
             EntryKey::Let(pattern) => pattern.each_span(f),
+            EntryKey::Fit(name) => name.each_span(f),
             EntryKey::Update(target) => target.each_span(f),
         }
     }
 }
 
 impl crate::parser::Parser<'_> {
-    /// `let x` or `update "d.**"`, the key of an entry.
+    /// `let x`, `fit m` or `update "d.**"`, the key of an entry.
     fn entry_key(&mut self) -> crate::parser::Parsed<EntryKey> {
-        if self.let_key() { Ok(EntryKey::Let(self.pattern()?)) } else { Ok(EntryKey::Update(self.update_target()?)) }
+        Ok(match self.key_word() {
+            TokenKind::Word(Word::Let) => EntryKey::Let(self.pattern()?),
+            TokenKind::Word(Word::Fit) => EntryKey::Fit(self.name("a name")?),
+            _ => EntryKey::Update(self.update_target()?),
+        })
     }
 }

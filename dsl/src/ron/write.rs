@@ -272,6 +272,7 @@ impl Writer {
         map(entries.iter().map(|entry| {
             let (key, mut value) = match &entry.kind {
                 EntryKind::Let { pattern, value } => (format!("let {}", pattern_text(pattern)), self.flow(value)),
+                EntryKind::Fit { name, value } => (format!("fit {}", name.name), self.flow(value)),
                 EntryKind::Field { name, value } if flows => (name.name.clone(), self.flow(value)),
                 EntryKind::Field { name, value } => (name.name.clone(), self.value(value, Texts::setting(name))),
                 EntryKind::Update { target, entries } => {

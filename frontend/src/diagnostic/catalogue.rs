@@ -141,6 +141,11 @@ codes! {
         field, so that rows would be read as text. A quotation mark within quotation marks is written twice.", "1,\"two";
     "ragged-table": "A row of the table has not as many cells as its header.", "a,b above 1,2,3";
     "no-examples": "A field of the data has no axis of examples.", "label = 3";
+    "mixed-examples": "A field of a dataset is computed of several examples at once, or is the same for all. A field is a \
+        function of one example, so that it can be computed batch by batch and is the same in every batch. What is computed of \
+        all training examples, such as a mean, is a `fit`.", "x = raw - mean(raw, axis: 0)";
+    "unfitted": "`fit`s are computed of the examples of `data`. Another dataset of the section has `fit`s of its own, to which \
+        nothing gives a value. Let both be calls of one dataset with different arguments.", "test = others()";
     "example-count": "Two fields of the data have different numbers of examples.", "8,500 images, 8,499 labels";
     "too-few-examples": "There are fewer examples than one batch takes.", "batch = 64 on 50 examples";
     "not-finite": "The data or a batch holds NaN or an infinity.", "a missing cell read as NaN";

@@ -194,6 +194,15 @@ pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
+/// A number with commas between its thousands.
+pub fn thousands(n: usize) -> String {
+    let digits = n.to_string();
+    let first = (digits.len() + 2) % 3 + 1;
+    let (first, rest) = digits.split_at(first);
+    let rest = rest.as_bytes().chunks(3).map(|three| String::from_utf8_lossy(three));
+    std::iter::once(first.into()).chain(rest).collect::<Vec<_>>().join(",")
+}
+
 /// Names as a list in a sentence; of many, the first few.
 pub fn quoted<S: AsRef<str>>(names: &[S]) -> String {
     const MOST: usize = 5;

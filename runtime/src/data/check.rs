@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use dlc_ir::{DType, Scalar, Tensor};
+use dlc_ir::{DType, Data, Scalar, Tensor};
 
 /// How many offenders an error shows.
 const SHOWN: usize = 3;
@@ -96,21 +96,78 @@ impl CheckError {
     }
 }
 
+/// A check of values that are seen some examples at a time.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// The number of classes of which the values are labels; none if they have to be finite.
+    classes: Option<usize>,
+    count: usize,
+    total: usize,
+    first: Vec<(usize, String)>,
+}
+
+impl Check {
+    /// That every element is the index of one of `classes` classes.
+    pub fn labels(classes: usize) -> Self {
+        Check { classes: Some(classes), count: 0, total: 0, first: vec![] }
+    }
+
+    /// That no element is NaN or infinite.
+    pub fn finite() -> Self {
+        Check { classes: None, count: 0, total: 0, first: vec![] }
+    }
+
+    /// Looks at the values of examples, the first of which has this number.
+    pub fn see(&mut self, first: usize, values: &Tensor) {
+        let found = match self.classes {
+            Some(classes) => offenders(values, |x| is_outside(x, classes)),
+            None if all_finite(values.data()) => (0, vec![]),
+            None => offenders(values, |x| !x.as_f64().is_finite()),
+        };
+        self.total += values.len();
+        self.count += found.0;
+        self.first.extend(found.1.into_iter().map(|(example, value)| (first + example, value)));
+        self.first.truncate(SHOWN);
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    /// If a value is not what it has to be.
+    pub fn finish(self) -> Result<(), CheckError> {
+        let Check { classes, count, total, first } = self;
+        match classes {
+            _ if count == 0 => Ok(()),
+            Some(classes) => Err(CheckError::LabelOutOfRange { classes, count, total, first }),
+            None => Err(CheckError::NotFinite { count, total, first }),
+        }
+    }
+}
+
+fn all_finite(data: &Data) -> bool {
+    match data {
+        Data::F32(values) => values.iter().all(|x| x.is_finite()),
+        Data::F64(values) => values.iter().all(|x| x.is_finite()),
+        _ => true,
+    }
+}
+
+fn is_outside(label: Scalar, classes: usize) -> bool {
+    match label {
+        Scalar::Int(i) => usize::try_from(i).map_or(true, |i| i >= classes),
+        Scalar::Float(x) => !(0.0..classes as f64).contains(&x) || x.fract() != 0.0,
+        Scalar::Bool(x) => usize::from(x) >= classes,
+    }
+}
+
 /// Checks that every element is the index of one of `classes` classes.
 ///
 /// # Errors
 /// If one is not.
 pub fn labels(labels: &Tensor, classes: usize) -> Result<(), CheckError> {
-    let outside = |x: Scalar| match x {
-        Scalar::Int(i) => usize::try_from(i).map_or(true, |i| i >= classes),
-        Scalar::Float(x) => !(0.0..classes as f64).contains(&x) || x.fract() != 0.0,
-        Scalar::Bool(x) => usize::from(x) >= classes,
-    };
-    let (count, first) = offenders(labels, outside);
-    if count == 0 {
-        return Ok(());
-    }
-    Err(CheckError::LabelOutOfRange { classes, count, total: labels.len(), first })
+    let mut check = Check::labels(classes);
+    check.see(0, labels);
+    check.finish()
 }
 
 /// Checks that no element is NaN or infinite.
@@ -118,11 +175,9 @@ pub fn labels(labels: &Tensor, classes: usize) -> Result<(), CheckError> {
 /// # Errors
 /// If one is.
 pub fn finite(values: &Tensor) -> Result<(), CheckError> {
-    if !values.dtype().is_float() {
-        return Ok(());
-    }
-    let (count, first) = offenders(values, |x| !x.as_f64().is_finite());
-    if count == 0 { Ok(()) } else { Err(CheckError::NotFinite { count, total: values.len(), first }) }
+    let mut check = Check::finite();
+    check.see(0, values);
+    check.finish()
 }
 
 /// Checks that every element is an integer that a dtype holds, and that its float type tells from its neighbours. Other dtypes than those

@@ -6,7 +6,8 @@ use crate::SessionError;
 use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::data::check::CheckError;
-use crate::loader::TooFew;
+use crate::examples::FieldsError;
+use crate::loader::{LoaderError, TooFew};
 use crate::near::suggestion;
 use crate::weights::Mismatch;
 
@@ -29,6 +30,9 @@ pub enum TrainError {
     /// There are too few examples.
     #[error(transparent)]
     TooFew(#[from] TooFew),
+    /// The fields of a batch could not be computed.
+    #[error(transparent)]
+    Fields(#[from] FieldsError),
     /// Weights do not fit the model.
     #[error("{0}")]
     Weights(#[from] Mismatch),
@@ -152,6 +156,15 @@ pub enum TrainError {
     },
 }
 
+impl From<LoaderError> for TrainError {
+    fn from(error: LoaderError) -> Self {
+        match error {
+            LoaderError::TooFew(e) => e.into(),
+            LoaderError::Fields(e) => e.into(),
+        }
+    }
+}
+
 impl TrainError {
     /// The kind of problem as a word, as it stands in `error[...]`.
     pub fn code(&self) -> &'static str {
@@ -161,6 +174,7 @@ impl TrainError {
             TrainError::Data(e) => e.code(),
             TrainError::Check(e) => e.code(),
             TrainError::TooFew(_) => "too-few-examples",
+            TrainError::Fields(e) => e.code(),
             TrainError::Weights(e) => e.code(),
             TrainError::History(_) => "io",
             TrainError::NoLoss => "no-loss",

@@ -9,7 +9,8 @@ use dlc_ir::op::random_bits;
 use super::scores::Totals;
 use super::{Measures, Scores, TrainError, fields};
 use crate::Session;
-use crate::loader::{Examples, Loader, LoaderOptions};
+use crate::examples::{Examples, fields_key};
+use crate::loader::{Loader, LoaderOptions};
 
 /// Examples, or some of them.
 #[derive(Clone, Debug)]
@@ -109,16 +110,16 @@ impl Evaluator {
             let (_, session) = found.ok_or_else(|| TrainError::NoProgram { size, count, needed: needed.clone() })?;
             fields::check(session, &selection.examples, size)?;
         }
-        let options = LoaderOptions::evaluation(whole);
+        let options = LoaderOptions { key: fields_key(self.seed), ..LoaderOptions::evaluation(whole) };
         let (_, first) = self.sessions.first().ok_or(TrainError::NoProgram { size: whole, count, needed })?;
-        let examples = fields::used(first, &selection.examples)?;
+        let examples = fields::used(first, &selection.examples);
         let mut loader = Loader::new(examples, selection.positions.clone(), &options)?;
         self.totals.clear();
         for number in 0..loader.batches_per_epoch() {
             if stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let batch = loader.next_batch();
+            let batch = loader.next_batch()?;
             let fits = self.sessions.iter_mut().find(|(size, _)| *size == batch.count);
             let (_, session) = fits.expect("there is a program for every size");
             fields::set(session, &batch.fields)?;

@@ -2,36 +2,32 @@
 
 use std::sync::Arc;
 
-use dlc_ir::{Data, Tensor, Type};
+use dlc_ir::{Data, Tensor};
 
 use super::TrainError;
-use crate::loader::Examples;
+use crate::examples::Examples;
 use crate::near::near;
 use crate::{Session, SessionError, Tensors, WrongType};
 
-/// The examples with only those fields that are inputs, so that no batch is made of what nobody reads.
-pub(super) fn used(session: &Session, examples: &Arc<Examples>) -> Result<Arc<Examples>, TrainError> {
+/// The examples with only those fields that are inputs, so that nothing is computed that the program does not read.
+pub(super) fn used(session: &Session, examples: &Arc<Examples>) -> Arc<Examples> {
     let used = |name: &str| session.signature().input(name).is_some();
-    if examples.fields().names().all(used) {
-        return Ok(Arc::clone(examples));
-    }
-    let fields = examples.fields().iter().filter(|(name, _)| used(name));
-    let fields: Tensors = fields.map(|(name, tensor)| (name, tensor.clone())).collect();
+    let names = examples.names();
     // A program without inputs still counts its batches by the examples.
-    if fields.is_empty() { Ok(Arc::clone(examples)) } else { Ok(Arc::new(Examples::new(fields)?)) }
+    if names.iter().all(|name| used(name)) || !names.iter().any(|name| used(name)) {
+        return Arc::clone(examples);
+    }
+    Arc::new(examples.only(used))
 }
 
 /// Checks that batches of `size` examples feed every input.
 pub(super) fn check(session: &Session, examples: &Examples, size: usize) -> Result<(), TrainError> {
     for (name, wanted) in session.signature().inputs() {
-        let Some(field) = examples.fields().get(name) else {
-            let near = near(name, examples.fields().names());
-            let fields = examples.fields().names().map(str::to_owned).collect();
+        let Some(found) = examples.field(name, size) else {
+            let near = near(name, examples.names());
+            let fields = examples.names().into_iter().map(str::to_owned).collect();
             return Err(TrainError::NoField { name: name.to_owned(), near, fields });
         };
-        let mut shape = field.shape().to_vec();
-        shape[0] = size;
-        let found = Type::new(field.dtype(), shape);
         if found != *wanted {
             let wrong = WrongType { kind: "input", name: name.to_owned(), wanted: wanted.clone(), found };
             return Err(SessionError::from(wrong).into());

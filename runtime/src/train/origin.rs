@@ -8,6 +8,7 @@ use dlc_ir::{Data, Tensor};
 use super::{Evaluator, Selection, TrainOptions, Trainer};
 use crate::Tensors;
 use crate::checkpoint::Origin;
+use crate::examples::Examples;
 
 impl Origin {
     /// What a training is made of. Its length is left out: training on is what resuming is for.
@@ -18,8 +19,11 @@ impl Origin {
         options: &TrainOptions,
         remainder: bool,
     ) -> Self {
-        let learnt = hash_of_fields(data.examples.fields());
-        let fields = data.examples.fields().iter().map(|(name, tensor)| format!("{name} {}", tensor.ty()));
+        let learnt = hash_of_examples(&data.examples);
+        let count = data.examples.count();
+        let types =
+            data.examples.names().into_iter().filter_map(|name| Some((name, data.examples.field(name, count)?)));
+        let fields = types.map(|(name, ty)| format!("{name} {ty}"));
         Origin {
             program: options.fingerprint.clone(),
             batch: options.batch,
@@ -32,7 +36,7 @@ impl Origin {
             held_out: validation.map(|(_, selection)| selection.count()),
             validation: validation.map(|(_, selection)| {
                 let same = Arc::ptr_eq(&selection.examples, &data.examples);
-                let fields = if same { learnt.clone() } else { hash_of_fields(selection.examples.fields()) };
+                let fields = if same { learnt.clone() } else { hash_of_examples(&selection.examples) };
                 format!("{fields} {}", hash_of_positions(selection))
             }),
             data: learnt,
@@ -44,9 +48,18 @@ impl Origin {
     }
 }
 
+/// A hash of what was read of the examples, and of what their fields follow from besides.
+fn hash_of_examples(examples: &Examples) -> String {
+    let rows = hash_of_tensors(examples.rows());
+    match examples.identity() {
+        "" => rows,
+        identity => blake3::hash(format!("{rows} {identity}").as_bytes()).to_hex().to_string(),
+    }
+}
+
 /// A hash of names, types and bytes, whatever the order of the names.
-fn hash_of_fields(fields: &Tensors) -> String {
-    let mut sorted: Vec<_> = fields.iter().collect();
+fn hash_of_tensors(tensors: &Tensors) -> String {
+    let mut sorted: Vec<_> = tensors.iter().collect();
     sorted.sort_by_key(|(name, _)| *name);
     let mut hasher = Hasher::new();
     for (name, tensor) in sorted {

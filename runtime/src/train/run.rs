@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::event::{EpochReport, Event, Summary, Times};
 use super::save::Files;
-use super::{Evaluator, Scores, Selection, TrainError, TrainOptions, Trainer, fields};
+use super::{Evaluator, Scores, Selection, TrainError, TrainOptions, Trainer, fields, state};
 use crate::Tensors;
 use crate::checkpoint::{CheckpointError, Latest, Meta, Origin, Store};
+use crate::examples::fields_key;
 use crate::history::Record;
 use crate::loader::{Loader, LoaderOptions, Rest};
 
@@ -20,6 +21,9 @@ pub struct Run<'a> {
     pub trainer: &'a mut Trainer,
     /// The examples to learn from.
     pub data: Selection,
+    /// Tensors that the fields of the data follow from, under names that begin with `@`, as no weight's does: each checkpoint has them, and a training
+    /// goes on with the same only.
+    pub constants: Tensors,
     /// The examples to validate with after each epoch, and the programs to do it.
     pub validation: Option<(&'a mut Evaluator, Selection)>,
     /// The settings.
@@ -40,7 +44,7 @@ impl Run<'_> {
     /// # Errors
     /// If the data does not fit the program, a step or a file fails, or the loss is not finite.
     pub fn run(self, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Summary, TrainError> {
-        let Run { trainer, data, validation, mut options, stop } = self;
+        let Run { trainer, data, constants, validation, mut options, stop } = self;
         let remainder = data.count().checked_rem(options.batch).unwrap_or(0);
         let takes_remainder = remainder > 0 && trainer.takes(remainder);
         for size in std::iter::once(options.batch).chain(takes_remainder.then_some(remainder)) {
@@ -62,15 +66,16 @@ impl Run<'_> {
             },
             ..Meta::default()
         };
-        let Opened { files, from, best } = open(trainer, &options, &mut meta, tell)?;
+        let Opened { files, from, best } = open(trainer, &options, &constants, &mut meta, tell)?;
         let loader_options = LoaderOptions {
             shuffle: options.shuffle,
             start: meta.cursor,
+            key: fields_key(options.seed.cast_signed()),
             rest: if takes_remainder { Rest::Keep } else { Rest::Drop },
             ..LoaderOptions::training(options.batch, 0)
         };
         let mut loader =
-            Loader::new(fields::used(trainer.session(), &data.examples)?, data.positions.clone(), &loader_options)?;
+            Loader::new(fields::used(trainer.session(), &data.examples), data.positions.clone(), &loader_options)?;
         tell(&Event::Start {
             epoch: meta.epoch,
             step: meta.step,
@@ -85,6 +90,7 @@ impl Run<'_> {
             options,
             stop,
             files,
+            constants,
             meta,
             best,
             epoch: Epoch::begin(),
@@ -109,6 +115,7 @@ struct Course<'a> {
     options: TrainOptions,
     stop: Arc<AtomicBool>,
     files: Option<Files>,
+    constants: Tensors,
     meta: Meta,
     /// The weights of the best epoch.
     best: Option<Tensors>,
@@ -194,7 +201,7 @@ impl Course<'_> {
     fn step(&mut self, loader: &mut Loader, tell: &mut dyn FnMut(&Event<'_>)) -> Result<(), TrainError> {
         let start = Instant::now();
         let (trainer, meta) = (&mut *self.trainer, &mut self.meta);
-        let batch = loader.next_batch();
+        let batch = loader.next_batch()?;
         trainer.sizes.select(batch.count)?;
         let session = trainer.sizes.current_mut();
         fields::set(session, &batch.fields)?;
@@ -267,7 +274,7 @@ impl Course<'_> {
     fn save(&mut self, tell: &mut dyn FnMut(&Event<'_>)) -> Result<(), TrainError> {
         let Some(files) = &mut self.files else { return Ok(()) };
         let start = Instant::now();
-        if let Some(path) = files.save(self.trainer, &self.meta, self.best.as_ref())? {
+        if let Some(path) = files.save(self.trainer, &self.meta, self.best.as_ref(), &self.constants)? {
             tell(&Event::Checkpoint { path: &path as &Path, step: self.meta.step });
         }
         self.epoch.saving += start.elapsed();
@@ -300,6 +307,7 @@ struct Opened {
 fn open(
     trainer: &mut Trainer,
     options: &TrainOptions,
+    constants: &Tensors,
     meta: &mut Meta,
     tell: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Opened, TrainError> {
@@ -317,7 +325,10 @@ fn open(
     let (was, is) = (checkpoint.meta.length, options.length());
     // the program at the length that the checkpoint was made for: another length alone is no other training
     let then = Origin { program: options.fingerprint_at(was).to_owned(), ..meta.origin.clone() };
-    let differences = checkpoint.meta.origin.differences(&then);
+    let mut differences = checkpoint.meta.origin.differences(&then);
+    if differences.is_empty() {
+        differences = state::differences_of_constants(&checkpoint.tensors, constants);
+    }
     if !differences.is_empty() {
         return Err(CheckpointError::Other { path, differences }.into());
     }

@@ -87,13 +87,14 @@ impl Files {
         trainer: &Trainer,
         meta: &Meta,
         best: Option<&Tensors>,
+        constants: &Tensors,
     ) -> Result<Option<PathBuf>, TrainError> {
         if self.saved.meta.as_ref() == Some(meta) && self.pending.is_empty() && !self.best_is_new {
             return Ok(None);
         }
         let start = Instant::now();
         self.begin_history()?;
-        let checkpoint = Checkpoint { meta: meta.clone(), tensors: trainer.tensors(best) };
+        let checkpoint = Checkpoint { meta: meta.clone(), tensors: trainer.tensors(best, constants) };
         let best = best.filter(|_| self.best_is_new);
         let path = self.store.save_with(&checkpoint, best, self.history.as_ref())?;
         let took = start.elapsed();

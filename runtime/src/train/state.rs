@@ -1,7 +1,10 @@
 //! All that a training updates: in a checkpoint, and as a snapshot to come back to.
 
+use dlc_ir::Tensor;
+
 use super::{TrainError, Trainer};
 use crate::Tensors;
+use crate::checkpoint::Difference;
 
 /// How the names of a checkpoint's tensors begin, but for those of weights: so a state and a weight may share a name.
 const STATE: &str = "state/";
@@ -16,6 +19,25 @@ const WEIGHT: &str = "weight/";
 fn weight_key(name: &str) -> String {
     let taken = [STATE, BEST, WEIGHT, "epoch/"].iter().any(|prefix| name.starts_with(prefix));
     if taken { format!("{WEIGHT}{name}") } else { name.to_owned() }
+}
+
+/// What differs between the constants of a checkpoint and those of a training that goes on from it.
+pub(super) fn differences_of_constants(checkpoint: &Tensors, constants: &Tensors) -> Vec<Difference> {
+    let show = |tensor: Option<&Tensor>| match tensor {
+        None => "not there".to_owned(),
+        Some(tensor) => {
+            let shown: Vec<String> = tensor.to_f64s().iter().take(3).map(f64::to_string).collect();
+            let more = if tensor.len() > shown.len() { ", …" } else { "" };
+            format!("{} [{}{more}]", tensor.ty(), shown.join(", "))
+        }
+    };
+    let differing = constants.iter().filter(|(name, tensor)| checkpoint.get(name) != Some(tensor));
+    let difference = |(name, tensor): (&str, &Tensor)| Difference {
+        setting: name.to_owned(),
+        was: show(checkpoint.get(name)),
+        is: show(Some(tensor)),
+    };
+    differing.map(difference).collect()
 }
 
 /// All weights and states of a trainer between two steps, and their number.
@@ -45,14 +67,14 @@ impl Trainer {
         Ok(())
     }
 
-    /// Everything that a step updates, and the best weights so far, for a checkpoint.
-    pub(super) fn tensors(&self, best: Option<&Tensors>) -> Tensors {
+    /// Everything that a step updates, the best weights so far, and what the data follows from, for a checkpoint.
+    pub(super) fn tensors(&self, best: Option<&Tensors>, constants: &Tensors) -> Tensors {
         let session = self.session();
         let weights = session.params().into_iter().map(|(name, tensor)| (weight_key(&name), tensor));
         let states = session.states().into_iter().map(|(name, tensor)| (format!("{STATE}{name}"), tensor));
         let best = best.into_iter().flat_map(Tensors::iter).map(|(name, t)| (format!("{BEST}{name}"), t.clone()));
         let totals = (TOTALS.to_owned(), self.totals.to_tensor());
-        weights.chain(states).chain(best).chain([totals]).collect()
+        weights.chain(states).chain(best).chain(constants.clone()).chain([totals]).collect()
     }
 
     /// Takes everything back from a checkpoint, and gives its best weights.

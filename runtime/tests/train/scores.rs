@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use dlc_ir::Tensor;
-use dlc_runtime::Tensors;
 use dlc_runtime::train::{
     Accumulated, Better, Combine, Evaluator, Event, Finish, Finished, Judge, Measures, Part, Selection, TrainError,
     TrainOptions, Trainer,
@@ -123,7 +122,7 @@ fn scores_of_an_epoch_of_unequal_batches_are_exact_also_over_an_interruption() {
     let (mut loss, mut error) = (0.0, 0.0_f64);
     for start in (0..34).step_by(4) {
         let positions: Vec<usize> = (start..34.min(start + 4)).collect();
-        let scores = by_hand.step(examples.gather(&positions, Tensors::new()).iter()).unwrap();
+        let scores = by_hand.step(examples.gather(&positions, false, 0).unwrap().iter()).unwrap();
         assert!(scores.metrics.keys().eq(["error"]) && scores.tables.is_empty(), "parts are no scores: {scores:?}");
         loss += scores.loss * positions.len() as f64;
         error = error.max(scores.metrics["error"]);
@@ -187,8 +186,8 @@ fn metrics_of_many_batches_are_those_of_all_examples() {
         assert!(close(parts.loss, whole.loss) && close(parts.metrics["rmse"], whole.metrics["rmse"]));
         assert_eq!(parts.tables["weights"], weights);
     }
-    let error = examples().fields()["x"].to_f64s()[..3].iter().zip([0.5, -1.0, 2.0]).map(|(x, w)| x * w).sum::<f64>()
-        - examples().fields()["y"].to_f64s()[0];
+    let error = examples().rows()["x"].to_f64s()[..3].iter().zip([0.5, -1.0, 2.0]).map(|(x, w)| x * w).sum::<f64>()
+        - examples().rows()["y"].to_f64s()[0];
     assert!((many.tables["first"].get(0).as_f64() - error).abs() < 1e-6);
     // The mean of the batches' own figures is another number.
     let means = evaluate(&[8, 3], eval_program, None).unwrap();

@@ -134,7 +134,12 @@ impl<'a> Subject<'a> {
         check_room(wide.1.entry())?;
         let init = Request { what: What::Init, ..request.clone() };
         let first = first_values(compiler, model, &init, seed)?;
-        let data = if tools::trains(model)? { tools::first_examples(compiler, model)? } else { Tensors::new() };
+        let inputs = optimised.entry().args().iter().filter(|argument| argument.role == Role::Input);
+        let count = inputs.filter_map(|argument| argument.ty.shape.first().copied()).max().unwrap_or(1);
+        let data = match tools::trains(model)? {
+            true => tools::first_examples(compiler, model, count)?,
+            false => Tensors::new(),
+        };
         let source = Source::new(&written, first, data, seed);
         // `fast` takes for granted that there are numbers only
         let keeps_numbers = compiler.options()?.passes.math != Math::Fast;

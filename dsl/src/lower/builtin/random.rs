@@ -2,6 +2,7 @@
 
 use dlc_ir::{DType, Scalar, ScalarOp, Shape, Type};
 
+use super::super::Stop;
 use super::super::value::{Axis, Data, Value};
 use super::super::{Eval, Lower};
 use super::shape::given_shape;
@@ -47,13 +48,25 @@ fn affine(lower: &mut Lower<'_>, x: Data, scale: f64, offset: f64, span: Span) -
     Ok(x)
 }
 
+/// The shape of a draw: that which the call gives, in a dataset one number for each example, or that of the weight whose first value it is.
+fn shape_of_draw<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<Vec<Axis>> {
+    match &lower.readers {
+        Some(readers) if args.get(i).is_none() => match readers.examples {
+            Some(examples) => Ok(vec![Axis::new(examples)]),
+            // the files are still to be read
+            None => Err(Stop),
+        },
+        _ => given_shape(lower, args, i),
+    }
+}
+
 fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let (low, high) = (args.float(0), args.float(1));
     if low > high {
         let message = format!("there is nothing between {low} and {high}");
         return Err(lower.fault("number-out-of-range", message, args.span, "`low` is above `high`"));
     }
-    let axes = given_shape(lower, &args, 2)?;
+    let axes = shape_of_draw(lower, &args, 2)?;
     let drawn = unit(lower, &axes, args.span)?;
     Ok(Value::Data(affine(lower, drawn, high - low, low, args.span)?))
 }
@@ -64,7 +77,7 @@ fn normal<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         let message = format!("a standard deviation is not negative: {std}");
         return Err(lower.fault("number-out-of-range", message, args.span(1), "negative"));
     }
-    let axes = given_shape(lower, &args, 2)?;
+    let axes = shape_of_draw(lower, &args, 2)?;
     let span = args.span;
     // Box and Muller: the first draw gives the radius, its complement being above 0, the second the angle.
     let first = unit(lower, &axes, span)?;

@@ -84,6 +84,11 @@ impl<'a> Analysis<'a> {
         self.function(f, g, arguments, Some(boundary))
     }
 
+    /// The classes in any other function; none if the two functions are not alike.
+    pub fn plain(&mut self, f: &Function, g: &Function, arguments: &[Class]) -> Option<Classes> {
+        self.function(f, g, arguments, None)
+    }
+
     fn function(
         &mut self,
         f: &Function,

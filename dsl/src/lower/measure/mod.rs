@@ -24,10 +24,12 @@ use crate::span::Span;
 
 mod classes;
 mod cut;
+mod dependence;
 mod element;
 mod scale;
 
 use classes::{Analysis, Class, Classes};
+pub(crate) use dependence::{Dependence, Dependences};
 
 /// Results of a function with what became of them.
 pub(crate) struct Measured {

@@ -30,8 +30,8 @@ docs! {
     "test": "A dataset that is evaluated once, after the training.",
         "a call of a dataset", "no test", "test = digits(\"test\")";
     "validation": "Examples of `data` that are not trained on but evaluated after each epoch: the last ones or random ones, as a fraction \
-         or as a number of examples.",
-        "last(0.2), random(0.2), last(500), random(500)", "no validation", "validation = last(0.2)";
+         or as a number of examples; or those of another dataset.",
+        "last(0.2), random(0.2), last(500), random(500), a call of a dataset", "no validation", "validation = last(0.2)";
     "epochs": "The number of times through the training examples. Schedules read it as `epochs`; it may be more when resumed.",
         "an integer from 1", "required, or `steps`", "epochs = 10";
     "steps": "The number of steps, in place of `epochs`: then `epochs` is the number of epochs that these steps begin.",

@@ -26,13 +26,15 @@ impl Amount {
     }
 }
 
-/// Which examples of the training data are for the validation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Which examples are for the validation.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Validation {
-    /// The last ones.
+    /// The last ones of the training data.
     Last(Amount),
-    /// Random ones.
+    /// Random ones of the training data.
     Random(Amount),
+    /// Those of a dataset of their own.
+    Data(DatasetCall),
 }
 
 /// How gradients are kept small.
@@ -85,7 +87,7 @@ pub struct TrainSettings {
     pub data: DatasetCall,
     /// The data for the test after training.
     pub test: Option<DatasetCall>,
-    /// What is held out.
+    /// What validates.
     pub validation: Option<Validation>,
     /// Where that is written, or else where the section names the model.
     pub validation_span: Span,
@@ -122,6 +124,15 @@ pub struct TrainSettings {
 }
 
 impl TrainSettings {
+    /// The calls of datasets: those of the training, the validation and the test.
+    pub fn datasets(&self) -> impl Iterator<Item = &DatasetCall> {
+        let validation = match &self.validation {
+            Some(Validation::Data(call)) => Some(call),
+            _ => None,
+        };
+        std::iter::once(&self.data).chain(validation).chain(&self.test)
+    }
+
     /// Checks that training has an end. Who trains step by step needs none.
     ///
     /// # Errors

@@ -120,7 +120,7 @@ impl<'p> Lower<'p> {
             match &entry.kind {
                 EntryKind::Let { pattern, value } => self.known_let(pattern, value),
                 // which the parser refuses
-                EntryKind::Update { .. } => {}
+                EntryKind::Update { .. } | EntryKind::Fit { .. } => {}
                 EntryKind::Field { name, value } => {
                     if !self.set_once(&mut seen, name) {
                         continue;
@@ -207,7 +207,7 @@ pub(super) fn texts(train: &ast::Train) -> impl Iterator<Item = (String, String)
             EntryKind::Let { pattern, value } => {
                 Some((format!("let {} of update {number}", pattern_text(pattern)), expr_text(value)))
             }
-            EntryKind::Update { .. } => None,
+            EntryKind::Update { .. } | EntryKind::Fit { .. } => None,
         };
         std::iter::once((format!("update {number}"), expr_text(target))).chain(entries.iter().filter_map(text))
     })

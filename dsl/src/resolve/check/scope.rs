@@ -21,6 +21,7 @@ pub(super) enum Kind {
     Weight,
     State,
     Layer,
+    Fit,
     Field,
     Result,
 }
@@ -36,6 +37,7 @@ impl Kind {
             Kind::Weight => "weight",
             Kind::State => "state",
             Kind::Layer => "layer",
+            Kind::Fit => "fit",
             Kind::Field => "field",
             Kind::Result => "result",
         }
@@ -130,7 +132,7 @@ impl<'a> Scopes<'a> {
 fn unused(name: &str, binding: &Binding) -> Option<Diagnostic> {
     let help = match binding.kind {
         _ if binding.used.get() => return None,
-        Kind::Let => "delete it, or put `@allow(unused_let)` before it",
+        Kind::Let | Kind::Fit => "delete it, or put `@allow(unused_let)` before it",
         Kind::Part => "write `_` in its place",
         _ => return None,
     };

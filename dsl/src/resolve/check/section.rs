@@ -60,6 +60,10 @@ impl<'a> Names<'a> {
                     self.expr(value);
                     self.pattern(pattern, Kind::Let);
                 }
+                EntryKind::Fit { name, value } => {
+                    self.expr(value);
+                    self.bind(name, Kind::Fit);
+                }
                 EntryKind::Field { name, value } => {
                     self.expr(value);
                     self.bind(name, Kind::Field);
@@ -90,6 +94,7 @@ impl<'a> Names<'a> {
                 self.calls(value);
                 self.pattern(pattern, Kind::Let);
             }
+            EntryKind::Fit { .. } => {}
             EntryKind::Field { name, value } => {
                 self.uses(value);
                 match (name.name.as_str(), &value.kind) {
@@ -162,7 +167,8 @@ impl<'a> Names<'a> {
 
     /// The data of a section, which lowering checks together with the other settings if it is reached.
     pub(super) fn data(&mut self, train: &'a Train) {
-        for setting in DATA {
+        // what validates may be a fraction of the data, which lowering says
+        for setting in DATA.into_iter().filter(|setting| *setting != "validation") {
             if let Some(ExprKind::Call(call)) = setting_value(train, setting).map(|value| &value.kind)
                 && self.program.lookup(self.module, &call.callee.name).is_none()
             {
@@ -207,7 +213,7 @@ pub(super) fn names_of_trainings(file: &File, diagnostics: &mut Vec<Diagnostic>)
 }
 
 /// The settings that name a dataset.
-pub(super) const DATA: [&str; 2] = ["data", "test"];
+pub(super) const DATA: [&str; 3] = ["data", "validation", "test"];
 
 /// The fields of a dataset.
 pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
@@ -220,8 +226,7 @@ pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
 /// The dataset that a setting of a section calls.
 pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
     let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
-    let at = program.lookup(module, &call.callee.name)?;
-    if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
+    program.dataset_named(module, &call.callee.name)
 }
 
 /// The dimensions that an argument's type binds: capitals that stand alone.

@@ -199,7 +199,9 @@ fn each_part_of_definition<'a>(d: &'a Definition, f: &mut dyn FnMut(Part<'a>)) {
 fn each_entry<'a>(entries: &'a [Entry], f: &mut dyn FnMut(Part<'a>)) {
     for entry in entries {
         match &entry.kind {
-            EntryKind::Let { value, .. } | EntryKind::Field { value, .. } => visit::expr(value, f),
+            EntryKind::Let { value, .. } | EntryKind::Fit { value, .. } | EntryKind::Field { value, .. } => {
+                visit::expr(value, f);
+            }
             EntryKind::Update { target, entries } => {
                 visit::expr(target, f);
                 each_entry(entries, f);

@@ -1,20 +1,33 @@
 //! Datasets: what is read from files, and what is computed of it.
 //!
-//! A dataset is lowered twice. The first time the readers note what is read, for somebody else to look at the
-//! files; the second time, with the types of what was found there, the rest of the fields becomes a graph.
+//! A dataset is lowered several times. First the readers note what is read, so that the caller can look at the files.
+//! Then, with the types of what was found there, the whole dataset is surveyed (`survey.rs`): how many examples it has, and
+//! whether each field is a function of one example (`independence.rs`). Last, programs are made: one that computes the
+//! `fit`s of the training examples, and one for each size of batches that computes the fields (`programs.rs`).
 
 use dlc_ir as ir;
 use indexmap::IndexMap;
-use ir::{Builder, DType, FunctionKind, Role, Type};
+use ir::{Role, Type};
 use rustc_hash::FxHashMap;
 
-use super::scope::Var;
+use super::scope::{Draws, Var};
 use super::value::{Axis, Data, Value};
-use super::{Argument, Eval, Lower, Lowered, Request, Stop, What};
-use crate::ast::{self, Entry, EntryKind, ExprKind, IndexItem, Item};
+use super::{Argument, Eval, Lower, Request, Stop, What};
+use crate::ast::{self, Entry, EntryKind, Expr, Ident, IndexItem, Item};
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
+use crate::print::pattern_text;
 use crate::resolve::{ItemRef, Program};
 use crate::span::Span;
+
+mod call;
+mod independence;
+mod programs;
+mod survey;
+
+pub use programs::Fields;
+pub use survey::Survey;
+
+pub(crate) use call::{dataset_call, unknown};
 
 /// The kind of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,6 +75,10 @@ pub(crate) struct Readers {
     pub used: Vec<usize>,
     /// Whether they read the initial values of weights, not the fields of a dataset.
     pub of_weights: bool,
+    /// The number of examples, once it is known.
+    pub examples: Option<usize>,
+    /// The types of the `fit`s where their values are arguments of the graph; otherwise they are computed in it.
+    pub fits: Option<IndexMap<String, Type>>,
     /// The number of each in the list, wherever it is written.
     known: FxHashMap<Reader, usize>,
 }
@@ -77,6 +94,18 @@ impl Readers {
         }
         number
     }
+}
+
+/// The entries of a dataset that others see.
+#[derive(Debug, Default)]
+struct Entries {
+    fields: Vec<(Ident, Option<Data>)>,
+    fits: Vec<(Ident, Data)>,
+}
+
+/// The argument of a graph that holds the value of a `fit`.
+pub fn fit_argument(name: &str) -> String {
+    format!("fit_{name}")
 }
 
 /// A dataset with values for its arguments.
@@ -103,6 +132,15 @@ pub struct Dataset {
     pub readers: Vec<Reader>,
 }
 
+/// A `fit` of a dataset that is computed of the training examples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fit {
+    /// Its name.
+    pub name: String,
+    /// Where it is declared.
+    pub span: Span,
+}
+
 impl Program {
     /// What a dataset reads.
     ///
@@ -113,16 +151,32 @@ impl Program {
         let mut lower = Lower::new(self, &request);
         lower.readers = Some(Readers::default());
         lower.enter(&call.name, String::new());
-        let fields = lower.dataset_fields(call);
+        let entries = lower.run_dataset(call);
         let mut diagnostics = std::mem::take(&mut lower.diagnostics);
         if has_errors(&diagnostics) {
             tidy(&mut diagnostics);
             return Err(diagnostics);
         }
         // Without types nothing can be computed, so a field that is more than a reader is known by name only.
-        let fields = fields.unwrap_or_default().into_iter().map(|(name, _)| name).collect();
+        let fields = entries.unwrap_or_default().fields.into_iter().map(|(name, _)| name.name).collect();
         let readers = lower.readers.take().unwrap_or_default().list;
         Ok(Dataset { call: call.clone(), fields, readers })
+    }
+
+    /// The dataset of a name, if it is one.
+    pub(crate) fn dataset_named(&self, module: u32, name: &str) -> Option<&ast::Dataset> {
+        let at = self.lookup(module, name)?;
+        if let Item::Dataset(dataset) = self.item(at) { Some(dataset) } else { None }
+    }
+
+    /// The `fit`s of a dataset, in order.
+    pub fn fits(&self, dataset: ItemRef) -> Vec<Fit> {
+        let Item::Dataset(dataset) = self.item(dataset) else { return vec![] };
+        let fits = dataset.entries.iter().filter_map(|entry| match &entry.kind {
+            EntryKind::Fit { name, .. } => Some(Fit { name: name.name.clone(), span: name.span }),
+            _ => None,
+        });
+        fits.collect()
     }
 
     /// Where a dataset declares a field: its name, and all of it.
@@ -139,56 +193,6 @@ impl Program {
             _ => None,
         })
     }
-
-    /// The graph from what was read to the fields: one input for each reader, `read_1`, `read_2`, …, one output for
-    /// each field. `types` are those of the readers' tensors, with the examples along the first axis.
-    ///
-    /// # Errors
-    /// What is wrong with the dataset, given what it reads.
-    pub fn lower_dataset(&self, dataset: &Dataset, types: &[Type], float: DType) -> Result<Lowered, Vec<Diagnostic>> {
-        let request = Request { float, ..Request::new(What::Infer) };
-        let mut lower = Lower::new(self, &request);
-        lower.enter(&dataset.call.name, String::new());
-        let name = ir::Symbol::new(&dataset.call.name);
-        lower.context().builder = Builder::new(name, FunctionKind::Func);
-        let mut readers = Readers { types: types.to_vec(), ..Readers::default() };
-        for reader in &dataset.readers {
-            readers.number(reader.clone());
-        }
-        for (i, ty) in types.iter().enumerate() {
-            let name = format!("read_{}", i + 1);
-            readers.args.push(Some(lower.context().builder.arg(&name, ty.clone(), Role::Input)));
-        }
-        lower.readers = Some(readers);
-        let fields = lower.dataset_fields(&dataset.call).unwrap_or_default();
-        for (name, value) in fields {
-            let Some(Value::Data(data)) = value else { continue };
-            if let Ok(local) = lower.local(&data, dataset.call.span) {
-                lower.context().builder.output(Some(&name), local);
-            }
-        }
-        if let Some(span) = lower.weights.first().map(|weight| weight.span) {
-            lower.not_of_the_model("a dataset", dataset.call.span, span, "layers belong into the model");
-        }
-        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
-        if has_errors(&diagnostics) {
-            tidy(&mut diagnostics);
-            return Err(diagnostics);
-        }
-        let context = lower.contexts.pop().expect("was entered");
-        let graph = lower.finish_graph(context.builder.finish());
-        Ok(Lowered {
-            graph,
-            weights: vec![],
-            layers: vec![],
-            flops: 0,
-            dims: IndexMap::new(),
-            parts: vec![],
-            scores: vec![],
-            growing: None,
-            warnings: diagnostics,
-        })
-    }
 }
 
 impl<'p> Lower<'p> {
@@ -198,7 +202,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Runs a dataset. A field whose value cannot be known before its files are read has none.
-    fn dataset_fields(&mut self, call: &DatasetCall) -> Eval<Vec<(String, Option<Value<'p>>)>> {
+    fn run_dataset(&mut self, call: &DatasetCall) -> Eval<Entries> {
         let Item::Dataset(dataset) = self.program.item(call.item) else {
             return Err(self.fail(Diagnostic::error("unknown-name", format!("`{}` is no dataset", call.name))));
         };
@@ -214,60 +218,84 @@ impl<'p> Lower<'p> {
             let value = self.coerce(value, &param.ty, &what, call.span)?;
             self.declare(&param.name, value)?;
         }
-        let mut fields = vec![];
+        let mut found = Entries::default();
         for entry in &dataset.entries {
-            if let Some(field) = self.field_entry(entry)? {
-                fields.push(field);
-            }
+            self.dataset_entry(entry, &mut found)?;
         }
-        if fields.is_empty() {
+        if found.fields.is_empty() {
             let message = format!("the dataset `{}` has no field", dataset.name.name);
             return Err(self.fault("missing-setting", message, dataset.name.span, "write `name = …`"));
         }
         self.frames.pop();
-        Ok(fields)
+        Ok(found)
     }
 
-    fn field_entry(&mut self, entry: &'p Entry) -> Eval<Option<(String, Option<Value<'p>>)>> {
-        let (name, value) = match &entry.kind {
-            EntryKind::Let { pattern, value } => {
-                let found = self.eval(value);
-                match found {
-                    Ok(value) => self.bind_pattern(pattern, value, entry.span, false)?,
-                    Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => {
-                        let mut names = vec![];
-                        super::stmt::pattern_names(pattern, &mut names);
-                        for ident in names {
-                            let var = Var { value: Value::Poison, span: ident.span, state: None, weight: false };
-                            self.declare_var(ident, var)?;
-                        }
+    fn dataset_entry(&mut self, entry: &'p Entry, found: &mut Entries) -> Eval<()> {
+        // So that another entry changes no draws of this one.
+        let path = match &entry.kind {
+            EntryKind::Let { pattern, .. } => format!("@let/{}", pattern_text(pattern)),
+            EntryKind::Fit { name, .. } => format!("@fit/{}", name.name),
+            EntryKind::Field { name, .. } => format!("@field/{}", name.name),
+            EntryKind::Update { .. } => "@update".to_owned(),
+        };
+        self.frame_mut().draws = Draws::at(path);
+        match &entry.kind {
+            EntryKind::Let { pattern, value } => match self.eval(value) {
+                Ok(value) => self.bind_pattern(pattern, value, entry.span, false)?,
+                Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => {
+                    let mut names = vec![];
+                    super::stmt::pattern_names(pattern, &mut names);
+                    for ident in names {
+                        let var = Var { value: Value::Poison, span: ident.span, state: None, weight: false };
+                        self.declare_var(ident, var)?;
                     }
-                    Err(stop) => return Err(stop),
                 }
-                return Ok(None);
+                Err(stop) => return Err(stop),
+            },
+            EntryKind::Fit { name, value } => {
+                let data = match self.fitted(name) {
+                    Some(data) => Some(data),
+                    None => self.entry_data("fit", name, value)?,
+                };
+                self.declare(name, data.clone().map_or(Value::Poison, Value::Data))?;
+                found.fits.extend(data.map(|data| (name.clone(), data)));
             }
-            EntryKind::Field { name, value } => (name, value),
+            EntryKind::Field { name, value } => {
+                let data = self.entry_data("field", name, value)?;
+                self.declare(name, data.clone().map_or(Value::Poison, Value::Data))?;
+                found.fields.push((name.clone(), data));
+            }
             EntryKind::Update { .. } => {
                 let message = "`update` belongs into `train`";
                 return Err(self.fault("misplaced", message, entry.span, "not in a dataset"));
             }
-        };
-        let found = match self.eval(value) {
-            Ok(found @ (Value::Data(_) | Value::Poison)) => Some(found).filter(|v| !matches!(v, Value::Poison)),
+        }
+        Ok(())
+    }
+
+    /// The argument of the graph that holds the value of a `fit`, where it is computed beforehand.
+    fn fitted(&mut self, name: &Ident) -> Option<Data> {
+        let ty = self.readers.as_ref()?.fits.as_ref()?.get(&name.name)?.clone();
+        let value = self.contexts[0].builder.arg(&fit_argument(&name.name), ty, Role::Input);
+        Some(self.data_of(value, name.span))
+    }
+
+    /// The value of a field or `fit`; none before the files are read.
+    fn entry_data(&mut self, kind: &str, name: &Ident, value: &'p Expr) -> Eval<Option<Data>> {
+        match self.eval(value) {
+            Ok(Value::Data(data)) => Ok(Some(data)),
+            Ok(Value::Poison) => Ok(None),
             Ok(Value::Table(_)) => {
-                let message = "a file of several tensors is no field";
-                return Err(self.fault("type-mismatch", message, value.span, "choose one: `[\"name\"]`"));
+                let message = format!("a file of several tensors is no {kind}");
+                Err(self.fault("type-mismatch", message, value.span, "choose one: `[\"name\"]`"))
             }
             Ok(other) => {
-                let message = format!("the field `{}` is no data, but {}", name.name, other.describe(self.float));
-                return Err(self.fault("type-mismatch", message, value.span, "not data"));
+                let message = format!("the {kind} `{}` is no data, but {}", name.name, other.describe(self.float));
+                Err(self.fault("type-mismatch", message, value.span, "not data"))
             }
-            Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => None,
-            Err(stop) => return Err(stop),
-        };
-        let kept = found.clone().unwrap_or(Value::Poison);
-        self.declare(name, kept)?;
-        Ok(Some((name.name.clone(), found)))
+            Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => Ok(None),
+            Err(stop) => Err(stop),
+        }
     }
 
     /// What a reader gives: nothing but its name in the list, as long as types are not known.
@@ -329,72 +357,5 @@ impl<'p> Lower<'p> {
         }
         reader.span = self.at(span);
         self.read(reader, span)
-    }
-}
-
-/// Resolves `digits("train")` to a dataset and the values of its arguments.
-pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> Eval<DatasetCall> {
-    let ExprKind::Call(call) = &value.kind else {
-        let message = "data is a dataset with its arguments, as in `digits(\"train\")`";
-        return Err(lower.fault("type-mismatch", message, value.span, "not a call of a dataset"));
-    };
-    let module = lower.frame().module;
-    let found = lower.program.lookup(module, &call.callee.name);
-    let Some(item) = found else {
-        return Err(lower.fail(unknown(lower.program, &call.callee)));
-    };
-    let Item::Dataset(dataset) = lower.program.item(item) else {
-        let message = format!("`{}` is no dataset", call.callee.name);
-        return Err(lower.fault("type-mismatch", message, call.callee.span, "not a dataset"));
-    };
-    let mut args = IndexMap::new();
-    let mut places = dataset.params.iter().filter(|p| p.default.is_none());
-    for arg in &call.args {
-        let param = match &arg.name {
-            None => places.next(),
-            Some(name) => dataset.params.iter().find(|p| p.name.name == name.name),
-        };
-        let Some(param) = param else {
-            return Err(match &arg.name {
-                Some(name) => {
-                    let names: Vec<&str> = dataset.params.iter().map(|p| p.name.name.as_str()).collect();
-                    let error = super::bind::unknown_argument(&dataset.name.name, name, &names, name.span);
-                    lower.fail(error)
-                }
-                None => {
-                    let message = format!("`{}` takes fewer arguments by place", dataset.name.name);
-                    lower.fault("too-many-arguments", message, arg.span, "one too many")
-                }
-            });
-        };
-        let what = format!("`{}` of `{}`", param.name.name, dataset.name.name);
-        let value = lower.eval(&arg.value)?;
-        let value = lower.coerce(value, &param.ty, &what, arg.value.span)?;
-        let Some(value) = super::entry::known(&value) else {
-            let message = format!("{what} must be known when compiling");
-            return Err(lower.fault("not-constant", message, arg.value.span, "not known"));
-        };
-        if args.insert(param.name.name.clone(), value).is_some() {
-            let message = format!("{what} is given twice");
-            return Err(lower.fault("duplicate-argument", message, arg.span, "given again"));
-        }
-    }
-    let missing = dataset.params.iter().filter(|p| p.default.is_none() && !args.contains_key(&p.name.name));
-    let missing: Vec<&str> = missing.map(|p| p.name.name.as_str()).collect();
-    if !missing.is_empty() {
-        return Err(lower.missing(&dataset.name.name, &missing, call.span));
-    }
-    Ok(DatasetCall { item, name: call.callee.name.clone(), args, span: value.span })
-}
-
-/// The error for data that no dataset of the name gives.
-pub(crate) fn unknown(program: &Program, name: &ast::Ident) -> Diagnostic {
-    let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
-    let (name, span) = (&name.name, name.span);
-    let error = Diagnostic::error("unknown-name", format!("there is no dataset `{name}`"));
-    match crate::diagnostic::did_you_mean(name, known.iter().copied()) {
-        Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
-        None if known.is_empty() => error.primary(span, "write `dataset name(…) { … }`, or import one"),
-        None => error.primary(span, format!("the file defines {}", known.join(", "))),
     }
 }

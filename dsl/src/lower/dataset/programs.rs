@@ -1,0 +1,166 @@
+//! The programs of a dataset: its fields of a batch, and its `fit`s of the training examples.
+
+use dlc_ir as ir;
+use indexmap::IndexMap;
+use ir::{Builder, DType, Function, FunctionKind, Graph, Op, Role, Type};
+
+use super::super::context::span_of;
+use super::super::{Lower, Request, What};
+use super::{Dataset, Entries, Readers, Survey};
+use crate::diagnostic::{Diagnostic, has_errors, tidy};
+use crate::resolve::Program;
+use crate::span::Span;
+
+/// Which fields to compute.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    /// The number of examples.
+    pub examples: usize,
+    /// Whether the examples are trained on: the value of `training`.
+    pub training: bool,
+    /// The names of the fields.
+    pub names: &'a [String],
+}
+
+/// What to run a dataset on.
+pub(super) struct Run<'a> {
+    /// The types of what was read.
+    pub types: Vec<Type>,
+    pub examples: usize,
+    /// The types of the `fit`s if their values are arguments.
+    pub fits: Option<&'a IndexMap<String, Type>>,
+}
+
+/// A dataset that was run.
+pub(super) struct Ran<'p> {
+    pub lower: Lower<'p>,
+    pub entries: Entries,
+}
+
+impl Run<'_> {
+    /// Runs a dataset. Functions are inlined, so that every operator has its place in the graph's entry.
+    pub fn run<'p>(
+        &self,
+        program: &'p Program,
+        request: &'p Request,
+        dataset: &Dataset,
+    ) -> Result<Ran<'p>, Vec<Diagnostic>> {
+        let mut lower = Lower::new(program, request);
+        lower.flat = true;
+        lower.enter(&dataset.call.name, String::new());
+        let name = ir::Symbol::new(&dataset.call.name);
+        lower.context().builder = Builder::new(name, FunctionKind::Func);
+        let (types, examples) = (self.types.clone(), Some(self.examples));
+        let mut readers = Readers { types, examples, fits: self.fits.cloned(), ..Readers::default() };
+        for reader in &dataset.readers {
+            readers.number(reader.clone());
+        }
+        for (i, ty) in self.types.iter().enumerate() {
+            let name = format!("read_{}", i + 1);
+            readers.args.push(Some(lower.context().builder.arg(&name, ty.clone(), Role::Input)));
+        }
+        lower.readers = Some(readers);
+        let entries = lower.run_dataset(&dataset.call).unwrap_or_default();
+        if let Some(span) = lower.weights.first().map(|weight| weight.span) {
+            lower.not_of_the_model("a dataset", dataset.call.span, span, "layers belong into the model");
+        }
+        let mut diagnostics = std::mem::take(&mut lower.diagnostics);
+        if has_errors(&diagnostics) {
+            tidy(&mut diagnostics);
+            return Err(diagnostics);
+        }
+        Ok(Ran { lower, entries })
+    }
+}
+
+impl Ran<'_> {
+    pub fn function(&self) -> &Function {
+        self.lower.contexts[0].builder.function()
+    }
+
+    /// The graph of these results, without arguments that they do not need.
+    pub fn graph<'a>(mut self, results: impl IntoIterator<Item = (&'a str, ir::Value)>) -> Graph {
+        let mut builder = self.lower.contexts.pop().expect("was entered").builder;
+        for (name, value) in results {
+            builder.output(Some(name), value);
+        }
+        let function = builder.finish();
+        let used = used(&function);
+        let needed: Vec<usize> =
+            (0..function.args().len()).filter(|&i| used[function.arg_values()[i].node.index()]).collect();
+        let entry = function.with_args(&needed);
+        self.lower.finish_graph(entry)
+    }
+}
+
+/// The nodes of which the results are computed.
+fn used(function: &Function) -> Vec<bool> {
+    let live = function.live();
+    let mut used = vec![false; function.node_count()];
+    for (id, node, _) in function.ops().filter(|(id, ..)| live[id.index()]) {
+        used[id.index()] = true;
+        node.operands.iter().for_each(|v| used[v.node.index()] = true);
+    }
+    function.results.iter().for_each(|r| used[r.value.node.index()] = true);
+    used
+}
+
+impl Program {
+    /// The graph from what was read of a batch to its fields: an input for each reader, `read_1`, `read_2`, …, one for each `fit`,
+    /// `fit_m`, as far as they are needed, and an output for each field. Readers of examples have as many rows as the batch; the others are whole.
+    ///
+    /// # Errors
+    /// What is wrong with the dataset for so many examples.
+    pub fn lower_fields(
+        &self,
+        dataset: &Dataset,
+        survey: &Survey,
+        fields: &Fields<'_>,
+        float: DType,
+    ) -> Result<Graph, Vec<Diagnostic>> {
+        let request = Request { float, ..Request::new(if fields.training { What::Train } else { What::Eval }) };
+        let (types, examples) = (survey.types_of(fields.examples), fields.examples);
+        let ran = Run { types, examples, fits: Some(&survey.fits) }.run(self, &request, dataset)?;
+        let fields = ran.entries.fields.iter().filter(|(name, _)| fields.names.contains(&name.name));
+        let fields = fields.filter_map(|(name, data)| Some((name.name.clone(), data.as_ref()?.value)));
+        let fields: Vec<(String, ir::Value)> = fields.collect();
+        Ok(ran.graph(fields.iter().map(|(name, value)| (name.as_str(), *value))))
+    }
+
+    /// The graph from what was read of so many examples to the `fit`s, each an output of its name.
+    ///
+    /// # Errors
+    /// What is wrong with the dataset for so many examples, or a `fit` that draws.
+    pub fn lower_fits(
+        &self,
+        dataset: &Dataset,
+        survey: &Survey,
+        examples: usize,
+        float: DType,
+    ) -> Result<Graph, Vec<Diagnostic>> {
+        let request = Request { float, ..Request::new(What::Train) };
+        let run = Run { types: survey.types_of(examples), examples, fits: None };
+        let ran = run.run(self, &request, dataset)?;
+        let fits: Vec<(String, ir::Value)> =
+            ran.entries.fits.iter().map(|(name, data)| (name.name.clone(), data.value)).collect();
+        let fit_span = ran.entries.fits.first().map_or(dataset.call.span, |(name, _)| name.span);
+        let graph = ran.graph(fits.iter().map(|(name, value)| (name.as_str(), *value)));
+        match draw(graph.entry()) {
+            Some(span) => Err(vec![drawn(span, fit_span)]),
+            None => Ok(graph),
+        }
+    }
+}
+
+/// Where a function draws.
+fn draw(function: &Function) -> Option<Span> {
+    let mut draws = function.ops().filter(|(_, _, op)| matches!(op, Op::RngBits(_)));
+    draws.next().map(|(_, node, _)| span_of(node.loc))
+}
+
+fn drawn(span: Span, fit: Span) -> Diagnostic {
+    Diagnostic::error("not-constant", "a `fit` cannot be computed of random numbers")
+        .primary(span, "drawn here")
+        .secondary(fit, "used by this `fit`")
+        .help("compute it of what is read, before anything is drawn")
+}

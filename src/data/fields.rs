@@ -1,0 +1,99 @@
+//! The programs that compute the fields of batches.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dlc_dsl::lower::dataset::Fields;
+use dlc_ir::Type;
+use dlc_runtime::examples::{ComputeFields, FieldsError, FieldsRequest};
+use dlc_runtime::{Session, Tensors};
+use indexmap::IndexMap;
+
+use super::Source;
+use crate::compile::Timings;
+use crate::model::failure::message;
+use crate::{Compiler, Error, Model, Program};
+
+/// Computes the fields of a dataset from what was read of its examples.
+#[derive(Debug)]
+pub(super) struct Compute {
+    model: Model,
+    compiler: Compiler,
+    source: Arc<Source>,
+    /// The values of the `fit`s, by name.
+    fits: Tensors,
+    /// Those of one example.
+    types: IndexMap<String, Type>,
+    identity: String,
+    differs_in_training: bool,
+    programs: Mutex<Vec<(FieldsRequest, Program)>>,
+}
+
+impl Compute {
+    pub fn new(model: &Model, compiler: &Compiler, source: Arc<Source>, fits: Tensors) -> Result<Self, Error> {
+        let types = source.fields(1);
+        // The thread that prepares batches works beside those of the step.
+        let (model, compiler) = (model.without_data(), compiler.here().threads(1));
+        let (identity, differs_in_training, programs) = (String::new(), false, Mutex::default());
+        let compute = Compute { model, compiler, source, fits, types, identity, differs_in_training, programs };
+        let text = |training| -> Result<String, Error> {
+            let names = compute.types.keys().cloned().collect();
+            let examples = compute.source.count();
+            Ok(compute.graph(&FieldsRequest { names, examples, training })?.to_string())
+        };
+        let (trained, evaluated) = (text(true)?, text(false)?);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(trained.as_bytes()).update(evaluated.as_bytes());
+        hasher.update(format!("{:?}", compute.compiler.options()?.passes.math).as_bytes());
+        for (name, tensor) in compute.source.tables.iter().chain(compute.fits.iter()) {
+            hasher.update(name.as_bytes()).update(tensor.ty().to_string().as_bytes()).update(&tensor.to_le_bytes());
+        }
+        let identity = hasher.finalize().to_hex().to_string();
+        Ok(Compute { identity, differs_in_training: trained != evaluated, ..compute })
+    }
+
+    /// Whether examples are others when they are trained on.
+    pub fn differs_in_training(&self) -> bool {
+        self.differs_in_training
+    }
+
+    fn graph(&self, request: &FieldsRequest) -> Result<dlc_ir::Graph, Error> {
+        let FieldsRequest { names, examples, training } = request;
+        let fields = Fields { examples: *examples, training: *training, names };
+        let Source { dataset, survey, .. } = &*self.source;
+        let graph = self.model.source().lower_fields(dataset, survey, &fields, self.model.dtype());
+        graph.map_err(|d| self.model.error(d))
+    }
+
+    fn program(&self, request: &FieldsRequest) -> Result<Program, Error> {
+        let known = || self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, program)) = known().iter().find(|(k, _)| k == request) {
+            return Ok(program.clone());
+        }
+        let program = self.compiler.compile_graph(&self.model, self.graph(request)?, &mut Timings::default())?;
+        known().push((request.clone(), program.clone()));
+        Ok(program)
+    }
+}
+
+impl ComputeFields for Compute {
+    fn types(&self) -> &IndexMap<String, Type> {
+        &self.types
+    }
+
+    fn session(&self, request: &FieldsRequest) -> Result<Session, FieldsError> {
+        let program = self.program(request).and_then(|program| program.try_session());
+        let mut session = program.map_err(|e| FieldsError::Program { code: e.code(), message: message(&e) })?;
+        let fits = self.fits.iter().map(|(name, value)| (dlc_dsl::lower::dataset::fit_argument(name), value));
+        let tables = self.source.tables.iter().map(|(name, value)| (name.to_owned(), value));
+        for (name, value) in fits.chain(tables) {
+            if session.signature().inputs().any(|(input, _)| input == name) {
+                session.set_input(&name, value)?;
+            }
+        }
+        Ok(session)
+    }
+
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+}

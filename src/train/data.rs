@@ -1,0 +1,77 @@
+//! The data of a `train` section: what is trained on, what validates, and what tests.
+
+use std::sync::Arc;
+
+use dlc_dsl::lower::dataset::DatasetCall;
+use dlc_dsl::lower::settings::{Amount, TrainSettings, Validation};
+use dlc_runtime::examples::Examples;
+use dlc_runtime::train::Selection;
+use dlc_runtime::{Split, Tensors};
+
+use crate::data::{fits, load, of_section, source};
+use crate::{Compiler, Error, Model};
+
+/// The data of a `train` section.
+#[derive(Debug)]
+pub(crate) struct SectionData {
+    /// All examples of `data`.
+    pub examples: Arc<Examples>,
+    /// Those that are trained on.
+    pub training: Vec<usize>,
+    /// Those of `data` that validate, if it is a fraction of them that does.
+    pub held_out: Vec<usize>,
+    /// What validates, unless nothing does.
+    pub validation: Option<Selection>,
+    /// The values of the `fit`s, by their names in checkpoints and artefacts.
+    pub fits: Tensors,
+}
+
+impl SectionData {
+    /// Reads it. The values of `fit`s are those that are `given`, as far as these are all, and otherwise those of the training examples.
+    pub fn new(model: &Model, compiler: &Compiler, settings: &TrainSettings, given: &Tensors) -> Result<Self, Error> {
+        let (training, held_out) = split(settings).of(source(model, &settings.data)?.count());
+        let fits = fits(model, compiler, &settings.data, &training, given)?;
+        let load = |call: &DatasetCall| load_with(model, compiler, settings, call, &fits);
+        let examples = load(&settings.data)?;
+        let validation = match &settings.validation {
+            Some(Validation::Data(call)) => Some(Selection::all(load(call)?)),
+            _ if held_out.is_empty() => None,
+            _ => Some(Selection { examples: Arc::clone(&examples), positions: Some(held_out.clone()) }),
+        };
+        Ok(SectionData { examples, training, held_out, validation, fits })
+    }
+
+    /// The test data, if the section names some.
+    pub fn test(
+        &self,
+        model: &Model,
+        compiler: &Compiler,
+        settings: &TrainSettings,
+    ) -> Result<Option<Selection>, Error> {
+        let Some(call) = &settings.test else { return Ok(None) };
+        Ok(Some(Selection::all(load_with(model, compiler, settings, call, &self.fits)?)))
+    }
+}
+
+fn load_with(
+    model: &Model,
+    compiler: &Compiler,
+    settings: &TrainSettings,
+    call: &DatasetCall,
+    fits: &Tensors,
+) -> Result<Arc<Examples>, Error> {
+    load(model, compiler, call, &of_section(model, settings, call, fits)?)
+}
+
+/// Which examples of the data validate.
+fn split(settings: &TrainSettings) -> Split {
+    let of = |amount: Amount| match amount {
+        Amount::Fraction(fraction) => dlc_runtime::Amount::Fraction(fraction),
+        Amount::Count(count) => dlc_runtime::Amount::Count(count),
+    };
+    match settings.validation {
+        None | Some(Validation::Data(_)) => Split::None,
+        Some(Validation::Last(amount)) => Split::Last(of(amount)),
+        Some(Validation::Random(amount)) => Split::Random { amount: of(amount), seed: settings.seed },
+    }
+}

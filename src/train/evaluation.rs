@@ -1,0 +1,170 @@
+//! Loss and metrics of a part of the data of a `train` section.
+
+use dlc_dsl::lower::dataset::DatasetCall;
+use dlc_dsl::lower::settings::{TrainSettings, Validation};
+use dlc_dsl::{Request, What};
+use dlc_ir::op::random_bits;
+use dlc_ir::{DType, Graph};
+use dlc_runtime::Tensors;
+use dlc_runtime::train::{Evaluator, Scores, Selection};
+
+use crate::data::labels::check_labels;
+use crate::model::failure::{failed_run, failed_training};
+use crate::train::data::SectionData;
+use crate::train::measure::{agree, disagree, measures, with_parts};
+use crate::train::settings;
+use crate::train::step::batch_request;
+use crate::{Compiler, Error, Model};
+
+/// A part of the data of a `train` section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The examples that the model learns from: without those of the validation.
+    Train,
+    /// The examples of its data that are kept to validate with.
+    Validation,
+    /// The test data.
+    Test,
+}
+
+impl Part {
+    /// Its name, on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Part::Train => "train",
+            Part::Validation => "validation",
+            Part::Test => "test",
+        }
+    }
+
+    /// What the draws of an evaluation follow from: of no step of the training, and of no other part.
+    pub fn seed(self, seed: u64) -> i64 {
+        let counter = match self {
+            Part::Train => -1,
+            Part::Validation => -2,
+            Part::Test => -3,
+        };
+        random_bits(seed.cast_signed(), counter, 0, DType::I64)
+    }
+
+    /// The dataset that it is of, and those of its examples that are meant.
+    fn of(
+        self,
+        model: &Model,
+        compiler: &Compiler,
+        settings: &TrainSettings,
+        given: &Tensors,
+    ) -> Result<(DatasetCall, Selection), Error> {
+        let missing = |what: &str, help: &str| {
+            let message = format!("the `train` section names no {what}");
+            Error::plain("missing-setting", message).help(help)
+        };
+        let test = settings.test.clone();
+        if self == Part::Test && test.is_none() {
+            return Err(missing("`test` data", "use --data=validation or --data=train"));
+        }
+        if self == Part::Validation && settings.validation.is_none() {
+            return Err(missing("`validation`", "use --data=test or --data=train"));
+        }
+        let data = SectionData::new(model, compiler, settings, given)?;
+        let call = match (self, &settings.validation) {
+            (Part::Test, _) => test.unwrap_or_else(|| settings.data.clone()),
+            (Part::Validation, Some(Validation::Data(call))) => call.clone(),
+            _ => settings.data.clone(),
+        };
+        let selection = match self {
+            Part::Test => data.test(model, compiler, settings)?,
+            Part::Validation => data.validation,
+            Part::Train if data.training.is_empty() => None,
+            Part::Train => Some(Selection { examples: data.examples, positions: Some(data.training) }),
+        };
+        match selection {
+            Some(selection) => Ok((call, selection)),
+            None => Err(Error::plain("too-few-examples", format!("there are no examples in {}", self.name()))),
+        }
+    }
+}
+
+/// Loss and metrics of a part of the data of the `train` section, with these weights. `seed` is that of the training, where it is not
+/// the section's.
+pub(crate) fn evaluate(
+    model: &Model,
+    compiler: &Compiler,
+    part: Part,
+    seed: Option<u64>,
+    weights: &Tensors,
+) -> Result<(Scores, usize), Error> {
+    let mut settings = settings(model)?;
+    settings.seed = seed.unwrap_or(settings.seed);
+    let (call, selection) = part.of(model, compiler, &settings, weights)?;
+    let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection, Weights::Stay)?;
+    evaluator.set_seed(part.seed(settings.seed));
+    for graph in &graphs {
+        check_labels(model, &call, &selection.examples, graph)?;
+    }
+    for session in evaluator.sessions() {
+        crate::program::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
+    }
+    Ok((evaluator.run(&selection).map_err(|e| failed_training(model, &e))?, selection.count()))
+}
+
+/// Whether weights are the same in all runs of a program, or change with the training that it judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weights {
+    Stay,
+    Learn,
+}
+
+/// The programs that evaluate a selection: of whole batches, and of what is left over.
+///
+/// # Errors
+/// If the model can be evaluated neither on large batches nor on those that it is trained with.
+pub(crate) fn evaluations(
+    model: &Model,
+    settings: &TrainSettings,
+    selection: &Selection,
+) -> Result<Vec<Request>, Error> {
+    /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
+    const EVALUATED_AT_ONCE: usize = 256;
+    let (count, batch) = (selection.count(), settings.batch);
+    let one = |size| {
+        let request = batch_request(model, settings, &selection.examples, What::Eval, size);
+        model.lower(&request).map(|_| request)
+    };
+    let all = |batch| Evaluator::sizes(count, batch).into_iter().map(one).collect::<Result<Vec<Request>, Error>>();
+    all(batch.max(EVALUATED_AT_ONCE)).or_else(|_| all(batch)).map_err(|error| {
+        let rest = count % batch;
+        if rest == 0 || one(batch).is_err() {
+            return error;
+        }
+        error.help(format!("{count} examples in batches of {batch} leave {rest}"))
+    })
+}
+
+/// An evaluator for a selection, and the graphs that it was compiled from.
+pub(crate) fn evaluator(
+    model: &Model,
+    compiler: &Compiler,
+    settings: &TrainSettings,
+    selection: &Selection,
+    weights: Weights,
+) -> Result<(Evaluator, Vec<Graph>), Error> {
+    let (mut sessions, mut graphs, mut found) = (vec![], vec![], None);
+    for request in evaluations(model, settings, selection)? {
+        let mut request = with_parts(model, request)?;
+        request.frozen = weights == Weights::Stay;
+        let (program, lowered, _) = compiler.build(model, &request)?;
+        sessions.push(program.try_session()?);
+        match &found {
+            None => found = Some((measures(model, compiler, &request, &lowered), lowered.parts)),
+            Some((_, parts)) if agree(parts, &lowered.parts) => {}
+            Some(_) => return Err(disagree(selection.count())),
+        }
+        graphs.push(lowered.graph);
+    }
+    let measures = found.as_ref().map(|(measures, _)| measures);
+    if let Some(measures) = measures {
+        measures.finish.program(selection.count()).map_err(|e| failed_training(model, &e))?;
+    }
+    Ok((Evaluator::new(sessions, measures).map_err(|e| failed_training(model, &e))?, graphs))
+}
