@@ -43,6 +43,8 @@ impl Compute {
         let (trained, evaluated) = (text(true)?, text(false)?);
         let mut hasher = blake3::Hasher::new();
         hasher.update(trained.as_bytes()).update(evaluated.as_bytes());
+        // There `fit`s are computed, while in the others their values are arguments.
+        hasher.update(compute.source.survey.graph.to_string().as_bytes());
         hasher.update(format!("{:?}", compute.compiler.options()?.passes.math).as_bytes());
         for (name, tensor) in compute.source.tables.iter().chain(compute.fits.iter()) {
             hasher.update(name.as_bytes()).update(tensor.ty().to_string().as_bytes()).update(&tensor.to_le_bytes());
