@@ -18,12 +18,8 @@ pub fn read(input: &[u8]) -> bool {
         let folder = folder.get_or_insert_with(|| tempfile::tempdir().expect("a temporary folder"));
         let path = folder.path().join(format!("input.{extension}"));
         std::fs::write(&path, content).expect("a temporary file");
-        match extension {
-            "csv" => data::csv::Table::read(&path).is_ok(),
-            "npy" => data::npy::read(&path).is_ok(),
-            "idx" | "idx.gz" => data::idx::read(&path).is_ok(),
-            _ => data::read(&path).is_ok(),
-        }
+        let format = data::Format::of(&path).expect("a known extension");
+        (format.read)(&path).is_ok()
     })
 }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dlc::artefact::Artefact;
-use dlc::runtime::data;
-use dlc::{Error, Model, Tensor, Tensors, tools};
+use dlc::runtime::data::{Contents, FORMATS, Format};
+use dlc::{DType, Error, Model, Tensor, Tensors, tools};
 use serde_json::json;
 
 use super::target::{Force, Kind};
@@ -117,14 +117,15 @@ fn read(arguments: &[String]) -> Result<Tensors, Failure> {
 }
 
 fn read_tensor(path: &Path) -> Result<Tensor, Failure> {
-    let ending = path.extension().map_or_else(|| path.to_string_lossy(), |ending| ending.to_string_lossy());
-    match &*ending {
-        "npy" => Ok(data::npy::read(path).map_err(Error::from)?),
-        "idx" | "gz" => Ok(data::idx::read(path).map_err(Error::from)?),
-        // the usual names of IDX files: train-images-idx3-ubyte, t10k-images.idx3-ubyte
-        name if name.ends_with("ubyte") => Ok(data::idx::read(path).map_err(Error::from)?),
-        _ => {
-            let message = format!("{}: an input is a .npy file, or an IDX file: .idx, .gz, or …ubyte", path.display());
+    let format = Format::of(path).filter(|format| format.writer.is_none());
+    match format.map(|format| (format.read)(path)).transpose().map_err(Error::from)? {
+        Some(Contents::Tensor(tensor)) => Ok(tensor),
+        // the model's type decides how many of the digits it takes
+        Some(Contents::Columns(table)) => Ok(table.except(&[""; 0], DType::F64).map_err(Error::from)?),
+        Some(Contents::Tensors(_)) | None => {
+            let single = FORMATS.iter().filter(|format| format.writer.is_none()).flat_map(|format| format.endings);
+            let endings = single.copied().collect::<Vec<_>>().join(", ");
+            let message = format!("{}: unknown file extension: expected {endings}", path.display());
             let error = Error::plain("unknown-format", message);
             Err(Failure::usage(error.help("a .npz or .safetensors file is given without `name=`")))
         }

@@ -21,7 +21,7 @@ use crate::model::batched;
 use crate::model::loaded::Key;
 use crate::{Compiler, Error, Model};
 
-pub(crate) use files::{Opened, resolve};
+pub(crate) use files::{Files, resolve};
 pub(crate) use fits::{FITS, fits, of_section};
 
 /// A dataset whose files were read.
@@ -56,9 +56,9 @@ fn read(model: &Model, call: &DatasetCall) -> Result<Source, Error> {
     let source = model.source();
     let dataset = source.dataset(call).map_err(|d| model.error(d))?;
     let mut read: Vec<Tensor> = vec![];
-    let mut opened = Opened::default();
+    let mut files = Files::default();
     for reader in &dataset.readers {
-        let tensor = opened.read(reader, model).map_err(|e| {
+        let tensor = files.read(reader, model).map_err(|e| {
             let diagnostic = Diagnostic::error(e.code(), e.to_string());
             model.error(vec![diagnostic.primary(reader.span, "read here")])
         })?;

@@ -4,18 +4,17 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use dlc_dsl::diagnostic::did_you_mean;
-use dlc_dsl::lower::dataset::{Format, Reader};
+use dlc_dsl::lower::dataset::Reader;
 use dlc_dsl::lower::initial_weights::{Ignored, InitialValue, InitialWeights};
 use dlc_dsl::lower::pattern;
 use dlc_dsl::{Diagnostic, What};
 use dlc_ir::{Tensor, Type};
-use dlc_runtime::data::DataError;
+use dlc_runtime::Tensors;
 use dlc_runtime::weights::{Mismatch, candidates};
-use dlc_runtime::{Tensors, data};
 use indexmap::IndexMap;
 
 use crate::compile::Timings;
-use crate::data::{Opened, resolve};
+use crate::data::{Files, resolve};
 use crate::model::failure::failed_run;
 use crate::{Compiler, Error, Model};
 
@@ -67,7 +66,7 @@ impl Found {
                 return Ok(Some(found));
             }
             for reader in &weights.readers[known.len()..] {
-                let tensor = files.read(reader, model).map_err(|e| {
+                let tensor = files.find(reader, model).map_err(|e| {
                     let diagnostic = Diagnostic::error(e.code(), e.to_string());
                     model.error(vec![diagnostic.primary(reader.span, "read here")])
                 })?;
@@ -123,7 +122,7 @@ impl Found {
 
     /// The tensors of the files that no reader reads.
     fn unread<'f>(&'f self, files: &'f Files) -> impl Iterator<Item = (&'f str, &'f Tensor)> {
-        files.archives.iter().flat_map(|(path, (_, tensors))| {
+        files.archives().flat_map(|(path, _, tensors)| {
             let of_file = self.weights.readers.iter().zip(&self.paths).filter(|(_, of)| *of == path);
             let read: HashSet<&str> = of_file.flat_map(|(reader, _)| &reader.select).map(String::as_str).collect();
             tensors.iter().filter(move |(name, _)| !read.contains(name))
@@ -146,7 +145,7 @@ impl Found {
 
     /// What does not match, all at once, and what to write so that it does.
     fn mismatch(&self, model: &Model, mismatch: &Mismatch, files: &Files) -> Error {
-        let names: Vec<&str> = files.archives.values().map(|(name, _)| name.as_str()).collect();
+        let names: Vec<&str> = files.archives().map(|(_, written, _)| written).collect();
         let table = mismatch.to_string();
         let mut lines = table.lines();
         let summary = lines.next().unwrap_or_default();
@@ -231,31 +230,4 @@ fn matches_nothing(
     let message = format!("neither a weight nor an unread tensor is named `{text}`");
     let error = Diagnostic::error("bad-pattern", message).primary(*span, label);
     Some(error.help(format!("the names are {}{more}", some.join(", "))))
-}
-
-/// The files of a section, each read once.
-#[derive(Default)]
-struct Files {
-    /// Files of named tensors: the path as it is written, and the tensors.
-    archives: IndexMap<PathBuf, (String, Tensors)>,
-    others: Opened,
-}
-
-impl Files {
-    /// The tensor of a reader; none if its file has no tensor of the name.
-    fn read(&mut self, reader: &Reader, model: &Model) -> Result<Option<Tensor>, DataError> {
-        let path = resolve(&reader.from, &reader.path, model.folder());
-        if matches!(reader.format, Format::Idx | Format::Npy | Format::Csv) {
-            return self.others.read(reader, model).map(Some);
-        }
-        if !self.archives.contains_key(&path) {
-            let tensors = match reader.format {
-                Format::Safetensors => data::safetensors::read(&path)?.tensors,
-                _ => data::npz::read(&path)?,
-            };
-            self.archives.insert(path.clone(), (reader.path.clone(), tensors));
-        }
-        let (_, tensors) = &self.archives[&path];
-        Ok(reader.select.first().and_then(|name| tensors.get(name)).cloned())
-    }
 }

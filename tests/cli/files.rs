@@ -64,7 +64,7 @@ fn weights_that_do_not_match_are_all_reported_at_once() {
 
 #[test]
 fn arguments_that_the_map_replaces_are_refused_with_the_remedy() {
-    let arguments = ["skip: [\"fc.*\"]", "rename: { \"a\": \"b\" }", "prefix: \"net.\"", "transpose: [\"a\"]"];
+    let arguments = ["skip: [\"fc.*\"]", "prefix: \"net.\"", "transpose: [\"a\"]"];
     let said = arguments.map(|argument| {
         let (folder, file) = with_weights(&format!("safetensors(\"w.safetensors\", {argument})"), &[]);
         complaint(&folder, &["check", &file])

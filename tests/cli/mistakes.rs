@@ -42,7 +42,7 @@ fn mistakes_of_the_command_line_are_exit_code_2() {
         &["graph", file, "-o", "g.png"],
         &["run", file, &x, "-o", "o.txt"],
         &["run", file, &x, &twice],
-        &["run", file, "x=t.csv"],
+        &["run", file, "x=t.txt"],
         &["explain", "nocode"],
         &["opt", file, "--passes=foo"],
         &["check", file, "--model", "other"],
@@ -173,8 +173,8 @@ fn the_other_form_is_an_object_for_machines() {
 #[test]
 fn files_of_other_kinds_and_an_input_of_nothing_are_told() {
     let (_folder, file, _) = adder();
-    let told = said(&dlc(&["run", &file, "x=t.csv"]));
-    assert!(told.starts_with("error[unknown-format]: t.csv: an input is a .npy file, or an IDX file"), "{told}");
+    let told = said(&dlc(&["run", &file, "x=t.txt"]));
+    assert!(told.starts_with("error[unknown-format]: t.txt: unknown file extension: expected .idx, .gz, ubyte, .npy, .csv"), "{told}");
     // a test has no standard input
     let empty = dlc(&["run", &file]);
     assert_eq!(empty.status.code(), Some(1));

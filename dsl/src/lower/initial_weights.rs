@@ -6,7 +6,7 @@
 use dlc_ir as ir;
 use ir::{Builder, FunctionKind, Graph, Role, Type};
 
-use super::dataset::{Format, Reader, Readers};
+use super::dataset::{Contents, Reader, Readers};
 use super::pattern;
 use super::settings::setting_value;
 use super::value::Value;
@@ -224,7 +224,7 @@ impl<'p> Lower<'p> {
         }
         let value = self.eval(entry.value).and_then(|value| match value {
             // all of a file: the tensor of the weight's own name
-            Value::Table(reader) if reader.format != Format::Csv => {
+            Value::Table(reader) if reader.contents == Contents::Tensors => {
                 let reader = Reader { select: vec![name.to_owned()], ..(*reader).clone() };
                 self.read(reader, entry.value.span)
             }
@@ -270,7 +270,8 @@ impl<'p> Lower<'p> {
         let mut ignored = vec![];
         for entry in entries {
             let pattern = &entry.pattern;
-            if entry.matches && !entry.decides {
+            // `**` is what holds where nothing else does, also where that is nowhere.
+            if entry.matches && !entry.decides && pattern != "**" {
                 let message = format!("\"{pattern}\" has no effect, since later patterns match all of its weights");
                 let error = Diagnostic::error("bad-pattern", message).primary(entry.span, "overridden");
                 self.fail(error.help("the last pattern that matches decides: write the general ones first"));
@@ -325,7 +326,7 @@ impl<'p> Lower<'p> {
             // a `let` of the section
             ExprKind::Name(_) => Ok(()),
             _ => match self.eval(setting)? {
-                Value::Table(reader) if reader.format != Format::Csv => Ok(()),
+                Value::Table(reader) if reader.contents == Contents::Tensors => Ok(()),
                 Value::Poison => super::stop(),
                 _ => Err(self.fault("type-mismatch", WANTED, setting.span, "neither of these")),
             },

@@ -24,8 +24,8 @@ use crate::span::Span;
 const PLACES: &[&str] = &["shape", "fan_in", "fan_out", "step", "steps", "epoch", "epochs", "generating"];
 
 /// Checks every definition of every file. Warnings are those of the file that was opened: who imports one cannot mend it.
-pub(super) fn check(program: &Program, diagnostics: &mut Vec<Diagnostic>) {
-    let (mut warnings, mut allowed) = (vec![], vec![]);
+pub(super) fn check(program: &Program, mut warnings: Vec<Diagnostic>, diagnostics: &mut Vec<Diagnostic>) {
+    let mut allowed = vec![];
     let handed_on = unused::handed_on(program.main());
     for (module, number) in program.modules().iter().zip(0..) {
         section::names_of_trainings(&module.file, diagnostics);

@@ -10,6 +10,7 @@ use crate::span::{Loader, SourceId, Sources, Span};
 pub mod check;
 mod import;
 mod recursion;
+mod replaced;
 pub mod visit;
 
 pub use import::read_file;
@@ -70,8 +71,15 @@ impl Program {
     /// All that is wrong with the texts, as far as it shows without knowing sizes.
     pub fn load(name: &str, text: &str, loader: &mut dyn Loader) -> Result<Program, Faults> {
         let (mut program, mut diagnostics) = import::load(name, text, loader);
+        let mut deprecated = vec![];
+        for (module, number) in program.modules.iter_mut().zip(0..) {
+            let mut warnings = vec![];
+            replaced::rewrite(&mut module.file, &mut warnings);
+            // Those of an imported file are for whoever maintains it.
+            deprecated.extend(warnings.into_iter().filter(|_| number == 0));
+        }
         if !has_errors(&diagnostics) {
-            check::check(&program, &mut diagnostics);
+            check::check(&program, deprecated, &mut diagnostics);
         }
         tidy(&mut diagnostics);
         if has_errors(&diagnostics) {

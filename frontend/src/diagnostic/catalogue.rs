@@ -96,6 +96,8 @@ codes! {
     "division-comment": "A comment stands behind an expression and reads like the right side of a division: `//` begins a comment, so that \
         nothing is divided. Write `floor_div(D, heads)`, or other words in the comment, or put `@allow(division_comment)` before it.",
         "let size = D // heads";
+    "deprecated": "What an earlier version of the language had, and what still means the same, is written otherwise now. Write it as the \
+        warning shows, or put `@allow(deprecated)` before it.", "weights = safetensors(\"w.safetensors\", rename: { \"encoder\": \"h\" })";
     "hidden-name": "A name that is introduced within braces is another one than that of the same name outside of them, which \
         keeps its value. Rebind the outer one without `let`, choose another name, or put `@allow(hidden_name)` before it.",
         "let h = x, then if deep { let h = x * 2 }";

@@ -69,7 +69,6 @@ const IDIOMS: &[(&str, &str)] = &[
 /// Arguments of earlier versions, and how their effect is written now.
 const REPLACED: &[(&str, &str, &str)] = &[
     ("safetensors", "skip", "write `weights = { \"**\": safetensors(\"file\"), \"fc.*\": none }`"),
-    ("safetensors", "rename", "write `weights = { \"h.**\": safetensors(\"file\")[\"encoder.**\"] }`"),
     ("safetensors", "prefix", "write `weights = { \"**\": safetensors(\"file\")[\"model.**\"] }`"),
     (
         "safetensors",

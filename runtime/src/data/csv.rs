@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 use dlc_ir::{DType, Scalar, Tensor, Type};
 
-use super::{DataError, Problem, file};
+use super::{Contents, DataError, Format, Problem, file};
 use crate::near::near;
+
+/// CSV files.
+pub(super) const FORMAT: Format =
+    Format { name: "csv", endings: &[".csv"], read: |path| Table::read(path).map(Contents::Columns), writer: None };
 
 /// A table as it stands in the file: named columns of texts, which become numbers when they are asked for.
 #[derive(Clone, Debug)]
@@ -24,11 +28,19 @@ impl Table {
     /// # Errors
     /// If the file is missing or empty, not UTF-8, ragged, two columns have one name, or a quotation mark is not closed.
     pub fn read(path: &Path) -> Result<Self, DataError> {
+        Self::read_separated(path, b',')
+    }
+
+    /// Reads a table with another separator than the comma.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub(super) fn read_separated(path: &Path, separator: u8) -> Result<Self, DataError> {
         let bytes = file::read(path)?;
         let fail = |problem| DataError::new(path, problem);
         let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        check_quotes(text).map_err(fail)?;
-        let mut reader = ::csv::ReaderBuilder::new().trim(::csv::Trim::All).from_reader(text);
+        check_quotes(text, separator).map_err(fail)?;
+        let mut reader = ::csv::ReaderBuilder::new().delimiter(separator).trim(::csv::Trim::All).from_reader(text);
         let columns: Vec<String> = reader.headers().map_err(|e| fail(problem(e)))?.iter().map(str::to_owned).collect();
         if columns.is_empty() {
             return Err(fail(Problem::Malformed { format: "a table", why: "it has no header line".into() }));
@@ -111,7 +123,7 @@ impl Table {
 
 /// Checks that every quotation mark which opens a field closes it. The reader takes one that is never closed for one that spans the
 /// rest of the file, and with it all rows that follow.
-fn check_quotes(text: &[u8]) -> Result<(), Problem> {
+fn check_quotes(text: &[u8], separator: u8) -> Result<(), Problem> {
     /// Where a byte stands.
     #[derive(Clone, Copy, PartialEq)]
     enum At {
@@ -139,7 +151,8 @@ fn check_quotes(text: &[u8]) -> Result<(), Problem> {
                 At::Closed
             }
             (At::Quoted, _) | (At::Closed, b'"') => At::Quoted,
-            (_, b',' | b'\n' | b'\r') => At::Start,
+            (_, b'\n' | b'\r') => At::Start,
+            (_, byte) if byte == separator => At::Start,
             // blanks around a field do not count
             (At::Closed, b' ' | b'\t') => At::Closed,
             (At::Closed, _) => return Err(Problem::AfterQuote { line: opened, end }),

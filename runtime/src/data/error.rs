@@ -149,11 +149,11 @@ pub enum Problem {
         /// What was wanted.
         dtype: DType,
     },
-    /// The extension of a file name says nothing about its format.
-    #[error("the extension tells no format; known are {known}")]
+    /// The extension of a file name is that of no format.
+    #[error("unknown file extension: expected {known}")]
     UnknownExtension {
         /// The known ones.
-        known: &'static str,
+        known: String,
     },
 }
 

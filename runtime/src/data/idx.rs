@@ -7,7 +7,7 @@ use dlc_ir::Tensor;
 use flate2::bufread::GzDecoder;
 
 use super::wire::{Wire, decode};
-use super::{DEFLATE_LIMIT, DataError, Problem, file};
+use super::{Contents, DEFLATE_LIMIT, DataError, Format, Problem, file};
 
 /// How a gzip stream begins.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
@@ -34,6 +34,14 @@ impl<R: BufRead> Read for Gzip<R> {
         Ok(0)
     }
 }
+
+/// IDX files, also gzipped ones, and those that the archives of MNIST call `train-images-idx3-ubyte`.
+pub(super) const FORMAT: Format = Format {
+    name: "idx",
+    endings: &[".idx", ".gz", "ubyte"],
+    read: |path| read(path).map(Contents::Tensor),
+    writer: None,
+};
 
 /// Reads an IDX file; whether it is compressed is seen from its first bytes, not from its name.
 ///

@@ -5,10 +5,14 @@ use std::path::Path;
 use dlc_ir::{DType, Tensor, Type};
 
 use super::wire::{Wire, decode};
-use super::{DataError, Problem, file};
+use super::{Contents, DataError, Format, Problem, file};
 use crate::atomic;
 
 const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// NPY files.
+pub(super) const FORMAT: Format =
+    Format { name: "npy", endings: &[".npy"], read: |path| read(path).map(Contents::Tensor), writer: None };
 
 /// Reads an NPY file, version 1 to 3, in C or Fortran order and either byte order.
 ///

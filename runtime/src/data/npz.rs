@@ -4,8 +4,16 @@ use std::collections::HashSet;
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
-use super::{DEFLATE_LIMIT, DataError, Problem, file, npy};
+use super::{Contents, DEFLATE_LIMIT, DataError, Format, Problem, Writer, file, npy};
 use crate::{Tensors, atomic};
+
+/// NPZ files.
+pub(super) const FORMAT: Format = Format {
+    name: "npz",
+    endings: &[".npz"],
+    read: |path| read(path).map(Contents::Tensors),
+    writer: Some(Writer { write, is_ours }),
+};
 
 /// Reads every array of an NPZ file, as `np.savez` and `np.savez_compressed` write them.
 ///

@@ -8,8 +8,16 @@ use dlc_ir::{DType, Tensor};
 use serde_json::json;
 
 use super::wire::{Wire, decode};
-use super::{DataError, Problem, file, names};
+use super::{Contents, DataError, Format, Problem, Writer, file, names};
 use crate::{Tensors, atomic};
+
+/// Safetensors files.
+pub(super) const FORMAT: Format = Format {
+    name: "safetensors",
+    endings: &[".safetensors"],
+    read: |path| read(path).map(|content| content.tensors).map(Contents::Tensors),
+    writer: Some(Writer { write: |path, tensors| write(path, tensors, &mark()), is_ours }),
+};
 
 /// What a safetensors file holds.
 #[derive(Clone, Debug, Default, PartialEq)]

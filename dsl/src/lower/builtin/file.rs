@@ -1,33 +1,45 @@
-//! Readers of files, in datasets.
+//! Readers of files, in datasets and in `weights`. One body serves all: what a format holds is said by its signature.
 
-use super::super::dataset::{Format, Reader};
+use super::super::dataset::{Contents, Reader};
 use super::super::value::Value;
 use super::super::{Eval, Lower};
-use super::{Args, Bodies};
+use super::{Args, Run};
+use crate::ast::{Definition, ExprKind};
 
-pub(super) const BODIES: Bodies = &[
-    ("idx", |lower, args| read(lower, args, Format::Idx, false)),
-    ("npy", |lower, args| read(lower, args, Format::Npy, false)),
-    ("npz", |lower, args| read(lower, args, Format::Npz, true)),
-    ("safetensors", |lower, args| read(lower, args, Format::Safetensors, true)),
-    ("csv", |lower, args| read(lower, args, Format::Csv, true)),
-];
+/// The body of a reader, which is what has the library's `@reads`.
+pub(super) fn body(signature: &Definition) -> Option<Run> {
+    contents(signature).map(|_| -> Run { read })
+}
 
-fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>, format: Format, several: bool) -> Eval<Value<'p>> {
-    let path = args.text(0);
+fn contents(signature: &Definition) -> Option<Contents> {
+    let reads = signature.attributes.iter().find(|attribute| attribute.name.name == "reads")?;
+    let ExprKind::Name(contents) = &reads.args.first()?.value.kind else { return None };
+    [("tensor", Contents::Tensor), ("tensors", Contents::Tensors), ("columns", Contents::Columns)]
+        .into_iter()
+        .find_map(|(name, found)| (name == contents).then_some(found))
+}
+
+fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let module = lower.frame().module;
     let from = lower.program.modules().get(module as usize).map(|m| lower.program.sources.name(m.source()).to_owned());
-    let span = lower.at(args.span);
-    let reader =
-        Reader { format, path, from: from.unwrap_or_default(), select: vec![], matrix: false, drop: vec![], span };
-    if format == Format::Csv && args.get(1).is_some() {
-        let reader = Reader { matrix: true, drop: strings(lower, &args)?, ..reader };
-        return lower.read(reader, args.span);
+    let reader = Reader {
+        format: args.callee().to_owned(),
+        contents: contents(args.signature).expect("it has `@reads`"),
+        path: args.text(0),
+        from: from.unwrap_or_default(),
+        select: vec![],
+        matrix: false,
+        drop: vec![],
+        span: lower.at(args.span),
+    };
+    match reader.contents {
+        Contents::Tensor => lower.read(reader, args.span),
+        Contents::Columns if args.get(1).is_some() => {
+            let reader = Reader { matrix: true, drop: strings(lower, &args)?, ..reader };
+            lower.read(reader, args.span)
+        }
+        Contents::Tensors | Contents::Columns => Ok(Value::Table(reader.into())),
     }
-    if several {
-        return Ok(Value::Table(reader.into()));
-    }
-    lower.read(reader, args.span)
 }
 
 /// The columns that `skip` names.

@@ -29,35 +29,33 @@ pub use survey::Survey;
 
 pub(crate) use call::{dataset_call, unknown};
 
-/// The kind of a file.
+/// What files of a format hold: what the library's `@reads` says of its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// IDX, also gzipped.
-    Idx,
-    /// NPY.
-    Npy,
-    /// NPZ; a tensor by name.
-    Npz,
-    /// Safetensors; a tensor by name.
-    Safetensors,
-    /// CSV; columns by name.
-    Csv,
+pub enum Contents {
+    /// One tensor: `@reads(tensor)`.
+    Tensor,
+    /// Tensors by name: `@reads(tensors)`.
+    Tensors,
+    /// Columns of numbers by name, which are in the model's float type where nothing else is said: `@reads(columns)`.
+    Columns,
 }
 
 /// One tensor to be read from a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reader {
-    /// The kind of file.
-    pub format: Format,
+    /// The format, by the name of its reader: `npz`.
+    pub format: String,
+    /// What it holds.
+    pub contents: Contents,
     /// Its path, relative to `from`.
     pub path: String,
     /// The name of the text in which the path is written.
     pub from: String,
-    /// The tensor's name, or those of CSV columns, which are in the model's float type where nothing else is said.
+    /// The name of the tensor, or those of the columns.
     pub select: Vec<String>,
-    /// CSV: whether the columns are the second axis of one tensor; otherwise it is one column, with one axis.
+    /// Whether columns are the second axis of one tensor; otherwise it is one column, with one axis.
     pub matrix: bool,
-    /// CSV: with `matrix`, all columns but these.
+    /// With `matrix` and without `select`: all columns but these.
     pub drop: Vec<String>,
     /// Where it is written.
     pub span: Span,
@@ -309,7 +307,7 @@ impl<'p> Lower<'p> {
         readers.used.push(index);
         let Some(&Some(value)) = readers.args.get(index) else { return Ok(Value::Poison) };
         let ty = readers.types[index].clone();
-        let rounded = readers.list[index].format == Format::Csv;
+        let rounded = readers.list[index].contents == Contents::Columns;
         let axes = ty.shape.iter().map(|&size| Axis::new(size)).collect();
         let func = self.contexts[0].id;
         let data =
@@ -334,12 +332,12 @@ impl<'p> Lower<'p> {
             let message = "a file of several tensors is indexed by a name";
             return Err(self.fault("type-mismatch", message, span, "write `[\"name\"]`"));
         };
-        let csv = reader.format == Format::Csv;
+        let columns = reader.contents == Contents::Columns;
         let mut reader = reader.clone();
         match self.eval(e)? {
-            Value::Str(name) if csv => reader.select = vec![name.to_string()],
+            Value::Str(name) if columns => reader.select = vec![name.to_string()],
             Value::Str(name) => reader.select = vec![self.captured(&name, e.span)?],
-            Value::List(names) if csv && !names.is_empty() => {
+            Value::List(names) if columns && !names.is_empty() => {
                 reader.matrix = true;
                 for name in names.iter() {
                     let Value::Str(name) = name else {
@@ -350,7 +348,7 @@ impl<'p> Lower<'p> {
                 }
             }
             other => {
-                let wanted = if csv { "a name or a list of names" } else { "a name" };
+                let wanted = if columns { "a name or a list of names" } else { "a name" };
                 let message = format!("{wanted} is wanted, not {}", other.describe(self.float));
                 return Err(self.fault("type-mismatch", message, e.span, format!("not {wanted}")));
             }

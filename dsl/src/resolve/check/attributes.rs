@@ -15,6 +15,7 @@ const WARNINGS: &[&str] = &[
     "empty-validation",
     "left-out-examples",
     "division-comment",
+    "deprecated",
 ];
 
 /// A warning that is silenced, and where.
