@@ -21,7 +21,7 @@ pub use origin::{Difference, Origin, TEXT};
 
 use crate::data::{DataError, safetensors};
 use crate::history::History;
-use crate::loader::Cursor;
+use crate::shuffle::Cursor;
 use crate::{Tensors, atomic};
 
 const VERSION: u32 = 2;

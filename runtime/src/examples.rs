@@ -8,7 +8,7 @@ use dlc_ir::{DType, Data, Scalar, Tensor, Type};
 use indexmap::IndexMap;
 
 use crate::data::check::CheckError;
-use crate::loader::Cursor;
+use crate::shuffle::Cursor;
 use crate::{Session, SessionError, Tensors};
 
 /// The fields of a batch could not be computed.

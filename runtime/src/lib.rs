@@ -56,6 +56,6 @@ pub mod weights;
 
 pub use pool::{JobPanicked, Pool};
 pub use session::{Session, SessionError, WrongType};
-pub use shuffle::{Amount, Split, permute};
+pub use shuffle::{Amount, Cursor, Split, permute};
 pub use signature::{Signature, Slot, Target};
 pub use tensors::{Tensors, UnknownTensor};

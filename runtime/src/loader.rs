@@ -8,16 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Tensors;
 use crate::examples::{Examples, FieldsError, Gather, batch_key};
-use crate::shuffle::permute;
-
-/// A place in the sequence of batches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Cursor {
-    /// Epoch, from 0.
-    pub epoch: u64,
-    /// Batch of that epoch, from 0.
-    pub batch: u64,
-}
+use crate::shuffle::{Cursor, permute};
 
 /// What becomes of the remainder: the examples that are left when the others fill whole batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

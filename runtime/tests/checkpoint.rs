@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dlc_ir::Tensor;
+use dlc_runtime::Cursor;
 use dlc_runtime::checkpoint::{self, Best, Checkpoint, CheckpointError, Length, Meta, Origin, Store};
-use dlc_runtime::loader::Cursor;
 
 /// The folder that the process of [`writes_for_ever`] writes to.
 const FOLDER: &str = "DLC_TEST_CHECKPOINT_FOLDER";

@@ -8,9 +8,9 @@ use dlc_runtime::examples::{ComputeFields, FieldsError, FieldsRequest};
 use dlc_runtime::{Session, Tensors};
 use indexmap::IndexMap;
 
-use super::Source;
 use crate::compile::Timings;
 use crate::model::failure::message;
+use crate::model::loaded::Source;
 use crate::{Compiler, Error, Model, Program};
 
 /// Computes the fields of a dataset from what was read of its examples.

@@ -6,9 +6,10 @@ use dlc_dsl::lower::settings::TrainSettings;
 use dlc_runtime::Tensors;
 use dlc_runtime::examples::gather_rows;
 
-use super::{Source, key, source};
+use super::{key, source};
 use crate::compile::Timings;
 use crate::model::failure::failed_run;
+use crate::model::loaded::Source;
 use crate::{Compiler, Error, Model};
 
 /// How the names of the values of `fit`s begin in checkpoints and artefacts: no weight and no state of a model has such a name.

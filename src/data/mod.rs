@@ -9,43 +9,18 @@ pub(crate) mod labels;
 use std::sync::Arc;
 
 use dlc_dsl::Diagnostic;
-use dlc_dsl::lower::dataset::{Dataset, DatasetCall, Survey};
+use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_ir::{Tensor, Type};
 use dlc_runtime::Tensors;
 use dlc_runtime::examples::Examples;
-use indexmap::IndexMap;
 
 use crate::data::fields::Compute;
 use crate::data::labels::{check_finite, check_whole};
-use crate::model::batched;
-use crate::model::loaded::Key;
+use crate::model::loaded::{Key, Source};
 use crate::{Compiler, Error, Model};
 
 pub(crate) use files::{Files, resolve};
 pub(crate) use fits::{FITS, fits, of_section};
-
-/// A dataset whose files were read.
-#[derive(Debug)]
-pub(crate) struct Source {
-    dataset: Dataset,
-    survey: Survey,
-    /// What was read of the examples, one after the other along the first axis: `read_1`, ….
-    rows: Tensors,
-    /// What else was read, which is the same for all of them.
-    tables: Tensors,
-}
-
-impl Source {
-    /// The number of examples.
-    pub fn count(&self) -> usize {
-        self.survey.examples
-    }
-
-    /// The types of the fields in a batch of so many examples.
-    pub fn fields(&self, batch: usize) -> IndexMap<String, Type> {
-        self.survey.fields.iter().map(|(name, ty)| (name.clone(), batched(ty, batch))).collect()
-    }
-}
 
 /// Reads the files of a dataset.
 pub(crate) fn source(model: &Model, call: &DatasetCall) -> Result<Arc<Source>, Error> {

@@ -3,12 +3,36 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dlc_compiler::options::{Level, Math};
-use dlc_dsl::lower::dataset::DatasetCall;
-use dlc_ir::DType;
+use dlc_dsl::lower::dataset::{Dataset, DatasetCall, Survey};
+use dlc_ir::{DType, Type};
 use dlc_runtime::Tensors;
 use dlc_runtime::examples::Examples;
+use indexmap::IndexMap;
 
-use crate::data::Source;
+use super::batched;
+
+/// A dataset whose files were read.
+#[derive(Debug)]
+pub(crate) struct Source {
+    pub dataset: Dataset,
+    pub survey: Survey,
+    /// What was read of the examples, one after the other along the first axis: `read_1`, ….
+    pub rows: Tensors,
+    /// What else was read, which is the same for all of them.
+    pub tables: Tensors,
+}
+
+impl Source {
+    /// The number of examples.
+    pub fn count(&self) -> usize {
+        self.survey.examples
+    }
+
+    /// The types of the fields in a batch of so many examples.
+    pub fn fields(&self, batch: usize) -> IndexMap<String, Type> {
+        self.survey.fields.iter().map(|(name, ty)| (name.clone(), batched(ty, batch))).collect()
+    }
+}
 
 /// The datasets of a model that were read so far, and what was computed of them. A model's data is read once, as its text is.
 #[derive(Debug, Default)]

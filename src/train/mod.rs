@@ -17,10 +17,10 @@ use std::sync::atomic::AtomicBool;
 
 use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
 use dlc_dsl::{Lowered, What};
+use dlc_runtime::Cursor;
 use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{self, CheckpointError, Latest, Meta, Store};
 use dlc_runtime::examples::{batch_key, fields_key};
-use dlc_runtime::loader::Cursor;
 use dlc_runtime::train::{Evaluator, Event, Run, Scores, Selection, Summary, TrainError, TrainOptions};
 
 use crate::compile::Timings;

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::Judge;
 use crate::checkpoint::{Length, Meta};
-use crate::loader::Cursor;
+use crate::shuffle::Cursor;
 
 /// The settings of a training.
 #[derive(Clone, Debug, PartialEq)]
