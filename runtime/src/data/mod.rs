@@ -16,6 +16,7 @@ pub mod names;
 pub mod npy;
 pub mod npz;
 pub mod safetensors;
+mod tsv;
 mod wire;
 
 use std::path::Path;
@@ -60,7 +61,7 @@ pub struct Writer {
 }
 
 /// All formats. One of another program needs a file here, its line in this list, and the signature of its reader in the library.
-pub const FORMATS: &[Format] = &[idx::FORMAT, npy::FORMAT, npz::FORMAT, safetensors::FORMAT, csv::FORMAT];
+pub const FORMATS: &[Format] = &[idx::FORMAT, npy::FORMAT, npz::FORMAT, safetensors::FORMAT, csv::FORMAT, tsv::FORMAT];
 
 impl Format {
     /// The format of a name.
