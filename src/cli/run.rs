@@ -16,7 +16,7 @@ use super::{Exit, Failure, MathArguments, Output, rows};
 pub struct Arguments {
     /// An artefact (.dlx), or a model (.dl, .ron), which runs with its first weights
     file: PathBuf,
-    /// Inputs: name=file.npy, or a .npz or .safetensors file with tensors of the inputs' names; without any, JSON on
+    /// Inputs: name=file, of one tensor (.npy, .idx) or of columns (.csv, .tsv), or a .npz or .safetensors file with tensors of the inputs' names; without any, JSON on
     /// standard input: {"inputs":{"name":{"dtype":"f32","shape":[1,2],"data":[1,2]}}}
     inputs: Vec<String>,
     /// Write the outputs: .npz or .safetensors
