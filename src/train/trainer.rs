@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dlc_dsl::{Lowered, Request, What};
+use dlc_dsl::{Request, What};
 use dlc_ir::{Def, Function, Graph, Op, ResultDecl, ResultRole, Role, Tensor, Value};
 use dlc_runtime::train::{Scores, Snapshot};
 use dlc_runtime::{Session, SessionError, Tensors};
@@ -41,6 +41,8 @@ pub struct Trainer {
     indices: Indices,
     /// The program of the gradients for each size of batches that they were asked for.
     gradients: IndexMap<usize, Session>,
+    /// The size of the batches that it was made for.
+    batch: usize,
     seed: u64,
 }
 
@@ -60,18 +62,16 @@ impl Compiler {
         let request = step.request(What::Train);
         let (program, lowered, _) = self.build(model, &request)?;
         let trainer = step.trainer(&program, &lowered, None)?;
-        let mut trainer = Trainer {
+        Ok(Trainer {
             model: model.clone(),
             compiler: self.clone(),
             request,
             trainer,
             indices: Indices::of(&lowered.graph),
             gradients: IndexMap::new(),
+            batch: step.settings.batch,
             seed: step.settings.seed,
-        };
-        // whether there are gradients shows now
-        trainer.compile_gradients(step.settings.batch, &lowered)?;
-        Ok(trainer)
+        })
     }
 }
 
@@ -110,20 +110,13 @@ impl Trainer {
             let unknown = SessionError::Unknown { kind: "input", name: (*name).to_owned(), near: vec![], known };
             return Err(failed_run(&self.model, &unknown));
         }
-        let size = match self.size_of(&batch) {
-            Some(size) if !self.gradients.contains_key(&size) => {
-                let lowered = self.model.lower(&self.request_for(size))?;
-                self.compile_gradients(size, &lowered)?;
-                Some(size)
-            }
-            size => size,
-        };
-        // a batch whose fields have no size is refused by any of them
-        let session = match size {
-            Some(size) => self.gradients.get_mut(&size),
-            None => self.gradients.values_mut().next(),
-        };
-        let session = session.expect("it was compiled");
+        // A batch whose fields have no common size is refused by any program.
+        let size = self.size_of(&batch).unwrap_or(self.batch);
+        if !self.gradients.contains_key(&size) {
+            let session = self.compile_gradients(size)?;
+            self.gradients.insert(size, session);
+        }
+        let session = &mut self.gradients[&size];
         let trained = self.trainer.session();
         let tensors: Tensors = trained.params().into_iter().chain(trained.states()).collect();
         crate::program::set_weights(session, &tensors).map_err(|e| failed_run(&self.model, &e))?;
@@ -198,14 +191,13 @@ impl Trainer {
         request
     }
 
-    fn compile_gradients(&mut self, size: usize, lowered: &Lowered) -> Result<(), Error> {
-        let graph = gradient_graph(&lowered.graph)?;
+    fn compile_gradients(&self, size: usize) -> Result<Session, Error> {
+        let graph = gradient_graph(&self.model.lower(&self.request_for(size))?.graph)?;
         let program = self.compiler.compile_graph(&self.model, graph, &mut Timings::default())?;
         let mut session = program.try_session()?;
         // the draws of the step, whose number is among the states
         session.set_key(self.seed.cast_signed()).map_err(|e| failed_run(&self.model, &e))?;
-        self.gradients.insert(size, session);
-        Ok(())
+        Ok(session)
     }
 }
 
@@ -251,5 +243,38 @@ fn weight_name(function: &Function, value: Value) -> Option<Arc<str>> {
             _ => None,
         },
         Def::Op(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_are_compiled_when_they_are_asked_for() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let text = "dlc 1
+model m(x: [B, 2]) -> y: [B] { return squeeze(linear(x, 1), axis: 1) }
+dataset d {
+  x = csv(\"d.csv\", skip: [\"t\"])
+  t = csv(\"d.csv\")[\"t\"]
+}
+train m {
+  data      = d()
+  batch     = 2
+  loss      = mse(y, t)
+  optimizer = sgd(lr: 0.1)
+}
+";
+        std::fs::write(folder.path().join("m.dl"), text).expect("written");
+        std::fs::write(folder.path().join("d.csv"), "a,b,t\n1,2,3\n4,5,6\n").expect("written");
+        let model = Model::open(folder.path().join("m.dl")).expect("it is right");
+        let mut trainer = Compiler::new().trainer(&model, [("B", 2)]).expect("it compiles");
+        let (x, t) = (Tensor::new([2, 2], vec![1f32; 4]).expect("four"), Tensor::new([2], vec![1f32; 2]).expect("two"));
+        trainer.step([("x", &x), ("t", &t)]).expect("it fits");
+        assert!(trainer.gradients.is_empty());
+        trainer.gradients([("x", &x), ("t", &t)]).expect("it fits");
+        trainer.gradients([("x", &x), ("t", &t)]).expect("it fits");
+        assert_eq!(trainer.gradients.keys().collect::<Vec<_>>(), [&2]);
     }
 }
