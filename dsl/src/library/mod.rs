@@ -10,8 +10,8 @@ use indexmap::IndexMap;
 
 use crate::ast::{Definition, File, Item};
 use crate::diagnostic::Diagnostic;
+use crate::hir::LIBRARY;
 use crate::parser::{parse, parse_signatures};
-use crate::resolve::LIBRARY;
 use crate::span::SourceId;
 
 mod reference;

@@ -7,7 +7,7 @@ use super::dims::capital;
 use super::{Lower, Request, Stop, What};
 use crate::ast::{Definition, Dim, Type, TypeKind};
 use crate::diagnostic::Diagnostic;
-use crate::resolve::Program;
+use crate::hir::Program;
 
 impl Program {
     /// The dimensions that a model's inputs leave open, in the order of the text: what [`Request::dims`] must give

@@ -17,7 +17,7 @@ use super::value::{Axis, Callee, Data, Delayed, Value};
 use super::{Eval, Given, Lower, Stop};
 use crate::ast::{Body, Call, Definition, DefinitionKind, InstanceNameKind, Str};
 use crate::diagnostic::Diagnostic;
-use crate::resolve::{ItemRef, LIBRARY, visit};
+use crate::hir::{ItemRef, LIBRARY, visit};
 use crate::span::Span;
 
 /// What comes from the left in a pipe.

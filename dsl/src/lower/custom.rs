@@ -8,7 +8,7 @@ use super::value::{Data, Value};
 use super::{Eval, Given, Lower, Stop};
 use crate::ast::{Definition, ExprKind, TypeKind};
 use crate::diagnostic::count;
-use crate::resolve::ItemRef;
+use crate::hir::ItemRef;
 use crate::span::Span;
 
 /// Tensors by the numbers of the parameters that take them.

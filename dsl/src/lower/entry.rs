@@ -10,7 +10,7 @@ use super::value::{Callee, Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
 use crate::ast::{self, Definition, DefinitionKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
-use crate::resolve::{ItemRef, Program};
+use crate::hir::{ItemRef, Program};
 use crate::span::Span;
 
 /// A value given from outside as one of the language.

@@ -13,7 +13,7 @@ use super::value::Value;
 use super::{Eval, Lower, Request, Stop};
 use crate::ast::{EntryKind, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
-use crate::resolve::Program;
+use crate::hir::Program;
 use crate::span::Span;
 
 /// Where the initial value of a weight comes from.

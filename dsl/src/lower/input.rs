@@ -12,7 +12,7 @@ use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop, What};
 use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::resolve::visit;
+use crate::hir::visit;
 use crate::span::Span;
 
 impl<'p> Lower<'p> {

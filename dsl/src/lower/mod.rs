@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use crate::ast::Definition;
 use crate::diagnostic::Diagnostic;
-use crate::resolve::Program;
+use crate::hir::Program;
 use crate::span::Span;
 
 mod ask;

@@ -12,7 +12,7 @@ use super::settings::Update;
 use super::value::{Axis, Callee, Data, Value};
 use super::{Eval, Given, Lower};
 use crate::ast::{self, Body, Call, Definition, EntryKind, ExprKind};
-use crate::resolve::ItemRef;
+use crate::hir::ItemRef;
 use crate::span::Span;
 
 /// What the names of a training's own states begin with: no name that a text can give a layer does.

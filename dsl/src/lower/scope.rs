@@ -12,8 +12,8 @@ use super::{Eval, Lower};
 use crate::ast::Item;
 use crate::ast::{Definition, DefinitionKind, Ident};
 use crate::diagnostic::{Diagnostic, SHOWN};
-use crate::resolve::LIBRARY;
-use crate::resolve::visit::{self, Part};
+use crate::hir::LIBRARY;
+use crate::hir::visit::{self, Part};
 use crate::span::Span;
 
 /// One run of one definition.

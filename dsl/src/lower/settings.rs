@@ -6,9 +6,9 @@ use super::value::Value;
 use super::{Eval, Lower, Request};
 use crate::ast::{self, EntryKind, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::hir::Program;
+use crate::hir::check::attributes::{Allowed, allowed};
 use crate::print::{expr_text, pattern_text};
-use crate::resolve::Program;
-use crate::resolve::check::attributes::{Allowed, allowed};
 use crate::span::Span;
 
 mod docs;

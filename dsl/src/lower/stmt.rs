@@ -6,8 +6,8 @@ use super::value::Value;
 use super::{Eval, Lower, Stop};
 use crate::ast::{Block, Expr, If, Pattern, PatternKind, Repeat, Stmt, StmtKind};
 use crate::diagnostic::Diagnostic;
-use crate::resolve::LIBRARY;
-use crate::resolve::visit::{self, Part};
+use crate::hir::LIBRARY;
+use crate::hir::visit::{self, Part};
 use crate::span::Span;
 
 /// More turns than any `repeat` needs.

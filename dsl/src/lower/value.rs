@@ -9,7 +9,7 @@ use ir::{DType, Shape, Type};
 
 use super::dataset::Reader;
 use crate::ast::{Call, Definition, Expr, ExprKind};
-use crate::resolve::ItemRef;
+use crate::hir::ItemRef;
 use crate::span::Span;
 
 /// A dimension's name in one call of one definition.

@@ -6,7 +6,7 @@ use super::super::{Eval, Lower, bind, entry};
 use super::DatasetCall;
 use crate::ast::{self, ExprKind, Item};
 use crate::diagnostic::Diagnostic;
-use crate::resolve::Program;
+use crate::hir::Program;
 
 /// Resolves `digits("train")` to a dataset and the values of its arguments.
 pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p ast::Expr) -> Eval<DatasetCall> {

@@ -15,8 +15,8 @@ use super::value::{Axis, Data, Value};
 use super::{Argument, Eval, Lower, Request, Stop, What};
 use crate::ast::{self, Entry, EntryKind, Expr, Ident, IndexItem, Item};
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
+use crate::hir::{ItemRef, Program};
 use crate::print::pattern_text;
-use crate::resolve::{ItemRef, Program};
 use crate::span::Span;
 
 mod call;

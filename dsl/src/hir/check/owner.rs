@@ -6,8 +6,8 @@ use super::Names;
 use super::scope::Kind;
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
-use crate::resolve::visit::{self, Part};
-use crate::resolve::{ItemRef, Program};
+use crate::hir::visit::{self, Part};
+use crate::hir::{ItemRef, Program};
 
 impl<'a> Names<'a> {
     /// Checks that the `as` of a call names something: its weights, or a metric. `bound` is what binds the callee's name in scope.

@@ -4,8 +4,8 @@ use super::Names;
 use super::scope::Kind;
 use crate::ast::{Ident, Pattern, PatternKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::hir::Program;
 use crate::lower::pattern_names;
-use crate::resolve::Program;
 use crate::span::Span;
 
 impl<'a> Names<'a> {

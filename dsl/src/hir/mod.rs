@@ -7,12 +7,14 @@ use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, idiom, tidy};
 use crate::library::library;
 use crate::span::{Loader, SourceId, Sources, Span};
 
-pub mod check;
+pub(crate) mod check;
 mod import;
+mod load;
 mod recursion;
 pub mod visit;
 
 pub use import::read_file;
+pub use load::{check, parse_named};
 
 /// A file and everything it imports, every name known.
 #[derive(Clone, Debug)]

@@ -6,11 +6,11 @@ use super::scope::Kind;
 use super::{Names, twice};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
+use crate::hir::Program;
+use crate::hir::visit::{self, Part};
 use crate::lower::settings::setting_value;
 use crate::lower::train::metric_call;
 use crate::lower::unknown_dataset;
-use crate::resolve::Program;
-use crate::resolve::visit::{self, Part};
 use crate::span::Span;
 
 /// What a name means in a `train` section.

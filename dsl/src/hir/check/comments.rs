@@ -3,8 +3,8 @@
 use rustc_hash::FxHashSet;
 
 use crate::diagnostic::Diagnostic;
+use crate::hir::Program;
 use crate::lexer::{Symbol, Token, TokenKind, lex};
-use crate::resolve::Program;
 use crate::span::Span;
 
 /// Warns of comments of the opened file that follow an expression and read like the right side of a division: a name of the file, a

@@ -7,8 +7,8 @@ use super::section::{DATA, dataset_of, dimensions, fields};
 use super::{Names, attributes};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
-use crate::resolve::Program;
-use crate::resolve::visit::{self, Part};
+use crate::hir::Program;
+use crate::hir::visit::{self, Part};
 
 /// Warns of functions, imports and fields of the opened file that nothing uses.
 pub(super) fn check(program: &Program, warnings: &mut Vec<Diagnostic>) {
