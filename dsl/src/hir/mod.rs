@@ -1,20 +1,26 @@
 //! From files to a program: imports are followed, and every name finds its definition.
 
+use std::sync::OnceLock;
+
 use indexmap::IndexMap;
 
-use crate::ast::{self, Definition, Item, Train};
+use crate::ast::{self, DefinitionKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, idiom, tidy};
-use crate::library::library;
+use crate::library::{LIBRARY, library};
 use crate::span::{Loader, SourceId, Sources, Span};
 
-pub(crate) mod check;
+pub(crate) mod bind;
 mod import;
 mod load;
 mod recursion;
-pub mod visit;
+mod resolve;
+mod tree;
+mod visit;
 
 pub use import::read_file;
 pub use load::{check, parse_named};
+pub(crate) use resolve::Allowed;
+pub(crate) use tree::*;
 
 /// A file and everything it imports, every name known.
 #[derive(Clone, Debug)]
@@ -34,6 +40,8 @@ pub struct Module {
     pub file: ast::File,
     /// What its names mean: its own definitions before imported ones.
     names: IndexMap<String, ItemRef>,
+    /// Its items, resolved.
+    items: Vec<tree::Item>,
 }
 
 /// A definition: the number of its module and its number therein.
@@ -45,8 +53,10 @@ pub struct ItemRef {
     pub item: u32,
 }
 
-/// The number of the library among the modules.
-pub const LIBRARY: u32 = u32::MAX;
+/// The names that the language itself gives to values.
+pub(crate) const AMBIENT: &[&str] = &["training", "pi", "inf", "f32", "f64", "i32", "i64", "u8", "bool", "float"];
+/// Those that mean something in some places only: initial values, and what is trained.
+const AMBIENT_IN_PLACES: &[&str] = &["shape", "fan_in", "fan_out", "step", "steps", "epoch", "epochs"];
 
 /// Texts that could not be read as a program: what is wrong, and the texts to show it in.
 #[derive(Clone, Debug)]
@@ -73,7 +83,10 @@ impl Program {
     pub fn load(name: &str, text: &str, loader: &mut dyn Loader) -> Result<Program, Faults> {
         let (mut program, mut diagnostics) = import::load(name, text, loader);
         if !has_errors(&diagnostics) {
-            check::check(&program, &mut diagnostics);
+            let resolved = resolve::resolve(&program, &mut diagnostics);
+            for (module, items) in program.modules.iter_mut().zip(resolved) {
+                module.items = items;
+            }
         }
         tidy(&mut diagnostics);
         if has_errors(&diagnostics) {
@@ -81,6 +94,11 @@ impl Program {
         }
         program.warnings = diagnostics;
         Ok(program)
+    }
+
+    /// That of no file, which knows the library only.
+    fn empty() -> Program {
+        Program { sources: Sources::new(), modules: vec![], warnings: vec![] }
     }
 
     /// The file that was opened.
@@ -97,14 +115,20 @@ impl Program {
         &self,
         training: Option<&str>,
         model: Option<&str>,
-    ) -> Result<Option<&Train>, Box<Diagnostic>> {
+    ) -> Result<Option<&tree::Train>, Box<Diagnostic>> {
         let file = self.main();
-        let of_model = || file.trains().filter(|train| model.is_none_or(|model| train.model.name == *model));
+        let trains = || {
+            self.modules[0].items.iter().filter_map(|item| match item {
+                tree::Item::Train(train) => Some(train),
+                _ => None,
+            })
+        };
+        let of_model = || trains().filter(|train| model.is_none_or(|model| train.model.name == *model));
         let Some(name) = training else {
             return Ok(of_model().find(|train| train.name.is_none()).or_else(|| of_model().next()));
         };
         let start = Span::new(file.source, 0, 0);
-        match file.trains().find(|train| train.name().name == *name) {
+        match trains().find(|train| train.name().name == *name) {
             Some(train) if model.is_none_or(|model| train.model.name == *model) => Ok(Some(train)),
             Some(train) => {
                 let message = format!("`{name}` trains `{}`, not `{}`", train.model.name, model.unwrap_or_default());
@@ -125,13 +149,43 @@ impl Program {
         }
     }
 
+    /// The model of a name, which stands at `span`; an error if there is none.
+    pub(crate) fn model(
+        &self,
+        module: u32,
+        name: &str,
+        span: Span,
+    ) -> Result<(ItemRef, &ast::Definition), Box<Diagnostic>> {
+        let definition = match self.lookup(module, name) {
+            Some(at) => self.definition(at).map(|definition| (at, definition)),
+            _ => None,
+        };
+        let (message, label) = match definition {
+            Some((at, definition)) if definition.kind == DefinitionKind::Model => return Ok((at, definition)),
+            Some((_, definition)) => {
+                let message = format!("`{name}` is a {}, not a model", definition.kind.word());
+                (message, "only a model can be compiled".to_owned())
+            }
+            None => {
+                let models: Vec<&str> = self.main().models().map(|m| m.name.name.as_str()).collect();
+                let label = match did_you_mean(name, models.iter().copied()) {
+                    Some(meant) => format!("do you mean `{meant}`?"),
+                    None if models.is_empty() => "the file defines no model".to_owned(),
+                    None => format!("the file defines {}", models.join(", ")),
+                };
+                (format!("there is no model `{name}`"), label)
+            }
+        };
+        Err(Box::new(Diagnostic::error("no-model", message).primary(span, label)))
+    }
+
     /// The files, the opened one first.
     pub fn modules(&self) -> &[Module] {
         &self.modules
     }
 
     /// A definition.
-    pub fn item(&self, at: ItemRef) -> &Item {
+    pub fn item(&self, at: ItemRef) -> &ast::Item {
         if at.module == LIBRARY {
             &library().items[at.item as usize]
         } else {
@@ -140,10 +194,35 @@ impl Program {
     }
 
     /// The function, block or model at `at`, unless it is a dataset.
-    pub fn definition(&self, at: ItemRef) -> Option<&Definition> {
+    pub fn definition(&self, at: ItemRef) -> Option<&ast::Definition> {
         match self.item(at) {
-            Item::Definition(definition) => Some(definition),
+            ast::Item::Definition(definition) => Some(definition),
             _ => None,
+        }
+    }
+
+    /// A definition, resolved.
+    pub(crate) fn resolved(&self, at: ItemRef) -> &tree::Definition {
+        match self.resolved_item(at) {
+            tree::Item::Definition(definition) => definition,
+            _ => unreachable!("what is called is a definition"),
+        }
+    }
+
+    /// A dataset, resolved.
+    pub(crate) fn resolved_dataset(&self, at: ItemRef) -> Option<&tree::Dataset> {
+        match self.resolved_item(at) {
+            tree::Item::Dataset(dataset) => Some(dataset),
+            _ => None,
+        }
+    }
+
+    fn resolved_item(&self, at: ItemRef) -> &tree::Item {
+        static LIBRARY_ITEMS: OnceLock<Vec<tree::Item>> = OnceLock::new();
+        if at.module == LIBRARY {
+            &LIBRARY_ITEMS.get_or_init(|| resolve::library(&library().items))[at.item as usize]
+        } else {
+            &self.modules[at.module as usize].items[at.item as usize]
         }
     }
 
@@ -180,11 +259,18 @@ impl Program {
 
 impl Module {
     fn new(file: ast::File, names: IndexMap<String, ItemRef>) -> Self {
-        Module { file, names }
+        Module { file, names, items: vec![] }
     }
 
     /// The text's number.
     pub fn source(&self) -> SourceId {
         self.file.source
     }
+}
+
+/// The error for a word that begins at `span`, and that this version does not compile.
+pub(crate) fn later(word: &str, span: Span) -> Diagnostic {
+    let first = Span { end: span.start + word.len() as u32, ..span };
+    Diagnostic::error("not-supported-yet", format!("`{word}` comes with a later version of dlc"))
+        .primary(first, "not yet")
 }

@@ -10,13 +10,15 @@ use indexmap::IndexMap;
 
 use crate::ast::{Definition, File, Item};
 use crate::diagnostic::Diagnostic;
-use crate::hir::LIBRARY;
 use crate::parser::{parse, parse_signatures};
 use crate::span::SourceId;
 
 mod reference;
 
 pub use reference::{Entry, entries, find, markdown};
+
+/// The number of the library among the modules of a program.
+pub(crate) const LIBRARY: u32 = u32::MAX;
 
 /// The files of definitions with their names.
 const DEFINITIONS: &[(&str, &str)] = &[

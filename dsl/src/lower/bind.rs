@@ -1,15 +1,14 @@
-//! Arguments: which goes to which parameter, and whether it is of its type.
+//! Arguments: their values, and whether these are of the types of their parameters.
 
 use std::rc::Rc;
 
 use dlc_ir::{DType, Scalar};
 
-use rustc_hash::FxHashSet;
-
-use super::value::{Callee, Data, Delayed, Value};
+use super::call::Piped;
+use super::value::{Data, Delayed, Value};
 use super::{Eval, Lower};
-use crate::ast::{Arg, Definition, DefinitionKind, Expr, ExprKind, Param, Type, TypeKind};
-use crate::diagnostic::{Diagnostic, did_you_mean, of_two, quoted, replaced};
+use crate::hir::bind::{Callee, Form, missing_arguments};
+use crate::hir::{self, Arg, Definition, Expr, ExprKind, Type, TypeKind};
 use crate::span::Span;
 
 /// A value for a parameter.
@@ -22,128 +21,66 @@ pub(crate) struct Given<'p> {
     pub span: Span,
 }
 
-/// A parameter's name and whether it goes by name only.
-pub(crate) struct Formal<'a> {
-    pub name: &'a str,
-    pub named_only: bool,
-    /// Whether a call is wanted that waits for its shape.
-    pub delays: bool,
-    pub data: bool,
-}
-
-pub(crate) fn formals<'a>(callee: &Callee<'a>) -> Vec<Formal<'a>> {
-    callee.definition.params.iter().map(formal).collect()
-}
-
-fn formal(p: &Param) -> Formal<'_> {
-    Formal { name: &p.name.name, named_only: p.default.is_some(), delays: is_fn(&p.ty), data: is_data(&p.ty) }
-}
-
-pub(crate) fn is_data(ty: &Type) -> bool {
-    matches!(ty.kind, TypeKind::Data { .. })
-}
-
-fn is_fn(ty: &Type) -> bool {
-    matches!(&ty.kind, TypeKind::Value { name, .. } if name.name == "fn")
-}
-
 impl<'p> Lower<'p> {
-    /// Puts arguments to parameters and evaluates them in the current frame. `piped` comes first. For a `layer` the
-    /// data is left out.
+    /// Puts arguments to the parameters of what is known to be called only now, and evaluates them in the current frame. `piped` comes
+    /// first. For a `layer` the data is left out.
     pub(crate) fn place(
         &mut self,
-        callee: &Callee<'p>,
+        definition: &'p Definition,
         args: &'p [Arg],
-        piped: Vec<(Value<'p>, Span)>,
-        without_data: bool,
+        piped: Piped<'p>,
+        form: Form,
     ) -> Eval<Vec<Given<'p>>> {
-        let formals = formals(callee);
-        let mut by_place: Vec<usize> = (0..formals.len()).filter(|&i| !formals[i].named_only).collect();
-        if without_data {
-            by_place.retain(|&i| !formals[i].data);
+        let left: Vec<Span> = piped.iter().map(|(_, span)| *span).collect();
+        let written = args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));
+        match Callee::of(self.program.item(definition.at)).bind(form, &left, written) {
+            Ok(params) => self.given(definition, &params, args, piped),
+            Err(errors) => {
+                for mut error in errors {
+                    error.labels.iter_mut().for_each(|label| label.span = self.at(label.span));
+                    self.diagnostics.push(error);
+                }
+                Err(super::Stop)
+            }
         }
-        let mut next = by_place.into_iter();
-        let mut given: Vec<Given<'p>> = vec![];
-        let mut first: Vec<Option<Span>> = vec![None; formals.len()];
+    }
+
+    /// Evaluates arguments whose parameters are known in the current frame. `piped` comes first.
+    pub(crate) fn given(
+        &mut self,
+        definition: &'p Definition,
+        params: &[usize],
+        args: &'p [Arg],
+        piped: Piped<'p>,
+    ) -> Eval<Vec<Given<'p>>> {
+        let (left, written) = params.split_at(piped.len());
+        let piped = left.iter().zip(piped).map(|(&param, (value, span))| Given { param, value, span });
+        let mut given: Vec<Given<'p>> = piped.collect();
         let mut failed = false;
-        for (value, span) in piped {
-            match next.next() {
-                Some(param) => {
-                    first[param] = Some(span);
-                    given.push(Given { param, value, span });
-                }
-                None => {
-                    let message = format!("`{}` takes nothing from a pipe", callee.name());
-                    self.fault("too-many-arguments", message, span, "nowhere to go");
-                    failed = true;
-                }
-            }
-        }
-        for arg in args {
-            let param = match &arg.name {
-                None => match next.next() {
-                    Some(param) => param,
-                    None => {
-                        self.too_many(callee, &formals, arg);
-                        failed = true;
-                        continue;
-                    }
-                },
-                Some(name) => match formals.iter().position(|f| f.name == name.name) {
-                    Some(param) => param,
-                    None => {
-                        let names: Vec<&str> = formals.iter().map(|f| f.name).collect();
-                        let error = unknown_argument(callee.name(), name, &names, self.at(name.span));
-                        self.fail(error);
-                        failed = true;
-                        continue;
-                    }
-                },
-            };
-            if let Some(first) = first[param] {
-                let message = format!("`{}` is given twice", formals[param].name);
-                let (new, old) = (self.at(arg.span), self.at(first));
-                let error = Diagnostic::error("duplicate-argument", message).primary(new, "given again");
-                self.fail(error.secondary(old, "first given here"));
-                failed = true;
-                continue;
-            }
-            match self.argument(&arg.value, formals[param].delays) {
-                Ok(value) => {
-                    first[param] = Some(arg.value.span);
-                    given.push(Given { param, value, span: arg.value.span });
-                }
+        for (&param, arg) in written.iter().zip(args) {
+            match self.argument(&arg.value, definition.params[param].ty.is_fn()) {
+                Ok(value) => given.push(Given { param, value, span: arg.value.span }),
                 Err(_) => failed = true,
             }
         }
         if failed { Err(super::Stop) } else { Ok(given) }
     }
 
-    fn too_many(&mut self, callee: &Callee<'p>, formals: &[Formal<'_>], arg: &Arg) {
-        let places = formals.iter().filter(|f| !f.named_only).count();
-        let plural = if places == 1 { "argument" } else { "arguments" };
-        let message = format!("`{}` takes {places} {plural} by place", callee.name());
-        let named: Vec<String> = formals.iter().filter(|f| f.named_only).map(|f| format!("`{}:`", f.name)).collect();
-        let at = self.at(arg.span);
-        let mut error = Diagnostic::error("too-many-arguments", message).primary(at, "one too many");
-        if let Some(function) = of_two(callee.name()) {
-            error = error.help(format!("of two values: `{function}(a, b)`"));
-        }
-        if !named.is_empty() {
-            error = error.help(format!("the others go by name: {}", named.join(", ")));
-        }
-        self.fail(error);
-    }
-
     /// Evaluates an argument. A call for a parameter of type `fn` waits for its weight's shape.
-    fn argument(&mut self, value: &'p Expr, delays: bool) -> Eval<Value<'p>> {
-        if let (true, ExprKind::Call(call)) = (delays, &value.kind)
-            && let Value::Fn(callee) = self.callee(&call.callee)?
-        {
-            let args = self.place(&callee, &call.args, vec![], false)?;
-            return Ok(Value::Delayed(Rc::new(Delayed { call, callee, args })));
-        }
-        self.eval(value)
+    pub(crate) fn argument(&mut self, value: &'p Expr, delays: bool) -> Eval<Value<'p>> {
+        let ExprKind::Call(call) = &value.kind else { return self.eval(value) };
+        let (definition, args) = match &call.callee {
+            hir::Callee::Item { at, params } if delays => {
+                let definition = self.program.resolved(*at);
+                (definition, self.given(definition, params, &call.args, vec![])?)
+            }
+            hir::Callee::Local(local, otherwise) if delays => match self.held(call, *local, *otherwise)? {
+                Value::Fn(definition) => (definition, self.place(definition, &call.args, vec![], Form::Call)?),
+                _ => return self.eval(value),
+            },
+            _ => return self.eval(value),
+        };
+        Ok(Value::Delayed(Rc::new(Delayed { call, definition, args })))
     }
 
     /// The value as one of the type of a parameter known when compiling.
@@ -241,47 +178,23 @@ impl<'p> Lower<'p> {
 
     /// The error for parameters that got no value.
     pub(crate) fn missing(&mut self, callee: &str, names: &[&str], span: Span) -> super::Stop {
-        let error = self.missing_arguments(callee, names, span);
+        let error = missing_arguments(callee, names, self.at(span));
         self.fail(error)
     }
 
-    /// The same for a definition.
-    pub(crate) fn missing_of(
-        &mut self,
-        definition: &Definition,
-        given: &[Given<'p>],
-        names: &[&str],
-        span: Span,
-    ) -> super::Stop {
-        let callee = &definition.name.name;
-        let mut error = self.missing_arguments(callee, names, span);
-        let has_data = given.iter().any(|g| is_data(&definition.params[g.param].ty) && g.value.has_data());
-        let takes_data = definition.params.iter().any(|param| is_data(&param.ty));
-        // In an initial value there are no layers.
-        let in_layers = self.initial_shapes.is_empty();
-        if definition.kind == DefinitionKind::Block && takes_data && !has_data && in_layers {
-            error = error.help(format!("for a layer that is called later, write `layer f = {callee}(…)`"));
+    /// Checks that what is called gets all that it needs.
+    pub(crate) fn check_given(&mut self, definition: &'p Definition, given: &[Given<'p>], span: Span) -> Eval<()> {
+        let is_given = |param: usize| given.iter().any(|g| g.param == param);
+        if definition.params.iter().enumerate().all(|(i, param)| !param.required || is_given(i)) {
+            return Ok(());
         }
-        self.fail(error)
-    }
-
-    fn missing_arguments(&self, callee: &str, names: &[&str], span: Span) -> Diagnostic {
-        let list = quoted(names);
-        let verb = if names.len() == 1 { "is" } else { "are" };
-        let error = Diagnostic::error("missing-argument", format!("`{callee}` is not given {list}"));
-        error.primary(self.at(span), format!("{list} {verb} missing"))
-    }
-}
-
-pub(crate) fn unknown_argument(callee: &str, name: &crate::ast::Ident, names: &[&str], at: Span) -> Diagnostic {
-    let message = format!("`{callee}` has no argument `{}`", name.name);
-    let error = Diagnostic::error("unknown-argument", message);
-    if let Some(remedy) = replaced(callee, &name.name) {
-        return error.primary(at, "no longer an argument").help(remedy);
-    }
-    match did_you_mean(&name.name, names.iter().copied()) {
-        Some(meant) => error.primary(at, format!("do you mean `{meant}`?")).fix(at, meant),
-        None => error.primary(at, "unknown").help(format!("its arguments are {}", names.join(", "))),
+        // In an initial value there are no layers.
+        let (at, in_init) = (self.at(span), !self.initial_shapes.is_empty());
+        let callee = Callee::of(self.program.item(definition.at));
+        match callee.missing(Form::Call, is_given, in_init, at) {
+            Some(error) => Err(self.fail(error)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -299,11 +212,4 @@ pub(crate) fn show_value_type(ty: &Type) -> String {
     let text = plain(ty);
     let article = if text.starts_with(['a', 'i']) { "an" } else { "a" };
     format!("{article} {text}")
-}
-
-/// The required parameters that got no value.
-pub(crate) fn missing_params<'p>(definition: &'p Definition, given: &[Given<'p>]) -> Vec<&'p str> {
-    let given: FxHashSet<usize> = given.iter().map(|g| g.param).collect();
-    let required = definition.params.iter().enumerate().filter(|(_, p)| definition.requires(p));
-    required.filter(|(i, _)| !given.contains(i)).map(|(_, p)| p.name.name.as_str()).collect()
 }

@@ -7,8 +7,9 @@ use dlc_ir::DType;
 use super::scope::{Dimension, Rest};
 use super::value::{Axis, Data, Label, Value, show_type};
 use super::{Eval, Lower, Stop};
-use crate::ast::{Dim, Expr, ExprKind, Ident, Type, TypeKind};
+use crate::ast::Ident;
 use crate::diagnostic::Diagnostic;
+use crate::hir::{Dim, Expr, ExprKind, Type, TypeKind};
 use crate::span::Span;
 
 /// What data is matched for.
@@ -27,7 +28,7 @@ pub(crate) struct For<'a> {
 /// The name of a size that is a single capital name.
 pub(crate) fn capital(e: &Expr) -> Option<&str> {
     match &e.kind {
-        ExprKind::Name(name) if name.starts_with(|c: char| c.is_ascii_uppercase()) => Some(name),
+        ExprKind::Dimension(name) => Some(name),
         _ => None,
     }
 }
@@ -53,7 +54,7 @@ impl<'p> Lower<'p> {
                     self.match_rest(&leading, &data, purpose)?;
                     axes.extend(leading);
                 }
-                Dim::Stretch(_) => {
+                Dim::Stretch => {
                     let axis = from.next().expect("the rank was checked");
                     axes.push(Axis { stretch: axis.size == 1, ..axis });
                 }
@@ -264,7 +265,7 @@ impl<'p> Lower<'p> {
                     }
                     _ => "...".to_owned(),
                 },
-                Dim::Stretch(_) => "_".to_owned(),
+                Dim::Stretch => "_".to_owned(),
                 Dim::Size(e) => match capital(e) {
                     Some(name) => match self.frame().dims.get(name) {
                         Some(known) if self.frame().in_library() => {
@@ -314,7 +315,7 @@ impl<'p> Lower<'p> {
                         return Err(self.fault("unbound-dimension", message, *span, "which axes?"));
                     }
                 },
-                Dim::Stretch(_) => axes.push(Axis::stretching()),
+                Dim::Stretch => axes.push(Axis::stretching()),
                 Dim::Size(e) => {
                     if let Some(name) = capital(e)
                         && !self.frame().dims.contains_key(name)

@@ -21,12 +21,10 @@ use dlc_ir as ir;
 use indexmap::IndexMap;
 use ir::DType;
 use rustc_hash::FxHashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::ast::Definition;
 use crate::diagnostic::Diagnostic;
-use crate::hir::Program;
+use crate::hir::{Definition, Program};
 use crate::span::Span;
 
 mod ask;
@@ -62,10 +60,8 @@ mod weights;
 
 pub use dlc_frontend::{Argument, Layer, Lowered, Request, UnknownWhat, WeightInfo, What};
 
-pub(crate) use bind::{Given, unknown_argument};
-pub(crate) use dataset::unknown as unknown_dataset;
-pub(crate) use scope::{AMBIENT, Frame};
-pub(crate) use stmt::{later, pattern_names};
+pub(crate) use bind::Given;
+pub(crate) use scope::Frame;
 
 /// More operations, calls and turns than any model has: a bound against texts that would grow for ever.
 pub(crate) const MAX_NODES: usize = 1 << 18;
@@ -138,8 +134,6 @@ pub(crate) struct Lower<'p> {
     pub captures: Option<initial_weights::Captures>,
     /// The arguments of the model that its `train` section may name.
     pub section_arguments: IndexMap<String, scope::Var<'p>>,
-    /// The numbers of calls, by definition.
-    pub numbers: FxHashMap<*const Definition, Rc<FxHashMap<Span, scope::CallNumber>>>,
     /// The definitions that are being run, for the error on recursion.
     pub running: Vec<(&'p Definition, Span)>,
     /// How often something was done so far that no replay repeats.
@@ -190,7 +184,6 @@ impl<'p> Lower<'p> {
             readers: None,
             captures: None,
             section_arguments: IndexMap::new(),
-            numbers: FxHashMap::default(),
             running: vec![],
             unrepeatable: 0,
             replays: true,

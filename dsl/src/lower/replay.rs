@@ -14,13 +14,12 @@ use std::sync::Arc;
 
 use dlc_ir as ir;
 
-use super::bind::is_data;
 use super::context::{Closed, Left};
 use super::summary::Tally;
 use super::value::{Data, Value};
 use super::weights::Weight;
 use super::{Eval, Given, Lower};
-use crate::ast::Definition;
+use crate::hir::Definition;
 use crate::span::Span;
 
 /// Recordings that a run keeps; with more, the oldest is forgotten.
@@ -43,7 +42,7 @@ impl<'p> Terms<'p> {
         for g in given {
             values.extend([Value::int(g.param as i64), g.value.clone()]);
             // A number that becomes a tensor has the place where it is written.
-            if is_data(&definition.params[g.param].ty) && !g.value.has_data() {
+            if definition.params[g.param].ty.is_data() && !g.value.has_data() {
                 values.extend([g.span.source.0, g.span.start].map(|at| Value::int(i64::from(at))));
             }
         }

@@ -7,13 +7,12 @@ use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
 use super::replay::Recording;
-use super::value::{Axis, Callee, Data, Label, Value};
+use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower};
-use crate::ast::Item;
-use crate::ast::{Definition, DefinitionKind, Ident};
+use crate::ast::{DefinitionKind, Ident};
 use crate::diagnostic::{Diagnostic, SHOWN};
-use crate::hir::LIBRARY;
-use crate::hir::visit::{self, Part};
+use crate::hir::{AMBIENT, Ambient, Binding, LocalId};
+use crate::library::LIBRARY;
 use crate::span::Span;
 
 /// One run of one definition.
@@ -28,7 +27,9 @@ pub(crate) struct Frame<'p> {
     pub given: FxHashMap<&'p str, Span>,
     /// The instance's path in the tree of weights; empty for the model.
     pub path: String,
-    pub scopes: Vec<IndexMap<String, Var<'p>>>,
+    /// The names of the slots, and what is in them.
+    pub names: &'p [Ident],
+    pub slots: Vec<Option<Var<'p>>>,
     pub dims: IndexMap<String, Dimension>,
     /// The shape that `...` denotes, once an argument or a result has bound it.
     pub rest: Option<Rest>,
@@ -36,8 +37,6 @@ pub(crate) struct Frame<'p> {
     pub turns: Vec<usize>,
     /// The names of instances so far.
     pub instances: IndexMap<String, Span>,
-    /// The numbers of the definition's calls, by the places of their callees.
-    pub numbers: Rc<FxHashMap<Span, CallNumber>>,
     /// Whether the instance is run again, so that its weights exist.
     pub shared: bool,
     /// Whether it runs a `layer`, which belongs to where it was declared.
@@ -114,15 +113,6 @@ impl Dimension {
     }
 }
 
-/// Which call of its definition one is, in the order of the text.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct CallNumber {
-    /// Among the unnamed ones of the same callee: `linear_1`, `linear_2`, …
-    pub unnamed: u32,
-    /// Among all.
-    pub ordinal: u32,
-}
-
 /// A name with its value.
 #[derive(Clone, Debug)]
 pub(crate) struct Var<'p> {
@@ -130,24 +120,22 @@ pub(crate) struct Var<'p> {
     pub span: Span,
     /// The number of the state that it is.
     pub state: Option<usize>,
-    /// Whether it may be rebound.
-    pub weight: bool,
 }
 
 impl<'p> Frame<'p> {
-    pub fn new(id: u32, module: u32) -> Self {
+    pub fn new(id: u32, module: u32, names: &'p [Ident]) -> Self {
         Frame {
             id,
             module,
             site: None,
             given: FxHashMap::default(),
             path: String::new(),
-            scopes: vec![IndexMap::new()],
+            names,
+            slots: vec![None; names.len()],
             dims: IndexMap::new(),
             rest: None,
             turns: vec![],
             instances: IndexMap::new(),
-            numbers: Rc::default(),
             shared: false,
             layer: false,
             draws: Draws::default(),
@@ -162,12 +150,27 @@ impl<'p> Frame<'p> {
         self.module == LIBRARY
     }
 
-    pub fn find(&self, name: &str) -> Option<&Var<'p>> {
-        self.scopes.iter().rev().find_map(|scope| scope.get(name))
+    pub fn get(&self, local: LocalId) -> Option<&Var<'p>> {
+        self.slots[local.0 as usize].as_ref()
     }
 
-    pub fn find_mut(&mut self, name: &str) -> Option<&mut Var<'p>> {
-        self.scopes.iter_mut().rev().find_map(|scope| scope.get_mut(name))
+    pub fn set(&mut self, local: LocalId, var: Var<'p>) {
+        self.slots[local.0 as usize] = Some(var);
+    }
+
+    /// What is known here, with its names, the latest first.
+    fn known(&self) -> impl Iterator<Item = (&'p str, &Var<'p>)> {
+        let slots = self.names.iter().zip(&self.slots).rev();
+        slots.filter_map(|(name, var)| Some((name.name.as_str(), var.as_ref()?)))
+    }
+
+    /// Gives locals that are bound elsewhere their values, by their names.
+    pub fn give(&mut self, locals: &[LocalId], value: impl Fn(&str) -> Option<Var<'p>>) {
+        for &local in locals {
+            if let Some(var) = value(&self.names[local.0 as usize].name) {
+                self.set(local, var);
+            }
+        }
     }
 
     /// `name` under this instance.
@@ -181,90 +184,57 @@ impl<'p> Frame<'p> {
         }
     }
 
-    /// All names in scope, nearest first.
-    pub fn names(&self) -> Vec<&str> {
-        let vars = self.scopes.iter().rev().flat_map(|scope| scope.keys().map(String::as_str));
-        vars.chain(self.dims.keys().map(String::as_str)).collect()
-    }
-
-    /// All tensors in scope with their names, nearest first.
+    /// All tensors that are known here with their names, the latest first.
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &Data)> {
-        let vars = self.scopes.iter().rev().flat_map(|scope| scope.iter());
-        vars.filter_map(|(name, var)| if let Value::Data(d) = &var.value { Some((name.as_str(), d)) } else { None })
+        self.known().filter_map(|(name, var)| if let Value::Data(d) = &var.value { Some((name, d)) } else { None })
     }
 }
 
-/// The names that the language itself gives to values.
-pub(crate) const AMBIENT: &[&str] = &["training", "pi", "inf", "f32", "f64", "i32", "i64", "u8", "bool", "float"];
-
 impl<'p> Lower<'p> {
-    pub(crate) fn new_frame(&mut self, module: u32) -> Frame<'p> {
+    pub(crate) fn new_frame(&mut self, module: u32, names: &'p [Ident]) -> Frame<'p> {
         self.next_frame += 1;
-        Frame::new(self.next_frame, module)
+        Frame::new(self.next_frame, module, names)
     }
 
-    /// Introduces a name in the innermost scope.
-    pub(crate) fn declare(&mut self, ident: &Ident, value: Value<'p>) -> Eval<()> {
-        let var = Var { value, span: ident.span, state: None, weight: false };
-        self.declare_var(ident, var)
+    /// Gives a name its value.
+    pub(crate) fn declare(&mut self, binding: &Binding, value: Value<'p>) {
+        self.frame_mut().set(binding.local, Var { value, span: binding.name.span, state: None });
     }
 
-    pub(crate) fn declare_var(&mut self, ident: &Ident, var: Var<'p>) -> Eval<()> {
-        let scope = self.frame_mut().scopes.last_mut().expect("a frame has a scope");
-        if let Some(old) = scope.get(&ident.name) {
-            let (old, name) = (old.span, &ident.name);
-            let (new, old) = (self.at(ident.span), self.at(old));
-            let error = Diagnostic::error("duplicate-name", format!("`{name}` is already there"))
-                .primary(new, "introduced again")
-                .secondary(old, "first introduced here");
-            let help = match self.frame().kind {
-                None => "a field and a `let` of a dataset want different names".to_owned(),
-                Some(_) => format!("to give it a new value, write `{name} = …` without `let`"),
-            };
-            return Err(self.fail(error.help(help)));
-        }
-        scope.insert(ident.name.clone(), var);
-        Ok(())
-    }
-
-    /// The value of a name.
-    pub(crate) fn name(&mut self, name: &str, span: Span) -> Eval<Value<'p>> {
+    /// The value of a local.
+    pub(crate) fn local_value(&mut self, local: LocalId, span: Span) -> Eval<Value<'p>> {
         let frame = self.frame();
-        if let Some(var) = frame.find(name) {
-            if let Some(state) = var.state {
-                return Ok(Value::Data(self.state_value(state)));
-            }
-            return Ok(var.value.clone());
+        match frame.get(local) {
+            Some(Var { state: Some(state), .. }) => Ok(Value::Data(self.state_value(*state))),
+            Some(var) => Ok(var.value.clone()),
+            None => Err(self.unknown("value", &frame.names[local.0 as usize].name, span)),
         }
-        if let Some(dimension) = frame.dims.get(name) {
-            let label = if frame.in_library() {
-                dimension.outer.clone()
-            } else {
-                Some(Label { frame: frame.id, name: name.into() })
-            };
-            return Ok(Value::Int(dimension.size as i64, label));
-        }
-        if let Some(value) = self.ambient(name, span)? {
+    }
+
+    /// The size of a dimension.
+    pub(crate) fn dimension(&mut self, name: &str, span: Span) -> Eval<Value<'p>> {
+        let frame = self.frame();
+        let Some(dimension) = frame.dims.get(name) else { return Err(self.unknown("dimension", name, span)) };
+        let own = || Label { frame: frame.id, name: name.into() };
+        let label = if frame.in_library() { dimension.outer.clone() } else { Some(own()) };
+        Ok(Value::Int(dimension.size as i64, label))
+    }
+
+    /// The value of a name of the language.
+    pub(crate) fn ambient(&mut self, Ambient { name, otherwise }: Ambient, span: Span) -> Eval<Value<'p>> {
+        if let Some(value) = self.ambient_here(name, span)? {
             return Ok(value);
         }
-        let module = self.frame().module;
-        match self.program.lookup(module, name) {
-            Some(at) => match self.program.definition(at) {
-                Some(definition) => Ok(Value::Fn(Callee { at, definition })),
-                None => {
-                    let message = format!("`{name}` is a dataset, which only `data` and `test` of a train section use");
-                    Err(self.fault("type-mismatch", message, span, "not a value"))
-                }
-            },
+        match otherwise {
+            Some(at) => Ok(Value::Fn(self.program.resolved(at))),
             None => Err(self.unknown("value", name, span)),
         }
     }
 
     /// What the language itself calls so here.
-    fn ambient(&mut self, name: &str, span: Span) -> Eval<Option<Value<'p>>> {
+    fn ambient_here(&mut self, name: &str, span: Span) -> Eval<Option<Value<'p>>> {
         Ok(Some(match name {
             "training" => Value::Bool(self.training),
-            "generating" => return Err(self.not_yet(name, span)),
             "pi" => Value::Float(std::f64::consts::PI),
             "inf" => Value::Float(f64::INFINITY),
             "float" => Value::DType(self.float),
@@ -297,70 +267,14 @@ impl<'p> Lower<'p> {
         }))
     }
 
-    /// Reports a name that nothing binds.
+    /// Reports a name that has no value here.
     pub(crate) fn unknown(&mut self, what: &str, name: &str, span: Span) -> super::Stop {
         let frame = self.frame();
         // of more faults than are shown, nobody reads the advice
         let read = self.diagnostics.len() < SHOWN;
-        let names = if read { frame.names() } else { vec![] };
-        let near: Vec<String> = names.into_iter().chain(AMBIENT.iter().copied()).map(str::to_owned).collect();
-        let module = frame.module;
-        let near = near.iter().map(String::as_str).collect();
-        let dimension = name.starts_with(|c: char| c.is_ascii_uppercase());
-        let what = if dimension { "dimension" } else { what };
-        let error = self.program.unknown(module, what, name, self.at(span), near);
+        let known = frame.known().map(|(name, _)| name).chain(frame.dims.keys().map(String::as_str));
+        let near = known.filter(|_| read).chain(AMBIENT.iter().copied()).collect();
+        let error = self.program.unknown(frame.module, what, name, self.at(span), near);
         self.fail(error)
-    }
-
-    /// What a call's name means.
-    pub(crate) fn callee(&mut self, ident: &Ident) -> Eval<Value<'p>> {
-        if let Some(var) = self.frame().find(&ident.name)
-            && matches!(var.value, Value::Fn(_) | Value::Layer(_) | Value::Delayed(_) | Value::Poison)
-        {
-            return Ok(var.value.clone());
-        }
-        let module = self.frame().module;
-        match self.program.lookup(module, &ident.name) {
-            Some(at) => match self.program.item(at) {
-                Item::Definition(definition) => Ok(Value::Fn(Callee { at, definition })),
-                _ => {
-                    let message = format!("`{}` is a dataset, which a model cannot call", ident.name);
-                    Err(self.fault("type-mismatch", message, ident.span, "a dataset"))
-                }
-            },
-            None => match self.frame().find(&ident.name) {
-                Some(var) => {
-                    let found = var.value.describe(self.float);
-                    let message = format!("`{}` cannot be called: it is {found}", ident.name);
-                    Err(self.fault("type-mismatch", message, ident.span, "not a function"))
-                }
-                None => Err(self.unknown("function, block or layer", &ident.name, ident.span)),
-            },
-        }
-    }
-
-    /// The numbers of the calls in a definition, in the order of the text.
-    pub(crate) fn call_numbers(&mut self, definition: &'p Definition) -> Rc<FxHashMap<Span, CallNumber>> {
-        let key: *const Definition = definition;
-        if let Some(known) = self.numbers.get(&key) {
-            return known.clone();
-        }
-        let mut calls: Vec<(&Ident, bool)> = vec![];
-        visit::body(&definition.body, &mut |part| {
-            if let Part::Call(call) = part {
-                calls.push((&call.callee, call.name.is_none()));
-            }
-        });
-        calls.sort_by_key(|(callee, _)| callee.span.start);
-        let mut counts: FxHashMap<&str, u32> = FxHashMap::default();
-        let mut numbers = FxHashMap::default();
-        for ((callee, unnamed), ordinal) in calls.into_iter().zip(1..) {
-            let count = counts.entry(&callee.name).or_default();
-            *count += u32::from(unnamed);
-            numbers.insert(callee.span, CallNumber { unnamed: *count, ordinal });
-        }
-        let numbers = Rc::new(numbers);
-        self.numbers.insert(key, numbers.clone());
-        numbers
     }
 }

@@ -5,11 +5,11 @@ use std::sync::OnceLock;
 use dlc_ir::DType;
 use rustc_hash::FxHashMap;
 
-use super::bind::{Given, missing_params};
+use super::bind::Given;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower, Stop};
-use crate::ast::{Definition, TypeKind};
 use crate::diagnostic::Diagnostic;
+use crate::hir::{Definition, TypeKind};
 use crate::span::Span;
 
 mod arithmetic;
@@ -127,10 +127,7 @@ impl<'p> Lower<'p> {
         given: Vec<Given<'p>>,
         span: Span,
     ) -> Eval<Value<'p>> {
-        let missing = missing_params(signature, &given);
-        if !missing.is_empty() {
-            return Err(self.missing(&signature.name.name, &missing, span));
-        }
+        self.check_given(signature, &given, span)?;
         let mut values: Vec<Option<(Value<'p>, Span)>> = vec![None; signature.params.len()];
         for g in given {
             if matches!(g.value, Value::Poison) {

@@ -5,8 +5,9 @@ use super::super::value::Value;
 use super::super::{Eval, Lower};
 use super::Settings;
 use super::told::{BestBy, Keep};
-use crate::ast::{Call, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::hir::bind::unknown_argument;
+use crate::hir::{Call, Expr, ExprKind};
 use crate::span::Span;
 
 const WANTED: &str = "`keep` is `last`, or `best(…)` with the name of a score such as \"validation.loss\"";
@@ -21,9 +22,9 @@ impl<'p> Lower<'p> {
     /// Reads `keep`, when the other settings are read.
     pub(super) fn keep(&mut self, value: &'p Expr, settings: &Settings<'p>) -> Eval<Keep> {
         match &value.kind {
-            ExprKind::Name(name) if name == "last" => Ok(Keep::Last),
-            ExprKind::Call(call) if call.callee.name == "best" => self.best(call, settings).map(Keep::Best),
-            ExprKind::Call(Call { callee, .. }) => {
+            ExprKind::Word(word) if word == "last" => Ok(Keep::Last),
+            ExprKind::Call(call) if call.name.name == "best" => self.best(call, settings).map(Keep::Best),
+            ExprKind::Call(Call { name: callee, .. }) => {
                 let label = match did_you_mean(&callee.name, ["best", "last"]) {
                     Some(meant) => format!("do you mean `{meant}`?"),
                     None => "neither of these".to_owned(),
@@ -44,7 +45,7 @@ impl<'p> Lower<'p> {
                 Some("better") => &mut better,
                 Some(_) => {
                     let name = arg.name.as_ref().expect("was matched");
-                    let error = super::super::unknown_argument("best", name, &["score", "better"], name.span);
+                    let error = unknown_argument("best", name, &["score", "better"]);
                     return Err(self.fail(error));
                 }
                 None => {
@@ -85,7 +86,7 @@ impl<'p> Lower<'p> {
                 }
             },
             (true, ..) => true,
-            (_, Some((_, value)), _) => match metric_call(value).map(|call| call.callee.name.as_str()) {
+            (_, Some((_, value)), _) => match metric_call(value).map(|call| call.name.name.as_str()) {
                 Some(name) if LOWER.contains(&name) => true,
                 Some(name) if HIGHER.contains(&name) => false,
                 _ => {

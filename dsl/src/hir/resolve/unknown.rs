@@ -1,34 +1,13 @@
 //! Names that nothing binds, and what may have been meant.
 
 use super::Names;
-use super::scope::Kind;
-use crate::ast::{Ident, Pattern, PatternKind};
+use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::hir::Program;
-use crate::lower::pattern_names;
+use crate::hir::{AMBIENT, Program};
 use crate::span::Span;
 
 impl<'a> Names<'a> {
-    /// Checks that there is something to rebind. What is not there is taken as bound from here on.
-    pub(super) fn rebinds(&mut self, pattern: &'a Pattern) {
-        let mut names = vec![];
-        pattern_names(pattern, &mut names);
-        let unbound: Vec<&'a Ident> =
-            names.iter().copied().filter(|name| self.scopes.find(&name.name).is_none()).collect();
-        for name in &unbound {
-            if !self.has_ended(&name.name, name.span) {
-                let error = self.nothing_to_rebind(name);
-                // `let` introduces all names of a pattern: where some exist, it is not the remedy.
-                let alone = matches!(pattern.kind, PatternKind::Name(_)) && error.fixes.is_empty();
-                let start = Span { end: pattern.span.start, ..pattern.span };
-                let error = if alone { error.fix(start, "let ") } else { error };
-                self.faults.push(error);
-            }
-            self.bind(name, Kind::Let);
-        }
-    }
-
-    fn nothing_to_rebind(&self, name: &Ident) -> Diagnostic {
+    pub(super) fn nothing_to_rebind(&self, name: &Ident) -> Diagnostic {
         let error = Diagnostic::error("unknown-name", format!("there is no `{}` to rebind", name.name));
         let mut near: Vec<&str> = self.scopes.iter().map(|(name, _)| name).collect();
         near.sort_unstable();
@@ -78,7 +57,7 @@ impl<'a> Names<'a> {
             self.faults.push(error);
             return;
         }
-        near.extend(crate::lower::AMBIENT);
+        near.extend(AMBIENT);
         let error = self.program.unknown(self.module, what, name, span, near);
         self.faults.push(error);
     }
@@ -87,7 +66,7 @@ impl<'a> Names<'a> {
     fn in_other_case(&self, name: &str) -> Option<&'a str> {
         let plain = |s: &str| s.replace('_', "").to_ascii_lowercase();
         let program: &'a Program = self.program;
-        let language = ["true", "false", "none"].into_iter().chain(crate::lower::AMBIENT.iter().copied());
+        let language = ["true", "false", "none"].into_iter().chain(AMBIENT.iter().copied());
         let known = language.chain(program.names(self.module));
         // A single letter is a dimension.
         known.filter(|known| known.len() > 1).find(|known| plain(known) == plain(name))

@@ -38,6 +38,12 @@ pub(crate) fn allowed(attributes: &[Attribute], within: Span) -> impl Iterator<I
     codes.map(move |code| Allowed { code, within })
 }
 
+/// Whether `@allow(unused_parameter)` is among them.
+pub(super) fn allows_unused(attributes: &[Attribute]) -> bool {
+    let names = attributes.iter().filter(|a| a.name.name == "allow").flat_map(|a| &a.args);
+    names.filter_map(|arg| word(&arg.value)).any(|word| word == "unused_parameter")
+}
+
 /// Checks the attributes before something where those of `own` mean something, beside `@allow` of a warning.
 pub(super) fn check(attributes: &[Attribute], own: &[&str], faults: &mut Vec<Diagnostic>) {
     for attribute in attributes {

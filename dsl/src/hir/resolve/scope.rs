@@ -5,6 +5,7 @@ use std::cell::Cell;
 use rustc_hash::FxHashMap;
 
 use crate::diagnostic::Diagnostic;
+use crate::hir::tree::LocalId;
 use crate::span::Span;
 
 /// What binds a name.
@@ -54,6 +55,8 @@ impl Kind {
 pub(super) struct Binding {
     pub span: Span,
     pub kind: Kind,
+    /// Its slot; dimensions have none.
+    pub local: Option<LocalId>,
     pub used: Cell<bool>,
 }
 
@@ -82,7 +85,8 @@ impl<'a> Scopes<'a> {
         self.ended.extend(scope.into_iter().map(|(name, binding)| (name, binding.span)));
     }
 
-    pub fn bind(&mut self, name: &'a str, span: Span, kind: Kind) {
+    /// Binds a name; where it is bound in this scope already, if it must not be and nothing else reports it.
+    pub fn bind(&mut self, name: &'a str, span: Span, kind: Kind, local: Option<LocalId>) -> Option<Span> {
         let (inner, outer) = self.scopes.split_last_mut().expect("there is a scope");
         // A weight is named for the tree of weights: `if bias { param bias: … }`.
         let is_chosen = matches!(kind, Kind::Let | Kind::Part | Kind::Iteration);
@@ -96,7 +100,13 @@ impl<'a> Scopes<'a> {
                 false => "choose another name".to_owned(),
             }));
         }
-        inner.insert(name, Binding { span, kind, used: Cell::new(false) });
+        let old = inner.insert(name, Binding { span, kind, local, used: Cell::new(false) });
+        let reported = |old: &Binding| match kind {
+            Kind::Argument | Kind::Dimension => true,
+            Kind::Field => old.kind == Kind::Field,
+            _ => false,
+        };
+        old.filter(|old| !reported(old)).map(|old| old.span)
     }
 
     /// The binding of a name.
@@ -105,10 +115,10 @@ impl<'a> Scopes<'a> {
     }
 
     /// What binds a name that is used.
-    pub fn use_of(&self, name: &str) -> Option<Kind> {
+    pub fn use_of(&self, name: &str) -> Option<(Kind, Option<LocalId>)> {
         let binding = self.find(name)?;
         binding.used.set(true);
-        Some(binding.kind)
+        Some((binding.kind, binding.local))
     }
 
     /// Takes what is bound so in the innermost scope as unused so far.
