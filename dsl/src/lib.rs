@@ -29,13 +29,13 @@ pub mod library;
 pub mod lower;
 mod syntax;
 
-pub use crate::syntax::ron::{names_language, parse_ron, to_ron};
+pub use crate::syntax::ron::names_language;
 pub use crate::syntax::{ast, format, lexer, parser, print, ron};
 pub use diagnostic::{Diagnostic, Severity};
 pub use dlc_frontend::{diagnostic, span};
-pub use hir::{Faults, Program, check, parse_named, read_file};
+pub use hir::{Faults, Program, check, format_ron, parse_named, parse_ron, read_file, to_ron};
 pub use lower::{Argument, Lowered, Request, What};
 pub use span::{Loaded, Loader, NoFiles, SourceId, Sources, Span, Spanned};
-pub use syntax::format::{format, format_ron};
+pub use syntax::format::format;
 pub use syntax::parser::parse;
 pub use syntax::print::{to_dl, to_tree};

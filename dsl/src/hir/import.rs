@@ -6,7 +6,6 @@ use indexmap::map::Entry;
 use super::{Faults, ItemRef, Module, Program};
 use crate::ast::{self, Ident, Item};
 use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors, tidy};
-use crate::ron::Texts;
 use crate::span::{Loader, Sources, Span};
 
 /// More files than any model is made of; a loader that invents names would never end otherwise.
@@ -69,7 +68,11 @@ impl Importer<'_> {
         }
         if is_ron && !imported.is_empty() {
             // Which strings are texts is known only now.
-            (file, faults) = crate::ron::parse_importing(source, text, &self.texts(&imported));
+            let items = imported.iter().map(|(name, (at, _))| {
+                let module = self.modules[at.module as usize].as_ref().expect("what is imported from is read");
+                (name.as_str(), &module.file.items[at.item as usize])
+            });
+            (file, faults) = super::text::parse_importing(source, text, items);
         }
         if has_errors(&faults) {
             self.diagnostics.truncate(known);
@@ -82,16 +85,6 @@ impl Importer<'_> {
         self.modules[number as usize] = Some(Module::new(file, names));
         self.done.insert(name, Some(number));
         number
-    }
-
-    /// The signatures of what a file imports.
-    fn texts(&self, imported: &IndexMap<String, (ItemRef, Span)>) -> Texts {
-        let mut texts = Texts::default();
-        for (name, (at, _)) in imported {
-            let module = self.modules[at.module as usize].as_ref().expect("what is imported from is read");
-            texts.add(name, &module.file.items[at.item as usize]);
-        }
-        texts
     }
 
     fn own_names(&mut self, file: &ast::File, module: u32) -> IndexMap<String, ItemRef> {

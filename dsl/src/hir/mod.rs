@@ -11,15 +11,15 @@ use crate::span::{Loader, SourceId, Sources, Span};
 
 pub(crate) mod bind;
 mod import;
-mod load;
 mod recursion;
 mod resolve;
+mod text;
 mod tree;
 mod visit;
 
 pub use import::read_file;
-pub use load::{check, parse_named};
 pub(crate) use resolve::Allowed;
+pub use text::{check, format_ron, parse_named, parse_ron, to_ron};
 pub(crate) use tree::*;
 
 /// A file and everything it imports, every name known.

@@ -10,14 +10,13 @@ use crate::hir::{Callee, EntryKind, Expr, ExprKind, Pattern, Program, Train};
 use crate::print::{expr_text, pattern_text};
 use crate::span::Span;
 
-mod docs;
 mod keep;
 mod metrics;
 mod scope;
 mod told;
 mod update;
 
-pub use docs::{SETTINGS_DOCS, SettingDoc};
+pub use crate::library::{SETTINGS, SETTINGS_DOCS, SettingDoc};
 pub use told::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation};
 pub(crate) use update::Update;
 
@@ -72,26 +71,6 @@ pub(crate) struct Patterns {
     /// The place of them all.
     pub span: Span,
 }
-
-/// The names of the settings.
-pub const SETTINGS: &[&str] = &[
-    "data",
-    "test",
-    "validation",
-    "epochs",
-    "steps",
-    "batch",
-    "seed",
-    "shuffle",
-    "clip",
-    "keep",
-    "patience",
-    "weights",
-    "trainable",
-    "loss",
-    "optimizer",
-    "metrics",
-];
 
 /// The value of a setting.
 pub(crate) fn setting_value<'p>(train: &'p Train, setting: &str) -> Option<&'p Expr> {
@@ -319,28 +298,10 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// `name(number)` with one of some names: the name and the number, an integer or a finite float above 0.
-    fn one_number(&mut self, value: &'p Expr, setting: &str, names: &[&str]) -> Eval<(&'p str, Number)> {
-        let wanted = names.iter().map(|n| format!("`{n}(…)`")).collect::<Vec<_>>().join(" or ");
-        let call = match &value.kind {
-            ExprKind::Call(call) if names.contains(&call.name.name.as_str()) => call,
-            ExprKind::Call(call) => {
-                let label = match did_you_mean(&call.name.name, names.iter().copied()) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None => format!("not {wanted}"),
-                };
-                let message = format!("`{setting}` is {wanted}");
-                return Err(self.fault("unknown-name", message, call.name.span, label));
-            }
-            _ => {
-                let message = format!("`{setting}` is {wanted}");
-                return Err(self.fault("type-mismatch", message, value.span, format!("not {wanted}")));
-            }
-        };
-        let [arg] = call.args.as_slice() else {
-            let message = format!("`{}` takes one number", call.name.name);
-            return Err(self.fault("missing-argument", message, call.span, "one number"));
-        };
+    /// The number in `name(number)` and its name: an integer or a finite float above 0.
+    fn one_number(&mut self, value: &'p Expr, setting: &str) -> Eval<(&'p str, Number)> {
+        let ExprKind::Call(call) = &value.kind else { return super::stop() };
+        let [arg] = call.args.as_slice() else { return super::stop() };
         let number = match self.eval(&arg.value)? {
             Value::Int(i, _) => Number::Int(i),
             Value::Float(x) => Number::Float(x),
@@ -357,11 +318,12 @@ impl<'p> Lower<'p> {
     /// `last(0.2)` and `random(0.2)`, a fraction of the examples, or `last(500)` and `random(500)`, their number.
     fn validation(&mut self, value: &'p Expr) -> Eval<Validation> {
         if let ExprKind::Call(call) = &value.kind
-            && let Callee::Item { .. } = call.callee
+            && let Callee::Item { at, .. } = call.callee
+            && self.program.resolved_dataset(at).is_some()
         {
             return Ok(Validation::Data(dataset_call(self, value)?));
         }
-        let (name, number) = self.one_number(value, "validation", &["last", "random"])?;
+        let (name, number) = self.one_number(value, "validation")?;
         let amount = match number {
             Number::Float(fraction) if fraction < 1.0 => Amount::Fraction(fraction),
             Number::Float(fraction) => {
@@ -378,7 +340,7 @@ impl<'p> Lower<'p> {
     }
 
     fn clip(&mut self, value: &'p Expr) -> Eval<Clip> {
-        let (name, limit) = self.one_number(value, "clip", &["norm", "value"])?;
+        let (name, limit) = self.one_number(value, "clip")?;
         Ok(if name == "norm" { Clip::Norm(limit.value()) } else { Clip::Value(limit.value()) })
     }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::lexer::{self, Symbol, TokenKind, Word};
 use crate::parser;
-use crate::ron::parse_ron;
+use crate::ron::{self, Texts};
 use crate::span::{SourceId, Span};
 
 mod brackets;
@@ -28,8 +28,8 @@ pub fn format(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
 }
 
 /// The RON text in its one formatting, or the faults that keep it from being read.
-pub fn format_ron(source: SourceId, text: &str) -> Result<String, Vec<Diagnostic>> {
-    let (_, faults) = parse_ron(source, text);
+pub(crate) fn format_ron(source: SourceId, text: &str, known: &Texts) -> Result<String, Vec<Diagnostic>> {
+    let (_, faults) = ron::parse(source, text, known);
     if has_errors(&faults) {
         return Err(faults);
     }

@@ -25,28 +25,22 @@ mod texts;
 mod value;
 mod write;
 
-pub use write::to_ron;
+pub(crate) use write::write;
 
 pub(crate) use texts::Texts;
 use texts::{Mode, Site};
 
-/// Reads a RON text, as [`crate::parse`] reads a `.dl` one. Strings for what it imports are taken for texts; to read them right,
-/// load the file with its imports: [`crate::Program::load`], [`crate::read_file`].
-pub fn parse_ron(source: SourceId, text: &str) -> (File, Vec<Diagnostic>) {
-    parse_importing(source, text, &Texts::default())
-}
-
-/// Reads a RON text that imports definitions of these signatures.
-pub(crate) fn parse_importing(source: SourceId, text: &str, imported: &Texts) -> (File, Vec<Diagnostic>) {
+/// Reads a RON text, as [`crate::parse`] reads a `.dl` one, whose strings are decided by these signatures and by those in it.
+pub(crate) fn parse(source: SourceId, text: &str, known: &Texts) -> (File, Vec<Diagnostic>) {
     /// How deep a text may lie for certain: each level of steps is up to five of RON's brackets, or a few of `.dl`.
     const SHALLOW: u32 = MAX_DEPTH / 8;
-    let (file, mut diagnostics, (depth, place)) = read(source, text, imported);
+    let (file, mut diagnostics, (depth, place)) = read(source, text, known);
     // Strings are read one by one, but in a `.dl` file they would stand within everything around, and in the RON that is written
     // some steps take a level more. What is read here can be converted.
     if depth > SHALLOW && !has_errors(&diagnostics) {
         let too_deep = |faults: &[Diagnostic]| faults.iter().any(|fault| fault.code == "too-deep");
         if too_deep(&crate::parse(source, &crate::to_dl(&file)).1)
-            || too_deep(&read(source, &to_ron(&file), imported).1)
+            || too_deep(&read(source, &write(&file, known), known).1)
         {
             diagnostics.push(raw::too_deep(place));
         }
@@ -76,8 +70,8 @@ pub fn names_language(text: &str) -> bool {
 }
 
 /// The tree and its faults, and the deepest place with the number of levels that it lies below the outermost.
-fn read(source: SourceId, text: &str, imported: &Texts) -> (File, Vec<Diagnostic>, (u32, Span)) {
-    let mut reader = raw::Reader::new(source, text, imported.clone());
+fn read(source: SourceId, text: &str, known: &Texts) -> (File, Vec<Diagnostic>, (u32, Span)) {
+    let mut reader = raw::Reader::new(source, text, known.clone());
     let file = reader.file();
     let deepest = reader.deepest;
     (file, reader.finish(), deepest)

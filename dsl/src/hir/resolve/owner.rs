@@ -8,6 +8,7 @@ use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::hir::visit::{self, Part};
 use crate::hir::{ItemRef, Program};
+use crate::library::library;
 
 impl<'a> Names<'a> {
     /// Checks that the `as` of a call names something: its weights, or a metric. `bound` is what binds the callee's name in scope.
@@ -23,7 +24,7 @@ impl<'a> Names<'a> {
             (Some(_), _) => return,
             (None, Some(at)) if owns_weights(self.program, at) => return,
             // which is reported
-            (None, None) if !KNOWN.contains(&callee.as_str()) => return,
+            (None, None) if !library().settings.contains_key(callee) => return,
             _ => (
                 format!("`{callee}` owns no weights, so that there is nothing to name"),
                 match &name.kind {
@@ -38,9 +39,6 @@ impl<'a> Names<'a> {
         self.faults.push(error.help(help));
     }
 }
-
-/// What only settings call.
-const KNOWN: &[&str] = &["last", "random", "norm", "value", "best"];
 
 /// Whether a definition declares weights or states, or calls what does.
 fn owns_weights(program: &Program, at: ItemRef) -> bool {

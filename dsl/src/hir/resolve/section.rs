@@ -12,6 +12,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::bind::{self, Form};
 use crate::hir::tree::{self, Callee, LocalId};
 use crate::hir::{ItemRef, Program};
+use crate::library::{LIBRARY, library};
 use crate::span::Span;
 
 /// What a name means in a `train` section.
@@ -155,20 +156,30 @@ impl<'a> Names<'a> {
     /// The value of a setting; some have words and functions of their own.
     fn setting(&mut self, name: &Ident, value: &'a Expr) -> tree::Expr {
         let call = match (name.name.as_str(), &value.kind) {
-            ("data" | "test", kind) => match kind {
-                ExprKind::Call(call) => self.call_of_dataset(call),
-                _ => {
-                    let message = "data is a dataset with its arguments, as in `digits(\"train\")`";
-                    let error = Diagnostic::error("type-mismatch", message);
-                    self.faults.push(error.primary(value.span, "not a call of a dataset"));
-                    return self.expr(value);
-                }
-            },
-            ("validation", ExprKind::Call(call)) if self.is_fraction(call) => self.call_of_setting(call),
-            ("validation", ExprKind::Call(call)) => self.call_of_dataset(call),
-            ("clip" | "keep", ExprKind::Call(call)) => self.call_of_setting(call),
-            ("keep", ExprKind::Name(word)) => {
+            ("data" | "test", ExprKind::Call(call)) => self.call_of_dataset(call),
+            ("data" | "test", _) => {
+                let message = "data is a dataset with its arguments, as in `digits(\"train\")`";
+                let error = Diagnostic::error("type-mismatch", message);
+                self.faults.push(error.primary(value.span, "not a call of a dataset"));
+                return self.expr(value);
+            }
+            ("validation", ExprKind::Call(call))
+                if dataset_named(self.program, self.module, &call.callee.name).is_some() =>
+            {
+                self.call_of_dataset(call)
+            }
+            ("validation", _) => {
+                let datasets = self.program.main().datasets().map(|dataset| dataset.name.name.as_str());
+                let wanted = "`validation` is `last(…)` or `random(…)` of the data, or a dataset";
+                return self.of_setting(value, wanted, &["last", "random"], &datasets.collect::<Vec<_>>());
+            }
+            ("clip", _) => return self.of_setting(value, "`clip` is `norm(…)` or `value(…)`", &["norm", "value"], &[]),
+            ("keep", ExprKind::Name(word)) if word == "last" => {
                 return tree::Expr { kind: tree::ExprKind::Word(word.clone()), span: value.span };
+            }
+            ("keep", _) => {
+                let wanted = "`keep` is `last`, or `best(…)` with the name of a score such as \"validation.loss\"";
+                return self.of_setting(value, wanted, &["best"], &["last"]);
             }
             ("optimizer", ExprKind::Call(call)) => self.call_of_optimizer(call),
             ("metrics", ExprKind::List(items)) => {
@@ -180,9 +191,30 @@ impl<'a> Names<'a> {
         tree::Expr { kind: tree::ExprKind::Call(call), span: value.span }
     }
 
-    fn call_of_setting(&mut self, call: &'a Call) -> tree::Call {
+    /// A call of one of some functions that only this setting calls. It may also be something else, of these names.
+    fn of_setting(&mut self, value: &'a Expr, wanted: &str, functions: &[&str], others: &[&str]) -> tree::Expr {
+        let found = match &value.kind {
+            ExprKind::Call(call) => functions.iter().find(|name| **name == call.callee.name).map(|name| (call, *name)),
+            _ => None,
+        };
+        let Some((call, name)) = found else {
+            let error = match &value.kind {
+                ExprKind::Call(Call { callee, .. }) => {
+                    let label = match did_you_mean(&callee.name, others.iter().chain(functions).copied()) {
+                        Some(meant) => format!("do you mean `{meant}`?"),
+                        None => "none of these".to_owned(),
+                    };
+                    Diagnostic::error("unknown-name", wanted).primary(callee.span, label)
+                }
+                _ => Diagnostic::error("type-mismatch", wanted).primary(value.span, "none of these"),
+            };
+            self.faults.push(error);
+            return tree::Expr { kind: tree::ExprKind::None, span: value.span };
+        };
         self.instance_name(call, None);
-        self.with_callee(call, Callee::Setting, 0)
+        let at = ItemRef { module: LIBRARY, item: library().settings[name] };
+        let callee = self.bound(call, at, Use { form: Form::Call, left: &[] }, false);
+        tree::Expr { kind: tree::ExprKind::Call(self.with_callee(call, callee, 0)), span: value.span }
     }
 
     fn call_of_dataset(&mut self, call: &'a Call) -> tree::Call {
@@ -202,25 +234,6 @@ impl<'a> Names<'a> {
             }
         };
         self.with_callee(call, callee, 0)
-    }
-
-    /// Whether `validation` is a fraction of the data, and not a dataset.
-    fn is_fraction(&mut self, call: &'a Call) -> bool {
-        let fractions = ["last", "random"];
-        let name = call.callee.name.as_str();
-        if dataset_named(self.program, self.module, name).is_some() {
-            return false;
-        }
-        if !fractions.contains(&name) {
-            let datasets = self.program.main().datasets().map(|dataset| dataset.name.name.as_str());
-            let label = match did_you_mean(name, datasets.chain(fractions)) {
-                Some(meant) => format!("do you mean `{meant}`?"),
-                None => "none of these".to_owned(),
-            };
-            let message = "`validation` is `last(…)` or `random(…)` of the data, or a dataset";
-            self.faults.push(Diagnostic::error("unknown-name", message).primary(call.callee.span, label));
-        }
-        true
     }
 
     /// An optimizer, to which an update gives the weight and its gradient.

@@ -301,7 +301,8 @@ mod tests {
 
     #[test]
     fn every_signature_has_a_body_and_every_body_a_signature() {
-        let signatures = crate::library::library().items.iter().filter_map(|item| match item {
+        let library = crate::library::library();
+        let signatures = library.names.values().filter_map(|&at| match &library.items[at as usize] {
             Item::Definition(d) if d.body == Body::Builtin && !d.is_later() => Some(&*d.name.name),
             _ => None,
         });

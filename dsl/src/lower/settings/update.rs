@@ -2,7 +2,7 @@
 
 use super::super::pattern;
 use super::super::{Eval, Lower};
-use super::{Clip, Patterns, Settings};
+use super::{Clip, Patterns, SETTINGS, Settings};
 use crate::ast::{self, Ident};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::{Entry, EntryKind, Expr, Train};
@@ -159,7 +159,7 @@ impl<'p> Lower<'p> {
             other => {
                 let message = format!("`update` has no setting `{other}`");
                 let error = Diagnostic::error("unknown-setting", message);
-                let error = if super::SETTINGS.contains(&other) {
+                let error = if SETTINGS.contains(&other) {
                     error.primary(name.span, "move it out of the braces: it is a setting of the whole training")
                 } else {
                     match did_you_mean(other, SETTINGS_OF_UPDATE.iter().copied()) {

@@ -1,7 +1,7 @@
 //! Files, definitions and sections.
 
+use super::Site;
 use super::raw::{Raw, Reader, Shape, shape_of};
-use super::{Site, Texts};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::lexer::{TokenKind, Word};
@@ -285,7 +285,7 @@ impl<'a> Reader<'a> {
                 _ => {
                     let span = name.span.to(self.span(value));
                     let Some(name) = self.reference(&name, "a setting's name") else { continue };
-                    if let Some(value) = self.value(value, Texts::setting(&name)) {
+                    if let Some(value) = self.value(value, self.texts.setting(&name)) {
                         let kind = EntryKind::Field { name, value };
                         train.entries.push(Entry { docs: Docs::default(), attributes: vec![], kind, span });
                     }
@@ -371,7 +371,7 @@ impl<'a> Reader<'a> {
                 let name = self.fragment(&key, |p| p.name("a name"))?;
                 let value = match flows {
                     true => self.flow(raw)?,
-                    false => self.value(raw, Texts::setting(&name))?,
+                    false => self.value(raw, self.texts.setting(&name))?,
                 };
                 EntryKind::Field { name, value }
             }

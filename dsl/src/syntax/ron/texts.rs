@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::ast::{Definition, File, Item, Param, Type, TypeKind};
-use crate::library::library;
 
 /// Whether a RON string at some position is a text or an expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,26 +33,22 @@ struct Parameter {
     is_data: bool,
 }
 
-/// Functions of settings take texts and have no signature: name, parameter, whether it is positional.
-const OF_SETTINGS: &[(&str, &str, bool)] = &[("best", "score", true), ("best", "better", false)];
-
-/// Settings of `train` that are texts.
-const SETTINGS: &[&str] = &["trainable"];
-
-/// The signatures that a file sees: its own definitions and what it imports, before the library.
+/// The signatures that a file sees: its own definitions and what it imports, before those that every file sees.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Texts {
     known: BTreeMap<String, Vec<Parameter>>,
     /// What is imported from files that were not read.
     unknown: BTreeSet<String>,
+    everywhere: Option<&'static Texts>,
 }
 
+/// The name of the signature whose parameters are the settings of `train`.
+const SETTINGS: &str = "settings";
+
 impl Texts {
-    /// The signatures of the definitions of a file; of what it imports nothing is known.
-    pub fn of(file: &File) -> Self {
-        let mut texts = Self::default();
-        texts.add_all(file);
-        texts
+    /// Those of a file in which nothing is defined, where these are known.
+    pub fn above(everywhere: &'static Texts) -> Self {
+        Texts { everywhere: Some(everywhere), ..Self::default() }
     }
 
     /// Adds the definitions of a file, which hide what is known under their names; of its imports those that are known stay so.
@@ -98,25 +93,17 @@ impl Texts {
     }
 
     /// How the value of a setting of `train` is read.
-    pub(super) fn setting(name: &str) -> Mode {
-        mode(SETTINGS.contains(&name))
+    pub(super) fn setting(&self, name: &str) -> Mode {
+        let settings = self.everywhere.map_or(&[][..], |texts| texts.signature(SETTINGS));
+        mode(settings.iter().any(|parameter| parameter.is_text && parameter.name == name))
     }
 
-    fn signature(&self, callee: &str) -> Vec<Parameter> {
-        if let Some(own) = self.known.get(callee) {
-            return own.clone();
+    fn signature(&self, callee: &str) -> &[Parameter] {
+        match (self.known.get(callee), self.everywhere) {
+            (Some(own), _) => own,
+            (None, Some(everywhere)) => everywhere.signature(callee),
+            (None, None) => &[],
         }
-        let library = library();
-        let of_library = library.names.get(callee).and_then(|&item| of_item(&library.items[item as usize]));
-        let mut parameters = of_library.unwrap_or_default();
-        let of_settings = OF_SETTINGS.iter().filter(|(name, ..)| *name == callee);
-        parameters.extend(of_settings.map(|&(_, name, is_positional)| Parameter {
-            name: name.to_owned(),
-            is_text: true,
-            is_positional,
-            is_data: false,
-        }));
-        parameters
     }
 }
 

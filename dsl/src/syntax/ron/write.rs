@@ -1,4 +1,4 @@
-//! The tree as a RON text: what `dlc fmt --to=ron` writes. [`super::parse_ron`] reads the same tree from it.
+//! The tree as a RON text: what `dlc fmt --to=ron` writes. [`super::parse`] reads the same tree from it.
 
 use super::fragment::is_plain_name;
 use super::{Mode, STEPS, Site, Texts};
@@ -9,9 +9,11 @@ mod layout;
 
 use layout::{Out, atom, call_of, fields, list, map, string, tuple};
 
-/// The tree as text.
-pub fn to_ron(file: &File) -> String {
-    let writer = Writer { texts: Texts::of(file) };
+/// The tree as text, whose strings are decided by these signatures and by those in it; of its imports nothing more is known.
+pub(crate) fn write(file: &File, known: &Texts) -> String {
+    let mut texts = known.clone();
+    texts.add_all(file);
+    let writer = Writer { texts };
     let mut text = writer.file(file).render();
     text.push('\n');
     text
@@ -274,7 +276,7 @@ impl Writer {
                 EntryKind::Let { pattern, value } => (format!("let {}", pattern_text(pattern)), self.flow(value)),
                 EntryKind::Fit { name, value } => (format!("fit {}", name.name), self.flow(value)),
                 EntryKind::Field { name, value } if flows => (name.name.clone(), self.flow(value)),
-                EntryKind::Field { name, value } => (name.name.clone(), self.value(value, Texts::setting(name))),
+                EntryKind::Field { name, value } => (name.name.clone(), self.value(value, self.texts.setting(name))),
                 EntryKind::Update { target, entries } => {
                     (format!("update {}", update_target(target)), self.entries(entries, false))
                 }
@@ -339,7 +341,9 @@ impl Writer {
         });
         if plain {
             out.extend(train.entries.iter().filter_map(|entry| match &entry.kind {
-                EntryKind::Field { name, value } => Some((name.name.clone(), self.value(value, Texts::setting(name)))),
+                EntryKind::Field { name, value } => {
+                    Some((name.name.clone(), self.value(value, self.texts.setting(name))))
+                }
                 _ => None,
             }));
         } else {

@@ -1,5 +1,25 @@
 //! What each setting of a `train` section is, for `dlc explain` and LIBRARY.md.
 
+/// The names of the settings.
+pub const SETTINGS: &[&str] = &[
+    "data",
+    "test",
+    "validation",
+    "epochs",
+    "steps",
+    "batch",
+    "seed",
+    "shuffle",
+    "clip",
+    "keep",
+    "patience",
+    "weights",
+    "trainable",
+    "loss",
+    "optimizer",
+    "metrics",
+];
+
 /// A setting of a `train` section, explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettingDoc {
@@ -17,7 +37,7 @@ pub struct SettingDoc {
 
 macro_rules! docs {
     ($($name:literal: $doc:literal, $values:literal, $default:literal, $example:literal;)*) => {
-        /// All settings, in the order of [`super::SETTINGS`], and then those of updates.
+        /// All settings, in the order of [`SETTINGS`], and then those of updates.
         pub const SETTINGS_DOCS: &[SettingDoc] = &[
             $(SettingDoc { name: $name, doc: $doc, values: $values, default: $default, example: $example }),*
         ];
@@ -81,7 +101,7 @@ mod tests {
     #[test]
     fn every_setting_is_explained() {
         let explained: Vec<&str> = SETTINGS_DOCS.iter().map(|setting| setting.name).collect();
-        let settings = super::super::SETTINGS.iter().chain(["update", "every"].iter());
+        let settings = SETTINGS.iter().chain(["update", "every"].iter());
         assert_eq!(explained, settings.copied().collect::<Vec<_>>());
         for SettingDoc { name, doc, values, default, example } in SETTINGS_DOCS {
             assert!(doc.ends_with('.') && !values.is_empty() && !default.is_empty(), "{name}");
