@@ -124,6 +124,7 @@ struct Names<'a> {
 struct Loop {
     /// The first local that is its own.
     first: usize,
+    has_literal_names: bool,
     uses: BTreeSet<LocalId>,
     rebinds: BTreeSet<LocalId>,
 }

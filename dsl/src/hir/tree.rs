@@ -192,6 +192,8 @@ pub(crate) struct Repeat {
     pub rebinds: Vec<LocalId>,
     /// What the function of an iteration is called.
     pub name: String,
+    /// Whether `as _` or `as "…"` gives a name in it that need not have the number of the iteration.
+    pub has_literal_names: bool,
 }
 
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::dims::capital;
+use super::shape::capital;
 use super::{Lower, Request, Stop, What};
 use crate::ast::{self, Type};
 use crate::diagnostic::Diagnostic;

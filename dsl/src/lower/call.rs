@@ -5,13 +5,13 @@ use std::rc::Rc;
 use dlc_ir as ir;
 use indexmap::IndexMap;
 
-use super::context::Closed;
-use super::dims::For;
+use super::context::FinishedFunction;
+use super::frame::{Draws, Frame, Var};
 use super::optimizer::OWN;
-use super::replay::Terms;
-use super::scope::{Draws, Frame, Var};
+use super::shape::For;
 use super::stmt::Flow;
 use super::summary::Tally;
+use super::template::Key;
 use super::value::{Axis, Data, Delayed, Value};
 use super::{Eval, Given, Lower, Stop};
 use crate::ast::DefinitionKind;
@@ -125,8 +125,6 @@ impl<'p> Lower<'p> {
     fn instance_name(&mut self, call: &'p Call, number: CallNumber) -> Eval<String> {
         let base = match call.instance.as_ref().map(|name| &name.kind) {
             Some(kind @ (InstanceNameKind::Inline | InstanceNameKind::Text(_))) => {
-                // Such a name need not tell the turns of a loop apart.
-                self.unrepeatable += usize::from(!self.frame().turns.is_empty());
                 let InstanceNameKind::Text(text) = kind else { return Ok(String::new()) };
                 return self.literal_name(text, call);
             }
@@ -198,36 +196,36 @@ impl<'p> Lower<'p> {
             return self.run(definition, given, frame, span);
         }
         let salt = std::mem::take(&mut frame.draws).path;
-        let terms = (!frame.shared).then(|| Terms::of_call(definition, &given, frame.path.clone()));
-        self.outlined(&definition.name.name, salt, terms, span, |lower| {
+        let key = (!frame.shared).then(|| Key::of_call(definition, &given, frame.path.clone()));
+        self.outlined(&definition.name.name, salt, key, span, |lower| {
             lower.context().path = frame.path.clone();
             lower.run(definition, given, frame, span)
         })
     }
 
     /// Runs `f` in a function of its own, which `span` calls; the tensors of its value are results of that function.
-    /// What ran before on the same terms is replayed.
+    /// Of a key, there may be a template.
     pub(crate) fn outlined(
         &mut self,
         name: &str,
         salt: String,
-        terms: Option<Terms<'p>>,
+        key: Option<Key<'p>>,
         span: Span,
         f: impl FnOnce(&mut Self) -> Eval<Value<'p>>,
     ) -> Eval<Value<'p>> {
-        if let Some(terms) = &terms
-            && let Some(mut values) = self.replay(terms, &salt, span)?
+        if let Some(key) = &key
+            && let Some(mut values) = self.instantiate(key, &salt, span)?
         {
             return Ok(values.remove(0));
         }
-        let begun = self.begin_recording();
+        let mark = self.mark();
         let id = self.enter(name, salt);
         match f(self) {
             Ok(value) => {
                 let mut values = [value];
-                let closed = self.close(id, &mut values, span);
-                if let Some(terms) = terms {
-                    self.record(terms, &begun, closed, &values);
+                let made = self.close(id, &mut values, span);
+                if let Some(key) = key {
+                    self.keep_template(key, &mark, made, &values);
                 }
                 let [value] = values;
                 Ok(value)
@@ -240,7 +238,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Ends the function `id`, which `span` calls: tensors in `values` and rebound states become its results.
-    pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>], span: Span) -> Closed {
+    pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>], span: Span) -> FinishedFunction {
         let mut results: IndexMap<ir::Value, usize> = IndexMap::new();
         let mut note = |d: &Data| {
             if d.func == id {

@@ -4,7 +4,7 @@ use dlc_ir as ir;
 use ir::{Function, Graph, Role};
 use rustc_hash::FxHashSet;
 
-use super::scope::Draws;
+use super::frame::Draws;
 use super::value::{Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};

@@ -3,10 +3,10 @@
 use dlc_ir as ir;
 use ir::{DType, Role, Type};
 
-use super::dims::capital;
 use super::entry::Chosen;
-use super::scope::{Dimension, Var};
+use super::frame::{Dimension, Var};
 use super::settings::setting_value;
+use super::shape::capital;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop, What};
 use crate::diagnostic::{Diagnostic, did_you_mean};

@@ -5,10 +5,10 @@ use std::rc::Rc;
 use dlc_ir::{DType, Direction, Scalar, ScalarOp};
 use indexmap::IndexMap;
 
+use super::frame::Draws;
 use super::pattern;
-use super::replay::Terms;
-use super::scope::Draws;
 use super::settings::Update;
+use super::template::Key;
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
 use crate::hir::bind::{Form, no_optimizer};
@@ -216,11 +216,11 @@ impl<'p> Lower<'p> {
         frame.path = format!("{own}/");
         frame.draws = Draws::default();
         let definition = optimizer.definition;
-        let terms = Terms::of_call(definition, &given, frame.path.clone());
+        let key = Key::of_call(definition, &given, frame.path.clone());
         let known = self.weights.len();
         self.optimizing = true;
         let salt = format!("@optimizer/{}", &own[OWN.len_utf8()..]);
-        let value = self.outlined(&definition.name.name, salt, Some(terms), optimizer.span, |lower| {
+        let value = self.outlined(&definition.name.name, salt, Some(key), optimizer.span, |lower| {
             lower.context().path = own;
             lower.run(definition, given, frame, optimizer.span)
         });

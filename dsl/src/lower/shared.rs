@@ -49,8 +49,6 @@ impl<'p> Lower<'p> {
     }
 
     pub(crate) fn call_layer(&mut self, layer: &Rc<Shared<'p>>, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
-        // Only its first call gives it weights.
-        self.unrepeatable += 1;
         let definition = layer.definition;
         let mut piped = piped;
         for arg in &call.args {

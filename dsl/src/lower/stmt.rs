@@ -1,7 +1,7 @@
 //! Statements.
 
-use super::replay::{Place, Terms};
-use super::scope::Var;
+use super::frame::Var;
+use super::template::Key;
 use super::value::Value;
 use super::{Eval, Lower, Stop};
 use crate::diagnostic::Diagnostic;
@@ -227,19 +227,22 @@ impl<'p> Lower<'p> {
         for &local in &repeat.uses {
             values.push(self.local_value(local, span)?);
         }
-        let body = std::ptr::from_ref(repeat).cast();
-        let terms = Terms { body, values, place: Place::Turn(number) };
-        if let Some(values) = self.replay(&terms, &salt, span)? {
+        let key = Key::of_iteration(repeat, values, number);
+        if !repeat.has_literal_names
+            && let Some(values) = self.instantiate(&key, &salt, span)?
+        {
             self.set_values(&repeat.rebinds, values);
             return Ok(());
         }
-        let begun = self.begin_recording();
+        let mark = self.mark();
         let id = self.enter(&repeat.name, salt);
         match self.run_turn(repeat, turn) {
             Ok(_) => {
                 let mut values = self.take_values(&repeat.rebinds);
-                let closed = self.close(id, &mut values, span);
-                self.record(terms, &begun, closed, &values);
+                let made = self.close(id, &mut values, span);
+                if !repeat.has_literal_names {
+                    self.keep_template(key, &mark, made, &values);
+                }
                 self.set_values(&repeat.rebinds, values);
                 Ok(())
             }

@@ -5,8 +5,8 @@ use std::rc::Rc;
 use dlc_ir::{Graph, Role, Scalar, ScalarOp};
 
 use super::entry::Chosen;
+use super::frame::{Draws, Var};
 use super::measure::Measure;
-use super::scope::{Draws, Var};
 use super::settings::{Settings, Update, setting_span};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
@@ -222,7 +222,7 @@ impl<'p> Lower<'p> {
         for (name, size) in dims {
             let what = format!("`{name}` of the model");
             let outer = Some(super::value::Label::of_model(&name));
-            let dimension = super::scope::Dimension { size, outer, origin: Span::default(), what };
+            let dimension = super::frame::Dimension { size, outer, origin: Span::default(), what };
             frame.dims.insert(name, dimension);
         }
     }

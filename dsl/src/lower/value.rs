@@ -139,7 +139,7 @@ pub(crate) struct Shared<'p> {
     pub path: String,
     pub definition: &'p Definition,
     /// Its arguments but for the data.
-    pub args: Vec<super::bind::Given<'p>>,
+    pub args: Vec<super::argument::Given<'p>>,
     pub span: Span,
     /// Where it was called first, and with what.
     pub first: std::cell::RefCell<Option<(Span, String)>>,
@@ -150,7 +150,7 @@ pub(crate) struct Shared<'p> {
 pub(crate) struct Delayed<'p> {
     pub call: &'p Call,
     pub definition: &'p Definition,
-    pub args: Vec<super::bind::Given<'p>>,
+    pub args: Vec<super::argument::Given<'p>>,
 }
 
 /// A name of a table with its value, and where it is written.

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use ir::{Role, Type};
 use rustc_hash::FxHashSet;
 
-use super::scope::Var;
+use super::frame::Var;
 use super::settings::Update;
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower};

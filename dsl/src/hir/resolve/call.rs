@@ -76,6 +76,9 @@ impl<'a> Names<'a> {
             },
             span: name.span,
         });
+        if call.name.as_ref().is_some_and(|name| !matches!(name.kind, InstanceNameKind::Word(_))) {
+            self.loops.iter_mut().for_each(|around| around.has_literal_names = true);
+        }
         let number = self.numbers.get(&call.callee.span).copied().unwrap_or(CallNumber::NONE);
         tree::Call { name: call.callee.clone(), callee, args, instance, number, span: call.span }
     }

@@ -140,9 +140,10 @@ impl<'a> Names<'a> {
             let pattern = repeat.pattern.as_ref().map(|p| names.pattern(p, Kind::Iteration));
             (pattern, names.block(&repeat.body))
         });
-        let Loop { uses, rebinds, .. } = self.loops.pop().expect("was pushed");
+        let Loop { uses, rebinds, has_literal_names, .. } = self.loops.pop().expect("was pushed");
         let (uses, rebinds) = (uses.into_iter().collect(), rebinds.into_iter().collect());
-        tree::Repeat { pattern, over, body, uses, rebinds, name: self.name_of_iteration(&repeat.body) }
+        let name = self.name_of_iteration(&repeat.body);
+        tree::Repeat { pattern, over, body, uses, rebinds, name, has_literal_names }
     }
 
     /// What the function of an iteration is called: as the one block that it is about, if it is about one.

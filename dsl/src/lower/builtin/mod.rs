@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use dlc_ir::DType;
 use rustc_hash::FxHashMap;
 
-use super::bind::Given;
+use super::argument::Given;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower, Stop};
 use crate::diagnostic::Diagnostic;

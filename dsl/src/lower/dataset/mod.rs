@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use ir::{Role, Type};
 use rustc_hash::FxHashMap;
 
-use super::scope::{Draws, Var};
+use super::frame::{Draws, Var};
 use super::value::{Axis, Data, Value};
 use super::{Argument, Eval, Lower, Request, Stop, What};
 use crate::ast::Ident;

@@ -6,7 +6,7 @@ use dlc_ir::DType;
 use indexmap::IndexMap;
 use rustc_hash::FxHashMap;
 
-use super::replay::Recording;
+use super::template::Template;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower};
 use crate::ast::{DefinitionKind, Ident};
@@ -46,8 +46,8 @@ pub(crate) struct Frame<'p> {
     /// Whether the definition owns weights of its own here.
     pub owns: bool,
     pub kind: Option<DefinitionKind>,
-    /// What was run here, to be replayed.
-    pub recordings: Vec<Rc<Recording<'p>>>,
+    /// The bodies that are lowered here.
+    pub templates: Vec<Rc<Template<'p>>>,
 }
 
 /// Tells random draws apart, and the calls in which there may be some: each has a path that no other has in the same function.
@@ -141,7 +141,7 @@ impl<'p> Frame<'p> {
             draws: Draws::default(),
             owns: false,
             kind: None,
-            recordings: vec![],
+            templates: vec![],
         }
     }
 

@@ -1,16 +1,16 @@
-//! A replay leaves what the run would have left.
+//! An instance of a template is what lowering its body again would have left.
 
 use dlc_ir::{DType, Type};
 
 use crate::lower::{Lower, Lowered, Request, What};
 use crate::{Diagnostic, NoFiles, Program};
 
-/// What is lowered, and how many recordings were replayed.
-fn lowered(program: &Program, request: &Request, replays: bool) -> (Result<Lowered, Vec<Diagnostic>>, usize) {
+/// What is lowered, and how many instances of templates there are.
+fn lowered(program: &Program, request: &Request, templates: bool) -> (Result<Lowered, Vec<Diagnostic>>, usize) {
     let mut lower = Lower::new(program, request);
-    lower.replays = replays;
+    lower.templates = templates;
     let result = lower.lowered();
-    (result, lower.replayed)
+    (result, lower.instantiated)
 }
 
 /// Everything that is seen of the result, places included.
@@ -24,11 +24,11 @@ fn show(result: &Result<Lowered, Vec<Diagnostic>>) -> String {
     }
 }
 
-/// Lowers the text in every way, with replays and without. The replays of a step of training; none if it has faults.
+/// Lowers the text in every way, with templates and without. The instances in a step of training; none if it has faults.
 fn same(text: &str) -> Option<usize> {
     let program = Program::load("test.dl", text, &mut NoFiles);
     let program = program.unwrap_or_else(|faults| panic!("{:#?}\n{text}", faults.diagnostics));
-    let mut replayed = None;
+    let mut instances = None;
     for what in [What::Infer, What::Init, What::Eval, What::Train] {
         let x = Type::new(DType::F32, [4, 8]);
         let label = Type::new(DType::I64, [4]);
@@ -39,9 +39,9 @@ fn same(text: &str) -> Option<usize> {
         let (plain, shown) = (show(&plain), show(&result));
         let differing = plain.lines().zip(shown.lines()).find(|(a, b)| a != b);
         assert!(plain == shown, "{what:?} of\n{text}\n{differing:?}");
-        replayed = result.is_ok().then_some(count);
+        instances = result.is_ok().then_some(count);
     }
-    replayed
+    instances
 }
 
 /// A model with these blocks and statements, trained with `optimizer`.

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use dlc_ir::DType;
 
-use super::scope::{Dimension, Rest};
+use super::frame::{Dimension, Rest};
 use super::value::{Axis, Data, Label, Value, show_type};
 use super::{Eval, Lower, Stop};
 use crate::ast::Ident;
