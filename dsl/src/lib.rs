@@ -24,24 +24,18 @@
 //! assert!(faults[0].render(&sources, false).starts_with("error[needs-parentheses]: `|>` beside another operator"));
 //! ```
 
-pub mod ast;
-mod check;
-pub mod format;
-pub mod lexer;
+mod hir;
 pub mod library;
 pub mod lower;
-pub mod parser;
-pub mod print;
-pub mod resolve;
-pub mod ron;
+mod syntax;
 
-pub use crate::ron::{names_language, parse_ron, to_ron};
-pub use check::{check, parse_named};
+pub use crate::syntax::ron::names_language;
+pub use crate::syntax::{ast, format, lexer, parser, print, ron};
 pub use diagnostic::{Diagnostic, Severity};
 pub use dlc_frontend::{diagnostic, span};
-pub use format::{format, format_ron};
+pub use hir::{Faults, Program, check, format_ron, parse_named, parse_ron, read_file, to_ron};
 pub use lower::{Argument, Lowered, Request, What};
-pub use parser::parse;
-pub use print::{to_dl, to_tree};
-pub use resolve::{Faults, Program, read_file};
 pub use span::{Loaded, Loader, NoFiles, SourceId, Sources, Span, Spanned};
+pub use syntax::format::format;
+pub use syntax::parser::parse;
+pub use syntax::print::{to_dl, to_tree};

@@ -4,7 +4,7 @@ use dlc_dsl::{Diagnostic, NoFiles, Program, Request, What};
 use dlc_ir::{DType, Type};
 
 /// A model with these settings of its training.
-fn program(settings: &str) -> Program {
+fn program(settings: &str) -> Result<Program, Vec<Diagnostic>> {
     let text = format!(
         "model m(x: [B, 3]) -> y: [B, 2] = linear(x, 2)
 dataset d {{ x = npy(\"x.npy\") }}
@@ -13,7 +13,7 @@ train m {{
 {settings}
 }}"
     );
-    Program::load("test.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"))
+    Program::load("test.dl", &text, &mut NoFiles).map_err(|faults| faults.diagnostics)
 }
 
 fn request(what: What) -> Request {
@@ -22,7 +22,7 @@ fn request(what: What) -> Request {
 }
 
 fn graph(settings: &str, request: &Request) -> Result<String, Vec<Diagnostic>> {
-    program(settings).lower(request).map(|lowered| lowered.graph.to_string())
+    program(settings)?.lower(request).map(|lowered| lowered.graph.to_string())
 }
 
 const LOSS: &str = "  loss = mean(y ** 2)\n";
@@ -74,7 +74,7 @@ fn epochs_and_steps_agree() {
 
 /// The settings of a section, or what is wrong with them.
 fn settings(text: &str) -> Result<dlc_dsl::lower::settings::TrainSettings, Vec<Diagnostic>> {
-    program(text).train_settings(&Request::new(What::Train)).map(|found| found.expect("there is a section"))
+    program(text)?.train_settings(&Request::new(What::Train)).map(|found| found.expect("there is a section"))
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn the_weights_to_keep_are_the_last_or_the_best_by_a_score() {
         ("best(\"acuracy\")", "this training has no score `acuracy`"),
         ("best(\"acuracy\", better: \"lower\")", "this training has no score `acuracy`"),
         ("best(\"mean\", better: \"more\")", "`better` is \"lower\" or \"higher\", not \"more\""),
-        ("best(\"loss\", \"lower\")", "`best` takes the name of one score"),
+        ("best(\"loss\", \"lower\")", "`best` takes 1 argument by place"),
         ("best(loss)", ""),
         ("best()", ""),
         ("first", "`keep` is `last`, or `best(…)`"),
@@ -198,7 +198,7 @@ fn losses_and_metrics_know_the_step_in_training_only() {
         |loss: &str| format!("  epochs = 2\n  loss = {loss}\n  metrics = [mean(y)]\n  optimizer = sgd(lr: 0.1)");
     for name in ["step", "epoch", "float(steps)", "epochs", "progress()"] {
         let settings = settings(&format!("mean(y ** 2) * {name}"));
-        let train = program(&settings).lower(&request(What::Train)).expect("is right").graph;
+        let train = program(&settings).expect("is right").lower(&request(What::Train)).expect("is right").graph;
         train.verify().expect("is good");
         let faults = graph(&settings, &request(What::Eval)).expect_err("an evaluation has no steps");
         let found: Vec<(&str, bool)> = faults.iter().map(|f| (f.code, f.message.contains("when evaluating"))).collect();

@@ -11,12 +11,16 @@ use indexmap::IndexMap;
 use crate::ast::{Definition, File, Item};
 use crate::diagnostic::Diagnostic;
 use crate::parser::{parse, parse_signatures};
-use crate::resolve::LIBRARY;
 use crate::span::SourceId;
 
 mod reference;
+mod settings;
 
 pub use reference::{Entry, entries, find, markdown};
+pub use settings::{SETTINGS, SETTINGS_DOCS, SettingDoc};
+
+/// The number of the library among the modules of a program.
+pub(crate) const LIBRARY: u32 = u32::MAX;
 
 /// The files of definitions with their names.
 const DEFINITIONS: &[(&str, &str)] = &[
@@ -44,6 +48,9 @@ const SIGNATURES: &[(&str, &str)] = &[
     ("later", include_str!("builtin/later.dl")),
 ];
 
+/// The signatures of what only settings of `train` call.
+const OF_SETTINGS: &str = include_str!("settings.dl");
+
 /// The library's definitions.
 #[derive(Debug)]
 pub(crate) struct Library {
@@ -51,6 +58,8 @@ pub(crate) struct Library {
     pub items: Vec<Item>,
     /// Their places by name.
     pub names: IndexMap<String, u32>,
+    /// The places of what only settings of `train` call.
+    pub settings: IndexMap<String, u32>,
 }
 
 type Read = fn(SourceId, &str) -> (File, Vec<Diagnostic>);
@@ -60,19 +69,22 @@ pub(crate) fn library() -> &'static Library {
     static LIBRARY_ITEMS: OnceLock<Library> = OnceLock::new();
     LIBRARY_ITEMS.get_or_init(|| {
         let definitions = DEFINITIONS.iter().map(|&(_, text)| (text, parse as Read));
-        let signatures = SIGNATURES.iter().map(|&(_, text)| (text, parse_signatures as Read));
-        let mut items = vec![];
+        let signatures = SIGNATURES.iter().map(|&(_, text)| text).chain([OF_SETTINGS]);
+        let signatures = signatures.map(|text| (text, parse_signatures as Read));
+        let (mut items, mut ends) = (vec![], vec![]);
         for ((text, read), i) in definitions.chain(signatures).zip(0..) {
             let (file, errors) = read(SourceId(LIBRARY - i), text);
             assert!(errors.is_empty(), "a text of the library does not parse: {errors:?}");
+            ends.push(items.len());
             items.extend(file.items);
         }
         let names = items.iter().zip(0..).filter_map(|(item, at)| match item {
             Item::Definition(x) => Some((x.name.name.clone(), at)),
             _ => None,
         });
-        let names = names.collect();
-        Library { items, names }
+        let of_settings = ends.last().map_or(0, |&end| end as u32);
+        let (names, settings) = names.partition(|(_, at)| *at < of_settings);
+        Library { items, names, settings }
     })
 }
 

@@ -3,9 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::{family, library};
+use super::{SETTINGS_DOCS, SettingDoc, family, library};
 use crate::ast::{Body, Item};
-use crate::lower::settings::{SETTINGS_DOCS, SettingDoc};
 use crate::print::signature_text;
 
 /// Something that a text may use without defining or importing it.
@@ -25,7 +24,7 @@ pub struct Entry {
 
 /// All entries, family by family: first the library, then the builtins.
 pub fn entries() -> impl Iterator<Item = Entry> {
-    library().items.iter().filter_map(of_item)
+    library().names.values().filter_map(|&at| of_item(&library().items[at as usize]))
 }
 
 /// The entry of a name.

@@ -2,12 +2,11 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::bind::is_data;
-use super::dims::capital;
+use super::shape::capital;
 use super::{Lower, Request, Stop, What};
-use crate::ast::{Definition, Dim, Type, TypeKind};
+use crate::ast::{self, Type};
 use crate::diagnostic::Diagnostic;
-use crate::resolve::Program;
+use crate::hir::{Definition, Dim, Program, TypeKind};
 
 impl Program {
     /// The dimensions that a model's inputs leave open, in the order of the text: what [`Request::dims`] must give
@@ -58,7 +57,8 @@ impl Program {
     /// # Errors
     /// If there is no such model.
     pub fn arguments(&self, model: Option<&str>) -> Result<IndexMap<String, &Type>, Vec<Diagnostic>> {
-        let known = self.chosen(model)?.params.iter().filter(|p| !is_data(&p.ty));
+        let written = self.definition(self.chosen(model)?.at).map_or(&[][..], |definition| &definition.params);
+        let known = written.iter().filter(|p| matches!(p.ty.kind, ast::TypeKind::Value { .. }));
         Ok(known.map(|p| (p.name.name.clone(), &p.ty)).collect())
     }
 
@@ -109,15 +109,15 @@ impl Program {
     fn chosen(&self, model: Option<&str>) -> Result<&Definition, Vec<Diagnostic>> {
         let request = Request::new(What::Infer);
         let mut lower = Lower::new(self, &request);
-        let at = lower.choose(model, None).map(|chosen| chosen.at);
+        let at = lower.choose(model, None).map(|chosen| chosen.definition.at);
         let at = at.map_err(|Stop| std::mem::take(&mut lower.diagnostics))?;
-        Ok(self.definition(at).expect("only what is defined is chosen"))
+        Ok(self.resolved(at))
     }
 }
 
 /// The inputs of a model with their dimensions.
 fn inputs(model: &Definition) -> impl Iterator<Item = (&str, &[Dim])> {
-    model.params.iter().filter(|p| is_data(&p.ty)).filter_map(|p| match &p.ty.kind {
+    model.params.iter().filter_map(|p| match &p.ty.kind {
         TypeKind::Data { dims, .. } => Some((p.name.name.as_str(), dims.as_slice())),
         _ => None,
     })

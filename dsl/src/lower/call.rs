@@ -5,19 +5,22 @@ use std::rc::Rc;
 use dlc_ir as ir;
 use indexmap::IndexMap;
 
-use super::bind::{is_data, missing_params};
-use super::context::Closed;
-use super::dims::For;
+use super::context::FinishedFunction;
+use super::frame::{Draws, Frame, Var};
 use super::optimizer::OWN;
-use super::replay::Terms;
-use super::scope::{Draws, Frame};
+use super::shape::For;
 use super::stmt::Flow;
 use super::summary::Tally;
-use super::value::{Axis, Callee, Data, Delayed, Value};
+use super::template::Key;
+use super::value::{Axis, Data, Delayed, Value};
 use super::{Eval, Given, Lower, Stop};
-use crate::ast::{Body, Call, Definition, DefinitionKind, InstanceNameKind, Str};
+use crate::ast::DefinitionKind;
 use crate::diagnostic::Diagnostic;
-use crate::resolve::{ItemRef, LIBRARY, visit};
+use crate::hir::bind::Form;
+use crate::hir::{
+    Body, Call, CallNumber, Callee, Definition, Expr, InstanceNameKind, ItemRef, LocalId, StrPart, TypeKind,
+};
+use crate::library::LIBRARY;
 use crate::span::Span;
 
 /// What comes from the left in a pipe.
@@ -26,73 +29,92 @@ pub(crate) type Piped<'p> = Vec<(Value<'p>, Span)>;
 impl<'p> Lower<'p> {
     /// Runs a call as written in the current frame.
     pub(crate) fn call(&mut self, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
-        self.deeper(call.span, |lower| match lower.callee(&call.callee)? {
-            Value::Fn(callee) => {
-                let given = lower.place(&callee, &call.args, piped, false)?;
-                lower.invoke(callee, given, call)
+        self.deeper(call.span, |lower| match &call.callee {
+            Callee::Item { at, params } => {
+                let definition = lower.program.resolved(*at);
+                let given = lower.given(definition, params, &call.args, piped)?;
+                lower.invoke(definition, given, call, call.number)
             }
-            Value::Layer(shared) => lower.call_layer(&shared, call, piped),
-            Value::Delayed(delayed) if piped.is_empty() && call.args.is_empty() => lower.resume(&delayed),
-            Value::Poison => Err(Stop),
-            other => {
-                let message = format!("{} cannot be called", other.describe(lower.float));
-                Err(lower.fault("type-mismatch", message, call.callee.span, "not a function"))
-            }
+            Callee::Local(local, otherwise) => match lower.held(call, *local, *otherwise)? {
+                Value::Fn(definition) => {
+                    let given = lower.place(definition, &call.args, piped, Form::Call)?;
+                    lower.invoke(definition, given, call, call.number)
+                }
+                Value::Layer(shared) => lower.call_layer(&shared, call, piped),
+                Value::Delayed(delayed) if piped.is_empty() && call.args.is_empty() => lower.resume(&delayed),
+                other => {
+                    let message = format!("{} cannot be called", other.describe(lower.float));
+                    Err(lower.fault("type-mismatch", message, call.name.span, "not a function"))
+                }
+            },
+            // which its setting reads
+            Callee::Setting => Err(lower.unknown("function, block or layer", &call.name.name, call.name.span)),
         })
+    }
+
+    /// What a local holds that is called; if that is nothing to call, the definition of its name.
+    pub(crate) fn held(&mut self, call: &Call, local: LocalId, otherwise: Option<ItemRef>) -> Eval<Value<'p>> {
+        match (self.frame().get(local).map(|var| &var.value), otherwise) {
+            (Some(Value::Poison), _) => Err(Stop),
+            (Some(value @ (Value::Fn(_) | Value::Layer(_) | Value::Delayed(_))), _) => Ok(value.clone()),
+            (_, Some(at)) => Ok(Value::Fn(self.program.resolved(at))),
+            (Some(value), None) => {
+                let message = format!("`{}` cannot be called: it is {}", call.name.name, value.describe(self.float));
+                Err(self.fault("type-mismatch", message, call.name.span, "not a function"))
+            }
+            (None, None) => Err(self.unknown("function, block or layer", &call.name.name, call.name.span)),
+        }
     }
 
     /// Runs a call that waited for the shape of its weight.
     pub(crate) fn resume(&mut self, delayed: &Rc<Delayed<'p>>) -> Eval<Value<'p>> {
-        self.invoke(delayed.callee, delayed.args.clone(), delayed.call)
+        self.invoke(delayed.definition, delayed.args.clone(), delayed.call, CallNumber::NONE)
     }
 
-    fn invoke(&mut self, callee: Callee<'p>, given: Vec<Given<'p>>, call: &'p Call) -> Eval<Value<'p>> {
-        let Callee { at, definition } = callee;
-        if definition.body == Body::Builtin {
+    fn invoke(
+        &mut self,
+        definition: &'p Definition,
+        given: Vec<Given<'p>>,
+        call: &'p Call,
+        number: CallNumber,
+    ) -> Eval<Value<'p>> {
+        if definition.is_builtin() {
             return self.call_builtin(definition, given, call.span);
         }
         if definition.kind == DefinitionKind::Fn {
-            if let Some(vjp) = Self::custom_gradient(definition) {
-                return self.call_custom(at, definition, vjp, given, (call.callee.span, call.span));
+            if let Some(vjp) = definition.gradient {
+                return self.call_custom(definition, vjp, given, number.ordinal, call.span);
             }
-            let frame = self.callee_frame(at, definition, call.callee.span, call.span);
+            let frame = self.callee_frame(definition, number.ordinal, call.span);
             return self.run(definition, given, frame, call.span);
         }
-        let name = self.instance_name(call)?;
+        let name = self.instance_name(call, number)?;
         let full = self.frame().full_name(&name);
         self.claim(&name, &full, call)?;
-        let mut frame = self.callee_frame(at, definition, call.callee.span, call.span);
+        let mut frame = self.callee_frame(definition, number.ordinal, call.span);
         frame.path = full;
-        self.run_block(at, definition, given, frame, call.span)
+        self.run_block(definition, given, frame, call.span)
     }
 
-    /// Runs a function value with data by place, as `init` and activations given by name are.
-    pub(crate) fn apply(&mut self, callee: Callee<'p>, args: Piped<'p>, span: Span) -> Eval<Value<'p>> {
-        let given = self.place(&callee, &[], args, false)?;
-        let Callee { at, definition } = callee;
-        if definition.body == Body::Builtin {
+    /// Runs a function value with positional data, as `init` and activations given by name are.
+    pub(crate) fn apply(&mut self, definition: &'p Definition, args: Piped<'p>, span: Span) -> Eval<Value<'p>> {
+        let given = self.place(definition, &[], args, Form::Call)?;
+        if definition.is_builtin() {
             return self.call_builtin(definition, given, span);
         }
-        let frame = self.callee_frame(at, definition, span, span);
+        let frame = self.callee_frame(definition, CallNumber::NONE.ordinal, span);
         self.run(definition, given, frame, span)
     }
 
-    /// A frame for a callee; it has the path of the caller.
-    pub(crate) fn callee_frame(
-        &mut self,
-        at: ItemRef,
-        definition: &'p Definition,
-        callee: Span,
-        span: Span,
-    ) -> Frame<'p> {
-        let site = (at.module == LIBRARY).then(|| self.at(span));
-        let mut frame = self.new_frame(at.module);
-        frame.numbers = self.call_numbers(definition);
+    /// A frame for the call of that number, at `span`; it has the path of the caller.
+    pub(crate) fn callee_frame(&mut self, definition: &'p Definition, ordinal: u32, span: Span) -> Frame<'p> {
+        let module = definition.at.module;
+        let site = (module == LIBRARY).then(|| self.at(span));
+        let mut frame = self.new_frame(module, &definition.locals);
         frame.kind = Some(definition.kind);
         if let Some(caller) = self.frames.last_mut() {
             frame.path = caller.path.clone();
             frame.shared = caller.shared;
-            let ordinal = caller.numbers.get(&callee).map_or(0, |n| n.ordinal);
             frame.draws = Draws::at(caller.draws.call(ordinal));
         }
         frame.site = site;
@@ -100,27 +122,22 @@ impl<'p> Lower<'p> {
     }
 
     /// The name that a call has within its frame.
-    fn instance_name(&mut self, call: &'p Call) -> Eval<String> {
-        let base = match call.name.as_ref().map(|name| &name.kind) {
+    fn instance_name(&mut self, call: &'p Call, number: CallNumber) -> Eval<String> {
+        let base = match call.instance.as_ref().map(|name| &name.kind) {
             Some(kind @ (InstanceNameKind::Inline | InstanceNameKind::Text(_))) => {
-                // Such a name need not tell the turns of a loop apart.
-                self.unrepeatable += usize::from(!self.frame().turns.is_empty());
                 let InstanceNameKind::Text(text) = kind else { return Ok(String::new()) };
                 return self.literal_name(text, call);
             }
             Some(InstanceNameKind::Word(word)) => word.clone(),
-            None => {
-                let number = self.frame().numbers.get(&call.callee.span).map_or(1, |n| n.unnamed);
-                format!("{}_{number}", call.callee.name)
-            }
+            None => format!("{}_{}", call.name.name, number.unnamed),
         };
         Ok(self.with_turns(&base))
     }
 
     /// A name that is taken to the letter, which may have several levels.
-    fn literal_name(&mut self, text: &'p Str, call: &'p Call) -> Eval<String> {
+    fn literal_name(&mut self, text: &'p [StrPart], call: &'p Call) -> Eval<String> {
         let name = self.text(text, call.span)?;
-        let span = call.name.as_ref().map_or(call.span, |name| name.span);
+        let span = call.instance.as_ref().map_or(call.span, |name| name.span);
         if name.starts_with(OWN) {
             let message = format!("\"{name}\" is not a valid weight name");
             let label = format!("names that begin with `{OWN}` are those of a training's own states");
@@ -150,7 +167,7 @@ impl<'p> Lower<'p> {
         if name.is_empty() || self.frame().kind.is_none() {
             return Ok(());
         }
-        let span = call.name.as_ref().map_or(call.callee.span, |name| name.span);
+        let span = call.instance.as_ref().map_or(call.name.span, |name| name.span);
         if let Some(first) = self.frame_mut().instances.insert(name.to_owned(), span) {
             let (new, old) = (self.at(span), self.at(first));
             let message = format!("two layers are named `{full}`");
@@ -170,46 +187,45 @@ impl<'p> Lower<'p> {
     /// Runs a block; one of the user's becomes a function of its own.
     pub(crate) fn run_block(
         &mut self,
-        at: ItemRef,
         definition: &'p Definition,
         given: Vec<Given<'p>>,
         mut frame: Frame<'p>,
         span: Span,
     ) -> Eval<Value<'p>> {
-        if at.module == LIBRARY {
+        if definition.at.module == LIBRARY {
             return self.run(definition, given, frame, span);
         }
         let salt = std::mem::take(&mut frame.draws).path;
-        let terms = (!frame.shared).then(|| Terms::of_call(definition, &given, frame.path.clone()));
-        self.outlined(&definition.name.name, salt, terms, span, |lower| {
+        let key = (!frame.shared).then(|| Key::of_call(definition, &given, frame.path.clone()));
+        self.outlined(&definition.name.name, salt, key, span, |lower| {
             lower.context().path = frame.path.clone();
             lower.run(definition, given, frame, span)
         })
     }
 
     /// Runs `f` in a function of its own, which `span` calls; the tensors of its value are results of that function.
-    /// What ran before on the same terms is replayed.
+    /// Of a key, there may be a template.
     pub(crate) fn outlined(
         &mut self,
         name: &str,
         salt: String,
-        terms: Option<Terms<'p>>,
+        key: Option<Key<'p>>,
         span: Span,
         f: impl FnOnce(&mut Self) -> Eval<Value<'p>>,
     ) -> Eval<Value<'p>> {
-        if let Some(terms) = &terms
-            && let Some(mut values) = self.replay(terms, &salt, span)?
+        if let Some(key) = &key
+            && let Some(mut values) = self.instantiate(key, &salt, span)?
         {
             return Ok(values.remove(0));
         }
-        let begun = self.begin_recording();
+        let mark = self.mark();
         let id = self.enter(name, salt);
         match f(self) {
             Ok(value) => {
                 let mut values = [value];
-                let closed = self.close(id, &mut values, span);
-                if let Some(terms) = terms {
-                    self.record(terms, &begun, closed, &values);
+                let made = self.close(id, &mut values, span);
+                if let Some(key) = key {
+                    self.keep_template(key, &mark, made, &values);
                 }
                 let [value] = values;
                 Ok(value)
@@ -222,7 +238,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Ends the function `id`, which `span` calls: tensors in `values` and rebound states become its results.
-    pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>], span: Span) -> Closed {
+    pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>], span: Span) -> FinishedFunction {
         let mut results: IndexMap<ir::Value, usize> = IndexMap::new();
         let mut note = |d: &Data| {
             if d.func == id {
@@ -268,10 +284,7 @@ impl<'p> Lower<'p> {
             return Err(self.fail(error));
         }
         self.spend(span)?;
-        let missing = missing_params(definition, &given);
-        if !missing.is_empty() {
-            return Err(self.missing_of(definition, &given, &missing, span));
-        }
+        self.check_given(definition, &given, span)?;
         let mut known: Vec<Option<Value<'p>>> = vec![None; definition.params.len()];
         let mut data: Vec<(usize, Value<'p>, Span)> = vec![];
         for g in given {
@@ -279,7 +292,7 @@ impl<'p> Lower<'p> {
             if frame.in_library() {
                 frame.given.insert(&param.name.name, self.at(g.span));
             }
-            if is_data(&param.ty) {
+            if param.ty.is_data() {
                 let at = self.at(g.span);
                 data.push((g.param, g.value, at));
             } else {
@@ -302,24 +315,24 @@ impl<'p> Lower<'p> {
     fn run_body(
         &mut self,
         definition: &'p Definition,
-        mut known: Vec<Option<Value<'p>>>,
+        known: Vec<Option<Value<'p>>>,
         mut data: Vec<(usize, Value<'p>, Span)>,
         call: Span,
     ) -> Eval<Value<'p>> {
         let mut is_given: Vec<bool> = known.iter().map(Option::is_some).collect();
         data.iter().for_each(|(param, ..)| is_given[*param] = true);
-        for (param, value) in definition.params.iter().zip(&mut known) {
-            if let Some(value) = value.take() {
-                self.declare(&param.name, value)?;
+        for (i, value) in known.into_iter().enumerate() {
+            if let Some(value) = value {
+                self.declare_param(definition, i, value);
             }
         }
         // Defaults that need no dimension come first, since dimensions may be checked against them.
         for late in [false, true] {
             for (i, param) in definition.params.iter().enumerate() {
                 if let (false, Some(default)) = (is_given[i], &param.default)
-                    && visit::mentions_dimension(default) == late
+                    && param.late == late
                 {
-                    self.default(definition, param, default, call)?;
+                    self.default(definition, i, default, call)?;
                 }
             }
             if !late {
@@ -348,37 +361,27 @@ impl<'p> Lower<'p> {
         self.check_results(definition, value, returned)
     }
 
-    fn default(
-        &mut self,
-        definition: &'p Definition,
-        param: &'p crate::ast::Param,
-        default: &'p crate::ast::Expr,
-        call: Span,
-    ) -> Eval<()> {
-        let what = format!("`{}` of `{}`", param.name.name, definition.name.name);
-        let delays = matches!(&param.ty.kind, crate::ast::TypeKind::Value { name, .. } if name.name == "fn");
-        let value = match (&default.kind, delays) {
-            (crate::ast::ExprKind::Call(c), true) => match self.callee(&c.callee)? {
-                Value::Fn(callee) => {
-                    let args = self.place(&callee, &c.args, vec![], false)?;
-                    Value::Delayed(Rc::new(Delayed { call: c, callee, args }))
-                }
-                other => other,
-            },
-            _ => self.eval(default)?,
-        };
-        if is_data(&param.ty) {
-            let index = definition.params.iter().position(|p| std::ptr::eq(p, param)).unwrap_or(0);
-            return self.bind_data(definition, index, value, call);
-        }
-        let value = self.coerce(value, &param.ty, &what, default.span)?;
-        self.declare(&param.name, value)
+    fn declare_param(&mut self, definition: &'p Definition, param: usize, value: Value<'p>) {
+        let span = definition.params[param].name.span;
+        self.frame_mut().set(LocalId(param as u32), Var { value, span, state: None });
     }
 
-    fn bind_data(&mut self, definition: &'p Definition, param: usize, value: Value<'p>, span: Span) -> Eval<()> {
-        let param = &definition.params[param];
+    fn default(&mut self, definition: &'p Definition, i: usize, default: &'p Expr, call: Span) -> Eval<()> {
+        let param = &definition.params[i];
+        let value = self.argument(default, param.ty.is_fn())?;
+        if param.ty.is_data() {
+            return self.bind_data(definition, i, value, call);
+        }
+        let what = format!("`{}` of `{}`", param.name.name, definition.name.name);
+        let value = self.coerce(value, &param.ty, &what, default.span)?;
+        self.declare_param(definition, i, value);
+        Ok(())
+    }
+
+    fn bind_data(&mut self, definition: &'p Definition, i: usize, value: Value<'p>, span: Span) -> Eval<()> {
+        let param = &definition.params[i];
         let callee = &definition.name.name;
-        let crate::ast::TypeKind::Data { dtype, .. } = &param.ty.kind else { return Ok(()) };
+        let TypeKind::Data { dtype, .. } = &param.ty.kind else { return Ok(()) };
         let dtype = self.dtype_of(dtype.as_ref())?;
         let is_number = value.is_number();
         let data = match value {
@@ -395,7 +398,8 @@ impl<'p> Lower<'p> {
         let data = if is_number { self.take_rest(data, &param.ty, span)? } else { data };
         let purpose = For { callee, name: &param.name.name, span, declared: param.span };
         let data = self.match_type(data, &param.ty, purpose)?;
-        self.declare(&param.name, Value::Data(data))
+        self.declare_param(definition, i, Value::Data(data));
+        Ok(())
     }
 
     /// Gives the caller's names to the axes of a result, and notes the layer.
@@ -421,8 +425,9 @@ impl<'p> Lower<'p> {
         });
         if definition.kind == DefinitionKind::Model {
             // The outermost model leaves last.
-            let values = frame.scopes[0].iter().filter(|(_, var)| !var.value.has_data());
-            let values = values.map(|(name, var)| (name.clone(), var.clone())).collect();
+            let params = definition.params.iter().zip(&frame.slots);
+            let known = params.filter_map(|(param, var)| Some((param.name.name.clone(), var.clone()?)));
+            let values = known.filter(|(_, var)| !var.value.has_data()).collect();
             let sizes = dims.iter().map(|(name, known)| (name.clone(), known.size)).collect();
             (self.model_values, self.model_dims) = (values, sizes);
         }

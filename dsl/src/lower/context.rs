@@ -43,7 +43,7 @@ pub(crate) fn hash(text: &str) -> i64 {
 
 /// A function that can be called.
 #[derive(Debug)]
-pub(crate) enum Left {
+pub(crate) enum Outlined {
     /// By its name.
     Shared(Symbol),
     /// It is one operator at most, or all are inlined: its operators are where it is called.
@@ -52,8 +52,8 @@ pub(crate) enum Left {
 
 /// A function that was left, and its call.
 #[derive(Debug)]
-pub(crate) struct Closed {
-    pub function: Left,
+pub(crate) struct FinishedFunction {
+    pub function: Outlined,
     /// The values of the function around that it was given.
     pub captures: Vec<ir::Value>,
     /// Which of them is its key, and what first drew from it.
@@ -257,7 +257,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Ends the innermost function with these results and calls it from the one around, at `span`.
-    pub(crate) fn leave(&mut self, results: &[ir::Value], span: Span) -> Closed {
+    pub(crate) fn leave(&mut self, results: &[ir::Value], span: Span) -> FinishedFunction {
         let context = self.contexts.pop().expect("every function that is left was entered");
         let mut builder = context.builder;
         for &result in results {
@@ -269,21 +269,21 @@ impl<'p> Lower<'p> {
         let key = context.key.and_then(|(key, span)| Some((position(key)?, span)));
         let written = context.writes.keys().copied().collect();
         let function = if self.flat || function.op_count() <= 1 {
-            Left::Inline(Box::new(function))
+            Outlined::Inline(Box::new(function))
         } else {
-            Left::Shared(self.functions.share(function).name.clone())
+            Outlined::Shared(self.functions.share(function).name.clone())
         };
-        let outputs = self.call_left(&function, &captures, span);
-        Closed { function, captures, key, outputs, written }
+        let outputs = self.call_outlined(&function, &captures, span);
+        FinishedFunction { function, captures, key, outputs, written }
     }
 
     /// Calls a function from the innermost one, at `span`.
-    pub(crate) fn call_left(&mut self, function: &Left, operands: &[ir::Value], span: Span) -> Vec<ir::Value> {
+    pub(crate) fn call_outlined(&mut self, function: &Outlined, operands: &[ir::Value], span: Span) -> Vec<ir::Value> {
         let loc = self.loc(span);
         let outer = &mut self.contexts.last_mut().expect("the outermost function is not left").builder;
         match function {
-            Left::Inline(body) => super::outline::splice(outer, body, operands),
-            Left::Shared(name) => {
+            Outlined::Inline(body) => super::outline::splice(outer, body, operands),
+            Outlined::Shared(name) => {
                 outer.loc = loc;
                 let values = outer.call(self.functions.get(name), operands);
                 values.expect("captures have the types of what they capture")

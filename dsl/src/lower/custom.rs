@@ -3,38 +3,24 @@
 use dlc_ir as ir;
 use ir::Symbol;
 
-use super::bind::is_data;
 use super::value::{Data, Value};
 use super::{Eval, Given, Lower, Stop};
-use crate::ast::{Definition, ExprKind, TypeKind};
 use crate::diagnostic::count;
-use crate::resolve::ItemRef;
+use crate::hir::{Definition, ItemRef, TypeKind};
 use crate::span::Span;
 
 /// Tensors by the numbers of the parameters that take them.
 type Tensors = Vec<(usize, Data)>;
 
 impl<'p> Lower<'p> {
-    /// The name in a definition's `@gradient`, if it has one.
-    pub(crate) fn custom_gradient(definition: &'p Definition) -> Option<(&'p str, Span)> {
-        let attribute = definition.attributes.iter().find(|a| a.name.name == "gradient")?;
-        match attribute.args.as_slice() {
-            [arg] => match &arg.value.kind {
-                ExprKind::Name(name) => Some((name, arg.value.span)),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
     /// Calls a `fn` with a derivative of its own: both become functions, which the compiler puts together.
     pub(crate) fn call_custom(
         &mut self,
-        at: ItemRef,
         definition: &'p Definition,
-        (vjp, vjp_span): (&'p str, Span),
+        (vjp, vjp_span): (ItemRef, Span),
         given: Vec<Given<'p>>,
-        (callee, span): (Span, Span),
+        ordinal: u32,
+        span: Span,
     ) -> Eval<Value<'p>> {
         let (tensors, known) = self.tensors_and_known(definition, given)?;
         // The function itself; its arguments are the tensors in order.
@@ -50,7 +36,7 @@ impl<'p> Lower<'p> {
             ));
         }
         let all = given_all(&inner, &known, span);
-        let frame = self.callee_frame(at, definition, callee, span);
+        let frame = self.callee_frame(definition, ordinal, span);
         let result = self.run(definition, all, frame, span);
         let returned = result.and_then(|result| {
             let outputs = self.tensors_of(&result, definition, span)?;
@@ -66,7 +52,14 @@ impl<'p> Lower<'p> {
             builder.output(None, value);
         }
         let mut function = builder.finish();
-        function.vjp = Some(self.vjp_function(at, vjp, vjp_span, &tensors, &known, &outputs, span)?);
+        function.vjp = Some(self.vjp_function(
+            definition,
+            (self.program.resolved(vjp), vjp_span),
+            &tensors,
+            &known,
+            &outputs,
+            span,
+        )?);
         // Called in place, with the tensors as they are here.
         let operands: Vec<ir::Value> = tensors.iter().map(|(_, d)| self.local(d, span)).collect::<Eval<_>>()?;
         let function = self.functions.keep(function).clone();
@@ -134,23 +127,15 @@ impl<'p> Lower<'p> {
     #[allow(clippy::too_many_arguments)] // all of it is one call's context
     fn vjp_function(
         &mut self,
-        at: ItemRef,
-        name: &'p str,
-        name_span: Span,
+        definition: &'p Definition,
+        (vjp, name_span): (&'p Definition, Span),
         tensors: &[(usize, Data)],
         known: &[Given<'p>],
         outputs: &[Data],
         span: Span,
     ) -> Eval<Symbol> {
-        let found = self.program.lookup(at.module, name);
-        let Some(vjp_at) = found else {
-            return Err(self.unknown("function", name, name_span));
-        };
-        let Some(vjp) = self.program.definition(vjp_at) else {
-            let message = format!("`{name}` is no function");
-            return Err(self.fault("type-mismatch", message, name_span, "a `fn` is wanted"));
-        };
-        let wanted = vjp.params.iter().filter(|p| is_data(&p.ty)).count();
+        let name = &vjp.name.name;
+        let wanted = vjp.params.iter().filter(|p| p.ty.is_data()).count();
         if wanted != tensors.len() + outputs.len() {
             let (takes, all) = (count(wanted, "tensor"), tensors.len() + outputs.len());
             let message = format!("`{name}` takes {takes}, but the arguments and the results are {all}");
@@ -162,20 +147,16 @@ impl<'p> Lower<'p> {
             let value = self.context().builder.arg("x", d.ty(), ir::Role::Plain);
             data.push(Data { value, func: own, dense: None, transpose_of: None, weight: None, ..d.clone() });
         }
-        let places = (0..vjp.params.len()).filter(|i| is_data(&vjp.params[*i].ty));
+        let places = (0..vjp.params.len()).filter(|i| vjp.params[*i].ty.is_data());
         let inner: Vec<(usize, Data)> = places.zip(data).collect();
         let names: Vec<&str> = vjp.params.iter().map(|p| p.name.name.as_str()).collect();
-        let definition = self.program.definition(at);
-        let known: Vec<Given<'p>> = known
-            .iter()
-            .filter_map(|g| {
-                let param =
-                    names.iter().position(|n| Some(*n) == definition.map(|d| d.params[g.param].name.name.as_str()))?;
-                Some(Given { param, ..g.clone() })
-            })
-            .collect();
+        let known = known.iter().filter_map(|g| {
+            let param = names.iter().position(|name| *name == definition.params[g.param].name.name)?;
+            Some(Given { param, ..g.clone() })
+        });
+        let known: Vec<Given<'p>> = known.collect();
         let all = given_all(&inner, &known, span);
-        let frame = self.callee_frame(vjp_at, vjp, name_span, span);
+        let frame = self.callee_frame(vjp, 0, span);
         let result = self.run(vjp, all, frame, span);
         let returned = result.and_then(|result| {
             let cotangents = self.tensors_of(&result, vjp, name_span)?;

@@ -4,13 +4,11 @@ use dlc_ir as ir;
 use ir::{Function, Graph, Role};
 use rustc_hash::FxHashSet;
 
-use super::bind::is_data;
-use super::scope::Draws;
-use super::value::{Callee, Data, Value};
+use super::frame::Draws;
+use super::value::{Data, Value};
 use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
-use crate::ast::{self, Definition, DefinitionKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
-use crate::resolve::{ItemRef, Program};
+use crate::hir::{Definition, Program, Train};
 use crate::span::Span;
 
 /// A value given from outside as one of the language.
@@ -52,10 +50,9 @@ const OF_SIZES: &[&str] = &[
 
 /// The model that is lowered, with its arguments.
 pub(crate) struct Chosen<'p> {
-    pub at: ItemRef,
     pub definition: &'p Definition,
     /// The section that trains it.
-    pub train: Option<&'p ast::Train>,
+    pub train: Option<&'p Train>,
 }
 
 impl Program {
@@ -72,31 +69,6 @@ impl Program {
             return again.lowered();
         }
         lowered
-    }
-
-    /// The model of a name, which stands at `span`; an error if there is none.
-    pub(crate) fn model(&self, module: u32, name: &str, span: Span) -> Result<(ItemRef, &Definition), Box<Diagnostic>> {
-        let definition = match self.lookup(module, name) {
-            Some(at) => self.definition(at).map(|definition| (at, definition)),
-            _ => None,
-        };
-        let (message, label) = match definition {
-            Some((at, definition)) if definition.kind == DefinitionKind::Model => return Ok((at, definition)),
-            Some((_, definition)) => {
-                let message = format!("`{name}` is a {}, not a model", definition.kind.word());
-                (message, "only a model can be compiled".to_owned())
-            }
-            None => {
-                let models: Vec<&str> = self.main().models().map(|m| m.name.name.as_str()).collect();
-                let label = match did_you_mean(name, models.iter().copied()) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None if models.is_empty() => "the file defines no model".to_owned(),
-                    None => format!("the file defines {}", models.join(", ")),
-                };
-                (format!("there is no model `{name}`"), label)
-            }
-        };
-        Err(Box::new(Diagnostic::error("no-model", message).primary(span, label)))
     }
 }
 
@@ -120,7 +92,7 @@ impl<'p> Lower<'p> {
             },
         };
         match program.model(0, &name, span) {
-            Ok((at, definition)) => Ok(Chosen { at, definition, train }),
+            Ok((at, _)) => Ok(Chosen { definition: program.resolved(at), train }),
             Err(error) => Err(self.fail(*error)),
         }
     }
@@ -174,7 +146,7 @@ impl<'p> Lower<'p> {
         let chosen = self.choose(self.request.model.as_deref(), self.request.training.as_deref())?;
         let name = chosen.definition.name.name.clone();
         self.enter(&name, String::new());
-        let frame = self.new_frame(0);
+        let frame = self.new_frame(0, &[]);
         self.frames.push(frame);
         let given = self.model_args(&chosen)?;
         if chosen.train.is_some() {
@@ -221,15 +193,14 @@ impl<'p> Lower<'p> {
     /// The values of the model's arguments: from the request, then from `train`.
     fn model_args(&mut self, chosen: &Chosen<'p>) -> Eval<Vec<Given<'p>>> {
         let definition = chosen.definition;
-        let callee = Callee { at: chosen.at, definition };
         let mut given = match chosen.train {
-            Some(train) => self.place(&callee, &train.args, vec![], true)?,
+            Some(train) => self.given(definition, &train.params, &train.args, vec![])?,
             None => vec![],
         };
         for (name, value) in &self.request.args {
-            let param = definition.params.iter().position(|p| p.name.name == *name && !is_data(&p.ty));
+            let param = definition.params.iter().position(|p| p.name.name == *name && !p.ty.is_data());
             let Some(param) = param else {
-                let names = definition.params.iter().filter(|p| !is_data(&p.ty)).map(|p| p.name.name.as_str());
+                let names = definition.params.iter().filter(|p| !p.ty.is_data()).map(|p| p.name.name.as_str());
                 let names: Vec<&str> = names.collect();
                 let message = format!("the model `{}` has no argument `{name}`", definition.name.name);
                 let label = match did_you_mean(name, names.iter().copied()) {
@@ -254,7 +225,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn run_model_with(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Vec<(String, Data)>> {
         let definition = chosen.definition;
         let span = definition.name.span;
-        let mut frame = self.callee_frame(chosen.at, definition, span, span);
+        let mut frame = self.callee_frame(definition, 0, span);
         frame.draws = Draws::default();
         let value = self.run(definition, given, frame, span)?;
         let values = match value {

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use super::value::{Data, Value};
 use super::{Eval, Lower, MAX_DEPTH, MAX_VALUES, Stop};
-use crate::ast::{Expr, ExprKind, Ident, Str, StrPart, UnaryOp};
+use crate::ast::{Ident, UnaryOp};
 use crate::diagnostic::did_you_mean;
+use crate::hir::{Expr, ExprKind, StrPart};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -26,15 +27,15 @@ impl<'p> Lower<'p> {
 
     fn eval_kind(&mut self, e: &'p Expr) -> Eval<Value<'p>> {
         match &e.kind {
-            ExprKind::Int(i) => match i64::try_from(*i) {
-                Ok(i) => Ok(Value::int(i)),
-                Err(_) => Err(self.fault("number-out-of-range", format!("{i} is too large"), e.span, "not an i64")),
-            },
+            ExprKind::Int(i) => Ok(Value::int(*i)),
             ExprKind::Float(x) => Ok(Value::Float(*x)),
             ExprKind::Bool(b) => Ok(Value::Bool(*b)),
             ExprKind::None => Ok(Value::None),
             ExprKind::Str(s) => Ok(Value::Str(self.text(s, e.span)?.into())),
-            ExprKind::Name(name) => self.name(name, e.span),
+            ExprKind::Local(local) => self.local_value(*local, e.span),
+            ExprKind::Dimension(name) => self.dimension(name, e.span),
+            ExprKind::Definition(at) => Ok(Value::Fn(self.program.resolved(*at))),
+            ExprKind::Ambient(ambient) => self.ambient(*ambient, e.span),
             ExprKind::List(items) => Ok(Value::list(self.all(items)?)),
             ExprKind::Tuple(items) => Ok(Value::Tuple(self.all(items)?.into())),
             ExprKind::Map(items) => self.map_value(items),
@@ -65,8 +66,8 @@ impl<'p> Lower<'p> {
                 Some(arm) => self.eval(arm),
                 None => Err(self.fault("type-mismatch", "this `if` has no value without `else`", e.span, "no `else`")),
             },
-            ExprKind::Cond(_) => Err(self.not_yet("cond", e.span)),
-            ExprKind::Scan(_) => Err(self.not_yet("scan", e.span)),
+            // which its setting reads
+            ExprKind::Word(word) => Err(self.unknown("value", word, e.span)),
         }
     }
 
@@ -91,9 +92,9 @@ impl<'p> Lower<'p> {
     }
 
     /// The text of a string, its expressions put in.
-    pub(crate) fn text(&mut self, s: &'p Str, span: Span) -> Eval<String> {
+    pub(crate) fn text(&mut self, parts: &'p [StrPart], span: Span) -> Eval<String> {
         let mut text = String::new();
-        for part in &s.parts {
+        for part in parts {
             if text.len() > super::MAX_LIST {
                 return Err(self.fault("too-large", "the string is too long", span, "more than 65,536 bytes"));
             }
@@ -144,8 +145,11 @@ impl<'p> Lower<'p> {
                 let message = format!("{} has no `.{}`", other.describe(self.float), field.name);
                 let label = match &other {
                     Value::Data(data) => {
-                        let x = if let ExprKind::Name(name) = &base.kind { name } else { "…" };
-                        attribute(&field.name, x, data)
+                        let name = match base.kind {
+                            ExprKind::Local(local) => self.frame().names[local.0 as usize].name.as_str(),
+                            _ => "…",
+                        };
+                        attribute(&field.name, name, data)
                     }
                     other if other.has_data() => "tensors have `.T` only".to_owned(),
                     _ => "no such field".to_owned(),

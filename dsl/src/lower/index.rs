@@ -5,8 +5,8 @@ use dlc_ir::{DType, ScalarOp};
 
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, Stop};
-use crate::ast::{Expr, IndexItem};
 use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, IndexItem};
 use crate::span::Span;
 
 /// What an entry of an index does to one axis.
@@ -126,7 +126,7 @@ impl<'p> Lower<'p> {
     fn index_data(&mut self, x: Data, items: &'p [IndexItem], span: Span) -> Eval<Data> {
         let taking = |item: &&IndexItem| matches!(item, IndexItem::At(_) | IndexItem::Slice { .. });
         let taken = items.iter().filter(taking).count();
-        let rests = items.iter().filter(|item| matches!(item, IndexItem::Rest(_))).count();
+        let rests = items.iter().filter(|item| matches!(item, IndexItem::Rest)).count();
         if taken > x.rank() || rests > 1 {
             let message = format!("{} has {} axes, but {taken} are indexed", x.show(self.float), x.rank());
             let code = "rank-mismatch";
@@ -136,8 +136,8 @@ impl<'p> Lower<'p> {
         let mut axis = 0;
         for item in items {
             match item {
-                IndexItem::Stretch(_) => steps.push(Step::New),
-                IndexItem::Rest(_) => {
+                IndexItem::Stretch => steps.push(Step::New),
+                IndexItem::Rest => {
                     for _ in 0..x.rank() - taken {
                         steps.push(Step::Range { start: 0, limit: x.axes[axis].size, step: 1, all: true });
                         axis += 1;

@@ -11,9 +11,8 @@ use super::pattern;
 use super::settings::setting_value;
 use super::value::Value;
 use super::{Eval, Lower, Request, Stop};
-use crate::ast::{EntryKind, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
-use crate::resolve::Program;
+use crate::hir::{EntryKind, Expr, ExprKind, Program};
 use crate::span::Span;
 
 /// Where the initial value of a weight comes from.
@@ -123,7 +122,7 @@ impl<'p> Lower<'p> {
         let Some(setting) = setting_value(train, "weights") else { return Ok(None) };
         self.context().builder = Builder::new(ir::Symbol::new("weights"), FunctionKind::Func);
         self.begin_reading(read);
-        self.begin_section();
+        self.begin_section(train);
         for entry in &train.entries {
             if let EntryKind::Let { pattern, value } = &entry.kind {
                 self.known_let(pattern, value);
@@ -324,7 +323,7 @@ impl<'p> Lower<'p> {
         match &setting.kind {
             ExprKind::Map(items) => self.weight_patterns(items).map(drop),
             // a `let` of the section
-            ExprKind::Name(_) => Ok(()),
+            ExprKind::Local(_) => Ok(()),
             _ => match self.eval(setting)? {
                 Value::Table(reader) if reader.contents == Contents::Tensors => Ok(()),
                 Value::Poison => super::stop(),

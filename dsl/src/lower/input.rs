@@ -3,16 +3,14 @@
 use dlc_ir as ir;
 use ir::{DType, Role, Type};
 
-use super::bind::is_data;
-use super::dims::capital;
 use super::entry::Chosen;
-use super::scope::Dimension;
+use super::frame::{Dimension, Var};
 use super::settings::setting_value;
+use super::shape::capital;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop, What};
-use crate::ast::{self, Definition, Dim, ExprKind, TypeKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::resolve::visit;
+use crate::hir::{Callee, Definition, Dim, Expr, ExprKind, LocalId, Param, TypeKind};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -20,10 +18,10 @@ impl<'p> Lower<'p> {
     pub(crate) fn inputs(&mut self, chosen: &Chosen<'p>, mut given: Vec<Given<'p>>) -> Eval<Vec<Given<'p>>> {
         let definition = chosen.definition;
         // A frame with the arguments that are known, in which sizes like `[B, classes]` can be computed.
-        let frame = self.new_frame(chosen.at.module);
+        let frame = self.new_frame(chosen.definition.at.module, &chosen.definition.locals);
         self.frames.push(frame);
         self.declare_arguments(chosen, &given)?;
-        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| is_data(&p.ty)) {
+        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| p.ty.is_data()) {
             if param.default.is_some() {
                 continue;
             }
@@ -49,25 +47,24 @@ impl<'p> Lower<'p> {
     /// Declares the arguments of a model that are known without its data, in the innermost frame.
     pub(crate) fn declare_arguments(&mut self, chosen: &Chosen<'p>, given: &[Given<'p>]) -> Eval<()> {
         let definition = chosen.definition;
-        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| !is_data(&p.ty)) {
+        for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| !p.ty.is_data()) {
             let value = match (given.iter().find(|g| g.param == i), &param.default) {
                 (Some(g), _) => g.value.clone(),
-                (None, Some(e)) if !visit::mentions_dimension(e) && !matches!(e.kind, ExprKind::Call(_)) => {
-                    self.eval(e)?
-                }
+                (None, Some(e)) if !param.late && !matches!(e.kind, ExprKind::Call(_)) => self.eval(e)?,
                 (None, Some(_)) => continue,
                 (None, None) => {
                     let error = self.missing(&definition.name.name, &[&param.name.name], definition.name.span);
                     return Err(error);
                 }
             };
-            self.declare(&param.name, value)?;
+            let var = Var { value, span: param.name.span, state: None };
+            self.frame_mut().set(LocalId(i as u32), var);
         }
         Ok(())
     }
 
     /// The concrete type of an input: that of its field in the data, or else the declared one with the given sizes.
-    fn input_type(&mut self, chosen: &Chosen<'p>, param: &'p ast::Param) -> Eval<(DType, Vec<Axis>)> {
+    fn input_type(&mut self, chosen: &Chosen<'p>, param: &'p Param) -> Eval<(DType, Vec<Axis>)> {
         let definition = chosen.definition;
         let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
         let declared = self.dtype_of(dtype.as_ref())?;
@@ -99,7 +96,7 @@ impl<'p> Lower<'p> {
                     };
                     Axis { label: written(e), ..Axis::new(size) }
                 }
-                Dim::Stretch(_) => Axis::new(1),
+                Dim::Stretch => Axis::new(1),
                 Dim::Rest(span) => {
                     let message = format!("the input `{}` may have any axes", param.name.name);
                     return Err(self.fault("unbound-dimension", message, *span, "only its data says which"));
@@ -119,7 +116,7 @@ impl<'p> Lower<'p> {
     }
 
     /// The error for an input that the data leaves without values.
-    fn no_field(&mut self, param: &'p ast::Param) -> Stop {
+    fn no_field(&mut self, param: &'p Param) -> Stop {
         let name = &param.name.name;
         if !self.fed_by_data() {
             return self.fault(
@@ -138,7 +135,7 @@ impl<'p> Lower<'p> {
     }
 
     /// The size that is given to a dimension, which sizes of later inputs may mention.
-    fn given_size(&mut self, definition: &Definition, param: &ast::Param, name: &str, span: Span) -> Eval<usize> {
+    fn given_size(&mut self, definition: &Definition, param: &Param, name: &str, span: Span) -> Eval<usize> {
         if let Some(&size) = self.request.dims.get(name) {
             self.bind_dimension(name, size, span);
             return Ok(size);
@@ -155,13 +152,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Checks a field's shape against an input's, and gives its sizes to the dimensions.
-    fn field_axes(
-        &mut self,
-        chosen: &Chosen<'p>,
-        param: &'p ast::Param,
-        dims: &'p [Dim],
-        field: &Type,
-    ) -> Eval<Vec<Axis>> {
+    fn field_axes(&mut self, chosen: &Chosen<'p>, param: &'p Param, dims: &'p [Dim], field: &Type) -> Eval<Vec<Axis>> {
         let name = &param.name.name;
         let given = self.given_for(name);
         let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
@@ -227,14 +218,14 @@ impl<'p> Lower<'p> {
     }
 
     /// What the dataset that trains the model says of a field.
-    fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p ast::Expr> {
+    fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p Expr> {
         let ExprKind::Call(data) = &setting_value(chosen.train?, "data")?.kind else { return None };
-        let dataset = self.program.lookup(0, &data.callee.name)?;
-        self.program.field_of(dataset, name).map(|(_, value, _)| value)
+        let Callee::Item { at, .. } = data.callee else { return None };
+        self.program.field_of(at, name).map(|(_, value, _)| value)
     }
 
     /// The error with the place of the field that feeds an input.
-    fn beside_field(&self, chosen: &Chosen<'p>, param: &ast::Param, error: Diagnostic) -> Diagnostic {
+    fn beside_field(&self, chosen: &Chosen<'p>, param: &Param, error: Diagnostic) -> Diagnostic {
         match self.field_value(chosen, &param.name.name) {
             Some(value) => error.secondary(value.span, "the field"),
             None => error,
@@ -243,6 +234,6 @@ impl<'p> Lower<'p> {
 }
 
 /// What an axis of the model is called whose size is written so.
-fn written(size: &ast::Expr) -> Option<Label> {
+fn written(size: &Expr) -> Option<Label> {
     capital(size).map(Label::of_model).or_else(|| Label::one(size))
 }

@@ -21,24 +21,22 @@ use dlc_ir as ir;
 use indexmap::IndexMap;
 use ir::DType;
 use rustc_hash::FxHashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::ast::Definition;
 use crate::diagnostic::Diagnostic;
-use crate::resolve::Program;
+use crate::hir::{Definition, Program};
 use crate::span::Span;
 
+mod argument;
 mod ask;
-mod bind;
 pub mod builtin;
 mod call;
 mod context;
 mod custom;
 pub mod dataset;
-mod dims;
 mod entry;
 mod expr;
+mod frame;
 mod index;
 pub mod initial_weights;
 mod input;
@@ -48,13 +46,13 @@ mod operator;
 mod optimizer;
 mod outline;
 pub mod pattern;
-mod replay;
 mod results;
-mod scope;
 pub mod settings;
+mod shape;
 mod shared;
 mod stmt;
 pub mod summary;
+mod template;
 pub(crate) mod train;
 mod update;
 mod value;
@@ -62,10 +60,8 @@ mod weights;
 
 pub use dlc_frontend::{Argument, Layer, Lowered, Request, UnknownWhat, WeightInfo, What};
 
-pub(crate) use bind::{Given, unknown_argument};
-pub(crate) use dataset::unknown as unknown_dataset;
-pub(crate) use scope::{AMBIENT, Frame};
-pub(crate) use stmt::{later, pattern_names};
+pub(crate) use argument::Given;
+pub(crate) use frame::Frame;
 
 /// More operations, calls and turns than any model has: a bound against texts that would grow for ever.
 pub(crate) const MAX_NODES: usize = 1 << 18;
@@ -123,7 +119,7 @@ pub(crate) struct Lower<'p> {
     pub field_data: IndexMap<String, value::Data>,
     /// The dimensions of the model, and its arguments that are known when compiling.
     pub model_dims: IndexMap<String, usize>,
-    pub model_values: IndexMap<String, scope::Var<'p>>,
+    pub model_values: IndexMap<String, frame::Var<'p>>,
     pub layers: Vec<Layer>,
     pub flops: u64,
     /// How many of the flops, and how many numbers of the weights, some layer has noted as its own.
@@ -137,18 +133,14 @@ pub(crate) struct Lower<'p> {
     /// What the stars of a pattern match in the name of the weight whose initial value is read.
     pub captures: Option<initial_weights::Captures>,
     /// The arguments of the model that its `train` section may name.
-    pub section_arguments: IndexMap<String, scope::Var<'p>>,
-    /// The numbers of calls, by definition.
-    pub numbers: FxHashMap<*const Definition, Rc<FxHashMap<Span, scope::CallNumber>>>,
+    pub section_arguments: IndexMap<String, frame::Var<'p>>,
     /// The definitions that are being run, for the error on recursion.
     pub running: Vec<(&'p Definition, Span)>,
-    /// How often something was done so far that no replay repeats.
-    pub unrepeatable: usize,
-    /// Whether runs on equal terms are replayed. They always are, but where a test looks whether that shows.
-    pub replays: bool,
-    /// How many there were.
+    /// Whether there are templates. There always are, but where a test looks whether that shows.
+    pub templates: bool,
+    /// How many instances of them there are.
     #[cfg(test)]
-    pub replayed: usize,
+    pub instantiated: usize,
 }
 
 impl<'p> Lower<'p> {
@@ -190,12 +182,10 @@ impl<'p> Lower<'p> {
             readers: None,
             captures: None,
             section_arguments: IndexMap::new(),
-            numbers: FxHashMap::default(),
             running: vec![],
-            unrepeatable: 0,
-            replays: true,
+            templates: true,
             #[cfg(test)]
-            replayed: 0,
+            instantiated: 0,
         }
     }
 

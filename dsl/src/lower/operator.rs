@@ -6,8 +6,9 @@ use dlc_ir::{DType, Direction, ScalarOp, Shape};
 use super::integer::{float_remainder, remainder};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower, MAX_LIST, Stop};
-use crate::ast::{BinaryOp, Expr, Operation};
+use crate::ast::BinaryOp;
 use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, Operation};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {

@@ -5,14 +5,14 @@ use std::rc::Rc;
 use dlc_ir::{DType, Direction, Scalar, ScalarOp};
 use indexmap::IndexMap;
 
+use super::frame::Draws;
 use super::pattern;
-use super::replay::Terms;
-use super::scope::Draws;
 use super::settings::Update;
-use super::value::{Axis, Callee, Data, Value};
+use super::template::Key;
+use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
-use crate::ast::{self, Body, Call, Definition, EntryKind, ExprKind};
-use crate::resolve::ItemRef;
+use crate::hir::bind::{Form, no_optimizer};
+use crate::hir::{Callee, Definition, EntryKind, ExprKind, Train};
 use crate::span::Span;
 
 /// What the names of a training's own states begin with: no name that a text can give a layer does.
@@ -22,7 +22,6 @@ const COUNTER: &str = "@step";
 
 /// An optimizer with its settings.
 struct Optimizer<'p> {
-    at: ItemRef,
     definition: &'p Definition,
     /// Its arguments but the weight and the gradient.
     given: Vec<Given<'p>>,
@@ -35,7 +34,7 @@ impl<'p> Lower<'p> {
     /// then those of this one as well. `counter` counts the steps.
     pub(crate) fn optimize(
         &mut self,
-        train: &'p ast::Train,
+        train: &'p Train,
         (update, before): (&Update<'p>, &[Update<'p>]),
         counter: &Data,
         gradients: Vec<(usize, Data)>,
@@ -86,7 +85,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Gives the optimizer's states their first values.
-    pub(crate) fn init_optimizer(&mut self, train: &'p ast::Train) -> Eval<()> {
+    pub(crate) fn init_optimizer(&mut self, train: &'p Train) -> Eval<()> {
         let settings = self.settings(train)?;
         self.freeze(&settings)?;
         let span = train.span;
@@ -123,42 +122,39 @@ impl<'p> Lower<'p> {
     }
 
     /// Reads the setting; its frame is left open for the optimizer's runs.
-    fn optimizer(&mut self, train: &'p ast::Train, update: &Update<'p>) -> Eval<Optimizer<'p>> {
+    fn optimizer(&mut self, train: &'p Train, update: &Update<'p>) -> Eval<Optimizer<'p>> {
         let setting = update.optimizer;
-        let mut frame = self.new_frame(0);
-        frame.scopes[0] = self.model_values.clone();
-        frame.scopes.push(Default::default());
+        let mut frame = self.new_frame(0, &train.locals);
+        frame.give(&train.outer, |name| self.model_values.get(name).cloned());
         self.frames.push(frame);
         for entry in train.entries.iter().chain(update.entries) {
             if let EntryKind::Let { pattern, value } = &entry.kind {
                 self.known_let(pattern, value);
             }
         }
-        let wanted = "an optimizer is a block of a weight, its gradient and its settings, as in `adam(lr: 1e-3)`";
         let ExprKind::Call(call) = &setting.kind else {
+            let wanted = "an optimizer is a block of a weight, its gradient and its settings, as in `adam(lr: 1e-3)`";
             return Err(self.fault("type-mismatch", wanted, setting.span, "not a call"));
         };
-        let (at, definition) = match self.callee(&call.callee)? {
-            Value::Fn(Callee { at, definition }) if definition.body != Body::Builtin => (at, definition),
-            _ => return Err(self.fault("type-mismatch", wanted, call.callee.span, "not a block")),
-        };
-        if definition.params.len() < 2 {
-            let message = format!("`{}` takes no weight and gradient", definition.name.name);
-            return Err(self.fault("type-mismatch", message, call.callee.span, "not an optimizer"));
-        }
-        if let Some(name) = &call.name {
-            let message = "an optimizer has no name: its states are named by their weights";
-            return Err(self.fault("misplaced", message, name.span, "delete this `as`"));
-        }
-        let given = self.optimizer_args(at, definition, call)?;
-        Ok(Optimizer { at, definition, given, callee: call.callee.span, span: call.span })
-    }
-
-    fn optimizer_args(&mut self, at: ItemRef, definition: &'p Definition, call: &'p Call) -> Eval<Vec<Given<'p>>> {
-        let callee = Callee { at, definition };
         // The weight and its gradient come from the left, as data in a pipe does.
-        let left = vec![(Value::None, call.callee.span), (Value::None, call.callee.span)];
-        let mut given = self.place(&callee, &call.args, left, false)?;
+        let left = vec![(Value::None, call.name.span), (Value::None, call.name.span)];
+        let (definition, mut given) = match &call.callee {
+            Callee::Item { at, params } => {
+                let definition = self.program.resolved(*at);
+                (definition, self.given(definition, params, &call.args, left)?)
+            }
+            Callee::Local(local, otherwise) => {
+                let held = self.held(call, *local, *otherwise)?;
+                let definition = if let Value::Fn(definition) = held { Some(definition) } else { None };
+                let known = definition.and_then(|definition| self.program.definition(definition.at));
+                if let Some(error) = no_optimizer(known, &call.name) {
+                    return Err(self.fail(error));
+                }
+                let Some(definition) = definition else { return super::stop() };
+                (definition, self.place(definition, &call.args, left, Form::Call)?)
+            }
+            Callee::Setting => return super::stop(),
+        };
         given.retain(|g| g.param > 1);
         for g in &given {
             if let Value::Map(entries) = &g.value {
@@ -166,7 +162,7 @@ impl<'p> Lower<'p> {
                 self.check_patterns(&patterns)?;
             }
         }
-        Ok(given)
+        Ok(Optimizer { definition, given, callee: call.name.span, span: call.span })
     }
 
     /// Under what the states of an optimizer of a weight are, in the update behind these: `@w`, and of a second one of the same weight `@w@2`.
@@ -216,15 +212,15 @@ impl<'p> Lower<'p> {
             };
             given.push(Given { value, ..g.clone() });
         }
-        let mut frame = self.callee_frame(optimizer.at, optimizer.definition, optimizer.callee, optimizer.span);
+        let mut frame = self.callee_frame(optimizer.definition, 0, optimizer.span);
         frame.path = format!("{own}/");
         frame.draws = Draws::default();
         let definition = optimizer.definition;
-        let terms = Terms::of_call(definition, &given, frame.path.clone());
+        let key = Key::of_call(definition, &given, frame.path.clone());
         let known = self.weights.len();
         self.optimizing = true;
         let salt = format!("@optimizer/{}", &own[OWN.len_utf8()..]);
-        let value = self.outlined(&definition.name.name, salt, Some(terms), optimizer.span, |lower| {
+        let value = self.outlined(&definition.name.name, salt, Some(key), optimizer.span, |lower| {
             lower.context().path = own;
             lower.run(definition, given, frame, optimizer.span)
         });

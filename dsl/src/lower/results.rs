@@ -1,10 +1,9 @@
 //! Results: whether what a definition returns is what its signature says, dtype, `...` and all.
 
-use super::bind::is_data;
 use super::value::{Data, Value};
 use super::{Eval, Lower, Stop};
-use crate::ast::{Definition, Dim, Expr, ExprKind, ResultDecl, TypeKind};
 use crate::diagnostic::Diagnostic;
+use crate::hir::{Definition, Dim, Expr, ExprKind, ResultDecl, TypeKind};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -38,7 +37,7 @@ impl<'p> Lower<'p> {
                 ExprKind::Tuple(parts) if parts.len() == declared.len() => parts[i].span,
                 _ => returned.span,
             };
-            if !is_data(&result.ty) {
+            if !result.ty.is_data() {
                 let name = result.name.as_ref().map_or("result", |n| n.name.as_str());
                 checked.push(self.coerce(value, &result.ty, &format!("`{name}` of `{callee}`"), span)?);
                 continue;

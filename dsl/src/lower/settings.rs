@@ -4,22 +4,19 @@ use super::dataset::{DatasetCall, dataset_call};
 use super::pattern;
 use super::value::Value;
 use super::{Eval, Lower, Request};
-use crate::ast::{self, EntryKind, Expr, ExprKind};
+use crate::ast;
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
+use crate::hir::{Callee, EntryKind, Expr, ExprKind, Pattern, Program, Train};
 use crate::print::{expr_text, pattern_text};
-use crate::resolve::Program;
-use crate::resolve::check::attributes::{Allowed, allowed};
 use crate::span::Span;
 
-mod docs;
 mod keep;
 mod metrics;
 mod scope;
 mod told;
 mod update;
-mod validation;
 
-pub use docs::{SETTINGS_DOCS, SettingDoc};
+pub use crate::library::{SETTINGS, SETTINGS_DOCS, SettingDoc};
 pub use told::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation};
 pub(crate) use update::Update;
 
@@ -75,30 +72,10 @@ pub(crate) struct Patterns {
     pub span: Span,
 }
 
-/// The names of the settings.
-pub const SETTINGS: &[&str] = &[
-    "data",
-    "test",
-    "validation",
-    "epochs",
-    "steps",
-    "batch",
-    "seed",
-    "shuffle",
-    "clip",
-    "keep",
-    "patience",
-    "weights",
-    "trainable",
-    "loss",
-    "optimizer",
-    "metrics",
-];
-
 /// The value of a setting.
-pub(crate) fn setting_value<'p>(train: &'p ast::Train, setting: &str) -> Option<&'p Expr> {
+pub(crate) fn setting_value<'p>(train: &'p Train, setting: &str) -> Option<&'p Expr> {
     train.entries.iter().find_map(|entry| match &entry.kind {
-        EntryKind::Field { name, value } if name.name == setting => Some(value),
+        EntryKind::Setting { name, value } if name.name == setting => Some(value),
         _ => None,
     })
 }
@@ -106,23 +83,17 @@ pub(crate) fn setting_value<'p>(train: &'p ast::Train, setting: &str) -> Option<
 /// The settings of a section as texts, by name, but for its length.
 fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
     let entries = train.entries.iter().filter_map(|entry| match &entry.kind {
-        EntryKind::Field { name, value } if !matches!(&*name.name, "epochs" | "steps") => {
+        ast::EntryKind::Field { name, value } if !matches!(&*name.name, "epochs" | "steps") => {
             Some((name.name.clone(), expr_text(value)))
         }
-        EntryKind::Let { pattern, value } => Some((format!("let {}", pattern_text(pattern)), expr_text(value))),
+        ast::EntryKind::Let { pattern, value } => Some((format!("let {}", pattern_text(pattern)), expr_text(value))),
         _ => None,
     });
     entries.chain(update::texts(train)).collect()
 }
 
-/// The warnings that a section and its entries silence.
-fn silenced(train: &ast::Train) -> Vec<Allowed> {
-    let entries = train.entries.iter().flat_map(|entry| allowed(&entry.attributes, entry.span));
-    allowed(&train.attributes, train.span).chain(entries).collect()
-}
-
 /// The place of the value of a setting.
-pub(crate) fn setting_span(train: &ast::Train, setting: &str) -> Option<Span> {
+pub(crate) fn setting_span(train: &Train, setting: &str) -> Option<Span> {
     setting_value(train, setting).map(|value| value.span)
 }
 
@@ -157,11 +128,14 @@ impl Program {
                 keep: s.keep.unwrap_or(Keep::Last),
                 patience: s.patience,
                 weights: s.weights,
-                texts: texts_of(train),
+                texts: match self.item(train.at) {
+                    ast::Item::Train(train) => texts_of(train),
+                    _ => vec![],
+                },
                 metrics: s.metrics.into_iter().map(|(metric, _)| metric).collect(),
                 span: train.span,
                 model_span: train.model.span,
-                allowed: silenced(train),
+                allowed: train.allowed.clone(),
             })),
             _ => {
                 tidy(&mut diagnostics);
@@ -185,7 +159,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Reads a section's settings. Values that need tensors stay expressions.
-    pub(crate) fn settings(&mut self, train: &'p ast::Train) -> Eval<Settings<'p>> {
+    pub(crate) fn settings(&mut self, train: &'p Train) -> Eval<Settings<'p>> {
         let mut settings = Settings {
             data: None,
             test: None,
@@ -205,17 +179,15 @@ impl<'p> Lower<'p> {
             updates: vec![],
             metrics: vec![],
         };
-        self.begin_section();
+        self.begin_section(train);
         let mut seen: Vec<(&str, Span)> = vec![];
         let before = self.diagnostics.len();
         for entry in &train.entries {
             match &entry.kind {
                 EntryKind::Let { pattern, value } => self.known_let(pattern, value),
-                // the parser has said that it belongs to datasets
-                EntryKind::Fit { .. } => {}
-                // read when the others are
-                EntryKind::Update { .. } => {}
-                EntryKind::Field { name, value } => {
+                // of datasets, and what is read when the others are
+                EntryKind::Fit { .. } | EntryKind::Field { .. } | EntryKind::Update { .. } => {}
+                EntryKind::Setting { name, value } => {
                     if !self.set_once(&mut seen, name) {
                         continue;
                     }
@@ -253,7 +225,7 @@ impl<'p> Lower<'p> {
     }
 
     /// A `let` of a section, as far as it needs no tensors.
-    pub(crate) fn known_let(&mut self, pattern: &'p ast::Pattern, value: &'p Expr) {
+    pub(crate) fn known_let(&mut self, pattern: &'p Pattern, value: &'p Expr) {
         let before = self.diagnostics.len();
         let result = self.eval(value).and_then(|found| self.bind_pattern(pattern, found, value.span, false));
         if result.is_err() {
@@ -326,28 +298,10 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// `name(number)` with one of some names: the name and the number, an integer or a finite float above 0.
-    fn one_number(&mut self, value: &'p Expr, setting: &str, names: &[&str]) -> Eval<(&'p str, Number)> {
-        let wanted = names.iter().map(|n| format!("`{n}(…)`")).collect::<Vec<_>>().join(" or ");
-        let call = match &value.kind {
-            ExprKind::Call(call) if names.contains(&call.callee.name.as_str()) => call,
-            ExprKind::Call(call) => {
-                let label = match did_you_mean(&call.callee.name, names.iter().copied()) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None => format!("not {wanted}"),
-                };
-                let message = format!("`{setting}` is {wanted}");
-                return Err(self.fault("unknown-name", message, call.callee.span, label));
-            }
-            _ => {
-                let message = format!("`{setting}` is {wanted}");
-                return Err(self.fault("type-mismatch", message, value.span, format!("not {wanted}")));
-            }
-        };
-        let [arg] = call.args.as_slice() else {
-            let message = format!("`{}` takes one number", call.callee.name);
-            return Err(self.fault("missing-argument", message, call.span, "one number"));
-        };
+    /// The number in `name(number)` and its name: an integer or a finite float above 0.
+    fn one_number(&mut self, value: &'p Expr, setting: &str) -> Eval<(&'p str, Number)> {
+        let ExprKind::Call(call) = &value.kind else { return super::stop() };
+        let [arg] = call.args.as_slice() else { return super::stop() };
         let number = match self.eval(&arg.value)? {
             Value::Int(i, _) => Number::Int(i),
             Value::Float(x) => Number::Float(x),
@@ -355,18 +309,21 @@ impl<'p> Lower<'p> {
         };
         let value = number.value();
         if value <= 0.0 || !value.is_finite() {
-            let message = format!("expected a number above 0 in `{}`, found {value}", call.callee.name);
+            let message = format!("expected a number above 0 in `{}`, found {value}", call.name.name);
             return Err(self.fault("number-out-of-range", message, arg.value.span, "not above 0"));
         }
-        Ok((&call.callee.name, number))
+        Ok((&call.name.name, number))
     }
 
     /// `last(0.2)` and `random(0.2)`, a fraction of the examples, or `last(500)` and `random(500)`, their number.
     fn validation(&mut self, value: &'p Expr) -> Eval<Validation> {
-        if let Some(data) = self.validation_data(value)? {
-            return Ok(Validation::Data(data));
+        if let ExprKind::Call(call) = &value.kind
+            && let Callee::Item { at, .. } = call.callee
+            && self.program.resolved_dataset(at).is_some()
+        {
+            return Ok(Validation::Data(dataset_call(self, value)?));
         }
-        let (name, number) = self.one_number(value, "validation", &["last", "random"])?;
+        let (name, number) = self.one_number(value, "validation")?;
         let amount = match number {
             Number::Float(fraction) if fraction < 1.0 => Amount::Fraction(fraction),
             Number::Float(fraction) => {
@@ -383,7 +340,7 @@ impl<'p> Lower<'p> {
     }
 
     fn clip(&mut self, value: &'p Expr) -> Eval<Clip> {
-        let (name, limit) = self.one_number(value, "clip", &["norm", "value"])?;
+        let (name, limit) = self.one_number(value, "clip")?;
         Ok(if name == "norm" { Clip::Norm(limit.value()) } else { Clip::Value(limit.value()) })
     }
 

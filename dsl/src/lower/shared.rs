@@ -2,25 +2,31 @@
 
 use std::rc::Rc;
 
-use super::bind::is_data;
 use super::call::Piped;
-use super::scope::Var;
-use super::value::{Callee, Shared, Value};
+use super::value::{Shared, Value};
 use super::{Eval, Given, Lower};
-use crate::ast::{Call, DefinitionKind, Ident};
+use crate::ast::DefinitionKind;
 use crate::diagnostic::{Diagnostic, count};
+use crate::hir::bind::{Form, no_block};
+use crate::hir::{Binding, Call, Callee};
 
 impl<'p> Lower<'p> {
     /// `layer f = linear(64)`.
-    pub(crate) fn declare_layer(&mut self, name: &'p Ident, call: &'p Call) -> Eval<()> {
-        let callee = match self.callee(&call.callee)? {
-            Value::Fn(callee) if callee.definition.kind != DefinitionKind::Fn => callee,
-            _ => {
-                let message = format!("`{}` is no block: it has no weights to share", call.callee.name);
-                return Err(self.fault("type-mismatch", message, call.callee.span, "call it where you need it"));
+    pub(crate) fn declare_layer(&mut self, binding: &'p Binding, call: &'p Call) -> Eval<()> {
+        let name = &binding.name;
+        let (definition, args) = match &call.callee {
+            Callee::Item { at, params } => {
+                let definition = self.program.resolved(*at);
+                (definition, self.given(definition, params, &call.args, vec![])?)
             }
+            Callee::Local(local, otherwise) => match self.held(call, *local, *otherwise)? {
+                Value::Fn(definition) if definition.kind != DefinitionKind::Fn => {
+                    (definition, self.place(definition, &call.args, vec![], Form::WithoutData)?)
+                }
+                _ => return Err(self.fail(no_block(&call.name))),
+            },
+            Callee::Setting => return super::stop(),
         };
-        let args = self.place(&callee, &call.args, vec![], true)?;
         let local = self.with_turns(&name.name);
         let path = self.frame().full_name(&local);
         if let Some(first) = self.frame_mut().instances.insert(local, name.span) {
@@ -33,19 +39,17 @@ impl<'p> Lower<'p> {
         let shared = Shared {
             name: name.name.clone(),
             path,
-            callee,
+            definition,
             args,
             span: self.at(name.span),
             first: std::cell::RefCell::new(None),
         };
-        let var = Var { value: Value::Layer(Rc::new(shared)), span: name.span, state: None, weight: false };
-        self.declare_var(name, var)
+        self.declare(binding, Value::Layer(Rc::new(shared)));
+        Ok(())
     }
 
     pub(crate) fn call_layer(&mut self, layer: &Rc<Shared<'p>>, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
-        // Only its first call gives it weights.
-        self.unrepeatable += 1;
-        let Callee { at, definition } = layer.callee;
+        let definition = layer.definition;
         let mut piped = piped;
         for arg in &call.args {
             if let Some(name) = &arg.name {
@@ -56,7 +60,7 @@ impl<'p> Lower<'p> {
             piped.push((value, arg.value.span));
         }
         let wanted: Vec<usize> = (0..definition.params.len())
-            .filter(|i| is_data(&definition.params[*i].ty) && definition.params[*i].default.is_none())
+            .filter(|i| definition.params[*i].ty.is_data() && definition.params[*i].default.is_none())
             .collect();
         if wanted.len() != piped.len() {
             let message = format!("`{}` takes {}, not {}", layer.name, count(wanted.len(), "tensor"), piped.len());
@@ -66,7 +70,7 @@ impl<'p> Lower<'p> {
         let mut given: Vec<Given<'p>> = layer.args.clone();
         let arriving = piped.first().map_or(call.span, |(_, span)| *span);
         given.extend(wanted.into_iter().zip(piped).map(|(param, (value, span))| Given { param, value, span }));
-        let mut frame = self.callee_frame(at, definition, call.callee.span, call.span);
+        let mut frame = self.callee_frame(definition, call.number.ordinal, call.span);
         frame.path = layer.path.clone();
         frame.layer = true;
         let again = layer.first.borrow().is_some();
@@ -76,7 +80,7 @@ impl<'p> Lower<'p> {
             *layer.first.borrow_mut() = Some((self.at(call.span), called));
         }
         let before = self.diagnostics.len();
-        let result = self.run_block(at, definition, given, frame, call.span);
+        let result = self.run_block(definition, given, frame, call.span);
         if result.is_err() && again {
             // The fault is commonly that the weights have the shape of the first use.
             let (first, layer_span) = (layer.first.borrow().clone(), layer.span);

@@ -1,13 +1,11 @@
 //! Statements.
 
-use super::replay::{Place, Terms};
-use super::scope::Var;
+use super::frame::Var;
+use super::template::Key;
 use super::value::Value;
 use super::{Eval, Lower, Stop};
-use crate::ast::{Block, Expr, If, Pattern, PatternKind, Repeat, Stmt, StmtKind};
 use crate::diagnostic::Diagnostic;
-use crate::resolve::LIBRARY;
-use crate::resolve::visit::{self, Part};
+use crate::hir::{Binding, Block, Expr, If, LocalId, Pattern, PatternKind, Repeat, Stmt, StmtKind, Weight};
 use crate::span::Span;
 
 /// More turns than any `repeat` needs.
@@ -22,11 +20,10 @@ pub(crate) enum Flow<'p> {
 }
 
 impl<'p> Lower<'p> {
-    /// Runs a block in a scope of its own.
+    /// Runs a block; what is bound in it is known in it only.
     pub(crate) fn block(&mut self, block: &'p Block) -> Eval<Flow<'p>> {
-        self.frame_mut().scopes.push(Default::default());
         let flow = self.deeper(block.span, |lower| lower.statements(block));
-        self.frame_mut().scopes.pop();
+        self.frame_mut().slots[block.locals.clone()].fill(None);
         flow
     }
 
@@ -44,22 +41,11 @@ impl<'p> Lower<'p> {
     /// After a fault: what the statement would have named is poisoned, so that more faults can be found. Statements
     /// that name nothing end the block.
     fn poison(&mut self, stmt: &'p Stmt) -> Eval<()> {
-        let mut names = vec![];
+        let mut poison = |binding: &'p Binding| self.declare(binding, Value::Poison);
         match &stmt.kind {
-            StmtKind::Let { pattern, .. } | StmtKind::Rebind { pattern, .. } => pattern_names(pattern, &mut names),
-            StmtKind::Layer { name, .. } => names.push(name),
-            StmtKind::Param(w) | StmtKind::State(w) => names.push(&w.name),
+            StmtKind::Let { pattern, .. } | StmtKind::Rebind { pattern, .. } => pattern.each(&mut poison),
+            StmtKind::Layer { binding, .. } | StmtKind::Weight(Weight { binding, .. }) => poison(binding),
             _ => return Err(Stop),
-        }
-        for ident in names {
-            let var = Var { value: Value::Poison, span: ident.span, state: None, weight: false };
-            match self.frame_mut().find_mut(&ident.name) {
-                Some(old) if matches!(stmt.kind, StmtKind::Rebind { .. }) => *old = var,
-                _ => {
-                    let scope = self.frame_mut().scopes.last_mut().expect("a frame has a scope");
-                    scope.insert(ident.name.clone(), var);
-                }
-            }
         }
         Ok(())
     }
@@ -74,17 +60,12 @@ impl<'p> Lower<'p> {
                 let found = self.eval(value)?;
                 self.bind_pattern(pattern, found, value.span, true)?;
             }
-            StmtKind::Layer { name, call } => self.declare_layer(name, call)?,
-            StmtKind::Param(weight) => self.param(weight, stmt)?,
-            StmtKind::State(weight) => self.state(weight, stmt)?,
+            StmtKind::Layer { binding, call } => self.declare_layer(binding, call)?,
+            StmtKind::Weight(weight) => self.weight(weight)?,
             StmtKind::Assert { condition, message } => self.assert(condition, message.as_ref())?,
             StmtKind::If(branches) => return self.if_stmt(branches),
             StmtKind::Repeat(repeat) => self.repeat(repeat, stmt.span)?,
-            StmtKind::Return { value } => return Ok(Flow::Return(self.eval(value)?, value)),
-            StmtKind::Cond(_) => return Err(self.not_yet("cond", stmt.span)),
-            StmtKind::Scan(_) => return Err(self.not_yet("scan", stmt.span)),
-            StmtKind::While { .. } => return Err(self.not_yet("while", stmt.span)),
-            StmtKind::Yield { .. } => return Err(self.not_yet("yield", stmt.span)),
+            StmtKind::Return(value) => return Ok(Flow::Return(self.eval(value)?, value)),
         }
         Ok(Flow::Next)
     }
@@ -92,7 +73,7 @@ impl<'p> Lower<'p> {
     /// The error for what the language has, but this version does not compile.
     pub(crate) fn not_yet(&mut self, what: &str, span: Span) -> Stop {
         let at = self.at(span);
-        self.fail(later(what, at))
+        self.fail(crate::hir::later(what, at))
     }
 
     /// Binds or rebinds the names of a pattern.
@@ -105,8 +86,11 @@ impl<'p> Lower<'p> {
     ) -> Eval<()> {
         match (&pattern.kind, value) {
             (PatternKind::Ignore, _) => Ok(()),
-            (PatternKind::Name(ident), value) if rebind => self.rebind(ident, value, span),
-            (PatternKind::Name(ident), value) => self.declare(ident, value),
+            (PatternKind::Name(binding), value) if rebind => self.rebind(binding, value, span),
+            (PatternKind::Name(binding), value) => {
+                self.declare(binding, value);
+                Ok(())
+            }
             (PatternKind::Tuple(parts), Value::Tuple(values) | Value::List(values)) => {
                 if parts.len() != values.len() {
                     let message = format!("{} values are taken apart into {} names", values.len(), parts.len());
@@ -130,26 +114,21 @@ impl<'p> Lower<'p> {
         }
     }
 
-    fn rebind(&mut self, ident: &'p crate::ast::Ident, value: Value<'p>, span: Span) -> Eval<()> {
-        let Some(var) = self.frame().find(&ident.name) else {
-            // Resolving has reported what no scope binds.
-            let message = format!("there is no `{}` to rebind", ident.name);
-            return Err(self.fault("unknown-name", message, ident.span, "nothing of this name here"));
-        };
-        if var.weight {
-            let (at, old) = (self.at(ident.span), self.at(var.span));
-            let error = Diagnostic::error("type-mismatch", format!("the weight `{}` cannot be rebound", ident.name))
-                .primary(at, "only training changes weights")
-                .secondary(old, "a `param`; what the program changes itself is `state`");
-            return Err(self.fail(error));
+    fn rebind(&mut self, binding: &'p Binding, value: Value<'p>, span: Span) -> Eval<()> {
+        match &mut self.frame_mut().slots[binding.local.0 as usize] {
+            Some(Var { state: Some(state), .. }) => {
+                let state = *state;
+                self.write_state(state, value, span)
+            }
+            Some(var) => {
+                var.value = value;
+                Ok(())
+            }
+            None => {
+                self.declare(binding, value);
+                Ok(())
+            }
         }
-        if let Some(state) = var.state {
-            return self.write_state(state, value, span);
-        }
-        if let Some(var) = self.frame_mut().find_mut(&ident.name) {
-            var.value = value;
-        }
-        Ok(())
     }
 
     fn assert(&mut self, condition: &'p Expr, message: Option<&'p Expr>) -> Eval<()> {
@@ -224,14 +203,13 @@ impl<'p> Lower<'p> {
                 return Err(self.fault("type-mismatch", message, repeat.over.span, "known when compiling"));
             }
         };
-        let name = self.turn_name(&repeat.body);
         let path = self.frame_mut().draws.next();
         for (i, turn) in turns.into_iter().enumerate() {
             self.spend(span)?;
             let frame = self.frame_mut();
             let outer = std::mem::take(&mut frame.draws);
             frame.turns.push(i);
-            let result = self.turn(repeat, i, turn, format!("{path}.{i}"), &name, span);
+            let result = self.turn(repeat, i, turn, format!("{path}.{i}"), span);
             let frame = self.frame_mut();
             frame.turns.pop();
             frame.draws = outer;
@@ -244,42 +222,29 @@ impl<'p> Lower<'p> {
     }
 
     /// One turn, which sees and can change all that the frame's names hold.
-    fn turn(
-        &mut self,
-        repeat: &'p Repeat,
-        number: usize,
-        turn: Value<'p>,
-        salt: String,
-        name: &str,
-        span: Span,
-    ) -> Eval<()> {
+    fn turn(&mut self, repeat: &'p Repeat, number: usize, turn: Value<'p>, salt: String, span: Span) -> Eval<()> {
         let mut values: Vec<Value<'p>> = repeat.pattern.iter().map(|_| turn.clone()).collect();
-        for var in self.frame().scopes.iter().flat_map(|scope| scope.values()) {
-            values.push(match var.state {
-                Some(state) => Value::Data(self.state_value(state)),
-                None => var.value.clone(),
-            });
+        for &local in &repeat.uses {
+            values.push(self.local_value(local, span)?);
         }
-        let body = std::ptr::from_ref(repeat).cast();
-        let terms = Terms { body, values, place: Place::Turn(number) };
-        if let Some(values) = self.replay(&terms, &salt, span)? {
-            self.set_values(values);
+        let key = Key::of_iteration(repeat, values, number);
+        if !repeat.has_literal_names
+            && let Some(values) = self.instantiate(&key, &salt, span)?
+        {
+            self.set_values(&repeat.rebinds, values);
             return Ok(());
         }
-        let begun = self.begin_recording();
-        let id = self.enter(name, salt);
+        let mark = self.mark();
+        let id = self.enter(&repeat.name, salt);
         match self.run_turn(repeat, turn) {
-            Ok(Flow::Next) => {
-                let mut values = self.take_values();
-                let closed = self.close(id, &mut values, span);
-                self.record(terms, &begun, closed, &values);
-                self.set_values(values);
+            Ok(_) => {
+                let mut values = self.take_values(&repeat.rebinds);
+                let made = self.close(id, &mut values, span);
+                if !repeat.has_literal_names {
+                    self.keep_template(key, &mark, made, &values);
+                }
+                self.set_values(&repeat.rebinds, values);
                 Ok(())
-            }
-            Ok(Flow::Return(_, returned)) => {
-                self.contexts.pop();
-                let message = "`return` cannot leave a `repeat`";
-                Err(self.fault("misplaced", message, returned.span, "rebind a name and return it afterwards"))
             }
             Err(stop) => {
                 self.contexts.pop();
@@ -288,61 +253,26 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// The name of a turn's function: that of the one block that it is about, if it is about one.
-    fn turn_name(&self, body: &'p Block) -> String {
-        let mut blocks: Vec<&str> = vec![];
-        let module = self.frame().module;
-        visit::block(body, &mut |part| {
-            if let Part::Call(call) = part
-                && let Some(at) = self.program.lookup(module, &call.callee.name)
-                && at.module != LIBRARY
-            {
-                blocks.push(&call.callee.name);
-            }
-        });
-        match (blocks.as_slice(), self.running.last()) {
-            ([one], _) => (*one).to_owned(),
-            (_, Some((definition, _))) => format!("{}.turn", definition.name.name),
-            (_, None) => "turn".to_owned(),
-        }
-    }
-
     fn run_turn(&mut self, repeat: &'p Repeat, turn: Value<'p>) -> Eval<Flow<'p>> {
-        self.frame_mut().scopes.push(Default::default());
-        let result = match &repeat.pattern {
-            Some(pattern) => self.bind_pattern(pattern, turn, repeat.over.span, false),
-            None => Ok(()),
-        };
-        let result = result.and_then(|()| self.block(&repeat.body));
-        self.frame_mut().scopes.pop();
-        result
-    }
-
-    /// All that the frame's names hold, in order; they hold nothing until it is given back.
-    fn take_values(&mut self) -> Vec<Value<'p>> {
-        let vars = self.frame_mut().scopes.iter_mut().flat_map(|scope| scope.values_mut());
-        vars.map(|var| std::mem::replace(&mut var.value, Value::None)).collect()
-    }
-
-    fn set_values(&mut self, values: Vec<Value<'p>>) {
-        let vars = self.frame_mut().scopes.iter_mut().flat_map(|scope| scope.values_mut());
-        for (var, value) in vars.zip(values) {
-            var.value = value;
+        if let Some(pattern) = &repeat.pattern {
+            self.bind_pattern(pattern, turn, repeat.over.span, false)?;
         }
+        self.block(&repeat.body)
     }
-}
 
-/// The error for a word that begins at `span`, and that this version does not compile.
-pub(crate) fn later(word: &str, span: Span) -> Diagnostic {
-    let first = Span { end: span.start + word.len() as u32, ..span };
-    Diagnostic::error("not-supported-yet", format!("`{word}` comes with a later version of dlc"))
-        .primary(first, "not yet")
-}
+    /// What these locals hold; they hold nothing until it is given back.
+    fn take_values(&mut self, locals: &[LocalId]) -> Vec<Value<'p>> {
+        let slots = &mut self.frame_mut().slots;
+        let take = |local: &LocalId| {
+            let var = slots[local.0 as usize].as_mut().expect("what is rebound is bound");
+            std::mem::replace(&mut var.value, Value::None)
+        };
+        locals.iter().map(take).collect()
+    }
 
-pub(crate) fn pattern_names<'p>(pattern: &'p Pattern, names: &mut Vec<&'p crate::ast::Ident>) {
-    match &pattern.kind {
-        PatternKind::Name(ident) => names.push(ident),
-        PatternKind::Ignore => {}
-        PatternKind::Tuple(parts) => parts.iter().for_each(|p| pattern_names(p, names)),
+    fn set_values(&mut self, locals: &[LocalId], values: Vec<Value<'p>>) {
+        for (local, value) in locals.iter().zip(values) {
+            self.frame_mut().slots[local.0 as usize].as_mut().expect("what is rebound is bound").value = value;
+        }
     }
 }

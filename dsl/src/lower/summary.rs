@@ -1,6 +1,6 @@
 //! The layers of a model, for people: each weight and each operator counts for one of them, or for none.
 
-use super::scope::Frame;
+use super::frame::Frame;
 use super::value::Value;
 use super::{Layer, Lower};
 

@@ -5,12 +5,12 @@ use std::rc::Rc;
 use dlc_ir::{Graph, Role, Scalar, ScalarOp};
 
 use super::entry::Chosen;
+use super::frame::{Draws, Var};
 use super::measure::Measure;
-use super::scope::Draws;
 use super::settings::{Settings, Update, setting_span};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
-use crate::ast::{self, Call, EntryKind, Expr, ExprKind};
+use crate::hir::{Call, EntryKind, Expr, ExprKind, Train};
 use crate::span::Span;
 
 /// Loss and metrics by name, the loss first.
@@ -97,7 +97,7 @@ impl<'p> Lower<'p> {
         self.finish(chosen.definition)
     }
 
-    pub(crate) fn train_section(&mut self, chosen: &Chosen<'p>) -> Eval<&'p ast::Train> {
+    pub(crate) fn train_section(&mut self, chosen: &Chosen<'p>) -> Eval<&'p Train> {
         chosen.train.ok_or_else(|| {
             let name = &chosen.definition.name;
             let message = format!("no `train` section says how to train `{}`", name.name);
@@ -126,7 +126,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn objective(
         &mut self,
         chosen: &Chosen<'p>,
-        train: &'p ast::Train,
+        train: &'p Train,
         settings: &Settings<'p>,
         given: Vec<Given<'p>>,
         steps: Option<(StepScope, Vec<StepScope>)>,
@@ -135,26 +135,15 @@ impl<'p> Lower<'p> {
         self.end_of_model(&outputs)?;
         let (of_training, of_updates) = steps.unzip();
         self.step.clone_from(&of_training);
-        let mut frame = self.new_frame(0);
-        // Names of the data: fields, inputs and outputs; then the model's arguments and its dimensions.
-        let scope = &mut frame.scopes[0];
-        let var = |data: &Data| super::scope::Var {
-            value: Value::Data(data.clone()),
-            span: data.origin,
-            state: None,
-            weight: false,
-        };
-        for (name, value) in self.model_values.clone() {
-            scope.insert(name, value);
-        }
-        for (name, data) in self.field_data.iter().chain(&self.input_data) {
-            scope.insert(name.clone(), var(data));
-        }
-        for (name, data) in &outputs {
-            scope.insert(name.clone(), var(data));
-        }
+        let mut frame = self.new_frame(0, &train.locals);
+        // Outputs and inputs of the model, fields of the data, then the model's arguments.
+        let var = |data: &Data| Var { value: Value::Data(data.clone()), span: data.origin, state: None };
+        frame.give(&train.outer, |name| {
+            let output = outputs.iter().find(|(output, _)| output == name).map(|(_, data)| data);
+            let data = output.or_else(|| self.input_data.get(name)).or_else(|| self.field_data.get(name));
+            data.map(var).or_else(|| self.model_values.get(name).cloned())
+        });
         self.label_fields(&mut frame);
-        frame.scopes.push(Default::default());
         self.frames.push(frame);
         self.frame_mut().draws = Draws::at("@let");
         for entry in &train.entries {
@@ -184,7 +173,6 @@ impl<'p> Lower<'p> {
 
     /// The loss of an update, in whose braces there may be `let`s.
     fn loss_of(&mut self, update: &Update<'p>) -> Eval<Data> {
-        self.frame_mut().scopes.push(Default::default());
         self.frame_mut().draws = Draws::at(format!("@{}/let", update.name));
         for entry in update.entries {
             if let EntryKind::Let { pattern, value } = &entry.kind {
@@ -194,9 +182,7 @@ impl<'p> Lower<'p> {
             }
         }
         self.frame_mut().draws = Draws::at(format!("@{}", update.name));
-        let loss = self.measure(update.loss, "the loss");
-        self.frame_mut().scopes.pop();
-        loss
+        self.measure(update.loss, "the loss")
     }
 
     /// `loss`, and of several updates the loss of each, of which it is the sum.
@@ -219,7 +205,7 @@ impl<'p> Lower<'p> {
         let dims = self.model_dims.clone();
         let Some((batch, size)) = dims.first().map(|(name, size)| (name.clone(), *size)) else { return };
         let label = super::value::Label { frame: frame.id, name: batch.as_str().into() };
-        for var in frame.scopes[0].values_mut() {
+        for var in frame.slots.iter_mut().flatten() {
             let Value::Data(d) = &mut var.value else { continue };
             let axes = Rc::make_mut(&mut d.axes);
             for axis in axes.iter_mut() {
@@ -236,14 +222,14 @@ impl<'p> Lower<'p> {
         for (name, size) in dims {
             let what = format!("`{name}` of the model");
             let outer = Some(super::value::Label::of_model(&name));
-            let dimension = super::scope::Dimension { size, outer, origin: Span::default(), what };
+            let dimension = super::frame::Dimension { size, outer, origin: Span::default(), what };
             frame.dims.insert(name, dimension);
         }
     }
 }
 
 /// Where a `train` section names its data.
-fn data_span(train: &ast::Train) -> Span {
+fn data_span(train: &Train) -> Span {
     setting_span(train, "data").unwrap_or(train.model.span)
 }
 

@@ -8,8 +8,7 @@ use dlc_ir as ir;
 use ir::{DType, Shape, Type};
 
 use super::dataset::Reader;
-use crate::ast::{Call, Definition, Expr, ExprKind};
-use crate::resolve::ItemRef;
+use crate::hir::{Call, Definition, Expr, ExprKind};
 use crate::span::Span;
 
 /// A dimension's name in one call of one definition.
@@ -132,28 +131,15 @@ pub(crate) fn show_type(dtype: DType, axes: &[Axis], float: DType) -> String {
     format!("{prefix}[{}]", axes.join(", "))
 }
 
-/// What can be called.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Callee<'p> {
-    pub at: ItemRef,
-    pub definition: &'p Definition,
-}
-
-impl<'p> Callee<'p> {
-    pub fn name(&self) -> &'p str {
-        &self.definition.name.name
-    }
-}
-
 /// `layer f = linear(64)`: one instance, called as often as one likes.
 #[derive(Debug)]
 pub(crate) struct Shared<'p> {
     pub name: String,
     /// Full path in the tree of weights.
     pub path: String,
-    pub callee: Callee<'p>,
+    pub definition: &'p Definition,
     /// Its arguments but for the data.
-    pub args: Vec<super::bind::Given<'p>>,
+    pub args: Vec<super::argument::Given<'p>>,
     pub span: Span,
     /// Where it was called first, and with what.
     pub first: std::cell::RefCell<Option<(Span, String)>>,
@@ -163,8 +149,8 @@ pub(crate) struct Shared<'p> {
 #[derive(Debug)]
 pub(crate) struct Delayed<'p> {
     pub call: &'p Call,
-    pub callee: Callee<'p>,
-    pub args: Vec<super::bind::Given<'p>>,
+    pub definition: &'p Definition,
+    pub args: Vec<super::argument::Given<'p>>,
 }
 
 /// A name of a table with its value, and where it is written.
@@ -276,7 +262,7 @@ pub(crate) enum Value<'p> {
     Tuple(Row<Value<'p>>),
     Map(Row<Entry<'p>>),
     Data(Data),
-    Fn(Callee<'p>),
+    Fn(&'p Definition),
     Delayed(Rc<Delayed<'p>>),
     Layer(Rc<Shared<'p>>),
     /// A file of several tensors, in a dataset.
@@ -317,8 +303,8 @@ impl<'p> Value<'p> {
             Value::Tuple(items) => format!("{} values", items.len()),
             Value::Map(_) => "a table".into(),
             Value::Data(d) => d.show(float),
-            Value::Fn(f) => format!("the function `{}`", f.name()),
-            Value::Delayed(d) => format!("a call of `{}`", d.callee.name()),
+            Value::Fn(f) => format!("the function `{}`", f.name.name),
+            Value::Delayed(d) => format!("a call of `{}`", d.definition.name.name),
             Value::Layer(l) => format!("the layer `{}`", l.name),
             Value::Table(_) => "a file of several tensors".into(),
             Value::Poison => "nothing".into(),
@@ -378,7 +364,7 @@ impl<'p> Value<'p> {
                 a.len() == b.len() && a.iter().zip(b.iter()).all(|((m, a, _), (n, b, _))| m == n && a.alike(b))
             }
             (Data(a), Data(b)) => a.alike(b),
-            (Fn(a), Fn(b)) => std::ptr::eq(a.definition, b.definition),
+            (Fn(a), Fn(b)) => std::ptr::eq(*a, *b),
             (Delayed(a), Delayed(b)) => Rc::ptr_eq(a, b),
             (Layer(a), Layer(b)) => Rc::ptr_eq(a, b),
             (Table(a), Table(b)) => Rc::ptr_eq(a, b),

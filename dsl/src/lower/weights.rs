@@ -8,12 +8,13 @@ use indexmap::IndexMap;
 use ir::{Role, Type};
 use rustc_hash::FxHashSet;
 
-use super::scope::Var;
+use super::frame::Var;
 use super::settings::Update;
 use super::value::{Axis, Data, Value};
 use super::{Eval, Lower};
-use crate::ast::{self, Stmt, TypeKind};
+use crate::ast::DefinitionKind;
 use crate::diagnostic::{Diagnostic, has_errors, quoted, unreached};
+use crate::hir;
 use crate::span::Span;
 
 /// A weight or a state.
@@ -35,74 +36,62 @@ pub(crate) struct Weight {
 }
 
 impl<'p> Lower<'p> {
-    /// `param name: type = first value`.
-    pub(crate) fn param(&mut self, w: &'p ast::Weight, stmt: &'p Stmt) -> Eval<()> {
-        self.weight(w, stmt, false)
-    }
-
-    /// `state name: type = first value`.
-    pub(crate) fn state(&mut self, w: &'p ast::Weight, stmt: &'p Stmt) -> Eval<()> {
-        self.weight(w, stmt, true)
-    }
-
-    fn weight(&mut self, w: &'p ast::Weight, stmt: &'p Stmt, is_state: bool) -> Eval<()> {
+    /// `param name: type = initial value`, or `state`.
+    pub(crate) fn weight(&mut self, w: &'p hir::Weight) -> Eval<()> {
+        let hir::Weight { binding, is_state, dtype, dims, ty_span, init, may_be_unused } = w;
+        let (is_state, ty_span, binding_name) = (*is_state, *ty_span, &binding.name);
         let word = if is_state { "state" } else { "param" };
         if let Some(call) = self.call_in_fn() {
             let error = Diagnostic::error("misplaced", "a `fn` owns no layers").primary(call, "owns weights");
             return Err(self.fail(error.help("make the `fn` around it a `block`")));
         }
-        let TypeKind::Data { dtype, dims } = &w.ty.kind else {
-            let message = format!("a `{word}` is data: its type has brackets");
-            return Err(self.fault("type-mismatch", message, w.ty.span, "write `[]` for a scalar"));
-        };
         let dtype = self.dtype_of(dtype.as_ref())?;
         let axes = self.shape_of(dims)?;
         let ty = Type::new(dtype, axes.iter().map(|axis| axis.size).collect::<ir::Shape>());
         if ty.checked_bytes().is_none() {
-            let message = format!("the {word} `{}` of type {ty} is too large for any memory", w.name.name);
-            return Err(self.fault("too-large", message, w.ty.span, "too large"));
+            let message = format!("the {word} `{}` of type {ty} is too large for any memory", binding_name.name);
+            return Err(self.fault("too-large", message, ty_span, "too large"));
         }
         if !is_state && !dtype.is_float() {
-            let message = format!("the weight `{}` cannot be learnt in {dtype}", w.name.name);
-            return Err(self.fault("type-mismatch", message, w.ty.span, "weights are floating-point numbers"));
+            let message = format!("the weight `{}` cannot be learnt in {dtype}", binding_name.name);
+            return Err(self.fault("type-mismatch", message, ty_span, "weights are floating-point numbers"));
         }
-        let name = self.frame().full_name(&self.with_turns(&w.name.name));
+        let name = self.frame().full_name(&self.with_turns(&binding_name.name));
         if let Some((what, by)) = self.measuring {
             let help = "compute it in the model, and give it out as a result";
-            return Err(self.not_of_the_model(what, by, w.name.span, help));
+            return Err(self.not_of_the_model(what, by, binding_name.span, help));
         }
         self.frame_mut().owns |= !is_state;
         let index = match (self.weight_names.get(name.as_str()).copied(), self.other_mode.get(name.as_str()).copied()) {
             (Some(index), _) if self.frame().shared => {
-                self.same_weight(index, dtype, &axes, w)?;
+                self.same_weight(index, dtype, &axes, binding_name.span)?;
                 index
             }
             (Some(index), _) => {
-                let (new, old) = (self.at(w.name.span), self.weights[index].span);
+                let (new, old) = (self.at(binding_name.span), self.weights[index].span);
                 let message = format!("two weights are named `{name}`");
                 let error = Diagnostic::error("duplicate-name", message).primary(new, "named so again");
                 return Err(self.fail(error.secondary(old, "first named so here")));
             }
             (None, Some(index)) => {
-                self.same_weight(index, dtype, &axes, w)?;
+                self.same_weight(index, dtype, &axes, binding_name.span)?;
                 self.weight_names.insert(name.into(), index);
                 index
             }
             (None, None) => {
-                let may_be_unused = allows(&stmt.attributes, "unused_parameter");
-                let index = self.add_weight(name.into(), dtype, axes.into(), is_state, w.name.span, may_be_unused);
+                let span = binding_name.span;
+                let index = self.add_weight(name.into(), dtype, axes.into(), is_state, span, *may_be_unused);
                 self.weights[index].of_library = self.frame().in_library();
                 if self.initial.is_some() {
-                    self.first_value(index, w.init.as_ref(), w.name.span)?;
-                } else if w.init.is_none() {
-                    return Err(self.no_first_value(w.name.span));
+                    self.first_value(index, init, binding_name.span)?;
                 }
                 index
             }
         };
         let value = Value::Data(self.weight_value(index));
         let state = is_state.then_some(index);
-        self.declare_var(&w.name, Var { value, span: w.name.span, state, weight: !is_state })
+        self.frame_mut().set(binding.local, Var { value, span: binding_name.span, state });
+        Ok(())
     }
 
     /// The call in a `fn` that leads to the innermost definition, whose weights the `fn` would own. Those of a `layer` belong to where
@@ -110,7 +99,7 @@ impl<'p> Lower<'p> {
     fn call_in_fn(&self) -> Option<Span> {
         let mut call = None;
         for (frame, (definition, at)) in std::iter::zip(self.frames.iter().rev(), self.running.iter().rev()) {
-            if definition.kind == ast::DefinitionKind::Fn {
+            if definition.kind == DefinitionKind::Fn {
                 return call;
             }
             if frame.layer {
@@ -127,10 +116,6 @@ impl<'p> Lower<'p> {
         let error = Diagnostic::error("misplaced", format!("{what} owns no weights")).primary(at, "makes a weight");
         let error = if by.contains(at) { error } else { error.secondary(by, "for this") };
         self.fail(error.help(help))
-    }
-
-    fn no_first_value(&mut self, span: Span) -> super::Stop {
-        self.fault("missing-argument", "a weight wants a first value", span, "add `= …`")
     }
 
     /// Adds a weight to the tree and an argument to the outermost function.
@@ -190,7 +175,7 @@ impl<'p> Lower<'p> {
     }
 
     /// A shared layer's weight must fit its first use.
-    fn same_weight(&mut self, index: usize, dtype: ir::DType, axes: &[Axis], w: &'p ast::Weight) -> Eval<()> {
+    fn same_weight(&mut self, index: usize, dtype: ir::DType, axes: &[Axis], span: Span) -> Eval<()> {
         let known = &self.weights[index];
         let same = known.data.dtype == dtype && known.data.axes.iter().map(|a| a.size).eq(axes.iter().map(|a| a.size));
         if same {
@@ -198,15 +183,14 @@ impl<'p> Lower<'p> {
         }
         let has = known.data.show(self.float);
         let wants = super::value::show_type(dtype, axes, self.float);
-        let (name, at) = (known.name.clone(), self.at(w.name.span));
+        let (name, at) = (known.name.clone(), self.at(span));
         let message = format!("`{name}` is {has}, but this use wants {wants}");
         let error = Diagnostic::error("shape-mismatch", message).primary(at, "does not fit the shared weight");
         Err(self.fail(error))
     }
 
     /// Computes a weight's first value in the function of first values.
-    pub(crate) fn first_value(&mut self, index: usize, init: Option<&'p ast::Expr>, span: Span) -> Eval<()> {
-        let Some(init) = init else { return Err(self.no_first_value(span)) };
+    pub(crate) fn first_value(&mut self, index: usize, init: &'p hir::Expr, span: Span) -> Eval<()> {
         let context = self.initial.take().expect("first values are wanted");
         self.contexts.push(context);
         let weight = &self.weights[index];
@@ -216,7 +200,8 @@ impl<'p> Lower<'p> {
         let reported = self.diagnostics.len();
         let frame = self.frame_mut();
         // In the library, a first value that the user gave is shown where it is written, not as the whole call.
-        let written = argument_of(init).and_then(|argument| frame.given.get(argument).copied());
+        let argument = argument_of(init).map(|local| frame.names[local.0 as usize].name.as_str());
+        let written = argument.and_then(|argument| frame.given.get(argument).copied());
         let site = frame.site;
         frame.site = written.or(site);
         let draws = std::mem::take(&mut frame.draws);
@@ -344,16 +329,10 @@ impl<'p> Lower<'p> {
 }
 
 /// The argument that a first value is, if it is one: `init`, or `if … { … } else { init }`.
-fn argument_of(init: &ast::Expr) -> Option<&str> {
+fn argument_of(init: &hir::Expr) -> Option<hir::LocalId> {
     match &init.kind {
-        ast::ExprKind::Name(name) => Some(name),
-        ast::ExprKind::If(branches) => branches.otherwise.as_ref().and_then(argument_of),
+        hir::ExprKind::Local(local) => Some(*local),
+        hir::ExprKind::If(branches) => branches.otherwise.as_ref().and_then(argument_of),
         _ => None,
     }
-}
-
-/// Whether `@allow(what)` stands there.
-fn allows(attributes: &[ast::Attribute], what: &str) -> bool {
-    let names = |arg: &ast::Arg| matches!(&arg.value.kind, ast::ExprKind::Name(name) if name == what);
-    attributes.iter().any(|a| a.name.name == "allow" && a.args.iter().any(names))
 }

@@ -4,19 +4,11 @@ use super::super::dataset::{Contents, Reader};
 use super::super::value::Value;
 use super::super::{Eval, Lower};
 use super::{Args, Run};
-use crate::ast::{Definition, ExprKind};
+use crate::hir::Definition;
 
 /// The body of a reader, which is what has the library's `@reads`.
 pub(super) fn body(signature: &Definition) -> Option<Run> {
-    contents(signature).map(|_| -> Run { read })
-}
-
-fn contents(signature: &Definition) -> Option<Contents> {
-    let reads = signature.attributes.iter().find(|attribute| attribute.name.name == "reads")?;
-    let ExprKind::Name(contents) = &reads.args.first()?.value.kind else { return None };
-    [("tensor", Contents::Tensor), ("tensors", Contents::Tensors), ("columns", Contents::Columns)]
-        .into_iter()
-        .find_map(|(name, found)| (name == contents).then_some(found))
+    signature.reads.map(|_| -> Run { read })
 }
 
 fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
@@ -24,7 +16,7 @@ fn read<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let from = lower.program.modules().get(module as usize).map(|m| lower.program.sources.name(m.source()).to_owned());
     let reader = Reader {
         format: args.callee().to_owned(),
-        contents: contents(args.signature).expect("it has `@reads`"),
+        contents: args.signature.reads.expect("it is a reader"),
         path: args.text(0),
         from: from.unwrap_or_default(),
         select: vec![],

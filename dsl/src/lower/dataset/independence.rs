@@ -10,7 +10,7 @@ use super::super::{Eval, Lower, Request, What};
 use super::programs::{Ran, Run};
 use super::{Dataset, Survey};
 use crate::diagnostic::Diagnostic;
-use crate::resolve::Program;
+use crate::hir::Program;
 
 /// Checks every field, whatever `training` is, by comparing the dataset for all examples with that for twice as many.
 ///

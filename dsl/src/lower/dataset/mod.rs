@@ -10,13 +10,12 @@ use indexmap::IndexMap;
 use ir::{Role, Type};
 use rustc_hash::FxHashMap;
 
-use super::scope::{Draws, Var};
+use super::frame::{Draws, Var};
 use super::value::{Axis, Data, Value};
 use super::{Argument, Eval, Lower, Request, Stop, What};
-use crate::ast::{self, Entry, EntryKind, Expr, Ident, IndexItem, Item};
+use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
-use crate::print::pattern_text;
-use crate::resolve::{ItemRef, Program};
+use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, LocalId, Pattern, PatternKind, Program};
 use crate::span::Span;
 
 mod call;
@@ -24,21 +23,11 @@ mod independence;
 mod programs;
 mod survey;
 
+pub use crate::hir::Contents;
 pub use programs::Fields;
 pub use survey::Survey;
 
-pub(crate) use call::{dataset_call, unknown};
-
-/// What files of a format hold: what the library's `@reads` says of its reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Contents {
-    /// One tensor: `@reads(tensor)`.
-    Tensor,
-    /// Tensors by name: `@reads(tensors)`.
-    Tensors,
-    /// Columns of numbers by name, which are in the model's float type where nothing else is said: `@reads(columns)`.
-    Columns,
-}
+pub(crate) use call::dataset_call;
 
 /// One tensor to be read from a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -161,17 +150,11 @@ impl Program {
         Ok(Dataset { call: call.clone(), fields, readers })
     }
 
-    /// The dataset of a name, if it is one.
-    pub(crate) fn dataset_named(&self, module: u32, name: &str) -> Option<&ast::Dataset> {
-        let at = self.lookup(module, name)?;
-        if let Item::Dataset(dataset) = self.item(at) { Some(dataset) } else { None }
-    }
-
     /// The `fit`s of a dataset, in order.
     pub fn fits(&self, dataset: ItemRef) -> Vec<Fit> {
-        let Item::Dataset(dataset) = self.item(dataset) else { return vec![] };
+        let Some(dataset) = self.resolved_dataset(dataset) else { return vec![] };
         let fits = dataset.entries.iter().filter_map(|entry| match &entry.kind {
-            EntryKind::Fit { name, .. } => Some(Fit { name: name.name.clone(), span: name.span }),
+            EntryKind::Fit { binding, .. } => Some(Fit { name: binding.name.name.clone(), span: binding.name.span }),
             _ => None,
         });
         fits.collect()
@@ -184,10 +167,9 @@ impl Program {
     }
 
     /// A dataset's field of a name: the name, the value, and all of it.
-    pub(crate) fn field_of(&self, dataset: ItemRef, name: &str) -> Option<(&ast::Ident, &ast::Expr, &Entry)> {
-        let Item::Dataset(dataset) = self.item(dataset) else { return None };
-        dataset.entries.iter().find_map(|entry| match &entry.kind {
-            EntryKind::Field { name: field, value } if field.name == name => Some((field, value, entry)),
+    pub(crate) fn field_of(&self, dataset: ItemRef, name: &str) -> Option<(&Ident, &Expr, &Entry)> {
+        self.resolved_dataset(dataset)?.entries.iter().find_map(|entry| match &entry.kind {
+            EntryKind::Field { binding, value } if binding.name.name == name => Some((&binding.name, value, entry)),
             _ => None,
         })
     }
@@ -201,12 +183,12 @@ impl<'p> Lower<'p> {
 
     /// Runs a dataset. A field whose value cannot be known before its files are read has none.
     fn run_dataset(&mut self, call: &DatasetCall) -> Eval<Entries> {
-        let Item::Dataset(dataset) = self.program.item(call.item) else {
+        let Some(dataset) = self.program.resolved_dataset(call.item) else {
             return Err(self.fail(Diagnostic::error("unknown-name", format!("`{}` is no dataset", call.name))));
         };
-        let frame = self.new_frame(call.item.module);
+        let frame = self.new_frame(call.item.module, &dataset.locals);
         self.frames.push(frame);
-        for param in &dataset.params {
+        for (i, param) in dataset.params.iter().enumerate() {
             let value = match (call.args.get(&param.name.name), &param.default) {
                 (Some(value), _) => super::entry::argument(value),
                 (None, Some(default)) => self.eval(default)?,
@@ -214,15 +196,11 @@ impl<'p> Lower<'p> {
             };
             let what = format!("`{}` of `{}`", param.name.name, dataset.name.name);
             let value = self.coerce(value, &param.ty, &what, call.span)?;
-            self.declare(&param.name, value)?;
+            self.frame_mut().set(LocalId(i as u32), Var { value, span: param.name.span, state: None });
         }
         let mut found = Entries::default();
         for entry in &dataset.entries {
             self.dataset_entry(entry, &mut found)?;
-        }
-        if found.fields.is_empty() {
-            let message = format!("the dataset `{}` has no field", dataset.name.name);
-            return Err(self.fault("missing-setting", message, dataset.name.span, "write `name = …`"));
         }
         self.frames.pop();
         Ok(found)
@@ -231,42 +209,34 @@ impl<'p> Lower<'p> {
     fn dataset_entry(&mut self, entry: &'p Entry, found: &mut Entries) -> Eval<()> {
         // So that another entry changes no draws of this one.
         let path = match &entry.kind {
-            EntryKind::Let { pattern, .. } => format!("@let/{}", pattern_text(pattern)),
-            EntryKind::Fit { name, .. } => format!("@fit/{}", name.name),
-            EntryKind::Field { name, .. } => format!("@field/{}", name.name),
-            EntryKind::Update { .. } => "@update".to_owned(),
+            EntryKind::Let { pattern, .. } => format!("@let/{}", show_pattern(pattern)),
+            EntryKind::Fit { binding, .. } => format!("@fit/{}", binding.name.name),
+            EntryKind::Field { binding, .. } => format!("@field/{}", binding.name.name),
+            EntryKind::Setting { .. } | EntryKind::Update { .. } => return Ok(()),
         };
         self.frame_mut().draws = Draws::at(path);
         match &entry.kind {
             EntryKind::Let { pattern, value } => match self.eval(value) {
                 Ok(value) => self.bind_pattern(pattern, value, entry.span, false)?,
                 Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => {
-                    let mut names = vec![];
-                    super::stmt::pattern_names(pattern, &mut names);
-                    for ident in names {
-                        let var = Var { value: Value::Poison, span: ident.span, state: None, weight: false };
-                        self.declare_var(ident, var)?;
-                    }
+                    pattern.each(&mut |binding| self.declare(binding, Value::Poison));
                 }
                 Err(stop) => return Err(stop),
             },
-            EntryKind::Fit { name, value } => {
-                let data = match self.fitted(name) {
+            EntryKind::Fit { binding, value } => {
+                let data = match self.fitted(&binding.name) {
                     Some(data) => Some(data),
-                    None => self.entry_data("fit", name, value)?,
+                    None => self.entry_data("fit", &binding.name, value)?,
                 };
-                self.declare(name, data.clone().map_or(Value::Poison, Value::Data))?;
-                found.fits.extend(data.map(|data| (name.clone(), data)));
+                self.declare(binding, data.clone().map_or(Value::Poison, Value::Data));
+                found.fits.extend(data.map(|data| (binding.name.clone(), data)));
             }
-            EntryKind::Field { name, value } => {
-                let data = self.entry_data("field", name, value)?;
-                self.declare(name, data.clone().map_or(Value::Poison, Value::Data))?;
-                found.fields.push((name.clone(), data));
+            EntryKind::Field { binding, value } => {
+                let data = self.entry_data("field", &binding.name, value)?;
+                self.declare(binding, data.clone().map_or(Value::Poison, Value::Data));
+                found.fields.push((binding.name.clone(), data));
             }
-            EntryKind::Update { .. } => {
-                let message = "`update` belongs into `train`";
-                return Err(self.fault("misplaced", message, entry.span, "not in a dataset"));
-            }
+            EntryKind::Setting { .. } | EntryKind::Update { .. } => {}
         }
         Ok(())
     }
@@ -355,5 +325,16 @@ impl<'p> Lower<'p> {
         }
         reader.span = self.at(span);
         self.read(reader, span)
+    }
+}
+
+/// A pattern as it is written.
+fn show_pattern(pattern: &Pattern) -> String {
+    match &pattern.kind {
+        PatternKind::Name(binding) => binding.name.name.clone(),
+        PatternKind::Ignore => "_".to_owned(),
+        PatternKind::Tuple(parts) => {
+            format!("({})", parts.iter().map(show_pattern).collect::<Vec<_>>().join(", "))
+        }
     }
 }

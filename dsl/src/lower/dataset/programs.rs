@@ -8,7 +8,7 @@ use super::super::context::span_of;
 use super::super::{Lower, Request, What};
 use super::{Dataset, Entries, Readers, Survey};
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
-use crate::resolve::Program;
+use crate::hir::Program;
 use crate::span::Span;
 
 /// Which fields to compute.

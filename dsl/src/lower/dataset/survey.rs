@@ -10,7 +10,7 @@ use super::independence::check_independence;
 use super::programs::{Ran, Run};
 use super::{Dataset, Fields};
 use crate::diagnostic::{Diagnostic, thousands};
-use crate::resolve::Program;
+use crate::hir::Program;
 
 /// A dataset whose files are known.
 #[derive(Clone, Debug)]

@@ -18,8 +18,8 @@ use super::value::{Data, Label};
 pub use dlc_frontend::measure::{Combine, Measure, Part};
 
 use super::{Eval, Given, Lower, Request, What};
-use crate::ast::Expr;
 use crate::diagnostic::Diagnostic;
+use crate::hir::Expr;
 use crate::span::Span;
 
 mod classes;

@@ -2,14 +2,12 @@
 
 use super::super::train::metric_call;
 use super::super::value::Value;
-use super::super::{Eval, Lower};
+use super::super::{Eval, Lower, stop};
 use super::Settings;
 use super::told::{BestBy, Keep};
-use crate::ast::{Call, Expr, ExprKind};
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::hir::{Call, Callee, Expr, ExprKind};
 use crate::span::Span;
-
-const WANTED: &str = "`keep` is `last`, or `best(…)` with the name of a score such as \"validation.loss\"";
 
 /// Metrics and losses of the library that are better the lower they are.
 const LOWER: &[&str] =
@@ -21,48 +19,22 @@ impl<'p> Lower<'p> {
     /// Reads `keep`, when the other settings are read.
     pub(super) fn keep(&mut self, value: &'p Expr, settings: &Settings<'p>) -> Eval<Keep> {
         match &value.kind {
-            ExprKind::Name(name) if name == "last" => Ok(Keep::Last),
-            ExprKind::Call(call) if call.callee.name == "best" => self.best(call, settings).map(Keep::Best),
-            ExprKind::Call(Call { callee, .. }) => {
-                let label = match did_you_mean(&callee.name, ["best", "last"]) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None => "neither of these".to_owned(),
-                };
-                Err(self.fault("unknown-name", WANTED, callee.span, label))
-            }
-            _ => Err(self.fault("type-mismatch", WANTED, value.span, "neither of these")),
+            ExprKind::Call(call) => self.best(call, settings).map(Keep::Best),
+            _ => Ok(Keep::Last),
         }
     }
 
     fn best(&mut self, call: &'p Call, settings: &Settings<'p>) -> Eval<BestBy> {
-        let (mut score, mut better) = (None, None);
-        for (i, arg) in call.args.iter().enumerate() {
-            let name = arg.name.as_ref().map(|n| n.name.as_str());
-            let slot = match name {
-                None if i == 0 => &mut score,
-                Some("score") => &mut score,
-                Some("better") => &mut better,
-                Some(_) => {
-                    let name = arg.name.as_ref().expect("was matched");
-                    let error = super::super::unknown_argument("best", name, &["score", "better"], name.span);
-                    return Err(self.fail(error));
-                }
-                None => {
-                    let message = "`best` takes the name of one score";
-                    return Err(self.fault("misplaced", message, arg.span, "write `better: \"lower\"`"));
-                }
-            };
-            if slot.is_some() {
-                return Err(self.fault("duplicate-name", "this argument of `best` is given twice", arg.span, "again"));
-            }
-            *slot = match self.eval(&arg.value)? {
+        let Callee::Item { params, .. } = &call.callee else { return stop() };
+        let [mut score, mut better] = [None, None];
+        for (arg, param) in call.args.iter().zip(params) {
+            let found = match self.eval(&arg.value)? {
                 Value::Str(text) => Some((text.to_string(), arg.value.span)),
                 other => return Err(self.bad_setting("keep", "named by a string", &other, arg.value.span)),
             };
+            *(if *param == 0 { &mut score } else { &mut better }) = found;
         }
-        let Some((score, span)) = score else {
-            return Err(self.missing("best", &["score"], call.span));
-        };
+        let Some((score, span)) = score else { return stop() };
         let (validation, bare) = match (score.strip_prefix("validation."), score.strip_prefix("train.")) {
             (Some(bare), _) => (Some(true), bare),
             (_, Some(bare)) => (Some(false), bare),
@@ -85,7 +57,7 @@ impl<'p> Lower<'p> {
                 }
             },
             (true, ..) => true,
-            (_, Some((_, value)), _) => match metric_call(value).map(|call| call.callee.name.as_str()) {
+            (_, Some((_, value)), _) => match metric_call(value).map(|call| call.name.name.as_str()) {
                 Some(name) if LOWER.contains(&name) => true,
                 Some(name) if HIGHER.contains(&name) => false,
                 _ => {

@@ -3,8 +3,8 @@
 use super::super::train::metric_call;
 use super::super::{Eval, Lower};
 use super::Metric;
-use crate::ast::{Expr, ExprKind, InstanceNameKind};
 use crate::diagnostic::Diagnostic;
+use crate::hir::{Expr, ExprKind, InstanceNameKind};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -32,7 +32,7 @@ impl<'p> Lower<'p> {
         for (i, (item, given)) in items.iter().zip(given).enumerate() {
             let name = given.map_or_else(
                 || {
-                    let function = metric_call(item).map(|call| call.callee.name.clone());
+                    let function = metric_call(item).map(|call| call.name.name.clone());
                     let name = unused(function.unwrap_or(format!("metric_{}", i + 1)), &names);
                     names.push(name.clone());
                     name
@@ -46,7 +46,7 @@ impl<'p> Lower<'p> {
 
     /// The name that `as` gives a metric.
     fn given_name(&mut self, item: &'p Expr) -> Eval<Option<(&'p str, Span)>> {
-        let Some(name) = metric_call(item).and_then(|call| call.name.as_ref()) else { return Ok(None) };
+        let Some(name) = metric_call(item).and_then(|call| call.instance.as_ref()) else { return Ok(None) };
         match &name.kind {
             InstanceNameKind::Word(word) if word.starts_with(|c: char| c.is_ascii_lowercase()) => {
                 Ok(Some((word, name.span)))

@@ -2,29 +2,28 @@
 
 use super::super::entry::Chosen;
 use super::super::{Eval, Given, Lower};
+use crate::hir::Train;
 
 impl<'p> Lower<'p> {
     /// The model's arguments that are known when compiling, for its `train` section; those that depend on data are left out.
     pub(crate) fn arguments_of_section(&mut self, chosen: &Chosen<'p>, given: &[Given<'p>]) -> Eval<()> {
-        let frame = self.new_frame(chosen.at.module);
+        let frame = self.new_frame(chosen.definition.at.module, &chosen.definition.locals);
         self.frames.push(frame);
         self.declare_arguments(chosen, given)?;
         let frame = self.frames.pop().expect("was pushed");
-        let mut scope = frame.scopes.into_iter().next().unwrap_or_default();
-        for param in &chosen.definition.params {
-            let Some(var) = scope.get_mut(&param.name.name) else { continue };
+        for (param, var) in chosen.definition.params.iter().zip(frame.slots) {
+            let Some(mut var) = var else { continue };
             let what = format!("`{}` of `{}`", param.name.name, chosen.definition.name.name);
-            var.value = self.coerce(var.value.clone(), &param.ty, &what, var.span)?;
+            var.value = self.coerce(var.value, &param.ty, &what, var.span)?;
+            self.section_arguments.insert(param.name.name.clone(), var);
         }
-        self.section_arguments = scope;
         Ok(())
     }
 
     /// Opens the scope of a section: the model's arguments, and within it what the section introduces.
-    pub(crate) fn begin_section(&mut self) {
-        let mut frame = self.new_frame(0);
-        frame.scopes[0] = self.section_arguments.clone();
-        frame.scopes.push(Default::default());
+    pub(crate) fn begin_section(&mut self, train: &'p Train) {
+        let mut frame = self.new_frame(0, &train.locals);
+        frame.give(&train.outer, |name| self.section_arguments.get(name).cloned());
         self.frames.push(frame);
     }
 }

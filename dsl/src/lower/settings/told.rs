@@ -2,7 +2,7 @@
 
 use super::super::dataset::DatasetCall;
 use crate::diagnostic::{Diagnostic, count};
-use crate::resolve::check::attributes::Allowed;
+use crate::hir::Allowed;
 use crate::span::Span;
 
 /// How many of the examples are for the validation.

@@ -2,9 +2,10 @@
 
 use super::super::pattern;
 use super::super::{Eval, Lower};
-use super::{Clip, Patterns, Settings};
-use crate::ast::{self, Entry, EntryKind, Expr, Ident};
+use super::{Clip, Patterns, SETTINGS, Settings};
+use crate::ast::{self, Ident};
 use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::hir::{Entry, EntryKind, Expr, Train};
 use crate::print::{expr_text, pattern_text};
 use crate::span::Span;
 
@@ -51,7 +52,7 @@ struct Reading<'p> {
 impl<'p> Lower<'p> {
     /// The updates of a section, of which the other settings are read: those that it names, or else the one that `loss` and `optimizer` are
     /// short for. Reports what is missing.
-    pub(super) fn updates(&mut self, train: &'p ast::Train, settings: &Settings<'p>) -> Eval<Vec<Update<'p>>> {
+    pub(super) fn updates(&mut self, train: &'p Train, settings: &Settings<'p>) -> Eval<Vec<Update<'p>>> {
         let written: Vec<(&'p Expr, &'p [Entry], Span)> = train.entries.iter().filter_map(update_of).collect();
         if written.is_empty() {
             let (Some(loss), Some(optimizer)) = (settings.loss, settings.optimizer) else {
@@ -83,10 +84,10 @@ impl<'p> Lower<'p> {
     }
 
     /// A section has a loss and an optimizer, or updates with theirs.
-    fn refuse_both_forms(&mut self, train: &'p ast::Train, update: Span) {
+    fn refuse_both_forms(&mut self, train: &'p Train, update: Span) {
         for name in ["loss", "optimizer"] {
             let Some(field) = train.entries.iter().find_map(|entry| match &entry.kind {
-                EntryKind::Field { name: field, .. } if field.name == name => Some(field),
+                EntryKind::Setting { name: field, .. } if field.name == name => Some(field),
                 _ => None,
             }) else {
                 continue;
@@ -114,14 +115,12 @@ impl<'p> Lower<'p> {
         let mut reading = Reading::default();
         let mut seen: Vec<(&str, Span)> = vec![];
         let mut failed = false;
-        let frame = self.new_frame_within();
-        self.frames.push(frame);
         for entry in entries {
             match &entry.kind {
                 EntryKind::Let { pattern, value } => self.known_let(pattern, value),
                 // which the parser refuses
-                EntryKind::Update { .. } | EntryKind::Fit { .. } => {}
-                EntryKind::Field { name, value } => {
+                EntryKind::Update { .. } | EntryKind::Fit { .. } | EntryKind::Field { .. } => {}
+                EntryKind::Setting { name, value } => {
                     if !self.set_once(&mut seen, name) {
                         continue;
                     }
@@ -129,7 +128,6 @@ impl<'p> Lower<'p> {
                 }
             }
         }
-        self.frames.pop();
         for name in ["loss", "optimizer"] {
             if !seen.iter().any(|(old, _)| *old == name) {
                 let message = format!("this `update` has no `{name}`");
@@ -161,7 +159,7 @@ impl<'p> Lower<'p> {
             other => {
                 let message = format!("`update` has no setting `{other}`");
                 let error = Diagnostic::error("unknown-setting", message);
-                let error = if super::SETTINGS.contains(&other) {
+                let error = if SETTINGS.contains(&other) {
                     error.primary(name.span, "move it out of the braces: it is a setting of the whole training")
                 } else {
                     match did_you_mean(other, SETTINGS_OF_UPDATE.iter().copied()) {
@@ -178,15 +176,6 @@ impl<'p> Lower<'p> {
         }
         Ok(())
     }
-
-    /// A frame that sees what the innermost one does.
-    fn new_frame_within(&mut self) -> super::super::Frame<'p> {
-        let frame = self.frame().clone();
-        let mut inner = self.new_frame(frame.module);
-        inner.scopes = frame.scopes;
-        inner.scopes.push(Default::default());
-        inner
-    }
 }
 
 /// An entry as an update: its target, its entries, and where it begins, as far as to the target.
@@ -201,13 +190,19 @@ fn update_of(entry: &Entry) -> Option<(&Expr, &[Entry], Span)> {
 
 /// The settings of the updates of a section as texts, by name.
 pub(super) fn texts(train: &ast::Train) -> impl Iterator<Item = (String, String)> {
-    train.entries.iter().filter_map(update_of).zip(1..).flat_map(|((target, entries, _), number)| {
-        let text = move |entry: &Entry| match &entry.kind {
-            EntryKind::Field { name, value } => Some((format!("{} of update {number}", name.name), expr_text(value))),
-            EntryKind::Let { pattern, value } => {
+    let updates = train.entries.iter().filter_map(|entry| match &entry.kind {
+        ast::EntryKind::Update { target, entries } => Some((target, entries)),
+        _ => None,
+    });
+    updates.zip(1..).flat_map(|((target, entries), number)| {
+        let text = move |entry: &ast::Entry| match &entry.kind {
+            ast::EntryKind::Field { name, value } => {
+                Some((format!("{} of update {number}", name.name), expr_text(value)))
+            }
+            ast::EntryKind::Let { pattern, value } => {
                 Some((format!("let {} of update {number}", pattern_text(pattern)), expr_text(value)))
             }
-            EntryKind::Update { .. } | EntryKind::Fit { .. } => None,
+            ast::EntryKind::Update { .. } | ast::EntryKind::Fit { .. } => None,
         };
         std::iter::once((format!("update {number}"), expr_text(target))).chain(entries.iter().filter_map(text))
     })

@@ -1,0 +1,187 @@
+//! Arguments: which goes to which parameter. Calls whose callee is known are bound once, when names are resolved; those of what a local holds
+//! when they are lowered.
+
+use crate::ast::{Body, Definition, DefinitionKind, Ident, Item, Param, TypeKind};
+use crate::diagnostic::{Diagnostic, did_you_mean, of_two, quoted, replaced};
+use crate::span::Span;
+
+/// What is written of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// All arguments.
+    Call,
+    /// The declaration of a layer, or a training of a model: the data is left out.
+    WithoutData,
+}
+
+/// What is called: a definition or a dataset.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Callee<'a> {
+    name: &'a str,
+    params: &'a [Param],
+    is_block: bool,
+    is_builtin: bool,
+}
+
+/// Whether a call that is given for a parameter waits for the shape of a weight.
+pub(crate) fn delays(param: &Param) -> bool {
+    matches!(&param.ty.kind, TypeKind::Value { name, .. } if name.name == "fn")
+}
+
+fn is_data(param: &Param) -> bool {
+    matches!(param.ty.kind, TypeKind::Data { .. })
+}
+
+impl<'a> Callee<'a> {
+    pub fn of(item: &'a Item) -> Self {
+        match item {
+            Item::Definition(d) => Callee {
+                name: &d.name.name,
+                params: &d.params,
+                is_block: d.kind == DefinitionKind::Block,
+                is_builtin: d.body == Body::Builtin,
+            },
+            Item::Dataset(d) => Callee { name: &d.name.name, params: &d.params, is_block: false, is_builtin: false },
+            Item::Import(_) | Item::Train(_) => Callee { name: "", params: &[], is_block: false, is_builtin: false },
+        }
+    }
+
+    /// Whether a call that is given for this parameter waits for the shape of a weight.
+    pub fn delays(&self, param: usize) -> bool {
+        delays(&self.params[param])
+    }
+
+    /// The parameters of arguments: first of those that a pipe gives, at `left`, then of those that are written, each with its name, its
+    /// place, and the place of its value.
+    pub fn bind<'n>(
+        &self,
+        form: Form,
+        left: &[Span],
+        args: impl Iterator<Item = (Option<&'n Ident>, Span, Span)>,
+    ) -> Result<Vec<usize>, Vec<Diagnostic>> {
+        let is_positional = |param: &Param| param.default.is_none() && !(form == Form::WithoutData && is_data(param));
+        let mut positional = (0..self.params.len()).filter(|&i| is_positional(&self.params[i]));
+        let mut first: Vec<Option<Span>> = vec![None; self.params.len()];
+        let (mut bound, mut errors) = (vec![], vec![]);
+        for &span in left {
+            let Some(param) = positional.next() else {
+                let message = format!("`{}` takes nothing from a pipe", self.name);
+                errors.push(Diagnostic::error("too-many-arguments", message).primary(span, "nowhere to go"));
+                continue;
+            };
+            first[param] = Some(span);
+            bound.push(param);
+        }
+        for (name, span, value) in args {
+            let param = match name {
+                None => positional.next().ok_or_else(|| Box::new(self.too_many(span))),
+                Some(name) => self.param(name),
+            };
+            let again = |param: usize, first: Span| {
+                Diagnostic::error("duplicate-argument", format!("`{}` is given twice", self.params[param].name.name))
+                    .primary(span, "given again")
+                    .secondary(first, "first given here")
+            };
+            match param {
+                Ok(param) if first[param].is_some() => errors.push(again(param, first[param].unwrap_or(span))),
+                Ok(param) => {
+                    first[param] = Some(value);
+                    bound.push(param);
+                }
+                Err(error) => errors.push(*error),
+            }
+        }
+        if errors.is_empty() { Ok(bound) } else { Err(errors) }
+    }
+
+    /// The parameter of a name.
+    fn param(&self, name: &Ident) -> Result<usize, Box<Diagnostic>> {
+        let found = self.params.iter().position(|param| param.name.name == name.name);
+        found.ok_or_else(|| {
+            let names = self.params.iter().map(|param| &*param.name.name);
+            Box::new(unknown_argument(self.name, name, &names.collect::<Vec<_>>()))
+        })
+    }
+
+    fn too_many(&self, span: Span) -> Diagnostic {
+        let named_only = |param: &&Param| param.default.is_some();
+        let places = self.params.iter().filter(|param| !named_only(param)).count();
+        let plural = if places == 1 { "argument" } else { "arguments" };
+        let message = format!("`{}` takes {places} {plural} by place", self.name);
+        let named: Vec<String> =
+            self.params.iter().filter(named_only).map(|param| format!("`{}:`", param.name.name)).collect();
+        let mut error = Diagnostic::error("too-many-arguments", message).primary(span, "one too many");
+        if let Some(function) = of_two(self.name) {
+            error = error.help(format!("of two values: `{function}(a, b)`"));
+        }
+        if !named.is_empty() {
+            error = error.help(format!("the others go by name: {}", named.join(", ")));
+        }
+        error
+    }
+
+    /// The error for required parameters that got no argument. A layer gets its data later; `in_init` there are no layers.
+    pub fn missing(
+        &self,
+        form: Form,
+        is_bound: impl Fn(usize) -> bool,
+        in_init: bool,
+        span: Span,
+    ) -> Option<Diagnostic> {
+        let is_required = |param: &Param| {
+            let may_be_missing = self.is_builtin && matches!(param.ty.kind, TypeKind::Value { optional: true, .. });
+            param.default.is_none() && !may_be_missing && !(form == Form::WithoutData && is_data(param))
+        };
+        let params = || self.params.iter().enumerate();
+        let missing = params().filter(|(i, param)| is_required(param) && !is_bound(*i));
+        let missing: Vec<&str> = missing.map(|(_, param)| &*param.name.name).collect();
+        if missing.is_empty() {
+            return None;
+        }
+        let error = missing_arguments(self.name, &missing, span);
+        let takes_data = self.params.iter().any(is_data);
+        let has_data = params().any(|(i, param)| is_data(param) && is_bound(i));
+        let is_layer = self.is_block && takes_data && !has_data && !in_init;
+        let help = format!("for a layer that is called later, write `layer f = {}(…)`", self.name);
+        Some(if is_layer { error.help(help) } else { error })
+    }
+}
+
+pub(crate) fn missing_arguments(callee: &str, names: &[&str], span: Span) -> Diagnostic {
+    let list = quoted(names);
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let error = Diagnostic::error("missing-argument", format!("`{callee}` is not given {list}"));
+    error.primary(span, format!("{list} {verb} missing"))
+}
+
+pub(crate) fn unknown_argument(callee: &str, name: &Ident, names: &[&str]) -> Diagnostic {
+    let message = format!("`{callee}` has no argument `{}`", name.name);
+    let error = Diagnostic::error("unknown-argument", message);
+    if let Some(remedy) = replaced(callee, &name.name) {
+        return error.primary(name.span, "no longer an argument").help(remedy);
+    }
+    match did_you_mean(&name.name, names.iter().copied()) {
+        Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
+        None => error.primary(name.span, "unknown").help(format!("its arguments are {}", names.join(", "))),
+    }
+}
+
+/// The error for a `layer` of what owns nothing.
+pub(crate) fn no_block(callee: &Ident) -> Diagnostic {
+    let message = format!("`{}` is no block: it has no weights to share", callee.name);
+    Diagnostic::error("type-mismatch", message).primary(callee.span, "call it where you need it")
+}
+
+/// The error for an optimizer that is none.
+pub(crate) fn no_optimizer(definition: Option<&Definition>, callee: &Ident) -> Option<Diagnostic> {
+    const WANTED: &str = "an optimizer is a block of a weight, its gradient and its settings, as in `adam(lr: 1e-3)`";
+    let error = |message: String, label| Some(Diagnostic::error("type-mismatch", message).primary(callee.span, label));
+    match definition {
+        Some(d) if d.body == Body::Builtin => error(WANTED.to_owned(), "not a block"),
+        None => error(WANTED.to_owned(), "not a block"),
+        Some(d) if d.params.len() < 2 => {
+            error(format!("`{}` takes no weight and gradient", d.name.name), "not an optimizer")
+        }
+        Some(_) => None,
+    }
+}

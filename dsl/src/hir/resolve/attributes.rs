@@ -1,0 +1,125 @@
+//! Attributes: which there are, where they may stand, and how they are written.
+
+use crate::ast::{Attribute, Expr, ExprKind};
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::hir::Contents;
+use crate::span::Span;
+
+/// The warnings that `@allow` silences, by their codes; it writes them with `_`.
+const WARNINGS: &[&str] = &[
+    "unused-let",
+    "unused-argument",
+    "unused-function",
+    "unused-field",
+    "unused-import",
+    "hidden-name",
+    "empty-validation",
+    "left-out-examples",
+    "division-comment",
+    "deprecated",
+];
+
+/// A warning that is silenced, and where.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Allowed {
+    code: &'static str,
+    within: Span,
+}
+
+impl Allowed {
+    /// Whether it silences a warning.
+    pub fn silences(&self, warning: &Diagnostic) -> bool {
+        self.code == warning.code && warning.span().is_some_and(|span| self.within.contains(span))
+    }
+}
+
+/// The warnings that attributes silence in what they stand before.
+pub(crate) fn allowed(attributes: &[Attribute], within: Span) -> impl Iterator<Item = Allowed> {
+    let names = attributes.iter().filter(|a| a.name.name == "allow").flat_map(|a| &a.args);
+    let codes = names.filter_map(|arg| warning(word(&arg.value)?));
+    codes.map(move |code| Allowed { code, within })
+}
+
+/// Whether `@allow(unused_parameter)` is among them.
+pub(super) fn allows_unused(attributes: &[Attribute]) -> bool {
+    let names = attributes.iter().filter(|a| a.name.name == "allow").flat_map(|a| &a.args);
+    names.filter_map(|arg| word(&arg.value)).any(|word| word == "unused_parameter")
+}
+
+/// Checks the attributes before something where those of `own` mean something, beside `@allow` of a warning.
+pub(super) fn check(attributes: &[Attribute], own: &[&str], faults: &mut Vec<Diagnostic>) {
+    for attribute in attributes {
+        let name = &attribute.name.name;
+        let words: Vec<&str> = attribute.args.iter().filter_map(|arg| word(&arg.value)).collect();
+        if name == "allow" && words.len() == attribute.args.len() && !words.contains(&"unused_parameter") {
+            if let Some(error) = unknown(attribute, &words) {
+                faults.push(error);
+            }
+            continue;
+        }
+        let (what, fits) = match name.as_str() {
+            "allow" => ("`@allow(unused_parameter)`", words == ["unused_parameter"]),
+            "gradient" => ("`@gradient(name of a fn)`", words.len() == 1 && attribute.args.len() == 1),
+            "recompute" => ("`@recompute(every: 16)`", true),
+            _ => {
+                let error = Diagnostic::error("unknown-name", format!("there is no attribute `@{name}`"));
+                let known = ["allow", "gradient", "recompute"];
+                let label = match did_you_mean(name, known) {
+                    Some(meant) => format!("do you mean `@{meant}`?"),
+                    None => "attributes are @allow, @gradient and @recompute".to_owned(),
+                };
+                faults.push(error.primary(attribute.name.span, label));
+                continue;
+            }
+        };
+        if !own.contains(&name.as_str()) {
+            let error = Diagnostic::error("misplaced", format!("`@{name}` means nothing here"));
+            let label = match name.as_str() {
+                "allow" => "it stands before a `param`",
+                "recompute" => "it stands before a `scan`",
+                _ => "it stands before a `fn`",
+            };
+            faults.push(error.primary(attribute.span, label));
+        } else if !fits {
+            let error = Diagnostic::error("type-mismatch", format!("`@{name}` is written {what}"));
+            faults.push(error.primary(attribute.span, format!("not {what}")));
+        }
+    }
+}
+
+/// The error for an `@allow` that names no warning.
+fn unknown(attribute: &Attribute, words: &[&str]) -> Option<Diagnostic> {
+    let known: Vec<String> = WARNINGS.iter().map(|code| code.replace('-', "_")).collect();
+    let error = |message: String| Diagnostic::error("unknown-name", message);
+    let help = format!("warnings are {} and, before a `param`, unused_parameter", known.join(", "));
+    let Some(at) = words.iter().position(|word| warning(word).is_none()) else {
+        let error = error("`@allow` names no warning".to_owned()).primary(attribute.span, "which one?").help(help);
+        return words.is_empty().then_some(error);
+    };
+    let (error, span) = (error(format!("there is no warning `{}`", words[at])), attribute.args[at].span);
+    Some(match did_you_mean(words[at], known.iter().map(String::as_str)) {
+        Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
+        None => error.primary(span, "unknown").help(help),
+    })
+}
+
+/// The code of a warning that an attribute names.
+fn warning(word: &str) -> Option<&'static str> {
+    WARNINGS.iter().find(|code| code.replace('-', "_") == word).copied()
+}
+
+/// What the library's `@reads` says of the files that a builtin reads.
+pub(super) fn reads(attributes: &[Attribute]) -> Option<Contents> {
+    let reads = attributes.iter().find(|attribute| attribute.name.name == "reads")?;
+    match word(&reads.args.first()?.value)? {
+        "tensor" => Some(Contents::Tensor),
+        "tensors" => Some(Contents::Tensors),
+        "columns" => Some(Contents::Columns),
+        _ => None,
+    }
+}
+
+/// The name that an expression is.
+pub(super) fn word(e: &Expr) -> Option<&str> {
+    if let ExprKind::Name(name) = &e.kind { Some(name) } else { None }
+}

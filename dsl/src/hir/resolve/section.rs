@@ -1,0 +1,392 @@
+//! What `dataset` and `train` name.
+
+use indexmap::IndexMap;
+
+use rustc_hash::FxHashMap;
+
+use super::call::Use;
+use super::scope::Kind;
+use super::{Names, attributes, twice};
+use crate::ast::*;
+use crate::diagnostic::{Diagnostic, did_you_mean};
+use crate::hir::bind::{self, Form};
+use crate::hir::tree::{self, Callee, LocalId};
+use crate::hir::{ItemRef, Program};
+use crate::library::{LIBRARY, library};
+use crate::span::Span;
+
+/// What a name means in a `train` section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    Dimension,
+    Input,
+    Argument,
+    Result,
+    Field,
+}
+
+impl Meaning {
+    fn word(self) -> &'static str {
+        match self {
+            Meaning::Dimension => "a dimension of the model",
+            Meaning::Input => "an input of the model",
+            Meaning::Argument => "an argument of the model",
+            Meaning::Result => "a result of the model",
+            Meaning::Field => "a field of the data",
+        }
+    }
+
+    fn kind(self) -> Kind {
+        match self {
+            Meaning::Dimension => Kind::Dimension,
+            Meaning::Input | Meaning::Argument => Kind::Argument,
+            Meaning::Result => Kind::Result,
+            Meaning::Field => Kind::Field,
+        }
+    }
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn dataset(&mut self, d: &'a Dataset) -> tree::Dataset {
+        twice(fields(d), |name| format!("`{}` has two fields named `{name}`", d.name.name), &mut self.faults);
+        self.attributes(&d.attributes, &[], d.span);
+        // so that a `let` which nothing uses is known at the end
+        self.scopes.push();
+        d.params.iter().for_each(|param| drop(self.bind(&param.name, Kind::Argument)));
+        let params = self.params(&d.params, |param| param.default.is_none());
+        let mut entries = vec![];
+        for entry in &d.entries {
+            self.attributes(&entry.attributes, &[], entry.span);
+            let kind = match &entry.kind {
+                EntryKind::Let { pattern, value } => {
+                    let value = self.expr(value);
+                    tree::EntryKind::Let { pattern: self.pattern(pattern, Kind::Let), value }
+                }
+                EntryKind::Fit { name, value } => {
+                    let value = self.expr(value);
+                    tree::EntryKind::Fit { binding: self.bind(name, Kind::Fit), value }
+                }
+                EntryKind::Field { name, value } => {
+                    let value = self.expr(value);
+                    tree::EntryKind::Field { binding: self.bind(name, Kind::Field), value }
+                }
+                EntryKind::Update { .. } => {
+                    let error = Diagnostic::error("misplaced", "`update` belongs into `train`");
+                    self.faults.push(error.primary(entry.span, "not in a dataset"));
+                    continue;
+                }
+            };
+            entries.push(tree::Entry { kind, span: entry.span });
+        }
+        if fields(d).next().is_none() {
+            let error = Diagnostic::error("missing-setting", format!("the dataset `{}` has no field", d.name.name));
+            self.faults.push(error.primary(d.name.span, "write `name = …`"));
+        }
+        self.unused_arguments(&d.params, |_| false);
+        self.scopes.pop();
+        tree::Dataset { name: d.name.clone(), params, entries, locals: std::mem::take(&mut self.locals) }
+    }
+
+    /// A section's values are computed of the model's results, and of fields that only the data may tell; what it calls is always known.
+    pub(super) fn train(&mut self, train: &'a Train, at: ItemRef) -> tree::Train {
+        self.attributes(&train.attributes, &[], train.span);
+        let (mut args, mut params, mut outer) = (vec![], vec![], vec![]);
+        match self.program.model(self.module, &train.model.name, train.model.span) {
+            Ok((at, model)) => {
+                (args, params) = self.args_of_model(train, at);
+                outer = self.names_of_section(train, model);
+            }
+            Err(error) => self.faults.push(*error),
+        }
+        self.outer = Some(FxHashMap::default());
+        let entries = self.scoped(|names| names.train_entries(&train.entries));
+        outer.extend(self.outer.take().into_iter().flat_map(FxHashMap::into_values));
+        outer.sort_unstable();
+        let allowed = train.entries.iter().flat_map(|entry| attributes::allowed(&entry.attributes, entry.span));
+        tree::Train {
+            at,
+            name: train.name.clone(),
+            model: train.model.clone(),
+            args,
+            params,
+            entries,
+            locals: std::mem::take(&mut self.locals),
+            outer,
+            allowed: attributes::allowed(&train.attributes, train.span).chain(allowed).collect(),
+            span: train.span,
+        }
+    }
+
+    fn args_of_model(&mut self, train: &'a Train, model: ItemRef) -> (Vec<tree::Arg>, Vec<usize>) {
+        let program: &'a Program = self.program;
+        let callee = bind::Callee::of(program.item(model));
+        let args = train.args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));
+        match callee.bind(Form::WithoutData, &[], args) {
+            Ok(params) => (self.args(&train.args, |arg| callee.delays(params[arg])), params),
+            Err(errors) => {
+                self.faults.extend(errors);
+                (vec![], vec![])
+            }
+        }
+    }
+
+    fn train_entries(&mut self, entries: &'a [Entry]) -> Vec<tree::Entry> {
+        let mut resolved = vec![];
+        for entry in entries {
+            self.attributes(&entry.attributes, &[], entry.span);
+            let kind = match &entry.kind {
+                EntryKind::Let { pattern, value } => {
+                    let value = self.expr(value);
+                    tree::EntryKind::Let { pattern: self.pattern(pattern, Kind::Let), value }
+                }
+                EntryKind::Fit { .. } => continue,
+                EntryKind::Field { name, value } => {
+                    tree::EntryKind::Setting { name: name.clone(), value: self.setting(name, value) }
+                }
+                EntryKind::Update { target, entries } => {
+                    let target = self.expr(target);
+                    tree::EntryKind::Update { target, entries: self.scoped(|names| names.train_entries(entries)) }
+                }
+            };
+            resolved.push(tree::Entry { kind, span: entry.span });
+        }
+        resolved
+    }
+
+    /// The value of a setting; some have words and functions of their own.
+    fn setting(&mut self, name: &Ident, value: &'a Expr) -> tree::Expr {
+        let call = match (name.name.as_str(), &value.kind) {
+            ("data" | "test", ExprKind::Call(call)) => self.call_of_dataset(call),
+            ("data" | "test", _) => {
+                let message = "data is a dataset with its arguments, as in `digits(\"train\")`";
+                let error = Diagnostic::error("type-mismatch", message);
+                self.faults.push(error.primary(value.span, "not a call of a dataset"));
+                return self.expr(value);
+            }
+            ("validation", ExprKind::Call(call))
+                if dataset_named(self.program, self.module, &call.callee.name).is_some() =>
+            {
+                self.call_of_dataset(call)
+            }
+            ("validation", _) => {
+                let datasets = self.program.main().datasets().map(|dataset| dataset.name.name.as_str());
+                let wanted = "`validation` is `last(…)` or `random(…)` of the data, or a dataset";
+                return self.of_setting(value, wanted, &["last", "random"], &datasets.collect::<Vec<_>>());
+            }
+            ("clip", _) => return self.of_setting(value, "`clip` is `norm(…)` or `value(…)`", &["norm", "value"], &[]),
+            ("keep", ExprKind::Name(word)) if word == "last" => {
+                return tree::Expr { kind: tree::ExprKind::Word(word.clone()), span: value.span };
+            }
+            ("keep", _) => {
+                let wanted = "`keep` is `last`, or `best(…)` with the name of a score such as \"validation.loss\"";
+                return self.of_setting(value, wanted, &["best"], &["last"]);
+            }
+            ("optimizer", ExprKind::Call(call)) => self.call_of_optimizer(call),
+            ("metrics", ExprKind::List(items)) => {
+                self.metrics.extend(items.iter().filter_map(metric_call).map(|call| call.span));
+                return self.expr(value);
+            }
+            _ => return self.expr(value),
+        };
+        tree::Expr { kind: tree::ExprKind::Call(call), span: value.span }
+    }
+
+    /// A call of one of some functions that only this setting calls. It may also be something else, of these names.
+    fn of_setting(&mut self, value: &'a Expr, wanted: &str, functions: &[&str], others: &[&str]) -> tree::Expr {
+        let found = match &value.kind {
+            ExprKind::Call(call) => functions.iter().find(|name| **name == call.callee.name).map(|name| (call, *name)),
+            _ => None,
+        };
+        let Some((call, name)) = found else {
+            let error = match &value.kind {
+                ExprKind::Call(Call { callee, .. }) => {
+                    let label = match did_you_mean(&callee.name, others.iter().chain(functions).copied()) {
+                        Some(meant) => format!("do you mean `{meant}`?"),
+                        None => "none of these".to_owned(),
+                    };
+                    Diagnostic::error("unknown-name", wanted).primary(callee.span, label)
+                }
+                _ => Diagnostic::error("type-mismatch", wanted).primary(value.span, "none of these"),
+            };
+            self.faults.push(error);
+            return tree::Expr { kind: tree::ExprKind::None, span: value.span };
+        };
+        self.instance_name(call, None);
+        let at = ItemRef { module: LIBRARY, item: library().settings[name] };
+        let callee = self.bound(call, at, Use { form: Form::Call, left: &[] }, false);
+        tree::Expr { kind: tree::ExprKind::Call(self.with_callee(call, callee, 0)), span: value.span }
+    }
+
+    fn call_of_dataset(&mut self, call: &'a Call) -> tree::Call {
+        self.instance_name(call, None);
+        let callee = match self.program.lookup(self.module, &call.callee.name) {
+            None => {
+                self.faults.push(unknown_dataset(self.program, &call.callee));
+                Callee::Setting
+            }
+            Some(at) if matches!(self.program.item(at), Item::Dataset(_)) => {
+                self.bound(call, at, Use { form: Form::Call, left: &[] }, false)
+            }
+            Some(_) => {
+                let error = Diagnostic::error("type-mismatch", format!("`{}` is no dataset", call.callee.name));
+                self.faults.push(error.primary(call.callee.span, "not a dataset"));
+                Callee::Setting
+            }
+        };
+        self.with_callee(call, callee, 0)
+    }
+
+    /// An optimizer, to which an update gives the weight and its gradient.
+    fn call_of_optimizer(&mut self, call: &'a Call) -> tree::Call {
+        if let Some(name) = &call.name {
+            let message = "an optimizer has no name: its states are named by their weights";
+            self.faults.push(Diagnostic::error("misplaced", message).primary(name.span, "delete this `as`"));
+        }
+        let found = self.program.lookup(self.module, &call.callee.name);
+        if self.scopes.find(&call.callee.name).is_none()
+            && let Some(error) = found.and_then(|at| bind::no_optimizer(self.program.definition(at), &call.callee))
+        {
+            self.faults.push(error);
+            return self.with_callee(call, Callee::Setting, 0);
+        }
+        self.call(call, Use { form: Form::Call, left: &[call.callee.span; 2] })
+    }
+
+    /// Binds what a section may name: of two things of one name, none could be meant, unless one feeds the other.
+    fn names_of_section(&mut self, train: &'a Train, model: &'a Definition) -> Vec<LocalId> {
+        let mut known: IndexMap<&str, (Meaning, Span)> = IndexMap::new();
+        for (name, span, meaning) in self.meanings(train, model) {
+            match known.get(name) {
+                Some(&(first, _)) if first == meaning => {}
+                Some((Meaning::Input, _)) if meaning == Meaning::Field => {}
+                Some(&(first, old)) => {
+                    let message = format!("`{name}` is {} and {}", first.word(), meaning.word());
+                    let error = Diagnostic::error("duplicate-name", message)
+                        .primary(span, format!("{}, for `train {}`", meaning.word(), train.model.name))
+                        .secondary(old, first.word());
+                    let help = match meaning {
+                        Meaning::Field => {
+                            "rename one of them: only a field that feeds the model's input of its name shares a name"
+                        }
+                        _ => "rename one of them: in a `train` section, the name could mean either",
+                    };
+                    self.faults.push(error.help(help));
+                }
+                None => {
+                    known.insert(name, (meaning, span));
+                }
+            }
+        }
+        let mut outer = vec![];
+        for (name, (meaning, span)) in known {
+            match meaning {
+                Meaning::Dimension => {
+                    self.scopes.bind(name, span, Kind::Dimension, None);
+                }
+                _ => outer.push(self.bind_at(name, span, meaning.kind()).local),
+            }
+        }
+        outer
+    }
+
+    /// Everything that a section may name beside its own `let`s, with its place.
+    fn meanings(&self, train: &'a Train, model: &'a Definition) -> Vec<(&'a str, Span, Meaning)> {
+        let mut all = vec![];
+        for param in &model.params {
+            dimensions(&param.ty, &mut |name, span| all.push((name, span, Meaning::Dimension)));
+        }
+        all.extend(model.params.iter().map(|param| {
+            let is_data = matches!(param.ty.kind, TypeKind::Data { .. });
+            (&*param.name.name, param.name.span, if is_data { Meaning::Input } else { Meaning::Argument })
+        }));
+        let results = model.results.iter().filter_map(|result| result.name.as_ref());
+        all.extend(results.map(|name| (&*name.name, name.span, Meaning::Result)));
+        for setting in DATA {
+            let dataset =
+                dataset_of(self.program, self.module, train, setting).map_or_else(Vec::new, |d| fields(d).collect());
+            all.extend(dataset.into_iter().map(|name| (&*name.name, name.span, Meaning::Field)));
+        }
+        all
+    }
+}
+
+/// Reports two trainings of one name, by which neither could be chosen.
+pub(super) fn names_of_trainings(file: &File, diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen: IndexMap<&str, &Train> = IndexMap::new();
+    for train in file.trains() {
+        let name = train.name();
+        let Some(first) = seen.get(&*name.name) else {
+            seen.insert(&name.name, train);
+            continue;
+        };
+        let error = Diagnostic::error("duplicate-name", format!("two trainings are named `{}`", name.name))
+            .primary(name.span, "named so again")
+            .secondary(first.name().span, "first named so here");
+        let help = format!("give each a name of its own: `train other = {} {{ … }}`", train.model.name);
+        diagnostics.push(error.help(help));
+    }
+}
+
+/// The settings that name a dataset.
+pub(super) const DATA: [&str; 3] = ["data", "validation", "test"];
+
+/// The fields of a dataset.
+pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
+    d.entries.iter().filter_map(|entry| match &entry.kind {
+        EntryKind::Field { name, .. } => Some(name),
+        _ => None,
+    })
+}
+
+/// The dataset that a setting of a section calls.
+pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
+    let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
+    dataset_named(program, module, &call.callee.name)
+}
+
+/// The dataset of a name, if it is one.
+fn dataset_named<'a>(program: &'a Program, module: u32, name: &str) -> Option<&'a Dataset> {
+    let at = program.lookup(module, name)?;
+    if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
+}
+
+/// The value of a setting.
+fn setting_value<'a>(train: &'a Train, setting: &str) -> Option<&'a Expr> {
+    train.entries.iter().find_map(|entry| match &entry.kind {
+        EntryKind::Field { name, value } if name.name == setting => Some(value),
+        _ => None,
+    })
+}
+
+/// The call that gives the value of a metric: its `as` is the metric's name.
+fn metric_call(e: &Expr) -> Option<&Call> {
+    match &e.kind {
+        ExprKind::Call(call) => Some(call),
+        ExprKind::Pipe { steps, .. } => steps.last(),
+        _ => None,
+    }
+}
+
+/// The error for data that no dataset of the name gives.
+fn unknown_dataset(program: &Program, name: &Ident) -> Diagnostic {
+    let known: Vec<&str> = program.main().datasets().map(|d| d.name.name.as_str()).collect();
+    let (name, span) = (&name.name, name.span);
+    let error = Diagnostic::error("unknown-name", format!("there is no dataset `{name}`"));
+    match did_you_mean(name, known.iter().copied()) {
+        Some(meant) => error.primary(span, format!("do you mean `{meant}`?")).fix(span, meant),
+        None if known.is_empty() => error.primary(span, "write `dataset name(…) { … }`, or import one"),
+        None => error.primary(span, format!("the file defines {}", known.join(", "))),
+    }
+}
+
+/// The dimensions that an argument's type binds: capitals that stand alone.
+pub(super) fn dimensions<'a>(ty: &'a Type, f: &mut dyn FnMut(&'a str, Span)) {
+    let TypeKind::Data { dims, .. } = &ty.kind else { return };
+    for dim in dims {
+        if let Dim::Size(Expr { kind: ExprKind::Name(name), span }) = dim
+            && name.starts_with(|c: char| c.is_ascii_uppercase())
+        {
+            f(name, *span);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Statements.
+
+use super::scope::Kind;
+use super::{Loop, Names};
+use crate::ast::*;
+use crate::diagnostic::Diagnostic;
+use crate::hir::LIBRARY;
+use crate::hir::tree::{self, PatternKind as Bound};
+use crate::hir::visit::{self, Part};
+use crate::span::Span;
+
+impl<'a> Names<'a> {
+    pub(super) fn block(&mut self, block: &'a Block) -> tree::Block {
+        let first = self.locals.len();
+        let stmts = self.scoped(|names| names.statements(&block.stmts));
+        tree::Block { stmts, locals: first..self.locals.len(), span: block.span }
+    }
+
+    fn statements(&mut self, stmts: &'a [Stmt]) -> Vec<tree::Stmt> {
+        let mut resolved = vec![];
+        for (i, stmt) in stmts.iter().enumerate() {
+            let own: &[&str] = match &stmt.kind {
+                StmtKind::Param(_) => &["allow"],
+                // A `scan` may also be a value.
+                StmtKind::Scan(_) | StmtKind::Let { .. } | StmtKind::Rebind { .. } | StmtKind::Return { .. } => {
+                    &["recompute"]
+                }
+                _ => &[],
+            };
+            self.attributes(&stmt.attributes, own, stmt.span);
+            let kind = self.stmt(stmt);
+            resolved.extend(kind.map(|kind| tree::Stmt { kind, span: stmt.span }));
+            if let (StmtKind::Return { .. }, Some(next)) = (&stmt.kind, stmts.get(i + 1)) {
+                let error = Diagnostic::error("unreachable", "nothing after `return` is ever computed")
+                    .primary(next.span, "never reached")
+                    .secondary(stmt.span, "returns here");
+                self.faults.push(error);
+                break;
+            }
+        }
+        resolved
+    }
+
+    /// A statement; none if there is an error in it that leaves nothing of it.
+    fn stmt(&mut self, stmt: &'a Stmt) -> Option<tree::StmtKind> {
+        Some(match &stmt.kind {
+            StmtKind::Let { pattern, value } => {
+                let value = self.expr(value);
+                tree::StmtKind::Let { pattern: self.pattern(pattern, Kind::Let), value }
+            }
+            StmtKind::Rebind { pattern, value } => {
+                let value = self.expr(value);
+                let alone = matches!(pattern.kind, PatternKind::Name(_));
+                tree::StmtKind::Rebind { pattern: self.rebinds(pattern, alone), value }
+            }
+            StmtKind::Return { value } => {
+                if !self.loops.is_empty() {
+                    let error = Diagnostic::error("misplaced", "`return` cannot leave a `repeat`");
+                    self.faults.push(error.primary(value.span, "rebind a name and return it afterwards"));
+                }
+                tree::StmtKind::Return(self.expr(value))
+            }
+            StmtKind::Layer { name, call } => {
+                let call = self.call_of_layer(call);
+                if !self.mentioned.contains(name.name.as_str()) {
+                    let message = format!("the layer `{}` is never called", name.name);
+                    let error = Diagnostic::error("unused-parameter", message);
+                    self.faults.push(error.primary(name.span, "call it, or delete it"));
+                }
+                tree::StmtKind::Layer { binding: self.bind(name, Kind::Layer), call }
+            }
+            StmtKind::Param(w) => return self.weight(w, false, stmt),
+            StmtKind::State(w) => return self.weight(w, true, stmt),
+            StmtKind::Assert { condition, message } => tree::StmtKind::Assert {
+                condition: self.expr(condition),
+                message: message.as_ref().map(|e| self.expr(e)),
+            },
+            StmtKind::If(branches) => tree::StmtKind::If(self.branches(branches)),
+            StmtKind::Cond(branches) => {
+                self.branches(branches);
+                self.later("cond", stmt.span);
+                return None;
+            }
+            StmtKind::Repeat(repeat) => tree::StmtKind::Repeat(self.repeat(repeat)),
+            StmtKind::Scan(scan) => {
+                self.later("scan", stmt.span);
+                self.scan(scan);
+                return None;
+            }
+            StmtKind::While { condition, body } => {
+                self.later("while", stmt.span);
+                self.expr(condition);
+                self.block(body);
+                return None;
+            }
+            StmtKind::Yield { value } => {
+                self.expr(value);
+                return None;
+            }
+        })
+    }
+
+    fn branches(&mut self, branches: &'a If<Block>) -> tree::If<tree::Block> {
+        let arms = branches.arms.iter().map(|(condition, arm)| (self.expr(condition), self.block(arm)));
+        let arms = arms.collect();
+        tree::If { arms, otherwise: branches.otherwise.as_ref().map(|arm| self.block(arm)) }
+    }
+
+    fn weight(&mut self, w: &'a Weight, is_state: bool, stmt: &Stmt) -> Option<tree::StmtKind> {
+        let word = if is_state { "state" } else { "param" };
+        if self.kind == Some(DefinitionKind::Fn) {
+            let error = Diagnostic::error("misplaced", format!("a `fn` owns no `{word}`"));
+            self.faults.push(error.primary(stmt.span, "make it a `block`"));
+        }
+        let ty = self.ty(&w.ty);
+        self.in_init = true;
+        let init = w.init.as_ref().map(|e| self.expr(e));
+        self.in_init = false;
+        let binding = self.bind(&w.name, if is_state { Kind::State } else { Kind::Weight });
+        let tree::TypeKind::Data { dtype, dims } = ty.kind else {
+            let message = format!("a `{word}` is data: its type has brackets");
+            let error = Diagnostic::error("type-mismatch", message);
+            self.faults.push(error.primary(ty.span, "write `[]` for a scalar"));
+            return None;
+        };
+        let Some(init) = init else {
+            let error = Diagnostic::error("missing-argument", "a weight wants a first value");
+            self.faults.push(error.primary(w.name.span, "add `= …`"));
+            return None;
+        };
+        let may_be_unused = super::attributes::allows_unused(&stmt.attributes);
+        let weight = tree::Weight { binding, is_state, dtype, dims, ty_span: ty.span, init, may_be_unused };
+        Some(tree::StmtKind::Weight(weight))
+    }
+
+    fn repeat(&mut self, repeat: &'a Repeat) -> tree::Repeat {
+        let over = self.expr(&repeat.over);
+        self.loops.push(Loop { first: self.locals.len(), ..Loop::default() });
+        let (pattern, body) = self.scoped(|names| {
+            let pattern = repeat.pattern.as_ref().map(|p| names.pattern(p, Kind::Iteration));
+            (pattern, names.block(&repeat.body))
+        });
+        let Loop { uses, rebinds, has_literal_names, .. } = self.loops.pop().expect("was pushed");
+        let (uses, rebinds) = (uses.into_iter().collect(), rebinds.into_iter().collect());
+        let name = self.name_of_iteration(&repeat.body);
+        tree::Repeat { pattern, over, body, uses, rebinds, name, has_literal_names }
+    }
+
+    /// What the function of an iteration is called: as the one block that it is about, if it is about one.
+    fn name_of_iteration(&self, body: &Block) -> String {
+        let mut blocks: Vec<&str> = vec![];
+        visit::block(body, &mut |part| {
+            if let Part::Call(call) = part
+                && self.program.lookup(self.module, &call.callee.name).is_some_and(|at| at.module != LIBRARY)
+            {
+                blocks.push(&call.callee.name);
+            }
+        });
+        match blocks.as_slice() {
+            [one] => (*one).to_owned(),
+            _ => format!("{}.turn", self.name),
+        }
+    }
+
+    pub(super) fn scan(&mut self, scan: &'a Scan) {
+        self.expr(&scan.xs);
+        self.scoped(|names| {
+            names.pattern(&scan.pattern, Kind::Iteration);
+            names.block(&scan.body);
+        });
+    }
+
+    /// Binds the names of a pattern; one of several is a part.
+    pub(super) fn pattern(&mut self, pattern: &'a Pattern, kind: Kind) -> tree::Pattern {
+        let part = if kind == Kind::Let { Kind::Part } else { kind };
+        let kind = match &pattern.kind {
+            PatternKind::Name(ident) => Bound::Name(self.bind(ident, kind)),
+            PatternKind::Ignore => Bound::Ignore,
+            PatternKind::Tuple(parts) => Bound::Tuple(parts.iter().map(|p| self.pattern(p, part)).collect()),
+        };
+        tree::Pattern { kind, span: pattern.span }
+    }
+
+    /// What a pattern rebinds.
+    fn rebinds(&mut self, pattern: &'a Pattern, alone: bool) -> tree::Pattern {
+        let kind = match &pattern.kind {
+            PatternKind::Name(ident) => Bound::Name(self.rebinding(ident, alone)),
+            PatternKind::Ignore => Bound::Ignore,
+            PatternKind::Tuple(parts) => Bound::Tuple(parts.iter().map(|part| self.rebinds(part, alone)).collect()),
+        };
+        tree::Pattern { kind, span: pattern.span }
+    }
+
+    /// The local of a name that is rebound. What is not there is taken as bound from here on.
+    fn rebinding(&mut self, name: &'a Ident, alone: bool) -> tree::Binding {
+        if let Some(bound) = self.scopes.find(&name.name)
+            && let Some(local) = bound.local
+        {
+            if bound.kind == Kind::Weight {
+                let message = format!("the weight `{}` cannot be rebound", name.name);
+                let error = Diagnostic::error("type-mismatch", message)
+                    .primary(name.span, "only training changes weights")
+                    .secondary(bound.span, "a `param`; what the program changes itself is `state`");
+                self.faults.push(error);
+            }
+            self.note_rebinding(local);
+            return tree::Binding { local, name: name.clone() };
+        }
+        if !self.has_ended(&name.name, name.span) {
+            let error = self.nothing_to_rebind(name);
+            // `let` introduces all names of a pattern: where some exist, it is not the remedy.
+            let start = Span { end: name.span.start, ..name.span };
+            let error = if alone && error.fixes.is_empty() { error.fix(start, "let ") } else { error };
+            self.faults.push(error);
+        }
+        self.bind(name, Kind::Let)
+    }
+}

@@ -1,0 +1,215 @@
+//! Arguments: their values, and whether these are of the types of their parameters.
+
+use std::rc::Rc;
+
+use dlc_ir::{DType, Scalar};
+
+use super::call::Piped;
+use super::value::{Data, Delayed, Value};
+use super::{Eval, Lower};
+use crate::hir::bind::{Callee, Form, missing_arguments};
+use crate::hir::{self, Arg, Definition, Expr, ExprKind, Type, TypeKind};
+use crate::span::Span;
+
+/// A value for a parameter.
+#[derive(Clone, Debug)]
+pub(crate) struct Given<'p> {
+    /// The parameter's number.
+    pub param: usize,
+    pub value: Value<'p>,
+    /// Where the value is written.
+    pub span: Span,
+}
+
+impl<'p> Lower<'p> {
+    /// Puts arguments to the parameters of what is known to be called only now, and evaluates them in the current frame. `piped` comes
+    /// first. For a `layer` the data is left out.
+    pub(crate) fn place(
+        &mut self,
+        definition: &'p Definition,
+        args: &'p [Arg],
+        piped: Piped<'p>,
+        form: Form,
+    ) -> Eval<Vec<Given<'p>>> {
+        let left: Vec<Span> = piped.iter().map(|(_, span)| *span).collect();
+        let written = args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));
+        match Callee::of(self.program.item(definition.at)).bind(form, &left, written) {
+            Ok(params) => self.given(definition, &params, args, piped),
+            Err(errors) => {
+                for mut error in errors {
+                    error.labels.iter_mut().for_each(|label| label.span = self.at(label.span));
+                    self.diagnostics.push(error);
+                }
+                Err(super::Stop)
+            }
+        }
+    }
+
+    /// Evaluates arguments whose parameters are known in the current frame. `piped` comes first.
+    pub(crate) fn given(
+        &mut self,
+        definition: &'p Definition,
+        params: &[usize],
+        args: &'p [Arg],
+        piped: Piped<'p>,
+    ) -> Eval<Vec<Given<'p>>> {
+        let (left, written) = params.split_at(piped.len());
+        let piped = left.iter().zip(piped).map(|(&param, (value, span))| Given { param, value, span });
+        let mut given: Vec<Given<'p>> = piped.collect();
+        let mut failed = false;
+        for (&param, arg) in written.iter().zip(args) {
+            match self.argument(&arg.value, definition.params[param].ty.is_fn()) {
+                Ok(value) => given.push(Given { param, value, span: arg.value.span }),
+                Err(_) => failed = true,
+            }
+        }
+        if failed { Err(super::Stop) } else { Ok(given) }
+    }
+
+    /// Evaluates an argument. A call for a parameter of type `fn` waits for its weight's shape.
+    pub(crate) fn argument(&mut self, value: &'p Expr, delays: bool) -> Eval<Value<'p>> {
+        let ExprKind::Call(call) = &value.kind else { return self.eval(value) };
+        let (definition, args) = match &call.callee {
+            hir::Callee::Item { at, params } if delays => {
+                let definition = self.program.resolved(*at);
+                (definition, self.given(definition, params, &call.args, vec![])?)
+            }
+            hir::Callee::Local(local, otherwise) if delays => match self.held(call, *local, *otherwise)? {
+                Value::Fn(definition) => (definition, self.place(definition, &call.args, vec![], Form::Call)?),
+                _ => return self.eval(value),
+            },
+            _ => return self.eval(value),
+        };
+        Ok(Value::Delayed(Rc::new(Delayed { call, definition, args })))
+    }
+
+    /// The value as one of the type of a parameter known when compiling.
+    pub(crate) fn coerce(&mut self, value: Value<'p>, ty: &Type, what: &str, span: Span) -> Eval<Value<'p>> {
+        let TypeKind::Value { name, of, optional } = &ty.kind else { return Ok(value) };
+        if matches!(value, Value::Poison) {
+            return Err(super::Stop);
+        }
+        let fits = match (name.name.as_str(), value) {
+            (_, Value::None) if *optional => Ok(Value::None),
+            ("int" | "axis", Value::Int(i, label)) => Ok(Value::Int(i, label)),
+            ("float", Value::Int(i, _)) => Ok(Value::Float(i as f64)),
+            ("float", Value::Float(x)) => Ok(Value::Float(x)),
+            ("bool", Value::Bool(b)) => Ok(Value::Bool(b)),
+            ("string", Value::Str(s)) => Ok(Value::Str(s)),
+            ("dtype", Value::DType(d)) => Ok(Value::DType(d)),
+            ("fn", v @ (Value::Fn(_) | Value::Delayed(_) | Value::Layer(_) | Value::Int(..) | Value::Float(_))) => {
+                Ok(v)
+            }
+            ("list", Value::List(items)) => {
+                let mut all = vec![];
+                for item in items.iter() {
+                    all.push(match of {
+                        Some(of) => self.coerce(item.clone(), of, &format!("an entry of {what}"), span)?,
+                        None => item.clone(),
+                    });
+                }
+                Ok(Value::list(all))
+            }
+            (_, other) => Err(other),
+        };
+        fits.map_err(|found| {
+            let wanted = show_value_type(ty);
+            if found.has_data() {
+                let message = format!("{what} must be known when compiling");
+                let found = found.describe(self.float);
+                return self.fault("not-constant", message, span, format!("{found} is data; {wanted} is wanted"));
+            }
+            let message = format!("{what} wants {wanted}, not {}", found.describe(self.float));
+            self.fault("type-mismatch", message, span, format!("not {wanted}"))
+        })
+    }
+
+    /// A value as data of a parameter's dtype: numbers become constants.
+    pub(crate) fn as_data(&mut self, value: Value<'p>, dtype: DType, what: &str, span: Span) -> Eval<Data> {
+        match value {
+            Value::Data(d) => Ok(d),
+            Value::Int(..) | Value::Float(_) | Value::Bool(_) => {
+                let scalar = self.number(&value, dtype, span)?;
+                self.scalar(dtype, scalar, span)
+            }
+            Value::List(items) if !items.is_empty() => self.list_data(&items, dtype, span),
+            Value::Poison => Err(super::Stop),
+            other => {
+                let message = format!("{what} wants data, not {}", other.describe(self.float));
+                Err(self.fault("type-mismatch", message, span, "not data"))
+            }
+        }
+    }
+
+    /// A number as an element of a dtype, if it fits.
+    pub(crate) fn number(&mut self, value: &Value<'p>, dtype: DType, span: Span) -> Eval<Scalar> {
+        let scalar = match (value, dtype) {
+            (Value::Int(i, _), DType::F32 | DType::F64) => Scalar::Float(*i as f64),
+            (Value::Float(x), DType::F32 | DType::F64) => Scalar::Float(*x),
+            (Value::Bool(b), DType::Bool) => Scalar::Bool(*b),
+            (Value::Int(i, _), DType::I32 | DType::I64 | DType::U8) => {
+                let scalar = Scalar::Int(*i);
+                if scalar.round(dtype) != scalar {
+                    let message = format!("{i} does not fit {dtype}");
+                    return Err(self.fault("number-out-of-range", message, span, format!("meets {dtype} data here")));
+                }
+                scalar
+            }
+            (Value::Poison, _) => return Err(super::Stop),
+            (other, _) => {
+                let message = format!("{} cannot meet {dtype} data", other.describe(self.float));
+                let label = match other {
+                    // As an integer, the number would lose its fraction.
+                    Value::Float(_) => "convert the data: `float(…)`".to_owned(),
+                    _ if dtype.is_float() => "convert one of them: `float(…)`".to_owned(),
+                    _ => format!("convert one of them: `{dtype}(…)`"),
+                };
+                return Err(self.fault("type-mismatch", message, span, label));
+            }
+        };
+        if let (Scalar::Float(x), DType::F32) = (scalar, dtype)
+            && x.is_finite()
+            && !(x as f32).is_finite()
+        {
+            return Err(self.fault("number-out-of-range", format!("{x:?} does not fit f32"), span, "too large"));
+        }
+        Ok(scalar)
+    }
+
+    /// The error for parameters that got no value.
+    pub(crate) fn missing(&mut self, callee: &str, names: &[&str], span: Span) -> super::Stop {
+        let error = missing_arguments(callee, names, self.at(span));
+        self.fail(error)
+    }
+
+    /// Checks that what is called gets all that it needs.
+    pub(crate) fn check_given(&mut self, definition: &'p Definition, given: &[Given<'p>], span: Span) -> Eval<()> {
+        let is_given = |param: usize| given.iter().any(|g| g.param == param);
+        if definition.params.iter().enumerate().all(|(i, param)| !param.required || is_given(i)) {
+            return Ok(());
+        }
+        // In an initial value there are no layers.
+        let (at, in_init) = (self.at(span), !self.initial_shapes.is_empty());
+        let callee = Callee::of(self.program.item(definition.at));
+        match callee.missing(Form::Call, is_given, in_init, at) {
+            Some(error) => Err(self.fail(error)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `an int`, `a list(int) or none`.
+pub(crate) fn show_value_type(ty: &Type) -> String {
+    fn plain(ty: &Type) -> String {
+        match &ty.kind {
+            TypeKind::Value { name, of, optional } => {
+                let of = of.as_ref().map_or(String::new(), |of| format!("({})", plain(of)));
+                format!("{}{of}{}", name.name, if *optional { "?" } else { "" })
+            }
+            TypeKind::Data { .. } => "data".into(),
+        }
+    }
+    let text = plain(ty);
+    let article = if text.starts_with(['a', 'i']) { "an" } else { "a" };
+    format!("{article} {text}")
+}

@@ -1,0 +1,379 @@
+//! Types with brackets: whether data fits one, and which shape one stands for.
+
+use std::rc::Rc;
+
+use dlc_ir::DType;
+
+use super::frame::{Dimension, Rest};
+use super::value::{Axis, Data, Label, Value, show_type};
+use super::{Eval, Lower, Stop};
+use crate::ast::Ident;
+use crate::diagnostic::Diagnostic;
+use crate::hir::{Dim, Expr, ExprKind, Type, TypeKind};
+use crate::span::Span;
+
+/// What data is matched for.
+#[derive(Clone, Copy)]
+pub(crate) struct For<'a> {
+    /// The callee: `conv2d`.
+    pub callee: &'a str,
+    /// The parameter or result.
+    pub name: &'a str,
+    /// Where the data arrives, in the caller's text.
+    pub span: Span,
+    /// Where the type is written.
+    pub declared: Span,
+}
+
+/// The name of a size that is a single capital name.
+pub(crate) fn capital(e: &Expr) -> Option<&str> {
+    match &e.kind {
+        ExprKind::Dimension(name) => Some(name),
+        _ => None,
+    }
+}
+
+impl<'p> Lower<'p> {
+    /// Checks data against a type and binds the type's free dimensions in the current frame. The result has the
+    /// current frame's names on its axes.
+    pub(crate) fn match_type(&mut self, data: Data, ty: &'p Type, purpose: For<'_>) -> Eval<Data> {
+        let TypeKind::Data { dtype, dims } = &ty.kind else { return Ok(data) };
+        self.match_dtype(&data, dtype.as_ref(), ty, purpose)?;
+        let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
+        let fixed = dims.len() - usize::from(rest.is_some());
+        if data.rank() < fixed || rest.is_none() && data.rank() > fixed {
+            return Err(self.mismatch("rank-mismatch", &data, ty, purpose, None));
+        }
+        let skipped = data.rank() - fixed;
+        let mut axes: Vec<Axis> = vec![];
+        let mut from = data.axes.iter().cloned();
+        for dim in dims {
+            match dim {
+                Dim::Rest(_) => {
+                    let leading: Vec<Axis> = from.by_ref().take(skipped).collect();
+                    self.match_rest(&leading, &data, purpose)?;
+                    axes.extend(leading);
+                }
+                Dim::Stretch => {
+                    let axis = from.next().expect("the rank was checked");
+                    axes.push(Axis { stretch: axis.size == 1, ..axis });
+                }
+                Dim::Size(size) => {
+                    let axis = from.next().expect("the rank was checked");
+                    axes.push(self.match_size(size, axis, &data, ty, purpose)?);
+                }
+            }
+        }
+        Ok(Data { axes: if *axes == *data.axes { data.axes } else { axes.into() }, ..data })
+    }
+
+    fn match_dtype(&mut self, data: &Data, wanted: Option<&Ident>, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
+        if self.dtype_fits(data.dtype, wanted) {
+            return Ok(());
+        }
+        let help = match wanted.map(|w| w.name.as_str()) {
+            None | Some("float") => {
+                let (float, found) = (self.float, data.dtype);
+                format!("expected {float}, the model's float type, found {found}; convert it: `float(…)`")
+            }
+            Some("int") => "an integer type is wanted: `i64(…)` converts".to_owned(),
+            Some(name) => format!("convert it: `{name}(…)`"),
+        };
+        Err(self.mismatch("type-mismatch", data, ty, purpose, Some(help)))
+    }
+
+    /// Whether a dtype is the one before a type's brackets, or one of those that it denotes.
+    pub(crate) fn dtype_fits(&self, found: DType, wanted: Option<&Ident>) -> bool {
+        match wanted.map(|w| w.name.as_str()) {
+            None | Some("float") => found == self.float,
+            Some("int") => found.is_int(),
+            Some(name) => found.name() == name,
+        }
+    }
+
+    /// Checks the axes for which `...` stands in one argument against those of the others; the first binds it.
+    fn match_rest(&mut self, axes: &[Axis], data: &Data, purpose: For<'_>) -> Eval<()> {
+        let Some(known) = self.frame().rest.clone() else {
+            self.bind_rest(axes, data, purpose.name);
+            return Ok(());
+        };
+        if self.same_shape(&known.axes, axes) {
+            return Ok(());
+        }
+        let (first, second) = (self.show_axes(&known.axes), self.show_axes(axes));
+        let message = format!("conflicting shapes for `...` of `{}`: {first} and {second}", purpose.callee);
+        let mut error = Diagnostic::error("dimension-conflict", message)
+            .primary(purpose.span, format!("`{}` makes it {second}", purpose.name));
+        if known.origin != purpose.span {
+            error = error.secondary(known.origin, format!("`{}` makes it {first}", known.name));
+        }
+        if !self.frame().in_library() && !purpose.declared.is_empty() {
+            error = error.secondary(purpose.declared, "one signature, one `...`");
+        }
+        let help = if known.axes.iter().chain(axes).any(|axis| axis.stretch) {
+            "`...` denotes one shape in one signature, to which nothing stretches: `broadcast(x, shape(y))` does"
+        } else {
+            "`...` denotes one shape in one signature; of shapes that may differ, name the axes"
+        };
+        Err(self.fail(error.help(help)))
+    }
+
+    /// A number where `[...]` is expected, as data of the shape of `...`, if other arguments have bound it.
+    pub(crate) fn take_rest(&mut self, number: Data, ty: &Type, span: Span) -> Eval<Data> {
+        let is_rest = matches!(&ty.kind, TypeKind::Data { dims, .. } if matches!(dims[..], [Dim::Rest(_)]));
+        match self.frame().rest.clone() {
+            Some(rest) if is_rest => self.stretch_to(&number, &rest.axes, span),
+            _ => Ok(number),
+        }
+    }
+
+    pub(crate) fn bind_rest(&mut self, axes: &[Axis], data: &Data, name: &str) {
+        let rest = Rest { axes: axes.to_vec(), origin: data.origin, name: name.into() };
+        self.frame_mut().rest = Some(rest);
+    }
+
+    pub(crate) fn same_shape(&self, a: &[Axis], b: &[Axis]) -> bool {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| self.agree(a, b))
+    }
+
+    /// Checks one axis; a free capital is bound by it.
+    fn match_size(&mut self, size: &'p Expr, axis: Axis, data: &Data, ty: &'p Type, purpose: For<'_>) -> Eval<Axis> {
+        if let Some(name) = capital(size) {
+            let frame = self.frame();
+            let label = Label { frame: frame.id, name: name.into() };
+            let in_library = frame.in_library();
+            let relabelled = |axis: Axis| Axis {
+                size: axis.size,
+                label: if in_library { axis.label } else { Some(label) },
+                stretch: false,
+            };
+            match frame.dims.get(name) {
+                None => {
+                    let outer = axis.label.clone();
+                    let what = format!("`{}`", purpose.name);
+                    let dimension = Dimension { size: axis.size, outer, origin: data.origin, what };
+                    self.frame_mut().dims.insert(name.to_owned(), dimension);
+                    return Ok(relabelled(axis));
+                }
+                Some(known) if self.agree(&known.axis(), &axis) => return Ok(relabelled(axis)),
+                Some(known) => {
+                    let known = known.clone();
+                    return Err(self.conflict(name, &known, &axis, data, ty, purpose));
+                }
+            }
+        }
+        let wanted = self.size(size)?;
+        if wanted == axis.size {
+            return Ok(Axis { stretch: false, ..axis });
+        }
+        Err(self.mismatch("shape-mismatch", data, ty, purpose, None))
+    }
+
+    fn conflict(
+        &mut self,
+        name: &str,
+        known: &Dimension,
+        axis: &Axis,
+        data: &Data,
+        ty: &'p Type,
+        purpose: For<'_>,
+    ) -> Stop {
+        // Two names of one size are told by name.
+        let (first, second) = match known.axis() {
+            of if of.size == axis.size => (format!("`{of}`"), format!("`{axis}`")),
+            of => (of.size.to_string(), axis.size.to_string()),
+        };
+        if self.frame().in_library() {
+            let what = known.what.clone();
+            let message =
+                format!("`{}` wants {what} and `{}` to agree: {first} is not {second}", purpose.callee, purpose.name);
+            let arrives = format!("{} arrives here", data.show(self.float));
+            let mut error = Diagnostic::error("shape-mismatch", message).primary(purpose.span, arrives);
+            if known.origin != purpose.span {
+                error = error.secondary(known.origin, format!("{what} has {first} here"));
+            }
+            return self.fail(error);
+        }
+        let message = format!("`{name}` is both {first} and {second}");
+        let error = Diagnostic::error("dimension-conflict", message)
+            .primary(purpose.span, format!("makes it {second}; two lengths want two names"))
+            .secondary(known.origin, format!("{} makes it {first}", known.what))
+            .secondary(ty.span, "one name, one size");
+        self.fail(error)
+    }
+
+    /// The error for data that does not fit a type.
+    fn mismatch(
+        &mut self,
+        code: &'static str,
+        data: &Data,
+        ty: &'p Type,
+        purpose: For<'_>,
+        help: Option<String>,
+    ) -> Stop {
+        let wanted = self.show_declared(ty);
+        let found = data.show(self.float);
+        let message = format!("`{}` of `{}` wants {wanted}, but is given {found}", purpose.name, purpose.callee);
+        let mut error = Diagnostic::error(code, message);
+        let mut label = format!("{found} arrives here");
+        if let Some(meant) = self.fitting(ty) {
+            label = format!("not {wanted}; do you mean `{meant}`?");
+        }
+        error = error.primary(purpose.span, label);
+        if data.origin != purpose.span && !purpose.span.contains(data.origin) {
+            error = error.secondary(data.origin, format!("{found} is made here"));
+        }
+        if !self.frame().in_library() && !purpose.declared.is_empty() {
+            error = error.secondary(purpose.declared, format!("`{}` is declared {wanted}", purpose.name));
+        }
+        if let Some(help) = help {
+            error = error.help(help);
+        }
+        self.fail(error)
+    }
+
+    /// The name of a tensor in the caller's scope that would fit `ty` by dtype and rank, if exactly one would.
+    fn fitting(&self, ty: &Type) -> Option<String> {
+        let TypeKind::Data { dtype: Some(dtype), dims } = &ty.kind else { return None };
+        let rest = match dims.iter().any(|d| matches!(d, Dim::Rest(_))) {
+            true => Some(self.frame().rest.as_ref()?.axes.len()),
+            false => None,
+        };
+        let rank = rest.map_or(dims.len(), |rest| dims.len() - 1 + rest);
+        let caller = self.frames.iter().rev().skip(1).find(|frame| !frame.in_library())?;
+        let fits = |d: &Data| {
+            let dtype_fits = if dtype.name == "int" { d.dtype.is_int() } else { d.dtype.name() == dtype.name };
+            dtype_fits && d.rank() == rank
+        };
+        let mut found = caller.tensors().filter(|(_, d)| fits(d));
+        match (found.next(), found.next()) {
+            (Some((name, _)), None) => Some(name.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// A type as written, with the sizes that are known already: `[B, 784]`.
+    pub(crate) fn show_declared(&mut self, ty: &'p Type) -> String {
+        let TypeKind::Data { dtype, dims } = &ty.kind else { return String::new() };
+        let mut shown = vec![];
+        for dim in dims {
+            shown.push(match dim {
+                // what the caller's own arguments make it
+                Dim::Rest(_) => match &self.frame().rest {
+                    Some(rest) if self.frame().in_library() && !rest.axes.is_empty() => {
+                        rest.axes.iter().map(Axis::to_string).collect::<Vec<_>>().join(", ")
+                    }
+                    _ => "...".to_owned(),
+                },
+                Dim::Stretch => "_".to_owned(),
+                Dim::Size(e) => match capital(e) {
+                    Some(name) => match self.frame().dims.get(name) {
+                        Some(known) if self.frame().in_library() => {
+                            known.outer.as_ref().map_or(known.size.to_string(), |label| label.name.to_string())
+                        }
+                        _ => name.to_owned(),
+                    },
+                    None => {
+                        let before = self.diagnostics.len();
+                        let size = self.size(e).map_or("?".to_owned(), |n| n.to_string());
+                        self.diagnostics.truncate(before);
+                        size
+                    }
+                },
+            });
+        }
+        format!("{}[{}]", dtype.as_ref().map_or("", |d| d.name.as_str()), shown.join(", "))
+    }
+
+    /// A size as a number.
+    pub(crate) fn size(&mut self, e: &'p Expr) -> Eval<usize> {
+        match self.eval(e)? {
+            Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < dlc_ir::Type::MAX_BYTES).ok_or_else(|| {
+                self.fault("number-out-of-range", format!("{i} is not a valid axis size"), e.span, "a size")
+            }),
+            Value::Poison => Err(Stop),
+            other if other.has_data() => {
+                let message = "the size of an axis must be known when compiling";
+                Err(self.fault("not-constant", message, e.span, "is data"))
+            }
+            other => {
+                let message = format!("a size is a whole number, not {}", other.describe(self.float));
+                Err(self.fault("type-mismatch", message, e.span, "not a whole number"))
+            }
+        }
+    }
+
+    /// The shape that a type stands for in the current frame, of which every dimension must be bound.
+    pub(crate) fn shape_of(&mut self, dims: &'p [Dim]) -> Eval<Vec<Axis>> {
+        let mut axes = vec![];
+        for dim in dims {
+            match dim {
+                Dim::Rest(span) => match self.frame().rest.clone() {
+                    Some(rest) => axes.extend(rest.axes.into_iter().map(|axis| Axis { stretch: false, ..axis })),
+                    None => {
+                        let message = "`...` stands for the axes of an argument, but no argument has it";
+                        return Err(self.fault("unbound-dimension", message, *span, "which axes?"));
+                    }
+                },
+                Dim::Stretch => axes.push(Axis::stretching()),
+                Dim::Size(e) => {
+                    if let Some(name) = capital(e)
+                        && !self.frame().dims.contains_key(name)
+                    {
+                        let message = format!("nothing gives the dimension `{name}` a size");
+                        let label = "no argument has an axis of this name";
+                        return Err(self.fault("unbound-dimension", message, e.span, label));
+                    }
+                    let label = match self.eval(e)? {
+                        Value::Int(_, label) => label,
+                        _ => None,
+                    };
+                    let label = label.or_else(|| Label::one(e));
+                    axes.push(Axis { size: self.size(e)?, label, stretch: false });
+                }
+            }
+        }
+        Ok(axes)
+    }
+
+    /// The dtype that a type's prefix stands for; `int` is i64.
+    pub(crate) fn dtype_of(&mut self, name: Option<&Ident>) -> Eval<DType> {
+        match name.map(|n| (n.name.as_str(), n.span)) {
+            None | Some(("float", _)) => Ok(self.float),
+            Some(("int", _)) => Ok(DType::I64),
+            Some((name, span)) => name.parse().map_err(|_| {
+                let message = format!("there is no dtype `{name}`");
+                let known = DType::ALL.iter().map(|d| d.name()).chain(["int", "float"]);
+                let elsewhere = [("float32", "f32"), ("float64", "f64"), ("double", "f64"), ("int32", "i32")];
+                let elsewhere = elsewhere.into_iter().chain([("int64", "i64"), ("long", "i64"), ("uint8", "u8")]);
+                let translated = elsewhere.into_iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| ours);
+                let label = match translated.or_else(|| crate::diagnostic::did_you_mean(name, known)) {
+                    Some(meant) => format!("do you mean `{meant}`?"),
+                    None => "the dtypes are f32, f64, i32, i64, u8, bool, and int for any integer".to_owned(),
+                };
+                self.fault("unknown-name", message, span, label)
+            }),
+        }
+    }
+
+    /// Whether two axes go together: they have one size, and not by chance, as different dimensions of the model may, or a dimension
+    /// and what is written `1`. Axes of which less is known go by size.
+    pub(crate) fn agree(&self, a: &Axis, b: &Axis) -> bool {
+        let root = |axis: &Axis| self.root(axis.label.as_ref()?);
+        a.size == b.size && !matches!((root(a), root(b)), (Some(a), Some(b)) if a != b)
+    }
+
+    /// What the model's inputs call an axis that a call names so, if it is one of theirs. Two names of a block may stand for one.
+    fn root(&self, label: &Label) -> Option<Rc<str>> {
+        if label.is_of_model() {
+            return Some(label.name.clone());
+        }
+        let frame = self.frames.iter().rev().find(|frame| frame.id == label.frame)?;
+        self.root(frame.dims.get(&*label.name)?.outer.as_ref()?)
+    }
+
+    /// Axes as users read them.
+    pub(crate) fn show_axes(&self, axes: &[Axis]) -> String {
+        show_type(self.float, axes, self.float)
+    }
+}

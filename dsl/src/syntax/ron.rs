@@ -1,0 +1,100 @@
+//! The RON form of a file: the same tree as from `.dl`, and back.
+//!
+//! A list is a pipeline, a string is an expression of the language, a call has the words of `.dl`. GRAMMAR.md says
+//! it all. Everything is read by serde through borrowed `&RawValue`s, whose addresses tell where they stand, so that
+//! faults point into the RON text, also inside of strings.
+//!
+//! Where a signature expects a string (a file's name, a `string` argument of a definition, also of an imported one), a RON string is
+//! that text and not an expression; `text("…")` and `expr("…")` say outright which is meant.
+
+use crate::ast::File;
+use crate::diagnostic::{Diagnostic, has_errors};
+use crate::parser::MAX_DEPTH;
+use crate::span::{SourceId, Span};
+
+use lex::LexemeKind;
+
+mod body;
+mod foreign;
+mod fragment;
+pub(crate) mod lex;
+mod mixture;
+mod raw;
+mod read;
+mod texts;
+mod value;
+mod write;
+
+pub(crate) use write::write;
+
+pub(crate) use texts::Texts;
+use texts::{Mode, Site};
+
+/// Reads a RON text, as [`crate::parse`] reads a `.dl` one, whose strings are decided by these signatures and by those in it.
+pub(crate) fn parse(source: SourceId, text: &str, known: &Texts) -> (File, Vec<Diagnostic>) {
+    /// How deep a text may lie for certain: each level of steps is up to five of RON's brackets, or a few of `.dl`.
+    const SHALLOW: u32 = MAX_DEPTH / 8;
+    let (file, mut diagnostics, (depth, place)) = read(source, text, known);
+    // Strings are read one by one, but in a `.dl` file they would stand within everything around, and in the RON that is written
+    // some steps take a level more. What is read here can be converted.
+    if depth > SHALLOW && !has_errors(&diagnostics) {
+        let too_deep = |faults: &[Diagnostic]| faults.iter().any(|fault| fault.code == "too-deep");
+        if too_deep(&crate::parse(source, &crate::to_dl(&file)).1)
+            || too_deep(&read(source, &write(&file, known), known).1)
+        {
+            diagnostics.push(raw::too_deep(place));
+        }
+    }
+    (file, diagnostics)
+}
+
+/// Whether a RON text names the language that it is in, by a field `dlc` of its outermost brackets. What follows may be wrong.
+pub fn names_language(text: &str) -> bool {
+    let mut depth = 0;
+    let lexemes: Vec<_> = lex::lexemes(text).into_iter().filter(|l| l.kind != LexemeKind::Comment).collect();
+    let first = lexemes.iter().find(|l| !text[l.range.clone()].starts_with("#!"));
+    if first.is_none_or(|l| l.kind != LexemeKind::Sign('(')) {
+        return false;
+    }
+    for pair in lexemes.windows(2) {
+        match pair[0].kind {
+            LexemeKind::Sign('(' | '[' | '{') => depth += 1,
+            LexemeKind::Sign(')' | ']' | '}') => depth -= 1,
+            LexemeKind::Name if depth == 1 && &text[pair[0].range.clone()] == "dlc" => {
+                return pair[1].kind == LexemeKind::Sign(':');
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// The tree and its faults, and the deepest place with the number of levels that it lies below the outermost.
+fn read(source: SourceId, text: &str, known: &Texts) -> (File, Vec<Diagnostic>, (u32, Span)) {
+    let mut reader = raw::Reader::new(source, text, known.clone());
+    let file = reader.file();
+    let deepest = reader.deepest;
+    (file, reader.finish(), deepest)
+}
+
+/// Names of steps that are no calls; a definition of such a name is called through `call("name", …)`.
+const STEPS: &[&str] = &[
+    "let",
+    "set",
+    "layer",
+    "param",
+    "state",
+    "assert",
+    "if",
+    "cond",
+    "repeat",
+    "scan",
+    "while",
+    "return",
+    "yield",
+    "attributes",
+    "doc",
+    "call",
+    "text",
+    "expr",
+];
