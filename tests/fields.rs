@@ -144,6 +144,23 @@ fn an_artefact_keeps_the_fits_that_it_was_trained_with() {
     assert_eq!(again, test);
 }
 
+#[test]
+fn what_the_dataset_reads_is_prepared_with_the_fits_of_the_training() {
+    let (folder, model) = standard("last(0.3)");
+    let reports = trained(&model);
+    // Nothing of the dataset is read again.
+    std::fs::remove_file(folder.path().join("train.csv")).expect("it is there");
+    let new = dlc::Tensor::new([2], vec![6f32, 0.0]).expect("two");
+    let given: Tensors = [("raw", new.clone())].into_iter().collect();
+    let compiler = Compiler::new();
+    let inputs = tools::prepare(&compiler, &model, &reports.weights, given).expect("it follows from `raw`");
+    assert_eq!(inputs.names().collect::<Vec<_>>(), ["x"]);
+    assert_eq!(inputs["x"].to_f64s(), [1.0, -2.0]);
+    // Inputs of the model are as they are.
+    let ready: Tensors = [("x", new)].into_iter().collect();
+    assert_eq!(tools::prepare(&compiler, &model, &reports.weights, ready.clone()).expect("they are inputs"), ready);
+}
+
 fn in_folder(folder: &Path, resume: bool) -> TrainOverrides {
     TrainOverrides { folder: Some(folder.to_owned()), resume, epochs: Some(4), ..TrainOverrides::default() }
 }

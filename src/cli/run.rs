@@ -46,24 +46,36 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         arguments.force.expect_free(path, Kind::Tensors, &reads)?;
     }
     let compiler = arguments.math.compiler();
-    let inputs = if arguments.inputs.is_empty() { from_stdin()? } else { read(&arguments.inputs)? };
-    let artefact = if arguments.file.extension().is_some_and(|e| e == "dlx") {
-        Artefact::read(&arguments.file).map_err(Error::from)?
+    let given = if arguments.inputs.is_empty() { from_stdin()?.into() } else { Given::read(&arguments.inputs)? };
+    let trained = if arguments.file.extension().is_some_and(|e| e == "dlx") {
+        Some(Artefact::read(&arguments.file).map_err(Error::from)?)
     } else {
-        let model = Model::open(&arguments.file)?;
-        super::say_chosen(&model, false, true);
-        if let Some(path) = &arguments.output {
-            arguments.force.expect_free_of(path, Kind::Tensors, &model)?;
-        }
-        super::check_names(&model, &[], &arguments.size)?;
-        let sizes = tools::sizes_by_inputs(&model, &inputs, &arguments.size)?;
-        let weights =
-            compiler.initial_weights(&model, sizes.iter().map(|(name, size)| (&**name, *size)), arguments.seed)?;
-        Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
+        None
     };
-    let model = artefact.model()?;
+    let model = match &trained {
+        Some(artefact) => artefact.model()?,
+        None => {
+            let model = Model::open(&arguments.file)?;
+            super::say_chosen(&model, false, true);
+            if let Some(path) = &arguments.output {
+                arguments.force.expect_free_of(path, Kind::Tensors, &model)?;
+            }
+            model
+        }
+    };
     output.warnings(&model.warnings());
     super::check_names(&model, &[], &arguments.size)?;
+    let fits = trained.as_ref().map_or_else(Tensors::new, |artefact| artefact.weights.clone());
+    let inputs = tools::prepare(&compiler, &model, &fits, given.of(&model))?;
+    let artefact = match trained {
+        Some(artefact) => artefact,
+        None => {
+            let sizes = tools::sizes_by_inputs(&model, &inputs, &arguments.size)?;
+            let sizes = sizes.iter().map(|(name, size)| (&**name, *size));
+            let weights = compiler.initial_weights(&model, sizes, arguments.seed)?;
+            Artefact::of(&model, weights, &[], &tools::target_name(&compiler)?)
+        }
+    };
     let outputs = tools::run(&artefact, &compiler, &inputs, &arguments.size, arguments.seed)?;
     if let Some(path) = &arguments.output {
         outputs.save(path).map_err(Error::from)?;
@@ -98,37 +110,72 @@ fn expect_format(path: &Path) -> Result<(), Failure> {
     }
 }
 
-fn read(arguments: &[String]) -> Result<Tensors, Failure> {
-    let mut inputs = Tensors::new();
-    for argument in arguments {
-        let given = match argument.split_once('=') {
-            Some((name, file)) => [(name, read_tensor(Path::new(file))?)].into_iter().collect(),
-            None => Tensors::load(argument).map_err(Error::from)?,
-        };
-        for (name, tensor) in given {
-            if inputs.get(&name).is_some() {
-                let message = format!("the input `{name}` is given twice");
-                return Err(Failure::usage(Error::plain("duplicate-argument", message)));
-            }
-            inputs.insert(name, tensor);
-        }
-    }
-    Ok(inputs)
+/// What is given for inputs.
+struct Given {
+    tensors: Tensors,
+    /// Those that were read of a table, whose numbers are of no float type yet.
+    of_tables: Vec<String>,
 }
 
-fn read_tensor(path: &Path) -> Result<Tensor, Failure> {
-    let format = Format::of(path).filter(|format| format.writer.is_none());
-    match format.map(|format| (format.read)(path)).transpose().map_err(Error::from)? {
-        Some(Contents::Tensor(tensor)) => Ok(tensor),
-        // the model's type decides how many of the digits it takes
-        Some(Contents::Columns(table)) => Ok(table.except(&[""; 0], DType::F64).map_err(Error::from)?),
-        Some(Contents::Tensors(_)) | None => {
-            let single = FORMATS.iter().filter(|format| format.writer.is_none()).flat_map(|format| format.endings);
-            let endings = single.copied().collect::<Vec<_>>().join(", ");
-            let message = format!("{}: unknown file extension: expected {endings}", path.display());
-            let error = Error::plain("unknown-format", message);
-            Err(Failure::usage(error.help("a .npz or .safetensors file is given without `name=`")))
+impl From<Tensors> for Given {
+    fn from(tensors: Tensors) -> Self {
+        Given { tensors, of_tables: vec![] }
+    }
+}
+
+impl Given {
+    fn read(arguments: &[String]) -> Result<Self, Failure> {
+        let mut given = Given::from(Tensors::new());
+        for argument in arguments {
+            match argument.split_once('=') {
+                Some((name, file)) => {
+                    let tensor = given.tensor(name, Path::new(file))?;
+                    given.insert(name, tensor)?;
+                }
+                None => {
+                    let tensors = Tensors::load(argument).map_err(Error::from)?;
+                    tensors.into_iter().try_for_each(|(name, tensor)| given.insert(&name, tensor))?;
+                }
+            }
         }
+        Ok(given)
+    }
+
+    fn insert(&mut self, name: &str, tensor: Tensor) -> Result<(), Failure> {
+        if self.tensors.get(name).is_some() {
+            let message = format!("the input `{name}` is given twice");
+            return Err(Failure::usage(Error::plain("duplicate-argument", message)));
+        }
+        self.tensors.insert(name.to_owned(), tensor);
+        Ok(())
+    }
+
+    fn tensor(&mut self, name: &str, path: &Path) -> Result<Tensor, Failure> {
+        let format = Format::of(path).filter(|format| format.writer.is_none());
+        match format.map(|format| (format.read)(path)).transpose().map_err(Error::from)? {
+            Some(Contents::Tensor(tensor)) => Ok(tensor),
+            Some(Contents::Columns(table)) => {
+                self.of_tables.push(name.to_owned());
+                Ok(table.except(&[""; 0], DType::F64).map_err(Error::from)?)
+            }
+            Some(Contents::Tensors(_)) | None => {
+                let single = FORMATS.iter().filter(|format| format.writer.is_none()).flat_map(|format| format.endings);
+                let endings = single.copied().collect::<Vec<_>>().join(", ");
+                let message = format!("{}: unknown file extension: expected {endings}", path.display());
+                let error = Error::plain("unknown-format", message);
+                Err(Failure::usage(error.help("a .npz or .safetensors file is given without `name=`")))
+            }
+        }
+    }
+
+    /// As inputs of a model: numbers of tables are in its float type.
+    fn of(self, model: &Model) -> Tensors {
+        let Given { tensors, of_tables } = self;
+        let convert = |(name, tensor): (String, Tensor)| match of_tables.contains(&name) {
+            true => (name, tensor.convert(model.dtype())),
+            false => (name, tensor),
+        };
+        tensors.into_iter().map(convert).collect()
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{Compiler, Error, Model};
 pub(crate) const FITS: &str = "@fit/";
 
 /// The name of the value of a `fit` in checkpoints and artefacts.
-fn stored(call: &DatasetCall, fit: &str) -> String {
+pub(crate) fn stored(call: &DatasetCall, fit: &str) -> String {
     format!("{FITS}{}.{fit}", call.name)
 }
 

@@ -23,6 +23,7 @@ pub use crate::model::settable::Settable;
 pub use crate::model::settable::with_argument;
 pub use crate::model::sizes::sizes_by_inputs;
 pub use crate::train::evaluation::Part;
+pub use crate::train::prepare::prepare;
 pub use crate::train::request::request_for;
 
 use crate::artefact::Artefact;

@@ -194,7 +194,8 @@ impl Model {
     }
 
     /// The float type.
-    pub(crate) fn dtype(&self) -> DType {
+    #[doc(hidden)]
+    pub fn dtype(&self) -> DType {
         self.float
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod initial;
 pub(crate) mod initial_weights;
 pub(crate) mod kept;
 pub(crate) mod measure;
+pub(crate) mod prepare;
 pub(crate) mod request;
 pub(crate) mod step;
 pub(crate) mod trainer;

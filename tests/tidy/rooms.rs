@@ -32,7 +32,7 @@ fn room(path: &str) -> Option<&str> {
 
 /// A file's code without comments and without the tests at its end.
 fn shipped(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests {").next().expect("the whole, if nothing else");
+    let text = super::without_tests(text);
     code(text).map(|(_, line)| format!("{line}\n")).collect()
 }
 

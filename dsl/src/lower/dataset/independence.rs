@@ -26,7 +26,7 @@ pub(super) fn check_independence(
         let request = Request { float, ..Request::new(what) };
         let of = |examples| {
             let types = survey.types_of(examples);
-            Run { types, examples, fits: Some(&survey.fits) }.run(program, &request, dataset)
+            Run { types, examples, fits: Some(&survey.fits), lets: None }.run(program, &request, dataset)
         };
         let examples = (survey.examples, 2 * survey.examples);
         let one = of(examples.0)?;

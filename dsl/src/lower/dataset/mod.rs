@@ -66,6 +66,8 @@ pub(crate) struct Readers {
     pub examples: Option<usize>,
     /// The types of the `fit`s where their values are arguments of the graph; otherwise they are computed in it.
     pub fits: Option<IndexMap<String, Type>>,
+    /// The types of the `let`s whose values are arguments of the graph, given in place of what the dataset reads.
+    pub lets: IndexMap<String, Type>,
     /// The number of each in the list, wherever it is written.
     known: FxHashMap<Reader, usize>,
 }
@@ -160,6 +162,18 @@ impl Program {
         fits.collect()
     }
 
+    /// The `let`s of a dataset that name one value, in order.
+    pub fn lets(&self, dataset: ItemRef) -> Vec<String> {
+        let Some(dataset) = self.resolved_dataset(dataset) else { return vec![] };
+        let lets = dataset.entries.iter().filter_map(|entry| match &entry.kind {
+            EntryKind::Let { pattern: Pattern { kind: PatternKind::Name(binding), .. }, .. } => {
+                Some(binding.name.name.clone())
+            }
+            _ => None,
+        });
+        lets.collect()
+    }
+
     /// Where a dataset declares a field: its name, and all of it.
     pub fn field(&self, call: &DatasetCall, name: &str) -> Option<(Span, Span)> {
         let (field, _, entry) = self.field_of(call.item, name)?;
@@ -216,6 +230,11 @@ impl<'p> Lower<'p> {
         };
         self.frame_mut().draws = Draws::at(path);
         match &entry.kind {
+            EntryKind::Let { pattern: Pattern { kind: PatternKind::Name(binding), .. }, .. }
+                if let Some(data) = self.given_let(&binding.name) =>
+            {
+                self.declare(binding, Value::Data(data));
+            }
             EntryKind::Let { pattern, value } => match self.eval(value) {
                 Ok(value) => self.bind_pattern(pattern, value, entry.span, false)?,
                 Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => {
@@ -245,6 +264,13 @@ impl<'p> Lower<'p> {
     fn fitted(&mut self, name: &Ident) -> Option<Data> {
         let ty = self.readers.as_ref()?.fits.as_ref()?.get(&name.name)?.clone();
         let value = self.contexts[0].builder.arg(&fit_argument(&name.name), ty, Role::Input);
+        Some(self.data_of(value, name.span))
+    }
+
+    /// The argument of the graph that holds the value of a `let`, where it is given.
+    fn given_let(&mut self, name: &Ident) -> Option<Data> {
+        let ty = self.readers.as_ref()?.lets.get(&name.name)?.clone();
+        let value = self.contexts[0].builder.arg(&name.name, ty, Role::Input);
         Some(self.data_of(value, name.span))
     }
 

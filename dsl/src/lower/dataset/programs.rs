@@ -6,7 +6,7 @@ use ir::{Builder, DType, Function, FunctionKind, Graph, Op, Role, Type};
 
 use super::super::context::span_of;
 use super::super::{Lower, Request, What};
-use super::{Dataset, Entries, Readers, Survey};
+use super::{Dataset, DatasetCall, Entries, Readers, Survey};
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
 use crate::hir::Program;
 use crate::span::Span;
@@ -29,6 +29,8 @@ pub(super) struct Run<'a> {
     pub examples: usize,
     /// The types of the `fit`s if their values are arguments.
     pub fits: Option<&'a IndexMap<String, Type>>,
+    /// The types of the `let`s whose values are given.
+    pub lets: Option<&'a IndexMap<String, Type>>,
 }
 
 /// A dataset that was run.
@@ -51,7 +53,8 @@ impl Run<'_> {
         let name = ir::Symbol::new(&dataset.call.name);
         lower.context().builder = Builder::new(name, FunctionKind::Func);
         let (types, examples) = (self.types.clone(), Some(self.examples));
-        let mut readers = Readers { types, examples, fits: self.fits.cloned(), ..Readers::default() };
+        let (fits, lets) = (self.fits.cloned(), self.lets.cloned().unwrap_or_default());
+        let mut readers = Readers { types, examples, fits, lets, ..Readers::default() };
         for reader in &dataset.readers {
             readers.number(reader.clone());
         }
@@ -120,8 +123,30 @@ impl Program {
     ) -> Result<Graph, Vec<Diagnostic>> {
         let request = Request { float, ..Request::new(if fields.training { What::Train } else { What::Eval }) };
         let (types, examples) = (survey.types_of(fields.examples), fields.examples);
-        let ran = Run { types, examples, fits: Some(&survey.fits) }.run(self, &request, dataset)?;
+        let ran = Run { types, examples, fits: Some(&survey.fits), lets: None }.run(self, &request, dataset)?;
         let fields = ran.entries.fields.iter().filter(|(name, _)| fields.names.contains(&name.name));
+        let fields = fields.filter_map(|(name, data)| Some((name.name.clone(), data.as_ref()?.value)));
+        let fields: Vec<(String, ir::Value)> = fields.collect();
+        Ok(ran.graph(fields.iter().map(|(name, value)| (name.as_str(), *value))))
+    }
+
+    /// The graph that prepares examples that are not in the dataset's files: from the values of some of its `let`s, inputs of their names, and of
+    /// its `fit`s to the fields that follow from these.
+    ///
+    /// # Errors
+    /// What is wrong with the dataset for values of these types.
+    pub fn lower_preparation(
+        &self,
+        call: &DatasetCall,
+        lets: &IndexMap<String, Type>,
+        fits: &IndexMap<String, Type>,
+        float: DType,
+    ) -> Result<Graph, Vec<Diagnostic>> {
+        let request = Request { float, ..Request::new(What::Infer) };
+        let examples = lets.values().find_map(|ty| ty.shape.first().copied()).unwrap_or(0);
+        let dataset = Dataset { call: call.clone(), fields: vec![], readers: vec![] };
+        let ran = Run { types: vec![], examples, fits: Some(fits), lets: Some(lets) }.run(self, &request, &dataset)?;
+        let fields = ran.entries.fields.iter();
         let fields = fields.filter_map(|(name, data)| Some((name.name.clone(), data.as_ref()?.value)));
         let fields: Vec<(String, ir::Value)> = fields.collect();
         Ok(ran.graph(fields.iter().map(|(name, value)| (name.as_str(), *value))))
@@ -139,7 +164,7 @@ impl Program {
         float: DType,
     ) -> Result<Graph, Vec<Diagnostic>> {
         let request = Request { float, ..Request::new(What::Train) };
-        let run = Run { types: survey.types_of(examples), examples, fits: None };
+        let run = Run { types: survey.types_of(examples), examples, fits: None, lets: None };
         let ran = run.run(self, &request, dataset)?;
         let fits: Vec<(String, ir::Value)> =
             ran.entries.fits.iter().map(|(name, data)| (name.name.clone(), data.value)).collect();

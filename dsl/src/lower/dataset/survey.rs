@@ -67,7 +67,8 @@ impl Program {
     /// What is wrong with it, given what it reads; among that a field that is no function of one example.
     pub fn survey(&self, dataset: &Dataset, reads: &[Type], float: DType) -> Result<Survey, Vec<Diagnostic>> {
         let request = Request { float, ..Request::new(What::Train) };
-        let whole = |examples| Run { types: reads.to_vec(), examples, fits: None }.run(self, &request, dataset);
+        let whole =
+            |examples| Run { types: reads.to_vec(), examples, fits: None, lets: None }.run(self, &request, dataset);
         // Only draws without a shape have to know it beforehand.
         let guess = reads.iter().find_map(|ty| ty.shape.first().copied()).unwrap_or(0);
         let mut ran = whole(guess)?;
