@@ -6,8 +6,8 @@
 mod roofline;
 
 use dlc_compiler::codegen::Cranelift;
-use dlc_compiler::cpu::contract::{Along, Blocking, Side, Sizes, contract};
-use dlc_compiler::kernel::{Builder, Kernel, Mode};
+use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, Sizes, contract};
+use dlc_compiler::kernel::{AccessMode, Kernel, KernelBuilder};
 use dlc_compiler::machine::{Machine, Target};
 use dlc_ir::DType;
 use roofline::{peak, program, time};
@@ -65,16 +65,16 @@ fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) 
     });
     let machine = &Machine::PORTABLE;
     let plan = tile.map_or_else(|| Blocking::new(sizes, machine), |tile| Blocking::with_tile(sizes, tile, machine));
-    let mut b = Builder::new(plan.chunks());
-    let x = b.operand(dtype, m * k, Mode::Read);
-    let y = b.operand(dtype, k * n, Mode::Read);
-    let z = b.operand(dtype, m * n, Mode::Write);
-    let along = |row| if row { Along::Row } else { Along::K };
+    let mut b = KernelBuilder::new(plan.chunks());
+    let x = b.operand(dtype, m * k, AccessMode::Read);
+    let y = b.operand(dtype, k * n, AccessMode::Read);
+    let z = b.operand(dtype, m * n, AccessMode::Write);
+    let along = |row| if row { Contiguous::Row } else { Contiguous::K };
     contract(
         &mut b,
         &plan,
-        Side {
-            along: along(left),
+        OperandSource {
+            contiguous: along(left),
             load: &mut |b, at, lanes| {
                 let (row, pitch) = if left { (at.k, m) } else { (at.row, k) };
                 let column = if left { at.row } else { at.k };
@@ -83,8 +83,8 @@ fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) 
                 b.load_lanes(x, place, lanes)
             },
         },
-        Side {
-            along: along(!right),
+        OperandSource {
+            contiguous: along(!right),
             load: &mut |b, at, lanes| {
                 let (row, pitch) = if right { (at.row, k) } else { (at.k, n) };
                 let column = if right { at.k } else { at.row };

@@ -12,7 +12,7 @@ use std::time::Instant;
 use dlc_compiler::codegen::Cranelift;
 use dlc_compiler::machine::Target;
 use dlc_compiler::options::Options;
-use dlc_compiler::pipeline::{Observer, Phase, compile_observed};
+use dlc_compiler::pipeline::{Phase, PhaseObserver, compile_observed};
 use dlc_compiler::program::{Program, Workspace};
 use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor};
 
@@ -21,7 +21,7 @@ struct Clock {
     phases: Vec<(Phase, f64)>,
 }
 
-impl Observer for Clock {
+impl PhaseObserver for Clock {
     fn begin(&mut self, _: Phase) {
         self.started = Instant::now();
     }

@@ -3,8 +3,8 @@
 use dlc_compiler::kernel::bounds::{confine, unproved};
 use dlc_compiler::kernel::interp;
 use dlc_compiler::kernel::{
-    Access, Binary, Buf, Builder, Compare, Const, Elem, If, Inst, Kernel, Loop, Mode, Operand, Stmt, Ty, Unary, Val,
-    Verified, verify,
+    Access, AccessMode, Binary, Buf, Compare, Const, Elem, If, Inst, Kernel, KernelBuilder, Loop, Operand, Stmt, Ty,
+    Unary, Val, Verified, verify,
 };
 use dlc_ir::DType;
 
@@ -31,9 +31,9 @@ impl Default for Copy {
 
 impl Copy {
     fn kernel(self) -> Kernel {
-        let mut b = Builder::new(self.chunks);
-        let x = b.operand(DType::F32, self.elements, Mode::Read);
-        let y = b.operand(DType::F32, self.elements, Mode::Write);
+        let mut b = KernelBuilder::new(self.chunks);
+        let x = b.operand(DType::F32, self.elements, AccessMode::Read);
+        let y = b.operand(DType::F32, self.elements, AccessMode::Write);
         b.chunk_loop(|b, chunk| {
             let base = b.mul_const(chunk, self.n);
             let (begin, end) = (b.index(self.begin), b.index(self.end));
@@ -57,11 +57,11 @@ impl Copy {
 }
 
 /// Reads elements of a row of `n` by indices from data, after `guard` has done something with them.
-fn gathered(n: i64, guard: impl Fn(&mut Builder, Val) -> Val) -> Kernel {
-    let mut b = Builder::new(1);
-    let indices = b.operand(DType::I64, 8, Mode::Read);
-    let x = b.operand(DType::F32, n as usize, Mode::Read);
-    let y = b.operand(DType::F32, 8, Mode::Write);
+fn gathered(n: i64, guard: impl Fn(&mut KernelBuilder, Val) -> Val) -> Kernel {
+    let mut b = KernelBuilder::new(1);
+    let indices = b.operand(DType::I64, 8, AccessMode::Read);
+    let x = b.operand(DType::F32, n as usize, AccessMode::Read);
+    let y = b.operand(DType::F32, 8, AccessMode::Write);
     let zero = b.index(0);
     let index = b.load_lanes(indices, zero, 8);
     let index = guard(&mut b, index);
@@ -70,7 +70,7 @@ fn gathered(n: i64, guard: impl Fn(&mut Builder, Val) -> Val) -> Kernel {
     b.finish()
 }
 
-fn clamped(b: &mut Builder, index: Val, low: i64, high: i64) -> Val {
+fn clamped(b: &mut KernelBuilder, index: Val, low: i64, high: i64) -> Val {
     let ty = b.ty(index);
     let (low, high) = (b.int(ty, low), b.int(ty, high));
     let index = b.binary(Binary::Max, index, low);
@@ -92,9 +92,9 @@ impl Padded {
 
     fn kernel(&self) -> Kernel {
         let (rows, width) = (5, 16);
-        let mut b = Builder::new(1);
-        let x = b.operand(DType::F32, rows * width, Mode::Read);
-        let y = b.operand(DType::F32, rows * width, Mode::Write);
+        let mut b = KernelBuilder::new(1);
+        let x = b.operand(DType::F32, rows * width, AccessMode::Read);
+        let y = b.operand(DType::F32, rows * width, AccessMode::Write);
         let lanes = if self.vector { 8 } else { 1 };
         b.count(rows, |b, row| {
             let (zero, end) = (b.index(0), b.index(width as i64));
@@ -135,7 +135,7 @@ trait AddAll {
     fn add_all(&mut self, x: Val, c: i64) -> Val;
 }
 
-impl AddAll for Builder {
+impl AddAll for KernelBuilder {
     fn add_all(&mut self, x: Val, c: i64) -> Val {
         let ty = self.ty(x);
         let c = self.int(ty, c);
@@ -144,9 +144,9 @@ impl AddAll for Builder {
 }
 
 /// Writes elements `f(i)` for `i` in `0..n`.
-fn written(elements: usize, n: usize, f: impl Fn(&mut Builder, Val) -> Val) -> Kernel {
-    let mut b = Builder::new(1);
-    let y = b.operand(DType::F32, elements, Mode::Write);
+fn written(elements: usize, n: usize, f: impl Fn(&mut KernelBuilder, Val) -> Val) -> Kernel {
+    let mut b = KernelBuilder::new(1);
+    let y = b.operand(DType::F32, elements, AccessMode::Write);
     b.count(n, |b, i| {
         let one = b.float(Ty::scalar(F32), 1.0);
         let place = f(b, i);
@@ -192,7 +192,7 @@ fn branches(elements: usize) -> Kernel {
     let body = vec![test, Stmt::If(Box::new(branch))];
     let turns = Loop { var: i, begin, end, step: 1, unroll: false, carried: vec![], body };
     Kernel {
-        operands: vec![Operand { dtype: DType::F32, elements, mode: Mode::Write }],
+        operands: vec![Operand { dtype: DType::F32, elements, mode: AccessMode::Write }],
         scratch: vec![],
         tables: vec![],
         chunks: 1,
@@ -209,9 +209,9 @@ fn branches(elements: usize) -> Kernel {
 
 /// Reads where `i >= 8 and inner`, and then where that holds, or only `inner`: `(i < 8 or j < 4) and j < 12`.
 fn alternatives(right: bool) -> Kernel {
-    let mut b = Builder::new(1);
-    let x = b.operand(DType::F32, 4, Mode::Read);
-    let y = b.operand(DType::F32, 256, Mode::Write);
+    let mut b = KernelBuilder::new(1);
+    let x = b.operand(DType::F32, 4, AccessMode::Read);
+    let y = b.operand(DType::F32, 256, AccessMode::Write);
     b.count(16, |b, i| {
         b.count(16, |b, j| {
             let [four, eight, twelve] = [4, 8, 12].map(|c| b.index(c));
@@ -238,7 +238,7 @@ fn alternatives(right: bool) -> Kernel {
 fn defects() -> Vec<(&'static str, Kernel, Kernel)> {
     let copy = |c: Copy| c.kernel();
     let right = || copy(Copy::default());
-    let small = |b: &mut Builder, i: Val| clamped(b, i, 0, 9);
+    let small = |b: &mut KernelBuilder, i: Val| clamped(b, i, 0, 9);
     vec![
         ("a load one behind", right(), copy(Copy { shift: 1, ..Copy::default() })),
         ("a load one before", right(), copy(Copy { shift: -1, ..Copy::default() })),
@@ -339,7 +339,7 @@ trait AsWritten {
     fn binary_as_written(&mut self, op: Binary, x: Val, y: Val) -> Val;
 }
 
-impl AsWritten for Builder {
+impl AsWritten for KernelBuilder {
     fn binary_as_written(&mut self, op: Binary, x: Val, y: Val) -> Val {
         // an addition between, which folds nothing
         let x = self.binary(Binary::Xor, x, y);

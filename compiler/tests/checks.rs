@@ -54,7 +54,7 @@ fn the_place_is_that_of_the_step_that_failed() {
             let told = RunError::Check { mnemonic: "gather", bound: 3, loc: Some(place(start)), intact: true };
             assert_eq!(error, told, "list {wrong}, {level:?}, {backend:?}");
             let meaning = program.graph().interpret(&args).expect_err("an index is too large");
-            assert!(matches!(meaning, InterpError::Step { loc, .. } if loc == place(start)), "{meaning:?}");
+            assert!(matches!(meaning, InterpError::Operator { loc, .. } if loc == place(start)), "{meaning:?}");
         }
     }
 }

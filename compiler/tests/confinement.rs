@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 
 use common::Rng;
 use common::random::{self, Kind};
-use dlc_compiler::kernel::interp::{self, Fault, Memory};
+use dlc_compiler::kernel::interp::{self, KernelError, OperandMemory};
 use dlc_compiler::kernel::{Kernel, verify};
 use dlc_compiler::options::Level;
 use dlc_compiler::pipeline;
@@ -30,14 +30,14 @@ struct Watched {
     shared: Cell<Option<(usize, usize)>>,
 }
 
-impl Memory for Watched {
+impl OperandMemory for Watched {
     fn read(&self, operand: usize, dtype: DType, element: usize) -> u64 {
         if self.writer[operand][element].is_some_and(|w| w != self.chunk) {
             self.shared.set(Some((operand, element)));
         }
         let reader = &mut self.reader.borrow_mut()[operand][element];
         *reader = Some(reader.map_or((self.chunk, false), |(first, more)| (first, more || first != self.chunk)));
-        Memory::read(&self.data[..], operand, dtype, element)
+        OperandMemory::read(&self.data[..], operand, dtype, element)
     }
 
     fn write(&mut self, operand: usize, dtype: DType, element: usize, bits: u64) {
@@ -47,7 +47,7 @@ impl Memory for Watched {
         if others_read || writer.is_some_and(|w| w != self.chunk) {
             self.shared.set(Some((operand, element)));
         }
-        Memory::write(&mut self.data[..], operand, dtype, element, bits);
+        OperandMemory::write(&mut self.data[..], operand, dtype, element, bits);
     }
 }
 
@@ -61,7 +61,7 @@ fn stays_inside(kernel: &Kernel, rng: &mut Rng) -> Result<(), String> {
     for chunk in 0..kernel.chunks {
         memory.chunk = chunk;
         match interp::run(kernel, &mut memory, chunk, chunk + 1) {
-            Ok(()) | Err(Fault::Check(_)) => {}
+            Ok(()) | Err(KernelError::Check(_)) => {}
             Err(fault) => return Err(format!("{fault}\n{kernel}")),
         }
     }

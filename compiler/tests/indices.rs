@@ -314,5 +314,5 @@ fn the_reference_names_the_index() {
     .expect("it is well-formed");
     let args = [Tensor::zeros(graph.entry().args()[0].ty.clone()), Tensor::new([2], vec![0i64, 99]).expect("two")];
     let error = graph.interpret(&args).expect_err("99 is not in 0 .. 4");
-    assert!(matches!(error, InterpError::Step { .. }) && error.to_string().contains("99"), "{error}");
+    assert!(matches!(error, InterpError::Operator { .. }) && error.to_string().contains("99"), "{error}");
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use dlc_compiler::kernel::{
-    Access, Binary, Buf, Builder, Compare, Const, Elem, Inst, Kernel, Mode, Operand, Stmt, Ty, Unary, Val,
+    Access, AccessMode, Binary, Buf, Compare, Const, Elem, Inst, Kernel, KernelBuilder, Operand, Stmt, Ty, Unary, Val,
 };
 use dlc_ir::DType;
 use support::{compiles_everywhere, run};
@@ -58,14 +58,14 @@ fn every_operation_on_every_type_and_width() {
 }
 
 /// Makes a value of two others.
-type Operation = Box<dyn Fn(&mut Builder, Val, Val) -> Val>;
+type Operation = Box<dyn Fn(&mut KernelBuilder, Val, Val) -> Val>;
 
 fn operations(dtype: DType, lanes: u8) {
     let n = 48;
     let elem = Elem::of(dtype);
-    let mut b = Builder::new(1);
-    let x = b.operand(dtype, n, Mode::Read);
-    let y = b.operand(dtype, n, Mode::Read);
+    let mut b = KernelBuilder::new(1);
+    let x = b.operand(dtype, n, AccessMode::Read);
+    let y = b.operand(dtype, n, AccessMode::Read);
     let (begin, end) = (b.index(0), b.index(n as i64));
     let mut results: Vec<(DType, Operation)> = Vec::new();
     let unary =
@@ -181,7 +181,7 @@ fn operations(dtype: DType, lanes: u8) {
         }),
     ));
     // The same where it matters which half is which, of numbers and of masks.
-    let without = |b: &mut Builder, p: Val, q: Val| match b.ty(p).elem {
+    let without = |b: &mut KernelBuilder, p: Val, q: Val| match b.ty(p).elem {
         Elem::Bool => {
             let not = b.unary(Unary::Not, q);
             b.binary(Binary::And, p, not)
@@ -232,7 +232,7 @@ fn operations(dtype: DType, lanes: u8) {
     }
     let mut outs = Vec::new();
     for (to, _) in &results {
-        outs.push(b.operand(*to, n, Mode::Write));
+        outs.push(b.operand(*to, n, AccessMode::Write));
     }
     b.repeat(begin, end, i64::from(lanes), |b, i| {
         let (x, y) = (b.load_lanes(x, i, lanes), b.load_lanes(y, i, lanes));
@@ -260,12 +260,12 @@ fn memory_forms() {
     for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool] {
         for lanes in [1, 2, 4, 8, 16] {
             let n = 100;
-            let mut b = Builder::new(3);
-            let x = b.operand(dtype, n, Mode::Read);
-            let index = b.operand(DType::I64, 16, Mode::Read);
-            let strided = b.operand(dtype, 3 * n, Mode::Write);
-            let gathered = b.operand(dtype, 3 * 16, Mode::Write);
-            let tail = b.operand(dtype, 3 * 16 * 17, Mode::ReadWrite);
+            let mut b = KernelBuilder::new(3);
+            let x = b.operand(dtype, n, AccessMode::Read);
+            let index = b.operand(DType::I64, 16, AccessMode::Read);
+            let strided = b.operand(dtype, 3 * n, AccessMode::Write);
+            let gathered = b.operand(dtype, 3 * 16, AccessMode::Write);
+            let tail = b.operand(dtype, 3 * 16 * 17, AccessMode::ReadWrite);
             let copy = b.scratch(dtype, n);
             b.chunk_loop(|b, chunk| {
                 let access = |buf, index, stride| Access { buf, index, offset: 3, stride, active: None };
@@ -322,9 +322,9 @@ fn memory_forms() {
 
 #[test]
 fn loops_branches_and_checks() {
-    let mut b = Builder::new(1);
-    let x = b.operand(DType::F32, 10, Mode::Read);
-    let out = b.operand(DType::F32, 4, Mode::Write);
+    let mut b = KernelBuilder::new(1);
+    let x = b.operand(DType::F32, 10, AccessMode::Read);
+    let out = b.operand(DType::F32, 4, AccessMode::Write);
     let zero = b.index(0);
     let ten = b.index(10);
     let start = b.float(Ty::scalar(Elem::F32), 0.0);
@@ -378,8 +378,8 @@ fn folded_index_arithmetic_is_what_was_written() {
     for (begin, end) in [(-9, 10), (-3, 0), (-4, -1), (-8, -4), (0, 4), (5, 8)] {
         let turns = (end - begin) as usize;
         let row = values * formulas.len() as i64;
-        let mut b = Builder::new(1);
-        let out = b.operand(DType::I64, turns * row as usize, Mode::Write);
+        let mut b = KernelBuilder::new(1);
+        let out = b.operand(DType::I64, turns * row as usize, AccessMode::Write);
         let (first, limit) = (b.index(begin), b.index(end));
         b.repeat(first, limit, 1, |b, i| {
             let turn = b.add_const(i, -begin);
@@ -444,7 +444,7 @@ fn constants_stand_on_either_side_of_indices() {
         let (p, q) = turned(side & 2 == 2, (f(inner, p, q), 10));
         wanted.push(f(outer, p, q));
     }
-    let operands = vec![operand(Mode::Read, 1), operand(Mode::Write, wanted.len())];
+    let operands = vec![operand(AccessMode::Read, 1), operand(AccessMode::Write, wanted.len())];
     let kernel = Kernel { operands, scratch: vec![], tables: vec![], chunks: 1, values, body };
     let (_, found) = run(&kernel, &[1000i64.to_le_bytes().to_vec(), vec![0; 8 * wanted.len()]]);
     let found: Vec<i64> = found[1].chunks(8).map(|x| i64::from_le_bytes(x.try_into().unwrap())).collect();
@@ -457,10 +457,10 @@ fn any_asks_every_lane_and_no_other() {
     for dtype in [DType::F32, DType::F64, DType::I32, DType::I64] {
         for lanes in [2u8, 4, 8] {
             let patterns = 1usize << lanes;
-            let mut b = Builder::new(1);
-            let x = b.operand(dtype, patterns * usize::from(lanes), Mode::Read);
-            let y = b.operand(dtype, usize::from(lanes), Mode::Read);
-            let out = b.operand(DType::Bool, patterns, Mode::Write);
+            let mut b = KernelBuilder::new(1);
+            let x = b.operand(dtype, patterns * usize::from(lanes), AccessMode::Read);
+            let y = b.operand(dtype, usize::from(lanes), AccessMode::Read);
+            let out = b.operand(DType::Bool, patterns, AccessMode::Write);
             let zero = b.index(0);
             let y = b.load_lanes(y, zero, lanes);
             b.count(patterns, |b, i| {

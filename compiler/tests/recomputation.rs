@@ -226,7 +226,7 @@ fn a_kernel_whose_indices_grow_exponentially_is_refused() {
     }
     text += &format!("  return {last}\n}}\nfunc @m(%x: f32[{}] input) -> (y: f32[{}]) {{\n", size(0), size(40));
     text += &format!("  %0 = call %x {{func=@k}} : f32[{}]\n  return %0\n}}\n", size(40));
-    refused(&text, "parts in one index");
+    refused(&text, "terms in one index");
 }
 
 #[test]
@@ -237,7 +237,7 @@ fn a_kernel_of_a_very_long_chain_is_refused() {
         text += &format!("  %{i} = sin {x} : f32[8]\n");
     }
     text += "  return %599\n}\nfunc @m(%x: f32[8] input) -> (y: f32[8]) {\n  %0 = call %x {func=@k} : f32[8]\n  return %0\n}\n";
-    refused(&text, "operators inside each other");
+    refused(&text, "nested operators");
 }
 
 /// Of very many parts each is written by itself, so that no element is asked which part it is of.

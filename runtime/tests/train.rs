@@ -725,7 +725,7 @@ fn what_cannot_go_on_is_told() {
     note(fresh.step([]).unwrap_err());
     note(fresh.step([("z", &Tensor::scalar(1f32))]).unwrap_err());
     note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());
-    note(fresh.step(examples().gather(&[0, 1, 2, 3], Tensors::new()).iter()).unwrap_err());
+    note(fresh.step(examples().gather(&[0, 1, 2, 3], true, 0).unwrap().iter()).unwrap_err());
     note(fresh.set_weights(&[("v", Tensor::scalar(1f32))].into_iter().collect()).unwrap_err());
     let fields = [("x", examples().rows()["x"].clone()), ("yy", examples().rows()["y"].clone())];
     let data = Selection::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, VERSION};
-use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, Verified};
+use dlc_compiler::kernel::{AccessMode, Elem, Kernel, KernelBuilder, Ty, Verified};
 use dlc_compiler::machine::Target;
 use dlc_compiler::routine::program::{Address, KernelProgram, Routine, Step};
 use dlc_ir::DType;
@@ -12,8 +12,8 @@ use dlc_ir::DType;
 /// The rate of twelve independent chains of `fma` in registers, in GFLOP/s.
 pub fn peak(target: Target, dtype: DType) -> f64 {
     let turns = 1 << 20;
-    let mut b = Builder::new(1);
-    let out = b.operand(dtype, 64, Mode::Write);
+    let mut b = KernelBuilder::new(1);
+    let out = b.operand(dtype, 64, AccessMode::Write);
     let ty = Ty::vector(Elem::of(dtype), (16 / dtype.size()) as u8);
     let zero = b.index(0);
     let end = b.index(turns);

@@ -1,4 +1,4 @@
-//! OPS.md, made from the operator table.
+//! Generates OPS.md from the operator table.
 
 use std::fmt::Write as _;
 
@@ -6,8 +6,7 @@ use crate::op::{Callee, Doc, Sample};
 use crate::scalar::Accepts;
 use crate::{Builder, Function, FunctionKind, Graph, Op, Role, Scalar, ScalarOp, Value};
 
-/// The reference of all operators. The file OPS.md begins with this text, behind which stand the rewrites of the compiler; tests
-/// compare both.
+/// The reference of all operators. OPS.md is this text followed by the compiler's rewrites; tests compare both.
 pub fn ops_markdown() -> String {
     let mut out = String::from(HEAD);
     out.push_str(MATHS);

@@ -6,7 +6,7 @@ use dlc_ir::DType;
 
 use super::image::Constants;
 use super::{Code, EmitError, Emitter, ExecContext, Executable};
-use crate::kernel::interp::{self, Fault, Memory};
+use crate::kernel::interp::{self, KernelError, OperandMemory};
 use crate::machine::Machine;
 use crate::routine::program::{Address, KernelProgram, Routine, Step};
 
@@ -112,8 +112,8 @@ impl Run<'_> {
         for chunk in 0..kernel.chunks {
             match interp::run(kernel, &mut memory, chunk, chunk + 1) {
                 Ok(()) => {}
-                Err(Fault::Check(status)) => return status,
-                Err(Fault::OutOfBounds { .. }) => return OUT_OF_BOUNDS,
+                Err(KernelError::Check(status)) => return status,
+                Err(KernelError::OutOfBounds { .. }) => return OUT_OF_BOUNDS,
             }
         }
         0
@@ -124,7 +124,7 @@ impl Run<'_> {
 struct Raw(Vec<*mut u8>);
 
 #[allow(unsafe_code)]
-impl Memory for Raw {
+impl OperandMemory for Raw {
     fn read(&self, operand: usize, dtype: DType, element: usize) -> u64 {
         let pointer = self.0[operand];
         // SAFETY: the interpreter only asks for elements that the operand has, and `Raw` is made of valid pointers.

@@ -34,7 +34,7 @@ pub enum EmitError {
     #[error("no memory for machine code: {0}")]
     Memory(String),
     /// More memory is wanted for a run than can be addressed.
-    #[error("there is not memory enough: {0} bytes are wanted in one piece")]
+    #[error("out of memory: cannot allocate {0} bytes")]
     TooLarge(usize),
     /// A bug in dlc.
     #[error("internal error in code generation: {0}")]

@@ -12,7 +12,7 @@ use super::graph::{AlgebraGraph, Origin, is_outside};
 use super::language::{ENode, Head};
 use super::numbering::Numbering;
 use crate::options::PassOptions as Options;
-use crate::provenance::Step;
+use crate::provenance::RewriteStep;
 
 /// A way to come by a class.
 #[derive(Clone, Copy)]
@@ -145,7 +145,7 @@ pub struct Extracted {
     /// The function.
     pub function: Function,
     /// The rewrites that made its nodes, by node.
-    pub steps: Vec<(NodeId, Step)>,
+    pub steps: Vec<(NodeId, RewriteStep)>,
     /// Its cost.
     pub cost: Cost,
     /// The cost of the unchanged program.
@@ -166,7 +166,7 @@ fn build(
     dense: &Dense<'_>,
     choice: &Choice,
     origins: &FxHashMap<ENode, Origin>,
-) -> (Function, Vec<(NodeId, Step)>) {
+) -> (Function, Vec<(NodeId, RewriteStep)>) {
     let algebra = dense.algebra;
     let mut new = old.like();
     let args: Vec<Value> = (0..old.args().len()).map(|arg| new.copy_arg(old, arg)).collect();
@@ -200,7 +200,7 @@ fn build(
                         let loc = origin.map_or(data.loc, |o| if o.loc.is_known() { o.loc } else { data.loc });
                         let id = new.add_node(op.clone(), &operands, [data.ty.clone()], loc);
                         if let Some(Origin { rule: Some(rule), loc, .. }) = origin {
-                            steps.push((id, Step { rule, from: *loc, note: String::new() }));
+                            steps.push((id, RewriteStep { rule, from: *loc, note: String::new() }));
                         }
                         values_of(id, 1)
                     }

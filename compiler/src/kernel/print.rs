@@ -38,7 +38,7 @@ impl fmt::Display for Const {
     }
 }
 
-/// Constants are printed where they are used.
+/// Constants are printed at their uses.
 fn constants(kernel: &Kernel) -> Vec<Option<Const>> {
     fn walk(block: &Block, consts: &mut [Option<Const>]) {
         for stmt in block {
@@ -71,9 +71,9 @@ impl Printer<'_> {
         write!(self.out, "kernel @{name}(")?;
         for (i, op) in k.operands.iter().enumerate() {
             let mode = match op.mode {
-                Mode::Read => "",
-                Mode::Write => "out ",
-                Mode::ReadWrite => "inout ",
+                AccessMode::Read => "",
+                AccessMode::Write => "out ",
+                AccessMode::ReadWrite => "inout ",
             };
             let comma = if i > 0 { ", " } else { "" };
             write!(self.out, "{comma}{mode}%b{i}: {}[{}]", op.dtype, op.elements)?;

@@ -1,6 +1,6 @@
 //! What a run that failed has overwritten.
 
-use crate::kernel::ir::Mode;
+use crate::kernel::ir::AccessMode;
 use crate::routine::program::{Address, KernelProgram, Step};
 
 /// Whether a run whose step of that number failed, as steps are counted over all routines, has left these slots as they were. It is said of a run
@@ -38,7 +38,10 @@ fn written_by(program: &KernelProgram, step: &Step, writes: &[Vec<bool>]) -> Vec
     match step {
         Step::Launch { kernel, operands } => {
             let of_kernel = program.kernel(*kernel).operands.iter().zip(operands);
-            of_kernel.filter(|(operand, _)| operand.mode != Mode::Read).filter_map(|(_, place)| slot(place)).collect()
+            of_kernel
+                .filter(|(operand, _)| operand.mode != AccessMode::Read)
+                .filter_map(|(_, place)| slot(place))
+                .collect()
         }
         Step::Call { routine, arguments, .. } => {
             let of_routine = writes[routine.0 as usize].iter().zip(arguments);
@@ -55,7 +58,7 @@ mod tests {
     use crate::routine::program::{Routine, RoutineId};
     use dlc_ir::DType;
 
-    fn kernel(modes: &[Mode]) -> Verified {
+    fn kernel(modes: &[AccessMode]) -> Verified {
         let operand = |&mode| Operand { dtype: DType::F32, elements: 1, mode };
         let operands = modes.iter().map(operand).collect();
         let values = vec![Ty::INDEX; 2];
@@ -71,8 +74,8 @@ mod tests {
     /// is updated.
     fn intact(failed: usize, entry: &[&str]) -> bool {
         let mut program = KernelProgram::new();
-        let read = program.add_kernel("read", kernel(&[Mode::Read]));
-        let write = program.add_kernel("write", kernel(&[Mode::ReadWrite]));
+        let read = program.add_kernel("read", kernel(&[AccessMode::Read]));
+        let write = program.add_kernel("write", kernel(&[AccessMode::ReadWrite]));
         let launch = |kernel, slot| Step::Launch { kernel, operands: vec![argument(slot)] };
         let call =
             |routine, slot| Step::Call { routine: RoutineId(routine), frame: 0, arguments: vec![argument(slot)] };

@@ -6,7 +6,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ptr::NonNull;
 
-use dlc_ir::{DType, Data, Element, ElementCount, Tensor, Type};
+use dlc_ir::{DType, Data, Element, ElementCountMismatch, Tensor, Type};
 
 use crate::routine::program::ALIGN;
 
@@ -23,7 +23,7 @@ unsafe impl Sync for Memory {}
 
 /// There is not so much memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is not memory enough: {0} bytes are wanted in one piece")]
+#[error("out of memory: cannot allocate {0} bytes")]
 pub struct OutOfMemory(pub usize);
 
 impl Memory {
@@ -110,9 +110,10 @@ impl Memory {
     ///
     /// # Errors
     /// If there are too few.
-    pub fn read(&self, ty: &Type) -> Result<Tensor, ElementCount> {
+    pub fn read(&self, ty: &Type) -> Result<Tensor, ElementCountMismatch> {
         let bytes = self.bytes().get(..ty.bytes());
-        let bytes = bytes.ok_or_else(|| ElementCount { ty: ty.clone(), found: self.bytes / ty.dtype.size().max(1) })?;
+        let bytes =
+            bytes.ok_or_else(|| ElementCountMismatch { ty: ty.clone(), found: self.bytes / ty.dtype.size().max(1) })?;
         Tensor::from_le_bytes(ty.clone(), bytes)
     }
 

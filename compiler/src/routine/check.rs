@@ -12,7 +12,7 @@ use dlc_ir::{DType, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Type,
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use crate::kernel::Mode;
+use crate::kernel::AccessMode;
 use crate::routine::program::{ALIGN, Address, KernelProgram, Routine, Step};
 pub use error::PlanError;
 use memory::{Memory, Region, Span, Taken, Token};
@@ -208,15 +208,15 @@ impl<'a> Checker<'a> {
         if kernel.operands.len() != places.len() || note.operands.len() != places.len() {
             return Err(self.form(format!("{} places for {} operands", places.len(), kernel.operands.len())));
         }
-        let mut read: SmallVec<[(Span, Address, Mode); 4]> = SmallVec::new();
-        let mut written: SmallVec<[(Span, Address, Mode, Token); 2]> = SmallVec::new();
+        let mut read: SmallVec<[(Span, Address, AccessMode); 4]> = SmallVec::new();
+        let mut written: SmallVec<[(Span, Address, AccessMode, Token); 2]> = SmallVec::new();
         for ((&place, operand), bound) in places.iter().zip(&kernel.operands).zip(&note.operands) {
             let bytes = operand.elements.checked_mul(operand.dtype.size());
             let bytes = bytes.ok_or_else(|| self.form(format!("{} elements in one operand", operand.elements)))?;
             let span = self.span(place, bytes)?;
             let Some(token) = self.meant(*bound, note, operand.dtype)? else {
                 // Constants do not change.
-                if (span.region, operand.mode) != (Region::Constants, Mode::Read) {
+                if (span.region, operand.mode) != (Region::Constants, AccessMode::Read) {
                     return Err(self.form("a constant outside of the constants".to_owned()));
                 }
                 continue;
@@ -224,8 +224,8 @@ impl<'a> Checker<'a> {
             self.check_type(token, operand.dtype, operand.elements)?;
             let writes = match bound {
                 // A later launch of the node may read what an earlier one has written.
-                OperandBinding::Result(_) | OperandBinding::Temp(_) => operand.mode != Mode::Read,
-                _ if operand.mode == Mode::Write => return Err(self.forbidden(place)),
+                OperandBinding::Result(_) | OperandBinding::Temp(_) => operand.mode != AccessMode::Read,
+                _ if operand.mode == AccessMode::Write => return Err(self.forbidden(place)),
                 _ => false,
             };
             if writes {
@@ -238,7 +238,7 @@ impl<'a> Checker<'a> {
         for (i, (span, place, mode, _)) in written.iter().enumerate() {
             self.writable(*span, *place)?;
             for (other, second, other_mode) in &read {
-                let in_place = span == other && *mode == Mode::ReadWrite && *other_mode == Mode::ReadWrite;
+                let in_place = span == other && *mode == AccessMode::ReadWrite && *other_mode == AccessMode::ReadWrite;
                 if span.overlaps(other) && !in_place {
                     return Err(self.overlap(*place, *second));
                 }

@@ -2,7 +2,7 @@
 
 use dlc_compiler::program::{OutOfMemory, RunError};
 use dlc_ir::op::EvalError;
-use dlc_ir::{InterpError, Loc, NoRoom, Tensor, Type};
+use dlc_ir::{AllocError, InterpError, Loc, Tensor, Type};
 
 use crate::near::{near, suggestion};
 use crate::signature::Slot;
@@ -91,11 +91,11 @@ impl From<WrongType> for SessionError {
 
 impl From<InterpError> for SessionError {
     fn from(error: InterpError) -> Self {
-        if let InterpError::Step { error: EvalError::TooLarge(NoRoom(bytes)), .. } = &error {
+        if let InterpError::Operator { error: EvalError::TooLarge(AllocError(bytes)), .. } = &error {
             return SessionError::Memory(OutOfMemory(*bytes));
         }
         let loc = match &error {
-            InterpError::Step { loc, .. } => loc.is_known().then_some(*loc),
+            InterpError::Operator { loc, .. } => loc.is_known().then_some(*loc),
             _ => None,
         };
         SessionError::Check { message: error.to_string(), loc }

@@ -1,4 +1,4 @@
-//! `check_index`: that indices are those of an axis.
+//! `check_index`: fails if an index is out of range.
 
 use super::eval::result_type;
 use super::{Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::word_enum};
@@ -6,7 +6,7 @@ use crate::compute::{Combine, Compute, Expr, Index, Lowering, Reduce};
 use crate::{DType, Direction, Scalar, ScalarOp, Tensor, Type};
 
 word_enum! {
-    /// Who indexes an axis.
+    /// The operator that indexes an axis.
     pub enum Indexing {
         /// [`super::Gather`].
         Gather = "gather",
@@ -17,7 +17,7 @@ word_enum! {
     }
 }
 
-/// That indices are those of an axis, or the step fails. Its [`Operator::DOC`] has the details.
+/// Fails the step if an index is out of range. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckIndex {
     /// The size of the indexed axis.
@@ -43,7 +43,7 @@ impl Operator for CheckIndex {
     attrs!(size, by);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
-        ensure!(args[0].dtype == DType::I64, "indices are i64, not {}", args[0]);
+        ensure!(args[0].dtype == DType::I64, "expected i64 indices, found {}", args[0]);
         Ok(smallvec::smallvec![Type::scalar(DType::Bool)])
     }
 
@@ -94,7 +94,7 @@ impl Operator for CheckIndex {
     }
 }
 
-/// Finds an index that is outside of `0 .. size`.
+/// Finds an index outside of `0 .. size`.
 pub(super) fn in_range(indices: &Tensor, size: usize) -> Result<(), EvalError> {
     match indices.scalars().map(Scalar::as_i64).find(|&i| i < 0 || i >= size as i64) {
         Some(index) => Err(EvalError::IndexOutOfRange { index, size }),

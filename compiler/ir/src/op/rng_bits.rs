@@ -36,9 +36,13 @@ impl Operator for RngBits {
     }
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
-        ensure!(matches!(self.ty.dtype, DType::I32 | DType::I64), "makes i32 or i64, not {}", self.ty.dtype);
+        ensure!(
+            matches!(self.ty.dtype, DType::I32 | DType::I64),
+            "expected a result of type i32 or i64, found {}",
+            self.ty.dtype
+        );
         for arg in args {
-            ensure!(*arg == Type::scalar(DType::I64), "key and counter are i64[], not {arg}");
+            ensure!(*arg == Type::scalar(DType::I64), "expected key and counter of type i64[], found {arg}");
         }
         Ok(smallvec::smallvec![self.ty.clone()])
     }

@@ -29,7 +29,7 @@ struct Finalized(JITModule);
 #[allow(unsafe_code)]
 unsafe impl Sync for Finalized {}
 
-/// Places compiled functions and resolves their references to each other.
+/// Locs compiled functions and resolves their references to each other.
 pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compiled]) -> Result<Native, EmitError> {
     let internal = |e: &dyn std::fmt::Display| EmitError::Internal(e.to_string());
     // Every function may need padding up to its alignment, and every segment ends with its page.

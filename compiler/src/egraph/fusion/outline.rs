@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
-use dlc_ir::{Function, FunctionKind, Graph, NodeId, Op, Places, Role, Symbol, Type, Value};
+use dlc_ir::{Function, FunctionKind, Graph, Locs, NodeId, Op, Role, Symbol, Type, Value};
 use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -14,7 +14,7 @@ use super::form::{FormId, Forms};
 use super::name::kernel_name;
 use super::rule::Fusion;
 use super::wrapper::Wrapper;
-use crate::provenance::{Provenance, Step};
+use crate::provenance::{Provenance, RewriteStep};
 
 /// Builds a program of kernels and calls, function by function.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Outliner {
         for &member in &group.members {
             self.log.inherit(&function.name, call, self.old_log.origin(&function.name, member));
         }
-        self.log.add_places(&function.name, call, group.members.iter().map(|&member| function.node(member).loc));
+        self.log.add_locs(&function.name, call, group.members.iter().map(|&member| function.node(member).loc));
         self.log.add(&function.name, call, fusions(function, group));
     }
 
@@ -168,7 +168,7 @@ impl Outliner {
 }
 
 /// Where the checks of a group come from, which the kernel that it becomes may share with other groups.
-fn checks(function: &Function, group: &Group) -> Places {
+fn checks(function: &Function, group: &Group) -> Locs {
     let checked = |member: &&NodeId| function.op(**member).is_some_and(Op::is_checked);
     group.members.iter().filter(checked).map(|&member| function.node(member).loc).collect()
 }
@@ -183,7 +183,7 @@ fn named(graph: &Graph) -> FxHashSet<Symbol> {
 }
 
 /// The rewrites of the fusion round that made a group, by what they saved.
-fn fusions(function: &Function, group: &Group) -> Vec<Step> {
+fn fusions(function: &Function, group: &Group) -> Vec<RewriteStep> {
     let step = |&(member, rule): &(NodeId, Fusion)| {
         let node = function.node(member);
         let op = node.op()?;
@@ -193,7 +193,7 @@ fn fusions(function: &Function, group: &Group) -> Vec<Step> {
         let bytes = 2 * node.types[0].bytes();
         let saved = if bytes >= 2048 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") };
         let note = format!("{} saves {saved} of traffic", op.mnemonic());
-        Some(Step { rule: rule.name(), from: node.loc, note })
+        Some(RewriteStep { rule: rule.name(), from: node.loc, note })
     };
     group.fused.iter().filter_map(step).collect()
 }

@@ -1,4 +1,4 @@
-//! Places for very many intervals: one walk through the steps, in which each interval takes the smallest gap that is large enough.
+//! Locs for very many intervals: one walk through the steps, in which each interval takes the smallest gap that is large enough.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};

@@ -1,6 +1,6 @@
-//! What operations make of what is known of their operands.
+//! The transfer functions of operations.
 
-use super::{Choice, Int, Known, Part, Walk};
+use super::{Int, Known, Part, SelectForms, Walk};
 use crate::kernel::bounds::affine::{Affine, Atom};
 use crate::kernel::bounds::facts::{Formula, Range};
 use crate::kernel::ir::*;
@@ -10,7 +10,7 @@ impl Walk<'_> {
         Int { form: Affine::atom(self.facts.unknown(range, lanes == 1)), range }
     }
 
-    /// A value that nothing but its type is known of.
+    /// A value of which only the type is known.
     pub(super) fn any(&mut self, ty: Ty) -> Known {
         match ty.elem {
             Elem::I64 => Known::Int(self.fresh(Range::ALL, ty.lanes)),
@@ -66,7 +66,7 @@ impl Walk<'_> {
         result
     }
 
-    /// Quotient or rest of a division by a positive number, rounded down.
+    /// Quotient or remainder of a division by a positive number, rounded down.
     pub(super) fn part(&mut self, x: &Int, d: i64, part: Part, lanes: u8) -> Int {
         let range = self.facts.sharpened(&x.form, x.range);
         let (low, high) = (range.low.div_euclid(d), range.high.div_euclid(d));
@@ -89,7 +89,7 @@ impl Walk<'_> {
         Int { form: Affine::atom(atom), range }
     }
 
-    /// The unknown that denotes quotients or remainders of a sum, wherever they are computed.
+    /// The unknown for the quotients or remainders of a form, wherever they are computed.
     pub(super) fn division(&mut self, x: &Affine, d: i64, part: Part, lanes: u8) -> Atom {
         let key = (x.clone(), d, part);
         if let Some(&known) = self.parts.get(&key) {
@@ -104,7 +104,7 @@ impl Walk<'_> {
             }
         };
         let atom = self.facts.unknown(range, lanes == 1);
-        // what is left behind the multiple of the divisor
+        // the remainder, beyond the multiple of the divisor
         let quotient = match part {
             Part::Quotient => Some(atom),
             Part::Rest => self.parts.get(&(x.clone(), d, Part::Quotient)).copied(),
@@ -140,7 +140,7 @@ impl Walk<'_> {
         match (self.range_where(&x, || formula.clone()), self.range_where(&y, || formula.negated())) {
             (Some(a), Some(b)) => {
                 let result = self.fresh(a.hull(b), lanes);
-                let choice = Choice { formula, ways: [x.form, y.form] };
+                let choice = SelectForms { formula, ways: [x.form, y.form] };
                 self.choices.insert(result.form.terms[0].0, choice);
                 result
             }
