@@ -174,14 +174,14 @@ fn flops(graph: &Graph, function: &Function) -> f64 {
 
 /// Times a step, and says what share it is of a peak in GFLOP/s.
 fn measure(program: &Program, peak: f64) {
-    let mut slots = program.slots();
+    let mut buffers = program.buffers();
     let mut seed = 1u64;
-    for (slot, ty) in program.signature().slots().enumerate() {
+    for (buffer, ty) in program.signature().buffers().enumerate() {
         if ty.dtype != DType::F32 {
             continue;
         }
         let scale = if ty.rank() > 1 { 1.0 / (ty.shape[1..].iter().product::<usize>() as f64).sqrt() } else { 0.0 };
-        slots[slot].write(&Tensor::from_fn(ty.clone(), |_| {
+        buffers[buffer].write(&Tensor::from_fn(ty.clone(), |_| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             Scalar::Float(((seed >> 33) as f64 / (1u64 << 31) as f64 - 0.5) * scale * 2.0)
         }));
@@ -190,7 +190,7 @@ fn measure(program: &Program, peak: f64) {
     let mut best = f64::INFINITY;
     for _ in 0..10 {
         let start = Instant::now();
-        program.run(&mut workspace, &mut slots, None).expect("the step runs");
+        program.run(&mut workspace, &mut buffers, None).expect("the step runs");
         best = best.min(start.elapsed().as_secs_f64() * 1e3);
     }
     let rate = flops(program.graph(), program.graph().entry()) / best / 1e6;
@@ -218,7 +218,7 @@ fn measure(program: &Program, peak: f64) {
             last = next.map(|k| (k, now));
         };
         program
-            .run_watched(&mut workspace, &mut slots, None, Some(&mut |kernel| close(Some(kernel))))
+            .run_observed(&mut workspace, &mut buffers, None, Some(&mut |kernel| close(Some(kernel))))
             .expect("the step runs");
         close(None);
     }

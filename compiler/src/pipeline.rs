@@ -97,7 +97,7 @@ pub enum CompileError {
     #[error(transparent)]
     Emit(#[from] EmitError),
     /// The graph's preparation does not fit its entry: a bug in dlc, or in the producer of the graph.
-    #[error("the graph's preparation does not fit: {0}")]
+    #[error("the graph's preparation does not match its entry: {0}")]
     Preparation(String),
 }
 

@@ -54,8 +54,8 @@ fn entry(schedule: &mut Schedule) -> &mut Vec<Step> {
     &mut schedule.program.routines.last_mut().expect("there is an entry").steps
 }
 
-/// The places of a step: operands of a launch or arguments of a call.
-fn places(step: &mut Step) -> &mut Vec<Address> {
+/// The addresses of a step: operands of a launch or arguments of a call.
+fn addresses(step: &mut Step) -> &mut Vec<Address> {
     match step {
         Step::Launch { operands, .. } => operands,
         Step::Call { arguments, .. } => arguments,
@@ -84,7 +84,7 @@ fn plans_are_accepted() {
 fn overlapping_buffers() {
     let fault = rejects("a result over an operand", |s| {
         let at = launches(s)[0];
-        let operands = places(&mut entry(s)[at]);
+        let operands = addresses(&mut entry(s)[at]);
         let last = operands.len() - 1;
         operands[last] = operands[0];
     });
@@ -96,11 +96,11 @@ fn memory_that_is_reused_too_early() {
     // The first call's activations are still needed by the last product when the second call writes over them.
     let fault = rejects("a result over a value that is read later", |s| {
         let at = calls(s);
-        let first = places(&mut entry(s)[at[0]])[2];
-        let second = places(&mut entry(s)[at[1]])[2];
+        let first = addresses(&mut entry(s)[at[0]])[2];
+        let second = addresses(&mut entry(s)[at[1]])[2];
         assert_ne!(first, second);
         for step in entry(s).iter_mut() {
-            places(step).iter_mut().filter(|p| **p == second).for_each(|p| *p = first);
+            addresses(step).iter_mut().filter(|p| **p == second).for_each(|p| *p = first);
         }
     });
     assert!(matches!(fault, PlanError::Overlap { .. } | PlanError::WrongValue { .. }), "{fault}");
@@ -110,9 +110,9 @@ fn memory_that_is_reused_too_early() {
 fn a_wrong_offset() {
     let fault = rejects("an operand one block further", |s| {
         let at = launches(s)[0];
-        let place = &mut places(&mut entry(s)[at])[0];
-        let Address::Frame(offset) = *place else { panic!("the operand lies in the frame") };
-        *place = Address::Frame(offset + ALIGN);
+        let address = &mut addresses(&mut entry(s)[at])[0];
+        let Address::Frame(offset) = *address else { panic!("the operand lies in the frame") };
+        *address = Address::Frame(offset + ALIGN);
     });
     assert!(matches!(fault, PlanError::WrongValue { .. } | PlanError::Outside { .. }), "{fault}");
 }
@@ -134,7 +134,7 @@ fn an_update_before_the_last_reader() {
         let (last, update) = (calls(s)[1], entry(s).len() - 1);
         let update = (0..=update)
             .rev()
-            .find(|&i| places(&mut entry(s)[i]).last() == Some(&Address::Argument { slot: 1, offset: 0 }))
+            .find(|&i| addresses(&mut entry(s)[i]).last() == Some(&Address::Argument { index: 1, offset: 0 }))
             .expect("the weight is updated in place");
         let step = entry(s).remove(update);
         entry(s).insert(last, step);
@@ -150,7 +150,7 @@ fn a_place_outside_of_the_frame() {
     let fault = rejects("a result at the end of the frame", |s| {
         let end = s.program.routines.last().expect("there is an entry").frame;
         let at = launches(s)[0];
-        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(end);
+        *addresses(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(end);
     });
     assert!(matches!(fault, PlanError::Outside { .. }), "{fault}");
 }
@@ -168,7 +168,7 @@ fn a_frame_that_is_too_small() {
 fn an_unaligned_place() {
     let fault = rejects("an odd offset", |s| {
         let at = launches(s)[0];
-        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(4);
+        *addresses(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(4);
     });
     assert!(matches!(fault, PlanError::Unaligned { .. }), "{fault}");
 }
@@ -190,11 +190,11 @@ fn swapped_arguments() {
         let index = launches(s)
             .into_iter()
             .find(|&i| {
-                let operands = places(&mut entry(s)[i]).clone();
+                let operands = addresses(&mut entry(s)[i]).clone();
                 operands.len() == 3 && operands[0] != operands[1] && matches!(operands[1], Address::Frame(_))
             })
             .expect("there is a product");
-        places(&mut entry(s)[index]).swap(0, 1);
+        addresses(&mut entry(s)[index]).swap(0, 1);
     });
     assert!(matches!(fault, PlanError::WrongValue { .. } | PlanError::Form { .. }), "{fault}");
 }
@@ -203,7 +203,7 @@ fn swapped_arguments() {
 fn swapped_arguments_of_a_call() {
     let fault = rejects("swapped results of a call", |s| {
         let at = calls(s)[1];
-        places(&mut entry(s)[at]).swap(0, 1);
+        addresses(&mut entry(s)[at]).swap(0, 1);
     });
     assert!(matches!(fault, PlanError::WrongValue { .. } | PlanError::Outside { .. }), "{fault}");
 }
@@ -213,9 +213,9 @@ fn a_stale_alias() {
     // The negation reads a view of the second call's result; the first call's has the same size but not the same value.
     let fault = rejects("a view of the wrong value", |s| {
         let at = calls(s);
-        let stale = places(&mut entry(s)[at[0]])[2];
+        let stale = addresses(&mut entry(s)[at[0]])[2];
         let index = launches(s)[0];
-        places(&mut entry(s)[index])[0] = stale;
+        addresses(&mut entry(s)[index])[0] = stale;
     });
     assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
 }
@@ -224,7 +224,7 @@ fn a_stale_alias() {
 fn a_write_to_an_input() {
     let fault = rejects("a result over an argument", |s| {
         let at = launches(s)[0];
-        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Argument { slot: 0, offset: 0 };
+        *addresses(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Argument { index: 0, offset: 0 };
     });
     assert!(matches!(fault, PlanError::Forbidden { .. }), "{fault}");
 }
@@ -243,9 +243,9 @@ fn a_call_of_the_wrong_function() {
 fn a_result_in_the_wrong_slot() {
     let fault = rejects("the output where nobody looks", |s| {
         for step in entry(s).iter_mut() {
-            for place in places(step) {
-                if matches!(place, Address::Argument { slot: 2, .. }) {
-                    *place = Address::Frame(0);
+            for address in addresses(step) {
+                if matches!(address, Address::Argument { index: 2, .. }) {
+                    *address = Address::Frame(0);
                 }
             }
         }
@@ -253,7 +253,7 @@ fn a_result_in_the_wrong_slot() {
     assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
 }
 
-/// Puts a kernel in the place of one of a schedule: with changed operands, none of which it accesses, since it must be right by itself.
+/// Puts a kernel in place of one of a schedule: with changed operands, none of which it accesses, since it must be right by itself.
 fn change_kernel(schedule: &mut Schedule, number: usize, change: impl FnOnce(&mut Kernel)) {
     let mut kernels: Vec<Verified> = schedule.program.kernels.iter().cloned().collect();
     let values = vec![Ty::INDEX; 2];

@@ -138,7 +138,7 @@ fn within_rounding(graph: &Graph, args: &[Tensor], rule: &str) -> usize {
 /// What was compared of a rule.
 #[derive(Clone, Copy, Debug, Default)]
 struct Compared {
-    /// Locs where it applies.
+    /// Places where it applies.
     applications: usize,
     /// Elements of both sides that are numbers and must be close, or the same.
     elements: usize,

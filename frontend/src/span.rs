@@ -1,4 +1,4 @@
-//! Locs in source texts.
+//! Spans of sources.
 //!
 //! Texts are handed in (this crate reads no files): a [`Sources`] keeps them, a [`SourceId`] names one of them,
 //! and a [`Span`] names a range of its bytes. Imports reach further texts through a [`Loader`].

@@ -44,7 +44,7 @@ enum Engine {
 }
 
 impl Session {
-    /// A session of a program, whose large kernels are spread over the pool.
+    /// A session of a program, whose large kernels run on the pool.
     ///
     /// # Panics
     /// If there is not memory enough; [`Session::try_new`] says so instead.
@@ -211,16 +211,16 @@ impl Session {
         match &self.engine {
             Engine::Native { program, pool, .. } => {
                 let Some(preparation) = program.preparation() else { return Ok(()) };
-                let spread = Some(&**pool as &dyn ParallelFor);
+                let parallel = Some(&**pool as &dyn ParallelFor);
                 if let Some(lossless) = &preparation.lossless
-                    && lossless.loses(&mut self.slots, spread).map_err(|e| failure(&e))?
+                    && lossless.loses(&mut self.slots, parallel).map_err(|e| failure(&e))?
                 {
                     let unmoved = program.unmoved().map_err(|e| SessionError::Internal(e.to_owned()))?;
                     let (unmoved, pool) = (Arc::clone(unmoved), Arc::clone(pool));
                     self.replace_program(unmoved, pool)?;
                     return self.prepare();
                 }
-                preparing.run(|_| preparation.run(&mut self.slots, spread).map_err(|e| failure(&e)))
+                preparing.run(|_| preparation.run(&mut self.slots, parallel).map_err(|e| failure(&e)))
             }
             Engine::Reference { preparation, .. } => {
                 let Some(graph) = preparation else { return Ok(()) };

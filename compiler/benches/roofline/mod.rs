@@ -39,14 +39,14 @@ pub struct Timed {
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
-struct Line([u8; 64]);
+struct CacheLine([u8; 64]);
 
 /// A program that is one kernel.
 pub fn program(kernel: Kernel) -> KernelProgram {
     let kernel = Verified::new(kernel).expect("the kernel is well-formed");
     let mut program = KernelProgram::new();
     let arguments = kernel.operands.len();
-    let operands = (0..arguments).map(|slot| Address::Argument { slot, offset: 0 }).collect();
+    let operands = (0..arguments).map(|index| Address::Argument { index, offset: 0 }).collect();
     let kernel = program.add_kernel("kernel", kernel);
     let steps = vec![Step::Launch { kernel, operands }];
     program.add_routine(Routine { name: "main".into(), arguments, frame: 0, steps });
@@ -65,9 +65,9 @@ pub fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
         compile = compile.min(start.elapsed().as_secs_f64());
     }
     let executable = executable.expect("made above");
-    let mut buffers: Vec<Vec<Line>> = sizes.iter().map(|&s| vec![Line([0; 64]); s.div_ceil(64)]).collect();
+    let mut buffers: Vec<Vec<CacheLine>> = sizes.iter().map(|&s| vec![CacheLine([0; 64]); s.div_ceil(64)]).collect();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr().cast()).collect();
-    let mut scratch = vec![Line([0; 64]); executable.scratch().div_ceil(64).max(1)];
+    let mut scratch = vec![CacheLine([0; 64]); executable.scratch().div_ceil(64).max(1)];
     let mut best = vec![f64::INFINITY; chunks];
     let mut whole = f64::INFINITY;
     let begin = Instant::now();
@@ -81,7 +81,7 @@ pub fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
     Timed { seconds: if sum.is_finite() { sum } else { whole }, compile, chunks }
 }
 
-fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line], best: &mut Vec<f64>) -> f64 {
+fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [CacheLine], best: &mut Vec<f64>) -> f64 {
     let mut ctx = ExecContext {
         version: VERSION,
         status: 0,

@@ -11,7 +11,7 @@ use dlc_ir::DType;
 fn program(kernel: &Kernel) -> KernelProgram {
     let verified = Verified::new(kernel.clone()).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
     let mut program = KernelProgram::new();
-    let operands = (0..kernel.operands.len()).map(|slot| Address::Argument { slot, offset: 0 }).collect();
+    let operands = (0..kernel.operands.len()).map(|index| Address::Argument { index, offset: 0 }).collect();
     let kernel_id = program.add_kernel("kernel", verified);
     program.add_routine(Routine {
         name: "main".into(),

@@ -64,7 +64,7 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// One line that says what is wrong.
     pub message: String,
-    /// Locs; the first primary one is the place of the whole message.
+    /// Source spans; the first primary one is that of the whole message.
     pub labels: Vec<Label>,
     /// Lines of a table or of plain text below the source, shown as they are.
     pub notes: Vec<String>,
