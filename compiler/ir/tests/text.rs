@@ -120,7 +120,10 @@ fn errors_name_place_and_reason() {
         ("func @f(%x: f16[]) -> f32[] {}", "1:13: unknown dtype `f16`: expected f32, f64, i32, i64, u8 or bool"),
         ("func @f(%x: f32[2]) -> f32[2] {\n  %0 = nope %x : f32[2]\n  return %0\n}", "2:8: unknown operator `nope`"),
         ("func @f(%x: f32[2]) -> f32[2] {\n  return %y\n}", "2:10: unknown value `%y`"),
-        ("func @f(%x: f32[2]) -> f32[3] {\n  return %x\n}", "2:3: f32[2] is returned, f32[3] is declared"),
+        (
+            "func @f(%x: f32[2]) -> f32[3] {\n  return %x\n}",
+            "2:3: type mismatch: f32[2] is returned, f32[3] is declared",
+        ),
         (
             "func @f(%x: f32[2]) -> f32[2] {\n  %0 = exp %x : f32[3]\n  return %0\n}",
             "2:8: exp: the inferred result type is f32[2], declared is f32[3]",

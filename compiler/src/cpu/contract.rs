@@ -95,8 +95,8 @@ impl Blocking {
         // Enough chunks for the threads of a large machine, if each has enough work, but not more: small blocks are packed more
         // often.
         let worth = (work(m, n, k, machine) / machine.costs.packing) as usize;
-        let wanted = worth.min(machine.threads / 4).div_ceil(sizes.batch.max(1));
-        while m.div_ceil(block.0) * n.div_ceil(block.1) < wanted {
+        let target = worth.min(machine.threads / 4).div_ceil(sizes.batch.max(1));
+        while m.div_ceil(block.0) * n.div_ceil(block.1) < target {
             let (by_rows, by_columns) = (block.0 > 4 * rows, block.1 > 2 * COLUMNS_UNIT);
             if by_rows && (block.0 >= block.1 || !by_columns) {
                 block.0 = (block.0 / 2).next_multiple_of(rows);
@@ -261,9 +261,9 @@ fn tile(b: &mut KernelBuilder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf
     let right = b.mul_const(j, depth as i64);
     let cell = b.mul_const(i, pitch as i64);
     let cell = b.add(cell, j);
-    let places = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r * pitch + v * lanes) as i64));
-    let places: Vec<Val> = places.map(|place| b.add_const(cell, place)).collect();
-    let init: Vec<Val> = places.iter().map(|_| b.float(ty, 0.0)).collect();
+    let offsets = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r * pitch + v * lanes) as i64));
+    let offsets: Vec<Val> = offsets.map(|offset| b.add_const(cell, offset)).collect();
+    let init: Vec<Val> = offsets.iter().map(|_| b.float(ty, 0.0)).collect();
     let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
         b.unrolled(UNROLL, sums, |b, u, sums| {
             let k = b.add(k, u);
@@ -271,8 +271,8 @@ fn tile(b: &mut KernelBuilder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf
             let line = b.mul_const(k, columns as i64);
             let line = b.add(right, line);
             let vector = |b: &mut KernelBuilder, buf: Buf, base: Val, nth: usize| {
-                let place = b.add_const(base, (nth * lanes) as i64);
-                b.load_lanes(buf, place, lanes as u8)
+                let offset = b.add_const(base, (nth * lanes) as i64);
+                b.load_lanes(buf, offset, lanes as u8)
             };
             let mut next = sums.to_vec();
             // FMA overwrites the register of its first factor: the operand with more vectors is loaded last, so that few copies
@@ -299,12 +299,12 @@ fn tile(b: &mut KernelBuilder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf
             next
         })
     });
-    for (place, mut sum) in places.into_iter().zip(sums) {
+    for (offset, mut sum) in offsets.into_iter().zip(sums) {
         if blocking.sizes.k > depth {
-            let so_far = b.load_lanes(acc, place, lanes as u8);
+            let so_far = b.load_lanes(acc, offset, lanes as u8);
             sum = b.add(so_far, sum);
         }
-        b.store(acc, place, sum);
+        b.store(acc, offset, sum);
     }
 }
 
@@ -325,8 +325,8 @@ fn epilogue(
         let base = b.mul_const(r, pitch as i64);
         let mut run = |b: &mut KernelBuilder, begin: Val, end: Val, lanes: usize| {
             b.repeat(begin, end, lanes as i64, |b, c| {
-                let place = b.add(base, c);
-                let value = b.load_lanes(acc, place, lanes as u8);
+                let offset = b.add(base, c);
+                let value = b.load_lanes(acc, offset, lanes as u8);
                 let column = b.add(origin.column, c);
                 store(b, Cell { batch: origin.batch, row, column }, value);
             });

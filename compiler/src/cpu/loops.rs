@@ -342,8 +342,8 @@ pub(crate) fn parts(nest: &Nest, machine: &Machine) -> Option<usize> {
         return None;
     }
     // One per thread, and still few to combine.
-    let wanted = ((work / part) as usize).clamp(2, machine.threads).min(first);
+    let target = ((work / part) as usize).clamp(2, machine.threads).min(first);
     // Even parts or none: a divisor of the axis near the target.
-    let even = (wanted / 2..=wanted.min(first)).rev().find(|&p| p > 1 && first.is_multiple_of(p));
-    even.or_else(|| (wanted..=2 * wanted).find(|&p| p < first && first.is_multiple_of(p)))
+    let even = (target / 2..=target.min(first)).rev().find(|&p| p > 1 && first.is_multiple_of(p));
+    even.or_else(|| (target..=2 * target).find(|&p| p < first && first.is_multiple_of(p)))
 }

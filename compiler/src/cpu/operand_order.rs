@@ -40,8 +40,8 @@ impl OperandOrder {
             return None;
         }
         let sizes = read.iter().map(|&axis| nest.extents[axis]).collect();
-        let place = |axis: &usize| read.iter().position(|a| a == axis).expect("both are all axes");
-        Some((*source, OperandOrder { sizes, order: written.iter().map(place).collect() }))
+        let position = |axis: &usize| read.iter().position(|a| a == axis).expect("both are all axes");
+        Some((*source, OperandOrder { sizes, order: written.iter().map(position).collect() }))
     }
 }
 
@@ -50,8 +50,8 @@ fn by_stride(index: &AffineIndex, extents: &[usize]) -> Option<Vec<usize>> {
     let mut axes: Vec<usize> = (0..extents.len()).collect();
     axes.sort_by_key(|&axis| std::cmp::Reverse(index.coefficient(axis)));
     let sizes: Vec<usize> = axes.iter().map(|&axis| extents[axis]).collect();
-    let places: Vec<AffineIndex> = axes.iter().map(|&axis| AffineIndex::axis(axis)).collect();
-    (*index == AffineIndex::flatten(&places, &sizes)).then_some(axes)
+    let positions: Vec<AffineIndex> = axes.iter().map(|&axis| AffineIndex::axis(axis)).collect();
+    (*index == AffineIndex::flatten(&positions, &sizes)).then_some(axes)
 }
 
 /// A nest vectorised along another axis.
@@ -165,7 +165,7 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, nests: &mut Nests) -> Option<Nes
     }
     // Move the lane axis to the end of the parallel ones.
     let last = nest.parallel - 1;
-    let place = |old: usize| match old {
+    let position = |old: usize| match old {
         _ if old == lane => last,
         _ if old > lane && old <= last => old - 1,
         _ => old,
@@ -173,7 +173,7 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, nests: &mut Nests) -> Option<Nes
     let mut extents = nest.extents.clone();
     let moved = extents.remove(lane);
     extents.insert(last, moved);
-    let axes: Vec<AffineIndex> = (0..nest.extents.len()).map(|old| AffineIndex::axis(place(old))).collect();
+    let axes: Vec<AffineIndex> = (0..nest.extents.len()).map(|old| AffineIndex::axis(position(old))).collect();
     nest.substitute(&axes, extents, nest.parallel, &mut nests.exprs);
 
     let chosen = chosen.factor?;
@@ -196,8 +196,8 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, nests: &mut Nests) -> Option<Nes
     let mut made = Nest { parallel: shape.len(), extents: shape.clone(), reduce: None, outputs: vec![output] };
     made.normalize(&mut nests.exprs);
 
-    let places: Vec<AffineIndex> = order.iter().map(|&a| AffineIndex::axis(a)).collect();
-    let offset = AffineIndex::flatten(&places, &shape);
+    let positions: Vec<AffineIndex> = order.iter().map(|&a| AffineIndex::axis(a)).collect();
+    let offset = AffineIndex::flatten(&positions, &shape);
     factors[chosen] = nests.exprs.add(ExprKind::Read { source, dtype, offset });
     let body = nests.exprs.add(ExprKind::Apply(f, dtype, factors));
     nest.reduce.as_mut().expect("arranged nests reduce").body = body;

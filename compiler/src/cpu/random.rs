@@ -13,14 +13,14 @@ pub(crate) fn element(b: &mut KernelBuilder, key: Val, counter: Val, element: Va
     let words_each = if dtype == DType::I64 { 2 } else { 1 };
     let per_block = 4 / words_each;
     let block = b.div_floor(element, per_block);
-    let place = b.modulo(element, per_block);
+    let position = b.modulo(element, per_block);
     let words = block_words(b, key, counter, block);
     if dtype == DType::I64 {
         let first = join(b, words[0], words[1]);
         let second = join(b, words[2], words[3]);
-        return choose(b, place, &[first, second]);
+        return choose(b, position, &[first, second]);
     }
-    let word = choose(b, place, &words);
+    let word = choose(b, position, &words);
     b.convert(word, Elem::I32)
 }
 
@@ -69,11 +69,11 @@ fn join(b: &mut KernelBuilder, low: Val, high: Val) -> Val {
     b.binary(Binary::Or, low, high)
 }
 
-fn choose(b: &mut KernelBuilder, place: Val, words: &[Val]) -> Val {
+fn choose(b: &mut KernelBuilder, position: Val, words: &[Val]) -> Val {
     let mut chosen = words[words.len() - 1];
     for (i, &word) in words.iter().enumerate().rev().skip(1) {
-        let number = constant(b, place, i as i64);
-        let here = b.compare(Compare::Eq, place, number);
+        let number = constant(b, position, i as i64);
+        let here = b.compare(Compare::Eq, position, number);
         chosen = b.select(here, word, chosen);
     }
     chosen

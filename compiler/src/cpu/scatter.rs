@@ -19,11 +19,11 @@ pub(crate) fn lower(nest: &ScatterNest, exprs: &ExprArena, sources: &[SourceInfo
     let width = inner_lanes(nest);
     let work = machine.costs.scatter_update.saturating_mul((outer * nest.count * nest.inner) as u64);
     // Fewer chunks than other kernels have, since each scans all indices.
-    let wanted = machine.costs.chunks(work).clamp(1, machine.threads);
-    let blocks = if outer >= wanted || width == 1 { 1 } else { (nest.inner / width as usize).min(wanted) };
+    let target = machine.costs.chunks(work).clamp(1, machine.threads);
+    let blocks = if outer >= target || width == 1 { 1 } else { (nest.inner / width as usize).min(target) };
     let per_block = nest.inner.div_ceil(blocks).next_multiple_of(width as usize);
     let blocks = nest.inner.div_ceil(per_block.max(1)).max(1);
-    let per_chunk = (outer * blocks).div_ceil(wanted.min(outer * blocks).max(1)).max(1);
+    let per_chunk = (outer * blocks).div_ceil(target.min(outer * blocks).max(1)).max(1);
     let units = outer * blocks;
     let mut b = KernelBuilder::new(units.div_ceil(per_chunk).max(1));
     let mut elements = Elements::new(exprs, sources.len(), 3);

@@ -111,21 +111,21 @@ impl Tiling {
         let costs = &machine.costs;
         let operations = volume(&nest.extents).saturating_mul(weight(nest, exprs)) as Cost;
         let work = operations.saturating_mul(if tiled { costs.tiled_operation } else { costs.operation });
-        let wanted = costs.chunks(work).clamp(1, most_chunks(machine));
+        let target = costs.chunks(work).clamp(1, most_chunks(machine));
         if self.lane == VectorAxis::Parallel(0) && nest.parallel == 1 {
             let n = nest.extents[0];
-            let len = n.div_ceil(wanted).next_multiple_of(4 * self.lanes as usize * self.vectors);
+            let len = n.div_ceil(target).next_multiple_of(4 * self.lanes as usize * self.vectors);
             // All chunks have this length, except the last, which is up to twice as long.
             (self.chunks, self.per) = ((n / len).max(1), len);
             return;
         }
         let outer = nest.parallel - usize::from(matches!(self.lane, VectorAxis::Parallel(_)));
         let mut rows = 1;
-        while self.prefix < outer && rows < wanted {
+        while self.prefix < outer && rows < target {
             rows *= self.steps(nest, self.prefix);
             self.prefix += 1;
         }
-        self.per = rows.div_ceil(wanted.min(rows).max(1)).max(1);
+        self.per = rows.div_ceil(target.min(rows).max(1)).max(1);
         self.chunks = rows.div_ceil(self.per).max(1);
     }
 
@@ -164,7 +164,7 @@ impl Tile {
         let width = machine.lanes(dtype);
         let mentions = |offset: &AffineIndex, axis: usize| offset.coefficient(axis) != 0;
         // The innermost parallel axis on which some operands depend, but none of those that depend on another axis.
-        let beside = |axis: usize| {
+        let neighbour = |axis: usize| {
             let moving = || reads.iter().filter(|o| mentions(o, axis));
             let fits = |&a: &usize| a != axis && !moving().any(|o| mentions(o, a));
             (0..nest.parallel).rev().filter(fits).find(|&a| reads.iter().any(|o| mentions(o, a)))
@@ -177,7 +177,7 @@ impl Tile {
                 if n < width {
                     return None;
                 }
-                let row = beside(lane);
+                let row = neighbour(lane);
                 let rows = row.map_or(1, |a| nest.extents[a]);
                 let (cost, (r, v)) = best_tile(rows, n.div_ceil(width), 2, machine, |r, v| {
                     let whole = rows.is_multiple_of(r) && n.is_multiple_of(v * width);
@@ -200,7 +200,7 @@ impl Tile {
                 }
                 let some = |a: usize| reads.iter().any(|o| !mentions(o, a)) && reads.iter().any(|o| mentions(o, a));
                 let column = (0..nest.parallel).rev().find(|&a| some(a))?;
-                let row = beside(column);
+                let row = neighbour(column);
                 let rows = row.map_or(1, |a| nest.extents[a]);
                 let n = nest.extents[column];
                 let (cost, (r, v)) = best_tile(rows, n, 1, machine, |r, v| {

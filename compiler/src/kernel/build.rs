@@ -146,10 +146,10 @@ impl KernelBuilder {
     /// Defines a value in the outermost possible block, or reuses an equal one.
     fn pure(&mut self, inst: Inst, ty: Ty) -> Val {
         let depth = inst.operands().map(|v| self.info(v).depth).max().unwrap_or(0);
-        self.place(inst, ty, depth, true)
+        self.insert(inst, ty, depth, true)
     }
 
-    fn place(&mut self, inst: Inst, ty: Ty, depth: usize, memo: bool) -> Val {
+    fn insert(&mut self, inst: Inst, ty: Ty, depth: usize, memo: bool) -> Val {
         if memo && let Some(&val) = self.scopes[depth].memo.get(&(inst, ty)) {
             return val;
         }

@@ -108,7 +108,7 @@ impl Printer<'_> {
     }
 
     fn access(&self, access: &Access) -> String {
-        let mut text = format!("{}[{}", self.buf(access.buf), self.place(access.index, access.offset));
+        let mut text = format!("{}[{}", self.buf(access.buf), self.address(access.index, access.offset));
         if access.stride != 1 {
             let _ = write!(text, " by {}", access.stride);
         }
@@ -119,7 +119,7 @@ impl Printer<'_> {
         text
     }
 
-    fn place(&self, index: Val, offset: i64) -> String {
+    fn address(&self, index: Val, offset: i64) -> String {
         match (self.consts[index.0 as usize], offset) {
             (Some(Const::I64(c)), _) => (c + offset).to_string(),
             (_, 0) => self.val(index),
@@ -241,7 +241,7 @@ impl Printer<'_> {
             Inst::Any(x) => format!("any {}", v(x)),
             Inst::Load(ref access) => format!("load {}", self.access(access)),
             Inst::Gather { buf, index, offset } => {
-                format!("gather {}[{}]", self.buf(buf), self.place(index, offset))
+                format!("gather {}[{}]", self.buf(buf), self.address(index, offset))
             }
         }
     }

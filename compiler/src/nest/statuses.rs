@@ -11,7 +11,7 @@ use indexmap::IndexSet;
 pub struct Statuses {
     failures: IndexSet<Failure>,
     /// For the steps of all routines, in order, the locations of the checks that they run.
-    places: Vec<Vec<Loc>>,
+    locs: Vec<Vec<Loc>>,
 }
 
 /// A check that can fail at run time.
@@ -34,19 +34,19 @@ impl Statuses {
 
     /// Records the node that the next step of the program belongs to; `None` if it only copies.
     pub(crate) fn step(&mut self, graph: &Graph, function: &Function, node: Option<NodeId>) {
-        self.places.push(node.map_or(vec![], |node| places(graph, function, node)));
+        self.locs.push(node.map_or(vec![], |node| locs(graph, function, node)));
     }
 
     /// The failure that a nonzero status of a step denotes, and its location.
     pub fn get(&self, status: i32, step: u32) -> Option<(&Failure, Loc)> {
         let failure = self.failures.get_index(usize::try_from(status).ok()?.checked_sub(1)?)?;
-        let place = self.places.get(step as usize).and_then(|places| places.get(failure.check));
-        Some((failure, place.copied().unwrap_or(Loc::NONE)))
+        let loc = self.locs.get(step as usize).and_then(|locs| locs.get(failure.check));
+        Some((failure, loc.copied().unwrap_or(Loc::NONE)))
     }
 }
 
 /// The locations of the checks that a node runs.
-fn places(graph: &Graph, function: &Function, node: NodeId) -> Vec<Loc> {
+fn locs(graph: &Graph, function: &Function, node: NodeId) -> Vec<Loc> {
     match function.op(node) {
         Some(Op::Call(call)) => match graph.function(&call.func) {
             Some(callee) => callee.checks().map(|check| call.loc_of(callee, check)).collect(),

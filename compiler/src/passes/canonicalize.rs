@@ -1,9 +1,8 @@
-//! Directed simplification to one form, before the e-graph and after differentiation.
+//! Canonicalisation, before the e-graph and after differentiation.
 //!
-//! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand
-//! order of commutative operators (constants right), operators that change nothing, data movement that follows data
-//! movement, duplicates, dead operators, functions that are never called. Only [`Math::Strict`] keeps the sign of zeros: of the
-//! sum of one number, and of the larger of two.
+//! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand order of
+//! commutative operators (constants last), identities, merged data movement, common subexpressions, dead code, unreachable
+//! functions. Only [`Math::Strict`] preserves the sign of zeros: in the sum of one number, and in the maximum of two.
 
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ type Operands = SmallVec<[Value; 3]>;
 
 /// The canonical form of a program.
 pub fn canonicalize(graph: &Graph, context: &mut Context) -> Graph {
-    // Its own steps need no explanation, and those of passes before it were about other nodes.
+    // Provenance of earlier passes is about other nodes, and canonicalisation needs no explanation.
     context.provenance = super::Provenance::default();
     let mut result = graph.like();
     let reachable = reachable(graph);
@@ -32,7 +31,7 @@ pub fn canonicalize(graph: &Graph, context: &mut Context) -> Graph {
     result
 }
 
-/// Whether differentiation is done: until then, `stop_gradient` has a meaning.
+/// Whether differentiation is done: until then, `stop_gradient` has an effect.
 pub(super) fn is_differentiated(graph: &Graph) -> bool {
     !graph.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))))
 }
@@ -49,7 +48,7 @@ pub(super) fn canonical_function(function: &Function, differentiated: bool, math
     }
 }
 
-/// The functions that the entry and its preparation call, directly or not, and their custom gradients.
+/// The functions that the entry and its preparation reach by calls, and their custom derivatives.
 fn reachable(graph: &Graph) -> FxHashSet<Symbol> {
     let mut reached = FxHashSet::default();
     let mut todo = vec![graph.entry().name.clone()];
@@ -77,7 +76,7 @@ enum Simplified {
     Unchanged,
 }
 
-/// Adds operators to a function in canonical form, each once.
+/// Adds operators to a function in canonical form, without duplicates.
 struct Canonicalizer {
     known: FxHashMap<(Arc<Op>, Operands), Values>,
     differentiated: bool,
@@ -117,7 +116,7 @@ impl Canonicalizer {
             Op::Constant(c) => self.simplify_constant(f, c, loc),
             Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) => simplify_movement(f, op, args),
             Op::Reduce(r) if r.axes.is_empty() && !r.kind.is_arg() => Simplified::Value(args[0]),
-            // A sum begins with 0, and 0 + -0 = 0.
+            // A sum starts with 0, and 0 + -0 = 0.
             Op::Reduce(r) if r.kind == Reduction::Sum => match self.math {
                 Math::Strict if f.ty(args[0]).dtype.is_float() => Simplified::Unchanged,
                 _ => simplify_unit_reduce(f, &r.axes, args),
@@ -153,7 +152,7 @@ impl Canonicalizer {
         }
     }
 
-    /// A repeated value is a broadcast scalar, so that one form of each constant meets the rules and the kernels.
+    /// A uniform constant becomes a broadcast scalar, so that rules and kernels see one form of each constant.
     fn simplify_constant(&mut self, f: &mut Function, c: &Constant, loc: Loc) -> Simplified {
         if c.value.shape().rank() == 0 {
             return Simplified::Unchanged;
@@ -218,12 +217,12 @@ fn simplify_scalar(f: &Function, op: ScalarOp, args: &[Value], math: Math) -> Si
     }
 }
 
-/// Whether operands may change places, where a zero has no sign also those of `max` and `min`.
+/// Whether swapping operands changes nothing; if zero has no sign, `max` and `min` commute too.
 fn commutes(op: ScalarOp, ty: &Type, math: Math) -> bool {
     op.is_commutative(ty.dtype) || (math != Math::Strict && matches!(op, ScalarOp::Max | ScalarOp::Min))
 }
 
-/// Constants are on the right; of two values the older one is on the left.
+/// Constants come last; of two values the older one comes first.
 fn out_of_order(f: &Function, args: &[Value]) -> bool {
     let key = |v: Value| (uniform(f, v).is_some() || matches!(f.op(v.node), Some(Op::Constant(_))), v);
     key(args[0]) > key(args[1])
@@ -239,7 +238,7 @@ fn swapped(direction: Direction) -> Direction {
     }
 }
 
-/// Data movement that moves nothing, or that follows movement of its own kind.
+/// Data movement that is an identity, or follows movement of its own kind.
 fn simplify_movement(f: &Function, op: &Op, args: &[Value]) -> Simplified {
     let x = args[0];
     let before = f.op(x.node);
@@ -271,7 +270,7 @@ fn simplify_movement(f: &Function, op: &Op, args: &[Value]) -> Simplified {
     }
 }
 
-/// Whether a permutation moves axes of size 1 only, so that the elements stay in order.
+/// Whether a permutation moves axes of size 1 only, so that elements stay in order.
 fn keeps_order(perm: &[usize], ty: &Type) -> bool {
     perm.iter().filter(|&&a| ty.shape[a] != 1).is_sorted()
 }

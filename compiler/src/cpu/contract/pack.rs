@@ -79,10 +79,10 @@ impl Packing {
     }
 
     /// Stores a vector of elements, or replicates one.
-    fn put(&self, b: &mut KernelBuilder, to: Panels, place: Val, value: Val) {
-        let place = b.mul_const(place, to.copies as i64);
+    fn put(&self, b: &mut KernelBuilder, to: Panels, offset: Val, value: Val) {
+        let offset = b.mul_const(offset, to.copies as i64);
         let value = if to.copies > 1 { b.splat(value, to.copies as u8) } else { value };
-        b.store(to.buf, place, value);
+        b.store(to.buf, offset, value);
     }
 
     /// All rows of a panel.
@@ -108,15 +108,15 @@ impl Packing {
                         (side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8)
                     })
                     .collect();
-                let place = b.mul_const(k, to.tile as i64);
-                let place = b.add(base, place);
+                let offset = b.mul_const(k, to.tile as i64);
+                let offset = b.add(base, offset);
                 let columns = match lines[..] {
                     [line] => (0..lanes).map(|lane| b.lane(line, lane as u8)).collect(),
                     _ => transpose(b, lines),
                 };
                 for (i, column) in columns.into_iter().enumerate() {
-                    let place = b.add_const(place, (i * to.tile) as i64);
-                    self.put(b, to, place, column);
+                    let offset = b.add_const(offset, (i * to.tile) as i64);
+                    self.put(b, to, offset, column);
                 }
             });
         });
@@ -157,8 +157,8 @@ impl Packing {
                 }
                 for part in parts {
                     let (nth, within) = (done / to.tile, done % to.tile);
-                    let place = b.add_const(line, (nth * to.tile * self.depth + within) as i64);
-                    self.put(b, to, place, part);
+                    let offset = b.add_const(line, (nth * to.tile * self.depth + within) as i64);
+                    self.put(b, to, offset, part);
                     done += usize::from(b.ty(part).lanes);
                 }
             }
@@ -182,9 +182,9 @@ impl Packing {
             b.repeat(from, self.length, 1, |b, k| {
                 let at = b.add(self.start, k);
                 let value = (side.load)(b, OperandElement { batch: self.batch, row, k: at }, 1);
-                let place = b.mul_const(k, to.tile as i64);
-                let place = b.add(base, place);
-                self.put(b, to, place, value);
+                let offset = b.mul_const(k, to.tile as i64);
+                let offset = b.add(base, offset);
+                self.put(b, to, offset, value);
             });
         });
     }
@@ -208,10 +208,10 @@ impl Packing {
         b.repeat(count, end, 1, |b, r| {
             let base = b.add(panel, r);
             b.repeat(zero, self.length, 1, |b, k| {
-                let place = b.mul_const(k, to.tile as i64);
-                let place = b.add(base, place);
+                let offset = b.mul_const(k, to.tile as i64);
+                let offset = b.add(base, offset);
                 let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
-                self.put(b, to, place, nothing);
+                self.put(b, to, offset, nothing);
             });
         });
     }
@@ -225,9 +225,9 @@ impl Packing {
         let end = round_up(b, self.length, UNROLL);
         let end = b.mul_const(end, to.tile as i64);
         b.repeat(begin, end, 1, |b, i| {
-            let place = b.add(panel, i);
+            let offset = b.add(panel, i);
             let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
-            self.put(b, to, place, nothing);
+            self.put(b, to, offset, nothing);
         });
     }
 }

@@ -65,9 +65,9 @@ impl LoopEmitter<'_> {
     ) -> Vec<Val> {
         let lanes = b.ty(sums[0]).lanes;
         let memory = b.scratch(self.exprs.dtype(reduce.body), sums.len() * usize::from(lanes));
-        let places: Vec<Val> = (0..sums.len()).map(|i| b.index(i as i64 * i64::from(lanes))).collect();
-        for (&place, &sum) in places.iter().zip(sums) {
-            b.store(memory, place, sum);
+        let offsets: Vec<Val> = (0..sums.len()).map(|i| b.index(i as i64 * i64::from(lanes))).collect();
+        for (&offset, &sum) in offsets.iter().zip(sums) {
+            b.store(memory, offset, sum);
         }
         let predicates = reduce.padding.clone();
         let nest = Nest {
@@ -78,10 +78,10 @@ impl LoopEmitter<'_> {
         };
         let one = LoopEmitter { nest: &nest, plan: Tiling::rare(VectorAxis::None, 1), ..*self };
         let zero = b.index(0);
-        self.jammed(b, elements, &points[0].axes, (&points[0], lanes), zero, &mut |b, elements, place| {
-            one.if_nan(b, elements, memory, place);
+        self.jammed(b, elements, &points[0].axes, (&points[0], lanes), zero, &mut |b, elements, offset| {
+            one.if_nan(b, elements, memory, offset);
         });
-        places.into_iter().map(|place| b.load_lanes(memory, place, lanes)).collect()
+        offsets.into_iter().map(|offset| b.load_lanes(memory, offset, lanes)).collect()
     }
 
     /// Loops over the points of a tile, in order: those on `axes` first. The body gets the number of each.
@@ -138,14 +138,14 @@ impl LoopEmitter<'_> {
     }
 
     /// Recomputes a sum at the current position if it is NaN.
-    fn if_nan(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, memory: Buf, place: Val) {
+    fn if_nan(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, memory: Buf, offset: Val) {
         let reduce = self.nest.reduce.as_ref().expect("only sums have padding");
-        let sum = b.load(memory, place);
+        let sum = b.load(memory, offset);
         let is_nan = b.compare(Compare::Ne, sum, sum);
         b.when(is_nan, |b| {
             elements.inside(|elements| {
                 let sum = self.reduce(b, elements, reduce, &[TilePoint::default()])[0];
-                b.store(memory, place, sum);
+                b.store(memory, offset, sum);
             });
         });
     }

@@ -150,22 +150,22 @@ impl LoopEmitter<'_> {
         // The outer accumulators live in memory: in registers, they would make the accumulators of the inner loops spill.
         let ty = b.ty(carried[0]);
         let far = b.scratch(self.exprs.dtype(reduce.body), carried.len() * usize::from(ty.lanes));
-        let places: Vec<Val> = (0..carried.len()).map(|i| b.index(i as i64 * i64::from(ty.lanes))).collect();
-        for (&place, &sum) in places.iter().zip(carried) {
-            b.store(far, place, sum);
+        let offsets: Vec<Val> = (0..carried.len()).map(|i| b.index(i as i64 * i64::from(ty.lanes))).collect();
+        for (&offset, &sum) in offsets.iter().zip(carried) {
+            b.store(far, offset, sum);
         }
         b.repeat(zero, end, long, |b, first| {
             let last = b.add_const(first, long);
             let last = b.binary(Binary::Min, last, end);
             let start: Vec<Val> = carried.iter().map(|_| b.float(ty, 0.0)).collect();
             let sums = b.fold(first, last, step, &start, body);
-            for (&place, sum) in places.iter().zip(sums) {
-                let so_far = b.load_lanes(far, place, ty.lanes);
+            for (&offset, sum) in offsets.iter().zip(sums) {
+                let so_far = b.load_lanes(far, offset, ty.lanes);
                 let sum = b.add(so_far, sum);
-                b.store(far, place, sum);
+                b.store(far, offset, sum);
             }
         });
-        places.into_iter().map(|place| b.load_lanes(far, place, ty.lanes)).collect()
+        offsets.into_iter().map(|offset| b.load_lanes(far, offset, ty.lanes)).collect()
     }
 
     /// One iteration of the reduction for all points.

@@ -310,8 +310,8 @@ impl Facts {
                 let (Ok(times), Ok(of_fact)) = factors else { continue };
                 let Some(sum) = form.scaled(times).and_then(|form| form.plus(fact, of_fact)) else { continue };
                 let times = i128::from(times);
-                let wanted = goal.saturating_mul(times).saturating_add(times - 1);
-                best = best.min(self.search(&sum, wanted, depth - 1, effort).div_euclid(times));
+                let needed = goal.saturating_mul(times).saturating_add(times - 1);
+                best = best.min(self.search(&sum, needed, depth - 1, effort).div_euclid(times));
                 if best <= goal {
                     return best;
                 }

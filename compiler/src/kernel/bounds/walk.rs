@@ -26,7 +26,7 @@ enum Known {
 
 /// A part of a division that rounds down; equal ones become one unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Part {
+enum DivisionPart {
     Quotient,
     Rest,
 }
@@ -35,7 +35,7 @@ enum Part {
 #[derive(Clone)]
 struct SelectForms {
     formula: Formula,
-    ways: [Affine; 2],
+    cases: [Affine; 2],
 }
 
 /// How many selects a proof distinguishes by cases.
@@ -45,7 +45,7 @@ pub(super) struct Walk<'a> {
     kernel: &'a Kernel,
     facts: Facts,
     values: Vec<Known>,
-    parts: FxHashMap<(Affine, i64, Part), Atom>,
+    parts: FxHashMap<(Affine, i64, DivisionPart), Atom>,
     /// The selects: conditions around a use may decide them.
     choices: FxHashMap<Atom, SelectForms>,
     /// The lane number, for each number of lanes.
@@ -196,7 +196,7 @@ impl<'a> Walk<'a> {
 
     fn branch(&mut self, i: &If) {
         let formula = self.truth(i.cond);
-        let mut ways = vec![];
+        let mut cases = vec![];
         for (block, formula) in [(&i.then, &formula), (&i.otherwise, &formula.negated())] {
             let (mark, was_dead) = (self.facts.mark(), self.is_dead);
             let around = self.facts.enter();
@@ -205,28 +205,28 @@ impl<'a> Walk<'a> {
             // Facts about the results do not hold after the branch.
             let mut results = vec![];
             for m in i.results.iter().filter(|m| self.kernel.ty(m.result).elem == Elem::I64) {
-                let x = self.int(if ways.is_empty() { m.then } else { m.otherwise });
+                let x = self.int(if cases.is_empty() { m.then } else { m.otherwise });
                 let range = self.facts.sharpened(&x.form, x.range);
                 results.push(Int { form: x.form, range });
             }
-            ways.push((self.is_dead && !was_dead, results));
+            cases.push((self.is_dead && !was_dead, results));
             self.facts.release(mark);
             self.facts.leave(around);
             self.is_dead = was_dead;
         }
-        let mut results = ways[0].1.iter().zip(&ways[1].1);
+        let mut results = cases[0].1.iter().zip(&cases[1].1);
         for m in &i.results {
             let ty = self.kernel.ty(m.result);
             let known = match ty.elem {
                 Elem::I64 => {
                     let (x, y) = results.next().expect("there is one of each result");
-                    let range = match (ways[0].0, ways[1].0) {
+                    let range = match (cases[0].0, cases[1].0) {
                         (true, false) => y.range,
                         (false, true) => x.range,
                         _ => x.range.hull(y.range),
                     };
                     let result = self.fresh(range, ty.lanes);
-                    let choice = SelectForms { formula: formula.clone(), ways: [x.form.clone(), y.form.clone()] };
+                    let choice = SelectForms { formula: formula.clone(), cases: [x.form.clone(), y.form.clone()] };
                     self.choices.insert(result.form.terms[0].0, choice);
                     Known::Int(result)
                 }

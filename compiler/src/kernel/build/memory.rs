@@ -60,7 +60,7 @@ impl KernelBuilder {
         let access = self.normal(access, lanes);
         let ty = Ty::vector(Elem::of(self.dtype(access.buf)), lanes);
         let depth = self.load_depth(access.buf, [access.index].into_iter().chain(access.active));
-        self.place(Inst::Load(access), ty, depth, self.is_constant_memory(access.buf))
+        self.insert(Inst::Load(access), ty, depth, self.is_constant_memory(access.buf))
     }
 
     fn normal(&mut self, access: Access, lanes: u8) -> Access {
@@ -87,7 +87,7 @@ impl KernelBuilder {
         assert_eq!(self.ty(index).elem, Elem::I64);
         let ty = Ty::vector(Elem::of(self.dtype(buf)), lanes);
         let depth = self.load_depth(buf, [index].into_iter());
-        self.place(Inst::Gather { buf, index, offset: 0 }, ty, depth, self.is_constant_memory(buf))
+        self.insert(Inst::Gather { buf, index, offset: 0 }, ty, depth, self.is_constant_memory(buf))
     }
 
     /// Writes consecutive elements.

@@ -159,10 +159,10 @@ fn reduce_large(b: &mut KernelBuilder, x: Val) -> Reduced {
     // The first product reaches 2^55; subtract multiples of 4.
     let four = b.float(ty, 4.0);
     let quarter = b.float(ty, 0.25);
-    let turns = b.mul(products[0].0, quarter);
-    let turns = b.unary(Unary::Floor, turns);
+    let multiple = b.mul(products[0].0, quarter);
+    let multiple = b.unary(Unary::Floor, multiple);
     let minus_four = b.unary(Unary::Neg, four);
-    let first = b.fma(turns, minus_four, products[0].0);
+    let first = b.fma(multiple, minus_four, products[0].0);
     let (f0, n0) = fraction(b, first);
     let (f1, n1) = fraction(b, products[0].1);
     let (f2, n2) = fraction(b, products[1].0);

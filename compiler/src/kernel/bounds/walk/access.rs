@@ -76,18 +76,18 @@ impl Walk<'_> {
         opposite.is_some_and(|form| self.each_way(&form, -from, CHOICES)) && self.each_way(&last.0.form, to, CHOICES)
     }
 
-    /// Whether a form is at most `goal`, whichever way the selects in it go.
+    /// Whether a form is at most `goal`, whichever case the selects in it go.
     pub(super) fn each_way(&mut self, form: &Affine, goal: i128, depth: usize) -> bool {
         if self.facts.at_most(form, goal) {
             return true;
         }
         let choice = form.terms.iter().find_map(|&(atom, c)| Some((atom, c, self.choices.get(&atom)?.clone())));
-        let (Some((atom, c, SelectForms { formula, ways })), 1..) = (choice, depth) else { return false };
+        let (Some((atom, c, SelectForms { formula, cases: forms })), 1..) = (choice, depth) else { return false };
         let rest = form.plus(&Affine::atom(atom), c.wrapping_neg());
         let cases = [formula.clone(), formula.negated()];
         rest.is_some_and(|rest| {
-            cases.iter().zip(ways).all(|(case, way)| {
-                let Some(form) = rest.plus(&way, c) else { return false };
+            cases.iter().zip(forms).all(|(case, form)| {
+                let Some(form) = rest.plus(&form, c) else { return false };
                 let (mark, around) = (self.facts.mark(), self.facts.enter());
                 let holds = !self.facts.assume(case) || self.each_way(&form, goal, depth - 1);
                 self.facts.release(mark);
