@@ -1,4 +1,4 @@
-//! A training step of LeNet (16 and 32 channels, batch 64) written by hand in the IR: compile time by phase, the share of the
+//! A training step of LeNet (16 and 32 channels, batch 64) written by hand in the IR: compile time by phase, the fraction of the
 //! roofline that a step reaches, and where its time goes.
 //!
 //! `cargo bench -p dlc-compiler --bench step`
@@ -153,7 +153,7 @@ fn main() {
     measure(&program, roofline::peak(target, DType::F32));
 }
 
-/// Multiplications and additions of the contractions of a function and of what it calls; all else of a step is movement.
+/// Multiplications and additions of the contractions of a function and of its callees; the rest of a step is data movement.
 fn flops(graph: &Graph, function: &Function) -> f64 {
     let elements = |v| function.ty(v).shape.elements() as f64;
     let of = |(_, node, op): (_, &dlc_ir::Node, &Op)| match op {
@@ -172,7 +172,7 @@ fn flops(graph: &Graph, function: &Function) -> f64 {
     function.ops().map(of).sum()
 }
 
-/// Times a step, and says what share it is of a peak in GFLOP/s.
+/// Times a step, and prints the fraction of a peak in GFLOP/s.
 fn measure(program: &Program, peak: f64) {
     let mut buffers = program.buffers();
     let mut seed = 1u64;

@@ -1,4 +1,4 @@
-//! What is proved of a kernel's accesses: planted defects are refused, and what cannot be proved is clamped.
+//! The proof of kernels' accesses: planted defects are rejected, and accesses that cannot be proved are clamped.
 
 use dlc_compiler::kernel::bounds::{confine, unproved};
 use dlc_compiler::kernel::interp;
@@ -10,7 +10,7 @@ use dlc_ir::DType;
 
 const F32: Elem = Elem::F32;
 
-/// `y[i] = x[i]` for `n` elements in vectors of `lanes`, from `begin` on, with the last vector cut.
+/// `y[i] = x[i]` for `n` elements in vectors of `lanes`, from `begin` on, with a masked last vector.
 struct Copy {
     n: i64,
     lanes: u8,
@@ -56,7 +56,7 @@ impl Copy {
     }
 }
 
-/// Reads elements of a row of `n` by indices from data, after `guard` has done something with them.
+/// Gathers elements of a row of `n` by indices from data, which `guard` has transformed.
 fn gathered(n: i64, guard: impl Fn(&mut KernelBuilder, Val) -> Val) -> Kernel {
     let mut b = KernelBuilder::new(1);
     let indices = b.operand(DType::I64, 8, AccessMode::Read);
@@ -81,7 +81,7 @@ fn clamped(b: &mut KernelBuilder, index: Val, low: i64, high: i64) -> Val {
 struct Padded {
     low: i64,
     high: i64,
-    /// Whether the condition is turned around, or left out.
+    /// Whether the condition is negated, or omitted.
     turned: bool,
     left_out: bool,
     vector: bool,
@@ -112,16 +112,16 @@ impl Padded {
                 if self.turned {
                     inside = b.unary(Unary::Not, inside);
                 }
-                let place = b.add(line, at);
+                let offset = b.add(line, at);
                 let nothing = b.float(Ty::vector(F32, lanes as u8), 0.0);
                 let value = if self.vector {
-                    let place = if self.left_out { place } else { b.select(inside, place, zero) };
-                    let read = b.gather(x, place);
+                    let offset = if self.left_out { offset } else { b.select(inside, offset, zero) };
+                    let read = b.gather(x, offset);
                     b.select(inside, read, nothing)
                 } else if self.left_out {
-                    b.load(x, place)
+                    b.load(x, offset)
                 } else {
-                    b.branch(inside, |b| vec![b.load(x, place)], |_| vec![nothing])[0]
+                    b.branch(inside, |b| vec![b.load(x, offset)], |_| vec![nothing])[0]
                 };
                 b.store(y, to, value);
             });
@@ -130,7 +130,7 @@ impl Padded {
     }
 }
 
-/// The sum with a number in every lane.
+/// Adds a number to every lane.
 trait AddAll {
     fn add_all(&mut self, x: Val, c: i64) -> Val;
 }
@@ -149,8 +149,8 @@ fn written(elements: usize, n: usize, f: impl Fn(&mut KernelBuilder, Val) -> Val
     let y = b.operand(DType::F32, elements, AccessMode::Write);
     b.count(n, |b, i| {
         let one = b.float(Ty::scalar(F32), 1.0);
-        let place = f(b, i);
-        b.store(y, place, one);
+        let offset = f(b, i);
+        b.store(y, offset, one);
     });
     b.finish()
 }
@@ -176,16 +176,16 @@ fn quotients(right: bool) -> Kernel {
     })
 }
 
-/// Writes element `i / 4` in both branches of `i < 4`, as no builder would: each computes it by itself.
+/// Writes element `i / 4` in both branches of `i < 4`, as no builder would: each branch has its own instruction.
 fn branches(elements: usize) -> Kernel {
     let [i, begin, end, four, small, one, then, otherwise] = [2, 3, 4, 5, 6, 7, 8, 9].map(Val);
     let mut values = vec![Ty::INDEX; 10];
     values[6] = Ty::scalar(Elem::Bool);
     values[7] = Ty::scalar(F32);
     let constant = |val, c| Stmt::Let(val, Inst::Const(Const::I64(c)));
-    let write = |place| {
-        let access = Access { buf: Buf(0), index: place, offset: 0, stride: 1, active: None };
-        vec![Stmt::Let(place, Inst::DivFloor(i, 4)), Stmt::Store(access, one)]
+    let write = |offset| {
+        let access = Access { buf: Buf(0), index: offset, offset: 0, stride: 1, active: None };
+        vec![Stmt::Let(offset, Inst::DivFloor(i, 4)), Stmt::Store(access, one)]
     };
     let branch = If { cond: small, then: write(then), otherwise: write(otherwise), results: vec![], is_rare: false };
     let test = Stmt::Let(small, Inst::Compare(Compare::Lt, i, four));
@@ -223,10 +223,10 @@ fn alternatives(right: bool) -> Kernel {
             let row = b.mul_const(i, 16);
             let to = b.add(row, j);
             let zero = b.index(0);
-            let place = b.select(both, j, zero);
-            let first = b.load(x, place);
-            let place = b.select(if right { both } else { inner }, j, zero);
-            let second = b.load(x, place);
+            let offset = b.select(both, j, zero);
+            let first = b.load(x, offset);
+            let offset = b.select(if right { both } else { inner }, j, zero);
+            let second = b.load(x, offset);
             let sum = b.add(first, second);
             b.store(y, to, sum);
         });
@@ -234,7 +234,7 @@ fn alternatives(right: bool) -> Kernel {
     b.finish()
 }
 
-/// Each name with the kernel as it should be, and with the defect.
+/// Each name with the correct kernel, and the one with the defect.
 fn defects() -> Vec<(&'static str, Kernel, Kernel)> {
     let copy = |c: Copy| c.kernel();
     let right = || copy(Copy::default());
@@ -341,7 +341,7 @@ trait AsWritten {
 
 impl AsWritten for KernelBuilder {
     fn binary_as_written(&mut self, op: Binary, x: Val, y: Val) -> Val {
-        // an addition between, which folds nothing
+        // an operation between them, which folds nothing
         let x = self.binary(Binary::Xor, x, y);
         let x = self.binary(Binary::Xor, x, y);
         self.binary(op, x, y)
@@ -356,12 +356,12 @@ fn planted_defects_are_refused() {
         verify(&right).unwrap_or_else(|e| panic!("without {name}: {e}\n{right}"));
         assert!(!unproved(&wrong).is_empty(), "{name} is not noticed\n{wrong}");
         assert!(verify(&wrong).is_err(), "{name} is accepted");
-        // An emitter takes programs, and a program nothing but what is verified.
+        // An emitter takes programs, which consist of verified kernels only.
         assert!(Verified::new(wrong).is_err(), "{name} could be emitted");
     }
 }
 
-/// What cannot be proved is clamped, and then it is proved; what is right computes the same.
+/// Accesses that cannot be proved are clamped, and then proved; correct kernels compute the same.
 #[test]
 fn what_is_not_proved_is_clamped() {
     for (name, _, mut wrong) in defects() {
@@ -371,7 +371,7 @@ fn what_is_not_proved_is_clamped() {
             Ok(clamped) => {
                 assert_eq!(clamped, count, "{name}");
                 verify(&wrong).unwrap_or_else(|e| panic!("{name}, clamped: {e}\n{wrong}"));
-                // What a program gets is the clamped kernel, and not the one that was proved to be wrong.
+                // A program gets the clamped kernel, not the one that failed the proof.
                 let (verified, count) = Verified::confined(unclamped).expect("there is room");
                 assert_eq!((&*verified, count), (&wrong, clamped), "{name}");
             }
@@ -383,7 +383,7 @@ fn what_is_not_proved_is_clamped() {
     }
 }
 
-/// An index from data that is clamped reads the nearest element, whatever is added to it.
+/// A clamped index from data reads the nearest element, whatever is added to it.
 #[test]
 fn clamped_indices_read_the_nearest_element() {
     let indices = [-100, -4, -1, 0, 2, 6, 9, 100i64];
@@ -402,12 +402,12 @@ fn clamped_indices_read_the_nearest_element() {
         ];
         interp::run(&kernel, &mut data[..], 0, 1).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
         let found: Vec<f32> = data[2].chunks(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect();
-        let wanted = indices.map(|i| (i + added).clamp(0, 9) as f32);
-        assert_eq!(found, wanted, "{added} is added");
+        let expected = indices.map(|i| (i + added).clamp(0, 9) as f32);
+        assert_eq!(found, expected, "{added} is added");
     }
 }
 
-/// A kernel without accesses has none that could be clamped; and numbers of accesses go in order.
+/// A kernel without accesses has none to clamp; and accesses are numbered in order.
 #[test]
 fn accesses_are_numbered_in_order() {
     let kernel = Copy { shift: 1, ..Copy::default() }.kernel();

@@ -1,4 +1,4 @@
-//! Contractions against the three loops that define them.
+//! Contractions compared with the three loops that define them.
 
 mod support;
 
@@ -37,9 +37,9 @@ fn check(dtype: DType, sizes: [usize; 4], left: Contiguous, right: Contiguous) {
                 if along == Contiguous::Row { (at.k, at.row, rows, k) } else { (at.row, at.k, k, rows) };
             let base = b.mul_const(at.batch, (height * pitch) as i64);
             let line = b.mul_const(outer, pitch as i64);
-            let place = b.add(base, line);
-            let place = b.add(place, inner);
-            b.load_lanes(buf, place, lanes)
+            let offset = b.add(base, line);
+            let offset = b.add(offset, inner);
+            b.load_lanes(buf, offset, lanes)
         }
     };
     contract(
@@ -55,9 +55,9 @@ fn check(dtype: DType, sizes: [usize; 4], left: Contiguous, right: Contiguous) {
             let relu = b.binary(Binary::Max, sum, zero);
             let base = b.mul_const(at.batch, (m * n) as i64);
             let line = b.mul_const(at.row, n as i64);
-            let place = b.add(base, line);
-            let place = b.add(place, at.column);
-            b.store(z, place, relu);
+            let offset = b.add(base, line);
+            let offset = b.add(offset, at.column);
+            b.store(z, offset, relu);
         },
     );
     let kernel = b.finish();

@@ -1,4 +1,4 @@
-//! What generated code calls of its host.
+//! The callbacks of generated code.
 
 #[path = "common/run.rs"]
 mod run;
@@ -8,7 +8,7 @@ use dlc_compiler::program::{ParallelFor, RunError, Workspace};
 use dlc_ir::{Graph, Tensor};
 use run::{NATIVE, build};
 
-/// A host that has a bug.
+/// A host with a bug.
 struct Broken;
 
 impl ParallelFor for Broken {
@@ -32,7 +32,7 @@ fn a_panic_of_the_host_ends_the_run_and_no_more() {
     assert_eq!(program.run(&mut workspace, &mut buffers, None), Ok(()));
 }
 
-/// A host that asks for other chunks than there are.
+/// A host that requests other chunks than there are.
 struct Wrong(fn(u64) -> Vec<u64>);
 
 impl ParallelFor for Wrong {
@@ -61,7 +61,7 @@ fn every_chunk_runs_once_whatever_the_host_asks_for() {
 ";
     let graph: Graph = text.parse().expect("it is well-formed");
     let program = build(&graph, Level::Full, NATIVE).expect("it compiles");
-    let ways: [fn(u64) -> Vec<u64>; 7] = [
+    let wrong_counts: [fn(u64) -> Vec<u64>; 7] = [
         |_| vec![],
         |_| vec![0, 0],
         |chunks| vec![chunks / 2],
@@ -71,10 +71,10 @@ fn every_chunk_runs_once_whatever_the_host_asks_for() {
         |chunks| vec![1; chunks as usize + 5],
     ];
     let (mut workspace, mut buffers) = (Workspace::new(&program, 2), program.buffers());
-    for (i, way) in ways.into_iter().enumerate() {
-        program.run(&mut workspace, &mut buffers, Some(&Wrong(way))).expect("it runs");
+    for (i, wrong) in wrong_counts.into_iter().enumerate() {
+        program.run(&mut workspace, &mut buffers, Some(&Wrong(wrong))).expect("it runs");
         let found = buffers[0].read(graph.entry().ty(graph.entry().results[0].value)).expect("it has its size");
-        assert_eq!(found, Tensor::full(found.ty().clone(), dlc_ir::Scalar::Float(i as f64 + 1.0)), "way {i}");
+        assert_eq!(found, Tensor::full(found.ty().clone(), dlc_ir::Scalar::Float(i as f64 + 1.0)), "wrong {i}");
     }
 }
 
@@ -101,7 +101,7 @@ fn a_workspace_of_another_program_is_refused() {
 }
 
 #[test]
-fn a_result_that_no_memory_holds_is_told() {
+fn a_result_larger_than_memory_is_an_error() {
     let text = "func @f(%x: f32[] input) -> f32[35000000000000] {
   %0 = broadcast %x {axes=[]} : f32[35000000000000]
   return %0

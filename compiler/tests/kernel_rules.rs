@@ -1,4 +1,4 @@
-//! What the verifier refuses, what the builder folds and moves, and how kernels print.
+//! What the verifier rejects, what the builder folds and hoists, and how kernels print.
 
 use dlc_compiler::cpu::cost::runs_in_parallel;
 use dlc_compiler::kernel::{
@@ -146,7 +146,7 @@ fn the_builder_merges_hoists_and_folds() {
     let y = b.operand(DType::F32, 1024, AccessMode::Write);
     b.count(32, |b, i| {
         b.count(4, |b, j| {
-            // (i * 4 + j) / 4 is i; both loads are the same; the bias load moves out of the inner loop.
+            // (i * 4 + j) / 4 is i; both loads are the same; the bias load is hoisted out of the inner loop.
             let flat = b.mul_const(i, 4);
             let flat = b.add(flat, j);
             let row = b.div_floor(flat, 4);
@@ -160,8 +160,8 @@ fn the_builder_merges_hoists_and_folds() {
             let unused = b.mul(product, product);
             b.mul(unused, bias);
             let sum = b.add(product, bias);
-            let place = b.add_const(flat, 7);
-            b.store(y, place, sum);
+            let offset = b.add_const(flat, 7);
+            b.store(y, offset, sum);
         });
     });
     insta::assert_snapshot!(b.finish());

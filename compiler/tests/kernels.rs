@@ -57,7 +57,7 @@ fn every_operation_on_every_type_and_width() {
     }
 }
 
-/// Makes a value of two others.
+/// Makes a value from two others.
 type Operation = Box<dyn Fn(&mut KernelBuilder, Val, Val) -> Val>;
 
 fn operations(dtype: DType, lanes: u8) {
@@ -365,7 +365,8 @@ fn loops_branches_and_checks() {
     insta::assert_snapshot!(kernel);
 }
 
-/// Index arithmetic is folded while a kernel is built, by the ranges of its loops too; it stays what was written, below zero as well.
+/// Index arithmetic is folded while a kernel is built, by the ranges of its loops too; the result is that of the original, also
+/// below zero.
 #[test]
 fn folded_index_arithmetic_is_what_was_written() {
     let mut formulas = vec![];
@@ -400,9 +401,9 @@ fn folded_index_arithmetic_is_what_was_written() {
         for i in begin..end {
             for &(scale, shift, divisor) in &formulas {
                 let (scaled, x) = (i * scale, i * scale + shift);
-                let wanted = [x.div_euclid(divisor), x.rem_euclid(divisor), shift - scaled, scaled];
-                let found: Vec<i64> = found.by_ref().take(wanted.len()).collect();
-                assert_eq!(found, wanted, "{i} * {scale} + {shift}, by {divisor}, in {begin}..{end}");
+                let expected = [x.div_euclid(divisor), x.rem_euclid(divisor), shift - scaled, scaled];
+                let found: Vec<i64> = found.by_ref().take(expected.len()).collect();
+                assert_eq!(found, expected, "{i} * {scale} + {shift}, by {divisor}, in {begin}..{end}");
             }
         }
     }
@@ -412,7 +413,7 @@ fn turned<T>(is_turned: bool, (x, y): (T, T)) -> (T, T) {
     if is_turned { (y, x) } else { (x, y) }
 }
 
-/// Machine code keeps the constants of index sums apart, on whichever side they stand: kernels from files are not folded.
+/// Machine code keeps the constant terms of index sums apart, on whichever side they are: kernels from files are not folded.
 #[test]
 fn constants_stand_on_either_side_of_indices() {
     let operand = |mode, elements| Operand { dtype: DType::I64, elements, mode };
@@ -429,7 +430,7 @@ fn constants_stand_on_either_side_of_indices() {
         Binary::Sub => x - y,
         _ => x * y,
     };
-    let mut wanted = vec![];
+    let mut expected = vec![];
     let ops = [Binary::Add, Binary::Sub, Binary::Mul];
     for (inner, outer, side) in ops.iter().flat_map(|&i| ops.iter().flat_map(move |&o| (0..4).map(move |s| (i, o, s))))
     {
@@ -439,19 +440,19 @@ fn constants_stand_on_either_side_of_indices() {
         body.push(Stmt::Let(first, Inst::Binary(inner, p, q)));
         let (p, q) = turned(side & 2 == 2, (first, ten));
         body.push(Stmt::Let(second, Inst::Binary(outer, p, q)));
-        body.push(Stmt::Store(access(1, wanted.len() as i64), second));
+        body.push(Stmt::Store(access(1, expected.len() as i64), second));
         let (p, q) = turned(side & 1 == 1, (1000, 3));
         let (p, q) = turned(side & 2 == 2, (f(inner, p, q), 10));
-        wanted.push(f(outer, p, q));
+        expected.push(f(outer, p, q));
     }
-    let operands = vec![operand(AccessMode::Read, 1), operand(AccessMode::Write, wanted.len())];
+    let operands = vec![operand(AccessMode::Read, 1), operand(AccessMode::Write, expected.len())];
     let kernel = Kernel { operands, scratch: vec![], tables: vec![], chunks: 1, values, body };
-    let (_, found) = run(&kernel, &[1000i64.to_le_bytes().to_vec(), vec![0; 8 * wanted.len()]]);
+    let (_, found) = run(&kernel, &[1000i64.to_le_bytes().to_vec(), vec![0; 8 * expected.len()]]);
     let found: Vec<i64> = found[1].chunks(8).map(|x| i64::from_le_bytes(x.try_into().unwrap())).collect();
-    assert_eq!(found, wanted, "{kernel}");
+    assert_eq!(found, expected, "{kernel}");
 }
 
-/// Whether any lane is set goes by all lanes of a mask and by nothing else: not by what stands beside two of them in a register.
+/// Whether any lane is set depends on all lanes of a mask and nothing else: not on the other lanes of a register.
 #[test]
 fn any_asks_every_lane_and_no_other() {
     for dtype in [DType::F32, DType::F64, DType::I32, DType::I64] {
@@ -480,8 +481,8 @@ fn any_asks_every_lane_and_no_other() {
             let x: Vec<u8> = bits.flat_map(number).collect();
             let ones: Vec<u8> = (0..lanes).flat_map(|_| number(true)).collect();
             let (_, found) = run(&b.finish(), &[x, ones, vec![0; patterns]]);
-            let wanted: Vec<u8> = (0..patterns).map(|p| u8::from(p != 0)).collect();
-            assert_eq!(found[2], wanted, "{lanes} lanes of {dtype}");
+            let expected: Vec<u8> = (0..patterns).map(|p| u8::from(p != 0)).collect();
+            assert_eq!(found[2], expected, "{lanes} lanes of {dtype}");
         }
     }
 }

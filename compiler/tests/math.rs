@@ -1,4 +1,4 @@
-//! Vector math against crate `libm`, and its special values.
+//! Vector math compared with crate `libm`, and its special values.
 
 mod support;
 

@@ -7,7 +7,7 @@ use dlc_ir::DType;
 use proptest::prelude::*;
 use support::run;
 
-/// Turns choices into a kernel: a loop over lanes, in it a loop that carries two values, with arithmetic of all kinds.
+/// Decodes choices into a kernel: a loop over lanes, in it a loop that carries two values, with arithmetic of all kinds.
 fn build(dtype: DType, lanes: u8, chunks: usize, choices: &[(u8, u8, u8)]) -> Kernel {
     let n = 16 * chunks;
     let mut b = KernelBuilder::new(chunks);
@@ -43,7 +43,7 @@ fn build(dtype: DType, lanes: u8, chunks: usize, choices: &[(u8, u8, u8)]) -> Ke
             });
             let sum = b.reduce_lanes(results[1], |b, p, q| b.add(p, q));
             let out = b.add(results[0], sum);
-            // Every second block is written by its tail only.
+            // Every second block is written by its remainder only.
             let count = b.modulo(i, i64::from(lanes) * 2);
             let active = b.index(i64::from(lanes));
             let active = b.sub(active, count);

@@ -1,4 +1,4 @@
-//! The most that one core can do, measured with kernels of our own, and the clock for kernels.
+//! The peak performance of one core, measured with kernels of our own, and timing of kernels.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,7 +28,7 @@ pub fn peak(target: Target, dtype: DType) -> f64 {
     2.0 * 12.0 * f64::from(ty.lanes) * turns as f64 / timed.seconds / 1e9
 }
 
-/// What a kernel took.
+/// The time of a kernel.
 pub struct Timed {
     /// Seconds for all chunks on one thread: for each the best of many runs, so that other processes do not count.
     pub seconds: f64,
@@ -106,11 +106,11 @@ fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [CacheLine]
 /// All chunks on the calling thread, each by the clock.
 #[allow(unsafe_code)]
 unsafe extern "C" fn here(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32 {
-    // SAFETY: `once` put its vector there, and nobody else uses it now.
+    // SAFETY: `once` put its vector there, and nothing else uses it now.
     let best = unsafe { &mut *(*ctx).host.cast::<Vec<f64>>() };
     for chunk in 0..chunks {
         let start = Instant::now();
-        // SAFETY: the routine hands on operands that fit the kernel.
+        // SAFETY: the routine passes operands that fit the kernel.
         let status = unsafe { kernel(operands, chunk, chunk + 1, (*ctx).scratch) };
         if status != 0 {
             return status;

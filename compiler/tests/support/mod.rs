@@ -22,7 +22,7 @@ fn program(kernel: &Kernel) -> KernelProgram {
     program
 }
 
-/// Compiles a kernel for every target, whatever this machine is.
+/// Compiles a kernel for every target, whatever the host is.
 #[allow(dead_code, reason = "not every test needs it")]
 pub fn compiles_everywhere(kernel: &Kernel) {
     let program = program(kernel);
@@ -35,7 +35,7 @@ pub fn compiles_everywhere(kernel: &Kernel) {
     }
 }
 
-/// Runs a kernel with both emitters; panics unless they agree, up to which NaN it is.
+/// Runs a kernel with both emitters; panics unless they agree, up to the payload of NaN.
 pub fn run(kernel: &Kernel, arguments: &[Vec<u8>]) -> (i32, Vec<Vec<u8>>) {
     let program = Arc::new(program(kernel));
     let mut expected = arguments.to_vec();
