@@ -51,8 +51,8 @@ fn the_place_is_that_of_the_step_that_failed() {
             let mut args = vec![Tensor::new([3], vec![1f32, 2.0, 3.0]).expect("three")];
             args.extend((0..4).map(list));
             let error = program.evaluate(&args).expect_err("an index is too large");
-            let error = RunError::Check { mnemonic: "gather", bound: 3, loc: Some(at_byte(start)), intact: true };
-            assert_eq!(error, error, "list {wrong}, {level:?}, {backend:?}");
+            let expected = RunError::Check { mnemonic: "gather", bound: 3, loc: Some(at_byte(start)), intact: true };
+            assert_eq!(error, expected, "list {wrong}, {level:?}, {backend:?}");
             let meaning = program.graph().interpret(&args).expect_err("an index is too large");
             assert!(matches!(meaning, InterpError::Operator { loc, .. } if loc == at_byte(start)), "{meaning:?}");
         }

@@ -1,4 +1,4 @@
-//! Checkpoints survive kills and tell damage.
+//! Checkpoints survive kills and observe damage.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dlc_ir::Tensor;
-use dlc_runtime::checkpoint::{self, Best, Checkpoint, CheckpointError, Length, Meta, Origin, Store};
+use dlc_runtime::checkpoint::{self, Best, Checkpoint, CheckpointError, Length, Meta, RunIdentity, Store};
 use dlc_runtime::loader::Cursor;
 
 /// The folder that the process of [`writes_for_ever`] writes to.
@@ -26,7 +26,12 @@ fn checkpoint(step: u64) -> Checkpoint {
         epoch: step / 7,
         cursor: Cursor { epoch: step / 7, batch: step % 7 },
         length: Length { epochs: Some(3), steps: None },
-        origin: Origin { program: "blake3:00".into(), seed: 1, shuffle: Some(u64::MAX), ..Origin::default() },
+        identity: RunIdentity {
+            program: "blake3:00".into(),
+            seed: 1,
+            shuffle: Some(u64::MAX),
+            ..RunIdentity::default()
+        },
         best: Some(Best { epoch: 1, value: 0.1 + 0.2 }),
     };
     Checkpoint { meta, tensors: tensors.into_iter().collect() }

@@ -46,7 +46,7 @@ fn check(graph: &Graph, what: &str) {
     let arguments = arguments(&graph);
     let plain = differentiate(graph.clone(), &mut |f, _| f).unwrap_or_else(|e| panic!("{what}: {e}"));
     let tensors: Vec<Tensor> = arguments.iter().map(|(_, t)| t.clone()).collect();
-    let wanted = bounds::interpret(&plain, &tensors, Constants::Exact).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let expected = bounds::interpret(&plain, &tensors, Constants::Exact).unwrap_or_else(|e| panic!("{what}: {e}"));
     for level in [Level::O0, Level::Full] {
         let options = Options { level, ..Options::new(Target::host().expect("a machine that dlc has code for")) };
         let program = compile(graph.clone(), &options).unwrap_or_else(|e| panic!("{what} at {level:?}: {e}"));
@@ -56,11 +56,11 @@ fn check(graph: &Graph, what: &str) {
         let mut session = Session::new(Arc::new(program), Arc::new(Pool::new(1)));
         let inputs = arguments.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let found = session.run(inputs).unwrap_or_else(|e| panic!("{what} at {level:?}: {e}"));
-        for (i, (wanted, made)) in wanted.iter().zip(&made).enumerate() {
+        for (i, (expected, made)) in expected.iter().zip(&made).enumerate() {
             let name = format!("r{i}");
-            let radius = wanted.radius.iter().zip(&made.radius).map(|(a, b)| a + b).collect();
-            let wanted = Bounded { value: wanted.value.clone(), radius };
-            assert_within(&found[name.as_str()], &wanted, &format!("{what} at {level:?}, result {i}"));
+            let radius = expected.radius.iter().zip(&made.radius).map(|(a, b)| a + b).collect();
+            let expected = Bounded { value: expected.value.clone(), radius };
+            assert_within(&found[name.as_str()], &expected, &format!("{what} at {level:?}, result {i}"));
         }
     }
 }

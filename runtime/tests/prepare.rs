@@ -71,8 +71,8 @@ fn weights_that_change_are_prepared_again() {
                 change(session);
                 session.run([("x", &x)]).unwrap()
             };
-            let (found, wanted) = (run(session), run(&mut reference));
-            assert_eq!(found["y"], wanted["y"], "{what}");
+            let (found, expected) = (run(session), run(&mut reference));
+            assert_eq!(found["y"], expected["y"], "{what}");
         };
         agree(&mut session, &|s| load(s, 0), "all weights");
         agree(&mut session, &|_| {}, "the same again");

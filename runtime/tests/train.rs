@@ -15,7 +15,7 @@ use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::examples::Examples;
 use dlc_runtime::train::{
-    Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
+    Better, DataPart, Evaluator, Event, Monitor, Run, Subset, Summary, TrainError, TrainOptions, Trainer,
 };
 use dlc_runtime::{Amount, Pool, Session, Split, Tensors};
 
@@ -123,19 +123,19 @@ fn options(folder: Option<&Path>) -> TrainOptions {
 fn train(
     trainer: &mut Trainer,
     options: TrainOptions,
-    tell: &mut dyn FnMut(&Event<'_>),
+    observe: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Summary, TrainError> {
     let (train, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
     let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
     Run {
         trainer,
-        data: Selection { examples: examples(), positions: Some(train) },
+        data: Subset { examples: examples(), positions: Some(train) },
         constants: Tensors::new(),
-        validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
+        validation: Some((&mut evaluator, Subset { examples: examples(), positions: Some(validation) })),
         options,
         stop: Arc::new(AtomicBool::new(false)),
     }
-    .run(tell)
+    .run(observe)
 }
 
 /// All that must come out the same: weights, states, and the history without its times.
@@ -207,7 +207,7 @@ fn validation_counts_every_example_once() {
     let run = |sizes: &[usize]| {
         let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b))), None).unwrap();
         evaluator.sessions().for_each(|s| s.set_param("w", &w).unwrap());
-        evaluator.run(&Selection { examples: examples(), positions: Some(validation.clone()) })
+        evaluator.run(&Subset { examples: examples(), positions: Some(validation.clone()) })
     };
     assert_eq!(validation.len(), 9);
     let (by_8, by_9, by_1) = (run(&[1, 8]).unwrap().loss, run(&[9]).unwrap().loss, run(&[1]).unwrap().loss);
@@ -221,7 +221,7 @@ fn validation_counts_every_example_once() {
         (by_8 - by_9).abs() <= 2.0 * radius && (by_1 - by_9).abs() <= 2.0 * radius,
         "{by_8} {by_9} {by_1} ± {radius}"
     );
-    assert_eq!(run(&[4]).unwrap_err().to_string(), "there is no program for batches of 1; 9 examples need [4, 1]");
+    assert_eq!(run(&[4]).unwrap_err().to_string(), "no program for batches of 1: 9 examples need programs for [4, 1]");
     assert_eq!(Evaluator::sizes(1500, 64), [64, 28]);
     assert_eq!(Evaluator::sizes(1500, 100), [100]);
     assert_eq!(Evaluator::sizes(10, 64), [10]);
@@ -230,9 +230,9 @@ fn validation_counts_every_example_once() {
 /// The score that is watched falls with every epoch of this training, and so never improves if it is to rise.
 #[test]
 fn patience_ends_a_training_that_does_not_improve_also_over_an_interruption() {
-    let rising = Judge { part: Some(Part::Train), score: "loss".into(), better: Better::Higher };
-    let with = |judge: &Judge, patience, folder: Option<&Path>| TrainOptions {
-        judge: judge.clone(),
+    let rising = Monitor { part: Some(DataPart::Train), score: "loss".into(), better: Better::Higher };
+    let with = |monitor: &Monitor, patience, folder: Option<&Path>| TrainOptions {
+        monitor: monitor.clone(),
         patience: Some(patience),
         ..options(folder)
     };
@@ -250,9 +250,9 @@ fn patience_ends_a_training_that_does_not_improve_also_over_an_interruption() {
         assert_eq!((summary.stopped_early, summary.interrupted, summary.epoch, done), (true, false, epoch, epochs));
     }
     // what improves, and what has patience for its whole length, trains to the end
-    let falling = Judge { better: Better::Lower, ..rising.clone() };
-    for (judge, patience) in [(falling, 8), (rising.clone(), 19), (rising, 20)] {
-        let summary = train(&mut trainer(), with(&judge, patience, None), &mut |event| {
+    let falling = Monitor { better: Better::Lower, ..rising.clone() };
+    for (monitor, patience) in [(falling, 8), (rising.clone(), 19), (rising, 20)] {
+        let summary = train(&mut trainer(), with(&monitor, patience, None), &mut |event| {
             assert!(!matches!(event, Event::EarlyStop { .. }), "{event:?}");
         })
         .unwrap();
@@ -272,9 +272,9 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
             let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
             let run = Run {
                 trainer: &mut trainer,
-                data: Selection { examples: examples(), positions: Some(train) },
+                data: Subset { examples: examples(), positions: Some(train) },
                 constants: Tensors::new(),
-                validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
+                validation: Some((&mut evaluator, Subset { examples: examples(), positions: Some(validation) })),
                 options: options(Some(folder.path())),
                 stop: Arc::clone(&stop),
             };
@@ -435,11 +435,11 @@ fn a_bad_batch_changes_nothing() {
     let nan = Tensor::new([4], vec![0.0, 1.0, f32::NAN, 3.0]).unwrap();
     let good = batch(4);
     for (bad, code, expected) in [
-        (vec![("x", &good["x"])], "missing-argument", "the program needs `y` f32[4]"),
-        (vec![], "missing-argument", "the program needs `x` f32[4,3], `y` f32[4]"),
+        (vec![("x", &good["x"])], "missing-argument", "missing inputs: `y` f32[4]"),
+        (vec![], "missing-argument", "missing inputs: `x` f32[4,3], `y` f32[4]"),
         (vec![("x", &good["x"]), ("y", &nan)], "not-finite", "`y` holds NaN, at element 2"),
-        (vec![("x", &good["x"]), ("y", &good["x"])], "shape-mismatch", "`y` is f32[4], but f32[4,3] is given"),
-        (vec![("x", &good["x"]), ("y", &good["y"]), ("x", &good["x"])], "duplicate-name", "`x` is given twice"),
+        (vec![("x", &good["x"]), ("y", &good["x"])], "shape-mismatch", "`y`: expected f32[4], found f32[4,3]"),
+        (vec![("x", &good["x"]), ("y", &good["y"]), ("x", &good["x"])], "duplicate-name", "duplicate input `x`"),
     ] {
         let error = trainer.step(bad).unwrap_err();
         assert!(error.code() == code && error.to_string().contains(expected), "{expected}: {error}");
@@ -455,35 +455,38 @@ fn a_bad_batch_changes_nothing() {
 
 #[test]
 fn the_best_weights_are_kept_also_over_an_interruption() {
-    let judged =
-        |judge: Judge, folder: &Path, epochs| TrainOptions { judge, epochs: Some(epochs), ..options(Some(folder)) };
-    let judge = |score: &str, better, part| Judge { part, score: score.to_owned(), better };
-    for judge in [
-        judge("loss", Better::Lower, None),
-        judge("rmse", Better::Higher, Some(Part::Validation)),
-        judge("error", Better::Lower, Some(Part::Train)),
+    let judged = |monitor: Monitor, folder: &Path, epochs| TrainOptions {
+        monitor,
+        epochs: Some(epochs),
+        ..options(Some(folder))
+    };
+    let monitor = |score: &str, better, part| Monitor { part, score: score.to_owned(), better };
+    for monitor in [
+        monitor("loss", Better::Lower, None),
+        monitor("rmse", Better::Higher, Some(DataPart::Validation)),
+        monitor("error", Better::Lower, Some(DataPart::Train)),
     ] {
         let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let expected = train(&mut trainer(), judged(judge.clone(), whole.path(), 12), &mut |_| {}).unwrap();
-        train(&mut trainer(), judged(judge.clone(), parts.path(), 7), &mut |_| {}).unwrap();
+        let expected = train(&mut trainer(), judged(monitor.clone(), whole.path(), 12), &mut |_| {}).unwrap();
+        train(&mut trainer(), judged(monitor.clone(), parts.path(), 7), &mut |_| {}).unwrap();
         // the file is only for people: what the training goes by is in the checkpoint
         fs::remove_file(parts.path().join("best.safetensors")).unwrap();
-        let found = train(&mut trainer(), judged(judge.clone(), parts.path(), 12), &mut |_| {}).unwrap();
-        assert_eq!((&found.best, &found.best_weights), (&expected.best, &expected.best_weights), "{judge}");
+        let found = train(&mut trainer(), judged(monitor.clone(), parts.path(), 12), &mut |_| {}).unwrap();
+        assert_eq!((&found.best, &found.best_weights), (&expected.best, &expected.best_weights), "{monitor}");
         let file = || Tensors::load(parts.path().join("best.safetensors")).unwrap();
         assert_eq!(Some(file()), found.best_weights);
         // of an epoch that a kill has lost: nothing is left to do, and it is put right
         let other: Tensors = [("w", Tensor::new([3], vec![7f32; 3]).unwrap())].into_iter().collect();
         other.save(parts.path().join("best.safetensors")).unwrap();
-        train(&mut trainer(), judged(judge.clone(), parts.path(), 12), &mut |_| {}).unwrap();
+        train(&mut trainer(), judged(monitor.clone(), parts.path(), 12), &mut |_| {}).unwrap();
         assert_eq!(Some(file()), found.best_weights);
-        if judge.better == Better::Higher {
+        if monitor.better == Better::Higher {
             assert_eq!(found.best.unwrap().epoch, 1, "it only falls");
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    let error = train(&mut trainer(), judged(judge("rmes", Better::Lower, None), folder.path(), 1), &mut |_| {});
-    assert!(error.unwrap_err().to_string().contains("there is no score `validation.rmes`; do you mean `rmse`?"));
+    let error = train(&mut trainer(), judged(monitor("rmes", Better::Lower, None), folder.path(), 1), &mut |_| {});
+    assert!(error.unwrap_err().to_string().contains("unknown score `validation.rmes`; do you mean `rmse`?"));
 }
 
 #[test]
@@ -511,7 +514,7 @@ fn a_training_without_a_checkpoint_starts_anew_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let mut said = vec![];
     let mut note = |event: &Event<'_>| match event {
-        Event::Anew { folder } => said.push(format!("anew in {}", folder.file_name().is_some())),
+        Event::FromScratch { folder } => said.push(format!("anew in {}", folder.file_name().is_some())),
         Event::Start { step, from, .. } => said.push(format!("from {step} {}", from.is_some())),
         _ => {}
     };
@@ -567,14 +570,14 @@ fn checkpoints_come_by_time_and_at_the_end() {
 fn trains_when_told() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let mut trainer = trainer();
-    let tell = &mut |event: &Event<'_>| {
+    let observe = &mut |event: &Event<'_>| {
         if matches!(event, Event::Start { .. }) {
             println!("it starts");
         }
         // As slow as a real step, so that kills hit it everywhere.
         std::thread::sleep(Duration::from_micros(300));
     };
-    train(&mut trainer, options(Some(Path::new(&folder))), tell).unwrap();
+    train(&mut trainer, options(Some(Path::new(&folder))), observe).unwrap();
     println!("it ends");
 }
 
@@ -610,16 +613,16 @@ fn a_killed_training_goes_on_to_the_same_bits() {
 fn resumed(
     folder: &Path,
     fields: Tensors,
-    (learn, held_out): (Vec<usize>, Option<Vec<usize>>),
+    (training, validation): (Vec<usize>, Option<Vec<usize>>),
     options: TrainOptions,
 ) -> Result<Summary, TrainError> {
     let examples = Arc::new(Examples::new(fields).unwrap());
     let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
-    let select = |positions| Selection { examples: Arc::clone(&examples), positions: Some(positions) };
-    let validation = held_out.map(|positions| (&mut evaluator, select(positions)));
+    let select = |positions| Subset { examples: Arc::clone(&examples), positions: Some(positions) };
+    let validation = validation.map(|positions| (&mut evaluator, select(positions)));
     let options = TrainOptions { folder: Some(folder.to_owned()), ..options };
     let stop = Arc::new(AtomicBool::new(false));
-    Run { trainer: &mut trainer(), data: select(learn), constants: Tensors::new(), validation, options, stop }
+    Run { trainer: &mut trainer(), data: select(training), constants: Tensors::new(), validation, options, stop }
         .run(&mut |_| {})
 }
 
@@ -628,8 +631,8 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
     let folder = tempfile::tempdir().unwrap();
     let fields = || examples().rows().clone();
     let split = |share| {
-        let (learn, held_out) = Split::Last(Amount::Fraction(share)).of(43);
-        (learn, Some(held_out))
+        let (training, validation) = Split::Last(Amount::Fraction(share)).of(43);
+        (training, Some(validation))
     };
     let texts = [("optimizer", "adam(lr: 0.1)"), ("text of m.dl", "#1")];
     let texts = || texts.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
@@ -644,7 +647,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
     let fewer: Vec<usize> = split(0.2).0.into_iter().skip(1).collect();
     let history = || fs::read_to_string(folder.path().join("history.csv")).unwrap();
     let before = history();
-    let rmse = Judge { part: None, score: "rmse".into(), better: Better::Lower };
+    let rmse = Monitor { part: None, score: "rmse".into(), better: Better::Lower };
     let text = |texts: &[(&str, &str)]| texts.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
     let other = |settings: TrainOptions, texts: &[(&str, &str)]| TrainOptions {
         fingerprint: "quadratic".into(),
@@ -664,7 +667,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
         (
             fields(),
             split(0.2),
-            TrainOptions { judge: rmse, ..settings() },
+            TrainOptions { monitor: rmse, ..settings() },
             "best epoch was lowest validation.loss, is lowest validation.rmse",
         ),
         (fields(), split(0.2), other(settings(), &written), "optimizer was adam(lr: 0.1), is sgd(lr: 0.1)"),
@@ -695,10 +698,10 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
 fn a_validation_may_not_be_added_to_a_training_under_way() {
     let folder = tempfile::tempdir().unwrap();
     let fields = || examples().rows().clone();
-    let (learn, held_out) = Split::Last(Amount::Fraction(0.2)).of(43);
+    let (training, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
     let first = TrainOptions { epochs: Some(1), ..options(None) };
-    resumed(folder.path(), fields(), (learn.clone(), None), first).unwrap();
-    let error = resumed(folder.path(), fields(), (learn, Some(held_out)), options(None)).unwrap_err();
+    resumed(folder.path(), fields(), (training.clone(), None), first).unwrap();
+    let error = resumed(folder.path(), fields(), (training, Some(validation)), options(None)).unwrap_err();
     assert!(error.to_string().contains("another run: validation was none, is 9 examples ("), "{error}");
 }
 
@@ -728,7 +731,7 @@ fn what_cannot_go_on_is_told() {
     note(fresh.step(examples().gather(&[0, 1, 2, 3], true, 0).unwrap().iter()).unwrap_err());
     note(fresh.set_weights(&[("v", Tensor::scalar(1f32))].into_iter().collect()).unwrap_err());
     let fields = [("x", examples().rows()["x"].clone()), ("yy", examples().rows()["y"].clone())];
-    let data = Selection::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));
+    let data = Subset::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));
     let stop = Arc::new(AtomicBool::new(false));
     let run = Run {
         trainer: &mut trainer(),

@@ -23,12 +23,12 @@ pub fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
 ///
 /// # Panics
 /// If an element is not, or if more than one of twenty has no bound.
-pub fn assert_within(found: &Tensor, wanted: &Bounded, what: &str) {
-    assert_eq!(found.ty(), wanted.value.ty(), "{what}");
-    for (i, (f, w)) in found.scalars().zip(wanted.value.scalars()).enumerate() {
-        let (x, y, radius) = (f.as_f64(), w.as_f64(), wanted.radius[i]);
+pub fn assert_within(found: &Tensor, expected: &Bounded, what: &str) {
+    assert_eq!(found.ty(), expected.value.ty(), "{what}");
+    for (i, (f, w)) in found.scalars().zip(expected.value.scalars()).enumerate() {
+        let (x, y, radius) = (f.as_f64(), w.as_f64(), expected.radius[i]);
         assert!(f == w || (x - y).abs() <= radius, "{what}: element {i} is {x}, not {y} ± {radius:e}");
     }
-    let open = wanted.radius.iter().filter(|r| r.is_infinite()).count();
-    assert!(20 * open <= wanted.radius.len(), "{what}: {open} of {} elements have no bound", wanted.radius.len());
+    let open = expected.radius.iter().filter(|r| r.is_infinite()).count();
+    assert!(20 * open <= expected.radius.len(), "{what}: {open} of {} elements have no bound", expected.radius.len());
 }

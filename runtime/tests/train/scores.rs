@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dlc_ir::Tensor;
 use dlc_runtime::train::{
-    Accumulated, Better, Combine, Evaluator, Event, Finish, Finished, Judge, Measures, Part, Selection, TrainError,
+    Accumulated, Better, Combine, DataPart, Evaluator, Event, Finish, Finished, Measures, Monitor, Subset, TrainError,
     TrainOptions, Trainer,
 };
 
@@ -133,7 +133,7 @@ fn scores_of_an_epoch_of_unequal_batches_are_exact_also_over_an_interruption() {
 
     let (whole, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let judged = |folder: &std::path::Path| TrainOptions {
-        judge: Judge { part: Some(Part::Train), score: "error".to_owned(), better: Better::Lower },
+        monitor: Monitor { part: Some(DataPart::Train), score: "error".to_owned(), better: Better::Lower },
         ..options(Some(folder))
     };
     let mut undisturbed = trainer_of_parts();
@@ -150,7 +150,7 @@ fn scores_of_an_epoch_of_unequal_batches_are_exact_also_over_an_interruption() {
 
 #[test]
 fn metrics_of_many_batches_are_those_of_all_examples() {
-    let selection = Selection::all(examples());
+    let subset = Subset::all(examples());
     let weights = Tensor::new([3], vec![0.5_f32, -1.0, 2.0]).unwrap();
     let measures = |only: Option<usize>| {
         let rows = Combine::Rows { axis: 0, per: 1 };
@@ -172,7 +172,7 @@ fn metrics_of_many_batches_are_those_of_all_examples() {
         for session in evaluator.sessions() {
             session.set_param("w", &weights).unwrap();
         }
-        evaluator.run(&selection)
+        evaluator.run(&subset)
     };
     let whole = evaluate(&[43], eval_program, None).unwrap();
     let many = evaluate(&[8, 3], parts_program, Some(measures(None))).unwrap();
