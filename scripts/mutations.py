@@ -1,5 +1,5 @@
 """The defects that `mutate.py` plants: name, file, old text, which occurs once in the file, new text, and the tests that should
-notice, most specific first, as arguments of `cargo test`. They stand at places chosen over the code, not for the tests."""
+notice, most specific first, as arguments of `cargo test`. They are chosen throughout the code, not for the tests."""
 
 
 def compiler(*names):

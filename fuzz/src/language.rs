@@ -9,8 +9,7 @@ pub fn dl(input: &[u8]) -> bool {
     parse(input) && convert(input)
 }
 
-/// Reading never panics, faults can be shown, and what is read without faults is formatted as the promises say:
-/// the formatting says the same and is its own formatting.
+/// Parsing never panics, errors can be rendered, and the formatting of a valid source is a fixed point with the same meaning.
 pub fn parse(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let mut sources = Sources::new();
@@ -30,7 +29,7 @@ pub fn parse(input: &[u8]) -> bool {
     true
 }
 
-/// A good `.dl` text becomes RON and `.dl` again without changing what it says.
+/// A valid `.dl` source is converted to RON and back without a change of its meaning.
 pub fn convert(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let mut sources = Sources::new();
@@ -52,7 +51,7 @@ pub fn convert(input: &[u8]) -> bool {
     true
 }
 
-/// Reading RON never panics, and what it reads without faults can be formatted, written and read again.
+/// Parsing RON never panics, and valid RON can be formatted, written and parsed again.
 pub fn ron(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let mut sources = Sources::new();
@@ -81,7 +80,7 @@ pub fn ron(input: &[u8]) -> bool {
     true
 }
 
-/// Lowering never panics, its faults can be shown, and every graph that it makes is well-formed.
+/// Lowering never panics, its errors can be rendered, and every graph that it makes is well-formed.
 pub fn lower(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("//"));

@@ -1,4 +1,4 @@
-//! Checkpoints survive kills and observe damage.
+//! Checkpoints survive kills and detect damage.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,10 +10,10 @@ use dlc_ir::Tensor;
 use dlc_runtime::checkpoint::{self, Best, Checkpoint, CheckpointError, Length, Meta, RunIdentity, Store};
 use dlc_runtime::loader::Cursor;
 
-/// The folder that the process of [`writes_for_ever`] writes to.
+/// The folder of the process of [`writes_for_ever`].
 const FOLDER: &str = "DLC_TEST_CHECKPOINT_FOLDER";
 
-/// A checkpoint whose every number follows from its step, large enough to be killed in the middle of.
+/// A checkpoint all of whose numbers are derived from its step, large enough to be killed in the middle of.
 fn checkpoint(step: u64) -> Checkpoint {
     let weights = (0..50_000).map(|i| (step * 31 + i) as f32).collect();
     let tensors = [
@@ -101,7 +101,7 @@ fn damage_is_told_and_skipped() {
             fs::write(&path, bad).unwrap();
             match Checkpoint::read(&path) {
                 Err(_) => {}
-                // A blank of the header's padding may become another blank.
+                // A blank of the header's padding may become another kind of blank.
                 Ok(read) => assert!(read.meta == checkpoint(3).meta && read.tensors.len() == 3, "byte {place}"),
             }
         }
@@ -143,7 +143,7 @@ fn writes_for_ever() {
 fn kills_leave_a_whole_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let (mut before, mut torn, mut round) = (0, 0, 0);
-    // at moments all over a save, and until some of them were within the writing of the file
+    // at moments throughout a save, and until some of them hit the writing of the file
     while round < 12 || torn < 3 {
         assert!(round < 100, "of {round} kills only {torn} hit a file that was being written");
         let mut child = Command::new(std::env::current_exe().unwrap())

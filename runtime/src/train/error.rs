@@ -165,7 +165,7 @@ impl TrainError {
             TrainError::Finish { code, .. } => code,
             TrainError::TooManyRows { .. } => "too-large",
             TrainError::OneSize { .. } => "one-batch-size",
-            TrainError::NoInitialValue(_) => "no-first-value",
+            TrainError::NoInitialValue(_) => "no-initial-value",
             TrainError::NotInCheckpoint(_) => "other-training",
             TrainError::NotFinite { .. } => "loss-not-finite",
         }

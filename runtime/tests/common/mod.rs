@@ -9,7 +9,7 @@ use dlc_compiler::program::Program;
 use dlc_ir::bounds::Bounded;
 use dlc_ir::{Graph, Tensor};
 
-/// The graph of a text, and its program, which prepares.
+/// The graph of a text, and its program, with a preparation.
 pub fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     graph.verify().unwrap();
@@ -19,7 +19,7 @@ pub fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
     (Arc::new(graph), Arc::new(compiled))
 }
 
-/// Checks that what was computed is within the reference's bound.
+/// Checks that a result is within the reference's bound.
 ///
 /// # Panics
 /// If an element is not, or if more than one of twenty has no bound.
