@@ -157,7 +157,7 @@ fn main() {
 fn flops(graph: &Graph, function: &Function) -> f64 {
     let elements = |v| function.ty(v).shape.elements() as f64;
     let of = |(_, node, op): (_, &dlc_ir::Node, &Op)| match op {
-        Op::Call(call) => flops(graph, graph.function(&call.func).expect("callees stand before their callers")),
+        Op::Call(call) => flops(graph, graph.function(&call.func).expect("callees precede their callers")),
         Op::Dot(dot) => {
             let x = function.ty(node.operands[0]);
             let depth: usize = dot.lhs.iter().map(|&axis| x.shape[axis]).product();

@@ -414,6 +414,6 @@ fn accesses_are_numbered_in_order() {
     let open = unproved(&kernel);
     assert_eq!(open.iter().map(|o| o.access).collect::<Vec<_>>(), [0]);
     let is_access = |stmt: &Stmt| matches!(stmt, Stmt::Let(_, Inst::Load(_) | Inst::Gather { .. }) | Stmt::Store(..));
-    assert!(!kernel.body.iter().any(is_access), "all stand in the loop");
+    assert!(!kernel.body.iter().any(is_access), "all are in the loop");
     assert_eq!(Buf(open[0].buf.0), Buf(0));
 }

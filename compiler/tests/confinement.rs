@@ -62,7 +62,7 @@ fn stays_inside(kernel: &Kernel, rng: &mut Rng) -> Result<(), String> {
         memory.chunk = chunk;
         match interp::run(kernel, &mut memory, chunk, chunk + 1) {
             Ok(()) | Err(KernelError::Check(_)) => {}
-            Err(fault) => return Err(format!("{fault}\n{kernel}")),
+            Err(error) => return Err(format!("{error}\n{kernel}")),
         }
     }
     match memory.shared.get() {

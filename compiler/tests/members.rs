@@ -277,6 +277,6 @@ fn a_division_stays_a_division() {
     }
     assert!(
         differences > 4,
-        "fast maths multiply by the inverse, which these numbers tell from a division: {differences}"
+        "fast maths multiply by the inverse, which these numbers distinguish from a division: {differences}"
     );
 }

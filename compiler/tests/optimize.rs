@@ -100,16 +100,16 @@ fn a_fused_node_tells_which_rules_made_it() {
     let entry = optimized.graph.entry();
     let (call, _, _) = entry.ops().next().expect("one call");
     let steps = optimized.provenance.steps(&entry.name, call);
-    let told: Vec<String> = steps.iter().map(|s| format!("{} {}", s.rule, s.note).trim().to_owned()).collect();
+    let explained: Vec<String> = steps.iter().map(|s| format!("{} {}", s.rule, s.note).trim().to_owned()).collect();
     assert_eq!(
-        told,
+        explained,
         [
             "dot-of-transpose",
             "fuse-map-into-epilogue add saves 256 bytes of traffic",
             "fuse-map-into-epilogue relu saves 256 bytes of traffic",
         ]
     );
-    let kernel = optimized.graph.functions().next().expect("the kernel stands first");
+    let kernel = optimized.graph.functions().next().expect("the kernel comes first");
     let (dot, _, _) = kernel.ops().next().expect("the product");
     assert_eq!(optimized.provenance.steps(&kernel.name, dot).len(), 1);
 }

@@ -241,7 +241,7 @@ fn a_call_of_the_wrong_function() {
 
 #[test]
 fn a_result_in_the_wrong_slot() {
-    let error = rejects("the output where nobody looks", |s| {
+    let error = rejects("an output in the wrong memory", |s| {
         for step in entry(s).iter_mut() {
             for address in addresses(step) {
                 if matches!(address, Address::Argument { index: 2, .. }) {

@@ -28,7 +28,7 @@ fn path_of(seed: &str) -> PathBuf {
 fn seed_of(rule: &str) -> String {
     let path = path_of(rule);
     std::fs::read_to_string(&path)
-        .unwrap_or_else(|e| panic!("`{rule}` wants a file that it fires in, {}: {e}", path.display()))
+        .unwrap_or_else(|e| panic!("`{rule}` needs a file with a match, {}: {e}", path.display()))
 }
 
 /// The rule's file, and the one in which its conditions are not proved, in more dtypes.
@@ -191,7 +191,7 @@ fn both_sides_of_every_rule_compute_the_same() {
             silent.push((rule.name, compared));
         }
     }
-    assert!(elsewhere.is_empty(), "{elsewhere:?} have no application in their files as they stand there");
+    assert!(elsewhere.is_empty(), "{elsewhere:?} have no match in their unchanged files");
     assert!(silent.is_empty(), "nothing was compared: {silent:?}");
 }
 

@@ -14,15 +14,15 @@ pub fn parse(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let mut sources = Sources::new();
     let source = sources.add("fuzz.dl", text.clone());
-    let (file, faults) = dlc_dsl::parse(source, &text);
-    show(&faults, &sources);
-    if has_errors(&faults) {
+    let (file, errors) = dlc_dsl::parse(source, &text);
+    show(&errors, &sources);
+    if has_errors(&errors) {
         assert!(format(source, &text).is_err(), "a faulty text was formatted");
         return false;
     }
     let once = format(source, &text).unwrap_or_else(|_| panic!("a good text was not formatted"));
-    let (again, faults) = dlc_dsl::parse(source, &once);
-    assert!(faults.is_empty(), "formatting brought faults:\n{once}\n{faults:?}");
+    let (again, errors) = dlc_dsl::parse(source, &once);
+    assert!(errors.is_empty(), "formatting brought errors:\n{once}\n{errors:?}");
     assert!(file.same(&again), "formatting changed what the text says:\n{text}\n---\n{once}");
     let twice = format(source, &once).unwrap_or_else(|_| panic!("a formatted text was not formatted again"));
     assert_eq!(once, twice, "formatting twice is not formatting once");
@@ -34,19 +34,19 @@ pub fn convert(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let mut sources = Sources::new();
     let source = sources.add("fuzz.dl", text.clone());
-    let (file, faults) = dlc_dsl::parse(source, &text);
-    if has_errors(&faults) {
+    let (file, errors) = dlc_dsl::parse(source, &text);
+    if has_errors(&errors) {
         return false;
     }
     let ron = to_ron(&file);
     let source = sources.add("fuzz.ron", ron.clone());
-    let (from_ron, faults) = parse_ron(source, &ron);
-    assert!(faults.is_empty(), "{ron}\n{}", render_all(&faults, &sources, false));
+    let (from_ron, errors) = parse_ron(source, &ron);
+    assert!(errors.is_empty(), "{ron}\n{}", render_all(&errors, &sources, false));
     assert!(from_ron.same(&file), "RON says something else:\n{text}\n---\n{ron}");
     let dl = to_dl(&from_ron);
     let source = sources.add("back.dl", dl.clone());
-    let (back, faults) = dlc_dsl::parse(source, &dl);
-    assert!(faults.is_empty(), "{dl}\n{}", render_all(&faults, &sources, false));
+    let (back, errors) = dlc_dsl::parse(source, &dl);
+    assert!(errors.is_empty(), "{dl}\n{}", render_all(&errors, &sources, false));
     assert!(back.same(&file), "the way back says something else:\n{text}\n---\n{dl}");
     true
 }
@@ -56,26 +56,26 @@ pub fn ron(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let mut sources = Sources::new();
     let source = sources.add("fuzz.ron", text.clone());
-    let (file, faults) = parse_ron(source, &text);
-    show(&faults, &sources);
-    if has_errors(&faults) {
+    let (file, errors) = parse_ron(source, &text);
+    show(&errors, &sources);
+    if has_errors(&errors) {
         return false;
     }
     let once = format_ron(source, &text).unwrap_or_else(|_| panic!("a good text was not formatted"));
-    let (formatted, faults) = parse_ron(source, &once);
-    assert!(faults.is_empty(), "formatting brought faults:\n{once}\n{faults:?}");
+    let (formatted, errors) = parse_ron(source, &once);
+    assert!(errors.is_empty(), "formatting brought errors:\n{once}\n{errors:?}");
     assert!(file.same(&formatted), "formatting changed what the text says:\n{text}\n---\n{once}");
     let twice = format_ron(source, &once).unwrap_or_else(|_| panic!("a formatted text was not formatted again"));
     assert_eq!(once, twice, "formatting twice is not formatting once");
     let ron = to_ron(&file);
     let source = sources.add("again.ron", ron.clone());
-    let (again, faults) = parse_ron(source, &ron);
-    assert!(faults.is_empty(), "{ron}\n{}", render_all(&faults, &sources, false));
+    let (again, errors) = parse_ron(source, &ron);
+    assert!(errors.is_empty(), "{ron}\n{}", render_all(&errors, &sources, false));
     assert!(again.same(&file), "RON does not come back:\n{text}\n---\n{ron}");
     let dl = to_dl(&file);
     let source = sources.add("as.dl", dl.clone());
-    let (from_dl, faults) = dlc_dsl::parse(source, &dl);
-    assert!(faults.is_empty(), "{dl}\n{}", render_all(&faults, &sources, false));
+    let (from_dl, errors) = dlc_dsl::parse(source, &dl);
+    assert!(errors.is_empty(), "{dl}\n{}", render_all(&errors, &sources, false));
     assert!(from_dl.same(&file), ".dl says something else:\n{text}\n---\n{dl}");
     true
 }
@@ -87,13 +87,13 @@ pub fn lower(input: &[u8]) -> bool {
     let name = if first.is_some_and(|line| line.starts_with('(')) { "fuzz.ron" } else { "fuzz.dl" };
     let program = match Program::load(name, &text, &mut NoFiles) {
         Ok(program) => program,
-        Err(faults) => {
-            show(&faults.diagnostics, &faults.sources);
+        Err(errors) => {
+            show(&errors.diagnostics, &errors.sources);
             return false;
         }
     };
-    if let Err(faults) = program.train_settings(&Request::new(What::Train)) {
-        show(&faults, &program.sources);
+    if let Err(errors) = program.train_settings(&Request::new(What::Train)) {
+        show(&errors, &program.sources);
     }
     let float = DType::F32;
     let fields = [
@@ -118,9 +118,9 @@ pub fn lower(input: &[u8]) -> bool {
             }
             match program.lower(&request) {
                 Ok(lowered) => lowered.graph.verify().unwrap_or_else(|e| panic!("{e}:\n{}", lowered.graph)),
-                Err(faults) => {
-                    assert!(faults.iter().all(|fault| fault.code != "internal"), "{faults:?}");
-                    show(&faults, &program.sources);
+                Err(errors) => {
+                    assert!(errors.iter().all(|error| error.code != "internal"), "{errors:?}");
+                    show(&errors, &program.sources);
                     whole = false;
                 }
             }
@@ -129,10 +129,10 @@ pub fn lower(input: &[u8]) -> bool {
     whole
 }
 
-fn show(faults: &[Diagnostic], sources: &Sources) {
-    for fault in faults {
-        assert!(fault.span().is_some(), "a fault without a place: {fault}");
-        fault.render(sources, false);
-        fault.to_json(sources);
+fn show(errors: &[Diagnostic], sources: &Sources) {
+    for error in errors {
+        assert!(error.span().is_some(), "an error without a span: {error}");
+        error.render(sources, false);
+        error.to_json(sources);
     }
 }

@@ -353,7 +353,7 @@ fn a_training_that_ends_within_an_epoch_goes_on_to_the_same_bits() {
             assert_eq!((summary.epoch, summary.step, summary.interrupted), (steps / 8, steps, false));
             let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
             let last: Vec<&str> = history.lines().last().unwrap().split(',').collect();
-            assert_eq!(last[..2], [steps.div_ceil(8).to_string(), steps.to_string()], "the part is told");
+            assert_eq!(last[..2], [steps.div_ceil(8).to_string(), steps.to_string()], "the part is reported");
             assert!(folder.path().join("best.safetensors").exists());
         }
         let mut trainer = trainer();

@@ -235,7 +235,7 @@ impl Function {
     /// Adds an argument of another function, with its location. Its name must be free here.
     pub fn copy_arg(&mut self, from: &Function, arg: usize) -> Value {
         let argument = Arc::clone(&from.args[arg]);
-        debug_assert!(!self.arg_names().contains(&argument.name), "%{} stands twice", argument.name);
+        debug_assert!(!self.arg_names().contains(&argument.name), "duplicate argument %{}", argument.name);
         let node = from.node(from.arg_values[arg].node);
         self.push_arg(argument, Arc::clone(&node.types), node.loc)
     }

@@ -23,7 +23,6 @@ enum LaneStride {
 enum LoadKind {
     /// Not loaded: a value replaces them.
     Replaced,
-    /// One scalar, for all lanes.
     Scalar,
     /// A strided load, with zeros beyond the end of the loop.
     Vector(i64),

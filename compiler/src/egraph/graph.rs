@@ -108,7 +108,7 @@ impl AlgebraGraph {
             let children: SmallVec<[Id; 3]> =
                 node.operands.iter().map(|&v| algebra.enter(function, v, weights)).collect();
             let origin = Origin { rule: None, loc: node.loc, position: Some(id.index() as u32) };
-            let [ty] = &*node.types else { unreachable!("what has several results stands outside") };
+            let [ty] = &*node.types else { unreachable!("operators with several results are outside of the e-graph") };
             let class = algebra.add_typed(op, children, ty.clone(), origin);
             algebra.classes[id.index()][0] = Some(class);
         }

@@ -134,7 +134,7 @@ fn inline(b: &mut Builder, inner: &Function, args: &[Value]) -> Vec<Value> {
     for (&value, &arg) in inner.arg_values().iter().zip(args) {
         values[value.node.index()] = Some(arg);
     }
-    let at = |values: &[Option<Value>], v: Value| values[v.node.index()].expect("operands stand before their users");
+    let at = |values: &[Option<Value>], v: Value| values[v.node.index()].expect("operands precede their users");
     for (id, node, op) in inner.ops() {
         let operands: Vec<Value> = node.operands.iter().map(|&v| at(&values, v)).collect();
         values[id.index()] = Some(b.push(op.clone(), &operands).expect("as in the function"));

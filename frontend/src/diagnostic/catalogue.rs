@@ -41,8 +41,8 @@ codes! {
         "let scan = 3";
     "bad-name": "Names are lower case; a capital at the beginning marks a dimension, which only types bind.",
         "let Hidden = 64";
-    "needs-parentheses": "`|>`, `if` and comparisons do not mix with other operators without parentheses, so that nobody \
-        has to guess what belongs together.", "return x + f |> g";
+    "needs-parentheses": "`|>`, `if` and comparisons do not mix with other operators without parentheses: otherwise the reader \
+        would have to know their precedence.", "return x + f |> g";
     "one-per-line": "A statement ends with its line, and the next one begins on a line of its own.", "let a = 1 let b = 2";
     "expression-statement": "An expression whose value is unused has no effect. Name it with `let`, \
         rebind a name, or `return` it.", "relu(x)";
@@ -183,7 +183,7 @@ mod tests {
     fn codes_are_unique_words() {
         for (i, entry) in CODES.iter().enumerate() {
             assert!(entry.code.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", entry.code);
-            assert!(!CODES[..i].iter().any(|other| other.code == entry.code), "{} stands twice", entry.code);
+            assert!(!CODES[..i].iter().any(|other| other.code == entry.code), "duplicate code {}", entry.code);
             assert!(entry.explanation.ends_with('.'), "{}", entry.code);
         }
     }

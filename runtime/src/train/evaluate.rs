@@ -93,7 +93,7 @@ impl Evaluator {
     /// If the data does not fit the program, or a step fails.
     pub fn run(&mut self, subset: &Subset) -> Result<Scores, TrainError> {
         let scores = self.run_unless(&AtomicBool::new(false), subset)?;
-        Ok(scores.expect("nobody stops it"))
+        Ok(scores.expect("it is not stopped"))
     }
 
     /// As [`Evaluator::run`], but `None` if `stop` is raised before the last batch.

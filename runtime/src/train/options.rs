@@ -87,8 +87,8 @@ impl TrainOptions {
 
     /// Whether a training has done all its epochs, or all its steps and reported them.
     pub(super) fn finished(&self, meta: &Meta) -> bool {
-        let told = meta.cursor == Cursor { epoch: meta.epoch, batch: 0 };
-        self.epochs.is_some_and(|n| meta.epoch >= n) || (told && self.no_step_left(meta))
+        let reported = meta.cursor == Cursor { epoch: meta.epoch, batch: 0 };
+        self.epochs.is_some_and(|n| meta.epoch >= n) || (reported && self.no_step_left(meta))
     }
 
     /// Whether all steps are done, if these are limited.

@@ -23,8 +23,8 @@ impl Operator for Broadcast {
     const DOC: Doc = Doc {
         meaning: "Repeats a tensor along new axes: `result[i] = x[i[axes[0]], i[axes[1]], …]`.",
         attributes: &[("axes", "for each axis of the operand the result's axis that it becomes, ascending")],
-        types: "The operand's sizes are those of the result's axes that it becomes. Nothing is stretched: an axis \
-            of size 1 stays one.",
+        types: "The operand's sizes equal those of the result's axes that `axes` maps them to; an axis of size 1 is \
+            not stretched.",
         gradient: "The sum along the new axes.",
     };
 

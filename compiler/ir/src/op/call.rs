@@ -41,10 +41,10 @@ impl Operator for Call {
     const MNEMONIC: &'static str = "call";
     const OPERANDS: &'static [&'static str] = &["...args"];
     const DOC: Doc = Doc {
-        meaning: "The results of another function of the program.",
+        meaning: "Calls another function of the program.",
         attributes: &[("func", "the function, which is defined before the caller")],
         types: "The verifier checks the types against the callee's.",
-        gradient: "By differentiating the callee, or by the function that it names as its vjp.",
+        gradient: "The derivative of the callee, or its custom vjp.",
     };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {

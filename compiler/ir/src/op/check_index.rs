@@ -30,9 +30,9 @@ impl Operator for CheckIndex {
     const MNEMONIC: &'static str = "check_index";
     const OPERANDS: &'static [&'static str] = &["indices"];
     const DOC: Doc = Doc {
-        meaning: "True, or an error of the step if an index is outside `0 .. size`. The compiler puts one beside every \
-            `gather` and `scatter` whose indices it does not know to be in range, and makes it a result of the \
-            program with the role `check`, so that no rewrite leaves it out.",
+        meaning: "True; the step fails if an index is outside of `0 .. size`. The compiler inserts one for every \
+            `gather` and `scatter` whose indices are not known to be in range, as a result of the program with the \
+            role `check`, so that no rewrite removes it.",
         attributes: &[
             ("size", "the size of the indexed axis"),
             ("by", "the operator that indexes it, for the message: one of `gather`, `scatter`, `scatter_argmax`"),

@@ -20,7 +20,7 @@ impl Operator for Concat {
         meaning: "Concatenates tensors along an axis.",
         attributes: &[("axis", "the axis of concatenation")],
         types: "At least one operand; all have one dtype and, except along `axis`, the same sizes.",
-        gradient: "Of each operand a `slice`.",
+        gradient: "For each operand a `slice`.",
     };
     attrs!(axis);
 

@@ -47,12 +47,12 @@ impl Operator for Conv {
     const MNEMONIC: &'static str = "conv";
     const OPERANDS: &'static [&'static str] = &["x", "kernel"];
     const DOC: Doc = Doc {
-        meaning: "Cross-correlation of `x: [N, C, spatial…]` with `kernel: [O, C / feature_groups, spatial…]` to \
-            `[N / batch_groups, O, spatial…]`. With `feature_groups = g` the operand's channels and the kernel's \
-            outputs fall into `g` groups that go together. With `batch_groups = g` the operand's batch and the \
-            kernel's outputs do, and the result's batch is that of one group; the gradient of a grouped \
-            convolution by its kernel needs it. Weights that meet padding or the space between dilated elements \
-            are left out of the sum: there an infinite weight makes no NaN.",
+        meaning: "Cross-correlation of `x: [N, C, spatial…]` with `kernel: [O, C / feature_groups, spatial…]` to `[N \
+            / batch_groups, O, spatial…]`. With `feature_groups = g` the operand's channels and the kernel's output \
+            channels are divided into `g` corresponding groups. With `batch_groups = g` the operand's batch and the \
+            kernel's output channels are, and the result's batch is that of one group; the gradient of a grouped \
+            convolution by its kernel needs it. Weights at padding or between dilated elements are excluded from the \
+            sum: there an infinite weight does not make a NaN.",
         attributes: &[
             ("stride", "stride of the windows on each spatial axis"),
             ("low", "zero padding before each spatial axis; a negative amount cuts"),
@@ -63,9 +63,9 @@ impl Operator for Conv {
             ("batch_groups", "number of batch groups; at most one of both is more than 1"),
         ],
         types: "Numbers of one dtype and one rank, at least 2; the spatial sizes follow the rule of `reduce_window`.",
-        gradient: "Both are convolutions: of `x` the cotangents, spread by the stride, under the kernel turned \
-            around; of `kernel` the operand under the cotangents, spread by the stride, where groups of channels \
-            become groups of the batch and conversely.",
+        gradient: "Both are convolutions: for `x` of the cotangents, dilated by the stride, with the reversed kernel; \
+            for `kernel` of the operand with the cotangents, dilated by the stride, where channel groups become batch \
+            groups and conversely.",
     };
     attrs!(stride, low, high, x_dilation, kernel_dilation, feature_groups, batch_groups);
 

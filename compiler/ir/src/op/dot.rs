@@ -30,8 +30,8 @@ impl Operator for Dot {
     const MNEMONIC: &'static str = "dot";
     const OPERANDS: &'static [&'static str] = &["lhs", "rhs"];
     const DOC: Doc = Doc {
-        meaning: "Sums products over pairs of axes. The result's axes: the batch axes, then the left operand's \
-            free axes, then the right one's.",
+        meaning: "Generalised matrix product: sums products over pairs of axes. The result's axes: the batch axes, \
+            then the left operand's free axes, then the right one's.",
         attributes: &[
             ("lhs", "the left operand's contracted axes"),
             ("rhs", "the right operand's contracted axes, in the order of their partners"),
@@ -39,7 +39,7 @@ impl Operator for Dot {
             ("rhs_batch", "the right operand's batch axes, in the order of their partners"),
         ],
         types: "Numbers of one dtype; paired axes have equal sizes. An empty sum is 0, integers wrap.",
-        gradient: "Of each operand a `dot` of the cotangent with the other one over the other's free axes, and a \
+        gradient: "For each operand a `dot` of the cotangent with the other operand over its free axes, and a \
             `transpose`.",
     };
     attrs!(lhs, rhs, lhs_batch, rhs_batch);

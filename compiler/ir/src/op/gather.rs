@@ -61,16 +61,16 @@ impl Operator for Gather {
     const MNEMONIC: &'static str = "gather";
     const OPERANDS: &'static [&'static str] = &["x", "indices"];
     const DOC: Doc = Doc {
-        meaning: "Takes slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` \
+        meaning: "Gathers slices of one axis by index. With `x: [B…, P…, A, S…]` and `indices: [B…, I…]`, where `B…` \
             are the first `batch` axes of both and `A` is axis `axis` of `x`, the result is `[B…, P…, I…, S…]`: \
-            `result[b, p, i, s] = x[b, p, indices[b, i], s]`. Any index outside `0 .. A` is an error of the step, \
-            whether or not something is made of what it would choose.",
+            `result[b, p, i, s] = x[b, p, indices[b, i], s]`. The step fails if any index is outside of `0 .. A`, \
+            even if the element that it selects is unused.",
         attributes: &[
             ("axis", "the axis of `x` that is indexed"),
             ("batch", "the number of leading batch axes of `x` and `indices`; at most `axis`"),
         ],
         types: "`indices` is i64; the batch axes have equal sizes. Axis `axis` has elements, unless the result has none.",
-        gradient: "Of `x` a `scatter` that adds the cotangents to zeros; none of `indices`.",
+        gradient: "For `x` a `scatter` that adds the cotangents to zeros; none of `indices`.",
     };
     attrs!(axis, batch);
 

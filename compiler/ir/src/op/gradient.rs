@@ -26,14 +26,14 @@ impl Operator for Gradient {
     const MNEMONIC: &'static str = "gradient";
     const OPERANDS: &'static [&'static str] = &["...args"];
     const DOC: Doc = Doc {
-        meaning: "The results of a function, and after them the derivatives of one of them, a floating-point scalar, by \
-            some of the arguments. Differentiation replaces it.",
+        meaning: "The results of a function, followed by the derivatives of one of them, a floating-point scalar, \
+            with respect to some of the arguments. Differentiation expands it.",
         attributes: &[
             ("func", "the function, which is defined before the caller"),
             ("of", "the index of the result that is differentiated; omitted if 0"),
             ("wrt", "the indices of the floating-point arguments with respect to which it is differentiated"),
         ],
-        types: "The verifier compares the types with the function's.",
+        types: "The verifier checks the types against the function's.",
         gradient: "By differentiating the function again, so that derivatives have any order.",
     };
 

@@ -21,17 +21,17 @@ impl Operator for Pad {
     const MNEMONIC: &'static str = "pad";
     const OPERANDS: &'static [&'static str] = &["x", "value"];
     const DOC: Doc = Doc {
-        meaning: "Puts `value` before, after and between the elements of each axis. Negative `low` and `high` cut \
-            elements, of those put between them as well.",
+        meaning: "Pads with `value` before, after and between the elements of each axis. Negative `low` and `high` \
+            cut elements, including interior padding.",
         attributes: &[
             ("low", "padding before each axis; a negative amount cuts"),
             ("high", "padding after each axis; a negative amount cuts"),
             ("interior", "padding between neighbours"),
         ],
-        types: "Lists as long as `x` has axes, `value` a scalar of its dtype; the result's sizes are `n + (n - 1) \
+        types: "One amount per axis of `x`, `value` a scalar of its dtype; the result's sizes are `n + (n - 1) \
             interior + low + high` (without the interior where `n` is 0), which must not be negative.",
-        gradient: "Of `x` a negative `pad` and a `slice` with stride `interior + 1`; of `value` the sum of all \
-            cotangents that stand at no element.",
+        gradient: "For `x` a negative `pad` and a `slice` with stride `interior + 1`; for `value` the sum of the \
+            cotangents of padding.",
     };
     attrs!(low, high, interior);
 

@@ -116,19 +116,18 @@ impl Operator for Reduce {
     const MNEMONIC: &'static str = "reduce";
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
-        meaning: "Combines the elements along axes, which the result does not have. `sum` and `product` of nothing \
-            are 0 and 1; `min` and `max` are NaN if any element is, and on bool `and` and `or`. `argmin` and \
-            `argmax` are the i64 position of the first smallest or largest element, counted in row-major order of \
-            the reduced axes, of the first NaN if there is one.",
+        meaning: "Reduces along axes, which the result does not have. An empty `sum` and `product` are 0 and 1; `min` \
+            and `max` are NaN if any element is, and on bool `and` and `or`. `argmin` and `argmax` are the i64 \
+            position of the first smallest or largest element, counted in row-major order of the reduction axes, of \
+            the first NaN if there is one.",
         attributes: &[
             ("kind", "one of `sum`, `product`, `min`, `max`, `argmin`, `argmax`"),
             ("axes", "the axes, ascending"),
         ],
-        types: "Numbers, for `min` and `max` bool too. `min`, `max`, `argmin`, `argmax` want at least one element \
-            to combine.",
-        gradient: "`sum`: a broadcast. `product`: times the product of the other elements, which is computed as \
-            such, so that it holds at zeros. `min`, `max`: all of it to the first smallest or largest. `argmin`, \
-            `argmax`: zero.",
+        types: "Numbers, for `min` and `max` bool too. `min`, `max`, `argmin`, `argmax` need at least one element.",
+        gradient: "`sum`: a broadcast. `product`: multiplied by the product of the other elements, which is computed \
+            without division, so that it holds at zeros. `min`, `max`: the whole cotangent goes to the first smallest \
+            or largest element. `argmin`, `argmax`: zero.",
     };
     attrs!(kind, axes);
 

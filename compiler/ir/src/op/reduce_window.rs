@@ -221,19 +221,19 @@ impl Operator for ReduceWindow {
     const MNEMONIC: &'static str = "reduce_window";
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
-        meaning: "Combines the elements of sliding windows, as pooling does. What is padded does not count: the \
-            sum of a window of padding is 0, its product 1, its maximum the smallest value of the dtype (-∞).",
+        meaning: "Reduces sliding windows, as pooling does. Padding is excluded: the sum of a window of padding is 0, \
+            its product 1, its maximum the smallest value of the dtype (-∞).",
         attributes: &{
             let [axes, size, stride, low, high, base, window] = Window::DOC;
             [("kind", "one of `sum`, `product`, `min`, `max`"), axes, size, stride, low, high, base, window]
         },
-        types: "Numbers. A window fits at least once; each windowed axis gets the size `⌊(padded - window) / \
+        types: "Numbers. Each axis has room for a window; each windowed axis gets the size `⌊(padded - window) / \
             stride⌋ + 1`, where `padded = (n - 1) base_dilation + 1 + low + high` and `window = (size - 1) \
             window_dilation + 1`.",
-        gradient: "`sum`: a `reduce_window` over the cotangents with strides and dilations exchanged. `min`, \
-            `max`: `window_argmax` and a `scatter` that adds, so that the first extreme element of a window gets \
-            all; a window of padding only is an error there. `product`: times the product of the window's other \
-            elements.",
+        gradient: "`sum`: a `reduce_window` over the cotangents with strides and dilations exchanged. `min`, `max`: \
+            `window_argmax` and a `scatter` that adds, so that the first extreme element of a window gets the whole \
+            cotangent; a window of padding only is an error there. `product`: multiplied by the product of the \
+            window's other elements.",
     };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {

@@ -35,19 +35,19 @@ impl Operator for Scatter {
     const MNEMONIC: &'static str = "scatter";
     const OPERANDS: &'static [&'static str] = &["x", "indices", "updates"];
     const DOC: Doc = Doc {
-        meaning: "Puts slices into one axis of a copy of `x` by index, with the axes of `gather`: `result[b, p, \
-            indices[b, i], s]` meets `updates[b, p, i, s]`, in ascending row-major order of `i`. `add` sums, `max` \
-            takes the larger (NaN if either is), `set` the update, of several the last. Any index outside the axis \
-            is an error of the step.",
+        meaning: "Scatters slices into one axis of a copy of `x` by index, with the axes of `gather`: `result[b, p, \
+            indices[b, i], s]` is combined with `updates[b, p, i, s]`, in ascending row-major order of `i`. `add` \
+            sums, `max` takes the larger (NaN if either is), `set` the update, of several the last. The step fails if \
+            any index is out of range.",
         attributes: &[
             ("axis", "the axis of `x` that is indexed"),
             ("batch", "the number of leading batch axes of `x`, `indices` and `updates`"),
             ("kind", "one of `add`, `max`, `set`"),
         ],
         types: "`updates` has the type of `gather` with the same attributes; bool can only be set.",
-        gradient: "`add`: of `x` the cotangent, of `updates` its `gather`. `set`: of `x` the cotangent where \
-            nothing was written, of `updates` the cotangent of the last one. `max`: the cotangent goes to the \
-            one that `scatter_argmax` names. None of `indices`.",
+        gradient: "`add`: for `x` the cotangent, for `updates` its `gather`. `set`: for `x` the cotangent where \
+            nothing was written, for `updates` the cotangent of the last one. `max`: the cotangent goes to the winner \
+            by `scatter_argmax`. None for `indices`.",
     };
     attrs!(axis, batch, kind);
 

@@ -23,8 +23,8 @@ impl Operator for ScatterArgmax {
     const DOC: Doc = Doc {
         meaning: "For each element of `x` the number of the update that `scatter` of the kind `max` leaves there, \
             counted in row-major order of `i` from 0, and -1 where `x` itself stays: the first of the largest, where \
-            `x` stands before all updates (the first NaN, if there is one). An index outside the axis is an error of \
-            the step; where `updates` has no elements nothing is indexed.",
+            `x` precedes all updates (the first NaN, if there is one). The step fails if an index is out of range; if \
+            `updates` is empty nothing is indexed.",
         attributes: &[
             ("axis", "the axis of `x` that is indexed"),
             ("batch", "the number of leading batch axes of `x`, `indices` and `updates`"),

@@ -27,8 +27,8 @@ impl Operator for Slice {
             ("limit", "end of each axis, exclusive; at most the axis' size"),
             ("stride", "stride on each axis, at least 1"),
         ],
-        types: "Lists as long as the operand has axes; the result's sizes are `⌈(limit - start) / stride⌉`.",
-        gradient: "A `pad` with zeros that undoes the cut: `interior = stride - 1`.",
+        types: "One number per axis of the operand; the result's sizes are `⌈(limit - start) / stride⌉`.",
+        gradient: "A `pad` with zeros, the inverse: `interior = stride - 1`.",
     };
     attrs!(start, limit, stride);
 

@@ -21,7 +21,7 @@ impl Operator for WindowArgmax {
         meaning: "The position of each window's first largest element (of the first NaN, if there is one), counted \
             in row-major order over the window's axes of the operand.",
         attributes: &Window::DOC,
-        types: "Numbers; the windowed axes are the last of the operand; every window holds an element that is no \
+        types: "Numbers; the windowed axes are the last of the operand; every window has an element other than \
             padding. The result is i64 with the sizes of `reduce_window`.",
         gradient: "Zero.",
     };

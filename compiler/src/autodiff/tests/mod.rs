@@ -122,7 +122,9 @@ fn inline(graph: &Graph, b: &mut Builder, f: &Function, args: &[Value]) -> Vec<V
     for (id, node, op) in f.ops() {
         let operands: Vec<Value> = node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
         map[id.index()] = match op {
-            Op::Call(Call { func, .. }) => inline(graph, b, graph.function(func).expect("it stands before"), &operands),
+            Op::Call(Call { func, .. }) => {
+                inline(graph, b, graph.function(func).expect("callees precede callers"), &operands)
+            }
             _ => b.push_all(op.clone(), &operands).expect("it was well-typed"),
         };
     }

@@ -164,9 +164,9 @@ fn is_moderate(c: Scalar) -> bool {
 /// The rewrites and their conditions, for OPS.md.
 pub fn markdown() -> String {
     let mut out = String::from(
-        "\n## Rewrites\n\nEach is allowed with the maths of its row and with those that allow more; `safe` asks for the condition to be \
-        proved, `fast` takes it for granted. `weights` are those of `safe` that move something into weights.\n\n\
-        | rewrite | from | what |\n| --- | --- | --- |\n",
+        "\n## Rewrites\n\nEach is allowed with the maths of its row and with laxer ones; `safe` requires its condition to be \
+        proved, `fast` assumes it. `weights` are those of `safe` that move a factor or a term into weights.\n\n\
+        | rewrite | maths | equation |\n| --- | --- | --- |\n",
     );
     for rule in all() {
         let from = match rule.need {
