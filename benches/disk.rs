@@ -1,7 +1,8 @@
-//! What checkpoints cost: `dlc train` of a small model for 200 epochs into a folder on a disk and into one in memory, in turns.
+//! The cost of checkpoints: `dlc train` of a small model for 200 epochs into a folder on a disk and into one in memory,
+//! alternately.
 //!
-//! `cargo bench --bench disk [-- FOLDER]`, with a folder on the disk that is meant, by default that of the build. It fails if the disk makes the
-//! whole run take more than 1.5 times as long.
+//! `cargo bench --bench disk [-- FOLDER]`, with a folder on the disk to test, by default that of the build. It fails if the disk
+//! makes the whole run take more than 1.5 times as long.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -12,7 +13,7 @@ const RUNS: usize = 5;
 /// How much longer a run may take on a disk.
 const LIMIT: f64 = 1.5;
 
-/// Seconds of one run: in all, and what it says of its steps, validation and writing.
+/// Seconds of one run: in total, and what it reports of its steps, validation and writing.
 type Times = [f64; 4];
 
 fn main() -> ExitCode {
@@ -24,11 +25,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let mut times: [Vec<Times>; 2] = Default::default();
-    for turn in 0..=RUNS {
+    for round in 0..=RUNS {
         for (folder, times) in [&disk, &memory].into_iter().zip(&mut times) {
             let found = train(folder);
-            // the first one finds cold caches
-            if turn > 0 {
+            // the first one has cold caches
+            if round > 0 {
                 times.push(found);
             }
         }

@@ -1,4 +1,4 @@
-//! Inference of resnet18 on one thread with its batch norm folded when weights are loaded, and without, in turns.
+//! Inference of resnet18 on one thread with batch norm folded when weights are loaded, and without, alternately.
 //!
 //! `cargo bench --bench inference`
 
@@ -38,7 +38,7 @@ fn main() {
         let mut times = [vec![], vec![]];
         let sessions = [&mut folded, &mut plain];
         for run in 0..RUNS {
-            // Each finds the caches as often as the other in the state that the other leaves.
+            // Each one runs equally often with the caches as the other leaves them.
             for which in if run % 2 == 0 { [0, 1] } else { [1, 0] } {
                 let start = Instant::now();
                 sessions[which].step().expect("it runs");

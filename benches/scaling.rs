@@ -1,5 +1,5 @@
-//! What a file costs by what it asks for: each family of models in several sizes, in fresh processes, and by which power of the size the
-//! cost grows between the last two. A power above 1.3 is a bend.
+//! How compilation scales: each family of models in several sizes, in fresh processes, and by which power of the size the cost
+//! grows between the last two. A power above 1.3 is a bend.
 //!
 //! `cargo bench --bench scaling`, or `cargo bench --bench scaling -- layers columns` for some
 
@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// Runs of each size, of which the fastest counts. The sizes take turns, so that what disturbs the machine disturbs all of them.
+/// Runs of each size, of which the fastest counts. The sizes alternate, so that a disturbance of the machine affects all of them.
 const RUNS: usize = 5;
-/// Growth from which a curve bends.
+/// The growth from which a curve bends.
 const BEND: f64 = 1.3;
 
 /// Models that differ in size only.
@@ -19,9 +19,9 @@ struct Family {
     sizes: &'static [usize],
     /// What dlc does with a model.
     verb: &'static [&'static str],
-    /// Writes a model of a size, and what belongs to it, into a folder.
+    /// Writes a model of a size, and its files, into a folder.
     make: fn(&Path, usize) -> String,
-    /// Whether the model is right.
+    /// Whether the model is valid.
     right: bool,
 }
 
@@ -189,12 +189,12 @@ fn seconds(family: &Family, path: &Path) -> f64 {
 }
 
 fn main() {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let selected: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let folder = std::env::temp_dir().join(format!("dlc-scaling-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let mut bends = vec![];
     for family in FAMILIES {
-        if !wanted.is_empty() && !wanted.iter().any(|w| family.name.contains(w.as_str())) {
+        if !selected.is_empty() && !selected.iter().any(|w| family.name.contains(w.as_str())) {
             continue;
         }
         println!("{}", family.name);

@@ -1,4 +1,4 @@
-"""What the data scripts share: fetching packages by name, and files that come out the same bytes on every machine."""
+"""Helpers of the data scripts: fetching packages by name, and files with the same bytes on every machine."""
 
 import pathlib
 import struct
@@ -48,7 +48,7 @@ def shuffle(items, seed):
 
 
 def write(name, data):
-    """Writes one file of examples/data and says so."""
+    """Writes one file of examples/data and reports it."""
     DATA.mkdir(parents=True, exist_ok=True)
     (DATA / name).write_bytes(data)
     print(f"examples/data/{name}: {len(data):,} bytes")

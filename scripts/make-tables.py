@@ -30,7 +30,7 @@ def breast_cancer(wheel):
     assert first == "569,30,malignant,benign" and len(lines) == 569
     header = [f"{kind}_{measure}" for kind in ("mean", "error", "worst") for measure in MEASURES] + ["malignant"]
     rows = [line.split(",") for line in lines]
-    # In the wheel 0 is malignant; as the name of a column, `malignant` wants 1 there.
+    # In the wheel 0 is malignant; a column named `malignant` has 1 there.
     rows = [[*features, str(1 - int(target))] for *features, target in rows]
     return csv(header, shuffle(rows, SEED))
 

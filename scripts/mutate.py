@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
-"""Plants defects in dlc, one at a time, and says which tests notice.
+"""Plants defects in dlc, one at a time, and reports which tests notice.
 
     scripts/mutate.py --check             every old text occurs exactly once (fast: run it after changes)
     scripts/mutate.py                     all of them: about an hour
     scripts/mutate.py --only NAME ...     some of them, in this order
-    scripts/mutate.py --quick             by their own tests only; what these do not notice stays open for a run without
-    scripts/mutate.py --minutes 60        those that are begun within an hour, in a random order: a fair sample
+    scripts/mutate.py --quick             by their own tests only; defects that these do not notice stay open for a full run
+    scripts/mutate.py --minutes 60        as many as fit into an hour, in a random order: a fair sample
 
 The defects are data, in `mutations.py`. They are planted in a git worktree of the last commit, with a target folder of its own, so
-that the tree that one works in is neither changed nor built. All that are within functions are built at once: the body of such a
-function is there once as it was, and once with each of its defects, of which an environment variable chooses. The others
-are planted and built one at a time. With one defect on, tests run from the most specific to the widest, until one fails; that one must
-pass without the defect. A defect whose tests do not end within `--limit` seconds is noticed too: a program that hangs is seen. One that
-does not compile is an error of this script and counts for nothing.
+that the working tree is neither changed nor built. All defects within functions are built at once: the body of such a function is
+duplicated with each of its defects, among which an environment variable selects. The others are planted and built one at a time. With
+one active defect, tests run from the most specific to the widest, until one fails; that one must pass without the defect. A defect
+whose tests do not end within `--limit` seconds counts as noticed: the program hangs. One that does not compile is an error of this
+script and is not counted.
 
 A folder named by `--folder` is kept, and the next run builds faster in it. Results are appended to `--results` as lines of JSON;
-what stands there is not run again. At the end stands the table of all results and the share that was noticed. The exit status is 1 if
-something survived or did not compile. Needs Python 3.9 and nothing else.
+results that are there already are not rerun. The output ends with the table of all results and the fraction that was noticed. The exit
+status is 1 if a defect survived or did not compile. Needs Python 3.9 and nothing else.
 """
 
 import argparse
@@ -36,7 +36,7 @@ sys.dont_write_bytecode = True
 from mutations import MUTATIONS  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# Chooses the defect that is on, by its number in the list and from 1.
+# Selects the active defect by its number in the list, from 1.
 SWITCH = "DLC_DEFECT"
 SWITCH_FILE = "compiler/ir/src/lib.rs"
 SWITCH_CODE = f'''
@@ -47,7 +47,7 @@ pub fn planted_defect() -> usize {{
 }}
 '''
 ROOM = {"compiler/ir/": "-p dlc-ir", "compiler/": "-p dlc-compiler", "dsl/": "-p dlc-dsl"}
-# What all crates together are tested by, where their own tests notice nothing.
+# The tests of the whole, for defects that the tests of their crates do not notice.
 WIDEST = [f"-p dlc --test {name}" for name in ["reference", "prepare", "step", "golden", "measures", "draws"]]
 
 
@@ -56,22 +56,22 @@ def git(*args, cwd=ROOT):
 
 
 def commands(file, tests):
-    """The tests of a defect, each once, those of its crate behind those that it names, all together last."""
+    """The tests of a defect without duplicates: those that it names, those of its crate, those of the whole."""
     own = next(package for room, package in ROOM.items() if file.startswith(room))
     further = ["-p dlc-compiler"] if own == "-p dlc-ir" else []
     return list(dict.fromkeys([*tests, own, *further, *WIDEST]))
 
 
 def check():
-    """What is wrong with the list."""
-    wrong = [f"two are named {name}" for name in {m[0] for m in MUTATIONS} if sum(m[0] == name for m in MUTATIONS) > 1]
+    """The errors of the list."""
+    wrong = [f"duplicate name {name}" for name in {m[0] for m in MUTATIONS} if sum(m[0] == name for m in MUTATIONS) > 1]
     for name, file, old, new, tests in MUTATIONS:
         path = ROOT / file
         found = path.read_text().count(old) if path.is_file() else None
         if found is None:
-            wrong.append(f"{name}: there is no {file}")
+            wrong.append(f"{name}: no such file: {file}")
         elif found != 1:
-            wrong.append(f"{name}: {found} times in {file}, not once: {old}")
+            wrong.append(f"{name}: expected once in {file}, found {found} times: {old}")
         elif old == new:
             wrong.append(f"{name}: changes nothing")
     return wrong
@@ -83,8 +83,8 @@ TOKEN = re.compile(
 
 
 def bodies(text):
-    """Begin and end of the bodies of the functions and closures in a Rust text of which there may be several: not of `const` ones, nor
-    where the type of the result follows from the body."""
+    """Begin and end of the bodies of the functions and closures in a Rust source that may be switched: not of `const` ones, nor
+    where the type of the result is inferred from the body."""
     found, braces, nested, head = [], [], 0, None
     for token in TOKEN.finditer(text):
         mark = token["mark"]
@@ -110,7 +110,7 @@ def bodies(text):
 
 
 def switched(texts):
-    """Texts by file with a switch for all defects that are within functions, and the numbers of these defects."""
+    """Sources by file with a switch for all defects that are within functions, and the numbers of these defects."""
     within = {}
     for number, (_, file, old, _, _) in enumerate(MUTATIONS, 1):
         at = texts[file].index(old)
@@ -118,7 +118,7 @@ def switched(texts):
         if around:
             within.setdefault((file, *min(around)), []).append(number)
     texts = dict(texts)
-    # From the back, so that places before stay what they are.
+    # From the back, so that earlier offsets stay valid.
     for (file, begin, end), numbers in sorted(within.items(), reverse=True):
         text, root = texts[file], "crate" if file.startswith("compiler/ir/") else "dlc_ir"
         arms = []
@@ -132,7 +132,7 @@ def switched(texts):
 
 
 def run(arguments, folder, limit, defect=0):
-    """Exit status, or none past the limit, and output. Whatever it started ends with it."""
+    """Exit status, or None past the time limit, and output. Its child processes are killed with it."""
     environment = dict(os.environ, CARGO_TARGET_DIR=str(folder / "target"), INSTA_UPDATE="no", RUST_BACKTRACE="0")
     environment[SWITCH] = str(defect)
     with tempfile.TemporaryFile("w+", errors="replace") as output:
@@ -159,19 +159,19 @@ def failures(output):
 
 
 def ended(output):
-    """What a run that names no failed test says of its end."""
+    """The end of the output of a run that names no failed test."""
     return re.findall(r"\(signal: \d+, [^)]*\)", output)[:1] or ["exit status"]
 
 
 def build(folder, command, limit):
-    """What is wrong with building the tests of a command, if anything is."""
+    """The error of building the tests of a command, if there is one."""
     built = False
     try:
         status, output = run(["cargo", "test", "-q", *command.split(), "--no-run"], folder, limit)
         built = status is not None
     finally:
         if not built:
-            # A compiler that is killed leaves what later ones cannot link.
+            # A killed compiler leaves files that later ones cannot link.
             shutil.rmtree(folder / "target/debug/incremental", ignore_errors=True)
             (folder / "compiler/ir/src/lib.rs").touch()
     if status == 0:
@@ -186,7 +186,7 @@ class Tree:
     def __init__(self, folder, options):
         self.folder, self.options = folder, options
         self.files = sorted({m[1] for m in MUTATIONS} | {SWITCH_FILE})
-        # What was planted by an earlier run and stays need not be built again.
+        # What an earlier run planted need not be built again.
         before = {file: self.look(file) for file in self.files}
         worktree(folder)
         self.texts, self.with_switch = switched({file: (folder / file).read_text() for file in self.files})
@@ -204,7 +204,7 @@ class Tree:
         return path.read_text(), (path.stat().st_atime_ns, path.stat().st_mtime_ns)
 
     def write(self):
-        """Brings about the texts. What tests that failed may have left goes: cases of proptest, new snapshots."""
+        """Writes the sources. Removes what failed tests may have left: cases of proptest, new snapshots."""
         for file in git("diff", "--name-only", cwd=self.folder).splitlines():
             if file not in self.texts:
                 git("checkout", "-q", "--", file, cwd=self.folder)
@@ -214,7 +214,7 @@ class Tree:
                 (self.folder / file).write_text(text)
 
     def noticed(self, command, defect):
-        """What a command notices: nothing, the failing tests, or that something is wrong with the tests themselves."""
+        """The result of a command: nothing, the failing tests, or an error of the tests themselves."""
         wrong = build(self.folder, command, self.options.build_limit)
         if wrong:
             return "error", wrong
@@ -227,7 +227,7 @@ class Tree:
         names = failures(output)
         found = {(command, name) for name in names or ended(output)}
         if not found <= self.passing:
-            # One without a switch is taken out.
+            # One without a switch is reverted.
             self.write()
             only = ["--", "--exact", *names] if names else []
             wrong = build(self.folder, command, self.options.build_limit)
@@ -239,7 +239,7 @@ class Tree:
         return "noticed", names or ended(output)
 
     def plant(self, defect):
-        """Tests with one defect on."""
+        """Tests with one active defect."""
         name, file, old, new, tests = MUTATIONS[defect - 1]
         began = time.time()
         result = {"name": name, "file": file, "verdict": "survived", "by": [], "test": ""}
@@ -260,12 +260,12 @@ class Tree:
 
 
 def worktree(folder):
-    """A worktree of the last commit at a folder, which is nothing else."""
+    """A worktree of the last commit in a folder that is nothing else."""
     common = lambda cwd: pathlib.Path(cwd, git("rev-parse", "--git-common-dir", cwd=cwd)).resolve()
     if not (folder / ".git").exists():
         git("worktree", "add", "-q", "--detach", str(folder), "HEAD")
     elif folder == ROOT or not (folder / ".git").is_file() or common(folder) != common(ROOT):
-        sys.exit(f"{folder} is no further worktree of {ROOT}")
+        sys.exit(f"{folder} is not another worktree of {ROOT}")
     git("checkout", "-q", "--force", "--detach", git("rev-parse", "HEAD"), cwd=folder)
     git("clean", "-fdq", cwd=folder)
 
@@ -278,9 +278,9 @@ def table(results):
         lines.append(f"| {r['name']} | {r['file']} | {by} | {r['test']} | {r['seconds']} |")
     counted = [r for r in results if r["verdict"] in ("noticed", "survived")]
     caught = sum(r["verdict"] == "noticed" for r in counted)
-    share = f" ({100 * caught / len(counted):.0f} %)" if counted else ""
+    fraction = f" ({100 * caught / len(counted):.0f} %)" if counted else ""
     of = {verdict: sum(r["verdict"] == verdict for r in results) for verdict in ["open", "error"]}
-    lines += ["", f"{caught} of {len(counted)} noticed{share}; {of['open']} open, {of['error']} errors; {len(MUTATIONS)} in all"]
+    lines += ["", f"{caught} of {len(counted)} noticed{fraction}; {of['open']} open, {of['error']} errors; {len(MUTATIONS)} in all"]
     return "\n".join(lines)
 
 
@@ -292,7 +292,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="run their own tests only; what these do not notice stays open")
     parser.add_argument("--folder", type=pathlib.Path, help="where the worktree is kept; else a temporary one")
     parser.add_argument("--results", type=pathlib.Path, help="a file of results, which is added to")
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin none after so many minutes")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="start none after this many minutes")
     parser.add_argument("--seed", type=int, default=0, help="of the order, where the time is limited")
     parser.add_argument("--limit", type=float, default=900, help="seconds for the tests of one command")
     parser.add_argument("--build-limit", type=float, default=1800, help="seconds for its building")
@@ -302,11 +302,11 @@ def main():
         return 0
     wrong = check()
     unknown = set(options.only or []) - {m[0] for m in MUTATIONS}
-    wrong += [f"no defect is named {name}" for name in sorted(unknown)]
+    wrong += [f"unknown defect {name}" for name in sorted(unknown)]
     if wrong or options.check:
         print("\n".join(wrong or [f"{len(MUTATIONS)} defects, each at one place"]))
         return int(bool(wrong))
-    # Ended from outside, what was started ends too, and the worktree is left as it was.
+    # If killed, kill child processes too, and restore the worktree.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     numbers = {m[0]: number for number, m in enumerate(MUTATIONS, 1)}
     wanted = list(dict.fromkeys(options.only or numbers))
@@ -314,7 +314,7 @@ def main():
         random.Random(options.seed).shuffle(wanted)
     lines = options.results.read_text().splitlines() if options.results and options.results.exists() else []
     results = [json.loads(line) for line in lines]
-    # What wider tests may notice, and what was an error, is run again.
+    # Rerun what wider tests may notice, and errors.
     settled = ["noticed", "survived", *(["open"] if options.quick else [])]
     results = [r for r in {r["name"]: r for r in results}.values() if r["verdict"] in settled]
     known = {r["name"] for r in results}

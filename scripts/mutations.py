@@ -1,5 +1,5 @@
 """The defects that `mutate.py` plants: name, file, old text, which occurs once in the file, new text, and the tests that should
-notice, most specific first, as arguments of `cargo test`. They stand at places chosen over the code, not for the tests."""
+notice, most specific first, as arguments of `cargo test`. They are chosen throughout the code, not for the tests."""
 
 
 def compiler(*names):
@@ -75,14 +75,14 @@ MUTATIONS = [
     ("outside-at-both-ends-only", NEST + "materialize.rs",
      "first < 0 || last >= nests", "first < 0 && last >= nests",
      compiler("padding")),
-    ("counted-mask-dropped", CPU + "counted.rs",
-     "b.select(counts, value, neutral)", "b.select(counts, value, value)",
+    ("masked-mask-dropped", CPU + "masked.rs",
+     "b.select(mask, value, neutral)", "b.select(mask, value, value)",
      compiler("lanes")),
-    ("counted-one-zero-enough", CPU + "counted.rs",
-     "[self, other].iter().all(|x| x.rest", "[self, other].iter().any(|x| x.rest",
+    ("masked-one-zero-enough", CPU + "masked.rs",
+     "[self, other].iter().all(|x| x.inactive", "[self, other].iter().any(|x| x.inactive",
      compiler("lanes")),
-    ("argmax-mask-dropped", CPU + "counted.rs",
-     "holds = b.binary(Binary::And, holds, counts);", "holds = b.binary(Binary::Or, holds, counts);",
+    ("argmax-mask-dropped", CPU + "masked.rs",
+     "holds = b.binary(Binary::And, holds, mask);", "holds = b.binary(Binary::Or, holds, mask);",
      compiler("lanes", "operators")),
     ("scatter-batch-slip", CPU + "scatter.rs",
      "let batch = b.div_floor(row, nest.middle.max(1) as i64);", "let batch = b.modulo(row, nest.middle.max(1) as i64);",
@@ -112,8 +112,8 @@ MUTATIONS = [
      "axes[0].extend(columns.into_iter().filter(|&a| a != last));", "axes[0].extend(columns.into_iter().filter(|&a| a > last));",
      compiler("graphs large_products", "contraction", "operators")),
     ("product-any-stride", CPU + "product.rs",
-     "Some(&axis) if axes.len() == 1 && offset.coefficient(axis) == 1 => Along::Row,",
-     "Some(&axis) if axes.len() == 1 && offset.coefficient(axis) >= 1 => Along::Row,",
+     "Some(&axis) if axes.len() == 1 && offset.coefficient(axis) == 1 => Contiguous::Row,",
+     "Some(&axis) if axes.len() == 1 && offset.coefficient(axis) >= 1 => Contiguous::Row,",
      compiler("graphs large_products", "contraction")),
     ("tile-not-whole", CPU + "tiling.rs",
      "r <= rows && v <= n && (overlap || whole)", "r <= rows && v <= n && (overlap || whole == whole)",
@@ -208,13 +208,13 @@ MUTATIONS = [
      "&& s.stride.iter().all(|&x| x == 1);", "&& s.stride.iter().all(|&x| x >= 1);",
      compiler("filetests", "differential")),
     # autodiff
-    ("live-branches-swapped", AUTODIFF + "live.rs",
+    ("support-branches-swapped", AUTODIFF + "support.rs",
      "Kind::Where(args[0], operand == 1)", "Kind::Where(args[0], operand == 2)",
      compiler("lib")),
-    ("live-any-is-all", AUTODIFF + "live.rs",
+    ("support-any-is-all", AUTODIFF + "support.rs",
      "b.map(ScalarOp::Or, &[x, y])?", "b.map(ScalarOp::And, &[x, y])?",
      compiler("lib")),
-    ("live-zero-factor-keeps", AUTODIFF + "live.rs",
+    ("support-zero-factor-keeps", AUTODIFF + "support.rs",
      "Div => operand == 0 && is_finite_constant(b, args[1]),", "Div => is_finite_constant(b, args[1 - operand]),",
      compiler("lib")),
     ("cut-charges-arguments", AUTODIFF + "split.rs",

@@ -95,6 +95,7 @@
 //! copied; its test runs with `cargo test --examples`:
 //!
 #![doc = concat!("```\n", include_str!("../examples/snapshot.rs"), "```")]
+#![warn(missing_docs)]
 
 /// The README's programs, compiled and run as tests.
 #[cfg(doctest)]

@@ -1,13 +1,13 @@
-//! Speed of contractions against the roofline measured in the same run, and of compilation by kernel.
+//! Speed of contractions relative to the roofline measured in the same run, and compile time per kernel.
 //!
-//! `cargo bench -p dlc-compiler --bench contraction`; with `-- --tile=8x4` for one register tile, with `-- --asm` to see it, with
-//! `-- f32 1024x1024x1024` for the shapes whose names contain all of these words.
+//! `cargo bench -p dlc-compiler --bench contraction`; `-- --tile=8x4` selects one register tile, `-- --asm` prints its code, `--
+//! f32 1024x1024x1024` selects the shapes whose names contain all of these words.
 
 mod roofline;
 
 use dlc_compiler::codegen::Cranelift;
-use dlc_compiler::cpu::contract::{Along, Blocking, Side, Sizes, contract};
-use dlc_compiler::kernel::{Builder, Kernel, Mode};
+use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, Sizes, contract};
+use dlc_compiler::kernel::{AccessMode, Kernel, KernelBuilder};
 use dlc_compiler::machine::{Machine, Target};
 use dlc_ir::DType;
 use roofline::{peak, program, time};
@@ -56,7 +56,7 @@ fn main() {
     }
 }
 
-/// `C = A · B`, where A or B may lie transposed.
+/// `C = A · B`, where A or B may be stored transposed.
 fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) -> Kernel {
     let sizes = Sizes { dtype, batch: 1, m, n, k };
     let tile = std::env::args().find_map(|a| {
@@ -65,38 +65,38 @@ fn product(dtype: DType, m: usize, n: usize, k: usize, left: bool, right: bool) 
     });
     let machine = &Machine::PORTABLE;
     let plan = tile.map_or_else(|| Blocking::new(sizes, machine), |tile| Blocking::with_tile(sizes, tile, machine));
-    let mut b = Builder::new(plan.chunks());
-    let x = b.operand(dtype, m * k, Mode::Read);
-    let y = b.operand(dtype, k * n, Mode::Read);
-    let z = b.operand(dtype, m * n, Mode::Write);
-    let along = |row| if row { Along::Row } else { Along::K };
+    let mut b = KernelBuilder::new(plan.chunks());
+    let x = b.operand(dtype, m * k, AccessMode::Read);
+    let y = b.operand(dtype, k * n, AccessMode::Read);
+    let z = b.operand(dtype, m * n, AccessMode::Write);
+    let along = |row| if row { Contiguous::Row } else { Contiguous::K };
     contract(
         &mut b,
         &plan,
-        Side {
-            along: along(left),
+        OperandSource {
+            contiguous: along(left),
             load: &mut |b, at, lanes| {
                 let (row, pitch) = if left { (at.k, m) } else { (at.row, k) };
                 let column = if left { at.row } else { at.k };
-                let place = b.mul_const(row, pitch as i64);
-                let place = b.add(place, column);
-                b.load_lanes(x, place, lanes)
+                let offset = b.mul_const(row, pitch as i64);
+                let offset = b.add(offset, column);
+                b.load_lanes(x, offset, lanes)
             },
         },
-        Side {
-            along: along(!right),
+        OperandSource {
+            contiguous: along(!right),
             load: &mut |b, at, lanes| {
                 let (row, pitch) = if right { (at.row, k) } else { (at.k, n) };
                 let column = if right { at.k } else { at.row };
-                let place = b.mul_const(row, pitch as i64);
-                let place = b.add(place, column);
-                b.load_lanes(y, place, lanes)
+                let offset = b.mul_const(row, pitch as i64);
+                let offset = b.add(offset, column);
+                b.load_lanes(y, offset, lanes)
             },
         },
         &mut |b, at, value| {
-            let place = b.mul_const(at.row, n as i64);
-            let place = b.add(place, at.column);
-            b.store(z, place, value);
+            let offset = b.mul_const(at.row, n as i64);
+            let offset = b.add(offset, at.column);
+            b.store(z, offset, value);
         },
     );
     b.finish()

@@ -1,4 +1,4 @@
-//! As many random graphs as one likes through everything that can run them; see `tests/differential.rs`.
+//! Any number of random graphs through everything that can run them; see `tests/differential.rs`.
 //!
 //! `cargo bench -p dlc-compiler --bench differential -- 10000`
 
@@ -32,9 +32,9 @@ fn main() {
         counts.operators,
         counts.elements,
         counts.open,
-        100.0 * counts.share_open(),
+        100.0 * counts.fraction_open(),
         counts.refused
     );
     println!("the largest difference is {:.0} % of what rounding allows", 100.0 * counts.worst);
-    std::process::exit(i32::from(failures > 0 || counts.share_open() >= 0.05));
+    std::process::exit(i32::from(failures > 0 || counts.fraction_open() >= 0.05));
 }

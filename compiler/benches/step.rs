@@ -1,4 +1,4 @@
-//! A training step of LeNet (16 and 32 channels, batch 64) written by hand in the IR: compile time by phase, the share of the
+//! A training step of LeNet (16 and 32 channels, batch 64) written by hand in the IR: compile time by phase, the fraction of the
 //! roofline that a step reaches, and where its time goes.
 //!
 //! `cargo bench -p dlc-compiler --bench step`
@@ -12,7 +12,7 @@ use std::time::Instant;
 use dlc_compiler::codegen::Cranelift;
 use dlc_compiler::machine::Target;
 use dlc_compiler::options::Options;
-use dlc_compiler::pipeline::{Observer, Phase, compile_observed};
+use dlc_compiler::pipeline::{Phase, PhaseObserver, compile_observed};
 use dlc_compiler::program::{Program, Workspace};
 use dlc_ir::{DType, Function, Graph, Op, Scalar, Tensor};
 
@@ -21,7 +21,7 @@ struct Clock {
     phases: Vec<(Phase, f64)>,
 }
 
-impl Observer for Clock {
+impl PhaseObserver for Clock {
     fn begin(&mut self, _: Phase) {
         self.started = Instant::now();
     }
@@ -153,11 +153,11 @@ fn main() {
     measure(&program, roofline::peak(target, DType::F32));
 }
 
-/// Multiplications and additions of the contractions of a function and of what it calls; all else of a step is movement.
+/// Multiplications and additions of the contractions of a function and of its callees; the rest of a step is data movement.
 fn flops(graph: &Graph, function: &Function) -> f64 {
     let elements = |v| function.ty(v).shape.elements() as f64;
     let of = |(_, node, op): (_, &dlc_ir::Node, &Op)| match op {
-        Op::Call(call) => flops(graph, graph.function(&call.func).expect("callees stand before their callers")),
+        Op::Call(call) => flops(graph, graph.function(&call.func).expect("callees precede their callers")),
         Op::Dot(dot) => {
             let x = function.ty(node.operands[0]);
             let depth: usize = dot.lhs.iter().map(|&axis| x.shape[axis]).product();
@@ -172,16 +172,16 @@ fn flops(graph: &Graph, function: &Function) -> f64 {
     function.ops().map(of).sum()
 }
 
-/// Times a step, and says what share it is of a peak in GFLOP/s.
+/// Times a step, and prints the fraction of a peak in GFLOP/s.
 fn measure(program: &Program, peak: f64) {
-    let mut slots = program.slots();
+    let mut buffers = program.buffers();
     let mut seed = 1u64;
-    for (slot, ty) in program.signature().slots().enumerate() {
+    for (buffer, ty) in program.signature().buffers().enumerate() {
         if ty.dtype != DType::F32 {
             continue;
         }
         let scale = if ty.rank() > 1 { 1.0 / (ty.shape[1..].iter().product::<usize>() as f64).sqrt() } else { 0.0 };
-        slots[slot].write(&Tensor::from_fn(ty.clone(), |_| {
+        buffers[buffer].write(&Tensor::from_fn(ty.clone(), |_| {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             Scalar::Float(((seed >> 33) as f64 / (1u64 << 31) as f64 - 0.5) * scale * 2.0)
         }));
@@ -190,7 +190,7 @@ fn measure(program: &Program, peak: f64) {
     let mut best = f64::INFINITY;
     for _ in 0..10 {
         let start = Instant::now();
-        program.run(&mut workspace, &mut slots, None).expect("the step runs");
+        program.run(&mut workspace, &mut buffers, None).expect("the step runs");
         best = best.min(start.elapsed().as_secs_f64() * 1e3);
     }
     let rate = flops(program.graph(), program.graph().entry()) / best / 1e6;
@@ -218,7 +218,7 @@ fn measure(program: &Program, peak: f64) {
             last = next.map(|k| (k, now));
         };
         program
-            .run_watched(&mut workspace, &mut slots, None, Some(&mut |kernel| close(Some(kernel))))
+            .run_observed(&mut workspace, &mut buffers, None, Some(&mut |kernel| close(Some(kernel))))
             .expect("the step runs");
         close(None);
     }

@@ -1,8 +1,9 @@
 //! From graphs to machine code: differentiation, optimisation, scheduling and code generation of dlc.
 //!
-//! [`pipeline`] is the whole way. On graphs: [`autodiff`], then the [`passes`], of which two are rounds of the [`egraph`]. Below them: [`nest`]
-//! composes kernel functions into loop nests, [`cpu`] makes the [`kernel`] IR of those, [`routine`] orders launches and plans memory,
-//! [`codegen`] emits, and [`program`] runs. [`options`], [`machine`] and [`provenance`] are data that all read.
+//! [`pipeline`] drives the others. On graphs: [`autodiff`], then the [`passes`], of which two are rounds of the [`egraph`].
+//! Below: [`nest`] composes kernel functions into loop nests, [`cpu`] lowers these to the [`kernel`] IR, [`routine`] orders
+//! launches and plans memory, [`codegen`] emits, and [`program`] runs. [`options`], [`machine`] and [`provenance`] are data that
+//! all of them use.
 
 pub mod autodiff;
 pub mod codegen;

@@ -1,4 +1,4 @@
-//! The whole way from a graph to a program, and its stages one by one.
+//! The pipeline from a graph to a program, and its stages one by one.
 
 use std::sync::Arc;
 
@@ -16,25 +16,22 @@ use crate::routine::{self, Schedule, ScheduleError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Stage {
-    /// The graph as the front end made it.
+    /// The graph from the front end.
     Ir,
-    /// With derivatives in place of `gradient`.
+    /// After differentiation.
     Grad,
-    /// Optimised and cut into kernels.
+    /// Optimised and fused into kernels.
     Opt,
-    /// The kernels and routines.
+    /// Kernels and routines.
     Kernels,
     /// The input of Cranelift.
     Clif,
-    /// Assembly.
     Asm,
 }
 
 impl Stage {
-    /// Every stage, in order.
     pub const ALL: [Stage; 6] = [Stage::Ir, Stage::Grad, Stage::Opt, Stage::Kernels, Stage::Clif, Stage::Asm];
 
-    /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Stage::Ir => "ir",
@@ -46,28 +43,23 @@ impl Stage {
         }
     }
 
-    /// The stage of a name.
     pub fn find(name: &str) -> Option<Stage> {
         Self::ALL.into_iter().find(|s| s.name() == name)
     }
 }
 
-/// A part of the work that is timed by itself.
+/// A part of the compilation that is timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Differentiation.
     Differentiate,
-    /// The passes.
     Optimize,
     /// Kernels and memory plan.
     Schedule,
-    /// Code generation.
     Emit,
 }
 
 impl Phase {
-    /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             Phase::Differentiate => "differentiate",
@@ -78,59 +70,54 @@ impl Phase {
     }
 }
 
-/// Told of the phases as they begin and end. The compiler itself has no clock.
-pub trait Observer {
-    /// A phase begins.
+/// Called when phases begin and end. The compiler itself has no clock.
+pub trait PhaseObserver {
     fn begin(&mut self, _: Phase) {}
-    /// It has ended.
     fn end(&mut self, _: Phase) {}
 }
 
-/// Sees nothing.
-impl Observer for () {}
+/// Ignores all phases.
+impl PhaseObserver for () {}
 
 /// Why a graph could not be compiled.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
-    /// Differentiation failed: the model is wrong.
+    /// Differentiation failed: an error in the model.
     #[error(transparent)]
     Autodiff(#[from] AutodiffError),
-    /// A stage left a graph that the verifier rejects: a bug in dlc.
+    /// A pass produced a graph that the verifier rejects: a bug in dlc.
     #[error("internal error after {stage}: {error}")]
-    Verify {
-        /// The stage.
-        stage: &'static str,
-        /// What the verifier found.
-        error: Box<VerifyError>,
-    },
-    /// The graph could not be scheduled.
+    Verify { stage: &'static str, error: Box<VerifyError> },
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// The buffer checker rejected the memory plan: a bug in dlc.
+    /// The checker rejected the memory plan: a bug in dlc.
     #[error("internal error in the memory plan: {0}")]
     Plan(#[from] PlanError),
-    /// No code could be made.
     #[error(transparent)]
     Emit(#[from] EmitError),
-    /// The graph's preparation does not fit its entry: a bug in dlc, or in who made the graph.
-    #[error("the graph's preparation does not fit: {0}")]
+    /// The graph's preparation does not fit its entry: a bug in dlc, or in the producer of the graph.
+    #[error("the graph's preparation does not match its entry: {0}")]
     Preparation(String),
 }
 
 /// Compiles a graph.
 ///
 /// # Errors
-/// If the model has no gradient where it needs one; anything else is a bug or a machine that does not fit.
+/// If differentiation fails or the host cannot run the target; anything else is a bug.
 pub fn compile(graph: Graph, options: &Options) -> Result<Program, CompileError> {
     compile_observed(graph, options, &mut ())
 }
 
-/// [`compile`] under the eyes of an observer.
+/// [`compile`] with an observer.
 ///
 /// # Errors
 /// As [`compile`].
-pub fn compile_observed(graph: Graph, options: &Options, observer: &mut dyn Observer) -> Result<Program, CompileError> {
+pub fn compile_observed(
+    graph: Graph,
+    options: &Options,
+    observer: &mut dyn PhaseObserver,
+) -> Result<Program, CompileError> {
     let graph = timed(observer, Phase::Differentiate, || differentiate(graph, options))?;
     let optimized = timed(observer, Phase::Optimize, || optimize(&graph, options))?;
     let program = compile_optimized(optimized, options, observer)?;
@@ -145,14 +132,14 @@ pub fn compile_observed(graph: Graph, options: &Options, observer: &mut dyn Obse
     Ok(program.or_unmoved(Box::new(recompile)))
 }
 
-/// Compiles a graph that has been optimised before, as artefacts hold it.
+/// Compiles an optimised graph, such as an artefact contains.
 ///
 /// # Errors
 /// As [`compile`].
 pub fn compile_optimized(
     graph: Graph,
     options: &Options,
-    observer: &mut dyn Observer,
+    observer: &mut dyn PhaseObserver,
 ) -> Result<Program, CompileError> {
     let Some(parts) = passes::parts(&graph).map_err(CompileError::Preparation)? else {
         return compile_part(graph, options, observer);
@@ -168,20 +155,20 @@ pub fn compile_optimized(
     Ok(compile_part(parts.main, options, observer)?.prepared_by(graph, preparation))
 }
 
-fn compile_part(graph: Graph, options: &Options, observer: &mut dyn Observer) -> Result<Program, CompileError> {
+fn compile_part(graph: Graph, options: &Options, observer: &mut dyn PhaseObserver) -> Result<Program, CompileError> {
     let schedule = timed(observer, Phase::Schedule, || schedule(&graph, options))?;
     timed(observer, Phase::Emit, || emit(graph, schedule, options))
 }
 
-fn timed<T>(observer: &mut dyn Observer, phase: Phase, work: impl FnOnce() -> T) -> T {
+fn timed<T>(observer: &mut dyn PhaseObserver, phase: Phase, work: impl FnOnce() -> T) -> T {
     observer.begin(phase);
     let result = work();
     observer.end(phase);
     result
 }
 
-/// The first stage: checks of indices, and derivatives in place of every `gradient`. The checks come first, at every level, so that
-/// no rewrite has a say in which indices are checked; those that derivatives use have been checked then.
+/// The first stage: inserts checks of indices, and expands every `gradient`. The checks are inserted first, at every level, so
+/// that rewrites do not change which indices are checked; indices in derivatives are checked already.
 ///
 /// # Errors
 /// If the model has no gradient where it needs one.
@@ -224,10 +211,10 @@ pub fn schedule(graph: &Graph, options: &Options) -> Result<Schedule, CompileErr
     Ok(schedule)
 }
 
-/// The last stage: code, for a schedule whose plan is checked.
+/// The last stage: code generation, for a schedule whose plan is checked first.
 ///
 /// # Errors
-/// If the machine does not fit the target; if the checker rejects the plan, there is a bug in dlc.
+/// If the host cannot run the target; if the checker rejects the plan, that is a bug in dlc.
 pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Program, CompileError> {
     check::check(&graph, &schedule.program, &schedule.bindings)?;
     let kernels = Arc::new(schedule.program);
@@ -238,7 +225,7 @@ pub fn emit(graph: Graph, schedule: Schedule, options: &Options) -> Result<Progr
     Ok(Program::new(Arc::new(graph), executable, schedule.statuses))
 }
 
-/// The text of a stage. Below the graphs that of the preparation, if there is one, comes before that of the program.
+/// The output of a stage as text. Below the graph stages, the preparation, if any, precedes the program.
 ///
 /// # Errors
 /// As [`compile`].

@@ -1,72 +1,70 @@
-//! Which rules, and which source lines, made a node.
+//! Which rules and source lines produced a node.
 
 use std::collections::hash_map::Entry;
 
 use dlc_ir::{Loc, NodeId, Symbol, Value};
 use rustc_hash::FxHashMap;
 
-/// One rewrite that took part in making a node.
+/// One rewrite that produced a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The rule.
+pub struct RewriteStep {
     pub rule: &'static str,
-    /// The place of what it matched.
+    /// The location of what it matched.
     pub from: Loc,
-    /// What it did, for people; may be empty.
+    /// What it did, for `dlc explain`; may be empty.
     pub note: String,
 }
 
-/// How each node of an optimised program came about.
+/// The provenance of each node of an optimised program.
 #[derive(Clone, Debug, Default)]
 pub struct Provenance {
-    origins: FxHashMap<(Symbol, u32), Origin>,
+    origins: FxHashMap<(Symbol, u32), NodeOrigin>,
 }
 
-/// How one node came about.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Origin {
-    places: Vec<Loc>,
-    steps: Vec<Step>,
+pub(crate) struct NodeOrigin {
+    locs: Vec<Loc>,
+    steps: Vec<RewriteStep>,
 }
 
 impl Provenance {
-    /// The rewrites that made a node, in the order in which they are to be read; none if it is as it was written.
-    pub fn steps(&self, function: &Symbol, node: NodeId) -> &[Step] {
+    /// The rewrites that produced a node, in reading order; none if it is unchanged.
+    pub fn steps(&self, function: &Symbol, node: NodeId) -> &[RewriteStep] {
         self.get(function, node).map_or(&[], |origin| &origin.steps)
     }
 
-    /// The places of the operators that became a node, if it is the call of a kernel: the kernel may be that of other calls too, and
-    /// does not know them.
-    pub fn places(&self, function: &Symbol, node: NodeId) -> &[Loc] {
-        self.get(function, node).map_or(&[], |origin| &origin.places)
+    /// The locations of the operators that were fused into a node, if it is the call of a kernel: calls may share the kernel,
+    /// which therefore has no locations.
+    pub fn locs(&self, function: &Symbol, node: NodeId) -> &[Loc] {
+        self.get(function, node).map_or(&[], |origin| &origin.locs)
     }
 
-    /// All that is known of a node, for one that is made of it.
-    pub(crate) fn origin(&self, function: &Symbol, node: NodeId) -> Origin {
+    /// The provenance of a node, for others that are derived from it.
+    pub(crate) fn origin(&self, function: &Symbol, node: NodeId) -> NodeOrigin {
         self.get(function, node).cloned().unwrap_or_default()
     }
 
-    fn get(&self, function: &Symbol, node: NodeId) -> Option<&Origin> {
+    fn get(&self, function: &Symbol, node: NodeId) -> Option<&NodeOrigin> {
         self.origins.get(&(function.clone(), node.index() as u32))
     }
 
-    /// Logs rewrites of a node. Equal steps are kept once.
-    pub fn add(&mut self, function: &Symbol, node: NodeId, steps: impl IntoIterator<Item = Step>) {
-        let mut origin = Origin::default();
+    /// Records rewrites of a node, without duplicates.
+    pub fn add(&mut self, function: &Symbol, node: NodeId, steps: impl IntoIterator<Item = RewriteStep>) {
+        let mut origin = NodeOrigin::default();
         push_new(&mut origin.steps, steps);
         self.inherit(function, node, origin);
     }
 
-    /// Logs the places of the operators that became a node. Equal ones are kept once.
-    pub(crate) fn add_places(&mut self, function: &Symbol, node: NodeId, places: impl IntoIterator<Item = Loc>) {
-        let mut origin = Origin::default();
-        push_new(&mut origin.places, places.into_iter().filter(|loc| loc.is_known()));
+    /// Records the locations of the operators that became a node, without duplicates.
+    pub(crate) fn add_locs(&mut self, function: &Symbol, node: NodeId, locs: impl IntoIterator<Item = Loc>) {
+        let mut origin = NodeOrigin::default();
+        push_new(&mut origin.locs, locs.into_iter().filter(|loc| loc.is_known()));
         self.inherit(function, node, origin);
     }
 
-    /// Logs of a node what is known of one that it was made of.
-    pub(crate) fn inherit(&mut self, function: &Symbol, node: NodeId, origin: Origin) {
-        if origin.places.is_empty() && origin.steps.is_empty() {
+    /// Copies the provenance of a node to one derived from it.
+    pub(crate) fn inherit(&mut self, function: &Symbol, node: NodeId, origin: NodeOrigin) {
+        if origin.locs.is_empty() && origin.steps.is_empty() {
             return;
         }
         match self.origins.entry((function.clone(), node.index() as u32)) {
@@ -74,13 +72,13 @@ impl Provenance {
                 entry.insert(origin);
             }
             Entry::Occupied(mut known) => {
-                push_new(&mut known.get_mut().places, origin.places);
+                push_new(&mut known.get_mut().locs, origin.locs);
                 push_new(&mut known.get_mut().steps, origin.steps);
             }
         }
     }
 
-    /// Takes out what is known of some functions.
+    /// Removes the provenance of some functions.
     pub(crate) fn take(&mut self, functions: &[&Symbol]) -> Provenance {
         let all = std::mem::take(&mut self.origins);
         let (taken, rest) = all.into_iter().partition(|((function, _), _)| functions.contains(&function));
@@ -88,7 +86,7 @@ impl Provenance {
         Provenance { origins: taken }
     }
 
-    /// Logs of the nodes of a function `to` what another log has of the nodes of `from` that they were made of.
+    /// Copies the provenance of nodes of `from` in another log to those of `to` that are derived from them.
     pub(crate) fn follow(&mut self, old: &Provenance, from: &Symbol, to: &Symbol, map: &FxHashMap<Value, Value>) {
         for (old_value, new_value) in map.iter().filter(|(old, _)| old.result == 0) {
             self.inherit(to, new_value.node, old.origin(from, old_value.node));

@@ -1,16 +1,16 @@
-//! What is proved of a kernel's accesses: planted defects are refused, and what cannot be proved is clamped.
+//! The proof of kernels' accesses: planted defects are rejected, and accesses that cannot be proved are clamped.
 
 use dlc_compiler::kernel::bounds::{confine, unproved};
 use dlc_compiler::kernel::interp;
 use dlc_compiler::kernel::{
-    Access, Binary, Buf, Builder, Compare, Const, Elem, If, Inst, Kernel, Loop, Mode, Operand, Stmt, Ty, Unary, Val,
-    Verified, verify,
+    Access, AccessMode, Binary, Buf, Compare, Const, Elem, If, Inst, Kernel, KernelBuilder, Loop, Operand, Stmt, Ty,
+    Unary, Val, Verified, verify,
 };
 use dlc_ir::DType;
 
 const F32: Elem = Elem::F32;
 
-/// `y[i] = x[i]` for `n` elements in vectors of `lanes`, from `begin` on, with the last vector cut.
+/// `y[i] = x[i]` for `n` elements in vectors of `lanes`, from `begin` on, with a masked last vector.
 struct Copy {
     n: i64,
     lanes: u8,
@@ -31,9 +31,9 @@ impl Default for Copy {
 
 impl Copy {
     fn kernel(self) -> Kernel {
-        let mut b = Builder::new(self.chunks);
-        let x = b.operand(DType::F32, self.elements, Mode::Read);
-        let y = b.operand(DType::F32, self.elements, Mode::Write);
+        let mut b = KernelBuilder::new(self.chunks);
+        let x = b.operand(DType::F32, self.elements, AccessMode::Read);
+        let y = b.operand(DType::F32, self.elements, AccessMode::Write);
         b.chunk_loop(|b, chunk| {
             let base = b.mul_const(chunk, self.n);
             let (begin, end) = (b.index(self.begin), b.index(self.end));
@@ -56,12 +56,12 @@ impl Copy {
     }
 }
 
-/// Reads elements of a row of `n` by indices from data, after `guard` has done something with them.
-fn gathered(n: i64, guard: impl Fn(&mut Builder, Val) -> Val) -> Kernel {
-    let mut b = Builder::new(1);
-    let indices = b.operand(DType::I64, 8, Mode::Read);
-    let x = b.operand(DType::F32, n as usize, Mode::Read);
-    let y = b.operand(DType::F32, 8, Mode::Write);
+/// Gathers elements of a row of `n` by indices from data, which `guard` has transformed.
+fn gathered(n: i64, guard: impl Fn(&mut KernelBuilder, Val) -> Val) -> Kernel {
+    let mut b = KernelBuilder::new(1);
+    let indices = b.operand(DType::I64, 8, AccessMode::Read);
+    let x = b.operand(DType::F32, n as usize, AccessMode::Read);
+    let y = b.operand(DType::F32, 8, AccessMode::Write);
     let zero = b.index(0);
     let index = b.load_lanes(indices, zero, 8);
     let index = guard(&mut b, index);
@@ -70,7 +70,7 @@ fn gathered(n: i64, guard: impl Fn(&mut Builder, Val) -> Val) -> Kernel {
     b.finish()
 }
 
-fn clamped(b: &mut Builder, index: Val, low: i64, high: i64) -> Val {
+fn clamped(b: &mut KernelBuilder, index: Val, low: i64, high: i64) -> Val {
     let ty = b.ty(index);
     let (low, high) = (b.int(ty, low), b.int(ty, high));
     let index = b.binary(Binary::Max, index, low);
@@ -81,7 +81,7 @@ fn clamped(b: &mut Builder, index: Val, low: i64, high: i64) -> Val {
 struct Padded {
     low: i64,
     high: i64,
-    /// Whether the condition is turned around, or left out.
+    /// Whether the condition is negated, or omitted.
     turned: bool,
     left_out: bool,
     vector: bool,
@@ -92,9 +92,9 @@ impl Padded {
 
     fn kernel(&self) -> Kernel {
         let (rows, width) = (5, 16);
-        let mut b = Builder::new(1);
-        let x = b.operand(DType::F32, rows * width, Mode::Read);
-        let y = b.operand(DType::F32, rows * width, Mode::Write);
+        let mut b = KernelBuilder::new(1);
+        let x = b.operand(DType::F32, rows * width, AccessMode::Read);
+        let y = b.operand(DType::F32, rows * width, AccessMode::Write);
         let lanes = if self.vector { 8 } else { 1 };
         b.count(rows, |b, row| {
             let (zero, end) = (b.index(0), b.index(width as i64));
@@ -112,16 +112,16 @@ impl Padded {
                 if self.turned {
                     inside = b.unary(Unary::Not, inside);
                 }
-                let place = b.add(line, at);
+                let offset = b.add(line, at);
                 let nothing = b.float(Ty::vector(F32, lanes as u8), 0.0);
                 let value = if self.vector {
-                    let place = if self.left_out { place } else { b.select(inside, place, zero) };
-                    let read = b.gather(x, place);
+                    let offset = if self.left_out { offset } else { b.select(inside, offset, zero) };
+                    let read = b.gather(x, offset);
                     b.select(inside, read, nothing)
                 } else if self.left_out {
-                    b.load(x, place)
+                    b.load(x, offset)
                 } else {
-                    b.branch(inside, |b| vec![b.load(x, place)], |_| vec![nothing])[0]
+                    b.branch(inside, |b| vec![b.load(x, offset)], |_| vec![nothing])[0]
                 };
                 b.store(y, to, value);
             });
@@ -130,12 +130,12 @@ impl Padded {
     }
 }
 
-/// The sum with a number in every lane.
+/// Adds a number to every lane.
 trait AddAll {
     fn add_all(&mut self, x: Val, c: i64) -> Val;
 }
 
-impl AddAll for Builder {
+impl AddAll for KernelBuilder {
     fn add_all(&mut self, x: Val, c: i64) -> Val {
         let ty = self.ty(x);
         let c = self.int(ty, c);
@@ -144,13 +144,13 @@ impl AddAll for Builder {
 }
 
 /// Writes elements `f(i)` for `i` in `0..n`.
-fn written(elements: usize, n: usize, f: impl Fn(&mut Builder, Val) -> Val) -> Kernel {
-    let mut b = Builder::new(1);
-    let y = b.operand(DType::F32, elements, Mode::Write);
+fn written(elements: usize, n: usize, f: impl Fn(&mut KernelBuilder, Val) -> Val) -> Kernel {
+    let mut b = KernelBuilder::new(1);
+    let y = b.operand(DType::F32, elements, AccessMode::Write);
     b.count(n, |b, i| {
         let one = b.float(Ty::scalar(F32), 1.0);
-        let place = f(b, i);
-        b.store(y, place, one);
+        let offset = f(b, i);
+        b.store(y, offset, one);
     });
     b.finish()
 }
@@ -176,23 +176,23 @@ fn quotients(right: bool) -> Kernel {
     })
 }
 
-/// Writes element `i / 4` in both branches of `i < 4`, as no builder would: each computes it by itself.
+/// Writes element `i / 4` in both branches of `i < 4`, as no builder would: each branch has its own instruction.
 fn branches(elements: usize) -> Kernel {
     let [i, begin, end, four, small, one, then, otherwise] = [2, 3, 4, 5, 6, 7, 8, 9].map(Val);
     let mut values = vec![Ty::INDEX; 10];
     values[6] = Ty::scalar(Elem::Bool);
     values[7] = Ty::scalar(F32);
     let constant = |val, c| Stmt::Let(val, Inst::Const(Const::I64(c)));
-    let write = |place| {
-        let access = Access { buf: Buf(0), index: place, offset: 0, stride: 1, active: None };
-        vec![Stmt::Let(place, Inst::DivFloor(i, 4)), Stmt::Store(access, one)]
+    let write = |offset| {
+        let access = Access { buf: Buf(0), index: offset, offset: 0, stride: 1, active: None };
+        vec![Stmt::Let(offset, Inst::DivFloor(i, 4)), Stmt::Store(access, one)]
     };
     let branch = If { cond: small, then: write(then), otherwise: write(otherwise), results: vec![], is_rare: false };
     let test = Stmt::Let(small, Inst::Compare(Compare::Lt, i, four));
     let body = vec![test, Stmt::If(Box::new(branch))];
     let turns = Loop { var: i, begin, end, step: 1, unroll: false, carried: vec![], body };
     Kernel {
-        operands: vec![Operand { dtype: DType::F32, elements, mode: Mode::Write }],
+        operands: vec![Operand { dtype: DType::F32, elements, mode: AccessMode::Write }],
         scratch: vec![],
         tables: vec![],
         chunks: 1,
@@ -209,9 +209,9 @@ fn branches(elements: usize) -> Kernel {
 
 /// Reads where `i >= 8 and inner`, and then where that holds, or only `inner`: `(i < 8 or j < 4) and j < 12`.
 fn alternatives(right: bool) -> Kernel {
-    let mut b = Builder::new(1);
-    let x = b.operand(DType::F32, 4, Mode::Read);
-    let y = b.operand(DType::F32, 256, Mode::Write);
+    let mut b = KernelBuilder::new(1);
+    let x = b.operand(DType::F32, 4, AccessMode::Read);
+    let y = b.operand(DType::F32, 256, AccessMode::Write);
     b.count(16, |b, i| {
         b.count(16, |b, j| {
             let [four, eight, twelve] = [4, 8, 12].map(|c| b.index(c));
@@ -223,10 +223,10 @@ fn alternatives(right: bool) -> Kernel {
             let row = b.mul_const(i, 16);
             let to = b.add(row, j);
             let zero = b.index(0);
-            let place = b.select(both, j, zero);
-            let first = b.load(x, place);
-            let place = b.select(if right { both } else { inner }, j, zero);
-            let second = b.load(x, place);
+            let offset = b.select(both, j, zero);
+            let first = b.load(x, offset);
+            let offset = b.select(if right { both } else { inner }, j, zero);
+            let second = b.load(x, offset);
             let sum = b.add(first, second);
             b.store(y, to, sum);
         });
@@ -234,11 +234,11 @@ fn alternatives(right: bool) -> Kernel {
     b.finish()
 }
 
-/// Each name with the kernel as it should be, and with the defect.
+/// Each name with the correct kernel, and the one with the defect.
 fn defects() -> Vec<(&'static str, Kernel, Kernel)> {
     let copy = |c: Copy| c.kernel();
     let right = || copy(Copy::default());
-    let small = |b: &mut Builder, i: Val| clamped(b, i, 0, 9);
+    let small = |b: &mut KernelBuilder, i: Val| clamped(b, i, 0, 9);
     vec![
         ("a load one behind", right(), copy(Copy { shift: 1, ..Copy::default() })),
         ("a load one before", right(), copy(Copy { shift: -1, ..Copy::default() })),
@@ -339,9 +339,9 @@ trait AsWritten {
     fn binary_as_written(&mut self, op: Binary, x: Val, y: Val) -> Val;
 }
 
-impl AsWritten for Builder {
+impl AsWritten for KernelBuilder {
     fn binary_as_written(&mut self, op: Binary, x: Val, y: Val) -> Val {
-        // an addition between, which folds nothing
+        // an operation between them, which folds nothing
         let x = self.binary(Binary::Xor, x, y);
         let x = self.binary(Binary::Xor, x, y);
         self.binary(op, x, y)
@@ -356,12 +356,12 @@ fn planted_defects_are_refused() {
         verify(&right).unwrap_or_else(|e| panic!("without {name}: {e}\n{right}"));
         assert!(!unproved(&wrong).is_empty(), "{name} is not noticed\n{wrong}");
         assert!(verify(&wrong).is_err(), "{name} is accepted");
-        // An emitter takes programs, and a program nothing but what is verified.
+        // An emitter takes programs, which consist of verified kernels only.
         assert!(Verified::new(wrong).is_err(), "{name} could be emitted");
     }
 }
 
-/// What cannot be proved is clamped, and then it is proved; what is right computes the same.
+/// Accesses that cannot be proved are clamped, and then proved; correct kernels compute the same.
 #[test]
 fn what_is_not_proved_is_clamped() {
     for (name, _, mut wrong) in defects() {
@@ -371,7 +371,7 @@ fn what_is_not_proved_is_clamped() {
             Ok(clamped) => {
                 assert_eq!(clamped, count, "{name}");
                 verify(&wrong).unwrap_or_else(|e| panic!("{name}, clamped: {e}\n{wrong}"));
-                // What a program gets is the clamped kernel, and not the one that was proved to be wrong.
+                // A program gets the clamped kernel, not the one that failed the proof.
                 let (verified, count) = Verified::confined(unclamped).expect("there is room");
                 assert_eq!((&*verified, count), (&wrong, clamped), "{name}");
             }
@@ -383,7 +383,7 @@ fn what_is_not_proved_is_clamped() {
     }
 }
 
-/// An index from data that is clamped reads the nearest element, whatever is added to it.
+/// A clamped index from data reads the nearest element, whatever is added to it.
 #[test]
 fn clamped_indices_read_the_nearest_element() {
     let indices = [-100, -4, -1, 0, 2, 6, 9, 100i64];
@@ -402,18 +402,18 @@ fn clamped_indices_read_the_nearest_element() {
         ];
         interp::run(&kernel, &mut data[..], 0, 1).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
         let found: Vec<f32> = data[2].chunks(4).map(|x| f32::from_le_bytes(x.try_into().unwrap())).collect();
-        let wanted = indices.map(|i| (i + added).clamp(0, 9) as f32);
-        assert_eq!(found, wanted, "{added} is added");
+        let expected = indices.map(|i| (i + added).clamp(0, 9) as f32);
+        assert_eq!(found, expected, "{added} is added");
     }
 }
 
-/// A kernel without accesses has none that could be clamped; and numbers of accesses go in order.
+/// A kernel without accesses has none to clamp; and accesses are numbered in order.
 #[test]
 fn accesses_are_numbered_in_order() {
     let kernel = Copy { shift: 1, ..Copy::default() }.kernel();
     let open = unproved(&kernel);
     assert_eq!(open.iter().map(|o| o.access).collect::<Vec<_>>(), [0]);
     let is_access = |stmt: &Stmt| matches!(stmt, Stmt::Let(_, Inst::Load(_) | Inst::Gather { .. }) | Stmt::Store(..));
-    assert!(!kernel.body.iter().any(is_access), "all stand in the loop");
+    assert!(!kernel.body.iter().any(is_access), "all are in the loop");
     assert_eq!(Buf(open[0].buf.0), Buf(0));
 }

@@ -1,4 +1,4 @@
-//! Checks that fail while a program runs, and the places that are told.
+//! Checks that fail at run time, and the locations that are reported.
 
 #[path = "common/run.rs"]
 mod run;
@@ -7,16 +7,16 @@ use dlc_compiler::options::{Backend, Level};
 use dlc_compiler::program::RunError;
 use dlc_ir::{Builder, DType, FunctionKind, Graph, InterpError, Loc, Role, Tensor, Type};
 
-fn place(start: u32) -> Loc {
+fn at_byte(start: u32) -> Loc {
     Loc { file: 1, start, end: start + 1 }
 }
 
-/// Looks up four lists of indices: `a` and `b` itself, at places 1 and 2, `c` and `d` by a function, at place 3.
+/// Looks up four lists of indices: `a` and `b` directly, at locations 1 and 2, `c` and `d` in a function, at location 3.
 fn look_ups() -> Graph {
     let (table, indices) = (Type::new(DType::F32, [3]), Type::new(DType::I64, [2]));
     let mut inner = Builder::new("inner", FunctionKind::Func);
     let (x, i) = (inner.arg("x", table.clone(), Role::Plain), inner.arg("i", indices.clone(), Role::Plain));
-    inner.loc = place(3);
+    inner.loc = at_byte(3);
     let found = inner.gather(x, i, 0, 0).expect("the types fit");
     inner.output(None, found);
     let inner = inner.finish();
@@ -24,12 +24,12 @@ fn look_ups() -> Graph {
     let x = outer.arg("x", table, Role::Input);
     let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| outer.arg(name, indices.clone(), Role::Input));
     for (i, start) in [(a, 1), (b, 2)] {
-        outer.loc = place(start);
+        outer.loc = at_byte(start);
         let found = outer.gather(x, i, 0, 0).expect("the types fit");
         outer.output(None, found);
     }
     for i in [c, d] {
-        outer.loc = place(4);
+        outer.loc = at_byte(4);
         let found = outer.call(&inner, &[x, i]).expect("the types fit");
         outer.output(None, found[0]);
     }
@@ -51,10 +51,10 @@ fn the_place_is_that_of_the_step_that_failed() {
             let mut args = vec![Tensor::new([3], vec![1f32, 2.0, 3.0]).expect("three")];
             args.extend((0..4).map(list));
             let error = program.evaluate(&args).expect_err("an index is too large");
-            let told = RunError::Check { mnemonic: "gather", bound: 3, loc: Some(place(start)), intact: true };
-            assert_eq!(error, told, "list {wrong}, {level:?}, {backend:?}");
+            let expected = RunError::Check { mnemonic: "gather", bound: 3, loc: Some(at_byte(start)), intact: true };
+            assert_eq!(error, expected, "list {wrong}, {level:?}, {backend:?}");
             let meaning = program.graph().interpret(&args).expect_err("an index is too large");
-            assert!(matches!(meaning, InterpError::Step { loc, .. } if loc == place(start)), "{meaning:?}");
+            assert!(matches!(meaning, InterpError::Operator { loc, .. } if loc == at_byte(start)), "{meaning:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! No access of a kernel that is scheduled leaves its buffer, and no two chunks write one element.
+//! No access of a scheduled kernel is out of bounds, and no two chunks write the same element.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod common;
@@ -10,17 +10,17 @@ use std::cell::{Cell, RefCell};
 
 use common::Rng;
 use common::random::{self, Kind};
-use dlc_compiler::kernel::interp::{self, Fault, Memory};
+use dlc_compiler::kernel::interp::{self, KernelError, OperandMemory};
 use dlc_compiler::kernel::{Kernel, verify};
 use dlc_compiler::options::Level;
 use dlc_compiler::pipeline;
 use dlc_ir::{DType, Graph};
 use proptest::prelude::*;
 
-/// The first chunk that read an element, and whether another one did.
+/// The first chunk that read an element, and whether another one did too.
 type Reader = Option<(usize, bool)>;
 
-/// Memory of any content that notes which chunks read and write.
+/// Memory with arbitrary content that records which chunks read and write.
 struct Watched {
     data: Vec<Vec<u8>>,
     writer: Vec<Vec<Option<usize>>>,
@@ -30,14 +30,14 @@ struct Watched {
     shared: Cell<Option<(usize, usize)>>,
 }
 
-impl Memory for Watched {
+impl OperandMemory for Watched {
     fn read(&self, operand: usize, dtype: DType, element: usize) -> u64 {
         if self.writer[operand][element].is_some_and(|w| w != self.chunk) {
             self.shared.set(Some((operand, element)));
         }
         let reader = &mut self.reader.borrow_mut()[operand][element];
         *reader = Some(reader.map_or((self.chunk, false), |(first, more)| (first, more || first != self.chunk)));
-        Memory::read(&self.data[..], operand, dtype, element)
+        OperandMemory::read(&self.data[..], operand, dtype, element)
     }
 
     fn write(&mut self, operand: usize, dtype: DType, element: usize, bits: u64) {
@@ -47,11 +47,11 @@ impl Memory for Watched {
         if others_read || writer.is_some_and(|w| w != self.chunk) {
             self.shared.set(Some((operand, element)));
         }
-        Memory::write(&mut self.data[..], operand, dtype, element, bits);
+        OperandMemory::write(&mut self.data[..], operand, dtype, element, bits);
     }
 }
 
-/// Runs every chunk on random bits; whatever they are, nothing is accessed outside, and what a chunk writes is its own.
+/// Runs every chunk on random bits: nothing is accessed out of bounds, and chunks write disjoint elements.
 fn stays_inside(kernel: &Kernel, rng: &mut Rng) -> Result<(), String> {
     let bytes = |rng: &mut Rng, n: usize| (0..n).map(|_| rng.bits() as u8).collect::<Vec<u8>>();
     let data = kernel.operands.iter().map(|o| bytes(rng, o.elements * o.dtype.size())).collect();
@@ -61,23 +61,23 @@ fn stays_inside(kernel: &Kernel, rng: &mut Rng) -> Result<(), String> {
     for chunk in 0..kernel.chunks {
         memory.chunk = chunk;
         match interp::run(kernel, &mut memory, chunk, chunk + 1) {
-            Ok(()) | Err(Fault::Check(_)) => {}
-            Err(fault) => return Err(format!("{fault}\n{kernel}")),
+            Ok(()) | Err(KernelError::Check(_)) => {}
+            Err(error) => return Err(format!("{error}\n{kernel}")),
         }
     }
     match memory.shared.get() {
-        Some((operand, element)) => Err(format!("chunks share element {element} of operand {operand}\n{kernel}")),
+        Some((operand, element)) => Err(format!("chunks fraction element {element} of operand {operand}\n{kernel}")),
         None => Ok(()),
     }
 }
 
-/// The elements that a kernel reads and writes, about.
+/// The approximate number of elements that a kernel reads and writes.
 fn work(kernel: &Kernel) -> usize {
     kernel.operands.iter().map(|o| o.elements).sum::<usize>() * kernel.values.len()
 }
 
-/// Schedules a graph at both levels and looks at every kernel; returns how many kernels there are, and how many accesses of them are
-/// clamped.
+/// Schedules a graph at both levels and checks every kernel; returns how many kernels there are, and how many of their accesses
+/// are clamped.
 fn check(graph: &Graph, seed: u64) -> Result<[usize; 2], String> {
     let mut rng = Rng(seed);
     let mut counts = [0; 2];
@@ -99,7 +99,7 @@ fn check(graph: &Graph, seed: u64) -> Result<[usize; 2], String> {
     Ok(counts)
 }
 
-/// A clamp costs time, so the proof must reach what the scheduler makes but for rare cases.
+/// A clamp costs time, so the proof must succeed for the scheduler's kernels except in rare cases.
 #[test]
 fn hardly_any_kernel_needs_a_clamp() {
     const ONE_IN: usize = 500;
@@ -145,7 +145,7 @@ proptest! {
     }
 }
 
-/// Register tiles that do not come out even, cut into chunks.
+/// Register tiles with remainders, divided into chunks.
 #[test]
 fn overlapping_tiles_have_one_writer() {
     for (m, n, k) in [(131, 515, 64), (515, 67, 130), (1031, 33, 96), (29, 2049, 77)] {
@@ -163,7 +163,7 @@ fn overlapping_tiles_have_one_writer() {
     }
 }
 
-/// Rows that updates are scattered into, cut into blocks that do not come out even.
+/// Rows that updates are scattered into, divided into blocks with remainders.
 #[test]
 fn scattered_rows_have_one_writer() {
     for (inner, dtype) in [(40, "f32"), (72, "f32"), (104, "i64"), (24, "f64")] {
@@ -185,7 +185,7 @@ fn scattered_rows_have_one_writer() {
     }
 }
 
-/// Schedules a graph and sees that no element has two writers; returns the most chunks of a kernel.
+/// Schedules a graph and checks that no element has two writers; returns the most chunks of a kernel.
 fn has_one_writer(text: &str) -> usize {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     let options = run::options(Level::Full, run::NATIVE);

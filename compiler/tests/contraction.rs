@@ -1,9 +1,9 @@
-//! Contractions against the three loops that define them.
+//! Contractions compared with the three loops that define them.
 
 mod support;
 
-use dlc_compiler::cpu::contract::{Along, Blocking, Side, Sizes, contract};
-use dlc_compiler::kernel::{Binary, Builder, Elem, Mode, Ty};
+use dlc_compiler::cpu::contract::{Blocking, Contiguous, OperandSource, Sizes, contract};
+use dlc_compiler::kernel::{AccessMode, Binary, Elem, KernelBuilder, Ty};
 use dlc_compiler::machine::Machine;
 use dlc_ir::DType;
 use support::run;
@@ -23,30 +23,30 @@ fn value(dtype: DType, bytes: &[u8], i: usize) -> f64 {
 }
 
 /// Products of small integers are exact, so that every order of addition gives the same.
-fn check(dtype: DType, sizes: [usize; 4], left: Along, right: Along) {
+fn check(dtype: DType, sizes: [usize; 4], left: Contiguous, right: Contiguous) {
     let [batch, m, n, k] = sizes;
     let plan = Blocking::new(Sizes { dtype, batch, m, n, k }, &Machine::PORTABLE);
-    let mut b = Builder::new(plan.chunks());
-    let x = b.operand(dtype, batch * m * k, Mode::Read);
-    let y = b.operand(dtype, batch * k * n, Mode::Read);
-    let bias = b.operand(dtype, n, Mode::Read);
-    let z = b.operand(dtype, batch * m * n, Mode::Write);
-    let side = |along: Along, buf, rows: usize| {
-        move |b: &mut Builder, at: dlc_compiler::cpu::contract::OperandElement, lanes: u8| {
+    let mut b = KernelBuilder::new(plan.chunks());
+    let x = b.operand(dtype, batch * m * k, AccessMode::Read);
+    let y = b.operand(dtype, batch * k * n, AccessMode::Read);
+    let bias = b.operand(dtype, n, AccessMode::Read);
+    let z = b.operand(dtype, batch * m * n, AccessMode::Write);
+    let side = |along: Contiguous, buf, rows: usize| {
+        move |b: &mut KernelBuilder, at: dlc_compiler::cpu::contract::OperandElement, lanes: u8| {
             let (outer, inner, pitch, height) =
-                if along == Along::Row { (at.k, at.row, rows, k) } else { (at.row, at.k, k, rows) };
+                if along == Contiguous::Row { (at.k, at.row, rows, k) } else { (at.row, at.k, k, rows) };
             let base = b.mul_const(at.batch, (height * pitch) as i64);
             let line = b.mul_const(outer, pitch as i64);
-            let place = b.add(base, line);
-            let place = b.add(place, inner);
-            b.load_lanes(buf, place, lanes)
+            let offset = b.add(base, line);
+            let offset = b.add(offset, inner);
+            b.load_lanes(buf, offset, lanes)
         }
     };
     contract(
         &mut b,
         &plan,
-        Side { along: left, load: &mut side(left, x, m) },
-        Side { along: right, load: &mut side(right, y, n) },
+        OperandSource { contiguous: left, load: &mut side(left, x, m) },
+        OperandSource { contiguous: right, load: &mut side(right, y, n) },
         &mut |b, at, value| {
             let lanes = b.ty(value).lanes;
             let plus = b.load_lanes(bias, at.column, lanes);
@@ -55,9 +55,9 @@ fn check(dtype: DType, sizes: [usize; 4], left: Along, right: Along) {
             let relu = b.binary(Binary::Max, sum, zero);
             let base = b.mul_const(at.batch, (m * n) as i64);
             let line = b.mul_const(at.row, n as i64);
-            let place = b.add(base, line);
-            let place = b.add(place, at.column);
-            b.store(z, place, relu);
+            let offset = b.add(base, line);
+            let offset = b.add(offset, at.column);
+            b.store(z, offset, relu);
         },
     );
     let kernel = b.finish();
@@ -78,8 +78,8 @@ fn check(dtype: DType, sizes: [usize; 4], left: Along, right: Along) {
             for j in 0..n {
                 let mut sum = biases[j];
                 for q in 0..k {
-                    let x = if left == Along::Row { xs[(p * k + q) * m + i] } else { xs[(p * m + i) * k + q] };
-                    let y = if right == Along::Row { ys[(p * k + q) * n + j] } else { ys[(p * n + j) * k + q] };
+                    let x = if left == Contiguous::Row { xs[(p * k + q) * m + i] } else { xs[(p * m + i) * k + q] };
+                    let y = if right == Contiguous::Row { ys[(p * k + q) * n + j] } else { ys[(p * n + j) * k + q] };
                     sum += x * y;
                 }
                 let found = value(dtype, &out[3], (p * m + i) * n + j);
@@ -104,20 +104,20 @@ fn contractions_are_right_at_all_borders() {
         [2, 16, 26, 25],
     ];
     for size in sizes {
-        for left in [Along::Row, Along::K, Along::Nothing] {
-            for right in [Along::Row, Along::K, Along::Nothing] {
+        for left in [Contiguous::Row, Contiguous::K, Contiguous::None] {
+            for right in [Contiguous::Row, Contiguous::K, Contiguous::None] {
                 check(DType::F32, size, left, right);
             }
         }
-        check(DType::F64, size, Along::K, Along::Row);
+        check(DType::F64, size, Contiguous::K, Contiguous::Row);
     }
 }
 
 #[test]
 fn blocks_and_chunks_cover_everything() {
-    check(DType::F32, [1, 200, 530, 17], Along::K, Along::Row);
-    check(DType::F32, [1, 100, 300, 100], Along::Row, Along::K);
-    check(DType::F32, [1, 300, 300, 60], Along::K, Along::Nothing);
+    check(DType::F32, [1, 200, 530, 17], Contiguous::K, Contiguous::Row);
+    check(DType::F32, [1, 100, 300, 100], Contiguous::Row, Contiguous::K);
+    check(DType::F32, [1, 300, 300, 60], Contiguous::K, Contiguous::None);
     let plan = Blocking::new(Sizes { dtype: DType::F32, batch: 1, m: 1024, n: 1024, k: 1024 }, &Machine::PORTABLE);
     assert!(plan.chunks() >= 16, "{plan:?}");
 }

@@ -1,4 +1,4 @@
-//! An index that only a derivative of one's own looks up is checked whatever becomes of what the derivative gives.
+//! An index that only a custom derivative looks up is checked, whatever the program does with the derivative.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 #[path = "common/run.rs"]
@@ -11,7 +11,7 @@ use dlc_ir::{Graph, Tensor};
 use proptest::prelude::*;
 use run::{NATIVE, options};
 
-/// What is done to the gradient of the table, and what the program gives of it.
+/// What the program does with the gradient of the table, and what it returns of it.
 const USES: [(&str, &str, &str); 9] = [
     ("", "%0.1", "f32[5]"),
     ("  %1 = sub %w, %0.1 : f32[5]\n", "%1", "f32[5]"),
@@ -28,10 +28,10 @@ const USES: [(&str, &str, &str); 9] = [
     ("  %1 = concat %w, %0.1 {axis=0} : f32[10]\n  %2 = reverse %1 {axes=[0]} : f32[10]\n", "%2", "f32[10]"),
 ];
 
-/// Those that are zero to fast maths whatever the gradient is: it is not computed then, and neither is its check.
+/// Those that fast maths folds to zero whatever the gradient is: it is not computed then, and neither is its check.
 const ZERO_TO_FAST_MATHS: [usize; 2] = [3, 4];
 
-/// A loss that looks up rows of a table and has a derivative of its own, which looks up the rows behind them.
+/// A loss that looks up rows of a table and has a custom derivative, which looks up the rows after them.
 fn text(looks_up: usize, twice: bool, usage: usize) -> String {
     let (lines, value, ty) = USES[usage];
     let rule = [
@@ -45,7 +45,7 @@ fn text(looks_up: usize, twice: bool, usage: usize) -> String {
   %5 = broadcast %4 {axes=[]} : f32[5]
   %6 = scatter %5, %2, %3 {axis=0, batch=0, kind=add} : f32[5]
 ",
-        // nothing is made of what is looked up
+        // what is looked up is not used
         "  %3 = gather %w, %2 {axis=0, batch=0} : f32[3]
   %4 = constant 0.5 : f32[]
   %5 = mul %4, %ct : f32[]
@@ -104,7 +104,7 @@ proptest! {
         let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
         let w = Tensor::new([5], vec![0.5f32, -0.25, 0.75, 1.0, -0.5]).expect("five");
         let args = [Tensor::new([3], indices.to_vec()).expect("three"), w];
-        // the loss looks up the index itself, and its derivative the one behind it
+        // the loss looks up the index itself, and its derivative the next one
         let (loss, rule) = (indices.iter().any(|&i| i >= 5), indices.iter().any(|&i| i >= 4));
         let is_dropped = math == Math::Fast && ZERO_TO_FAST_MATHS.contains(&usage);
         for (level, backend) in [(Level::O0, NATIVE), (Level::Full, NATIVE), (Level::Full, Backend::Interpreter)] {

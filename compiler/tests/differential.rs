@@ -1,5 +1,5 @@
-//! Random graphs and their derivatives: interpreter, kernel interpreter and machine code, without and with optimisation.
-//! `cargo bench -p dlc-compiler --bench differential -- 10000` runs as many as one likes.
+//! Random graphs and their derivatives: interpreter, kernel interpreter and machine code, without and with optimisation. `cargo
+//! bench -p dlc-compiler --bench differential -- 10000` runs any number.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod common;
@@ -48,10 +48,10 @@ fn few_elements_hang_on_rounding() {
     }
     assert!(counts.prepared > 5, "only {} graphs had anything to prepare", counts.prepared);
     assert!(counts.elements > 20_000, "only {} elements were compared", counts.elements);
-    assert!(counts.share_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
+    assert!(counts.fraction_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
 }
 
-/// Padding is no number that an infinite weight is multiplied with, where infinities count.
+/// Padding is not multiplied with infinite weights, if infinities count.
 #[test]
 fn strict_padding_meets_no_infinity() {
     let text = "func @f(%x: f32[4,1,16,16] input, %w: f32[4,1,3,3] input) -> f32[4,4,16,16] {
@@ -64,16 +64,16 @@ fn strict_padding_meets_no_infinity() {
         Scalar::Float(if i == 0 { f64::INFINITY } else { 1.0 })
     });
     let args = [x, w];
-    let wanted = graph.interpret(&args).expect("has a value");
+    let expected = graph.interpret(&args).expect("has a value");
     for level in [Level::O0, Level::Full] {
         let mut options = run::options(level, run::NATIVE);
         options.passes.math = Math::Strict;
         let program = pipeline::compile(graph.clone(), &options).expect("compiles");
-        assert_eq!(program.evaluate(&args).expect("runs"), wanted, "{level:?}");
+        assert_eq!(program.evaluate(&args).expect("runs"), expected, "{level:?}");
     }
 }
 
-/// What the passes make of batch norm is within the rounding of what it means, in both types and through every emitter.
+/// Folding batch norm stays within the rounding of the original, in both dtypes and with every emitter.
 #[test]
 fn folded_weights_are_within_their_bounds() {
     let mut counts = differential::Counts::default();
@@ -92,13 +92,13 @@ fn folded_weights_are_within_their_bounds() {
         }
     }
     assert_eq!((counts.graphs, counts.prepared), (64, 64));
-    assert!(counts.share_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
+    assert!(counts.fraction_open() < 0.05, "{} of {} were left out", counts.open, counts.elements);
 }
 
 #[test]
 fn every_operator_occurs() {
     let mut missing: BTreeSet<&str> =
-        // Checks are the compiler's own.
+        // Checks are inserted by the compiler.
         Op::mnemonics().filter(|m| !["call", "gradient", "check_index"].contains(m)).collect();
     for seed in 0..400 {
         for kind in [Kind::Exact, Kind::Real] {
@@ -109,7 +109,7 @@ fn every_operator_occurs() {
     assert!(missing.is_empty(), "{missing:?} never occur");
 }
 
-/// What is hard to compile, and what a generator could lose without any test that fails.
+/// What is hard to compile, and what a generator could stop making without any test that fails.
 const HARD: [&str; 13] = [
     "a state is updated",
     "a weight is updated",
@@ -222,7 +222,7 @@ fn what_rounding_decides_has_no_bound() {
     assert_eq!(largest.radius, [0.0], "and which of three is the largest does not hang on rounding");
 }
 
-/// What a graph of f32 computes in f64 is as good as the real values: they are within the bounds of the f32 ones.
+/// Evaluating an f32 graph in f64 approximates the real values: they are within the bounds of the f32 ones.
 #[test]
 fn bounds_hold_what_more_digits_give() {
     let (mut compared, mut open) = (0, 0);

@@ -1,7 +1,7 @@
-//! `tests/ir/<pass>/*.dlir`: one idea a file. The folder names the pass (or `optimize`, for all of them, `differentiate` or `check_indices`), the
-//! snapshot beside the file is its result. Where its comment says `--math=fast`, it is that of fast maths. Every file is checked for
-//! more than its text: the result verifies, parses back to itself, is the same a second time, and computes what the input computes
-//! (derivatives and checks have tests of their own).
+//! `tests/ir/<pass>/*.dlir`: one idea per file. The folder names the pass (or `optimize`, for all of them, `differentiate` or
+//! `check_indices`), the snapshot beside the file is its result. If its comment says `--math=fast`, it is that of fast maths.
+//! Every file is checked for more than its text: the result verifies, parses back to itself, is a fixed point, and computes what
+//! the input computes (derivatives and checks have tests of their own).
 
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
@@ -59,7 +59,7 @@ fn passes_make_what_their_files_say() {
             assert_eq!(parsed, output, "{}", path.display());
             assert_eq!(run(&pass, &input, math).to_string(), printed, "{}: a second run differs", path.display());
             if !["differentiate", "check_indices"].contains(&&*pass) {
-                // The interpreter knows no `gradient`, and differentiation no preparation.
+                // The interpreter cannot evaluate `gradient`, and differentiation ignores preparations.
                 let has_gradient = input.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))));
                 let meant =
                     |graph: &Graph| if has_gradient { run("differentiate", graph, math) } else { graph.clone() };

@@ -1,4 +1,4 @@
-//! Small whole programs: every level and emitter against the interpreter of graphs.
+//! Small whole programs: every level and emitter compared with the interpreter of graphs.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod common;
@@ -24,7 +24,7 @@ fn agrees_by(text: &str, backends: &[Backend]) {
     let args = arguments(graph.entry(), &mut Rng(3));
     let mut counts = Counts::default();
     compare(&graph, &args, Kind::Real, backends, &mut counts).unwrap_or_else(|e| panic!("{e}\n{text}"));
-    assert!(counts.refused == 0 && counts.elements > 0 && counts.share_open() < 0.05, "{counts:?}\n{text}");
+    assert!(counts.refused == 0 && counts.elements > 0 && counts.fraction_open() < 0.05, "{counts:?}\n{text}");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn large_products_are_packed() {
     }
 }
 
-/// Rows, columns and depth that stand at other steps than one, which no vector of neighbours may read.
+/// Rows, columns and depth with strides other than one, which contiguous vector loads must not read.
 #[test]
 fn large_products_of_what_is_strided() {
     let sizes = [180, 170, 190];
@@ -131,7 +131,7 @@ fn large_products_of_what_is_strided() {
     }
 }
 
-/// Vectors run along one axis of the columns; the others count as batch, also where there is a batch already.
+/// Vectors run along one column axis; the others count as batch, also if there is a batch already.
 #[test]
 fn large_products_with_several_axes_of_columns() {
     agrees_by(
@@ -187,8 +187,8 @@ fn convolutions_and_their_gradients() {
     agrees(&conv(1, 2, 10, "f64"));
 }
 
-/// Large enough that operands are arranged anew, for vectors along the channels: a bias along another axis is read and the
-/// result written with a stride, and channels may or may not be cut to the columns of a register tile.
+/// Large enough that operands are permuted, for vectors along the channels: a bias along another axis is read and the result
+/// stored with a stride, and channels may or may not be divided into the columns of a register tile.
 #[test]
 fn convolutions_with_vectors_along_channels() {
     for (channels, kernel) in [(16, 3), (12, 3), (7, 4)] {
@@ -215,7 +215,7 @@ fn large_reductions_in_two_passes() {
     for (shape, axes, left) in
         [("1000,300", "0,1", ""), ("4096,10", "0", "10"), ("64,16,20,20", "0,2,3", "16"), ("2,100000", "1", "2")]
     {
-        // of so many f32s no bound says anything that holds in any order; `sums.rs` knows the order
+        // for sums of this many f32s no useful bound holds in every order; `sums.rs` knows the order
         for (kind, dtype) in [("sum", "f64"), ("max", "f32"), ("min", "f32")] {
             agrees(&format!(
                 "func @f(%x: {dtype}[{shape}] input) -> {dtype}[{left}] {{
@@ -241,7 +241,7 @@ fn views_become_affine() {
     );
 }
 
-/// One step of descent on two layers: the new weights are written where the old ones lie, after everybody has read those.
+/// One step of descent on two layers: the new weights overwrite the old ones in place, after all readers.
 pub const STEP: &str = r#"func @step(%x: f32[8,6] input, %t: f32[8,3] input, %w: f32[6,5] param "w", %v: f32[5,3] param "v") -> (loss: f32[], f32[6,5] update %w, f32[5,3] update %v) {
   %0 = constant 0.125 : f32[]
   %1 = dot %x, %w {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[8,5]
@@ -266,7 +266,7 @@ fn updates_wait_for_the_last_reader() {
     agrees(STEP);
 }
 
-/// No element may be computed twice where it overwrites what it is computed from, though tiles do not come out even.
+/// No element may be computed twice if it overwrites its operand, though tiles have remainders.
 #[test]
 fn products_that_are_taken_from_what_they_overwrite() {
     for (m, n, k) in [(13, 7, 24), (5, 11, 40), (17, 9, 8), (7, 26, 33)] {

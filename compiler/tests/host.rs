@@ -1,4 +1,4 @@
-//! What generated code calls of its host.
+//! The callbacks of generated code.
 
 #[path = "common/run.rs"]
 mod run;
@@ -8,7 +8,7 @@ use dlc_compiler::program::{ParallelFor, RunError, Workspace};
 use dlc_ir::{Graph, Tensor};
 use run::{NATIVE, build};
 
-/// A host that has a bug.
+/// A host with a bug.
 struct Broken;
 
 impl ParallelFor for Broken {
@@ -26,13 +26,13 @@ fn a_panic_of_the_host_ends_the_run_and_no_more() {
     let text = "func @f(%x: f32[1048576] input) -> f32[1048576] {\n  %0 = exp %x : f32[1048576]\n  return %0\n}\n";
     let graph: Graph = text.parse().expect("it is well-formed");
     let program = build(&graph, Level::Full, NATIVE).expect("it compiles");
-    let (mut workspace, mut slots) = (Workspace::new(&program, 2), program.slots());
-    let broken = program.run(&mut workspace, &mut slots, Some(&Broken));
+    let (mut workspace, mut buffers) = (Workspace::new(&program, 2), program.buffers());
+    let broken = program.run(&mut workspace, &mut buffers, Some(&Broken));
     assert_eq!(broken, Err(RunError::Panicked));
-    assert_eq!(program.run(&mut workspace, &mut slots, None), Ok(()));
+    assert_eq!(program.run(&mut workspace, &mut buffers, None), Ok(()));
 }
 
-/// A host that asks for other chunks than there are.
+/// A host that requests other chunks than there are.
 struct Wrong(fn(u64) -> Vec<u64>);
 
 impl ParallelFor for Wrong {
@@ -61,7 +61,7 @@ fn every_chunk_runs_once_whatever_the_host_asks_for() {
 ";
     let graph: Graph = text.parse().expect("it is well-formed");
     let program = build(&graph, Level::Full, NATIVE).expect("it compiles");
-    let ways: [fn(u64) -> Vec<u64>; 7] = [
+    let wrong_counts: [fn(u64) -> Vec<u64>; 7] = [
         |_| vec![],
         |_| vec![0, 0],
         |chunks| vec![chunks / 2],
@@ -70,11 +70,11 @@ fn every_chunk_runs_once_whatever_the_host_asks_for() {
         |_| vec![u64::MAX, u64::MAX, 1],
         |chunks| vec![1; chunks as usize + 5],
     ];
-    let (mut workspace, mut slots) = (Workspace::new(&program, 2), program.slots());
-    for (i, way) in ways.into_iter().enumerate() {
-        program.run(&mut workspace, &mut slots, Some(&Wrong(way))).expect("it runs");
-        let found = slots[0].read(graph.entry().ty(graph.entry().results[0].value)).expect("it has its size");
-        assert_eq!(found, Tensor::full(found.ty().clone(), dlc_ir::Scalar::Float(i as f64 + 1.0)), "way {i}");
+    let (mut workspace, mut buffers) = (Workspace::new(&program, 2), program.buffers());
+    for (i, wrong) in wrong_counts.into_iter().enumerate() {
+        program.run(&mut workspace, &mut buffers, Some(&Wrong(wrong))).expect("it runs");
+        let found = buffers[0].read(graph.entry().ty(graph.entry().results[0].value)).expect("it has its size");
+        assert_eq!(found, Tensor::full(found.ty().clone(), dlc_ir::Scalar::Float(i as f64 + 1.0)), "wrong {i}");
     }
 }
 
@@ -93,15 +93,15 @@ fn a_workspace_of_another_program_is_refused() {
     });
     assert!(large.frame() > 0 && large.scratch() > 0, "it needs memory of both kinds");
     for (program, other) in [(&small, &large), (&large, &small)] {
-        let (mut workspace, mut slots) = (Workspace::new(other, 1), program.slots());
-        let ran = program.run(&mut workspace, &mut slots, None);
+        let (mut workspace, mut buffers) = (Workspace::new(other, 1), program.buffers());
+        let ran = program.run(&mut workspace, &mut buffers, None);
         assert!(matches!(ran, Err(RunError::Workspace { .. })), "{ran:?}");
-        assert_eq!(program.run(&mut Workspace::new(program, 1), &mut slots, None), Ok(()));
+        assert_eq!(program.run(&mut Workspace::new(program, 1), &mut buffers, None), Ok(()));
     }
 }
 
 #[test]
-fn a_result_that_no_memory_holds_is_told() {
+fn a_result_larger_than_memory_is_an_error() {
     let text = "func @f(%x: f32[] input) -> f32[35000000000000] {
   %0 = broadcast %x {axes=[]} : f32[35000000000000]
   return %0

@@ -1,4 +1,4 @@
-//! What no front end writes, but a file may hold: names that look like the compiler's own, and indices beyond all numbers.
+//! What no front end writes, but a file may contain: names like the compiler's own, and indices that overflow.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 #[path = "common/run.rs"]
@@ -10,13 +10,13 @@ use dlc_compiler::pipeline::{CompileError, compile_optimized};
 use dlc_compiler::routine::ScheduleError;
 use dlc_ir::{Graph, Scalar, Tensor};
 
-/// Runs a graph as an artefact holds it, with every backend; false if it is refused for an index that 64 bits do not hold.
+/// Runs a graph as an artefact contains it, with every backend; false if it is rejected for an index that overflows 64 bits.
 fn agrees(text: &str) -> bool {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     graph.verify().unwrap_or_else(|e| panic!("{e}\n{text}"));
     let args: Vec<Tensor> =
         graph.entry().args().iter().map(|a| Tensor::from_fn(a.ty.clone(), |i| Scalar::Float(1.0 + i as f64))).collect();
-    let wanted = graph.interpret(&args).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let expected = graph.interpret(&args).unwrap_or_else(|e| panic!("{e}\n{text}"));
     for backend in [Backend::Interpreter, run::NATIVE] {
         let program = match compile_optimized(graph.clone(), &run::options(Level::Full, backend), &mut ()) {
             Ok(program) => program,
@@ -24,7 +24,7 @@ fn agrees(text: &str) -> bool {
             Err(e) => panic!("{e}\n{text}"),
         };
         let found = program.evaluate(&args).unwrap_or_else(|e| panic!("{e}\n{text}"));
-        for (result, (w, f)) in wanted.iter().zip(&found).enumerate() {
+        for (result, (w, f)) in expected.iter().zip(&found).enumerate() {
             let same = w.scalars().zip(f.scalars()).all(|(x, y)| (x.as_f64() - y.as_f64()).abs() < 1e-5);
             assert!(same, "result {result} is {f}, not {w}\n{text}");
         }
@@ -32,7 +32,7 @@ fn agrees(text: &str) -> bool {
     true
 }
 
-/// A kernel of a file is itself, whatever it is named: operators that stand by themselves and copies have no names.
+/// A kernel in a file is itself, whatever it is called: units of single operators and copies have no names.
 #[test]
 fn kernels_are_not_known_by_their_names() {
     for name in ["neg.0", "neg.1", "neg", "exp.0", "copy", "copy.f32.4", "neg.0.0", "neg_2"] {
@@ -52,13 +52,13 @@ func @m(%x: f32[4] input) -> (f32[4], f32[4], f32[4], f32[4]) {{
     }
 }
 
-/// Distances that are smaller than any memory each, and larger than any number together.
+/// Strides that are each in range, but whose product overflows.
 #[test]
 fn indices_that_no_number_holds_are_refused() {
     let mut refused = 0;
     for distance in [3u64, 1 << 20, (1 << 31) - 1, (1 << 32) - 1, 1 << 40, (1 << 46) - 1] {
         for times in 1..6 {
-            // Each spread keeps what stands around the first element. At the end only that is left, among padding, so that the
+            // Each padding keeps what is around the first element. At the end only that is left, among padding, so that the
             // indices are quotients of numbers around zero.
             let mut text = String::from("kernel @k(%a: f32[3], %z: f32[]) -> f32[3] {\n");
             let mut last = "%a".to_owned();
@@ -80,7 +80,7 @@ fn indices_that_no_number_holds_are_refused() {
     assert!(refused > 0, "some of these are beyond all numbers");
 }
 
-/// Two that once read other memory, and that once did not end well.
+/// Two that once read other memory, or did not terminate.
 #[test]
 fn quotients_of_quotients_do_not_wrap() {
     let texts = [

@@ -1,4 +1,4 @@
-//! Indices are checked whatever becomes of what they choose: one verdict of the reference, of every level and of both backends.
+//! Indices are checked whatever the program does with what they select: the reference, every level and both backends agree.
 
 #[path = "common/run.rs"]
 mod run;
@@ -12,14 +12,14 @@ use dlc_ir::{Graph, InterpError, Op, Tensor};
 use proptest::prelude::*;
 use run::{NATIVE, build};
 
-/// A program that looks up `count` indices in a table of `size` numbers, and does these things to what it finds.
+/// A program that looks up `count` indices in a table of `size` numbers, and applies these operators to what it finds.
 struct Program {
     size: usize,
     count: usize,
     steps: Vec<(usize, usize)>,
-    /// Whether nothing is made of what is found.
+    /// Whether what is found is unused.
     dead: bool,
-    /// Whether a function looks up.
+    /// Whether a function does the lookup.
     called: bool,
 }
 
@@ -115,15 +115,15 @@ proptest! {
             Tensor::new([size], numbers).expect("as many"),
             Tensor::new([indices.len()], indices.clone()).expect("as many"),
         ];
-        let wanted = graph.interpret(&args);
+        let expected = graph.interpret(&args);
         if indices.iter().any(|&i| i < 0 || i >= size as i64) {
-            prop_assert!(wanted.is_err(), "{:?} in\n{}", indices, text);
+            prop_assert!(expected.is_err(), "{:?} in\n{}", indices, text);
         }
         for (level, backend) in [(Level::O0, NATIVE), (Level::Full, NATIVE), (Level::Full, Backend::Interpreter)] {
             let program = build(&graph, level, backend).unwrap_or_else(|e| panic!("{e}\n{text}"));
             let found = program.evaluate(&args);
-            match &wanted {
-                Ok(wanted) => prop_assert_eq!(found.as_ref(), Ok(wanted), "{:?} {:?} {:?} in\n{}", level, backend, indices, text),
+            match &expected {
+                Ok(expected) => prop_assert_eq!(found.as_ref(), Ok(expected), "{:?} {:?} {:?} in\n{}", level, backend, indices, text),
                 Err(_) => prop_assert!(
                     matches!(found, Err(RunError::Check { .. })),
                     "{:?} {:?} {:?}: {:?} in\n{}", level, backend, indices, found, text
@@ -133,7 +133,7 @@ proptest! {
     }
 }
 
-/// The checks that a graph gets.
+/// The checks that are inserted into a graph.
 fn checks(text: &str) -> usize {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     let checked = check_indices(graph);
@@ -231,7 +231,7 @@ fn a_training_step_checks_once() {
     }
 }
 
-/// The same with a derivative of its own, which indexes where nobody else does.
+/// The same with a custom derivative, which indexes where nothing else does.
 #[test]
 fn a_derivative_of_ones_own_is_checked() {
     let text = "func @rule(%w: f32[4], %i: i64[3], %ct: f32[]) -> f32[4] {
@@ -265,7 +265,7 @@ func @main(%i: i64[3] input, %w: f32[4] param \"w\") -> (loss: f32[], f32[4] upd
     }
 }
 
-/// A check of the function does for its derivative only if the indexed axis is no longer there.
+/// A check of the function covers its derivative unless that indexes a shorter axis.
 #[test]
 fn a_derivative_of_ones_own_that_indexes_a_shorter_axis_is_checked() {
     for (own, limit) in [(4, 4), (6, 6), (9, 6)] {
@@ -314,5 +314,5 @@ fn the_reference_names_the_index() {
     .expect("it is well-formed");
     let args = [Tensor::zeros(graph.entry().args()[0].ty.clone()), Tensor::new([2], vec![0i64, 99]).expect("two")];
     let error = graph.interpret(&args).expect_err("99 is not in 0 .. 4");
-    assert!(matches!(error, InterpError::Step { .. }) && error.to_string().contains("99"), "{error}");
+    assert!(matches!(error, InterpError::Operator { .. }) && error.to_string().contains("99"), "{error}");
 }

@@ -1,9 +1,9 @@
-//! What the verifier refuses, what the builder folds and moves, and how kernels print.
+//! What the verifier rejects, what the builder folds and hoists, and how kernels print.
 
 use dlc_compiler::cpu::cost::runs_in_parallel;
 use dlc_compiler::kernel::{
-    Access, Binary, Block, Buf, Builder, Carried, Compare, Const, Elem, Inst, Kernel, Loop, Mode, Operand, Stmt, Ty,
-    Unary, Val, Verified, verify,
+    Access, AccessMode, Binary, Block, Buf, Carried, Compare, Const, Elem, Inst, Kernel, KernelBuilder, Loop, Operand,
+    Stmt, Ty, Unary, Val, Verified, verify,
 };
 use dlc_compiler::machine::Machine;
 use dlc_compiler::routine::program::KernelProgram;
@@ -17,7 +17,7 @@ fn kernel(types: &[Ty], body: Block) -> Kernel {
     let mut values = vec![Ty::INDEX, Ty::INDEX];
     values.extend(types);
     Kernel {
-        operands: vec![operand(Mode::Read), operand(Mode::Write)],
+        operands: vec![operand(AccessMode::Read), operand(AccessMode::Write)],
         scratch: vec![],
         tables: vec![],
         chunks: 1,
@@ -141,12 +141,12 @@ fn the_verifier_refuses() {
 
 #[test]
 fn the_builder_merges_hoists_and_folds() {
-    let mut b = Builder::new(1);
-    let x = b.operand(DType::F32, 1024, Mode::Read);
-    let y = b.operand(DType::F32, 1024, Mode::Write);
+    let mut b = KernelBuilder::new(1);
+    let x = b.operand(DType::F32, 1024, AccessMode::Read);
+    let y = b.operand(DType::F32, 1024, AccessMode::Write);
     b.count(32, |b, i| {
         b.count(4, |b, j| {
-            // (i * 4 + j) / 4 is i; both loads are the same; the bias load moves out of the inner loop.
+            // (i * 4 + j) / 4 is i; both loads are the same; the bias load is hoisted out of the inner loop.
             let flat = b.mul_const(i, 4);
             let flat = b.add(flat, j);
             let row = b.div_floor(flat, 4);
@@ -160,8 +160,8 @@ fn the_builder_merges_hoists_and_folds() {
             let unused = b.mul(product, product);
             b.mul(unused, bias);
             let sum = b.add(product, bias);
-            let place = b.add_const(flat, 7);
-            b.store(y, place, sum);
+            let offset = b.add_const(flat, 7);
+            b.store(y, offset, sum);
         });
     });
     insta::assert_snapshot!(b.finish());
@@ -170,8 +170,8 @@ fn the_builder_merges_hoists_and_folds() {
 #[test]
 fn equal_kernels_are_one() {
     let build = |factor: f64| {
-        let mut b = Builder::new(1);
-        let x = b.operand(DType::F32, 8, Mode::ReadWrite);
+        let mut b = KernelBuilder::new(1);
+        let x = b.operand(DType::F32, 8, AccessMode::ReadWrite);
         let zero = b.index(0);
         let v = b.load_lanes(x, zero, 8);
         let factor = b.float(Ty::vector(Elem::F32, 8), factor);
@@ -189,12 +189,12 @@ fn equal_kernels_are_one() {
 #[test]
 fn what_hardly_ever_runs_has_no_say_in_threads() {
     let build = |is_rare: bool| {
-        let mut b = Builder::new(2);
-        let x = b.operand(DType::F32, 100_000, Mode::ReadWrite);
+        let mut b = KernelBuilder::new(2);
+        let x = b.operand(DType::F32, 100_000, AccessMode::ReadWrite);
         b.chunk_loop(|b, chunk| {
             let first = b.load(x, chunk);
             let cond = b.compare(Compare::Ne, first, first);
-            let much = |b: &mut Builder| {
+            let much = |b: &mut KernelBuilder| {
                 b.count(100_000, |b, i| b.store(x, i, first));
                 vec![]
             };

@@ -3,7 +3,7 @@
 mod support;
 
 use dlc_compiler::kernel::{
-    Access, Binary, Buf, Builder, Compare, Const, Elem, Inst, Kernel, Mode, Operand, Stmt, Ty, Unary, Val,
+    Access, AccessMode, Binary, Buf, Compare, Const, Elem, Inst, Kernel, KernelBuilder, Operand, Stmt, Ty, Unary, Val,
 };
 use dlc_ir::DType;
 use support::{compiles_everywhere, run};
@@ -57,15 +57,15 @@ fn every_operation_on_every_type_and_width() {
     }
 }
 
-/// Makes a value of two others.
-type Operation = Box<dyn Fn(&mut Builder, Val, Val) -> Val>;
+/// Makes a value from two others.
+type Operation = Box<dyn Fn(&mut KernelBuilder, Val, Val) -> Val>;
 
 fn operations(dtype: DType, lanes: u8) {
     let n = 48;
     let elem = Elem::of(dtype);
-    let mut b = Builder::new(1);
-    let x = b.operand(dtype, n, Mode::Read);
-    let y = b.operand(dtype, n, Mode::Read);
+    let mut b = KernelBuilder::new(1);
+    let x = b.operand(dtype, n, AccessMode::Read);
+    let y = b.operand(dtype, n, AccessMode::Read);
     let (begin, end) = (b.index(0), b.index(n as i64));
     let mut results: Vec<(DType, Operation)> = Vec::new();
     let unary =
@@ -181,7 +181,7 @@ fn operations(dtype: DType, lanes: u8) {
         }),
     ));
     // The same where it matters which half is which, of numbers and of masks.
-    let without = |b: &mut Builder, p: Val, q: Val| match b.ty(p).elem {
+    let without = |b: &mut KernelBuilder, p: Val, q: Val| match b.ty(p).elem {
         Elem::Bool => {
             let not = b.unary(Unary::Not, q);
             b.binary(Binary::And, p, not)
@@ -232,7 +232,7 @@ fn operations(dtype: DType, lanes: u8) {
     }
     let mut outs = Vec::new();
     for (to, _) in &results {
-        outs.push(b.operand(*to, n, Mode::Write));
+        outs.push(b.operand(*to, n, AccessMode::Write));
     }
     b.repeat(begin, end, i64::from(lanes), |b, i| {
         let (x, y) = (b.load_lanes(x, i, lanes), b.load_lanes(y, i, lanes));
@@ -260,12 +260,12 @@ fn memory_forms() {
     for dtype in [DType::F32, DType::F64, DType::I32, DType::I64, DType::U8, DType::Bool] {
         for lanes in [1, 2, 4, 8, 16] {
             let n = 100;
-            let mut b = Builder::new(3);
-            let x = b.operand(dtype, n, Mode::Read);
-            let index = b.operand(DType::I64, 16, Mode::Read);
-            let strided = b.operand(dtype, 3 * n, Mode::Write);
-            let gathered = b.operand(dtype, 3 * 16, Mode::Write);
-            let tail = b.operand(dtype, 3 * 16 * 17, Mode::ReadWrite);
+            let mut b = KernelBuilder::new(3);
+            let x = b.operand(dtype, n, AccessMode::Read);
+            let index = b.operand(DType::I64, 16, AccessMode::Read);
+            let strided = b.operand(dtype, 3 * n, AccessMode::Write);
+            let gathered = b.operand(dtype, 3 * 16, AccessMode::Write);
+            let tail = b.operand(dtype, 3 * 16 * 17, AccessMode::ReadWrite);
             let copy = b.scratch(dtype, n);
             b.chunk_loop(|b, chunk| {
                 let access = |buf, index, stride| Access { buf, index, offset: 3, stride, active: None };
@@ -322,9 +322,9 @@ fn memory_forms() {
 
 #[test]
 fn loops_branches_and_checks() {
-    let mut b = Builder::new(1);
-    let x = b.operand(DType::F32, 10, Mode::Read);
-    let out = b.operand(DType::F32, 4, Mode::Write);
+    let mut b = KernelBuilder::new(1);
+    let x = b.operand(DType::F32, 10, AccessMode::Read);
+    let out = b.operand(DType::F32, 4, AccessMode::Write);
     let zero = b.index(0);
     let ten = b.index(10);
     let start = b.float(Ty::scalar(Elem::F32), 0.0);
@@ -365,7 +365,8 @@ fn loops_branches_and_checks() {
     insta::assert_snapshot!(kernel);
 }
 
-/// Index arithmetic is folded while a kernel is built, by the ranges of its loops too; it stays what was written, below zero as well.
+/// Index arithmetic is folded while a kernel is built, by the ranges of its loops too; the result is that of the original, also
+/// below zero.
 #[test]
 fn folded_index_arithmetic_is_what_was_written() {
     let mut formulas = vec![];
@@ -378,8 +379,8 @@ fn folded_index_arithmetic_is_what_was_written() {
     for (begin, end) in [(-9, 10), (-3, 0), (-4, -1), (-8, -4), (0, 4), (5, 8)] {
         let turns = (end - begin) as usize;
         let row = values * formulas.len() as i64;
-        let mut b = Builder::new(1);
-        let out = b.operand(DType::I64, turns * row as usize, Mode::Write);
+        let mut b = KernelBuilder::new(1);
+        let out = b.operand(DType::I64, turns * row as usize, AccessMode::Write);
         let (first, limit) = (b.index(begin), b.index(end));
         b.repeat(first, limit, 1, |b, i| {
             let turn = b.add_const(i, -begin);
@@ -400,9 +401,9 @@ fn folded_index_arithmetic_is_what_was_written() {
         for i in begin..end {
             for &(scale, shift, divisor) in &formulas {
                 let (scaled, x) = (i * scale, i * scale + shift);
-                let wanted = [x.div_euclid(divisor), x.rem_euclid(divisor), shift - scaled, scaled];
-                let found: Vec<i64> = found.by_ref().take(wanted.len()).collect();
-                assert_eq!(found, wanted, "{i} * {scale} + {shift}, by {divisor}, in {begin}..{end}");
+                let expected = [x.div_euclid(divisor), x.rem_euclid(divisor), shift - scaled, scaled];
+                let found: Vec<i64> = found.by_ref().take(expected.len()).collect();
+                assert_eq!(found, expected, "{i} * {scale} + {shift}, by {divisor}, in {begin}..{end}");
             }
         }
     }
@@ -412,7 +413,7 @@ fn turned<T>(is_turned: bool, (x, y): (T, T)) -> (T, T) {
     if is_turned { (y, x) } else { (x, y) }
 }
 
-/// Machine code keeps the constants of index sums apart, on whichever side they stand: kernels from files are not folded.
+/// Machine code keeps the constant terms of index sums apart, on whichever side they are: kernels from files are not folded.
 #[test]
 fn constants_stand_on_either_side_of_indices() {
     let operand = |mode, elements| Operand { dtype: DType::I64, elements, mode };
@@ -429,7 +430,7 @@ fn constants_stand_on_either_side_of_indices() {
         Binary::Sub => x - y,
         _ => x * y,
     };
-    let mut wanted = vec![];
+    let mut expected = vec![];
     let ops = [Binary::Add, Binary::Sub, Binary::Mul];
     for (inner, outer, side) in ops.iter().flat_map(|&i| ops.iter().flat_map(move |&o| (0..4).map(move |s| (i, o, s))))
     {
@@ -439,28 +440,28 @@ fn constants_stand_on_either_side_of_indices() {
         body.push(Stmt::Let(first, Inst::Binary(inner, p, q)));
         let (p, q) = turned(side & 2 == 2, (first, ten));
         body.push(Stmt::Let(second, Inst::Binary(outer, p, q)));
-        body.push(Stmt::Store(access(1, wanted.len() as i64), second));
+        body.push(Stmt::Store(access(1, expected.len() as i64), second));
         let (p, q) = turned(side & 1 == 1, (1000, 3));
         let (p, q) = turned(side & 2 == 2, (f(inner, p, q), 10));
-        wanted.push(f(outer, p, q));
+        expected.push(f(outer, p, q));
     }
-    let operands = vec![operand(Mode::Read, 1), operand(Mode::Write, wanted.len())];
+    let operands = vec![operand(AccessMode::Read, 1), operand(AccessMode::Write, expected.len())];
     let kernel = Kernel { operands, scratch: vec![], tables: vec![], chunks: 1, values, body };
-    let (_, found) = run(&kernel, &[1000i64.to_le_bytes().to_vec(), vec![0; 8 * wanted.len()]]);
+    let (_, found) = run(&kernel, &[1000i64.to_le_bytes().to_vec(), vec![0; 8 * expected.len()]]);
     let found: Vec<i64> = found[1].chunks(8).map(|x| i64::from_le_bytes(x.try_into().unwrap())).collect();
-    assert_eq!(found, wanted, "{kernel}");
+    assert_eq!(found, expected, "{kernel}");
 }
 
-/// Whether any lane is set goes by all lanes of a mask and by nothing else: not by what stands beside two of them in a register.
+/// Whether any lane is set depends on all lanes of a mask and nothing else: not on the other lanes of a register.
 #[test]
 fn any_asks_every_lane_and_no_other() {
     for dtype in [DType::F32, DType::F64, DType::I32, DType::I64] {
         for lanes in [2u8, 4, 8] {
             let patterns = 1usize << lanes;
-            let mut b = Builder::new(1);
-            let x = b.operand(dtype, patterns * usize::from(lanes), Mode::Read);
-            let y = b.operand(dtype, usize::from(lanes), Mode::Read);
-            let out = b.operand(DType::Bool, patterns, Mode::Write);
+            let mut b = KernelBuilder::new(1);
+            let x = b.operand(dtype, patterns * usize::from(lanes), AccessMode::Read);
+            let y = b.operand(dtype, usize::from(lanes), AccessMode::Read);
+            let out = b.operand(DType::Bool, patterns, AccessMode::Write);
             let zero = b.index(0);
             let y = b.load_lanes(y, zero, lanes);
             b.count(patterns, |b, i| {
@@ -480,8 +481,8 @@ fn any_asks_every_lane_and_no_other() {
             let x: Vec<u8> = bits.flat_map(number).collect();
             let ones: Vec<u8> = (0..lanes).flat_map(|_| number(true)).collect();
             let (_, found) = run(&b.finish(), &[x, ones, vec![0; patterns]]);
-            let wanted: Vec<u8> = (0..patterns).map(|p| u8::from(p != 0)).collect();
-            assert_eq!(found[2], wanted, "{lanes} lanes of {dtype}");
+            let expected: Vec<u8> = (0..patterns).map(|p| u8::from(p != 0)).collect();
+            assert_eq!(found[2], expected, "{lanes} lanes of {dtype}");
         }
     }
 }

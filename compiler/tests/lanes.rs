@@ -1,5 +1,5 @@
-//! Lanes that do not count take no part in any reduction, whatever stands in them: everything that is read beyond the end of a
-//! loop, or where a condition does not hold, is poison here.
+//! Inactive lanes take no part in any reduction, whatever they contain: everything that is read beyond the end of a loop, or
+//! where a predicate is false, is poison here.
 
 #[path = "common/run.rs"]
 mod run;
@@ -7,12 +7,12 @@ mod run;
 use dlc_compiler::options::{Backend, Level};
 use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
 
-/// Lengths around those of vectors, of their tails, and of what is written out.
+/// Lengths around those of vectors, of their remainders, and of unrolled reductions.
 const LENGTHS: [usize; 16] = [1, 2, 3, 5, 7, 8, 9, 12, 15, 16, 17, 19, 31, 33, 65, 131];
-/// Elements of what is indexed.
+/// Elements of the indexed tensor.
 const N: usize = 16;
 
-/// Small numbers of which every sum and product is exact; the first element is poison, and no index names it.
+/// Small numbers whose sums and products are exact; the first element is poison, and no index selects it.
 fn table(dtype: DType, seed: usize, poison: f64) -> Tensor {
     Tensor::from_fn(Type::new(dtype, [N]), |i| match i {
         0 if dtype.is_float() => Scalar::Float(poison),
@@ -29,12 +29,12 @@ fn indices(shape: &[usize], seed: usize) -> Tensor {
 /// Runs a graph in every way on the same arguments.
 fn agrees(text: &str, args: &[Tensor]) {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
-    let wanted = graph.interpret(args).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let expected = graph.interpret(args).unwrap_or_else(|e| panic!("{e}\n{text}"));
     for level in [Level::O0, Level::Full] {
         for backend in [Backend::Interpreter, run::NATIVE] {
             let program = run::build(&graph, level, backend).unwrap_or_else(|e| panic!("{e}\n{text}"));
             let found = program.evaluate(args).unwrap_or_else(|e| panic!("{e}\n{text}"));
-            for (result, (w, f)) in wanted.iter().zip(&found).enumerate() {
+            for (result, (w, f)) in expected.iter().zip(&found).enumerate() {
                 for (at, (x, y)) in w.scalars().zip(f.scalars()).enumerate() {
                     let (a, b) = (x.as_f64(), y.as_f64());
                     let same = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= 1e-6 * a.abs();
@@ -77,7 +77,7 @@ fn picked_elements() {
     }
 }
 
-/// Sums of products: both factors picked, one picked, picked rows, and a factor that is the same for all.
+/// Sums of products: both factors gathered, one gathered, gathered rows, and a factor that is uniform.
 #[test]
 fn products_of_picked_elements() {
     for n in LENGTHS {
@@ -113,8 +113,8 @@ fn products_of_picked_elements() {
     }
 }
 
-/// One factor that is zero in the lanes that do not count, beside one that is poison there. Each program has nothing else that reads what
-/// is picked, so that it is picked within the sum.
+/// One factor that is zero in inactive lanes, beside one that is poison there. The gathered value has no other user, so that the
+/// gather is fused into the sum.
 #[test]
 fn sums_of_products_with_one_picked_factor() {
     for n in LENGTHS {
@@ -137,7 +137,7 @@ fn sums_of_products_with_one_picked_factor() {
     }
 }
 
-/// What stands behind the end of a row, between its elements and before it is poison.
+/// What is after the end of a row, between its elements and before it is poison.
 #[test]
 fn rows_among_poison() {
     for n in LENGTHS {
@@ -167,7 +167,7 @@ fn rows_among_poison() {
     }
 }
 
-/// Windows with padding over picked elements, and a convolution of them.
+/// Windows with padding over gathered elements, and a convolution of them.
 #[test]
 fn padded_windows_of_picked_elements() {
     for n in LENGTHS.into_iter().filter(|&n| n > 2) {
@@ -189,7 +189,7 @@ fn padded_windows_of_picked_elements() {
     }
 }
 
-/// Picked updates, put where other picked elements are.
+/// Gathered updates, scattered over other gathered elements.
 #[test]
 fn scattered_updates() {
     for n in LENGTHS {

@@ -1,4 +1,4 @@
-//! The description of the machine is what decides: each of its numbers, changed, changes what is made of some program.
+//! The machine description decides: each of its numbers, if changed, changes the compilation of some program.
 
 #[path = "common/lenet.rs"]
 mod lenet;
@@ -10,8 +10,8 @@ use dlc_compiler::options::PassOptions;
 use dlc_compiler::{passes, routine};
 use dlc_ir::Graph;
 
-/// A product that is packed; convolutions whose filters are put in order, one of them with rows shorter than a vector; sums over all and over
-/// columns; updates at indices; elements at indices; a transposition.
+/// A packed product; convolutions whose filters are permuted, one of them with rows shorter than a vector; reductions to a scalar
+/// and over columns; a scatter; a gather; a transpose.
 const PROGRAMS: [&str; 7] = [
     "func @f(%x: f32[512,512] input, %w: f32[512,512] input) -> f32[512,512] {
   %0 = dot %x, %w {lhs=[1], rhs=[0], lhs_batch=[], rhs_batch=[]} : f32[512,512]
@@ -47,7 +47,7 @@ const PROGRAMS: [&str; 7] = [
 }",
 ];
 
-/// The kernels of all programs, how long they are taken to run, and which of them are spread over threads.
+/// The kernels of all programs, their estimated costs, and which of them run in parallel.
 fn made_for(machine: &Machine) -> String {
     let options = PassOptions { machine: *machine, ..PassOptions::default() };
     let step = differentiate(lenet::training_step(8), &mut |function, _| function).expect("LeNet has gradients");

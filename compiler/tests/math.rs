@@ -1,12 +1,12 @@
-//! Vector math against crate `libm`, and its special values.
+//! Vector math compared with crate `libm`, and its special values.
 
 mod support;
 
-use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, Val, math};
+use dlc_compiler::kernel::{AccessMode, Elem, Kernel, KernelBuilder, Ty, Val, math};
 use dlc_ir::{DType, ScalarOp};
 use support::run;
 
-type Function = fn(&mut Builder, Val) -> Val;
+type Function = fn(&mut KernelBuilder, Val) -> Val;
 type Reference = fn(f64) -> f64;
 
 fn sigmoid(x: f64) -> f64 {
@@ -26,10 +26,10 @@ const FUNCTIONS: [(ScalarOp, Function, Reference); 10] = [
     (ScalarOp::Sqrt, |b, x| b.unary(dlc_compiler::kernel::Unary::Sqrt, x), libm::sqrt),
 ];
 
-fn kernel(dtype: DType, operands: usize, n: usize, lanes: u8, f: impl Fn(&mut Builder, &[Val]) -> Val) -> Kernel {
-    let mut b = Builder::new(1);
-    let inputs: Vec<_> = (0..operands).map(|_| b.operand(dtype, n, Mode::Read)).collect();
-    let out = b.operand(dtype, n, Mode::Write);
+fn kernel(dtype: DType, operands: usize, n: usize, lanes: u8, f: impl Fn(&mut KernelBuilder, &[Val]) -> Val) -> Kernel {
+    let mut b = KernelBuilder::new(1);
+    let inputs: Vec<_> = (0..operands).map(|_| b.operand(dtype, n, AccessMode::Read)).collect();
+    let out = b.operand(dtype, n, AccessMode::Write);
     let (begin, end) = (b.index(0), b.index(n as i64));
     b.repeat(begin, end, i64::from(lanes), |b, i| {
         let x: Vec<Val> = inputs.iter().map(|&x| b.load_lanes(x, i, lanes)).collect();

@@ -1,4 +1,4 @@
-//! The e-graph itself is right: after saturation all members of every class are one value, by the law of the maths, on random,
+//! The e-graph itself is right: after saturation all members of every class are equal, under the rules of the maths, on random,
 //! special and extreme numbers.
 
 #[allow(dead_code, reason = "each test binary uses its part")]
@@ -70,7 +70,7 @@ fn is_checked(function: &Function) -> bool {
     !function.nodes().any(|(_, n)| n.types.iter().any(float)) && !function.ops().any(|(_, _, op)| outside(op))
 }
 
-/// Checks a function with these maths; which rules fired.
+/// Checks a function with these maths; returns the rules that fired.
 fn check(function: &Function, math: Math, seed: u64, sum: &mut Members) -> BTreeSet<&'static str> {
     let options = PassOptions { math, weights: false, ..PassOptions::default() };
     let mut algebra = AlgebraGraph::new(function);
@@ -98,15 +98,15 @@ fn check(function: &Function, math: Math, seed: u64, sum: &mut Members) -> BTree
     saturation.fired.into_keys().collect()
 }
 
-/// Where what safe maths asks of the operands is not proved, the rule without its guard makes members that differ: each guard is
-/// needed, and this test sees it missing.
+/// Where a condition that safe maths requires is not proved, the rule without its guard makes members that differ: each guard is
+/// necessary, and this test notices if it is missing.
 #[test]
 fn a_rule_without_its_guard_is_noticed() {
     let mut unnoticed = vec![];
     for (name, graph) in named_seeds().into_iter().filter(|(name, _)| name.starts_with("unproved-")) {
         let function = graph.entry();
         let mut algebra = AlgebraGraph::new(function);
-        // Fast maths takes for granted what the guards ask for.
+        // Fast maths assumes what the guards require.
         saturate(&mut algebra, &PassOptions { math: Math::Fast, weights: false, ..PassOptions::default() });
         let mut rng = Rng(3);
         let noticed = (0..300).any(|draw| {
@@ -117,7 +117,7 @@ fn a_rule_without_its_guard_is_noticed() {
             unnoticed.push(name);
         }
     }
-    // Sums of whole numbers differ in their rounding only, which no bound tells from what is allowed.
+    // Sums of integers differ in their rounding only, which no bound distinguishes from what is allowed.
     assert_eq!(unnoticed, ["unproved-add-constants"]);
 }
 
@@ -145,7 +145,7 @@ fn members_of_the_rules_own_programs_agree() {
             }
         }
         assert!(sum.elements > 4 * sum.open && sum.elements > 1000, "{sum:?}");
-        // What safe maths asks to be proved is proved somewhere.
+        // What safe maths requires to be proved is proved somewhere.
         let silent: Vec<&str> = rules()
             .filter(|r| r.need == Need::Safe && math == Math::Safe && !fired.contains(r.name))
             .map(|r| r.name)
@@ -175,7 +175,7 @@ fn members_of_random_graphs_agree() {
     assert!(graphs > 100 && sum.elements > 100_000, "{graphs} graphs, {sum:?}");
 }
 
-/// What is proved of a convolution holds where its windows have only padding, too.
+/// The facts of a convolution hold also if its windows have only padding.
 #[test]
 fn a_convolution_may_be_zero_in_its_padding() {
     let text = "func @f(%x: f32[1,1,2,2] input, %w: f32[1,1,1,1] input) -> (f32[1,1,4,4]) {
@@ -195,8 +195,8 @@ fn a_convolution_may_be_zero_in_its_padding() {
     check(graph.entry(), Math::Safe, 7, &mut Members::default());
 }
 
-/// What is proved of a product holds where zero meets infinity, and what is proved of a sum where all terms are at their bound, and
-/// where they leave the range together.
+/// The facts of a product hold if zero is multiplied by infinity, and those of a sum if all terms are at their bound, and if they
+/// overflow together.
 #[test]
 fn products_may_be_nan_and_sums_infinite() {
     let text = "func @f(%i: i32[3,4] input, %x: f32[3,4] input) -> (f32[3,4], f32[3], f32[3]) {
@@ -219,7 +219,7 @@ fn products_may_be_nan_and_sums_infinite() {
     check(graph.entry(), Math::Safe, 7, &mut Members::default());
 }
 
-/// What one result of a program is does not depend on what another one divides by zero.
+/// One result of a program does not depend on what another one divides by zero.
 #[test]
 fn numbers_that_differ_are_never_one() {
     let text = "func @f() -> (f32[], f32[], f32[]) {
@@ -241,7 +241,7 @@ fn numbers_that_differ_are_never_one() {
     }
 }
 
-/// A quotient is that of the numbers as written, to the last bit, unless numbers are taken to be moderate: `floor(41 / 41)` is 1.
+/// A quotient is exactly that of the numbers as written, unless numbers are assumed to be moderate: `floor(41 / 41)` is 1.
 #[test]
 fn a_division_stays_a_division() {
     let mut differences = 0;
@@ -265,18 +265,18 @@ fn a_division_stays_a_division() {
         let whole =
             |scale: f64| Tensor::from_fn(Type::new(DType::F32, [200]), |i| Scalar::Float((i as f64 + 1.0) * scale));
         let args = [whole(divisor.parse::<f64>().expect("a number").abs().max(1.0)), whole(1.0)];
-        let wanted = graph.interpret(&args).expect("it has a value");
+        let expected = graph.interpret(&args).expect("it has a value");
         for math in Math::ALL {
             let optimised = optimize(&graph, &PassOptions { math, ..PassOptions::default() }).graph;
             let found = optimised.interpret(&args).expect("it has a value");
             match math {
-                Math::Fast => differences += usize::from(found != wanted),
-                _ => assert_eq!(found, wanted, "{math}, {divisor}\n{optimised}"),
+                Math::Fast => differences += usize::from(found != expected),
+                _ => assert_eq!(found, expected, "{math}, {divisor}\n{optimised}"),
             }
         }
     }
     assert!(
         differences > 4,
-        "fast maths multiply by the inverse, which these numbers tell from a division: {differences}"
+        "fast maths multiply by the inverse, which these numbers distinguish from a division: {differences}"
     );
 }

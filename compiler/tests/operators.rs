@@ -1,4 +1,5 @@
-//! Every sample of every operator, compiled by itself: each emitter against the reference, within the operator's own tolerance.
+//! Every sample of every operator, compiled by itself: each emitter compared with the reference, within the operator's own
+//! tolerance.
 
 #[path = "common/run.rs"]
 mod run;
@@ -7,7 +8,7 @@ use dlc_compiler::options::{Backend, Level};
 use dlc_ir::op::{EvalError, Sample};
 use dlc_ir::{Builder, FunctionKind, Graph, Op, Role, Scalar, Tensor};
 
-/// A function that does nothing but apply the operator.
+/// A function that only applies the operator.
 fn alone(sample: &Sample) -> Graph {
     let mut b = Builder::new("main", FunctionKind::Func);
     let args: Vec<_> = sample.types().into_iter().map(|ty| b.arg("x", ty, Role::Input)).collect();
@@ -16,20 +17,20 @@ fn alone(sample: &Sample) -> Graph {
     Graph::from_function(b.finish())
 }
 
-fn stands_for(found: Scalar, expected: Scalar, bound: f64) -> bool {
+fn is_close(found: Scalar, expected: Scalar, bound: f64) -> bool {
     match (found, expected) {
         (Scalar::Float(x), Scalar::Float(y)) => x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= bound,
         (x, y) => x == y,
     }
 }
 
-/// Compares with the reference; returns what is wrong.
+/// Compares with the reference; returns the difference.
 fn difference(sample: &Sample, args: &[Tensor], expected: &[Tensor], found: &[Tensor]) -> Option<String> {
     for (expected, found) in expected.iter().zip(found) {
         let bounds = sample.op.bounds(args, expected).expect("the reference has a value");
         for (i, bound) in bounds.into_iter().enumerate() {
             let (x, y) = (found.get(i), expected.get(i));
-            if !stands_for(x, y, bound) {
+            if !is_close(x, y, bound) {
                 return Some(format!("element {i} is {x:?}, not {y:?} ± {bound:e}"));
             }
         }

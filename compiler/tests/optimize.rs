@@ -1,4 +1,4 @@
-//! The passes together: a whole training step, and where its nodes come from.
+//! The passes together: a whole training step, and the provenance of its nodes.
 
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
@@ -38,9 +38,9 @@ fn the_optimised_step_trains_the_same() {
     let Optimized { graph: after, stats, .. } = optimize(&graph, &PassOptions::default());
     after.verify().unwrap_or_else(|e| panic!("{e}\n{after}"));
     let args = arguments(&graph);
-    let wanted = bounds::interpret(&graph, &args, Constants::Exact).expect("it runs");
+    let expected = bounds::interpret(&graph, &args, Constants::Exact).expect("it runs");
     let found = bounds::interpret(&after, &args, Constants::Folded).expect("it runs");
-    assert_same_reals(&wanted, &found, "the optimised step");
+    assert_same_reals(&expected, &found, "the optimised step");
     let calls = after.entry().op_count();
     assert!(calls < 60, "{calls} kernels and views in {stats:?}\n{}", after);
 }
@@ -54,9 +54,9 @@ fn strict_math_keeps_every_bit_but_of_sums() {
     assert_eq!(graph.interpret(&args).expect("it runs"), after.interpret(&args).expect("it runs"));
 }
 
-/// A million numbers that two reductions take cost 0.1 ms to be kept, which is to be written: what is computed in less is computed twice.
+/// Storing a million numbers that two reductions read costs 0.1 ms of traffic: cheaper computations are rematerialised.
 #[test]
-fn what_is_cheap_is_computed_again_and_what_is_dear_is_kept() {
+fn cheap_values_are_rematerialised_and_expensive_ones_saved() {
     for (function, kept) in [("relu", false), ("abs", false), ("tanh", true), ("erf", true)] {
         let text = format!(
             "func @f(%x: f32[1000,1000] input) -> (f32[1000], f32[1000]) {{
@@ -100,16 +100,16 @@ fn a_fused_node_tells_which_rules_made_it() {
     let entry = optimized.graph.entry();
     let (call, _, _) = entry.ops().next().expect("one call");
     let steps = optimized.provenance.steps(&entry.name, call);
-    let told: Vec<String> = steps.iter().map(|s| format!("{} {}", s.rule, s.note).trim().to_owned()).collect();
+    let explained: Vec<String> = steps.iter().map(|s| format!("{} {}", s.rule, s.note).trim().to_owned()).collect();
     assert_eq!(
-        told,
+        explained,
         [
             "dot-of-transpose",
             "fuse-map-into-epilogue add saves 256 bytes of traffic",
             "fuse-map-into-epilogue relu saves 256 bytes of traffic",
         ]
     );
-    let kernel = optimized.graph.functions().next().expect("the kernel stands first");
+    let kernel = optimized.graph.functions().next().expect("the kernel comes first");
     let (dot, _, _) = kernel.ops().next().expect("the product");
     assert_eq!(optimized.provenance.steps(&kernel.name, dot).len(), 1);
 }
@@ -148,7 +148,7 @@ fn passes_before_fusion(graph: &Graph) -> Graph {
 
 #[test]
 fn a_number_that_is_known_feeds_no_rule() {
-    // Zero is its own sum, multiple and product: if rules looked for further forms of it, they would find them without end.
+    // Zero is its own sum, multiple and product: if rules rewrote it, they would never reach a fixed point.
     let text = "func @f(%x: f32[4] input, %y: f32[4] input) -> f32[4] {
   %0 = constant 0.0 : f32[]
   %1 = broadcast %0 {axes=[]} : f32[4]
@@ -172,7 +172,7 @@ fn a_number_that_is_known_feeds_no_rule() {
     assert!(saturate.e_nodes < 40, "{saturate:?}");
 }
 
-/// Numbers near the end of the range have no file test: nothing finite comes out that could be compared.
+/// Numbers near the end of the range have no file test: no finite result could be compared.
 #[test]
 fn constants_are_not_added_beyond_all_numbers() {
     let text = "func @f(%x: f32[] input) -> f32[] {

@@ -1,5 +1,6 @@
-//! What is no element of an operand (padding, gaps between dilated elements, what lies beyond the end of a block) takes no part in a
-//! sum of products, whatever it would meet there: poison in weights or in data has the verdict of the reference, with every maths.
+//! What is not an element of an operand (padding, gaps between dilated elements, what is beyond the end of a block) takes no part
+//! in a sum of products, whatever it would be multiplied with: poison in weights or in data has the result of the reference, with
+//! every maths.
 
 #[path = "common/run.rs"]
 #[allow(dead_code, reason = "each test uses its part")]
@@ -12,22 +13,22 @@ use dlc_ir::{DType, Graph, Scalar, Tensor, Type};
 const POISON: [f64; 3] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
 const DTYPES: [(&str, DType); 2] = [("f32", DType::F32), ("f64", DType::F64)];
 
-/// Every way of compiling that has a verdict of its own.
-fn ways(backends: &[Backend]) -> Vec<Options> {
-    let mut ways = vec![];
+/// Every set of options that may behave differently.
+fn option_sets(backends: &[Backend]) -> Vec<Options> {
+    let mut option_sets = vec![];
     for &backend in backends {
         for (level, math) in [(Level::O0, Math::Safe), (Level::Full, Math::Safe), (Level::Full, Math::Strict)] {
             let mut options = run::options(level, backend);
             options.passes.math = math;
-            ways.push(options);
+            option_sets.push(options);
         }
     }
-    ways
+    option_sets
 }
 
 const BOTH: [Backend; 2] = [Backend::Interpreter, run::NATIVE];
 
-/// Small numbers of which every sum and product is exact.
+/// Small numbers whose sums and products are exact.
 fn small(ty: &Type, seed: usize) -> Tensor {
     Tensor::from_fn(ty.clone(), |i| Scalar::Float([1.0, -1.0, 2.0, 0.5][(7 * i + i / 5 + seed) % 4]))
 }
@@ -37,19 +38,20 @@ fn poisoned(x: &Tensor, at: usize, poison: f64) -> Tensor {
     Tensor::from_fn(x.ty().clone(), |i| if i == at { Scalar::Float(poison) } else { x.get(i) })
 }
 
-/// Elements of the rows that the last two axes make: the first and the last of a tensor, corners of the first row, and one within.
-fn places(ty: &Type) -> Vec<usize> {
+/// Elements of the rows that the last two axes make: the first and the last of a tensor, corners of the first row, and one
+/// within.
+fn positions(ty: &Type) -> Vec<usize> {
     let n = ty.shape.elements();
     let row = ty.shape.iter().rev().take(2).product::<usize>().clamp(1, n.max(1));
-    let mut places = vec![0, ty.shape.last().map_or(0, |n| n - 1), row - 1, row / 2, n / 2, n - 1];
-    places.sort_unstable();
-    places.dedup();
-    places
+    let mut positions = vec![0, ty.shape.last().map_or(0, |n| n - 1), row - 1, row / 2, n / 2, n - 1];
+    positions.sort_unstable();
+    positions.dedup();
+    positions
 }
 
 /// The first element that differs.
-fn difference(wanted: &[Tensor], found: &[Tensor]) -> Option<String> {
-    for (result, (w, f)) in wanted.iter().zip(found).enumerate() {
+fn difference(expected: &[Tensor], found: &[Tensor]) -> Option<String> {
+    for (result, (w, f)) in expected.iter().zip(found).enumerate() {
         for (at, (x, y)) in w.scalars().zip(f.scalars()).enumerate() {
             let (a, b) = (x.as_f64(), y.as_f64());
             let same = a == b || (a.is_nan() && b.is_nan());
@@ -61,8 +63,9 @@ fn difference(wanted: &[Tensor], found: &[Tensor]) -> Option<String> {
     None
 }
 
-/// Runs a graph in several ways, with ordinary numbers, and with each kind of poison in some elements of each argument, one at a time.
-fn agrees(text: &str, ways: &[Options]) {
+/// Runs a graph with several options, with ordinary numbers, and with each kind of poison in some elements of each argument, one
+/// at a time.
+fn agrees(text: &str, option_sets: &[Options]) {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     let meaning =
         pipeline::differentiate(graph.clone(), &run::options(Level::O0, run::NATIVE)).expect("it is differentiable");
@@ -70,26 +73,26 @@ fn agrees(text: &str, ways: &[Options]) {
     let clean: Vec<Tensor> = types.iter().enumerate().map(|(seed, ty)| small(ty, seed)).collect();
     let mut cases = vec![(clean.clone(), String::from("nothing is poisoned"))];
     for (arg, ty) in types.iter().enumerate() {
-        for (nth, at) in places(ty).into_iter().enumerate() {
+        for (nth, at) in positions(ty).into_iter().enumerate() {
             let poison = POISON[(arg + nth) % POISON.len()];
             let mut args = clean.clone();
             args[arg] = poisoned(&clean[arg], at, poison);
             cases.push((args, format!("element {at} of argument {arg} is {poison}")));
         }
     }
-    let wanted: Vec<Vec<Tensor>> =
+    let expected: Vec<Vec<Tensor>> =
         cases.iter().map(|(args, _)| meaning.interpret(args).unwrap_or_else(|e| panic!("{e}\n{text}"))).collect();
-    for options in ways {
+    for options in option_sets {
         let schedule = pipeline::differentiate(graph.clone(), options)
             .and_then(|g| pipeline::optimize(&g, options))
             .and_then(|g| pipeline::schedule(&g, options));
         let clamped = schedule.unwrap_or_else(|e| panic!("{e}\n{text}")).clamped;
-        // A vector that is clamped begins elsewhere: the lanes that count are wrong as well.
+        // A vector that is clamped begins elsewhere: its active lanes are wrong as well.
         assert_eq!(clamped, 0, "{:?}: accesses are clamped\n{text}", options.level);
         let program = pipeline::compile(graph.clone(), options).unwrap_or_else(|e| panic!("{e}\n{text}"));
-        for ((args, what), wanted) in cases.iter().zip(&wanted) {
+        for ((args, what), expected) in cases.iter().zip(&expected) {
             let found = program.evaluate(args).unwrap_or_else(|e| panic!("{e}\n{text}"));
-            if let Some(difference) = difference(wanted, &found) {
+            if let Some(difference) = difference(expected, &found) {
                 let (level, math) = (options.level, options.passes.math);
                 panic!("{level:?}, {math:?}, {:?}: where {what}, {difference}\n{text}", options.backend);
             }
@@ -156,7 +159,8 @@ func @g(%x: {x} input, %k: {k} input, %ct: {y} input) -> ({x}, {k}) {{
     [forward, gradients]
 }
 
-/// Register tiles and vectors of every kind: with the lanes along an axis of the result and of the sum, whole and with remainders.
+/// Register tiles and vectors of every kind: with the lanes along an axis of the result and of the sum, whole and with
+/// remainders.
 #[test]
 fn convolutions_and_their_gradients() {
     let windows = [
@@ -177,7 +181,7 @@ fn convolutions_and_their_gradients() {
                 ([16, 8, 4, 4], [4, 8, 3, 3]),
             ] {
                 for text in convolution(d, x, kernel, window) {
-                    agrees(&text, &ways(&BOTH[1..]));
+                    agrees(&text, &option_sets(&BOTH[1..]));
                 }
             }
         }
@@ -195,20 +199,20 @@ fn grouped_convolutions() {
             for stride in [1, 2] {
                 let window = Window { groups, batch_groups, stride, ..PLAIN };
                 for text in convolution(d, x, kernel, window) {
-                    agrees(&text, &ways(&BOTH[1..]));
+                    agrees(&text, &option_sets(&BOTH[1..]));
                 }
             }
         }
     }
 }
 
-/// Both emitters, on one of each kind.
+/// Both emitters, on one program of each kind.
 #[test]
 fn emitters_agree() {
     for (d, _) in DTYPES {
         for window in [PLAIN, Window { stride: 2, ..PLAIN }] {
             for text in convolution(d, [1, 4, 9, 9], [8, 4, 3, 3], window) {
-                agrees(&text, &ways(&BOTH));
+                agrees(&text, &option_sets(&BOTH));
             }
         }
     }
@@ -219,8 +223,8 @@ fn emitters_agree() {
 fn packed_convolutions() {
     for (d, _) in DTYPES {
         let [forward, gradients] = convolution(d, [1, 52, 15, 15], [47, 52, 3, 3], PLAIN);
-        agrees(&forward, &ways(&BOTH[1..])[1..]);
-        agrees(&gradients, &ways(&BOTH[1..])[1..2]);
+        agrees(&forward, &option_sets(&BOTH[1..])[1..]);
+        agrees(&gradients, &option_sets(&BOTH[1..])[1..2]);
     }
 }
 
@@ -236,7 +240,7 @@ fn zeros_that_are_written_count() {
   return %2
 }}"
         );
-        agrees(&text, &ways(&BOTH[1..]));
+        agrees(&text, &option_sets(&BOTH[1..]));
         let text = format!(
             "func @f(%x: {d}[21,19] input, %y: {d}[26,33] input) -> {d}[21,33] {{
   %0 = constant 0.0 : {d}[]
@@ -245,11 +249,11 @@ fn zeros_that_are_written_count() {
   return %2
 }}"
         );
-        agrees(&text, &ways(&BOTH[1..]));
+        agrees(&text, &option_sets(&BOTH[1..]));
     }
 }
 
-/// Sums over windows, of elements and of products, both of which would be read outside.
+/// Sums over windows, of elements and of products, both of which would be read out of bounds.
 #[test]
 fn sums_over_windows() {
     for (d, _) in DTYPES {
@@ -272,7 +276,7 @@ fn sums_over_windows() {
   return %0, %2, %5
 }}"
             );
-            agrees(&text, &ways(&BOTH[1..]));
+            agrees(&text, &option_sets(&BOTH[1..]));
         }
     }
 }
@@ -289,7 +293,7 @@ fn products_with_remainders() {
   return %0, %1
 }}"
             );
-            agrees(&text, &ways(&BOTH[1..])[1..]);
+            agrees(&text, &option_sets(&BOTH[1..])[1..]);
         }
     }
 }

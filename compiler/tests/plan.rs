@@ -1,4 +1,4 @@
-//! The buffer checker accepts plans and rejects every kind of planted fault.
+//! The checker accepts plans and rejects every kind of planted defect.
 
 use dlc_compiler::kernel::{Kernel, Ty, Verified};
 use dlc_compiler::machine::Target;
@@ -40,7 +40,7 @@ fn planned_of(text: &str) -> (Graph, Schedule) {
     (graph, plan)
 }
 
-/// Plants a fault in the entry's steps, or in the whole schedule, and expects the checker to find it.
+/// Plants a defect in the entry's steps, or in the whole schedule, and expects the checker to find it.
 fn rejects(what: &str, plant: impl FnOnce(&mut Schedule)) -> PlanError {
     let (graph, mut schedule) = planned();
     let before = schedule.program.clone();
@@ -54,8 +54,8 @@ fn entry(schedule: &mut Schedule) -> &mut Vec<Step> {
     &mut schedule.program.routines.last_mut().expect("there is an entry").steps
 }
 
-/// The places of a step: operands of a launch or arguments of a call.
-fn places(step: &mut Step) -> &mut Vec<Address> {
+/// The addresses of a step: operands of a launch or arguments of a call.
+fn addresses(step: &mut Step) -> &mut Vec<Address> {
     match step {
         Step::Launch { operands, .. } => operands,
         Step::Call { arguments, .. } => arguments,
@@ -82,59 +82,59 @@ fn plans_are_accepted() {
 
 #[test]
 fn overlapping_buffers() {
-    let fault = rejects("a result over an operand", |s| {
+    let error = rejects("a result over an operand", |s| {
         let at = launches(s)[0];
-        let operands = places(&mut entry(s)[at]);
+        let operands = addresses(&mut entry(s)[at]);
         let last = operands.len() - 1;
         operands[last] = operands[0];
     });
-    assert!(matches!(fault, PlanError::Overlap { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Overlap { .. }), "{error}");
 }
 
 #[test]
 fn memory_that_is_reused_too_early() {
-    // The first call's activations are still needed by the last product when the second call writes over them.
-    let fault = rejects("a result over a value that is read later", |s| {
+    // The first call's activations are still needed by the last product when the second call overwrites them.
+    let error = rejects("a result over a value that is read later", |s| {
         let at = calls(s);
-        let first = places(&mut entry(s)[at[0]])[2];
-        let second = places(&mut entry(s)[at[1]])[2];
+        let first = addresses(&mut entry(s)[at[0]])[2];
+        let second = addresses(&mut entry(s)[at[1]])[2];
         assert_ne!(first, second);
         for step in entry(s).iter_mut() {
-            places(step).iter_mut().filter(|p| **p == second).for_each(|p| *p = first);
+            addresses(step).iter_mut().filter(|p| **p == second).for_each(|p| *p = first);
         }
     });
-    assert!(matches!(fault, PlanError::Overlap { .. } | PlanError::WrongValue { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Overlap { .. } | PlanError::WrongValue { .. }), "{error}");
 }
 
 #[test]
 fn a_wrong_offset() {
-    let fault = rejects("an operand one block further", |s| {
+    let error = rejects("an operand one block further", |s| {
         let at = launches(s)[0];
-        let place = &mut places(&mut entry(s)[at])[0];
-        let Address::Frame(offset) = *place else { panic!("the operand lies in the frame") };
-        *place = Address::Frame(offset + ALIGN);
+        let address = &mut addresses(&mut entry(s)[at])[0];
+        let Address::Frame(offset) = *address else { panic!("the operand lies in the frame") };
+        *address = Address::Frame(offset + ALIGN);
     });
-    assert!(matches!(fault, PlanError::WrongValue { .. } | PlanError::Outside { .. }), "{fault}");
+    assert!(matches!(error, PlanError::WrongValue { .. } | PlanError::Outside { .. }), "{error}");
 }
 
 #[test]
 fn a_step_that_is_missing() {
-    let fault = rejects("a missing step", |s| {
+    let error = rejects("a missing step", |s| {
         let at = launches(s)[0];
         entry(s).remove(at);
         s.bindings.last_mut().expect("there is an entry").remove(at);
     });
-    assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
+    assert!(matches!(error, PlanError::WrongValue { .. }), "{error}");
 }
 
 #[test]
 fn an_update_before_the_last_reader() {
-    let fault = rejects("the update in front of a call that reads the weight", |s| {
-        // Everything that the update needs is recomputed from what lies there anyway: move the last call behind it.
+    let error = rejects("the update in front of a call that reads the weight", |s| {
+        // Everything that the update needs is in memory already: move the last call after it.
         let (last, update) = (calls(s)[1], entry(s).len() - 1);
         let update = (0..=update)
             .rev()
-            .find(|&i| places(&mut entry(s)[i]).last() == Some(&Address::Argument { slot: 1, offset: 0 }))
+            .find(|&i| addresses(&mut entry(s)[i]).last() == Some(&Address::Argument { index: 1, offset: 0 }))
             .expect("the weight is updated in place");
         let step = entry(s).remove(update);
         entry(s).insert(last, step);
@@ -142,118 +142,118 @@ fn an_update_before_the_last_reader() {
         let note = bindings.remove(update);
         bindings.insert(last, note);
     });
-    assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
+    assert!(matches!(error, PlanError::WrongValue { .. }), "{error}");
 }
 
 #[test]
 fn a_place_outside_of_the_frame() {
-    let fault = rejects("a result at the end of the frame", |s| {
+    let error = rejects("a result at the end of the frame", |s| {
         let end = s.program.routines.last().expect("there is an entry").frame;
         let at = launches(s)[0];
-        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(end);
+        *addresses(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(end);
     });
-    assert!(matches!(fault, PlanError::Outside { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Outside { .. }), "{error}");
 }
 
 #[test]
 fn a_frame_that_is_too_small() {
-    let fault = rejects("half a frame", |s| {
+    let error = rejects("half a frame", |s| {
         let routine = s.program.routines.last_mut().expect("there is an entry");
         routine.frame = routine.frame / 2 / ALIGN * ALIGN;
     });
-    assert!(matches!(fault, PlanError::Outside { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Outside { .. }), "{error}");
 }
 
 #[test]
 fn an_unaligned_place() {
-    let fault = rejects("an odd offset", |s| {
+    let error = rejects("an odd offset", |s| {
         let at = launches(s)[0];
-        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(4);
+        *addresses(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Frame(4);
     });
-    assert!(matches!(fault, PlanError::Unaligned { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Unaligned { .. }), "{error}");
 }
 
 #[test]
 fn a_callee_in_the_wrong_frame() {
-    let fault = rejects("a callee's frame over its own result", |s| {
+    let error = rejects("a callee's frame over its own result", |s| {
         let at = calls(s)[0];
         let Step::Call { frame, arguments, .. } = &mut entry(s)[at] else { panic!("a call") };
         let Address::Frame(result) = arguments[2] else { panic!("the result lies in the frame") };
         *frame = result;
     });
-    assert!(matches!(fault, PlanError::Overlap { .. } | PlanError::Outside { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Overlap { .. } | PlanError::Outside { .. }), "{error}");
 }
 
 #[test]
 fn swapped_arguments() {
-    let fault = rejects("swapped operands of a product", |s| {
+    let error = rejects("swapped operands of a product", |s| {
         let index = launches(s)
             .into_iter()
             .find(|&i| {
-                let operands = places(&mut entry(s)[i]).clone();
+                let operands = addresses(&mut entry(s)[i]).clone();
                 operands.len() == 3 && operands[0] != operands[1] && matches!(operands[1], Address::Frame(_))
             })
             .expect("there is a product");
-        places(&mut entry(s)[index]).swap(0, 1);
+        addresses(&mut entry(s)[index]).swap(0, 1);
     });
-    assert!(matches!(fault, PlanError::WrongValue { .. } | PlanError::Form { .. }), "{fault}");
+    assert!(matches!(error, PlanError::WrongValue { .. } | PlanError::Form { .. }), "{error}");
 }
 
 #[test]
 fn swapped_arguments_of_a_call() {
-    let fault = rejects("swapped results of a call", |s| {
+    let error = rejects("swapped results of a call", |s| {
         let at = calls(s)[1];
-        places(&mut entry(s)[at]).swap(0, 1);
+        addresses(&mut entry(s)[at]).swap(0, 1);
     });
-    assert!(matches!(fault, PlanError::WrongValue { .. } | PlanError::Outside { .. }), "{fault}");
+    assert!(matches!(error, PlanError::WrongValue { .. } | PlanError::Outside { .. }), "{error}");
 }
 
 #[test]
 fn a_stale_alias() {
     // The negation reads a view of the second call's result; the first call's has the same size but not the same value.
-    let fault = rejects("a view of the wrong value", |s| {
+    let error = rejects("a view of the wrong value", |s| {
         let at = calls(s);
-        let stale = places(&mut entry(s)[at[0]])[2];
+        let stale = addresses(&mut entry(s)[at[0]])[2];
         let index = launches(s)[0];
-        places(&mut entry(s)[index])[0] = stale;
+        addresses(&mut entry(s)[index])[0] = stale;
     });
-    assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
+    assert!(matches!(error, PlanError::WrongValue { .. }), "{error}");
 }
 
 #[test]
 fn a_write_to_an_input() {
-    let fault = rejects("a result over an argument", |s| {
+    let error = rejects("a result over an argument", |s| {
         let at = launches(s)[0];
-        *places(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Argument { slot: 0, offset: 0 };
+        *addresses(&mut entry(s)[at]).last_mut().expect("it has operands") = Address::Argument { index: 0, offset: 0 };
     });
-    assert!(matches!(fault, PlanError::Forbidden { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Forbidden { .. }), "{error}");
 }
 
 #[test]
 fn a_call_of_the_wrong_function() {
-    let fault = rejects("a routine that does not exist", |s| {
+    let error = rejects("a routine that does not exist", |s| {
         let at = calls(s)[0];
         let Step::Call { routine, .. } = &mut entry(s)[at] else { panic!("a call") };
         routine.0 += 1;
     });
-    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Form { .. }), "{error}");
 }
 
 #[test]
 fn a_result_in_the_wrong_slot() {
-    let fault = rejects("the output where nobody looks", |s| {
+    let error = rejects("an output in the wrong memory", |s| {
         for step in entry(s).iter_mut() {
-            for place in places(step) {
-                if matches!(place, Address::Argument { slot: 2, .. }) {
-                    *place = Address::Frame(0);
+            for address in addresses(step) {
+                if matches!(address, Address::Argument { index: 2, .. }) {
+                    *address = Address::Frame(0);
                 }
             }
         }
     });
-    assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
+    assert!(matches!(error, PlanError::WrongValue { .. }), "{error}");
 }
 
-/// Puts a kernel in the place of one of a schedule: with changed operands, none of which it accesses, since it must be right by itself.
+/// Replaces a kernel of a schedule: with changed operands, none of which it accesses, since it must verify by itself.
 fn change_kernel(schedule: &mut Schedule, number: usize, change: impl FnOnce(&mut Kernel)) {
     let mut kernels: Vec<Verified> = schedule.program.kernels.iter().cloned().collect();
     let values = vec![Ty::INDEX; 2];
@@ -274,25 +274,25 @@ fn first_kernel(schedule: &mut Schedule) -> usize {
 #[test]
 fn operands_of_another_dtype() {
     for operand in [0, 1] {
-        let fault = rejects("i32 for f32", |s| {
+        let error = rejects("i32 for f32", |s| {
             let kernel = first_kernel(s);
             change_kernel(s, kernel, |k| k.operands[operand].dtype = DType::I32);
         });
-        assert!(matches!(fault, PlanError::Type { .. }), "operand {operand}: {fault}");
+        assert!(matches!(error, PlanError::Type { .. }), "operand {operand}: {error}");
     }
 }
 
 #[test]
 fn operands_of_another_size() {
     for (operand, more) in [(0, false), (1, false), (0, true), (1, true)] {
-        let fault = rejects("another number of elements", |s| {
+        let error = rejects("another number of elements", |s| {
             let kernel = first_kernel(s);
             change_kernel(s, kernel, |k| {
                 let elements = &mut k.operands[operand].elements;
                 *elements = if more { *elements + 1 } else { *elements - 1 };
             });
         });
-        assert!(matches!(fault, PlanError::Type { .. } | PlanError::Outside { .. }), "operand {operand}: {fault}");
+        assert!(matches!(error, PlanError::Type { .. } | PlanError::Outside { .. }), "operand {operand}: {error}");
     }
 }
 
@@ -309,9 +309,9 @@ fn memory_between_launches_of_another_dtype_or_size() {
         assert!(last > 0, "the sum has parts");
         let Step::Launch { kernel, .. } = entry(&mut schedule)[last] else { unreachable!("a launch") };
         change_kernel(&mut schedule, kernel.0 as usize, change);
-        let fault =
+        let error =
             check(&graph, &schedule.program, &schedule.bindings).expect_err("parts that are read as something else");
-        assert!(matches!(fault, PlanError::WrongValue { .. }), "{fault}");
+        assert!(matches!(error, PlanError::WrongValue { .. }), "{error}");
     }
 }
 
@@ -338,32 +338,32 @@ fn of_type(function: &Function, ty: &str) -> Value {
 #[test]
 fn states_of_another_type() {
     for (ty, what) in [("f32[1200]", "more elements"), ("f32[40]", "fewer elements")] {
-        let fault = rejects_for(what, |graph| {
+        let error = rejects_for(what, |graph| {
             change_entry(graph, |entry| entry.results[1].value = of_type(entry, ty));
         });
-        assert!(matches!(fault, PlanError::Type { .. }), "{what}: {fault}");
+        assert!(matches!(error, PlanError::Type { .. }), "{what}: {error}");
     }
 }
 
 #[test]
 fn a_state_with_two_updates() {
-    let fault = rejects_for("two updates", |graph| {
+    let error = rejects_for("two updates", |graph| {
         change_entry(graph, |entry| entry.results.push(entry.results[1].clone()));
     });
-    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Form { .. }), "{error}");
 }
 
 #[test]
 fn an_update_of_nothing() {
-    let fault = rejects_for("an update of an argument that is not there", |graph| {
+    let error = rejects_for("an update of an argument that is not there", |graph| {
         change_entry(graph, |entry| entry.results[1].role = ResultRole::Update(7));
     });
-    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Form { .. }), "{error}");
 }
 
 #[test]
 fn arguments_and_results_of_another_type() {
-    // As many bytes, so that only the types tell; and each time functions of two programs that are well formed.
+    // The sizes are equal, so that only the types differ; and both functions belong to well-formed programs.
     let text = |taken: &str, made: &str| {
         format!(
             "func @block(%x: {taken}) -> {made} {{
@@ -382,19 +382,19 @@ func @main(%x: {taken} input) -> {made} {{
         let other: Graph = text(taken, made).parse().expect("the text is well formed");
         graph.insert(other.entry().clone());
         graph.verify().expect_err("the call does not fit");
-        let fault = check(&graph, &schedule.program, &schedule.bindings).expect_err(taken);
-        assert!(matches!(fault, PlanError::Type { .. }), "{taken}, {made}: {fault}");
+        let error = check(&graph, &schedule.program, &schedule.bindings).expect_err(taken);
+        assert!(matches!(error, PlanError::Type { .. }), "{taken}, {made}: {error}");
     }
 }
 
 #[test]
 fn a_routine_that_calls_itself() {
-    let fault = rejects("recursion", |s| {
+    let error = rejects("recursion", |s| {
         let (at, own) = (calls(s)[0], s.program.routines.len() - 1);
         let Step::Call { routine, .. } = &mut entry(s)[at] else { panic!("a call") };
         routine.0 = own as u32;
     });
-    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
+    assert!(matches!(error, PlanError::Form { .. }), "{error}");
 }
 
 #[test]
@@ -409,6 +409,6 @@ fn a_check_that_is_missing() {
     let at = launches(&mut schedule)[0];
     entry(&mut schedule).remove(at);
     schedule.bindings.last_mut().expect("there is an entry").remove(at);
-    let fault = check(&graph, &schedule.program, &schedule.bindings).expect_err("nothing checks the index");
-    assert!(matches!(fault, PlanError::Form { .. }), "{fault}");
+    let error = check(&graph, &schedule.program, &schedule.bindings).expect_err("nothing checks the index");
+    assert!(matches!(error, PlanError::Form { .. }), "{error}");
 }

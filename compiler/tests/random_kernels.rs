@@ -2,18 +2,18 @@
 
 mod support;
 
-use dlc_compiler::kernel::{Access, Binary, Builder, Compare, Elem, Kernel, Mode, Ty, Unary, Val};
+use dlc_compiler::kernel::{Access, AccessMode, Binary, Compare, Elem, Kernel, KernelBuilder, Ty, Unary, Val};
 use dlc_ir::DType;
 use proptest::prelude::*;
 use support::run;
 
-/// Turns choices into a kernel: a loop over lanes, in it a loop that carries two values, with arithmetic of all kinds.
+/// Decodes choices into a kernel: a loop over lanes, in it a loop that carries two values, with arithmetic of all kinds.
 fn build(dtype: DType, lanes: u8, chunks: usize, choices: &[(u8, u8, u8)]) -> Kernel {
     let n = 16 * chunks;
-    let mut b = Builder::new(chunks);
-    let x = b.operand(dtype, n, Mode::Read);
-    let index = b.operand(DType::I64, n, Mode::Read);
-    let y = b.operand(dtype, n, Mode::Write);
+    let mut b = KernelBuilder::new(chunks);
+    let x = b.operand(dtype, n, AccessMode::Read);
+    let index = b.operand(DType::I64, n, AccessMode::Read);
+    let y = b.operand(dtype, n, AccessMode::Write);
     let ty = Ty::vector(Elem::of(dtype), lanes);
     b.chunk_loop(|b, chunk| {
         let base = b.mul_const(chunk, 16);
@@ -27,7 +27,7 @@ fn build(dtype: DType, lanes: u8, chunks: usize, choices: &[(u8, u8, u8)]) -> Ke
                 let mut pool = vec![first, carried[0], carried[1]];
                 for &(op, p, q) in choices {
                     let (p, q) = (pool[usize::from(p) % pool.len()], pool[usize::from(q) % pool.len()]);
-                    let value = step(b, op, p, q, ty, &|b: &mut Builder| {
+                    let value = step(b, op, p, q, ty, &|b: &mut KernelBuilder| {
                         let at = b.load_lanes(index, place, lanes);
                         let ty = b.ty(at);
                         let (zero, last) = (b.int(ty, 0), b.int(ty, n as i64 - 1));
@@ -43,7 +43,7 @@ fn build(dtype: DType, lanes: u8, chunks: usize, choices: &[(u8, u8, u8)]) -> Ke
             });
             let sum = b.reduce_lanes(results[1], |b, p, q| b.add(p, q));
             let out = b.add(results[0], sum);
-            // Every second block is written by its tail only.
+            // Every second block is written by its remainder only.
             let count = b.modulo(i, i64::from(lanes) * 2);
             let active = b.index(i64::from(lanes));
             let active = b.sub(active, count);
@@ -53,7 +53,7 @@ fn build(dtype: DType, lanes: u8, chunks: usize, choices: &[(u8, u8, u8)]) -> Ke
     b.finish()
 }
 
-fn step(b: &mut Builder, op: u8, p: Val, q: Val, ty: Ty, gather: &dyn Fn(&mut Builder) -> Val) -> Val {
+fn step(b: &mut KernelBuilder, op: u8, p: Val, q: Val, ty: Ty, gather: &dyn Fn(&mut KernelBuilder) -> Val) -> Val {
     let float = ty.elem.is_float();
     match op % 16 {
         0 => b.add(p, q),

@@ -1,5 +1,5 @@
-//! Operators that are read at several positions: kernels do not grow beyond what the graph asks for, whatever is computed again in
-//! them, and what is computed is right.
+//! Operators that are read at several indices: kernels do not grow beyond the size of the graph by redundant evaluation, and the
+//! results are right.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod common;
@@ -15,12 +15,12 @@ use dlc_ir::bounds::{self, Constants};
 use dlc_ir::op::{Gradient, Pad};
 use dlc_ir::{Builder, DType, Function, FunctionKind, Graph, Role, Scalar, Type, Value};
 
-/// How many times the instructions may be of those that the operators have each by itself.
+/// Limit of the instructions of a kernel, relative to those of its operators compiled separately.
 const GROWTH: usize = 6;
-/// The same where sums are among them, whose loops hold several copies of their bodies: chains of additions in vectors.
+/// The same for sums, whose loops contain several copies of their bodies: chains of additions in vectors.
 const GROWTH_OF_SUMS: usize = 32;
 
-/// A graph of one input and what `make` computes of it.
+/// A graph of one input and what `make` computes from it.
 fn graph(size: usize, make: impl FnOnce(&mut Builder, Value) -> Value) -> Graph {
     let mut graph = Graph::new();
     graph.insert(function("f", size, Role::Input, make));
@@ -61,7 +61,7 @@ fn padded(b: &mut Builder, x: Value, low: i64, high: i64) -> Value {
     b.pad(x, zero, Pad { low: vec![low], high: vec![high], interior: vec![0] }).expect("one axis")
 }
 
-/// A running sum: each level adds what stands a power of two before.
+/// A running sum: each level adds the element a power of two before.
 fn doubling(levels: usize) -> impl FnOnce(&mut Builder, Value) -> Value {
     move |b, mut x| {
         for level in 0..levels {
@@ -101,7 +101,7 @@ fn slices(levels: usize) -> impl FnOnce(&mut Builder, Value) -> Value {
     }
 }
 
-/// A value behind itself.
+/// A value concatenated with itself.
 fn concatenations(levels: usize) -> impl FnOnce(&mut Builder, Value) -> Value {
     move |b, mut x| {
         for _ in 0..levels {
@@ -112,7 +112,7 @@ fn concatenations(levels: usize) -> impl FnOnce(&mut Builder, Value) -> Value {
     }
 }
 
-/// A value against itself turned on its side, and the sums of that.
+/// A value multiplied by its transpose, and the sums of that.
 fn outer_products(levels: usize) -> impl FnOnce(&mut Builder, Value) -> Value {
     move |b, mut x| {
         for _ in 0..levels {
@@ -129,7 +129,7 @@ fn outer_products(levels: usize) -> impl FnOnce(&mut Builder, Value) -> Value {
     }
 }
 
-/// What the kernels of a graph have, in instructions.
+/// The instructions of a graph's kernels.
 fn instructions(graph: &Graph, level: Level) -> usize {
     let text = pipeline::text(graph.clone(), Stage::Kernels, &run::options(level, run::NATIVE)).expect("it compiles");
     text.lines().filter(|line| line.trim_start().starts_with('%') && line.contains(" = ")).count()
@@ -143,13 +143,13 @@ fn check(name: &str, graph: &Graph, growth: usize) {
     let (apart, found) = (instructions(graph, Level::O0), instructions(graph, Level::Full));
     assert!(found > 0 && found <= growth * apart, "{name}: {found} instructions of operators that have {apart} apart");
     let args = arguments(plain.entry(), &mut Rng(5));
-    let wanted = bounds::interpret(&plain, &args, Constants::Exact).expect("it runs");
+    let expected = bounds::interpret(&plain, &args, Constants::Exact).expect("it runs");
     for level in [Level::O0, Level::Full] {
         let program = run::build(graph, level, run::NATIVE).expect("it compiles");
         let found = program.evaluate(&args).expect("it runs");
-        for (w, f) in wanted.iter().zip(&found) {
+        for (w, f) in expected.iter().zip(&found) {
             for (i, (x, y)) in w.value.to_f64s().into_iter().zip(f.to_f64s()).enumerate() {
-                // The passes may round otherwise: as often again.
+                // The passes may round differently: twice the bound.
                 let bound = 2.0 * w.radius[i];
                 assert!((x - y).abs() <= bound, "{name}, {level:?}: element {i} is {y}, not {x} ± {bound:e}");
             }
@@ -208,7 +208,7 @@ fn a_kernel_that_reads_exponentially_often_is_refused() {
     refused(&text, "evaluations");
 }
 
-/// Each reshape between transposed axes doubles the parts of an index, where no divisor of one level divides the next.
+/// Each reshape between transposed axes doubles the terms of an index, if no divisor of one level divides the next.
 #[test]
 fn a_kernel_whose_indices_grow_exponentially_is_refused() {
     let size = |level: usize| 6 * (200 - level);
@@ -226,7 +226,7 @@ fn a_kernel_whose_indices_grow_exponentially_is_refused() {
     }
     text += &format!("  return {last}\n}}\nfunc @m(%x: f32[{}] input) -> (y: f32[{}]) {{\n", size(0), size(40));
     text += &format!("  %0 = call %x {{func=@k}} : f32[{}]\n  return %0\n}}\n", size(40));
-    refused(&text, "parts in one index");
+    refused(&text, "terms in one index");
 }
 
 #[test]
@@ -237,10 +237,10 @@ fn a_kernel_of_a_very_long_chain_is_refused() {
         text += &format!("  %{i} = sin {x} : f32[8]\n");
     }
     text += "  return %599\n}\nfunc @m(%x: f32[8] input) -> (y: f32[8]) {\n  %0 = call %x {func=@k} : f32[8]\n  return %0\n}\n";
-    refused(&text, "operators inside each other");
+    refused(&text, "nested operators");
 }
 
-/// Of very many parts each is written by itself, so that no element is asked which part it is of.
+/// If there are many parts, each is written by its own nest, so that no element tests which part it is in.
 #[test]
 fn many_parts_are_written_one_by_one() {
     let parts = |n: usize| {

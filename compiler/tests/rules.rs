@@ -1,7 +1,8 @@
 //! Every rule is right: wherever it applies, both sides compute the same on random numbers, in random shapes.
 //!
-//! `tests/ir/saturate/<rule>.dlir` is the seed of a rule's instances; its sizes are drawn anew, all equal ones alike, as are its dtypes, and
-//! padding moves from one end to the other. A draw that is not well-typed any more (a slice beyond its operand) is dropped, the file's own never.
+//! `tests/ir/saturate/<rule>.dlir` is the seed of a rule's instances; its sizes are replaced by random ones, equal ones by equal
+//! ones, as are its dtypes, and padding moves from one end to the other. A draw that is not well-typed any more (a slice beyond
+//! its operand) is dropped, the original file never.
 
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod common;
@@ -17,7 +18,7 @@ use dlc_ir::{DType, Function, Graph, Scalar, Tensor};
 
 /// Random sizes tried for each rule.
 const DRAWS: usize = 24;
-/// Random numbers tried for each instance of a rule that keeps every bit.
+/// Random numbers tried for each instance of a rule that preserves every bit.
 const AWKWARD_DRAWS: usize = 20;
 
 fn path_of(seed: &str) -> PathBuf {
@@ -27,10 +28,10 @@ fn path_of(seed: &str) -> PathBuf {
 fn seed_of(rule: &str) -> String {
     let path = path_of(rule);
     std::fs::read_to_string(&path)
-        .unwrap_or_else(|e| panic!("`{rule}` wants a file that it fires in, {}: {e}", path.display()))
+        .unwrap_or_else(|e| panic!("`{rule}` needs a file with a match, {}: {e}", path.display()))
 }
 
-/// The rule's file, and the one where what it asks of its operands is not proved, in more dtypes.
+/// The rule's file, and the one in which its conditions are not proved, in more dtypes.
 fn seeds_of(rule: &str) -> impl Iterator<Item = String> {
     let unproved = std::fs::read_to_string(path_of(&format!("unproved-{rule}"))).ok();
     [seed_of(rule)].into_iter().chain(unproved)
@@ -67,7 +68,7 @@ fn resized(text: &str, rng: &mut Rng) -> String {
 /// The text with every dtype replaced, equal ones by equal ones.
 fn retyped(text: &str, rng: &mut Rng) -> String {
     let mut result = text.to_owned();
-    // Two steps, so that what is put in is not replaced again.
+    // Two steps, so that what is inserted is not replaced again.
     for (i, dtype) in DType::ALL.iter().enumerate() {
         result = result.replace(&format!("{}[", dtype.name()), &format!("<{i}>["));
     }
@@ -101,11 +102,11 @@ fn shifted(text: &str, rng: &mut Rng) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A rule that keeps every bit keeps those of NaN, infinities, sums that cancel, and zeros of both signs.
+/// A rule that preserves every bit preserves those of NaN, infinities, sums that cancel, and zeros of both signs.
 fn same_bits_of_awkward_numbers(graph: &Graph, rule: &str, rng: &mut Rng) {
     const AWKWARD: [f64; 12] =
         [0.0, -0.0, 1.0, -1.0, 1.0, -1.0, 2.0, -2.0, 1e-30, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
-    // The last ones swallow all others in a sum, so that half of the draws leave them out.
+    // The last ones swallow all others in a sum, so that half of the draws exclude them.
     let choices = if rng.below(2) == 0 { AWKWARD.len() } else { AWKWARD.len() - 3 };
     let args: Vec<Tensor> = graph
         .entry()
@@ -129,16 +130,16 @@ fn same_bits_of_awkward_numbers(graph: &Graph, rule: &str, rng: &mut Rng) {
     assert!(all, "{rule} is not exact: {:?} and {:?} of {args:?}\n{graph}", results[0], results[1]);
 }
 
-/// Both sides mean the same: each is within its own bound of the same real number. How many elements have such a bound.
+/// Both sides are equivalent: each is within its own bound of the same real number. Returns how many elements have such a bound.
 fn within_rounding(graph: &Graph, args: &[Tensor], rule: &str) -> usize {
     let sides = bounds::interpret(graph, args, Constants::Folded).unwrap_or_else(|e| panic!("{rule}: {e}\n{graph}"));
     same_reals(&sides[0], &sides[1], &format!("{rule}\n{graph}"))
 }
 
-/// What was compared of a rule.
+/// Statistics of a rule.
 #[derive(Clone, Copy, Debug, Default)]
 struct Compared {
-    /// Places where it applies.
+    /// Matches.
     applications: usize,
     /// Elements of both sides that are numbers and must be close, or the same.
     elements: usize,
@@ -190,7 +191,7 @@ fn both_sides_of_every_rule_compute_the_same() {
             silent.push((rule.name, compared));
         }
     }
-    assert!(elsewhere.is_empty(), "{elsewhere:?} have no application in their files as they stand there");
+    assert!(elsewhere.is_empty(), "{elsewhere:?} have no match in their unchanged files");
     assert!(silent.is_empty(), "nothing was compared: {silent:?}");
 }
 

@@ -1,5 +1,5 @@
-//! The kernels of a few small graphs, kept as text: what the scheduler makes of an epilogue, of
-//! convolutions, of reductions along either axis, and of an update in place.
+//! The kernels of a few small graphs, as text: what the scheduler makes of an epilogue, of convolutions, of reductions along
+//! either axis, and of an update in place.
 
 use dlc_compiler::machine::Target;
 use dlc_compiler::options::Options;
@@ -35,7 +35,7 @@ fn padded_convolution() {
     ));
 }
 
-/// The rows of the result are five long and fill vectors badly: the filters are put in order first, and vectors run along the
+/// The rows of the result have five elements and fill vectors badly: the filters are permuted first, and vectors run along the
 /// channels of the result.
 #[test]
 fn convolution_with_vectors_along_channels() {

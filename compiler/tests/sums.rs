@@ -1,4 +1,4 @@
-//! Long sums keep their digits: they are added up in chains, the error of which is bounded.
+//! Long sums are accurate: they are added in chains, the error of which is bounded.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod common;
@@ -8,18 +8,18 @@ mod run;
 use dlc_compiler::options::Level;
 use dlc_ir::{Blobs, Graph, Scalar, Tensor};
 
-/// Sums of equal numbers, where the roundings of a chain go the same way for a long time.
+/// Sums of equal numbers, for which the rounding errors of a chain have the same sign for a long time.
 fn check(text: &str, terms: usize) {
     let graph = Graph::parse(text, &Blobs::default()).expect("the text is right");
     let args: Vec<Tensor> =
         graph.entry().args().iter().map(|a| Tensor::full(a.ty.clone(), Scalar::Float(0.1))).collect();
-    let wanted = graph.interpret(&args).expect("it runs")[0].to_f64s();
+    let expected = graph.interpret(&args).expect("it runs")[0].to_f64s();
     for level in [Level::O0, Level::Full] {
         let program = run::build(&graph, level, run::NATIVE).expect("it compiles");
         let found = program.evaluate(&args).expect("it runs")[0].to_f64s();
         // Two chains of √K and at least 64 additions, each of which rounds by half an ulp; the reference is rounded once.
         let additions = 2.0 * (terms as f64).sqrt().max(64.0) + 1.0;
-        for (i, (w, f)) in wanted.iter().zip(&found).enumerate() {
+        for (i, (w, f)) in expected.iter().zip(&found).enumerate() {
             let error = (w - f).abs() / w.abs();
             let bound = additions * f64::from(f32::EPSILON) / 2.0;
             assert!(error <= bound, "{level:?}: element {i} is {f}, not {w}: {error:e} > {bound:e}\n{text}");

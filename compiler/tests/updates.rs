@@ -1,4 +1,4 @@
-//! Results and updates are right whatever values they name: arguments, each other's arguments, one value twice, permutations.
+//! Results and updates are right whatever values they refer to: arguments, each other's arguments, one value twice, permutations.
 
 #[path = "common/run.rs"]
 mod run;
@@ -8,10 +8,10 @@ use dlc_ir::{Graph, Tensor};
 use proptest::prelude::*;
 use run::{NATIVE, build};
 
-/// What a result may be: itself an argument, a view of one, what a call hands through, a constant, or computed.
+/// What a result may be: an argument, a view of one, a value passed through a call, a constant, or computed.
 const VALUES: [&str; 14] = ["%a", "%b", "%c", "%x", "%0.0", "%0.1", "%0.2", "%2", "%3", "%4", "%5", "%6", "%7", "%8"];
 
-/// A program whose updates of %a, %b, %c and whose outputs are the values of these numbers.
+/// A program whose updates of %a, %b, %c and whose outputs are these values.
 fn program(updates: &[Option<usize>; 3], outputs: &[usize; 3]) -> String {
     let names = ["a", "b", "c"];
     let value = |i: &usize| VALUES[*i].to_owned();
@@ -63,7 +63,7 @@ proptest! {
         let level = if full { Level::Full } else { Level::O0 };
         let backend = if native { NATIVE } else { Backend::Interpreter };
         let program = build(&graph, level, backend).unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let wanted = graph.interpret(&args).expect("it runs");
-        prop_assert_eq!(program.evaluate(&args).expect("it runs"), wanted, "{:?}\n{}", level, text);
+        let expected = graph.interpret(&args).expect("it runs");
+        prop_assert_eq!(program.evaluate(&args).expect("it runs"), expected, "{:?}\n{}", level, text);
     }
 }

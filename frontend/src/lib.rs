@@ -1,6 +1,7 @@
-//! What the front ends of dlc share: source texts with spans, diagnostics, what is asked of a front end, and what it makes.
+//! What the front ends of dlc share: sources with spans, diagnostics, requests, and lowered programs.
 //!
-//! A front end turns a model, whatever it is written in, into a [`Lowered`] for a [`Request`]; nothing here knows a language.
+//! A front end lowers a model, whatever language it is written in, to a [`Lowered`] for a [`Request`]; nothing here knows a
+//! language.
 
 pub mod diagnostic;
 mod lowered;

@@ -1,4 +1,4 @@
-//! What a front end makes: a graph, with the tables of its weights and layers.
+//! The output of a front end: a graph, with the tables of its weights and layers.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::measure::Part;
 use crate::span::Span;
 
-/// A graph with what else is known of it.
+/// A graph with its metadata.
 #[derive(Clone, Debug)]
 pub struct Lowered {
     /// The program; its last function is the entry.
@@ -18,42 +18,40 @@ pub struct Lowered {
     pub weights: Vec<WeightInfo>,
     /// The layers that own weights, in the order in which they are first called.
     pub layers: Vec<Layer>,
-    /// Multiplications and additions in products of matrices and convolutions, in one run: those of the layers, and all others.
+    /// Multiplications and additions in matrix products and convolutions, in one run: those of the layers, and all others.
     pub flops: u64,
-    /// The sizes that the model's dimensions have.
+    /// The sizes of the model's dimensions.
     pub dims: IndexMap<String, usize>,
-    /// The parts of loss and metrics that the program returns, or takes.
+    /// The outputs, or inputs, from which loss and metrics are computed.
     pub parts: Vec<Part>,
-    /// The names of loss and metrics that these parts make, as far as they are single numbers.
+    /// The names of scalar losses and metrics.
     pub scores: Vec<String>,
-    /// Of a program that takes parts, a loss or metric that is another number if there are more of the same examples: one that has no value
-    /// over many batches of a model that takes batches of one size only.
+    /// For a program that takes accumulated parts: a loss or metric that changes if the same examples are repeated. It cannot be
+    /// computed over many batches of a model with a fixed batch size.
     pub growing: Option<String>,
-    /// Warnings.
     pub warnings: Vec<Diagnostic>,
 }
 
 impl Lowered {
-    /// The states of a training step that are no part of the model: those of its optimizer, and the counter of steps.
+    /// The states of a training step that do not belong to the model: those of its optimizer, and the counter of steps.
     pub fn states_of_training(&self) -> impl Iterator<Item = &str> {
         self.weights.iter().filter(|w| w.of_training).map(|w| &*w.name)
     }
 }
 
-/// What is known of a weight or state outside of this crate.
+/// A weight or state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeightInfo {
     /// Full name in the tree: `conv1.weight`.
     pub name: Arc<str>,
-    /// Its type.
     pub ty: Type,
     /// Whether it is a `state`.
     pub is_state: bool,
     /// Whether training changes it.
     pub trainable: bool,
-    /// Whether it is no state of the model's, but the training's: a state of the optimizer, or the counter of steps.
+    /// Whether it belongs to the training instead of the model: a state of the optimizer, or the counter of steps.
     pub of_training: bool,
-    /// Where it is declared in the user's text: for one of the library, the call.
+    /// Its declaration in the user's source: for one of the library, the call.
     pub span: Span,
 }
 
@@ -62,12 +60,12 @@ pub struct WeightInfo {
 pub struct Layer {
     /// Its name in the tree of weights; empty for the model itself.
     pub name: String,
-    /// What it is: `linear`.
+    /// The name of its definition: `linear`.
     pub kind: String,
     /// The type of its output, with names of dimensions: `[B, 128]`.
     pub output: String,
-    /// How many numbers its weights are, without those of layers within it.
+    /// The number of elements of its weights, without those of nested layers.
     pub weights: usize,
-    /// Multiplications and additions in products of matrices and convolutions, in one run, without those of layers within it.
+    /// Multiplications and additions in matrix products and convolutions, in one run, without those of nested layers.
     pub flops: u64,
 }

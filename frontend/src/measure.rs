@@ -1,47 +1,45 @@
-//! Loss and metrics of many batches: what a program returns of each, and how those of all follow.
+//! Loss and metrics of many batches: the outputs of a program for each, and how they are accumulated.
 
 use dlc_ir::Type;
 
 /// What a program returns of loss and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Measure {
-    /// Their values on its batch.
+    /// Their values for its batch.
     #[default]
     Values,
-    /// Besides the values of a step (and instead of those of an evaluation) the parts of which the values over many
-    /// batches are made.
+    /// Besides the values of a step (and instead of those of an evaluation) the parts from which the values over many batches are
+    /// computed.
     Parts,
-    /// The program takes those parts, accumulated over as many examples as the request has, and returns the values.
+    /// The program takes those parts, accumulated over the request's number of examples, and returns the values.
     Finish,
 }
 
-/// How a part of many batches follows from those of each.
+/// How a part is accumulated over batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Combine {
-    /// Their sum.
     Sum,
-    /// The largest; NaN if one is.
+    /// The largest; NaN if any is.
     Max,
-    /// The smallest; NaN if one is.
+    /// The smallest; NaN if any is.
     Min,
-    /// The mean, weighted by examples.
+    /// The mean, weighted by the number of examples.
     Mean,
-    /// All of them, one behind the other along an axis.
+    /// Concatenated along an axis.
     Rows {
-        /// The axis along which the examples lie.
+        /// The axis of the examples.
         axis: usize,
         /// How many positions of it an example has.
         per: usize,
     },
 }
 
-/// What a program returns of each batch, of which loss and metrics of many are made.
+/// An output of the program of a batch, from which loss and metrics of many batches are computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// The output of the program of a batch, and the input of the one that finishes.
+    /// The output of the program of a batch, and the input of the one that computes loss and metrics.
     pub name: String,
-    /// How those of many batches make one.
     pub combine: Combine,
-    /// The type that it has on a batch.
+    /// Its type for a batch.
     pub ty: Type,
 }

@@ -1,8 +1,8 @@
-//! The programs that a model makes, and their names.
+//! The programs that a model is compiled to, and their names.
 
 use std::str::FromStr;
 
-/// What to make of a model.
+/// The program to make of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum What {
     /// Outputs from inputs.
@@ -11,12 +11,11 @@ pub enum What {
     Eval,
     /// One step of training: loss, metrics, and the new weights and states.
     Train,
-    /// The first values of all weights and states.
+    /// The initial values of all weights and states.
     Init,
 }
 
 impl What {
-    /// All of them.
     pub const ALL: [What; 4] = [What::Infer, What::Eval, What::Train, What::Init];
 
     /// Its name, on the command line and in artefacts.
@@ -30,9 +29,9 @@ impl What {
     }
 }
 
-/// A name that no program has.
+/// A name that is not a mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no program `{0}`")]
+#[error("unknown program `{0}`")]
 pub struct UnknownWhat(String);
 
 impl FromStr for What {

@@ -1,35 +1,33 @@
-//! Places in source texts.
+//! Spans of sources.
 //!
-//! Texts are handed in (this crate reads no files): a [`Sources`] keeps them, a [`SourceId`] names one of them,
-//! and a [`Span`] names a range of its bytes. Imports reach further texts through a [`Loader`].
+//! This crate reads no files: sources are passed in. [`Sources`] keeps them, a [`SourceId`] identifies one, and a [`Span`] is a
+//! range of its bytes. A [`Loader`] finds the sources of imports.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Names one text in a [`Sources`].
+/// Identifies a source in [`Sources`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u32);
 
-/// A range of bytes in one text. `start == end` is a place between two bytes.
+/// A range of bytes in a source. `start == end` is a position between two bytes.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Span {
-    /// The text.
     pub source: SourceId,
-    /// First byte.
     pub start: u32,
-    /// One past the last byte.
+    /// Exclusive.
     pub end: u32,
 }
 
 impl Span {
     /// The bytes `start..end` of `source`.
     pub fn new(source: SourceId, start: usize, end: usize) -> Self {
-        // Texts over 4 GiB are refused by `Sources::add`; saturating keeps the arithmetic honest all the same.
+        // `Sources::add` truncates sources over 4 GiB; saturating keeps the arithmetic consistent.
         let clip = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         Self { source, start: clip(start), end: clip(end) }
     }
 
-    /// The smallest span that covers `self` and `other`, which lie in the same text.
+    /// The smallest span that covers `self` and `other`, which are in the same source.
     pub fn to(self, other: Span) -> Span {
         Span { source: self.source, start: self.start.min(other.start), end: self.end.max(other.end) }
     }
@@ -71,12 +69,10 @@ impl fmt::Debug for Span {
     }
 }
 
-/// A value and its place.
+/// A value and its span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Spanned<T> {
-    /// The value.
     pub value: T,
-    /// Its place.
     pub span: Span,
 }
 
@@ -87,7 +83,7 @@ impl<T> Spanned<T> {
     }
 }
 
-/// One text with the name it goes by in messages.
+/// A source with its name in messages.
 #[derive(Clone, Debug)]
 pub struct Source {
     name: String,
@@ -97,7 +93,7 @@ pub struct Source {
 }
 
 impl Source {
-    /// The name shown in messages, commonly a path.
+    /// The name in messages, commonly a path.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -124,10 +120,10 @@ impl Source {
     }
 }
 
-/// Every text that one compilation has seen. Texts are never removed, so that spans stay good.
+/// The sources of a compilation. Sources are never removed, so that spans stay valid.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// Every fault that is told has all of them.
+    /// Shared: every diagnostic has all of them.
     list: Vec<Arc<Source>>,
 }
 
@@ -137,7 +133,7 @@ impl Sources {
         Self::default()
     }
 
-    /// Adds a text under the name that messages shall use. A text of 4 GiB or more is cut off there: spans are 32 bits.
+    /// Adds a source with its name in messages. A source of 4 GiB or more is truncated: spans are 32 bits.
     pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> SourceId {
         let id = SourceId(self.list.len() as u32);
         let mut text = text.into();
@@ -187,29 +183,27 @@ impl Sources {
     }
 }
 
-/// Fetches the texts that imports name. The façade implements it with the file system, tests with a table.
+/// Loads imported sources. The façade implements it with the file system, tests with a map.
 pub trait Loader {
-    /// The text at `path`, which is written in the text named `from`, together with the name that messages and the
-    /// imports within it shall use (commonly the path joined to `from`'s folder). The error is a message for people.
+    /// The source at `path`, as written in the source `from`, together with its name in messages and in its own imports (commonly
+    /// the path joined to `from`'s folder). The error is a message for people.
     fn load(&mut self, from: &str, path: &str) -> Result<Loaded, String>;
 }
 
-/// What a [`Loader`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
     /// Canonical name: two imports of one file must yield the same.
     pub name: String,
-    /// The text.
     pub text: String,
 }
 
-/// A loader that has nothing: for texts that stand alone.
+/// A loader without files: for sources without imports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoFiles;
 
 impl Loader for NoFiles {
     fn load(&mut self, _from: &str, path: &str) -> Result<Loaded, String> {
-        Err(format!("`{path}` cannot be read: this text stands alone, without files beside it"))
+        Err(format!("cannot read `{path}`: this source has no files"))
     }
 }
 

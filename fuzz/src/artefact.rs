@@ -13,9 +13,9 @@ use dlc_runtime::Tensors;
 
 use crate::graph::{same_values, small};
 
-/// Kernels of values with more elements than this take the interpreter too long.
+/// Kernels of values with more elements than this are too slow to interpret.
 const MAX_ELEMENTS: usize = 512;
-/// Whole numbers at which index arithmetic tends to break.
+/// Integers at which index arithmetic tends to break.
 const INTEGERS: &[i64] = &[0, 1, -1, 2, 7, i64::MAX, i64::MIN, 1 << 31, -(1 << 31), i64::MAX / 4, 3, 1 << 47];
 const FLOATS: &[f64] = &[0.0, 1.0, -1.0, f64::NAN, f64::INFINITY, 2.5, f64::NEG_INFINITY, 1e300, -0.0, 3.0, 1e-310];
 
@@ -25,8 +25,8 @@ pub fn load(input: &[u8]) -> bool {
     true
 }
 
-/// A graph that nobody optimised, in an artefact whose hashes are right. The kernel interpreter checks each access, and machine code
-/// does what it does.
+/// An unoptimised graph in an artefact with valid hashes. The kernel interpreter checks each access, and machine code computes
+/// the same.
 pub fn run(input: &[u8]) -> bool {
     let Ok(graph) = String::from_utf8_lossy(input).parse::<Graph>() else { return false };
     let Some(target) = Target::host() else { return false };
@@ -36,7 +36,7 @@ pub fn run(input: &[u8]) -> bool {
     let compiler = Compiler::new().threads(1);
     let Ok(name) = tools::target_name(&compiler) else { return false };
     let Ok(stored) = Artefact::from_bytes(&holding(&graph, &name).to_bytes()) else { return false };
-    // What comes from outside may be refused with any reason.
+    // Input from outside may be rejected for any reason.
     let Ok(program) = stored.program(&compiler, &[]) else { return false };
     let arguments = || graph.entry().args().iter();
     if let Ok(mut session) = program.try_session() {
@@ -64,7 +64,7 @@ pub fn run(input: &[u8]) -> bool {
     true
 }
 
-/// An artefact that gives this graph as the program of its model.
+/// An artefact with this graph as the program of its model.
 fn holding(graph: &Graph, target: &str) -> Artefact {
     let key = GraphKey {
         dims: BTreeMap::new(),

@@ -13,7 +13,7 @@ pub fn round_trip(input: &[u8]) -> bool {
     true
 }
 
-/// Graphs with more elements than this take the interpreter too long.
+/// Graphs with more elements than this are too slow to interpret.
 const MAX_ELEMENTS: usize = 4096;
 
 pub fn optimise(input: &[u8]) -> bool {
@@ -40,7 +40,7 @@ pub fn optimise(input: &[u8]) -> bool {
     true
 }
 
-/// The arguments of an optimised graph: those of the graph that it was made of, and what is prepared.
+/// The arguments of an optimised graph: those of the original graph, and the prepared values.
 fn prepared(optimised: &Graph, mut args: Vec<Tensor>) -> Result<Vec<Tensor>, InterpError> {
     if let Some(parts) = parts(optimised).unwrap_or_else(|e| panic!("the parts do not fit: {e}\n{optimised}")) {
         let weights: Vec<Tensor> = parts.weights.iter().map(|&i| args[i].clone()).collect();
@@ -55,7 +55,7 @@ pub fn small(graph: &Graph, elements: usize) -> bool {
     !graph.functions().any(|f| f.op_count() > 64 || f.nodes().any(|(_, n)| n.types.iter().any(large)))
 }
 
-/// So many different whole numbers around zero, for which most arithmetic is exact; indices from zero on.
+/// Small integers around zero, for which most arithmetic is exact; indices from zero on.
 pub fn small_integers(ty: &Type, range: usize) -> Tensor {
     Tensor::from_fn(ty.clone(), |i| match ty.dtype {
         DType::Bool => Scalar::Bool(i % 3 == 0),
@@ -64,7 +64,7 @@ pub fn small_integers(ty: &Type, range: usize) -> Tensor {
     })
 }
 
-/// Equal bits, any NaN counting as any other.
+/// Equal bits, where any NaN equals any other.
 pub fn same_values(a: &Tensor, b: &Tensor) -> bool {
     let same = |(x, y): (Scalar, Scalar)| x.same_bits(y) || (x.as_f64().is_nan() && y.as_f64().is_nan());
     a.ty() == b.ty() && a.scalars().zip(b.scalars()).all(same)

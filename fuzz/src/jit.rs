@@ -1,7 +1,7 @@
 //! Compiled graphs.
 //!
-//! Two things are held: machine code does to the bit what the interpreter of kernels does, whatever the graph; and where every
-//! value of a graph is a whole number that stays exact in any order of summation, both give what the graph means.
+//! Two properties are tested: machine code computes the same bits as the interpreter of kernels, for any graph; and if every
+//! value of a graph is an integer that is exact in any order of summation, both compute the reference result.
 
 use dlc_compiler::machine::Target;
 use dlc_compiler::options::{Backend, Level, Math, Options, PassOptions};
@@ -13,7 +13,7 @@ use dlc_ir::{DType, Graph, Op, ResultRole, Tensor};
 
 use crate::graph::{same_values, small, small_integers};
 
-/// Kernels of values with more elements than this take the interpreters too long.
+/// Kernels of values with more elements than this are too slow to interpret.
 const MAX_ELEMENTS: usize = 512;
 
 pub fn matches(input: &[u8]) -> bool {
@@ -29,9 +29,9 @@ pub fn matches(input: &[u8]) -> bool {
         check: true,
         ..Options::new(target)
     };
-    // A function without a derivative under a `gradient` is a mistake in the input.
+    // A function without a derivative under a `gradient` is an error in the input.
     let Ok(meaning) = pipeline::differentiate(graph.clone(), &options(Level::O0)) else { return false };
-    let wanted = meaning_of(&meaning, &args);
+    let expected = meaning_of(&meaning, &args);
     for level in [Level::O0, Level::Full] {
         let options = options(level);
         let optimised = pipeline::differentiate(graph.clone(), &options).and_then(|g| pipeline::optimize(&g, &options));
@@ -42,13 +42,13 @@ pub fn matches(input: &[u8]) -> bool {
         match (&native, &walked) {
             (Ok(native), Ok(walked)) => {
                 assert!(same(native, walked), "{level:?}: machine code and kernels differ\n{graph}");
-                if let Meaning::Exact(wanted) = &wanted {
-                    assert!(same(wanted, native), "{level:?}: a value is wrong\n{graph}\n{optimised}");
+                if let Meaning::Exact(expected) = &expected {
+                    assert!(same(expected, native), "{level:?}: a value is wrong\n{graph}\n{optimised}");
                 }
             }
             (Err(native), Err(walked)) => {
                 assert_eq!(native, walked, "{level:?}: machine code and kernels fail differently\n{graph}");
-                let refused = matches!(wanted, Meaning::Refused) && matches!(native, RunError::Check { .. });
+                let refused = matches!(expected, Meaning::Error) && matches!(native, RunError::Check { .. });
                 assert!(refused, "{level:?}: {native}\n{graph}");
             }
             _ => panic!("{level:?}: machine code: {native:?}, kernels: {walked:?}\n{graph}"),
@@ -57,14 +57,14 @@ pub fn matches(input: &[u8]) -> bool {
     true
 }
 
-/// What a graph means for some arguments.
+/// The reference result for some arguments.
 enum Meaning {
-    /// These values, in any order of summation.
+    /// Exact in any order of summation.
     Exact(Vec<Tensor>),
-    /// Values that hang on rounding.
+    /// Values that depend on rounding.
     Rounded,
-    /// Nothing: an index is out of range.
-    Refused,
+    /// An error: an index is out of range.
+    Error,
 }
 
 fn meaning_of(graph: &Graph, args: &[Tensor]) -> Meaning {
@@ -72,15 +72,15 @@ fn meaning_of(graph: &Graph, args: &[Tensor]) -> Meaning {
     let mut observe = |_: &_, _, results: &[Tensor]| {
         largest = results.iter().fold(largest, |most, r| magnitude(r).max(most));
     };
-    let Ok(results) = graph.interpret_function(graph.entry(), args, &mut observe) else { return Meaning::Refused };
-    // a program gives nobody its checks
+    let Ok(results) = graph.interpret_function(graph.entry(), args, &mut observe) else { return Meaning::Error };
+    // a program does not return its checks
     let given = graph.entry().results.iter().zip(results).filter(|(result, _)| result.role != ResultRole::Check);
     let results: Vec<Tensor> = given.map(|(_, value)| value).collect();
     let types = || graph.functions().flat_map(|f| f.nodes()).flat_map(|(_, node)| node.types.iter());
     let terms = types().map(|ty| ty.shape.elements()).max().unwrap_or(1) as f64;
     let exact = graph.functions().flat_map(|f| f.ops()).all(|(_, _, op)| is_exact(op));
     let digits = if types().any(|ty| ty.dtype == DType::F32) { 24 } else { 53 };
-    // Every sum of products stays below the first whole number that is not exact.
+    // Every sum of products is below the first integer that is not exact.
     if exact && largest * largest * terms <= f64::from(digits).exp2() {
         Meaning::Exact(results)
     } else {
@@ -88,7 +88,7 @@ fn meaning_of(graph: &Graph, args: &[Tensor]) -> Meaning {
     }
 }
 
-/// Whether an operator is exact on whole numbers that are small.
+/// Whether an operator is exact on small integers.
 fn is_exact(op: &Op) -> bool {
     match op {
         Op::Map(f) => f.def().ulps <= 0.5,
@@ -98,7 +98,7 @@ fn is_exact(op: &Op) -> bool {
     }
 }
 
-/// The largest magnitude among floating-point numbers; infinite if one is no whole number.
+/// The largest magnitude among floating-point numbers; infinite if one is not an integer.
 fn magnitude(tensor: &Tensor) -> f64 {
     if !tensor.dtype().is_float() {
         return 0.0;

@@ -9,92 +9,91 @@ pub fn dl(input: &[u8]) -> bool {
     parse(input) && convert(input)
 }
 
-/// Reading never panics, faults can be shown, and what is read without faults is formatted as the promises say:
-/// the formatting says the same and is its own formatting.
+/// Parsing never panics, errors can be rendered, and the formatting of a valid source is a fixed point with the same meaning.
 pub fn parse(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let mut sources = Sources::new();
     let source = sources.add("fuzz.dl", text.clone());
-    let (file, faults) = dlc_dsl::parse(source, &text);
-    show(&faults, &sources);
-    if has_errors(&faults) {
+    let (file, errors) = dlc_dsl::parse(source, &text);
+    show(&errors, &sources);
+    if has_errors(&errors) {
         assert!(format(source, &text).is_err(), "a faulty text was formatted");
         return false;
     }
     let once = format(source, &text).unwrap_or_else(|_| panic!("a good text was not formatted"));
-    let (again, faults) = dlc_dsl::parse(source, &once);
-    assert!(faults.is_empty(), "formatting brought faults:\n{once}\n{faults:?}");
+    let (again, errors) = dlc_dsl::parse(source, &once);
+    assert!(errors.is_empty(), "formatting brought errors:\n{once}\n{errors:?}");
     assert!(file.same(&again), "formatting changed what the text says:\n{text}\n---\n{once}");
     let twice = format(source, &once).unwrap_or_else(|_| panic!("a formatted text was not formatted again"));
     assert_eq!(once, twice, "formatting twice is not formatting once");
     true
 }
 
-/// A good `.dl` text becomes RON and `.dl` again without changing what it says.
+/// A valid `.dl` source is converted to RON and back without a change of its meaning.
 pub fn convert(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let mut sources = Sources::new();
     let source = sources.add("fuzz.dl", text.clone());
-    let (file, faults) = dlc_dsl::parse(source, &text);
-    if has_errors(&faults) {
+    let (file, errors) = dlc_dsl::parse(source, &text);
+    if has_errors(&errors) {
         return false;
     }
     let ron = to_ron(&file);
     let source = sources.add("fuzz.ron", ron.clone());
-    let (from_ron, faults) = parse_ron(source, &ron);
-    assert!(faults.is_empty(), "{ron}\n{}", render_all(&faults, &sources, false));
+    let (from_ron, errors) = parse_ron(source, &ron);
+    assert!(errors.is_empty(), "{ron}\n{}", render_all(&errors, &sources, false));
     assert!(from_ron.same(&file), "RON says something else:\n{text}\n---\n{ron}");
     let dl = to_dl(&from_ron);
     let source = sources.add("back.dl", dl.clone());
-    let (back, faults) = dlc_dsl::parse(source, &dl);
-    assert!(faults.is_empty(), "{dl}\n{}", render_all(&faults, &sources, false));
+    let (back, errors) = dlc_dsl::parse(source, &dl);
+    assert!(errors.is_empty(), "{dl}\n{}", render_all(&errors, &sources, false));
     assert!(back.same(&file), "the way back says something else:\n{text}\n---\n{dl}");
     true
 }
 
-/// Reading RON never panics, and what it reads without faults can be formatted, written and read again.
+/// Parsing RON never panics, and valid RON can be formatted, written and parsed again.
 pub fn ron(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let mut sources = Sources::new();
     let source = sources.add("fuzz.ron", text.clone());
-    let (file, faults) = parse_ron(source, &text);
-    show(&faults, &sources);
-    if has_errors(&faults) {
+    let (file, errors) = parse_ron(source, &text);
+    show(&errors, &sources);
+    if has_errors(&errors) {
         return false;
     }
     let once = format_ron(source, &text).unwrap_or_else(|_| panic!("a good text was not formatted"));
-    let (formatted, faults) = parse_ron(source, &once);
-    assert!(faults.is_empty(), "formatting brought faults:\n{once}\n{faults:?}");
+    let (formatted, errors) = parse_ron(source, &once);
+    assert!(errors.is_empty(), "formatting brought errors:\n{once}\n{errors:?}");
     assert!(file.same(&formatted), "formatting changed what the text says:\n{text}\n---\n{once}");
     let twice = format_ron(source, &once).unwrap_or_else(|_| panic!("a formatted text was not formatted again"));
     assert_eq!(once, twice, "formatting twice is not formatting once");
     let ron = to_ron(&file);
     let source = sources.add("again.ron", ron.clone());
-    let (again, faults) = parse_ron(source, &ron);
-    assert!(faults.is_empty(), "{ron}\n{}", render_all(&faults, &sources, false));
+    let (again, errors) = parse_ron(source, &ron);
+    assert!(errors.is_empty(), "{ron}\n{}", render_all(&errors, &sources, false));
     assert!(again.same(&file), "RON does not come back:\n{text}\n---\n{ron}");
     let dl = to_dl(&file);
     let source = sources.add("as.dl", dl.clone());
-    let (from_dl, faults) = dlc_dsl::parse(source, &dl);
-    assert!(faults.is_empty(), "{dl}\n{}", render_all(&faults, &sources, false));
+    let (from_dl, errors) = dlc_dsl::parse(source, &dl);
+    assert!(errors.is_empty(), "{dl}\n{}", render_all(&errors, &sources, false));
     assert!(from_dl.same(&file), ".dl says something else:\n{text}\n---\n{dl}");
     true
 }
 
-/// Lowering never panics, its faults can be shown, and every graph that it makes is well-formed.
+/// Lowering never panics, its errors can be rendered, and every graph that it makes is well-formed.
 pub fn lower(input: &[u8]) -> bool {
     let text = String::from_utf8_lossy(input);
     let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("//"));
     let name = if first.is_some_and(|line| line.starts_with('(')) { "fuzz.ron" } else { "fuzz.dl" };
     let program = match Program::load(name, &text, &mut NoFiles) {
         Ok(program) => program,
-        Err(faults) => {
-            show(&faults.diagnostics, &faults.sources);
+        Err(errors) => {
+            show(&errors.diagnostics, &errors.sources);
             return false;
         }
     };
-    if let Err(faults) = program.train_settings(&Request::new(What::Train)) {
-        show(&faults, &program.sources);
+    if let Err(errors) = program.train_settings(&Request::new(What::Train)) {
+        show(&errors, &program.sources);
     }
     let float = DType::F32;
     let fields = [
@@ -119,9 +118,9 @@ pub fn lower(input: &[u8]) -> bool {
             }
             match program.lower(&request) {
                 Ok(lowered) => lowered.graph.verify().unwrap_or_else(|e| panic!("{e}:\n{}", lowered.graph)),
-                Err(faults) => {
-                    assert!(faults.iter().all(|fault| fault.code != "internal"), "{faults:?}");
-                    show(&faults, &program.sources);
+                Err(errors) => {
+                    assert!(errors.iter().all(|error| error.code != "internal"), "{errors:?}");
+                    show(&errors, &program.sources);
                     whole = false;
                 }
             }
@@ -130,10 +129,10 @@ pub fn lower(input: &[u8]) -> bool {
     whole
 }
 
-fn show(faults: &[Diagnostic], sources: &Sources) {
-    for fault in faults {
-        assert!(fault.span().is_some(), "a fault without a place: {fault}");
-        fault.render(sources, false);
-        fault.to_json(sources);
+fn show(errors: &[Diagnostic], sources: &Sources) {
+    for error in errors {
+        assert!(error.span().is_some(), "an error without a span: {error}");
+        error.render(sources, false);
+        error.to_json(sources);
     }
 }

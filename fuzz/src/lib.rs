@@ -1,7 +1,7 @@
-//! Fuzz targets: functions on bytes that must not panic, and whose input counts as valid if it got past the first check.
+//! Fuzz targets: functions of bytes that must not panic, and return whether the input passed the first check.
 //!
-//! `cargo run --release -p dlc-fuzz -- all --seconds 60` runs them on stable Rust with seeded mutations of the repository's own files.
-//! Where there is a nightly, `cargo fuzz` can drive the same functions: a target is `fn(&[u8]) -> bool`.
+//! `cargo run --release -p dlc-fuzz -- all --seconds 60` runs them on stable Rust with seeded mutations of the repository's own
+//! files. On nightly, `cargo fuzz` can drive the same functions: a target is `fn(&[u8]) -> bool`.
 
 mod artefact;
 mod data;
@@ -22,22 +22,22 @@ use mutate::mutate;
 pub struct Target {
     /// Its name on the command line.
     pub name: &'static str,
-    /// What it holds dlc to.
+    /// The property that it tests.
     pub doc: &'static str,
-    /// Runs one input; whether it was valid. Panics if dlc is wrong.
+    /// Runs one input; returns whether it was valid. Panics if dlc is wrong.
     pub run: fn(&[u8]) -> bool,
-    /// The inputs that mutation begins with.
+    /// The initial corpus.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-/// What a target did.
+/// Statistics of a target.
 #[derive(Debug)]
 pub struct Report {
     /// Inputs tried.
     pub runs: u64,
-    /// How many of them got past the first check.
+    /// How many of them passed the first check.
     pub valid: u64,
-    /// The input that made it panic, and what the panic said.
+    /// The input that made it panic, with the message of the panic.
     pub crash: Option<(Vec<u8>, String)>,
 }
 
@@ -100,7 +100,7 @@ pub const TARGETS: &[Target] = &[
 ];
 
 impl Target {
-    /// Runs the target on its seeds and then on mutations of them, until it panics or that many runs are enough.
+    /// Runs the target on its corpus and then on mutations of it, until it panics or `enough` holds of the number of runs.
     pub fn search(&self, seed: u64, mut enough: impl FnMut(u64) -> bool) -> Report {
         let mut seeds = (self.seeds)();
         seeds.extend(self.regressions().into_iter().map(|(_, input)| input));

@@ -17,7 +17,7 @@ struct Cli {
     /// The seed of the mutations
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Runs the target on this file alone, as it is
+    /// Runs the target on this file only, unchanged
     #[arg(long)]
     input: Option<std::path::PathBuf>,
 }
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     if let Some(path) = &cli.input {
         return replay(&chosen, path);
     }
-    // the panics that are looked for are reported below, with their input
+    // panics are expected, and reported below with their input
     std::panic::set_hook(Box::new(|_| {}));
     let queue = std::sync::Mutex::new(chosen.into_iter());
     let failed = std::sync::atomic::AtomicBool::new(false);
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     if failed.into_inner() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Runs targets on one file; a panic shows as it is.
+/// Runs targets on one file; a panic is not caught.
 fn replay(targets: &[&Target], path: &std::path::Path) -> ExitCode {
     let input = match std::fs::read(path) {
         Ok(input) => input,

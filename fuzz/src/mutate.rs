@@ -21,7 +21,7 @@ const NUMBERS: &[&str] = &[
 /// Bytes that separate things.
 const MARKS: &[u8] = b"(){}[]<>,:;=+-*/%@#\"'\\|._ \n\t0aZ\xff\x00";
 
-/// Phrases of the language, which no change of single bytes would make.
+/// Phrases of the language, which mutations of single bytes would not make.
 const PHRASES: &[&str] = &[
     " as ",
     "as x",
@@ -56,7 +56,7 @@ const PHRASES: &[&str] = &[
     "None",
 ];
 
-/// A changed copy of one of the seeds, at most `limit` bytes long.
+/// A mutation of one of the seeds, at most `limit` bytes long.
 pub fn mutate(rng: &mut impl Rng, seeds: &[Vec<u8>], limit: usize) -> Vec<u8> {
     let pick = |rng: &mut dyn Rng| seeds.get(rng.random_range(0..seeds.len().max(1))).cloned().unwrap_or_default();
     let mut input = pick(rng);
@@ -98,7 +98,7 @@ pub fn mutate(rng: &mut impl Rng, seeds: &[Vec<u8>], limit: usize) -> Vec<u8> {
     input
 }
 
-/// Replaces the first number at or after a place.
+/// Replaces the first number at or after a position.
 fn replace_number(rng: &mut impl Rng, input: &mut Vec<u8>, at: usize) {
     let Some(start) = input[at..].iter().position(u8::is_ascii_digit).map(|i| at + i) else { return };
     let end = input[start..].iter().position(|b| !b.is_ascii_digit()).map_or(input.len(), |i| start + i);

@@ -1,24 +1,24 @@
-//! Replacing files so that a reader, or the next start after a crash, sees the old content or the new, never a mixture.
+//! Atomic replacement of files: a reader, or the next start after a crash, sees the old content or the new, never a mixture.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// How the names of files that are being written end, so that leftovers of a killed process can be told and removed.
+/// The suffix of files that are being written, so that leftovers of a killed process can be recognised and removed.
 pub(crate) const SUFFIX: &str = ".writing";
 
-/// Links that lead on to each other before they count as a circle, as many as Linux follows.
+/// Links that are followed before they count as a cycle, as many as on Linux.
 const MAX_LINKS: usize = 40;
 
-/// Replaces the content of a file atomically: written to a new file beside it, synced to the disk, renamed over it,
-/// and the folder synced. If any step fails, the file is as it was.
+/// Replaces the content of a file atomically: writes a new file beside it, syncs it, renames it over the old one, and syncs the
+/// folder. If a step fails, the file is unchanged.
 ///
-/// A link stays one, and the file that it leads to is replaced. What is no file, such as `/dev/null` or a pipe, cannot be
+/// A link stays a link, and its target is replaced. A path that is not a regular file, such as `/dev/null` or a pipe, cannot be
 /// replaced and is written to.
 ///
 /// # Errors
-/// If the operating system refuses a step.
+/// If the operating system reports one.
 pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     if is_device(path) {
         return File::options().write(true).open(path)?.write_all(content);
@@ -28,11 +28,11 @@ pub fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     sync_folder(folder_of(&written.persist()?))
 }
 
-/// Replaces several files of one folder, each as [`write()`] does, none of them before all new ones and what was appended to `others` are on
-/// the disk; the files change in their order. What waits for the disk waits at the same time.
+/// Replaces several files of one folder, each as [`write()`] does, but none before all new ones and what was appended to `others`
+/// are on the disk; files are replaced in their order. All are synced concurrently.
 ///
 /// # Errors
-/// If the operating system refuses a step: with the file that it is about.
+/// If the operating system reports one: with the file.
 pub(crate) fn write_all(
     folder: &Path,
     files: &[(PathBuf, Vec<u8>)],
@@ -53,7 +53,7 @@ pub(crate) fn write_all(
     sync_folder(folder).map_err(at(folder))
 }
 
-/// Waits until all files are on the disk. A file system groups waits that come at the same time.
+/// Syncs all files concurrently, so that the file system can group the waits.
 fn sync_at_once(files: &[(&Path, &File)]) -> Result<(), (PathBuf, io::Error)> {
     let sync = |(path, file): (&Path, &File)| file.sync_all().map_err(|error| (path.to_owned(), error));
     let Some((&last, rest)) = files.split_last() else { return Ok(()) };
@@ -64,7 +64,7 @@ fn sync_at_once(files: &[(&Path, &File)]) -> Result<(), (PathBuf, io::Error)> {
         for (file, started) in started {
             let this = match started {
                 Ok(handle) => handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                // a system without another thread waits one after the other
+                // without a thread, sync sequentially
                 Err(_) => sync(file),
             };
             done = done.and(this);
@@ -91,28 +91,28 @@ impl Written {
         Ok(Written { file, path })
     }
 
-    /// Puts the file, which is synced, in place of the old one; the name is durable once the folder is synced.
+    /// Renames the synced file over the old one; the name is durable once the folder is synced.
     fn persist(self) -> io::Result<PathBuf> {
         self.file.persist(&self.path).map_err(|e| e.error)?;
         Ok(self.path)
     }
 }
 
-/// Whether [`write()`] can begin: to be asked before long work whose result goes to this file. Nothing is left behind.
+/// Whether [`write()`] can begin: to be checked before a long computation whose result goes to this file. Leaves nothing behind.
 ///
 /// # Errors
-/// If the folder is missing, or no file can be made there, or the path is that of a folder.
+/// If the folder is missing, or no file can be created in it, or the path is a folder.
 pub fn check(path: &Path) -> io::Result<()> {
     // opening a pipe would wait for its reader
     if is_device(path) { Ok(()) } else { begin(&followed(path)?).map(drop) }
 }
 
-/// Whether something lies there that is neither file nor folder.
+/// Whether there is something that is neither file nor folder.
 fn is_device(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// The path that the links at a path lead to, whether or not there is a file yet.
+/// The target of the links at a path, whether or not it exists.
 fn followed(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -124,7 +124,7 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("its links lead in a circle"))
 }
 
-/// The new file beside a path. Errors do not speak of its name, which nobody has heard of.
+/// Creates the new file beside a path. Errors do not mention its name, which users do not know.
 fn begin(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let folder = folder_of(path);
     if path.is_dir() {
@@ -135,7 +135,7 @@ fn begin(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".").suffix(SUFFIX);
-    // A temporary file is for its owner only; this one becomes an ordinary file, with what the umask leaves.
+    // Temporary files are private to their owner; this one gets ordinary permissions, restricted by the umask.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(folder).map_err(|e| io::Error::from(e.kind()))
@@ -143,11 +143,11 @@ fn begin(path: &Path) -> io::Result<tempfile::NamedTempFile> {
 
 /// Makes the names in a folder durable.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
-    // Only Unix lets a folder be opened; elsewhere a rename is durable by itself.
+    // Only Unix can open a folder; elsewhere a rename is durable by itself.
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// Removes what a killed process left half-written in a folder.
+/// Removes files that a killed process left half-written.
 pub(crate) fn remove_leftovers(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,9 +1,9 @@
-//! Checkpoints: the whole state of a training in one file, and the folder of the latest of them.
+//! Checkpoints: the whole state of a training in one file, and the folder that holds the latest of them.
 //!
-//! A checkpoint is a safetensors file that any reader of weights understands. Its one text, `dlc.checkpoint`, is JSON:
-//! `{"v":1,"blake3":"...","meta":{...}}`. The hash covers the meta data as written and all names, types, shapes and bytes
-//! of the tensors. The file is written by [`crate::atomic`], so a killed process leaves the checkpoint before or
-//! the one after, and the hash tells what a disk has damaged since.
+//! A checkpoint is a safetensors file that any reader of weights can open. Its metadata entry `dlc.checkpoint` is JSON:
+//! `{"v":1,"blake3":"...","meta":{...}}`. The hash covers the metadata as written and all names, types, shapes and bytes of the
+//! tensors. The file is written by [`crate::atomic`], so a killed process leaves the previous checkpoint or the next one, and the
+//! hash detects corruption on disk.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,9 +15,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-mod origin;
+mod identity;
 
-pub use origin::{Difference, Origin, TEXT};
+pub use identity::{Difference, RunIdentity, TEXT};
 
 use crate::data::{DataError, safetensors};
 use crate::history::History;
@@ -32,7 +32,7 @@ const EXTENSION: &str = ".safetensors";
 pub(crate) const BEST: &str = "best.safetensors";
 const LOCK: &str = ".lock";
 
-/// What a checkpoint says besides its tensors.
+/// The metadata of a checkpoint.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
     /// Steps done.
@@ -41,27 +41,28 @@ pub struct Meta {
     pub epoch: u64,
     /// The next batch.
     pub cursor: Cursor,
-    /// How long the training was to be.
+    /// The planned length of the training.
     pub length: Length,
-    /// What the training is made of: it goes on only with the same.
-    pub origin: Origin,
-    /// The best epoch so far, by the value that decides it.
+    /// The identity of the training: it can only be resumed with the same.
+    #[serde(rename = "origin")]
+    pub identity: RunIdentity,
+    /// The best epoch so far, with the value that was compared.
     pub best: Option<Best>,
 }
 
 impl Meta {
-    /// Whether all batches of the epoch under way are done, so that only its end is left: the cursor runs ahead.
+    /// Whether all batches of the current epoch are done, so that only its end remains: the cursor runs ahead.
     pub(crate) fn has_all_batches(&self) -> bool {
         self.cursor.epoch > self.epoch
     }
 }
 
-/// How long a training is to be: epochs or steps. It may be resumed for longer, or for less long.
+/// The length of a training: epochs or steps. It may be resumed with a longer or shorter one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Length {
-    /// Epochs in all.
+    /// Total number of epochs.
     pub epochs: Option<u64>,
-    /// Steps in all.
+    /// Total number of steps.
     pub steps: Option<u64>,
 }
 
@@ -79,76 +80,47 @@ impl fmt::Display for Length {
 /// The best epoch of a training so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Best {
-    /// The epoch, from 1.
+    /// From 1.
     pub epoch: u64,
-    /// Its value of what is compared.
+    /// The value that was compared.
     pub value: f64,
 }
 
 /// The state of a training between two steps.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checkpoint {
-    /// Counters, seeds, and what the state belongs to.
     pub meta: Meta,
-    /// Parameters, optimiser and batch-norm state, sums of the epoch under way.
+    /// Parameters, optimiser and batch-norm state, sums of the current epoch.
     pub tensors: Tensors,
 }
 
-/// A checkpoint that cannot be written, read or used.
+/// Why a checkpoint cannot be written, read or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// The file is missing or no safetensors file.
+    /// The file is missing or not a safetensors file.
     #[error(transparent)]
     File(#[from] DataError),
-    /// The file is one of weights, but no checkpoint.
+    /// The file has weights, but is not a checkpoint.
     #[error("{}: this holds tensors, but it is not a checkpoint: {why}", .path.display())]
-    NotCheckpoint {
-        /// The file.
-        path: PathBuf,
-        /// What is missing.
-        why: String,
-    },
-    /// A later version of dlc wrote the file.
+    NotCheckpoint { path: PathBuf, why: String },
     #[error("{}: this is a checkpoint of version {found}; this dlc reads version {VERSION}", .path.display())]
-    Version {
-        /// The file.
-        path: PathBuf,
-        /// Its version.
-        found: u32,
-    },
-    /// The content is not what was written.
+    Version { path: PathBuf, found: u32 },
     #[error("{}: the checkpoint is damaged: its checksum does not match", .path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-    },
+    Damaged { path: PathBuf },
     /// The checkpoint belongs to another training.
     #[error("{}: the checkpoint belongs to another run: {}", .path.display(), listed(.differences))]
-    Other {
-        /// The file.
-        path: PathBuf,
-        /// What differs.
-        differences: Vec<Difference>,
-    },
-    /// Another process trains in the folder.
+    Other { path: PathBuf, differences: Vec<Difference> },
+    /// Another process is training in the folder.
     #[error("{}: another training is writing here", .path.display())]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The operating system refuses.
+    InUse { path: PathBuf },
+    /// An error of the operating system.
     #[error("{}: {error}", .path.display())]
-    Io {
-        /// The file or folder.
-        path: PathBuf,
-        /// What it says.
-        error: io::Error,
-    },
+    Io { path: PathBuf, error: io::Error },
 }
 
 impl CheckpointError {
-    /// The kind of problem as a word, as it stands in `error[...]`.
+    /// The code in `error[...]`.
     pub fn code(&self) -> &'static str {
         match self {
             CheckpointError::File(e) => e.code(),
@@ -182,7 +154,7 @@ impl Checkpoint {
         atomic::write(path, &self.to_bytes(path)?).map_err(io_error(path))
     }
 
-    /// The content of the file that it is.
+    /// The content of its file.
     fn to_bytes(&self, path: &Path) -> Result<Vec<u8>, CheckpointError> {
         let meta = serde_json::to_string(&self.meta).map_err(io::Error::other).map_err(io_error(path))?;
         let hash = digest(&meta, &self.tensors);
@@ -190,10 +162,10 @@ impl Checkpoint {
         Ok(safetensors::to_bytes(&self.tensors, &BTreeMap::from([(KEY.to_owned(), text)])))
     }
 
-    /// Reads a checkpoint and checks that it is what was written.
+    /// Reads a checkpoint and verifies its checksum.
     ///
     /// # Errors
-    /// If the file is missing, damaged, or no checkpoint.
+    /// If the file is missing, damaged, or not a checkpoint.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let content = safetensors::read(path)?;
         let not = |why: String| CheckpointError::NotCheckpoint { path: path.to_owned(), why };
@@ -218,8 +190,8 @@ fn digest(meta: &str, tensors: &Tensors) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// The checkpoints of one training: a folder with the last few. While this value lives, no other may be opened on the
-/// folder, in this process or another; a killed process holds nothing.
+/// The checkpoints of one training: a folder with the last few. While this value exists, the folder is locked against others, in
+/// this process or another; the lock of a killed process is released.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
@@ -227,21 +199,21 @@ pub struct Store {
     _lock: File,
 }
 
-/// What a folder of checkpoints has to go on from.
+/// The checkpoint to resume from.
 #[derive(Debug, Default)]
 pub struct Latest {
-    /// The latest checkpoint that is whole, and its file.
+    /// The latest intact checkpoint, and its file.
     pub found: Option<(PathBuf, Checkpoint)>,
     /// Later files that could not be used, the latest first: worth a warning.
     pub skipped: Vec<CheckpointError>,
 }
 
 impl Store {
-    /// Opens a folder, makes it if it is not there, and removes what a killed process has left half-written in it.
-    /// `keep` is how many checkpoints are kept, at least 1; older ones are removed as new ones are written.
+    /// Opens a folder, creates it if necessary, and removes half-written files of a killed process. `keep` is how many
+    /// checkpoints are kept, at least 1; older ones are removed as new ones are written.
     ///
     /// # Errors
-    /// If another training has the folder open, or the operating system refuses.
+    /// If another training has the folder open, or the operating system reports an error.
     pub fn open(folder: &Path, keep: usize) -> Result<Self, CheckpointError> {
         fs::create_dir_all(folder).map_err(io_error(folder))?;
         let lock = lock(folder)?;
@@ -254,22 +226,22 @@ impl Store {
         &self.folder
     }
 
-    /// Where the best weights go.
+    /// The file of the best weights.
     pub fn best(&self) -> PathBuf {
         self.folder.join(BEST)
     }
 
-    /// Adds a checkpoint, then removes those that are too many. Files of later steps go first: they belong to a course
-    /// of the training that was given up.
+    /// Adds a checkpoint, then removes surplus ones. Files of later steps are removed first: they belong to an abandoned
+    /// continuation.
     ///
     /// # Errors
-    /// If the operating system refuses. An error while removing comes after the new checkpoint is safe.
+    /// If the operating system reports one. If removing fails, the new checkpoint is safe already.
     pub fn save(&self, checkpoint: &Checkpoint) -> Result<PathBuf, CheckpointError> {
         self.save_with(checkpoint, None, None)
     }
 
-    /// The same together with the best weights, where they are new, and the lines of the history so far: the checkpoint is there only if
-    /// those are on the disk too.
+    /// The same together with the best weights, if they are new, and the history so far: the checkpoint only appears once those
+    /// are on the disk.
     pub(crate) fn save_with(
         &self,
         checkpoint: &Checkpoint,
@@ -294,7 +266,7 @@ impl Store {
     /// The latest checkpoint that can be read.
     ///
     /// # Errors
-    /// If the folder cannot be listed; files that are damaged are skipped and told.
+    /// If the folder cannot be listed; damaged files are skipped and reported in the result.
     pub fn latest(&self) -> Result<Latest, CheckpointError> {
         let mut latest = Latest::default();
         for (_, path) in self.files()?.into_iter().rev() {
@@ -317,10 +289,10 @@ impl Store {
         Ok(!self.best().exists() && self.files()?.is_empty())
     }
 
-    /// Removes all checkpoints and the best weights, for a training that starts anew in the folder.
+    /// Removes all checkpoints and the best weights, for a training that starts from scratch in the folder.
     ///
     /// # Errors
-    /// If the operating system refuses.
+    /// If the operating system reports one.
     pub fn clear(&self) -> Result<(), CheckpointError> {
         let best = Some(self.best()).filter(|path| path.exists());
         let old: Vec<PathBuf> = self.files()?.into_iter().map(|(_, path)| path).chain(best).collect();
@@ -350,22 +322,22 @@ fn step_of(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.strip_suffix(EXTENSION)?.parse().ok()
 }
 
-/// Whether a file of this name is one that a folder of checkpoints is about.
+/// Whether a folder of checkpoints may contain a file of this name.
 pub(crate) fn is_own(name: &str) -> bool {
     name == BEST || step_of(name).is_some()
 }
 
-/// Whether a training was begun in a folder, however far it came: one that was killed early has no checkpoint yet.
+/// Whether a training was started in a folder, however far it came: one that was killed early has no checkpoint yet.
 pub fn is_begun(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     names.into_iter().any(|name| name == LOCK || (name.starts_with(PREFIX) && name.ends_with(EXTENSION)))
 }
 
-/// Removes a folder in which no training has kept anything and none is at work; whether it is gone.
+/// Removes a folder in which no training has kept anything and none is running; returns whether it is gone.
 ///
 /// # Errors
-/// If the operating system refuses, or another training has the folder open.
+/// If the operating system reports one, or another training has the folder open.
 pub fn remove_unused(folder: &Path) -> Result<bool, CheckpointError> {
     let mut entries = fs::read_dir(folder).map_err(io_error(folder))?.flatten();
     if entries.any(|entry| entry.file_name() != LOCK) {
@@ -378,12 +350,12 @@ pub fn remove_unused(folder: &Path) -> Result<bool, CheckpointError> {
     Ok(true)
 }
 
-/// Takes the lock of a folder, which is held until the file is closed, if only by the end of the process.
+/// Locks a folder until the file is closed, at the latest by the end of the process.
 fn lock(folder: &Path) -> Result<File, CheckpointError> {
     let path = folder.join(LOCK);
     let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(io_error(&path))?;
-    // A process that some thread is starting has a copy of every open file until it runs its own program: for that moment a lock
-    // outlives its owner.
+    // A process that another thread is just spawning has a copy of every open file until it executes its own program: for that
+    // moment a lock outlives its owner.
     let mut attempts = (0..20).map(|attempt| {
         std::thread::sleep(Duration::from_millis(if attempt == 0 { 0 } else { 5 }));
         lock.try_lock()

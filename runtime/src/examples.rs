@@ -1,4 +1,4 @@
-//! Examples: what was read of each, and the fields that are computed from it, batch by batch.
+//! Datasets: the rows that were read, and the fields that are computed from them, batch by batch.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +15,11 @@ use crate::{Session, SessionError, Tensors};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FieldsError {
-    /// There is no program for such a batch.
+    /// The program for such a batch could not be compiled.
     #[error("{message}")]
     Program {
-        /// The kind of problem, as in `error[...]`.
+        /// The code in `error[...]`.
         code: &'static str,
-        /// What is wrong.
         message: String,
     },
     /// The program failed.
@@ -29,7 +28,7 @@ pub enum FieldsError {
 }
 
 impl FieldsError {
-    /// The kind of problem as a word, as it stands in `error[...]`.
+    /// The code in `error[...]`.
     pub fn code(&self) -> &'static str {
         match self {
             FieldsError::Program { code, .. } => code,
@@ -38,30 +37,28 @@ impl FieldsError {
     }
 }
 
-/// Which fields a program computes, and of what.
+/// The fields that a program computes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FieldsRequest {
-    /// The names of the fields.
     pub names: Vec<String>,
-    /// The number of examples.
     pub examples: usize,
     /// Whether the examples are trained on.
     pub training: bool,
 }
 
-/// Computes the fields of examples from what was read of them. Each field is a function of one example.
+/// Computes the fields of examples from their rows. Each field is a function of one example.
 pub trait ComputeFields: fmt::Debug + Send + Sync {
     /// The types of the fields, by name, for one example: the first axis has size 1.
     fn types(&self) -> &IndexMap<String, Type>;
 
-    /// A session of the program that computes fields of so many examples. Its inputs that are still to be set are what was read of
-    /// the examples; its outputs are the fields.
+    /// A session of the program that computes the fields of this many examples. Its unset inputs are the rows of the examples;
+    /// its outputs are the fields.
     ///
     /// # Errors
     /// If there is no such program.
     fn session(&self, request: &FieldsRequest) -> Result<Session, FieldsError>;
 
-    /// What the fields follow from besides what was read of the examples: equal ones compute the same.
+    /// What the fields depend on besides the rows: equal identities compute the same.
     fn identity(&self) -> &str;
 }
 
@@ -75,9 +72,9 @@ pub struct Examples {
 
 #[derive(Clone, Debug)]
 enum Fields {
-    /// What was read are the fields.
+    /// The rows are the fields.
     Rows,
-    /// Those of these names are computed.
+    /// The fields of these names are computed.
     Computed { compute: Arc<dyn ComputeFields>, names: Vec<String> },
 }
 
@@ -91,10 +88,10 @@ impl Examples {
         Ok(Examples { rows: Arc::new(fields), count, fields: Fields::Rows })
     }
 
-    /// A set of `count` examples from what was read of them, if anything was.
+    /// A set of `count` examples from their rows, if there are any.
     ///
     /// # Errors
-    /// If there are no examples, or what was read is not of `count` examples.
+    /// If there are no examples, or the rows have another number of examples.
     pub fn computed(rows: Tensors, count: usize, compute: Arc<dyn ComputeFields>) -> Result<Self, CheckError> {
         let read = self::count(&rows)?.unwrap_or(count);
         if read != count {
@@ -122,7 +119,7 @@ impl Examples {
         }
     }
 
-    /// The type that a field has in a batch of so many examples.
+    /// The type of a field in a batch of this many examples.
     pub fn field(&self, name: &str, examples: usize) -> Option<Type> {
         let ty = match &self.fields {
             Fields::Rows => self.rows.get(name)?.ty(),
@@ -136,7 +133,7 @@ impl Examples {
         Some(ty.with_shape(shape))
     }
 
-    /// The same examples with those fields only that `used` names.
+    /// The same examples with only those fields for which `used` holds.
     #[must_use]
     pub fn only(&self, used: impl Fn(&str) -> bool) -> Self {
         match &self.fields {
@@ -152,12 +149,12 @@ impl Examples {
         }
     }
 
-    /// What was read of the examples.
+    /// The rows of the examples, as read.
     pub fn rows(&self) -> &Tensors {
         &self.rows
     }
 
-    /// What the fields follow from besides: empty where they are what was read.
+    /// What the fields depend on besides the rows: empty if they are the rows.
     pub(crate) fn identity(&self) -> &str {
         match &self.fields {
             Fields::Rows => "",
@@ -176,17 +173,17 @@ impl Examples {
         Gather::new(self, &[positions.len()], training)?.gather(self, positions, key, Tensors::new())
     }
 
-    /// Shows the fields of all examples in order, some at a time, with the number of the first of them.
+    /// Calls `see` with the fields of all examples in order, in batches, with the number of the first example of each.
     ///
     /// # Errors
     /// If they cannot be computed.
     pub fn scan(&self, training: bool, see: &mut dyn FnMut(usize, &Tensors)) -> Result<(), FieldsError> {
-        /// So many bytes of fields at a time.
+        /// The size of the fields of a batch.
         const BYTES: usize = 1 << 26;
         let bytes: usize = self.names().iter().filter_map(|name| Some(self.field(name, 1)?.bytes())).sum();
         let size = (BYTES / bytes.max(1)).clamp(1, self.count);
-        let rest = Some(self.count % size).filter(|&rest| rest > 0);
-        let sizes: Vec<usize> = std::iter::once(size).chain(rest).collect();
+        let remainder = Some(self.count % size).filter(|&remainder| remainder > 0);
+        let sizes: Vec<usize> = std::iter::once(size).chain(remainder).collect();
         let mut gather = Gather::new(self, &sizes, training)?;
         let mut fields = Tensors::new();
         for (batch, first) in (0..self.count).step_by(size).enumerate() {
@@ -220,16 +217,17 @@ fn count(tensors: &Tensors) -> Result<Option<usize>, CheckError> {
     }
 }
 
-/// The rows at these positions of tensors whose first axis are the examples.
+/// The rows at these positions of tensors whose first axis is that of examples.
 ///
 /// # Panics
-/// If a position is not below their number.
+/// If a position is out of range.
 pub fn gather_rows(rows: &Tensors, positions: &[usize]) -> Tensors {
     let row = |(name, tensor): (&str, &Tensor)| (name.to_owned(), gathered(tensor, tensor.shape()[0], positions, None));
     rows.iter().map(row).collect()
 }
 
-/// The key of the draws of datasets, from the seed of a training or an evaluation: no step and no batch of a model has it.
+/// The key of the draws of datasets, from the seed of a training or an evaluation: distinct from the keys of steps and of batches
+/// of a model.
 pub fn fields_key(seed: i64) -> i64 {
     random_bits(seed, i64::MIN, 0, DType::I64)
 }
@@ -240,7 +238,7 @@ pub fn batch_key(key: i64, cursor: Cursor) -> i64 {
     random_bits(epoch, cursor.batch.cast_signed(), 0, DType::I64)
 }
 
-/// Makes the fields of batches of a few sizes.
+/// Computes the fields of batches of a few sizes.
 #[derive(Debug)]
 pub(crate) struct Gather {
     programs: Vec<Prepared>,
@@ -251,7 +249,7 @@ pub(crate) struct Gather {
 struct Prepared {
     size: usize,
     session: Session,
-    /// What was read of the examples, as far as the program takes it; memory that is used again.
+    /// The rows of the examples that the program reads; reused memory.
     rows: Tensors,
     /// What it computes.
     fields: Vec<(String, Type)>,
@@ -266,15 +264,14 @@ impl Gather {
                 let request = FieldsRequest { names: names.clone(), examples: size, training };
                 let session = compute.session(&request)?;
                 let outputs = session.signature().outputs.iter();
-                let fields = outputs.map(|slot| (slot.name.to_string(), slot.ty.clone())).collect();
+                let fields = outputs.map(|argument| (argument.name.to_string(), argument.ty.clone())).collect();
                 programs.push(Prepared { size, session, rows: Tensors::new(), fields });
             }
         }
         Ok(Gather { programs })
     }
 
-    /// The fields of the examples at these positions. Tensors of `into` that have the right type are written over instead of
-    /// allocated anew.
+    /// The fields of the examples at these positions. Tensors of `into` that have the right type are reused instead of allocated.
     pub fn gather(
         &mut self,
         examples: &Examples,
@@ -309,7 +306,7 @@ impl Gather {
     }
 }
 
-/// A tensor of a type: the one that is there if it has it.
+/// A tensor of a type: `old` if it has it.
 fn sized(ty: Type, old: Option<Tensor>) -> Tensor {
     old.filter(|old| *old.ty() == ty).unwrap_or_else(|| Tensor::full(ty, Scalar::Int(0)))
 }

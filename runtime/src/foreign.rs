@@ -1,17 +1,17 @@
-//! Files in the folder of a training that no training wrote, and that it would replace or remove.
+//! Detects files in the folder of a training that dlc did not write, but would replace or remove.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::{checkpoint, data, regular};
 
-/// How the lines of a history begin that a training wrote: those for people's tools, and those for programs.
+/// The first bytes of histories that dlc wrote, as CSV and as JSON lines.
 const HISTORIES: [(&str, &str); 2] = [("history.csv", "epoch,step,"), ("history.jsonl", "{\"v\":1,\"epoch\":")];
 
-/// The first file of a folder that a training there would write over though none wrote it; the folder need not be there.
+/// The first file of a folder that a training there would overwrite though dlc did not write it; the folder need not exist.
 ///
 /// # Errors
-/// If the operating system refuses.
+/// If the operating system reports one.
 pub fn find(folder: &Path) -> io::Result<Option<PathBuf>> {
     let mut trained = false;
     for (name, start) in HISTORIES {
@@ -26,14 +26,14 @@ pub fn find(folder: &Path) -> io::Result<Option<PathBuf>> {
         }
     }
     let best = folder.join(checkpoint::BEST);
-    // those of an earlier dlc do not say whose they are
+    // best weights of earlier versions of dlc have no mark
     if best.exists() && !trained && !data::is_ours(&best).unwrap_or(false) {
         return Ok(Some(best));
     }
     Ok(None)
 }
 
-/// Whether a training in a folder writes over files of this name, or removes them.
+/// Whether a training in a folder overwrites or removes files of this name.
 pub fn is_written(name: &str) -> bool {
     HISTORIES.iter().any(|(history, _)| *history == name) || checkpoint::is_own(name)
 }

@@ -1,4 +1,4 @@
-//! The history of a training: one line an epoch, as CSV for people's tools and as JSON lines for programs.
+//! The history of a training: one line per epoch, as CSV and as JSON lines.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -9,15 +9,15 @@ use serde::Serialize;
 
 use crate::{atomic, regular};
 
-/// What is told of one epoch.
+/// The record of one epoch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
-    /// The epoch, from 1.
+    /// From 1.
     pub epoch: u64,
     /// Steps done at its end.
     pub step: u64,
-    /// Values by name, such as `train.loss`, `validation.accuracy`; every record of a history has the same names, and none is
-    /// that of a field here.
+    /// Values by name, such as `train.loss`, `validation.accuracy`; every record of a history has the same names, which differ
+    /// from those of the fields here.
     pub values: IndexMap<String, f64>,
 }
 
@@ -31,8 +31,9 @@ struct Line<'a> {
     values: &'a IndexMap<String, f64>,
 }
 
-/// The two files `history.csv` and `history.jsonl` of a folder. A record is with the operating system when `append` returns, so that a killed
-/// process loses none; it is on the disk with the next checkpoint, so that a training which resumes from that has all lines of before.
+/// The files `history.csv` and `history.jsonl` of a folder. A record is passed to the operating system before `append` returns,
+/// so that a killed process loses none; it is on the disk with the next checkpoint, so that a training that is resumed from that
+/// has all earlier lines.
 #[derive(Debug)]
 pub struct History {
     csv: Appended,
@@ -40,7 +41,7 @@ pub struct History {
     columns: Option<Vec<String>>,
 }
 
-/// A file that is open to be appended to.
+/// A file that is open for appending.
 #[derive(Debug)]
 struct Appended {
     path: PathBuf,
@@ -59,11 +60,11 @@ impl Appended {
 }
 
 impl History {
-    /// Opens the history of a folder and takes away what comes after `epoch`: 0 for a training that starts, and for one
-    /// that goes on, the epochs that its checkpoint has whole. A line that a killed process left unfinished goes too.
+    /// Opens the history of a folder and removes what comes after `epoch`: 0 for a new training, and for a resumed one the number
+    /// of complete epochs of its checkpoint. An incomplete last line of a killed process is removed too.
     ///
     /// # Errors
-    /// If the operating system refuses.
+    /// If the operating system reports one.
     pub fn open(folder: &Path, epoch: u64) -> io::Result<Self> {
         let (csv, lines) = (folder.join("history.csv"), folder.join("history.jsonl"));
         let mut columns = None;
@@ -82,15 +83,15 @@ impl History {
         Ok(History { csv, lines, columns: columns.filter(|_| epoch > 0) })
     }
 
-    /// The files, which whoever writes a checkpoint syncs with it.
+    /// The files, to be synced with a checkpoint.
     pub(crate) fn files(&self) -> [(&Path, &File); 2] {
         [&self.csv, &self.lines].map(|appended| (appended.path.as_path(), &appended.file))
     }
 
-    /// Adds a record to both files.
+    /// Appends a record to both files.
     ///
     /// # Errors
-    /// If its names are not those of the records before it, or the operating system refuses.
+    /// If its names differ from those of earlier records, or the operating system reports an error.
     pub fn append(&mut self, record: &Record) -> io::Result<()> {
         let names: Vec<String> = record.values.keys().cloned().collect();
         let mut text = String::new();
@@ -98,7 +99,8 @@ impl History {
             None => text = format!("epoch,step,{}\n", names.join(",")),
             Some(columns) if *columns == names => {}
             Some(columns) => {
-                let message = format!("the history has {}, but the epoch {}", columns.join(", "), names.join(", "));
+                let message =
+                    format!("the history has the columns {}, the epoch has {}", columns.join(", "), names.join(", "));
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
         }
@@ -111,7 +113,7 @@ impl History {
     }
 }
 
-/// Keeps the whole lines of a file that `keep` says to, if there is such a file.
+/// Keeps the complete lines of a file for which `keep` holds, if the file exists.
 fn truncate(path: &Path, mut keep: impl FnMut(usize, &str) -> bool) -> io::Result<()> {
     let text = match regular::read_text(path) {
         Ok(text) => text,

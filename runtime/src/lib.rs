@@ -57,5 +57,5 @@ pub mod weights;
 pub use pool::{JobPanicked, Pool};
 pub use session::{Session, SessionError, WrongType};
 pub use shuffle::{Amount, Cursor, Split, permute};
-pub use signature::{Signature, Slot, Target};
+pub use signature::{Signature, Target, TensorInfo};
 pub use tensors::{Tensors, UnknownTensor};

@@ -1,4 +1,4 @@
-//! Batches of examples, prepared ahead by a thread of their own.
+//! Batches of examples, prefetched by a thread of their own.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
@@ -10,57 +10,56 @@ use crate::Tensors;
 use crate::examples::{Examples, FieldsError, Gather, batch_key};
 use crate::shuffle::{Cursor, permute};
 
-/// What becomes of the remainder: the examples that are left when the others fill whole batches.
+/// What to do with the remainder: the examples that do not fill a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Rest {
-    /// They are left out of this epoch; the next shuffling makes others the remainder. For programs that take whole batches only.
+pub enum Remainder {
+    /// Skip them in this epoch; after the next shuffling others are the remainder. For programs with one batch size.
     #[default]
     Drop,
-    /// They are a last, smaller batch, so that every example counts once.
+    /// Make them a last, smaller batch, so that every example counts once.
     Keep,
 }
 
 /// How examples become batches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoaderOptions {
-    /// Examples of a batch.
+    /// The batch size.
     pub batch: usize,
-    /// The seed of the shuffling, or `None` for the order in which the examples are.
+    /// The seed of shuffling, or `None` to keep the order of the examples.
     pub shuffle: Option<u64>,
-    /// What becomes of the rest.
-    pub rest: Rest,
+    /// What to do with the remainder.
+    pub remainder: Remainder,
     /// Whether the examples are trained on.
     pub training: bool,
     /// The key of the draws of the data, see [`fields_key`](crate::examples::fields_key).
     pub key: i64,
-    /// Batches that are prepared ahead, at least 1.
-    pub ahead: usize,
+    /// The number of batches to prefetch, at least 1.
+    pub prefetch: usize,
     /// The cursor of the first batch.
     pub start: Cursor,
 }
 
 impl LoaderOptions {
-    /// For training: shuffled, the rest dropped.
+    /// For training: shuffled, without the remainder.
     pub fn training(batch: usize, seed: u64) -> Self {
-        let (shuffle, rest, start) = (Some(seed), Rest::Drop, Cursor::default());
-        LoaderOptions { batch, shuffle, rest, training: true, key: 0, ahead: 2, start }
+        let (shuffle, remainder, start) = (Some(seed), Remainder::Drop, Cursor::default());
+        LoaderOptions { batch, shuffle, remainder, training: true, key: 0, prefetch: 2, start }
     }
 
-    /// For evaluation: in order, the rest kept.
+    /// For evaluation: in order, with the remainder.
     pub fn evaluation(batch: usize) -> Self {
-        let (shuffle, rest, start) = (None, Rest::Keep, Cursor::default());
-        LoaderOptions { batch, shuffle, rest, training: false, key: 0, ahead: 2, start }
+        let (shuffle, remainder, start) = (None, Remainder::Keep, Cursor::default());
+        LoaderOptions { batch, shuffle, remainder, training: false, key: 0, prefetch: 2, start }
     }
 }
 
-/// Some examples of one epoch, side by side.
+/// Some examples of one epoch.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The fields, with the examples along the first axis.
     pub fields: Tensors,
     /// Number of examples.
     pub count: usize,
-    /// Where in the sequence this batch stands.
     pub cursor: Cursor,
     /// Whether it is the last of its epoch.
     pub last: bool,
@@ -68,13 +67,13 @@ pub struct Batch {
 
 /// An endless sequence of batches, epoch after epoch.
 ///
-/// The sequence is a function of the examples, the options and nothing else: a loader that starts at a cursor gives the
-/// very batches that another one gives from there on.
+/// The sequence is a function of the examples and the options only: a loader that starts at a cursor yields the same batches as
+/// another one from there on.
 #[derive(Debug)]
 pub struct Loader {
     next: Cursor,
     batches: u64,
-    // The receiver goes before the thread is joined: the thread ends when it can no longer send.
+    // The receiver is dropped before the thread is joined: the thread ends when it can no longer send.
     ready: Option<Receiver<Result<Batch, FieldsError>>>,
     used: Sender<Tensors>,
     worker: Option<JoinHandle<()>>,
@@ -84,29 +83,25 @@ pub struct Loader {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{count} examples do not fill one batch of {batch}")]
 pub struct TooFew {
-    /// Number of examples.
     pub count: usize,
-    /// Examples of a batch.
     pub batch: usize,
 }
 
-/// Batches cannot be made.
+/// Why batches cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LoaderError {
-    /// There are too few examples.
     #[error(transparent)]
     TooFew(#[from] TooFew),
-    /// Their fields cannot be computed.
     #[error(transparent)]
     Fields(#[from] FieldsError),
 }
 
 impl Loader {
-    /// Batches of those examples whose positions are given, or of all.
+    /// Batches of the examples at these positions.
     ///
     /// # Errors
-    /// If they do not make a single batch, or there is no program for their fields.
+    /// If they do not fill a single batch, or there is no program for their fields.
     ///
     /// # Panics
     /// If a position is not below the number of examples.
@@ -118,17 +113,17 @@ impl Loader {
         let positions = positions.unwrap_or_else(|| (0..examples.count()).collect());
         assert!(positions.iter().all(|&p| p < examples.count()), "positions of examples that do not exist");
         let (count, batch) = (positions.len(), options.batch);
-        let batches = match options.rest {
-            Rest::Drop => count.checked_div(batch),
-            Rest::Keep => (batch > 0).then(|| count.div_ceil(batch)),
+        let batches = match options.remainder {
+            Remainder::Drop => count.checked_div(batch),
+            Remainder::Keep => (batch > 0).then(|| count.div_ceil(batch)),
         };
         let batches = batches.filter(|&n| n > 0).ok_or(TooFew { count, batch })? as u64;
-        let (ready_sender, ready) = sync_channel(options.ahead.max(1));
+        let (ready_sender, ready) = sync_channel(options.prefetch.max(1));
         let (used, used_receiver) = channel();
         let start = Cursor { epoch: options.start.epoch, batch: options.start.batch.min(batches) };
         let next = if start.batch == batches { Cursor { epoch: start.epoch + 1, batch: 0 } } else { start };
-        let rest = Some(count % batch).filter(|&rest| rest > 0 && options.rest == Rest::Keep);
-        let sizes: Vec<usize> = (count >= batch).then_some(batch).into_iter().chain(rest).collect();
+        let remainder = Some(count % batch).filter(|&remainder| remainder > 0 && options.remainder == Remainder::Keep);
+        let sizes: Vec<usize> = (count >= batch).then_some(batch).into_iter().chain(remainder).collect();
         let gather = Gather::new(&examples, &sizes, options.training)?;
         let (shuffle, key) = (options.shuffle, options.key);
         let maker = Maker { examples, gather, positions, batch, batches, shuffle, key, next };
@@ -144,19 +139,19 @@ impl Loader {
         self.batches
     }
 
-    /// The cursor of the batch that comes next; a loader that starts there goes on where this one is.
+    /// The cursor of the next batch; a loader that starts there continues this one.
     pub fn cursor(&self) -> Cursor {
         self.next
     }
 
-    /// The next batch. Waits for it if the step was faster than its preparation.
+    /// The next batch. Waits if the step was faster than prefetching.
     ///
     /// # Errors
     /// If its fields could not be computed.
     pub fn next_batch(&mut self) -> Result<Batch, FieldsError> {
         let received = self.ready.as_ref().and_then(|ready| ready.recv().ok());
         let Some(batch) = received else {
-            // The thread sends until an error or a panic; its panic goes on here.
+            // The thread sends until an error or a panic; a panic is propagated here.
             match self.worker.take().map(JoinHandle::join) {
                 Some(Err(payload)) => std::panic::resume_unwind(payload),
                 _ => unreachable!("the loader's thread ended by itself"),
@@ -167,7 +162,7 @@ impl Loader {
         Ok(batch)
     }
 
-    /// Gives a batch's memory back, to be used for a later batch.
+    /// Returns a batch's memory for reuse.
     pub fn recycle(&self, batch: Batch) {
         // Without a thread there is no later batch, and the memory is simply freed.
         let _ = self.used.send(batch.fields);
@@ -178,7 +173,7 @@ impl Drop for Loader {
     fn drop(&mut self) {
         self.ready = None;
         if let Some(worker) = self.worker.take() {
-            // Its panic, if any, concerns nobody any more.
+            // A panic of the thread is irrelevant now.
             let _ = worker.join();
         }
     }
@@ -207,7 +202,7 @@ struct Maker {
 impl Maker {
     fn run(mut self, ready: &SyncSender<Result<Batch, FieldsError>>, used: &Receiver<Tensors>) {
         let mut order = (self.next.epoch, self.order(self.next.epoch));
-        // of whole batches, and of what is left over: memory of the other size is of no use
+        // for whole batches, and for the remainder: memory of the other size cannot be reused
         let mut spare: [Vec<Tensors>; 2] = Default::default();
         loop {
             let cursor = self.next;
@@ -322,6 +317,6 @@ mod tests {
         assert_eq!(Examples::new(fields(0, 0)).unwrap_err(), CheckError::Empty);
         assert_eq!(Examples::new(Tensors::new()).unwrap_err(), CheckError::Empty);
         let scalar = [("x", Tensor::scalar(1f32))].into_iter().collect();
-        assert_eq!(Examples::new(scalar).unwrap_err().to_string(), "`x` is a single value, not one an example");
+        assert_eq!(Examples::new(scalar).unwrap_err().to_string(), "`x` is a scalar: expected one value per example");
     }
 }

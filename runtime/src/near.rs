@@ -1,10 +1,10 @@
-//! "Do you mean": names that are close to one that does not exist.
+//! Suggestions: names that are similar to an unknown one.
 
-/// The names closest to `wanted`, best first, at most three; none that differs in more than about a quarter of its letters.
-pub(crate) fn near<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let limit = (wanted.chars().count() + 1) / 4;
+/// The names closest to `name`, best first, at most three; up to about a quarter of the letters may differ.
+pub(crate) fn near<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let limit = (name.chars().count() + 1) / 4;
     let mut close: Vec<(usize, &str)> =
-        names.into_iter().map(|name| (distance(wanted, name), name)).filter(|(d, _)| *d <= limit).collect();
+        names.into_iter().map(|n| (distance(name, n), n)).filter(|(d, _)| *d <= limit).collect();
     close.sort();
     close.dedup();
     close.into_iter().take(3).map(|(_, name)| name.to_owned()).collect()
@@ -22,7 +22,7 @@ pub(crate) fn suggestion(names: &[String]) -> String {
     }
 }
 
-/// Edits between two words, case ignored, a swap of neighbours counting as one.
+/// The edit distance of two words, ignoring case, where a swap of neighbours counts as one edit.
 fn distance(a: &str, b: &str) -> usize {
     strsim::osa_distance(&a.to_lowercase(), &b.to_lowercase())
 }

@@ -1,9 +1,9 @@
-//! The thread pool. Its threads sleep when there is nothing to do; work is claimed, not dealt out.
+//! The thread pool. Idle threads sleep; work is claimed, not assigned.
 //!
-//! A job is a number of chunks, fixed by the program and not by the pool. Whoever is free claims the next few of them
-//! from a counter. The calling thread claims like all others, so a job ends also if no worker ever wakes up, and a
-//! worker that the system has put aside delays only the chunks that it holds. As chunks are independent and their
-//! number does not follow from that of the threads, results are the same bits on any number of threads.
+//! A job is a number of chunks, fixed by the program and not by the pool. Idle threads claim the next few of them from a counter.
+//! The calling thread claims like all others, so a job ends even if no worker ever wakes up, and a worker that the system has
+//! descheduled delays only the chunks that it has claimed. As chunks are independent and their number does not depend on that of
+//! the threads, results have the same bits on any number of threads.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,18 +11,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// How often a thread looks for the next job, or for the end of one, before it sleeps: some ten microseconds,
-/// about what waking up costs. The kernels of one step follow each other within that.
+/// How often a thread polls for the next job, or for the end of one, before it sleeps: some ten microseconds, about the cost of a
+/// wake-up. The kernels of one step follow each other within that.
 const SPINS: u32 = 1000;
 
-/// Claims that a job is cut into for each thread: enough for a fast thread to take over from a slow one.
+/// Claims per thread into which a job is divided: enough for a fast thread to relieve a slow one.
 const CLAIMS_PER_THREAD: u64 = 8;
 
-/// Threads of a pool for each processor, at most. More of them only wait for each other, and a system that runs out of
-/// memory for stacks may end the process instead of refusing.
+/// Limit of the threads of a pool per processor. More of them only wait for each other, and a system that runs out of memory for
+/// stacks may kill the process instead of reporting an error.
 const THREADS_PER_PROCESSOR: usize = 4;
 
-/// Threads that a pool may have however few processors there are.
+/// Threads that a pool may have regardless of the number of processors.
 const THREADS_ANYWHERE: usize = 16;
 
 /// A pool of threads, to be shared by sessions through an `Arc`.
@@ -36,7 +36,6 @@ pub struct Pool {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a thread of the pool panicked: {message}")]
 pub struct JobPanicked {
-    /// What the panic said.
     pub message: String,
 }
 
@@ -47,7 +46,7 @@ struct Shared {
     posted: Condvar,
     /// Signalled when the last worker has left a job.
     left: Condvar,
-    /// A copy of the slot's generation, to be watched without the lock.
+    /// A copy of the slot's generation, to be polled without the lock.
     generation: AtomicU64,
     /// A copy of the slot's count of workers inside, likewise.
     inside: AtomicU64,
@@ -59,7 +58,7 @@ struct Slot {
     job: Option<&'static Job<'static>>,
     /// Number of jobs posted so far: a worker joins each at most once.
     generation: u64,
-    /// Workers that hold a reference to the job, or to one that is being taken away.
+    /// Workers that hold a reference to the job, or to one that is being withdrawn.
     inside: u64,
     sleeping: usize,
     stop: bool,
@@ -81,14 +80,13 @@ impl std::fmt::Debug for Job<'_> {
 }
 
 impl Pool {
-    /// A pool of that many threads, the caller of [`Pool::run`] counted as one of them; at least 1, and at most a few
-    /// for each processor.
+    /// A pool of this many threads, including the caller of [`Pool::run`]; at least 1, and at most a few per processor.
     pub fn new(threads: usize) -> Self {
         let shared = Arc::new(Shared::default());
         let workers = (1..threads.min(most_threads()))
             .map_while(|i| {
                 let shared = Arc::clone(&shared);
-                // A pool that the system grants fewer threads is slower, and nothing else.
+                // A pool that gets fewer threads from the system is slower, but correct.
                 thread::Builder::new().name(format!("dlc-{i}")).spawn(move || shared.work(i)).ok()
             })
             .collect();
@@ -105,12 +103,12 @@ impl Pool {
         self.workers.len() + 1
     }
 
-    /// Calls `task(thread, begin, end)` for ranges that together cover `0 .. chunks` exactly once, on any threads in any
-    /// order, and returns when all calls have. No two calls of one job have the same `thread`, a number below
-    /// [`Pool::threads`], at the same time. While another caller's job holds the pool, the calling thread does all alone.
+    /// Calls `task(thread, begin, end)` for ranges that together cover `0 .. chunks` exactly once, on any threads in any order,
+    /// and returns when all calls have. Concurrent calls of one job have different numbers `thread`, below [`Pool::threads`].
+    /// While another caller's job occupies the pool, the calling thread does everything.
     ///
     /// # Errors
-    /// If a call panics; chunks that nobody has claimed yet are then left out.
+    /// If a call panics; unclaimed chunks are then skipped.
     pub fn run(&self, chunks: u64, task: &(dyn Fn(usize, u64, u64) + Sync)) -> Result<(), JobPanicked> {
         let grain = (chunks / (self.threads() as u64 * CLAIMS_PER_THREAD)).max(1);
         let job = Job {
@@ -149,13 +147,13 @@ impl Drop for Pool {
         self.shared.lock().stop = true;
         self.shared.posted.notify_all();
         for worker in self.workers.drain(..) {
-            // A worker cannot panic: it catches what its jobs throw.
+            // A worker cannot panic: it catches the panics of its jobs.
             let _ = worker.join();
         }
     }
 }
 
-/// While this lives, workers may join a job; dropping it waits for those that did.
+/// While this exists, workers may join a job; dropping it waits for those that did.
 struct Posted<'a>(Option<&'a Shared>);
 
 impl Shared {
@@ -164,7 +162,7 @@ impl Shared {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Offers a job to the workers, unless there is one already.
+    /// Posts a job for the workers, unless there is one already.
     #[allow(unsafe_code)]
     fn post<'a>(&'a self, job: &'a Job<'_>) -> Posted<'a> {
         let mut slot = self.lock();
@@ -187,7 +185,7 @@ impl Shared {
         Posted(Some(self))
     }
 
-    /// What a worker does until the pool is dropped.
+    /// The loop of a worker until the pool is dropped.
     fn work(&self, thread: usize) {
         let mut seen = 0;
         loop {
@@ -234,10 +232,10 @@ impl Drop for Posted<'_> {
 }
 
 impl Job<'_> {
-    /// Claims and runs chunks until none is left. Does not panic.
+    /// Claims and runs chunks until none are left. Does not panic.
     fn work(&self, thread: usize) {
         while !self.failed.load(Ordering::Relaxed) {
-            // The counter only hands out numbers; what the chunks write is published by the lock at the job's end.
+            // The counter only assigns numbers; the lock at the job's end publishes what the chunks write.
             let begin = self.next.fetch_add(self.grain, Ordering::Relaxed);
             if begin >= self.chunks {
                 return;
@@ -261,7 +259,7 @@ fn spin_until(done: impl Fn() -> bool) {
     }
 }
 
-/// What a panic said.
+/// The message of a panic.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message").to_owned()
@@ -361,7 +359,7 @@ mod tests {
     #[test]
     fn the_caller_finishes_alone_when_the_workers_do_not_come() {
         let pool = Pool::new(3);
-        // Both workers are held by one job of another caller; this thread's job must end nevertheless.
+        // Both workers are occupied by another caller's job; this thread's job must end nevertheless.
         let (held, go_on) = (AtomicU64::new(0), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| {

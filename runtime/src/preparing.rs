@@ -3,37 +3,37 @@
 /// Which arguments are computed from which, and whether they are up to date.
 #[derive(Debug)]
 pub(crate) struct Preparing {
-    /// For each argument of the preparation the slot of the program that has it, then the same for each result.
-    slots: Vec<usize>,
+    /// For each argument of the preparation the argument of the program that it is, then the same for each result.
+    arguments: Vec<usize>,
     weights: usize,
     stale: bool,
 }
 
 impl Preparing {
-    /// Nothing is computed yet.
+    /// Initially nothing is computed.
     pub(crate) fn new(weights: &[usize], prepared: &[usize]) -> Self {
-        Preparing { slots: [weights, prepared].concat(), weights: weights.len(), stale: true }
+        Preparing { arguments: [weights, prepared].concat(), weights: weights.len(), stale: true }
     }
 
-    /// The slots of what is computed.
+    /// The arguments that are computed.
     pub(crate) fn prepared(&self) -> &[usize] {
-        &self.slots[self.weights..]
+        &self.arguments[self.weights..]
     }
 
-    /// A slot has been written from outside.
-    pub(crate) fn written(&mut self, slot: usize) {
-        self.stale |= self.slots[..self.weights].contains(&slot);
+    /// An argument was set by the user.
+    pub(crate) fn written(&mut self, argument: usize) {
+        self.stale |= self.arguments[..self.weights].contains(&argument);
     }
 
-    /// The slots whose values are needed before anything can be computed, if anything has to.
-    pub(crate) fn wanted(&self) -> Option<&[usize]> {
-        self.stale.then_some(&self.slots[..self.weights])
+    /// The arguments that have to be set before anything can be computed; `None` if everything is up to date.
+    pub(crate) fn needed(&self) -> Option<&[usize]> {
+        self.stale.then_some(&self.arguments[..self.weights])
     }
 
-    /// Computes the values by `run`, which gets the slots of the arguments, then those of the results. Until it succeeds, they stay to
-    /// be computed.
+    /// Computes the values by `run`, which gets the indices of the arguments, then those of the results. Until it succeeds, they
+    /// stay out of date.
     pub(crate) fn run<E>(&mut self, run: impl FnOnce(&[usize]) -> Result<(), E>) -> Result<(), E> {
-        let done = run(&self.slots);
+        let done = run(&self.arguments);
         self.stale = done.is_err();
         done
     }

@@ -1,4 +1,4 @@
-//! Opening files to read. Only regular files are: a pipe or a device may never end, and a folder holds no bytes.
+//! Opens files for reading. Only regular files are read: a pipe or a device may never end, and a folder has no bytes.
 
 use std::fs::{self, File, FileType};
 use std::io::{self, ErrorKind, Read};
@@ -7,9 +7,9 @@ use std::path::Path;
 /// Opens a regular file. A link is followed.
 ///
 /// # Errors
-/// If there is none, something else lies there, or the operating system refuses.
+/// If there is none, it is something else, or the operating system reports an error.
 pub fn open(path: &Path) -> io::Result<File> {
-    // asked before it is opened, since opening a pipe waits for who writes to it
+    // checked before it is opened, since opening a pipe waits for a writer
     expect(fs::metadata(path)?.file_type())?;
     let file = File::open(path)?;
     expect(file.metadata()?.file_type())?;
@@ -36,7 +36,7 @@ pub fn read_text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// What something that is no regular file is, with its article.
+/// A description of what is not a regular file, with its article.
 fn irregular(kind: FileType) -> Option<&'static str> {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! Sessions: one thread's memory to run a program in.
+//! Sessions: the memory of one thread that runs a program.
 
 use std::sync::Arc;
 
@@ -16,46 +16,46 @@ mod exchange;
 pub use error::{SessionError, WrongType};
 use error::{failure, fits, unknown};
 
-/// The memory to run one program in: its arguments, results and intermediate values, allocated once.
+/// The memory of a program: its arguments, results and intermediate values, allocated once.
 ///
-/// Weights and states stay in the session from step to step, and a step that updates them does so in place. Inputs
-/// are copied in. A session is for one thread at a time; any number of them share a program and a pool.
+/// Weights and states stay in the session from step to step, and a step that updates them does so in place. Inputs are copied in.
+/// A session is for one thread at a time; any number of them share a program and a pool.
 ///
-/// What a program's preparation makes of the weights is made once after they were set, see [`Session::prepare`].
+/// A program's preparation is run once after weights were set, see [`Session::prepare`].
 #[derive(Debug)]
 pub struct Session {
     signature: Arc<Signature>,
     engine: Engine,
-    /// The memory of the arguments, then that of the outputs.
-    slots: Vec<Memory>,
+    /// The memory of the arguments, followed by that of the outputs.
+    buffers: Vec<Memory>,
     bound: Vec<bool>,
     preparing: Option<Preparing>,
     updates: bool,
     poisoned: bool,
 }
 
-/// What does the work.
+/// What executes the program.
 #[derive(Debug)]
 enum Engine {
     /// Machine code.
     Native { program: Arc<Program>, workspace: Workspace, pool: Arc<Pool> },
-    /// The interpreter of graphs, which defines what a program means. It allocates as it goes.
+    /// The interpreter of graphs, which defines the semantics. It allocates in every step.
     Reference { main: Arc<Graph>, preparation: Option<Graph> },
 }
 
 impl Session {
-    /// A session of a program, whose large kernels are spread over the pool.
+    /// A session of a program, whose large kernels run on the pool.
     ///
     /// # Panics
-    /// If there is not memory enough; [`Session::try_new`] says so instead.
+    /// If memory cannot be allocated, unlike [`Session::try_new`].
     pub fn new(program: Arc<Program>, pool: Arc<Pool>) -> Self {
         Self::try_new(program, pool).unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// The same for a program that may be too large for this machine.
+    /// The fallible form of [`Session::new`], for a program that may be too large for this machine.
     ///
     /// # Errors
-    /// If there is not memory enough.
+    /// If memory cannot be allocated.
     pub fn try_new(program: Arc<Program>, pool: Arc<Pool>) -> Result<Self, SessionError> {
         let preparing = program.preparation().map(|p| Preparing::new(&p.weights, &p.prepared));
         let signature = signature(program.graph(), preparing.as_ref());
@@ -63,10 +63,10 @@ impl Session {
         Self::with_engine(signature, preparing, Engine::Native { program, workspace, pool })
     }
 
-    /// A session that interprets a graph instead of running machine code: slow, and the definition of every result.
+    /// A session that interprets a graph instead of running machine code: slow, and the reference for every result.
     ///
     /// # Errors
-    /// If the graph holds a preparation that does not fit its entry.
+    /// If the graph has a preparation that does not match its entry.
     pub fn reference(graph: Arc<Graph>) -> Result<Self, SessionError> {
         let Some(parts) = parts(&graph).map_err(SessionError::Internal)? else {
             let engine = Engine::Reference { main: Arc::clone(&graph), preparation: None };
@@ -80,12 +80,12 @@ impl Session {
     }
 
     fn with_engine(signature: Signature, preparing: Option<Preparing>, engine: Engine) -> Result<Self, SessionError> {
-        let slots = signature.arguments.iter().chain(&signature.outputs);
+        let tensors = signature.arguments.iter().chain(&signature.outputs);
         let mut bound = vec![false; signature.arguments.len()];
-        // Keys begin at 0, as the memory does.
-        signature.prepared().iter().chain(signature.keys()).for_each(|&slot| bound[slot] = true);
+        // Keys are 0 initially, as is memory.
+        signature.prepared().iter().chain(signature.keys()).for_each(|&argument| bound[argument] = true);
         Ok(Session {
-            slots: slots.map(|slot| Memory::try_new(slot.ty.bytes())).collect::<Result<_, _>>()?,
+            buffers: tensors.map(|info| Memory::try_new(info.ty.bytes())).collect::<Result<_, _>>()?,
             bound,
             preparing,
             updates: signature.results.iter().any(|r| matches!(r, Target::Argument(_))),
@@ -95,7 +95,6 @@ impl Session {
         })
     }
 
-    /// What the program takes and gives.
     pub fn signature(&self) -> &Signature {
         &self.signature
     }
@@ -114,21 +113,21 @@ impl Session {
         Ok(self.outputs())
     }
 
-    /// Sets every input, or where one is unknown, given twice, missing or of another type, none of them.
+    /// Sets every input, or none if there is an error.
     ///
     /// # Errors
-    /// If one is.
+    /// If an input is unknown, duplicate, missing or of another type.
     pub fn set_inputs(&mut self, inputs: &[(&str, &Tensor)]) -> Result<(), SessionError> {
         let signature = Arc::clone(&self.signature);
         for (i, (name, tensor)) in inputs.iter().enumerate() {
-            let slot = signature.input(name).ok_or_else(|| unknown("input", name, signature.inputs()))?;
-            fits("input", &signature.arguments[slot], tensor)?;
+            let argument = signature.input(name).ok_or_else(|| unknown("input", name, signature.inputs()))?;
+            fits("input", &signature.arguments[argument], tensor)?;
             if inputs[..i].iter().any(|(earlier, _)| earlier == name) {
                 return Err(SessionError::GivenTwice((*name).to_owned()));
             }
         }
         if inputs.len() < signature.inputs().len() {
-            // what else is missing is told at the same time
+            // reports other missing inputs at the same time
             let given = |name: &str| inputs.iter().any(|(n, _)| *n == name);
             let is_input = |i: usize, name: &str| signature.input(name) == Some(i);
             let missing = signature.arguments.iter().enumerate();
@@ -139,104 +138,104 @@ impl Session {
         inputs.iter().try_for_each(|(name, tensor)| self.set_input(name, tensor))
     }
 
-    /// Sets an input for [`Session::step`]. It stays set until it is set again; [`Session::run`] is given all of them.
+    /// Sets an input for [`Session::step`]. It stays set until it is set again; [`Session::run`] takes all of them.
     ///
     /// # Errors
-    /// If there is none of that name or it has another type.
+    /// If the name is unknown or the type differs.
     pub fn set_input(&mut self, name: &str, tensor: &Tensor) -> Result<(), SessionError> {
         let signature = Arc::clone(&self.signature);
-        let slot = signature.input(name).ok_or_else(|| unknown("input", name, signature.inputs()))?;
-        self.set("input", slot, tensor)
+        let argument = signature.input(name).ok_or_else(|| unknown("input", name, signature.inputs()))?;
+        self.set("input", argument, tensor)
     }
 
     /// Sets a weight.
     ///
     /// # Errors
-    /// If there is none of that name or it has another type.
+    /// If the name is unknown or the type differs.
     pub fn set_param(&mut self, name: &str, tensor: &Tensor) -> Result<(), SessionError> {
         let signature = Arc::clone(&self.signature);
-        let slot = signature.param(name).ok_or_else(|| unknown("weight", name, signature.params()))?;
-        self.set("weight", slot, tensor)
+        let argument = signature.param(name).ok_or_else(|| unknown("weight", name, signature.params()))?;
+        self.set("weight", argument, tensor)
     }
 
     /// Sets a state.
     ///
     /// # Errors
-    /// If there is none of that name or it has another type.
+    /// If the name is unknown or the type differs.
     pub fn set_state(&mut self, name: &str, tensor: &Tensor) -> Result<(), SessionError> {
         let signature = Arc::clone(&self.signature);
-        let slot = signature.state(name).ok_or_else(|| unknown("state", name, signature.states()))?;
-        self.set("state", slot, tensor)
+        let argument = signature.state(name).ok_or_else(|| unknown("state", name, signature.states()))?;
+        self.set("state", argument, tensor)
     }
 
-    /// Sets the key that all random draws follow from, which is 0 before; without effect on a program that draws nothing. With the same key,
-    /// a program draws the same whenever it runs.
+    /// Sets the key from which all random draws are derived, initially 0; without effect on a program that draws nothing. Equal
+    /// keys give equal draws in every run.
     ///
     /// # Errors
-    /// If the program's key is no 64-bit integer.
+    /// If the program's key is not a 64-bit integer.
     pub fn set_key(&mut self, key: i64) -> Result<(), SessionError> {
         let signature = Arc::clone(&self.signature);
-        signature.keys().iter().try_for_each(|&slot| self.set("key", slot, &Tensor::scalar(key)))
+        signature.keys().iter().try_for_each(|&argument| self.set("key", argument, &Tensor::scalar(key)))
     }
 
-    fn set(&mut self, kind: &'static str, slot: usize, tensor: &Tensor) -> Result<(), SessionError> {
-        fits(kind, &self.signature.arguments[slot], tensor)?;
-        self.slots[slot].write(tensor);
-        self.written(slot);
+    fn set(&mut self, kind: &'static str, argument: usize, tensor: &Tensor) -> Result<(), SessionError> {
+        fits(kind, &self.signature.arguments[argument], tensor)?;
+        self.buffers[argument].write(tensor);
+        self.written(argument);
         Ok(())
     }
 
-    /// An argument was set from outside.
-    fn written(&mut self, slot: usize) {
-        self.bound[slot] = true;
+    /// An argument was set by the user.
+    fn written(&mut self, argument: usize) {
+        self.bound[argument] = true;
         if let Some(preparing) = &mut self.preparing {
-            preparing.written(slot);
+            preparing.written(argument);
         }
     }
 
-    /// Computes what follows from the weights alone, once after they were set; without effect while one that it needs is missing.
-    /// The next step does so in any case, and then allocates memory.
+    /// Computes what depends on weights only, once after they were set; without effect while one that it needs is missing.
+    /// Otherwise the next step does so, and allocates memory.
     ///
-    /// Where factors that were moved into a weight make it infinite or zero, the session goes on with the program that was compiled
+    /// If factors that were moved into a weight overflow or underflow, the session continues with the program that was compiled
     /// without moving them.
     ///
     /// # Errors
     /// If a check fails, as in [`Session::step`].
     pub fn prepare(&mut self) -> Result<(), SessionError> {
         let Some(preparing) = &mut self.preparing else { return Ok(()) };
-        match preparing.wanted() {
-            Some(wanted) if wanted.iter().all(|&slot| self.bound[slot]) => {}
+        match preparing.needed() {
+            Some(needed) if needed.iter().all(|&argument| self.bound[argument]) => {}
             _ => return Ok(()),
         }
         match &self.engine {
             Engine::Native { program, pool, .. } => {
                 let Some(preparation) = program.preparation() else { return Ok(()) };
-                let spread = Some(&**pool as &dyn ParallelFor);
+                let parallel = Some(&**pool as &dyn ParallelFor);
                 if let Some(lossless) = &preparation.lossless
-                    && lossless.loses(&mut self.slots, spread).map_err(|e| failure(&e))?
+                    && lossless.loses(&mut self.buffers, parallel).map_err(|e| failure(&e))?
                 {
                     let unmoved = program.unmoved().map_err(|e| SessionError::Internal(e.to_owned()))?;
                     let (unmoved, pool) = (Arc::clone(unmoved), Arc::clone(pool));
                     self.replace_program(unmoved, pool)?;
                     return self.prepare();
                 }
-                preparing.run(|_| preparation.run(&mut self.slots, spread).map_err(|e| failure(&e)))
+                preparing.run(|_| preparation.run(&mut self.buffers, parallel).map_err(|e| failure(&e)))
             }
             Engine::Reference { preparation, .. } => {
                 let Some(graph) = preparation else { return Ok(()) };
                 let signature = Signature::of(graph.entry(), &[]);
-                preparing.run(|own| lend(&mut self.slots, own, |lent| interpret(graph, &signature, lent)))
+                preparing.run(|own| lend(&mut self.buffers, own, |lent| interpret(graph, &signature, lent)))
             }
         }
     }
 
-    /// Runs the program on what is set. Weights and states are updated in place. Nothing is allocated, but see
+    /// Runs the program on the arguments that are set. Weights and states are updated in place. Nothing is allocated, except by
     /// [`Session::prepare`].
     ///
     /// # Errors
-    /// If an argument was never set, or a check fails while the program runs. If something was updated before that, weights and states may
-    /// be half updated: every later step fails too, until all of them are set again and [`Session::clear_poison`] says so. Otherwise all is as it
-    /// was before the step.
+    /// If an argument was never set, or a check fails at run time. If something was updated before the failure, weights and
+    /// states may be half updated: every later step fails too, until all of them are set again and [`Session::clear_poison`] is
+    /// called. Otherwise everything is as before the step.
     pub fn step(&mut self) -> Result<(), SessionError> {
         if self.poisoned {
             return Err(SessionError::Poisoned);
@@ -248,12 +247,12 @@ impl Session {
         self.prepare()?;
         let (done, intact) = match &mut self.engine {
             Engine::Native { program, workspace, pool } => {
-                let done = program.run(workspace, &mut self.slots, Some(&**pool as &dyn ParallelFor));
+                let done = program.run(workspace, &mut self.buffers, Some(&**pool as &dyn ParallelFor));
                 let intact = matches!(done, Err(RunError::Check { intact: true, .. }));
                 (done.map_err(|e| failure(&e)), intact)
             }
-            // it writes when all is computed
-            Engine::Reference { main, .. } => (interpret(main, &self.signature, &mut self.slots), true),
+            // it stores results only after all are computed
+            Engine::Reference { main, .. } => (interpret(main, &self.signature, &mut self.buffers), true),
         };
         self.poisoned = done.is_err() && self.updates && !intact;
         done
@@ -264,7 +263,7 @@ impl Session {
         self.poisoned
     }
 
-    /// Declares that all weights and states have been set anew after a failed step.
+    /// Declares that all weights and states have been set again after a failed step.
     pub fn clear_poison(&mut self) {
         self.poisoned = false;
     }
@@ -274,10 +273,10 @@ impl Session {
         self.signature.output(name).map(|i| self.read_output(i))
     }
 
-    /// The single value of an output of the last step, or its first one, without allocation.
+    /// The value of a scalar output of the last step, or its first element, without allocation.
     pub fn output_value(&self, name: &str) -> Option<f64> {
         let i = self.signature.output(name)?;
-        let memory = &self.slots[self.signature.arguments.len() + i];
+        let memory = &self.buffers[self.signature.arguments.len() + i];
         match self.signature.outputs[i].ty.dtype {
             DType::F32 => memory.elements::<f32>()?.first().map(|&x| f64::from(x)),
             DType::F64 => memory.elements::<f64>()?.first().copied(),
@@ -296,10 +295,10 @@ impl Session {
             let from = from.elements::<T>().expect("`bool` is apart");
             to.copy_from_slice(&from[..to.len()]);
         }
-        let outputs = self.signature.outputs.iter().map(|slot| (&*slot.name, &slot.ty));
+        let outputs = self.signature.outputs.iter().map(|argument| (&*argument.name, &argument.ty));
         let i = self.signature.output(name).ok_or_else(|| unknown("output", name, outputs))?;
         fits("output", &self.signature.outputs[i], into)?;
-        let memory = &self.slots[self.signature.arguments.len() + i];
+        let memory = &self.buffers[self.signature.arguments.len() + i];
         match into.data_mut() {
             Data::F32(to) => copy(memory, to),
             Data::F64(to) => copy(memory, to),
@@ -314,38 +313,38 @@ impl Session {
 
     /// All outputs of the last step.
     pub fn outputs(&self) -> Tensors {
-        let slots = self.signature.outputs.iter().enumerate();
-        slots.map(|(i, slot)| (&*slot.name, self.read_output(i))).collect()
+        let outputs = self.signature.outputs.iter().enumerate();
+        outputs.map(|(i, info)| (&*info.name, self.read_output(i))).collect()
     }
 
     fn read_output(&self, i: usize) -> Tensor {
-        read(&self.slots[self.signature.arguments.len() + i], &self.signature.outputs[i].ty)
+        read(&self.buffers[self.signature.arguments.len() + i], &self.signature.outputs[i].ty)
     }
 
-    /// A weight as it is now.
+    /// The current value of a weight.
     pub fn param(&self, name: &str) -> Option<Tensor> {
-        self.signature.param(name).map(|slot| self.read(slot))
+        self.signature.param(name).map(|argument| self.read(argument))
     }
 
-    /// A state as it is now.
+    /// The current value of a state.
     pub fn state(&self, name: &str) -> Option<Tensor> {
-        self.signature.state(name).map(|slot| self.read(slot))
+        self.signature.state(name).map(|argument| self.read(argument))
     }
 
-    /// All weights as they are now.
+    /// The current values of all weights.
     pub fn params(&self) -> Tensors {
         let names = self.signature.params().map(|(name, _)| name);
         names.filter_map(|name| Some((name, self.param(name)?))).collect()
     }
 
-    /// All states as they are now.
+    /// The current values of all states.
     pub fn states(&self) -> Tensors {
         let names = self.signature.states().map(|(name, _)| name);
         names.filter_map(|name| Some((name, self.state(name)?))).collect()
     }
 
-    fn read(&self, slot: usize) -> Tensor {
-        read(&self.slots[slot], &self.signature.arguments[slot].ty)
+    fn read(&self, argument: usize) -> Tensor {
+        read(&self.buffers[argument], &self.signature.arguments[argument].ty)
     }
 }
 
@@ -355,19 +354,19 @@ fn signature(graph: &Graph, preparing: Option<&Preparing>) -> Signature {
 }
 
 fn read(memory: &Memory, ty: &Type) -> Tensor {
-    memory.read(ty).expect("the memory of a slot has the size of its type")
+    memory.read(ty).expect("the memory of a tensor has the size of its type")
 }
 
-fn interpret(graph: &Graph, signature: &Signature, slots: &mut [Memory]) -> Result<(), SessionError> {
-    let arguments: Vec<Tensor> = signature.arguments.iter().zip(&*slots).map(|(s, m)| read(m, &s.ty)).collect();
+fn interpret(graph: &Graph, signature: &Signature, buffers: &mut [Memory]) -> Result<(), SessionError> {
+    let arguments: Vec<Tensor> = signature.arguments.iter().zip(&*buffers).map(|(s, m)| read(m, &s.ty)).collect();
     let results = graph.interpret(&arguments)?;
     for (target, result) in signature.results.iter().zip(&results) {
-        let slot = match *target {
+        let index = match *target {
             Target::Output(i) => arguments.len() + i,
             Target::Argument(i) => i,
             Target::Nowhere => continue,
         };
-        slots[slot].write(result);
+        buffers[index].write(result);
     }
     Ok(())
 }
@@ -378,7 +377,7 @@ impl ParallelFor for Pool {
     }
 
     fn parallel_for(&self, chunks: u64, work: &(dyn Fn(u64) + Sync)) {
-        // Kernels do not panic; should the host's part of a call do so, that is a bug which nobody below can be told of.
+        // Kernels do not panic; a panic in a callback is a bug, which is reported after the run.
         if let Err(e) = self.run(chunks, &|_, begin, end| work(end - begin)) {
             unreachable!("{e}");
         }

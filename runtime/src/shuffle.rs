@@ -1,10 +1,10 @@
-//! The order of examples. It is a function of (seed, epoch, count) and stays what it is: checkpoints count on it.
+//! The order of examples. It is a function of (seed, epoch, count) and must never change: checkpoints rely on it.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-/// A place in the sequence of batches.
+/// A position in the sequence of batches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Cursor {
     /// Epoch, from 0.
@@ -13,26 +13,26 @@ pub struct Cursor {
     pub batch: u64,
 }
 
-/// How many of the examples are for the validation.
+/// The size of the validation set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Amount {
-    /// This fraction, rounded to the nearest number of examples; what is not between 0 and 1 counts as the nearer of them.
+    /// This fraction, rounded to the nearest number of examples and clamped to [0, 1].
     Fraction(f64),
-    /// This many, or all where there are fewer.
+    /// This many, or all if there are fewer.
     Count(usize),
 }
 
 impl Amount {
-    /// The number of examples, of `count`.
+    /// The number of examples, out of `count`.
     pub fn of(self, count: usize) -> usize {
         match self {
             Amount::Fraction(fraction) => (fraction.clamp(0.0, 1.0) * count as f64).round() as usize,
-            Amount::Count(wanted) => wanted.min(count),
+            Amount::Count(requested) => requested.min(count),
         }
     }
 }
 
-/// Which examples are kept from training, to validate with.
+/// The split of the examples into training and validation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Split {
@@ -41,13 +41,8 @@ pub enum Split {
     None,
     /// This many of the examples, from the end.
     Last(Amount),
-    /// This many of the examples, drawn with a seed.
-    Random {
-        /// How many.
-        amount: Amount,
-        /// The seed of the draw.
-        seed: u64,
-    },
+    /// This many of the examples, chosen at random.
+    Random { amount: Amount, seed: u64 },
 }
 
 impl Split {
@@ -69,11 +64,11 @@ impl Split {
     }
 }
 
-/// Puts examples into the order of an epoch.
+/// Permutes examples into the order of an epoch.
 ///
-/// Fisher-Yates from the last position down, where each index in `0 ..= i` is drawn by Lemire's method from the
-/// 64-bit words of ChaCha8. Its key is the seed and the epoch (8 little-endian bytes each) followed by the 16 bytes
-/// `dlc permutation `; its stream is 0.
+/// Fisher-Yates from the last position down, where each index in `0 ..= i` is drawn by Lemire's method from the 64-bit words of
+/// ChaCha8. Its key is the seed and the epoch (8 little-endian bytes each) followed by the 16 bytes `dlc permutation `; its
+/// stream is 0.
 pub fn permute(items: &mut [usize], seed: u64, epoch: u64) {
     shuffle(items, &mut generator(b"dlc permutation ", seed, epoch));
 }
@@ -92,7 +87,7 @@ fn shuffle(items: &mut [usize], random: &mut ChaCha8Rng) {
     }
 }
 
-/// An even draw from `0 .. bound`, without division except where one word in 2^64 / bound is rejected.
+/// A uniform draw from [0, bound), without division except where one word in 2^64 / bound is rejected.
 fn below(random: &mut ChaCha8Rng, bound: u64) -> u64 {
     loop {
         let product = u128::from(random.next_u64()) * u128::from(bound);
@@ -115,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_order_is_pinned() {
-        // Changing these numbers breaks the resumption of every training that is under way.
+        // Changing these numbers breaks the resumption of every existing training.
         insta::assert_debug_snapshot!([order(10, 1, 0), order(10, 1, 1), order(10, 2, 0)].map(|o| format!("{o:?}")));
     }
 
@@ -127,7 +122,7 @@ mod tests {
                 seen[place][item] += 1;
             }
         }
-        // 1000 expected, standard deviation 28.
+        // 1000 requested, standard deviation 28.
         assert!(seen.iter().flatten().all(|n| (860..1140).contains(n)), "{seen:?}");
     }
 
@@ -145,7 +140,7 @@ mod tests {
         assert_eq!(Split::Last(fraction(0.2)).of(10).1, [8, 9]);
         assert_eq!(Split::Last(Amount::Count(3)).of(10).1, [7, 8, 9]);
         assert_eq!(random(fraction(0.2), 3).of(101).1.len(), 20);
-        // as many by a count as by a fraction, and the same ones
+        // the same number by a count as by a fraction, and the same examples
         assert_eq!(random(fraction(0.2), 3).of(101), random(Amount::Count(20), 3).of(101));
         assert_ne!(random(fraction(0.2), 3).of(101), random(fraction(0.2), 4).of(101));
         assert!(whole.iter().all(|split| split.of(101).0.is_empty()));

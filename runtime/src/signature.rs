@@ -1,4 +1,4 @@
-//! What a program takes and gives, by name.
+//! The inputs and outputs of a program, by name.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use indexmap::IndexMap;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signature {
     /// Every argument, in the order of the entry.
-    pub arguments: Vec<Slot>,
-    /// The outputs, in order; an unnamed one is called by its number.
-    pub outputs: Vec<Slot>,
-    /// For each result of the entry what becomes of it.
+    pub arguments: Vec<TensorInfo>,
+    /// The outputs, in order; an unnamed one is named by its number.
+    pub outputs: Vec<TensorInfo>,
+    /// The destination of each result of the entry.
     pub results: Vec<Target>,
     inputs: IndexMap<Arc<str>, usize>,
     params: IndexMap<Arc<str>, usize>,
@@ -23,26 +23,26 @@ pub struct Signature {
 
 /// An argument or output.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Slot {
-    /// Its name: that of the weight or state for those, otherwise that of the argument or result.
+pub struct TensorInfo {
+    /// That of the weight or state, otherwise that of the argument or result.
     pub name: Arc<str>,
-    /// Its type.
     pub ty: Type,
 }
 
-/// Where a result of the entry goes.
+/// The destination of a result of the entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// To the output of that number.
+    /// An output.
     Output(usize),
-    /// To the argument of that number, whose new value it is.
+    /// An argument, whose new value it is.
     Argument(usize),
-    /// Nowhere: it only had to be checked.
+    /// None: a check.
     Nowhere,
 }
 
 impl Signature {
-    /// The signature of an entry function, some of whose arguments are computed from its weights and asked of nobody.
+    /// The signature of an entry function, some of whose arguments (`prepared`) are computed from its weights instead of set by
+    /// the user.
     pub fn of(entry: &Function, prepared: &[usize]) -> Self {
         let computed: std::collections::HashSet<usize> = prepared.iter().copied().collect();
         let mut signature = Signature { prepared: prepared.to_vec(), ..Signature::default() };
@@ -59,7 +59,7 @@ impl Signature {
             if let Some(names) = names.filter(|_| !computed.contains(&i)) {
                 names.insert(Arc::clone(name), i);
             }
-            signature.arguments.push(Slot { name: Arc::clone(name), ty: argument.ty.clone() });
+            signature.arguments.push(TensorInfo { name: Arc::clone(name), ty: argument.ty.clone() });
         }
         for result in &entry.results {
             let target = match result.role {
@@ -68,7 +68,7 @@ impl Signature {
                 ResultRole::Output => {
                     let i = signature.outputs.len();
                     let name = result.name.clone().unwrap_or_else(|| i.to_string().into());
-                    signature.outputs.push(Slot { name, ty: entry.ty(result.value).clone() });
+                    signature.outputs.push(TensorInfo { name, ty: entry.ty(result.value).clone() });
                     Target::Output(i)
                 }
             };
@@ -82,7 +82,7 @@ impl Signature {
         self.by_name(&self.inputs)
     }
 
-    /// The weights, by name. What is computed from them when they are loaded is none of them.
+    /// The weights, by name, without prepared ones.
     pub fn params(&self) -> impl ExactSizeIterator<Item = (&str, &Type)> {
         self.by_name(&self.params)
     }

@@ -33,7 +33,7 @@ impl Tensors {
     /// The tensor of a name.
     ///
     /// # Errors
-    /// If there is none; the message says which names are close to it.
+    /// If there is none; the message suggests similar names.
     pub fn require(&self, name: &str) -> Result<&Tensor, UnknownTensor> {
         self.get(name).ok_or_else(|| UnknownTensor { name: name.to_owned(), near: near(name, self.names()) })
     }
@@ -68,8 +68,7 @@ impl Tensors {
         self.0.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }
 
-    /// Writes all tensors to a file: `.safetensors`, or `.npz`, by its extension.
-    /// The file is complete or unchanged, also when the machine stops meanwhile.
+    /// Writes all tensors to a file: `.safetensors`, or `.npz`, by its extension. The file is replaced atomically.
     ///
     /// # Errors
     /// If the extension is another, or the file cannot be written.
@@ -110,7 +109,7 @@ impl IntoIterator for Tensors {
     }
 }
 
-/// One line a tensor: its name, type and first elements.
+/// One line per tensor: its name, type and first elements.
 impl fmt::Display for Tensors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, tensor) in self.iter() {
@@ -122,10 +121,9 @@ impl fmt::Display for Tensors {
 
 /// A name that no tensor of a set has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no tensor `{name}`{}", suggestion(.near))]
+#[error("unknown tensor `{name}`{}", suggestion(.near))]
 pub struct UnknownTensor {
-    /// The name that was asked for.
     pub name: String,
-    /// Names that are close to it, best first.
+    /// Similar names, best first.
     pub near: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! Fitting a file of weights to a model.
+//! Matches a file of weights with a model.
 
 use std::fmt;
 
@@ -7,23 +7,23 @@ use dlc_ir::Type;
 use crate::Tensors;
 use crate::near::near;
 
-/// How the tensors of a file and the weights of a model differ. Its `Display` is the table of an error message.
+/// The differences between the tensors of a file and the weights of a model. Its `Display` is the table of an error message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mismatch {
-    /// Tensors that fit.
+    /// Number of tensors that match.
     pub fit: usize,
     /// Weights whose tensor in the file has another type: name, the model's type, the file's.
     pub misshapen: Vec<(String, Type, Type)>,
-    /// Weights that the file lacks, and the unused tensors of the file that could be meant.
+    /// Weights that the file lacks, and unused tensors of the file that may be meant.
     pub missing: Vec<(String, Type, Vec<String>)>,
-    /// Tensors of the file that the model has no weight for.
+    /// Tensors of the file that are not weights of the model.
     pub unused: Vec<(String, Type)>,
 }
 
 impl std::error::Error for Mismatch {}
 
 impl Mismatch {
-    /// The kind of problem as a word, as it stands in `error[...]`.
+    /// The code in `error[...]`.
     pub fn code(&self) -> &'static str {
         "weights-mismatch"
     }
@@ -69,15 +69,15 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// Whether a file has exactly the weights that a model wants.
+/// Checks that a file has exactly the weights of a model.
 ///
 /// # Errors
-/// If a weight is missing or has another type, or a tensor of the file is no weight of the model.
+/// If a weight is missing or has another type, or a tensor of the file is not a weight of the model.
 pub fn fit<'a>(model: impl IntoIterator<Item = (&'a str, &'a Type)>, file: &Tensors) -> Result<(), Mismatch> {
     let mut mismatch = Mismatch::default();
     let model: Vec<(&str, &Type)> = model.into_iter().collect();
-    let wanted = |name: &str| model.iter().any(|(n, _)| *n == name);
-    mismatch.unused = file.iter().filter(|(n, _)| !wanted(n)).map(|(n, t)| (n.to_owned(), t.ty().clone())).collect();
+    let expected = |name: &str| model.iter().any(|(n, _)| *n == name);
+    mismatch.unused = file.iter().filter(|(n, _)| !expected(n)).map(|(n, t)| (n.to_owned(), t.ty().clone())).collect();
     for &(name, ty) in &model {
         match file.get(name) {
             Some(tensor) if tensor.ty() == ty => mismatch.fit += 1,

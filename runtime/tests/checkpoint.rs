@@ -1,4 +1,4 @@
-//! Checkpoints survive kills and tell damage.
+//! Checkpoints survive kills and detect damage.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use dlc_ir::Tensor;
 use dlc_runtime::Cursor;
-use dlc_runtime::checkpoint::{self, Best, Checkpoint, CheckpointError, Length, Meta, Origin, Store};
+use dlc_runtime::checkpoint::{self, Best, Checkpoint, CheckpointError, Length, Meta, RunIdentity, Store};
 
-/// The folder that the process of [`writes_for_ever`] writes to.
+/// The folder of the process of [`writes_for_ever`].
 const FOLDER: &str = "DLC_TEST_CHECKPOINT_FOLDER";
 
-/// A checkpoint whose every number follows from its step, large enough to be killed in the middle of.
+/// A checkpoint all of whose numbers are derived from its step, large enough to be killed in the middle of.
 fn checkpoint(step: u64) -> Checkpoint {
     let weights = (0..50_000).map(|i| (step * 31 + i) as f32).collect();
     let tensors = [
@@ -26,7 +26,12 @@ fn checkpoint(step: u64) -> Checkpoint {
         epoch: step / 7,
         cursor: Cursor { epoch: step / 7, batch: step % 7 },
         length: Length { epochs: Some(3), steps: None },
-        origin: Origin { program: "blake3:00".into(), seed: 1, shuffle: Some(u64::MAX), ..Origin::default() },
+        identity: RunIdentity {
+            program: "blake3:00".into(),
+            seed: 1,
+            shuffle: Some(u64::MAX),
+            ..RunIdentity::default()
+        },
         best: Some(Best { epoch: 1, value: 0.1 + 0.2 }),
     };
     Checkpoint { meta, tensors: tensors.into_iter().collect() }
@@ -96,7 +101,7 @@ fn damage_is_told_and_skipped() {
             fs::write(&path, bad).unwrap();
             match Checkpoint::read(&path) {
                 Err(_) => {}
-                // A blank of the header's padding may become another blank.
+                // A blank of the header's padding may become another kind of blank.
                 Ok(read) => assert!(read.meta == checkpoint(3).meta && read.tensors.len() == 3, "byte {place}"),
             }
         }
@@ -138,7 +143,7 @@ fn writes_for_ever() {
 fn kills_leave_a_whole_checkpoint() {
     let folder = tempfile::tempdir().unwrap();
     let (mut before, mut torn, mut round) = (0, 0, 0);
-    // at moments all over a save, and until some of them were within the writing of the file
+    // at moments throughout a save, and until some of them hit the writing of the file
     while round < 12 || torn < 3 {
         assert!(round < 100, "of {round} kills only {torn} hit a file that was being written");
         let mut child = Command::new(std::env::current_exe().unwrap())

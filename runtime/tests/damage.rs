@@ -1,4 +1,4 @@
-//! Readers on files that are damaged at random: a value or an error, never a panic or a huge allocation.
+//! Readers on files with random damage: a value or an error, never a panic or a huge allocation.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{Checkpoint, Meta};
 use dlc_runtime::data::{csv::Table, idx, npy};
 
-/// SplitMix64, so that a failure comes again.
+/// SplitMix64, so that a failure is reproducible.
 struct Random(u64);
 
 impl Random {
@@ -80,7 +80,7 @@ fn no_damage_makes_a_reader_panic() {
         |p| checkpoint.write(p).unwrap(),
         |p| {
             let read = Checkpoint::read(p);
-            // What can be read at all must be what was written: that is what the checksum is for.
+            // What can be read must be what was written: the checksum ensures that.
             assert!(read.as_ref().map_or(true, |r| r.meta == checkpoint.meta && same(&r.tensors, &tensors())));
             read.is_ok()
         },

@@ -1,4 +1,4 @@
-//! Data files: what is read from good ones and what is said about bad ones.
+//! Data files: the content of valid ones and the errors of invalid ones.
 
 use std::fs;
 use std::io::Write;
@@ -12,8 +12,8 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/data")
 }
 
-/// An error without the folder that it happened in, which differs from run to run.
-fn told(folder: &Path, error: impl std::fmt::Display) -> String {
+/// An error without its folder, which differs between runs.
+fn without_folder(folder: &Path, error: impl std::fmt::Display) -> String {
     error.to_string().replace(&format!("{}/", folder.display()), "").replace(&folder.display().to_string(), "DIR")
 }
 
@@ -142,7 +142,7 @@ fn bad_files_are_told_well() {
     ];
     for (case, path) in idx_cases {
         let e = idx::read(&path).unwrap_err();
-        note(case, e.code(), told(dir, &e));
+        note(case, e.code(), without_folder(dir, &e));
     }
     let good = "x,y,class\n1,2,0\n3,4,1\n";
     let table = |text: &str| Table::read(&put("t.csv", text.as_bytes()));
@@ -158,7 +158,7 @@ fn bad_files_are_told_well() {
         ("not UTF-8", Table::read(&put("u.csv", b"x,y\n1,\xff\n")).unwrap_err()),
     ];
     for (case, e) in tables {
-        note(case, e.code(), told(dir, &e));
+        note(case, e.code(), without_folder(dir, &e));
     }
     for (case, text) in [
         ("a quotation mark that is never closed", "x,y\n1,a\n2,\"b\n3,c\n"),
@@ -171,7 +171,7 @@ fn bad_files_are_told_well() {
         ),
     ] {
         let e = table(text).and_then(|t| t.column("d", DType::F32)).unwrap_err();
-        note(case, e.code(), told(dir, &e));
+        note(case, e.code(), without_folder(dir, &e));
     }
     for (case, path) in [
         ("safetensors that is text", put("a.safetensors", b"{\"a\":1}            ")),
@@ -179,14 +179,14 @@ fn bad_files_are_told_well() {
         ("weights of unknown format", put("a.pt", b"")),
     ] {
         let e = Tensors::load(&path).unwrap_err();
-        note(case, e.code(), told(dir, &e));
+        note(case, e.code(), without_folder(dir, &e));
     }
     let e = npy::read(&put(
         "a.npy",
         b"\x93NUMPY\x01\x00\x40\x00{'descr': '<c8', 'fortran_order': False, 'shape': (2,), }         ",
     ))
     .unwrap_err();
-    note("complex numbers", e.code(), told(dir, &e));
+    note("complex numbers", e.code(), without_folder(dir, &e));
     let mut some = vec![3u8; 8500];
     (some[4711], some[5002], some[8113]) = (10, 11, 255);
     let e = check::labels(&Tensor::new([8500], some).unwrap(), 10).unwrap_err();
@@ -225,7 +225,7 @@ fn quotation_marks_are_read_as_they_are_written() {
     }
 }
 
-/// A part of a zip archive: name, method, bytes, size when unpacked, and where the part begins if that is not its own.
+/// A part of a zip archive: name, method, bytes, size when unpacked, and an explicit offset if it is not its own.
 type Part<'a> = (&'a str, u16, &'a [u8], u32, Option<u32>);
 
 /// A zip archive of stored or already packed parts.
@@ -272,16 +272,16 @@ fn archives_give_each_array_once_and_no_more_than_they_hold() {
     let (array, size) = (&array[..], array.len() as u32);
     let two = read(&[("x.npy", 0, array, size, None), ("y.npy", 0, array, size, None)]).unwrap();
     assert_eq!((two.len(), two["y"].len()), (2, 2), "{two}");
-    for (entries, code, said) in [
+    for (entries, code, expected) in [
         (vec![("x.npy", 0, array, size, None), ("x.npy", 0, array, size, None)], "duplicate-name", "`x`"),
         (vec![("x.npy", 0, array, size, None), ("y.npy", 0, array, size, Some(0))], "wrong-format", "overlap"),
         (vec![("x.npy", 12, array, size, None)], "unsupported-data", "bzip2"),
         (vec![("x.npy", 14, array, size, None)], "unsupported-data", "LZMA"),
         (vec![("x.npy", 77, array, size, None)], "unsupported-data", "method 77"),
-        (vec![("x.npy", 8, array, size * 2000, None)], "truncated-file", "promises more"),
+        (vec![("x.npy", 8, array, size * 2000, None)], "truncated-file", "declares more"),
     ] {
         let (found, message) = read(&entries).unwrap_err();
-        assert!(found == code && message.contains(said), "{entries:?}: {found}: {message}");
+        assert!(found == code && message.contains(expected), "{entries:?}: {found}: {message}");
     }
 }
 
@@ -310,7 +310,7 @@ fn only_regular_files_are_read() {
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
         path
     };
-    let told = [
+    let without_folder = [
         idx::read(&pipe("a.gz")).unwrap_err(),
         npy::read(&pipe("a.npy")).unwrap_err(),
         Table::read(&pipe("a.csv")).unwrap_err(),
@@ -318,12 +318,12 @@ fn only_regular_files_are_read() {
         Tensors::load(pipe("a.safetensors")).unwrap_err(),
         Table::read(Path::new("/dev/zero")).unwrap_err(),
     ];
-    for e in told {
+    for e in without_folder {
         assert!(e.code() == "missing-file" && e.to_string().contains("not a regular file"), "{e}");
     }
 }
 
-/// Processor time of this thread in nanoseconds; elsewhere than on Linux the time of day.
+/// Processor time of this thread in nanoseconds; wall time on systems other than Linux.
 fn now() -> u64 {
     let of_thread = fs::read_to_string("/proc/thread-self/schedstat").ok();
     let time = of_thread.and_then(|text| text.split_whitespace().next()?.parse().ok());
@@ -333,12 +333,12 @@ fn now() -> u64 {
     })
 }
 
-/// Columns are found by name, not by looking at all of them for each.
+/// Columns are found by name without a linear search.
 #[test]
 fn a_table_of_many_columns_is_read_in_time_that_grows_with_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("wide.csv");
-    // The clock of the processor's time ticks every few milliseconds: few columns are read as often as makes the work equal.
+    // The processor clock has a resolution of a few milliseconds: few columns are read repeatedly to make the work equal.
     let time = |columns: usize, times: usize| {
         let names: Vec<String> = (0..columns).map(|i| format!("column_{i}")).collect();
         fs::write(&path, format!("{}\n{}\n", names.join(","), vec!["1"; columns].join(","))).unwrap();

@@ -1,4 +1,4 @@
-//! Compiled derivatives against interpreted ones, with functions that are called forward and backward.
+//! Compiled derivatives compared with interpreted ones, with functions that have a forward and a backward part.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod common;
@@ -15,7 +15,7 @@ use dlc_ir::bounds::{self, Bounded, Constants};
 use dlc_ir::{Graph, Role, Scalar, Tensor};
 use dlc_runtime::{Pool, Session};
 
-/// The program with all its arguments as inputs and all its results as outputs with names.
+/// The program with all its arguments as inputs and all its results as named outputs.
 fn open(graph: &Graph) -> Graph {
     let mut entry = graph.entry().clone();
     for i in 0..entry.args().len() {
@@ -29,7 +29,7 @@ fn open(graph: &Graph) -> Graph {
     graph
 }
 
-/// Floats in -0.3 .. 0.4, where nothing saturates: there a last bit would grow large; integers 0 and 1.
+/// Floats in -0.3 .. 0.4, where nothing saturates, which would amplify rounding; integers 0 and 1.
 fn arguments(graph: &Graph) -> Vec<(String, Tensor)> {
     let number = |seed: usize, i: usize| ((seed * 31 + i * 17 + 5) % 23) as f64 / 23.0;
     let tensor = |seed: usize, ty: &dlc_ir::Type| {
@@ -40,27 +40,27 @@ fn arguments(graph: &Graph) -> Vec<(String, Tensor)> {
     graph.entry().args().iter().enumerate().map(|(i, a)| (a.name.to_string(), tensor(i, &a.ty))).collect()
 }
 
-/// Compiles at every level and compares every result with the interpreted one, within what rounding explains.
+/// Compiles at every level and compares every result with the interpreted one, up to rounding.
 fn check(graph: &Graph, what: &str) {
     let graph = open(graph);
     let arguments = arguments(&graph);
     let plain = differentiate(graph.clone(), &mut |f, _| f).unwrap_or_else(|e| panic!("{what}: {e}"));
     let tensors: Vec<Tensor> = arguments.iter().map(|(_, t)| t.clone()).collect();
-    let wanted = bounds::interpret(&plain, &tensors, Constants::Exact).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let expected = bounds::interpret(&plain, &tensors, Constants::Exact).unwrap_or_else(|e| panic!("{what}: {e}"));
     for level in [Level::O0, Level::Full] {
         let options = Options { level, ..Options::new(Target::host().expect("a machine that dlc has code for")) };
         let program = compile(graph.clone(), &options).unwrap_or_else(|e| panic!("{what} at {level:?}: {e}"));
-        // what the passes made of it means the same, but rounds otherwise
+        // the optimised graph is equivalent, but rounds differently
         let made = bounds::interpret(program.graph(), &tensors, Constants::Folded);
         let made = made.unwrap_or_else(|e| panic!("{what} at {level:?}: {e}"));
         let mut session = Session::new(Arc::new(program), Arc::new(Pool::new(1)));
         let inputs = arguments.iter().map(|(name, tensor)| (name.as_str(), tensor));
         let found = session.run(inputs).unwrap_or_else(|e| panic!("{what} at {level:?}: {e}"));
-        for (i, (wanted, made)) in wanted.iter().zip(&made).enumerate() {
+        for (i, (expected, made)) in expected.iter().zip(&made).enumerate() {
             let name = format!("r{i}");
-            let radius = wanted.radius.iter().zip(&made.radius).map(|(a, b)| a + b).collect();
-            let wanted = Bounded { value: wanted.value.clone(), radius };
-            assert_within(&found[name.as_str()], &wanted, &format!("{what} at {level:?}, result {i}"));
+            let radius = expected.radius.iter().zip(&made.radius).map(|(a, b)| a + b).collect();
+            let expected = Bounded { value: expected.value.clone(), radius };
+            assert_within(&found[name.as_str()], &expected, &format!("{what} at {level:?}, result {i}"));
         }
     }
 }

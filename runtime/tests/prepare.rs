@@ -1,4 +1,4 @@
-//! Values that follow from weights alone: made once when weights are loaded, and again when they change.
+//! Values that depend on weights only: computed once when weights are loaded, and again when they change.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 mod common;
@@ -15,7 +15,7 @@ fn session(program: &Arc<Program>) -> Session {
     Session::new(Arc::clone(program), Arc::new(Pool::new(2)))
 }
 
-/// y = x * (w * s) - (n + n * s), of whole numbers, which no rewriting rounds.
+/// y = x * (w * s) - (n + n * s), of integers, for which every rewrite is exact.
 const SCALED: &str = r#"
 func @scaled(%x: f32[3,4] input, %w: f32[3,4] param "w" frozen, %s: f32[4] param "s" frozen, %n: f32[4] state "n") -> ("y": f32[3,4]) {
   %0 = broadcast %s {axes=[1]} : f32[3,4]
@@ -71,8 +71,8 @@ fn weights_that_change_are_prepared_again() {
                 change(session);
                 session.run([("x", &x)]).unwrap()
             };
-            let (found, wanted) = (run(session), run(&mut reference));
-            assert_eq!(found["y"], wanted["y"], "{what}");
+            let (found, expected) = (run(session), run(&mut reference));
+            assert_eq!(found["y"], expected["y"], "{what}");
         };
         agree(&mut session, &|s| load(s, 0), "all weights");
         agree(&mut session, &|_| {}, "the same again");
@@ -95,9 +95,9 @@ fn sessions_that_share_a_program_prepare_each_for_itself() {
             let (program, graph, x) = (Arc::clone(&program), Arc::clone(&graph), &x);
             scope.spawn(move || {
                 let (mut session, mut reference) = (session(&program), Session::reference(graph).unwrap());
-                for turn in 0..20 {
-                    load(&mut session, thread * 20 + turn);
-                    load(&mut reference, thread * 20 + turn);
+                for round in 0..20 {
+                    load(&mut session, thread * 20 + round);
+                    load(&mut reference, thread * 20 + round);
                     assert_eq!(session.run([("x", x)]).unwrap()["y"], reference.run([("x", x)]).unwrap()["y"]);
                 }
             });
@@ -133,7 +133,7 @@ fn nothing_is_prepared_where_weights_are_only_read_or_change() {
     let (_, program) = program(&updated);
     let mut session = session(&program);
     load(&mut session, 0);
-    // the step replaces `w` by `x`, and reads it as it is then
+    // the step replaces `w` by `x`, and reads its current value
     let first = session.run([("x", &whole(&[3, 4], 1))]).unwrap();
     let second = session.run([("x", &whole(&[3, 4], 1))]).unwrap();
     assert!(first["y"] != second["y"]);
@@ -165,7 +165,7 @@ func @pick(%x: f32[2] input, %w: f32[4] param "w" frozen, %i: i64[2] param "i" f
     }
 }
 
-/// The same filters, of whole numbers, in the entry and in a function that it calls: rows of five fill vectors badly, so that vectors
+/// The same filters, of integers, in the entry and in a function that it calls: rows of five fill vectors badly, so that vectors
 /// run along the sixteen channels.
 const FILTERS: &str = r#"
 func @block(%x: f32[4,16,12,7], %w: f32[16,16,3,3]) -> f32[4,16,10,5] {

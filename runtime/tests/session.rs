@@ -15,14 +15,14 @@ use dlc_runtime::{Pool, Session, SessionError};
 
 use common::{assert_within, program};
 
-/// The system's allocator, which counts what a thread asks of it.
+/// The system's allocator with a count of a thread's allocations.
 struct Counting;
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
-// SAFETY: all calls are handed on to the system's allocator.
+// SAFETY: all calls are forwarded to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.with(|n| n.set(n.get() + 1));
@@ -39,7 +39,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A layer and its weight's decay in place, large enough to be spread over threads.
+/// A layer and its weight's decay in place, large enough to be parallelised.
 const LAYER: &str = r#"
 func @layer(%x: f32[64,300] input, %w: f32[200,300] param "fc.weight", %n: i64[] state "step")
     -> ("y": f32[64,200], "sum": f32[], f32[200,300] update %w, i64[] update %n) {
@@ -94,12 +94,12 @@ fn equal_bits_on_any_number_of_threads_and_close_to_the_reference() {
     let reference = run(reference);
     let mut args = [x.clone(), numbers([200, 300]), Tensor::scalar(0i64)].map(Bounded::exact);
     for (outputs, interpreted) in [(&one.0, &reference.0), (&one.1, &reference.1)] {
-        let wanted = bounds::function(&graph, graph.entry(), args.to_vec(), Constants::Exact).unwrap();
-        for (name, wanted) in ["y", "sum"].into_iter().zip(&wanted) {
-            assert_eq!(interpreted[name], wanted.value, "{name}");
-            assert_within(&outputs[name], wanted, name);
+        let expected = bounds::function(&graph, graph.entry(), args.to_vec(), Constants::Exact).unwrap();
+        for (name, expected) in ["y", "sum"].into_iter().zip(&expected) {
+            assert_eq!(interpreted[name], expected.value, "{name}");
+            assert_within(&outputs[name], expected, name);
         }
-        (args[1], args[2]) = (wanted[2].clone(), wanted[3].clone());
+        (args[1], args[2]) = (expected[2].clone(), expected[3].clone());
     }
     assert_within(&one.2["fc.weight"], &args[1], "fc.weight");
     assert_eq!(one.3["step"], Tensor::scalar(2i64));
@@ -171,7 +171,7 @@ fn sessions_of_one_program_run_side_by_side() {
     });
 }
 
-/// The index is computed from the new weight, which may be written by then.
+/// The index is computed from the new weight, which may be written before the check.
 const LATE: &str = r#"
 func @late(%x: f32[4] input, %i: i64[2] input, %w: f32[4] param "w") -> ("y": f32[2], f32[4] update %w) {
   %0 = add %w, %x : f32[4]
@@ -188,7 +188,7 @@ func @late(%x: f32[4] input, %i: i64[2] input, %w: f32[4] param "w") -> ("y": f3
 fn a_failed_check_leaves_all_as_it_was_or_says_that_it_does_not() {
     let w = Tensor::new([4], vec![1f32, 2.0, 3.0, 4.0]).unwrap();
     let small = Tensor::new([4], vec![0.25f32, -0.25, 0.5, -0.5]).unwrap();
-    // of the first, the weight may be overwritten only when it is read, and so after the check
+    // in the first, the weight may be overwritten only after it is read, and so after the check
     for (text, intact, good, bad) in [(PICK, Some(true), 0, 4), (LATE, None, -3, 3)] {
         let (graph, program) = program(text);
         let native = Session::new(program, Arc::new(Pool::new(2)));
@@ -222,16 +222,16 @@ fn a_run_is_given_everything() {
         let i = Tensor::new([2], vec![3i64, 1]).unwrap();
         session.set_param("w", &w).unwrap();
         session.run([("x", &w), ("i", &i)]).unwrap();
-        // what an earlier run was given, or was set for steps, is not used again
+        // what an earlier run took, or was set for steps, is not reused
         session.set_input("x", &w).unwrap();
         for (given, expected) in [
-            (vec![("i", &i)], "the program needs `x` f32[4]"),
-            (vec![], "the program needs `x` f32[4], `i` i64[2]"),
-            (vec![("x", &w), ("i", &i), ("x", &w)], "the input `x` is given twice"),
+            (vec![("i", &i)], "missing inputs: `x` f32[4]"),
+            (vec![], "missing inputs: `x` f32[4], `i` i64[2]"),
+            (vec![("x", &w), ("i", &i), ("x", &w)], "duplicate input `x`"),
         ] {
             assert_eq!(session.run(given).unwrap_err().to_string(), expected);
         }
-        // one that is refused sets nothing
+        // a rejected one sets nothing
         let other = Tensor::new([4], vec![9f32; 4]).unwrap();
         session.run([("x", &other), ("i", &w)]).unwrap_err();
         let before = session.param("w").unwrap();

@@ -1,4 +1,4 @@
-//! Training: learning, stopping, killing and going on, with a hand-written step.
+//! Training: progress, stopping, killing and resuming, with a hand-written step.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,14 +15,14 @@ use dlc_ir::bounds::{self, Constants};
 use dlc_ir::{Graph, Tensor};
 use dlc_runtime::examples::Examples;
 use dlc_runtime::train::{
-    Better, Evaluator, Event, Judge, Part, Run, Selection, Summary, TrainError, TrainOptions, Trainer,
+    Better, DataPart, Evaluator, Event, Monitor, Run, Subset, Summary, TrainError, TrainOptions, Trainer,
 };
 use dlc_runtime::{Amount, Pool, Session, Split, Tensors};
 
 #[path = "train/scores.rs"]
 mod scores;
 
-/// The folder in which the process of [`trains_when_told`] trains.
+/// The folder of the process of [`trains_when_told`].
 const FOLDER: &str = "DLC_TEST_TRAIN_FOLDER";
 
 /// Linear regression with momentum on batches of 4: the step.
@@ -79,7 +79,7 @@ func @eval(%x: f32[B,3] input, %y: f32[B] input, %w: f32[3] param "w") -> ("loss
     .replace('B', &batch.to_string())
 }
 
-/// The text form numbers its values; these texts name them, to be read.
+/// Numbers the values of a text in which they are named for readability.
 fn numbered(text: &str) -> String {
     let names = text.lines().filter_map(|line| line.trim().strip_prefix('%')?.split_once(" = ")).map(|(name, _)| name);
     names.enumerate().fold(text.to_owned(), |text, (i, name)| {
@@ -100,7 +100,7 @@ fn trainer() -> Trainer {
     trainer
 }
 
-/// y = 2 a - b + 0.5 c and a little that no line explains.
+/// y = 2 a - b + 0.5 c and a small nonlinear term.
 fn examples() -> Arc<Examples> {
     let x: Vec<f32> = (0..3 * 43).map(|i| ((i * 7919) % 101) as f32 / 50.0 - 1.0).collect();
     let y = x.as_chunks::<3>().0.iter().enumerate().map(|(i, [a, b, c])| 2.0 * a - b + 0.5 * c + 0.01 * (i % 3) as f32);
@@ -123,22 +123,22 @@ fn options(folder: Option<&Path>) -> TrainOptions {
 fn train(
     trainer: &mut Trainer,
     options: TrainOptions,
-    tell: &mut dyn FnMut(&Event<'_>),
+    observe: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Summary, TrainError> {
     let (train, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
     let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
     Run {
         trainer,
-        data: Selection { examples: examples(), positions: Some(train) },
+        data: Subset { examples: examples(), positions: Some(train) },
         constants: Tensors::new(),
-        validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
+        validation: Some((&mut evaluator, Subset { examples: examples(), positions: Some(validation) })),
         options,
         stop: Arc::new(AtomicBool::new(false)),
     }
-    .run(tell)
+    .run(observe)
 }
 
-/// All that must come out the same: weights, states, and the history without its times.
+/// Everything that must be equal: weights, states, and the history without its times.
 fn outcome(trainer: &Trainer, folder: &Path) -> (Tensors, Tensors, Vec<String>, Vec<u8>) {
     let history = fs::read_to_string(folder.join("history.csv")).unwrap();
     let lines = history.lines().map(|l| l.rsplitn(3, ',').last().unwrap().to_owned()).collect();
@@ -174,7 +174,7 @@ fn learns_and_tells() {
     assert!(w.iter().zip([2.0, -1.0, 0.5]).all(|(w, expected)| (w - expected).abs() < 0.02), "{w:?}");
     assert_eq!(trainer.weights().names().collect::<Vec<_>>(), ["w"]);
     assert_eq!(trainer.session().state("step"), Some(Tensor::scalar(160i64)));
-    // metrics may have any name, so that ours have to be others
+    // metrics may have any name, so that ours have to differ
     let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
     let columns = "epoch,step,train.loss,train.error,\
         validation.loss,validation.rmse,validation.largest,validation.smallest,examples_per_second,seconds";
@@ -194,7 +194,7 @@ fn learns_and_tells() {
             "step-0000000160.safetensors"
         ]
     );
-    // 34 examples in batches of 4, and no program for the 2 that are left
+    // 34 examples in batches of 4, and no program for the remainder of 2
     assert_eq!(summary.examples, 20 * 32);
     let times = summary.times;
     assert!(times.steps > 0.0 && times.validation > 0.0 && times.writing > 0.0, "{times:?}");
@@ -207,37 +207,37 @@ fn validation_counts_every_example_once() {
     let run = |sizes: &[usize]| {
         let mut evaluator = Evaluator::new(sizes.iter().map(|&b| session(&eval_program(b))), None).unwrap();
         evaluator.sessions().for_each(|s| s.set_param("w", &w).unwrap());
-        evaluator.run(&Selection { examples: examples(), positions: Some(validation.clone()) })
+        evaluator.run(&Subset { examples: examples(), positions: Some(validation.clone()) })
     };
     assert_eq!(validation.len(), 9);
     let (by_8, by_9, by_1) = (run(&[1, 8]).unwrap().loss, run(&[9]).unwrap().loss, run(&[1]).unwrap().loss);
-    // One batch of all is within its bound of the mean. Smaller batches round less often, and what is then done with their means is in f64.
+    // One batch of all is within its bound of the mean. Smaller batches round less often, and their means are combined in f64.
     let graph: Graph = numbered(&eval_program(9)).parse().unwrap();
     let batch = examples().gather(&validation, false, 0).unwrap();
     let args = [batch["x"].clone(), batch["y"].clone(), w.clone()];
-    // one ninth is no f32, and so as good as folded
+    // one ninth is not an f32, and so as inexact as a folded constant
     let radius = bounds::interpret(&graph, &args, Constants::Folded).unwrap()[0].radius[0] + 9.0 * f64::EPSILON * by_9;
     assert!(
         (by_8 - by_9).abs() <= 2.0 * radius && (by_1 - by_9).abs() <= 2.0 * radius,
         "{by_8} {by_9} {by_1} ± {radius}"
     );
-    assert_eq!(run(&[4]).unwrap_err().to_string(), "there is no program for batches of 1; 9 examples need [4, 1]");
+    assert_eq!(run(&[4]).unwrap_err().to_string(), "no program for batches of 1: 9 examples need programs for [4, 1]");
     assert_eq!(Evaluator::sizes(1500, 64), [64, 28]);
     assert_eq!(Evaluator::sizes(1500, 100), [100]);
     assert_eq!(Evaluator::sizes(10, 64), [10]);
 }
 
-/// The score that is watched falls with every epoch of this training, and so never improves if it is to rise.
+/// The monitored score falls with every epoch of this training, and so never improves if it should rise.
 #[test]
 fn patience_ends_a_training_that_does_not_improve_also_over_an_interruption() {
-    let rising = Judge { part: Some(Part::Train), score: "loss".into(), better: Better::Higher };
-    let with = |judge: &Judge, patience, folder: Option<&Path>| TrainOptions {
-        judge: judge.clone(),
+    let rising = Monitor { part: Some(DataPart::Train), score: "loss".into(), better: Better::Higher };
+    let with = |monitor: &Monitor, patience, folder: Option<&Path>| TrainOptions {
+        monitor: monitor.clone(),
         patience: Some(patience),
         ..options(folder)
     };
     let folder = tempfile::tempdir().unwrap();
-    // the first epoch is the best, and three more end it; longer patience goes on from there
+    // the first epoch is the best, and three more end it; longer patience continues from there
     for (patience, epoch, epochs) in [(3, 4, 4), (3, 4, 0), (5, 6, 2)] {
         let (mut stops, mut done) = (vec![], 0);
         let summary = train(&mut trainer(), with(&rising, patience, Some(folder.path())), &mut |event| match event {
@@ -249,10 +249,10 @@ fn patience_ends_a_training_that_does_not_improve_also_over_an_interruption() {
         assert_eq!(stops, [(epoch, patience, Some(1))]);
         assert_eq!((summary.stopped_early, summary.interrupted, summary.epoch, done), (true, false, epoch, epochs));
     }
-    // what improves, and what has patience for its whole length, trains to the end
-    let falling = Judge { better: Better::Lower, ..rising.clone() };
-    for (judge, patience) in [(falling, 8), (rising.clone(), 19), (rising, 20)] {
-        let summary = train(&mut trainer(), with(&judge, patience, None), &mut |event| {
+    // a score that improves, and patience for the whole length, train to the end
+    let falling = Monitor { better: Better::Lower, ..rising.clone() };
+    for (monitor, patience) in [(falling, 8), (rising.clone(), 19), (rising, 20)] {
+        let summary = train(&mut trainer(), with(&monitor, patience, None), &mut |event| {
             assert!(!matches!(event, Event::EarlyStop { .. }), "{event:?}");
         })
         .unwrap();
@@ -272,9 +272,9 @@ fn a_stopped_training_goes_on_to_the_same_bits() {
             let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
             let run = Run {
                 trainer: &mut trainer,
-                data: Selection { examples: examples(), positions: Some(train) },
+                data: Subset { examples: examples(), positions: Some(train) },
                 constants: Tensors::new(),
-                validation: Some((&mut evaluator, Selection { examples: examples(), positions: Some(validation) })),
+                validation: Some((&mut evaluator, Subset { examples: examples(), positions: Some(validation) })),
                 options: options(Some(folder.path())),
                 stop: Arc::clone(&stop),
             };
@@ -353,7 +353,7 @@ fn a_training_that_ends_within_an_epoch_goes_on_to_the_same_bits() {
             assert_eq!((summary.epoch, summary.step, summary.interrupted), (steps / 8, steps, false));
             let history = fs::read_to_string(folder.path().join("history.csv")).unwrap();
             let last: Vec<&str> = history.lines().last().unwrap().split(',').collect();
-            assert_eq!(last[..2], [steps.div_ceil(8).to_string(), steps.to_string()], "the part is told");
+            assert_eq!(last[..2], [steps.div_ceil(8).to_string(), steps.to_string()], "the part is reported");
             assert!(folder.path().join("best.safetensors").exists());
         }
         let mut trainer = trainer();
@@ -362,13 +362,13 @@ fn a_training_that_ends_within_an_epoch_goes_on_to_the_same_bits() {
     }
 }
 
-/// The step for batches of another size.
+/// The step for another batch size.
 fn step_for(batch: usize) -> String {
     let text = STEP.replace("f32[4", &format!("f32[{batch}"));
     text.replace("constant 0.25", &format!("constant {:?}", 1.0 / batch as f32))
 }
 
-/// A trainer of batches of 4, and of the 2 examples that are left of 34.
+/// A trainer of batches of 4, and of the remainder of 2 of 34 examples.
 fn whole_trainer() -> Trainer {
     let mut trainer = trainer();
     trainer.add(session(&step_for(2))).unwrap();
@@ -396,7 +396,7 @@ fn the_examples_that_fill_no_batch_are_a_last_smaller_one() {
     let counts = |i: usize| if i < 8 { 4.0 } else { 2.0 };
     let mean = batches.iter().enumerate().map(|(i, (.., loss))| counts(i) * loss).sum::<f64>() / 34.0;
     assert_eq!(metrics, [mean], "each example counts once");
-    // by hand: the same batches, one after the other
+    // by hand: the same batches in sequence
     let (mut by_hand, examples) = (whole_trainer(), examples());
     for start in (0..34).step_by(4) {
         let positions: Vec<usize> = (start..34.min(start + 4)).collect();
@@ -435,11 +435,11 @@ fn a_bad_batch_changes_nothing() {
     let nan = Tensor::new([4], vec![0.0, 1.0, f32::NAN, 3.0]).unwrap();
     let good = batch(4);
     for (bad, code, expected) in [
-        (vec![("x", &good["x"])], "missing-argument", "the program needs `y` f32[4]"),
-        (vec![], "missing-argument", "the program needs `x` f32[4,3], `y` f32[4]"),
-        (vec![("x", &good["x"]), ("y", &nan)], "not-finite", "`y` holds NaN, at element 2"),
-        (vec![("x", &good["x"]), ("y", &good["x"])], "shape-mismatch", "`y` is f32[4], but f32[4,3] is given"),
-        (vec![("x", &good["x"]), ("y", &good["y"]), ("x", &good["x"])], "duplicate-name", "`x` is given twice"),
+        (vec![("x", &good["x"])], "missing-argument", "missing inputs: `y` f32[4]"),
+        (vec![], "missing-argument", "missing inputs: `x` f32[4,3], `y` f32[4]"),
+        (vec![("x", &good["x"]), ("y", &nan)], "not-finite", "input `y` of the batch has NaN at element 2"),
+        (vec![("x", &good["x"]), ("y", &good["x"])], "shape-mismatch", "`y`: expected f32[4], found f32[4,3]"),
+        (vec![("x", &good["x"]), ("y", &good["y"]), ("x", &good["x"])], "duplicate-name", "duplicate input `x`"),
     ] {
         let error = trainer.step(bad).unwrap_err();
         assert!(error.code() == code && error.to_string().contains(expected), "{expected}: {error}");
@@ -455,35 +455,38 @@ fn a_bad_batch_changes_nothing() {
 
 #[test]
 fn the_best_weights_are_kept_also_over_an_interruption() {
-    let judged =
-        |judge: Judge, folder: &Path, epochs| TrainOptions { judge, epochs: Some(epochs), ..options(Some(folder)) };
-    let judge = |score: &str, better, part| Judge { part, score: score.to_owned(), better };
-    for judge in [
-        judge("loss", Better::Lower, None),
-        judge("rmse", Better::Higher, Some(Part::Validation)),
-        judge("error", Better::Lower, Some(Part::Train)),
+    let judged = |monitor: Monitor, folder: &Path, epochs| TrainOptions {
+        monitor,
+        epochs: Some(epochs),
+        ..options(Some(folder))
+    };
+    let monitor = |score: &str, better, part| Monitor { part, score: score.to_owned(), better };
+    for monitor in [
+        monitor("loss", Better::Lower, None),
+        monitor("rmse", Better::Higher, Some(DataPart::Validation)),
+        monitor("error", Better::Lower, Some(DataPart::Train)),
     ] {
         let (whole, parts) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let expected = train(&mut trainer(), judged(judge.clone(), whole.path(), 12), &mut |_| {}).unwrap();
-        train(&mut trainer(), judged(judge.clone(), parts.path(), 7), &mut |_| {}).unwrap();
-        // the file is only for people: what the training goes by is in the checkpoint
+        let expected = train(&mut trainer(), judged(monitor.clone(), whole.path(), 12), &mut |_| {}).unwrap();
+        train(&mut trainer(), judged(monitor.clone(), parts.path(), 7), &mut |_| {}).unwrap();
+        // the file is for users: training relies on the checkpoint only
         fs::remove_file(parts.path().join("best.safetensors")).unwrap();
-        let found = train(&mut trainer(), judged(judge.clone(), parts.path(), 12), &mut |_| {}).unwrap();
-        assert_eq!((&found.best, &found.best_weights), (&expected.best, &expected.best_weights), "{judge}");
+        let found = train(&mut trainer(), judged(monitor.clone(), parts.path(), 12), &mut |_| {}).unwrap();
+        assert_eq!((&found.best, &found.best_weights), (&expected.best, &expected.best_weights), "{monitor}");
         let file = || Tensors::load(parts.path().join("best.safetensors")).unwrap();
         assert_eq!(Some(file()), found.best_weights);
-        // of an epoch that a kill has lost: nothing is left to do, and it is put right
+        // of an epoch that a kill has lost: nothing is left to do, and the file is restored
         let other: Tensors = [("w", Tensor::new([3], vec![7f32; 3]).unwrap())].into_iter().collect();
         other.save(parts.path().join("best.safetensors")).unwrap();
-        train(&mut trainer(), judged(judge.clone(), parts.path(), 12), &mut |_| {}).unwrap();
+        train(&mut trainer(), judged(monitor.clone(), parts.path(), 12), &mut |_| {}).unwrap();
         assert_eq!(Some(file()), found.best_weights);
-        if judge.better == Better::Higher {
+        if monitor.better == Better::Higher {
             assert_eq!(found.best.unwrap().epoch, 1, "it only falls");
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    let error = train(&mut trainer(), judged(judge("rmes", Better::Lower, None), folder.path(), 1), &mut |_| {});
-    assert!(error.unwrap_err().to_string().contains("there is no score `validation.rmes`; do you mean `rmse`?"));
+    let error = train(&mut trainer(), judged(monitor("rmes", Better::Lower, None), folder.path(), 1), &mut |_| {});
+    assert!(error.unwrap_err().to_string().contains("unknown score `validation.rmes`; do you mean `rmse`?"));
 }
 
 #[test]
@@ -496,28 +499,28 @@ fn a_training_for_longer_says_what_its_schedule_was_made_for() {
         |fingerprint_of| TrainOptions { fingerprint: "20".into(), fingerprint_of, ..options(Some(folder.path())) };
     train(&mut trainer(), longer(None), &mut |_| {}).unwrap_err();
     train(&mut trainer(), longer(Some((length, "other".into()))), &mut |_| {}).unwrap_err();
-    let mut said = vec![];
+    let mut events = vec![];
     let summary = train(&mut trainer(), longer(Some((length, "2".into()))), &mut |event| {
         if let Event::Length { was, is, scheduled, step } = event {
-            said.push((was.to_string(), is.to_string(), *scheduled, *step));
+            events.push((was.to_string(), is.to_string(), *scheduled, *step));
         }
     })
     .unwrap();
-    assert_eq!((summary.epoch, said), (20, vec![("epochs = 2".to_owned(), "epochs = 20".to_owned(), true, 16)]));
+    assert_eq!((summary.epoch, events), (20, vec![("epochs = 2".to_owned(), "epochs = 20".to_owned(), true, 16)]));
 }
 
 #[test]
 fn a_training_without_a_checkpoint_starts_anew_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let mut said = vec![];
+    let mut events = vec![];
     let mut note = |event: &Event<'_>| match event {
-        Event::Anew { folder } => said.push(format!("anew in {}", folder.file_name().is_some())),
-        Event::Start { step, from, .. } => said.push(format!("from {step} {}", from.is_some())),
+        Event::FromScratch { folder } => events.push(format!("anew in {}", folder.file_name().is_some())),
+        Event::Start { step, from, .. } => events.push(format!("from {step} {}", from.is_some())),
         _ => {}
     };
     train(&mut trainer(), options(Some(folder.path())), &mut note).unwrap();
     train(&mut trainer(), options(Some(folder.path())), &mut note).unwrap();
-    assert_eq!(said, ["anew in true", "from 0 false", "from 160 true"]);
+    assert_eq!(events, ["anew in true", "from 0 false", "from 160 true"]);
 }
 
 #[test]
@@ -567,14 +570,14 @@ fn checkpoints_come_by_time_and_at_the_end() {
 fn trains_when_told() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let mut trainer = trainer();
-    let tell = &mut |event: &Event<'_>| {
+    let observe = &mut |event: &Event<'_>| {
         if matches!(event, Event::Start { .. }) {
             println!("it starts");
         }
         // As slow as a real step, so that kills hit it everywhere.
         std::thread::sleep(Duration::from_micros(300));
     };
-    train(&mut trainer, options(Some(Path::new(&folder))), tell).unwrap();
+    train(&mut trainer, options(Some(Path::new(&folder))), observe).unwrap();
     println!("it ends");
 }
 
@@ -606,20 +609,20 @@ fn a_killed_training_goes_on_to_the_same_bits() {
     assert!(outcome(&trainer, folder.path()) == expected, "after {kills} kills");
 }
 
-/// Resumes the training that `folder` has a checkpoint of with other data or settings, and gives what is said.
+/// Resumes the training of which `folder` has a checkpoint with other data or settings.
 fn resumed(
     folder: &Path,
     fields: Tensors,
-    (learn, held_out): (Vec<usize>, Option<Vec<usize>>),
+    (training, validation): (Vec<usize>, Option<Vec<usize>>),
     options: TrainOptions,
 ) -> Result<Summary, TrainError> {
     let examples = Arc::new(Examples::new(fields).unwrap());
     let mut evaluator = Evaluator::new([8, 1].map(|b| session(&eval_program(b))), None).unwrap();
-    let select = |positions| Selection { examples: Arc::clone(&examples), positions: Some(positions) };
-    let validation = held_out.map(|positions| (&mut evaluator, select(positions)));
+    let select = |positions| Subset { examples: Arc::clone(&examples), positions: Some(positions) };
+    let validation = validation.map(|positions| (&mut evaluator, select(positions)));
     let options = TrainOptions { folder: Some(folder.to_owned()), ..options };
     let stop = Arc::new(AtomicBool::new(false));
-    Run { trainer: &mut trainer(), data: select(learn), constants: Tensors::new(), validation, options, stop }
+    Run { trainer: &mut trainer(), data: select(training), constants: Tensors::new(), validation, options, stop }
         .run(&mut |_| {})
 }
 
@@ -627,9 +630,9 @@ fn resumed(
 fn a_training_goes_on_with_the_same_data_and_settings_only() {
     let folder = tempfile::tempdir().unwrap();
     let fields = || examples().rows().clone();
-    let split = |share| {
-        let (learn, held_out) = Split::Last(Amount::Fraction(share)).of(43);
-        (learn, Some(held_out))
+    let split = |fraction| {
+        let (training, validation) = Split::Last(Amount::Fraction(fraction)).of(43);
+        (training, Some(validation))
     };
     let texts = [("optimizer", "adam(lr: 0.1)"), ("text of m.dl", "#1")];
     let texts = || texts.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
@@ -644,7 +647,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
     let fewer: Vec<usize> = split(0.2).0.into_iter().skip(1).collect();
     let history = || fs::read_to_string(folder.path().join("history.csv")).unwrap();
     let before = history();
-    let rmse = Judge { part: None, score: "rmse".into(), better: Better::Lower };
+    let rmse = Monitor { part: None, score: "rmse".into(), better: Better::Lower };
     let text = |texts: &[(&str, &str)]| texts.iter().map(|(n, t)| ((*n).to_owned(), (*t).to_owned())).collect();
     let other = |settings: TrainOptions, texts: &[(&str, &str)]| TrainOptions {
         fingerprint: "quadratic".into(),
@@ -664,7 +667,7 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
         (
             fields(),
             split(0.2),
-            TrainOptions { judge: rmse, ..settings() },
+            TrainOptions { monitor: rmse, ..settings() },
             "best epoch was lowest validation.loss, is lowest validation.rmse",
         ),
         (fields(), split(0.2), other(settings(), &written), "optimizer was adam(lr: 0.1), is sgd(lr: 0.1)"),
@@ -695,10 +698,10 @@ fn a_training_goes_on_with_the_same_data_and_settings_only() {
 fn a_validation_may_not_be_added_to_a_training_under_way() {
     let folder = tempfile::tempdir().unwrap();
     let fields = || examples().rows().clone();
-    let (learn, held_out) = Split::Last(Amount::Fraction(0.2)).of(43);
+    let (training, validation) = Split::Last(Amount::Fraction(0.2)).of(43);
     let first = TrainOptions { epochs: Some(1), ..options(None) };
-    resumed(folder.path(), fields(), (learn.clone(), None), first).unwrap();
-    let error = resumed(folder.path(), fields(), (learn, Some(held_out)), options(None)).unwrap_err();
+    resumed(folder.path(), fields(), (training.clone(), None), first).unwrap();
+    let error = resumed(folder.path(), fields(), (training, Some(validation)), options(None)).unwrap_err();
     assert!(error.to_string().contains("another run: validation was none, is 9 examples ("), "{error}");
 }
 
@@ -725,11 +728,10 @@ fn what_cannot_go_on_is_told() {
     note(fresh.step([]).unwrap_err());
     note(fresh.step([("z", &Tensor::scalar(1f32))]).unwrap_err());
     note(fresh.step([("y", &Tensor::scalar(1f32))]).unwrap_err());
-    let batch = examples().gather(&[0, 1, 2, 3], true, 0).unwrap();
-    note(fresh.step(batch.iter()).unwrap_err());
+    note(fresh.step(examples().gather(&[0, 1, 2, 3], true, 0).unwrap().iter()).unwrap_err());
     note(fresh.set_weights(&[("v", Tensor::scalar(1f32))].into_iter().collect()).unwrap_err());
     let fields = [("x", examples().rows()["x"].clone()), ("yy", examples().rows()["y"].clone())];
-    let data = Selection::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));
+    let data = Subset::all(Arc::new(Examples::new(fields.into_iter().collect()).unwrap()));
     let stop = Arc::new(AtomicBool::new(false));
     let run = Run {
         trainer: &mut trainer(),

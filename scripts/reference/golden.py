@@ -43,7 +43,7 @@ def noise(shape, seed=1, scale=1.0):
 
 
 def weights(shape):
-    """Cotangents that tell the elements apart, between 0.5 and 1, so that they overflow nothing."""
+    """Distinct cotangents, between 0.5 and 1, so that nothing overflows."""
     count = int(np.prod(shape))
     return narrow(0.75 + 0.25 * np.sin(1.7 * np.arange(count) + 0.3)).reshape(shape)
 

@@ -8,7 +8,7 @@ use dlc_compiler::codegen::EmitError;
 use dlc_compiler::machine::Target;
 use dlc_compiler::nest::NestError;
 use dlc_compiler::options::{Backend, Level, Math, Options, PassOptions};
-use dlc_compiler::pipeline::{self, CompileError, Observer, Phase, Stage};
+use dlc_compiler::pipeline::{self, CompileError, Phase, PhaseObserver, Stage};
 use dlc_compiler::routine::ScheduleError;
 use dlc_dsl::diagnostic::unreached;
 use dlc_dsl::{Diagnostic, Lowered, Request, What};
@@ -66,7 +66,7 @@ struct Clock<'a> {
     start: Instant,
 }
 
-impl Observer for Clock<'_> {
+impl PhaseObserver for Clock<'_> {
     fn begin(&mut self, _: Phase) {
         self.start = Instant::now();
     }

@@ -80,7 +80,7 @@ fn tell(model: &Model, optimised: &Optimized, function: &Function, wanted: Optio
             continue;
         }
         let mut story = Story { node: node_name(i, op), from: vec![], rules: vec![] };
-        let members = optimised.provenance.places(&function.name, id).iter().copied();
+        let members = optimised.provenance.locs(&function.name, id).iter().copied();
         for loc in std::iter::once(at.loc).chain(members).filter(|loc| loc.is_known()) {
             push(&mut story.from, place(loc));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::settings::{Amount, TrainSettings, Validation};
 use dlc_runtime::examples::Examples;
-use dlc_runtime::train::Selection;
+use dlc_runtime::train::Subset;
 use dlc_runtime::{Split, Tensors};
 
 use crate::data::{fits, load, of_section, source};
@@ -21,7 +21,7 @@ pub(crate) struct SectionData {
     /// Those of `data` that validate, if it is a fraction of them that does.
     pub held_out: Vec<usize>,
     /// What validates, unless nothing does.
-    pub validation: Option<Selection>,
+    pub validation: Option<Subset>,
     /// The values of the `fit`s, by their names in checkpoints and artefacts.
     pub fits: Tensors,
 }
@@ -34,22 +34,17 @@ impl SectionData {
         let load = |call: &DatasetCall| load_with(model, compiler, settings, call, &fits);
         let examples = load(&settings.data)?;
         let validation = match &settings.validation {
-            Some(Validation::Data(call)) => Some(Selection::all(load(call)?)),
+            Some(Validation::Data(call)) => Some(Subset::all(load(call)?)),
             _ if held_out.is_empty() => None,
-            _ => Some(Selection { examples: Arc::clone(&examples), positions: Some(held_out.clone()) }),
+            _ => Some(Subset { examples: Arc::clone(&examples), positions: Some(held_out.clone()) }),
         };
         Ok(SectionData { examples, training, held_out, validation, fits })
     }
 
     /// The test data, if the section names some.
-    pub fn test(
-        &self,
-        model: &Model,
-        compiler: &Compiler,
-        settings: &TrainSettings,
-    ) -> Result<Option<Selection>, Error> {
+    pub fn test(&self, model: &Model, compiler: &Compiler, settings: &TrainSettings) -> Result<Option<Subset>, Error> {
         let Some(call) = &settings.test else { return Ok(None) };
-        Ok(Some(Selection::all(load_with(model, compiler, settings, call, &self.fits)?)))
+        Ok(Some(Subset::all(load_with(model, compiler, settings, call, &self.fits)?)))
     }
 }
 

@@ -6,7 +6,7 @@ use dlc_dsl::{Request, What};
 use dlc_ir::op::random_bits;
 use dlc_ir::{DType, Graph};
 use dlc_runtime::Tensors;
-use dlc_runtime::train::{Evaluator, Scores, Selection};
+use dlc_runtime::train::{Evaluator, Scores, Subset};
 
 use crate::data::labels::check_labels;
 use crate::model::failure::{failed_run, failed_training};
@@ -54,7 +54,7 @@ impl Part {
         compiler: &Compiler,
         settings: &TrainSettings,
         given: &Tensors,
-    ) -> Result<(DatasetCall, Selection), Error> {
+    ) -> Result<(DatasetCall, Subset), Error> {
         let missing = |what: &str, help: &str| {
             let message = format!("the `train` section names no {what}");
             Error::plain("missing-setting", message).help(help)
@@ -76,7 +76,7 @@ impl Part {
             Part::Test => data.test(model, compiler, settings)?,
             Part::Validation => data.validation,
             Part::Train if data.training.is_empty() => None,
-            Part::Train => Some(Selection { examples: data.examples, positions: Some(data.training) }),
+            Part::Train => Some(Subset { examples: data.examples, positions: Some(data.training) }),
         };
         match selection {
             Some(selection) => Ok((call, selection)),
@@ -119,11 +119,7 @@ pub(crate) enum Weights {
 ///
 /// # Errors
 /// If the model can be evaluated neither on large batches nor on those that it is trained with.
-pub(crate) fn evaluations(
-    model: &Model,
-    settings: &TrainSettings,
-    selection: &Selection,
-) -> Result<Vec<Request>, Error> {
+pub(crate) fn evaluations(model: &Model, settings: &TrainSettings, selection: &Subset) -> Result<Vec<Request>, Error> {
     /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
     const EVALUATED_AT_ONCE: usize = 256;
     let (count, batch) = (selection.count(), settings.batch);
@@ -146,7 +142,7 @@ pub(crate) fn evaluator(
     model: &Model,
     compiler: &Compiler,
     settings: &TrainSettings,
-    selection: &Selection,
+    selection: &Subset,
     weights: Weights,
 ) -> Result<(Evaluator, Vec<Graph>), Error> {
     let (mut sessions, mut graphs, mut found) = (vec![], vec![], None);

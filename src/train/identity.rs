@@ -4,7 +4,7 @@ use dlc_dsl::Request;
 use dlc_dsl::lower::settings::{BestBy, Keep, TrainSettings};
 use dlc_ir::Graph;
 use dlc_runtime::checkpoint::{Length, TEXT};
-use dlc_runtime::train::{Better, Judge, Part};
+use dlc_runtime::train::{Better, DataPart, Monitor};
 use indexmap::IndexMap;
 
 use crate::model::argument;
@@ -58,10 +58,10 @@ pub(crate) fn settings_of(
 }
 
 /// The score that decides which epoch is the best.
-pub(crate) fn judge(keep: &Keep) -> Judge {
-    let Keep::Best(BestBy { validation, score, lower }) = keep else { return Judge::loss() };
-    let part = validation.map(|validation| if validation { Part::Validation } else { Part::Train });
-    Judge { part, score: score.clone(), better: if *lower { Better::Lower } else { Better::Higher } }
+pub(crate) fn judge(keep: &Keep) -> Monitor {
+    let Keep::Best(BestBy { validation, score, lower }) = keep else { return Monitor::loss() };
+    let part = validation.map(|validation| if validation { DataPart::Validation } else { DataPart::Train });
+    Monitor { part, score: score.clone(), better: if *lower { Better::Lower } else { Better::Higher } }
 }
 
 fn hash(text: &str) -> String {

@@ -30,7 +30,7 @@ pub enum Kept {
 impl Kept {
     /// What a run ends with by a setting, and its weights where those are not the last.
     pub(crate) fn of(keep: &Keep, summary: &mut Summary) -> (Self, Option<Tensors>) {
-        let (step, score) = (summary.step, summary.judge.column());
+        let (step, score) = (summary.step, summary.monitor.column());
         if *keep == Keep::Last {
             return (Kept::Last { step, instead_of: None }, None);
         }

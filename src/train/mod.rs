@@ -22,7 +22,7 @@ use dlc_runtime::Cursor;
 use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{self, CheckpointError, Latest, Meta, Store};
 use dlc_runtime::examples::{batch_key, fields_key};
-use dlc_runtime::train::{Evaluator, Event, Run, Scores, Selection, Summary, TrainError, TrainOptions};
+use dlc_runtime::train::{Evaluator, Event, Run, Scores, Subset, Summary, TrainError, TrainOptions};
 
 use crate::compile::Timings;
 use crate::data::FITS;
@@ -75,11 +75,11 @@ pub struct Training {
     program: Program,
     lowered: Lowered,
     trainer: dlc_runtime::train::Trainer,
-    data: Selection,
+    data: Subset,
     /// The values of the `fit`s of the data.
     fits: Tensors,
-    validation: Option<(Evaluator, Selection)>,
-    test: Option<Selection>,
+    validation: Option<(Evaluator, Subset)>,
+    test: Option<Subset>,
     options: TrainOptions,
     timings: Timings,
     remainder: Remainder,
@@ -128,7 +128,7 @@ impl Training {
             fingerprint: fingerprint(&lowered.graph, compiler)?,
             fingerprint_of: None,
             settings: settings_of(model, compiler, &step.settings)?,
-            judge: judge(&step.settings.keep),
+            monitor: judge(&step.settings.keep),
             patience: step.settings.patience.map(|n| n as u64),
         };
         if let Some(length) = begun.map(|(meta, _)| meta.length).filter(|length| *length != options.length()) {
@@ -145,7 +145,7 @@ impl Training {
             }
             None => None,
         };
-        let data = Selection { examples, positions: Some(training) };
+        let data = Subset { examples, positions: Some(training) };
         let (model, compiler) = (model.clone(), compiler.clone());
         Ok(Training {
             model,
@@ -266,7 +266,7 @@ impl Training {
 
     /// The numbers of examples to learn from, to validate with, and of the test.
     pub fn examples(&self) -> (usize, usize, usize) {
-        let count = |s: Option<&Selection>| s.map_or(0, Selection::count);
+        let count = |s: Option<&Subset>| s.map_or(0, Subset::count);
         (self.data.count(), count(self.validation.as_ref().map(|(_, s)| s)), count(self.test.as_ref()))
     }
 

@@ -174,7 +174,10 @@ fn the_other_form_is_an_object_for_machines() {
 fn files_of_other_kinds_and_an_input_of_nothing_are_told() {
     let (_folder, file, _) = adder();
     let told = said(&dlc(&["run", &file, "x=t.txt"]));
-    assert!(told.starts_with("error[unknown-format]: t.txt: unknown file extension: expected .idx, .gz, ubyte, .npy, .csv"), "{told}");
+    assert!(
+        told.starts_with("error[unknown-format]: t.txt: unknown file extension: expected .idx, .gz, ubyte, .npy, .csv"),
+        "{told}"
+    );
     // a test has no standard input
     let empty = dlc(&["run", &file]);
     assert_eq!(empty.status.code(), Some(1));

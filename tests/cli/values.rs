@@ -110,6 +110,6 @@ fn a_model_that_no_memory_holds_is_told() {
         let output = dlc(&[arguments, &size].concat());
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
-        assert!(said.contains("error[out-of-memory]: there is not memory enough"), "{said}");
+        assert!(said.contains("error[out-of-memory]: out of memory"), "{said}");
     }
 }

@@ -1,10 +1,10 @@
-//! The most that one core can do, measured with kernels of our own, and the clock for kernels.
+//! The peak performance of one core, measured with kernels of our own, and timing of kernels.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use dlc_compiler::codegen::{Cranelift, Emitter, ExecContext, Executable, KernelFn, VERSION};
-use dlc_compiler::kernel::{Builder, Elem, Kernel, Mode, Ty, Verified};
+use dlc_compiler::kernel::{AccessMode, Elem, Kernel, KernelBuilder, Ty, Verified};
 use dlc_compiler::machine::Target;
 use dlc_compiler::routine::program::{Address, KernelProgram, Routine, Step};
 use dlc_ir::DType;
@@ -12,8 +12,8 @@ use dlc_ir::DType;
 /// The rate of twelve independent chains of `fma` in registers, in GFLOP/s.
 pub fn peak(target: Target, dtype: DType) -> f64 {
     let turns = 1 << 20;
-    let mut b = Builder::new(1);
-    let out = b.operand(dtype, 64, Mode::Write);
+    let mut b = KernelBuilder::new(1);
+    let out = b.operand(dtype, 64, AccessMode::Write);
     let ty = Ty::vector(Elem::of(dtype), (16 / dtype.size()) as u8);
     let zero = b.index(0);
     let end = b.index(turns);
@@ -28,7 +28,7 @@ pub fn peak(target: Target, dtype: DType) -> f64 {
     2.0 * 12.0 * f64::from(ty.lanes) * turns as f64 / timed.seconds / 1e9
 }
 
-/// What a kernel took.
+/// The time of a kernel.
 pub struct Timed {
     /// Seconds for all chunks on one thread: for each the best of many runs, so that other processes do not count.
     pub seconds: f64,
@@ -39,14 +39,14 @@ pub struct Timed {
 
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
-struct Line([u8; 64]);
+struct CacheLine([u8; 64]);
 
 /// A program that is one kernel.
 pub fn program(kernel: Kernel) -> KernelProgram {
     let kernel = Verified::new(kernel).expect("the kernel is well-formed");
     let mut program = KernelProgram::new();
     let arguments = kernel.operands.len();
-    let operands = (0..arguments).map(|slot| Address::Argument { slot, offset: 0 }).collect();
+    let operands = (0..arguments).map(|index| Address::Argument { index, offset: 0 }).collect();
     let kernel = program.add_kernel("kernel", kernel);
     let steps = vec![Step::Launch { kernel, operands }];
     program.add_routine(Routine { name: "main".into(), arguments, frame: 0, steps });
@@ -65,9 +65,9 @@ pub fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
         compile = compile.min(start.elapsed().as_secs_f64());
     }
     let executable = executable.expect("made above");
-    let mut buffers: Vec<Vec<Line>> = sizes.iter().map(|&s| vec![Line([0; 64]); s.div_ceil(64)]).collect();
+    let mut buffers: Vec<Vec<CacheLine>> = sizes.iter().map(|&s| vec![CacheLine([0; 64]); s.div_ceil(64)]).collect();
     let pointers: Vec<*mut u8> = buffers.iter_mut().map(|b| b.as_mut_ptr().cast()).collect();
-    let mut scratch = vec![Line([0; 64]); executable.scratch().div_ceil(64).max(1)];
+    let mut scratch = vec![CacheLine([0; 64]); executable.scratch().div_ceil(64).max(1)];
     let mut best = vec![f64::INFINITY; chunks];
     let mut whole = f64::INFINITY;
     let begin = Instant::now();
@@ -81,7 +81,7 @@ pub fn time(target: Target, kernel: Kernel, sizes: &[usize]) -> Timed {
     Timed { seconds: if sum.is_finite() { sum } else { whole }, compile, chunks }
 }
 
-fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line], best: &mut Vec<f64>) -> f64 {
+fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [CacheLine], best: &mut Vec<f64>) -> f64 {
     let mut ctx = ExecContext {
         version: VERSION,
         status: 0,
@@ -106,11 +106,11 @@ fn once(executable: &Executable, pointers: &[*mut u8], scratch: &mut [Line], bes
 /// All chunks on the calling thread, each by the clock.
 #[allow(unsafe_code)]
 unsafe extern "C" fn here(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32 {
-    // SAFETY: `once` put its vector there, and nobody else uses it now.
+    // SAFETY: `once` put its vector there, and nothing else uses it now.
     let best = unsafe { &mut *(*ctx).host.cast::<Vec<f64>>() };
     for chunk in 0..chunks {
         let start = Instant::now();
-        // SAFETY: the routine hands on operands that fit the kernel.
+        // SAFETY: the routine passes operands that fit the kernel.
         let status = unsafe { kernel(operands, chunk, chunk + 1, (*ctx).scratch) };
         if status != 0 {
             return status;

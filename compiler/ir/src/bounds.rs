@@ -1,9 +1,9 @@
 //! The interpreter with an error bound for each element: running error analysis, in f64.
 //!
-//! A value is what the reference computes, and for each element a radius: the exact real value of the graph and what any correct
-//! program computes for it lie within it. Every operator passes the radii of its operands on and adds its own rounding. What hangs
-//! on a comparison that rounding can decide either way gets what both ways give, or no bound at all, which is infinity. Two
-//! graphs that mean the same thing differ by at most the sum of their radii.
+//! A value is what the reference computes, with a radius for each element: the exact real value of the graph and the result of
+//! any correct program lie within it. Every operator propagates the radii of its operands and adds its own rounding error. Where
+//! rounding can decide a comparison either way, the result covers both outcomes, or has no bound at all (an infinite radius). Two
+//! graphs that mean the same differ by at most the sum of their radii.
 
 mod arithmetic;
 mod indexed;
@@ -12,7 +12,8 @@ mod windows;
 use crate::op::{EvalError, Reduction};
 use crate::{DType, Function, Graph, Op, Scalar, ScalarOp, Tensor, Type};
 
-/// A tensor with the radius of each element: 0 where every program computes the same, of integers and truth values else infinity.
+/// A tensor with the radius of each element. For integers and booleans that is 0 where every program computes the same, else
+/// infinity.
 #[derive(Clone, Debug)]
 pub struct Bounded {
     /// What the reference computes.
@@ -21,17 +22,17 @@ pub struct Bounded {
     pub radius: Vec<f64>,
 }
 
-/// What constants are.
+/// How the constants of a graph came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Constants {
-    /// Written by hand: exact.
+    /// Written by the user: exact.
     Exact,
-    /// Perhaps folded by a pass: rounded, unless they are so short that they are exact.
+    /// Possibly folded by a pass: rounded, unless so short that they are exact.
     Folded,
 }
 
 impl Bounded {
-    /// A value that is what it is.
+    /// A value without an error.
     pub fn exact(value: Tensor) -> Self {
         Bounded { radius: vec![0.0; value.len()], value }
     }
@@ -48,12 +49,12 @@ impl Bounded {
         self.radius.iter().all(|&r| r == 0.0)
     }
 
-    /// The radii as a tensor, for operators that move or sum them.
+    /// The radii as a tensor, for operators that move or sum elements.
     fn radii(&self) -> Tensor {
         Tensor::from_fn(self.ty().with_dtype(DType::F64), |i| Scalar::Float(self.radius[i]))
     }
 
-    /// The largest magnitudes that elements can have.
+    /// The largest magnitude that each element can have.
     fn largest(&self) -> Tensor {
         let at = |i| Scalar::Float(self.value.get(i).as_f64().abs() + self.radius[i]);
         Tensor::from_fn(self.ty().with_dtype(DType::F64), at)
@@ -105,7 +106,7 @@ pub fn function(
     Ok(function.results.iter().map(|r| values[r.value.node.index()][r.value.result as usize].clone()).collect())
 }
 
-/// The value of an operator, which is no call.
+/// The value of an operator that is not a call.
 ///
 /// # Errors
 /// As [`interpret`].
@@ -150,7 +151,7 @@ pub fn operator(op: &Op, args: &[Bounded], constants: Constants) -> Result<Bound
     };
     let is_float = value.dtype().is_float();
     for (i, r) in radius.iter_mut().enumerate() {
-        // What may overflow, or is no number by then, has no bound.
+        // What may overflow, or is NaN already, has no bound.
         let x = value.get(i).as_f64();
         let largest = if value.dtype() == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
         let beyond = is_float && *r > 0.0 && (!x.is_finite() || x.abs() + *r > largest);
@@ -162,7 +163,7 @@ pub fn operator(op: &Op, args: &[Bounded], constants: Constants) -> Result<Bound
     Ok(Bounded { value, radius })
 }
 
-/// Trailing zeros of an f64 that tell a short number, which is exact, from a rounded one, which has digits to the end: an f32 has 29
+/// An f64 with this many trailing zero bits is a short number, hence exact; a rounded one has digits to the end. An f32 has 29
 /// anyway, and a rounded one has eleven more once in two thousand times.
 const SHORT: u32 = 40;
 
@@ -176,24 +177,25 @@ fn folded(x: Scalar, dtype: DType) -> f64 {
     }
 }
 
-/// Elements come with their radii.
+/// Operators that move elements move their radii.
 fn moved(op: &Op, args: &[Bounded]) -> Result<Vec<f64>, EvalError> {
     let radii: Vec<Tensor> = args.iter().map(Bounded::radii).collect();
     Ok(op.eval(&radii)?[0].to_f64s())
 }
 
-/// The bound on the rounding of a result of this magnitude, by this many units in the last place, in the reference and in a program.
+/// The bound on the rounding of a result of this magnitude, if the reference and a program each err by this many units in the
+/// last place.
 fn rounding(ulps: f64, magnitude: f64, dtype: DType) -> f64 {
     let smallest = if dtype == DType::F32 { f64::from(f32::from_bits(1)) } else { f64::from_bits(1) };
     (ulps + 1.0) * (2.0 * dtype.unit_roundoff() * magnitude + smallest)
 }
 
-/// A sum of `terms` rounded terms of which the magnitudes sum to `magnitude`, in any order.
+/// The bound on a sum, in any order, of `terms` rounded terms whose magnitudes sum to `magnitude`.
 fn summing(terms: usize, magnitude: f64, dtype: DType) -> f64 {
     if dtype.is_float() { rounding((terms.max(1) as f64 + 1.0) / 2.0, magnitude, dtype) } else { 0.0 }
 }
 
-/// Sums of so many products.
+/// The bound on sums of `terms` products.
 fn products(op: &Op, terms: usize, args: &[Bounded], value: &Tensor) -> Result<Vec<f64>, EvalError> {
     if !value.dtype().is_float() {
         let exact = args.iter().all(Bounded::is_exact);
@@ -203,12 +205,12 @@ fn products(op: &Op, terms: usize, args: &[Bounded], value: &Tensor) -> Result<V
     let sums = |a: Tensor, b: Tensor| Ok::<_, EvalError>(op.eval(&[a, b])?[0].to_f64s());
     let (from_x, from_y) = (sums(x.radii(), y.largest())?, sums(x.magnitudes(), y.radii())?);
     let all = sums(x.largest(), y.largest())?;
-    // of exact operands and no terms nothing rounds
+    // exact operands without terms are not rounded
     let own = |i: usize| if all[i] == 0.0 { 0.0 } else { summing(2 * terms, all[i], value.dtype()) };
     Ok((0..value.len()).map(|i| from_x[i] + from_y[i] + own(i)).collect())
 }
 
-/// Whether a scalar function yields one of its operands.
+/// Whether a scalar function returns one of its operands unchanged.
 fn is_choice(f: ScalarOp) -> bool {
     matches!(f, ScalarOp::Max | ScalarOp::Min | ScalarOp::Relu | ScalarOp::Abs | ScalarOp::Neg | ScalarOp::StopGradient)
 }

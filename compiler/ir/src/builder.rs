@@ -12,11 +12,11 @@ use crate::{
 
 /// A function under construction.
 ///
-/// Every method that adds a node infers its type and refuses operands that do not fit.
+/// Every method that adds a node infers its type and rejects operands that do not fit.
 #[derive(Clone, Debug)]
 pub struct Builder {
     function: Function,
-    /// The place that new nodes get.
+    /// The source location that new nodes get.
     pub loc: Loc,
 }
 
@@ -42,7 +42,7 @@ impl Builder {
         Builder { function: Function::new(name, kind), loc: Loc::NONE }
     }
 
-    /// Goes on with a function.
+    /// Continues a function.
     pub fn resume(function: Function) -> Self {
         Builder { function, loc: Loc::NONE }
     }
@@ -92,10 +92,7 @@ impl Builder {
         let types = op.infer(&args)?;
         for ty in &types {
             if ty.checked_bytes().is_none() {
-                return Err(TypeError {
-                    mnemonic: op.mnemonic(),
-                    message: format!("{ty} is too large for any memory"),
-                });
+                return Err(TypeError { mnemonic: op.mnemonic(), message: format!("{ty} is too large") });
             }
         }
         let results = types.len();
@@ -112,7 +109,7 @@ impl Builder {
         let mnemonic = op.mnemonic();
         match self.push_all(op, operands)?.as_slice() {
             [value] => Ok(*value),
-            all => Err(TypeError { mnemonic, message: format!("has {} results where one is wanted", all.len()) }),
+            all => Err(TypeError { mnemonic, message: format!("expected one result, found {}", all.len()) }),
         }
     }
 
@@ -125,57 +122,39 @@ impl Builder {
     }
 
     maps! {
-        /// Absolute value.
         abs(x) = Abs;
-        /// Negation.
         neg(x) = Neg;
-        /// -1, 0 or 1.
+        /// -1, 0 or 1, by the sign.
         sign(x) = Sign;
-        /// The positive part.
+        /// `max(x, 0)`.
         relu(x) = Relu;
-        /// e to the power `x`.
         exp(x) = Exp;
-        /// Natural logarithm.
         log(x) = Log;
-        /// Square root.
         sqrt(x) = Sqrt;
-        /// One over the square root.
+        /// `1 / sqrt(x)`.
         rsqrt(x) = Rsqrt;
-        /// Hyperbolic tangent.
         tanh(x) = Tanh;
         /// Logistic function.
         sigmoid(x) = Sigmoid;
-        /// Sine.
         sin(x) = Sin;
-        /// Cosine.
         cos(x) = Cos;
-        /// Largest integer not above.
         floor(x) = Floor;
-        /// The other truth value, or the other bits.
+        /// Logical negation; on integers bitwise.
         not(x) = Not;
-        /// Sum.
         add(lhs, rhs) = Add;
-        /// Difference.
         sub(lhs, rhs) = Sub;
-        /// Product.
         mul(lhs, rhs) = Mul;
-        /// Quotient.
         div(lhs, rhs) = Div;
-        /// Power.
         pow(lhs, rhs) = Pow;
-        /// The larger.
         max(lhs, rhs) = Max;
-        /// The smaller.
         min(lhs, rhs) = Min;
-        /// Both.
         and(lhs, rhs) = And;
-        /// Either or both.
         or(lhs, rhs) = Or;
         /// `on_true` where `condition` holds, else `on_false`.
         select(condition, on_true, on_false) = Select;
     }
 
-    /// Whether a relation holds.
+    /// Compares elementwise.
     ///
     /// # Errors
     /// If the operands do not fit.
@@ -197,7 +176,7 @@ impl Builder {
     /// A constant.
     ///
     /// # Errors
-    /// If it is too large for any memory.
+    /// If it exceeds [`Type::MAX_BYTES`].
     pub fn constant(&mut self, value: Tensor) -> Built {
         self.push(Constant { value }, &[])
     }
@@ -210,16 +189,16 @@ impl Builder {
         self.constant(Tensor::full(Type::scalar(dtype), value))
     }
 
-    /// A tensor of one repeated number.
+    /// A tensor filled with one number.
     ///
     /// # Errors
-    /// If it is too large for any memory.
+    /// If it exceeds [`Type::MAX_BYTES`].
     pub fn full(&mut self, ty: &Type, value: Scalar) -> Built {
         let scalar = self.scalar(ty.dtype, value)?;
         self.broadcast(scalar, ty.shape.clone(), &[])
     }
 
-    /// A tensor of the type of `x`, of one repeated number.
+    /// A tensor of the type of `x`, filled with one number.
     ///
     /// # Errors
     /// Never for a value of this function.
@@ -288,7 +267,7 @@ impl Builder {
         self.push(Transpose { perm: perm.to_vec() }, &[x])
     }
 
-    /// Combines the elements along axes; `x` itself where there are none.
+    /// Reduces along axes; `x` itself where there are none.
     ///
     /// # Errors
     /// If the axes do not fit.
@@ -307,7 +286,7 @@ impl Builder {
         self.reduce(Reduction::Sum, x, axes)
     }
 
-    /// Sums of products over pairs of axes, with batch axes.
+    /// A generalised matrix product: contracts pairs of axes, with batch axes; see [`Dot`].
     ///
     /// # Errors
     /// If the axes do not fit.
@@ -316,15 +295,15 @@ impl Builder {
         self.push(Dot { lhs: lhs.to_vec(), rhs: rhs.to_vec(), lhs_batch, rhs_batch }, &[l, r])
     }
 
-    /// Tensors one after another.
+    /// Concatenates along an axis.
     ///
     /// # Errors
-    /// If their shapes do not fit.
+    /// If the shapes do not fit.
     pub fn concat(&mut self, parts: &[Value], axis: usize) -> Built {
         self.push(Concat { axis }, parts)
     }
 
-    /// The results of another function.
+    /// Calls another function.
     ///
     /// # Errors
     /// If the number or types of the arguments are not the callee's.
@@ -332,7 +311,7 @@ impl Builder {
         let fits =
             callee.args().len() == args.len() && callee.args().iter().zip(args).all(|(a, &v)| a.ty == *self.ty(v));
         if !fits {
-            let message = format!("the arguments do not fit {}", callee.name);
+            let message = format!("type mismatch: arguments of {}", callee.name);
             return Err(TypeError { mnemonic: "call", message });
         }
         let results: Arc<[Type]> = callee.results.iter().map(|r| callee.ty(r.value).clone()).collect();

@@ -1,96 +1,76 @@
-//! The lowering of an operator, stated in the IR's own terms: which elements it reads and what it makes of them.
-//! `dlc-compiler` turns this into loop nests; nobody else needs to know an operator's meaning to compile it.
+//! The lowering of an operator as an expression: which elements it reads and how it combines them. `dlc-compiler` turns this into
+//! loop nests, and compiles operators without knowing their meaning.
 //!
-//! Everything is *pulled*: a [`Compute`] says what one element of the result is, as an expression over the axes of the
-//! result (and of a reduction). Two computes are fused by substitution: a [`Expr::Read`] of a value is replaced by the body that
-//! computes the value, its axes by the read's indices.
+//! Everything is *pulled*: a [`Compute`] defines one element of the result as an expression over the axes of the result (and of a
+//! reduction). Two computes are fused by substitution: an [`Expr::Read`] of a value is replaced by the body that computes the
+//! value, its axes by the read's indices.
 
 use crate::{DType, Scalar, ScalarOp, Type};
 
 mod eval;
 
-/// An integer expression over the axes of the iteration domain: affine but for division, remainder and data.
+/// An integer expression over the axes of the iteration space: quasi-affine, apart from indices from data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Index {
-    /// The position on an axis of the domain: the result's axes first, then the reduction's.
+    /// The position on an axis of the iteration space: the result's (parallel) axes first, then the reduction axes.
     Axis(usize),
-    /// A number.
     Const(i64),
-    /// A sum.
     Add(Box<Index>, Box<Index>),
-    /// A multiple.
     Mul(Box<Index>, i64),
     /// A quotient, rounded down; the divisor is positive.
     Div(Box<Index>, i64),
     /// The remainder of that quotient, never negative.
     Mod(Box<Index>, i64),
-    /// An element of data (dtype i64) in `0 .. bound`. Whether it is, [`crate::op::CheckIndex`] checks; compiled code takes
-    /// the nearest one that is.
+    /// An element of data (dtype i64) in `0 .. bound`. [`crate::op::CheckIndex`] checks that it is in range; compiled code clamps
+    /// it.
     Data {
-        /// The element.
         value: Box<Expr>,
-        /// One past the largest index that is allowed.
+        /// One past the largest valid index.
         bound: usize,
     },
 }
 
-/// A condition on the position, under which alone something is read.
+/// A condition on the position, which guards a read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Guard {
     /// `low <= index < high`.
     InRange {
-        /// What is tested.
         index: Index,
-        /// The smallest that passes.
         low: i64,
-        /// One past the largest that passes.
+        /// Exclusive.
         high: i64,
     },
     /// `index` is a multiple of `divisor`, which is positive.
-    Divisible {
-        /// What is tested.
-        index: Index,
-        /// The divisor.
-        divisor: i64,
-    },
+    Divisible { index: Index, divisor: i64 },
 }
 
 /// A scalar expression.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Expr {
-    /// An element of an operand.
     Read {
-        /// Which operand.
         operand: usize,
-        /// Its dtype.
         dtype: DType,
-        /// One index an axis; in range wherever the guards around it hold.
+        /// One index per axis; in range wherever the guards around it hold.
         index: Vec<Index>,
     },
-    /// A constant.
     Const(ConstScalar),
     /// A position, converted to a number type.
     Position(Index, DType),
     /// A scalar function; the dtype is that of its operands (for `select` that of the branches).
     Apply(ScalarOp, DType, Vec<Expr>),
-    /// `then` where all guards hold, else `other`; what is not chosen is not read.
+    /// `then` where all guards hold, else `other`; only the chosen branch reads.
     If {
         /// The conditions, tested in order: a later one may rely on an earlier one.
         guards: Vec<Guard>,
-        /// Where they hold.
         then: Box<Expr>,
-        /// Where they do not.
         other: Box<Expr>,
     },
     /// Element number `element` of [`crate::op::RngBits`] with this key and counter (both i64).
     Random {
-        /// The key.
         key: Box<Expr>,
-        /// The counter.
         counter: Box<Expr>,
         /// The element's row-major position in the result of `rng_bits`.
         element: Index,
-        /// i32 or i64.
         dtype: DType,
     },
 }
@@ -98,7 +78,6 @@ pub enum Expr {
 /// A scalar constant of a dtype, compared by its bits.
 #[derive(Clone, Copy, Debug)]
 pub struct ConstScalar {
-    /// The dtype.
     pub dtype: DType,
     /// The value, already rounded to the dtype.
     pub value: Scalar,
@@ -128,7 +107,7 @@ impl std::hash::Hash for ConstScalar {
     }
 }
 
-/// How the elements of a reduction are combined. Those for which its guards do not hold take no part.
+/// How the elements of a reduction are combined. Elements whose guards do not hold are skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Combine {
     /// Sum from 0.
@@ -148,29 +127,28 @@ pub enum Combine {
 /// The reduction of a [`Compute`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reduce {
-    /// How elements are combined, in row-major order of `extents` unless the order does not matter.
+    /// Elements are combined in row-major order of `extents`, unless the order does not matter.
     pub combine: Combine,
-    /// The sizes of the reduction's axes, which follow the result's in [`Index::Axis`].
+    /// The sizes of the reduction axes, which follow the parallel axes in [`Index::Axis`].
     pub extents: Vec<usize>,
-    /// Where these do not hold, nothing is combined (padding).
+    /// Elements for which these do not hold are skipped (padding).
     pub guards: Vec<Guard>,
-    /// What `ArgMin` and `ArgMax` return.
+    /// The index that `ArgMin` and `ArgMax` return.
     pub position: Option<Index>,
 }
 
-/// What one element of a result is.
+/// The computation of one element of a result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Compute {
-    /// The sizes of the result's axes.
+    /// The sizes of the parallel axes.
     pub extents: Vec<usize>,
-    /// The element, or what is combined into it.
+    /// The element, or the operand of the reduction.
     pub body: Expr,
-    /// The reduction, if there is one.
     pub reduce: Option<Reduce>,
 }
 
 impl Compute {
-    /// Each element of a result of this type by itself.
+    /// An elementwise computation of a result of this type.
     pub fn map(ty: &Type, body: Expr) -> Lowering {
         Lowering::Compute(Compute { extents: ty.shape.to_vec(), body, reduce: None })
     }
@@ -179,22 +157,22 @@ impl Compute {
 /// How an operator is compiled.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Lowering {
-    /// Each element of the one result by itself.
+    /// One expression for each element of the only result.
     Compute(Compute),
-    /// By a routine of its own in the scheduler, which matches the operator.
+    /// By a special case in the scheduler, which matches on the operator.
     Special(Special),
 }
 
-/// The operators that are compiled by a routine of their own.
+/// The operators that the scheduler handles specially.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Special {
-    /// `constant`: its bytes, or its one value in the code.
+    /// `constant`: its bytes, or its one value as an immediate.
     Constant,
-    /// `scatter` and `scatter_argmax`: the result's owner applies the updates in order of their index.
+    /// `scatter` and `scatter_argmax`: updates are applied in the order of their indices.
     Scatter,
-    /// `call`: a call.
+    /// `call`.
     Call,
-    /// `gradient`: nothing; differentiation has replaced it.
+    /// `gradient`: differentiation has replaced it before scheduling.
     Gradient,
 }
 

@@ -1,4 +1,4 @@
-//! OPS.md, made from the operator table.
+//! Generates OPS.md from the operator table.
 
 use std::fmt::Write as _;
 
@@ -6,8 +6,7 @@ use crate::op::{Callee, Doc, Sample};
 use crate::scalar::Accepts;
 use crate::{Builder, Function, FunctionKind, Graph, Op, Role, Scalar, ScalarOp, Value};
 
-/// The reference of all operators. The file OPS.md begins with this text, behind which stand the rewrites of the compiler; tests
-/// compare both.
+/// The reference of all operators. OPS.md is this text followed by the compiler's rewrites; tests compare both.
 pub fn ops_markdown() -> String {
     let mut out = String::from(HEAD);
     out.push_str(MATHS);
@@ -23,59 +22,59 @@ pub fn ops_markdown() -> String {
 const HEAD: &str = "\
 # Operators
 
-This file is made from the operator table of `dlc-ir` by `dlc_ir::ops_markdown`. Edit the table (`src/op/`, `src/scalar/`), not this file, and
+This file is generated from the operator table of `dlc-ir` by `dlc_ir::ops_markdown`. Edit the table (`src/op/`, `src/scalar/`), not this file, and
 run `DLC_BLESS=1 cargo test -p dlc-ir --test ops_md`. The table of rewrites at the end is the compiler's: `DLC_BLESS=1 cargo test -p dlc-compiler --test rules`.
 
 Values are tensors of a dtype and a concrete shape, row-major: `f32[2,3]`, a scalar is `f32[]`. The dtypes are `f32`, `f64` (IEEE 754, with
 denormals), `i32`, `i64`, `u8` (two's complement, wrapping) and `bool`. There is no implicit conversion and no implicit broadcasting. Indices are `i64`.
-The meaning of an operator is its reference evaluation: floats are computed in f64 and rounded once to the dtype. A compiled function may be as far from
-it as its row says. How far a sum of K terms may be is said twice, in parts of the same sum of absolute values; ε is the distance from 1 to the next number:
-- `(K + 3)/2 ε` is promised of any order of additions and any numbers, `(2K + 3)/2 ε` of sums of K products. Together with what the operands bring along,
-  `dlc verify` and the tests of whole programs go by this (`src/bounds.rs`).
-- `(√K + 1) ε` is what roundings that go either way come to. No proof says that they always do; the test of each operator, whose numbers are
-  random, asks for it, so that one long chain of additions where there should be several does not pass.
+The meaning of an operator is its reference evaluation: floats are computed in f64 and rounded once to the dtype. The error of a compiled function is
+bounded by its row. There are two bounds for a sum of K terms, relative to the sum of their absolute values; ε is the distance from 1 to the next number:
+- `(K + 3)/2 ε` holds for any order of additions and any numbers, `(2K + 3)/2 ε` for sums of K products. With the errors of operands propagated,
+  `dlc verify` and the tests of whole programs use it (`src/bounds.rs`).
+- `(√K + 1) ε` holds if rounding errors are random, which is not proved; the test of each operator on random numbers requires it, so that a
+  single long chain of additions instead of several is noticed.
 
-Integers and truth values are exact.
+Integers and booleans are exact.
 
-## Corners
+## Corner cases
 
-| what | rule |
+| case | rule |
 | --- | --- |
 | NaN | `max`, `min` and their reductions propagate it; `argmax` and `argmin` find the first; every comparison but `ne` is false; `relu` keeps it |
-| ties | elementwise `max` and `min` of equal values share the derivative evenly; reductions, pooling, `argmax` and `argmin` take the first |
-| what `select` does not choose | does not matter, NaN and infinite slopes included: `select(x > 0, sqrt(x), 0)` has the derivative 0 at 0. The condition follows the cotangents through elementwise functions, `broadcast`, `reshape`, `transpose`, `reverse` and sums, to every order; behind a product (`dot`, `conv`), an index, a window or a `call` a zero cotangent is a number like any other, and 0 times an infinite slope is NaN: guard the operand there, `sqrt(select(x > 0, x, 1))` |
+| ties | elementwise `max` and `min` of equal values share the derivative evenly; reductions, pooling, `argmax` and `argmin` select the first |
+| the branch that `select` does not choose | has no influence, NaN and infinite slopes included: `select(x > 0, sqrt(x), 0)` has the derivative 0 at 0. The condition follows the cotangents through elementwise functions, `broadcast`, `reshape`, `transpose`, `reverse` and sums, to every order; beyond a product (`dot`, `conv`), an index, a window or a `call` a zero cotangent is an ordinary number, and 0 times an infinite slope is NaN: guard the operand there, `sqrt(select(x > 0, x, 1))` |
 | slopes at corners | those of PyTorch: 0 of `abs`, `relu` and `sign` at 0; of `pow` 0 by `lhs` where `rhs` is 0, and by `rhs` where `lhs` is 0 and `rhs` is not negative |
-| zeros | `0 == -0`; which of the two a `min` or `max` reduction gives is not promised |
+| zeros | `0 == -0`; which of the two a `min` or `max` reduction returns is unspecified |
 | division by zero | of floats IEEE (`inf` or NaN); of integers, `rem` too, 0 |
 | overflow | of floats `inf`; integers wrap; the smallest integer divided by -1 and its absolute value are itself |
 | float to integer | truncates towards 0 and saturates; NaN becomes 0 |
 | integer to integer | wraps |
-| float to float, integer to float | to the nearest, of two equally near the even one |
+| float to float, integer to float | to nearest, ties to even |
 | anything to bool | `x != 0`; NaN is true |
 | bool to number | 0 or 1 |
 | shifts | by a negative number or by at least the width: 0 |
-| an index out of range | an error of the step, never undefined: every index of a `gather` or `scatter` of the program is checked once a step, at every level of optimisation, whatever becomes of the element |
-| nothing to combine | the neutral element for `sum` and `product`; for `min` and `max` of a window of padding the largest and the smallest value; otherwise the types refuse it |
+| an index out of range | the step fails, never undefined behaviour: every index of a `gather` or `scatter` of the program is checked once per step, at every level of optimisation, even if the element is unused |
+| empty reductions | the neutral element for `sum` and `product`; for `min` and `max` of a window of padding the largest and the smallest value; otherwise a type error |
 ";
 
 const MATHS: &str = "
 ## Maths
 
-A compiled program is what the operators say, up to rewrites. Which of them are allowed is `--math` on the command line and `Compiler::math` in Rust:
+A compiled program computes what the operators define, up to rewrites. `--math` on the command line and `Compiler::math` in Rust select the allowed ones:
 
-- `strict`: every bit as written. Only rewrites that keep the bits of every number, NaN, infinities and the sign of zero included. The
-  order in which the terms of one sum are added, and whether a product is rounded before it is added, is not fixed.
-- `safe`, the default: a rewrite may round otherwise, but each operator's result stays within its bound. A division stays a division unless its
-  divisor is a power of two with an exact inverse, or what it divides by was itself rounded (`1 / sqrt(x)`, `1 / exp(x)`). No
+- `strict`: every bit as written. Only rewrites that preserve the bits of every number, NaN, infinities and the sign of zero included. The
+  order in which the terms of one sum are added, and whether a product is rounded before it is added, is unspecified.
+- `safe`, the default: a rewrite may round differently, but each operator's result stays within its bound. A division stays a division unless its
+  divisor is a power of two with an exact inverse, or was itself rounded (`1 / sqrt(x)`, `1 / exp(x)`). No
   rewrite turns a finite number into an infinite one or into zero, or the reverse, loses digits to subnormal numbers, or turns NaN into
-  a number or the reverse. That a number is finite, not zero, not negative, not NaN, whole, or below a magnitude is used only where it
-  was proved of every number that the operand can be.
-- `fast`: numbers are taken to be finite and moderate, and not zero where they are divided by, unless they are known not to be.
+  a number or the reverse. That a number is finite, nonzero, nonnegative, not NaN, an integer, or below a magnitude is used only if it
+  is proved for every possible value of the operand.
+- `fast`: numbers are assumed to be finite and of moderate size, and nonzero as divisors, unless the contrary is known.
 
-In `safe` and `fast` a zero has no sign, so neither has the infinity that comes of a division by it; and the terms of nested sums are
-added in any order, and where their magnitudes together leave the range, the order decides whether the sum does. Rewrites that move a
-factor or a term into weights that are loaded once are `safe` as far as the weights are checked when they are loaded; of a product with
-weights the scale is then rounded together with them, and not by itself.
+In `safe` and `fast` the sign of zero is not preserved, nor that of an infinity from a division by it; and the terms of nested sums are
+added in any order: if the sum of their magnitudes overflows, the order decides whether the sum does. Rewrites that move a factor or a
+term into weights that are loaded once are `safe` in that the weights are checked when they are loaded; the scale of a product with
+weights is then rounded together with them.
 ";
 
 const PHILOX: &str = "
@@ -96,7 +95,7 @@ philox(c0, c1, c2, c3, k0, k1):
 ```
 
 Block `j` of a draw is `philox(lo(j), hi(j), lo(counter), hi(counter), lo(key), hi(key))`, where `lo` and `hi` are the halves of a 64-bit number.
-Known answers:
+Test vectors:
 
 | counter | key | result |
 | --- | --- | --- |
@@ -110,7 +109,7 @@ of an i64 draw times 2^-53); `normal` is `sqrt(-2 log(1 - u)) cos(2π v)`, where
 
 fn scalar_functions(out: &mut String) {
     out.push_str(
-        "\n## Scalar functions\n\nEach is applied element by element to operands of equal type; the result has their shape. `select` takes its first \
+        "\n## Scalar functions\n\nEach is applied elementwise to operands of equal type; the result has their shape. `select` takes its first \
          operand from bool. The error is that of compiled code, in units in the last place; up to 0.5 is correctly rounded.\n\n\
          | function | takes | error | derivative | meaning |\n| --- | --- | --- | --- | --- |\n",
     );
@@ -135,7 +134,7 @@ fn scalar_functions(out: &mut String) {
         write_line(out, &format!("| {} |", row.map(|cell| cell.replace('|', "\\|")).join(" | ")));
     }
     out.push_str(
-        "\n`compare` tests `dir`, one of `eq`, `ne`, `lt`, `le`, `gt`, `ge`, and gives bool. `convert` gives the dtype of its declared result.\n",
+        "\n`compare` tests `dir`, one of `eq`, `ne`, `lt`, `le`, `gt`, `ge`; its result is bool. The result of `convert` has its declared dtype.\n",
     );
 }
 

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 /// The type of one element of a tensor.
 ///
-/// There is no implicit promotion between element types anywhere in dlc: an
-/// operator whose operands differ in dtype is an error, and `convert` is the
-/// only way from one to another. The list is closed: who adds a type is led by the compiler to every place that has to say what it means there.
+/// There is no implicit promotion between element types anywhere in dlc: an operator whose operands differ in dtype is an error,
+/// and `convert` is the only conversion. The list is closed and matched exhaustively, so that a new dtype fails to compile
+/// wherever its meaning has to be defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DType {
     /// IEEE 754 binary32.
@@ -83,7 +83,7 @@ impl FromStr for DType {
     }
 }
 
-/// A name that is no dtype.
+/// A name that is not a dtype.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no dtype `{0}`; the dtypes are f32, f64, i32, i64, u8, bool")]
+#[error("unknown dtype `{0}`: expected f32, f64, i32, i64, u8 or bool")]
 pub struct UnknownDType(pub String);

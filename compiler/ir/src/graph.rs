@@ -1,7 +1,7 @@
-//! Functions as graphs of operators; programs are sets of them (`graph/program.rs`).
+//! Functions as graphs of operators; programs are sets of functions (`graph/program.rs`).
 //!
-//! The only file that names petgraph. A node's operands are an ordered list on the node; the
-//! petgraph edges are derived from it and serve walks from a value to its uses.
+//! The only file that names petgraph. A node's operands are an ordered list on the node; the petgraph edges are derived from it
+//! and serve walks from a value to its uses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,16 +12,16 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
-use alike::Alike;
+use intern::Interner;
 
 use crate::{Op, Type};
 
-mod alike;
-mod places;
+mod intern;
+mod locs;
 mod program;
 mod rewrite;
 
-pub use places::Places;
+pub use locs::Locs;
 pub use program::{Graph, Preparation};
 
 /// The name of a function, without its `@`.
@@ -29,7 +29,7 @@ pub use program::{Graph, Preparation};
 pub struct Symbol(Arc<str>);
 
 impl Symbol {
-    /// A name. Anything but letters, digits, `_`, `.` and `$` becomes `_`, so that every symbol can be printed and parsed.
+    /// Characters other than letters, digits, `_`, `.` and `$` become `_`, so that every symbol can be printed and parsed.
     pub fn new(name: &str) -> Self {
         let legal = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '$') { c } else { '_' };
         Symbol(name.chars().map(legal).collect::<String>().into())
@@ -53,23 +53,21 @@ impl From<&str> for Symbol {
     }
 }
 
-/// A place in a source text: half-open byte range in the file of that number in [`Graph::sources`].
-/// Places are carried along and never compared: two graphs that differ in places only are equal.
+/// A source location: a half-open byte range in a file of [`Graph::sources`]. Locations are never compared: graphs that differ in
+/// locations only are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Loc {
-    /// Index into [`Graph::sources`], counted from 1; 0 means no known place.
+    /// Index into [`Graph::sources`], counted from 1; 0 if unknown.
     pub file: u32,
-    /// First byte.
     pub start: u32,
-    /// One past the last byte.
+    /// Exclusive.
     pub end: u32,
 }
 
 impl Loc {
-    /// No known place.
+    /// An unknown location.
     pub const NONE: Loc = Loc { file: 0, start: 0, end: 0 };
 
-    /// Whether there is a place.
     pub fn is_known(self) -> bool {
         self.file != 0
     }
@@ -89,27 +87,22 @@ impl NodeId {
 /// One result of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Value {
-    /// The node that computes it.
     pub node: NodeId,
-    /// Which of the node's results it is.
     pub result: u32,
 }
 
-/// What a node stands for.
+/// How a node is defined.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Def {
-    /// The function's argument of that number.
     Argument(usize),
-    /// An operator applied to operands; copies of a graph share it.
+    /// An operator; copies of a graph share it.
     Op(Arc<Op>),
 }
 
 /// A node: its definition, operands, and the types of its results.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Argument or operator.
     pub def: Def,
-    /// The operands, in the operator's order.
     pub operands: SmallVec<[Value; 3]>,
     /// The types of the results; copies of a graph share them too.
     pub types: Arc<[Type]>,
@@ -127,12 +120,12 @@ impl Node {
     }
 }
 
-/// What an argument means to the runtime.
+/// What an argument is for the runtime.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// An argument of an inner function or a kernel: whatever its caller passes.
+    /// An argument of an inner function or a kernel, without a meaning for the runtime.
     Plain,
-    /// Data of the user, by the argument's name.
+    /// Data of the user, identified by the argument's name.
     Input,
     /// A weight.
     Param {
@@ -141,7 +134,7 @@ pub enum Role {
         /// Whether training changes it.
         trainable: bool,
     },
-    /// A value that the program itself carries from step to step.
+    /// A value that is carried from step to step.
     State {
         /// Its name in the tree of states.
         name: Arc<str>,
@@ -157,33 +150,29 @@ pub struct Argument {
     pub name: Arc<str>,
     /// Its type.
     pub ty: Type,
-    /// What it means to the runtime.
     pub role: Role,
 }
 
-/// What becomes of a result.
+/// What the runtime does with a result.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ResultRole {
-    /// Handed to the caller.
+    /// Returned to the caller.
     Output,
     /// The new value of the `param` or `state` argument of that number.
     Update(usize),
-    /// A truth value that nobody gets: it stands here so that what checks it is done. Only the entry has such results.
+    /// A boolean that is not returned: it keeps the check that computes it alive. Only the entry has such results.
     Check,
 }
 
 /// A result of a function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ResultDecl {
-    /// The value that is returned.
     pub value: Value,
-    /// The name under which users find it, if it has one.
     pub name: Option<Arc<str>>,
-    /// What becomes of it.
     pub role: ResultRole,
 }
 
-/// Whether a function is to be scheduled or is itself one kernel.
+/// Whether a function is scheduled or is itself one kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FunctionKind {
     /// A function of operators and calls.
@@ -195,22 +184,19 @@ pub enum FunctionKind {
 /// A function: arguments, a graph of operators, results.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// Its name.
     pub name: Symbol,
-    /// Function or kernel.
     pub kind: FunctionKind,
-    /// The results, in order.
     pub results: Vec<ResultDecl>,
-    /// The function that computes its cotangents in place of differentiation, `@gradient` in the language:
-    /// (arguments, cotangents of the results) → cotangents of the floating-point arguments.
+    /// A user-defined derivative, `@gradient` in the language: (arguments, cotangents of the results) → cotangents of the
+    /// floating-point arguments.
     pub vjp: Option<Symbol>,
     /// Copies of a graph share them.
     args: Vec<Arc<Argument>>,
-    /// The names of the arguments; those of copied ones come in when the next name must be made unique.
+    /// The names of the arguments, filled lazily from copied ones, to make the next name unique.
     arg_names: FxHashSet<Arc<str>>,
     arg_values: Vec<Value>,
     dag: DiGraph<Node, usize>,
-    alike: Alike,
+    interner: Interner,
 }
 
 impl Function {
@@ -225,11 +211,11 @@ impl Function {
             arg_names: FxHashSet::default(),
             arg_values: vec![],
             dag: DiGraph::new(),
-            alike: Alike::default(),
+            interner: Interner::default(),
         }
     }
 
-    /// An empty function of the same name and kind, with room for as much.
+    /// An empty function of the same name and kind, with the same capacity.
     pub fn like(&self) -> Function {
         let mut new = Function::new(self.name.clone(), self.kind);
         new.vjp = self.vjp.clone();
@@ -239,17 +225,17 @@ impl Function {
         new
     }
 
-    /// Adds an argument. A name that is taken or cannot be printed gets a legal, unique form.
+    /// Adds an argument. A name that is taken or cannot be printed is made legal and unique.
     pub fn add_arg(&mut self, name: &str, ty: Type, role: Role) -> Value {
         let name = self.legal_arg_name(name);
-        let types = self.alike.types([ty.clone()]);
+        let types = self.interner.types([ty.clone()]);
         self.push_arg(Arc::new(Argument { name, ty, role }), types, Loc::NONE)
     }
 
-    /// Adds an argument of another function, with its place. No argument here may have its name.
+    /// Adds an argument of another function, with its location. Its name must be free here.
     pub fn copy_arg(&mut self, from: &Function, arg: usize) -> Value {
         let argument = Arc::clone(&from.args[arg]);
-        debug_assert!(!self.arg_names().contains(&argument.name), "%{} stands twice", argument.name);
+        debug_assert!(!self.arg_names().contains(&argument.name), "duplicate argument %{}", argument.name);
         let node = from.node(from.arg_values[arg].node);
         self.push_arg(argument, Arc::clone(&node.types), node.loc)
     }
@@ -289,11 +275,11 @@ impl Function {
 
     /// Adds a node whose types are known. [`crate::Builder`] infers them; the verifier checks them.
     pub fn add_node(&mut self, op: Op, operands: &[Value], types: impl IntoIterator<Item = Type>, loc: Loc) -> NodeId {
-        let op = self.alike.op(op);
+        let op = self.interner.op(op);
         self.add_shared(op, operands, types, loc)
     }
 
-    /// Adds a node with an operator that others have too.
+    /// Adds a node with a shared operator.
     pub fn add_shared(
         &mut self,
         op: Arc<Op>,
@@ -301,11 +287,11 @@ impl Function {
         types: impl IntoIterator<Item = Type>,
         loc: Loc,
     ) -> NodeId {
-        let types = self.alike.types(types);
+        let types = self.interner.types(types);
         self.insert(Node { def: Def::Op(op), operands: operands.into(), types, loc })
     }
 
-    /// Adds an operator of another function, with its place, on other operands of the same types.
+    /// Adds an operator of another function, with its location, on other operands of the same types.
     pub fn copy_node(&mut self, node: &Node, operands: &[Value]) -> NodeId {
         debug_assert!(matches!(node.def, Def::Op(_)), "arguments are copied by `copy_arg`");
         self.insert(Node { operands: operands.into(), ..node.clone() })
@@ -334,7 +320,7 @@ impl Function {
         self.results.push(ResultDecl { value, name: None, role: ResultRole::Update(arg) });
     }
 
-    /// Keeps what checks `value`, a truth value: see [`ResultRole::Check`].
+    /// Keeps `value`, a boolean, and the check that computes it alive: see [`ResultRole::Check`].
     pub fn add_check(&mut self, value: Value) {
         self.results.push(ResultDecl { value, name: None, role: ResultRole::Check });
     }
@@ -349,7 +335,7 @@ impl Function {
         Arc::make_mut(&mut self.args[arg]).role = role;
     }
 
-    /// Of each argument of an entry whether it is a weight, a value that stays from one run to the next: a frozen parameter, or a
+    /// For each argument of an entry whether it is a weight, a value that is constant between runs: a frozen parameter, or a
     /// state that the entry does not update.
     pub fn weight_args(&self) -> Vec<bool> {
         let is_updated = |arg: usize| self.results.iter().any(|r| r.role == ResultRole::Update(arg));
@@ -357,7 +343,7 @@ impl Function {
         self.args.iter().enumerate().map(|(i, a)| stays(&a.role) && !is_updated(i)).collect()
     }
 
-    /// Says where an argument is declared.
+    /// Sets the source location of an argument's declaration.
     pub fn set_arg_loc(&mut self, arg: usize, loc: Loc) {
         let node = self.arg_values[arg].node;
         self.dag[NodeIndex::new(node.index())].loc = loc;
@@ -368,7 +354,7 @@ impl Function {
         &self.arg_values
     }
 
-    /// The number of the argument that a value is, if it is one.
+    /// The index of the argument that a value is, if it is one.
     pub fn arg_index(&self, value: Value) -> Option<usize> {
         match self.node(value.node).def {
             Def::Argument(i) => Some(i),
@@ -401,7 +387,7 @@ impl Function {
         self.nodes().filter_map(|(id, node)| Some((id, node, node.op()?)))
     }
 
-    /// The names of the functions that its operators name, one for each time.
+    /// The names of the functions that its operators refer to, with repetitions.
     pub fn callees(&self) -> impl Iterator<Item = &Symbol> {
         self.ops().flat_map(|(_, _, op)| op.callees()).map(|callee| callee.func)
     }
@@ -416,7 +402,7 @@ impl Function {
         self.node_count() - self.args.len()
     }
 
-    /// The nodes that use any result of a node, each as often as it does, in ascending order; the function's results do not count.
+    /// The nodes that use any result of a node, in ascending order, with repetitions. The function's results do not count.
     pub fn users(&self, id: NodeId) -> Vec<NodeId> {
         let mut users: Vec<NodeId> = self
             .dag
@@ -433,7 +419,7 @@ pub fn values_of(node: NodeId, results: usize) -> SmallVec<[Value; 1]> {
     (0..results as u32).map(|result| Value { node, result }).collect()
 }
 
-/// Equality of content: names, arguments, operators in order with their operands, results. Places do not count.
+/// Equality of content: names, arguments, operators in order with their operands, results. Source locations do not count.
 impl PartialEq for Function {
     fn eq(&self, other: &Self) -> bool {
         let number = |f: &Function| {

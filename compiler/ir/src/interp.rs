@@ -1,64 +1,48 @@
-//! The interpreter: what a graph means. Every operator is evaluated in f64 (integers in i64) by its own
-//! [`crate::Operator::eval`] and rounded once to its dtype. It is the oracle of every compiled program, and shares no code with
-//! the lowering that it judges.
+//! The interpreter defines what a graph means. Every operator is evaluated in f64 (integers in i64) by its own
+//! [`crate::Operator::eval`] and rounded once to its dtype. It is the oracle for every compiled program, and shares no code with
+//! the lowering.
 
 use crate::op::EvalError;
 use crate::{Function, Graph, Loc, NodeId, Op, Symbol, Tensor, Type};
 
-/// A graph that cannot be run on these arguments.
+/// Why a graph cannot be evaluated on these arguments.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InterpError {
-    /// The arguments are not the function's.
-    #[error("{function} wants {wanted}, not {found}")]
-    Arguments {
-        /// The function.
-        function: Symbol,
-        /// The types that it takes.
-        wanted: String,
-        /// The types that it was given.
-        found: String,
-    },
+    /// The arguments do not fit the function.
+    #[error("type mismatch: {function} expects {expected}, found {found}")]
+    Arguments { function: Symbol, expected: String, found: String },
     /// An operator failed.
     #[error("{function} node {}: {error}", .node.index())]
-    Step {
-        /// The function.
-        function: Symbol,
-        /// The operator's node.
-        node: NodeId,
-        /// Where it comes from.
-        loc: Loc,
-        /// What happened.
-        error: EvalError,
-    },
+    Operator { function: Symbol, node: NodeId, loc: Loc, error: EvalError },
 }
 
-/// Sees the results of each node of each function as they are computed.
-pub type Observer<'a> = dyn FnMut(&Function, NodeId, &[Tensor]) + 'a;
+/// Called with the results of each node of each function as they are computed.
+pub type NodeObserver<'a> = dyn FnMut(&Function, NodeId, &[Tensor]) + 'a;
 
 impl Graph {
-    /// The results of the entry on these arguments, in the order of both.
+    /// Evaluates the entry.
     ///
     /// # Errors
-    /// If the arguments are not the entry's or an operator fails.
+    /// If the arguments do not fit the entry or an operator fails.
     pub fn interpret(&self, args: &[Tensor]) -> Result<Vec<Tensor>, InterpError> {
         self.interpret_function(self.entry(), args, &mut |_, _, _| {})
     }
 
-    /// The results of a function of this graph; `observe` sees every value on the way, those of callees included.
+    /// Evaluates a function of this graph; `observe` sees every value, those of callees included.
     ///
     /// # Errors
-    /// If the arguments are not the function's or an operator fails.
+    /// If the arguments do not fit the function or an operator fails.
     pub fn interpret_function(
         &self,
         function: &Function,
         args: &[Tensor],
-        observe: &mut Observer<'_>,
+        observe: &mut NodeObserver<'_>,
     ) -> Result<Vec<Tensor>, InterpError> {
         if !function.args().iter().map(|a| &a.ty).eq(args.iter().map(Tensor::ty)) {
             return Err(InterpError::Arguments {
                 function: function.name.clone(),
-                wanted: type_list(function.args().iter().map(|a| &a.ty)),
+                expected: type_list(function.args().iter().map(|a| &a.ty)),
                 found: type_list(args.iter().map(Tensor::ty)),
             });
         }
@@ -74,15 +58,15 @@ impl Graph {
                 Op::Call(call) => {
                     let callee = self.function(&call.func).expect("the verifier has found every callee");
                     self.interpret_function(callee, &operands, observe).map_err(|mut error| {
-                        if let InterpError::Step { function, node, loc, .. } = &mut error
+                        if let InterpError::Operator { function, node, loc, .. } = &mut error
                             && *function == callee.name
                         {
-                            *loc = call.place(callee, *node);
+                            *loc = call.loc_of(callee, *node);
                         }
                         error
                     })?
                 }
-                _ => op.eval(&operands).map_err(|error| InterpError::Step {
+                _ => op.eval(&operands).map_err(|error| InterpError::Operator {
                     function: function.name.clone(),
                     node: id,
                     loc: node.loc,
@@ -101,7 +85,7 @@ impl Graph {
     }
 }
 
-/// For each node the last one that uses it, or `None` where a result of the function does.
+/// For each node its last user, or `None` if it is a result of the function.
 fn last_uses(function: &Function) -> Vec<Option<NodeId>> {
     let mut last = vec![None; function.node_count()];
     for (id, node) in function.nodes() {

@@ -1,6 +1,5 @@
-//! The waist of dlc: a typed, pure, SSA graph of tensor operators, its operator
-//! table, its text form (`.dlir`), its verifier, and the interpreter that says what
-//! every operator means.
+//! The intermediate representation of dlc: a typed, pure, SSA graph of tensor operators, its operator table, its text form
+//! (`.dlir`), its verifier, and the interpreter that defines what every operator means.
 
 pub mod bounds;
 mod builder;
@@ -22,13 +21,13 @@ pub use docs::ops_markdown;
 pub use dtype::{DType, UnknownDType};
 pub use element::Scalar;
 pub use graph::{
-    Argument, Def, Function, FunctionKind, Graph, Loc, Node, NodeId, Places, Preparation, ResultDecl, ResultRole, Role,
+    Argument, Def, Function, FunctionKind, Graph, Loc, Locs, Node, NodeId, Preparation, ResultDecl, ResultRole, Role,
     Symbol, Value,
 };
-pub use interp::{InterpError, Observer};
+pub use interp::{InterpError, NodeObserver};
 pub use op::{EvalError, Op, Operator, TypeError, Types};
 pub use scalar::{Direction, ScalarOp};
-pub use tensor::{Data, Element, ElementCount, NoRoom, Tensor};
+pub use tensor::{AllocError, Data, Element, ElementCountMismatch, Tensor};
 pub use text::{Blobs, ParseError};
 pub use types::{Indices, Shape, Type};
 pub use verify::{MAX_KERNEL_OPS, VerifyError};

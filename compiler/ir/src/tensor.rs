@@ -1,11 +1,11 @@
-//! Tensors with their elements: constants, reference values, and what users pass in and out.
+//! Tensors with their elements: constants, reference values, inputs and outputs.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::{DType, Scalar, Shape, Type};
 
-/// A dense row-major tensor. Cloning is cheap: the elements are shared until written.
+/// A dense row-major tensor. Cloning is cheap: elements are copied on write.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     ty: Type,
@@ -62,7 +62,7 @@ impl Data {
 }
 
 mod sealed {
-    /// What keeps [`Element`](super::Element) to the types of this file: memory is read as elements of them.
+    /// Seals [`Element`](super::Element): memory is reinterpreted as elements of these types.
     pub trait Sealed {}
 }
 
@@ -85,11 +85,8 @@ mod sealed {
 /// }
 /// ```
 pub trait Element: sealed::Sealed + Copy + 'static {
-    /// The dtype whose elements have this type.
     const DTYPE: DType;
-    /// Wraps elements of this type.
     fn wrap(elements: Vec<Self>) -> Data;
-    /// The elements, if they are of this type.
     fn unwrap(data: &Data) -> Option<&[Self]>;
 }
 
@@ -113,27 +110,27 @@ macro_rules! element {
 }
 element!(f32 => F32, f64 => F64, i32 => I32, i64 => I64, u8 => U8, bool => Bool);
 
-/// Bytes for each element of a tensor that is made element by element: the number in 64 bits, its position, and as much again for
-/// operands on the way.
+/// Bytes per element while a tensor is made element by element: the number in 64 bits, its position, and as much again for
+/// operands.
 const WORKING: usize = 32;
-/// Tensors whose making takes fewer bytes are made without asking.
+/// Tensors that take fewer bytes are allocated without a check.
 const SMALL: usize = 1 << 20;
 
-/// There is not so much memory.
+/// A tensor is too large to be allocated: the number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is not memory enough: {0} bytes are wanted in one piece")]
-pub struct NoRoom(pub usize);
+#[error("out of memory: cannot allocate {0} bytes")]
+pub struct AllocError(pub usize);
 
 impl Type {
-    /// Whether there is memory to make a tensor of this type and to compute with it: what the reference asks before every
-    /// operator, and everybody should ask who makes a tensor of a size that a user chose.
+    /// Whether there is memory to make a tensor of this type and to compute with it. The reference checks this before every
+    /// operator; check it wherever a user chooses the size of a tensor.
     ///
     /// # Errors
     /// If there is not.
-    pub fn check_room(&self) -> Result<(), NoRoom> {
+    pub fn check_memory(&self) -> Result<(), AllocError> {
         let bytes = self.shape.elements().saturating_mul(WORKING);
         let room = bytes < SMALL || Vec::<u8>::new().try_reserve_exact(bytes).is_ok();
-        if room { Ok(()) } else { Err(NoRoom(bytes)) }
+        if room { Ok(()) } else { Err(AllocError(bytes)) }
     }
 }
 
@@ -142,10 +139,10 @@ impl Tensor {
     ///
     /// # Errors
     /// If the number of elements is not that of the shape.
-    pub fn new<T: Element>(shape: impl Into<Shape>, elements: Vec<T>) -> Result<Self, ElementCount> {
+    pub fn new<T: Element>(shape: impl Into<Shape>, elements: Vec<T>) -> Result<Self, ElementCountMismatch> {
         let ty = Type::new(T::DTYPE, shape);
         if elements.len() != ty.shape.elements() {
-            return Err(ElementCount { ty, found: elements.len() });
+            return Err(ElementCountMismatch { ty, found: elements.len() });
         }
         Ok(Tensor { ty, data: Arc::new(T::wrap(elements)) })
     }
@@ -155,8 +152,7 @@ impl Tensor {
         Tensor { ty: Type::scalar(T::DTYPE), data: Arc::new(T::wrap(vec![element])) }
     }
 
-    /// A tensor of which every element is computed from its row-major position,
-    /// converted to the dtype by the rules of `convert`.
+    /// A tensor each element of which is computed from its row-major position, converted to the dtype by the rules of `convert`.
     pub fn from_fn(ty: Type, mut element: impl FnMut(usize) -> Scalar) -> Self {
         let n = ty.shape.elements();
         let dtype = ty.dtype;
@@ -172,7 +168,7 @@ impl Tensor {
         Tensor { ty, data: Arc::new(data) }
     }
 
-    /// A tensor of which every element is `value`, converted to the dtype.
+    /// A tensor filled with `value`, converted to the dtype.
     pub fn full(ty: Type, value: Scalar) -> Self {
         Self::from_fn(ty, |_| value)
     }
@@ -186,10 +182,10 @@ impl Tensor {
     /// A tensor from little-endian bytes.
     ///
     /// # Errors
-    /// If the number of bytes is not that of the type. Bytes of a bool tensor other than 0 count as true.
-    pub fn from_le_bytes(ty: Type, bytes: &[u8]) -> Result<Self, ElementCount> {
+    /// If the number of bytes does not fit the type. Bytes of a bool tensor other than 0 count as true.
+    pub fn from_le_bytes(ty: Type, bytes: &[u8]) -> Result<Self, ElementCountMismatch> {
         if Some(bytes.len()) != ty.checked_bytes() {
-            return Err(ElementCount { found: bytes.len() / ty.dtype.size(), ty });
+            return Err(ElementCountMismatch { found: bytes.len() / ty.dtype.size(), ty });
         }
         fn all<const N: usize, T>(bytes: &[u8], read: impl Fn([u8; N]) -> T) -> Vec<T> {
             bytes.as_chunks::<N>().0.iter().map(|&chunk| read(chunk)).collect()
@@ -242,7 +238,6 @@ impl Tensor {
         self.len() == 0
     }
 
-    /// The elements by dtype.
     pub fn data(&self) -> &Data {
         debug_assert_eq!(self.data.dtype(), self.ty.dtype);
         &self.data
@@ -283,21 +278,21 @@ impl Tensor {
         self.scalars().map(Scalar::as_f64).collect()
     }
 
-    /// The single value of all elements, if they are all the same bits and there is at least one.
+    /// The value of all elements, if they have the same bits and there is at least one.
     pub fn uniform(&self) -> Option<Scalar> {
         let mut elements = self.scalars();
         let first = elements.next()?;
         elements.all(|x| x.same_bits(first)).then_some(first)
     }
 
-    /// The same elements with another shape of as many elements.
+    /// The same elements with another shape.
     ///
     /// # Errors
     /// If the number of elements differs.
-    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self, ElementCount> {
+    pub fn reshape(&self, shape: impl Into<Shape>) -> Result<Self, ElementCountMismatch> {
         let ty = self.ty.with_shape(shape);
         if ty.shape.elements() != self.len() {
-            return Err(ElementCount { ty, found: self.len() });
+            return Err(ElementCountMismatch { ty, found: self.len() });
         }
         Ok(Tensor { ty, data: Arc::clone(&self.data) })
     }
@@ -326,7 +321,7 @@ impl std::hash::Hash for Tensor {
     }
 }
 
-/// A short form for people: the type and the first few elements.
+/// Abbreviated: the type and the first few elements.
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 16;
@@ -342,12 +337,10 @@ impl fmt::Display for Tensor {
     }
 }
 
-/// A number of elements that is not that of the type.
+/// A number of elements that does not fit the type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{ty} has {} elements, not {found}", .ty.shape.elements())]
-pub struct ElementCount {
-    /// The type that was asked for.
+#[error("{ty} has {} elements, found {found}", .ty.shape.elements())]
+pub struct ElementCountMismatch {
     pub ty: Type,
-    /// The number of elements that were given.
     pub found: usize,
 }

@@ -22,7 +22,7 @@ impl Shape {
         self.0.len()
     }
 
-    /// Number of elements; 1 for a scalar. Saturates: [`Type::checked_bytes`] tells an overflow.
+    /// Number of elements; 1 for a scalar. Saturates: [`Type::checked_bytes`] detects overflow.
     pub fn elements(&self) -> usize {
         self.0.iter().fold(1, |n, &d| n.saturating_mul(d))
     }
@@ -117,15 +117,13 @@ impl Iterator for Indices {
 /// A tensor type: element type and shape. Prints as `f32[2,3]`, a scalar as `f32[]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Type {
-    /// Element type.
     pub dtype: DType,
-    /// Sizes of the axes.
     pub shape: Shape,
 }
 
 impl Type {
-    /// No tensor has as many bytes: no machine that dlc runs on can address more than a signed 48-bit number. No size, stride,
-    /// padding or dilation is as large either, so that indices, which are 64 bits wide, have room.
+    /// Exclusive limit of the size of a tensor: no machine that dlc runs on addresses more than a signed 48-bit number. Sizes,
+    /// strides, padding and dilations have the same limit, so that 64-bit indices do not overflow.
     pub const MAX_BYTES: usize = 1 << 47;
 
     /// A type from its parts.
@@ -153,14 +151,14 @@ impl Type {
         self.shape.rank()
     }
 
-    /// Size in bytes, or `None` where that is not below [`Type::MAX_BYTES`]. Axes without elements do not make the others smaller: what counts
-    /// along them has to fit a number as well.
+    /// Size in bytes, or `None` if that is not below [`Type::MAX_BYTES`]. An axis of size 0 does not relax the limit for the
+    /// others: loop counts along them have to fit as well.
     pub fn checked_bytes(&self) -> Option<usize> {
         let size = self.shape.iter().try_fold(self.dtype.size(), |n, &d| n.checked_mul(d.max(1)))?;
         (size < Self::MAX_BYTES).then(|| self.bytes())
     }
 
-    /// Size in bytes of a type that the verifier accepted.
+    /// Size in bytes of a verified type.
     pub fn bytes(&self) -> usize {
         self.shape.elements().saturating_mul(self.dtype.size())
     }

@@ -1,4 +1,4 @@
-//! The verifier: what every graph between two passes must satisfy.
+//! The verifier: what holds of every graph between two passes.
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -10,75 +10,68 @@ use crate::{DType, Function, FunctionKind, Graph, NodeId, Preparation, ResultRol
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{function}{}: {message}", .node.map_or(String::new(), |n| format!(" node {}", n.index())))]
 pub struct VerifyError {
-    /// The function.
     pub function: Symbol,
-    /// The node, if one is to blame.
+    /// The offending node, if there is one.
     pub node: Option<NodeId>,
-    /// What is wrong.
     pub message: String,
 }
 
-/// Operators of one kernel. Scheduling substitutes them into each other, each a few levels deeper on the stack.
+/// Largest number of operators of a kernel. Scheduling substitutes them into each other, each a few levels deeper on the stack.
 pub const MAX_KERNEL_OPS: usize = 1024;
 
 impl Graph {
-    /// Checks every function: operands stand before their users, types are those that the operators infer, callees stand before
-    /// their callers, have the types that the call expects, and update nothing, kernels call nothing and are of at most
-    /// [`MAX_KERNEL_OPS`] operators, updates have the type of what they update
-    /// and update it once, names of outputs, parameters and states are unique, no tensor is too large for any memory, and what prepares weights is
-    /// there.
+    /// Checks every function: operands are defined before their users, types are those that the operators infer, callees are
+    /// defined before their callers, have the types that the call expects, and update nothing, kernels call nothing and have at
+    /// most [`MAX_KERNEL_OPS`] operators, updates have the type of what they update and update it once, names of outputs,
+    /// parameters and states are unique, no tensor exceeds [`Type::MAX_BYTES`](crate::Type::MAX_BYTES), and the functions that
+    /// prepare weights exist.
     ///
     /// # Errors
     /// The first violation.
     pub fn verify(&self) -> Result<(), VerifyError> {
-        let order = Order::of(self);
+        let order = DefinitionOrder::of(self);
         self.functions().try_for_each(|function| verify_function(self, &order, &function.name))?;
         verify_preparation(self)
     }
 }
 
-/// Checks that what prepares the weights of a graph are functions of it beside the entry.
+/// Checks that the functions that prepare the weights of a graph exist and are not its entry.
 pub(crate) fn verify_preparation(graph: &Graph) -> Result<(), VerifyError> {
     let Some(Preparation { func, lossless }) = &graph.preparation else { return Ok(()) };
     for name in [func].into_iter().chain(lossless) {
         let fits = graph.function(name).is_some_and(|f| f.kind == FunctionKind::Func) && graph.entry().name != *name;
         if !fits {
-            let message = "is no function beside the entry that could prepare its weights".to_owned();
+            let message = "prepares weights, but is not a function other than the entry".to_owned();
             return Err(VerifyError { function: name.clone(), node: None, message });
         }
     }
     Ok(())
 }
 
-/// The place of each function.
+/// The position of each function.
 #[derive(Default)]
-pub(crate) struct Order(FxHashMap<Symbol, usize>);
+pub(crate) struct DefinitionOrder(FxHashMap<Symbol, usize>);
 
-impl Order {
-    /// Of the functions of a graph as it is.
-    pub(crate) fn of(graph: &Graph) -> Order {
-        let mut order = Order::default();
+impl DefinitionOrder {
+    pub(crate) fn of(graph: &Graph) -> DefinitionOrder {
+        let mut order = DefinitionOrder::default();
         graph.functions().for_each(|f| order.push(&f.name));
         order
     }
 
-    /// A function behind all others.
+    /// Appends a function.
     pub(crate) fn push(&mut self, name: &Symbol) {
-        let place = self.0.len();
-        self.0.insert(name.clone(), place);
+        let position = self.0.len();
+        self.0.insert(name.clone(), position);
     }
 }
 
 /// Checks one function of a graph; see [`Graph::verify`].
-pub(crate) fn verify_function(graph: &Graph, order: &Order, name: &Symbol) -> Result<(), VerifyError> {
+pub(crate) fn verify_function(graph: &Graph, order: &DefinitionOrder, name: &Symbol) -> Result<(), VerifyError> {
     let own = order.0.get(name).copied();
     let function = graph.function(name);
     let (Some(own), Some(function)) = (own, function) else {
-        return Err(VerifyError {
-            function: name.clone(),
-            node: None,
-            message: "there is no such function".to_owned(),
-        });
+        return Err(VerifyError { function: name.clone(), node: None, message: "unknown function".to_owned() });
     };
     let checker = Checker { graph, order, function, position: own };
     checker.nodes()?;
@@ -89,7 +82,7 @@ pub(crate) fn verify_function(graph: &Graph, order: &Order, name: &Symbol) -> Re
 
 struct Checker<'a> {
     graph: &'a Graph,
-    order: &'a Order,
+    order: &'a DefinitionOrder,
     function: &'a Function,
     position: usize,
 }
@@ -103,18 +96,19 @@ impl Checker<'_> {
 
     fn nodes(&self) -> Checked {
         if self.function.kind == FunctionKind::Kernel && self.function.op_count() > MAX_KERNEL_OPS {
-            let message = format!("{} operators are too many for a kernel: {MAX_KERNEL_OPS}", self.function.op_count());
+            let message =
+                format!("a kernel may have at most {MAX_KERNEL_OPS} operators, found {}", self.function.op_count());
             return self.fail(None, message);
         }
         for (id, node) in self.function.nodes() {
             for operand in &node.operands {
                 let before = operand.node < id;
                 if !before || operand.result as usize >= self.function.node(operand.node).types.len() {
-                    return self.fail(Some(id), "an operand does not stand before its user".to_owned());
+                    return self.fail(Some(id), "an operand is not defined before its user".to_owned());
                 }
             }
             if let Some(ty) = node.types.iter().find(|ty| ty.checked_bytes().is_none()) {
-                return self.fail(Some(id), format!("{ty} is too large for any memory"));
+                return self.fail(Some(id), format!("{ty} is too large"));
             }
             let Some(op) = node.op() else { continue };
             let args: SmallVec<[Type; 4]> = node.operands.iter().map(|&v| self.function.ty(v).clone()).collect();
@@ -133,29 +127,29 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// The function of a name, if it stands before this one.
+    /// The function of a name, if it is defined before this one.
     fn earlier(&self, func: &Symbol) -> Option<&Function> {
-        let place = self.order.0.get(func)?;
-        self.graph.function(func).filter(|_| *place < self.position)
+        let position = self.order.0.get(func)?;
+        self.graph.function(func).filter(|_| *position < self.position)
     }
 
     fn callee(&self, id: NodeId, Callee { func, results }: Callee<'_>, args: &[Type]) -> Checked {
         if self.function.kind == FunctionKind::Kernel {
-            return self.fail(Some(id), "a kernel calls nothing".to_owned());
+            return self.fail(Some(id), "a kernel must not call functions".to_owned());
         }
         let Some(callee) = self.earlier(func) else {
-            return self.fail(Some(id), format!("{func} does not stand before its caller"));
+            return self.fail(Some(id), format!("{func} is not defined before its caller"));
         };
         if callee.results.iter().any(|r| matches!(r.role, ResultRole::Update(_))) {
-            return self.fail(Some(id), format!("{func} updates its arguments, as only the entry may"));
+            return self.fail(Some(id), format!("{func} updates its arguments: only the entry may"));
         }
         if callee.results.iter().any(|r| r.role == ResultRole::Check) {
-            return self.fail(Some(id), format!("{func} keeps a check to itself, as only the entry may"));
+            return self.fail(Some(id), format!("{func} has a check among its results: only the entry may"));
         }
         let takes = callee.args().iter().map(|a| &a.ty);
         let gives = callee.results.iter().map(|r| callee.ty(r.value));
         if !takes.eq(args) || !gives.eq(results) {
-            return self.fail(Some(id), format!("arguments or results are not those of {func}"));
+            return self.fail(Some(id), format!("type mismatch: arguments or results of {func}"));
         }
         Ok(())
     }
@@ -169,7 +163,7 @@ impl Checker<'_> {
                 Role::Plain | Role::Input | Role::Key => continue,
             };
             if !names.insert(name) {
-                return self.fail(None, format!("two arguments are named \"{}\"", name.0));
+                return self.fail(None, format!("duplicate argument name \"{}\"", name.0));
             }
         }
         Ok(())
@@ -186,15 +180,17 @@ impl Checker<'_> {
             }
             if result.name.as_deref().is_some_and(|name| !names.insert(name)) {
                 return self
-                    .fail(None, format!("two results are named \"{}\"", result.name.as_deref().unwrap_or_default()));
+                    .fail(None, format!("duplicate result name \"{}\"", result.name.as_deref().unwrap_or_default()));
             }
             let arg = match result.role {
                 ResultRole::Output => continue,
                 ResultRole::Check if *self.function.ty(result.value) == Type::scalar(DType::Bool) => continue,
                 ResultRole::Check => {
                     let ty = self.function.ty(result.value);
-                    return self
-                        .fail(None, format!("result {i} is a check and {ty}, not {}", Type::scalar(DType::Bool)));
+                    return self.fail(
+                        None,
+                        format!("result {i} is a check: expected {}, found {ty}", Type::scalar(DType::Bool)),
+                    );
                 }
                 ResultRole::Update(arg) => arg,
             };
@@ -206,7 +202,7 @@ impl Checker<'_> {
                     .fail(None, format!("{} updates %{}: {}", self.function.ty(result.value), target.name, target.ty));
             }
             if !matches!(target.role, Role::Param { .. } | Role::State { .. }) {
-                return self.fail(None, format!("%{} is neither a parameter nor a state, and is updated", target.name));
+                return self.fail(None, format!("%{} is updated, but is neither a parameter nor a state", target.name));
             }
             if !updated.insert(arg) {
                 return self.fail(None, format!("%{} is updated twice", target.name));
@@ -218,7 +214,7 @@ impl Checker<'_> {
     fn custom_vjp(&self) -> Checked {
         let Some(vjp) = &self.function.vjp else { return Ok(()) };
         let Some(rule) = self.earlier(vjp) else {
-            return self.fail(None, format!("its vjp {vjp} does not stand before it"));
+            return self.fail(None, format!("its vjp {vjp} is not defined before it"));
         };
         let args = self.function.args().iter().map(|a| &a.ty);
         let floats = args.clone().filter(|ty| ty.dtype.is_float());

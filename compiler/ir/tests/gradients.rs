@@ -5,7 +5,7 @@ use dlc_ir::{
     Builder, DType, Function, FunctionKind, Graph, NodeId, Op, Role, Scalar, ScalarOp, Tensor, Type, TypeError, Value,
 };
 
-/// The cotangents of `wrt` for `objective`, a scalar: the plainest reverse mode over the nodes so far.
+/// The cotangents of `wrt` for `objective`, a scalar: plain reverse mode over the nodes so far.
 fn derive(b: &mut Builder, objective: Value, wrt: &[Value]) -> Result<Vec<Value>, TypeError> {
     let nodes: Vec<_> = b.function().ops().map(|(id, node, op)| (id, node.operands.to_vec(), op.clone())).collect();
     let mut cotangents: std::collections::BTreeMap<Value, Value> = Default::default();
@@ -38,7 +38,7 @@ fn derive(b: &mut Builder, objective: Value, wrt: &[Value]) -> Result<Vec<Value>
     wrt.iter().map(|&v| cotangents.get(&v).copied().map_or_else(|| b.zeros_like(v), Ok)).collect()
 }
 
-/// `sum(weights * y)`, with weights that tell the elements apart.
+/// `sum(weights * y)`, with distinct weights, so that swapped elements are noticed.
 fn weigh(b: &mut Builder, y: Value, phase: f64) -> Result<Value, TypeError> {
     let ty = b.ty(y).clone();
     let axes: Vec<usize> = (0..ty.rank()).collect();
@@ -48,10 +48,10 @@ fn weigh(b: &mut Builder, y: Value, phase: f64) -> Result<Value, TypeError> {
     b.sum(weighed, &axes)
 }
 
-/// The objective of a sample, its derivatives by the floating-point operands, and their derivatives in turn, all results of one function.
+/// The objective of a sample and its first and second derivatives by the floating-point operands, all results of one function.
 struct Derived {
     function: Function,
-    /// The numbers of the floating-point operands.
+    /// The indices of the floating-point operands.
     wrt: Vec<usize>,
 }
 
@@ -97,13 +97,13 @@ impl Derived {
                 let (above, below) = (shifted(STEP), shifted(-STEP));
                 for order in 0..2 {
                     let value = |results: &[Tensor]| results[order].get(0).as_f64();
-                    let wanted = (value(&above) - value(&below)) / (2.0 * STEP);
+                    let expected = (value(&above) - value(&below)) / (2.0 * STEP);
                     let found = here[2 + order * self.wrt.len() + position].get(element).as_f64();
                     // truncation is O(step²), cancellation O(ε / step) of the objective's size
-                    let slack = 1e-6 * (1.0 + wanted.abs()) + 1e-10 * value(&here).abs();
+                    let slack = 1e-6 * (1.0 + expected.abs()) + 1e-10 * value(&here).abs();
                     assert!(
-                        (found - wanted).abs() <= slack,
-                        "order {} of {:?} by element {element} of operand {i} of {:?}: {found}, differences say {wanted}",
+                        (found - expected).abs() <= slack,
+                        "order {} of {:?} by element {element} of operand {i} of {:?}: {found}, finite differences give {expected}",
                         order + 1,
                         sample.op,
                         sample.types(),
@@ -208,11 +208,11 @@ fn scattered_updates_that_lose_get_no_derivative() {
         results.iter().map(Tensor::to_f64s).collect::<Vec<_>>()
     };
     assert_eq!(scatter(ScatterKind::Set), [vec![0.0, 0.0, 1.0], vec![0.0, 1.0, 0.0, 1.0]]);
-    // of the equal ones, 5 in front and twice 7, the first wins
+    // of equal updates, 5 in front and twice 7, the first wins
     assert_eq!(scatter(ScatterKind::Max), [vec![1.0, 0.0, 1.0], vec![1.0, 0.0, 0.0, 0.0]]);
 }
 
-/// Also where the quotient, rounded, lies below the whole number that it stands for.
+/// Also where rounding puts the quotient below the integer that it approximates.
 #[test]
 fn remainders_differentiate_by_whole_numbers() {
     let (lhs, rhs) = ([8.4, 17.3, 9.7, 2.3, -8.4, 8.4, 0.2], [0.7, 0.3, 2.8, 0.7, 0.7, -0.7, 0.7]);
@@ -245,9 +245,9 @@ fn vjps_build_on_every_floating_point_sample() {
     }
 }
 
-/// An operand and the result need not be computed in the same way after rewriting, and then differ in the last bits.
+/// After rewriting, an operand and the result may be computed differently, and then differ in the last bits.
 #[test]
-fn no_derivative_asks_what_equals_the_result() {
+fn no_derivative_compares_with_the_result() {
     use dlc_ir::Direction::{Eq, Ne};
     for sample in Op::samples() {
         let mut b = Builder::new("f", FunctionKind::Func);

@@ -36,7 +36,7 @@ fn arguments_of_other_types_are_refused() {
     let graph: Graph = "func @f(%x: f32[2]) -> f32[2] {\n  return %x\n}\n".parse().expect("it is well-formed");
     let error = graph.interpret(&[Tensor::scalar(1f32)]).expect_err("a scalar is no vector");
     assert!(matches!(error, InterpError::Arguments { .. }));
-    assert_eq!(error.to_string(), "@f wants (f32[2]), not (f32[])");
+    assert_eq!(error.to_string(), "type mismatch: @f expects (f32[2]), found (f32[])");
 }
 
 #[test]

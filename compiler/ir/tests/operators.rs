@@ -4,7 +4,7 @@ use dlc_ir::compute::Lowering;
 use dlc_ir::op::{EvalError, Sample, philox4x32_10, random_bits};
 use dlc_ir::{Blobs, Builder, DType, FunctionKind, Graph, Op, Role, Scalar, Tensor, Type, TypeError, Value};
 
-/// The samples that have a meaning by themselves, with operands and the reference results.
+/// The samples that can be evaluated without a program, with operands and the reference results.
 fn evaluated() -> Vec<(Sample, Vec<Tensor>, Vec<Tensor>)> {
     let mut cases = vec![];
     for (number, sample) in Op::samples().into_iter().enumerate() {
@@ -18,8 +18,8 @@ fn evaluated() -> Vec<(Sample, Vec<Tensor>, Vec<Tensor>)> {
     cases
 }
 
-/// Whether a computed element may stand for the reference within a bound. NaN stands for NaN, -0 for 0.
-fn stands_for(found: Scalar, expected: Scalar, bound: f64) -> bool {
+/// Whether a computed element is within a bound of the reference. NaN matches NaN, -0 matches 0.
+fn is_close(found: Scalar, expected: Scalar, bound: f64) -> bool {
     match (found, expected) {
         (Scalar::Float(x), Scalar::Float(y)) => x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= bound,
         (x, y) => x == y,
@@ -53,8 +53,8 @@ fn lowerings_mean_what_the_reference_does() {
         for (i, bound) in bounds.into_iter().enumerate() {
             let (x, y) = (found.get(i), expected[0].get(i));
             assert!(
-                stands_for(x, y, bound),
-                "{:?} on {:?}: element {i} is {x:?}, not {y:?} ± {bound:e}",
+                is_close(x, y, bound),
+                "{:?} on {:?}: element {i} is {x:?}, expected {y:?} ± {bound:e}",
                 sample.op,
                 sample.types()
             );
@@ -138,7 +138,7 @@ fn extremes_take_the_first_and_propagate_nan() {
         let reference = op.eval(std::slice::from_ref(&x)).expect("evaluates")[0].get(0);
         let Lowering::Compute(compute) = op.lower(&[x.ty().clone()]) else { panic!("a reduction is computed") };
         let lowered = compute.eval(&[x]).expect("evaluates").get(0);
-        assert!(stands_for(lowered, reference, 0.0), "{kind:?}: {lowered:?} and {reference:?}");
+        assert!(is_close(lowered, reference, 0.0), "{kind:?}: {lowered:?} and {reference:?}");
         reference
     };
     assert_eq!(reduce(Reduction::ArgMax, &[1.0, 4.0, 4.0]), Scalar::Int(1));

@@ -7,7 +7,7 @@ use dlc_ir::Op;
 #[test]
 fn ops_md_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("OPS.md");
-    // Behind it stands what the compiler does with the operators, whose tests look after that.
+    // The compiler's rewrites follow; its own tests check those.
     let rewrites = |text: &str| text.find("\n## Rewrites\n").unwrap_or(text.len());
     let made = dlc_ir::ops_markdown();
     if std::env::var_os("DLC_BLESS").is_some() {

@@ -1,4 +1,4 @@
-//! The text form: what is printed parses again, and what does not parse says why.
+//! The text form: what is printed parses again, and a parse error has its location and reason.
 
 use dlc_ir::{Blobs, Builder, DType, FunctionKind, Graph, Role, Tensor, Type};
 
@@ -58,8 +58,14 @@ fn a_preparation_is_a_field_of_the_graph_and_of_its_text() {
     let other: Graph = PREPARED.replace(" lossless @count", "").parse().expect("it is well-formed");
     assert_ne!(graph, other);
     let wrong = [
-        (PREPARED.replace("prepare @scale", "prepare @f"), "@f: is no function beside the entry"),
-        (PREPARED.replace("lossless @count", "lossless @lost"), "@lost: is no function beside the entry"),
+        (
+            PREPARED.replace("prepare @scale", "prepare @f"),
+            "@f: prepares weights, but is not a function other than the entry",
+        ),
+        (
+            PREPARED.replace("lossless @count", "lossless @lost"),
+            "@lost: prepares weights, but is not a function other than the entry",
+        ),
         (format!("{PREPARED}\nprepare @scale\n"), "expected the end"),
     ];
     for (text, message) in wrong {
@@ -69,7 +75,7 @@ fn a_preparation_is_a_field_of_the_graph_and_of_its_text() {
 }
 
 #[test]
-fn large_constants_stand_behind_the_functions_or_travel_beside_them() {
+fn large_constants_follow_the_functions_or_are_kept_beside_them() {
     let mut b = Builder::new("f", FunctionKind::Func);
     let x = b.arg("x", Type::new(DType::F64, [100]), Role::Input);
     let c = b.constant(Tensor::new([100], (0..100).map(f64::from).collect()).expect("100 elements")).expect("fits");
@@ -83,9 +89,9 @@ fn large_constants_stand_behind_the_functions_or_travel_beside_them() {
     assert!(text.parse::<Graph>().is_err(), "a blob that is not there is an error");
     assert_eq!(Graph::parse(&text, &Blobs::of(&graph)).expect("with its blobs it parses"), graph);
     let wrong = [
-        (whole.replace("63.0", "64.0"), "the name of these elements is"),
-        (whole.replace(", 63.0", ""), "f64[100] has 100 elements, not 99"),
-        (format!("{whole}{text}"), "expected `blob` or the end of the text, found `func`"),
+        (whole.replace("63.0", "64.0"), "hash mismatch: these elements have the name"),
+        (whole.replace(", 63.0", ""), "f64[100] has 100 elements, found 99"),
+        (format!("{whole}{text}"), "expected `blob` or the end of the file, found `func`"),
     ];
     for (text, message) in wrong {
         let error = text.parse::<Graph>().expect_err("it is malformed").to_string();
@@ -109,36 +115,36 @@ fn errors_name_place_and_reason() {
     let cases = [
         (
             "func @f() -> f32[] {\n  %0 = constant 1 : f32[2]\n  return %0\n}",
-            "2:8: 1 elements for f32[2]; more than 64 are a blob",
+            "2:8: found 1 elements for f32[2]; constants of more than 64 are blobs",
         ),
+        ("func @f(%x: f16[]) -> f32[] {}", "1:13: unknown dtype `f16`: expected f32, f64, i32, i64, u8 or bool"),
+        ("func @f(%x: f32[2]) -> f32[2] {\n  %0 = nope %x : f32[2]\n  return %0\n}", "2:8: unknown operator `nope`"),
+        ("func @f(%x: f32[2]) -> f32[2] {\n  return %y\n}", "2:10: unknown value `%y`"),
         (
-            "func @f(%x: f16[]) -> f32[] {}",
-            "1:13: there is no dtype `f16`; the dtypes are f32, f64, i32, i64, u8, bool",
+            "func @f(%x: f32[2]) -> f32[3] {\n  return %x\n}",
+            "2:3: type mismatch: f32[2] is returned, f32[3] is declared",
         ),
-        (
-            "func @f(%x: f32[2]) -> f32[2] {\n  %0 = nope %x : f32[2]\n  return %0\n}",
-            "2:8: there is no operator `nope`",
-        ),
-        ("func @f(%x: f32[2]) -> f32[2] {\n  return %y\n}", "2:10: there is no value `%y` before this line"),
-        ("func @f(%x: f32[2]) -> f32[3] {\n  return %x\n}", "2:3: f32[2] is returned, f32[3] is declared"),
         (
             "func @f(%x: f32[2]) -> f32[2] {\n  %0 = exp %x : f32[3]\n  return %0\n}",
-            "2:8: exp: the result is f32[2], not f32[3]",
+            "2:8: exp: the inferred result type is f32[2], declared is f32[3]",
         ),
         (
             "func @f(%x: f32[2]) -> f32[2] {\n  %0 = exp %x {axis=1} : f32[2]\n  return %0\n}",
             "2:8: exp: has no attribute `axis`",
         ),
-        ("func @f(%x: f32[2], %x: f32[2]) -> () {\n  return\n}", "1:21: `%x` is taken or is no name for an argument"),
+        (
+            "func @f(%x: f32[2], %x: f32[2]) -> () {\n  return\n}",
+            "1:21: `%x` is already defined or not a valid argument name",
+        ),
         (
             "func @f(%x: f32[1000000000,1000000000]) -> () {\n  return\n}",
-            "1:13: f32[1000000000,1000000000] is too large for any memory",
+            "1:13: f32[1000000000,1000000000] is too large",
         ),
         (
             "func @g(%x: f32[]) -> f32[] {\n  %0 = call %x {func=@f} : f32[]\n  return %0\n}",
-            "1:1: @g node 1: @f does not stand before its caller",
+            "1:1: @g node 1: @f is not defined before its caller",
         ),
-        ("", "1:1: a program has at least one function"),
+        ("", "1:1: expected at least one function"),
     ];
     for (text, message) in cases {
         let error = text.parse::<Graph>().expect_err("it is malformed");

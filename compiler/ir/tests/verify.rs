@@ -1,4 +1,4 @@
-//! What the verifier refuses, and what it says.
+//! What the verifier rejects, and its messages.
 
 use dlc_ir::Graph;
 
@@ -6,7 +6,7 @@ use dlc_ir::Graph;
 const WRONG: &[(&str, &str)] = &[
     (
         "func @f(%x: f32[2] input) -> f32[3] {\n  %0 = neg %x : f32[3]\n  return %0\n}",
-        "the result is f32[2], not f32[3]",
+        "the inferred result type is f32[2], declared is f32[3]",
     ),
     ("func @f(%x: f32[2] input, %y: f32[3] input) -> f32[2] {\n  %0 = add %x, %y : f32[2]\n  return %0\n}", "add"),
     (
@@ -19,57 +19,60 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "func @f(%x: f32[2] input) -> f32[2] {\n  %0 = call %x {func=@g} : f32[2]\n  return %0\n}",
-        "does not stand before",
+        "is not defined before",
     ),
     (
         "func @g(%x: f32[3]) -> f32[3] {\n  return %x\n}\n\nfunc @f(%x: f32[2] input) -> f32[2] {\n  %0 = call %x {func=@g} : f32[2]\n  return %0\n}",
-        "not those of @g",
+        "type mismatch: arguments or results of @g",
     ),
     (
         "func @g(%x: f32[2]) -> f32[2] {\n  return %x\n}\n\nkernel @k(%x: f32[2]) -> f32[2] {\n  %0 = call %x {func=@g} : f32[2]\n  return %0\n}",
-        "a kernel calls nothing",
+        "a kernel must not call functions",
     ),
     (
         "func @f(%x: f32[2] param \"w\", %y: f32[2] param \"w\") -> f32[2] {\n  %0 = add %x, %y : f32[2]\n  return %0\n}",
-        "two arguments are named \"w\"",
+        "duplicate argument name \"w\"",
     ),
-    ("func @f(%x: f32[2] input) -> (a: f32[2], a: f32[2]) {\n  return %x, %x\n}", "two results are named \"a\""),
-    ("func @f(%x: f32[2] input) -> (f32[2] update %x) {\n  return %x\n}", "neither a parameter nor a state"),
+    ("func @f(%x: f32[2] input) -> (a: f32[2], a: f32[2]) {\n  return %x, %x\n}", "duplicate result name \"a\""),
+    (
+        "func @f(%x: f32[2] input) -> (f32[2] update %x) {\n  return %x\n}",
+        "is updated, but is neither a parameter nor a state",
+    ),
     ("func @f(%x: f32[2] state \"s\", %y: f32[3] input) -> (f32[3] update %x) {\n  return %y\n}", "updates %x: f32[2]"),
     ("func @f(%x: f32[2] state \"s\") -> (f32[2] update %x, f32[2] update %x) {\n  return %x, %x\n}", "updated twice"),
     (
         "func @g(%s: f32[4] state \"s\") -> (f32[4] update %s) {\n  %0 = exp %s : f32[4]\n  return %0\n}\n\nfunc @f(%x: f32[4] input) -> f32[4] {\n  %0 = call %x {func=@g} : f32[4]\n  return %0\n}",
-        "@g updates its arguments, as only the entry may",
+        "@g updates its arguments: only the entry may",
     ),
     (
         "func @g(%i: i64[2]) -> (i64[2], bool[] check) {\n  %0 = check_index %i {size=3, by=gather} : bool[]\n  return %i, %0\n}\n\nfunc @f(%i: i64[2] input) -> i64[2] {\n  %0:2 = call %i {func=@g} : i64[2], bool[]\n  return %0.0\n}",
-        "@g keeps a check to itself, as only the entry may",
+        "@g has a check among its results: only the entry may",
     ),
-    ("func @f(%i: i64[2] input) -> (i64[2] check) {\n  return %i\n}", "is a check and i64[2], not bool[]"),
+    ("func @f(%i: i64[2] input) -> (i64[2] check) {\n  return %i\n}", "is a check: expected bool[], found i64[2]"),
     (
         "func @f(%i: i32[2] input) -> bool[] {\n  %0 = check_index %i {size=3, by=gather} : bool[]\n  return %0\n}",
-        "indices are i64",
+        "expected i64 indices",
     ),
-    // a window of a million million elements is judged without a look at each
+    // a window of 10^12 elements is verified without visiting each
     (
         "func @f(%x: f32[4] input) -> i64[5] {\n  %0 = window_argmax %x {axes=[0], size=[1099511627776], stride=[1], low=[1099511627776], high=[0], base_dilation=[1], window_dilation=[1]} : i64[5]\n  return %0\n}",
-        "nothing but padding",
+        "may hold padding only",
     ),
 ];
 
 #[test]
-fn what_breaks_a_rule_is_refused() {
+fn violations_are_rejected() {
     for (text, message) in WRONG {
         let text = format!("{text}\n");
         match text.parse::<Graph>() {
-            Ok(_) => panic!("this should be refused, since {message}:\n{text}"),
+            Ok(_) => panic!("this should be rejected, since {message}:\n{text}"),
             Err(e) => assert!(e.to_string().contains(message), "{e}\nshould say: {message}\n{text}"),
         }
     }
 }
 
 #[test]
-fn a_kernel_has_so_many_operators_at_most() {
+fn the_number_of_operators_of_a_kernel_is_limited() {
     let kernel = |operators: usize| {
         let mut text = "kernel @k(%x: f32[2]) -> f32[2] {\n  %0 = neg %x : f32[2]\n".to_owned();
         for i in 1..operators {
@@ -80,7 +83,7 @@ fn a_kernel_has_so_many_operators_at_most() {
     let most = dlc_ir::MAX_KERNEL_OPS;
     assert!(kernel(most).parse::<Graph>().is_ok());
     let error = kernel(most + 1).parse::<Graph>().expect_err("one too many");
-    assert!(error.to_string().contains("too many for a kernel"), "{error}");
+    assert!(error.to_string().contains("a kernel may have at most 1024 operators"), "{error}");
 }
 
 #[test]

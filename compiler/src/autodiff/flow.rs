@@ -1,5 +1,5 @@
-//! Where derivatives flow, found before any node is built: forward, which values depend on the arguments in question;
-//! backward, which of these the results depend on.
+//! Activity analysis, before any node is built: forward, which values depend on the arguments to differentiate by; backward,
+//! which of these the differentiated results depend on.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::rules::Rule;
 use super::{AutodiffError, Differentiator, Pullback, rules};
 
-/// A truth value for each result of each node.
+/// A boolean for each result of each node.
 pub(super) type Mask = Vec<SmallVec<[bool; 1]>>;
 
 pub(super) fn at(mask: &Mask, value: Value) -> bool {
@@ -21,17 +21,17 @@ fn set(mask: &mut Mask, value: Value) {
     mask[value.node.index()][value.result as usize] = true;
 }
 
-/// A mask of `f` that is false everywhere.
+/// A mask that is false everywhere.
 pub(super) fn nowhere(f: &Function) -> Mask {
     f.nodes().map(|(_, node)| SmallVec::from_elem(false, node.types.len())).collect()
 }
 
-/// The ways of the derivatives through one function.
+/// Where cotangents flow in one function.
 #[derive(Debug)]
 pub(super) struct Flow {
-    /// Depends differentiably on an argument in question, and a result in question on it.
-    pub(super) wanted: Mask,
-    /// How the cotangents pass each call that they reach.
+    /// Depends differentiably on an argument to differentiate by, and a differentiated result depends on it.
+    pub(super) useful: Mask,
+    /// The pullback of each call that cotangents reach.
     pub(super) calls: FxHashMap<NodeId, Rc<Pullback>>,
 }
 
@@ -78,19 +78,19 @@ impl Differentiator<'_> {
         Ok(results)
     }
 
-    /// The ways from the results marked in `seeded` back to the arguments marked in `needed`. Makes the functions for
-    /// the calls on these ways.
+    /// Where cotangents flow from the results marked in `seeded` back to the arguments marked in `needed`. Makes the functions
+    /// for the calls on the way.
     pub(super) fn flow(&mut self, f: &Function, needed: &[bool], seeded: &[bool]) -> Result<Flow, AutodiffError> {
         let active = self.active(f, needed)?;
-        let mut wanted = nowhere(f);
+        let mut useful = nowhere(f);
         let mut calls = FxHashMap::default();
         for (result, _) in f.results.iter().zip(seeded).filter(|(_, seed)| **seed) {
             if at(&active, result.value) {
-                set(&mut wanted, result.value);
+                set(&mut useful, result.value);
             }
         }
         for (id, node, op) in f.ops().rev() {
-            let results = &wanted[id.index()];
+            let results = &useful[id.index()];
             if !results.contains(&true) {
                 continue;
             }
@@ -111,9 +111,9 @@ impl Differentiator<'_> {
                 (_, Rule::Ends) => unreachable!("results of such an operator are never active"),
             };
             for (&operand, _) in node.operands.iter().zip(passes).filter(|(_, passes)| *passes) {
-                set(&mut wanted, operand);
+                set(&mut useful, operand);
             }
         }
-        Ok(Flow { wanted, calls })
+        Ok(Flow { useful, calls })
     }
 }

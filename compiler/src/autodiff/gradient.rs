@@ -1,4 +1,4 @@
-//! Takes the place of the operator `gradient`.
+//! Expands the operator `gradient`.
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::Gradient;
@@ -8,7 +8,7 @@ use super::joint::Emitted;
 use super::share::share_forward_passes;
 use super::{AutodiffError, Differentiator, GradientKey, as_gradient, key_of};
 
-/// A gradient that is taken in several places.
+/// A gradient that is taken more than once, as a function.
 #[derive(Clone, Debug)]
 pub(super) struct SharedGradient {
     function: Symbol,
@@ -17,7 +17,7 @@ pub(super) struct SharedGradient {
 }
 
 impl Differentiator<'_> {
-    /// A function with what its gradients are in place of them.
+    /// A function with its `gradient`s expanded.
     pub(super) fn without_gradients(&mut self, f: &Function) -> Result<Function, AutodiffError> {
         if let Some(vjp) = &f.vjp {
             self.ready(vjp)?;
@@ -146,7 +146,7 @@ impl Differentiator<'_> {
         Ok(Emitted { results: all, grads })
     }
 
-    /// Silence is no answer to a trainable parameter that no gradient reaches.
+    /// A trainable parameter without a gradient is an error: it would silently stay as it is.
     fn refuse_lost_parameter(
         &mut self,
         caller: &Function,

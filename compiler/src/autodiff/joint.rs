@@ -5,11 +5,11 @@ use dlc_ir::{Builder, Function, FunctionKind, Role, Symbol, TypeError, Value};
 use smallvec::SmallVec;
 
 use super::flow::{Flow, at};
-use super::live::{self, Condition};
 use super::pullback::{Pair, Pullback, Saved};
+use super::support::{self, Condition};
 use super::{AutodiffError, Differentiator, rules};
 
-/// What a function and its derivatives became in the function under construction.
+/// The values of a function and of its derivatives after inlining.
 #[derive(Debug)]
 pub(super) struct Emitted {
     /// The function's results.
@@ -25,20 +25,20 @@ pub(super) struct Joint {
     pub(super) function: Function,
     /// Number of primals; the other arguments are cotangents.
     pub(super) primals: usize,
-    /// The numbers of the results to which the cotangents belong.
+    /// The indices of the results to which the cotangents belong.
     pub(super) seeded: Vec<usize>,
     /// Number of results of the function itself; the other results are gradients.
     pub(super) results: usize,
-    /// For each primal, which gradient is its own.
+    /// For each primal the index of its gradient.
     pub(super) grads: Vec<Option<usize>>,
 }
 
-/// The cotangent of a value as far as it has arrived.
+/// A cotangent while it is accumulated.
 #[derive(Clone, Debug)]
 struct Cotangent {
     value: Value,
-    /// Where it can be other than zero.
-    live: Condition,
+    /// Where it can be nonzero.
+    support: Condition,
 }
 
 /// The cotangents of the results of each node.
@@ -82,7 +82,7 @@ impl Differentiator<'_> {
         needed: &[bool],
     ) -> Result<Emitted, AutodiffError> {
         if let Some(vjp) = &f.vjp {
-            // the whole function is a call of itself: the body is not what is differentiated
+            // the whole function is a call of itself: the custom derivative replaces the body's
             let pullback = self.custom(f, vjp, b.loc)?;
             let results = b.call(f, args).map_err(|e| AutodiffError::rule(e, b.loc))?;
             let all = self.pull(b, &pullback, args, &results, &[], cotangents)?;
@@ -98,8 +98,8 @@ impl Differentiator<'_> {
         Ok(Emitted { results, grads })
     }
 
-    /// Copies the live nodes of `f`. A call through which cotangents come back becomes one of the forward function,
-    /// whose further results follow the call's own.
+    /// Copies the live nodes of `f`. A call through which cotangents flow becomes a call of the forward function, whose saved
+    /// values follow the call's own results.
     fn forward(
         &mut self,
         b: &mut Builder,
@@ -127,7 +127,7 @@ impl Differentiator<'_> {
         Ok(map)
     }
 
-    /// Sweeps from the results' cotangents back to those of the arguments.
+    /// Propagates the results' cotangents backward to the arguments.
     fn backward(
         &mut self,
         b: &mut Builder,
@@ -139,7 +139,7 @@ impl Differentiator<'_> {
         let mut sums: Sums = f.nodes().map(|(_, node)| SmallVec::from_elem(None, node.types.len())).collect();
         for (result, cotangent) in f.results.iter().zip(cotangents) {
             if let Some(value) = *cotangent {
-                accumulate(b, f, flow, &mut sums, (result.value, Cotangent { value, live: None }))?;
+                accumulate(b, f, flow, &mut sums, (result.value, Cotangent { value, support: None }))?;
             }
         }
         for (id, node, op) in f.ops().rev() {
@@ -165,12 +165,12 @@ impl Differentiator<'_> {
                     rules::vjp(op, b, &args, results, &cotangents).map_err(fail)?
                 }
             };
-            // a called function knows nothing of conditions, and all other operators have one result
-            let live = arrived.into_iter().next().flatten().and_then(|sum| sum.live).filter(|_| call.is_none());
+            // conditions do not cross calls, and all other operators have one result
+            let support = arrived.into_iter().next().flatten().and_then(|sum| sum.support).filter(|_| call.is_none());
             for (i, (&operand, grad)) in node.operands.iter().zip(grads).enumerate() {
-                let Some(grad) = grad.filter(|_| at(&flow.wanted, operand)) else { continue };
-                let (value, live) = live::through(b, op, &args, i, grad, &live).map_err(fail)?;
-                accumulate(b, f, flow, &mut sums, (operand, Cotangent { value, live }))?;
+                let Some(grad) = grad.filter(|_| at(&flow.useful, operand)) else { continue };
+                let (value, support) = support::through(b, op, &args, i, grad, &support).map_err(fail)?;
+                accumulate(b, f, flow, &mut sums, (operand, Cotangent { value, support }))?;
             }
         }
         Ok(f.arg_values().iter().map(|v| sums[v.node.index()][0].as_ref().map(|sum| sum.value)).collect())
@@ -225,7 +225,7 @@ fn or_zeros(b: &mut Builder, results: &[Value], cotangents: &[Option<Value>]) ->
     results.iter().zip(cotangents).map(|(&r, &ct)| or_zero(b, r, ct)).collect()
 }
 
-/// Adds to the cotangent of a value of the differentiated function, in the order of arrival. What is not needed is dropped.
+/// Adds to the cotangent of a value of the differentiated function. Cotangents that are not needed are dropped.
 fn accumulate(
     b: &mut Builder,
     f: &Function,
@@ -233,12 +233,12 @@ fn accumulate(
     sums: &mut Sums,
     (value, cotangent): (Value, Cotangent),
 ) -> Result<(), AutodiffError> {
-    if !at(&flow.wanted, value) {
+    if !at(&flow.useful, value) {
         return Ok(());
     }
     if b.ty(cotangent.value) != f.ty(value) {
         let mnemonic = f.op(value.node).map_or("argument", |op| op.mnemonic());
-        let message = format!("its cotangent is {} and not {}", b.ty(cotangent.value), f.ty(value));
+        let message = format!("its cotangent has type {}, expected {}", b.ty(cotangent.value), f.ty(value));
         return Err(AutodiffError::rule(TypeError { mnemonic, message }, b.loc));
     }
     let loc = b.loc;
@@ -246,8 +246,8 @@ fn accumulate(
     *sum = Some(match sum.take() {
         Some(before) => {
             let fail = |e| AutodiffError::rule(e, loc);
-            let live = live::any(b, before.live, cotangent.live).map_err(fail)?;
-            Cotangent { value: b.add(before.value, cotangent.value).map_err(fail)?, live }
+            let support = support::any(b, before.support, cotangent.support).map_err(fail)?;
+            Cotangent { value: b.add(before.value, cotangent.value).map_err(fail)?, support }
         }
         None => cotangent,
     });

@@ -1,11 +1,11 @@
 //! Minimum cuts of directed networks by Dinic's algorithm.
 
-/// A capacity that no cut can afford.
+/// A capacity that no minimum cut contains.
 pub(super) const INFINITE: u64 = u64::MAX / 4;
 
 /// A directed network with capacities.
 ///
-/// Every walk is a loop, not a recursion: the networks of deep functions are thousands of edges long.
+/// All traversals are iterative: the networks of deep functions have paths of thousands of edges.
 #[derive(Debug)]
 pub(super) struct Network {
     /// Edge `2k` and its reverse `2k + 1`.
@@ -33,8 +33,8 @@ impl Network {
         self.edges.push(Edge { to: from, residual: 0 });
     }
 
-    /// Pushes the largest flow from `source` to `sink`. Returns its value, at most [`INFINITE`], and for each vertex
-    /// whether it lies on the source's side of the minimum cut that is nearest to the source.
+    /// Computes a maximum flow from `source` to `sink`. Returns its value, at most [`INFINITE`], and for each vertex whether it
+    /// is on the source's side of the minimum cut that is nearest to the source.
     pub(super) fn cut(&mut self, source: usize, sink: usize) -> (u64, Vec<bool>) {
         let mut flow: u64 = 0;
         loop {
@@ -46,7 +46,7 @@ impl Network {
         }
     }
 
-    /// Each vertex's distance from the source over edges with something left.
+    /// Each vertex's distance from the source in the residual network.
     fn levels(&self, source: usize) -> Vec<Option<u32>> {
         let mut level = vec![None; self.outgoing.len()];
         level[source] = Some(0);
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(network(100_001, &edges).cut(0, 100_000).0, 5);
     }
 
-    /// Whether the cut between 0 and 7 is the cheapest of all.
+    /// Whether the cut between 0 and 7 is a minimum one, by trying all.
     fn is_cheapest(edges: &[(usize, usize, u64)]) -> Result<(), TestCaseError> {
         let (flow, side) = network(8, edges).cut(0, 7);
         let all = (0u32..1 << 6).map(|mask| capacity(edges, |v| v == 0 || (v < 7 && mask >> (v - 1) & 1 == 1)));
@@ -159,7 +159,8 @@ mod tests {
             is_cheapest(&edges)?;
         }
 
-        /// Between two layers of three, the first paths often take what later ones need, so that flow has to go back.
+        /// Between two layers of three, the first augmenting paths often use edges that later ones need, so that flow has to be
+        /// sent back.
         #[test]
         fn is_the_cheapest_of_all_cuts_between_layers(
             (order, capacities) in (Just((0..15).collect::<Vec<usize>>()).prop_shuffle(), proptest::collection::vec(0u64..4, 15)),

@@ -1,33 +1,32 @@
 //! Reverse-mode differentiation, graph to graph.
 //!
-//! The front end writes `gradient {func=@loss, wrt=[…]}` where it needs a function's results together with the derivatives of
-//! the first one, or of another (`of=1`). [`differentiate`] replaces each by ordinary operators, those of inner functions first, so that gradients of
-//! functions that contain gradients need nothing of their own.
+//! The front end writes `gradient {func=@loss, wrt=[…]}` where it needs a function's results together with the derivatives of the
+//! first one, or of another (`of=1`). [`differentiate`] expands each into ordinary operators, those of inner functions first, so
+//! that gradients of functions that contain gradients need no special case.
 //!
-//! - The function at a `gradient` is inlined as its **joint** form, results and gradients in one body, because forward and
-//!   backward are in the same program; if the same gradient is taken in several places, it becomes a function that is called.
-//! - A function that is *called* on the way gets a joint function (primals, cotangents) → (results, gradients). It is
-//!   optimised as one, and only then split into `.fwd` and `.bwd` by a minimum cut that weighs saved bytes
-//!   against recomputation. Calls that ask for the same gradients share the pair, so that a block that is repeated 48 times
-//!   is differentiated once.
-//! - Where a function has several gradients, what one of them calls and another one differentiates is called once (`share`).
-//! - `Function::vjp` takes the place of differentiation.
+//! - The function at a `gradient` is inlined in its **joint** form, results and gradients in one body, because forward and
+//!   backward pass are in the same program; if the same gradient is taken more than once, it becomes a function that is called.
+//! - A function that is *called* on the way gets a joint function (primals, cotangents) → (results, gradients). It is optimised
+//!   as one, and then split into `.fwd` and `.bwd` by a minimum cut that weighs saved bytes against rematerialisation. Calls that
+//!   need the same gradients share the pair, so that a block that is repeated 48 times is differentiated once.
+//! - If a function has several gradients, a call that one of them uses and another one differentiates is made once (`share`).
+//! - `Function::vjp` replaces differentiation.
 //!
-//! Cotangents are added in reverse order of the uses; what is zero is left out and not built, and what a `select` did not choose stays
-//! zero whatever the slopes behind it are (`live`). Every derivative node carries
-//! the place of the node that it belongs to.
+//! Cotangents are accumulated in reverse order of the uses; zeros are not built, and the branch that a `select` does not choose
+//! keeps the cotangent zero whatever its slopes are (`support`). Every derivative node has the location of the node that it
+//! belongs to.
 
-mod blame;
 mod error;
 mod flow;
 mod gradient;
 mod joint;
-mod live;
 mod mincut;
+mod no_gradient;
 mod pullback;
 mod rules;
 mod share;
 mod split;
+mod support;
 #[cfg(test)]
 mod tests;
 
@@ -41,14 +40,14 @@ pub use error::AutodiffError;
 use gradient::SharedGradient;
 use pullback::Pullback;
 
-/// Replaces every `gradient` by ordinary operators and calls, and drops what the entry does not reach.
+/// Expands every `gradient` into ordinary operators and calls, and removes functions that the entry does not reach.
 ///
-/// `optimise` gets each joint function of a called one before its split, with its callees in the graph. It must keep the
-/// function's name, arguments, and the order and types of its results. It need not heed `stop_gradient`: what is still to be
-/// differentiated in turn, for a gradient of higher order, does not pass through it.
+/// `optimise` gets each joint function of a called function before its split, with its callees in the graph. It must preserve the
+/// function's name, arguments, and the order and types of its results. It may remove `stop_gradient`: functions that are
+/// differentiated again, for derivatives of higher order, are not passed to it.
 ///
 /// # Errors
-/// If a gradient must flow where there is none, or does not reach a trainable parameter.
+/// If an operator on the way of a gradient has none, or no gradient reaches a trainable parameter.
 ///
 /// # Panics
 /// If the graph is empty.
@@ -92,7 +91,8 @@ fn as_gradient(op: &Op) -> Option<&Gradient> {
     }
 }
 
-/// The functions whose derivative some `gradient` takes, directly or through others. What is made for them is differentiated in turn.
+/// The functions that some `gradient` differentiates, directly or through calls. The derivatives made for them are differentiated
+/// again.
 fn differentiated_functions(graph: &Graph) -> FxHashSet<Symbol> {
     let mut found = FxHashSet::default();
     let gradients = graph.functions().flat_map(Function::ops).filter_map(|(_, _, op)| as_gradient(op));
@@ -105,7 +105,7 @@ fn differentiated_functions(graph: &Graph) -> FxHashSet<Symbol> {
     found
 }
 
-/// The functions that `entry` calls, and those that these call. Custom derivatives have done their work.
+/// The functions that `entry` reaches by calls. Custom derivatives are no longer needed.
 fn reachable(graph: &Graph, entry: &Symbol) -> Graph {
     let mut reached = FxHashSet::from_iter([entry.clone()]);
     for f in graph.functions().rev() {
@@ -126,33 +126,34 @@ fn reachable(graph: &Graph, entry: &Symbol) -> Graph {
     out
 }
 
-/// How often the same gradient is in the program, and whether in a function that is differentiated in turn.
+/// How often the same gradient occurs, and whether in a function that is differentiated again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Uses {
     count: usize,
     again: bool,
 }
 
-/// A function, which of its results is differentiated, and by which arguments.
+/// A function, the index of the differentiated result, and of the arguments.
 type GradientKey = (Symbol, usize, Vec<usize>);
 
 fn key_of(gradient: &Gradient) -> GradientKey {
     (gradient.func.clone(), gradient.of, gradient.wrt.clone())
 }
 
-/// A function, masks of its arguments and results, and whether what comes out is differentiated again.
+/// A function, masks of its arguments and results, and whether the derivative is differentiated again.
 type PullbackKey = (Symbol, Vec<bool>, Vec<bool>, bool);
 
-/// The state of one differentiation. The maps are for look-up only; the order of functions is that of first need.
+/// The state of one differentiation. The maps are for lookup only; functions are emitted in the order in which they are first
+/// needed.
 struct Differentiator<'a> {
     input: &'a Graph,
     /// The functions without `gradient`, each before its callers.
     out: Graph,
     optimise: &'a mut dyn FnMut(Function, &Graph) -> Function,
     uses: FxHashMap<GradientKey, Uses>,
-    /// The functions that are differentiated.
+    /// The functions that are differentiated again.
     again: FxHashSet<Symbol>,
-    /// Whether the function in the making is one of them.
+    /// Whether the function under construction is one of them.
     in_again: bool,
     in_progress: Vec<Symbol>,
     activities: FxHashMap<(Symbol, Vec<bool>), Vec<bool>>,
@@ -162,7 +163,7 @@ struct Differentiator<'a> {
 }
 
 impl Differentiator<'_> {
-    /// The function of that name without `gradient`; it is in `out` from now on.
+    /// The function of that name without `gradient`; adds it to `out`.
     fn ready(&mut self, name: &Symbol) -> Result<&Function, AutodiffError> {
         if self.out.function(name).is_none() {
             let input = self.input;
@@ -178,7 +179,7 @@ impl Differentiator<'_> {
         self.out.function(name).ok_or_else(|| AutodiffError::NoFunction { func: name.clone() })
     }
 
-    /// A name that neither the input nor the output has.
+    /// A name that is free in the input and the output.
     fn fresh_name(&self, function: &Symbol, part: &str) -> Symbol {
         let base = format!("{}.{part}", function.as_str());
         let numbered = (2..).map(|n| Symbol::new(&format!("{base}_{n}")));

@@ -1,4 +1,4 @@
-//! How cotangents pass a call: by a pair of functions made for it, or by a custom derivative.
+//! How cotangents pass through a call: by a forward and a backward function, or by a custom derivative.
 
 use std::rc::Rc;
 
@@ -8,29 +8,27 @@ use super::joint::Joint;
 use super::split::{self, Split};
 use super::{AutodiffError, Differentiator};
 
-/// A value that a backward function takes.
+/// An argument of a backward function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Saved {
-    /// An operand of the call.
     Argument(usize),
-    /// A result of the forward function.
     Result(usize),
 }
 
-/// The two functions that take the place of a differentiated one.
+/// The two functions that replace a differentiated one.
 #[derive(Debug)]
 pub(super) struct Pair {
     pub(super) forward: Symbol,
     pub(super) backward: Symbol,
     /// The first operands of `backward`.
     pub(super) saved: Vec<Saved>,
-    /// The numbers of the results whose cotangents follow.
+    /// The indices of the results whose cotangents follow.
     pub(super) seeded: Vec<usize>,
-    /// For each argument, which result of `backward` is its cotangent.
+    /// For each argument the result of `backward` that is its cotangent.
     pub(super) grads: Vec<Option<usize>>,
 }
 
-/// How cotangents pass a call.
+/// How cotangents pass through a call.
 #[derive(Debug)]
 pub(super) enum Pullback {
     Pair(Pair),
@@ -42,7 +40,7 @@ pub(super) enum Pullback {
 }
 
 impl Pullback {
-    /// For each argument, which result of the backward function is its cotangent.
+    /// For each argument the result of the backward function that is its cotangent.
     pub(super) fn grads(&self) -> &[Option<usize>] {
         match self {
             Pullback::Pair(Pair { grads, .. }) | Pullback::Custom { grads, .. } => grads,
@@ -51,8 +49,8 @@ impl Pullback {
 }
 
 impl Differentiator<'_> {
-    /// How cotangents of the results in `results` come back through a call of `func` to the arguments in `args`;
-    /// `None` where all become zero.
+    /// The pullback of a call of `func`, from cotangents of the results in `results` to those of the arguments in `args`; `None`
+    /// if all of these are zero.
     pub(super) fn pullback(
         &mut self,
         func: &Symbol,
@@ -92,7 +90,7 @@ impl Differentiator<'_> {
         Ok(Some(Pullback::Pair(pair)))
     }
 
-    /// A custom derivative, once it is known to fit.
+    /// A custom derivative, whose type is checked here.
     pub(super) fn custom(&mut self, f: &Function, vjp: &Symbol, loc: Loc) -> Result<Pullback, AutodiffError> {
         let rule = self.ready(vjp)?;
         let floats = f.args().iter().filter(|a| a.ty.dtype.is_float()).count();

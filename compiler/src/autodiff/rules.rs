@@ -1,20 +1,20 @@
-//! The operators' own derivatives, as the sweeps see them.
+//! The operators' own derivatives.
 
 use dlc_ir::op::Grad;
 use dlc_ir::{Builder, Op, TypeError, Value};
 
-/// What a derivative does at an operator.
+/// How the derivative treats an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Goes on to the operands.
+    /// Cotangents flow to the operands.
     Passes,
-    /// Ends: the derivative is zero wherever it exists.
+    /// The derivative is zero wherever it exists.
     Ends,
-    /// Must not arrive.
+    /// An error.
     Forbidden(&'static str),
 }
 
-/// What a derivative does at an operator other than `call`.
+/// The rule of an operator other than `call`.
 pub(super) fn rule(op: &Op) -> Rule {
     match op.grad() {
         Grad::Vjp(_) => Rule::Passes,

@@ -1,9 +1,9 @@
 //! Splits an optimised joint function into forward and backward.
 //!
-//! What the backward part needs of the forward one is either saved or computed again. A minimum cut decides: its
-//! network has for each node a vertex `in` (cut off from the source: computed again) and for each result a vertex `out`
-//! (cut off from the source: at hand in the backward part). Saving costs the bytes that are written for it and read,
-//! computing again costs by operator; arguments and results are at hand anyway.
+//! The values of the forward part that the backward part uses are either saved or rematerialised. A minimum cut decides: its
+//! network has for each node a vertex `in` (on the sink's side: rematerialised) and for each result a vertex `out` (on the sink's
+//! side: available in the backward part). Saving costs the bytes that are written and read, rematerialisation has a cost per
+//! operator; arguments and results are available anyway.
 
 use dlc_ir::{Def, Function, FunctionKind, Node, NodeId, Role, Symbol, Value};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -23,11 +23,11 @@ pub(super) struct Split {
     pub(super) backward: Function,
     /// The first operands of `backward`.
     pub(super) saved: Vec<Saved>,
-    /// The numbers of the results whose cotangents are its other operands.
+    /// The indices of the results whose cotangents are its other operands.
     pub(super) seeded: Vec<usize>,
 }
 
-/// Cost of computing a node again beside saving its results, in bytes of memory traffic.
+/// The cost of rematerialising a node's results, in bytes of memory traffic.
 fn recomputation(node: &Node) -> u64 {
     let Some(each) = node.op().and_then(rematerialize) else { return INFINITE };
     let elements: usize = node.types.iter().map(|ty| ty.shape.elements()).sum();
@@ -41,7 +41,7 @@ pub(super) fn split(joint: &Joint, forward: Symbol, backward: Symbol) -> Split {
     let backward_nodes = backward_nodes(joint);
     let is_backward = |v: Value| backward_nodes[v.node.index()];
 
-    // the nodes of the backward part that cotangents reach, and what these need of the others
+    // the nodes of the backward part that cotangents reach, and the forward values that these use
     let mut in_backward = vec![false; f.node_count()];
     let mut forward_used: Vec<Value> = vec![];
     let mut visit = |v: Value, in_backward: &mut Vec<bool>| {
@@ -116,7 +116,8 @@ fn backward_nodes(joint: &Joint) -> Vec<bool> {
     backward_nodes
 }
 
-/// Which nodes are computed again where the values `forward_used` are needed a second time: on the far side of the minimum cut.
+/// Which nodes are rematerialised, given that the backward part uses the values `forward_used`: those on the sink's side of the
+/// minimum cut.
 fn recomputed(joint: &Joint, backward_nodes: &[bool], forward_used: &[Value]) -> Vec<bool> {
     let f = &joint.function;
     let own: FxHashSet<Value> = f.results[..joint.results].iter().map(|r| r.value).collect();
@@ -133,7 +134,7 @@ fn recomputed(joint: &Joint, backward_nodes: &[bool], forward_used: &[Value]) ->
     for (id, node) in f.nodes().filter(|(id, _)| !backward_nodes[id.index()]) {
         let cost = recomputation(node);
         network.edge(source, enter(id), cost);
-        // what one reduction or contraction hands to another is in memory whether it is saved or not
+        // what one reduction or contraction passes to another is in memory whether it is saved or not
         let stands_alone = |user: &NodeId| !backward_nodes[user.index()] && recomputation(f.node(*user)) == INFINITE;
         let written = cost == INFINITE && f.users(id).iter().any(stands_alone);
         for (result, ty) in node.types.iter().enumerate() {
@@ -154,7 +155,7 @@ fn recomputed(joint: &Joint, backward_nodes: &[bool], forward_used: &[Value]) ->
     f.nodes().map(|(id, _)| !backward_nodes[id.index()] && !before[enter(id)]).collect()
 }
 
-/// Copies the marked operators of `f` behind what `map` holds already.
+/// Copies the marked operators of `f` after those that `map` has already.
 fn copy(f: &Function, into: &mut Function, map: &mut [SmallVec<[Option<Value>; 1]>], marked: &[bool]) {
     for (id, node, _) in f.ops().filter(|(id, ..)| marked[id.index()]) {
         let operands: SmallVec<[Value; 3]> = node.operands.iter().map(|&v| mapped(map, v)).collect();

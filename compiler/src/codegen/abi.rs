@@ -1,29 +1,28 @@
 //! The calling convention between generated code and its host.
 //!
-//! A program is entered by one call with an [`ExecContext`]; from there on everything is native code, kernels and the
-//! routines that launch them. Only routines call back: [`ExecContext::parallel`] to spread a kernel over threads, and
-//! [`ExecContext::on_launch`], if set, before every launch. Kernels get a range of chunks and never call up.
+//! A program is entered by one call with an [`ExecContext`]; everything below is native code, kernels and the routines that
+//! launch them. Only routines call back: [`ExecContext::parallel`] to run a kernel on several threads, and
+//! [`ExecContext::on_launch`], if set, before every launch. Kernels get a range of chunks and never call back.
 
 use std::ffi::c_void;
 
-/// Version of the layout of [`ExecContext`]; raised with every change.
+/// Version of the layout of [`ExecContext`]; incremented with every change.
 pub const VERSION: u32 = 2;
 
-/// A compiled kernel: executes the chunks `begin..end` on the operands in the table and returns a status, 0 for
-/// success. `scratch` is private memory of at least [`Executable::scratch`](super::Executable::scratch) bytes.
+/// A compiled kernel: executes the chunks `begin..end` on the operands in the table and returns a status, 0 for success.
+/// `scratch` is private memory of at least [`Executable::scratch`](super::Executable::scratch) bytes.
 pub type KernelFn = unsafe extern "C" fn(operands: *const *mut u8, begin: u64, end: u64, scratch: *mut u8) -> i32;
 
-/// Runs `kernel` over the chunks `0..chunks` of `operands` on several threads, each with scratch memory of its own;
-/// the chunks may be grouped into ranges at will. Returns when all are done: 0, or the status of the failed chunk with the
-/// smallest number. Must not unwind.
+/// Runs `kernel` over the chunks `0..chunks` of `operands` on several threads, each with its own scratch memory; the chunks may
+/// be grouped into ranges at will. Returns when all are done: 0, or the status of the first failed chunk. Must not unwind.
 pub type ParallelFn =
     unsafe extern "C" fn(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32;
 
-/// Told before a kernel is launched, for profiles, progress and cancellation; a status other than 0 ends the run with it.
-/// Must not unwind.
+/// Called before a kernel is launched, for profiles, progress and cancellation; a status other than 0 ends the run with it. Must
+/// not unwind.
 pub type LaunchFn = unsafe extern "C" fn(ctx: *mut ExecContext, kernel: u32) -> i32;
 
-/// What a program is run with. All pointers are aligned to 64 bytes where they point to data.
+/// The context of a run. Pointers to data are aligned to 64 bytes.
 #[repr(C)]
 pub struct ExecContext {
     /// [`VERSION`].
@@ -38,11 +37,11 @@ pub struct ExecContext {
     pub scratch: *mut u8,
     /// The program's constants; filled in by [`Executable::run`](super::Executable::run).
     pub constants: *const u8,
-    /// Spreads a kernel over threads.
+    /// Runs a kernel on several threads.
     pub parallel: ParallelFn,
-    /// Told of every launch, if set.
+    /// Called before every launch, if set.
     pub on_launch: Option<LaunchFn>,
-    /// The host's own.
+    /// For the host's use.
     pub host: *mut c_void,
     /// The kernel that was launched last.
     pub kernel: u32,

@@ -1,4 +1,4 @@
-//! The constants of a program in memory: its own, then the tables of its kernels, then what native code knows of each step.
+//! The constants of a program in memory: its own, the tables of its kernels, and the descriptions of steps for native code.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use crate::cpu::cost;
 use crate::machine::Machine;
 use crate::routine::program::{ALIGN, Address, KernelProgram, Step};
 
-/// One aligned block with everything that a program only reads.
-pub(super) struct Constants {
-    storage: Box<[Line]>,
+/// One aligned allocation with all read-only data of a program.
+pub(super) struct ConstantImage {
+    storage: Box<[CacheLine]>,
 }
 
 /// The unit of alignment.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; ALIGN]);
+struct CacheLine([u8; ALIGN]);
 
 /// Byte offsets in the block.
 pub(super) struct ImageLayout {
     /// For each kernel its tables.
     pub tables: Vec<Vec<usize>>,
-    /// For each routine where the [descriptions](description) of its steps lie, one behind the other.
+    /// For each routine the range of the [descriptions](description) of its steps.
     pub steps: Vec<Range<usize>>,
     /// Bytes of the whole block.
     bytes: usize,
@@ -46,7 +46,7 @@ impl ImageLayout {
         let tables: Vec<Vec<usize>> = tables.collect();
         let steps = program.routines.iter().map(|routine| {
             let first = at;
-            at += routine.steps.iter().map(|s| word::PLACES as usize + 8 * width(program, s)).sum::<usize>();
+            at += routine.steps.iter().map(|s| word::ADDRESSES as usize + 8 * width(program, s)).sum::<usize>();
             first..at
         });
         let steps = steps.collect();
@@ -56,10 +56,10 @@ impl ImageLayout {
 
 /// Byte offsets of the words of a step's description.
 pub(super) mod word {
-    /// How many pointers the callee gets.
+    /// The number of pointers for the callee.
     pub const COUNT: i32 = 0;
-    /// How it is called: a [`super::CallKind`].
-    pub const WAY: i32 = 8;
+    /// A [`super::CallKind`].
+    pub const KIND: i32 = 8;
     /// The kernel's number, or the offset of the routine's frame in the caller's.
     pub const WHICH: i32 = 16;
     /// The kernel's chunks.
@@ -68,23 +68,22 @@ pub(super) mod word {
     pub const CALLEE: i32 = 32;
     /// The number of the step in the program.
     pub const STEP: i32 = 40;
-    /// From here on the places of the pointers, by [`super::encode`].
-    pub const PLACES: i32 = 48;
+    /// The encoded addresses of the pointers begin here: see [`super::encode`].
+    pub const ADDRESSES: i32 = 48;
 }
 
-/// How a step calls what it calls.
+/// How a step calls its callee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub(super) enum CallKind {
-    /// A routine.
     Routine,
-    /// A kernel, on this thread.
+    /// A kernel on the calling thread.
     Serial,
-    /// A kernel, wherever the host likes.
+    /// A kernel on several threads.
     Parallel,
 }
 
-/// The number of pointers that a step hands on: a kernel gets its tables after its operands.
+/// The number of pointers that a step passes: a kernel gets its tables after its operands.
 pub(super) fn width(program: &KernelProgram, step: &Step) -> usize {
     match step {
         Step::Launch { kernel, operands } => operands.len() + program.kernel(*kernel).tables.len(),
@@ -92,28 +91,28 @@ pub(super) fn width(program: &KernelProgram, step: &Step) -> usize {
     }
 }
 
-/// Bits of a place's word before the offset.
+/// Bits of an encoded address below the offset.
 pub(super) const OFFSET_SHIFT: u32 = 20;
 
-/// The largest offset of a place.
+/// The largest offset of an address.
 pub(super) const MAX_OFFSET: u64 = (1 << (64 - OFFSET_SHIFT)) - 1;
 
-/// A place as a word: whether it lies in an argument; the number of the argument, or 0 for the frame and 1 for the constants; the
+/// An address as a word: whether it is in an argument; the index of the argument, or 0 for the frame and 1 for the constants; the
 /// offset.
-fn encode(place: Address) -> u64 {
-    let (argument, slot, offset) = match place {
+fn encode(address: Address) -> u64 {
+    let (argument, index, offset) = match address {
         Address::Frame(offset) => (0, 0, offset),
         Address::Constant(offset) => (0, 1, offset),
-        Address::Argument { slot, offset } => (1, slot as u64, offset),
+        Address::Argument { index, offset } => (1, index as u64, offset),
     };
-    assert!(slot < 1 << (OFFSET_SHIFT - 1) && offset as u64 <= MAX_OFFSET, "{place:?}");
-    argument | slot << 1 | (offset as u64) << OFFSET_SHIFT
+    assert!(index < 1 << (OFFSET_SHIFT - 1) && offset as u64 <= MAX_OFFSET, "{address:?}");
+    argument | index << 1 | (offset as u64) << OFFSET_SHIFT
 }
 
-/// The address of the native code of what a step calls.
+/// The address of the native code of a step's callee.
 pub(super) type CalleeAddress<'a> = &'a dyn Fn(&Step) -> usize;
 
-/// Adds what native code reads to make a step of this number: its words, as [`word`] orders them.
+/// Appends the description of the step with this number, in the layout of [`word`].
 fn description(
     program: &KernelProgram,
     machine: &Machine,
@@ -123,24 +122,24 @@ fn description(
     callee: CalleeAddress<'_>,
     words: &mut Vec<u64>,
 ) {
-    let (way, which, chunks, places, tables): (_, _, _, _, &[usize]) = match step {
+    let (kind, which, chunks, addresses, tables): (_, _, _, _, &[usize]) = match step {
         Step::Launch { kernel: id, operands } => {
             let kernel = program.kernel(*id);
-            let way = if cost::runs_in_parallel(kernel, machine) { CallKind::Parallel } else { CallKind::Serial };
-            (way, u64::from(id.0), kernel.chunks as u64, operands, &tables[id.0 as usize])
+            let kind = if cost::runs_in_parallel(kernel, machine) { CallKind::Parallel } else { CallKind::Serial };
+            (kind, u64::from(id.0), kernel.chunks as u64, operands, &tables[id.0 as usize])
         }
         Step::Call { frame, arguments, .. } => (CallKind::Routine, *frame as u64, 0, arguments, &[]),
     };
     let tables = tables.iter().map(|&offset| Address::Constant(offset));
-    let places = places.iter().copied().chain(tables).map(encode);
-    words.extend([width(program, step) as u64, way as u64, which, chunks, callee(step) as u64, number as u64]);
-    words.extend(places);
+    let addresses = addresses.iter().copied().chain(tables).map(encode);
+    words.extend([width(program, step) as u64, kind as u64, which, chunks, callee(step) as u64, number as u64]);
+    words.extend(addresses);
 }
 
-impl Constants {
+impl ConstantImage {
     pub(super) fn new(program: &KernelProgram, machine: &Machine, callee: CalleeAddress<'_>) -> Self {
         let ImageLayout { tables, steps, bytes } = ImageLayout::new(program);
-        let mut storage = vec![Line([0; ALIGN]); bytes / ALIGN].into_boxed_slice();
+        let mut storage = vec![CacheLine([0; ALIGN]); bytes / ALIGN].into_boxed_slice();
         let mut write = |mut offset: usize, mut bytes: &[u8]| {
             while !bytes.is_empty() {
                 let line = &mut storage[offset / ALIGN].0[offset % ALIGN..];
@@ -167,7 +166,7 @@ impl Constants {
                 }
             }
         }
-        Constants { storage }
+        ConstantImage { storage }
     }
 
     pub(super) fn as_ptr(&self) -> *const u8 {

@@ -1,19 +1,19 @@
-//! The first emitter: programs are run by the kernel interpreter.
+//! The reference emitter: programs are run by the kernel interpreter.
 
 use std::sync::Arc;
 
 use dlc_ir::DType;
 
-use super::image::Constants;
+use super::image::ConstantImage;
 use super::{Code, EmitError, Emitter, ExecContext, Executable};
-use crate::kernel::interp::{self, Fault, Memory};
+use crate::kernel::interp::{self, KernelError, OperandMemory};
 use crate::machine::Machine;
 use crate::routine::program::{Address, KernelProgram, Routine, Step};
 
-/// Status of a run in which a kernel left its buffers: a bug in dlc that machine code would not notice.
+/// Status of a run in which a kernel accessed memory out of bounds: a bug in dlc that machine code would not detect.
 pub const OUT_OF_BOUNDS: i32 = i32::MIN;
 
-/// Runs programs with the kernel interpreter, one chunk after the other, on the calling thread.
+/// Runs programs with the kernel interpreter, chunk by chunk, on the calling thread.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Interpreter;
 
@@ -23,16 +23,16 @@ impl Emitter for Interpreter {
     }
 
     fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError> {
-        // It spreads nothing, so that any machine will do.
-        Executable::new(program, &Machine::PORTABLE, Walk)
+        // The machine only decides what runs in parallel, and the interpreter runs nothing in parallel.
+        Executable::new(program, &Machine::PORTABLE, InterpretedCode)
     }
 }
 
-struct Walk;
+struct InterpretedCode;
 
-impl Code for Walk {
+impl Code for InterpretedCode {
     #[allow(unsafe_code)]
-    unsafe fn enter(&self, program: &KernelProgram, constants: &Constants, ctx: *mut ExecContext) -> i32 {
+    unsafe fn enter(&self, program: &KernelProgram, constants: &ConstantImage, ctx: *mut ExecContext) -> i32 {
         let Some((entry, first)) = program.entry().zip(program.first_steps().last()) else { return 0 };
         // SAFETY: the caller promises a valid context.
         let (arena, table) = unsafe { ((*ctx).arena, (*ctx).arguments) };
@@ -52,7 +52,7 @@ impl Code for Walk {
 
 struct Run<'a> {
     program: &'a KernelProgram,
-    constants: &'a Constants,
+    constants: &'a ConstantImage,
     ctx: *mut ExecContext,
 }
 
@@ -61,25 +61,25 @@ impl Run<'_> {
     ///
     /// # Safety
     ///
-    /// `frame` and `arguments` are valid for what the routine does with them.
+    /// `frame` and `arguments` are valid for the routine's accesses.
     #[allow(unsafe_code)]
     unsafe fn routine(&self, (routine, first): (&Routine, usize), frame: *mut u8, arguments: &[*mut u8]) -> i32 {
-        let place = |place: &Address| match *place {
+        let address = |address: &Address| match *address {
             Address::Frame(offset) => frame.wrapping_add(offset),
-            Address::Argument { slot, offset } => arguments[slot].wrapping_add(offset),
+            Address::Argument { index, offset } => arguments[index].wrapping_add(offset),
             Address::Constant(offset) => self.constants.as_ptr().wrapping_add(offset).cast_mut(),
         };
         for (number, step) in (first..).zip(&routine.steps) {
             let status = match step {
                 Step::Launch { kernel, operands } => {
-                    let pointers: Vec<*mut u8> = operands.iter().map(place).collect();
-                    // SAFETY: the plan of the program gives every operand a place of its size.
+                    let pointers: Vec<*mut u8> = operands.iter().map(address).collect();
+                    // SAFETY: the checked plan gives every operand memory of its size.
                     unsafe { self.launch(number, kernel.0, pointers) }
                 }
                 Step::Call { routine, frame: offset, arguments } => {
                     let first = self.program.first_steps().nth(routine.0 as usize).unwrap_or_default();
                     let callee = (&self.program.routines[routine.0 as usize], first);
-                    let arguments: Vec<*mut u8> = arguments.iter().map(place).collect();
+                    let arguments: Vec<*mut u8> = arguments.iter().map(address).collect();
                     // SAFETY: the callee's frame lies inside of this one, by the plan.
                     unsafe { self.routine(callee, frame.wrapping_add(*offset), &arguments) }
                 }
@@ -112,22 +112,22 @@ impl Run<'_> {
         for chunk in 0..kernel.chunks {
             match interp::run(kernel, &mut memory, chunk, chunk + 1) {
                 Ok(()) => {}
-                Err(Fault::Check(status)) => return status,
-                Err(Fault::OutOfBounds { .. }) => return OUT_OF_BOUNDS,
+                Err(KernelError::Check(status)) => return status,
+                Err(KernelError::OutOfBounds { .. }) => return OUT_OF_BOUNDS,
             }
         }
         0
     }
 }
 
-/// Operands behind raw pointers; only made where those are known to be valid.
+/// Operands behind raw pointers; made only of valid ones.
 struct Raw(Vec<*mut u8>);
 
 #[allow(unsafe_code)]
-impl Memory for Raw {
+impl OperandMemory for Raw {
     fn read(&self, operand: usize, dtype: DType, element: usize) -> u64 {
         let pointer = self.0[operand];
-        // SAFETY: the interpreter only asks for elements that the operand has, and `Raw` is made of valid pointers.
+        // SAFETY: the interpreter only accesses elements in bounds of the operand, and `Raw` has valid pointers.
         unsafe {
             match dtype.size() {
                 1 => u64::from(pointer.add(element).read()),

@@ -1,11 +1,11 @@
-//! Emitters: from [kernel programs](KernelProgram) to something that runs.
+//! Emitters: from [kernel programs](KernelProgram) to executables.
 //!
-//! [`Emitter`] has two implementations: [`Interpreter`], which executes kernels as they are defined, and
-//! [`Cranelift`], which makes machine code with 128-bit vectors. They compute the same bits. A third one with wider
-//! vectors fits behind the same trait; nothing above this module knows which one is at work.
+//! [`Emitter`] has two implementations: [`Interpreter`], which interprets kernels, and [`Cranelift`], which makes machine code
+//! with 128-bit vectors. They compute the same bits. One with wider vectors fits behind the same trait; nothing above this module
+//! knows which one is used.
 //!
-//! `unsafe` in the compiler is confined to this module: code memory, the call of generated code, and the raw pointers of
-//! an [`ExecContext`].
+//! `unsafe` in the compiler is confined to this module and `program`: code memory, the call of generated code, and the raw
+//! pointers of an [`ExecContext`].
 
 mod abi;
 mod clif;
@@ -21,27 +21,27 @@ pub use interpret::Interpreter;
 
 use crate::machine::{Machine, Target};
 use crate::routine::program::{KernelProgram, Step};
-use image::Constants;
+use image::ConstantImage;
 
 /// Why a program could not be emitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmitError {
-    /// The target is not the machine at hand.
-    #[error("this machine cannot run code for the target {0}")]
+    /// The host cannot run code for the target.
+    #[error("this machine cannot run code for target {0}")]
     WrongMachine(Target),
-    /// The operating system gave no memory for code.
-    #[error("no memory for machine code: {0}")]
+    /// The operating system could not allocate memory for code.
+    #[error("out of memory: cannot allocate code memory: {0}")]
     Memory(String),
-    /// More memory is wanted for a run than can be addressed.
-    #[error("there is not memory enough: {0} bytes are wanted in one piece")]
+    /// A run needs more memory than can be addressed.
+    #[error("out of memory: cannot allocate {0} bytes")]
     TooLarge(usize),
     /// A bug in dlc.
     #[error("internal error in code generation: {0}")]
     Internal(String),
 }
 
-/// Turns programs of kernels into something that runs.
+/// Makes kernel programs executable.
 pub trait Emitter {
     /// The name of the emitter.
     fn name(&self) -> &'static str;
@@ -49,21 +49,21 @@ pub trait Emitter {
     /// Emits a whole program.
     ///
     /// # Errors
-    /// If the machine does not fit.
+    /// If the host cannot run the target.
     fn emit(&self, program: Arc<KernelProgram>) -> Result<Executable, EmitError>;
 }
 
-/// A program that can run: on any number of threads at once, each run with a context of its own.
+/// An executable program: any number of threads may run it concurrently, each with its own context.
 pub struct Executable {
     program: Arc<KernelProgram>,
-    /// They hold addresses into `code`, and go with it.
-    constants: Constants,
-    /// Bytes of scratch memory, which is allocated at every run.
+    /// They hold addresses into `code`, and must not outlive it.
+    constants: ConstantImage,
+    /// Bytes of scratch memory, which is allocated for every run.
     scratch: usize,
     code: Box<dyn Code>,
 }
 
-/// What an emitter makes of a program.
+/// The code of a program.
 trait Code: Send + Sync {
     /// Runs the entry.
     ///
@@ -71,9 +71,9 @@ trait Code: Send + Sync {
     ///
     /// As for [`Executable::run`], and `ctx.constants` points to the constants of the program.
     #[allow(unsafe_code)]
-    unsafe fn enter(&self, program: &KernelProgram, constants: &Constants, ctx: *mut ExecContext) -> i32;
+    unsafe fn enter(&self, program: &KernelProgram, constants: &ConstantImage, ctx: *mut ExecContext) -> i32;
 
-    /// The address of the native code of what a step calls; 0 if there is none.
+    /// The address of the native code of a step's callee; 0 if there is none.
     fn callee(&self, step: &Step) -> usize;
 }
 
@@ -82,12 +82,12 @@ impl Executable {
         if let Some(entry) = program.entry().filter(|entry| entry.frame as u64 > image::MAX_OFFSET) {
             return Err(EmitError::TooLarge(entry.frame));
         }
-        let constants = Constants::new(&program, machine, &|step| code.callee(step));
+        let constants = ConstantImage::new(&program, machine, &|step| code.callee(step));
         let scratch = program.scratch();
         Ok(Executable { program, constants, scratch, code: Box::new(code) })
     }
 
-    /// The program that was emitted.
+    /// The emitted program.
     pub fn program(&self) -> &KernelProgram {
         &self.program
     }
@@ -106,10 +106,10 @@ impl Executable {
     ///
     /// # Safety
     ///
-    /// The pointers of `ctx` are valid for this program: `arena` and `scratch` for as many bytes as [`Executable::arena`]
-    /// and [`Executable::scratch`] say, `arguments` for as many pointers as the entry has arguments, each of which is valid
-    /// for what the program reads and writes there; all are aligned to 64 bytes. Nobody else touches what
-    /// the program writes while it runs. `parallel` keeps to [`ParallelFn`].
+    /// The pointers of `ctx` are valid for this program: `arena` and `scratch` for [`Executable::arena`] and
+    /// [`Executable::scratch`] bytes, `arguments` for as many pointers as the entry has arguments, each of which is valid for the
+    /// program's accesses; all are aligned to 64 bytes. Memory that the program writes is not accessed otherwise while it runs.
+    /// `parallel` satisfies the contract of [`ParallelFn`].
     #[allow(unsafe_code)]
     pub unsafe fn run(&self, ctx: &mut ExecContext) -> i32 {
         assert_eq!(ctx.version, VERSION, "the context has the layout of this version");

@@ -1,4 +1,4 @@
-//! Running a program once, safely: for tests, benchmarks and constant folding.
+//! Runs a program once, safely: for tests, benchmarks and constant folding.
 
 use std::ptr;
 
@@ -7,17 +7,17 @@ use crate::routine::program::{ALIGN, Address, KernelProgram, Step};
 
 /// Bytes on a 64-byte boundary.
 struct Aligned {
-    lines: Vec<Line>,
+    lines: Vec<CacheLine>,
     len: usize,
 }
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Line([u8; ALIGN]);
+struct CacheLine([u8; ALIGN]);
 
 impl Aligned {
     fn new(len: usize) -> Self {
-        Aligned { lines: vec![Line([0; ALIGN]); len.div_ceil(ALIGN).max(1)], len }
+        Aligned { lines: vec![CacheLine([0; ALIGN]); len.div_ceil(ALIGN).max(1)], len }
     }
 
     fn of(bytes: &[u8]) -> Self {
@@ -40,32 +40,32 @@ impl Aligned {
     }
 }
 
-/// How many bytes of each of its arguments and of its frame every routine uses.
+/// The bytes of each argument and of the frame that every routine uses.
 fn extents(program: &KernelProgram) -> Vec<(Vec<usize>, usize)> {
     let mut known: Vec<(Vec<usize>, usize)> = Vec::new();
     for routine in &program.routines {
         let mut arguments = vec![0; routine.arguments];
         let mut frame = routine.frame;
-        let mut use_place = |place: &Address, bytes: usize| match *place {
+        let mut use_memory = |address: &Address, bytes: usize| match *address {
             Address::Frame(offset) => frame = frame.max(offset + bytes),
-            Address::Argument { slot, offset } => arguments[slot] = arguments[slot].max(offset + bytes),
+            Address::Argument { index, offset } => arguments[index] = arguments[index].max(offset + bytes),
             Address::Constant(offset) => assert!(offset + bytes <= program.constants.len(), "constants are there"),
         };
         for step in &routine.steps {
             match step {
                 Step::Launch { kernel, operands } => {
                     let kernel = program.kernel(*kernel);
-                    assert_eq!(kernel.operands.len(), operands.len(), "a place for every operand");
-                    for (place, operand) in operands.iter().zip(&kernel.operands) {
-                        use_place(place, operand.elements * operand.dtype.size());
+                    assert_eq!(kernel.operands.len(), operands.len(), "a address for every operand");
+                    for (address, operand) in operands.iter().zip(&kernel.operands) {
+                        use_memory(address, operand.elements * operand.dtype.size());
                     }
                 }
                 Step::Call { routine, frame, arguments } => {
                     let (callee, callee_frame) = &known[routine.0 as usize];
-                    assert_eq!(callee.len(), arguments.len(), "a place for every argument");
-                    use_place(&Address::Frame(*frame), *callee_frame);
-                    for (place, &bytes) in arguments.iter().zip(callee) {
-                        use_place(place, bytes);
+                    assert_eq!(callee.len(), arguments.len(), "a address for every argument");
+                    use_memory(&Address::Frame(*frame), *callee_frame);
+                    for (address, &bytes) in arguments.iter().zip(callee) {
+                        use_memory(address, bytes);
                     }
                 }
             }
@@ -76,7 +76,7 @@ fn extents(program: &KernelProgram) -> Vec<(Vec<usize>, usize)> {
     known
 }
 
-/// Runs the chunks one after the other, the last one first: their order must not matter.
+/// Runs the chunks sequentially, in reverse: their order must not matter.
 ///
 /// # Safety
 ///
@@ -100,12 +100,12 @@ unsafe extern "C" fn sequentially(
 }
 
 impl Executable {
-    /// Runs the program on the calling thread, with memory of its own, and returns its status. Arguments that the program
-    /// writes come back changed.
+    /// Runs the program on the calling thread, with newly allocated memory, and returns its status. Arguments that the program
+    /// writes are updated.
     ///
     /// # Panics
     ///
-    /// If the arguments are not as many, or smaller, than the program says.
+    /// If the number of arguments is wrong or one is too small.
     pub fn run_once(&self, arguments: &mut [Vec<u8>]) -> i32 {
         let extents = extents(self.program()).pop().map_or(Vec::new(), |(arguments, _)| arguments);
         assert_eq!(arguments.len(), extents.len(), "the entry's number of arguments");
@@ -129,8 +129,7 @@ impl Executable {
             kernel: 0,
             step: 0,
         };
-        // SAFETY: all memory is as large as the program says, which was checked above for the arguments, aligned, and
-        // nobody else's.
+        // SAFETY: all memory is of sufficient size, which was checked above for the arguments, aligned, and borrowed exclusively.
         #[allow(unsafe_code)]
         let status = unsafe { self.run(&mut ctx) };
         for (copy, argument) in copies.iter().zip(arguments) {

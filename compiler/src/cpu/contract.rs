@@ -1,22 +1,21 @@
-//! Contractions: `C[m, n] = Σ_k A(m, k) · B(k, n)`, with whatever produces the elements of A and B and whatever consumes
-//! those of C fused into one kernel.
+//! Contractions: `C[m, n] = Σ_k A(m, k) · B(k, n)`, fused with the producers of A and B and the consumers of C into one kernel.
 //!
 //! The method is that of Goto and van de Geijn. A chunk computes a block of C. It packs a block of B into scratch memory, in
-//! panels as wide as the register tile, and then, one after the other, panels of A, calling back for every element: this is
-//! where strides, convolution windows and fused prologues live. The elements of A are stored as often as a register has lanes,
-//! so that the tile loads what it would otherwise have to repeat; A's panel stays in the first-level cache while the panels of
-//! B pass by. The register tile runs over the panels, adding into a block of accumulators, and at the end the accumulators
-//! are handed, in vectors along n, to the epilogue. Panels are padded with zeros, so that neither the tile nor the packing of
-//! whole panels knows about borders.
+//! panels as wide as the register tile, and then panels of A one by one, with a callback per element: this is where strides,
+//! convolution windows and fused prologues are handled. Elements of A are replicated to a full register, so that the tile loads
+//! instead of broadcasting; A's panel stays in the first-level cache while the panels of B stream past. The register tile runs
+//! over the panels, adding to a block of accumulators, which are finally passed, in vectors along n, to the epilogue. Panels are
+//! padded with zeros, so that neither the tile nor the packing of whole panels has remainders.
 //!
-//! Every element of C is a sum of chains of `fma` over ascending k, each starting at 0 and as long as a block is deep: that keeps
-//! the error of long sums small. Its bits depend on A, B and the sizes, not on how rows and columns are blocked or the work is split.
+//! Every element of C is a sum of `fma` chains over ascending k, each starting at 0 and as long as the depth of a block: that
+//! limits the error of long sums. Its bits depend on A, B and the sizes, not on how rows and columns are blocked or the work is
+//! divided.
 
 mod pack;
 
 use dlc_ir::DType;
 
-use crate::kernel::build::Builder;
+use crate::kernel::build::KernelBuilder;
 use crate::kernel::ir::{Binary, Buf, Elem, Ty, Val};
 use crate::machine::{Cost, Machine};
 use pack::{Packing, Panels};
@@ -36,10 +35,9 @@ pub struct Sizes {
     pub k: usize,
 }
 
-/// How a contraction is blocked; a function of the sizes only.
+/// The blocking of a contraction; a function of the sizes only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Blocking {
-    /// The sizes.
     pub sizes: Sizes,
     /// Rows and columns of the register tile.
     pub tile: (usize, usize),
@@ -49,18 +47,18 @@ pub struct Blocking {
     pub lanes: usize,
 }
 
-/// Unrolling of the innermost loop.
+/// The unrolling of the innermost loop.
 const UNROLL: usize = 4;
-/// Blocks hold whole vectors of the epilogue.
+/// Blocks consist of whole vectors of the epilogue.
 const COLUMNS_UNIT: usize = 16;
-/// The most rows, or columns, and the largest depth of a block: a panel of A, of which each element fills a register, stays in the
-/// first-level cache, and B's block in the second-level one, also if its elements are of eight bytes.
+/// The largest rows or columns and depth of a block: a panel of A, with its elements replicated, stays in the first-level cache,
+/// and B's block in the second-level one, also for elements of eight bytes.
 const fn largest_block(machine: &Machine) -> (usize, usize) {
     let depth = machine.l1_bytes / (machine.fma_chains * machine.vector_bytes);
     (machine.l2_bytes / (depth * 8), depth)
 }
 
-/// The multiply-adds of a product, by the time that they take.
+/// The cost of the multiply-adds of a product.
 pub(crate) fn work(m: usize, n: usize, k: usize, machine: &Machine) -> Cost {
     machine.costs.mac.saturating_mul(m.saturating_mul(n).saturating_mul(k) as Cost)
 }
@@ -70,7 +68,7 @@ impl Blocking {
     pub fn new(sizes: Sizes, machine: &Machine) -> Blocking {
         let width = machine.lanes(sizes.dtype);
         let costs = &machine.costs;
-        // In rows and vectors of columns. More accumulators than cover the latency bring nothing but spills.
+        // In rows and vectors of columns. More accumulators than hide the latency only cause spills.
         let chains = machine.fma_chains;
         let tiles = [(4, chains / 4), (2, chains / 2), (chains, 1)];
         let (m, n) = (sizes.m.max(1), sizes.n.max(1));
@@ -83,7 +81,7 @@ impl Blocking {
         Blocking::with_tile(sizes, (rows, vectors * width), machine)
     }
 
-    /// Blocks for a given register tile, the columns of which are a power of two of the lanes of a register.
+    /// The blocking for a given register tile, whose columns are a power of two times the lanes of a register.
     pub fn with_tile(sizes: Sizes, tile: (usize, usize), machine: &Machine) -> Blocking {
         assert!(matches!(sizes.dtype, DType::F32 | DType::F64), "contractions are of floats");
         let (m, n, k) = (sizes.m.max(1), sizes.n.max(1), sizes.k.max(1));
@@ -94,11 +92,11 @@ impl Blocking {
         };
         let (side, most_depth) = largest_block(machine);
         let mut block = (even(m, side, rows), even(n, side, COLUMNS_UNIT), even(k, most_depth, UNROLL));
-        // Enough chunks for the threads of a large machine, if each has enough to do.
-        // Not one for each: small blocks are packed more often.
+        // Enough chunks for the threads of a large machine, if each has enough work, but not more: small blocks are packed more
+        // often.
         let worth = (work(m, n, k, machine) / machine.costs.packing) as usize;
-        let wanted = worth.min(machine.threads / 4).div_ceil(sizes.batch.max(1));
-        while m.div_ceil(block.0) * n.div_ceil(block.1) < wanted {
+        let target = worth.min(machine.threads / 4).div_ceil(sizes.batch.max(1));
+        while m.div_ceil(block.0) * n.div_ceil(block.1) < target {
             let (by_rows, by_columns) = (block.0 > 4 * rows, block.1 > 2 * COLUMNS_UNIT);
             if by_rows && (block.0 >= block.1 || !by_columns) {
                 block.0 = (block.0 / 2).next_multiple_of(rows);
@@ -116,7 +114,7 @@ impl Blocking {
         (self.sizes.batch * self.row_blocks() * self.column_blocks()).max(1)
     }
 
-    /// How often an element of A is stored: the lanes of a register.
+    /// The replication of elements of A: the lanes of a register.
     fn copies(&self) -> usize {
         self.lanes
     }
@@ -137,31 +135,29 @@ pub struct OperandElement {
     pub batch: Val,
     /// The row of A, or the column of B.
     pub row: Val,
-    /// The place in the sum.
+    /// The position in the sum.
     pub k: Val,
 }
 
-/// The axis along which an operand lies in memory; decides the order of packing.
+/// Contiguous which axis an operand is contiguous; decides the order of packing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Along {
-    /// Neighbours in `row` are neighbours in memory, and vectors of them can be read.
+pub enum Contiguous {
+    /// Neighbours in `row` are contiguous, and are loaded as vectors.
     Row,
-    /// Neighbours in `k` are neighbours in memory, and vectors of them can be read.
+    /// Neighbours in `k` are contiguous, and are loaded as vectors.
     K,
-    /// Elements are read one by one.
-    Nothing,
+    /// Elements are loaded one by one.
+    None,
 }
 
-/// Emits the reading of `lanes` elements, as a value of the contraction's type: with consecutive `row`s for [`Along::Row`],
-/// with consecutive `k`s for [`Along::K`]. For [`Along::Nothing`], `lanes` is 1.
-pub type Load<'a> = dyn FnMut(&mut Builder, OperandElement, u8) -> Val + 'a;
+/// Emits the load of `lanes` elements, in the contraction's type: with consecutive `row`s if contiguous along the row, with
+/// consecutive `k`s if along k. If neither, `lanes` is 1.
+pub type LoadFn<'a> = dyn FnMut(&mut KernelBuilder, OperandElement, u8) -> Val + 'a;
 
-/// Where the elements of A or B come from.
-pub struct Side<'a> {
-    /// How they lie in memory.
-    pub along: Along,
-    /// Reads them.
-    pub load: &'a mut Load<'a>,
+/// Produces the elements of A or B.
+pub struct OperandSource<'a> {
+    pub contiguous: Contiguous,
+    pub load: &'a mut LoadFn<'a>,
 }
 
 /// An element of C, or the first one of a vector along n.
@@ -175,11 +171,17 @@ pub struct Cell {
     pub column: Val,
 }
 
-/// Emits the consumption of a scalar or of a vector of C.
-pub type Store<'a> = dyn FnMut(&mut Builder, Cell, Val) + 'a;
+/// Emits the consumer of a scalar or of a vector of C.
+pub type StoreFn<'a> = dyn FnMut(&mut KernelBuilder, Cell, Val) + 'a;
 
 /// Emits a contraction: the whole body of a kernel with [`Blocking::chunks`] chunks.
-pub fn contract(b: &mut Builder, blocking: &Blocking, mut left: Side<'_>, mut right: Side<'_>, store: &mut Store<'_>) {
+pub fn contract(
+    b: &mut KernelBuilder,
+    blocking: &Blocking,
+    mut left: OperandSource<'_>,
+    mut right: OperandSource<'_>,
+    store: &mut StoreFn<'_>,
+) {
     let Sizes { dtype, m, n, k, batch } = blocking.sizes;
     if m == 0 || n == 0 || batch == 0 {
         return;
@@ -217,8 +219,8 @@ pub fn contract(b: &mut Builder, blocking: &Blocking, mut left: Side<'_>, mut ri
     });
 }
 
-/// Sets the accumulators of the rows in use to zero.
-fn clear(b: &mut Builder, blocking: &Blocking, acc: Buf, height: Val) {
+/// Zeroes the accumulators of the rows in use.
+fn clear(b: &mut KernelBuilder, blocking: &Blocking, acc: Buf, height: Val) {
     let lanes = crate::kernel::lanes(blocking.sizes.dtype);
     let zero = b.index(0);
     let rows = round_up(b, height, blocking.tile.0);
@@ -229,8 +231,8 @@ fn clear(b: &mut Builder, blocking: &Blocking, acc: Buf, height: Val) {
     });
 }
 
-/// How much of a block that begins at `start` there is.
-fn extent(b: &mut Builder, start: Val, size: usize, block: usize) -> Val {
+/// The extent of a block that begins at `start`, cut off at the border.
+fn extent(b: &mut KernelBuilder, start: Val, size: usize, block: usize) -> Val {
     if size.is_multiple_of(block) {
         return b.index(block as i64);
     }
@@ -240,15 +242,15 @@ fn extent(b: &mut Builder, start: Val, size: usize, block: usize) -> Val {
     b.binary(Binary::Min, left, block)
 }
 
-/// `x`, a known number or not, rounded up to a multiple of `unit`.
-fn round_up(b: &mut Builder, x: Val, unit: usize) -> Val {
+/// `x`, which may be a constant, rounded up to a multiple of `unit`.
+fn round_up(b: &mut KernelBuilder, x: Val, unit: usize) -> Val {
     let raised = b.add_const(x, unit as i64 - 1);
     let units = b.div_floor(raised, unit as i64);
     b.mul_const(units, unit as i64)
 }
 
 /// A register tile: `acc += A · B` for the panel of A and one of B.
-fn tile(b: &mut Builder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Val, Val), length: Val) {
+fn tile(b: &mut KernelBuilder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf), (i, j): (Val, Val), length: Val) {
     let (_, pitch, depth) = blocking.block;
     let (rows, columns) = blocking.tile;
     let lanes = blocking.copies();
@@ -259,22 +261,22 @@ fn tile(b: &mut Builder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf), (i,
     let right = b.mul_const(j, depth as i64);
     let cell = b.mul_const(i, pitch as i64);
     let cell = b.add(cell, j);
-    let places = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r * pitch + v * lanes) as i64));
-    let places: Vec<Val> = places.map(|place| b.add_const(cell, place)).collect();
-    let init: Vec<Val> = places.iter().map(|_| b.float(ty, 0.0)).collect();
+    let offsets = (0..rows).flat_map(|r| (0..vectors).map(move |v| (r * pitch + v * lanes) as i64));
+    let offsets: Vec<Val> = offsets.map(|offset| b.add_const(cell, offset)).collect();
+    let init: Vec<Val> = offsets.iter().map(|_| b.float(ty, 0.0)).collect();
     let sums = b.fold(zero, length, UNROLL as i64, &init, |b, k, sums| {
         b.unrolled(UNROLL, sums, |b, u, sums| {
             let k = b.add(k, u);
             let left = b.mul_const(k, (rows * lanes) as i64);
             let line = b.mul_const(k, columns as i64);
             let line = b.add(right, line);
-            let vector = |b: &mut Builder, buf: Buf, base: Val, nth: usize| {
-                let place = b.add_const(base, (nth * lanes) as i64);
-                b.load_lanes(buf, place, lanes as u8)
+            let vector = |b: &mut KernelBuilder, buf: Buf, base: Val, nth: usize| {
+                let offset = b.add_const(base, (nth * lanes) as i64);
+                b.load_lanes(buf, offset, lanes as u8)
             };
             let mut next = sums.to_vec();
-            // The first factor's register becomes the sum's: the one of which there are more is loaded last, so that
-            // copies are few.
+            // FMA overwrites the register of its first factor: the operand with more vectors is loaded last, so that few copies
+            // are needed.
             if rows >= vectors {
                 let ys: Vec<Val> = (0..vectors).map(|v| vector(b, bb, line, v)).collect();
                 for r in 0..rows {
@@ -297,23 +299,23 @@ fn tile(b: &mut Builder, blocking: &Blocking, (a, bb, acc): (Buf, Buf, Buf), (i,
             next
         })
     });
-    for (place, mut sum) in places.into_iter().zip(sums) {
+    for (offset, mut sum) in offsets.into_iter().zip(sums) {
         if blocking.sizes.k > depth {
-            let so_far = b.load_lanes(acc, place, lanes as u8);
+            let so_far = b.load_lanes(acc, offset, lanes as u8);
             sum = b.add(so_far, sum);
         }
-        b.store(acc, place, sum);
+        b.store(acc, offset, sum);
     }
 }
 
-/// Hands the accumulators to the consumer, row by row.
+/// Passes the accumulators to the consumer, row by row.
 fn epilogue(
-    b: &mut Builder,
+    b: &mut KernelBuilder,
     blocking: &Blocking,
     acc: Buf,
     origin: Cell,
     (height, width): (Val, Val),
-    store: &mut Store<'_>,
+    store: &mut StoreFn<'_>,
 ) {
     let pitch = blocking.block.1;
     let most = usize::from(crate::kernel::lanes(blocking.sizes.dtype));
@@ -321,15 +323,15 @@ fn epilogue(
     b.repeat(zero, height, 1, |b, r| {
         let row = b.add(origin.row, r);
         let base = b.mul_const(r, pitch as i64);
-        let mut run = |b: &mut Builder, begin: Val, end: Val, lanes: usize| {
+        let mut run = |b: &mut KernelBuilder, begin: Val, end: Val, lanes: usize| {
             b.repeat(begin, end, lanes as i64, |b, c| {
-                let place = b.add(base, c);
-                let value = b.load_lanes(acc, place, lanes as u8);
+                let offset = b.add(base, c);
+                let value = b.load_lanes(acc, offset, lanes as u8);
                 let column = b.add(origin.column, c);
                 store(b, Cell { batch: origin.batch, row, column }, value);
             });
         };
-        // Only the last block has a rest, and it is known now how large it is.
+        // Only the last block has a remainder, whose size is a constant.
         let rest = blocking.sizes.n % most;
         let mut begin = zero;
         for (lanes, needed, exact) in [
@@ -346,7 +348,7 @@ fn epilogue(
     });
 }
 
-fn round_down(b: &mut Builder, x: Val, unit: usize) -> Val {
+fn round_down(b: &mut KernelBuilder, x: Val, unit: usize) -> Val {
     let units = b.div_floor(x, unit as i64);
     b.mul_const(units, unit as i64)
 }

@@ -1,16 +1,15 @@
-//! A static estimate of how long a kernel runs, which decides whether it is spread over threads.
+//! A static estimate of a kernel's run time, which decides whether it is parallelised.
 
 use crate::kernel::ir::{Block, Const, Inst, Kernel, Stmt, Val};
 use crate::machine::{Cost, Machine};
 
-/// An estimate of the time that the instructions of all chunks together take. Loops with bounds that are not constants count as 8
-/// iterations.
+/// The estimated time of all chunks together. Loops without constant bounds count as 8 iterations.
 pub fn estimate(kernel: &Kernel, machine: &Machine) -> Cost {
     let mut consts = vec![None; kernel.values.len()];
     Estimate { kernel, machine }.block(&kernel.body, &mut consts)
 }
 
-/// Whether a launch spreads the kernel over threads. Depends on the kernel and the target alone.
+/// Whether a launch runs the kernel on several threads. Depends on the kernel and the target only.
 pub fn runs_in_parallel(kernel: &Kernel, machine: &Machine) -> bool {
     kernel.chunks > 1 && estimate(kernel, machine) >= machine.costs.wake
 }
@@ -75,16 +74,17 @@ mod tests {
     use dlc_ir::DType;
 
     use super::{estimate, runs_in_parallel};
-    use crate::kernel::{Builder, Kernel, Mode};
+    use crate::kernel::{AccessMode, Kernel, KernelBuilder};
     use crate::machine::Machine;
 
     const MACHINE: &Machine = &Machine::PORTABLE;
 
     /// Chunks that each store so many vectors of four elements.
     fn storing(chunks: usize, vectors: i64) -> Kernel {
-        let mut b = Builder::new(chunks);
+        let mut b = KernelBuilder::new(chunks);
         let elements = 4 * vectors as usize * chunks;
-        let (from, to) = (b.operand(DType::F32, elements, Mode::Read), b.operand(DType::F32, elements, Mode::Write));
+        let (from, to) =
+            (b.operand(DType::F32, elements, AccessMode::Read), b.operand(DType::F32, elements, AccessMode::Write));
         b.chunk_loop(|b, chunk| {
             let first = b.mul_const(chunk, 4 * vectors);
             let (begin, end) = (b.index(0), b.index(4 * vectors));

@@ -1,4 +1,4 @@
-//! Loop nests of maps and reductions: one kernel a nest.
+//! Loop nests of elementwise operators and reductions: one kernel per nest.
 
 mod padding;
 mod reduce;
@@ -6,9 +6,9 @@ mod reduce;
 use dlc_ir::compute::Combine;
 pub(crate) use padding::leave_out_padding;
 
-use super::tiling::{Lane, Tiling, most_chunks};
+use super::tiling::{Tiling, VectorAxis, most_chunks};
 use super::vectorize::Elements;
-use crate::kernel::{Access, Binary, Builder, Compare, Kernel, Mode, Unary, Val};
+use crate::kernel::{Access, AccessMode, Binary, Compare, Kernel, KernelBuilder, Unary, Val};
 use crate::machine::Machine;
 use crate::nest::affine::volume;
 use crate::nest::expr::{ExprArena, Source};
@@ -21,8 +21,7 @@ pub(crate) struct Launch {
     pub operands: Vec<Source>,
 }
 
-/// Makes the kernel of a normalised nest. `shared` are pairs of a source that is read and one that is written, which lie in
-/// the same memory.
+/// Makes the kernel of a normalised nest. `shared` are pairs of a source that is read and one that is written which alias.
 pub(crate) fn lower(
     nest: &Nest,
     exprs: &ExprArena,
@@ -31,7 +30,7 @@ pub(crate) fn lower(
     machine: &Machine,
 ) -> Launch {
     let plan = Tiling::new(nest, exprs, shared.is_empty(), machine);
-    let mut b = Builder::new(plan.chunks);
+    let mut b = KernelBuilder::new(plan.chunks);
     let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
     let operands = operands(nest, exprs, sources, shared, &mut b, &mut elements);
     let emitter = LoopEmitter { nest, exprs, machine, plan };
@@ -45,7 +44,7 @@ pub(crate) fn operands(
     exprs: &ExprArena,
     sources: &[SourceInfo],
     shared: &[(Source, Source)],
-    b: &mut Builder,
+    b: &mut KernelBuilder,
     elements: &mut Elements<'_>,
 ) -> Vec<Source> {
     let mut operands = vec![];
@@ -56,13 +55,13 @@ pub(crate) fn operands(
     read.dedup();
     let is_shared = |s: Source| shared.iter().any(|&(r, w)| r == s || w == s);
     for source in read {
-        let mode = if is_shared(source) { Mode::ReadWrite } else { Mode::Read };
+        let mode = if is_shared(source) { AccessMode::ReadWrite } else { AccessMode::Read };
         let ty = &sources[source].ty;
         elements.buffers[source] = Some(b.operand(ty.dtype, ty.shape.elements(), mode));
         operands.push(source);
     }
     for output in &nest.outputs {
-        let mode = if is_shared(output.source) { Mode::ReadWrite } else { Mode::Write };
+        let mode = if is_shared(output.source) { AccessMode::ReadWrite } else { AccessMode::Write };
         let ty = &sources[output.source].ty;
         elements.buffers[output.source] = Some(b.operand(ty.dtype, ty.shape.elements(), mode));
         operands.push(output.source);
@@ -70,8 +69,14 @@ pub(crate) fn operands(
     operands
 }
 
-/// Writes an output at the current position, or vector of positions along an axis.
-pub(crate) fn store(b: &mut Builder, elements: &mut Elements<'_>, output: &Output, along: Option<usize>, value: Val) {
+/// Stores an output at the current position, or vector of positions along an axis.
+pub(crate) fn store(
+    b: &mut KernelBuilder,
+    elements: &mut Elements<'_>,
+    output: &Output,
+    along: Option<usize>,
+    value: Val,
+) {
     let lanes = elements.lanes();
     let value = b.splat(value, lanes);
     let buf = elements.buffers[output.source].expect("every output has a buffer");
@@ -81,16 +86,16 @@ pub(crate) fn store(b: &mut Builder, elements: &mut Elements<'_>, output: &Outpu
     b.store_access(Access { buf, index, offset: 0, stride, active }, value);
 }
 
-/// One of the positions that are computed at the same time: on jammed axes, and the first of a vector.
+/// One of the points that are computed at the same time: on jammed axes, and the first of a vector.
 #[derive(Clone, Debug, Default)]
-struct Point {
+struct TilePoint {
     axes: Vec<(usize, Val)>,
     lane: Option<(usize, Val, Option<Val>)>,
-    /// Whether its results are written here. Another chunk writes them where the last step of an axis overlaps the one before.
+    /// Whether this chunk writes the results. Where the last step of an axis overlaps the one before, another chunk does.
     is_own: Option<Val>,
 }
 
-impl Point {
+impl TilePoint {
     fn enter<T>(&self, elements: &mut Elements<'_>, lanes: u8, body: impl FnOnce(&mut Elements<'_>) -> T) -> T {
         let mut before = vec![];
         for &(axis, at) in &self.axes {
@@ -115,13 +120,13 @@ struct LoopEmitter<'a> {
 }
 
 impl LoopEmitter<'_> {
-    fn chunks(&self, b: &mut Builder, elements: &mut Elements<'_>) {
+    fn chunks(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>) {
         if self.nest.extents[..self.nest.parallel].contains(&0) {
             return;
         }
         let plan = &self.plan;
         let per = plan.per;
-        if plan.prefix == 0 && matches!(plan.lane, Lane::Parallel(0)) && self.nest.parallel == 1 {
+        if plan.prefix == 0 && matches!(plan.lane, VectorAxis::Parallel(0)) && self.nest.parallel == 1 {
             let n = self.nest.extents[0];
             return b.chunk_loop(|b, chunk| {
                 let begin = b.mul_const(chunk, per as i64);
@@ -129,7 +134,7 @@ impl LoopEmitter<'_> {
                 let (last, total) = (b.index(plan.chunks as i64 - 1), b.index(n as i64));
                 let is_last = b.compare(Compare::Ge, chunk, last);
                 let end = b.select(is_last, total, end);
-                self.row(b, elements, 0, begin, end, vec![Point::default()]);
+                self.row(b, elements, 0, begin, end, vec![TilePoint::default()]);
             });
         }
         let rows = (0..plan.prefix).map(|axis| plan.steps(self.nest, axis)).fold(1, usize::saturating_mul);
@@ -139,14 +144,21 @@ impl LoopEmitter<'_> {
             let total = b.index(rows as i64);
             let end = if rows.is_multiple_of(per) { end } else { b.binary(Binary::Min, end, total) };
             if plan.prefix == 0 {
-                return self.outer(b, elements, 0, vec![Point::default()]);
+                return self.outer(b, elements, 0, vec![TilePoint::default()]);
             }
-            b.repeat(begin, end, 1, |b, row| self.prefix(b, elements, row, plan.prefix, vec![Point::default()]));
+            b.repeat(begin, end, 1, |b, row| self.prefix(b, elements, row, plan.prefix, vec![TilePoint::default()]));
         });
     }
 
-    /// Sets the axes of the prefix from the number of a row, last axis first.
-    fn prefix(&self, b: &mut Builder, elements: &mut Elements<'_>, row: Val, axis: usize, points: Vec<Point>) {
+    /// Sets the prefix axes from the number of a row, last axis first.
+    fn prefix(
+        &self,
+        b: &mut KernelBuilder,
+        elements: &mut Elements<'_>,
+        row: Val,
+        axis: usize,
+        points: Vec<TilePoint>,
+    ) {
         if axis == 0 {
             return self.outer(b, elements, self.plan.prefix, points);
         }
@@ -157,15 +169,15 @@ impl LoopEmitter<'_> {
         });
     }
 
-    /// Puts an axis at the positions of a step.
+    /// Sets the position of a step on an axis.
     fn position(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         axis: usize,
         step: Val,
-        points: Vec<Point>,
-        body: impl FnOnce(&mut Builder, &mut Elements<'_>, Vec<Point>),
+        points: Vec<TilePoint>,
+        body: impl FnOnce(&mut KernelBuilder, &mut Elements<'_>, Vec<TilePoint>),
     ) {
         let count = self.plan.jammed(axis);
         if count == 1 {
@@ -178,7 +190,7 @@ impl LoopEmitter<'_> {
             let last = b.index((n - count) as i64);
             first = b.binary(Binary::Min, first, last);
         }
-        // The steps of these axes are divided between the chunks.
+        // The steps of these axes are divided among the chunks.
         let is_divided = axis < self.plan.prefix && self.plan.chunks > 1;
         let overlap = if is_divided { steps * count - n } else { 0 };
         let mut more = vec![];
@@ -198,11 +210,11 @@ impl LoopEmitter<'_> {
     }
 
     /// Loops over the parallel axes from `axis` on.
-    fn outer(&self, b: &mut Builder, elements: &mut Elements<'_>, axis: usize, points: Vec<Point>) {
+    fn outer(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, axis: usize, points: Vec<TilePoint>) {
         if axis == self.nest.parallel {
             return self.element(b, elements, &points);
         }
-        if self.plan.lane == Lane::Parallel(axis) {
+        if self.plan.lane == VectorAxis::Parallel(axis) {
             let (begin, end) = (b.index(0), b.index(self.nest.extents[axis] as i64));
             return self.row(b, elements, axis, begin, end, points);
         }
@@ -213,13 +225,21 @@ impl LoopEmitter<'_> {
         });
     }
 
-    /// The lane axis, which is the last parallel one, from `begin` to `end`.
-    fn row(&self, b: &mut Builder, elements: &mut Elements<'_>, axis: usize, begin: Val, end: Val, points: Vec<Point>) {
+    /// Loops over the lane axis, the last parallel one, from `begin` to `end`.
+    fn row(
+        &self,
+        b: &mut KernelBuilder,
+        elements: &mut Elements<'_>,
+        axis: usize,
+        begin: Val,
+        end: Val,
+        points: Vec<TilePoint>,
+    ) {
         let (n, lanes) = (self.nest.extents[axis], self.plan.lanes as usize);
         let wide = lanes * self.plan.vectors;
         let even = n.is_multiple_of(wide);
         let last = b.index(n as i64 - lanes as i64);
-        let vectors = |b: &mut Builder, first: Val, active: Option<Val>| -> Vec<Point> {
+        let vectors = |b: &mut KernelBuilder, first: Val, active: Option<Val>| -> Vec<TilePoint> {
             let mut more = vec![];
             for point in &points {
                 for v in 0..self.plan.vectors {
@@ -227,7 +247,7 @@ impl LoopEmitter<'_> {
                     if !even && active.is_none() {
                         at = b.binary(Binary::Min, at, last);
                     }
-                    more.push(Point { lane: Some((axis, at, active)), ..point.clone() });
+                    more.push(TilePoint { lane: Some((axis, at, active)), ..point.clone() });
                 }
             }
             more
@@ -238,7 +258,7 @@ impl LoopEmitter<'_> {
                 self.element(b, elements, &points);
             });
         }
-        // A plan without overlap has more than one vector only where they divide the axis.
+        // A plan without overlap has more than one vector only if they divide the axis.
         let rest = b.index((n % lanes) as i64);
         let full = b.index((n - n % lanes) as i64);
         let main = b.binary(Binary::Min, end, full);
@@ -253,8 +273,8 @@ impl LoopEmitter<'_> {
         });
     }
 
-    /// Everything at some positions, or vectors of positions, of the parallel axes.
-    fn element(&self, b: &mut Builder, elements: &mut Elements<'_>, points: &[Point]) {
+    /// Emits the computation at some points, or vectors of points, of the parallel axes.
+    fn element(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, points: &[TilePoint]) {
         match &self.nest.reduce {
             None => {
                 for point in points {
@@ -277,11 +297,11 @@ impl LoopEmitter<'_> {
         }
     }
 
-    fn outputs(&self, b: &mut Builder, elements: &mut Elements<'_>) {
-        // All values first: what is written may lie where another one reads.
+    fn outputs(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>) {
+        // Evaluate all outputs before storing any: an output may alias an input (in-place update).
         let values: Vec<Val> = self.nest.outputs.iter().map(|o| elements.eval(b, o.expr)).collect();
         let along = match self.plan.lane {
-            Lane::Parallel(axis) => Some(axis),
+            VectorAxis::Parallel(axis) => Some(axis),
             _ => None,
         };
         for (output, value) in self.nest.outputs.iter().zip(values) {
@@ -296,17 +316,17 @@ impl LoopEmitter<'_> {
     }
 }
 
-/// Parts from which the second pass, a launch by itself, is little beside the first.
+/// The least work for two passes, in parts: the cost of a second launch is then small.
 const TWO_PASSES: u64 = 4;
-/// The work of one part in chunks, so that writing and reading its results is little beside it.
+/// The least work of one part, in chunks: the traffic of its results is then small.
 const PART: u64 = 2;
-/// Elements of a result below which parts of a sum are too short for the lanes and chains that each of them has.
+/// Shorter reductions are not divided: the parts would be too short for their lanes and chains.
 const LONG: usize = 512;
-/// Elements of the axis that is cut, so that parts come out even.
+/// Shorter axes are not divided, since the parts would be uneven.
 const MIN_AXIS: usize = 8;
 
-/// Whether a reduction takes so many elements to so few that it is worth two passes, and how many parts the first one makes
-/// along the first axis of the reduction.
+/// Whether a reduction of many elements to few results is worth two passes, and the number of parts that the first one makes
+/// along the first reduction axis.
 pub(crate) fn parts(nest: &Nest, machine: &Machine) -> Option<usize> {
     let reduce = nest.reduce.as_ref()?;
     if matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax) {
@@ -317,13 +337,13 @@ pub(crate) fn parts(nest: &Nest, machine: &Machine) -> Option<usize> {
     let first = *nest.extents.get(nest.parallel)?;
     let work = machine.costs.operations(parallel.saturating_mul(reduced));
     let part = PART * machine.costs.chunk;
-    // as many results as a kernel has chunks keep every thread busy in one pass
+    // with as many results as chunks, one pass keeps every thread busy
     if work < TWO_PASSES * part || parallel >= most_chunks(machine) || reduced < LONG || first < MIN_AXIS {
         return None;
     }
-    // One for each thread, and still few to sum up.
-    let wanted = ((work / part) as usize).clamp(2, machine.threads).min(first);
-    // An even split, or none: a divisor of the axis near the wanted number.
-    let even = (wanted / 2..=wanted.min(first)).rev().find(|&p| p > 1 && first.is_multiple_of(p));
-    even.or_else(|| (wanted..=2 * wanted).find(|&p| p < first && first.is_multiple_of(p)))
+    // One per thread, and still few to combine.
+    let target = ((work / part) as usize).clamp(2, machine.threads).min(first);
+    // Even parts or none: a divisor of the axis near the target.
+    let even = (target / 2..=target.min(first)).rev().find(|&p| p > 1 && first.is_multiple_of(p));
+    even.or_else(|| (target..=2 * target).find(|&p| p < first && first.is_multiple_of(p)))
 }

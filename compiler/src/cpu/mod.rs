@@ -1,9 +1,9 @@
-//! From nests to kernels for CPUs: tiling, loops, vectors, register-tiled and blocked products, packing.
+//! From nests to kernels for CPUs: tiling, loops, vectorisation, register-tiled and blocked products, packing.
 
 pub mod contract;
 pub mod cost;
-mod counted;
 mod loops;
+mod masked;
 mod operand_order;
 mod product;
 mod random;

@@ -1,33 +1,32 @@
-//! The layout of operands: a sum of products whose vectors would run badly along the axes that happen to be
-//! contiguous gets one of its factors in another order first, so that they can run along the best axis.
+//! The memory order of operands: if the contiguous axes of a sum of products vectorise badly, one of its factors is permuted
+//! first, so that vectors can run along the best axis.
 //!
-//! The gradient of a convolution's kernel is the example: its last axes are the kernel's, three or five long, and the
-//! channels before them are what fills vectors and register tiles.
+//! The gradient of a convolution's kernel is the example: its last axes are the kernel's, three or five long, whereas the
+//! channels before them fill vectors and register tiles.
 
 use dlc_ir::compute::Combine;
 use dlc_ir::{ScalarOp, Type};
 
-use super::tiling::{Lane, Tile, choose_lane};
+use super::tiling::{Tile, VectorAxis, choose_lane};
 use crate::machine::{Cost, Machine};
 use crate::nest::affine::{AffineIndex, volume};
 use crate::nest::expr::{ExprArena, ExprId, ExprKind, Source};
 use crate::nest::nests::{Nest, Nests, Output, SourceInfo, SourceKind};
 
-/// Positions of a nest below which nothing is gained.
+/// The least number of points of a nest for which permuting pays.
 const WORK: usize = 1 << 16;
 
-/// Another order of a tensor's elements: its elements, taken as a tensor of other sizes, with the axes of that permuted.
+/// A permutation of a tensor's elements: they are reshaped to `sizes`, and these axes are permuted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct OperandOrder {
-    /// The sizes, in the order of the elements as they are.
+    /// The sizes of the axes before the permutation.
     pub sizes: Vec<usize>,
-    /// Of each axis of the result which of those it is.
+    /// For each axis of the result the axis that it was.
     pub order: Vec<usize>,
 }
 
 impl OperandOrder {
-    /// What a nest reads, and the order in which it writes that for other nests, if it does nothing else and each element is
-    /// written once.
+    /// The source of a nest that only copies it in another order, each element once, and that order.
     pub fn of(nest: &Nest, nests: &Nests) -> Option<(Source, OperandOrder)> {
         let ([output], None) = (nest.outputs.as_slice(), &nest.reduce) else { return None };
         if nests.sources[output.source].kind != SourceKind::Temp {
@@ -41,33 +40,33 @@ impl OperandOrder {
             return None;
         }
         let sizes = read.iter().map(|&axis| nest.extents[axis]).collect();
-        let place = |axis: &usize| read.iter().position(|a| a == axis).expect("both are all axes");
-        Some((*source, OperandOrder { sizes, order: written.iter().map(place).collect() }))
+        let position = |axis: &usize| read.iter().position(|a| a == axis).expect("both are all axes");
+        Some((*source, OperandOrder { sizes, order: written.iter().map(position).collect() }))
     }
 }
 
-/// The axes from the largest stride to the smallest, if an index walks over all positions, each once and without gaps.
+/// The axes from the largest stride to the smallest, if an index is a bijection without gaps.
 fn by_stride(index: &AffineIndex, extents: &[usize]) -> Option<Vec<usize>> {
     let mut axes: Vec<usize> = (0..extents.len()).collect();
     axes.sort_by_key(|&axis| std::cmp::Reverse(index.coefficient(axis)));
     let sizes: Vec<usize> = axes.iter().map(|&axis| extents[axis]).collect();
-    let places: Vec<AffineIndex> = axes.iter().map(|&axis| AffineIndex::axis(axis)).collect();
-    (*index == AffineIndex::flatten(&places, &sizes)).then_some(axes)
+    let positions: Vec<AffineIndex> = axes.iter().map(|&axis| AffineIndex::axis(axis)).collect();
+    (*index == AffineIndex::flatten(&positions, &sizes)).then_some(axes)
 }
 
-/// The way of running a nest's vectors along another axis.
+/// A nest vectorised along another axis.
 struct Arrangement {
     cost: Cost,
-    /// Where the vectors run.
+    /// The axis of the vectors.
     lane: usize,
     /// Columns of the register tile.
     columns: usize,
-    /// Which of the two factors has to be moved; none if its neighbours along the vectors are neighbours already.
+    /// Which of the two factors has to be permuted; `None` if it is contiguous already.
     factor: Option<usize>,
 }
 
-/// Chooses the axis of a nest's vectors, and makes it the last one of the parallel ones. If no factor is contiguous along it,
-/// returns the nest that puts one in order.
+/// Chooses the axis along which a nest is vectorised, and makes it the last parallel one. If no factor is contiguous along it,
+/// returns the nest that permutes one.
 pub(crate) fn arrange(nest: &mut Nest, nests: &mut Nests, machine: &Machine) -> Option<Nest> {
     let reduce = nest.reduce.as_ref()?;
     let total = nest.extents.iter().copied().fold(1, usize::saturating_mul);
@@ -79,9 +78,9 @@ pub(crate) fn arrange(nest: &mut Nest, nests: &mut Nests, machine: &Machine) -> 
     let offsets = [plain(&nests.exprs, x)?, plain(&nests.exprs, y)?];
     let exprs = &nests.exprs;
     let now = match choose_lane(nest, exprs, machine) {
-        lane @ Lane::Parallel(axis) => {
+        lane @ VectorAxis::Parallel(axis) => {
             let tile = Tile::new(nest, exprs, lane, true, machine);
-            // Lanes that are read one by one take about as long as multiplying them.
+            // Loading lanes one by one takes about as long as multiplying them.
             let scattered = offsets.iter().any(|o| !matches!(o.coefficient(axis), 0 | 1));
             let times = 1 + Cost::from(scattered);
             tile.map(|tile| tile.cost.saturating_mul(times).saturating_add(strides(nest, exprs, axis, machine)))
@@ -114,7 +113,7 @@ fn elements(nests: &Nests, factor: ExprId) -> usize {
     }
 }
 
-/// What vectors along a parallel axis would cost.
+/// The cost of vectorising along a parallel axis.
 fn option(
     nest: &Nest,
     exprs: &ExprArena,
@@ -128,10 +127,10 @@ fn option(
         [0, c] if c != 0 => 1,
         _ => return None,
     };
-    let tile = Tile::new(nest, exprs, Lane::Parallel(lane), true, machine)?;
+    let tile = Tile::new(nest, exprs, VectorAxis::Parallel(lane), true, machine)?;
     let factor = (offsets[factor].coefficient(lane) != 1).then_some(factor);
     let moved = factor.map_or(0, |f| used(nest, &offsets[f]).map(|a| nest.extents[a]).fold(1, usize::saturating_mul));
-    // Windows that overlap would be written out one by one.
+    // Overlapping windows would be materialised in full.
     if factor.is_some_and(|f| moved > elements[f]) {
         return None;
     }
@@ -144,7 +143,7 @@ fn used(nest: &Nest, offset: &AffineIndex) -> impl Iterator<Item = usize> {
     (0..nest.extents.len()).filter(|&a| offset.coefficient(a) != 0)
 }
 
-/// What it costs that the epilogue's vectors along an axis are not contiguous.
+/// The cost of the epilogue's strided accesses if vectors run along an axis.
 fn strides(nest: &Nest, exprs: &ExprArena, lane: usize, machine: &Machine) -> Cost {
     let parallel = volume(&nest.extents[..nest.parallel]);
     let sum = nest.reduce.as_ref().map(|r| r.source);
@@ -155,18 +154,18 @@ fn strides(nest: &Nest, exprs: &ExprArena, lane: usize, machine: &Machine) -> Co
     machine.costs.strided.saturating_mul(strided as Cost)
 }
 
-/// Makes the lane axis the innermost one, and moves the factor that is to be moved, cut to the columns of a tile.
+/// Makes the lane axis the innermost one, and permutes a factor if necessary, blocked by the columns of a tile.
 fn apply(chosen: &Arrangement, nest: &mut Nest, nests: &mut Nests) -> Option<Nest> {
     let mut lane = chosen.lane;
     let n = nest.extents[lane];
     if chosen.factor.is_some() && n > chosen.columns && n.is_multiple_of(chosen.columns) {
-        // Then all of a tile's vectors of an iteration lie in a row, and those of the next iteration behind them.
+        // Then a tile's vectors are contiguous within an iteration and from one iteration to the next.
         nest.split(lane, chosen.columns, &mut nests.exprs);
         lane += 1;
     }
-    // The lane axis to the end of the parallel ones.
+    // Move the lane axis to the end of the parallel ones.
     let last = nest.parallel - 1;
-    let place = |old: usize| match old {
+    let position = |old: usize| match old {
         _ if old == lane => last,
         _ if old > lane && old <= last => old - 1,
         _ => old,
@@ -174,7 +173,7 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, nests: &mut Nests) -> Option<Nes
     let mut extents = nest.extents.clone();
     let moved = extents.remove(lane);
     extents.insert(last, moved);
-    let axes: Vec<AffineIndex> = (0..nest.extents.len()).map(|old| AffineIndex::axis(place(old))).collect();
+    let axes: Vec<AffineIndex> = (0..nest.extents.len()).map(|old| AffineIndex::axis(position(old))).collect();
     nest.substitute(&axes, extents, nest.parallel, &mut nests.exprs);
 
     let chosen = chosen.factor?;
@@ -197,8 +196,8 @@ fn apply(chosen: &Arrangement, nest: &mut Nest, nests: &mut Nests) -> Option<Nes
     let mut made = Nest { parallel: shape.len(), extents: shape.clone(), reduce: None, outputs: vec![output] };
     made.normalize(&mut nests.exprs);
 
-    let places: Vec<AffineIndex> = order.iter().map(|&a| AffineIndex::axis(a)).collect();
-    let offset = AffineIndex::flatten(&places, &shape);
+    let positions: Vec<AffineIndex> = order.iter().map(|&a| AffineIndex::axis(a)).collect();
+    let offset = AffineIndex::flatten(&positions, &shape);
     factors[chosen] = nests.exprs.add(ExprKind::Read { source, dtype, offset });
     let body = nests.exprs.add(ExprKind::Apply(f, dtype, factors));
     nest.reduce.as_mut().expect("arranged nests reduce").body = body;

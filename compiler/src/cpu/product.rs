@@ -1,26 +1,26 @@
-//! Large matrix products, by the packed and blocked contraction of the kernel IR.
+//! Large matrix products, lowered to the packed and blocked contraction.
 
 use dlc_ir::compute::Combine;
 use dlc_ir::{DType, ScalarOp};
 
-use super::contract::{self, Along, Side, Sizes, contract};
+use super::contract::{self, Contiguous, OperandSource, Sizes, contract};
 use super::loops::{self, Launch};
 use super::vectorize::Elements;
-use crate::kernel::{Access, Builder, Val};
+use crate::kernel::{Access, KernelBuilder, Val};
 use crate::machine::Machine;
 use crate::nest::affine::AffineIndex;
 use crate::nest::expr::{ExprArena, ExprId, ExprKind, Source};
 use crate::nest::nests::{Nest, SourceInfo};
 
-/// The smallest side that is blocked.
+/// The smallest matrix size that is blocked.
 const SIDE: usize = 32;
 
-/// A nest as a batch of products of matrices.
+/// A nest as a batch of matrix products.
 struct Product {
     dtype: DType,
     left: ExprId,
     right: ExprId,
-    /// The parallel axes of the batch, of the rows and of the columns, and the reduced ones.
+    /// The parallel axes of the batch, of the rows and of the columns, and the reduction axes.
     axes: [Vec<usize>; 4],
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn applies(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> bool
     recognize(nest, exprs).is_some_and(|product| is_large(sizes(nest, &product), machine))
 }
 
-/// Makes the kernel of a nest that is a large product of plain matrices; `None` if it is not.
+/// Makes the kernel of a nest that is a large matrix product; `None` if it is not.
 pub(crate) fn lower(
     nest: &Nest,
     exprs: &ExprArena,
@@ -52,7 +52,7 @@ pub(crate) fn lower(
         return None;
     }
     let blocking = contract::Blocking::new(Sizes { dtype: product.dtype, batch, m, n, k }, machine);
-    let mut b = Builder::new(blocking.chunks());
+    let mut b = KernelBuilder::new(blocking.chunks());
     let mut elements = Elements::new(exprs, sources.len(), nest.extents.len());
     let operands = loops::operands(nest, exprs, sources, shared, &mut b, &mut elements);
     let reduce = nest.reduce.as_ref().expect("recognized");
@@ -62,14 +62,14 @@ pub(crate) fn lower(
     let buffer = |source: Source| elements.buffers[source].expect("declared above");
     let (left_buf, right_buf) = (buffer(left.0), buffer(right.0));
     let along = |offset: &AffineIndex, axes: &[usize]| match axes.last() {
-        // A vector of neighbours must not leave the innermost axis.
-        Some(&axis) if axes.len() == 1 && offset.coefficient(axis) == 1 => Along::Row,
+        // A vector must not cross the innermost axis.
+        Some(&axis) if axes.len() == 1 && offset.coefficient(axis) == 1 => Contiguous::Row,
         _ => match depth.as_slice() {
-            &[axis] if offset.coefficient(axis) == 1 => Along::K,
-            _ => Along::Nothing,
+            &[axis] if offset.coefficient(axis) == 1 => Contiguous::K,
+            _ => Contiguous::None,
         },
     };
-    let at = |b: &mut Builder, offset: &AffineIndex, batch: Val, row: (&[usize], Val), k: Val| {
+    let at = |b: &mut KernelBuilder, offset: &AffineIndex, batch: Val, row: (&[usize], Val), k: Val| {
         let groups = [(product.axes[0].as_slice(), batch), row, (depth.as_slice(), k)];
         let mut sum = b.index(offset.constant);
         for (axes, position) in groups {
@@ -80,17 +80,17 @@ pub(crate) fn lower(
         }
         sum
     };
-    let mut load_left = |b: &mut Builder, e: contract::OperandElement, lanes: u8| {
+    let mut load_left = |b: &mut KernelBuilder, e: contract::OperandElement, lanes: u8| {
         let index = at(b, left.1, e.batch, (rows, e.row), e.k);
         b.load_access(Access { buf: left_buf, index, offset: 0, stride: 1, active: None }, lanes)
     };
-    let mut load_right = |b: &mut Builder, e: contract::OperandElement, lanes: u8| {
+    let mut load_right = |b: &mut KernelBuilder, e: contract::OperandElement, lanes: u8| {
         let index = at(b, right.1, e.batch, (columns, e.row), e.k);
         b.load_access(Access { buf: right_buf, index, offset: 0, stride: 1, active: None }, lanes)
     };
-    let left_side = Side { along: along(left.1, rows), load: &mut load_left };
-    let right_side = Side { along: along(right.1, columns), load: &mut load_right };
-    let mut store = |b: &mut Builder, cell: contract::Cell, value: Val| {
+    let left_side = OperandSource { contiguous: along(left.1, rows), load: &mut load_left };
+    let right_side = OperandSource { contiguous: along(right.1, columns), load: &mut load_right };
+    let mut store = |b: &mut KernelBuilder, cell: contract::Cell, value: Val| {
         let mut positions = unflatten(b, nest, &product.axes[0], cell.batch);
         positions.extend(unflatten(b, nest, rows, cell.row));
         positions.extend(unflatten(b, nest, columns, cell.column));
@@ -119,8 +119,8 @@ fn read(exprs: &ExprArena, factor: ExprId) -> (Source, &AffineIndex) {
     }
 }
 
-/// The positions on some axes from a row-major position over them.
-fn unflatten(b: &mut Builder, nest: &Nest, axes: &[usize], position: Val) -> Vec<(usize, Val)> {
+/// The positions on some axes from their row-major position.
+fn unflatten(b: &mut KernelBuilder, nest: &Nest, axes: &[usize], position: Val) -> Vec<(usize, Val)> {
     let mut positions = vec![];
     let mut rest = position;
     for (i, &axis) in axes.iter().enumerate().rev() {
@@ -145,7 +145,7 @@ fn recognize(nest: &Nest, exprs: &ExprArena) -> Option<Product> {
     };
     let (in_x, in_y) = (plain(x)?, plain(y)?);
     let last = nest.parallel.checked_sub(1)?;
-    // The columns are on the side along which the result is contiguous.
+    // The columns belong to the factor along which the result is contiguous.
     let (left, right, in_left, in_right) = match (in_x.coefficient(last) != 0, in_y.coefficient(last) != 0) {
         (false, true) => (x, y, in_x, in_y),
         (true, false) => (y, x, in_y, in_x),
@@ -161,7 +161,7 @@ fn recognize(nest: &Nest, exprs: &ExprArena) -> Option<Product> {
         axes[group].push(axis);
     }
     axes[3] = (nest.parallel..nest.extents.len()).collect();
-    // Vectors run along the columns: one axis of them, the others count as part of the batch.
+    // Vectors run along one column axis; the others count as batch axes.
     let columns = std::mem::replace(&mut axes[2], vec![last]);
     axes[0].extend(columns.into_iter().filter(|&a| a != last));
     axes[0].sort_unstable();

@@ -2,30 +2,30 @@
 
 use dlc_ir::DType;
 
-use crate::kernel::{Binary, Builder, Compare, Elem, Val};
+use crate::kernel::{Binary, Compare, Elem, KernelBuilder, Val};
 
 const MULTIPLIERS: [i64; 2] = [0xD251_1F53, 0xCD9E_8D57];
 const WEYL: [i64; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const LOW: i64 = 0xFFFF_FFFF;
 
 /// Element number `element` (an `i64` scalar or vector) of the stream of a key and a counter, both scalar `i64`.
-pub(crate) fn element(b: &mut Builder, key: Val, counter: Val, element: Val, dtype: DType) -> Val {
+pub(crate) fn element(b: &mut KernelBuilder, key: Val, counter: Val, element: Val, dtype: DType) -> Val {
     let words_each = if dtype == DType::I64 { 2 } else { 1 };
     let per_block = 4 / words_each;
     let block = b.div_floor(element, per_block);
-    let place = b.modulo(element, per_block);
+    let position = b.modulo(element, per_block);
     let words = block_words(b, key, counter, block);
     if dtype == DType::I64 {
         let first = join(b, words[0], words[1]);
         let second = join(b, words[2], words[3]);
-        return choose(b, place, &[first, second]);
+        return choose(b, position, &[first, second]);
     }
-    let word = choose(b, place, &words);
+    let word = choose(b, position, &words);
     b.convert(word, Elem::I32)
 }
 
 /// The four words of a block, each in the low half of an `i64`.
-fn block_words(b: &mut Builder, key: Val, counter: Val, block: Val) -> [Val; 4] {
+fn block_words(b: &mut KernelBuilder, key: Val, counter: Val, block: Val) -> [Val; 4] {
     let mut c = [low(b, block), high(b, block), low(b, counter), high(b, counter)];
     let mut k = [low(b, key), high(b, key)];
     for round in 0..10 {
@@ -48,32 +48,32 @@ fn block_words(b: &mut Builder, key: Val, counter: Val, block: Val) -> [Val; 4] 
     c
 }
 
-fn constant(b: &mut Builder, like: Val, x: i64) -> Val {
+fn constant(b: &mut KernelBuilder, like: Val, x: i64) -> Val {
     let ty = b.ty(like);
     b.int(ty, x)
 }
 
-fn low(b: &mut Builder, x: Val) -> Val {
+fn low(b: &mut KernelBuilder, x: Val) -> Val {
     let mask = constant(b, x, LOW);
     b.binary(Binary::And, x, mask)
 }
 
-fn high(b: &mut Builder, x: Val) -> Val {
+fn high(b: &mut KernelBuilder, x: Val) -> Val {
     let by = constant(b, x, 32);
     b.binary(Binary::ShrU, x, by)
 }
 
-fn join(b: &mut Builder, low: Val, high: Val) -> Val {
+fn join(b: &mut KernelBuilder, low: Val, high: Val) -> Val {
     let by = constant(b, high, 32);
     let high = b.binary(Binary::Shl, high, by);
     b.binary(Binary::Or, low, high)
 }
 
-fn choose(b: &mut Builder, place: Val, words: &[Val]) -> Val {
+fn choose(b: &mut KernelBuilder, position: Val, words: &[Val]) -> Val {
     let mut chosen = words[words.len() - 1];
     for (i, &word) in words.iter().enumerate().rev().skip(1) {
-        let number = constant(b, place, i as i64);
-        let here = b.compare(Compare::Eq, place, number);
+        let number = constant(b, position, i as i64);
+        let here = b.compare(Compare::Eq, position, number);
         chosen = b.select(here, word, chosen);
     }
     chosen

@@ -1,11 +1,11 @@
-//! Scalar functions in kernels: what each row of the table of scalar functions becomes.
+//! Scalar functions in kernels: one arm per row of the table of scalar functions.
 
 use dlc_ir::{DType, Direction, ScalarOp};
 
-use crate::kernel::{Binary, Builder, Compare, Elem, Unary, Val, math};
+use crate::kernel::{Binary, Compare, Elem, KernelBuilder, Unary, Val, math};
 
-/// Whether a value takes the place of the best so far: it compares so, or is the first NaN.
-pub(crate) fn beats(b: &mut Builder, op: Compare, value: Val, best: Val) -> Val {
+/// Whether a value replaces the best so far: it compares so, or is the first NaN.
+pub(crate) fn beats(b: &mut KernelBuilder, op: Compare, value: Val, best: Val) -> Val {
     let beats = b.compare(op, value, best);
     if !b.ty(value).elem.is_float() {
         return beats;
@@ -16,9 +16,9 @@ pub(crate) fn beats(b: &mut Builder, op: Compare, value: Val, best: Val) -> Val 
     b.binary(Binary::Or, beats, first_nan)
 }
 
-/// Applies a scalar function to operands of a dtype (for `select`, to branches of it). Scalars meet vectors.
-pub(crate) fn apply(b: &mut Builder, f: ScalarOp, dtype: DType, args: &[Val]) -> Val {
-    let wrapped = |b: &mut Builder, x: Val| wrap(b, dtype, x);
+/// Applies a scalar function to operands of a dtype (for `select`, to branches of it). Scalars are broadcast.
+pub(crate) fn apply(b: &mut KernelBuilder, f: ScalarOp, dtype: DType, args: &[Val]) -> Val {
+    let wrapped = |b: &mut KernelBuilder, x: Val| wrap(b, dtype, x);
     let float = dtype.is_float();
     match f {
         ScalarOp::Abs if dtype == DType::U8 => args[0],
@@ -92,18 +92,18 @@ pub(crate) fn apply(b: &mut Builder, f: ScalarOp, dtype: DType, args: &[Val]) ->
 }
 
 /// The number in the type of `like`.
-fn number(b: &mut Builder, like: Val, x: f64) -> Val {
+fn number(b: &mut KernelBuilder, like: Val, x: f64) -> Val {
     let ty = b.ty(like);
     b.float(ty, x)
 }
 
-fn arithmetic(b: &mut Builder, dtype: DType, op: Binary, args: &[Val]) -> Val {
+fn arithmetic(b: &mut KernelBuilder, dtype: DType, op: Binary, args: &[Val]) -> Val {
     let value = b.binary(op, args[0], args[1]);
     wrap(b, dtype, value)
 }
 
-/// Cuts what is computed in 32 bits down to the range of `u8`.
-pub(crate) fn wrap(b: &mut Builder, dtype: DType, x: Val) -> Val {
+/// Truncates what is computed in 32 bits to `u8`.
+pub(crate) fn wrap(b: &mut KernelBuilder, dtype: DType, x: Val) -> Val {
     if dtype != DType::U8 {
         return x;
     }
@@ -113,7 +113,7 @@ pub(crate) fn wrap(b: &mut Builder, dtype: DType, x: Val) -> Val {
 }
 
 /// Conversion to a dtype. Floats saturate to the range of `u8`; integers wrap to it.
-pub(crate) fn convert(b: &mut Builder, x: Val, to: DType) -> Val {
+pub(crate) fn convert(b: &mut KernelBuilder, x: Val, to: DType) -> Val {
     let from = b.ty(x).elem;
     let value = b.convert(x, Elem::of(to));
     if to != DType::U8 {
@@ -128,8 +128,8 @@ pub(crate) fn convert(b: &mut Builder, x: Val, to: DType) -> Val {
     wrap(b, to, value)
 }
 
-/// The bits moved; 0 where the distance is negative or at least the width.
-fn shift(b: &mut Builder, dtype: DType, op: Binary, args: &[Val]) -> Val {
+/// A shift; 0 if the distance is negative or at least the width.
+fn shift(b: &mut KernelBuilder, dtype: DType, op: Binary, args: &[Val]) -> Val {
     let moved = b.binary(op, args[0], args[1]);
     let moved = wrap(b, dtype, moved);
     let (ty, by) = (b.ty(args[0]), b.ty(args[1]));
@@ -141,7 +141,7 @@ fn shift(b: &mut Builder, dtype: DType, op: Binary, args: &[Val]) -> Val {
     b.select(inside, moved, zero)
 }
 
-fn compare(b: &mut Builder, direction: Direction, dtype: DType, args: &[Val]) -> Val {
+fn compare(b: &mut KernelBuilder, direction: Direction, dtype: DType, args: &[Val]) -> Val {
     let op = match direction {
         Direction::Eq => Compare::Eq,
         Direction::Ne => Compare::Ne,
@@ -158,16 +158,16 @@ fn compare(b: &mut Builder, direction: Direction, dtype: DType, args: &[Val]) ->
 }
 
 /// The exact remainder of floats, with the sign of the dividend, as C's `fmod`: long division, one digit in base 2^k an iteration.
-fn remainder(b: &mut Builder, x: Val, y: Val) -> Val {
+fn remainder(b: &mut KernelBuilder, x: Val, y: Val) -> Val {
     let lanes = b.ty(x).lanes.max(b.ty(y).lanes);
     let (x, y) = (b.splat(x, lanes), b.splat(y, lanes));
     let ty = b.ty(x);
     let single = ty.elem == Elem::F32;
-    // f32 divides in f64, where a quotient has 29 digits more than the operands.
+    // f32 divides in f64, whose quotients have 29 more digits than the operands.
     let (x0, y0) = if single { (b.convert(x, Elem::F64), b.convert(y, Elem::F64)) } else { (x, y) };
     let wide = b.ty(x0);
     let (size, by) = (b.unary(Unary::Abs, x0), b.unary(Unary::Abs, y0));
-    // Powers by which the divisor is scaled, largest first, so that every quotient is below 2^26 and its product exact.
+    // The powers of two that scale the divisor, largest first, so that every quotient is below 2^26 and its product exact.
     let (highest, digit) = if single { (276, 23) } else { (2100, 25) };
     let mut rest = size;
     let mut shift = highest / digit * digit;
@@ -185,7 +185,7 @@ fn remainder(b: &mut Builder, x: Val, y: Val) -> Val {
     // -0 is not below 0.
     let none = b.compare(Compare::Eq, x0, zero);
     let signed = b.select(none, x0, signed);
-    // A zero keeps the dividend's sign; by 0, of infinity and with NaN it is NaN.
+    // A zero keeps the dividend's sign; by 0, of infinity and with NaN the result is NaN.
     let infinity = b.float(wide, f64::INFINITY);
     let large = b.compare(Compare::Eq, by, infinity);
     let finite = b.compare(Compare::Lt, size, infinity);
@@ -201,8 +201,8 @@ fn remainder(b: &mut Builder, x: Val, y: Val) -> Val {
     if single { b.convert(result, Elem::F32) } else { result }
 }
 
-/// `rest` less the largest multiple of `by * 2^shift` in it, where that is finite.
-fn subtract_multiple(b: &mut Builder, rest: Val, by: Val, shift: i32) -> Val {
+/// `rest` minus the largest multiple of `by * 2^shift` in it, where that is finite.
+fn subtract_multiple(b: &mut KernelBuilder, rest: Val, by: Val, shift: i32) -> Val {
     let ty = b.ty(rest);
     let mut scaled = by;
     let mut left = shift;
@@ -218,7 +218,7 @@ fn subtract_multiple(b: &mut Builder, rest: Val, by: Val, shift: i32) -> Val {
     let whole = b.unary(Unary::Floor, quotient);
     let minus = b.unary(Unary::Neg, whole);
     let difference = b.fma(minus, scaled, rest);
-    // The quotient may have been rounded up to the next integer.
+    // Correct a quotient that was rounded up to the next integer.
     let zero = b.float(ty, 0.0);
     let negative = b.compare(Compare::Lt, difference, zero);
     let repaired = b.add(difference, scaled);

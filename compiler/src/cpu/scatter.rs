@@ -1,5 +1,5 @@
-//! `scatter` and `scatter_argmax`: the result starts as a copy; then every chunk owns a part of it and applies to that all updates
-//! that fall into it, in ascending order of their index.
+//! `scatter` and `scatter_argmax`: the result is initialised with a copy; then every chunk owns a part of it and applies all
+//! updates that fall into that part, in ascending order of their index.
 
 use dlc_ir::DType;
 use dlc_ir::op::ScatterKind;
@@ -7,7 +7,7 @@ use dlc_ir::op::ScatterKind;
 use super::loops::Launch;
 use super::scalar;
 use super::vectorize::Elements;
-use crate::kernel::{Access, Binary, Builder, Compare, Mode, Val, lanes};
+use crate::kernel::{Access, AccessMode, Binary, Compare, KernelBuilder, Val, lanes};
 use crate::machine::Machine;
 use crate::nest::expr::{ExprArena, ExprId, Source};
 use crate::nest::nests::{ScatterNest, SourceInfo};
@@ -15,17 +15,17 @@ use crate::nest::nests::{ScatterNest, SourceInfo};
 /// Makes the kernels.
 pub(crate) fn lower(nest: &ScatterNest, exprs: &ExprArena, sources: &[SourceInfo], machine: &Machine) -> Launch {
     let outer = nest.batches * nest.middle;
-    // The outer axes are split between chunks; a single one by the elements behind the indexed axis.
+    // Chunks divide the outer axes; a single one is divided by the elements after the indexed axis.
     let width = inner_lanes(nest);
     let work = machine.costs.scatter_update.saturating_mul((outer * nest.count * nest.inner) as u64);
-    // Fewer chunks than other kernels have, since each looks at all indices for those that fall into its part.
-    let wanted = machine.costs.chunks(work).clamp(1, machine.threads);
-    let blocks = if outer >= wanted || width == 1 { 1 } else { (nest.inner / width as usize).min(wanted) };
+    // Fewer chunks than other kernels have, since each scans all indices.
+    let target = machine.costs.chunks(work).clamp(1, machine.threads);
+    let blocks = if outer >= target || width == 1 { 1 } else { (nest.inner / width as usize).min(target) };
     let per_block = nest.inner.div_ceil(blocks).next_multiple_of(width as usize);
     let blocks = nest.inner.div_ceil(per_block.max(1)).max(1);
-    let per_chunk = (outer * blocks).div_ceil(wanted.min(outer * blocks).max(1)).max(1);
+    let per_chunk = (outer * blocks).div_ceil(target.min(outer * blocks).max(1)).max(1);
     let units = outer * blocks;
-    let mut b = Builder::new(units.div_ceil(per_chunk).max(1));
+    let mut b = KernelBuilder::new(units.div_ceil(per_chunk).max(1));
     let mut elements = Elements::new(exprs, sources.len(), 3);
     let mut operands = vec![];
     let mut read: Vec<Source> = exprs.reads([nest.index, nest.update]).into_iter().map(|(s, _)| s).collect();
@@ -34,15 +34,15 @@ pub(crate) fn lower(nest: &ScatterNest, exprs: &ExprArena, sources: &[SourceInfo
     read.retain(|&s| sources[s].ty.shape.elements() > 0);
     for source in read {
         let ty = &sources[source].ty;
-        elements.buffers[source] = Some(b.operand(ty.dtype, ty.shape.elements(), Mode::Read));
+        elements.buffers[source] = Some(b.operand(ty.dtype, ty.shape.elements(), AccessMode::Read));
         operands.push(source);
     }
     let ty = &sources[nest.output].ty;
-    elements.buffers[nest.output] = Some(b.operand(ty.dtype, ty.shape.elements(), Mode::ReadWrite));
+    elements.buffers[nest.output] = Some(b.operand(ty.dtype, ty.shape.elements(), AccessMode::ReadWrite));
     operands.push(nest.output);
     if let Some(best) = nest.best {
         let ty = &sources[best].ty;
-        elements.buffers[best] = Some(b.operand(ty.dtype, ty.shape.elements(), Mode::ReadWrite));
+        elements.buffers[best] = Some(b.operand(ty.dtype, ty.shape.elements(), AccessMode::ReadWrite));
         operands.push(best);
     }
     let emitter = ScatterEmitter { nest, width, per_block, blocks };
@@ -60,7 +60,7 @@ pub(crate) fn lower(nest: &ScatterNest, exprs: &ExprArena, sources: &[SourceInfo
     Launch { kernel: b.finish(), operands }
 }
 
-/// Lanes of vectors along the elements behind the indexed axis.
+/// Lanes of vectors along the elements after the indexed axis.
 fn inner_lanes(nest: &ScatterNest) -> u8 {
     let numbers = if nest.best.is_some() { lanes(DType::I64) } else { 8 };
     let full = lanes(nest.dtype).min(numbers).min(8);
@@ -75,7 +75,7 @@ struct ScatterEmitter<'a> {
 }
 
 impl ScatterEmitter<'_> {
-    fn unit(&self, b: &mut Builder, elements: &mut Elements<'_>, row: Val, block: Val) {
+    fn unit(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, row: Val, block: Val) {
         let nest = self.nest;
         let (axis, inner) = (nest.axis as i64, nest.inner as i64);
         let begin = b.mul_const(block, self.per_block as i64);
@@ -113,8 +113,8 @@ impl ScatterEmitter<'_> {
         });
     }
 
-    /// Keeps the larger of what is there and an update, and its number.
-    fn better(&self, b: &mut Builder, elements: &Elements<'_>, best: Source, at: Val, value: Val, number: Val) {
+    /// Keeps the larger of the current element and an update, and its number.
+    fn better(&self, b: &mut KernelBuilder, elements: &Elements<'_>, best: Source, at: Val, value: Val, number: Val) {
         let buffer = |source: Source| elements.buffers[source].expect("both results have a buffer");
         let (old, holder) =
             (b.load_lanes(buffer(best), at, self.width), b.load_lanes(buffer(self.nest.output), at, self.width));
@@ -125,8 +125,8 @@ impl ScatterEmitter<'_> {
         self.put(b, elements, self.nest.output, at, number);
     }
 
-    /// Where an update goes, clamped to the axis.
-    fn target(&self, b: &mut Builder, elements: &mut Elements<'_>, batch: Val, i: Val) -> Val {
+    /// The target of an update, clamped to the axis.
+    fn target(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, batch: Val, i: Val) -> Val {
         let index: ExprId = self.nest.index;
         elements.at(0, batch, |elements| {
             elements.at(1, i, |elements| {
@@ -138,15 +138,15 @@ impl ScatterEmitter<'_> {
         })
     }
 
-    /// Loops over the elements behind the indexed axis, in vectors.
+    /// Loops over the elements after the indexed axis, vectorised.
     fn along(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         row: Val,
         middle: Val,
         (begin, end): (Val, Val),
-        body: impl Fn(&Self, &mut Builder, &mut Elements<'_>, Val),
+        body: impl Fn(&Self, &mut KernelBuilder, &mut Elements<'_>, Val),
     ) {
         elements.at(0, row, |elements| {
             elements.at(1, middle, |elements| {
@@ -157,7 +157,7 @@ impl ScatterEmitter<'_> {
         });
     }
 
-    fn put(&self, b: &mut Builder, elements: &Elements<'_>, output: Source, index: Val, value: Val) {
+    fn put(&self, b: &mut KernelBuilder, elements: &Elements<'_>, output: Source, index: Val, value: Val) {
         let value = b.splat(value, self.width);
         let buf = elements.buffers[output].expect("the result has a buffer");
         b.store_access(Access { buf, index, offset: 0, stride: 1, active: None }, value);

@@ -1,5 +1,5 @@
-//! How a nest becomes loops: which axis vectors run along, how many positions are computed at the same time, and what one
-//! chunk of a kernel is. A function of shapes, accesses and the target, never of the machine at hand.
+//! How a nest becomes loops: the axis that is vectorised, how many points are computed at the same time, and the chunks of a
+//! kernel. A function of shapes, accesses and the target, never of the host.
 
 use dlc_ir::DType;
 use dlc_ir::compute::Combine;
@@ -11,24 +11,24 @@ use crate::nest::expr::{ExprArena, ExprKind};
 use crate::nest::materialize::depends;
 use crate::nest::nests::Nest;
 
-/// Which axis the lanes of vectors run along.
+/// The axis along which a nest is vectorised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lane {
-    /// None: scalars.
+pub(crate) enum VectorAxis {
+    /// Scalar code.
     None,
-    /// An axis of the result.
+    /// A parallel axis.
     Parallel(usize),
-    /// An axis of the reduction.
+    /// A reduction axis.
     Reduction(usize),
 }
 
-/// The most chunks of a kernel: a few for each thread, so that all end at about the same time.
+/// The most chunks of a kernel: a few per thread, for load balance.
 pub(crate) const fn most_chunks(machine: &Machine) -> usize {
     4 * machine.threads
 }
 
-/// The vector registers of a tile of so many rows and vectors: accumulators, vectors of B, a broadcast element of A, and one for the
-/// destructive operand of the multiply-add.
+/// Vector registers of a tile: accumulators, vectors of B, one broadcast of A, and one for the destructive FMA operand. With more
+/// than the machine has, the accumulators spill.
 fn registers(r: usize, v: usize) -> usize {
     match (r, v) {
         (_, 1) => r + 2,
@@ -37,23 +37,24 @@ fn registers(r: usize, v: usize) -> usize {
     }
 }
 
-/// How a nest becomes loops.
+/// A plan of the loops of a nest.
 #[derive(Clone, Debug)]
 pub(crate) struct Tiling {
-    pub lane: Lane,
+    pub lane: VectorAxis,
     pub lanes: u8,
-    /// Vectors along the lane axis that are computed at the same time.
+    /// Vectors along the lane axis that are computed at the same time (unroll and jam).
     pub vectors: usize,
-    /// Other parallel axes of which several positions are computed at the same time, ascending.
+    /// Other jammed parallel axes with their factors, ascending.
     pub jam: Vec<(usize, usize)>,
     pub chunks: usize,
-    /// Positions, or rows, of a chunk.
+    /// The points, or rows, of a chunk.
     pub per: usize,
-    /// How many leading parallel axes the chunks divide between them; 0 if they divide the one lane axis.
+    /// How many leading parallel axes the chunks divide; 0 if they divide the only one, the lane axis.
     pub prefix: usize,
-    /// Whether the last vector of a row may overlap the one before it: nothing is overwritten that is still read.
+    /// Whether the last vector of a row may overlap the one before it: recomputing is possible, since nothing that is still read
+    /// is overwritten.
     pub overlap: bool,
-    /// Whether the code is to be small rather than fast.
+    /// Whether to optimise for size: the code is unlikely to run.
     pub is_rare: bool,
 }
 
@@ -76,14 +77,14 @@ impl Tiling {
             plan.vectorize(nest, exprs);
         }
         if plan.lanes == 1 {
-            plan.lane = Lane::None;
+            plan.lane = VectorAxis::None;
         }
         plan.divide(nest, exprs, tiled, machine);
         plan
     }
 
-    /// One vector of positions, or one position, by code that hardly ever runs.
-    pub fn rare(lane: Lane, lanes: u8) -> Tiling {
+    /// A plan for unlikely code: one vector of points, or one point, at a time.
+    pub fn rare(lane: VectorAxis, lanes: u8) -> Tiling {
         Tiling { lane, lanes, vectors: 1, jam: vec![], chunks: 1, per: 1, prefix: 0, overlap: true, is_rare: true }
     }
 
@@ -91,66 +92,66 @@ impl Tiling {
         let full = vector_lanes(nest, exprs);
         let fit = |n: usize| full.min(1 << n.max(1).ilog2().min(4));
         self.lanes = match self.lane {
-            Lane::None => 1,
-            Lane::Parallel(axis) if self.overlap => fit(nest.extents[axis]),
-            Lane::Parallel(axis) => fit(nest.extents[axis].next_power_of_two()),
-            Lane::Reduction(axis) => fit(nest.extents[axis]),
+            VectorAxis::None => 1,
+            VectorAxis::Parallel(axis) if self.overlap => fit(nest.extents[axis]),
+            VectorAxis::Parallel(axis) => fit(nest.extents[axis].next_power_of_two()),
+            VectorAxis::Reduction(axis) => fit(nest.extents[axis]),
         };
     }
 
-    /// A register tile for a reduction that reads its operands many times over.
+    /// Plans a register tile for a reduction with operand reuse.
     fn tile(&mut self, nest: &Nest, exprs: &ExprArena, machine: &Machine) -> bool {
         let Some(tile) = Tile::new(nest, exprs, self.lane, self.overlap, machine) else { return false };
         (self.lanes, self.vectors, self.jam) = (tile.lanes, tile.vectors, tile.jam);
         true
     }
 
-    /// Cuts the parallel axes into chunks.
+    /// Divides the parallel axes into chunks.
     fn divide(&mut self, nest: &Nest, exprs: &ExprArena, tiled: bool, machine: &Machine) {
         let costs = &machine.costs;
         let operations = volume(&nest.extents).saturating_mul(weight(nest, exprs)) as Cost;
         let work = operations.saturating_mul(if tiled { costs.tiled_operation } else { costs.operation });
-        let wanted = costs.chunks(work).clamp(1, most_chunks(machine));
-        if self.lane == Lane::Parallel(0) && nest.parallel == 1 {
+        let target = costs.chunks(work).clamp(1, most_chunks(machine));
+        if self.lane == VectorAxis::Parallel(0) && nest.parallel == 1 {
             let n = nest.extents[0];
-            let len = n.div_ceil(wanted).next_multiple_of(4 * self.lanes as usize * self.vectors);
-            // All chunks but the last, which is up to twice as long, have this length.
+            let len = n.div_ceil(target).next_multiple_of(4 * self.lanes as usize * self.vectors);
+            // All chunks have this length, except the last, which is up to twice as long.
             (self.chunks, self.per) = ((n / len).max(1), len);
             return;
         }
-        let outer = nest.parallel - usize::from(matches!(self.lane, Lane::Parallel(_)));
+        let outer = nest.parallel - usize::from(matches!(self.lane, VectorAxis::Parallel(_)));
         let mut rows = 1;
-        while self.prefix < outer && rows < wanted {
+        while self.prefix < outer && rows < target {
             rows *= self.steps(nest, self.prefix);
             self.prefix += 1;
         }
-        self.per = rows.div_ceil(wanted.min(rows).max(1)).max(1);
+        self.per = rows.div_ceil(target.min(rows).max(1)).max(1);
         self.chunks = rows.div_ceil(self.per).max(1);
     }
 
-    /// How many positions of an axis are computed at the same time.
+    /// How many points of an axis are computed at the same time.
     pub fn jammed(&self, axis: usize) -> usize {
         self.jam.iter().find(|(a, _)| *a == axis).map_or(1, |(_, count)| *count)
     }
 
-    /// The number of iterations of the loop over a parallel axis that is not the lanes'.
+    /// The iterations of the loop over a parallel axis other than the lane axis.
     pub fn steps(&self, nest: &Nest, axis: usize) -> usize {
         nest.extents[axis].div_ceil(self.jammed(axis))
     }
 }
 
-/// A register tile: so many positions of some parallel axes at the same time.
+/// A register tile: a number of points of some parallel axes at the same time.
 pub(crate) struct Tile {
     pub lanes: u8,
     pub vectors: usize,
     pub jam: Vec<(usize, usize)>,
-    /// An estimate of the time that the whole nest takes.
+    /// The estimated cost of the whole nest.
     pub cost: Cost,
 }
 
 impl Tile {
-    /// The tile of a nest with lanes along an axis, if it is a reduction that reads its operands many times over.
-    pub fn new(nest: &Nest, exprs: &ExprArena, lane: Lane, overlap: bool, machine: &Machine) -> Option<Tile> {
+    /// The tile of a nest with lanes along an axis, if it is a reduction with operand reuse.
+    pub fn new(nest: &Nest, exprs: &ExprArena, lane: VectorAxis, overlap: bool, machine: &Machine) -> Option<Tile> {
         let reduce = nest.reduce.as_ref()?;
         let reads: Vec<AffineIndex> = exprs.reads([reduce.body]).into_iter().map(|(_, offset)| offset).collect();
         let reduced = volume(&nest.extents[nest.parallel..]);
@@ -162,27 +163,27 @@ impl Tile {
         }
         let width = machine.lanes(dtype);
         let mentions = |offset: &AffineIndex, axis: usize| offset.coefficient(axis) != 0;
-        // The innermost parallel axis that some operands move along, but none of those that move along another axis.
-        let beside = |axis: usize| {
+        // The innermost parallel axis on which some operands depend, but none of those that depend on another axis.
+        let neighbour = |axis: usize| {
             let moving = || reads.iter().filter(|o| mentions(o, axis));
             let fits = |&a: &usize| a != axis && !moving().any(|o| mentions(o, a));
             (0..nest.parallel).rev().filter(fits).find(|&a| reads.iter().any(|o| mentions(o, a)))
         };
         let parallel = volume(&nest.extents[..nest.parallel]);
         match lane {
-            Lane::None => None,
-            Lane::Parallel(lane) => {
+            VectorAxis::None => None,
+            VectorAxis::Parallel(lane) => {
                 let n = nest.extents[lane];
                 if n < width {
                     return None;
                 }
-                let row = beside(lane);
+                let row = neighbour(lane);
                 let rows = row.map_or(1, |a| nest.extents[a]);
                 let (cost, (r, v)) = best_tile(rows, n.div_ceil(width), 2, machine, |r, v| {
                     let whole = rows.is_multiple_of(r) && n.is_multiple_of(v * width);
                     r <= rows && v <= n.div_ceil(width) && (overlap || whole)
                 })?;
-                // Several registers are one vector where no two of those overlap.
+                // Several registers form one vector if no two of these overlap.
                 let wide = if n.is_multiple_of(v * width) { v & v.wrapping_neg() } else { 1 };
                 let lanes = (wide * width).min(16) as u8;
                 Some(Tile {
@@ -192,14 +193,14 @@ impl Tile {
                     cost: ((parallel / (n * rows)).saturating_mul(reduced) as Cost).saturating_mul(cost),
                 })
             }
-            Lane::Reduction(lane) => {
+            VectorAxis::Reduction(lane) => {
                 let length = nest.extents[lane];
                 if length < width {
                     return None;
                 }
                 let some = |a: usize| reads.iter().any(|o| !mentions(o, a)) && reads.iter().any(|o| mentions(o, a));
                 let column = (0..nest.parallel).rev().find(|&a| some(a))?;
-                let row = beside(column);
+                let row = neighbour(column);
                 let rows = row.map_or(1, |a| nest.extents[a]);
                 let n = nest.extents[column];
                 let (cost, (r, v)) = best_tile(rows, n, 1, machine, |r, v| {
@@ -209,7 +210,7 @@ impl Tile {
                 let mut jam: Vec<(usize, usize)> = row.filter(|_| r > 1).map(|a| (a, r)).into_iter().collect();
                 jam.extend((v > 1).then_some((column, v)));
                 jam.sort_unstable();
-                // The vectors of an iteration, and the combination of their lanes at the end.
+                // The vectors of an iteration, and the horizontal reduction at the end.
                 let iterations = (reduced / length).saturating_mul(length.div_ceil(width));
                 let cost = ((parallel / (n * rows)).saturating_mul(iterations) as Cost).saturating_mul(cost);
                 let combined = machine.costs.combined_lanes.saturating_mul(parallel as Cost);
@@ -219,8 +220,8 @@ impl Tile {
     }
 }
 
-/// The number of rows and vectors of a register tile that takes the least time over a result of so many, and that time for one
-/// iteration of the reduction. A row costs `row` instructions for its operand: two, if that has to be repeated in all lanes.
+/// The rows and vectors of the register tile of least cost for a result of this size, and the cost of one iteration of the
+/// reduction. A row costs `row` instructions for its operand: two if it has to be broadcast.
 fn best_tile(
     rows: usize,
     vectors: usize,
@@ -229,7 +230,7 @@ fn best_tile(
     fits: impl Fn(usize, usize) -> bool,
 ) -> Option<(Cost, (usize, usize))> {
     let costs = &machine.costs;
-    // With all of them the register allocator spills accumulators, within the chain that everything waits for.
+    // With all registers, the allocator spills accumulators on the critical path.
     let most = machine.vector_registers - 1;
     let mut best: Option<(Cost, (usize, usize))> = None;
     for r in 1..=most {
@@ -258,7 +259,7 @@ fn vector_lanes(nest: &Nest, exprs: &ExprArena) -> u8 {
     fewest
 }
 
-/// A rough number of operations an element.
+/// A rough number of operations per element.
 fn weight(nest: &Nest, exprs: &ExprArena) -> usize {
     let roots = match &nest.reduce {
         Some(reduce) => vec![reduce.body],
@@ -278,9 +279,9 @@ fn weight(nest: &Nest, exprs: &ExprArena) -> usize {
 }
 
 /// The axis along which vectors cost least.
-pub(crate) fn choose_lane(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> Lane {
+pub(crate) fn choose_lane(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> VectorAxis {
     let parallel = nest.parallel.checked_sub(1);
-    let fallback = parallel.map_or(Lane::None, Lane::Parallel);
+    let fallback = parallel.map_or(VectorAxis::None, VectorAxis::Parallel);
     let Some(reduce) = &nest.reduce else { return fallback };
     let is_arg = matches!(reduce.combine, Combine::ArgMin | Combine::ArgMax);
     let last = nest.extents.len().saturating_sub(1);
@@ -288,9 +289,9 @@ pub(crate) fn choose_lane(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> 
         return fallback;
     }
     let reads = exprs.reads([reduce.body]);
-    // Shapes alone choose the axis, whatever the dtype: a vector is taken to be of four-byte elements.
+    // Shapes alone choose the axis, whatever the dtype: elements are assumed to have four bytes.
     let lanes = machine.lanes(DType::F32);
-    // Vector instructions an element, in fractions of `UNIT`.
+    // Vector instructions per element, in fractions of `UNIT`.
     const UNIT: usize = 256;
     let cost = |axis: usize| -> usize {
         let n = nest.extents[axis];
@@ -300,7 +301,7 @@ pub(crate) fn choose_lane(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> 
             _ => lanes,
         };
         let walk: usize = reads.iter().map(|(_, offset)| per_read(offset)).sum();
-        // The last vector of a row of the result overlaps the one before; that of a sum is read lane by lane.
+        // The last vector of a row of the result overlaps the one before; that of a sum is a scalar remainder.
         let iterations = if axis < nest.parallel {
             n.div_ceil(lanes)
         } else {
@@ -309,14 +310,14 @@ pub(crate) fn choose_lane(nest: &Nest, exprs: &ExprArena, machine: &Machine) -> 
         walk * UNIT * iterations / n.max(1)
     };
     let reduced = volume(&nest.extents[nest.parallel..]);
-    // After the loops, the lanes are combined.
+    // The horizontal reduction after the loops.
     let tree = UNIT * 3 / 2 / reduced.max(1);
     match parallel {
         Some(axis) if nest.extents[last] < lanes || cost(axis) <= cost(last) + tree => {
             let varies = depends(exprs, reduce.body, axis);
-            if varies || nest.extents[last] < lanes { Lane::Parallel(axis) } else { Lane::Reduction(last) }
+            if varies || nest.extents[last] < lanes { VectorAxis::Parallel(axis) } else { VectorAxis::Reduction(last) }
         }
-        _ if nest.extents[last] >= lanes => Lane::Reduction(last),
+        _ if nest.extents[last] >= lanes => VectorAxis::Reduction(last),
         _ => fallback,
     }
 }

@@ -1,4 +1,4 @@
-//! One kernel function, lowered: launches over its arguments, results, temporaries and constants.
+//! A lowered kernel function: launches over its arguments, results, temporaries and constants.
 
 use dlc_ir::{Function, Type};
 
@@ -15,10 +15,10 @@ use crate::nest::expr::{ExprKind, Source};
 use crate::nest::materialize::{Temporaries, materialize};
 use crate::nest::nests::{Nest, NestReduce, NestStage, Nests, Output, SourceInfo, SourceKind};
 
-/// When a pass through memory is little beside what plain operands save.
+/// When the traffic of a temporary is small compared with what plain operands save.
 const TEMPORARIES: Temporaries = Temporaries { uses: 4, positions: 4096 };
 
-/// A kernel function in normal form, not yet loops.
+/// A kernel function as normalised nests, before lowering to loops.
 #[derive(Clone, Debug)]
 pub(crate) struct Unit {
     nests: Nests,
@@ -59,7 +59,7 @@ impl Unit {
         &self.nests.sources
     }
 
-    /// Whether the result may lie where the argument does: every element of it is read only to compute the element in its place.
+    /// Whether the result may alias the argument: every element of it is read only to compute the element that overwrites it.
     pub fn in_place(&self, argument: usize, result: usize) -> bool {
         let (read, written) = (argument, self.arguments + result);
         let Nests { sources, exprs, .. } = &self.nests;
@@ -76,7 +76,7 @@ impl Unit {
                     }
                     let outputs = || nest.outputs.iter().map(|o| o.expr);
                     let own = nest.outputs.iter().find(|o| o.source == written);
-                    // Read elsewhere than in the nest that overwrites it.
+                    // Read by another nest than the one that overwrites it.
                     if own.is_none() && exprs.any_read(outputs(), either) {
                         return false;
                     }
@@ -98,7 +98,7 @@ impl Unit {
         offset.is_some()
     }
 
-    /// The arguments of which the unit does nothing but write them in another order first, and that order.
+    /// The arguments that the unit only permutes first, and these permutations.
     pub fn operand_orders(&self) -> Vec<(usize, OperandOrder)> {
         let found = |stage: &NestStage| match stage {
             NestStage::Nest(nest) => OperandOrder::of(nest, &self.nests).filter(|(read, _)| self.readers(*read) == 1),
@@ -117,7 +117,7 @@ impl Unit {
         self.nests.stages.iter().filter(|stage| reads(stage)).count()
     }
 
-    /// The kernels. `shared` are pairs of an argument and a result that lie in the same memory.
+    /// The kernels. `shared` are pairs of an argument and a result that alias.
     pub fn launches(&self, shared: &[(usize, usize)], machine: &Machine) -> Vec<Launch> {
         let pairs: Vec<(Source, Source)> = shared.iter().map(|&(a, r)| (a, self.arguments + r)).collect();
         let mut launches = vec![];
@@ -127,7 +127,7 @@ impl Unit {
                     if nest.extents[..nest.parallel].contains(&0) {
                         continue;
                     }
-                    // Only the nest that writes in place shares memory with what it reads.
+                    // Only the nest that updates in place aliases its operand.
                     let own: Vec<(Source, Source)> =
                         pairs.iter().copied().filter(|(_, w)| nest.outputs.iter().any(|o| o.source == *w)).collect();
                     let (exprs, sources) = (&self.nests.exprs, &self.nests.sources);
@@ -154,14 +154,13 @@ impl Unit {
     }
 }
 
-/// The arguments that a kernel function would put in another order before it begins; none if it cannot be scheduled, which is said
-/// when it is.
+/// The arguments that a kernel function would permute first; none if it cannot be scheduled, which is reported when it is.
 pub(crate) fn operand_orders(function: &Function, machine: &Machine) -> Vec<(usize, OperandOrder)> {
     Unit::new(function, &mut Statuses::default(), machine).map_or_else(|_| vec![], |unit| unit.operand_orders())
 }
 
-/// Makes two nests of a reduction of very much to very little, so that its parts can run at the same time: partial results along a
-/// new axis, and their combination. The split depends on the shape only.
+/// Splits a reduction of many elements to few into two nests, so that its parts run in parallel: partial results along a new
+/// axis, and their combination. The split depends on the shape only.
 fn split_reduction(nest: Nest, nests: &mut Nests, stages: &mut Vec<NestStage>, machine: &Machine) {
     let Some(parts) = loops::parts(&nest, machine) else {
         return stages.push(NestStage::Nest(nest));
@@ -174,7 +173,7 @@ fn split_reduction(nest: Nest, nests: &mut Nests, stages: &mut Vec<NestStage>, m
     let source = nests.sources.len();
     nests.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
 
-    // Axes of the first nest: part, parallel axes, the rest of the split axis, further reduction axes.
+    // Axes of the first nest: part, parallel axes, the remainder of the split axis, further reduction axes.
     let mut extents = shape.clone();
     extents.push(first / parts);
     extents.extend_from_slice(&nest.extents[parallel + 1..]);

@@ -1,37 +1,36 @@
-//! Evaluation of composed expressions inside a loop nest: for one position, or for a vector of positions along one axis.
+//! Evaluates composed expressions inside a loop nest: at one point, or vectorised along one axis.
 
 use dlc_ir::DType;
 use rustc_hash::FxHashMap;
 
-use super::counted::{Counted, Rest};
+use super::masked::{InactiveLanes, MaskedValue};
 use super::{random, scalar};
-use crate::kernel::{Access, Binary, Buf, Builder, Compare, Const, Elem, Ty, Unary, Val};
+use crate::kernel::{Access, Binary, Buf, Compare, Const, Elem, KernelBuilder, Ty, Unary, Val};
 use crate::nest::affine::{AffineIndex, AffineTerm};
 use crate::nest::expr::{ExprArena, ExprId, ExprKind, Predicate, Source};
 
-/// How an index moves from lane to lane.
+/// The stride of an index from lane to lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LaneStride {
-    /// By this many elements.
+    /// In elements.
     Regular(i64),
-    /// In some other way.
+    /// No constant stride.
     Irregular,
 }
 
-/// How elements of a source are read.
+/// How elements of a source are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Load {
-    /// Not at all: a value replaces them.
+enum LoadKind {
+    /// Not loaded: a value replaces them.
     Replaced,
-    /// One, for all lanes.
     Scalar,
-    /// With a stride from lane to lane, and zeros beyond the end of the loop.
+    /// A strided load, with zeros beyond the end of the loop.
     Vector(i64),
-    /// Each by its own index; any element where a lane does not count.
+    /// A gather; inactive lanes are undefined.
     Gather,
 }
 
-/// Where in a nest an expression is evaluated.
+/// The state of the evaluation at a point of a nest.
 pub(crate) struct Elements<'a> {
     exprs: &'a ExprArena,
     /// The kernel's buffer of each source that it uses.
@@ -39,9 +38,9 @@ pub(crate) struct Elements<'a> {
     /// The position on each axis; of the lane axis, that of the first lane.
     pub axes: Vec<Option<Val>>,
     lane: Option<(usize, u8)>,
-    /// The number of lanes that count, in the last vector of a loop.
+    /// The number of active lanes of the last vector of a loop.
     active: Option<Val>,
-    /// The lanes in which what is evaluated is chosen.
+    /// The lanes in which the evaluated branch is selected.
     mask: Option<Val>,
     /// The value that replaces reads of a source.
     replaced: Option<(Source, Val)>,
@@ -52,7 +51,7 @@ pub(crate) struct Elements<'a> {
 #[derive(Default)]
 struct Memo {
     known: FxHashMap<ExprId, Val>,
-    /// Whether values of the scopes around are of another position.
+    /// Whether memoised values of enclosing scopes are of another point.
     closed: bool,
 }
 
@@ -79,7 +78,7 @@ impl<'a> Elements<'a> {
         result
     }
 
-    /// Evaluates `body` with vectors of `lanes` positions along an axis, from `first` on. Only `active` of them count.
+    /// Evaluates `body` with vectors of `lanes` positions along an axis, from `first` on, `active` of which are active.
     pub fn along<T>(
         &mut self,
         axis: usize,
@@ -96,7 +95,7 @@ impl<'a> Elements<'a> {
         result
     }
 
-    /// Evaluates `body` at another position.
+    /// Evaluates `body` at another point.
     pub fn fresh<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
         self.scope(true, body)
     }
@@ -133,33 +132,38 @@ impl<'a> Elements<'a> {
         self.lane.map_or(1, |(_, lanes)| lanes)
     }
 
-    /// The number of lanes that count, where not all do.
+    /// The number of active lanes, if not all are.
     pub fn active(&self) -> Option<Val> {
         self.active
     }
 
-    /// Evaluates `body` inside of a branch: what it computes is not known after it.
+    /// Evaluates `body` inside a branch: its values do not dominate what follows.
     pub fn inside<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
         self.scope(false, body)
     }
 
     /// Evaluates `body` in those lanes only.
-    pub fn masked<T>(&mut self, b: &mut Builder, mask: Val, body: impl FnOnce(&mut Builder, &mut Self) -> T) -> T {
+    pub fn masked<T>(
+        &mut self,
+        b: &mut KernelBuilder,
+        mask: Val,
+        body: impl FnOnce(&mut KernelBuilder, &mut Self) -> T,
+    ) -> T {
         let before = self.mask.replace(mask);
         let result = self.scope(true, |this| body(b, this));
         self.mask = before;
         result
     }
 
-    /// The mask of the lanes that count, where not all do.
-    pub fn active_mask(&self, b: &mut Builder) -> Option<Val> {
+    /// The mask of the active lanes, if not all are.
+    pub fn active_mask(&self, b: &mut KernelBuilder) -> Option<Val> {
         let (active, lanes) = (self.active?, self.lanes());
         let number = b.iota(Ty::vector(Elem::I64, lanes));
         Some(b.compare(Compare::Lt, number, active))
     }
 
-    /// The value of an expression: a scalar where all lanes agree.
-    pub fn eval(&mut self, b: &mut Builder, id: ExprId) -> Val {
+    /// The value of an expression: a scalar if all lanes agree.
+    pub fn eval(&mut self, b: &mut KernelBuilder, id: ExprId) -> Val {
         if let Some(known) = self.known(id) {
             return known;
         }
@@ -193,8 +197,8 @@ impl<'a> Elements<'a> {
         val
     }
 
-    /// The value of an index: a scalar where all lanes agree.
-    pub fn index(&mut self, b: &mut Builder, index: &AffineIndex) -> Val {
+    /// The value of an index: a scalar if all lanes agree.
+    pub fn index(&mut self, b: &mut KernelBuilder, index: &AffineIndex) -> Val {
         match self.lane_stride(index) {
             LaneStride::Regular(0) => self.first(b, index),
             LaneStride::Regular(stride) => {
@@ -234,7 +238,7 @@ impl<'a> Elements<'a> {
         }
     }
 
-    fn moving_atom(&mut self, b: &mut Builder, atom: &AffineTerm) -> Val {
+    fn moving_atom(&mut self, b: &mut KernelBuilder, atom: &AffineTerm) -> Val {
         match atom {
             AffineTerm::Axis(_) => self.index(b, &AffineIndex::atom(atom.clone())),
             AffineTerm::Div(x, k) => {
@@ -246,12 +250,12 @@ impl<'a> Elements<'a> {
                 b.modulo(x, *k)
             }
             AffineTerm::Data { value, bound } => self.data(b, *value, *bound),
-            AffineTerm::Overflow => unreachable!("units with an index that overflows are refused"),
+            AffineTerm::Overflow => unreachable!("units with an index that overflows are rejected"),
         }
     }
 
     /// The index in the first lane.
-    pub fn first(&mut self, b: &mut Builder, index: &AffineIndex) -> Val {
+    pub fn first(&mut self, b: &mut KernelBuilder, index: &AffineIndex) -> Val {
         let mut sum = b.index(0);
         for (atom, c) in &index.terms {
             let val = match atom {
@@ -265,7 +269,7 @@ impl<'a> Elements<'a> {
                     b.modulo(x, *k)
                 }
                 AffineTerm::Data { value, bound } => self.data(b, *value, *bound),
-                AffineTerm::Overflow => unreachable!("units with an index that overflows are refused"),
+                AffineTerm::Overflow => unreachable!("units with an index that overflows are rejected"),
             };
             let val = b.mul_const(val, *c);
             sum = b.add(sum, val);
@@ -273,8 +277,8 @@ impl<'a> Elements<'a> {
         b.add_const(sum, index.constant)
     }
 
-    /// An element of data as an index, clamped to `0 .. bound`. Whether it is in there is checked elsewhere, maybe later.
-    fn data(&mut self, b: &mut Builder, value: ExprId, bound: i64) -> Val {
+    /// An element of data as an index, clamped to `0 .. bound`. The check that it is in range may run later.
+    fn data(&mut self, b: &mut KernelBuilder, value: ExprId, bound: i64) -> Val {
         let x = self.eval(b, value);
         let ty = b.ty(x);
         let (zero, last) = (b.int(ty, 0), b.int(ty, (bound - 1).max(0)));
@@ -334,51 +338,52 @@ impl<'a> Elements<'a> {
         moving
     }
 
-    /// The value of an expression for a reduction in which the lanes meet (`meet`), or in which each has a result of its own.
-    pub fn counted(&mut self, b: &mut Builder, id: ExprId, meet: bool) -> Counted {
+    /// The value of an expression for a reduction across lanes (`meet`), or one with a result per lane.
+    pub fn masked_value(&mut self, b: &mut KernelBuilder, id: ExprId, meet: bool) -> MaskedValue {
         let value = self.eval(b, id);
-        let counts = if meet { self.counting(b) } else { self.mask };
-        let rest = match self.exprs.get(id) {
-            ExprKind::Read { source, offset, .. } if self.buffers[*source].is_some() => match self.way(*source, offset)
-            {
-                Load::Vector(_) if counts.is_some() => Rest::Zero,
-                _ => Rest::Anything,
-            },
-            _ => Rest::Anything,
+        let mask = if meet { self.current_mask(b) } else { self.mask };
+        let inactive = match self.exprs.get(id) {
+            ExprKind::Read { source, offset, .. } if self.buffers[*source].is_some() => {
+                match self.load_kind(*source, offset) {
+                    LoadKind::Vector(_) if mask.is_some() => InactiveLanes::Zero,
+                    _ => InactiveLanes::Undefined,
+                }
+            }
+            _ => InactiveLanes::Undefined,
         };
-        Counted::new(value, counts, rest)
+        MaskedValue::new(value, mask, inactive)
     }
 
-    /// The mask of the lanes that count: those before the end of the loop for which the conditions around hold.
-    fn counting(&self, b: &mut Builder) -> Option<Val> {
+    /// The mask of the active lanes: those before the end of the loop for which the enclosing predicates hold.
+    fn current_mask(&self, b: &mut KernelBuilder) -> Option<Val> {
         match (self.mask, self.active_mask(b)) {
             (Some(mask), Some(active)) => Some(b.binary(Binary::And, active, mask)),
             (mask, active) => mask.or(active),
         }
     }
 
-    /// How a source is read at an index.
-    fn way(&mut self, source: Source, offset: &AffineIndex) -> Load {
+    /// How a source is loaded at an index.
+    fn load_kind(&mut self, source: Source, offset: &AffineIndex) -> LoadKind {
         match (self.lane_stride(offset), self.mask) {
-            _ if self.replaced.is_some_and(|(s, _)| s == source) => Load::Replaced,
-            (LaneStride::Regular(0), _) => Load::Scalar,
-            (LaneStride::Regular(stride), None) => Load::Vector(stride),
-            _ => Load::Gather,
+            _ if self.replaced.is_some_and(|(s, _)| s == source) => LoadKind::Replaced,
+            (LaneStride::Regular(0), _) => LoadKind::Scalar,
+            (LaneStride::Regular(stride), None) => LoadKind::Vector(stride),
+            _ => LoadKind::Gather,
         }
     }
 
-    fn read(&mut self, b: &mut Builder, source: Source, dtype: DType, offset: &AffineIndex) -> Val {
+    fn read(&mut self, b: &mut KernelBuilder, source: Source, dtype: DType, offset: &AffineIndex) -> Val {
         let Some(buf) = self.buffers[source] else {
-            // A tensor without elements: conditions around the read never hold.
+            // A tensor without elements: the predicates around the read never hold.
             return b.constant(constant(dtype, dlc_ir::Scalar::zero(dtype)), 1);
         };
-        match self.way(source, offset) {
-            Load::Replaced => self.replaced.expect("a read that is replaced has a value").1,
-            Load::Scalar => {
+        match self.load_kind(source, offset) {
+            LoadKind::Replaced => self.replaced.expect("a read that is replaced has a value").1,
+            LoadKind::Scalar => {
                 let mut index = self.first(b, offset);
-                // The index need not be one of the buffer where no lane reads it.
+                // The index may be out of range if no lane is active.
                 if self.mask.is_some()
-                    && let Some(counting) = self.counting(b)
+                    && let Some(counting) = self.current_mask(b)
                 {
                     let any = b.any(counting);
                     let zero = b.index(0);
@@ -386,14 +391,14 @@ impl<'a> Elements<'a> {
                 }
                 b.load(buf, index)
             }
-            Load::Vector(stride) => {
+            LoadKind::Vector(stride) => {
                 let index = self.first(b, offset);
                 let (active, lanes) = (self.active, self.lanes());
                 b.load_access(Access { buf, index, offset: 0, stride, active }, lanes)
             }
-            Load::Gather => {
+            LoadKind::Gather => {
                 let mut index = self.index(b, offset);
-                if let Some(counting) = self.counting(b) {
+                if let Some(counting) = self.current_mask(b) {
                     let zero = b.index(0);
                     index = b.select(counting, index, zero);
                 }
@@ -402,13 +407,13 @@ impl<'a> Elements<'a> {
         }
     }
 
-    /// Conditions that are the same in all lanes become branches, the others a mask.
-    fn choose(&mut self, b: &mut Builder, predicates: &[Predicate], then: ExprId, other: ExprId) -> Val {
+    /// Predicates that are uniform across lanes become branches, the others a mask.
+    fn choose(&mut self, b: &mut KernelBuilder, predicates: &[Predicate], then: ExprId, other: ExprId) -> Val {
         let (moving, still): (Vec<&Predicate>, Vec<&Predicate>) =
             predicates.iter().partition(|t| self.lane_stride(t.index()) != LaneStride::Regular(0));
         let vector = self.is_moving(then) || self.is_moving(other) || !moving.is_empty();
         let lanes = if vector { self.lanes() } else { 1 };
-        let chosen = |this: &mut Self, b: &mut Builder| {
+        let chosen = |this: &mut Self, b: &mut KernelBuilder| {
             let Some(mask) = this.all(b, &moving) else {
                 let val = this.eval(b, then);
                 return b.splat(val, lanes);
@@ -440,7 +445,7 @@ impl<'a> Elements<'a> {
     }
 
     /// Evaluates an expression in those lanes only.
-    fn within(&mut self, b: &mut Builder, mask: Val, id: ExprId) -> Val {
+    fn within(&mut self, b: &mut KernelBuilder, mask: Val, id: ExprId) -> Val {
         let inner = match self.mask {
             Some(outer) => b.binary(Binary::And, outer, mask),
             None => mask,
@@ -451,8 +456,8 @@ impl<'a> Elements<'a> {
         val
     }
 
-    /// Whether all predicates hold; nothing if there are none.
-    pub fn all(&mut self, b: &mut Builder, predicates: &[&Predicate]) -> Option<Val> {
+    /// The conjunction of all predicates; `None` if there are none.
+    pub fn all(&mut self, b: &mut KernelBuilder, predicates: &[&Predicate]) -> Option<Val> {
         let mut all = None;
         for predicate in predicates {
             let holds = self.predicate(b, predicate);
@@ -465,7 +470,7 @@ impl<'a> Elements<'a> {
     }
 
     /// Whether a predicate holds.
-    fn predicate(&mut self, b: &mut Builder, predicate: &Predicate) -> Val {
+    fn predicate(&mut self, b: &mut KernelBuilder, predicate: &Predicate) -> Val {
         let index = self.index(b, predicate.index());
         match predicate {
             Predicate::InRange { low, high, .. } => {
@@ -483,7 +488,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// A scalar constant as the kernel IR has it.
+/// A scalar constant of the kernel IR.
 pub(crate) fn constant(dtype: DType, value: dlc_ir::Scalar) -> Const {
     let elem = Elem::of(dtype);
     match value {

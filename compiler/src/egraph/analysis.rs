@@ -1,4 +1,4 @@
-//! What is known of every value in a class.
+//! The e-class analysis.
 
 use dlc_ir::{Loc, Op, Scalar, Tensor, Type};
 use egg::{Analysis, DidMerge, EGraph, Id};
@@ -8,42 +8,38 @@ use super::facts::{self, Facts};
 use super::language::{ENode, Head, OpTable};
 use crate::options::Math;
 
-/// Constants up to so many bytes are folded in the e-graph; larger ones are `prepare`'s.
+/// Constants of up to this size are folded in the e-graph; larger ones are left to `prepare`.
 pub const FOLD_BYTES: usize = 4096;
 
-/// What is known of every value in a class.
+/// The analysis data of a class.
 #[derive(Clone, Debug)]
 pub struct ClassData {
-    /// The type.
     pub ty: Type,
-    /// The value of all elements, if it is one.
+    /// The value of all elements, if they are equal and known.
     pub uniform: Option<Scalar>,
     /// The value, if it is known and small.
     pub constant: Option<Tensor>,
-    /// What is proved of the numbers.
     pub facts: Facts,
-    /// Whether it follows from frozen parameters and constants alone.
+    /// Whether it depends on frozen parameters and constants only.
     pub weight_only: bool,
-    /// The smallest place that it comes from.
+    /// The smallest of the source locations of its e-nodes.
     pub loc: Loc,
 }
 
-/// The tables of one e-graph, and the class data.
+/// The analysis, with the operators of its e-graph.
 #[derive(Clone, Debug, Default)]
 pub struct Values {
-    /// The operators.
     pub ops: OpTable,
-    /// What rules may take for granted.
     pub math: Math,
-    /// The data of the e-node that is being added: its types were inferred by who adds it.
+    /// The data of the e-node that is being added: whoever adds it has inferred its type.
     pub(super) pending: Option<ClassData>,
 }
 
-/// What follows for an operator from what is known of its operands.
+/// The data of an operator's result from those of its operands.
 pub(super) fn derive(op: &Op, ty: Type, children: &[&ClassData], loc: Loc) -> ClassData {
     let moved = || match op {
         Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) => children[0].uniform,
-        // At once, and not by a rule: rules look for no further forms of a number that is known, which may round otherwise.
+        // Folded at once, not by a rule: rules do not rewrite known numbers, since another form may round differently.
         Op::Map(f) => {
             let known: Option<SmallVec<[Scalar; 3]>> = children.iter().map(|c| c.uniform).collect();
             known.map(|known| f.eval(children[children.len() - 1].ty.dtype, &known))
@@ -54,7 +50,7 @@ pub(super) fn derive(op: &Op, ty: Type, children: &[&ClassData], loc: Loc) -> Cl
         Op::Constant(c) => (c.value.uniform(), (c.value.ty().bytes() <= FOLD_BYTES).then(|| c.value.clone())),
         _ => (moved(), None),
     };
-    // Random bits follow from a key, which is no weight.
+    // Random bits depend on a key, which is not a weight.
     let weight_only = children.iter().all(|c| c.weight_only);
     let facts = match uniform {
         Some(number) => Facts::of_scalar(number, ty.dtype),
@@ -67,8 +63,8 @@ pub(super) fn derive(op: &Op, ty: Type, children: &[&ClassData], loc: Loc) -> Cl
     ClassData { ty, uniform, constant, facts, weight_only, loc }
 }
 
-/// Whether two classes may be one: not if both are known and differ. That a rule says they are equal is then wrong of these
-/// numbers, or it rounded otherwise.
+/// Whether two classes may be merged: not if both are known and differ. Then a rule that equates them is wrong for these numbers,
+/// or rounds differently.
 pub(super) fn may_be_equal(a: &ClassData, b: &ClassData) -> bool {
     same_numbers(a, b, |x, y| x == y || (x.is_nan() && y.is_nan()))
 }
@@ -83,7 +79,7 @@ fn same_numbers(a: &ClassData, b: &ClassData, same: impl Fn(f64, f64) -> bool) -
     }
 }
 
-/// Equal but for rounding, which is all that congruence may bring together.
+/// Equal up to rounding, which is all by which congruent values may differ.
 fn is_close(x: f64, y: f64) -> bool {
     x == y || (x.is_nan() && y.is_nan()) || (x - y).abs() <= 1e-3 * x.abs().max(y.abs()).max(1e-3)
 }
@@ -111,7 +107,7 @@ impl Analysis<ENode> for Values {
 
     fn merge(&mut self, a: &mut ClassData, b: ClassData) -> DidMerge {
         assert_eq!(a.ty, b.ty, "only values of one type are equal");
-        // Of the elements of a tensor without any everything is true.
+        // Any fact is true of the elements of an empty tensor.
         let is_empty = a.ty.shape.elements() == 0;
         if self.math != Math::Fast && !is_empty {
             debug_assert!(same_numbers(a, &b, is_close), "{:?} and {:?} are not equal", a.uniform, b.uniform);
@@ -132,9 +128,9 @@ impl Analysis<ENode> for Values {
         }
         join(!a.weight_only && b.weight_only, a.weight_only && !b.weight_only);
         a.weight_only |= b.weight_only;
-        let place = |loc: Loc| (!loc.is_known(), loc);
-        if place(b.loc) < place(a.loc) {
-            // A place is no fact that others follow from: parents need not be told.
+        let key = |loc: Loc| (!loc.is_known(), loc);
+        if key(b.loc) < key(a.loc) {
+            // Nothing is derived from a location: parents need no update.
             a.loc = b.loc;
         }
         did

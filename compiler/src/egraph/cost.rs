@@ -1,10 +1,10 @@
-//! What operators cost: the prices are the machine's, the sizes theirs.
+//! The size of operators, to which the machine's cost model applies.
 
 use dlc_ir::{Op, Type};
 
 pub use crate::machine::{Cost, CostModel};
 
-/// How many elements a reducing operator combines into one element of its result; 1 for all others.
+/// How many elements are reduced to one element of the result; 1 for operators other than reductions.
 pub fn reduction_size(op: &Op, operands: &[Type]) -> usize {
     let product = |sizes: &mut dyn Iterator<Item = usize>| sizes.fold(1, usize::saturating_mul);
     match op {

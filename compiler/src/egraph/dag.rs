@@ -1,5 +1,5 @@
-//! Extraction: which alternative computes each class, by the cost of the DAG, where what several users share counts once.
-//! (The cost of the tree doubles at each residual block.) Both rounds end here.
+//! Extraction: chooses an e-node for each class by the cost of the DAG, where a value with several users counts once. (The cost
+//! of the tree doubles at each residual block.) Both rounds use it.
 
 use smallvec::SmallVec;
 
@@ -8,30 +8,30 @@ use super::reduced::Reduced;
 use super::selection::Selection;
 use super::window::Window;
 
-/// Work of the local swaps, in visits of classes. A bound on time would make the output depend on the machine.
+/// Limit of the local search, in visits of classes. A limit of time would make the output nondeterministic.
 const SWAP_VISITS: usize = 400_000;
 
-/// The most alternatives among which the greedy search sees all that each needs.
+/// The most alternatives for which the greedy search tracks everything that each needs.
 const WHOLE: usize = 4096;
 /// Alternatives of a window of a larger DAG.
 const WINDOW: usize = 1024;
 
-/// Classes and the alternatives that compute them, in dense numbers: the alternatives of one class stand together.
+/// Classes and their alternatives (e-nodes), densely numbered: the alternatives of one class are consecutive.
 #[derive(Clone, Debug, Default)]
 pub struct Dag {
-    /// Of each alternative the classes that it reads, each once.
+    /// For each alternative the classes of its operands, without duplicates.
     pub children: Vec<SmallVec<[u32; 3]>>,
-    /// Of each alternative what it costs, its operands given.
+    /// For each alternative its own cost, without its operands'.
     pub costs: Vec<Cost>,
-    /// Of each alternative its class.
+    /// For each alternative its class.
     pub class_of: Vec<u32>,
-    /// Of each class its first alternative; one more at the end.
+    /// For each class its first alternative; one more at the end.
     pub first: Vec<u32>,
-    /// The classes that are wanted.
+    /// The classes to compute.
     pub roots: Vec<u32>,
 }
 
-/// Of each class the alternative that computes it.
+/// For each class the chosen alternative.
 pub type Choice = Vec<Option<u32>>;
 
 impl Dag {
@@ -61,11 +61,11 @@ impl Dag {
         self.first.len() - 1
     }
 
-    /// The cheapest choice that greedy search and local swaps find, and its cost: `incumbent` unless another is strictly cheaper.
-    /// The last number is the incumbent's cost.
+    /// The cheapest choice that greedy search and local search find, and its cost: `incumbent` unless another is strictly
+    /// cheaper. The last number is the incumbent's cost.
     ///
     /// # Panics
-    /// If the incumbent is not a choice without cycles for all that is wanted.
+    /// If the incumbent is cyclic or does not compute all roots.
     pub fn cheapest(&self, incumbent: Choice) -> (Choice, Cost, Cost) {
         let reduced = Reduced::new(self);
         let (choice, cost, unchanged) = reduced.dag.search(reduced.part(self, &incumbent));
@@ -91,7 +91,7 @@ impl Dag {
         self.first[class as usize]..self.first[class as usize + 1]
     }
 
-    /// The classes that the wanted ones are computed from.
+    /// The classes that the roots depend on.
     pub fn needed(&self, choice: &Choice) -> Vec<bool> {
         let mut needed = vec![false; self.classes()];
         let mut todo = self.roots.clone();
@@ -105,8 +105,9 @@ impl Dag {
         needed
     }
 
-    /// extraction-gym's faster-greedy-dag: bottom up, each class takes the e-node whose set of needed e-nodes is cheapest. These sets
-    /// grow with the depth, so that a large DAG is cut into windows, lowest first, and what is below a window counts as there.
+    /// The faster-greedy-dag algorithm of extraction-gym: bottom up, each class takes the e-node whose set of needed e-nodes is
+    /// cheapest. These sets grow with the depth, so that a large DAG is processed in windows, bottom up, and what is below a
+    /// window counts as free.
     fn greedy(&self) -> Choice {
         let mut parents: Vec<SmallVec<[u32; 4]>> = vec![SmallVec::new(); self.classes()];
         for (i, children) in self.children.iter().enumerate() {
@@ -137,7 +138,7 @@ impl Dag {
         choice
     }
 
-    /// The classes that can be computed, each behind the operands of one of its alternatives.
+    /// The computable classes, each after the operands of one of its alternatives.
     fn upwards(&self, parents: &[SmallVec<[u32; 4]>]) -> Vec<u32> {
         let mut missing: Vec<usize> = self.children.iter().map(SmallVec::len).collect();
         let mut found = vec![false; self.classes()];
@@ -162,15 +163,15 @@ impl Dag {
         order
     }
 
-    /// Exchanges the alternatives of several classes at once, where they would share a class that none needs yet: what merges products
-    /// pays for none of them alone. Then those of each class.
+    /// Local search: changes the alternatives of several classes at once if they would share a class that no other one needs,
+    /// since merging products pays for none of them alone. Then those of each class.
     fn swap(&self, selection: &mut Selection<'_>) {
         self.swap_shared(selection);
         self.swap_each(selection);
     }
 
     fn swap_shared(&self, selection: &mut Selection<'_>) {
-        // For each class the alternatives, of each other class the cheapest, that would read it.
+        // For each class the alternatives that would read it, the cheapest of each other class.
         let mut readers: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); self.classes()];
         for node in 0..self.costs.len() as u32 {
             let class = self.class_of[node as usize];
@@ -192,7 +193,7 @@ impl Dag {
             if selection.visits > SWAP_VISITS {
                 return;
             }
-            // Those that are cheaper themselves, once the class is there; what is not needed costs nothing now.
+            // Those that are cheaper themselves once the class exists; an unneeded class costs nothing now.
             let pays = |n: &u32| {
                 let class = self.class_of[*n as usize];
                 let now = selection.chosen(class).map_or(0, |c| self.costs[c as usize]);
@@ -205,7 +206,7 @@ impl Dag {
                 }
                 continue;
             }
-            // And with each class that the new one makes cheap, those that would read that.
+            // And together with each class that the new one makes cheap, the alternatives that would read that one.
             let mut exchanges: SmallVec<[SmallVec<[u32; 8]>; 2]> = SmallVec::new();
             for &reader in list.iter().filter(|n| !selection.is_needed(self.class_of[**n as usize])) {
                 let taken = |n: &u32| exchange.iter().any(|e| self.class_of[*e as usize] == self.class_of[*n as usize]);
@@ -243,8 +244,8 @@ impl Dag {
 mod tests {
     use super::*;
 
-    /// A deep DAG beyond the size at which the search sees all of it: each class reads the two before it, and has a dear and a
-    /// cheap alternative.
+    /// A deep DAG beyond the size that the search processes as a whole: each class reads the two before it, and has an expensive
+    /// and a cheap alternative.
     #[test]
     fn windows_find_what_is_cheaper_in_them() {
         let classes = 3 * WHOLE as u32;

@@ -1,4 +1,4 @@
-//! From the e-graph back to a program: the cheapest that it holds, as far as greedy search and local swaps find it.
+//! Extracts a program from the e-graph: the cheapest that greedy and local search find.
 
 use dlc_ir::graph::values_of;
 use dlc_ir::{Function, NodeId, Op, Type, Value};
@@ -12,24 +12,25 @@ use super::graph::{AlgebraGraph, Origin, is_outside};
 use super::language::{ENode, Head};
 use super::numbering::Numbering;
 use crate::options::PassOptions as Options;
-use crate::provenance::Step;
+use crate::provenance::RewriteStep;
 
-/// A way to come by a class.
+/// A way to compute a class.
 #[derive(Clone, Copy)]
 enum Alternative<'a> {
-    /// Of the e-graph.
+    /// An e-node.
     Node(&'a ENode),
-    /// An operator that stands outside.
+    /// An operator outside of the e-graph.
     Outside(NodeId),
 }
 
-/// An e-graph, and what stands outside, in dense numbers: first the e-graph's classes, then one class for each operator outside.
+/// An e-graph and the operators outside of it, densely numbered: first the e-graph's classes, then one class per operator
+/// outside.
 struct Dense<'a> {
     algebra: &'a AlgebraGraph,
     dag: Dag,
     alternatives: Vec<Alternative<'a>>,
     numbering: Numbering,
-    /// The number of each operator outside, by its node.
+    /// For each node the number of the operator outside.
     outside: Vec<Option<u32>>,
 }
 
@@ -77,7 +78,7 @@ impl<'a> Dense<'a> {
         self.numbering.of(self.algebra.egraph.find(id))
     }
 
-    /// The number of the class that a value of the function comes from; none for an argument that no operator reads.
+    /// The number of the class of a value; none for an argument that no operator reads.
     fn of(&self, value: Value) -> Option<u32> {
         match self.algebra.class(value) {
             Some(id) => Some(self.class(id)),
@@ -85,7 +86,7 @@ impl<'a> Dense<'a> {
         }
     }
 
-    /// Where a way stands in the program as it was written, if it does.
+    /// The position of an alternative in the original program, if it is in it.
     fn position(&self, alternative: Alternative<'_>, origins: &FxHashMap<ENode, Origin>) -> Option<u32> {
         match alternative {
             Alternative::Node(node) => origins.get(node).and_then(|o| o.position),
@@ -93,7 +94,7 @@ impl<'a> Dense<'a> {
         }
     }
 
-    /// The program as it was written: of each class the first e-node that stood in it.
+    /// The original program: for each class the first e-node in it.
     fn incumbent(&self, origins: &FxHashMap<ENode, Origin>) -> Choice {
         let mut first: Vec<Option<(u32, u32)>> = vec![None; self.dag.classes()];
         for (i, &alternative) in self.alternatives.iter().enumerate() {
@@ -110,7 +111,7 @@ impl<'a> Dense<'a> {
     }
 }
 
-/// What one e-node costs, its operands given.
+/// The cost of an e-node without its operands.
 fn node_cost(algebra: &AlgebraGraph, class: Id, node: &ENode, costs: &CostModel, hoist: bool) -> Cost {
     let data = &algebra.egraph[class].data;
     let Some(op) = algebra.egraph.analysis.ops.get(node.head) else { return 0 };
@@ -121,8 +122,8 @@ fn node_cost(algebra: &AlgebraGraph, class: Id, node: &ENode, costs: &CostModel,
     op_cost(op, &operands, &data.ty, costs)
 }
 
-/// What an operator costs, its operands given. Element-by-element operators cost their FLOPs: they will be part of a kernel;
-/// what is stored costs bytes and a launch as well.
+/// The cost of an operator without its operands. Elementwise operators cost their FLOPs, since they will be fused; stored values
+/// cost bytes and a launch as well.
 fn op_cost(op: &Op, operands: &[Type], result: &Type, costs: &CostModel) -> Cost {
     let elements = result.shape.elements() as u64;
     let evals = elements.saturating_mul(reduction_size(op, operands) as u64);
@@ -140,19 +141,17 @@ fn op_cost(op: &Op, operands: &[Type], result: &Type, costs: &CostModel) -> Cost
     }
 }
 
-/// An extracted function, and what is known of each of its nodes.
+/// An extracted function with the provenance of its nodes.
 pub struct Extracted {
-    /// The function.
     pub function: Function,
-    /// The rewrites that made its nodes, by node.
-    pub steps: Vec<(NodeId, Step)>,
-    /// Its cost.
+    /// The rewrites that produced each node.
+    pub steps: Vec<(NodeId, RewriteStep)>,
     pub cost: Cost,
-    /// The cost of the unchanged program.
+    /// The cost of the original program.
     pub incumbent: Cost,
 }
 
-/// The cheapest program that the e-graph holds, as far as greedy search finds it; the unchanged one unless strictly better.
+/// The cheapest program that the search finds in the e-graph; the original one unless strictly cheaper.
 pub fn extract(function: &Function, algebra: &AlgebraGraph, options: &Options) -> Extracted {
     let dense = Dense::new(function, algebra, &options.machine.costs, options.prepare);
     let origins = algebra.origins();
@@ -166,11 +165,11 @@ fn build(
     dense: &Dense<'_>,
     choice: &Choice,
     origins: &FxHashMap<ENode, Origin>,
-) -> (Function, Vec<(NodeId, Step)>) {
+) -> (Function, Vec<(NodeId, RewriteStep)>) {
     let algebra = dense.algebra;
     let mut new = old.like();
     let args: Vec<Value> = (0..old.args().len()).map(|arg| new.copy_arg(old, arg)).collect();
-    // Of each class its values: several for an operator that has several results.
+    // For each class its values: several for an operator with several results.
     let mut map: Vec<SmallVec<[Value; 1]>> = vec![SmallVec::new(); dense.dag.classes()];
     let outer = |map: &[SmallVec<[Value; 1]>], value: Value| match dense.outside[value.node.index()] {
         Some(call) => map[call as usize][value.result as usize],
@@ -200,7 +199,7 @@ fn build(
                         let loc = origin.map_or(data.loc, |o| if o.loc.is_known() { o.loc } else { data.loc });
                         let id = new.add_node(op.clone(), &operands, [data.ty.clone()], loc);
                         if let Some(Origin { rule: Some(rule), loc, .. }) = origin {
-                            steps.push((id, Step { rule, from: *loc, note: String::new() }));
+                            steps.push((id, RewriteStep { rule, from: *loc, note: String::new() }));
                         }
                         values_of(id, 1)
                     }
@@ -216,7 +215,7 @@ fn build(
     (new, steps)
 }
 
-/// The classes that the results need, operands first, otherwise in an order close to the program's.
+/// The needed classes, operands first, otherwise in an order close to the program's.
 fn order(dense: &Dense<'_>, choice: &Choice, origins: &FxHashMap<ENode, Origin>) -> Vec<u32> {
     let classes = dense.dag.classes();
     let mut position = vec![u32::MAX; classes];

@@ -1,8 +1,7 @@
-//! What is proved of the numbers in a class: between which bounds they are, and whether NaN, zeros, small or fractional ones are
-//! among them.
+//! Value-range analysis: bounds of the numbers in a class, and whether NaN, zeros, subnormal or fractional numbers are possible.
 //!
-//! Every bound holds of what any correct program computes, not only of the real value: each step widens by the operator's stated
-//! error, and what may leave the range of the dtype is infinite, or lost to zero.
+//! The facts hold for what any correct program computes, not only for the real value: each step widens the bounds by the
+//! operator's stated error, and what may leave the range of the dtype becomes infinite or zero.
 
 use dlc_ir::{DType, Scalar, Tensor};
 
@@ -10,20 +9,20 @@ mod operators;
 
 pub(super) use operators::{of_map, of_operator, product};
 
-/// What is proved of all elements of a value. The bounds are of those that are not NaN; a zero has no sign.
+/// What is proved of all elements of a value. Bounds exclude NaN; zero has no sign.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Facts {
-    /// None is less.
+    /// A lower bound.
     pub low: f64,
-    /// None is larger.
+    /// An upper bound.
     pub high: f64,
-    /// None that is not zero has a smaller magnitude.
+    /// A lower bound of the magnitudes of nonzero elements.
     pub least: f64,
-    /// Whether some may be zero.
+    /// Whether some element may be zero.
     pub zero: bool,
-    /// Whether some may be NaN.
+    /// Whether some element may be NaN.
     pub nan: bool,
-    /// Whether all that are finite are whole.
+    /// Whether all finite elements are integers.
     pub whole: bool,
 }
 
@@ -32,13 +31,13 @@ pub(super) fn largest(dtype: DType) -> f64 {
     if dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX }
 }
 
-/// The smallest positive number of a float dtype that has all its digits.
+/// The smallest positive normal number of a float dtype.
 pub(super) fn smallest(dtype: DType) -> f64 {
     if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE }
 }
 
 impl Facts {
-    /// What is known of every value of a dtype.
+    /// The facts of an arbitrary value of a dtype.
     pub fn unknown(dtype: DType) -> Facts {
         let (low, high) = match dtype {
             DType::Bool => (0.0, 1.0),
@@ -51,7 +50,7 @@ impl Facts {
         Facts { low, high, least: if float { 0.0 } else { 1.0 }, zero: true, nan: float, whole: !float }
     }
 
-    /// Of numbers between two bounds.
+    /// The facts of numbers between two bounds.
     pub fn between(low: f64, high: f64) -> Facts {
         let least = if low > 0.0 {
             low
@@ -63,7 +62,7 @@ impl Facts {
         Facts { low, high, least, zero: low <= 0.0 && high >= 0.0, nan: false, whole: false }
     }
 
-    /// Of one number.
+    /// The facts of one number.
     pub fn of_scalar(x: Scalar, dtype: DType) -> Facts {
         let x = x.as_f64();
         if x.is_nan() {
@@ -72,17 +71,17 @@ impl Facts {
         Facts { low: x, high: x, least: x.abs(), zero: x == 0.0, nan: false, whole: x.fract() == 0.0 }
     }
 
-    /// Of a known tensor.
+    /// The facts of a constant.
     pub fn of_tensor(tensor: &Tensor) -> Facts {
         let mut elements = tensor.scalars().map(|x| Facts::of_scalar(x, tensor.dtype()));
         let Some(first) = elements.next() else { return Facts::unknown(tensor.dtype()) };
         elements.fold(first, Facts::or)
     }
 
-    /// Of elements that are of one kind or of the other.
+    /// The union: facts of elements that satisfy one or the other.
     #[must_use]
     pub fn or(self, other: Facts) -> Facts {
-        // The least of a value that is zero throughout says nothing.
+        // The least magnitude of a value that is zero throughout is meaningless.
         let least = |f: Facts| if f.low == 0.0 && f.high == 0.0 { f64::INFINITY } else { f.least };
         let least = least(self).min(least(other));
         Facts {
@@ -95,8 +94,8 @@ impl Facts {
         }
     }
 
-    /// Of a value of which both is known; whether that is more than was known before. Bounds count from twice as narrow on, so
-    /// that cycles of classes come to an end.
+    /// The intersection; returns whether that is stronger. A bound is only updated if it is at least twice as tight, so that
+    /// cycles of classes reach a fixed point.
     pub(super) fn and(&mut self, other: Facts) -> bool {
         let before = *self;
         self.low = self.low.max(other.low);
@@ -106,7 +105,7 @@ impl Facts {
         self.nan &= other.nan;
         self.whole |= other.whole;
         if self.low > self.high {
-            // Two members may round to either side of a bound.
+            // Members may round to either side of a bound.
             (self.low, self.high) = (before.low, before.high);
         }
         let narrower = |old: f64, new: f64| old != new && (old.is_infinite() || (old - new).abs() > old.abs() / 2.0);
@@ -116,7 +115,7 @@ impl Facts {
             || narrower(before.least, self.least)
     }
 
-    /// Whether both can be true of one value: their bounds meet, but for rounding.
+    /// Whether both can hold for one value: their bounds overlap, up to rounding.
     pub(super) fn agree(&self, other: &Facts) -> bool {
         let (low, high) = (self.low.max(other.low), self.high.min(other.high));
         low <= high || self.nan || other.nan || low - high <= 1e-3 * (low.abs() + high.abs()) + 1e-30
@@ -131,7 +130,7 @@ impl Facts {
         self.low.abs().max(self.high.abs())
     }
 
-    /// Whether some may be infinite.
+    /// Whether some element may be infinite.
     pub fn may_be_infinite(&self) -> bool {
         self.magnitude() == f64::INFINITY
     }
@@ -151,19 +150,19 @@ impl Facts {
         self.low >= 0.0
     }
 
-    /// Not infinite, and with all digits where it is not zero: nothing was lost on the way, whatever it was computed from. NaN may be,
-    /// which both sides of a rewrite hand on.
+    /// Not infinite, and normal unless zero: there was no overflow or underflow in its computation. May be NaN, which both sides
+    /// of a rewrite propagate.
     pub fn is_normal(&self, dtype: DType) -> bool {
         !self.may_be_infinite() && (!dtype.is_float() || self.is_zero() || self.least >= smallest(dtype))
     }
 
-    /// Whole, and so small that sums of a few are exact; or NaN.
+    /// Integers so small that sums of a few are exact; or NaN.
     pub fn is_exact(&self, dtype: DType) -> bool {
         const FEW: f64 = 8.0;
         !self.may_be_infinite() && self.whole && self.magnitude() * FEW * dtype.unit_roundoff() <= 1.0
     }
 
-    /// As computed: the bounds of the real values, widened by so many units in the last place, in the range of the dtype.
+    /// The bounds of the real value, widened by this many units in the last place and by the range of the dtype.
     fn computed(mut self, ulps: f64, dtype: DType) -> Facts {
         if !dtype.is_float() {
             return self;
@@ -171,7 +170,7 @@ impl Facts {
         let error = |x: f64| if x.is_finite() { (ulps + 1.0) * 2.0 * dtype.unit_roundoff() * x.abs() } else { 0.0 };
         let clip = |x: f64| if x.abs() > largest(dtype) { f64::INFINITY.copysign(x) } else { x };
         (self.low, self.high) = (self.low - error(self.low), self.high + error(self.high));
-        // A small number may be lost, not change its sign.
+        // A small number may underflow to zero, but keeps its sign.
         if self.low > 0.0 && self.low < smallest(dtype) {
             self.low = 0.0;
         }

@@ -1,4 +1,4 @@
-//! An e-graph of one function's values, and the right-hand sides that rules put into it.
+//! An e-graph of one function's values, and the right-hand sides that rules add to it.
 
 use dlc_ir::op::{Broadcast, Constant};
 use dlc_ir::{DType, Function, Loc, Op, Scalar, ScalarOp, Tensor, Type, Value};
@@ -12,10 +12,10 @@ use super::language::{ENode, Head, Kind};
 use super::saturate::rebuild;
 use crate::options::Math;
 
-/// The right side of a rewrite.
+/// The right-hand side of a rewrite.
 #[derive(Clone, Debug)]
 pub enum Rhs {
-    /// A value that is there.
+    /// An existing class.
     Class(Id),
     /// An operator on right-hand sides.
     Op(Op, Vec<Rhs>),
@@ -43,7 +43,7 @@ impl Rhs {
         Rhs::op(f, [x.into(), y.into()])
     }
 
-    /// A repeated number.
+    /// A uniform constant.
     pub fn full(ty: &Type, value: Scalar) -> Rhs {
         let scalar = Constant { value: Tensor::full(Type::scalar(ty.dtype), value) };
         let scalar = Rhs::op(scalar, []);
@@ -54,31 +54,30 @@ impl Rhs {
     }
 }
 
-/// How an e-node came into being.
+/// How an e-node was created.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
-    /// The rule that made it; none for the program's own.
+    /// The rule that made it; `None` for the program's own.
     pub rule: Option<&'static str>,
-    /// The place of what the rule matched, or of the program's node.
+    /// The location of what the rule matched, or of the program's node.
     pub loc: Loc,
-    /// The position in the program, of its own nodes.
+    /// The position in the program, for its own nodes.
     pub position: Option<u32>,
 }
 
-/// An e-graph of one function's values. Calls are not in it: no rule knows anything of them, and a step of training is
-/// little else. What they return is a leaf as arguments are, where an operator reads it. So an e-node has one result.
+/// An e-graph of one function's values. Calls are outside of it: no rule applies to them, and a training step consists of little
+/// else. Their results are leaves, as arguments are, if an operator reads them. So an e-node has one result.
 pub struct AlgebraGraph {
-    /// The e-graph.
     pub egraph: EGraph<ENode, Values>,
-    /// How e-nodes came into being, by their form at that time.
+    /// The origin of e-nodes, by their form when they were added.
     log: Vec<(ENode, Origin)>,
     /// The arguments and results of calls that operators read, by the numbers of their heads.
     pub leaves: Vec<Value>,
-    /// Of each node's results the classes, as far as they are in the e-graph.
+    /// For each result of a node its class, if it is in the e-graph.
     classes: Vec<SmallVec<[Option<Id>; 1]>>,
 }
 
-/// Whether an operator stands outside of e-graphs.
+/// Whether an operator is outside of e-graphs.
 pub fn is_outside(op: &Op) -> bool {
     matches!(op, Op::Call(_) | Op::Gradient(_))
 }
@@ -89,13 +88,13 @@ impl AlgebraGraph {
         Self::with_weights(function, &function.weight_args())
     }
 
-    /// The e-graph of a function, of each of whose arguments it is known whether it is a weight.
+    /// The e-graph of a function, given which of its arguments are weights.
     pub fn with_weights(function: &Function, weights: &[bool]) -> Self {
         let classes = function.nodes().map(|(_, node)| smallvec::smallvec![None; node.types.len()]).collect();
         let mut algebra = AlgebraGraph { egraph: EGraph::new(Values::default()), log: vec![], leaves: vec![], classes };
         let live = function.live();
         let inside = || function.ops().filter(|(id, _, op)| live[id.index()] && !is_outside(op));
-        // Of two operands the older stands left: arguments are as old as they were declared.
+        // Operands of commutative operators are sorted by age; arguments are as old as their declaration.
         let mut args: Vec<Value> = inside()
             .flat_map(|(_, node, _)| &node.operands)
             .copied()
@@ -109,7 +108,7 @@ impl AlgebraGraph {
             let children: SmallVec<[Id; 3]> =
                 node.operands.iter().map(|&v| algebra.enter(function, v, weights)).collect();
             let origin = Origin { rule: None, loc: node.loc, position: Some(id.index() as u32) };
-            let [ty] = &*node.types else { unreachable!("what has several results stands outside") };
+            let [ty] = &*node.types else { unreachable!("operators with several results are outside of the e-graph") };
             let class = algebra.add_typed(op, children, ty.clone(), origin);
             algebra.classes[id.index()][0] = Some(class);
         }
@@ -139,8 +138,8 @@ impl AlgebraGraph {
         self.classes[value.node.index()][value.result as usize].map(|id| self.egraph.find(id))
     }
 
-    /// Whether a class holds a literal. No other e-node of it is of use to any rule, and zero alone has a hundred (`0 * x`,
-    /// `0 + 0`, …) that would feed each other.
+    /// Whether a class has a literal. Then rules ignore its other e-nodes: zero alone has a hundred (`0 * x`, `0 + 0`, …) that
+    /// would feed each other.
     pub fn has_literal(&self, class: Id) -> bool {
         has_literal(&self.egraph, class)
     }
@@ -164,7 +163,7 @@ impl AlgebraGraph {
         self.insert(head, children, data, origin)
     }
 
-    /// The class of a right-hand side; `None` if it is ill-typed or too large for any memory.
+    /// The class of a right-hand side; `None` if it is ill-typed or too large.
     pub fn add(&mut self, term: &Rhs, origin: Origin) -> Option<Id> {
         let (op, args) = match term {
             Rhs::Class(id) => return Some(self.egraph.find(*id)),
@@ -178,7 +177,7 @@ impl AlgebraGraph {
         if let Head::Op(Kind::Map(f), _) = head
             && f.is_commutative(self.egraph[children[0]].data.ty.dtype)
         {
-            // Constants right, else by age: one of two equal forms is enough.
+            // Constants last, otherwise by age: one of two commuted forms suffices.
             let key = |id: Id| (self.egraph[id].data.uniform.is_some(), id);
             children.sort_by_key(|&id| key(id));
         }
@@ -192,7 +191,7 @@ impl AlgebraGraph {
         Some(self.add_typed(op, node.children, ty, origin))
     }
 
-    /// How each e-node came into being, in the e-graph's present form.
+    /// The origin of each e-node, by its present form.
     pub fn origins(&self) -> FxHashMap<ENode, Origin> {
         let mut origins = FxHashMap::default();
         for (node, origin) in &self.log {
@@ -206,7 +205,7 @@ impl AlgebraGraph {
     }
 }
 
-/// Whether a value is a number, or a small tensor of them.
+/// Whether a value is uniform, or a small constant.
 pub(super) fn is_known(data: &ClassData) -> bool {
     data.uniform.is_some() || data.constant.is_some()
 }
@@ -223,7 +222,7 @@ fn is_literal(egraph: &EGraph<ENode, Values>, node: &ENode) -> bool {
         || matches!(node.head, Head::Op(Kind::Broadcast, _)) && egraph[node.children[0]].nodes.iter().any(constant)
 }
 
-/// An e-node and what a rule may ask about it.
+/// An e-node, with the queries of rules.
 #[derive(Clone, Copy)]
 pub struct Match<'a> {
     egraph: &'a EGraph<ENode, Values>,
@@ -263,7 +262,7 @@ impl<'a> Match<'a> {
         [(x, y), (y, x)]
     }
 
-    /// What is known of a value.
+    /// The analysis data of a value.
     pub fn data(&self, id: Id) -> &'a ClassData {
         &self.egraph[id].data
     }
@@ -273,12 +272,12 @@ impl<'a> Match<'a> {
         &self.egraph[id].data.ty
     }
 
-    /// The type of the site.
+    /// The type of the match.
     pub fn own_ty(&self) -> &'a Type {
         self.ty(self.class)
     }
 
-    /// The value of all elements, if it is one.
+    /// The value of all elements, if they are equal and known.
     pub fn uniform(&self, id: Id) -> Option<Scalar> {
         self.data(id).uniform
     }
@@ -288,7 +287,7 @@ impl<'a> Match<'a> {
         self.uniform(id).is_some_and(|u| u.as_f64() == number)
     }
 
-    /// Whether numbers are taken to be moderate.
+    /// Whether numbers are assumed to be moderate.
     pub fn is_fast(&self) -> bool {
         self.egraph.analysis.math == Math::Fast
     }
@@ -304,7 +303,7 @@ impl<'a> Match<'a> {
         facts::of_map(f, self.own_ty().dtype, &args, self.same(x, y))
     }
 
-    /// Whether something is proved of a value, or is taken for granted of a value that is not known.
+    /// Whether a fact is proved of a value, or is assumed, unless the value is known.
     fn holds(&self, id: Id, proved: impl Fn(&Facts) -> bool) -> bool {
         let known_nan = self.uniform(id).is_some_and(|x| x.as_f64().is_nan());
         !known_nan && (proved(&self.facts(id)) || (self.is_fast() && !is_known(self.data(id))))
@@ -335,23 +334,23 @@ impl<'a> Match<'a> {
         self.holds(id, |f| f.is_normal(self.ty(id).dtype))
     }
 
-    /// Whether it is neither infinite nor so small that digits are lost; or NaN.
+    /// Whether there was no overflow and no underflow to subnormals; or it is NaN.
     pub fn is_kept(&self, id: Id) -> bool {
         self.holds(id, |f| f.is_normal(self.ty(id).dtype) && !f.zero)
     }
 
-    /// Whether it would be normal of a scalar function of two values.
+    /// Whether a scalar function of two values would be normal.
     pub fn is_normal_of(&self, f: ScalarOp, x: Id, y: Id) -> bool {
         self.is_fast() || self.facts_of(f, x, y).is_normal(self.own_ty().dtype)
     }
 
-    /// Whether its magnitude, so many times, is below infinity; or it is NaN.
+    /// Whether its magnitude, multiplied by `times`, is finite; or it is NaN.
     pub fn is_below(&self, id: Id, times: f64) -> bool {
         let largest = if self.ty(id).dtype == DType::F32 { f64::from(f32::MAX) } else { f64::MAX };
         !self.ty(id).dtype.is_float() || self.holds(id, |f| f.magnitude() * times < largest / 2.0)
     }
 
-    /// Whether the value follows from frozen weights alone.
+    /// Whether the value depends on frozen weights only.
     pub fn weight_only(&self, id: Id) -> bool {
         self.data(id).weight_only
     }
@@ -361,7 +360,7 @@ impl<'a> Match<'a> {
         self.egraph.find(a) == self.egraph.find(b)
     }
 
-    /// The e-nodes of a value that a rule may look through: of a number only those that write it down.
+    /// The e-nodes of a value that a rule may match through: of a known number only its literals.
     fn nodes(&self, id: Id) -> impl Iterator<Item = &'a ENode> + use<'a> {
         let egraph = self.egraph;
         let literal = has_literal(egraph, id);

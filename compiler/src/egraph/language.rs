@@ -8,45 +8,29 @@ use indexmap::IndexSet;
 use rustc_hash::FxBuildHasher;
 use smallvec::SmallVec;
 
-/// An operator without its attributes; what rules are indexed by.
+/// An operator without its attributes, by which rules are indexed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
-    /// A scalar function.
     Map(ScalarOp),
-    /// `constant`.
     Constant,
-    /// `iota`.
     Iota,
-    /// `broadcast`.
     Broadcast,
-    /// `reshape`.
     Reshape,
-    /// `transpose`.
     Transpose,
-    /// `reverse`.
     Reverse,
-    /// `slice`.
     Slice,
-    /// `pad`.
     Pad,
-    /// `concat`.
     Concat,
-    /// `gather`.
     Gather,
-    /// `reduce`.
     Reduce,
-    /// `reduce_window`.
     ReduceWindow,
-    /// `dot`.
     Dot,
-    /// `conv`.
     Conv,
-    /// Any other operator: no rule knows it.
+    /// Any other operator, to which no rule applies.
     Other,
 }
 
 impl Kind {
-    /// The kind of an operator.
     pub fn of(op: &Op) -> Kind {
         match op {
             Op::Map(f) => Kind::Map(*f),
@@ -69,21 +53,19 @@ impl Kind {
     }
 }
 
-/// What an e-node applies to its children.
+/// The operator of an e-node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Head {
-    /// A value that comes from outside: that of this number among the leaves of its e-graph.
+    /// A value from outside: the leaf with this number.
     Leaf(u32),
-    /// The operator of that number in the [`OpTable`].
+    /// The operator with this number in the [`OpTable`].
     Op(Kind, u32),
 }
 
 /// An e-node: an operator and the classes of its operands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ENode {
-    /// The operator.
     pub head: Head,
-    /// The operands.
     pub children: SmallVec<[Id; 3]>,
 }
 
@@ -121,7 +103,7 @@ impl fmt::Display for ENode {
     }
 }
 
-/// The operators of one e-graph, each once, so that an e-node is a few words.
+/// The interned operators of one e-graph, so that an e-node is a few words.
 #[derive(Clone, Debug, Default)]
 pub struct OpTable(IndexSet<Op, FxBuildHasher>);
 

@@ -1,8 +1,9 @@
-//! The test of the e-graph itself: whether all members of a class are one value, by the law of the maths.
+//! Tests the e-graph itself: whether all members of a class are equal, under the rules of the maths.
 //!
-//! Each class has the value that the program gives it, or the first e-node of one that rules made. Every e-node is evaluated on the
-//! values of its operands' classes and compared with that. Beside the program's f32 runs the same in f64, where nothing leaves the
-//! range: running error analysis there says how far rounding goes, and what underflow or overflow did is no rounding.
+//! Each class has the value that the program gives it, or that of the first e-node for one that rules made. Every e-node is
+//! evaluated on the values of its operands' classes and compared with that. The same is computed in f64 beside the program's f32,
+//! where nothing overflows or underflows: running error analysis there bounds the rounding, and an underflow or overflow is not
+//! excused as rounding.
 
 use dlc_ir::bounds::{self, Bounded, Constants};
 use dlc_ir::op::{Constant, Iota, Reduction};
@@ -15,19 +16,19 @@ use super::graph::{AlgebraGraph, is_outside};
 use super::language::ENode;
 use crate::options::Math;
 
-/// What an f32 rounds more than an f64.
+/// The ratio of the rounding errors of f32 and f64.
 const COARSER: f64 = (1u64 << (f64::MANTISSA_DIGITS - f32::MANTISSA_DIGITS)) as f64;
-/// A difference of so many of the smallest normal numbers is none.
+/// A difference below this is underflow to be ignored.
 const LOST: f64 = 4.0 * f32::MIN_POSITIVE as f64;
 
-/// What was compared.
+/// Statistics of the comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Members {
     /// E-nodes that rules made.
     pub made: usize,
     /// Elements that were compared.
     pub elements: usize,
-    /// Elements besides of which rounding may decide anything, or that are sums beyond the range.
+    /// Further elements that rounding may change arbitrarily, or that are sums beyond the range.
     pub open: usize,
 }
 
@@ -35,16 +36,16 @@ pub struct Members {
 struct Value {
     /// As the program computes it.
     narrow: Tensor,
-    /// The same in f64, with how far rounding may go there.
+    /// The same in f64, with its error bound.
     wide: Bounded,
-    /// Whether the order in which terms are added decides whether it is infinite.
+    /// Whether the order of additions decides whether it is infinite.
     open: bool,
 }
 
 /// Compares all members of all classes of a saturated e-graph on arguments of its function, whose floats are all f32.
 ///
 /// # Errors
-/// Which member differs from its class. Arguments that the program refuses are nothing to compare.
+/// A member that differs from its class. If the program rejects the arguments, there is nothing to compare.
 pub fn members(algebra: &AlgebraGraph, function: &Function, args: &[Tensor], math: Math) -> Result<Members, String> {
     let mut values: FxHashMap<Id, Value> = FxHashMap::default();
     let mut made = Members::default();
@@ -59,7 +60,7 @@ pub fn members(algebra: &AlgebraGraph, function: &Function, args: &[Tensor], mat
     }
     for (id, node, op) in function.ops() {
         if is_outside(op) {
-            return Err("the function calls".to_owned());
+            return Err("functions with calls are not supported".to_owned());
         }
         let operands: Option<Vec<&Value>> = node.operands.iter().map(|v| own.get(v)).collect();
         let Some(Some(value)) = operands.map(|o| evaluate(op, &o)) else { return Ok(made) };
@@ -94,17 +95,17 @@ pub fn members(algebra: &AlgebraGraph, function: &Function, args: &[Tensor], mat
         }
     }
     for &class in &classes {
-        let Some(wanted) = values.get(&class) else { continue };
+        let Some(expected) = values.get(&class) else { continue };
         for node in nodes(class) {
             let Some(found) = evaluated(&values, node) else { continue };
             made.made += 1;
             let facts = algebra.egraph[class].data.facts;
             let proved = if math == Math::Fast { Ok(()) } else { check_facts(&found.narrow, facts) };
-            let agree = proved.and_then(|()| compare(&found, wanted, math, &mut made));
+            let agree = proved.and_then(|()| compare(&found, expected, math, &mut made));
             agree.map_err(|e| {
                 let op = algebra.egraph.analysis.ops.get(node.head).map_or("leaf", Op::mnemonic);
                 let origin = algebra.origins().get(node).and_then(|o| o.rule).unwrap_or("the program");
-                format!("`{op}` of {origin}, a member of a class of {}: {e}", wanted.narrow.ty())
+                format!("`{op}` of {origin}, a member of a class of {}: {e}", expected.narrow.ty())
             })?;
         }
     }
@@ -132,7 +133,7 @@ fn evaluate(op: &Op, operands: &[&Value]) -> Option<Value> {
     let narrow = op.eval(&narrow).ok()?.into_iter().next()?;
     let value = bounds::operator(&wide(op), &bounded, Constants::Folded).ok()?;
     let mut value = Value { narrow, wide: value, open: operands.iter().any(|v| v.open) };
-    // A short number may be one that was rounded to f32.
+    // A short constant may have been rounded to f32.
     if let Op::Constant(_) = op
         && value.narrow.dtype().is_float()
     {
@@ -143,7 +144,7 @@ fn evaluate(op: &Op, operands: &[&Value]) -> Option<Value> {
     Some(value)
 }
 
-/// Whether the magnitudes of the terms of a sum add up to about infinity.
+/// Whether the sum of the magnitudes of the terms is near infinity.
 fn sums_beyond(op: &Op, operands: &[&Value]) -> bool {
     let is_sum = match op {
         Op::Reduce(r) => r.kind == Reduction::Sum,
@@ -163,7 +164,7 @@ fn sums_beyond(op: &Op, operands: &[&Value]) -> bool {
     sums.is_some_and(|s| s[0].to_f64s().iter().any(beyond))
 }
 
-/// Whether all that was proved of a value is true of it.
+/// Whether the facts of a value hold.
 fn check_facts(value: &Tensor, facts: Facts) -> Result<(), String> {
     let holds = |x: f64| match x.is_nan() {
         true => facts.nan,
@@ -179,20 +180,20 @@ fn check_facts(value: &Tensor, facts: Facts) -> Result<(), String> {
     }
 }
 
-fn compare(found: &Value, wanted: &Value, math: Math, counts: &mut Members) -> Result<(), String> {
-    // Where it does not decide what is written, it may not decide a member either.
-    if wanted.open {
-        counts.open += wanted.narrow.len();
+fn compare(found: &Value, expected: &Value, math: Math, counts: &mut Members) -> Result<(), String> {
+    // A value that is not determined for the program cannot be compared.
+    if expected.open {
+        counts.open += expected.narrow.len();
         return Ok(());
     }
-    let float = wanted.narrow.dtype().is_float();
-    for (i, (x, y)) in found.narrow.scalars().zip(wanted.narrow.scalars()).enumerate() {
+    let float = expected.narrow.dtype().is_float();
+    for (i, (x, y)) in found.narrow.scalars().zip(expected.narrow.scalars()).enumerate() {
         if x.same_bits(y) || (x.as_f64().is_nan() && y.as_f64().is_nan()) {
             counts.elements += 1;
             continue;
         }
-        let radius = COARSER * (found.wide.radius[i] + wanted.wide.radius[i]);
-        let differ = || Err(format!("element {i} is {:?} instead of {:?}, ± {radius:e}", x.as_f64(), y.as_f64()));
+        let radius = COARSER * (found.wide.radius[i] + expected.wide.radius[i]);
+        let differ = || Err(format!("element {i}: expected {1:?} ± {radius:e}, found {0:?}", x.as_f64(), y.as_f64()));
         if math == Math::Strict {
             return differ();
         }
@@ -204,12 +205,12 @@ fn compare(found: &Value, wanted: &Value, math: Math, counts: &mut Members) -> R
             continue;
         }
         let (x, y) = (x.as_f64(), y.as_f64());
-        // Just below the largest number rounding decides whether there is one.
+        // Just below the largest number rounding decides whether it overflows.
         let edge = f64::from(f32::MAX) * (1.0 - 1e-4) - if radius.is_finite() { radius } else { 0.0 };
         let at_edge = |x: f64| x.abs() >= edge;
         counts.elements += 1;
         let same = match (x.is_finite(), y.is_finite()) {
-            // A zero has no sign, so neither has what is divided by it.
+            // Zero has no sign, so the sign of a quotient by it is arbitrary.
             _ if x.is_infinite() && y.is_infinite() => true,
             _ if x.is_nan() || y.is_nan() => false,
             (true, true) => {

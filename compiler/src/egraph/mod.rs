@@ -1,4 +1,4 @@
-//! The heart of the optimiser: equality saturation in two rounds, algebra and fusion.
+//! Equality saturation in two rounds, algebra and fusion.
 //!
 //! The only folder that names egg.
 

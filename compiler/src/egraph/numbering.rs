@@ -1,11 +1,11 @@
-//! The classes of an e-graph in dense numbers, for extraction.
+//! Dense numbers for the classes of an e-graph, for extraction.
 
 use egg::{Analysis, EGraph, Id, Language};
 
 /// A number for each class, in the order of their ids.
 pub(super) struct Numbering {
     ids: Vec<Id>,
-    /// Of each id of a class its number.
+    /// For each id of a class its number.
     numbers: Vec<u32>,
 }
 

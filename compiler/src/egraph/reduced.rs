@@ -1,30 +1,31 @@
-//! Classes that are reached through classes of a single alternative are in every extraction: only the rest is searched.
+//! Classes reachable through single-alternative classes are in every extraction; only the rest is searched, since the search is
+//! quadratic.
 //!
-//! A singleton class is a root, or read by a singleton class, and has one alternative. A step of training is for the most part
-//! calls of which nothing else is known; the search is quadratic, and would otherwise grow with the square of its depth.
+//! A singleton class has one alternative and is a root, or read by a singleton class. A training step consists mostly of calls,
+//! about which nothing else is known; without the reduction the search would grow with the square of its depth.
 
 use smallvec::SmallVec;
 
 use super::cost::Cost;
 use super::dag::{Choice, Dag};
 
-/// Words of all sets of [`Leads`] together. If there were more, nothing is taken out: the search of large DAGs looks at parts of them
+/// Words of all sets of [`Leads`] together. With more, the problem is not reduced: the search of large DAGs works in windows
 /// anyway.
 const SETS: usize = 1 << 20;
 
-/// A DAG without its singleton classes. Choices of either are choices of the other, at costs that differ by a constant.
+/// A DAG without its singleton classes. Choices correspond one to one, and their costs differ by a constant.
 pub(super) struct Reduced {
-    /// The DAG of the classes among which there is a choice. An alternative that reads a singleton class reads in its place
-    /// what that leads to: these classes are needed anyway, and only cycles through them matter.
+    /// The DAG of the other classes. An alternative that reads a singleton class reads instead the remaining classes below it:
+    /// these are needed anyway, and only cycles through them matter.
     pub dag: Dag,
     /// The cost of the singleton classes.
     pub cost: Cost,
-    /// Of each class of the reduced problem its number in the whole.
+    /// For each class of the reduced problem its number in the whole.
     classes: Vec<u32>,
 }
 
 impl Reduced {
-    /// What is left to choose of `whole`.
+    /// The reduced problem of `whole`.
     pub fn new(whole: &Dag) -> Reduced {
         let mut singleton = singletons(whole);
         let count = singleton.iter().filter(|f| **f).count();
@@ -63,7 +64,7 @@ impl Reduced {
         Reduced { dag, cost: cost.fold(0, Cost::saturating_add), classes }
     }
 
-    /// The part of a choice that is one.
+    /// Restricts a choice to the reduced problem.
     pub fn part(&self, whole: &Dag, choice: &Choice) -> Choice {
         let of = |(i, &class): (usize, &u32)| {
             Some(choice[class as usize]? - whole.first[class as usize] + self.dag.first[i])
@@ -71,7 +72,7 @@ impl Reduced {
         self.classes.iter().enumerate().map(of).collect()
     }
 
-    /// The choice of the whole.
+    /// Extends a choice of the reduced problem to the whole.
     pub fn complete(&self, whole: &Dag, part: &Choice) -> Choice {
         let mut choice: Choice = (0..whole.classes()).map(|c| Some(whole.first[c])).collect();
         for (i, &class) in self.classes.iter().enumerate() {
@@ -93,10 +94,10 @@ fn singletons(dag: &Dag) -> Vec<bool> {
     singleton
 }
 
-/// Of each singleton class the remaining classes that it is computed from through singleton classes, as a set of bits.
+/// For each singleton class the remaining classes that it depends on through singleton classes, as a bit set.
 struct Leads {
     words: usize,
-    /// Of each class the number of its set.
+    /// For each class the number of its set.
     number: Vec<u32>,
     sets: Vec<u64>,
 }
@@ -160,10 +161,10 @@ mod tests {
     use super::*;
     use crate::egraph::selection::Selection;
 
-    /// Classes in an order in which each reads earlier ones only: of each class the operands and costs of its alternatives.
-    fn dag(classes: Vec<Vec<(Vec<u32>, Cost)>>, wanted: Vec<u32>) -> Dag {
+    /// Classes in topological order: for each class the operands and costs of its alternatives.
+    fn dag(classes: Vec<Vec<(Vec<u32>, Cost)>>, roots: Vec<u32>) -> Dag {
         let count = classes.len() as u32;
-        let mut dag = Dag { roots: wanted.into_iter().map(|r| r % count).collect(), first: vec![0], ..Dag::default() };
+        let mut dag = Dag { roots: roots.into_iter().map(|r| r % count).collect(), first: vec![0], ..Dag::default() };
         for (class, alternatives) in (0..).zip(classes) {
             for (reads, cost) in alternatives {
                 let mut reads: SmallVec<[u32; 3]> =
@@ -186,10 +187,10 @@ mod tests {
                 prop::collection::vec((prop::collection::vec(any::<u32>(), 0..4), 0u64..100), 1..3),
                 1..40,
             ),
-            wanted in prop::collection::vec(any::<u32>(), 1..4),
+            roots in prop::collection::vec(any::<u32>(), 1..4),
             picks in prop::collection::vec(any::<u32>(), 40),
         ) {
-            let whole = dag(classes, wanted);
+            let whole = dag(classes, roots);
             let choice: Choice = (0..whole.classes() as u32)
                 .map(|c| Some(whole.nodes_of(c).start + picks[c as usize] % whole.nodes_of(c).len() as u32))
                 .collect();

@@ -1,7 +1,7 @@
-//! The algebra round: rules until nothing new comes or a limit is met.
+//! The algebra round: equality saturation up to a fixed point or a limit.
 //!
-//! The loop is our own rather than `egg::Runner`: it asks each rule only about the e-nodes of its kinds, and in later iterations only
-//! about those near which something changed. On a training step of 250 operators that is a few milliseconds less.
+//! The loop is our own rather than `egg::Runner`: it tries each rule only on the e-nodes of its kinds, and in later iterations
+//! only near changes. On a training step of 250 operators that saves a few milliseconds.
 
 use std::collections::BTreeMap;
 
@@ -16,24 +16,24 @@ use super::graph::{AlgebraGraph, Match, Origin, Rhs, is_known};
 use super::language::{Head, Kind};
 use crate::options::{Math, PassOptions as Options};
 
-/// How deep rules look below the e-node that they are asked about.
+/// The depth of rules' patterns below the e-node that they match.
 const RULE_DEPTH: usize = 3;
 
-/// A match: the class, the rule, and what the rule says is equal.
+/// A match: the class, the rule, and the equal term.
 struct Found {
     class: Id,
     rule: &'static Rule,
     rhs: Rhs,
 }
 
-/// What one run of the rules did.
+/// Statistics of a saturation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Saturation {
     /// Iterations that ran.
     pub iterations: usize,
-    /// Whether no rule had anything to add.
+    /// Whether a fixed point was reached.
     pub saturated: bool,
-    /// How often each rule added something or made two values one, by name.
+    /// How often each rule added something or merged two classes, by name.
     pub fired: BTreeMap<&'static str, usize>,
 }
 
@@ -48,20 +48,20 @@ fn run(algebra: &mut AlgebraGraph, rules: &[&'static Rule], options: &Options) -
     let limit = algebra.egraph.total_number_of_nodes().saturating_mul(options.limits.growth).max(256);
     let mut by_kind: FxHashMap<Kind, Vec<&'static Rule>> = FxHashMap::default();
     let mut done = Saturation::default();
-    // Classes in which something changed in the last iteration; all in the first.
+    // Classes that changed in the last iteration; all in the first.
     let mut changed: Option<FxHashSet<Id>> = None;
     while done.iterations < options.limits.iterations {
         done.iterations += 1;
         let matches = search(algebra, rules, &mut by_kind, near(algebra, changed.as_ref()).as_ref());
         let mut touched = FxHashSet::default();
         for found in matches {
-            let origin = Origin { rule: Some(found.rule.name), loc: place(algebra, found.class), position: None };
+            let origin = Origin { rule: Some(found.rule.name), loc: loc_of(algebra, found.class), position: None };
             let before = algebra.egraph.nodes().len();
             let Some(id) = algebra.add(&found.rhs, origin) else { continue };
             let after = algebra.egraph.nodes().len();
             touched.extend((before..after).map(Id::from));
             let apart = algebra.egraph.find(found.class) != algebra.egraph.find(id);
-            // Two numbers that differ are never one: what a rule says of them is wrong, or rounds otherwise.
+            // Different known numbers are never merged: the rule does not hold for them, or rounds differently.
             if apart && !may_be_equal(&algebra.egraph[found.class].data, &algebra.egraph[id].data) {
                 continue;
             }
@@ -87,20 +87,20 @@ fn run(algebra: &mut AlgebraGraph, rules: &[&'static Rule], options: &Options) -
     done
 }
 
-fn place(algebra: &AlgebraGraph, class: Id) -> Loc {
+fn loc_of(algebra: &AlgebraGraph, class: Id) -> Loc {
     algebra.egraph[class].data.loc
 }
 
 /// Restores an e-graph's invariants after unions.
 ///
-/// egg times this, and the clock that it asks measures the machine for more than ten milliseconds before its first answer. It is
-/// shown one that stands still: the compiler has no clock.
+/// egg times this, and the clock that it uses calibrates for more than ten milliseconds first. It is given a constant clock: the
+/// compiler has no clock.
 pub(super) fn rebuild<L: Language, N: Analysis<L>>(egraph: &mut EGraph<L, N>) {
     let (clock, _) = quanta::Clock::mock();
     quanta::with_clock(&clock, || egraph.rebuild());
 }
 
-/// All classes from which a changed one can be seen by a rule; none where everything is to be searched.
+/// The classes from which a rule can see a changed one; `None` if everything is to be searched.
 fn near(algebra: &AlgebraGraph, changed: Option<&FxHashSet<Id>>) -> Option<FxHashSet<Id>> {
     let mut near = changed?.clone();
     let mut edge: Vec<Id> = near.iter().copied().collect();
@@ -139,7 +139,7 @@ fn search(
             let rules = by_kind
                 .entry(kind)
                 .or_insert_with(|| rules.iter().copied().filter(|r| r.triggers.iter().any(|t| t.fits(kind))).collect());
-            // Of a number that is known other forms are of no use, and may round otherwise.
+            // Other forms of a known number are useless, and may round differently.
             for &rule in rules.iter().filter(|r| !is_known || r.is_folding()) {
                 (rule.find)(&Match::new(&algebra.egraph, class, node), &mut found);
                 matches.extend(found.drain(..).map(|rhs| Found { class, rule, rhs }));
@@ -149,16 +149,15 @@ fn search(
     matches
 }
 
-/// One place where a rule applies, as a program that returns both sides.
+/// A match of a rule, as a program that returns both sides.
 #[derive(Clone, Debug)]
 pub struct Application {
-    /// The rule.
     pub rule: &'static str,
-    /// A function with the arguments of the one that was searched, and two results: what stands there and what may stand there instead.
+    /// A function with the arguments of the one that was searched, and two results: the matched term and its replacement.
     pub sides: Function,
 }
 
-/// Every place of a function where a rule applies, of all rules or of one, with these maths. What the rules' tests check.
+/// Every match in a function, of all rules or of one, with these maths: for the tests of rules.
 pub fn applications(function: &Function, rule: Option<&str>, math: Math) -> Vec<Application> {
     let mut algebra = AlgebraGraph::new(function);
     algebra.egraph.analysis.math = math;

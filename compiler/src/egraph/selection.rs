@@ -1,40 +1,40 @@
-//! A choice of alternatives under local changes: what an exchange costs is found from the classes that become needed and those
-//! that nothing needs any more, not from the whole DAG.
+//! A choice of alternatives under local changes: the cost of a change is computed from the classes that become needed or
+//! unneeded, not from the whole DAG.
 
 use smallvec::SmallVec;
 
 use super::cost::Cost;
 use super::dag::{Choice, Dag};
 
-/// The rank of a class that was not needed when ranks were given.
+/// The rank of a class that was not needed when ranks were assigned.
 const UNRANKED: u32 = u32::MAX;
 
-/// An acyclic choice, and which classes its roots need.
+/// An acyclic choice, and the classes that its roots need.
 pub(super) struct Selection<'a> {
     dag: &'a Dag,
     choice: Choice,
-    /// Of each class how many roots and chosen alternatives of needed classes read it: it is needed unless that is 0.
+    /// For each class its reference count, by roots and chosen alternatives of needed classes: it is needed unless that is 0.
     uses: Vec<u32>,
-    /// Of each needed class its position in a topological order, operands first.
+    /// For each needed class its position in a topological order, operands first.
     ranks: Vec<u32>,
     /// Number of needed classes.
     needed: usize,
-    /// Those of them for which nothing is chosen.
+    /// Those of them without a chosen alternative.
     unchosen: usize,
     cost: u128,
     /// Classes visited so far, as a measure of the work.
     pub visits: usize,
 }
 
-/// What was chosen of a class before an exchange.
-struct Old {
+/// The previous choice of a class.
+struct Previous {
     class: u32,
     node: Option<u32>,
     rank: u32,
 }
 
 impl<'a> Selection<'a> {
-    /// The selection of a choice; `None` if a class that is needed has no alternative chosen, or needs itself.
+    /// The selection of a choice; `None` if a needed class has no chosen alternative, or the choice is cyclic.
     pub fn new(dag: &'a Dag, choice: Choice) -> Option<Self> {
         let classes = dag.classes();
         let mut this = Selection {
@@ -51,12 +51,12 @@ impl<'a> Selection<'a> {
         (this.unchosen == 0 && this.rank()).then_some(this)
     }
 
-    /// What is chosen.
+    /// The choice.
     pub fn into_choice(self) -> Choice {
         self.choice
     }
 
-    /// The alternative that is chosen of a class.
+    /// The chosen alternative of a class.
     pub fn chosen(&self, class: u32) -> Option<u32> {
         self.choice[class as usize]
     }
@@ -66,19 +66,19 @@ impl<'a> Selection<'a> {
         self.uses[class as usize] > 0
     }
 
-    /// The cost of what the roots need, each class once.
+    /// The cost of everything that the roots need, each class once.
     pub fn cost(&self) -> Cost {
         Cost::try_from(self.cost).unwrap_or(Cost::MAX)
     }
 
-    /// Chooses these alternatives, of one class each, if the whole becomes strictly cheaper; otherwise all stays as it is.
+    /// Chooses these alternatives, of one class each, if that is strictly cheaper; otherwise nothing changes.
     pub fn exchange(&mut self, alternatives: &[u32]) -> bool {
         let (before, needed) = (self.cost, self.needed);
-        let mut old: SmallVec<[Old; 4]> = SmallVec::new();
+        let mut old: SmallVec<[Previous; 4]> = SmallVec::new();
         for &node in alternatives {
             let class = self.dag.class_of[node as usize];
             let rank = self.ranks[class as usize];
-            old.push(Old { class, node: self.set(class, Some(node)), rank });
+            old.push(Previous { class, node: self.set(class, Some(node)), rank });
         }
         if self.unchosen == 0
             && self.cost < before
@@ -86,12 +86,12 @@ impl<'a> Selection<'a> {
         {
             return true;
         }
-        for Old { class, node, rank } in old.into_iter().rev() {
+        for Previous { class, node, rank } in old.into_iter().rev() {
             self.set(class, node);
             self.ranks[class as usize] = rank;
         }
         if self.needed != needed {
-            // A cycle among classes that nothing else needs was entered, whose members hold each other.
+            // An unneeded cycle was counted, whose members keep each other referenced.
             self.recount();
         }
         debug_assert_eq!((self.cost, self.unchosen), (before, 0), "an exchange was not undone");
@@ -104,16 +104,16 @@ impl<'a> Selection<'a> {
         self.acquire(self.dag.roots.iter().copied());
     }
 
-    /// What the chosen alternative of a class reads.
+    /// The operands of a class's chosen alternative.
     fn reads(&self, class: u32) -> &'a [u32] {
         self.choice[class as usize].map_or(&[], |node| &self.dag.children[node as usize])
     }
 
-    /// Chooses an alternative, and returns the one that was chosen before.
+    /// Chooses an alternative, and returns the previous one.
     fn set(&mut self, class: u32, node: Option<u32>) -> Option<u32> {
         let old = self.choice[class as usize];
         if !self.is_needed(class) {
-            // A rank holds of what was chosen when it was given.
+            // A rank is invalid after a change.
             self.ranks[class as usize] = UNRANKED;
             self.choice[class as usize] = node;
             return old;
@@ -127,7 +127,7 @@ impl<'a> Selection<'a> {
         old
     }
 
-    /// Counts a class as needed, with the cost of its own alternative.
+    /// Counts a class as needed, with the cost of its alternative.
     fn enter(&mut self, class: u32) {
         self.visits += 1;
         self.needed += 1;
@@ -137,7 +137,7 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Counts it no more.
+    /// Uncounts it.
     fn leave(&mut self, class: u32) {
         self.visits += 1;
         self.needed -= 1;
@@ -169,13 +169,13 @@ impl<'a> Selection<'a> {
         }
     }
 
-    /// Whether everything that a class reads is ranked below it: then it needs itself no more than before.
+    /// Whether everything that a class reads is ranked below it: then it is in no cycle.
     fn is_in_order(&self, class: u32) -> bool {
         let rank = self.ranks[class as usize];
         rank != UNRANKED && self.reads(class).iter().all(|&read| self.ranks[read as usize] < rank)
     }
 
-    /// Ranks all needed classes anew; `false`, and all ranks as they were, if one needs itself. Cycles that nothing needs are no longer
+    /// Assigns ranks to all needed classes; `false`, with all ranks unchanged, if there is a cycle. Unneeded cycles are no longer
     /// counted then.
     fn rank(&mut self) -> bool {
         const OPEN: u32 = UNRANKED - 1;
@@ -256,21 +256,21 @@ mod tests {
                 let mut nodes: Vec<u32> = exchange.into_iter().map(|n| n % dag.costs.len() as u32).collect();
                 nodes.dedup_by_key(|n| dag.class_of[*n as usize]);
                 let before = selection.cost();
-                let mut wanted = selection.choice.clone();
+                let mut expected = selection.choice.clone();
                 for &node in &nodes {
-                    wanted[dag.class_of[node as usize] as usize] = Some(node);
+                    expected[dag.class_of[node as usize] as usize] = Some(node);
                 }
-                let whole = Selection::new(&dag, wanted.clone()).map(|s| s.cost());
+                let whole = Selection::new(&dag, expected.clone()).map(|s| s.cost());
                 let taken = selection.exchange(&nodes);
                 let better = whole.is_some_and(|cost| cost < before);
-                // Of several at once, a cycle that nothing else needs may be left, whose cost is counted; then they are refused.
+                // A change of several may leave an unneeded cycle, whose cost is counted; then it is rejected.
                 prop_assert!(taken == better || nodes.len() > 1 && better);
                 let choice = selection.choice.clone();
                 let fresh = Selection::new(&dag, choice.clone()).expect("it is acyclic");
                 prop_assert_eq!(selection.cost(), fresh.cost());
                 prop_assert_eq!(&selection.uses, &fresh.uses);
                 if taken {
-                    prop_assert_eq!(choice, wanted);
+                    prop_assert_eq!(choice, expected);
                 }
             }
         }

@@ -11,9 +11,9 @@ pub(super) struct Window<'a> {
     /// The alternatives that read each class.
     parents: &'a [SmallVec<[u32; 4]>],
     classes: &'a [u32],
-    /// Of each of them the number of its first alternative in the window; one more at the end.
+    /// For each of them the number of its first alternative in the window; one more at the end.
     first: Vec<u32>,
-    /// Of each class of the DAG its number in the window, or [`u32::MAX`].
+    /// For each class of the DAG its number in the window, or [`u32::MAX`].
     number: &'a [u32],
     costs: Vec<Cost>,
 }
@@ -36,7 +36,7 @@ impl<'a> Window<'a> {
         Some(self.number[class as usize]).filter(|&n| n != u32::MAX).map(|n| n as usize)
     }
 
-    /// Chooses for each class; what is chosen already costs nothing.
+    /// Chooses for each class; classes that have a choice already are free.
     pub fn choose(&self, choice: &mut Choice) {
         let dag = self.dag;
         let mut sets: Vec<Option<(Cost, Vec<u64>)>> = vec![None; self.classes.len()];

@@ -1,12 +1,11 @@
 //! The builder of kernels.
 //!
-//! Whoever builds a kernel writes loops and arithmetic naively; the builder merges equal pure instructions and puts
-//! each one into the outermost block in which its operands are known, so that emitters need neither value numbering
-//! nor invariant motion. Loads of [`Mode::Read`] operands and tables move out of loops that certainly run at least
-//! once; all other loads stay where they are built.
+//! Callers write loops and arithmetic naively; the builder performs common-subexpression elimination and loop-invariant code
+//! motion: each pure instruction goes into the outermost block in which its operands are defined, so that emitters need neither.
+//! Loads of [`AccessMode::Read`] operands and tables are hoisted out of loops that run at least once; all other loads stay where they
+//! are built.
 //!
-//! Arithmetic on indices is folded as it is built, with the help of the ranges of loop variables: `(i * 4 + j) / 4` with
-//! `j` in `0..4` is `i`.
+//! Index arithmetic is folded while it is built, using the ranges of loop variables: `(i * 4 + j) / 4` with `j` in `0..4` is `i`.
 
 mod arith;
 mod control;
@@ -20,10 +19,10 @@ use rustc_hash::FxHashMap;
 use super::ir::*;
 
 /// Builds one [`Kernel`]. Ill-typed operands are bugs of the caller and panic.
-pub struct Builder {
+pub struct KernelBuilder {
     operands: Vec<Operand>,
     scratch: Vec<Scratch>,
-    tables: Vec<Table>,
+    tables: Vec<ConstTable>,
     chunks: usize,
     values: Vec<ValueInfo>,
     scopes: Vec<Scope>,
@@ -42,20 +41,20 @@ struct ValueInfo {
 struct Scope {
     stmts: Block,
     memo: FxHashMap<(Inst, Ty), Val>,
-    /// Whether the block runs whenever the one around it does.
+    /// Whether the block runs whenever its parent does.
     certain: bool,
 }
 
-/// Buffers are numbered while the kernel is built, before the number of operands is known: scratch buffers and tables
-/// count from these and are renumbered by [`Builder::finish`].
+/// Buffers are numbered while the kernel is built, before the number of operands is known: scratch buffers and tables count from
+/// these and are renumbered by [`KernelBuilder::finish`].
 const SCRATCH_BASE: u32 = 1 << 16;
 const TABLE_BASE: u32 = 1 << 17;
 
-impl Builder {
+impl KernelBuilder {
     /// A kernel whose work is split into `chunks` chunks (at least one).
     pub fn new(chunks: usize) -> Self {
         assert!(chunks >= 1, "a kernel has at least one chunk");
-        let mut b = Builder {
+        let mut b = KernelBuilder {
             operands: Vec::new(),
             scratch: Vec::new(),
             tables: Vec::new(),
@@ -70,7 +69,7 @@ impl Builder {
     }
 
     /// Adds an operand.
-    pub fn operand(&mut self, dtype: DType, elements: usize, mode: Mode) -> Buf {
+    pub fn operand(&mut self, dtype: DType, elements: usize, mode: AccessMode) -> Buf {
         self.operands.push(Operand { dtype, elements, mode });
         Buf(self.operands.len() as u32 - 1)
     }
@@ -81,11 +80,11 @@ impl Builder {
         Buf(SCRATCH_BASE + self.scratch.len() as u32 - 1)
     }
 
-    /// Adds constant data, unless it is there already.
+    /// Adds constant data, without duplicates.
     pub fn table(&mut self, dtype: DType, bytes: &[u8]) -> Buf {
         let known = self.tables.iter().position(|t| t.dtype == dtype && *t.bytes == *bytes);
         let index = known.unwrap_or_else(|| {
-            self.tables.push(Table { dtype, bytes: Arc::from(bytes) });
+            self.tables.push(ConstTable { dtype, bytes: Arc::from(bytes) });
             self.tables.len() - 1
         });
         Buf(TABLE_BASE + index as u32)
@@ -131,7 +130,7 @@ impl Builder {
             values: self.values.iter().map(|v| v.ty).collect(),
             body,
         };
-        super::clean::clean(&mut kernel);
+        super::dce::eliminate_dead_code(&mut kernel);
         kernel
     }
 
@@ -144,13 +143,13 @@ impl Builder {
         &self.values[val.0 as usize]
     }
 
-    /// Defines a value in the outermost possible block, or finds it there.
+    /// Defines a value in the outermost possible block, or reuses an equal one.
     fn pure(&mut self, inst: Inst, ty: Ty) -> Val {
         let depth = inst.operands().map(|v| self.info(v).depth).max().unwrap_or(0);
-        self.place(inst, ty, depth, true)
+        self.insert(inst, ty, depth, true)
     }
 
-    fn place(&mut self, inst: Inst, ty: Ty, depth: usize, memo: bool) -> Val {
+    fn insert(&mut self, inst: Inst, ty: Ty, depth: usize, memo: bool) -> Val {
         if memo && let Some(&val) = self.scopes[depth].memo.get(&(inst, ty)) {
             return val;
         }
@@ -229,7 +228,7 @@ impl Builder {
         }
     }
 
-    /// The numbers of the lanes.
+    /// The lane numbers.
     pub fn iota(&mut self, ty: Ty) -> Val {
         assert!(ty.elem.is_int(), "iota is integer");
         self.pure(Inst::Iota, ty)

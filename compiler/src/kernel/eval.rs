@@ -1,7 +1,7 @@
-//! What every lane of an instruction computes, on bit patterns: the definition that emitters have to meet.
+//! The semantics of instructions, lane by lane on bit patterns, which emitters must implement.
 //!
-//! Lanes are held in `u64`: floats as their bits, integers sign-extended to 64 bits (`i32` as `x as i64 as u64`),
-//! truth values as 0 or 1.
+//! Lanes are held in `u64`: floats as their bits, integers sign-extended to 64 bits (`i32` as `x as i64 as u64`), booleans as 0
+//! or 1.
 
 use super::ir::{Binary, Compare, Const, Elem, Unary};
 

@@ -1,10 +1,10 @@
 //! Folding of index arithmetic while a kernel is built.
 
-use super::build::Builder;
+use super::build::KernelBuilder;
 use super::ir::{Binary, Const, Inst, Ty, Val};
 
-/// Whether an index is a multiple of `d`, and the quotient if so.
-fn divide_exactly(b: &mut Builder, x: Val, d: i64) -> Option<Val> {
+/// The quotient of an index by `d`, if it is a multiple of it.
+fn divide_exactly(b: &mut KernelBuilder, x: Val, d: i64) -> Option<Val> {
     if let Some(c) = b.known_index(x) {
         return (c % d == 0).then(|| b.index(c / d));
     }
@@ -22,8 +22,8 @@ fn divide_exactly(b: &mut Builder, x: Val, d: i64) -> Option<Val> {
     }
 }
 
-/// Splits an index into `d * quotient + rest`, if part of it is a multiple of `d`.
-fn split_multiple(b: &mut Builder, x: Val, d: i64) -> Option<(Val, Val)> {
+/// Splits an index into `d * quotient + rest`, if some of its terms are multiples of `d`.
+fn split_multiple(b: &mut KernelBuilder, x: Val, d: i64) -> Option<(Val, Val)> {
     if let Some(Inst::Binary(Binary::Add, p, q)) = b.inst(x) {
         if let Some(quotient) = divide_exactly(b, p, d) {
             return Some((quotient, q));
@@ -42,7 +42,7 @@ fn split_multiple(b: &mut Builder, x: Val, d: i64) -> Option<(Val, Val)> {
     Some((quotient, zero))
 }
 
-pub(super) fn div_floor(b: &mut Builder, x: Val, d: i64) -> Val {
+pub(super) fn div_floor(b: &mut KernelBuilder, x: Val, d: i64) -> Val {
     if b.ty(x) != Ty::INDEX {
         return b.div_floor_raw(x, d);
     }
@@ -63,7 +63,7 @@ pub(super) fn div_floor(b: &mut Builder, x: Val, d: i64) -> Val {
     b.div_floor_raw(x, d)
 }
 
-pub(super) fn modulo(b: &mut Builder, x: Val, d: i64) -> Val {
+pub(super) fn modulo(b: &mut KernelBuilder, x: Val, d: i64) -> Val {
     if d == 1 {
         let ty = b.ty(x);
         return b.int(ty, 0);
@@ -82,7 +82,7 @@ pub(super) fn modulo(b: &mut Builder, x: Val, d: i64) -> Val {
     b.modulo_raw(x, d)
 }
 
-pub(super) fn index_binary(b: &mut Builder, op: Binary, x: Val, y: Val) -> Val {
+pub(super) fn index_binary(b: &mut KernelBuilder, op: Binary, x: Val, y: Val) -> Val {
     let (cx, cy) = (b.known_index(x), b.known_index(y));
     match (op, cx, cy) {
         (Binary::Add, Some(p), Some(q)) => return b.index(p.wrapping_add(q)),
@@ -107,7 +107,7 @@ pub(super) fn index_binary(b: &mut Builder, op: Binary, x: Val, y: Val) -> Val {
             return if op == Binary::Min { y } else { x };
         }
     }
-    // Constants drift outwards, (x + c) + y = (x + y) + c, until a load takes them as its offset.
+    // Constants are reassociated outwards, (x + c) + y = (x + y) + c, until a load takes them as its offset.
     match op {
         Binary::Add => {
             if let Some((inner, c)) = constant_term(b, x) {
@@ -144,7 +144,7 @@ pub(super) fn index_binary(b: &mut Builder, op: Binary, x: Val, y: Val) -> Val {
     b.binary_raw(op, x, y)
 }
 
-fn constant_term(b: &Builder, x: Val) -> Option<(Val, i64)> {
+fn constant_term(b: &KernelBuilder, x: Val) -> Option<(Val, i64)> {
     match b.inst(x)? {
         Inst::Binary(Binary::Add, inner, c) => match b.inst(c)? {
             Inst::Const(Const::I64(c)) => Some((inner, c)),

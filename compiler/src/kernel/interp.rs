@@ -1,13 +1,13 @@
-//! The kernel interpreter: executes kernels exactly as every emitter must, and finds accesses outside of buffers.
+//! The kernel interpreter: defines what emitters must implement, and detects accesses outside of buffers.
 
 use dlc_ir::DType;
 
 use super::eval;
 use super::ir::*;
 
-/// Where the interpreter finds a kernel's operands. Scratch memory and tables are its own.
-pub trait Memory {
-    /// The bits of one element: unsigned and zero-extended, as they lie in memory.
+/// The memory of a kernel's operands. Scratch memory and tables belong to the interpreter.
+pub trait OperandMemory {
+    /// The bits of one element: unsigned and zero-extended, as in memory.
     fn read(&self, operand: usize, dtype: DType, element: usize) -> u64;
     /// Writes the low bits of `bits` to one element.
     fn write(&mut self, operand: usize, dtype: DType, element: usize, bits: u64);
@@ -27,7 +27,7 @@ pub(crate) fn write_bytes(bytes: &mut [u8], dtype: DType, element: usize, bits: 
     bytes[element * size..][..size].copy_from_slice(&bits.to_le_bytes()[..size]);
 }
 
-impl Memory for [Vec<u8>] {
+impl OperandMemory for [Vec<u8>] {
     fn read(&self, operand: usize, dtype: DType, element: usize) -> u64 {
         read_bytes(&self[operand], dtype, element)
     }
@@ -37,20 +37,18 @@ impl Memory for [Vec<u8>] {
     }
 }
 
-/// Why a kernel did not run to its end.
+/// Why a kernel stopped early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum KernelError {
     /// A [`Stmt::Check`] failed.
     #[error("check failed with status {0}")]
     Check(i32),
-    /// The kernel is wrong: it accesses an element that its buffer does not have.
+    /// A bug in the kernel: it accesses an element outside of its buffer.
     #[error("element {element} of buffer {buf:?}, which has {elements}")]
     OutOfBounds {
-        /// The buffer.
         buf: Buf,
-        /// The element that was accessed.
         element: i64,
-        /// The number of elements that there are.
+        /// The size of the buffer.
         elements: usize,
     },
 }
@@ -58,22 +56,27 @@ pub enum Fault {
 type Lanes = [u64; Ty::MAX_LANES as usize];
 
 /// Executes the chunks `begin..end` of a kernel.
-pub fn run(kernel: &Kernel, memory: &mut (impl Memory + ?Sized), begin: usize, end: usize) -> Result<(), Fault> {
+pub fn run(
+    kernel: &Kernel,
+    memory: &mut (impl OperandMemory + ?Sized),
+    begin: usize,
+    end: usize,
+) -> Result<(), KernelError> {
     let scratch = kernel.scratch.iter().map(|s| vec![0xa5; s.elements * s.dtype.size()]).collect();
-    let mut machine = Machine { kernel, memory, scratch, values: vec![[0; 16]; kernel.values.len()] };
+    let mut machine = Execution { kernel, memory, scratch, values: vec![[0; 16]; kernel.values.len()] };
     machine.values[0] = [begin as u64; 16];
     machine.values[1] = [end as u64; 16];
     machine.block(&kernel.body)
 }
 
-struct Machine<'a, M: ?Sized> {
+struct Execution<'a, M: ?Sized> {
     kernel: &'a Kernel,
     memory: &'a mut M,
     scratch: Vec<Vec<u8>>,
     values: Vec<Lanes>,
 }
 
-impl<M: Memory + ?Sized> Machine<'_, M> {
+impl<M: OperandMemory + ?Sized> Execution<'_, M> {
     fn get(&self, val: Val) -> &Lanes {
         &self.values[val.0 as usize]
     }
@@ -86,7 +89,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         self.values[to.0 as usize] = self.values[from.0 as usize];
     }
 
-    fn block(&mut self, block: &Block) -> Result<(), Fault> {
+    fn block(&mut self, block: &Block) -> Result<(), KernelError> {
         for stmt in block {
             match stmt {
                 Stmt::Let(val, inst) => {
@@ -96,7 +99,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
                 Stmt::Store(access, value) => self.store(access, *value)?,
                 Stmt::Check(cond, status) => {
                     if self.scalar(*cond) == 0 {
-                        return Err(Fault::Check(*status));
+                        return Err(KernelError::Check(*status));
                     }
                 }
                 Stmt::Loop(l) => self.repeat(l)?,
@@ -112,7 +115,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         Ok(())
     }
 
-    fn repeat(&mut self, l: &Loop) -> Result<(), Fault> {
+    fn repeat(&mut self, l: &Loop) -> Result<(), KernelError> {
         for c in &l.carried {
             self.copy(c.arg, c.init);
         }
@@ -121,7 +124,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         while i < end {
             self.values[l.var.0 as usize] = [i as u64; 16];
             self.block(&l.body)?;
-            // All at once: what one hands on may be what another one saw.
+            // Assign all at once: a carried value may be the previous value of another one.
             for (slot, c) in next.iter_mut().zip(&l.carried) {
                 *slot = *self.get(c.next);
             }
@@ -143,15 +146,15 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         }
     }
 
-    fn element(&self, buf: Buf, element: i64) -> Result<(DType, usize), Fault> {
+    fn element(&self, buf: Buf, element: i64) -> Result<(DType, usize), KernelError> {
         let (dtype, elements) = self.kernel.extent(buf);
         match usize::try_from(element) {
             Ok(e) if e < elements => Ok((dtype, e)),
-            _ => Err(Fault::OutOfBounds { buf, element, elements }),
+            _ => Err(KernelError::OutOfBounds { buf, element, elements }),
         }
     }
 
-    fn read(&self, buf: Buf, element: i64) -> Result<u64, Fault> {
+    fn read(&self, buf: Buf, element: i64) -> Result<u64, KernelError> {
         let (dtype, element) = self.element(buf, element)?;
         let bits = match self.kernel.buffer(buf) {
             BufKind::Operand(i) => self.memory.read(i, dtype, element),
@@ -161,7 +164,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         Ok(if dtype == DType::I32 { i64::from(bits as i32) as u64 } else { bits })
     }
 
-    fn store(&mut self, access: &Access, value: Val) -> Result<(), Fault> {
+    fn store(&mut self, access: &Access, value: Val) -> Result<(), KernelError> {
         let lanes = self.kernel.ty(value).lanes;
         let base = self.scalar(access.index).wrapping_add(access.offset);
         for lane in 0..self.active(access, lanes) {
@@ -177,7 +180,7 @@ impl<M: Memory + ?Sized> Machine<'_, M> {
         Ok(())
     }
 
-    fn inst(&self, inst: &Inst, ty: Ty) -> Result<Lanes, Fault> {
+    fn inst(&self, inst: &Inst, ty: Ty) -> Result<Lanes, KernelError> {
         let mut out = [0; 16];
         let n = usize::from(ty.lanes);
         let elem_of = |v: Val| self.kernel.ty(v).elem;

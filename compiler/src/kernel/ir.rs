@@ -148,7 +148,7 @@ pub enum Inst {
 }
 
 impl Inst {
-    /// Does something with every value that it reads.
+    /// Calls `f` on every operand.
     pub(super) fn for_each_operand_mut(&mut self, mut f: impl FnMut(&mut Val)) {
         match self {
             Inst::Const(_) | Inst::Iota => {}
@@ -170,7 +170,6 @@ impl Inst {
         }
     }
 
-    /// The values that it reads.
     pub(super) fn operands(mut self) -> impl Iterator<Item = Val> {
         let mut operands = SmallVec::<[Val; 3]>::new();
         self.for_each_operand_mut(|val| operands.push(*val));
@@ -178,19 +177,18 @@ impl Inst {
     }
 }
 
-/// Where a load or a store goes.
+/// The address of a load or a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Access {
-    /// The buffer.
     pub buf: Buf,
     /// Scalar `i64`: the element of the first lane, before `offset` is added.
     pub index: Val,
     /// Constant part of the element index.
     pub offset: i64,
-    /// Distance in elements from lane to lane; 1 is contiguous. Irrelevant for scalars (and then 1).
+    /// Distance in elements from lane to lane; 1 is contiguous. Ignored for scalars (and then 1).
     pub stride: i64,
-    /// Scalar `i64` number of active lanes, for the tails of loops: lanes from `active` on are not accessed; a load
-    /// gives zero there. Absent: all lanes. Values outside `0..=lanes` are clamped.
+    /// Scalar `i64` number of active lanes, for the remainders of loops: lanes from `active` on are not accessed; a load gives
+    /// zero there. Absent: all lanes. Values outside `0..=lanes` are clamped.
     pub active: Option<Val>,
 }
 
@@ -205,7 +203,7 @@ pub enum Stmt {
     Loop(Box<Loop>),
     /// A conditional.
     If(Box<If>),
-    /// Ends the kernel with this status unless the scalar `bool` is true. The status is never 0.
+    /// Exits the kernel with this status unless the scalar `bool` is true. The status is never 0.
     Check(Val, i32),
 }
 
@@ -223,11 +221,9 @@ pub struct Loop {
     pub end: Val,
     /// Positive step.
     pub step: i64,
-    /// Emitters write the body once for every iteration, with constant `var`. Both bounds are then constants.
+    /// Emitters emit the body once per iteration, with constant `var`. Both bounds are then constants.
     pub unroll: bool,
-    /// What is carried from iteration to iteration.
     pub carried: Vec<Carried>,
-    /// The statements of one iteration.
     pub body: Block,
 }
 
@@ -238,7 +234,7 @@ pub struct Carried {
     pub init: Val,
     /// The value that the body sees; defined by the loop.
     pub arg: Val,
-    /// What the body hands to the next iteration, defined before the end of the body.
+    /// The value for the next iteration, defined before the end of the body.
     pub next: Val,
     /// The value after the last iteration (`init` if there was none); defined by the loop for what follows it.
     pub result: Val,
@@ -253,9 +249,9 @@ pub struct If {
     pub then: Block,
     /// Runs if it is false.
     pub otherwise: Block,
-    /// Values that the branches make.
+    /// Values that the branches define.
     pub results: Vec<Merged>,
-    /// Whether `then` hardly ever runs: it counts for nothing in estimates, and its code is out of the way.
+    /// Whether `then` is unlikely: it is ignored in cost estimates, and its code is moved out of line.
     pub is_rare: bool,
 }
 
@@ -270,61 +266,51 @@ pub struct Merged {
     pub result: Val,
 }
 
-/// What a kernel does with an operand.
+/// How a kernel uses an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Mode {
-    /// Only reads it. Nothing that the kernel writes overlaps it, so that loads may be moved.
+pub enum AccessMode {
+    /// Read only. Nothing that the kernel writes aliases it, so that loads may be moved.
     Read,
-    /// Only writes it.
+    /// Written only.
     Write,
-    /// Reads and writes it, or reads what another operand of the kernel overwrites (updates in place).
+    /// Read and written, or aliased by another operand that is written (an update in place).
     ReadWrite,
 }
 
-/// A buffer that is handed to the kernel.
+/// A buffer that is passed to the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Operand {
-    /// Element type in memory.
     pub dtype: DType,
-    /// Number of elements.
     pub elements: usize,
-    /// Whether it is read or written.
-    pub mode: Mode,
+    pub mode: AccessMode,
 }
 
-/// Memory that a call of the kernel uses for itself; undefined when the call begins. Aligned to 64 bytes.
+/// Private memory of a call of the kernel; undefined when the call begins. Aligned to 64 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Scratch {
-    /// Element type in memory.
     pub dtype: DType,
-    /// Number of elements.
     pub elements: usize,
 }
 
 /// Constant data that a kernel reads, such as the digits of 2/π.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Table {
-    /// Element type in memory.
+pub struct ConstTable {
     pub dtype: DType,
-    /// The elements, in the machine's byte order.
+    /// The elements, in native byte order.
     pub bytes: Arc<[u8]>,
 }
 
 /// A kernel: see the [module](self).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
-    /// Buffers handed in by the caller.
     pub operands: Vec<Operand>,
-    /// Private memory.
     pub scratch: Vec<Scratch>,
-    /// Constant data.
-    pub tables: Vec<Table>,
-    /// The number of chunks into which the work is split; depends on shapes only. One call executes the chunks
-    /// `BEGIN..END`; calls for disjoint ranges may run at the same time.
+    pub tables: Vec<ConstTable>,
+    /// The number of chunks into which the work is divided; depends on shapes only. One call executes the chunks `BEGIN..END`;
+    /// calls for disjoint ranges may run concurrently.
     pub chunks: usize,
     /// The type of every value. The first two are [`Kernel::BEGIN`] and [`Kernel::END`].
     pub values: Vec<Ty>,
-    /// The stages.
     pub body: Block,
 }
 
@@ -339,7 +325,7 @@ impl Kernel {
         self.values[val.0 as usize]
     }
 
-    /// What kind of buffer `buf` is, and its place among its kind.
+    /// The kind of a buffer, and its index among its kind.
     pub fn buffer(&self, buf: Buf) -> BufKind {
         let i = buf.0 as usize;
         let (operands, scratch) = (self.operands.len(), self.scratch.len());
@@ -364,7 +350,7 @@ impl Kernel {
         }
     }
 
-    /// Byte offsets of the scratch buffers in the block that the caller provides, and its size.
+    /// Byte offsets of the scratch buffers in the memory that the caller provides, and its size.
     pub fn scratch_layout(&self) -> (Vec<usize>, usize) {
         let mut at = 0;
         let offsets = self.scratch.iter().map(|s| {
@@ -379,10 +365,7 @@ impl Kernel {
 /// The kinds of buffers; see [`Kernel::buffer`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BufKind {
-    /// The operand with this number.
     Operand(usize),
-    /// The scratch buffer with this number.
     Scratch(usize),
-    /// The table with this number.
     Table(usize),
 }

@@ -1,17 +1,16 @@
 //! Kernels: small structured loop nests over buffers, between the scheduler and the emitters.
 //!
-//! - [`ir`] has the data types; a [`Builder`] makes kernels, merging common subexpressions and hoisting invariants on
-//!   the way.
+//! - [`ir`] has the data types; a [`KernelBuilder`] makes kernels, with common-subexpression elimination and loop-invariant code
+//!   motion.
 //! - [`verify()`] checks the rules that emitters rely on, with the proof of [`bounds`] that no access leaves its buffer; a
-//!   [`Verified`] kernel carries its verdict;
-//!   [`mod@print`] makes the text that `--emit=kernels` shows.
-//! - [`interp`] executes kernels exactly as emitters must.
+//!   [`Verified`] kernel is one that it accepted; [`mod@print`] makes the text of `--emit=kernels`.
+//! - [`interp`] defines how emitters must execute kernels.
 //!
-//! Kernels, routines and constants together, what an emitter gets, are a program of `routine`.
+//! Kernels, routines and constants together, the input of an emitter, are a program of `routine`.
 
 pub mod bounds;
 pub mod build;
-mod clean;
+mod dce;
 pub mod eval;
 mod fold;
 pub mod interp;
@@ -20,6 +19,6 @@ pub mod math;
 pub mod print;
 pub mod verify;
 
-pub use build::Builder;
+pub use build::KernelBuilder;
 pub use ir::*;
 pub use verify::{Malformed, Verified, verify};

@@ -38,7 +38,7 @@ impl fmt::Display for Const {
     }
 }
 
-/// Constants are printed where they are used.
+/// Constants are printed at their uses.
 fn constants(kernel: &Kernel) -> Vec<Option<Const>> {
     fn walk(block: &Block, consts: &mut [Option<Const>]) {
         for stmt in block {
@@ -71,9 +71,9 @@ impl Printer<'_> {
         write!(self.out, "kernel @{name}(")?;
         for (i, op) in k.operands.iter().enumerate() {
             let mode = match op.mode {
-                Mode::Read => "",
-                Mode::Write => "out ",
-                Mode::ReadWrite => "inout ",
+                AccessMode::Read => "",
+                AccessMode::Write => "out ",
+                AccessMode::ReadWrite => "inout ",
             };
             let comma = if i > 0 { ", " } else { "" };
             write!(self.out, "{comma}{mode}%b{i}: {}[{}]", op.dtype, op.elements)?;
@@ -108,7 +108,7 @@ impl Printer<'_> {
     }
 
     fn access(&self, access: &Access) -> String {
-        let mut text = format!("{}[{}", self.buf(access.buf), self.place(access.index, access.offset));
+        let mut text = format!("{}[{}", self.buf(access.buf), self.address(access.index, access.offset));
         if access.stride != 1 {
             let _ = write!(text, " by {}", access.stride);
         }
@@ -119,7 +119,7 @@ impl Printer<'_> {
         text
     }
 
-    fn place(&self, index: Val, offset: i64) -> String {
+    fn address(&self, index: Val, offset: i64) -> String {
         match (self.consts[index.0 as usize], offset) {
             (Some(Const::I64(c)), _) => (c + offset).to_string(),
             (_, 0) => self.val(index),
@@ -241,7 +241,7 @@ impl Printer<'_> {
             Inst::Any(x) => format!("any {}", v(x)),
             Inst::Load(ref access) => format!("load {}", self.access(access)),
             Inst::Gather { buf, index, offset } => {
-                format!("gather {}[{}]", self.buf(buf), self.place(index, offset))
+                format!("gather {}[{}]", self.buf(buf), self.address(index, offset))
             }
         }
     }

@@ -1,15 +1,14 @@
-//! The rules that every kernel keeps; see the [data types](super::ir).
+//! The verifier of kernels; see the [data types](super::ir) for the rules.
 
 use std::ops::Deref;
 
 use super::bounds::{Unproved, confine, unproved};
 use super::ir::*;
 
-/// What is wrong with a kernel.
+/// The rule that a kernel violates.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Malformed {
-    /// One sentence.
     pub message: String,
 }
 
@@ -25,7 +24,7 @@ macro_rules! ensure {
 
 impl From<Unproved> for Malformed {
     fn from(access: Unproved) -> Self {
-        Malformed { message: format!("{access}, is not proved to stay inside") }
+        Malformed { message: format!("{access}, is not proved to be in bounds") }
     }
 }
 
@@ -55,23 +54,23 @@ pub fn verify(kernel: &Kernel) -> Result {
 pub struct Verified(Kernel);
 
 impl Verified {
-    /// Proves a kernel.
+    /// Verifies a kernel.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The rule that it violates.
     pub fn new(kernel: Kernel) -> Result<Verified> {
         verify(&kernel)?;
         Ok(Verified(kernel))
     }
 
-    /// Proves a kernel in which every access that is not proved is clamped first; returns how many those are.
+    /// Clamps every access that is not proved, then verifies; returns the number of clamped accesses.
     ///
     /// # Errors
-    /// The rule that it breaks; an access that no index keeps inside its buffer.
+    /// The rule that it violates; an access that is wider than its buffer.
     pub fn confined(mut kernel: Kernel) -> Result<(Verified, usize)> {
         well_formed(&kernel)?;
         match confine(&mut kernel)? {
-            // There was nothing to clamp, so everything is proved.
+            // Nothing was clamped, so everything is proved.
             0 => Ok((Verified(kernel), 0)),
             clamped => Ok((Verified::new(kernel)?, clamped)),
         }
@@ -87,7 +86,7 @@ impl Deref for Verified {
 }
 
 fn well_formed(kernel: &Kernel) -> Result {
-    ensure!(kernel.chunks >= 1, "a kernel has at least one chunk");
+    ensure!(kernel.chunks >= 1, "expected at least one chunk");
     ensure!(kernel.values.len() >= 2, "the chunk range is missing");
     ensure!(kernel.values[..2] == [Ty::INDEX; 2], "the chunk range is a pair of i64");
     for ty in &kernel.values {
@@ -96,7 +95,7 @@ fn well_formed(kernel: &Kernel) -> Result {
     }
     for table in &kernel.tables {
         let size = table.dtype.size();
-        ensure!(table.bytes.len().is_multiple_of(size), "a table holds whole elements");
+        ensure!(table.bytes.len().is_multiple_of(size), "the size of a table is not a multiple of its elements'");
     }
     let mut checker = Checker {
         kernel,
@@ -129,7 +128,7 @@ impl Checker<'_> {
 
     fn ty(&self, val: Val) -> Result<Ty> {
         let i = val.0 as usize;
-        ensure!(i < self.visible.len() && self.visible[i], "%{i} is used where it is not defined");
+        ensure!(i < self.visible.len() && self.visible[i], "%{i} is used where its definition does not dominate");
         Ok(self.kernel.values[i])
     }
 
@@ -157,11 +156,11 @@ impl Checker<'_> {
                     let ty = self.ty(*value)?;
                     self.access(access, ty)?;
                     let writable = match self.kernel.buffer(access.buf) {
-                        BufKind::Operand(i) => self.kernel.operands[i].mode != Mode::Read,
+                        BufKind::Operand(i) => self.kernel.operands[i].mode != AccessMode::Read,
                         BufKind::Scratch(_) => true,
                         BufKind::Table(_) => false,
                     };
-                    ensure!(writable, "a store to buffer {}, which is only read", access.buf.0);
+                    ensure!(writable, "a store to buffer {}, which is read-only", access.buf.0);
                     ensure!(access.stride != 0 || ty.lanes == 1, "a store of several lanes to one element");
                 }
                 Stmt::Check(cond, status) => {
@@ -187,11 +186,11 @@ impl Checker<'_> {
         ensure!(l.step > 0, "a loop with step {}", l.step);
         if l.unroll {
             let constant = |v: Val| self.consts[v.0 as usize].is_some();
-            ensure!(constant(l.begin) && constant(l.end), "an unrolled loop has constant bounds");
+            ensure!(constant(l.begin) && constant(l.end), "an unrolled loop without constant bounds");
         }
         let mut local = vec![l.var];
         self.define(l.var)?;
-        ensure!(self.kernel.ty(l.var) == Ty::INDEX, "a loop variable is an i64");
+        ensure!(self.kernel.ty(l.var) == Ty::INDEX, "a loop variable that is not an i64");
         for c in &l.carried {
             let ty = self.ty(c.init)?;
             self.define(c.arg)?;
@@ -230,13 +229,19 @@ impl Checker<'_> {
 
     fn buffer(&self, buf: Buf) -> Result<Elem> {
         let count = self.kernel.operands.len() + self.kernel.scratch.len() + self.kernel.tables.len();
-        ensure!((buf.0 as usize) < count, "there is no buffer {}", buf.0);
+        ensure!((buf.0 as usize) < count, "unknown buffer {}", buf.0);
         Ok(Elem::of(self.kernel.extent(buf).0))
     }
 
     fn access(&self, access: &Access, ty: Ty) -> Result {
         let elem = self.buffer(access.buf)?;
-        ensure!(elem == ty.elem, "buffer {} holds {}, not {}", access.buf.0, elem.name(), ty.elem.name());
+        ensure!(
+            elem == ty.elem,
+            "type mismatch: buffer {} has {}, expected {}",
+            access.buf.0,
+            elem.name(),
+            ty.elem.name()
+        );
         self.typed(access.index, Ty::INDEX, "the index")?;
         access.active.map_or(Ok(()), |n| self.typed(n, Ty::INDEX, "the number of active lanes"))
     }
@@ -248,7 +253,7 @@ impl Checker<'_> {
         let same = |val: Val| self.typed(val, ty, "the operand");
         let lanes = |val: Val, n: u8| {
             let found = self.kernel.ty(val).lanes;
-            ensure!(found == n, "%{} has {found} lanes, not {n}", val.0);
+            ensure!(found == n, "%{} has {found} lanes, expected {n}", val.0);
             Ok(())
         };
         let elem = ty.elem;
@@ -289,7 +294,7 @@ impl Checker<'_> {
             Inst::Compare(_, x, y) => {
                 self.typed(y, self.kernel.ty(x), "the operand")?;
                 lanes(x, ty.lanes)?;
-                ensure!(elem == Elem::Bool, "a comparison makes bool, not {}", elem.name());
+                ensure!(elem == Elem::Bool, "a comparison is bool, found {}", elem.name());
             }
             Inst::Select(c, x, y) => {
                 same(x)?;
@@ -317,12 +322,12 @@ impl Checker<'_> {
                 ensure!(ty.lanes > 1 && elem != Elem::Bool, "interleaving of {ty}");
             }
             Inst::Any(x) => {
-                ensure!(self.kernel.ty(x).elem == Elem::Bool, "any of what is no mask");
-                ensure!(ty == Ty::scalar(Elem::Bool), "any makes a scalar bool");
+                ensure!(self.kernel.ty(x).elem == Elem::Bool, "any of a value that is not a mask");
+                ensure!(ty == Ty::scalar(Elem::Bool), "any is a scalar bool");
             }
             Inst::Load(ref access) => self.access(access, ty)?,
             Inst::Gather { buf, index, .. } => {
-                ensure!(self.buffer(buf)? == elem, "buffer {} does not hold {}", buf.0, elem.name());
+                ensure!(self.buffer(buf)? == elem, "type mismatch: buffer {} does not have {}", buf.0, elem.name());
                 self.typed(index, ty.with_elem(Elem::I64), "the index")?;
             }
         }

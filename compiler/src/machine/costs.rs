@@ -1,4 +1,4 @@
-//! How long things take: one unit, one table.
+//! The cost model: one unit, one table.
 
 use dlc_ir::op::Reduction;
 use dlc_ir::{DType, Op, ScalarOp, Type};
@@ -6,21 +6,21 @@ use dlc_ir::{DType, Op, ScalarOp, Type};
 /// A time in picoseconds of one core.
 pub type Cost = u64;
 
-/// What work costs on a machine, in picoseconds of one core. A cycle has 240, so that a sixth of it is a whole number.
+/// The costs of a machine, in picoseconds of one core. A cycle is 240, so that a sixth of it is an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CostModel {
-    /// One kernel: the call, its fraction of the thread pool, its ragged ends.
+    /// The fixed cost of a kernel: the call, its fraction of the thread pool, uneven chunks.
     pub launch: Cost,
-    /// Waking another thread: what takes less runs on the calling one.
+    /// Waking another thread: a kernel that takes less runs on the calling one.
     pub wake: Cost,
-    /// Work of a kernel that is worth a chunk of its own, which any thread may run.
+    /// The least work of a chunk of a kernel, the unit that threads claim.
     pub chunk: Cost,
-    /// Work of a product that repays packing its operands.
+    /// The least work of a product for which packing pays.
     pub packing: Cost,
     /// One byte read or written by a kernel, in units of 1/1024 picosecond.
     pub byte: Cost,
 
-    /// One f32 addition or comparison in a vector body.
+    /// One f32 addition or comparison in vector code.
     pub simple: Cost,
     /// One f32 multiply-add of a register-tiled product.
     pub mac: Cost,
@@ -28,37 +28,37 @@ pub struct CostModel {
     pub operation: Cost,
     /// The same in a register tile.
     pub tiled_operation: Cost,
-    /// One update by `scatter`: read, added, and written at an address that is known late.
+    /// One update by `scatter`: load, add, and store at a data-dependent address.
     pub scatter_update: Cost,
 
-    /// The resolution of costs of instructions, a sixth of a cycle.
+    /// The resolution of instruction costs, a sixth of a cycle.
     pub tick: Cost,
-    /// One vector instruction where nothing holds it up: four a cycle.
+    /// The throughput cost of a vector instruction: four per cycle.
     pub instruction: Cost,
-    /// One vector multiply-add: two a cycle.
+    /// The throughput cost of a vector multiply-add: two per cycle.
     pub fma: Cost,
-    /// From a vector multiply-add to its result, with what instructions wait for each other.
+    /// The latency of a vector multiply-add, with stalls.
     pub fma_latency: Cost,
-    /// One vector load: two a cycle.
+    /// The throughput cost of a vector load: two per cycle.
     pub load: Cost,
-    /// One lane that is read or written by itself, since its neighbours are elsewhere.
+    /// One lane of a strided load or store.
     pub strided_lane: Cost,
-    /// One lane that is read at an index of its own.
+    /// One lane of a gather.
     pub gathered_lane: Cost,
     /// One lane of an integer division.
     pub divided_lane: Cost,
-    /// One element that is written in another order.
+    /// One element that is stored in another order.
     pub moved: Cost,
-    /// One element that the code behind a reduction reads or writes with a stride.
+    /// One element that a reduction's epilogue loads or stores with a stride.
     pub strided: Cost,
-    /// One position of a reduction without a register tile.
+    /// One iteration of a reduction without a register tile.
     pub untiled: Cost,
-    /// Combining the lanes of an accumulator.
+    /// The horizontal reduction of an accumulator.
     pub combined_lanes: Cost,
 }
 
 impl CostModel {
-    /// The portable target's: vectors of 128 bits at about 4 GHz.
+    /// The portable target: vectors of 128 bits at about 4 GHz.
     pub const PORTABLE: CostModel = CostModel {
         launch: 200_000,
         wake: 3_600_000,
@@ -84,17 +84,17 @@ impl CostModel {
         combined_lanes: 1_440,
     };
 
-    /// The traffic of so many bytes.
+    /// The memory traffic of this many bytes.
     pub fn bytes(&self, bytes: usize) -> Cost {
         (bytes as u64).saturating_mul(self.byte) >> 10
     }
 
-    /// One evaluation of a scalar function, in vector code, by its operands' dtype.
+    /// One evaluation of a scalar function in vector code, by its operands' dtype.
     pub fn scalar(&self, op: ScalarOp, dtype: DType) -> Cost {
         Cost::from(op.def().cost) * self.simple * lanes_lost(dtype)
     }
 
-    /// One element of an operator's domain (for a reduction: of what it combines), operands in registers.
+    /// One point of an operator's iteration space, with operands in registers.
     pub fn element(&self, op: &Op, operands: &[Type]) -> Cost {
         let dtype = operands.first().map_or(DType::F32, |t| t.dtype);
         match op {
@@ -118,17 +118,17 @@ impl CostModel {
         }
     }
 
-    /// So many vector instructions that nothing holds up, in whole ticks.
+    /// The throughput cost of vector instructions, in whole ticks.
     pub const fn issue(&self, instructions: usize) -> Cost {
         instructions as Cost * self.instruction / self.tick * self.tick
     }
 
-    /// So many operations on elements in ordinary loops.
+    /// The cost of operations on elements in ordinary loops.
     pub const fn operations(&self, count: usize) -> Cost {
         self.operation.saturating_mul(count as Cost)
     }
 
-    /// How many chunks of a kernel some work is worth.
+    /// How many chunks some work of a kernel is worth.
     pub const fn chunks(&self, work: Cost) -> usize {
         (work / self.chunk) as usize
     }
@@ -140,7 +140,7 @@ impl Default for CostModel {
     }
 }
 
-/// Elements of eight bytes fill a vector twice as fast.
+/// A vector has half as many lanes of eight bytes.
 fn lanes_lost(dtype: DType) -> Cost {
     if dtype.size() == 8 { 2 } else { 1 }
 }

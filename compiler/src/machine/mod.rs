@@ -1,8 +1,8 @@
-//! The one description of the machine that code is made for.
+//! The one description of the machine that is compiled for.
 //!
-//! All that is known of registers, caches, threads and time is here. A room that decides something by it takes a [`Machine`] and computes
-//! with its fields; it has no such number of its own. Times have one unit, a picosecond of one core, and are whole numbers, so that every
-//! machine that compiles decides the same. What runs a program (how many cores, which exact caches) has no influence.
+//! Registers, caches, threads and costs are described here only; other rooms take a [`Machine`] and compute with its fields.
+//! Costs have one unit, a picosecond of one core, and are integers, so that compilation is deterministic across hosts. The
+//! machine that runs a program (number of cores, actual caches) has no influence.
 
 mod costs;
 pub mod operations;
@@ -13,29 +13,28 @@ pub use target::{Target, UnknownTarget};
 
 use dlc_ir::DType;
 
-/// A machine, as far as the compiler takes notice of it.
+/// A machine, as far as the compiler is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Machine {
-    /// Bytes of a vector register.
+    /// Size of a vector register.
     pub vector_bytes: usize,
-    /// Vector registers.
+    /// Number of vector registers.
     pub vector_registers: usize,
-    /// Independent chains of vector multiply-adds that cover the latency of one.
+    /// Independent chains of vector multiply-adds that hide the latency of one.
     pub fma_chains: usize,
-    /// The most vectors that the unrolled iterations of an innermost loop work on.
+    /// Limit of the vectors in the unrolled body of an innermost loop.
     pub unrolled_vectors: usize,
-    /// Bytes of a core's first-level data cache.
+    /// Size of the first-level data cache of a core.
     pub l1_bytes: usize,
-    /// Bytes of a core's second-level cache.
+    /// Size of the second-level cache of a core.
     pub l2_bytes: usize,
-    /// The threads of a large machine of this kind. Work is cut for so many, however many there are when it runs.
+    /// Threads of a large machine of this kind. Work is divided for this number, whatever machine runs it.
     pub threads: usize,
-    /// How long everything takes.
     pub costs: CostModel,
 }
 
 impl Machine {
-    /// What every target has: 128-bit vectors at about 4 GHz.
+    /// What all targets have in common: 128-bit vectors at about 4 GHz.
     pub const PORTABLE: Machine = Machine {
         vector_bytes: 16,
         vector_registers: 16,
@@ -47,12 +46,12 @@ impl Machine {
         costs: CostModel::PORTABLE,
     };
 
-    /// Elements of a dtype in a vector register.
+    /// Lanes of a vector register.
     pub const fn lanes(&self, dtype: DType) -> usize {
         self.vector_bytes / dtype.size()
     }
 
-    /// Vector registers that hold a vector of so many lanes.
+    /// The number of vector registers that a vector of this many lanes takes.
     pub const fn registers(&self, dtype: DType, lanes: usize) -> usize {
         (lanes * dtype.size()).div_ceil(self.vector_bytes)
     }

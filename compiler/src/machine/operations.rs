@@ -1,15 +1,13 @@
-//! What operators and the parts of an element's expression count for.
+//! Operation counts of operators and expressions.
 
 use dlc_ir::{Op, ScalarOp};
 
-/// Reading an element, in [operations](super::CostModel::operation) in a loop of vectors, as all here but the last.
+/// Loading an element. Like the others but the last in vectorised loops, in [operations](super::CostModel::operation).
 pub const READ: usize = 1;
-/// Choosing between two values.
+/// A select.
 pub const BRANCH: usize = 2;
-/// Drawing a random number.
 pub const RANDOM: usize = 100;
 
-/// A scalar function.
 pub const fn scalar(function: ScalarOp) -> usize {
     use ScalarOp::{Cos, Div, Erf, Exp, Expm1, Log, Log1p, Pow, Rem, Rsqrt, Sigmoid, Sin, Sqrt, Tanh};
     match function {
@@ -19,15 +17,15 @@ pub const fn scalar(function: ScalarOp) -> usize {
     }
 }
 
-/// What rematerialising one element of an operator's result, computing it again where it is used instead of saving it, is worth in bytes of
-/// memory traffic; none if that is never done.
+/// The cost of rematerialising one element of an operator's result instead of saving it, in bytes of memory traffic; `None` if it
+/// is never rematerialised.
 pub fn rematerialize(op: &Op) -> Option<u64> {
-    // Additions from which a scalar function is worth more than the traffic of an addition: a division and all beyond.
+    // A scalar function of more additions than this (a division and all slower ones) costs more than the traffic of an addition.
     const SLOW: u8 = 4;
     Some(match op {
-        // no work of their own, or folded into whatever reads them
+        // free, or folded into their users
         Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_) => 0,
-        // of masks and of statistics mostly, which are better computed than saved
+        // masks and statistics mostly, which are better recomputed than saved
         Op::Map(ScalarOp::Convert(_) | ScalarOp::Sqrt | ScalarOp::Rsqrt) => 1,
         Op::Map(f) if f.def().cost >= SLOW => 6,
         Op::Map(_) | Op::Transpose(_) | Op::Reverse(_) | Op::Slice(_) | Op::Pad(_) | Op::Concat(_) => 1,

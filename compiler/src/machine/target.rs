@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::Machine;
 
-/// A named instruction set. Compiled code depends on the target and never on the machine at hand.
+/// A named instruction set. Compiled code depends on the target and never on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Target {
@@ -27,14 +27,14 @@ impl Target {
         }
     }
 
-    /// The machine that its code is made for. Today one for all: Cranelift has vectors of 128 bits.
+    /// The machine model of the target. Today one for all: Cranelift has vectors of 128 bits.
     pub const fn machine(self) -> &'static Machine {
         match self {
             Target::X86_64V3 | Target::Aarch64 => &Machine::PORTABLE,
         }
     }
 
-    /// The target that this machine can run, if any.
+    /// The target that the host can run, if any.
     pub fn host() -> Option<Target> {
         #[cfg(target_arch = "x86_64")]
         {
@@ -62,9 +62,9 @@ impl fmt::Display for Target {
     }
 }
 
-/// A name that is no target.
+/// A name that is not a target.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no target `{0}`; the targets are x86-64-v3 and aarch64")]
+#[error("unknown target `{0}`: expected x86-64-v3 or aarch64")]
 pub struct UnknownTarget(pub String);
 
 impl FromStr for Target {

@@ -1,37 +1,37 @@
-//! Index arithmetic in a normal form: a constant plus multiples of atoms, where an atom is an axis of the domain, a
-//! quotient, a remainder, or an element of data. Two indices that are equal as sums are equal as values of this type,
-//! which is what makes strides visible.
+//! Quasi-affine indices in a normal form: a constant plus multiples of terms, where a term is an axis of the iteration space, a
+//! quotient, a remainder, or an element of data. Indices that are equal as sums are equal as values of this type, which makes
+//! strides visible.
 //!
-//! No operation wraps: a sum that `i64` does not hold becomes [`AffineTerm::Overflow`] and stays it, whatever is done with it. A unit in
-//! whose indices one is left is refused (see [`crate::cpu::unit`]).
+//! No operation wraps: a sum that overflows `i64` becomes [`AffineTerm::Overflow`], which is absorbing. A unit with such an index
+//! is rejected (see [`crate::cpu::unit`]).
 
 use smallvec::SmallVec;
 
 use super::expr::ExprId;
 
-/// What an [`AffineIndex`] is a sum of.
+/// A term of an [`AffineIndex`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum AffineTerm {
-    /// The position on an axis of the domain.
+    /// The position on an axis of the iteration space.
     Axis(usize),
     /// A quotient, rounded down.
     Div(Box<AffineIndex>, i64),
-    /// The remainder of that, not negative.
+    /// The nonnegative remainder.
     Mod(Box<AffineIndex>, i64),
-    /// An element of data, or what is nearest to it in `0 .. bound`.
+    /// An element of data, clamped to `0 .. bound`.
     Data { value: ExprId, bound: i64 },
-    /// A number that 64 bits do not hold.
+    /// The result of an arithmetic overflow.
     Overflow,
 }
 
-/// `constant + Σ coefficient * atom`, atoms ascending, no coefficient 0.
+/// `constant + Σ coefficient * term`, terms ascending, no coefficient 0.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct AffineIndex {
     pub terms: SmallVec<[(AffineTerm, i64); 4]>,
     pub constant: i64,
 }
 
-/// Sizes of the axes of a domain, by which sums are bounded.
+/// Sizes of the axes of an iteration space, which bound indices.
 pub(crate) type Extents<'a> = &'a [usize];
 
 impl AffineIndex {
@@ -47,12 +47,12 @@ impl AffineIndex {
         AffineIndex { terms: smallvec::smallvec![(atom, 1)], constant: 0 }
     }
 
-    /// What every operation gives whose result 64 bits do not hold.
+    /// The result of an operation that overflows.
     fn overflow() -> Self {
         Self::atom(AffineTerm::Overflow)
     }
 
-    /// Whether a number in it is one that 64 bits do not hold.
+    /// Whether an overflow occurs anywhere in it.
     pub fn overflows(&self) -> bool {
         self.terms.iter().any(|(atom, _)| match atom {
             AffineTerm::Overflow => true,
@@ -61,7 +61,7 @@ impl AffineIndex {
         })
     }
 
-    /// The result of a checked operation.
+    /// The result of checked arithmetic.
     fn checked(result: Option<Self>) -> Self {
         match result {
             Some(sum) if !sum.overflows() => sum,
@@ -69,7 +69,7 @@ impl AffineIndex {
         }
     }
 
-    /// The row-major position of an index whose axes are these of the domain.
+    /// The row-major position over these axes of the iteration space.
     pub fn row_major(axes: impl IntoIterator<Item = usize>, extents: Extents<'_>) -> Self {
         let axes: Vec<usize> = axes.into_iter().collect();
         let mut stride = Some(1i64);
@@ -125,7 +125,7 @@ impl AffineIndex {
         match self.terms.binary_search_by(|(a, _)| a.cmp(&atom)) {
             Ok(at) => {
                 self.terms[at].1 = self.terms[at].1.checked_add(coefficient)?;
-                // what overflowed does not cancel
+                // an overflow does not cancel
                 if self.terms[at].1 == 0 {
                     let (atom, _) = self.terms.remove(at);
                     return (atom != AffineTerm::Overflow).then_some(());
@@ -137,7 +137,7 @@ impl AffineIndex {
         Some(())
     }
 
-    /// Undoes divisions: `k * (x / k) + x mod k = x` and `k * ((x / k) mod h) + x mod k = x mod kh`.
+    /// Recombines divisions: `k * (x / k) + x mod k = x` and `k * ((x / k) mod h) + x mod k = x mod kh`.
     fn recombine(&mut self) -> Option<()> {
         'again: loop {
             for i in 0..self.terms.len() {
@@ -170,7 +170,7 @@ impl AffineIndex {
         }
     }
 
-    /// The number of atoms in it, those inside of others included.
+    /// The number of terms in it, nested ones included.
     pub fn parts(&self) -> usize {
         let inner = |atom: &AffineTerm| match atom {
             AffineTerm::Div(x, _) | AffineTerm::Mod(x, _) => x.parts(),
@@ -179,12 +179,12 @@ impl AffineIndex {
         self.terms.iter().map(|(atom, _)| 1 + inner(atom)).sum()
     }
 
-    /// Whether this is `x / k` and nothing else.
+    /// Whether this is just `x / k`.
     fn is_quotient(&self, x: &AffineIndex, k: i64) -> bool {
         self.constant == 0 && matches!(self.terms.as_slice(), [(AffineTerm::Div(y, l), 1)] if *l == k && **y == *x)
     }
 
-    /// Smallest and largest value on a domain of these extents; at the ends of `i64`, that or beyond.
+    /// The smallest and largest value on an iteration space; saturated to `i64`.
     pub fn range(&self, extents: Extents<'_>) -> (i64, i64) {
         let bounds = || {
             let mut bounds = (i128::from(self.constant), i128::from(self.constant));
@@ -200,7 +200,7 @@ impl AffineIndex {
         (clamped(low), clamped(high))
     }
 
-    /// `self = k * quotient + rest` with the terms that are multiples of `k` in the quotient.
+    /// `self = k * quotient + rest`, where the quotient has the terms that are multiples of `k`.
     fn split(&self, k: i64) -> (AffineIndex, AffineIndex) {
         let mut quotient = Self::constant(self.constant.div_euclid(k));
         let mut rest = Self::constant(self.constant.rem_euclid(k));
@@ -214,7 +214,8 @@ impl AffineIndex {
         (quotient, rest)
     }
 
-    /// `self = factor * multiple + below` with `0 <= below < factor` and `factor > 1` a divisor of `k`, if there is such a sum.
+    /// `self = factor * multiple + below` with `0 <= below < factor` and `factor > 1` a divisor of `k`, if such a decomposition
+    /// exists.
     fn separate(&self, k: i64, extents: Extents<'_>) -> Option<(i64, AffineIndex, AffineIndex)> {
         let mut factors: SmallVec<[i64; 4]> = self.terms.iter().map(|(_, c)| gcd(k, *c)).filter(|&g| g > 1).collect();
         factors.push(self.terms.iter().fold(k, |g, (_, c)| gcd(g, *c)));
@@ -318,17 +319,17 @@ impl AffineIndex {
         index
     }
 
-    /// The coefficient of an axis that is itself a term of the sum.
+    /// The coefficient of an axis among the terms.
     pub fn coefficient(&self, axis: usize) -> i64 {
         self.terms.iter().find(|(atom, _)| *atom == AffineTerm::Axis(axis)).map_or(0, |(_, c)| *c)
     }
 
-    /// Whether every atom is an axis.
+    /// Whether it is affine: every term is an axis.
     pub fn is_affine(&self) -> bool {
         self.terms.iter().all(|(atom, _)| matches!(atom, AffineTerm::Axis(_)))
     }
 
-    /// The sum with every axis replaced, on a new domain of `extents`. `data` replaces the expressions inside.
+    /// Substitutes every axis, for an iteration space of `extents`. `data` replaces nested expressions.
     pub fn substitute(
         &self,
         axes: &[AffineIndex],
@@ -367,17 +368,17 @@ impl AffineTerm {
     }
 }
 
-/// The number of positions of a domain, if that is no more than a number holds.
+/// The number of points of an iteration space, saturating.
 pub(crate) fn volume(extents: Extents<'_>) -> usize {
     extents.iter().fold(1, |n, &d| n.saturating_mul(d))
 }
 
-/// Whether bounds of [`AffineIndex::range`] may lie beyond what 64 bits hold.
+/// Whether the bounds of [`AffineIndex::range`] may be saturated.
 fn is_beyond(low: i64, high: i64) -> bool {
     low == i64::MIN || high == i64::MAX
 }
 
-/// The stride of an axis from that of the next inner one, which has `n` elements.
+/// The stride of an axis from that of the next inner one, of size `n`.
 fn longer(stride: Option<i64>, n: usize) -> Option<i64> {
     stride?.checked_mul(i64::try_from(n.max(1)).ok()?)
 }

@@ -1,5 +1,5 @@
-//! From a kernel function to nests: maps are substituted into what reads them, each reduction becomes a nest, and a
-//! map that reads a reduction element by element becomes part of its nest, the epilogue.
+//! From a kernel function to nests: elementwise operators are substituted into their users, each reduction becomes a nest, and an
+//! elementwise user of a reduction becomes its epilogue.
 
 use dlc_ir::compute::{Compute, Expr, Guard, Index, Lowering, Special};
 use dlc_ir::op::{Concat, Scatter, ScatterArgmax, ScatterKind};
@@ -14,10 +14,11 @@ use super::nests::{Nest, NestReduce, NestStage, Nests, Output, ScatterNest, Sour
 use super::size::Size;
 use super::statuses::Statuses;
 
-/// Operands from which each part of a `concat` is written by a nest of its own, since one nest would ask each element for its part.
+/// A `concat` of more operands than this is written by one nest per part, since a single nest would test each element for its
+/// part.
 const WIDE: usize = 64;
 
-/// Composes a function of kind kernel.
+/// Composes a kernel function.
 pub(crate) fn compose(function: &Function, statuses: &mut Statuses) -> Result<Nests, NestError> {
     let mut sources: Vec<SourceInfo> = vec![];
     for (i, arg) in function.args().iter().enumerate() {
@@ -46,7 +47,7 @@ struct Composer<'a> {
     exprs: ExprArena,
     sources: Vec<SourceInfo>,
     lowerings: Vec<Option<Lowering>>,
-    /// The buffers of values that nests of their own compute, and of constants.
+    /// The buffers of values that other nests compute, and of constants.
     buffers: FxHashMap<NodeId, Source>,
     memo: FxHashMap<(Value, Vec<AffineIndex>), ExprId>,
     size: Size,
@@ -59,7 +60,7 @@ impl Composer<'_> {
             if !live[id.index()] {
                 continue;
             }
-            // What an operator computes is one expression.
+            // An operator of several results is not one expression.
             if node.types.len() != 1 {
                 let what = format!("{} results", node.types.len());
                 return Err(NestError::Unexpected { mnemonic: op.mnemonic(), what });
@@ -106,7 +107,7 @@ impl Composer<'_> {
         let own: Vec<NodeId> =
             self.function.ops().map(|(id, _, _)| id).filter(|id| self.buffers.contains_key(id)).collect();
         let mut results: Vec<usize> = (0..self.function.results.len()).collect();
-        // Those that nests of their own write are done; a second result of the same value is a copy.
+        // Outputs of other nests are done; a second result with the same value is a copy.
         results.retain(|&i| {
             let value = self.function.results[i].value;
             self.buffers.get(&value.node) != Some(&self.result_source(i))
@@ -135,11 +136,11 @@ impl Composer<'_> {
         Ok(nests)
     }
 
-    /// The nest of a reduction with as many results as can be its epilogue; those are taken from the list.
+    /// The nest of a reduction with as many results as can be its epilogue; these are removed from the list.
     fn reduction(&mut self, node: NodeId, results: &mut Vec<usize>) -> Nest {
         let source = self.buffers[&node];
         let shape: Vec<usize> = self.sources[source].ty.shape.to_vec();
-        // The first result that reads the reduction one to one decides on the domain.
+        // The first result that reads the reduction one to one decides the iteration space.
         let mut domain = shape.clone();
         let mut at = AffineIndex::row_major(0..shape.len(), &shape);
         for &i in results.iter() {
@@ -205,7 +206,7 @@ impl Composer<'_> {
         self.buffers.iter().any(|(&n, &s)| s == source && n > node)
     }
 
-    /// If every read of `source` is the same bijection from the domain, that.
+    /// The index of all reads of `source`, if they have the same one and it is a bijection from the iteration space.
     fn one_to_one(&self, expr: ExprId, source: Source, domain: &[usize]) -> Option<AffineIndex> {
         let reads = self.exprs.reads([expr]);
         let mut own = reads.iter().filter(|(s, _)| *s == source).map(|(_, offset)| offset);
@@ -234,7 +235,7 @@ impl Composer<'_> {
         Some(offset.clone())
     }
 
-    /// A nest of maps: the first of the results and all others that share its domain.
+    /// An elementwise nest: the first of the results and all others with the same iteration space.
     fn maps(&mut self, results: &mut Vec<usize>) -> Nest {
         let first = self.function.results[results[0]].value;
         let domain: Vec<usize> = self.function.ty(first).shape.to_vec();
@@ -322,7 +323,7 @@ impl Composer<'_> {
         expr
     }
 
-    /// The element of a value at an index over a domain.
+    /// The element of a value at an index over an iteration space.
     fn element(&mut self, value: Value, index: &[AffineIndex], extents: &[usize]) -> ExprId {
         let key = (value, index.to_vec());
         if let Some(&known) = self.memo.get(&key) {
@@ -431,14 +432,14 @@ fn is_wide(node: &Node, op: &Op) -> bool {
     matches!(op, Op::Concat(_)) && node.operands.len() > WIDE
 }
 
-/// The axes of a domain as indices; an axis of one element is the constant 0.
+/// The axes of an iteration space as indices; an axis of size 1 is the constant 0.
 fn unit_axes(shape: &[usize]) -> Vec<AffineIndex> {
     let unit = |(axis, &n): (usize, &usize)| if n == 1 { AffineIndex::constant(0) } else { AffineIndex::axis(axis) };
     shape.iter().enumerate().map(unit).collect()
 }
 
 impl Nests {
-    /// A reduction whose result only its own epilogue reads is not written.
+    /// Removes the stores of reductions that only their own epilogue reads.
     fn drop_unread_temps(&mut self) {
         let mut read = vec![false; self.sources.len()];
         for stage in &self.stages {

@@ -1,30 +1,18 @@
-//! Why a kernel function has no nests.
+//! Errors of composition.
 
 use dlc_ir::Symbol;
 
-/// A kernel function that cannot be composed into nests: a bug of an earlier pass, or a file that no pass has made.
+/// A kernel function that cannot be composed into nests: a bug in an earlier pass, or a file that no pass produced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NestError {
-    /// An operator that must be gone by now.
-    #[error("`{mnemonic}` ({what}) has no loops, and must have been replaced before")]
-    Unexpected {
-        /// The operator.
-        mnemonic: &'static str,
-        /// How it is lowered.
-        what: String,
-    },
-    /// A kernel that is larger than any that the passes make.
+    /// An operator that earlier passes must remove.
+    #[error("internal error: `{mnemonic}` ({what}) cannot be lowered to loops; an earlier pass must expand it")]
+    Unexpected { mnemonic: &'static str, what: String },
+    /// A kernel that exceeds a limit.
     #[error("the kernel {kernel} has more than {limit} {what}")]
-    TooLarge {
-        /// The kernel.
-        kernel: Symbol,
-        /// What it has so many of.
-        what: &'static str,
-        /// The most that it may have.
-        limit: usize,
-    },
-    /// An index that 64 bits do not hold.
-    #[error("{0} computes an index that is larger than any memory")]
+    TooLarge { kernel: Symbol, what: &'static str, limit: usize },
+    /// An index that overflows 64 bits.
+    #[error("an index of {0} overflows 64 bits")]
     Overflow(Symbol),
 }

@@ -1,4 +1,4 @@
-//! Composed element expressions: hash-consed, so that sharing in the graph stays sharing, over [`AffineIndex`] indices.
+//! Composed element expressions over [`AffineIndex`] indices, hash-consed to preserve sharing.
 
 use dlc_ir::compute::{Combine, ConstScalar};
 use dlc_ir::{DType, Scalar, ScalarOp};
@@ -12,18 +12,18 @@ use super::affine::{AffineIndex, Extents};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ExprId(pub u32);
 
-/// Where an expression reads: an index into [`super::nests::Nests::sources`].
+/// The buffer of a read: an index into [`super::nests::Nests::sources`].
 pub(crate) type Source = usize;
 
-/// A condition on the position.
+/// A predicate on the position.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Predicate {
     InRange { index: AffineIndex, low: i64, high: i64 },
     Divisible { index: AffineIndex, divisor: i64 },
 }
 
-/// A scalar expression over the axes of a domain. The counterpart of [`dlc_ir::compute::Expr`] with operands
-/// composed in, accesses flattened, and children shared.
+/// A scalar expression over the axes of an iteration space: [`dlc_ir::compute::Expr`] with operands composed in, accesses
+/// flattened, and children shared.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ExprKind {
     Read { source: Source, dtype: DType, offset: AffineIndex },
@@ -34,7 +34,6 @@ pub(crate) enum ExprKind {
     Random { key: ExprId, counter: ExprId, element: AffineIndex, dtype: DType },
 }
 
-/// An arena of expressions.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExprArena {
     exprs: IndexSet<ExprKind, FxBuildHasher>,
@@ -47,7 +46,7 @@ impl Predicate {
         }
     }
 
-    /// Whether it holds everywhere (`true`) or nowhere (`false`) on the domain, where that is known.
+    /// Whether it is always true or always false on the iteration space; `None` if neither is known.
     pub fn known(&self, extents: Extents<'_>) -> Option<bool> {
         match self {
             Predicate::InRange { index, low, high } => {
@@ -97,7 +96,7 @@ impl ExprArena {
         self.add(ExprKind::Const(ConstScalar { dtype, value: value.convert(dtype) }))
     }
 
-    /// `if predicates { then } else { other }`, without the predicates that are known on the domain.
+    /// `if predicates { then } else { other }`, without the predicates that are known on the iteration space.
     pub fn choose(&mut self, predicates: Vec<Predicate>, then: ExprId, other: ExprId, extents: Extents<'_>) -> ExprId {
         let mut open = vec![];
         for predicate in predicates {
@@ -119,7 +118,7 @@ impl ExprArena {
         }
     }
 
-    /// The expression on another domain: every axis replaced by an index over the new one.
+    /// The expression on another iteration space: every axis is replaced by an index.
     pub fn substitute(
         &mut self,
         id: ExprId,
@@ -162,7 +161,7 @@ impl ExprArena {
         new
     }
 
-    /// An index on another domain.
+    /// An index on another iteration space.
     pub fn index(
         &mut self,
         index: &AffineIndex,
@@ -173,7 +172,7 @@ impl ExprArena {
         index.substitute(axes, extents, &mut |value| self.substitute(value, axes, extents, memo))
     }
 
-    /// Conditions on another domain.
+    /// Predicates on another iteration space.
     pub fn predicates(
         &mut self,
         predicates: &[Predicate],
@@ -185,7 +184,7 @@ impl ExprArena {
         predicates.iter().map(|t| t.substitute(axes, extents, data)).collect()
     }
 
-    /// Visits the expressions below some roots, each once, operands of indices included.
+    /// Visits the expressions below some roots, each once, including those within indices.
     pub fn visit(&self, roots: impl IntoIterator<Item = ExprId>, visit: &mut impl FnMut(ExprId, &ExprKind)) {
         let mut seen = rustc_hash::FxHashSet::default();
         let mut stack: Vec<ExprId> = roots.into_iter().collect();
@@ -212,7 +211,7 @@ impl ExprArena {
         }
     }
 
-    /// Whether an index below some roots, or in a condition there, is of a kind.
+    /// Whether an index below some roots, or in a predicate there, satisfies `is`.
     pub fn any_index(&self, roots: impl IntoIterator<Item = ExprId>, is: impl Fn(&AffineIndex) -> bool) -> bool {
         let mut found = false;
         self.visit(roots, &mut |_, form| {
@@ -227,7 +226,7 @@ impl ExprArena {
         found
     }
 
-    /// Every index below some roots, those of conditions included.
+    /// Every index below some roots, including those of predicates.
     pub fn indices(&self, roots: impl IntoIterator<Item = ExprId>) -> Vec<AffineIndex> {
         let mut indices = vec![];
         self.visit(roots, &mut |_, form| match form {
@@ -242,7 +241,7 @@ impl ExprArena {
         indices
     }
 
-    /// Whether a read below some roots is of a kind.
+    /// Whether a read below some roots satisfies `is`.
     pub fn any_read(&self, roots: impl IntoIterator<Item = ExprId>, is: impl Fn(Source, &AffineIndex) -> bool) -> bool {
         let mut found = false;
         self.visit(roots, &mut |_, form| {
@@ -263,7 +262,7 @@ impl ExprArena {
     }
 }
 
-/// The expressions inside an index.
+/// The expressions within an index.
 fn data_of(index: &AffineIndex, into: &mut Vec<ExprId>) {
     use super::affine::AffineTerm;
     for (atom, _) in &index.terms {
@@ -275,7 +274,7 @@ fn data_of(index: &AffineIndex, into: &mut Vec<ExprId>) {
     }
 }
 
-/// The value from which a reduction starts.
+/// The neutral element of a reduction.
 pub(crate) fn identity(combine: Combine, dtype: DType) -> Scalar {
     let extreme = |largest: bool| match dtype {
         DType::F32 | DType::F64 => Scalar::Float(if largest { f64::INFINITY } else { f64::NEG_INFINITY }),

@@ -1,9 +1,9 @@
-//! Factors of a sum of products that are more than a read, such as a padded or a computed operand, are written to a
-//! temporary first where each of their elements is used many times. What is left reads plain memory and can be tiled.
+//! Materialises factors of a sum of products that are not plain reads, such as padded or computed operands, in a temporary if
+//! each element is used many times. What remains reads plain memory and can be tiled.
 //!
-//! A condition under which a product takes part in the sum (padding) becomes a zero in one of its factors, since otherwise every
-//! padded convolution would test in its innermost loop. That gives the same sum unless the other factor is infinite or NaN: then
-//! the sum is NaN. So the condition stays with the nest, and sums that are NaN are computed again under it (`loops/padding.rs`).
+//! A predicate on a product (padding) becomes a zero in one of its factors, since otherwise every padded convolution would test
+//! it in its innermost loop. The sum is the same unless the other factor is infinite or NaN; then it is NaN. So the predicate
+//! stays with the nest, and sums that are NaN are recomputed with it (`loops/padding.rs`).
 
 use dlc_ir::compute::Combine;
 use dlc_ir::{Scalar, ScalarOp, Type};
@@ -13,16 +13,16 @@ use super::affine::{AffineIndex, AffineTerm, volume};
 use super::expr::{ExprArena, ExprId, ExprKind, Predicate};
 use super::nests::{Nest, Nests, Output, SourceInfo, SourceKind};
 
-/// When it pays to write a factor to memory first.
+/// When materialising a factor pays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Temporaries {
-    /// How often each of its elements must be used.
+    /// The least number of uses of each element.
     pub uses: usize,
-    /// Positions that the nest must have.
+    /// The least number of points of the nest.
     pub positions: usize,
 }
 
-/// Takes computed factors out of a nest; returns the nests that compute them, which come before it.
+/// Materialises computed factors of a nest; returns the nests that compute them, which run before it.
 pub(crate) fn materialize(nest: &mut Nest, nests: &mut Nests, pays: &Temporaries) -> Vec<Nest> {
     let mut before = vec![];
     let Some(reduce) = &nest.reduce else { return before };
@@ -37,7 +37,8 @@ pub(crate) fn materialize(nest: &mut Nest, nests: &mut Nests, pays: &Temporaries
     let predicates = reduce.predicates.clone();
     let extents = nest.extents.clone();
     let mut new = factors.clone();
-    // Each condition goes to a factor that moves along all of its axes, and to the others that would be read outside without it.
+    // Each predicate is moved to a factor that depends on all of its axes, and to the others that would be read out of bounds
+    // without it.
     let mut conditions: Vec<Vec<Predicate>> = vec![vec![]; new.len()];
     let is_outside: Vec<bool> = new.iter().map(|&f| reads_outside(f, &extents, nests)).collect();
     for predicate in predicates {
@@ -76,7 +77,7 @@ pub(crate) fn materialize(nest: &mut Nest, nests: &mut Nests, pays: &Temporaries
     before
 }
 
-/// Whether something that a factor reads may lie outside of its buffer, as far as ranges show.
+/// Whether a read of a factor may be out of bounds, by the ranges of its indices.
 fn reads_outside(factor: ExprId, extents: &[usize], nests: &Nests) -> bool {
     nests.exprs.reads([factor]).iter().any(|(source, offset)| {
         let (first, last) = offset.range(extents);
@@ -92,11 +93,11 @@ fn is_plain(exprs: &ExprArena, factor: ExprId) -> bool {
     }
 }
 
-/// A nest that writes all values of a factor, and the read that takes its place.
+/// A nest that materialises a factor, and the read that replaces it.
 fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests) -> Option<(Nest, ExprId)> {
     let axes = nest.extents.len();
     let combined = combinations(factor, nest, &nests.exprs);
-    // The new domain: the old axes, of which most will turn out unused, then one axis for each combination.
+    // The new iteration space: the old axes, most of which will be unused, and one axis per combination.
     let mut extents = nest.extents.clone();
     let mut replaced: Vec<AffineIndex> = (0..axes).map(AffineIndex::axis).collect();
     for (i, (index, pivot, low, high)) in combined.iter().enumerate() {
@@ -110,7 +111,7 @@ fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests)
     let moved = nests.exprs.substitute(factor, &replaced, &extents, &mut FxHashMap::default());
     let used: Vec<usize> = (0..extents.len()).filter(|&a| depends(&nests.exprs, moved, a)).collect();
     let clean = combined.iter().all(|(index, ..)| {
-        // Neither the pivots nor what they were combined with may be left.
+        // Neither the pivots nor the axes that were combined with them may remain.
         index.terms.iter().all(|(atom, _)| !matches!(atom, AffineTerm::Axis(a) if used.contains(a)))
     });
     let shape: Vec<usize> = used.iter().map(|&a| extents[a]).collect();
@@ -121,7 +122,7 @@ fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests)
     let dtype = nests.exprs.dtype(factor);
     let source = nests.sources.len();
     nests.sources.push(SourceInfo { kind: SourceKind::Temp, ty: Type::new(dtype, shape.clone()) });
-    // The nest over the used axes only.
+    // Drop the unused axes.
     let narrow: Vec<AffineIndex> = (0..extents.len())
         .map(|a| used.iter().position(|&u| u == a).map_or_else(|| AffineIndex::constant(0), AffineIndex::axis))
         .collect();
@@ -134,7 +135,7 @@ fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests)
         outputs: vec![Output { source, offset, expr, check: None }],
     };
     made.normalize(&mut nests.exprs);
-    // And the read: each used axis is itself, or the combination that it denotes.
+    // And the read: each used axis is itself, or the combination that it replaces.
     let index: Vec<AffineIndex> = used
         .iter()
         .map(|&a| match a.checked_sub(axes) {
@@ -147,8 +148,8 @@ fn temporary(factor: ExprId, nest: &Nest, pays: &Temporaries, nests: &mut Nests)
     Some((made, read))
 }
 
-/// The sums of several axes that conditions in a factor test, each with an axis that is in no other, times 1 or -1, and
-/// its range.
+/// The combinations of several axes that predicates in a factor test, each with an axis (the pivot) that occurs in no other, the
+/// sign of its coefficient, and its range.
 fn combinations(factor: ExprId, nest: &Nest, exprs: &ExprArena) -> Vec<(AffineIndex, usize, i64, i64)> {
     let mut tested: Vec<AffineIndex> = vec![];
     exprs.visit([factor], &mut |_, form| {
@@ -172,7 +173,7 @@ fn combinations(factor: ExprId, nest: &Nest, exprs: &ExprArena) -> Vec<(AffineIn
         });
         if let Some(pivot) = pivot {
             let (low, high) = index.range(&nest.extents);
-            // a combination of more values than there are elements is no axis
+            // a combination with more values than any buffer has elements cannot be an axis
             let fits = |n: i64| n.unsigned_abs() < Type::MAX_BYTES as u64;
             if fits(low) && fits(high) {
                 combined.push((index.clone(), pivot, low, high));
@@ -182,7 +183,7 @@ fn combinations(factor: ExprId, nest: &Nest, exprs: &ExprArena) -> Vec<(AffineIn
     combined
 }
 
-/// Whether an expression changes along an axis.
+/// Whether an expression depends on an axis.
 pub(crate) fn depends(exprs: &ExprArena, root: ExprId, axis: usize) -> bool {
     exprs.indices([root]).iter().any(|index| mentions(index, axis))
 }

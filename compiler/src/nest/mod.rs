@@ -1,7 +1,7 @@
-//! Kernel functions as composed loop nests: what is computed at each position of an iteration space, without a word on how a machine runs it.
+//! Kernel functions as composed loop nests: what is computed at each point of an iteration space, independent of the machine.
 //!
-//! - `compose` substitutes operators into each other until nothing but nests over buffers is left; `normalize` and `materialize` bring
-//!   those into the form that a machine's room starts from.
+//! - `compose` substitutes operators into each other until only nests over buffers remain; `normalize` and `materialize` bring
+//!   these into the form that lowering to a machine starts from.
 //! - `expr` is the arena of element expressions, `affine` their quasi-affine indices.
 
 pub(crate) mod affine;

@@ -1,4 +1,4 @@
-//! A kernel function composed into nests: the data that `compose` makes and everything after it works on.
+//! Kernel functions composed into nests: the data structures.
 
 use dlc_ir::compute::Combine;
 use dlc_ir::op::ScatterKind;
@@ -14,25 +14,25 @@ pub(crate) struct SourceInfo {
     pub ty: Type,
 }
 
-/// Whose buffer it is.
+/// The kind of a buffer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SourceKind {
-    /// The kernel function's argument.
+    /// An argument of the kernel function.
     Argument(usize),
-    /// Its result.
+    /// A result of it.
     Result(usize),
-    /// Between two of its nests.
+    /// A temporary between two of its nests.
     Temp,
-    /// Data in the program.
+    /// A constant.
     Constant(Tensor),
 }
 
-/// A loop nest over a domain, with at most one reduction.
+/// A loop nest over an iteration space, with at most one reduction.
 #[derive(Clone, Debug)]
 pub(crate) struct Nest {
-    /// The sizes of all axes, those of the reduction last.
+    /// The sizes of all axes, reduction axes last.
     pub extents: Vec<usize>,
-    /// How many of them are not reduced.
+    /// The number of parallel axes.
     pub parallel: usize,
     pub reduce: Option<NestReduce>,
     pub outputs: Vec<Output>,
@@ -43,22 +43,22 @@ pub(crate) struct Nest {
 pub(crate) struct NestReduce {
     pub combine: Combine,
     pub predicates: Vec<Predicate>,
-    /// Conditions under which the body counts, and without which it is a product with zero: that adds nothing to a sum unless the
-    /// other factor is infinite or NaN. So they are tested only where the sum is NaN.
+    /// Predicates whose failure zeroes a factor of the body: adding the product changes nothing unless the other factor is
+    /// infinite or NaN, so they are tested only where the sum is NaN.
     pub padding: Vec<Predicate>,
     pub position: Option<AffineIndex>,
     pub body: ExprId,
-    /// Reads of this are the reduction's result; they are in the outputs only.
+    /// A read of this is the reduction's result; only outputs have such reads.
     pub source: Source,
 }
 
-/// An element that a nest writes for each position on its parallel axes.
+/// An element that a nest writes at each point of its parallel axes.
 #[derive(Clone, Debug)]
 pub(crate) struct Output {
     pub source: Source,
     pub offset: AffineIndex,
     pub expr: ExprId,
-    /// The status with which the step fails unless the element, a truth value, is true.
+    /// The status with which the step fails if the element, a boolean, is false.
     pub check: Option<i32>,
 }
 
@@ -67,29 +67,28 @@ pub(crate) struct Output {
 pub(crate) struct ScatterNest {
     pub kind: ScatterKind,
     pub output: Source,
-    /// Of `scatter_argmax` the largest elements so far; the result is the numbers of those.
+    /// For `scatter_argmax` the running maximum; the result has the numbers of the winners.
     pub best: Option<Source>,
-    /// Of the elements that meet.
+    /// The dtype of the elements that are combined.
     pub dtype: DType,
-    /// The nest that writes what the result starts from.
+    /// The nest that initialises the result.
     pub start: Nest,
-    /// The index at `outer_batch, i` of domain `[batches, count]`.
+    /// The index at `outer_batch, i` of the iteration space `[batches, count]`.
     pub index: ExprId,
-    /// The update at `outer, i, inner`; its domain is these three axes.
+    /// The update at `outer, i, inner`; its iteration space has these three axes.
     pub update: ExprId,
-    /// Elements of the leading batch axes.
+    /// Product of the sizes of the leading batch axes.
     pub batches: usize,
-    /// Elements of the axes between those and the indexed one.
+    /// Product of the sizes of the axes between those and the indexed one.
     pub middle: usize,
-    /// Size of the indexed axis.
     pub axis: usize,
-    /// Number of indices of a batch.
+    /// Number of indices per batch.
     pub count: usize,
-    /// Elements of the axes behind the indexed one.
+    /// Product of the sizes of the axes after the indexed one.
     pub inner: usize,
 }
 
-/// One launch, or a few.
+/// The unit of launches: one kernel, or a few.
 #[derive(Clone, Debug)]
 pub(crate) enum NestStage {
     Nest(Nest),
@@ -97,14 +96,14 @@ pub(crate) enum NestStage {
 }
 
 impl NestReduce {
-    /// The indices of its conditions, and of what it returns.
+    /// The indices in its predicates, and those that it returns.
     fn indices(&self) -> impl Iterator<Item = &AffineIndex> {
         self.position.iter().chain(self.predicates.iter().chain(&self.padding).map(Predicate::index))
     }
 }
 
 impl NestStage {
-    /// Its nest; of a scatter the one that writes what it starts from.
+    /// Its nest; for a scatter the one that initialises the result.
     fn nest(&self) -> &Nest {
         match self {
             NestStage::Nest(nest) => nest,
@@ -123,7 +122,7 @@ impl NestStage {
 }
 
 impl Nests {
-    /// Whether an index that is computed somewhere is one that 64 bits do not hold.
+    /// Whether any index overflows 64 bits.
     pub fn overflows(&self) -> bool {
         self.stages.iter().any(|stage| {
             let nest = stage.nest();

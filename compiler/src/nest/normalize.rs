@@ -1,5 +1,5 @@
-//! Nests in a shape that loops like: axes split where a quotient or remainder of one is taken, so that what is left is
-//! affine, and neighbours merged where everything walks over them as over one.
+//! Normalises nests for loops: splits axes at quotients and remainders, so that the rest is affine, and merges neighbouring axes
+//! that every access traverses as one.
 
 use rustc_hash::FxHashMap;
 
@@ -7,14 +7,14 @@ use super::affine::{AffineIndex, AffineTerm};
 use super::expr::{ExprArena, ExprId, Predicate};
 use super::nests::Nest;
 
-/// Positions of an axis beyond which neighbours are not merged: indices over it have room.
+/// Neighbouring axes are not merged beyond this size: indices over them must not overflow.
 const MAX_AXIS: usize = dlc_ir::Type::MAX_BYTES;
 
 impl Nest {
     /// Splits, drops and merges axes.
     pub fn normalize(&mut self, exprs: &mut ExprArena) {
         self.drop_units(exprs);
-        // Every split makes one axis two smaller ones, so this ends by itself; the bound keeps odd nests small.
+        // Every split replaces an axis by two smaller ones, so this terminates; the limit keeps odd nests small.
         for _ in 0..16 {
             let Some((axis, low)) = self.division(exprs) else { break };
             self.split(axis, low, exprs);
@@ -35,8 +35,8 @@ impl Nest {
         self.outputs.iter().map(|o| o.expr).chain(self.reduce.as_ref().map(|r| r.body)).collect()
     }
 
-    /// Every index that the nest computes, but for those inside of divisions. Conditions of padding are not among them: they are
-    /// tested so rarely that they have no say in how the nest loops.
+    /// Every index that the nest computes, except within divisions. Those of padding predicates are excluded: they are evaluated
+    /// too rarely to influence the loops.
     fn indices(&self, exprs: &ExprArena) -> Vec<AffineIndex> {
         let mut indices = exprs.indices(self.roots());
         indices.extend(self.outputs.iter().map(|o| o.offset.clone()));
@@ -51,7 +51,7 @@ impl Nest {
         self.indices(exprs).iter().find_map(|index| self.division_in(index))
     }
 
-    /// An axis of which a quotient or remainder is taken that comes out even, and the divisor.
+    /// An axis whose quotient or remainder by a divisor of its size is taken, and the divisor.
     fn division_in(&self, index: &AffineIndex) -> Option<(usize, usize)> {
         index.terms.iter().find_map(|(atom, _)| {
             let (AffineTerm::Div(x, k) | AffineTerm::Mod(x, k)) = atom else { return None };
@@ -69,7 +69,7 @@ impl Nest {
         })
     }
 
-    /// Makes two axes of one, the inner of size `low`, which divides it.
+    /// Splits an axis, the inner part of size `low`, which divides it.
     pub fn split(&mut self, axis: usize, low: usize, exprs: &mut ExprArena) {
         let high = self.extents[axis] / low;
         let mut extents = self.extents.clone();
@@ -87,7 +87,7 @@ impl Nest {
         self.substitute(&axes, extents, parallel, exprs);
     }
 
-    /// Drops the axes of one position, and beside an axis without any all others: loops over those would compute nothing.
+    /// Drops the axes of size 1, and beside an empty axis all others: the loops would compute nothing.
     fn drop_units(&mut self, exprs: &mut ExprArena) {
         let (parallel, reduced) = self.extents.split_at(self.parallel);
         let empty = [parallel, reduced].map(|axes| axes.iter().position(|&n| n == 0));
@@ -118,7 +118,7 @@ impl Nest {
     fn can_merge(&self, axis: usize, exprs: &ExprArena) -> bool {
         let n = self.extents[axis + 1];
         let fits = self.extents[axis].checked_mul(n).is_some_and(|n| n < MAX_AXIS);
-        // An index of both cannot be divided by the size of an axis without elements.
+        // An index over both cannot be divided by the size of an empty axis.
         let divisor = i64::try_from(n).ok().filter(|&n| fits && n > 0);
         divisor.is_some_and(|n| self.indices(exprs).iter().all(|index| mergeable(index, axis, n)))
     }
@@ -145,7 +145,7 @@ impl Nest {
         self.substitute(&axes, extents, parallel, exprs);
     }
 
-    /// The nest on another domain: every axis as an index over the new ones.
+    /// The nest on another iteration space: every axis as an index over the new ones.
     pub fn substitute(&mut self, axes: &[AffineIndex], extents: Vec<usize>, parallel: usize, exprs: &mut ExprArena) {
         let memo = &mut FxHashMap::default();
         for output in &mut self.outputs {
@@ -165,7 +165,7 @@ impl Nest {
     }
 }
 
-/// Whether an index walks over an axis and its inner neighbour of size `n` as over one.
+/// Whether an index traverses an axis and its inner neighbour of size `n` as one.
 fn mergeable(index: &AffineIndex, axis: usize, n: i64) -> bool {
     Some(index.coefficient(axis)) == index.coefficient(axis + 1).checked_mul(n)
         && index.terms.iter().all(|(atom, _)| match atom {

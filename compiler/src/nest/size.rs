@@ -1,6 +1,6 @@
-//! Bounds on what is made of one kernel function. An operator reads a value at several places, its operand again, and so on: what
-//! 14 operators say can be 2^14 reads. Fusion counts that before it joins operators (`egraph/fusion/access.rs`) and stays far
-//! below these bounds; a kernel from a file may not.
+//! Limits on the code of one kernel function. An operator may read a value at several indices, its operand again, and so on: 14
+//! operators can make 2^14 reads. Fusion counts these before it joins operators (`egraph/fusion/access.rs`) and stays far below
+//! these limits; a kernel from a file may not.
 
 use dlc_ir::Symbol;
 use rustc_hash::FxHashSet;
@@ -10,13 +10,13 @@ use super::affine::{AffineIndex, AffineTerm};
 use super::expr::{ExprArena, ExprId, ExprKind};
 use super::nests::{NestStage, Nests};
 
-/// The deepest nesting of operators' bodies.
+/// The deepest nesting of operators.
 const NESTED: usize = 256;
-/// Bodies that may be put into each other, for all nests of a kernel.
+/// Operators substituted into each other, over all nests of a kernel.
 const COMPOSED: usize = 1 << 17;
-/// Parts of one index: a reshape between transposed axes makes a quotient and a remainder of it, both with all its parts.
+/// Terms of one index: a reshape between transposed axes makes a quotient and a remainder of it, both with all its terms.
 const INDEX_PARTS: usize = 512;
-/// Expressions that one nest may evaluate for one position.
+/// Expressions that one nest may evaluate per point.
 const EVALUATED: usize = 1 << 13;
 
 /// What was composed so far.
@@ -24,20 +24,20 @@ const EVALUATED: usize = 1 << 13;
 pub(crate) struct Size {
     nested: usize,
     composed: usize,
-    /// Which bound was passed first.
+    /// Which limit was exceeded first.
     passed: Option<(&'static str, usize)>,
 }
 
 impl Size {
-    /// Counts an operator's body at an index. After it, [`Size::leave`] is due; `false` if a bound is passed.
+    /// Counts an operator at an index, until [`Size::leave`]; `false` if a limit is exceeded.
     pub fn enter(&mut self, index: &[AffineIndex]) -> bool {
         self.nested += 1;
         self.composed += 1;
         let parts = index.iter().map(AffineIndex::parts).sum::<usize>();
         let bounds = [
-            (self.nested, NESTED, "operators inside each other"),
+            (self.nested, NESTED, "nested operators"),
             (self.composed, COMPOSED, "evaluations of operators"),
-            (parts, INDEX_PARTS, "parts in one index"),
+            (parts, INDEX_PARTS, "terms in one index"),
         ];
         let passed = bounds.into_iter().find(|(size, limit, _)| size > limit);
         self.passed = self.passed.or(passed.map(|(_, limit, what)| (what, limit)));
@@ -48,7 +48,7 @@ impl Size {
         self.nested -= 1;
     }
 
-    /// The error if a bound was passed.
+    /// The error if a limit was exceeded.
     pub fn check(&self, kernel: &Symbol) -> Result<(), NestError> {
         match self.passed {
             Some((what, limit)) => Err(NestError::TooLarge { kernel: kernel.clone(), what, limit }),
@@ -58,7 +58,7 @@ impl Size {
 }
 
 impl Nests {
-    /// Refuses a kernel of which more code would be made than [`EVALUATED`] allows.
+    /// Rejects a kernel with more code than [`EVALUATED`] allows.
     pub fn check_size(&self, kernel: &Symbol) -> Result<(), NestError> {
         for stage in &self.stages {
             let roots = match stage {
@@ -76,7 +76,7 @@ impl Nests {
     }
 }
 
-/// Counts evaluations as `vectorize.rs` makes them: what was evaluated in a branch is not known after it.
+/// Counts evaluations as `vectorize.rs` emits them: values of a branch are not reused after it.
 struct Count<'a> {
     exprs: &'a ExprArena,
     scopes: Vec<FxHashSet<ExprId>>,
@@ -98,7 +98,7 @@ impl Count<'_> {
                 predicates.iter().for_each(|t| self.index(t.index()));
                 self.branch(*then);
                 self.branch(*other);
-                // One test can become a branch and the other a mask.
+                // One predicate can become a branch and the other a mask.
                 if predicates.len() > 1 {
                     self.branch(*other);
                 }

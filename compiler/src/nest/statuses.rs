@@ -1,56 +1,55 @@
-//! What a failed check of a running program means, and where in the source it is.
+//! Maps the status of a failed check to what was checked and where in the source.
 
 use dlc_ir::op::CheckIndex;
 use dlc_ir::{Function, Graph, Loc, NodeId, Op};
 use indexmap::IndexSet;
 
-/// What a failed check of a running program means: status `i + 1` is failure number `i`.
+/// The failures that a program can report: status `i + 1` is failure number `i`.
 ///
-/// A status says nothing of places, so that equal kernels are one: the step that failed knows those.
+/// A status has no source location, so that equal kernels are shared: the step that failed has the locations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Statuses {
     failures: IndexSet<Failure>,
-    /// For each step of each routine, one after the other, where the checks of what it runs come from.
-    places: Vec<Vec<Loc>>,
+    /// For the steps of all routines, in order, the locations of the checks that they run.
+    locs: Vec<Vec<Loc>>,
 }
 
-/// A check that can fail while a program runs.
+/// A check that can fail at run time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Failure {
-    /// The operator that is checked.
     pub mnemonic: &'static str,
-    /// The number of elements of the indexed axis.
+    /// The size of the indexed axis.
     pub bound: usize,
-    /// Which of the kernel function's checks it is.
+    /// Its number among the kernel function's checks.
     pub check: usize,
 }
 
 impl Statuses {
-    /// The status for a failure of a node, which is this check.
+    /// The status for a failure of this check at a node.
     pub(crate) fn code(&mut self, function: &Function, node: NodeId, check: &CheckIndex) -> i32 {
         let CheckIndex { size, by } = *check;
         let check = function.checks().position(|check| check == node).expect("it is one of the checks");
         self.failures.insert_full(Failure { mnemonic: by.word(), bound: size, check }).0 as i32 + 1
     }
 
-    /// Says which node of a function the next step of the program belongs to; none if it only copies.
+    /// Records the node that the next step of the program belongs to; `None` if it only copies.
     pub(crate) fn step(&mut self, graph: &Graph, function: &Function, node: Option<NodeId>) {
-        self.places.push(node.map_or(vec![], |node| places(graph, function, node)));
+        self.locs.push(node.map_or(vec![], |node| locs(graph, function, node)));
     }
 
-    /// What a status other than 0 means when a step failed with it, and where that check comes from.
+    /// The failure that a nonzero status of a step denotes, and its location.
     pub fn get(&self, status: i32, step: u32) -> Option<(&Failure, Loc)> {
         let failure = self.failures.get_index(usize::try_from(status).ok()?.checked_sub(1)?)?;
-        let place = self.places.get(step as usize).and_then(|places| places.get(failure.check));
-        Some((failure, place.copied().unwrap_or(Loc::NONE)))
+        let loc = self.locs.get(step as usize).and_then(|locs| locs.get(failure.check));
+        Some((failure, loc.copied().unwrap_or(Loc::NONE)))
     }
 }
 
-/// Where the checks of what a node runs come from.
-fn places(graph: &Graph, function: &Function, node: NodeId) -> Vec<Loc> {
+/// The locations of the checks that a node runs.
+fn locs(graph: &Graph, function: &Function, node: NodeId) -> Vec<Loc> {
     match function.op(node) {
         Some(Op::Call(call)) => match graph.function(&call.func) {
-            Some(callee) => callee.checks().map(|check| call.place(callee, check)).collect(),
+            Some(callee) => callee.checks().map(|check| call.loc_of(callee, check)).collect(),
             None => vec![],
         },
         Some(op) if op.is_checked() => vec![function.node(node).loc],

@@ -1,25 +1,26 @@
-//! How far a compiled program may be from the operators as written.
+//! How far a compiled program may deviate from the operators as written.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// What rewrites and kernels may take for granted of the numbers. OPS.md states the law of each.
+/// What rewrites and kernels may assume about numbers. OPS.md states the conditions of each rewrite.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Math {
-    /// Only rewrites that give the same bits, and kernels that treat infinities and NaN as the reference does. In which order a
-    /// kernel adds, and whether it rounds the products that it adds, is not fixed.
+    /// Only rewrites that are exact to the bit, and kernels that propagate infinities and NaN as the reference does. The order in
+    /// which a kernel adds, and whether it fuses multiply-adds, is not fixed.
     Strict,
-    /// Rewrites may round otherwise, but no operator's result leaves its stated bound, becomes infinite, zero or NaN, or ceases to
-    /// be, because of one: what a rewrite needs to know of its operands was proved of them. A zero has no sign.
+    /// Rewrites may round differently, but must not push an operator's result outside of its stated bound or make it infinite,
+    /// zero or NaN, or the reverse: they apply only where the properties of operands that they need are proved. The sign of zero
+    /// is not preserved.
     #[default]
     Safe,
-    /// Rewrites take for granted that numbers are finite, moderate, and not zero where they are divided by, unless the contrary is
+    /// Rewrites assume that numbers are finite, of moderate size, and nonzero where they are divisors, unless the contrary is
     /// known: `x * 0` is 0, `x / x` is 1, `(x * y) * z` is `x * (y * z)`.
     Fast,
 }
 
 impl Math {
-    /// All of them, from the one that allows least to the one that allows most.
+    /// All of them, from the strictest to the laxest.
     pub const ALL: [Math; 3] = [Math::Strict, Math::Safe, Math::Fast];
 
     /// The name on the command line.
@@ -47,5 +48,5 @@ impl FromStr for Math {
 
 /// A name that is none of the three.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no maths `{0}`; they are strict, safe, fast")]
+#[error("unknown maths `{0}`: expected strict, safe or fast")]
 pub struct UnknownMath(pub String);

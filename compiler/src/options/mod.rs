@@ -1,4 +1,4 @@
-//! The options of a compilation: data that every room may read.
+//! The options of a compilation.
 
 mod math;
 
@@ -6,23 +6,22 @@ use crate::machine::{Machine, Target};
 
 pub use math::{Math, UnknownMath};
 
-/// How much the compiler thinks.
+/// The optimisation level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Level {
-    /// Every operator is a kernel of its own: the reference for tests of everything else.
+    /// No optimisation, every operator a kernel of its own: the reference for tests of everything else.
     O0,
-    /// Everything.
     #[default]
     Full,
 }
 
-/// What makes kernels run.
+/// How kernels are executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Backend {
-    /// Machine code by Cranelift, compiled on so many threads.
+    /// Machine code by Cranelift, compiled on several threads.
     Cranelift {
-        /// The number of threads, at least one.
+        /// At least one.
         threads: usize,
     },
     /// The interpreter of kernels.
@@ -32,21 +31,17 @@ pub enum Backend {
 /// What to compile for, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The instruction set.
     pub target: Target,
-    /// How much to optimise.
     pub level: Level,
-    /// What the optimiser may do.
     pub passes: PassOptions,
-    /// What makes the kernels run.
     pub backend: Backend,
-    /// Whether all stages are checked by themselves. On in debug builds. Of what becomes a program the graph is always
-    /// verified and the plan checked, since nothing checks them while it runs.
+    /// Whether to verify after every stage. On in debug builds. The graph and the memory plan of the final program are always
+    /// verified, since nothing checks them at run time.
     pub check: bool,
 }
 
 impl Options {
-    /// The usual options for a target.
+    /// The default options for a target.
     pub fn new(target: Target) -> Self {
         Options {
             target,
@@ -57,7 +52,7 @@ impl Options {
         }
     }
 
-    /// What the passes may do, on the target's machine.
+    /// The pass options, with the target's machine.
     pub fn for_passes(&self) -> PassOptions {
         PassOptions { machine: *self.target.machine(), ..self.passes.clone() }
     }
@@ -69,10 +64,10 @@ impl Options {
     }
 }
 
-/// Bounds on the size of an e-graph. There is no bound on time: the output must not depend on the machine.
+/// Limits on the size of an e-graph. They are counts, not times: the output must be deterministic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Limits {
-    /// E-nodes of the algebra round, for each e-node of the program that is put in; the round stops above.
+    /// E-nodes of the algebra round per e-node of the program; the round stops above this.
     pub growth: usize,
     /// Iterations of the algebra round.
     pub iterations: usize,
@@ -80,7 +75,7 @@ pub struct Limits {
     pub kernels_per_value: usize,
     /// Operators in one kernel.
     pub kernel_ops: usize,
-    /// How often operators in one kernel may be evaluated beyond once each, at one position of its loops.
+    /// Limit of redundant evaluations of operators in one kernel per point of its iteration space.
     pub kernel_recomputations: usize,
 }
 
@@ -93,18 +88,18 @@ impl Default for Limits {
 /// What the passes may do.
 #[derive(Clone, Debug)]
 pub struct PassOptions {
-    /// What rewrites may take for granted.
+    /// What rewrites may assume.
     pub math: Math,
-    /// Whether rules that move factors and terms into weights that are prepared apply where the maths is not fast: who runs the program must
-    /// then check, when weights are loaded, that no finite one became infinite or was lost to zero, and otherwise run the program
-    /// compiled without them.
+    /// Whether rules that move factors and terms into prepared weights apply even if the maths is not fast: the caller must then
+    /// check, when weights are loaded, that no finite one overflowed or underflowed to zero, and fall back to the program
+    /// compiled without these rules otherwise.
     pub weights: bool,
-    /// Bounds on the e-graphs.
     pub limits: Limits,
-    /// What is compiled for. As a part of [`Options`] it is that of the target: see [`Options::for_passes`].
+    /// The machine to compile for. As a part of [`Options`] it is that of the target: see [`Options::for_passes`].
     pub machine: Machine,
-    /// Whether what follows from weights alone is computed once, when they are loaded; who runs the program must then run its
-    /// preparation too, as sessions do. Which arguments are weights is said by their roles: see [`prepare`](crate::passes::prepare).
+    /// Whether to compute what depends on weights only once, when they are loaded; the caller must then run the program's
+    /// preparation too, as sessions do. The roles of arguments determine which are weights: see
+    /// [`prepare`](crate::passes::prepare).
     pub prepare: bool,
 }
 

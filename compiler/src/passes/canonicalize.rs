@@ -1,9 +1,8 @@
-//! Directed simplification to one form, before the e-graph and after differentiation.
+//! Canonicalisation, before the e-graph and after differentiation.
 //!
-//! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand
-//! order of commutative operators (constants right), operators that change nothing, data movement that follows data
-//! movement, duplicates, dead operators, functions that are never called. Only [`Math::Strict`] keeps the sign of zeros: of the
-//! sum of one number, and of the larger of two.
+//! Everything here is exact to the last bit and never makes the program larger, so that it needs no cost: operand order of
+//! commutative operators (constants last), identities, merged data movement, common subexpressions, dead code, unreachable
+//! functions. Only [`Math::Strict`] preserves the sign of zeros: in the sum of one number, and in the maximum of two.
 
 use std::sync::Arc;
 
@@ -21,7 +20,7 @@ type Operands = SmallVec<[Value; 3]>;
 
 /// The canonical form of a program.
 pub fn canonicalize(graph: &Graph, context: &mut Context) -> Graph {
-    // Its own steps need no explanation, and those of passes before it were about other nodes.
+    // Provenance of earlier passes is about other nodes, and canonicalisation needs no explanation.
     context.provenance = super::Provenance::default();
     let mut result = graph.like();
     let reachable = reachable(graph);
@@ -32,7 +31,7 @@ pub fn canonicalize(graph: &Graph, context: &mut Context) -> Graph {
     result
 }
 
-/// Whether differentiation is done: until then, `stop_gradient` has a meaning.
+/// Whether differentiation is done: until then, `stop_gradient` has an effect.
 pub(super) fn is_differentiated(graph: &Graph) -> bool {
     !graph.functions().any(|f| f.ops().any(|(_, _, op)| matches!(op, Op::Gradient(_))))
 }
@@ -49,7 +48,7 @@ pub(super) fn canonical_function(function: &Function, differentiated: bool, math
     }
 }
 
-/// The functions that the entry and its preparation call, directly or not, and their custom gradients.
+/// The functions that the entry and its preparation reach by calls, and their custom derivatives.
 fn reachable(graph: &Graph) -> FxHashSet<Symbol> {
     let mut reached = FxHashSet::default();
     let mut todo = vec![graph.entry().name.clone()];
@@ -68,16 +67,16 @@ fn reachable(graph: &Graph) -> FxHashSet<Symbol> {
 }
 
 /// What became of an operator.
-enum Step {
+enum Simplified {
     /// It is this value.
-    Is(Value),
+    Value(Value),
     /// It is this operator, which may simplify further.
-    Becomes(Op, Operands),
+    Op(Op, Operands),
     /// It stays.
-    Stays,
+    Unchanged,
 }
 
-/// Adds operators to a function in canonical form, each once.
+/// Adds operators to a function in canonical form, without duplicates.
 struct Canonicalizer {
     known: FxHashMap<(Arc<Op>, Operands), Values>,
     differentiated: bool,
@@ -87,10 +86,10 @@ struct Canonicalizer {
 impl Canonicalizer {
     fn emit(&mut self, f: &mut Function, mut op: Arc<Op>, mut operands: Operands, loc: Loc) -> Values {
         loop {
-            match self.step(f, &op, &operands, loc) {
-                Step::Is(value) => return smallvec![value],
-                Step::Becomes(next, args) => (op, operands) = (next.into(), args),
-                Step::Stays => break,
+            match self.simplify(f, &op, &operands, loc) {
+                Simplified::Value(value) => return smallvec![value],
+                Simplified::Op(next, args) => (op, operands) = (next.into(), args),
+                Simplified::Unchanged => break,
             }
         }
         let key = (op, operands);
@@ -110,57 +109,59 @@ impl Canonicalizer {
         self.emit(f, Arc::new(op.into()), operands.into(), loc)[0]
     }
 
-    fn step(&mut self, f: &mut Function, op: &Op, args: &[Value], loc: Loc) -> Step {
+    fn simplify(&mut self, f: &mut Function, op: &Op, args: &[Value], loc: Loc) -> Simplified {
         match op {
-            Op::Map(ScalarOp::StopGradient) if !self.differentiated => Step::Stays,
-            Op::Map(scalar) => scalar_step(f, *scalar, args, self.math),
-            Op::Constant(c) => self.constant_step(f, c, loc),
-            Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) => movement_step(f, op, args),
-            Op::Reduce(r) if r.axes.is_empty() && !r.kind.is_arg() => Step::Is(args[0]),
-            // A sum begins with 0, and 0 + -0 = 0.
+            Op::Map(ScalarOp::StopGradient) if !self.differentiated => Simplified::Unchanged,
+            Op::Map(scalar) => simplify_scalar(f, *scalar, args, self.math),
+            Op::Constant(c) => self.simplify_constant(f, c, loc),
+            Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) => simplify_movement(f, op, args),
+            Op::Reduce(r) if r.axes.is_empty() && !r.kind.is_arg() => Simplified::Value(args[0]),
+            // A sum starts with 0, and 0 + -0 = 0.
             Op::Reduce(r) if r.kind == Reduction::Sum => match self.math {
-                Math::Strict if f.ty(args[0]).dtype.is_float() => Step::Stays,
-                _ => unit_reduce_step(f, &r.axes, args),
+                Math::Strict if f.ty(args[0]).dtype.is_float() => Simplified::Unchanged,
+                _ => simplify_unit_reduce(f, &r.axes, args),
             },
-            Op::Reduce(r) if r.kind == Reduction::Max || r.kind == Reduction::Min => unit_reduce_step(f, &r.axes, args),
+            Op::Reduce(r) if r.kind == Reduction::Max || r.kind == Reduction::Min => {
+                simplify_unit_reduce(f, &r.axes, args)
+            }
             Op::Slice(s) => {
                 let whole = f.ty(args[0]).shape == s.limit.as_slice().into()
                     && s.start.iter().all(|&x| x == 0)
                     && s.stride.iter().all(|&x| x == 1);
-                if whole { Step::Is(args[0]) } else { Step::Stays }
+                if whole { Simplified::Value(args[0]) } else { Simplified::Unchanged }
             }
             Op::Pad(p) => {
                 let none = p.low.iter().chain(&p.high).all(|&x| x == 0) && p.interior.iter().all(|&x| x == 0);
-                if none { Step::Is(args[0]) } else { Step::Stays }
+                if none { Simplified::Value(args[0]) } else { Simplified::Unchanged }
             }
-            Op::Concat(_) if args.len() == 1 => Step::Is(args[0]),
+            Op::Concat(_) if args.len() == 1 => Simplified::Value(args[0]),
             Op::Reverse(r) => {
                 let shape = &f.ty(args[0]).shape;
                 let moving: Vec<usize> = r.axes.iter().copied().filter(|&a| shape[a] > 1).collect();
                 if moving.is_empty() {
-                    return Step::Is(args[0]);
+                    return Simplified::Value(args[0]);
                 }
                 let mut sorted = moving;
                 sorted.sort_unstable();
                 if sorted == r.axes {
-                    return Step::Stays;
+                    return Simplified::Unchanged;
                 }
-                Step::Becomes(dlc_ir::op::Reverse { axes: sorted }.into(), args.into())
+                Simplified::Op(dlc_ir::op::Reverse { axes: sorted }.into(), args.into())
             }
-            _ => Step::Stays,
+            _ => Simplified::Unchanged,
         }
     }
 
-    /// A repeated value is a broadcast scalar, so that one form of each constant meets the rules and the kernels.
-    fn constant_step(&mut self, f: &mut Function, c: &Constant, loc: Loc) -> Step {
+    /// A uniform constant becomes a broadcast scalar, so that rules and kernels see one form of each constant.
+    fn simplify_constant(&mut self, f: &mut Function, c: &Constant, loc: Loc) -> Simplified {
         if c.value.shape().rank() == 0 {
-            return Step::Stays;
+            return Simplified::Unchanged;
         }
-        let Some(value) = c.value.uniform() else { return Step::Stays };
+        let Some(value) = c.value.uniform() else { return Simplified::Unchanged };
         let scalar = Constant { value: Tensor::full(Type::scalar(c.value.dtype()), value) };
         let scalar = self.one(f, scalar, &[], loc);
         let broadcast = Broadcast { shape: c.value.shape().clone(), axes: vec![] };
-        Step::Becomes(broadcast.into(), smallvec![scalar])
+        Simplified::Op(broadcast.into(), smallvec![scalar])
     }
 }
 
@@ -177,49 +178,51 @@ fn operand(f: &Function, value: Value, position: usize) -> Value {
     f.node(value.node).operands[position]
 }
 
-fn scalar_step(f: &Function, op: ScalarOp, args: &[Value], math: Math) -> Step {
+fn simplify_scalar(f: &Function, op: ScalarOp, args: &[Value], math: Math) -> Simplified {
     let is =
         |v: Value, x: f64| uniform(f, v).is_some_and(|u| u.same_bits(Scalar::Float(x)) || u == Scalar::Int(x as i64));
     let same_map = |v: Value| f.op(v.node) == Some(&Op::Map(op));
     match op {
-        ScalarOp::StopGradient => Step::Is(args[0]),
-        ScalarOp::Convert(to) if f.ty(args[0]).dtype == to => Step::Is(args[0]),
-        ScalarOp::Neg | ScalarOp::Not if same_map(args[0]) => Step::Is(operand(f, args[0], 0)),
+        ScalarOp::StopGradient => Simplified::Value(args[0]),
+        ScalarOp::Convert(to) if f.ty(args[0]).dtype == to => Simplified::Value(args[0]),
+        ScalarOp::Neg | ScalarOp::Not if same_map(args[0]) => Simplified::Value(operand(f, args[0], 0)),
         ScalarOp::Abs | ScalarOp::Relu | ScalarOp::Floor | ScalarOp::Ceil | ScalarOp::Round | ScalarOp::Sign
             if same_map(args[0]) =>
         {
-            Step::Is(args[0])
+            Simplified::Value(args[0])
         }
-        ScalarOp::Max | ScalarOp::Min | ScalarOp::And | ScalarOp::Or if args[0] == args[1] => Step::Is(args[0]),
-        ScalarOp::Mul | ScalarOp::Div if is(args[1], 1.0) => Step::Is(args[0]),
-        ScalarOp::Sub if is(args[1], 0.0) => Step::Is(args[0]),
-        ScalarOp::Select if args[1] == args[2] => Step::Is(args[1]),
+        ScalarOp::Max | ScalarOp::Min | ScalarOp::And | ScalarOp::Or if args[0] == args[1] => {
+            Simplified::Value(args[0])
+        }
+        ScalarOp::Mul | ScalarOp::Div if is(args[1], 1.0) => Simplified::Value(args[0]),
+        ScalarOp::Sub if is(args[1], 0.0) => Simplified::Value(args[0]),
+        ScalarOp::Select if args[1] == args[2] => Simplified::Value(args[1]),
         ScalarOp::Select => match uniform(f, args[0]) {
-            Some(condition) => Step::Is(if condition.as_bool() { args[1] } else { args[2] }),
+            Some(condition) => Simplified::Value(if condition.as_bool() { args[1] } else { args[2] }),
             None => match f.op(args[0].node) {
                 Some(Op::Map(ScalarOp::Not)) => {
                     let condition = operand(f, args[0], 0);
-                    Step::Becomes(op.into(), smallvec![condition, args[2], args[1]])
+                    Simplified::Op(op.into(), smallvec![condition, args[2], args[1]])
                 }
-                _ => Step::Stays,
+                _ => Simplified::Unchanged,
             },
         },
         ScalarOp::Compare(direction) if out_of_order(f, args) => {
-            Step::Becomes(ScalarOp::Compare(swapped(direction)).into(), smallvec![args[1], args[0]])
+            Simplified::Op(ScalarOp::Compare(swapped(direction)).into(), smallvec![args[1], args[0]])
         }
         _ if commutes(op, f.ty(args[0]), math) && out_of_order(f, args) => {
-            Step::Becomes(op.into(), smallvec![args[1], args[0]])
+            Simplified::Op(op.into(), smallvec![args[1], args[0]])
         }
-        _ => Step::Stays,
+        _ => Simplified::Unchanged,
     }
 }
 
-/// Whether operands may change places, where a zero has no sign also those of `max` and `min`.
+/// Whether swapping operands changes nothing; if zero has no sign, `max` and `min` commute too.
 fn commutes(op: ScalarOp, ty: &Type, math: Math) -> bool {
     op.is_commutative(ty.dtype) || (math != Math::Strict && matches!(op, ScalarOp::Max | ScalarOp::Min))
 }
 
-/// Constants are on the right; of two values the older one is on the left.
+/// Constants come last; of two values the older one comes first.
 fn out_of_order(f: &Function, args: &[Value]) -> bool {
     let key = |v: Value| (uniform(f, v).is_some() || matches!(f.op(v.node), Some(Op::Constant(_))), v);
     key(args[0]) > key(args[1])
@@ -235,49 +238,49 @@ fn swapped(direction: Direction) -> Direction {
     }
 }
 
-/// Data movement that moves nothing, or that follows movement of its own kind.
-fn movement_step(f: &Function, op: &Op, args: &[Value]) -> Step {
+/// Data movement that is an identity, or follows movement of its own kind.
+fn simplify_movement(f: &Function, op: &Op, args: &[Value]) -> Simplified {
     let x = args[0];
     let before = f.op(x.node);
     match (op, before) {
-        (Op::Broadcast(b), _) if f.ty(x).shape == b.shape => Step::Is(x),
+        (Op::Broadcast(b), _) if f.ty(x).shape == b.shape => Simplified::Value(x),
         (Op::Broadcast(b), Some(Op::Broadcast(inner))) => {
             let axes = inner.axes.iter().map(|&a| b.axes[a]).collect();
-            Step::Becomes(Broadcast { shape: b.shape.clone(), axes }.into(), smallvec![operand(f, x, 0)])
+            Simplified::Op(Broadcast { shape: b.shape.clone(), axes }.into(), smallvec![operand(f, x, 0)])
         }
-        (Op::Reshape(r), _) if f.ty(x).shape == r.shape => Step::Is(x),
-        (Op::Reshape(_), Some(Op::Reshape(_))) => Step::Becomes(op.clone(), smallvec![operand(f, x, 0)]),
+        (Op::Reshape(r), _) if f.ty(x).shape == r.shape => Simplified::Value(x),
+        (Op::Reshape(_), Some(Op::Reshape(_))) => Simplified::Op(op.clone(), smallvec![operand(f, x, 0)]),
         (Op::Reshape(r), Some(Op::Broadcast(b))) if uniform(f, x).is_some() && b.axes.is_empty() => {
-            Step::Becomes(Broadcast { shape: r.shape.clone(), axes: vec![] }.into(), smallvec![operand(f, x, 0)])
+            Simplified::Op(Broadcast { shape: r.shape.clone(), axes: vec![] }.into(), smallvec![operand(f, x, 0)])
         }
         (Op::Transpose(t), Some(Op::Broadcast(b))) if b.axes.is_empty() => {
             let shape = t.perm.iter().map(|&a| b.shape[a]).collect();
-            Step::Becomes(Broadcast { shape, axes: vec![] }.into(), smallvec![operand(f, x, 0)])
+            Simplified::Op(Broadcast { shape, axes: vec![] }.into(), smallvec![operand(f, x, 0)])
         }
-        (Op::Transpose(t), _) if t.perm.is_sorted() => Step::Is(x),
+        (Op::Transpose(t), _) if t.perm.is_sorted() => Simplified::Value(x),
         (Op::Transpose(t), Some(Op::Transpose(inner))) => {
             let perm = t.perm.iter().map(|&a| inner.perm[a]).collect();
-            Step::Becomes(Transpose { perm }.into(), smallvec![operand(f, x, 0)])
+            Simplified::Op(Transpose { perm }.into(), smallvec![operand(f, x, 0)])
         }
         (Op::Transpose(t), _) if keeps_order(&t.perm, f.ty(x)) => {
             let shape = t.perm.iter().map(|&a| f.ty(x).shape[a]).collect();
-            Step::Becomes(Reshape { shape }.into(), smallvec![x])
+            Simplified::Op(Reshape { shape }.into(), smallvec![x])
         }
-        _ => Step::Stays,
+        _ => Simplified::Unchanged,
     }
 }
 
-/// Whether a permutation moves axes of size 1 only, so that the elements stay in order.
+/// Whether a permutation moves axes of size 1 only, so that elements stay in order.
 fn keeps_order(perm: &[usize], ty: &Type) -> bool {
     perm.iter().filter(|&&a| ty.shape[a] != 1).is_sorted()
 }
 
 /// Sums, maxima and minima along axes of size 1 are reshapes.
-fn unit_reduce_step(f: &Function, axes: &[usize], args: &[Value]) -> Step {
+fn simplify_unit_reduce(f: &Function, axes: &[usize], args: &[Value]) -> Simplified {
     let ty = f.ty(args[0]);
     if axes.iter().any(|&a| ty.shape[a] != 1) {
-        return Step::Stays;
+        return Simplified::Unchanged;
     }
     let shape = (0..ty.rank()).filter(|a| !axes.contains(a)).map(|a| ty.shape[a]).collect();
-    Step::Becomes(Reshape { shape }.into(), args.into())
+    Simplified::Op(Reshape { shape }.into(), args.into())
 }

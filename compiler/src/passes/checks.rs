@@ -1,9 +1,8 @@
-//! Every index of a program is checked once a step, whatever becomes of what it chooses.
+//! Checks every index of a program once per step, whatever the program does with the element that it selects.
 //!
-//! A kernel takes for an index out of range the nearest one that is in range, and reports nothing: it may compute elements that
-//! nothing is made of, and leaves out others. So the check is an operator of its own, put in before anything is rewritten, and
-//! its value is a result of the function, which no pass may drop. A caller makes it a result of its own, up to the entry,
-//! which keeps it and returns it to no caller.
+//! A kernel clamps an index out of range and reports nothing: it may compute unused elements, and skip others. So the check is an
+//! operator of its own, inserted before any rewrite, and its value is a result of the function, which no pass may remove. A
+//! caller adds it to its own results, up to the entry, which returns it to no caller.
 
 use dlc_ir::op::{Broadcast, Call, CheckIndex, Constant, Gradient, Indexing};
 use dlc_ir::{DType, Function, Graph, Loc, Node, Op, Scalar, ScalarOp, Symbol, Tensor, Type, Value};
@@ -12,8 +11,8 @@ use smallvec::SmallVec;
 
 use super::ranges::{Range, ranges};
 
-/// Puts a check beside every `gather` and `scatter` whose indices are not known to be in range. A graph that has checks
-/// already has all that it needs.
+/// Inserts a check for every `gather` and `scatter` whose indices are not known to be in range. A graph that has checks is
+/// returned unchanged.
 #[must_use]
 pub fn check_indices(graph: Graph) -> Graph {
     let ops = || graph.functions().flat_map(Function::ops).map(|(_, _, op)| op);
@@ -22,7 +21,7 @@ pub fn check_indices(graph: Graph) -> Graph {
     }
     let mut result = graph.like();
     let entry = graph.entry().name.clone();
-    // The functions whose results end in a truth value by now.
+    // The functions whose last result is a check, so far.
     let mut checked: FxHashSet<Symbol> = FxHashSet::default();
     let mut derived: FxHashMap<&Symbol, Vec<&Function>> = FxHashMap::default();
     for function in graph.functions() {
@@ -55,14 +54,14 @@ pub fn check_indices(graph: Graph) -> Graph {
 /// A check in a function.
 struct Check {
     value: Value,
-    /// The number of the argument that the indices are, if they are one, and the size of the indexed axis.
+    /// The index of the argument that has the indices, if it is one, and the size of the indexed axis.
     argument: Option<(usize, usize)>,
 }
 
 struct Checking<'a> {
     old: &'a Function,
     new: Function,
-    /// The functions whose results end in a truth value.
+    /// The functions whose last result is a check.
     checked: &'a FxHashSet<Symbol>,
     ranges: Vec<Option<Range>>,
     known: FxHashSet<(Value, usize)>,
@@ -78,8 +77,7 @@ impl<'a> Checking<'a> {
         Checking { old, new: old.like(), checked, ranges, known: FxHashSet::default(), checks: vec![] }
     }
 
-    /// The function with its checks, which are not yet results of it. Operators that nothing is made of stay: their
-    /// indices count too.
+    /// The function with its checks, which are not yet results of it. Dead operators stay: their indices are checked too.
     fn run(mut self) -> (Function, Vec<Check>) {
         let mut map: Vec<Values> = vec![Values::new(); self.old.node_count()];
         for (i, value) in self.old.arg_values().iter().enumerate() {
@@ -112,7 +110,7 @@ impl<'a> Checking<'a> {
         self.checks.push(Check { value, argument: self.old.arg_index(old).map(|arg| (arg, size)) });
     }
 
-    /// Copies an operator. The truth value at the end of a callee's results is one more check here.
+    /// Copies an operator. The check in a callee's results is one more check here.
     fn copy(&mut self, op: &Op, node: &Node, operands: &[Value]) -> Values {
         let truth = Type::scalar(DType::Bool);
         let with_truth = |results: &[Type]| results.iter().cloned().chain([truth.clone()]).collect();
@@ -147,7 +145,7 @@ fn indexing(op: &Op) -> Option<(usize, Indexing)> {
     }
 }
 
-/// Whether a function indexes an axis of that size by its argument of that number.
+/// Whether a function indexes an axis of that size by this argument.
 fn is_checked_by(function: &Function, (argument, size): (usize, usize)) -> bool {
     function.ops().any(|(_, node, op)| {
         indexing(op).is_some_and(|(axis, _)| {
@@ -156,8 +154,8 @@ fn is_checked_by(function: &Function, (argument, size): (usize, usize)) -> bool 
     })
 }
 
-/// Makes the results depend on these. A derivative that the user writes has the results that differentiation expects, and no
-/// other one that could keep the checks: what reads a result then waits for them.
+/// Makes the results depend on the checks. A custom derivative must have the results that differentiation expects, so that the
+/// checks cannot be results.
 fn tie(function: &mut Function, checks: Vec<Value>) {
     let Some(holds) = all(function, checks.into_iter()) else { return };
     for i in 0..function.results.len() {
@@ -172,7 +170,7 @@ fn tie(function: &mut Function, checks: Vec<Value>) {
     }
 }
 
-/// Whether all of these hold.
+/// The conjunction of all of these.
 fn all(function: &mut Function, values: impl Iterator<Item = Value>) -> Option<Value> {
     values.reduce(|a, b| push(function, ScalarOp::And, &[a, b], Loc::NONE))
 }

@@ -1,11 +1,11 @@
-//! The fusion round as a pass: every function becomes calls of kernels.
+//! The fusion round as a pass: functions become calls of kernels.
 
 use dlc_ir::{FunctionKind, Graph};
 
 use super::Context;
 use crate::egraph::fusion::{Forms, Outliner, group};
 
-/// Cuts every function into kernels. Functions that are kernels already stay.
+/// Divides every function into kernels. Functions that are kernels already stay.
 pub fn fuse(graph: &Graph, context: &mut Context) -> Graph {
     let mut outliner = Outliner::new(graph, std::mem::take(&mut context.provenance));
     let mut forms = Forms::default();

@@ -1,9 +1,9 @@
-//! Weights in the order in which kernels read them.
+//! Stores weights in the order in which kernels read them.
 //!
-//! Some kernels write an operand in another order before they begin, so that vectors can run along another axis (`cpu/operand_order.rs`).
-//! Where that operand is a weight, it is written so once, when weights are loaded: the kernel takes it in its new order, and says
-//! inside how that is to be read, `reshape(transpose(%w))`, which costs nothing there. Callers put it in order before the call, and
-//! what of that follows from weights alone moves into what the pass `prepare` makes.
+//! Some kernels first permute an operand, so that they can vectorise along another axis (`cpu/operand_order.rs`). If that operand
+//! is a weight, it is permuted once, when weights are loaded: the kernel takes it in its new order and reads it through
+//! `reshape(transpose(%w))`, which fusion makes free. Callers permute it before the call, and the part of that which depends on
+//! weights only moves into the preparation that the pass `prepare` makes.
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::{Reshape, Transpose};
@@ -18,7 +18,7 @@ use super::weights::Weights;
 use crate::cpu::{OperandOrder, operand_orders};
 use crate::machine::Machine;
 
-/// Puts weights in order, if the options ask for it and some kernel would do so at every run.
+/// Permutes weights, if the options allow it and some kernel would do so in every run.
 pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     let weights = Weights::of(graph);
     if !context.options.prepare || !weights.all_frozen {
@@ -49,10 +49,10 @@ pub fn layout(graph: &Graph, context: &mut Context) -> Graph {
     cut(&Joined { graph: result, lossless: lossless.clone() }, context)
 }
 
-/// Arguments of a kernel that are put in order.
+/// Arguments of a kernel with their orders.
 type Layouts = Vec<(usize, OperandOrder)>;
 
-/// The kernels that put weights in order. One that reads nothing but weights is run once anyway.
+/// The kernels that permute weights. A kernel that reads weights only runs once anyway.
 fn kernels(graph: &Graph, weights: &Weights, machine: &Machine) -> FxHashMap<Symbol, Layouts> {
     let kernels = graph.functions().filter(|f| f.kind == FunctionKind::Kernel);
     let found = kernels.map(|kernel| {
@@ -65,7 +65,7 @@ fn kernels(graph: &Graph, weights: &Weights, machine: &Machine) -> FxHashMap<Sym
     found.filter(|(_, layouts)| !layouts.is_empty()).collect()
 }
 
-/// A kernel that takes arguments in other orders.
+/// A kernel with arguments in other orders.
 fn reading(kernel: &Function, layouts: &[(usize, OperandOrder)]) -> Function {
     let mut new = kernel.like();
     let layout = |arg: usize| layouts.iter().find(|(a, _)| *a == arg).map(|(_, layout)| layout);
@@ -86,7 +86,7 @@ fn reading(kernel: &Function, layouts: &[(usize, OperandOrder)]) -> Function {
     new
 }
 
-/// A function that hands kernels what they read in their orders, and where its old values are in it.
+/// A function that passes operands to kernels in their orders, and the map from its old values.
 fn calling(function: &Function, kernels: &FxHashMap<Symbol, Layouts>) -> (Function, Map) {
     let mut map = Map::default();
     let mut ordered: FxHashMap<(Value, OperandOrder), Value> = FxHashMap::default();
@@ -119,14 +119,14 @@ impl OperandOrder {
         ty.with_shape(self.order.iter().map(|&axis| self.sizes[axis]).collect::<Vec<_>>())
     }
 
-    /// Puts a tensor in order.
+    /// Permutes a tensor.
     fn apply(&self, function: &mut Function, value: Value, loc: Loc) -> Value {
         let ty = function.ty(value).clone();
         let split = reshape(function, value, ty.with_shape(self.sizes.clone()), loc);
         add(function, self.transpose(), split, self.ordered(&ty), loc)
     }
 
-    /// The tensor of type `ty` that has been put in order.
+    /// The inverse permutation, to a tensor of type `ty`.
     fn undo(&self, function: &mut Function, value: Value, ty: &Type) -> Value {
         let perm = self.transpose().inverse();
         let back = add(function, Transpose { perm }, value, ty.with_shape(self.sizes.clone()), Loc::NONE);

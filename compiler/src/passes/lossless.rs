@@ -1,17 +1,16 @@
-//! Whether what is computed from weights alone has lost any of them.
+//! Counts the elements of weights that preparation loses.
 //!
-//! Rules of the need `Weights` move factors and terms into weights: `conv(x, w) * c` becomes `conv(x, w * c)`. Where
-//! `w * c` overflows or underflows, the program would give another result than the one that was written. So the preparation of a
-//! program gets a sibling, `Preparation::lossless`, which computes the same from the same weights and returns one number: how many
-//! elements were lost, i.e.
+//! Rules of the kind `Weights` move factors and terms into weights: `conv(x, w) * c` becomes `conv(x, w * c)`. If `w * c`
+//! overflows or underflows, the result of the program changes. So the preparation of a program gets a sibling,
+//! `Preparation::lossless`, which computes the same from the same weights and returns the number of elements that were lost, i.e.
 //!
-//! - a product or quotient of finite factors that are not zero is infinite or zero, or is subnormal though its factors are not,
-//! - an element of a contraction is subnormal or zero,
-//! - a prepared value is infinite or NaN.
+//! - a product or quotient of finite nonzero factors that is infinite or zero, or is subnormal though its factors are not,
+//! - an element of a contraction that is subnormal or zero,
+//! - a prepared value that is infinite or NaN.
 //!
-//! Whoever runs the program runs it when weights are set, and if the number is not 0, runs the program that was compiled without those
-//! rules. Each of these counts is a kernel already, of which equal ones are one: a deep network has many products of few shapes, and
-//! fusion has nothing to search.
+//! A session runs it when weights are set, and if the number is not 0, replaces the program by one that was compiled without
+//! those rules. Each of these counts is a kernel already, and equal ones are shared: a deep network has many products of few
+//! shapes, and fusion has nothing to search.
 
 use dlc_ir::op::{Call, Reduction};
 use dlc_ir::{
@@ -21,28 +20,28 @@ use rustc_hash::FxHashMap;
 
 use super::split::{Map, copy_ops};
 
-/// What the function that counts what the preparation of another loses is called, if that name is free.
+/// The name of the function that counts what the preparation of another loses, if it is free.
 pub(super) fn lossless_name(entry: &Symbol) -> Symbol {
     Symbol::new(&format!("{}.lossless", entry.as_str()))
 }
 
-/// The type of the number that it returns.
+/// The type of the count.
 pub(super) fn count_type() -> Type {
     Type::scalar(DType::I64)
 }
 
-/// What counts the losses of the preparations in a graph.
+/// The counters of the preparations in a graph.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    /// The function that counts those of each preparation, by its name.
+    /// For each preparation, by name, its counter.
     functions: FxHashMap<Symbol, Symbol>,
-    /// Kernels that count, by what they compute.
+    /// Counting kernels, by what they compute.
     kernels: FxHashMap<String, Symbol>,
 }
 
 impl Counters {
-    /// Adds the function that counts what a preparation loses to `graph`, which has those of the preparations that it calls; nothing where
-    /// it can lose nothing. `free` makes a name into one that no function has. Returns whether it was added.
+    /// Adds the counter of a preparation to `graph`, which has those of the preparations that it calls, unless it can lose
+    /// nothing. `free` makes a name unique. Returns whether it was added.
     pub(super) fn add(
         &mut self,
         preparation: &Function,
@@ -66,7 +65,7 @@ impl Counters {
         let Count { mut builder, total: Some(total), .. } = count else { return false };
         builder.output(Some("lost"), total);
         let counter = builder.finish();
-        // What only the preparation itself needs is not computed again.
+        // Values that only the preparation itself needs are dead here.
         graph.insert(counter.compact());
         self.functions.insert(preparation.name.clone(), name);
         true
@@ -78,7 +77,7 @@ fn moves(op: &Op) -> bool {
     matches!(op, Op::Map(F::Mul | F::Div) | Op::Dot(_) | Op::Conv(_))
 }
 
-/// The function that counts, under construction.
+/// A counter under construction.
 struct Count<'a> {
     preparation: &'a Function,
     counters: &'a mut Counters,
@@ -130,9 +129,10 @@ impl Count<'_> {
         }
     }
 
-    /// Calls the kernel that counts what is lost of these values of the preparation, or where `f` makes one of them.
+    /// Calls the kernel that counts the elements that are lost in these values of the preparation, or where `f` computes one of
+    /// them.
     fn kernel(&mut self, what: &str, f: Option<F>, values: &[Value]) -> Result<(), TypeError> {
-        // Broadcasts are read where they come from.
+        // Broadcasts are counted before broadcasting.
         let source = |value: Value| match self.preparation.op(value.node) {
             Some(Op::Broadcast(b)) => (self.preparation.node(value.node).operands[0], Some(b.clone())),
             _ => (value, None),
@@ -180,7 +180,7 @@ fn lost(b: &mut Builder, f: F, operands: &[Value]) -> Result<Value, TypeError> {
         let other = b.abs(operands[1])?;
         least = b.min(least, other)?;
     }
-    // Zero is lost of anything but zero, digits only of what had them all.
+    // A zero is a loss unless an operand is zero, a subnormal number unless an operand is subnormal.
     let zero = b.zeros_like(result)?;
     let vanished = b.compare(Direction::Eq, result, zero)?;
     let any = b.full_like(result, smallest_subnormal(dtype))?;
@@ -193,7 +193,7 @@ fn lost(b: &mut Builder, f: F, operands: &[Value]) -> Result<Value, TypeError> {
     b.map(F::And, &[wrong, had])
 }
 
-/// Where a value is below the normal numbers.
+/// Where a value is subnormal or zero.
 fn below(b: &mut Builder, x: Value) -> Result<Value, TypeError> {
     let smallest = b.full_like(x, smallest_normal(b.ty(x).dtype))?;
     let magnitude = b.abs(x)?;

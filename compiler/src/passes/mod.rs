@@ -1,6 +1,6 @@
 //! The passes, each from a graph to a graph, and the list of them as data.
 //!
-//! `dlc opt --passes=canonicalize,saturate,fuse` names them from outside; [`optimize`] runs the usual ones.
+//! `dlc opt --passes=canonicalize,saturate,fuse` selects them by name; [`optimize`] runs all.
 
 mod canonicalize;
 mod checks;
@@ -27,10 +27,9 @@ pub use prepare::prepare;
 pub use prepared::{Lossless, Parts, parts};
 pub use saturate::saturate;
 
-/// What one pass did to the number of operators.
+/// Statistics of a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PassStats {
-    /// The pass.
     pub pass: &'static str,
     /// Operators before, those inside kernels included.
     pub ops_before: usize,
@@ -38,36 +37,32 @@ pub struct PassStats {
     pub ops_after: usize,
     /// Kernels after.
     pub kernels: usize,
-    /// E-nodes that the pass made.
     pub e_nodes: usize,
 }
 
-/// What passes read besides the graph, and what they leave behind.
+/// The input of passes besides the graph, and their output besides it.
 #[derive(Debug, Default)]
 pub struct Context {
-    /// What they may do.
     pub options: PassOptions,
-    /// One entry a pass that ran.
+    /// One entry per pass that ran.
     pub stats: Vec<PassStats>,
-    /// Which rules made which nodes of the graph that the last pass returned.
+    /// The provenance of the nodes of the graph that the last pass returned.
     pub provenance: Provenance,
-    /// E-nodes made by the pass that runs.
+    /// E-nodes of the current pass.
     pub(crate) e_nodes: usize,
 }
 
 impl Context {
-    /// A context for these options.
     pub fn new(options: PassOptions) -> Self {
         Context { options, ..Context::default() }
     }
 }
 
-/// A pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
     /// Its name on the command line.
     pub name: &'static str,
-    /// One line on what it does.
+    /// A one-line description.
     pub doc: &'static str,
     run: fn(&Graph, &mut Context) -> Graph,
 }
@@ -76,26 +71,25 @@ pub struct Pass {
 pub const PASSES: &[Pass] = &[
     Pass {
         name: "canonicalize",
-        doc: "one form for what can be written in several: operand order, no identities, no duplicates, nothing dead",
+        doc: "canonical form: operand order, no identities, no common subexpressions, no dead code",
         run: canonicalize,
     },
-    Pass { name: "saturate", doc: "the cheapest program that the algebraic rules know to be equal", run: saturate },
+    Pass { name: "saturate", doc: "the cheapest program that the algebraic rules prove equal", run: saturate },
     Pass {
         name: "prepare",
-        doc: "what follows from weights alone becomes a function that runs once, when they are loaded",
+        doc: "what depends on weights only becomes a function that runs once, when they are loaded",
         run: prepare,
     },
-    Pass { name: "fuse", doc: "cut into kernels", run: fuse },
-    Pass { name: "layout", doc: "weights are loaded in the order in which kernels read them", run: layout },
+    Pass { name: "fuse", doc: "divide the program into kernels", run: fuse },
+    Pass { name: "layout", doc: "weights are stored in the order in which kernels read them", run: layout },
 ];
 
 impl Pass {
-    /// The pass of a name.
     pub fn find(name: &str) -> Option<&'static Pass> {
         PASSES.iter().find(|p| p.name == name)
     }
 
-    /// Runs it on a graph that the verifier accepts; the result is one as well.
+    /// Runs it on a graph that the verifier accepts; so is the result.
     ///
     /// # Panics
     /// If it is not, in debug builds: that is a bug in the pass.
@@ -105,7 +99,7 @@ impl Pass {
         if cfg!(debug_assertions)
             && let Err(error) = result.verify()
         {
-            panic!("`{}` left a graph that is wrong: {error}\n{result}", self.name);
+            panic!("pass `{}` broke the graph: {error}\n{result}", self.name);
         }
         let ops = |g: &Graph| g.functions().map(|f| f.op_count()).sum();
         let kernels = result.functions().filter(|f| f.kind == dlc_ir::FunctionKind::Kernel).count();
@@ -120,19 +114,17 @@ impl Pass {
     }
 }
 
-/// An optimised program.
 #[derive(Debug)]
 pub struct Optimized {
-    /// The program: functions whose operators are calls of kernels, views, and single operators.
+    /// The program: functions whose operators are calls of kernels, views, and operators that are never fused.
     pub graph: Graph,
-    /// Which rules made which of its nodes.
     pub provenance: Provenance,
-    /// One entry a pass.
+    /// One entry per pass.
     pub stats: Vec<PassStats>,
 }
 
-/// What `canonicalize` and `saturate` make of a joint function alone, before it is split. `callees` are the functions made so
-/// far, which have been through this themselves.
+/// Applies `canonicalize` and `saturate` to a single joint function, before it is split. `callees` are the functions made so far,
+/// to which this was applied before.
 pub fn optimize_joint(function: &Function, callees: &Graph, options: &PassOptions) -> Function {
     let canonical = canonicalize::canonical_function(function, canonicalize::is_differentiated(callees), options.math);
     let weights = vec![false; canonical.args().len()];

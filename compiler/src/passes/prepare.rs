@@ -1,13 +1,13 @@
-//! What follows from weights alone is computed once, when they are loaded.
+//! Computes what depends on weights only once, when they are loaded.
 //!
-//! The pass moves such expressions out of the entry into the function that the graph names as its preparation, which takes the weights that it needs and
-//! returns the prepared values, and gives the entry one more frozen parameter `prepared.<weight>` for each. The entry's other
-//! arguments stay as they are, so that weights keep their names.
+//! The pass moves such expressions out of the entry into the function that the graph refers to as its preparation, which takes
+//! the weights that it needs and returns the prepared values, and adds a frozen parameter `prepared.<weight>` to the entry for
+//! each. The entry's other arguments stay as they are, so that weights keep their names.
 //!
-//! Functions that the entry calls are cut in the same way: `@block` becomes `@block.prepare` and what is left of `@block`, both of
-//! which the caller calls; in the caller, the call of the first follows from weights alone and moves on.
+//! Functions that the entry calls are split in the same way: `@block` becomes `@block.prepare` and a remaining `@block`, both of
+//! which the caller calls; in the caller, the first call depends on weights only and moves on.
 //!
-//! Where rules may have moved factors into weights, what counts the losses of that goes beside it: see [`super::lossless`].
+//! If rules may have moved factors into weights, a function that counts the losses is added: see [`super::lossless`].
 //!
 //! A program with trainable parameters is left alone, see [`Weights`].
 
@@ -24,20 +24,20 @@ use super::weights::{Weights, follows};
 use crate::options::Math;
 use crate::provenance::Provenance;
 
-/// Cuts entry and called functions, if the options ask for it and there is anything to prepare. An entry that was cut before is joined
-/// first, and cut where it has to be now.
+/// Splits the entry and called functions, if the options allow it and there is anything to prepare. An entry that was split
+/// before is joined first, and split anew.
 pub fn prepare(graph: &Graph, context: &mut Context) -> Graph {
     if !context.options.prepare || !Weights::of(graph).all_frozen {
         return graph.clone();
     }
-    // If its parts do not fit, compiling it reports that.
+    // If its parts do not match, compilation reports that.
     match join(graph, &mut context.provenance) {
         Some(joined) => cut(&joined, context),
         None => graph.clone(),
     }
 }
 
-/// Cuts entry and called functions of a program that is not cut.
+/// Splits the entry and called functions of a joined program.
 pub(super) fn cut(Joined { graph, lossless }: &Joined, context: &mut Context) -> Graph {
     let weights = Weights::of(graph);
     let result = graph.like();
@@ -58,15 +58,15 @@ pub(super) fn cut(Joined { graph, lossless }: &Joined, context: &mut Context) ->
     cutter.result
 }
 
-/// What has become of a function that was cut.
+/// The parts of a split function.
 struct Split {
-    /// The function that prepares.
+    /// The preparation.
     prepare: Symbol,
     /// The arguments that it takes.
     takes: Vec<usize>,
-    /// The arguments that the rest takes; what is prepared comes after them.
+    /// The arguments that the rest takes, followed by the prepared values.
     keeps: Vec<usize>,
-    /// The types of what is prepared.
+    /// The types of the prepared values.
     prepared: Vec<Type>,
 }
 
@@ -75,9 +75,9 @@ struct Cutter<'a> {
     weights: Weights,
     result: Graph,
     splits: FxHashMap<Symbol, Split>,
-    /// What counts the losses of each preparation, if that is requested.
+    /// The counters of losses, if requested.
     counters: Option<Counters>,
-    /// Of each result of a called function the argument that it is named after.
+    /// For each result of a called function the argument after which it is named.
     after: FxHashMap<Symbol, Vec<Option<usize>>>,
     old: Provenance,
     new: Provenance,
@@ -88,7 +88,7 @@ impl Cutter<'_> {
         let (expanded, origin) = self.expand(function);
         let args = self.weights.args(function);
         let entry = function.name == self.graph.entry().name;
-        // A function of weights alone is called by what prepares.
+        // A function of weights only is called by the preparation as a whole.
         let cut = entry || (function.kind == FunctionKind::Func && !args.iter().all(|&w| w));
         let hoisted = if cut && args.contains(&true) { hoisted(&expanded, &args) } else { vec![] };
         let provenance = |this: &mut Self, new: &Function, map: &Map| {
@@ -123,7 +123,7 @@ impl Cutter<'_> {
         self.result.insert(rest);
     }
 
-    /// Adds what counts the losses of a preparation, if it can lose anything, and returns its name.
+    /// Adds the counter of a preparation, if it can lose anything, and returns its name.
     fn count(&mut self, preparation: &Function, of: &Symbol) -> Option<Symbol> {
         let counters = self.counters.as_mut()?;
         let graph = self.graph;
@@ -132,7 +132,7 @@ impl Cutter<'_> {
         counters.add(preparation, name.clone(), &mut self.result, &free).then_some(name)
     }
 
-    /// The function with calls of both parts where it called what has been cut, and the old node of each new one.
+    /// The function with calls of both parts in place of those of split functions, and the old node of each new one.
     fn expand(&self, function: &Function) -> (Function, Vec<(NodeId, NodeId)>) {
         let mut origin = vec![];
         let rewritten: Result<_, std::convert::Infallible> = function.try_rewrite(|new, old, node, operands| {
@@ -161,7 +161,7 @@ impl Cutter<'_> {
         }
     }
 
-    /// Of each value the argument that it is named after: of all these that it follows from the largest, the first of equals.
+    /// For each value the argument after which it is named: the largest of those on which it depends, the first of equals.
     fn named_after(&mut self, function: &Function, args: &[bool]) -> FxHashMap<Value, Option<usize>> {
         let size = |arg: usize| function.args()[arg].ty.shape.elements();
         let larger = |a: Option<usize>, b: Option<usize>| match (a, b) {
@@ -173,7 +173,7 @@ impl Cutter<'_> {
             let operand = |i: usize| of[&node.operands[i]];
             let named: Vec<Option<usize>> = match node.op() {
                 None => vec![function.arg_index(Value { node: id, result: 0 }).filter(|&arg| args[arg])],
-                // The callee's results go by its own arguments.
+                // The callee's results are named after its own arguments.
                 Some(Op::Call(call)) => self.results_after(&call.func).iter().map(|a| a.and_then(operand)).collect(),
                 Some(_) => vec![(0..node.operands.len()).map(operand).fold(None, larger); node.types.len()],
             };
@@ -195,7 +195,7 @@ impl Cutter<'_> {
     }
 }
 
-/// A name like this one that neither graph has.
+/// A name derived from this one that is free in both graphs.
 fn free(graph: &Graph, result: &Graph, base: &Symbol) -> Symbol {
     let free = |name: &Symbol| graph.function(name).is_none() && result.function(name).is_none();
     let numbered = (2..).map(|n| Symbol::new(&format!("{}_{n}", base.as_str())));
@@ -203,7 +203,7 @@ fn free(graph: &Graph, result: &Graph, base: &Symbol) -> Symbol {
     candidates.find(free).expect("there are finitely many functions")
 }
 
-/// What prepared values are called after these arguments: the weight's own name where there is one.
+/// The names of prepared values that are named after these arguments: the weight's own name if possible.
 fn names(function: &Function, after: impl Iterator<Item = Option<usize>>) -> Vec<String> {
     let mut names: Vec<String> = vec![];
     let taken = |name: &str, names: &[String]| {
@@ -225,27 +225,27 @@ fn names(function: &Function, after: impl Iterator<Item = Option<usize>>) -> Vec
     names
 }
 
-/// The largest values that follow from weights alone and are worth to be kept, in order.
+/// The largest values that depend on weights only and are worth storing, in order.
 fn hoisted(function: &Function, args: &[bool]) -> Vec<Value> {
     let live = function.live();
     let weights = follows(function, args);
-    // What cheap functions make of numbers that are known is made where it is read: memory would be slower.
-    let mut dear = vec![false; function.node_count()];
+    // Cheap functions of constants are recomputed where they are read: loading would be slower.
+    let mut expensive = vec![false; function.node_count()];
     for (id, node) in function.nodes().filter(|(id, _)| weights[id.index()]) {
-        dear[id.index()] = match &node.def {
+        expensive[id.index()] = match &node.def {
             Def::Argument(_) => true,
-            Def::Op(op) => !is_cheap(op) || node.operands.iter().any(|v| dear[v.node.index()]),
+            Def::Op(op) => !is_cheap(op) || node.operands.iter().any(|v| expensive[v.node.index()]),
         };
     }
-    let mut wanted: FxHashSet<Value> = FxHashSet::default();
+    let mut stored: FxHashSet<Value> = FxHashSet::default();
     let mut use_value = |mut value: Value| {
-        // These are other ways to read what is there: keeping what they read would only cost memory.
+        // Views of stored values: storing their operands as well would only waste memory.
         while let Some(Op::Broadcast(_) | Op::Reshape(_) | Op::Slice(_)) = function.op(value.node) {
             value = function.node(value.node).operands[0];
         }
-        let known = function.op(value.node).is_none() || !dear[value.node.index()];
+        let known = function.op(value.node).is_none() || !expensive[value.node.index()];
         if !known {
-            wanted.insert(value);
+            stored.insert(value);
         }
     };
     for (id, node, _) in function.ops() {
@@ -258,14 +258,14 @@ fn hoisted(function: &Function, args: &[bool]) -> Vec<Value> {
             use_value(result.value);
         }
     }
-    let mut wanted: Vec<Value> = wanted.into_iter().collect();
-    wanted.sort_unstable();
-    wanted
+    let mut stored: Vec<Value> = stored.into_iter().collect();
+    stored.sort_unstable();
+    stored
 }
 
 fn is_cheap(op: &Op) -> bool {
     match op {
-        // What rounds once at most is one instruction.
+        // A function that rounds at most once is one instruction.
         Op::Map(f) => f.def().ulps <= 0.5,
         Op::Constant(_) | Op::Iota(_) | Op::Broadcast(_) | Op::Reshape(_) | Op::Transpose(_) => true,
         Op::Slice(_) | Op::Reverse(_) | Op::Pad(_) | Op::Concat(_) => true,

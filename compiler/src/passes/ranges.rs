@@ -1,12 +1,12 @@
-//! Between which numbers all elements of an integer value lie, as far as that follows from how it is computed.
+//! Range analysis of integer values.
 
 use dlc_ir::op::Reduction;
 use dlc_ir::{DType, Function, Node, Op, Scalar, ScalarOp, Type};
 
-/// The smallest and the largest number that an element may be.
+/// The smallest and the largest possible element.
 pub(super) type Range = (i128, i128);
 
-/// For each node the range of its first result; nothing of what is no integer.
+/// For each node the range of its first result; `None` for other dtypes.
 pub(super) fn ranges(function: &Function) -> Vec<Option<Range>> {
     let mut known: Vec<Option<Range>> = vec![None; function.node_count()];
     for (id, node) in function.nodes() {
@@ -18,13 +18,13 @@ pub(super) fn ranges(function: &Function) -> Vec<Option<Range>> {
             .collect();
         let types: Vec<&Type> = node.operands.iter().map(|&v| function.ty(v)).collect();
         let found = function.op(id).and_then(|op| range(op, node, &args, &types));
-        // What might wrap may be anything.
+        // A value that may wrap is unbounded.
         known[id.index()] = Some(found.filter(|r| whole.0 <= r.0 && r.1 <= whole.1).unwrap_or(whole));
     }
     known
 }
 
-/// The numbers of an integer dtype.
+/// The range of an integer dtype.
 fn whole(dtype: DType) -> Option<Range> {
     match dtype {
         DType::I64 => Some((i64::MIN.into(), i64::MAX.into())),
@@ -82,7 +82,7 @@ fn scalar(f: ScalarOp, args: &[Option<Range>]) -> Option<Range> {
         ScalarOp::Max => Some((a?.0.max(b?.0), a?.1.max(b?.1))),
         ScalarOp::Min => Some((a?.0.min(b?.0), a?.1.min(b?.1))),
         ScalarOp::Rem => {
-            // With the sign of the left operand, and 0 of a division by 0.
+            // The result has the sign of the left operand; it is 0 for a division by 0.
             let most = (b?.0.abs().max(b?.1.abs()) - 1).max(0);
             Some((if a?.0 < 0 { -most } else { 0 }, if a?.1 > 0 { most } else { 0 }))
         }

@@ -1,4 +1,4 @@
-//! The algebra round as a pass: each function becomes the cheapest program that the rules know to be equal.
+//! The algebra round as a pass: each function becomes the cheapest program that the rules prove equal.
 
 use dlc_ir::{Function, FunctionKind, Graph};
 
@@ -8,7 +8,7 @@ use crate::egraph::{AlgebraGraph, Extracted, extract, saturate as run};
 use crate::options::PassOptions;
 use crate::provenance::Provenance;
 
-/// Saturates and extracts every function but kernels.
+/// Saturates and extracts every function other than kernels.
 pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
     let mut result = graph.like();
     context.provenance = Provenance::default();
@@ -19,9 +19,9 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
             continue;
         }
         let args = weights.args(function);
-        // What is prepared costs nothing here.
+        // Prepared values cost nothing here.
         let prepare = context.options.prepare && weights.all_frozen && args.contains(&true);
-        // What moves into weights is checked when they are loaded, which only those are that are prepared.
+        // Moving factors into weights is checked when they are loaded, which requires preparation.
         let weights = prepare && context.options.weights;
         let options = PassOptions { prepare, weights, ..context.options.clone() };
         let (extracted, e_nodes) = saturated(function, &args, &options);
@@ -34,7 +34,7 @@ pub fn saturate(graph: &Graph, context: &mut Context) -> Graph {
     result
 }
 
-/// What becomes of one function, of each of whose arguments it is known whether it is a weight; and the e-nodes that it took.
+/// The extracted form of one function, given which of its arguments are weights; and the number of e-nodes.
 pub(super) fn saturated(function: &Function, weights: &[bool], options: &PassOptions) -> (Extracted, usize) {
     let mut algebra = AlgebraGraph::with_weights(function, weights);
     run(&mut algebra, options);

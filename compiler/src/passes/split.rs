@@ -1,4 +1,4 @@
-//! A function cut in two, into what prepares and what reads what is prepared, and the two joined again.
+//! Splits a function into a preparation and the rest, and joins the two again.
 
 use dlc_ir::graph::values_of;
 use dlc_ir::{Function, FunctionKind, Graph, NodeId, ResultRole, Role, Symbol, Value};
@@ -11,23 +11,23 @@ use crate::provenance::Provenance;
 /// The new value of each old one.
 pub(super) type Map = FxHashMap<Value, Value>;
 
-/// Which nodes the wanted values are computed from, where these are given.
-fn needed(function: &Function, wanted: impl IntoIterator<Item = Value>, given: &[Value]) -> Vec<bool> {
+/// Which nodes the values in `roots` depend on, if those in `known` are known.
+fn needed(function: &Function, roots: impl IntoIterator<Item = Value>, known: &[Value]) -> Vec<bool> {
     let mut needed = vec![false; function.node_count()];
-    let mut todo: Vec<Value> = wanted.into_iter().collect();
+    let mut todo: Vec<Value> = roots.into_iter().collect();
     while let Some(value) = todo.pop() {
-        if !given.contains(&value) && !std::mem::replace(&mut needed[value.node.index()], true) {
+        if !known.contains(&value) && !std::mem::replace(&mut needed[value.node.index()], true) {
             todo.extend(&function.node(value.node).operands);
         }
     }
     needed
 }
 
-/// Copies those arguments of a function that are selected, and returns their numbers.
-fn copy_args(new: &mut Function, map: &mut Map, old: &Function, wanted: impl Fn(NodeId) -> bool) -> Vec<usize> {
+/// Copies the selected arguments of a function, and returns their indices.
+fn copy_args(new: &mut Function, map: &mut Map, old: &Function, roots: impl Fn(NodeId) -> bool) -> Vec<usize> {
     let mut numbers = vec![];
     for (i, &value) in old.arg_values().iter().enumerate() {
-        if wanted(value.node) {
+        if roots(value.node) {
             map.insert(value, new.copy_arg(old, i));
             numbers.push(i);
         }
@@ -45,7 +45,7 @@ pub(super) fn copy_ops(new: &mut Function, map: &mut Map, old: &Function, needed
     }
 }
 
-/// The function that computes the hoisted values, the arguments that it takes, and where the old values are in it.
+/// The function that computes the hoisted values, the arguments that it takes, and the map from old values.
 pub(super) fn preparation(
     old: &Function,
     hoisted: &[Value],
@@ -56,7 +56,7 @@ pub(super) fn preparation(
     let mut new = Function::new(name, FunctionKind::Func);
     let mut map = Map::default();
     let takes = copy_args(&mut new, &mut map, old, |node| needed[node.index()]);
-    // One value after the other, so that what only leads to it is not kept for longer.
+    // Value by value, so that the live ranges of intermediate values stay short.
     let mut done = vec![false; old.node_count()];
     for (name, &value) in names.iter().zip(hoisted) {
         let mut rest = self::needed(old, [value], &[]);
@@ -67,7 +67,7 @@ pub(super) fn preparation(
     (new, takes, map)
 }
 
-/// The function that reads what is prepared, the arguments that it keeps, and where the old values are in it.
+/// The function that reads prepared values, the arguments that it keeps, and the map from old values.
 pub(super) fn main(old: &Function, hoisted: &[Value], names: &[String], entry: bool) -> (Function, Vec<usize>, Map) {
     let needed = needed(old, old.results.iter().map(|r| r.value), hoisted);
     let mut new = Function::new(old.name.clone(), old.kind);
@@ -85,15 +85,14 @@ pub(super) fn main(old: &Function, hoisted: &[Value], names: &[String], entry: b
     (new, keeps, map)
 }
 
-/// A program with the entry as it was before it was cut.
+/// A program with the entry as it was before it was split.
 pub(super) struct Joined {
-    /// The program.
     pub graph: Graph,
-    /// What counts the losses of what was cut from it; it stays as it is.
+    /// The counter of the split entry, which is kept.
     pub lossless: Option<Symbol>,
 }
 
-/// The program with the entry as it was before it was cut; as it is if it was not, and nothing if its parts do not fit.
+/// Joins the entry with its preparation; unchanged if it was not split, and `None` if the parts do not match.
 pub(super) fn join(graph: &Graph, provenance: &mut Provenance) -> Option<Joined> {
     let (Some(parts), Some(preparation)) = (parts(graph).ok()?, &graph.preparation) else {
         return Some(Joined { graph: graph.clone(), lossless: None });
@@ -111,9 +110,9 @@ pub(super) fn join(graph: &Graph, provenance: &mut Provenance) -> Option<Joined>
     for &i in &kept {
         map.insert(entry.arg_values()[i], new.copy_arg(entry, i));
     }
-    let given =
+    let known =
         first.arg_values().iter().zip(&parts.weights).map(|(&arg, &weight)| (arg, map[&entry.arg_values()[weight]]));
-    let mut before: Map = given.collect();
+    let mut before: Map = known.collect();
     copy_ops(&mut new, &mut before, first, &first.live());
     for (result, &arg) in first.results.iter().zip(&parts.prepared) {
         map.insert(entry.arg_values()[arg], before[&result.value]);

@@ -1,18 +1,18 @@
-//! What of a program follows from its weights alone, in called functions too.
+//! Which values of a program depend on weights only, in called functions too.
 
 use dlc_ir::op::{Call, Gradient};
 use dlc_ir::{Def, Function, Graph, Op, Role, Symbol};
 use rustc_hash::FxHashMap;
 
-/// Which arguments of a program's functions are weights: values that stay from one run to the next.
+/// Which arguments of a program's functions are weights: values that are constant between runs.
 ///
-/// Of the entry those are frozen parameters, and states that it does not update; of a function that it calls, directly or not,
-/// those that get nothing but what follows from weights at every call.
+/// Of the entry those are frozen parameters, and states that it does not update; of a function that it reaches by calls, those
+/// that get values that depend on weights only at every call.
 #[derive(Clone, Debug, Default)]
 pub struct Weights {
     of: FxHashMap<Symbol, Vec<bool>>,
-    /// Whether all parameters of the program are frozen. One with a trainable parameter is a step of a training, or judges one:
-    /// nothing is prepared for it.
+    /// Whether all parameters of the program are frozen. A program with a trainable parameter is a training step, or evaluates
+    /// one: nothing is prepared for it.
     pub all_frozen: bool,
 }
 
@@ -23,9 +23,9 @@ impl Weights {
         let mut weights = Weights { of: FxHashMap::default(), all_frozen: true };
         weights.all_frozen = !entry.args().iter().any(|a| matches!(a.role, Role::Param { trainable: true, .. }));
         weights.of.insert(entry.name.clone(), entry.weight_args());
-        // Callers come after what they call.
+        // Callers come after their callees.
         for function in graph.functions().rev() {
-            // A derivative of one's own takes the arguments of what it is the derivative of: both keep theirs.
+            // A custom derivative takes the arguments of the function: both stay as they are.
             for name in function.vjp.iter().flat_map(|vjp| [vjp, &function.name]) {
                 let args = graph.function(name).map_or(0, |f| f.args().len());
                 weights.of.insert(name.clone(), vec![false; args]);
@@ -36,7 +36,7 @@ impl Weights {
             for (id, node, op) in function.ops() {
                 let (func, called) = match op {
                     Op::Call(Call { func, .. }) => (func, true),
-                    // It numbers the arguments: they stay as they are.
+                    // A `gradient` refers to arguments by index: they stay as they are.
                     Op::Gradient(Gradient { func, .. }) => (func, false),
                     _ => continue,
                 };
@@ -50,13 +50,13 @@ impl Weights {
         weights
     }
 
-    /// Of each argument of a function whether it is a weight.
+    /// For each argument of a function whether it is a weight.
     pub fn args(&self, function: &Function) -> Vec<bool> {
         self.of.get(&function.name).cloned().unwrap_or_else(|| vec![false; function.args().len()])
     }
 }
 
-/// Of each node whether it follows from constants and these arguments alone.
+/// For each node whether it depends on constants and these arguments only.
 pub fn follows(function: &Function, args: &[bool]) -> Vec<bool> {
     let mut follows = vec![false; function.node_count()];
     for (id, node) in function.nodes() {

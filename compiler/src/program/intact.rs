@@ -1,19 +1,19 @@
-//! What a run that failed has overwritten.
+//! What a failed run has overwritten.
 
-use crate::kernel::ir::Mode;
+use crate::kernel::ir::AccessMode;
 use crate::routine::program::{Address, KernelProgram, Step};
 
-/// Whether a run whose step of that number failed, as steps are counted over all routines, has left these slots as they were. It is said of a run
-/// only if it is so wherever the step is: of a routine that is called several times, the last call counts.
-pub(super) fn is_intact(program: &KernelProgram, failed: usize, slots: &[bool]) -> bool {
+/// Whether a run that failed in the step with this number (counted over all routines) has not overwritten these arguments.
+/// Conservative: true only if it holds wherever the routine is called from; of several calls the last counts.
+pub(super) fn is_intact(program: &KernelProgram, failed: usize, arguments_kept: &[bool]) -> bool {
     let firsts: Vec<usize> = program.first_steps().collect();
-    // by routine: the arguments that it writes, and whether it gets to the step that failed
+    // for each routine: the arguments that it writes, and whether it reaches the failed step
     let mut writes: Vec<Vec<bool>> = vec![];
     let mut fails: Vec<bool> = vec![];
     for (routine, &first) in program.routines.iter().zip(&firsts) {
         let mut written = vec![false; routine.arguments];
         for step in &routine.steps {
-            written_by(program, step, &writes).into_iter().for_each(|slot| written[slot] = true);
+            written_by(program, step, &writes).into_iter().for_each(|index| written[index] = true);
         }
         let calls = |step: &Step| matches!(step, Step::Call { routine, .. } if fails[routine.0 as usize]);
         fails.push((first..first + routine.steps.len()).contains(&failed) || routine.steps.iter().any(calls));
@@ -26,23 +26,29 @@ pub(super) fn is_intact(program: &KernelProgram, failed: usize, slots: &[bool]) 
     };
     let Some(last) = entry.steps.iter().enumerate().rposition(gets_there) else { return false };
     let done = &entry.steps[..=last];
-    !done.iter().flat_map(|step| written_by(program, step, &writes)).any(|slot| slots.get(slot).is_some_and(|&s| s))
+    !done
+        .iter()
+        .flat_map(|step| written_by(program, step, &writes))
+        .any(|index| arguments_kept.get(index).is_some_and(|&s| s))
 }
 
 /// The arguments of its routine that a step writes.
 fn written_by(program: &KernelProgram, step: &Step, writes: &[Vec<bool>]) -> Vec<usize> {
-    let slot = |place: &Address| match place {
-        Address::Argument { slot, .. } => Some(*slot),
+    let argument_index = |address: &Address| match address {
+        Address::Argument { index, .. } => Some(*index),
         _ => None,
     };
     match step {
         Step::Launch { kernel, operands } => {
             let of_kernel = program.kernel(*kernel).operands.iter().zip(operands);
-            of_kernel.filter(|(operand, _)| operand.mode != Mode::Read).filter_map(|(_, place)| slot(place)).collect()
+            of_kernel
+                .filter(|(operand, _)| operand.mode != AccessMode::Read)
+                .filter_map(|(_, address)| argument_index(address))
+                .collect()
         }
         Step::Call { routine, arguments, .. } => {
             let of_routine = writes[routine.0 as usize].iter().zip(arguments);
-            of_routine.filter(|(written, _)| **written).filter_map(|(_, place)| slot(place)).collect()
+            of_routine.filter(|(written, _)| **written).filter_map(|(_, address)| argument_index(address)).collect()
         }
     }
 }
@@ -55,7 +61,7 @@ mod tests {
     use crate::routine::program::{Routine, RoutineId};
     use dlc_ir::DType;
 
-    fn kernel(modes: &[Mode]) -> Verified {
+    fn kernel(modes: &[AccessMode]) -> Verified {
         let operand = |&mode| Operand { dtype: DType::F32, elements: 1, mode };
         let operands = modes.iter().map(operand).collect();
         let values = vec![Ty::INDEX; 2];
@@ -63,19 +69,19 @@ mod tests {
         Verified::new(kernel).expect("it does nothing")
     }
 
-    fn argument(slot: usize) -> Address {
-        Address::Argument { slot, offset: 0 }
+    fn argument(index: usize) -> Address {
+        Address::Argument { index, offset: 0 }
     }
 
-    /// A routine that checks (step 0), one that writes its argument (step 1), and an entry of these steps from number 2 on, whose first argument
-    /// is updated.
+    /// A routine that checks (step 0), one that writes its argument (step 1), and an entry of these steps from number 2 on, whose
+    /// first argument is updated.
     fn intact(failed: usize, entry: &[&str]) -> bool {
         let mut program = KernelProgram::new();
-        let read = program.add_kernel("read", kernel(&[Mode::Read]));
-        let write = program.add_kernel("write", kernel(&[Mode::ReadWrite]));
-        let launch = |kernel, slot| Step::Launch { kernel, operands: vec![argument(slot)] };
+        let read = program.add_kernel("read", kernel(&[AccessMode::Read]));
+        let write = program.add_kernel("write", kernel(&[AccessMode::ReadWrite]));
+        let launch = |kernel, index| Step::Launch { kernel, operands: vec![argument(index)] };
         let call =
-            |routine, slot| Step::Call { routine: RoutineId(routine), frame: 0, arguments: vec![argument(slot)] };
+            |routine, index| Step::Call { routine: RoutineId(routine), frame: 0, arguments: vec![argument(index)] };
         let routine = |name: &str, arguments, steps| Routine { name: name.to_owned(), arguments, frame: 0, steps };
         program.add_routine(routine("checks", 1, vec![launch(read, 0)]));
         program.add_routine(routine("writes", 1, vec![launch(write, 0)]));
@@ -105,7 +111,7 @@ mod tests {
             (0, &["call writes", "call checks"], false),
             (1, &["call writes"], false),
             (3, &["call writes", "read"], false),
-            // no step of that number: nothing is known
+            // there is no step with this number: unknown
             (9, &["read"], false),
         ] {
             assert_eq!(intact(failed, entry), expected, "{failed} of {entry:?}");

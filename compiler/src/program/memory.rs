@@ -1,4 +1,4 @@
-//! Aligned memory that programs run on.
+//! Aligned memory for programs.
 
 #![allow(unsafe_code, reason = "the arena: memory with an alignment that no safe container gives")]
 
@@ -6,11 +6,11 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ptr::NonNull;
 
-use dlc_ir::{DType, Data, Element, ElementCount, Tensor, Type};
+use dlc_ir::{DType, Data, Element, ElementCountMismatch, Tensor, Type};
 
 use crate::routine::program::ALIGN;
 
-/// Bytes aligned to [`ALIGN`], zero at first.
+/// Bytes aligned to [`ALIGN`], initially zero.
 pub struct Memory {
     start: NonNull<u8>,
     bytes: usize,
@@ -21,21 +21,21 @@ unsafe impl Send for Memory {}
 // SAFETY: shared references only read.
 unsafe impl Sync for Memory {}
 
-/// There is not so much memory.
+/// An allocation failed: the number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is not memory enough: {0} bytes are wanted in one piece")]
+#[error("out of memory: cannot allocate {0} bytes")]
 pub struct OutOfMemory(pub usize);
 
 impl Memory {
-    /// So many zero bytes. Where there are not enough, the process ends.
+    /// Allocates zeroed bytes; aborts if that fails.
     pub fn new(bytes: usize) -> Self {
         Self::try_new(bytes).unwrap_or_else(|_| handle_alloc_error(Self::layout(bytes)))
     }
 
-    /// So many zero bytes.
+    /// Allocates zeroed bytes.
     ///
     /// # Errors
-    /// If there are not.
+    /// If that fails.
     pub fn try_new(bytes: usize) -> Result<Self, OutOfMemory> {
         if bytes == 0 {
             let start = NonNull::new(std::ptr::without_provenance_mut(ALIGN)).expect("the alignment is not zero");
@@ -110,15 +110,16 @@ impl Memory {
     ///
     /// # Errors
     /// If there are too few.
-    pub fn read(&self, ty: &Type) -> Result<Tensor, ElementCount> {
+    pub fn read(&self, ty: &Type) -> Result<Tensor, ElementCountMismatch> {
         let bytes = self.bytes().get(..ty.bytes());
-        let bytes = bytes.ok_or_else(|| ElementCount { ty: ty.clone(), found: self.bytes / ty.dtype.size().max(1) })?;
+        let bytes =
+            bytes.ok_or_else(|| ElementCountMismatch { ty: ty.clone(), found: self.bytes / ty.dtype.size().max(1) })?;
         Tensor::from_le_bytes(ty.clone(), bytes)
     }
 
     /// The elements, if they are of this type.
     pub fn elements<T: Element>(&self) -> Option<&[T]> {
-        // SAFETY: numbers have no invalid values; `bool` has, and is left out. The start is aligned for all of them.
+        // SAFETY: numbers have no invalid values; `bool` has, and is excluded. The start is aligned for all of them.
         let parts = || unsafe { self.bytes().align_to::<T>() };
         (T::DTYPE != DType::Bool).then(parts).map(|(_, elements, _)| elements)
     }
@@ -127,7 +128,7 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            // SAFETY: allocated in `new` with the same layout, and nobody else frees it.
+            // SAFETY: allocated in `new` with the same layout, and owned exclusively.
             unsafe { dealloc(self.start.as_ptr(), Self::layout(self.bytes)) }
         }
     }

@@ -22,11 +22,11 @@ use crate::routine::program::KernelProgram;
 
 use unmoved::Unmoved;
 
-/// A compiled program. It has no state of its own: any number of threads may run it at the same time, each with a
-/// [`Workspace`] and argument memory of its own.
+/// A compiled program. It is stateless: any number of threads may run it concurrently, each with its own [`Workspace`] and
+/// buffers.
 ///
-/// The memory that a run gets, one piece a *slot*: the arguments in order, then the outputs in order. An argument with an update
-/// is overwritten by it.
+/// The *buffers* of a run are the memory of the arguments in order, followed by that of the outputs in order. An argument with an
+/// update is overwritten by it.
 pub struct Program {
     graph: Arc<Graph>,
     signature: Signature,
@@ -36,34 +36,26 @@ pub struct Program {
     unmoved: Option<Unmoved>,
 }
 
-/// What a program takes and gives.
+/// The arguments and outputs of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
-    /// The arguments, in order.
     pub arguments: Vec<ArgumentInfo>,
-    /// The results that are no updates, in order.
+    /// The results other than updates, in order.
     pub outputs: Vec<OutputInfo>,
 }
 
-/// An argument of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArgumentInfo {
-    /// Its name.
     pub name: Arc<str>,
-    /// Its type.
     pub ty: Type,
-    /// What it means to the runtime.
     pub role: Role,
     /// Whether a run overwrites it with its new value.
     pub updated: bool,
 }
 
-/// A result of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputInfo {
-    /// Its name, if it has one.
     pub name: Option<Arc<str>>,
-    /// Its type.
     pub ty: Type,
 }
 
@@ -89,12 +81,12 @@ impl Signature {
         Signature { arguments, outputs }
     }
 
-    /// The types of all slots: arguments, then outputs.
-    pub fn slots(&self) -> impl Iterator<Item = &Type> {
+    /// The types of all buffers: arguments, then outputs.
+    pub fn buffers(&self) -> impl Iterator<Item = &Type> {
         self.arguments.iter().map(|a| &a.ty).chain(self.outputs.iter().map(|o| &o.ty))
     }
 
-    /// The slot of an argument, by its name or that of its parameter or state.
+    /// The index of an argument, by its name or that of its parameter or state.
     pub fn argument(&self, name: &str) -> Option<usize> {
         let full = |role: &Role| match role {
             Role::Param { name: n, .. } | Role::State { name: n } => **n == *name,
@@ -104,7 +96,7 @@ impl Signature {
         by_name.or_else(|| self.arguments.iter().position(|a| *a.name == *name))
     }
 
-    /// The slot of an output.
+    /// The index of an output's buffer.
     pub fn output(&self, name: &str) -> Option<usize> {
         let at = self.outputs.iter().position(|o| o.name.as_deref() == Some(name))?;
         Some(self.arguments.len() + at)
@@ -117,37 +109,36 @@ impl Program {
         Program { graph, signature, executable, statuses, preparation: None, unmoved: None }
     }
 
-    /// The same program, of a graph that holds its preparation too.
+    /// The same program with a preparation, and the graph that contains both.
     pub(crate) fn prepared_by(self, graph: Graph, preparation: Preparation) -> Self {
         Program { graph: Arc::new(graph), preparation: Some(Box::new(preparation)), ..self }
     }
 
-    /// The same program, which knows how it is compiled without moving anything into weights.
+    /// The same program with a fallback that moves nothing into weights.
     #[must_use]
     pub fn or_unmoved(self, recompile: Recompile) -> Self {
         Program { unmoved: Some(Unmoved::new(recompile)), ..self }
     }
 
-    /// The same program without factors and terms that were moved into weights, compiled at the first call: what is to be run where
-    /// the preparation loses weights. Its arguments are the same, in the same order, but for those that are prepared.
+    /// The fallback without factors and terms that were moved into weights, compiled on the first call: to be run if the
+    /// preparation loses weights. Its arguments are the same, in the same order, except for prepared ones.
     ///
     /// # Errors
-    /// If it cannot be compiled, or it is not known how ([`Program::or_unmoved`]).
+    /// If it cannot be compiled, or there is none ([`Program::or_unmoved`]).
     pub fn unmoved(&self) -> Result<&Arc<Program>, &str> {
         self.unmoved.as_ref().ok_or("the program was not compiled from its source")?.program()
     }
 
-    /// What computes some of its arguments from others; [`Preparation`] says how.
+    /// The program that computes some of its arguments from others.
     pub fn preparation(&self) -> Option<&Preparation> {
         self.preparation.as_deref()
     }
 
-    /// What it takes and gives.
     pub fn signature(&self) -> &Signature {
         &self.signature
     }
 
-    /// The optimised graph that it was made from.
+    /// The optimised graph that it was compiled from.
     pub fn graph(&self) -> &Graph {
         &self.graph
     }
@@ -157,7 +148,7 @@ impl Program {
         self.executable.program()
     }
 
-    /// Bytes that a run needs besides its slots and scratch memory.
+    /// The memory of a run besides its buffers and scratch memory, in bytes.
     pub fn frame(&self) -> usize {
         self.executable.arena()
     }
@@ -167,17 +158,17 @@ impl Program {
         self.executable.scratch()
     }
 
-    /// Memory for every slot, all zero. Where there is not enough, the process ends; [`Program::try_slots`] says so instead.
-    pub fn slots(&self) -> Vec<Memory> {
-        self.signature.slots().map(|ty| Memory::new(ty.bytes())).collect()
+    /// Zeroed memory for all buffers; aborts if the allocation fails, unlike [`Program::try_buffers`].
+    pub fn buffers(&self) -> Vec<Memory> {
+        self.signature.buffers().map(|ty| Memory::new(ty.bytes())).collect()
     }
 
-    /// Memory for every slot, all zero.
+    /// Zeroed memory for all buffers.
     ///
     /// # Errors
-    /// If there is not enough.
-    pub fn try_slots(&self) -> Result<Vec<Memory>, OutOfMemory> {
-        self.signature.slots().map(|ty| Memory::try_new(ty.bytes())).collect()
+    /// If the allocation fails.
+    pub fn try_buffers(&self) -> Result<Vec<Memory>, OutOfMemory> {
+        self.signature.buffers().map(|ty| Memory::try_new(ty.bytes())).collect()
     }
 }
 

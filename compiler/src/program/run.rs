@@ -1,4 +1,4 @@
-//! The call of a program's native entry.
+//! Calls a program's native entry.
 
 #![allow(unsafe_code, reason = "the call of native code")]
 
@@ -13,117 +13,104 @@ use super::{Memory, OutOfMemory, Program};
 use crate::codegen::{ExecContext, KernelFn, VERSION};
 use crate::nest::Failure;
 
-/// Spreads chunks of work over threads.
+/// Runs chunks of work on several threads.
 ///
-/// Which chunks a call of `work` does is not for an implementation to say, so that no chunk is done twice or outside of
-/// the kernel, whatever it does.
+/// The implementation does not choose which chunks a call of `work` does, so that no chunk is done twice or out of range,
+/// whatever it does.
 pub trait ParallelFor: Sync {
-    /// The number of calls of `work` that may happen at the same time.
+    /// The largest number of concurrent calls of `work`.
     fn threads(&self) -> usize;
 
-    /// Calls `work(n)` on any threads, with numbers whose sum is `chunks`, and returns when all calls have. Each call does
-    /// as many of the chunks that no other call does; those that are left in the end are done by the caller.
+    /// Calls `work(n)` on any threads, with numbers whose sum is `chunks`, and returns when all calls have. Each call claims n of
+    /// the remaining chunks; the caller does those that remain at the end.
     fn parallel_for(&self, chunks: u64, work: &(dyn Fn(u64) + Sync));
 }
 
-/// Memory that runs of a program use for themselves; one run at a time.
+/// Memory for the internal use of runs; one run at a time.
 #[derive(Debug)]
 pub struct Workspace {
     arena: Memory,
     own: Memory,
-    /// Scratch memory for threads that help.
+    /// Scratch memory for other threads.
     scratch: Mutex<Vec<Memory>>,
-    /// The pointers to the slots of the run under way.
-    slots: Slots,
+    /// The pointers to the buffers of the current run.
+    buffers: Buffers,
 }
 
-/// Pointers that are written and used within one run, and only kept for their memory.
+/// Pointers that are written and used within one run; kept for their allocation.
 #[derive(Debug, Default)]
-struct Slots(Vec<*mut u8>);
+struct Buffers(Vec<*mut u8>);
 
-// SAFETY: between runs nobody looks at the pointers.
-unsafe impl Send for Slots {}
+// SAFETY: the pointers are not used between runs.
+unsafe impl Send for Buffers {}
 // SAFETY: a run borrows the workspace mutably.
-unsafe impl Sync for Slots {}
+unsafe impl Sync for Buffers {}
 
 /// Why a run failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// Memory of a slot does not have the size of its type.
-    #[error("slot {slot} has {found} bytes, not {wanted}")]
-    Slot {
-        /// The slot.
-        slot: usize,
-        /// Bytes of its type.
-        wanted: usize,
-        /// Bytes that were given.
-        found: usize,
-    },
-    /// A number of slots that is not the program's.
-    #[error("the program has {wanted} slots, not {found}")]
-    Slots {
-        /// How many it has.
-        wanted: usize,
-        /// How many were given.
-        found: usize,
-    },
-    /// A workspace that was made for another program.
-    #[error("the workspace is of another program: it has {found} bytes, not {wanted}")]
-    Workspace {
-        /// Bytes that the program needs.
-        wanted: usize,
-        /// Bytes that it has.
-        found: usize,
-    },
-    /// There is not memory enough.
+    /// A buffer does not have the size of its type.
+    #[error("buffer {buffer}: expected {expected} bytes, found {found}")]
+    Buffer { buffer: usize, expected: usize, found: usize },
+    /// The wrong number of buffers.
+    #[error("expected {expected} buffers, found {found}")]
+    Buffers { expected: usize, found: usize },
+    /// A workspace of another program.
+    #[error("the workspace belongs to another program: expected {expected} bytes, found {found}")]
+    Workspace { expected: usize, found: usize },
+    /// Memory could not be allocated.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
-    /// A check failed: an index out of range. What is updated in place may be lost.
-    #[error("{mnemonic}: an index is out of range, not in 0 .. {bound}")]
+    /// A check failed: an index out of range. Arguments that are updated in place may be lost.
+    #[error("{mnemonic}: index out of range for an axis of size {bound}")]
     Check {
-        /// The operator.
         mnemonic: &'static str,
-        /// The number of elements that the index counts.
+        /// The size of the indexed axis.
         bound: usize,
-        /// Where the operator comes from, in the [sources](dlc_ir::Graph::sources) of the program's graph.
+        /// The location of the operator, in the [sources](dlc_ir::Graph::sources) of the program's graph.
         loc: Option<Loc>,
-        /// Whether no argument was overwritten before.
+        /// Whether no argument was overwritten.
         intact: bool,
     },
-    /// Weights are lost where factors were moved into them, and the program could not be compiled without that.
-    #[error("a weight becomes infinite or zero where factors are moved into it, and without that: {0}")]
+    /// Factors that were moved into weights lose elements, and the fallback without that could not be compiled.
+    #[error("folding factors into a weight overflows or underflows, and recompiling without that failed: {0}")]
     Unmoved(String),
-    /// The host's part of a call panicked: a bug in dlc.
-    #[error("internal error: what the program calls panicked")]
+    /// A callback panicked: a bug in dlc.
+    #[error("internal error: a callback of the program panicked")]
     Panicked,
-    /// The kernel interpreter saw an access outside of a buffer: a bug in dlc.
-    #[error("internal error: a kernel left its buffers (status {0})")]
+    /// The kernel interpreter detected an access out of bounds: a bug in dlc.
+    #[error("internal error: a kernel accessed memory out of bounds (status {0})")]
     Internal(i32),
 }
 
 impl Workspace {
-    /// Memory for runs on one thread, or on as many as `threads` has.
+    /// Memory for runs on one thread, or on as many as `threads`.
     ///
     /// # Panics
-    /// If there is not memory enough.
+    /// If the allocation fails.
     pub fn new(program: &Program, threads: usize) -> Self {
         Self::try_new(program, threads).unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// The same, where memory may be short.
+    /// The fallible form of [`Workspace::new`].
     ///
     /// # Errors
-    /// If there is not enough.
+    /// If the allocation fails.
     pub fn try_new(program: &Program, threads: usize) -> Result<Self, OutOfMemory> {
         let scratch = || Memory::try_new(program.scratch());
         let helpers = (0..threads.max(1)).map(|_| scratch()).collect::<Result<_, _>>()?;
-        let slots = Slots(Vec::with_capacity(program.signature.slots().count()));
-        Ok(Workspace { arena: Memory::try_new(program.frame())?, own: scratch()?, scratch: Mutex::new(helpers), slots })
+        let buffers = Buffers(Vec::with_capacity(program.signature.buffers().count()));
+        Ok(Workspace {
+            arena: Memory::try_new(program.frame())?,
+            own: scratch()?,
+            scratch: Mutex::new(helpers),
+            buffers,
+        })
     }
 }
 
-/// What the callback of a run needs.
+/// The data for the callbacks of a run.
 struct Host<'a, 'w> {
     threads: Option<&'a dyn ParallelFor>,
     scratch: &'a Mutex<Vec<Memory>>,
@@ -131,41 +118,41 @@ struct Host<'a, 'w> {
     watch: Option<std::cell::RefCell<LaunchObserver<'w>>>,
 }
 
-/// Told the number of each kernel as it is launched, on the thread that runs the program.
+/// Called with the number of each kernel as it is launched, on the thread that runs the program.
 pub type LaunchObserver<'a> = &'a mut dyn FnMut(u32);
 
 impl Program {
-    /// Runs the program on the memory of its slots and a [`Workspace`] that was made for it. Nothing is allocated.
+    /// Runs the program on its buffers and a [`Workspace`] that was made for it. Nothing is allocated.
     ///
     /// # Errors
-    /// If the memory or the workspace does not fit, or a check fails.
+    /// If the buffers or the workspace do not fit, or a check fails.
     pub fn run(
         &self,
         workspace: &mut Workspace,
-        slots: &mut [Memory],
+        buffers: &mut [Memory],
         threads: Option<&dyn ParallelFor>,
     ) -> Result<(), RunError> {
-        self.run_watched(workspace, slots, threads, None)
+        self.run_observed(workspace, buffers, threads, None)
     }
 
-    /// [`Program::run`] under the eyes of somebody who measures.
+    /// [`Program::run`] with a launch observer.
     ///
     /// # Errors
     /// As [`Program::run`].
-    pub fn run_watched(
+    pub fn run_observed(
         &self,
         workspace: &mut Workspace,
-        slots: &mut [Memory],
+        buffers: &mut [Memory],
         threads: Option<&dyn ParallelFor>,
         watch: Option<LaunchObserver<'_>>,
     ) -> Result<(), RunError> {
-        // All scratch memory of a workspace has the size of its own.
-        for (wanted, memory) in [(self.frame(), &workspace.arena), (self.scratch(), &workspace.own)] {
-            if memory.len() != wanted {
-                return Err(RunError::Workspace { wanted, found: memory.len() });
+        // All scratch memory of a workspace has the same size.
+        for (expected, memory) in [(self.frame(), &workspace.arena), (self.scratch(), &workspace.own)] {
+            if memory.len() != expected {
+                return Err(RunError::Workspace { expected, found: memory.len() });
             }
         }
-        self.point(slots, &mut workspace.slots.0)?;
+        self.point(buffers, &mut workspace.buffers.0)?;
         let watched = watch.is_some();
         let watch = watch.map(std::cell::RefCell::new);
         let host = Host { threads, scratch: &workspace.scratch, scratch_bytes: self.scratch(), watch };
@@ -173,7 +160,7 @@ impl Program {
             version: VERSION,
             status: 0,
             arena: workspace.arena.as_mut_ptr(),
-            arguments: workspace.slots.0.as_ptr(),
+            arguments: workspace.buffers.0.as_ptr(),
             scratch: workspace.own.as_mut_ptr(),
             constants: std::ptr::null(),
             parallel,
@@ -182,8 +169,8 @@ impl Program {
             kernel: 0,
             step: 0,
         };
-        // SAFETY: arena and scratch have the sizes that the program asks for, every argument has the size of its type,
-        // all of it is aligned and borrowed mutably; `parallel` keeps to its contract.
+        // SAFETY: arena and scratch have the sizes that the program needs, every buffer has the size of its type, all of it is
+        // aligned and borrowed mutably; `parallel` satisfies its contract.
         let status = unsafe { self.executable.run(&mut ctx) };
         match status {
             0 => return Ok(()),
@@ -200,16 +187,16 @@ impl Program {
         })
     }
 
-    /// Fills `pointers` with those to the slots, whose sizes it checks. Allocates nothing if there is room.
-    fn point(&self, slots: &mut [Memory], pointers: &mut Vec<*mut u8>) -> Result<(), RunError> {
-        let wanted = self.signature.arguments.len() + self.signature.outputs.len();
-        if wanted != slots.len() {
-            return Err(RunError::Slots { wanted, found: slots.len() });
+    /// Fills `pointers` with those to the buffers, whose sizes it checks. Allocates nothing if the capacity suffices.
+    fn point(&self, buffers: &mut [Memory], pointers: &mut Vec<*mut u8>) -> Result<(), RunError> {
+        let expected = self.signature.arguments.len() + self.signature.outputs.len();
+        if expected != buffers.len() {
+            return Err(RunError::Buffers { expected, found: buffers.len() });
         }
         pointers.clear();
-        for (slot, (memory, ty)) in slots.iter_mut().zip(self.signature.slots()).enumerate() {
+        for (buffer, (memory, ty)) in buffers.iter_mut().zip(self.signature.buffers()).enumerate() {
             if memory.len() != ty.bytes() {
-                return Err(RunError::Slot { slot, wanted: ty.bytes(), found: memory.len() });
+                return Err(RunError::Buffer { buffer, expected: ty.bytes(), found: memory.len() });
             }
             pointers.push(memory.as_mut_ptr());
         }
@@ -222,7 +209,7 @@ impl Program {
 /// # Safety
 /// Called by the code of a program that [`Program::run`] has entered.
 unsafe extern "C" fn launched(ctx: *mut ExecContext, kernel: u32) -> i32 {
-    // SAFETY: `Program::run_watched` stores a `Host` that outlives the run; launches happen on its thread alone.
+    // SAFETY: `Program::run_observed` stores a `Host` that outlives the run; launches happen on its thread only.
     let host = unsafe { &*(*ctx).host.cast::<Host<'_, '_>>() };
     let Some(watch) = &host.watch else { return 0 };
     caught(|| {
@@ -231,10 +218,10 @@ unsafe extern "C" fn launched(ctx: *mut ExecContext, kernel: u32) -> i32 {
     })
 }
 
-/// The status of a run in which the host's part of a call panicked; those of checks are positive.
+/// The status of a run in which a callback panicked; those of checks are positive.
 const PANICKED: i32 = i32::MIN;
 
-/// Calls the host. A panic must not unwind through machine code: it ends the run.
+/// Calls back. A panic must not unwind through machine code: it ends the run.
 fn caught(host: impl FnOnce() -> i32) -> i32 {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(host)).unwrap_or(PANICKED)
 }
@@ -244,7 +231,7 @@ fn caught(host: impl FnOnce() -> i32) -> i32 {
 /// # Safety
 /// Called by the code of a program that [`Program::run`] has entered.
 unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands: *const *mut u8, chunks: u64) -> i32 {
-    /// A pointer that threads may share: the table of a kernel's operands, which is never written.
+    /// A pointer that is shared between threads: the table of a kernel's operands, which is read-only.
     #[derive(Clone, Copy)]
     struct Table(*const *mut u8);
     // SAFETY: the kernel's chunks write disjoint elements, so that its operands may be used from several threads.
@@ -266,7 +253,7 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
     };
     let next = AtomicU64::new(0);
     let work = |count: u64| {
-        // The counter only hands out numbers; what chunks write is published by whatever ends `parallel_for`.
+        // The counter only assigns numbers; the end of `parallel_for` publishes what chunks write.
         let claim = |at: u64| Some(at.saturating_add(count).min(chunks));
         let begin = next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).unwrap_or_else(|at| at);
         let end = begin.saturating_add(count).min(chunks);
@@ -274,7 +261,7 @@ unsafe extern "C" fn parallel(ctx: *mut ExecContext, kernel: KernelFn, operands:
             return;
         }
         let mut scratch = take().unwrap_or_else(|| Memory::new(bytes));
-        // SAFETY: generated code calls with its own kernel and operands; the scratch memory is nobody else's, and no other
+        // SAFETY: generated code passes its own kernel and operands; the scratch memory is borrowed exclusively, and no other
         // call has claimed any of these chunks.
         let status = unsafe { kernel(table.get(), begin, end, scratch.as_mut_ptr()) };
         free.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(scratch);

@@ -1,4 +1,4 @@
-//! The same program without factors and terms that were moved into weights.
+//! The fallback without factors and terms that were moved into weights.
 
 use std::sync::{Arc, OnceLock};
 
@@ -7,7 +7,7 @@ use super::Program;
 /// Compiles a program again, without the rules that move factors and terms into weights.
 pub type Recompile = Box<dyn Fn() -> Result<Program, String> + Send + Sync>;
 
-/// What runs in place of a program whose preparation loses weights: compiled when it is needed, which is hardly ever, and once.
+/// The fallback for a program whose preparation loses weights: compiled on demand, which is rare, and once.
 pub(super) struct Unmoved {
     recompile: Recompile,
     program: OnceLock<Result<Arc<Program>, String>>,

@@ -1,9 +1,9 @@
-//! The buffer checker: replays a scheduled program without its numbers. Memory holds *tokens*, one for each value of the graph,
-//! and every read must find the token of the value that the graph says is read there.
+//! The checker of schedules and memory plans: replays a program symbolically. MemoryContents holds *tokens*, one per value of the graph,
+//! and every read must find the token of the value that the graph reads there.
 //!
-//! It works from the graph and the finished [`Step`]s and shares no code with what made them, as the register
-//! allocation checker of regalloc2 does. Of the scheduler it believes only which operand of a kernel is bound to which
-//! operand or result of the node ([`StepBinding`]).
+//! It takes the graph and the finished [`Step`]s and shares no code with the scheduler, like the register allocation checker of
+//! regalloc2. It trusts the scheduler only in which operand of a kernel is bound to which operand or result of the node
+//! ([`StepBinding`]).
 
 mod error;
 mod memory;
@@ -12,42 +12,41 @@ use dlc_ir::{DType, Function, FunctionKind, Graph, NodeId, Op, ResultRole, Type,
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-use crate::kernel::Mode;
+use crate::kernel::AccessMode;
 use crate::routine::program::{ALIGN, Address, KernelProgram, Routine, Step};
 pub use error::PlanError;
-use memory::{Memory, Region, Span, Taken, Token};
+use memory::{MemoryContents, Region, Span, SpanSet, Token};
 
-/// What an operand of a launched kernel is bound to.
+/// The value to which an operand of a launched kernel is bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OperandBinding {
-    /// The node's operand of that number; of a copy, what is copied.
+    /// The node's operand with this index; for a copy, its source.
     Operand(usize),
-    /// The node's result of that number; of a copy, where it is copied to.
+    /// The node's result with this index; for a copy, its destination.
     Result(usize),
-    /// Memory between the launches of one node, by its number.
+    /// A temporary between the launches of one node.
     Temp(usize),
-    /// A constant.
     Constant,
 }
 
-/// What a step is for.
+/// The bindings of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepBinding {
-    /// The node that it computes; none for a copy.
+    /// The node that it computes; `None` for a copy.
     pub node: Option<NodeId>,
-    /// For a copy, the function's result that it is for.
+    /// For a copy, the index of the function's result.
     pub copied: Option<usize>,
-    /// What the operands of a launch are bound to.
+    /// The bindings of a launch's operands.
     pub operands: Vec<OperandBinding>,
 }
 
 /// Checks every routine of a program against the function that it was made from. `bindings` are by routine and step.
 ///
-/// What a program passes runs on memory without any further check: it keeps every operand of a launch, with its dtype and number
-/// of elements, inside of the memory of a value of that type.
+/// A program that passes runs without further checks: every operand of a launch, with its dtype and number of elements, is in
+/// bounds of the memory of a value of that type.
 ///
 /// # Errors
-/// The first defect.
+/// The first violation.
 pub fn check(graph: &Graph, program: &KernelProgram, bindings: &[Vec<StepBinding>]) -> Result<(), PlanError> {
     let entry = graph.entry().name.clone();
     let functions: Vec<&Function> =
@@ -65,20 +64,20 @@ pub fn check(graph: &Graph, program: &KernelProgram, bindings: &[Vec<StepBinding
 struct Checker<'a> {
     program: &'a KernelProgram,
     graph: &'a Graph,
-    /// The functions of the routines, as far as this one may call them: a routine calls only those before it.
+    /// The functions of the routines that may be called: those before this one.
     callees: &'a [&'a Function],
     function: &'a Function,
     routine: &'a Routine,
     bindings: &'a [StepBinding],
     /// The sizes of the routine's arguments in bytes, and whether each may be written.
-    slots: Vec<(usize, bool)>,
-    /// What an argument must hold at the end.
+    arguments: Vec<(usize, bool)>,
+    /// The value that an argument must hold at the end.
     finally: Vec<Option<Value>>,
-    /// What must have been computed by the end, though no step reads it.
+    /// Values that must be computed though no step reads them.
     kept: Vec<Value>,
-    /// What was written at any time.
+    /// Everything that was written.
     written: FxHashSet<Token>,
-    memory: Memory,
+    memory: MemoryContents,
     same: FxHashMap<Value, Value>,
     step: usize,
 }
@@ -92,7 +91,7 @@ impl<'a> Checker<'a> {
         bindings: &'a [StepBinding],
     ) -> Result<Self, PlanError> {
         let (function, routine, entry) = (functions[at], &program.routines[at], at + 1 == functions.len());
-        let mut slots: Vec<(usize, bool)> = function.args().iter().map(|a| (a.ty.bytes(), false)).collect();
+        let mut arguments: Vec<(usize, bool)> = function.args().iter().map(|a| (a.ty.bytes(), false)).collect();
         let mut kept = vec![];
         let mut finally: Vec<Option<Value>> = function.arg_values().iter().copied().map(Some).collect();
         for result in &function.results {
@@ -102,10 +101,15 @@ impl<'a> Checker<'a> {
                     let (routine, step) = (routine.name.clone(), routine.steps.len());
                     match function.args().get(arg) {
                         Some(argument) if argument.ty != *ty => {
-                            let wanted = format!("%{}: {}", argument.name, argument.ty);
-                            return Err(PlanError::Type { routine, step, found: format!("an update of {ty}"), wanted });
+                            let expected = format!("%{}: {}", argument.name, argument.ty);
+                            return Err(PlanError::Type {
+                                routine,
+                                step,
+                                found: format!("an update of {ty}"),
+                                expected,
+                            });
                         }
-                        Some(argument) if slots[arg].1 => {
+                        Some(argument) if arguments[arg].1 => {
                             return Err(PlanError::Form {
                                 routine,
                                 what: format!("two updates of %{}", argument.name),
@@ -114,12 +118,12 @@ impl<'a> Checker<'a> {
                         Some(_) => {}
                         None => return Err(PlanError::Form { routine, what: format!("an update of argument {arg}") }),
                     }
-                    slots[arg].1 = true;
+                    arguments[arg].1 = true;
                     finally[arg] = Some(result.value);
                 }
                 ResultRole::Check if entry => kept.push(result.value),
                 _ => {
-                    slots.push((ty.bytes(), true));
+                    arguments.push((ty.bytes(), true));
                     finally.push(Some(result.value));
                 }
             }
@@ -131,16 +135,20 @@ impl<'a> Checker<'a> {
             function,
             routine,
             bindings,
-            slots,
+            arguments,
             finally,
             kept,
             written: FxHashSet::default(),
-            memory: Memory::default(),
+            memory: MemoryContents::default(),
             same: FxHashMap::default(),
             step: 0,
         };
-        if routine.arguments != checker.slots.len() {
-            return Err(checker.form(format!("{} arguments, not {}", routine.arguments, checker.slots.len())));
+        if routine.arguments != checker.arguments.len() {
+            return Err(checker.form(format!(
+                "expected {} arguments, found {}",
+                checker.arguments.len(),
+                routine.arguments
+            )));
         }
         if routine.steps.len() != bindings.len() {
             return Err(checker.form(format!("{} bindings for {} steps", bindings.len(), routine.steps.len())));
@@ -153,10 +161,10 @@ impl<'a> Checker<'a> {
         PlanError::Form { routine: self.routine.name.clone(), what }
     }
 
-    /// Arguments and constants hold their values; reshapes are the same token as what they reshape.
+    /// Arguments and constants hold their values; a reshape has the token of its operand.
     fn start(&mut self) {
-        for (slot, &value) in self.function.arg_values().iter().enumerate() {
-            self.write(Span::new(Address::Argument { slot, offset: 0 }, self.slots[slot].0), Token::Value(value));
+        for (index, &value) in self.function.arg_values().iter().enumerate() {
+            self.write(Span::new(Address::Argument { index, offset: 0 }, self.arguments[index].0), Token::Value(value));
         }
         for (id, node, op) in self.function.ops() {
             let value = Value { node: id, result: 0 };
@@ -181,71 +189,78 @@ impl<'a> Checker<'a> {
     }
 
     fn run(mut self) -> Result<(), PlanError> {
-        for (step, note) in self.routine.steps.iter().zip(self.bindings) {
+        for (step, binding) in self.routine.steps.iter().zip(self.bindings) {
             match step {
-                Step::Launch { kernel, operands } => self.launch(kernel.0 as usize, operands, note)?,
-                Step::Call { routine, frame, arguments } => self.call(routine.0 as usize, *frame, arguments, note)?,
+                Step::Launch { kernel, operands } => self.launch(kernel.0 as usize, operands, binding)?,
+                Step::Call { routine, frame, arguments } => {
+                    self.call(routine.0 as usize, *frame, arguments, binding)?
+                }
             }
             self.step += 1;
         }
-        for slot in 0..self.slots.len() {
-            let value = self.finally[slot].expect("every slot has a value at the end");
-            self.read(Address::Argument { slot, offset: 0 }, self.slots[slot].0, Token::Value(value))?;
+        for index in 0..self.arguments.len() {
+            let value = self.finally[index].expect("every index has a value at the end");
+            self.read(Address::Argument { index, offset: 0 }, self.arguments[index].0, Token::Value(value))?;
         }
         for &value in &self.kept {
             let known = matches!(self.function.op(value.node), Some(Op::Constant(_)));
             if !known && !self.written.contains(&self.named(Token::Value(value))) {
-                return Err(self.form(format!("nothing does the check {value:?}")));
+                return Err(self.form(format!("no step computes the check {value:?}")));
             }
         }
         Ok(())
     }
 
-    fn launch(&mut self, kernel: usize, places: &[Address], note: &StepBinding) -> Result<(), PlanError> {
+    fn launch(&mut self, kernel: usize, addresses: &[Address], binding: &StepBinding) -> Result<(), PlanError> {
         let Some(kernel) = self.program.kernels.get_index(kernel) else {
-            return Err(self.form(format!("there is no kernel {kernel}")));
+            return Err(self.form(format!("unknown kernel {kernel}")));
         };
-        if kernel.operands.len() != places.len() || note.operands.len() != places.len() {
-            return Err(self.form(format!("{} places for {} operands", places.len(), kernel.operands.len())));
+        if kernel.operands.len() != addresses.len() || binding.operands.len() != addresses.len() {
+            return Err(self.form(format!(
+                "found {} addresses for {} operands",
+                addresses.len(),
+                kernel.operands.len()
+            )));
         }
-        let mut read: SmallVec<[(Span, Address, Mode); 4]> = SmallVec::new();
-        let mut written: SmallVec<[(Span, Address, Mode, Token); 2]> = SmallVec::new();
-        for ((&place, operand), bound) in places.iter().zip(&kernel.operands).zip(&note.operands) {
+        let mut read: SmallVec<[(Span, Address, AccessMode); 4]> = SmallVec::new();
+        let mut written: SmallVec<[(Span, Address, AccessMode, Token); 2]> = SmallVec::new();
+        for ((&address, operand), bound) in addresses.iter().zip(&kernel.operands).zip(&binding.operands) {
             let bytes = operand.elements.checked_mul(operand.dtype.size());
-            let bytes = bytes.ok_or_else(|| self.form(format!("{} elements in one operand", operand.elements)))?;
-            let span = self.span(place, bytes)?;
-            let Some(token) = self.meant(*bound, note, operand.dtype)? else {
-                // Constants do not change.
-                if (span.region, operand.mode) != (Region::Constants, Mode::Read) {
-                    return Err(self.form("a constant outside of the constants".to_owned()));
+            let bytes =
+                bytes.ok_or_else(|| self.form(format!("an operand of {} elements is too large", operand.elements)))?;
+            let span = self.span(address, bytes)?;
+            let Some(token) = self.expected_token(*bound, binding, operand.dtype)? else {
+                // Constants are read-only.
+                if (span.region, operand.mode) != (Region::Constants, AccessMode::Read) {
+                    return Err(self.form("a constant operand is not in the constants".to_owned()));
                 }
                 continue;
             };
             self.check_type(token, operand.dtype, operand.elements)?;
             let writes = match bound {
                 // A later launch of the node may read what an earlier one has written.
-                OperandBinding::Result(_) | OperandBinding::Temp(_) => operand.mode != Mode::Read,
-                _ if operand.mode == Mode::Write => return Err(self.forbidden(place)),
+                OperandBinding::Result(_) | OperandBinding::Temp(_) => operand.mode != AccessMode::Read,
+                _ if operand.mode == AccessMode::Write => return Err(self.forbidden(address)),
                 _ => false,
             };
             if writes {
-                written.push((span, place, operand.mode, token));
+                written.push((span, address, operand.mode, token));
             } else {
-                self.read(place, bytes, token)?;
-                read.push((span, place, operand.mode));
+                self.read(address, bytes, token)?;
+                read.push((span, address, operand.mode));
             }
         }
-        for (i, (span, place, mode, _)) in written.iter().enumerate() {
-            self.writable(*span, *place)?;
+        for (i, (span, address, mode, _)) in written.iter().enumerate() {
+            self.writable(*span, *address)?;
             for (other, second, other_mode) in &read {
-                let in_place = span == other && *mode == Mode::ReadWrite && *other_mode == Mode::ReadWrite;
+                let in_place = span == other && *mode == AccessMode::ReadWrite && *other_mode == AccessMode::ReadWrite;
                 if span.overlaps(other) && !in_place {
-                    return Err(self.overlap(*place, *second));
+                    return Err(self.overlap(*address, *second));
                 }
             }
             for (other, second, ..) in &written[..i] {
                 if span.overlaps(other) {
-                    return Err(self.overlap(*place, *second));
+                    return Err(self.overlap(*address, *second));
                 }
             }
         }
@@ -255,30 +270,35 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// What an operand should hold; nothing for a constant.
-    fn meant(&self, meaning: OperandBinding, note: &StepBinding, dtype: DType) -> Result<Option<Token>, PlanError> {
-        if let Some(result) = note.copied {
+    /// The token that an operand should hold; `None` for a constant.
+    fn expected_token(
+        &self,
+        binding: OperandBinding,
+        step: &StepBinding,
+        dtype: DType,
+    ) -> Result<Option<Token>, PlanError> {
+        if let Some(result) = step.copied {
             let result = self.function.results.get(result);
-            let result = result.ok_or_else(|| self.form("a copy of no result".to_owned()))?;
+            let result = result.ok_or_else(|| self.form("a copy of a result that does not exist".to_owned()))?;
             return Ok(Some(Token::Value(self.canonical(result.value))));
         }
-        let node = note.node.ok_or_else(|| self.form("a step for nothing".to_owned()))?;
+        let node = step.node.ok_or_else(|| self.form("a step without a node".to_owned()))?;
         let operands = &self.function.node(node).operands;
-        Ok(match meaning {
+        Ok(match binding {
             OperandBinding::Operand(i) => {
-                let value = operands.get(i).ok_or_else(|| self.form(format!("there is no operand {i}")))?;
+                let value = operands.get(i).ok_or_else(|| self.form(format!("unknown operand {i}")))?;
                 Some(Token::Value(self.canonical(*value)))
             }
             OperandBinding::Result(i) if i < self.function.node(node).types.len() => {
                 Some(Token::Value(self.canonical(Value { node, result: i as u32 })))
             }
-            OperandBinding::Result(i) => return Err(self.form(format!("there is no result {i}"))),
+            OperandBinding::Result(i) => return Err(self.form(format!("unknown result {i}"))),
             OperandBinding::Temp(i) => Some(Token::Temp(node, i, dtype)),
             OperandBinding::Constant => None,
         })
     }
 
-    /// Checks that an operand has the dtype of the value that it is bound to, and as many elements.
+    /// Checks that an operand has the dtype and the number of elements of the value that it is bound to.
     fn check_type(&self, token: Token, dtype: DType, elements: usize) -> Result<(), PlanError> {
         let Token::Value(value) = token else { return Ok(()) };
         let ty = self.function.ty(value);
@@ -288,22 +308,28 @@ impl<'a> Checker<'a> {
         Err(self.wrong_type(format!("an operand of {}", Type::new(dtype, [elements])), format!("a value of {ty}")))
     }
 
-    fn wrong_type(&self, found: String, wanted: String) -> PlanError {
-        PlanError::Type { routine: self.routine.name.clone(), step: self.step, found, wanted }
+    fn wrong_type(&self, found: String, expected: String) -> PlanError {
+        PlanError::Type { routine: self.routine.name.clone(), step: self.step, found, expected }
     }
 
-    fn call(&mut self, routine: usize, frame: usize, places: &[Address], note: &StepBinding) -> Result<(), PlanError> {
+    fn call(
+        &mut self,
+        routine: usize,
+        frame: usize,
+        addresses: &[Address],
+        binding: &StepBinding,
+    ) -> Result<(), PlanError> {
         let (Some(callee), Some(function)) = (self.program.routines.get(routine), self.callees.get(routine)) else {
-            return Err(self.form(format!("there is no routine {routine} before this one")));
+            return Err(self.form(format!("routine {routine} is not defined before this one")));
         };
-        let node = note.node.ok_or_else(|| self.form("a call for nothing".to_owned()))?;
+        let node = binding.node.ok_or_else(|| self.form("a call without a node".to_owned()))?;
         let node_data = self.function.node(node);
         match node_data.op() {
             Some(Op::Call(call)) if call.func == function.name => {}
-            _ => return Err(self.form(format!("a call of {} where the graph has none", function.name))),
+            _ => return Err(self.form(format!("a call of {} that the graph does not have", function.name))),
         }
-        if places.len() != node_data.operands.len() + node_data.types.len() {
-            return Err(self.form(format!("{} arguments for {}", places.len(), function.name)));
+        if addresses.len() != node_data.operands.len() + node_data.types.len() {
+            return Err(self.form(format!("found {} arguments for {}", addresses.len(), function.name)));
         }
         let operands = node_data.operands.iter().map(|&v| self.function.ty(v));
         let arguments = function.args().iter().map(|a| &a.ty);
@@ -314,64 +340,64 @@ impl<'a> Checker<'a> {
         ] {
             if own != theirs {
                 let show = |types: &[&Type]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                let wanted = format!("{kind}s {} of {}", show(&theirs), function.name);
-                return Err(self.wrong_type(format!("{kind}s {}", show(&own)), wanted));
+                let expected = format!("{kind}s {} of {}", show(&theirs), function.name);
+                return Err(self.wrong_type(format!("{kind}s {}", show(&own)), expected));
             }
         }
         let frame_span = self.span(Address::Frame(frame), callee.frame)?;
-        let mut taken = Taken::default();
+        let mut taken = SpanSet::default();
         taken.add(frame_span, Address::Frame(frame));
-        let (reads, writes) = places.split_at(node_data.operands.len());
-        for (&value, &place) in node_data.operands.iter().zip(reads) {
+        let (reads, writes) = addresses.split_at(node_data.operands.len());
+        for (&value, &address) in node_data.operands.iter().zip(reads) {
             let bytes = self.function.ty(value).bytes();
-            let span = self.span(place, bytes)?;
-            self.read(place, bytes, Token::Value(self.canonical(value)))?;
+            let span = self.span(address, bytes)?;
+            self.read(address, bytes, Token::Value(self.canonical(value)))?;
             if span.overlaps(&frame_span) {
-                return Err(self.overlap(place, Address::Frame(frame)));
+                return Err(self.overlap(address, Address::Frame(frame)));
             }
-            taken.add(span, place);
+            taken.add(span, address);
         }
         self.memory.erase(frame_span);
-        for (i, (&place, ty)) in writes.iter().zip(node_data.types.iter()).enumerate() {
-            let span = self.span(place, ty.bytes())?;
-            self.writable(span, place)?;
+        for (i, (&address, ty)) in writes.iter().zip(node_data.types.iter()).enumerate() {
+            let span = self.span(address, ty.bytes())?;
+            self.writable(span, address)?;
             if let Some(other) = taken.overlapping(&span) {
-                return Err(self.overlap(place, other));
+                return Err(self.overlap(address, other));
             }
-            taken.add(span, place);
+            taken.add(span, address);
             self.write(span, Token::Value(Value { node, result: i as u32 }));
         }
         Ok(())
     }
 
-    /// The bytes at a place, if they are aligned and inside of their memory.
-    fn span(&self, place: Address, bytes: usize) -> Result<Span, PlanError> {
-        let span = Span::new(place, bytes);
+    /// The bytes at an address, if they are aligned and in bounds.
+    fn span(&self, address: Address, bytes: usize) -> Result<Span, PlanError> {
+        let span = Span::new(address, bytes);
         if !span.begin.is_multiple_of(ALIGN) {
-            return Err(PlanError::Unaligned { routine: self.routine.name.clone(), step: self.step, place });
+            return Err(PlanError::Unaligned { routine: self.routine.name.clone(), step: self.step, address });
         }
         let size = match span.region {
             Region::Frame => Some(self.routine.frame),
-            Region::Slot(slot) => self.slots.get(slot).map(|s| s.0),
+            Region::Argument(index) => self.arguments.get(index).map(|s| s.0),
             Region::Constants => Some(self.program.constants.len()),
         };
         if size.is_none_or(|size| span.end > size) {
-            return Err(PlanError::Outside { routine: self.routine.name.clone(), step: self.step, place, bytes });
+            return Err(PlanError::Outside { routine: self.routine.name.clone(), step: self.step, address, bytes });
         }
         Ok(span)
     }
 
-    fn writable(&self, span: Span, place: Address) -> Result<(), PlanError> {
+    fn writable(&self, span: Span, address: Address) -> Result<(), PlanError> {
         let allowed = match span.region {
             Region::Frame => true,
-            Region::Slot(slot) => self.slots[slot].1,
+            Region::Argument(index) => self.arguments[index].1,
             Region::Constants => false,
         };
-        if allowed { Ok(()) } else { Err(self.forbidden(place)) }
+        if allowed { Ok(()) } else { Err(self.forbidden(address)) }
     }
 
-    fn forbidden(&self, place: Address) -> PlanError {
-        PlanError::Forbidden { routine: self.routine.name.clone(), step: self.step, place }
+    fn forbidden(&self, address: Address) -> PlanError {
+        PlanError::Forbidden { routine: self.routine.name.clone(), step: self.step, address }
     }
 
     fn overlap(&self, first: Address, second: Address) -> PlanError {
@@ -379,24 +405,24 @@ impl<'a> Checker<'a> {
     }
 
     /// Checks that every byte holds the token.
-    fn read(&self, place: Address, bytes: usize, wanted: Token) -> Result<(), PlanError> {
-        let wanted = self.named(wanted);
-        let span = Span::new(place, bytes);
+    fn read(&self, address: Address, bytes: usize, expected: Token) -> Result<(), PlanError> {
+        let expected = self.named(expected);
+        let span = Span::new(address, bytes);
         if bytes == 0 {
             return Ok(());
         }
-        let holds = match (span.region, wanted) {
+        let holds = match (span.region, expected) {
             (Region::Constants, Token::Value(value)) => self.constant(value, span),
-            _ => self.memory.holds(span, wanted),
+            _ => self.memory.holds(span, expected),
         };
         if holds {
             return Ok(());
         }
-        let wanted = format!("{wanted:?}");
-        Err(PlanError::WrongValue { routine: self.routine.name.clone(), step: self.step, place, wanted })
+        let expected = format!("{expected:?}");
+        Err(PlanError::WrongValue { routine: self.routine.name.clone(), step: self.step, address, expected })
     }
 
-    /// Whether a value is a constant with the bytes that are there.
+    /// Whether a value is a constant with these bytes.
     fn constant(&self, value: Value, span: Span) -> bool {
         match self.function.op(value.node) {
             Some(Op::Constant(c)) => self.program.constants.get(span.begin..span.end) == Some(&c.value.to_le_bytes()),
@@ -410,7 +436,7 @@ impl<'a> Checker<'a> {
         self.memory.write(span, token);
     }
 
-    /// The token under the one name of its value.
+    /// The canonical token of a value.
     fn named(&self, token: Token) -> Token {
         match token {
             Token::Value(value) => Token::Value(self.canonical(value)),
@@ -419,7 +445,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// If all that a kernel function does is to reshape an argument, which: its result is that argument's bytes.
+/// If a kernel function only reshapes an argument, its index: the result aliases it.
 fn reshaped(kernel: &Function) -> Option<usize> {
     let [result] = kernel.results.as_slice() else { return None };
     let chain = std::iter::successors(Some(result.value), |value| match kernel.op(value.node) {

@@ -1,4 +1,4 @@
-//! Functions as routines: which steps, in which order, on which memory.
+//! Schedules functions as routines: steps, their order, their memory.
 
 use dlc_ir::op::Call;
 use dlc_ir::{DType, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, Role, Symbol, Tensor, Type, Value};
@@ -17,10 +17,10 @@ use crate::routine::check::{OperandBinding, StepBinding};
 use crate::routine::plan::{AllocationStep, BufferId};
 use crate::routine::program::{Address, KernelId, KernelProgram, Routine, RoutineId, Step};
 
-/// Schedules a whole graph, in which every function comes before its callers, for a machine.
+/// Schedules a graph, in which every function precedes its callers, for a machine.
 ///
 /// # Errors
-/// If an operator cannot be compiled, or a kernel must not run.
+/// If an operator cannot be lowered, or a kernel is rejected.
 pub fn schedule(graph: &Graph, machine: &Machine) -> Result<Schedule, ScheduleError> {
     let mut scheduler = Scheduler {
         graph,
@@ -50,11 +50,11 @@ struct Scheduler<'a> {
     machine: &'a Machine,
     program: KernelProgram,
     statuses: Statuses,
-    /// Every unit, whatever it is made of.
+    /// All units.
     units: Vec<Lowered>,
     /// The units of kernel functions.
     by_function: FxHashMap<Symbol, UnitId>,
-    /// The units that copy so many elements.
+    /// The units that copy this many elements.
     copies: FxHashMap<(DType, usize), UnitId>,
     routines: IndexMap<Symbol, RoutineId>,
     constants: FxHashMap<Tensor, Address>,
@@ -62,7 +62,7 @@ struct Scheduler<'a> {
     clamped: usize,
 }
 
-/// Kernels to launch one after another, each with the numbers of its operands.
+/// Kernels to launch in sequence, each with the indices of its operands.
 type Launches = Vec<(KernelId, Vec<usize>)>;
 
 /// A kernel function with the kernels made of it so far.
@@ -70,7 +70,7 @@ struct Lowered {
     name: String,
     unit: Unit,
     kernels: FxHashMap<Vec<(usize, usize)>, Launches>,
-    /// Of an argument and a result whether they may share memory, as far as it was asked.
+    /// Memoises whether a result may alias an argument.
     in_place: FxHashMap<(usize, usize), bool>,
 }
 
@@ -89,15 +89,15 @@ impl Scheduler<'_> {
                 self.node(&mut routing, id, node, op)?;
             }
         }
-        let late = self.results(&mut routing, entry)?;
-        self.emit(routing, late)
+        let last = self.results(&mut routing, entry)?;
+        self.emit(routing, last)
     }
 
     fn node(&mut self, routing: &mut Routing<'_>, id: NodeId, node: &Node, op: &Op) -> Result<(), ScheduleError> {
         match op {
             Op::Constant(c) => {
-                let place = constant(&mut self.program, &mut self.constants, &c.value);
-                let buffer = routing.add_buffer(c.value.ty().bytes(), Some(place));
+                let address = constant(&mut self.program, &mut self.constants, &c.value);
+                let buffer = routing.add_buffer(c.value.ty().bytes(), Some(address));
                 routing.put(id, buffer);
                 return Ok(());
             }
@@ -155,7 +155,7 @@ impl Scheduler<'_> {
         Ok(UnitId(self.units.len() - 1))
     }
 
-    /// A unit of one operator that is in no kernel.
+    /// A unit for an operator outside of kernels.
     fn single(&mut self, function: &Function, node: &Node, op: &Op) -> Result<UnitId, ScheduleError> {
         let mut single = Function::new(op.mnemonic(), FunctionKind::Kernel);
         let args: Vec<Value> = node
@@ -171,11 +171,11 @@ impl Scheduler<'_> {
         self.add_unit(op.mnemonic(), &single)
     }
 
-    /// Decides where the function's results lie. Returns copies that come after everything else.
+    /// Decides the memory of the function's results. Returns copies that come after everything else.
     fn results(&mut self, routing: &mut Routing<'_>, entry: bool) -> Result<Vec<usize>, ScheduleError> {
         let function = routing.function;
-        let mut slot = function.args().len();
-        let mut late = vec![];
+        let mut index = function.args().len();
+        let mut last = vec![];
         for (i, result) in function.results.iter().enumerate() {
             let buffer = routing.buffer(result.value);
             match result.role {
@@ -184,25 +184,25 @@ impl Scheduler<'_> {
                     if buffer == own || self.update(routing, buffer, arg, own) {
                         continue;
                     }
-                    self.copy(routing, i, buffer, arg, true, &mut late)?;
+                    self.copy(routing, i, buffer, arg, true, &mut last)?;
                 }
                 ResultRole::Check if entry => {}
                 _ => {
-                    let home = slot;
-                    slot += 1;
+                    let home = index;
+                    index += 1;
                     let free = routing.problem.buffers[buffer.0].home.is_none();
                     if free {
-                        routing.problem.buffers[buffer.0].home = Some(Address::Argument { slot: home, offset: 0 });
+                        routing.problem.buffers[buffer.0].home = Some(Address::Argument { index: home, offset: 0 });
                     } else {
-                        self.copy(routing, i, buffer, home, false, &mut late)?;
+                        self.copy(routing, i, buffer, home, false, &mut last)?;
                     }
                 }
             }
         }
-        Ok(late)
+        Ok(last)
     }
 
-    /// Lets what computes an argument's new value write it where the old one lies, if everybody else has read that before.
+    /// Lets the producer of an argument's new value overwrite the argument in place, if all readers of the old value come first.
     fn update(&mut self, routing: &mut Routing<'_>, buffer: BufferId, arg: usize, own: BufferId) -> bool {
         let Some(writer) = routing.uses(buffer).writer else { return false };
         let size = |b: BufferId| routing.problem.buffers[b.0].bytes;
@@ -229,36 +229,36 @@ impl Scheduler<'_> {
         if let Work::Kernels { shared, .. } = &mut routing.tasks[writer].work {
             shared.extend(pairs);
         }
-        routing.problem.buffers[buffer.0].home = Some(Address::Argument { slot: arg, offset: 0 });
+        routing.problem.buffers[buffer.0].home = Some(Address::Argument { index: arg, offset: 0 });
         routing.uses(own).overwriter = Some(writer);
         true
     }
 
-    /// Copies a result to its place; if that is an argument that others still have to read, by way of the frame.
+    /// Copies a result to its destination; if that is an argument that others still have to read, by way of the frame.
     fn copy(
         &mut self,
         routing: &mut Routing<'_>,
         result: usize,
         from: BufferId,
-        slot: usize,
+        index: usize,
         overwritten: bool,
-        late: &mut Vec<usize>,
+        last: &mut Vec<usize>,
     ) -> Result<(), ScheduleError> {
         let ty = routing.function.ty(routing.function.results[result].value).clone();
         let unit = self.copy_unit(&ty)?;
-        let home = Some(Address::Argument { slot, offset: 0 });
+        let home = Some(Address::Argument { index, offset: 0 });
         let target = routing.add_buffer(ty.bytes(), home);
         let is_argument = matches!(routing.problem.buffers[from.0].home, Some(Address::Argument { .. }));
         let mut from = from;
         if overwritten && is_argument {
-            // The source may be overwritten itself before the end: save it first.
+            // The source may be overwritten before the end: save it first.
             let saved = routing.add_buffer(ty.bytes(), None);
             routing.copy(unit, result, from, saved);
             from = saved;
         }
         let step = routing.copy(unit, result, from, target);
         if overwritten {
-            late.push(step);
+            last.push(step);
         }
         Ok(())
     }
@@ -276,8 +276,8 @@ impl Scheduler<'_> {
         Ok(unit)
     }
 
-    fn emit(&mut self, mut routing: Routing<'_>, late: Vec<usize>) -> Result<(), ScheduleError> {
-        let sorted = routing.order.sorted(&late);
+    fn emit(&mut self, mut routing: Routing<'_>, last: Vec<usize>) -> Result<(), ScheduleError> {
+        let sorted = routing.order.sorted(&last);
         let frame_of = |work: &Work| match work {
             Work::Call(routine) => self.program.routines[routine.0 as usize].frame,
             _ => 0,
@@ -295,16 +295,17 @@ impl Scheduler<'_> {
         let mut bindings = vec![];
         for (at, &t) in sorted.iter().enumerate() {
             let task = &routing.tasks[t];
-            let places =
+            let addresses =
                 |ids: &[BufferId]| ids.iter().map(|b| allocation.addresses[b.0]).collect::<SmallVec<[Address; 4]>>();
             match &task.work {
                 Work::Call(routine) => {
-                    let arguments = [&*places(&task.reads), &places(&task.writes)].concat();
+                    let arguments = [&*addresses(&task.reads), &addresses(&task.writes)].concat();
                     steps.push(Step::Call { routine: *routine, frame: allocation.frames[at], arguments });
                     bindings.push(StepBinding { node: task.node, copied: None, operands: vec![] });
                 }
                 Work::Kernels { unit, shared } => {
-                    let (reads, writes, temps) = (places(&task.reads), places(&task.writes), places(&task.temps));
+                    let (reads, writes, temps) =
+                        (addresses(&task.reads), addresses(&task.writes), addresses(&task.temps));
                     self.launch(
                         *unit,
                         shared,
@@ -315,7 +316,7 @@ impl Scheduler<'_> {
                     )?;
                 }
                 Work::Copy { unit, result } => {
-                    let (reads, writes) = (places(&task.reads), places(&task.writes));
+                    let (reads, writes) = (addresses(&task.reads), addresses(&task.writes));
                     self.launch(*unit, &[], None, Some(*result), (&reads, &writes, &[]), (&mut steps, &mut bindings))?;
                 }
             }
@@ -363,10 +364,10 @@ impl Scheduler<'_> {
         }
         let sources = unit.sources();
         for (kernel, operands) in &kernels[shared] {
-            let mut places = Vec::with_capacity(operands.len());
+            let mut addresses = Vec::with_capacity(operands.len());
             let mut operands_bound = Vec::with_capacity(operands.len());
             for &source in operands {
-                let (place, bound) = match &sources[source].kind {
+                let (address, bound) = match &sources[source].kind {
                     SourceKind::Argument(i) => (reads[*i], OperandBinding::Operand(*i)),
                     SourceKind::Result(i) => (writes[*i], OperandBinding::Result(*i)),
                     SourceKind::Temp => {
@@ -375,32 +376,32 @@ impl Scheduler<'_> {
                     }
                     SourceKind::Constant(value) => (constant(program, constants, value), OperandBinding::Constant),
                 };
-                places.push(place);
+                addresses.push(address);
                 operands_bound.push(bound);
             }
-            steps.push(Step::Launch { kernel: *kernel, operands: places });
+            steps.push(Step::Launch { kernel: *kernel, operands: addresses });
             bindings.push(StepBinding { node, copied, operands: operands_bound });
         }
         Ok(())
     }
 }
 
-/// The place of a constant of the program.
+/// The address of a constant of the program.
 fn constant(program: &mut KernelProgram, known: &mut FxHashMap<Tensor, Address>, value: &Tensor) -> Address {
-    if let Some(&place) = known.get(value) {
-        return place;
+    if let Some(&address) = known.get(value) {
+        return address;
     }
-    let place = program.add_constant(&value.to_le_bytes());
-    known.insert(value.clone(), place);
-    place
+    let address = program.add_constant(&value.to_le_bytes());
+    known.insert(value.clone(), address);
+    address
 }
 
-/// A name for each argument, so that none has to be looked for.
+/// A fixed name for each argument, to avoid a search for a free one.
 fn arg_name(i: usize) -> String {
     format!("x{i}")
 }
 
-/// If a kernel function does nothing but reshape one argument, which.
+/// If a kernel function only reshapes an argument, its index.
 fn alias(function: &Function) -> Option<usize> {
     let [result] = function.results.as_slice() else { return None };
     let mut value = result.value;

@@ -1,7 +1,7 @@
 //! Functions as routines: launches and calls in order, on planned memory, and the checker of the result.
 //!
-//! A function of kind kernel becomes a few launches; a function becomes a routine with its own frame. The order of a function's
-//! steps is that of its nodes, except that what overwrites an argument in place waits for the argument's last reader.
+//! A kernel function becomes one launch or a few; other functions become routines with frames of their own. Steps are in the
+//! order of the function's nodes, except that an in-place update waits for the last reader of the old value.
 
 pub mod check;
 mod function;
@@ -24,28 +24,26 @@ use program::KernelProgram;
 /// A scheduled graph.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// Its kernels and routines.
     pub program: KernelProgram,
-    /// What the statuses of failed checks mean.
+    /// The meaning of the statuses of failed checks.
     pub statuses: Statuses,
-    /// For each routine and each of its steps what the operands are bound to, for the buffer checker.
+    /// For each routine and step the bindings of its operands, for the checker.
     pub bindings: Vec<Vec<StepBinding>>,
-    /// How many accesses of its kernels are clamped, since it could not be proved that they stay inside of their buffers.
-    /// Indices that come from data are not among them: those are clamped as they are made, which is a proof.
+    /// The number of accesses that are clamped, since they could not be proved to be in bounds. Indices from data are not
+    /// counted: clamping is part of their computation, and proves them.
     pub clamped: usize,
 }
 
-/// A graph that cannot be scheduled: a bug of an earlier pass, or a file that no pass has made.
+/// A graph that cannot be scheduled: a bug in an earlier pass, or a file that no pass produced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScheduleError {
-    /// It has no nests.
     #[error(transparent)]
     Nest(#[from] NestError),
-    /// A kernel that breaks a rule, for example since an access cannot be kept inside of its buffer: it must not run.
-    #[error("internal error: the scheduler made a kernel that must not run: {0}")]
+    /// A kernel that the verifier rejects, for example since an access is wider than its buffer.
+    #[error("internal error: the scheduler emitted an invalid kernel: {0}")]
     Kernel(#[from] Malformed),
-    /// A call of a function that does not come before its caller.
+    /// A call of a function that is not defined before its caller.
     #[error("{0} is called before it is defined")]
     UnknownFunction(Symbol),
 }

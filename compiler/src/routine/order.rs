@@ -1,4 +1,4 @@
-//! The order of a function's steps: that of its nodes, as far as what overwrites memory can wait for those who still read it.
+//! The order of a function's steps: that of its nodes, except that in-place updates wait for the readers of the old value.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -6,22 +6,21 @@ use std::collections::BinaryHeap;
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 
-/// Steps, numbered, with what each has to wait for.
+/// A dynamic topological order of steps.
 ///
 /// Each step has a rank above those of the steps that it waits for, so that whether one waits for another is a search among those
-/// ranked between them: most often nothing. Ranks are kept as Pearce and Kelly do in "A dynamic topological sort algorithm".
+/// ranked between them: mostly none. Ranks are updated as in Pearce and Kelly, "A dynamic topological sort algorithm".
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Order {
+pub(crate) struct StepOrder {
     before: Vec<Steps>,
     after: Vec<Steps>,
     rank: Vec<usize>,
 }
 
-/// Few steps.
 type Steps = SmallVec<[usize; 4]>;
 
-impl Order {
-    /// Adds a step that comes after some others.
+impl StepOrder {
+    /// Adds a step that waits for some others.
     pub fn add(&mut self, after: impl IntoIterator<Item = usize>) -> usize {
         let step = self.before.len();
         self.before.push(after.into_iter().collect());
@@ -31,7 +30,7 @@ impl Order {
         step
     }
 
-    /// Makes `later` wait for all of `earlier`, unless one of those waits for it.
+    /// Makes `later` wait for all of `earlier`, unless that would make a cycle.
     pub fn try_wait(&mut self, later: usize, earlier: &[usize]) -> bool {
         let first = self.rank[later];
         let last = earlier.iter().map(|&e| self.rank[e]).max().unwrap_or(0);
@@ -57,12 +56,12 @@ impl Order {
         true
     }
 
-    /// All steps, each after those that it waits for, otherwise as they were added; the `late` ones, for which no other step
-    /// waits, after all others.
-    pub fn sorted(&self, late: &[usize]) -> Vec<usize> {
+    /// All steps in topological order, otherwise in the order in which they were added; the steps `last`, for which no other step
+    /// waits, come after all others.
+    pub fn sorted(&self, last: &[usize]) -> Vec<usize> {
         let mut waiting: Vec<usize> = self.before.iter().map(|steps| steps.len()).collect();
         let mut is_late = vec![false; self.before.len()];
-        late.iter().for_each(|&step| is_late[step] = true);
+        last.iter().for_each(|&step| is_late[step] = true);
         let key = |step: usize| Reverse((is_late[step], step));
         let mut ready: BinaryHeap<_> = (0..self.before.len()).filter(|&s| waiting[s] == 0).map(key).collect();
         let mut sorted = vec![];
@@ -76,12 +75,15 @@ impl Order {
             }
         }
         debug_assert_eq!(sorted.len(), self.before.len(), "waiting is acyclic");
-        debug_assert!(sorted.iter().rev().zip(0..late.len()).all(|(&s, _)| is_late[s]), "no step waits for a late one");
+        debug_assert!(
+            sorted.iter().rev().zip(0..last.len()).all(|(&s, _)| is_late[s]),
+            "a step waits for one of the last"
+        );
         sorted
     }
 }
 
-/// The steps that some lead to, those included, each once, as far as all on the way are `inside`.
+/// The steps that are reachable from some, those included, through steps that are `inside`.
 fn reach(edges: &[Steps], from: &[usize], inside: impl Fn(usize) -> bool) -> Vec<usize> {
     let mut seen: FxHashSet<usize> = FxHashSet::default();
     let mut reached = vec![];
@@ -102,13 +104,13 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Random waits are granted exactly where they close no circle, and the order keeps all that were.
+        /// Edges are added unless they close a cycle, and the order respects all that were.
         #[test]
         fn waits_are_granted_unless_they_close_a_circle(
             steps in prop::collection::vec(prop::collection::vec(any::<usize>(), 0..3), 2..30),
             waits in prop::collection::vec((any::<usize>(), prop::collection::vec(any::<usize>(), 0..4)), 0..40),
         ) {
-            let mut order = Order::default();
+            let mut order = StepOrder::default();
             for (i, before) in steps.iter().enumerate() {
                 order.add(before.iter().filter(|_| i > 0).map(|b| b % i.max(1)));
             }
@@ -130,7 +132,7 @@ mod tests {
 
     #[test]
     fn writers_wait_for_readers() {
-        let mut order = Order::default();
+        let mut order = StepOrder::default();
         let a = order.add([]);
         let update = order.add([a]);
         let reader = order.add([a]);
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn late_steps_come_last() {
-        let mut order = Order::default();
+        let mut order = StepOrder::default();
         let copy = order.add([]);
         let a = order.add([]);
         let b = order.add([a]);

@@ -1,7 +1,7 @@
-//! Memory: where every buffer of a function lies in its frame.
+//! The memory plan: an address in the frame for every buffer of a function.
 //!
-//! A buffer is live from the step that writes it to the last one that reads it; buffers whose live ranges do not meet share memory. The
-//! result is checked by [`check`](super::check), which knows nothing of how it was made.
+//! The live range of a buffer extends from the step that writes it to the last one that reads it; buffers with disjoint live
+//! ranges share memory. [`check`](super::check), which shares no code with the planner, checks the result.
 
 mod sweep;
 
@@ -13,41 +13,38 @@ use crate::routine::program::{ALIGN, Address};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub usize);
 
-/// What is to be planned.
+/// The input of the planner.
 #[derive(Clone, Debug, Default)]
 pub struct AllocationProblem {
-    /// The buffers.
     pub buffers: Vec<Buffer>,
-    /// The steps, in order.
     pub steps: Vec<AllocationStep>,
 }
 
-/// Memory that holds one value.
+/// Memory for one value.
 #[derive(Clone, Copy, Debug)]
 pub struct Buffer {
-    /// Its size.
     pub bytes: usize,
-    /// Where it lies, if that is fixed: in an argument or among the constants.
+    /// Its address, if that is fixed: in an argument or among the constants.
     pub home: Option<Address>,
 }
 
 /// One step of a function.
 #[derive(Clone, Debug, Default)]
 pub struct AllocationStep {
-    /// Buffers that it reads or writes, temporary ones included.
+    /// The buffers that it reads or writes, temporaries included.
     pub buffers: SmallVec<[BufferId; 6]>,
-    /// Bytes of the frame of a routine that it calls.
+    /// The size of the frame of a routine that it calls.
     pub frame: usize,
 }
 
-/// Where everything lies.
+/// A memory plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allocation {
-    /// A place for each buffer.
+    /// The address of each buffer.
     pub addresses: Vec<Address>,
     /// For each step the offset of its callee's frame.
     pub frames: Vec<usize>,
-    /// Bytes of the whole frame.
+    /// The size of the frame.
     pub frame: usize,
 }
 
@@ -58,9 +55,9 @@ impl AllocationProblem {
         BufferId(self.buffers.len() - 1)
     }
 
-    /// Finds a place for every buffer and every callee's frame: largest first, each at the lowest offset that is free
-    /// during its whole live range. That looks at all pairs; of very many intervals each takes the smallest gap that is there when its live range
-    /// begins.
+    /// Assigns an address to every buffer and every callee's frame: largest first, each at the lowest offset that is free during
+    /// its whole live range. That compares all pairs; if there are very many intervals, they are assigned in one sweep, each to
+    /// the smallest sufficient gap at the beginning of its live range.
     pub fn solve(&self) -> Allocation {
         let mut live_ranges: Vec<Option<(usize, usize)>> = vec![None; self.buffers.len()];
         for (at, step) in self.steps.iter().enumerate() {
@@ -76,7 +73,7 @@ impl AllocationProblem {
                     bytes: buffer.bytes.max(1).next_multiple_of(ALIGN),
                     first,
                     last,
-                    of: Of::Buffer(i),
+                    of: IntervalOwner::Buffer(i),
                 });
             }
         }
@@ -86,7 +83,7 @@ impl AllocationProblem {
                     bytes: step.frame.next_multiple_of(ALIGN),
                     first: at,
                     last: at,
-                    of: Of::Frame(at),
+                    of: IntervalOwner::Frame(at),
                 });
             }
         }
@@ -99,8 +96,8 @@ impl AllocationProblem {
         for (offset, interval) in placed {
             allocation.frame = allocation.frame.max(offset + interval.bytes);
             match interval.of {
-                Of::Buffer(i) => allocation.addresses[i] = Address::Frame(offset),
-                Of::Frame(step) => allocation.frames[step] = offset,
+                IntervalOwner::Buffer(i) => allocation.addresses[i] = Address::Frame(offset),
+                IntervalOwner::Frame(step) => allocation.frames[step] = offset,
             }
         }
         allocation
@@ -112,16 +109,16 @@ struct Interval {
     bytes: usize,
     first: usize,
     last: usize,
-    of: Of,
+    of: IntervalOwner,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Of {
+enum IntervalOwner {
     Buffer(usize),
     Frame(usize),
 }
 
-/// The most intervals of which all pairs are looked at.
+/// Up to this many intervals, all pairs are compared.
 const PAIRS: usize = 4096;
 
 /// Largest first, each at the lowest offset that is free during its whole live range.
@@ -136,7 +133,7 @@ fn place(mut intervals: Vec<Interval>) -> Vec<(usize, Interval)> {
     placed
 }
 
-/// The lowest offset at which an interval meets none of those placed, which are sorted by offset.
+/// The lowest offset at which an interval overlaps none of those placed, which are sorted by offset.
 fn free_offset(interval: &Interval, placed: &[(usize, Interval)]) -> usize {
     let mut offset = 0;
     for (at, other) in placed {

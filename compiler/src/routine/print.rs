@@ -9,8 +9,8 @@ impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Address::Frame(offset) => write!(f, "frame+{offset}"),
-            Address::Argument { slot, offset: 0 } => write!(f, "arg{slot}"),
-            Address::Argument { slot, offset } => write!(f, "arg{slot}+{offset}"),
+            Address::Argument { index, offset: 0 } => write!(f, "arg{index}"),
+            Address::Argument { index, offset } => write!(f, "arg{index}+{offset}"),
             Address::Constant(offset) => write!(f, "const+{offset}"),
         }
     }
@@ -24,15 +24,15 @@ impl fmt::Display for KernelProgram {
         for routine in &self.routines {
             writeln!(f, "routine @{}(args {}) frame {} {{", routine.name, routine.arguments, routine.frame)?;
             for step in &routine.steps {
-                let (verb, name, places) = match step {
+                let (verb, name, addresses) = match step {
                     Step::Launch { kernel, operands } => ("launch", &self.names[kernel.0 as usize], operands),
                     Step::Call { routine, arguments, .. } => {
                         ("call", &self.routines[routine.0 as usize].name, arguments)
                     }
                 };
                 write!(f, "  {verb} @{name}(")?;
-                for (i, place) in places.iter().enumerate() {
-                    write!(f, "{}{place}", if i > 0 { ", " } else { "" })?;
+                for (i, address) in addresses.iter().enumerate() {
+                    write!(f, "{}{address}", if i > 0 { ", " } else { "" })?;
                 }
                 f.write_str(")")?;
                 if let Step::Call { frame, .. } = step {

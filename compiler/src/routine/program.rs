@@ -1,8 +1,8 @@
-//! Programs of kernels: what `schedule` makes and an emitter turns into something that runs.
+//! Kernel programs: the output of the scheduler and the input of an emitter.
 //!
-//! A [`KernelProgram`] is a set of [routines](Routine), which are lists of steps. A step launches a kernel on buffers or
-//! calls another routine. Everything is resolved: a buffer is a byte offset in the routine's frame, in one of its
-//! arguments, or in the program's constants. Nothing is allocated while a program runs.
+//! A [`KernelProgram`] is a set of [routines](Routine), which are scheduled functions: lists of steps. A step launches a kernel
+//! on buffers or calls another routine. Everything is resolved: a buffer is a byte offset in the routine's frame, in one of its
+//! arguments, or in the program's constants. Nothing is allocated at run time.
 
 use indexmap::IndexSet;
 use rustc_hash::FxHashMap;
@@ -17,63 +17,54 @@ pub struct KernelId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RoutineId(pub u32);
 
-/// Where a buffer begins.
+/// The address of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Address {
-    /// Bytes from the start of the routine's frame; a multiple of [`ALIGN`].
+    /// An offset in the routine's frame; a multiple of [`ALIGN`].
     Frame(usize),
-    /// Bytes from the start of one of the routine's arguments.
-    Argument {
-        /// Number of the argument.
-        slot: usize,
-        /// Bytes into it.
-        offset: usize,
-    },
-    /// Bytes from the start of the program's constants.
+    /// An offset in one of the routine's arguments.
+    Argument { index: usize, offset: usize },
+    /// An offset in the program's constants.
     Constant(usize),
 }
 
-/// Alignment in bytes of frames, arguments, constants and scratch memory.
+/// The alignment of frames, arguments, constants and scratch memory.
 pub const ALIGN: usize = 64;
 
 /// One step of a routine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Runs a kernel over all its chunks.
+    /// Launches a kernel, over all its chunks.
     Launch {
-        /// The kernel.
         kernel: KernelId,
-        /// A place for each of its operands.
+        /// The address of each of its operands.
         operands: Vec<Address>,
     },
-    /// Runs another routine.
+    /// Calls another routine.
     Call {
-        /// The routine.
         routine: RoutineId,
         /// Byte offset of its frame inside the caller's; a multiple of [`ALIGN`].
         frame: usize,
-        /// A place for each of its arguments.
+        /// The address of each of its arguments.
         arguments: Vec<Address>,
     },
 }
 
-/// A function of a program. Arguments are in order: what it reads and what it writes, by the caller's convention.
+/// A scheduled function. Its arguments are all memory that it reads or writes outside of its frame: operands and results.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Routine {
-    /// Name for printing; unique in the program.
+    /// For printing; unique in the program.
     pub name: String,
-    /// Number of arguments.
     pub arguments: usize,
-    /// Bytes of its frame, those of the routines that it calls included.
+    /// Size of its frame, those of its callees included.
     pub frame: usize,
-    /// What it does, in order.
     pub steps: Vec<Step>,
 }
 
 /// A whole program; the entry is the last routine. A routine only calls routines before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelProgram {
-    /// The kernels, each once.
+    /// The kernels, without duplicates.
     pub kernels: IndexSet<Verified>,
     /// A name for each kernel, for printing and profiles; unique.
     pub names: Vec<String>,
@@ -81,7 +72,7 @@ pub struct KernelProgram {
     pub routines: Vec<Routine>,
     /// Constant data, addressed by [`Address::Constant`].
     pub constants: Vec<u8>,
-    /// Of each name that a kernel has, the number with which to look for a free one.
+    /// For each name of a kernel, the next suffix to try.
     taken: FxHashMap<String, usize>,
 }
 
@@ -91,8 +82,7 @@ impl KernelProgram {
         Self::default()
     }
 
-    /// Adds a kernel, unless an equal one is there already. The name of the first one stays; a name that is taken gets
-    /// a number.
+    /// Adds a kernel, unless an equal one exists, whose name stays. A name that is taken gets a suffix.
     pub fn add_kernel(&mut self, name: &str, kernel: Verified) -> KernelId {
         let (index, new) = self.kernels.insert_full(kernel);
         if new {
@@ -109,7 +99,7 @@ impl KernelProgram {
         KernelId(index as u32)
     }
 
-    /// Adds constant bytes and returns where they lie.
+    /// Adds constant bytes and returns their address.
     pub fn add_constant(&mut self, bytes: &[u8]) -> Address {
         let at = self.constants.len().next_multiple_of(ALIGN);
         self.constants.resize(at, 0);
@@ -123,7 +113,7 @@ impl KernelProgram {
         RoutineId(self.routines.len() as u32 - 1)
     }
 
-    /// For each routine the number of its first step, where the steps of all routines are counted one after the other.
+    /// For each routine the number of its first step; the steps of all routines are numbered consecutively.
     pub fn first_steps(&self) -> impl Iterator<Item = usize> {
         self.routines.iter().scan(0, |next, routine| {
             let first = *next;
@@ -142,7 +132,7 @@ impl KernelProgram {
         &self.kernels[id.0 as usize]
     }
 
-    /// The most scratch memory that one call of any kernel needs, in bytes.
+    /// The largest scratch memory of any kernel, in bytes.
     pub fn scratch(&self) -> usize {
         self.kernels.iter().map(|k| k.scratch_layout().1).max().unwrap_or(0)
     }

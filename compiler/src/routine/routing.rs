@@ -1,28 +1,28 @@
-//! The steps of a function before they have places: what each reads and writes, and what it waits for.
+//! The steps of a function before memory is planned: what each reads and writes, and what it waits for.
 
 use dlc_ir::{Function, NodeId, Value};
 use smallvec::{SmallVec, smallvec};
 
-use super::order::Order;
+use super::order::StepOrder;
 use crate::routine::plan::{AllocationProblem, BufferId};
 use crate::routine::program::{Address, RoutineId};
 
-/// A unit: an index into the scheduler's units. Names are for printing only, since those of loaded functions are any.
+/// A unit: an index into the scheduler's units. Names are for printing only: those in loaded files are arbitrary.
 #[derive(Clone, Copy, Debug)]
 pub struct UnitId(pub usize);
 
-/// What a step does.
+/// The operation of a step.
 #[derive(Clone, Debug)]
 pub enum Work {
     /// Runs the kernels of a unit.
     Kernels { unit: UnitId, shared: Vec<(usize, usize)> },
     /// Runs a routine.
     Call(RoutineId),
-    /// Copies a value to where a result of the function has to be.
+    /// Copies a value to the destination of a result.
     Copy { unit: UnitId, result: usize },
 }
 
-/// A step before it has a place.
+/// A step before its memory is planned.
 pub struct Task {
     pub node: Option<NodeId>,
     pub work: Work,
@@ -32,43 +32,42 @@ pub struct Task {
     pub temps: Buffers,
 }
 
-/// Few buffers.
 pub type Buffers = SmallVec<[BufferId; 4]>;
 
-/// The state of one function.
+/// The state of scheduling one function.
 pub struct Routing<'a> {
     pub function: &'a Function,
     pub problem: AllocationProblem,
     pub tasks: Vec<Task>,
-    pub order: Order,
-    /// Of each node the buffers of its results.
+    pub order: StepOrder,
+    /// For each node the buffers of its results.
     results: Vec<SmallVec<[BufferId; 1]>>,
-    /// Of each buffer.
+    /// For each buffer.
     uses: Vec<Uses>,
 }
 
-/// The tasks that have to do with a buffer.
+/// The tasks that use a buffer.
 #[derive(Default)]
 pub struct Uses {
     pub writer: Option<usize>,
     pub readers: SmallVec<[usize; 2]>,
-    /// Who overwrites it in place, if it is that of an argument.
+    /// The task that updates it in place, if it is that of an argument.
     pub overwriter: Option<usize>,
 }
 
 impl<'a> Routing<'a> {
-    /// The function before its first step, with its arguments where its callers put them.
+    /// The state before the first step: the arguments are where the callers put them.
     pub fn new(function: &'a Function) -> Self {
         let mut routing = Routing {
             function,
             problem: AllocationProblem::default(),
             tasks: vec![],
-            order: Order::default(),
+            order: StepOrder::default(),
             results: vec![SmallVec::new(); function.node_count()],
             uses: vec![],
         };
-        for (slot, &value) in function.arg_values().iter().enumerate() {
-            let home = Address::Argument { slot, offset: 0 };
+        for (index, &value) in function.arg_values().iter().enumerate() {
+            let home = Address::Argument { index, offset: 0 };
             let id = routing.add_buffer(function.ty(value).bytes(), Some(home));
             routing.put(value.node, id);
         }
@@ -80,7 +79,7 @@ impl<'a> Routing<'a> {
         self.problem.buffer(bytes, home)
     }
 
-    /// Says where the next result of a node lies.
+    /// Sets the buffer of the next result of a node.
     pub fn put(&mut self, node: NodeId, buffer: BufferId) {
         self.results[node.index()].push(buffer);
     }
@@ -94,7 +93,7 @@ impl<'a> Routing<'a> {
         &mut self.uses[buffer.0]
     }
 
-    /// Adds a copy. Whoever overwrites an argument that is copied waits for it.
+    /// Adds a copy. A task that overwrites the copied argument waits for it.
     pub fn copy(&mut self, unit: UnitId, result: usize, from: BufferId, to: BufferId) -> usize {
         let writer = self.uses(from).writer;
         let step = self.order.add(writer);

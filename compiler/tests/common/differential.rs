@@ -10,44 +10,44 @@ use super::common::whole;
 use super::random::{self, Kind};
 use super::run;
 
-/// A bound of this part of the tensor's largest magnitude says nothing: such elements hang on what rounding decides.
+/// A bound larger than this fraction of the tensor's largest magnitude is useless: rounding decides such elements.
 const OPEN: f64 = 0.01;
 
-/// All that can run a graph.
+/// Everything that can run a graph.
 pub const BACKENDS: [Backend; 2] = [Backend::Interpreter, run::NATIVE];
 
-/// What was compared.
+/// Statistics of the comparison.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     /// Graphs.
     pub graphs: usize,
-    /// Operators in them, those of derivatives not counted.
+    /// Operators in them, without those of derivatives.
     pub operators: usize,
-    /// Elements of results, each as often as something computed them.
+    /// Elements of results, once for everything that computed them.
     pub elements: usize,
-    /// Elements besides that hang on a comparison that rounding decides.
+    /// Further elements, which depend on a comparison that rounding decides.
     pub open: usize,
-    /// Graphs of which something was prepared.
+    /// Graphs with a preparation.
     pub prepared: usize,
-    /// The largest difference, in parts of its bound.
+    /// The largest difference, relative to its bound.
     pub worst: f64,
-    /// Graphs that the reference refuses: an index or a window that no operand allows.
+    /// Graphs that the reference rejects: an index or a window out of range.
     pub refused: usize,
 }
 
 impl Counts {
-    /// The share of the elements that were left out.
-    pub fn share_open(&self) -> f64 {
+    /// The fraction of elements that were not compared.
+    pub fn fraction_open(&self) -> f64 {
         self.open as f64 / (self.elements + self.open).max(1) as f64
     }
 
-    /// Checks a result against a reference, in which `radii` say how far each element may be off.
-    fn check(&mut self, wanted: &Tensor, found: &Tensor, radii: impl Fn(usize) -> f64) -> Result<(), String> {
-        if wanted.ty() != found.ty() {
-            return Err(format!("{} instead of {}", found.ty(), wanted.ty()));
+    /// Compares a result with a reference, where `radii` bound the error of each element.
+    fn check(&mut self, expected: &Tensor, found: &Tensor, radii: impl Fn(usize) -> f64) -> Result<(), String> {
+        if expected.ty() != found.ty() {
+            return Err(format!("{} instead of {}", found.ty(), expected.ty()));
         }
-        let largest = wanted.to_f64s().into_iter().filter(|x| x.is_finite()).fold(1e-3f64, |m, x| m.max(x.abs()));
-        for (i, (w, f)) in wanted.scalars().zip(found.scalars()).enumerate() {
+        let largest = expected.to_f64s().into_iter().filter(|x| x.is_finite()).fold(1e-3f64, |m, x| m.max(x.abs()));
+        for (i, (w, f)) in expected.scalars().zip(found.scalars()).enumerate() {
             let radius = radii(i);
             if radius > OPEN * largest {
                 self.open += 1;
@@ -55,7 +55,7 @@ impl Counts {
             }
             self.elements += 1;
             let (x, y) = (w.as_f64(), f.as_f64());
-            let same = w == f || (x.is_nan() && y.is_nan()) || (wanted.dtype().is_float() && (x - y).abs() <= radius);
+            let same = w == f || (x.is_nan() && y.is_nan()) || (expected.dtype().is_float() && (x - y).abs() <= radius);
             if radius > 0.0 && same && x != y && !x.is_nan() {
                 self.worst = self.worst.max((x - y).abs() / radius);
             }
@@ -67,14 +67,14 @@ impl Counts {
     }
 
     /// Checks all results against references with bounds.
-    fn check_all(&mut self, wanted: &[Bounded], found: &[Tensor]) -> Result<(), String> {
-        for (i, (w, f)) in wanted.iter().zip(found).enumerate() {
+    fn check_all(&mut self, expected: &[Bounded], found: &[Tensor]) -> Result<(), String> {
+        for (i, (w, f)) in expected.iter().zip(found).enumerate() {
             self.check(&w.value, f, |e| w.radius[e]).map_err(|e| format!("result {i}: {e}"))?;
         }
         Ok(())
     }
 
-    /// Checks that two graphs mean the same: the real values are equal, and each reference is within its radius of them.
+    /// Checks that two graphs are equivalent: the real values are equal, and each reference is within its radius of them.
     fn check_meaning(&mut self, one: &[Bounded], other: &[Bounded]) -> Result<(), String> {
         for (i, (a, b)) in one.iter().zip(other).enumerate() {
             let checked = self.check(&a.value, &b.value, |e| a.radius[e] + b.radius[e]);
@@ -96,10 +96,10 @@ fn reference(graph: &Graph, args: &[Tensor], kind: Kind, constants: Constants) -
 }
 
 /// Compiles a graph at every level with every emitter and compares: emitters with each other to the last bit, all with the
-/// reference, and what the passes made of the graph with the graph.
+/// reference, and the optimised graph with the original.
 ///
 /// # Errors
-/// What differs.
+/// The difference.
 pub fn compare(
     graph: &Graph,
     args: &[Tensor],
@@ -110,24 +110,24 @@ pub fn compare(
     graph.verify().map_err(|e| format!("it is not well-formed: {e}"))?;
     let meaning = pipeline::differentiate(graph.clone(), &run::options(Level::O0, run::NATIVE));
     let meaning = meaning.map_err(|e| format!("differentiation: {e}"))?;
-    let Ok(wanted) = reference(&meaning, args, kind, Constants::Exact) else {
+    let Ok(expected) = reference(&meaning, args, kind, Constants::Exact) else {
         counts.refused += 1;
         return Ok(());
     };
-    // The passes by themselves, so that a failure tells whose it is.
+    // The passes by themselves, so that a failure can be attributed.
     let options = run::options(Level::Full, run::NATIVE);
     let optimised = pipeline::differentiate(graph.clone(), &options).and_then(|g| pipeline::optimize(&g, &options));
     let optimised = optimised.map_err(|e| format!("passes: {e}"))?;
     let after = reference(&whole(&optimised), args, kind, Constants::Folded)
         .map_err(|e| format!("passes: {e}\n{optimised}"))?;
-    counts.check_meaning(&wanted, &after).map_err(|e| format!("passes: {e}\n{optimised}\n// from"))?;
-    for (level, wanted) in [(Level::O0, &wanted), (Level::Full, &after)] {
+    counts.check_meaning(&expected, &after).map_err(|e| format!("passes: {e}\n{optimised}\n// from"))?;
+    for (level, expected) in [(Level::O0, &expected), (Level::Full, &after)] {
         let mut bits: Option<Vec<Tensor>> = None;
         for &backend in backends {
             let what = format!("{level:?} {backend:?}");
             let program = run::build(graph, level, backend).map_err(|e| format!("{what}: {e}"))?;
             let found = program.evaluate(args).map_err(|e| format!("{what}: {e}"))?;
-            counts.check_all(wanted, &found).map_err(|e| format!("{what}: {e}\n{optimised}\n// from"))?;
+            counts.check_all(expected, &found).map_err(|e| format!("{what}: {e}\n{optimised}\n// from"))?;
             let before = bits.get_or_insert_with(|| found.clone());
             for (i, (w, f)) in before.iter().zip(&found).enumerate() {
                 let differs = Counts::default().check(w, f, |_| 0.0);
@@ -141,10 +141,10 @@ pub fn compare(
     Ok(())
 }
 
-/// Compares the derivatives of a function that is called, which are split in two, with those of the same operators in the program itself.
+/// Compares the derivatives of a called function, which are split in two, with those of the same operators inlined.
 ///
 /// # Errors
-/// What differs.
+/// The difference.
 fn compare_split(called: &Graph, inlined: &Graph, seed: u64, counts: &mut Counts) -> Result<(), String> {
     let args = random::arguments(called, seed, Kind::Real);
     let options = run::options(Level::O0, run::NATIVE);
@@ -160,7 +160,7 @@ fn compare_split(called: &Graph, inlined: &Graph, seed: u64, counts: &mut Counts
 /// One case: a graph of a kind, or the derivatives of one.
 ///
 /// # Errors
-/// What differs, with the graph.
+/// The difference, with the graph.
 pub fn case(seed: u64, ops: usize, which: usize, counts: &mut Counts) -> Result<(), String> {
     let (graph, kind) = match which % 3 {
         0 => (random::graph(seed, ops, Kind::Exact), Kind::Exact),

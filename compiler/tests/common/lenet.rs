@@ -65,7 +65,7 @@ impl Body {
     }
 }
 
-/// The program, `gradient` still in it.
+/// The program, before differentiation.
 pub fn training_step(batch: usize) -> Graph {
     let n = batch;
     let mut f = Body::new();

@@ -1,4 +1,4 @@
-//! Random arguments, and the comparison of two programs by the interpreter, within what rounding explains.
+//! Random arguments, and the comparison of two programs by the interpreter, up to rounding.
 
 #[allow(dead_code, reason = "not every test binary asks for it")]
 pub mod random;
@@ -9,7 +9,7 @@ use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
 use dlc_ir::{DType, Function, FunctionKind, Graph, Loc, ResultDecl, Scalar, Tensor, Type, Value};
 
-/// A generator of pseudo-random numbers (SplitMix64), so that every failure comes back.
+/// A generator of pseudo-random numbers (SplitMix64), so that every failure is reproducible.
 #[derive(Clone, Debug)]
 pub struct Rng(pub u64);
 
@@ -47,22 +47,22 @@ pub fn arguments(function: &Function, rng: &mut Rng) -> Vec<Tensor> {
 /// Runs both programs on the same random arguments.
 ///
 /// # Panics
-/// If the results differ by more than rounding explains, or none could be compared.
+/// If the results differ by more than rounding, or none could be compared.
 pub fn assert_same_meaning(before: &Graph, after: &Graph, what: &str) {
     let mut rng = Rng(7);
     let (whole_before, whole_after) = (whole(before), whole(after));
     let what = format!("{what}\n{before}\n{after}");
     for _ in 0..2 {
         let args = arguments(whole_before.entry(), &mut rng);
-        let [wanted, found] =
+        let [expected, found] =
             [(&whole_before, Constants::Exact), (&whole_after, Constants::Folded)].map(|(graph, constants)| {
                 bounds::interpret(graph, &args, constants).unwrap_or_else(|e| panic!("{e}: {what}"))
             });
-        assert_same_reals(&wanted, &found, &what);
+        assert_same_reals(&expected, &found, &what);
     }
 }
 
-/// A program that does at once what an optimised one does in two parts: one with the arguments that were there before.
+/// Joins an optimised program and its preparation: a program with the original arguments.
 pub fn whole(optimised: &Graph) -> Graph {
     let Some(parts) = parts(optimised).expect("the parts fit") else { return optimised.clone() };
     let (first, entry) = (parts.preparation.entry(), parts.main.entry());
@@ -89,26 +89,26 @@ pub fn whole(optimised: &Graph) -> Graph {
     graph
 }
 
-/// Compares the results of two references that mean the same: each is within its bound of the same real numbers.
+/// Compares the results of two equivalent references: each is within its bound of the same real numbers.
 ///
 /// # Panics
-/// If they are not, or if all hang on what rounding decides, so that nothing could be compared.
-pub fn assert_same_reals(wanted: &[Bounded], found: &[Bounded], what: &str) {
-    assert_eq!(wanted.len(), found.len(), "{what}");
-    let compared: usize = wanted.iter().zip(found).map(|(w, f)| same_reals(w, f, what)).sum();
-    assert!(compared > 0 || wanted.iter().all(|w| w.radius.is_empty()), "nothing was compared: {what}");
+/// If they are not, or if rounding decides all of them, so that nothing could be compared.
+pub fn assert_same_reals(expected: &[Bounded], found: &[Bounded], what: &str) {
+    assert_eq!(expected.len(), found.len(), "{what}");
+    let compared: usize = expected.iter().zip(found).map(|(w, f)| same_reals(w, f, what)).sum();
+    assert!(compared > 0 || expected.iter().all(|w| w.radius.is_empty()), "nothing was compared: {what}");
 }
 
-/// Compares two references that mean the same, and counts the elements that have a bound.
+/// Compares two equivalent references, and counts the elements that have a bound.
 ///
 /// # Panics
-/// If one is not within the sum of both bounds.
-pub fn same_reals(wanted: &Bounded, found: &Bounded, what: &str) -> usize {
-    assert_eq!(wanted.value.ty(), found.value.ty(), "{what}");
+/// If they differ by more than the sum of their bounds.
+pub fn same_reals(expected: &Bounded, found: &Bounded, what: &str) -> usize {
+    assert_eq!(expected.value.ty(), found.value.ty(), "{what}");
     let mut compared = 0;
-    for (i, (w, f)) in wanted.value.scalars().zip(found.value.scalars()).enumerate() {
+    for (i, (w, f)) in expected.value.scalars().zip(found.value.scalars()).enumerate() {
         let (a, b) = (w.as_f64(), f.as_f64());
-        let radius = wanted.radius[i] + found.radius[i];
+        let radius = expected.radius[i] + found.radius[i];
         let same = w == f || (a.is_nan() && b.is_nan()) || (a - b).abs() <= radius;
         assert!(same, "element {i}: {a} became {b}, more than {radius:e} apart: {what}");
         compared += usize::from(radius.is_finite());

@@ -1,4 +1,4 @@
-//! Random graphs: every operator that has a meaning by itself, in any combination that type-checks.
+//! Random graphs: every operator that can be evaluated by itself, in any combination that type-checks.
 
 use dlc_ir::{Builder, DType, Function, FunctionKind, Graph, Op, Role, Scalar, ScalarOp, Tensor, Type, Value};
 
@@ -8,7 +8,7 @@ mod arithmetic;
 mod indexed;
 mod shapes;
 
-/// What the values of a graph are like.
+/// The kind of values of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Small integers in every dtype, and operators that are exact on them: results are equal to the last bit.
@@ -17,7 +17,7 @@ pub enum Kind {
     Real,
 }
 
-/// How large the values of a graph are.
+/// The size of the values of a graph.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
     /// The sizes of axes.
@@ -28,11 +28,11 @@ struct Sizes {
 
 /// Small enough for the interpreter of graphs.
 const SMALL: Sizes = Sizes { axes: &[1, 2, 3, 4, 5, 7, 17], elements: 2048 };
-/// Several thousands of elements, which loops are tiled and spread for, and the interpreter still takes.
+/// Several thousands of elements, for which loops are tiled and parallelised, and which the interpreter can still evaluate.
 const LARGE: Sizes = Sizes { axes: &[1, 3, 8, 17, 33, 64, 130], elements: 8192 };
-/// An axis beside an empty one, which nothing can go over.
+/// An axis beside an empty one, which no loop may traverse.
 const HUGE: usize = 1 << 36;
-/// Tiny and wide, around all that loops are cut into.
+/// Tiny and wide, around all sizes at which loops are divided.
 const WIDE: Sizes = Sizes { axes: &[1, 2, 3, 8, 15, 16, 17, 33, 64, 130, 515], elements: 1 << 17 };
 
 /// A graph under construction.
@@ -52,8 +52,8 @@ struct Maker {
 /// The largest magnitude of a value: all sums and products of such numbers are exact in f32.
 const LARGEST: f64 = 65_536.0;
 
-/// A graph of about `ops` operators, a function of its arguments. Of every second one some arguments are weights, and of half of
-/// those what computes is called twice. Of every fourth some arguments are updated.
+/// A graph of about `ops` operators, a function of its arguments. In every second one some arguments are weights, and in half of
+/// those what uses them is called twice. In every fourth one some arguments are updated.
 pub fn graph(seed: u64, ops: usize, kind: Kind) -> Graph {
     let weight = |i: usize| (seed >> (2 + i % 8)) & 1 == 1;
     let role = |i: usize| Role::Param { name: format!("w{i}").into(), trainable: false };
@@ -88,8 +88,8 @@ pub fn wide(seed: u64, ops: usize, kind: Kind) -> Graph {
     Graph::from_function(function_of(seed, ops, kind, "main", WIDE))
 }
 
-/// A graph with the derivatives, by its arguments, of a sum over everything real that a function returns. If the function is called,
-/// its derivative is split into two functions, else it stands in the program itself.
+/// A graph with the derivatives, by its arguments, of a sum over all real results of a function. If the function is called, its
+/// derivative is split into two functions, otherwise it is inlined.
 pub fn gradients(seed: u64, ops: usize, called: bool) -> Graph {
     let inner = function(seed, ops, Kind::Real, "inner");
     let mut b = Builder::new("loss", FunctionKind::Func);
@@ -128,13 +128,13 @@ pub fn gradients(seed: u64, ops: usize, called: bool) -> Graph {
     graph
 }
 
-/// The operators of a function, in another one.
+/// Inlines a function.
 fn inline(b: &mut Builder, inner: &Function, args: &[Value]) -> Vec<Value> {
     let mut values: Vec<Option<Value>> = vec![None; inner.node_count()];
     for (&value, &arg) in inner.arg_values().iter().zip(args) {
         values[value.node.index()] = Some(arg);
     }
-    let at = |values: &[Option<Value>], v: Value| values[v.node.index()].expect("operands stand before their users");
+    let at = |values: &[Option<Value>], v: Value| values[v.node.index()].expect("operands precede their users");
     for (id, node, op) in inner.ops() {
         let operands: Vec<Value> = node.operands.iter().map(|&v| at(&values, v)).collect();
         values[id.index()] = Some(b.push(op.clone(), &operands).expect("as in the function"));
@@ -157,7 +157,7 @@ fn function_of(seed: u64, ops: usize, kind: Kind, name: &str, sizes: Sizes) -> F
     maker.b.finish()
 }
 
-/// A function that gives some of its arguments new values, in place: of others, of each other, of themselves.
+/// A function that updates some of its arguments in place: with others, each other, themselves.
 fn updating(seed: u64, ops: usize, kind: Kind) -> Function {
     let mut maker = Maker::filled(seed, ops, kind, "main", sizes(seed));
     maker.outputs();
@@ -168,7 +168,7 @@ fn updating(seed: u64, ops: usize, kind: Kind) -> Function {
 }
 
 impl Maker {
-    /// A function of these operators, without results.
+    /// A function of random operators, without results.
     fn filled(seed: u64, ops: usize, kind: Kind, name: &str, sizes: Sizes) -> Self {
         let mut rng = Rng(seed);
         let float = [DType::F32, DType::F64][rng.below(2)];
@@ -198,7 +198,7 @@ impl Maker {
         }
     }
 
-    /// Makes an argument a state or a weight that has another value afterwards.
+    /// Makes an argument a state or a weight that is updated.
     fn update(&mut self, arg: usize) {
         let old = self.b.function().arg_values()[arg];
         let ty = self.b.ty(old).clone();
@@ -230,7 +230,7 @@ impl Maker {
             if !shape.is_empty() && self.rng.below(32) == 0 {
                 let axis = self.rng.below(shape.len());
                 shape[axis] = 0;
-                // However long another axis is, there is nothing to do.
+                // However long another axis is, the tensor is empty.
                 let other = self.rng.below(shape.len());
                 if other != axis {
                     shape[other] = HUGE;
@@ -255,7 +255,7 @@ impl Maker {
         } else {
             self.rng.below(self.values.len())
         };
-        // What is made of nothing is mostly nothing.
+        // Results of empty operands are mostly empty.
         let is_empty = self.b.ty(self.values[at].0).shape.elements() == 0;
         if is_empty && self.rng.below(3) > 0 { self.values[self.rng.below(self.values.len())] } else { self.values[at] }
     }
@@ -279,7 +279,7 @@ impl Maker {
         self.keep(value, bound)
     }
 
-    /// Another value of the type, or one that is made to have it.
+    /// Another value of the type, or one that is converted to it.
     fn partner(&mut self, like: Value) -> (Value, f64) {
         let ty = self.b.ty(like).clone();
         let fitting: Vec<(Value, f64)> = self.values.iter().copied().filter(|(v, _)| *self.b.ty(*v) == ty).collect();
@@ -289,7 +289,7 @@ impl Maker {
         (self.data(&ty).expect("as large as a value"), 4.0)
     }
 
-    /// New data: a constant, as small as those that stand in the text, or an argument. None of more elements than a graph has.
+    /// New data: a constant, small enough to be inline in the text, or an argument. Not larger than the graph's limit.
     fn data(&mut self, ty: &Type) -> Option<Value> {
         if ty.shape.elements() > 4 * self.sizes.elements {
             return None;

@@ -11,7 +11,7 @@ use dlc_ir::DType;
 fn program(kernel: &Kernel) -> KernelProgram {
     let verified = Verified::new(kernel.clone()).unwrap_or_else(|e| panic!("{e}\n{kernel}"));
     let mut program = KernelProgram::new();
-    let operands = (0..kernel.operands.len()).map(|slot| Address::Argument { slot, offset: 0 }).collect();
+    let operands = (0..kernel.operands.len()).map(|index| Address::Argument { index, offset: 0 }).collect();
     let kernel_id = program.add_kernel("kernel", verified);
     program.add_routine(Routine {
         name: "main".into(),
@@ -22,7 +22,7 @@ fn program(kernel: &Kernel) -> KernelProgram {
     program
 }
 
-/// Compiles a kernel for every target, whatever this machine is.
+/// Compiles a kernel for every target, whatever the host is.
 #[allow(dead_code, reason = "not every test needs it")]
 pub fn compiles_everywhere(kernel: &Kernel) {
     let program = program(kernel);
@@ -35,7 +35,7 @@ pub fn compiles_everywhere(kernel: &Kernel) {
     }
 }
 
-/// Runs a kernel with both emitters; panics unless they agree, up to which NaN it is.
+/// Runs a kernel with both emitters; panics unless they agree, up to the payload of NaN.
 pub fn run(kernel: &Kernel, arguments: &[Vec<u8>]) -> (i32, Vec<Vec<u8>>) {
     let program = Arc::new(program(kernel));
     let mut expected = arguments.to_vec();

@@ -1,4 +1,4 @@
-//! The form for machines.
+//! The JSON form.
 
 use serde::Serialize;
 
@@ -12,11 +12,10 @@ pub struct JsonDiagnostic {
     pub code: &'static str,
     /// `error` or `warning`.
     pub severity: &'static str,
-    /// What is wrong.
     pub message: String,
-    /// The places, primary ones first.
+    /// Primary ones first.
     pub spans: Vec<JsonSpan>,
-    /// Edits that remove the fault.
+    /// Suggested edits.
     pub fixes: Vec<JsonFix>,
     /// Lines below the source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -26,23 +25,21 @@ pub struct JsonDiagnostic {
     pub help: Vec<String>,
 }
 
-/// A place; lines and columns from 1, columns in characters.
+/// A span; lines and columns from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JsonSpan {
-    /// The name of the text.
+    /// The name of the source.
     pub file: String,
-    /// Line of the first character.
     pub line: usize,
-    /// Its column.
     pub column: usize,
-    /// Line of the end, if another.
+    /// The line of the end, if it differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end_line: Option<usize>,
-    /// One past the last column.
+    /// Exclusive.
     pub end_column: usize,
-    /// Whether the fault lies here.
+    /// Whether this is the location of the error.
     pub primary: bool,
-    /// The remark.
+    /// The label's text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
 }
@@ -50,9 +47,9 @@ pub struct JsonSpan {
 /// An edit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JsonFix {
-    /// The number of the place in `spans`.
+    /// The index of the span in `spans`.
     pub span: usize,
-    /// What replaces it.
+    /// The replacement.
     pub text: String,
 }
 
@@ -63,7 +60,7 @@ pub(super) fn to_json(diagnostic: &Diagnostic, sources: &Sources) -> JsonDiagnos
     let mut spans: Vec<JsonSpan> =
         labels.iter().map(|label| place(label.span, label.primary, Some(&label.text), sources)).collect();
     let fixes = diagnostic.fixes.iter().map(|fix| {
-        // A fix names its place by number; one that no label marks is added for it.
+        // A fix refers to its span by index; one without a label is added for it.
         let span = places.iter().position(|span| *span == fix.span).unwrap_or_else(|| {
             places.push(fix.span);
             spans.push(place(fix.span, false, None, sources));

@@ -1,7 +1,7 @@
-//! What is wrong with a text, for people and for machines.
+//! Errors and warnings, for people and for machines.
 //!
-//! A [`Diagnostic`] is built where the fault is found and rendered once at the edge: [`Diagnostic::render`] for a
-//! terminal, [`Diagnostic::to_json`] for a machine. Codes are words, each explained in [`catalogue`].
+//! A [`Diagnostic`] is built where the error is found and rendered once at the edge: [`Diagnostic::render`] for a terminal,
+//! [`Diagnostic::to_json`] for a machine. Codes are words, each explained in [`catalogue`].
 
 use std::fmt;
 
@@ -16,12 +16,11 @@ pub use json::{JsonDiagnostic, JsonFix, JsonSpan};
 pub use suggest::did_you_mean;
 pub use suggest::{idiom, names_elsewhere, of_two, replaced, translated};
 
-/// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Severity {
-    /// The text cannot be compiled.
+    /// The source cannot be compiled.
     Error,
-    /// It can, but probably does not mean what it says.
+    /// The source can be compiled, but probably does not mean what it says.
     Warning,
 }
 
@@ -35,36 +34,34 @@ impl Severity {
     }
 }
 
-/// A place with a remark.
+/// A span with a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Label {
-    /// The place.
     pub span: Span,
-    /// Whether this is where the fault lies (`^^^`), or what explains it (`---`).
+    /// Whether this is the location of the error (`^^^`), or a related one (`---`).
     pub primary: bool,
-    /// The remark; may be empty.
+    /// May be empty.
     pub text: String,
 }
 
-/// An edit that removes the fault.
+/// A suggested edit that removes the error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
-    /// What is replaced; an empty span inserts.
+    /// The span to replace; an empty one inserts.
     pub span: Span,
-    /// By what.
+    /// The replacement.
     pub text: String,
 }
 
-/// One fault.
+/// An error or a warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Words with hyphens, listed in [`catalogue`].
     pub code: &'static str,
-    /// How bad it is.
     pub severity: Severity,
-    /// One line that says what is wrong.
+    /// One line.
     pub message: String,
-    /// Places; the first primary one is the place of the whole message.
+    /// Labelled spans; the first primary one is the location of the diagnostic.
     pub labels: Vec<Label>,
     /// Lines of a table or of plain text below the source, shown as they are.
     pub notes: Vec<String>,
@@ -90,14 +87,14 @@ impl Diagnostic {
         Self { code, severity, message: message.into(), labels: vec![], notes: vec![], help: vec![], fixes: vec![] }
     }
 
-    /// Adds where the fault lies.
+    /// Adds the location of the error.
     #[must_use]
     pub fn primary(mut self, span: Span, text: impl Into<String>) -> Self {
         self.labels.push(Label { span, primary: true, text: text.into() });
         self
     }
 
-    /// Adds a place that explains the fault.
+    /// Adds a related location.
     #[must_use]
     pub fn secondary(mut self, span: Span, text: impl Into<String>) -> Self {
         self.labels.push(Label { span, primary: false, text: text.into() });
@@ -118,24 +115,24 @@ impl Diagnostic {
         self
     }
 
-    /// Adds an edit that removes the fault.
+    /// Adds a suggested edit.
     #[must_use]
     pub fn fix(mut self, span: Span, text: impl Into<String>) -> Self {
         self.fixes.push(Fix { span, text: text.into() });
         self
     }
 
-    /// Where the fault lies: the first primary label, or else the first label.
+    /// The location: that of the first primary label, or else of the first label.
     pub fn span(&self) -> Option<Span> {
         self.labels.iter().find(|label| label.primary).or(self.labels.first()).map(|label| label.span)
     }
 
-    /// Whether it stops compilation.
+    /// Whether it prevents compilation.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 
-    /// The message with its source lines as a terminal shows it; `color` adds escape codes. Ends with a line end.
+    /// The message with its source lines for a terminal; `color` adds escape codes. Ends with a line end.
     pub fn render(&self, sources: &Sources, color: bool) -> String {
         render::render(self, sources, color)
     }
@@ -146,28 +143,28 @@ impl Diagnostic {
     }
 }
 
-/// The message in one line, without sources.
+/// The message in one line, without source lines.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]: {}", self.severity.word(), self.code, self.message)
     }
 }
 
-/// Whether one of them stops compilation.
+/// Whether one of them prevents compilation.
 pub fn has_errors(diagnostics: &[Diagnostic]) -> bool {
     diagnostics.iter().any(Diagnostic::is_error)
 }
 
-/// Sorts by place, so that output follows the text, and drops repetitions of one fault.
+/// Sorts by location, and removes duplicates.
 pub fn tidy(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by_key(|d| d.span().map_or((u32::MAX, u32::MAX), |s| (s.source.0, s.start)));
     diagnostics.dedup();
 }
 
-/// How many faults are shown: who has more mends those first.
+/// The most diagnostics that are shown at once.
 pub const SHOWN: usize = 100;
 
-/// The first [`SHOWN`] of them rendered, an empty line between two, and how many more there are.
+/// The first [`SHOWN`] of them rendered, separated by empty lines, and the number of the others.
 pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, color: bool) -> String {
     let shown: Vec<String> = diagnostics.iter().take(SHOWN).map(|d| d.render(sources, color)).collect();
     let more = match diagnostics.len().saturating_sub(SHOWN) {
@@ -177,7 +174,7 @@ pub fn render_all(diagnostics: &[Diagnostic], sources: &Sources, color: bool) ->
     shown.join("\n") + &more
 }
 
-/// The error for trainable weights that no gradient reaches, without its place. `way` says what else to do than to freeze them.
+/// The error for trainable weights without a gradient, without a location. `way` is an alternative to freezing them.
 pub fn unreached(names: &[String], way: &str) -> Diagnostic {
     let message = match names {
         [name] => format!("`{name}` is trainable, but no gradient reaches it"),
@@ -189,12 +186,12 @@ pub fn unreached(names: &[String], way: &str) -> Diagnostic {
     Diagnostic::error("no-gradient", message).help(help)
 }
 
-/// So many of a thing: `1 tensor`, `2 tensors`.
+/// A count with its noun: `1 tensor`, `2 tensors`.
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// A number with commas between its thousands.
+/// A number with thousands separators.
 pub fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let first = (digits.len() + 2) % 3 + 1;

@@ -1,4 +1,4 @@
-//! The form for people, drawn by annotate-snippets.
+//! The form for people, rendered by annotate-snippets.
 
 use std::ops::Range;
 
@@ -41,7 +41,7 @@ pub(super) fn render(diagnostic: &Diagnostic, sources: &Sources, color: bool) ->
     out
 }
 
-/// The text of the fault first, then those that explain it, each once.
+/// The source of the error first, then those of related locations, without duplicates.
 fn order_of_sources(diagnostic: &Diagnostic, sources: &Sources) -> Vec<SourceId> {
     let mut order: Vec<SourceId> = diagnostic.span().map(|span| span.source).into_iter().collect();
     for label in &diagnostic.labels {
@@ -53,8 +53,8 @@ fn order_of_sources(diagnostic: &Diagnostic, sources: &Sources) -> Vec<SourceId>
     order
 }
 
-/// The lines that labels lie in and those between, without the rest of the text: the drawer reads all that it is given, for each fault
-/// anew. What points behind the text gets all of it, since only the drawer knows where that is shown.
+/// The lines of the labels and those between them, without the rest of the source: the renderer scans everything that it gets,
+/// for each diagnostic anew. A label beyond the end gets the whole source, since only the renderer knows where to show it.
 fn lines_of<'l>(labels: impl Iterator<Item = &'l Label> + Clone, text: &str) -> Range<usize> {
     let ranges = labels.map(|label| clip(label.span, text));
     let (start, end) = ranges.fold((text.len(), 0), |(start, end), range| (start.min(range.start), end.max(range.end)));
@@ -65,7 +65,7 @@ fn lines_of<'l>(labels: impl Iterator<Item = &'l Label> + Clone, text: &str) -> 
     start..text[end..].find('\n').map_or(text.len(), |at| end + at + 1)
 }
 
-/// A label on lines of a text that begin at a byte of it.
+/// A label on lines of a source that begin at byte `start`.
 fn annotation<'a>(label: &'a Label, text: &str, start: usize) -> annotate_snippets::Annotation<'a> {
     let kind = if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
     let range = clip(label.span, text);
@@ -73,14 +73,14 @@ fn annotation<'a>(label: &'a Label, text: &str, start: usize) -> annotate_snippe
     if label.text.is_empty() { annotation } else { annotation.label(&label.text) }
 }
 
-/// The range within the text and on whole characters: the drawer panics on any other.
+/// The range clipped to the source and to character boundaries: the renderer panics on any other.
 fn clip(span: Span, text: &str) -> Range<usize> {
     let start = text.floor_char_boundary(span.start as usize);
     let end = text.ceil_char_boundary(span.end as usize).max(start);
     start..end
 }
 
-/// `   |` alone: the drawer spends one such line above and below each source, which tell nothing.
+/// `   |` alone: the renderer emits one such line above and below each source, without information.
 fn is_empty_gutter(line: &str) -> bool {
     let mut rest = String::new();
     let mut chars = line.chars();

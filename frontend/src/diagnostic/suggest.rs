@@ -1,6 +1,6 @@
 //! "Do you mean": the nearest known name to an unknown one.
 
-/// What other libraries call things, and what they are called here.
+/// Names in other libraries, and their names here.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("adaptive_avg_pool2d", "global_avg_pool"),
     ("amax", "max"),
@@ -41,7 +41,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("weight_decay", "decay"),
 ];
 
-/// What other libraries have a function for, and how it is written here.
+/// Functions of other libraries, and how they are written here.
 const IDIOMS: &[(&str, &str)] = &[
     ("astype", "convert by the name of the type: `float(x)`, `i32(x)`"),
     ("bmm", "write `a @ b`"),
@@ -66,7 +66,7 @@ const IDIOMS: &[(&str, &str)] = &[
     ("var", "write `mean((x - mean(x)) ** 2)`"),
 ];
 
-/// Arguments of earlier versions, and how their effect is written now.
+/// Arguments of earlier versions, and how they are written now.
 const REPLACED: &[(&str, &str, &str)] = &[
     ("safetensors", "skip", "write `weights = { \"**\": safetensors(\"file\"), \"fc.*\": none }`"),
     ("safetensors", "prefix", "write `weights = { \"**\": safetensors(\"file\")[\"model.**\"] }`"),
@@ -77,35 +77,35 @@ const REPLACED: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// How to write what an argument of an earlier version did.
+/// The replacement of an argument of an earlier version.
 pub fn replaced(callee: &str, argument: &str) -> Option<&'static str> {
     REPLACED.iter().find(|(of, name, _)| *of == callee && *name == argument).map(|(.., remedy)| *remedy)
 }
 
-/// The names of other libraries, with ours, or with how to write what they do.
+/// The names of other libraries, with ours, or with how they are written here.
 pub fn names_elsewhere() -> impl Iterator<Item = (&'static str, Result<&'static str, &'static str>)> {
     let ours = ELSEWHERE.iter().map(|(theirs, ours)| (*theirs, Ok(*ours)));
     ours.chain(IDIOMS.iter().map(|(theirs, written)| (*theirs, Err(*written))))
 }
 
-/// How to write what other libraries have a function of this name for.
+/// How a function of other libraries is written here.
 pub fn idiom(name: &str) -> Option<&'static str> {
     IDIOMS.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
 }
 
-/// What is called `name` elsewhere and otherwise here.
+/// The name here of what is called `name` in other libraries.
 pub fn translated(name: &str) -> Option<&'static str> {
     ELSEWHERE.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours)
 }
 
-/// The function of two values that has the name of this reduction elsewhere.
+/// The function of two values that has the name of this reduction in other libraries.
 pub fn of_two(reduction: &str) -> Option<&'static str> {
     [("max", "maximum"), ("min", "minimum")].into_iter().find(|(theirs, _)| *theirs == reduction).map(|(_, ours)| ours)
 }
 
 /// The candidate nearest to `name`, if it is near enough to be meant. Ties go to the first candidate.
 ///
-/// Case, `_` and `-` weigh nothing, so that `batchnorm` finds `batch_norm`; otherwise a third of the name may differ.
+/// Case, `_` and `-` are ignored, so that `batchnorm` finds `batch_norm`; otherwise a third of the name may differ.
 pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |s: &str| s.to_lowercase().replace(['_', '-'], "");
     let letters = |s: &str| s.chars().count();
@@ -122,16 +122,16 @@ pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
         }
         let found = plain(candidate);
         let prefix = found.starts_with(&wanted) || wanted.starts_with(&found);
-        // Lengths that differ by more are as many letters apart at least.
+        // The difference in length is a lower bound of the distance.
         if !prefix && letters(&wanted).abs_diff(letters(&found)) > limit {
             continue;
         }
         let mut cost = strsim::osa_distance(&wanted, &found);
-        // A name cut short (`conv` for `conv2d`, `stride` for `strides`) is meant even if much is missing.
+        // A shortened name (`conv` for `conv2d`, `stride` for `strides`) is suggested even if much is missing.
         if cost > limit && letters(&wanted) >= 3 && prefix && letters(&found) >= 3 {
             cost = limit;
         }
-        // One letter for another letter is no likeness.
+        // Replacing a single letter by another is not a similarity.
         if cost <= limit && cost < letters(&wanted).max(letters(&found)) && best.is_none_or(|(least, _)| cost < least) {
             best = Some((cost, candidate));
         }

@@ -1,24 +1,22 @@
-//! Checks of what the data says, beyond its format.
+//! Checks of the content of data, beyond its format.
 
 use std::fmt::Write;
 
 use dlc_ir::{DType, Data, Scalar, Tensor};
 
-/// How many offenders an error shows.
+/// How many offending examples an error lists.
 const SHOWN: usize = 3;
 
-/// Values that are not what a model can take, with the first examples that have them. Examples count from 0.
+/// Values that a model cannot take, with the first examples that have them. Examples count from 0.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckError {
     /// Class labels outside of `0 .. classes`.
-    #[error("{} of {} labels are not in 0 .. {}{}", thousands(*.count), thousands(*.total), .classes.saturating_sub(1), shown(.first))]
+    #[error("{} of {} labels are out of range (0 to {}){}", thousands(*.count), thousands(*.total), .classes.saturating_sub(1), shown(.first))]
     LabelOutOfRange {
-        /// Number of classes.
         classes: usize,
-        /// Labels outside.
+        /// Labels out of range.
         count: usize,
-        /// All labels.
         total: usize,
         /// The first few: example and label.
         first: Vec<(usize, String)>,
@@ -26,50 +24,35 @@ pub enum CheckError {
     /// Values that are NaN or infinite.
     #[error("{} of {} values are not finite{}", thousands(*.count), thousands(*.total), shown(.first))]
     NotFinite {
-        /// Values that are NaN or infinite.
         count: usize,
-        /// All values.
         total: usize,
         /// The first few: example and value.
         first: Vec<(usize, String)>,
     },
-    /// Values that are no integers of a dtype.
+    /// Values that are not integers of a dtype.
     #[error("{} of {} values are not {}{}", thousands(*.count), thousands(*.total), integers(*.dtype), shown(.first))]
     NotWhole {
-        /// The integers that they should be.
+        /// The expected dtype.
         dtype: DType,
-        /// Values that are none.
+        /// Values that are not.
         count: usize,
-        /// All values.
         total: usize,
         /// The first few: example and value.
         first: Vec<(usize, String)>,
     },
     /// Two fields with different numbers of examples.
     #[error("`{first}` has {} examples, but `{second}` has {}", thousands(*.first_count), thousands(*.second_count))]
-    ExampleCount {
-        /// The first field.
-        first: String,
-        /// Its examples.
-        first_count: usize,
-        /// A field with another number of examples.
-        second: String,
-        /// Its examples.
-        second_count: usize,
-    },
-    /// A field that is a scalar, and so has no examples.
-    #[error("`{field}` is a single value, not one an example")]
-    NoExamples {
-        /// The field.
-        field: String,
-    },
+    ExampleCount { first: String, first_count: usize, second: String, second_count: usize },
+    /// A scalar field, which has no axis of examples.
+    #[error("`{field}` is a scalar: expected one value per example")]
+    NoExamples { field: String },
     /// There are no examples at all.
     #[error("there are no examples")]
     Empty,
 }
 
 impl CheckError {
-    /// The kind of problem as a word, as it stands in `error[...]`.
+    /// The code in `error[...]`.
     pub fn code(&self) -> &'static str {
         match self {
             CheckError::LabelOutOfRange { .. } => "label-out-of-range",
@@ -82,7 +65,7 @@ impl CheckError {
 }
 
 impl CheckError {
-    /// What is wrong, without the examples; and those, where single ones are.
+    /// The message without the examples; and the list of these, if there is one.
     pub fn parts(&self) -> (String, Option<String>) {
         let text = self.to_string();
         let first = match self {
@@ -96,10 +79,10 @@ impl CheckError {
     }
 }
 
-/// A check of values that are seen some examples at a time.
+/// A check of values that are passed in batches.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// The number of classes of which the values are labels; none if they have to be finite.
+    /// The number of classes of labels; `None` if the values have to be finite.
     classes: Option<usize>,
     count: usize,
     total: usize,
@@ -107,17 +90,17 @@ pub struct Check {
 }
 
 impl Check {
-    /// That every element is the index of one of `classes` classes.
+    /// Checks that every element is the index of one of `classes` classes.
     pub fn labels(classes: usize) -> Self {
         Check { classes: Some(classes), count: 0, total: 0, first: vec![] }
     }
 
-    /// That no element is NaN or infinite.
+    /// Checks that no element is NaN or infinite.
     pub fn finite() -> Self {
         Check { classes: None, count: 0, total: 0, first: vec![] }
     }
 
-    /// Looks at the values of examples, the first of which has this number.
+    /// Checks the values of examples, the first of which has this number.
     pub fn see(&mut self, first: usize, values: &Tensor) {
         let found = match self.classes {
             Some(classes) => offenders(values, |x| is_outside(x, classes)),
@@ -130,10 +113,10 @@ impl Check {
         self.first.truncate(SHOWN);
     }
 
-    /// What was found.
+    /// The result.
     ///
     /// # Errors
-    /// If a value is not what it has to be.
+    /// If a value is invalid.
     pub fn finish(self) -> Result<(), CheckError> {
         let Check { classes, count, total, first } = self;
         match classes {
@@ -180,8 +163,7 @@ pub fn finite(values: &Tensor) -> Result<(), CheckError> {
     check.finish()
 }
 
-/// Checks that every element is an integer that a dtype holds, and that its float type tells from its neighbours. Other dtypes than those
-/// of integers hold anything.
+/// Checks that every element is an integer of a dtype, represented exactly. Any value is valid for a dtype other than integers.
 ///
 /// # Errors
 /// If one is not.
@@ -189,7 +171,7 @@ pub fn whole(values: &Tensor, dtype: DType) -> Result<(), CheckError> {
     if !values.dtype().is_float() {
         return Ok(());
     }
-    /// Up to here f64 has all integers.
+    /// f64 represents every integer up to this.
     const EXACT: f64 = (1u64 << 53) as f64;
     let range = match dtype {
         DType::U8 => 0.0..=255.0,
@@ -237,7 +219,7 @@ fn shown(first: &[(usize, String)]) -> String {
     text
 }
 
-/// A number with commas between its thousands.
+/// A number with thousands separators.
 pub(crate) fn thousands(n: usize) -> String {
     let digits = n.to_string();
     let mut text = String::new();

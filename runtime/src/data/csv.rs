@@ -12,21 +12,21 @@ use crate::near::near;
 pub(super) const FORMAT: Format =
     Format { name: "csv", endings: &[".csv"], read: |path| Table::read(path).map(Contents::Columns), writer: None };
 
-/// A table as it stands in the file: named columns of texts, which become numbers when they are asked for.
+/// A table as in the file: named columns of strings, which are parsed on access.
 #[derive(Clone, Debug)]
 pub struct Table {
     path: PathBuf,
     columns: Vec<String>,
-    /// Where each column is.
+    /// The position of each column.
     places: HashMap<String, usize>,
     rows: Vec<::csv::StringRecord>,
 }
 
 impl Table {
-    /// Reads a table. The first line names the columns; spaces around fields do not count; quotes are as usual.
+    /// Reads a table. The first line names the columns; spaces around fields are ignored; quotes are as usual.
     ///
     /// # Errors
-    /// If the file is missing or empty, not UTF-8, ragged, two columns have one name, or a quotation mark is not closed.
+    /// If the file is missing or empty, not UTF-8, ragged, two columns have the same name, or a quotation mark is not closed.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         Self::read_separated(path, b',')
     }
@@ -60,7 +60,7 @@ impl Table {
         &self.columns
     }
 
-    /// Number of rows, the header left out.
+    /// Number of rows, without the header.
     pub fn rows(&self) -> usize {
         self.rows.len()
     }
@@ -74,7 +74,7 @@ impl Table {
         self.numbers(&[index], dtype, vec![self.rows()])
     }
 
-    /// Several columns side by side, `[rows, columns]`.
+    /// Several columns, `[rows, columns]`.
     ///
     /// # Errors
     /// If there is no such column, or a field is not a number of that dtype.
@@ -83,10 +83,10 @@ impl Table {
         self.numbers(&indices, dtype, vec![self.rows(), indices.len()])
     }
 
-    /// All columns but these side by side, `[rows, columns]`.
+    /// All columns except some, `[rows, columns]`.
     ///
     /// # Errors
-    /// If there is no such column to leave out, or a field is not a number of that dtype.
+    /// If there is no such column to exclude, or a field is not a number of that dtype.
     pub fn except<S: AsRef<str>>(&self, names: &[S], dtype: DType) -> Result<Tensor, DataError> {
         let dropped = names.iter().map(|name| self.index(name.as_ref())).collect::<Result<HashSet<_>, _>>()?;
         let indices: Vec<usize> = (0..self.columns.len()).filter(|i| !dropped.contains(i)).collect();
@@ -121,19 +121,19 @@ impl Table {
     }
 }
 
-/// Checks that every quotation mark which opens a field closes it. The reader takes one that is never closed for one that spans the
-/// rest of the file, and with it all rows that follow.
+/// Checks that every quotation mark that opens a field is closed. The reader takes an unclosed one to span the rest of the file,
+/// and with it all rows that follow.
 fn check_quotes(text: &[u8], separator: u8) -> Result<(), Problem> {
-    /// Where a byte stands.
+    /// The state of the scanner.
     #[derive(Clone, Copy, PartialEq)]
     enum At {
-        /// Where a field begins.
+        /// At the beginning of a field.
         Start,
-        /// In a field without quotation marks, in which they mean nothing.
+        /// In a field without quotation marks, in which they have no meaning.
         Plain,
         /// Between quotation marks.
         Quoted,
-        /// Behind one that closes, or is the first of two that stand for one.
+        /// After one that closes, or is the first of two that are an escape.
         Closed,
     }
     if !text.contains(&b'"') {
@@ -153,7 +153,7 @@ fn check_quotes(text: &[u8], separator: u8) -> Result<(), Problem> {
             (At::Quoted, _) | (At::Closed, b'"') => At::Quoted,
             (_, b'\n' | b'\r') => At::Start,
             (_, byte) if byte == separator => At::Start,
-            // blanks around a field do not count
+            // blanks around a field are ignored
             (At::Closed, b' ' | b'\t') => At::Closed,
             (At::Closed, _) => return Err(Problem::AfterQuote { line: opened, end }),
             (At::Start | At::Plain, _) => At::Plain,
@@ -163,7 +163,7 @@ fn check_quotes(text: &[u8], separator: u8) -> Result<(), Problem> {
     if at == At::Quoted { Err(Problem::OpenQuote { line: opened }) } else { Ok(()) }
 }
 
-/// The number that a field spells, if it is exactly one of the dtype (a float is rounded to nearest).
+/// The number in a field, if it is exactly one of the dtype (a float is rounded to nearest).
 fn number(text: &str, dtype: DType) -> Option<Scalar> {
     match dtype {
         DType::F32 => text.parse::<f32>().ok().map(|x| Scalar::Float(f64::from(x))),
@@ -174,7 +174,7 @@ fn number(text: &str, dtype: DType) -> Option<Scalar> {
             _ => None,
         },
         DType::I32 | DType::I64 | DType::U8 => {
-            // 3.0 is an integer to those programs that know only floats.
+            // Programs that have only floats write integers as 3.0.
             let whole =
                 text.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|b| b == b'0')).map_or(text, |w| w.0);
             let integer: i64 = whole.parse().ok()?;

@@ -1,4 +1,4 @@
-//! What can be wrong with a data file.
+//! Errors of data files.
 
 use std::path::{Path, PathBuf};
 
@@ -6,13 +6,11 @@ use dlc_ir::DType;
 
 use crate::near::suggestion;
 
-/// A data file that cannot be used, and why.
+/// Why a data file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", .path.display())]
 pub struct DataError {
-    /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
     pub problem: Box<Problem>,
 }
 
@@ -22,35 +20,35 @@ impl DataError {
         DataError { path: path.to_owned(), problem: Box::new(problem) }
     }
 
-    /// The kind of problem as a word, as it stands in `error[...]`.
+    /// The code in `error[...]`.
     pub fn code(&self) -> &'static str {
         self.problem.code()
     }
 }
 
-/// What is wrong with a data file. Lines and columns count from 1, examples from 0.
+/// A problem with a data file. Lines and columns count from 1, examples from 0.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The file does not exist; its folder has files with these close names.
+    /// The file does not exist; its folder has files with similar names.
     #[error("there is no such file{}", suggestion(.near))]
     Missing {
-        /// Close names, best first.
+        /// Similar names, best first.
         near: Vec<String>,
     },
-    /// A folder on the way to the file does not exist.
+    /// A folder on the path does not exist.
     #[error("there is no folder `{folder}`")]
     NoFolder {
-        /// The first folder that is missing.
+        /// The first missing folder.
         folder: String,
     },
-    /// The name is that of a folder.
+    /// The path is a folder.
     #[error("this is a folder, not a file")]
     IsFolder,
-    /// What lies there is no regular file, but a pipe or a device, which may never end.
+    /// The path is not a regular file, but a pipe or a device, which may never end.
     #[error("{0}")]
     Irregular(String),
-    /// The operating system refuses.
+    /// An error of the operating system.
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The content is not of the format.
@@ -58,25 +56,25 @@ pub enum Problem {
     Malformed {
         /// The format, with its article.
         format: &'static str,
-        /// The first thing that is wrong.
+        /// The first error.
         why: String,
     },
-    /// The file ends before its content does.
-    #[error("the file is cut short: it should have {needed} bytes or more, but has {found}")]
+    /// The file is truncated.
+    #[error("the file is truncated: expected at least {needed} bytes, found {found}")]
     Truncated {
-        /// Bytes that the header promises.
+        /// The size by the header.
         needed: u64,
-        /// Bytes that are there.
+        /// The actual size.
         found: u64,
     },
-    /// The file goes on after its content.
-    #[error("there are bytes after the {needed} that the header promises")]
+    /// There is trailing data.
+    #[error("trailing data after the {needed} bytes that the header declares")]
     Excess {
-        /// Bytes that the header promises.
+        /// The size by the header.
         needed: u64,
     },
-    /// The header promises more than any file of this length can hold.
-    #[error("the header promises more than a file of {length} bytes can hold")]
+    /// The size by the header exceeds what a file of this length can contain.
+    #[error("the header declares more than a file of {length} bytes can contain")]
     Implausible {
         /// Length of the file.
         length: u64,
@@ -84,26 +82,16 @@ pub enum Problem {
     /// The compressed data is damaged.
     #[error("the compressed data is damaged: {0}")]
     Damaged(String),
-    /// The content is of the format, but of a kind that dlc has no tensor for.
+    /// The format is right, but dlc has no tensor for this kind of content.
     #[error("{0}")]
     Unsupported(String),
     /// A line of a table is longer or shorter than its header.
     #[error("line {line} has {found} {}, but the header has {expected}", if *.found == 1 { "field" } else { "fields" })]
-    Ragged {
-        /// The line.
-        line: u64,
-        /// Fields of the header.
-        expected: usize,
-        /// Fields of the line.
-        found: usize,
-    },
+    Ragged { line: u64, expected: usize, found: usize },
     /// A quotation mark of a table is never closed, so that the rest of the file was read as one field.
-    #[error("the quotation mark that opens in line {line} is never closed")]
-    OpenQuote {
-        /// The line.
-        line: u64,
-    },
-    /// Something stands between a closing quotation mark and the next comma: most likely an earlier one was not closed.
+    #[error("unclosed quotation mark, opened in line {line}")]
+    OpenQuote { line: u64 },
+    /// A closing quotation mark is not followed by a comma: most likely an earlier one was not closed.
     #[error("the quotation mark that opens in line {line} is closed {}, but no comma follows", closed(*.line, *.end))]
     AfterQuote {
         /// The line in which it opens.
@@ -111,54 +99,35 @@ pub enum Problem {
         /// The line in which it is closed.
         end: u64,
     },
-    /// Two things of a file have the same name.
-    #[error("two {what} have the name `{name}`")]
-    SameName {
-        /// What they are.
-        what: &'static str,
-        /// The name.
-        name: String,
-    },
-    /// A table has no such column.
-    #[error("the columns are {}, there is no `{name}`{}", listed(.columns), suggestion(.near))]
+    #[error("duplicate name: two {what} are named `{name}`")]
+    SameName { what: &'static str, name: String },
+    #[error("unknown column `{name}`{}; the columns are {}", suggestion(.near), listed(.columns))]
     NoColumn {
-        /// The column that was asked for.
         name: String,
-        /// Close names, best first.
+        /// Similar names, best first.
         near: Vec<String>,
-        /// All names.
         columns: Vec<String>,
     },
-    /// Two columns of a table have the same name.
-    #[error("two columns have the name `{name}`")]
-    SameColumn {
-        /// The name.
-        name: String,
-    },
-    /// A field of a table is not a number of the wanted kind.
+    #[error("duplicate column `{name}`")]
+    SameColumn { name: String },
+    /// A field of a table is not a number of the expected dtype.
     #[error("line {line}, column {column} (`{name}`): {} is not {}", field(.text), kind(*.dtype))]
     BadNumber {
-        /// The line.
         line: u64,
-        /// The number of the column, from 1.
+        /// From 1.
         column: usize,
-        /// The name of the column.
         name: String,
-        /// What stands there.
+        /// The field.
         text: String,
-        /// What was wanted.
+        /// The expected dtype.
         dtype: DType,
     },
-    /// The extension of a file name is that of no format.
+    /// The extension of a file name determines no format.
     #[error("unknown file extension: expected {known}")]
-    UnknownExtension {
-        /// The known ones.
-        known: String,
-    },
+    UnknownExtension { known: String },
 }
 
 impl Problem {
-    /// The kind of problem as a word.
     pub fn code(&self) -> &'static str {
         match self {
             Problem::Missing { .. } | Problem::NoFolder { .. } | Problem::IsFolder | Problem::Irregular(_) => {
@@ -180,11 +149,11 @@ impl Problem {
     }
 }
 
-/// What an element of a dtype is called, with its article.
+/// The name of an element of a dtype, with its article.
 pub fn kind(dtype: DType) -> &'static str {
     match dtype {
         DType::F32 | DType::F64 => "a number",
-        DType::Bool => "a truth value (0, 1, false, true)",
+        DType::Bool => "a boolean (0, 1, false, true)",
         DType::U8 => "an integer from 0 to 255",
         DType::I32 => "an integer of 32 bits",
         DType::I64 => "an integer of 64 bits",
@@ -195,12 +164,12 @@ fn field(text: &str) -> String {
     if text.is_empty() { "an empty field".to_owned() } else { format!("`{text}`") }
 }
 
-/// The line in which a quotation mark is closed, if it is another than that in which it opens.
+/// The line in which a quotation mark is closed, if it differs from that in which it opens.
 fn closed(line: u64, end: u64) -> String {
     if line == end { "there".to_owned() } else { format!("in line {end}") }
 }
 
-/// Names in a row; of many, the first.
+/// A list of names; of many, the first.
 fn listed(names: &[String]) -> String {
     const MOST: usize = 20;
     let shown = names.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");

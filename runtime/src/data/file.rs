@@ -8,7 +8,7 @@ use super::{DataError, Problem};
 use crate::near::near;
 use crate::regular;
 
-/// Opens a file and tells its length.
+/// Opens a file and returns its length.
 pub(super) fn open(path: &Path) -> Result<(File, u64), DataError> {
     let fail = |e: io::Error| explain(path, e);
     let file = regular::open(path).map_err(fail)?;
@@ -21,12 +21,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     regular::read(path).map_err(|e| explain(path, e))
 }
 
-/// Puts the path, and for a missing file its neighbours, to an error of the operating system.
+/// Adds the path, and for a missing file similar names, to an error of the operating system.
 pub(super) fn explain(path: &Path, error: io::Error) -> DataError {
     match error.kind() {
         io::ErrorKind::NotFound => {}
         io::ErrorKind::IsADirectory => return DataError::new(path, Problem::IsFolder),
-        // what it is stands in the error
+        // the error says what it is
         io::ErrorKind::InvalidInput => return DataError::new(path, Problem::Irregular(error.to_string())),
         _ => return DataError::new(path, Problem::Io(error)),
     }
@@ -42,7 +42,7 @@ pub(super) fn explain(path: &Path, error: io::Error) -> DataError {
         .map(|entries| entries.flatten().filter_map(|e| e.file_name().into_string().ok()).collect())
         .unwrap_or_default();
     names.sort();
-    let wanted = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let near = near(&wanted, names.iter().map(String::as_str));
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let near = near(&name, names.iter().map(String::as_str));
     DataError::new(path, Problem::Missing { near })
 }

@@ -9,11 +9,11 @@ use flate2::bufread::GzDecoder;
 use super::wire::{Wire, decode};
 use super::{Contents, DEFLATE_LIMIT, DataError, Format, Problem, file};
 
-/// How a gzip stream begins.
+/// The first bytes of a gzip stream.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// One gzip stream or several in a row, and nothing else: flate2's own reader of several takes what follows and is shorter than
-/// a header for the end.
+/// One or more concatenated gzip streams, and nothing else: flate2's own reader of several takes trailing data that is shorter
+/// than a header for the end.
 struct Gzip<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Read for Gzip<R> {
@@ -43,7 +43,7 @@ pub(super) const FORMAT: Format = Format {
     writer: None,
 };
 
-/// Reads an IDX file; whether it is compressed is seen from its first bytes, not from its name.
+/// Reads an IDX file; compression is detected by its first bytes, not by its name.
 ///
 /// # Errors
 /// If the file is missing, damaged, or not IDX.
@@ -59,13 +59,13 @@ pub fn read(path: &Path) -> Result<Tensor, DataError> {
     }
 }
 
-/// Parses IDX from a reader that can hardly yield more than `limit` bytes, out of a file of `length`.
+/// Parses IDX from a reader that can yield about `limit` bytes at most, from a file of `length`.
 fn parse(mut reader: impl Read, limit: u64, length: u64) -> Result<Tensor, Problem> {
     let malformed = |why: String| Problem::Malformed { format: "an IDX file", why };
     let mut magic = [0; 4];
     read_exact(&mut reader, &mut magic, 0, 4)?;
     let [0, 0, code, rank] = magic else {
-        return Err(malformed(format!("it begins with {:02x} {:02x}, not with 00 00", magic[0], magic[1])));
+        return Err(malformed(format!("missing 00 00 at the beginning, found {:02x} {:02x}", magic[0], magic[1])));
     };
     let wire = match code {
         0x08 => Wire::U8,
@@ -74,7 +74,7 @@ fn parse(mut reader: impl Read, limit: u64, length: u64) -> Result<Tensor, Probl
         0x0c => Wire::I32,
         0x0d => Wire::F32,
         0x0e => Wire::F64,
-        _ => return Err(malformed(format!("{code:#04x} is no code of a number format"))),
+        _ => return Err(malformed(format!("unknown number format {code:#04x}"))),
     };
     let mut shape = Vec::with_capacity(rank.into());
     let header = 4 + 4 * u64::from(rank);
@@ -93,16 +93,16 @@ fn parse(mut reader: impl Read, limit: u64, length: u64) -> Result<Tensor, Probl
     decode(wire, true, shape, &content)
 }
 
-/// Reads so many bytes, or fewer if the data ends before: memory is taken as data comes, not as a header says that it will.
+/// Reads this many bytes, or fewer if the data ends before: memory is allocated for the data, not for what the header claims.
 fn read_up_to(reader: &mut impl Read, bytes: usize) -> Result<Vec<u8>, Problem> {
     const PIECE: usize = 1 << 20;
     let mut content = Vec::new();
     while content.len() < bytes {
         let done = content.len();
         content.resize(bytes.min(done + PIECE.max(done)), 0);
-        let wanted = content.len() - done;
+        let missing = content.len() - done;
         let found = fill(reader, &mut content[done..])?;
-        if found < wanted {
+        if found < missing {
             content.truncate(done + found);
             break;
         }
@@ -116,7 +116,7 @@ fn read_exact(reader: &mut impl Read, buffer: &mut [u8], before: u64, needed: u6
     if found < buffer.len() { Err(Problem::Truncated { needed, found: before + found as u64 }) } else { Ok(()) }
 }
 
-/// Checks that nothing follows the `needed` bytes; what is compressed is compared with its checksum only here.
+/// Checks that nothing follows the `needed` bytes; only here is compressed data compared with its checksum.
 fn expect_end(reader: &mut impl Read, needed: u64) -> Result<(), Problem> {
     match reader.read(&mut [0]) {
         Ok(0) => Ok(()),
@@ -129,7 +129,7 @@ fn expect_end(reader: &mut impl Read, needed: u64) -> Result<(), Problem> {
     }
 }
 
-/// What a reader says, as damage if it is the decoder's word.
+/// An error of a reader, as damage if it comes from the decoder.
 fn unreadable(error: io::Error) -> Problem {
     match error.kind() {
         io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => Problem::Damaged(error.to_string()),
@@ -137,7 +137,7 @@ fn unreadable(error: io::Error) -> Problem {
     }
 }
 
-/// Reads until the buffer is full or the data ends, and tells how much there was.
+/// Reads until the buffer is full or the data ends; returns the number of bytes.
 fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Problem> {
     let mut done = 0;
     while done < buffer.len() {
@@ -145,7 +145,7 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize, Problem> {
             Ok(0) => break,
             Ok(n) => done += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            // A gzip stream that just stops reports this; it is told as the shortage that it is.
+            // This is how a truncated gzip stream is reported.
             Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => break,
             Err(e) => return Err(unreadable(e)),
         }

@@ -1,11 +1,11 @@
 //! Readers and writers of data files. Every file becomes [`dlc_ir::Tensor`]s or an error that says what to do.
 //!
-//! All readers hold to the same rules: the header is checked against the length of the file before anything of its
-//! size is allocated; a file that is longer or shorter than its header says is an error, and so are two things of one name
-//! and what is no regular file; what is compressed takes no more memory than deflate can make of a file of its length, all its
-//! parts together; number formats that dlc lacks are widened where nothing is lost (f16 and bf16 to f32, small integers to i32 or i64) and refused otherwise;
-//! NaN and infinity are values like others here, and [`check::finite`] finds them where they are not wanted.
-//! All writers replace a file atomically (module [`crate::atomic`]).
+//! All readers follow the same rules: the header is checked against the length of the file before anything of its size is
+//! allocated; trailing data and truncation are errors, and so are duplicate names and paths that are not regular files;
+//! decompressed data takes no more memory than deflate can produce from a file of its length, all its parts together; number
+//! formats without a dtype are widened if that is lossless (f16 and bf16 to f32, small integers to i32 or i64) and rejected
+//! otherwise; NaN and infinity are ordinary values here, and [`check::finite`] finds them where they are invalid. All writers
+//! replace a file atomically (module [`crate::atomic`]).
 
 pub mod check;
 pub mod csv;
@@ -76,7 +76,7 @@ impl Format {
     }
 }
 
-/// The largest factor by which deflate can shrink data: what claims to be larger is not read.
+/// The largest compression ratio of deflate: data that claims a larger one is rejected.
 const DEFLATE_LIMIT: u64 = 1032;
 
 /// Reads a file of named tensors: `.safetensors` or `.npz`, by its extension.
@@ -101,7 +101,7 @@ pub fn write(path: &Path, tensors: &Tensors) -> Result<(), DataError> {
     }
 }
 
-/// Whether a file is one that [`write()`] wrote, so that it may be replaced by another of the kind.
+/// Whether a file was written by [`write()`], so that it may be replaced by another of the kind.
 ///
 /// # Errors
 /// If the file cannot be read.

@@ -1,17 +1,17 @@
-//! JSON in which a name stands twice: readers take one of the two without a word, and which one differs.
+//! Duplicate names in JSON: readers silently take one of the two, and which one differs.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// Any JSON in which no object has a name twice.
+/// Any JSON in which no object has a duplicate name.
 struct Unique;
 
-/// Checks that no object of a JSON text has a name twice.
+/// Checks that no object of a JSON text has a duplicate name.
 ///
 /// # Errors
-/// If one has, with the place; or if the text is no JSON.
+/// If one has, with the location; or if the text is not JSON.
 pub fn expect_unique(text: &[u8]) -> Result<(), serde_json::Error> {
     serde_json::from_slice::<Unique>(text).map(drop)
 }
@@ -33,7 +33,7 @@ impl<'de> Visitor<'de> for Unique {
         let mut seen = HashSet::new();
         while let Some(name) = map.next_key::<String>()? {
             if seen.contains(&name) {
-                return Err(A::Error::custom(format!("`{name}` is given twice")));
+                return Err(A::Error::custom(format!("duplicate name `{name}`")));
             }
             map.next_value::<Unique>()?;
             seen.insert(name);
@@ -79,7 +79,7 @@ mod tests {
     fn a_name_that_stands_twice_is_found_at_every_depth() {
         for text in ["{\"a\":1,\"a\":2}", "[{\"b\":{\"a\":null,\"c\":[true],\"a\":\"x\"}}]", "{\"a\":1,\"\\u0061\":2}"]
         {
-            assert!(expect_unique(text.as_bytes()).unwrap_err().to_string().contains("`a` is given twice"), "{text}");
+            assert!(expect_unique(text.as_bytes()).unwrap_err().to_string().contains("duplicate name `a`"), "{text}");
         }
         expect_unique(b"{\"a\":{\"a\":{\"b\":-1}},\"b\":[{\"a\":1.5},{\"a\":\"\"}]}").unwrap();
     }

@@ -17,7 +17,7 @@ pub(super) const FORMAT: Format =
 /// Reads an NPY file, version 1 to 3, in C or Fortran order and either byte order.
 ///
 /// # Errors
-/// If the file is missing, damaged, not NPY, or holds objects, records, strings or complex numbers.
+/// If the file is missing, damaged, not NPY, or contains objects, records, strings or complex numbers.
 pub fn read(path: &Path) -> Result<Tensor, DataError> {
     let bytes = file::read(path)?;
     parse(&bytes).map_err(|problem| DataError::new(path, problem))
@@ -35,13 +35,13 @@ pub fn write(path: &Path, tensor: &Tensor) -> Result<(), DataError> {
 pub(super) fn parse(bytes: &[u8]) -> Result<Tensor, Problem> {
     let truncated = |needed: usize| Problem::Truncated { needed: needed as u64, found: bytes.len() as u64 };
     if !bytes.starts_with(MAGIC) {
-        return Err(malformed("it does not begin with \\x93NUMPY"));
+        return Err(malformed("expected \\x93NUMPY at the beginning"));
     }
     let (start, length) = match bytes.get(6..12) {
         Some(&[1, 0, a, b, ..]) => (10, usize::from(u16::from_le_bytes([a, b]))),
         Some(&[2 | 3, 0, a, b, c, d]) => (12, u32::from_le_bytes([a, b, c, d]) as usize),
         Some(&[major, minor, ..]) => {
-            return Err(Problem::Unsupported(format!("version {major}.{minor} of NPY is not known")));
+            return Err(Problem::Unsupported(format!("unsupported NPY version {major}.{minor}")));
         }
         _ => return Err(truncated(12)),
     };
@@ -82,7 +82,7 @@ pub(super) fn to_bytes(tensor: &Tensor) -> Vec<u8> {
         _ => sizes.trim_end_matches(", "),
     };
     let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
-    // The data begins at a multiple of 64; version 1 has room for any shape that a tensor can have in memory.
+    // The data is aligned to 64 bytes; version 1 suffices for any shape that a tensor can have in memory.
     let unpadded = MAGIC.len() + 4 + header.len() + 1;
     header.extend(std::iter::repeat_n(' ', unpadded.next_multiple_of(64) - unpadded));
     header.push('\n');
@@ -128,7 +128,7 @@ fn malformed(why: &str) -> Problem {
     Problem::Malformed { format: "an NPY file", why: why.to_owned() }
 }
 
-/// The header, which is the text of a Python dictionary.
+/// The header, a literal of a Python dictionary.
 #[derive(Debug, PartialEq)]
 struct Header {
     descr: String,
@@ -149,7 +149,7 @@ impl Header {
                         descr = Some(text.to_owned());
                         rest
                     }
-                    // A record's fields are a list; it is shown in the error about its kind.
+                    // A record's fields are a list; it is shown in the error message.
                     None => {
                         let end = value.rfind(']')? + 1;
                         descr = Some(value[..end].to_owned());

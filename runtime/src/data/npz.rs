@@ -36,7 +36,7 @@ pub fn write(path: &Path, tensors: &Tensors) -> Result<(), DataError> {
 fn parse(bytes: &[u8]) -> Result<Tensors, Problem> {
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).map_err(problem)?;
     expect_readable(bytes, archive.central_directory_start())?;
-    // Parts that lie apart are together no longer than the file, and so deflate bounds what all of them can become.
+    // Parts that do not overlap are together not longer than the file, so that deflate bounds their total size.
     if archive.has_overlapping_entries().map_err(problem)? {
         return Err(Problem::Malformed { format: "an NPZ file", why: "some of its arrays overlap".into() });
     }
@@ -50,7 +50,7 @@ fn parse(bytes: &[u8]) -> Result<Tensors, Problem> {
             return Err(Problem::Implausible { length });
         }
         let mut content = Vec::new();
-        // One byte more than claimed is enough to notice that there is more.
+        // One byte more than claimed suffices to detect excess data.
         let mut limited = entry.by_ref().take(size + 1);
         limited.read_to_end(&mut content).map_err(|e| Problem::Damaged(format!("`{name}`: {e}")))?;
         let tensor = npy::parse(&content).map_err(|p| Problem::Unsupported(format!("array `{name}`: {p}")))?;
@@ -61,9 +61,9 @@ fn parse(bytes: &[u8]) -> Result<Tensors, Problem> {
     Ok(tensors)
 }
 
-/// Checks what the crate passes over: that no two parts have one name, of which it keeps the last, and that it can read each of them.
+/// Checks what the crate ignores: duplicate names, of which it keeps the last, and unsupported parts.
 fn expect_readable(bytes: &[u8], directory: u64) -> Result<(), Problem> {
-    /// How an entry of the archive's directory begins.
+    /// The signature of an entry of the archive's directory.
     const ENTRY: &[u8] = b"PK\x01\x02";
     /// Its length without name, extra fields and comment.
     const FIXED: usize = 46;
@@ -91,7 +91,7 @@ fn expect_readable(bytes: &[u8], directory: u64) -> Result<(), Problem> {
     Ok(())
 }
 
-/// What a method of compression is called that is not read.
+/// The name of an unsupported compression method.
 fn unread(method: u16) -> Option<String> {
     let name = match method {
         0 | 8 => return None,
@@ -106,10 +106,10 @@ fn unread(method: u16) -> Option<String> {
     Some(name.to_owned())
 }
 
-/// What the archives that dlc writes say of themselves.
+/// The mark in archives that dlc writes.
 const MARK: &str = "dlc";
 
-/// Whether a file is one that [`write()`] wrote.
+/// Whether a file was written by [`write()`].
 pub(super) fn is_ours(bytes: &[u8]) -> bool {
     zip::ZipArchive::new(Cursor::new(bytes)).is_ok_and(|archive| archive.comment() == MARK.as_bytes())
 }

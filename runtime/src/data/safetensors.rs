@@ -19,7 +19,7 @@ pub(super) const FORMAT: Format = Format {
     writer: Some(Writer { write: |path, tensors| write(path, tensors, &mark()), is_ours }),
 };
 
-/// What a safetensors file holds.
+/// The content of a safetensors file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Content {
     /// The tensors, in the order of their bytes.
@@ -45,12 +45,12 @@ pub fn write(path: &Path, tensors: &Tensors, metadata: &BTreeMap<String, String>
     atomic::write(path, &to_bytes(tensors, metadata)).map_err(|e| file::explain(path, e))
 }
 
-/// What the files that dlc writes for its users say of themselves.
+/// The mark in files that dlc writes for its users.
 pub(super) fn mark() -> BTreeMap<String, String> {
     [("written_by".to_owned(), "dlc".to_owned())].into()
 }
 
-/// Whether a file says so.
+/// Whether a file has the mark.
 pub(super) fn is_ours(bytes: &[u8]) -> bool {
     SafeTensors::read_metadata(bytes).is_ok_and(|(_, header)| {
         header.metadata().as_ref().is_some_and(|m| m.get("written_by").is_some_and(|w| w == "dlc"))
@@ -60,7 +60,7 @@ pub(super) fn is_ours(bytes: &[u8]) -> bool {
 /// The content of a whole file in memory.
 ///
 /// # Errors
-/// As [`read`], but for missing files.
+/// As [`read`], except for missing files.
 pub fn from_bytes(bytes: &[u8]) -> Result<Content, Problem> {
     let malformed =
         |e: ::safetensors::SafeTensorError| Problem::Malformed { format: "a safetensors file", why: e.to_string() };
@@ -88,7 +88,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Content, Problem> {
 /// A whole file in memory. The header is written here and not by the crate, whose order of metadata is random.
 pub fn to_bytes(tensors: &Tensors, metadata: &BTreeMap<String, String>) -> Vec<u8> {
     let mut order: Vec<(&str, &Tensor)> = tensors.iter().collect();
-    // Wide elements first, as the crate has it: so every tensor is aligned.
+    // Wide elements first, as in the crate, so that every tensor is aligned.
     order.sort_by(|a, b| b.1.dtype().size().cmp(&a.1.dtype().size()).then(a.0.cmp(b.0)));
     let mut entries = Vec::new();
     if !metadata.is_empty() {

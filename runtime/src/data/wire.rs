@@ -1,4 +1,4 @@
-//! Numbers as files store them, and the dtypes that they become.
+//! Number formats of files, and the dtypes that they become.
 
 use dlc_ir::{DType, Tensor, Type};
 
@@ -33,7 +33,7 @@ impl Wire {
         }
     }
 
-    /// The smallest dtype that holds every number of the format; u64 is checked number by number.
+    /// The smallest dtype that represents every number of the format; u64 is checked number by number.
     pub(super) fn dtype(self) -> DType {
         match self {
             Wire::Bool => DType::Bool,
@@ -45,9 +45,9 @@ impl Wire {
         }
     }
 
-    /// Bytes of a tensor of this format, if that is a size at all.
+    /// Bytes of a tensor of this format, unless that overflows.
     pub(super) fn bytes(self, shape: &[usize]) -> Option<usize> {
-        // The tensor's own size must fit as well: it may be wider than the file's.
+        // The tensor's own size must not overflow either: it may be wider than the file's.
         Type::new(self.dtype(), shape).checked_bytes()?;
         shape.iter().try_fold(self.size(), |n, &d| n.checked_mul(d))
     }
@@ -93,7 +93,7 @@ fn f16_to_f32(half: u16) -> f32 {
     let exponent = u32::from(half >> 10 & 0x1f);
     let fraction = u32::from(half & 0x3ff);
     let magnitude = match (exponent, fraction) {
-        // Subnormal: a multiple of 2^-24, which f32 holds exactly.
+        // Subnormal: a multiple of 2^-24, which is exact in f32.
         (0, fraction) => (fraction as f32 / 16_777_216.0).to_bits(),
         (31, fraction) => 0x7f80_0000 | (fraction << 13),
         (exponent, fraction) => ((exponent + 112) << 23) | (fraction << 13),

@@ -1,43 +1,38 @@
-//! Why a session refuses what it is given, or a step fails.
+//! Errors of sessions.
 
 use dlc_compiler::program::{OutOfMemory, RunError};
 use dlc_ir::op::EvalError;
-use dlc_ir::{InterpError, Loc, NoRoom, Tensor, Type};
+use dlc_ir::{AllocError, InterpError, Loc, Tensor, Type};
 
 use crate::near::{near, suggestion};
-use crate::signature::Slot;
+use crate::signature::TensorInfo;
 
-/// A step that could not be done.
+/// Why a step could not be run.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// An argument that the program does not have.
-    #[error("the program has no {kind} `{name}`{}; it has {}", suggestion(.near), list(.known))]
+    #[error("unknown {kind} `{name}`{}; the program has {}", suggestion(.near), list(.known))]
     Unknown {
         /// `input`, `weight` or `state`.
         kind: &'static str,
-        /// The name that was given.
         name: String,
-        /// Close names, best first.
+        /// Similar names, best first.
         near: Vec<String>,
-        /// All names.
         known: Vec<String>,
     },
     /// A tensor of another type than the program takes.
     #[error(transparent)]
     Type(Box<WrongType>),
-    /// An input that is given twice for one run.
-    #[error("the input `{0}` is given twice")]
+    #[error("duplicate input `{0}`")]
     GivenTwice(String),
-    /// Arguments that nobody has given.
-    #[error("the program needs {}", .0.iter().map(|(n, t)| format!("`{n}` {t}")).collect::<Vec<_>>().join(", "))]
+    /// Arguments that were never set.
+    #[error("missing inputs: {}", .0.iter().map(|(n, t)| format!("`{n}` {t}")).collect::<Vec<_>>().join(", "))]
     Missing(Vec<(String, Type)>),
     /// A check of the program failed, such as that of an index.
     #[error("{message}")]
     Check {
-        /// The check.
         message: String,
-        /// Its place in the graph's sources, if it is known.
+        /// Its location in the graph's sources, if known.
         loc: Option<Loc>,
     },
     /// An earlier step failed halfway, so that weights and states are partly updated.
@@ -54,7 +49,7 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// The kind of problem as a word, as it stands in `error[...]`.
+    /// The code in `error[...]`.
     pub fn code(&self) -> &'static str {
         match self {
             SessionError::Unknown { .. } => "unknown-argument",
@@ -71,15 +66,12 @@ impl SessionError {
 
 /// A tensor of another type than the program takes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the {kind} `{name}` is {wanted}, but {found} is given")]
+#[error("{kind} `{name}`: expected {expected}, found {found}")]
 pub struct WrongType {
     /// `input`, `weight` or `state`.
     pub kind: &'static str,
-    /// The argument.
     pub name: String,
-    /// The type that the program takes.
-    pub wanted: Type,
-    /// The type that is given.
+    pub expected: Type,
     pub found: Type,
 }
 
@@ -91,11 +83,11 @@ impl From<WrongType> for SessionError {
 
 impl From<InterpError> for SessionError {
     fn from(error: InterpError) -> Self {
-        if let InterpError::Step { error: EvalError::TooLarge(NoRoom(bytes)), .. } = &error {
+        if let InterpError::Operator { error: EvalError::TooLarge(AllocError(bytes)), .. } = &error {
             return SessionError::Memory(OutOfMemory(*bytes));
         }
         let loc = match &error {
-            InterpError::Step { loc, .. } => loc.is_known().then_some(*loc),
+            InterpError::Operator { loc, .. } => loc.is_known().then_some(*loc),
             _ => None,
         };
         SessionError::Check { message: error.to_string(), loc }
@@ -106,7 +98,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-/// What a failed run of machine code means, with the place in the source where it is known.
+/// The error for a failed run of machine code, with the location if known.
 pub(super) fn failure(error: &RunError) -> SessionError {
     let RunError::Check { loc, .. } = *error else {
         return match error {
@@ -118,12 +110,16 @@ pub(super) fn failure(error: &RunError) -> SessionError {
 }
 
 /// Checks a tensor for an argument.
-pub(super) fn fits(kind: &'static str, Slot { name, ty }: &Slot, tensor: &Tensor) -> Result<(), SessionError> {
+pub(super) fn fits(
+    kind: &'static str,
+    TensorInfo { name, ty }: &TensorInfo,
+    tensor: &Tensor,
+) -> Result<(), SessionError> {
     if tensor.ty() == ty {
         return Ok(());
     }
-    let (wanted, found) = (ty.clone(), tensor.ty().clone());
-    Err(WrongType { kind, name: name.to_string(), wanted, found }.into())
+    let (expected, found) = (ty.clone(), tensor.ty().clone());
+    Err(WrongType { kind, name: name.to_string(), expected, found }.into())
 }
 
 pub(super) fn unknown<'a>(

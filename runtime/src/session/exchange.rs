@@ -1,4 +1,4 @@
-//! Weights and states that pass from one session to another.
+//! Moves weights and states from one session to another.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::{Session, SessionError, WrongType};
 use crate::{Pool, Signature};
 
 impl Session {
-    /// Goes on with a program that takes and gives the same, prepared arguments aside.
+    /// Replaces the program by one with the same signature, prepared arguments aside.
     pub(super) fn replace_program(&mut self, program: Arc<Program>, pool: Arc<Pool>) -> Result<(), SessionError> {
         let mut session = Session::try_new(program, pool)?;
         let kept = |signature: &Signature| {
             let prepared = signature.prepared();
-            (0..signature.arguments.len()).filter(|slot| !prepared.contains(slot)).collect::<Vec<_>>()
+            (0..signature.arguments.len()).filter(|argument| !prepared.contains(argument)).collect::<Vec<_>>()
         };
         let (new, old) = (kept(&session.signature), kept(&self.signature));
         session.exchange(&new, self, &old);
@@ -21,47 +21,48 @@ impl Session {
         Ok(())
     }
 
-    /// The slots of the weights and states in the order of another session's, if both have the same.
+    /// The indices of the weights and states in the order of another session's, if both have the same.
     pub(crate) fn carried_like(&self, other: &Session) -> Option<Vec<usize>> {
         let (mine, theirs) = (&self.signature, &other.signature);
         let params = theirs.params().map(|(name, ty)| (mine.param(name), ty));
         let states = theirs.states().map(|(name, ty)| (mine.state(name), ty));
-        let found = params.chain(states).map(|(slot, ty)| slot.filter(|&slot| mine.arguments[slot].ty == *ty));
+        let found =
+            params.chain(states).map(|(argument, ty)| argument.filter(|&argument| mine.arguments[argument].ty == *ty));
         let as_many = mine.params().len() + mine.states().len() == theirs.params().len() + theirs.states().len();
         found.collect::<Option<Vec<usize>>>().filter(|_| as_many)
     }
 
-    /// Exchanges memory with another session: that of these slots with that of its own, in order. Nothing is copied or allocated.
-    pub(crate) fn exchange(&mut self, slots: &[usize], other: &mut Session, others: &[usize]) {
-        for (&mine, &theirs) in slots.iter().zip(others) {
+    /// Swaps memory with another session: that of these arguments with that of its own, in order. Nothing is copied or allocated.
+    pub(crate) fn exchange(&mut self, arguments: &[usize], other: &mut Session, others: &[usize]) {
+        for (&mine, &theirs) in arguments.iter().zip(others) {
             debug_assert_eq!(self.signature.arguments[mine].ty, other.signature.arguments[theirs].ty);
-            std::mem::swap(&mut self.slots[mine], &mut other.slots[theirs]);
+            std::mem::swap(&mut self.buffers[mine], &mut other.buffers[theirs]);
             std::mem::swap(&mut self.bound[mine], &mut other.bound[theirs]);
-            for (preparing, slot) in [(&mut self.preparing, mine), (&mut other.preparing, theirs)] {
-                preparing.iter_mut().for_each(|preparing| preparing.written(slot));
+            for (preparing, argument) in [(&mut self.preparing, mine), (&mut other.preparing, theirs)] {
+                preparing.iter_mut().for_each(|preparing| preparing.written(argument));
             }
         }
         std::mem::swap(&mut self.poisoned, &mut other.poisoned);
     }
 
-    /// Sets every weight and state of this session that `other` has too to its value there, without allocation: from
-    /// a training to the evaluation of the same model.
+    /// Copies every weight and state that both sessions have from `other`, without allocation: from a training to the evaluation
+    /// of the same model.
     ///
     /// # Errors
-    /// If one has another type there.
+    /// If a type differs.
     pub fn copy_weights(&mut self, other: &Session) -> Result<(), SessionError> {
         let signature = Arc::clone(&self.signature);
         let params = signature.params().map(|(name, _)| (signature.param(name), other.signature.param(name), "weight"));
         let states = signature.states().map(|(name, _)| (signature.state(name), other.signature.state(name), "state"));
         for (to, from, kind) in params.chain(states) {
             let (Some(to), Some(from)) = (to, from) else { continue };
-            let (wanted, found) = (&signature.arguments[to], &other.signature.arguments[from]);
-            if wanted.ty != found.ty {
-                let (name, wanted, found) = (wanted.name.to_string(), wanted.ty.clone(), found.ty.clone());
-                return Err(WrongType { kind, name, wanted, found }.into());
+            let (expected, found) = (&signature.arguments[to], &other.signature.arguments[from]);
+            if expected.ty != found.ty {
+                let (name, expected, found) = (expected.name.to_string(), expected.ty.clone(), found.ty.clone());
+                return Err(WrongType { kind, name, expected, found }.into());
             }
             if other.bound[from] {
-                self.slots[to].bytes_mut().copy_from_slice(other.slots[from].bytes());
+                self.buffers[to].bytes_mut().copy_from_slice(other.buffers[from].bytes());
                 self.written(to);
             } else {
                 self.bound[to] = false;

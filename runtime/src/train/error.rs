@@ -1,4 +1,4 @@
-//! What can stop a training.
+//! Errors of training.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::loader::{LoaderError, TooFew};
 use crate::near::suggestion;
 use crate::weights::Mismatch;
 
-/// A training that cannot begin or go on.
+/// Why a training cannot start or continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -24,56 +24,42 @@ pub enum TrainError {
     /// A file of weights could not be written or read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// The examples do not fit together.
     #[error(transparent)]
     Check(#[from] CheckError),
-    /// There are too few examples.
     #[error(transparent)]
     TooFew(#[from] TooFew),
-    /// The fields of a batch could not be computed.
     #[error(transparent)]
     Fields(#[from] FieldsError),
-    /// Weights do not fit the model.
+    /// Weights do not match the model.
     #[error("{0}")]
     Weights(#[from] Mismatch),
-    /// The history could not be written.
     #[error("history: {0}")]
     History(#[from] io::Error),
-    /// The program has no output `loss`, or none that is a single number.
-    #[error("the program has no single number `loss` among its outputs")]
+    /// The program has no scalar output `loss`.
+    #[error("the program has no scalar output `loss`")]
     NoLoss,
     /// An input of the program for which the data has no field.
     #[error("the data has no field `{name}`{}; it has {}", suggestion(.near), .fields.join(", "))]
     NoField {
-        /// The input.
         name: String,
-        /// Close names, best first.
+        /// Similar names, best first.
         near: Vec<String>,
-        /// All fields.
         fields: Vec<String>,
     },
-    /// A score that was to decide which epoch is the best, and that there is not.
-    #[error("there is no score `{name}`{}; there is {}", suggestion(.near), .known.join(", "))]
+    /// An unknown score to decide the best epoch.
+    #[error("unknown score `{name}`{}; the scores are {}", suggestion(.near), .known.join(", "))]
     NoScore {
-        /// The score.
         name: String,
-        /// Close names, best first.
+        /// Similar names, best first.
         near: Vec<String>,
-        /// All names.
         known: Vec<String>,
     },
     /// A program for batches of another size has other weights, states or outputs.
     #[error("the program for batches of {size} cannot share the weights of the others: {what} differ")]
-    NotShared {
-        /// The size.
-        size: usize,
-        /// What differs.
-        what: &'static str,
-    },
+    NotShared { size: usize, what: &'static str },
     /// A batch holds NaN or an infinity.
-    #[error("the batch's `{name}` holds {value}, at element {element}; nothing was updated")]
+    #[error("input `{name}` of the batch has {value} at element {element}; nothing was updated")]
     NotFiniteInput {
-        /// The input.
         name: String,
         /// The first value that is not finite.
         value: f64,
@@ -81,33 +67,31 @@ pub enum TrainError {
         element: usize,
     },
     /// No program evaluates batches of a size that the data needs.
-    #[error("there is no program for batches of {size}; {count} examples need {needed:?}")]
+    #[error("no program for batches of {size}: {count} examples need programs for {needed:?}")]
     NoProgram {
-        /// The size that is missing.
+        /// The missing size.
         size: usize,
-        /// Number of examples.
         count: usize,
         /// All sizes that they need.
         needed: Vec<usize>,
     },
-    /// The program of first values gives none for a weight or state.
-    #[error("no first value is computed for `{0}`")]
-    NoFirstValue(String),
+    /// The program of initial values lacks a weight or state.
+    #[error("no initial value for `{0}`")]
+    NoInitialValue(String),
     /// A checkpoint lacks a weight or state.
     #[error("the checkpoint has no `{0}`")]
     NotInCheckpoint(String),
-    /// The program of a batch lacks what loss and metrics are made of.
-    #[error("the program has no output `{0}`, of which loss and metrics are made")]
+    /// The program of a batch lacks an output from which loss and metrics are computed.
+    #[error("the program has no output `{0}`, from which loss and metrics are computed")]
     NoPart(String),
-    /// What makes loss and metrics of all examples cannot be made.
+    /// The program that computes loss and metrics of all examples could not be compiled.
     #[error("{message}")]
     Finish {
-        /// The kind of problem, as in `error[...]`.
+        /// The code in `error[...]`.
         code: &'static str,
-        /// What is wrong.
         message: String,
     },
-    /// A metric needs all examples at once, and they are too many.
+    /// A metric needs all examples at once, and they are too large.
     #[error(
         "a metric needs `{name}` of all examples at once: more than {} MiB, where {} are allowed; \
          make it of sums and means over the examples",
@@ -115,31 +99,26 @@ pub enum TrainError {
         .limit >> 20
     )]
     TooManyRows {
-        /// What it needs.
+        /// The output.
         name: String,
-        /// The bytes of what there is so far.
+        /// The bytes so far.
         bytes: usize,
-        /// The most that are allowed.
+        /// The limit.
         limit: usize,
     },
-    /// What was kept of the examples does not belong to as many as there should be.
-    #[error("{found} numbers were kept of the examples, not {wanted}")]
-    OtherExamples {
-        /// How many were kept.
-        found: usize,
-        /// How many there should be.
-        wanted: usize,
-    },
-    /// A metric depends on how many examples there are, and the model takes batches of one size only.
+    /// The number of kept examples is wrong.
+    #[error("expected {expected} numbers of the examples, found {found}")]
+    OtherExamples { found: usize, expected: usize },
+    /// A metric depends on the number of examples, and the model has a fixed batch size.
     #[error(
         "{} over many batches cannot be computed: the model takes batches of {batch} only; \
          let it take any number of examples, or make the metric of means",
         .name.as_ref().map_or("a metric".to_owned(), |name| format!("`{name}`"))
     )]
     OneSize {
-        /// The metric, where it is known.
+        /// The metric, if known.
         name: Option<String>,
-        /// The size.
+        /// The batch size.
         batch: usize,
     },
     /// The loss became NaN or infinite.
@@ -147,11 +126,10 @@ pub enum TrainError {
         "the loss became {loss} in epoch {epoch}, step {step}; a smaller learning rate or clipped gradients may help"
     )]
     NotFinite {
-        /// The loss.
         loss: f64,
-        /// The epoch, from 1.
+        /// From 1.
         epoch: u64,
-        /// The step, from 1.
+        /// From 1.
         step: u64,
     },
 }
@@ -166,7 +144,7 @@ impl From<LoaderError> for TrainError {
 }
 
 impl TrainError {
-    /// The kind of problem as a word, as it stands in `error[...]`.
+    /// The code in `error[...]`.
     pub fn code(&self) -> &'static str {
         match self {
             TrainError::Session(e) => e.code(),
@@ -187,7 +165,7 @@ impl TrainError {
             TrainError::Finish { code, .. } => code,
             TrainError::TooManyRows { .. } => "too-large",
             TrainError::OneSize { .. } => "one-batch-size",
-            TrainError::NoFirstValue(_) => "no-first-value",
+            TrainError::NoInitialValue(_) => "no-initial-value",
             TrainError::NotInCheckpoint(_) => "other-training",
             TrainError::NotFinite { .. } => "loss-not-finite",
         }

@@ -1,4 +1,4 @@
-//! Evaluation: every example counts exactly once, also those that do not fill a batch.
+//! Evaluation: every example counts exactly once, those of the remainder included.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,19 +12,19 @@ use crate::Session;
 use crate::examples::{Examples, fields_key};
 use crate::loader::{Loader, LoaderOptions};
 
-/// Examples, or some of them.
+/// A subset of a dataset.
 #[derive(Clone, Debug)]
-pub struct Selection {
+pub struct Subset {
     /// The examples.
     pub examples: Arc<Examples>,
-    /// The positions of those that are meant, or `None` for all.
+    /// The positions of the subset, or `None` for all examples.
     pub positions: Option<Vec<usize>>,
 }
 
-impl Selection {
+impl Subset {
     /// All examples.
     pub fn all(examples: Arc<Examples>) -> Self {
-        Selection { examples, positions: None }
+        Subset { examples, positions: None }
     }
 
     /// Number of examples.
@@ -33,7 +33,7 @@ impl Selection {
     }
 }
 
-/// Programs that compute loss and metrics of a model: one for whole batches, and one for what is left over.
+/// Programs that compute loss and metrics of a model: one for whole batches, and one for the remainder.
 #[derive(Debug)]
 pub struct Evaluator {
     sessions: Vec<(usize, Session)>,
@@ -42,18 +42,18 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// The sizes of batches that an evaluation of `count` examples needs programs for, the whole one first.
+    /// The batch sizes for which an evaluation of `count` examples needs programs, the whole one first.
     pub fn sizes(count: usize, batch: usize) -> Vec<usize> {
         let whole = batch.clamp(1, count.max(1));
-        let rest = count % whole;
-        if rest == 0 { vec![whole] } else { vec![whole, rest] }
+        let remainder = count % whole;
+        if remainder == 0 { vec![whole] } else { vec![whole, remainder] }
     }
 
-    /// An evaluator from sessions of the same program for batches of different sizes, and how loss and metrics of many batches follow
-    /// from what they return; without that, they are averaged over the examples.
+    /// An evaluator from sessions of the same program for batches of different sizes, and how loss and metrics of many batches
+    /// are computed from its outputs; without `measures`, they are averaged over the examples.
     ///
     /// # Errors
-    /// If a program lacks what loss and metrics are made of.
+    /// If a program lacks an output from which loss and metrics are computed.
     pub fn new(sessions: impl IntoIterator<Item = Session>, measures: Option<&Measures>) -> Result<Self, TrainError> {
         let mut sized = Vec::new();
         for session in sessions {
@@ -67,12 +67,12 @@ impl Evaluator {
         Ok(Evaluator { sessions: sized, totals, seed: 0 })
     }
 
-    /// Sets what random draws follow from. Each batch draws anew, and every evaluation of the same examples the same.
+    /// Sets the seed of random draws. Batches draw independently, and repeated evaluations of the same examples draw the same.
     pub fn set_seed(&mut self, seed: i64) {
         self.seed = seed;
     }
 
-    /// The sessions, those of larger batches first, for weights to be set.
+    /// The sessions, those of larger batches first, to set their weights.
     pub fn sessions(&mut self) -> impl Iterator<Item = &mut Session> {
         self.sessions.iter_mut().map(|(_, session)| session)
     }
@@ -82,38 +82,34 @@ impl Evaluator {
         self.totals.names()
     }
 
-    /// Loss and metrics by name, and what becomes of each over many batches.
+    /// Loss and metrics by name, and how each is accumulated over batches.
     pub(super) fn columns(&self) -> Vec<String> {
         self.totals.columns()
     }
 
-    /// Loss and metrics of the examples, with the weights that the sessions have.
+    /// Loss and metrics of the examples, with the weights of the sessions.
     ///
     /// # Errors
     /// If the data does not fit the program, or a step fails.
-    pub fn run(&mut self, selection: &Selection) -> Result<Scores, TrainError> {
-        let scores = self.run_unless(&AtomicBool::new(false), selection)?;
-        Ok(scores.expect("nobody stops it"))
+    pub fn run(&mut self, subset: &Subset) -> Result<Scores, TrainError> {
+        let scores = self.run_unless(&AtomicBool::new(false), subset)?;
+        Ok(scores.expect("it is not stopped"))
     }
 
     /// As [`Evaluator::run`], but `None` if `stop` is raised before the last batch.
-    pub(super) fn run_unless(
-        &mut self,
-        stop: &AtomicBool,
-        selection: &Selection,
-    ) -> Result<Option<Scores>, TrainError> {
-        let count = selection.count();
+    pub(super) fn run_unless(&mut self, stop: &AtomicBool, subset: &Subset) -> Result<Option<Scores>, TrainError> {
+        let count = subset.count();
         let whole = self.sessions.iter().map(|(size, _)| *size).find(|&size| size <= count).unwrap_or(count);
         let needed = Self::sizes(count, whole);
         for &size in &needed {
             let found = self.sessions.iter().find(|(s, _)| *s == size);
             let (_, session) = found.ok_or_else(|| TrainError::NoProgram { size, count, needed: needed.clone() })?;
-            fields::check(session, &selection.examples, size)?;
+            fields::check(session, &subset.examples, size)?;
         }
         let options = LoaderOptions { key: fields_key(self.seed), ..LoaderOptions::evaluation(whole) };
         let (_, first) = self.sessions.first().ok_or(TrainError::NoProgram { size: whole, count, needed })?;
-        let examples = fields::used(first, &selection.examples);
-        let mut loader = Loader::new(examples, selection.positions.clone(), &options)?;
+        let examples = fields::used(first, &subset.examples);
+        let mut loader = Loader::new(examples, subset.positions.clone(), &options)?;
         self.totals.clear();
         for number in 0..loader.batches_per_epoch() {
             if stop.load(Ordering::Relaxed) {

@@ -1,42 +1,39 @@
-//! What a training tells while it runs.
+//! Events of a training.
 
 use std::path::Path;
 
-use super::{Judge, Scores};
+use super::{Monitor, Scores};
 use crate::Tensors;
 use crate::checkpoint::{Best, CheckpointError, Length};
 
-/// Something that happened. Who shows it decides how much of it; steps come fast.
+/// An event. Observers decide what to show; steps come fast.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// The training begins or goes on.
+    /// The training starts or is resumed.
     Start {
         /// Epochs already done.
         epoch: u64,
         /// Steps already done.
         step: u64,
-        /// Epochs in all, if they are limited.
+        /// Total number of epochs, if limited.
         epochs: Option<u64>,
         /// Steps of one epoch.
         steps_per_epoch: u64,
-        /// Examples of each epoch that are left out, since they fill no batch and no program takes so few.
+        /// Examples of each epoch that are skipped, since they fill no batch and there is no program for a smaller one.
         left_out: usize,
-        /// The checkpoint that it goes on from.
+        /// The checkpoint that it is resumed from.
         from: Option<&'a Path>,
     },
-    /// The folder has no checkpoint to resume from, though a training was to be resumed: it starts anew.
-    Anew {
-        /// The folder.
-        folder: &'a Path,
-    },
-    /// The training is resumed for another length than it was begun for.
+    /// The folder has no checkpoint to resume from: the training starts from scratch.
+    FromScratch { folder: &'a Path },
+    /// The training is resumed with another length than before.
     Length {
-        /// What the checkpoint was to come to.
+        /// The length in the checkpoint.
         was: Length,
-        /// What it is now.
+        /// The new length.
         is: Length,
-        /// Whether the program is another one for that: then a schedule depends on the length.
+        /// Whether the program differs: then a schedule depends on the length.
         scheduled: bool,
         /// The steps that were done by the former schedule.
         step: u64,
@@ -45,55 +42,48 @@ pub enum Event<'a> {
     Skipped(&'a CheckpointError),
     /// A step is done.
     Step {
-        /// The epoch, from 1.
+        /// From 1.
         epoch: u64,
-        /// The step, from 1.
+        /// From 1.
         step: u64,
-        /// The batch of the epoch, from 1.
+        /// In the epoch, from 1.
         batch: u64,
         /// Batches of the epoch.
         batches: u64,
         /// The loss of the step.
         loss: f64,
     },
-    /// An epoch is done, or that part of one that the last of all steps ends.
+    /// An epoch is done, or the part of one up to the last step.
     Epoch(&'a EpochReport),
-    /// The training ends before its length, since its score has not improved for as many epochs as its patience.
+    /// The training stops early, since its score has not improved for as many epochs as its patience.
     EarlyStop {
-        /// Epochs done.
         epoch: u64,
-        /// Epochs without improvement that ended it.
         patience: u64,
-        /// The score that was watched.
-        judge: &'a Judge,
+        /// The score that was monitored.
+        monitor: &'a Monitor,
         /// The best epoch, if one had a finite score.
         best: Option<Best>,
     },
     /// A checkpoint is on the disk.
-    Checkpoint {
-        /// Its file.
-        path: &'a Path,
-        /// Steps done.
-        step: u64,
-    },
+    Checkpoint { path: &'a Path, step: u64 },
 }
 
-/// What is known at the end of an epoch, or of the part of one that the last of all steps ends.
+/// The report of an epoch, or of the part of one up to the last step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpochReport {
-    /// The epoch, from 1.
+    /// From 1.
     pub epoch: u64,
     /// Steps done.
     pub step: u64,
-    /// Whether all batches of the epoch are done; only then does it count as one.
+    /// Whether all batches of the epoch are done; only then is it counted.
     pub whole: bool,
     /// Means over the batches of the epoch, each taken before the batch's update.
     pub train: Scores,
-    /// Means over the examples that were kept to validate with.
+    /// Means over the validation examples.
     pub validation: Option<Scores>,
     /// Whether this epoch is the best so far.
     pub best: bool,
-    /// Examples a second, validation left out.
+    /// Examples per second, without validation.
     pub examples_per_second: f64,
     /// Seconds of the epoch, validation included.
     pub seconds: f64,
@@ -102,32 +92,31 @@ pub struct EpochReport {
 /// How a training ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// Whole epochs done.
+    /// Complete epochs.
     pub epoch: u64,
     /// Steps done.
     pub step: u64,
     /// Whether it was stopped before its end; its checkpoint is saved if it has a folder.
     pub interrupted: bool,
-    /// Whether it ended before its length, as its patience ran out.
+    /// Whether it was stopped early by its patience.
     pub stopped_early: bool,
     /// The report of the last epoch of this run, or part of one, if there was one.
     pub last: Option<EpochReport>,
-    /// The best whole epoch, and its value of what decides.
+    /// The best complete epoch, and its value.
     pub best: Option<Best>,
-    /// The weights of the best epoch, or where no epoch is whole, of the part of one that was judged.
+    /// The weights of the best epoch, or if no epoch is complete, of the evaluated part of one.
     pub best_weights: Option<Tensors>,
-    /// What decides which epoch is the best.
-    pub judge: Judge,
-    /// Examples trained on, each as often as it was.
+    /// The score that decides which epoch is the best.
+    pub monitor: Monitor,
+    /// Number of training examples processed, with repetitions.
     pub examples: u64,
-    /// What this run spent its time on.
     pub times: Times,
 }
 
-/// What a run spent its time on, in seconds.
+/// The times of a run, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Times {
-    /// Steps, waiting for their batches included.
+    /// Steps, including waits for batches.
     pub steps: f64,
     /// Validation.
     pub validation: f64,

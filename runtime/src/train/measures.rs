@@ -1,4 +1,4 @@
-//! What a program returns of each batch, and how loss and metrics of many batches follow.
+//! The outputs of a program for each batch, and how loss and metrics of many batches are computed from them.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -6,32 +6,31 @@ use std::sync::Arc;
 use super::TrainError;
 use crate::Session;
 
-/// How a part of loss and metrics of many batches follows from those of each.
+/// How an output is accumulated over batches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Combine {
-    /// Their sum.
     Sum,
-    /// The largest; NaN if one is.
+    /// The largest; NaN if any is.
     Max,
-    /// The smallest; NaN if one is.
+    /// The smallest; NaN if any is.
     Min,
-    /// The mean, weighted by examples.
+    /// The mean, weighted by the number of examples.
     Mean,
-    /// All of them, one behind the other along an axis.
+    /// Concatenated along an axis.
     Rows {
-        /// The axis along which the examples lie.
+        /// The axis of the examples.
         axis: usize,
         /// How many positions of it an example has.
         per: usize,
     },
 }
 
-/// An output of the program of a batch that is accumulated, and an input of the one that finishes.
+/// An output of the program of a batch that is accumulated, and an input of the one that computes loss and metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accumulated {
     /// Its name in both.
     pub name: String,
-    /// How those of many batches make one.
+    /// How it is accumulated.
     pub combine: Combine,
 }
 
@@ -40,27 +39,26 @@ pub struct Accumulated {
 pub struct Finished {
     /// Its inputs are the parts; its outputs are `loss` and the metrics.
     pub session: Session,
-    /// The number of examples that it is for: that of all, or, of a model that is for one size of batches, that size. Sums are
-    /// brought to it.
+    /// The number of examples that it is compiled for: that of all, or the fixed batch size of the model. Sums are scaled to it.
     pub examples: usize,
 }
 
-/// Makes the program that finishes.
+/// Compiles the program that computes loss and metrics.
 pub trait Finish: Debug + Send + Sync {
-    /// The program for so many examples.
+    /// The program for this many examples.
     ///
     /// # Errors
     /// If there is none.
     fn program(&self, examples: usize) -> Result<Finished, TrainError>;
 }
 
-/// How loss and metrics of many batches follow from what a program returns of each.
+/// How loss and metrics of many batches are computed from the outputs for each.
 #[derive(Clone, Debug)]
 pub struct Measures {
-    /// What it returns.
+    /// The accumulated outputs.
     pub parts: Vec<Accumulated>,
-    /// The names of loss and metrics that follow, as far as they are single numbers.
+    /// The names of scalar losses and metrics.
     pub scores: Vec<String>,
-    /// What makes loss and metrics of these.
+    /// Computes loss and metrics from these.
     pub finish: Arc<dyn Finish>,
 }

@@ -4,10 +4,10 @@ mod error;
 mod evaluate;
 mod event;
 mod fields;
-mod judge;
+mod identity;
 mod measures;
+mod monitor;
 mod options;
-mod origin;
 mod rows;
 mod run;
 mod save;
@@ -20,10 +20,10 @@ use std::collections::BTreeSet;
 use dlc_ir::Tensor;
 
 pub use error::TrainError;
-pub use evaluate::{Evaluator, Selection};
+pub use evaluate::{Evaluator, Subset};
 pub use event::{EpochReport, Event, Summary, Times};
-pub use judge::{Better, Judge, Keep, Part};
 pub use measures::{Accumulated, Combine, Finish, Finished, Measures};
+pub use monitor::{Better, DataPart, Keep, Monitor};
 pub use options::TrainOptions;
 pub use run::Run;
 pub use scores::Scores;
@@ -36,24 +36,24 @@ use sizes::Sizes;
 
 /// A program that trains: forward, backward and update in one step, and the weights and states that it updates.
 ///
-/// The program's outputs are `loss` and metrics of its batch; its inputs are fields of the data, and may be
-/// the scalars `step` and `epoch`, both from 0, which the trainer provides.
+/// The program's outputs are `loss` and metrics of its batch; its inputs are fields of the data, and may be the scalars `step`
+/// and `epoch`, both from 0, which the trainer sets.
 ///
-/// It is one program for each size of batches ([`Trainer::add`]): all of them update the same weights and states, which change hands without
-/// being copied.
+/// There is one program for each batch size ([`Trainer::add`]): all of them update the same weights and states, which are swapped
+/// without copying.
 #[derive(Debug)]
 pub struct Trainer {
     sizes: Sizes,
     totals: Totals,
-    /// The states that are no part of the model.
+    /// The states that do not belong to the model.
     own: BTreeSet<String>,
     step: u64,
 }
 
 impl Trainer {
-    /// A trainer from a session of the program of a step, and how loss and metrics of an epoch follow from what it returns; without
-    /// that, they are averaged over the examples. `own` names the states that are no part of the model:
-    /// those of its optimiser, and a counter of steps. Weights and states are still to be set.
+    /// A trainer from a session of a step's program, and how loss and metrics of an epoch are computed from its outputs; without
+    /// `measures`, they are averaged over the examples. `own` names the states that do not belong to the model: those of its
+    /// optimiser, and a counter of steps. Weights and states are not set yet.
     ///
     /// # Errors
     /// If the program has no output `loss`.
@@ -70,7 +70,7 @@ impl Trainer {
         Ok(Trainer { sizes: Sizes::new(session), totals, own, step: 0 })
     }
 
-    /// Adds a session of the same step for batches of another size. It works on the weights and states that there are.
+    /// Adds a session of the same step for another batch size. It shares the weights and states.
     ///
     /// # Errors
     /// If it has other weights, states or outputs.
@@ -87,16 +87,16 @@ impl Trainer {
         self.sizes.has(size)
     }
 
-    /// Sets every weight and state to its first value, which a program computes from the seed: its outputs have their
-    /// names, its one argument is the key.
+    /// Sets every weight and state to its initial value, which a program computes from the seed: its outputs have their names,
+    /// its only argument is the key.
     ///
     /// # Errors
-    /// If that program fails, or leaves a weight or state out.
+    /// If that program fails, or lacks a weight or state.
     pub fn initialize(&mut self, init: &mut Session, seed: u64) -> Result<(), TrainError> {
         init.set_key(seed.cast_signed())?;
         init.step()?;
         let values = init.outputs();
-        let value = |name: &str| values.get(name).ok_or_else(|| TrainError::NoFirstValue(name.to_owned()));
+        let value = |name: &str| values.get(name).ok_or_else(|| TrainError::NoInitialValue(name.to_owned()));
         let session = self.sizes.current_mut();
         let params: Vec<String> = session.signature().params().map(|(n, _)| n.to_owned()).collect();
         for name in params {
@@ -125,7 +125,7 @@ impl Trainer {
     /// Sets the weights, and the states of the model, to those of a file.
     ///
     /// # Errors
-    /// If the file has not exactly the weights of the model; then nothing is changed.
+    /// If the file does not have exactly the weights of the model; then nothing is changed.
     pub fn set_weights(&mut self, file: &Tensors) -> Result<(), TrainError> {
         let session = self.sizes.current_mut();
         let states = session.signature().states().filter(|(name, _)| !self.own.contains(*name));
@@ -140,12 +140,12 @@ impl Trainer {
         Ok(())
     }
 
-    /// Does one step on a batch, and returns the loss and metrics before its update. A loss that is not finite is returned as
-    /// any other: what becomes of it then is for the caller to say.
+    /// Does one step on a batch, and returns the loss and metrics before its update. A loss that is not finite is returned like
+    /// any other: the caller decides what to do.
     ///
-    /// A batch gives every input; what an earlier one gave is not used again. One that is refused before the step, as it lacks an
-    /// input, has one of another type or holds NaN or an infinity, changes nothing. Should a check fail within the step, such as that of an index
-    /// that is computed, after something was updated, then every further step fails until [`Trainer::restore`].
+    /// A batch sets every input; inputs of earlier batches are not reused. A batch that is rejected, as it lacks an input, has
+    /// one of another type or contains NaN or an infinity, changes nothing. If a check fails within the step, such as that of a
+    /// computed index, after something was updated, then every further step fails until [`Trainer::restore`].
     ///
     /// # Errors
     /// If an input is unknown, missing or of another type, not finite, or the step fails.
@@ -156,7 +156,7 @@ impl Trainer {
             inputs.input(name).is_some().then(|| tensor.shape().first().copied()).flatten()
         };
         let size = batch.iter().find_map(sized);
-        // where there is no program of that size, the one of now says what it takes
+        // if there is no program of that size, the current one reports the error
         if let Some(size) = size.filter(|&size| self.sizes.has(size)) {
             self.sizes.select(size)?;
         }
@@ -168,17 +168,17 @@ impl Trainer {
         Ok(Scores::of(self.session(), self.totals.measures()))
     }
 
-    /// Steps done since the first values were set.
+    /// Steps since initialisation.
     pub fn steps(&self) -> u64 {
         self.step
     }
 
-    /// The session that has the weights, for states and outputs to be looked at.
+    /// The session that has the weights, for reading states and outputs.
     pub fn session(&self) -> &Session {
         self.sizes.current()
     }
 
-    /// That session, for states and inputs to be set.
+    /// That session, for setting states and inputs.
     pub fn session_mut(&mut self) -> &mut Session {
         self.sizes.current_mut()
     }

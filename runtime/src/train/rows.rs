@@ -1,13 +1,13 @@
-//! What is kept of every example until there are all: for metrics that are no function of sums.
+//! Accumulates an output for all examples: for metrics that cannot be computed from sums.
 
 use dlc_ir::{Scalar, Tensor, Type};
 
 use super::TrainError;
 
-/// The most bytes that are kept of the examples for one metric's input.
+/// Limit in bytes for one metric's input.
 const LIMIT: usize = 1 << 30;
 
-/// Appends the positions of a batch along an axis, one after the other.
+/// Appends the positions of a batch along an axis, one by one.
 ///
 /// # Errors
 /// If there are too many.
@@ -29,7 +29,7 @@ pub(super) fn append(elements: &mut Vec<f64>, batch: &Tensor, axis: usize, name:
 /// The tensor of all positions, of type `ty`.
 ///
 /// # Errors
-/// If there are not as many as it has.
+/// If their number is wrong.
 pub(super) fn tensor(
     elements: &[f64],
     ty: &Type,
@@ -37,7 +37,7 @@ pub(super) fn tensor(
     scalar: impl Fn(f64) -> Scalar,
 ) -> Result<Tensor, TrainError> {
     if elements.len() != ty.shape.elements() {
-        return Err(TrainError::OtherExamples { found: elements.len(), wanted: ty.shape.elements() });
+        return Err(TrainError::OtherExamples { found: elements.len(), expected: ty.shape.elements() });
     }
     let (outer, size, inner) = around(ty, axis);
     Ok(Tensor::from_fn(ty.clone(), |i| {
@@ -47,7 +47,7 @@ pub(super) fn tensor(
     }))
 }
 
-/// The numbers of elements before an axis, along it, and behind it.
+/// The products of the sizes before an axis, along it, and after it.
 fn around(ty: &Type, axis: usize) -> (usize, usize, usize) {
     let product = |sizes: &[usize]| sizes.iter().product::<usize>();
     (product(&ty.shape[..axis]), ty.shape[axis], product(&ty.shape[axis + 1..]))

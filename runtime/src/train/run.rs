@@ -1,4 +1,4 @@
-//! The course of a training, from its first step or a checkpoint to its end.
+//! The training loop, from the first step or a checkpoint to the end.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,43 +7,43 @@ use std::time::{Duration, Instant};
 
 use super::event::{EpochReport, Event, Summary, Times};
 use super::save::Files;
-use super::{Evaluator, Scores, Selection, TrainError, TrainOptions, Trainer, fields, state};
+use super::{Evaluator, Scores, Subset, TrainError, TrainOptions, Trainer, fields, state};
 use crate::Tensors;
-use crate::checkpoint::{CheckpointError, Latest, Meta, Origin, Store};
+use crate::checkpoint::{CheckpointError, Latest, Meta, RunIdentity, Store};
 use crate::examples::fields_key;
 use crate::history::Record;
-use crate::loader::{Loader, LoaderOptions, Rest};
+use crate::loader::{Loader, LoaderOptions, Remainder};
 
-/// A training about to run.
+/// A training to run.
 #[derive(Debug)]
 pub struct Run<'a> {
-    /// The step, with the first weights set.
+    /// The step, with initial weights set.
     pub trainer: &'a mut Trainer,
-    /// The examples to learn from.
-    pub data: Selection,
-    /// Tensors that the fields of the data follow from, under names that begin with `@`, as no weight's does: each checkpoint has them, and a training
-    /// goes on with the same only.
+    /// The training examples.
+    pub data: Subset,
+    /// Tensors on which the fields of the data depend, under names that begin with `@`, unlike those of weights: each checkpoint
+    /// contains them, and a training can only be resumed with the same.
     pub constants: Tensors,
-    /// The examples to validate with after each epoch, and the programs to do it.
-    pub validation: Option<(&'a mut Evaluator, Selection)>,
+    /// The validation examples, and the programs to evaluate them after each epoch.
+    pub validation: Option<(&'a mut Evaluator, Subset)>,
     /// The settings.
     pub options: TrainOptions,
-    /// Raised by somebody else, another thread or a signal, to stop after the step under way.
+    /// Raised by another thread or a signal to stop after the current step.
     pub stop: Arc<AtomicBool>,
 }
 
 impl Run<'_> {
-    /// Trains to the end, or until stopped, and tells what happens. The final weights are in the trainer; the best ones are in the summary
-    /// and in `best.safetensors` of the folder.
+    /// Trains to the end, or until stopped, and reports events. The final weights are in the trainer; the best ones are in the
+    /// summary and in `best.safetensors` of the folder.
     ///
-    /// The examples that are left when the others fill whole batches are a last, smaller batch of each epoch if the trainer has a program for
-    /// its size; otherwise they are left out, and the event of the start says so.
+    /// The remainder, the examples that do not fill a batch, is a last, smaller batch of each epoch if the trainer has a program
+    /// for its size; otherwise it is skipped, and the event of the start says so.
     ///
-    /// A run that was interrupted or killed and goes on from its folder comes to the same bits as one that was not.
+    /// A run that was interrupted or killed and is resumed from its folder computes the same bits as an uninterrupted one.
     ///
     /// # Errors
     /// If the data does not fit the program, a step or a file fails, or the loss is not finite.
-    pub fn run(self, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Summary, TrainError> {
+    pub fn run(self, observe: &mut dyn FnMut(&Event<'_>)) -> Result<Summary, TrainError> {
         let Run { trainer, data, constants, validation, mut options, stop } = self;
         let remainder = data.count().checked_rem(options.batch).unwrap_or(0);
         let takes_remainder = remainder > 0 && trainer.takes(remainder);
@@ -53,30 +53,30 @@ impl Run<'_> {
         }
         trainer.sizes.set_key(options.seed)?;
         trainer.totals.clear();
-        options.judge = options.judge.resolved(trainer, validation.as_ref().map(|(e, _)| &**e))?;
+        options.monitor = options.monitor.resolved(trainer, validation.as_ref().map(|(e, _)| &**e))?;
         let mut meta = Meta {
             step: trainer.step,
             length: options.length(),
-            origin: match &options.folder {
+            identity: match &options.folder {
                 Some(_) => {
                     let validation = validation.as_ref().map(|(e, s)| (&**e, s));
-                    Origin::of(trainer, &data, validation, &options, takes_remainder)
+                    RunIdentity::of(trainer, &data, validation, &options, takes_remainder)
                 }
-                None => Origin::default(),
+                None => RunIdentity::default(),
             },
             ..Meta::default()
         };
-        let Opened { files, from, best } = open(trainer, &options, &constants, &mut meta, tell)?;
+        let Opened { files, from, best } = open(trainer, &options, &constants, &mut meta, observe)?;
         let loader_options = LoaderOptions {
             shuffle: options.shuffle,
             start: meta.cursor,
             key: fields_key(options.seed.cast_signed()),
-            rest: if takes_remainder { Rest::Keep } else { Rest::Drop },
+            remainder: if takes_remainder { Remainder::Keep } else { Remainder::Drop },
             ..LoaderOptions::training(options.batch, 0)
         };
         let mut loader =
             Loader::new(fields::used(trainer.session(), &data.examples), data.positions.clone(), &loader_options)?;
-        tell(&Event::Start {
+        observe(&Event::Start {
             epoch: meta.epoch,
             step: meta.step,
             epochs: options.epochs,
@@ -84,7 +84,7 @@ impl Run<'_> {
             left_out: if takes_remainder { 0 } else { remainder },
             from: from.as_deref(),
         });
-        let mut course = Course {
+        let mut training_loop = TrainingLoop {
             trainer,
             validation,
             options,
@@ -99,19 +99,19 @@ impl Run<'_> {
             validating: Duration::ZERO,
             stopped_early: false,
         };
-        let done = course.run(&mut loader, tell);
-        if let (Err(_), Some(files)) = (&done, &mut course.files) {
-            files.rescue(course.best.as_ref());
+        let done = training_loop.run(&mut loader, observe);
+        if let (Err(_), Some(files)) = (&done, &mut training_loop.files) {
+            files.rescue(training_loop.best.as_ref());
         }
         let (interrupted, last) = done?;
-        Ok(course.summary(interrupted, last))
+        Ok(training_loop.summary(interrupted, last))
     }
 }
 
-/// A training under way.
-struct Course<'a> {
+/// A running training.
+struct TrainingLoop<'a> {
     trainer: &'a mut Trainer,
-    validation: Option<(&'a mut Evaluator, Selection)>,
+    validation: Option<(&'a mut Evaluator, Subset)>,
     options: TrainOptions,
     stop: Arc<AtomicBool>,
     files: Option<Files>,
@@ -120,22 +120,22 @@ struct Course<'a> {
     /// The weights of the best epoch.
     best: Option<Tensors>,
     epoch: Epoch,
-    /// Examples trained on in this run.
+    /// Training examples processed in this run.
     examples: u64,
     /// Time spent on steps, and on validation.
     steps: Duration,
     validating: Duration,
-    /// Whether the patience ran out before the length.
+    /// Whether it was stopped early by its patience.
     stopped_early: bool,
 }
 
 /// The part of an epoch that this run does.
 struct Epoch {
-    /// When it began or was gone on with.
+    /// When it was started or resumed.
     began: Instant,
     /// Time spent on checkpoints within it.
     saving: Duration,
-    /// How many examples it has seen since.
+    /// Examples processed since.
     examples: usize,
 }
 
@@ -145,30 +145,30 @@ impl Epoch {
     }
 }
 
-impl Course<'_> {
-    /// Goes to the end, or until stopped: whether it was, and the report of the last epoch, or part of one.
+impl TrainingLoop<'_> {
+    /// Trains to the end, or until stopped: returns whether it was stopped, and the report of the last epoch, or part of one.
     fn run(
         &mut self,
         loader: &mut Loader,
-        tell: &mut dyn FnMut(&Event<'_>),
+        observe: &mut dyn FnMut(&Event<'_>),
     ) -> Result<(bool, Option<EpochReport>), TrainError> {
         let mut last = None;
         let mut ended = false;
         while !ended && !self.options.finished(&self.meta) {
             if let Some(patience) = self.options.exhausted(&self.meta) {
                 let (epoch, best) = (self.meta.epoch, self.meta.best);
-                tell(&Event::EarlyStop { epoch, patience, judge: &self.options.judge, best });
+                observe(&Event::EarlyStop { epoch, patience, monitor: &self.options.monitor, best });
                 self.stopped_early = true;
                 break;
             }
             if self.stop.load(Ordering::Relaxed) {
-                self.save(tell)?;
+                self.save(observe)?;
                 return Ok((true, last));
             }
-            // One that was stopped between the last step of an epoch and its end has that end still before it.
+            // If it was stopped between the last step of an epoch and the epoch's end, only that end is left.
             let steps = !self.meta.has_all_batches() && !self.options.no_step_left(&self.meta);
             if steps {
-                self.step(loader, tell)?;
+                self.step(loader, observe)?;
             }
             let whole = self.meta.has_all_batches();
             let report = if whole || self.options.no_step_left(&self.meta) {
@@ -180,15 +180,15 @@ impl Course<'_> {
                 None
             };
             if self.is_checkpoint_due(steps) {
-                self.save(tell)?;
+                self.save(observe)?;
             }
             if let Some(report) = report {
-                tell(&Event::Epoch(&report));
+                observe(&Event::Epoch(&report));
                 last = Some(report);
             }
         }
-        // what is resumed at its end may have been made longer or shorter without a step
-        self.save(tell)?;
+        // a training that is resumed at its end may have another length without a further step
+        self.save(observe)?;
         Ok((false, last))
     }
 
@@ -198,7 +198,7 @@ impl Course<'_> {
     }
 
     /// Does the step of the next batch.
-    fn step(&mut self, loader: &mut Loader, tell: &mut dyn FnMut(&Event<'_>)) -> Result<(), TrainError> {
+    fn step(&mut self, loader: &mut Loader, observe: &mut dyn FnMut(&Event<'_>)) -> Result<(), TrainError> {
         let start = Instant::now();
         let (trainer, meta) = (&mut *self.trainer, &mut self.meta);
         let batch = loader.next_batch()?;
@@ -219,18 +219,18 @@ impl Course<'_> {
         self.epoch.examples += batch.count;
         self.examples += batch.count as u64;
         let (number, batches) = (batch.cursor.batch + 1, loader.batches_per_epoch());
-        tell(&Event::Step { epoch, step, batch: number, batches, loss });
+        observe(&Event::Step { epoch, step, batch: number, batches, loss });
         loader.recycle(batch);
         Ok(())
     }
 
-    /// Ends the epoch, or only tells of it where it is not whole; `None` if it is stopped before it can be judged.
+    /// Ends the epoch, or only reports it if it is incomplete; `None` if stopped before it is evaluated.
     fn end_epoch(&mut self, whole: bool) -> Result<Option<EpochReport>, TrainError> {
         let learning = self.epoch.began.elapsed().saturating_sub(self.epoch.saving).as_secs_f64();
         let validation = match &mut self.validation {
-            Some((evaluator, selection)) => {
+            Some((evaluator, subset)) => {
                 let start = Instant::now();
-                let scores = validate(self.trainer, evaluator, selection, &self.stop)?;
+                let scores = validate(self.trainer, evaluator, subset, &self.stop)?;
                 self.validating += start.elapsed();
                 match scores {
                     Some(scores) => Some(scores),
@@ -251,12 +251,12 @@ impl Course<'_> {
         };
         if whole {
             self.meta.epoch = report.epoch;
-            report.best = self.options.judge.is_best(&report, &mut self.meta.best);
+            report.best = self.options.monitor.is_best(&report, &mut self.meta.best);
             self.trainer.totals.clear();
         } else {
-            // The steps may be made more and the training resumed: counters, totals and the best epoch stay
-            // as they are within an epoch. Without any whole one, this part is the best that there is.
-            report.best = self.meta.best.is_none() && self.options.judge.is_best(&report, &mut None);
+            // The training may be resumed with more steps: counters, totals and the best epoch stay as they are within an epoch.
+            // Without any complete epoch, this part is the best that there is.
+            report.best = self.meta.best.is_none() && self.options.monitor.is_best(&report, &mut None);
         }
         if report.best {
             self.best = Some(self.trainer.weights());
@@ -270,12 +270,12 @@ impl Course<'_> {
         Ok(Some(report))
     }
 
-    /// Writes a checkpoint, if there is a folder for it, unless the latest one goes as far.
-    fn save(&mut self, tell: &mut dyn FnMut(&Event<'_>)) -> Result<(), TrainError> {
+    /// Writes a checkpoint, if there is a folder for it, unless the latest one is up to date.
+    fn save(&mut self, observe: &mut dyn FnMut(&Event<'_>)) -> Result<(), TrainError> {
         let Some(files) = &mut self.files else { return Ok(()) };
         let start = Instant::now();
         if let Some(path) = files.save(self.trainer, &self.meta, self.best.as_ref(), &self.constants)? {
-            tell(&Event::Checkpoint { path: &path as &Path, step: self.meta.step });
+            observe(&Event::Checkpoint { path: &path as &Path, step: self.meta.step });
         }
         self.epoch.saving += start.elapsed();
         Ok(())
@@ -288,28 +288,28 @@ impl Course<'_> {
             validation: self.validating.as_secs_f64(),
             writing: self.files.map_or(0.0, |files| files.writing.as_secs_f64()),
         };
-        let (best_weights, judge, examples) = (self.best, self.options.judge, self.examples);
+        let (best_weights, monitor, examples) = (self.best, self.options.monitor, self.examples);
         let stopped_early = self.stopped_early;
-        Summary { epoch, step, interrupted, stopped_early, last, best, best_weights, judge, examples, times }
+        Summary { epoch, step, interrupted, stopped_early, last, best, best_weights, monitor, examples, times }
     }
 }
 
-/// What there is in the folder of a training.
+/// The state of a training's folder.
 #[derive(Default)]
 struct Opened {
     files: Option<Files>,
-    /// The checkpoint that it goes on from.
+    /// The checkpoint that it is resumed from.
     from: Option<PathBuf>,
     best: Option<Tensors>,
 }
 
-/// Opens the folder, if there is one, and goes on from its latest checkpoint, if that is wanted.
+/// Opens the folder, if there is one, and resumes from its latest checkpoint, if requested.
 fn open(
     trainer: &mut Trainer,
     options: &TrainOptions,
     constants: &Tensors,
     meta: &mut Meta,
-    tell: &mut dyn FnMut(&Event<'_>),
+    observe: &mut dyn FnMut(&Event<'_>),
 ) -> Result<Opened, TrainError> {
     let Some(folder) = &options.folder else { return Ok(Opened::default()) };
     let mut files = Files::new(Store::open(folder, options.keep)?);
@@ -317,15 +317,15 @@ fn open(
         return Ok(Opened { files: Some(files), ..Opened::default() });
     }
     let Latest { found, skipped } = files.store().latest()?;
-    skipped.iter().for_each(|e| tell(&Event::Skipped(e)));
+    skipped.iter().for_each(|e| observe(&Event::Skipped(e)));
     let Some((path, checkpoint)) = found else {
-        tell(&Event::Anew { folder });
+        observe(&Event::FromScratch { folder });
         return Ok(Opened { files: Some(files), ..Opened::default() });
     };
     let (was, is) = (checkpoint.meta.length, options.length());
-    // the program at the length that the checkpoint was made for: another length alone is no other training
-    let then = Origin { program: options.fingerprint_at(was).to_owned(), ..meta.origin.clone() };
-    let mut differences = checkpoint.meta.origin.differences(&then);
+    // the program at the length of the checkpoint: a different length alone does not make it another training
+    let then = RunIdentity { program: options.fingerprint_at(was).to_owned(), ..meta.identity.clone() };
+    let mut differences = checkpoint.meta.identity.differences(&then);
     if differences.is_empty() {
         differences = state::differences_of_constants(&checkpoint.tensors, constants);
     }
@@ -333,29 +333,29 @@ fn open(
         return Err(CheckpointError::Other { path, differences }.into());
     }
     if was != is {
-        let scheduled = then.program != meta.origin.program;
-        tell(&Event::Length { was, is, scheduled, step: checkpoint.meta.step });
+        let scheduled = then.program != meta.identity.program;
+        observe(&Event::Length { was, is, scheduled, step: checkpoint.meta.step });
     }
     let best = trainer.resume(&checkpoint.tensors, checkpoint.meta.step, options.seed)?;
     files.resume(&checkpoint.meta, best.as_ref())?;
-    *meta = Meta { origin: meta.origin.clone(), length: is, ..checkpoint.meta };
+    *meta = Meta { identity: meta.identity.clone(), length: is, ..checkpoint.meta };
     Ok(Opened { files: Some(files), from: Some(path), best })
 }
 
-/// What the validation comes to, or `None` if it is stopped.
+/// The result of the validation, or `None` if stopped.
 fn validate(
     trainer: &Trainer,
     evaluator: &mut Evaluator,
-    selection: &Selection,
+    subset: &Subset,
     stop: &AtomicBool,
 ) -> Result<Option<Scores>, TrainError> {
     for session in evaluator.sessions() {
         session.copy_weights(trainer.session())?;
     }
-    evaluator.run_unless(stop, selection)
+    evaluator.run_unless(stop, subset)
 }
 
-/// The line of an epoch. The names of metrics, which are the user's, get a prefix, and so are none of ours.
+/// The record of an epoch. Names of metrics, which are the user's, get a prefix, so that they do not collide with ours.
 fn record(report: &EpochReport) -> Record {
     let mut record = Record { epoch: report.epoch, step: report.step, ..Record::default() };
     let mut add = |prefix: &str, scores: &Scores| {

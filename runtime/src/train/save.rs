@@ -1,4 +1,4 @@
-//! What a run writes, and when: a disk takes longer for a checkpoint than many a model for an epoch.
+//! When to write checkpoints: a disk may take longer for one than a small model for an epoch.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -8,21 +8,21 @@ use crate::Tensors;
 use crate::checkpoint::{Checkpoint, Meta, Store};
 use crate::history::{History, Record};
 
-/// How soon the first checkpoint is written, so that there is one to resume from.
+/// When to write the first checkpoint, so that there is one to resume from.
 const FIRST: Duration = Duration::from_secs(1);
-/// How far checkpoints are apart after that: as much work as a kill may cost.
+/// The interval of later checkpoints: as much work as a kill may cost.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Writing takes at most one part of so many of the time.
+/// Writing may take at most one part in this many of the time.
 const FRACTION: u32 = 20;
 
-/// Where a run writes.
+/// The files of a run.
 pub(super) struct Files {
     store: Store,
-    /// None as long as nothing is written: so long, what another training left in the folder may still be wanted.
+    /// `None` until something is written: until then, the files of another training in the folder may still be needed.
     history: Option<History>,
-    /// Lines of the history from before it is begun, where another training is in the folder.
+    /// Records from before the history is opened, if another training is in the folder.
     pending: Vec<Record>,
-    /// Whether the best weights are others than those of the file.
+    /// Whether the best weights differ from those in the file.
     best_is_new: bool,
     saved: Saved,
     /// Time spent on writing.
@@ -32,9 +32,9 @@ pub(super) struct Files {
 /// The latest checkpoint.
 struct Saved {
     at: Instant,
-    /// Until the next one is due.
+    /// The time until the next one is due.
     wait: Duration,
-    /// How far it goes, if this run has written it or resumed from it.
+    /// Its metadata, if this run has written it or was resumed from it.
     meta: Option<Meta>,
 }
 
@@ -48,9 +48,10 @@ impl Files {
         &self.store
     }
 
-    /// Resumes: the history is cut behind the checkpoint, and the file of the best weights is written anew if it is not of the checkpoint's.
+    /// Resumes: the history is truncated after the checkpoint, and the file of the best weights is rewritten if it differs from
+    /// the checkpoint's.
     pub(super) fn resume(&mut self, meta: &Meta, best: Option<&Tensors>) -> Result<(), TrainError> {
-        // The line of an epoch that the last step ended within is written anew.
+        // The record of the epoch that the last step ended within is rewritten.
         self.history = Some(History::open(self.store.folder(), meta.epoch)?);
         self.saved.meta = Some(meta.clone());
         self.best_is_new = best.is_some() && Tensors::load(self.store.best()).ok().as_ref() != best;
@@ -62,7 +63,7 @@ impl Files {
         self.best_is_new = true;
     }
 
-    /// Adds a line to the history.
+    /// Appends a record to the history.
     pub(super) fn record(&mut self, record: Record) -> Result<(), TrainError> {
         let start = Instant::now();
         if self.history.is_none() && self.store.is_empty()? {
@@ -76,12 +77,12 @@ impl Files {
         Ok(())
     }
 
-    /// Whether it is time for a checkpoint: also at the end of the first epoch where it replaces another training.
+    /// Whether a checkpoint is due: also at the end of the first epoch if it replaces another training.
     pub(super) fn is_due(&self) -> bool {
         !self.pending.is_empty() || self.saved.at.elapsed() >= self.saved.wait
     }
 
-    /// Writes a checkpoint with all that belongs to it, unless the latest one goes as far.
+    /// Writes a checkpoint with the other files, unless the latest one is up to date.
     pub(super) fn save(
         &mut self,
         trainer: &Trainer,
@@ -104,20 +105,20 @@ impl Files {
         Ok(Some(path))
     }
 
-    /// Keeps what can be kept of a training that failed: its history and its best weights. Its weights of now are of no use.
+    /// Saves what is useful of a failed training: its history and its best weights, but not its current weights.
     pub(super) fn rescue(&mut self, best: Option<&Tensors>) {
         let best = best.filter(|_| self.best_is_new);
         if self.pending.is_empty() && best.is_none() {
             return;
         }
-        // what fails here comes after the failure that is told of
+        // the first failure is the one that is reported
         let _ = self.begin_history();
         if let Some(best) = best {
             let _ = best.save(self.store.best());
         }
     }
 
-    /// Begins the history, if it is not. Before that, all goes that another training left in the folder.
+    /// Opens the history, if it is not open, after removing the files of another training in the folder.
     fn begin_history(&mut self) -> Result<(), TrainError> {
         if self.history.is_none() {
             self.store.clear()?;

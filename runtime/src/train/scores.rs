@@ -1,4 +1,4 @@
-//! Losses and metrics of many batches, from what a program returns of each.
+//! Losses and metrics of many batches, from the outputs for each.
 
 use dlc_ir::{DType, Scalar, Tensor, Type};
 use indexmap::IndexMap;
@@ -12,14 +12,14 @@ use crate::Session;
 pub struct Scores {
     /// The loss; of several updates the sum of their losses.
     pub loss: f64,
-    /// The losses of several updates and the metrics that are numbers, by name, in the order of the program.
+    /// The losses of several updates and the scalar metrics, by name, in the order of the program.
     pub metrics: IndexMap<String, f64>,
-    /// The metrics that are tables, such as a confusion matrix, likewise.
+    /// The metrics that are tensors, such as a confusion matrix, likewise.
     pub tables: IndexMap<String, Tensor>,
 }
 
 impl Scores {
-    /// Those that a program has put out, without the parts among its outputs.
+    /// Those that a program has computed, without the parts among its outputs.
     pub(super) fn of(session: &Session, measures: Option<&Measures>) -> Self {
         let mut scores = Scores { loss: f64::NAN, ..Scores::default() };
         let is_part = |name: &str| measures.is_some_and(|m| m.parts.iter().any(|part| part.name == name));
@@ -39,9 +39,9 @@ impl Scores {
 #[derive(Clone, Debug, PartialEq)]
 struct Total {
     part: Accumulated,
-    /// The type that the part has on a batch.
+    /// The type of the part for a batch.
     ty: Type,
-    /// The elements; of rows those of one position after the other.
+    /// The elements; of concatenated parts position by position.
     elements: Vec<f64>,
 }
 
@@ -57,7 +57,7 @@ impl Total {
         self.elements.resize(self.ty.shape.elements(), start);
     }
 
-    /// Takes in the value of a batch.
+    /// Accumulates the value of a batch.
     fn add(&mut self, session: &Session, examples: f64) -> Result<(), TrainError> {
         let name = &self.part.name;
         if let Combine::Rows { axis, .. } = self.part.combine {
@@ -81,7 +81,7 @@ impl Total {
         Ok(())
     }
 
-    /// Whether the output of a program for another size of batches, of this type, is the same part.
+    /// Whether the output of a program for another batch size, of this type, is the same part.
     fn takes(&self, ty: &Type) -> bool {
         let Combine::Rows { axis, .. } = self.part.combine else { return *ty == self.ty };
         let but_rows =
@@ -89,7 +89,7 @@ impl Total {
         ty.dtype == self.ty.dtype && but_rows(ty) == but_rows(&self.ty)
     }
 
-    /// What the program that finishes takes; sums are `scale` times what they are.
+    /// The input of the program that computes loss and metrics; sums are multiplied by `scale`.
     fn tensor(&self, ty: &Type, examples: f64, scale: f64) -> Result<Tensor, TrainError> {
         let whole = |x: f64| if ty.dtype.is_float() { Scalar::Float(x) } else { Scalar::Int(x.round() as i64) };
         let scalar = |x: f64| if ty.dtype == DType::Bool { Scalar::Bool(x != 0.0) } else { whole(x) };
@@ -102,18 +102,18 @@ impl Total {
     }
 }
 
-/// Running totals of what a program puts out, in f64 and always in the same order.
+/// Running totals of a program's outputs, in f64 and in a fixed order.
 #[derive(Debug)]
 pub(super) struct Totals {
     measures: Option<Measures>,
     totals: Vec<Total>,
     examples: f64,
-    /// The program that finishes, for the number of examples that it was last asked for.
+    /// The program that computes loss and metrics, for the number of examples of its last use.
     finished: Option<(usize, Finished)>,
 }
 
 impl Totals {
-    /// Totals of nothing. Without `measures`, outputs that are single numbers are averaged, and others left out.
+    /// Empty totals. Without `measures`, scalar outputs are averaged, and others ignored.
     pub(super) fn new(session: &Session, measures: Option<&Measures>) -> Result<Self, TrainError> {
         let outputs = &session.signature().outputs;
         let ty = |name: &str| outputs.iter().find(|o| *o.name == *name).map(|o| o.ty.clone());
@@ -137,18 +137,18 @@ impl Totals {
         Ok(totals)
     }
 
-    /// What is taken in, by name, and what becomes of each.
+    /// What is accumulated, by name, and how.
     pub(super) fn columns(&self) -> Vec<String> {
         self.totals.iter().map(|total| format!("{} {:?}", total.part.name, total.part.combine)).collect()
     }
 
-    /// Whether a program for batches of another size puts out all that is taken in.
+    /// Whether a program for another batch size has all outputs that are accumulated.
     pub(super) fn fit(&self, session: &Session) -> bool {
         let outputs = &session.signature().outputs;
         self.totals.iter().all(|total| outputs.iter().any(|o| *o.name == *total.part.name && total.takes(&o.ty)))
     }
 
-    /// The names of loss and metrics that are single numbers.
+    /// The names of scalar losses and metrics.
     pub(super) fn names(&self) -> Vec<String> {
         match &self.measures {
             Some(measures) => measures.scores.clone(),
@@ -156,15 +156,15 @@ impl Totals {
         }
     }
 
-    /// How loss and metrics follow from what is taken in.
+    /// How loss and metrics are computed from what is accumulated.
     pub(super) fn measures(&self) -> Option<&Measures> {
         self.measures.as_ref()
     }
 
-    /// Takes in the outputs of the last step, a batch of `examples`.
+    /// Accumulates the outputs of the last step, a batch of `examples`.
     ///
     /// # Errors
-    /// If more is to be kept of the examples than there should be.
+    /// If the examples to keep exceed the limit.
     pub(super) fn add(&mut self, session: &Session, examples: usize) -> Result<(), TrainError> {
         for total in &mut self.totals {
             total.add(session, examples as f64)?;
@@ -173,10 +173,10 @@ impl Totals {
         Ok(())
     }
 
-    /// What the totals come to.
+    /// Loss and metrics.
     ///
     /// # Errors
-    /// If there is no program that finishes them, or it fails.
+    /// If there is no program to compute them, or it fails.
     pub(super) fn scores(&mut self) -> Result<Scores, TrainError> {
         let Some(measures) = &self.measures else {
             let mean = |total: &Total| (total.part.name.clone(), total.elements[0] / self.examples);
@@ -209,7 +209,7 @@ impl Totals {
         Tensor::new([numbers.len()], numbers).expect("a vector has its own length")
     }
 
-    /// Takes the numbers of [`Totals::to_tensor`] back; whether they are as many as there are.
+    /// Restores the numbers of [`Totals::to_tensor`]; returns whether their count is right.
     pub(super) fn restore(&mut self, tensor: &Tensor) -> bool {
         if tensor.dtype() != DType::F64 {
             return false;
@@ -236,12 +236,14 @@ impl Totals {
     }
 }
 
-/// Runs the program that finishes.
+/// Runs the program that computes loss and metrics.
 fn finish(totals: &[Total], finished: &mut Finished, examples: f64, scale: f64) -> Result<Scores, TrainError> {
     let session = &mut finished.session;
     for total in totals {
-        let Some(ty) =
-            session.signature().input(&total.part.name).map(|slot| session.signature().arguments[slot].ty.clone())
+        let Some(ty) = session
+            .signature()
+            .input(&total.part.name)
+            .map(|argument| session.signature().arguments[argument].ty.clone())
         else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! The sessions of one step for batches of several sizes, which share its weights and states.
+//! The sessions of one step for several batch sizes, which share weights and states.
 
 use super::TrainError;
 use crate::Session;
@@ -11,37 +11,37 @@ pub(super) struct Sizes {
     key: Option<u64>,
 }
 
-/// A session for batches of one size.
+/// A session for one batch size.
 #[derive(Debug)]
 struct Sized {
     size: Option<usize>,
     session: Session,
-    /// The slots of the weights and states, in the order that they have in the first session.
-    slots: Vec<usize>,
+    /// The indices of the weights and states, in the order of the first session's.
+    arguments: Vec<usize>,
 }
 
-/// The examples of a batch, if a session's inputs have any.
+/// The batch size of a session, if its inputs have one.
 pub(super) fn size(session: &Session) -> Option<usize> {
     session.signature().inputs().find_map(|(_, ty)| ty.shape.first().copied())
 }
 
 impl Sizes {
     pub(super) fn new(session: Session) -> Self {
-        let slots = session.carried_like(&session).unwrap_or_default();
-        Sizes { sessions: vec![Sized { size: size(&session), session, slots }], current: 0, key: None }
+        let arguments = session.carried_like(&session).unwrap_or_default();
+        Sizes { sessions: vec![Sized { size: size(&session), session, arguments }], current: 0, key: None }
     }
 
     /// Adds a session, or replaces the one of that size.
     pub(super) fn add(&mut self, mut session: Session) -> Result<(), TrainError> {
         let size = size(&session);
-        let Some(slots) = session.carried_like(&self.sessions[0].session) else {
+        let Some(arguments) = session.carried_like(&self.sessions[0].session) else {
             return Err(TrainError::NotShared { size: size.unwrap_or(0), what: "weights or states" });
         };
         if let Some(key) = self.key {
             session.set_key(key.cast_signed())?;
         }
         if !self.sessions.iter().any(|s| s.size == size) {
-            self.sessions.push(Sized { size, session, slots });
+            self.sessions.push(Sized { size, session, arguments });
         }
         Ok(())
     }
@@ -50,7 +50,7 @@ impl Sizes {
         self.sessions.iter().any(|s| s.size == Some(size))
     }
 
-    /// Gives the weights and states to the session for a size. One whose inputs have no size takes every batch.
+    /// Moves the weights and states to the session for a size. A session without a batch size takes every batch.
     pub(super) fn select(&mut self, size: usize) -> Result<(), TrainError> {
         let now = self.sessions[self.current].size;
         if now == Some(size) || now.is_none() {
@@ -63,7 +63,7 @@ impl Sizes {
         let (low, high) = (next.min(self.current), next.max(self.current));
         let (before, after) = self.sessions.split_at_mut(high);
         let (a, b) = (&mut before[low], &mut after[0]);
-        a.session.exchange(&a.slots, &mut b.session, &b.slots);
+        a.session.exchange(&a.arguments, &mut b.session, &b.arguments);
         self.current = next;
         Ok(())
     }

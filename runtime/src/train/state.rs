@@ -1,4 +1,4 @@
-//! All that a training updates: in a checkpoint, and as a snapshot to come back to.
+//! Everything that a training updates: in a checkpoint, and as a snapshot.
 
 use dlc_ir::Tensor;
 
@@ -6,13 +6,13 @@ use super::{TrainError, Trainer};
 use crate::Tensors;
 use crate::checkpoint::Difference;
 
-/// How the names of a checkpoint's tensors begin, but for those of weights: so a state and a weight may share a name.
+/// The prefixes of the names of a checkpoint's tensors other than weights, so that a state and a weight may have the same name.
 const STATE: &str = "state/";
 /// The weights of the best epoch.
 const BEST: &str = "best/";
-/// The totals of an epoch under way.
+/// The totals of the current epoch.
 const TOTALS: &str = "epoch/totals";
-/// Weights have their own names, so that any reader of weights finds them, unless those begin like the others.
+/// Weights have their own names, so that any reader of weights finds them, unless these begin with one of the prefixes.
 const WEIGHT: &str = "weight/";
 
 /// The name of a weight in a checkpoint.
@@ -21,7 +21,7 @@ fn weight_key(name: &str) -> String {
     if taken { format!("{WEIGHT}{name}") } else { name.to_owned() }
 }
 
-/// What differs between the constants of a checkpoint and those of a training that goes on from it.
+/// The differences between the constants of a checkpoint and those of a training that resumes it.
 pub(super) fn differences_of_constants(checkpoint: &Tensors, constants: &Tensors) -> Vec<Difference> {
     let show = |tensor: Option<&Tensor>| match tensor {
         None => "not there".to_owned(),
@@ -40,7 +40,7 @@ pub(super) fn differences_of_constants(checkpoint: &Tensors, constants: &Tensors
     differing.map(difference).collect()
 }
 
-/// All weights and states of a trainer between two steps, and their number.
+/// All weights and states of a trainer between two steps, and the number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     params: Tensors,
@@ -49,12 +49,12 @@ pub struct Snapshot {
 }
 
 impl Trainer {
-    /// A copy of all that steps update, for [`Trainer::restore`].
+    /// A copy of everything that steps update, for [`Trainer::restore`].
     pub fn snapshot(&self) -> Snapshot {
         Snapshot { params: self.session().params(), states: self.session().states(), step: self.step }
     }
 
-    /// Goes back to a snapshot of this trainer, also after a step that failed halfway.
+    /// Restores a snapshot of this trainer, also after a step that failed halfway.
     ///
     /// # Errors
     /// If it is that of another model.
@@ -67,7 +67,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Everything that a step updates, the best weights so far, and what the data follows from, for a checkpoint.
+    /// Everything that a step updates, the best weights so far, and what the data depends on, for a checkpoint.
     pub(super) fn tensors(&self, best: Option<&Tensors>, constants: &Tensors) -> Tensors {
         let session = self.session();
         let weights = session.params().into_iter().map(|(name, tensor)| (weight_key(&name), tensor));
@@ -77,7 +77,7 @@ impl Trainer {
         weights.chain(states).chain(best).chain(constants.clone()).chain([totals]).collect()
     }
 
-    /// Takes everything back from a checkpoint, and gives its best weights.
+    /// Restores everything from a checkpoint, and returns its best weights.
     pub(super) fn resume(&mut self, tensors: &Tensors, step: u64, seed: u64) -> Result<Option<Tensors>, TrainError> {
         let find = |key: &str| tensors.get(key).cloned().ok_or_else(|| TrainError::NotInCheckpoint(key.to_owned()));
         self.set_all(|name| find(&weight_key(name)), |name| find(&format!("{STATE}{name}")))?;
@@ -98,7 +98,7 @@ impl Trainer {
     ) -> Result<(), TrainError> {
         let session = self.sizes.current_mut();
         let signature = session.signature();
-        // all are there before the first is set
+        // collect all before the first is set
         let params = signature.params().map(|(name, _)| Ok((name.to_owned(), param(name)?)));
         let params: Tensors = params.collect::<Result<Vec<_>, TrainError>>()?.into_iter().collect();
         let states = signature.states().map(|(name, _)| Ok((name.to_owned(), state(name)?)));

@@ -9,7 +9,7 @@ use dlc_compiler::program::Program;
 use dlc_ir::bounds::Bounded;
 use dlc_ir::{Graph, Tensor};
 
-/// The graph of a text, and its program, which prepares.
+/// The graph of a text, and its program, with a preparation.
 pub fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
     let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
     graph.verify().unwrap();
@@ -19,16 +19,16 @@ pub fn program(text: &str) -> (Arc<Graph>, Arc<Program>) {
     (Arc::new(graph), Arc::new(compiled))
 }
 
-/// Checks that what was computed is within the reference's bound.
+/// Checks that a result is within the reference's bound.
 ///
 /// # Panics
 /// If an element is not, or if more than one of twenty has no bound.
-pub fn assert_within(found: &Tensor, wanted: &Bounded, what: &str) {
-    assert_eq!(found.ty(), wanted.value.ty(), "{what}");
-    for (i, (f, w)) in found.scalars().zip(wanted.value.scalars()).enumerate() {
-        let (x, y, radius) = (f.as_f64(), w.as_f64(), wanted.radius[i]);
+pub fn assert_within(found: &Tensor, expected: &Bounded, what: &str) {
+    assert_eq!(found.ty(), expected.value.ty(), "{what}");
+    for (i, (f, w)) in found.scalars().zip(expected.value.scalars()).enumerate() {
+        let (x, y, radius) = (f.as_f64(), w.as_f64(), expected.radius[i]);
         assert!(f == w || (x - y).abs() <= radius, "{what}: element {i} is {x}, not {y} ± {radius:e}");
     }
-    let open = wanted.radius.iter().filter(|r| r.is_infinite()).count();
-    assert!(20 * open <= wanted.radius.len(), "{what}: {open} of {} elements have no bound", wanted.radius.len());
+    let open = expected.radius.iter().filter(|r| r.is_infinite()).count();
+    assert!(20 * open <= expected.radius.len(), "{what}: {open} of {} elements have no bound", expected.radius.len());
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use dlc_ir::Tensor;
 use dlc_runtime::train::{
-    Accumulated, Better, Combine, Evaluator, Event, Finish, Finished, Judge, Measures, Part, Selection, TrainError,
+    Accumulated, Better, Combine, DataPart, Evaluator, Event, Finish, Finished, Measures, Monitor, Subset, TrainError,
     TrainOptions, Trainer,
 };
 
 use super::{INIT, eval_program, examples, options, outcome, session, step_for, train};
 
-/// What [`eval_program`] makes its outputs of.
+/// Computes the parts from which [`OfParts`] makes the outputs of [`eval_program`].
 fn parts_program(batch: usize) -> String {
     r#"
 func @parts(%x: f32[B,3] input, %y: f32[B] input, %w: f32[3] param "w") -> ("squares": f32[], "largest": f32[], "smallest": f32[], "rows": f32[B], "weights": f32[3]) {
@@ -27,7 +27,7 @@ func @parts(%x: f32[B,3] input, %y: f32[B] input, %w: f32[3] param "w") -> ("squ
     .replace('B', &batch.to_string())
 }
 
-/// Finishes them, for all examples or for one size only.
+/// Computes them from parts, for all examples or for one size only.
 #[derive(Debug)]
 struct OfParts {
     only: Option<usize>,
@@ -63,14 +63,14 @@ func @finish(%squares: f32[] input, %largest: f32[] input, %smallest: f32[] inpu
     }
 }
 
-/// A step that returns what loss and error of many batches are made of besides.
+/// A step that also returns the parts from which loss and error of many batches are computed.
 fn step_of_parts(batch: usize) -> String {
     let parts = format!(r#""error": f32[], "squares": f32[], "rows": f32[{batch}], "#);
     let text = step_for(batch).replace(r#""error": f32[], "#, &parts);
     text.replace("return %loss, %error, ", "return %loss, %error, %sum, %a, ")
 }
 
-/// Finishes them.
+/// Computes them from the parts of a step.
 #[derive(Debug)]
 struct OfStep;
 
@@ -91,7 +91,7 @@ func @finish(%squares: f32[] input, %rows: f32[{examples}] input) -> ("loss": f3
     }
 }
 
-/// A trainer of batches of 4, and of the 2 examples that are left of 34, whose scores of an epoch are exact.
+/// A trainer of batches of 4, and of the remainder of 2 of 34 examples, whose scores of an epoch are exact.
 fn trainer_of_parts() -> Trainer {
     let parts = [("squares", Combine::Sum), ("rows", Combine::Rows { axis: 0, per: 1 })];
     let part = |(name, combine): (&str, Combine)| Accumulated { name: name.to_owned(), combine };
@@ -133,7 +133,7 @@ fn scores_of_an_epoch_of_unequal_batches_are_exact_also_over_an_interruption() {
 
     let (whole, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let judged = |folder: &std::path::Path| TrainOptions {
-        judge: Judge { part: Some(Part::Train), score: "error".to_owned(), better: Better::Lower },
+        monitor: Monitor { part: Some(DataPart::Train), score: "error".to_owned(), better: Better::Lower },
         ..options(Some(folder))
     };
     let mut undisturbed = trainer_of_parts();
@@ -150,7 +150,7 @@ fn scores_of_an_epoch_of_unequal_batches_are_exact_also_over_an_interruption() {
 
 #[test]
 fn metrics_of_many_batches_are_those_of_all_examples() {
-    let selection = Selection::all(examples());
+    let subset = Subset::all(examples());
     let weights = Tensor::new([3], vec![0.5_f32, -1.0, 2.0]).unwrap();
     let measures = |only: Option<usize>| {
         let rows = Combine::Rows { axis: 0, per: 1 };
@@ -172,12 +172,12 @@ fn metrics_of_many_batches_are_those_of_all_examples() {
         for session in evaluator.sessions() {
             session.set_param("w", &weights).unwrap();
         }
-        evaluator.run(&selection)
+        evaluator.run(&subset)
     };
     let whole = evaluate(&[43], eval_program, None).unwrap();
     let many = evaluate(&[8, 3], parts_program, Some(measures(None))).unwrap();
     let one_size = evaluate(&[8, 3], parts_program, Some(measures(Some(8)))).unwrap();
-    // Sums of at most 43 squares in f32, each in another order.
+    // Sums of at most 43 squares in f32, in different orders.
     let close = |a: f64, b: f64| (a - b).abs() <= 43.0 * f64::from(f32::EPSILON) * b;
     for parts in [&many, &one_size] {
         for name in ["largest", "smallest"] {
@@ -189,7 +189,7 @@ fn metrics_of_many_batches_are_those_of_all_examples() {
     let error = examples().rows()["x"].to_f64s()[..3].iter().zip([0.5, -1.0, 2.0]).map(|(x, w)| x * w).sum::<f64>()
         - examples().rows()["y"].to_f64s()[0];
     assert!((many.tables["first"].get(0).as_f64() - error).abs() < 1e-6);
-    // The mean of the batches' own figures is another number.
+    // The mean of the batches' own scores is another number.
     let means = evaluate(&[8, 3], eval_program, None).unwrap();
     assert!(!close(means.metrics["rmse"], whole.metrics["rmse"]));
 }

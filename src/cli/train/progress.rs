@@ -49,7 +49,7 @@ impl Progress {
                     self.bar = Some(bar);
                 }
             }
-            Event::Anew { folder } => {
+            Event::FromScratch { folder } => {
                 let folder = folder.display();
                 output.line(format!("{folder} has no checkpoint yet: the training starts anew"));
                 output.object(&json!({ "v": 1, "event": "anew", "folder": folder.to_string() }));
@@ -98,9 +98,9 @@ impl Progress {
                     "best": report.best, "examples_per_s": report.examples_per_second,
                 }));
             }
-            Event::EarlyStop { epoch, patience, judge, best } => {
+            Event::EarlyStop { epoch, patience, monitor, best } => {
                 let epochs = if *patience == 1 { "epoch" } else { "epochs" };
-                let score = judge.column();
+                let score = monitor.column();
                 let last = best.map_or_else(
                     || format!("{score} was finite in no epoch"),
                     |best| format!("{score} was best in epoch {}: {:.4}", best.epoch, best.value),

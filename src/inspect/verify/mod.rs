@@ -119,7 +119,7 @@ impl<'a> Subject<'a> {
         let lowered = model.lower(request)?.graph;
         let written = tools::stage_graph(compiler, model, lowered.clone(), Stage::Grad)?;
         let optimised = tools::stage_graph(compiler, model, lowered.clone(), Stage::Opt)?;
-        check_room(optimised.entry())?;
+        check_memory(optimised.entry())?;
         let compile = |compiler: &Compiler| -> Result<Session, Error> {
             compiler.compile_graph(model, lowered.clone(), &mut Timings::default())?.try_session()
         };
@@ -131,7 +131,7 @@ impl<'a> Subject<'a> {
         };
         let main = Probe::new(compiler, model, parts.as_ref().map_or(&optimised, |parts| &parts.main))?;
         let wide = in_f64(compiler, model, request)?;
-        check_room(wide.1.entry())?;
+        check_memory(wide.1.entry())?;
         let init = Request { what: What::Init, ..request.clone() };
         let first = first_values(compiler, model, &init, seed)?;
         let inputs = optimised.entry().args().iter().filter(|argument| argument.role == Role::Input);
@@ -390,8 +390,8 @@ fn meaning(graph: &Graph, op: &Op, operands: Vec<Tensor>) -> Result<Vec<Bounded>
 }
 
 /// Refuses a function whose arguments are larger than the memory.
-fn check_room(entry: &Function) -> Result<(), Error> {
-    let room = entry.args().iter().try_for_each(|a| a.ty.check_room());
+fn check_memory(entry: &Function) -> Result<(), Error> {
+    let room = entry.args().iter().try_for_each(|a| a.ty.check_memory());
     room.map_err(|e| Error::plain("out-of-memory", e.to_string()))
 }
 

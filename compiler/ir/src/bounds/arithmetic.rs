@@ -5,7 +5,7 @@ use crate::{DType, Direction, Scalar, ScalarOp, Tensor};
 use super::{Bounded, is_choice, rounding};
 
 const NONE: f64 = f64::INFINITY;
-/// Below this every integer is an f32, and so is it in every wider dtype: 2 to the number of its digits.
+/// Every integer below this is exact in f32, and so in every wider dtype.
 const EXACT_INTEGERS: f64 = (1u32 << f32::MANTISSA_DIGITS) as f64;
 
 /// An element with its radius.
@@ -52,7 +52,7 @@ pub(super) fn map(f: ScalarOp, args: &[Bounded], value: &Tensor) -> Vec<f64> {
     (0..value.len()).map(element).collect()
 }
 
-/// The rounding of the function itself.
+/// The rounding error of the function itself.
 fn own(f: ScalarOp, from: DType, to: DType, magnitude: f64) -> f64 {
     match f {
         ScalarOp::Convert(_) if from == to || from == DType::Bool || from == DType::U8 => 0.0,
@@ -64,7 +64,7 @@ fn own(f: ScalarOp, from: DType, to: DType, magnitude: f64) -> f64 {
     }
 }
 
-/// Both branches, where the condition is open.
+/// Covers both branches where rounding may decide the condition.
 fn select(balls: &[Ball], value: Scalar) -> f64 {
     let [condition, on_true, on_false] = balls else { unreachable!("select has three operands") };
     let chosen = if condition.x.as_bool() { on_true } else { on_false };
@@ -84,7 +84,7 @@ fn integer(f: ScalarOp, balls: &[Ball], exact: bool) -> f64 {
         _ if exact => 0.0,
         ScalarOp::And if balls.iter().any(|b| decided(b, false)) => 0.0,
         ScalarOp::Or if balls.iter().any(|b| decided(b, true)) => 0.0,
-        // truth values as numbers
+        // booleans as numbers
         ScalarOp::Convert(to) if to.is_float() && matches!(balls[0].x, Scalar::Bool(_)) => 1.0,
         _ => NONE,
     }
@@ -170,18 +170,18 @@ fn float(f: ScalarOp, balls: &[Ball], value: Scalar, exact: bool) -> f64 {
             let whole = (quotient - bound).trunc() == (quotient + bound).trunc();
             if whole { x.r + quotient.trunc().abs() * y.r } else { NONE }
         }
-        // of no floats; `select` has its own
+        // not functions of floats, or (`select`) handled above
         F::Not | F::And | F::Or | F::Xor | F::ShiftLeft | F::ShiftRight | F::Select => NONE,
     }
 }
 
-/// Whether the relation of two numbers does not hang on their rounding.
+/// Whether rounding cannot change the outcome of comparing two numbers.
 fn decided(direction: Direction, x: Ball, y: Ball) -> bool {
     let distance = (x.at() - y.at()).abs();
     let radius = x.r + y.r;
     match direction {
         _ if radius == 0.0 => true,
-        // also equal numbers may be different ones
+        // numbers that look equal may differ before rounding
         _ => distance > radius,
     }
 }

@@ -5,31 +5,31 @@ use crate::{DType, Op, Scalar, Tensor, Type};
 
 use super::{Bounded, summing};
 
-/// Where each element of the slices stands in the indexed tensor, and the number of its index.
-fn places(axis: usize, batch: usize, x: &Type, indices: &Tensor, slices: &Type) -> Vec<(usize, usize)> {
+/// For each element of the slices its position in the indexed tensor, and the number of its index.
+fn positions(axis: usize, batch: usize, x: &Type, indices: &Tensor, slices: &Type) -> Vec<(usize, usize)> {
     let product = |sizes: &[usize]| sizes.iter().product::<usize>().max(1);
     let (middle, inner) = (product(&x.shape[batch..axis]), product(&x.shape[axis + 1..]));
     let count = product(&indices.shape()[batch..]);
-    let place = |element: usize| {
+    let position = |element: usize| {
         let (s, rest) = (element % inner, element / inner);
         let (i, outer) = (rest % count, rest / count);
         let number = outer / middle * count + i;
         let index = indices.get(number).as_i64() as usize;
         ((outer * x.shape[axis] + index) * inner + s, number)
     };
-    (0..slices.shape.elements()).map(place).collect()
+    (0..slices.shape.elements()).map(position).collect()
 }
 
-/// What an open index reads may be anything.
+/// An inexact index may read any element.
 pub(super) fn gather(op: &Gather, args: &[Bounded], value: &Tensor) -> Result<Vec<f64>, EvalError> {
     let (x, indices) = (&args[0], &args[1]);
-    let places = places(op.axis, op.batch, x.ty(), &indices.value, value.ty());
-    Ok(places.into_iter().map(|(place, number)| x.radius[place] + indices.radius[number]).collect())
+    let positions = positions(op.axis, op.batch, x.ty(), &indices.value, value.ty());
+    Ok(positions.into_iter().map(|(position, number)| x.radius[position] + indices.radius[number]).collect())
 }
 
 pub(super) fn scatter(op: &Scatter, args: &[Bounded], value: &Tensor) -> Result<Vec<f64>, EvalError> {
     let (x, indices, updates) = (&args[0], &args[1], &args[2]);
-    // What an open index writes may go anywhere.
+    // An inexact index may write any element.
     if !indices.is_exact() {
         return Ok(vec![f64::INFINITY; value.len()]);
     }
@@ -47,17 +47,17 @@ pub(super) fn scatter(op: &Scatter, args: &[Bounded], value: &Tensor) -> Result<
     Ok((0..value.len()).map(|i| radii[i] + own(i)).collect())
 }
 
-/// The winner is open where another one may be as large.
+/// The winner is inexact where another element may be as large.
 pub(super) fn winners(op: &ScatterArgmax, args: &[Bounded], value: &Tensor) -> Vec<f64> {
     let (x, indices, updates) = (&args[0], &args[1], &args[2]);
     if !indices.is_exact() {
         return vec![f64::INFINITY; value.len()];
     }
-    let places = places(op.axis, op.batch, x.ty(), &indices.value, updates.ty());
+    let positions = positions(op.axis, op.batch, x.ty(), &indices.value, updates.ty());
     let mut meeting: Vec<Vec<(f64, f64)>> =
         (0..x.value.len()).map(|i| vec![(x.value.get(i).as_f64(), x.radius[i])]).collect();
-    for (i, (place, _)) in places.into_iter().enumerate() {
-        meeting[place].push((updates.value.get(i).as_f64(), updates.radius[i]));
+    for (i, (position, _)) in positions.into_iter().enumerate() {
+        meeting[position].push((updates.value.get(i).as_f64(), updates.radius[i]));
     }
     let open = |elements: &Vec<(f64, f64)>| {
         let reached = elements.iter().map(|(x, r)| x - r).fold(f64::NEG_INFINITY, f64::max);

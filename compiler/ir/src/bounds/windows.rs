@@ -5,7 +5,7 @@ use crate::{Scalar, Shape, Tensor, Type};
 
 use super::{Bounded, rounding, summing};
 
-/// For each element of the result the row-major positions of the elements that it combines.
+/// For each element of the result the row-major positions of the elements that are reduced to it.
 pub(super) type Windows = Vec<Vec<usize>>;
 
 pub(super) fn of_reduce(reduce: &Reduce, x: &Type) -> Windows {
@@ -24,10 +24,10 @@ pub(super) fn of_window(window: &Window, x: &Type, result: &Type) -> Windows {
     let source = |index: &[usize], offset: &[usize]| {
         let mut at = index.to_vec();
         for (k, &a) in window.axes.iter().enumerate() {
-            let place = (index[a] * window.stride[k] + offset[k] * window.window_dilation[k]) as i64 - window.low[k];
+            let position = (index[a] * window.stride[k] + offset[k] * window.window_dilation[k]) as i64 - window.low[k];
             let spread = window.base_dilation[k] as i64;
-            let inside = place >= 0 && place % spread == 0 && place / spread < x.shape[a] as i64;
-            at[a] = inside.then_some((place / spread) as usize)?;
+            let inside = position >= 0 && position % spread == 0 && position / spread < x.shape[a] as i64;
+            at[a] = inside.then_some((position / spread) as usize)?;
         }
         Some(x.shape.offset(&at))
     };
@@ -58,7 +58,7 @@ pub(super) fn combined(kind: Reduction, windows: &Windows, x: &Bounded, value: &
     windows.iter().enumerate().map(each).collect()
 }
 
-/// The radius of the largest or smallest element, or of its index: only those count that can be it.
+/// The radius of the largest or smallest element, or of its index: only elements that can be the extreme count.
 fn extreme(kind: Reduction, window: &[usize], x: &Bounded) -> f64 {
     let sign = if matches!(kind, Reduction::Min | Reduction::ArgMin) { -1.0 } else { 1.0 };
     let at = |p: usize| sign * x.value.get(p).as_f64();
@@ -71,7 +71,7 @@ fn extreme(kind: Reduction, window: &[usize], x: &Bounded) -> f64 {
     match kind {
         Reduction::ArgMin | Reduction::ArgMax if candidates.len() == 1 || radius == 0.0 => 0.0,
         Reduction::ArgMin | Reduction::ArgMax => f64::INFINITY,
-        // Where another one is the largest, it is at most that much larger.
+        // If another element is the extreme, it exceeds this one by at most that much.
         _ => radius,
     }
 }

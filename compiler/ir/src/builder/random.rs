@@ -8,7 +8,7 @@ impl Builder {
     /// Random bits of an i32 or i64 type; equal keys and counters give equal bits.
     ///
     /// # Errors
-    /// If key and counter are not i64 scalars or the type is another one.
+    /// If key and counter are not i64 scalars, or the type is neither i32 nor i64.
     pub fn rng_bits(&mut self, key: Value, counter: Value, ty: Type) -> Built {
         self.push(RngBits { ty }, &[key, counter])
     }
@@ -23,10 +23,10 @@ impl Builder {
         self.rng_bits(other, number, Type::scalar(DType::I64))
     }
 
-    /// Numbers evenly distributed over `0 .. 1`, 1 excluded: multiples of 2^-24 in f32, of 2^-53 in f64.
+    /// Uniform samples from [0, 1): multiples of 2^-24 in f32, of 2^-53 in f64.
     ///
     /// # Errors
-    /// If key and counter are no i64 scalars or the type is not a floating-point one.
+    /// If key and counter are not i64 scalars or the type is not a floating-point one.
     pub fn uniform(&mut self, key: Value, counter: Value, ty: &Type) -> Built {
         let (bits_dtype, unused, unit) = match ty.dtype {
             DType::F64 => (DType::I64, 11, 1.0 / (1u64 << 53) as f64),
@@ -44,11 +44,11 @@ impl Builder {
         self.mul(whole, unit)
     }
 
-    /// Numbers of the standard normal distribution, by the method of Box and Muller: `sqrt(-2 log(1 - u)) cos(2π v)` with
-    /// `u` and `v` the two halves of one uniform draw.
+    /// Standard normal samples by the Box-Muller method: `sqrt(-2 log(1 - u)) cos(2π v)` with `u` and `v` the halves of one
+    /// uniform draw.
     ///
     /// # Errors
-    /// If key and counter are no i64 scalars or the type is not a floating-point one.
+    /// If key and counter are not i64 scalars or the type is not a floating-point one.
     pub fn normal(&mut self, key: Value, counter: Value, ty: &Type) -> Built {
         let n = ty.shape.elements();
         let both = self.uniform(key, counter, &ty.with_shape([2, n]))?;

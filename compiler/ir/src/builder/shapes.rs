@@ -7,7 +7,7 @@ use crate::op::{
 };
 
 impl Builder {
-    /// Turns axes around; `x` itself where there are none.
+    /// Reverses axes; `x` itself where there are none.
     ///
     /// # Errors
     /// If the axes do not fit.
@@ -18,7 +18,7 @@ impl Builder {
         self.push(Reverse { axes: axes.to_vec() }, &[x])
     }
 
-    /// A part of each axis; `x` itself where that is all.
+    /// Slices each axis; `x` itself where that is all.
     ///
     /// # Errors
     /// If the bounds do not fit.
@@ -35,11 +35,11 @@ impl Builder {
     /// The positions `start .. limit` of one axis; `x` itself where that is all.
     ///
     /// # Errors
-    /// If there is no such axis or part of it.
+    /// If the axis or the range does not exist.
     pub fn slice_axis(&mut self, x: Value, axis: usize, start: usize, limit: usize) -> Built {
         let shape = self.ty(x).shape.clone();
         let mut bounds = Slice { start: vec![0; shape.rank()], limit: shape.to_vec(), stride: vec![1; shape.rank()] };
-        // an axis that does not exist becomes a list that does not fit
+        // for an axis that does not exist the lists are too long, which `slice` reports
         if axis < shape.rank() {
             (bounds.start[axis], bounds.limit[axis]) = (start, limit);
         } else {
@@ -48,7 +48,7 @@ impl Builder {
         self.slice(x, bounds)
     }
 
-    /// Puts `value` around and between elements, or cuts; `x` itself where nothing is put or cut.
+    /// Pads with `value` around and between elements, or cuts; `x` itself where nothing is added or cut.
     ///
     /// # Errors
     /// If the amounts do not fit.
@@ -62,7 +62,7 @@ impl Builder {
         self.push(amounts, &[x, value])
     }
 
-    /// Slices of one axis by index; see [`Gather`].
+    /// Gathers slices of one axis by index; see [`Gather`].
     ///
     /// # Errors
     /// If the operands do not fit.
@@ -70,7 +70,7 @@ impl Builder {
         self.push(Gather { axis, batch }, &[x, indices])
     }
 
-    /// Puts slices into one axis by index; see [`Scatter`].
+    /// Scatters slices into one axis by index; see [`Scatter`].
     ///
     /// # Errors
     /// If the operands do not fit.
@@ -84,7 +84,7 @@ impl Builder {
         self.push(Scatter { axis, batch, kind }, &[x, indices, updates])
     }
 
-    /// Combines the elements of sliding windows.
+    /// Reduces sliding windows.
     ///
     /// # Errors
     /// If the windows do not fit.
@@ -92,7 +92,7 @@ impl Builder {
         self.push(ReduceWindow { kind, window }, &[x])
     }
 
-    /// Where each window's first largest element stands; the windowed axes are the last.
+    /// The position of each window's first largest element; the windowed axes are the last.
     ///
     /// # Errors
     /// If the windows do not fit.

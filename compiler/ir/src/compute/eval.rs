@@ -1,5 +1,5 @@
-//! The meaning of a [`Compute`], element by element: the judge of lowerings and of what fusion makes of them.
-//! It rounds to the dtype after every scalar function and after every step of a reduction, as compiled code does.
+//! Evaluates a [`Compute`] element by element: the reference for lowerings and for fusion. It rounds to the dtype after every
+//! scalar function and after every step of a reduction, as compiled code does.
 
 use super::{Combine, Compute, Expr, Guard, Index};
 use crate::op::{EvalError, random_bits};
@@ -20,7 +20,7 @@ impl Compute {
     /// If an index that is read from data is out of range.
     ///
     /// # Panics
-    /// If any other index is: then the `Compute` itself is wrong.
+    /// If any other index is out of range: then the `Compute` itself is wrong.
     pub fn eval(&self, args: &[Tensor]) -> Result<Tensor, EvalError> {
         let ty = Type::new(self.dtype(), self.extents.clone());
         let elements: Result<Vec<Scalar>, EvalError> = ty.shape.indices().map(|i| self.element(&i, args)).collect();
@@ -67,7 +67,7 @@ impl Compute {
     }
 }
 
-/// Whether `x` takes the place of `y`: the first NaN does, and stays.
+/// Whether `x` replaces `y` as the extreme: the first NaN does, and stays.
 fn beats(by: ScalarOp, x: Scalar, y: Scalar) -> bool {
     let less = match (x, y) {
         (Scalar::Float(_), Scalar::Float(y)) if y.is_nan() => return false,
@@ -88,7 +88,7 @@ fn identity(combine: Combine, dtype: DType) -> Scalar {
     }
 }
 
-/// A position in the iteration domain, and what can be read there.
+/// A point of the iteration space, with the operands that can be read there.
 struct Point<'a> {
     axes: &'a [i64],
     args: &'a [Tensor],
@@ -134,9 +134,9 @@ impl Point<'_> {
                 assert_eq!(x.shape().rank(), index.len(), "operand {operand} has another rank");
                 let mut at = vec![];
                 for (index, &size) in index.iter().zip(x.shape().iter()) {
-                    let place = self.index(index)?;
-                    assert!((0..size as i64).contains(&place), "operand {operand} is read at {place} of {size}");
-                    at.push(place as usize);
+                    let position = self.index(index)?;
+                    assert!((0..size as i64).contains(&position), "operand {operand} is read at {position} of {size}");
+                    at.push(position as usize);
                 }
                 x.get(x.shape().offset(&at))
             }

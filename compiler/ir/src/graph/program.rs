@@ -6,23 +6,23 @@ use indexmap::IndexMap;
 
 use super::{Function, Symbol};
 
-/// What computes some of the entry's frozen parameters from its other ones, whenever those are set.
+/// Computes some of the entry's frozen parameters from the other ones, whenever those are set.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Preparation {
-    /// The function that computes them. Its arguments are arguments of the entry by their roles, its results by their names.
+    /// The function that computes them. Its arguments are identified with arguments of the entry by their roles, its results by
+    /// their names.
     pub func: Symbol,
-    /// The function that counts what is lost on the way, as `i64[]`, if anything can be: it takes arguments of the entry too.
+    /// The function that counts lost elements, as `i64[]`, if any can be lost; its arguments are arguments of the entry too.
     pub lossless: Option<Symbol>,
 }
 
 /// A program: functions, each before its callers; the last one is the entry.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    /// The names of the sources that [`Loc::file`](super::Loc::file) counts from 1.
+    /// The names of the sources, which [`Loc::file`](super::Loc::file) counts from 1.
     pub sources: Vec<Arc<str>>,
-    /// What prepares its weights.
     pub preparation: Option<Preparation>,
-    /// Shared among the copies of a program: most stages change few functions.
+    /// Shared between copies of a program: most passes change few functions.
     functions: IndexMap<Symbol, Arc<Function>>,
 }
 
@@ -45,7 +45,7 @@ impl Graph {
         graph
     }
 
-    /// Adds a function at the end, or replaces the one of its name where it stands.
+    /// Adds a function at the end, or replaces the one of the same name in its position.
     pub fn insert(&mut self, function: Function) {
         self.functions.insert(function.name.clone(), Arc::new(function));
     }
@@ -53,7 +53,7 @@ impl Graph {
     /// Adds a function of another program, as [`insert`](Self::insert) does.
     ///
     /// # Panics
-    /// If that has no such function.
+    /// If the other program has no such function.
     pub fn insert_from(&mut self, graph: &Graph, name: &Symbol) {
         self.functions.insert(name.clone(), Arc::clone(&graph.functions[name]));
     }
@@ -61,7 +61,7 @@ impl Graph {
     /// The function that is run, the last one.
     ///
     /// # Panics
-    /// If there is none. Parser and verifier reject an empty graph.
+    /// If the program is empty. Parser and verifier reject an empty graph.
     pub fn entry(&self) -> &Function {
         self.functions.last().expect("a graph has at least one function").1
     }
@@ -76,7 +76,7 @@ impl Graph {
         self.functions.values().map(Arc::as_ref)
     }
 
-    /// A name that no function has, made from `base`.
+    /// A free name, derived from `base`.
     pub fn fresh_name(&self, base: &str) -> Symbol {
         let first = Symbol::new(base);
         if !self.functions.contains_key(&first) {

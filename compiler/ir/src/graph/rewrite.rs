@@ -1,11 +1,11 @@
-//! Copies of functions in which something is different.
+//! Copies of functions with changes.
 
 use smallvec::SmallVec;
 
 use super::{Def, Function, Node, NodeId, ResultRole, Value, values_of};
 
 impl Function {
-    /// Which nodes any result is computed from, by index. Arguments always count as live.
+    /// For each node, by index, whether a result depends on it. Arguments always count as live.
     pub fn live(&self) -> Vec<bool> {
         let mut live = vec![false; self.node_count()];
         for result in &self.results {
@@ -22,8 +22,8 @@ impl Function {
         live
     }
 
-    /// A copy with the same arguments in front and then what `rebuild` makes of each live operator, in order.
-    /// `rebuild` gets the new function, the old node and the new operands, and returns the new values of its results.
+    /// A copy with the same arguments in front, followed by what `rebuild` makes of each live operator, in order. `rebuild` gets
+    /// the new function, the old node and the new operands, and returns the new values of its results.
     ///
     /// # Errors
     /// The first error of `rebuild`.
@@ -34,7 +34,7 @@ impl Function {
         self.rewrite_from(0..self.args.len(), rebuild)
     }
 
-    /// [`try_rewrite`](Self::try_rewrite) with the arguments of these numbers in this order.
+    /// [`try_rewrite`](Self::try_rewrite) with these arguments only, in this order.
     fn rewrite_from<E>(
         &self,
         args: impl Iterator<Item = usize>,
@@ -81,7 +81,7 @@ impl Function {
         self.copy_from(0..self.args.len())
     }
 
-    /// A copy without dead operators, and in front only the arguments of these numbers, in this order.
+    /// A copy without dead operators, with these arguments only, in this order, in front.
     ///
     /// # Panics
     /// If another argument is used or updated.

@@ -34,13 +34,12 @@ impl fmt::Display for Attr {
     }
 }
 
-/// A Rust type with a form as an attribute.
+/// A Rust type that can be an attribute.
 pub trait AttrValue: Sized {
     /// What is expected, for messages: "a list of sizes".
     const EXPECTED: &'static str;
-    /// The form.
     fn to_attr(&self) -> Attr;
-    /// The value, if the attribute has the form.
+    /// The value, if the attribute has the right form.
     fn from_attr(attr: &Attr) -> Option<Self>;
 }
 
@@ -87,7 +86,7 @@ impl AttrValue for Symbol {
     }
 }
 
-/// A field-less enum that stands in the text form as one word a variant.
+/// A field-less enum, each variant of which is one word in the text form.
 macro_rules! word_enum {
     ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$vmeta:meta])* $variant:ident = $word:literal),* $(,)? }) => {
         $(#[$meta])*
@@ -115,16 +114,16 @@ macro_rules! word_enum {
 }
 pub(crate) use word_enum;
 
-/// An attribute that is missing, unknown, or not of its form.
+/// An attribute that is missing, unknown or malformed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct AttrError(pub String);
 
-/// Attributes on their way from the text into an operator.
+/// Attributes that are parsed into an operator.
 #[derive(Debug)]
 pub struct AttrReader<'a> {
     attrs: Vec<(String, Attr)>,
-    /// The declared result types, which say what attributes need not repeat.
+    /// The declared result types: attributes do not repeat what these determine.
     pub results: &'a [Type],
     /// The literal of a `constant`.
     pub literal: Option<crate::Tensor>,
@@ -136,15 +135,16 @@ impl<'a> AttrReader<'a> {
         AttrReader { attrs, results, literal }
     }
 
-    /// Takes an attribute out.
+    /// Removes and parses an attribute.
     ///
     /// # Errors
-    /// If it is missing or not of its form.
+    /// If it is missing or malformed.
     pub fn take<T: AttrValue>(&mut self, name: &str) -> Result<T, AttrError> {
         let found = self.attrs.iter().position(|(n, _)| n == name);
-        let at = found.ok_or_else(|| AttrError(format!("attribute `{name}` ({}) is missing", T::EXPECTED)))?;
+        let at = found.ok_or_else(|| AttrError(format!("missing attribute `{name}` ({})", T::EXPECTED)))?;
         let (_, attr) = self.attrs.remove(at);
-        T::from_attr(&attr).ok_or_else(|| AttrError(format!("attribute `{name}` wants {}, not {attr}", T::EXPECTED)))
+        T::from_attr(&attr)
+            .ok_or_else(|| AttrError(format!("attribute `{name}`: expected {}, found {attr}", T::EXPECTED)))
     }
 
     /// Takes an attribute that may be left out.
@@ -162,7 +162,7 @@ impl<'a> AttrReader<'a> {
     pub fn result(&self) -> Result<&Type, AttrError> {
         match self.results {
             [ty] => Ok(ty),
-            other => Err(AttrError(format!("has one result, not {}", other.len()))),
+            other => Err(AttrError(format!("expected one result, found {}", other.len()))),
         }
     }
 

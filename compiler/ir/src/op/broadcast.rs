@@ -23,8 +23,8 @@ impl Operator for Broadcast {
     const DOC: Doc = Doc {
         meaning: "Repeats a tensor along new axes: `result[i] = x[i[axes[0]], i[axes[1]], …]`.",
         attributes: &[("axes", "for each axis of the operand the result's axis that it becomes, ascending")],
-        types: "The operand's sizes are those of the result's axes that it becomes. Nothing is stretched: an axis \
-            of size 1 stays one.",
+        types: "The operand's sizes equal those of the result's axes that `axes` maps them to; an axis of size 1 is \
+            not stretched.",
         gradient: "The sum along the new axes.",
     };
 
@@ -38,11 +38,11 @@ impl Operator for Broadcast {
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let x = &args[0];
-        ensure!(self.axes.len() == x.rank(), "{} axes for {x}", self.axes.len());
-        ensure!(self.axes.is_sorted_by(|a, b| a < b), "axes {:?} must ascend", self.axes);
+        ensure!(self.axes.len() == x.rank(), "expected one axis for each axis of {x}, found {}", self.axes.len());
+        ensure!(self.axes.is_sorted_by(|a, b| a < b), "expected ascending axes, found {:?}", self.axes);
         for (i, &axis) in self.axes.iter().enumerate() {
-            ensure!(axis < self.shape.rank(), "axis {axis} of {}", self.shape);
-            ensure!(self.shape[axis] == x.shape[i], "axis {i} of {x} does not fit axis {axis} of {}", self.shape);
+            ensure!(axis < self.shape.rank(), "axis {axis} out of range for {}", self.shape);
+            ensure!(self.shape[axis] == x.shape[i], "size mismatch: axis {i} of {x} and axis {axis} of {}", self.shape);
         }
         Ok(smallvec::smallvec![x.with_shape(self.shape.clone())])
     }
@@ -52,8 +52,8 @@ impl Operator for Broadcast {
         let ty = result_type(self, args)?;
         let mut steps = vec![0; self.shape.rank()];
         self.axes.iter().zip(x.shape().strides()).for_each(|(&a, stride)| steps[a] = stride);
-        let places = walk(&self.shape, &steps);
-        Ok(vec![Tensor::from_fn(ty, |i| x.get(places[i]))])
+        let positions = walk(&self.shape, &steps);
+        Ok(vec![Tensor::from_fn(ty, |i| x.get(positions[i]))])
     }
 
     fn grad(&self) -> Grad<Self> {

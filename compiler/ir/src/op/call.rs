@@ -9,31 +9,31 @@ use super::{
     attr::AttrValue,
 };
 use crate::compute::{Lowering, Special};
-use crate::{DType, Function, Loc, NodeId, Places, Symbol, Tensor, Type};
+use crate::{DType, Function, Loc, Locs, NodeId, Symbol, Tensor, Type};
 
 /// The results of another function of the program. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Call {
-    /// The function, which stands before the caller.
+    /// The callee, which is defined before the caller.
     pub func: Symbol,
     /// The types of its results.
     pub results: Arc<[Type]>,
-    /// Where the callee's [checks](Function::checks) come from in this call, in their order; none if they are the callee's own
-    /// affair. Callers whose kernels are equal share one, whose operators know a single place each.
-    pub checks: Places,
+    /// The source locations, in this call, of the callee's [checks](Function::checks), in their order; empty if those of the
+    /// callee apply. Callers with equal kernels share one kernel, whose operators have a single location each.
+    pub checks: Locs,
 }
 
 impl Call {
-    /// A call whose callee knows itself where its operators come from.
+    /// A call whose callee's operators have their own locations.
     pub fn new(func: Symbol, results: impl Into<Arc<[Type]>>) -> Self {
-        Call { func, results: results.into(), checks: Places::default() }
+        Call { func, results: results.into(), checks: Locs::default() }
     }
 
-    /// Where a node of the callee comes from in this call.
-    pub fn place(&self, callee: &Function, node: NodeId) -> Loc {
+    /// The source location of a node of the callee in this call.
+    pub fn loc_of(&self, callee: &Function, node: NodeId) -> Loc {
         let check = callee.checks().position(|check| check == node);
-        let place = check.and_then(|check| self.checks.as_slice().get(check));
-        place.copied().unwrap_or(callee.node(node).loc)
+        let loc = check.and_then(|check| self.checks.as_slice().get(check));
+        loc.copied().unwrap_or(callee.node(node).loc)
     }
 }
 
@@ -41,10 +41,10 @@ impl Operator for Call {
     const MNEMONIC: &'static str = "call";
     const OPERANDS: &'static [&'static str] = &["...args"];
     const DOC: Doc = Doc {
-        meaning: "The results of another function of the program.",
-        attributes: &[("func", "the function, which stands before the caller")],
-        types: "The verifier compares the types with the callee's.",
-        gradient: "By differentiating the callee, or by the function that it names as its vjp.",
+        meaning: "Calls another function of the program.",
+        attributes: &[("func", "the function, which is defined before the caller")],
+        types: "The verifier checks the types against the callee's.",
+        gradient: "The derivative of the callee, or its custom vjp.",
     };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {

@@ -1,4 +1,4 @@
-//! `check_index`: that indices are those of an axis.
+//! `check_index`: fails if an index is out of range.
 
 use super::eval::result_type;
 use super::{Doc, Domain, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, attr::word_enum};
@@ -6,7 +6,7 @@ use crate::compute::{Combine, Compute, Expr, Index, Lowering, Reduce};
 use crate::{DType, Direction, Scalar, ScalarOp, Tensor, Type};
 
 word_enum! {
-    /// Who indexes an axis.
+    /// The operator that indexes an axis.
     pub enum Indexing {
         /// [`super::Gather`].
         Gather = "gather",
@@ -17,7 +17,7 @@ word_enum! {
     }
 }
 
-/// That indices are those of an axis, or the step fails. Its [`Operator::DOC`] has the details.
+/// Fails the step if an index is out of range. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CheckIndex {
     /// The size of the indexed axis.
@@ -30,9 +30,9 @@ impl Operator for CheckIndex {
     const MNEMONIC: &'static str = "check_index";
     const OPERANDS: &'static [&'static str] = &["indices"];
     const DOC: Doc = Doc {
-        meaning: "True, or an error of the step if an index is outside `0 .. size`. The compiler puts one beside every \
-            `gather` and `scatter` whose indices it does not know to be in range, and makes it a result of the \
-            program with the role `check`, so that no rewrite leaves it out.",
+        meaning: "True; the step fails if an index is outside of `0 .. size`. The compiler inserts one for every \
+            `gather` and `scatter` whose indices are not known to be in range, as a result of the program with the \
+            role `check`, so that no rewrite removes it.",
         attributes: &[
             ("size", "the size of the indexed axis"),
             ("by", "the operator that indexes it, for the message: one of `gather`, `scatter`, `scatter_argmax`"),
@@ -43,7 +43,7 @@ impl Operator for CheckIndex {
     attrs!(size, by);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
-        ensure!(args[0].dtype == DType::I64, "indices are i64, not {}", args[0]);
+        ensure!(args[0].dtype == DType::I64, "expected i64 indices, found {}", args[0]);
         Ok(smallvec::smallvec![Type::scalar(DType::Bool)])
     }
 
@@ -94,7 +94,7 @@ impl Operator for CheckIndex {
     }
 }
 
-/// Finds an index that is outside of `0 .. size`.
+/// Finds an index outside of `0 .. size`.
 pub(super) fn in_range(indices: &Tensor, size: usize) -> Result<(), EvalError> {
     match indices.scalars().map(Scalar::as_i64).find(|&i| i < 0 || i >= size as i64) {
         Some(index) => Err(EvalError::IndexOutOfRange { index, size }),

@@ -1,4 +1,4 @@
-//! `concat`: tensors one after another along an axis.
+//! `concat`: concatenates tensors along an axis.
 
 use super::eval::{element_at, result_type, tensor_of};
 use super::{Doc, EvalError, Grad, Operator, Sample, Slice, Tolerance, TypeError, Types, lowered_type};
@@ -6,10 +6,10 @@ use crate::compute::{Compute, Expr, Guard, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
-/// Tensors one after another along an axis. Its [`Operator::DOC`] has the details.
+/// Concatenates tensors along an axis. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Concat {
-    /// The axis along which they follow.
+    /// The axis of concatenation.
     pub axis: usize,
 }
 
@@ -17,25 +17,25 @@ impl Operator for Concat {
     const MNEMONIC: &'static str = "concat";
     const OPERANDS: &'static [&'static str] = &["first", "...rest"];
     const DOC: Doc = Doc {
-        meaning: "Tensors one after another along an axis.",
-        attributes: &[("axis", "the axis along which they follow")],
-        types: "At least one operand; all have one dtype and, but for `axis`, the same sizes.",
-        gradient: "Of each operand a `slice`.",
+        meaning: "Concatenates tensors along an axis.",
+        attributes: &[("axis", "the axis of concatenation")],
+        types: "At least one operand; all have one dtype and, except along `axis`, the same sizes.",
+        gradient: "For each operand a `slice`.",
     };
     attrs!(axis);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let first = &args[0];
-        ensure!(self.axis < first.rank(), "axis {} of {first}", self.axis);
+        ensure!(self.axis < first.rank(), "axis {} out of range for {first}", self.axis);
         let mut shape = first.shape.to_vec();
         shape[self.axis] = 0;
         for x in args {
             let same = x.dtype == first.dtype
                 && x.rank() == first.rank()
                 && (0..x.rank()).all(|a| a == self.axis || x.shape[a] == first.shape[a]);
-            ensure!(same, "{x} does not fit {first} but for axis {}", self.axis);
+            ensure!(same, "size mismatch: {x} and {first} may differ on axis {} only", self.axis);
             let size = shape[self.axis].saturating_add(x.shape[self.axis]);
-            ensure!(size < usize::MAX, "the parts are longer than any memory on axis {}", self.axis);
+            ensure!(size < usize::MAX, "the result is too large on axis {}", self.axis);
             shape[self.axis] = size;
         }
         Ok(smallvec::smallvec![first.with_shape(shape)])
@@ -79,7 +79,7 @@ impl Operator for Concat {
                 }
             });
         }
-        // where every part is empty there is no element to compute
+        // if every part is empty there is no element to compute
         Compute::map(&ty, body.unwrap_or(Expr::constant(ty.dtype, Scalar::zero(ty.dtype))))
     }
 

@@ -1,13 +1,12 @@
-//! `constant`: a tensor that is known when compiling.
+//! `constant`: a tensor that is known at compile time.
 
 use super::{Attr, AttrError, AttrReader, Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types};
 use crate::compute::{Lowering, Special};
 use crate::{DType, Scalar, Tensor, Type};
 
-/// A tensor that is known when compiling. Its [`Operator::DOC`] has the details.
+/// A tensor that is known at compile time. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Constant {
-    /// The value.
     pub value: Tensor,
 }
 
@@ -15,7 +14,7 @@ impl Operator for Constant {
     const MNEMONIC: &'static str = "constant";
     const OPERANDS: &'static [&'static str] = &[];
     const DOC: Doc = Doc {
-        meaning: "A tensor that is known when compiling.",
+        meaning: "A tensor that is known at compile time.",
         attributes: &[],
         types: "No operands; the result has the type of the literal.",
         gradient: "Zero: there are no operands.",
@@ -26,7 +25,7 @@ impl Operator for Constant {
     }
 
     fn from_attrs(attrs: &mut AttrReader<'_>) -> Result<Self, AttrError> {
-        let value = attrs.literal.take().ok_or_else(|| AttrError("wants a literal".to_owned()))?;
+        let value = attrs.literal.take().ok_or_else(|| AttrError("expected a literal".to_owned()))?;
         Ok(Constant { value })
     }
 

@@ -11,24 +11,24 @@ use crate::{Builder, DType, ScalarOp, Shape, Tensor, Type, Value};
 /// Convolution (cross-correlation) over any number of spatial axes, with dilation and groups. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conv {
-    /// Step of the kernel on each spatial axis.
+    /// Stride of the windows on each spatial axis.
     pub stride: Vec<usize>,
-    /// Zeros before each spatial axis.
+    /// Zero padding before each spatial axis.
     pub low: Vec<i64>,
-    /// Zeros after each spatial axis.
+    /// Zero padding after each spatial axis.
     pub high: Vec<i64>,
-    /// Distance of two neighbours of `x`; 1 is dense.
+    /// Dilation of `x` (as of a transposed convolution).
     pub x_dilation: Vec<usize>,
-    /// Distance of two neighbours of `kernel`; 1 is dense.
+    /// Dilation of `kernel`.
     pub kernel_dilation: Vec<usize>,
-    /// Groups of channels.
+    /// Number of channel groups.
     pub feature_groups: usize,
-    /// Groups of the batch.
+    /// Number of batch groups.
     pub batch_groups: usize,
 }
 
 impl Conv {
-    /// The spatial axes.
+    /// The spatial axes of one convolution.
     pub(super) fn axes(&self, x: &[usize], kernel: &[usize]) -> Vec<WindowAxis> {
         let axis = |i: usize| WindowAxis {
             input: x[i + 2],
@@ -47,48 +47,61 @@ impl Operator for Conv {
     const MNEMONIC: &'static str = "conv";
     const OPERANDS: &'static [&'static str] = &["x", "kernel"];
     const DOC: Doc = Doc {
-        meaning: "Cross-correlation of `x: [N, C, spatial…]` with `kernel: [O, C / feature_groups, spatial…]` to \
-            `[N / batch_groups, O, spatial…]`. With `feature_groups = g` the operand's channels and the kernel's \
-            outputs fall into `g` groups that go together. With `batch_groups = g` the operand's batch and the \
-            kernel's outputs do, and the result's batch is that of one group; the gradient of a grouped \
-            convolution by its kernel needs it. Weights that meet padding or the space between dilated elements \
-            are left out of the sum: there an infinite weight makes no NaN.",
+        meaning: "Cross-correlation of `x: [N, C, spatial…]` with `kernel: [O, C / feature_groups, spatial…]` to `[N \
+            / batch_groups, O, spatial…]`. With `feature_groups = g` the operand's channels and the kernel's output \
+            channels are divided into `g` corresponding groups. With `batch_groups = g` the operand's batch and the \
+            kernel's output channels are, and the result's batch is that of one group; the gradient of a grouped \
+            convolution by its kernel needs it. Weights at padding or between dilated elements are excluded from the \
+            sum: there an infinite weight does not make a NaN.",
         attributes: &[
-            ("stride", "step of the kernel on each spatial axis"),
-            ("low", "zeros before each spatial axis; negative cuts"),
-            ("high", "zeros after each spatial axis; negative cuts"),
-            ("x_dilation", "distance of two neighbours of `x`; 1 is dense"),
-            ("kernel_dilation", "distance of two neighbours of `kernel`; 1 is dense"),
-            ("feature_groups", "groups of channels"),
-            ("batch_groups", "groups of the batch; at most one of both is more than 1"),
+            ("stride", "stride of the windows on each spatial axis"),
+            ("low", "zero padding before each spatial axis; a negative amount cuts"),
+            ("high", "zero padding after each spatial axis; a negative amount cuts"),
+            ("x_dilation", "dilation of `x`; 1 is dense"),
+            ("kernel_dilation", "dilation of `kernel`; 1 is dense"),
+            ("feature_groups", "number of channel groups"),
+            ("batch_groups", "number of batch groups; at most one of both is more than 1"),
         ],
         types: "Numbers of one dtype and one rank, at least 2; the spatial sizes follow the rule of `reduce_window`.",
-        gradient: "Both are convolutions: of `x` the cotangents, spread by the stride, under the kernel turned \
-            around; of `kernel` the operand under the cotangents, spread by the stride, where groups of channels \
-            become groups of the batch and conversely.",
+        gradient: "Both are convolutions: for `x` of the cotangents, dilated by the stride, with the reversed kernel; \
+            for `kernel` of the operand with the cotangents, dilated by the stride, where channel groups become batch \
+            groups and conversely.",
     };
     attrs!(stride, low, high, x_dilation, kernel_dilation, feature_groups, batch_groups);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let (x, kernel) = (&args[0], &args[1]);
-        ensure!(x.dtype == kernel.dtype && x.dtype != DType::Bool, "{x} and {kernel} must be numbers of one dtype");
-        ensure!(x.rank() >= 2 && x.rank() == kernel.rank(), "{x} and {kernel} must have a rank, at least 2, in common");
+        ensure!(
+            x.dtype == kernel.dtype && x.dtype != DType::Bool,
+            "expected operands of one dtype other than bool, found {x} and {kernel}"
+        );
+        ensure!(
+            x.rank() >= 2 && x.rank() == kernel.rank(),
+            "expected operands of one rank, at least 2, found {x} and {kernel}"
+        );
         let spatial = x.rank() - 2;
         let lengths = [self.stride.len(), self.low.len(), self.high.len(), self.x_dilation.len()];
         let fits = lengths.iter().chain(&[self.kernel_dilation.len()]).all(|&l| l == spatial);
-        ensure!(fits, "wants {spatial} strides, paddings and dilations");
+        ensure!(fits, "expected {spatial} strides, paddings and dilations");
         let (fg, bg) = (self.feature_groups, self.batch_groups);
-        ensure!(fg >= 1 && bg >= 1 && (fg == 1 || bg == 1), "{fg} feature groups and {bg} batch groups");
+        ensure!(
+            fg >= 1 && bg >= 1 && (fg == 1 || bg == 1),
+            "{fg} feature groups and {bg} batch groups: at least one of them must be 1"
+        );
         ensure!(
             kernel.shape[1].checked_mul(fg) == Some(x.shape[1]),
-            "{} channels of {x} are not {fg} x {} of {kernel}",
+            "{} channels of {x}, expected {fg} x {} for {kernel}",
             x.shape[1],
             kernel.shape[1]
         );
-        // one of both is 1
+        // at least one of both is 1
         let groups = fg.max(bg);
-        ensure!(kernel.shape[0].is_multiple_of(groups), "{} outputs in {groups} groups", kernel.shape[0]);
-        ensure!(x.shape[0].is_multiple_of(bg), "a batch of {} in {bg} groups", x.shape[0]);
+        ensure!(
+            kernel.shape[0].is_multiple_of(groups),
+            "{} output channels are not divisible into {groups} groups",
+            kernel.shape[0]
+        );
+        ensure!(x.shape[0].is_multiple_of(bg), "a batch of {} is not divisible into {bg} groups", x.shape[0]);
         let mut shape = vec![x.shape[0] / bg, kernel.shape[0]];
         for (i, axis) in self.axes(&x.shape, &kernel.shape).iter().enumerate() {
             let positions = axis.positions().map_err(|e| format!("spatial axis {i}: {e}"));
@@ -114,11 +127,11 @@ impl Operator for Conv {
                 if self.batch_groups > 1 { (group * images + i[0], 0) } else { (i[0], group * kernel[1]) };
             let (x_first, k_first) = (image * x_steps[0] + channel * x_steps[1], i[1] * k_steps[0]);
             for tap in &taps {
-                let place = |a: usize| Some(axes[a].source(i[2 + a], tap[a])? * x_steps[2 + a]);
-                let place = (0..axes.len()).try_fold(x_first, |sum, a| Some(sum + place(a)?));
+                let position = |a: usize| Some(axes[a].source(i[2 + a], tap[a])? * x_steps[2 + a]);
+                let position = (0..axes.len()).try_fold(x_first, |sum, a| Some(sum + position(a)?));
                 let weight = (0..axes.len()).fold(k_first, |sum, a| sum + tap[a] * k_steps[2 + a]);
-                if let Some(place) = place {
-                    run(place, weight);
+                if let Some(position) = position {
+                    run(position, weight);
                 }
             }
         });
@@ -145,7 +158,7 @@ impl Operator for Conv {
         let (mut index, mut guards) = (vec![image, channel], vec![]);
         for (i, axis) in self.axes(&x.shape, &kernel.shape).iter().enumerate() {
             let (position, k) = (Index::Axis(2 + i), Index::Axis(rank + 1 + i));
-            index.push(axis.place(position, k, ty.shape[2 + i], &mut guards));
+            index.push(axis.source_index(position, k, ty.shape[2 + i], &mut guards));
         }
         let tap = [vec![Index::Axis(1)], Index::axes(rank..2 * rank - 1)].concat();
         let factors = vec![Expr::read(0, x, index), Expr::read(1, kernel, tap)];
@@ -224,7 +237,7 @@ impl Operator for Conv {
 }
 
 impl Conv {
-    /// The plain convolution over so many spatial axes: dense, without padding or groups.
+    /// The convolution with stride 1, without padding, dilation or groups.
     pub fn dense(spatial: usize) -> Self {
         Conv {
             stride: vec![1; spatial],
@@ -242,7 +255,7 @@ fn vjp(op: &Conv, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) -
     Ok(vec![Some(vjp_of_x(op, b, args, cts[0])?), Some(vjp_of_kernel(op, b, args, cts[0])?)])
 }
 
-/// The cotangents, spread by the stride, under the kernel turned around, its inputs and outputs exchanged.
+/// A convolution of the cotangents, dilated by the stride, with the kernel reversed, its input and output channels exchanged.
 fn vjp_of_x(op: &Conv, b: &mut Builder, args: &[Value], ct: Value) -> Result<Value, TypeError> {
     let (x, k) = (b.ty(args[0]).shape.clone(), b.ty(args[1]).shape.clone());
     let positions = b.ty(ct).shape.clone();
@@ -273,7 +286,7 @@ fn vjp_of_x(op: &Conv, b: &mut Builder, args: &[Value], ct: Value) -> Result<Val
     b.reshape(grouped, x)
 }
 
-/// The operand under the cotangents, batch and channels exchanged; groups of channels become groups of the batch, and conversely.
+/// A convolution of `x` with the cotangents, batch and channels exchanged; channel groups become batch groups, and conversely.
 fn vjp_of_kernel(op: &Conv, b: &mut Builder, args: &[Value], ct: Value) -> Result<Value, TypeError> {
     let (x, k) = (b.ty(args[0]).shape.clone(), b.ty(args[1]).shape.clone());
     let positions = b.ty(ct).shape.clone();

@@ -1,11 +1,11 @@
-//! What is written about an operator.
+//! The documentation of an operator.
 
-/// The documentation of an operator; OPS.md is made of it.
+/// The documentation of an operator; OPS.md is generated from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Doc {
-    /// What it computes, with its corners.
+    /// What it computes, with its corner cases.
     pub meaning: &'static str,
-    /// Each printed attribute and what it says.
+    /// Each printed attribute and its meaning.
     pub attributes: &'static [(&'static str, &'static str)],
     /// Which operands fit, and the types of the results.
     pub types: &'static str,

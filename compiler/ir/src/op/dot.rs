@@ -1,4 +1,4 @@
-//! `dot`: sums of products over pairs of axes.
+//! `dot`: a generalised matrix product.
 
 use super::eval::{result_type, sums_of_products, walk_axes};
 use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, are_axes, lowered_type};
@@ -6,21 +6,21 @@ use crate::compute::{self, Combine, Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, ScalarOp, Tensor, Type, Value};
 
-/// Sums products over pairs of axes, with batch axes. Its [`Operator::DOC`] has the details.
+/// Sums products over pairs of axes (a contraction), with batch axes. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dot {
-    /// The left operand's summed axes.
+    /// The contracted axes of the left operand.
     pub lhs: Vec<usize>,
-    /// The right operand's summed axes, in the order of their partners.
+    /// The contracted axes of the right operand, in the order of their partners.
     pub rhs: Vec<usize>,
-    /// The left operand's batch axes.
+    /// The batch axes of the left operand.
     pub lhs_batch: Vec<usize>,
-    /// The right operand's batch axes, in the order of their partners.
+    /// The batch axes of the right operand, in the order of their partners.
     pub rhs_batch: Vec<usize>,
 }
 
 impl Dot {
-    /// The axes of an operand that are neither summed nor batch, ascending.
+    /// The axes of an operand that are neither contracted nor batch axes, ascending.
     pub fn free(rank: usize, summed: &[usize], batch: &[usize]) -> Vec<usize> {
         (0..rank).filter(|a| !summed.contains(a) && !batch.contains(a)).collect()
     }
@@ -30,30 +30,36 @@ impl Operator for Dot {
     const MNEMONIC: &'static str = "dot";
     const OPERANDS: &'static [&'static str] = &["lhs", "rhs"];
     const DOC: Doc = Doc {
-        meaning: "Sums products over pairs of axes. The result's axes: the batch axes, then the left operand's \
-            free axes, then the right one's.",
+        meaning: "Generalised matrix product: sums products over pairs of axes. The result's axes: the batch axes, \
+            then the left operand's free axes, then the right one's.",
         attributes: &[
-            ("lhs", "the left operand's summed axes"),
-            ("rhs", "the right operand's summed axes, in the order of their partners"),
+            ("lhs", "the left operand's contracted axes"),
+            ("rhs", "the right operand's contracted axes, in the order of their partners"),
             ("lhs_batch", "the left operand's batch axes"),
             ("rhs_batch", "the right operand's batch axes, in the order of their partners"),
         ],
-        types: "Numbers of one dtype; paired axes have equal sizes. A sum over nothing is 0, integers wrap.",
-        gradient: "Of each operand a `dot` of the cotangent with the other one over the other's free axes, and a \
+        types: "Numbers of one dtype; paired axes have equal sizes. An empty sum is 0, integers wrap.",
+        gradient: "For each operand a `dot` of the cotangent with the other operand over its free axes, and a \
             `transpose`.",
     };
     attrs!(lhs, rhs, lhs_batch, rhs_batch);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let (l, r) = (&args[0], &args[1]);
-        ensure!(l.dtype == r.dtype && l.dtype != DType::Bool, "{l} and {r} must be numbers of one dtype");
+        ensure!(
+            l.dtype == r.dtype && l.dtype != DType::Bool,
+            "expected operands of one dtype other than bool, found {l} and {r}"
+        );
         let pairs = self.lhs.len() == self.rhs.len() && self.lhs_batch.len() == self.rhs_batch.len();
-        ensure!(pairs, "axes come in pairs");
+        ensure!(pairs, "the lists of axes have different lengths");
         for (axes, batch, ty) in [(&self.lhs, &self.lhs_batch, l), (&self.rhs, &self.rhs_batch, r)] {
-            ensure!(are_axes(&[axes.as_slice(), batch].concat(), ty.rank()), "{axes:?} and {batch:?} on {ty}");
+            ensure!(
+                are_axes(&[axes.as_slice(), batch].concat(), ty.rank()),
+                "expected distinct axes of {ty}, found {axes:?} and batch axes {batch:?}"
+            );
         }
         for (&a, &b) in self.lhs.iter().zip(&self.rhs).chain(self.lhs_batch.iter().zip(&self.rhs_batch)) {
-            ensure!(l.shape[a] == r.shape[b], "axis {a} of {l} does not fit axis {b} of {r}");
+            ensure!(l.shape[a] == r.shape[b], "size mismatch: axis {a} of {l} and axis {b} of {r}");
         }
         let mut shape: Vec<usize> = self.lhs_batch.iter().map(|&a| l.shape[a]).collect();
         shape.extend(Self::free(l.rank(), &self.lhs, &self.lhs_batch).iter().map(|&a| l.shape[a]));
@@ -154,7 +160,7 @@ fn vjp(op: &Dot, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) ->
     let batch: Vec<usize> = (0..n).collect();
     let l_axes: Vec<usize> = (n..n + l_free.len()).collect();
     let r_axes: Vec<usize> = (n + l_free.len()..n + l_free.len() + r_free.len()).collect();
-    // what comes out has the axes: batch, free ones of the operand, summed ones in the order of the other operand's axes
+    // the axes of the result: batch, free ones of the operand, contracted ones in the order of the other operand's axes
     let l = b.dot(cts[0], args[1], &r_axes, &r_free, (&batch, &op.rhs_batch))?;
     let l = b.transpose(l, &arrange(l_rank, &op.lhs_batch, &l_free, &op.lhs, &op.rhs))?;
     let r = b.dot(cts[0], args[0], &l_axes, &l_free, (&batch, &op.lhs_batch))?;
@@ -162,12 +168,12 @@ fn vjp(op: &Dot, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) ->
     Ok(vec![Some(l), Some(r)])
 }
 
-/// For each axis of an operand its axis among: `batch`, `free`, `summed` in ascending order of the partners.
+/// For each axis of an operand its axis in: `batch`, `free`, contracted in ascending order of the partners.
 fn arrange(rank: usize, batch: &[usize], free: &[usize], summed: &[usize], partners: &[usize]) -> Vec<usize> {
     let mut pairs: Vec<(usize, usize)> = partners.iter().copied().zip(summed.iter().copied()).collect();
     pairs.sort_unstable();
-    let mut place = vec![0; rank];
+    let mut position = vec![0; rank];
     let all = batch.iter().chain(free).copied().chain(pairs.into_iter().map(|(_, axis)| axis));
-    all.enumerate().for_each(|(i, axis)| place[axis] = i);
-    place
+    all.enumerate().for_each(|(i, axis)| position[axis] = i);
+    position
 }

@@ -1,38 +1,35 @@
-//! What the reference evaluations of operators share.
+//! Helpers of the reference evaluations of operators.
 
 use super::{Operator, TypeError};
-use crate::{NoRoom, Scalar, Shape, Tensor, Type};
+use crate::{AllocError, Scalar, Shape, Tensor, Type};
 
-/// Why an operator has no value.
+/// Why an operator cannot be evaluated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// Operands that do not fit.
     #[error(transparent)]
     Type(#[from] TypeError),
-    /// An index of `gather` or `scatter` that does not exist.
-    #[error("index {index} is not in 0 .. {size}")]
+    /// An index of `gather` or `scatter` that is out of range.
+    #[error("index {index} is out of range for an axis of size {size}")]
     IndexOutOfRange {
-        /// The index.
         index: i64,
         /// The size of the axis.
         size: usize,
     },
-    /// The result is larger than the memory.
     #[error(transparent)]
-    TooLarge(#[from] NoRoom),
-    /// The operator's meaning hangs on other functions of the program: the interpreter evaluates it, not the operator.
-    #[error("`{0}` has no meaning outside a program")]
+    TooLarge(#[from] AllocError),
+    /// The operator depends on other functions of the program: the interpreter evaluates it, not the operator.
+    #[error("`{0}` cannot be evaluated outside of a program")]
     NotLocal(&'static str),
 }
 
-/// The type of the one result.
+/// The type of the only result.
 pub(super) fn result_type(op: &impl Operator, args: &[Tensor]) -> Result<Type, TypeError> {
     let types: Vec<Type> = args.iter().map(|a| a.ty().clone()).collect();
     Ok(op.infer(&types)?.remove(0))
 }
 
-/// A tensor of which every element is computed from its index.
+/// A tensor each element of which is computed from its index.
 pub(super) fn tensor_of(ty: &Type, mut element: impl FnMut(&[usize]) -> Scalar) -> Tensor {
     let mut indices = ty.shape.indices();
     Tensor::from_fn(ty.clone(), |_| element(&indices.next().expect("there are as many indices as elements")))
@@ -43,7 +40,7 @@ pub(super) fn element_at(x: &Tensor, index: impl IntoIterator<Item = usize>) -> 
     x.get(index.into_iter().zip(x.shape().iter()).fold(0, |offset, (i, d)| offset * d + i))
 }
 
-/// Row-major positions of the elements along some axes, in row-major order of the axes as they are named; 0 on all others.
+/// Row-major positions of the elements along some axes, in row-major order of the axes as listed; 0 on all others.
 pub(super) fn walk_axes(shape: &Shape, axes: &[usize]) -> Vec<usize> {
     let strides = shape.strides();
     let sizes: Vec<usize> = axes.iter().map(|&a| shape[a]).collect();
@@ -51,19 +48,19 @@ pub(super) fn walk_axes(shape: &Shape, axes: &[usize]) -> Vec<usize> {
     walk(&sizes, &steps)
 }
 
-/// The sum of index times step over the axes, for each index in row-major order.
+/// For each index, in row-major order, the sum over the axes of index times step.
 pub(super) fn walk(sizes: &[usize], steps: &[usize]) -> Vec<usize> {
     if sizes.contains(&0) {
         return vec![];
     }
-    let inner = |places: Vec<usize>, (&size, &step): (&usize, &usize)| {
-        places.iter().flat_map(|place| (0..size).map(move |i| place + i * step)).collect()
+    let inner = |positions: Vec<usize>, (&size, &step): (&usize, &usize)| {
+        positions.iter().flat_map(|position| (0..size).map(move |i| position + i * step)).collect()
     };
     sizes.iter().zip(steps).fold(vec![0], inner)
 }
 
-/// A tensor of sums of products. For each element of the result `runs` names the row-major positions at which runs of factors begin;
-/// `terms` are the positions of a run's factors from there.
+/// A tensor of sums of products. For each element of the result `runs` has the row-major positions at which runs of factors
+/// begin; `terms` are the positions of a run's factors relative to that.
 pub(super) fn sums_of_products(
     ty: Type,
     lhs: &Tensor,

@@ -11,16 +11,14 @@ use super::{
 use crate::compute::{Lowering, Special};
 use crate::{DType, Symbol, Tensor, Type};
 
-/// The results of a function and its derivatives; differentiation replaces it. Its [`Operator::DOC`] has the details.
+/// The results of a function and its derivatives; differentiation expands it. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Gradient {
-    /// The function.
     pub func: Symbol,
-    /// The number of the result that is differentiated.
+    /// The index of the result that is differentiated.
     pub of: usize,
-    /// The numbers of the arguments by which it is differentiated; floating-point ones.
+    /// The indices of the floating-point arguments with respect to which it is differentiated.
     pub wrt: Vec<usize>,
-    /// The types of the function's results.
     pub results: Arc<[Type]>,
 }
 
@@ -28,14 +26,14 @@ impl Operator for Gradient {
     const MNEMONIC: &'static str = "gradient";
     const OPERANDS: &'static [&'static str] = &["...args"];
     const DOC: Doc = Doc {
-        meaning: "The results of a function, and after them the derivatives of one of them, a floating-point scalar, by \
-            some of the arguments. Differentiation replaces it.",
+        meaning: "The results of a function, followed by the derivatives of one of them, a floating-point scalar, \
+            with respect to some of the arguments. Differentiation expands it.",
         attributes: &[
-            ("func", "the function, which stands before the caller"),
-            ("of", "the number of the result that is differentiated; it is left out where that is the first"),
-            ("wrt", "the numbers of the floating-point arguments by which it is differentiated"),
+            ("func", "the function, which is defined before the caller"),
+            ("of", "the index of the result that is differentiated; omitted if 0"),
+            ("wrt", "the indices of the floating-point arguments with respect to which it is differentiated"),
         ],
-        types: "The verifier compares the types with the function's.",
+        types: "The verifier checks the types against the function's.",
         gradient: "By differentiating the function again, so that derivatives have any order.",
     };
 
@@ -48,7 +46,7 @@ impl Operator for Gradient {
         let (func, of) = (attrs.take("func")?, attrs.take_if_given("of")?.unwrap_or(0));
         let wrt: Vec<usize> = attrs.take("wrt")?;
         let own = attrs.results.len().checked_sub(wrt.len());
-        let own = own.ok_or_else(|| AttrError("has fewer results than derivatives".to_owned()))?;
+        let own = own.ok_or_else(|| AttrError("more derivatives than results".to_owned()))?;
         Ok(Gradient { func, of, wrt, results: attrs.results[..own].into() })
     }
 

@@ -1,4 +1,4 @@
-//! `iota`: each element is its own index along one axis.
+//! `iota`: the index of each element along one axis.
 
 use super::eval::tensor_of;
 use super::{
@@ -7,12 +7,11 @@ use super::{
 use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::{DType, Scalar, Tensor, Type};
 
-/// Each element is its own index along one axis. Its [`Operator::DOC`] has the details.
+/// The index of each element along one axis. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Iota {
     /// The result's type: any dtype but bool.
     pub ty: Type,
-    /// The axis that is counted.
     pub axis: usize,
 }
 
@@ -20,8 +19,8 @@ impl Operator for Iota {
     const MNEMONIC: &'static str = "iota";
     const OPERANDS: &'static [&'static str] = &[];
     const DOC: Doc = Doc {
-        meaning: "Each element is its own index along one axis, converted to the dtype as `convert` does.",
-        attributes: &[("axis", "the axis that is counted")],
+        meaning: "The index of each element along one axis, converted to the dtype as `convert` does.",
+        attributes: &[("axis", "the axis of the index")],
         types: "No operands; any result type but bool with that axis.",
         gradient: "Zero: there are no operands.",
     };
@@ -35,8 +34,8 @@ impl Operator for Iota {
     }
 
     fn infer(&self, _: &[Type]) -> Result<Types, TypeError> {
-        ensure!(self.axis < self.ty.rank(), "axis {} of {}", self.axis, self.ty);
-        ensure!(self.ty.dtype != DType::Bool, "makes numbers, not bool");
+        ensure!(self.axis < self.ty.rank(), "axis {} out of range for {}", self.axis, self.ty);
+        ensure!(self.ty.dtype != DType::Bool, "expected a numeric dtype, found bool");
         Ok(smallvec::smallvec![self.ty.clone()])
     }
 

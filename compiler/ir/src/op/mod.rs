@@ -1,4 +1,4 @@
-//! The operator table. One file an operator; [`Op`] is the closed list of them.
+//! The operator table. One file per operator; [`Op`] is the closed list of them.
 
 use std::fmt::Debug;
 use std::hash::Hash;
@@ -20,41 +20,38 @@ pub use grad::{Grad, Vjp};
 use sample::FLOAT;
 pub use sample::{Domain, Sample, Tolerance};
 
-/// The types of an operator's results; most have one.
+/// The types of an operator's results; mostly one.
 pub type Types = SmallVec<[Type; 1]>;
 
 /// Operands or attributes that do not fit an operator.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{mnemonic}: {message}")]
 pub struct TypeError {
-    /// The operator.
     pub mnemonic: &'static str,
     /// What was expected and what was found.
     pub message: String,
 }
 
-/// A function of the program that an operator names.
+/// A function of the program that an operator refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Callee<'a> {
-    /// Its name. It comes before the function that the operator is in.
+    /// Its name. It is defined before the function that the operator is in.
     pub func: &'a Symbol,
-    /// The types of its results.
     pub results: &'a [Type],
 }
 
-/// The functions that an operator names; most name none.
+/// The functions that an operator refers to; mostly none.
 pub type Callees<'a> = SmallVec<[Callee<'a>; 1]>;
 
-/// What every operator says of itself.
+/// The definition of an operator.
 pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
     /// Its name in the text form.
     const MNEMONIC: &'static str;
-    /// The names of its operands. A last name that begins with `...` stands for any number.
+    /// The names of its operands. A last name that begins with `...` is variadic.
     const OPERANDS: &'static [&'static str];
-    /// What is written about it.
     const DOC: Doc;
 
-    /// The attributes in the order in which they are printed. What the result type says already is left out.
+    /// The attributes in the order in which they are printed, without those that the result type determines.
     fn attrs(&self) -> Vec<(&'static str, Attr)>;
 
     /// The operator from its printed attributes and declared result types.
@@ -63,8 +60,8 @@ pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
     /// If an attribute is missing or not of its form.
     fn from_attrs(attrs: &mut AttrReader<'_>) -> Result<Self, AttrError>;
 
-    /// The functions of the program that it names. Whatever follows calls (reachability, inlining, verification) asks this and knows no
-    /// such operator by its name.
+    /// The functions of the program that it refers to. Everything that follows calls (reachability, inlining, verification) uses
+    /// this instead of matching on particular operators.
     fn callees(&self) -> Callees<'_> {
         Callees::new()
     }
@@ -78,7 +75,7 @@ pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
     /// The reference evaluation: what the operator means. Floats are computed in f64 and rounded once, at the end.
     ///
     /// # Errors
-    /// If the operands do not fit, if an index is out of range, or if the operator's meaning hangs on other functions.
+    /// If the operands do not fit, if an index is out of range, or if the operator depends on other functions.
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError>;
 
     /// How it is differentiated.
@@ -87,14 +84,14 @@ pub trait Operator: Clone + Debug + Eq + Hash + Into<Op> {
     /// How it is compiled, on operands that fit.
     fn lower(&self, args: &[Type]) -> Lowering;
 
-    /// How exact the compiled form is, on operands that fit.
+    /// The accuracy of the compiled form, on operands that fit.
     fn tolerance(&self, args: &[Type]) -> Tolerance;
 
-    /// Well-typed uses for generated tests, corners included. The first one is the example of the documentation.
+    /// Well-typed uses for generated tests, corner cases included. The first one is the example in the documentation.
     fn samples() -> Vec<Sample>;
 }
 
-/// The type of the one result, for operands that fit.
+/// The type of the only result, for operands that fit.
 fn lowered_type(op: &impl Operator, args: &[Type]) -> Type {
     op.infer(args).expect("only well-typed operators are lowered").remove(0)
 }
@@ -108,7 +105,7 @@ macro_rules! ensure {
     };
 }
 
-/// Attributes that stand in the text form under the names of the fields.
+/// Attributes whose names in the text form are those of the fields.
 macro_rules! attrs {
     ($($field:ident),* $(,)?) => {
         fn attrs(&self) -> Vec<(&'static str, $crate::op::Attr)> {
@@ -120,7 +117,7 @@ macro_rules! attrs {
     };
 }
 
-/// The table: a module and a struct an operator.
+/// The table: a module and a struct per operator.
 macro_rules! operators {
     ($($module:ident :: $name:ident),* $(,)?) => {
         $(mod $module; pub use $module::$name;)*
@@ -149,7 +146,7 @@ macro_rules! operators {
                 }
             }
 
-            /// The names of its operands; a last name that begins with `...` stands for any number.
+            /// The names of its operands; a last name that begins with `...` is variadic.
             pub fn operand_names(&self) -> &'static [&'static str] {
                 match self {
                     Op::Map(f) => f.def().operands,
@@ -177,7 +174,6 @@ macro_rules! operators {
                 Some(op.and_then(|op| attrs.finish().map(|()| op)))
             }
 
-            /// The functions of the program that it names.
             pub fn callees(&self) -> Callees<'_> {
                 match self {
                     Op::Map(_) => Callees::new(),
@@ -200,17 +196,17 @@ macro_rules! operators {
             /// The reference evaluation: what the operator means. Floats are computed in f64 and rounded once, at the end.
             ///
             /// # Errors
-            /// If the operands do not fit, if an index is out of range, or if the operator's meaning hangs on other functions
-            /// ([`EvalError::NotLocal`]: `call` and `gradient`, which the interpreter evaluates), or if the result is larger than the
-            /// memory.
+            /// If the operands do not fit, if an index is out of range, if the operator depends on other functions
+            /// ([`EvalError::NotLocal`]: `call` and `gradient`, which the interpreter evaluates), or if the result does not fit
+            /// into memory.
             pub fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
                 check_arity(self, args.len())?;
                 if self.callees().is_empty() {
                     let types: Vec<Type> = args.iter().map(|x| x.ty().clone()).collect();
                     let types = self.infer(&types)?;
-                    types.iter().try_for_each(Type::check_room)?;
-                    // An index counts even where it chooses nothing; all else that has no elements costs nothing, however long
-                    // its other axes are.
+                    types.iter().try_for_each(Type::check_memory)?;
+                    // An index is checked even if it selects nothing; any other result without elements needs no evaluation,
+                    // however long its other axes are.
                     let indexes = matches!(self, Op::Gather(_) | Op::Scatter(_) | Op::ScatterArgmax(_));
                     if !indexes && types.iter().all(|ty| ty.shape.elements() == 0) {
                         return Ok(types.into_iter().map(Tensor::zeros).collect());
@@ -222,7 +218,6 @@ macro_rules! operators {
                 }
             }
 
-            /// How it is differentiated.
             pub fn grad(&self) -> Grad<Op> {
                 match self {
                     Op::Map(f) => f.grad(),
@@ -249,7 +244,7 @@ macro_rules! operators {
                 }
             }
 
-            /// How exact the compiled form is, on operands that fit.
+            /// The accuracy of the compiled form, on operands that fit.
             pub fn tolerance(&self, args: &[Type]) -> Tolerance {
                 match self {
                     Op::Map(f) => Tolerance::Ulps(f.def().ulps),
@@ -263,7 +258,8 @@ macro_rules! operators {
                 maps.chain([$(<$name as Operator>::samples()),*].into_iter().flatten()).collect()
             }
 
-            /// The mnemonic, the operands' names, the documentation and the first sample of every operator but the scalar functions.
+            /// The mnemonic, the operand names, the documentation and the first sample of every operator but the scalar
+            /// functions.
             pub fn docs() -> Vec<(&'static str, &'static [&'static str], Doc, Sample)> {
                 vec![$((
                     <$name as Operator>::MNEMONIC,
@@ -324,12 +320,12 @@ fn check_arity(op: &Op, found: usize) -> Result<(), TypeError> {
     if fits {
         return Ok(());
     }
-    let message = format!("takes {} ({}), not {found}", names.len(), names.join(", "));
+    let message = format!("expected {} operands ({}), found {found}", names.len(), names.join(", "));
     Err(TypeError { mnemonic: op.mnemonic(), message })
 }
 
 fn no_vjp(op: &(impl Clone + Into<Op>)) -> TypeError {
-    TypeError { mnemonic: op.clone().into().mnemonic(), message: "has no vjp".to_owned() }
+    TypeError { mnemonic: op.clone().into().mnemonic(), message: "has no vjp rule".to_owned() }
 }
 
 /// Whether `axes` are distinct and below `rank`.

@@ -1,4 +1,4 @@
-//! `pad`: puts a value around and between elements; negative amounts cut.
+//! `pad`: pads around and between elements; negative amounts cut.
 
 use super::eval::result_type;
 use super::{Doc, EvalError, Grad, Operator, Sample, Slice, Tolerance, TypeError, Types, lowered_type};
@@ -6,14 +6,14 @@ use crate::compute::{Compute, Expr, Guard, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
-/// Puts a value before, after and between the elements of each axis; negative amounts cut. Its [`Operator::DOC`] has the details.
+/// Pads before, after and between the elements of each axis; negative amounts cut. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pad {
-    /// How many before each axis.
+    /// The padding before each axis.
     pub low: Vec<i64>,
-    /// How many after each axis.
+    /// The padding after each axis.
     pub high: Vec<i64>,
-    /// How many between two neighbours.
+    /// The padding between neighbours.
     pub interior: Vec<usize>,
 }
 
@@ -21,17 +21,17 @@ impl Operator for Pad {
     const MNEMONIC: &'static str = "pad";
     const OPERANDS: &'static [&'static str] = &["x", "value"];
     const DOC: Doc = Doc {
-        meaning: "Puts `value` before, after and between the elements of each axis. Negative `low` and `high` cut \
-            elements, of those put between them as well.",
+        meaning: "Pads with `value` before, after and between the elements of each axis. Negative `low` and `high` \
+            cut elements, including interior padding.",
         attributes: &[
-            ("low", "how many before each axis; negative cuts"),
-            ("high", "how many after each axis; negative cuts"),
-            ("interior", "how many between two neighbours"),
+            ("low", "padding before each axis; a negative amount cuts"),
+            ("high", "padding after each axis; a negative amount cuts"),
+            ("interior", "padding between neighbours"),
         ],
-        types: "Lists as long as `x` has axes, `value` a scalar of its dtype; the result's sizes are `n + (n - 1) \
+        types: "One amount per axis of `x`, `value` a scalar of its dtype; the result's sizes are `n + (n - 1) \
             interior + low + high` (without the interior where `n` is 0), which must not be negative.",
-        gradient: "Of `x` a negative `pad` and a `slice` with stride `interior + 1`; of `value` the sum of all \
-            cotangents that stand at no element.",
+        gradient: "For `x` a negative `pad` and a `slice` with stride `interior + 1`; for `value` the sum of the \
+            cotangents of padding.",
     };
     attrs!(low, high, interior);
 
@@ -39,20 +39,23 @@ impl Operator for Pad {
         let (x, value) = (&args[0], &args[1]);
         let rank = x.rank();
         let fits = self.low.len() == rank && self.high.len() == rank && self.interior.len() == rank;
-        ensure!(fits, "wants a low, a high and an interior for each axis of {x}");
-        ensure!(*value == Type::scalar(x.dtype), "the value must be {}[], not {value}", x.dtype);
+        ensure!(fits, "expected a low, a high and an interior amount for each axis of {x}");
+        ensure!(*value == Type::scalar(x.dtype), "expected a value of type {}[], found {value}", x.dtype);
         let mut shape = vec![];
         for axis in 0..rank {
-            // An axis of one element has nothing between neighbours, and its size does not tell.
+            // On an axis of one element the interior padding does not show in the size.
             let amounts = [self.low[axis].unsigned_abs(), self.high[axis].unsigned_abs(), self.interior[axis] as u64];
             ensure!(
                 amounts.iter().all(|&n| n < Type::MAX_BYTES as u64),
-                "axis {axis} of {x} would get more elements than any memory has"
+                "the padding of axis {axis} of {x} is too large"
             );
             let size = x.shape[axis] as i128;
             let spread = size + (size - 1).max(0) * self.interior[axis] as i128;
             let padded = spread + i128::from(self.low[axis]) + i128::from(self.high[axis]);
-            ensure!((0..Type::MAX_BYTES as i128).contains(&padded), "axis {axis} of {x} would get size {padded}");
+            ensure!(
+                (0..Type::MAX_BYTES as i128).contains(&padded),
+                "axis {axis} of {x} would have size {padded}, which is out of range"
+            );
             shape.push(padded as usize);
         }
         Ok(smallvec::smallvec![x.with_shape(shape)])
@@ -62,22 +65,22 @@ impl Operator for Pad {
         let (x, value) = (&args[0], args[1].get(0));
         let ty = result_type(self, args)?;
         let strides = x.shape().strides();
-        let mut places: Vec<Option<usize>> = vec![Some(0)];
+        let mut positions: Vec<Option<usize>> = vec![Some(0)];
         for (axis, &stride) in strides.iter().enumerate() {
             let step = self.interior[axis] as i64 + 1;
             let source = |i: usize| {
-                let place = i as i64 - self.low[axis];
-                let inside = place >= 0 && place % step == 0 && place / step < x.shape()[axis] as i64;
-                inside.then(|| (place / step) as usize * stride)
+                let position = i as i64 - self.low[axis];
+                let inside = position >= 0 && position % step == 0 && position / step < x.shape()[axis] as i64;
+                inside.then(|| (position / step) as usize * stride)
             };
             let sources: Vec<Option<usize>> = (0..ty.shape[axis]).map(source).collect();
-            let inner = |place: &Option<usize>| {
-                let place = *place;
-                sources.iter().map(move |source| Some(place? + (*source)?))
+            let inner = |position: &Option<usize>| {
+                let position = *position;
+                sources.iter().map(move |source| Some(position? + (*source)?))
             };
-            places = places.iter().flat_map(inner).collect();
+            positions = positions.iter().flat_map(inner).collect();
         }
-        Ok(vec![Tensor::from_fn(ty, |i| places[i].map_or(value, |place| x.get(place)))])
+        Ok(vec![Tensor::from_fn(ty, |i| positions[i].map_or(value, |position| x.get(position)))])
     }
 
     fn grad(&self) -> Grad<Self> {
@@ -90,15 +93,15 @@ impl Operator for Pad {
         let (mut index, mut guards) = (vec![], vec![]);
         for axis in 0..x.rank() {
             let step = self.interior[axis] as i64 + 1;
-            let place = Index::Axis(axis) + -self.low[axis];
+            let position = Index::Axis(axis) + -self.low[axis];
             if step > 1 {
-                guards.push(Guard::Divisible { index: place.clone(), divisor: step });
+                guards.push(Guard::Divisible { index: position.clone(), divisor: step });
             }
-            let place = place.quotient(step);
+            let position = position.quotient(step);
             if self.low[axis] > 0 || self.high[axis] > 0 {
-                guards.push(Guard::InRange { index: place.clone(), low: 0, high: x.shape[axis] as i64 });
+                guards.push(Guard::InRange { index: position.clone(), low: 0, high: x.shape[axis] as i64 });
             }
-            index.push(place);
+            index.push(position);
         }
         let then = Expr::read(0, x, index);
         if guards.is_empty() {
@@ -132,7 +135,7 @@ impl Operator for Pad {
 
 fn vjp(op: &Pad, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) -> Cotangents {
     let shape = b.ty(args[0]).shape.clone();
-    // back to the spread operand: padding is cut off, what was cut is zero
+    // the inverse: padding is cut off, what was cut gets zero
     let zero = b.zero_of(cts[0])?;
     let opposite = |amounts: &[i64]| amounts.iter().map(|a| -a).collect();
     let cut = Pad { low: opposite(&op.low), high: opposite(&op.high), interior: vec![0; shape.rank()] };
@@ -140,7 +143,7 @@ fn vjp(op: &Pad, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]) ->
     let limit = b.ty(spread).shape.to_vec();
     let stride = op.interior.iter().map(|i| i + 1).collect();
     let x = b.slice(spread, Slice { start: vec![0; shape.rank()], limit, stride })?;
-    // the value's: all that does not stand at an element
+    // the cotangent of the value: all that is not at an element
     let nothing = b.zeros_like(args[0])?;
     let one = b.scalar(b.ty(args[1]).dtype, Scalar::Float(1.0))?;
     let mask = b.pad(nothing, one, op.clone())?;

@@ -1,4 +1,4 @@
-//! `reduce`: combines the elements along axes.
+//! `reduce`: reduces along axes.
 
 use super::eval::{result_type, walk_axes};
 use super::{
@@ -20,7 +20,7 @@ word_enum! {
         Min = "min",
         /// Largest, NaN if any is; `or` on bool.
         Max = "max",
-        /// Index of the first smallest element, in row-major order of the reduced axes; of the first NaN, if any is.
+        /// Index of the first smallest element, in row-major order of the reduction axes; of the first NaN, if any.
         ArgMin = "argmin",
         /// Index of the first largest element, likewise.
         ArgMax = "argmax",
@@ -33,7 +33,7 @@ impl Reduction {
         matches!(self, Reduction::ArgMin | Reduction::ArgMax)
     }
 
-    /// The reference for combining elements; not for indices.
+    /// The reference reduction to a value; not to an index.
     pub(super) fn combine(self, dtype: DType, elements: impl Iterator<Item = Scalar>) -> Scalar {
         let extreme = |beyond: fn(f64, f64) -> bool, x: Scalar, y: Scalar| match (x, y) {
             (Scalar::Float(a), Scalar::Float(b)) => {
@@ -59,7 +59,7 @@ impl Reduction {
         })
     }
 
-    /// What no elements combine to: the neutral one.
+    /// The neutral element.
     pub fn identity(self, dtype: DType) -> Scalar {
         let (smallest, largest) = match dtype {
             DType::F32 | DType::F64 => (Scalar::Float(f64::NEG_INFINITY), Scalar::Float(f64::INFINITY)),
@@ -76,7 +76,7 @@ impl Reduction {
         }
     }
 
-    /// The reference for the position of the first smallest or largest element, or of the first NaN.
+    /// The reference reduction to the position of the first smallest or largest element, or of the first NaN.
     pub(super) fn position(self, elements: impl Iterator<Item = (i64, Scalar)>) -> Option<i64> {
         let mut best: Option<(i64, f64, i64)> = None;
         for (position, x) in elements {
@@ -97,17 +97,16 @@ impl Reduction {
     }
 }
 
-/// Combines the elements along axes, which the result does not have. Its [`Operator::DOC`] has the details.
+/// Reduces along axes, which the result does not have. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reduce {
-    /// How elements are combined.
     pub kind: Reduction,
     /// The axes, ascending.
     pub axes: Vec<usize>,
 }
 
 impl Reduce {
-    /// The axes that the result has, ascending, of an operand of this rank.
+    /// The parallel axes: those that the result keeps, ascending, for an operand of this rank.
     pub fn kept(&self, rank: usize) -> Vec<usize> {
         (0..rank).filter(|a| !self.axes.contains(a)).collect()
     }
@@ -117,31 +116,30 @@ impl Operator for Reduce {
     const MNEMONIC: &'static str = "reduce";
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
-        meaning: "Combines the elements along axes, which the result does not have. `sum` and `product` of nothing \
-            are 0 and 1; `min` and `max` are NaN if any element is, and on bool `and` and `or`. `argmin` and \
-            `argmax` are the i64 position of the first smallest or largest element, counted in row-major order of \
-            the reduced axes, of the first NaN if there is one.",
+        meaning: "Reduces along axes, which the result does not have. An empty `sum` and `product` are 0 and 1; `min` \
+            and `max` are NaN if any element is, and on bool `and` and `or`. `argmin` and `argmax` are the i64 \
+            position of the first smallest or largest element, counted in row-major order of the reduction axes, of \
+            the first NaN if there is one.",
         attributes: &[
             ("kind", "one of `sum`, `product`, `min`, `max`, `argmin`, `argmax`"),
             ("axes", "the axes, ascending"),
         ],
-        types: "Numbers, for `min` and `max` bool too. `min`, `max`, `argmin`, `argmax` want at least one element \
-            to combine.",
-        gradient: "`sum`: a broadcast. `product`: times the product of the other elements, which is computed as \
-            such, so that it holds at zeros. `min`, `max`: all of it to the first smallest or largest. `argmin`, \
-            `argmax`: zero.",
+        types: "Numbers, for `min` and `max` bool too. `min`, `max`, `argmin`, `argmax` need at least one element.",
+        gradient: "`sum`: a broadcast. `product`: multiplied by the product of the other elements, which is computed \
+            without division, so that it holds at zeros. `min`, `max`: the whole cotangent goes to the first smallest \
+            or largest element. `argmin`, `argmax`: zero.",
     };
     attrs!(kind, axes);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let x = &args[0];
         let ascend = self.axes.is_sorted() && are_axes(&self.axes, x.rank());
-        ensure!(ascend, "{:?} are not ascending axes of {x}", self.axes);
+        ensure!(ascend, "expected ascending axes of {x}, found {:?}", self.axes);
         let bool_allowed = matches!(self.kind, Reduction::Min | Reduction::Max);
-        ensure!(x.dtype != DType::Bool || bool_allowed, "no {} of bool", self.kind.word());
+        ensure!(x.dtype != DType::Bool || bool_allowed, "`{}` does not support bool", self.kind.word());
         let none = self.axes.iter().any(|&a| x.shape[a] == 0);
         let has_identity = matches!(self.kind, Reduction::Sum | Reduction::Product);
-        ensure!(!none || has_identity, "no {} of no elements: {x}", self.kind.word());
+        ensure!(!none || has_identity, "`{}` of an empty axis of {x} has no value", self.kind.word());
         let shape: Vec<_> = (0..x.rank()).filter(|a| !self.axes.contains(a)).map(|a| x.shape[a]).collect();
         let dtype = if self.kind.is_arg() { DType::I64 } else { x.dtype };
         Ok(smallvec::smallvec![Type::new(dtype, shape)])
@@ -151,7 +149,7 @@ impl Operator for Reduce {
         let x = &args[0];
         let ty = result_type(self, args)?;
         if self.axes.is_empty() && !self.kind.is_arg() {
-            // Nothing is combined, so that -0 stays: a sum of one element is 0 + -0 = 0.
+            // Returned unchanged, so that -0 stays: a sum of one element is 0 + -0 = 0.
             return Ok(vec![x.clone()]);
         }
         let kept = walk_axes(x.shape(), &self.kept(x.shape().rank()));
@@ -241,7 +239,7 @@ impl Reduction {
         }
     }
 
-    /// The tolerance of a reduction of so many elements.
+    /// The tolerance of a reduction of this many elements.
     pub(super) fn tolerance(self, terms: usize) -> Tolerance {
         match self {
             Reduction::Sum | Reduction::Product => Tolerance::Terms(terms),
@@ -271,7 +269,7 @@ fn vjp(op: &Reduce, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value])
             b.mul(spread, others)?
         }
         Reduction::Min | Reduction::Max => {
-            // all of it to the first of the extreme elements
+            // the whole cotangent goes to the first of the extreme elements
             let kind = if op.kind == Reduction::Min { Reduction::ArgMin } else { Reduction::ArgMax };
             let first = b.reduce(kind, x, &op.axes)?;
             let first = b.broadcast(first, shape.clone(), &kept)?;
@@ -291,8 +289,8 @@ fn vjp(op: &Reduce, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value])
     Ok(vec![Some(cotangent)])
 }
 
-/// For each element the product of all others along `axes`. It is computed from them, not by a division, so that it holds where
-/// elements are zero; the square of the number of elements that this costs is never stored, since it is computed within the reduction.
+/// For each element the product of all others along `axes`. It is a product, not a division, so that it holds where elements are
+/// zero; the quadratic intermediate is never stored, since it is computed within the reduction.
 pub(super) fn product_of_others(b: &mut Builder, x: Value, axes: &[usize]) -> Result<Value, TypeError> {
     let ty = b.ty(x).clone();
     let kept: Vec<usize> = (0..ty.rank()).filter(|a| !axes.contains(a)).collect();

@@ -1,4 +1,4 @@
-//! `reduce_window`: combines the elements of sliding windows, as pooling does.
+//! `reduce_window`: reduces sliding windows, as pooling does.
 
 use super::eval::{element_at, result_type, tensor_of};
 use super::{
@@ -14,33 +14,33 @@ use crate::{Builder, DType, Scalar, Shape, Tensor, Type, Value};
 pub struct Window {
     /// The axes, ascending.
     pub axes: Vec<usize>,
-    /// Elements of a window.
+    /// The size of a window.
     pub size: Vec<usize>,
-    /// Distance of two windows.
+    /// The stride of the windows.
     pub stride: Vec<usize>,
-    /// Padding before the axis; what is padded never counts. May be negative.
+    /// Padding before the axis, which no reduction includes. May be negative.
     pub low: Vec<i64>,
     /// Padding after the axis.
     pub high: Vec<i64>,
-    /// Distance of two neighbours of the operand; 1 is dense.
+    /// Dilation of the operand.
     pub base_dilation: Vec<usize>,
-    /// Distance of two elements of a window; 1 is dense.
+    /// Dilation of the window.
     pub window_dilation: Vec<usize>,
 }
 
 impl Window {
-    /// Its attributes, as OPS.md explains them.
+    /// The documentation of its attributes.
     pub(super) const DOC: [(&'static str, &'static str); 7] = [
         ("axes", "the axes over which windows slide, ascending; the other lists are as long"),
-        ("size", "elements of a window"),
-        ("stride", "distance of two windows"),
-        ("low", "padding before the axis; negative cuts"),
-        ("high", "padding after the axis; negative cuts"),
-        ("base_dilation", "distance of two neighbours of the operand; 1 is dense"),
-        ("window_dilation", "distance of two elements of a window; 1 is dense"),
+        ("size", "size of a window"),
+        ("stride", "stride of the windows"),
+        ("low", "padding before the axis; a negative amount cuts"),
+        ("high", "padding after the axis; a negative amount cuts"),
+        ("base_dilation", "dilation of the operand; 1 is dense"),
+        ("window_dilation", "dilation of the window; 1 is dense"),
     ];
 
-    /// Windows of these sizes over these axes: dense, without padding, each beside the next.
+    /// Tiling windows of these sizes over these axes: dense, without padding, each next to the last.
     pub fn tiles(axes: Vec<usize>, size: Vec<usize>) -> Self {
         let n = axes.len();
         Window {
@@ -86,10 +86,10 @@ impl Window {
         let n = self.axes.len();
         let lengths = [self.size.len(), self.stride.len(), self.low.len(), self.high.len()];
         if lengths.iter().chain(&[self.base_dilation.len(), self.window_dilation.len()]).any(|&l| l != n) {
-            return Err(format!("wants {n} sizes, strides, paddings and dilations"));
+            return Err(format!("expected {n} sizes, strides, paddings and dilations"));
         }
         if !self.axes.is_sorted() || !are_axes(&self.axes, x.rank()) {
-            return Err(format!("{:?} are not ascending axes of {x}", self.axes));
+            return Err(format!("expected ascending axes of {x}, found {:?}", self.axes));
         }
         let mut shape = x.shape.to_vec();
         for (&a, axis) in self.axes.iter().zip(self.over(&x.shape)) {
@@ -98,7 +98,7 @@ impl Window {
         Ok(shape.into())
     }
 
-    /// Each of the axes, with what is known of it.
+    /// Its axes, with their sizes.
     pub(super) fn over(&self, x: &[usize]) -> Vec<WindowAxis> {
         let axis = |i: usize| WindowAxis {
             input: x[self.axes[i]],
@@ -112,22 +112,22 @@ impl Window {
         (0..self.axes.len()).map(axis).collect()
     }
 
-    /// Where the elements of window number `i` of the grid stand, padding left out, in row-major order of the window.
+    /// The positions of the elements of window number `i` of the grid, without padding, in row-major order of the window.
     pub(super) fn sources(&self, windows: &[WindowAxis], i: &[usize]) -> impl Iterator<Item = Vec<usize>> {
         let along: Vec<Vec<usize>> = windows.iter().zip(&self.axes).map(|(axis, &a)| axis.sources(i[a])).collect();
         let found: Shape = along.iter().map(Vec::len).collect();
-        let places = found.indices().map(|k| {
+        let positions = found.indices().map(|k| {
             let mut source = i.to_vec();
             for ((along, &a), &k) in along.iter().zip(&self.axes).zip(&k) {
                 source[a] = along[k];
             }
             source
         });
-        places.collect::<Vec<_>>().into_iter()
+        positions.collect::<Vec<_>>().into_iter()
     }
 }
 
-/// How many elements of dilated windows a type rule looks at: some milliseconds.
+/// How many elements of dilated windows a type rule visits: some milliseconds.
 const MAX_WALKED: usize = 1 << 22;
 
 /// One axis of a window; convolutions share its arithmetic.
@@ -142,15 +142,15 @@ pub(super) struct WindowAxis {
 }
 
 impl WindowAxis {
-    /// Where in the operand element `k` of the window at `position` stands, unless that is padding.
+    /// The position in the operand of element `k` of the window at `position`, unless that is padding.
     pub fn source(&self, position: usize, k: usize) -> Option<usize> {
-        let place = (position * self.stride + k * self.window_dilation) as i64 - self.low;
+        let position = (position * self.stride + k * self.window_dilation) as i64 - self.low;
         let step = self.base_dilation as i64;
-        let inside = place >= 0 && place % step == 0 && place / step < self.input as i64;
-        inside.then(|| (place / step) as usize)
+        let inside = position >= 0 && position % step == 0 && position / step < self.input as i64;
+        inside.then(|| (position / step) as usize)
     }
 
-    /// Where the elements of the window at `position` stand in the operand, padding left out. A window may be far larger than
+    /// The positions in the operand of the elements of the window at `position`, without padding. A window may be far larger than
     /// its operand, which fits in memory: the smaller of the two is walked.
     fn sources(&self, position: usize) -> Vec<usize> {
         if self.size <= self.input {
@@ -162,14 +162,13 @@ impl WindowAxis {
         (0..self.input).filter(|&j| k(j) >= 0 && k(j) % step == 0 && k(j) / step < self.size as i64).collect()
     }
 
-    /// Whether each of the windows at `positions` holds an element of the operand; no if too many would have to be looked at
-    /// to know.
+    /// Whether each of the windows at `positions` holds an element of the operand; no if finding out would take too many visits.
     pub fn holds_elements(&self, positions: usize) -> bool {
         let dense = self.low <= 0 && self.high <= 0 && self.base_dilation == 1;
         if dense || positions == 0 || self.input == 0 {
             return dense || positions == 0;
         }
-        // Where no window falls between two elements, one that holds none lies before the first or behind the last.
+        // If no window falls between two elements, an empty one lies before the first or after the last element.
         let no_gap = match self.base_dilation {
             1 => self.window_dilation <= self.input,
             spread => self.window_dilation == 1 && spread <= self.size,
@@ -183,10 +182,10 @@ impl WindowAxis {
         walked <= MAX_WALKED && (0..positions).all(|position| !self.sources(position).is_empty())
     }
 
-    /// How many positions the window has.
+    /// The number of positions of the window.
     pub fn positions(&self) -> Result<usize, String> {
         if self.size == 0 || self.stride == 0 || self.base_dilation == 0 || self.window_dilation == 0 {
-            return Err("sizes, strides and dilations are at least 1".to_owned());
+            return Err("sizes, strides and dilations must be at least 1".to_owned());
         }
         let amounts = [self.low.unsigned_abs(), self.high.unsigned_abs(), self.stride as u64];
         if amounts
@@ -194,7 +193,7 @@ impl WindowAxis {
             .chain(&[self.base_dilation as u64, self.window_dilation as u64])
             .any(|&n| n >= Type::MAX_BYTES as u64)
         {
-            return Err("strides, paddings and dilations are smaller than any memory".to_owned());
+            return Err("a stride, padding or dilation is too large".to_owned());
         }
         let spread = |n: usize, by: usize| if n == 0 { 0 } else { (n as i128 - 1) * by as i128 + 1 };
         let padded = spread(self.input, self.base_dilation) + i128::from(self.low) + i128::from(self.high);
@@ -203,13 +202,13 @@ impl WindowAxis {
             return Err(format!("padded size {padded} is too large"));
         }
         if padded < window {
-            return Err(format!("a window of {window} does not fit {padded} elements"));
+            return Err(format!("a window of size {window} is larger than the padded axis of size {padded}"));
         }
         Ok(((padded - window) / self.stride as i128) as usize + 1)
     }
 }
 
-/// Combines the elements of sliding windows, as pooling does; what is padded does not count. Its [`Operator::DOC`] has the details.
+/// Reduces sliding windows, as pooling does; padding does not count. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ReduceWindow {
     /// How elements are combined: not an index.
@@ -222,19 +221,19 @@ impl Operator for ReduceWindow {
     const MNEMONIC: &'static str = "reduce_window";
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
-        meaning: "Combines the elements of sliding windows, as pooling does. What is padded does not count: the \
-            sum of a window of padding is 0, its product 1, its maximum the smallest value of the dtype (-∞).",
+        meaning: "Reduces sliding windows, as pooling does. Padding is excluded: the sum of a window of padding is 0, \
+            its product 1, its maximum the smallest value of the dtype (-∞).",
         attributes: &{
             let [axes, size, stride, low, high, base, window] = Window::DOC;
             [("kind", "one of `sum`, `product`, `min`, `max`"), axes, size, stride, low, high, base, window]
         },
-        types: "Numbers. A window fits at least once; each windowed axis gets the size `⌊(padded - window) / \
+        types: "Numbers. Each axis has room for a window; each windowed axis gets the size `⌊(padded - window) / \
             stride⌋ + 1`, where `padded = (n - 1) base_dilation + 1 + low + high` and `window = (size - 1) \
             window_dilation + 1`.",
-        gradient: "`sum`: a `reduce_window` over the cotangents with strides and dilations exchanged. `min`, \
-            `max`: `window_argmax` and a `scatter` that adds, so that the first extreme element of a window gets \
-            all; a window of padding only is an error there. `product`: times the product of the window's other \
-            elements.",
+        gradient: "`sum`: a `reduce_window` over the cotangents with strides and dilations exchanged. `min`, `max`: \
+            `window_argmax` and a `scatter` that adds, so that the first extreme element of a window gets the whole \
+            cotangent; a window of padding only is an error there. `product`: multiplied by the product of the \
+            window's other elements.",
     };
 
     fn attrs(&self) -> Vec<(&'static str, Attr)> {
@@ -247,8 +246,8 @@ impl Operator for ReduceWindow {
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let x = &args[0];
-        ensure!(!self.kind.is_arg(), "{} is `window_argmax`", self.kind.word());
-        ensure!(x.dtype != DType::Bool, "windows are over numbers, not bool");
+        ensure!(!self.kind.is_arg(), "`{}` of windows is `window_argmax`", self.kind.word());
+        ensure!(x.dtype != DType::Bool, "windows of bool are not supported");
         let grid = self.window.grid(x).map_err(|message| TypeError { mnemonic: Self::MNEMONIC, message })?;
         Ok(smallvec::smallvec![x.with_shape(grid)])
     }
@@ -269,7 +268,7 @@ impl Operator for ReduceWindow {
 
     fn lower(&self, args: &[Type]) -> Lowering {
         let ty = lowered_type(self, args);
-        let (index, guards) = self.window.places(&args[0].shape, &ty.shape);
+        let (index, guards) = self.window.source_indices(&args[0].shape, &ty.shape);
         Lowering::Compute(Compute {
             extents: ty.shape.to_vec(),
             body: Expr::read(0, &args[0], index),
@@ -297,7 +296,7 @@ impl Operator for ReduceWindow {
                 })
             })
             .collect();
-        // a window of nothing but padding
+        // a window of padding only
         let window = Window { low: vec![3], ..Window::tiles(vec![0], vec![2]) };
         let op = ReduceWindow { kind: Reduction::Sum, window };
         samples.push(Sample::new(op).on(Type::new(DType::F64, [5])));
@@ -306,36 +305,36 @@ impl Operator for ReduceWindow {
 }
 
 impl Window {
-    /// For each axis of the operand the place that is read, over the axes of the grid and then those of the window, and the conditions under
-    /// which it is no padding.
-    pub(super) fn places(&self, x: &[usize], grid: &[usize]) -> (Vec<Index>, Vec<Guard>) {
+    /// For each axis of the operand the position that is read, over the axes of the grid followed by those of the window, and the
+    /// guards that exclude padding.
+    pub(super) fn source_indices(&self, x: &[usize], grid: &[usize]) -> (Vec<Index>, Vec<Guard>) {
         let mut index = Index::axes(0..x.len());
         let mut guards = vec![];
         for (k, (axis, &a)) in self.over(x).iter().zip(&self.axes).enumerate() {
-            index[a] = axis.place(Index::Axis(a), Index::Axis(x.len() + k), grid[a], &mut guards);
+            index[a] = axis.source_index(Index::Axis(a), Index::Axis(x.len() + k), grid[a], &mut guards);
         }
         (index, guards)
     }
 }
 
 impl WindowAxis {
-    /// Where in the operand element `k` of the window at `position` stands; adds the conditions under which it is no padding.
-    pub fn place(&self, position: Index, k: Index, positions: usize, guards: &mut Vec<Guard>) -> Index {
+    /// The position in the operand of element `k` of the window at `position`; adds the guards that exclude padding.
+    pub fn source_index(&self, position: Index, k: Index, positions: usize, guards: &mut Vec<Guard>) -> Index {
         let step = self.base_dilation as i64;
         let spread = position * self.stride as i64 + k * self.window_dilation as i64 + -self.low;
         if step > 1 {
             guards.push(Guard::Divisible { index: spread.clone(), divisor: step });
         }
-        let place = spread.quotient(step);
+        let position = spread.quotient(step);
         let last = ((positions.max(1) - 1) * self.stride + (self.size - 1) * self.window_dilation) as i64 - self.low;
         if self.low > 0 || last.div_euclid(step) >= self.input as i64 {
-            guards.push(Guard::InRange { index: place.clone(), low: 0, high: self.input as i64 });
+            guards.push(Guard::InRange { index: position.clone(), low: 0, high: self.input as i64 });
         }
-        place
+        position
     }
 
-    /// Strides, paddings and dilations of the window of equal size that sums cotangents of the positions into those of the operand: the
-    /// window slides over the positions, spread by the stride, with its elements turned around.
+    /// The window of equal size that sums cotangents of the positions into those of the operand: it slides over the positions,
+    /// dilated by the stride, with its elements reversed.
     pub fn adjoint(&self, positions: usize) -> WindowAxis {
         let window = (self.size as i64 - 1) * self.window_dilation as i64;
         let low = window - self.low;
@@ -416,7 +415,7 @@ fn sum_vjp(op: &ReduceWindow, b: &mut Builder, ty: &Type, ct: Value) -> Result<V
     b.push(ReduceWindow { kind: Reduction::Sum, window }, &[ct])
 }
 
-/// Each window's cotangent to its first largest element.
+/// Adds each window's cotangent to its first largest element.
 fn extreme_vjp(op: &ReduceWindow, b: &mut Builder, x: Value, ct: Value) -> Result<Value, TypeError> {
     let rank = b.ty(x).rank();
     let outer: Vec<usize> = (0..rank).filter(|a| !op.window.axes.contains(a)).collect();
@@ -437,7 +436,7 @@ fn extreme_vjp(op: &ReduceWindow, b: &mut Builder, x: Value, ct: Value) -> Resul
     b.transpose(back, &Transpose { perm: order }.inverse())
 }
 
-/// Through the windows' elements, laid out side by side: padding with ones, a gather for each axis, a product.
+/// Materialises the windows side by side: padding with ones, a gather for each axis, a product.
 fn product_vjp(op: &ReduceWindow, b: &mut Builder, x: Value, ct: Value) -> Cotangents {
     let rank = b.ty(x).rank();
     let mut pad = Pad { low: vec![0; rank], high: vec![0; rank], interior: vec![0; rank] };
@@ -454,14 +453,14 @@ fn product_vjp(op: &ReduceWindow, b: &mut Builder, x: Value, ct: Value) -> Cotan
     for (i, &a) in op.window.axes.iter().enumerate() {
         let axis = a + i;
         let ty = Type::new(DType::I64, [grid[a], op.window.size[i]]);
-        let place = |at: usize| {
+        let position = |at: usize| {
             let (position, k) = (at / op.window.size[i], at % op.window.size[i]);
             Scalar::Int((position * op.window.stride[i] + k * op.window.window_dilation[i]) as i64)
         };
-        let places = b.constant(Tensor::from_fn(ty, place))?;
+        let positions = b.constant(Tensor::from_fn(ty, position))?;
         let gather = Gather { axis, batch: 0 };
-        let next = b.push(gather.clone(), &[last, places])?;
-        chain.push((gather.into(), vec![last, places], next));
+        let next = b.push(gather.clone(), &[last, positions])?;
+        chain.push((gather.into(), vec![last, positions], next));
         last = next;
         elements.push(axis + 1);
     }

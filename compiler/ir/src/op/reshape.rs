@@ -19,7 +19,7 @@ impl Operator for Reshape {
     const DOC: Doc = Doc {
         meaning: "The same elements in the same row-major order with another shape.",
         attributes: &[],
-        types: "Operand and result have equally many elements and one dtype.",
+        types: "Operand and result have the same number of elements and the same dtype.",
         gradient: "A reshape to the operand's shape.",
     };
 
@@ -33,7 +33,7 @@ impl Operator for Reshape {
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let x = &args[0];
-        ensure!(x.shape.elements() == self.shape.elements(), "{x} has not as many elements as {}", self.shape);
+        ensure!(x.shape.elements() == self.shape.elements(), "{x} has another number of elements than {}", self.shape);
         Ok(smallvec::smallvec![x.with_shape(self.shape.clone())])
     }
 
@@ -71,8 +71,8 @@ impl Operator for Reshape {
     }
 }
 
-/// For each axis of `from` its index, from the position on the axes of `to`. Runs of axes with equal products go together, so that
-/// an axis that stays is read as it is, without division.
+/// For each axis of `from` its index, computed from the position on the axes of `to`. Runs of axes with equal products are
+/// regrouped together, so that an unchanged axis needs no division.
 fn regroup(from: &[usize], to: &[usize]) -> Vec<Index> {
     let mut index = vec![Index::Const(0); from.len()];
     if from.contains(&0) {

@@ -1,4 +1,4 @@
-//! `reverse`: turns axes around.
+//! `reverse`: reverses axes.
 
 use super::eval::{element_at, result_type, tensor_of};
 use super::{Doc, EvalError, Grad, Operator, Sample, Tolerance, TypeError, Types, are_axes};
@@ -6,7 +6,7 @@ use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Tensor, Type, Value};
 
-/// Turns axes around. Its [`Operator::DOC`] has the details.
+/// Reverses axes. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reverse {
     /// Distinct axes.
@@ -17,7 +17,7 @@ impl Operator for Reverse {
     const MNEMONIC: &'static str = "reverse";
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
-        meaning: "Turns axes around: the last element comes first.",
+        meaning: "Reverses axes.",
         attributes: &[("axes", "distinct axes")],
         types: "Any operand; the result has its type.",
         gradient: "The same reversal.",
@@ -26,7 +26,7 @@ impl Operator for Reverse {
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let x = &args[0];
-        ensure!(are_axes(&self.axes, x.rank()), "{:?} are not distinct axes of {x}", self.axes);
+        ensure!(are_axes(&self.axes, x.rank()), "expected distinct axes of {x}, found {:?}", self.axes);
         Ok(smallvec::smallvec![x.clone()])
     }
 
@@ -43,10 +43,10 @@ impl Operator for Reverse {
 
     fn lower(&self, args: &[Type]) -> Lowering {
         let x = &args[0];
-        let place = |a: usize| {
+        let position = |a: usize| {
             if self.axes.contains(&a) { Index::Axis(a) * -1 + (x.shape[a] as i64 - 1) } else { Index::Axis(a) }
         };
-        Compute::map(x, Expr::read(0, x, (0..x.rank()).map(place).collect()))
+        Compute::map(x, Expr::read(0, x, (0..x.rank()).map(position).collect()))
     }
 
     fn tolerance(&self, _: &[Type]) -> Tolerance {

@@ -17,11 +17,10 @@ impl Operator for RngBits {
     const OPERANDS: &'static [&'static str] = &["key", "counter"];
     const DOC: Doc = Doc {
         meaning: "Random bits by Philox4x32-10, which is written out below: a function of the key, the counter and \
-            the element's position, and of nothing else. The 64-bit `key` is the cipher's key, low word first. \
-            Block `j` enciphers the 128-bit counter whose low 64 bits are `j` and whose high 64 bits are \
-            `counter`, and yields four 32-bit words. Element `i` of an i32 result is word `i mod 4` of block `⌊i / \
-            4⌋`; of an i64 result it is the words `2 (i mod 2)` (low half) and `2 (i mod 2) + 1` of block `⌊i / \
-            2⌋`.",
+            the element's position only. The 64-bit `key` is the cipher's key, low word first. Block `j` enciphers \
+            the 128-bit counter whose low 64 bits are `j` and whose high 64 bits are `counter`, and yields four \
+            32-bit words. Element `i` of an i32 result is word `i mod 4` of block `⌊i / 4⌋`; of an i64 result it is \
+            the words `2 (i mod 2)` (low half) and `2 (i mod 2) + 1` of block `⌊i / 2⌋`.",
         attributes: &[],
         types: "`key` and `counter` are i64 scalars, the result i32 or i64 of any shape.",
         gradient: "Zero.",
@@ -36,9 +35,13 @@ impl Operator for RngBits {
     }
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
-        ensure!(matches!(self.ty.dtype, DType::I32 | DType::I64), "makes i32 or i64, not {}", self.ty.dtype);
+        ensure!(
+            matches!(self.ty.dtype, DType::I32 | DType::I64),
+            "expected a result of type i32 or i64, found {}",
+            self.ty.dtype
+        );
         for arg in args {
-            ensure!(*arg == Type::scalar(DType::I64), "key and counter are i64[], not {arg}");
+            ensure!(*arg == Type::scalar(DType::I64), "expected key and counter of type i64[], found {arg}");
         }
         Ok(smallvec::smallvec![self.ty.clone()])
     }

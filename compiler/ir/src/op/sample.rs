@@ -1,4 +1,4 @@
-//! What generated tests feed an operator, and how exact its compiled form must be.
+//! What generated tests pass to an operator, and how accurate its compiled form must be.
 
 use super::{EvalError, Op};
 use crate::{DType, Scalar, Tensor, Type};
@@ -6,13 +6,12 @@ use crate::{DType, Scalar, Tensor, Type};
 /// The values from which generated tests draw an operand.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Domain {
-    /// Numbers between two bounds.
+    /// Numbers in an interval.
     Float(f64, f64),
-    /// Numbers between two bounds, no two of them close: where the derivative hangs on which one is larger.
+    /// Numbers in an interval, no two of them close: where the derivative depends on which one is larger.
     Distinct(f64, f64),
     /// Integers from the first to the second.
     Int(i64, i64),
-    /// Truth values.
     Bool,
 }
 
@@ -55,7 +54,7 @@ impl Domain {
 pub struct Sample {
     /// The operator with its attributes.
     pub op: Op,
-    /// The types of the operands and where their values come from.
+    /// The types of the operands and the domains of their values.
     pub operands: Vec<(Type, Domain)>,
 }
 
@@ -82,7 +81,7 @@ impl Sample {
         self.operands.iter().map(|(ty, _)| ty.clone()).collect()
     }
 
-    /// Operands; equal seeds give equal ones.
+    /// Random operands, reproducible by the seed.
     pub fn draw(&self, seed: u64) -> Vec<Tensor> {
         let mut random = Random(seed);
         self.operands.iter().map(|(ty, domain)| domain.draw(ty, &mut random)).collect()
@@ -109,16 +108,16 @@ impl Random {
     }
 }
 
-/// How far a compiled result may be from the reference. Integers and truth values are always exact.
+/// How far a compiled result may be from the reference. Integers and booleans are always exact.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Tolerance {
     /// Equal bits, but for the sign of zero and the bits of NaN.
     Exact,
-    /// At most so many units in the last place from the true value; up to 0.5 is exact.
+    /// At most this many units in the last place from the true value; up to 0.5 is exact.
     Ulps(f64),
-    /// A sum or product of at most so many terms: `(√K + 1) ε` times what the operator makes of the operands' absolute values.
+    /// A sum or product of at most this many terms: `(√K + 1) ε` times the operator's result on the operands' absolute values.
     Terms(usize),
-    /// The operator's meaning hangs on other functions, and so does its error.
+    /// The operator depends on other functions, and so does its error.
     NotLocal,
 }
 
@@ -156,7 +155,7 @@ fn absolute(x: &Tensor) -> Tensor {
     }
 }
 
-/// The distance of a number to the next larger one in size; infinity for what has none.
+/// The distance of a number to the next larger one in magnitude; infinity if there is none.
 fn ulp(x: f64, dtype: DType) -> f64 {
     let x = x.abs();
     match dtype {

@@ -1,4 +1,4 @@
-//! `scatter`: puts slices into one axis by index; the adjoint of `gather`.
+//! `scatter`: scatters slices into one axis by index; the adjoint of `gather`.
 
 use super::eval::result_type;
 use super::{
@@ -10,25 +10,24 @@ use crate::scalar::Cotangents;
 use crate::{Builder, DType, Direction, Scalar, ScalarOp, Tensor, Type, Value};
 
 word_enum! {
-    /// How a scattered element meets the one that is there.
+    /// How an update is combined with the element in its position.
     pub enum ScatterKind {
         /// Their sum.
         Add = "add",
         /// The larger; NaN if either is.
         Max = "max",
-        /// The scattered one; of several the last in the order of `indices`.
+        /// The update; of several the last in the order of `indices`.
         Set = "set",
     }
 }
 
-/// Puts slices into one axis of a copy of `x` by index; the adjoint of [`Gather`]. Its [`Operator::DOC`] has the details.
+/// Scatters slices into one axis of a copy of `x` by index; the adjoint of [`Gather`]. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scatter {
     /// The axis of `x` that is indexed.
     pub axis: usize,
-    /// How many leading axes of `x`, `indices` and `updates` go together.
+    /// The number of leading batch axes that `x`, `indices` and `updates` have in common.
     pub batch: usize,
-    /// How a scattered element meets the one that is there.
     pub kind: ScatterKind,
 }
 
@@ -36,28 +35,32 @@ impl Operator for Scatter {
     const MNEMONIC: &'static str = "scatter";
     const OPERANDS: &'static [&'static str] = &["x", "indices", "updates"];
     const DOC: Doc = Doc {
-        meaning: "Puts slices into one axis of a copy of `x` by index, with the axes of `gather`: `result[b, p, \
-            indices[b, i], s]` meets `updates[b, p, i, s]`, in ascending row-major order of `i`. `add` sums, `max` \
-            takes the larger (NaN if either is), `set` the update, of several the last. Any index outside the axis \
-            is an error of the step.",
+        meaning: "Scatters slices into one axis of a copy of `x` by index, with the axes of `gather`: `result[b, p, \
+            indices[b, i], s]` is combined with `updates[b, p, i, s]`, in ascending row-major order of `i`. `add` \
+            sums, `max` takes the larger (NaN if either is), `set` the update, of several the last. The step fails if \
+            any index is out of range.",
         attributes: &[
             ("axis", "the axis of `x` that is indexed"),
-            ("batch", "how many leading axes of `x`, `indices` and `updates` go together"),
+            ("batch", "the number of leading batch axes of `x`, `indices` and `updates`"),
             ("kind", "one of `add`, `max`, `set`"),
         ],
         types: "`updates` has the type of `gather` with the same attributes; bool can only be set.",
-        gradient: "`add`: of `x` the cotangent, of `updates` its `gather`. `set`: of `x` the cotangent where \
-            nothing was written, of `updates` the cotangent of the last one. `max`: the cotangent goes to the \
-            one that `scatter_argmax` names. None of `indices`.",
+        gradient: "`add`: for `x` the cotangent, for `updates` its `gather`. `set`: for `x` the cotangent where \
+            nothing was written, for `updates` the cotangent of the last one. `max`: the cotangent goes to the winner \
+            by `scatter_argmax`. None for `indices`.",
     };
     attrs!(axis, batch, kind);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
-        let wanted = Gather { axis: self.axis, batch: self.batch }
+        let expected = Gather { axis: self.axis, batch: self.batch }
             .result(&args[0], &args[1])
             .map_err(|e| TypeError { mnemonic: Self::MNEMONIC, ..e })?;
-        ensure!(args[0].dtype != DType::Bool || self.kind == ScatterKind::Set, "no {} of bool", self.kind.word());
-        ensure!(args[2] == wanted, "updates must be {wanted}, not {}", args[2]);
+        ensure!(
+            args[0].dtype != DType::Bool || self.kind == ScatterKind::Set,
+            "`{}` does not support bool",
+            self.kind.word()
+        );
+        ensure!(args[2] == expected, "expected updates of type {expected}, found {}", args[2]);
         Ok(smallvec::smallvec![args[0].clone()])
     }
 
@@ -65,10 +68,10 @@ impl Operator for Scatter {
         let (x, indices, updates) = (&args[0], &args[1], &args[2]);
         let ty = result_type(self, args)?;
         let gather = Gather { axis: self.axis, batch: self.batch };
-        let places = gather.places(&ty, indices, updates.ty())?;
+        let positions = gather.positions(&ty, indices, updates.ty())?;
         let mut result: Vec<Scalar> = x.scalars().collect();
-        for (place, update) in places.into_iter().zip(updates.scalars()) {
-            let target = &mut result[place];
+        for (position, update) in positions.into_iter().zip(updates.scalars()) {
+            let target = &mut result[position];
             *target = match (self.kind, *target, update) {
                 (ScatterKind::Set, _, y) => y,
                 (ScatterKind::Add, Scalar::Float(x), Scalar::Float(y)) => Scalar::Float(x + y),
@@ -99,7 +102,7 @@ impl Operator for Scatter {
             samples_of_indexing(|x, indices, axis, batch| {
                 let size = x.shape[axis] as i64;
                 let updates = Gather { axis, batch }.result(&x, &indices).expect("the samples are well typed");
-                // the largest must be clear where the derivative hangs on it
+                // the largest must be unambiguous where the derivative depends on it
                 let domain =
                     |ty: &Type| if ty.dtype.is_float() { Domain::Distinct(-2.0, 2.0) } else { Domain::of(ty.dtype) };
                 let (on_x, on_updates) = (domain(&x), domain(&updates));
@@ -119,7 +122,7 @@ fn vjp(op: &Scatter, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]
     match op.kind {
         ScatterKind::Add => Ok(vec![Some(cts[0]), None, Some(taken)]),
         ScatterKind::Set => {
-            // of several updates of an element the last one has its number left there
+            // of several updates of one element the last one leaves its number
             let numbers = number_updates(op, b, indices, updates)?;
             let unwritten = b.ty(x).with_dtype(DType::I64);
             let unwritten = b.full(&unwritten, Scalar::Int(-1))?;
@@ -130,8 +133,8 @@ fn vjp(op: &Scatter, b: &mut Builder, args: &[Value], _: &[Value], cts: &[Value]
             Ok(vec![Some(kept), None, Some(b.select(wins, taken, none)?)])
         }
         ScatterKind::Max => {
-            // By the number of the one that takes all, not by equality with the result: the operands of the comparison may be
-            // computed in another way than those of the maximum, and then none would be equal.
+            // Selects by the number of the winner, not by equality with the result: a rewrite may compute the operands of the
+            // comparison differently from those of the maximum, and then none would be equal.
             let winner = b.push(ScatterArgmax { axis: op.axis, batch: op.batch }, &[x, indices, updates])?;
             let own = b.ty(winner).clone();
             let own = b.full(&own, Scalar::Int(-1))?;

@@ -1,4 +1,4 @@
-//! `scatter_argmax`: which update `scatter` with the kind `max` leaves in each element.
+//! `scatter_argmax`: which update a `scatter` of the kind `max` leaves in each element.
 
 use super::eval::result_type;
 use super::{
@@ -7,12 +7,13 @@ use super::{
 use crate::compute::{Lowering, Special};
 use crate::{DType, Scalar, Tensor, Type};
 
-/// The number of the largest of what [`super::Scatter`] brings together in each element. Its [`Operator::DOC`] has the details.
+/// For each element the number of the update that [`super::Scatter`] with the kind `max` leaves there. Its [`Operator::DOC`] has
+/// the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ScatterArgmax {
     /// The axis of `x` that is indexed.
     pub axis: usize,
-    /// How many leading axes of `x`, `indices` and `updates` go together.
+    /// The number of leading batch axes that `x`, `indices` and `updates` have in common.
     pub batch: usize,
 }
 
@@ -22,11 +23,11 @@ impl Operator for ScatterArgmax {
     const DOC: Doc = Doc {
         meaning: "For each element of `x` the number of the update that `scatter` of the kind `max` leaves there, \
             counted in row-major order of `i` from 0, and -1 where `x` itself stays: the first of the largest, where \
-            `x` stands before all updates (the first NaN, if there is one). An index outside the axis is an error of \
-            the step; where `updates` has no elements nothing is indexed.",
+            `x` precedes all updates (the first NaN, if there is one). The step fails if an index is out of range; if \
+            `updates` is empty nothing is indexed.",
         attributes: &[
             ("axis", "the axis of `x` that is indexed"),
-            ("batch", "how many leading axes of `x`, `indices` and `updates` go together"),
+            ("batch", "the number of leading batch axes of `x`, `indices` and `updates`"),
         ],
         types: "Numbers; `updates` has the type of `gather` with the same attributes. The result is i64 of the shape of `x`.",
         gradient: "Zero.",
@@ -34,11 +35,11 @@ impl Operator for ScatterArgmax {
     attrs!(axis, batch);
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
-        let wanted = Gather { axis: self.axis, batch: self.batch }
+        let expected = Gather { axis: self.axis, batch: self.batch }
             .result(&args[0], &args[1])
             .map_err(|e| TypeError { mnemonic: Self::MNEMONIC, ..e })?;
-        ensure!(args[0].dtype != DType::Bool, "the largest of numbers, not of bool");
-        ensure!(args[2] == wanted, "updates must be {wanted}, not {}", args[2]);
+        ensure!(args[0].dtype != DType::Bool, "bool is not supported");
+        ensure!(args[2] == expected, "expected updates of type {expected}, found {}", args[2]);
         Ok(smallvec::smallvec![args[0].with_dtype(DType::I64)])
     }
 
@@ -46,19 +47,19 @@ impl Operator for ScatterArgmax {
         let (x, indices, updates) = (&args[0], &args[1], &args[2]);
         let ty = result_type(self, args)?;
         let gather = Gather { axis: self.axis, batch: self.batch };
-        let places = gather.places(&ty, indices, updates.ty())?;
+        let positions = gather.positions(&ty, indices, updates.ty())?;
         let inner = x.shape()[self.axis + 1..].iter().product::<usize>().max(1);
         let count = indices.shape()[self.batch..].iter().product::<usize>().max(1);
         let mut best: Vec<Scalar> = x.scalars().collect();
         let mut winners = vec![-1; best.len()];
-        for (at, (place, update)) in places.into_iter().zip(updates.scalars()).enumerate() {
-            let beaten = match (update, best[place]) {
+        for (at, (position, update)) in positions.into_iter().zip(updates.scalars()).enumerate() {
+            let beaten = match (update, best[position]) {
                 (Scalar::Float(new), Scalar::Float(old)) => new > old || (new.is_nan() && !old.is_nan()),
                 (new, old) => new.as_i64() > old.as_i64(),
             };
             if beaten {
-                best[place] = update;
-                winners[place] = (at / inner % count) as i64;
+                best[position] = update;
+                winners[position] = (at / inner % count) as i64;
             }
         }
         Ok(vec![Tensor::from_fn(ty, |i| Scalar::Int(winners[i]))])
@@ -81,7 +82,7 @@ impl Operator for ScatterArgmax {
             let size = x.shape[axis] as i64;
             let updates = Gather { axis, batch }.result(&x, &indices).expect("the samples are well typed");
             let domain = match x.dtype {
-                // few numbers, so that some are equal
+                // few distinct numbers, so that some are equal
                 dtype if dtype.is_float() && !distinct => Domain::Int(-1, 1),
                 dtype => Domain::of(dtype),
             };

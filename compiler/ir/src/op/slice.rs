@@ -1,4 +1,4 @@
-//! `slice`: a part of each axis, at constant positions.
+//! `slice`: slices each axis, at constant positions.
 
 use super::eval::{element_at, result_type, tensor_of};
 use super::{Doc, EvalError, Grad, Operator, Pad, Sample, Tolerance, TypeError, Types, lowered_type};
@@ -6,7 +6,7 @@ use crate::compute::{Compute, Expr, Index, Lowering};
 use crate::scalar::Cotangents;
 use crate::{Builder, DType, Tensor, Type, Value};
 
-/// A part of each axis, at constant positions. Its [`Operator::DOC`] has the details.
+/// Slices each axis, at constant positions. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Slice {
     /// First position of each axis.
@@ -21,14 +21,14 @@ impl Operator for Slice {
     const MNEMONIC: &'static str = "slice";
     const OPERANDS: &'static [&'static str] = &["x"];
     const DOC: Doc = Doc {
-        meaning: "Of each axis the positions `start, start + stride, …` below `limit`.",
+        meaning: "Selects on each axis the positions `start, start + stride, …` below `limit`.",
         attributes: &[
             ("start", "first position of each axis"),
             ("limit", "end of each axis, exclusive; at most the axis' size"),
-            ("stride", "step of each axis, at least 1"),
+            ("stride", "stride on each axis, at least 1"),
         ],
-        types: "Lists as long as the operand has axes; the result's sizes are `⌈(limit - start) / stride⌉`.",
-        gradient: "A `pad` with zeros that undoes the cut: `interior = stride - 1`.",
+        types: "One number per axis of the operand; the result's sizes are `⌈(limit - start) / stride⌉`.",
+        gradient: "A `pad` with zeros, the inverse: `interior = stride - 1`.",
     };
     attrs!(start, limit, stride);
 
@@ -36,20 +36,20 @@ impl Operator for Slice {
         let x = &args[0];
         let rank = x.rank();
         let fits = self.start.len() == rank && self.limit.len() == rank && self.stride.len() == rank;
-        ensure!(fits, "wants a start, a limit and a stride for each axis of {x}");
+        ensure!(fits, "expected a start, a limit and a stride for each axis of {x}");
         let mut shape = vec![];
         for axis in 0..rank {
             let (start, limit, stride) = (self.start[axis], self.limit[axis], self.stride[axis]);
-            ensure!(start <= limit && limit <= x.shape[axis], "{start}..{limit} on axis {axis} of {x}");
-            ensure!((1..Type::MAX_BYTES).contains(&stride), "stride {stride} on axis {axis}");
+            ensure!(start <= limit && limit <= x.shape[axis], "{start}..{limit} out of range for axis {axis} of {x}");
+            ensure!((1..Type::MAX_BYTES).contains(&stride), "stride {stride} out of range on axis {axis}");
             shape.push((limit - start).div_ceil(stride));
         }
         Ok(smallvec::smallvec![x.with_shape(shape)])
     }
 
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
-        let place = |i: &[usize], a: usize| self.start[a] + i[a] * self.stride[a];
-        let element = |i: &[usize]| element_at(&args[0], (0..i.len()).map(|a| place(i, a)));
+        let position = |i: &[usize], a: usize| self.start[a] + i[a] * self.stride[a];
+        let element = |i: &[usize]| element_at(&args[0], (0..i.len()).map(|a| position(i, a)));
         Ok(vec![tensor_of(&result_type(self, args)?, element)])
     }
 
@@ -59,8 +59,8 @@ impl Operator for Slice {
 
     fn lower(&self, args: &[Type]) -> Lowering {
         let ty = lowered_type(self, args);
-        let place = |a: usize| Index::Axis(a) * self.stride[a] as i64 + self.start[a] as i64;
-        Compute::map(&ty, Expr::read(0, &args[0], (0..ty.rank()).map(place).collect()))
+        let position = |a: usize| Index::Axis(a) * self.stride[a] as i64 + self.start[a] as i64;
+        Compute::map(&ty, Expr::read(0, &args[0], (0..ty.rank()).map(position).collect()))
     }
 
     fn tolerance(&self, _: &[Type]) -> Tolerance {

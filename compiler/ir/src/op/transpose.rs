@@ -36,14 +36,14 @@ impl Operator for Transpose {
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let x = &args[0];
         let fits = self.perm.len() == x.rank() && are_axes(&self.perm, x.rank());
-        ensure!(fits, "{:?} does not permute the axes of {x}", self.perm);
+        ensure!(fits, "expected a permutation of the axes of {x}, found {:?}", self.perm);
         Ok(smallvec::smallvec![x.with_shape(self.perm.iter().map(|&a| x.shape[a]).collect::<Vec<_>>())])
     }
 
     fn eval(&self, args: &[Tensor]) -> Result<Vec<Tensor>, EvalError> {
         let ty = result_type(self, args)?;
-        let places = walk_axes(args[0].shape(), &self.perm);
-        Ok(vec![Tensor::from_fn(ty, |i| args[0].get(places[i]))])
+        let positions = walk_axes(args[0].shape(), &self.perm);
+        Ok(vec![Tensor::from_fn(ty, |i| args[0].get(positions[i]))])
     }
 
     fn grad(&self) -> Grad<Self> {

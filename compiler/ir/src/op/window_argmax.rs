@@ -1,4 +1,4 @@
-//! `window_argmax`: where in the operand each window's largest element stands.
+//! `window_argmax`: the position of each window's largest element.
 
 use super::eval::{element_at, result_type, tensor_of};
 use super::{
@@ -11,7 +11,6 @@ use crate::{DType, Scalar, Shape, Tensor, Type};
 /// The position of each window's first largest element in the operand's windowed axes, which are its last. Its [`Operator::DOC`] has the details.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WindowArgmax {
-    /// The windows.
     pub window: Window,
 }
 
@@ -22,7 +21,7 @@ impl Operator for WindowArgmax {
         meaning: "The position of each window's first largest element (of the first NaN, if there is one), counted \
             in row-major order over the window's axes of the operand.",
         attributes: &Window::DOC,
-        types: "Numbers; the windowed axes are the last of the operand; every window holds an element that is no \
+        types: "Numbers; the windowed axes are the last of the operand; every window has an element other than \
             padding. The result is i64 with the sizes of `reduce_window`.",
         gradient: "Zero.",
     };
@@ -37,12 +36,12 @@ impl Operator for WindowArgmax {
 
     fn infer(&self, args: &[Type]) -> Result<Types, TypeError> {
         let x = &args[0];
-        ensure!(x.dtype != DType::Bool, "windows are over numbers, not bool");
+        ensure!(x.dtype != DType::Bool, "windows of bool are not supported");
         let grid = self.window.grid(x).map_err(|message| TypeError { mnemonic: Self::MNEMONIC, message })?;
         let last = x.rank() - self.window.axes.len();
-        ensure!(self.window.axes.iter().copied().eq(last..x.rank()), "the axes must be the last of {x}");
+        ensure!(self.window.axes.iter().copied().eq(last..x.rank()), "expected the last axes of {x}");
         for (axis, &a) in self.window.over(&x.shape).iter().zip(&self.window.axes) {
-            ensure!(axis.holds_elements(grid[a]), "a window on axis {a} of {x} holds nothing but padding, or could");
+            ensure!(axis.holds_elements(grid[a]), "a window on axis {a} of {x} may hold padding only");
         }
         Ok(smallvec::smallvec![Type::new(DType::I64, grid)])
     }
@@ -68,7 +67,7 @@ impl Operator for WindowArgmax {
     fn lower(&self, args: &[Type]) -> Lowering {
         let x = &args[0];
         let ty = lowered_type(self, args);
-        let (index, guards) = self.window.places(&x.shape, &ty.shape);
+        let (index, guards) = self.window.source_indices(&x.shape, &ty.shape);
         let last = x.rank() - self.window.axes.len();
         let position = Index::flatten(&index[last..], &x.shape[last..]);
         Lowering::Compute(Compute {

@@ -12,5 +12,5 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     ulps: 0.0,
     cost: 1,
     derivative: "0",
-    doc: "Both; on integers bit by bit.",
+    doc: "Logical and; on integers bitwise.",
 };

@@ -7,7 +7,7 @@ use crate::op::{
 };
 use crate::{Builder, DType, Scalar, Tensor, Type, Value};
 
-/// What a vjp rule gives: for each operand its cotangent, or `None` where no derivative flows.
+/// The result of a vjp rule: for each operand its cotangent, or `None` where no derivative flows.
 pub type Cotangents = Result<Vec<Option<Value>>, TypeError>;
 
 /// How a scalar function is differentiated.
@@ -47,7 +47,7 @@ impl Accepts {
     }
 }
 
-/// Everything that dlc knows of one scalar function.
+/// The definition of a scalar function.
 #[derive(Debug)]
 pub struct ScalarDef {
     /// Its name in the text form.
@@ -68,7 +68,7 @@ pub struct ScalarDef {
     pub cost: u8,
     /// The derivative by each operand, in words; `y` is the result.
     pub derivative: &'static str,
-    /// Meaning, with NaN, ties, overflow and other corners.
+    /// The meaning, with NaN, ties, overflow and other corner cases.
     pub doc: &'static str,
 }
 
@@ -94,14 +94,14 @@ macro_rules! scalars {
     ($($module:ident :: $name:ident $(($payload:ty : $sample:expr))?),* $(,)?) => {
         $(mod $module;)*
 
-        /// A scalar function. It is exhaustive, so that the compiler tells where the kernels of a new one are missing.
+        /// A scalar function. Exhaustive, so that a new one fails to compile until its kernels exist.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum ScalarOp {
             $(#[doc = concat!("`", stringify!($module), "`: see its definition.")] $name $(($payload))?),*
         }
 
         impl ScalarOp {
-            /// Every function, those with an attribute with one value of it.
+            /// Every function; those with an attribute with one value of it.
             pub const ALL: &'static [ScalarOp] = &[$(ScalarOp::$name $(({ let sample: $payload = $sample; sample }))?),*];
 
             /// Its row of the table.
@@ -168,7 +168,7 @@ impl ScalarOp {
         }
     }
 
-    /// Whether operands of that dtype may change places without changing a bit. The larger and the smaller of two zeros is the
+    /// Whether swapping operands of that dtype never changes a bit. Of two zeros `max` and `min` return the
     /// second.
     pub fn is_commutative(self, dtype: DType) -> bool {
         use ScalarOp::{Add, And, Max, Min, Mul, Or, Xor};
@@ -201,7 +201,7 @@ impl ScalarOp {
             ScalarGrad::Zero => Grad::Zero,
             ScalarGrad::Vjp(_) => Grad::Vjp(|op, b, args, results, cotangents| match op {
                 Op::Map(f) => f.vjp(b, args, results[0], cotangents[0]),
-                other => Err(TypeError { mnemonic: other.mnemonic(), message: "is no scalar function".to_owned() }),
+                other => Err(TypeError { mnemonic: other.mnemonic(), message: "is not a scalar function".to_owned() }),
             }),
         }
     }
@@ -224,7 +224,7 @@ impl ScalarOp {
         Compute::map(&data.with_dtype(self.result(data.dtype)), body)
     }
 
-    /// Uses for generated tests: every dtype, some shapes.
+    /// Samples for generated tests: every dtype, some shapes.
     pub(crate) fn samples(self) -> Vec<Sample> {
         let def = self.def();
         let functions: Vec<ScalarOp> = match self {
@@ -243,7 +243,7 @@ impl ScalarOp {
                         let domain = match dtype {
                             DType::F32 | DType::F64 => Domain::Float(low, high),
                             DType::Bool => Domain::Bool,
-                            // only shifts and bits have domains that are meant for integers
+                            // only shifts and bitwise functions have domains for integers
                             DType::I32 | DType::I64 | DType::U8 if def.accepts == Accepts::Int => {
                                 Domain::Int(low as i64, high as i64)
                             }
@@ -278,15 +278,15 @@ impl ScalarOp {
         let data = if self == ScalarOp::Select { &args[1..] } else { args };
         let first = &data[0];
         if !def.accepts.includes(first.dtype) {
-            return fail(format!("does not take {}", first.dtype));
+            return fail(format!("does not support {}", first.dtype));
         }
         for other in &data[1..] {
             if other != first {
-                return fail(format!("{first} and {other} differ"));
+                return fail(format!("type mismatch: {first} and {other}"));
             }
         }
         if self == ScalarOp::Select && args[0] != first.with_dtype(DType::Bool) {
-            return fail(format!("the condition must be {}, not {}", first.with_dtype(DType::Bool), args[0]));
+            return fail(format!("expected a condition of type {}, found {}", first.with_dtype(DType::Bool), args[0]));
         }
         Ok(first.with_dtype(self.result(first.dtype)))
     }
@@ -294,7 +294,7 @@ impl ScalarOp {
 
 /// Applies a function on floats and one on integers, by the kind of the first argument; bool counts as 0 or 1.
 fn numeric(args: &[Scalar], float: impl Fn(&[f64]) -> f64, int: impl Fn(&[i64]) -> i64) -> Scalar {
-    // functions have one or two operands; the second of one operand is never looked at
+    // functions have one or two operands; of a unary one the second is ignored
     let second = args.get(1).unwrap_or(&args[0]);
     match args[0] {
         Scalar::Float(x) => Scalar::Float(float(&[x, second.as_f64()])),
@@ -307,7 +307,7 @@ fn float(args: &[Scalar], f: impl Fn(f64) -> f64) -> Scalar {
     Scalar::Float(f(args[0].as_f64()))
 }
 
-/// Applies a function bit by bit, and on bool as on one bit.
+/// Applies a function bitwise; bool counts as one bit.
 fn bits(args: &[Scalar], f: impl Fn(i64, i64) -> i64) -> Scalar {
     let value = f(args[0].as_i64(), args[1].as_i64());
     if matches!(args[0], Scalar::Bool(_)) { Scalar::Bool(value & 1 != 0) } else { Scalar::Int(value) }

@@ -16,5 +16,5 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     ulps: 0.0,
     cost: 1,
     derivative: "0",
-    doc: "The other truth value; on integers the other value of each bit.",
+    doc: "Logical negation; on integers bitwise.",
 };

@@ -8,7 +8,7 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     accepts: Accepts::Number,
     eval: |_, _, args| numeric(args, |x| if x[0] <= 0.0 { 0.0 } else { x[0] }, |x| x[0].max(0)),
     grad: ScalarGrad::Vjp(|b, _, y, ct| {
-        // by the result, which the next layer keeps for its own derivative, so that the operand need not be kept too
+        // expressed by the result, which the next layer saves for its own derivative, so that the operand need not be saved too
         let zero = b.zeros_like(y)?;
         let positive = b.compare(Direction::Gt, y, zero)?;
         Ok(vec![Some(b.select(positive, ct, zero)?)])

@@ -12,5 +12,5 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     ulps: 0.0,
     cost: 2,
     derivative: "0",
-    doc: "Nearest integer, of two the even one.",
+    doc: "Nearest integer, ties to even.",
 };

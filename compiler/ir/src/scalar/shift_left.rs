@@ -16,5 +16,5 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     ulps: 0.0,
     cost: 1,
     derivative: "0",
-    doc: "Bits moved up, zeros from below; 0 where `rhs` is negative or at least the number of bits.",
+    doc: "Shift left; 0 where `rhs` is negative or at least the number of bits.",
 };

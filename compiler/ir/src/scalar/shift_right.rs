@@ -17,6 +17,6 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     ulps: 0.0,
     cost: 1,
     derivative: "0",
-    doc: "Bits moved down, zeros from above whatever the sign; 0 where `rhs` is negative or at least the number of \
+    doc: "Logical shift right; 0 where `rhs` is negative or at least the number of \
         bits.",
 };

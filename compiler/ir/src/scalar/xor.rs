@@ -12,5 +12,5 @@ pub(super) static DEF: ScalarDef = ScalarDef {
     ulps: 0.0,
     cost: 1,
     derivative: "0",
-    doc: "One but not both; on integers bit by bit.",
+    doc: "Exclusive or; on integers bitwise.",
 };

@@ -11,18 +11,17 @@ pub(super) enum Token {
     Value(String),
     /// `@f` without the `@`
     Symbol(String),
-    /// A number as it stands: `-1.5e3`, `inf`, `nan:0x7fc00001` are read by their dtype.
+    /// A number as written: `-1.5e3`, `inf`, `nan:0x7fc00001`; the dtype determines how it is parsed.
     Number(String),
     /// `"text"` without quotes and escapes
     Text(String),
     /// Punctuation; `->` is `>`.
     Mark(char),
-    /// The end.
     End,
 }
 
 impl Token {
-    /// How it is named in messages.
+    /// Its description in messages.
     pub fn describe(&self) -> String {
         match self {
             Token::Name(s) | Token::Number(s) => format!("`{s}`"),
@@ -31,7 +30,7 @@ impl Token {
             Token::Text(s) => format!("\"{s}\""),
             Token::Mark('>') => "`->`".to_owned(),
             Token::Mark(c) => format!("`{c}`"),
-            Token::End => "the end of the text".to_owned(),
+            Token::End => "the end of the file".to_owned(),
         }
     }
 }
@@ -60,7 +59,7 @@ pub(super) fn lex(text: &str) -> Result<Vec<(usize, Token)>, ParseError> {
                 let body = &rest[1..];
                 let len = word(body, if first == '@' { ".$" } else { "." });
                 if len == 0 {
-                    return fail("a name is missing");
+                    return fail("expected a name");
                 }
                 let name = body[..len].to_owned();
                 tokens.push((at, if first == '%' { Token::Value(name) } else { Token::Symbol(name) }));
@@ -81,12 +80,12 @@ pub(super) fn lex(text: &str) -> Result<Vec<(usize, Token)>, ParseError> {
             '0'..='9' | '-' => {
                 let body = &rest[1..];
                 let mut len = word(body, ".");
-                // the sign of an exponent belongs to the number
+                // the sign of an exponent is part of the number
                 if body[..len].ends_with(['e', 'E']) && body[len..].starts_with(['-', '+']) {
                     len += 1 + word(&body[len + 1..], "");
                 }
                 if first == '-' && len == 0 {
-                    return fail("a number is missing after `-`");
+                    return fail("expected a number after `-`");
                 }
                 tokens.push((at, Token::Number(rest[..=len].to_owned())));
                 len + 1
@@ -105,13 +104,13 @@ pub(super) fn lex(text: &str) -> Result<Vec<(usize, Token)>, ParseError> {
                 tokens.push((at, Token::Mark(first)));
                 1
             }
-            _ => return fail("this character does not belong here"),
+            _ => return fail("unexpected character"),
         };
         rest = &rest[token_len..];
     }
 }
 
-/// The string at the beginning of a text, and its length with quotes.
+/// The string at the beginning of a source, and its length with quotes.
 fn string(text: &str) -> Result<(String, usize), &'static str> {
     let mut value = String::new();
     let mut chars = text.char_indices().skip(1);
@@ -123,17 +122,17 @@ fn string(text: &str) -> Result<(String, usize), &'static str> {
                 Some((_, c @ ('"' | '\\'))) => value.push(c),
                 Some((at, 'u')) => {
                     let code = text[at + 1..].strip_prefix('{').and_then(|s| s.split_once('}'));
-                    let code = code.ok_or("an escape is \\\", \\\\ or \\u{…}")?.0;
+                    let code = code.ok_or("unknown escape: expected \\\", \\\\ or \\u{…}")?.0;
                     let number = u32::from_str_radix(code, 16).ok().and_then(char::from_u32);
-                    value.push(number.ok_or("this is no character")?);
+                    value.push(number.ok_or("not a Unicode character")?);
                     for _ in 0..code.chars().count() + 2 {
                         chars.next();
                     }
                 }
-                _ => return Err("an escape is \\\", \\\\ or \\u{…}"),
+                _ => return Err("unknown escape: expected \\\", \\\\ or \\u{…}"),
             },
             c => value.push(c),
         }
     }
-    Err("the string does not end on its line")
+    Err("unterminated string")
 }

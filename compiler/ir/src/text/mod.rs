@@ -18,8 +18,8 @@
 //! symbol   = "@" name .
 //! ```
 //!
-//! `//` begins a comment, which is dropped. Constants of more than [`MAX_INLINE`] elements stand as `blob("blake3:…")`, the
-//! hash of their type and little-endian bytes; their elements stand behind the functions, so that the text is whole, or travel
+//! `//` begins a comment, which is dropped. Constants of more than [`MAX_INLINE`] elements are written `blob("blake3:…")`, the
+//! hash of their type and little-endian bytes; their elements follow the functions, so that the text is complete, or are kept
 //! beside it in [`Blobs`].
 
 mod lex;
@@ -32,10 +32,10 @@ use crate::{Graph, Op, Tensor};
 
 pub use parse::ParseError;
 
-/// The largest constant, in elements, that stands where it is used.
+/// The largest constant, in elements, that is printed inline.
 pub const MAX_INLINE: usize = 64;
 
-/// The elements of constants that are too large for the text, by the name that stands there.
+/// The elements of constants that are too large to print inline, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Blobs(BTreeMap<String, Tensor>);
 
@@ -55,7 +55,7 @@ impl Blobs {
         blobs
     }
 
-    /// Adds a tensor under the name of its content.
+    /// Adds a tensor, named by the hash of its content.
     pub fn insert(&mut self, tensor: Tensor) {
         self.0.insert(blob_name(&tensor), tensor);
     }
@@ -79,15 +79,15 @@ fn blob_name(tensor: &Tensor) -> String {
 }
 
 impl Graph {
-    /// The text without the elements of large constants, for who keeps [`Blobs::of`] this graph beside it.
+    /// The text without the elements of large constants, for use with [`Blobs::of`] this graph.
     pub fn text_beside_blobs(&self) -> String {
         print::Functions(self).to_string()
     }
 
-    /// The graph that a text describes, with large constants of these besides those that stand in it. The result is verified.
+    /// Parses a graph, whose large constants are in the text or in `blobs`. The result is verified.
     ///
     /// # Errors
-    /// If the text is not of the form above or what it describes is not well-typed.
+    /// If the text is malformed or the graph is not well-formed.
     pub fn parse(text: &str, blobs: &Blobs) -> Result<Graph, ParseError> {
         parse::parse(text, blobs)
     }

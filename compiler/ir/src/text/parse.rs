@@ -12,13 +12,13 @@ use crate::{
     DType, Function, FunctionKind, Graph, Loc, Op, Preparation, ResultDecl, ResultRole, Role, Symbol, Type, Value,
 };
 
-/// A text that is no graph.
+/// A syntax or type error in a text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}:{column}: {message}")]
 pub struct ParseError {
-    /// Line, counted from 1.
+    /// Counted from 1.
     pub line: usize,
-    /// Column in characters, counted from 1.
+    /// In characters, counted from 1.
     pub column: usize,
     /// What was expected and what was found.
     pub message: String,
@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str, blobs: &Blobs) -> Parsed<Graph> {
     let mut parser = Parser { text, tokens: lex(text)?, next: 0, own: Blobs::default(), blobs };
     parser.own_blobs()?;
     let mut graph = Graph::new();
-    let mut order = crate::verify::Order::default();
+    let mut order = crate::verify::DefinitionOrder::default();
     while *parser.peek() != Token::End {
         let at = parser.offset();
         if parser.eat_word("prepare") {
@@ -46,14 +46,14 @@ pub(super) fn parse(text: &str, blobs: &Blobs) -> Parsed<Graph> {
             let lossless = if parser.eat_word("lossless") { Some(parser.symbol()?) } else { None };
             graph.preparation = Some(Preparation { func, lossless });
             if *parser.peek() != Token::End {
-                return parser.expected("the end: what prepares stands behind all functions");
+                return parser.expected("the end of the file: `prepare` comes after all functions");
             }
             crate::verify::verify_preparation(&graph).map_err(|e| ParseError::at(text, at, e.to_string()))?;
             break;
         }
         let function = parser.function()?;
         if graph.function(&function.name).is_some() {
-            return Err(ParseError::at(text, at, format!("there is a function {} already", function.name)));
+            return Err(ParseError::at(text, at, format!("function {} is already defined", function.name)));
         }
         let name = function.name.clone();
         order.push(&name);
@@ -61,7 +61,7 @@ pub(super) fn parse(text: &str, blobs: &Blobs) -> Parsed<Graph> {
         crate::verify::verify_function(&graph, &order, &name).map_err(|e| ParseError::at(text, at, e.to_string()))?;
     }
     if graph.functions().len() == 0 {
-        return Err(parser.error("a program has at least one function"));
+        return Err(parser.error("expected at least one function"));
     }
     Ok(graph)
 }
@@ -70,9 +70,9 @@ struct Parser<'a> {
     text: &'a str,
     tokens: Vec<(usize, Token)>,
     next: usize,
-    /// The large constants that stand in the text.
+    /// The large constants in the text.
     own: Blobs,
-    /// Those beside it.
+    /// Those passed besides.
     blobs: &'a Blobs,
 }
 
@@ -89,7 +89,7 @@ enum HeadRole {
     Check,
 }
 
-/// The values that a function's text has named so far.
+/// The values that a function has defined so far.
 #[derive(Default)]
 struct Names {
     args: HashMap<String, Value>,
@@ -165,7 +165,7 @@ impl Parser<'_> {
                 self.bump();
                 Ok(Symbol::new(&name))
             }
-            _ => self.expected("a function's name with its `@`"),
+            _ => self.expected("a function name with its `@`"),
         }
     }
 
@@ -189,7 +189,7 @@ impl Parser<'_> {
         self.expected(what)
     }
 
-    /// Items between an opening mark that was eaten and the closing one.
+    /// Items after an opening mark that was consumed, up to the closing one.
     fn list<T>(&mut self, close: char, mut item: impl FnMut(&mut Self) -> Parsed<T>) -> Parsed<Vec<T>> {
         let mut items = vec![];
         if self.eat(close) {
@@ -218,7 +218,7 @@ impl Parser<'_> {
         let ty = Type::new(dtype, shape);
         match ty.checked_bytes() {
             Some(_) => Ok(ty),
-            None => Err(ParseError::at(self.text, at, format!("{ty} is too large for any memory"))),
+            None => Err(ParseError::at(self.text, at, format!("{ty} is too large"))),
         }
     }
 
@@ -266,9 +266,9 @@ impl Parser<'_> {
             Role::Plain
         };
         let value = function.add_arg(&name, ty, role);
-        // a name that was changed was taken or not legal
+        // the name was changed: it was taken or not legal
         if *function.args()[function.args().len() - 1].name != *name {
-            let message = format!("`%{name}` is taken or is no name for an argument");
+            let message = format!("`%{name}` is already defined or not a valid argument name");
             return Err(ParseError::at(self.text, at, message));
         }
         names.args.insert(name, value);
@@ -304,7 +304,7 @@ impl Parser<'_> {
     fn value(&mut self, names: &Names) -> Parsed<Value> {
         let at = self.offset();
         let name = self.percent()?;
-        let unknown = || ParseError::at(self.text, at, format!("there is no value `%{name}` before this line"));
+        let unknown = || ParseError::at(self.text, at, format!("unknown value `%{name}`"));
         if let Some(&value) = names.args.get(&name) {
             return Ok(value);
         }
@@ -317,15 +317,19 @@ impl Parser<'_> {
         match result {
             None if results == 1 => Ok(Value { node, result: 0 }),
             Some(result) if results != 1 && (result as usize) < results => Ok(Value { node, result }),
-            _ => Err(ParseError::at(self.text, at, format!("`%{number}` has {results} results"))),
+            _ => Err(ParseError::at(
+                self.text,
+                at,
+                format!("`%{number}` has {results} results: name one of them, as in `%{number}.0`"),
+            )),
         }
     }
 
     fn node(&mut self, function: &mut Function, names: &mut Names) -> Parsed<()> {
         let at = self.offset();
-        let wanted = names.nodes.len();
-        if self.percent()? != wanted.to_string() {
-            return Err(ParseError::at(self.text, at, format!("the next value must be `%{wanted}`")));
+        let expected = names.nodes.len();
+        if self.percent()? != expected.to_string() {
+            return Err(ParseError::at(self.text, at, format!("expected the next value, `%{expected}`")));
         }
         let count = if self.eat(':') { Some(self.number::<usize>("the number of results")?) } else { None };
         self.mark('=')?;
@@ -350,20 +354,24 @@ impl Parser<'_> {
         }
         let fail = |message: String| ParseError::at(self.text, op_at, message);
         if count.unwrap_or(1) != types.len() || count == Some(1) {
-            return Err(fail(format!("{} types for {} results", types.len(), count.unwrap_or(1))));
+            return Err(fail(format!("found {} types for {} results", types.len(), count.unwrap_or(1))));
         }
         let literal = match pending {
             Some(literal) => Some(self.literal(literal, types.first()).map_err(fail)?),
             None => None,
         };
         let op = Op::parse(&mnemonic, &mut AttrReader::new(attrs, &types, literal))
-            .ok_or_else(|| fail(format!("there is no operator `{mnemonic}`")))?
+            .ok_or_else(|| fail(format!("unknown operator `{mnemonic}`")))?
             .map_err(|e| fail(format!("{mnemonic}: {e}")))?;
         let args: Vec<Type> = operands.iter().map(|&v| function.ty(v).clone()).collect();
         let inferred = op.infer(&args).map_err(|e| fail(e.to_string()))?;
         if inferred[..] != types[..] {
             let show = |types: &[Type]| types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
-            return Err(fail(format!("{mnemonic}: the result is {}, not {}", show(&inferred), show(&types))));
+            return Err(fail(format!(
+                "{mnemonic}: the inferred result type is {}, declared is {}",
+                show(&inferred),
+                show(&types)
+            )));
         }
         let results = types.len();
         names.nodes.push((function.add_node(op, &operands, types, Loc::NONE), results));
@@ -403,18 +411,22 @@ impl Parser<'_> {
         }
         let fail = |message: String| ParseError::at(self.text, at, message);
         if values.len() != heads.len() {
-            return Err(fail(format!("{} values are returned, {} are declared", values.len(), heads.len())));
+            return Err(fail(format!("found {} returned values, {} are declared", values.len(), heads.len())));
         }
         for (value, head) in values.into_iter().zip(heads) {
             if *function.ty(value) != head.ty {
-                return Err(fail(format!("{} is returned, {} is declared", function.ty(value), head.ty)));
+                return Err(fail(format!(
+                    "type mismatch: {} is returned, {} is declared",
+                    function.ty(value),
+                    head.ty
+                )));
             }
             let role = match head.role {
                 HeadRole::Output => ResultRole::Output,
                 HeadRole::Check => ResultRole::Check,
                 HeadRole::Update(name) => {
                     let arg = names.args.get(&name).and_then(|&v| function.arg_index(v));
-                    ResultRole::Update(arg.ok_or_else(|| fail(format!("there is no argument `%{name}`")))?)
+                    ResultRole::Update(arg.ok_or_else(|| fail(format!("unknown argument `%{name}`")))?)
                 }
             };
             function.results.push(ResultDecl { value, name: head.name.map(Into::into), role });

@@ -18,7 +18,7 @@ impl fmt::Display for Graph {
     }
 }
 
-/// The functions of a graph, and its preparation.
+/// Prints the functions of a graph, and its preparation.
 pub(super) struct Functions<'a>(pub &'a Graph);
 
 impl fmt::Display for Functions<'_> {
@@ -174,7 +174,7 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// Whether a text can stand as a name without quotes.
+/// Whether a string can be printed as a name without quotes.
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -207,7 +207,7 @@ fn literal(f: &mut fmt::Formatter<'_>, tensor: &Tensor) -> fmt::Result {
 fn elements(f: &mut fmt::Formatter<'_>, tensor: &Tensor) -> fmt::Result {
     f.write_char('[')?;
     for i in 0..tensor.len() {
-        // only blobs are longer than a line
+        // only blobs take more than one line
         f.write_str(if i == 0 {
             ""
         } else if i % MAX_INLINE == 0 {
@@ -220,7 +220,7 @@ fn elements(f: &mut fmt::Formatter<'_>, tensor: &Tensor) -> fmt::Result {
     f.write_char(']')
 }
 
-/// One element, so that its bits come back. A NaN other than the usual one stands as its bits.
+/// Prints one element without losing bits. A NaN other than the canonical one is printed as its bits.
 fn element(f: &mut fmt::Formatter<'_>, tensor: &Tensor, i: usize) -> fmt::Result {
     if let Some(v) = tensor.as_slice::<f32>() {
         let x = v[i];

@@ -1,9 +1,9 @@
-//! Composite functions written by hand, and what must be refused.
+//! Handwritten functions, and errors.
 
 use super::*;
 use dlc_ir::ScalarOp;
 
-/// A perceptron of two layers under cross-entropy.
+/// A two-layer perceptron with cross-entropy.
 const PERCEPTRON: &str = r#"
 func @loss(%x: f64[4,3], %label: i64[4], %w1: f64[5,3], %b1: f64[5], %w2: f64[2,5], %b2: f64[2]) -> (f64[], f64[4,2]) {
   %0 = dot %x, %w1 {lhs=[1], rhs=[1]#} : f64[4,5]
@@ -35,7 +35,7 @@ func @loss(%x: f64[4,3], %label: i64[4], %w1: f64[5,3], %b1: f64[5], %w2: f64[2,
 }
 "#;
 
-/// A residual block, called three times with weights of its own; the block calls another function.
+/// A residual block, called three times with different weights; the block calls another function.
 const RESIDUAL: &str = r#"
 func @act(%x: f64[2,3], %slope: f64[]) -> (f64[2,3], f64[]) {
   %0 = broadcast %slope {axes=[]} : f64[2,3]
@@ -316,7 +316,7 @@ func @f(%x: f64[8,8], %w: f64[8,8]) -> f64[] {
     assert_eq!((dots("layer.fwd"), dots("layer.bwd")), (1, 2), "the product is not computed again\n{out}");
 }
 
-/// Builds `@f(x, w)`, whose result is `sum(x * end(w))`, and the program that differentiates it; the `end` stands at bytes 10 to 20.
+/// Builds `@f(x, w)`, whose result is `sum(x * end(w))`, and the program that differentiates it; the `end` is at bytes 10 to 20.
 fn ending(end: impl Fn(&mut Builder, Value) -> Value, inside: bool, role: Role) -> Graph {
     let ty = Type::new(DType::F64, [3]);
     let loc = Loc { file: 1, start: 10, end: 20 };
@@ -403,7 +403,7 @@ fn a_custom_derivative_that_does_not_fit_is_refused() {
     let mut graph = parse(CLIPPED);
     let mut clip = graph.function(&"clip".into()).expect("there is one").clone();
     clip.vjp = Some("inner".into());
-    // the verifier would refuse this graph too
+    // the verifier would reject this graph too
     graph.insert(clip);
     let found = error(&with_gradient(graph, plain));
     assert!(matches!(found, AutodiffError::NoFunction { .. } | AutodiffError::CustomGradient { .. }), "{found}");
@@ -452,7 +452,7 @@ func @f(%x: f32[2,4,8,8], %w: f32[4,4,3,3], %gamma: f32[4], %beta: f32[4]) -> f3
     let out = differentiated(&with_gradient(parse(text), plain));
     let forward = out.function(&"block.fwd".into()).expect("there is one");
     let further: Vec<String> = forward.results[2..].iter().map(|r| forward.ty(r.value).to_string()).collect();
-    // the result of the convolution, which stands in memory anyway, and what is small
+    // the result of the convolution, which is in memory anyway, and small values
     assert_eq!(further, ["f32[2,4,8,8]", "f32[4]"], "{out}");
     let (_, _, first) = forward.ops().next().expect("there is one");
     assert!(matches!(first, Op::Conv(_)) && forward.op(forward.results[2].value.node) == Some(first), "{out}");

@@ -1,8 +1,8 @@
-//! What a `select` does not choose does not matter for derivatives, whatever their slopes are there.
+//! The branch that a `select` does not choose has no influence on derivatives, whatever its slopes are.
 
 use super::*;
 
-/// `sum(weights * select(c, f(x), 0))`, with `f` on `x` as it is, or on a `guarded` one that is 1 where it is not chosen.
+/// `sum(weights * select(c, f(x), 0))`, with `f` of `x`, or of a `guarded` operand that is 1 where it is not chosen.
 fn objective(body: &str, guarded: bool) -> Graph {
     let operand = if guarded { "%3" } else { "%x" };
     let body = body.replace("%in", operand);
@@ -23,7 +23,7 @@ fn objective(body: &str, guarded: bool) -> Graph {
     )))
 }
 
-/// The text with its values numbered in order, as the text form wants it.
+/// The text with its values renumbered consecutively.
 fn numbered(text: &str) -> String {
     let mut names: Vec<&str> = vec![];
     let mut out = String::new();
@@ -33,7 +33,7 @@ fn numbered(text: &str) -> String {
         if i > 0 && rest.starts_with(" = ") {
             names.push(name);
         }
-        // the last one of that name, since parts of the text have names of their own
+        // the last one of that name, since parts of the text define names of their own
         match names.iter().rposition(|n| *n == name).filter(|_| i > 0) {
             Some(number) => out += &format!("%{number}{rest}"),
             None => out += &format!("{}{piece}", if i > 0 { "%" } else { "" }),
@@ -78,7 +78,7 @@ const BODIES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Values and derivatives of both orders are those of the function that is guarded by hand.
+/// Values and derivatives of both orders equal those of the function that is guarded by hand.
 #[test]
 fn what_select_does_not_choose_has_no_derivative() {
     let y = Tensor::new([2, 3], vec![0.5, -1.0, 2.0, -0.5, -2.0, 0.25]).expect("six");
@@ -106,7 +106,7 @@ fn what_select_does_not_choose_has_no_derivative() {
     }
 }
 
-/// Rows of zeros have no direction: the length of a row is broadcast, and what arrives there is a sum.
+/// Rows of zeros have no direction: the norm of a row is broadcast, so that its cotangent is a sum.
 #[test]
 fn the_condition_passes_a_broadcast() {
     let graph = parse(
@@ -135,7 +135,7 @@ fn the_condition_passes_a_broadcast() {
     }
 }
 
-/// A program without `select`, and one whose branches need no guard, get no further operators.
+/// A program without `select`, and one whose branches need no guard, get no additional operators.
 #[test]
 fn only_what_a_select_does_not_choose_is_guarded() {
     let count = |body: &str| {
@@ -167,7 +167,7 @@ fn only_what_a_select_does_not_choose_is_guarded() {
     assert!(!graph.to_string().contains("select"), "{graph}");
 }
 
-/// Conditions that nest beyond any bound on recursion.
+/// Conditions that nest deeper than any recursion may go.
 #[test]
 fn conditions_nest_deeply() {
     let mut b = Builder::new("f", FunctionKind::Func);

@@ -12,7 +12,7 @@ use super::joint::Joint;
 use super::pullback::Saved;
 use super::*;
 
-/// The graph of a text in which `dot` may leave out its empty batch axes.
+/// Parses a graph; `dot` may omit its empty batch axes.
 fn parse(text: &str) -> Graph {
     let text = text.replace("#}", ", lhs_batch=[], rhs_batch=[]}");
     text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"))
@@ -31,7 +31,7 @@ fn error(graph: &Graph) -> AutodiffError {
     differentiate(graph.clone(), &mut |f, _| f).expect_err("it cannot be differentiated")
 }
 
-/// Numbers that look random and lie between `low` and `high`; integers are 0, 1, 0, 1, …
+/// Pseudo-random numbers between `low` and `high`; integers are 0, 1, 0, 1, …
 fn numbers(ty: &Type, seed: u64, (low, high): (f64, f64)) -> Tensor {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x1234_5678_9abc_def1;
     Tensor::from_fn(ty.clone(), |i| {
@@ -51,7 +51,7 @@ fn interpret(graph: &Graph, args: &[Tensor]) -> Vec<Tensor> {
     graph.interpret(args).unwrap_or_else(|e| panic!("{e}\n{graph}"))
 }
 
-/// Checks that the results of two programs that mean the same differ by no more than rounding explains.
+/// Checks that the results of two equivalent programs differ by rounding only.
 #[track_caller]
 fn assert_same_meaning(what: &str, one: &Graph, other: &Graph, args: &[Tensor]) {
     let [one, other] = [one, other].map(|g| bounds::interpret(g, args, Constants::Exact).expect("it has values"));
@@ -70,7 +70,7 @@ fn assert_close(what: &str, found: f64, expected: f64, tolerance: f64) {
     assert!(error <= tolerance, "{what}: {found} instead of {expected}");
 }
 
-/// Checks a program whose first result is a scalar of which the others are the derivatives by its f64 arguments, in order.
+/// Checks a program whose first result is a scalar and whose others are its derivatives by the f64 arguments, in order.
 fn check_by_differences(graph: &Graph, args: &[Tensor], tolerance: f64) {
     let graph = &differentiated(graph);
     let found = interpret(graph, args);
@@ -95,7 +95,7 @@ fn check_by_differences(graph: &Graph, args: &[Tensor], tolerance: f64) {
     }
 }
 
-/// Every call replaced by the body.
+/// Inlines every call.
 fn inlined(graph: &Graph) -> Graph {
     let mut out = Graph::new();
     for f in graph.functions() {
@@ -122,14 +122,16 @@ fn inline(graph: &Graph, b: &mut Builder, f: &Function, args: &[Value]) -> Vec<V
     for (id, node, op) in f.ops() {
         let operands: Vec<Value> = node.operands.iter().map(|v| map[v.node.index()][v.result as usize]).collect();
         map[id.index()] = match op {
-            Op::Call(Call { func, .. }) => inline(graph, b, graph.function(func).expect("it stands before"), &operands),
+            Op::Call(Call { func, .. }) => {
+                inline(graph, b, graph.function(func).expect("callees precede callers"), &operands)
+            }
             _ => b.push_all(op.clone(), &operands).expect("it was well-typed"),
         };
     }
     f.results.iter().map(|r| map[r.value.node.index()][r.value.result as usize]).collect()
 }
 
-/// A program that returns what `gradient` gives for the last function of a graph, by all its floating-point arguments.
+/// A program that returns the results of `gradient` for the last function of a graph, by all its floating-point arguments.
 fn with_gradient(mut graph: Graph, roles: impl Fn(usize) -> Role) -> Graph {
     let f = graph.entry().clone();
     let mut b = Builder::new(graph.fresh_name("step"), FunctionKind::Func);
@@ -146,7 +148,8 @@ fn with_gradient(mut graph: Graph, roles: impl Fn(usize) -> Role) -> Graph {
     graph
 }
 
-/// Adds a function that is the sum of the squares of the derivatives that the entry returns: differentiated, it needs second derivatives.
+/// Adds a function that is the sum of squares of the derivatives that the entry returns: differentiating it needs second
+/// derivatives.
 fn with_squares(mut graph: Graph) -> Graph {
     let f = graph.entry().clone();
     let mut b = Builder::new("squares", FunctionKind::Func);
@@ -166,7 +169,7 @@ fn with_squares(mut graph: Graph) -> Graph {
     graph
 }
 
-/// Every joint function that differentiation makes, run whole and as its two parts, gives the same bits.
+/// Every joint function that differentiation makes computes the same bits as a whole and as its two parts.
 fn check_splits(graph: &Graph) -> usize {
     let mut joints = vec![];
     differentiate(graph.clone(), &mut |f, g| {

@@ -8,7 +8,7 @@ use super::*;
 use crate::options::PassOptions;
 use crate::passes::{Context, PASSES};
 
-/// One step: an operator and the values that it takes, each chosen among those that there are.
+/// An operator and its operands, each chosen among the existing values.
 #[derive(Clone, Debug)]
 struct Step {
     kind: u8,
@@ -24,7 +24,7 @@ fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
 const ROWS: usize = 2;
 const COLUMNS: usize = 3;
 
-/// Adds the steps to what is there; every value is f64[2,3] and of moderate size.
+/// Appends the operators; every value is f64[2,3] and of moderate size.
 fn build(b: &mut Builder, steps: &[Step], values: &mut Vec<Value>, blocks: &[Function]) {
     for step in steps {
         let x = values[step.left as usize % values.len()];
@@ -159,7 +159,7 @@ prop_compose! {
         let ty = Type::new(DType::F64, [ROWS, COLUMNS]);
         let mut values = vec![b.arg("x", ty.clone(), Role::Plain), b.arg("y", ty, Role::Plain)];
         build(&mut b, &main, &mut values, &blocks);
-        // each block once for certain
+        // each block at least once
         let called = b.call(&blocks[0], &[values[0], values[values.len() - 1]]).expect("a block takes two");
         let called = b.call(&blocks[1], &[called[1], called[0]]).expect("a block takes two");
         let sum = b.mul(called[0], called[1]).expect("fits");
@@ -172,7 +172,7 @@ prop_compose! {
     }
 }
 
-/// Whether differences may differ: at `stop_gradient`, and where comparisons may turn within the step.
+/// Whether finite differences may disagree: at `stop_gradient`, and where comparisons may flip within the step.
 fn is_unlike_differences(graph: &Graph) -> bool {
     graph.functions().flat_map(Function::ops).any(|(_, _, op)| match op {
         Op::Map(f) => matches!(f, ScalarOp::StopGradient | ScalarOp::Compare(_)),
@@ -182,7 +182,7 @@ fn is_unlike_differences(graph: &Graph) -> bool {
     })
 }
 
-/// Every pass but the last, which makes kernels.
+/// Every pass but fusion.
 fn optimised(function: Function, callees: &Graph) -> Function {
     let name = function.name.clone();
     let mut graph = callees.clone();

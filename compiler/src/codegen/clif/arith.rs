@@ -41,7 +41,7 @@ impl Lowering<'_, '_> {
         self.set(val, rep);
     }
 
-    /// Applies an operation to a scalar, or to each register of vectors that are no masks.
+    /// Applies an operation to a scalar, or to each register of vectors other than masks.
     fn map<const N: usize>(&mut self, ty: Ty, vals: [Val; N], f: impl Fn(&mut Self, [Value; N]) -> Value) -> Rep {
         if ty.lanes == 1 {
             let x = vals.map(|v| self.scalar(v));
@@ -55,7 +55,7 @@ impl Lowering<'_, '_> {
         Rep::Vector(mapped.collect())
     }
 
-    /// Applies a logical operation to truth values: `i8` scalars, or masks of one width.
+    /// Applies a logical operation to booleans: `i8` scalars, or masks of one width.
     fn logical<const N: usize>(
         &mut self,
         lanes: u8,
@@ -132,7 +132,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// Sums of indices keep their constants apart, so that they end up in displacements.
+    /// Keeps the constant terms of index sums apart, so that they become displacements.
     fn index_binary(&mut self, op: Binary, x: Val, y: Val) -> Option<Rep> {
         let ((xv, xc), (yv, yc)) = (self.index(x), self.index(y));
         let with = |v: Option<Value>, c: i64| match v {
@@ -176,7 +176,7 @@ impl Lowering<'_, '_> {
             Binary::Mul => self.b.ins().fmul(x, y),
             Binary::Div => self.b.ins().fdiv(x, y),
             Binary::Min | Binary::Max => {
-                // Cranelift's own fmin and fmax take 7 to 9 instructions. This comparison and selection it knows as one.
+                // Cranelift's own fmin and fmax take 7 to 9 instructions; it lowers this comparison and select to one.
                 let (p, q) = if op == Binary::Min { (x, y) } else { (y, x) };
                 let better = self.b.ins().fcmp(FloatCC::LessThan, p, q);
                 let first = if ty.lanes == 1 {
@@ -192,14 +192,14 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// `if c { x } else { y }`: a scalar, or a register, the lanes of whose mask are zero or all ones.
+    /// `if c { x } else { y }`: a scalar, or a register, whose mask lanes are zero or all ones.
     fn choose(&mut self, c: Value, x: Value, y: Value, lanes: u8) -> Value {
         if lanes == 1 {
             return self.b.ins().select(c, x, y);
         }
         let ty = self.b.func.dfg.value_type(x);
         if self.x86 {
-            // One instruction, where `bitselect` takes three unless it sees that the lanes are zero or all ones.
+            // One instruction, whereas `bitselect` takes three unless Cranelift proves that the lanes are zero or all ones.
             let int = self.b.func.dfg.value_type(c);
             let (x, y) = (self.cast(x, int), self.cast(y, int));
             let chosen = self.b.ins().blendv(c, x, y);
@@ -226,8 +226,8 @@ impl Lowering<'_, '_> {
                 self.choose(better, x, y, ty.lanes)
             }
             Binary::Div | Binary::Rem => {
-                // The machine traps at x / 0 and MIN / -1: divide by 1 there. With it, MIN / -1 = MIN and the remainder
-                // is 0 as they should be; x / 0 and x rem 0 are 0.
+                // The instruction traps at x / 0 and MIN / -1: divide by 1 there. Then MIN / -1 = MIN with remainder 0 as
+                // required; x / 0 and x rem 0 are 0.
                 let kind = scalar_type(ty.elem);
                 let zero = self.b.ins().icmp_imm_s(IntCC::Equal, y, 0);
                 let minus = self.b.ins().icmp_imm_s(IntCC::Equal, y, -1);
@@ -273,10 +273,10 @@ impl Lowering<'_, '_> {
         }))
     }
 
-    /// Division by a positive constant, rounding down, by multiplication.
+    /// Division by a positive constant, rounding down, strength-reduced to multiplication.
     ///
-    /// For `x < 0`, `floor(x / d) = !floor(!x / d)`; what is left is a dividend `n` of 63 bits. With `2^l >= d`,
-    /// `m = floor(2^(63 + l) / d) + 1` fits in 64 bits and `floor(n * m / 2^(63 + l)) = floor(n / d)`.
+    /// For `x < 0`, `floor(x / d) = !floor(!x / d)`, which leaves a dividend `n` of 63 bits. With `2^l >= d`, `m = floor(2^(63 +
+    /// l) / d) + 1` fits in 64 bits and `floor(n * m / 2^(63 + l)) = floor(n / d)`.
     fn divide_scalar(&mut self, x: Value, d: i64, elem: Elem, modulo: bool) -> Value {
         let x64 = if elem == Elem::I32 { self.b.ins().sextend(types::I64, x) } else { x };
         let power = (d as u64).is_power_of_two();

@@ -1,4 +1,4 @@
-//! Control flow of kernels.
+//! Translates kernels: control flow.
 
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, Function, InstBuilder, Signature, Value, condcodes::IntCC, types,
@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::value::{Lowering, Rep, flags};
 use crate::kernel::{Block, Const, If, Kernel, Loop, Stmt, Val};
 
-/// The signature of what takes these and returns a status.
+/// The signature of a function of these parameters that returns a status.
 pub(super) fn status_signature(isa: &dyn TargetIsa, params: &[ir::Type]) -> Signature {
     let mut signature = Signature::new(isa.default_call_conv());
     signature.params.extend(params.iter().map(|&t| AbiParam::new(t)));
@@ -136,8 +136,8 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// The test is at the top, so that what an iteration makes is used once, by the jump back: Cranelift merges loads into
-    /// instructions only as long as nothing behind them is used twice, as by a branch to two blocks.
+    /// The test is at the top, so that the values of an iteration have one use, the jump back: Cranelift fuses loads into
+    /// instructions only while no later value has two uses, such as a branch to two blocks.
     fn repeat(&mut self, l: &Loop) {
         let header = self.b.create_block();
         let body = self.b.create_block();

@@ -6,7 +6,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use crate::codegen::EmitError;
 use crate::machine::Target;
 
-/// The features of `x86-64-v3` that Cranelift knows. Without `has_avx` and `has_fma`, `fma` would be a library call.
+/// The features of `x86-64-v3` that Cranelift supports. Without `has_avx` and `has_fma`, `fma` would be a library call.
 const X86_64_V3: [&str; 10] = [
     "has_sse3",
     "has_ssse3",
@@ -20,25 +20,25 @@ const X86_64_V3: [&str; 10] = [
     "has_bmi2",
 ];
 
-/// How registers are given to values.
+/// The register allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Registers {
-    /// With care: for kernels.
+pub(super) enum RegisterAllocation {
+    /// For kernels: best code.
     Backtracking,
-    /// In one pass, spilling freely: for code that runs once a launch.
+    /// One pass with many spills: for code that runs once per launch.
     SinglePass,
 }
 
-impl Registers {
+impl RegisterAllocation {
     fn name(self) -> &'static str {
         match self {
-            Registers::Backtracking => "backtracking",
-            Registers::SinglePass => "single_pass",
+            RegisterAllocation::Backtracking => "backtracking",
+            RegisterAllocation::SinglePass => "single_pass",
         }
     }
 }
 
-pub(super) fn build(target: Target, registers: Registers) -> Result<OwnedTargetIsa, EmitError> {
+pub(super) fn build(target: Target, registers: RegisterAllocation) -> Result<OwnedTargetIsa, EmitError> {
     let internal = |e: &dyn std::fmt::Display| EmitError::Internal(format!("target {target}: {e}"));
     let mut flags = settings::builder();
     for (name, value) in [

@@ -41,7 +41,7 @@ impl Lowering<'_, '_> {
                 *to = from;
             }
             if ty.lanes < n {
-                // Half a register: only its two lanes count.
+                // Half a register: only its lower two lanes are defined.
                 let order = [(first, false), (first, true), (first, false), (first, true)];
                 for (to, from) in pick.iter_mut().zip(order.into_iter().flat_map(|(lane, second)| bytes(lane, second)))
                 {
@@ -53,7 +53,7 @@ impl Lowering<'_, '_> {
         Rep::Vector(out.collect())
     }
 
-    /// One lane of a register in all lanes of registers.
+    /// Broadcasts one lane of a register to all lanes of registers.
     fn splat_lane(&mut self, x: Val, lane: u8, ty: Ty) -> Rep {
         let source = self.vector(x);
         let n = part_lanes(ty.elem);

@@ -9,8 +9,8 @@ use super::value::{Lowering, Parts, Rep, flags, part_lanes, part_type, parts, sc
 use crate::kernel::{Access, Buf, Elem, Ty, Val};
 
 impl Lowering<'_, '_> {
-    /// The address of an element, as a value and a displacement in bytes. What is inside of its buffer in exact numbers is there
-    /// modulo 2⁶⁴ as well, so that intermediate sums may wrap.
+    /// The address of an element, as a value and a displacement in bytes. Intermediate sums may wrap: an element that is in
+    /// bounds in exact arithmetic is so modulo 2⁶⁴ as well.
     fn address(&mut self, buf: Buf, index: (Option<Value>, i64), size: i64) -> (Value, i64) {
         let base = self.bases[buf.0 as usize];
         let (value, constant) = index;
@@ -25,7 +25,7 @@ impl Lowering<'_, '_> {
         self.displace(address, constant.wrapping_mul(size))
     }
 
-    /// Keeps displacements small enough for the instructions.
+    /// Limits displacements to what instructions encode.
     fn displace(&mut self, address: Value, displacement: i64) -> (Value, i64) {
         if i32::try_from(displacement).is_ok_and(|d| d.unsigned_abs() < 1 << 30) {
             (address, displacement)
@@ -56,7 +56,7 @@ impl Lowering<'_, '_> {
         };
     }
 
-    /// Whether a vector can be read with whole registers.
+    /// Whether a vector can be loaded in whole registers.
     fn is_wide_memory(dtype: DType) -> bool {
         dtype.size() > 1
     }
@@ -157,14 +157,14 @@ impl Lowering<'_, '_> {
         })
     }
 
-    /// A stack slot for a vector, and the address of its first byte.
+    /// A stack slot for a vector, and its address.
     fn slot(&mut self, ty: Ty, size: i64) -> Value {
         let bytes = u32::from(ty.lanes) * size as u32;
         let slot = self.b.create_sized_stack_slot(StackSlotData::new(StackSlotKind::ExplicitSlot, bytes.max(16), 4));
         self.b.ins().stack_addr(types::I64, slot, 0)
     }
 
-    /// Calls `body` with the byte offsets in a slot and in memory of every active lane, in a loop.
+    /// Loops over the active lanes; calls `body` with their byte offsets in a stack slot and in memory.
     fn each_active(
         &mut self,
         access: &Access,
@@ -306,7 +306,7 @@ impl Lowering<'_, '_> {
     }
 }
 
-/// The type in which an element is copied.
+/// The type with which an element is copied.
 fn unit_type(dtype: DType) -> Type {
     match dtype.size() {
         1 => types::I8,

@@ -1,8 +1,8 @@
 //! The Cranelift emitter: machine code with 128-bit vectors.
 //!
-//! Kernels are translated one to one, at `opt_level=none`: the builder has already merged and hoisted what can be, and
-//! Cranelift's own optimiser moves loads far from their uses (it halves the speed of register tiles). Functions are
-//! compiled in parallel on worker threads and then put into one module a program.
+//! Kernels are translated one to one, at `opt_level=none`: the builder has already eliminated common subexpressions and hoisted
+//! loop-invariant code, and Cranelift's own optimiser moves loads far from their uses (it halves the speed of register tiles).
+//! Functions are compiled in parallel and then linked into one module per program.
 
 mod arith;
 mod convert;
@@ -24,7 +24,7 @@ use cranelift_codegen::ir::{Function, UserFuncName};
 use cranelift_codegen::isa::{OwnedTargetIsa, TargetIsa};
 use cranelift_frontend::FunctionBuilderContext;
 
-use self::isa::Registers;
+use self::isa::RegisterAllocation;
 use super::image::ImageLayout;
 use super::{EmitError, Emitter, Executable};
 use crate::machine::Target;
@@ -37,7 +37,7 @@ pub struct Cranelift {
     threads: usize,
 }
 
-/// A function of a program, in the order in which they are numbered: kernels, routines, what makes one step, entry.
+/// A function of a program, in the order in which they are numbered: kernels, routines, the step function, entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Item {
     Kernel(usize),
@@ -79,14 +79,14 @@ impl Cranelift {
         Cranelift { target, threads: 1 }
     }
 
-    /// Compiles on so many threads. The code is the same for any number.
+    /// Compiles on this many threads. The code is the same for any number.
     pub fn threads(self, threads: usize) -> Self {
         Cranelift { threads: threads.max(1), ..self }
     }
 
     /// The input of Cranelift, of all functions of a program.
     pub fn clif(&self, program: &KernelProgram) -> Result<String, EmitError> {
-        let isa = isa::build(self.target, Registers::Backtracking)?;
+        let isa = isa::build(self.target, RegisterAllocation::Backtracking)?;
         let mut frontend = FunctionBuilderContext::new();
         let layout = ImageLayout::new(program);
         let mut text = String::new();
@@ -138,7 +138,7 @@ fn describe(program: &KernelProgram, item: Item) -> String {
     }
 }
 
-/// A compiled function, before it is placed.
+/// A compiled function before linking.
 struct Compiled {
     bytes: Vec<u8>,
     alignment: u64,
@@ -146,7 +146,7 @@ struct Compiled {
     text: Option<String>,
 }
 
-/// How kernels are compiled, and what calls them.
+/// The settings for kernels and for routines.
 struct Isas {
     kernels: OwnedTargetIsa,
     calls: OwnedTargetIsa,
@@ -155,8 +155,8 @@ struct Isas {
 impl Isas {
     fn new(target: Target) -> Result<Isas, EmitError> {
         Ok(Isas {
-            kernels: isa::build(target, Registers::Backtracking)?,
-            calls: isa::build(target, Registers::SinglePass)?,
+            kernels: isa::build(target, RegisterAllocation::Backtracking)?,
+            calls: isa::build(target, RegisterAllocation::SinglePass)?,
         })
     }
 
@@ -168,7 +168,7 @@ impl Isas {
     }
 }
 
-/// Compiles functions one after the other, reusing memory.
+/// Compiles functions sequentially, reusing allocations.
 struct Compiler<'a> {
     isas: &'a Isas,
     program: &'a KernelProgram,
@@ -191,8 +191,8 @@ impl<'a> Compiler<'a> {
             |e: &dyn std::fmt::Debug| EmitError::Internal(format!("{}: {e:?}", describe(self.program, item)));
         self.context.compile(isa, &mut ControlPlane::default()).map_err(|e| internal(&e.inner))?;
         let code = self.context.compiled_code().ok_or_else(|| internal(&"no code"))?;
-        // Only routines and what makes a step are referred to, and those by their numbers, so that the id of the
-        // function itself does not matter. Kernels are called by the addresses in the steps' descriptions.
+        // Only routines and the step function are referenced, and those by their numbers, so that the id of the function itself
+        // does not matter. Kernels are called by the addresses in the step descriptions.
         let id = cranelift_module::FuncId::from_u32(0);
         let relocs = code.buffer.relocs().iter();
         let relocs =
@@ -224,7 +224,7 @@ fn build(
     function
 }
 
-/// Compiles all functions; each worker takes the next one.
+/// Compiles all functions; workers take them from a shared queue.
 fn compile_all(isas: &Isas, program: &KernelProgram, threads: usize) -> Result<Vec<Compiled>, EmitError> {
     let count = Item::count(program);
     let next = AtomicUsize::new(0);

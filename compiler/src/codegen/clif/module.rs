@@ -1,11 +1,11 @@
-//! Code memory: the functions of a program are placed into one module, which is freed as a whole.
+//! Code memory: the functions of a program are linked into one module, which is freed as a whole.
 
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::{FuncId, Module, default_libcall_names};
 
 use super::{Compiled, Item, function};
-use crate::codegen::image::Constants;
+use crate::codegen::image::ConstantImage;
 use crate::codegen::{Code, EmitError, ExecContext};
 use crate::routine::program::{KernelProgram, Step};
 
@@ -14,25 +14,25 @@ type Entry = unsafe extern "C" fn(*mut ExecContext) -> i32;
 /// The finished code of a program.
 pub(super) struct Native {
     entry: Entry,
-    /// The addresses of the kernels and, behind them, the routines.
+    /// The addresses of the kernels, followed by those of the routines.
     functions: Vec<usize>,
     kernels: usize,
-    /// Taken when dropped.
+    /// `None` once dropped.
     module: Option<Finalized>,
 }
 
 /// A module whose code is final.
 struct Finalized(JITModule);
 
-// SAFETY: a finalized module is never looked at again until it is freed: it only keeps the pages alive in which the code
-// lies, which are read-only and belong to no thread. Freeing takes the module by value.
+// SAFETY: a finalized module is not accessed until it is freed: it only keeps the pages of the code alive, which are read-only
+// and belong to no thread. Freeing takes the module by value.
 #[allow(unsafe_code)]
 unsafe impl Sync for Finalized {}
 
-/// Places compiled functions and resolves their references to each other.
+/// Places compiled functions in memory and resolves references between them.
 pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compiled]) -> Result<Native, EmitError> {
     let internal = |e: &dyn std::fmt::Display| EmitError::Internal(e.to_string());
-    // Every function may need padding up to its alignment, and every segment ends with its page.
+    // Every function may be padded for alignment, and segments are whole pages.
     let bytes: usize = codes.iter().map(|c| c.bytes.len() + 64).sum();
     let memory =
         ArenaMemoryProvider::new_with_size(bytes + (64 << 10)).map_err(|e| EmitError::Memory(e.to_string()))?;
@@ -40,7 +40,7 @@ pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compil
     let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
     builder.memory_provider(Box::new(memory));
     let mut module = JITModule::new(builder);
-    // The signatures do not matter any more: the code is there.
+    // The code is compiled already, so the signatures do not matter.
     let mut ids: Vec<FuncId> = Vec::with_capacity(codes.len());
     for _ in codes {
         ids.push(module.declare_anonymous_function(&kernel_signature).map_err(|e| internal(&e))?);
@@ -60,7 +60,7 @@ pub(super) fn link(isa: OwnedTargetIsa, program: &KernelProgram, codes: &[Compil
 
 impl Code for Native {
     #[allow(unsafe_code)]
-    unsafe fn enter(&self, _: &KernelProgram, _: &Constants, ctx: *mut ExecContext) -> i32 {
+    unsafe fn enter(&self, _: &KernelProgram, _: &ConstantImage, ctx: *mut ExecContext) -> i32 {
         // SAFETY: the code lives as long as `self`, and the caller promises a valid context.
         unsafe { (self.entry)(ctx) }
     }
@@ -76,7 +76,7 @@ impl Code for Native {
 impl Drop for Native {
     fn drop(&mut self) {
         if let Some(Finalized(module)) = self.module.take() {
-            // SAFETY: no one is left who could run the code: to run it takes a borrow of `self`.
+            // SAFETY: nothing can run the code any more: that would borrow `self`.
             #[allow(unsafe_code)]
             unsafe {
                 module.free_memory();

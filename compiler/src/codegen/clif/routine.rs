@@ -62,13 +62,13 @@ pub(super) fn build_entry(
     b.finalize(isa.frontend_config());
 }
 
-/// Refers to a function of the program by its number.
+/// References a function of the program by its number.
 fn import(b: &mut FunctionBuilder, signature: SigRef, number: usize) -> FuncRef {
     let name = b.func.declare_imported_user_function(UserExternalName::new(0, number as u32));
     b.import_function(ExtFuncData { name: ExternalName::user(name), signature, colocated: false, patchable: false })
 }
 
-/// Translates a routine: one [`step`](super::step) after the other, as their descriptions lie, as long as all goes well.
+/// Translates a routine: runs its [steps](super::step) in the order of their descriptions until one fails.
 pub(super) fn build(
     function: &mut Function,
     isa: &dyn TargetIsa,
@@ -101,9 +101,9 @@ pub(super) fn build(
 
     b.switch_to_block(next);
     let count = b.ins().load(types::I64, flags(), description, word::COUNT);
-    let places = b.ins().ishl_imm_u(count, 3);
-    let behind_places = b.ins().iadd(description, places);
-    let following = b.ins().iadd_imm_s(behind_places, i64::from(word::PLACES));
+    let bytes = b.ins().ishl_imm_u(count, 3);
+    let behind_addresses = b.ins().iadd(description, bytes);
+    let following = b.ins().iadd_imm_s(behind_addresses, i64::from(word::ADDRESSES));
     b.ins().jump(header, &args(&[following]));
 
     b.switch_to_block(end);

@@ -1,8 +1,8 @@
-//! One step of any routine, as a function that all routines share: it makes the table of pointers that the callee gets, notifies the
-//! host, and calls.
+//! The step function, which all routines share: it makes the table of pointers for the callee, calls the launch observer, and
+//! calls.
 //!
-//! What differs from step to step is among the constants, in the step's description: a training step of a deep network
-//! has hundreds, and code written out for each of them would take longer to compile than all kernels.
+//! The operands of each step are among the constants, in its description: a training step of a deep network has hundreds, and
+//! compiling code for each of them would take longer than compiling all kernels.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -30,16 +30,16 @@ pub(super) fn build(
     frontend: &mut FunctionBuilderContext,
 ) {
     let (b, [ctx, frame, arguments, description]) = routine::begin(function, signature(isa), frontend);
-    let mut step = Step { b, ctx, frame, arguments, description };
+    let mut step = StepEmitter { b, ctx, frame, arguments, description };
     let callee = step.word(word::CALLEE);
     let table = step.table(program);
     let kernel_signature = step.b.import_signature(function::signature(isa));
     let routine_signature = step.b.import_signature(routine::signature(isa));
     let parallel_signature = step.b.import_signature(status_signature(isa, &[types::I64; 4]));
     let launch_signature = step.b.import_signature(status_signature(isa, &[types::I64, types::I32]));
-    let way = step.word(word::WAY);
+    let kind = step.word(word::KIND);
     let [calls, launches, here, spread] = std::array::from_fn(|_| step.b.create_block());
-    let is_routine = step.is(way, CallKind::Routine);
+    let is_routine = step.is(kind, CallKind::Routine);
     step.b.ins().brif(is_routine, calls, &[], launches, &[]);
 
     step.b.switch_to_block(calls);
@@ -50,7 +50,7 @@ pub(super) fn build(
     step.b.switch_to_block(launches);
     let (failed, status) = step.announce(launch_signature);
     let chunks = step.word(word::CHUNKS);
-    let is_here = step.is(way, CallKind::Serial);
+    let is_here = step.is(kind, CallKind::Serial);
     step.b.ins().brif(is_here, here, &[], spread, &[]);
 
     step.b.switch_to_block(here);
@@ -68,7 +68,7 @@ pub(super) fn build(
     step.b.finalize(isa.frontend_config());
 }
 
-struct Step<'f> {
+struct StepEmitter<'f> {
     b: FunctionBuilder<'f>,
     ctx: Value,
     frame: Value,
@@ -76,13 +76,13 @@ struct Step<'f> {
     description: Value,
 }
 
-impl Step<'_> {
+impl StepEmitter<'_> {
     fn word(&mut self, at: i32) -> Value {
         self.b.ins().load(types::I64, flags(), self.description, at)
     }
 
-    fn is(&mut self, way: Value, wanted: CallKind) -> Value {
-        self.b.ins().icmp_imm_s(IntCC::Equal, way, wanted as i64)
+    fn is(&mut self, kind: Value, expected: CallKind) -> Value {
+        self.b.ins().icmp_imm_s(IntCC::Equal, kind, expected as i64)
     }
 
     /// Calls, and returns what the callee returns.
@@ -92,7 +92,7 @@ impl Step<'_> {
         self.b.ins().return_(&[status]);
     }
 
-    /// Makes the table of pointers and returns where it is. Ends in a block of its own.
+    /// Makes the table of pointers and returns its address. Ends in a new block.
     fn table(&mut self, program: &KernelProgram) -> Value {
         let steps = program.routines.iter().flat_map(|r| &r.steps);
         let widest = steps.map(|step| width(program, step)).max().unwrap_or(0).max(1);
@@ -118,14 +118,14 @@ impl Step<'_> {
         self.b.switch_to_block(body);
         let at = self.b.ins().ishl_imm_u(i, 3);
         let from = self.b.ins().iadd(self.description, at);
-        let place = self.b.ins().load(types::I64, flags(), from, word::PLACES);
-        let is_argument = self.b.ins().band_imm_u(place, 1);
+        let address = self.b.ins().load(types::I64, flags(), from, word::ADDRESSES);
+        let is_argument = self.b.ins().band_imm_u(address, 1);
         let bases = self.b.ins().select(is_argument, self.arguments, own);
-        let slot = self.b.ins().band_imm_u(place, ((1 << OFFSET_SHIFT) - 1) & !1);
-        let slot = self.b.ins().ishl_imm_u(slot, 2);
-        let base = self.b.ins().iadd(bases, slot);
+        let index = self.b.ins().band_imm_u(address, ((1 << OFFSET_SHIFT) - 1) & !1);
+        let index = self.b.ins().ishl_imm_u(index, 2);
+        let base = self.b.ins().iadd(bases, index);
         let base = self.b.ins().load(types::I64, flags(), base, 0);
-        let offset = self.b.ins().ushr_imm_u(place, i64::from(OFFSET_SHIFT));
+        let offset = self.b.ins().ushr_imm_u(address, i64::from(OFFSET_SHIFT));
         let pointer = self.b.ins().iadd(base, offset);
         let to = self.b.ins().iadd(table, at);
         self.b.ins().store(flags(), pointer, to, 0);
@@ -136,7 +136,8 @@ impl Step<'_> {
         table
     }
 
-    /// Notifies the host of the kernel that comes, if it has an observer. Returns the block, and the status in it, for when the host says no.
+    /// Calls the launch observer, if there is one. Returns the block, and the status in it, to continue with if the observer ends
+    /// the run.
     fn announce(&mut self, launch_signature: SigRef) -> (Block, Value) {
         let kernel = self.word(word::WHICH);
         let kernel = self.b.ins().ireduce(types::I32, kernel);

@@ -1,4 +1,4 @@
-//! How values of kernels are held in Cranelift's values.
+//! The representation of kernel values in Cranelift.
 
 use cranelift_codegen::ir::{Block, ConstantData, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
@@ -15,9 +15,9 @@ pub(super) type Parts = SmallVec<[Value; 4]>;
 pub(super) enum Rep {
     /// Not defined yet.
     Undefined,
-    /// A constant, made where it is used.
+    /// A constant, materialised at its uses.
     Const(Const),
-    /// A scalar; truth values as `i8` 0 or 1.
+    /// A scalar; booleans are `i8` 0 or 1.
     Scalar(Value),
     /// A scalar `i64`: a value and a constant, which loads and stores take as their displacement.
     Index(Value, i64),
@@ -29,16 +29,16 @@ pub(super) enum Rep {
     Mask64(Parts),
 }
 
-/// The state in which a kernel is translated.
+/// The state of translating a kernel.
 pub(super) struct Lowering<'a, 'f> {
     pub b: FunctionBuilder<'f>,
     pub kernel: &'a Kernel,
     pub reps: Vec<Rep>,
     /// The first byte of every buffer.
     pub bases: Vec<Value>,
-    /// Constants of the current block: made once in each, which keeps them out of registers elsewhere.
+    /// Constants of the current block: materialised once per block, which keeps their live ranges short.
     pub consts: FxHashMap<(Const, u8), (Block, Value)>,
-    /// Scalars that are lanes of vectors, so that to splat them takes no detour through a scalar.
+    /// Scalars that are lanes of vectors, so that splatting them needs no extraction.
     pub lanes_of: FxHashMap<Val, (Val, u8)>,
     /// Whether the machine has `blendv`.
     pub x86: bool,
@@ -46,7 +46,7 @@ pub(super) struct Lowering<'a, 'f> {
     pub exits: Vec<(i32, Block)>,
 }
 
-/// Memory accesses of kernels do not trap; vectors are not aligned in general.
+/// Memory accesses of kernels do not trap; vectors are unaligned in general.
 pub(super) fn flags() -> MemFlagsData {
     MemFlagsData::new().with_notrap()
 }
@@ -126,7 +126,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// The registers of a vector that is no mask.
+    /// The registers of a vector other than a mask.
     pub fn vector(&mut self, val: Val) -> Parts {
         match self.rep(val) {
             Rep::Vector(parts) => parts.clone(),
@@ -186,7 +186,7 @@ impl Lowering<'_, '_> {
             .collect()
     }
 
-    /// Picks bytes of two registers.
+    /// Shuffles the bytes of two registers.
     pub fn shuffle(&mut self, x: Value, y: Value, pick: [u8; 16], ty: Type) -> Value {
         let x = self.cast(x, types::I8X16);
         let y = self.cast(y, types::I8X16);
@@ -239,7 +239,7 @@ impl Lowering<'_, '_> {
         self.b.ins().vconst(ty, handle)
     }
 
-    /// One lane of a vector that is no mask.
+    /// One lane of a vector other than a mask.
     pub fn extract(&mut self, parts: &[Value], elem: Elem, lane: u8) -> Value {
         let n = part_lanes(elem);
         self.b.ins().extractlane(parts[usize::from(lane / n)], lane % n)
@@ -261,7 +261,7 @@ impl Lowering<'_, '_> {
         out
     }
 
-    /// The values of a representation that blocks pass on as parameters; masks are made narrow first.
+    /// The values of a representation as block parameters; masks are narrowed first.
     pub fn flatten(&mut self, val: Val, out: &mut Vec<Value>) {
         let ty = self.kernel.ty(val);
         if ty.lanes == 1 {
@@ -274,7 +274,7 @@ impl Lowering<'_, '_> {
         }
     }
 
-    /// The opposite of [`Lowering::flatten`].
+    /// The inverse of [`Lowering::flatten`].
     pub fn unflatten(&mut self, val: Val, values: &mut impl Iterator<Item = Value>) {
         let ty = self.kernel.ty(val);
         let count = if ty.lanes == 1 { 1 } else { parts(ty) };

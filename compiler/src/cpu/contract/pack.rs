@@ -1,17 +1,17 @@
-//! The packing of operands into panels: `[panel][k][tile][copies]`, padded with zeros in both directions.
+//! Packs operands into panels: `[panel][k][tile][copies]`, padded with zeros in both directions.
 
 use dlc_ir::DType;
 
-use super::{Along, COLUMNS_UNIT, OperandElement, Side, UNROLL, round_down, round_up};
-use crate::kernel::build::Builder;
+use super::{COLUMNS_UNIT, Contiguous, OperandElement, OperandSource, UNROLL, round_down, round_up};
+use crate::kernel::build::KernelBuilder;
 use crate::kernel::ir::{Binary, Buf, Compare, Elem, Ty, Val};
 
-/// What is packed: a stretch of the sum, of one of the products.
+/// The part of an operand that is packed: a range of k of one of the products.
 pub(super) struct Packing {
     pub dtype: DType,
     /// Elements in a vector register.
     pub lanes: usize,
-    /// The depth of a block, and so the distance of panels.
+    /// The depth of a block, hence the stride of panels.
     pub depth: usize,
     pub batch: Val,
     pub start: Val,
@@ -20,23 +20,23 @@ pub(super) struct Packing {
     pub total: usize,
 }
 
-/// Where panels go.
+/// The destination.
 #[derive(Clone, Copy)]
 pub(super) struct Panels {
     pub buf: Buf,
     pub tile: usize,
     /// Rows that the whole operand has.
     pub size: usize,
-    /// How often each element is stored.
+    /// The replication of each element.
     pub copies: usize,
 }
 
 impl Packing {
-    /// Packs `height` rows from `row` on, panel after panel.
-    pub fn block(&self, b: &mut Builder, to: Panels, row: Val, height: Val, side: &mut Side<'_>) {
+    /// Packs `height` rows from `row` on, panel by panel.
+    pub fn block(&self, b: &mut KernelBuilder, to: Panels, row: Val, height: Val, side: &mut OperandSource<'_>) {
         let zero = b.index(0);
-        // Where neighbouring panels lie side by side, they are packed together: their parts of a line of memory are read at once.
-        let strip = side.along == Along::Row && to.size.is_multiple_of(COLUMNS_UNIT);
+        // Contiguous neighbouring panels are packed together: their parts of a cache line are loaded at once.
+        let strip = side.contiguous == Contiguous::Row && to.size.is_multiple_of(COLUMNS_UNIT);
         let step = if strip { COLUMNS_UNIT } else { to.tile };
         b.repeat(zero, height, step as i64, |b, first| {
             let panel = b.mul_const(first, self.depth as i64);
@@ -54,11 +54,18 @@ impl Packing {
         });
     }
 
-    /// Packs one panel to the place `panel`: the row `begin` and those behind it, of which `left` are left.
-    pub fn panel(&self, b: &mut Builder, to: Panels, panel: Val, (begin, left): (Val, Val), side: &mut Side<'_>) {
+    /// Packs one panel into position `panel`: the rows from `begin` on, of which `left` exist.
+    pub fn panel(
+        &self,
+        b: &mut KernelBuilder,
+        to: Panels,
+        panel: Val,
+        (begin, left): (Val, Val),
+        side: &mut OperandSource<'_>,
+    ) {
         let whole = b.index(to.tile as i64);
         let count = b.binary(Binary::Min, left, whole);
-        if side.along == Along::Nothing {
+        if side.contiguous == Contiguous::None {
             self.rows(b, to, panel, begin, count, side);
         } else if to.size.is_multiple_of(to.tile) {
             self.whole(b, to, panel, begin, side);
@@ -71,19 +78,19 @@ impl Packing {
         self.pad_depth(b, to, panel);
     }
 
-    /// Stores a vector of elements, or one as often as there are copies.
-    fn put(&self, b: &mut Builder, to: Panels, place: Val, value: Val) {
-        let place = b.mul_const(place, to.copies as i64);
+    /// Stores a vector of elements, or replicates one.
+    fn put(&self, b: &mut KernelBuilder, to: Panels, offset: Val, value: Val) {
+        let offset = b.mul_const(offset, to.copies as i64);
         let value = if to.copies > 1 { b.splat(value, to.copies as u8) } else { value };
-        b.store(to.buf, place, value);
+        b.store(to.buf, offset, value);
     }
 
     /// All rows of a panel.
-    fn whole(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, side: &mut Side<'_>) {
-        if side.along == Along::Row {
+    fn whole(&self, b: &mut KernelBuilder, to: Panels, panel: Val, begin: Val, side: &mut OperandSource<'_>) {
+        if side.contiguous == Contiguous::Row {
             return self.by_rows(b, to, panel, begin, to.tile, side);
         }
-        // Squares of as many rows and columns as a register has lanes; what is left of k one by one.
+        // Squares with as many rows and columns as a register has lanes; the remainder of k one by one.
         let lanes = self.lanes;
         let zero = b.index(0);
         let whole = round_down(b, self.length, lanes);
@@ -101,15 +108,15 @@ impl Packing {
                         (side.load)(b, OperandElement { batch: self.batch, row, k: at }, lanes as u8)
                     })
                     .collect();
-                let place = b.mul_const(k, to.tile as i64);
-                let place = b.add(base, place);
+                let offset = b.mul_const(k, to.tile as i64);
+                let offset = b.add(base, offset);
                 let columns = match lines[..] {
                     [line] => (0..lanes).map(|lane| b.lane(line, lane as u8)).collect(),
                     _ => transpose(b, lines),
                 };
                 for (i, column) in columns.into_iter().enumerate() {
-                    let place = b.add_const(place, (i * to.tile) as i64);
-                    self.put(b, to, place, column);
+                    let offset = b.add_const(offset, (i * to.tile) as i64);
+                    self.put(b, to, offset, column);
                 }
             });
         });
@@ -118,8 +125,16 @@ impl Packing {
         }
     }
 
-    /// Vectors of `count` rows, which may be those of several panels, for one k after the other.
-    fn by_rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, count: usize, side: &mut Side<'_>) {
+    /// Vectors of `count` rows, which may span several panels, for one k after the other.
+    fn by_rows(
+        &self,
+        b: &mut KernelBuilder,
+        to: Panels,
+        panel: Val,
+        begin: Val,
+        count: usize,
+        side: &mut OperandSource<'_>,
+    ) {
         let zero = b.index(0);
         b.repeat(zero, self.length, 1, |b, k| {
             let line = b.mul_const(k, to.tile as i64);
@@ -142,8 +157,8 @@ impl Packing {
                 }
                 for part in parts {
                     let (nth, within) = (done / to.tile, done % to.tile);
-                    let place = b.add_const(line, (nth * to.tile * self.depth + within) as i64);
-                    self.put(b, to, place, part);
+                    let offset = b.add_const(line, (nth * to.tile * self.depth + within) as i64);
+                    self.put(b, to, offset, part);
                     done += usize::from(b.ty(part).lanes);
                 }
             }
@@ -153,12 +168,12 @@ impl Packing {
     /// The first `count` rows element by element, from the k `from` on.
     fn elements(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         to: Panels,
         panel: Val,
         begin: Val,
         (count, from): (Val, Val),
-        side: &mut Side<'_>,
+        side: &mut OperandSource<'_>,
     ) {
         let zero = b.index(0);
         b.repeat(zero, count, 1, |b, r| {
@@ -167,15 +182,23 @@ impl Packing {
             b.repeat(from, self.length, 1, |b, k| {
                 let at = b.add(self.start, k);
                 let value = (side.load)(b, OperandElement { batch: self.batch, row, k: at }, 1);
-                let place = b.mul_const(k, to.tile as i64);
-                let place = b.add(base, place);
-                self.put(b, to, place, value);
+                let offset = b.mul_const(k, to.tile as i64);
+                let offset = b.add(base, offset);
+                self.put(b, to, offset, value);
             });
         });
     }
 
     /// The first `count` rows element by element, the others zero.
-    fn rows(&self, b: &mut Builder, to: Panels, panel: Val, begin: Val, count: Val, side: &mut Side<'_>) {
+    fn rows(
+        &self,
+        b: &mut KernelBuilder,
+        to: Panels,
+        panel: Val,
+        begin: Val,
+        count: Val,
+        side: &mut OperandSource<'_>,
+    ) {
         let zero = b.index(0);
         self.elements(b, to, panel, begin, (count, zero), side);
         if to.size.is_multiple_of(to.tile) {
@@ -185,16 +208,16 @@ impl Packing {
         b.repeat(count, end, 1, |b, r| {
             let base = b.add(panel, r);
             b.repeat(zero, self.length, 1, |b, k| {
-                let place = b.mul_const(k, to.tile as i64);
-                let place = b.add(base, place);
+                let offset = b.mul_const(k, to.tile as i64);
+                let offset = b.add(base, offset);
                 let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
-                self.put(b, to, place, nothing);
+                self.put(b, to, offset, nothing);
             });
         });
     }
 
-    /// Zeros behind the last k, up to a multiple of the unrolling.
-    fn pad_depth(&self, b: &mut Builder, to: Panels, panel: Val) {
+    /// Zeros after the last k, up to a multiple of the unrolling.
+    fn pad_depth(&self, b: &mut KernelBuilder, to: Panels, panel: Val) {
         if self.total.is_multiple_of(UNROLL) {
             return;
         }
@@ -202,19 +225,19 @@ impl Packing {
         let end = round_up(b, self.length, UNROLL);
         let end = b.mul_const(end, to.tile as i64);
         b.repeat(begin, end, 1, |b, i| {
-            let place = b.add(panel, i);
+            let offset = b.add(panel, i);
             let nothing = b.float(Ty::scalar(Elem::of(self.dtype)), 0.0);
-            self.put(b, to, place, nothing);
+            self.put(b, to, offset, nothing);
         });
     }
 }
 
 /// The columns of a square.
-fn transpose(b: &mut Builder, rows: Vec<Val>) -> Vec<Val> {
+fn transpose(b: &mut KernelBuilder, rows: Vec<Val>) -> Vec<Val> {
     if rows.len() == 1 {
         return rows;
     }
-    // Interleaving row i with row i + n/2, for all i, shuffles the rows like cards; after log n times they are columns.
+    // Interleaving row i with row i + n/2, for all i, is a perfect shuffle of the rows; log n of them transpose.
     let mut rows = rows;
     for _ in 0..rows.len().ilog2() {
         let half = rows.len() / 2;

@@ -1,23 +1,23 @@
-//! Padding of convolutions, and what else of a sum of products does not count.
+//! Padding of convolutions, and other predicates in sums of products.
 //!
-//! A register tile has no conditions in its innermost loop: padding is multiplied as zeros (`materialize.rs`). The sum is that
-//! without padding, unless a zero met an infinity or NaN: then it is NaN. So of the sums of a tile, those that are NaN are computed
-//! again, one by one, and without padding. Ordinary numbers pay for one look at the sums of a tile.
+//! A register tile has no predicates in its innermost loop: padding is multiplied as zeros (`materialize.rs`). The sum is that
+//! without padding, unless a zero is multiplied by an infinity or NaN: then it is NaN. So those sums of a tile that are NaN are
+//! recomputed one by one, without padding. Ordinary numbers pay for one NaN test per tile.
 
 use std::cell::RefCell;
 
-use super::{LoopEmitter, Point};
-use crate::cpu::tiling::{Lane, Tiling};
+use super::{LoopEmitter, TilePoint};
+use crate::cpu::tiling::{Tiling, VectorAxis};
 use crate::cpu::vectorize::Elements;
-use crate::kernel::{Binary, Buf, Builder, Compare, Val};
+use crate::kernel::{Binary, Buf, Compare, KernelBuilder, Val};
 use crate::machine::Machine;
 use crate::nest::expr::ExprArena;
 use crate::nest::nests::{Nest, NestReduce};
 
-/// The sums `values` of a nest at a vector of positions on a parallel axis, the first one given, without padding; the positions on the
-/// other parallel axes are set.
+/// The sums `values` of a nest at a vector of positions on a parallel axis, from the given one, corrected for padding; the
+/// positions on the other parallel axes are set.
 pub(crate) fn leave_out_padding(
-    b: &mut Builder,
+    b: &mut KernelBuilder,
     elements: &mut Elements<'_>,
     nest: &Nest,
     exprs: &ExprArena,
@@ -26,19 +26,20 @@ pub(crate) fn leave_out_padding(
     values: Val,
 ) -> Val {
     let Some(reduce) = &nest.reduce else { return values };
-    let emitter = LoopEmitter { nest, exprs, machine, plan: Tiling::rare(Lane::Parallel(axis), b.ty(values).lanes) };
-    let point = Point { lane: Some((axis, first, None)), ..Point::default() };
+    let emitter =
+        LoopEmitter { nest, exprs, machine, plan: Tiling::rare(VectorAxis::Parallel(axis), b.ty(values).lanes) };
+    let point = TilePoint { lane: Some((axis, first, None)), ..TilePoint::default() };
     emitter.without_padding(b, elements, reduce, &[point], vec![values])[0]
 }
 
 impl LoopEmitter<'_> {
-    /// The sums at some positions, padding included, without padding.
+    /// Corrects the sums at some points for padding.
     pub(super) fn without_padding(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
-        points: &[Point],
+        points: &[TilePoint],
         sums: Vec<Val>,
     ) -> Vec<Val> {
         if reduce.padding.is_empty() {
@@ -53,20 +54,20 @@ impl LoopEmitter<'_> {
         )
     }
 
-    /// The sums, of which those that are NaN are computed again.
+    /// Recomputes the sums that are NaN.
     fn again(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
-        points: &[Point],
+        points: &[TilePoint],
         sums: &[Val],
     ) -> Vec<Val> {
         let lanes = b.ty(sums[0]).lanes;
         let memory = b.scratch(self.exprs.dtype(reduce.body), sums.len() * usize::from(lanes));
-        let places: Vec<Val> = (0..sums.len()).map(|i| b.index(i as i64 * i64::from(lanes))).collect();
-        for (&place, &sum) in places.iter().zip(sums) {
-            b.store(memory, place, sum);
+        let offsets: Vec<Val> = (0..sums.len()).map(|i| b.index(i as i64 * i64::from(lanes))).collect();
+        for (&offset, &sum) in offsets.iter().zip(sums) {
+            b.store(memory, offset, sum);
         }
         let predicates = reduce.padding.clone();
         let nest = Nest {
@@ -75,24 +76,23 @@ impl LoopEmitter<'_> {
             reduce: Some(NestReduce { predicates, padding: vec![], ..reduce.clone() }),
             outputs: vec![],
         };
-        let one = LoopEmitter { nest: &nest, plan: Tiling::rare(Lane::None, 1), ..*self };
+        let one = LoopEmitter { nest: &nest, plan: Tiling::rare(VectorAxis::None, 1), ..*self };
         let zero = b.index(0);
-        self.jammed(b, elements, &points[0].axes, (&points[0], lanes), zero, &mut |b, elements, place| {
-            one.if_nan(b, elements, memory, place);
+        self.jammed(b, elements, &points[0].axes, (&points[0], lanes), zero, &mut |b, elements, offset| {
+            one.if_nan(b, elements, memory, offset);
         });
-        places.into_iter().map(|place| b.load_lanes(memory, place, lanes)).collect()
+        offsets.into_iter().map(|offset| b.load_lanes(memory, offset, lanes)).collect()
     }
 
-    /// Loops over the positions of a tile, the first of which is given, in the order of its points: those on `axes` first. The body
-    /// gets the number of each.
+    /// Loops over the points of a tile, in order: those on `axes` first. The body gets the number of each.
     fn jammed(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         axes: &[(usize, Val)],
-        (first, lanes): (&Point, u8),
+        (first, lanes): (&TilePoint, u8),
         number: Val,
-        body: &mut dyn FnMut(&mut Builder, &mut Elements<'_>, Val),
+        body: &mut dyn FnMut(&mut KernelBuilder, &mut Elements<'_>, Val),
     ) {
         let Some((&(axis, at), axes)) = axes.split_first() else {
             return self.lanes(b, elements, (first, lanes), number, body);
@@ -109,11 +109,11 @@ impl LoopEmitter<'_> {
     /// The same over the lanes of a tile's vectors.
     fn lanes(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
-        (first, lanes): (&Point, u8),
+        (first, lanes): (&TilePoint, u8),
         number: Val,
-        body: &mut dyn FnMut(&mut Builder, &mut Elements<'_>, Val),
+        body: &mut dyn FnMut(&mut KernelBuilder, &mut Elements<'_>, Val),
     ) {
         let Some((axis, at, active)) = first.lane else { return body(b, elements, number) };
         let vectors = self.plan.vectors;
@@ -137,22 +137,22 @@ impl LoopEmitter<'_> {
         });
     }
 
-    /// Computes a sum again, at the position that is set, if it is NaN.
-    fn if_nan(&self, b: &mut Builder, elements: &mut Elements<'_>, memory: Buf, place: Val) {
+    /// Recomputes a sum at the current position if it is NaN.
+    fn if_nan(&self, b: &mut KernelBuilder, elements: &mut Elements<'_>, memory: Buf, offset: Val) {
         let reduce = self.nest.reduce.as_ref().expect("only sums have padding");
-        let sum = b.load(memory, place);
+        let sum = b.load(memory, offset);
         let is_nan = b.compare(Compare::Ne, sum, sum);
         b.when(is_nan, |b| {
             elements.inside(|elements| {
-                let sum = self.reduce(b, elements, reduce, &[Point::default()])[0];
-                b.store(memory, place, sum);
+                let sum = self.reduce(b, elements, reduce, &[TilePoint::default()])[0];
+                b.store(memory, offset, sum);
             });
         });
     }
 }
 
-/// Whether some sum is NaN. It is also true if infinities of both signs are among them.
-fn any_nan(b: &mut Builder, sums: &[Val]) -> Val {
+/// Whether some sum is NaN. May also be true for infinities of both signs.
+fn any_nan(b: &mut KernelBuilder, sums: &[Val]) -> Val {
     let mut sums = sums.to_vec();
     while sums.len() > 1 {
         sums = sums.chunks(2).map(|pair| pair.iter().copied().reduce(|x, y| b.add(x, y)).expect("not empty")).collect();

@@ -1,33 +1,33 @@
-//! Reductions: the loops over reduction axes, and what an iteration of them does.
+//! Reductions: the loops over reduction axes, and their bodies.
 
 use dlc_ir::compute::Combine;
 use dlc_ir::{DType, ScalarOp};
 
-use super::{LoopEmitter, Point};
-use crate::cpu::counted::Counted;
+use super::{LoopEmitter, TilePoint};
+use crate::cpu::masked::MaskedValue;
 use crate::cpu::scalar;
-use crate::cpu::tiling::Lane;
+use crate::cpu::tiling::VectorAxis;
 use crate::cpu::vectorize::{Elements, constant};
-use crate::kernel::{Binary, Builder, Compare, Val};
+use crate::kernel::{Binary, Compare, KernelBuilder, Val};
 use crate::nest::affine::volume;
 use crate::nest::expr::{ExprKind, identity};
 use crate::nest::nests::NestReduce;
 
-/// The largest reduction, in positions, that is written out rather than looped over.
+/// The largest reduction, in points, that is unrolled completely.
 const WRITTEN_OUT: usize = 9;
 
-/// The shortest sum that is made of several chains of additions. The error of a sum grows with the longest chain, and one of ten
-/// thousand loses digits that the derivatives of normalisations need; additions between so long chains cost nothing.
+/// The shortest sum that uses several accumulator chains. The rounding error grows with the longest chain, and one of ten
+/// thousand loses digits that the derivatives of normalisations need; combining such long chains costs next to nothing.
 const CHAIN: usize = 64;
 
 impl LoopEmitter<'_> {
-    /// The results of the reduction at some positions.
+    /// The results of the reduction at some points.
     pub(super) fn reduce(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
-        points: &[Point],
+        points: &[TilePoint],
     ) -> Vec<Val> {
         let dtype = self.exprs.dtype(reduce.body);
         let start = constant(dtype, identity(reduce.combine, dtype));
@@ -53,7 +53,7 @@ impl LoopEmitter<'_> {
         }
         let mut values = vec![];
         for mut value in result {
-            if matches!(self.plan.lane, Lane::Reduction(_)) {
+            if matches!(self.plan.lane, VectorAxis::Reduction(_)) {
                 value = b.reduce_lanes(value, |b, x, y| combine(b, reduce.combine, dtype, x, y));
             }
             values.push(scalar::wrap(b, dtype, value));
@@ -61,20 +61,20 @@ impl LoopEmitter<'_> {
         values
     }
 
-    /// Loops over the axes of the reduction from `axis` on.
+    /// Loops over the reduction axes from `axis` on.
     fn iterations(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
         axis: usize,
         carried: Vec<Val>,
-        points: &[Point],
+        points: &[TilePoint],
     ) -> Vec<Val> {
         let Some(&n) = self.nest.extents.get(axis) else {
             return self.point_iterations(b, elements, reduce, &carried, points);
         };
-        if self.plan.lane == Lane::Reduction(axis) {
+        if self.plan.lane == VectorAxis::Reduction(axis) {
             let lanes = self.plan.lanes;
             let rest = n % lanes as usize;
             let full = b.index((n - rest) as i64);
@@ -119,25 +119,25 @@ impl LoopEmitter<'_> {
         })
     }
 
-    /// The iterations of the loops over the axes of the reduction from `axis` on.
+    /// The iterations of the loops over the reduction axes from `axis` on.
     fn chain(&self, axis: usize) -> usize {
-        let iterations = |a: usize| match self.plan.lane == Lane::Reduction(a) {
+        let iterations = |a: usize| match self.plan.lane == VectorAxis::Reduction(a) {
             true => self.nest.extents[a].div_ceil(self.plan.lanes as usize),
             false => self.nest.extents[a],
         };
         (axis..self.nest.extents.len()).map(iterations).fold(1, usize::saturating_mul)
     }
 
-    /// A loop over one axis of the reduction, of which each iteration combines `inner` values one after another. A long sum of floats
-    /// is made of chains that start at zero, about as many as each is long.
+    /// A loop over one reduction axis, each iteration of which adds `inner` values sequentially. A long float sum is divided into
+    /// about as many chains as each is long.
     fn chains(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         reduce: &NestReduce,
         (end, step): (Val, u8),
         inner: usize,
         carried: &[Val],
-        body: impl FnOnce(&mut Builder, Val, &[Val]) -> Vec<Val>,
+        body: impl FnOnce(&mut KernelBuilder, Val, &[Val]) -> Vec<Val>,
     ) -> Vec<Val> {
         let (zero, step) = (b.index(0), i64::from(step));
         let iterations = b.known_index(end).expect("axes have a known size") / step;
@@ -147,35 +147,35 @@ impl LoopEmitter<'_> {
             return b.fold(zero, end, step, carried, body);
         }
         let long = (CHAIN.max(total.isqrt()) / inner.max(1)).max(1) as i64 * step;
-        // What has been added up so far waits in memory: in registers, it would crowd out the sums of the loops inside.
+        // The outer accumulators live in memory: in registers, they would make the accumulators of the inner loops spill.
         let ty = b.ty(carried[0]);
         let far = b.scratch(self.exprs.dtype(reduce.body), carried.len() * usize::from(ty.lanes));
-        let places: Vec<Val> = (0..carried.len()).map(|i| b.index(i as i64 * i64::from(ty.lanes))).collect();
-        for (&place, &sum) in places.iter().zip(carried) {
-            b.store(far, place, sum);
+        let offsets: Vec<Val> = (0..carried.len()).map(|i| b.index(i as i64 * i64::from(ty.lanes))).collect();
+        for (&offset, &sum) in offsets.iter().zip(carried) {
+            b.store(far, offset, sum);
         }
         b.repeat(zero, end, long, |b, first| {
             let last = b.add_const(first, long);
             let last = b.binary(Binary::Min, last, end);
             let start: Vec<Val> = carried.iter().map(|_| b.float(ty, 0.0)).collect();
             let sums = b.fold(first, last, step, &start, body);
-            for (&place, sum) in places.iter().zip(sums) {
-                let so_far = b.load_lanes(far, place, ty.lanes);
+            for (&offset, sum) in offsets.iter().zip(sums) {
+                let so_far = b.load_lanes(far, offset, ty.lanes);
                 let sum = b.add(so_far, sum);
-                b.store(far, place, sum);
+                b.store(far, offset, sum);
             }
         });
-        places.into_iter().map(|place| b.load_lanes(far, place, ty.lanes)).collect()
+        offsets.into_iter().map(|offset| b.load_lanes(far, offset, ty.lanes)).collect()
     }
 
-    /// One iteration of the reduction for all positions.
+    /// One iteration of the reduction for all points.
     fn point_iterations(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
         carried: &[Val],
-        points: &[Point],
+        points: &[TilePoint],
     ) -> Vec<Val> {
         let each = carried.len() / points.len();
         let mut next = vec![];
@@ -187,10 +187,10 @@ impl LoopEmitter<'_> {
         next
     }
 
-    /// Combines what is at one position, or one vector of positions.
+    /// Accumulates the element at one point, or one vector of points.
     fn iteration(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
         carried: &[Val],
@@ -213,24 +213,29 @@ impl LoopEmitter<'_> {
         }
     }
 
-    /// The same where the conditions are known to hold, or to hold in the lanes that count.
-    fn inner(&self, b: &mut Builder, elements: &mut Elements<'_>, reduce: &NestReduce, carried: &[Val]) -> Vec<Val> {
-        let meet = matches!(self.plan.lane, Lane::Reduction(_));
+    /// The same where the predicates are known to hold, or hold in the active lanes.
+    fn inner(
+        &self,
+        b: &mut KernelBuilder,
+        elements: &mut Elements<'_>,
+        reduce: &NestReduce,
+        carried: &[Val],
+    ) -> Vec<Val> {
+        let meet = matches!(self.plan.lane, VectorAxis::Reduction(_));
         let dtype = self.exprs.dtype(reduce.body);
         let lanes = b.ty(carried[0]).lanes;
         if reduce.combine == Combine::Sum
             && dtype.is_float()
             && let ExprKind::Apply(ScalarOp::Mul, _, args) = self.exprs.get(reduce.body)
         {
-            let (x, y) = (elements.counted(b, args[0], meet), elements.counted(b, args[1], meet));
-            // What is broadcast to all lanes comes first: no other instruction needs it, and its register can be
-            // overwritten.
+            let (x, y) = (elements.masked_value(b, args[0], meet), elements.masked_value(b, args[1], meet));
+            // The broadcast operand comes first: it has no other use, and the FMA can overwrite its register.
             let (x, y) = if x.lanes(b) == lanes { (y, x) } else { (x, y) };
             if let Some((x, y)) = x.factors(b, y, lanes) {
                 return vec![b.fma(x, y, carried[0])];
             }
         }
-        let value = elements.counted(b, reduce.body, meet);
+        let value = elements.masked_value(b, reduce.body, meet);
         if let [best, position] = *carried {
             return self.better(b, elements, reduce, value, (best, position));
         }
@@ -238,13 +243,13 @@ impl LoopEmitter<'_> {
         vec![combine(b, reduce.combine, dtype, carried[0], value)]
     }
 
-    /// The better of two candidates for the smallest or largest element, and its position.
+    /// The better of two candidates for the smallest or largest element, with its index.
     fn better(
         &self,
-        b: &mut Builder,
+        b: &mut KernelBuilder,
         elements: &mut Elements<'_>,
         reduce: &NestReduce,
-        value: Counted,
+        value: MaskedValue,
         (best, position): (Val, Val),
     ) -> Vec<Val> {
         let op = if reduce.combine == Combine::ArgMin { Compare::Lt } else { Compare::Gt };
@@ -264,7 +269,7 @@ impl LoopEmitter<'_> {
 }
 
 /// Combines two partial results.
-fn combine(b: &mut Builder, combine: Combine, dtype: DType, x: Val, y: Val) -> Val {
+fn combine(b: &mut KernelBuilder, combine: Combine, dtype: DType, x: Val, y: Val) -> Val {
     match combine {
         Combine::Sum => b.add(x, y),
         Combine::Product => b.mul(x, y),

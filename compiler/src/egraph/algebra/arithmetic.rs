@@ -5,7 +5,7 @@ use dlc_ir::{Scalar, ScalarOp as F};
 use super::{Need, Rule, is_finite, is_moderate, is_normal, map, number, rules};
 use crate::egraph::graph::{Match, Rhs};
 
-/// Whether dividing by the number is the same as multiplying by its inverse, bit for bit: powers of two.
+/// Whether division by the number is exactly multiplication by its inverse: powers of two.
 fn exact_inverse(x: f64) -> bool {
     x.is_normal() && x.abs() >= 1e-30 && x.abs() <= 1e30 && x.to_bits() & ((1 << 52) - 1) == 0
 }
@@ -144,7 +144,7 @@ rules! {
         // (x - c) + d = x - (c - d);  (x - c) - d = x - (c + d)
         for (inner, joined) in [(F::Add, outer), (F::Sub, opposite)] {
             for sum in s.maps(x, inner) {
-                // Where x and c cancel, the digits that x + c was rounded to are all that is left.
+                // If x and c cancel, only the digits to which x + c was rounded remain.
                 let exact = |id| s.is_fast() || s.facts(id).is_exact(s.own_ty().dtype);
                 if float(s) && ![sum[0], sum[1], y].into_iter().all(exact) {
                     continue;
@@ -155,7 +155,7 @@ rules! {
             }
         }
     }
-    Safe "mul-constants" [map(F::Mul)] "(x * c) * d = x * (c * d), where x * c is neither lost nor infinite", |s, out| {
+    Safe "mul-constants" [map(F::Mul)] "(x * c) * d = x * (c * d), where x * c neither overflows nor underflows", |s, out| {
         let (x, y) = s.xy();
         if let Some(d) = s.uniform(y) {
             for inner in s.maps(x, F::Mul) {
@@ -165,7 +165,7 @@ rules! {
             }
         }
     }
-    Safe "scale-outwards" [map(F::Mul)] "(x * c) * y = (x * y) * c, where x * c and x * y are neither lost nor infinite", |s, out| {
+    Safe "scale-outwards" [map(F::Mul)] "(x * c) * y = (x * y) * c, where x * c and x * y neither overflow nor underflow", |s, out| {
         for (x, y) in s.both() {
             if s.uniform(y).is_none() {
                 for inner in s.maps(x, F::Mul).filter(|i| s.uniform(i[1]).is_some_and(is_moderate)) {
@@ -201,7 +201,7 @@ rules! {
             }
         }
     }
-    Safe "mul-inverse" [map(F::Mul)] "x * (1 / y) = x / y of floats, where 1 / y is neither lost nor infinite", |s, out| {
+    Safe "mul-inverse" [map(F::Mul)] "x * (1 / y) = x / y of floats, where 1 / y neither overflows nor underflows", |s, out| {
         for (x, y) in s.both() {
             for inner in s.maps(y, F::Div) {
                 if float(s) && s.is(inner[0], 1.0) && s.is_normal(y) {
@@ -222,7 +222,7 @@ rules! {
         for a in s.maps(x, F::Mul) {
             for b in s.maps(y, F::Mul) {
                 for (p, q) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-                    // Neither may a sum of both leave the range that is then scaled down, nor be infinite what cancels.
+                    // Nor may a sum of both leave the range before it is scaled down, or an infinite sum cancel.
                     let (left, right, z) = (a[1 - p], b[1 - q], a[p]);
                     let bounded = [x, y].into_iter().all(|id| s.is_below(id, 2.0))
                         && [left, right, z].into_iter().all(|id| s.is_below(id, 2.0));

@@ -1,4 +1,4 @@
-//! Motion of broadcasts: towards the results, so that less is computed, and into each other.
+//! Moves broadcasts towards the results, so that less is computed, and merges them.
 
 use dlc_ir::op::{Broadcast, Reshape};
 use dlc_ir::{Op, Shape};
@@ -17,17 +17,17 @@ rules! {
             }
         }
     }
-    Exact "broadcast-of-nothing" [Trigger::Of(Kind::Broadcast)] "a broadcast to the same shape is none", |s, out| {
+    Exact "broadcast-of-nothing" [Trigger::Of(Kind::Broadcast)] "a broadcast to the same shape is the identity", |s, out| {
         if s.own_ty().shape == s.ty(s.x()).shape {
             out.push(s.x().into());
         }
     }
     Exact "hoist-broadcast" [Trigger::AnyMap] "f(broadcast(x), broadcast(y)) = broadcast(f(x, y))", |s, out| {
-        // only where less is computed then
+        // only if that computes less
         let smaller = |small: &Shape| small.elements() < s.own_ty().shape.elements();
         hoist(s, out, |op, small| matches!(op, Op::Broadcast(_)) && smaller(small));
     }
-    Exact "broadcast-without-units" [Trigger::Of(Kind::Broadcast)] "axes of size 1 need not be kept by a broadcast", |s, out| {
+    Exact "broadcast-without-units" [Trigger::Of(Kind::Broadcast)] "a broadcast need not keep axes of size 1", |s, out| {
         let Op::Broadcast(b) = s.op() else { return };
         let from = s.ty(s.x());
         if from.shape.elements() > 1 && from.shape.contains(&1) {

@@ -1,4 +1,4 @@
-//! Convolutions, and the folding of batch norm and other weights into them.
+//! Convolutions, and folding of batch norm and other weights into them.
 
 use dlc_ir::op::{Broadcast, Dot, Reshape};
 use dlc_ir::{Op, Scalar, ScalarOp as F};
@@ -8,7 +8,7 @@ use super::{Need, Rule, Trigger, is_moderate, map, rules};
 use crate::egraph::graph::{Match, Rhs};
 use crate::egraph::language::Kind;
 
-/// Whether a value is a product, or one plus or times a weight: no quotient of it is expected to be exact.
+/// Whether a value is a product with weights, possibly plus or times weights: an exact quotient of it is not expected.
 fn of_product(s: &Match<'_>, x: egg::Id) -> bool {
     let is_product = |id: egg::Id| s.ops(id).any(|(op, _)| matches!(op, Op::Conv(_) | Op::Dot(_)));
     let beside_weight = |(op, args): (&Op, &[egg::Id])| match (op, args) {
@@ -46,7 +46,7 @@ rules! {
             }
             for f in [F::Add, F::Sub] {
                 for terms in s.maps(sum, f).filter(|t| s.weight_only(t[0]) != s.weight_only(t[1])) {
-                    // Where x and b cancel, this loses the digits that x carries. A product was rounded to as few.
+                    // If x and b cancel, this loses digits of x; those of a product were rounded off already.
                     let x = terms[usize::from(s.weight_only(terms[0]))];
                     if !s.ops(x).any(|(op, _)| matches!(op, Op::Conv(_) | Op::Dot(_))) {
                         continue;
@@ -71,7 +71,7 @@ rules! {
             }
             for inner in s.maps(product, F::Mul) {
                 for (x, b) in [(0, 1), (1, 0)] {
-                    // Known numbers are `mul-constants`', which looks whether their product can be held.
+                    // Constants are handled by `mul-constants`, which checks that their product is representable.
                     let known = s.uniform(inner[b]).is_some() && s.uniform(c).is_some();
                     if s.weight_only(inner[b]) && !s.weight_only(inner[x]) && !known {
                         out.push(Rhs::binary(F::Mul, inner[x], Rhs::binary(F::Mul, inner[b], c)));
@@ -86,7 +86,7 @@ rules! {
         if !s.weight_only(c) || s.weight_only(sum) {
             return;
         }
-        // Known numbers are `add-constants`', which looks whether their sum can be held.
+        // Constants are handled by `add-constants`, which checks that their sum is representable.
         let known = |b| s.uniform(b).is_some() && s.uniform(c).is_some();
         let weight = |i: &&[egg::Id]| s.weight_only(i[1]) && !s.weight_only(i[0]) && !known(i[1]);
         for inner in s.maps(sum, F::Add).filter(weight) {
@@ -103,7 +103,7 @@ rules! {
         let (x, w) = s.xy();
         for (op, args) in s.ops(x).filter(|_| s.is_finite(w)) {
             let Op::Pad(p) = op else { continue };
-            // What is cut away is not what padding puts in its place.
+            // Elements that are cut off are not what padding would add back.
             let adds = |cut: i64, padding: i64| cut >= 0 || padding <= 0;
             let fits = s.is(args[1], 0.0)
                 && p.interior.iter().all(|&i| i == 0)
@@ -121,7 +121,7 @@ rules! {
             }
         }
     }
-    Safe "scale-out-of-conv" [Trigger::Of(Kind::Conv)] "conv(x * c, w) = conv(x, w) * c, where x * c and the products are neither lost nor infinite", |s, out| {
+    Safe "scale-out-of-conv" [Trigger::Of(Kind::Conv)] "conv(x * c, w) = conv(x, w) * c, where x * c and the products neither overflow nor underflow", |s, out| {
         let (x, w) = s.xy();
         for product in s.maps(x, F::Mul) {
             let kept = || s.is_normal(x) && s.is_normal(s.class) && scales(s, product[0], w);
@@ -131,7 +131,7 @@ rules! {
             }
         }
     }
-    Safe "conv-of-one-position" [Trigger::Of(Kind::Conv)] "a kernel as large as the input is a matrix", |s, out| {
+    Safe "conv-of-one-position" [Trigger::Of(Kind::Conv)] "a convolution with one position is a matrix product", |s, out| {
         let Op::Conv(c) = s.op() else { return };
         let (x, w) = s.xy();
         let (input, kernel) = (s.ty(x), s.ty(w));

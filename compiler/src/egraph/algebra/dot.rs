@@ -1,4 +1,4 @@
-//! Products: transposes absorbed, association, scales, merged products.
+//! Products: absorbed transposes, associativity, scales, merged products.
 
 use dlc_ir::op::{Broadcast, Concat, Dot, Slice};
 use dlc_ir::{Op, Scalar, ScalarOp as F};
@@ -9,7 +9,7 @@ use crate::egraph::facts::product;
 use crate::egraph::graph::{Match, Rhs};
 use crate::egraph::language::Kind;
 
-/// The one summed axis of each operand of a product of two matrices.
+/// The only contracted axis of each operand of a product of two matrices.
 fn matrices(s: &Match<'_>, dot: &Dot, args: &[egg::Id]) -> Option<(usize, usize)> {
     let plain = dot.lhs.len() == 1 && dot.lhs_batch.is_empty();
     let two = s.ty(args[0]).rank() == 2 && s.ty(args[1]).rank() == 2;
@@ -21,7 +21,7 @@ fn matmul(l: impl Into<Rhs>, lhs: usize, r: impl Into<Rhs>, rhs: usize) -> Rhs {
     Rhs::op(dot, [l.into(), r.into()])
 }
 
-/// `(a b) c` over axis `k` of the first product, whose operands are summed along `axes`, as `a (b c)`, or as `b (a c)`.
+/// `(a b) c` over axis `k` of the first product, whose operands are contracted along `axes`, as `a (b c)`, or as `b (a c)`.
 fn right(args: &[egg::Id], axes: (usize, usize), k: usize, c: egg::Id, ck: usize) -> Rhs {
     let ((a, ak), (b, bk)) = ((args[0], axes.0), (args[1], axes.1));
     if k == 1 { matmul(a, ak, matmul(b, 1 - bk, c, ck), 0) } else { matmul(b, bk, matmul(a, 1 - ak, c, ck), 0) }
@@ -33,19 +33,19 @@ fn left(a: egg::Id, ak: usize, args: &[egg::Id], axes: (usize, usize), k: usize)
     if k == 0 { matmul(matmul(a, ak, b, 1 - bk), 1, c, ck) } else { matmul(matmul(a, ak, c, 1 - ck), 1, b, bk) }
 }
 
-/// Whether each product of an element of one with an element of the other is finite and keeps its digits, and so do their sums.
+/// Whether the product of any element of one with any of the other is finite and normal, and so are their sums.
 pub(super) fn scales(s: &Match<'_>, x: egg::Id, y: egg::Id) -> bool {
     let dtype = s.own_ty().dtype;
     s.is_fast() || !dtype.is_float() || {
         let product = product(s.facts(x), s.facts(y), false);
-        // However many there are.
+        // An upper bound of the number of terms.
         const TERMS: f64 = (1u64 << 32) as f64;
         product.is_normal(dtype) && product.magnitude() * TERMS <= f64::from(f32::MAX)
     }
 }
 
 rules! {
-    Exact "dot-of-transpose" [Trigger::Of(Kind::Dot)] "a transpose of an operand is a matter of the product's axes", |s, out| {
+    Exact "dot-of-transpose" [Trigger::Of(Kind::Dot)] "a product absorbs the transpose of an operand", |s, out| {
         let Op::Dot(dot) = s.op() else { return };
         let (l, r) = s.xy();
         let batch = dot.lhs_batch.len();
@@ -77,7 +77,7 @@ rules! {
             }
         }
     }
-    Exact "transpose-of-dot" [Trigger::Of(Kind::Transpose)] "a product with its free axes exchanged is the product of the operands exchanged", |s, out| {
+    Exact "transpose-of-dot" [Trigger::Of(Kind::Transpose)] "a transpose that exchanges the free axes of a product exchanges its operands", |s, out| {
         let Op::Transpose(t) = s.op() else { return };
         for (op, args) in s.ops(s.x()) {
             let Op::Dot(d) = op else { continue };
@@ -137,7 +137,7 @@ rules! {
             out.push(left(a, ak, args, (bk, ck), k));
         }
     }
-    Safe "scale-out-of-dot" [Trigger::Of(Kind::Dot)] "(x * c) y = (x y) * c, where x * c and the products are neither lost nor infinite", |s, out| {
+    Safe "scale-out-of-dot" [Trigger::Of(Kind::Dot)] "(x * c) y = (x y) * c, where x * c and the products neither overflow nor underflow", |s, out| {
         let (l, r) = s.xy();
         for (x, left) in [(l, true), (r, false)] {
             for product in s.maps(x, F::Mul) {
@@ -176,7 +176,7 @@ rules! {
             }
         }
     }
-    Exact "merge-dots" [Trigger::Of(Kind::Dot)] "products of one tensor with several weights are one product with the weights side by side", |s, out| {
+    Exact "merge-dots" [Trigger::Of(Kind::Dot)] "products of one tensor with several weights are one product with the concatenated weights", |s, out| {
         let Op::Dot(dot) = s.op() else { return };
         let (x, w) = s.xy();
         let mergeable = |args: &[egg::Id]| {

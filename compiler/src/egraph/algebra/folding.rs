@@ -1,4 +1,4 @@
-//! Evaluation when compiling.
+//! Constant folding.
 
 use dlc_ir::op::{Broadcast, Constant, Reduction};
 use dlc_ir::{Op, Scalar, ScalarOp as F, Tensor};
@@ -18,7 +18,7 @@ rules! {
         }
         let known: Option<Vec<Tensor>> = s.args().iter().map(|&a| s.data(a).constant.clone()).collect();
         let Some(known) = known else { return };
-        // A repeated number stays a broadcast: kernels have it in their code.
+        // A uniform constant stays a broadcast: kernels have it as an immediate.
         let repeats = matches!(s.op(), Op::Broadcast(_)) && s.uniform(s.class).is_some();
         if repeats {
             return;
@@ -31,7 +31,7 @@ rules! {
                 });
             }
     }
-    Exact "fold-repeated" [Trigger::AnyMap] "a scalar function of repeated numbers is a repeated number", |s, out| {
+    Exact "fold-repeated" [Trigger::AnyMap] "a scalar function of uniform tensors is a uniform tensor", |s, out| {
         let &Op::Map(f) = s.op() else { return };
         if s.own_ty().rank() == 0 {
             return;
@@ -42,21 +42,21 @@ rules! {
         }
     }
     Exact "fold-moved" [Trigger::Of(Kind::Reshape), Trigger::Of(Kind::Transpose), Trigger::Of(Kind::Reverse), Trigger::Of(Kind::Slice)]
-        "a repeated number moved is a repeated number", |s, out| {
+        "data movement of a uniform tensor is a uniform tensor", |s, out| {
         if let Some(number) = s.uniform(s.x()) {
             out.push(Rhs::full(s.own_ty(), number));
         }
     }
-    Safe "fold-sum-of-repeated" [Trigger::Of(Kind::Reduce)] "the sum of n repeated numbers is n times the number", |s, out| {
+    Safe "fold-sum-of-repeated" [Trigger::Of(Kind::Reduce)] "the sum of n equal numbers is n times the number", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         let count: usize = r.axes.iter().map(|&a| s.ty(s.x()).shape[a]).product();
-        // Infinity taken no times is nothing, not NaN.
+        // An empty sum of infinities is 0, not NaN.
         if let (Some(number), Reduction::Sum, 1..) = (s.uniform(s.x()), r.kind, count) {
             let count = if s.own_ty().dtype.is_float() { Scalar::Float(count as f64) } else { Scalar::Int(count as i64) };
             out.push(Rhs::full(s.own_ty(), F::Mul.eval(s.own_ty().dtype, &[number, count])));
         }
     }
-    Exact "fold-extremum-of-repeated" [Trigger::Of(Kind::Reduce)] "the largest and the smallest of repeated numbers is the number", |s, out| {
+    Exact "fold-extremum-of-repeated" [Trigger::Of(Kind::Reduce)] "the maximum or minimum of equal numbers is the number", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if s.ty(s.x()).shape.elements() == 0 {
             return;

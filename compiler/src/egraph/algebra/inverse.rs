@@ -1,4 +1,4 @@
-//! Exponentials, logarithms, roots, and the functions made of them.
+//! Exponentials, logarithms, roots, and functions composed of them.
 
 use dlc_ir::ScalarOp as F;
 
@@ -6,7 +6,7 @@ use super::{Need, Rule, map, rules};
 use crate::egraph::graph::Rhs;
 
 rules! {
-    Safe "log-of-exp" [map(F::Log)] "log(exp(x)) = x, where exp(x) is neither lost nor infinite", |s, out| {
+    Safe "log-of-exp" [map(F::Log)] "log(exp(x)) = x, where exp(x) neither overflows nor underflows", |s, out| {
         for inner in s.maps(s.x(), F::Exp).filter(|_| s.is_kept(s.x())) {
             out.push(inner[0].into());
         }
@@ -16,7 +16,7 @@ rules! {
             out.push(inner[0].into());
         }
     }
-    Safe "log-of-softmax" [map(F::Log)] "log(exp(x) / y) = x - log(y), where neither exp(x) nor the quotient is lost or infinite", |s, out| {
+    Safe "log-of-softmax" [map(F::Log)] "log(exp(x) / y) = x - log(y), where neither exp(x) nor the quotient overflows or underflows", |s, out| {
         for quotient in s.maps(s.x(), F::Div) {
             let kept = [s.x(), quotient[0]].into_iter().all(|id| s.is_kept(id));
             for inner in s.maps(quotient[0], F::Exp).filter(|_| kept) {
@@ -24,7 +24,7 @@ rules! {
             }
         }
     }
-    Safe "log-of-scaled-exp" [map(F::Log)] "log(exp(x) * y) = x + log(y), where neither exp(x) nor the product is lost or infinite", |s, out| {
+    Safe "log-of-scaled-exp" [map(F::Log)] "log(exp(x) * y) = x + log(y), where neither exp(x) nor the product overflows or underflows", |s, out| {
         for product in s.maps(s.x(), F::Mul) {
             for (e, y) in [(0, 1), (1, 0)] {
                 let kept = [s.x(), product[e]].into_iter().all(|id| s.is_kept(id));
@@ -76,7 +76,7 @@ rules! {
             }
         }
     }
-    Safe "sqrt-of-square" [map(F::Sqrt)] "sqrt(x * x) = |x|, where x * x is neither lost nor infinite", |s, out| {
+    Safe "sqrt-of-square" [map(F::Sqrt)] "sqrt(x * x) = |x|, where x * x neither overflows nor underflows", |s, out| {
         for product in s.maps(s.x(), F::Mul) {
             if s.same(product[0], product[1]) && s.is_normal(s.x()) {
                 out.push(Rhs::unary(F::Abs, product[0]));
@@ -128,7 +128,7 @@ rules! {
         let (x, y) = s.xy();
         if s.is(x, 1.0) {
             for inner in s.maps(y, F::Sigmoid) {
-                // Only where the negation is there already: else it is no gain.
+                // Only if the negation exists already: otherwise nothing is gained.
                 for arg in s.maps(inner[0], F::Neg) {
                     out.push(Rhs::unary(F::Sigmoid, arg[0]));
                 }

@@ -1,7 +1,7 @@
-//! The rewrite rules, by family. A rule looks at one e-node and says what else computes the same.
+//! The rewrite rules, by family. A rule matches one e-node and produces equal terms.
 //!
-//! Rules are functions rather than patterns, because patterns cannot bind attributes. They are still two halves: finding reads the
-//! e-graph only, and what is found is a [`Rhs`] that the driver types, rejects if it is ill-typed, adds, and logs.
+//! Rules are functions rather than patterns, because patterns cannot bind attributes. They still have two halves: the search only
+//! reads the e-graph, and what it finds is a [`Rhs`], which the driver types, rejects if ill-typed, adds, and logs.
 
 mod arithmetic;
 mod broadcast;
@@ -20,23 +20,23 @@ use super::graph::{Match, Rhs};
 use super::language::Kind;
 use crate::options::{Math, PassOptions as Options};
 
-/// What a rule needs to be allowed.
+/// The condition under which a rule is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing: it keeps every bit, NaN, infinities and the sign of zero included.
+    /// None: it preserves every bit, NaN, infinities and the sign of zero included.
     Exact,
-    /// [`Math::Safe`]. It asks for what it must know of its operands ([`Match::is_finite`] and the like), which safe maths proves and
-    /// fast maths takes for granted.
+    /// [`Math::Safe`]. The rule queries the properties of operands that it needs ([`Match::is_finite`] and the like), which safe
+    /// maths proves and fast maths assumes.
     Safe,
-    /// It moves a factor or a term into a weight: [`Math::Safe`] as far as weights are checked when they are loaded
+    /// It moves a factor or a term into a weight: as [`Math::Safe`], except that weights are checked when they are loaded
     /// ([`Options::weights`]).
     Weights,
-    /// [`Math::Fast`]: nothing that is known of its operands makes it lawful.
+    /// [`Math::Fast`]: no property of its operands makes it exact enough.
     Fast,
 }
 
 impl Need {
-    /// Whether a rule with this need is allowed.
+    /// Whether a rule with this condition is allowed.
     pub fn is_met(self, options: &Options) -> bool {
         match (self, options.math) {
             (Need::Exact, _) | (_, Math::Fast) | (Need::Safe, Math::Safe) => true,
@@ -46,7 +46,7 @@ impl Need {
     }
 }
 
-/// The e-nodes that a rule is asked about.
+/// The e-nodes that a rule is tried on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// Those of one kind.
@@ -58,7 +58,7 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// Whether a kind is meant.
+    /// Whether it includes a kind.
     pub fn fits(self, kind: Kind) -> bool {
         match self {
             Trigger::Of(k) => k == kind,
@@ -68,29 +68,26 @@ impl Trigger {
     }
 }
 
-/// A rule.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// Its name, in kebab-case.
+    /// In kebab-case.
     pub name: &'static str,
-    /// What it says.
+    /// The equation, for OPS.md.
     pub doc: &'static str,
-    /// What it needs to be allowed.
     pub need: Need,
-    /// The e-nodes that it is asked about.
     pub triggers: &'static [Trigger],
-    /// Adds what equals the e-node.
+    /// Appends terms that are equal to the e-node.
     pub find: fn(&Match<'_>, &mut Vec<Rhs>),
 }
 
 impl Rule {
-    /// Whether it says which number a value is.
+    /// Whether it is constant folding.
     pub fn is_folding(&self) -> bool {
         folding::RULES.iter().any(|rule| rule.name == self.name)
     }
 }
 
-/// `rules! { Fast "add-zero" [Add] "x + 0 = x", |s, out| { … } … }`: a list of rules, each with the kinds that it is asked about.
+/// `rules! { Fast "add-zero" [Add] "x + 0 = x", |s, out| { … } … }`: a list of rules, each with its triggers.
 macro_rules! rules {
     ($($need:ident $name:literal [$($trigger:expr),+] $doc:literal, |$s:ident, $out:ident| $body:block)*) => {
         pub(super) const RULES: &[Rule] = &[$(Rule {
@@ -109,14 +106,14 @@ const fn map(f: ScalarOp) -> Trigger {
     Trigger::Of(Kind::Map(f))
 }
 
-/// A number of the e-node's own type.
+/// A constant of the e-node's own type.
 fn number(s: &Match<'_>, x: f64) -> Rhs {
     let float = s.own_ty().dtype.is_float();
     Rhs::full(s.own_ty(), if float { Scalar::Float(x) } else { Scalar::Int(x as i64) })
 }
 
-/// Moves an operator behind a scalar function: `f(m(x), m(y)) = m(f(x, y))`, where all operands are moved by the same `m` from the same
-/// shape, and uniform ones by anything. `moves` says whether it is to be, by the operator and that shape.
+/// Moves an operator after a scalar function: `f(m(x), m(y)) = m(f(x, y))`, where all operands are moved by the same `m` from the
+/// same shape; uniform ones need not be. `moves` decides, by the operator and that shape.
 fn hoist(s: &Match<'_>, out: &mut Vec<Rhs>, moves: impl Fn(&Op, &Shape) -> bool) {
     let Some(&first) = s.args().iter().find(|&&a| s.uniform(a).is_none()) else { return };
     for (op, source) in s.ops(first) {
@@ -136,8 +133,8 @@ fn hoist(s: &Match<'_>, out: &mut Vec<Rhs>, moves: impl Fn(&Op, &Shape) -> bool)
     }
 }
 
-/// Whether a number can stand for those that it is folded from: it is an integer, whose arithmetic is exact, or a float with all its
-/// digits, neither infinite nor subnormal.
+/// Whether a number may replace those that it is folded from: it is an integer, whose arithmetic is exact, or a float without
+/// loss of digits, neither infinite nor subnormal.
 fn is_normal(s: &Match<'_>, x: f64) -> bool {
     match s.own_ty().dtype {
         DType::F32 => (x as f32).is_normal(),
@@ -146,7 +143,7 @@ fn is_normal(s: &Match<'_>, x: f64) -> bool {
     }
 }
 
-/// Whether a number may be what others are folded to: it is an integer, or a float that is not beyond all others.
+/// Whether a number may be the result of folding: an integer, or a float that is not infinite.
 fn is_finite(x: Scalar) -> bool {
     match x {
         Scalar::Float(x) => x.is_finite(),
@@ -154,8 +151,8 @@ fn is_finite(x: Scalar) -> bool {
     }
 }
 
-/// Whether a factor may be moved past other operations: what lies between then comes near to infinity or to zero only
-/// if the result does.
+/// Whether a factor may be moved past other operations: then intermediate values come near to overflow or underflow only if the
+/// result does.
 fn is_moderate(c: Scalar) -> bool {
     const FAR: f64 = (1 << 24) as f64;
     match c {
@@ -164,12 +161,12 @@ fn is_moderate(c: Scalar) -> bool {
     }
 }
 
-/// The rewrites and what each needs, for OPS.md.
+/// The rewrites and their conditions, for OPS.md.
 pub fn markdown() -> String {
     let mut out = String::from(
-        "\n## Rewrites\n\nEach is allowed with the maths of its row and with those that allow more; `safe` asks for the condition to be \
-        proved, `fast` takes it for granted. `weights` are those of `safe` that move something into weights.\n\n\
-        | rewrite | from | what |\n| --- | --- | --- |\n",
+        "\n## Rewrites\n\nEach is allowed with the maths of its row and with laxer ones; `safe` requires its condition to be \
+        proved, `fast` assumes it. `weights` are those of `safe` that move a factor or a term into weights.\n\n\
+        | rewrite | maths | equation |\n| --- | --- | --- |\n",
     );
     for rule in all() {
         let from = match rule.need {

@@ -8,20 +8,20 @@ use super::{Need, Rule, Trigger, is_moderate, map, rules};
 use crate::egraph::graph::Rhs;
 use crate::egraph::language::Kind;
 
-/// Where the axes that stay after a reduction stand in its result.
+/// The positions of the parallel axes in the result of a reduction.
 fn position_after(axes: &[usize], axis: usize) -> usize {
     axis - axes.iter().filter(|&&a| a < axis).count()
 }
 
 rules! {
-    Safe "reduce-reduce" [Trigger::Of(Kind::Reduce)] "two reductions of a kind are one, products of integers only", |s, out| {
+    Safe "reduce-reduce" [Trigger::Of(Kind::Reduce)] "two reductions of one kind are one; products of integers only", |s, out| {
         let Op::Reduce(outer) = s.op() else { return };
         for (op, args) in s.ops(s.x()) {
             let Op::Reduce(inner) = op else { continue };
             if inner.kind != outer.kind || inner.kind.is_arg() {
                 continue;
             }
-            // In another order a product of floats may be infinite or lost between, where it was not.
+            // Reordering a product of floats may overflow or underflow where the original did not.
             if inner.kind == Reduction::Product && s.own_ty().dtype.is_float() && !s.is_fast() {
                 continue;
             }
@@ -31,7 +31,7 @@ rules! {
             out.push(Rhs::op(Reduce { kind: inner.kind, axes }, [args[0].into()]));
         }
     }
-    Safe "reduce-of-broadcast" [Trigger::Of(Kind::Reduce)] "what was only repeated is not combined: sums count it", |s, out| {
+    Safe "reduce-of-broadcast" [Trigger::Of(Kind::Reduce)] "broadcast axes are not reduced: a sum multiplies by their size", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if !matches!(r.kind, Reduction::Sum | Reduction::Max | Reduction::Min) {
             return;
@@ -59,7 +59,7 @@ rules! {
             out.push(if ty.shape == shape { term } else { Rhs::op(Broadcast { shape, axes }, [term]) });
         }
     }
-    Safe "reduce-of-reshape" [Trigger::Of(Kind::Reduce)] "a reduction to a scalar does not see the shape", |s, out| {
+    Safe "reduce-of-reshape" [Trigger::Of(Kind::Reduce)] "a reduction to a scalar ignores a reshape", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if r.kind.is_arg() || s.own_ty().rank() > 0 {
             return;
@@ -83,7 +83,7 @@ rules! {
             }
         }
     }
-    Safe "neg-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(-x) = -sum(x), but for the sign of a zero", |s, out| {
+    Safe "neg-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(-x) = -sum(x), up to the sign of zero", |s, out| {
         let Op::Reduce(Reduce { kind: Reduction::Sum, .. }) = s.op() else { return };
         for inner in s.maps(s.x(), F::Neg) {
             out.push(Rhs::unary(F::Neg, Rhs::Op(s.op().clone(), vec![inner[0].into()])));
@@ -101,7 +101,7 @@ rules! {
             }
         }
     }
-    Safe "factor-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * broadcast(y)) = sum(x) * y, where y does not change along the sum and the sums of all magnitudes are finite", |s, out| {
+    Safe "factor-out-of-sum" [Trigger::Of(Kind::Reduce)] "sum(x * broadcast(y)) = sum(x) * y, where y is constant along the sum and the sums of all magnitudes are finite", |s, out| {
         let Op::Reduce(r) = s.op() else { return };
         if r.kind != Reduction::Sum {
             return;
@@ -147,7 +147,7 @@ rules! {
     }
 }
 
-/// The dot of two broadcasts whose product is summed, and the permutation of its result; `None` where it is no proper product.
+/// The dot of two broadcasts whose product is summed, and the permutation of its result; `None` if it is not a proper product.
 fn dot_of(a: &Broadcast, b: &Broadcast, summed: &[usize], result: &Shape) -> Option<(Dot, Vec<usize>)> {
     let rank = a.shape.rank();
     let (mut dot, mut batch, mut left, mut right) =

@@ -7,7 +7,7 @@ use super::{Need, Rule, Trigger, hoist, rules};
 use crate::egraph::graph::Rhs;
 use crate::egraph::language::Kind;
 
-/// The axes whose size is not 1.
+/// The axes of a size other than 1.
 fn long_axes(shape: &Shape) -> Vec<usize> {
     (0..shape.rank()).filter(|&a| shape[a] != 1).collect()
 }
@@ -20,7 +20,7 @@ rules! {
             }
         }
     }
-    Exact "reshape-of-nothing" [Trigger::Of(Kind::Reshape)] "a reshape to the same shape is none", |s, out| {
+    Exact "reshape-of-nothing" [Trigger::Of(Kind::Reshape)] "a reshape to the same shape is the identity", |s, out| {
         if s.own_ty().shape == s.ty(s.x()).shape {
             out.push(s.x().into());
         }
@@ -28,7 +28,7 @@ rules! {
     Exact "hoist-reshape" [Trigger::AnyMap] "f(reshape(x), reshape(y)) = reshape(f(x, y))", |s, out| {
         hoist(s, out, |op, _| matches!(op, Op::Reshape(_)));
     }
-    Exact "reshape-of-broadcast" [Trigger::Of(Kind::Reshape)] "axes of size 1 may be broadcast at once", |s, out| {
+    Exact "reshape-of-broadcast" [Trigger::Of(Kind::Reshape)] "a reshape that adds axes of size 1 merges with a broadcast", |s, out| {
         let (before, after) = (long_axes(&s.ty(s.x()).shape), long_axes(&s.own_ty().shape));
         let same_sizes = before.len() == after.len()
             && before.iter().zip(&after).all(|(&a, &b)| s.ty(s.x()).shape[a] == s.own_ty().shape[b]);
@@ -51,7 +51,7 @@ rules! {
             let rank = outer.start.len();
             let start: Vec<usize> = (0..rank).map(|a| inner.start[a] + outer.start[a] * inner.stride[a]).collect();
             let shape = &s.own_ty().shape;
-            // The step of a single element says nothing; as a product it would grow from one iteration to the next.
+            // The stride of a single element is irrelevant; as a product it would grow from one iteration to the next.
             let step = |a: usize| if shape[a] <= 1 { 1 } else { inner.stride[a] * outer.stride[a] };
             let stride: Vec<usize> = (0..rank).map(step).collect();
             let last = |a: usize| if shape[a] == 0 { 0 } else { (shape[a] - 1) * stride[a] + 1 };
@@ -77,7 +77,7 @@ rules! {
             }
         }
     }
-    Exact "slice-of-pad" [Trigger::Of(Kind::Slice)] "cutting off what was padded gives what was there", |s, out| {
+    Exact "slice-of-pad" [Trigger::Of(Kind::Slice)] "a slice that removes padding is a slice of the operand", |s, out| {
         let Op::Slice(slice) = s.op() else { return };
         for (op, args) in s.ops(s.x()) {
             let Op::Pad(p) = op else { continue };
@@ -124,7 +124,7 @@ rules! {
             }
         }
     }
-    Exact "reverse-reverse" [Trigger::Of(Kind::Reverse)] "turning around twice is nothing", |s, out| {
+    Exact "reverse-reverse" [Trigger::Of(Kind::Reverse)] "reversing twice is the identity", |s, out| {
         for (op, args) in s.ops(s.x()) {
             if op == s.op() {
                 out.push(args[0].into());

@@ -1,11 +1,11 @@
-//! Choices: select, compare, max, min, relu, truth values, conversions.
+//! Select, compare, max, min, relu, booleans, conversions.
 
 use dlc_ir::{DType, Direction, Op, Scalar, ScalarOp as F};
 
 use super::{Need, Rule, Trigger, is_finite, map, number, rules};
 use crate::egraph::graph::{Match, Rhs};
 
-/// Whether every number of one dtype is one of the other.
+/// Whether every number of one dtype is representable in the other.
 fn holds(from: DType, to: DType) -> bool {
     use DType::{Bool, F32, F64, I32, I64, U8};
     from == to
@@ -82,7 +82,7 @@ rules! {
             }
         }
     }
-    Exact "relu-of-nonnegative" [map(F::Relu), map(F::Abs)] "relu and |.| keep what is not negative: relu, exp, sigmoid, |x|", |s, out| {
+    Exact "relu-of-nonnegative" [map(F::Relu), map(F::Abs)] "relu and |.| are the identity on nonnegative numbers: relu, exp, sigmoid, |x|", |s, out| {
         // The square root of -0 is -0, and |x| of the smallest integer is that integer.
         let signed = matches!(s.own_ty().dtype, DType::I32 | DType::I64);
         let functions = [F::Relu, F::Exp, F::Sigmoid, F::Abs];
@@ -91,7 +91,7 @@ rules! {
             out.push(s.x().into());
         }
     }
-    Exact "abs-of-neg" [map(F::Abs)] "|-x| = |x|, but for u8, where -1 is 255", |s, out| {
+    Exact "abs-of-neg" [map(F::Abs)] "|-x| = |x|, except for u8, where -1 is 255", |s, out| {
         for inner in s.maps(s.x(), F::Neg).filter(|_| s.own_ty().dtype != DType::U8) {
             out.push(Rhs::unary(F::Abs, inner[0]));
         }
@@ -102,7 +102,7 @@ rules! {
             out.push(x.into());
         }
     }
-    Safe "max-min-again" [map(F::Max), map(F::Min)] "max(max(x, y), y) = max(x, y), but for the sign of a zero", |s, out| {
+    Safe "max-min-again" [map(F::Max), map(F::Min)] "max(max(x, y), y) = max(x, y), up to the sign of zero", |s, out| {
         let Op::Map(f) = *s.op() else { return };
         for (x, y) in s.both() {
             if s.maps(x, f).any(|i| s.same(i[0], y) || s.same(i[1], y)) {
@@ -123,7 +123,7 @@ rules! {
             out.push(inner[0].into());
         }
     }
-    Exact "not-equal" [map(F::Not)] "not (x = y) = (x != y), and the other way round", |s, out| {
+    Exact "not-equal" [map(F::Not)] "not (x = y) = (x != y), and conversely", |s, out| {
         for (from, to) in [(Direction::Eq, Direction::Ne), (Direction::Ne, Direction::Eq)] {
             for inner in s.maps(s.x(), F::Compare(from)) {
                 out.push(Rhs::binary(F::Compare(to), inner[0], inner[1]));
@@ -144,12 +144,12 @@ rules! {
             out.push(x.into());
         }
     }
-    Exact "convert-chain" [Trigger::AnyMap] "a conversion from a dtype that holds every number of the one before", |s, out| {
+    Exact "convert-chain" [Trigger::AnyMap] "a conversion after a lossless conversion", |s, out| {
         let &Op::Map(F::Convert(to)) = s.op() else { return };
         let between = s.ty(s.x()).dtype;
         for inner in s.maps(s.x(), F::Convert(between)) {
             let from = s.ty(inner[0]).dtype;
-            // A float that an integer cannot hold becomes its largest; an integer wraps.
+            // A float out of range saturates in an integer dtype, whereas an integer wraps.
             let wraps = !from.is_float() && between.is_float() && !to.is_float() && !holds(from, to) && to != DType::Bool;
             if holds(from, between) && !wraps {
                 out.push(if from == to { inner[0].into() } else { Rhs::unary(F::Convert(to), inner[0]) });

@@ -1,4 +1,4 @@
-//! Motion of transposes: into each other, through scalar functions, broadcasts and reductions.
+//! Moves transposes into each other and through scalar functions, broadcasts and reductions.
 
 use dlc_ir::Op;
 use dlc_ir::op::{Broadcast, Reduce, Transpose};
@@ -7,13 +7,13 @@ use super::{Need, Rule, Trigger, hoist, rules};
 use crate::egraph::graph::Rhs;
 use crate::egraph::language::Kind;
 
-/// A transpose of a term, unless nothing moves.
+/// A transpose of a term, unless it is the identity.
 pub(super) fn transposed(perm: Vec<usize>, x: Rhs) -> Rhs {
     if perm.is_sorted() { x } else { Rhs::op(Transpose { perm }, [x]) }
 }
 
 rules! {
-    Exact "transpose-transpose" [Trigger::Of(Kind::Transpose)] "two transposes are one, or none", |s, out| {
+    Exact "transpose-transpose" [Trigger::Of(Kind::Transpose)] "two transposes are one, or the identity", |s, out| {
         let Op::Transpose(outer) = s.op() else { return };
         for (op, args) in s.ops(s.x()) {
             if let Op::Transpose(inner) = op {

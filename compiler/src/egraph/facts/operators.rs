@@ -1,11 +1,11 @@
-//! What operators make of what is known of their operands.
+//! The transfer functions of operators.
 
 use dlc_ir::op::Reduction;
 use dlc_ir::{DType, Op, Scalar, ScalarOp as F, Type};
 
 use super::{Facts, largest};
 
-/// What follows for an operator's result from its operands; `same` says that both operands are one value.
+/// The facts of an operator's result from those of its operands; `same` says that both operands are one value.
 pub(in crate::egraph) fn of_operator(op: &Op, ty: &Type, args: &[(&Type, Facts)], same: bool) -> Facts {
     let dtype = ty.dtype;
     match (op, args) {
@@ -40,14 +40,14 @@ pub(in crate::egraph) fn of_operator(op: &Op, ty: &Type, args: &[(&Type, Facts)]
         }
         (Op::Conv(_), &[(_, x), (w, y)]) => {
             let count = w.shape[1..].iter().product();
-            // What is padded takes part in no sum.
+            // Padding does not take part in sums.
             sum(product(x, y, false).or(Facts::of_scalar(Scalar::Float(0.0), dtype)), count, dtype)
         }
         _ => Facts::unknown(dtype),
     }
 }
 
-/// Of a scalar function: what a rule asks of terms that it is about to make.
+/// The facts of a scalar function's result; rules query this before they make terms.
 pub(in crate::egraph) fn of_map(f: F, dtype: DType, args: &[(&Type, Facts)], same: bool) -> Facts {
     let x = args[0].1;
     let from = args[args.len() - 1].0.dtype;
@@ -121,7 +121,7 @@ pub(in crate::egraph) fn of_map(f: F, dtype: DType, args: &[(&Type, Facts)], sam
     if dtype.is_float() { real.computed(f.def().ulps.max(0.5), dtype) } else { within(real, dtype) }
 }
 
-/// The smallest number above zero that is possible; 0 if any is, or zero itself.
+/// The smallest possible positive number; 0 if unbounded, or if only zero is possible.
 fn smallest_positive(x: Facts) -> f64 {
     if x.low > 0.0 {
         x.low
@@ -132,10 +132,10 @@ fn smallest_positive(x: Facts) -> f64 {
     }
 }
 
-/// Integers wrap where they leave their range.
+/// Integers wrap when they leave their range.
 fn within(facts: Facts, dtype: DType) -> Facts {
     let all = Facts::unknown(dtype);
-    // Bounds are f64, which are not exact beyond 2^53.
+    // Bounds are f64, which is exact up to 2^53 only.
     let exact = facts.magnitude() <= 2f64.powi(53);
     if exact && facts.low >= all.low && facts.high <= all.high { facts } else { all }
 }
@@ -157,7 +157,7 @@ fn convert(x: Facts, from: DType, to: DType) -> Facts {
     }
 }
 
-/// The larger or the smaller of two.
+/// The maximum or the minimum of two.
 fn choice(x: Facts, y: Facts, f: fn(f64, f64) -> f64) -> Facts {
     let (low, high) = (f(x.low, y.low), f(x.high, y.high));
     Facts {
@@ -190,7 +190,7 @@ fn add(x: Facts, y: Facts, same: bool) -> Facts {
 }
 
 pub(in crate::egraph) fn product(x: Facts, y: Facts, same: bool) -> Facts {
-    // Where zero meets infinity the others are between the products of the other ends.
+    // For 0 * inf the extremes are among the other products of the bounds.
     let at = |a: f64, b: f64| if a == 0.0 || b == 0.0 { 0.0 } else { a * b };
     let ends = [at(x.low, y.low), at(x.low, y.high), at(x.high, y.low), at(x.high, y.high)];
     let mut low = ends.iter().copied().fold(f64::INFINITY, f64::min);
@@ -211,7 +211,7 @@ pub(in crate::egraph) fn product(x: Facts, y: Facts, same: bool) -> Facts {
 
 fn quotient(x: Facts, y: Facts) -> Facts {
     let undefined = (x.zero && y.zero) || (x.may_be_infinite() && y.may_be_infinite());
-    // A zero has no sign, so neither has what is divided by it.
+    // Zero has no sign, so the sign of a quotient by it is unknown.
     let smallest = if y.zero { 0.0 } else { y.least };
     let largest = if smallest == 0.0 { f64::INFINITY } else { x.magnitude() / smallest };
     let one_sign = !y.zero && (y.low >= 0.0 || y.high <= 0.0);
@@ -233,7 +233,7 @@ fn quotient(x: Facts, y: Facts) -> Facts {
     }
 }
 
-/// The sum of so many, in any order, its products rounded or not.
+/// The sum of this many terms, in any order, its products rounded or not.
 fn sum(x: Facts, count: usize, dtype: DType) -> Facts {
     let zero = Facts::of_scalar(Scalar::zero(dtype), dtype);
     if count == 0 {
@@ -243,13 +243,13 @@ fn sum(x: Facts, count: usize, dtype: DType) -> Facts {
     let one_sign = x.low >= 0.0 || x.high <= 0.0;
     let times = |bound: f64| if bound == 0.0 { 0.0 } else { bound * n };
     let (mut low, mut high) = (times(x.low), times(x.high));
-    // Partial sums may leave the range.
+    // Partial sums may overflow.
     let overflows = dtype.is_float() && x.magnitude() * n > largest(dtype) * 0.99;
     if overflows && !one_sign {
         (low, high) = (f64::NEG_INFINITY, f64::INFINITY);
     }
     if dtype.is_float() && !one_sign {
-        // Of terms that cancel, the rounding of what they sum to between is larger than that of the bounds.
+        // If terms cancel, the rounding errors of partial sums exceed those of the bounds.
         let slack = (n + 3.0) * 2.0 * dtype.unit_roundoff() * n * x.magnitude();
         (low, high) = (low - slack, high + slack);
     }

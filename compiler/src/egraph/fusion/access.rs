@@ -1,8 +1,8 @@
-//! At which positions of which operand a kernel evaluates or reads a value: by which index (its access map), and in which branch.
+//! At which indices (access maps) a kernel evaluates or reads a value, and in which branches.
 //!
-//! A value that is evaluated in a kernel is evaluated once for each access map, and again in each branch that no branch with the same
-//! access encloses: what composition and emission make of it (`nest/compose.rs`, `cpu/element.rs`). So the distinct
-//! accesses of a value in a kernel are its price there, in time and in code.
+//! A fused value is evaluated once per access map, and again in each branch unless an enclosing branch has the same access: this
+//! is what composition and emission produce (`nest/compose.rs`, `cpu/vectorize.rs`). So the distinct accesses of a value
+//! determine its cost in the kernel, in time and in code size.
 
 use indexmap::{IndexMap, IndexSet};
 use rustc_hash::FxBuildHasher;
@@ -12,7 +12,7 @@ use super::reads::{Read, Row};
 
 /// An index into [`AccessTable::maps`].
 type MapId = u32;
-/// An index into [`AccessTable::scopes`]; the first is outside of all branches.
+/// An index into [`AccessTable::scopes`]; the first is the scope outside of all branches.
 type ScopeId = u32;
 
 /// An access map, and the branch in which it is used.
@@ -25,37 +25,37 @@ pub(super) struct Access {
 /// The distinct accesses of a value in a kernel.
 pub(super) type Accesses = SmallVec<[Access; 1]>;
 
-/// The axes that indices are sums of.
+/// The axes over which indices are affine.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Basis {
-    of: BasisOf,
+    of: BasisOrigin,
     extents: SmallVec<[usize; 4]>,
-    region: Region,
+    region: LoopScope,
 }
 
-/// The loops in which something is evaluated: those of a node, or of an operand of it alone.
-type Region = (u32, Option<u32>);
+/// The loops of an evaluation: those of a node, or of one of its operands only.
+type LoopScope = (u32, Option<u32>);
 
-/// Whose axes they are.
+/// The origin of the axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum BasisOf {
+enum BasisOrigin {
     /// The loops of a region.
-    Loops(Region),
-    /// What a read made of a map in a way that is no sum: (map, node, number of the read).
+    Loops(LoopScope),
+    /// The result of reading a map at a non-affine index: (map, node, number of the read).
     Read(MapId, u32, u32),
 }
 
-/// An access map: of each axis of the value the position, on the axes of a basis.
+/// An access map: for each axis of the value the index, over the axes of a basis.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Map {
     basis: u32,
     rows: SmallVec<[Row; 4]>,
 }
 
-/// A branch: the scope around it, and the condition: (node, map, number of the condition, side).
+/// A branch: the enclosing scope, and the condition: (node, map, number of the condition, side).
 type Scope = (ScopeId, u32, MapId, u32, bool);
 
-/// The access maps and branches of a function, each numbered once.
+/// The access maps and branches of a function, interned.
 #[derive(Debug)]
 pub(super) struct AccessTable {
     bases: IndexSet<Basis, FxBuildHasher>,
@@ -70,31 +70,31 @@ impl AccessTable {
         AccessTable { bases: IndexSet::default(), maps: IndexSet::default(), scopes }
     }
 
-    /// Where the loops of a stored value or a reduction evaluate it.
+    /// The access of a stored value or a reduction in its own loops.
     pub fn own(&mut self, node: u32, extents: &[usize]) -> Access {
-        Access { map: self.identity(BasisOf::Loops((node, None)), extents), scope: 0 }
+        Access { map: self.identity(BasisOrigin::Loops((node, None)), extents), scope: 0 }
     }
 
-    /// Where the loops for one operand of a node evaluate it.
+    /// The access of one operand of a node that has its own loops.
     pub fn apart(&mut self, node: u32, operand: usize, extents: &[usize]) -> Access {
-        Access { map: self.identity(BasisOf::Loops((node, Some(operand as u32))), extents), scope: 0 }
+        Access { map: self.identity(BasisOrigin::Loops((node, Some(operand as u32))), extents), scope: 0 }
     }
 
-    fn identity(&mut self, of: BasisOf, extents: &[usize]) -> MapId {
+    fn identity(&mut self, of: BasisOrigin, extents: &[usize]) -> MapId {
         let region = match of {
-            BasisOf::Loops(region) => region,
-            BasisOf::Read(map, ..) => self.region(map),
+            BasisOrigin::Loops(region) => region,
+            BasisOrigin::Read(map, ..) => self.region(map),
         };
         let basis = self.bases.insert_full(Basis { of, extents: extents.into(), region }).0 as u32;
         self.map(Map { basis, rows: identity(extents) })
     }
 
-    fn region(&self, map: MapId) -> Region {
+    fn region(&self, map: MapId) -> LoopScope {
         let map = self.maps.get_index(map as usize).expect("maps are numbered");
         self.bases[map.basis as usize].region
     }
 
-    /// How often a value is evaluated for one position of the loops that need it most.
+    /// The number of evaluations of a value per iteration of the loops with the most.
     pub fn multiplicity(&self, accesses: &[Access]) -> u64 {
         let count = |p: &Access| {
             let region = self.region(p.map);
@@ -103,7 +103,7 @@ impl AccessTable {
         if accesses.len() < 2 { 1 } else { accesses.iter().map(count).max().unwrap_or(1) }
     }
 
-    /// What reading a stored value at all these accesses costs beyond reading it once in each region, where a read costs `free`, and
+    /// The cost of reading a stored value at all these accesses instead of once in each region, where a read costs `free`, and
     /// `guarded` within a branch.
     pub fn further_reads(&self, accesses: &[Access], free: u64, guarded: u64) -> u64 {
         let further = |(i, p): (usize, &Access)| {
@@ -124,7 +124,7 @@ impl AccessTable {
         self.maps.insert_full(map).0 as u32
     }
 
-    /// Whether a value has to be evaluated at `access` although it is at `accesses`.
+    /// Whether an evaluation at `access` is not covered by those at `accesses`.
     pub fn is_new(&self, accesses: &[Access], access: Access) -> bool {
         !accesses.iter().any(|p| p.map == access.map && self.encloses(p.scope, access.scope))
     }
@@ -137,7 +137,8 @@ impl AccessTable {
         inner == outer
     }
 
-    /// Where read number `number` of `node`, which is evaluated at `access`, finds an operand of this shape; `None` if it never happens.
+    /// The access of read `number` of `node`, which is evaluated at `access`, in an operand of this shape; `None` if it never
+    /// happens.
     pub fn read(&mut self, access: Access, node: u32, (number, read): (u32, &Read), shape: &[usize]) -> Option<Access> {
         let Map { basis, rows } = self.maps.get_index(access.map as usize).expect("maps are numbered").clone();
         let mut scope = access.scope;
@@ -157,12 +158,12 @@ impl AccessTable {
         });
         let map = match composed {
             Some(rows) => self.map(Map { basis, rows }),
-            None => self.identity(BasisOf::Read(access.map, node, number), shape),
+            None => self.identity(BasisOrigin::Read(access.map, node, number), shape),
         };
         Some(Access { map, scope })
     }
 
-    /// What conditions on a position come to, where that is known.
+    /// Whether conditions on a position always or never hold, if that is known.
     fn known(&self, tests: &[Option<(Row, i64, i64)>], rows: &[Row], basis: u32) -> Option<bool> {
         let extents = &self.bases[basis as usize].extents;
         let mut all = Some(true);
@@ -177,14 +178,15 @@ impl AccessTable {
         all
     }
 
-    /// Where the operand of the reshape `node` is evaluated if that is at `access`. `from` and `to` are the shapes of operand and result.
+    /// The access of the operand of the reshape `node`, which is evaluated at `access`. `from` and `to` are the shapes of operand
+    /// and result.
     pub fn reshaped(&mut self, access: Access, node: u32, from: &[usize], to: &[usize]) -> Access {
         let Map { basis, rows } = self.maps.get_index(access.map as usize).expect("maps are numbered").clone();
         let axes = |shape: &[usize]| -> SmallVec<[usize; 4]> { (0..shape.len()).filter(|&a| shape[a] != 1).collect() };
         let sizes = |shape: &[usize]| shape.iter().copied().filter(|&n| n != 1).collect::<SmallVec<[usize; 4]>>();
         let whole = &self.bases[basis as usize];
         let map = if rows == identity(to) && *whole.extents == *to {
-            // The same row-major position of the same loops, in whatever shape.
+            // The same row-major position in the same loops, whatever the shape.
             let of = whole.of;
             self.identity(of, from)
         } else if sizes(from) == sizes(to) {
@@ -194,13 +196,13 @@ impl AccessTable {
             }
             self.map(Map { basis, rows: new })
         } else {
-            self.identity(BasisOf::Read(access.map, node, 0), from)
+            self.identity(BasisOrigin::Read(access.map, node, 0), from)
         };
         Access { map, scope: access.scope }
     }
 }
 
-/// Each axis as itself; one of a single element is 0.
+/// The identity map; an axis of size 1 is 0.
 fn identity(extents: &[usize]) -> SmallVec<[Row; 4]> {
     let row = |(axis, &n): (usize, &usize)| if n == 1 { Row::default() } else { Row::axis(axis as u32) };
     extents.iter().enumerate().map(row).collect()

@@ -1,10 +1,10 @@
-//! A kernel that could be: a set of operators, with what each costs where the kernel evaluates it.
+//! A candidate kernel: a set of operators, with the cost of evaluating each.
 
 use dlc_ir::NodeId;
 use smallvec::SmallVec;
 
 use super::access::Accesses;
-use super::op_info::{Operators, Part};
+use super::op_info::{KernelRole, Operators};
 use super::rule::Fusion;
 use crate::egraph::cost::Cost;
 
@@ -12,31 +12,31 @@ use crate::egraph::cost::Cost;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
     pub node: u32,
-    /// How often its scalar body is evaluated.
+    /// The number of evaluations of its scalar body.
     pub evals: u64,
-    /// Its accesses, for each position of the loops that need it.
+    /// Its accesses per iteration of the loops around them.
     pub accesses: Accesses,
-    /// Iterations of those loops.
+    /// The iterations of those loops.
     pub iterations: u64,
-    /// Whether every path to a root keeps positions: what a reduction's epilogue may consist of.
+    /// Whether every path to a root is elementwise: a condition for a reduction's epilogue.
     pub through: bool,
-    /// Whether a product reads through it.
+    /// Whether it is in the prologue of a product.
     pub in_product: bool,
-    /// Whether a reduction reads through it.
+    /// Whether it is in the prologue of a reduction.
     pub in_reduction: bool,
     /// Whether its operands must be stored.
     pub frozen: bool,
 }
 
-/// A kernel that could store one value, or several with the same loops; operators join from the roots upwards, users before
+/// A kernel that stores one value, or several with the same loops; operators are added from the roots upwards, users before
 /// operands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FusionCandidate {
-    /// The last root first, which gives the loops.
+    /// The last root first, which determines the loops.
     pub members: Vec<Member>,
     /// The stored values, ascending.
     pub roots: SmallVec<[u32; 1]>,
-    /// The operator that reduces, if there is one.
+    /// The reduction, if there is one.
     pub reducer: Option<u32>,
 }
 
@@ -69,7 +69,7 @@ impl Member {
 impl FusionCandidate {
     /// The kernel of one operator.
     pub fn new(ops: &Operators, root: u32) -> Self {
-        let reduces = matches!(ops.get(root).part, Part::Reduce { .. } | Part::Scatter);
+        let reduces = matches!(ops.get(root).role, KernelRole::Reduce { .. } | KernelRole::Scatter);
         FusionCandidate {
             members: vec![Member::stored(ops, root, root)],
             roots: smallvec::smallvec![root],
@@ -77,7 +77,8 @@ impl FusionCandidate {
         }
     }
 
-    /// The kernel of several operators, of which `roots`, of one shape, are stored; `None` if they cannot be one. Both are ascending.
+    /// The kernel of several operators that stores `roots`, of one shape; `None` if they cannot be one kernel. Both are
+    /// ascending.
     pub fn of(ops: &Operators, roots: &[u32], members: &[u32]) -> Option<Self> {
         let last = *roots.last()?;
         let mut candidate = FusionCandidate::new(ops, last);
@@ -98,7 +99,7 @@ impl FusionCandidate {
         self.members.iter().find(|m| m.node == node)
     }
 
-    /// What `node`, which is an operand of members or a root, would be in this kernel; `None` if no rule lets it join.
+    /// The member that `node`, an operand of members or a root, becomes in this kernel; `None` if no rule fuses it.
     pub fn can_fuse(&self, ops: &Operators, node: u32) -> Option<Member> {
         if self.members.len() >= ops.limits.kernel_ops {
             return None;
@@ -106,8 +107,8 @@ impl FusionCandidate {
         let info = ops.get(node);
         let is_root = self.roots.contains(&node);
         let mut joined = if is_root { Member::stored(ops, self.root(), node) } else { Member::new(node) };
-        // A scalar leaves every loop, a constant takes no work.
-        let counted = info.elements != 1 && info.part != Part::Constant;
+        // A scalar is hoisted out of every loop, a constant takes no work.
+        let counted = info.elements != 1 && info.role != KernelRole::Constant;
         let limit = ops.limits.kernel_recomputations;
         for user in &self.members {
             let user_info = ops.get(user.node);
@@ -117,10 +118,10 @@ impl FusionCandidate {
             if user.frozen {
                 return None;
             }
-            let iterations = match (user_info.part, info.part) {
-                (Part::Reduce { .. }, _) => user_info.elements.saturating_mul(user_info.reduction),
-                (Part::Scatter, _) => info.elements,
-                (Part::Move { affine: false }, _) if info.elements < user_info.elements => {
+            let iterations = match (user_info.role, info.role) {
+                (KernelRole::Reduce { .. }, _) => user_info.elements.saturating_mul(user_info.reduction),
+                (KernelRole::Scatter, _) => info.elements,
+                (KernelRole::Move { affine: false }, _) if info.elements < user_info.elements => {
                     (user.iterations / user_info.elements.max(1)).max(1) * info.elements
                 }
                 _ => user.iterations,
@@ -129,9 +130,10 @@ impl FusionCandidate {
             if counted {
                 ops.accesses(user.node, &user.accesses, node, limit, &mut joined.accesses);
             }
-            joined.through &= user.through && matches!(user_info.part, Part::Map | Part::Reshape);
-            joined.in_product |= user.in_product || user_info.part == Part::Reduce { contraction: true };
-            joined.in_reduction |= user.in_reduction || matches!(user_info.part, Part::Reduce { .. } | Part::Scatter);
+            joined.through &= user.through && matches!(user_info.role, KernelRole::Map | KernelRole::Reshape);
+            joined.in_product |= user.in_product || user_info.role == KernelRole::Reduce { contraction: true };
+            joined.in_reduction |=
+                user.in_reduction || matches!(user_info.role, KernelRole::Reduce { .. } | KernelRole::Scatter);
         }
         if info.elements == 1 {
             joined.iterations = 1;
@@ -143,14 +145,13 @@ impl FusionCandidate {
         Fusion::of(ops, self, &joined).join(ops, self, joined)
     }
 
-    /// How often members are evaluated beyond once, for one position of the loops that need them, slow functions counted several
-    /// times.
+    /// The redundant evaluations of members per iteration of the loops around them, weighted by the cost of slow functions.
     fn recomputations(&self, ops: &Operators) -> usize {
         self.members.iter().map(|m| m.recomputations(ops)).sum()
     }
 
-    /// Takes in an operator of which members read. Where it reads members itself, these are looked at again; `false` if one of them
-    /// could not be one then, and nothing was done.
+    /// Fuses an operator that members read. Members that it reads in turn are re-evaluated; returns `false`, without a change, if
+    /// one of them could no longer be a member.
     pub fn take(&mut self, ops: &Operators, member: Member) -> bool {
         let reads_members = ops.get(member.node).operands.iter().any(|&o| self.member(o).is_some());
         if !reads_members {
@@ -168,22 +169,22 @@ impl FusionCandidate {
         }
     }
 
-    /// Takes in an operator that reads no members.
+    /// Fuses an operator that reads no members.
     pub fn join(&mut self, ops: &Operators, member: Member) {
-        if matches!(ops.get(member.node).part, Part::Reduce { .. }) {
+        if matches!(ops.get(member.node).role, KernelRole::Reduce { .. }) {
             self.reducer = Some(member.node);
         }
         self.members.push(member);
     }
 
-    /// The nodes that it reads, each once, with how often, in the order of their numbers.
+    /// The nodes that it reads, without duplicates, with the number of reads, ascending.
     pub fn inputs(&self, ops: &Operators) -> SmallVec<[(u32, u64); 6]> {
         let mut inputs: SmallVec<[(u32, u64); 6]> = SmallVec::new();
         for member in &self.members {
             let info = ops.get(member.node);
-            let evals = match info.part {
-                Part::Reduce { .. } => info.elements.saturating_mul(info.reduction),
-                Part::Scatter => u64::MAX,
+            let evals = match info.role {
+                KernelRole::Reduce { .. } => info.elements.saturating_mul(info.reduction),
+                KernelRole::Scatter => u64::MAX,
                 _ => member.evals,
             };
             for &operand in &info.operands {
@@ -200,7 +201,7 @@ impl FusionCandidate {
         inputs
     }
 
-    /// What running it costs but for storing its results: the launch, the evaluations of its members, its reads.
+    /// The cost of running it without storing its results: the launch, the evaluations, the reads.
     pub fn cost(&self, ops: &Operators) -> Cost {
         let work = |member: &Member| {
             let info = ops.get(member.node);
@@ -212,7 +213,7 @@ impl FusionCandidate {
         })
     }
 
-    /// What reading a value at several accesses costs beyond reading it at one.
+    /// The cost of reading a value at several accesses instead of one.
     fn further_reads(&self, ops: &Operators, node: u32) -> Cost {
         let mut accesses = Accesses::new();
         let mut iterations = 0;
@@ -231,7 +232,7 @@ impl FusionCandidate {
             let inside = members.clone();
             members.retain(|&m| {
                 let info = ops.get(m);
-                info.part != Part::Reshape || inside.binary_search(&info.operands[0]).is_ok()
+                info.role != KernelRole::Reshape || inside.binary_search(&info.operands[0]).is_ok()
             });
             if members.len() == inside.len() {
                 return members;
@@ -239,7 +240,7 @@ impl FusionCandidate {
         }
     }
 
-    /// The rules that brought its operators together where these values are stored, by operator.
+    /// The rule that fused each operator if these values are stored.
     pub fn fused(&self, ops: &Operators, stored: &[NodeId]) -> Vec<(NodeId, Fusion)> {
         let fused = |&node: &u32| {
             if Some(node) == self.reducer {

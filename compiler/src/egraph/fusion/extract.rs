@@ -1,26 +1,24 @@
-//! From the fusion e-graph to the kernels that the function becomes: the cheapest set that stores everything it needs.
+//! Extraction from the fusion e-graph: the cheapest set of kernels that stores everything it reads.
 
 use dlc_ir::Value;
 
 use super::form::FormId;
 use super::graph::FusionGraph;
 use super::language::{Head, KernelNode};
-use super::op_info::Part;
+use super::op_info::KernelRole;
 use crate::egraph::cost::Cost;
 use crate::egraph::dag::{Choice, Dag};
 use crate::egraph::numbering::Numbering;
 
 /// A grouping of a function's operators.
 pub(super) struct Extracted {
-    /// The kernels, ascending by their last values, each with the values that are needed of it, ascending.
+    /// The kernels, ascending by their last values, each with the needed ones of its values, ascending.
     pub kernels: Vec<((FormId, Value), Vec<Value>)>,
-    /// What they cost.
     pub cost: Cost,
-    /// What the incumbent costs.
     pub incumbent: Cost,
 }
 
-/// The cheapest kernels that the e-graph holds, as far as greedy search and exchanges find them; the incumbent unless strictly better.
+/// The cheapest kernels that greedy and local search find in the e-graph; the incumbent unless strictly cheaper.
 pub(super) fn cheapest(graph: &FusionGraph<'_>) -> Extracted {
     let numbering = Numbering::new(&graph.egraph);
     let (mut dag, mut nodes, mut incumbent) = (Dag::default(), vec![], Choice::new());
@@ -49,7 +47,7 @@ pub(super) fn cheapest(graph: &FusionGraph<'_>) -> Extracted {
 }
 
 fn is_argument(graph: &FusionGraph<'_>, value: Value) -> bool {
-    graph.ops.get(value.node.index() as u32).part == Part::Argument
+    graph.ops.get(value.node.index() as u32).role == KernelRole::Argument
 }
 
 /// Whether an e-node is a kernel of several results.
@@ -57,8 +55,8 @@ fn is_shared(graph: &FusionGraph<'_>, form: FormId, last: Value) -> bool {
     graph.kernel(form, last).roots.len() > 1
 }
 
-/// What an e-node costs, its operands given; `None` if it computes nothing. The results of a kernel that has several are stored by
-/// e-nodes of their own, so that one that nothing needs costs nothing.
+/// The cost of an e-node without its operands; `None` if it is a leaf. The results of a kernel with several are stored by e-nodes
+/// of their own, so that an unneeded one costs nothing.
 fn cost(graph: &FusionGraph<'_>, node: &KernelNode) -> Option<Cost> {
     let store = |value: Value| graph.ops.store(value.node.index() as u32);
     match node.head {
@@ -72,12 +70,12 @@ fn cost(graph: &FusionGraph<'_>, node: &KernelNode) -> Option<Cost> {
     }
 }
 
-/// The kernel that an e-node stores a value by, and the value.
+/// The kernel by which an e-node stores a value, and the value.
 fn stored(graph: &FusionGraph<'_>, node: &KernelNode) -> Option<((FormId, Value), Value)> {
     match node.head {
         Head::Value(_) | Head::Outside(_) => None,
         Head::Kernel(form, last) => (!is_shared(graph, form, last)).then_some(((form, last), last)),
-        // The class of a kernel with several results holds nothing else.
+        // The class of a kernel with several results has only that kernel.
         Head::Result(value) => graph.egraph[node.children[0]].nodes.iter().find_map(|kernel| match kernel.head {
             Head::Kernel(form, last) => Some(((form, last), value)),
             _ => None,

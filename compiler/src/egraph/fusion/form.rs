@@ -1,25 +1,23 @@
-//! Kernel forms: what a kernel computes of its inputs, whatever these are. Equal forms are one, so that they are one operator of the
-//! e-graph, and become one function.
+//! Kernel forms: a kernel's computation as a function of its inputs. Forms are interned, so that equal kernels are one operator
+//! of the e-graph, and become one function.
 
 use dlc_ir::{Function, NodeId, Op, Type, Value};
 use indexmap::IndexSet;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 
-/// An operator with the types of its operands, by its number in [`Forms`].
+/// An operator with the types of its operands: an index into [`Forms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct OpId(u32);
 
-/// A form, by its number in [`Forms`].
+/// A form: an index into [`Forms`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FormId(u32);
 
-/// Where an operator of a form gets an operand.
+/// An operand of an operator of a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Operand {
-    /// The kernel's input of this number.
+enum FormOperand {
     Input(u32),
-    /// The form's operator of this number.
     Op(u32),
 }
 
@@ -27,12 +25,12 @@ enum Operand {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Form {
     /// Operands first.
-    ops: Vec<(OpId, SmallVec<[Operand; 3]>)>,
+    ops: Vec<(OpId, SmallVec<[FormOperand; 3]>)>,
     /// The inputs and operators that are results.
-    results: SmallVec<[Operand; 1]>,
+    results: SmallVec<[FormOperand; 1]>,
 }
 
-/// The forms of the kernels of a program, each once.
+/// The interned forms of the kernels of a program.
 #[derive(Clone, Debug, Default)]
 pub struct Forms {
     ops: IndexSet<(Op, SmallVec<[Type; 3]>), FxBuildHasher>,
@@ -47,8 +45,8 @@ impl Forms {
         OpId(self.ops.insert_full((op, types)).0 as u32)
     }
 
-    /// The form of some operators of a function, ascending, of which `results` are stored; and the values that it reads, in the order
-    /// of its inputs. `op` knows the numbers of the operators.
+    /// The form of some operators of a function, ascending, with `results` stored; and the values that it reads, in the order of
+    /// its inputs. `op` maps nodes to the numbers of operators.
     pub(super) fn form(
         &mut self,
         function: &Function,
@@ -58,13 +56,13 @@ impl Forms {
     ) -> (FormId, SmallVec<[Value; 6]>) {
         let mut inputs: SmallVec<[Value; 6]> = SmallVec::new();
         let mut operand = |value: Value| match members.binary_search(&value.node) {
-            Ok(member) => Operand::Op(member as u32),
+            Ok(member) => FormOperand::Op(member as u32),
             Err(_) => {
                 let input = inputs.iter().position(|&i| i == value).unwrap_or_else(|| {
                     inputs.push(value);
                     inputs.len() - 1
                 });
-                Operand::Input(input as u32)
+                FormOperand::Input(input as u32)
             }
         };
         let ops = members
@@ -75,7 +73,7 @@ impl Forms {
         (FormId(self.forms.insert_full(Form { ops, results }).0 as u32), inputs)
     }
 
-    /// The form of a kernel that is there; `None` if it reads its arguments in another order than kernels that are made.
+    /// The form of an existing kernel; `None` if the order of its arguments is not canonical.
     pub(super) fn of_kernel(&mut self, kernel: &Function) -> Option<FormId> {
         let members: Vec<NodeId> = kernel.ops().map(|(id, ..)| id).collect();
         let results: Vec<NodeId> = kernel.results.iter().map(|r| r.value.node).collect();

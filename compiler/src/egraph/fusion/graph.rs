@@ -1,9 +1,9 @@
-//! The fusion e-graph: a class is a value that may be stored, its e-nodes are the kernels that could store it, over the classes of
-//! what they read.
+//! The fusion e-graph: a class is a value that may be stored, its e-nodes are the kernels that could store it, over the classes
+//! of the values that they read.
 //!
-//! A rule fuses an operator into a kernel that reads it, and the kernel that this makes is added to the class of the same value. So
-//! each rule has to be asked once about each e-node, in the order in which they came: what it says depends on the e-node and on
-//! the function only.
+//! A rule fuses an operator into a kernel that reads it, and adds the resulting kernel to the class of the same value. The
+//! outcome depends on the e-node and the function only, so each rule is tried once on each e-node, in the order of their
+//! creation.
 
 use dlc_ir::{Function, NodeId, Value};
 use egg::{EGraph, Id};
@@ -15,7 +15,7 @@ use super::candidate::FusionCandidate;
 use super::form::{FormId, Forms, OpId};
 use super::greedy::worth_inlining;
 use super::language::{Head, KernelNode, StoredValue};
-use super::op_info::{Operators, Part};
+use super::op_info::{KernelRole, Operators};
 use crate::egraph::cost::Cost;
 use crate::egraph::saturate::rebuild;
 
@@ -25,21 +25,20 @@ pub(super) struct FusionGraph<'a> {
     pub ops: &'a Operators,
     pub egraph: EGraph<KernelNode, StoredValue>,
     forms: &'a mut Forms,
-    /// Of each operator that may be in a kernel its number in the forms.
+    /// For each operator that may be in a kernel its number in the forms.
     op_ids: Vec<Option<OpId>>,
-    /// Of each node's results the classes, of those that something may read.
+    /// For each result of a node its class, if something may read it.
     classes: Vec<SmallVec<[Option<Id>; 1]>>,
     /// The kernels of the e-nodes, by form and last stored value, with their costs.
     kernels: FxHashMap<(FormId, Value), (FusionCandidate, Cost)>,
-    /// Of each value that a kernel may store the one that stores it in the best grouping that is known.
+    /// For each value that a kernel may store the kernel that stores it in the incumbent.
     incumbent: FxHashMap<Value, (FormId, Value)>,
-    /// Values that were given a class, and not yet the kernels that store them.
+    /// Values that have a class, but not yet the kernels that store them.
     todo: Vec<Value>,
 }
 
 impl<'a> FusionGraph<'a> {
-    /// The e-graph of a function whose kernels store one value each, saturated up to the limits. `greedy` is the grouping that it starts
-    /// from.
+    /// The saturated e-graph (up to the limits) of a function's kernels with one stored value. `greedy` is the incumbent.
     pub fn saturated(
         function: &'a Function,
         ops: &'a Operators,
@@ -47,7 +46,7 @@ impl<'a> FusionGraph<'a> {
         greedy: Vec<FusionCandidate>,
     ) -> Self {
         let ids = function.nodes().map(|(id, node)| {
-            let fused = !matches!(ops.get(id.index() as u32).part, Part::Argument | Part::Alone);
+            let fused = !matches!(ops.get(id.index() as u32).role, KernelRole::Argument | KernelRole::Alone);
             (fused && ops.live[id.index()] && node.op().is_some()).then(|| forms.op(function, id))
         });
         let op_ids = ids.collect();
@@ -55,22 +54,22 @@ impl<'a> FusionGraph<'a> {
         let egraph = EGraph::new(StoredValue);
         let (kernels, incumbent, todo) = (FxHashMap::default(), FxHashMap::default(), vec![]);
         let mut this = FusionGraph { function, ops, egraph, forms, op_ids, classes, kernels, incumbent, todo };
-        let mut given: Vec<Option<FusionCandidate>> = vec![None; ops.infos.len()];
+        let mut candidates: Vec<Option<FusionCandidate>> = vec![None; ops.infos.len()];
         for candidate in greedy {
             let root = candidate.root() as usize;
-            given[root] = Some(candidate);
+            candidates[root] = Some(candidate);
         }
         for result in &function.results {
             this.class(result.value);
         }
         while let Some(value) = this.todo.pop() {
-            this.store(value, given[value.node.index()].take());
+            this.store(value, candidates[value.node.index()].take());
         }
         this.rebuild();
         this
     }
 
-    /// The class of a value that something may read.
+    /// The class of a value that something may read; created if necessary.
     pub fn class(&mut self, value: Value) -> Id {
         let class = self.classes[value.node.index()][value.result as usize];
         class.map(|id| self.egraph.find(id)).unwrap_or_else(|| {
@@ -91,17 +90,17 @@ impl<'a> FusionGraph<'a> {
         &self.kernels[&(form, last)].0
     }
 
-    /// What the kernel of an e-node costs but for storing its results.
+    /// The cost of the kernel of an e-node without storing its results.
     pub fn cost(&self, form: FormId, last: Value) -> Cost {
         self.kernels[&(form, last)].1
     }
 
-    /// Whether a kernel stores a value in the best grouping that is known.
+    /// Whether a kernel stores a value in the incumbent.
     pub fn is_incumbent(&self, value: Value, form: FormId, last: Value) -> bool {
         self.incumbent.get(&value) == Some(&(form, last))
     }
 
-    /// Adds a kernel with several results: a class of its own, and in that of each value that it stores an e-node that reads it.
+    /// Adds a kernel with several results: a class of its own, and for each value that it stores an e-node in that value's class.
     pub fn add_siblings(&mut self, kernel: FusionCandidate) -> (FormId, Value) {
         let last = self.value(kernel.root());
         let (form, children) = self.form(&kernel);
@@ -115,7 +114,7 @@ impl<'a> FusionGraph<'a> {
         (form, last)
     }
 
-    /// Takes other kernels than before for the best grouping that is known.
+    /// Replaces the incumbent.
     pub fn set_incumbent(&mut self, kernels: &[(FormId, Value)]) {
         for &(form, last) in kernels {
             for root in self.kernels[&(form, last)].0.roots.clone() {
@@ -129,27 +128,29 @@ impl<'a> FusionGraph<'a> {
         rebuild(&mut self.egraph);
     }
 
-    /// The value of a node that is no call.
+    /// The value of a node other than a call.
     pub fn value(&self, node: u32) -> Value {
         Value { node: self.ops.ids[node as usize], result: 0 }
     }
 
-    /// Adds everything that may store a value to its class.
+    /// Adds to a value's class everything that may store it.
     fn store(&mut self, value: Value, greedy: Option<FusionCandidate>) {
         let node = value.node.index() as u32;
-        match self.ops.get(node).part {
-            Part::Argument => {}
-            Part::Constant | Part::Alone | Part::Reshape => {
+        match self.ops.get(node).role {
+            KernelRole::Argument => {}
+            KernelRole::Constant | KernelRole::Alone | KernelRole::Reshape => {
                 let function = self.function;
                 let operands = function.node(value.node).operands.iter();
                 let children = operands.map(|&operand| self.class(operand)).collect();
                 self.add(value, KernelNode { head: Head::Outside(value), children });
             }
-            Part::Map | Part::Move { .. } | Part::Reduce { .. } | Part::Scatter => self.saturate(value, greedy),
+            KernelRole::Map | KernelRole::Move { .. } | KernelRole::Reduce { .. } | KernelRole::Scatter => {
+                self.saturate(value, greedy)
+            }
         }
     }
 
-    /// Fuses operators into the kernels that store a value, breadth first from the kernel of its own operator.
+    /// Adds all kernels that store a value, breadth first from the kernel of its own operator.
     fn saturate(&mut self, value: Value, greedy: Option<FusionCandidate>) {
         let ops = self.ops;
         let limit = ops.limits.kernels_per_value.max(1);
@@ -174,7 +175,7 @@ impl<'a> FusionGraph<'a> {
         }
     }
 
-    /// Adds a kernel to the class of the only value that it stores; `None` if it is there.
+    /// Adds a kernel to the class of the only value that it stores; `None` if it exists.
     fn add_kernel(&mut self, value: Value, candidate: FusionCandidate) -> Option<FormId> {
         let (form, children) = self.form(&candidate);
         if self.kernels.contains_key(&(form, value)) {
@@ -200,7 +201,7 @@ impl<'a> FusionGraph<'a> {
         self.forms.form(self.function, members, roots, op)
     }
 
-    /// The operators of a kernel, of which these values are stored.
+    /// The operators of a kernel that stores these values.
     pub fn group(&mut self, form: FormId, last: Value, stored: &[Value]) -> Group {
         let kernel = &self.kernels[&(form, last)].0;
         let members: Vec<NodeId> = kernel.trimmed(self.ops).iter().map(|&node| self.ops.ids[node as usize]).collect();
@@ -217,11 +218,11 @@ impl<'a> FusionGraph<'a> {
     }
 }
 
-/// The kernel that takes in a value that it reads, if a rule allows it and the value is no reduction that others read: a reduction
-/// is never computed twice.
+/// Fuses a value that the kernel reads, if a rule allows it and the value is not a reduction with other users: a reduction is
+/// never rematerialised.
 fn fuse(ops: &Operators, candidate: &FusionCandidate, input: u32) -> Option<FusionCandidate> {
     let member = candidate.can_fuse(ops, input)?;
-    if matches!(ops.get(input).part, Part::Reduce { .. }) && ops.users[input as usize].len() > 1 {
+    if matches!(ops.get(input).role, KernelRole::Reduce { .. }) && ops.users[input as usize].len() > 1 {
         return None;
     }
     let mut fused = candidate.clone();
@@ -232,19 +233,19 @@ fn fuse(ops: &Operators, candidate: &FusionCandidate, input: u32) -> Option<Fusi
     Some(fused)
 }
 
-/// Takes in what nothing else reads and costs no more to compute than to read: there is nothing to choose.
+/// Fuses operators without other users that are no more expensive to compute than to read: there is no choice to make.
 fn close(ops: &Operators, candidate: &mut FusionCandidate) {
     loop {
         let before = candidate.members.len();
         for (input, _) in candidate.inputs(ops) {
-            let part = ops.get(input).part;
+            let role = ops.get(input).role;
             let inside = |user: &u32| candidate.member(*user).is_some();
             let alone = !ops.escapes[input as usize] && ops.users[input as usize].iter().all(inside);
-            if !alone && part != Part::Constant {
+            if !alone && role != KernelRole::Constant {
                 continue;
             }
             let Some(member) = candidate.can_fuse(ops, input) else { continue };
-            if part == Part::Constant || worth_inlining(ops, input, std::slice::from_ref(&member)) {
+            if role == KernelRole::Constant || worth_inlining(ops, input, std::slice::from_ref(&member)) {
                 candidate.take(ops, member);
             }
         }

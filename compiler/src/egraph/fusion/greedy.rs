@@ -1,22 +1,22 @@
-//! The incumbent of the fusion round: one walk from the results to the arguments that decides for each value, for all its users at
-//! once, whether it is stored or evaluated in each of them.
+//! The incumbent of the fusion round: one pass from the results to the arguments decides for each value, for all its users
+//! together, whether it is stored or rematerialised in each.
 
 use smallvec::SmallVec;
 
 use super::candidate::{FusionCandidate, Member};
-use super::op_info::{Operators, Part};
+use super::op_info::{KernelRole, Operators};
 use crate::egraph::cost::Cost;
 
-/// The kernels of the greedy grouping, one stored value each, by ascending root.
+/// The kernels of the greedy grouping, with one stored value each, by ascending root.
 pub(super) fn kernels(ops: &Operators) -> Vec<FusionCandidate> {
     let mut kernels: Vec<FusionCandidate> = vec![];
-    // Of each node the kernels that it is a member of.
+    // For each node the kernels that it is a member of.
     let mut homes: Vec<SmallVec<[u32; 2]>> = vec![SmallVec::new(); ops.infos.len()];
     let mut escapes = ops.escapes.clone();
     for node in (0..ops.infos.len() as u32).rev() {
         let at = node as usize;
         let info = ops.get(node);
-        if !ops.live[at] || matches!(info.part, Part::Argument | Part::Alone) {
+        if !ops.live[at] || matches!(info.role, KernelRole::Argument | KernelRole::Alone) {
             continue;
         }
         let mut users: SmallVec<[u32; 4]> =
@@ -26,8 +26,8 @@ pub(super) fn kernels(ops: &Operators) -> Vec<FusionCandidate> {
         let members: Option<SmallVec<[Member; 4]>> =
             users.iter().map(|&user| kernels[user as usize].can_fuse(ops, node)).collect();
         let fused = members.filter(|members| {
-            // A constant that escapes is there twice.
-            info.part == Part::Constant || !escapes[at] && worth_inlining(ops, node, members)
+            // A constant that escapes is duplicated.
+            info.role == KernelRole::Constant || !escapes[at] && worth_inlining(ops, node, members)
         });
         match fused {
             Some(members) => {
@@ -36,9 +36,9 @@ pub(super) fn kernels(ops: &Operators) -> Vec<FusionCandidate> {
                 }
                 homes[at] = users.iter().copied().collect();
             }
-            None if info.part == Part::Constant => {}
+            None if info.role == KernelRole::Constant => {}
             // A view of its operand, which is stored.
-            None if info.part == Part::Reshape => escapes[info.operands[0] as usize] = true,
+            None if info.role == KernelRole::Reshape => escapes[info.operands[0] as usize] = true,
             None => {
                 homes[at] = smallvec::smallvec![kernels.len() as u32];
                 kernels.push(FusionCandidate::new(ops, node));
@@ -49,17 +49,17 @@ pub(super) fn kernels(ops: &Operators) -> Vec<FusionCandidate> {
     kernels
 }
 
-/// Whether evaluating a value in all of these kernels is no dearer than storing it.
+/// Whether rematerialising a value in all of these kernels is no more expensive than storing it.
 pub(super) fn worth_inlining(ops: &Operators, node: u32, members: &[Member]) -> bool {
     let info = ops.get(node);
     if members.is_empty() {
         return false;
     }
-    let reduces = matches!(info.part, Part::Reduce { .. });
+    let reduces = matches!(info.role, KernelRole::Reduce { .. });
     if reduces && members.len() > 1 {
         return false;
     }
-    // What feeds a product was mostly made by a kernel whose epilogue it can be, at a fraction of the evaluations.
+    // The operand of a product can mostly be in the epilogue of its producer, with a fraction of the evaluations.
     if info.step > 0 && members.iter().any(|m| m.in_product && m.evals > info.elements) {
         return false;
     }
@@ -73,7 +73,7 @@ pub(super) fn worth_inlining(ops: &Operators, node: u32, members: &[Member]) -> 
         + members.iter().map(|m| ops.read(node, m.evals)).sum::<Cost>()
         + members.iter().map(further).sum::<Cost>();
     // Each operand is then read wherever the value was.
-    let read = info.operands.iter().filter(|&&o| ops.get(o).part != Part::Constant).count() as u64;
+    let read = info.operands.iter().filter(|&&o| ops.get(o).role != KernelRole::Constant).count() as u64;
     let inlined = members.iter().fold(0u64, |sum, m| {
         sum.saturating_add(work(m.evals))
             .saturating_add(operands(m.evals.saturating_mul(info.reduction)))

@@ -8,19 +8,18 @@ use smallvec::SmallVec;
 
 use super::form::FormId;
 
-/// What an e-node applies to its children.
+/// The operator of an e-node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Head {
-    /// A stored value of the function. It stands for the value where it is read; only an argument is computed by it.
+    /// A stored value of the function: a leaf. Only arguments are computed by it.
     Value(Value),
-    /// A value that its operator makes of stored ones without a kernel: a view, or a result of what stands alone.
+    /// A value that needs no kernel: a view of a stored value, or a result of an operator that is never fused.
     Outside(Value),
-    /// A kernel of this form, whose last result is this value. Of a kernel with several results the class is that of all of them.
+    /// A kernel of this form whose last result is this value. The class of a kernel with several results represents all of them.
     ///
-    /// Equal kernels of equal operands would be one value, but those that a program has twice, where `canonicalize` has not been,
-    /// it keeps.
+    /// Equal kernels on equal operands would be one value, but duplicates in a program that `canonicalize` has not seen are kept.
     Kernel(FormId, Value),
-    /// A value that is one of the results of a kernel, its child.
+    /// One of the results of a kernel, which is its child.
     Result(Value),
 }
 
@@ -57,7 +56,7 @@ impl fmt::Display for KernelNode {
     }
 }
 
-/// The analysis: which value a class is, or which is the last of its values. Classes of different values are never one.
+/// The analysis: the value of a class, or the last of its values. Classes of different values are never merged.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StoredValue;
 
@@ -71,7 +70,7 @@ impl Analysis<KernelNode> for StoredValue {
     }
 
     fn merge(&mut self, a: &mut Value, b: Value) -> DidMerge {
-        assert_eq!(*a, b, "a kernel is a way to store its own value");
+        assert_eq!(*a, b, "a class holds the kernels of one value");
         DidMerge(false, false)
     }
 }

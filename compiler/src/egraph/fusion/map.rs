@@ -1,15 +1,15 @@
-//! Maps that are evaluated inside of other maps: each element where it is needed.
+//! Elementwise operators and data movement ("maps") inside others of this kind: each element is evaluated where it is needed.
 
 use super::candidate::Member;
-use super::op_info::{Operators, Part};
+use super::op_info::{KernelRole, Operators};
 
 /// An operator as a member of a kernel without a reduction.
 pub(super) fn join(ops: &Operators, mut member: Member) -> Option<Member> {
     let info = ops.get(member.node);
-    match info.part {
-        Part::Argument | Part::Alone | Part::Scatter | Part::Reduce { .. } => return None,
-        Part::Constant | Part::Map | Part::Move { .. } => {}
-        Part::Reshape => member.frozen = !(member.through || info.unit_reshape),
+    match info.role {
+        KernelRole::Argument | KernelRole::Alone | KernelRole::Scatter | KernelRole::Reduce { .. } => return None,
+        KernelRole::Constant | KernelRole::Map | KernelRole::Move { .. } => {}
+        KernelRole::Reshape => member.frozen = !(member.through || info.unit_reshape),
     }
     Some(member)
 }

@@ -1,26 +1,26 @@
 //! The fusion round: which operators become one kernel.
 //!
-//! A class of the e-graph is a value that may be stored, an e-node a kernel form over the classes of what it reads (`language`, `form`,
-//! `graph`). The rules (`rule`; `map`, `prologue`, `epilogue`, `siblings`) say what a kernel can take in of what it reads, and add the
-//! kernel that this makes to the same class. Extraction (`extract`) chooses among all of them by bytes, operations, recomputation and
-//! launches (`candidate`), and keeps the greedy grouping (`greedy`) where nothing is strictly cheaper. Each kernel that is
-//! chosen becomes a function (`outline`).
+//! A class of the e-graph is a value that may be stored, an e-node a kernel form over the classes of what it reads (`language`,
+//! `form`, `graph`). The rules (`rule`; `map`, `prologue`, `epilogue`, `siblings`) decide which operators a kernel can fuse, and
+//! add the result to the same class. Extraction (`extract`) chooses among all of them by memory traffic, operations,
+//! rematerialisation and launches (`candidate`), and keeps the greedy grouping (`greedy`) where nothing is strictly cheaper. Each
+//! chosen kernel becomes a function (`outline`).
 //!
-//! A kernel is a set of operators of which one value (or several with the same domain) is stored; everything else in it is
-//! evaluated where it is needed. What scheduling may rely on:
+//! A kernel is a set of operators of which one value (or several with the same iteration space) is stored; the others are
+//! evaluated where they are needed. Scheduling relies on:
 //!
-//! - At most one operator of a kernel reduces (`reduce`, `reduce_window`, `window_argmax`, `dot`, `conv`).
-//! - Between that operator and every result there are only element-by-element operators and reshapes, so that each
-//!   element of the reduction is finished where it is produced. The other operands of this epilogue may be anything.
-//! - What a product (`dot`, `conv`) reads is an argument, or comes from one through `broadcast`, `transpose`, `slice`, `reverse`
-//!   and element-by-element operators. What a reduction reads may come through every map.
-//! - All results have as many elements as the kernel's domain, and the same shape but for reshapes.
-//! - A `reshape` whose operand or result is stored anyway stands outside, in the function: it is another view of a buffer.
-//! - `scatter` is the only result of its kernel and has no epilogue; what it reads may come through every map.
-//! - A value that is read at several access maps or in several branches is evaluated at each, which is its price in the kernel; all
-//!   operators of a kernel together are evaluated at most `Limits::kernel_recomputations` times more than once each.
-//! - `call`, operators of more than 64 operands and constants of more than 64 elements stand alone in the function; small constants and `iota` are part of every
-//!   kernel that uses them.
+//! - At most one operator of a kernel is a reduction (`reduce`, `reduce_window`, `window_argmax`, `dot`, `conv`).
+//! - Between the reduction and every result there are only elementwise operators and reshapes, so that each element is finished
+//!   where it is produced. The other operands of this epilogue are arbitrary.
+//! - An operand of a product (`dot`, `conv`) is an argument, or computed from one by `broadcast`, `transpose`, `slice`, `reverse`
+//!   and elementwise operators. An operand of a reduction may be computed by any map.
+//! - All results have as many elements as the kernel's iteration space, and the same shape up to reshapes.
+//! - A `reshape` whose operand or result is stored is outside of kernels, in the function: it is a view of a buffer.
+//! - `scatter` is the only result of its kernel and has no epilogue; its operands may be computed by any map.
+//! - A value that is read at several access maps or in several branches is evaluated at each, which is role of the kernel's cost;
+//!   all operators of a kernel together are evaluated redundantly at most `Limits::kernel_recomputations` times.
+//! - `call`, operators of more than 64 operands and constants of more than 64 elements are never fused; small constants and
+//!   `iota` are duplicated into every kernel that uses them.
 
 mod access;
 mod candidate;
@@ -53,33 +53,31 @@ pub use form::{FormId, Forms};
 pub use outline::Outliner;
 pub use rule::Fusion;
 
-/// Operators that become one kernel.
+/// The operators of one kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// The values that are stored, ascending.
     pub roots: Vec<NodeId>,
-    /// All operators, the roots among them, ascending.
+    /// All operators, including the roots, ascending.
     pub members: Vec<NodeId>,
-    /// What it computes of what it reads.
     pub form: FormId,
     /// What it reads, in the order of the form's inputs.
     pub inputs: SmallVec<[Value; 6]>,
-    /// The rules that brought operators into it, by operator.
+    /// The rule that fused each operator.
     pub fused: Vec<(NodeId, Fusion)>,
 }
 
-/// A function cut into kernels. What is in no group stands alone or is a view.
+/// A function divided into kernels. Operators in no group are views or never fused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grouping {
-    /// The kernels.
     pub groups: Vec<Group>,
-    /// What they cost.
+    /// The cost of the kernels.
     pub cost: Cost,
-    /// What the kernels of the greedy grouping cost.
+    /// The cost of the kernels of the greedy grouping.
     pub incumbent: Cost,
 }
 
-/// Cuts a function into kernels, whose forms are noted.
+/// Divides a function into kernels, whose forms are interned in `forms`.
 pub fn group(function: &Function, options: &Options, forms: &mut Forms) -> Grouping {
     let ops = Operators::new(function, options);
     let mut graph = FusionGraph::saturated(function, &ops, forms, greedy::kernels(&ops));
@@ -95,8 +93,7 @@ pub fn group(function: &Function, options: &Options, forms: &mut Forms) -> Group
     Grouping { groups: groups.collect(), cost: extracted.cost, incumbent }
 }
 
-/// What a kernel costs, by the measure by which kernels are chosen; `None` if its operators are more than one kernel may have, or no
-/// rule would have brought them together.
+/// The cost of a kernel by the model of the fusion round; `None` if it exceeds a limit or no rule would make it.
 pub fn price(kernel: &Function, options: &Options) -> Option<Cost> {
     let ops = Operators::new(kernel, options);
     let members: Vec<u32> = kernel.ops().map(|(id, ..)| id.index() as u32).collect();

@@ -1,16 +1,16 @@
-//! Names of kernels, from what they do: `dot_bias_relu`.
+//! Names kernels after their operators: `dot_bias_relu`.
 
 use dlc_ir::{Def, Function, Node, Op, ScalarOp, Value};
 
-/// More words than these say no more.
+/// Longer names are cut off.
 const MAX_WORDS: usize = 5;
 
-/// The name of a kernel. Different kernels may get the same one.
+/// The name of a kernel. Not unique.
 pub(super) fn kernel_name(kernel: &Function) -> String {
     let mut words: Vec<String> = vec![];
     let mut moves: Vec<String> = vec![];
     let mut product = false;
-    // What is computed of single numbers names a kernel only that does nothing else.
+    // Scalar computations name a kernel only if it has no others.
     let elements = |node: &Node| node.types[0].shape.elements();
     let only_scalars = kernel.ops().all(|(_, node, _)| elements(node) == 1);
     for (_, node, op) in kernel.ops() {
@@ -41,7 +41,7 @@ pub(super) fn kernel_name(kernel: &Function) -> String {
     if words.is_empty() { "copy".to_owned() } else { words.join("_") }
 }
 
-/// A broadcast argument of fewer axes.
+/// Whether it is an argument with fewer axes, broadcast.
 fn is_bias(kernel: &Function, value: Value) -> bool {
     let node = kernel.node(value.node);
     let Some(Op::Broadcast(b)) = node.op() else { return false };

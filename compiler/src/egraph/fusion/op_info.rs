@@ -1,4 +1,4 @@
-//! What fusion has to know of each operator of a function: its part in a kernel, its work, its accesses.
+//! What fusion needs to know of each operator: its role in a kernel, its work, its accesses.
 
 use std::cell::RefCell;
 
@@ -11,73 +11,70 @@ use super::reads::{Read, reads};
 use crate::egraph::cost::{Cost, CostModel};
 use crate::options::{Limits, PassOptions as Options};
 
-/// Constants up to so many elements are part of the kernels that use them.
+/// Constants of up to this many elements are duplicated into the kernels that use them.
 const SMALL_CONSTANT: usize = 64;
 
-/// Operators of more operands stand alone: what a kernel reads is looked through again and again.
+/// Operators of more operands are never fused, since the inputs of a kernel are scanned repeatedly.
 const MANY_OPERANDS: usize = 64;
 
-/// The part that an operator can play in a kernel.
+/// The role that an operator can have in a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part {
-    /// An argument of the function.
+pub(super) enum KernelRole {
     Argument,
-    /// A small constant: inside every kernel that uses it.
+    /// A small constant: duplicated into every kernel that uses it.
     Constant,
-    /// Each element from the elements at the same position.
+    /// Elementwise.
     Map,
     /// The same elements in the same order.
     Reshape,
-    /// Each element from elements at other positions, computed from its own alone.
+    /// Data movement: each element depends on elements at other positions, which depend on its own position only.
     Move {
-        /// Whether a product can read through it: no guard, no division, no data in its index.
+        /// Whether a product can read through it: its index is affine, without guards and data.
         affine: bool,
     },
-    /// Each element from many.
+    /// Each element is reduced from many.
     Reduce {
         /// Whether it is a product of two operands.
         contraction: bool,
     },
-    /// A scatter: the root of a kernel that computes what it reads, never inside another.
+    /// A scatter: the root of a kernel with a prologue, never fused into another.
     Scatter,
-    /// Never part of a kernel.
+    /// Never fused.
     Alone,
 }
 
-/// A read in a branch, in simple operations: vectors gather it, lane by lane.
+/// The cost of a read in a branch, in simple operations: it is vectorised as a gather.
 const GUARDED_READ: Cost = 4;
 
-/// An operator as fusion sees it.
+/// An operator as seen by fusion.
 #[derive(Clone, Debug)]
 pub(super) struct OpInfo {
-    /// Its part.
-    pub part: Part,
-    /// The nodes that it reads.
+    pub role: KernelRole,
     pub operands: SmallVec<[u32; 3]>,
     /// Elements of its result.
     pub elements: u64,
-    /// Elements that one element of the result combines.
+    /// Elements that are reduced to one element of the result.
     pub reduction: u64,
     /// Bytes of one element.
     pub width: u64,
-    /// One evaluation of its scalar body.
+    /// The cost of one evaluation of its scalar body.
     pub step: Cost,
-    /// The code of its scalar body, in simple operations: it grows with the work.
+    /// The code size of its scalar body, in simple operations: it grows with the work.
     pub code: usize,
-    /// Whether shapes before and after differ by axes of size 1 only; reshapes only.
+    /// For a reshape, whether it only adds or removes axes of size 1.
     pub unit_reshape: bool,
-    /// What its body reads, unless it reads every operand in place.
+    /// The reads of its body, unless it is elementwise.
     pub reads: Vec<Read>,
-    /// The sizes of the axes of its body: those of the result, then those of the reduction.
+    /// The iteration space of its body: the axes of the result, then the reduction axes.
     pub domain: SmallVec<[usize; 4]>,
 }
 
-/// A function as fusion sees it.
+/// A function as seen by fusion.
 pub(super) struct Operators {
     pub infos: Vec<OpInfo>,
-    /// The operators that use each node, ascending, each once.
+    /// The operators that use each node, ascending, without duplicates.
     pub users: Vec<SmallVec<[u32; 2]>>,
-    /// Whether a node is a result of the function or read by an operator that stands alone.
+    /// Whether a node is a result of the function or read by an operator that is never fused.
     pub escapes: Vec<bool>,
     pub live: Vec<bool>,
     pub ids: Vec<NodeId>,
@@ -100,7 +97,7 @@ impl Operators {
         for (i, info) in infos.iter().enumerate().filter(|&(i, _)| live[i]) {
             for &operand in &info.operands {
                 let operand = operand as usize;
-                if info.part == Part::Alone {
+                if info.role == KernelRole::Alone {
                     escapes[operand] = true;
                 } else if users[operand].last() != Some(&(i as u32)) {
                     users[operand].push(i as u32);
@@ -123,18 +120,22 @@ impl Operators {
         &self.shapes[node as usize]
     }
 
-    /// The cost of reading a node's value so many times, once through the memory.
+    /// The cost of this many reads of a node's value, the first of which is from memory.
     pub fn read(&self, node: u32, evals: u64) -> Cost {
         let info = self.get(node);
-        if info.part == Part::Constant { 0 } else { self.costs.bytes((info.elements.min(evals) * info.width) as usize) }
+        if info.role == KernelRole::Constant {
+            0
+        } else {
+            self.costs.bytes((info.elements.min(evals) * info.width) as usize)
+        }
     }
 
-    /// The access of a value that is stored by a kernel whose loops are those of `root`.
+    /// The access of a value that is stored by a kernel with the loops of `root`.
     pub fn stored(&self, root: u32, node: u32) -> Access {
         self.table.borrow_mut().own(root, self.shape(node))
     }
 
-    /// The cost of writing a node's value.
+    /// The cost of storing a node's value.
     pub fn store(&self, node: u32) -> Cost {
         let info = self.get(node);
         self.costs.bytes((info.elements * info.width) as usize)
@@ -156,21 +157,21 @@ impl Operators {
                 }
             }
         };
-        match info.part {
-            Part::Argument | Part::Constant | Part::Alone => {}
-            Part::Map => accesses.iter().for_each(|&p| add(table, p)),
-            Part::Reshape => {
+        match info.role {
+            KernelRole::Argument | KernelRole::Constant | KernelRole::Alone => {}
+            KernelRole::Map => accesses.iter().for_each(|&p| add(table, p)),
+            KernelRole::Reshape => {
                 for &access in accesses {
                     let access = table.reshaped(access, user, shape, self.shape(user));
                     add(table, access);
                 }
             }
-            Part::Move { .. } => accesses.iter().for_each(|&p| read(table, p)),
-            Part::Reduce { .. } => {
+            KernelRole::Move { .. } => accesses.iter().for_each(|&p| read(table, p)),
+            KernelRole::Reduce { .. } => {
                 let access = table.own(user, &info.domain);
                 read(table, access);
             }
-            Part::Scatter => {
+            KernelRole::Scatter => {
                 for (operand, _) in info.operands.iter().enumerate().filter(|(_, o)| **o == node) {
                     let access = table.apart(user, operand, shape);
                     add(table, access);
@@ -179,12 +180,12 @@ impl Operators {
         }
     }
 
-    /// How often a value with these accesses is evaluated for one position of the loops that need it most.
+    /// The number of evaluations of a value with these accesses per iteration of the loops with the most.
     pub fn multiplicity(&self, accesses: &[Access]) -> u64 {
         self.table.borrow().multiplicity(accesses)
     }
 
-    /// The cost of reading a stored value at all these accesses instead of one, for one position of the loops.
+    /// The cost of reading a stored value at all these accesses instead of one, per iteration of the loops.
     pub fn further_reads(&self, accesses: &[Access]) -> Cost {
         self.table.borrow().further_reads(accesses, self.costs.simple, GUARDED_READ * self.costs.simple)
     }
@@ -195,12 +196,13 @@ fn info(function: &Function, node: &Node, costs: &CostModel) -> OpInfo {
     let result = &node.types.first();
     let mut domain: SmallVec<[usize; 4]> = SmallVec::new();
     let mut read = vec![];
-    let (part, step, reduction) = match &node.def {
-        Def::Argument(_) => (Part::Argument, 0, 1),
+    let (role, step, reduction) = match &node.def {
+        Def::Argument(_) => (KernelRole::Argument, 0, 1),
         Def::Op(op) => {
             let lowering = op.lower(&types);
-            let part = part(op, &lowering, &types);
-            if let (Lowering::Compute(compute), Part::Move { .. } | Part::Reduce { .. }) = (&lowering, part) {
+            let role = role(op, &lowering, &types);
+            if let (Lowering::Compute(compute), KernelRole::Move { .. } | KernelRole::Reduce { .. }) = (&lowering, role)
+            {
                 domain.extend(compute.extents.iter().chain(compute.reduce.iter().flat_map(|r| &r.extents)).copied());
                 read = reads(compute);
             }
@@ -210,48 +212,48 @@ fn info(function: &Function, node: &Node, costs: &CostModel) -> OpInfo {
                 }
                 _ => 1,
             };
-            (part, costs.element(op, &types), reduction)
+            (role, costs.element(op, &types), reduction)
         }
     };
     let unit = |t: &Type| t.shape.iter().copied().filter(|&n| n != 1).collect::<SmallVec<[usize; 6]>>();
     OpInfo {
-        part,
+        role,
         operands: node.operands.iter().map(|v| v.node.index() as u32).collect(),
         elements: result.map_or(0, |t| t.shape.elements() as u64),
         reduction: reduction as u64,
         width: result.map_or(1, |t| t.dtype.size() as u64),
         step,
         code: (step / costs.simple.max(1)).max(1) as usize,
-        unit_reshape: part == Part::Reshape && result.is_some_and(|t| unit(t) == unit(&types[0])),
+        unit_reshape: role == KernelRole::Reshape && result.is_some_and(|t| unit(t) == unit(&types[0])),
         reads: read,
         domain,
     }
 }
 
-/// The part that follows from how an operator is lowered.
-fn part(op: &Op, lowering: &Lowering, operands: &[Type]) -> Part {
+/// The role that an operator's lowering implies.
+fn role(op: &Op, lowering: &Lowering, operands: &[Type]) -> KernelRole {
     if operands.len() > MANY_OPERANDS {
-        return Part::Alone;
+        return KernelRole::Alone;
     }
     let compute = match lowering {
-        Lowering::Special(Special::Scatter) => return Part::Scatter,
+        Lowering::Special(Special::Scatter) => return KernelRole::Scatter,
         Lowering::Special(Special::Constant) => {
             let small = matches!(op, Op::Constant(c) if c.value.len() <= SMALL_CONSTANT);
-            return if small { Part::Constant } else { Part::Alone };
+            return if small { KernelRole::Constant } else { KernelRole::Alone };
         }
-        Lowering::Special(_) => return Part::Alone,
+        Lowering::Special(_) => return KernelRole::Alone,
         Lowering::Compute(compute) => compute,
     };
-    // The same elements in the same order: no index says it as shortly as the operator does.
+    // No index expresses a reshape as concisely as the operator.
     if matches!(op, Op::Reshape(_)) {
-        return Part::Reshape;
+        return KernelRole::Reshape;
     }
     let mut reads = Reads { in_place: true, affine: true };
     reads.visit(&compute.body, compute.extents.len(), compute, operands);
     match &compute.reduce {
-        Some(reduce) => Part::Reduce { contraction: reduce.combine == Combine::Sum && operands.len() == 2 },
-        None if reads.in_place => Part::Map,
-        None => Part::Move { affine: reads.affine },
+        Some(reduce) => KernelRole::Reduce { contraction: reduce.combine == Combine::Sum && operands.len() == 2 },
+        None if reads.in_place => KernelRole::Map,
+        None => KernelRole::Move { affine: reads.affine },
     }
 }
 
@@ -259,7 +261,7 @@ fn part(op: &Op, lowering: &Lowering, operands: &[Type]) -> Part {
 struct Reads {
     /// All at the position of the result.
     in_place: bool,
-    /// All at sums of multiples of axes, whatever the position.
+    /// All at affine indices, without conditions on the position.
     affine: bool,
 }
 

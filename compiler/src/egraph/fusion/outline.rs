@@ -1,10 +1,10 @@
-//! From groups to functions: each group becomes a kernel and a call of it, equal kernels become one.
+//! From groups to functions: each group becomes a kernel and a call of it; equal kernels are shared.
 
 use std::sync::Arc;
 
 use dlc_ir::graph::values_of;
 use dlc_ir::op::Call;
-use dlc_ir::{Function, FunctionKind, Graph, NodeId, Op, Places, Role, Symbol, Type, Value};
+use dlc_ir::{Function, FunctionKind, Graph, Locs, NodeId, Op, Role, Symbol, Type, Value};
 use indexmap::IndexMap;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
@@ -14,7 +14,7 @@ use super::form::{FormId, Forms};
 use super::name::kernel_name;
 use super::rule::Fusion;
 use super::wrapper::Wrapper;
-use crate::provenance::{Provenance, Step};
+use crate::provenance::{Provenance, RewriteStep};
 
 /// Builds a program of kernels and calls, function by function.
 #[derive(Debug)]
@@ -23,21 +23,21 @@ pub struct Outliner {
     log: Provenance,
     sources: Vec<std::sync::Arc<str>>,
     names: FxHashSet<Symbol>,
-    /// Of each name the number with which to look for a free one.
+    /// For each name the next suffix to try.
     numbers: FxHashMap<String, usize>,
-    /// Of each form the kernel that computes it.
+    /// For each form the kernel that computes it.
     kernels: FxHashMap<FormId, Symbol>,
     functions: IndexMap<Symbol, Function>,
-    /// The functions that are one call.
+    /// The functions that consist of one call.
     wrappers: FxHashMap<Symbol, Wrapper>,
-    /// Those of them that were called.
+    /// Those of them whose calls were replaced.
     replaced: FxHashSet<Symbol>,
-    /// The functions that stay, because a derivative names them.
+    /// The functions that a derivative refers to, which must stay.
     named: FxHashSet<Symbol>,
 }
 
 impl Outliner {
-    /// Begins the program that takes the place of `graph`.
+    /// Begins the program that replaces `graph`.
     pub fn new(graph: &Graph, log: Provenance) -> Self {
         Outliner {
             old_log: log,
@@ -53,7 +53,7 @@ impl Outliner {
         }
     }
 
-    /// Takes a function over as it is.
+    /// Copies a function unchanged.
     pub fn keep(&mut self, function: &Function, forms: &mut Forms) {
         if function.kind == FunctionKind::Kernel
             && let Some(form) = forms.of_kernel(function)
@@ -66,7 +66,7 @@ impl Outliner {
         self.functions.insert(function.name.clone(), function.clone());
     }
 
-    /// Takes a function over as calls of its groups.
+    /// Replaces a function by calls of its groups.
     pub fn outline(&mut self, function: &Function, groups: &[Group]) {
         let mut home: Vec<Option<usize>> = vec![None; function.node_count()];
         for (g, group) in groups.iter().enumerate() {
@@ -123,16 +123,16 @@ impl Outliner {
         self.functions.insert(new.name.clone(), new);
     }
 
-    /// What made a kernel: its members with the rewrites behind them, and those that brought them together.
+    /// Records the provenance of a kernel: its members with their rewrites, and the rules that fused them.
     fn log(&mut self, function: &Function, group: &Group, call: NodeId) {
         for &member in &group.members {
             self.log.inherit(&function.name, call, self.old_log.origin(&function.name, member));
         }
-        self.log.add_places(&function.name, call, group.members.iter().map(|&member| function.node(member).loc));
+        self.log.add_locs(&function.name, call, group.members.iter().map(|&member| function.node(member).loc));
         self.log.add(&function.name, call, fusions(function, group));
     }
 
-    /// The program, and which rewrites made its nodes.
+    /// The program, and the provenance of its nodes.
     pub fn finish(self) -> (Graph, Provenance) {
         let mut graph = Graph::new();
         graph.sources = self.sources;
@@ -167,13 +167,13 @@ impl Outliner {
     }
 }
 
-/// Where the checks of a group come from, which the kernel that it becomes may share with other groups.
-fn checks(function: &Function, group: &Group) -> Places {
+/// The locations of a group's checks, which the shared kernel does not have.
+fn checks(function: &Function, group: &Group) -> Locs {
     let checked = |member: &&NodeId| function.op(**member).is_some_and(Op::is_checked);
     group.members.iter().filter(checked).map(|&member| function.node(member).loc).collect()
 }
 
-/// The functions that a `gradient` or a custom derivative names.
+/// The functions that a `gradient` or a custom derivative refers to.
 fn named(graph: &Graph) -> FxHashSet<Symbol> {
     let gradients = graph.functions().flat_map(Function::ops).filter_map(|(_, _, op)| match op {
         Op::Gradient(gradient) => Some(gradient.func.clone()),
@@ -182,8 +182,8 @@ fn named(graph: &Graph) -> FxHashSet<Symbol> {
     graph.functions().filter_map(|f| f.vjp.clone()).chain(gradients).collect()
 }
 
-/// The rewrites of the fusion round that made a group, by what they saved.
-fn fusions(function: &Function, group: &Group) -> Vec<Step> {
+/// The fusion rules that made a group, with the traffic that they saved.
+fn fusions(function: &Function, group: &Group) -> Vec<RewriteStep> {
     let step = |&(member, rule): &(NodeId, Fusion)| {
         let node = function.node(member);
         let op = node.op()?;
@@ -193,12 +193,12 @@ fn fusions(function: &Function, group: &Group) -> Vec<Step> {
         let bytes = 2 * node.types[0].bytes();
         let saved = if bytes >= 2048 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") };
         let note = format!("{} saves {saved} of traffic", op.mnemonic());
-        Some(Step { rule: rule.name(), from: node.loc, note })
+        Some(RewriteStep { rule: rule.name(), from: node.loc, note })
     };
     group.fused.iter().filter_map(step).collect()
 }
 
-/// The nodes of the outlined function that results are computed from, in an order close to the old one.
+/// The live nodes of the outlined function, in an order close to the old one.
 fn order<'a>(function: &Function, operands: &impl Fn(NodeId) -> &'a [Value]) -> Vec<NodeId> {
     let mut needed = vec![false; function.node_count()];
     let mut todo: Vec<NodeId> = function.results.iter().map(|r| r.value.node).collect();

@@ -1,9 +1,9 @@
-//! What an operator's body reads, where, and in which branches: what fusion needs to count evaluations.
+//! The reads of an operator's body: at which indices, in which branches. Fusion counts evaluations by them.
 
 use dlc_ir::compute::{Compute, Expr, Guard, Index};
 use smallvec::SmallVec;
 
-/// A sum of multiples of axes and a constant.
+/// An affine form over axes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Row {
     /// Axes ascending, no factor 0.
@@ -14,11 +14,10 @@ pub(super) struct Row {
 /// One read in a body.
 #[derive(Clone, Debug)]
 pub(super) struct Read {
-    /// The number of the operand.
     pub operand: usize,
-    /// The position on each of its axes, if all are affine.
+    /// The index on each of its axes, if all are affine.
     pub index: Option<SmallVec<[Row; 4]>>,
-    /// The branches around it, the outermost first.
+    /// The enclosing branches, the outermost first.
     pub branches: SmallVec<[Branch; 1]>,
 }
 
@@ -29,12 +28,12 @@ pub(super) struct Branch {
     pub number: u32,
     /// Whether it is the side on which the condition holds.
     pub holds: bool,
-    /// The ranges that all must hold: a position, its smallest value and one past its largest; `None` for a condition of another
-    /// kind.
+    /// The ranges that must all hold: an index, its smallest value and one past its largest; `None` for another kind of
+    /// condition.
     pub tests: SmallVec<[Option<(Row, i64, i64)>; 1]>,
 }
 
-/// Every read of a body, those of its conditions and indices included.
+/// Every read of a body, those in its conditions and indices included.
 pub(super) fn reads(compute: &Compute) -> Vec<Read> {
     let mut walk = Walk { reads: vec![], around: SmallVec::new(), conditions: 0 };
     walk.expr(&compute.body);
@@ -81,7 +80,7 @@ impl Walk {
         }
     }
 
-    /// The data in an index.
+    /// The reads within an index.
     fn index(&mut self, index: &Index) {
         match index {
             Index::Axis(_) | Index::Const(_) => {}
@@ -123,7 +122,7 @@ impl Row {
         Row { terms: smallvec::smallvec![(axis, 1)], constant: 0 }
     }
 
-    /// `self + factor * other`; `None` beyond 64 bits.
+    /// `self + factor * other`; `None` on overflow.
     pub fn plus(mut self, other: &Row, factor: i64) -> Option<Row> {
         self.constant = self.constant.checked_add(other.constant.checked_mul(factor)?)?;
         for &(axis, c) in &other.terms {
@@ -137,13 +136,13 @@ impl Row {
         Some(self)
     }
 
-    /// The sum with other sums for its axes.
+    /// Substitutes the axes.
     pub fn on(&self, axes: &[Row]) -> Option<Row> {
         let constant = Row { constant: self.constant, ..Row::default() };
         self.terms.iter().try_fold(constant, |sum, &(axis, c)| sum.plus(&axes[axis as usize], c))
     }
 
-    /// Whether `low <= self < high` everywhere (`true`) or nowhere (`false`) on axes of these sizes, where that is known.
+    /// Whether `low <= self < high` always (`true`) or never (`false`) holds on axes of these sizes, if that is known.
     pub fn within(&self, low: i64, high: i64, extents: &[usize]) -> Option<bool> {
         let (mut first, mut last) = (i128::from(self.constant), i128::from(self.constant));
         for &(axis, c) in &self.terms {

@@ -1,7 +1,7 @@
-//! The rules of the fusion round: what one kernel can take into another. They differ by what the two have to do with each other.
+//! The rules of the fusion round, by the relation of the kernel and the operator that it fuses.
 
 use super::candidate::{FusionCandidate, Member};
-use super::op_info::{Operators, Part};
+use super::op_info::{KernelRole, Operators};
 use super::{epilogue, map, prologue};
 
 /// A rule of the fusion round.
@@ -11,9 +11,9 @@ pub enum Fusion {
     MapIntoMap,
     /// A map is evaluated where a reduction or a product reads it.
     MapIntoPrologue,
-    /// A map is applied to each element that a reduction or a product has finished.
+    /// A map is applied to each finished element of a reduction or a product.
     MapIntoEpilogue,
-    /// Two values over the same elements are stored by one kernel.
+    /// Two values over the same iteration space are stored by one kernel.
     Siblings,
 }
 
@@ -28,24 +28,24 @@ impl Fusion {
         }
     }
 
-    /// The rule that decides whether an operator may be a member of a kernel, or has let it be one.
+    /// The rule that decides whether an operator may be fused, or that fused it.
     pub(super) fn of(ops: &Operators, candidate: &FusionCandidate, member: &Member) -> Fusion {
         if member.in_reduction {
             Fusion::MapIntoPrologue
-        } else if candidate.reducer.is_some() || matches!(ops.get(member.node).part, Part::Reduce { .. }) {
+        } else if candidate.reducer.is_some() || matches!(ops.get(member.node).role, KernelRole::Reduce { .. }) {
             Fusion::MapIntoEpilogue
         } else {
             Fusion::MapIntoMap
         }
     }
 
-    /// The member that an operator becomes by this rule, if the rule lets it join.
+    /// The member that an operator becomes by this rule, if the rule fuses it.
     pub(super) fn join(self, ops: &Operators, candidate: &FusionCandidate, member: Member) -> Option<Member> {
         match self {
             Fusion::MapIntoMap => map::join(ops, member),
             Fusion::MapIntoPrologue => prologue::join(ops, candidate, member),
             Fusion::MapIntoEpilogue => epilogue::join(ops, candidate, member),
-            // It is asked about two kernels, see `siblings`.
+            // This rule is about two kernels, see `siblings`.
             Fusion::Siblings => None,
         }
     }

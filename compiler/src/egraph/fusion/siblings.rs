@@ -1,5 +1,5 @@
-//! Kernels with several results: two kernels over the same elements become one if that saves a launch and what both read, or a reduction
-//! whose elements both finish; and a kernel stores a value that it evaluates anyway if others then need not evaluate it.
+//! Kernels with several results: two kernels over the same iteration space are merged if that saves a launch and common reads, or
+//! a common reduction; and a kernel stores a value that it evaluates anyway if that saves others from rematerialising it.
 
 use dlc_ir::Value;
 use smallvec::SmallVec;
@@ -7,13 +7,13 @@ use smallvec::SmallVec;
 use super::candidate::{FusionCandidate, Member};
 use super::form::FormId;
 use super::graph::FusionGraph;
-use super::op_info::{Operators, Part};
+use super::op_info::{KernelRole, Operators};
 
-/// Results that one kernel may have.
+/// Most results of one kernel.
 const MAX_RESULTS: usize = 8;
-/// Kernels that are looked at as partners of one, of those that read what it reads or stores.
+/// Most candidates for merging with one kernel, of those that read what it reads or stores.
 const MAX_PARTNERS: usize = 256;
-/// Values that are looked at to see that no merged kernel needs itself; if it takes more, two kernels stay apart.
+/// Limit of the search for a cycle through a merged kernel, in visits; if it is exceeded, the kernels are not merged.
 const MAX_VISITS: usize = 1 << 12;
 
 /// A kernel, of one result or merged from several.
@@ -41,15 +41,14 @@ impl MergedGroup {
     }
 
     fn scatters(&self, ops: &Operators) -> bool {
-        self.kernel.reducer.is_some_and(|r| ops.get(r).part == Part::Scatter)
+        self.kernel.reducer.is_some_and(|r| ops.get(r).role == KernelRole::Scatter)
     }
 }
 
-/// Adds kernels with several results to the e-graph: what kernels that were chosen become if they are merged as far as that pays, which
-/// is the incumbent then; and each chosen kernel that could also store a value that it evaluates and others may read. Whether there
-/// were any.
+/// Adds kernels with several results to the e-graph: the chosen kernels merged as far as that pays, which become the incumbent;
+/// and each chosen kernel with a further stored value that it evaluates and others may read. Returns whether there were any.
 ///
-/// Of all pairs of kernels that the e-graph holds there are too many.
+/// There are too many pairs of all kernels in the e-graph to try them all.
 pub(super) fn add(graph: &mut FusionGraph<'_>, chosen: &[(FormId, Value)]) -> bool {
     let ops = graph.ops;
     let kernels: Vec<FusionCandidate> = chosen.iter().map(|&(form, last)| graph.kernel(form, last).clone()).collect();
@@ -71,18 +70,19 @@ pub(super) fn add(graph: &mut FusionGraph<'_>, chosen: &[(FormId, Value)]) -> bo
     found
 }
 
-/// A kernel with each of the values that it evaluates at every position of its loops, and that others may read, as a further result.
+/// A kernel with each of the values that it evaluates at every point of its iteration space, and that others may read, as a
+/// further result.
 fn with_further_result(graph: &FusionGraph<'_>, kernel: &FusionCandidate) -> Vec<FusionCandidate> {
     let ops = graph.ops;
     let root = kernel.root();
-    if kernel.reducer.is_some_and(|r| ops.get(r).part == Part::Scatter) {
+    if kernel.reducer.is_some_and(|r| ops.get(r).role == KernelRole::Scatter) {
         return vec![];
     }
     let further = |member: &&Member| {
-        let part = ops.get(member.node).part;
+        let role = ops.get(member.node).role;
         member.node != root
             && member.through
-            && !matches!(part, Part::Reshape | Part::Constant)
+            && !matches!(role, KernelRole::Reshape | KernelRole::Constant)
             && ops.shape(member.node) == ops.shape(root)
             && graph.known_class(graph.value(member.node)).is_some()
     };
@@ -91,16 +91,16 @@ fn with_further_result(graph: &FusionGraph<'_>, kernel: &FusionCandidate) -> Vec
     further.filter_map(|member| FusionCandidate::of(ops, &[member.node, root], &members)).collect()
 }
 
-/// Kernels of which some have been merged.
+/// The state of merging.
 struct Merging<'a> {
     ops: &'a Operators,
-    /// In the order of their first roots; none for one that is part of an earlier one now.
+    /// In the order of their first roots; `None` once merged into an earlier one.
     groups: Vec<Option<MergedGroup>>,
-    /// Of each node the kernels that read it at first.
+    /// For each node the kernels that read it initially.
     readers: Vec<SmallVec<[u32; 2]>>,
-    /// Of each node the kernel that stores it.
+    /// For each node the kernel that stores it.
     stored_by: Vec<u32>,
-    /// The last search that saw each node.
+    /// The last search that visited each node.
     seen: Vec<u32>,
     searches: u32,
 }
@@ -127,7 +127,7 @@ impl<'a> Merging<'a> {
         self.groups[late] = None;
     }
 
-    /// The first of the later kernels that should become part of one, and what they are then.
+    /// The first of the later kernels to merge with one, and the result.
     fn partner(&mut self, early: usize) -> Option<(usize, MergedGroup)> {
         let group = self.groups[early].as_ref()?;
         if group.roots().len() >= MAX_RESULTS || group.members.len() >= self.ops.limits.kernel_ops {
@@ -153,14 +153,14 @@ impl<'a> Merging<'a> {
         None
     }
 
-    /// Whether one kernel depends on the other through a third, so that merging them would close a cycle. Also if that takes
-    /// long to see.
+    /// Whether one kernel depends on the other through a third, so that merging them would make a cycle; also `true` if the limit
+    /// of visits is exceeded.
     fn closes_a_cycle(&mut self, early: usize, late: usize) -> bool {
         let mut visits = 0;
         for (from, to) in [(late, early), (early, late)] {
             self.searches += 1;
             let (Some(from), Some(target)) = (&self.groups[from], &self.groups[to]) else { continue };
-            // Everything that `from` reads, but for what it reads from the other itself.
+            // Everything that `from` reads, except what it reads from the other directly.
             let mut todo: Vec<u32> = from.reads.iter().copied().filter(|n| !target.roots().contains(n)).collect();
             while let Some(node) = todo.pop() {
                 if std::mem::replace(&mut self.seen[node as usize], self.searches) == self.searches {
@@ -181,7 +181,7 @@ impl<'a> Merging<'a> {
     }
 }
 
-/// Two kernels as one, if their loops are the same and it costs less.
+/// Merges two kernels, if their loops are the same and the result is cheaper.
 fn join(ops: &Operators, early: &MergedGroup, late: &MergedGroup) -> Option<MergedGroup> {
     if early.roots().len() + late.roots().len() > MAX_RESULTS
         || early.members.len() + late.members.len() > ops.limits.kernel_ops
@@ -192,15 +192,15 @@ fn join(ops: &Operators, early: &MergedGroup, late: &MergedGroup) -> Option<Merg
         return None;
     }
     let reducers = (early.kernel.reducer, late.kernel.reducer);
-    // Both finish the elements of one reduction, which is then done once.
+    // Both have epilogues of one reduction, which is then computed once.
     let shared = matches!(reducers, (Some(x), Some(y)) if x == y);
     let consumes = late.reads.iter().any(|n| early.roots().contains(n));
     if consumes {
-        // Every use of the earlier results keeps the position, and is no part of a reduction.
+        // Every use of the earlier results is elementwise, and not in a reduction.
         let in_place = late.members.iter().all(|&m| {
             let info = ops.get(m);
             let uses = info.operands.iter().any(|o| early.roots().contains(o));
-            !uses || (info.part == Part::Map && late.kernel.member(m).is_some_and(|m| m.through))
+            !uses || (info.role == KernelRole::Map && late.kernel.member(m).is_some_and(|m| m.through))
         });
         if !in_place || (reducers.1.is_some() && !shared) {
             return None;

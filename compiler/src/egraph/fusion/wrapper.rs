@@ -1,24 +1,23 @@
-//! Functions that are one call: whoever calls one calls what it calls. A kernel may then write where it reads, which no
-//! function may.
+//! Inlines functions that consist of one call. A kernel may then update its operand in place, which no function may.
 
 use dlc_ir::op::Call;
 use dlc_ir::{Function, Loc, NodeId, Op, Value};
 use smallvec::SmallVec;
 
-/// What stands in the place of a call of a function that is one call.
+/// The replacement of calls of a function that consists of one call.
 #[derive(Debug)]
 pub(super) struct Wrapper {
-    /// The function's only node but for its arguments.
+    /// The function's only node besides its arguments.
     pub node: NodeId,
     callee: Call,
-    /// The arguments that the callee gets, by number.
+    /// The indices of the arguments that the callee gets.
     args: Vec<usize>,
-    /// Which of the callee's results the function's are.
+    /// Which of the callee's results the function returns.
     results: Vec<u32>,
 }
 
 impl Wrapper {
-    /// What a function is, if it is one call and nothing else.
+    /// The wrapper of a function that consists of one call.
     pub fn of(function: &Function) -> Option<Wrapper> {
         let mut ops = function.ops();
         let (Some((node, call, Op::Call(callee))), None) = (ops.next(), ops.next()) else { return None };
@@ -28,7 +27,7 @@ impl Wrapper {
         function.vjp.is_none().then(|| Wrapper { node, callee: callee.clone(), args, results })
     }
 
-    /// Calls the callee with what the function would get. Returns the call and the values of the function's results.
+    /// Calls the callee with the arguments of a call of the function. Returns the call and the values of the function's results.
     pub fn call(&self, into: &mut Function, args: &[Value], loc: Loc) -> (NodeId, SmallVec<[Value; 1]>) {
         let operands: SmallVec<[Value; 3]> = self.args.iter().map(|&i| args[i]).collect();
         let node = into.add_node(Op::from(self.callee.clone()), &operands, self.callee.results.iter().cloned(), loc);

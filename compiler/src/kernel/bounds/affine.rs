@@ -1,4 +1,4 @@
-//! Sums of multiples of unknowns, in arithmetic that does not wrap: what cannot be held is no sum.
+//! Affine forms over unknowns, in checked arithmetic: a form that would overflow is not made.
 
 use smallvec::SmallVec;
 
@@ -6,15 +6,15 @@ use smallvec::SmallVec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Atom(pub u32);
 
-/// `constant + Σ coefficient * atom`, atoms ascending, no coefficient 0. As a number it is exact: it denotes no `i64` that
-/// wraps.
+/// `constant + Σ coefficient * atom`, atoms ascending, no coefficient 0. An exact integer: it never denotes an `i64` that
+/// wrapped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Affine {
     pub terms: SmallVec<[(Atom, i64); 4]>,
     pub constant: i64,
 }
 
-/// The most terms of a sum: index arithmetic has one for each loop around it.
+/// The most terms of a form: index arithmetic has one for each enclosing loop.
 const MAX_TERMS: usize = 24;
 
 impl Affine {
@@ -81,7 +81,7 @@ impl Affine {
         self.terms.iter().fold(0, |g, (_, c)| gcd(g, c.unsigned_abs()))
     }
 
-    /// The strongest form of `self >= 0`: unknowns are integers.
+    /// The strongest equivalent of `self >= 0` over the integers.
     pub fn tightened(mut self) -> Self {
         if let Ok(step @ 2..) = i64::try_from(self.step()) {
             self.terms.iter_mut().for_each(|(_, c)| *c /= step);

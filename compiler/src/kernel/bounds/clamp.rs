@@ -1,12 +1,12 @@
-//! Bounds at run time, where there is no proof.
+//! Clamps accesses that are not proved.
 
 use super::{Unproved, unproved};
 use crate::kernel::ir::*;
 
-/// Clamps the index of every access that is not proved to stay inside its buffer, so that it does; as many as those are.
+/// Clamps the index of every access that is not proved to stay inside its buffer; returns their number.
 ///
 /// # Errors
-/// An access that no index keeps inside, since it is wider than its buffer.
+/// An access that is wider than its buffer, which no index keeps inside.
 pub fn confine(kernel: &mut Kernel) -> Result<usize, Unproved> {
     let open = unproved(kernel);
     if open.is_empty() {
@@ -59,7 +59,7 @@ impl Clamps<'_> {
         Ok(())
     }
 
-    /// The access that comes now, if it is one of the open ones.
+    /// The current access, if it is one to clamp.
     fn take(&mut self) -> Option<Unproved> {
         let found = self.open.first().copied().filter(|open| open.access == self.next);
         self.next += 1;

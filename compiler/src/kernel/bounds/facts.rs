@@ -17,7 +17,7 @@ pub(super) struct Range {
 impl Range {
     pub const ALL: Range = Range { low: i64::MIN, high: i64::MAX };
 
-    /// The range of an operation's exact results; everything if one of them wraps.
+    /// The range of an operation's exact results; unbounded if one of them wraps.
     pub fn exact(low: i128, high: i128) -> Range {
         match (i64::try_from(low), i64::try_from(high)) {
             (Ok(low), Ok(high)) => Range { low, high },
@@ -36,12 +36,11 @@ impl Range {
     }
 }
 
-/// A condition on unknowns. What is not known of it is left open: a formula says no more than the condition does.
+/// A condition on unknowns, or a weaker one.
 #[derive(Clone, Debug)]
 pub(super) enum Formula {
-    /// Nothing is known.
     Open,
-    /// The sum is not negative.
+    /// The form is not negative.
     Holds(Affine),
     Both(Rc<(Formula, Formula)>),
     Either(Rc<(Formula, Formula)>),
@@ -77,38 +76,38 @@ struct Unknown {
     range: Range,
     /// Whether it is the same in all lanes.
     uniform: bool,
-    /// Sums with it that are not negative, by its definition.
+    /// Nonnegative forms with this unknown, by its definition.
     facts: SmallVec<[Affine; 2]>,
 }
 
-/// The unknowns, and what holds of them here.
+/// The unknowns, and the facts about them in the current scope.
 #[derive(Default)]
 pub(super) struct Facts {
     unknowns: Vec<Unknown>,
-    /// Sums that are not negative where the walk is, the conditions around it.
+    /// Nonnegative forms by the conditions around the current statement.
     assumed: Vec<Affine>,
-    /// The branch in which the walk is, and the number of the next one.
+    /// The current branch, and the number of the next one.
     branch: u32,
     next_branch: u32,
-    /// What a conjunction came to in a branch. Nested conditions share the outer ones, of which there may be many.
+    /// Memoises conjunctions in a branch: nested conditions share the outer ones, of which there may be many.
     resolved: FxHashMap<(*const (Formula, Formula), u32), Resolved>,
 }
 
-/// What a conjunction came to.
+/// The result of assuming a conjunction.
 struct Resolved {
-    /// Keeps its address from being another one's.
+    /// Keeps the address, which is the key, alive.
     _formula: Rc<(Formula, Formula)>,
     can_hold: bool,
-    /// The nearest of the sums that are not negative.
+    /// The innermost of the nonnegative forms.
     facts: Vec<Affine>,
 }
 
-/// How many facts follow one another in a proof.
+/// The longest chain of facts in a proof.
 const DEPTH: usize = 6;
-/// How many facts a proof looks at before it gives up, and how many where a bound is only sharpened.
+/// How many facts a proof visits before it gives up, and how many where a bound is only sharpened.
 const EFFORT: u32 = 4096;
 const SHARPENING: u32 = 192;
-/// Facts of conditions around that a proof looks at, the nearest.
+/// How many facts of enclosing conditions a proof visits, innermost first.
 const NEAREST: usize = 24;
 
 impl Facts {
@@ -118,17 +117,17 @@ impl Facts {
         Atom(self.unknowns.len() as u32 - 1)
     }
 
-    /// Adds a sum that is not negative, by the definition of an unknown.
+    /// Adds a fact that holds by the definition of an unknown.
     pub fn define(&mut self, atom: Atom, fact: Option<Affine>) {
         self.unknowns[atom.0 as usize].facts.extend(fact.map(Affine::tightened));
     }
 
-    /// The sums with an unknown that are not negative by its definition.
+    /// The facts that hold by the definition of an unknown.
     pub fn defined(&self, atom: Atom) -> impl Iterator<Item = &Affine> {
         self.unknowns[atom.0 as usize].facts.iter()
     }
 
-    /// Does something with what holds everywhere, and not only under the conditions around.
+    /// Runs `body` with facts that hold everywhere, without the enclosing conditions.
     pub fn without_conditions<T>(&mut self, body: impl FnOnce(&Self) -> T) -> T {
         let assumed = std::mem::take(&mut self.assumed);
         let result = body(self);
@@ -140,28 +139,29 @@ impl Facts {
         self.unknowns[atom.0 as usize].range
     }
 
-    /// Where the facts of the scope that begins now will be.
+    /// The position of the facts of a scope that begins now.
     pub fn mark(&self) -> usize {
         self.assumed.len()
     }
 
-    /// Forgets what was assumed since the mark.
+    /// Drops what was assumed since the mark.
     pub fn release(&mut self, mark: usize) {
         self.assumed.truncate(mark);
     }
 
-    /// Begins a branch, or what holds only for a while, whose conditions are assumed next; returns the branch around it, for [`Facts::leave`].
+    /// Enters a branch or another temporary scope, whose conditions are assumed next; returns the enclosing branch, for
+    /// [`Facts::leave`].
     pub fn enter(&mut self) -> u32 {
         self.next_branch += 1;
         std::mem::replace(&mut self.branch, self.next_branch)
     }
 
-    /// Ends a branch.
+    /// Leaves a branch.
     pub fn leave(&mut self, around: u32) {
         self.branch = around;
     }
 
-    /// Assumes a condition; whether it can hold at all.
+    /// Assumes a condition; returns whether it can hold at all.
     pub fn assume(&mut self, formula: &Formula) -> bool {
         match formula {
             Formula::Open => true,
@@ -179,8 +179,7 @@ impl Facts {
                     return known.can_hold;
                 }
                 let mark = self.mark();
-                // Of two nested conditions the outer one comes first, and may decide between the ways of the inner one, which
-                // comes to something else by itself.
+                // The outer one of two nested conditions comes first, since it may decide a disjunction in the inner one.
                 let mut can_hold = self.assume(&parts.0);
                 if can_hold {
                     let around = self.enter();
@@ -215,7 +214,7 @@ impl Facts {
         }
     }
 
-    /// A condition on lanes as one on a lane of which nothing else is known.
+    /// A condition on lanes, renamed to a fresh lane.
     fn elsewhere(&mut self, formula: &Formula, renamed: &mut FxHashMap<Atom, Atom>) -> Formula {
         match formula {
             Formula::Open | Formula::InSomeLane(_) => Formula::Open,
@@ -262,19 +261,19 @@ impl Facts {
         form.scaled(-1).is_some_and(|form| self.at_most(&form, -goal))
     }
 
-    /// The range of a sum as far as some effort shows, of which `known` is known already.
+    /// The range of a form, `known` sharpened with limited effort.
     pub fn sharpened(&self, form: &Affine, known: Range) -> Range {
         let high = self.upper(form, i128::MIN, SHARPENING).min(i128::from(known.high));
         let low = form.scaled(-1).map_or(i128::MIN, |form| -self.upper(&form, i128::MIN, SHARPENING).max(-i128::MAX));
         let low = low.max(i128::from(known.low));
-        // what cannot be is not reached
+        // a contradiction: unreachable
         if low > high { known } else { Range::exact(low, high) }
     }
 
-    /// An upper bound of a sum: the first that is at most `goal`, or else the best one that is found.
+    /// An upper bound of a form: the first that is at most `goal`, or else the best one that is found.
     fn upper(&self, form: &Affine, goal: i128, effort: u32) -> i128 {
         let mut best = self.base(form).1;
-        // Short proofs first: there are few of them, and most are short.
+        // Iterative deepening: there are few short proofs, and most proofs are short.
         let mut effort = effort;
         for depth in 1..=DEPTH {
             if best <= goal || effort == 0 {
@@ -311,8 +310,8 @@ impl Facts {
                 let (Ok(times), Ok(of_fact)) = factors else { continue };
                 let Some(sum) = form.scaled(times).and_then(|form| form.plus(fact, of_fact)) else { continue };
                 let times = i128::from(times);
-                let wanted = goal.saturating_mul(times).saturating_add(times - 1);
-                best = best.min(self.search(&sum, wanted, depth - 1, effort).div_euclid(times));
+                let needed = goal.saturating_mul(times).saturating_add(times - 1);
+                best = best.min(self.search(&sum, needed, depth - 1, effort).div_euclid(times));
                 if best <= goal {
                     return best;
                 }

@@ -1,11 +1,11 @@
 //! Proof that no access of a kernel leaves its buffer.
 //!
-//! The walk knows of each `i64` a range, and the sum of multiples of unknowns that it is: iterations of loops, quotients, numbers of
-//! lanes, elements of data. Conditions around an access, definitions of minima and quotients, and the ends of loops are facts: sums
-//! that are not negative. Whether an access stays inside is a bound of a sum; where the ranges do not give it, multiples of
-//! facts are added until unknowns cancel. All of this is exact: what may wrap is an unknown of which nothing is known.
+//! The walk knows of each `i64` a range, and its affine form over unknowns: iteration counts, quotients, lane numbers, elements
+//! of data. Conditions that dominate an access, definitions of minima and quotients, and loop bounds are facts: forms that are
+//! not negative. Whether an access stays inside is a bound of a form; where the ranges do not suffice, multiples of facts are
+//! added until unknowns cancel. All of this is exact: what may wrap is an unknown without a range.
 //!
-//! Checks prove nothing, since loads may come before them. Indices that come from data are clamped.
+//! Checks prove nothing, since loads may be hoisted above them. Indices that come from data are clamped.
 
 mod affine;
 mod clamp;
@@ -16,16 +16,15 @@ pub use clamp::confine;
 
 use super::ir::{Buf, Kernel};
 
-/// An access that may leave its buffer, for all that could be proved.
+/// An access that is not proved to stay inside its buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unproved {
     /// Its number among the loads, gathers and stores of the kernel, in order.
     pub access: usize,
-    /// The buffer.
     pub buf: Buf,
     /// The number of its elements.
     pub elements: usize,
-    /// The first and the last element that could be accessed, as far as ranges show.
+    /// The first and the last element that could be accessed, by their ranges.
     pub first: i64,
     /// See `first`.
     pub last: i64,
@@ -38,7 +37,7 @@ impl std::fmt::Display for Unproved {
     }
 }
 
-/// The accesses of a kernel, which otherwise keeps the rules, that are not proved to stay inside their buffers.
+/// The accesses of a well-formed kernel that are not proved to stay inside their buffers.
 pub fn unproved(kernel: &Kernel) -> Vec<Unproved> {
     let mut walk = walk::Walk::new(kernel);
     walk.block(&kernel.body);

@@ -1,4 +1,4 @@
-//! The walk over a kernel: what is known of each value, and which accesses may leave their buffers.
+//! Walks a kernel: what is known of each value, and which accesses may leave their buffers.
 
 mod access;
 mod values;
@@ -24,33 +24,33 @@ enum Known {
     Truth(Formula),
 }
 
-/// How `i64`s are divided, rounding down, so that equal quotients are one unknown.
+/// A part of a division that rounds down; equal ones become one unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Part {
+enum DivisionPart {
     Quotient,
     Rest,
 }
 
-/// The first of two sums where a condition holds, else the second.
+/// A `select` of two forms: the first where the condition holds, else the second.
 #[derive(Clone)]
-struct Choice {
+struct SelectForms {
     formula: Formula,
-    ways: [Affine; 2],
+    cases: [Affine; 2],
 }
 
-/// How many selections are distinguished in a proof.
+/// How many selects a proof distinguishes by cases.
 const CHOICES: usize = 3;
 
 pub(super) struct Walk<'a> {
     kernel: &'a Kernel,
     facts: Facts,
     values: Vec<Known>,
-    parts: FxHashMap<(Affine, i64, Part), Atom>,
-    /// What selections choose between: conditions around their use may say more than those around themselves.
-    choices: FxHashMap<Atom, Choice>,
-    /// The number of the lane, for each number of lanes.
+    parts: FxHashMap<(Affine, i64, DivisionPart), Atom>,
+    /// The selects: conditions around a use may decide them.
+    choices: FxHashMap<Atom, SelectForms>,
+    /// The lane number, for each number of lanes.
     lanes: FxHashMap<u8, Atom>,
-    /// Whether the walk is where no execution comes.
+    /// Whether the current statement is unreachable.
     is_dead: bool,
     accesses: usize,
     pub unproved: Vec<Unproved>,
@@ -85,7 +85,7 @@ impl<'a> Walk<'a> {
                     self.set(*val, known);
                 }
                 Stmt::Store(access, value) => self.access(access, self.kernel.ty(*value).lanes),
-                // Nothing depends on a check: what is read for it may have been read before.
+                // A check proves nothing: loads may have been hoisted above it.
                 Stmt::Check(..) => {}
                 Stmt::Loop(l) => self.repeat(l),
                 Stmt::If(i) => self.branch(i),
@@ -136,7 +136,7 @@ impl<'a> Walk<'a> {
         let was_dead = self.is_dead;
         let last = end.range.high.saturating_sub(1);
         self.is_dead |= last < begin.range.low;
-        // a loop that may wrap may have any number
+        // a loop whose variable may wrap may have any value
         let wraps = end.range.high.checked_add(l.step).is_none();
         let var = match wraps || self.is_dead {
             true => self.fresh(Range::ALL, 1),
@@ -164,12 +164,12 @@ impl<'a> Walk<'a> {
         let Some(form) = begin.form.plus(&iteration.form, step) else {
             return self.fresh(Range { low, high }, 1);
         };
-        // Where begin and step are multiples, so is the variable.
+        // If begin and step are multiples, so is the variable.
         if let Ok(unit @ 2..) = i64::try_from(form.step()) {
             high -= (i128::from(high) - i128::from(form.constant)).rem_euclid(i128::from(unit)) as i64;
         }
         let below = |end: Option<Affine>| end.and_then(|end| end.plus(&form, -1)?.plus_constant(-1));
-        // where it begins at a number, the range of the iterations says as much
+        // if it begins at a constant, the range of the iterations is as strong
         if begin.form.as_constant().is_none() {
             self.facts.define(atom, below(high.checked_add(1).map(Affine::constant)));
         }
@@ -179,7 +179,7 @@ impl<'a> Walk<'a> {
         Int { form, range: Range { low, high: high.max(low) } }
     }
 
-    /// A sum, and the sums that it is smaller than by the definition of a minimum.
+    /// A form, and the forms that bound it by the definition of a minimum.
     fn smaller(&self, form: &Affine, most: usize) -> Vec<Affine> {
         let mut all = vec![form.clone()];
         let mut at = 0;
@@ -196,37 +196,37 @@ impl<'a> Walk<'a> {
 
     fn branch(&mut self, i: &If) {
         let formula = self.truth(i.cond);
-        let mut ways = vec![];
+        let mut cases = vec![];
         for (block, formula) in [(&i.then, &formula), (&i.otherwise, &formula.negated())] {
             let (mark, was_dead) = (self.facts.mark(), self.is_dead);
             let around = self.facts.enter();
             self.is_dead |= !self.facts.assume(formula);
             self.block(block);
-            // What is known of the results here is forgotten behind the branch.
+            // Facts about the results do not hold after the branch.
             let mut results = vec![];
             for m in i.results.iter().filter(|m| self.kernel.ty(m.result).elem == Elem::I64) {
-                let x = self.int(if ways.is_empty() { m.then } else { m.otherwise });
+                let x = self.int(if cases.is_empty() { m.then } else { m.otherwise });
                 let range = self.facts.sharpened(&x.form, x.range);
                 results.push(Int { form: x.form, range });
             }
-            ways.push((self.is_dead && !was_dead, results));
+            cases.push((self.is_dead && !was_dead, results));
             self.facts.release(mark);
             self.facts.leave(around);
             self.is_dead = was_dead;
         }
-        let mut results = ways[0].1.iter().zip(&ways[1].1);
+        let mut results = cases[0].1.iter().zip(&cases[1].1);
         for m in &i.results {
             let ty = self.kernel.ty(m.result);
             let known = match ty.elem {
                 Elem::I64 => {
                     let (x, y) = results.next().expect("there is one of each result");
-                    let range = match (ways[0].0, ways[1].0) {
+                    let range = match (cases[0].0, cases[1].0) {
                         (true, false) => y.range,
                         (false, true) => x.range,
                         _ => x.range.hull(y.range),
                     };
                     let result = self.fresh(range, ty.lanes);
-                    let choice = Choice { formula: formula.clone(), ways: [x.form.clone(), y.form.clone()] };
+                    let choice = SelectForms { formula: formula.clone(), cases: [x.form.clone(), y.form.clone()] };
                     self.choices.insert(result.form.terms[0].0, choice);
                     Known::Int(result)
                 }

@@ -1,11 +1,11 @@
 //! Arithmetic.
 
-use super::Builder;
+use super::KernelBuilder;
 use crate::kernel::fold;
 use crate::kernel::ir::*;
 
-impl Builder {
-    /// A scalar in every lane; a vector of that many lanes stays as it is.
+impl KernelBuilder {
+    /// Broadcasts a scalar to every lane; a vector of that many lanes is returned unchanged.
     pub fn splat(&mut self, x: Val, lanes: u8) -> Val {
         let ty = self.ty(x);
         if ty.lanes == lanes {
@@ -39,7 +39,7 @@ impl Builder {
         self.pure(Inst::Unary(op, x), ty)
     }
 
-    /// An operation on two values; a scalar meets every lane of a vector.
+    /// An operation on two values; a scalar is broadcast to the lanes of the other operand.
     pub fn binary(&mut self, op: Binary, x: Val, y: Val) -> Val {
         let mut vals = [x, y];
         self.unify(&mut vals);
@@ -151,7 +151,7 @@ impl Builder {
         self.pure(Inst::Compare(op, x, y), ty.with_elem(Elem::Bool))
     }
 
-    /// The value of a constant scalar truth value.
+    /// The value of a constant scalar boolean.
     pub fn known_bool(&self, val: Val) -> Option<bool> {
         match self.info(val).inst {
             Some(Inst::Const(Const::Bool(c))) => Some(c),
@@ -159,7 +159,7 @@ impl Builder {
         }
     }
 
-    /// Logical and of truth values, folded where one is known.
+    /// Logical and, folded where an operand is known.
     pub fn and(&mut self, x: Val, y: Val) -> Val {
         match (self.known_bool(x), self.known_bool(y)) {
             (Some(true), _) => y,
@@ -220,7 +220,7 @@ impl Builder {
         self.pure(Inst::Half(x, upper), Ty::vector(ty.elem, ty.lanes / 2))
     }
 
-    /// Lanes of the lower or the upper halves of two vectors in turn.
+    /// Interleaves the lower or the upper halves of two vectors.
     pub fn interleave(&mut self, x: Val, y: Val, upper: bool) -> Val {
         let ty = self.ty(x);
         assert!(ty == self.ty(y) && ty.lanes > 1 && ty.elem != Elem::Bool, "interleave takes two vectors of numbers");
@@ -236,7 +236,7 @@ impl Builder {
         self.pure(Inst::Any(mask), Ty::scalar(Elem::Bool))
     }
 
-    /// Combines the lanes of a vector into a scalar: the lower half with the upper half, until one lane is left.
+    /// Reduces the lanes of a vector to a scalar: the lower half with the upper half, until one lane is left.
     pub fn reduce_lanes(&mut self, mut x: Val, mut combine: impl FnMut(&mut Self, Val, Val) -> Val) -> Val {
         while self.ty(x).lanes > 1 {
             let (low, high) = (self.half(x, false), self.half(x, true));

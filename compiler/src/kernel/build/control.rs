@@ -1,9 +1,9 @@
 //! Loops and branches.
 
-use super::{Builder, Scope};
+use super::{KernelBuilder, Scope};
 use crate::kernel::ir::*;
 
-impl Builder {
+impl KernelBuilder {
     /// `for var in (begin..end).step_by(step) { body }`.
     pub fn repeat(&mut self, begin: Val, end: Val, step: i64, body: impl FnOnce(&mut Self, Val)) {
         self.fold(begin, end, step, &[], |b, var, _| {
@@ -12,13 +12,13 @@ impl Builder {
         });
     }
 
-    /// `for var in 0..n { body }`; a loop of one iteration is no loop.
+    /// `for var in 0..n { body }`; without a loop if there is one iteration.
     pub fn count(&mut self, n: usize, body: impl FnOnce(&mut Self, Val)) {
         let (begin, end) = (self.index(0), self.index(n as i64));
         self.repeat(begin, end, 1, body);
     }
 
-    /// A loop that carries values: `body` gets them and returns the next ones; the result is those after the last iteration.
+    /// A loop with carried values: `body` gets them and returns the next ones; the result is those after the last iteration.
     pub fn fold(
         &mut self,
         begin: Val,
@@ -38,7 +38,7 @@ impl Builder {
         self.looped(begin, end, step, false, init, None, body)
     }
 
-    /// Like [`Builder::fold`] with constant bounds, unrolled: emitters write the body once for every iteration.
+    /// Like [`KernelBuilder::fold`] with constant bounds, unrolled: emitters emit the body once per iteration.
     pub fn unrolled(
         &mut self,
         iterations: usize,
@@ -107,7 +107,7 @@ impl Builder {
         self.branching(cond, false, then, otherwise)
     }
 
-    /// The same for a condition that hardly ever holds.
+    /// The same for a condition that is unlikely to hold.
     pub fn rarely(
         &mut self,
         cond: Val,

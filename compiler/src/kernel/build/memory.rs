@@ -2,12 +2,12 @@
 
 use dlc_ir::DType;
 
-use super::{Builder, SCRATCH_BASE, TABLE_BASE};
+use super::{KernelBuilder, SCRATCH_BASE, TABLE_BASE};
 use crate::kernel::ir::*;
 
-impl Builder {
+impl KernelBuilder {
     fn is_constant_memory(&self, buf: Buf) -> bool {
-        buf.0 >= TABLE_BASE || (buf.0 < SCRATCH_BASE && self.operands[buf.0 as usize].mode == Mode::Read)
+        buf.0 >= TABLE_BASE || (buf.0 < SCRATCH_BASE && self.operands[buf.0 as usize].mode == AccessMode::Read)
     }
 
     fn dtype(&self, buf: Buf) -> DType {
@@ -18,7 +18,7 @@ impl Builder {
         }
     }
 
-    /// The block into which a load goes: out of loops that certainly run, if nothing can write the memory meanwhile.
+    /// The block into which a load is hoisted: out of loops that certainly run, if nothing can write the memory meanwhile.
     fn load_depth(&self, buf: Buf, operands: impl Iterator<Item = Val>) -> usize {
         let mut depth = self.scopes.len() - 1;
         if self.is_constant_memory(buf) {
@@ -51,7 +51,7 @@ impl Builder {
         self.load_access(Access { buf, index, offset: 0, stride: 1, active: None }, lanes)
     }
 
-    /// Reads elements as an [`Access`] says. A stride of 0 reads one element into every lane.
+    /// Loads as an [`Access`] describes. A stride of 0 broadcasts one element to every lane.
     pub fn load_access(&mut self, access: Access, lanes: u8) -> Val {
         if access.stride == 0 && access.active.is_none() {
             let x = self.load_access(Access { stride: 1, ..access }, 1);
@@ -60,7 +60,7 @@ impl Builder {
         let access = self.normal(access, lanes);
         let ty = Ty::vector(Elem::of(self.dtype(access.buf)), lanes);
         let depth = self.load_depth(access.buf, [access.index].into_iter().chain(access.active));
-        self.place(Inst::Load(access), ty, depth, self.is_constant_memory(access.buf))
+        self.insert(Inst::Load(access), ty, depth, self.is_constant_memory(access.buf))
     }
 
     fn normal(&mut self, access: Access, lanes: u8) -> Access {
@@ -87,7 +87,7 @@ impl Builder {
         assert_eq!(self.ty(index).elem, Elem::I64);
         let ty = Ty::vector(Elem::of(self.dtype(buf)), lanes);
         let depth = self.load_depth(buf, [index].into_iter());
-        self.place(Inst::Gather { buf, index, offset: 0 }, ty, depth, self.is_constant_memory(buf))
+        self.insert(Inst::Gather { buf, index, offset: 0 }, ty, depth, self.is_constant_memory(buf))
     }
 
     /// Writes consecutive elements.
@@ -95,7 +95,7 @@ impl Builder {
         self.store_access(Access { buf, index, offset: 0, stride: 1, active: None }, value);
     }
 
-    /// Writes elements as an [`Access`] says.
+    /// Stores as an [`Access`] describes.
     pub fn store_access(&mut self, access: Access, value: Val) {
         let ty = self.ty(value);
         assert_eq!(ty.elem, Elem::of(self.dtype(access.buf)), "the stored value has the buffer's type");
@@ -109,7 +109,7 @@ impl Builder {
         scope.stmts.push(stmt);
     }
 
-    /// Ends the kernel with `status` unless `cond` holds.
+    /// Exits the kernel with `status` unless `cond` holds.
     pub fn check(&mut self, cond: Val, status: i32) {
         assert!(status != 0, "status 0 means success");
         assert_eq!(self.ty(cond), Ty::scalar(Elem::Bool));

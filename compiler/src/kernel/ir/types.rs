@@ -16,7 +16,7 @@ pub enum Elem {
     I32,
     /// 64-bit integer; the type of indices.
     I64,
-    /// Truth value; as a vector, a lane mask in whatever form the emitter likes.
+    /// A boolean; as a vector, a lane mask whose representation is up to the emitter.
     Bool,
 }
 
@@ -98,9 +98,9 @@ impl Ty {
     }
 }
 
-/// The number of lanes in which loops over elements of `dtype` are vectorised: 16, and 8 for 64-bit elements.
-/// A body that mixes dtypes uses the smallest of theirs. Fixed for all targets, so that the order in which a
-/// vectorised reduction adds does not depend on the width of registers.
+/// The number of lanes by which loops over elements of `dtype` are vectorised: 16, and 8 for 64-bit elements. A body that mixes
+/// dtypes uses the smallest. Fixed for all targets, so that the order of additions in a vectorised reduction does not depend on
+/// the width of registers.
 pub const fn lanes(dtype: DType) -> u8 {
     match dtype {
         DType::F64 | DType::I64 => 8,
@@ -119,7 +119,6 @@ pub enum Const {
     I32(i32),
     /// An `i64`.
     I64(i64),
-    /// A truth value.
     Bool(bool),
 }
 

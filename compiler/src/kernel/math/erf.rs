@@ -1,6 +1,6 @@
 //! The error function.
 
-use super::super::build::Builder;
+use super::super::build::KernelBuilder;
 use super::super::ir::{Compare, Elem, Unary, Val};
 use super::{copy_sign, exp, float_type, polynomial};
 
@@ -72,7 +72,7 @@ const LARGE_F64: [f64; 25] = [
 ];
 
 /// The error function.
-pub fn erf(b: &mut Builder, x: Val) -> Val {
+pub fn erf(b: &mut KernelBuilder, x: Val) -> Val {
     let ty = float_type(b, x);
     let f32 = ty.elem == Elem::F32;
     let size = b.unary(Unary::Abs, x);

@@ -1,6 +1,6 @@
 //! The exponential and its relatives.
 
-use super::super::build::Builder;
+use super::super::build::KernelBuilder;
 use super::super::ir::{Binary, Compare, Const, Elem, Unary, Val};
 use super::{copy_sign, float_type, fraction_bits, int_elem, polynomial};
 
@@ -36,8 +36,8 @@ pub(super) fn ln2(elem: Elem) -> (f64, f64) {
     }
 }
 
-/// `2^n` for an integral float `n` in the range of the exponents of normal numbers.
-fn power_of_two(b: &mut Builder, n: Val) -> Val {
+/// `2^n` for an integral float `n` in the range of normal exponents.
+fn power_of_two(b: &mut KernelBuilder, n: Val) -> Val {
     let ty = float_type(b, n);
     let (int, bits) = (int_elem(ty.elem), fraction_bits(ty.elem));
     // Adding 1.5 * 2^bits leaves the integer in the low bits.
@@ -51,8 +51,8 @@ fn power_of_two(b: &mut Builder, n: Val) -> Val {
     b.bitcast(exponent, ty.elem)
 }
 
-/// `x` kept in `low..=high`; NaN stays.
-fn clamp(b: &mut Builder, x: Val, low: f64, high: f64) -> Val {
+/// `x` clamped to `low..=high`; NaN stays.
+fn clamp(b: &mut KernelBuilder, x: Val, low: f64, high: f64) -> Val {
     let ty = b.ty(x);
     let (low, high) = (b.float(ty, low), b.float(ty, high));
     let below = b.compare(Compare::Lt, x, low);
@@ -62,7 +62,7 @@ fn clamp(b: &mut Builder, x: Val, low: f64, high: f64) -> Val {
 }
 
 /// `x - tail = n ln 2 + r`: returns `n` and `e^(r + tail) - 1`.
-fn reduce(b: &mut Builder, x: Val, tail: Option<Val>) -> (Val, Val) {
+fn reduce(b: &mut KernelBuilder, x: Val, tail: Option<Val>) -> (Val, Val) {
     let ty = b.ty(x);
     let log2e = b.float(ty, std::f64::consts::LOG2_E);
     let n = b.mul(x, log2e);
@@ -80,15 +80,15 @@ fn reduce(b: &mut Builder, x: Val, tail: Option<Val>) -> (Val, Val) {
 }
 
 /// `e^(x + tail)`, where `tail` is less than half a unit in the last place of `x`.
-pub(super) fn exp_with(b: &mut Builder, x: Val, tail: Option<Val>) -> Val {
+pub(super) fn exp_with(b: &mut KernelBuilder, x: Val, tail: Option<Val>) -> Val {
     let ty = float_type(b, x);
-    // Beyond these the result is 0 or infinity, also by the steps that follow.
+    // Beyond these the result is 0 or infinity; the following steps give that too.
     let (low, high) = if ty.elem == Elem::F32 { (-104.0, 89.0) } else { (-746.0, 710.0) };
     let x = clamp(b, x, low, high);
     let (n, e) = reduce(b, x, tail);
     let one = b.float(ty, 1.0);
     let p = b.add(e, one);
-    // In two steps, since 2^n may be no normal number though the result is one, or the other way round.
+    // In two steps, since 2^n may overflow or underflow where the result does not.
     let half = b.float(ty, 0.5);
     let first = b.mul(n, half);
     let first = b.unary(Unary::Floor, first);
@@ -99,17 +99,17 @@ pub(super) fn exp_with(b: &mut Builder, x: Val, tail: Option<Val>) -> Val {
 }
 
 /// `e^x`.
-pub fn exp(b: &mut Builder, x: Val) -> Val {
+pub fn exp(b: &mut KernelBuilder, x: Val) -> Val {
     exp_with(b, x, None)
 }
 
 /// `e^x - 1`, exact near 0.
-pub fn expm1(b: &mut Builder, x: Val) -> Val {
+pub fn expm1(b: &mut KernelBuilder, x: Val) -> Val {
     let ty = float_type(b, x);
     let (low, high) = if ty.elem == Elem::F32 { (-18.0, 89.0) } else { (-38.0, 710.0) };
     let clamped = clamp(b, x, low, high);
     let (n, e) = reduce(b, clamped, None);
-    // 2^n e + (2^n - 1), halved until the end because 2^n may be too large by one power.
+    // 2^n e + (2^n - 1), halved until the end because 2^n may overflow by one power.
     let one = b.float(ty, 1.0);
     let half = b.float(ty, 0.5);
     let less = b.sub(n, one);
@@ -120,8 +120,8 @@ pub fn expm1(b: &mut Builder, x: Val) -> Val {
     tiny_is_itself(b, x, result)
 }
 
-/// `x` itself where it is so small that `f(x) = x` to the last bit; keeps -0 and denormals.
-pub(super) fn tiny_is_itself(b: &mut Builder, x: Val, result: Val) -> Val {
+/// `x` itself if it is so small that `f(x) = x` to the last bit; keeps -0 and denormals.
+pub(super) fn tiny_is_itself(b: &mut KernelBuilder, x: Val, result: Val) -> Val {
     let ty = b.ty(x);
     let size = b.unary(Unary::Abs, x);
     let limit = b.float(ty, if ty.elem == Elem::F32 { 2f64.powi(-26) } else { 2f64.powi(-55) });
@@ -130,7 +130,7 @@ pub(super) fn tiny_is_itself(b: &mut Builder, x: Val, result: Val) -> Val {
 }
 
 /// The hyperbolic tangent.
-pub fn tanh(b: &mut Builder, x: Val) -> Val {
+pub fn tanh(b: &mut KernelBuilder, x: Val) -> Val {
     let ty = float_type(b, x);
     let size = b.unary(Unary::Abs, x);
     let minus_two = b.float(ty, -2.0);
@@ -145,7 +145,7 @@ pub fn tanh(b: &mut Builder, x: Val) -> Val {
 }
 
 /// The logistic function, `1 / (1 + e^-x)`.
-pub fn sigmoid(b: &mut Builder, x: Val) -> Val {
+pub fn sigmoid(b: &mut KernelBuilder, x: Val) -> Val {
     let ty = float_type(b, x);
     let size = b.unary(Unary::Abs, x);
     let minus = b.unary(Unary::Neg, size);
@@ -159,7 +159,7 @@ pub fn sigmoid(b: &mut Builder, x: Val) -> Val {
 }
 
 /// The constant infinity.
-pub(super) fn infinity(b: &mut Builder, x: Val) -> Val {
+pub(super) fn infinity(b: &mut KernelBuilder, x: Val) -> Val {
     let ty = b.ty(x);
     b.constant(Const::float(ty.elem, f64::INFINITY), ty.lanes)
 }

@@ -1,6 +1,6 @@
 //! The logarithm and its relatives.
 
-use super::super::build::Builder;
+use super::super::build::KernelBuilder;
 use super::super::ir::{Binary, Compare, Elem, Unary, Val};
 use super::exp::{infinity, ln2, tiny_is_itself};
 use super::{float_type, fraction_bits, int_elem, polynomial};
@@ -20,7 +20,7 @@ const LOG_F64: [f64; 8] = [
 ];
 
 /// `x = 2^k m` with `m` in `√½..√2`, for positive finite `x`, also denormal ones.
-pub(super) fn split(b: &mut Builder, x: Val) -> (Val, Val) {
+pub(super) fn split(b: &mut KernelBuilder, x: Val) -> (Val, Val) {
     let ty = float_type(b, x);
     let (int, bits) = (int_elem(ty.elem), fraction_bits(ty.elem));
     let int_ty = ty.with_elem(int);
@@ -32,7 +32,7 @@ pub(super) fn split(b: &mut Builder, x: Val) -> (Val, Val) {
     let factor = b.float(ty, 2f64.powi(scale));
     let scaled = b.mul(x, factor);
     let x = b.select(small, scaled, x);
-    // The exponent counts from √½: add the distance from there to 1 before it is cut off.
+    // Bias the exponent so that the mantissa is in √½..√2 instead of 1..2.
     let (one, root) = if f32 {
         (i64::from(1f32.to_bits()), i64::from(std::f32::consts::FRAC_1_SQRT_2.to_bits()))
     } else {
@@ -43,7 +43,7 @@ pub(super) fn split(b: &mut Builder, x: Val) -> (Val, Val) {
     let moved = b.add(raw, distance);
     let count = b.int(int_ty, bits);
     let exponent = b.binary(Binary::ShrU, moved, count);
-    // As low bits of 2^bits it becomes a float.
+    // As the low bits of 2^bits it becomes a float.
     let unit = 2f64.powi(bits as i32);
     let magic = if f32 { i64::from((unit as f32).to_bits()) } else { unit.to_bits() as i64 };
     let magic = b.int(int_ty, magic);
@@ -63,7 +63,7 @@ pub(super) fn split(b: &mut Builder, x: Val) -> (Val, Val) {
 }
 
 /// `log(x (1 + c / x))` for positive finite `x`; `c` is already divided by `x`.
-fn log_of_positive(b: &mut Builder, x: Val, correction: Option<Val>) -> Val {
+fn log_of_positive(b: &mut KernelBuilder, x: Val, correction: Option<Val>) -> Val {
     let ty = b.ty(x);
     let (k, m) = split(b, x);
     let one = b.float(ty, 1.0);
@@ -75,7 +75,7 @@ fn log_of_positive(b: &mut Builder, x: Val, correction: Option<Val>) -> Val {
     let z = b.mul(s, s);
     let p = polynomial(b, z, if ty.elem == Elem::F32 { &LOG_F32 } else { &LOG_F64 });
     let r = b.mul(z, p);
-    // f - f²/2 + s (f²/2 + r) is log m; f and f²/2 are nearly exact, what is rounded is small.
+    // f - f²/2 + s (f²/2 + r) is log m; f and f²/2 are nearly exact, and the rounded terms are small.
     let square = b.mul(f, f);
     let square = b.mul(square, half);
     let inner = b.add(square, r);
@@ -91,8 +91,8 @@ fn log_of_positive(b: &mut Builder, x: Val, correction: Option<Val>) -> Val {
     b.fma(k, high, rest)
 }
 
-/// Puts in what a logarithm is at the borders: -∞ where `x == edge`, NaN below, ∞ at ∞.
-fn borders(b: &mut Builder, x: Val, edge: f64, result: Val) -> Val {
+/// The special values of a logarithm: -∞ at `x == edge`, NaN below, ∞ at ∞.
+fn borders(b: &mut KernelBuilder, x: Val, edge: f64, result: Val) -> Val {
     let ty = b.ty(x);
     let inf = infinity(b, x);
     let minus_inf = b.unary(Unary::Neg, inf);
@@ -107,17 +107,17 @@ fn borders(b: &mut Builder, x: Val, edge: f64, result: Val) -> Val {
 }
 
 /// The natural logarithm.
-pub fn log(b: &mut Builder, x: Val) -> Val {
+pub fn log(b: &mut KernelBuilder, x: Val) -> Val {
     let result = log_of_positive(b, x, None);
     borders(b, x, 0.0, result)
 }
 
 /// `log(1 + x)`, exact near 0.
-pub fn log1p(b: &mut Builder, x: Val) -> Val {
+pub fn log1p(b: &mut KernelBuilder, x: Val) -> Val {
     let ty = float_type(b, x);
     let one = b.float(ty, 1.0);
     let u = b.add(x, one);
-    // What the addition lost, of the smaller summand.
+    // The rounding error of the addition, relative to the larger summand.
     let large = b.compare(Compare::Gt, x, one);
     let from_x = {
         let d = b.sub(u, x);

@@ -29,18 +29,18 @@ pub use log::{log, log1p};
 pub use pow::pow;
 pub use trig::{cos, sin};
 
-use super::build::Builder;
+use super::build::KernelBuilder;
 use super::ir::{Binary, Elem, Ty, Val};
 
 /// The type of a float value.
-fn float_type(b: &Builder, x: Val) -> Ty {
+fn float_type(b: &KernelBuilder, x: Val) -> Ty {
     let ty = b.ty(x);
     assert!(ty.elem.is_float(), "vector math is for floats");
     ty
 }
 
 /// `c[0] + c[1] x + c[2] x² + …` by Horner's rule.
-fn polynomial(b: &mut Builder, x: Val, coefficients: &[f64]) -> Val {
+fn polynomial(b: &mut KernelBuilder, x: Val, coefficients: &[f64]) -> Val {
     let ty = b.ty(x);
     let (last, rest) = coefficients.split_last().expect("a polynomial has coefficients");
     let mut sum = b.float(ty, *last);
@@ -62,7 +62,7 @@ fn fraction_bits(elem: Elem) -> i64 {
 }
 
 /// `x`, which is not negative, with the sign of `sign`.
-fn copy_sign(b: &mut Builder, x: Val, sign: Val) -> Val {
+fn copy_sign(b: &mut KernelBuilder, x: Val, sign: Val) -> Val {
     let ty = b.ty(x);
     let int = int_elem(ty.elem);
     let int_ty = ty.with_elem(int);

@@ -1,6 +1,6 @@
 //! Powers.
 
-use super::super::build::Builder;
+use super::super::build::KernelBuilder;
 use super::super::ir::{Binary, Compare, Elem, Unary, Val};
 use super::exp::{exp_with, infinity};
 use super::log::split;
@@ -22,12 +22,12 @@ const ATANH: [f64; 9] = [
 const THIRD: (f64, f64) = (0.3333333333333333, 1.850371707708594e-17);
 const LN2: (f64, f64) = (std::f64::consts::LN_2, 2.3190468138462996e-17);
 
-/// A number in two parts, the second of which is at most half a unit in the last place of the first.
+/// A double-double number: the second part is at most half a unit in the last place of the first.
 #[derive(Clone, Copy)]
 struct Double(Val, Val);
 
 /// `x + y` exactly, if `abs(x) >= abs(y)`.
-fn quick_sum(b: &mut Builder, x: Val, y: Val) -> Double {
+fn quick_sum(b: &mut KernelBuilder, x: Val, y: Val) -> Double {
     let sum = b.add(x, y);
     let back = b.sub(sum, x);
     let rest = b.sub(y, back);
@@ -35,7 +35,7 @@ fn quick_sum(b: &mut Builder, x: Val, y: Val) -> Double {
 }
 
 /// `x + y` exactly.
-fn sum(b: &mut Builder, x: Val, y: Val) -> Double {
+fn sum(b: &mut KernelBuilder, x: Val, y: Val) -> Double {
     let sum = b.add(x, y);
     let back = b.sub(sum, x);
     let first = b.sub(sum, back);
@@ -46,14 +46,14 @@ fn sum(b: &mut Builder, x: Val, y: Val) -> Double {
 }
 
 /// `x * y` exactly.
-fn product(b: &mut Builder, x: Val, y: Val) -> Double {
+fn product(b: &mut KernelBuilder, x: Val, y: Val) -> Double {
     let p = b.mul(x, y);
     let minus = b.unary(Unary::Neg, p);
     let rest = b.fma(x, y, minus);
     Double(p, rest)
 }
 
-fn multiply(b: &mut Builder, x: Double, y: Double) -> Double {
+fn multiply(b: &mut KernelBuilder, x: Double, y: Double) -> Double {
     let p = product(b, x.0, y.0);
     let cross = b.mul(x.0, y.1);
     let cross = b.fma(x.1, y.0, cross);
@@ -61,15 +61,15 @@ fn multiply(b: &mut Builder, x: Double, y: Double) -> Double {
     quick_sum(b, p.0, tail)
 }
 
-fn add(b: &mut Builder, x: Double, y: Double) -> Double {
+fn add(b: &mut KernelBuilder, x: Double, y: Double) -> Double {
     let s = sum(b, x.0, y.0);
     let tail = b.add(x.1, y.1);
     let tail = b.add(s.1, tail);
     quick_sum(b, s.0, tail)
 }
 
-/// The logarithm of a positive finite f64, to about 2^-65 of itself.
-fn precise_log(b: &mut Builder, x: Val) -> Double {
+/// The logarithm of a positive finite f64, with a relative error of about 2^-65.
+fn precise_log(b: &mut KernelBuilder, x: Val) -> Double {
     let ty = b.ty(x);
     let (k, m) = split(b, x);
     let one = b.float(ty, 1.0);
@@ -105,10 +105,10 @@ fn precise_log(b: &mut Builder, x: Val) -> Double {
 }
 
 /// `x^y`, with C99's special values: `x^0 = 1`, `1^y = 1`, negative numbers have integral powers only.
-pub fn pow(b: &mut Builder, x: Val, y: Val) -> Val {
+pub fn pow(b: &mut KernelBuilder, x: Val, y: Val) -> Val {
     let ty = float_type(b, x);
     if ty.elem == Elem::F32 {
-        // In f64 the plain logarithm would do; this one shares its code and is rounded once.
+        // In f64 the plain logarithm would suffice; this one shares its code and is rounded once.
         let (x, y) = (b.convert(x, Elem::F64), b.convert(y, Elem::F64));
         let result = pow(b, x, y);
         return b.convert(result, Elem::F32);
@@ -117,7 +117,7 @@ pub fn pow(b: &mut Builder, x: Val, y: Val) -> Val {
     let inf = infinity(b, x);
     let size = b.unary(Unary::Abs, x);
     let log = precise_log(b, size);
-    // y log |x| in two parts; the second is dropped where the first says it all (or is infinite).
+    // y log |x| in two parts; the second is dropped if the first overflows.
     let p = b.mul(y, log.0);
     let minus = b.unary(Unary::Neg, p);
     let rest = b.fma(y, log.0, minus);
@@ -127,7 +127,7 @@ pub fn pow(b: &mut Builder, x: Val, y: Val) -> Val {
     let sensible = b.compare(Compare::Lt, reach, limit);
     let rest = b.select(sensible, rest, zero);
     let magnitude = exp_with(b, p, Some(rest));
-    // 0 and ∞ have no logarithm: they become 0 or ∞ by the sign of y.
+    // 0 and ∞ have no logarithm: their powers are 0 or ∞ by the sign of y.
     let y_positive = b.compare(Compare::Gt, y, zero);
     let is_zero = b.compare(Compare::Eq, size, zero);
     let is_inf = b.compare(Compare::Eq, size, inf);
@@ -135,7 +135,7 @@ pub fn pow(b: &mut Builder, x: Val, y: Val) -> Val {
     let of_inf = b.select(y_positive, inf, zero);
     let magnitude = b.select(is_zero, of_zero, magnitude);
     let magnitude = b.select(is_inf, of_inf, magnitude);
-    // ±1 to any power, also an infinite one; anything to the power 0.
+    // ±1 to any power, infinite ones included; anything to the power 0.
     let unit = b.compare(Compare::Eq, size, one);
     let magnitude = b.select(unit, one, magnitude);
     let whole = b.unary(Unary::Trunc, y);
@@ -150,7 +150,7 @@ pub fn pow(b: &mut Builder, x: Val, y: Val) -> Val {
     let flips = b.binary(Binary::And, odd, signed);
     let negated = b.unary(Unary::Neg, magnitude);
     let result = b.select(flips, negated, magnitude);
-    // NaN: a negative finite base with a broken exponent, or NaN given.
+    // NaN: a negative finite base with a fractional exponent, or a NaN operand.
     let nan = b.float(ty, f64::NAN);
     let negative = b.compare(Compare::Lt, x, zero);
     let minus_inf = b.unary(Unary::Neg, inf);

@@ -2,7 +2,7 @@
 
 use dlc_ir::DType;
 
-use super::super::build::Builder;
+use super::super::build::KernelBuilder;
 use super::super::ir::{Binary, Compare, Elem, Unary, Val};
 use super::exp::tiny_is_itself;
 use super::{float_type, int_elem, polynomial};
@@ -42,7 +42,7 @@ const TWO_OVER_PI: &str = concat!(
     "56033046fc7b6babf0cfbc209af4361da9e3",
 );
 
-/// Binary zeros in front of the digits, so that small exponents find a window too.
+/// Leading zeros before the digits, so that small exponents find a window too.
 const PAD: i64 = 64;
 
 /// For each byte of the padded digits, the 64 digits from there on.
@@ -54,7 +54,7 @@ fn windows() -> Vec<u8> {
     bytes.windows(8).flat_map(|w| window(w).to_ne_bytes()).collect()
 }
 
-/// An argument less a multiple of π/2: a float of at most about π/4, and the multiple modulo 4 in the low bits of an integer.
+/// An argument modulo π/2: a float of at most about π/4, and the multiple modulo 4 in the low bits of an integer.
 #[derive(Clone, Copy)]
 struct Reduced {
     rest: Val,
@@ -62,7 +62,7 @@ struct Reduced {
 }
 
 /// The low bits of a small integral float.
-fn low_bits(b: &mut Builder, n: Val) -> Val {
+fn low_bits(b: &mut KernelBuilder, n: Val) -> Val {
     let ty = b.ty(n);
     let magic = if ty.elem == Elem::F32 { 1.5 * 2f64.powi(23) } else { 1.5 * 2f64.powi(52) };
     let magic = b.float(ty, magic);
@@ -71,7 +71,7 @@ fn low_bits(b: &mut Builder, n: Val) -> Val {
 }
 
 /// Cody and Waite's method with `fma`, for arguments up to 2^15 (f32) or 2^20 (f64).
-fn reduce_small(b: &mut Builder, x: Val) -> Reduced {
+fn reduce_small(b: &mut KernelBuilder, x: Val) -> Reduced {
     let ty = b.ty(x);
     let per = b.float(ty, std::f64::consts::FRAC_2_PI);
     let n = b.mul(x, per);
@@ -87,7 +87,7 @@ fn reduce_small(b: &mut Builder, x: Val) -> Reduced {
 }
 
 /// `x + y` exactly, in two parts.
-fn sum(b: &mut Builder, x: Val, y: Val) -> (Val, Val) {
+fn sum(b: &mut KernelBuilder, x: Val, y: Val) -> (Val, Val) {
     let sum = b.add(x, y);
     let back = b.sub(sum, x);
     let first = b.sub(sum, back);
@@ -96,15 +96,15 @@ fn sum(b: &mut Builder, x: Val, y: Val) -> (Val, Val) {
     (sum, b.add(first, second))
 }
 
-/// `x` less the nearest integer, and that integer.
-fn fraction(b: &mut Builder, x: Val) -> (Val, Val) {
+/// `x` minus the nearest integer, and that integer.
+fn fraction(b: &mut KernelBuilder, x: Val) -> (Val, Val) {
     let n = b.unary(Unary::Nearest, x);
     (b.sub(x, n), n)
 }
 
-/// Payne and Hanek's method for f64: `x = m 2^e` times those 192 digits of 2/π that matter. Digits of weight 4 and more
-/// contribute multiples of four quarters and are left out.
-fn reduce_large(b: &mut Builder, x: Val) -> Reduced {
+/// Payne and Hanek's method for f64: `x = m 2^e` times the relevant 192 digits of 2/π. Digits of weight 4 and more contribute
+/// multiples of four quarters and are omitted.
+fn reduce_large(b: &mut KernelBuilder, x: Val) -> Reduced {
     let ty = b.ty(x);
     let int = ty.with_elem(Elem::I64);
     let table = b.table(DType::I64, &windows());
@@ -113,8 +113,7 @@ fn reduce_large(b: &mut Builder, x: Val) -> Reduced {
     let exponent = b.binary(Binary::ShrU, raw, count);
     let mask = b.int(int, 0x7ff);
     let exponent = b.binary(Binary::And, exponent, mask);
-    // x = m 2^(exponent - 1075), and the digits count from 1: the first one that matters, of weight 2, is number
-    // exponent - 1076.
+    // x = m 2^(exponent - 1075), and the digits count from 1: the first relevant one, of weight 2, is number exponent - 1076.
     let shift = b.int(int, PAD - 1 - 1076);
     let position = b.add(exponent, shift);
     let zero = b.int(int, 0);
@@ -157,13 +156,13 @@ fn reduce_large(b: &mut Builder, x: Val) -> Reduced {
         let low = b.fma(m, digits, minus);
         products.push((high, low));
     }
-    // The first product reaches 2^55; take multiples of 4 away.
+    // The first product reaches 2^55; subtract multiples of 4.
     let four = b.float(ty, 4.0);
     let quarter = b.float(ty, 0.25);
-    let turns = b.mul(products[0].0, quarter);
-    let turns = b.unary(Unary::Floor, turns);
+    let multiple = b.mul(products[0].0, quarter);
+    let multiple = b.unary(Unary::Floor, multiple);
     let minus_four = b.unary(Unary::Neg, four);
-    let first = b.fma(turns, minus_four, products[0].0);
+    let first = b.fma(multiple, minus_four, products[0].0);
     let (f0, n0) = fraction(b, first);
     let (f1, n1) = fraction(b, products[0].1);
     let (f2, n2) = fraction(b, products[1].0);
@@ -187,7 +186,7 @@ fn reduce_large(b: &mut Builder, x: Val) -> Reduced {
     let cross = b.mul(low, p);
     let cross = b.fma(high, q, cross);
     let rest = b.fma(high, p, cross);
-    // Of |x| so far.
+    // The sign: so far the argument was |x|.
     let negative = b.float(ty, 0.0);
     let negative = b.compare(Compare::Lt, x, negative);
     let flipped = b.unary(Unary::Neg, rest);
@@ -198,7 +197,7 @@ fn reduce_large(b: &mut Builder, x: Val) -> Reduced {
     Reduced { rest, quarter }
 }
 
-fn reduce(b: &mut Builder, x: Val) -> Reduced {
+fn reduce(b: &mut KernelBuilder, x: Val) -> Reduced {
     let ty = float_type(b, x);
     let f32 = ty.elem == Elem::F32;
     let fast = reduce_small(b, x);
@@ -217,14 +216,14 @@ fn reduce(b: &mut Builder, x: Val) -> Reduced {
         },
         |_| vec![fast.rest, fast.quarter],
     );
-    // Infinity less infinity is NaN; everything else less itself is 0.
+    // Infinity minus infinity is NaN; everything else minus itself is 0.
     let nothing = b.sub(x, x);
     let rest = b.add(both[0], nothing);
     Reduced { rest, quarter: both[1] }
 }
 
 /// `sin(r + (quarter + ahead) π/2)`.
-fn wave(b: &mut Builder, reduced: Reduced, ahead: i64) -> Val {
+fn wave(b: &mut KernelBuilder, reduced: Reduced, ahead: i64) -> Val {
     let r = reduced.rest;
     let ty = b.ty(r);
     let int = ty.with_elem(int_elem(ty.elem));
@@ -239,7 +238,7 @@ fn wave(b: &mut Builder, reduced: Reduced, ahead: i64) -> Val {
         let p = polynomial(b, z, if f32 { &COS_F32 } else { &COS_F64 });
         let (half, one) = (b.float(ty, 0.5), b.float(ty, 1.0));
         let h = b.mul(z, half);
-        // 1 - h rounds; what is lost comes back with the small rest.
+        // 1 - h rounds; add the rounding error to the small term.
         let w = b.sub(one, h);
         let lost = b.sub(one, w);
         let lost = b.sub(lost, h);
@@ -264,14 +263,14 @@ fn wave(b: &mut Builder, reduced: Reduced, ahead: i64) -> Val {
 }
 
 /// The sine.
-pub fn sin(b: &mut Builder, x: Val) -> Val {
+pub fn sin(b: &mut KernelBuilder, x: Val) -> Val {
     let reduced = reduce(b, x);
     let result = wave(b, reduced, 0);
     tiny_is_itself(b, x, result)
 }
 
 /// The cosine.
-pub fn cos(b: &mut Builder, x: Val) -> Val {
+pub fn cos(b: &mut KernelBuilder, x: Val) -> Val {
     let reduced = reduce(b, x);
     wave(b, reduced, 1)
 }

@@ -1,4 +1,4 @@
-//! Arithmetic on indices against arithmetic on numbers.
+//! Index arithmetic compared with arithmetic on numbers.
 
 use super::*;
 
@@ -32,12 +32,12 @@ fn what_overflows_stays_so() {
         AffineIndex::flatten(&[x.clone(), y.clone(), x.clone()], &[1 << 40; 3]),
         // the quotient of a quotient, by 2^80
         x.plus(&y).scaled(3).div(1 << 40, &[1 << 62, 1 << 62]).div(1 << 40, &[1 << 62, 1 << 62]),
-        // a remainder of what may be beyond all numbers
+        // a remainder of what may overflow
         x.scaled(3).plus(&y).modulo(5, &[1 << 62, 1 << 62]),
     ];
     for (i, sum) in overflows.iter().enumerate() {
         assert!(sum.overflows(), "{i}: {sum:?}");
-        // nothing that follows makes a number of it
+        // overflow is absorbing
         let followed = [
             sum.plus(&y),
             y.plus(sum),

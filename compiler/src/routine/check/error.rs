@@ -1,85 +1,41 @@
-//! What the checker finds wrong.
+//! Violations that the checker finds.
 
 use crate::routine::program::Address;
 
-/// What is wrong with a plan.
+/// Why a plan is rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PlanError {
-    /// The program does not have the form of the graph.
-    #[error("{routine}: the program does not fit the graph: {what}")]
-    Form {
-        /// The routine.
-        routine: String,
-        /// What does not fit.
-        what: String,
-    },
-    /// An operand, argument, result or state that is bound to a value of another type.
-    #[error("{routine}, step {step}: {found} for {wanted}")]
+    /// The structure of the program differs from the graph's.
+    #[error("{routine}: the program does not match the graph: {what}")]
+    Form { routine: String, what: String },
+    /// A type mismatch of an operand, argument, result or state and the value that it is bound to.
+    #[error("{routine}, step {step}: expected {expected}, found {found}")]
     Type {
-        /// The routine.
         routine: String,
-        /// The step; the number of steps for what holds of the whole function.
+        /// The step; the number of steps for a condition on the whole function.
         step: usize,
-        /// What is bound.
         found: String,
-        /// What should be.
-        wanted: String,
+        expected: String,
     },
-    /// A place that is not aligned.
-    #[error("{routine}, step {step}: {place:?} is not aligned")]
-    Unaligned {
-        /// The routine.
-        routine: String,
-        /// The step.
-        step: usize,
-        /// The place.
-        place: Address,
-    },
-    /// A place outside of its memory.
-    #[error("{routine}, step {step}: {bytes} bytes at {place:?} lie outside")]
-    Outside {
-        /// The routine.
-        routine: String,
-        /// The step.
-        step: usize,
-        /// The place.
-        place: Address,
-        /// How many bytes.
-        bytes: usize,
-    },
-    /// A read that finds something else.
-    #[error("{routine}, step {step}: {place:?} does not hold {wanted}")]
+    #[error("{routine}, step {step}: address {address:?} is not aligned")]
+    Unaligned { routine: String, step: usize, address: Address },
+    /// An access out of bounds.
+    #[error("{routine}, step {step}: {bytes} bytes at {address:?} are out of bounds")]
+    Outside { routine: String, step: usize, address: Address, bytes: usize },
+    /// A read that finds another value.
+    #[error("{routine}, step {step}: expected {expected} at {address:?}")]
     WrongValue {
-        /// The routine.
         routine: String,
-        /// The step; the number of steps for what must hold at the end.
+        /// The step; the number of steps for a condition at the end.
         step: usize,
-        /// The place.
-        place: Address,
-        /// What should be there.
-        wanted: String,
+        address: Address,
+        expected: String,
     },
-    /// A write where nothing may be written.
-    #[error("{routine}, step {step}: {place:?} must not be written")]
-    Forbidden {
-        /// The routine.
-        routine: String,
-        /// The step.
-        step: usize,
-        /// The place.
-        place: Address,
-    },
-    /// Operands of one step that overlap and must not.
-    #[error("{routine}, step {step}: {first:?} and {second:?} overlap")]
-    Overlap {
-        /// The routine.
-        routine: String,
-        /// The step.
-        step: usize,
-        /// One of them.
-        first: Address,
-        /// The other.
-        second: Address,
-    },
+    /// A write to read-only memory.
+    #[error("{routine}, step {step}: {address:?} is read-only")]
+    Forbidden { routine: String, step: usize, address: Address },
+    /// Operands of one step that must not alias, but do.
+    #[error("{routine}, step {step}: {first:?} and {second:?} must not alias")]
+    Overlap { routine: String, step: usize, first: Address, second: Address },
 }

@@ -1,4 +1,4 @@
-//! Memory that holds tokens instead of numbers.
+//! Symbolic memory, which holds tokens.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use dlc_ir::{DType, NodeId, Value};
 
 use crate::routine::program::Address;
 
-/// What a piece of memory holds.
+/// The content of a range of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Token {
     Value(Value),
-    /// Memory between the launches of a node has no type in the graph: it is read as what was written.
+    /// A temporary between the launches of a node has no type in the graph: it is read with the type it was written with.
     Temp(NodeId, usize, DType),
 }
 
@@ -18,11 +18,11 @@ pub(super) enum Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Region {
     Frame,
-    Slot(usize),
+    Argument(usize),
     Constants,
 }
 
-/// Bytes of a region.
+/// A range of bytes in a region.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub region: Region,
@@ -31,10 +31,10 @@ pub(super) struct Span {
 }
 
 impl Span {
-    pub fn new(place: Address, bytes: usize) -> Span {
-        let (region, begin) = match place {
+    pub fn new(address: Address, bytes: usize) -> Span {
+        let (region, begin) = match address {
             Address::Frame(at) => (Region::Frame, at),
-            Address::Argument { slot, offset } => (Region::Slot(slot), offset),
+            Address::Argument { index, offset } => (Region::Argument(index), offset),
             Address::Constant(at) => (Region::Constants, at),
         };
         Span { region, begin, end: begin.saturating_add(bytes) }
@@ -45,44 +45,44 @@ impl Span {
     }
 }
 
-/// Spans that may overlap each other, asked which of them one overlaps.
+/// A set of spans, which may overlap, with queries for an overlap.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
-    /// By region and begin, the span that reaches furthest from there.
+pub(super) struct SpanSet {
+    /// By region and begin, the longest span that begins there.
     spans: BTreeMap<(Region, usize), (usize, Address)>,
-    /// The longest of them, in bytes.
+    /// The length of the longest span, in bytes.
     longest: usize,
 }
 
-impl Taken {
-    pub fn add(&mut self, span: Span, place: Address) {
+impl SpanSet {
+    pub fn add(&mut self, span: Span, address: Address) {
         self.longest = self.longest.max(span.end - span.begin);
-        let known = self.spans.entry((span.region, span.begin)).or_insert((span.end, place));
+        let known = self.spans.entry((span.region, span.begin)).or_insert((span.end, address));
         if known.0 < span.end {
-            *known = (span.end, place);
+            *known = (span.end, address);
         }
     }
 
     pub fn overlapping(&self, span: &Span) -> Option<Address> {
         let near = (span.region, span.begin.saturating_sub(self.longest))..(span.region, span.end);
         let overlaps = |begin: usize, end: usize| begin < span.end && span.begin < end;
-        self.spans.range(near).find(|((_, begin), (end, _))| overlaps(*begin, *end)).map(|(_, (_, place))| *place)
+        self.spans.range(near).find(|((_, begin), (end, _))| overlaps(*begin, *end)).map(|(_, (_, address))| *address)
     }
 }
 
-/// Disjoint pieces that hold something: by region and begin, with end and token.
+/// Disjoint ranges and their content: by region and begin, the end and the token.
 #[derive(Debug, Default)]
-pub(super) struct Memory(BTreeMap<(Region, usize), (usize, Token)>);
+pub(super) struct MemoryContents(BTreeMap<(Region, usize), (usize, Token)>);
 
-impl Memory {
-    /// Whether exactly these bytes were written as this token, and no part of them again.
+impl MemoryContents {
+    /// Whether exactly these bytes were written with this token, and no part of them since.
     pub fn holds(&self, span: Span, token: Token) -> bool {
         self.0.get(&(span.region, span.begin)) == Some(&(span.end, token))
     }
 
-    /// Forgets what any part of these bytes held.
+    /// Erases the ranges that overlap these bytes.
     pub fn erase(&mut self, span: Span) {
-        // Pieces are disjoint, so they end in the order in which they begin.
+        // Ranges are disjoint, so they are sorted by their ends too.
         while let Some((&key, &(end, _))) = self.0.range((span.region, 0)..(span.region, span.end)).next_back()
             && end > span.begin
         {

@@ -1,15 +1,15 @@
-//! Places for very many intervals: one walk through the steps, in which each interval takes the smallest gap that is large enough.
+//! Places very many intervals: one sweep over the steps, in which each interval takes the smallest sufficient gap.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use super::Interval;
 
-/// A place for each interval.
+/// Assigns an offset to each interval.
 pub(super) fn place(mut intervals: Vec<Interval>) -> Vec<(usize, Interval)> {
     intervals.sort_by_key(|b| (b.first, Reverse(b.bytes), b.of));
     let mut gaps = Gaps::default();
-    // By the end of their live ranges: offset and size.
+    // Live intervals by the end of their live ranges, with offset and size.
     let mut alive: BinaryHeap<Reverse<(usize, usize, usize)>> = BinaryHeap::new();
     let mut placed = vec![];
     for interval in intervals {
@@ -26,7 +26,7 @@ pub(super) fn place(mut intervals: Vec<Interval>) -> Vec<(usize, Interval)> {
     placed
 }
 
-/// What is free below `end`, beyond which everything is. No two gaps touch.
+/// The gaps below `end`, beyond which everything is free. Adjacent gaps are merged.
 #[derive(Default)]
 struct Gaps {
     sizes: BTreeMap<usize, usize>,
@@ -35,7 +35,7 @@ struct Gaps {
 }
 
 impl Gaps {
-    /// Takes so many bytes out of the smallest gap that has them.
+    /// Takes this many bytes from the smallest sufficient gap.
     fn take(&mut self, bytes: usize) -> usize {
         if let Some(&(size, offset)) = self.by_size.range((bytes, 0)..).next() {
             self.remove(offset, size);
@@ -44,7 +44,7 @@ impl Gaps {
             }
             return offset;
         }
-        // A gap at the end grows.
+        // A gap at the end is extended.
         let last = self.sizes.last_key_value().map(|(&offset, &size)| (offset, size));
         let offset = match last {
             Some((offset, size)) if offset + size == self.end => {
@@ -87,7 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::routine::plan::{Of, place as by_pairs};
+    use crate::routine::plan::{IntervalOwner, place as by_pairs};
 
     fn frame(placed: &[(usize, Interval)]) -> usize {
         placed.iter().map(|(offset, b)| offset + b.bytes).max().unwrap_or(0)
@@ -104,7 +104,7 @@ mod tests {
                     bytes: 64 * size,
                     first,
                     last: first + length,
-                    of: Of::Buffer(i),
+                    of: IntervalOwner::Buffer(i),
                 })
                 .collect();
             for placed in [place(intervals.clone()), by_pairs(intervals.clone())] {
@@ -119,15 +119,20 @@ mod tests {
         }
     }
 
-    /// What a deep training step does: each layer's value is live until its derivative, which comes in the reverse order.
+    /// As in the training step of a deep network: each layer's value is live until its derivative, which comes in reverse order.
     #[test]
     fn values_of_one_size_need_no_more_than_are_alive() {
         let depth = 100;
         let mut intervals = vec![];
         for layer in 0..depth {
-            intervals.push(Interval { bytes: 128, first: layer, last: 2 * depth - layer, of: Of::Buffer(layer) });
+            intervals.push(Interval {
+                bytes: 128,
+                first: layer,
+                last: 2 * depth - layer,
+                of: IntervalOwner::Buffer(layer),
+            });
             let at = depth + layer;
-            intervals.push(Interval { bytes: 128, first: at, last: at + 1, of: Of::Buffer(depth + layer) });
+            intervals.push(Interval { bytes: 128, first: at, last: at + 1, of: IntervalOwner::Buffer(depth + layer) });
         }
         assert_eq!(frame(&place(intervals.clone())), frame(&by_pairs(intervals)));
     }

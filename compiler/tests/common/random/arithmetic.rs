@@ -1,4 +1,4 @@
-//! Steps that compute element by element, and numbers that are made of nothing.
+//! Elementwise steps, and steps without operands.
 
 use dlc_ir::op::Iota;
 use dlc_ir::{DType, Direction, Scalar, ScalarOp, Type, Value};

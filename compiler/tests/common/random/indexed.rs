@@ -1,11 +1,11 @@
-//! Steps that choose elements by indices: known ones, and ones that are known only when the program runs.
+//! Steps that select elements by indices: constants, and indices that are computed at run time.
 
 use dlc_ir::op::{Gather, Reduction, Scatter, ScatterArgmax, ScatterKind};
 use dlc_ir::{DType, Op, Scalar, ScalarOp, Tensor, Type, Value};
 
 use super::{Kind, Maker};
 
-/// Arguments of whole numbers are below, so that they are indices of an axis of as many elements.
+/// Integer arguments are below this, so that they are indices of an axis of this size.
 const BELOW: usize = 7;
 /// The most elements of a constant.
 const CONSTANT: usize = 64;
@@ -40,7 +40,7 @@ impl Maker {
         self.push(Scatter { axis, batch, kind }, &[x, indices, updates], grown)
     }
 
-    /// Indices into an axis of `n` elements, behind these axes.
+    /// Indices into an axis of `n` elements, after these axes.
     fn indices(&mut self, before: &[usize], n: usize) -> Option<Value> {
         if self.rng.below(2) == 0 {
             return self.computed(before, n);
@@ -58,10 +58,10 @@ impl Maker {
         self.b.constant(tensor).ok()
     }
 
-    /// The same, known only when the program runs.
+    /// The same, computed at run time.
     fn computed(&mut self, before: &[usize], n: usize) -> Option<Value> {
         let (kind, b) = (self.kind, &self.b);
-        // A float that was rounded may be either of two whole numbers.
+        // A float that was rounded may be either of two integers.
         let is_whole = |dtype: DType| dtype.is_int() || (kind == Kind::Exact && dtype.is_float());
         let fits = |value: &Value| {
             let ty = b.ty(*value);

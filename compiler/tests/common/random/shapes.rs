@@ -1,4 +1,4 @@
-//! Steps that move, combine and multiply elements.
+//! Steps that move, reduce and multiply elements.
 
 use dlc_ir::op::{Conv, Dot, Pad, Reduce, ReduceWindow, Reduction, Reverse, Slice, Window, WindowArgmax};
 use dlc_ir::{Scalar, Type, Value};
@@ -33,7 +33,7 @@ impl Maker {
             }
             4 => {
                 let (mut start, mut limit, mut stride) = (vec![], vec![], vec![]);
-                // now and then nothing is left of an axis
+                // now and then an axis becomes empty
                 let empty = if self.rng.below(3) == 0 { self.rng.below(rank.max(1)) } else { rank };
                 for (axis, &n) in ty.shape.iter().enumerate() {
                     let s = self.rng.below(n.max(1));
@@ -59,7 +59,7 @@ impl Maker {
                 if self.rng.below(4) > 0 {
                     return self.push(dlc_ir::op::Concat { axis }, &[x, y], bound.max(other));
                 }
-                // with a part of another size, or of none
+                // with a part of another size, or an empty one
                 let mut limit = ty.shape.to_vec();
                 limit[axis] = self.rng.below(limit[axis] + 1);
                 let part = Slice { start: vec![0; rank], limit, stride: vec![1; rank] };
@@ -70,7 +70,7 @@ impl Maker {
         }
     }
 
-    /// What can be made of no elements.
+    /// Operators on an empty tensor.
     pub(super) fn nothing(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
         let rank = ty.rank();
         let empty = ty.shape.iter().position(|&n| n == 0)?;
@@ -124,7 +124,7 @@ impl Maker {
                 self.push(Reduce { kind, axes }, &[small], 1.0)
             }
             Reduction::Sum => self.push(Reduce { kind, axes }, &[x], bound * count as f64),
-            // the largest of none is infinite
+            // the maximum of no elements is infinite
             _ if count == 0 => None,
             kind if kind.is_arg() => self.push(Reduce { kind, axes }, &[x], count as f64),
             kind => self.push(Reduce { kind, axes }, &[x], bound),
@@ -151,7 +151,7 @@ impl Maker {
             let elements = ty.shape.elements() as f64;
             return self.push(WindowArgmax { window }, &[x], elements);
         }
-        // With padding a window may be empty, whose maximum is no small number.
+        // With padding a window may be empty, whose maximum is not a small number.
         let padded = window.low.iter().chain(&window.high).any(|&p| p > 0);
         match kind {
             Reduction::Sum => self.push(ReduceWindow { kind, window }, &[x], bound * count as f64),
@@ -204,13 +204,13 @@ impl Maker {
         self.push(op, &[x, right], bound * 4.0 * k as f64)
     }
 
-    /// A product for each position of one or two axes, which lie anywhere in both factors.
+    /// A product for each position of one or two batch axes, which are anywhere in both factors.
     fn batched(&mut self, x: Value, ty: &Type, bound: f64) -> Option<()> {
         let mut axes: Vec<usize> = (0..ty.rank()).collect();
         self.shuffle(&mut axes);
         let (summed, batch) = (axes[0], &axes[1..][..1 + self.rng.below((ty.rank() - 1).min(2))]);
         let n = [1, 4, 9, 20][self.rng.below(4)];
-        // the axis of x that each axis of the other factor goes with; one has none
+        // the axis of x that each axis of the other factor is paired with; one has none
         let mut with: Vec<Option<usize>> = [summed].iter().chain(batch).map(|&axis| Some(axis)).collect();
         if self.rng.below(4) > 0 {
             with.push(None);
@@ -235,7 +235,7 @@ impl Maker {
         }
     }
 
-    /// A factor of a sum of `count` products; of reals small enough for the sum to stay small.
+    /// A factor of a sum of `count` products; real ones are small enough for the sum to stay small.
     fn factor(&mut self, ty: &Type, count: usize) -> Option<Value> {
         let factor = self.data(ty)?;
         if !self.is_real(ty) {
@@ -243,7 +243,7 @@ impl Maker {
         }
         let one = self.b.full_like(factor, 1.0).ok()?;
         let centred = self.b.sub(factor, one).ok()?;
-        let share = self.b.full_like(factor, 1.0 / count.max(1) as f64).ok()?;
-        self.b.mul(centred, share).ok()
+        let fraction = self.b.full_like(factor, 1.0 / count.max(1) as f64).ok()?;
+        self.b.mul(centred, fraction).ok()
     }
 }

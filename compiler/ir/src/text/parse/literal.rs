@@ -1,17 +1,17 @@
-//! Constants: elements in the text, and blobs behind the functions.
+//! Constants: inline elements, and blobs after the functions.
 
 use super::super::{MAX_INLINE, blob_name};
 use super::{ParseError, Parsed, Parser, Token};
 use crate::{DType, Tensor, Type};
 
-/// A constant as it stands in the text.
+/// A constant as written.
 pub(super) enum Literal {
     Elements(Vec<String>),
     Blob(String),
 }
 
 impl Parser<'_> {
-    /// Reads the blobs behind the functions, which name them, and takes them off.
+    /// Parses the blobs first, since functions before them refer to them, and truncates the tokens.
     pub(super) fn own_blobs(&mut self) -> Parsed<()> {
         let begins = |tokens: &[(usize, Token)]| matches!(tokens, [(_, Token::Name(word)), (_, Token::Text(_)), (_, Token::Mark('='))] if word == "blob");
         let Some(first) = self.tokens.windows(3).position(begins) else { return Ok(()) };
@@ -20,7 +20,7 @@ impl Parser<'_> {
             self.blob()?;
         }
         if *self.peek() != Token::End {
-            return self.expected("`blob` or the end of the text");
+            return self.expected("`blob` or the end of the file");
         }
         self.tokens.truncate(first);
         self.tokens.push((self.text.len(), Token::End));
@@ -39,7 +39,11 @@ impl Parser<'_> {
         let tensor = tensor(&elements, &ty).map_err(|e| ParseError::at(self.text, at, e))?;
         let right = blob_name(&tensor);
         if name != right {
-            return Err(ParseError::at(self.text, at, format!("the name of these elements is \"{right}\"")));
+            return Err(ParseError::at(
+                self.text,
+                at,
+                format!("hash mismatch: these elements have the name \"{right}\""),
+            ));
         }
         self.own.insert(tensor);
         Ok(())
@@ -69,17 +73,24 @@ impl Parser<'_> {
     }
 
     pub(super) fn literal(&self, literal: Literal, ty: Option<&Type>) -> Result<Tensor, String> {
-        let ty = ty.ok_or("a constant has a type")?;
+        let ty = ty.ok_or("expected a type for the constant")?;
         match literal {
             Literal::Blob(name) => {
                 let tensor = self.own.get(&name).or_else(|| self.blobs.get(&name));
-                let tensor = tensor.ok_or(format!("there is no blob \"{name}\""))?;
+                let tensor = tensor.ok_or(format!("unknown blob \"{name}\""))?;
                 let fits = tensor.ty() == ty && tensor.len() > MAX_INLINE;
-                if fits { Ok(tensor.clone()) } else { Err(format!("\"{name}\" is {}, not {ty}", tensor.ty())) }
+                if fits {
+                    Ok(tensor.clone())
+                } else {
+                    Err(format!("blob \"{name}\" has type {}, expected {ty}", tensor.ty()))
+                }
             }
             Literal::Elements(elements) => {
                 if elements.len() != ty.shape.elements() || elements.len() > MAX_INLINE {
-                    return Err(format!("{} elements for {ty}; more than {MAX_INLINE} are a blob", elements.len()));
+                    return Err(format!(
+                        "found {} elements for {ty}; constants of more than {MAX_INLINE} are blobs",
+                        elements.len()
+                    ));
                 }
                 tensor(&elements, ty)
             }
@@ -87,21 +98,21 @@ impl Parser<'_> {
     }
 }
 
-/// The tensor of elements as they stand in the text.
+/// The tensor of inline elements.
 fn tensor(elements: &[String], ty: &Type) -> Result<Tensor, String> {
     let mut bytes = vec![];
     for text in elements {
         let element = element_bytes(text, ty.dtype);
-        bytes.extend(element.ok_or_else(|| format!("`{text}` is no {}", ty.dtype))?);
+        bytes.extend(element.ok_or_else(|| format!("`{text}` is not a valid {}", ty.dtype))?);
     }
     Tensor::from_le_bytes(ty.clone(), &bytes).map_err(|e| e.to_string())
 }
 
-/// The little-endian bytes of an element as it stands in the text.
+/// The little-endian bytes of an element as written.
 fn element_bytes(text: &str, dtype: DType) -> Option<Vec<u8>> {
     let nan_bits = text.strip_prefix("nan:0x");
     let lower = text.trim_start_matches('-');
-    // Rust would also read "infinity" and "NaN"; the text form has one spelling
+    // Rust would also parse "infinity" and "NaN"; the text form has one spelling
     let float = matches!(lower, "inf" | "nan") || lower.starts_with(|c: char| c.is_ascii_digit());
     match dtype {
         DType::F32 => match nan_bits {

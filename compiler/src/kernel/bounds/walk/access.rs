@@ -1,6 +1,6 @@
-//! Whether an access stays inside of its buffer.
+//! Whether an access stays inside its buffer.
 
-use super::{CHOICES, Choice, Int, Walk};
+use super::{CHOICES, Int, SelectForms, Walk};
 use crate::kernel::bounds::Unproved;
 use crate::kernel::bounds::affine::Affine;
 use crate::kernel::bounds::facts::Range;
@@ -18,7 +18,7 @@ impl Walk<'_> {
         let span = (access.stride.checked_mul(reached - 1)).and_then(|span| span.checked_add(access.offset));
         let Some(last) = span else { return self.refuse(access.buf, Range::ALL) };
         let ends = if access.stride >= 0 { (access.offset, last) } else { (last, access.offset) };
-        // The last lane that counts may be known better together with the index.
+        // The last active lane may have a tighter bound together with the index.
         let together = active.filter(|n| n.form.as_constant().is_none() && lanes > 1).and_then(|n| {
             let before_last = n.form.plus_constant(-1)?;
             index.form.plus(&before_last, access.stride)
@@ -38,7 +38,7 @@ impl Walk<'_> {
         self.prove(access.buf, [(&index, ends.0), (&index, ends.1)]);
     }
 
-    /// Notes an access unless its first and its last element are known to lie in the buffer.
+    /// Records an access unless its first and its last element are proved to be in the buffer.
     pub(super) fn prove(&mut self, buf: Buf, ends: [(&Int, i64); 2]) {
         if self.is_dead || self.is_proved(buf, ends) || self.is_proved_by_choices(buf, ends) {
             self.accesses += 1;
@@ -76,18 +76,18 @@ impl Walk<'_> {
         opposite.is_some_and(|form| self.each_way(&form, -from, CHOICES)) && self.each_way(&last.0.form, to, CHOICES)
     }
 
-    /// Whether a sum is at most `goal`, whatever the selections in it choose.
+    /// Whether a form is at most `goal`, whichever case the selects in it go.
     pub(super) fn each_way(&mut self, form: &Affine, goal: i128, depth: usize) -> bool {
         if self.facts.at_most(form, goal) {
             return true;
         }
         let choice = form.terms.iter().find_map(|&(atom, c)| Some((atom, c, self.choices.get(&atom)?.clone())));
-        let (Some((atom, c, Choice { formula, ways })), 1..) = (choice, depth) else { return false };
+        let (Some((atom, c, SelectForms { formula, cases: forms })), 1..) = (choice, depth) else { return false };
         let rest = form.plus(&Affine::atom(atom), c.wrapping_neg());
         let cases = [formula.clone(), formula.negated()];
         rest.is_some_and(|rest| {
-            cases.iter().zip(ways).all(|(case, way)| {
-                let Some(form) = rest.plus(&way, c) else { return false };
+            cases.iter().zip(forms).all(|(case, form)| {
+                let Some(form) = rest.plus(&form, c) else { return false };
                 let (mark, around) = (self.facts.mark(), self.facts.enter());
                 let holds = !self.facts.assume(case) || self.each_way(&form, goal, depth - 1);
                 self.facts.release(mark);

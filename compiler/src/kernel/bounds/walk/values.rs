@@ -1,6 +1,6 @@
-//! What operations make of what is known of their operands.
+//! The transfer functions of operations.
 
-use super::{Choice, Int, Known, Part, Walk};
+use super::{DivisionPart, Int, Known, SelectForms, Walk};
 use crate::kernel::bounds::affine::{Affine, Atom};
 use crate::kernel::bounds::facts::{Formula, Range};
 use crate::kernel::ir::*;
@@ -10,7 +10,7 @@ impl Walk<'_> {
         Int { form: Affine::atom(self.facts.unknown(range, lanes == 1)), range }
     }
 
-    /// A value that nothing but its type is known of.
+    /// A value of which only the type is known.
     pub(super) fn any(&mut self, ty: Ty) -> Known {
         match ty.elem {
             Elem::I64 => Known::Int(self.fresh(Range::ALL, ty.lanes)),
@@ -66,53 +66,53 @@ impl Walk<'_> {
         result
     }
 
-    /// Quotient or rest of a division by a positive number, rounded down.
-    pub(super) fn part(&mut self, x: &Int, d: i64, part: Part, lanes: u8) -> Int {
+    /// Quotient or remainder of a division by a positive number, rounded down.
+    pub(super) fn part(&mut self, x: &Int, d: i64, part: DivisionPart, lanes: u8) -> Int {
         let range = self.facts.sharpened(&x.form, x.range);
         let (low, high) = (range.low.div_euclid(d), range.high.div_euclid(d));
         if low == high {
             let multiple = low.checked_mul(d);
             return match part {
-                Part::Quotient => Int { form: Affine::constant(low), range: Range { low, high } },
-                Part::Rest => {
+                DivisionPart::Quotient => Int { form: Affine::constant(low), range: Range { low, high } },
+                DivisionPart::Rest => {
                     let form = multiple.and_then(|m| x.form.clone().plus_constant(m.checked_neg()?));
                     let bounds = (i128::from(range.low.rem_euclid(d)), i128::from(range.high.rem_euclid(d)));
                     self.exact(form, bounds, lanes)
                 }
             };
         }
-        let quotient = self.division(&x.form, d, Part::Quotient, lanes);
+        let quotient = self.division(&x.form, d, DivisionPart::Quotient, lanes);
         let (atom, range) = match part {
-            Part::Quotient => (quotient, Range { low, high }),
-            Part::Rest => (self.division(&x.form, d, Part::Rest, lanes), Range { low: 0, high: d - 1 }),
+            DivisionPart::Quotient => (quotient, Range { low, high }),
+            DivisionPart::Rest => (self.division(&x.form, d, DivisionPart::Rest, lanes), Range { low: 0, high: d - 1 }),
         };
         Int { form: Affine::atom(atom), range }
     }
 
-    /// The unknown that denotes quotients or remainders of a sum, wherever they are computed.
-    pub(super) fn division(&mut self, x: &Affine, d: i64, part: Part, lanes: u8) -> Atom {
+    /// The unknown for the quotients or remainders of a form, wherever they are computed.
+    pub(super) fn division(&mut self, x: &Affine, d: i64, part: DivisionPart, lanes: u8) -> Atom {
         let key = (x.clone(), d, part);
         if let Some(&known) = self.parts.get(&key) {
             return known;
         }
         let range = match part {
-            Part::Rest => Range { low: 0, high: d - 1 },
-            Part::Quotient => {
+            DivisionPart::Rest => Range { low: 0, high: d - 1 },
+            DivisionPart::Quotient => {
                 let (low, high) = self.facts.base(x);
                 let Range { low, high } = self.facts.without_conditions(|f| f.sharpened(x, Range::within(low, high)));
                 Range { low: low.div_euclid(d), high: high.div_euclid(d) }
             }
         };
         let atom = self.facts.unknown(range, lanes == 1);
-        // what is left behind the multiple of the divisor
+        // the remainder, beyond the multiple of the divisor
         let quotient = match part {
-            Part::Quotient => Some(atom),
-            Part::Rest => self.parts.get(&(x.clone(), d, Part::Quotient)).copied(),
+            DivisionPart::Quotient => Some(atom),
+            DivisionPart::Rest => self.parts.get(&(x.clone(), d, DivisionPart::Quotient)).copied(),
         };
         let rest = quotient.and_then(|q| x.plus(&Affine::atom(q), d.checked_neg()?));
         let (from, to) = match part {
-            Part::Quotient => (Affine::constant(0), Affine::constant(d - 1)),
-            Part::Rest => (Affine::atom(atom), Affine::atom(atom)),
+            DivisionPart::Quotient => (Affine::constant(0), Affine::constant(d - 1)),
+            DivisionPart::Rest => (Affine::atom(atom), Affine::atom(atom)),
         };
         self.facts.define(atom, rest.as_ref().and_then(|rest| rest.plus(&from, -1)));
         self.facts.define(atom, rest.as_ref().and_then(|rest| to.plus(rest, -1)));
@@ -140,7 +140,7 @@ impl Walk<'_> {
         match (self.range_where(&x, || formula.clone()), self.range_where(&y, || formula.negated())) {
             (Some(a), Some(b)) => {
                 let result = self.fresh(a.hull(b), lanes);
-                let choice = Choice { formula, ways: [x.form, y.form] };
+                let choice = SelectForms { formula, cases: [x.form, y.form] };
                 self.choices.insert(result.form.terms[0].0, choice);
                 result
             }
@@ -170,11 +170,11 @@ impl Walk<'_> {
             }
             Inst::DivFloor(x, d) => {
                 let x = self.int(x);
-                self.part(&x, d, Part::Quotient, lanes)
+                self.part(&x, d, DivisionPart::Quotient, lanes)
             }
             Inst::Mod(x, d) => {
                 let x = self.int(x);
-                self.part(&x, d, Part::Rest, lanes)
+                self.part(&x, d, DivisionPart::Rest, lanes)
             }
             Inst::Select(c, x, y) => self.select(c, x, y, lanes),
             Inst::Convert(x) => {
@@ -205,15 +205,17 @@ impl Walk<'_> {
             (Binary::Mul, _) => self.product(x, y, lanes),
             (Binary::Min, _) => self.extreme(x, y, 1, lanes),
             (Binary::Max, _) => self.extreme(x, y, -1, lanes),
-            (Binary::Div, Some(d)) if d > 0 && x.range.low >= 0 => self.part(x, d, Part::Quotient, lanes),
-            (Binary::Rem, Some(d)) if d > 0 && x.range.low >= 0 => self.part(x, d, Part::Rest, lanes),
+            (Binary::Div, Some(d)) if d > 0 && x.range.low >= 0 => self.part(x, d, DivisionPart::Quotient, lanes),
+            (Binary::Rem, Some(d)) if d > 0 && x.range.low >= 0 => self.part(x, d, DivisionPart::Rest, lanes),
             (Binary::And, Some(mask)) if mask >= 0 => self.fresh(Range { low: 0, high: mask }, lanes),
             (Binary::Shl, Some(by @ 0..=62)) => {
                 let factor = Int { form: Affine::constant(1 << by), range: Range { low: 1 << by, high: 1 << by } };
                 self.product(x, &factor, lanes)
             }
-            (Binary::Shr, Some(by @ 0..=62)) => self.part(x, 1 << by, Part::Quotient, lanes),
-            (Binary::ShrU, Some(by @ 0..=62)) if x.range.low >= 0 => self.part(x, 1 << by, Part::Quotient, lanes),
+            (Binary::Shr, Some(by @ 0..=62)) => self.part(x, 1 << by, DivisionPart::Quotient, lanes),
+            (Binary::ShrU, Some(by @ 0..=62)) if x.range.low >= 0 => {
+                self.part(x, 1 << by, DivisionPart::Quotient, lanes)
+            }
             (Binary::ShrU, Some(by @ 1..=63)) => self.fresh(Range { low: 0, high: (u64::MAX >> by) as i64 }, lanes),
             _ => self.fresh(Range::ALL, lanes),
         }

@@ -1,54 +1,54 @@
-//! What a training is made of, kept short: it is resumed only with the same.
+//! Computes the identity of a run: a training can only be resumed with the same.
 
 use std::sync::Arc;
 
 use blake3::Hasher;
 use dlc_ir::{Data, Tensor};
 
-use super::{Evaluator, Selection, TrainOptions, Trainer};
+use super::{Evaluator, Subset, TrainOptions, Trainer};
 use crate::Tensors;
-use crate::checkpoint::Origin;
+use crate::checkpoint::RunIdentity;
 use crate::examples::Examples;
 
-impl Origin {
-    /// What a training is made of. Its length is left out: training on is what resuming is for.
+impl RunIdentity {
+    /// The identity of a training, without its length: resuming with another one is allowed.
     pub(super) fn of(
         trainer: &Trainer,
-        data: &Selection,
-        validation: Option<(&Evaluator, &Selection)>,
+        data: &Subset,
+        validation: Option<(&Evaluator, &Subset)>,
         options: &TrainOptions,
         remainder: bool,
     ) -> Self {
-        let learnt = hash_of_examples(&data.examples);
+        let hash = hash_of_examples(&data.examples);
         let count = data.examples.count();
         let types =
             data.examples.names().into_iter().filter_map(|name| Some((name, data.examples.field(name, count)?)));
         let fields = types.map(|(name, ty)| format!("{name} {ty}"));
-        Origin {
+        RunIdentity {
             program: options.fingerprint.clone(),
             batch: options.batch,
             seed: options.seed,
             shuffle: options.shuffle,
             data_type: fields.collect::<Vec<_>>().join(", "),
-            learnt: data.count(),
-            learnt_from: hash_of_positions(data),
+            training_count: data.count(),
+            training_positions: hash_of_positions(data),
             remainder,
-            held_out: validation.map(|(_, selection)| selection.count()),
-            validation: validation.map(|(_, selection)| {
-                let same = Arc::ptr_eq(&selection.examples, &data.examples);
-                let fields = if same { learnt.clone() } else { hash_of_examples(&selection.examples) };
-                format!("{fields} {}", hash_of_positions(selection))
+            validation_count: validation.map(|(_, subset)| subset.count()),
+            validation: validation.map(|(_, subset)| {
+                let same = Arc::ptr_eq(&subset.examples, &data.examples);
+                let fields = if same { hash.clone() } else { hash_of_examples(&subset.examples) };
+                format!("{fields} {}", hash_of_positions(subset))
             }),
-            data: learnt,
+            data: hash,
             scores: trainer.totals.columns(),
             validation_scores: validation.map(|(evaluator, _)| evaluator.columns()).unwrap_or_default(),
-            judge: options.judge.to_string(),
+            monitor: options.monitor.to_string(),
             settings: options.settings.clone(),
         }
     }
 }
 
-/// A hash of what was read of the examples, and of what their fields follow from besides.
+/// A hash of the rows of the examples, and of what their fields depend on besides.
 fn hash_of_examples(examples: &Examples) -> String {
     let rows = hash_of_tensors(examples.rows());
     match examples.identity() {
@@ -57,7 +57,7 @@ fn hash_of_examples(examples: &Examples) -> String {
     }
 }
 
-/// A hash of names, types and bytes, whatever the order of the names.
+/// A hash of names, types and bytes, independent of the order of the names.
 fn hash_of_tensors(tensors: &Tensors) -> String {
     let mut sorted: Vec<_> = tensors.iter().collect();
     sorted.sort_by_key(|(name, _)| *name);
@@ -67,13 +67,13 @@ fn hash_of_tensors(tensors: &Tensors) -> String {
         for text in [name, &ty] {
             hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
         }
-        // The type says how many bytes these are.
+        // The type implies the number of bytes.
         hash_numbers(tensor, &mut hasher);
     }
     hasher.finalize().to_hex().to_string()
 }
 
-/// Takes in the little-endian bytes of many numbers, a part at a time: data may fill half of the memory.
+/// Hashes the little-endian bytes of many numbers, in parts: data may fill half of the memory.
 fn hash_numbers(tensor: &Tensor, hasher: &mut Hasher) {
     fn parts<T: Copy, const N: usize>(numbers: &[T], bytes: impl Fn(T) -> [u8; N], hasher: &mut Hasher) {
         let mut buffer = Vec::new();
@@ -93,15 +93,15 @@ fn hash_numbers(tensor: &Tensor, hasher: &mut Hasher) {
     }
 }
 
-/// A hash of the positions that are meant: all of them are the same as none that are named.
-fn hash_of_positions(selection: &Selection) -> String {
+/// A hash of the positions of a subset: an explicit list of all is equal to no list.
+fn hash_of_positions(subset: &Subset) -> String {
     let mut hasher = Hasher::new();
     let mut add = |position: usize| {
         hasher.update(&(position as u64).to_le_bytes());
     };
-    match &selection.positions {
+    match &subset.positions {
         Some(positions) => positions.iter().copied().for_each(&mut add),
-        None => (0..selection.examples.count()).for_each(&mut add),
+        None => (0..subset.examples.count()).for_each(&mut add),
     }
     hasher.finalize().to_hex().to_string()
 }

@@ -1,4 +1,4 @@
-//! What nodes have in common.
+//! Hash-consing of what nodes share.
 
 use std::sync::Arc;
 
@@ -7,15 +7,14 @@ use smallvec::SmallVec;
 
 use crate::{Op, Type};
 
-/// What nodes have in common, each once: of the many layers of a deep model most are alike, and what is shared stays in the
-/// processor's caches.
+/// Interned operators and types: most layers of a deep model are alike, and shared ones stay in the processor's caches.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Alike {
+pub(super) struct Interner {
     types: FxHashSet<Arc<[Type]>>,
     calls: FxHashSet<Arc<Op>>,
 }
 
-impl Alike {
+impl Interner {
     pub fn types(&mut self, types: impl IntoIterator<Item = Type>) -> Arc<[Type]> {
         let types: SmallVec<[Type; 2]> = types.into_iter().collect();
         if let Some(known) = self.types.get(&*types) {
@@ -26,8 +25,8 @@ impl Alike {
         types
     }
 
-    /// Only calls: other operators are small, and constants costly to compare. Not those that know places, which do not count when
-    /// they are compared.
+    /// Interns calls only: other operators are small, and constants are costly to compare. Calls with source locations are not
+    /// interned, since equality ignores locations.
     pub fn op(&mut self, op: Op) -> Arc<Op> {
         if !matches!(&op, Op::Call(call) if call.checks.as_slice().is_empty()) {
             return Arc::new(op);

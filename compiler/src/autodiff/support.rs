@@ -1,11 +1,11 @@
-//! Where a cotangent can be other than zero, so that what a `select` does not choose does not matter for derivatives either.
+//! Where a cotangent can be nonzero, so that the branch that a `select` does not choose cannot spoil derivatives.
 //!
 //! The derivative of `select` gives the operand that it does not choose the cotangent 0. That alone is not enough: 0 times an
-//! infinite slope is NaN, as of `select(x > 0, sqrt(x), 0)` at 0. So a cotangent that comes from a `select` carries the condition
-//! under which it counts, through elementwise functions, movement and sums, and what a function multiplies it by is taken under
-//! that condition only. Since the condition is that of the `select` itself and never whether the cotangent happens to be
-//! zero, derivatives of higher order are right too. Functions that only add, choose, or multiply by a known number keep zeros
-//! by themselves and cost nothing; programs without `select` neither.
+//! infinite slope is NaN, as in `select(x > 0, sqrt(x), 0)` at 0. So a cotangent that comes from a `select` carries the select's
+//! condition through elementwise functions, data movement and sums, and its factors are masked by it. The condition is that of
+//! the `select`, never whether the cotangent happens to be zero, so that derivatives of higher order are right too. Functions
+//! that only add, select, or multiply by a known number map zero to zero anyway and are not masked; programs without `select`
+//! cost nothing.
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -13,47 +13,47 @@ use std::rc::Rc;
 use dlc_ir::op::{Broadcast, Reduce, Reduction, Reshape, Transpose};
 use dlc_ir::{Builder, Op, Scalar, ScalarOp, TypeError, Value};
 
-/// Conditions nest as deeply as the program; one that is deeper than this is computed at once, so that nothing recurses further.
+/// Conditions nest as deeply as the program; deeper ones than this are materialised, to bound the recursion.
 const MAX_DEPTH: usize = 64;
 
-/// A condition for each element of a cotangent: it is zero elsewhere.
+/// A condition for each element of a cotangent, which is zero elsewhere.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct Support {
     kind: Kind,
     depth: usize,
-    /// The truth values, once they are needed.
+    /// The mask as a value of the program, built on demand.
     built: OnceCell<Value>,
 }
 
 #[derive(Debug)]
 enum Kind {
-    /// Where a truth value of the program is this one.
+    /// Where a boolean of the program has this value.
     Where(Value, bool),
-    All(Rc<Live>, Rc<Live>),
-    Any(Rc<Live>, Rc<Live>),
-    /// Moved as the cotangent is.
-    Moved(Op, Rc<Live>),
+    All(Rc<Support>, Rc<Support>),
+    Any(Rc<Support>, Rc<Support>),
+    /// Moved in the same way as the cotangent.
+    Moved(Op, Rc<Support>),
 }
 
-/// A condition, `None` where the cotangent counts everywhere.
-pub(super) type Condition = Option<Rc<Live>>;
+/// `None` where the cotangent may be nonzero everywhere.
+pub(super) type Condition = Option<Rc<Support>>;
 
-impl Live {
+impl Support {
     fn new(b: &mut Builder, kind: Kind) -> Result<Rc<Self>, TypeError> {
         let depth = match &kind {
             Kind::Where(..) => 0,
             Kind::All(x, y) | Kind::Any(x, y) => 1 + x.depth.max(y.depth),
             Kind::Moved(_, x) => 1 + x.depth,
         };
-        let live = Live { kind, depth, built: OnceCell::new() };
+        let support = Support { kind, depth, built: OnceCell::new() };
         if depth < MAX_DEPTH {
-            return Ok(Rc::new(live));
+            return Ok(Rc::new(support));
         }
-        let built = live.build(b)?;
-        Ok(Rc::new(Live { kind: Kind::Where(built, true), depth: 0, built: OnceCell::from(built) }))
+        let built = support.build(b)?;
+        Ok(Rc::new(Support { kind: Kind::Where(built, true), depth: 0, built: OnceCell::from(built) }))
     }
 
-    /// The truth values in the program.
+    /// Materialises the mask.
     fn build(&self, b: &mut Builder) -> Result<Value, TypeError> {
         if let Some(&built) = self.built.get() {
             return Ok(built);
@@ -87,21 +87,21 @@ impl Live {
     }
 }
 
-/// Both conditions.
-fn all(b: &mut Builder, outer: &Condition, inner: Rc<Live>) -> Result<Condition, TypeError> {
+/// The conjunction.
+fn all(b: &mut Builder, outer: &Condition, inner: Rc<Support>) -> Result<Condition, TypeError> {
     Ok(Some(match outer {
-        Some(outer) if !outer.same(&inner) => Live::new(b, Kind::All(Rc::clone(outer), inner))?,
+        Some(outer) if !outer.same(&inner) => Support::new(b, Kind::All(Rc::clone(outer), inner))?,
         _ => inner,
     }))
 }
 
-/// The condition of a sum of two cotangents.
+/// The condition of the sum of two cotangents.
 pub(super) fn any(b: &mut Builder, one: Condition, other: Condition) -> Result<Condition, TypeError> {
     let (Some(x), Some(y)) = (one, other) else { return Ok(None) };
     if x.same(&y) {
         return Ok(Some(x));
     }
-    // both branches of one `select`
+    // the two branches of one `select`
     if x.opposite(&y) {
         return Ok(None);
     }
@@ -111,10 +111,11 @@ pub(super) fn any(b: &mut Builder, one: Condition, other: Condition) -> Result<C
     {
         return Ok(Some(Rc::clone(outer)));
     }
-    Ok(Some(Live::new(b, Kind::Any(x, y))?))
+    Ok(Some(Support::new(b, Kind::Any(x, y))?))
 }
 
-/// Whether the operand gets the result's cotangent itself, its negative, zero, or a known multiple, so that zeros stay.
+/// Whether the vjp maps zero to zero whatever the operands are: the operand's cotangent is the result's, its negative, zero, or a
+/// known multiple.
 fn keeps_zeros(b: &Builder, f: ScalarOp, args: &[Value], operand: usize) -> bool {
     use ScalarOp::{Add, Convert, Div, Max, Min, Mul, Neg, Relu, Select, Sub};
     match f {
@@ -125,7 +126,7 @@ fn keeps_zeros(b: &Builder, f: ScalarOp, args: &[Value], operand: usize) -> bool
     }
 }
 
-/// Whether a value is one number everywhere, neither 0 nor infinite nor NaN.
+/// Whether a value is a constant with one value everywhere, which is finite and not 0.
 fn is_finite_constant(b: &Builder, mut value: Value) -> bool {
     loop {
         match b.function().op(value.node) {
@@ -139,7 +140,7 @@ fn is_finite_constant(b: &Builder, mut value: Value) -> bool {
     }
 }
 
-/// An operand's cotangent as far as it counts, and where that is, from the condition of the result's.
+/// An operand's cotangent, masked where necessary, with its condition, from the condition of the result's.
 pub(super) fn through(
     b: &mut Builder,
     op: &Op,
@@ -149,15 +150,15 @@ pub(super) fn through(
     result: &Condition,
 ) -> Result<(Value, Condition), TypeError> {
     if let Op::Map(ScalarOp::Select) = op {
-        let chosen = Live::new(b, Kind::Where(args[0], operand == 1))?;
+        let chosen = Support::new(b, Kind::Where(args[0], operand == 1))?;
         return Ok((grad, all(b, result, chosen)?));
     }
-    let Some(live) = result else { return Ok((grad, None)) };
+    let Some(support) = result else { return Ok((grad, None)) };
     let ty = b.ty(args[operand]).clone();
     let moved = match op {
         Op::Map(f) if keeps_zeros(b, *f, args, operand) => return Ok((grad, result.clone())),
         Op::Map(_) => {
-            let condition = live.build(b)?;
+            let condition = support.build(b)?;
             let zeros = b.zeros_like(grad)?;
             return Ok((b.select(condition, grad, zeros)?, result.clone()));
         }
@@ -166,7 +167,7 @@ pub(super) fn through(
             if axes.iter().any(|&a| broadcast.shape[a] == 0) {
                 return Ok((grad, None));
             }
-            // where any of the elements counts that an element became
+            // an element may be nonzero if any of the elements that it was copied to may be
             Op::from(Reduce { kind: Reduction::Max, axes })
         }
         Op::Reshape(_) => Op::from(Reshape { shape: ty.shape }),
@@ -177,5 +178,5 @@ pub(super) fn through(
         }
         _ => return Ok((grad, None)),
     };
-    Ok((grad, Some(Live::new(b, Kind::Moved(moved, Rc::clone(live)))?)))
+    Ok((grad, Some(Support::new(b, Kind::Moved(moved, Rc::clone(support)))?)))
 }

@@ -1,4 +1,4 @@
-//! Several places at once, and which operators have places that are asked for while a program runs.
+//! Lists of source locations, and which operators need them while a program runs.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -6,36 +6,35 @@ use std::sync::Arc;
 use super::{Function, Loc, NodeId};
 use crate::Op;
 
-/// Places of a source text, as an operator carries them: like that of a node, they are never compared.
+/// Source locations that an operator carries: like that of a node, they are never compared.
 #[derive(Clone, Debug, Default)]
-pub struct Places(Arc<[Loc]>);
+pub struct Locs(Arc<[Loc]>);
 
-impl Places {
-    /// The places, in order.
+impl Locs {
     pub fn as_slice(&self) -> &[Loc] {
         &self.0
     }
 }
 
-impl FromIterator<Loc> for Places {
-    fn from_iter<I: IntoIterator<Item = Loc>>(places: I) -> Self {
-        Places(places.into_iter().collect())
+impl FromIterator<Loc> for Locs {
+    fn from_iter<I: IntoIterator<Item = Loc>>(locs: I) -> Self {
+        Locs(locs.into_iter().collect())
     }
 }
 
-impl PartialEq for Places {
+impl PartialEq for Locs {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
-impl Eq for Places {}
+impl Eq for Locs {}
 
-impl Hash for Places {
+impl Hash for Locs {
     fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 impl Op {
-    /// Whether it checks indices that are known only when the program runs.
+    /// Whether it checks indices that are known only at run time.
     pub fn is_checked(&self) -> bool {
         matches!(self, Op::CheckIndex(_))
     }

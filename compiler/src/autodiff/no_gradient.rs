@@ -1,4 +1,4 @@
-//! Why a parameter gets no gradient.
+//! Finds why a parameter gets no gradient.
 
 use dlc_ir::{Function, Loc, Op};
 
@@ -6,8 +6,8 @@ use super::flow::at;
 use super::{AutodiffError, Differentiator};
 
 impl Differentiator<'_> {
-    /// The first place where the ways from the argument `arg` to the result `objective` end, and the operator there.
-    /// `None` if nothing of the result is computed from the argument.
+    /// The first operator at which the derivative stops on its way from the argument `arg` to the result `objective`, and its
+    /// location. `None` if the result does not depend on the argument.
     pub(super) fn why_no_gradient(
         &mut self,
         f: &Function,

@@ -1,10 +1,9 @@
-//! Removal of what the builder made and nothing uses, and dense renumbering, so that kernels which mean the same way of
-//! computing are equal however they were built.
+//! Dead code elimination and dense renumbering, so that kernels with the same computation are equal however they were built.
 
 use super::ir::*;
 
-/// Drops unused instructions and numbers values in the order of their definition.
-pub(super) fn clean(kernel: &mut Kernel) {
+/// Removes unused instructions and numbers values in the order of their definition.
+pub(super) fn eliminate_dead_code(kernel: &mut Kernel) {
     let mut used = vec![false; kernel.values.len()];
     used[0] = true;
     used[1] = true;
@@ -17,7 +16,7 @@ pub(super) fn clean(kernel: &mut Kernel) {
     kernel.values = renumbering.values;
 }
 
-/// Marks backwards: uses come after definitions, but for what a loop hands to its next iteration.
+/// Marks backwards: uses come after definitions, except for values that a loop carries to its next iteration.
 fn mark(block: &Block, used: &mut [bool]) {
     fn set(used: &mut [bool], vals: impl IntoIterator<Item = Val>) {
         vals.into_iter().for_each(|v| used[v.0 as usize] = true);

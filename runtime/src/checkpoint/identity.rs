@@ -1,53 +1,55 @@
-//! What a checkpoint belongs to, and what to say where that is another run.
+//! The identity of a run, and messages for how it differs from a checkpoint's.
 
 use std::fmt;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-/// What a training is made of, except for its length.
+/// The identity of a training, except for its length.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// What the program was made from (source, sizes, options, schedule).
+pub struct RunIdentity {
+    /// A fingerprint of what the program is compiled from (source, sizes, options, schedule).
     pub program: String,
-    /// Examples of a batch.
+    /// The batch size.
     pub batch: usize,
-    /// The seed of everything that is random but the shuffling; the keys follow from it and the step.
+    /// The seed of all random draws except shuffling; keys are derived from it and the step.
     pub seed: u64,
-    /// The seed of the shuffling, if there is any.
+    /// The seed of shuffling, if any.
     pub shuffle: Option<u64>,
     /// A hash of the examples: names, types and bytes of their fields.
     pub data: String,
-    /// Their number and the types of their fields.
+    /// The number of examples and the types of their fields.
     pub data_type: String,
     /// The number of training examples.
-    pub learnt: usize,
-    /// A hash of the positions of those that are learnt from.
-    pub learnt_from: String,
-    /// Whether the examples that fill no batch are trained on.
+    #[serde(rename = "learnt")]
+    pub training_count: usize,
+    /// A hash of the positions of the training examples.
+    #[serde(rename = "learnt_from")]
+    pub training_positions: String,
+    /// Whether the remainder, which fills no batch, is trained on.
     pub remainder: bool,
-    /// The number of examples to validate with, if there are any.
-    pub held_out: Option<usize>,
-    /// A hash of the examples to validate with, and one of their positions.
+    /// The number of validation examples, if any.
+    #[serde(rename = "held_out")]
+    pub validation_count: Option<usize>,
+    /// A hash of the validation examples and of their positions.
     pub validation: Option<String>,
-    /// Loss and metrics by name, with what becomes of each over many batches.
+    /// Loss and metrics by name, with how each is accumulated over batches.
     pub scores: Vec<String>,
     /// Those of the validation.
     pub validation_scores: Vec<String>,
     /// The score that decides which epoch is the best.
-    pub judge: String,
-    /// Settings as their author wrote them, by name: what a difference of the above is explained by.
+    #[serde(rename = "judge")]
+    pub monitor: String,
+    /// Settings as written, by name, which explain a difference in the fields above.
     pub settings: IndexMap<String, String>,
 }
 
-/// A setting that is another one than that of a checkpoint.
+/// A setting that differs from that of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Its name.
     pub setting: String,
-    /// What it was when the checkpoint was written.
+    /// Its value when the checkpoint was written.
     pub was: String,
-    /// What it is now.
     pub is: String,
 }
 
@@ -57,12 +59,12 @@ impl fmt::Display for Difference {
     }
 }
 
-impl Origin {
-    /// What differs between a checkpoint's run and another one. What may follow from another difference is left out: all is chosen from the
-    /// data, what is not for the validation is learnt from, and the program is made for batches and numbers of examples.
-    pub fn differences(&self, now: &Origin) -> Vec<Difference> {
+impl RunIdentity {
+    /// The differences between a checkpoint's run and another one. Differences that may be consequences of others are omitted:
+    /// splits depend on the data, training examples on the validation, and the program on batch size and number of examples.
+    pub fn differences(&self, now: &RunIdentity) -> Vec<Difference> {
         let mut found = vec![];
-        let mut add = |differs: bool, setting: &str, show: &dyn Fn(&Origin) -> String| {
+        let mut add = |differs: bool, setting: &str, show: &dyn Fn(&RunIdentity) -> String| {
             if differs {
                 found.push(Difference { setting: setting.to_owned(), was: show(self), is: show(now) });
             }
@@ -76,25 +78,27 @@ impl Origin {
         let validation = add(!data && self.validation != now.validation, "validation", &|o| match &o.validation {
             None => "none".to_owned(),
             Some(text) => {
-                let held_out = o.held_out.unwrap_or(0);
+                let validation_count = o.validation_count.unwrap_or(0);
                 let content: String = text.split(' ').map(|part| part.get(..6).unwrap_or(part)).collect();
-                let plural = if held_out == 1 { "" } else { "s" };
-                format!("{}{held_out} example{plural} ({content})", o.said("validation"))
+                let plural = if validation_count == 1 { "" } else { "s" };
+                format!("{}{validation_count} example{plural} ({content})", o.said("validation"))
             }
         });
-        let learnt = !data && !validation && self.learnt_from != now.learnt_from;
-        let learnt = add(learnt, "training examples", &|o| format!("{} ({})", o.learnt, hash(&o.learnt_from)));
-        let followed = batch || data || validation || learnt;
+        let training_count = !data && !validation && self.training_positions != now.training_positions;
+        let training_count = add(training_count, "training examples", &|o| {
+            format!("{} ({})", o.training_count, hash(&o.training_positions))
+        });
+        let followed = batch || data || validation || training_count;
         let remainder = !followed && self.remainder != now.remainder;
         add(remainder, "remainder of an epoch", &|o| (if o.remainder { "trained on" } else { "left out" }).to_owned());
         let both_validate = self.validation.is_some() && now.validation.is_some();
         let scores = self.scores != now.scores || both_validate && self.validation_scores != now.validation_scores;
-        // who wrote them knows them by their settings, and not by what they are accumulated of
+        // users know them by their settings, not by how they are accumulated
         let [loss, metrics] = ["loss", "metrics"].map(|name| scores && self.setting(name) != now.setting(name));
         add(loss, "loss", &|o| o.setting("loss").to_owned());
         add(metrics, "metrics", &|o| o.setting("metrics").to_owned());
         let scores = add(scores && !loss && !metrics, "loss and metrics", &|o| o.scores.join(", ")) || scores;
-        add(self.judge != now.judge, "best epoch", &|o| o.judge.clone());
+        add(self.monitor != now.monitor, "best epoch", &|o| o.monitor.clone());
         add(self.seed != now.seed, "seed", &|o| o.seed.to_string());
         let shuffle = self.seed == now.seed && self.shuffle != now.shuffle;
         add(shuffle, "shuffle", &|o| o.shuffle.map_or("false".to_owned(), |seed| format!("true (seed {seed})")));
@@ -104,8 +108,8 @@ impl Origin {
         found
     }
 
-    /// What makes the program another: settings, or else texts.
-    fn differences_of_program(&self, now: &Origin) -> Vec<Difference> {
+    /// What makes the programs differ: settings, or else sources.
+    fn differences_of_program(&self, now: &RunIdentity) -> Vec<Difference> {
         let names = self.settings.keys().chain(now.settings.keys().filter(|name| !self.settings.contains_key(*name)));
         let differing = names.map(|name| Difference {
             setting: name.clone(),
@@ -124,16 +128,16 @@ impl Origin {
         }
     }
 
-    /// A setting as it was written.
+    /// A setting as written.
     fn setting(&self, name: &str) -> &str {
         self.settings.get(name).map_or("not set", String::as_str)
     }
 
-    /// A setting as it was written, with a blank behind it.
+    /// A setting as written, followed by a blank.
     fn said(&self, name: &str) -> String {
         self.settings.get(name).map_or(String::new(), |text| format!("{text}: "))
     }
 }
 
-/// How the names of those settings begin that are whole texts, of which only a hash is kept.
+/// The prefix of the names of settings that are whole sources, of which only a hash is kept.
 pub const TEXT: &str = "text of ";
