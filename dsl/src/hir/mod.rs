@@ -15,7 +15,6 @@ mod recursion;
 mod resolve;
 mod text;
 mod tree;
-mod visit;
 
 pub use import::read_file;
 pub(crate) use resolve::Allowed;
@@ -83,10 +82,11 @@ impl Program {
     pub fn load(name: &str, text: &str, loader: &mut dyn Loader) -> Result<Program, Faults> {
         let (mut program, mut diagnostics) = import::load(name, text, loader);
         if !has_errors(&diagnostics) {
-            let resolved = resolve::resolve(&program, &mut diagnostics);
-            for (module, items) in program.modules.iter_mut().zip(resolved) {
+            let (modules, found) = resolve::resolve(&program, &mut diagnostics);
+            for (module, items) in program.modules.iter_mut().zip(modules) {
                 module.items = items;
             }
+            resolve::finish(&program, found, &mut diagnostics);
         }
         tidy(&mut diagnostics);
         if has_errors(&diagnostics) {

@@ -36,6 +36,10 @@ pub(crate) struct Definition {
     pub gradient: Option<(ItemRef, Span)>,
     /// The names of its locals.
     pub locals: Vec<Ident>,
+    /// The definitions that it calls, and where.
+    pub calls: Vec<(ItemRef, Span)>,
+    /// Whether it declares weights, or calls what may.
+    pub owns: bool,
 }
 
 impl Definition {

@@ -82,17 +82,23 @@ impl<'a> Names<'a> {
             let error = Diagnostic::error("missing-setting", format!("the dataset `{}` has no field", d.name.name));
             self.faults.push(error.primary(d.name.span, "write `name = …`"));
         }
-        self.unused_arguments(&d.params, |_| false);
+        if self.module == 0 {
+            let unused = self.unused_arguments(&d.params).map(|name| (self.at, name.clone())).collect::<Vec<_>>();
+            self.found.arguments.extend(unused);
+            let is_unused = |name: &&Ident| self.scopes.find(&name.name).is_some_and(|bound| !bound.used.get());
+            self.found.fields.extend(fields(d).filter(is_unused).map(|name| (self.at, name.clone())));
+        }
         self.scopes.pop();
         tree::Dataset { name: d.name.clone(), params, entries, locals: std::mem::take(&mut self.locals) }
     }
 
     /// A section's values are computed of the model's results, and of fields that only the data may tell; what it calls is always known.
-    pub(super) fn train(&mut self, train: &'a Train, at: ItemRef) -> tree::Train {
+    pub(super) fn train(&mut self, train: &'a Train) -> tree::Train {
         self.attributes(&train.attributes, &[], train.span);
         let (mut args, mut params, mut outer) = (vec![], vec![], vec![]);
         match self.program.model(self.module, &train.model.name, train.model.span) {
             Ok((at, model)) => {
+                self.mention(at);
                 (args, params) = self.args_of_model(train, at);
                 outer = self.names_of_section(train, model);
             }
@@ -100,11 +106,14 @@ impl<'a> Names<'a> {
         }
         self.outer = Some(FxHashMap::default());
         let entries = self.scoped(|names| names.train_entries(&train.entries));
+        let used = self.scopes.iter().filter(|(_, binding)| binding.used.get());
+        let used = used.map(|(name, _)| name.to_owned()).collect();
+        self.found.sections.insert(self.at, used);
         outer.extend(self.outer.take().into_iter().flat_map(FxHashMap::into_values));
         outer.sort_unstable();
         let allowed = train.entries.iter().flat_map(|entry| attributes::allowed(&entry.attributes, entry.span));
         tree::Train {
-            at,
+            at: self.at,
             name: train.name.clone(),
             model: train.model.clone(),
             args,
@@ -163,11 +172,7 @@ impl<'a> Names<'a> {
                 self.faults.push(error.primary(value.span, "not a call of a dataset"));
                 return self.expr(value);
             }
-            ("validation", ExprKind::Call(call))
-                if dataset_named(self.program, self.module, &call.callee.name).is_some() =>
-            {
-                self.call_of_dataset(call)
-            }
+            ("validation", ExprKind::Call(call)) if self.is_dataset(&call.callee) => self.call_of_dataset(call),
             ("validation", _) => {
                 let datasets = self.program.main().datasets().map(|dataset| dataset.name.name.as_str());
                 let wanted = "`validation` is `last(…)` or `random(…)` of the data, or a dataset";
@@ -211,15 +216,21 @@ impl<'a> Names<'a> {
             self.faults.push(error);
             return tree::Expr { kind: tree::ExprKind::None, span: value.span };
         };
-        self.instance_name(call, None);
         let at = ItemRef { module: LIBRARY, item: library().settings[name] };
+        self.instance_name(call, None, Some(at));
         let callee = self.bound(call, at, Use { form: Form::Call, left: &[] }, false);
         tree::Expr { kind: tree::ExprKind::Call(self.with_callee(call, callee, 0)), span: value.span }
     }
 
+    fn is_dataset(&self, name: &Ident) -> bool {
+        let at = self.program.lookup(self.module, &name.name);
+        at.is_some_and(|at| matches!(self.program.item(at), Item::Dataset(_)))
+    }
+
     fn call_of_dataset(&mut self, call: &'a Call) -> tree::Call {
-        self.instance_name(call, None);
-        let callee = match self.program.lookup(self.module, &call.callee.name) {
+        let item = self.program.lookup(self.module, &call.callee.name);
+        self.instance_name(call, None, item);
+        let callee = match item {
             None => {
                 self.faults.push(unknown_dataset(self.program, &call.callee));
                 Callee::Setting
@@ -249,6 +260,7 @@ impl<'a> Names<'a> {
             self.faults.push(error);
             return self.with_callee(call, Callee::Setting, 0);
         }
+        self.found.handed_on.extend(found);
         self.call(call, Use { form: Form::Call, left: &[call.callee.span; 2] })
     }
 
@@ -340,14 +352,15 @@ pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
 
 /// The dataset that a setting of a section calls.
 pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
-    let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
-    dataset_named(program, module, &call.callee.name)
+    let at = dataset_at(program, module, train, setting)?;
+    if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
 }
 
-/// The dataset of a name, if it is one.
-fn dataset_named<'a>(program: &'a Program, module: u32, name: &str) -> Option<&'a Dataset> {
-    let at = program.lookup(module, name)?;
-    if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
+/// Its place.
+pub(super) fn dataset_at(program: &Program, module: u32, train: &Train, setting: &str) -> Option<ItemRef> {
+    let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
+    let at = program.lookup(module, &call.callee.name)?;
+    matches!(program.item(at), Item::Dataset(_)).then_some(at)
 }
 
 /// The value of a setting.
