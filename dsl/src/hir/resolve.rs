@@ -18,7 +18,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(crate) use self::attributes::Allowed;
 use self::scope::{Kind, Scopes};
-use super::tree::{self, Binding, LocalId};
+use super::tree::{self, Binding, Element, LocalId};
 use super::{ItemRef, Program, bind};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
@@ -140,6 +140,8 @@ struct Names<'a> {
     calls: Vec<(ItemRef, Span)>,
     /// Whether it declares weights, or calls what may.
     owns: bool,
+    /// Whether `...` is in the type of an argument.
+    has_rest: bool,
     /// In a body: how many calls there are so far, and of each name how many without `as`.
     numbers: Option<(u32, FxHashMap<&'a str, u32>)>,
     /// How many names of dimensions are used so far.
@@ -186,6 +188,7 @@ impl<'a> Names<'a> {
             name: "",
             calls: vec![],
             owns: false,
+            has_rest: false,
             numbers: None,
             dimensions: 0,
             found,
@@ -295,6 +298,7 @@ impl<'a> Names<'a> {
         let params = self.params(&d.params, |param| d.requires(param));
         // whose sizes say which dimensions there are, but use none of them
         self.scopes.forget_uses(Kind::Dimension);
+        self.has_rest = params.iter().any(|param| param.ty.has_rest());
         self.numbers = Some(Default::default());
         let body = match &d.body {
             Body::Block(block) => tree::Body::Block(self.block(block)),
@@ -379,7 +383,7 @@ impl<'a> Names<'a> {
                     Dim::Stretch(_) => tree::Dim::Stretch,
                     Dim::Size(e) => tree::Dim::Size(self.expr(e)),
                 });
-                tree::TypeKind::Data { dtype: dtype.clone(), dims: dims.collect() }
+                tree::TypeKind::Data { dims: dims.collect(), dtype: self.element(dtype.as_ref()) }
             }
             TypeKind::Value { name, of, optional } => {
                 self.faults.extend(unknown_type(name));
@@ -388,6 +392,19 @@ impl<'a> Names<'a> {
             }
         };
         tree::Type { kind, span: ty.span }
+    }
+
+    /// What is before the brackets of a type.
+    fn element(&mut self, name: Option<&Ident>) -> Element {
+        let Some(name) = name else { return Element::Default };
+        match name.name.as_str() {
+            "float" => Element::Float,
+            "int" => Element::Int,
+            text => text.parse().map(Element::Of).unwrap_or_else(|_| {
+                self.faults.push(unknown_dtype(name));
+                Element::Default
+            }),
+        }
     }
 
     /// Reports a word that begins at `span`, and that later versions compile.
@@ -412,4 +429,17 @@ fn unknown_type(name: &Ident) -> Option<Diagnostic> {
         Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
         None => error.primary(name.span, format!("the types without brackets are {}", VALUE_TYPES.join(", "))),
     })
+}
+
+/// The error for a dtype that there is not.
+fn unknown_dtype(name: &Ident) -> Diagnostic {
+    let known = DType::ALL.iter().map(|d| d.name()).chain(["int", "float"]);
+    let elsewhere = [("float32", "f32"), ("float64", "f64"), ("double", "f64"), ("int32", "i32")];
+    let elsewhere = elsewhere.into_iter().chain([("int64", "i64"), ("long", "i64"), ("uint8", "u8")]);
+    let translated = elsewhere.into_iter().find(|(theirs, _)| *theirs == name.name).map(|(_, ours)| ours);
+    let label = match translated.or_else(|| did_you_mean(&name.name, known)) {
+        Some(meant) => format!("do you mean `{meant}`?"),
+        None => "the dtypes are f32, f64, i32, i64, u8, bool, and int for any integer".to_owned(),
+    };
+    Diagnostic::error("unknown-name", format!("there is no dtype `{}`", name.name)).primary(name.span, label)
 }

@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Allowed;
+use dlc_ir::DType;
+
 use super::ItemRef;
 use crate::ast::{BinaryOp, DefinitionKind, Ident, UnaryOp};
 use crate::span::Span;
@@ -84,14 +86,59 @@ pub(crate) struct Type {
 #[derive(Clone, Debug)]
 pub(crate) enum TypeKind {
     /// With brackets, known when running.
-    Data { dtype: Option<Ident>, dims: Vec<Dim> },
+    Data { dtype: Element, dims: Vec<Dim> },
     /// Without brackets, known when compiling.
     Value { name: Ident, of: Option<Box<Type>>, optional: bool },
+}
+
+/// What is before the brackets of a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    /// Nothing: the model's float type.
+    Default,
+    /// `float`: the same.
+    Float,
+    /// `int`: any integer; where one must be chosen, i64.
+    Int,
+    Of(DType),
+}
+
+impl Element {
+    /// Whether a dtype is the one, or one of those that it denotes, where floats are these.
+    pub fn fits(self, found: DType, float: DType) -> bool {
+        match self {
+            Element::Int => found.is_int(),
+            _ => found == self.dtype(float),
+        }
+    }
+
+    /// The dtype that it denotes, where floats are these.
+    pub fn dtype(self, float: DType) -> DType {
+        match self {
+            Element::Default | Element::Float => float,
+            Element::Int => DType::I64,
+            Element::Of(dtype) => dtype,
+        }
+    }
+
+    /// As written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Element::Default => "",
+            Element::Float => "float",
+            Element::Int => "int",
+            Element::Of(dtype) => dtype.name(),
+        }
+    }
 }
 
 impl Type {
     pub fn is_data(&self) -> bool {
         matches!(self.kind, TypeKind::Data { .. })
+    }
+
+    pub fn has_rest(&self) -> bool {
+        matches!(&self.kind, TypeKind::Data { dims, .. } if dims.iter().any(|dim| matches!(dim, Dim::Rest(_))))
     }
 
     /// Whether a call that is given for it waits for the shape of a weight.
@@ -170,7 +217,7 @@ impl Pattern {
 pub(crate) struct Weight {
     pub binding: Binding,
     pub is_state: bool,
-    pub dtype: Option<Ident>,
+    pub dtype: Element,
     pub dims: Vec<Dim>,
     /// Where the type is written.
     pub ty_span: Span,

@@ -67,10 +67,9 @@ impl<'p> Lower<'p> {
     fn input_type(&mut self, chosen: &Chosen<'p>, param: &'p Param) -> Eval<(DType, Vec<Axis>)> {
         let definition = chosen.definition;
         let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
-        let declared = self.dtype_of(dtype.as_ref())?;
+        let declared = dtype.dtype(self.float);
         if let Some(field) = self.request.fields.get(&param.name.name) {
-            let any_int = dtype.as_ref().is_some_and(|d| d.name == "int");
-            let fits = if any_int { field.dtype.is_int() } else { field.dtype == declared };
+            let fits = dtype.fits(field.dtype, self.float);
             if !fits {
                 let given = self.given_for(&param.name.name);
                 let message = format!("{given} is {field}, but the input wants {declared}");

@@ -118,6 +118,11 @@ impl<'a> Names<'a> {
             self.faults.push(error.primary(ty.span, "write `[]` for a scalar"));
             return None;
         };
+        let rest = dims.iter().find_map(|dim| if let tree::Dim::Rest(span) = dim { Some(*span) } else { None });
+        if let Some(span) = rest.filter(|_| !self.has_rest) {
+            let message = "`...` stands for the axes of an argument, but no argument has it";
+            self.faults.push(Diagnostic::error("unbound-dimension", message).primary(span, "which axes?"));
+        }
         let Some(init) = init else {
             let error = Diagnostic::error("missing-argument", "a weight wants a first value");
             self.faults.push(error.primary(w.name.span, "add `= …`"));
