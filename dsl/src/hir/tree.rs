@@ -399,7 +399,8 @@ pub(crate) struct Train {
     /// The model's arguments, and the numbers of their parameters.
     pub args: Vec<Arg>,
     pub params: Vec<usize>,
-    pub entries: Vec<Entry>,
+    pub section: Section,
+    pub updates: Vec<Update>,
     pub locals: Vec<Ident>,
     /// The locals for what is outside of the section: arguments, inputs and results of the model, and fields of the data.
     pub outer: Vec<LocalId>,
@@ -415,6 +416,30 @@ impl Train {
     }
 }
 
+/// What is in the braces of `train` or of an `update`, but for updates: each setting once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Section {
+    pub lets: Vec<(Pattern, Expr)>,
+    pub settings: Vec<(Ident, Expr)>,
+}
+
+impl Section {
+    /// The value of a setting.
+    pub fn get(&self, setting: &str) -> Option<&Expr> {
+        self.settings.iter().find(|(name, _)| name.name == setting).map(|(_, value)| value)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Update {
+    /// Patterns of the names of the weights that it changes.
+    pub target: Expr,
+    pub section: Section,
+    /// As far as to the target.
+    pub span: Span,
+}
+
+/// An entry of a dataset.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub kind: EntryKind,
@@ -423,25 +448,7 @@ pub(crate) struct Entry {
 
 #[derive(Clone, Debug)]
 pub(crate) enum EntryKind {
-    Let {
-        pattern: Pattern,
-        value: Expr,
-    },
-    Fit {
-        binding: Binding,
-        value: Expr,
-    },
-    /// A field of a dataset.
-    Field {
-        binding: Binding,
-        value: Expr,
-    },
-    Setting {
-        name: Ident,
-        value: Expr,
-    },
-    Update {
-        target: Expr,
-        entries: Vec<Entry>,
-    },
+    Let { pattern: Pattern, value: Expr },
+    Fit { binding: Binding, value: Expr },
+    Field { binding: Binding, value: Expr },
 }

@@ -5,7 +5,6 @@ use ir::{DType, Role, Type};
 
 use super::entry::Chosen;
 use super::frame::{Dimension, Var};
-use super::settings::setting_value;
 use super::shape::capital;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop, What};
@@ -218,7 +217,7 @@ impl<'p> Lower<'p> {
 
     /// What the dataset that trains the model says of a field.
     fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p Expr> {
-        let ExprKind::Call(data) = &setting_value(chosen.train?, "data")?.kind else { return None };
+        let ExprKind::Call(data) = &chosen.train?.section.get("data")?.kind else { return None };
         let Callee::Item { at, .. } = data.callee else { return None };
         self.program.field_of(at, name).map(|(_, value, _)| value)
     }

@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::bind::{self, Form};
 use crate::hir::tree::{self, Callee, LocalId};
 use crate::hir::{ItemRef, Program};
-use crate::library::{LIBRARY, library};
+use crate::library::{LIBRARY, SETTINGS, SETTINGS_OF_UPDATE, library};
 use crate::span::Span;
 
 /// What a name means in a `train` section.
@@ -105,7 +105,7 @@ impl<'a> Names<'a> {
             Err(error) => self.faults.push(*error),
         }
         self.outer = Some(FxHashMap::default());
-        let entries = self.scoped(|names| names.train_entries(&train.entries));
+        let (section, updates) = self.scoped(|names| names.train_section(train));
         let used = self.scopes.iter().filter(|(_, binding)| binding.used.get());
         let used = used.map(|(name, _)| name.to_owned()).collect();
         self.found.sections.insert(self.at, used);
@@ -118,7 +118,8 @@ impl<'a> Names<'a> {
             model: train.model.clone(),
             args,
             params,
-            entries,
+            section,
+            updates,
             locals: std::mem::take(&mut self.locals),
             outer,
             allowed: attributes::allowed(&train.attributes, train.span).chain(allowed).collect(),
@@ -139,27 +140,64 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn train_entries(&mut self, entries: &'a [Entry]) -> Vec<tree::Entry> {
-        let mut resolved = vec![];
+    /// What is in the braces of `train`.
+    fn train_section(&mut self, train: &'a Train) -> (tree::Section, Vec<tree::Update>) {
+        let mut updates = vec![];
+        let section = self.section(&train.entries, SETTINGS, &mut updates);
+        if let Some(update) = updates.first() {
+            let both = section.settings.iter().filter(|(name, _)| matches!(&*name.name, "loss" | "optimizer"));
+            for (Ident { name, span }, _) in both {
+                let message = format!("`{name}` is set for the whole section beside an `update`");
+                let error = Diagnostic::error("duplicate-name", message)
+                    .primary(*span, "is short for that of one `update \"**\"`")
+                    .secondary(update.span, "but this section has updates");
+                self.faults.push(error.help(format!("move `{name}` into an `update`, or delete the updates")));
+            }
+        }
+        if let (Some(_), Some((name, _))) =
+            (section.get("epochs"), section.settings.iter().find(|(name, _)| name.name == "steps"))
+        {
+            let message = "the length of training is said twice: `epochs` and `steps`";
+            self.faults.push(Diagnostic::error("duplicate-name", message).primary(name.span, "keep one of them"));
+        }
+        (section, updates)
+    }
+
+    fn section(&mut self, entries: &'a [Entry], known: &[&str], updates: &mut Vec<tree::Update>) -> tree::Section {
+        let mut section = tree::Section::default();
         for entry in entries {
             self.attributes(&entry.attributes, &[], entry.span);
-            let kind = match &entry.kind {
+            match &entry.kind {
                 EntryKind::Let { pattern, value } => {
                     let value = self.expr(value);
-                    tree::EntryKind::Let { pattern: self.pattern(pattern, Kind::Let), value }
+                    section.lets.push((self.pattern(pattern, Kind::Let), value));
                 }
-                EntryKind::Fit { .. } => continue,
+                EntryKind::Fit { .. } => {} // which the parser refuses
                 EntryKind::Field { name, value } => {
-                    tree::EntryKind::Setting { name: name.clone(), value: self.setting(name, value) }
+                    let value = self.setting(name, value);
+                    if let Some((first, _)) = section.settings.iter().find(|(old, _)| old.name == name.name) {
+                        let message = format!("`{}` is set twice", name.name);
+                        let error = Diagnostic::error("duplicate-name", message).primary(name.span, "set again");
+                        self.faults.push(error.secondary(first.span, "first set here"));
+                    } else if known.contains(&name.name.as_str()) {
+                        section.settings.push((name.clone(), value));
+                    } else {
+                        self.faults.push(unknown_setting(name, known));
+                    }
                 }
                 EntryKind::Update { target, entries } => {
+                    let span = Span { end: target.span.end, ..entry.span };
                     let target = self.expr(target);
-                    tree::EntryKind::Update { target, entries: self.scoped(|names| names.train_entries(entries)) }
+                    let section = self.scoped(|names| names.section(entries, SETTINGS_OF_UPDATE, &mut vec![]));
+                    for name in ["loss", "optimizer"].into_iter().filter(|name| section.get(name).is_none()) {
+                        let error = Diagnostic::error("missing-setting", format!("this `update` has no `{name}`"));
+                        self.faults.push(error.primary(span, format!("add `{name} = …`")));
+                    }
+                    updates.push(tree::Update { target, section, span });
                 }
-            };
-            resolved.push(tree::Entry { kind, span: entry.span });
+            }
         }
-        resolved
+        section
     }
 
     /// The value of a setting; some have words and functions of their own.
@@ -319,6 +357,19 @@ impl<'a> Names<'a> {
             all.extend(dataset.into_iter().map(|name| (&*name.name, name.span, Meaning::Field)));
         }
         all
+    }
+}
+
+fn unknown_setting(name: &Ident, known: &[&str]) -> Diagnostic {
+    let of_update = known == SETTINGS_OF_UPDATE;
+    let whose = if of_update { "update" } else { "train" };
+    let error = Diagnostic::error("unknown-setting", format!("`{whose}` has no setting `{}`", name.name));
+    if of_update && SETTINGS.contains(&name.name.as_str()) {
+        return error.primary(name.span, "move it out of the braces: it is a setting of the whole training");
+    }
+    match did_you_mean(&name.name, known.iter().copied()) {
+        Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
+        None => error.primary(name.span, "unknown").help(format!("settings of `{whose}` are {}", known.join(", "))),
     }
 }
 
