@@ -16,7 +16,6 @@ mod replaced;
 mod resolve;
 mod text;
 mod tree;
-mod visit;
 
 pub use import::read_file;
 pub(crate) use resolve::Allowed;
@@ -92,10 +91,12 @@ impl Program {
             deprecated.extend(warnings.into_iter().filter(|_| number == 0));
         }
         if !has_errors(&diagnostics) {
-            let resolved = resolve::resolve(&program, deprecated, &mut diagnostics);
-            for (module, items) in program.modules.iter_mut().zip(resolved) {
+            let (modules, mut found) = resolve::resolve(&program, &mut diagnostics);
+            found.warnings.append(&mut deprecated);
+            for (module, items) in program.modules.iter_mut().zip(modules) {
                 module.items = items;
             }
+            resolve::finish(&program, found, &mut diagnostics);
         }
         tidy(&mut diagnostics);
         if has_errors(&diagnostics) {

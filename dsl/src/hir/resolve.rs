@@ -5,7 +5,6 @@ mod attributes;
 mod call;
 mod comments;
 mod expr;
-mod owner;
 mod scope;
 mod section;
 mod stmt;
@@ -19,54 +18,90 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 pub(crate) use self::attributes::Allowed;
 use self::scope::{Kind, Scopes};
-use super::tree::{self, Binding, CallNumber, LocalId};
-use super::visit::{self, Part};
+use super::tree::{self, Binding, Element, LocalId};
 use super::{ItemRef, Program, bind};
 use crate::ast::*;
 use crate::diagnostic::{Diagnostic, SHOWN, did_you_mean, has_errors};
 use crate::library::LIBRARY;
 use crate::span::Span;
 
-/// Resolves every item of every file. Warnings are those of the file that was opened: who imports one cannot mend it.
-pub(super) fn resolve(
-    program: &Program,
-    mut warnings: Vec<Diagnostic>,
-    diagnostics: &mut Vec<Diagnostic>,
-) -> Vec<Vec<tree::Item>> {
-    let (mut allowed, mut modules) = (vec![], vec![]);
-    let handed_on = unused::handed_on(program.main());
+/// What is known of names only when all are resolved.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The items that each item names, whatever they are there.
+    mentions: FxHashMap<ItemRef, FxHashSet<ItemRef>>,
+    /// The definitions whose arguments others choose: what is handed on as a value, trains weights, or is a derivative takes what it is given.
+    handed_on: FxHashSet<ItemRef>,
+    /// Arguments that their definition does not use.
+    arguments: Vec<(ItemRef, Ident)>,
+    /// Fields that their dataset does not use.
+    fields: Vec<(ItemRef, Ident)>,
+    /// The names from outside that a `train` section uses, by its place.
+    sections: FxHashMap<ItemRef, FxHashSet<String>>,
+    /// Errors for an `as` that names nothing, unless what is called owns weights.
+    instances: Vec<(ItemRef, Diagnostic)>,
+    /// Warnings of the file that was opened, and the attributes that silence some.
+    pub warnings: Vec<Diagnostic>,
+    allowed: Vec<Allowed>,
+}
+
+/// Resolves every item of every file.
+pub(super) fn resolve(program: &Program, diagnostics: &mut Vec<Diagnostic>) -> (Vec<Vec<tree::Item>>, Found) {
+    let (mut found, mut modules) = (Found::default(), vec![]);
     for (module, number) in program.modules().iter().zip(0..) {
         section::names_of_trainings(&module.file, diagnostics);
         let mut items = vec![];
         for (item, place) in module.file.items.iter().zip(0..) {
-            let mut names = Names { before: diagnostics.len(), ..Names::new(program, number) };
-            names.own_signature =
-                !matches!(item, Item::Definition(definition) if handed_on.contains(&*definition.name.name));
-            items.push(names.item(item, ItemRef { module: number, item: place }));
+            let at = ItemRef { module: number, item: place };
+            let mut names = Names { before: diagnostics.len(), ..Names::new(program, at, found) };
+            items.push(names.item(item));
             diagnostics.append(&mut names.faults);
+            found = names.found;
             if number == 0 {
-                warnings.append(&mut names.scopes.warnings);
-                allowed.append(&mut names.allowed);
+                found.warnings.append(&mut names.scopes.warnings);
+                found.allowed.append(&mut names.allowed);
             }
         }
         modules.push(items);
     }
+    (modules, found)
+}
+
+/// Looks at the whole program, of which all is resolved. Warnings are those of the file that was opened: who imports one cannot mend it.
+pub(super) fn finish(program: &Program, mut found: Found, diagnostics: &mut Vec<Diagnostic>) {
     super::recursion::check(program, diagnostics);
+    let instances = std::mem::take(&mut found.instances).into_iter();
+    diagnostics.extend(instances.filter(|(at, _)| !owns_weights(program, *at)).map(|(_, error)| error));
     if !has_errors(diagnostics) {
-        unused::check(program, &mut warnings);
-        comments::check(program, &mut warnings);
-        warnings.retain(|warning| !allowed.iter().any(|allowed| allowed.silences(warning)));
-        diagnostics.append(&mut warnings);
+        unused::check(program, &mut found);
+        comments::check(program, &mut found.warnings);
+        found.warnings.retain(|warning| !found.allowed.iter().any(|allowed| allowed.silences(warning)));
+        diagnostics.append(&mut found.warnings);
     }
-    modules
+}
+
+/// Whether a definition declares weights or states, or calls what does.
+fn owns_weights(program: &Program, at: ItemRef) -> bool {
+    let (mut seen, mut open) = (FxHashSet::default(), vec![at]);
+    while let Some(at) = open.pop() {
+        let definition = program.resolved(at);
+        if definition.kind != DefinitionKind::Fn && seen.insert(at) {
+            if definition.owns {
+                return true;
+            }
+            open.extend(definition.calls.iter().map(|(callee, _)| callee));
+        }
+    }
+    false
 }
 
 /// Resolves the library.
 pub(super) fn library(items: &[Item]) -> Vec<tree::Item> {
     let program = Program::empty();
     let resolved = items.iter().zip(0..).map(|(item, place)| {
-        let mut names = Names::new(&program, LIBRARY);
-        let resolved = names.item(item, ItemRef { module: LIBRARY, item: place });
+        let at = ItemRef { module: LIBRARY, item: place };
+        let mut names = Names::new(&program, at, Found::default());
+        let resolved = names.item(item);
         assert!(!has_errors(&names.faults), "a text of the library is wrong: {:?}", names.faults);
         resolved
     });
@@ -92,20 +127,25 @@ fn twice<'a>(
 
 struct Names<'a> {
     program: &'a Program,
+    /// What is being resolved.
+    at: ItemRef,
     module: u32,
     scopes: Scopes<'a>,
     /// The names that have slots so far.
     locals: Vec<Ident>,
-    /// What is being resolved, if it is a definition.
+    /// If it is a definition, of which kind, and its name.
     kind: Option<DefinitionKind>,
-    /// Its name.
     name: &'a str,
-    /// Whether that chooses its arguments itself.
-    own_signature: bool,
-    /// The names that it calls or uses, whatever they are there.
-    mentioned: FxHashSet<&'a str>,
-    /// The numbers of its calls, by the places of their callees.
-    numbers: FxHashMap<Span, CallNumber>,
+    /// The definitions that it calls so far, and where.
+    calls: Vec<(ItemRef, Span)>,
+    /// Whether it declares weights, or calls what may.
+    owns: bool,
+    /// Whether `...` is in the type of an argument.
+    has_rest: bool,
+    /// In a body: how many calls there are so far, and of each name how many without `as`.
+    numbers: Option<(u32, FxHashMap<&'a str, u32>)>,
+    /// How many names of dimensions are used so far.
+    dimensions: usize,
     /// The loops around.
     loops: Vec<Loop>,
     /// Of a `train` section: names that nothing binds, which only the data can give. None where there can be no such names.
@@ -118,6 +158,7 @@ struct Names<'a> {
     metrics: FxHashSet<Span>,
     /// The warnings that attributes silence.
     allowed: Vec<Allowed>,
+    found: Found,
     faults: Vec<Diagnostic>,
     /// How many faults were found before.
     before: usize,
@@ -131,20 +172,26 @@ struct Loop {
     has_literal_names: bool,
     uses: BTreeSet<LocalId>,
     rebinds: BTreeSet<LocalId>,
+    /// The names of what it calls that is not of the library.
+    calls: Vec<String>,
 }
 
 impl<'a> Names<'a> {
-    fn new(program: &'a Program, module: u32) -> Self {
+    fn new(program: &'a Program, at: ItemRef, found: Found) -> Self {
         Names {
             program,
-            module,
+            at,
+            module: at.module,
             scopes: Scopes::new(),
             locals: vec![],
             kind: None,
             name: "",
-            own_signature: true,
-            mentioned: FxHashSet::default(),
-            numbers: FxHashMap::default(),
+            calls: vec![],
+            owns: false,
+            has_rest: false,
+            numbers: None,
+            dimensions: 0,
+            found,
             loops: vec![],
             outer: None,
             in_init: false,
@@ -214,11 +261,11 @@ impl<'a> Names<'a> {
         self.allowed.extend(attributes::allowed(attributes, within));
     }
 
-    fn item(&mut self, item: &'a Item, at: ItemRef) -> tree::Item {
+    fn item(&mut self, item: &'a Item) -> tree::Item {
         match item {
-            Item::Definition(definition) => tree::Item::Definition(self.definition(definition, at)),
+            Item::Definition(definition) => tree::Item::Definition(self.definition(definition)),
             Item::Dataset(dataset) => tree::Item::Dataset(self.dataset(dataset)),
-            Item::Train(train) => tree::Item::Train(self.train(train, at)),
+            Item::Train(train) => tree::Item::Train(self.train(train)),
             Item::Import(import) => {
                 self.attributes(&import.attributes, &[], import.span);
                 tree::Item::Import
@@ -226,16 +273,13 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn definition(&mut self, d: &'a Definition, at: ItemRef) -> tree::Definition {
+    /// Notes that the item names another.
+    fn mention(&mut self, item: ItemRef) {
+        self.found.mentions.entry(self.at).or_default().insert(item);
+    }
+
+    fn definition(&mut self, d: &'a Definition) -> tree::Definition {
         (self.kind, self.name) = (Some(d.kind), &d.name.name);
-        visit::definition(d, &mut |part| {
-            self.mentioned.extend(match part {
-                Part::Call(call) => Some(call.callee.name.as_str()),
-                Part::Expr(Expr { kind: ExprKind::Name(name), .. }) => Some(name.as_str()),
-                Part::Expr(_) | Part::Layer(_) => None,
-            });
-        });
-        self.numbers = call::numbers(&d.body);
         if self.module != LIBRARY {
             let own: &[&str] = if d.kind == DefinitionKind::Fn { &["gradient"] } else { &[] };
             self.attributes(&d.attributes, own, d.span);
@@ -254,11 +298,15 @@ impl<'a> Names<'a> {
         let params = self.params(&d.params, |param| d.requires(param));
         // whose sizes say which dimensions there are, but use none of them
         self.scopes.forget_uses(Kind::Dimension);
+        self.has_rest = params.iter().any(|param| param.ty.has_rest());
+        self.numbers = Some(Default::default());
         let body = match &d.body {
             Body::Block(block) => tree::Body::Block(self.block(block)),
             Body::Expr(e) => tree::Body::Expr(self.expr(e)),
             Body::Builtin => tree::Body::Builtin,
         };
+        self.numbers = None;
+        self.faults.extend(self.scopes.uncalled());
         let of_size = unused::used_for_their_size(&d.params, &self.scopes);
         let results = d.results.iter().map(|result| tree::ResultDecl {
             name: result.name.clone(),
@@ -267,13 +315,32 @@ impl<'a> Names<'a> {
         });
         let results = results.collect();
         let gradient = self.gradient(d);
-        if self.own_signature && self.module != LIBRARY {
-            let trained = self.used_by_training(d);
-            self.unused_arguments(&d.params, |name| of_size.contains(name) || trained.contains(name));
+        if self.module == 0 {
+            let unused = self.unused_arguments(&d.params);
+            let unused = unused.filter(|name| !of_size.contains(&*name.name)).map(|name| (self.at, name.clone()));
+            self.found.arguments.extend(unused.collect::<Vec<_>>());
         }
         let locals = std::mem::take(&mut self.locals);
-        let reads = attributes::reads(&d.attributes);
-        tree::Definition { at, kind: d.kind, name: d.name.clone(), params, results, body, gradient, reads, locals }
+        let (at, calls, owns) = (self.at, std::mem::take(&mut self.calls), self.owns);
+        tree::Definition {
+            at,
+            kind: d.kind,
+            name: d.name.clone(),
+            params,
+            results,
+            body,
+            gradient,
+            reads: attributes::reads(&d.attributes),
+            locals,
+            calls,
+            owns,
+        }
+    }
+
+    /// Arguments that nothing uses.
+    fn unused_arguments(&self, params: &'a [Param]) -> impl Iterator<Item = &'a Ident> {
+        let names = params.iter().map(|param| &param.name);
+        names.filter(|name| self.scopes.find(&name.name).is_some_and(|binding| !binding.used.get()))
     }
 
     /// The function that `@gradient` names.
@@ -290,6 +357,8 @@ impl<'a> Names<'a> {
             let error = Diagnostic::error("type-mismatch", format!("`{name}` is no function"));
             self.faults.push(error.primary(*span, "a `fn` is wanted"));
         }
+        self.mention(at);
+        self.found.handed_on.insert(at);
         Some((at, *span))
     }
 
@@ -298,14 +367,11 @@ impl<'a> Names<'a> {
         let mut resolved = vec![];
         for param in params {
             self.attributes(&param.attributes, &[], param.span);
-            resolved.push(tree::Param {
-                name: param.name.clone(),
-                ty: self.ty(&param.ty),
-                default: param.default.as_ref().map(|e| self.value(e, bind::delays(param))),
-                required: requires(param),
-                late: param.default.as_ref().is_some_and(visit::mentions_dimension),
-                span: param.span,
-            });
+            let ty = self.ty(&param.ty);
+            let before = self.dimensions;
+            let default = param.default.as_ref().map(|e| self.value(e, bind::delays(param)));
+            let (required, late) = (requires(param), self.dimensions > before);
+            resolved.push(tree::Param { name: param.name.clone(), ty, default, required, late, span: param.span });
         }
         resolved
     }
@@ -318,7 +384,7 @@ impl<'a> Names<'a> {
                     Dim::Stretch(_) => tree::Dim::Stretch,
                     Dim::Size(e) => tree::Dim::Size(self.expr(e)),
                 });
-                tree::TypeKind::Data { dtype: dtype.clone(), dims: dims.collect() }
+                tree::TypeKind::Data { dims: dims.collect(), dtype: self.element(dtype.as_ref()) }
             }
             TypeKind::Value { name, of, optional } => {
                 self.faults.extend(unknown_type(name));
@@ -327,6 +393,19 @@ impl<'a> Names<'a> {
             }
         };
         tree::Type { kind, span: ty.span }
+    }
+
+    /// What is before the brackets of a type.
+    fn element(&mut self, name: Option<&Ident>) -> Element {
+        let Some(name) = name else { return Element::Default };
+        match name.name.as_str() {
+            "float" => Element::Float,
+            "int" => Element::Int,
+            text => text.parse().map(Element::Of).unwrap_or_else(|_| {
+                self.faults.push(unknown_dtype(name));
+                Element::Default
+            }),
+        }
     }
 
     /// Reports a word that begins at `span`, and that later versions compile.
@@ -351,4 +430,17 @@ fn unknown_type(name: &Ident) -> Option<Diagnostic> {
         Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
         None => error.primary(name.span, format!("the types without brackets are {}", VALUE_TYPES.join(", "))),
     })
+}
+
+/// The error for a dtype that there is not.
+fn unknown_dtype(name: &Ident) -> Diagnostic {
+    let known = DType::ALL.iter().map(|d| d.name()).chain(["int", "float"]);
+    let elsewhere = [("float32", "f32"), ("float64", "f64"), ("double", "f64"), ("int32", "i32")];
+    let elsewhere = elsewhere.into_iter().chain([("int64", "i64"), ("long", "i64"), ("uint8", "u8")]);
+    let translated = elsewhere.into_iter().find(|(theirs, _)| *theirs == name.name).map(|(_, ours)| ours);
+    let label = match translated.or_else(|| did_you_mean(&name.name, known)) {
+        Some(meant) => format!("do you mean `{meant}`?"),
+        None => "the dtypes are f32, f64, i32, i64, u8, bool, and int for any integer".to_owned(),
+    };
+    Diagnostic::error("unknown-name", format!("there is no dtype `{}`", name.name)).primary(name.span, label)
 }

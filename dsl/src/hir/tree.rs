@@ -4,6 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::Allowed;
+use dlc_ir::DType;
+
 use super::ItemRef;
 use crate::ast::{BinaryOp, DefinitionKind, Ident, UnaryOp};
 use crate::span::Span;
@@ -38,6 +40,10 @@ pub(crate) struct Definition {
     pub reads: Option<Contents>,
     /// The names of its locals.
     pub locals: Vec<Ident>,
+    /// The definitions that it calls, and where.
+    pub calls: Vec<(ItemRef, Span)>,
+    /// Whether it declares weights, or calls what may.
+    pub owns: bool,
 }
 
 impl Definition {
@@ -82,14 +88,59 @@ pub(crate) struct Type {
 #[derive(Clone, Debug)]
 pub(crate) enum TypeKind {
     /// With brackets, known when running.
-    Data { dtype: Option<Ident>, dims: Vec<Dim> },
+    Data { dtype: Element, dims: Vec<Dim> },
     /// Without brackets, known when compiling.
     Value { name: Ident, of: Option<Box<Type>>, optional: bool },
+}
+
+/// What is before the brackets of a type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Element {
+    /// Nothing: the model's float type.
+    Default,
+    /// `float`: the same.
+    Float,
+    /// `int`: any integer; where one must be chosen, i64.
+    Int,
+    Of(DType),
+}
+
+impl Element {
+    /// Whether a dtype is the one, or one of those that it denotes, where floats are these.
+    pub fn fits(self, found: DType, float: DType) -> bool {
+        match self {
+            Element::Int => found.is_int(),
+            _ => found == self.dtype(float),
+        }
+    }
+
+    /// The dtype that it denotes, where floats are these.
+    pub fn dtype(self, float: DType) -> DType {
+        match self {
+            Element::Default | Element::Float => float,
+            Element::Int => DType::I64,
+            Element::Of(dtype) => dtype,
+        }
+    }
+
+    /// As written.
+    pub fn text(self) -> &'static str {
+        match self {
+            Element::Default => "",
+            Element::Float => "float",
+            Element::Int => "int",
+            Element::Of(dtype) => dtype.name(),
+        }
+    }
 }
 
 impl Type {
     pub fn is_data(&self) -> bool {
         matches!(self.kind, TypeKind::Data { .. })
+    }
+
+    pub fn has_rest(&self) -> bool {
+        matches!(&self.kind, TypeKind::Data { dims, .. } if dims.iter().any(|dim| matches!(dim, Dim::Rest(_))))
     }
 
     /// Whether a call that is given for it waits for the shape of a weight.
@@ -179,7 +230,7 @@ impl Pattern {
 pub(crate) struct Weight {
     pub binding: Binding,
     pub is_state: bool,
-    pub dtype: Option<Ident>,
+    pub dtype: Element,
     pub dims: Vec<Dim>,
     /// Where the type is written.
     pub ty_span: Span,
@@ -361,7 +412,8 @@ pub(crate) struct Train {
     /// The model's arguments, and the numbers of their parameters.
     pub args: Vec<Arg>,
     pub params: Vec<usize>,
-    pub entries: Vec<Entry>,
+    pub section: Section,
+    pub updates: Vec<Update>,
     pub locals: Vec<Ident>,
     /// The locals for what is outside of the section: arguments, inputs and results of the model, and fields of the data.
     pub outer: Vec<LocalId>,
@@ -377,6 +429,30 @@ impl Train {
     }
 }
 
+/// What is in the braces of `train` or of an `update`, but for updates: each setting once.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Section {
+    pub lets: Vec<(Pattern, Expr)>,
+    pub settings: Vec<(Ident, Expr)>,
+}
+
+impl Section {
+    /// The value of a setting.
+    pub fn get(&self, setting: &str) -> Option<&Expr> {
+        self.settings.iter().find(|(name, _)| name.name == setting).map(|(_, value)| value)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Update {
+    /// Patterns of the names of the weights that it changes.
+    pub target: Expr,
+    pub section: Section,
+    /// As far as to the target.
+    pub span: Span,
+}
+
+/// An entry of a dataset.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     pub kind: EntryKind,
@@ -385,25 +461,7 @@ pub(crate) struct Entry {
 
 #[derive(Clone, Debug)]
 pub(crate) enum EntryKind {
-    Let {
-        pattern: Pattern,
-        value: Expr,
-    },
-    Fit {
-        binding: Binding,
-        value: Expr,
-    },
-    /// A field of a dataset.
-    Field {
-        binding: Binding,
-        value: Expr,
-    },
-    Setting {
-        name: Ident,
-        value: Expr,
-    },
-    Update {
-        target: Expr,
-        entries: Vec<Entry>,
-    },
+    Let { pattern: Pattern, value: Expr },
+    Fit { binding: Binding, value: Expr },
+    Field { binding: Binding, value: Expr },
 }

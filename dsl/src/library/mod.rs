@@ -17,6 +17,7 @@ mod reference;
 mod settings;
 
 pub use reference::{Entry, entries, find, markdown};
+pub(crate) use settings::SETTINGS_OF_UPDATE;
 pub use settings::{SETTINGS, SETTINGS_DOCS, SettingDoc};
 
 /// The number of the library among the modules of a program.

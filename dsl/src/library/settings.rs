@@ -20,6 +20,9 @@ pub const SETTINGS: &[&str] = &[
     "metrics",
 ];
 
+/// The settings of an `update`.
+pub(crate) const SETTINGS_OF_UPDATE: &[&str] = &["loss", "optimizer", "every", "clip"];
+
 /// A setting of a `train` section, explained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettingDoc {

@@ -382,7 +382,7 @@ impl<'p> Lower<'p> {
         let param = &definition.params[i];
         let callee = &definition.name.name;
         let TypeKind::Data { dtype, .. } = &param.ty.kind else { return Ok(()) };
-        let dtype = self.dtype_of(dtype.as_ref())?;
+        let dtype = dtype.dtype(self.float);
         let is_number = value.is_number();
         let data = match value {
             Value::Data(d) => d,

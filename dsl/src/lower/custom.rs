@@ -93,7 +93,7 @@ impl<'p> Lower<'p> {
         for g in given {
             match &definition.params[g.param].ty.kind {
                 TypeKind::Data { dtype, .. } => {
-                    let dtype = self.dtype_of(dtype.as_ref())?;
+                    let dtype = dtype.dtype(self.float);
                     let what = format!("`{}`", definition.params[g.param].name.name);
                     tensors.push((g.param, self.as_data(g.value, dtype, &what, g.span)?));
                 }

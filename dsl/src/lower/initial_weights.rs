@@ -8,11 +8,10 @@ use ir::{Builder, FunctionKind, Graph, Role, Type};
 
 use super::dataset::{Contents, Reader, Readers};
 use super::pattern;
-use super::settings::setting_value;
 use super::value::Value;
 use super::{Eval, Lower, Request, Stop};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
-use crate::hir::{EntryKind, Expr, ExprKind, Program};
+use crate::hir::{Expr, ExprKind, Program};
 use crate::span::Span;
 
 /// Where the initial value of a weight comes from.
@@ -119,15 +118,10 @@ impl<'p> Lower<'p> {
     ) -> Eval<Option<InitialWeights>> {
         let (chosen, _) = self.begin()?;
         let Some(train) = chosen.train else { return Ok(None) };
-        let Some(setting) = setting_value(train, "weights") else { return Ok(None) };
+        let Some(setting) = train.section.get("weights") else { return Ok(None) };
         self.context().builder = Builder::new(ir::Symbol::new("weights"), FunctionKind::Func);
         self.begin_reading(read);
         self.begin_section(train);
-        for entry in &train.entries {
-            if let EntryKind::Let { pattern, value } = &entry.kind {
-                self.known_let(pattern, value);
-            }
-        }
         let mut entries = self.weight_entries(setting)?;
         let names: Vec<String> = match names {
             Some(names) => names.iter().map(|&name| name.to_owned()).collect(),

@@ -5,7 +5,6 @@ use ir::{DType, Role, Type};
 
 use super::entry::Chosen;
 use super::frame::{Dimension, Var};
-use super::settings::setting_value;
 use super::shape::capital;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Given, Lower, Stop, What};
@@ -67,10 +66,9 @@ impl<'p> Lower<'p> {
     fn input_type(&mut self, chosen: &Chosen<'p>, param: &'p Param) -> Eval<(DType, Vec<Axis>)> {
         let definition = chosen.definition;
         let TypeKind::Data { dtype, dims } = &param.ty.kind else { return Err(Stop) };
-        let declared = self.dtype_of(dtype.as_ref())?;
+        let declared = dtype.dtype(self.float);
         if let Some(field) = self.request.fields.get(&param.name.name) {
-            let any_int = dtype.as_ref().is_some_and(|d| d.name == "int");
-            let fits = if any_int { field.dtype.is_int() } else { field.dtype == declared };
+            let fits = dtype.fits(field.dtype, self.float);
             if !fits {
                 let given = self.given_for(&param.name.name);
                 let message = format!("{given} is {field}, but the input wants {declared}");
@@ -219,7 +217,7 @@ impl<'p> Lower<'p> {
 
     /// What the dataset that trains the model says of a field.
     fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p Expr> {
-        let ExprKind::Call(data) = &setting_value(chosen.train?, "data")?.kind else { return None };
+        let ExprKind::Call(data) = &chosen.train?.section.get("data")?.kind else { return None };
         let Callee::Item { at, .. } = data.callee else { return None };
         self.program.field_of(at, name).map(|(_, value, _)| value)
     }

@@ -12,7 +12,7 @@ use super::template::Key;
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
 use crate::hir::bind::{Form, no_optimizer};
-use crate::hir::{Callee, Definition, EntryKind, ExprKind, Train};
+use crate::hir::{Callee, Definition, ExprKind, Train};
 use crate::span::Span;
 
 /// What the names of a training's own states begin with: no name that a text can give a layer does.
@@ -127,11 +127,8 @@ impl<'p> Lower<'p> {
         let mut frame = self.new_frame(0, &train.locals);
         frame.give(&train.outer, |name| self.model_values.get(name).cloned());
         self.frames.push(frame);
-        for entry in train.entries.iter().chain(update.entries) {
-            if let EntryKind::Let { pattern, value } = &entry.kind {
-                self.known_let(pattern, value);
-            }
-        }
+        self.known_lets(&train.section.lets);
+        self.known_lets(update.lets);
         let ExprKind::Call(call) = &setting.kind else {
             let wanted = "an optimizer is a block of a weight, its gradient and its settings, as in `adam(lr: 1e-3)`";
             return Err(self.fault("type-mismatch", wanted, setting.span, "not a call"));

@@ -3,7 +3,7 @@
 use super::value::{Data, Value};
 use super::{Eval, Lower, Stop};
 use crate::diagnostic::Diagnostic;
-use crate::hir::{Definition, Dim, Expr, ExprKind, ResultDecl, TypeKind};
+use crate::hir::{Definition, Dim, Element, Expr, ExprKind, ResultDecl, TypeKind};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
@@ -51,7 +51,7 @@ impl<'p> Lower<'p> {
     fn check_data(&mut self, callee: &str, result: &'p ResultDecl, value: Value<'p>, span: Span) -> Eval<Data> {
         let TypeKind::Data { dtype, dims } = &result.ty.kind else { return Err(Stop) };
         let name = result.name.as_ref().map_or("result", |n| n.name.as_str());
-        let number = self.dtype_of(dtype.as_ref())?;
+        let number = dtype.dtype(self.float);
         let data = self.as_data(value, number, &format!("`{name}` of `{callee}`"), span)?;
         let rest = dims.iter().position(|dim| matches!(dim, Dim::Rest(_)));
         // What `...` is in no argument, the first result says that has it.
@@ -63,7 +63,7 @@ impl<'p> Lower<'p> {
             return Err(self.wrong_result(callee, result, &data));
         }
         let mut axes = self.shape_of(dims)?;
-        if !self.same_shape(&axes, &data.axes) || !self.dtype_fits(data.dtype, dtype.as_ref()) {
+        if !self.same_shape(&axes, &data.axes) || !dtype.fits(data.dtype, self.float) {
             return Err(self.wrong_result(callee, result, &data));
         }
         if let (Some(at), Some(length)) = (rest, length) {
@@ -83,7 +83,7 @@ impl<'p> Lower<'p> {
             let makes = format!("`{}` makes `...` {}", rest.name, self.show_axes(&rest.axes));
             error = if rest.origin == data.origin { error.help(makes) } else { error.secondary(rest.origin, makes) };
         }
-        if let TypeKind::Data { dtype: None, .. } = &result.ty.kind
+        if let TypeKind::Data { dtype: Element::Default, .. } = &result.ty.kind
             && data.dtype != self.float
         {
             let (float, own) = (self.float, data.dtype);

@@ -6,7 +6,7 @@ use super::value::Value;
 use super::{Eval, Lower, Request};
 use crate::ast;
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
-use crate::hir::{Callee, EntryKind, Expr, ExprKind, Pattern, Program, Train};
+use crate::hir::{Callee, Expr, ExprKind, Pattern, Program, Train};
 use crate::print::{expr_text, pattern_text};
 use crate::span::Span;
 
@@ -25,7 +25,7 @@ pub(crate) use update::Update;
 pub const MAX_COUNT: usize = 1 << 40;
 
 /// All settings, with the expressions that belong into graphs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Settings<'p> {
     pub data: Option<DatasetCall>,
     pub test: Option<DatasetCall>,
@@ -72,14 +72,6 @@ pub(crate) struct Patterns {
     pub span: Span,
 }
 
-/// The value of a setting.
-pub(crate) fn setting_value<'p>(train: &'p Train, setting: &str) -> Option<&'p Expr> {
-    train.entries.iter().find_map(|entry| match &entry.kind {
-        EntryKind::Setting { name, value } if name.name == setting => Some(value),
-        _ => None,
-    })
-}
-
 /// The settings of a section as texts, by name, but for its length.
 fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
     let entries = train.entries.iter().filter_map(|entry| match &entry.kind {
@@ -90,11 +82,6 @@ fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
         _ => None,
     });
     entries.chain(update::texts(train)).collect()
-}
-
-/// The place of the value of a setting.
-pub(crate) fn setting_span(train: &Train, setting: &str) -> Option<Span> {
-    setting_value(train, setting).map(|value| value.span)
 }
 
 impl Program {
@@ -109,6 +96,7 @@ impl Program {
             Some(train) => lower.settings(train).map(|settings| Some((train, settings))),
         });
         let mut diagnostics = std::mem::take(&mut lower.diagnostics);
+        let span_of = |train: &Train, setting| train.section.get(setting).map_or(train.model.span, |value| value.span);
         match found {
             Ok(found) if !has_errors(&diagnostics) => Ok(found.map(|(train, s)| TrainSettings {
                 name: train.name().name.clone(),
@@ -120,8 +108,8 @@ impl Program {
                 epochs: s.epochs,
                 steps: s.steps,
                 batch: s.batch.unwrap_or(32),
-                batch_span: setting_span(train, "batch").unwrap_or(train.model.span),
-                validation_span: setting_span(train, "validation").unwrap_or(train.model.span),
+                batch_span: span_of(train, "batch"),
+                validation_span: span_of(train, "validation"),
                 seed: s.seed.unwrap_or(0),
                 shuffle: s.shuffle.unwrap_or(true),
                 clip: s.clip,
@@ -146,76 +134,26 @@ impl Program {
 }
 
 impl<'p> Lower<'p> {
-    /// Notes that a setting is set; one that was set before is an error, and is not to be read.
-    fn set_once(&mut self, seen: &mut Vec<(&'p str, Span)>, name: &'p ast::Ident) -> bool {
-        if let Some((_, first)) = seen.iter().find(|(old, _)| *old == name.name) {
-            let message = format!("`{}` is set twice", name.name);
-            let error = Diagnostic::error("duplicate-name", message).primary(name.span, "set again");
-            self.fail(error.secondary(*first, "first set here"));
-            return false;
-        }
-        seen.push((&name.name, name.span));
-        true
-    }
-
     /// Reads a section's settings. Values that need tensors stay expressions.
     pub(crate) fn settings(&mut self, train: &'p Train) -> Eval<Settings<'p>> {
-        let mut settings = Settings {
-            data: None,
-            test: None,
-            validation: None,
-            epochs: None,
-            steps: None,
-            batch: None,
-            seed: None,
-            shuffle: None,
-            clip: None,
-            keep: None,
-            patience: None,
-            weights: None,
-            trainable: None,
-            loss: None,
-            optimizer: None,
-            updates: vec![],
-            metrics: vec![],
-        };
+        let mut settings = Settings::default();
         self.begin_section(train);
-        let mut seen: Vec<(&str, Span)> = vec![];
         let before = self.diagnostics.len();
-        for entry in &train.entries {
-            match &entry.kind {
-                EntryKind::Let { pattern, value } => self.known_let(pattern, value),
-                // of datasets, and what is read when the others are
-                EntryKind::Fit { .. } | EntryKind::Field { .. } | EntryKind::Update { .. } => {}
-                EntryKind::Setting { name, value } => {
-                    if !self.set_once(&mut seen, name) {
-                        continue;
-                    }
-                    // A fault is reported; the other settings are looked at all the same.
-                    let _ = self.setting(&mut settings, name, value);
-                }
-            }
+        for (name, value) in &train.section.settings {
+            // An error is reported; the other settings are looked at all the same.
+            let _ = self.setting(&mut settings, &name.name, value);
         }
-        let has_updates = train.entries.iter().any(|entry| matches!(entry.kind, EntryKind::Update { .. }));
         settings.updates = self.updates(train, &settings).unwrap_or_default();
-        if let Some(value) = setting_value(train, "keep") {
+        if let Some(value) = train.section.get("keep") {
             // the scores that it may name are known now
             settings.keep = self.keep(value, &settings).ok();
         }
-        for (name, given) in [
-            ("data", settings.data.is_some()),
-            ("loss", settings.loss.is_some()),
-            ("optimizer", settings.optimizer.is_some()),
-        ] {
-            let needed = name == "data" || !has_updates;
-            if needed && !given && !seen.iter().any(|(old, _)| *old == name) {
+        for name in ["data", "loss", "optimizer"] {
+            let needed = name == "data" || train.updates.is_empty();
+            if needed && train.section.get(name).is_none() {
                 let message = format!("`train {}` wants `{name} = …`", train.name().name);
                 self.fault("missing-setting", message, train.model.span, format!("`{name}` is missing"));
             }
-        }
-        if let (Some(_), Some((_, span))) = (settings.epochs, seen.iter().find(|(name, _)| *name == "steps")) {
-            let message = "the length of training is said twice: `epochs` and `steps`";
-            self.fault("duplicate-name", message, *span, "keep one of them");
         }
         self.frames.pop();
         if self.request.epochs.or(self.request.steps).is_some() {
@@ -224,17 +162,19 @@ impl<'p> Lower<'p> {
         if has_errors(&self.diagnostics[before..]) { super::stop() } else { Ok(settings) }
     }
 
-    /// A `let` of a section, as far as it needs no tensors.
-    pub(crate) fn known_let(&mut self, pattern: &'p Pattern, value: &'p Expr) {
-        let before = self.diagnostics.len();
-        let result = self.eval(value).and_then(|found| self.bind_pattern(pattern, found, value.span, false));
-        if result.is_err() {
-            self.diagnostics.truncate(before);
+    /// The `let`s of a section, as far as they need no tensors.
+    pub(crate) fn known_lets(&mut self, lets: &'p [(Pattern, Expr)]) {
+        for (pattern, value) in lets {
+            let before = self.diagnostics.len();
+            let result = self.eval(value).and_then(|found| self.bind_pattern(pattern, found, value.span, false));
+            if result.is_err() {
+                self.diagnostics.truncate(before);
+            }
         }
     }
 
-    fn setting(&mut self, settings: &mut Settings<'p>, name: &'p ast::Ident, value: &'p Expr) -> Eval<()> {
-        match name.name.as_str() {
+    fn setting(&mut self, settings: &mut Settings<'p>, name: &str, value: &'p Expr) -> Eval<()> {
+        match name {
             "data" => settings.data = Some(dataset_call(self, value)?),
             "test" => settings.test = Some(dataset_call(self, value)?),
             "validation" => settings.validation = Some(self.validation(value)?),
@@ -250,8 +190,6 @@ impl<'p> Lower<'p> {
                 other => return Err(self.bad_setting("shuffle", "true or false", &other, value.span)),
             },
             "clip" => settings.clip = Some(self.clip(value)?),
-            // read when the others are
-            "keep" => {}
             "patience" => settings.patience = Some(self.count(value, "patience")?),
             "weights" => {
                 self.check_weights(value)?;
@@ -265,15 +203,8 @@ impl<'p> Lower<'p> {
             "metrics" => {
                 settings.metrics = self.metrics(value)?;
             }
-            other => {
-                let message = format!("`train` has no setting `{other}`");
-                let error = Diagnostic::error("unknown-setting", message);
-                let error = match did_you_mean(other, SETTINGS.iter().copied()) {
-                    Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
-                    None => error.primary(name.span, "unknown").help(format!("settings are {}", SETTINGS.join(", "))),
-                };
-                return Err(self.fail(error));
-            }
+            // `keep`, which is read when the others are
+            _ => {}
         }
         Ok(())
     }

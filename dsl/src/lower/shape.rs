@@ -2,14 +2,11 @@
 
 use std::rc::Rc;
 
-use dlc_ir::DType;
-
 use super::frame::{Dimension, Rest};
 use super::value::{Axis, Data, Label, Value, show_type};
 use super::{Eval, Lower, Stop};
-use crate::ast::Ident;
 use crate::diagnostic::Diagnostic;
-use crate::hir::{Dim, Expr, ExprKind, Type, TypeKind};
+use crate::hir::{Dim, Element, Expr, ExprKind, Type, TypeKind};
 use crate::span::Span;
 
 /// What data is matched for.
@@ -38,7 +35,7 @@ impl<'p> Lower<'p> {
     /// current frame's names on its axes.
     pub(crate) fn match_type(&mut self, data: Data, ty: &'p Type, purpose: For<'_>) -> Eval<Data> {
         let TypeKind::Data { dtype, dims } = &ty.kind else { return Ok(data) };
-        self.match_dtype(&data, dtype.as_ref(), ty, purpose)?;
+        self.match_dtype(&data, *dtype, ty, purpose)?;
         let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
         let fixed = dims.len() - usize::from(rest.is_some());
         if data.rank() < fixed || rest.is_none() && data.rank() > fixed {
@@ -67,28 +64,19 @@ impl<'p> Lower<'p> {
         Ok(Data { axes: if *axes == *data.axes { data.axes } else { axes.into() }, ..data })
     }
 
-    fn match_dtype(&mut self, data: &Data, wanted: Option<&Ident>, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
-        if self.dtype_fits(data.dtype, wanted) {
+    fn match_dtype(&mut self, data: &Data, wanted: Element, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
+        if wanted.fits(data.dtype, self.float) {
             return Ok(());
         }
-        let help = match wanted.map(|w| w.name.as_str()) {
-            None | Some("float") => {
+        let help = match wanted {
+            Element::Default | Element::Float => {
                 let (float, found) = (self.float, data.dtype);
                 format!("expected {float}, the model's float type, found {found}; convert it: `float(…)`")
             }
-            Some("int") => "an integer type is wanted: `i64(…)` converts".to_owned(),
-            Some(name) => format!("convert it: `{name}(…)`"),
+            Element::Int => "an integer type is wanted: `i64(…)` converts".to_owned(),
+            Element::Of(dtype) => format!("convert it: `{dtype}(…)`"),
         };
         Err(self.mismatch("type-mismatch", data, ty, purpose, Some(help)))
-    }
-
-    /// Whether a dtype is the one before a type's brackets, or one of those that it denotes.
-    pub(crate) fn dtype_fits(&self, found: DType, wanted: Option<&Ident>) -> bool {
-        match wanted.map(|w| w.name.as_str()) {
-            None | Some("float") => found == self.float,
-            Some("int") => found.is_int(),
-            Some(name) => found.name() == name,
-        }
     }
 
     /// Checks the axes for which `...` stands in one argument against those of the others; the first binds it.
@@ -234,17 +222,14 @@ impl<'p> Lower<'p> {
 
     /// The name of a tensor in the caller's scope that would fit `ty` by dtype and rank, if exactly one would.
     fn fitting(&self, ty: &Type) -> Option<String> {
-        let TypeKind::Data { dtype: Some(dtype), dims } = &ty.kind else { return None };
+        let TypeKind::Data { dtype: dtype @ (Element::Int | Element::Of(_)), dims } = &ty.kind else { return None };
         let rest = match dims.iter().any(|d| matches!(d, Dim::Rest(_))) {
             true => Some(self.frame().rest.as_ref()?.axes.len()),
             false => None,
         };
         let rank = rest.map_or(dims.len(), |rest| dims.len() - 1 + rest);
         let caller = self.frames.iter().rev().skip(1).find(|frame| !frame.in_library())?;
-        let fits = |d: &Data| {
-            let dtype_fits = if dtype.name == "int" { d.dtype.is_int() } else { d.dtype.name() == dtype.name };
-            dtype_fits && d.rank() == rank
-        };
+        let fits = |d: &Data| dtype.fits(d.dtype, self.float) && d.rank() == rank;
         let mut found = caller.tensors().filter(|(_, d)| fits(d));
         match (found.next(), found.next()) {
             (Some((name, _)), None) => Some(name.to_owned()),
@@ -282,7 +267,7 @@ impl<'p> Lower<'p> {
                 },
             });
         }
-        format!("{}[{}]", dtype.as_ref().map_or("", |d| d.name.as_str()), shown.join(", "))
+        format!("{}[{}]", dtype.text(), shown.join(", "))
     }
 
     /// A size as a number.
@@ -308,13 +293,10 @@ impl<'p> Lower<'p> {
         let mut axes = vec![];
         for dim in dims {
             match dim {
-                Dim::Rest(span) => match self.frame().rest.clone() {
-                    Some(rest) => axes.extend(rest.axes.into_iter().map(|axis| Axis { stretch: false, ..axis })),
-                    None => {
-                        let message = "`...` stands for the axes of an argument, but no argument has it";
-                        return Err(self.fault("unbound-dimension", message, *span, "which axes?"));
-                    }
-                },
+                Dim::Rest(_) => {
+                    let Some(rest) = self.frame().rest.clone() else { return super::stop() };
+                    axes.extend(rest.axes.into_iter().map(|axis| Axis { stretch: false, ..axis }));
+                }
                 Dim::Stretch => axes.push(Axis::stretching()),
                 Dim::Size(e) => {
                     if let Some(name) = capital(e)
@@ -334,26 +316,6 @@ impl<'p> Lower<'p> {
             }
         }
         Ok(axes)
-    }
-
-    /// The dtype that a type's prefix stands for; `int` is i64.
-    pub(crate) fn dtype_of(&mut self, name: Option<&Ident>) -> Eval<DType> {
-        match name.map(|n| (n.name.as_str(), n.span)) {
-            None | Some(("float", _)) => Ok(self.float),
-            Some(("int", _)) => Ok(DType::I64),
-            Some((name, span)) => name.parse().map_err(|_| {
-                let message = format!("there is no dtype `{name}`");
-                let known = DType::ALL.iter().map(|d| d.name()).chain(["int", "float"]);
-                let elsewhere = [("float32", "f32"), ("float64", "f64"), ("double", "f64"), ("int32", "i32")];
-                let elsewhere = elsewhere.into_iter().chain([("int64", "i64"), ("long", "i64"), ("uint8", "u8")]);
-                let translated = elsewhere.into_iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| ours);
-                let label = match translated.or_else(|| crate::diagnostic::did_you_mean(name, known)) {
-                    Some(meant) => format!("do you mean `{meant}`?"),
-                    None => "the dtypes are f32, f64, i32, i64, u8, bool, and int for any integer".to_owned(),
-                };
-                self.fault("unknown-name", message, span, label)
-            }),
-        }
     }
 
     /// Whether two axes go together: they have one size, and not by chance, as different dimensions of the model may, or a dimension

@@ -7,10 +7,10 @@ use dlc_ir::{Graph, Role, Scalar, ScalarOp};
 use super::entry::Chosen;
 use super::frame::{Draws, Var};
 use super::measure::Measure;
-use super::settings::{Settings, Update, setting_span};
+use super::settings::{Settings, Update};
 use super::value::{Axis, Data, Value};
 use super::{Eval, Given, Lower};
-use crate::hir::{Call, EntryKind, Expr, ExprKind, Train};
+use crate::hir::{Call, Expr, ExprKind, Pattern, Train};
 use crate::span::Span;
 
 /// Loss and metrics by name, the loss first.
@@ -146,13 +146,7 @@ impl<'p> Lower<'p> {
         self.label_fields(&mut frame);
         self.frames.push(frame);
         self.frame_mut().draws = Draws::at("@let");
-        for entry in &train.entries {
-            if let EntryKind::Let { pattern, value } = &entry.kind {
-                self.measuring = Some(("a `let` of `train`", value.span));
-                let found = self.eval(value)?;
-                self.bind_pattern(pattern, found, value.span, false)?;
-            }
-        }
+        self.measured_lets(&train.section.lets, "a `let` of `train`")?;
         let mut losses = vec![];
         for (number, update) in settings.updates.iter().enumerate() {
             self.step = of_updates.as_ref().map(|scopes| scopes[number].clone());
@@ -171,16 +165,20 @@ impl<'p> Lower<'p> {
         Ok(Objective { results, losses })
     }
 
+    /// The `let`s of a section, which may be computed of the model's results.
+    fn measured_lets(&mut self, lets: &'p [(Pattern, Expr)], what: &'static str) -> Eval<()> {
+        for (pattern, value) in lets {
+            self.measuring = Some((what, value.span));
+            let found = self.eval(value)?;
+            self.bind_pattern(pattern, found, value.span, false)?;
+        }
+        Ok(())
+    }
+
     /// The loss of an update, in whose braces there may be `let`s.
     fn loss_of(&mut self, update: &Update<'p>) -> Eval<Data> {
         self.frame_mut().draws = Draws::at(format!("@{}/let", update.name));
-        for entry in update.entries {
-            if let EntryKind::Let { pattern, value } = &entry.kind {
-                self.measuring = Some(("a `let` of `update`", value.span));
-                let found = self.eval(value)?;
-                self.bind_pattern(pattern, found, value.span, false)?;
-            }
-        }
+        self.measured_lets(update.lets, "a `let` of `update`")?;
         self.frame_mut().draws = Draws::at(format!("@{}", update.name));
         self.measure(update.loss, "the loss")
     }
@@ -230,7 +228,7 @@ impl<'p> Lower<'p> {
 
 /// Where a `train` section names its data.
 fn data_span(train: &Train) -> Span {
-    setting_span(train, "data").unwrap_or(train.model.span)
+    train.section.get("data").map_or(train.model.span, |value| value.span)
 }
 
 /// The call that gives the value of a metric: its `as` is the metric's name.

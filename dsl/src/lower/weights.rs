@@ -45,7 +45,7 @@ impl<'p> Lower<'p> {
             let error = Diagnostic::error("misplaced", "a `fn` owns no layers").primary(call, "owns weights");
             return Err(self.fail(error.help("make the `fn` around it a `block`")));
         }
-        let dtype = self.dtype_of(dtype.as_ref())?;
+        let dtype = dtype.dtype(self.float);
         let axes = self.shape_of(dims)?;
         let ty = Type::new(dtype, axes.iter().map(|axis| axis.size).collect::<ir::Shape>());
         if ty.checked_bytes().is_none() {

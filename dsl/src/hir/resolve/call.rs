@@ -1,35 +1,14 @@
 //! Calls: what is called, and which argument goes to which parameter.
 
-use rustc_hash::FxHashMap;
-
 use super::Names;
 use super::scope::Kind;
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
 use crate::hir::bind::{self, Form};
 use crate::hir::tree::{self, CallNumber, Callee};
-use crate::hir::visit::{self, Part};
 use crate::hir::{ItemRef, Program};
+use crate::library::LIBRARY;
 use crate::span::Span;
-
-/// The numbers of the calls in a body, by the places of their callees.
-pub(super) fn numbers(body: &Body) -> FxHashMap<Span, CallNumber> {
-    let mut calls: Vec<(&Ident, bool)> = vec![];
-    visit::body(body, &mut |part| {
-        if let Part::Call(call) = part {
-            calls.push((&call.callee, call.name.is_none()));
-        }
-    });
-    calls.sort_by_key(|(callee, _)| callee.span.start);
-    let mut counts: FxHashMap<&str, u32> = FxHashMap::default();
-    let mut numbers = FxHashMap::default();
-    for ((callee, unnamed), ordinal) in calls.into_iter().zip(1..) {
-        let count = counts.entry(&callee.name).or_default();
-        *count += u32::from(unnamed);
-        numbers.insert(callee.span, CallNumber { unnamed: *count, ordinal });
-    }
-    numbers
-}
 
 /// How a call is used.
 #[derive(Clone, Copy, Debug)]
@@ -42,8 +21,9 @@ pub(super) struct Use<'s> {
 impl<'a> Names<'a> {
     pub(super) fn call(&mut self, call: &'a Call, usage: Use<'_>) -> tree::Call {
         let waits = std::mem::take(&mut self.waits);
+        let number = self.number(call, usage.form);
         let callee = self.callee(call, usage, waits);
-        self.with_callee(call, callee, usage.left.len())
+        tree::Call { number, ..self.with_callee(call, callee, usage.left.len()) }
     }
 
     /// The call of a `layer`, without its data.
@@ -79,8 +59,48 @@ impl<'a> Names<'a> {
         if call.name.as_ref().is_some_and(|name| !matches!(name.kind, InstanceNameKind::Word(_))) {
             self.loops.iter_mut().for_each(|around| around.has_literal_names = true);
         }
-        let number = self.numbers.get(&call.callee.span).copied().unwrap_or(CallNumber::NONE);
+        let number = CallNumber::NONE;
         tree::Call { name: call.callee.clone(), callee, args, instance, number, span: call.span }
+    }
+
+    /// The number of a call, before those in its arguments. That of a `layer` runs nothing.
+    fn number(&mut self, call: &'a Call, form: Form) -> CallNumber {
+        let Some((calls, unnamed)) = self.numbers.as_mut().filter(|_| form == Form::Call) else {
+            return CallNumber::NONE;
+        };
+        *calls += 1;
+        let count = unnamed.entry(&call.callee.name).or_default();
+        *count += u32::from(call.name.is_none());
+        CallNumber { unnamed: *count, ordinal: *calls }
+    }
+
+    /// Checks that the `as` of a call names something: its weights, or a metric. `bound` is what binds the callee's name in scope.
+    pub(super) fn instance_name(&mut self, call: &'a Call, bound: Option<Kind>, item: Option<ItemRef>) {
+        let Some(name) = call.name.as_ref().filter(|_| !self.metrics.contains(&call.span)) else { return };
+        let callee = &call.callee.name;
+        let error = |message: String, help: String| {
+            let error = Diagnostic::error("misplaced", message).primary(name.span, "`as` names the weights of a call");
+            error.help(help)
+        };
+        let no_weights = || {
+            let help = match &name.kind {
+                InstanceNameKind::Word(word) => format!("delete this `as`; to name a value, write `let {word} = …`"),
+                _ => "delete this `as`".to_owned(),
+            };
+            error(format!("`{callee}` owns no weights, so that there is nothing to name"), help)
+        };
+        match (bound, item) {
+            (Some(Kind::Layer), _) => self.faults.push(error(
+                format!("the weights of `{callee}` are named where `layer` declares it"),
+                "delete this `as`: all calls of a layer share its weights".to_owned(),
+            )),
+            // an argument may be any function
+            (Some(_), _) => {}
+            (None, Some(at)) if self.program.definition(at).is_some() => self.found.instances.push((at, no_weights())),
+            // which is reported
+            (None, None) => {}
+            _ => self.faults.push(no_weights()),
+        }
     }
 
     /// Arguments, of which some may be calls that wait for the shape of a weight.
@@ -102,8 +122,16 @@ impl<'a> Names<'a> {
     fn callee(&mut self, call: &'a Call, usage: Use<'_>, waits: bool) -> Callee {
         let name = &call.callee.name;
         let bound = self.scopes.use_of(name);
-        self.instance_name(call, bound.map(|(kind, _)| kind));
         let item = self.program.lookup(self.module, name);
+        self.instance_name(call, bound.map(|(kind, _)| kind), item);
+        if let Some(at) = item {
+            self.mention(at);
+            if at.module != LIBRARY && usage.form == Form::Call {
+                self.loops.iter_mut().for_each(|around| around.calls.push(name.clone()));
+            }
+        }
+        // a function that is given may be a block
+        self.owns |= matches!(bound, Some((Kind::Argument | Kind::Layer, _)));
         if let Some((kind, Some(local))) = bound
             && (!matches!(kind, Kind::Weight | Kind::State) || item.is_none())
         {
@@ -132,6 +160,8 @@ impl<'a> Names<'a> {
     /// The callee at `at` with its parameters for the arguments. What waits may get more of them.
     pub(super) fn bound(&mut self, call: &'a Call, at: ItemRef, usage: Use<'_>, waits: bool) -> Callee {
         let program: &'a Program = self.program;
+        self.mention(at);
+        self.calls.extend(program.definition(at).map(|_| (at, call.callee.span)));
         let callee = bind::Callee::of(program.item(at));
         let Use { form, left } = usage;
         let args = call.args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));

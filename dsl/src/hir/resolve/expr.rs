@@ -107,7 +107,10 @@ impl<'a> Names<'a> {
                     self.note_use(local);
                     tree::ExprKind::Local(local)
                 }
-                None => tree::ExprKind::Dimension(name.into()),
+                None => {
+                    self.dimensions += 1;
+                    tree::ExprKind::Dimension(name.into())
+                }
             };
         }
         if name == "generating" {
@@ -115,6 +118,10 @@ impl<'a> Names<'a> {
             return tree::ExprKind::None;
         }
         let otherwise = self.program.lookup(self.module, name);
+        if let Some(at) = otherwise {
+            self.mention(at);
+            self.found.handed_on.insert(at);
+        }
         if let Some(name) = AMBIENT.iter().chain(AMBIENT_IN_PLACES).find(|ambient| **ambient == name) {
             return tree::ExprKind::Ambient(Ambient { name, otherwise });
         }

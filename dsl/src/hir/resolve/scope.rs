@@ -67,11 +67,13 @@ pub(super) struct Scopes<'a> {
     /// Names of scopes that have ended.
     ended: FxHashMap<&'a str, Span>,
     pub warnings: Vec<Diagnostic>,
+    /// The errors for layers that nothing calls, by their names.
+    uncalled: Vec<(&'a str, Diagnostic)>,
 }
 
 impl<'a> Scopes<'a> {
     pub fn new() -> Self {
-        Scopes { scopes: vec![FxHashMap::default()], ended: FxHashMap::default(), warnings: vec![] }
+        Scopes { scopes: vec![FxHashMap::default()], ended: FxHashMap::default(), warnings: vec![], uncalled: vec![] }
     }
 
     pub fn push(&mut self) {
@@ -81,6 +83,12 @@ impl<'a> Scopes<'a> {
     /// Ends the innermost scope.
     pub fn pop(&mut self) {
         let scope = self.scopes.pop().expect("was pushed");
+        let layers = scope.iter().filter(|(_, binding)| binding.kind == Kind::Layer && !binding.used.get());
+        let uncalled = layers.map(|(name, binding)| {
+            let error = Diagnostic::error("unused-parameter", format!("the layer `{name}` is never called"));
+            (*name, error.primary(binding.span, "call it, or delete it"))
+        });
+        self.uncalled.extend(uncalled);
         self.warnings.extend(scope.iter().filter_map(|(name, binding)| unused(name, binding)));
         self.ended.extend(scope.into_iter().map(|(name, binding)| (name, binding.span)));
     }
@@ -127,9 +135,15 @@ impl<'a> Scopes<'a> {
         scope.values().filter(|binding| binding.kind == kind).for_each(|binding| binding.used.set(false));
     }
 
-    /// Where a name was bound that is no longer.
-    pub fn ended(&self, name: &str) -> Option<Span> {
+    /// Where a name was bound that is used, and is known no longer.
+    pub fn ended(&mut self, name: &str) -> Option<Span> {
+        self.uncalled.retain(|(layer, _)| *layer != name);
         self.ended.get(name).copied()
+    }
+
+    /// The errors for layers that nothing calls.
+    pub fn uncalled(&mut self) -> impl Iterator<Item = Diagnostic> {
+        std::mem::take(&mut self.uncalled).into_iter().map(|(_, error)| error)
     }
 
     /// Everything in scope.

@@ -12,7 +12,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::bind::{self, Form};
 use crate::hir::tree::{self, Callee, LocalId};
 use crate::hir::{ItemRef, Program};
-use crate::library::{LIBRARY, library};
+use crate::library::{LIBRARY, SETTINGS, SETTINGS_OF_UPDATE, library};
 use crate::span::Span;
 
 /// What a name means in a `train` section.
@@ -82,34 +82,44 @@ impl<'a> Names<'a> {
             let error = Diagnostic::error("missing-setting", format!("the dataset `{}` has no field", d.name.name));
             self.faults.push(error.primary(d.name.span, "write `name = …`"));
         }
-        self.unused_arguments(&d.params, |_| false);
+        if self.module == 0 {
+            let unused = self.unused_arguments(&d.params).map(|name| (self.at, name.clone())).collect::<Vec<_>>();
+            self.found.arguments.extend(unused);
+            let is_unused = |name: &&Ident| self.scopes.find(&name.name).is_some_and(|bound| !bound.used.get());
+            self.found.fields.extend(fields(d).filter(is_unused).map(|name| (self.at, name.clone())));
+        }
         self.scopes.pop();
         tree::Dataset { name: d.name.clone(), params, entries, locals: std::mem::take(&mut self.locals) }
     }
 
     /// A section's values are computed of the model's results, and of fields that only the data may tell; what it calls is always known.
-    pub(super) fn train(&mut self, train: &'a Train, at: ItemRef) -> tree::Train {
+    pub(super) fn train(&mut self, train: &'a Train) -> tree::Train {
         self.attributes(&train.attributes, &[], train.span);
         let (mut args, mut params, mut outer) = (vec![], vec![], vec![]);
         match self.program.model(self.module, &train.model.name, train.model.span) {
             Ok((at, model)) => {
+                self.mention(at);
                 (args, params) = self.args_of_model(train, at);
                 outer = self.names_of_section(train, model);
             }
             Err(error) => self.faults.push(*error),
         }
         self.outer = Some(FxHashMap::default());
-        let entries = self.scoped(|names| names.train_entries(&train.entries));
+        let (section, updates) = self.scoped(|names| names.train_section(train));
+        let used = self.scopes.iter().filter(|(_, binding)| binding.used.get());
+        let used = used.map(|(name, _)| name.to_owned()).collect();
+        self.found.sections.insert(self.at, used);
         outer.extend(self.outer.take().into_iter().flat_map(FxHashMap::into_values));
         outer.sort_unstable();
         let allowed = train.entries.iter().flat_map(|entry| attributes::allowed(&entry.attributes, entry.span));
         tree::Train {
-            at,
+            at: self.at,
             name: train.name.clone(),
             model: train.model.clone(),
             args,
             params,
-            entries,
+            section,
+            updates,
             locals: std::mem::take(&mut self.locals),
             outer,
             allowed: attributes::allowed(&train.attributes, train.span).chain(allowed).collect(),
@@ -130,27 +140,64 @@ impl<'a> Names<'a> {
         }
     }
 
-    fn train_entries(&mut self, entries: &'a [Entry]) -> Vec<tree::Entry> {
-        let mut resolved = vec![];
+    /// What is in the braces of `train`.
+    fn train_section(&mut self, train: &'a Train) -> (tree::Section, Vec<tree::Update>) {
+        let mut updates = vec![];
+        let section = self.section(&train.entries, SETTINGS, &mut updates);
+        if let Some(update) = updates.first() {
+            let both = section.settings.iter().filter(|(name, _)| matches!(&*name.name, "loss" | "optimizer"));
+            for (Ident { name, span }, _) in both {
+                let message = format!("`{name}` is set for the whole section beside an `update`");
+                let error = Diagnostic::error("duplicate-name", message)
+                    .primary(*span, "is short for that of one `update \"**\"`")
+                    .secondary(update.span, "but this section has updates");
+                self.faults.push(error.help(format!("move `{name}` into an `update`, or delete the updates")));
+            }
+        }
+        if let (Some(_), Some((name, _))) =
+            (section.get("epochs"), section.settings.iter().find(|(name, _)| name.name == "steps"))
+        {
+            let message = "the length of training is said twice: `epochs` and `steps`";
+            self.faults.push(Diagnostic::error("duplicate-name", message).primary(name.span, "keep one of them"));
+        }
+        (section, updates)
+    }
+
+    fn section(&mut self, entries: &'a [Entry], known: &[&str], updates: &mut Vec<tree::Update>) -> tree::Section {
+        let mut section = tree::Section::default();
         for entry in entries {
             self.attributes(&entry.attributes, &[], entry.span);
-            let kind = match &entry.kind {
+            match &entry.kind {
                 EntryKind::Let { pattern, value } => {
                     let value = self.expr(value);
-                    tree::EntryKind::Let { pattern: self.pattern(pattern, Kind::Let), value }
+                    section.lets.push((self.pattern(pattern, Kind::Let), value));
                 }
-                EntryKind::Fit { .. } => continue,
+                EntryKind::Fit { .. } => {} // which the parser refuses
                 EntryKind::Field { name, value } => {
-                    tree::EntryKind::Setting { name: name.clone(), value: self.setting(name, value) }
+                    let value = self.setting(name, value);
+                    if let Some((first, _)) = section.settings.iter().find(|(old, _)| old.name == name.name) {
+                        let message = format!("`{}` is set twice", name.name);
+                        let error = Diagnostic::error("duplicate-name", message).primary(name.span, "set again");
+                        self.faults.push(error.secondary(first.span, "first set here"));
+                    } else if known.contains(&name.name.as_str()) {
+                        section.settings.push((name.clone(), value));
+                    } else {
+                        self.faults.push(unknown_setting(name, known));
+                    }
                 }
                 EntryKind::Update { target, entries } => {
+                    let span = Span { end: target.span.end, ..entry.span };
                     let target = self.expr(target);
-                    tree::EntryKind::Update { target, entries: self.scoped(|names| names.train_entries(entries)) }
+                    let section = self.scoped(|names| names.section(entries, SETTINGS_OF_UPDATE, &mut vec![]));
+                    for name in ["loss", "optimizer"].into_iter().filter(|name| section.get(name).is_none()) {
+                        let error = Diagnostic::error("missing-setting", format!("this `update` has no `{name}`"));
+                        self.faults.push(error.primary(span, format!("add `{name} = …`")));
+                    }
+                    updates.push(tree::Update { target, section, span });
                 }
-            };
-            resolved.push(tree::Entry { kind, span: entry.span });
+            }
         }
-        resolved
+        section
     }
 
     /// The value of a setting; some have words and functions of their own.
@@ -163,11 +210,7 @@ impl<'a> Names<'a> {
                 self.faults.push(error.primary(value.span, "not a call of a dataset"));
                 return self.expr(value);
             }
-            ("validation", ExprKind::Call(call))
-                if dataset_named(self.program, self.module, &call.callee.name).is_some() =>
-            {
-                self.call_of_dataset(call)
-            }
+            ("validation", ExprKind::Call(call)) if self.is_dataset(&call.callee) => self.call_of_dataset(call),
             ("validation", _) => {
                 let datasets = self.program.main().datasets().map(|dataset| dataset.name.name.as_str());
                 let wanted = "`validation` is `last(…)` or `random(…)` of the data, or a dataset";
@@ -211,15 +254,21 @@ impl<'a> Names<'a> {
             self.faults.push(error);
             return tree::Expr { kind: tree::ExprKind::None, span: value.span };
         };
-        self.instance_name(call, None);
         let at = ItemRef { module: LIBRARY, item: library().settings[name] };
+        self.instance_name(call, None, Some(at));
         let callee = self.bound(call, at, Use { form: Form::Call, left: &[] }, false);
         tree::Expr { kind: tree::ExprKind::Call(self.with_callee(call, callee, 0)), span: value.span }
     }
 
+    fn is_dataset(&self, name: &Ident) -> bool {
+        let at = self.program.lookup(self.module, &name.name);
+        at.is_some_and(|at| matches!(self.program.item(at), Item::Dataset(_)))
+    }
+
     fn call_of_dataset(&mut self, call: &'a Call) -> tree::Call {
-        self.instance_name(call, None);
-        let callee = match self.program.lookup(self.module, &call.callee.name) {
+        let item = self.program.lookup(self.module, &call.callee.name);
+        self.instance_name(call, None, item);
+        let callee = match item {
             None => {
                 self.faults.push(unknown_dataset(self.program, &call.callee));
                 Callee::Setting
@@ -249,6 +298,7 @@ impl<'a> Names<'a> {
             self.faults.push(error);
             return self.with_callee(call, Callee::Setting, 0);
         }
+        self.found.handed_on.extend(found);
         self.call(call, Use { form: Form::Call, left: &[call.callee.span; 2] })
     }
 
@@ -310,6 +360,19 @@ impl<'a> Names<'a> {
     }
 }
 
+fn unknown_setting(name: &Ident, known: &[&str]) -> Diagnostic {
+    let of_update = known == SETTINGS_OF_UPDATE;
+    let whose = if of_update { "update" } else { "train" };
+    let error = Diagnostic::error("unknown-setting", format!("`{whose}` has no setting `{}`", name.name));
+    if of_update && SETTINGS.contains(&name.name.as_str()) {
+        return error.primary(name.span, "move it out of the braces: it is a setting of the whole training");
+    }
+    match did_you_mean(&name.name, known.iter().copied()) {
+        Some(meant) => error.primary(name.span, format!("do you mean `{meant}`?")).fix(name.span, meant),
+        None => error.primary(name.span, "unknown").help(format!("settings of `{whose}` are {}", known.join(", "))),
+    }
+}
+
 /// Reports two trainings of one name, by which neither could be chosen.
 pub(super) fn names_of_trainings(file: &File, diagnostics: &mut Vec<Diagnostic>) {
     let mut seen: IndexMap<&str, &Train> = IndexMap::new();
@@ -340,14 +403,15 @@ pub(super) fn fields(d: &Dataset) -> impl Iterator<Item = &Ident> {
 
 /// The dataset that a setting of a section calls.
 pub(super) fn dataset_of<'a>(program: &'a Program, module: u32, train: &Train, setting: &str) -> Option<&'a Dataset> {
-    let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
-    dataset_named(program, module, &call.callee.name)
+    let at = dataset_at(program, module, train, setting)?;
+    if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
 }
 
-/// The dataset of a name, if it is one.
-fn dataset_named<'a>(program: &'a Program, module: u32, name: &str) -> Option<&'a Dataset> {
-    let at = program.lookup(module, name)?;
-    if let Item::Dataset(dataset) = program.item(at) { Some(dataset) } else { None }
+/// Its place.
+pub(super) fn dataset_at(program: &Program, module: u32, train: &Train, setting: &str) -> Option<ItemRef> {
+    let ExprKind::Call(call) = &setting_value(train, setting)?.kind else { return None };
+    let at = program.lookup(module, &call.callee.name)?;
+    matches!(program.item(at), Item::Dataset(_)).then_some(at)
 }
 
 /// The value of a setting.

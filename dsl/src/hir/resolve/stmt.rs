@@ -4,9 +4,7 @@ use super::scope::Kind;
 use super::{Loop, Names};
 use crate::ast::*;
 use crate::diagnostic::Diagnostic;
-use crate::hir::LIBRARY;
 use crate::hir::tree::{self, PatternKind as Bound};
-use crate::hir::visit::{self, Part};
 use crate::span::Span;
 
 impl<'a> Names<'a> {
@@ -62,11 +60,7 @@ impl<'a> Names<'a> {
             }
             StmtKind::Layer { name, call } => {
                 let call = self.call_of_layer(call);
-                if !self.mentioned.contains(name.name.as_str()) {
-                    let message = format!("the layer `{}` is never called", name.name);
-                    let error = Diagnostic::error("unused-parameter", message);
-                    self.faults.push(error.primary(name.span, "call it, or delete it"));
-                }
+                self.owns = true;
                 tree::StmtKind::Layer { binding: self.bind(name, Kind::Layer), call }
             }
             StmtKind::Param(w) => return self.weight(w, false, stmt),
@@ -112,6 +106,7 @@ impl<'a> Names<'a> {
             let error = Diagnostic::error("misplaced", format!("a `fn` owns no `{word}`"));
             self.faults.push(error.primary(stmt.span, "make it a `block`"));
         }
+        self.owns = true;
         let ty = self.ty(&w.ty);
         self.in_init = true;
         let init = w.init.as_ref().map(|e| self.expr(e));
@@ -123,6 +118,11 @@ impl<'a> Names<'a> {
             self.faults.push(error.primary(ty.span, "write `[]` for a scalar"));
             return None;
         };
+        let rest = dims.iter().find_map(|dim| if let tree::Dim::Rest(span) = dim { Some(*span) } else { None });
+        if let Some(span) = rest.filter(|_| !self.has_rest) {
+            let message = "`...` stands for the axes of an argument, but no argument has it";
+            self.faults.push(Diagnostic::error("unbound-dimension", message).primary(span, "which axes?"));
+        }
         let Some(init) = init else {
             let error = Diagnostic::error("missing-argument", "a weight wants a first value");
             self.faults.push(error.primary(w.name.span, "add `= …`"));
@@ -140,26 +140,11 @@ impl<'a> Names<'a> {
             let pattern = repeat.pattern.as_ref().map(|p| names.pattern(p, Kind::Iteration));
             (pattern, names.block(&repeat.body))
         });
-        let Loop { uses, rebinds, has_literal_names, .. } = self.loops.pop().expect("was pushed");
+        let Loop { uses, rebinds, has_literal_names, calls, .. } = self.loops.pop().expect("was pushed");
         let (uses, rebinds) = (uses.into_iter().collect(), rebinds.into_iter().collect());
-        let name = self.name_of_iteration(&repeat.body);
+        // as the one block that it is about, if it is about one
+        let name = if let [one] = &calls[..] { one.clone() } else { format!("{}.turn", self.name) };
         tree::Repeat { pattern, over, body, uses, rebinds, name, has_literal_names }
-    }
-
-    /// What the function of an iteration is called: as the one block that it is about, if it is about one.
-    fn name_of_iteration(&self, body: &Block) -> String {
-        let mut blocks: Vec<&str> = vec![];
-        visit::block(body, &mut |part| {
-            if let Part::Call(call) = part
-                && self.program.lookup(self.module, &call.callee.name).is_some_and(|at| at.module != LIBRARY)
-            {
-                blocks.push(&call.callee.name);
-            }
-        });
-        match blocks.as_slice() {
-            [one] => (*one).to_owned(),
-            _ => format!("{}.turn", self.name),
-        }
     }
 
     pub(super) fn scan(&mut self, scan: &'a Scan) {

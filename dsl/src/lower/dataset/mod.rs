@@ -226,7 +226,6 @@ impl<'p> Lower<'p> {
             EntryKind::Let { pattern, .. } => format!("@let/{}", show_pattern(pattern)),
             EntryKind::Fit { binding, .. } => format!("@fit/{}", binding.name.name),
             EntryKind::Field { binding, .. } => format!("@field/{}", binding.name.name),
-            EntryKind::Setting { .. } | EntryKind::Update { .. } => return Ok(()),
         };
         self.frame_mut().draws = Draws::at(path);
         match &entry.kind {
@@ -255,7 +254,6 @@ impl<'p> Lower<'p> {
                 self.declare(binding, data.clone().map_or(Value::Poison, Value::Data));
                 found.fields.push((binding.name.clone(), data));
             }
-            EntryKind::Setting { .. } | EntryKind::Update { .. } => {}
         }
         Ok(())
     }

@@ -25,5 +25,6 @@ impl<'p> Lower<'p> {
         let mut frame = self.new_frame(0, &train.locals);
         frame.give(&train.outer, |name| self.section_arguments.get(name).cloned());
         self.frames.push(frame);
+        self.known_lets(&train.section.lets);
     }
 }
