@@ -17,7 +17,7 @@ use crate::nest::nests::NestReduce;
 const WRITTEN_OUT: usize = 9;
 
 /// The shortest sum that uses several accumulator chains. The rounding error grows with the longest chain, and one of ten
-/// thousand loses digits that the derivatives of normalisations need; combining such long chains costs next to nothing.
+/// thousand loses digits that the derivatives of normalisations need; combining such long chains is free by comparison.
 const CHAIN: usize = 64;
 
 impl LoopEmitter<'_> {

@@ -13,7 +13,7 @@ use super::op_info::{KernelRole, Operators};
 const MAX_RESULTS: usize = 8;
 /// Most candidates for merging with one kernel, of those that read what it reads or stores.
 const MAX_PARTNERS: usize = 256;
-/// Limit of the search for a cycle through a merged kernel, in visits; if it is exceeded, the kernels are not merged.
+/// Limit, in visits, of the search for a merged kernel that depends on itself; if it is exceeded, the kernels are not merged.
 const MAX_VISITS: usize = 1 << 12;
 
 /// A kernel, of one result or merged from several.
