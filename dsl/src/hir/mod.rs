@@ -13,6 +13,8 @@ pub(crate) mod bind;
 mod import;
 mod recursion;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tree;
 
