@@ -115,11 +115,12 @@ impl<'a> Callee<'a> {
         error
     }
 
-    /// The error for required parameters that got no argument. A layer gets its data later; `in_init` there are no layers.
+    /// The error for required parameters that got no argument; of those that did, `given` says whether it is data. A layer gets its data
+    /// later; `in_init` there are no layers.
     pub fn missing(
         &self,
         form: Form,
-        is_bound: impl Fn(usize) -> bool,
+        given: &[(usize, bool)],
         in_init: bool,
         span: Span,
     ) -> Option<Diagnostic> {
@@ -129,14 +130,14 @@ impl<'a> Callee<'a> {
             None => param.default.is_none(),
         };
         let params = || self.params.iter().enumerate();
-        let missing = params().filter(|(i, param)| is_required(param) && !is_bound(*i));
+        let missing = params().filter(|(i, param)| is_required(param) && !given.iter().any(|(bound, _)| bound == i));
         let missing: Vec<&str> = missing.map(|(_, param)| &*param.name.name).collect();
         if missing.is_empty() {
             return None;
         }
         let error = missing_arguments(self.name, &missing, span);
         let takes_data = self.params.iter().any(is_data);
-        let has_data = params().any(|(i, param)| is_data(param) && is_bound(i));
+        let has_data = given.iter().any(|(param, has_data)| *has_data && is_data(&self.params[*param]));
         let is_block = self.definition.is_some_and(|d| d.kind == DefinitionKind::Block);
         let is_layer = is_block && takes_data && !has_data && !in_init;
         let help = format!("for a layer that is called later, write `layer f = {}(…)`", self.name);
