@@ -122,7 +122,7 @@ fn every_training_of_a_file_is_checked() {
     let models = report["models"].as_array().expect("a list");
     let trainings: Vec<_> = models.iter().map(|m| (m["training"].as_str(), m["model"].as_str())).collect();
     assert_eq!(trainings, [("fine", "m"), ("m", "m"), ("other", "other")].map(|(t, m)| (Some(t), Some(m))));
-    let wrong = TEXT.replacen("epochs    = 2", "epochs    = 0", 1);
+    let wrong = TEXT.replacen("epochs    = 2", "epochs    = 2\n  clip      = norm(0)", 1);
     std::fs::write(folder.path().join("file.dl"), wrong).expect("written");
     let checked = dlc_in(folder.path(), &["check", "file.dl"]);
     assert_eq!(checked.status.code(), Some(1), "the one that no verb takes by itself is wrong");

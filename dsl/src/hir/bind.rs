@@ -19,8 +19,8 @@ pub(crate) enum Form {
 pub(crate) struct Callee<'a> {
     name: &'a str,
     params: &'a [Param],
-    is_block: bool,
-    is_builtin: bool,
+    /// None of a dataset.
+    definition: Option<&'a Definition>,
 }
 
 /// Whether a call that is given for a parameter waits for the shape of a weight.
@@ -35,14 +35,9 @@ fn is_data(param: &Param) -> bool {
 impl<'a> Callee<'a> {
     pub fn of(item: &'a Item) -> Self {
         match item {
-            Item::Definition(d) => Callee {
-                name: &d.name.name,
-                params: &d.params,
-                is_block: d.kind == DefinitionKind::Block,
-                is_builtin: d.body == Body::Builtin,
-            },
-            Item::Dataset(d) => Callee { name: &d.name.name, params: &d.params, is_block: false, is_builtin: false },
-            Item::Import(_) | Item::Train(_) => Callee { name: "", params: &[], is_block: false, is_builtin: false },
+            Item::Definition(d) => Callee { name: &d.name.name, params: &d.params, definition: Some(d) },
+            Item::Dataset(d) => Callee { name: &d.name.name, params: &d.params, definition: None },
+            Item::Import(_) | Item::Train(_) => Callee { name: "", params: &[], definition: None },
         }
     }
 
@@ -120,28 +115,31 @@ impl<'a> Callee<'a> {
         error
     }
 
-    /// The error for required parameters that got no argument. A layer gets its data later; `in_init` there are no layers.
+    /// The error for required parameters that got no argument; of those that did, `given` says whether it is data. A layer gets its data
+    /// later; `in_init` there are no layers.
     pub fn missing(
         &self,
         form: Form,
-        is_bound: impl Fn(usize) -> bool,
+        given: &[(usize, bool)],
         in_init: bool,
         span: Span,
     ) -> Option<Diagnostic> {
-        let is_required = |param: &Param| {
-            let may_be_missing = self.is_builtin && matches!(param.ty.kind, TypeKind::Value { optional: true, .. });
-            param.default.is_none() && !may_be_missing && !(form == Form::WithoutData && is_data(param))
+        let is_required = |param: &Param| match self.definition {
+            Some(_) if form == Form::WithoutData && is_data(param) => false,
+            Some(definition) => definition.requires(param),
+            None => param.default.is_none(),
         };
         let params = || self.params.iter().enumerate();
-        let missing = params().filter(|(i, param)| is_required(param) && !is_bound(*i));
+        let missing = params().filter(|(i, param)| is_required(param) && !given.iter().any(|(bound, _)| bound == i));
         let missing: Vec<&str> = missing.map(|(_, param)| &*param.name.name).collect();
         if missing.is_empty() {
             return None;
         }
         let error = missing_arguments(self.name, &missing, span);
         let takes_data = self.params.iter().any(is_data);
-        let has_data = params().any(|(i, param)| is_data(param) && is_bound(i));
-        let is_layer = self.is_block && takes_data && !has_data && !in_init;
+        let has_data = given.iter().any(|(param, has_data)| *has_data && is_data(&self.params[*param]));
+        let is_block = self.definition.is_some_and(|d| d.kind == DefinitionKind::Block);
+        let is_layer = is_block && takes_data && !has_data && !in_init;
         let help = format!("for a layer that is called later, write `layer f = {}(…)`", self.name);
         Some(if is_layer { error.help(help) } else { error })
     }

@@ -14,6 +14,8 @@ mod import;
 mod recursion;
 mod replaced;
 mod resolve;
+#[cfg(test)]
+mod tests;
 mod text;
 mod tree;
 

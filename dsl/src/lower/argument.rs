@@ -191,7 +191,8 @@ impl<'p> Lower<'p> {
         // In an initial value there are no layers.
         let (at, in_init) = (self.at(span), !self.initial_shapes.is_empty());
         let callee = Callee::of(self.program.item(definition.at));
-        match callee.missing(Form::Call, is_given, in_init, at) {
+        let given: Vec<(usize, bool)> = given.iter().map(|g| (g.param, g.value.has_data())).collect();
+        match callee.missing(Form::Call, &given, in_init, at) {
             Some(error) => Err(self.fail(error)),
             None => Ok(()),
         }

@@ -131,7 +131,7 @@ impl<'p> Lower<'p> {
             Some(InstanceNameKind::Word(word)) => word.clone(),
             None => format!("{}_{}", call.name.name, number.unnamed),
         };
-        Ok(self.with_turns(&base))
+        Ok(self.with_iterations(&base))
     }
 
     /// A name that is taken to the letter, which may have several levels.
@@ -156,9 +156,9 @@ impl<'p> Lower<'p> {
         }))
     }
 
-    /// A name with the turns of the loops around: `h.0`.
-    pub(crate) fn with_turns(&self, base: &str) -> String {
-        self.frame().turns.iter().fold(base.to_owned(), |name, turn| format!("{name}.{turn}"))
+    /// A name with the numbers of the iterations around: `h.0`.
+    pub(crate) fn with_iterations(&self, base: &str) -> String {
+        self.frame().iterations.iter().fold(base.to_owned(), |name, number| format!("{name}.{number}"))
     }
 
     /// Takes a name for an instance; nobody else may have it.
@@ -175,7 +175,7 @@ impl<'p> Lower<'p> {
             if new != old {
                 error = error.secondary(old, "first named so here");
             }
-            let help = match new == old && !self.frame().turns.is_empty() {
+            let help = match new == old && !self.frame().iterations.is_empty() {
                 true => "say which turn it is: `repeat i in … { … as \"….{i}\" }`",
                 false => "to share one layer's weights, declare it: `layer f = …`, and call `f` as often as you like",
             };

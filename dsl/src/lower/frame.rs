@@ -33,8 +33,8 @@ pub(crate) struct Frame<'p> {
     pub dims: IndexMap<String, Dimension>,
     /// The shape that `...` denotes, once an argument or a result has bound it.
     pub rest: Option<Rest>,
-    /// The turns of the loops around.
-    pub turns: Vec<usize>,
+    /// The numbers of the iterations around, the outermost first.
+    pub iterations: Vec<usize>,
     /// The names of instances so far.
     pub instances: IndexMap<String, Span>,
     /// Whether the instance is run again, so that its weights exist.
@@ -53,8 +53,8 @@ pub(crate) struct Frame<'p> {
 /// Tells random draws apart, and the calls in which there may be some: each has a path that no other has in the same function.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draws {
-    /// That of the frame: of the calls that led to it within its function. It does not hold the turns of loops, so that equal
-    /// turns are equal functions; their keys differ instead.
+    /// That of the frame: of the calls that led to it within its function. It does not hold the numbers of iterations, so that equal
+    /// iterations are equal functions; their keys differ instead.
     pub path: String,
     /// Draws and loops so far.
     count: u32,
@@ -134,7 +134,7 @@ impl<'p> Frame<'p> {
             slots: vec![None; names.len()],
             dims: IndexMap::new(),
             rest: None,
-            turns: vec![],
+            iterations: vec![],
             instances: IndexMap::new(),
             shared: false,
             layer: false,

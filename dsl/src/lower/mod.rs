@@ -63,7 +63,7 @@ pub use dlc_frontend::{Argument, Layer, Lowered, Request, UnknownWhat, WeightInf
 pub(crate) use argument::Given;
 pub(crate) use frame::Frame;
 
-/// More operations, calls and turns than any model has: a bound against texts that would grow for ever.
+/// More operations, calls and iterations than any model has: a bound against texts that would grow for ever.
 pub(crate) const MAX_NODES: usize = 1 << 18;
 /// More entries than any list, and more bytes than any string of a model has.
 pub(crate) const MAX_LIST: usize = 1 << 16;
@@ -224,7 +224,7 @@ impl<'p> Lower<'p> {
         result
     }
 
-    /// Counts an operation, a call or a turn.
+    /// Counts an operation, a call or an iteration.
     pub(crate) fn spend(&mut self, span: Span) -> Eval<()> {
         self.nodes += 1;
         if self.nodes <= MAX_NODES {

@@ -27,7 +27,7 @@ impl<'p> Lower<'p> {
             },
             Callee::Setting => return super::stop(),
         };
-        let local = self.with_turns(&name.name);
+        let local = self.with_iterations(&name.name);
         let path = self.frame().full_name(&local);
         if let Some(first) = self.frame_mut().instances.insert(local, name.span) {
             let (new, old) = (self.at(name.span), self.at(first));

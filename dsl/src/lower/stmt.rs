@@ -8,8 +8,8 @@ use crate::diagnostic::Diagnostic;
 use crate::hir::{Binding, Block, Expr, If, LocalId, Pattern, PatternKind, Repeat, Stmt, StmtKind, Weight};
 use crate::span::Span;
 
-/// More turns than any `repeat` needs.
-const MAX_TURNS: i64 = 100_000;
+/// More iterations than any `repeat` needs.
+const MAX_ITERATIONS: i64 = 100_000;
 
 /// How a block ends.
 pub(crate) enum Flow<'p> {
@@ -188,11 +188,11 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// `repeat`: every turn is a function of its own, which equal turns share.
+    /// `repeat`: every iteration is a function of its own, which equal iterations share.
     fn repeat(&mut self, repeat: &'p Repeat, span: Span) -> Eval<()> {
-        let turns: Vec<Value<'p>> = match self.eval(&repeat.over)? {
-            Value::Int(n, _) if (0..=MAX_TURNS).contains(&n) => (0..n).map(Value::int).collect(),
-            Value::List(items) if items.len() as i64 <= MAX_TURNS => items.to_vec(),
+        let iterations: Vec<Value<'p>> = match self.eval(&repeat.over)? {
+            Value::Int(n, _) if (0..=MAX_ITERATIONS).contains(&n) => (0..n).map(Value::int).collect(),
+            Value::List(items) if items.len() as i64 <= MAX_ITERATIONS => items.to_vec(),
             Value::Poison => return Err(Stop),
             Value::Int(n, _) => {
                 let message = format!("a loop cannot have {n} turns");
@@ -204,14 +204,14 @@ impl<'p> Lower<'p> {
             }
         };
         let path = self.frame_mut().draws.next();
-        for (i, turn) in turns.into_iter().enumerate() {
+        for (i, value) in iterations.into_iter().enumerate() {
             self.spend(span)?;
             let frame = self.frame_mut();
             let outer = std::mem::take(&mut frame.draws);
-            frame.turns.push(i);
-            let result = self.turn(repeat, i, turn, format!("{path}.{i}"), span);
+            frame.iterations.push(i);
+            let result = self.iteration(repeat, i, value, format!("{path}.{i}"), span);
             let frame = self.frame_mut();
-            frame.turns.pop();
+            frame.iterations.pop();
             frame.draws = outer;
             result?;
             if crate::diagnostic::has_errors(&self.diagnostics) {
@@ -221,9 +221,9 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// One turn, which sees and can change all that the frame's names hold.
-    fn turn(&mut self, repeat: &'p Repeat, number: usize, turn: Value<'p>, salt: String, span: Span) -> Eval<()> {
-        let mut values: Vec<Value<'p>> = repeat.pattern.iter().map(|_| turn.clone()).collect();
+    /// One iteration, an instance of the template of those before it where there is one.
+    fn iteration(&mut self, repeat: &'p Repeat, number: usize, value: Value<'p>, salt: String, span: Span) -> Eval<()> {
+        let mut values: Vec<Value<'p>> = repeat.pattern.iter().map(|_| value.clone()).collect();
         for &local in &repeat.uses {
             values.push(self.local_value(local, span)?);
         }
@@ -236,7 +236,7 @@ impl<'p> Lower<'p> {
         }
         let mark = self.mark();
         let id = self.enter(&repeat.name, salt);
-        match self.run_turn(repeat, turn) {
+        match self.run_iteration(repeat, value) {
             Ok(_) => {
                 let mut values = self.take_values(&repeat.rebinds);
                 let made = self.close(id, &mut values, span);
@@ -253,9 +253,9 @@ impl<'p> Lower<'p> {
         }
     }
 
-    fn run_turn(&mut self, repeat: &'p Repeat, turn: Value<'p>) -> Eval<Flow<'p>> {
+    fn run_iteration(&mut self, repeat: &'p Repeat, value: Value<'p>) -> Eval<Flow<'p>> {
         if let Some(pattern) = &repeat.pattern {
-            self.bind_pattern(pattern, turn, repeat.over.span, false)?;
+            self.bind_pattern(pattern, value, repeat.over.span, false)?;
         }
         self.block(&repeat.body)
     }

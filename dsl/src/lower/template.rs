@@ -270,7 +270,7 @@ impl<'p> Lower<'p> {
         let (roots, instances) = match owner {
             Owner::Instance(path) => (vec![path.clone()], vec![]),
             Owner::Iteration(number) => {
-                let level = frame.turns.len();
+                let level = frame.iterations.len();
                 let moved = |(name, span): &(String, Span)| {
                     let number = number.to_string();
                     let levels = name.split('.').enumerate();

@@ -56,7 +56,7 @@ impl<'p> Lower<'p> {
             let message = format!("the weight `{}` cannot be learnt in {dtype}", binding_name.name);
             return Err(self.fault("type-mismatch", message, ty_span, "weights are floating-point numbers"));
         }
-        let name = self.frame().full_name(&self.with_turns(&binding_name.name));
+        let name = self.frame().full_name(&self.with_iterations(&binding_name.name));
         if let Some((what, by)) = self.measuring {
             let help = "compute it in the model, and give it out as a result";
             return Err(self.not_of_the_model(what, by, binding_name.span, help));

@@ -167,7 +167,10 @@ impl<'a> Names<'a> {
         let args = call.args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));
         match callee.bind(form, left, args) {
             Ok(params) => {
-                let missing = callee.missing(form, |param| params.contains(&param), self.in_init, call.span);
+                let is_number = |e: &Expr| matches!(e.kind, ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Bool(_));
+                let has_data = left.iter().map(|_| true).chain(call.args.iter().map(|arg| !is_number(&arg.value)));
+                let given: Vec<(usize, bool)> = params.iter().copied().zip(has_data).collect();
+                let missing = callee.missing(form, &given, self.in_init, call.span);
                 if let Some(mut error) = missing.filter(|_| !waits) {
                     if self.in_init {
                         error.message = format!("as a first value, {}", error.message);

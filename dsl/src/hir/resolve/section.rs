@@ -249,7 +249,11 @@ impl<'a> Names<'a> {
                     };
                     Diagnostic::error("unknown-name", wanted).primary(callee.span, label)
                 }
-                _ => Diagnostic::error("type-mismatch", wanted).primary(value.span, "none of these"),
+                _ => {
+                    let calls: Vec<String> = functions.iter().map(|name| format!("`{name}(…)`")).collect();
+                    let label = format!("not a call of {}", calls.join(" or "));
+                    Diagnostic::error("type-mismatch", wanted).primary(value.span, label)
+                }
             };
             self.faults.push(error);
             return tree::Expr { kind: tree::ExprKind::None, span: value.span };
