@@ -57,7 +57,7 @@ fn what_is_shown_of_a_step_is_what_trains() {
     let (_folder, model) = halved("");
     let compiler = Compiler::new().threads(1);
     let trained = Training::new(&model, &compiler, &TrainOverrides::default()).expect("it compiles");
-    let mut request = dlc::tools::request_for(&model, dlc::What::Train, &[], &compiler).expect("it is right");
+    let mut request = dlc::tools::request_for(&model, dlc::Mode::Train, &[], &compiler).expect("it is right");
     // A training has the parts of loss and metrics put out besides.
     request.measure = dlc::tools::Measure::Parts;
     let shown = dlc::tools::lower(&model, &request).expect("it is right");

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-use dlc::{Compiler, DType, Error, Graph, Math, Model, Request, Stage, What, tools};
+use dlc::{Compiler, DType, Error, Graph, Math, Mode, Model, Request, Stage, tools};
 
 mod digits;
 mod exit;
@@ -98,8 +98,8 @@ impl ModelArguments {
     }
 
     /// What to make of the model, with the sizes that are given.
-    pub fn request(&self, model: &Model, what: What, compiler: &Compiler) -> Result<Request, Error> {
-        self.settings.request(model, what, compiler)
+    pub fn request(&self, model: &Model, mode: Mode, compiler: &Compiler) -> Result<Request, Error> {
+        self.settings.request(model, mode, compiler)
     }
 
     /// The file's name without its ending.
@@ -204,8 +204,8 @@ impl ModelSettings {
     }
 
     /// What to make of the model, with the sizes that are given.
-    pub fn request(&self, model: &Model, what: What, compiler: &Compiler) -> Result<Request, Error> {
-        tools::request_for(model, what, &self.size, compiler)
+    pub fn request(&self, model: &Model, mode: Mode, compiler: &Compiler) -> Result<Request, Error> {
+        tools::request_for(model, mode, &self.size, compiler)
     }
 }
 
@@ -230,34 +230,34 @@ impl MathArguments {
 #[derive(Args, Debug, Clone)]
 pub struct ModeArguments {
     /// The program: the model's outputs, its training step, its evaluation, or its first weights
-    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(What::ALL.map(What::name)).try_map(|name| name.parse::<What>()))]
-    mode: Option<What>,
+    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| name.parse::<Mode>()))]
+    mode: Option<Mode>,
 }
 
 impl ModeArguments {
     /// The program that is asked for, if one is: by `--mode`, or by `--train` without a name.
-    pub fn given(&self, settings: &ModelSettings) -> Option<What> {
-        self.mode.or((settings.train == Some(None)).then_some(What::Train))
+    pub fn given(&self, settings: &ModelSettings) -> Option<Mode> {
+        self.mode.or((settings.train == Some(None)).then_some(Mode::Train))
     }
 
     /// The program that is asked for; the model's outputs by default.
-    pub fn what(&self, settings: &ModelSettings) -> What {
-        self.given(settings).unwrap_or(What::Infer)
+    pub fn mode(&self, settings: &ModelSettings) -> Mode {
+        self.given(settings).unwrap_or(Mode::Infer)
     }
 
     /// The program to show stages of: by default that which has something to show there.
-    pub fn of_stages(&self, settings: &ModelSettings, stages: impl IntoIterator<Item = Stage>) -> What {
+    pub fn of_stages(&self, settings: &ModelSettings, stages: impl IntoIterator<Item = Stage>) -> Mode {
         let differentiated = stages.into_iter().any(|stage| stage == Stage::Grad);
-        self.given(settings).unwrap_or(if differentiated { What::Train } else { What::Infer })
+        self.given(settings).unwrap_or(if differentiated { Mode::Train } else { Mode::Infer })
     }
 }
 
 /// Checks that a program that is to be shown differentiated has something to differentiate.
-fn expect_gradient(graph: &Graph, what: What) -> Result<(), Failure> {
+fn expect_gradient(graph: &Graph, mode: Mode) -> Result<(), Failure> {
     if tools::has_gradient(graph) {
         return Ok(());
     }
-    let message = format!("`--mode={}` has nothing to differentiate", what.name());
+    let message = format!("`--mode={}` has nothing to differentiate", mode.name());
     Err(Failure::usage(Error::plain("no-gradient", message).help("`--mode=train` has")))
 }
 

@@ -117,13 +117,7 @@ impl<'a> Callee<'a> {
 
     /// The error for required parameters that got no argument; of those that did, `given` says whether it is data. A layer gets its data
     /// later; `in_init` there are no layers.
-    pub fn missing(
-        &self,
-        form: Form,
-        given: &[(usize, bool)],
-        in_init: bool,
-        span: Span,
-    ) -> Option<Diagnostic> {
+    pub fn missing(&self, form: Form, given: &[(usize, bool)], in_init: bool, span: Span) -> Option<Diagnostic> {
         let is_required = |param: &Param| match self.definition {
             Some(_) if form == Form::WithoutData && is_data(param) => false,
             Some(definition) => definition.requires(param),
