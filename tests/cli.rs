@@ -117,7 +117,7 @@ fn a_count_of_nothing_is_a_wrong_command_line() {
         let output = dlc(&["train", "examples/breast_cancer.dl", option, value]);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{option} {value}: {error}");
-        let bounds = if value == too_many { "must be smaller" } else { "at least 1" };
+        let bounds = if value == too_many { "is too large" } else { "at least 1" };
         assert!(error.contains(option) && error.contains(bounds), "{error}");
     }
 }
@@ -209,7 +209,7 @@ fn names_that_the_model_does_not_have_make_the_command_line_wrong() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let error = said(&["check", "examples/mnist.dl", "--size", "Batch=2"]);
-    assert!(error.contains("no dimension `Batch`") && error.contains("it has B"), "{error}");
+    assert!(error.contains("no dimension `Batch`") && error.contains("available: B"), "{error}");
     let error = said(&["compile", "examples/mnist.dl", "--set", "hiden=2"]);
     assert!(error.contains("no argument `hiden`") && error.contains("do you mean `hidden`?"), "{error}");
     let error = said(&["explain", "examples/mnist.dl", "--size", "b=2"]);

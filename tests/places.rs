@@ -56,8 +56,8 @@ fn explained(text: &str, dims: &[(&str, usize)], node: Option<&str>) -> Vec<(Str
     let (model, compiler) = (Model::parse(text).expect("it is right"), Compiler::new().threads(1));
     let sizes: Vec<(String, usize)> = dims.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect();
     let request = tools::request_for(&model, What::Infer, &sizes, &compiler).expect("it has sizes");
-    let stories = tools::explain(&compiler, &model, &request, node).unwrap_or_else(|e| panic!("{e}"));
-    stories.into_iter().map(|story| (story.node, story.from)).collect()
+    let nodes = tools::explain(&compiler, &model, &request, node).unwrap_or_else(|e| panic!("{e}"));
+    nodes.into_iter().map(|node| (node.node, node.from)).collect()
 }
 
 #[test]

@@ -120,7 +120,7 @@ fn files_are_named_with_the_right_code() {
     let told = exits_1(&["graph", &file, "-o", "/no/g.svg"]);
     assert_eq!(told, "error[cannot-write]: /no/g.svg cannot be written: there is no folder /no\n");
     std::fs::write(&artefact, "broken").expect("it can be written");
-    assert_eq!(exits_1(&["eval", &artefact]), "error[bad-artefact]: m.dlx: this is not a .dlx file\n");
+    assert_eq!(exits_1(&["eval", &artefact]), "error[bad-artefact]: m.dlx: not a .dlx file\n");
 }
 
 #[test]
@@ -129,7 +129,11 @@ fn inputs_and_sizes_that_the_model_does_not_take_are_told() {
     let run = |arguments: &[&str]| dlc(&[&["run", file.as_str()], arguments].concat());
     let wrong = run(&[&format!("y={input}")]);
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(said(&wrong).starts_with("error[unknown-argument]: no input `y`; the model has x\n"), "{}", said(&wrong));
+    assert!(
+        said(&wrong).starts_with("error[unknown-argument]: unknown input `y`; the inputs of the model are: x\n"),
+        "{}",
+        said(&wrong)
+    );
     let x = format!("x={input}");
     let wrong = run(&[&x, "--size", "B=3"]);
     assert_eq!(wrong.status.code(), Some(1));
@@ -182,7 +186,7 @@ fn files_of_other_kinds_and_an_input_of_nothing_are_told() {
     let empty = dlc(&["run", &file]);
     assert_eq!(empty.status.code(), Some(1));
     let told = said(&empty);
-    assert!(told.starts_with("error[bad-input]: standard input is empty; give `name=file.npy` or JSON"), "{told}");
+    assert!(told.starts_with("error[bad-input]: no inputs: standard input is empty"), "{told}");
 }
 
 #[test]

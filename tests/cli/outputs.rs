@@ -65,9 +65,9 @@ fn what_a_run_reads_is_never_written_over() {
         std::os::unix::fs::symlink("m.dl", at.join("link.dlx")).expect("a link");
         fs::hard_link(at.join("in.npz"), at.join("same.npz")).expect("a link");
         let said = refused(at, &["compile", "m.dl", "-o", "link.dlx", "--force"]);
-        assert!(said.contains("is read by this very run"), "{said}");
+        assert!(said.contains("is read by this run"), "{said}");
         let said = refused(at, &["run", "double.dl", "in.npz", "-o", "same.npz", "--force"]);
-        assert!(said.contains("is read by this very run"), "{said}");
+        assert!(said.contains("is read by this run"), "{said}");
     }
 }
 
@@ -154,7 +154,7 @@ fn every_model_of_a_file_is_checked() {
     let unknown = run(at, &["check", "two.dl", "--set", "m=7"]);
     assert_eq!(unknown.status.code(), Some(2), "neither has it");
     let output = run(at, &["summary", "two.dl"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("of 2 models, `b` is taken"), "it is said which is meant");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("using model `b` of 2"), "the chosen model is reported");
     // the section of a model that is not the last is checked as well
     let trained = fs::read_to_string(at.join("m.dl")).expect("it was written");
     fs::write(
@@ -174,7 +174,7 @@ fn the_other_ron_of_a_folder_stays_as_it_is() {
     fs::write(at.join("m.dl"), "model m(x: [B]) -> y: [B] {\n    return x\n}\n").expect("it can be written");
     for arguments in [&["fmt"][..], &["fmt", "."], &["fmt", "--check", at.to_str().expect("UTF-8")]] {
         let output = run(at, arguments);
-        assert!(output.status.success() && text(&output).contains("settings.ron is no model"), "{}", text(&output));
+        assert!(output.status.success() && text(&output).contains("settings.ron is not a model"), "{}", text(&output));
     }
     assert_eq!(fs::read_to_string(at.join("settings.ron")).expect("there"), "(window: (width: 3),   title: \"x\")\n");
     assert!(fs::read_to_string(at.join("m.dl")).expect("there").contains("\n  return x\n"), "the model is formatted");

@@ -32,7 +32,7 @@ fn an_interrupted_training_says_where_it_is_and_how_to_go_on() {
             let end: Vec<&str> = said.lines().rev().take(2).collect();
             assert!(end[1].starts_with("interrupted in epoch ") && end[1].contains(" of 1000000, step "), "{said}");
             assert!(end[1].ends_with("; checkpoint in runs/m-2/"), "{said}");
-            assert_eq!(end[0], "to go on: dlc train m.dl --epochs 1000000 --folder runs/m-2 --resume");
+            assert_eq!(end[0], "resume with: dlc train m.dl --epochs 1000000 --folder runs/m-2 --resume");
         } else {
             let end = json(&output);
             assert_eq!((&end["interrupted"], &end["artefact"]), (&true.into(), &serde_json::Value::Null), "{end}");
@@ -70,7 +70,7 @@ fn going_on_wants_a_checkpoint() {
     let resume = ["train", file, "--folder", runs.to_str().expect("UTF-8"), "--resume"];
     let none = |code: &str| {
         let said = complaint(&folder, &resume);
-        assert!(said.contains(&format!("error[{code}]: r has no checkpoint to go on from")), "{said}");
+        assert!(said.contains(&format!("error[{code}]: r has no checkpoint to resume from")), "{said}");
         said
     };
     none("missing-file");
@@ -177,7 +177,7 @@ fn a_finished_training_that_goes_on_tells_its_test() {
     let test =
         |text: &str| text.split("test: ").nth(1).map(|t| t.chars().take("loss 0.1234".len()).collect::<String>());
     assert!(test(&first).is_some() && test(&first) == test(&again), "{first}{again}");
-    assert!(again.contains("   nothing was left to train\n"), "{again}");
+    assert!(again.contains("   no steps were left to train\n"), "{again}");
 }
 
 #[cfg(unix)]
@@ -287,7 +287,7 @@ train m {
     let words: Vec<&str> = said.split_whitespace().collect();
     let said = words.join(" ");
     let why = "stopped after epoch 4: no improvement for 3 epochs; validation.loss was best in epoch 1: 0.0000";
-    assert!(said.contains(why) && said.contains("4 examples, 2 for the validation"), "{said}");
+    assert!(said.contains(why) && said.contains("4 examples, 2 for validation"), "{said}");
     // an argument of the model, which --set reaches; a resumed training stops in the same epoch
     let events = |said: &str| -> Vec<serde_json::Value> {
         said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()

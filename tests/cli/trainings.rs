@@ -64,7 +64,7 @@ fn a_training_is_chosen_by_its_name_and_its_artefact_remembers_it() {
     let folder = folder.path();
     let trained = dlc_in(folder, &["train", "file.dl", "--train=fine", "--json"]);
     assert!(trained.status.success(), "{}", said(&trained));
-    assert!(!said(&trained).contains("is taken"), "{}", said(&trained));
+    assert!(!said(&trained).contains("using training"), "{}", said(&trained));
     let end = json(&trained);
     assert_eq!((&end["folder"], &end["artefact"]), (&"runs/fine-1".into(), &"fine.dlx".into()), "{end}");
     assert_eq!(end["epoch"], 2);
@@ -81,7 +81,7 @@ fn the_training_without_a_name_of_its_own_is_taken_where_none_is_named() {
     let folder = folder.path();
     let trained = dlc_in(folder, &["train", "file.dl", "--json"]);
     assert!(trained.status.success(), "{}", said(&trained));
-    assert!(said(&trained).contains("of 2 trainings, `m` is taken; --train names another"), "{}", said(&trained));
+    assert!(said(&trained).contains("using training `m` of 2; choose another with --train"), "{}", said(&trained));
     let end = json(&trained);
     assert_eq!((&end["folder"], &end["artefact"]), (&"runs/file-1".into(), &"file.dlx".into()), "{end}");
     let evaluated = json(&dlc_in(folder, &["eval", "file.dlx", "--json"]));
@@ -89,7 +89,7 @@ fn the_training_without_a_name_of_its_own_is_taken_where_none_is_named() {
     assert!(evaluated["scores"]["metrics"]["accuracy"].is_number(), "{evaluated}");
     // a model has trainings of its own
     let trained = dlc_in(folder, &["train", "file.dl", "--model=other", "--json"]);
-    assert!(trained.status.success() && !said(&trained).contains("is taken"), "{}", said(&trained));
+    assert!(trained.status.success() && !said(&trained).contains("using training"), "{}", said(&trained));
 }
 
 #[test]

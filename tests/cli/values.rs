@@ -90,7 +90,7 @@ fn a_model_for_batches_of_one_size_is_evaluated_in_those() {
             // what would fail after the training is told before
             std::fs::write(&test, format!("a,b,label\n{rows}5,6,1\n")).expect("it can be written");
             let said = complaint(&folder, &["check", file]);
-            assert!(said.contains("5 examples in batches of 2 leave 1"), "{said}");
+            assert!(said.contains("5 is not divisible by the batch size 2: remainder 1"), "{said}");
         }
     }
 }
