@@ -23,7 +23,7 @@ const TABLE: &[Row] = &[
     [0, -5, 0, 0, 0],
 ];
 
-/// The same at the ends of a type.
+/// Rows at the ends of a type.
 fn ends(min: i64, max: i64) -> Vec<Row> {
     let half = max / 2; // 2 * half + 1 == max
     vec![
@@ -119,7 +119,7 @@ model m(x: [N]) -> y: [N] {{
     }
 }
 
-/// Both are numbers wherever sizes are written.
+/// Both functions work in sizes too.
 #[test]
 fn sizes_are_quotients() {
     let text = "dlc 1

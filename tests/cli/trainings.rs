@@ -1,4 +1,4 @@
-//! Several trainings of one file: which is taken, what each is called, and what its artefact remembers.
+//! Several trainings of one file: selection, names of outputs, and what an artefact stores.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -76,7 +76,7 @@ fn a_training_is_chosen_by_its_name_and_its_artefact_remembers_it() {
 }
 
 #[test]
-fn the_training_without_a_name_of_its_own_is_taken_where_none_is_named() {
+fn the_unnamed_training_is_the_default() {
     let folder = project();
     let folder = folder.path();
     let trained = dlc_in(folder, &["train", "file.dl", "--json"]);
@@ -93,7 +93,7 @@ fn the_training_without_a_name_of_its_own_is_taken_where_none_is_named() {
 }
 
 #[test]
-fn a_training_that_there_is_not_is_a_wrong_command_line() {
+fn an_unknown_training_is_a_usage_error() {
     let folder = project();
     for (arguments, message) in [
         (&["--train=fien"][..], "there is no training `fien`"),
@@ -130,7 +130,7 @@ fn every_training_of_a_file_is_checked() {
 }
 
 #[test]
-fn a_training_begins_with_the_weights_of_another_one() {
+fn a_training_starts_with_the_weights_of_another_one() {
     let folder = project();
     let tuned = "train tuned = m {
   data      = d(\"many\")
@@ -154,7 +154,7 @@ fn a_training_begins_with_the_weights_of_another_one() {
     assert_ne!(before["linear_2.weight"], after["linear_2.weight"]);
 }
 
-/// Alone it is short for the mode, where there are modes.
+/// `--train` alone is short for `--mode=train` if the verb has `--mode`.
 #[test]
 fn train_without_a_name_is_short_for_the_mode() {
     let emitted = |flag: &str| text(&dlc(&["compile", "examples/two_trainings.dl", flag, "--emit=ir"]));
