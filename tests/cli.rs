@@ -184,7 +184,7 @@ fn a_training_is_not_resumed_with_other_data_or_settings() {
     std::fs::write(&data, format!("a,b,label\n{}", rows.replace("5,6", "5,7"))).expect("again");
     refused("another run: data was table(\"data.csv\"): x f32[4,2], label i64[4] (content ");
     std::fs::write(&data, format!("a,b,label\n{rows}")).expect("again");
-    assert!(dlc(&again).status.success(), "what is as it was goes on, and longer than was meant");
+    assert!(dlc(&again).status.success(), "it resumes with the same settings, for more epochs");
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn pictures_are_written() {
         let picture = std::fs::read_to_string(&path).expect("it was written");
         assert!(picture.len() > 500);
         let (last_edge, first_box) = (picture.rfind("url(#tip)"), picture.find("rx=\"6\""));
-        assert!(ending == "dot" || last_edge < first_box, "edges lie under boxes");
+        assert!(ending == "dot" || last_edge < first_box, "edges are drawn below boxes");
     }
 }
 

@@ -141,12 +141,12 @@ fn validation_and_test_have_their_own_draws() {
         let overrides = TrainOverrides { seed: Some(seed), ..TrainOverrides::default() };
         let mut training = Training::new(&model, &Compiler::new().threads(1), &overrides).expect("it compiles");
         let mut reports = vec![];
-        let tell = &mut |event: &dlc::runtime::train::Event<'_>| {
+        let observer = &mut |event: &dlc::runtime::train::Event<'_>| {
             if let dlc::runtime::train::Event::Epoch(report) = event {
                 reports.push((report.train.clone(), report.validation.clone().expect("there is one")));
             }
         };
-        training.run(std::sync::Arc::default(), tell).expect("it trains");
+        training.run(std::sync::Arc::default(), observer).expect("it trains");
         (reports, training.test().expect("it is tested").expect("there is a test"))
     };
     let (reports, test) = train(0);

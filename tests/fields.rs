@@ -38,12 +38,12 @@ fn train(model: &Model, overrides: &TrainOverrides, threads: usize, stop_after: 
     let mut epochs = vec![];
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
-    let tell = &mut |event: &Event<'_>| match event {
+    let observer = &mut |event: &Event<'_>| match event {
         Event::Epoch(report) => epochs.push((report.train.clone(), report.validation.clone())),
         Event::Step { step, .. } if stop_after == Some(*step) => raised.store(true, Ordering::Relaxed),
         _ => {}
     };
-    training.run(stop, tell).map_err(|e| training.explain(e))?;
+    training.run(stop, observer).map_err(|e| training.explain(e))?;
     Ok(Reports { epochs, test: training.test()?, weights: training.weights() })
 }
 
@@ -174,7 +174,7 @@ fn a_training_goes_on_with_the_fits_of_its_checkpoint_only() {
     let tensors = Tensors::load(&checkpoint).expect("a file of tensors");
     assert_eq!(tensors["@fit/d.m"].to_f64s(), [4.0]);
     let whole = train(&model, &in_folder(&folder.path().join("whole"), false), 1, None).expect("it trains");
-    let resumed = train(&model, &in_folder(&runs, true), 1, None).expect("it goes on");
+    let resumed = train(&model, &in_folder(&runs, true), 1, None).expect("it resumes");
     assert_eq!(resumed.weights, whole.weights);
     assert_eq!(resumed.epochs.last(), whole.epochs.last());
     // Another `fit` is another training.
@@ -301,7 +301,7 @@ fn a_training_with_draws_of_fields_goes_on_to_the_same_bits() {
     for step in 1..=7 {
         let runs = folder.path().join(format!("runs-{step}"));
         train(&model, &in_folder(&runs, false), 1, Some(step)).expect("it trains");
-        let resumed = train(&model, &in_folder(&runs, true), 1, None).expect("it goes on");
+        let resumed = train(&model, &in_folder(&runs, true), 1, None).expect("it resumes");
         assert_eq!(resumed.weights, whole.weights, "stopped after step {step}");
         assert_eq!(resumed.epochs.last(), whole.epochs.last(), "stopped after step {step}");
     }

@@ -21,7 +21,7 @@ const FLOATS: [DType; 2] = [DType::F64, DType::F32];
 const KEY: i64 = 7;
 
 fn try_lower(text: &str, request: Request, float: DType) -> Result<Graph, Vec<Diagnostic>> {
-    let program = Program::load("golden.dl", text, &mut NoFiles).map_err(|faults| faults.diagnostics)?;
+    let program = Program::load("golden.dl", text, &mut NoFiles).map_err(|errors| errors.diagnostics)?;
     Ok(program.lower(&Request { float, ..request })?.graph)
 }
 
@@ -276,8 +276,8 @@ train m {{
         let slopes = engine.run(&args).remove(1).to_f64s();
         let kept = slopes.iter().filter(|&&s| s != 0.0).count() as f64;
         let scaled = slopes.iter().all(|&s| s == 0.0 || (s - 1.0 / (1.0 - p)).abs() < 1e-6);
-        let (n, share) = (count as f64, 1.0 - p);
-        let few = (kept - n * share).abs() < 5.0 * (n * p * share).sqrt();
+        let (n, kept_fraction) = (count as f64, 1.0 - p);
+        let few = (kept - n * kept_fraction).abs() < 5.0 * (n * p * kept_fraction).sqrt();
         assert!(scaled && few, "{} in {float}, {}: {kept} of {n} are kept", row.name(), engine.name());
     }
 }

@@ -87,12 +87,12 @@ model m(x: {dtype}[N], y: {dtype}[N]) -> (floor: {dtype}[N], ceil: {dtype}[N], r
         let graph = model.graph([("N", rows.len())]).unwrap_or_else(|e| panic!("{e}"));
         let reference = graph.interpret(&args).expect("it runs");
         for (i, name) in ["floor", "ceil", "rest"].into_iter().enumerate() {
-            let wanted = column(i + 2);
+            let expected = column(i + 2);
             for (j, row) in rows.iter().enumerate() {
                 let found = [reference[i].get(j), compiled[name].get(j)];
                 assert_eq!(
                     found,
-                    [wanted.get(j); 2],
+                    [expected.get(j); 2],
                     "{name} of {dtype} {row:?}, by the reference and by machine code"
                 );
             }

@@ -92,11 +92,11 @@ proptest! {
             let batch = Tensor::new([2], x.to_vec()).expect("two");
             trainer.step([("x", &batch)]).unwrap_or_else(|e| panic!("{e}\n{text}"));
             let found = trainer.states();
-            for (name, wanted) in NAMES.iter().zip(states) {
-                prop_assert_eq!(number(&found, name), f64::from(wanted), "{} in\n{}", name, text);
+            for (name, expected) in NAMES.iter().zip(states) {
+                prop_assert_eq!(number(&found, name), f64::from(expected), "{} in\n{}", name, text);
             }
-            for (i, wanted) in seen.iter().enumerate() {
-                prop_assert_eq!(number(&found, &format!("t{}.last", i + 1)), f64::from(*wanted), "t{} in\n{}", i + 1, text);
+            for (i, expected) in seen.iter().enumerate() {
+                prop_assert_eq!(number(&found, &format!("t{}.last", i + 1)), f64::from(*expected), "t{} in\n{}", i + 1, text);
             }
             prop_assert_eq!(number(&trainer.weights(), "w"), 5.0);
         }

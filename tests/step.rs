@@ -87,10 +87,10 @@ fn a_derivative_of_ones_own_is_used_however_often_its_function_is_called() {
             let project = doubled(way);
             let mut trainer = project.trainer(math);
             let gradients = trainer.gradients(project.batch()).unwrap_or_else(|e| panic!("{e}"));
-            let wanted: Vec<f64> = [5.0, 7.0, 9.0].iter().map(|x| x * 3f64.powi(times)).collect();
-            assert_eq!(gradients["w"].to_f64s(), wanted, "{way}");
+            let expected: Vec<f64> = [5.0, 7.0, 9.0].iter().map(|x| x * 3f64.powi(times)).collect();
+            assert_eq!(gradients["w"].to_f64s(), expected, "{way}");
             trainer.step(project.batch()).unwrap_or_else(|e| panic!("{e}"));
-            let updated: Vec<f64> = wanted.iter().map(|g| 1.0 - 0.5 * g).collect();
+            let updated: Vec<f64> = expected.iter().map(|g| 1.0 - 0.5 * g).collect();
             assert_eq!(trainer.weights()["w"].to_f64s(), updated, "{way}");
         }
     }
@@ -233,7 +233,7 @@ train m {{
     };
     // torch.nn.utils.clip_grad_norm_ multiplies by 1 / (6 + 1e-6)
     let short = 1.0 / 6.000_001;
-    for (clip, wanted) in [
+    for (clip, expected) in [
         ("", [2.0, -4.0, 4.0]),
         ("clip      = value(5.0)", [2.0, -4.0, 4.0]),
         ("clip      = value(3.0)", [2.0, -3.0, 3.0]),
@@ -241,9 +241,12 @@ train m {{
         ("clip      = norm(6.5)", [2.0, -4.0, 4.0]),
         ("clip      = norm(1.0)", [2.0 * short, -4.0 * short, 4.0 * short]),
     ] {
-        for (weight, wanted) in gradients(clip).into_iter().zip(wanted) {
+        for (weight, expected) in gradients(clip).into_iter().zip(expected) {
             let found = -weight;
-            assert!((found - wanted).abs() <= 4.0 * f64::EPSILON * wanted.abs(), "{clip}: {found} is not {wanted}");
+            assert!(
+                (found - expected).abs() <= 4.0 * f64::EPSILON * expected.abs(),
+                "{clip}: {found} is not {expected}"
+            );
         }
     }
 }

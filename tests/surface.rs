@@ -50,8 +50,8 @@ fn public_names(root: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_public_surface_is_the_list() {
-    let wanted: BTreeSet<String> = SURFACE.iter().map(|&name| name.to_owned()).collect();
-    assert_eq!(public_names(include_str!("../src/lib.rs")), wanted);
+    let expected: BTreeSet<String> = SURFACE.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(public_names(include_str!("../src/lib.rs")), expected);
 }
 
 #[test]

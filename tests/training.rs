@@ -200,7 +200,7 @@ fn a_schedule_may_be_made_longer() {
             events.push(format!("{was}; {is}; {scheduled}; {step}"));
         }
     });
-    assert_eq!(summary.expect("it goes on").step, 12);
+    assert_eq!(summary.expect("it resumes").step, 12);
     assert_eq!(events, ["epochs = 2; epochs = 4; true; 6"]);
     // the rate of the second half is that of a schedule of twelve steps
     let rate = |step: f64, steps: f64| 0.5 * (1.0 + (std::f64::consts::PI * step / steps).cos());
@@ -213,8 +213,8 @@ fn a_schedule_may_be_made_longer() {
     std::fs::write(folder.path().join("m.dl"), text.replace("cosine(1.0)", "cosine(0.5)")).expect("again");
     let other = Model::open(folder.path().join("m.dl")).expect("it is right");
     let error = training(8, true, &other).run(std::sync::Arc::default(), &mut |_| {}).expect_err("it is another");
-    let wanted = "another run: optimizer was sgd(lr: cosine(1.0)), is sgd(lr: cosine(0.5))";
-    assert!(error.to_string().ends_with(wanted), "{error}");
+    let expected = "another run: optimizer was sgd(lr: cosine(1.0)), is sgd(lr: cosine(0.5))";
+    assert!(error.to_string().ends_with(expected), "{error}");
 }
 
 #[test]

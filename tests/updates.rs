@@ -105,7 +105,7 @@ fn a_weight_may_be_changed_by_several_updates() {
     assert_eq!(step.metrics.keys().collect::<Vec<_>>(), ["loss.1", "loss.2"]);
 }
 
-/// Schedules, bias corrections and states count the steps in which the update is made: it goes as if there were no others.
+/// Schedules, bias corrections and states count only the steps in which the update is made.
 #[test]
 fn an_update_with_every_counts_its_own_steps() {
     let made = |steps: usize, every: usize| -> Vec<(f64, f64)> {

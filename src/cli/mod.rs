@@ -362,7 +362,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| usage::end(&error));
     let mut output = Output::new(cli.json, cli.color);
     let exit = match cli.verb.run(&mut output) {
-        // what was asked for is not there
+        // requested output was lost
         Ok(Exit::Done) if output.is_lost() => Exit::Wrong,
         Ok(exit) => exit,
         Err(failure) => {

@@ -227,8 +227,8 @@ impl Model {
 }
 
 impl From<Faults> for Error {
-    fn from(faults: Faults) -> Self {
-        Error::new(faults.sources, faults.diagnostics)
+    fn from(errors: Faults) -> Self {
+        Error::new(errors.sources, errors.diagnostics)
     }
 }
 

@@ -33,7 +33,7 @@ pub fn format(name: &str, text: &str) -> Result<String, Error> {
         Form::Dl => dlc_dsl::format(id, text),
         Form::Ron => dlc_dsl::format_ron(id, text),
     };
-    formatted.map_err(|faults| Error::new(sources, faults))
+    formatted.map_err(|diagnostics| Error::new(sources, diagnostics))
 }
 
 /// Converts a model's source to a form. Imports of a RON source are read too, relative to `name`: their signatures decide which strings

@@ -123,7 +123,7 @@ impl Finish for Finisher {
     fn program(&self, examples: usize) -> Result<Finished, TrainError> {
         let failed = |error: Error| TrainError::Finish { code: error.code(), message: message(&error) };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (size, program) = match last.take().filter(|(asked, ..)| *asked == examples) {
+        let (size, program) = match last.take().filter(|(requested, ..)| *requested == examples) {
             Some((_, size, program)) => (size, program),
             None => self.make(examples).map_err(failed)?,
         };

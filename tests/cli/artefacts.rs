@@ -13,7 +13,7 @@ fn utf8(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// Trains a project, whose artefact then lies beside the model.
+/// Trains a project; the artefact is beside the model.
 fn train(folder: &tempfile::TempDir, path: &Path) {
     done(&dlc(&["train", utf8(path), "--folder", utf8(&folder.path().join("runs"))]));
 }

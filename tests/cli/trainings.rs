@@ -125,7 +125,7 @@ fn every_training_of_a_file_is_checked() {
     let wrong = TEXT.replacen("epochs    = 2", "epochs    = 0", 1);
     std::fs::write(folder.path().join("file.dl"), wrong).expect("written");
     let checked = dlc_in(folder.path(), &["check", "file.dl"]);
-    assert_eq!(checked.status.code(), Some(1), "the one that no verb takes by itself is wrong");
+    assert_eq!(checked.status.code(), Some(1), "a model that is not the default has an error");
     assert_eq!(dlc_in(folder.path(), &["check", "file.dl", "--train=m"]).status.code(), Some(0));
 }
 

@@ -42,7 +42,7 @@ impl Progress {
                 }
                 if self.live {
                     let bar = ProgressBar::new(total);
-                    // the message last, since that of a validation goes on in a second line
+                    // the message last, since validation scores continue on a second line
                     let style = "{prefix:>7} {bar:30.cyan/dim} {eta:>4}  {msg}";
                     bar.set_style(ProgressStyle::with_template(style).expect("a constant").progress_chars("━╸─"));
                     bar.set_position(*step);
