@@ -136,7 +136,7 @@ fn examples_that_are_left_out_are_reported() {
     let fixed = "model m(x: [4]) -> (p: [4], v: []) {\n  param w: [] = 0\n  return (x * w, w)\n}";
     let settings = "  epochs    = 1\n  batch     = 4\n  loss      = mean(p)\n  optimizer = sgd(lr: 1.0)\n";
     let depends = "model m(x: [B]) -> (p: [B], v: [B]) {\n  param w: [B] = 0\n  return (x * w, w)\n}";
-    for (model, why) in [(fixed, ""), (depends, "its weights depend on the size of a batch")] {
+    for (model, why) in [(fixed, ""), (depends, "its weights depend on the batch size")] {
         let (_folder, model) = ten(model, settings);
         let mut training =
             Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default()).expect("it is right");

@@ -304,11 +304,11 @@ impl Unreached {
     fn explain(self) -> Diagnostic {
         let remedy = match self.ends {
             Some("stop_gradient") => "remove `stop_gradient`",
-            _ => "make the loss depend on it",
+            _ => "let the loss depend on it",
         };
         let diagnostic = unreached(&self.names, remedy);
         let Some(op) = self.ends else {
-            return diagnostic.primary(span(self.end), "the loss does not depend on it");
+            return diagnostic.primary(span(self.end), "the loss is not computed from it");
         };
         let mut declarations: Vec<Loc> = vec![];
         for loc in self.declared.into_iter().filter(|loc| loc.is_known()) {
