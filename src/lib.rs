@@ -131,7 +131,7 @@ pub use dlc_compiler::options::PassOptions;
 #[doc(hidden)]
 pub use dlc_compiler::passes;
 #[doc(hidden)]
-pub use dlc_dsl::{Request, What};
+pub use dlc_dsl::{Mode, Request};
 #[doc(hidden)]
 pub use dlc_runtime as runtime;
 #[doc(hidden)]

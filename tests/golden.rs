@@ -9,7 +9,7 @@ mod run;
 
 use std::collections::BTreeMap;
 
-use dlc::{DType, Graph, Request, Tensor, Type, What};
+use dlc::{DType, Graph, Mode, Request, Tensor, Type};
 use dlc_dsl::{Diagnostic, NoFiles, Program, library};
 use dlc_ir::{ResultRole, Scalar, Symbol};
 use rows::{Numbers, Row, read};
@@ -79,7 +79,7 @@ train m {{
         let dtype = if output.is_float() { String::new() } else { output.dtype(float).name().to_owned() };
         format!("model m({}) -> y: {dtype}[...] = {expr}", args.join(", "))
     };
-    let mut request = Request::new(if training { What::Train } else { What::Infer });
+    let mut request = Request::new(if training { Mode::Train } else { Mode::Infer });
     let mut given: BTreeMap<String, Tensor> = BTreeMap::new();
     for kind in ["inputs", "params", "states"] {
         given.extend(row.tensors(kind).iter().map(|(name, x)| (plain(name), x.tensor(float))));
@@ -145,7 +145,7 @@ train m {{
   optimizer = {optimizer}
 }}"
     );
-    lower(&text, Request::new(What::Train).field("g", Type::new(float, [1, count])), float)
+    lower(&text, Request::new(Mode::Train).field("g", Type::new(float, [1, count])), float)
 }
 
 /// The weight after each step, from `start`, or each time anew from zeros.
@@ -213,9 +213,9 @@ fn distribution(row: &Row, float: DType) {
     let (text, mode) = if initial {
         let [out, fan_in] = shape[..] else { panic!("{}: a weight has two axes", row.name()) };
         let layer = format!("linear(x, {out}, init: {}, bias: false) as n", row.expr);
-        (format!("model m(x: [2, {fan_in}]) -> y: [...] = {layer}"), What::Init)
+        (format!("model m(x: [2, {fan_in}]) -> y: [...] = {layer}"), Mode::Init)
     } else {
-        (format!("model m(x: [1]) -> y: [...] = x[0] * 0 + {}", row.expr), What::Infer)
+        (format!("model m(x: [1]) -> y: [...] = x[0] * 0 + {}", row.expr), Mode::Infer)
     };
     let graph = lower(&text, Request::new(mode), float);
     let given = BTreeMap::from([("x".to_owned(), Tensor::full(Type::new(float, [1]), Scalar::Float(1.0)))]);
@@ -264,7 +264,7 @@ train m {{
         row.expr
     );
     let ty = Type::new(float, [1, count]);
-    let lowered = lower(&text, Request::new(What::Train).field("x", ty.clone()), float);
+    let lowered = lower(&text, Request::new(Mode::Train).field("x", ty.clone()), float);
     let objective = Symbol::new("m.loss");
     let loss = lowered.function(&objective).expect("the loss is a function");
     let x = loss.args().iter().position(|a| &*a.name == "x").expect("it takes x");
@@ -296,7 +296,7 @@ fn check(file: &str) {
                 "dropout" => dropout(row, float),
                 "later" => {
                     let text = format!("model m(x: [1]) -> y: [1] = {}", row.expr);
-                    let errors = try_lower(&text, Request::new(What::Infer), float).expect_err("it comes later");
+                    let errors = try_lower(&text, Request::new(Mode::Infer), float).expect_err("it comes later");
                     assert_eq!(errors[0].code, "not-supported-yet", "{} has come: write its row", row.entry);
                 }
                 "elsewhere" => {

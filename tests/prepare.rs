@@ -254,7 +254,7 @@ fn lost(program: &Program, weights: &Tensors) -> i64 {
 fn an_artefact_holds_weights_by_their_names_and_prepares_them_when_it_is_loaded() {
     let compiler = Compiler::new();
     let model = model(DType::F32);
-    let request = tools::request_for(&model, dlc::What::Infer, &SIZES.map(|(n, s)| (n.to_owned(), s)), &compiler);
+    let request = tools::request_for(&model, dlc::Mode::Infer, &SIZES.map(|(n, s)| (n.to_owned(), s)), &compiler);
     let request = request.expect("it is right");
     let (program, _) = tools::build(&compiler, &model, &request).expect("it compiles");
     let weights = weights(&program.session(), 3);
@@ -312,7 +312,7 @@ fn batch_norm_of_a_deep_network_is_folded() {
         request.frozen = frozen;
         request
     };
-    let (program, _) = tools::build(&compiler, &model, &request(dlc::What::Infer, true)).expect("it compiles");
+    let (program, _) = tools::build(&compiler, &model, &request(dlc::Mode::Infer, true)).expect("it compiles");
     let parts = cut(&program);
     let left: Vec<&str> = parts
         .main
@@ -327,6 +327,6 @@ fn batch_norm_of_a_deep_network_is_folded() {
     assert!(names.contains(&"prepared_layer1_1_conv2_weight"), "{names:?}");
 
     // The validation of a training has the same model, and weights that change.
-    let (program, _) = tools::build(&compiler, &model, &request(dlc::What::Infer, false)).expect("it compiles");
+    let (program, _) = tools::build(&compiler, &model, &request(dlc::Mode::Infer, false)).expect("it compiles");
     assert!(program.compiled().preparation().is_none());
 }

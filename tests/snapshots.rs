@@ -1,6 +1,6 @@
 //! The texts of stages: the same at every compilation, and for both forms of a model. `examples/snapshot.rs` keeps one of them.
 
-use dlc::{Compiler, Model, Program, Stage, What, tools};
+use dlc::{Compiler, Mode, Model, Program, Stage, tools};
 
 fn perceptron() -> Program {
     let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist.dl")).expect("it is right");
@@ -34,7 +34,7 @@ fn a_training_step_is_shown_for_every_machine_and_runs_on_its_own() {
     let own = tools::target_name(&Compiler::new()).expect("this machine has one");
     for target in ["x86-64-v3", "aarch64"] {
         let compiler = Compiler::new().threads(1).target(target);
-        let request = tools::request_for(&model, What::Train, &[], &compiler).expect("the data is there");
+        let request = tools::request_for(&model, Mode::Train, &[], &compiler).expect("the data is there");
         let graph = tools::lower(&model, &request).expect("it is right");
         for stage in [Stage::Opt, Stage::Asm] {
             let text = tools::stage_text(&compiler, &model, graph.clone(), stage).unwrap_or_else(|e| panic!("{e}"));

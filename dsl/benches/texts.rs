@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use dlc_dsl::diagnostic::render_all;
-use dlc_dsl::{NoFiles, Program, Request, Sources, What, parse_ron};
+use dlc_dsl::{Mode, NoFiles, Program, Request, Sources, parse_ron};
 
 /// How much larger the second text is.
 const FACTOR: usize = 4;
@@ -19,7 +19,7 @@ fn lower(text: &str) -> Result<dlc_dsl::Lowered, String> {
     for name in program.models() {
         program.chosen_model(Some(&name)).map_err(|d| render_all(&d, &program.sources, false))?;
     }
-    let lowered = program.lower(&Request::new(What::Infer).dim("B", 1));
+    let lowered = program.lower(&Request::new(Mode::Infer).dim("B", 1));
     lowered.map_err(|d| render_all(&d, &program.sources, false))
 }
 

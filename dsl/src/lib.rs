@@ -34,7 +34,7 @@ pub use crate::syntax::{ast, format, lexer, parser, print, ron};
 pub use diagnostic::{Diagnostic, Severity};
 pub use dlc_frontend::{diagnostic, span};
 pub use hir::{Faults, Program, check, format_ron, parse_named, parse_ron, read_file, to_ron};
-pub use lower::{Argument, Lowered, Request, What};
+pub use lower::{Argument, Lowered, Mode, Request};
 pub use span::{Loaded, Loader, NoFiles, SourceId, Sources, Span, Spanned};
 pub use syntax::format::format;
 pub use syntax::parser::parse;

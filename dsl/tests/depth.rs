@@ -37,7 +37,7 @@ fn depth_is_an_error_and_not_an_overflow() {
 /// Sums, pipes and lists of any length are flat: they are parsed, printed, converted and lowered.
 #[test]
 fn a_flat_expression_of_any_length_is_not_deep() {
-    use dlc_dsl::{NoFiles, Program, Request, What, parse, parse_ron, to_dl, to_ron};
+    use dlc_dsl::{Mode, NoFiles, Program, Request, parse, parse_ron, to_dl, to_ron};
     const TERMS: usize = 100_000;
     let model = |body: String| format!("model m(x: [B]) -> y: [B] = {body}\n");
     let sum = |operator: &str| format!("x{}", format!(" {operator} x").repeat(TERMS));
@@ -57,7 +57,7 @@ fn a_flat_expression_of_any_length_is_not_deep() {
         assert!(faults.is_empty(), "{faults:?}");
         assert_eq!(to_dl(&from_ron), text);
         let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
-        let lowered = program.lower(&Request::new(What::Infer).dim("B", 2));
+        let lowered = program.lower(&Request::new(Mode::Infer).dim("B", 2));
         assert!(lowered.is_ok(), "{:?}", lowered.err());
     }
 }

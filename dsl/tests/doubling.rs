@@ -1,7 +1,7 @@
 //! Values that double in size in a few lines are refused before they are large.
 
 use dlc_dsl::diagnostic::render_all;
-use dlc_dsl::{NoFiles, Program, Request, What};
+use dlc_dsl::{Mode, NoFiles, Program, Request};
 
 /// What is lowered, or else what is said of it.
 fn lower(text: &str) -> Result<dlc_dsl::Lowered, String> {
@@ -9,7 +9,7 @@ fn lower(text: &str) -> Result<dlc_dsl::Lowered, String> {
     for name in program.models() {
         program.chosen_model(Some(&name)).map_err(|d| render_all(&d, &program.sources, false))?;
     }
-    let lowered = program.lower(&Request::new(What::Infer).dim("B", 1));
+    let lowered = program.lower(&Request::new(Mode::Infer).dim("B", 1));
     lowered.map_err(|d| render_all(&d, &program.sources, false))
 }
 

@@ -8,7 +8,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dlc_dsl::{Diagnostic, Loaded, Loader, Program, Request, Sources, What, check, diagnostic};
+use dlc_dsl::{Diagnostic, Loaded, Loader, Mode, Program, Request, Sources, check, diagnostic};
 use dlc_ir::{DType, Type};
 
 /// A mark in a file.
@@ -103,10 +103,10 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
     let program = Program::load(name, text, folder).expect("was fine just now");
     let mut faults = vec![];
     let file = program.main();
-    let first = if text.contains("// lower: infer") { What::Infer } else { What::Init };
+    let first = if text.contains("// lower: infer") { Mode::Infer } else { Mode::Init };
     let trained: Vec<&str> = file.trains().map(|t| t.model.name.as_str()).collect();
     let models = file.models().map(|m| m.name.name.as_str()).filter(|m| !trained.contains(m));
-    let trainings = file.trains().map(|t| (&*t.model.name, Some(&*t.name().name), What::Train));
+    let trainings = file.trains().map(|t| (&*t.model.name, Some(&*t.name().name), Mode::Train));
     for (model, training, what) in models.map(|m| (m, None, first)).chain(trainings) {
         let training_name = training.map(str::to_owned);
         let mut request = Request { model: Some(model.to_owned()), training: training_name, ..Request::new(what) };
@@ -120,17 +120,17 @@ fn lowered(name: &str, text: &str, folder: &mut Folder) -> Vec<Diagnostic> {
             request = request.field(field, data_type(ty));
         }
         faults.extend(program.lower(&request).err().unwrap_or_default());
-        if what != What::Train {
+        if what != Mode::Train {
             continue;
         }
         if faults.is_empty() {
-            request.what = What::Init;
+            request.mode = Mode::Init;
             faults.extend(program.lower(&request).err().unwrap_or_default());
         }
         let settings = program.train_settings(&Request {
             model: Some(model.to_owned()),
             training: training.map(str::to_owned),
-            ..Request::new(What::Train)
+            ..Request::new(Mode::Train)
         });
         if let Ok(Some(settings)) = settings {
             faults.extend(settings.check_length().err().unwrap_or_default());

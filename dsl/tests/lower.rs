@@ -1,6 +1,6 @@
 //! Examples to graphs.
 
-use dlc_dsl::{NoFiles, Program, Request, What};
+use dlc_dsl::{Mode, NoFiles, Program, Request};
 use dlc_ir::{DType, Type};
 
 fn open(name: &str) -> Program {
@@ -16,7 +16,7 @@ fn lower(program: &Program, request: &Request) -> String {
     }
 }
 
-fn digits(what: What) -> Request {
+fn digits(what: Mode) -> Request {
     Request::new(what)
         .dim("B", 4)
         .field("image", Type::new(DType::F32, [4, 28, 28]))
@@ -26,7 +26,7 @@ fn digits(what: What) -> Request {
 #[test]
 fn mnist() {
     let program = open("mnist.dl");
-    for what in [What::Infer, What::Eval, What::Train, What::Init] {
+    for what in [Mode::Infer, Mode::Eval, Mode::Train, Mode::Init] {
         insta::assert_snapshot!(format!("mnist_{what:?}").to_lowercase(), lower(&program, &digits(what)));
     }
 }
@@ -35,7 +35,7 @@ fn mnist() {
 fn both_forms_give_the_same_graphs() {
     for name in ["mnist", "lenet"] {
         let (dl, ron) = (open(&format!("{name}.dl")), open(&format!("{name}.ron")));
-        for what in [What::Infer, What::Eval, What::Train, What::Init] {
+        for what in [Mode::Infer, Mode::Eval, Mode::Train, Mode::Init] {
             assert_eq!(lower(&dl, &digits(what)), lower(&ron, &digits(what)), "{name} {what:?}");
         }
     }
@@ -44,7 +44,7 @@ fn both_forms_give_the_same_graphs() {
 #[test]
 fn lenet() {
     let program = open("lenet.dl");
-    for what in [What::Infer, What::Eval, What::Train, What::Init] {
+    for what in [Mode::Infer, Mode::Eval, Mode::Train, Mode::Init] {
         insta::assert_snapshot!(format!("lenet_{what:?}").to_lowercase(), lower(&program, &digits(what)));
     }
 }
@@ -52,7 +52,7 @@ fn lenet() {
 #[test]
 fn resnet18() {
     let program = open("resnet18.dl");
-    let request = Request::new(What::Infer).dim("B", 1).dim("H", 64).dim("W", 64);
+    let request = Request::new(Mode::Infer).dim("B", 1).dim("H", 64).dim("W", 64);
     let lowered = program.lower(&request).expect("is right");
     let names: Vec<&str> = lowered.weights.iter().map(|w| &*w.name).collect();
     assert_eq!(names.len(), 102);
@@ -67,7 +67,7 @@ fn resnet18() {
 /// Batch norm refuses to train on one value for each channel; weights have first values nevertheless.
 #[test]
 fn first_values_need_no_sizes_that_can_be_trained() {
-    lower(&open("resnet18.dl"), &Request::new(What::Init).dim("B", 1).dim("H", 1).dim("W", 1));
+    lower(&open("resnet18.dl"), &Request::new(Mode::Init).dim("B", 1).dim("H", 1).dim("W", 1));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn tables() {
     };
     for (name, inputs) in [("breast_cancer.dl", 30), ("diabetes.dl", 10)] {
         let program = open(name);
-        for what in [What::Infer, What::Eval, What::Train, What::Init] {
+        for what in [Mode::Infer, Mode::Eval, Mode::Train, Mode::Init] {
             let text = lower(&program, &request(what).field("measures", Type::new(DType::F32, [8, inputs])));
             insta::assert_snapshot!(format!("{}_{what:?}", name.trim_end_matches(".dl")).to_lowercase(), text);
         }
@@ -93,7 +93,7 @@ fn datasets() {
         ("diabetes.dl", vec![Type::new(DType::F32, [100, 10]), Type::new(DType::F32, [100])]),
     ] {
         let program = open(name);
-        let settings = program.train_settings(&Request::new(What::Train)).expect("is right").expect("is there");
+        let settings = program.train_settings(&Request::new(Mode::Train)).expect("is right").expect("is there");
         let dataset = program.dataset(&settings.data).expect("is right");
         let survey = program.survey(&dataset, &types, DType::F32).expect("is right");
         assert_eq!(survey.examples, 100);
@@ -111,7 +111,7 @@ fn lowering_takes_milliseconds() {
     let program = open("lenet.dl");
     let begin = std::time::Instant::now();
     for _ in 0..20 {
-        lower(&program, &digits(What::Train));
+        lower(&program, &digits(Mode::Train));
     }
     let each = begin.elapsed() / 20;
     println!("lenet, train: {each:?}");
@@ -121,7 +121,7 @@ fn lowering_takes_milliseconds() {
 #[test]
 fn summaries() {
     let program = open("lenet.dl");
-    let lowered = program.lower(&Request::new(What::Infer).dim("B", 1)).expect("is right");
+    let lowered = program.lower(&Request::new(Mode::Infer).dim("B", 1)).expect("is right");
     let rows: Vec<String> = lowered.layers.iter().map(|l| format!("{l:?}")).collect();
     insta::assert_snapshot!(rows.join("\n"));
 }

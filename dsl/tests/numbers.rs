@@ -1,6 +1,6 @@
 //! What graphs compute, by the interpreter.
 
-use dlc_dsl::{Loaded, Loader, Lowered, NoFiles, Program, Request, What};
+use dlc_dsl::{Loaded, Loader, Lowered, Mode, NoFiles, Program, Request};
 use dlc_ir::{DType, Graph, Role, Tensor, Type};
 
 fn lower(text: &str, request: Request) -> Lowered {
@@ -40,7 +40,7 @@ fn close(found: &[f64], wanted: &[f64]) {
 /// One output of a model of two inputs `x: [2, 3]` and `y: [3]`.
 fn evaluate(result: &str, expression: &str) -> Vec<f64> {
     let text = format!("model m(x: [2, 3], y: [3]) -> z: {result} {{ return {expression} }}");
-    let graph = lower(&text, Request::new(What::Infer)).graph;
+    let graph = lower(&text, Request::new(Mode::Infer)).graph;
     let x = tensor(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let y = tensor(&[3], &[10.0, 20.0, 30.0]);
     run(&graph, &[x, y], |_| 0.0).remove(0)
@@ -98,7 +98,7 @@ fn remainders_have_the_sign_of_the_divisor() {
   return ((x + {a}) % {b}, x + {a} % {b}, (y + {a}) % {b}.0 + {a}.0 % {b}.0, {a} % (i64(x) + {b}))
 }}"
         );
-        let graph = lower(&text, Request::new(What::Infer)).graph;
+        let graph = lower(&text, Request::new(Mode::Infer)).graph;
         let zeros = Tensor::from_fn(Type::new(DType::I32, [2]), |_| dlc_ir::Scalar::Int(0));
         let found = run(&graph, &[zeros, tensor(&[2], &[0.0, 0.0])], |_| 0.0);
         for (i, results) in found.into_iter().enumerate() {
@@ -111,7 +111,7 @@ fn remainders_have_the_sign_of_the_divisor() {
 #[test]
 fn sizes_may_follow_from_those_of_other_inputs() {
     let text = "model k(x: [B, D], y: [2 * D]) -> z: [B, D] { return x + y[0:D] }";
-    let graph = lower(text, Request::new(What::Infer).dim("B", 1).dim("D", 2)).graph;
+    let graph = lower(text, Request::new(Mode::Infer).dim("B", 1).dim("D", 2)).graph;
     let found = run(&graph, &[tensor(&[1, 2], &[1.0, 2.0]), tensor(&[4], &[10.0, 20.0, 30.0, 40.0])], |_| 0.0);
     close(&found[0], &[11.0, 22.0]);
 }
@@ -134,7 +134,7 @@ model m(x: [B, T], y: [B, 1], z: [S]) -> (a: [B, T], b: [B, 2], c: [T, B], d: [B
   )
 }";
     for (t, s) in [(1, 1), (3, 3)] {
-        lower(text, Request::new(What::Infer).dim("B", s).dim("T", t).dim("S", s));
+        lower(text, Request::new(Mode::Infer).dim("B", s).dim("T", t).dim("S", s));
     }
 }
 
@@ -143,7 +143,7 @@ fn norms_as_pytorch_has_them() {
     // torch.nn.functional.layer_norm and .softmax of [1, 2, 3].
     let third = (2.0f64 / 3.0 + 1e-5).sqrt();
     let text = "model m(x: [1, 3]) -> z: [1, 3] { return layer_norm(x, bias: false) }";
-    let graph = lower(text, Request::new(What::Infer)).graph;
+    let graph = lower(text, Request::new(Mode::Infer)).graph;
     let found = run(&graph, &[tensor(&[1, 3], &[1.0, 2.0, 3.0])], |_| 1.0).remove(0);
     close(&found, &[-1.0 / third, 0.0, 1.0 / third]);
     let e = [1.0f64.exp(), 2.0f64.exp(), 3.0f64.exp()];
@@ -161,7 +161,7 @@ train m { data = d()
   loss = sum(z ** 2)
   optimizer = sgd(lr: 0.1)
 }";
-    let request = Request::new(What::Train).field("x", Type::new(DType::F64, [4, 2]));
+    let request = Request::new(Mode::Train).field("x", Type::new(DType::F64, [4, 2]));
     let graph = lower(text, request).graph;
     let loss = graph.functions().find(|f| f.name.as_str() == "m.loss").expect("is there");
     let x = tensor(&[4, 2], &[1.0, 10.0, 2.0, 10.0, 3.0, 10.0, 4.0, 14.0]);
@@ -186,7 +186,7 @@ train m { data = d()
 #[test]
 fn momentum_as_pytorch_has_it() {
     let text = "model m(w: [2], g: [2]) -> new: [2] = sgd(w, g, 0.1, momentum: 0.9, nesterov: true, decay: 0.5)";
-    let graph = lower(text, Request::new(What::Infer)).graph;
+    let graph = lower(text, Request::new(Mode::Infer)).graph;
     let results = run(&graph, &[tensor(&[2], &[1.0, 2.0]), tensor(&[2], &[3.0, 4.0])], |_| 10.0);
     let d = [3.5, 5.0];
     let velocity = [9.0 + d[0], 9.0 + d[1]];
@@ -199,7 +199,7 @@ fn first_values_lie_where_they_should() {
     let text = "model m(x: [B, 4, 8, 8]) -> y: [B, 3] {
   return x |> conv2d(16, 3, groups: 2) as c |> flatten |> linear(3, init: normal(std: 0.5), bias: false) as f
 }";
-    let graph = lower(text, Request::new(What::Init).dim("B", 2)).graph;
+    let graph = lower(text, Request::new(Mode::Init).dim("B", 2)).graph;
     let names: Vec<&str> = graph.entry().results.iter().filter_map(|r| r.name.as_deref()).collect();
     assert_eq!(names, ["c.weight", "c.bias", "f.weight"]);
     let values = run(&graph, &[], |_| 0.0);
@@ -235,9 +235,9 @@ train m { data = d()
   optimizer = adam(lr: { \"**\": 1e-3, \"h.4.**\": cosine(peak: 1.0) })
 }";
     let request = |what| Request::new(what).field("x", Type::new(DType::F64, [2, 4]));
-    let infer = lower(text, request(What::Infer)).graph;
+    let infer = lower(text, request(Mode::Infer)).graph;
     assert_eq!(infer.functions().len(), 2, "{infer}");
-    let train = lower(text, request(What::Train));
+    let train = lower(text, request(Mode::Train));
     let names: Vec<&str> = train.graph.functions().map(|f| f.name.as_str()).collect();
     assert!(names.contains(&"residual"), "{names:?}");
     assert_eq!(train.weights.iter().filter(|w| w.name.ends_with("fc.weight")).count(), 5);
@@ -255,7 +255,7 @@ model gpt(tokens: i32[B, T], vocab: int = 11, dim: int = 4) -> logits: [B, T, vo
   layer wte = embedding(vocab, dim)
   return wte(tokens) @ wte.weight.T
 }";
-    let lowered = lower(text, Request::new(What::Infer).dim("B", 2).dim("T", 3));
+    let lowered = lower(text, Request::new(Mode::Infer).dim("B", 2).dim("T", 3));
     assert_eq!(lowered.weights.len(), 1);
     insta::assert_snapshot!(lowered.graph.to_string());
 }
@@ -269,12 +269,12 @@ fn depth_is_bounded_by_an_error() {
     }
     text += "model shallow(x: [B, 3]) -> y: [B, 3] = b30(x)\nmodel deep(x: [B, 3]) -> y: [B, 3] = b999(x)\n";
     let program = Program::load("deep.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
-    let request = |model: &str| Request { model: Some(model.to_owned()), ..Request::new(What::Infer).dim("B", 2) };
+    let request = |model: &str| Request { model: Some(model.to_owned()), ..Request::new(Mode::Infer).dim("B", 2) };
     program.lower(&request("shallow")).expect("is not deep");
     let faults = program.lower(&request("deep")).expect_err("is deep");
     assert_eq!(faults[0].code, "too-deep");
     let text = format!("model m(x: [B, 3]) -> y: [B, 3] = {}x{}", "relu(".repeat(60), ")".repeat(60));
-    lower(&text, Request::new(What::Infer).dim("B", 2));
+    lower(&text, Request::new(Mode::Infer).dim("B", 2));
 }
 
 #[test]
@@ -290,7 +290,7 @@ train m { data = d()
   optimizer = sgd(lr: 0.1)
 }";
     let request = |what| Request::new(what).field("x", Type::new(DType::F64, [2, 3]));
-    let train = lower(text, request(What::Train)).graph;
+    let train = lower(text, request(Mode::Train)).graph;
     train.verify().expect("is good");
     insta::assert_snapshot!(train.to_string());
 }
@@ -343,14 +343,14 @@ train small(classes: 7) {
 }";
     let program =
         Program::load("main.dl", text, &mut Table(Box::leak(Box::new(files)))).unwrap_or_else(|f| panic!("{f}"));
-    let settings = program.train_settings(&Request::new(What::Train)).expect("is right").expect("is there");
+    let settings = program.train_settings(&Request::new(Mode::Train)).expect("is right").expect("is there");
     let metrics: Vec<&str> = settings.metrics.iter().map(|m| m.name.as_str()).collect();
     assert_eq!(metrics, ["accuracy", "mean", "max_error", "worst", "metric_5"]);
     assert!(settings.weights.is_some());
     let readers = program.dataset(&settings.data).expect("is right").readers;
     assert_eq!((readers[0].path.as_str(), readers[0].from.as_str()), ("train-x.npy", "data.dl"));
     let request =
-        Request::new(What::Train).field("x", Type::new(DType::F32, [4, 3])).field("label", Type::new(DType::I64, [4]));
+        Request::new(Mode::Train).field("x", Type::new(DType::F32, [4, 3])).field("label", Type::new(DType::I64, [4]));
     let lowered = program.lower(&request).expect("is right");
     let frozen: Vec<&str> = lowered.weights.iter().filter(|w| !w.is_state && !w.trainable).map(|w| &*w.name).collect();
     assert_eq!(frozen, ["body.weight", "body.bias"]);
@@ -370,7 +370,7 @@ train m {
   optimizer = sgd(lr: 0.1)
 }";
     let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
-    let request = Request::new(What::Train).dim("B", 4);
+    let request = Request::new(Mode::Train).dim("B", 4);
     assert!(program.lower(&request).is_ok(), "{:?}", program.lower(&request).err());
 }
 
@@ -389,7 +389,7 @@ train m {
   optimizer = sgd(lr: 0.1)
   metrics   = [noise, c]
 }";
-    let lowered = lower(text, Request::new(What::Train).dim("B", 2));
+    let lowered = lower(text, Request::new(Mode::Train).dim("B", 2));
     let graph = lowered.graph.to_string();
     assert!(graph.contains("rng_bits %key, %_step"), "{graph}");
 }

@@ -1,6 +1,6 @@
 //! What schedules, losses and metrics know of the training around them.
 
-use dlc_dsl::{Diagnostic, NoFiles, Program, Request, What};
+use dlc_dsl::{Diagnostic, Mode, NoFiles, Program, Request};
 use dlc_ir::{DType, Type};
 
 /// A model with these settings of its training.
@@ -16,7 +16,7 @@ train m {{
     Program::load("test.dl", &text, &mut NoFiles).map_err(|faults| faults.diagnostics)
 }
 
-fn request(what: What) -> Request {
+fn request(what: Mode) -> Request {
     let request = Request::new(what).field("x", Type::new(DType::F32, [4, 3]));
     Request { steps_per_epoch: Some(5), ..request }
 }
@@ -32,7 +32,7 @@ fn the_length_of_a_training_that_is_given_from_outside_reaches_its_schedule() {
     let optimizers = ["sgd(lr: linear_decay(1.0))", "sgd(lr: 1 / float(epochs))", "sgd(lr: step / steps)"];
     for optimizer in optimizers {
         let settings = |length: &str| format!("{LOSS}  {length}\n  optimizer = {optimizer}");
-        for what in [What::Train, What::Init] {
+        for what in [Mode::Train, Mode::Init] {
             let plain = request(what);
             let two = graph(&settings("epochs = 2"), &plain).expect("is right");
             let given = Request { epochs: Some(2), ..plain.clone() };
@@ -41,8 +41,8 @@ fn the_length_of_a_training_that_is_given_from_outside_reaches_its_schedule() {
             let given = Request { steps: Some(10), ..plain };
             assert_eq!(graph(&settings("epochs = 7"), &given).expect("is right"), two, "{optimizer}");
         }
-        let ten = graph(&settings("epochs = 10"), &request(What::Train)).expect("is right");
-        assert_ne!(ten, graph(&settings("epochs = 2"), &request(What::Train)).expect("is right"), "{optimizer}");
+        let ten = graph(&settings("epochs = 10"), &request(Mode::Train)).expect("is right");
+        assert_ne!(ten, graph(&settings("epochs = 2"), &request(Mode::Train)).expect("is right"), "{optimizer}");
     }
 }
 
@@ -51,7 +51,7 @@ fn the_length_of_a_training_that_is_given_from_outside_reaches_its_schedule() {
 fn epochs_and_steps_agree() {
     let optimizer = |rate: &str| format!("{LOSS}  LENGTH\n  optimizer = sgd(lr: {rate})");
     let made = |rate: &str, length: &str, per_epoch: usize| {
-        let request = Request { steps_per_epoch: Some(per_epoch), ..request(What::Train) };
+        let request = Request { steps_per_epoch: Some(per_epoch), ..request(Mode::Train) };
         graph(&optimizer(rate).replace("LENGTH", length), &request).expect("is right")
     };
     for (length, per_epoch, epochs, steps) in [
@@ -74,7 +74,7 @@ fn epochs_and_steps_agree() {
 
 /// The settings of a section, or what is wrong with them.
 fn settings(text: &str) -> Result<dlc_dsl::lower::settings::TrainSettings, Vec<Diagnostic>> {
-    program(text)?.train_settings(&Request::new(What::Train)).map(|found| found.expect("there is a section"))
+    program(text)?.train_settings(&Request::new(Mode::Train)).map(|found| found.expect("there is a section"))
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn the_example_of_each_setting_is_right() {
             lines.join("\n  ")
         );
         let program = Program::load("m.dl", &text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
-        let found = program.train_settings(&Request::new(What::Train));
+        let found = program.train_settings(&Request::new(Mode::Train));
         assert!(found.is_ok_and(|settings| settings.is_some()), "{}", setting.name);
     }
 }
@@ -170,7 +170,7 @@ train m(rate: 0.5) {
   optimizer  = sgd(lr: rate)
 }";
     let program = Program::load("m.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
-    let request = Request::new(What::Train);
+    let request = Request::new(Mode::Train);
     let settings = |request: &Request| program.train_settings(request).expect("is right").expect("is there");
     let of = |s: &dlc_dsl::lower::settings::TrainSettings| (s.epochs, s.batch, s.seed, s.patience, s.data.args.clone());
     let (plain, set) =
@@ -187,7 +187,7 @@ train m(rate: 0.5) {
 fn first_values_are_made_by_the_numbers_of_the_training() {
     let settings =
         format!("{LOSS}  steps = 10\n  optimizer = sgd(lr: where(step < steps / 2, 0.1, 0.01), momentum: 0.9)");
-    for what in [What::Train, What::Init] {
+    for what in [Mode::Train, Mode::Init] {
         graph(&settings, &request(what)).expect("is right");
     }
 }
@@ -198,14 +198,14 @@ fn losses_and_metrics_know_the_step_in_training_only() {
         |loss: &str| format!("  epochs = 2\n  loss = {loss}\n  metrics = [mean(y)]\n  optimizer = sgd(lr: 0.1)");
     for name in ["step", "epoch", "float(steps)", "epochs", "progress()"] {
         let settings = settings(&format!("mean(y ** 2) * {name}"));
-        let train = program(&settings).expect("is right").lower(&request(What::Train)).expect("is right").graph;
+        let train = program(&settings).expect("is right").lower(&request(Mode::Train)).expect("is right").graph;
         train.verify().expect("is good");
-        let faults = graph(&settings, &request(What::Eval)).expect_err("an evaluation has no steps");
+        let faults = graph(&settings, &request(Mode::Eval)).expect_err("an evaluation has no steps");
         let found: Vec<(&str, bool)> = faults.iter().map(|f| (f.code, f.message.contains("when evaluating"))).collect();
         assert_eq!(found, [("unknown-name", true)], "{name}");
     }
     let settings = settings("if training { mean(y ** 2) * step } else { mean(y ** 2) }");
-    for what in [What::Train, What::Eval] {
+    for what in [Mode::Train, Mode::Eval] {
         graph(&settings, &request(what)).expect("is right");
     }
 }
@@ -222,8 +222,8 @@ train m {
   optimizer = sgd(lr: 0.1)
 }";
     let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
-    for what in [What::Infer, What::Eval, What::Train, What::Init] {
-        let request = if what == What::Infer { Request::new(what).dim("B", 4) } else { request(what) };
+    for what in [Mode::Infer, Mode::Eval, Mode::Train, Mode::Init] {
+        let request = if what == Mode::Infer { Request::new(what).dim("B", 4) } else { request(what) };
         assert_eq!(program.lower(&request).expect_err("it has no step")[0].code, "unknown-name", "{what:?}");
     }
 }
@@ -239,7 +239,7 @@ train m {
   optimizer = sgd(lr: rate)
 }";
     let program = Program::load("test.dl", text, &mut NoFiles).unwrap_or_else(|faults| panic!("{faults}"));
-    for what in [What::Train, What::Init] {
+    for what in [Mode::Train, Mode::Init] {
         program.lower(&request(what)).expect("is right");
     }
 }

@@ -12,5 +12,5 @@ pub mod span;
 
 pub use lowered::{Layer, Lowered, WeightInfo};
 pub use measure::Measure;
-pub use mode::{UnknownWhat, What};
+pub use mode::{Mode, UnknownMode};
 pub use request::{Argument, Request};

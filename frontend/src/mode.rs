@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 /// The program to make of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum What {
+pub enum Mode {
     /// Outputs from inputs.
     Infer,
     /// Loss and metrics from the fields of the data, with `training` false.
@@ -15,16 +15,16 @@ pub enum What {
     Init,
 }
 
-impl What {
-    pub const ALL: [What; 4] = [What::Infer, What::Eval, What::Train, What::Init];
+impl Mode {
+    pub const ALL: [Mode; 4] = [Mode::Infer, Mode::Eval, Mode::Train, Mode::Init];
 
     /// Its name, on the command line and in artefacts.
     pub const fn name(self) -> &'static str {
         match self {
-            What::Infer => "infer",
-            What::Eval => "eval",
-            What::Train => "train",
-            What::Init => "init",
+            Mode::Infer => "infer",
+            Mode::Eval => "eval",
+            Mode::Train => "train",
+            Mode::Init => "init",
         }
     }
 }
@@ -32,12 +32,12 @@ impl What {
 /// A name that is not a mode.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown program `{0}`")]
-pub struct UnknownWhat(String);
+pub struct UnknownMode(String);
 
-impl FromStr for What {
-    type Err = UnknownWhat;
+impl FromStr for Mode {
+    type Err = UnknownMode;
 
-    fn from_str(name: &str) -> Result<Self, UnknownWhat> {
-        What::ALL.into_iter().find(|what| what.name() == name).ok_or_else(|| UnknownWhat(name.to_owned()))
+    fn from_str(name: &str) -> Result<Self, UnknownMode> {
+        Mode::ALL.into_iter().find(|mode| mode.name() == name).ok_or_else(|| UnknownMode(name.to_owned()))
     }
 }

@@ -3,7 +3,7 @@
 use dlc_ir::{DType, Type};
 use indexmap::IndexMap;
 
-use crate::{Measure, What};
+use crate::{Measure, Mode};
 
 /// A value for an argument of a model or dataset, from outside the source.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,7 +30,7 @@ from!(bool => Bool, i32 => Int, u32 => Int, i64 => Int, f32 => Float, f64 => Flo
 /// A request to lower a program.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    pub what: What,
+    pub mode: Mode,
     /// The model; `None` is that of the training, or else the file's last.
     pub model: Option<String>,
     /// The name of the training; `None` is that of the model without a name of its own, or else its first.
@@ -63,9 +63,9 @@ pub struct Request {
 
 impl Request {
     /// A request in f32 with defaults. Parameters are frozen for inference and evaluation.
-    pub fn new(what: What) -> Self {
+    pub fn new(mode: Mode) -> Self {
         Request {
-            what,
+            mode,
             model: None,
             training: None,
             args: IndexMap::new(),
@@ -76,7 +76,7 @@ impl Request {
             steps_per_epoch: None,
             epochs: None,
             steps: None,
-            frozen: matches!(what, What::Infer | What::Eval),
+            frozen: matches!(mode, Mode::Infer | Mode::Eval),
             measure: Measure::Values,
             partner: None,
         }

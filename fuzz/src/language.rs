@@ -1,7 +1,7 @@
 //! The two forms of the language.
 
 use dlc_dsl::diagnostic::{has_errors, render_all};
-use dlc_dsl::{Diagnostic, NoFiles, Program, Request, Sources, What, format, format_ron, parse_ron, to_dl, to_ron};
+use dlc_dsl::{Diagnostic, Mode, NoFiles, Program, Request, Sources, format, format_ron, parse_ron, to_dl, to_ron};
 use dlc_ir::{DType, Type};
 
 /// Both of [`parse`] and [`convert`].
@@ -92,7 +92,7 @@ pub fn lower(input: &[u8]) -> bool {
             return false;
         }
     };
-    if let Err(errors) = program.train_settings(&Request::new(What::Train)) {
+    if let Err(errors) = program.train_settings(&Request::new(Mode::Train)) {
         show(&errors, &program.sources);
     }
     let float = DType::F32;
@@ -106,9 +106,9 @@ pub fn lower(input: &[u8]) -> bool {
     let names: Vec<String> = program.main().models().map(|model| model.name.name.clone()).collect();
     let mut whole = !names.is_empty();
     for model in names {
-        for what in [What::Infer, What::Eval, What::Train, What::Init] {
+        for what in [Mode::Infer, Mode::Eval, Mode::Train, Mode::Init] {
             let trained = program.main().trains().any(|train| train.model.name == model);
-            if !trained && matches!(what, What::Eval | What::Train) {
+            if !trained && matches!(what, Mode::Eval | Mode::Train) {
                 continue;
             }
             let mut request = Request { model: Some(model.clone()), ..Request::new(what) };

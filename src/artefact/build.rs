@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dlc_compiler::options::Math;
 use dlc_compiler::pipeline::Stage;
-use dlc_dsl::{Loaded, Loader, Request, What};
+use dlc_dsl::{Loaded, Loader, Mode, Request};
 use dlc_ir::DType;
 use dlc_runtime::Tensors;
 
@@ -39,7 +39,7 @@ impl Artefact {
         let name = |name: &str| files::beside(&folder, name);
         let sources = model.source().sources.iter().map(|(_, s)| (name(s.name()), s.text().to_owned())).collect();
         let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), argument::show(v))).collect();
-        let Request { model: name, training, .. } = model.request(What::Infer);
+        let Request { model: name, training, .. } = model.request(Mode::Infer);
         let chosen = model.source().chosen_training(name.as_deref(), training.as_deref());
         let training = chosen.ok().flatten().map(|(training, _)| training);
         let name = name.unwrap_or_default();
@@ -81,7 +81,7 @@ impl Artefact {
     /// If the model has errors for these sizes.
     pub fn program(&self, compiler: &Compiler, sizes: &[(String, usize)]) -> Result<Program, Error> {
         let model = self.model()?;
-        let mut request = model.request(What::Infer);
+        let mut request = model.request(Mode::Infer);
         request.dims.extend(sizes.iter().cloned());
         let requested = key(&request, compiler.target_name()?, compiler.maths());
         let stored = self.graphs.iter().find(|(key, _)| *key == requested);
@@ -118,12 +118,12 @@ impl Program {
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let compiler = &Compiler::new();
         let artefact = Artefact::read(path.as_ref())?;
-        let stored = artefact.graphs.iter().find(|(key, _)| key.mode == What::Infer.name());
+        let stored = artefact.graphs.iter().find(|(key, _)| key.mode == Mode::Infer.name());
         let sizes: Vec<(String, usize)> = match stored {
             Some((key, _)) => key.dims.iter().map(|(n, &s)| (n.clone(), s)).collect(),
             None => {
                 let model = artefact.model()?;
-                let name = model.request(What::Infer).model;
+                let name = model.request(Mode::Infer).model;
                 let dims = model.source().free_dims(name.as_deref()).unwrap_or_default();
                 dims.into_iter().map(|dim| (dim, 1)).collect()
             }
@@ -135,7 +135,7 @@ impl Program {
 fn key(request: &Request, target: &str, math: Math) -> GraphKey {
     GraphKey {
         dims: request.dims.iter().map(|(n, &s)| (n.clone(), s)).collect::<BTreeMap<_, _>>(),
-        mode: request.what.name().to_owned(),
+        mode: request.mode.name().to_owned(),
         target: target.to_owned(),
         math: math.name().to_owned(),
         compiler: env!("CARGO_PKG_VERSION").to_owned(),

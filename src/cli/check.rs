@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clap::Args;
-use dlc::{Compiler, Error, Model, Warnings, What, tools};
+use dlc::{Compiler, Error, Mode, Model, Warnings, tools};
 use serde_json::json;
 
 use super::{Exit, Failure, MathArguments, ModelArguments, ModelSettings, Output, table};
@@ -94,14 +94,14 @@ impl Checked {
 
 /// Checks a model and its training; the warnings are those that depend on data.
 fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result<(Checked, Warnings), Error> {
-    let request = settings.request(model, What::Infer, compiler)?;
+    let request = settings.request(model, Mode::Infer, compiler)?;
     let details = tools::describe(model, &request)?;
     let warnings = match tools::trains(model)? {
         true => tools::check_training(compiler, model, &settings.size)?,
         false => Warnings::default(),
     };
     // Only this program computes the initial values.
-    let request = settings.request(model, What::Init, compiler)?;
+    let request = settings.request(model, Mode::Init, compiler)?;
     tools::lower(model, &request)?;
     let weights = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();
     let (model, training) = (details.graph.entry().name.as_str().to_owned(), tools::chosen_training(model)?);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use clap::Args;
 use dlc::artefact::Artefact;
-use dlc::{Compiler, Error, Level, Model, Program, Request, Stage, Timings, What, tools};
+use dlc::{Compiler, Error, Level, Mode, Model, Program, Request, Stage, Timings, tools};
 
 use super::target::{Force, Kind};
 use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output, table};
@@ -83,11 +83,11 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
 }
 
 /// The requested programs; by default the training step, if there is one, and inference.
-fn requested_programs(arguments: &Arguments, model: &Model) -> Result<Vec<What>, Error> {
+fn requested_programs(arguments: &Arguments, model: &Model) -> Result<Vec<Mode>, Error> {
     Ok(match arguments.mode.given(&arguments.model.settings) {
         Some(what) => vec![what],
-        None if tools::trains(model)? => vec![What::Train, What::Infer],
-        None => vec![What::Infer],
+        None if tools::trains(model)? => vec![Mode::Train, Mode::Infer],
+        None => vec![Mode::Infer],
     })
 }
 
@@ -121,10 +121,10 @@ fn write_artefact(
     model: &Model,
     programs: &[Compiled],
 ) -> Result<String, Error> {
-    let (request, program) = match programs.iter().find(|c| c.request.what == What::Infer) {
+    let (request, program) = match programs.iter().find(|c| c.request.mode == Mode::Infer) {
         Some(found) => (found.request.clone(), found.program.clone()),
         None => {
-            let request = arguments.model.request(model, What::Infer, compiler)?;
+            let request = arguments.model.request(model, Mode::Infer, compiler)?;
             let (program, _) = tools::build(compiler, model, &request)?;
             (request, program)
         }
@@ -179,7 +179,7 @@ fn report(
     programs: &[Compiled],
     output: &mut Output,
 ) -> Result<(), Error> {
-    let infer = arguments.model.request(model, What::Infer, compiler)?;
+    let infer = arguments.model.request(model, Mode::Infer, compiler)?;
     output.line(super::summary::layers(model, &infer)?);
     let rows: Vec<Row> = programs.iter().map(Row::of).collect();
     if arguments.timings {
@@ -212,7 +212,7 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     fn of(Compiled { request, program, timings }: &'a Compiled) -> Self {
         Row {
-            mode: request.what.name(),
+            mode: request.mode.name(),
             ops: program.graph(Stage::Ir).functions().map(|f| f.op_count()).sum(),
             kernels: program.compiled().kernels().kernels.len(),
             timings,

@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     }
     let compiler = math.compiler();
     let model = settings.open(Path::new(subject))?;
-    let request = settings.request(&model, mode.what(settings), &compiler)?;
+    let request = settings.request(&model, mode.mode(settings), &compiler)?;
     let node = Some(node.join(" ")).filter(|node| !node.is_empty());
     let provenance = tools::explain(&compiler, &model, &request, node.as_deref())?;
     output.line(provenance.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
-use dlc::{Compiler, DType, Error, Graph, Math, Model, Request, Stage, What, tools};
+use dlc::{Compiler, DType, Error, Graph, Math, Mode, Model, Request, Stage, tools};
 
 mod digits;
 mod exit;
@@ -98,8 +98,8 @@ impl ModelArguments {
     }
 
     /// A request for a program of the model, with the sizes from the command line.
-    pub fn request(&self, model: &Model, what: What, compiler: &Compiler) -> Result<Request, Error> {
-        self.settings.request(model, what, compiler)
+    pub fn request(&self, model: &Model, mode: Mode, compiler: &Compiler) -> Result<Request, Error> {
+        self.settings.request(model, mode, compiler)
     }
 
     /// The file's name without its ending.
@@ -204,8 +204,8 @@ impl ModelSettings {
     }
 
     /// A request for a program of the model, with the sizes from the command line.
-    pub fn request(&self, model: &Model, what: What, compiler: &Compiler) -> Result<Request, Error> {
-        tools::request_for(model, what, &self.size, compiler)
+    pub fn request(&self, model: &Model, mode: Mode, compiler: &Compiler) -> Result<Request, Error> {
+        tools::request_for(model, mode, &self.size, compiler)
     }
 }
 
@@ -230,34 +230,34 @@ impl MathArguments {
 #[derive(Args, Debug, Clone)]
 pub struct ModeArguments {
     /// The program: inference, the training step, the evaluation, or the initial weights
-    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(What::ALL.map(What::name)).try_map(|name| name.parse::<What>()))]
-    mode: Option<What>,
+    #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| name.parse::<Mode>()))]
+    mode: Option<Mode>,
 }
 
 impl ModeArguments {
     /// The requested program, if any: by `--mode`, or by `--train` without a name.
-    pub fn given(&self, settings: &ModelSettings) -> Option<What> {
-        self.mode.or((settings.train == Some(None)).then_some(What::Train))
+    pub fn given(&self, settings: &ModelSettings) -> Option<Mode> {
+        self.mode.or((settings.train == Some(None)).then_some(Mode::Train))
     }
 
     /// The requested program; inference by default.
-    pub fn what(&self, settings: &ModelSettings) -> What {
-        self.given(settings).unwrap_or(What::Infer)
+    pub fn mode(&self, settings: &ModelSettings) -> Mode {
+        self.given(settings).unwrap_or(Mode::Infer)
     }
 
     /// The program whose stages are shown: by default one that has them, so the training step for `grad`.
-    pub fn of_stages(&self, settings: &ModelSettings, stages: impl IntoIterator<Item = Stage>) -> What {
+    pub fn of_stages(&self, settings: &ModelSettings, stages: impl IntoIterator<Item = Stage>) -> Mode {
         let differentiated = stages.into_iter().any(|stage| stage == Stage::Grad);
-        self.given(settings).unwrap_or(if differentiated { What::Train } else { What::Infer })
+        self.given(settings).unwrap_or(if differentiated { Mode::Train } else { Mode::Infer })
     }
 }
 
 /// Refuses to show the differentiated stage of a program without gradients.
-fn expect_gradient(graph: &Graph, what: What) -> Result<(), Failure> {
+fn expect_gradient(graph: &Graph, mode: Mode) -> Result<(), Failure> {
     if tools::has_gradient(graph) {
         return Ok(());
     }
-    let message = format!("`--mode={}` has no gradients", what.name());
+    let message = format!("`--mode={}` has no gradients", mode.name());
     Err(Failure::usage(Error::plain("no-gradient", message).help("use `--mode=train`")))
 }
 

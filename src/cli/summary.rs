@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use clap::Args;
 use dlc::tools::Lowered;
-use dlc::{Error, Model, Request, What, tools};
+use dlc::{Error, Mode, Model, Request, tools};
 
 use super::{Exit, Failure, MathArguments, ModelArguments, Output, table};
 
@@ -22,7 +22,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let compiler = arguments.math.compiler();
     arguments.model.settings.expect_name_of_training()?;
     let model = arguments.model.open()?;
-    let request = arguments.model.request(&model, What::Infer, &compiler)?;
+    let request = arguments.model.request(&model, Mode::Infer, &compiler)?;
     output.line(layers(&model, &request)?);
     let (program, _) = tools::build(&compiler, &model, &request)?;
     let sizes: Vec<String> = request.dims.iter().map(|(n, s)| format!("{n} = {s}")).collect();

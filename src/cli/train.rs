@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use dlc::artefact::Artefact;
 use dlc::runtime::train::{Scores, Summary, Times, TrainError};
-use dlc::{Compiler, Error, Kept, Model, Tensor, Tensors, TrainOverrides, Training, What, tools};
+use dlc::{Compiler, Error, Kept, Mode, Model, Tensor, Tensors, TrainOverrides, Training, tools};
 use serde_json::json;
 
 use super::target::{Force, Kind};
@@ -286,7 +286,7 @@ fn announce(training: &Training, output: &mut Output) {
 /// Writes the artefact; returns the seconds of writing, without compilation.
 fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, arguments: &Arguments) -> Result<f64, Error> {
     let model = training.model();
-    let request = arguments.model.request(model, What::Infer, compiler)?;
+    let request = arguments.model.request(model, Mode::Infer, compiler)?;
     let (program, _) = tools::build(compiler, model, &request)?;
     let weights: Tensors = training.weights();
     let mut artefact = Artefact::of(model, weights, &[(&request, &program)], &tools::target_name(compiler)?);

@@ -24,7 +24,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let compiler = arguments.math.compiler();
     let model = arguments.model.open()?;
-    let request = arguments.model.request(&model, arguments.mode.what(&arguments.model.settings), &compiler)?;
+    let request = arguments.model.request(&model, arguments.mode.mode(&arguments.model.settings), &compiler)?;
     let values = tools::verify(&compiler, &model, &request, arguments.seed)?;
     let bad = values.iter().filter(|v| v.is_wrong()).count();
     let worst = values.iter().max_by(|a, b| a.fraction().total_cmp(&b.fraction()));

@@ -11,7 +11,7 @@ use dlc_compiler::options::{Backend, Level, Math, Options, PassOptions};
 use dlc_compiler::pipeline::{self, CompileError, Phase, PhaseObserver, Stage};
 use dlc_compiler::routine::ScheduleError;
 use dlc_dsl::diagnostic::unreached;
-use dlc_dsl::{Diagnostic, Lowered, Request, What};
+use dlc_dsl::{Diagnostic, Lowered, Mode, Request};
 use dlc_ir::{Graph, Loc, Role};
 use dlc_runtime::Pool;
 
@@ -140,7 +140,7 @@ impl Compiler {
         model: &Model,
         sizes: impl IntoIterator<Item = (&'a str, usize)>,
     ) -> Result<Program, Error> {
-        let mut request = model.request(What::Infer);
+        let mut request = model.request(Mode::Infer);
         request.dims.extend(sizes.into_iter().map(|(n, s)| (n.to_owned(), s)));
         let (target, level, math, threads) = (self.target.clone(), self.level, self.math, self.pool.threads());
         let key = programs::Key { request, target, level, math, threads };

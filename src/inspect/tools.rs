@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use dlc_compiler::pipeline::{self, Stage};
 use dlc_dsl::diagnostic::catalogue::{self, Entry};
 use dlc_dsl::diagnostic::did_you_mean;
-use dlc_dsl::{Request, What};
+use dlc_dsl::{Mode, Request};
 use dlc_ir::{Graph, Op};
 use dlc_runtime::train::Scores;
 use dlc_runtime::{SessionError, Tensors};
@@ -44,7 +44,7 @@ use crate::{Compiler, Error, Model, Program};
 pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usize)]) -> Result<Warnings, Error> {
     let step = training_step(model, compiler, sizes)?;
     step.check_settings()?;
-    let lowered = model.lower(&with_parts(model, step.request(What::Train))?)?;
+    let lowered = model.lower(&with_parts(model, step.request(Mode::Train))?)?;
     step.check(&lowered)?;
     stage_graph(compiler, model, lowered.graph, Stage::Grad)?;
     Ok(step.warnings())
@@ -65,7 +65,7 @@ pub fn models(model: &Model) -> Vec<String> {
 
 /// The names of the trainings of a model's file: those of the chosen model, or of all.
 pub fn trainings(model: &Model) -> Vec<String> {
-    model.source().trainings(model.request(What::Train).model.as_deref())
+    model.source().trainings(model.request(Mode::Train).model.as_deref())
 }
 
 /// The name of the chosen or default training; none if the model has no training.
@@ -73,7 +73,7 @@ pub fn trainings(model: &Model) -> Vec<String> {
 /// # Errors
 /// If there is no such training.
 pub fn chosen_training(model: &Model) -> Result<Option<String>, Error> {
-    let Request { model: name, training, .. } = model.request(What::Train);
+    let Request { model: name, training, .. } = model.request(Mode::Train);
     let chosen = model.source().chosen_training(name.as_deref(), training.as_deref()).map_err(|d| model.error(d))?;
     Ok(chosen.map(|(training, _)| training))
 }
@@ -83,7 +83,7 @@ pub fn chosen_training(model: &Model) -> Result<Option<String>, Error> {
 /// # Errors
 /// If there is no such model.
 pub fn chosen_model(model: &Model) -> Result<String, Error> {
-    let name = model.request(What::Infer).model;
+    let name = model.request(Mode::Infer).model;
     model.source().chosen_model(name.as_deref()).map_err(|d| model.error(d))
 }
 
@@ -103,7 +103,7 @@ pub fn files_of(model: &Model) -> Vec<PathBuf> {
     let calls = settings.iter().flat_map(|s| s.datasets());
     let readers = calls.filter_map(|call| model.source().dataset(call).ok()).flat_map(|dataset| dataset.readers);
     let data = readers.map(|reader| resolve(&reader.from, &reader.path, model.folder()));
-    let weights = model.source().weight_files(&model.request(What::Train)).into_iter();
+    let weights = model.source().weight_files(&model.request(Mode::Train)).into_iter();
     let weights = weights.map(|reader| resolve(&reader.from, &reader.path, model.folder()));
     texts.chain(data).chain(weights).collect()
 }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dlc_dsl::diagnostic::has_errors;
-use dlc_dsl::{Argument, Faults, Loader, Lowered, NoFiles, Program as Source, Request, What};
+use dlc_dsl::{Argument, Faults, Loader, Lowered, Mode, NoFiles, Program as Source, Request};
 use dlc_dsl::{SourceId, Span};
 use dlc_ir::{DType, Loc, Type};
 use indexmap::IndexMap;
@@ -152,7 +152,7 @@ impl Model {
     /// # Errors
     /// If the model has errors for these sizes, or a size is missing.
     pub fn graph<'a>(&self, sizes: impl IntoIterator<Item = (&'a str, usize)>) -> Result<dlc_ir::Graph, Error> {
-        let mut request = self.request(What::Infer);
+        let mut request = self.request(Mode::Infer);
         request.dims.extend(sizes.into_iter().map(|(n, s)| (n.to_owned(), s)));
         Ok(self.lower(&request)?.graph)
     }
@@ -200,8 +200,8 @@ impl Model {
     }
 
     /// A request with the settings of this model.
-    pub(crate) fn request(&self, what: What) -> Request {
-        let mut request = Request::new(what);
+    pub(crate) fn request(&self, mode: Mode) -> Request {
+        let mut request = Request::new(mode);
         request.model = self.name.clone();
         request.training = self.training.clone();
         request.args = self.arguments.clone();

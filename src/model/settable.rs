@@ -1,6 +1,6 @@
 //! The names that may be set on a model, so that unknown ones are reported as errors of the command line.
 
-use dlc_dsl::What;
+use dlc_dsl::Mode;
 use dlc_dsl::diagnostic::did_you_mean;
 use indexmap::IndexSet;
 
@@ -20,7 +20,7 @@ impl Settable {
     /// # Errors
     /// If the source of the model has errors.
     pub fn of(model: &Model) -> Result<Self, Error> {
-        let name = model.request(What::Infer).model;
+        let name = model.request(Mode::Infer).model;
         let source = model.source();
         let arguments = source.arguments(name.as_deref()).map_err(|d| model.error(d))?.into_keys().collect();
         let dimensions = source.free_dims(name.as_deref()).map_err(|d| model.error(d))?.into_iter().collect();
@@ -76,7 +76,7 @@ fn expect_name(what: &str, found: &str, known: &IndexSet<String>) -> Result<(), 
 /// # Errors
 /// If the source of the model has errors. An unknown argument is reported when the model is compiled.
 pub fn with_argument(model: Model, name: &str, text: &str) -> Result<Model, Error> {
-    let chosen = model.request(What::Infer).model;
+    let chosen = model.request(Mode::Infer).model;
     let declared = model.source().arguments(chosen.as_deref()).map_err(|d| model.error(d))?;
     let value = argument::parse(text, declared.get(name).copied());
     model.with(name, value)

@@ -1,6 +1,6 @@
 //! Inference of the sizes of a model's dimensions from its inputs.
 
-use dlc_dsl::What;
+use dlc_dsl::Mode;
 use dlc_dsl::diagnostic::did_you_mean;
 use dlc_runtime::Tensors;
 
@@ -15,7 +15,7 @@ pub fn sizes_by_inputs(
     inputs: &Tensors,
     sizes: &[(String, usize)],
 ) -> Result<Vec<(String, usize)>, Error> {
-    let mut request = model.request(What::Infer);
+    let mut request = model.request(Mode::Infer);
     let known = model.source().inputs(request.model.as_deref()).map_err(|d| model.error(d))?;
     inputs.names().try_for_each(|found| expect_input(found, &known))?;
     request.fields.extend(inputs.iter().map(|(n, t)| (n.to_owned(), t.ty().clone())));

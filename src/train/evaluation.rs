@@ -2,7 +2,7 @@
 
 use dlc_dsl::lower::dataset::DatasetCall;
 use dlc_dsl::lower::settings::{TrainSettings, Validation};
-use dlc_dsl::{Request, What};
+use dlc_dsl::{Mode, Request};
 use dlc_ir::op::random_bits;
 use dlc_ir::{DType, Graph};
 use dlc_runtime::Tensors;
@@ -124,7 +124,7 @@ pub(crate) fn evaluations(model: &Model, settings: &TrainSettings, subset: &Subs
     const EVALUATED_AT_ONCE: usize = 256;
     let (count, batch) = (subset.count(), settings.batch);
     let one = |size| {
-        let request = batch_request(model, settings, &subset.examples, What::Eval, size);
+        let request = batch_request(model, settings, &subset.examples, Mode::Eval, size);
         model.lower(&request).map(|_| request)
     };
     let all = |batch| Evaluator::sizes(count, batch).into_iter().map(one).collect::<Result<Vec<Request>, Error>>();

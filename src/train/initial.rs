@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dlc_dsl::{Request, What};
+use dlc_dsl::{Mode, Request};
 use dlc_runtime::{Session, Tensors};
 
 use crate::model::failure::failed_run;
@@ -24,8 +24,8 @@ impl Compiler {
         seed: u64,
     ) -> Result<Tensors, Error> {
         let sizes: Vec<(String, usize)> = sizes.into_iter().map(|(name, size)| (name.to_owned(), size)).collect();
-        let infer = request_for(model, What::Infer, &sizes, self)?;
-        let mut init = model.request(What::Init);
+        let infer = request_for(model, Mode::Infer, &sizes, self)?;
+        let mut init = model.request(Mode::Init);
         init.dims = infer.dims.clone();
         let initial = initial_values(self, model, &init, seed)?;
         let expected: std::collections::HashSet<Arc<str>> =
@@ -34,7 +34,7 @@ impl Compiler {
     }
 }
 
-/// The initial values of all weights and states, including those of optimisers, by a request for [`What::Init`].
+/// The initial values of all weights and states, including those of optimisers, by a request for [`Mode::Init`].
 pub(crate) fn initial_values(compiler: &Compiler, model: &Model, init: &Request, seed: u64) -> Result<Tensors, Error> {
     let (program, lowered, _) = compiler.build(model, init)?;
     let mut session = program.try_session()?;

@@ -7,7 +7,7 @@ use dlc_dsl::diagnostic::did_you_mean;
 use dlc_dsl::lower::dataset::Reader;
 use dlc_dsl::lower::initial_weights::{Ignored, InitialValue, InitialWeights};
 use dlc_dsl::lower::pattern;
-use dlc_dsl::{Diagnostic, What};
+use dlc_dsl::{Diagnostic, Mode};
 use dlc_ir::{Tensor, Type};
 use dlc_runtime::Tensors;
 use dlc_runtime::weights::{Mismatch, candidates};
@@ -58,7 +58,7 @@ impl Found {
         let mut known: Vec<(Reader, Option<Type>)> = vec![];
         loop {
             let names = expected.keys().map(String::as_str);
-            let lowered = model.source().initial_weights(&model.request(What::Train), names, &known);
+            let lowered = model.source().initial_weights(&model.request(Mode::Train), names, &known);
             let Some(weights) = lowered.map_err(|d| model.error(d))? else { return Ok(None) };
             if weights.readers.len() == known.len() {
                 let found = Found { weights, tensors, paths };

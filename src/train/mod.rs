@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use dlc_dsl::lower::settings::{MAX_COUNT, TrainSettings};
-use dlc_dsl::{Lowered, What};
+use dlc_dsl::{Lowered, Mode};
 use dlc_runtime::Cursor;
 use dlc_runtime::Tensors;
 use dlc_runtime::checkpoint::{self, CheckpointError, Latest, Meta, Store};
@@ -104,7 +104,7 @@ impl Training {
         let fits = begun.as_ref().map(|(_, fits)| fits.clone()).unwrap_or_default();
         let step = TrainingStep::new(model, compiler, settings, [], &fits)?;
         step.check_settings()?;
-        let request = with_parts(model, step.request(What::Train))?;
+        let request = with_parts(model, step.request(Mode::Train))?;
         let (program, lowered, timings) = compiler.build(model, &request)?;
         // errors of the evaluation are reported before the training, not after it
         step.check(&lowered)?;
@@ -132,7 +132,7 @@ impl Training {
             patience: step.settings.patience.map(|n| n as u64),
         };
         if let Some(length) = begun.map(|(meta, _)| meta.length).filter(|length| *length != options.length()) {
-            options.fingerprint_of = fingerprint_of(model, compiler, step.request(What::Train), length)?;
+            options.fingerprint_of = fingerprint_of(model, compiler, step.request(Mode::Train), length)?;
         }
         let TrainingStep { settings, data, .. } = step;
         let test = data.test(model, compiler, &settings)?;
@@ -239,7 +239,7 @@ impl Training {
         };
         let key = batch_key(fields_key(part.seed(self.settings.seed)), Cursor::default());
         let fields = subset.examples.gather(&positions, false, key).map_err(|e| failed_fields(&self.model, &e))?;
-        let request = batch_request(&self.model, &self.settings, &subset.examples, What::Infer, count);
+        let request = batch_request(&self.model, &self.settings, &subset.examples, Mode::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
         let mut session = program.with_weights(self.weights())?.try_session()?;
         session.set_key(part.seed(self.settings.seed)).map_err(|e| failed_run(&self.model, &e))?;
@@ -327,7 +327,7 @@ pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
 
 /// The settings of the chosen training of a model, if it has one.
 pub(crate) fn find_settings(model: &Model) -> Result<Option<TrainSettings>, Error> {
-    model.source().train_settings(&model.request(What::Train)).map_err(|d| model.error(d))
+    model.source().train_settings(&model.request(Mode::Train)).map_err(|d| model.error(d))
 }
 
 /// Checks a count by the bounds of the settings of a `train` section.

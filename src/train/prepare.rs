@@ -19,7 +19,7 @@ use crate::{Compiler, Error, Model};
 /// If the tensors do not fit the dataset.
 pub fn prepare(compiler: &Compiler, model: &Model, weights: &Tensors, given: Tensors) -> Result<Tensors, Error> {
     let source = model.source();
-    let request = model.request(dlc_dsl::What::Infer);
+    let request = model.request(dlc_dsl::Mode::Infer);
     let inputs = source.inputs(request.model.as_deref()).map_err(|d| model.error(d))?;
     if given.names().all(|name| inputs.iter().any(|input| input == name)) {
         return Ok(given);

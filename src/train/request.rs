@@ -1,7 +1,7 @@
 //! Requests for a model, with all sizes.
 
 use dlc_dsl::lower::settings::TrainSettings;
-use dlc_dsl::{Request, What};
+use dlc_dsl::{Mode, Request};
 use dlc_runtime::Tensors;
 use indexmap::IndexMap;
 
@@ -17,13 +17,13 @@ use crate::{Compiler, Error, Model};
 /// If the model has no such program, or its data cannot be read.
 pub fn request_for(
     model: &Model,
-    what: What,
+    mode: Mode,
     sizes: &[(String, usize)],
     compiler: &Compiler,
 ) -> Result<Request, Error> {
     let trained = find_settings(model)?;
-    if what == What::Infer || (what == What::Init && trained.is_none()) {
-        let mut request = model.request(what);
+    if mode == Mode::Infer || (mode == Mode::Init && trained.is_none()) {
+        let mut request = model.request(mode);
         request.dims.extend(sizes.iter().cloned());
         let (source, name) = (model.source(), request.model.clone());
         let data_dims = source.dims_of_examples(name.as_deref()).map_err(|d| model.error(d))?;
@@ -38,7 +38,7 @@ pub fn request_for(
         }
         return Ok(request);
     }
-    Ok(training_step(model, compiler, sizes)?.request(what))
+    Ok(training_step(model, compiler, sizes)?.request(mode))
 }
 
 /// The sizes of dimensions that follow from the data of a model's `train` section.

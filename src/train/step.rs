@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 
 use dlc_dsl::lower::settings::{TrainSettings, Validation};
-use dlc_dsl::{Lowered, Request, What};
+use dlc_dsl::{Lowered, Mode, Request};
 use dlc_runtime::Tensors;
 use dlc_runtime::examples::Examples;
 use dlc_runtime::train::{self, Measures};
@@ -67,19 +67,19 @@ impl<'a> TrainingStep<'a> {
     }
 
     /// A request for the step, its initial values, or its evaluation.
-    pub fn request(&self, what: What) -> Request {
-        self.request_of(what, self.settings.batch)
+    pub fn request(&self, mode: Mode) -> Request {
+        self.request_of(mode, self.settings.batch)
     }
 
     /// The same for batches of another size.
-    pub fn request_of(&self, what: What, batch: usize) -> Request {
+    pub fn request_of(&self, mode: Mode, batch: usize) -> Request {
         // an evaluation does not depend on the number of steps
-        let steps = matches!(what, What::Train | What::Init).then(|| self.steps_per_epoch());
-        self.request_with(what, batch, steps)
+        let steps = matches!(mode, Mode::Train | Mode::Init).then(|| self.steps_per_epoch());
+        self.request_with(mode, batch, steps)
     }
 
-    fn request_with(&self, what: What, batch: usize, steps_per_epoch: Option<usize>) -> Request {
-        let mut request = batch_request(self.model, &self.settings, &self.data.examples, what, batch);
+    fn request_with(&self, mode: Mode, batch: usize, steps_per_epoch: Option<usize>) -> Request {
+        let mut request = batch_request(self.model, &self.settings, &self.data.examples, mode, batch);
         request.dims.extend(self.sizes.clone());
         if let Some(size) = request.dims.get_mut("B") {
             *size = batch;
@@ -113,7 +113,7 @@ impl<'a> TrainingStep<'a> {
                 return Remainder::None;
             }
             let lower = |batch| {
-                let request = with_parts(self.model, self.request_with(What::Train, batch, Some(whole + 1)))?;
+                let request = with_parts(self.model, self.request_with(Mode::Train, batch, Some(whole + 1)))?;
                 self.model.lower(&request)
             };
             let why = match (lower(self.settings.batch), lower(count)) {
@@ -134,7 +134,7 @@ impl<'a> TrainingStep<'a> {
     /// time.
     pub fn add_remainder(&self, trainer: &mut train::Trainer) -> Result<Option<(usize, Timings)>, Error> {
         let &Remainder::Trained(count) = self.remainder() else { return Ok(None) };
-        let request = with_parts(self.model, self.request_of(What::Train, count))?;
+        let request = with_parts(self.model, self.request_of(Mode::Train, count))?;
         let (program, _, timings) = self.compiler.build(self.model, &request)?;
         trainer.add(program.try_session()?).map_err(|e| failed_training(self.model, &e))?;
         Ok(Some((count, timings)))
@@ -151,7 +151,7 @@ impl<'a> TrainingStep<'a> {
         let failed = |e| failed_training(self.model, &e);
         let (session, own) = (program.try_session()?, lowered.states_of_training());
         let mut trainer = train::Trainer::new(session, measures, own).map_err(failed)?;
-        let (init, ..) = self.compiler.build(self.model, &self.request(What::Init))?;
+        let (init, ..) = self.compiler.build(self.model, &self.request(Mode::Init))?;
         trainer.initialize(&mut init.try_session()?, self.settings.seed).map_err(failed)?;
         if self.settings.weights.is_some() {
             let tensors = read_initial(self.compiler, self.model, trainer.weights())?;
@@ -217,10 +217,10 @@ pub(crate) fn batch_request(
     model: &Model,
     settings: &TrainSettings,
     examples: &Examples,
-    what: What,
+    mode: Mode,
     batch: usize,
 ) -> Request {
-    let mut request = model.request(what);
+    let mut request = model.request(mode);
     request.model = Some(settings.model.clone());
     for name in examples.names() {
         request.fields.extend(examples.field(name, batch).map(|ty| (name.to_owned(), ty)));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dlc_dsl::{Request, What};
+use dlc_dsl::{Mode, Request};
 use dlc_ir::{Def, Function, Graph, Op, ResultDecl, ResultRole, Role, Tensor, Value};
 use dlc_runtime::train::{Scores, Snapshot};
 use dlc_runtime::{Session, SessionError, Tensors};
@@ -58,7 +58,7 @@ impl Compiler {
         sizes: impl IntoIterator<Item = (&'a str, usize)>,
     ) -> Result<Trainer, Error> {
         let step = TrainingStep::new(model, self, settings(model)?, sizes, &Tensors::new())?;
-        let request = step.request(What::Train);
+        let request = step.request(Mode::Train);
         let (program, lowered, _) = self.build(model, &request)?;
         let trainer = step.trainer(&program, &lowered, None)?;
         Ok(Trainer {

@@ -3,7 +3,7 @@
 use indexmap::{IndexMap, IndexSet};
 
 use super::shape::capital;
-use super::{Lower, Request, Stop, What};
+use super::{Lower, Mode, Request, Stop};
 use crate::ast::{self, Type};
 use crate::diagnostic::Diagnostic;
 use crate::hir::{Definition, Dim, Program, TypeKind};
@@ -107,7 +107,7 @@ impl Program {
     }
 
     fn chosen(&self, model: Option<&str>) -> Result<&Definition, Vec<Diagnostic>> {
-        let request = Request::new(What::Infer);
+        let request = Request::new(Mode::Infer);
         let mut lower = Lower::new(self, &request);
         let at = lower.choose(model, None).map(|chosen| chosen.definition.at);
         let at = at.map_err(|Stop| std::mem::take(&mut lower.diagnostics))?;

@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 
 use super::frame::Draws;
 use super::value::{Data, Value};
-use super::{Argument, Eval, Given, Lower, Lowered, Request, Stop, WeightInfo, What};
+use super::{Argument, Eval, Given, Lower, Lowered, Mode, Request, Stop, WeightInfo};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::hir::{Definition, Program, Train};
 use crate::span::Span;
@@ -167,8 +167,8 @@ impl<'p> Lower<'p> {
 
     fn entry(&mut self) -> Eval<Graph> {
         let (chosen, given) = self.begin()?;
-        match self.request.what {
-            What::Infer => {
+        match self.request.mode {
+            Mode::Infer => {
                 let outputs = self.run_model(&chosen, given)?;
                 for (name, data) in &outputs {
                     self.output(name, data)?;
@@ -177,9 +177,9 @@ impl<'p> Lower<'p> {
                 self.check_used(&outputs)?;
                 self.finish(chosen.definition)
             }
-            What::Init => self.init(&chosen, given),
-            What::Eval => self.evaluate(&chosen, given),
-            What::Train => self.train(&chosen, given),
+            Mode::Init => self.init(&chosen, given),
+            Mode::Eval => self.evaluate(&chosen, given),
+            Mode::Train => self.train(&chosen, given),
         }
     }
 

@@ -7,7 +7,7 @@ use super::entry::Chosen;
 use super::frame::{Dimension, Var};
 use super::shape::capital;
 use super::value::{Axis, Data, Label, Value};
-use super::{Eval, Given, Lower, Stop, What};
+use super::{Eval, Given, Lower, Mode, Stop};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::{Callee, Definition, Dim, Expr, ExprKind, LocalId, Param, TypeKind};
 use crate::span::Span;
@@ -106,7 +106,7 @@ impl<'p> Lower<'p> {
 
     /// Whether what is given for the inputs are fields of a dataset; otherwise somebody gives them by hand.
     fn fed_by_data(&self) -> bool {
-        self.request.what != What::Infer
+        self.request.mode != Mode::Infer
     }
 
     fn given_for(&self, input: &str) -> String {

@@ -5,11 +5,11 @@
 //! for messages.
 //!
 //! ```
-//! use dlc_dsl::{NoFiles, Program, Request, What};
+//! use dlc_dsl::{NoFiles, Program, Request, Mode};
 //!
 //! let text = "model tiny(x: [B, 3], size: int = 2) -> y: [B, size] { return x |> linear(size) |> relu }";
 //! let program = Program::load("tiny.dl", text, &mut NoFiles).unwrap();
-//! let lowered = program.lower(&Request::new(What::Infer).dim("B", 4)).unwrap();
+//! let lowered = program.lower(&Request::new(Mode::Infer).dim("B", 4)).unwrap();
 //! assert_eq!(&*lowered.weights[0].name, "linear_1.weight");
 //! assert_eq!(
 //!     lowered.graph.to_string().lines().nth(1).unwrap().trim(),
@@ -58,7 +58,7 @@ mod update;
 mod value;
 mod weights;
 
-pub use dlc_frontend::{Argument, Layer, Lowered, Request, UnknownWhat, WeightInfo, What};
+pub use dlc_frontend::{Argument, Layer, Lowered, Mode, Request, UnknownMode, WeightInfo};
 
 pub(crate) use argument::Given;
 pub(crate) use frame::Frame;
@@ -149,7 +149,7 @@ impl<'p> Lower<'p> {
             program,
             request,
             float: request.float,
-            training: request.what == What::Train,
+            training: request.mode == Mode::Train,
             diagnostics: vec![],
             frames: vec![],
             contexts: vec![],

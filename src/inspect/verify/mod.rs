@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use dlc_compiler::options::{Level, Math};
 use dlc_compiler::passes;
 use dlc_compiler::pipeline::Stage;
-use dlc_dsl::{Request, What};
+use dlc_dsl::{Mode, Request};
 use dlc_ir::bounds::{self, Bounded, Constants};
 use dlc_ir::op::{Call, EvalError};
 use dlc_ir::{DType, Function, Graph, InterpError, Op, ResultDecl, ResultRole, Role, Tensor, Value};
@@ -132,7 +132,7 @@ impl<'a> Subject<'a> {
         let main = Probe::new(compiler, model, parts.as_ref().map_or(&optimised, |parts| &parts.main))?;
         let wide = in_f64(compiler, model, request)?;
         check_memory(wide.1.entry())?;
-        let init = Request { what: What::Init, ..request.clone() };
+        let init = Request { mode: Mode::Init, ..request.clone() };
         let initial = initial_values(compiler, model, &init, seed)?;
         let inputs = optimised.entry().args().iter().filter(|argument| argument.role == Role::Input);
         let count = inputs.filter_map(|argument| argument.ty.shape.first().copied()).max().unwrap_or(1);

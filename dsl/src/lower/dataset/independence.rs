@@ -6,7 +6,7 @@ use ir::{DType, Role};
 
 use super::super::context::span_of;
 use super::super::measure::{Dependence, Dependences};
-use super::super::{Eval, Lower, Request, What};
+use super::super::{Eval, Lower, Mode, Request};
 use super::programs::{Ran, Run};
 use super::{Dataset, Survey};
 use crate::diagnostic::Diagnostic;
@@ -22,7 +22,7 @@ pub(super) fn check_independence(
     survey: &Survey,
     float: DType,
 ) -> Result<(), Vec<Diagnostic>> {
-    for what in [What::Train, What::Eval] {
+    for what in [Mode::Train, Mode::Eval] {
         let request = Request { float, ..Request::new(what) };
         let of = |examples| {
             let types = survey.types_of(examples);

@@ -12,7 +12,7 @@ use rustc_hash::FxHashMap;
 
 use super::frame::{Draws, Var};
 use super::value::{Axis, Data, Value};
-use super::{Argument, Eval, Lower, Request, Stop, What};
+use super::{Argument, Eval, Lower, Mode, Request, Stop};
 use crate::ast::Ident;
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
 use crate::hir::{Entry, EntryKind, Expr, IndexItem, ItemRef, LocalId, Pattern, PatternKind, Program};
@@ -136,7 +136,7 @@ impl Program {
     /// # Errors
     /// What is wrong with the dataset.
     pub fn dataset(&self, call: &DatasetCall) -> Result<Dataset, Vec<Diagnostic>> {
-        let request = Request::new(What::Infer);
+        let request = Request::new(Mode::Infer);
         let mut lower = Lower::new(self, &request);
         lower.readers = Some(Readers::default());
         lower.enter(&call.name, String::new());

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use ir::{Builder, DType, Function, FunctionKind, Graph, Op, Role, Type};
 
 use super::super::context::span_of;
-use super::super::{Lower, Request, What};
+use super::super::{Lower, Mode, Request};
 use super::{Dataset, DatasetCall, Entries, Readers, Survey};
 use crate::diagnostic::{Diagnostic, has_errors, tidy};
 use crate::hir::Program;
@@ -121,7 +121,7 @@ impl Program {
         fields: &Fields<'_>,
         float: DType,
     ) -> Result<Graph, Vec<Diagnostic>> {
-        let request = Request { float, ..Request::new(if fields.training { What::Train } else { What::Eval }) };
+        let request = Request { float, ..Request::new(if fields.training { Mode::Train } else { Mode::Eval }) };
         let (types, examples) = (survey.types_of(fields.examples), fields.examples);
         let ran = Run { types, examples, fits: Some(&survey.fits), lets: None }.run(self, &request, dataset)?;
         let fields = ran.entries.fields.iter().filter(|(name, _)| fields.names.contains(&name.name));
@@ -142,7 +142,7 @@ impl Program {
         fits: &IndexMap<String, Type>,
         float: DType,
     ) -> Result<Graph, Vec<Diagnostic>> {
-        let request = Request { float, ..Request::new(What::Infer) };
+        let request = Request { float, ..Request::new(Mode::Infer) };
         let examples = lets.values().find_map(|ty| ty.shape.first().copied()).unwrap_or(0);
         let dataset = Dataset { call: call.clone(), fields: vec![], readers: vec![] };
         let ran = Run { types: vec![], examples, fits: Some(fits), lets: Some(lets) }.run(self, &request, &dataset)?;
@@ -163,7 +163,7 @@ impl Program {
         examples: usize,
         float: DType,
     ) -> Result<Graph, Vec<Diagnostic>> {
-        let request = Request { float, ..Request::new(What::Train) };
+        let request = Request { float, ..Request::new(Mode::Train) };
         let run = Run { types: survey.types_of(examples), examples, fits: None, lets: None };
         let ran = run.run(self, &request, dataset)?;
         let fits: Vec<(String, ir::Value)> =

@@ -5,7 +5,7 @@ use indexmap::IndexMap;
 use dlc_ir as ir;
 use ir::{DType, Graph, Type};
 
-use super::super::{Request, What};
+use super::super::{Mode, Request};
 use super::independence::check_independence;
 use super::programs::{Ran, Run};
 use super::{Dataset, Fields};
@@ -66,7 +66,7 @@ impl Program {
     /// # Errors
     /// What is wrong with it, given what it reads; among that a field that is no function of one example.
     pub fn survey(&self, dataset: &Dataset, reads: &[Type], float: DType) -> Result<Survey, Vec<Diagnostic>> {
-        let request = Request { float, ..Request::new(What::Train) };
+        let request = Request { float, ..Request::new(Mode::Train) };
         let whole =
             |examples| Run { types: reads.to_vec(), examples, fits: None, lets: None }.run(self, &request, dataset);
         // Only draws without a shape have to know it beforehand.

@@ -17,7 +17,7 @@ use super::train::Objective;
 use super::value::{Data, Label};
 pub use dlc_frontend::measure::{Combine, Measure, Part};
 
-use super::{Eval, Given, Lower, Request, What};
+use super::{Eval, Given, Lower, Mode, Request};
 use crate::diagnostic::Diagnostic;
 use crate::hir::Expr;
 use crate::span::Span;
@@ -108,8 +108,8 @@ impl<'p> Lower<'p> {
         let mut other = Lower::new(self.program, request);
         other.flat = self.flat;
         let (chosen, given) = other.begin().ok()?;
-        let objective = match request.what {
-            What::Train => other.loss_function(&chosen, given).ok()?.objective,
+        let objective = match request.mode {
+            Mode::Train => other.loss_function(&chosen, given).ok()?.objective,
             _ => other.objective_of(&chosen, given).ok()?,
         };
         let measured = other.measured(&objective.results).ok()?;
@@ -154,7 +154,7 @@ impl<'p> Lower<'p> {
         let function = self.contexts.last().expect("the function that measures").builder.function();
         let arguments = self.argument_classes();
         let boundary = self.boundary.of_results(function, &measured.values);
-        let steps = self.request.what == What::Train;
+        let steps = self.request.mode == Mode::Train;
         let (ours, own) = (self.examples(), &self.functions);
         let compared = self.for_others().and_then(|(other, theirs)| {
             if theirs.values != measured.values || other.boundary.nodes != self.boundary.nodes {

@@ -2,7 +2,7 @@
 
 use dlc_ir::{DType, Type};
 
-use crate::lower::{Lower, Lowered, Request, What};
+use crate::lower::{Lower, Lowered, Mode, Request};
 use crate::{Diagnostic, NoFiles, Program};
 
 /// What is lowered, and how many instances of templates there are.
@@ -29,7 +29,7 @@ fn same(text: &str) -> Option<usize> {
     let program = Program::load("test.dl", text, &mut NoFiles);
     let program = program.unwrap_or_else(|faults| panic!("{:#?}\n{text}", faults.diagnostics));
     let mut instances = None;
-    for what in [What::Infer, What::Init, What::Eval, What::Train] {
+    for what in [Mode::Infer, Mode::Init, Mode::Eval, Mode::Train] {
         let x = Type::new(DType::F32, [4, 8]);
         let label = Type::new(DType::I64, [4]);
         let request = Request::new(what).field("x", x).field("label", label);
@@ -147,7 +147,7 @@ fn states_of_the_model_are_seen_newest() {
 fn a_residual_network_is_what_it_was() {
     let text = include_str!("../../../../examples/resnet18.dl");
     let program = Program::load("resnet18.dl", text, &mut NoFiles).expect("the example is right");
-    let request = Request::new(What::Infer).dim("B", 2).dim("H", 32).dim("W", 32);
+    let request = Request::new(Mode::Infer).dim("B", 2).dim("H", 32).dim("W", 32);
     let (plain, _) = lowered(&program, &request, false);
     let (result, _) = lowered(&program, &request, true);
     assert!(result.is_ok(), "{}", show(&result));
