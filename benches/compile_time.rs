@@ -71,7 +71,7 @@ train tower {{
     )
 }
 
-/// The depths alternate, so that a slow spell of the machine affects all of them.
+/// The depths alternate, so that noise of the machine affects all of them.
 fn depth() {
     let folder = std::env::temp_dir().join(format!("dlc-depth-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");

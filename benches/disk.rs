@@ -10,7 +10,7 @@ use std::time::Instant;
 
 /// Runs into each of the two folders.
 const RUNS: usize = 5;
-/// How much longer a run may take on a disk.
+/// The maximum ratio of the time on a disk to that in memory.
 const LIMIT: f64 = 1.5;
 
 /// Seconds of one run: in total, and what it reports of its steps, validation and writing.
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     for round in 0..=RUNS {
         for (folder, times) in [&disk, &memory].into_iter().zip(&mut times) {
             let found = train(folder);
-            // the first one has cold caches
+            // the first run has cold caches
             if round > 0 {
                 times.push(found);
             }

@@ -38,7 +38,7 @@ fn main() {
         let mut times = [vec![], vec![]];
         let sessions = [&mut folded, &mut plain];
         for run in 0..RUNS {
-            // Each one runs equally often with the caches as the other leaves them.
+            // Alternate, so that both find the caches in the state that the other leaves.
             for which in if run % 2 == 0 { [0, 1] } else { [1, 0] } {
                 let start = Instant::now();
                 sessions[which].step().expect("it runs");
@@ -52,7 +52,7 @@ fn main() {
         };
         let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
         println!(
-            "  folded {:.2} ms, not folded {:.2} ms; ratio {ratio:.3} (median of turns)",
+            "  folded {:.2} ms, not folded {:.2} ms; ratio {ratio:.3} (median of iterations)",
             least(&times[0]),
             least(&times[1])
         );

@@ -1,5 +1,5 @@
-//! How compilation scales: each family of models in several sizes, in fresh processes, and by which power of the size the cost
-//! grows between the last two. A power above 1.3 is a bend.
+//! Scaling of compilation: each family of models in several sizes, in fresh processes, with the exponent of the cost
+//! between the last two sizes. An exponent above 1.3 is reported as superlinear.
 //!
 //! `cargo bench --bench scaling`, or `cargo bench --bench scaling -- layers columns` for some
 
@@ -10,14 +10,14 @@ use std::time::Instant;
 
 /// Runs of each size, of which the fastest counts. The sizes alternate, so that a disturbance of the machine affects all of them.
 const RUNS: usize = 5;
-/// The growth from which a curve bends.
-const BEND: f64 = 1.3;
+/// The largest exponent that is not reported.
+const MAX_EXPONENT: f64 = 1.3;
 
 /// Models that differ in size only.
 struct Family {
     name: &'static str,
     sizes: &'static [usize],
-    /// What dlc does with a model.
+    /// The command that is measured.
     verb: &'static [&'static str],
     /// Writes a model of a size, and its files, into a folder.
     make: fn(&Path, usize) -> String,
@@ -192,7 +192,7 @@ fn main() {
     let selected: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
     let folder = std::env::temp_dir().join(format!("dlc-scaling-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
-    let mut bends = vec![];
+    let mut superlinear = vec![];
     for family in FAMILIES {
         if !selected.is_empty() && !selected.iter().any(|w| family.name.contains(w.as_str())) {
             continue;
@@ -211,14 +211,14 @@ fn main() {
         }
         if let [.., (n, before), (m, after)] = curve.as_slice() {
             let power = (after / before).ln() / (*m as f64 / *n as f64).ln();
-            let bend = if power > BEND { "   a bend" } else { "" };
-            println!("  grows with the size to the power of {power:.2}{bend}");
-            bends.extend((power > BEND).then_some(family.name));
+            let mark = if power > MAX_EXPONENT { "   superlinear" } else { "" };
+            println!("  exponent: {power:.2}{mark}");
+            superlinear.extend((power > MAX_EXPONENT).then_some(family.name));
         }
     }
     let _ = std::fs::remove_dir_all(&folder);
-    match bends.as_slice() {
-        [] => println!("no bend"),
-        names => println!("bends: {}", names.join("; ")),
+    match superlinear.as_slice() {
+        [] => println!("none superlinear"),
+        names => println!("superlinear: {}", names.join("; ")),
     }
 }

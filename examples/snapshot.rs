@@ -1,8 +1,8 @@
-//! A snapshot test of an embedded model's optimised IR. Run as a program, it prints what the test keeps.
+//! A snapshot test of an embedded model's optimised IR. Run as a program, it prints the snapshot.
 
 use dlc::{Compiler, Error, Graph, Model, Stage};
 
-/// The model, as a part of the program.
+/// The embedded model.
 const TEXT: &str = "
 model perceptron(image: [B, 28, 28], hidden: int = 128) -> logits: [B, 10] {
   return image |> flatten |> linear(hidden) |> relu |> linear(10)
@@ -23,6 +23,6 @@ fn main() -> Result<(), Error> {
 #[cfg(test)]
 #[test]
 fn product_bias_and_activation_are_one_kernel() {
-    // `cargo insta review` shows a difference, and takes it on where it is meant
+    // `cargo insta review` shows a difference, and accepts it if it is intended
     insta::assert_snapshot!(optimised().expect("the model compiles"));
 }

@@ -274,7 +274,7 @@ MUTATIONS = [
     ("uniform-bits", LOWER + "builtin/random.rs",
      "(DType::I64, 11, 1.0 / (1u64 << 53) as f64)", "(DType::I64, 12, 1.0 / (1u64 << 53) as f64)",
      dsl("numbers") + root("golden initial")),
-    ("call-told-twice-draws-alike", LOWER + "frame.rs",
+    ("call-numbered-twice-draws-alike", LOWER + "frame.rs",
      'again => format!("{}/{ordinal}~{again}", self.path),', 'again => format!("{}/{ordinal}~{}", self.path, again.min(1)),',
      root("draws") + dsl("lib")),
     ("draws-not-counted", LOWER + "frame.rs",

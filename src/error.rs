@@ -1,4 +1,4 @@
-//! What can go wrong, in one form: diagnostics with codes, places and hints.
+//! The error type: diagnostics with codes, spans and help.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -7,7 +7,7 @@ use std::path::Path;
 use dlc_dsl::diagnostic::{JsonDiagnostic, SHOWN, tidy};
 use dlc_dsl::{Diagnostic, Sources};
 
-/// One or more faults, with the texts to show them in. `Display` renders them as the command line does, without colour.
+/// One or more diagnostics, with the sources that their spans are in. `Display` renders them as the command line does, without colour.
 #[derive(Clone, Debug)]
 pub struct Error {
     content: Box<Content>,
@@ -20,17 +20,17 @@ struct Content {
 }
 
 impl Error {
-    /// An error from diagnostics and the texts that their spans are in.
+    /// An error from diagnostics and the sources that their spans are in.
     pub fn new(sources: Sources, diagnostics: Vec<Diagnostic>) -> Self {
         Error { content: Box::new(Content { sources, diagnostics }) }
     }
 
-    /// An error without a place in a text.
+    /// An error without a span.
     pub fn plain(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(Sources::new(), vec![Diagnostic::error(code, message)])
     }
 
-    /// The same error with advice.
+    /// Adds a help message.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Self {
         if let Some(last) = self.content.diagnostics.pop() {
@@ -39,32 +39,32 @@ impl Error {
         self
     }
 
-    /// The faults, in the order of the text.
+    /// The diagnostics, in source order.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.content.diagnostics
     }
 
-    /// The code of the first fault: words such as `shape-mismatch`, each explained by `dlc explain`.
+    /// The code of the first diagnostic, such as `shape-mismatch`; `dlc explain` explains each.
     pub fn code(&self) -> &'static str {
         self.content.diagnostics.first().map_or("unknown", |d| d.code)
     }
 
-    /// The faults as text, with or without colour.
+    /// The diagnostics as text, with or without colour.
     pub fn render(&self, color: bool) -> String {
         dlc_dsl::diagnostic::render_all(&self.content.diagnostics, &self.content.sources, color)
     }
 
-    /// The faults for machines, as many as people are shown.
+    /// The diagnostics as JSON, as many as [`Error::render`] shows.
     pub fn to_json(&self) -> Vec<JsonDiagnostic> {
         self.content.diagnostics.iter().take(SHOWN).map(|d| d.to_json(&self.content.sources)).collect()
     }
 
-    /// How many more faults there are than are shown.
+    /// The number of diagnostics that are not shown.
     pub fn more(&self) -> usize {
         self.content.diagnostics.len().saturating_sub(SHOWN)
     }
 
-    /// The faults of all, those of one text in its order and each once; none of none.
+    /// Merges errors: diagnostics of one source in its order, without duplicates. None if there are no errors.
     pub fn all(errors: impl IntoIterator<Item = Error>) -> Option<Error> {
         errors
             .into_iter()
@@ -100,13 +100,13 @@ impl From<dlc_runtime::data::DataError> for Error {
 /// Reads a text file that the user named.
 ///
 /// # Errors
-/// If it is missing, no regular file, or no text.
+/// If it is missing, not a regular file, or not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, Error> {
     let name = path.display();
     dlc_runtime::regular::read_text(path).map_err(|e| match e.kind() {
         ErrorKind::NotFound => Error::plain("missing-file", format!("there is no file {name}")),
         ErrorKind::InvalidData if path.extension().is_some_and(|e| e == "dlx") => {
-            Error::plain("wrong-format", format!("{name} is an artefact, not the text of a model"))
+            Error::plain("wrong-format", format!("{name} is an artefact, not a model source"))
                 .help("`dlc run` and `dlc eval` take artefacts")
         }
         ErrorKind::InvalidData => Error::plain("wrong-format", format!("{name} is not text in UTF-8")),
@@ -115,16 +115,16 @@ pub fn read_text(path: &Path) -> Result<String, Error> {
     })
 }
 
-/// Whether a file that the user named can be written, to be known before long work.
+/// Checks that a file that the user named can be written, before long work.
 ///
 /// # Errors
-/// If its folder is missing or takes no files, or it is a folder itself.
+/// If its folder is missing or not writable, or it is a folder itself.
 pub fn check_writable(path: &Path) -> Result<(), Error> {
     dlc_runtime::atomic::check(path)
         .map_err(|e| Error::plain("cannot-write", format!("{} cannot be written: {e}", path.display())))
 }
 
-/// Writes a file that the user named; it is complete or unchanged also when the machine stops meanwhile.
+/// Writes a file that the user named, atomically: after a crash it is complete or unchanged.
 ///
 /// # Errors
 /// If it cannot be written.

@@ -1,11 +1,10 @@
 //! dlc: a compiler for deep-learning models.
 //!
-//! A model is a page of text. This page follows one from its text to its execution; everything on it is compiled and run as a
-//! test.
+//! A model is a page of text. This page follows one from its source to its execution; its examples are compiled and run as tests.
 //!
 //! # A model
 //!
-//! Inputs are arguments, results stand in the signature, capitals are dimensions. `|>` passes a value on.
+//! Inputs are arguments, results are named in the signature, capitals are dimensions. `|>` passes a value to the next call.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,7 +19,7 @@
 //! # }
 //! ```
 //!
-//! A mistake is told with its place and a hint:
+//! Errors have a span and a help message:
 //!
 //! ```
 //! let wrong = "model m(x: [B, 4]) -> y: [B, 2] { return x |> linera(2) }";
@@ -31,8 +30,8 @@
 //!
 //! # Its graph
 //!
-//! For concrete sizes the model becomes a typed graph of operators: SSA, pure, with weights as arguments. Its text form can be
-//! parsed again.
+//! For concrete sizes the model is lowered to a typed graph of operators: SSA, pure, with weights as arguments. Its text form parses
+//! back to the same graph.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -48,7 +47,7 @@
 //!
 //! # Its optimised graph
 //!
-//! Equality saturation rewrites the graph and cuts it into kernels. Product, bias and activation of a layer are one of them:
+//! Equality saturation rewrites the graph and fuses it into kernels. Product, bias and activation of a layer are one kernel:
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -65,7 +64,7 @@
 //!
 //! # Its execution
 //!
-//! A program is machine code: `Send`, `Sync`, cheap to clone. A session is the memory of one thread to run it in.
+//! A program is machine code: `Send`, `Sync`, cheap to clone. A session is the memory that one thread runs it in.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -85,19 +84,19 @@
 //!
 //! # Training
 //!
-//! A `train` section names data, loss and optimiser. [`Trainer`] trains by it, step by step: forward, backward and update are one program
-//! for each size of batches that comes. `examples/train_step.rs` shows it. What `dlc train` wrote, [`Program::open`] loads, with its weights.
+//! A `train` section names data, loss and optimiser. [`Trainer`] runs its steps: forward, backward and update are one program for each
+//! batch size. See `examples/train_step.rs`. [`Program::open`] loads an artefact of `dlc train` with its weights.
 //!
 //! # Snapshot tests
 //!
-//! A program that embeds a model can keep a snapshot of its optimised IR: when the model changes, or a new dlc makes other kernels, a test
-//! shows the difference. The target is named, so that the text is the same on every machine. This is `examples/snapshot.rs`, to be
-//! copied; its test runs with `cargo test --examples`:
+//! A program that embeds a model can keep a snapshot of its optimised IR: when the model changes, or a new dlc generates other kernels, a
+//! test shows the difference. The target is named, so that the text is the same on every machine. Copy
+//! `examples/snapshot.rs`; its test runs with `cargo test --examples`:
 //!
 #![doc = concat!("```\n", include_str!("../examples/snapshot.rs"), "```")]
 #![warn(missing_docs)]
 
-/// The README's programs, compiled and run as tests.
+/// The examples of the README, compiled and run as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}

@@ -40,12 +40,12 @@ impl Program {
         Program { inner: Arc::new(Inner { graph, compiled, options, pool, weights: Tensors::new() }) }
     }
 
-    /// The same program with weights that every session begins with, by name: [`Compiler::initial_weights`](crate::Compiler::initial_weights),
-    /// those of a [`Trainer`](crate::Trainer), or a file's. A weight that is not among them is still to be set in each session, whose first
-    /// step says which.
+    /// Sets the weights that every session starts with, by name: [`Compiler::initial_weights`](crate::Compiler::initial_weights), those of
+    /// a [`Trainer`](crate::Trainer), or those of a file. Other weights have to be set in each session, whose first step reports the missing
+    /// ones.
     ///
     /// # Errors
-    /// If one has another type than the program's.
+    /// If the type of a weight differs from that in the program.
     pub fn with_weights(self, weights: Tensors) -> Result<Self, Error> {
         let inner = &self.inner;
         fit(&inner.graph, &weights)?;
@@ -60,37 +60,37 @@ impl Program {
         })
     }
 
-    /// Memory to run in: allocated here, and not while it runs. One thread may use a session at a time; any number of sessions share a
-    /// program. It has the program's weights, if there are any.
+    /// Allocates the memory of a run; steps allocate nothing. One thread may use a session at a time; any number of sessions share a
+    /// program. The session has the weights of the program, if any.
     ///
     /// # Panics
-    /// If there is not memory enough; [`Program::try_session`] says so instead.
+    /// If the allocation fails; [`Program::try_session`] returns an error instead.
     pub fn session(&self) -> Session {
         self.try_session().unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// The same for a program that may be too large for this machine.
+    /// As [`Program::session`], for a program that may be too large for this machine.
     ///
     /// # Errors
-    /// If there is not memory enough.
+    /// If the allocation fails.
     pub fn try_session(&self) -> Result<Session, Error> {
         let explain = |e: SessionError| Error::plain(e.code(), e.to_string());
         let session = Session::try_new(Arc::clone(&self.inner.compiled), Arc::clone(&self.inner.pool));
         let mut session = session.map_err(explain)?;
         set_weights(&mut session, &self.inner.weights).map_err(explain)?;
-        // what fails here fails in the first step too, which tells of it
+        // an error here occurs again in the first step, which reports it
         let _ = session.prepare();
         Ok(session)
     }
 
-    /// The maths that it was compiled with.
+    /// The math mode that it was compiled with.
     pub fn math(&self) -> Math {
         self.inner.options.passes.math
     }
 
-    /// The graph at a stage: as the front end made it, differentiated, or optimised and cut into kernels.
-    /// For the stages behind those, which are no graphs, the optimised one; [`Program::text`] shows them. A program that was made from
-    /// the optimised graph of an artefact has that one at every stage.
+    /// The graph at a stage: as lowered by the front end, differentiated, or optimised and fused into kernels.
+    /// For later stages, which are not graphs, the optimised one; [`Program::text`] shows them. A program that was compiled from the
+    /// optimised graph of an artefact has that graph at every stage.
     ///
     /// # Panics
     /// Never for a program that was compiled: its stages have succeeded before.
@@ -118,28 +118,28 @@ impl Program {
         &self.inner.compiled
     }
 
-    /// The weights that sessions begin with: those of an artefact, or of [`Program::with_weights`].
+    /// The weights that sessions start with: those of an artefact, or of [`Program::with_weights`].
     pub fn weights(&self) -> &Tensors {
         &self.inner.weights
     }
 }
 
-/// Checks that those of the weights that a graph has are of its types; the others belong to other programs of the model.
+/// Checks the types of the weights that a graph has; others belong to other programs of the model.
 fn fit(graph: &Graph, weights: &Tensors) -> Result<(), Error> {
-    let wanted = graph.entry().args().iter().filter_map(|argument| match &argument.role {
+    let expected = graph.entry().args().iter().filter_map(|argument| match &argument.role {
         Role::Param { name, .. } | Role::State { name } => Some((&**name, &argument.ty, weights.get(name)?)),
         _ => None,
     });
-    let wanted: Vec<(&str, &Type, &Tensor)> = wanted.collect();
-    let given: Tensors = wanted.iter().map(|(name, _, tensor)| (*name, (*tensor).clone())).collect();
-    weights::fit(wanted.into_iter().map(|(name, ty, _)| (name, ty)), &given)
+    let expected: Vec<(&str, &Type, &Tensor)> = expected.collect();
+    let found: Tensors = expected.iter().map(|(name, _, tensor)| (*name, (*tensor).clone())).collect();
+    weights::fit(expected.into_iter().map(|(name, ty, _)| (name, ty)), &found)
         .map_err(|mismatch| Error::plain(mismatch.code(), mismatch.to_string()))
 }
 
-/// Sets those weights and states that a program has; the others belong to programs of the same model in another mode.
+/// Sets the weights and states that a program has; others belong to programs of the same model in another mode.
 ///
 /// # Errors
-/// If one has another type. One that is missing stays unset, and the run says so.
+/// If a type differs. A missing weight stays unset, which the run reports.
 pub(crate) fn set_weights(session: &mut Session, weights: &Tensors) -> Result<(), SessionError> {
     let signature = session.signature();
     let params: Vec<String> = signature.params().map(|(n, _)| n.to_owned()).collect();

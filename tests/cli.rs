@@ -1,4 +1,4 @@
-//! The command line: what people and machines see, and the exit codes.
+//! The command line: text and JSON output, and exit codes.
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -65,7 +65,7 @@ fn every_stage_is_shown() {
 }
 
 #[test]
-fn timings_are_told_by_stage_and_in_all() {
+fn timings_are_reported_by_stage_and_in_total() {
     let report = json(&dlc(&["compile", "examples/lenet.ron", "--timings", "--json"]));
     assert!(report["total_ms"].as_f64().is_some_and(|ms| ms > 0.0));
     for stage in ["parse", "lower", "differentiate", "optimize", "schedule", "emit"] {
@@ -111,13 +111,13 @@ fn a_wrong_command_line_is_exit_code_2() {
 }
 
 #[test]
-fn a_count_of_nothing_is_a_wrong_command_line() {
+fn a_count_of_zero_is_a_usage_error() {
     let too_many = dlc::tools::MAX_COUNT.to_string();
     for (option, value) in [("--batch", "0"), ("--epochs", "0"), ("--size", "B=0"), ("--batch", &too_many)] {
         let output = dlc(&["train", "examples/breast_cancer.dl", option, value]);
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{option} {value}: {error}");
-        let bounds = if value == too_many { "must be smaller" } else { "at least 1" };
+        let bounds = if value == too_many { "is too large" } else { "at least 1" };
         assert!(error.contains(option) && error.contains(bounds), "{error}");
     }
 }
@@ -132,7 +132,7 @@ fn more_threads_than_a_system_has_train_as_well() {
 }
 
 #[test]
-fn a_training_by_steps_tells_the_part_of_an_epoch_and_goes_on_from_it() {
+fn a_training_by_steps_reports_the_incomplete_epoch_and_resumes_from_it() {
     let (folder, path) = classifier(&"1,2,0\n1,2,1\n3,4,2\n5,6,1\n".repeat(2));
     let model = std::fs::read_to_string(&path).expect("it was written");
     std::fs::write(&path, model.replace("epochs    = 1", "steps = 6")).expect("again");
@@ -184,7 +184,7 @@ fn a_training_is_not_resumed_with_other_data_or_settings() {
     std::fs::write(&data, format!("a,b,label\n{}", rows.replace("5,6", "5,7"))).expect("again");
     refused("another run: data was table(\"data.csv\"): x f32[4,2], label i64[4] (content ");
     std::fs::write(&data, format!("a,b,label\n{rows}")).expect("again");
-    assert!(dlc(&again).status.success(), "what is as it was goes on, and longer than was meant");
+    assert!(dlc(&again).status.success(), "it resumes with the same settings, for more epochs");
 }
 
 #[test]
@@ -202,14 +202,14 @@ fn a_batch_of_more_examples_than_there_are_removes_no_checkpoint() {
 }
 
 #[test]
-fn names_that_the_model_does_not_have_make_the_command_line_wrong() {
+fn unknown_names_are_usage_errors() {
     let said = |arguments: &[&str]| {
         let output = dlc(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let error = said(&["check", "examples/mnist.dl", "--size", "Batch=2"]);
-    assert!(error.contains("no dimension `Batch`") && error.contains("it has B"), "{error}");
+    assert!(error.contains("no dimension `Batch`") && error.contains("available: B"), "{error}");
     let error = said(&["compile", "examples/mnist.dl", "--set", "hiden=2"]);
     assert!(error.contains("no argument `hiden`") && error.contains("do you mean `hidden`?"), "{error}");
     let error = said(&["explain", "examples/mnist.dl", "--size", "b=2"]);
@@ -218,7 +218,7 @@ fn names_that_the_model_does_not_have_make_the_command_line_wrong() {
     assert_eq!(report["diagnostics"][0]["code"], "unknown-argument");
 }
 
-/// A project of a classifier of three classes on a table of `rows`.
+/// A project with a classifier of three classes on a table of `rows`.
 fn classifier(rows: &str) -> (tempfile::TempDir, PathBuf) {
     let text = "model m(x: [B, 2]) -> logits: [B, 3] = linear(x, 3)
 dataset table(file: string) {
@@ -238,7 +238,7 @@ train m {
     (folder, path)
 }
 
-/// What is said to standard error, with the project's folder left out.
+/// Standard error, without the path of the project's folder.
 fn complaint(folder: &tempfile::TempDir, arguments: &[&str]) -> String {
     let output = dlc(arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", text(&output));
@@ -247,7 +247,7 @@ fn complaint(folder: &tempfile::TempDir, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn labels_beyond_the_classes_are_told_with_their_examples() {
+fn labels_beyond_the_classes_are_reported_with_their_examples() {
     let (folder, path) = classifier("1,2,0\n1,2,3\n3,4,2\n5,6,-1\n5,6,7\n5,6,1\n5,6,9\n");
     let file = path.to_str().expect("UTF-8");
     let said = complaint(&folder, &["check", file]);
@@ -257,7 +257,7 @@ fn labels_beyond_the_classes_are_told_with_their_examples() {
 }
 
 #[test]
-fn numbers_that_are_none_are_told_with_their_examples() {
+fn values_that_are_not_finite_are_reported_with_their_examples() {
     let (folder, path) = classifier("1,2,0\n1,nan,2\n3,4,2\ninf,6,1\n");
     let file = path.to_str().expect("UTF-8");
     let said = complaint(&folder, &["check", file]);
@@ -286,7 +286,7 @@ fn stopped_gradients_are_shown_with_the_weight_and_its_end() {
     insta::assert_snapshot!("stopped_gradient", complaint(&folder, &["check", file]));
 }
 
-/// The classifier's project with its text changed.
+/// The classifier's project with a change of its source.
 fn changed(from: &str, to: &str) -> (tempfile::TempDir, PathBuf) {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     let model = std::fs::read_to_string(&path).expect("it was written");
@@ -344,7 +344,7 @@ fn a_loss_may_know_the_step() {
 }
 
 #[test]
-fn check_tells_several_mistakes_at_once_in_both_forms() {
+fn check_reports_several_errors_at_once_in_both_forms() {
     let dl = "model m(x: [B, 4], hidden: int = 8) -> y: [B, 2] {
   let h = x |> linera(hidden) |> relu
   let k = x |> linear(hidden, biass: false)
@@ -406,7 +406,7 @@ fn pictures_are_written() {
         let picture = std::fs::read_to_string(&path).expect("it was written");
         assert!(picture.len() > 500);
         let (last_edge, first_box) = (picture.rfind("url(#tip)"), picture.find("rx=\"6\""));
-        assert!(ending == "dot" || last_edge < first_box, "edges lie under boxes");
+        assert!(ending == "dot" || last_edge < first_box, "edges are drawn below boxes");
     }
 }
 

@@ -1,4 +1,4 @@
-//! Random draws: no two places draw alike, and every program that draws can be trained, evaluated and run.
+//! Random draws: no two call sites draw alike, and every program that draws can be trained, evaluated and run.
 
 #[allow(dead_code, reason = "shared with other test binaries")]
 #[path = "common/choice.rs"]
@@ -10,11 +10,11 @@ use choice::Choice;
 use dlc::runtime::train::Scores;
 use dlc::{Compiler, Model, Tensor, TrainOverrides, Training};
 
-/// Numbers of one draw: two draws that agree in all of them are one.
+/// Elements of a draw: two draws that agree in all of them are the same draw.
 const NUMBERS: usize = 4;
 const DRAW: &str = "uniform(0, 1, shape: [4])";
 
-/// An expression of draws, one behind the other, by what is defined below `level`.
+/// A sequence of draws, by the definitions below `level`.
 fn draws(choice: &mut Choice, level: u64) -> String {
     let one = |choice: &mut Choice| match choice.below(5) {
         0 => DRAW.to_owned(),
@@ -27,7 +27,7 @@ fn draws(choice: &mut Choice, level: u64) -> String {
     if parts.len() == 1 { parts[0].clone() } else { format!("concat([{}])", parts.join(", ")) }
 }
 
-/// The statements of a body whose value is in `a`: with loops whose turns differ, and with such as are equal functions.
+/// The statements of a body whose value is in `a`: with loops whose iterations differ, and with loops whose iterations are one function.
 fn body(choice: &mut Choice, level: u64) -> String {
     let first = draws(choice, level);
     match choice.below(4) {
@@ -39,10 +39,10 @@ fn body(choice: &mut Choice, level: u64) -> String {
     }
 }
 
-/// A text with definitions that call each other and draw.
+/// A source with definitions that call each other and draw.
 fn text(choice: &mut Choice) -> String {
     let mut text = "dlc 1\n".to_owned();
-    // A definition cannot be run within itself, so that each level has one of its own.
+    // Recursion is refused, so each level has its own definition.
     for level in 0..4 {
         text += &format!("fn apply{level}(f: fn, x: [B]) = f(x)\n");
     }
@@ -73,7 +73,7 @@ fn opened(text: &str) -> (tempfile::TempDir, Model) {
     (folder, model)
 }
 
-/// Notes the draws of a tensor; none may have been drawn before.
+/// Records the draws of a tensor, none of which may have occurred before.
 fn note(seen: &mut HashMap<Vec<u64>, String>, tensor: &Tensor, place: &str, text: &str) {
     let numbers = tensor.to_f64s();
     assert_eq!(numbers.len() % NUMBERS, 0, "{place}");
@@ -104,7 +104,7 @@ fn no_two_places_draw_alike() {
         let weights = compiler.initial_weights(&model, [], 0).expect("it has some");
         let program = compiler.compile(&model, [("B", 2)]).expect("it is right").with_weights(weights).expect("fits");
         let mut session = program.session();
-        // A key need not be given, and is one of many.
+        // A key is optional.
         for (run, key) in [(0, None), (1, Some(1)), (2, Some(-1))] {
             if let Some(key) = key {
                 session.set_key(key).expect("a key");
@@ -135,24 +135,24 @@ train m {
 ";
 
 #[test]
-fn what_draws_is_validated_and_tested_with_draws_of_its_own() {
+fn validation_and_test_have_their_own_draws() {
     let (_folder, model) = opened(NOISY);
     let train = |seed: u64| {
         let overrides = TrainOverrides { seed: Some(seed), ..TrainOverrides::default() };
         let mut training = Training::new(&model, &Compiler::new().threads(1), &overrides).expect("it compiles");
         let mut reports = vec![];
-        let tell = &mut |event: &dlc::runtime::train::Event<'_>| {
+        let observer = &mut |event: &dlc::runtime::train::Event<'_>| {
             if let dlc::runtime::train::Event::Epoch(report) = event {
                 reports.push((report.train.clone(), report.validation.clone().expect("there is one")));
             }
         };
-        training.run(std::sync::Arc::default(), tell).expect("it trains");
+        training.run(std::sync::Arc::default(), observer).expect("it trains");
         (reports, training.test().expect("it is tested").expect("there is a test"))
     };
     let (reports, test) = train(0);
     let finite = |scores: &Scores| scores.loss.is_finite() && scores.metrics.values().all(|x| x.is_finite());
     assert!(finite(&test) && reports.iter().all(|(train, validation)| finite(train) && finite(validation)));
-    // The weights stay, so that every difference is one of draws: epochs differ, validations do not.
+    // The weights are constant, so every difference is due to draws: epochs differ, validations do not.
     assert_ne!(reports[0].0, reports[1].0);
     assert_eq!(reports[0].1, reports[1].1);
     assert_ne!(reports[0].1, test);
@@ -162,7 +162,7 @@ fn what_draws_is_validated_and_tested_with_draws_of_its_own() {
     assert!(others != reports && other_test != test);
 }
 
-/// Both updates of a step take the gradient over one forward pass, whose draws are the same; all else that they draw is their own.
+/// Both updates of a step differentiate one forward pass with the same draws; all their other draws differ.
 const UPDATES: &str = "dlc 1
 block noisy(w: [...], g: [...], lr: []) {
   state drawn: [...] = 0
@@ -227,7 +227,7 @@ fn updates_draw_differently_over_one_forward_pass() {
     // three optimizers, two losses and the model, in two steps
     assert_eq!(seen.len(), 12, "equal trainings draw equally, and all else differently");
 
-    // The gradient by `v` is the mean of the noise that the whole step has seen, also after `u` has changed.
+    // The gradient of `v` is the mean of the noise of the whole step, also after `u` has changed.
     let model = model.with_training("by_noise").expect("there is one");
     let mut trainer = compiler.trainer(&model, []).unwrap_or_else(|e| panic!("{e}"));
     let done = trainer.step([("x", &x)]).expect("it is made");

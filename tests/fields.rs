@@ -9,7 +9,7 @@ use dlc::runtime::train::{Event, Scores};
 use dlc::tools::Part;
 use dlc::{Compiler, Error, Model, Tensors, TrainOverrides, Training, tools};
 
-/// A project of one text and tables of numbers, `part.csv` with a column `x` each.
+/// A project with a source and tables of numbers, `part.csv` with a column `x` each.
 fn project(text: &str, tables: &[(&str, &[f64])]) -> (tempfile::TempDir, Model) {
     let folder = tempfile::tempdir().expect("a folder");
     for (name, numbers) in tables {
@@ -25,7 +25,7 @@ fn write_table(folder: &Path, name: &str, numbers: &[f64]) {
     std::fs::write(folder.join(format!("{name}.csv")), format!("x\n{rows}")).expect("written");
 }
 
-/// What a training reports: of each epoch what it trained on and what validated, and of the test.
+/// The reports of a training: training and validation scores of each epoch, and those of the test.
 #[derive(Clone, Debug, PartialEq)]
 struct Reports {
     epochs: Vec<(Scores, Option<Scores>)>,
@@ -38,12 +38,12 @@ fn train(model: &Model, overrides: &TrainOverrides, threads: usize, stop_after: 
     let mut epochs = vec![];
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
-    let tell = &mut |event: &Event<'_>| match event {
+    let observer = &mut |event: &Event<'_>| match event {
         Event::Epoch(report) => epochs.push((report.train.clone(), report.validation.clone())),
         Event::Step { step, .. } if stop_after == Some(*step) => raised.store(true, Ordering::Relaxed),
         _ => {}
     };
-    training.run(stop, tell).map_err(|e| training.explain(e))?;
+    training.run(stop, observer).map_err(|e| training.explain(e))?;
     Ok(Reports { epochs, test: training.test()?, weights: training.weights() })
 }
 
@@ -51,7 +51,7 @@ fn trained(model: &Model) -> Reports {
     train(model, &TrainOverrides::default(), 1, None).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// A model that shows its data: the means of `x` over the examples are metrics, and training changes nothing.
+/// A model that exposes its data: the means of `x` over the examples are metrics, and training changes nothing.
 const STANDARD: &str = "dlc 1
 model m(x: [B]) -> y: [B] {
   param w: [] = 1
@@ -104,10 +104,10 @@ fn assert_close(scores: &Scores, (center, square): (f64, f64)) {
 fn a_fit_is_of_the_training_examples_alone_and_the_same_everywhere() {
     let (_folder, model) = standard("last(0.3)");
     let reports = trained(&model);
-    let (training, held_out) = TRAIN.split_at(7);
+    let (training, validation) = TRAIN.split_at(7);
     let (trained, validated) = &reports.epochs[0];
     assert_close(trained, standardised(training, training));
-    assert_close(validated.as_ref().expect("it validates"), standardised(held_out, training));
+    assert_close(validated.as_ref().expect("it validates"), standardised(validation, training));
     assert_close(reports.test.as_ref().expect("it tests"), standardised(TEST, training));
 }
 
@@ -131,12 +131,12 @@ fn an_artefact_keeps_the_fits_that_it_was_trained_with() {
     assert_eq!(reports.weights["@fit/d.m"].to_f64s(), [4.0]);
     let path = folder.path().join("m.dlx");
     Artefact::of(&model, reports.weights.clone(), &[], "any").write(&path).expect("written");
-    // What the data is now changes no fit.
+    // Later changes of the data do not affect the fit.
     write_table(folder.path(), "train", &[7.0; 10]);
     let artefact = Artefact::read(&path).expect("it is whole");
     let (test, count) = tools::evaluate(&artefact, &Compiler::new(), Part::Test).expect("it fits");
     assert_eq!((&test, count), (reports.test.as_ref().expect("it tests"), 3));
-    // Without them, they are those of the data that there is.
+    // Without stored values, the fits are computed from the current data.
     write_table(folder.path(), "train", TRAIN);
     let weights: Tensors = reports.weights.into_iter().filter(|(name, _)| !name.starts_with('@')).collect();
     let artefact = Artefact { weights, ..artefact };
@@ -148,7 +148,7 @@ fn an_artefact_keeps_the_fits_that_it_was_trained_with() {
 fn what_the_dataset_reads_is_prepared_with_the_fits_of_the_training() {
     let (folder, model) = standard("last(0.3)");
     let reports = trained(&model);
-    // Nothing of the dataset is read again.
+    // The dataset is not read again.
     std::fs::remove_file(folder.path().join("train.csv")).expect("it is there");
     let new = dlc::Tensor::new([2], vec![6f32, 0.0]).expect("two");
     let given: Tensors = [("raw", new.clone())].into_iter().collect();
@@ -174,7 +174,7 @@ fn a_training_goes_on_with_the_fits_of_its_checkpoint_only() {
     let tensors = Tensors::load(&checkpoint).expect("a file of tensors");
     assert_eq!(tensors["@fit/d.m"].to_f64s(), [4.0]);
     let whole = train(&model, &in_folder(&folder.path().join("whole"), false), 1, None).expect("it trains");
-    let resumed = train(&model, &in_folder(&runs, true), 1, None).expect("it goes on");
+    let resumed = train(&model, &in_folder(&runs, true), 1, None).expect("it resumes");
     assert_eq!(resumed.weights, whole.weights);
     assert_eq!(resumed.epochs.last(), whole.epochs.last());
     // Another `fit` is another training.
@@ -211,7 +211,7 @@ fn model_folder(error: &str) -> String {
 }
 
 #[test]
-fn a_fit_that_is_no_number_is_reported() {
+fn a_fit_that_is_not_finite_is_reported() {
     let text =
         STANDARD.replace("VALIDATION", "last(0.3)").replace("fit m = mean(raw, axis: 0)", "fit m = log(min(raw))");
     let (_folder, model) = project(&text, &[("train", &[0.0; 10]), ("test", TEST)]);
@@ -221,7 +221,7 @@ fn a_fit_that_is_no_number_is_reported() {
     insta::assert_snapshot!(error.to_string().replace(&folder, ""));
 }
 
-/// A model that shows its draws: every metric is the mean of one of them.
+/// A model that exposes its draws: every metric is the mean of one of them.
 const NOISY: &str = "dlc 1
 fn noise(x: [...]) = normal(shape: shape(x))
 model m(x: [B], n: [B]) -> y: [B] {
@@ -259,7 +259,7 @@ fn noisy() -> (tempfile::TempDir, Model) {
 fn draws_of_fields_are_fresh_in_every_epoch_and_the_same_in_every_evaluation() {
     let (_folder, model) = noisy();
     let reports = trained(&model);
-    // Every mean of draws is another number: in each epoch, in each part, and of each place.
+    // The means of draws differ in each epoch, part of the data, and call site.
     let drawn = ["n_", "p_", "q_", "r_", "own"];
     let mut seen: Vec<(f64, String)> = vec![];
     let mut note = |scores: &Scores, of: &str| {
@@ -301,7 +301,7 @@ fn a_training_with_draws_of_fields_goes_on_to_the_same_bits() {
     for step in 1..=7 {
         let runs = folder.path().join(format!("runs-{step}"));
         train(&model, &in_folder(&runs, false), 1, Some(step)).expect("it trains");
-        let resumed = train(&model, &in_folder(&runs, true), 1, None).expect("it goes on");
+        let resumed = train(&model, &in_folder(&runs, true), 1, None).expect("it resumes");
         assert_eq!(resumed.weights, whole.weights, "stopped after step {step}");
         assert_eq!(resumed.epochs.last(), whole.epochs.last(), "stopped after step {step}");
     }
@@ -320,9 +320,9 @@ fn evaluating_an_artefact_draws_as_the_training_reported() {
     assert_eq!(Some(test), reports.test);
 }
 
-/// A table that examples choose from is no example, and is read whole.
+/// A table that examples index has no batch axis, and is read whole.
 #[test]
-fn what_is_no_example_is_the_same_for_all() {
+fn tables_are_the_same_for_all_examples() {
     let text = "dlc 1
 model m(x: [B]) -> y: [B] {
   param w: [] = 1

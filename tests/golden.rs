@@ -1,4 +1,4 @@
-//! One row at least for every entry of the library, by PyTorch in f64: values, gradients, steps of optimisers, rates of schedules,
+//! At least one row for every entry of the library, computed by PyTorch in f64: values, gradients, steps of optimisers, rates of schedules,
 //! distributions of initial values, corners included, in both float types, interpreted and compiled with and without optimisation.
 //! `scripts/reference/golden.py` makes the rows.
 
@@ -17,11 +17,11 @@ use run::{Engine, Expected, compare, radii, with_gradient};
 
 const FLOATS: [DType; 2] = [DType::F64, DType::F32];
 
-/// The key of whatever draws.
+/// The key of random draws.
 const KEY: i64 = 7;
 
 fn try_lower(text: &str, request: Request, float: DType) -> Result<Graph, Vec<Diagnostic>> {
-    let program = Program::load("golden.dl", text, &mut NoFiles).map_err(|faults| faults.diagnostics)?;
+    let program = Program::load("golden.dl", text, &mut NoFiles).map_err(|errors| errors.diagnostics)?;
     Ok(program.lower(&Request { float, ..request })?.graph)
 }
 
@@ -50,7 +50,7 @@ fn arguments(graph: &Graph, given: &BTreeMap<String, Tensor>) -> Vec<Tensor> {
     graph.entry().args().iter().map(|a| arg(a)).collect()
 }
 
-/// A value and its gradients: what is wrong with them.
+/// Compares a value and its gradients; returns the mismatches.
 fn function(row: &Row, float: DType) -> Vec<String> {
     let inputs = row.tensors("inputs");
     let cotangent = row.numbers("cotangent");
@@ -104,7 +104,7 @@ train m {{
         let wrt = gradients.keys().map(number).collect();
         with_gradient(lowered, &objective, wrt)
     };
-    // what is compared: the output behind the objective, or what training makes of states, then the gradients
+    // compared: the output behind the objective, or the new states, then the gradients
     let mut expected: Vec<(String, Numbers)> = vec![];
     if training {
         expected.extend(row.tensors("new_states"));
@@ -130,7 +130,7 @@ train m {{
     wrong
 }
 
-/// A step of training with this optimiser of a weight that is multiplied by what its gradient is to be.
+/// A training step of an optimiser, on a weight that is multiplied by its prescribed gradient.
 fn training_step(optimizer: &str, count: usize, steps: usize, float: DType) -> Graph {
     let text = format!(
         "model m(g: [B, {count}]) -> y: [B, {count}] {{
@@ -172,7 +172,7 @@ fn steps(graph: &Graph, engine: &Engine, start: Option<&Tensor>, slopes: &[Tenso
     seen
 }
 
-/// Steps are compared with a bound on what rounding does to all of them.
+/// Steps are compared with an error bound on all of them.
 fn close_steps(row: &Row, engine: &Engine, float: DType, found: &[f64], expected: &[f64]) {
     let epsilon = if float == DType::F32 { f64::from(f32::EPSILON) } else { f64::EPSILON };
     let largest = expected.iter().fold(0.0f64, |m, x| m.max(x.abs()));
@@ -276,8 +276,8 @@ train m {{
         let slopes = engine.run(&args).remove(1).to_f64s();
         let kept = slopes.iter().filter(|&&s| s != 0.0).count() as f64;
         let scaled = slopes.iter().all(|&s| s == 0.0 || (s - 1.0 / (1.0 - p)).abs() < 1e-6);
-        let (n, share) = (count as f64, 1.0 - p);
-        let few = (kept - n * share).abs() < 5.0 * (n * p * share).sqrt();
+        let (n, kept_fraction) = (count as f64, 1.0 - p);
+        let few = (kept - n * kept_fraction).abs() < 5.0 * (n * p * kept_fraction).sqrt();
         assert!(scaled && few, "{} in {float}, {}: {kept} of {n} are kept", row.name(), engine.name());
     }
 }
@@ -334,7 +334,7 @@ fn every_entry_of_the_library_has_a_row() {
         .iter()
         .filter(|entry| {
             let mut own = rows.iter().filter(|row| row.entry == entry.name);
-            // only what is not there yet, and what files hold, is not computed here
+            // not computed here: planned builtins and readers of files
             !own.any(|row| match entry.family {
                 "later" => row.kind == "later",
                 "file" => row.kind == "elsewhere",
@@ -350,7 +350,7 @@ fn every_entry_of_the_library_has_a_row() {
 
 /// The test itself can fail.
 #[test]
-fn another_number_is_noticed() {
+fn a_wrong_number_is_detected() {
     let row = read("activations").into_iter().find(|row| row.entry == "silu").expect("there is a row");
     let output = row.numbers("output").expect("it has an output");
     let mut wrong = output.clone();

@@ -23,7 +23,7 @@ const TABLE: &[Row] = &[
     [0, -5, 0, 0, 0],
 ];
 
-/// The same at the ends of a type.
+/// Rows at the ends of a type.
 fn ends(min: i64, max: i64) -> Vec<Row> {
     let half = max / 2; // 2 * half + 1 == max
     vec![
@@ -87,12 +87,12 @@ model m(x: {dtype}[N], y: {dtype}[N]) -> (floor: {dtype}[N], ceil: {dtype}[N], r
         let graph = model.graph([("N", rows.len())]).unwrap_or_else(|e| panic!("{e}"));
         let reference = graph.interpret(&args).expect("it runs");
         for (i, name) in ["floor", "ceil", "rest"].into_iter().enumerate() {
-            let wanted = column(i + 2);
+            let expected = column(i + 2);
             for (j, row) in rows.iter().enumerate() {
                 let found = [reference[i].get(j), compiled[name].get(j)];
                 assert_eq!(
                     found,
-                    [wanted.get(j); 2],
+                    [expected.get(j); 2],
                     "{name} of {dtype} {row:?}, by the reference and by machine code"
                 );
             }
@@ -119,7 +119,7 @@ model m(x: [N]) -> y: [N] {{
     }
 }
 
-/// Both are numbers wherever sizes are written.
+/// Both functions work in sizes too.
 #[test]
 fn sizes_are_quotients() {
     let text = "dlc 1

@@ -1,4 +1,4 @@
-//! A training that is killed at any moment, also while it writes a checkpoint, goes on to the very same bits.
+//! A training that is killed at any moment, also while it writes a checkpoint, resumes to the same bits.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,10 +10,10 @@ use dlc::Tensors;
 const KILLS: usize = 20;
 /// How many of these must hit a checkpoint that is being written.
 const TORN: usize = 3;
-/// So many steps, that no sequence of kills outlives the training.
+/// Enough steps that the training outlasts any sequence of kills.
 const EPOCHS: &str = "40";
 
-/// A generator of pseudo-random numbers, so that every failure comes back as far as the machine lets it.
+/// A pseudo-random generator with a fixed seed, so that failures are as reproducible as timing allows.
 struct Rng(u64);
 
 impl Rng {
@@ -39,7 +39,7 @@ fn names(folder: &Path) -> impl Iterator<Item = String> {
     entries.map(|e| e.file_name().to_string_lossy().into_owned())
 }
 
-/// The step of the latest checkpoint, if a training came far enough to be gone on with.
+/// The step of the latest checkpoint, if there is one.
 fn latest(folder: &Path) -> Option<u64> {
     let step = |name: String| name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok();
     names(folder).filter_map(step).max()
@@ -49,7 +49,7 @@ fn is_writing(folder: &Path) -> bool {
     names(folder).any(|name| name.ends_with(".writing"))
 }
 
-/// Waits until something is so; false if the training ends before.
+/// Waits for a condition; false if the training ends before.
 fn wait_for(child: &mut Child, reached: impl Fn() -> bool) -> bool {
     while child.try_wait().expect("it is ours").is_none() {
         if reached() {
@@ -60,7 +60,7 @@ fn wait_for(child: &mut Child, reached: impl Fn() -> bool) -> bool {
     false
 }
 
-/// Lets a training go on for some steps and kills it in the middle of another; whether it was still running.
+/// Lets a training run for some steps and kills it within another; returns whether it was still running.
 fn kill_within(folder: &Path, rng: &mut Rng) -> bool {
     let before = latest(folder);
     let resume: &[&str] = if before.is_some() { &["--resume"] } else { &[] };
@@ -68,7 +68,7 @@ fn kill_within(folder: &Path, rng: &mut Rng) -> bool {
     let goal = before.unwrap_or(0) + 1 + rng.below(4);
     let mut runs = wait_for(&mut child, || latest(folder) >= Some(goal));
     if rng.below(2) == 0 {
-        // as soon as a file is begun
+        // as soon as a file is being written
         runs = runs && wait_for(&mut child, || is_writing(folder));
     } else {
         // anywhere within a step
@@ -78,7 +78,7 @@ fn kill_within(folder: &Path, rng: &mut Rng) -> bool {
     child.kill().expect("it is there");
     let output = child.wait_with_output().expect("it ends");
     assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
-    // it may have ended by itself just before
+    // it may have ended just before
     runs && !output.status.success()
 }
 
@@ -111,7 +111,7 @@ fn a_killed_training_resumes_to_the_same_bits() {
 }
 
 #[test]
-fn a_training_that_is_killed_before_its_first_checkpoint_starts_anew() {
+fn a_training_that_is_killed_before_its_first_checkpoint_starts_again() {
     let undisturbed = tempfile::tempdir().expect("a folder");
     finish(train(undisturbed.path(), &["--epochs", "3"]));
     let killed = tempfile::tempdir().expect("a folder");

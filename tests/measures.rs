@@ -54,7 +54,7 @@ fn numbers(choice: &mut Choice, count: usize) -> Vec<f64> {
     (0..count).map(|_| choice.below(1 << 20) as f64 / f64::from(1 << 19) - 1.0).collect()
 }
 
-/// More than an evaluation takes at once, and no multiple of any batch.
+/// More than the batch of an evaluation, and not a multiple of any batch.
 const EXAMPLES: usize = 301;
 
 fn text(metrics: &[String], batch: usize) -> String {
@@ -100,9 +100,9 @@ fn metrics_do_not_depend_on_batches() {
     std::fs::write(folder.path().join("d.csv"), format!("a,b,t,u\n{}\n", rows.join("\n"))).expect("written");
     let compiler = Compiler::new().threads(1);
     for _ in 0..4 {
-        // named by their number: no outermost call
+        // named by their number, since they have no outermost call
         let metrics: Vec<String> = (0..8).map(|i| format!("0 + {}", all(&mut choice, 2 + i % 2))).collect();
-        // What they mean: all examples are one batch, and nothing is cut.
+        // The reference: all examples are one batch.
         let model = opened(&folder, &text(&metrics, EXAMPLES));
         let mut whole = compiler.trainer(&model, []).unwrap_or_else(|e| panic!("{e}\n{metrics:#?}"));
         let tensor = |c: &[usize]| {
@@ -246,7 +246,7 @@ train m {{
             assert_eq!(found.tables["confusion"], flat.tables["confusion"]);
         }
     }
-    // a label that is no class
+    // a label that is not a class
     table("nested.csv", "a,b,c,d,e,f,l,m", 6, 2, &[0, 1, 2, 3, 1, 0, 0, 2, 1, 1]);
     let error = scores(&text("nested.csv", nested, "[\"l\", \"m\"]", "[B, 2, 3]", 2)).expect_err("there are 3 classes");
     assert_eq!(error.code(), "label-out-of-range", "{error}");
@@ -289,7 +289,7 @@ train m {
 }
 ";
     std::fs::write(folder.path().join("m.dl"), text).expect("written");
-    // Which examples are held out follows from the seed, which only the command says.
+    // The validation split depends on the seed, which only the command line has.
     let end = run(&folder, &["train", "m.dl", "--seed", "5", "--folder", "runs", "-o", "m.dlx"]);
     for (data, examples) in [("validation", 4), ("test", 10)] {
         let found = run(&folder, &["eval", "m.dlx", "--data", data]);
@@ -305,9 +305,9 @@ train m {
     assert_ne!(found["scores"]["metrics"]["mean"], end["test"]["metrics"]["mean"]);
 }
 
-/// What a block of the model makes of all examples is exact as well, and what a plain sum means of a model for one size is refused.
+/// Reductions over the examples within a block are exact too; plain sums in a model for one batch size are refused.
 #[test]
-fn what_a_block_makes_of_all_examples_is_no_mean_of_batches() {
+fn reductions_in_blocks_are_not_averaged_over_batches() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut choice = Choice(4);
     let x = numbers(&mut choice, 9);
@@ -356,9 +356,9 @@ train m {{
     }
 }
 
-/// However often a block is called that makes something of all examples, it is exact, or refused with the remedy.
+/// Reductions over the examples in a block that is called repeatedly are exact, or refused with a remedy.
 #[test]
-fn what_many_calls_make_of_all_examples_is_exact_or_refused() {
+fn reductions_in_repeated_blocks_are_exact_or_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut choice = Choice(6);
     let x = numbers(&mut choice, 9);
@@ -410,7 +410,7 @@ train m {{
             assert!((of(&end, part) - expected).abs() < 1e-9, "{part} of {calls}: {}, not {expected}", of(&end, part));
         }
     }
-    // No function of reductions: exact where one program sees all of the data with the same weights.
+    // Not a function of reductions: exact if one program has all examples with the same weights.
     let apart: Vec<f64> = x.iter().map(|a| (a - mean(&x)).abs()).collect();
     for calls in [1, 17] {
         let end = end(calls, "mean(abs(x - mean(x)))", "0 + s");
@@ -425,7 +425,7 @@ train m {{
     let diagnostic = &refused["diagnostics"][0];
     assert_eq!(diagnostic["code"], "hidden-reduction", "{refused}");
     assert!(diagnostic["help"].to_string().contains("outside"), "{refused}");
-    // What the loss and the metrics do not use may be whatever it is.
+    // Values that loss and metrics do not use are not restricted.
     let unused = end(1000, "max(x)", "max(p)");
     let largest = unused["train"]["metrics"]["max"].as_f64().unwrap_or_else(|| panic!("{unused}"));
     assert!((largest - x.iter().copied().fold(f64::MIN, f64::max)).abs() < 1e-9);

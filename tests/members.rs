@@ -1,12 +1,12 @@
-//! What the library is made of keeps the law of the maths: all members of the classes of each entry's e-graph are one value, on
-//! moderate, special and extreme numbers.
+//! The definitions of the library obey the math modes: all members of each class of each entry's e-graph agree, on moderate, special
+//! and extreme values.
 
 use dlc::{Compiler, Math, Mode, Model, tools};
 use dlc_compiler::egraph::{AlgebraGraph, Members, members, saturate};
 use dlc_compiler::options::PassOptions;
 use dlc_ir::{DType, Function, Op, Scalar, Tensor};
 
-/// Models of one entry each; those that do not type-check are of entries that are called in another way.
+/// Models of one entry each; those that do not type-check are for entries with another signature.
 const FORMS: [&str; 9] = [
     "model m(x: [B, 4]) -> y: [B, 4] = NAME(x)",
     "model m(x: [B, 4]) -> y: [] = NAME(x)",
@@ -19,7 +19,7 @@ const FORMS: [&str; 9] = [
     "model m(x: [B, 4]) -> y: [B, 3] = NAME(x, 3)",
 ];
 
-/// Numbers that rewrites are most likely to be wrong of.
+/// Values on which rewrites are most likely to be wrong.
 const NUMBERS: [f64; 20] = [
     0.0,
     -0.0,
@@ -44,7 +44,7 @@ const NUMBERS: [f64; 20] = [
 ];
 
 fn arguments(function: &Function, draw: usize) -> Vec<Tensor> {
-    // Some draws leave out what swallows all others, some all but what is moderate.
+    // Some draws have no values that absorb all others, some moderate values only.
     let choices = [NUMBERS.len(), NUMBERS.len() - 3, 7][draw % 3];
     let arguments = function.args().iter().enumerate().map(|(i, a)| {
         let number = |e: usize| NUMBERS[(e * 7 + i * 5 + draw * (e + 3)) % choices];

@@ -1,5 +1,5 @@
-//! The modes agree: what a training reports of data that it holds out is what `eval` finds in its artefact, `eval` measures the
-//! outputs that `run` gives, and `verify` passes on every program, for the examples and for random models.
+//! The modes agree: validation scores of a training are those of `eval` on its artefact, `eval` measures the outputs of `run`, and
+//! `verify` passes on every program, for the examples and for random models.
 
 #[path = "common/choice.rs"]
 mod choice;
@@ -13,7 +13,7 @@ use choice::Choice;
 use dlc::{Compiler, DType, Model, Tensor, Tensors, TrainOverrides, Training};
 use serde_json::Value;
 
-/// A trained model, and how numbers are computed by all verbs.
+/// A trained model, with the float type and math mode of all verbs.
 struct Trained {
     folder: tempfile::TempDir,
     file: PathBuf,
@@ -61,7 +61,7 @@ impl Trained {
         if self.float == "f32" { DType::F32 } else { DType::F64 }
     }
 
-    /// How far two numbers of the two programs may be apart.
+    /// Whether two values are within the tolerance.
     fn is_close(&self, a: f64, b: f64) -> bool {
         let allowed = if self.float == "f32" { 2e-5 } else { 1e-12 };
         a == b || (a - b).abs() <= allowed * (1.0 + a.abs().max(b.abs()))
@@ -84,7 +84,7 @@ impl Trained {
         }
     }
 
-    /// Checks what the training reported of the data that it held out against `eval`.
+    /// Checks the validation scores of the training against `eval`.
     fn evaluate(&self) {
         let kept_last = self.end["weights"]["kept"] == "last";
         for part in ["validation", "test"] {
@@ -93,7 +93,7 @@ impl Trained {
                 continue;
             }
             let (found, _) = self.eval(part);
-            // A validation's weights change, so that nothing is prepared of them: it rounds otherwise unless rewrites must not.
+            // The weights of a validation change, so nothing is prepared from them; without strict maths it rounds differently.
             if part == "test" || self.math == "strict" {
                 assert_eq!(&found, reported, "{part} of {}", self.file.display());
             } else {
@@ -102,7 +102,7 @@ impl Trained {
         }
     }
 
-    /// Checks what is compiled against the reference.
+    /// Checks compiled programs against the reference.
     fn verify(&self) {
         for mode in ["infer", "train", "eval", "init"] {
             let file = self.file.to_str().expect("UTF-8");
@@ -135,11 +135,11 @@ impl Rows {
     }
 }
 
-/// The examples of the data and of the test: more than an evaluation takes at once.
+/// The number of examples of the data and the test: more than the batch of an evaluation.
 const EXAMPLES: [usize; 2] = [80, 301];
 
-/// A model of several outputs, one of them a number of all examples. One that stays as it is learns nothing, and computes the same
-/// in training.
+/// A model with several outputs, one of them a reduction over all examples. With `stays` it is not trained, and computes the same in
+/// training.
 fn text(choice: &mut Choice, stays: bool) -> String {
     let norm = choice.of(if stays { &["", "|> layer_norm as n1 "] } else { &["", "|> batch_norm as n1 "] });
     let inner =
@@ -189,7 +189,7 @@ train m {{
     text
 }
 
-/// What the section of a random model says of some outputs.
+/// The scores of a random model for some outputs.
 fn scores(outputs: &Value, targets: &[f64]) -> Value {
     let numbers = |name: &str| -> Vec<f64> {
         outputs["outputs"][name]["data"]
@@ -255,7 +255,7 @@ fn modes_of_random_models_agree() {
             if part == "train" && stays {
                 trained.assert_close(&trained.end["train"], &found, "train");
             }
-            // An example alone has the outputs that it has among others.
+            // The outputs of an example do not depend on its batch.
             let row = all.len() / 2;
             let alone = trained.dlc(&["run", "m.dlx"], &rows.json(&all[row..=row], float));
             for (name, size) in [("p", 1), ("q", 3)] {
@@ -292,25 +292,25 @@ fn modes_of_the_examples_agree() {
         if trained.file.extension().is_some_and(|ending| ending == "dl") {
             trained.verify();
         }
-        // The examples that nothing was learned from, and what `run` makes of them.
+        // The validation examples, and their outputs by `run`.
         let model = Model::open(&trained.file).and_then(|m| m.float(trained.dtype())).expect("it is right");
-        // of the same seed, from which it follows which examples those are
+        // with the same seed, which determines the validation split
         let overrides = TrainOverrides { seed: Some(SEED), ..TrainOverrides::default() };
         let training = Training::new(&model, &Compiler::new(), &overrides).expect("it compiles");
-        let held_out = training.predict(usize::MAX).expect("it runs");
+        let validation = training.predict(usize::MAX).expect("it runs");
         let is_input = |name: &&str| ["image", "measures"].contains(name);
-        let names = held_out.fields.names().filter(is_input);
-        let inputs: Tensors = names.map(|name| (name, held_out.fields[name].clone())).collect();
+        let names = validation.fields.names().filter(is_input);
+        let inputs: Tensors = names.map(|name| (name, validation.fields[name].clone())).collect();
         inputs.save(trained.folder.path().join("x.npz")).expect("written");
         trained.dlc(&["run", "m.dlx", "x.npz", "-o", "y.npz"], "");
         let outputs = Tensors::load(trained.folder.path().join("y.npz")).expect("written");
-        let (found, count) = trained.eval(held_out.part.name());
+        let (found, count) = trained.eval(validation.part.name());
         let output = outputs.iter().next().expect("an output").1;
         assert_eq!(output.shape()[0], count);
-        if let Some(labels) = held_out.fields.get("label") {
+        if let Some(labels) = validation.fields.get("label") {
             let right = (0..count).filter(|&i| largest(output, i) == labels.get(i).as_i64() as usize).count();
             trained.assert_close(&found["metrics"]["accuracy"], &(right as f64 / count as f64).into(), "accuracy");
-        } else if let Some(actual) = held_out.fields.get("actual") {
+        } else if let Some(actual) = validation.fields.get("actual") {
             let actual = actual.to_f64s();
             let squares: f64 = output.to_f64s().iter().zip(actual).map(|(p, t)| (p - t).powi(2)).sum();
             trained.assert_close(&found["loss"], &(squares / count as f64).into(), "loss");

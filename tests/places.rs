@@ -1,4 +1,4 @@
-//! Where in a model's text things are said to be: checks that fail, and nodes of the optimised graph.
+//! Positions in a model's source: of failed checks, and of nodes of the optimised graph.
 
 use std::sync::Arc;
 
@@ -15,13 +15,13 @@ const TWO: &str = "model two(a: i64[B], b: i64[B]) -> out: [B, 1] {
 }
 ";
 
-/// Inputs of which the one of this name has an index that is too large.
+/// Inputs, one of which has an index that is out of range.
 fn inputs(wrong: &str) -> Tensors {
     let ids = |name: &str| Tensor::new([2], vec![0i64, if name == wrong { 9 } else { 1 }]).expect("two");
     ["a", "b"].into_iter().map(|name| (name, ids(name))).collect()
 }
 
-/// The text at the place of the check that fails.
+/// The source text at the span of the failed check.
 fn failing(session: &mut Session, weights: &Tensors, wrong: &str) -> &'static str {
     for (name, tensor) in weights.iter() {
         session.set_param(name, tensor).expect("it has the weight");
@@ -34,7 +34,7 @@ fn failing(session: &mut Session, weights: &Tensors, wrong: &str) -> &'static st
 }
 
 #[test]
-fn a_failed_check_is_told_where_it_stands_also_if_kernels_are_shared() {
+fn a_failed_check_is_reported_at_its_caller_also_if_kernels_are_shared() {
     let model = Model::parse(TWO).expect("it is right");
     for level in [Level::O0, Level::Full] {
         let compiler = Compiler::new().threads(1).level(level);
@@ -42,7 +42,7 @@ fn a_failed_check_is_told_where_it_stands_also_if_kernels_are_shared() {
         let program = compiler.compile(&model, [("B", 2)]).expect("it compiles");
         let gathers = program.graph(Stage::Opt).functions().flat_map(|f| f.checks().collect::<Vec<_>>()).count();
         assert_eq!(gathers, if level == Level::Full { 1 } else { 2 });
-        let reference = || Session::reference(Arc::new(program.graph(Stage::Opt))).expect("the halves fit");
+        let reference = || Session::reference(Arc::new(program.graph(Stage::Opt))).expect("the parts fit");
         for (wrong, text) in [("a", "embedding(a + 0 * b, 5, 4)"), ("b", "embedding(b + 0 * a, 5, 4)")] {
             for mut session in [program.session(), reference()] {
                 assert_eq!(failing(&mut session, &weights, wrong), text, "{level:?}");
@@ -51,13 +51,13 @@ fn a_failed_check_is_told_where_it_stands_also_if_kernels_are_shared() {
     }
 }
 
-/// Where the nodes come from that `dlc explain` tells of, by how they are shown.
+/// The positions of the nodes of `dlc explain`, by node.
 fn explained(text: &str, dims: &[(&str, usize)], node: Option<&str>) -> Vec<(String, Vec<String>)> {
     let (model, compiler) = (Model::parse(text).expect("it is right"), Compiler::new().threads(1));
     let sizes: Vec<(String, usize)> = dims.iter().map(|(name, size)| ((*name).to_owned(), *size)).collect();
     let request = tools::request_for(&model, Mode::Infer, &sizes, &compiler).expect("it has sizes");
-    let stories = tools::explain(&compiler, &model, &request, node).unwrap_or_else(|e| panic!("{e}"));
-    stories.into_iter().map(|story| (story.node, story.from)).collect()
+    let nodes = tools::explain(&compiler, &model, &request, node).unwrap_or_else(|e| panic!("{e}"));
+    nodes.into_iter().map(|node| (node.node, node.from)).collect()
 }
 
 #[test]
@@ -97,7 +97,7 @@ model m(x: [B, 8]) -> y: [B, 8] {
 }
 
 #[test]
-fn a_failed_run_is_told_with_its_place() {
+fn a_failed_run_is_reported_with_its_span() {
     let (model, compiler) = (Model::parse(TWO).expect("it is right"), Compiler::new().threads(1));
     let weights = compiler.initial_weights(&model, [], 0).expect("it has weights");
     let sizes = [("B".to_owned(), 2)];

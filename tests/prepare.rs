@@ -1,4 +1,4 @@
-//! Models that only infer: what follows from their weights alone is computed when those are loaded.
+//! Preparation: for inference, values that depend on weights alone are computed when the weights are loaded.
 
 use dlc::artefact::Artefact;
 use dlc::passes::{Parts, parts};
@@ -9,7 +9,7 @@ const MODEL: &str = "model m(x: [B, 3, H, W]) -> y: [B, 4, H, W] {
   return x |> conv2d(4, 3, padding: 1) as conv |> batch_norm as bn |> relu
 }";
 const SIZES: [(&str, usize); 3] = [("B", 2), ("H", 5), ("W", 6)];
-/// Products that each element of the convolution sums.
+/// The number of products in each sum of the convolution.
 const PATCH: usize = 3 * 3 * 3;
 
 fn model(dtype: DType) -> Model {
@@ -204,7 +204,7 @@ fn weights_that_folding_would_lose_are_not_folded() {
         assert!(close(&run(&mut program.session())), "{what}, a new session");
         assert!(close(&run(&mut session)), "{what}, a session that had other weights before");
     }
-    // zeros and ordinary weights lose nothing
+    // zeros and ordinary weights lose no digits
     let ordinary = scaled(&session, &|name| if name.ends_with("bias") || name.ends_with("mean") { 0.0 } else { 1.0 });
     assert_eq!(lost(&program, &ordinary), 0);
 }
@@ -278,7 +278,7 @@ fn an_artefact_holds_weights_by_their_names_and_prepares_them_when_it_is_loaded(
             scope.spawn(|| assert!(opened.session().run([("x", &x)]).expect("it runs") == expected));
         }
     });
-    // Weights that folding would lose: what runs instead is made from the source.
+    // Weights that folding would lose: the program is compiled from the source instead.
     let mut session = opened.session();
     let huge = scaled(&session, &|name| if name.ends_with("weight") { 1e30 } else { 0.0 });
     load(&mut session, &huge);
@@ -286,7 +286,7 @@ fn an_artefact_holds_weights_by_their_names_and_prepares_them_when_it_is_loaded(
     let found = session.run([("x", &tiny)]).expect("it runs")["y"].to_f64s();
     assert!(found.iter().all(|y| y.is_finite() && *y > 1e29), "{found:?}");
 
-    // A graph whose halves do not fit is no program, though the file is whole.
+    // A graph whose parts do not fit is refused, though the file is not corrupted.
     let text = program.graph(Stage::Opt).to_string();
     for (from, to) in
         [("-> (\"prepared.conv.weight\":", "-> (\"other\":"), ("param \"prepared.conv.weight\" frozen", "input")]
@@ -302,7 +302,7 @@ fn an_artefact_holds_weights_by_their_names_and_prepares_them_when_it_is_loaded(
 }
 
 #[test]
-fn a_deep_network_has_no_batch_norm_left() {
+fn batch_norm_of_a_deep_network_is_folded() {
     let path = format!("{}/examples/resnet18.dl", env!("CARGO_MANIFEST_DIR"));
     let model = Model::open(path).expect("it is right");
     let compiler = Compiler::new();
@@ -326,7 +326,7 @@ fn a_deep_network_has_no_batch_norm_left() {
     assert_eq!(names.len(), 2 * 20, "a kernel and a shift for each convolution");
     assert!(names.contains(&"prepared_layer1_1_conv2_weight"), "{names:?}");
 
-    // What a training judges itself by has the same model in it, and weights that change.
+    // The validation of a training has the same model, and weights that change.
     let (program, _) = tools::build(&compiler, &model, &request(dlc::Mode::Infer, false)).expect("it compiles");
     assert!(program.compiled().preparation().is_none());
 }

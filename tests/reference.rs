@@ -1,5 +1,5 @@
-//! JAX's numbers: `tests/reference/` holds what JAX computes for three networks; dlc trains the same ones from the same
-//! weights on the same batches. Its README says how far JAX is from itself, and so where the tolerances come from.
+//! Comparison with JAX: `tests/reference/` has the results of JAX for three networks; dlc trains the same ones from the same
+//! weights on the same batches. Its README derives the tolerances from the rounding of JAX itself.
 
 use std::path::{Path, PathBuf};
 
@@ -59,7 +59,7 @@ impl Reference {
         self.numbers.iter().filter_map(strip).collect()
     }
 
-    /// Losses of the first steps from the first weights.
+    /// Losses of the first steps from the initial weights.
     fn losses(&self, float: DType, steps: usize) -> Vec<f64> {
         let mut trainer = self.trainer(float);
         let init: Tensors = self.under("init/").into_iter().map(|(n, t)| (n, t.convert(float))).collect();

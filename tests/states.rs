@@ -1,14 +1,14 @@
-//! States take any value: a weight, an input, each other's, one value twice, in the step itself and in blocks.
+//! States may be assigned any value: a weight, an input, each other's, one value twice, in the step itself and in blocks.
 
 use dlc::{Compiler, Model, Tensor, Tensors};
 use proptest::prelude::*;
 
-/// What a state may be set to; the number of each is what [`Model::value`] goes by.
+/// The values that a state may be assigned; [`Model::value`] selects by index.
 const VALUES: [&str; 9] = ["a", "b", "c", "w", "mean(x)", "sum(x)", "a + 1", "through(b)", "7"];
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// A model that sets its states by these statements: state and value.
+/// A model with these assignments: state and value.
 fn text(statements: &[(usize, usize)]) -> String {
     let lines: String = statements.iter().map(|(s, v)| format!("    {} = {}\n", NAMES[*s], VALUES[*v])).collect();
     // Instances are numbered, and one that has no number is another layer.
@@ -47,7 +47,7 @@ train m {{
     )
 }
 
-/// One step of the statements on the states, and what the instances of the block saw last.
+/// The reference of a step: new states, and the values that the instances of the block saw last.
 fn step(statements: &[(usize, usize)], states: &mut [f32; 3], x: [f32; 2]) -> Vec<f32> {
     let mut seen = vec![];
     for &(state, value) in statements {
@@ -75,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
     #[test]
-    fn states_take_the_values_that_they_are_set_to(
+    fn states_have_the_values_that_are_assigned(
         statements in prop::collection::vec((0..3usize, 0..VALUES.len()), 1..6),
     ) {
         let folder = tempfile::tempdir().expect("a folder");
@@ -92,11 +92,11 @@ proptest! {
             let batch = Tensor::new([2], x.to_vec()).expect("two");
             trainer.step([("x", &batch)]).unwrap_or_else(|e| panic!("{e}\n{text}"));
             let found = trainer.states();
-            for (name, wanted) in NAMES.iter().zip(states) {
-                prop_assert_eq!(number(&found, name), f64::from(wanted), "{} in\n{}", name, text);
+            for (name, expected) in NAMES.iter().zip(states) {
+                prop_assert_eq!(number(&found, name), f64::from(expected), "{} in\n{}", name, text);
             }
-            for (i, wanted) in seen.iter().enumerate() {
-                prop_assert_eq!(number(&found, &format!("t{}.last", i + 1)), f64::from(*wanted), "t{} in\n{}", i + 1, text);
+            for (i, expected) in seen.iter().enumerate() {
+                prop_assert_eq!(number(&found, &format!("t{}.last", i + 1)), f64::from(*expected), "t{} in\n{}", i + 1, text);
             }
             prop_assert_eq!(number(&trainer.weights(), "w"), 5.0);
         }

@@ -1,11 +1,11 @@
-//! Training steps from a text to new weights: derivatives of one's own, and blocks that are repeated.
+//! Training steps from source to new weights: custom derivatives, and repeated blocks.
 
 use std::fmt::Write as _;
 
 use dlc::runtime::data::npy;
 use dlc::{Compiler, DType, Math, Model, Tensor, Tensors, Trainer};
 
-/// A project: a model's text beside the data that it names, `x.npy` and `label.npy`.
+/// A project: a model with its data, `x.npy` and `label.npy`.
 struct Project {
     _folder: tempfile::TempDir,
     model: Model,
@@ -45,7 +45,7 @@ fn noise(dtype: DType, shape: [usize; 2]) -> Tensor {
     Tensor::new(shape, numbers).expect("as many numbers as the shape has").convert(dtype)
 }
 
-/// `w` times `x`, through `way`, with a `double` whose derivative is said to be 3.
+/// `w` times `x`, through `way`, with a `double` whose custom derivative is 3.
 fn doubled(way: &str) -> Project {
     let text = format!(
         "@gradient(thrice)
@@ -87,10 +87,10 @@ fn a_derivative_of_ones_own_is_used_however_often_its_function_is_called() {
             let project = doubled(way);
             let mut trainer = project.trainer(math);
             let gradients = trainer.gradients(project.batch()).unwrap_or_else(|e| panic!("{e}"));
-            let wanted: Vec<f64> = [5.0, 7.0, 9.0].iter().map(|x| x * 3f64.powi(times)).collect();
-            assert_eq!(gradients["w"].to_f64s(), wanted, "{way}");
+            let expected: Vec<f64> = [5.0, 7.0, 9.0].iter().map(|x| x * 3f64.powi(times)).collect();
+            assert_eq!(gradients["w"].to_f64s(), expected, "{way}");
             trainer.step(project.batch()).unwrap_or_else(|e| panic!("{e}"));
-            let updated: Vec<f64> = wanted.iter().map(|g| 1.0 - 0.5 * g).collect();
+            let updated: Vec<f64> = expected.iter().map(|g| 1.0 - 0.5 * g).collect();
             assert_eq!(trainer.weights()["w"].to_f64s(), updated, "{way}");
         }
     }
@@ -120,7 +120,7 @@ fn gradients_are_those_of_the_next_step_also_where_it_draws() {
 }
 
 #[test]
-fn a_weight_may_serve_training_alone() {
+fn a_weight_may_be_used_in_training_only() {
     let project = doubled("param v: [3] = 2\n  let h = z\n  if training { h = z * v }\n  return h");
     let mut trainer = project.trainer(Math::Fast);
     let gradients = trainer.gradients(project.batch()).unwrap_or_else(|e| panic!("{e}"));
@@ -136,7 +136,7 @@ fn a_weight_may_serve_training_alone() {
     assert!(!graph.to_string().contains("aux"), "{graph}");
 }
 
-/// A perceptron of residual blocks, as one block that is repeated, or written out with the same names.
+/// A perceptron of residual blocks, as one repeated block, or inlined with the same names.
 fn residual(depth: usize, float: DType, written_out: bool) -> Project {
     let mut body = String::new();
     if written_out {
@@ -175,7 +175,7 @@ train m {{
     Project::new(&text, float, noise(float, [16, 6]), label)
 }
 
-/// Losses and weights after five steps from the given weights, and those.
+/// Initial weights, losses, and weights after five steps.
 fn five_steps(project: &Project, start: Option<&Tensors>) -> (Tensors, Vec<f64>, Tensors) {
     let mut trainer = project.trainer(Math::Fast);
     if let Some(start) = start {
@@ -189,7 +189,7 @@ fn five_steps(project: &Project, start: Option<&Tensors>) -> (Tensors, Vec<f64>,
 /// A call of a block computes each number by the same operations in the same order as its text in place of the call, so that the
 /// bound on the difference is zero.
 #[test]
-fn a_block_that_is_repeated_trains_like_one_that_is_written_out() {
+fn a_repeated_block_trains_like_its_inlined_body() {
     for float in [DType::F64, DType::F32] {
         for depth in [2, 12, 48] {
             let (start, losses, weights) = five_steps(&residual(depth, float, false), None);
@@ -233,7 +233,7 @@ train m {{
     };
     // torch.nn.utils.clip_grad_norm_ multiplies by 1 / (6 + 1e-6)
     let short = 1.0 / 6.000_001;
-    for (clip, wanted) in [
+    for (clip, expected) in [
         ("", [2.0, -4.0, 4.0]),
         ("clip      = value(5.0)", [2.0, -4.0, 4.0]),
         ("clip      = value(3.0)", [2.0, -3.0, 3.0]),
@@ -241,9 +241,12 @@ train m {{
         ("clip      = norm(6.5)", [2.0, -4.0, 4.0]),
         ("clip      = norm(1.0)", [2.0 * short, -4.0 * short, 4.0 * short]),
     ] {
-        for (weight, wanted) in gradients(clip).into_iter().zip(wanted) {
+        for (weight, expected) in gradients(clip).into_iter().zip(expected) {
             let found = -weight;
-            assert!((found - wanted).abs() <= 4.0 * f64::EPSILON * wanted.abs(), "{clip}: {found} is not {wanted}");
+            assert!(
+                (found - expected).abs() <= 4.0 * f64::EPSILON * expected.abs(),
+                "{clip}: {found} is not {expected}"
+            );
         }
     }
 }

@@ -1,8 +1,8 @@
-//! The public surface: what a program that embeds dlc may name, and no more.
+//! The public surface: the names that an embedding program may use.
 
 use std::collections::BTreeSet;
 
-/// What the tour of the language and its library lists, and after it what the signatures of these name.
+/// The names of the tour of the library, and after them the names in their signatures.
 const SURFACE: &[&str] = &[
     "Compiler",
     "DType",
@@ -50,12 +50,12 @@ fn public_names(root: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_public_surface_is_the_list() {
-    let wanted: BTreeSet<String> = SURFACE.iter().map(|&name| name.to_owned()).collect();
-    assert_eq!(public_names(include_str!("../src/lib.rs")), wanted);
+    let expected: BTreeSet<String> = SURFACE.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(public_names(include_str!("../src/lib.rs")), expected);
 }
 
 #[test]
-fn what_is_added_or_hidden_is_noticed() {
+fn added_and_hidden_names_are_detected() {
     let root = "pub use a::b::{C, D};\n#[doc(hidden)]\npub use e::F;\npub mod g;\nmod h;\npub use i::J;";
     assert_eq!(public_names(root).into_iter().collect::<Vec<_>>(), ["C", "D", "J", "g"]);
 }

@@ -1,4 +1,4 @@
-//! The rules of the house that no compiler checks: which crate is named where, who may print, how long a file may be.
+//! Rules that the compiler does not check: where dependencies may be named, which module may print, the length of files.
 
 #[path = "tidy/matches.rs"]
 mod matches;
@@ -31,7 +31,7 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     paths.iter().map(|p| (relative(p), fs::read_to_string(p).expect("readable"))).collect()
 }
 
-/// What comes before a file's own tests.
+/// The code before a file's unit tests.
 fn without_tests(text: &str) -> &str {
     text.split("\nmod tests {").next().unwrap_or(text)
 }
@@ -41,12 +41,12 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")).map(|(i, line)| (i + 1, line))
 }
 
-/// Fails with every line of the folders that contains one of the words outside the files that may.
+/// Fails with every line of the folders that contains one of the words, except in allowed files.
 fn only_in(words: &[&str], folders: &[&str], allowed: impl Fn(&str) -> bool, rule: &str) {
     only_in_part(|text| text, words, folders, allowed, rule);
 }
 
-/// The same of a part of each file.
+/// As [`only_in`], for a part of each file.
 fn only_in_part(
     part: impl Fn(&str) -> &str,
     words: &[&str],
@@ -131,7 +131,7 @@ fn unsafe_code_stays_in_its_rooms() {
     );
 }
 
-/// A reader, or the next start after a crash, must see whole files. What else writes says why it may.
+/// A reader, or the next start after a crash, must see complete files. Every exception has its reason.
 #[test]
 fn files_are_written_by_one_room() {
     let words = ["fs::write", "fs::copy", "fs::rename", "File::create", "File::options", "OpenOptions", "tempfile"];
@@ -149,7 +149,7 @@ fn files_are_written_by_one_room() {
     only_in_part(without_tests, &words, &CRATES, may, "files are written by runtime/src/atomic.rs");
 }
 
-/// What is read may be a pipe or a device, which never ends.
+/// A path may be a pipe or a device, which never ends.
 #[test]
 fn files_are_read_by_one_room() {
     let words = ["fs::read(", "fs::read_to_string", "File::open("];
@@ -182,7 +182,7 @@ fn no_file_is_too_long() {
 }
 
 #[test]
-fn nothing_is_left_over() {
+fn no_debug_code_is_left() {
     let words = ["TODO", "FIXME", "XXX", "todo!(", "unimplemented!(", "dbg!("];
     let mut left = vec![];
     // this file has to name them
@@ -209,7 +209,7 @@ fn invariants_name_tests_that_exist() {
         let mut file = String::new();
         for name in kept_by.split('`').skip(1).step_by(2) {
             if name.ends_with(".rs") {
-                // a name without a folder stands for a neighbour of the file before it
+                // a name without a folder is a sibling of the previous file
                 let path = Path::new(name);
                 let own = path.parent().filter(|p| !p.as_os_str().is_empty());
                 folder = own.map_or(folder, Path::to_owned);

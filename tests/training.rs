@@ -1,4 +1,4 @@
-//! Training from an embedding program: what its settings may be, and what a training may go on with.
+//! Training from an embedding program: bounds of its settings, and resuming.
 
 use dlc::{Compiler, Error, Model, TrainOverrides, Training};
 
@@ -9,7 +9,7 @@ fn training(overrides: &TrainOverrides) -> Result<Training, Error> {
 }
 
 #[test]
-fn counts_are_refused_that_the_text_may_not_say() {
+fn overrides_have_the_bounds_of_the_settings() {
     let batch = |n| TrainOverrides { batch: Some(n), ..TrainOverrides::default() };
     let epochs = |n| TrainOverrides { epochs: Some(n), ..TrainOverrides::default() };
     for (overrides, message) in [
@@ -53,19 +53,19 @@ train m {{
 }
 
 #[test]
-fn what_is_shown_of_a_step_is_what_trains() {
+fn the_shown_step_is_the_trained_one() {
     let (_folder, model) = halved("");
     let compiler = Compiler::new().threads(1);
     let trained = Training::new(&model, &compiler, &TrainOverrides::default()).expect("it compiles");
     let mut request = dlc::tools::request_for(&model, dlc::Mode::Train, &[], &compiler).expect("it is right");
-    // A training has the parts of loss and metrics put out besides.
+    // A training also returns the parts of loss and metrics.
     request.measure = dlc::tools::Measure::Parts;
     let shown = dlc::tools::lower(&model, &request).expect("it is right");
     assert_eq!(shown.to_string(), trained.lowered().graph.to_string(), "two steps an epoch, not four");
 }
 
 #[test]
-fn every_training_begins_with_the_weights_of_the_section() {
+fn every_training_starts_with_the_weights_of_the_section() {
     let (folder, model) = halved("  weights    = safetensors(\"w.safetensors\")\n");
     let one = |shape: &[usize]| dlc::Tensor::new(shape, vec![0.25f32]).expect("one");
     let file: dlc::Tensors = [("linear_1.weight", one(&[1, 1])), ("linear_1.bias", one(&[1]))].into_iter().collect();
@@ -81,7 +81,7 @@ fn every_training_begins_with_the_weights_of_the_section() {
 }
 
 #[test]
-fn an_argument_that_the_model_has_not_is_refused_at_once() {
+fn an_unknown_argument_is_refused_at_once() {
     let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/mnist.dl")).expect("it is right");
     assert!(model.clone().with("hidden", 8).is_ok());
     let error = model.with("hiden", 8).expect_err("there is none");
@@ -132,11 +132,11 @@ fn every_example_is_trained_on_in_each_epoch() {
 }
 
 #[test]
-fn what_takes_one_batch_size_only_says_what_it_leaves_out() {
+fn examples_that_are_left_out_are_reported() {
     let fixed = "model m(x: [4]) -> (p: [4], v: []) {\n  param w: [] = 0\n  return (x * w, w)\n}";
     let settings = "  epochs    = 1\n  batch     = 4\n  loss      = mean(p)\n  optimizer = sgd(lr: 1.0)\n";
     let depends = "model m(x: [B]) -> (p: [B], v: [B]) {\n  param w: [B] = 0\n  return (x * w, w)\n}";
-    for (model, why) in [(fixed, ""), (depends, "its weights depend on the size of a batch")] {
+    for (model, why) in [(fixed, ""), (depends, "its weights depend on the batch size")] {
         let (_folder, model) = ten(model, settings);
         let mut training =
             Training::new(&model, &Compiler::new().threads(1), &TrainOverrides::default()).expect("it is right");
@@ -151,8 +151,8 @@ fn what_takes_one_batch_size_only_says_what_it_leaves_out() {
 }
 
 #[test]
-fn the_weights_that_are_shipped_are_those_of_the_setting() {
-    // it goes down to the best and beyond
+fn the_artefact_has_the_weights_that_keep_names() {
+    // it passes the best value
     let model = "model m(x: [B]) -> (p: [B], v: []) {\n  param w: [] = 0\n  return (x * 0 + w, w)\n}";
     let settings = |keep: &str| {
         format!(
@@ -200,7 +200,7 @@ fn a_schedule_may_be_made_longer() {
             events.push(format!("{was}; {is}; {scheduled}; {step}"));
         }
     });
-    assert_eq!(summary.expect("it goes on").step, 12);
+    assert_eq!(summary.expect("it resumes").step, 12);
     assert_eq!(events, ["epochs = 2; epochs = 4; true; 6"]);
     // the rate of the second half is that of a schedule of twelve steps
     let rate = |step: f64, steps: f64| 0.5 * (1.0 + (std::f64::consts::PI * step / steps).cos());
@@ -208,13 +208,13 @@ fn a_schedule_may_be_made_longer() {
     let moved: f64 = (0..12).map(|i| sums[i % 3] * rate(i as f64, if i < 6 { 6.0 } else { 12.0 })).sum();
     let found = longer.weights()["w"].to_f64s()[0];
     assert!((found + moved).abs() < 1e-4, "{found} {moved}");
-    // another text is another training, and says so
+    // another source is another training, which is reported
     let text = std::fs::read_to_string(folder.path().join("m.dl")).expect("it was written");
     std::fs::write(folder.path().join("m.dl"), text.replace("cosine(1.0)", "cosine(0.5)")).expect("again");
     let other = Model::open(folder.path().join("m.dl")).expect("it is right");
     let error = training(8, true, &other).run(std::sync::Arc::default(), &mut |_| {}).expect_err("it is another");
-    let wanted = "another run: optimizer was sgd(lr: cosine(1.0)), is sgd(lr: cosine(0.5))";
-    assert!(error.to_string().ends_with(wanted), "{error}");
+    let expected = "another run: optimizer was sgd(lr: cosine(1.0)), is sgd(lr: cosine(0.5))";
+    assert!(error.to_string().ends_with(expected), "{error}");
 }
 
 #[test]

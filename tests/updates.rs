@@ -1,11 +1,11 @@
-//! Several updates of a step: one after the other, each of the weights under its pattern, over one forward pass.
+//! Several updates in a step: in order, each of the weights that match its pattern, over one forward pass.
 
 use dlc::passes::{Context, Pass};
 use dlc::runtime::data::npy;
 use dlc::{Compiler, Graph, Mode, Model, Stage, Tensor, TrainOverrides, Trainer, Training, tools};
 use dlc_ir::Op;
 
-/// A model's text beside the data that it names, `x.npy`, which is 1 and 2.
+/// A project: a model with its data, `x.npy`, which is 1 and 2.
 fn opened(text: &str) -> (tempfile::TempDir, Model) {
     let folder = tempfile::tempdir().expect("a folder");
     npy::write(&folder.path().join("x.npy"), &x()).expect("it can be written");
@@ -45,8 +45,8 @@ train m {{
     )
 }
 
-fn close(found: f64, wanted: f64) {
-    assert!((found - wanted).abs() < 1e-5, "{found} is not {wanted}");
+fn close(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 1e-5, "{found} is not {expected}");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn an_update_sees_the_weights_that_the_one_before_it_has_changed() {
     let step = trainer.step([("x", &x)]).expect("it is made");
     close(number(&trainer.weights(), "u"), 1.0);
     close(number(&trainer.weights(), "v"), 2.85);
-    // what is reported is of the weights before the step
+    // scores are those of the weights before the step
     close(step.metrics["loss.u"], 10.0);
     close(step.metrics["loss.v"], 9.0);
     close(step.loss, 19.0);
@@ -105,9 +105,9 @@ fn a_weight_may_be_changed_by_several_updates() {
     assert_eq!(step.metrics.keys().collect::<Vec<_>>(), ["loss.1", "loss.2"]);
 }
 
-/// Schedules, bias corrections and states count the steps in which the update is made: it goes as if there were no others.
+/// Schedules, bias corrections and states count only the steps in which the update is made.
 #[test]
-fn an_update_that_is_made_now_and_then_counts_its_own_steps() {
+fn an_update_with_every_counts_its_own_steps() {
     let made = |steps: usize, every: usize| -> Vec<(f64, f64)> {
         let (_folder, model) = opened(&line(&format!(
             "  steps = {steps}
@@ -140,7 +140,7 @@ fn an_update_that_is_made_now_and_then_counts_its_own_steps() {
 }
 
 #[test]
-fn one_update_of_all_weights_is_what_loss_and_optimizer_are_short_for() {
+fn loss_and_optimizer_are_short_for_one_update_of_all_weights() {
     let settings = ["  loss = mean(z)\n  optimizer = adam(lr: 0.1)\n", "  clip = norm(1.0)\n"];
     let short = line(&settings.concat());
     let general = line(&format!("  update \"**\" {{\n{}  }}\n{}", settings[0], settings[1]));
@@ -185,7 +185,7 @@ train gan {{
     )
 }
 
-/// How many products of matrices one run makes.
+/// The number of matrix products of a run.
 fn products(graph: &Graph) -> usize {
     fn of(graph: &Graph, name: &dlc_ir::Symbol) -> usize {
         let function = graph.function(name).expect("it is there");

@@ -1,4 +1,4 @@
-//! From a model to an artefact and back.
+//! Conversion of a model to an artefact and back.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::model::files;
 use crate::model::settable::with_argument;
 use crate::{Compiler, Error, Model, Program};
 
-/// The imports of an artefact: the texts that it holds, by their names below its folder.
+/// The imports of an artefact: its sources, by name relative to its folder.
 struct Stored<'a> {
     sources: &'a [(String, String)],
     folder: &'a Path,
@@ -23,10 +23,10 @@ struct Stored<'a> {
 
 impl Loader for Stored<'_> {
     fn load(&mut self, from: &str, path: &str) -> Result<Loaded, String> {
-        let wanted = files::joined(from, path);
+        let requested = files::joined(from, path);
         let mut stored = self.sources.iter().map(|(name, text)| (files::joined_to(self.folder, name), text));
-        let found = stored.find(|(name, _)| *name == wanted);
-        let (name, text) = found.ok_or_else(|| format!("the artefact does not hold {wanted}"))?;
+        let found = stored.find(|(name, _)| *name == requested);
+        let (name, text) = found.ok_or_else(|| format!("the artefact has no source {requested}"))?;
         Ok(Loaded { name, text: text.clone() })
     }
 }
@@ -35,7 +35,7 @@ impl Artefact {
     /// An artefact of a model with these weights, and an optimised graph for the sizes of each program.
     pub fn of(model: &Model, weights: Tensors, programs: &[(&Request, &Program)], target: &str) -> Self {
         let folder = model.folder().to_owned();
-        // equal texts give equal artefacts, wherever they lie
+        // names relative to the folder, so that an artefact does not depend on its location
         let name = |name: &str| files::beside(&folder, name);
         let sources = model.source().sources.iter().map(|(_, s)| (name(s.name()), s.text().to_owned())).collect();
         let arguments = model.arguments().iter().map(|(n, v)| (n.clone(), argument::show(v))).collect();
@@ -54,11 +54,11 @@ impl Artefact {
     /// The model in the artefact's source.
     ///
     /// # Errors
-    /// If this dlc does not understand it any more.
+    /// If this version of dlc cannot compile it.
     pub fn model(&self) -> Result<Model, Error> {
         let manifest = &self.manifest;
         let (name, text) =
-            manifest.sources.first().ok_or_else(|| Error::plain("bad-artefact", "it holds no source"))?;
+            manifest.sources.first().ok_or_else(|| Error::plain("bad-artefact", "the artefact has no source"))?;
         let mut imports = Stored { sources: &manifest.sources, folder: &self.folder };
         let name = self.folder.join(name).display().to_string();
         let mut model = Model::load(&name, text, &mut imports, self.folder.clone())?;
@@ -75,16 +75,16 @@ impl Artefact {
         model.float(float)
     }
 
-    /// The program for these sizes: from a stored graph if there is one for them, this target and these maths, otherwise from the source.
+    /// The program for these sizes: from a stored graph if there is one for these sizes, target and math mode, otherwise from the source.
     ///
     /// # Errors
-    /// If the model is wrong for these sizes.
+    /// If the model has errors for these sizes.
     pub fn program(&self, compiler: &Compiler, sizes: &[(String, usize)]) -> Result<Program, Error> {
         let model = self.model()?;
         let mut request = model.request(Mode::Infer);
         request.dims.extend(sizes.iter().cloned());
-        let wanted = key(&request, compiler.target_name()?, compiler.maths());
-        let stored = self.graphs.iter().find(|(key, _)| *key == wanted);
+        let requested = key(&request, compiler.target_name()?, compiler.maths());
+        let stored = self.graphs.iter().find(|(key, _)| *key == requested);
         let program = match stored {
             Some((_, graph)) => compiler.compile_optimized(&model, Some(&request), graph.clone())?,
             None => compiler.build(&model, &request)?.0,
@@ -94,8 +94,7 @@ impl Artefact {
 }
 
 impl Program {
-    /// Loads an artefact (`.dlx`): machine code is made from its verified graph, in milliseconds. Its weights are those that sessions begin
-    /// with.
+    /// Loads an artefact (`.dlx`) and compiles its verified graph, in milliseconds. Sessions start with its weights.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -115,7 +114,7 @@ impl Program {
     /// ```
     ///
     /// # Errors
-    /// If the file is missing, damaged or of another version.
+    /// If the file is missing, corrupted or of another version.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let compiler = &Compiler::new();
         let artefact = Artefact::read(path.as_ref())?;

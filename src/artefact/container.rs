@@ -1,7 +1,7 @@
 //! The container of a `.dlx` file: named sections, each with its length and hash.
 //!
 //! ```text
-//! "\x89dlx\r\n\x1a\n"                    eight bytes that tell text conversion and truncation
+//! "\x89dlx\r\n\x1a\n"                    magic number; detects text conversion and truncation
 //! version  u32                          of this container
 //! count    u32                          number of sections
 //! count *  { name [u8; 16], length u64, BLAKE3 of the content [u8; 32] }
@@ -18,7 +18,7 @@ const NAME: usize = 16;
 const HASH: usize = 32;
 const ENTRY: usize = NAME + 8 + HASH;
 const HEADER: usize = MAGIC.len() + 8;
-/// More sections than any artefact has.
+/// An upper bound on sections, checked before anything is allocated.
 const MAX_SECTIONS: usize = 4096;
 
 /// A file of these sections, in this order. Names have at most 16 bytes.
@@ -44,7 +44,7 @@ pub fn write(sections: &[(String, Vec<u8>)]) -> Vec<u8> {
 /// The sections of a file.
 ///
 /// # Errors
-/// If it is no such file, of another version, truncated or damaged.
+/// If it is not such a file, of another version, truncated or corrupted.
 pub fn read(bytes: &[u8]) -> Result<Vec<(String, &[u8])>, ArtefactError> {
     let damaged = |what: &str| ArtefactError::Damaged(what.to_owned());
     if bytes.len() < HEADER || !bytes.starts_with(MAGIC) {
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn sections_come_back() {
+    fn sections_survive_a_round_trip() {
         let bytes = sample();
         let sections = read(&bytes).expect("it is whole");
         let expected: [(String, &[u8]); 3] =
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_and_every_cut_is_found() {
+    fn every_flipped_bit_and_every_truncation_is_detected() {
         let bytes = sample();
         for i in 0..bytes.len() {
             let mut damaged = bytes.clone();

@@ -1,5 +1,5 @@
-//! The artefact (`.dlx`): what is shipped. Resolved source, weights by name, and optimised graphs by what they were made for;
-//! never machine code, which loading makes again from the verified graphs in milliseconds.
+//! The artefact (`.dlx`), which is deployed: resolved source, weights by name, and optimised graphs by key. Machine code is not stored,
+//! since loading compiles the verified graphs in milliseconds.
 
 pub(crate) mod build;
 mod container;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::files;
 
-/// What a stored graph was made for. Another key lowers from the source.
+/// The key of a stored graph. For any other key the source is lowered.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct GraphKey {
     /// The sizes of the model's dimensions.
@@ -24,10 +24,10 @@ pub struct GraphKey {
     pub mode: String,
     /// The target's name.
     pub target: String,
-    /// The maths that it was optimised with; the default one where an artefact does not say.
+    /// The math mode that it was optimised with; the default if missing.
     #[serde(default = "GraphKey::default_math")]
     pub math: String,
-    /// The version of dlc that made it.
+    /// The version of dlc that wrote it.
     pub compiler: String,
 }
 
@@ -37,66 +37,66 @@ impl GraphKey {
     }
 }
 
-/// Everything but weights and graphs.
+/// The metadata: everything but weights and graphs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The texts by name, relative to the folder of the first, which is the one that was opened.
+    /// The sources by name, relative to the folder of the first, which is the one that was opened.
     pub sources: Vec<(String, String)>,
-    /// That folder, relative to the file's own.
+    /// That folder, relative to the folder of the artefact.
     pub folder: String,
     /// The model's name.
     pub model: String,
-    /// The name of the training that says how it is trained and evaluated; none if the file has none for the model.
+    /// The name of the training, which defines the evaluation; none if the file has no training of the model.
     #[serde(default)]
     pub training: Option<String>,
     /// Values of the model's arguments, as on the command line.
     pub arguments: BTreeMap<String, String>,
     /// The model's float type.
     pub float: String,
-    /// The seed of its training, which says what was kept to validate with; none of a model that was not trained.
+    /// The seed of its training, which determines the validation split; none if the model was not trained.
     #[serde(default)]
     pub seed: Option<u64>,
-    /// What the graphs of the sections were made for, in order.
+    /// The keys of the graphs, in the order of their sections.
     graphs: Vec<GraphKey>,
 }
 
-/// What a `.dlx` file holds.
+/// The content of a `.dlx` file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Artefact {
     /// Source and settings.
     pub manifest: Manifest,
-    /// Weights and states by name: trained ones, or the first ones of a model that was only compiled.
+    /// Weights and states by name: trained, or initial if the model was only compiled.
     pub weights: Tensors,
     /// Optimised graphs.
     pub graphs: Vec<(GraphKey, Graph)>,
-    /// Where the sources lie, and the data that they name beside them.
+    /// The folder of the sources, which paths of their data are relative to.
     pub folder: PathBuf,
 }
 
-/// A file that is no usable artefact.
+/// A file that is not a usable artefact.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArtefactError {
-    /// It does not begin as an artefact.
-    #[error("this is not a .dlx file")]
+    /// It does not start with the magic number.
+    #[error("not a .dlx file")]
     NotAnArtefact,
-    /// It was written by a dlc whose artefacts this one does not know.
-    #[error("this .dlx file has version {found}; this dlc reads version {supported}")]
+    /// It has a version that this dlc does not support.
+    #[error("unsupported .dlx version: expected {supported}, found {found}")]
     Version {
         /// The file's version.
         found: u32,
-        /// The version that is read.
+        /// The supported version.
         supported: u32,
     },
-    /// Its content is not what was written.
-    #[error("this .dlx file is damaged: {0}")]
+    /// It is corrupted.
+    #[error("corrupted .dlx file: {0}")]
     Damaged(String),
-    /// What is wrong with a file of this name.
+    /// An error with the path of the file.
     #[error("{}: {error}", .path.display())]
     In {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         error: Box<ArtefactError>,
     },
     /// It does not exist.
@@ -107,7 +107,7 @@ pub enum ArtefactError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         error: io::Error,
     },
     /// It cannot be written.
@@ -115,13 +115,13 @@ pub enum ArtefactError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         error: io::Error,
     },
 }
 
 impl ArtefactError {
-    /// The kind of problem as a word, as it stands in `error[...]`.
+    /// The error code, as in `error[...]`.
     pub fn code(&self) -> &'static str {
         match self {
             ArtefactError::NotAnArtefact | ArtefactError::Version { .. } | ArtefactError::Damaged(_) => "bad-artefact",
@@ -149,7 +149,7 @@ impl Manifest {
 }
 
 impl Artefact {
-    /// The file's bytes; equal artefacts give equal bytes.
+    /// Serialises the artefact; equal artefacts have equal bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let manifest =
             Manifest { graphs: self.graphs.iter().map(|(k, _)| k.clone()).collect(), ..self.manifest.clone() };
@@ -167,10 +167,10 @@ impl Artefact {
         container::write(&sections)
     }
 
-    /// The artefact in a file's bytes. Every graph is parsed and verified.
+    /// Deserialises an artefact. Every graph is parsed and verified.
     ///
     /// # Errors
-    /// If the bytes are not those of an artefact, or are damaged.
+    /// If the bytes are not an artefact, or are corrupted.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ArtefactError> {
         let sections: BTreeMap<String, &[u8]> = container::read(bytes)?.into_iter().collect();
         let damaged =
@@ -198,7 +198,7 @@ impl Artefact {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it cannot be read, is no artefact, or is damaged.
+    /// If it cannot be read, is not an artefact, or is corrupted.
     pub fn read(path: &Path) -> Result<Self, ArtefactError> {
         let bytes = regular::read(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => ArtefactError::Missing(path.to_owned()),
@@ -206,10 +206,10 @@ impl Artefact {
         })?;
         let artefact = Self::from_bytes(&bytes);
         let artefact = artefact.map_err(|error| ArtefactError::In { path: path.to_owned(), error: Box::new(error) })?;
-        Ok(Artefact { folder: beside(path).join(&artefact.folder), ..artefact })
+        Ok(Artefact { folder: folder_of(path).join(&artefact.folder), ..artefact })
     }
 
-    /// Whether a file begins as an artefact of any version does.
+    /// Whether a file starts with the magic number of artefacts, of any version.
     ///
     /// # Errors
     /// If it cannot be read.
@@ -219,19 +219,19 @@ impl Artefact {
         Ok(start == container::MAGIC)
     }
 
-    /// Writes a file, which is complete or unchanged also when the machine stops meanwhile.
+    /// Writes a file atomically: after a crash it is complete or unchanged.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ArtefactError> {
-        let manifest = Manifest { folder: files::between(beside(path), &self.folder), ..self.manifest.clone() };
+        let manifest = Manifest { folder: files::between(folder_of(path), &self.folder), ..self.manifest.clone() };
         let bytes = Artefact { manifest, ..self.clone() }.to_bytes();
         atomic::write(path, &bytes).map_err(|error| ArtefactError::Write { path: path.to_owned(), error })
     }
 }
 
-/// The folder that a file lies in.
-fn beside(path: &Path) -> &Path {
+/// The folder of a file.
+fn folder_of(path: &Path) -> &Path {
     path.parent().unwrap_or(Path::new(""))
 }
 
@@ -247,7 +247,7 @@ mod tests {
     use dlc_ir::Tensor;
 
     #[test]
-    fn an_artefact_comes_back_and_damage_is_refused() {
+    fn an_artefact_survives_a_round_trip_and_corruption_is_refused() {
         let text = "func @f(%x: f32[2] input) -> (y: f32[2]) {\n  %0 = relu %x : f32[2]\n  return %0\n}\n";
         let graph: Graph = text.parse().expect("it is well-formed");
         let key = GraphKey {

@@ -1,4 +1,4 @@
-//! `dlc check`: is the model right?
+//! `dlc check`: reports errors and warnings of a model.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Exit, Failure, MathArguments, ModelArguments, ModelSettings, Output, table};
 
 /// How many models and trainings are listed.
-const TOLD: usize = 5;
+const LISTED: usize = 5;
 
 /// Arguments of `dlc check`.
 #[derive(Args, Debug)]
@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let compiler = arguments.math.compiler();
     arguments.model.settings.expect_name_of_training()?;
     let models = arguments.model.settings.open_all(&arguments.model.file)?;
-    let (mut checked, mut faults) = (vec![], vec![]);
+    let (mut checked, mut errors) = (vec![], vec![]);
     let mut warnings = models.first().map_or_else(Warnings::default, |(model, _)| model.warnings());
     for (model, settings) in &models {
         match check(model, settings, &compiler) {
@@ -37,27 +37,27 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
                 checked.push(one);
                 warnings = warnings.and(more);
             }
-            Err(error) => faults.push(error),
+            Err(error) => errors.push(error),
         }
     }
-    if let Some(error) = Error::all(faults) {
+    if let Some(error) = Error::all(errors) {
         return Err(error.into());
     }
     let ms = start.elapsed().as_secs_f64() * 1e3;
     let file = arguments.model.file.display();
-    let told = checked.iter().take(TOLD).map(Checked::told);
-    let more = checked.len().saturating_sub(TOLD);
+    let listed = checked.iter().take(LISTED).map(Checked::text);
+    let more = checked.len().saturating_sub(LISTED);
     let more = if more > 0 { format!("; and {more} more models") } else { String::new() };
     let (denied, count) = (arguments.deny_warnings && !warnings.is_empty(), warnings.len());
     let counted = format!("{count} warning{}", if count == 1 { "" } else { "s" });
     output.warnings(&warnings);
     if denied {
-        output.line(format!("{file} has {counted}, which --deny-warnings does not allow"));
+        output.line(format!("{file} has {counted}, denied by --deny-warnings"));
     } else {
         let counted = if warnings.is_empty() { String::new() } else { format!("; {counted}") };
-        output.line(format!("{file} is fine: {}{more}{counted}   ({ms:.0} ms)", told.collect::<Vec<_>>().join("; ")));
+        output.line(format!("{file} is fine: {}{more}{counted}   ({ms:.0} ms)", listed.collect::<Vec<_>>().join("; ")));
     }
-    // the one that other verbs take stands for itself
+    // the model that other verbs would choose, for readers of a single one
     let taken = if models.len() > 1 { tools::default_model(&models[0].0).ok() } else { None };
     let first = checked.iter().find(|one| Some(&one.model) == taken.as_ref()).unwrap_or(&checked[0]);
     let all: Vec<_> = checked.iter().map(Checked::json).collect();
@@ -71,17 +71,17 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     Ok(if denied { Exit::CheckFailed } else { Exit::Done })
 }
 
-/// A model that is right, with one of its trainings.
+/// A model without errors, with one of its trainings.
 struct Checked {
     model: String,
     training: Option<String>,
-    /// How many numbers its weights are.
+    /// The number of its parameters.
     weights: usize,
 }
 
 impl Checked {
-    /// `resnet, 11,000 weights`, and of a training with a name of its own `finetune = resnet, …`.
-    fn told(&self) -> String {
+    /// `resnet, 11,000 weights`; for a named training `finetune = resnet, …`.
+    fn text(&self) -> String {
         let training = self.training.as_ref().filter(|name| **name != self.model);
         let training = training.map(|name| format!("{name} = ")).unwrap_or_default();
         format!("{training}{}, {} weights", self.model, table::count(self.weights))
@@ -92,7 +92,7 @@ impl Checked {
     }
 }
 
-/// Checks a model and how it is trained, which may give warnings.
+/// Checks a model and its training; the warnings are those that depend on data.
 fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result<(Checked, Warnings), Error> {
     let request = settings.request(model, Mode::Infer, compiler)?;
     let details = tools::describe(model, &request)?;
@@ -100,7 +100,7 @@ fn check(model: &Model, settings: &ModelSettings, compiler: &Compiler) -> Result
         true => tools::check_training(compiler, model, &settings.size)?,
         false => Warnings::default(),
     };
-    // No other program has the first values.
+    // Only this program computes the initial values.
     let request = settings.request(model, Mode::Init, compiler)?;
     tools::lower(model, &request)?;
     let weights = details.weights.iter().filter(|w| !w.is_state).map(|w| w.ty.shape.elements()).sum();

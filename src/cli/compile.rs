@@ -1,4 +1,4 @@
-//! `dlc compile`: what the compiler makes of a model, by stage, and the artefact.
+//! `dlc compile`: the stages of a model's compilation, and its artefact.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -15,8 +15,8 @@ use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output,
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
-    /// Print stages: ast, ir, grad, opt, kernels, clif, asm. Where `grad` is one of them, they are those of the training step, unless
-    /// another program is asked for
+    /// Print stages: ast, ir, grad, opt, kernels, clif, asm. With `grad` among them, those of the training step, unless --mode
+    /// names another program
     #[arg(long, value_delimiter = ',', value_name = "STAGE,…", value_parser = ["ast", "ir", "grad", "opt", "kernels", "clif", "asm"])]
     emit: Vec<String>,
     /// Stop after a stage
@@ -24,10 +24,10 @@ pub struct Arguments {
     stop_after: Option<String>,
     #[command(flatten)]
     mode: ModeArguments,
-    /// Say how long each stage took
+    /// Report how long each stage took
     #[arg(long, conflicts_with = "emit")]
     timings: bool,
-    /// The instruction set; by default this machine's
+    /// The instruction set [default: this machine's]
     #[arg(long, value_name = "TARGET")]
     target: Option<String>,
     /// How much to optimise: 0, a kernel for each operator; 1, everything
@@ -35,7 +35,7 @@ pub struct Arguments {
     level: String,
     #[command(flatten)]
     math: MathArguments,
-    /// Write the artefact here; beside --emit as well
+    /// Write the artefact to this file; may be combined with --emit
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     output.warnings(&model.warnings());
     if let Some(stage) = &arguments.stop_after {
         stop_after(stage, arguments, &compiler, &model)?;
-        output.line(format!("{} is fine up to this stage", arguments.model.file.display()));
+        output.line(format!("{} has no errors up to this stage", arguments.model.file.display()));
         output.object(&serde_json::json!({ "v": 1, "ok": true, "diagnostics": model.warnings().to_json() }));
         return Ok(Exit::Done);
     }
@@ -76,14 +76,14 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     };
     if let Some(path) = &arguments.output {
         let wrote = write_artefact(path, arguments, &compiler, &model, &programs)?;
-        // a text that was asked for stands alone on standard output
+        // standard output holds the emitted text only
         if arguments.emit.is_empty() { output.line(wrote) } else { output.note(&wrote) }
     }
     Ok(Exit::Done)
 }
 
-/// The programs that are asked for; by default the training step, where there is one, and the model's outputs.
-fn asked_for(arguments: &Arguments, model: &Model) -> Result<Vec<Mode>, Error> {
+/// The requested programs; by default the training step, if there is one, and inference.
+fn requested_programs(arguments: &Arguments, model: &Model) -> Result<Vec<Mode>, Error> {
     Ok(match arguments.mode.given(&arguments.model.settings) {
         Some(what) => vec![what],
         None if tools::trains(model)? => vec![Mode::Train, Mode::Infer],
@@ -91,11 +91,11 @@ fn asked_for(arguments: &Arguments, model: &Model) -> Result<Vec<Mode>, Error> {
     })
 }
 
-/// Goes as far as a stage, to see whether something is wrong up to there.
+/// Compiles up to a stage, for its errors only.
 fn stop_after(stage: &str, arguments: &Arguments, compiler: &Compiler, model: &Model) -> Result<(), Error> {
-    // the tree, which is no stage of the compiler, is there once the model is open
+    // `ast` is not a stage of the compiler: opening the model has parsed it
     let Some(stage) = Stage::find(stage) else { return Ok(()) };
-    for what in asked_for(arguments, model)? {
+    for what in requested_programs(arguments, model)? {
         let request = arguments.model.request(model, what, compiler)?;
         tools::stage_text(compiler, model, tools::lower(model, &request)?, stage)?;
     }
@@ -110,10 +110,10 @@ fn compile(arguments: &Arguments, compiler: &Compiler, model: &Model, parse: &Ti
         timings.stages.extend(rest.stages);
         Ok(Compiled { request, program, timings })
     };
-    asked_for(arguments, model)?.into_iter().map(compile).collect()
+    requested_programs(arguments, model)?.into_iter().map(compile).collect()
 }
 
-/// Writes the artefact with the graph of the model's outputs, compiled here unless it is among the programs; says what was written.
+/// Writes the artefact with the inference graph, compiled here unless it is among the programs; returns the report.
 fn write_artefact(
     path: &Path,
     arguments: &Arguments,
@@ -201,7 +201,7 @@ fn report(
     Ok(())
 }
 
-/// What is said of a program.
+/// A row of the report: one program.
 struct Row<'a> {
     mode: &'static str,
     ops: usize,

@@ -7,8 +7,7 @@ use super::table;
 
 /// How many examples are shown.
 const SHOWN: usize = 9;
-/// How many are looked at for what is most often mistaken: as many as an evaluation takes at once, since the memory for those
-/// is there.
+/// Examples in which the most frequent mistake is counted: an evaluation batch, since its memory is allocated anyway.
 const LOOKED_AT: usize = 256;
 
 /// Lines with classes and predictions, if the model has an output `[examples, classes]` and the loss or a metric takes a field
@@ -39,10 +38,10 @@ pub fn sample(training: &Training) -> Result<Vec<String>, Error> {
     wrong.sort_unstable();
     let most = wrong.chunk_by(|a, b| a == b).max_by_key(|group| group.len());
     let most = most.map_or(String::new(), |g| {
-        format!("most often: {} read as {}, {} of {}", g[0].0, g[0].1, g.len(), labels.len())
+        format!("most frequent mistake: {} predicted as {}, {} of {}", g[0].0, g[0].1, g.len(), labels.len())
     });
-    // Who reads them should not take for learned what was only seen.
-    let seen = if part == Part::Train { "of examples that it learned from".to_owned() } else { String::new() };
+    // Correct predictions of training examples do not show that the model generalises.
+    let seen = if part == Part::Train { "on training examples".to_owned() } else { String::new() };
     lines.push(table::wrapped("", &[pairs.join("  "), most, seen]));
     Ok(lines)
 }
@@ -54,7 +53,7 @@ fn classes(logits: &Tensor) -> Vec<i64> {
     values.chunks(classes).map(best).collect()
 }
 
-/// The first images side by side, in half blocks: two rows of pixels a line.
+/// The first images side by side, in half blocks: two rows of pixels per line.
 fn pictures(images: &Tensor, labels: &[i64], predicted: &[i64]) -> Vec<String> {
     /// As many as fit 80 columns at 14 characters each.
     const IMAGES: usize = 5;

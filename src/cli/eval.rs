@@ -17,7 +17,7 @@ use super::{Exit, Failure, MathArguments, Output, table};
 pub struct Arguments {
     /// A trained model (.dlx)
     file: PathBuf,
-    /// The examples to use: those that it learned from, those of its data that were kept to validate with, or the test data
+    /// The examples to evaluate on: the training, validation or test data
     #[arg(long, default_value = "test")]
     data: Data,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! Exit codes, and what happens when dlc itself is wrong.
+//! Exit codes, and the report of a panic.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -45,18 +45,18 @@ impl From<Exit> for ExitCode {
 pub fn report_panics() {
     std::panic::set_hook(Box::new(|info| {
         let mut report =
-            format!("dlc {} stopped on a bug of its own.\n\n{info}\n\narguments:", env!("CARGO_PKG_VERSION"));
+            format!("dlc {} stopped on an internal error.\n\n{info}\n\narguments:", env!("CARGO_PKG_VERSION"));
         for argument in std::env::args_os().skip(1) {
             let _ = write!(report, " {}", argument.to_string_lossy());
         }
         let _ = write!(report, "\n\n{}\n", std::backtrace::Backtrace::force_capture());
         let path = std::env::temp_dir().join(format!("dlc-bug-{}.txt", std::process::id()));
-        let told = match std::fs::write(&path, &report) {
-            Ok(()) => format!("dlc stopped on a bug of its own; please report it with {}", path.display()),
+        let message = match std::fs::write(&path, &report) {
+            Ok(()) => format!("dlc stopped on an internal error; please report it with {}", path.display()),
             Err(_) => report,
         };
-        // where nobody reads, `eprintln!` would panic within this panic
-        let _ = writeln!(std::io::stderr(), "{told}");
+        // `eprintln!` panics if standard error is closed, which would abort within this panic
+        let _ = writeln!(std::io::stderr(), "{message}");
         std::process::exit(BUG);
     }));
 }

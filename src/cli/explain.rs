@@ -1,4 +1,4 @@
-//! `dlc explain`: which rules and which source lines made a node; what an error code means; what a name of the library or a setting is.
+//! `dlc explain`: the provenance of a node, an error code, a name of the library, or a setting.
 
 use std::path::Path;
 
@@ -69,8 +69,8 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let model = settings.open(Path::new(subject))?;
     let request = settings.request(&model, mode.mode(settings), &compiler)?;
     let node = Some(node.join(" ")).filter(|node| !node.is_empty());
-    let story = tools::explain(&compiler, &model, &request, node.as_deref())?;
-    output.line(story.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
-    output.object(&serde_json::json!({ "v": 1, "nodes": story }));
+    let provenance = tools::explain(&compiler, &model, &request, node.as_deref())?;
+    output.line(provenance.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    output.object(&serde_json::json!({ "v": 1, "nodes": provenance }));
     Ok(Exit::Done)
 }

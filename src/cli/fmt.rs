@@ -1,4 +1,4 @@
-//! `dlc fmt`: the one formatting, and the other form.
+//! `dlc fmt`: formats models, and converts between the language and RON.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use super::{Exit, Failure, Output, read_text, write_file};
 /// Arguments of `dlc fmt`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// Model files: .dl or .ron, or folders, of which every model is meant; by default this folder
+    /// Model files (.dl or .ron), or folders, whose models are all formatted [default: the current folder]
     files: Vec<PathBuf>,
     /// Change nothing; exit with 3 if something would change
     #[arg(long)]
@@ -30,7 +30,7 @@ enum To {
 pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> {
     let (files, left) = files(&arguments.files)?;
     for path in &left {
-        output.line(format!("{} is no model, and stays as it is", path.display()));
+        output.line(format!("{} is not a model; left unchanged", path.display()));
     }
     let mut changed = vec![];
     for path in &files {
@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     Ok(if arguments.check && !changed.is_empty() { Exit::CheckFailed } else { Exit::Done })
 }
 
-/// The files that are named, the models of folders that are, and the other files of such folders that could have been models.
+/// The named files and the models in the named folders; and the other files of these folders with the extension of a model.
 fn files(named: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     let here = [PathBuf::from(".")];
     let (mut files, mut left) = (vec![], vec![]);
@@ -84,7 +84,7 @@ fn files(named: &[PathBuf]) -> Result<(Vec<PathBuf>, Vec<PathBuf>), Error> {
     Ok((files, left))
 }
 
-/// The files of a folder whose names end as those of models do.
+/// The files of a folder with the extension of a model.
 fn candidates(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = std::fs::read_dir(folder)
         .map_err(|e| Error::plain("missing-file", format!("{} cannot be read: {e}", folder.display())))?;
@@ -95,7 +95,7 @@ fn candidates(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// Whether a file of a folder is a model, right or wrong. RON is what other programs write as well.
+/// Whether a file is a model, with or without errors: a .ron file may be of another program.
 fn is_model(path: &Path) -> bool {
     match path.extension() {
         Some(ending) if ending == "ron" => read_text(path).is_ok_and(|text| dlc::is_ron_model(&text)),

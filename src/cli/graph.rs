@@ -13,7 +13,7 @@ use super::{Exit, Failure, MathArguments, ModeArguments, ModelArguments, Output,
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
-    /// The stage: ir, grad (of the training step, unless another program is asked for) or opt
+    /// The stage: ir, grad (of the training step, unless --mode names another program) or opt
     #[arg(long, default_value = "opt", value_parser = ["ir", "grad", "opt"])]
     stage: String,
     #[command(flatten)]

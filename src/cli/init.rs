@@ -1,4 +1,4 @@
-//! `dlc init`: a project to begin with.
+//! `dlc init`: creates a project.
 
 use std::path::{Path, PathBuf};
 
@@ -10,11 +10,11 @@ use super::{Exit, Failure, Output, write_file};
 /// Arguments of `dlc init`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// The folder to make
+    /// The folder to create
     folder: PathBuf,
 }
 
-/// The model, its data, and what to do with both.
+/// The files of the project.
 const FILES: &[(&str, &[u8])] = &[
     ("mnist.dl", include_bytes!("../../examples/mnist.dl")),
     ("README.md", include_bytes!("init/README.md")),
@@ -50,5 +50,5 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
 
 fn make(folder: &Path) -> Result<(), Error> {
     std::fs::create_dir_all(folder)
-        .map_err(|e| Error::plain("cannot-write", format!("{} cannot be made: {e}", folder.display())))
+        .map_err(|e| Error::plain("cannot-write", format!("{} cannot be created: {e}", folder.display())))
 }

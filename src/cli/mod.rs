@@ -25,7 +25,7 @@ pub use output::Output;
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
-    /// Write JSON: one object, or one a line as things happen
+    /// Write JSON: one object, or one per line for each event
     #[arg(long, global = true)]
     json: bool,
     /// When to colour
@@ -54,9 +54,9 @@ macro_rules! verbs {
 }
 
 verbs! {
-    /// Begin a project: a model, its data, and how to go on
+    /// Create a project: a model, its data, and instructions
     init::Init,
-    /// Say whether a model is right
+    /// Report errors and warnings of a model
     check::Check,
     /// Compile a model, show any stage, write an artefact
     compile::Compile,
@@ -70,7 +70,7 @@ verbs! {
     summary::Summary,
     /// Draw any stage
     graph::Graph,
-    /// Say which rule and source line made a node, what an error code means, or what a name of the library is
+    /// Explain a node (its rules and source lines), an error code, a name of the library, or a setting
     explain::Explain,
     /// Compare compiled numbers with the reference, value by value
     verify::Verify,
@@ -82,7 +82,7 @@ verbs! {
     version::Version,
 }
 
-/// What every verb on a model takes.
+/// Arguments of every verb that takes a model.
 #[derive(Args, Debug, Clone)]
 pub struct ModelArguments {
     /// The model: .dl or .ron
@@ -92,12 +92,12 @@ pub struct ModelArguments {
 }
 
 impl ModelArguments {
-    /// The model, with what is set.
+    /// Opens the model with its settings applied.
     pub fn open(&self) -> Result<Model, Failure> {
         self.settings.open(&self.file)
     }
 
-    /// What to make of the model, with the sizes that are given.
+    /// A request for a program of the model, with the sizes from the command line.
     pub fn request(&self, model: &Model, mode: Mode, compiler: &Compiler) -> Result<Request, Error> {
         self.settings.request(model, mode, compiler)
     }
@@ -108,13 +108,13 @@ impl ModelArguments {
     }
 }
 
-/// What is set of a model.
+/// Settings of a model.
 #[derive(Args, Debug, Clone)]
 pub struct ModelSettings {
     /// Set an argument of the model: hidden=256
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
-    /// Set a dimension: B=1; for `train`, of the graph that is shipped
+    /// Set a dimension: B=1; for `train`, of the graph in the artefact
     #[arg(long = "size", value_name = "NAME=SIZE", value_parser = size)]
     pub size: Vec<(String, usize)>,
     /// The floating-point type of the whole model
@@ -123,22 +123,22 @@ pub struct ModelSettings {
     /// The model's name, where the file has several
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// The training's name, where the file has several; by default that of the model without a name of its own, or else the first.
+    /// The training's name, if the file has several [default: the model's unnamed training, or else the first].
     /// Without a name, short for --mode=train
     #[arg(long, value_name = "NAME", num_args = 0..=1, require_equals = true)]
     pub train: Option<Option<String>>,
 }
 
 impl ModelSettings {
-    /// The model of a file, with what is set.
+    /// Opens the model of a file with the settings applied.
     pub fn open(&self, file: &Path) -> Result<Model, Failure> {
         let model = self.named(Model::open(file)?)?;
-        let training_asked = matches!(self.train, Some(Some(_)));
-        say_chosen(&model, self.model.is_some() || training_asked, training_asked);
+        let training_named = matches!(self.train, Some(Some(_)));
+        note_chosen(&model, self.model.is_some() || training_named, training_named);
         self.with_settings(model)
     }
 
-    /// Every training and every model of a file, or those that are asked for, each with what is set of it.
+    /// Every training and every model of a file, or the chosen ones, each with the settings that apply to it.
     pub fn open_all(&self, file: &Path) -> Result<Vec<(Model, ModelSettings)>, Failure> {
         let model = self.named(Model::open(file)?)?;
         let names = if self.model.is_some() { vec![tools::chosen_model(&model)?] } else { tools::models(&model) };
@@ -163,7 +163,7 @@ impl ModelSettings {
         let models = models.into_iter().map(settable).collect::<Result<Vec<_>, Error>>()?;
         let all = models.iter().map(|(_, settable)| settable.clone()).reduce(tools::Settable::or);
         let (set, size) = (self.set.iter().map(|(n, _)| n.as_str()), self.size.iter().map(|(n, _)| n.as_str()));
-        // what one model has may be set, whether the others have it or not
+        // a setting is valid if any of the models has it
         all.map_or(Ok(()), |all| all.check(set, size)).map_err(Failure::usage)?;
         let mine = |(model, settable): (Model, tools::Settable)| {
             let mut settings = self.clone();
@@ -174,7 +174,7 @@ impl ModelSettings {
         models.into_iter().map(mine).collect()
     }
 
-    /// The model and the training that are asked for.
+    /// The chosen model and training.
     fn named(&self, mut model: Model) -> Result<Model, Failure> {
         if let Some(name) = &self.model {
             model = model.named(name);
@@ -186,7 +186,7 @@ impl ModelSettings {
         }
     }
 
-    /// Refuses `--train` without a name, where a verb has no `--mode` that it would be short for.
+    /// Refuses `--train` without a name for a verb without `--mode`, for which it would be short.
     pub fn expect_name_of_training(&self) -> Result<(), Failure> {
         if self.train != Some(None) {
             return Ok(());
@@ -203,7 +203,7 @@ impl ModelSettings {
         Ok(model.float(if self.float == "f64" { DType::F64 } else { DType::F32 })?)
     }
 
-    /// What to make of the model, with the sizes that are given.
+    /// A request for a program of the model, with the sizes from the command line.
     pub fn request(&self, model: &Model, mode: Mode, compiler: &Compiler) -> Result<Request, Error> {
         tools::request_for(model, mode, &self.size, compiler)
     }
@@ -212,72 +212,72 @@ impl ModelSettings {
 /// How numbers are computed.
 #[derive(Args, Debug, Clone)]
 pub struct MathArguments {
-    /// What rewrites may take for granted of the numbers: nothing and every bit as written (strict), what is proved of them (safe),
-    /// that they are finite and moderate (fast)
+    /// What rewrites may assume of values: nothing, every bit as written (strict); what is proved (safe); that they are finite and
+    /// of moderate magnitude (fast)
     #[arg(long, value_name = "MATH", default_value = Math::default().name(),
         value_parser = PossibleValuesParser::new(Math::ALL.map(Math::name)).try_map(|name| name.parse::<Math>()))]
     pub math: Math,
 }
 
 impl MathArguments {
-    /// A compiler for this machine with these maths.
+    /// A compiler for this machine with this math mode.
     pub fn compiler(&self) -> Compiler {
         Compiler::new().math(self.math)
     }
 }
 
-/// Which of the programs that a model makes is meant.
+/// Chooses one of the programs of a model.
 #[derive(Args, Debug, Clone)]
 pub struct ModeArguments {
-    /// The program: the model's outputs, its training step, its evaluation, or its first weights
+    /// The program: inference, the training step, the evaluation, or the initial weights
     #[arg(long, value_name = "MODE", value_parser = PossibleValuesParser::new(Mode::ALL.map(Mode::name)).try_map(|name| name.parse::<Mode>()))]
     mode: Option<Mode>,
 }
 
 impl ModeArguments {
-    /// The program that is asked for, if one is: by `--mode`, or by `--train` without a name.
+    /// The requested program, if any: by `--mode`, or by `--train` without a name.
     pub fn given(&self, settings: &ModelSettings) -> Option<Mode> {
         self.mode.or((settings.train == Some(None)).then_some(Mode::Train))
     }
 
-    /// The program that is asked for; the model's outputs by default.
+    /// The requested program; inference by default.
     pub fn mode(&self, settings: &ModelSettings) -> Mode {
         self.given(settings).unwrap_or(Mode::Infer)
     }
 
-    /// The program to show stages of: by default that which has something to show there.
+    /// The program whose stages are shown: by default one that has them, so the training step for `grad`.
     pub fn of_stages(&self, settings: &ModelSettings, stages: impl IntoIterator<Item = Stage>) -> Mode {
         let differentiated = stages.into_iter().any(|stage| stage == Stage::Grad);
         self.given(settings).unwrap_or(if differentiated { Mode::Train } else { Mode::Infer })
     }
 }
 
-/// Checks that a program that is to be shown differentiated has something to differentiate.
+/// Refuses to show the differentiated stage of a program without gradients.
 fn expect_gradient(graph: &Graph, mode: Mode) -> Result<(), Failure> {
     if tools::has_gradient(graph) {
         return Ok(());
     }
-    let message = format!("`--mode={}` has nothing to differentiate", mode.name());
-    Err(Failure::usage(Error::plain("no-gradient", message).help("`--mode=train` has")))
+    let message = format!("`--mode={}` has no gradients", mode.name());
+    Err(Failure::usage(Error::plain("no-gradient", message).help("use `--mode=train`")))
 }
 
-/// Says which of several models is taken, and which of its trainings, where nobody said.
-fn say_chosen(model: &Model, model_asked: bool, training_asked: bool) {
+/// Notes which of several models and trainings is used when the command line names none.
+fn note_chosen(model: &Model, model_named: bool, training_named: bool) {
     let Ok(name) = tools::chosen_model(model) else { return };
     let models = tools::models(model).len();
-    if !model_asked && models > 1 {
-        output::note(&format!("of {models} models, `{name}` is taken; --model names another"));
+    if !model_named && models > 1 {
+        output::note(&format!("using model `{name}` of {models}; choose another with --model"));
     }
     let trainings = tools::trainings(&model.clone().named(&name)).len();
     if let Ok(Some(training)) = tools::chosen_training(model)
-        && !training_asked
+        && !training_named
         && trainings > 1
     {
-        output::note(&format!("of {trainings} trainings, `{training}` is taken; --train names another"));
+        output::note(&format!("using training `{training}` of {trainings}; choose another with --train"));
     }
 }
 
-/// Checks that nothing is set twice, since only one of both would count.
+/// Refuses an option that is set twice, since one value would be dropped silently.
 fn expect_once(set: &[(String, String)], size: &[(String, usize)]) -> Result<(), Failure> {
     let twice = |option: &str, names: Vec<&str>| {
         let mut seen = std::collections::BTreeSet::new();
@@ -293,11 +293,11 @@ fn expect_once(set: &[(String, String)], size: &[(String, usize)]) -> Result<(),
     twice("--size", size.iter().map(|(name, _)| name.as_str()).collect())
 }
 
-/// Names on the command line that the model does not know, or that stand there twice, make it wrong.
+/// Refuses names on the command line that the model does not have, or that occur twice.
 fn check_names(model: &Model, set: &[(String, String)], size: &[(String, usize)]) -> Result<(), Failure> {
     expect_once(set, size)?;
     let (arguments, dimensions) = (set.iter().map(|(n, _)| n.as_str()), size.iter().map(|(n, _)| n.as_str()));
-    // a model whose text is wrong is no fault of the command line, but a name that the text has not is
+    // errors of the source are not usage errors; unknown names are
     tools::Settable::of(model)?.check(arguments, dimensions).map_err(Failure::usage)
 }
 
@@ -322,22 +322,22 @@ fn size(text: &str) -> Result<(String, usize), String> {
     if size == 0 { Err("a size is at least 1".to_owned()) } else { Ok((name, size)) }
 }
 
-/// A number of something that there must be one of at least.
+/// A positive count.
 fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(n) if n < tools::MAX_COUNT => Ok(n),
-        Ok(_) => Err("must be smaller".to_owned()),
+        Ok(_) => Err("is too large".to_owned()),
         Err(_) => Err("expected a whole number".to_owned()),
     }
 }
 
-/// Why a verb did not do what was asked, with the exit code that says so.
+/// Why a verb failed, with its exit code.
 #[derive(Debug)]
 pub struct Failure {
     /// The exit code.
     pub exit: Exit,
-    /// What to tell the user.
+    /// The error to report.
     pub error: dlc::Error,
 }
 
@@ -350,7 +350,7 @@ impl Failure {
 
 impl From<dlc::Error> for Failure {
     fn from(error: dlc::Error) -> Self {
-        // a target is named on the command line only
+        // only the command line can name a target
         let exit = if matches!(error.code(), "unknown-target" | "wrong-target") { Exit::Usage } else { Exit::Wrong };
         Failure { exit, error }
     }
@@ -362,7 +362,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| usage::end(&error));
     let mut output = Output::new(cli.json, cli.color);
     let exit = match cli.verb.run(&mut output) {
-        // what was asked for is not there
+        // requested output was lost
         Ok(Exit::Done) if output.is_lost() => Exit::Wrong,
         Ok(exit) => exit,
         Err(failure) => {

@@ -20,7 +20,7 @@ pub struct Arguments {
     passes: Vec<String>,
     #[command(flatten)]
     math: MathArguments,
-    /// Say what each pass did, on standard error
+    /// Report what each pass did, on standard error
     #[arg(long)]
     stats: bool,
 }
@@ -63,7 +63,7 @@ fn passes() -> String {
 fn find(name: &str) -> Result<&'static Pass, Error> {
     Pass::find(name).ok_or_else(|| {
         let names: Vec<_> = PASSES.iter().map(|p| p.name).collect();
-        Error::plain("unknown-pass", format!("there is no pass `{name}`"))
+        Error::plain("unknown-pass", format!("unknown pass `{name}`"))
             .help(format!("the passes are {}", names.join(", ")))
     })
 }

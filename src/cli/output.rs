@@ -10,7 +10,7 @@ use super::Failure;
 /// When to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum When {
-    /// On a terminal that wants it.
+    /// On a terminal that supports it.
     Auto,
     /// Always.
     Always,
@@ -38,12 +38,12 @@ impl Output {
         Output { json, open: true, lost: false }
     }
 
-    /// Whether machines read along.
+    /// Whether the output is JSON.
     pub fn is_json(&self) -> bool {
         self.json
     }
 
-    /// Whether a person watches: text, on a terminal.
+    /// Whether the output is interactive: text, on a terminal.
     pub fn is_live(&self) -> bool {
         !self.json && std::io::stderr().is_terminal()
     }
@@ -55,10 +55,10 @@ impl Output {
         }
     }
 
-    /// Text as it stands, whatever the form: what was asked for by `--emit` and the like.
+    /// Text as it is, with and without `--json`: the output of `--emit` and the like.
     ///
-    /// Whether it can be printed decides nothing of a verb's work: what it trains or writes is wanted all the same. After a
-    /// failure nothing more is printed, since a text with a gap is worse than one that ends.
+    /// A failure to print does not stop the verb, whose results (a trained model, a file) are needed all the same. After a
+    /// failure nothing more is printed, since output with a gap is worse than truncated output.
     pub fn raw(&mut self, text: &str) {
         if !self.open {
             return;
@@ -66,7 +66,7 @@ impl Output {
         let mut out = anstream::stdout().lock();
         let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) else { return };
         self.open = false;
-        // a reader that went away (`dlc … | head`) is no error of ours
+        // a closed pipe (`dlc … | head`) is not an error
         if error.kind() != ErrorKind::BrokenPipe {
             self.lost = true;
             let error = Error::plain("cannot-write", format!("standard output cannot be written: {error}"));
@@ -74,7 +74,7 @@ impl Output {
         }
     }
 
-    /// Whether something could not be printed that somebody wanted to read.
+    /// Whether output was lost, other than to a closed pipe.
     pub fn is_lost(&self) -> bool {
         self.lost
     }

@@ -1,4 +1,4 @@
-//! Tensors for people: a row of the last axis is a line.
+//! Tensors as text: a line for each row of the last axis.
 
 use dlc::{DType, Tensor};
 
@@ -7,7 +7,7 @@ const WIDTH: usize = 80;
 /// Rows that are shown.
 const SHOWN: usize = 8;
 
-/// A tensor with its name and what else is to say of it. Rows and lines that would be too long are cut.
+/// A tensor with its name and a remark. Long rows and further rows are elided.
 pub fn lines(name: &str, tensor: &Tensor, remark: &str) -> Vec<String> {
     let head = format!("{name} {}", tensor.ty());
     let Some(&row) = tensor.shape().last() else {
@@ -29,7 +29,7 @@ pub fn lines(name: &str, tensor: &Tensor, remark: &str) -> Vec<String> {
     std::iter::once(head + remark).chain(texts.iter().map(line)).chain(more).collect()
 }
 
-/// An element with the digits that it needs.
+/// An element with the fewest digits that identify it.
 fn element(tensor: &Tensor, at: usize) -> String {
     let x = tensor.get(at);
     match tensor.dtype() {

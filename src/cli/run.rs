@@ -14,7 +14,7 @@ use super::{Exit, Failure, MathArguments, Output, rows};
 /// Arguments of `dlc run`.
 #[derive(Args, Debug)]
 pub struct Arguments {
-    /// An artefact (.dlx), or a model (.dl, .ron), which runs with its first weights
+    /// An artefact (.dlx), or a model (.dl, .ron), which runs with its initial weights
     file: PathBuf,
     /// Inputs: name=file, of one tensor (.npy, .idx) or of columns (.csv, .tsv), or a .npz or .safetensors file with tensors of the inputs' names; without any, JSON on
     /// standard input: {"inputs":{"name":{"dtype":"f32","shape":[1,2],"data":[1,2]}}}
@@ -27,7 +27,7 @@ pub struct Arguments {
     /// Set a dimension: B=1
     #[arg(long = "size", value_name = "NAME=SIZE", value_parser = super::size)]
     size: Vec<(String, usize)>,
-    /// The seed of first weights and random draws
+    /// The seed of initial weights and random draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         arguments.force.expect_free(path, Kind::Tensors, &reads)?;
     }
     let compiler = arguments.math.compiler();
-    let given = if arguments.inputs.is_empty() { from_stdin()?.into() } else { Given::read(&arguments.inputs)? };
+    let given = if arguments.inputs.is_empty() { from_stdin()?.into() } else { Inputs::read(&arguments.inputs)? };
     let trained = if arguments.file.extension().is_some_and(|e| e == "dlx") {
         Some(Artefact::read(&arguments.file).map_err(Error::from)?)
     } else {
@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
         Some(artefact) => artefact.model()?,
         None => {
             let model = Model::open(&arguments.file)?;
-            super::say_chosen(&model, false, true);
+            super::note_chosen(&model, false, true);
             if let Some(path) = &arguments.output {
                 arguments.force.expect_free_of(path, Kind::Tensors, &model)?;
             }
@@ -92,40 +92,41 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// Where the largest element is, for one row of scores.
+/// The index of the largest element, for a single row of scores.
 fn argmax(tensor: &Tensor) -> Option<usize> {
     let one_row = tensor.ty().rank() == 2 && tensor.shape()[0] == 1 && tensor.shape()[1] > 1;
     let values = tensor.to_f64s();
     one_row.then(|| (0..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best }))
 }
 
-/// The endings of files that outputs can be written to.
+/// Checks the extension of the file that outputs are written to.
 fn expect_format(path: &Path) -> Result<(), Failure> {
     match path.extension().and_then(|e| e.to_str()) {
         Some("npz" | "safetensors") => Ok(()),
         _ => {
-            let message = format!("{}: outputs go to a .npz or .safetensors file", path.display());
+            let message =
+                format!("{}: unknown file extension for outputs: expected .npz or .safetensors", path.display());
             Err(Failure::usage(Error::plain("unknown-format", message)))
         }
     }
 }
 
-/// What is given for inputs.
-struct Given {
+/// The inputs from the command line or standard input.
+struct Inputs {
     tensors: Tensors,
-    /// Those that were read of a table, whose numbers are of no float type yet.
+    /// Those that were read from a table, in f64 until the float type of the model is known.
     of_tables: Vec<String>,
 }
 
-impl From<Tensors> for Given {
+impl From<Tensors> for Inputs {
     fn from(tensors: Tensors) -> Self {
-        Given { tensors, of_tables: vec![] }
+        Inputs { tensors, of_tables: vec![] }
     }
 }
 
-impl Given {
+impl Inputs {
     fn read(arguments: &[String]) -> Result<Self, Failure> {
-        let mut given = Given::from(Tensors::new());
+        let mut given = Inputs::from(Tensors::new());
         for argument in arguments {
             match argument.split_once('=') {
                 Some((name, file)) => {
@@ -163,14 +164,14 @@ impl Given {
                 let endings = single.copied().collect::<Vec<_>>().join(", ");
                 let message = format!("{}: unknown file extension: expected {endings}", path.display());
                 let error = Error::plain("unknown-format", message);
-                Err(Failure::usage(error.help("a .npz or .safetensors file is given without `name=`")))
+                Err(Failure::usage(error.help("pass a .npz or .safetensors file without `name=`")))
             }
         }
     }
 
-    /// As inputs of a model: numbers of tables are in its float type.
+    /// As inputs of a model: columns of tables are converted to its float type.
     fn of(self, model: &Model) -> Tensors {
-        let Given { tensors, of_tables } = self;
+        let Inputs { tensors, of_tables } = self;
         let convert = |(name, tensor): (String, Tensor)| match of_tables.contains(&name) {
             true => (name, tensor.convert(model.dtype())),
             false => (name, tensor),
@@ -183,8 +184,9 @@ fn from_stdin() -> Result<Tensors, Error> {
     let text = std::io::read_to_string(std::io::stdin())
         .map_err(|e| Error::plain("bad-input", format!("standard input cannot be read: {e}")))?;
     if text.trim().is_empty() {
-        let message = "standard input is empty; give `name=file.npy` or JSON";
-        return Err(Error::plain("bad-input", message).help("`dlc run --help` shows the JSON"));
+        let message = "no inputs: standard input is empty";
+        return Err(Error::plain("bad-input", message)
+            .help("pass `name=file.npy`, or JSON on standard input (see `dlc run --help`)"));
     }
     tools::tensors_from_json(&text)
 }

@@ -43,7 +43,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// How many numbers the weights are, and their bytes.
+/// The number of parameters, and their size in bytes.
 fn weights(details: &Lowered) -> (usize, usize) {
     let own = || details.weights.iter().filter(|w| !w.is_state);
     (own().map(|w| w.ty.shape.elements()).sum(), own().map(|w| w.ty.bytes()).sum())
@@ -64,7 +64,7 @@ pub fn layers(model: &Model, request: &Request) -> Result<String, Error> {
         let name = if layer.name.is_empty() { "(itself)" } else { &layer.name };
         rows.push(row(name, &layer.kind, &layer.output, layer.weights, layer.flops));
     }
-    // products of what no layer owns, such as those of attention
+    // work outside of any layer, such as the products of attention
     let (numbers, bytes) = weights(&details);
     let noted = details.layers.iter().fold((0, 0), |(w, f), l| (w + l.weights, f + l.flops));
     let rest = (numbers.saturating_sub(noted.0), details.flops.saturating_sub(noted.1));
@@ -77,7 +77,7 @@ pub fn layers(model: &Model, request: &Request) -> Result<String, Error> {
     let assumed = tools::assumed_sizes(model, request);
     if !assumed.is_empty() {
         let options: Vec<String> = assumed.iter().map(|name| format!("--size {name}=…")).collect();
-        lines += &format!("\nnothing gives the size of {}: {}", assumed.join(", "), options.join(" "));
+        lines += &format!("\nassuming default sizes for {}; set with {}", assumed.join(", "), options.join(" "));
     }
     Ok(lines)
 }

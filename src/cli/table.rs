@@ -28,7 +28,7 @@ pub fn aligned<Cell: AsRef<str>>(rows: &[impl AsRef<[Cell]>]) -> String {
     text
 }
 
-/// The name of a stage where room is short.
+/// The short name of a stage, for columns.
 pub fn stage(name: &str) -> &str {
     match name {
         "differentiate" => "grad",
@@ -37,11 +37,11 @@ pub fn stage(name: &str) -> &str {
     }
 }
 
-/// How wide a line may be.
+/// The maximum width of a line.
 const WIDTH: usize = 80;
 
-/// Parts of a line behind its head, three spaces apart; those that do not fit go on below the first, and one that is too long itself is
-/// broken where it has two spaces, or else between words. Empty parts are left out.
+/// A head and the parts behind it, three spaces apart, wrapped with a hanging indent; a part that is too long itself is broken at double
+/// spaces, or else between words. Empty parts are left out.
 pub fn wrapped(head: &str, parts: &[String]) -> String {
     let indent = if head.is_empty() { 0 } else { head.chars().count() + 1 };
     let mut lines = vec![];
@@ -67,7 +67,7 @@ pub fn wrapped(head: &str, parts: &[String]) -> String {
     lines.join("\n")
 }
 
-/// A number of bytes for people.
+/// A size in bytes with its unit.
 pub fn bytes(n: usize) -> String {
     match n {
         0..1024 => format!("{n} B"),
@@ -76,9 +76,9 @@ pub fn bytes(n: usize) -> String {
     }
 }
 
-/// A share as per cent, with two digits that say something: 34 %, 0.034 %, 3.4e-7 %.
-pub fn percent(share: f64) -> String {
-    let percent = share * 100.0;
+/// A fraction as a percentage, with two significant digits: 34 %, 0.034 %, 3.4e-7 %.
+pub fn percent(fraction: f64) -> String {
+    let percent = fraction * 100.0;
     match percent {
         1e-3..10.0 => format!("{percent:.0$} %", (1.0 - percent.log10().floor()) as usize),
         x if x > 0.0 && x < 1e-3 => format!("{percent:.1e} %"),
@@ -104,16 +104,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
+    fn numbers_are_formatted() {
         assert_eq!(count(7), "7");
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!(bytes(402 * 1024), "402 KiB");
-        let shares = [0.0, 2.0, 0.336, 0.0336, 0.000336, 3.36e-9];
-        assert_eq!(shares.map(percent), ["0 %", "200 %", "34 %", "3.4 %", "0.034 %", "3.4e-7 %"]);
+        let fractions = [0.0, 2.0, 0.336, 0.0336, 0.000336, 3.36e-9];
+        assert_eq!(fractions.map(percent), ["0 %", "200 %", "34 %", "3.4 %", "0.034 %", "3.4e-7 %"]);
     }
 
     #[test]
-    fn long_lines_go_on_below_their_first_part() {
+    fn long_lines_are_wrapped() {
         let part = |c: &str, n: usize| c.repeat(n);
         assert_eq!(wrapped(" 1/2", &["a".into(), String::new(), "b".into()]), " 1/2 a   b");
         assert_eq!(wrapped("", &["a".into(), "b".into()]), "a   b");

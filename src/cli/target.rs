@@ -1,6 +1,6 @@
-//! Where a verb writes: never over a file that it reads, and over another only if dlc wrote that, or it is told to.
+//! Where a verb writes: never over a file that it reads, and over another one only if dlc wrote it, or with `--force`.
 //!
-//! All of it is asked before any work, and again by nobody: what appears meanwhile is not looked for.
+//! This is checked once, before any work; files that appear later are not looked for.
 
 use std::path::{Path, PathBuf};
 
@@ -11,10 +11,10 @@ use dlc::{Error, Model, tools};
 
 use super::Failure;
 
-/// What every verb with `-o` takes.
+/// Arguments of every verb with `-o`.
 #[derive(Args, Debug, Clone, Copy)]
 pub struct Force {
-    /// Write also over a file that dlc did not write; never over one that this run reads
+    /// Overwrite files that dlc did not write; never one that this run reads
     #[arg(long)]
     force: bool,
 }
@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What it is called, with its article.
+    /// The name for messages, with its article.
     fn name(self) -> &'static str {
         match self {
             Kind::Artefact => "an artefact",
@@ -51,24 +51,24 @@ impl Kind {
 }
 
 impl Force {
-    /// Checks that a file of a kind can be written to a path, and that nothing is lost by it.
+    /// Checks that a file of a kind can be written to a path without overwriting what must be kept.
     pub fn expect_free(self, path: &Path, kind: Kind, reads: &[PathBuf]) -> Result<(), Failure> {
         expect_unread(path, reads)?;
         let length = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map_or(0, |found| found.len());
         if length > 0 && !self.force && !kind.is(path) {
-            let message = format!("{} exists, and is not {} that dlc wrote", path.display(), kind.name());
+            let message = format!("{} exists and is not {} written by dlc", path.display(), kind.name());
             let error = Error::plain("would-overwrite", message);
-            return Err(Failure::usage(error.help("name another file, or give --force to replace this one")));
+            return Err(Failure::usage(error.help("choose another file, or overwrite it with --force")));
         }
         Ok(tools::check_writable(path)?)
     }
 
-    /// The same of what a model is read from.
+    /// As [`Force::expect_free`], for the files that a model is read from.
     pub fn expect_free_of(self, path: &Path, kind: Kind, model: &Model) -> Result<(), Failure> {
         self.expect_free(path, kind, &tools::files_of(model))
     }
 
-    /// Checks that a training can write its files to a folder, and that nothing is lost by it.
+    /// Checks that a training can write to a folder without overwriting what must be kept.
     pub fn expect_folder(self, folder: &Path, model: &Model) -> Result<(), Failure> {
         for read in tools::files_of(model) {
             let inside = read.parent().is_some_and(|parent| is_same(parent, folder));
@@ -80,16 +80,16 @@ impl Force {
         let found = found.map_err(|e| Error::plain("cannot-write", format!("{}: {e}", folder.display())))?;
         match found {
             Some(path) if !self.force => {
-                let message = format!("{} exists, and no training of dlc wrote it", path.display());
+                let message = format!("{} exists and was not written by a training of dlc", path.display());
                 let error = Error::plain("would-overwrite", message);
-                Err(Failure::usage(error.help("name another --folder, or give --force to replace the file")))
+                Err(Failure::usage(error.help("choose another --folder, or overwrite the file with --force")))
             }
             _ => Ok(()),
         }
     }
 }
 
-/// Checks that a file is none of those that are read.
+/// Checks that a file is not one of those that are read.
 fn expect_unread(path: &Path, reads: &[PathBuf]) -> Result<(), Failure> {
     match reads.iter().find(|read| is_same(read, path)) {
         Some(_) => Err(would_lose(path)),
@@ -98,11 +98,11 @@ fn expect_unread(path: &Path, reads: &[PathBuf]) -> Result<(), Failure> {
 }
 
 fn would_lose(path: &Path) -> Failure {
-    let message = format!("{} is read by this very run, and would be written over", path.display());
-    Failure::usage(Error::plain("would-overwrite", message).help("name another place for what is written"))
+    let message = format!("{} is read by this run and would be overwritten", path.display());
+    Failure::usage(Error::plain("would-overwrite", message).help("choose another path for the output"))
 }
 
-/// Whether two paths lead to one file or folder: by links, by `.` and `..`, or as two names of one.
+/// Whether two paths name the same file or folder, through links, `.` and `..`, or hard links.
 fn is_same(a: &Path, b: &Path) -> bool {
     let whole = |path: &Path| (if path.as_os_str().is_empty() { Path::new(".") } else { path }).canonicalize();
     let (Ok(a), Ok(b)) = (whole(a), whole(b)) else { return false };

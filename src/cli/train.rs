@@ -25,29 +25,29 @@ use progress::{Progress, validation};
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
-    /// Examples of a step
+    /// Examples per step
     #[arg(long, value_name = "N", value_parser = super::count)]
     batch: Option<usize>,
-    /// Times through the data
+    /// Epochs to train for
     #[arg(long, value_name = "N", value_parser = super::count)]
     epochs: Option<usize>,
-    /// What random draws follow from
+    /// The seed of random draws
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
     /// Threads, at most a few for each processor; they never change a result
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
-    /// Where checkpoints, the best weights and the history go; runs/NAME-N by default, after the training, or the model's file where that has no name of its own. Those of an
-    /// earlier training are replaced once there are new ones, unless --resume goes on from them
+    /// The folder for checkpoints, the best weights and the history [default: runs/NAME-N, where NAME is that of the training, or else of
+    /// the file]. Those of an earlier training are replaced by the first new ones, unless --resume continues from them
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// Go on from the latest checkpoint of --folder, also for more --epochs than before
+    /// Resume from the latest checkpoint of --folder, also for more --epochs than before
     #[arg(long, requires = "folder")]
     resume: bool,
     /// Steps between checkpoints, besides those every few seconds and at the end
     #[arg(long, value_name = "N")]
     checkpoint_steps: Option<u64>,
-    /// Where the artefact goes; by default beside the model, named after the training or the file as the folder is
+    /// The artefact [default: beside the model, named like the folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -63,7 +63,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let name = name_of(&model, arguments)?;
     let artefact =
         arguments.output.clone().unwrap_or_else(|| arguments.model.file.with_file_name(format!("{name}.dlx")));
-    // to be told before hours of training, not after
+    // to fail before hours of training, not after
     arguments.force.expect_free_of(&artefact, Kind::Artefact, &model)?;
     if let Some(folder) = &arguments.folder {
         arguments.force.expect_folder(folder, &model)?;
@@ -79,13 +79,13 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     result.inspect_err(|_| folder.discard())
 }
 
-/// What the files of the training are named after: itself, where it has a name of its own, or else the model's file.
+/// The base name of the files of the training: its own name, or else that of the file.
 fn name_of(model: &Model, arguments: &Arguments) -> Result<String, Error> {
     let (training, trained) = (tools::chosen_training(model)?, tools::chosen_model(model)?);
     Ok(training.filter(|name| *name != trained).unwrap_or_else(|| arguments.model.stem()))
 }
 
-/// Trains, and tells how it went.
+/// Trains, and reports the result.
 fn train(
     model: &Model,
     arguments: &Arguments,
@@ -108,7 +108,7 @@ fn train(
     announce(&training, output);
     let start = Instant::now();
     let mut progress = Progress::new(output.is_live(), training.settings().steps);
-    let summary = training.run(interrupt.ask(), &mut |event| progress.tell(event, output));
+    let summary = training.run(interrupt.stop_flag(), &mut |event| progress.report(event, output));
     progress.finish();
     let summary = summary.map_err(|error| Failure {
         exit: if matches!(error, TrainError::NotFinite { .. }) { Exit::Diverged } else { Exit::Wrong },
@@ -120,16 +120,16 @@ fn train(
         end.interrupted(&training, arguments, output);
         return Ok(Exit::Interrupted);
     }
-    // the artefact first: whatever fails afterwards, the training was not in vain
+    // the artefact first, so that a later failure does not lose the training
     end.summary.times.writing += write_artefact(&training, &compiler, &end.artefact, arguments)?;
-    // what follows may take long, and only tells
+    // the rest only reports, so that an interruption loses nothing
     let (mut last_output, wrote, object) = (output.clone(), end.wrote(), end.json(None));
     let last = move || {
         last_output.line(wrote);
         last_output.object(&object);
     };
     interrupt.end_with(last.clone());
-    if interrupt.is_asked() {
+    if interrupt.is_requested() {
         last();
         return Ok(Exit::Interrupted);
     }
@@ -137,7 +137,7 @@ fn train(
     Ok(Exit::Done)
 }
 
-/// How a training ended, and where its results are.
+/// The end of a training, and the paths of its results.
 struct End {
     summary: Summary,
     /// Epochs in all.
@@ -150,26 +150,26 @@ struct End {
 }
 
 impl End {
-    /// Says how well the model learned, and what is written.
+    /// Reports the test scores and the files that were written.
     fn finished(&self, training: &Training, output: &mut Output) -> Result<(), Failure> {
         let test = training.test().inspect_err(|_| output.line(self.wrote()))?;
         let tested = test.as_ref().map_or(String::new(), |t| format!("test: {}", scores(t)));
         let seconds = format!("{:.1} s", self.seconds);
         let times = self.times();
         output.line(match &self.summary.last {
-            // the bar that said so is gone
+            // the bar that showed it is gone
             Some(report) if output.is_live() => {
                 let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
                 table::wrapped(&epoch, &[scores(&report.train), validation(report), tested, seconds, times])
             }
             Some(_) => table::wrapped("", &[tested, format!("trained in {seconds}"), times]),
-            None => table::wrapped("", &[tested, "nothing was left to train".to_owned()]),
+            None => table::wrapped("", &[tested, "no steps were left to train".to_owned()]),
         });
         test.iter().flat_map(tables).for_each(|line| output.line(line));
         if !output.is_json() {
             match digits::sample(training) {
                 Ok(lines) => lines.iter().for_each(|line| output.line(line)),
-                // they are an ornament, which not every model can have: one may take batches of one size only
+                // not an error: a model may take batches of one size only
                 Err(error) => output.note(&format!("no predictions are shown: {}", first_message(&error))),
             }
         }
@@ -178,7 +178,7 @@ impl End {
         Ok(())
     }
 
-    /// What the time was spent on.
+    /// The breakdown of the time.
     fn times(&self) -> String {
         let Times { steps, validation, writing } = self.summary.times;
         let validated = self.summary.last.as_ref().is_some_and(|report| report.validation.is_some());
@@ -186,27 +186,27 @@ impl End {
         format!("steps {steps:.2} s, {validation}writing {writing:.2} s")
     }
 
-    /// Which weights are shipped, and what is written.
+    /// Reports which weights the artefact has, and the files that were written.
     fn wrote(&self) -> String {
         let kept =
             self.kept.as_ref().map_or(String::new(), |kept| table::wrapped("", &[format!("kept {kept}")]) + "\n");
         format!("{kept}wrote {}, {}/", self.artefact.display(), self.folder.display())
     }
 
-    /// Says how far it came, where the checkpoint is, and how to go on.
+    /// Reports the position, the checkpoint, and the command that resumes.
     fn interrupted(&self, training: &Training, arguments: &Arguments, output: &mut Output) {
         let step = self.summary.step;
-        let place = match training.settings().steps {
+        let position = match training.settings().steps {
             Some(steps) => format!("step {step} of {steps}"),
             None => format!("epoch {} of {}, step {step}", self.summary.epoch + 1, self.epochs),
         };
         if let Some(report) = self.summary.last.as_ref().filter(|_| output.is_live()) {
-            // the bar that said so is gone
+            // the bar that showed it is gone
             let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
             output.line(table::wrapped(&epoch, &[scores(&report.train), validation(report)]));
         }
-        output.line(format!("interrupted in {place}; checkpoint in {}/", self.folder.display()));
-        output.line(format!("to go on: {}", resume_command(arguments, &self.folder)));
+        output.line(format!("interrupted in {position}; checkpoint in {}/", self.folder.display()));
+        output.line(format!("resume with: {}", resume_command(arguments, &self.folder)));
         output.object(&self.json(None));
     }
 
@@ -233,7 +233,7 @@ impl End {
     }
 }
 
-/// The command that was given, so that it goes on where it was interrupted.
+/// The command line of this run, with what resumes it.
 fn resume_command(arguments: &Arguments, folder: &Path) -> String {
     let quoted = |word: String| {
         let plain = |c: char| c.is_alphanumeric() || "-_./=:,@+%".contains(c);
@@ -250,7 +250,7 @@ fn resume_command(arguments: &Arguments, folder: &Path) -> String {
     words.join(" ")
 }
 
-/// What is wrong, in one line.
+/// The first message of an error, in one line.
 fn first_message(error: &Error) -> String {
     error.diagnostics().first().map_or(String::new(), |d| d.message.lines().next().unwrap_or_default().to_owned())
 }
@@ -259,15 +259,15 @@ fn announce(training: &Training, output: &mut Output) {
     let timings = training.timings();
     let stages: Vec<String> =
         timings.stages.iter().map(|(name, ms)| format!("{} {ms:.1}", table::stage(name))).collect();
-    let (learn, held_out, test) = training.examples();
+    let (train, validation, test) = training.examples();
     let part = |n: usize, what: &str| if n > 0 { format!(", {} {what}", table::count(n)) } else { String::new() };
     output.line(format!("compiled in {:.1} ms ({})", timings.total(), stages.join(", ")));
     let remainder = training.remainder();
     output.line(format!(
         "{} examples{}{}",
-        table::count(learn),
-        part(held_out, "for the validation"),
-        part(test, "for the test")
+        table::count(train),
+        part(validation, "for validation"),
+        part(test, "for testing")
     ));
     let left_out = training.left_out();
     let warnings = training.model().warnings().and(training.warnings().clone());
@@ -276,14 +276,14 @@ fn announce(training: &Training, output: &mut Output) {
         timings.stages.iter().map(|(n, ms)| ((*n).to_owned(), (*ms).into())).collect();
     output.object(&json!({
         "v": 1, "event": "compiled", "training": training.settings().name, "ms": ms, "total_ms": timings.total(),
-        "examples": { "train": learn, "validation": held_out, "test": test },
+        "examples": { "train": train, "validation": validation, "test": test },
         "remainder": remainder.map(|(count, timings)| json!({ "examples": count, "total_ms": timings.total() })),
         "left_out": left_out.map(|(count, why)| json!({ "examples": count, "why": why })),
         "diagnostics": warnings.to_json(),
     }));
 }
 
-/// Writes the artefact, and gives the seconds that this takes without its compilation.
+/// Writes the artefact; returns the seconds of writing, without compilation.
 fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, arguments: &Arguments) -> Result<f64, Error> {
     let model = training.model();
     let request = arguments.model.request(model, Mode::Infer, compiler)?;
@@ -296,7 +296,7 @@ fn write_artefact(training: &Training, compiler: &Compiler, path: &Path, argumen
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// Loss and metrics in words; shares as per cent.
+/// Loss and metrics as text; the accuracy in per cent.
 pub fn scores(scores: &Scores) -> String {
     let metric = |(name, value): (&String, &f64)| match name.as_str() {
         "accuracy" => format!("{name} {:.1} %", value * 100.0),
@@ -306,14 +306,14 @@ pub fn scores(scores: &Scores) -> String {
     [vec![format!("loss {:.4}", scores.loss)], metrics].concat().join("  ")
 }
 
-/// Loss and metrics for machines.
+/// Loss and metrics as JSON.
 pub fn score_json(scores: &Scores) -> serde_json::Value {
     let numbers = scores.metrics.iter().map(|(name, value)| (name.clone(), json!(value)));
     let tables = scores.tables.iter().map(|(name, table)| (name.clone(), nested(table)));
     json!({ "loss": scores.loss, "metrics": numbers.chain(tables).collect::<serde_json::Map<_, _>>() })
 }
 
-/// A tensor as lists in lists.
+/// A tensor as nested lists.
 fn nested(tensor: &Tensor) -> serde_json::Value {
     fn within(shape: &[usize], elements: &[f64]) -> serde_json::Value {
         match shape {

@@ -6,9 +6,9 @@ use dlc::Error;
 use super::output::When;
 use super::{Exit, Failure, Output};
 
-/// Ends the process with what clap says: help and versions as they are, mistakes as an object where JSON is wanted.
+/// Ends the process with the output of clap: help and versions as they are, errors as an object under `--json`.
 pub fn end(error: &ClapError) -> ! {
-    // the flag by itself, since there is nothing parsed
+    // looked up by hand, since nothing was parsed
     let json = std::env::args_os().skip(1).take_while(|a| a != "--").any(|a| a == "--json");
     if !(json && error.use_stderr()) {
         error.exit();
@@ -17,7 +17,7 @@ pub fn end(error: &ClapError) -> ! {
     std::process::exit(Exit::Usage as i32)
 }
 
-/// The mistake without the frame that clap puts around it for people.
+/// The error of clap as a diagnostic.
 fn diagnostic(error: &ClapError) -> Error {
     let text = error.render().to_string();
     let text = text.split("\n\nFor more information").next().unwrap_or_default().trim();

@@ -1,4 +1,4 @@
-//! `dlc verify`: where do compiled numbers leave the reference?
+//! `dlc verify`: compares compiled values with the reference interpreter.
 
 use clap::Args;
 use dlc::tools;
@@ -13,7 +13,7 @@ pub struct Arguments {
     model: ModelArguments,
     #[command(flatten)]
     mode: ModeArguments,
-    /// What weights and inputs follow from, of which there are several draws
+    /// The seed of the weights and inputs, which are drawn several times
     #[arg(long, default_value_t = 0)]
     seed: u64,
     #[command(flatten)]
@@ -27,18 +27,18 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     let request = arguments.model.request(&model, arguments.mode.mode(&arguments.model.settings), &compiler)?;
     let values = tools::verify(&compiler, &model, &request, arguments.seed)?;
     let bad = values.iter().filter(|v| v.is_wrong()).count();
-    let worst = values.iter().max_by(|a, b| a.share().total_cmp(&b.share()));
-    let place = |v: &tools::Deviation| v.from.as_deref().map_or(String::new(), |f| format!(" from {f}"));
+    let worst = values.iter().max_by(|a, b| a.fraction().total_cmp(&b.fraction()));
+    let span = |v: &tools::Deviation| v.from.as_deref().map_or(String::new(), |f| format!(" from {f}"));
     for value in values.iter().filter(|v| v.is_wrong()) {
         let off = format!("off by {:.3e}, allowed {:.3e}", value.largest, value.allowed);
-        output.line(table::wrapped("", &[format!("{}{}:", value.value, place(value)), off]));
+        output.line(table::wrapped("", &[format!("{}{}:", value.value, span(value)), off]));
     }
     if bad == 0 {
-        let share =
-            |w: &tools::Deviation| format!("; the worst, {} of what rounding allows:", table::percent(w.share()));
-        output.line(format!("{} values within tolerance{}", values.len(), worst.map_or(String::new(), share)));
+        let fraction =
+            |w: &tools::Deviation| format!("; the worst, {} of what rounding allows:", table::percent(w.fraction()));
+        output.line(format!("{} values within tolerance{}", values.len(), worst.map_or(String::new(), fraction)));
         if let Some(worst) = worst {
-            output.line(table::wrapped(" ", &[format!("{}{}", worst.value, place(worst))]));
+            output.line(table::wrapped(" ", &[format!("{}{}", worst.value, span(worst))]));
         }
     }
     output.object(&json!({ "v": 1, "ok": bad == 0, "values": values }));

@@ -18,11 +18,11 @@ pub struct Arguments {
 struct Version {
     v: u32,
     version: &'static str,
-    /// Of the model language: what `dlc 1` on the first line of a text names.
+    /// The version of the model language: that of `dlc 1` on the first line of a source.
     language: u32,
     /// Every target that can be compiled for.
     targets: Vec<&'static str>,
-    /// The target that programs are compiled for unless another one is named; none where this machine can run none.
+    /// The default target; none if dlc supports no target that this machine can run.
     host: Option<&'static str>,
     processors: usize,
     features: Vec<&'static str>,
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments, output: &mut Output) -> Result<Exit, Failure> 
     if arguments.verbose {
         output.line(format!("language    {}", version.language));
         output.line(format!("targets     {}", version.targets.join(", ")));
-        output.line(format!("host        {}", version.host.unwrap_or("none that dlc can compile for")));
+        output.line(format!("host        {}", version.host.unwrap_or("not supported")));
         output.line(format!("processors  {}", version.processors));
         output.line(format!("features    {}", version.features.join(" ")));
     }

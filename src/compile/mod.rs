@@ -1,4 +1,4 @@
-//! From a model to a program.
+//! The compiler: from a model to a program.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use dlc_runtime::Pool;
 use crate::model::{programs, span};
 use crate::{Error, Model, Program};
 
-/// Compiles models. What it makes is a function of the model, these settings, and the target, on every machine.
+/// Compiles models. Its output is a function of the model, these settings and the target, on every machine.
 #[derive(Clone, Debug)]
 pub struct Compiler {
     target: Option<String>,
@@ -33,7 +33,7 @@ impl Default for Compiler {
     }
 }
 
-/// How long the stages took.
+/// The timings of the stages.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timings {
     /// Stages by name with their milliseconds, in order.
@@ -60,7 +60,7 @@ impl Timings {
     }
 }
 
-/// The compiler has no clock; this one has.
+/// Measures phases for the compiler crate, which is pure and has no clock.
 struct Clock<'a> {
     timings: &'a mut Timings,
     start: Instant,
@@ -101,7 +101,7 @@ impl Compiler {
         self
     }
 
-    /// What rewrites may take for granted of the numbers; [`Math::Safe`] by default.
+    /// What rewrites may assume of values; [`Math::Safe`] by default.
     #[must_use]
     pub fn math(mut self, math: Math) -> Self {
         self.math = math;
@@ -115,8 +115,7 @@ impl Compiler {
         self
     }
 
-    /// The model's outputs from its inputs as a program, for these sizes of its dimensions. The model keeps it: asked for again by the
-    /// same model or a clone of it, with equal settings, it is there at once.
+    /// Compiles inference for these sizes of the model's dimensions. The model, with its clones, caches the program for equal settings.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -153,7 +152,7 @@ impl Compiler {
         Ok(program)
     }
 
-    /// Lowers and compiles what a request describes, and says how long it took.
+    /// Lowers and compiles what a request describes; returns the timings too.
     pub(crate) fn build(&self, model: &Model, request: &Request) -> Result<(Program, Lowered, Timings), Error> {
         let mut timings = Timings::default();
         let start = Instant::now();
@@ -172,7 +171,7 @@ impl Compiler {
         Ok(Program::new(graph, Arc::new(compiled), options, Arc::clone(&self.pool)))
     }
 
-    /// Compiles an optimised graph, as an artefact holds it for what the request describes; or, without one, a part of such a graph.
+    /// Compiles an optimised graph: that of an artefact for a request; or, without a request, a part of such a graph.
     pub(crate) fn compile_optimized(
         &self,
         model: &Model,
@@ -198,12 +197,12 @@ impl Compiler {
         pipeline::text(graph.clone(), stage, &options).map_err(|e| explain(model, &graph, &options, e))
     }
 
-    /// The maths that it compiles with.
+    /// The math mode.
     pub(crate) fn maths(&self) -> Math {
         self.math
     }
 
-    /// The same for this machine: for what must run while something is compiled for another one.
+    /// The same compiler with this machine as target, for what runs during compilation.
     pub(crate) fn here(&self) -> Self {
         Compiler { target: None, ..self.clone() }
     }
@@ -217,18 +216,18 @@ impl Compiler {
         let target = match &self.target {
             Some(name) => name.parse().map_err(|e| Error::plain("unknown-target", format!("{e}")))?,
             None => Target::host().ok_or_else(|| {
-                let message = "this machine has neither x86-64 with AVX2 and FMA nor NEON";
+                let message = "this machine is not supported: dlc needs x86-64 with AVX2 and FMA, or AArch64 with NEON";
                 Error::plain("unknown-target", message)
             })?,
         };
-        // Whose parameters are not frozen is left alone by this.
+        // `prepare` has no effect on programs whose parameters are not frozen.
         let passes = PassOptions { math: self.math, prepare: true, ..PassOptions::default() };
         let backend = Backend::Cranelift { threads: self.pool.threads() };
         Ok(Options { level: self.level, passes, backend, ..Options::new(target) })
     }
 }
 
-/// A compile error of a graph with places in the model's text.
+/// A compile error of a graph, with spans in the model's source.
 pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: CompileError) -> Error {
     let error = match error {
         CompileError::Autodiff(error) => error,
@@ -242,11 +241,11 @@ pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: Co
         }
         CompileError::Schedule(ScheduleError::Nest(error @ NestError::TooLarge { .. })) => {
             return Error::plain("kernel-too-large", error.to_string())
-                .help("dlc makes no such kernels: compile the model again, or cut the function into several kernels");
+                .help("compile the model again, or split the function into several kernels");
         }
         CompileError::Schedule(ScheduleError::Nest(error @ NestError::Overflow(_))) => {
             return Error::plain("too-large", error.to_string())
-                .help("strides, paddings and dilations multiply where operators follow each other: make them smaller");
+                .help("use smaller strides, paddings and dilations: they multiply along a chain of operators");
         }
         error => return Error::plain("internal", error.to_string()),
     };
@@ -254,35 +253,35 @@ pub(crate) fn explain(model: &Model, graph: &Graph, options: &Options, error: Co
         AutodiffError::NoGradient { .. } => model.error(unreached_weights(graph, options, error)),
         AutodiffError::NotDifferentiable { loc, .. } => {
             let diagnostic = Diagnostic::error("no-gradient", error.to_string());
-            model.error(vec![diagnostic.primary(span(*loc), "a gradient must flow through this")])
+            model.error(vec![diagnostic.primary(span(*loc), "a gradient has to pass through this")])
         }
         _ => model.error(vec![Diagnostic::error("no-gradient", error.to_string())]),
     }
 }
 
-/// Weights whose ways to the loss end at one place.
+/// Weights whose paths to the loss end at one operator.
 struct Unreached {
     ends: Option<&'static str>,
-    place: Loc,
+    end: Loc,
     names: Vec<String>,
     declared: Vec<Loc>,
 }
 
-/// What to say of all weights without gradient, of which `error` names the first.
+/// Diagnostics for all weights without gradient, of which `error` names the first.
 fn unreached_weights(graph: &Graph, options: &Options, error: AutodiffError) -> Vec<Diagnostic> {
     let options = Options { level: Level::O0, ..options.clone() };
     let mut found: Vec<Unreached> = vec![];
     let (mut graph, mut next) = (graph.clone(), Some(error));
     while let Some(AutodiffError::NoGradient { name, ends, loc, declared }) = next {
-        let place = if ends.is_none() && declared.is_known() { declared } else { loc };
-        match found.iter_mut().find(|u| (u.ends, u.place) == (ends, place)) {
+        let end = if ends.is_none() && declared.is_known() { declared } else { loc };
+        match found.iter_mut().find(|u| (u.ends, u.end) == (ends, end)) {
             Some(known) => {
                 known.names.push(name.to_string());
                 known.declared.push(declared);
             }
-            None => found.push(Unreached { ends, place, names: vec![name.to_string()], declared: vec![declared] }),
+            None => found.push(Unreached { ends, end, names: vec![name.to_string()], declared: vec![declared] }),
         }
-        // With this one out of the way the next one shows.
+        // Freezing this weight lets the next error show.
         next = match freeze(&mut graph, &name).then(|| pipeline::differentiate(graph.clone(), &options)) {
             Some(Err(CompileError::Autodiff(error))) => Some(error),
             _ => None,
@@ -291,7 +290,7 @@ fn unreached_weights(graph: &Graph, options: &Options, error: AutodiffError) -> 
     found.into_iter().map(Unreached::explain).collect()
 }
 
-/// Makes a weight one that is not trained; false if there is none.
+/// Makes a weight not trainable; false if there is no such weight.
 fn freeze(graph: &mut Graph, name: &str) -> bool {
     let mut entry = graph.entry().clone();
     let is_it = |role: &Role| matches!(role, Role::Param { name: n, trainable: true } if **n == *name);
@@ -303,22 +302,22 @@ fn freeze(graph: &mut Graph, name: &str) -> bool {
 
 impl Unreached {
     fn explain(self) -> Diagnostic {
-        let way = match self.ends {
+        let remedy = match self.ends {
             Some("stop_gradient") => "remove `stop_gradient`",
             _ => "let the loss depend on it",
         };
-        let diagnostic = unreached(&self.names, way);
+        let diagnostic = unreached(&self.names, remedy);
         let Some(op) = self.ends else {
-            return diagnostic.primary(span(self.place), "the loss is not computed from it");
+            return diagnostic.primary(span(self.end), "the loss is not computed from it");
         };
-        let mut places: Vec<Loc> = vec![];
+        let mut declarations: Vec<Loc> = vec![];
         for loc in self.declared.into_iter().filter(|loc| loc.is_known()) {
-            if !places.contains(&loc) {
-                places.push(loc);
+            if !declarations.contains(&loc) {
+                declarations.push(loc);
             }
         }
-        let ends = if self.names.len() == 1 { "its way to the loss ends" } else { "their ways to the loss end" };
-        let diagnostic = diagnostic.primary(span(self.place), format!("{ends} here, at `{op}`"));
-        places.into_iter().fold(diagnostic, |d, loc| d.secondary(span(loc), "trainable"))
+        let ends = if self.names.len() == 1 { "its path to the loss ends" } else { "their paths to the loss end" };
+        let diagnostic = diagnostic.primary(span(self.end), format!("{ends} here, at `{op}`"));
+        declarations.into_iter().fold(diagnostic, |d, loc| d.secondary(span(loc), "trainable"))
     }
 }

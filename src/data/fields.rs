@@ -1,4 +1,4 @@
-//! The programs that compute the fields of batches.
+//! Programs that compute the fields of batches.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ use crate::model::failure::message;
 use crate::model::loaded::Source;
 use crate::{Compiler, Error, Model, Program};
 
-/// Computes the fields of a dataset from what was read of its examples.
+/// Computes the fields of a dataset from the tensors that its readers have read.
 #[derive(Debug)]
 pub(super) struct Compute {
     model: Model,
@@ -21,7 +21,7 @@ pub(super) struct Compute {
     source: Arc<Source>,
     /// The values of the `fit`s, by name.
     fits: Tensors,
-    /// Those of one example.
+    /// The types of the fields, for a batch of one example.
     types: IndexMap<String, Type>,
     identity: String,
     differs_in_training: bool,
@@ -31,7 +31,7 @@ pub(super) struct Compute {
 impl Compute {
     pub fn new(model: &Model, compiler: &Compiler, source: Arc<Source>, fits: Tensors) -> Result<Self, Error> {
         let types = source.fields(1);
-        // The thread that prepares batches works beside those of the step.
+        // One thread, since the threads of the step run at the same time.
         let (model, compiler) = (model.without_data(), compiler.here().threads(1));
         let (identity, differs_in_training, programs) = (String::new(), false, Mutex::default());
         let compute = Compute { model, compiler, source, fits, types, identity, differs_in_training, programs };
@@ -43,7 +43,7 @@ impl Compute {
         let (trained, evaluated) = (text(true)?, text(false)?);
         let mut hasher = blake3::Hasher::new();
         hasher.update(trained.as_bytes()).update(evaluated.as_bytes());
-        // There `fit`s are computed, while in the others their values are arguments.
+        // In this graph `fit`s are computed, in the others their values are arguments.
         hasher.update(compute.source.survey.graph.to_string().as_bytes());
         hasher.update(format!("{:?}", compute.compiler.options()?.passes.math).as_bytes());
         for (name, tensor) in compute.source.tables.iter().chain(compute.fits.iter()) {
@@ -53,7 +53,7 @@ impl Compute {
         Ok(Compute { identity, differs_in_training: trained != evaluated, ..compute })
     }
 
-    /// Whether examples are others when they are trained on.
+    /// Whether fields differ between training and evaluation.
     pub fn differs_in_training(&self) -> bool {
         self.differs_in_training
     }

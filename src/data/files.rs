@@ -1,4 +1,4 @@
-//! What the readers of datasets read.
+//! The files that readers of datasets read.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 
 use crate::Model;
 
-/// Files that several readers may want parts of, each read once.
+/// A cache of files, since several readers may select parts of one.
 #[derive(Default)]
 pub(crate) struct Files(IndexMap<PathBuf, File>);
 
@@ -38,7 +38,7 @@ impl Files {
         }
     }
 
-    /// The tensor of a reader; none if its file has no tensor of the name.
+    /// The tensor of a reader; none if it is missing in its file.
     ///
     /// # Errors
     /// If the file cannot be read.
@@ -63,7 +63,7 @@ impl Files {
             Some(index) => index,
             None => {
                 let Some(format) = Format::named(&reader.format) else {
-                    let problem = format!("`{}` is not a format of data files", reader.format);
+                    let problem = format!("`{}` is not a data format", reader.format);
                     return Err(DataError::new(&path, Problem::Unsupported(problem)));
                 };
                 let file = File { written: reader.path.clone(), contents: (format.read)(&path)? };
@@ -80,7 +80,7 @@ fn name(reader: &Reader) -> &str {
     reader.select.first().map_or("", String::as_str)
 }
 
-/// The columns that a reader selects, in f64: a dataset may take integers of them, which need all digits.
+/// The columns that a reader selects, in f64: a dataset may convert them to integers, which need all digits.
 fn columns(table: &Table, reader: &Reader) -> Result<Tensor, DataError> {
     match reader.matrix {
         false => table.column(name(reader), DType::F64),
@@ -89,7 +89,7 @@ fn columns(table: &Table, reader: &Reader) -> Result<Tensor, DataError> {
     }
 }
 
-/// A path of a text, relative to the folder of the text that names it.
+/// A path in a source, relative to the folder of that source.
 pub(crate) fn resolve(from: &str, path: &str, folder: &Path) -> PathBuf {
     let path = Path::new(path);
     if path.is_absolute() {

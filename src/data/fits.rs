@@ -1,4 +1,4 @@
-//! The `fit`s of a dataset: computed once, of the training examples of a `train` section, and the same wherever its fields are.
+//! The `fit`s of a dataset: computed once, from the training examples of a `train` section, and constant afterwards.
 
 use dlc_dsl::Diagnostic;
 use dlc_dsl::lower::dataset::DatasetCall;
@@ -12,7 +12,7 @@ use crate::model::failure::failed_run;
 use crate::model::loaded::Source;
 use crate::{Compiler, Error, Model};
 
-/// How the names of the values of `fit`s begin in checkpoints and artefacts: no weight and no state of a model has such a name.
+/// The prefix of the values of `fit`s in checkpoints and artefacts, which no weight or state can have.
 pub(crate) const FITS: &str = "@fit/";
 
 /// The name of the value of a `fit` in checkpoints and artefacts.
@@ -20,8 +20,8 @@ pub(crate) fn stored(call: &DatasetCall, fit: &str) -> String {
     format!("{FITS}{}.{fit}", call.name)
 }
 
-/// The values of the `fit`s of a section's data, under the names that they have in checkpoints and artefacts: those of `given`, where
-/// it has all of them, and otherwise those of the training examples.
+/// The values of the `fit`s of a section's data, by their names in checkpoints and artefacts: those of `given` if it has all of them,
+/// and otherwise computed from the training examples.
 pub(crate) fn fits(
     model: &Model,
     compiler: &Compiler,
@@ -60,13 +60,13 @@ fn compute(model: &Model, compiler: &Compiler, source: &Source, training: &[usiz
         let at = model.source().fits(dataset.call.item).into_iter().find(|fit| fit.name == name);
         let error = Diagnostic::error("not-finite", format!("the value of the `fit` `{name}` is not finite"));
         let at = at.map_or(dataset.call.span, |fit| fit.span);
-        let label = format!("computed of {} training examples", training.len());
+        let label = format!("computed from {} training examples", training.len());
         return Err(model.error(vec![error.primary(at, label)]));
     }
     Ok(values)
 }
 
-/// The values of the `fit`s that a dataset of a section takes, by name: those of the section's data, which has to be the same dataset.
+/// The values of the `fit`s of a dataset of a section, by name: those of `data`, which has to be the same dataset.
 ///
 /// # Errors
 /// If it is another dataset with `fit`s.
@@ -80,12 +80,12 @@ pub(crate) fn of_section(
     let Some(first) = own.first() else { return Ok(Tensors::new()) };
     let data = &settings.data;
     if data.item != call.item {
-        let message = format!("nothing gives a value to the `fit` `{}` of `{}`", first.name, call.name);
+        let message = format!("the `fit` `{}` of `{}` has no value", first.name, call.name);
         let error = Diagnostic::error("unfitted", message)
-            .primary(call.span, format!("another dataset than `{}`, which is trained on", data.name))
-            .secondary(data.span, "the training examples, of which `fit`s are computed")
+            .primary(call.span, format!("not the training dataset, `{}`", data.name))
+            .secondary(data.span, "`fit`s are computed from these training examples")
             .secondary(first.span, "this `fit`");
-        let help = "let both be calls of one dataset, whose arguments say what differs, such as the file";
+        let help = "use calls of one dataset for both, with arguments for what differs, such as the file";
         return Err(model.error(vec![error.help(help)]));
     }
     let value =

@@ -1,4 +1,4 @@
-//! Tensors as JSON, as `dlc run` takes and gives them.
+//! Tensors as JSON, for the inputs and outputs of `dlc run`.
 
 use dlc_ir::{DType, Scalar, Tensor, Type};
 use dlc_runtime::Tensors;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::Error;
 
-/// A tensor for machines: `{"dtype":"f32","shape":[1,2],"data":[0.5,1]}`. NaN and infinities are null.
+/// A tensor as JSON: `{"dtype":"f32","shape":[1,2],"data":[0.5,1]}`. NaN and infinities are null.
 pub fn tensor_to_json(tensor: &Tensor) -> Value {
     let data: Vec<Value> = tensor
         .scalars()
@@ -22,7 +22,7 @@ pub fn tensor_to_json(tensor: &Tensor) -> Value {
     json!({ "dtype": tensor.dtype().name(), "shape": tensor.shape().to_vec(), "data": data })
 }
 
-/// The number with the fewest digits that is this one in its dtype.
+/// The shortest decimal that rounds to this value in its dtype.
 fn shortest(x: f64, dtype: DType) -> f64 {
     if dtype == DType::F32 { (x as f32).to_string().parse().unwrap_or(x) } else { x }
 }
@@ -30,7 +30,7 @@ fn shortest(x: f64, dtype: DType) -> f64 {
 /// The inputs in a JSON text: `{"inputs":{"x":{"dtype":"f32","shape":[1,2],"data":[0.5,1]}}}`.
 ///
 /// # Errors
-/// If the text is not of this form, gives a name twice, or a number is none of its dtype.
+/// If the text is not of this form, has a name twice, or a value that its dtype cannot represent.
 pub fn tensors_from_json(text: &str) -> Result<Tensors, Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -45,14 +45,14 @@ pub fn tensors_from_json(text: &str) -> Result<Tensors, Error> {
         data: Vec<Value>,
     }
     let bad = |message: String| Error::plain("bad-input", message);
-    names::expect_unique(text.as_bytes()).map_err(|e| bad(format!("the input is not of its form: {e}")))?;
-    let request: Request = serde_json::from_str(text).map_err(|e| bad(format!("the input is not of its form: {e}")))?;
+    names::expect_unique(text.as_bytes()).map_err(|e| bad(format!("invalid JSON input: {e}")))?;
+    let request: Request = serde_json::from_str(text).map_err(|e| bad(format!("invalid JSON input: {e}")))?;
     let mut tensors = Tensors::new();
     for (name, input) in request.inputs {
         let dtype: DType = input.dtype.parse().map_err(|e| bad(format!("`{name}`: {e}")))?;
         let ty = Type::new(dtype, input.shape);
         if ty.checked_bytes().is_none() || ty.shape.elements() != input.data.len() {
-            return Err(bad(format!("`{name}`: {} elements for {ty}", input.data.len())));
+            return Err(bad(format!("`{name}`: expected the elements of {ty}, found {}", input.data.len())));
         }
         let scalar = |value: &Value| {
             scalar(value, dtype).ok_or_else(|| bad(format!("`{name}`: {value} is not {}", kind(dtype))))
@@ -63,7 +63,7 @@ pub fn tensors_from_json(text: &str) -> Result<Tensors, Error> {
     Ok(tensors)
 }
 
-/// An element of a dtype, if the value is one: a float is rounded, an integer is not.
+/// Converts an element to a dtype: a float is rounded, an integer must be exact.
 fn scalar(value: &Value, dtype: DType) -> Option<Scalar> {
     let float = |x: f64| {
         let rounded = Scalar::Float(x).convert(dtype);
@@ -78,7 +78,7 @@ fn scalar(value: &Value, dtype: DType) -> Option<Scalar> {
             n.as_i64().filter(|i| matches!(i, 0 | 1)).map(|i| Scalar::Bool(i == 1))
         }
         Value::Number(n) => {
-            // 3.0 is an integer to those programs that know only floats
+            // 3.0 is accepted, since some JSON writers know only floats
             let whole = |x: f64| (x.fract() == 0.0 && x.abs() < 9e15).then_some(x as i64);
             n.as_i64().or_else(|| n.as_f64().and_then(whole)).and_then(int)
         }
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_a_dtype_does_not_have_are_refused() {
+    fn numbers_that_a_dtype_cannot_represent_are_refused() {
         for (dtype, data) in [
             ("u8", "300"),
             ("u8", "-1"),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_twice_or_is_not_known_is_refused() {
+    fn duplicate_and_unknown_fields_are_refused() {
         let x = r#""x":{"dtype":"f32","shape":[1],"data":[1]}"#;
         let twice = x.replacen(r#""shape":[1],"#, r#""shape":[1],"shape":[1],"#, 1);
         for text in [
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_the_digits_that_they_need() {
+    fn numbers_have_the_shortest_decimals() {
         let tensor = read("f32", "0.038124").expect("a number");
         assert_eq!(tensor_to_json(&tensor)["data"].to_string(), "[0.038124]");
     }

@@ -1,4 +1,4 @@
-//! Checks of what the data says: labels that are classes of the model, numbers that are numbers.
+//! Checks of the data: labels are classes of the model, floats are finite.
 
 use std::path::Path;
 
@@ -15,17 +15,17 @@ use crate::model::failure::failed_fields;
 use crate::model::span;
 use crate::{Error, Model};
 
-/// The inputs of a program that are indices, such as labels.
+/// The inputs of a program that are used as indices, such as labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Indices(IndexMap<String, Indexing>);
 
 impl Indices {
-    /// Those of a graph.
+    /// The index inputs of a graph.
     pub fn of(graph: &Graph) -> Self {
         Indices(indexed_fields(graph))
     }
 
-    /// Checks a batch: what a program would find halfway, when some weights are updated, is told before it begins.
+    /// Checks a batch before the step, since a check that fails within it would leave some weights updated.
     pub fn check<'a>(
         &self,
         model: &Model,
@@ -45,16 +45,16 @@ impl Indices {
     }
 }
 
-/// A field of the data that indexes something.
+/// How a field is used as an index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Indexing {
-    /// The number of things that there are.
+    /// The size of the indexed axis.
     size: usize,
-    /// Where it indexes them.
+    /// The location of the lookup.
     loc: Loc,
 }
 
-/// Checks that fields which a graph uses as indices, such as labels, lie within what they index.
+/// Checks that fields which a graph uses as indices, such as labels, are within the indexed axis.
 pub(crate) fn check_labels(model: &Model, call: &DatasetCall, examples: &Examples, graph: &Graph) -> Result<(), Error> {
     let mut diagnostics = vec![];
     let fields = examples.names();
@@ -70,12 +70,12 @@ pub(crate) fn check_labels(model: &Model, call: &DatasetCall, examples: &Example
     if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
 }
 
-/// The fields that a graph takes for numbers of classes, of which there are so many.
+/// The fields that a graph uses as indices of so many classes.
 pub fn class_fields(graph: &Graph, classes: usize) -> Vec<String> {
     indexed_fields(graph).into_iter().filter(|(_, indexing)| indexing.size == classes).map(|(name, _)| name).collect()
 }
 
-/// How many things an input of a graph indexes, by the names of those that are indices.
+/// The bound of each index input of a graph.
 pub(crate) fn index_bounds(graph: &Graph) -> IndexMap<String, usize> {
     indexed_fields(graph).into_iter().map(|(name, indexing)| (name, indexing.size)).collect()
 }
@@ -99,7 +99,7 @@ pub(crate) fn check_finite(
     if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
 }
 
-/// What checks of fields find among all examples.
+/// The results of checks of fields over all examples.
 fn checked(
     model: &Model,
     examples: &Examples,
@@ -118,7 +118,7 @@ fn checked(
     Ok(checks.into_iter().map(|(name, check)| (name, check.finish())).collect())
 }
 
-/// Checks that what is read is whole where a dataset makes integers of it, since a conversion only drops what is not.
+/// Checks that values which a dataset converts to integers are whole, since the conversion would truncate silently.
 pub(crate) fn check_whole(model: &Model, dataset: &Dataset, read: &[Tensor], entry: &Function) -> Result<(), Error> {
     let mut diagnostics = vec![];
     for (_, node, op) in entry.ops() {
@@ -133,12 +133,12 @@ pub(crate) fn check_whole(model: &Model, dataset: &Dataset, read: &[Tensor], ent
     if diagnostics.is_empty() { Ok(()) } else { Err(model.error(diagnostics)) }
 }
 
-/// The number of the reader that gives an argument.
+/// The index of the reader of an argument.
 fn reader(argument: &str) -> Option<usize> {
     argument.strip_prefix("read_")?.parse::<usize>().ok()?.checked_sub(1)
 }
 
-/// Adds where a field is declared, and which examples of which file are meant.
+/// Adds the declaration of a field, and the examples and files in question.
 fn with_field(
     model: &Model,
     call: &DatasetCall,
@@ -160,7 +160,7 @@ fn with_field(
     if primary { diagnostic.primary(at, label) } else { diagnostic.secondary(at, label) }
 }
 
-/// The place of a name within a piece of the model's text, or the whole piece where it does not stand there.
+/// The span of a name within a span of the source, or the whole span if the name does not occur in it.
 pub(crate) fn word_within(model: &Model, whole: dlc_dsl::Span, name: &str) -> dlc_dsl::Span {
     let Some(text) = model.source().sources.get(whole.source).and_then(|s| s.text().get(whole.range())) else {
         return whole;
@@ -176,7 +176,7 @@ pub(crate) fn word_within(model: &Model, whole: dlc_dsl::Span, name: &str) -> dl
     })
 }
 
-/// The inputs of a graph's entry that are indices, unchanged but for dtype and shape, with the tightest bound on each.
+/// The inputs of a graph's entry that are used as indices, up to dtype and shape, with the tightest bound on each.
 fn indexed_fields(graph: &Graph) -> IndexMap<String, Indexing> {
     let mut known: IndexMap<&Symbol, IndexMap<usize, Indexing>> = IndexMap::new();
     for function in graph.functions() {
@@ -200,7 +200,7 @@ fn indexed_fields(graph: &Graph) -> IndexMap<String, Indexing> {
                 _ => continue,
             };
             for (&arg, indexing) in callee.into_iter().flatten() {
-                // The call stands in the user's text, what it calls perhaps in the library.
+                // The location of the call, in the user's source; the callee may be in the library.
                 add(node.operands[arg], indexing.clone());
             }
         }
@@ -214,7 +214,7 @@ fn indexed_fields(graph: &Graph) -> IndexMap<String, Indexing> {
     known.get(&entry.name).into_iter().flatten().filter_map(named).collect()
 }
 
-/// The argument whose elements a value consists of.
+/// The argument that a value is, up to dtype and shape.
 fn origin(function: &Function, mut value: Value) -> Option<usize> {
     loop {
         let node = function.node(value.node);

@@ -1,4 +1,4 @@
-//! Datasets: files are read, and the rest of each field, which is the language, is compiled and run on them batch by batch.
+//! Datasets: files are read, and the expressions of the fields are compiled and run on them batch by batch.
 
 mod fields;
 mod files;
@@ -50,8 +50,8 @@ fn read(model: &Model, call: &DatasetCall) -> Result<Source, Error> {
     Ok(Source { dataset, survey, rows, tables })
 }
 
-/// The examples of a dataset, given the values of its `fit`s by name. Their fields are computed when they are asked for, batch by batch, whatever
-/// machine is compiled for; here they are computed once, to be checked.
+/// The examples of a dataset, with the values of its `fit`s by name. Fields are computed lazily, batch by batch, for this machine whatever the
+/// target is; here they are computed once, to be checked.
 pub(crate) fn load(
     model: &Model,
     compiler: &Compiler,
@@ -113,7 +113,7 @@ train m {
         std::fs::remove_file(&data).expect("it is there");
         let again = load(&model.clone(), &compiler).expect("it was read");
         assert!(Arc::ptr_eq(&first, &again));
-        // other maths make other numbers of what was read, another float type or model reads again
+        // another math mode computes the fields again, another float type or model reads the files again
         let strict = Compiler::new().math(Math::Strict);
         assert!(!Arc::ptr_eq(&first, &load(&model, &strict).expect("it was read")));
         let wide = model.clone().float(DType::F64).expect("a float");

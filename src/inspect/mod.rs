@@ -1,4 +1,4 @@
-//! What people look at: where each node of a graph comes from, pictures, comparisons with the reference.
+//! Inspection: provenance of nodes, pictures, comparisons with the reference.
 
 pub mod draw;
 pub(crate) mod explain;

@@ -17,7 +17,7 @@ pub use dlc_dsl::lower::settings::{MAX_COUNT, SettingDoc};
 pub use crate::data::json::{tensor_to_json, tensors_from_json};
 pub use crate::data::labels::class_fields;
 pub use crate::error::{check_writable, read_text, write_file};
-pub use crate::inspect::explain::{Story, explain};
+pub use crate::inspect::explain::{Provenance, explain};
 pub use crate::inspect::verify::{Deviation, verify};
 pub use crate::model::settable::Settable;
 pub use crate::model::settable::with_argument;
@@ -37,11 +37,10 @@ use crate::train::request::training_step;
 use crate::train::{find_settings, settings};
 use crate::{Compiler, Error, Model, Program};
 
-/// Checks whatever would keep a model's `train` section from training: its settings, its data, its weights, and its gradients. What is
-/// left are warnings.
+/// Checks everything that a training needs: its settings, data, weights and gradients. Returns warnings.
 ///
 /// # Errors
-/// If something would.
+/// If the training would fail.
 pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usize)]) -> Result<Warnings, Error> {
     let step = training_step(model, compiler, sizes)?;
     step.check_settings()?;
@@ -51,10 +50,10 @@ pub fn check_training(compiler: &Compiler, model: &Model, sizes: &[(String, usiz
     Ok(step.warnings())
 }
 
-/// Whether a `train` section says how to train the model.
+/// Whether the model has a `train` section.
 ///
 /// # Errors
-/// If the section is wrong.
+/// If the section has errors.
 pub fn trains(model: &Model) -> Result<bool, Error> {
     Ok(find_settings(model)?.is_some())
 }
@@ -64,12 +63,12 @@ pub fn models(model: &Model) -> Vec<String> {
     model.source().models()
 }
 
-/// The names of the trainings of a model's file: those of the model that is chosen, or of all.
+/// The names of the trainings of a model's file: those of the chosen model, or of all.
 pub fn trainings(model: &Model) -> Vec<String> {
     model.source().trainings(model.request(Mode::Train).model.as_deref())
 }
 
-/// The name of the training that is meant where none is given, or of the one that is; none if nothing trains the model.
+/// The name of the chosen or default training; none if the model has no training.
 ///
 /// # Errors
 /// If there is no such training.
@@ -79,7 +78,7 @@ pub fn chosen_training(model: &Model) -> Result<Option<String>, Error> {
     Ok(chosen.map(|(training, _)| training))
 }
 
-/// The name of the model that is meant where none is given, or of the one that is.
+/// The name of the chosen or default model.
 ///
 /// # Errors
 /// If there is no such model.
@@ -88,7 +87,7 @@ pub fn chosen_model(model: &Model) -> Result<String, Error> {
     model.source().chosen_model(name.as_deref()).map_err(|d| model.error(d))
 }
 
-/// The name of the model that is meant where none is given.
+/// The name of the default model.
 ///
 /// # Errors
 /// If there is none.
@@ -96,8 +95,8 @@ pub fn default_model(model: &Model) -> Result<String, Error> {
     model.source().chosen_model(None).map_err(|d| model.error(d))
 }
 
-/// The files that what is done with a model reads: its texts, and the data and weights of its `train` section. Those that only a faulty text
-/// names are left out.
+/// The files that a verb on a model reads: its sources, and the data and weights of its `train` section. Files that only a source with
+/// errors names are left out.
 pub fn files_of(model: &Model) -> Vec<PathBuf> {
     let texts = model.source().sources.iter().map(|(_, source)| PathBuf::from(source.name()));
     let settings = find_settings(model).ok().flatten();
@@ -109,7 +108,7 @@ pub fn files_of(model: &Model) -> Vec<PathBuf> {
     texts.chain(data).chain(weights).collect()
 }
 
-/// The tree of the model's text, for people.
+/// The syntax tree of the model's source, as text.
 pub fn tree(model: &Model) -> String {
     dlc_dsl::to_tree(model.source().main())
 }
@@ -117,7 +116,7 @@ pub fn tree(model: &Model) -> String {
 /// The graph that a request describes.
 ///
 /// # Errors
-/// If the model is wrong for these sizes.
+/// If the model has errors for these sizes.
 pub fn lower(model: &Model, request: &Request) -> Result<Graph, Error> {
     Ok(model.lower(request)?.graph)
 }
@@ -127,24 +126,24 @@ pub fn has_gradient(graph: &Graph) -> bool {
     graph.functions().flat_map(|f| f.ops()).any(|(_, _, op)| matches!(op, Op::Gradient(_)))
 }
 
-/// The graph that a request describes, and what is known of layers and weights.
+/// The graph that a request describes, with the tables of layers and weights.
 ///
 /// # Errors
-/// If the model is wrong for these sizes.
+/// If the model has errors for these sizes.
 pub fn describe(model: &Model, request: &Request) -> Result<Lowered, Error> {
     model.lower(request)
 }
 
-/// The sizes of a request that nobody gave, and that follow from no data: those of images, say, not the number of examples.
+/// The dimensions of a request whose size was assumed, since neither the user nor data determines it; without the number of examples.
 pub fn assumed_sizes(model: &Model, request: &Request) -> Vec<String> {
     let of_data = model.source().dims_of_examples(request.model.as_deref()).unwrap_or_default();
     request.assumed.iter().filter(|name| of_data.contains(name)).cloned().collect()
 }
 
-/// Compiles what a request describes, and says how long it took.
+/// Compiles what a request describes; returns the timings too.
 ///
 /// # Errors
-/// If the model is wrong for these sizes.
+/// If the model has errors for these sizes.
 pub fn build(compiler: &Compiler, model: &Model, request: &Request) -> Result<(Program, Timings), Error> {
     let (program, _, timings) = compiler.build(model, request)?;
     Ok((program, timings))
@@ -158,7 +157,7 @@ pub fn stage_text(compiler: &Compiler, model: &Model, graph: Graph, stage: Stage
     compiler.text(model, graph, stage)
 }
 
-/// The graph of a stage: up to the optimised one.
+/// The graph of a stage, up to `opt`.
 ///
 /// # Errors
 /// As [`stage_text`].
@@ -175,7 +174,7 @@ pub fn stage_graph(compiler: &Compiler, model: &Model, graph: Graph, stage: Stag
 /// The name of the instruction set that a compiler compiles for.
 ///
 /// # Errors
-/// If there is none of that name, or this machine has none.
+/// If the target is unknown, or this machine is not supported.
 pub fn target_name(compiler: &Compiler) -> Result<String, Error> {
     Ok(compiler.target_name()?.to_owned())
 }
@@ -195,7 +194,7 @@ pub fn train_settings() -> &'static [SettingDoc] {
     dlc_dsl::lower::settings::SETTINGS_DOCS
 }
 
-/// The error code or name of the library that may be meant by a word.
+/// The error code or name of the library that is most similar to a word.
 pub fn explainable_like(word: &str) -> Option<String> {
     let mut known: Vec<String> = dlc_dsl::library::entries().map(|entry| entry.name).collect();
     known.extend(catalogue::CODES.iter().map(|entry| entry.code.to_owned()));
@@ -206,12 +205,12 @@ pub fn explainable_like(word: &str) -> Option<String> {
 /// Loss and metrics of a trained model on a part of the data of its `train` section, and the number of examples.
 ///
 /// # Errors
-/// If the artefact's source has no such data, or it does not fit.
+/// If the artefact's source has no such data, or the data does not fit the model.
 pub fn evaluate(artefact: &Artefact, compiler: &Compiler, part: Part) -> Result<(Scores, usize), Error> {
     crate::train::evaluation::evaluate(&artefact.model()?, compiler, part, artefact.manifest.seed, &artefact.weights)
 }
 
-/// Runs an artefact's model: sizes of its dimensions are those of the inputs, unless given.
+/// Runs an artefact's model with the sizes of its inputs and those in `sizes`.
 ///
 /// # Errors
 /// If the inputs do not fit the model.
@@ -230,13 +229,13 @@ pub fn run(
     };
     let mut outputs = run(artefact)?;
     if let Err(SessionError::Check { loc: None, .. }) = outputs {
-        // The graphs of artefacts know no places; one that is made of the source does.
+        // The graphs of artefacts have no locations: run the source for the span of the error.
         outputs = run(&Artefact { graphs: vec![], ..artefact.clone() })?;
     }
     outputs.map_err(|e| failed_run(&model, &e))
 }
 
-/// The fields of the first examples that a model's `train` section trains on: so many, or all of them.
+/// The fields of the first `count` training examples of a model's `train` section.
 pub(crate) fn first_examples(compiler: &Compiler, model: &Model, count: usize) -> Result<Tensors, Error> {
     let data = SectionData::new(model, compiler, &settings(model)?, &Tensors::new())?;
     let positions: Vec<usize> = data.training.into_iter().take(count).collect();

@@ -3,7 +3,7 @@
 use dlc_dsl::Argument;
 use dlc_dsl::ast::{Type, TypeKind};
 
-/// The argument that a text spells, for a parameter of a declared type. What stands in quotes is a string, whatever it says.
+/// Parses an argument for a parameter of a declared type. Quoted text is always a string.
 pub(crate) fn parse(text: &str, declared: Option<&Type>) -> Argument {
     let kind = declared.map(|ty| &ty.kind);
     let (name, of, optional) = match kind {
@@ -30,7 +30,7 @@ pub(crate) fn parse(text: &str, declared: Option<&Type>) -> Argument {
     }
 }
 
-/// The entries of a list between its brackets: parted by commas that stand in no quotes and no inner brackets.
+/// The entries of a list, without its brackets: separated by commas outside of quotes and inner brackets.
 fn entries(inner: &str) -> Vec<&str> {
     if inner.trim().is_empty() {
         return vec![];
@@ -50,7 +50,7 @@ fn entries(inner: &str) -> Vec<&str> {
     inner.split(outermost).map(str::trim).collect()
 }
 
-/// The text of an argument, which [`parse`] takes back for any parameter.
+/// The text of an argument, which [`parse`] reads back for any parameter.
 pub(crate) fn show(argument: &Argument) -> String {
     match argument {
         Argument::None => "none".to_owned(),

@@ -1,4 +1,4 @@
-//! Runs that failed, as errors with the place in the model's text where there is one.
+//! Runs that failed, as errors with the span in the model's source if it is known.
 
 use dlc_dsl::Diagnostic;
 use dlc_runtime::SessionError;
@@ -14,7 +14,7 @@ pub(crate) fn failed_run(model: &Model, error: &SessionError) -> Error {
         return Error::plain(error.code(), error.to_string());
     };
     let diagnostic = Diagnostic::error(error.code(), message).primary(span(*loc), "computed here");
-    let help = "indices must lie within what they index: are there more classes in the data than in the model?";
+    let help = "indices must be within the axis that they index; does the data have more classes than the model?";
     model.error(vec![diagnostic.help(help)])
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn failed_fields(model: &Model, error: &FieldsError) -> Error {
     }
 }
 
-/// What is wrong, with advice.
+/// The first message of an error, with its help.
 pub(crate) fn message(error: &Error) -> String {
     let Some(first) = error.diagnostics().first() else { return "unknown".to_owned() };
     std::iter::once(&first.message).chain(&first.help).map(String::as_str).collect::<Vec<_>>().join("; ")

@@ -20,21 +20,21 @@ impl Loader for Files {
     }
 }
 
-/// A path that a text names, relative to that text's folder.
+/// A path in a source, relative to the folder of that source.
 pub(crate) fn joined(from: &str, path: &str) -> String {
     joined_to(Path::new(from).parent().unwrap_or(Path::new("")), path)
 }
 
 /// A path relative to a folder.
 pub(crate) fn joined_to(folder: &Path, path: &str) -> String {
-    tidy(&folder.join(path)).display().to_string()
+    normalized(&folder.join(path)).display().to_string()
 }
 
-/// The way from one folder to another, with `/` on every system; the whole path where there is none.
+/// The relative path from one folder to another, with `/` on every system; the absolute path if there is none.
 pub(crate) fn between(from: &Path, to: &Path) -> String {
     let whole = |path: &Path| {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        // what does not exist yet has no links either
+        // a path that does not exist yet contains no links
         path.canonicalize().or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.to_owned())
     };
     let (from, to) = (whole(from), whole(to));
@@ -47,32 +47,32 @@ pub(crate) fn between(from: &Path, to: &Path) -> String {
     up.chain(down).collect::<Vec<_>>().join("/")
 }
 
-/// The name of a text relative to the folder of another one.
+/// The name of a source relative to the folder of another one.
 pub(crate) fn beside(folder: &Path, name: &str) -> String {
     match Path::new(name).strip_prefix(folder) {
         Ok(inner) => inner.display().to_string().replace('\\', "/"),
         Err(_) => {
             let path = Path::new(name);
-            let way = between(folder, path.parent().unwrap_or(Path::new("")));
+            let relative = between(folder, path.parent().unwrap_or(Path::new("")));
             let file = path.file_name().map_or_else(|| name.to_owned(), |f| f.to_string_lossy().into_owned());
-            if way.is_empty() { file } else { format!("{way}/{file}") }
+            if relative.is_empty() { file } else { format!("{relative}/{file}") }
         }
     }
 }
 
-/// The path without `.` and, where that is plain, without `..`: two imports of one file get one name.
-fn tidy(path: &Path) -> PathBuf {
-    let mut tidy = PathBuf::new();
+/// Normalises a path: without `.` and, after a plain component, without `..`, so that two imports of a file get one name.
+fn normalized(path: &Path) -> PathBuf {
+    let mut normalized = PathBuf::new();
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if matches!(tidy.components().next_back(), Some(Component::Normal(_))) => {
-                tidy.pop();
+            Component::ParentDir if matches!(normalized.components().next_back(), Some(Component::Normal(_))) => {
+                normalized.pop();
             }
-            part => tidy.push(part),
+            part => normalized.push(part),
         }
     }
-    tidy
+    normalized
 }
 
 #[cfg(test)]
@@ -81,17 +81,17 @@ mod tests {
 
     #[test]
     fn one_file_has_one_name() {
-        assert_eq!(tidy(Path::new("a/./b/../c.dl")), Path::new("a/c.dl"));
-        assert_eq!(tidy(Path::new("../c.dl")), Path::new("../c.dl"));
-        assert_eq!(tidy(Path::new("/x/../c.dl")), Path::new("/c.dl"));
+        assert_eq!(normalized(Path::new("a/./b/../c.dl")), Path::new("a/c.dl"));
+        assert_eq!(normalized(Path::new("../c.dl")), Path::new("../c.dl"));
+        assert_eq!(normalized(Path::new("/x/../c.dl")), Path::new("/c.dl"));
     }
 
     #[test]
-    fn the_way_from_folder_to_folder() {
-        let way = |from: &str, to: &str| between(Path::new(from), Path::new(to));
-        assert_eq!(way("nowhere/a", "nowhere/a"), "");
-        assert_eq!(way("nowhere", "nowhere/a/b"), "a/b");
-        assert_eq!(way("nowhere/a/b", "nowhere/c"), "../../c");
+    fn relative_paths_of_folders() {
+        let relative = |from: &str, to: &str| between(Path::new(from), Path::new(to));
+        assert_eq!(relative("nowhere/a", "nowhere/a"), "");
+        assert_eq!(relative("nowhere", "nowhere/a/b"), "a/b");
+        assert_eq!(relative("nowhere/a/b", "nowhere/c"), "../../c");
         assert_eq!(beside(Path::new("a"), "a/m.dl"), "m.dl");
         assert_eq!(beside(Path::new("nowhere/a"), "nowhere/m.dl"), "../m.dl");
     }

@@ -1,4 +1,4 @@
-//! The datasets of a model that were read.
+//! The cache of the datasets of a model.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,9 +16,9 @@ use super::batched;
 pub(crate) struct Source {
     pub dataset: Dataset,
     pub survey: Survey,
-    /// What was read of the examples, one after the other along the first axis: `read_1`, ….
+    /// The tensors of the examples, which are stacked along the first axis: `read_1`, ….
     pub rows: Tensors,
-    /// What else was read, which is the same for all of them.
+    /// The other tensors, which are the same for all examples.
     pub tables: Tensors,
 }
 
@@ -34,18 +34,18 @@ impl Source {
     }
 }
 
-/// The datasets of a model that were read so far, and what was computed of them. A model's data is read once, as its text is.
+/// The datasets that were read so far, and what was computed from them. A model's data is read once, as its source is.
 #[derive(Debug, Default)]
 pub(crate) struct Loaded {
     /// By the call and the model's float type.
     pub sources: Cache<(DatasetCall, DType), Arc<Source>>,
-    /// The values of `fit`s, by the examples that they are of.
+    /// The values of `fit`s, by the examples that they are computed from.
     pub fits: Cache<(Key, Vec<usize>), Tensors>,
     /// The examples that were checked, by the values of the `fit`s.
     pub examples: Cache<(Key, Tensors), Arc<Examples>>,
 }
 
-/// What is computed of a dataset follows from this, besides the model's text.
+/// The key of what is computed from a dataset, for one source of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Key {
     pub call: DatasetCall,
@@ -54,7 +54,7 @@ pub(crate) struct Key {
     pub math: Math,
 }
 
-/// Values that were made before. There are few.
+/// Cached values. There are few, so a list will do.
 #[derive(Debug)]
 pub(crate) struct Cache<K, V>(Mutex<Vec<(K, V)>>);
 
@@ -65,7 +65,7 @@ impl<K, V> Default for Cache<K, V> {
 }
 
 impl<K: PartialEq, V: Clone> Cache<K, V> {
-    /// The value of a key, made if there is none yet.
+    /// The value of a key, computed if there is none yet.
     pub fn get<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, value)) = known().iter().find(|(k, _)| *k == key) {

@@ -1,4 +1,4 @@
-//! A model as its author wrote it.
+//! The model: its source, its imports, and its arguments.
 
 pub(crate) mod argument;
 pub(crate) mod failure;
@@ -27,8 +27,8 @@ use crate::model::programs::Programs;
 use crate::model::settable::Settable;
 use crate::model::warnings::Warnings;
 
-/// A model: its text and everything it imports, with the arguments that are set so far. Data of its `train` section is read once, when
-/// it is first needed, and kept as long as the model or a clone of it.
+/// A model: its source and everything that it imports, with the arguments that are set so far. Data of its `train` section is read once,
+/// when it is first needed, and kept as long as the model or a clone of it.
 ///
 /// ```
 /// # fn main() -> Result<(), dlc::Error> {
@@ -59,7 +59,7 @@ impl Model {
     /// Reads a `.dl` or `.ron` file and the files that it imports.
     ///
     /// # Errors
-    /// If a file is missing or the text is wrong.
+    /// If a file is missing or the source has errors.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let text = read_text(path)?;
@@ -67,23 +67,23 @@ impl Model {
         Self::load(&path.display().to_string(), &text, &mut Files, folder)
     }
 
-    /// The model in a text of the language, without files beside it.
+    /// Parses a model in the language, without files beside it.
     ///
     /// # Errors
-    /// If the text is wrong.
+    /// If the source has errors.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::load("model.dl", text, &mut NoFiles, PathBuf::new())
     }
 
-    /// The model in a RON text, without files beside it.
+    /// Parses a model in RON, without files beside it.
     ///
     /// # Errors
-    /// If the text is wrong.
+    /// If the source has errors.
     pub fn from_ron(text: &str) -> Result<Self, Error> {
         Self::load("model.ron", text, &mut NoFiles, PathBuf::new())
     }
 
-    /// The model in a text of that name, whose imports `loader` finds; its data lies in `folder`.
+    /// Parses a model in a source of that name, whose imports `loader` finds; paths of its data are relative to `folder`.
     pub(crate) fn load(name: &str, text: &str, loader: &mut dyn Loader, folder: PathBuf) -> Result<Self, Error> {
         let source = Source::load(name, text, loader)?;
         let (source, arguments) = (Arc::new(source), IndexMap::new());
@@ -91,15 +91,15 @@ impl Model {
         Ok(Model { source, folder, name: None, training: None, arguments, float: DType::F32, loaded, programs })
     }
 
-    /// The model of that name, where a file has several.
+    /// Chooses the model of that name, if a file has several.
     #[must_use]
     pub fn named(mut self, name: &str) -> Self {
         self.name = Some(name.to_owned());
         self
     }
 
-    /// With the training of that name, where a file has several, and the model that it trains. Without it, that of the model which has
-    /// no name of its own is meant, or else the first.
+    /// Chooses the training of that name, if a file has several, and the model that it trains. The default is the unnamed training of
+    /// the model, or else its first one.
     ///
     /// ```
     /// # fn main() -> Result<(), dlc::Error> {
@@ -125,7 +125,7 @@ impl Model {
         Ok(self)
     }
 
-    /// With an argument set: a number, a truth value, or text. Where a file has several models, [`Model::named`] or [`Model::with_training`] comes first.
+    /// Sets an argument: a number, a boolean, or a string. If a file has several models, call [`Model::named`] or [`Model::with_training`] first.
     ///
     /// # Errors
     /// If the model has no such argument.
@@ -135,13 +135,13 @@ impl Model {
         Ok(self)
     }
 
-    /// With all floating-point numbers in that dtype.
+    /// Sets the dtype of all floating-point values.
     ///
     /// # Errors
-    /// If it is no floating-point dtype.
+    /// If it is not a floating-point dtype.
     pub fn float(mut self, dtype: DType) -> Result<Self, Error> {
         if !dtype.is_float() {
-            return Err(Error::plain("bad-argument", format!("`{dtype}` is no floating-point type")));
+            return Err(Error::plain("bad-argument", format!("expected a floating-point type, found `{dtype}`")));
         }
         self.float = dtype;
         Ok(self)
@@ -150,20 +150,20 @@ impl Model {
     /// The graph that computes the outputs from the inputs, before any optimisation, for these sizes of its dimensions.
     ///
     /// # Errors
-    /// If the model is wrong for these sizes, or a size is missing.
+    /// If the model has errors for these sizes, or a size is missing.
     pub fn graph<'a>(&self, sizes: impl IntoIterator<Item = (&'a str, usize)>) -> Result<dlc_ir::Graph, Error> {
         let mut request = self.request(Mode::Infer);
         request.dims.extend(sizes.into_iter().map(|(n, s)| (n.to_owned(), s)));
         Ok(self.lower(&request)?.graph)
     }
 
-    /// What its text probably does not mean, such as a value that nothing uses.
+    /// Warnings about its source, such as an unused value.
     #[doc(hidden)]
     pub fn warnings(&self) -> Warnings {
         Warnings::new(self, self.source.warnings.clone())
     }
 
-    /// The texts and what is known of them.
+    /// The sources with their resolved tree.
     pub(crate) fn source(&self) -> &Source {
         &self.source
     }
@@ -173,7 +173,7 @@ impl Model {
         &self.folder
     }
 
-    /// The same model, which has read nothing yet.
+    /// The same model with an empty cache of data.
     pub(crate) fn without_data(&self) -> Self {
         Model { loaded: Arc::default(), ..self.clone() }
     }
@@ -183,7 +183,7 @@ impl Model {
         &self.loaded
     }
 
-    /// The programs that it was compiled to so far.
+    /// The cache of compiled programs.
     pub(crate) fn programs(&self) -> &Programs {
         &self.programs
     }
@@ -199,7 +199,7 @@ impl Model {
         self.float
     }
 
-    /// A request with what is set here.
+    /// A request with the settings of this model.
     pub(crate) fn request(&self, mode: Mode) -> Request {
         let mut request = Request::new(mode);
         request.model = self.name.clone();
@@ -214,12 +214,12 @@ impl Model {
         self.source.lower(request).map_err(|d| self.error(d))
     }
 
-    /// A place in this model's texts: `mnist.dl:4:30`.
+    /// The position of a span in this model's sources: `mnist.dl:4:30`.
     pub(crate) fn locate(&self, span: dlc_dsl::Span) -> String {
         self.source.sources.locate(span)
     }
 
-    /// Diagnostics about this model's texts as an error.
+    /// Diagnostics about this model's sources as an error.
     pub(crate) fn error(&self, diagnostics: Vec<dlc_dsl::Diagnostic>) -> Error {
         debug_assert!(has_errors(&diagnostics));
         Error::new(self.source.sources.clone(), diagnostics)
@@ -227,12 +227,12 @@ impl Model {
 }
 
 impl From<Faults> for Error {
-    fn from(faults: Faults) -> Self {
-        Error::new(faults.sources, faults.diagnostics)
+    fn from(errors: Faults) -> Self {
+        Error::new(errors.sources, errors.diagnostics)
     }
 }
 
-/// The type of a field of data with the batch axis in front.
+/// The type of a field for another batch size.
 pub(crate) fn batched(ty: &Type, batch: usize) -> Type {
     let mut shape = ty.shape.to_vec();
     if let Some(first) = shape.first_mut() {
@@ -241,7 +241,7 @@ pub(crate) fn batched(ty: &Type, batch: usize) -> Type {
     ty.with_shape(shape)
 }
 
-/// The place in the model's texts: a graph's sources are those of the model, in order.
+/// The span in the model's sources: those of a graph have the same order.
 pub(crate) fn span(loc: Loc) -> Span {
     Span { source: SourceId(loc.file.saturating_sub(1)), start: loc.start, end: loc.end }
 }

@@ -1,4 +1,4 @@
-//! The programs that a model was compiled to.
+//! The cache of the programs that a model was compiled to.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,10 +7,10 @@ use dlc_dsl::Request;
 
 use crate::Program;
 
-/// Programs that are kept; with more, the oldest is forgotten.
+/// The capacity of the cache; the oldest program is evicted.
 const MAX_PROGRAMS: usize = 64;
 
-/// What a program follows from besides the model's text.
+/// The key of a program, for one source of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Key {
     pub request: Request,
@@ -20,7 +20,7 @@ pub(crate) struct Key {
     pub threads: usize,
 }
 
-/// The programs that a model was compiled to so far, by the sizes of its dimensions and the settings of the compiler.
+/// Programs by the sizes of the dimensions and the settings of the compiler.
 #[derive(Debug, Default)]
 pub(crate) struct Programs(Mutex<Vec<(Key, Program)>>);
 

@@ -1,4 +1,4 @@
-//! What may be set of a model, so that a slip is told where it is made.
+//! The names that may be set on a model, so that unknown ones are reported as errors of the command line.
 
 use dlc_dsl::Mode;
 use dlc_dsl::diagnostic::did_you_mean;
@@ -18,7 +18,7 @@ impl Settable {
     /// What may be set on a model.
     ///
     /// # Errors
-    /// If the model's text does not say, since it is wrong.
+    /// If the source of the model has errors.
     pub fn of(model: &Model) -> Result<Self, Error> {
         let name = model.request(Mode::Infer).model;
         let source = model.source();
@@ -48,7 +48,7 @@ impl Settable {
     /// Checks that there are arguments and dimensions of these names.
     ///
     /// # Errors
-    /// If there are not; with the name that may be meant.
+    /// If one is unknown; with the most similar name.
     pub fn check<'a>(
         &self,
         arguments: impl IntoIterator<Item = &'a str>,
@@ -66,15 +66,15 @@ fn expect_name(what: &str, found: &str, known: &IndexSet<String>) -> Result<(), 
     let error = Error::plain("unknown-argument", format!("the model has no {what} `{found}`"));
     Err(match did_you_mean(found, known.iter().map(String::as_str)) {
         Some(meant) => error.help(format!("do you mean `{meant}`?")),
-        None if known.is_empty() => error.help("it has none"),
-        None => error.help(format!("it has {}", known.iter().map(String::as_str).collect::<Vec<_>>().join(", "))),
+        None if known.is_empty() => error.help(format!("the model has no {what}s")),
+        None => error.help(format!("available: {}", known.iter().map(String::as_str).collect::<Vec<_>>().join(", "))),
     })
 }
 
-/// A model with an argument set to what a text spells, by the argument's declared type.
+/// Sets an argument of a model to a value that is parsed by the argument's declared type.
 ///
 /// # Errors
-/// If the model's text is wrong. Whether it has the argument shows when it is compiled.
+/// If the source of the model has errors. An unknown argument is reported when the model is compiled.
 pub fn with_argument(model: Model, name: &str, text: &str) -> Result<Model, Error> {
     let chosen = model.request(Mode::Infer).model;
     let declared = model.source().arguments(chosen.as_deref()).map_err(|d| model.error(d))?;

@@ -1,4 +1,4 @@
-//! The sizes that a model's dimensions get from its inputs.
+//! Inference of the sizes of a model's dimensions from its inputs.
 
 use dlc_dsl::Mode;
 use dlc_dsl::diagnostic::did_you_mean;
@@ -6,10 +6,10 @@ use dlc_runtime::Tensors;
 
 use crate::{Error, Model};
 
-/// The sizes that inputs give to a model's dimensions, and those that are set besides.
+/// The sizes of a model's dimensions: those of its inputs, and those that are set explicitly.
 ///
 /// # Errors
-/// If the inputs do not fit the model, or the sizes that are set not the inputs.
+/// If the inputs do not fit the model, or contradict the sizes that are set.
 pub fn sizes_by_inputs(
     model: &Model,
     inputs: &Tensors,
@@ -24,8 +24,8 @@ pub fn sizes_by_inputs(
     for (name, given) in sizes {
         let found = dims.get(name).copied().unwrap_or(*given);
         if found != *given {
-            let message = format!("`{name}` is set to {given}, but the inputs make it {found}");
-            return Err(Error::plain("dimension-conflict", message).help("a dimension of the inputs need not be set"));
+            let message = format!("conflicting sizes for `{name}`: set to {given}, but the inputs have {found}");
+            return Err(Error::plain("dimension-conflict", message).help("omit the size: it follows from the inputs"));
         }
     }
     Ok(dims.into_iter().collect())
@@ -36,7 +36,8 @@ fn expect_input(found: &str, known: &[String]) -> Result<(), Error> {
         return Ok(());
     }
     let known_ones = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-    let error = Error::plain("unknown-argument", format!("no input `{found}`; the model has {known_ones}"));
+    let error =
+        Error::plain("unknown-argument", format!("unknown input `{found}`; the inputs of the model are: {known_ones}"));
     Err(match did_you_mean(found, known.iter().map(String::as_str)) {
         Some(meant) => error.help(format!("do you mean `{meant}`?")),
         None => error,

@@ -1,4 +1,4 @@
-//! Model texts: the one formatting, and conversion between the two forms.
+//! Formatting of model sources, and conversion between the two forms.
 
 use dlc_dsl::diagnostic::has_errors;
 use dlc_dsl::{Sources, parse, parse_ron, to_dl, to_ron};
@@ -16,16 +16,16 @@ pub enum Form {
 }
 
 impl Form {
-    /// The form of a file of that name.
+    /// The form of a file, by its extension.
     pub fn of(name: &str) -> Form {
         if name.ends_with(".ron") { Form::Ron } else { Form::Dl }
     }
 }
 
-/// A model's text in the one formatting of its form.
+/// Formats a model's source.
 ///
 /// # Errors
-/// If the text does not parse.
+/// If the source does not parse.
 pub fn format(name: &str, text: &str) -> Result<String, Error> {
     let mut sources = Sources::new();
     let id = sources.add(name, text);
@@ -33,13 +33,14 @@ pub fn format(name: &str, text: &str) -> Result<String, Error> {
         Form::Dl => dlc_dsl::format(id, text),
         Form::Ron => dlc_dsl::format_ron(id, text),
     };
-    formatted.map_err(|faults| Error::new(sources, faults))
+    formatted.map_err(|diagnostics| Error::new(sources, diagnostics))
 }
 
-/// A model's text in a form. What a RON text imports is read too, relative to `name`: it decides which strings are texts.
+/// Converts a model's source to a form. Imports of a RON source are read too, relative to `name`: their signatures decide which strings
+/// are string literals.
 ///
 /// # Errors
-/// If the text does not parse, or an import of a RON text cannot be read.
+/// If the source does not parse, or an import of a RON source cannot be read.
 pub fn convert(name: &str, text: &str, to: Form) -> Result<String, Error> {
     let file = match Form::of(name) {
         Form::Ron => dlc_dsl::read_file(name, text, &mut Files)?,
@@ -58,7 +59,7 @@ pub fn convert(name: &str, text: &str, to: Form) -> Result<String, Error> {
     })
 }
 
-/// Whether a RON text is a model, right or wrong, and not something else in RON: it says so with `dlc: 1`, or can be read as one.
+/// Whether a RON file is a model, with or without errors, and not something else: it has the field `dlc: 1`, or parses as a model.
 pub fn is_ron_model(text: &str) -> bool {
     let mut sources = Sources::new();
     let id = sources.add("model.ron", text);
@@ -73,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_is_told_from_other_ron() {
+    fn a_model_is_distinguished_from_other_ron() {
         let model = r#"model: (name: "m", inputs: {"x": "[B]"}, outputs: {"y": "[B]"}, body: "x")"#;
         for text in [
             format!("(dlc: 1, {model})"),

@@ -1,11 +1,11 @@
-//! What is probably not meant, though it can be compiled.
+//! Warnings about a model.
 
 use dlc_dsl::diagnostic::{JsonDiagnostic, SHOWN, render_all, tidy};
 use dlc_dsl::{Diagnostic, Sources};
 
 use crate::Model;
 
-/// Warnings, with the texts to show them in; there may be none.
+/// Warnings with the sources that their spans are in; possibly none.
 #[derive(Clone, Debug, Default)]
 pub struct Warnings {
     sources: Sources,
@@ -13,12 +13,12 @@ pub struct Warnings {
 }
 
 impl Warnings {
-    /// Warnings about a model's texts.
+    /// Warnings about a model's sources.
     pub(crate) fn new(model: &Model, diagnostics: Vec<Diagnostic>) -> Self {
         Warnings { sources: model.source().sources.clone(), diagnostics }
     }
 
-    /// These and others of the same texts, in the order of the text and each once.
+    /// Merges warnings about the same sources: in source order, without duplicates.
     #[must_use]
     pub fn and(mut self, others: Warnings) -> Self {
         if self.diagnostics.is_empty() {
@@ -29,12 +29,12 @@ impl Warnings {
         self
     }
 
-    /// Whether there are none.
+    /// Whether there are no warnings.
     pub fn is_empty(&self) -> bool {
         self.diagnostics.is_empty()
     }
 
-    /// How many there are.
+    /// The number of warnings.
     pub fn len(&self) -> usize {
         self.diagnostics.len()
     }
@@ -44,12 +44,12 @@ impl Warnings {
         render_all(&self.diagnostics, &self.sources, color)
     }
 
-    /// The warnings for machines, as many as people are shown.
+    /// The warnings as JSON, as many as [`Warnings::render`] shows.
     pub fn to_json(&self) -> Vec<JsonDiagnostic> {
         self.diagnostics.iter().take(SHOWN).map(|d| d.to_json(&self.sources)).collect()
     }
 
-    /// How many more there are than are shown.
+    /// The number of warnings that are not shown.
     pub fn more(&self) -> usize {
         self.diagnostics.len().saturating_sub(SHOWN)
     }

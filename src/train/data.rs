@@ -1,4 +1,4 @@
-//! The data of a `train` section: what is trained on, what validates, and what tests.
+//! The data of a `train` section: training, validation and test.
 
 use std::sync::Arc;
 
@@ -16,32 +16,32 @@ use crate::{Compiler, Error, Model};
 pub(crate) struct SectionData {
     /// All examples of `data`.
     pub examples: Arc<Examples>,
-    /// Those that are trained on.
+    /// Indices of the training examples.
     pub training: Vec<usize>,
-    /// Those of `data` that validate, if it is a fraction of them that does.
-    pub held_out: Vec<usize>,
-    /// What validates, unless nothing does.
+    /// Indices of the validation examples, if `validation` is a part of `data`.
+    pub validation_rows: Vec<usize>,
+    /// The validation data, if any.
     pub validation: Option<Subset>,
     /// The values of the `fit`s, by their names in checkpoints and artefacts.
     pub fits: Tensors,
 }
 
 impl SectionData {
-    /// Reads it. The values of `fit`s are those that are `given`, as far as these are all, and otherwise those of the training examples.
+    /// Reads the data. The values of `fit`s are those in `given` if it has all of them, and otherwise computed from the training examples.
     pub fn new(model: &Model, compiler: &Compiler, settings: &TrainSettings, given: &Tensors) -> Result<Self, Error> {
-        let (training, held_out) = split(settings).of(source(model, &settings.data)?.count());
+        let (training, validation_rows) = split(settings).of(source(model, &settings.data)?.count());
         let fits = fits(model, compiler, &settings.data, &training, given)?;
         let load = |call: &DatasetCall| load_with(model, compiler, settings, call, &fits);
         let examples = load(&settings.data)?;
         let validation = match &settings.validation {
             Some(Validation::Data(call)) => Some(Subset::all(load(call)?)),
-            _ if held_out.is_empty() => None,
-            _ => Some(Subset { examples: Arc::clone(&examples), positions: Some(held_out.clone()) }),
+            _ if validation_rows.is_empty() => None,
+            _ => Some(Subset { examples: Arc::clone(&examples), positions: Some(validation_rows.clone()) }),
         };
-        Ok(SectionData { examples, training, held_out, validation, fits })
+        Ok(SectionData { examples, training, validation_rows, validation, fits })
     }
 
-    /// The test data, if the section names some.
+    /// The test data, if the section has any.
     pub fn test(&self, model: &Model, compiler: &Compiler, settings: &TrainSettings) -> Result<Option<Subset>, Error> {
         let Some(call) = &settings.test else { return Ok(None) };
         Ok(Some(Subset::all(load_with(model, compiler, settings, call, &self.fits)?)))
@@ -58,7 +58,7 @@ fn load_with(
     load(model, compiler, call, &of_section(model, settings, call, fits)?)
 }
 
-/// Which examples of the data validate.
+/// The split into training and validation.
 fn split(settings: &TrainSettings) -> Split {
     let of = |amount: Amount| match amount {
         Amount::Fraction(fraction) => dlc_runtime::Amount::Fraction(fraction),

@@ -19,16 +19,16 @@ use crate::{Compiler, Error, Model};
 /// A part of the data of a `train` section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// The examples that the model learns from: without those of the validation.
+    /// The training examples, without those of the validation.
     Train,
-    /// The examples of its data that are kept to validate with.
+    /// The validation examples.
     Validation,
     /// The test data.
     Test,
 }
 
 impl Part {
-    /// Its name, on the command line.
+    /// The name on the command line.
     pub const fn name(self) -> &'static str {
         match self {
             Part::Train => "train",
@@ -37,7 +37,7 @@ impl Part {
         }
     }
 
-    /// What the draws of an evaluation follow from: of no step of the training, and of no other part.
+    /// The seed of the draws of an evaluation, unlike that of any training step or other part.
     pub fn seed(self, seed: u64) -> i64 {
         let counter = match self {
             Part::Train => -1,
@@ -47,7 +47,7 @@ impl Part {
         random_bits(seed.cast_signed(), counter, 0, DType::I64)
     }
 
-    /// The dataset that it is of, and those of its examples that are meant.
+    /// The dataset of the part, and its examples.
     fn of(
         self,
         model: &Model,
@@ -56,7 +56,7 @@ impl Part {
         given: &Tensors,
     ) -> Result<(DatasetCall, Subset), Error> {
         let missing = |what: &str, help: &str| {
-            let message = format!("the `train` section names no {what}");
+            let message = format!("missing {what} in the `train` section");
             Error::plain("missing-setting", message).help(help)
         };
         let test = settings.test.clone();
@@ -72,21 +72,21 @@ impl Part {
             (Part::Validation, Some(Validation::Data(call))) => call.clone(),
             _ => settings.data.clone(),
         };
-        let selection = match self {
+        let subset = match self {
             Part::Test => data.test(model, compiler, settings)?,
             Part::Validation => data.validation,
             Part::Train if data.training.is_empty() => None,
             Part::Train => Some(Subset { examples: data.examples, positions: Some(data.training) }),
         };
-        match selection {
-            Some(selection) => Ok((call, selection)),
-            None => Err(Error::plain("too-few-examples", format!("there are no examples in {}", self.name()))),
+        match subset {
+            Some(subset) => Ok((call, subset)),
+            None => Err(Error::plain("too-few-examples", format!("the {} data has no examples", self.name()))),
         }
     }
 }
 
-/// Loss and metrics of a part of the data of the `train` section, with these weights. `seed` is that of the training, where it is not
-/// the section's.
+/// Loss and metrics of a part of the data of the `train` section, with these weights. `seed` is that of the training, if it is not the
+/// section's.
 pub(crate) fn evaluate(
     model: &Model,
     compiler: &Compiler,
@@ -96,35 +96,35 @@ pub(crate) fn evaluate(
 ) -> Result<(Scores, usize), Error> {
     let mut settings = settings(model)?;
     settings.seed = seed.unwrap_or(settings.seed);
-    let (call, selection) = part.of(model, compiler, &settings, weights)?;
-    let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &selection, Weights::Stay)?;
+    let (call, subset) = part.of(model, compiler, &settings, weights)?;
+    let (mut evaluator, graphs) = evaluator(model, compiler, &settings, &subset, Weights::Fixed)?;
     evaluator.set_seed(part.seed(settings.seed));
     for graph in &graphs {
-        check_labels(model, &call, &selection.examples, graph)?;
+        check_labels(model, &call, &subset.examples, graph)?;
     }
     for session in evaluator.sessions() {
         crate::program::set_weights(session, weights).map_err(|e| failed_run(model, &e))?;
     }
-    Ok((evaluator.run(&selection).map_err(|e| failed_training(model, &e))?, selection.count()))
+    Ok((evaluator.run(&subset).map_err(|e| failed_training(model, &e))?, subset.count()))
 }
 
-/// Whether weights are the same in all runs of a program, or change with the training that it judges.
+/// Whether the weights of a program are fixed, or change between its runs, as in a validation during training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weights {
-    Stay,
-    Learn,
+    Fixed,
+    Changing,
 }
 
-/// The programs that evaluate a selection: of whole batches, and of what is left over.
+/// The programs that evaluate a subset: for whole batches, and for the remainder.
 ///
 /// # Errors
-/// If the model can be evaluated neither on large batches nor on those that it is trained with.
-pub(crate) fn evaluations(model: &Model, settings: &TrainSettings, selection: &Subset) -> Result<Vec<Request>, Error> {
+/// If the model can be evaluated neither on large batches nor on those of its training.
+pub(crate) fn evaluations(model: &Model, settings: &TrainSettings, subset: &Subset) -> Result<Vec<Request>, Error> {
     /// Evaluation keeps nothing for a backward pass, so its batches may be larger than those of training.
     const EVALUATED_AT_ONCE: usize = 256;
-    let (count, batch) = (selection.count(), settings.batch);
+    let (count, batch) = (subset.count(), settings.batch);
     let one = |size| {
-        let request = batch_request(model, settings, &selection.examples, Mode::Eval, size);
+        let request = batch_request(model, settings, &subset.examples, Mode::Eval, size);
         model.lower(&request).map(|_| request)
     };
     let all = |batch| Evaluator::sizes(count, batch).into_iter().map(one).collect::<Result<Vec<Request>, Error>>();
@@ -133,34 +133,34 @@ pub(crate) fn evaluations(model: &Model, settings: &TrainSettings, selection: &S
         if rest == 0 || one(batch).is_err() {
             return error;
         }
-        error.help(format!("{count} examples in batches of {batch} leave {rest}"))
+        error.help(format!("{count} is not divisible by the batch size {batch}: remainder {rest}"))
     })
 }
 
-/// An evaluator for a selection, and the graphs that it was compiled from.
+/// An evaluator for a subset, and the graphs that it was compiled from.
 pub(crate) fn evaluator(
     model: &Model,
     compiler: &Compiler,
     settings: &TrainSettings,
-    selection: &Subset,
+    subset: &Subset,
     weights: Weights,
 ) -> Result<(Evaluator, Vec<Graph>), Error> {
     let (mut sessions, mut graphs, mut found) = (vec![], vec![], None);
-    for request in evaluations(model, settings, selection)? {
+    for request in evaluations(model, settings, subset)? {
         let mut request = with_parts(model, request)?;
-        request.frozen = weights == Weights::Stay;
+        request.frozen = weights == Weights::Fixed;
         let (program, lowered, _) = compiler.build(model, &request)?;
         sessions.push(program.try_session()?);
         match &found {
             None => found = Some((measures(model, compiler, &request, &lowered), lowered.parts)),
             Some((_, parts)) if agree(parts, &lowered.parts) => {}
-            Some(_) => return Err(disagree(selection.count())),
+            Some(_) => return Err(disagree(subset.count())),
         }
         graphs.push(lowered.graph);
     }
     let measures = found.as_ref().map(|(measures, _)| measures);
     if let Some(measures) = measures {
-        measures.finish.program(selection.count()).map_err(|e| failed_training(model, &e))?;
+        measures.finish.program(subset.count()).map_err(|e| failed_training(model, &e))?;
     }
     Ok((Evaluator::new(sessions, measures).map_err(|e| failed_training(model, &e))?, graphs))
 }

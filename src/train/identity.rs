@@ -1,4 +1,4 @@
-//! What makes a training the one that a checkpoint belongs to.
+//! The identity of a training, which its checkpoints store: only the same training resumes from them.
 
 use dlc_dsl::Request;
 use dlc_dsl::lower::settings::{BestBy, Keep, TrainSettings};
@@ -11,7 +11,7 @@ use crate::model::argument;
 use crate::train::measure::with_parts;
 use crate::{Compiler, Error, Model};
 
-/// Settings that a checkpoint holds as values of their own, or that make no other training.
+/// Settings that a checkpoint stores separately, or that may differ when a training is resumed.
 const APART: &[&str] = &["batch", "seed", "shuffle", "keep", "patience", "test"];
 
 /// A hash of a step's graph, and of what else its numbers depend on.
@@ -20,8 +20,8 @@ pub(crate) fn fingerprint(graph: &Graph, compiler: &Compiler) -> Result<String, 
     Ok(hash(&format!("{graph}\n{math:?}")))
 }
 
-/// The fingerprint of a step made for another length: of a schedule, nothing else may differ. None if it cannot be made for it, which then is
-/// another step.
+/// The fingerprint of the step for another length, since only the schedule may differ. None if the step cannot be lowered for that length,
+/// which makes it another training.
 pub(crate) fn fingerprint_of(
     model: &Model,
     compiler: &Compiler,
@@ -36,7 +36,7 @@ pub(crate) fn fingerprint_of(
     }
 }
 
-/// What the settings of a training are, as they were written, to say in what another one differs.
+/// The settings of a training as they were written, for the error that lists the differences.
 pub(crate) fn settings_of(
     model: &Model,
     compiler: &Compiler,
@@ -50,7 +50,7 @@ pub(crate) fn settings_of(
     texts.insert("float".to_owned(), model.dtype().to_string());
     texts.insert("math".to_owned(), format!("{:?}", compiler.options()?.passes.math).to_lowercase());
     for (_, source) in model.source().sources.iter() {
-        // the folder may be another one
+        // without the folder, which may be moved
         let name = source.name().rsplit(['/', '\\']).next().unwrap_or_default();
         texts.insert(format!("{TEXT}{name}"), format!("#{}", &hash(source.text())[..12]));
     }
@@ -58,7 +58,7 @@ pub(crate) fn settings_of(
 }
 
 /// The score that decides which epoch is the best.
-pub(crate) fn judge(keep: &Keep) -> Monitor {
+pub(crate) fn monitor(keep: &Keep) -> Monitor {
     let Keep::Best(BestBy { validation, score, lower }) = keep else { return Monitor::loss() };
     let part = validation.map(|validation| if validation { DataPart::Validation } else { DataPart::Train });
     Monitor { part, score: score.clone(), better: if *lower { Better::Lower } else { Better::Higher } }

@@ -1,4 +1,4 @@
-//! The weights that a model begins with.
+//! Initial values of weights and states.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use crate::train::request::request_for;
 use crate::{Compiler, Error, Model};
 
 impl Compiler {
-    /// The weights that a model begins with, by name: drawn from a seed, or read where its `train` section names a file of weights.
-    /// Sizes of the model's dimensions are needed where sizes of weights depend on them.
+    /// The initial weights of a model, by name: drawn from a seed, or read from the files of its `train` section.
+    /// Sizes of dimensions are needed only if shapes of weights depend on them.
     ///
     /// # Errors
-    /// If the model is wrong for these sizes, or the file of weights.
+    /// If the model has errors for these sizes, or the files do not match it.
     pub fn initial_weights<'a>(
         &self,
         model: &Model,
@@ -27,15 +27,15 @@ impl Compiler {
         let infer = request_for(model, Mode::Infer, &sizes, self)?;
         let mut init = model.request(Mode::Init);
         init.dims = infer.dims.clone();
-        let first = first_values(self, model, &init, seed)?;
-        let wanted: std::collections::HashSet<Arc<str>> =
+        let initial = initial_values(self, model, &init, seed)?;
+        let expected: std::collections::HashSet<Arc<str>> =
             model.lower(&infer)?.weights.into_iter().map(|w| w.name).collect();
-        Ok(first.into_iter().filter(|(name, _)| wanted.contains(name.as_str())).collect())
+        Ok(initial.into_iter().filter(|(name, _)| expected.contains(name.as_str())).collect())
     }
 }
 
-/// The first values of all weights and states of a request for [`Mode::Init`], those of an optimiser included.
-pub(crate) fn first_values(compiler: &Compiler, model: &Model, init: &Request, seed: u64) -> Result<Tensors, Error> {
+/// The initial values of all weights and states, including those of optimisers, by a request for [`Mode::Init`].
+pub(crate) fn initial_values(compiler: &Compiler, model: &Model, init: &Request, seed: u64) -> Result<Tensors, Error> {
     let (program, lowered, _) = compiler.build(model, init)?;
     let mut session = program.try_session()?;
     let draw = |session: &mut Session| {

@@ -1,4 +1,4 @@
-//! The initial values of weights that a `train` section reads from files: of all by their names, or by a map of patterns.
+//! Initial weights that a `train` section reads from files: all by name, or by a map of patterns.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use crate::data::{Files, resolve};
 use crate::model::failure::failed_run;
 use crate::{Compiler, Error, Model};
 
-/// The initial values of a model's weights, `own`, with those that its `train` section reads from files in their place.
+/// Replaces initial weights, `own`, by those that the `train` section reads from files.
 pub(crate) fn read_initial(compiler: &Compiler, model: &Model, own: Tensors) -> Result<Tensors, Error> {
-    let wanted: IndexMap<String, Type> = own.iter().map(|(name, t)| (name.to_owned(), t.ty().clone())).collect();
-    let Some(found) = Found::of(model, &wanted)? else { return Ok(own) };
+    let expected: IndexMap<String, Type> = own.iter().map(|(name, t)| (name.to_owned(), t.ty().clone())).collect();
+    let Some(found) = Found::of(model, &expected)? else { return Ok(own) };
     let computed = found.compute(compiler, model)?;
     let mut initial = own;
     for (name, value) in &found.weights.values {
@@ -31,38 +31,38 @@ pub(crate) fn read_initial(compiler: &Compiler, model: &Model, own: Tensors) -> 
             InitialValue::Own | InitialValue::Unmatched | InitialValue::Unknown(_) => None,
         };
         if let Some(tensor) = tensor {
-            initial.insert(name.clone(), tensor.convert(wanted[name].dtype));
+            initial.insert(name.clone(), tensor.convert(expected[name].dtype));
         }
     }
     Ok(initial)
 }
 
-/// Checks that the files of a `train` section fit the weights of its model. Nothing is computed: names and types decide.
-pub(crate) fn check_initial(model: &Model, wanted: &IndexMap<String, Type>) -> Result<(), Error> {
-    Found::of(model, wanted).map(drop)
+/// Checks by names and types that the files of a `train` section match the weights of its model, without computing values.
+pub(crate) fn check_initial(model: &Model, expected: &IndexMap<String, Type>) -> Result<(), Error> {
+    Found::of(model, expected).map(drop)
 }
 
-/// What a section says of initial values, and the tensors that it reads.
+/// The lowered `weights` of a section, and the tensors that it reads.
 struct Found {
     weights: InitialWeights,
-    /// The tensor of each reader; none if its file has no tensor of the name.
+    /// The tensor of each reader; none if it is missing in its file.
     tensors: Vec<Option<Tensor>>,
     /// The file of each reader.
     paths: Vec<PathBuf>,
 }
 
 impl Found {
-    /// Lowers the section's `weights` for the weights of a model, and reads what it reads; none if it has no such setting.
-    fn of(model: &Model, wanted: &IndexMap<String, Type>) -> Result<Option<Self>, Error> {
+    /// Lowers the section's `weights` for the weights of a model, and reads its files; none without this setting.
+    fn of(model: &Model, expected: &IndexMap<String, Type>) -> Result<Option<Self>, Error> {
         let (mut files, mut tensors, mut paths) = (Files::default(), vec![], vec![]);
         let mut known: Vec<(Reader, Option<Type>)> = vec![];
         loop {
-            let names = wanted.keys().map(String::as_str);
+            let names = expected.keys().map(String::as_str);
             let lowered = model.source().initial_weights(&model.request(Mode::Train), names, &known);
             let Some(weights) = lowered.map_err(|d| model.error(d))? else { return Ok(None) };
             if weights.readers.len() == known.len() {
                 let found = Found { weights, tensors, paths };
-                found.check(model, wanted, &files)?;
+                found.check(model, expected, &files)?;
                 return Ok(Some(found));
             }
             for reader in &weights.readers[known.len()..] {
@@ -77,11 +77,11 @@ impl Found {
         }
     }
 
-    /// Checks that every weight has a value of its shape, and that nothing else is in the files.
-    fn check(&self, model: &Model, wanted: &IndexMap<String, Type>, files: &Files) -> Result<(), Error> {
+    /// Checks that every weight has a value of its shape, and that the files have no unexpected tensors.
+    fn check(&self, model: &Model, expected: &IndexMap<String, Type>, files: &Files) -> Result<(), Error> {
         let unread: Vec<(&str, &Tensor)> = self.unread(files).collect();
         let idle: Vec<Diagnostic> =
-            self.weights.ignored.iter().filter_map(|i| matches_nothing(i, wanted, &unread)).collect();
+            self.weights.ignored.iter().filter_map(|i| matches_nothing(i, expected, &unread)).collect();
         if !idle.is_empty() {
             return Err(model.error(idle));
         }
@@ -92,7 +92,7 @@ impl Found {
             ..Mismatch::default()
         };
         for (name, value) in &self.weights.values {
-            let ty = &wanted[name];
+            let ty = &expected[name];
             let missing = |name: &str| {
                 let mut candidates = candidates(name, ty, &mismatch.unused);
                 candidates.retain(|candidate| candidate != name);
@@ -129,7 +129,7 @@ impl Found {
         })
     }
 
-    /// The tensors that the section computes of those that it reads, by the names of weights.
+    /// The computed initial values, by weight.
     fn compute(&self, compiler: &Compiler, model: &Model) -> Result<Tensors, Error> {
         let Some(graph) = &self.weights.graph else { return Ok(Tensors::new()) };
         let program = compiler.here().compile_graph(model, graph.clone(), &mut Timings::default())?;
@@ -143,7 +143,7 @@ impl Found {
         session.run(taken.iter().map(|(name, tensor)| (name.as_str(), *tensor))).map_err(|e| failed_run(model, &e))
     }
 
-    /// What does not match, all at once, and what to write so that it does.
+    /// The error for all mismatches at once, with what to write instead.
     fn mismatch(&self, model: &Model, mismatch: &Mismatch, files: &Files) -> Error {
         let names: Vec<&str> = files.archives().map(|(_, written, _)| written).collect();
         let table = mismatch.to_string();
@@ -178,7 +178,7 @@ impl Found {
                 unmatched.join(", ")
             )),
         };
-        // not where an expression names a tensor, which is mended there
+        // only for weights that are read by their own name: a tensor in an expression is corrected there
         let by_name = mismatch.missing.iter().filter(|(name, ..)| self.weights.values.iter().any(|(n, _)| n == name));
         let renamed = by_name.filter_map(|(name, _, same)| Some((name, same.first()?))).next();
         model.error(vec![match renamed {
@@ -191,17 +191,17 @@ impl Found {
     }
 }
 
-/// The pattern of all weights of the layer that has a weight.
+/// The pattern of all weights of the layer of a weight.
 fn layer(name: &str) -> String {
     name.rsplit_once('.').map_or_else(|| name.to_owned(), |(layer, _)| format!("{layer}.*"))
 }
 
-/// The number of batches that PyTorch counts in batch normalisation, which dlc does not need.
+/// Whether a tensor is PyTorch's `num_batches_tracked` of batch normalisation, which dlc does not need.
 fn is_counter(tensor: &Tensor) -> bool {
     tensor.ty().rank() == 0 && tensor.dtype().is_int()
 }
 
-/// Notes whether a tensor has the shape of its weight. Its dtype may be another one, and is converted.
+/// Records a tensor whose shape differs from that of its weight. Dtypes may differ, since values are converted.
 fn compare(mismatch: &mut Mismatch, name: &str, model: &Type, found: &Type) {
     if model.shape == found.shape {
         mismatch.fit += 1;
@@ -213,14 +213,14 @@ fn compare(mismatch: &mut Mismatch, name: &str, model: &Type, found: &Type) {
 /// The error for a pattern with `none` that matches neither a weight nor a tensor of the files.
 fn matches_nothing(
     ignored: &Ignored,
-    wanted: &IndexMap<String, Type>,
+    expected: &IndexMap<String, Type>,
     unread: &[(&str, &Tensor)],
 ) -> Option<Diagnostic> {
     let Ignored { pattern: text, is_weight, span } = ignored;
     if *is_weight || unread.iter().any(|(name, _)| pattern::fits(text, name)) {
         return None;
     }
-    let names = || wanted.keys().map(String::as_str).chain(unread.iter().map(|(name, _)| *name));
+    let names = || expected.keys().map(String::as_str).chain(unread.iter().map(|(name, _)| *name));
     let label = match did_you_mean(text, names()) {
         Some(meant) => format!("do you mean `{meant}`?"),
         None => "matches nothing".to_owned(),

@@ -1,4 +1,4 @@
-//! Which weights a training ends with.
+//! Which weights the artefact of a training has.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use dlc_dsl::lower::settings::Keep;
 use dlc_runtime::Tensors;
 use dlc_runtime::train::Summary;
 
-/// Which weights a training ended with, and ships.
+/// Which weights a training writes to its artefact.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kept {
     /// Those of its last step.
     Last {
         /// The step.
         step: u64,
-        /// The score that no epoch had as a finite number, if the best by it were to be kept.
+        /// The score that `keep` names, if it was not finite in any epoch.
         instead_of: Option<String>,
     },
     /// Those of its best epoch.
@@ -22,13 +22,13 @@ pub enum Kept {
         epoch: u64,
         /// The score that decides: `validation.loss`.
         score: String,
-        /// Its value; none for a part of an epoch, where there is no whole one.
+        /// The value; none if the run ended within the first epoch.
         value: Option<f64>,
     },
 }
 
 impl Kept {
-    /// What a run ends with by a setting, and its weights where those are not the last.
+    /// The result of `keep`, with the weights if they are not the last.
     pub(crate) fn of(keep: &Keep, summary: &mut Summary) -> (Self, Option<Tensors>) {
         let (step, score) = (summary.step, summary.monitor.column());
         if *keep == Keep::Last {
@@ -43,7 +43,7 @@ impl Kept {
         }
     }
 
-    /// For machines.
+    /// The JSON form.
     pub fn json(&self) -> serde_json::Value {
         match self {
             Kept::Last { step, instead_of } => {
@@ -61,13 +61,13 @@ impl fmt::Display for Kept {
         match self {
             Kept::Last { step, instead_of: None } => write!(f, "the last weights, of step {step}"),
             Kept::Last { step, instead_of: Some(score) } => {
-                write!(f, "the last weights, of step {step}, since no epoch has a finite {score}")
+                write!(f, "the last weights, of step {step}, since {score} was not finite in any epoch")
             }
             Kept::Best { epoch, score, value: Some(value) } => {
                 write!(f, "the weights of epoch {epoch}, the best by {score}: {value:.4}")
             }
             Kept::Best { epoch, score, value: None } => {
-                write!(f, "the weights of epoch {epoch}, which is not whole, by {score}")
+                write!(f, "the weights of the incomplete epoch {epoch}, by {score}")
             }
         }
     }

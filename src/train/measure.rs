@@ -1,4 +1,4 @@
-//! Loss and metrics of many examples: the programs that return what they are made of, and the one that makes them.
+//! Loss and metrics of many examples: programs of batches return their parts, a last program combines them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,13 +11,13 @@ use crate::model::batched;
 use crate::model::failure::message;
 use crate::{Compiler, Error, Model, Program};
 
-/// A request for batches as one whose program returns the parts of loss and metrics.
+/// A request for a program that returns the parts of loss and metrics instead of their values.
 pub(crate) fn with_parts(model: &Model, request: Request) -> Result<Request, Error> {
     let partner = of_examples(model, &request, 2 * batch(&request))?;
     Ok(Request { measure: Measure::Parts, partner: Some(Box::new(partner)), ..request })
 }
 
-/// How loss and metrics follow from what the program of a request returns.
+/// How loss and metrics are combined from the parts that the program of a request returns.
 pub(crate) fn measures(model: &Model, compiler: &Compiler, request: &Request, lowered: &Lowered) -> Measures {
     let combine = |part: &Part| match part.combine {
         Combine::Sum => train::Combine::Sum,
@@ -44,17 +44,18 @@ pub(crate) fn measures(model: &Model, compiler: &Compiler, request: &Request, lo
     }
 }
 
-/// Whether two programs for batches of different sizes return the same of them.
+/// Whether two programs for batches of different sizes return the same parts.
 pub(crate) fn agree(a: &[Part], b: &[Part]) -> bool {
     let same = |(a, b): (&Part, &Part)| a.name == b.name && a.combine == b.combine && a.ty.dtype == b.ty.dtype;
     a.len() == b.len() && a.iter().zip(b).all(same)
 }
 
-/// The error of programs that do not.
+/// The error of programs that do not return the same parts.
 pub(crate) fn disagree(examples: usize) -> Error {
-    let message = format!("loss and metrics of {examples} examples are computed otherwise than those of other batches");
+    let message =
+        format!("loss or metrics of {examples} examples are computed differently from those of other batch sizes");
     Error::plain("one-batch-size", message)
-        .help("a model or metric that does something else for some numbers of examples has no value over many batches")
+        .help("a model or metric that depends on the number of examples has no value over several batches")
 }
 
 /// The same request for another number of examples.
@@ -64,9 +65,9 @@ fn of_examples(model: &Model, request: &Request, examples: usize) -> Result<Requ
         *ty = batched(ty, examples);
     }
     let (source, name) = (model.source(), request.model.clone());
-    let said = source.dims_of_examples(name.as_deref()).map_err(|d| model.error(d))?;
+    let data_dims = source.dims_of_examples(name.as_deref()).map_err(|d| model.error(d))?;
     for dim in source.free_dims(name.as_deref()).map_err(|d| model.error(d))? {
-        if let Some(size) = request.dims.get_mut(&dim).filter(|_| !said.contains(&dim)) {
+        if let Some(size) = request.dims.get_mut(&dim).filter(|_| !data_dims.contains(&dim)) {
             *size = examples;
         }
     }
@@ -84,10 +85,10 @@ fn batch(request: &Request) -> usize {
 struct Finisher {
     model: Model,
     compiler: Compiler,
-    /// What the program of a batch was made of.
+    /// The request of the program of a batch.
     request: Request,
     parts: Vec<Part>,
-    /// The program that was made last, with the number of examples that was asked for and the one that it is for.
+    /// The last program, with the requested number of examples and the one that it was compiled for.
     last: Mutex<Option<(usize, usize, Program)>>,
 }
 
@@ -105,8 +106,10 @@ impl Finisher {
             Err(_) => (batch, at(batch, 2 * batch)?),
         };
         if let Some(name) = lowered.growing.as_ref().filter(|_| size != examples) {
-            let message = format!("`{name}` over {examples} examples cannot be computed: the model takes {batch} only");
-            let help = "let it take any number of examples, `B`, or make this of means over them";
+            let message = format!(
+                "`{name}` over {examples} examples cannot be computed: the model accepts only batches of {batch}"
+            );
+            let help = "declare the batch axis as `B`, or compute this from means over the examples";
             return Err(Error::plain("one-batch-size", message).help(help));
         }
         if !agree(&lowered.parts, &self.parts) {
@@ -120,7 +123,7 @@ impl Finish for Finisher {
     fn program(&self, examples: usize) -> Result<Finished, TrainError> {
         let failed = |error: Error| TrainError::Finish { code: error.code(), message: message(&error) };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (size, program) = match last.take().filter(|(asked, ..)| *asked == examples) {
+        let (size, program) = match last.take().filter(|(requested, ..)| *requested == examples) {
             Some((_, size, program)) => (size, program),
             None => self.make(examples).map_err(failed)?,
         };

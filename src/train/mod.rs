@@ -30,7 +30,7 @@ use crate::model::failure::{failed_fields, failed_run, failed_training};
 use crate::model::warnings::Warnings;
 use crate::train::data::SectionData;
 use crate::train::evaluation::{Part, Weights, evaluator};
-use crate::train::identity::{fingerprint, fingerprint_of, judge, settings_of};
+use crate::train::identity::{fingerprint, fingerprint_of, monitor, settings_of};
 use crate::train::kept::Kept;
 use crate::train::measure::{measures, with_parts};
 use crate::train::step::{Remainder, TrainingStep, batch_request};
@@ -39,23 +39,23 @@ use crate::{Compiler, Error, Model, Program};
 /// What the command line changes in a `train` section.
 #[derive(Clone, Debug, Default)]
 pub struct TrainOverrides {
-    /// Examples of a step.
+    /// Examples per step.
     pub batch: Option<usize>,
-    /// Times through the data.
+    /// Epochs.
     pub epochs: Option<usize>,
-    /// What random draws follow from.
+    /// The seed of random draws.
     pub seed: Option<u64>,
-    /// Where checkpoints, the best weights and the history go; `None` writes nothing.
+    /// The folder for checkpoints, the best weights and the history; `None` writes nothing.
     pub folder: Option<PathBuf>,
     /// Steps between checkpoints, besides those every few seconds and at the end.
     pub checkpoint_steps: Option<u64>,
-    /// Whether to go on from the latest checkpoint of the folder. A training must have been begun there; one that was killed before its first
-    /// checkpoint starts anew.
+    /// Whether to resume from the latest checkpoint of the folder. A training must have been started there; one that was killed before its
+    /// first checkpoint starts from the beginning.
     pub resume: bool,
 }
 
 impl TrainOverrides {
-    /// The settings of a section with what is changed; refuses what the section's text may not say either.
+    /// Applies the overrides to the settings of a section, with the same checks.
     fn apply(&self, mut settings: TrainSettings) -> Result<TrainSettings, Error> {
         settings.batch = counted("batch", self.batch.unwrap_or(settings.batch))?;
         settings.seed = self.seed.unwrap_or(settings.seed);
@@ -85,12 +85,12 @@ pub struct Training {
     remainder: Remainder,
     remainder_timings: Option<(usize, Timings)>,
     warnings: Warnings,
-    /// What the last run ended with, and its weights where those are not the trainer's.
+    /// Which weights the last run kept, and their values if they are not those of the trainer.
     kept: Option<(Kept, Option<Tensors>)>,
 }
 
 impl Training {
-    /// Reads the data of a model's `train` section, compiles its step, and sets the first weights.
+    /// Reads the data of a model's `train` section, compiles its step, and sets the initial weights.
     ///
     /// # Errors
     /// If the model has no such section, or model, data or weights are wrong.
@@ -100,13 +100,13 @@ impl Training {
             (true, Some(folder)) => expect_begun(folder)?,
             _ => None,
         };
-        // a training goes on with the values of `fit`s that it began with
+        // a resumed training uses the values of `fit`s of its checkpoint
         let fits = begun.as_ref().map(|(_, fits)| fits.clone()).unwrap_or_default();
         let step = TrainingStep::new(model, compiler, settings, [], &fits)?;
         step.check_settings()?;
         let request = with_parts(model, step.request(Mode::Train))?;
         let (program, lowered, timings) = compiler.build(model, &request)?;
-        // what is wrong shows now, and not after the training
+        // errors of the evaluation are reported before the training, not after it
         step.check(&lowered)?;
         let measures = measures(model, compiler, &request, &lowered);
         let mut trainer = step.trainer(&program, &lowered, Some(&measures))?;
@@ -128,7 +128,7 @@ impl Training {
             fingerprint: fingerprint(&lowered.graph, compiler)?,
             fingerprint_of: None,
             settings: settings_of(model, compiler, &step.settings)?,
-            monitor: judge(&step.settings.keep),
+            monitor: monitor(&step.settings.keep),
             patience: step.settings.patience.map(|n| n as u64),
         };
         if let Some(length) = begun.map(|(meta, _)| meta.length).filter(|length| *length != options.length()) {
@@ -138,10 +138,10 @@ impl Training {
         let test = data.test(model, compiler, &settings)?;
         let SectionData { examples, training, validation, fits, .. } = data;
         let validation = match validation {
-            Some(selection) => {
-                let (mut evaluator, _) = evaluator(model, compiler, &settings, &selection, Weights::Learn)?;
+            Some(subset) => {
+                let (mut evaluator, _) = evaluator(model, compiler, &settings, &subset, Weights::Changing)?;
                 evaluator.set_seed(Part::Validation.seed(settings.seed));
-                Some((evaluator, selection))
+                Some((evaluator, subset))
             }
             None => None,
         };
@@ -167,35 +167,35 @@ impl Training {
         })
     }
 
-    /// Trains to the end, or until `stop` is raised, and tells what happens.
+    /// Trains to the end, or until `stop` is set, and reports events.
     ///
     /// # Errors
     /// If a step or a file fails, or the loss is not finite.
-    pub fn run(&mut self, stop: Arc<AtomicBool>, tell: &mut dyn FnMut(&Event<'_>)) -> Result<Summary, TrainError> {
+    pub fn run(&mut self, stop: Arc<AtomicBool>, observer: &mut dyn FnMut(&Event<'_>)) -> Result<Summary, TrainError> {
         let run = Run {
             trainer: &mut self.trainer,
             data: self.data.clone(),
             constants: self.fits.clone(),
-            validation: self.validation.as_mut().map(|(evaluator, selection)| (evaluator, selection.clone())),
+            validation: self.validation.as_mut().map(|(evaluator, subset)| (evaluator, subset.clone())),
             options: self.options.clone(),
             stop,
         };
-        let mut summary = run.run(tell)?;
+        let mut summary = run.run(observer)?;
         self.kept = Some(Kept::of(&self.settings.keep, &mut summary));
         Ok(summary)
     }
 
-    /// Which weights the last run ended with: those that [`Training::weights`] gives. None before it.
+    /// Which weights the last run kept: those that [`Training::weights`] returns. None before it.
     pub fn kept(&self) -> Option<&Kept> {
         self.kept.as_ref().map(|(kept, _)| kept)
     }
 
-    /// What the data makes of the section, and is probably not meant: a validation of no example, say.
+    /// Warnings that depend on the data, such as a validation without examples.
     pub fn warnings(&self) -> &Warnings {
         &self.warnings
     }
 
-    /// How many examples each epoch leaves out, since the model takes no batch of so few, and why it does not.
+    /// The number of examples that each epoch leaves out, since the model accepts no batch of that size, and the reason.
     pub fn left_out(&self) -> Option<(usize, &str)> {
         match &self.remainder {
             Remainder::LeftOut { count, why } => Some((*count, why)),
@@ -203,43 +203,43 @@ impl Training {
         }
     }
 
-    /// A failure of [`Training::run`] with its place in the model's text, where there is one.
+    /// A failure of [`Training::run`] with its span in the model's source, if it is known.
     pub fn explain(&self, error: TrainError) -> Error {
         failed_training(&self.model, &error)
     }
 
-    /// Loss and metrics of the test data with the weights of now; `None` if the section names no test data.
+    /// Loss and metrics of the test data with the current weights; `None` if the section has no test data.
     ///
     /// # Errors
     /// If the data does not fit the model.
     pub fn test(&self) -> Result<Option<Scores>, Error> {
-        let Some(selection) = &self.test else { return Ok(None) };
-        let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, selection, Weights::Stay)?;
+        let Some(subset) = &self.test else { return Ok(None) };
+        let (mut evaluator, _) = evaluator(&self.model, &self.compiler, &self.settings, subset, Weights::Fixed)?;
         evaluator.set_seed(Part::Test.seed(self.settings.seed));
         let weights = self.weights();
         for session in evaluator.sessions() {
             crate::program::set_weights(session, &weights).map_err(|e| failed_run(&self.model, &e))?;
         }
-        evaluator.run(selection).map(Some).map_err(|e| failed_training(&self.model, &e))
+        evaluator.run(subset).map(Some).map_err(|e| failed_training(&self.model, &e))
     }
 
-    /// The model's outputs for the first examples of the test data, or else of the validation's, or else of those that it learned from;
-    /// together with the fields of those examples.
+    /// The model's outputs for the first examples of the test data, or else of the validation or training data, together with the
+    /// fields of those examples.
     ///
     /// # Errors
     /// If the model cannot be compiled for so many examples.
     pub fn predict(&self, count: usize) -> Result<Predictions, Error> {
-        let held_out = self.validation.as_ref().map(|(_, selection)| (Part::Validation, selection));
-        let test = self.test.as_ref().map(|selection| (Part::Test, selection));
-        let (part, selection) = test.or(held_out).unwrap_or((Part::Train, &self.data));
-        let count = count.min(selection.count());
-        let positions: Vec<usize> = match &selection.positions {
+        let validation = self.validation.as_ref().map(|(_, subset)| (Part::Validation, subset));
+        let test = self.test.as_ref().map(|subset| (Part::Test, subset));
+        let (part, subset) = test.or(validation).unwrap_or((Part::Train, &self.data));
+        let count = count.min(subset.count());
+        let positions: Vec<usize> = match &subset.positions {
             Some(positions) => positions[..count].to_vec(),
             None => (0..count).collect(),
         };
         let key = batch_key(fields_key(part.seed(self.settings.seed)), Cursor::default());
-        let fields = selection.examples.gather(&positions, false, key).map_err(|e| failed_fields(&self.model, &e))?;
-        let request = batch_request(&self.model, &self.settings, &selection.examples, Mode::Infer, count);
+        let fields = subset.examples.gather(&positions, false, key).map_err(|e| failed_fields(&self.model, &e))?;
+        let request = batch_request(&self.model, &self.settings, &subset.examples, Mode::Infer, count);
         let (program, ..) = self.compiler.build(&self.model, &request)?;
         let mut session = program.with_weights(self.weights())?.try_session()?;
         session.set_key(part.seed(self.settings.seed)).map_err(|e| failed_run(&self.model, &e))?;
@@ -249,8 +249,8 @@ impl Training {
         Ok(Predictions { part, outputs, fields })
     }
 
-    /// The weights that the section says to keep, those of now or of the best epoch, and the states of the model that an evaluation needs; with
-    /// them the values of the `fit`s of its data, under names that begin with `@fit/`.
+    /// The weights to keep, the current ones or those of the best epoch, with the states of the model that an evaluation needs and the
+    /// values of the `fit`s of its data, whose names begin with `@fit/`.
     pub fn weights(&self) -> Tensors {
         let weights = match &self.kept {
             Some((_, Some(weights))) => weights.clone(),
@@ -259,12 +259,12 @@ impl Training {
         weights.into_iter().chain(self.fits.clone()).collect()
     }
 
-    /// The settings of the section, as they are in force.
+    /// The settings of the section, with the overrides.
     pub fn settings(&self) -> &TrainSettings {
         &self.settings
     }
 
-    /// The numbers of examples to learn from, to validate with, and of the test.
+    /// The numbers of training, validation and test examples.
     pub fn examples(&self) -> (usize, usize, usize) {
         let count = |s: Option<&Subset>| s.map_or(0, Subset::count);
         (self.data.count(), count(self.validation.as_ref().map(|(_, s)| s)), count(self.test.as_ref()))
@@ -275,17 +275,17 @@ impl Training {
         &self.program
     }
 
-    /// What is known of the model's layers and weights.
+    /// The lowered step, with the tables of layers and weights.
     pub fn lowered(&self) -> &Lowered {
         &self.lowered
     }
 
-    /// How long compiling the step took.
+    /// The compile time of the step.
     pub fn timings(&self) -> &Timings {
         &self.timings
     }
 
-    /// The examples of the last, smaller batch of each epoch, if there is one, and how long compiling its step took.
+    /// The number of examples of the last, smaller batch of each epoch, if there is one, and the compile time of its step.
     pub fn remainder(&self) -> Option<(usize, &Timings)> {
         self.remainder_timings.as_ref().map(|(count, timings)| (*count, timings))
     }
@@ -296,11 +296,11 @@ impl Training {
     }
 }
 
-/// Checks that a training was begun in a folder, to go on from: who asks to go on does not want to begin another one. What its latest
-/// checkpoint says, if it came to one.
+/// The latest checkpoint of a folder to resume from, if there is one. Fails if no training was started there, since `resume` should not
+/// start a new one.
 fn expect_begun(folder: &Path) -> Result<Option<(Meta, Tensors)>, Error> {
     let explain = |e: CheckpointError| Error::plain(e.code(), e.to_string());
-    // opening would make it
+    // opening a checkpoint folder would create it
     let begun = checkpoint::is_begun(folder);
     let latest =
         if begun { Store::open(folder, 1).map_err(explain)?.latest().map_err(explain)? } else { Latest::default() };
@@ -311,26 +311,26 @@ fn expect_begun(folder: &Path) -> Result<Option<(Meta, Tensors)>, Error> {
     if begun && latest.skipped.is_empty() {
         return Ok(None);
     }
-    let message = format!("{} has no checkpoint to go on from", folder.display());
+    let message = format!("{} has no checkpoint to resume from", folder.display());
     let error = Error::plain(latest.skipped.first().map_or("missing-file", CheckpointError::code), message);
     let error = latest.skipped.iter().fold(error, |error, skipped| error.help(skipped.to_string()));
-    Err(error.help("without `resume`, the training begins anew"))
+    Err(error.help("to start a new training, omit `resume`"))
 }
 
 /// The `train` section of a model.
 pub(crate) fn settings(model: &Model) -> Result<TrainSettings, Error> {
     find_settings(model)?.ok_or_else(|| {
-        Error::plain("missing-setting", "no `train` section says how to train this model")
+        Error::plain("missing-setting", "the model has no `train` section")
             .help("add `train` with `data`, `loss` and `optimizer`")
     })
 }
 
-/// The training of a model that is chosen, if it has one.
+/// The settings of the chosen training of a model, if it has one.
 pub(crate) fn find_settings(model: &Model) -> Result<Option<TrainSettings>, Error> {
     model.source().train_settings(&model.request(Mode::Train)).map_err(|d| model.error(d))
 }
 
-/// A count that a setting may have: the same as in the text of a `train` section.
+/// Checks a count by the bounds of the settings of a `train` section.
 pub(crate) fn counted(setting: &str, count: usize) -> Result<usize, Error> {
     let bounds = match count {
         0 => "at least 1",
@@ -340,10 +340,10 @@ pub(crate) fn counted(setting: &str, count: usize) -> Result<usize, Error> {
     Err(Error::plain("number-out-of-range", format!("`{setting}` is {count}, but must be {bounds}")))
 }
 
-/// What a model makes of some examples.
+/// Outputs of a model for some examples.
 #[derive(Clone, Debug)]
 pub struct Predictions {
-    /// Where the examples are from.
+    /// The part of the data that the examples are from.
     pub part: Part,
     /// The model's outputs.
     pub outputs: Tensors,

@@ -1,4 +1,4 @@
-//! Inputs of a trained model that are given as the dataset reads them, and prepared as its fields were for the training.
+//! Preparation of inputs as the dataset prepares its fields, with the `fit`s of the training.
 
 use dlc_dsl::lower::dataset::fit_argument;
 use dlc_ir::Type;
@@ -12,11 +12,11 @@ use crate::data::stored;
 use crate::model::failure::failed_run;
 use crate::{Compiler, Error, Model};
 
-/// The inputs of a model. Those that are `let`s of the dataset of its `train` section, such as what that reads, are replaced by the fields that follow
-/// from them. The values of its `fit`s are among `weights`, where the model was trained, and otherwise those of its training examples.
+/// The inputs of a model. Tensors for `let`s of the dataset of its `train` section are replaced by the fields that are computed from them. The values
+/// of `fit`s are among `weights` if the model was trained, and otherwise computed from its training examples.
 ///
 /// # Errors
-/// If what is given does not fit the dataset.
+/// If the tensors do not fit the dataset.
 pub fn prepare(compiler: &Compiler, model: &Model, weights: &Tensors, given: Tensors) -> Result<Tensors, Error> {
     let source = model.source();
     let request = model.request(dlc_dsl::Mode::Infer);

@@ -1,4 +1,4 @@
-//! What to make of a model of which some sizes are given.
+//! Requests for a model, with all sizes.
 
 use dlc_dsl::lower::settings::TrainSettings;
 use dlc_dsl::{Mode, Request};
@@ -10,11 +10,11 @@ use crate::train::step::TrainingStep;
 use crate::train::{find_settings, settings};
 use crate::{Compiler, Error, Model};
 
-/// What to make of a model, with the sizes that its open dimensions get: those of `sizes`, then those of the data of its `train`
-/// section. What no data says, the number of examples, is the batch of that section where that matters, and otherwise 1.
+/// A request with a size for every free dimension: from `sizes`, or else from the data of the `train` section. The number of examples,
+/// which does not follow from data, is the `batch` of that section for programs that depend on it, and otherwise 1.
 ///
 /// # Errors
-/// If the model has no such thing, or its data cannot be read.
+/// If the model has no such program, or its data cannot be read.
 pub fn request_for(
     model: &Model,
     mode: Mode,
@@ -26,9 +26,9 @@ pub fn request_for(
         let mut request = model.request(mode);
         request.dims.extend(sizes.iter().cloned());
         let (source, name) = (model.source(), request.model.clone());
-        let said = source.dims_of_examples(name.as_deref()).map_err(|d| model.error(d))?;
-        // where all are set, no data is needed
-        if let Some(settings) = trained.filter(|_| said.iter().any(|dim| !request.dims.contains_key(dim))) {
+        let data_dims = source.dims_of_examples(name.as_deref()).map_err(|d| model.error(d))?;
+        // if all sizes are set, no data is read
+        if let Some(settings) = trained.filter(|_| data_dims.iter().any(|dim| !request.dims.contains_key(dim))) {
             for (dim, size) in sizes_of_data(model, &settings)? {
                 request.dims.entry(dim).or_insert(size);
             }
@@ -41,7 +41,7 @@ pub fn request_for(
     Ok(training_step(model, compiler, sizes)?.request(mode))
 }
 
-/// The sizes that the data of a model's `train` section gives to its dimensions.
+/// The sizes of dimensions that follow from the data of a model's `train` section.
 fn sizes_of_data(model: &Model, settings: &TrainSettings) -> Result<IndexMap<String, usize>, Error> {
     let data = source(model, &settings.data)?;
     let fields = data.fields(data.count());

@@ -1,5 +1,5 @@
-//! The step of a `train` section, prepared in one way for whoever trains with it, shows it or checks it: which examples it learns from,
-//! what it is compiled from, and the weights that it begins with.
+//! The step of a `train` section, shared by training, checks and inspection: its training examples, the request that it is compiled from,
+//! and its initial weights.
 
 use std::cell::OnceCell;
 
@@ -26,7 +26,7 @@ use crate::{Compiler, Error, Model, Program};
 pub(crate) struct TrainingStep<'a> {
     model: &'a Model,
     compiler: &'a Compiler,
-    /// The section's settings, with the batch that is in force.
+    /// The section's settings, with the actual batch size.
     pub settings: TrainSettings,
     /// The section's data.
     pub data: SectionData,
@@ -34,25 +34,25 @@ pub(crate) struct TrainingStep<'a> {
     remainder: OnceCell<Remainder>,
 }
 
-/// What becomes of the training examples that are left when the others fill whole batches.
+/// The training examples that do not fill a whole batch.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Remainder {
-    /// There are none.
+    /// None are left.
     None,
     /// They are a last, smaller batch of each epoch.
     Trained(usize),
-    /// The model takes batches of one size only.
+    /// They are left out, since the model accepts only one batch size.
     LeftOut {
-        /// How many of each epoch.
+        /// The number in each epoch.
         count: usize,
-        /// Why it takes no others.
+        /// The reason.
         why: String,
     },
 }
 
 impl<'a> TrainingStep<'a> {
-    /// Reads the data of a section. Sizes go before what the section says: `B` before its batch. The values of `fit`s are those of `fits`, where it
-    /// has them.
+    /// Reads the data of a section. `sizes` take precedence over the section: `B` over its batch. The values of `fit`s are those of `fits`
+    /// if it has them.
     pub fn new<'s>(
         model: &'a Model,
         compiler: &'a Compiler,
@@ -66,14 +66,14 @@ impl<'a> TrainingStep<'a> {
         Ok(TrainingStep { model, compiler, settings, data, sizes, remainder: OnceCell::new() })
     }
 
-    /// What to make for the step: itself, its first values, or its evaluation.
+    /// A request for the step, its initial values, or its evaluation.
     pub fn request(&self, mode: Mode) -> Request {
         self.request_of(mode, self.settings.batch)
     }
 
     /// The same for batches of another size.
     pub fn request_of(&self, mode: Mode, batch: usize) -> Request {
-        // what evaluates knows of no steps
+        // an evaluation does not depend on the number of steps
         let steps = matches!(mode, Mode::Train | Mode::Init).then(|| self.steps_per_epoch());
         self.request_with(mode, batch, steps)
     }
@@ -95,7 +95,7 @@ impl<'a> TrainingStep<'a> {
         (self.data.training.len() / self.settings.batch + more).max(1)
     }
 
-    /// Examples that the first epoch trains on, or the part of it that all steps are.
+    /// Examples that the first epoch trains on, if `steps` do not end before it.
     pub fn examples_of_epoch(&self) -> usize {
         let count = self.data.training.len();
         let count =
@@ -104,7 +104,7 @@ impl<'a> TrainingStep<'a> {
         count.min(steps)
     }
 
-    /// What becomes of the examples that fill no batch.
+    /// The examples that do not fill a batch.
     pub fn remainder(&self) -> &Remainder {
         self.remainder.get_or_init(|| {
             let (whole, count) =
@@ -118,11 +118,11 @@ impl<'a> TrainingStep<'a> {
             };
             let why = match (lower(self.settings.batch), lower(count)) {
                 (Ok(whole), Ok(rest)) if !same_weights(&whole, &rest) => {
-                    "its weights depend on the size of a batch".to_owned()
+                    "its weights depend on the batch size".to_owned()
                 }
                 (Ok(whole), Ok(rest)) if agree(&whole.parts, &rest.parts) => return Remainder::Trained(count),
-                (Ok(_), Ok(_)) => "its loss or metrics are computed otherwise of so few".to_owned(),
-                // which fails in any case
+                (Ok(_), Ok(_)) => "its loss or metrics are computed differently for this batch size".to_owned(),
+                // the step itself fails, and reports the error
                 (Err(_), _) => return Remainder::None,
                 (_, Err(error)) => error.diagnostics().first().map_or(String::new(), |d| d.message.clone()),
             };
@@ -130,8 +130,8 @@ impl<'a> TrainingStep<'a> {
         })
     }
 
-    /// Adds the step for the examples that fill no batch to a trainer, if they are trained on;
-    /// their number, and how long compiling it took.
+    /// Adds the step for the examples that do not fill a batch to a trainer, if they are trained on; returns their number and the compile
+    /// time.
     pub fn add_remainder(&self, trainer: &mut train::Trainer) -> Result<Option<(usize, Timings)>, Error> {
         let &Remainder::Trained(count) = self.remainder() else { return Ok(None) };
         let request = with_parts(self.model, self.request_of(Mode::Train, count))?;
@@ -140,8 +140,8 @@ impl<'a> TrainingStep<'a> {
         Ok(Some((count, timings)))
     }
 
-    /// A trainer of the compiled step, with the weights that it begins with: drawn, or read where the section names a file.
-    /// `measures` says how loss and metrics of an epoch follow from its steps.
+    /// A trainer of the compiled step with its initial weights, drawn or read from files. `measures` combines loss and metrics of an epoch
+    /// from those of its steps.
     pub fn trainer(
         &self,
         program: &Program,
@@ -160,7 +160,7 @@ impl<'a> TrainingStep<'a> {
         Ok(trainer)
     }
 
-    /// What the data makes of the section, and is probably not meant.
+    /// Warnings that depend on the data.
     pub fn warnings(&self) -> Warnings {
         let left_out = match self.remainder() {
             Remainder::LeftOut { count, why } => Some((*count, why.as_str())),
@@ -168,33 +168,33 @@ impl<'a> TrainingStep<'a> {
         };
         Warnings::new(
             self.model,
-            self.settings.warnings(self.data.examples.count(), self.data.held_out.len(), left_out),
+            self.settings.warnings(self.data.examples.count(), self.data.validation_rows.len(), left_out),
         )
     }
 
-    /// Checks that training has an end and examples for a step.
+    /// Checks that the training has a length, and enough examples for a step.
     pub fn check_settings(&self) -> Result<(), Error> {
         self.settings.check_length().map_err(|d| self.model.error(d))?;
-        let validated = self.settings.check_validation(self.data.examples.count(), self.data.held_out.len());
+        let validated = self.settings.check_validation(self.data.examples.count(), self.data.validation_rows.len());
         validated.map_err(|d| self.model.error(d))?;
         self.settings.check_batch(self.data.training.len()).map_err(|d| self.model.error(d))
     }
 
-    /// Checks what else a training needs, against its lowered step: labels that are classes of the model, in the test data as well, something to
-    /// judge by where that is wanted, and a file of weights that fits.
+    /// Checks the training against its lowered step: labels are classes of the model, in the test data too; the score of `keep` exists; files
+    /// of weights match.
     pub fn check(&self, lowered: &Lowered) -> Result<(), Error> {
         let TrainSettings { data, test, weights, validation, .. } = &self.settings;
         let tested = self.data.test(self.model, self.compiler, &self.settings)?;
         check_labels(self.model, data, &self.data.examples, &lowered.graph)?;
         let validated = self.data.validation.as_ref();
-        if let (Some(Validation::Data(call)), Some(selection)) = (validation, validated) {
-            check_labels(self.model, call, &selection.examples, &lowered.graph)?;
+        if let (Some(Validation::Data(call)), Some(subset)) = (validation, validated) {
+            check_labels(self.model, call, &subset.examples, &lowered.graph)?;
         }
-        if let (Some(call), Some(selection)) = (test, &tested) {
-            check_labels(self.model, call, &selection.examples, &lowered.graph)?;
+        if let (Some(call), Some(subset)) = (test, &tested) {
+            check_labels(self.model, call, &subset.examples, &lowered.graph)?;
         }
-        for selection in validated.into_iter().chain(&tested) {
-            for request in evaluations(self.model, &self.settings, selection)? {
+        for subset in validated.into_iter().chain(&tested) {
+            for request in evaluations(self.model, &self.settings, subset)? {
                 self.model.lower(&with_parts(self.model, request)?)?;
             }
         }
@@ -212,7 +212,7 @@ fn same_weights(a: &Lowered, b: &Lowered) -> bool {
     of(a) == of(b)
 }
 
-/// A request for batches of a size, with the types that the examples have.
+/// A request for batches of a size, with the types of the examples.
 pub(crate) fn batch_request(
     model: &Model,
     settings: &TrainSettings,

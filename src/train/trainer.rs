@@ -1,4 +1,4 @@
-//! Training step by step, from a program that embeds dlc.
+//! Training step by step, for embedding programs.
 
 use std::sync::Arc;
 
@@ -15,10 +15,10 @@ use crate::train::settings;
 use crate::train::step::TrainingStep;
 use crate::{Compiler, Error, Model};
 
-/// One training step's loss and metrics, all at the weights before it.
+/// Loss and metrics of a training step, computed with the weights before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// The loss; of several updates the sum of their losses.
+    /// The loss; with several updates, the sum of their losses.
     pub loss: f64,
     /// The losses of several updates and the metrics that are numbers, by name.
     pub metrics: IndexMap<String, f64>,
@@ -26,33 +26,32 @@ pub struct Step {
     pub tables: IndexMap<String, Tensor>,
 }
 
-/// A model that learns batch by batch: forward, backward and update as one program.
+/// Trains a model batch by batch: forward, backward and update are one program.
 ///
-/// Batches may have any size: the program for a size that was not there before is compiled when it comes, and kept. All of them work on the same
-/// weights and states.
+/// Batches may have any size: a program is compiled for each new size and cached. All programs share the weights and states.
 #[derive(Debug)]
 pub struct Trainer {
     model: Model,
     compiler: Compiler,
-    /// What the step was made of, for batches of one size.
+    /// The request of the step, for the first batch size.
     request: Request,
     trainer: dlc_runtime::train::Trainer,
     /// The inputs that are indices.
     indices: Indices,
-    /// The program of the gradients for each size of batches that they were asked for.
+    /// The program of the gradients for each batch size for which they were requested.
     gradients: IndexMap<usize, Session>,
-    /// The size of the batches that it was made for.
+    /// The first batch size.
     batch: usize,
     seed: u64,
 }
 
 impl Compiler {
-    /// A trainer by the model's `train` section, which gives loss, optimiser and metrics, and whose data says what types
-    /// the fields have. It begins with the section's `weights`, where there are some, and otherwise with drawn ones. Sizes given
-    /// here go before those of the section: `[("B", 64)]`, of which `B` is only the size to compile for at once.
+    /// A trainer by the model's `train` section, which has the loss, optimisers and metrics, and whose data determines the types of the
+    /// fields. Initial weights are the section's `weights`, if it has any, and otherwise drawn. `sizes` take precedence over those of the
+    /// section: `[("B", 64)]`, where `B` is only the first batch size to compile for.
     ///
     /// # Errors
-    /// If the model has no such section, or model, data or weights are wrong.
+    /// If the model has no such section, or its source, data or weights have errors.
     pub fn trainer<'a>(
         &self,
         model: &Model,
@@ -76,14 +75,14 @@ impl Compiler {
 }
 
 impl Trainer {
-    /// Does one step on a batch, which gives every field. One that is refused before the step changes nothing: that lacks a field, has one of
-    /// another type, NaN, or an index out of range. Should a check fail within the step, all further ones fail until [`Trainer::restore`].
+    /// Runs one step on a batch, which must have every field. A batch that is refused before the step changes nothing: one with a missing
+    /// field, another type, NaN, or an index out of range. If a check fails within the step, all further steps fail until [`Trainer::restore`].
     ///
     /// # Errors
-    /// If a field is unknown, missing, of another type, not finite or no index of what it indexes, or the step fails.
+    /// If a field is unknown, missing, of another type, not finite or out of range, or the step fails.
     pub fn step<'a>(&mut self, batch: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Result<Step, Error> {
         let batch: Vec<(&str, &Tensor)> = batch.into_iter().collect();
-        // what does not fit for another reason is refused by the program of now, which says why
+        // any other mismatch is reported by the current program
         if let Some(size) = self.size_of(&batch) {
             self.indices.check(&self.model, &batch)?;
             if !self.trainer.takes(size) {
@@ -96,9 +95,9 @@ impl Trainer {
         Ok(Step { loss, metrics, tables })
     }
 
-    /// The gradients of the loss of a batch by every trainable weight, under the weights' names. Nothing is updated. Where a step has several
-    /// updates, these are those that each would take, of its loss by its weights after the updates before it; those of a weight that a second
-    /// update changes too are called `w` and `w@2`.
+    /// The gradients of the loss of a batch with respect to every trainable weight, by weight. Nothing is updated. In a step with several
+    /// updates they are those of each update: of its loss, after the updates before it. A weight `w` that a second update changes too has
+    /// the gradients `w` and `w@2`.
     ///
     /// # Errors
     /// If a field is unknown, missing or of another type, or the run fails.
@@ -110,7 +109,7 @@ impl Trainer {
             let unknown = SessionError::Unknown { kind: "input", name: (*name).to_owned(), near: vec![], known };
             return Err(failed_run(&self.model, &unknown));
         }
-        // A batch whose fields have no common size is refused by any program.
+        // Any program refuses a batch whose fields have no common size.
         let size = self.size_of(&batch).unwrap_or(self.batch);
         if !self.gradients.contains_key(&size) {
             let session = self.compile_gradients(size)?;
@@ -151,20 +150,20 @@ impl Trainer {
         self.trainer.session().states()
     }
 
-    /// A copy of all that steps update, to go back to.
+    /// A copy of everything that steps update, for [`Trainer::restore`].
     pub fn snapshot(&self) -> Snapshot {
         self.trainer.snapshot()
     }
 
-    /// Goes back to a snapshot of this trainer, also after a step that failed halfway.
+    /// Restores a snapshot of this trainer, also after a step that failed halfway.
     ///
     /// # Errors
-    /// If it is that of another model.
+    /// If it is a snapshot of another model.
     pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
         self.trainer.restore(snapshot).map_err(|e| failed_training(&self.model, &e))
     }
 
-    /// The size of a batch whose fields are those of the data but for that; none for any other, which some program then refuses.
+    /// The size of a batch whose fields match those of the data otherwise; none if they do not, which a program then reports.
     fn size_of(&self, batch: &[(&str, &Tensor)]) -> Option<usize> {
         let mut size = None;
         for (name, tensor) in batch {
@@ -179,7 +178,7 @@ impl Trainer {
         size
     }
 
-    /// What to make for batches of another size.
+    /// The request for another batch size.
     fn request_for(&self, size: usize) -> Request {
         let mut request = self.request.clone();
         for ty in request.fields.values_mut() {
@@ -195,14 +194,14 @@ impl Trainer {
         let graph = gradient_graph(&self.model.lower(&self.request_for(size))?.graph)?;
         let program = self.compiler.compile_graph(&self.model, graph, &mut Timings::default())?;
         let mut session = program.try_session()?;
-        // the draws of the step, whose number is among the states
+        // the draws are those of the step, whose number is among the states
         session.set_key(self.seed.cast_signed()).map_err(|e| failed_run(&self.model, &e))?;
         Ok(session)
     }
 }
 
-/// The graph of a step, cut off behind the gradients, which are its outputs. Further gradients by a weight that several updates change are
-/// called `w@2` and so on, as the states of their optimizers are.
+/// The graph of a step up to the gradients, which are its outputs. Further gradients of a weight that several updates change are
+/// named `w@2` and so on, like the states of their optimizers.
 fn gradient_graph(graph: &Graph) -> Result<Graph, Error> {
     let entry = graph.entry();
     let of_updates: Vec<_> = entry
@@ -215,7 +214,7 @@ fn gradient_graph(graph: &Graph) -> Result<Graph, Error> {
     let Some((_, first, _)) = of_updates.first() else {
         return Err(Error::plain("no-gradient", "no weight of this model is trainable"));
     };
-    // All are of one function, whose operands in the first are the weights before any update.
+    // All updates differentiate one function; its operands in the first are the weights before any update.
     let names: Vec<Option<Arc<str>>> = first.operands.iter().map(|&operand| weight_name(entry, operand)).collect();
     let mut cut: Function = entry.clone();
     cut.results.clear();
@@ -251,7 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gradients_are_compiled_when_they_are_asked_for() {
+    fn gradients_are_compiled_on_demand() {
         let folder = tempfile::tempdir().expect("a folder");
         let text = "dlc 1
 model m(x: [B, 2]) -> y: [B] { return squeeze(linear(x, 1), axis: 1) }

@@ -1,4 +1,4 @@
-//! What is shipped: that artefacts hold everything, and run wherever they lie.
+//! Artefacts: they are complete, and independent of their location.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -13,7 +13,7 @@ fn utf8(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// Trains a project, whose artefact then lies beside the model.
+/// Trains a project; the artefact is beside the model.
 fn train(folder: &tempfile::TempDir, path: &Path) {
     done(&dlc(&["train", utf8(path), "--folder", utf8(&folder.path().join("runs"))]));
 }
@@ -50,7 +50,7 @@ fn dimensions_that_the_inputs_determine_are_taken_from_them() {
     done(&dlc(&["run", utf8(&path), utf8(&input)]));
     done(&dlc(&["compile", utf8(&path), "--size", "F=3", "-o", utf8(&artefact)]));
     done(&dlc(&["run", utf8(&artefact), utf8(&input)]));
-    // weights for another size are told, and not left out
+    // weights for another size are reported, not left out
     done(&dlc(&["compile", utf8(&path), "--size", "F=5", "-o", utf8(&artefact)]));
     let refused = dlc(&["run", utf8(&artefact), utf8(&input)]);
     let said = String::from_utf8_lossy(&refused.stderr);
@@ -114,7 +114,7 @@ fn arguments_are_read_by_their_types_and_shipped_as_they_are() {
 }
 
 #[test]
-fn a_target_of_another_machine_is_a_wrong_command_line() {
+fn a_target_of_another_machine_is_a_usage_error() {
     let other = if cfg!(target_arch = "x86_64") { "aarch64" } else { "x86-64-v3" };
     let output = dlc(&["compile", "examples/mnist.dl", "--target", other]);
     let said = String::from_utf8_lossy(&output.stderr);

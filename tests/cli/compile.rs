@@ -1,4 +1,4 @@
-//! What `dlc compile` shows, and where it stops; and that the verbs which show programs take the same words for them.
+//! `dlc compile`: stages and stops; the options that verbs which show programs share.
 
 use super::{dlc, json, scratch, text};
 
@@ -17,10 +17,10 @@ fn the_differentiated_stage_is_that_of_the_training_step() {
     assert!(grad.contains(" update %") && !grad.contains(" = gradient "), "{grad}");
     assert!(stages(&["--emit=ir,grad"]).contains(" = gradient "), "both are of one program");
     let said = refused(&["compile", "examples/mnist.dl", "--emit=grad", "--mode=infer"], 2);
-    assert!(said.contains("`--mode=infer` has nothing to differentiate"), "{said}");
+    assert!(said.contains("`--mode=infer` has no gradients"), "{said}");
     let (_folder, path) = scratch("m.dl", "model m(x: [B, 2]) -> y: [B, 2] = linear(x, 2)\n");
     let said = refused(&["compile", path.to_str().expect("UTF-8"), "--emit=grad"], 1);
-    assert!(said.contains("no `train` section says how to train this model"), "{said}");
+    assert!(said.contains("the model has no `train` section"), "{said}");
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn an_artefact_is_written_beside_a_text() {
 }
 
 #[test]
-fn the_program_that_is_asked_for_is_compiled() {
+fn the_requested_program_is_compiled() {
     for mode in ["infer", "eval", "train", "init"] {
         let report = json(&dlc(&["compile", "examples/mnist.dl", "--mode", mode, "--json"]));
         let programs = report["programs"].as_array().expect("a list");
@@ -51,7 +51,7 @@ fn the_program_that_is_asked_for_is_compiled() {
 }
 
 #[test]
-fn words_that_exclude_each_other_make_the_command_line_wrong() {
+fn conflicting_options_are_usage_errors() {
     for more in [
         &["--emit=ir", "--stop-after=ir"][..],
         &["--stop-after=ir", "-o", "m.dlx"],
@@ -64,7 +64,7 @@ fn words_that_exclude_each_other_make_the_command_line_wrong() {
 }
 
 #[test]
-fn every_verb_that_shows_a_program_takes_the_same_words_for_it() {
+fn every_verb_that_shows_a_program_takes_the_same_options() {
     let folder = tempfile::tempdir().expect("a folder");
     let picture = folder.path().join("m.svg");
     let settings = ["--set", "hidden=8", "--size", "B=4", "--float=f64", "--model=perceptron", "--train=perceptron"];
@@ -101,7 +101,7 @@ fn every_verb_takes_the_maths() {
     let (folder, path) = scratch("m.dl", "model m(x: [B, 3]) -> y: [B, 3] = floor(x / 41)\n");
     let file = path.to_str().expect("UTF-8");
     let emitted = |math: &str| text(&dlc(&["compile", file, "--emit=opt", math]));
-    // A division by what is no power of two is one, unless numbers are taken to be moderate.
+    // A division by a number that is not a power of two is kept, except with fast maths.
     assert!(emitted("--math=strict").contains(" = div ") && emitted("--math=safe").contains(" = div "));
     assert!(!emitted("--math=fast").contains(" = div "), "{}", emitted("--math=fast"));
     assert_eq!(text(&dlc(&["compile", file, "--emit=opt"])), emitted("--math=safe"));
@@ -124,7 +124,7 @@ fn every_verb_takes_the_maths() {
         let said = refused(&[verb, "no-such-file.dl", "--math=loose"], 2);
         assert!(said.contains("loose"), "{said}");
     }
-    // An artefact's graph is used with the maths that it was made with; with others it is made anew.
+    // An artefact's graph is used only with its math mode; for others the source is compiled.
     let to = folder.path().join("m.dlx");
     let to = to.to_str().expect("UTF-8");
     assert!(dlc(&["compile", file, "--size", "B=1", "--math=fast", "-o", to]).status.success());

@@ -1,8 +1,8 @@
-//! Files that do not fit: what is said of data, weights and artefacts.
+//! Errors of files: data, weights and artefacts.
 
 use super::{classifier, complaint};
 
-/// The classifier with another text in place of one that it has.
+/// The classifier with a change of its source.
 fn changed(from: &str, to: &str) -> (tempfile::TempDir, String) {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     let model = std::fs::read_to_string(&path).expect("it was written");
@@ -89,7 +89,7 @@ fn tensors_that_are_ignored_and_counters_need_not_be_read() {
 }
 
 #[test]
-fn every_verb_that_needs_the_first_weights_tells_of_a_file_that_is_missing_or_does_not_fit() {
+fn every_verb_that_needs_initial_weights_reports_missing_and_mismatched_files() {
     let verbs = |file: &str, to: &str| {
         [vec!["check", file], vec!["compile", file, "-o", to], vec!["train", file, "--folder", to]]
             .map(|verb| verb.into_iter().map(str::to_owned).collect::<Vec<_>>())
@@ -107,7 +107,7 @@ fn every_verb_that_needs_the_first_weights_tells_of_a_file_that_is_missing_or_do
     }
 }
 
-/// Each setting of `weights` with the first number of each weight that it leads to.
+/// Settings of `weights`, each with the first element of each initial weight.
 #[test]
 fn weights_are_read_by_a_map_of_expressions() {
     let model = "model m(x: [B, 2], named: string = \"b\") -> p: [B, 1] {

@@ -1,4 +1,4 @@
-//! Whose mistake it is, the text's or the command line's, and that files are named.
+//! Errors of the source and of the command line have different exit codes, and name their files.
 
 use std::process::Output;
 
@@ -54,7 +54,7 @@ fn mistakes_of_the_command_line_are_exit_code_2() {
 }
 
 #[test]
-fn machines_are_told_of_a_command_line_that_cannot_be_read() {
+fn usage_errors_are_objects_under_json() {
     for (arguments, message) in [
         (&["train", "--json"][..], "the following required arguments were not provided"),
         (&["compile", "m.dl", "--emit=zzz", "--json"], "invalid value 'zzz' for '--emit"),
@@ -117,19 +117,23 @@ fn files_are_named_with_the_right_code() {
     );
     assert_eq!(exits_1(&["eval", "nothere.dlx"]), "error[missing-file]: there is no file nothere.dlx\n");
     assert_eq!(exits_1(&["compile", &file, "-o", "/"]), "error[cannot-write]: / cannot be written: it is a folder\n");
-    let told = exits_1(&["graph", &file, "-o", "/no/g.svg"]);
-    assert_eq!(told, "error[cannot-write]: /no/g.svg cannot be written: there is no folder /no\n");
+    let message = exits_1(&["graph", &file, "-o", "/no/g.svg"]);
+    assert_eq!(message, "error[cannot-write]: /no/g.svg cannot be written: there is no folder /no\n");
     std::fs::write(&artefact, "broken").expect("it can be written");
-    assert_eq!(exits_1(&["eval", &artefact]), "error[bad-artefact]: m.dlx: this is not a .dlx file\n");
+    assert_eq!(exits_1(&["eval", &artefact]), "error[bad-artefact]: m.dlx: not a .dlx file\n");
 }
 
 #[test]
-fn inputs_and_sizes_that_the_model_does_not_take_are_told() {
+fn unknown_inputs_and_sizes_are_reported() {
     let (_folder, file, input) = adder();
     let run = |arguments: &[&str]| dlc(&[&["run", file.as_str()], arguments].concat());
     let wrong = run(&[&format!("y={input}")]);
     assert_eq!(wrong.status.code(), Some(1));
-    assert!(said(&wrong).starts_with("error[unknown-argument]: no input `y`; the model has x\n"), "{}", said(&wrong));
+    assert!(
+        said(&wrong).starts_with("error[unknown-argument]: unknown input `y`; the inputs of the model are: x\n"),
+        "{}",
+        said(&wrong)
+    );
     let x = format!("x={input}");
     let wrong = run(&[&x, "--size", "B=3"]);
     assert_eq!(wrong.status.code(), Some(1));
@@ -152,8 +156,11 @@ fn what_is_not_on_a_terminal_fits_80_columns() {
         assert!(text.lines().count() > 1 && long.is_empty(), "{arguments:?}: {long:#?}");
         text
     };
-    let told = short(&train);
-    assert!(told.lines().filter(|l| l.contains("/60 loss")).count() == 60 && told.lines().count() < 67, "{told}");
+    let message = short(&train);
+    assert!(
+        message.lines().filter(|l| l.contains("/60 loss")).count() == 60 && message.lines().count() < 67,
+        "{message}"
+    );
     // five pictures side by side, and the guesses with a cross behind each mistake
     short(&["train", "examples/mnist.dl", "--epochs", "1", "--folder", &runs, "-o", &artefact]);
     short(&["compile", "examples/mnist.dl", "--timings"]);
@@ -171,22 +178,23 @@ fn the_other_form_is_an_object_for_machines() {
 }
 
 #[test]
-fn files_of_other_kinds_and_an_input_of_nothing_are_told() {
+fn files_of_other_kinds_and_empty_input_are_reported() {
     let (_folder, file, _) = adder();
-    let told = said(&dlc(&["run", &file, "x=t.txt"]));
+    let message = said(&dlc(&["run", &file, "x=t.txt"]));
     assert!(
-        told.starts_with("error[unknown-format]: t.txt: unknown file extension: expected .idx, .gz, ubyte, .npy, .csv"),
-        "{told}"
+        message
+            .starts_with("error[unknown-format]: t.txt: unknown file extension: expected .idx, .gz, ubyte, .npy, .csv"),
+        "{message}"
     );
     // a test has no standard input
     let empty = dlc(&["run", &file]);
     assert_eq!(empty.status.code(), Some(1));
-    let told = said(&empty);
-    assert!(told.starts_with("error[bad-input]: standard input is empty; give `name=file.npy` or JSON"), "{told}");
+    let message = said(&empty);
+    assert!(message.starts_with("error[bad-input]: no inputs: standard input is empty"), "{message}");
 }
 
 #[test]
-fn the_help_says_what_can_be_chosen() {
+fn the_help_lists_the_choices() {
     let help = |verb: &str| text(&dlc(&[verb, "--help"])).split_whitespace().collect::<Vec<_>>().join(" ");
     for pass in dlc::passes::PASSES {
         assert!(help("opt").contains(&format!("{} {}", pass.name, pass.doc)), "{}", help("opt"));

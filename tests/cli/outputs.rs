@@ -1,11 +1,11 @@
-//! Nothing of the user's is written over.
+//! Files of the user are never overwritten.
 
 use std::fs;
 use std::path::Path;
 
 use super::{classifier, dlc, text};
 
-/// A project: a classifier with its data, a program on files, and what is none of dlc's.
+/// A project: a classifier with its data, a model that reads files, and files that dlc did not write.
 fn project() -> tempfile::TempDir {
     let (folder, _) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     let at = |name: &str| folder.path().join(name);
@@ -20,7 +20,7 @@ fn project() -> tempfile::TempDir {
     folder
 }
 
-/// The text of a refusal, after which every file is what it was.
+/// The message of a refusal, after which every file is unchanged.
 fn refused(folder: &Path, arguments: &[&str]) -> String {
     let read = || {
         let mut files = vec![];
@@ -44,7 +44,7 @@ fn run(folder: &Path, arguments: &[&str]) -> std::process::Output {
 }
 
 #[test]
-fn what_a_run_reads_is_never_written_over() {
+fn files_that_a_run_reads_are_never_overwritten() {
     let folder = project();
     let at = folder.path();
     for file in ["m.dl", "./m.dl", "data.csv", "../x/../data.csv"] {
@@ -65,14 +65,14 @@ fn what_a_run_reads_is_never_written_over() {
         std::os::unix::fs::symlink("m.dl", at.join("link.dlx")).expect("a link");
         fs::hard_link(at.join("in.npz"), at.join("same.npz")).expect("a link");
         let said = refused(at, &["compile", "m.dl", "-o", "link.dlx", "--force"]);
-        assert!(said.contains("is read by this very run"), "{said}");
+        assert!(said.contains("is read by this run"), "{said}");
         let said = refused(at, &["run", "double.dl", "in.npz", "-o", "same.npz", "--force"]);
-        assert!(said.contains("is read by this very run"), "{said}");
+        assert!(said.contains("is read by this run"), "{said}");
     }
 }
 
 #[test]
-fn only_what_dlc_wrote_is_replaced_unless_it_is_told_to() {
+fn only_files_of_dlc_are_overwritten_without_force() {
     let folder = project();
     let at = folder.path();
     let verbs: [(&[&str], &[&str]); 4] = [
@@ -87,7 +87,7 @@ fn only_what_dlc_wrote_is_replaced_unless_it_is_told_to() {
             assert!(said.contains("error[would-overwrite]") && said.contains("--force"), "{said}");
         }
     }
-    // where nobody says where, the place is the same
+    // the default path is checked too
     assert!(refused(at, &["train", "m.dl", "--folder", "runs"]).contains("m.dlx"));
     for (verb, files) in verbs {
         let file = files[0];
@@ -97,13 +97,13 @@ fn only_what_dlc_wrote_is_replaced_unless_it_is_told_to() {
         }
         fs::write(at.join("empty.").with_extension(Path::new(file).extension().expect("one")), "").expect("written");
     }
-    // a file without content has nothing to lose
+    // an empty file may be overwritten
     let output = run(at, &["run", "double.dl", "x=x.npy", "-o", "empty.npz"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
-fn a_training_writes_over_no_files_but_those_of_trainings() {
+fn a_training_overwrites_files_of_trainings_only() {
     let folder = project();
     let at = folder.path();
     fs::create_dir(at.join("mine")).expect("a folder");
@@ -113,7 +113,7 @@ fn a_training_writes_over_no_files_but_those_of_trainings() {
     assert_eq!(fs::read(at.join("mine/history.csv")).expect("it is there"), b"year,king\n1066,William\n");
     assert!(run(at, &[&train[..], &["--force"]].concat()).status.success());
     assert!(run(at, &train).status.success(), "that is now a training's");
-    // nor those that it begins with
+    // nor the files of its initial weights
     let model = fs::read_to_string(at.join("m.dl")).expect("it was written");
     let begins = model.replace("  epochs", "  weights = safetensors(\"mine/best.safetensors\")\n  epochs");
     fs::write(at.join("m.dl"), begins).expect("again");
@@ -122,7 +122,7 @@ fn a_training_writes_over_no_files_but_those_of_trainings() {
 }
 
 #[test]
-fn what_is_given_twice_is_told() {
+fn duplicate_inputs_and_settings_are_refused() {
     let folder = project();
     let at = folder.path();
     fs::write(at.join("h.dl"), "model m(x: [B, 2], h: int = 3) -> y: [B, 1] = x |> linear(h) |> linear(1)\n")
@@ -154,7 +154,7 @@ fn every_model_of_a_file_is_checked() {
     let unknown = run(at, &["check", "two.dl", "--set", "m=7"]);
     assert_eq!(unknown.status.code(), Some(2), "neither has it");
     let output = run(at, &["summary", "two.dl"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("of 2 models, `b` is taken"), "it is said which is meant");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("using model `b` of 2"), "the chosen model is reported");
     // the section of a model that is not the last is checked as well
     let trained = fs::read_to_string(at.join("m.dl")).expect("it was written");
     fs::write(
@@ -167,25 +167,25 @@ fn every_model_of_a_file_is_checked() {
 }
 
 #[test]
-fn the_other_ron_of_a_folder_stays_as_it_is() {
+fn other_ron_of_a_folder_is_left_unchanged() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     fs::write(at.join("settings.ron"), "(window: (width: 3),   title: \"x\")\n").expect("it can be written");
     fs::write(at.join("m.dl"), "model m(x: [B]) -> y: [B] {\n    return x\n}\n").expect("it can be written");
     for arguments in [&["fmt"][..], &["fmt", "."], &["fmt", "--check", at.to_str().expect("UTF-8")]] {
         let output = run(at, arguments);
-        assert!(output.status.success() && text(&output).contains("settings.ron is no model"), "{}", text(&output));
+        assert!(output.status.success() && text(&output).contains("settings.ron is not a model"), "{}", text(&output));
     }
     assert_eq!(fs::read_to_string(at.join("settings.ron")).expect("there"), "(window: (width: 3),   title: \"x\")\n");
     assert!(fs::read_to_string(at.join("m.dl")).expect("there").contains("\n  return x\n"), "the model is formatted");
-    // who names it wants to know, and so does who writes that it is one
+    // an explicitly named file, and one that is marked as a model, are errors
     assert_eq!(run(at, &["fmt", "settings.ron"]).status.code(), Some(1));
     fs::write(at.join("broken.ron"), "(dlc: 1, model: (\n").expect("it can be written");
     assert_eq!(run(at, &["fmt"]).status.code(), Some(1));
 }
 
 #[test]
-fn of_many_mistakes_the_first_are_shown_and_the_others_counted() {
+fn of_many_errors_the_first_are_shown_and_the_others_counted() {
     let folder = tempfile::tempdir().expect("a folder");
     let lines: String = (0..250).map(|i| format!("  let a{i} = b{i}\n")).collect();
     fs::write(folder.path().join("m.dl"), format!("model m(x: [B]) -> y: [B] {{\n{lines}  return x\n}}\n"))
@@ -199,7 +199,7 @@ fn of_many_mistakes_the_first_are_shown_and_the_others_counted() {
 }
 
 #[test]
-fn a_pipe_or_a_device_is_no_model_and_no_data() {
+fn pipes_and_devices_are_refused() {
     for file in ["/dev/zero", "/dev/null"] {
         if !Path::new(file).exists() {
             continue;

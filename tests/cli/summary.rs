@@ -1,4 +1,4 @@
-//! What `dlc summary` says of sizes, weights and work: each weight and each operator once, at the sizes that it says.
+//! `dlc summary`: sizes, weights and work; each weight and operator counts once, at the reported sizes.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ fn layers(report: &Value) -> Vec<(String, String, u64, u64)> {
 }
 
 #[test]
-fn sizes_and_work_of_a_convolution_are_those_that_a_hand_computes() {
+fn sizes_and_work_of_a_convolution_match_a_manual_computation() {
     let model = "model m(image: [B, 3, H, W]) -> y: [B, 4] {
   return image |> conv2d(8, 3, stride: 2, padding: 1) as c |> conv2d(8, 3, padding: 1) as s |> mean(axis: [2, 3]) |> linear(4) as f
 }
@@ -36,7 +36,7 @@ fn sizes_and_work_of_a_convolution_are_those_that_a_hand_computes() {
     assert_eq!(report["weights"], expected.iter().map(|l| l.2).sum::<u64>());
     assert_eq!(report["flops"], expected.iter().map(|l| l.3).sum::<u64>());
     assert_eq!(report["assumed"], serde_json::json!([]));
-    // an axis has a name only where it is that one whatever the size is, also where both are 1
+    // an axis has a name only if it is that dimension at every size, also where both are 1
     let assumed = summary(model, &[]);
     assert_eq!(layers(&assumed)[0].1, "[B, 8, 1, 1]");
     assert_eq!(assumed["assumed"], serde_json::json!(["H", "W"]));
@@ -92,13 +92,13 @@ model m(x: [B, 3]) -> y: [B, 3] {
 }
 
 #[test]
-fn what_no_layer_owns_is_counted_and_sizes_that_nobody_gave_are_told() {
+fn work_outside_of_layers_is_counted_and_assumed_sizes_are_reported() {
     let (_folder, path) =
         scratch("m.dl", "model m(q: [B, T, 4]) -> y: [B, T, T] = (linear(q, 4) @ transpose(q, axes: [0, 2, 1]))\n");
     let said = text(&dlc(&["summary", path.to_str().expect("UTF-8"), "--size", "T=50"]));
     let other = said.lines().find(|line| line.starts_with("(other)")).unwrap_or_else(|| panic!("{said}"));
     assert!(other.split_whitespace().eq(["(other)", "0", "0.02"]), "{said}");
-    assert!(said.contains("MFLOP at T = 50, B = 1") && !said.contains("nothing gives"), "{said}");
+    assert!(said.contains("MFLOP at T = 50, B = 1") && !said.contains("assuming"), "{said}");
     let said = text(&dlc(&["summary", path.to_str().expect("UTF-8")]));
-    assert!(said.contains("nothing gives the size of T: --size T=…"), "{said}");
+    assert!(said.contains("assuming default sizes for T; set with --size T=…"), "{said}");
 }

@@ -1,11 +1,11 @@
-//! What is said of a training: its end, its interruption, and what keeps it from beginning.
+//! Reports of a training: its end, its interruption, and errors before it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{classifier, complaint, dlc, json, scratch, text};
 
-/// Runs `dlc` in a folder, so that `runs/` lies there.
+/// Runs `dlc` in a folder, so that `runs/` is created there.
 fn dlc_in(folder: &Path, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
     command.current_dir(folder).args(arguments).output().expect("dlc starts")
@@ -13,7 +13,7 @@ fn dlc_in(folder: &Path, arguments: &[&str]) -> std::process::Output {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_training_says_where_it_is_and_how_to_go_on() {
+fn an_interrupted_training_reports_its_position_and_how_to_resume() {
     let (folder, _) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     for more in [&["--json"][..], &[]] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
@@ -32,7 +32,7 @@ fn an_interrupted_training_says_where_it_is_and_how_to_go_on() {
             let end: Vec<&str> = said.lines().rev().take(2).collect();
             assert!(end[1].starts_with("interrupted in epoch ") && end[1].contains(" of 1000000, step "), "{said}");
             assert!(end[1].ends_with("; checkpoint in runs/m-2/"), "{said}");
-            assert_eq!(end[0], "to go on: dlc train m.dl --epochs 1000000 --folder runs/m-2 --resume");
+            assert_eq!(end[0], "resume with: dlc train m.dl --epochs 1000000 --folder runs/m-2 --resume");
         } else {
             let end = json(&output);
             assert_eq!((&end["interrupted"], &end["artefact"]), (&true.into(), &serde_json::Value::Null), "{end}");
@@ -43,7 +43,7 @@ fn an_interrupted_training_says_where_it_is_and_how_to_go_on() {
 }
 
 #[test]
-fn epochs_are_counted_also_where_steps_are_said() {
+fn epochs_are_counted_also_with_steps() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     let model = std::fs::read_to_string(&path).expect("it was written");
     std::fs::write(&path, model.replace("epochs    = 1", "steps     = 5")).expect("again");
@@ -53,7 +53,7 @@ fn epochs_are_counted_also_where_steps_are_said() {
 
 #[test]
 fn a_training_that_fails_leaves_no_folder() {
-    // the label 3 is told before the first step; two examples fill no batch of four
+    // the label 3 is reported before the first step; two examples do not fill a batch of four
     for (rows, arguments) in
         [("1,2,0\n1,2,3\n", &["train", "m.dl"][..]), ("1,2,0\n1,2,1\n", &["train", "m.dl", "--batch", "4"])]
     {
@@ -64,13 +64,13 @@ fn a_training_that_fails_leaves_no_folder() {
 }
 
 #[test]
-fn going_on_wants_a_checkpoint() {
+fn resuming_needs_a_checkpoint() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     let (file, runs) = (path.to_str().expect("UTF-8"), folder.path().join("r"));
     let resume = ["train", file, "--folder", runs.to_str().expect("UTF-8"), "--resume"];
     let none = |code: &str| {
         let said = complaint(&folder, &resume);
-        assert!(said.contains(&format!("error[{code}]: r has no checkpoint to go on from")), "{said}");
+        assert!(said.contains(&format!("error[{code}]: r has no checkpoint to resume from")), "{said}");
         said
     };
     none("missing-file");
@@ -89,7 +89,7 @@ fn going_on_wants_a_checkpoint() {
 }
 
 #[test]
-fn the_artefact_is_there_whatever_fails_after_the_training() {
+fn the_artefact_is_written_before_anything_that_may_fail() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n");
     let model = std::fs::read_to_string(&path).expect("it was written");
     // runs for one batch size only, so that no predictions can be made for three examples
@@ -100,7 +100,7 @@ fn the_artefact_is_there_whatever_fails_after_the_training() {
 }
 
 #[test]
-fn an_artefact_that_cannot_be_written_is_told_before_the_training() {
+fn an_artefact_that_cannot_be_written_is_reported_before_the_training() {
     let (folder, _) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     for (to, why) in [("no/m.dlx", "there is no folder no"), (".", "it is a folder")] {
         let output = dlc_in(folder.path(), &["train", "m.dl", "-o", to]);
@@ -124,7 +124,7 @@ fn trainings_at_the_same_time_have_folders_of_their_own() {
         let output = child.wait_with_output().expect("it ends");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
-    // which of them took which folder, nobody knows
+    // the assignment of folders is not deterministic
     for i in 1..=6 {
         assert!(folder.path().join(format!("runs/m-{i}/best.safetensors")).exists(), "{i}");
     }
@@ -132,7 +132,7 @@ fn trainings_at_the_same_time_have_folders_of_their_own() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_training_needs_nobody_who_reads() {
+fn a_training_does_not_need_a_reader_of_its_output() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     let run = |arguments: &[&str], to: Stdio| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
@@ -159,7 +159,7 @@ fn a_training_needs_nobody_who_reads() {
 fn predictions_are_shown_of_classes_only() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     assert!(text(&dlc_in(folder.path(), &["train", "m.dl"])).contains('→'));
-    // an integer that is only calculated with
+    // an integer that is not an index
     let model = std::fs::read_to_string(&path).expect("it was written");
     let regression = "mse(logits, broadcast(float(label)[:, _], shape(logits)))";
     std::fs::write(&path, model.replace("cross_entropy(logits, label)", regression)).expect("again");
@@ -168,7 +168,7 @@ fn predictions_are_shown_of_classes_only() {
 }
 
 #[test]
-fn a_finished_training_that_goes_on_tells_its_test() {
+fn a_finished_training_that_is_resumed_reports_its_test() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     let model = std::fs::read_to_string(&path).expect("it was written");
     std::fs::write(&path, model.replace("  epochs", "  test      = table(\"data.csv\")\n  epochs")).expect("again");
@@ -177,12 +177,12 @@ fn a_finished_training_that_goes_on_tells_its_test() {
     let test =
         |text: &str| text.split("test: ").nth(1).map(|t| t.chars().take("loss 0.1234".len()).collect::<String>());
     assert!(test(&first).is_some() && test(&first) == test(&again), "{first}{again}");
-    assert!(again.contains("   nothing was left to train\n"), "{again}");
+    assert!(again.contains("   no steps were left to train\n"), "{again}");
 }
 
 #[cfg(unix)]
 #[test]
-fn an_interruption_of_the_test_is_none_of_the_training() {
+fn interrupting_the_test_does_not_interrupt_the_training() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n");
     let model = std::fs::read_to_string(&path).expect("it was written");
     // a test of some seconds
@@ -204,7 +204,7 @@ fn an_interruption_of_the_test_is_none_of_the_training() {
 }
 
 #[test]
-fn the_end_says_which_weights_are_kept_and_what_took_how_long() {
+fn the_end_reports_the_kept_weights_and_the_times() {
     let (folder, path) = classifier("1,2,0\n1,2,1\n3,4,2\n5,6,1\n2,1,0\n");
     let model = std::fs::read_to_string(&path).expect("it was written");
     let keep = "  validation = last(0.4)\n  keep = best(\"validation.loss\")\n  epochs";
@@ -254,9 +254,9 @@ fn settings_are_explained() {
     }
 }
 
-/// A line through four points that is there from the beginning: no epoch improves it.
+/// A line through four points that is optimal initially: no epoch improves it.
 #[test]
-fn a_training_without_improvement_stops_early_and_says_so() {
+fn a_training_without_improvement_stops_early_and_reports_it() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("ten.csv"), "x,t\n1,1\n2,2\n3,3\n4,4\n5,5\n6,6\n").expect("written");
     let model = "model m(x: [B], limit: int = 3) -> p: [B] {
@@ -287,7 +287,7 @@ train m {
     let words: Vec<&str> = said.split_whitespace().collect();
     let said = words.join(" ");
     let why = "stopped after epoch 4: no improvement for 3 epochs; validation.loss was best in epoch 1: 0.0000";
-    assert!(said.contains(why) && said.contains("4 examples, 2 for the validation"), "{said}");
+    assert!(said.contains(why) && said.contains("4 examples, 2 for validation"), "{said}");
     // an argument of the model, which --set reaches; a resumed training stops in the same epoch
     let events = |said: &str| -> Vec<serde_json::Value> {
         said.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -377,7 +377,7 @@ fn a_weight_may_have_any_name_that_a_text_can_give() {
 }
 
 #[test]
-fn warnings_are_told_by_check_and_by_train_and_can_be_denied() {
+fn warnings_are_reported_by_check_and_train_and_can_be_denied() {
     let (folder, _) = fifty(LINE, "  validation = last(0.005)\n  batch      = 10\n");
     let run = |arguments: &[&str]| dlc_in(folder.path(), arguments);
     let codes = |object: &serde_json::Value| {
@@ -394,7 +394,7 @@ fn warnings_are_told_by_check_and_by_train_and_can_be_denied() {
     assert_eq!((denied.status.code(), &json(&denied)["ok"]), (Some(3), &false.into()));
     let trained = run(&["train", "m.dl", "--folder", "runs"]);
     assert_eq!(trained.stderr, checked.stderr);
-    // those of the text are reported by every verb that compiles it
+    // warnings about the source are reported by every verb that compiles it
     let text_of = std::fs::read_to_string(folder.path().join("m.dl")).expect("it was written");
     let divided = text_of.replace("squeeze(linear(x, 1), axis: 1)", "squeeze(linear(x, 1), axis: 1) * B // B");
     std::fs::write(folder.path().join("m.dl"), &divided).expect("again");
@@ -445,7 +445,7 @@ fn examples_that_are_never_trained_on_are_a_warning() {
 }
 
 #[test]
-fn no_name_of_an_input_is_the_trainers() {
+fn inputs_may_have_the_names_of_counters() {
     let model = "model m(x: [B, 1], step: i64[]) -> p: [B] = squeeze(linear(x, 1), axis: 1) * step";
     let (folder, path) = fifty(model, "");
     let runs = folder.path().join("runs");

@@ -1,4 +1,4 @@
-//! Several trainings of one file: which is taken, what each is called, and what its artefact remembers.
+//! Several trainings of one file: selection, names of outputs, and what an artefact stores.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -64,7 +64,7 @@ fn a_training_is_chosen_by_its_name_and_its_artefact_remembers_it() {
     let folder = folder.path();
     let trained = dlc_in(folder, &["train", "file.dl", "--train=fine", "--json"]);
     assert!(trained.status.success(), "{}", said(&trained));
-    assert!(!said(&trained).contains("is taken"), "{}", said(&trained));
+    assert!(!said(&trained).contains("using training"), "{}", said(&trained));
     let end = json(&trained);
     assert_eq!((&end["folder"], &end["artefact"]), (&"runs/fine-1".into(), &"fine.dlx".into()), "{end}");
     assert_eq!(end["epoch"], 2);
@@ -76,12 +76,12 @@ fn a_training_is_chosen_by_its_name_and_its_artefact_remembers_it() {
 }
 
 #[test]
-fn the_training_without_a_name_of_its_own_is_taken_where_none_is_named() {
+fn the_unnamed_training_is_the_default() {
     let folder = project();
     let folder = folder.path();
     let trained = dlc_in(folder, &["train", "file.dl", "--json"]);
     assert!(trained.status.success(), "{}", said(&trained));
-    assert!(said(&trained).contains("of 2 trainings, `m` is taken; --train names another"), "{}", said(&trained));
+    assert!(said(&trained).contains("using training `m` of 2; choose another with --train"), "{}", said(&trained));
     let end = json(&trained);
     assert_eq!((&end["folder"], &end["artefact"]), (&"runs/file-1".into(), &"file.dlx".into()), "{end}");
     let evaluated = json(&dlc_in(folder, &["eval", "file.dlx", "--json"]));
@@ -89,11 +89,11 @@ fn the_training_without_a_name_of_its_own_is_taken_where_none_is_named() {
     assert!(evaluated["scores"]["metrics"]["accuracy"].is_number(), "{evaluated}");
     // a model has trainings of its own
     let trained = dlc_in(folder, &["train", "file.dl", "--model=other", "--json"]);
-    assert!(trained.status.success() && !said(&trained).contains("is taken"), "{}", said(&trained));
+    assert!(trained.status.success() && !said(&trained).contains("using training"), "{}", said(&trained));
 }
 
 #[test]
-fn a_training_that_there_is_not_is_a_wrong_command_line() {
+fn an_unknown_training_is_a_usage_error() {
     let folder = project();
     for (arguments, message) in [
         (&["--train=fien"][..], "there is no training `fien`"),
@@ -125,12 +125,12 @@ fn every_training_of_a_file_is_checked() {
     let wrong = TEXT.replacen("epochs    = 2", "epochs    = 2\n  clip      = norm(0)", 1);
     std::fs::write(folder.path().join("file.dl"), wrong).expect("written");
     let checked = dlc_in(folder.path(), &["check", "file.dl"]);
-    assert_eq!(checked.status.code(), Some(1), "the one that no verb takes by itself is wrong");
+    assert_eq!(checked.status.code(), Some(1), "a model that is not the default has an error");
     assert_eq!(dlc_in(folder.path(), &["check", "file.dl", "--train=m"]).status.code(), Some(0));
 }
 
 #[test]
-fn a_training_begins_with_the_weights_of_another_one() {
+fn a_training_starts_with_the_weights_of_another_one() {
     let folder = project();
     let tuned = "train tuned = m {
   data      = d(\"many\")
@@ -154,7 +154,7 @@ fn a_training_begins_with_the_weights_of_another_one() {
     assert_ne!(before["linear_2.weight"], after["linear_2.weight"]);
 }
 
-/// Alone it is short for the mode, where there are modes.
+/// `--train` alone is short for `--mode=train` if the verb has `--mode`.
 #[test]
 fn train_without_a_name_is_short_for_the_mode() {
     let emitted = |flag: &str| text(&dlc(&["compile", "examples/two_trainings.dl", flag, "--emit=ir"]));

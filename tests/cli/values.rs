@@ -1,11 +1,11 @@
-//! Numbers of files and of batches: that none is changed on its way without a word.
+//! Values from files and batches are never changed silently.
 
 use std::process::{Command, Stdio};
 
 use super::{changed, classifier, complaint, dlc, json, scratch, text};
 
 #[test]
-fn labels_that_are_no_integers_are_told() {
+fn labels_that_are_not_integers_are_reported() {
     for (label, shown) in [("nan", "NaN"), ("0.9", "0.9"), ("3000000000", "3000000000")] {
         let (folder, path) = classifier(&format!("1,2,0\n1,2,{label}\n3,4,2\n"));
         let file = path.to_str().expect("UTF-8");
@@ -24,7 +24,7 @@ fn integers_of_a_table_keep_their_digits() {
     assert!(said.contains("16777217 in example 1"), "{said}");
 }
 
-/// What `dlc run` says to inputs on its standard input.
+/// Runs `dlc run` with inputs on standard input.
 fn run(file: &str, inputs: &str) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dlc"));
     let command = command.args(["run", file]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -34,7 +34,7 @@ fn run(file: &str, inputs: &str) -> std::process::Output {
 }
 
 #[test]
-fn inputs_of_another_dtype_are_told_without_a_word_of_data() {
+fn inputs_of_another_dtype_are_reported() {
     let (_folder, path) = scratch("m.dl", "model m(x: u8[B]) -> y: u8[B] = x\n");
     let file = path.to_str().expect("UTF-8");
     let said = |dtype: &str, data: &str| {
@@ -87,20 +87,20 @@ fn a_model_for_batches_of_one_size_is_evaluated_in_those() {
         let output = dlc(&["train", file, "--folder", runs.to_str().expect("UTF-8")]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         if to.contains("[2, 2]") {
-            // what would fail after the training is told before
+            // an error of the evaluation is reported before the training
             std::fs::write(&test, format!("a,b,label\n{rows}5,6,1\n")).expect("it can be written");
             let said = complaint(&folder, &["check", file]);
-            assert!(said.contains("5 examples in batches of 2 leave 1"), "{said}");
+            assert!(said.contains("5 is not divisible by the batch size 2: remainder 1"), "{said}");
         }
     }
 }
 
 #[test]
-fn a_model_that_no_memory_holds_is_told() {
+fn a_model_that_exceeds_the_memory_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let (runs, artefact) = (folder.path().join("runs"), folder.path().join("m.dlx"));
     let (runs, artefact) = (runs.to_str().expect("UTF-8"), artefact.to_str().expect("UTF-8"));
-    // nearly all that can be addressed: no machine gives it, not even one that promises more than it has
+    // nearly the whole address space: the allocation fails even with overcommit
     let size = ["--set", "hidden=44000000000"];
     for arguments in [
         &["train", "examples/mnist.dl", "--folder", runs, "-o", artefact][..],

@@ -1,4 +1,4 @@
-//! The rows of `tests/golden/*.json`; `README.md` there says what they hold.
+//! The rows of `tests/golden/*.json`; see `README.md` there.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! Running graphs in every way that there is, each result with a bound on its error.
+//! Runs graphs on all engines, with error bounds of the results.
 
 use dlc::{DType, Graph, Level, Tensor};
 use dlc_compiler::autodiff;
@@ -93,9 +93,9 @@ fn epsilon(float: DType) -> f64 {
 /// Where analysis has no bound, at infinities and where rounding may decide a comparison, in units of the number's last place.
 const UNBOUNDED: f64 = 64.0;
 
-/// What a result is compared with.
+/// The expected result.
 pub struct Expected<'a> {
-    /// What PyTorch has.
+    /// PyTorch's value.
     pub numbers: &'a Numbers,
     /// The bound on the error of a correct program.
     pub radius: &'a [f64],
@@ -123,7 +123,7 @@ pub fn compare(what: &str, found: &Tensor, expected: &Expected<'_>) -> Result<()
         let good = if !dtype.is_float() {
             x == y
         } else if y.is_nan() {
-            // of a gradient that PyTorch has not, any is as good
+            // if PyTorch has no gradient, any value is accepted
             gradient || x.is_nan()
         } else if fast && y.abs() > largest / 8.0 {
             // factors that are moved may meet before the one that keeps their product small

@@ -1,4 +1,4 @@
-//! What a dtype means is said for each of them: no `match` on a dtype has an arm for the rest, in which a new one would be lost.
+//! Dtypes are matched exhaustively: a wildcard arm would silently accept a new dtype.
 
 use super::{CRATES, code, sources};
 
@@ -52,12 +52,12 @@ fn unguarded(pattern: &str) -> &str {
     pattern.split(" if ").next().expect("the whole, if nothing else")
 }
 
-/// Whether an arm takes whatever is left.
+/// Whether an arm is a wildcard.
 fn takes_the_rest(pattern: &str) -> bool {
     unguarded(pattern).chars().all(|c| c.is_ascii_lowercase() || c == '_')
 }
 
-/// The `match`es on dtypes with an arm for the rest, by their lines.
+/// The lines of `match`es on dtypes with a wildcard arm.
 fn open_matches(text: &str) -> Vec<usize> {
     let blank = |line: &str| line.split("//").next().map(str::to_owned).unwrap_or_default();
     let lines: Vec<String> = code(text).map(|(_, line)| blank(line)).collect();
@@ -89,7 +89,7 @@ fn dtypes_are_matched_exhaustively() {
 }
 
 #[test]
-fn an_arm_for_the_rest_is_noticed() {
+fn a_wildcard_arm_is_detected() {
     let open = "fn f(d: DType) -> u8 {\n    // DType::F32\n    match d {\n        DType::F32 | DType::F64 => { 1 }\n        _ => 0,\n    }\n}\n";
     assert_eq!(open_matches(open), [3]);
     assert_eq!(open_matches(&open.replace("_ =>", "other =>")), [3]);

@@ -1,4 +1,4 @@
-//! Who imports whom. ARCHITECTURE.md lists the rooms of each crate, the files and folders of its `src/`, lowest first; a room imports
+//! Imports between rooms. ARCHITECTURE.md lists the rooms of each crate, the files and folders of its `src/`, lowest first; a room imports
 //! lower ones only. `a + b` in that list is one room in two parts, which may import each other.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -146,7 +146,7 @@ fn paths_are_read_as_the_compiler_reads_them() {
     assert!(arrows.contains_key(&("egraph".to_owned(), "options".to_owned())));
 }
 
-/// Of the machine (registers, caches, cycles, what work costs) nothing is known outside its room and the emitter's.
+/// Parameters of the machine (registers, caches, cycles, costs) occur only in its room and the emitter's.
 #[test]
 fn the_machine_is_described_in_one_room() {
     let rooms = ["compiler/src/machine/", "compiler/src/codegen/"];
@@ -161,7 +161,7 @@ fn the_machine_is_described_in_one_room() {
         "PICOSECOND",
         "is_x86_feature",
     ];
-    // What a constant is said to be.
+    // Words in the documentation of a constant that describe the machine.
     let in_docs = ["cycle", "picosecond", "register", "cache", "thread", "costs"];
     let mut wrong = vec![];
     for (path, text) in sources("compiler/src") {
@@ -176,9 +176,9 @@ fn the_machine_is_described_in_one_room() {
                 continue;
             }
             let is_constant = line.contains("const ") && line.contains(": ") && line.contains(" = ");
-            let said = is_constant
+            let is_of_machine = is_constant
                 && in_docs.iter().any(|word| docs.split(|c: char| !c.is_alphabetic()).any(|w| w.starts_with(word)));
-            if said || in_code.iter().any(|word| line.contains(word)) {
+            if is_of_machine || in_code.iter().any(|word| line.contains(word)) {
                 wrong.push(format!("{path}:{}: {line}", i + 1));
             }
             docs.clear();

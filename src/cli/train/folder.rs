@@ -7,25 +7,25 @@ use std::path::{Path, PathBuf};
 use dlc::Error;
 use dlc::runtime::checkpoint;
 
-/// Where the folders lie that nobody names.
+/// The parent of the default folders.
 const RUNS: &str = "runs";
 
 /// A folder for one training.
 #[derive(Clone, Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// Whether it is this process that made the folder, and the one around it.
+    /// Whether this process created the folder, and its parent.
     made: bool,
     made_runs: bool,
 }
 
 impl Folder {
-    /// One that the user names.
+    /// The folder of `--folder`.
     pub fn named(path: &Path) -> Self {
         Folder { path: path.to_owned(), made: false, made_runs: false }
     }
 
-    /// `runs/mnist-1` for `mnist.dl`, or the next number that is free. It is made here, so that no other process takes it.
+    /// `runs/mnist-1` for `mnist.dl`, or the next free number. Created here, so that no other process takes it.
     pub fn fresh(name: &str) -> Result<Self, Error> {
         let made_runs = !Path::new(RUNS).exists();
         let mut number = 1;
@@ -34,7 +34,7 @@ impl Folder {
             match fs::create_dir_all(RUNS).and_then(|()| fs::create_dir(&path)) {
                 Ok(()) => return Ok(Folder { path, made: true, made_runs }),
                 Err(e) if e.kind() == ErrorKind::AlreadyExists && path.exists() => number += 1,
-                // another process has just removed the folder around it, in which it had kept nothing
+                // another process has just removed the empty parent
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
                 Err(e) => return Err(cannot_make(&path, &e)),
             }
@@ -46,15 +46,15 @@ impl Folder {
         &self.path
     }
 
-    /// Removes what was made for a training that failed before it had anything to keep.
+    /// Removes the folder of a training that failed before it wrote anything.
     pub fn discard(&self) {
         if self.made && checkpoint::remove_unused(&self.path).unwrap_or(false) && self.made_runs {
-            // what is not empty stays
+            // fails for a folder that is not empty, which is kept
             let _ = fs::remove_dir(RUNS);
         }
     }
 }
 
 fn cannot_make(path: &Path, error: &io::Error) -> Error {
-    Error::plain("cannot-write", format!("{} cannot be made: {error}", path.display()))
+    Error::plain("cannot-write", format!("{} cannot be created: {error}", path.display()))
 }

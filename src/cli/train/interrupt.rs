@@ -1,11 +1,11 @@
-//! Ctrl-C: what it does depends on how far the work is.
+//! Ctrl-C: stops a training at the next step, and ends the process before and after it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::super::Exit;
 
-/// What is still to be done when the process is ended.
+/// What is still to do before the process ends.
 type Last = Box<dyn FnOnce() + Send>;
 
 /// Listens for Ctrl-C.
@@ -16,28 +16,28 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// From now on, the first Ctrl-C only asks to stop, and a second one ends the process.
+    /// From now on, the first Ctrl-C requests a stop, and a second one ends the process.
     pub fn listen() -> Self {
         let interrupt = Interrupt::default();
         let handler = interrupt.clone();
-        // a second handler cannot be set; then Ctrl-C kills, which a checkpoint survives as well
+        // if a handler is set already, Ctrl-C kills the process, and the training resumes from its last checkpoint
         let _ = ctrlc::set_handler(move || handler.raise());
         interrupt
     }
 
-    /// From now on, Ctrl-C ends the process at once, but for this.
+    /// From now on, Ctrl-C runs `last` and ends the process.
     pub fn end_with(&self, last: impl FnOnce() + Send + 'static) {
         self.set(Some(Box::new(last)));
     }
 
-    /// From now on, Ctrl-C asks to stop: what is raised then.
-    pub fn ask(&self) -> Arc<AtomicBool> {
+    /// The flag that Ctrl-C sets from now on.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
         self.set(None);
         Arc::clone(&self.stop)
     }
 
-    /// Whether somebody asked to stop.
-    pub fn is_asked(&self) -> bool {
+    /// Whether a stop was requested.
+    pub fn is_requested(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 

@@ -1,4 +1,4 @@
-//! What is told while a training runs.
+//! The progress of a training: a bar, lines of text, or JSON events.
 
 use dlc::runtime::checkpoint::Length;
 use dlc::runtime::train::{EpochReport, Event};
@@ -8,41 +8,41 @@ use serde_json::json;
 use super::super::{Output, table};
 use super::{score_json, scores};
 
-/// The scores of the validation in words, if there is one.
+/// The validation scores as text, if there are any.
 pub fn validation(report: &EpochReport) -> String {
     report.validation.as_ref().map_or(String::new(), |v| format!("validation: {}", scores(v)))
 }
 
-/// The bar, or a line an epoch where nobody watches.
+/// A progress bar, or a line per epoch if the output is not interactive.
 pub struct Progress {
     live: bool,
     bar: Option<ProgressBar>,
-    /// Steps in all, where the section says those and not epochs.
+    /// The total number of steps, if the section sets `steps` and not `epochs`.
     steps: Option<u64>,
-    /// Epochs in all, the one included that the last step ends within.
+    /// The total number of epochs, including one that the last step ends within.
     pub epochs: u64,
-    /// The scores of the latest validation, in words.
+    /// The scores of the latest validation, as text.
     validation: String,
 }
 
 impl Progress {
-    /// A bar if somebody is watching.
+    /// Shows a bar if `live`.
     pub fn new(live: bool, steps: Option<usize>) -> Self {
         Progress { live, bar: None, steps: steps.map(|n| n as u64), epochs: 0, validation: String::new() }
     }
 
-    /// Shows what happened.
-    pub fn tell(&mut self, event: &Event<'_>, output: &mut Output) {
+    /// Reports an event.
+    pub fn report(&mut self, event: &Event<'_>, output: &mut Output) {
         match event {
             Event::Start { step, epochs, steps_per_epoch, from, .. } => {
                 let total = self.steps.unwrap_or_else(|| epochs.unwrap_or(0).saturating_mul(*steps_per_epoch));
                 self.epochs = total.div_ceil(*steps_per_epoch);
                 if let Some(from) = from {
-                    output.line(format!("going on from {}", from.display()));
+                    output.line(format!("resuming from {}", from.display()));
                 }
                 if self.live {
                     let bar = ProgressBar::new(total);
-                    // the message last, since that of a validation goes on in a second line
+                    // the message last, since validation scores continue on a second line
                     let style = "{prefix:>7} {bar:30.cyan/dim} {eta:>4}  {msg}";
                     bar.set_style(ProgressStyle::with_template(style).expect("a constant").progress_chars("━╸─"));
                     bar.set_position(*step);
@@ -51,7 +51,7 @@ impl Progress {
             }
             Event::FromScratch { folder } => {
                 let folder = folder.display();
-                output.line(format!("{folder} has no checkpoint yet: the training starts anew"));
+                output.line(format!("{folder} has no checkpoint yet; starting from the beginning"));
                 output.object(&json!({ "v": 1, "event": "anew", "folder": folder.to_string() }));
             }
             Event::Length { was, is, scheduled, step } => {
@@ -86,7 +86,7 @@ impl Progress {
                         let epoch = format!("{:>3}/{}", report.epoch, self.epochs);
                         let parts = [scores(&report.train), validation, speed];
                         let whole = table::wrapped(&epoch, &parts);
-                        // a line an epoch: the speed is what can best be missed
+                        // one line per epoch: without the speed if it does not fit
                         let short = || table::wrapped(&epoch, &parts[..2]);
                         output.line(if whole.contains('\n') { short() } else { whole });
                     }
@@ -102,7 +102,7 @@ impl Progress {
                 let epochs = if *patience == 1 { "epoch" } else { "epochs" };
                 let score = monitor.column();
                 let last = best.map_or_else(
-                    || format!("{score} was finite in no epoch"),
+                    || format!("{score} was not finite in any epoch"),
                     |best| format!("{score} was best in epoch {}: {:.4}", best.epoch, best.value),
                 );
                 let why = format!("stopped after epoch {epoch}: no improvement for {patience} {epochs}; {last}");
@@ -116,7 +116,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();

@@ -1,10 +1,10 @@
-//! DOT, for Graphviz and its kin.
+//! DOT, for Graphviz.
 
 use std::fmt::Write;
 
 use dlc_ir::Graph;
 
-/// The graph as a DOT digraph, with one cluster a function.
+/// The graph as a DOT digraph, with a cluster for each function.
 pub fn dot(graph: &Graph) -> String {
     let mut out =
         String::from("digraph dlc {\n  node [shape=box, style=\"rounded,filled\", fontname=\"Helvetica\"];\n");

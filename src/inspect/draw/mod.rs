@@ -1,7 +1,7 @@
 //! Pictures of graphs, as SVG and DOT.
 //!
-//! A box is an operator, or a call of a function or kernel. Weights and small constants stand as lines in the box that uses
-//! them, since as boxes of their own they would hide the flow of the data. A function is drawn once, however often it is called.
+//! A box is an operator, or a call of a function or kernel. Weights and small constants are lines in the box that uses
+//! them, since boxes for them would hide the flow of the data. A function is drawn once, however often it is called.
 
 mod dot;
 mod svg;
@@ -14,12 +14,12 @@ use dlc_ir::{Def, Function, FunctionKind, Graph, Node, NodeId, Op, ResultRole, R
 pub use dot::dot;
 pub use svg::svg;
 
-/// Whether a text is a picture of ours, which may be replaced by another.
+/// Whether a file is a picture written by dlc, which may be overwritten.
 pub fn is_ours(text: &str) -> bool {
     text.starts_with("digraph dlc {") || (text.starts_with("<svg ") && text.contains("<!-- drawn by dlc -->"))
 }
 
-/// What a box stands for; it decides the colour.
+/// The kind of a box, which determines its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Input,
@@ -71,7 +71,7 @@ struct Picture {
     edges: Vec<Edge>,
 }
 
-/// The pictures of a graph: the entry first, then every other function that is no kernel.
+/// The pictures of a graph: the entry first, then every other function that is not a kernel.
 fn pictures(graph: &Graph) -> Vec<Picture> {
     let mut calls: BTreeMap<&Symbol, usize> = BTreeMap::new();
     for function in graph.functions() {
@@ -93,7 +93,7 @@ fn picture(graph: &Graph, function: &Function, calls: usize) -> Picture {
     let mut picture = Picture { title, boxes: vec![], edges: vec![] };
     let live = function.live();
     let mut box_of: Vec<Option<usize>> = vec![None; function.node_count()];
-    // A state of which only prepared values are read stands in the picture of what prepares them.
+    // A state of which only prepared values are read is drawn in the picture of the preparation.
     let unread = |id: NodeId, node: &Node| match node.def {
         Def::Argument(i) => matches!(function.args()[i].role, Role::State { .. }) && function.users(id).is_empty(),
         Def::Op(_) => false,
@@ -144,7 +144,7 @@ fn role_name(function: &Function, arg: usize) -> &str {
     }
 }
 
-/// The line that stands for a value in the boxes of its users, if it gets no box of its own.
+/// The line for a value in the boxes of its users, if it has no box.
 fn folded(function: &Function, value: Value) -> Option<String> {
     let node = function.node(value.node);
     if let Def::Argument(i) = node.def {

@@ -16,7 +16,7 @@ use super::Picture;
 const LINE_HEIGHT: f64 = 16.0;
 const CHAR_WIDTH: f64 = 6.9;
 const MARGIN: f64 = 24.0;
-/// The size of the text in boxes, by which layout-rs's texts can be told apart.
+/// The font size in boxes, which distinguishes their text from labels of edges: layout-rs draws both with one call.
 const BOX_FONT: usize = 12;
 
 /// The graph as an SVG picture, one function below the other.
@@ -30,10 +30,10 @@ pub fn svg(graph: &Graph) -> String {
 
 #[derive(Default)]
 struct Canvas {
-    /// The lines of the edges, which lie under all boxes: layout-rs leads some of them across a box.
+    /// The edges, drawn below all boxes: layout-rs routes some of them across a box.
     edges: String,
     body: String,
-    /// Where the current picture begins, and how far right and down everything reaches.
+    /// The top of the current picture, and the extent of everything so far.
     top: f64,
     right: f64,
     bottom: f64,
@@ -61,7 +61,7 @@ impl Canvas {
             .collect();
         let mut drawn = vec![];
         for edge in &picture.edges {
-            // two operands of one origin are one arrow
+            // several operands from one node are one arrow
             if !drawn.contains(&(edge.from, edge.to)) {
                 drawn.push((edge.from, edge.to));
                 graph.add_edge(Arrow::simple(&edge.label), handles[edge.from], handles[edge.to]);

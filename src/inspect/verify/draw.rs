@@ -1,4 +1,4 @@
-//! The values that a program is verified on: drawn so that they find what is wrong, and drawn again where a program refuses them.
+//! The values that a program is verified on: drawn to expose errors, and drawn again from a smaller range if the program refuses them.
 
 use dlc_ir::{Argument, DType, Function, Graph, Role, Scalar, Tensor, Type};
 use dlc_runtime::Tensors;
@@ -6,61 +6,61 @@ use indexmap::IndexMap;
 
 use crate::data::labels::index_bounds;
 
-/// How the values of one run are drawn.
+/// The distribution of the values of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Draw {
-    /// The first examples of the data where there are some, and the first weights.
-    Given,
-    /// Floats of both signs, indices over their whole range, weights that are not the first.
+    /// The initial examples of the data, if any, and the initial weights.
+    Data,
+    /// Floats of both signs, indices over their whole range, weights other than the initial ones.
     Wide,
-    /// The same with zeros of both signs, ones, tiny and large numbers among them, and the ends of the ranges of indices.
+    /// As `Wide`, with zeros of both signs, ones, tiny and large numbers, and the ends of the ranges of indices.
     Special,
     /// As `Wide`, with a few infinities and NaN among the inputs.
     Infinite,
 }
 
-/// What is drawn, one after another.
-pub(super) const DRAWS: [Draw; 4] = [Draw::Given, Draw::Wide, Draw::Special, Draw::Infinite];
+/// All draws, in order.
+pub(super) const DRAWS: [Draw; 4] = [Draw::Data, Draw::Wide, Draw::Special, Draw::Infinite];
 
-/// How far a draw stays within what any program takes: a program that computes an index refuses most numbers.
+/// The range of a draw: a program that computes an index refuses most values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// As the draw says.
+    /// That of the draw.
     Whole,
     /// Floats from 0 to 1, small indices.
     Narrow,
-    /// The same with zeros for indices.
+    /// As `Narrow`, with zeros for indices.
     Zero,
 }
 
-/// The reaches, the next of which is for what refuses the one before.
+/// The ranges in the order in which they are tried.
 pub(super) const REACHES: [Reach; 3] = [Reach::Whole, Reach::Narrow, Reach::Zero];
 
-/// Numbers at which formulas change, and at which they run out of digits.
+/// Values at which formulas have corners or lose their digits.
 const SPECIAL: [f64; 16] =
     [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 1e-3, -1e-3, 1e-20, -1e-20, 100.0, -100.0];
 
-/// What is no number, or none that arithmetic comes back from. One in so many inputs is, so that most rows have none.
+/// Values that are not finite: one in [`SELDOM`] inputs, so that most rows have none.
 const INFINITE: [f64; 3] = [f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
 const SELDOM: u64 = 32;
 
-/// Where values come from.
+/// The source of values.
 #[derive(Debug)]
 pub(super) struct Source {
-    /// The weights and states that a model begins with.
-    pub first: Tensors,
-    /// The first examples of its data.
+    /// The initial weights and states.
+    pub initial: Tensors,
+    /// The initial examples of its data.
     pub data: Tensors,
-    /// How many things an input indexes, by its name.
+    /// The bounds of index inputs, by name.
     pub bounds: IndexMap<String, usize>,
-    /// What all draws follow from.
+    /// The seed of all draws.
     pub seed: u64,
 }
 
 impl Source {
     /// For the inputs of a graph.
-    pub fn new(graph: &Graph, first: Tensors, data: Tensors, seed: u64) -> Self {
-        Source { first, data, bounds: index_bounds(graph), seed }
+    pub fn new(graph: &Graph, initial: Tensors, data: Tensors, seed: u64) -> Self {
+        Source { initial, data, bounds: index_bounds(graph), seed }
     }
 
     /// A value for every argument of a program.
@@ -73,23 +73,23 @@ impl Source {
         let mut random = Random::new(self.seed, draw as u64, number as u64);
         let known = match &argument.role {
             Role::Key => return Tensor::scalar(self.seed.wrapping_add(draw as u64).cast_signed()),
-            Role::Param { name, .. } | Role::State { name } => self.first.get(name),
-            Role::Input | Role::Plain if draw == Draw::Given => {
+            Role::Param { name, .. } | Role::State { name } => self.initial.get(name),
+            Role::Input | Role::Plain if draw == Draw::Data => {
                 let rows = self.data.get(&argument.name).and_then(|t| rows(t, ty));
                 return rows.unwrap_or_else(|| self.drawn(argument, &mut random, draw, reach));
             }
             Role::Input | Role::Plain => None,
         };
         match known.filter(|t| t.ty() == ty) {
-            // first weights are zeros and ones for a good part, with which much that is wrong is right
-            Some(first) if draw != Draw::Given && ty.dtype.is_float() => {
-                // a state may be a variance, which stays one
+            // many initial weights are zeros and ones, which hide errors
+            Some(initial) if draw != Draw::Data && ty.dtype.is_float() => {
+                // a state may be a variance, which is not negative
                 let least = if matches!(argument.role, Role::State { .. }) { 0.0 } else { -0.25 };
                 Tensor::from_fn(ty.clone(), |i| {
-                    Scalar::Float(first.get(i).as_f64() + least + (0.25 - least) * random.share()).round(ty.dtype)
+                    Scalar::Float(initial.get(i).as_f64() + least + (0.25 - least) * random.uniform()).round(ty.dtype)
                 })
             }
-            Some(first) => first.clone(),
+            Some(initial) => initial.clone(),
             None => self.drawn(argument, &mut random, draw, reach),
         }
     }
@@ -98,7 +98,7 @@ impl Source {
     fn drawn(&self, argument: &Argument, random: &mut Random, draw: Draw, reach: Reach) -> Tensor {
         let ty = &argument.ty;
         let bound = self.bounds.get(&*argument.name).copied();
-        let wide = draw != Draw::Given && reach == Reach::Whole;
+        let wide = draw != Draw::Data && reach == Reach::Whole;
         Tensor::from_fn(ty.clone(), |_| match (ty.dtype, bound) {
             (DType::Bool, _) => Scalar::Bool(random.next() % 2 == 1),
             (dtype, Some(bound)) => {
@@ -116,8 +116,8 @@ impl Source {
                 let x = match wide {
                     _ if special => SPECIAL[random.next() as usize % SPECIAL.len()],
                     _ if infinite => INFINITE[random.next() as usize % INFINITE.len()],
-                    true => 4.0 * random.share() - 2.0,
-                    false => random.share(),
+                    true => 4.0 * random.uniform() - 2.0,
+                    false => random.uniform(),
                 };
                 Scalar::Float(x).round(dtype)
             }
@@ -129,7 +129,7 @@ impl Source {
     }
 }
 
-/// The first rows of a tensor, as many as a type has, if the rest fits.
+/// The initial rows of a tensor, as many as a type has, if the rest fits.
 fn rows(tensor: &Tensor, ty: &Type) -> Option<Tensor> {
     let fits = tensor.dtype() == ty.dtype
         && tensor.len() >= ty.shape.elements()
@@ -137,7 +137,7 @@ fn rows(tensor: &Tensor, ty: &Type) -> Option<Tensor> {
     fits.then(|| Tensor::from_fn(ty.clone(), |i| tensor.get(i)))
 }
 
-/// Numbers that follow from a seed: splitmix64.
+/// A pseudo-random generator: splitmix64.
 struct Random(u64);
 
 impl Random {
@@ -154,8 +154,8 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From 0 to 1, without 1.
-    fn share(&mut self) -> f64 {
+    /// Uniform in [0, 1).
+    fn uniform(&mut self) -> f64 {
         (self.next() >> 40) as f64 / (1u64 << 24) as f64
     }
 }
@@ -165,12 +165,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn draws_reach_what_finds_mistakes() {
+    fn draws_cover_values_that_expose_errors() {
         let text = "func @f(%t: f32[16,4] input, %i: i64[64] input, %x: f32[256] input, %n: i32[64] input, %w: f32[8] param \"w\") -> (\"y\": f32[64,4]) {\n  \
             %0 = gather %t, %i {axis=0, batch=0} : f32[64,4]\n  return %0\n}";
         let graph: Graph = text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"));
-        let first: Tensors = [("w", Tensor::zeros(Type::new(DType::F32, [8usize])))].into_iter().collect();
-        let source = Source::new(&graph, first, Tensors::new(), 1);
+        let initial: Tensors = [("w", Tensor::zeros(Type::new(DType::F32, [8usize])))].into_iter().collect();
+        let source = Source::new(&graph, initial, Tensors::new(), 1);
         let of = |draw| source.values(graph.entry(), draw, Reach::Whole);
         let (wide, special) = (of(Draw::Wide), of(Draw::Special));
         for values in [&wide, &special] {

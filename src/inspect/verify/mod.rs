@@ -1,10 +1,10 @@
-//! Where compiled numbers leave the reference.
+//! Comparison of compiled values with the reference.
 //!
 //! The optimised graph is compiled with every intermediate value as an output. Each node is then interpreted on the compiled
-//! program's own operands, so that an error shows at the node that makes it, and not at all those behind. What the optimiser did before
-//! is judged by the program's results: in f64, where rounding is too small to hide a fault, the interpreter must give the same before and
-//! after; and the program must give the same compiled with and without it. Everywhere, what is allowed is what running error analysis
-//! allows each element, so that also a result that would be zero without rounding has its bound. All is done on several draws.
+//! program's own operands, so that an error is reported at its node, and not at all nodes after it. The optimiser is checked by the
+//! program's results: in f64, where rounding is too small to hide an error, the interpreter must give the same before and after; and the
+//! program must give the same compiled with and without it. The tolerance of each element is the bound of running error analysis, so that
+//! a result that would be zero without rounding has one too. All of this is done on several draws.
 
 use std::collections::HashMap;
 
@@ -21,59 +21,59 @@ use serde::Serialize;
 use crate::compile::Timings;
 use crate::inspect::explain::node_name;
 use crate::model::failure::failed_run;
-use crate::train::initial::first_values;
+use crate::train::initial::initial_values;
 use crate::{Compiler, Error, Model, tools};
 
 mod draw;
-mod judge;
+mod results;
 
 use draw::{DRAWS, Draw, REACHES, Source};
-use judge::{Judged, judge, no_numbers, worst};
+use results::{Comparison, compare_results, not_finite, worst};
 
-/// The accuracy of one value of a compiled program against its meaning.
+/// The deviation of a value of a compiled program from the reference.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Deviation {
     /// The value as the optimised graph names it, and what computes it.
     pub value: String,
-    /// The difference to the reference of the element that is worst off.
+    /// The difference to the reference, of the element with the largest difference relative to its bound.
     pub largest: f64,
-    /// The difference that rounding explains there.
+    /// The error bound of that element.
     pub allowed: f64,
-    /// Where in the model's text the value comes from.
+    /// The position in the model's source that the value comes from.
     pub from: Option<String>,
 }
 
 impl Deviation {
-    /// Whether rounding does not explain the difference.
+    /// Whether the difference exceeds its bound.
     pub fn is_wrong(&self) -> bool {
         self.largest.is_nan() || self.largest > self.allowed
     }
 
-    /// The difference as a share of what rounding explains.
-    pub fn share(&self) -> f64 {
+    /// The difference as a fraction of its bound.
+    pub fn fraction(&self) -> f64 {
         if self.largest == 0.0 { 0.0 } else { self.largest / self.allowed }
     }
 }
 
-/// Compares every value of a compiled program with the interpreter, those that it prepares included; the results of
-/// the optimised program with those of the model as it is written; and what is compiled with optimisation with what is compiled without. Each
-/// is that of the draw on which it is worst off.
+/// Compares every value of a compiled program with the interpreter, including prepared values; the results of the optimised
+/// program with those of the model as written; and the program compiled with optimisation with the one without. Each deviation is the
+/// largest over all draws.
 ///
 /// # Errors
 /// If the model cannot be compiled or run.
 pub fn verify(compiler: &Compiler, model: &Model, request: &Request, seed: u64) -> Result<Vec<Deviation>, Error> {
     let mut subject = Subject::new(compiler, model, request, seed)?;
     let mut worst: Vec<Deviation> = vec![];
-    // Where rewrites take for granted that there are numbers only, nothing follows from others.
+    // Rewrites of fast maths assume finite values, so that others prove nothing.
     let all = subject.keeps_numbers;
     for draw in DRAWS.into_iter().filter(|draw| all || *draw != Draw::Infinite) {
-        let found = subject.judge(draw)?;
+        let found = subject.compare(draw)?;
         if worst.is_empty() {
             worst = found;
             continue;
         }
         for (worst, found) in worst.iter_mut().zip(found) {
-            if found.is_wrong() || (!worst.is_wrong() && found.share() > worst.share()) {
+            if found.is_wrong() || (!worst.is_wrong() && found.fraction() > worst.fraction()) {
                 *worst = found;
             }
         }
@@ -81,11 +81,11 @@ pub fn verify(compiler: &Compiler, model: &Model, request: &Request, seed: u64) 
     Ok(worst)
 }
 
-/// A program in the forms that are compared.
+/// The forms of a program that are compared.
 struct Subject<'a> {
     model: &'a Model,
     source: Source,
-    /// As it is written, with its derivatives, and optimised.
+    /// The graph as written, with its derivatives, and optimised.
     written: Graph,
     optimised: Graph,
     /// The same in f64.
@@ -93,15 +93,15 @@ struct Subject<'a> {
     /// Compiled without and with optimisation.
     plain: Session,
     full: Session,
-    /// The optimised graph with every value for a result: what it prepares, where it does, and the rest.
+    /// The optimised graph with every value as a result: its preparation, if any, and the rest.
     preparation: Option<Probe>,
     main: Probe,
     parts: Option<passes::Parts>,
-    /// Whether the rules say that numbers stay numbers, and others not.
+    /// Whether the math mode preserves which values are finite.
     keeps_numbers: bool,
 }
 
-/// A graph, and what is compiled of it with every value of its entry for a result.
+/// A graph, compiled with every value of its entry as a result.
 struct Probe {
     graph: Graph,
     session: Session,
@@ -133,33 +133,33 @@ impl<'a> Subject<'a> {
         let wide = in_f64(compiler, model, request)?;
         check_memory(wide.1.entry())?;
         let init = Request { mode: Mode::Init, ..request.clone() };
-        let first = first_values(compiler, model, &init, seed)?;
+        let initial = initial_values(compiler, model, &init, seed)?;
         let inputs = optimised.entry().args().iter().filter(|argument| argument.role == Role::Input);
         let count = inputs.filter_map(|argument| argument.ty.shape.first().copied()).max().unwrap_or(1);
         let data = match tools::trains(model)? {
             true => tools::first_examples(compiler, model, count)?,
             false => Tensors::new(),
         };
-        let source = Source::new(&written, first, data, seed);
-        // `fast` takes for granted that there are numbers only
+        let source = Source::new(&written, initial, data, seed);
+        // fast maths assumes finite values
         let keeps_numbers = compiler.options()?.passes.math != Math::Fast;
         Ok(Subject { keeps_numbers, model, source, written, optimised, wide, plain, full, preparation, main, parts })
     }
 
-    /// What comes out of a draw, with the widest reach that the program takes.
-    fn judge(&mut self, draw: Draw) -> Result<Vec<Deviation>, Error> {
+    /// The deviations on a draw, with the widest range that the program accepts.
+    fn compare(&mut self, draw: Draw) -> Result<Vec<Deviation>, Error> {
         let mut refused = None;
         for reach in REACHES {
             let arguments = self.source.values(self.optimised.entry(), draw, reach);
-            match self.judge_on(arguments) {
+            match self.compare_on(arguments) {
                 Err(error) if error.code() == "failed-check" => refused = Some(error),
-                judged => return judged,
+                compared => return compared,
             }
         }
         Err(refused.expect("there is a reach"))
     }
 
-    fn judge_on(&mut self, mut arguments: Vec<Tensor>) -> Result<Vec<Deviation>, Error> {
+    fn compare_on(&mut self, mut arguments: Vec<Tensor>) -> Result<Vec<Deviation>, Error> {
         let model = self.model;
         let (written, optimised) = &self.wide;
         let numbers = named(self.optimised.entry(), &arguments);
@@ -169,13 +169,13 @@ impl<'a> Subject<'a> {
         if self.keeps_numbers {
             let infinite = |argument: &Tensor| argument.to_f64s().iter().any(|x| !x.is_finite());
             let of_infinities = arguments.iter().any(infinite);
-            deviations.extend(no_numbers(self.written.entry(), &wide, &narrow, of_infinities));
+            deviations.extend(not_finite(self.written.entry(), &wide, &narrow, of_infinities));
         }
         deviations.extend(wide.deviations);
         deviations.extend(narrow.deviations);
         if let (Some(parts), Some(probe)) = (&self.parts, &mut self.preparation) {
             let weights: Vec<Tensor> = parts.weights.iter().map(|&i| arguments[i].clone()).collect();
-            let Compared { deviations: prepared, results } = compare(model, probe, &weights)?;
+            let Compared { deviations: prepared, results } = compare_values(model, probe, &weights)?;
             let name = &parts.preparation.entry().name;
             deviations.extend(prepared.into_iter().map(|deviation| {
                 let value = format!("{} in {name}", deviation.value);
@@ -185,12 +185,12 @@ impl<'a> Subject<'a> {
                 arguments[argument] = prepared;
             }
         }
-        deviations.extend(compare(model, &mut self.main, &arguments)?.deviations);
+        deviations.extend(compare_values(model, &mut self.main, &arguments)?.deviations);
         Ok(deviations)
     }
 
-    /// Compares the results of the program that is compiled as it is written with those of the one that is optimised.
-    fn with_and_without(&mut self, arguments: &[Tensor]) -> Result<Judged, Error> {
+    /// Compares the results of the program compiled without and with optimisation.
+    fn with_and_without(&mut self, arguments: &[Tensor]) -> Result<Comparison, Error> {
         let numbers = named(self.optimised.entry(), arguments);
         let entry = self.written.entry();
         let own = of_names(entry, &numbers);
@@ -214,7 +214,7 @@ impl<'a> Subject<'a> {
             let written = bounded(self.model, &self.written, &own, Constants::Exact)?;
             Ok((written, bounded(self.model, &self.optimised, arguments, Constants::Folded)?))
         };
-        judge(entry, "with and without optimisation", expected, found, bounds)
+        compare_results(entry, "with and without optimisation", expected, found, bounds)
     }
 }
 
@@ -223,8 +223,8 @@ fn named<'t>(entry: &'t Function, arguments: &'t [Tensor]) -> HashMap<&'t str, &
     entry.args().iter().map(|a| &*a.name).zip(arguments).collect()
 }
 
-/// The arguments of another form of the program, of the numbers by their names. What is prepared may be called and laid out otherwise there, and
-/// is computed anyway.
+/// The arguments of another form of the program, by name. Prepared values may have other names and layouts there; they are computed, so
+/// zeros will do.
 fn of_names(entry: &Function, numbers: &HashMap<&str, &Tensor>) -> Vec<Tensor> {
     let value = |argument: &dlc_ir::Argument| match numbers.get(&*argument.name) {
         Some(t) if t.shape() == &argument.ty.shape => {
@@ -235,9 +235,9 @@ fn of_names(entry: &Function, numbers: &HashMap<&str, &Tensor>) -> Vec<Tensor> {
     entry.args().iter().map(|argument| value(argument)).collect()
 }
 
-/// Gives a program its arguments.
+/// Sets the arguments of a program.
 fn set(session: &mut Session, entry: &Function, arguments: &[Tensor]) -> Result<(), dlc_runtime::SessionError> {
-    // a draw before may have been refused halfway
+    // an earlier draw may have been refused halfway
     session.clear_poison();
     for (argument, tensor) in entry.args().iter().zip(arguments) {
         match &argument.role {
@@ -254,7 +254,7 @@ fn parts(optimised: &Graph) -> Result<Option<passes::Parts>, Error> {
     passes::parts(optimised).map_err(|message| Error::plain("internal", message))
 }
 
-/// The program in f64, as it is written and optimised.
+/// The program in f64, as written and optimised.
 fn in_f64(compiler: &Compiler, model: &Model, request: &Request) -> Result<(Graph, Graph), Error> {
     let mut request = request.clone();
     for (_, ty) in request.fields.iter_mut().filter(|(_, ty)| ty.dtype == model.dtype()) {
@@ -267,13 +267,13 @@ fn in_f64(compiler: &Compiler, model: &Model, request: &Request) -> Result<(Grap
     Ok((written, optimised))
 }
 
-/// The same with their bounds.
+/// The results of a graph with their error bounds.
 fn bounded(model: &Model, graph: &Graph, arguments: &[Tensor], constants: Constants) -> Result<Vec<Bounded>, Error> {
     let exact = |values: Vec<Tensor>| values.into_iter().map(Bounded::exact).collect::<Vec<_>>();
     let run = |graph: &Graph, arguments: Vec<Bounded>| -> Result<Vec<Bounded>, Error> {
         let values: Vec<Tensor> = arguments.iter().map(|a| a.value.clone()).collect();
         let place = |e: EvalError| match graph.interpret(&values) {
-            // only the interpreter says where it failed
+            // only the interpreter reports the location
             Err(e) => failed(model, e),
             Ok(_) => Error::plain("failed-check", e.to_string()),
         };
@@ -292,8 +292,8 @@ fn failed(model: &Model, error: InterpError) -> Error {
     failed_run(model, &error.into())
 }
 
-/// How far the results of an optimised graph are from those of the graph before, both in f64; `arguments` are the optimised one's.
-fn same_results(model: &Model, written: &Graph, optimised: &Graph, arguments: &[Tensor]) -> Result<Judged, Error> {
+/// Compares the results of a graph before and after optimisation, both in f64; `arguments` are those of the optimised one.
+fn same_results(model: &Model, written: &Graph, optimised: &Graph, arguments: &[Tensor]) -> Result<Comparison, Error> {
     let own = of_names(written.entry(), &named(optimised.entry(), arguments));
     let some = |values: Vec<Tensor>| values.into_iter().map(Some).collect::<Vec<_>>();
     let expected = some(written.interpret(&own).map_err(|e| failed(model, e))?);
@@ -302,10 +302,10 @@ fn same_results(model: &Model, written: &Graph, optimised: &Graph, arguments: &[
         let before = bounded(model, written, &own, Constants::Exact)?;
         Ok((before, bounded(model, optimised, arguments, Constants::Folded)?))
     };
-    judge(written.entry(), "optimised", expected, found, bounds)
+    compare_results(written.entry(), "optimised", expected, found, bounds)
 }
 
-/// The results of a graph; of one that prepares, `arguments` hold places for what it prepares, which is computed.
+/// The results of a graph. If it has a preparation, prepared values in `arguments` are placeholders, which are computed.
 fn interpreted(model: &Model, graph: &Graph, arguments: &[Tensor]) -> Result<Vec<Tensor>, Error> {
     let run = |graph: &Graph, arguments: &[Tensor]| graph.interpret(arguments).map_err(|e| failed(model, e));
     let Some(parts) = parts(graph)? else { return run(graph, arguments) };
@@ -317,16 +317,16 @@ fn interpreted(model: &Model, graph: &Graph, arguments: &[Tensor]) -> Result<Vec
     run(&parts.main, &all)
 }
 
-/// What came out of a comparison.
+/// The outcome of a comparison.
 struct Compared {
-    /// The accuracy of every value.
+    /// The deviation of every value.
     deviations: Vec<Deviation>,
     /// The compiled program's results.
     results: Vec<Tensor>,
 }
 
 /// Compares every value of an optimised graph's entry.
-fn compare(model: &Model, probe: &mut Probe, arguments: &[Tensor]) -> Result<Compared, Error> {
+fn compare_values(model: &Model, probe: &mut Probe, arguments: &[Tensor]) -> Result<Compared, Error> {
     let (graph, session) = (&probe.graph, &mut probe.session);
     let entry = graph.entry();
     let live = entry.live();
@@ -337,7 +337,7 @@ fn compare(model: &Model, probe: &mut Probe, arguments: &[Tensor]) -> Result<Com
         None => outputs.get(&probe_name(value)).cloned(),
     };
     let mut deviations = vec![];
-    // numbered as they are printed, dead ones included
+    // numbered as in the text form, with dead nodes
     for (number, (id, node, op)) in entry.ops().enumerate().filter(|(_, (id, ..))| live[id.index()]) {
         let Some(operands) = node.operands.iter().map(|&v| value_of(v)).collect::<Option<Vec<_>>>() else { continue };
         let expected = meaning(graph, op, operands)?;
@@ -373,7 +373,7 @@ fn probe_name(value: Value) -> String {
     format!("{}.{}", value.node.index(), value.result)
 }
 
-/// What a node means on these operands, and how far rounding may take it from there.
+/// The reference values of a node for these operands, with their error bounds.
 fn meaning(graph: &Graph, op: &Op, operands: Vec<Tensor>) -> Result<Vec<Bounded>, Error> {
     let operands: Vec<Bounded> = operands.into_iter().map(Bounded::exact).collect();
     let values = match op {
@@ -389,7 +389,7 @@ fn meaning(graph: &Graph, op: &Op, operands: Vec<Tensor>) -> Result<Vec<Bounded>
     })
 }
 
-/// Refuses a function whose arguments are larger than the memory.
+/// Refuses a function whose arguments do not fit in memory.
 fn check_memory(entry: &Function) -> Result<(), Error> {
     let room = entry.args().iter().try_for_each(|a| a.ty.check_memory());
     room.map_err(|e| Error::plain("out-of-memory", e.to_string()))
@@ -404,57 +404,57 @@ mod tests {
         text.parse().unwrap_or_else(|e| panic!("{e}\n{text}"))
     }
 
-    fn results(before: &str, after: &str, x: [f64; 3]) -> Judged {
+    fn results(before: &str, after: &str, x: [f64; 3]) -> Comparison {
         let tensor = |values: [f64; 3]| Tensor::new([3], values.to_vec()).expect("as many as there are");
         let model = Model::parse("model f(x: [3]) -> y: [3] = x + x\n").expect("it is right");
         let arguments = [tensor(x), tensor([0.1, 0.2, 0.3])];
         same_results(&model, &graph(before), &graph(after), &arguments).expect("has values")
     }
 
-    fn judged(before: &str, after: &str, x: [f64; 3]) -> Deviation {
+    fn deviation(before: &str, after: &str, x: [f64; 3]) -> Deviation {
         results(before, after, x).deviations.remove(0)
     }
 
     #[test]
     fn a_wrong_rewrite_shows_in_the_results() {
         let of = |op: &str| format!("  %0 = {op} %x, %x : f64[3]\n  return %0\n");
-        assert!(!judged(&of("add"), &of("add"), [1.0, 2.0, -3.0]).is_wrong());
-        let wrong = judged(&of("add"), &of("mul"), [1.0, 2.0, -3.0]);
+        assert!(!deviation(&of("add"), &of("add"), [1.0, 2.0, -3.0]).is_wrong());
+        let wrong = deviation(&of("add"), &of("mul"), [1.0, 2.0, -3.0]);
         assert!(wrong.is_wrong() && wrong.largest == 15.0 && wrong.value.starts_with('y'), "{wrong:?}");
     }
 
     #[test]
-    fn what_is_zero_but_for_rounding_is_judged_by_what_was_rounded() {
+    fn cancellation_is_bounded_by_the_rounding_of_its_terms() {
         let one = "  %0 = add %x, %y : f64[3]\n  %1 = sub %0, %x : f64[3]\n  %2 = sub %1, %y : f64[3]\n  return %2\n";
         let other = "  %0 = sub %x, %x : f64[3]\n  return %0\n";
-        let right = judged(one, other, [1.0, 2.0, -3.0]);
+        let right = deviation(one, other, [1.0, 2.0, -3.0]);
         assert!(!right.is_wrong() && right.largest > 0.0 && right.allowed < 1e-14, "{right:?}");
-        let wrong = judged(one, "  %0 = sub %x, %y : f64[3]\n  return %0\n", [1.0, 2.0, -3.0]);
+        let wrong = deviation(one, "  %0 = sub %x, %y : f64[3]\n  return %0\n", [1.0, 2.0, -3.0]);
         assert!(wrong.is_wrong(), "{wrong:?}");
     }
 
     #[test]
-    fn what_is_no_number_stays_none_and_the_reverse() {
+    fn values_that_are_not_finite_stay_so_and_the_reverse() {
         let of = |op: &str| format!("  %0 = div %x, %x : f64[3]\n  %1 = {op} %0, %y : f64[3]\n  return %1\n");
         let one = "  %0 = sub %x, %x : f64[3]\n  %1 = exp %0 : f64[3]\n  %2 = add %1, %y : f64[3]\n  return %2\n";
         let differ = |before: &str, after: &str, x| {
             let wide = results(before, after, x);
-            no_numbers(graph(before).entry(), &wide, &wide, false)[0].is_wrong()
+            not_finite(graph(before).entry(), &wide, &wide, false)[0].is_wrong()
         };
         for x in [[0.0, 1.0, 2.0], [1.0, 0.0, 2.0], [1.0, 2.0, 0.0]] {
             assert!(differ(&of("add"), one, x) && differ(one, &of("add"), x), "{x:?}");
             assert!(!differ(&of("add"), &of("add"), x), "{x:?}");
         }
         assert!(!differ(&of("add"), one, [1.0, 2.0, 3.0]));
-        // what rounding decides says nothing
+        // a difference in one float type only may be due to rounding
         let (nan, number) = (results(&of("add"), one, [0.0; 3]), results(&of("add"), one, [1.0; 3]));
-        assert!(!no_numbers(graph(one).entry(), &nan, &number, false)[0].is_wrong());
-        // of infinities, only what is a number and what is none differ
+        assert!(!not_finite(graph(one).entry(), &nan, &number, false)[0].is_wrong());
+        // with infinite arguments, only finite and not finite are distinguished
         let twice = |op: &str| format!("  %0 = {op} %x, %x : f64[3]\n  return %0\n");
         let infinite = results(&twice("add"), &twice("sub"), [f64::INFINITY; 3]);
-        let judged =
-            |wide: &Judged, of_infinities| no_numbers(graph(one).entry(), wide, wide, of_infinities)[0].is_wrong();
-        assert!(judged(&infinite, false) && !judged(&infinite, true));
-        assert!(judged(&results(&of("add"), &twice("mul"), [0.0; 3]), true));
+        let differs =
+            |wide: &Comparison, of_infinities| not_finite(graph(one).entry(), wide, wide, of_infinities)[0].is_wrong();
+        assert!(differs(&infinite, false) && !differs(&infinite, true));
+        assert!(differs(&results(&of("add"), &twice("mul"), [0.0; 3]), true));
     }
 }

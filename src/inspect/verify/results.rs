@@ -1,4 +1,4 @@
-//! How far two programs that mean the same are apart.
+//! Comparison of the results of two equivalent programs.
 
 use dlc_ir::bounds::Bounded;
 use dlc_ir::{Function, ResultDecl, ResultRole, Scalar, Tensor};
@@ -6,23 +6,23 @@ use dlc_ir::{Function, ResultDecl, ResultRole, Scalar, Tensor};
 use super::Deviation;
 use crate::Error;
 
-/// The results of two programs that mean the same, and how far they are apart.
-pub(super) struct Judged {
-    /// Those of the one, and of the other.
+/// The results of two equivalent programs, and their deviations.
+pub(super) struct Comparison {
+    /// The results of the reference, and those of the program under test.
     pub expected: Vec<Option<Tensor>>,
     pub found: Vec<Option<Tensor>>,
     pub deviations: Vec<Deviation>,
 }
 
-/// Judges two programs by their results: first by what most programs keep, and where one does not, by the bounds of both, which take
-/// several times as long to compute as the results.
-pub(super) fn judge(
+/// Compares the results of two programs: first by a tolerance that most programs meet, and only if one does not, by the error bounds of
+/// both, which take several times as long to compute as the results.
+pub(super) fn compare_results(
     entry: &Function,
     what: &str,
     expected: Vec<Option<Tensor>>,
     found: Vec<Option<Tensor>>,
     bounds: impl FnOnce() -> Result<(Vec<Bounded>, Vec<Bounded>), Error>,
-) -> Result<Judged, Error> {
+) -> Result<Comparison, Error> {
     let pairs = || std::iter::zip(&expected, &found).map(|(a, b)| a.as_ref().zip(b.as_ref()));
     let rough = |(a, b): (&Tensor, &Tensor)| (difference(a, b), ALLOWED * a.dtype().unit_roundoff() * magnitude(a));
     let mut apart: Vec<Option<(f64, f64)>> = pairs().map(|pair| pair.map(rough)).collect();
@@ -40,16 +40,21 @@ pub(super) fn judge(
         Some(Deviation { value: format!("{}, {what},", result_name(entry, result)), largest, allowed, from: None })
     };
     let deviations = entry.results.iter().zip(&apart).filter_map(deviation).collect();
-    Ok(Judged { expected, found, deviations })
+    Ok(Comparison { expected, found, deviations })
 }
 
-/// Roundings of a tensor's largest number that most programs stay within.
+/// The tolerance that most programs meet, in roundings of a tensor's largest number.
 const ALLOWED: f64 = 1e4;
 
-/// Results that are no numbers, or infinite, in the program as it is written, and otherwise in the optimised one, or the reverse. What rounding
-/// decides is seldom the same in two types, so both must say so. Where arguments are infinite, the order in which the terms of nested
-/// sums are added decides whether a sum is infinite or NaN, so that only whether it is one of both counts.
-pub(super) fn no_numbers(entry: &Function, wide: &Judged, narrow: &Judged, of_infinities: bool) -> Vec<Deviation> {
+/// Results that are NaN or infinite in the program as written and not so in the optimised one, or the reverse. A difference counts only if it
+/// occurs in both float types, which excludes most that rounding causes. With infinite arguments, the order of additions in nested sums
+/// decides between infinity and NaN, so the two are not distinguished.
+pub(super) fn not_finite(
+    entry: &Function,
+    wide: &Comparison,
+    narrow: &Comparison,
+    of_infinities: bool,
+) -> Vec<Deviation> {
     let kind = |tensor: &Tensor, i: usize| {
         let x = tensor.get(i).as_f64();
         if of_infinities {
@@ -66,7 +71,7 @@ pub(super) fn no_numbers(entry: &Function, wide: &Judged, narrow: &Judged, of_in
             one != other && one == kind(before, at) && other == kind(after, at)
         };
         let largest = if (0..before.len()).any(differs) { f64::NAN } else { 0.0 };
-        let value = format!("{}, where it is no number,", result_name(entry, result));
+        let value = format!("{}, where it is not finite,", result_name(entry, result));
         deviations.push(Deviation { value, largest, allowed: 0.0, from: None });
     }
     deviations
@@ -81,14 +86,14 @@ fn result_name(entry: &Function, result: &ResultDecl) -> String {
     }
 }
 
-/// The difference of the element that is furthest off for what rounding explains, and what it explains. Elements that hang on a
-/// comparison which rounding decides have no bound, and are left out.
+/// The largest difference relative to its error bound, with that bound. Elements that depend on a comparison which rounding may decide
+/// have no bound, and are left out.
 pub(super) fn worst(found: &Tensor, expected: &Bounded) -> (f64, f64) {
     let mut worst = (0.0, 0.0);
-    let share = |(largest, allowed): (f64, f64)| if largest == 0.0 { 0.0 } else { largest / allowed };
+    let fraction = |(largest, allowed): (f64, f64)| if largest == 0.0 { 0.0 } else { largest / allowed };
     for ((x, y), &radius) in found.scalars().zip(expected.value.scalars()).zip(&expected.radius) {
         let distance = distance(x, y);
-        let beyond = share((distance, radius)) > share(worst) || distance.is_nan();
+        let beyond = fraction((distance, radius)) > fraction(worst) || distance.is_nan();
         if radius.is_finite() && beyond {
             worst = (distance, radius);
         }
@@ -107,7 +112,7 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
     a.scalars().zip(b.scalars()).map(|(x, y)| distance(x, y)).fold(0.0, larger)
 }
 
-/// How far two numbers are apart; NaN agrees with NaN and infinity with itself only.
+/// The distance of two values; NaN equals NaN only, and an infinity itself only.
 fn distance(x: Scalar, y: Scalar) -> f64 {
     let (x, y) = (x.as_f64(), y.as_f64());
     if x == y || (x.is_nan() && y.is_nan()) { 0.0 } else { (x - y).abs() }
@@ -118,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nan_is_a_difference_wherever_it_stands() {
+    fn a_nan_is_a_difference_at_every_index() {
         let tensor = |values: [f64; 3]| Tensor::new([3], values.to_vec()).expect("as many as there are");
         assert!(difference(&tensor([f64::NAN, 1.0, 2.0]), &tensor([0.0, 1.0, 2.0])).is_nan());
         assert_eq!(difference(&tensor([f64::NAN, 1.0, 2.0]), &tensor([f64::NAN, 1.0, 2.5])), 0.5);
