@@ -297,7 +297,7 @@ fn an_artefact_holds_weights_by_their_names_and_prepares_them_when_it_is_loaded(
         wrong.graphs[0].1 = graph;
         wrong.write(&path).expect("it can be written");
         let error = Program::open(&path).expect_err("it does not fit");
-        assert!(error.to_string().contains("does not fit"), "{error}");
+        assert!(error.to_string().contains("does not match"), "{error}");
     }
 }
 

@@ -545,12 +545,6 @@ def shapes():
     # when one of them comes, its row fails and is to be written
     for name in ("grad", "attend", "positions", "window", "images", "corpus"):
         rows.add(name, "later", f"{name}()")
-    # PyTorch reads none of these; what files hold is tested where they are read
-    for name, test in (("idx", "the_digits_are_as_described"), ("npy", "bad_files_are_told_well"),
-                       ("npz", "named_tensors_come_back_from_both_formats"),
-                       ("safetensors", "named_tensors_come_back_from_both_formats"),
-                       ("csv", "tables_are_read_as_people_write_them")):
-        rows.add(name, "elsewhere", name, file="runtime/tests/data.rs", test=test)
     return rows
 
 

@@ -106,8 +106,8 @@ impl Model {
     /// let model = dlc::Model::parse(
     ///     "model line(x: [B, 3], bias: bool = true) -> y: [B, 2] = linear(x, 2, bias: bias)
     ///      dataset points { x = npy(\"x.npy\") }
-    ///      train line                     { data = points(), epochs = 9, loss = mean(y ** 2), optimizer = adam() }
-    ///      train short = line(bias: false) { data = points(), epochs = 1, loss = mean(y ** 2), optimizer = adam() }",
+    ///      train line                     { data = points(), epochs = 9, loss = mean(y ** 2), optimizer = adam(lr: 1e-3) }
+    ///      train short = line(bias: false) { data = points(), epochs = 1, loss = mean(y ** 2), optimizer = adam(lr: 1e-3) }",
     /// )?;
     /// assert!(model.graph([("B", 1)])?.to_string().contains("linear_1.bias"));
     /// assert!(!model.with_training("short")?.graph([("B", 1)])?.to_string().contains("linear_1.bias"));
