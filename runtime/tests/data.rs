@@ -104,7 +104,7 @@ fn gzip_is_read_to_its_end() {
 }
 
 #[test]
-fn bad_files_are_told_well() {
+fn bad_files_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path();
     let put = |name: &str, bytes: &[u8]| {

@@ -112,7 +112,7 @@ fn files_are_named_with_the_right_code() {
     assert!(dlc(&["compile", &file, "-o", &artefact]).status.success());
     assert_eq!(
         exits_1(&["check", &artefact]),
-        "error[wrong-format]: m.dlx is an artefact, not the text of a model\n\
+        "error[wrong-format]: m.dlx is an artefact, not a model source\n\
          help: `dlc run` and `dlc eval` take artefacts\n"
     );
     assert_eq!(exits_1(&["eval", "nothere.dlx"]), "error[missing-file]: there is no file nothere.dlx\n");
@@ -137,7 +137,7 @@ fn unknown_inputs_and_sizes_are_reported() {
     let x = format!("x={input}");
     let wrong = run(&[&x, "--size", "B=3"]);
     assert_eq!(wrong.status.code(), Some(1));
-    let expected = "error[dimension-conflict]: `B` is set to 3, but the inputs make it 4\n";
+    let expected = "error[dimension-conflict]: conflicting sizes for `B`: set to 3, but the inputs have 4\n";
     assert!(said(&wrong).starts_with(expected), "{}", said(&wrong));
     let right = run(&[&x, "--size", "B=4"]);
     assert!(right.status.success() && text(&right).starts_with("y f32[4"), "{}", text(&right));

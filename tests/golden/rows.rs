@@ -67,11 +67,6 @@ impl Row {
         self.fields["floats"].as_array().is_none_or(|floats| floats.iter().any(|f| f == float.name()))
     }
 
-    /// A field that is a text.
-    pub fn text(&self, name: &str) -> &str {
-        self.fields[name].as_str().unwrap_or_else(|| panic!("{}: no text `{name}`", self.name()))
-    }
-
     /// A field that is a number.
     pub fn number(&self, name: &str) -> Option<f64> {
         self.fields[name].as_f64()
