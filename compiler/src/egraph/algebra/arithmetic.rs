@@ -1,6 +1,6 @@
 //! Sums, products and their inverses.
 
-use dlc_ir::{Scalar, ScalarOp as F};
+use dlc_ir::{Op, Scalar, ScalarOp as F};
 
 use super::{Need, Rule, is_finite, is_moderate, is_normal, map, number, rules};
 use crate::egraph::graph::{Match, Rhs};
@@ -120,6 +120,12 @@ rules! {
             for inner in s.maps(y, F::Neg) {
                 out.push(Rhs::unary(F::Neg, Rhs::binary(F::Div, x, inner[0])));
             }
+        }
+    }
+    Safe "neg-out-of-odd" [map(F::Sin), map(F::Tanh), map(F::Erf)] "f(-x) = -f(x), where f is sin, tanh or erf", |s, out| {
+        let Op::Map(f) = *s.op() else { return };
+        for inner in s.maps(s.x(), F::Neg) {
+            out.push(Rhs::unary(F::Neg, Rhs::unary(f, inner[0])));
         }
     }
     Exact "neg-into-constant" [map(F::Neg)] "-(x * c) = x * -c", |s, out| {
