@@ -134,7 +134,7 @@ impl<'p> Lower<'p> {
             return Ok(value);
         }
         if context.initial || depth == 0 {
-            let error = Diagnostic::error("not-constant", "a first value cannot depend on data");
+            let error = Diagnostic::error("not-constant", "an initial value cannot depend on data");
             let at = self.at(span);
             return Err(self.fail(error.primary(at, "is data, known only when running")));
         }
@@ -239,7 +239,7 @@ impl<'p> Lower<'p> {
     /// Random bits for one draw: of a key that follows from the seed, the step, the instance and its number therein.
     pub(crate) fn random_bits(&mut self, ty: Type, span: Span) -> Eval<Data> {
         if self.readers.as_ref().is_some_and(|readers| readers.of_weights) {
-            let error = Diagnostic::error("misplaced", "`weights` reads files and draws nothing");
+            let error = Diagnostic::error("misplaced", "`weights` cannot draw random numbers");
             let error = error.primary(self.at(span), "drawn here");
             return Err(self.fail(error.help("`none` keeps what the weight's own initialiser draws")));
         }

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::template::Template;
 use super::value::{Axis, Data, Label, Value};
-use super::{Eval, Lower};
+use super::{Eval, Lower, Phase};
 use crate::ast::{DefinitionKind, Ident};
 use crate::diagnostic::{Diagnostic, SHOWN};
 use crate::hir::{AMBIENT, Ambient, Binding, LocalId};
@@ -255,11 +255,11 @@ impl<'p> Lower<'p> {
             }
             "step" | "steps" | "epoch" | "epochs" => match self.step_name(name, span)? {
                 Some(value) => value,
-                None if self.measuring.is_some() => {
-                    let message = format!("there is no `{name}` when evaluating");
+                None if matches!(self.phase, Phase::Objective(..)) => {
+                    let message = format!("`{name}` is not available in an evaluation");
                     let at = self.at(span);
                     let error = Diagnostic::error("unknown-name", message).primary(at, "only training counts steps");
-                    return Err(self.fail(error.help("say what else to take: `if training { … } else { … }`")));
+                    return Err(self.fail(error.help("give the other value: `if training { … } else { … }`")));
                 }
                 None => return Ok(None),
             },

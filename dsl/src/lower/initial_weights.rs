@@ -121,7 +121,7 @@ impl<'p> Lower<'p> {
         let Some(setting) = train.section.get("weights") else { return Ok(None) };
         self.context().builder = Builder::new(ir::Symbol::new("weights"), FunctionKind::Func);
         self.begin_reading(read);
-        self.begin_section(train);
+        self.enter_section(train);
         let mut entries = self.weight_entries(setting)?;
         let names: Vec<String> = match names {
             Some(names) => names.iter().map(|&name| name.to_owned()).collect(),
@@ -134,7 +134,7 @@ impl<'p> Lower<'p> {
         }
         self.captures = None;
         if let Some(span) = self.weights.first().map(|weight| weight.span) {
-            return Err(self.not_of_the_model("`weights`", setting.span, span, "layers belong into the model"));
+            return Err(self.not_of_the_model("`weights`", setting.span, span, "declare layers in the model"));
         }
         let ignored = self.ignored(&entries, values.iter().map(|(name, _)| name.as_str()));
         self.frames.pop();
@@ -181,11 +181,11 @@ impl<'p> Lower<'p> {
         for (key, _) in items {
             let Value::Str(pattern) = self.eval(key)? else {
                 let message = "the keys of `weights` are patterns of the names of weights";
-                return Err(self.fault("type-mismatch", message, key.span, "not a string"));
+                return Err(self.error("type-mismatch", message, key.span, "not a string"));
             };
             if patterns.iter().any(|old| **old == *pattern) {
-                let message = format!("\"{pattern}\" is twice in the map");
-                return Err(self.fault("duplicate-name", message, key.span, "again"));
+                let message = format!("the key \"{pattern}\" appears twice in the map");
+                return Err(self.error("duplicate-name", message, key.span, "again"));
             }
             patterns.push(pattern.to_string());
         }
@@ -250,8 +250,8 @@ impl<'p> Lower<'p> {
             }
             Ok(other) => {
                 entry.failed = true;
-                let message = format!("a weight is read as a tensor, not as {}", other.describe(self.float));
-                let error = Diagnostic::error("type-mismatch", message).primary(entry.value.span, "not a tensor");
+                let message = format!("expected a tensor for a weight, found {}", other.describe(self.float));
+                let error = Diagnostic::error("type-mismatch", message).primary(entry.value.span, "expected a tensor");
                 self.fail(error.help("write a file, a tensor of a file, `t[\"name\"]`, or `none`"));
                 Ok(InitialValue::Own)
             }
@@ -312,8 +312,7 @@ impl<'p> Lower<'p> {
 
     /// Checks what `weights` is, as far as it needs no file.
     pub(crate) fn check_weights(&mut self, setting: &'p Expr) -> Eval<()> {
-        const WANTED: &str =
-            "`weights` is a file of tensors, as in `safetensors(\"file\")`, or a map from patterns of names to tensors";
+        const WANTED: &str = "expected for `weights`: a file of tensors, as in `safetensors(\"file\")`, or a map from patterns of names to tensors";
         match &setting.kind {
             ExprKind::Map(items) => self.weight_patterns(items).map(drop),
             // a `let` of the section
@@ -321,7 +320,7 @@ impl<'p> Lower<'p> {
             _ => match self.eval(setting)? {
                 Value::Table(reader) if reader.contents == Contents::Tensors => Ok(()),
                 Value::Poison => super::stop(),
-                _ => Err(self.fault("type-mismatch", WANTED, setting.span, "neither of these")),
+                _ => Err(self.error("type-mismatch", WANTED, setting.span, "unexpected")),
             },
         }
     }

@@ -93,6 +93,6 @@ impl<'p> Lower<'p> {
 
     /// The error for a divisor that is known to be 0.
     pub(crate) fn by_zero(&mut self, dividend: &str, span: Span) -> Stop {
-        self.fault("division-by-zero", format!("{dividend} is divided by zero"), span, "by zero")
+        self.error("division-by-zero", format!("{dividend} is divided by zero"), span, "by zero")
     }
 }

@@ -5,7 +5,7 @@
 //! for messages.
 //!
 //! ```
-//! use dlc_dsl::{NoFiles, Program, Request, What};
+//! use dlc_dsl::{Mode, NoFiles, Program, Request};
 //!
 //! let text = "model tiny(x: [B, 3], size: int = 2) -> y: [B, size] { return x |> linear(size) |> relu }";
 //! let program = Program::load("tiny.dl", text, &mut NoFiles).unwrap();
@@ -28,7 +28,6 @@ use crate::hir::{Definition, Program};
 use crate::span::Span;
 
 mod argument;
-mod ask;
 pub mod builtin;
 mod call;
 mod context;
@@ -49,7 +48,8 @@ pub mod pattern;
 mod results;
 pub mod settings;
 mod shape;
-mod shared;
+mod shared_layer;
+mod signature;
 mod stmt;
 pub mod summary;
 mod template;
@@ -60,7 +60,7 @@ mod weights;
 
 pub use dlc_frontend::{Argument, Layer, Lowered, Mode, Request, UnknownMode, WeightInfo};
 
-pub(crate) use argument::Given;
+pub(crate) use argument::BoundArg;
 pub(crate) use frame::Frame;
 
 /// More operations, calls and iterations than any model has: a bound against texts that would grow for ever.
@@ -77,6 +77,16 @@ pub(crate) const MAX_DEPTH: u32 = 400;
 pub(crate) struct Stop;
 
 pub(crate) type Eval<T> = Result<T, Stop>;
+
+/// What the code that is being lowered belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Phase {
+    Model,
+    /// An expression over the outputs of the model, such as the loss, at this span.
+    Objective(&'static str, Span),
+    /// The optimizer or the step counter: their states belong to the training.
+    Optimizer,
+}
 
 /// The state of lowering.
 pub(crate) struct Lower<'p> {
@@ -98,8 +108,8 @@ pub(crate) struct Lower<'p> {
     /// The shapes of the weights whose first values are being computed.
     pub initial_shapes: Vec<Vec<usize>>,
     pub step: Option<train::StepScope>,
-    /// What is computed of the model's outputs now, such as the loss, and where it is written.
-    pub measuring: Option<(&'static str, Span)>,
+    /// What the code that is being lowered belongs to.
+    pub phase: Phase,
     /// Where the model ends in the function that measures it.
     pub boundary: measure::Boundary,
     /// The parts of loss and metrics.
@@ -110,8 +120,6 @@ pub(crate) struct Lower<'p> {
     pub growing: Option<String>,
     /// Whether everything is inlined, so that reductions over the examples can be taken out of blocks.
     pub flat: bool,
-    /// Whether states that are declared now are the training's own.
-    pub optimizing: bool,
     /// The counter of steps in the entry, from which random draws follow.
     pub step_for_key: Option<ir::Value>,
     /// The model's inputs and the other fields of the data.
@@ -160,13 +168,12 @@ impl<'p> Lower<'p> {
             initial: None,
             initial_shapes: vec![],
             step: None,
-            measuring: None,
+            phase: Phase::Model,
             boundary: measure::Boundary::default(),
             parts: vec![],
             scores: vec![],
             growing: None,
             flat: false,
-            optimizing: false,
             step_for_key: None,
             input_data: IndexMap::new(),
             field_data: IndexMap::new(),
@@ -196,7 +203,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Reports a fault with one place, which is moved to the user's text if it lies in the library.
-    pub(crate) fn fault(
+    pub(crate) fn error(
         &mut self,
         code: &'static str,
         message: impl Into<String>,
@@ -216,7 +223,7 @@ impl<'p> Lower<'p> {
     /// Runs `f` one level deeper.
     pub(crate) fn deeper<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Eval<T>) -> Eval<T> {
         if self.depth >= MAX_DEPTH {
-            return Err(self.fault("too-deep", "calls and blocks lie too deep within each other", span, "here"));
+            return Err(self.error("too-deep", "calls and blocks are nested too deeply", span, "here"));
         }
         self.depth += 1;
         let result = f(self);
@@ -230,8 +237,8 @@ impl<'p> Lower<'p> {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        let message = format!("the model has more than {MAX_NODES} operations, calls and turns");
-        Err(self.fault("too-large", message, span, "one too many"))
+        let message = format!("the model has more than {MAX_NODES} operations, calls and iterations");
+        Err(self.error("too-large", message, span, "one too many"))
     }
 
     pub(crate) fn frame(&self) -> &Frame<'p> {

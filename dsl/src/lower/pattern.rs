@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn stars_match_levels() {
-        for (pattern, name, wanted) in [
+        for (pattern, name, expected) in [
             ("fc.*", "fc.weight", true),
             ("fc.*", "fc.0.weight", false),
             ("layer4.**", "layer4.1.conv2.weight", true),
@@ -110,7 +110,7 @@ mod tests {
             ("a.**.b.**.c", "a.b.b.x.c", true),
             ("a.**.b.**.c", "a.x.c", false),
         ] {
-            assert_eq!(fits(pattern, name), wanted, "{pattern} {name}");
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
         }
     }
 

@@ -64,16 +64,16 @@ impl<'p> Lower<'p> {
         Ok(Data { axes: if *axes == *data.axes { data.axes } else { axes.into() }, ..data })
     }
 
-    fn match_dtype(&mut self, data: &Data, wanted: Element, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
-        if wanted.fits(data.dtype, self.float) {
+    fn match_dtype(&mut self, data: &Data, expected: Element, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
+        if expected.fits(data.dtype, self.float) {
             return Ok(());
         }
-        let help = match wanted {
+        let help = match expected {
             Element::Default | Element::Float => {
                 let (float, found) = (self.float, data.dtype);
                 format!("expected {float}, the model's float type, found {found}; convert it: `float(…)`")
             }
-            Element::Int => "an integer type is wanted: `i64(…)` converts".to_owned(),
+            Element::Int => "convert it to an integer type: `i64(…)`".to_owned(),
             Element::Of(dtype) => format!("convert it: `{dtype}(…)`"),
         };
         Err(self.mismatch("type-mismatch", data, ty, purpose, Some(help)))
@@ -96,10 +96,10 @@ impl<'p> Lower<'p> {
             error = error.secondary(known.origin, format!("`{}` makes it {first}", known.name));
         }
         if !self.frame().in_library() && !purpose.declared.is_empty() {
-            error = error.secondary(purpose.declared, "one signature, one `...`");
+            error = error.secondary(purpose.declared, "one `...` denotes one shape");
         }
         let help = if known.axes.iter().chain(axes).any(|axis| axis.stretch) {
-            "`...` denotes one shape in one signature, to which nothing stretches: `broadcast(x, shape(y))` does"
+            "`...` denotes one shape in one signature, without broadcasting; use `broadcast(x, shape(y))`"
         } else {
             "`...` denotes one shape in one signature; of shapes that may differ, name the axes"
         };
@@ -150,8 +150,8 @@ impl<'p> Lower<'p> {
                 }
             }
         }
-        let wanted = self.size(size)?;
-        if wanted == axis.size {
+        let expected = self.size(size)?;
+        if expected == axis.size {
             return Ok(Axis { stretch: false, ..axis });
         }
         Err(self.mismatch("shape-mismatch", data, ty, purpose, None))
@@ -173,8 +173,10 @@ impl<'p> Lower<'p> {
         };
         if self.frame().in_library() {
             let what = known.what.clone();
-            let message =
-                format!("`{}` wants {what} and `{}` to agree: {first} is not {second}", purpose.callee, purpose.name);
+            let message = format!(
+                "`{}` expects equal sizes for {what} and `{}`, found {first} and {second}",
+                purpose.callee, purpose.name
+            );
             let arrives = format!("{} arrives here", data.show(self.float));
             let mut error = Diagnostic::error("shape-mismatch", message).primary(purpose.span, arrives);
             if known.origin != purpose.span {
@@ -182,11 +184,11 @@ impl<'p> Lower<'p> {
             }
             return self.fail(error);
         }
-        let message = format!("`{name}` is both {first} and {second}");
+        let message = format!("conflicting sizes for `{name}`: {first} and {second}");
         let error = Diagnostic::error("dimension-conflict", message)
-            .primary(purpose.span, format!("makes it {second}; two lengths want two names"))
+            .primary(purpose.span, format!("makes it {second}; different sizes need different names"))
             .secondary(known.origin, format!("{} makes it {first}", known.what))
-            .secondary(ty.span, "one name, one size");
+            .secondary(ty.span, "declared here");
         self.fail(error)
     }
 
@@ -199,20 +201,20 @@ impl<'p> Lower<'p> {
         purpose: For<'_>,
         help: Option<String>,
     ) -> Stop {
-        let wanted = self.show_declared(ty);
+        let expected = self.show_declared(ty);
         let found = data.show(self.float);
-        let message = format!("`{}` of `{}` wants {wanted}, but is given {found}", purpose.name, purpose.callee);
+        let message = format!("expected {expected} for `{}` of `{}`, found {found}", purpose.name, purpose.callee);
         let mut error = Diagnostic::error(code, message);
-        let mut label = format!("{found} arrives here");
+        let mut label = format!("found {found}");
         if let Some(meant) = self.fitting(ty) {
-            label = format!("not {wanted}; do you mean `{meant}`?");
+            label = format!("expected {expected}; do you mean `{meant}`?");
         }
         error = error.primary(purpose.span, label);
         if data.origin != purpose.span && !purpose.span.contains(data.origin) {
-            error = error.secondary(data.origin, format!("{found} is made here"));
+            error = error.secondary(data.origin, format!("this is {found}"));
         }
         if !self.frame().in_library() && !purpose.declared.is_empty() {
-            error = error.secondary(purpose.declared, format!("`{}` is declared {wanted}", purpose.name));
+            error = error.secondary(purpose.declared, format!("`{}` is declared {expected}", purpose.name));
         }
         if let Some(help) = help {
             error = error.help(help);
@@ -274,16 +276,16 @@ impl<'p> Lower<'p> {
     pub(crate) fn size(&mut self, e: &'p Expr) -> Eval<usize> {
         match self.eval(e)? {
             Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < dlc_ir::Type::MAX_BYTES).ok_or_else(|| {
-                self.fault("number-out-of-range", format!("{i} is not a valid axis size"), e.span, "a size")
+                self.error("number-out-of-range", format!("{i} is not a valid axis size"), e.span, "a size")
             }),
             Value::Poison => Err(Stop),
             other if other.has_data() => {
                 let message = "the size of an axis must be known when compiling";
-                Err(self.fault("not-constant", message, e.span, "is data"))
+                Err(self.error("not-constant", message, e.span, "is data"))
             }
             other => {
-                let message = format!("a size is a whole number, not {}", other.describe(self.float));
-                Err(self.fault("type-mismatch", message, e.span, "not a whole number"))
+                let message = format!("expected an integer size, found {}", other.describe(self.float));
+                Err(self.error("type-mismatch", message, e.span, "expected an integer"))
             }
         }
     }
@@ -302,9 +304,9 @@ impl<'p> Lower<'p> {
                     if let Some(name) = capital(e)
                         && !self.frame().dims.contains_key(name)
                     {
-                        let message = format!("nothing gives the dimension `{name}` a size");
+                        let message = format!("cannot infer the size of the dimension `{name}`");
                         let label = "no argument has an axis of this name";
-                        return Err(self.fault("unbound-dimension", message, e.span, label));
+                        return Err(self.error("unbound-dimension", message, e.span, label));
                     }
                     let label = match self.eval(e)? {
                         Value::Int(_, label) => label,

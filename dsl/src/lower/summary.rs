@@ -19,10 +19,10 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// What came between: flops, flops that were noted, and numbers of weights that were.
-    pub fn since(self, begun: Tally) -> (u64, u64, usize) {
-        let flops = self.flops.saturating_sub(begun.flops);
-        let noted = self.noted_flops.saturating_sub(begun.noted_flops);
-        (flops, noted, self.noted_weights.saturating_sub(begun.noted_weights))
+    pub fn since(self, start: Tally) -> (u64, u64, usize) {
+        let flops = self.flops.saturating_sub(start.flops);
+        let noted = self.noted_flops.saturating_sub(start.noted_flops);
+        (flops, noted, self.noted_weights.saturating_sub(start.noted_weights))
     }
 }
 
@@ -34,11 +34,11 @@ impl<'p> Lower<'p> {
     }
 
     /// Notes what a frame that is left did itself since it began, if it owns weights. A layer that is called again does more.
-    pub(crate) fn note_layer(&mut self, frame: &Frame<'p>, kind: &str, value: &Value<'p>, begun: Tally) {
+    pub(crate) fn note_layer(&mut self, frame: &Frame<'p>, kind: &str, value: &Value<'p>, start: Tally) {
         if !frame.owns {
             return;
         }
-        let (flops, noted, noted_weights) = self.tally().since(begun);
+        let (flops, noted, noted_weights) = self.tally().since(start);
         let flops = flops.saturating_sub(noted);
         if frame.shared {
             if let Some(layer) = self.layers.iter_mut().rev().find(|layer| layer.name == frame.path) {
@@ -52,7 +52,7 @@ impl<'p> Lower<'p> {
             Value::Tuple(values) => values.iter().map(|v| v.describe(self.float)).collect::<Vec<_>>().join(", "),
             other => other.describe(self.float),
         };
-        let own = self.weights[begun.weights..].iter().filter(|w| !w.is_state);
+        let own = self.weights[start.weights..].iter().filter(|w| !w.is_state);
         let weights = own.map(|w| w.data.shape().elements()).sum::<usize>().saturating_sub(noted_weights);
         self.noted = (self.noted.0.saturating_add(flops), self.noted.1.saturating_add(weights));
         self.layers.push(Layer { name: frame.path.clone(), kind: kind.to_owned(), output, weights, flops });

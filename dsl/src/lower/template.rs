@@ -18,7 +18,7 @@ use super::context::{FinishedFunction, Outlined};
 use super::summary::Tally;
 use super::value::{Data, Value};
 use super::weights::Weight;
-use super::{Eval, Given, Lower};
+use super::{BoundArg, Eval, Lower};
 use crate::hir::{Definition, Repeat};
 use crate::span::Span;
 
@@ -36,7 +36,7 @@ pub(crate) struct Key<'p> {
 
 impl<'p> Key<'p> {
     /// That of a call of a block, whose instance has this path.
-    pub fn of_call(definition: &'p Definition, given: &[Given<'p>], path: String) -> Self {
+    pub fn of_call(definition: &'p Definition, given: &[BoundArg<'p>], path: String) -> Self {
         let mut values = vec![];
         for g in given {
             values.extend([Value::int(g.param as i64), g.value.clone()]);

@@ -17,12 +17,12 @@ use super::measure::Measure;
 use super::settings::{Clip, Settings, Update};
 use super::train::{Objective, StepScope};
 use super::value::Data;
-use super::{Eval, Given, Lower};
+use super::{BoundArg, Eval, Lower};
 use crate::diagnostic::{Diagnostic, has_errors, quoted};
 use crate::span::Span;
 
 /// A step of training under construction: what its updates know.
-pub(crate) struct Begun<'p> {
+pub(crate) struct TrainingStep<'p> {
     pub objective: Objective,
     settings: Settings<'p>,
     counter: Data,
@@ -44,7 +44,7 @@ struct Measuring {
 impl<'p> Lower<'p> {
     /// Begins a step of training: its settings, the counter of steps, and the function of the losses with all that is measured, which the
     /// compiler differentiates.
-    pub(crate) fn loss_function(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Begun<'p>> {
+    pub(crate) fn loss_function(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<TrainingStep<'p>> {
         let train = self.train_section(chosen)?;
         let span = train.span;
         // Before anything can draw, such as a `let` of the section.
@@ -59,7 +59,7 @@ impl<'p> Lower<'p> {
         let name = format!("{}.loss", chosen.definition.name.name);
         self.enter(&name, String::new());
         match self.objective(chosen, train, &settings, given, Some((step, scopes.clone()))) {
-            Ok(objective) => Ok(Begun { objective, settings, counter, scopes }),
+            Ok(objective) => Ok(TrainingStep { objective, settings, counter, scopes }),
             Err(stop) => {
                 self.contexts.truncate(1);
                 Err(stop)
@@ -68,8 +68,8 @@ impl<'p> Lower<'p> {
     }
 
     /// A step of training.
-    pub(crate) fn train(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
-        let Begun { objective, settings, counter, scopes } = self.loss_function(chosen, given)?;
+    pub(crate) fn train(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Graph> {
+        let TrainingStep { objective, settings, counter, scopes } = self.loss_function(chosen, given)?;
         let Objective { mut results, mut losses } = objective;
         let train = self.train_section(chosen)?;
         let span = train.span;
@@ -124,7 +124,7 @@ impl<'p> Lower<'p> {
                 self.check_patterns(&target.list)?;
                 if !self.weights.iter().any(|w| w.trainable && update.changes(&w.name)) {
                     let error = Diagnostic::error("bad-pattern", "this update changes no weight");
-                    let error = error.primary(target.span, "no trainable weight fits");
+                    let error = error.primary(target.span, "matches no trainable weight");
                     return Err(self.fail(error.help("delete the update, or change its patterns or `trainable`")));
                 }
             }
@@ -144,7 +144,7 @@ impl<'p> Lower<'p> {
                 "add {it} to the patterns of an update, or freeze {it}: trainable = [\"**\", {}]",
                 patterns.join(", ")
             );
-            let error = Diagnostic::error("no-gradient", message).primary(span, "no update's pattern fits");
+            let error = Diagnostic::error("no-gradient", message).primary(span, "matched by no update");
             self.diagnostics.push(error.help(help));
         }
         Ok(())
@@ -205,7 +205,7 @@ impl<'p> Lower<'p> {
             Ok(values) => values,
             Err(error) => {
                 let message = format!("the loss cannot be differentiated: {}", error.message);
-                return Err(self.fault("type-mismatch", message, span, "this training"));
+                return Err(self.error("type-mismatch", message, span, "this training"));
             }
         };
         let by_weight = values.split_off(results.len());

@@ -133,13 +133,13 @@ pub(crate) fn show_type(dtype: DType, axes: &[Axis], float: DType) -> String {
 
 /// `layer f = linear(64)`: one instance, called as often as one likes.
 #[derive(Debug)]
-pub(crate) struct Shared<'p> {
+pub(crate) struct SharedLayer<'p> {
     pub name: String,
     /// Full path in the tree of weights.
     pub path: String,
     pub definition: &'p Definition,
     /// Its arguments but for the data.
-    pub args: Vec<super::argument::Given<'p>>,
+    pub args: Vec<super::argument::BoundArg<'p>>,
     pub span: Span,
     /// Where it was called first, and with what.
     pub first: std::cell::RefCell<Option<(Span, String)>>,
@@ -147,10 +147,10 @@ pub(crate) struct Shared<'p> {
 
 /// A call whose last word is not spoken: an initial value that waits for the shape of its weight.
 #[derive(Debug)]
-pub(crate) struct Delayed<'p> {
+pub(crate) struct Thunk<'p> {
     pub call: &'p Call,
     pub definition: &'p Definition,
-    pub args: Vec<super::argument::Given<'p>>,
+    pub args: Vec<super::argument::BoundArg<'p>>,
 }
 
 /// A name of a table with its value, and where it is written.
@@ -263,8 +263,8 @@ pub(crate) enum Value<'p> {
     Map(Row<Entry<'p>>),
     Data(Data),
     Fn(&'p Definition),
-    Delayed(Rc<Delayed<'p>>),
-    Layer(Rc<Shared<'p>>),
+    Thunk(Rc<Thunk<'p>>),
+    Layer(Rc<SharedLayer<'p>>),
     /// A file of several tensors, in a dataset.
     Table(Rc<Reader>),
     /// What a faulty statement would have made; its use is no new fault.
@@ -301,10 +301,10 @@ impl<'p> Value<'p> {
             Value::DType(d) => format!("the dtype {d}"),
             Value::List(_) => "a list".into(),
             Value::Tuple(items) => format!("{} values", items.len()),
-            Value::Map(_) => "a table".into(),
+            Value::Map(_) => "a map".into(),
             Value::Data(d) => d.show(float),
             Value::Fn(f) => format!("the function `{}`", f.name.name),
-            Value::Delayed(d) => format!("a call of `{}`", d.definition.name.name),
+            Value::Thunk(d) => format!("a call of `{}`", d.definition.name.name),
             Value::Layer(l) => format!("the layer `{}`", l.name),
             Value::Table(_) => "a file of several tensors".into(),
             Value::Poison => "nothing".into(),
@@ -347,7 +347,7 @@ impl<'p> Value<'p> {
 
     /// Whether nothing but the identity of tensors tells the two apart, whatever is done with them.
     pub fn alike(&self, other: &Value<'p>) -> bool {
-        use Value::{Bool, DType, Data, Delayed, Float, Fn, Int, Layer, List, Map, None, Str, Table, Tuple};
+        use Value::{Bool, DType, Data, Float, Fn, Int, Layer, List, Map, None, Str, Table, Thunk, Tuple};
         match (self, other) {
             (None, None) => true,
             (Bool(a), Bool(b)) => a == b,
@@ -365,7 +365,7 @@ impl<'p> Value<'p> {
             }
             (Data(a), Data(b)) => a.alike(b),
             (Fn(a), Fn(b)) => std::ptr::eq(*a, *b),
-            (Delayed(a), Delayed(b)) => Rc::ptr_eq(a, b),
+            (Thunk(a), Thunk(b)) => Rc::ptr_eq(a, b),
             (Layer(a), Layer(b)) => Rc::ptr_eq(a, b),
             (Table(a), Table(b)) => Rc::ptr_eq(a, b),
             _ => false,
@@ -388,7 +388,7 @@ impl<'p> Value<'p> {
             Value::List(row) | Value::Tuple(row) => row.facts(),
             Value::Map(row) => row.facts(),
             Value::Data(_) => Facts { data: true, ..Facts::default() },
-            Value::Layer(_) | Value::Delayed(_) => Facts { hides: true, ..Facts::default() },
+            Value::Layer(_) | Value::Thunk(_) => Facts { hides: true, ..Facts::default() },
             _ => Facts::default(),
         }
     }

@@ -63,8 +63,8 @@ fn shape_of_draw<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<V
 fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let (low, high) = (args.float(0), args.float(1));
     if low > high {
-        let message = format!("there is nothing between {low} and {high}");
-        return Err(lower.fault("number-out-of-range", message, args.span, "`low` is above `high`"));
+        let message = format!("`low` is {low}, greater than `high`, {high}");
+        return Err(lower.error("number-out-of-range", message, args.span, "empty range"));
     }
     let axes = shape_of_draw(lower, &args, 2)?;
     let drawn = unit(lower, &axes, args.span)?;
@@ -74,8 +74,8 @@ fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 fn normal<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let (mean, std) = (args.float(0), args.float(1));
     if std < 0.0 {
-        let message = format!("a standard deviation is not negative: {std}");
-        return Err(lower.fault("number-out-of-range", message, args.span(1), "negative"));
+        let message = format!("`std` is {std}; expected at least 0");
+        return Err(lower.error("number-out-of-range", message, args.span(1), "negative"));
     }
     let axes = shape_of_draw(lower, &args, 2)?;
     let span = args.span;

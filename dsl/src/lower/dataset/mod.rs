@@ -198,7 +198,7 @@ impl<'p> Lower<'p> {
     /// Runs a dataset. A field whose value cannot be known before its files are read has none.
     fn run_dataset(&mut self, call: &DatasetCall) -> Eval<Entries> {
         let Some(dataset) = self.program.resolved_dataset(call.item) else {
-            return Err(self.fail(Diagnostic::error("unknown-name", format!("`{}` is no dataset", call.name))));
+            return Err(self.fail(Diagnostic::error("unknown-name", format!("`{}` is not a dataset", call.name))));
         };
         let frame = self.new_frame(call.item.module, &dataset.locals);
         self.frames.push(frame);
@@ -278,12 +278,13 @@ impl<'p> Lower<'p> {
             Ok(Value::Data(data)) => Ok(Some(data)),
             Ok(Value::Poison) => Ok(None),
             Ok(Value::Table(_)) => {
-                let message = format!("a file of several tensors is no {kind}");
-                Err(self.fault("type-mismatch", message, value.span, "choose one: `[\"name\"]`"))
+                let message = format!("a file of several tensors is not a {kind}");
+                Err(self.error("type-mismatch", message, value.span, "choose one: `[\"name\"]`"))
             }
             Ok(other) => {
-                let message = format!("the {kind} `{}` is no data, but {}", name.name, other.describe(self.float));
-                Err(self.fault("type-mismatch", message, value.span, "not data"))
+                let message =
+                    format!("expected data for the {kind} `{}`, found {}", name.name, other.describe(self.float));
+                Err(self.error("type-mismatch", message, value.span, "expected data"))
             }
             Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => Ok(None),
             Err(stop) => Err(stop),
@@ -295,7 +296,7 @@ impl<'p> Lower<'p> {
         let at = self.at(span);
         let Some(readers) = &mut self.readers else {
             let message = "files are read in datasets and in `weights` only";
-            return Err(self.fault("misplaced", message, span, "not here"));
+            return Err(self.error("misplaced", message, span, "not here"));
         };
         let index = readers.number(reader);
         readers.used.push(index);
@@ -324,7 +325,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn index_table(&mut self, reader: &Reader, items: &'p [IndexItem], span: Span) -> Eval<Value<'p>> {
         let [IndexItem::At(e)] = items else {
             let message = "a file of several tensors is indexed by a name";
-            return Err(self.fault("type-mismatch", message, span, "write `[\"name\"]`"));
+            return Err(self.error("type-mismatch", message, span, "write `[\"name\"]`"));
         };
         let columns = reader.contents == Contents::Columns;
         let mut reader = reader.clone();
@@ -335,16 +336,16 @@ impl<'p> Lower<'p> {
                 reader.matrix = true;
                 for name in names.iter() {
                     let Value::Str(name) = name else {
-                        let message = format!("columns go by name, not by {}", name.describe(self.float));
-                        return Err(self.fault("type-mismatch", message, e.span, "not a list of names"));
+                        let message = format!("expected a column name, found {}", name.describe(self.float));
+                        return Err(self.error("type-mismatch", message, e.span, "not a list of names"));
                     };
                     reader.select.push(name.to_string());
                 }
             }
             other => {
-                let wanted = if columns { "a name or a list of names" } else { "a name" };
-                let message = format!("{wanted} is wanted, not {}", other.describe(self.float));
-                return Err(self.fault("type-mismatch", message, e.span, format!("not {wanted}")));
+                let expected = if columns { "a name or a list of names" } else { "a name" };
+                let message = format!("expected {expected}, found {}", other.describe(self.float));
+                return Err(self.error("type-mismatch", message, e.span, format!("expected {expected}")));
             }
         }
         reader.span = self.at(span);

@@ -122,7 +122,7 @@ fn count_examples(dataset: &Dataset, ran: &Ran<'_>) -> Result<usize, Vec<Diagnos
     for (name, data) in &ran.entries.fields {
         let Some(data) = data else { continue };
         let Some(&count) = ran.function().ty(data.value).shape.first() else {
-            let message = format!("`{}` is a single value, not one an example", name.name);
+            let message = format!("expected one value for each example in `{}`, found a scalar", name.name);
             return Err(fail(dataset, "no-examples", message));
         };
         match counted {

@@ -64,7 +64,7 @@ impl<'p> Lower<'p> {
         let patterns = self.strings(target, "update")?;
         if patterns.is_empty() {
             let message = "`update` names no weights";
-            return Err(self.fault("bad-pattern", message, target.span, "write `\"**\"` for all of them"));
+            return Err(self.error("bad-pattern", message, target.span, "write `\"**\"` for all of them"));
         }
         self.known_lets(&section.lets);
         let every = section.get("every").map(|value| self.count(value, "every")).transpose();

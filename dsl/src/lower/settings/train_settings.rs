@@ -21,7 +21,7 @@ impl Amount {
             Amount::Fraction(fraction) => {
                 format!("{fraction} of {} is {held_out}, rounded", count(examples, "example"))
             }
-            Amount::Count(wanted) => format!("{wanted} of {}", count(examples, "example")),
+            Amount::Count(expected) => format!("{expected} of {}", count(examples, "example")),
         }
     }
 }
@@ -141,9 +141,9 @@ impl TrainSettings {
         if self.epochs.or(self.steps).is_some() {
             return Ok(());
         }
-        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.name);
+        let message = format!("missing setting of `train {}`: `epochs` or `steps`", self.name);
         let error = Diagnostic::error("missing-setting", message);
-        Err(vec![error.primary(self.model_span, "nothing says how long")])
+        Err(vec![error.primary(self.model_span, "has no length")])
     }
 
     /// Checks that the validation leaves something to train on.
@@ -155,7 +155,7 @@ impl TrainSettings {
         if held_out == 0 || held_out < examples {
             return Ok(());
         }
-        let message = "`validation` takes all examples, so that none is left to train on";
+        let message = "`validation` takes all examples; none is left to train on";
         let label = amount.label(examples, held_out);
         let error = Diagnostic::error("too-few-examples", message).primary(self.validation_span, label);
         Err(vec![error.help("choose a smaller fraction or number, such as `last(0.2)`")])
@@ -168,15 +168,15 @@ impl TrainSettings {
         if let Some(Validation::Last(amount) | Validation::Random(amount)) = self.validation
             && held_out == 0
         {
-            let message = "`validation` holds out no example, so that nothing is validated";
+            let message = "the validation set is empty";
             let label = amount.label(examples, held_out);
             let warning = Diagnostic::warning("empty-validation", message).primary(self.validation_span, label);
             warnings.push(warning.help("choose a larger fraction, or delete `validation`"));
         }
         if let Some((left_out, why)) = left_out {
             let (are, they) = if left_out == 1 { ("is", "it fills") } else { ("are", "they fill") };
-            let message = format!("{} of each epoch {are} left out", count(left_out, "example"));
-            let label = format!("{they} no batch, and the model cannot be trained on a smaller one");
+            let message = format!("{} of each epoch {are} not trained on", count(left_out, "example"));
+            let label = format!("{they} no batch, and the model is not trained on smaller ones");
             let warning = Diagnostic::warning("left-out-examples", message).primary(self.batch_span, label);
             warnings.push(warning.note(why).help("choose a batch that divides the number of examples"));
         }
@@ -192,7 +192,7 @@ impl TrainSettings {
         if self.batch <= examples {
             return Ok(());
         }
-        let message = format!("a batch takes {} examples, but there are {examples} to learn from", self.batch);
+        let message = format!("a batch has {} examples, but the training set has {examples}", self.batch);
         let error = Diagnostic::error("too-few-examples", message);
         let label = if examples == 0 { "there is none".to_owned() } else { format!("at most `batch = {examples}`") };
         Err(vec![error.primary(self.batch_span, label)])
