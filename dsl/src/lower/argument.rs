@@ -1,4 +1,4 @@
-//! Arguments: their values, and whether these are of the types of their parameters.
+//! Arguments: evaluation, and type checks against their parameters.
 
 use std::rc::Rc;
 
@@ -22,7 +22,7 @@ pub(crate) struct BoundArg<'p> {
 }
 
 impl<'p> Lower<'p> {
-    /// Puts arguments to the parameters of what is known to be called only now, and evaluates them in the current frame. `piped` comes
+    /// Binds and evaluates the arguments of a callee that is known only while lowering. `piped` comes
     /// first. For a `layer` the data is left out.
     pub(crate) fn bind_args(
         &mut self,
@@ -66,7 +66,7 @@ impl<'p> Lower<'p> {
         if failed { Err(super::Stop) } else { Ok(given) }
     }
 
-    /// Evaluates an argument. A call for a parameter of type `fn` waits for its weight's shape.
+    /// Evaluates an argument. A call for a parameter of type `fn` is deferred until its weight's shape is known.
     pub(crate) fn argument(&mut self, value: &'p Expr, delays: bool) -> Eval<Value<'p>> {
         let ExprKind::Call(call) = &value.kind else { return self.eval(value) };
         let (definition, args) = match &call.callee {
@@ -83,7 +83,7 @@ impl<'p> Lower<'p> {
         Ok(Value::Thunk(Rc::new(Thunk { call, definition, args })))
     }
 
-    /// The value as one of the type of a parameter known when compiling.
+    /// The value as one of the type of a parameter known at compile time.
     pub(crate) fn coerce(&mut self, value: Value<'p>, ty: &Type, what: &str, span: Span) -> Eval<Value<'p>> {
         let TypeKind::Value { name, of, optional } = &ty.kind else { return Ok(value) };
         if matches!(value, Value::Poison) {
@@ -179,19 +179,19 @@ impl<'p> Lower<'p> {
         Ok(scalar)
     }
 
-    /// The error for parameters that got no value.
+    /// The error for missing arguments.
     pub(crate) fn missing(&mut self, callee: &str, names: &[&str], span: Span) -> super::Stop {
         let error = missing_arguments(callee, names, self.at(span));
         self.fail(error)
     }
 
-    /// Checks that what is called gets all that it needs.
+    /// Checks that no required argument is missing.
     pub(crate) fn check_bound(&mut self, definition: &'p Definition, given: &[BoundArg<'p>], span: Span) -> Eval<()> {
         let is_given = |param: usize| given.iter().any(|g| g.param == param);
         if definition.params.iter().enumerate().all(|(i, param)| !param.required || is_given(i)) {
             return Ok(());
         }
-        // In an initial value there are no layers.
+        // An initial value cannot declare layers.
         let (at, in_init) = (self.at(span), !self.initial_shapes.is_empty());
         let callee = Callee::of(self.program.item(definition.at));
         let given: Vec<(usize, bool)> = given.iter().map(|g| (g.param, g.value.has_data())).collect();

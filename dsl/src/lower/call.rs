@@ -23,7 +23,7 @@ use crate::hir::{
 use crate::library::LIBRARY;
 use crate::span::Span;
 
-/// What comes from the left in a pipe.
+/// The left side of a pipe.
 pub(crate) type Piped<'p> = Vec<(Value<'p>, Span)>;
 
 impl<'p> Lower<'p> {
@@ -66,7 +66,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Runs a call that waited for the shape of its weight.
+    /// Evaluates a call that was deferred until the shape of its weight is known.
     pub(crate) fn resume(&mut self, thunk: &Rc<Thunk<'p>>) -> Eval<Value<'p>> {
         self.invoke(thunk.definition, thunk.args.clone(), thunk.call, CallNumber::NONE)
     }
@@ -96,7 +96,7 @@ impl<'p> Lower<'p> {
         self.run_block(definition, given, frame, call.span)
     }
 
-    /// Runs a function value with positional data, as `init` and activations given by name are.
+    /// Calls a function value with positional data, such as an initialiser or an activation.
     pub(crate) fn apply(&mut self, definition: &'p Definition, args: Piped<'p>, span: Span) -> Eval<Value<'p>> {
         let given = self.bind_args(definition, &[], args, Form::Call)?;
         if definition.is_builtin() {
@@ -134,7 +134,7 @@ impl<'p> Lower<'p> {
         Ok(self.with_iterations(&base))
     }
 
-    /// A name that is taken to the letter, which may have several levels.
+    /// A name that is used verbatim, which may have several levels.
     fn literal_name(&mut self, text: &'p [StrPart], call: &'p Call) -> Eval<String> {
         let name = self.text(text, call.span)?;
         let span = call.instance.as_ref().map_or(call.span, |name| name.span);
@@ -156,14 +156,14 @@ impl<'p> Lower<'p> {
         }))
     }
 
-    /// A name with the numbers of the iterations around: `h.0`.
+    /// A name with the numbers of the enclosing iterations: `h.0`.
     pub(crate) fn with_iterations(&self, base: &str) -> String {
         self.frame().iterations.iter().fold(base.to_owned(), |name, number| format!("{name}.{number}"))
     }
 
-    /// Takes a name for an instance; nobody else may have it.
+    /// Reserves a name for an instance; names are unique.
     fn claim(&mut self, name: &str, full: &str, call: &Call) -> Eval<()> {
-        // What stands in no definition, such as a loss, owns no weights that would need the name.
+        // Outside of definitions, as in a loss, there are no weights that would need the name.
         if name.is_empty() || self.frame().kind.is_none() {
             return Ok(());
         }
@@ -184,7 +184,7 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// Runs a block; one of the user's becomes a function of its own.
+    /// Calls a block; one of the user's is outlined into a function.
     pub(crate) fn run_block(
         &mut self,
         definition: &'p Definition,
@@ -203,8 +203,8 @@ impl<'p> Lower<'p> {
         })
     }
 
-    /// Runs `f` in a function of its own, which `span` calls; the tensors of its value are results of that function.
-    /// Of a key, there may be a template.
+    /// Runs `f` in a new function, which `span` calls; the tensors of its value are the results of that function.
+    /// With a key, the function can be instantiated from a template.
     pub(crate) fn outlined(
         &mut self,
         name: &str,
@@ -237,7 +237,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Ends the function `id`, which `span` calls: tensors in `values` and rebound states become its results.
+    /// Finishes the function `id`, which `span` calls: tensors in `values` and rebound states become its results.
     pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>], span: Span) -> FinishedFunction {
         let mut results: IndexMap<ir::Value, usize> = IndexMap::new();
         let mut note = |d: &Data| {
@@ -336,7 +336,7 @@ impl<'p> Lower<'p> {
                 }
             }
             if !late {
-                // Numbers come last, since they take the shape of `...` and do not make it.
+                // Numbers come last: they are broadcast to the shape of `...` and do not bind it.
                 data.sort_by_key(|(_, value, _)| value.is_number());
                 for (i, value, span) in &data {
                     self.bind_data(definition, *i, value.clone(), *span)?;
@@ -344,7 +344,7 @@ impl<'p> Lower<'p> {
             }
         }
         let (value, returned) = match &definition.body {
-            // What runs as a function of its own: an optimiser, a derivative.
+            // Only a body can be outlined: an optimizer, a custom derivative.
             Body::Builtin => {
                 let message = format!("`{}` is a builtin", definition.name.name);
                 return Err(self.error("type-mismatch", message, call, "a definition with a body is needed here"));
@@ -387,7 +387,7 @@ impl<'p> Lower<'p> {
         let data = match value {
             Value::Data(d) => d,
             other => {
-                // The argument stands in the caller's text; in the library, faults would be shown at the whole call.
+                // The span of the argument, so that an error in the library is not reported for the whole call.
                 let site = self.frame().site;
                 self.frame_mut().site = site.map(|_| span);
                 let data = self.as_data(other, dtype, &format!("`{}` of `{callee}`", param.name.name), span);
@@ -402,7 +402,7 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// Gives the caller's names to the axes of a result, and notes the layer.
+    /// Renames the axes of a result to the caller's names, and records the layer.
     fn leave_frame(&mut self, definition: &'p Definition, mut value: Value<'p>, start: Tally) -> Eval<Value<'p>> {
         let frame = self.frames.last().expect("the frame that is left");
         let (id, dims) = (frame.id, frame.dims.clone());

@@ -13,7 +13,7 @@ use crate::span::Span;
 type Tensors = Vec<(usize, Data)>;
 
 impl<'p> Lower<'p> {
-    /// Calls a `fn` with a derivative of its own: both become functions, which the compiler puts together.
+    /// Calls a `fn` with a custom derivative: both become functions, linked by `vjp`.
     pub(crate) fn call_custom(
         &mut self,
         definition: &'p Definition,
@@ -27,7 +27,7 @@ impl<'p> Lower<'p> {
         let own = self.enter(&definition.name.name, String::new());
         let mut inner = vec![];
         for (param, data) in &tensors {
-            // Not by capture: one tensor may be given for two arguments, whose cotangents are two.
+            // Not by capture: one tensor may be passed as two arguments, each with its own cotangent.
             let name = &definition.params[*param].name.name;
             let value = self.context().builder.arg(name, data.ty(), ir::Role::Plain);
             inner.push((
@@ -85,7 +85,7 @@ impl<'p> Lower<'p> {
         self.error("not-supported-yet", message, span, "draw outside, and pass the numbers as an argument")
     }
 
-    /// Arguments that are tensors, and those known when compiling.
+    /// Arguments that are tensors, and those known at compile time.
     fn tensors_and_known(
         &mut self,
         definition: &'p Definition,

@@ -1,4 +1,4 @@
-//! The outermost function of a model, for each of the four things that can be made of it.
+//! The entry function of a model, for each mode.
 
 use dlc_ir as ir;
 use ir::{Function, Graph, Role};
@@ -23,7 +23,7 @@ pub(crate) fn argument<'p>(argument: &Argument) -> Value<'p> {
     }
 }
 
-/// A value known when compiling, as it is handed out.
+/// A compile-time value as an argument of the public interface.
 pub(crate) fn known(value: &Value<'_>) -> Option<Argument> {
     Some(match value {
         Value::None => Argument::None,
@@ -36,7 +36,7 @@ pub(crate) fn known(value: &Value<'_>) -> Option<Argument> {
     })
 }
 
-/// The codes of errors that other sizes may not have.
+/// The codes of errors that depend on sizes.
 const OF_SIZES: &[&str] = &[
     "assertion-failed",
     "dimension-conflict",
@@ -121,7 +121,7 @@ impl<'p> Lower<'p> {
                 Ok(Lowered { graph, weights, layers, flops, dims, parts, scores, growing, warnings: diagnostics })
             }
             _ if diagnostics.is_empty() => {
-                // A stop without a fault cannot be: say so rather than nothing.
+                // `Stop` without a diagnostic is a bug.
                 let message = "lowering failed without a diagnostic; this is a bug in dlc";
                 Err(vec![Diagnostic::error("internal", message)])
             }
@@ -129,7 +129,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Adds to an error of sizes which of them are assumed, since others may be right.
+    /// Adds a note to an error that depends on assumed sizes.
     fn note_assumed(&self, error: &mut Diagnostic) {
         let assumed = &self.request.assumed;
         if assumed.is_empty() || !OF_SIZES.contains(&error.code) {
@@ -141,7 +141,7 @@ impl<'p> Lower<'p> {
         error.notes.push(format!("these sizes are not given and are assumed: {sizes}; set them with `{options}`"));
     }
 
-    /// Begins the outermost function; its model, and what that is given.
+    /// Begins the entry function; the model and its arguments.
     pub(crate) fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<BoundArg<'p>>)> {
         let chosen = self.choose(self.request.model.as_deref(), self.request.training.as_deref())?;
         let name = chosen.definition.name.name.clone();
@@ -155,7 +155,7 @@ impl<'p> Lower<'p> {
         Ok((chosen, given))
     }
 
-    /// The model alone, lowered with the other value of `training`, and its outputs; none if it cannot be lowered so, which the
+    /// The model alone, lowered with the other value of `training`, and its outputs; none on an error, which the
     /// program that needs it reports.
     pub(crate) fn in_the_other_mode(&self) -> Option<(Self, Vec<Data>)> {
         let mut other = Lower::new(self.program, self.request);
@@ -216,7 +216,7 @@ impl<'p> Lower<'p> {
         Ok(given)
     }
 
-    /// Runs the model on fresh inputs; the results are its outputs by name.
+    /// Lowers the model on new inputs; the results are its outputs by name.
     pub(crate) fn run_model(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Vec<(String, Data)>> {
         let given = self.inputs(chosen, given)?;
         self.run_model_with(chosen, given)
@@ -252,7 +252,7 @@ impl<'p> Lower<'p> {
         Ok(outputs)
     }
 
-    /// The first values of all weights and states, those of either mode.
+    /// The initial values of all weights and states of both modes.
     fn initial_values_of(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Graph> {
         let id = self.enter(&format!("{}.init", chosen.definition.name.name), String::new());
         let mut initial = self.contexts.pop().expect("was entered");
@@ -280,7 +280,7 @@ impl<'p> Lower<'p> {
         Ok(self.finish_graph(entry))
     }
 
-    /// Ends the outermost function.
+    /// Finishes the entry function.
     pub(crate) fn finish(&mut self, definition: &'p Definition) -> Eval<Graph> {
         let writes: Vec<(usize, Data)> = self.context().writes.iter().map(|(s, d)| (*s, d.clone())).collect();
         for (state, data) in writes {

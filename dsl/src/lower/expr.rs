@@ -91,7 +91,7 @@ impl<'p> Lower<'p> {
         Ok(Value::Map(entries.into()))
     }
 
-    /// The text of a string, its expressions put in.
+    /// A string with its expressions interpolated.
     pub(crate) fn text(&mut self, parts: &'p [StrPart], span: Span) -> Eval<String> {
         let mut text = String::new();
         for part in parts {
@@ -160,7 +160,7 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// What says the same as an attribute that tensors have elsewhere.
+/// The equivalent of an attribute that tensors have in other frameworks.
 fn attribute(name: &str, x: &str, data: &Data) -> String {
     match name {
         "shape" => {

@@ -13,7 +13,7 @@ use crate::span::Span;
 enum Step {
     /// Takes this part; keeps the axis, and its name if the part is written as all of it.
     Range { start: usize, limit: usize, step: i64, all: bool },
-    /// Takes one element; the axis goes.
+    /// Takes one element and drops the axis.
     At(usize),
     /// Takes elements by a tensor of indices.
     By(Data),
@@ -191,7 +191,7 @@ impl<'p> Lower<'p> {
                 Step::Range { start: s, limit: l, step, all } => {
                     let axis = source.next().expect("as many steps as axes");
                     if step < 0 {
-                        // `x[::-2]` is every second of the axis turned around.
+                        // `x[::-2]` is every second element of the reversed axis.
                         reversed.push(part.len());
                     }
                     part.push((s, l, step.unsigned_abs() as usize));
@@ -229,7 +229,7 @@ impl<'p> Lower<'p> {
         Ok(result)
     }
 
-    /// Elements of one axis by index; the first `batch` axes go together.
+    /// Gathers elements of one axis; the first `batch` axes are batch axes of both.
     pub(crate) fn take(&mut self, x: &Data, index: &Data, axis: usize, batch: usize, span: Span) -> Eval<Data> {
         if !index.dtype.is_int() {
             let message = format!("expected an integer index, found {}", index.show(self.float));

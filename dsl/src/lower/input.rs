@@ -104,7 +104,7 @@ impl<'p> Lower<'p> {
         Ok((declared, axes))
     }
 
-    /// Whether what is given for the inputs are fields of a dataset; otherwise somebody gives them by hand.
+    /// Whether the inputs are fields of a dataset; otherwise the caller provides them.
     fn fed_by_data(&self) -> bool {
         self.request.mode != Mode::Infer
     }
@@ -211,14 +211,14 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// What the dataset that trains the model says of a field.
+    /// The value of a field in the dataset that trains the model.
     fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p Expr> {
         let ExprKind::Call(data) = &chosen.train?.section.get("data")?.kind else { return None };
         let Callee::Item { at, .. } = data.callee else { return None };
         self.program.field_of(at, name).map(|(_, value, _)| value)
     }
 
-    /// The error with the place of the field that feeds an input.
+    /// Adds the span of the field that feeds an input to an error.
     fn beside_field(&self, chosen: &Chosen<'p>, param: &Param, error: Diagnostic) -> Diagnostic {
         match self.field_value(chosen, &param.name.name) {
             Some(value) => error.secondary(value.span, "the field"),

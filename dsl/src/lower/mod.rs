@@ -1,6 +1,6 @@
 //! A program to graphs.
 //!
-//! Lowering runs the model's text once, as a program whose tensors are nodes of a graph: what is known when compiling
+//! Lowering evaluates the model's source once, with nodes of a graph as tensors: what is known at compile time
 //! is computed, everything else becomes operators. Dimensions are concrete numbers throughout; their names are kept
 //! for messages.
 //!
@@ -63,16 +63,16 @@ pub use dlc_frontend::{Argument, Layer, Lowered, Mode, Request, UnknownMode, Wei
 pub(crate) use argument::BoundArg;
 pub(crate) use frame::Frame;
 
-/// More operations, calls and iterations than any model has: a bound against texts that would grow for ever.
+/// A bound on operations, calls and iterations, so that lowering terminates for every source.
 pub(crate) const MAX_NODES: usize = 1 << 18;
-/// More entries than any list, and more bytes than any string of a model has.
+/// A bound on the entries of a list and on the bytes of a string.
 pub(crate) const MAX_LIST: usize = 1 << 16;
-/// More values than any value holds, those within its parts included: lists and tuples of a few lines can double with each.
+/// A bound on the values nested in one value: a few lines can double a list each.
 pub(crate) const MAX_VALUES: usize = 1 << 18;
-/// How deep calls, blocks and expressions may lie within each other while lowering.
+/// The maximal nesting of calls, blocks and expressions while lowering.
 pub(crate) const MAX_DEPTH: u32 = 400;
 
-/// A fault was reported.
+/// An error was reported.
 #[derive(Debug)]
 pub(crate) struct Stop;
 
@@ -101,16 +101,16 @@ pub(crate) struct Lower<'p> {
     pub weights: Vec<weights::Weight>,
     /// Weights and states by full name.
     pub weight_names: FxHashMap<Arc<str>, usize>,
-    /// Those of a run of the same model in the other mode, which has most of them too.
+    /// Those of the model lowered in the other mode (training or inference), which shares most of them.
     pub other_mode: FxHashMap<Arc<str>, usize>,
-    /// The function of first values, while they are wanted.
+    /// The function of initial values, while these are lowered.
     pub initial: Option<context::Context>,
-    /// The shapes of the weights whose first values are being computed.
+    /// The shapes of the weights whose initial values are being computed.
     pub initial_shapes: Vec<Vec<usize>>,
     pub step: Option<train::StepScope>,
     /// What the code that is being lowered belongs to.
     pub phase: Phase,
-    /// Where the model ends in the function that measures it.
+    /// Where the model ends and the objective begins.
     pub boundary: measure::Boundary,
     /// The parts of loss and metrics.
     pub parts: Vec<measure::Part>,
@@ -118,19 +118,19 @@ pub(crate) struct Lower<'p> {
     pub scores: Vec<String>,
     /// A loss or metric that depends on how many examples there are.
     pub growing: Option<String>,
-    /// Whether everything is inlined, so that reductions over the examples can be taken out of blocks.
+    /// Whether all calls are inlined, so that reductions over the examples can be moved out of blocks.
     pub flat: bool,
-    /// The counter of steps in the entry, from which random draws follow.
+    /// The step counter in the entry function, from which the keys of random draws are derived.
     pub step_for_key: Option<ir::Value>,
     /// The model's inputs and the other fields of the data.
     pub input_data: IndexMap<String, value::Data>,
     pub field_data: IndexMap<String, value::Data>,
-    /// The dimensions of the model, and its arguments that are known when compiling.
+    /// The dimensions of the model, and its arguments that are known at compile time.
     pub model_dims: IndexMap<String, usize>,
     pub model_values: IndexMap<String, frame::Var<'p>>,
     pub layers: Vec<Layer>,
     pub flops: u64,
-    /// How many of the flops, and how many numbers of the weights, some layer has noted as its own.
+    /// The FLOPs and the weight elements that have been attributed to a layer.
     pub noted: (u64, usize),
     pub nodes: usize,
     pub depth: u32,
@@ -138,15 +138,15 @@ pub(crate) struct Lower<'p> {
     pub next_frame: u32,
     /// The readers of a dataset or of initial weights, while these are lowered.
     pub readers: Option<dataset::Readers>,
-    /// What the stars of a pattern match in the name of the weight whose initial value is read.
+    /// What the wildcards of the pattern match in the name of the weight whose initial value is read.
     pub captures: Option<initial_weights::Captures>,
     /// The arguments of the model that its `train` section may name.
     pub section_arguments: IndexMap<String, frame::Var<'p>>,
     /// The definitions that are being run, for the error on recursion.
     pub running: Vec<(&'p Definition, Span)>,
-    /// Whether there are templates. There always are, but where a test looks whether that shows.
+    /// Whether templates are used; off only in tests that compare both.
     pub templates: bool,
-    /// How many instances of them there are.
+    /// The number of template instances.
     #[cfg(test)]
     pub instantiated: usize,
 }
@@ -196,13 +196,13 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Reports a fault.
+    /// Reports a diagnostic.
     pub(crate) fn fail(&mut self, diagnostic: Diagnostic) -> Stop {
         self.diagnostics.push(diagnostic);
         Stop
     }
 
-    /// Reports a fault with one place, which is moved to the user's text if it lies in the library.
+    /// Reports an error with one span; a span in the library is replaced by the user's call.
     pub(crate) fn error(
         &mut self,
         code: &'static str,
@@ -214,7 +214,7 @@ impl<'p> Lower<'p> {
         self.fail(Diagnostic::error(code, message).primary(at, label))
     }
 
-    /// The place in the user's text that stands for a span of the current frame: the span itself, or the call that
+    /// The span in the user's source for a span of the current frame: the span itself, or the call that
     /// led into the library.
     pub(crate) fn at(&self, span: Span) -> Span {
         self.frames.last().and_then(|frame| frame.site).unwrap_or(span)
@@ -250,7 +250,7 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// Stops where the fault is known to be reported.
+/// Stops where an error has been reported already.
 pub(crate) fn stop<T>() -> Eval<T> {
     Err(Stop)
 }

@@ -1,4 +1,4 @@
-//! Operators: on numbers known when compiling, and on data with its rules of stretching.
+//! Operators: on compile-time numbers, and on data with its broadcasting rules.
 
 use dlc_ir::op::{Broadcast, Dot, Reshape, Transpose};
 use dlc_ir::{DType, Direction, ScalarOp, Shape};
@@ -284,7 +284,7 @@ impl<'p> Lower<'p> {
         Ok(result)
     }
 
-    /// The axes that tensors have in common, where missing leading axes and `_` stretch.
+    /// The common axes of tensors; missing leading axes and `_` are broadcast.
     fn align(&mut self, operands: &[Data], spans: &[Span], span: Span) -> Eval<Vec<Axis>> {
         let rank = operands.iter().map(Data::rank).max().unwrap_or(0);
         let mut axes: Vec<Axis> = vec![];
@@ -329,7 +329,7 @@ impl<'p> Lower<'p> {
         self.fail(error)
     }
 
-    /// The tensor with these axes, to which it stretches.
+    /// The tensor broadcast to these axes.
     pub(crate) fn stretch_to(&mut self, x: &Data, axes: &[Axis], span: Span) -> Eval<Data> {
         let missing = axes.len() - x.rank();
         // Where programs for several numbers of examples are compared, one example is treated as many are.
@@ -339,7 +339,7 @@ impl<'p> Lower<'p> {
         if same {
             return Ok(Data { axes: axes.into(), dense: None, ..x.clone() });
         }
-        // Axes that stretch are dropped first: the IR's broadcast makes new axes only.
+        // Broadcast axes are dropped first: the IR's broadcast only adds axes.
         let kept: Vec<usize> = (0..x.rank()).filter(|&i| fits(&x.axes[i], &axes[i + missing])).collect();
         let mut dense = x.clone();
         let stretching = x.axes.iter().filter(|axis| axis.stretch).count();
@@ -357,7 +357,7 @@ impl<'p> Lower<'p> {
         Ok(result)
     }
 
-    /// The same elements with other axes. Whether only axes that stretch were added is remembered.
+    /// The same elements with other axes; `dense` is kept if only broadcast axes are added.
     pub(crate) fn reshape(&mut self, x: &Data, axes: Vec<Axis>, span: Span) -> Eval<Data> {
         let shape: Shape = axes.iter().map(|axis| axis.size).collect();
         if shape == x.shape() {
@@ -389,7 +389,7 @@ impl<'p> Lower<'p> {
         Ok(result)
     }
 
-    /// `x @ y`: the last axis of `x` with the last but one of `y`; axes before these go together.
+    /// `x @ y`: contracts the last axis of `x` with the second-to-last of `y`; the axes before these are batch axes.
     pub(crate) fn matmul(&mut self, x: Data, y: Data, span: Span) -> Eval<Data> {
         let (p, q) = (x.rank(), y.rank());
         let fits = p > 0 && q > 0 && x.dtype == y.dtype && {
@@ -411,7 +411,7 @@ impl<'p> Lower<'p> {
             let error = origins(error, at, &[(x.origin, a), (y.origin, b)]);
             return Err(self.fail(error));
         }
-        // A transposed operand is read as it lies.
+        // A transposed operand is read without a copy.
         let func = self.context().id;
         let (right, last) = match y.transpose_of {
             Some(value) if y.func == func => (Data { value, ..y.clone() }, q - 1),
@@ -434,7 +434,7 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// Adds where operands come from, unless the fault's own place shows it.
+/// Adds the origins of the operands, unless the primary span contains them.
 pub(crate) fn origins(mut error: Diagnostic, at: Span, places: &[(Span, String)]) -> Diagnostic {
     for (i, (origin, text)) in places.iter().enumerate() {
         let again = places[..i].iter().any(|(other, _)| other == origin);

@@ -15,7 +15,7 @@ use crate::hir::bind::{Form, no_optimizer};
 use crate::hir::{Callee, Definition, ExprKind, Train};
 use crate::span::Span;
 
-/// What the names of a training's own states begin with: no name that a text can give a layer does.
+/// The prefix of the trainer's own states, which no user-defined name can have.
 pub(crate) const OWN: char = '@';
 /// The state that counts the steps.
 const COUNTER: &str = "@step";
@@ -84,7 +84,7 @@ impl<'p> Lower<'p> {
         Ok(Data { axes: old.axes.clone(), ..chosen })
     }
 
-    /// Gives the optimizer's states their first values.
+    /// Computes the initial values of the optimizer's states.
     pub(crate) fn init_optimizer(&mut self, train: &'p Train) -> Eval<()> {
         let settings = self.settings(train)?;
         self.freeze(&settings)?;
@@ -101,7 +101,7 @@ impl<'p> Lower<'p> {
             let optimizer = self.optimizer(train, update)?;
             for weight in 0..weights {
                 if self.weights[weight].trainable && update.changes(&self.weights[weight].name) {
-                    // No gradient is there; anything of its type will do.
+                    // Initial values do not depend on the gradient: any value of its type will do.
                     let old = self.weight_value(weight);
                     let gradient = self.map1(ScalarOp::Neg, &old, span)?;
                     let own = self.own_name(weight, &settings.updates[..number]);
@@ -121,7 +121,7 @@ impl<'p> Lower<'p> {
         self.weight_value(counter)
     }
 
-    /// Reads the setting; its frame is left open for the optimizer's runs.
+    /// Reads the setting; its frame stays open for the calls of the optimizer.
     fn optimizer(&mut self, train: &'p Train, update: &Update<'p>) -> Eval<Optimizer<'p>> {
         let setting = update.optimizer;
         let mut frame = self.new_frame(0, &train.locals);
@@ -183,7 +183,7 @@ impl<'p> Lower<'p> {
         let mut old = old;
         let mut gradient = gradient;
         for data in [&mut old, &mut gradient] {
-            // What the axes are called within the layer is no matter of the optimizer's.
+            // The optimizer does not see the layer's names of axes.
             if data.axes.iter().any(|axis| *axis != Axis::new(axis.size)) {
                 data.axes = data.axes.iter().map(|axis| Axis::new(axis.size)).collect();
             }

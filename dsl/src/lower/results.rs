@@ -1,4 +1,4 @@
-//! Results: whether what a definition returns is what its signature says, dtype, `...` and all.
+//! Checks the results of a definition against its signature, dtype and `...` included.
 
 use super::value::{Data, Value};
 use super::{Eval, Lower, Stop};

@@ -20,8 +20,8 @@ pub use crate::library::{SETTINGS, SETTINGS_DOCS, SettingDoc};
 pub use train_settings::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation};
 pub(crate) use update::Update;
 
-/// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
-/// small enough to be counted with.
+/// Epochs, steps and the batch size are at least 1 and below this bound,
+/// which keeps products of them within 64 bits.
 pub const MAX_COUNT: usize = 1 << 40;
 
 /// All settings, with the expressions that belong into graphs.
@@ -66,13 +66,13 @@ impl Number {
 /// Patterns of weights' names.
 #[derive(Debug)]
 pub(crate) struct Patterns {
-    /// Each with its place.
+    /// Each with its span.
     pub list: Vec<(String, Span)>,
-    /// The place of them all.
+    /// The span of them all.
     pub span: Span,
 }
 
-/// The settings of a section as texts, by name, but for its length.
+/// The settings of a section as source, by name, without its length.
 fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
     let entries = train.entries.iter().filter_map(|entry| match &entry.kind {
         ast::EntryKind::Field { name, value } if !matches!(&*name.name, "epochs" | "steps") => {
@@ -275,7 +275,7 @@ impl<'p> Lower<'p> {
         Ok(if name == "norm" { Clip::Norm(limit.value()) } else { Clip::Value(limit.value()) })
     }
 
-    /// One string or a list of them, each with its place.
+    /// One string or a list of them, each with its span.
     fn strings(&mut self, value: &'p Expr, name: &str) -> Eval<Vec<(String, Span)>> {
         let found = self.eval(value)?;
         let list = match &found {
@@ -323,7 +323,7 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// Each pattern must fit some weight.
+    /// Each pattern must match a weight.
     pub(crate) fn check_patterns(&mut self, patterns: &[(String, Span)]) -> Eval<()> {
         let mut result = Ok(());
         for (pattern, span) in patterns {

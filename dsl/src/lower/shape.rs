@@ -1,4 +1,4 @@
-//! Types with brackets: whether data fits one, and which shape one stands for.
+//! Types with brackets: matching data against one, and the shape that one denotes.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ pub(crate) struct For<'a> {
     pub callee: &'a str,
     /// The parameter or result.
     pub name: &'a str,
-    /// Where the data arrives, in the caller's text.
+    /// The span of the data, in the caller's source.
     pub span: Span,
     /// Where the type is written.
     pub declared: Span,
@@ -79,7 +79,7 @@ impl<'p> Lower<'p> {
         Err(self.mismatch("type-mismatch", data, ty, purpose, Some(help)))
     }
 
-    /// Checks the axes for which `...` stands in one argument against those of the others; the first binds it.
+    /// Checks the axes that `...` denotes in one argument against those of the others; the first binds it.
     fn match_rest(&mut self, axes: &[Axis], data: &Data, purpose: For<'_>) -> Eval<()> {
         let Some(known) = self.frame().rest.clone() else {
             self.bind_rest(axes, data, purpose.name);
@@ -166,7 +166,7 @@ impl<'p> Lower<'p> {
         ty: &'p Type,
         purpose: For<'_>,
     ) -> Stop {
-        // Two names of one size are told by name.
+        // Dimensions of equal size are shown by name.
         let (first, second) = match known.axis() {
             of if of.size == axis.size => (format!("`{of}`"), format!("`{axis}`")),
             of => (of.size.to_string(), axis.size.to_string()),
@@ -192,7 +192,7 @@ impl<'p> Lower<'p> {
         self.fail(error)
     }
 
-    /// The error for data that does not fit a type.
+    /// The error for data that does not match a type.
     fn mismatch(
         &mut self,
         code: &'static str,
@@ -222,7 +222,7 @@ impl<'p> Lower<'p> {
         self.fail(error)
     }
 
-    /// The name of a tensor in the caller's scope that would fit `ty` by dtype and rank, if exactly one would.
+    /// The only tensor in the caller's scope that matches `ty` by dtype and rank, for a hint.
     fn fitting(&self, ty: &Type) -> Option<String> {
         let TypeKind::Data { dtype: dtype @ (Element::Int | Element::Of(_)), dims } = &ty.kind else { return None };
         let rest = match dims.iter().any(|d| matches!(d, Dim::Rest(_))) {
@@ -290,7 +290,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// The shape that a type stands for in the current frame, of which every dimension must be bound.
+    /// The shape that a type denotes in the current frame; every dimension must be bound.
     pub(crate) fn shape_of(&mut self, dims: &'p [Dim]) -> Eval<Vec<Axis>> {
         let mut axes = vec![];
         for dim in dims {
@@ -320,14 +320,14 @@ impl<'p> Lower<'p> {
         Ok(axes)
     }
 
-    /// Whether two axes go together: they have one size, and not by chance, as different dimensions of the model may, or a dimension
+    /// Whether two axes are compatible: they have equal sizes, and not by chance, as different dimensions of the model may, or a dimension
     /// and what is written `1`. Axes of which less is known go by size.
     pub(crate) fn agree(&self, a: &Axis, b: &Axis) -> bool {
         let root = |axis: &Axis| self.root(axis.label.as_ref()?);
         a.size == b.size && !matches!((root(a), root(b)), (Some(a), Some(b)) if a != b)
     }
 
-    /// What the model's inputs call an axis that a call names so, if it is one of theirs. Two names of a block may stand for one.
+    /// The name of the model's input axis that a label denotes, if any. Two names in a block may denote one axis.
     fn root(&self, label: &Label) -> Option<Rc<str>> {
         if label.is_of_model() {
             return Some(label.name.clone());

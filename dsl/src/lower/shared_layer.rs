@@ -1,4 +1,4 @@
-//! `layer f = linear(64)`: one instance that is called as often as one likes.
+//! `layer f = linear(64)`: one instance that can be called any number of times.
 
 use std::rc::Rc;
 
@@ -87,7 +87,7 @@ impl<'p> Lower<'p> {
         let before = self.diagnostics.len();
         let result = self.run_block(definition, given, frame, call.span);
         if result.is_err() && again {
-            // The fault is commonly that the weights have the shape of the first use.
+            // The usual cause: the weights have the shape of the first use.
             let (first, layer_span) = (layer.first.borrow().clone(), layer.span);
             let arriving = self.at(arriving);
             for error in &mut self.diagnostics[before..] {

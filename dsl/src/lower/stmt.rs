@@ -20,7 +20,7 @@ pub(crate) enum Flow<'p> {
 }
 
 impl<'p> Lower<'p> {
-    /// Runs a block; what is bound in it is known in it only.
+    /// Evaluates a block in a new scope.
     pub(crate) fn block(&mut self, block: &'p Block) -> Eval<Flow<'p>> {
         let flow = self.deeper(block.span, |lower| lower.statements(block));
         self.frame_mut().slots[block.locals.clone()].fill(None);
@@ -38,8 +38,8 @@ impl<'p> Lower<'p> {
         Ok(Flow::Next)
     }
 
-    /// After a fault: what the statement would have named is poisoned, so that more faults can be found. Statements
-    /// that name nothing end the block.
+    /// After an error: what the statement would have bound is poisoned, so that further errors are found. Statements
+    /// that bind nothing end the block.
     fn poison(&mut self, stmt: &'p Stmt) -> Eval<()> {
         let mut poison = |binding: &'p Binding| self.declare(binding, Value::Poison);
         match &stmt.kind {
@@ -70,7 +70,7 @@ impl<'p> Lower<'p> {
         Ok(Flow::Next)
     }
 
-    /// The error for what the language has, but this version does not compile.
+    /// The error for a feature of the grammar that is not supported yet.
     pub(crate) fn not_yet(&mut self, what: &str, span: Span) -> Stop {
         let at = self.at(span);
         self.fail(crate::hir::later(what, at))
@@ -187,7 +187,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// `repeat`: every iteration is a function of its own, which equal iterations share.
+    /// `repeat`: every iteration is a function; equal iterations share one.
     fn repeat(&mut self, repeat: &'p Repeat, span: Span) -> Eval<()> {
         let iterations: Vec<Value<'p>> = match self.eval(&repeat.over)? {
             Value::Int(n, _) if (0..=MAX_ITERATIONS).contains(&n) => (0..n).map(Value::int).collect(),
@@ -260,7 +260,7 @@ impl<'p> Lower<'p> {
         self.block(&repeat.body)
     }
 
-    /// What these locals hold; they hold nothing until it is given back.
+    /// Takes the values of these locals; `set_values` puts them back.
     fn take_values(&mut self, locals: &[LocalId]) -> Vec<Value<'p>> {
         let slots = &mut self.frame_mut().slots;
         let take = |local: &LocalId| {

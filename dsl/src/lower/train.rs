@@ -24,7 +24,7 @@ pub(crate) struct Objective {
     pub losses: Vec<Data>,
 }
 
-/// What schedules know.
+/// What a schedule can read.
 #[derive(Clone, Debug)]
 pub(crate) struct StepScope {
     /// How many steps were made before as a number of the model's float type; within an update, how often that was made.
@@ -105,7 +105,7 @@ impl<'p> Lower<'p> {
         })
     }
 
-    /// Makes an argument of the outermost function for each field that is no input.
+    /// Makes an argument of the outermost function for each field that is not a input.
     pub(crate) fn fields(&mut self, chosen: &Chosen<'p>) {
         for (name, ty) in &self.request.fields {
             if chosen.definition.params.iter().any(|p| p.name.name == *name) {
@@ -122,7 +122,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Runs the model, then the loss and the metrics on its outputs. The loss comes first. What they know of the training
-    /// is no matter of the model's.
+    /// is not visible to the model.
     pub(crate) fn objective(
         &mut self,
         chosen: &Chosen<'p>,

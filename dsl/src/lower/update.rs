@@ -1,7 +1,7 @@
 //! The updates of a training step: each takes the gradient of its loss, and changes the weights under its patterns.
 //!
 //! Model, losses and metrics are one function of weights, states and data. An update differentiates one of its results, at the weights that
-//! the updates before it have left, which is what statements one behind the other would do. Whatever does not depend on a changed weight
+//! after the updates before it, as consecutive statements would. Whatever does not depend on a changed weight
 //! is the same operators on the same operands in all of them, and stays once. What is reported, and the new states of the model, are of
 //! the weights at the beginning of the step.
 
@@ -21,7 +21,7 @@ use super::{BoundArg, Eval, Lower};
 use crate::diagnostic::{Diagnostic, has_errors, quoted};
 use crate::span::Span;
 
-/// A step of training under construction: what its updates know.
+/// A training step under construction.
 pub(crate) struct TrainingStep<'p> {
     pub objective: Objective,
     settings: Settings<'p>,
@@ -152,7 +152,7 @@ impl<'p> Lower<'p> {
 
     /// Ends the function of losses and metrics, which returns these values and then the new states of the model.
     fn measuring_function(&mut self, values: &[Data], span: Span) -> Eval<Measuring> {
-        // A result or a new state may be a value of the function around: a weight, an input, another state.
+        // A result or a new state may be a value of the enclosing function: a weight, an input, another state.
         let writes: Vec<Data> = self.context().writes.values().cloned().collect();
         let returned = self.locals(values.iter().chain(&writes), span)?;
         let context = self.contexts.pop().expect("the function of the loss");
@@ -180,7 +180,7 @@ impl<'p> Lower<'p> {
         operands.filter_map(|(i, operand)| Some((*changed.get(operand)?, i))).collect()
     }
 
-    /// The results of the function, and the gradients of the one of that number by the weights that change, at the weights of now.
+    /// The results of the function, and the gradients of result `number` by the weights that change, at their current values.
     fn differentiate(
         &mut self,
         measuring: &Measuring,

@@ -1,4 +1,4 @@
-//! Weights and states: their declaration, names and first values.
+//! Weights and states: their declaration, names and initial values.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,10 +28,10 @@ pub(crate) struct Weight {
     pub span: Span,
     /// Whether the library declares it, so that `span` is the call of a layer.
     pub of_library: bool,
-    /// Whether nothing need be computed from it.
+    /// Whether it may be unused.
     pub may_be_unused: bool,
     pub trainable: bool,
-    /// Whether it is no state of the model's, but the training's: a state of the optimizer, or the counter of steps.
+    /// Whether it belongs to the training and not to the model: a state of the optimizer, or the step counter.
     pub of_training: bool,
 }
 
@@ -111,7 +111,7 @@ impl<'p> Lower<'p> {
         None
     }
 
-    /// The error for a weight of what is no part of the model, such as a loss, so that no program for other uses would have it.
+    /// The error for a weight of what is not a part of the model, such as a loss, so that no program for other uses would have it.
     pub(crate) fn not_of_the_model(&mut self, what: &str, by: Span, span: Span, help: &str) -> super::Stop {
         let at = self.at(span);
         let error =
@@ -191,7 +191,7 @@ impl<'p> Lower<'p> {
         Err(self.fail(error))
     }
 
-    /// Computes a weight's first value in the function of first values.
+    /// Computes a weight's initial value in the function of initial values.
     pub(crate) fn lower_initial_value(&mut self, index: usize, init: &'p hir::Expr, span: Span) -> Eval<()> {
         let context = self.initial.take().expect("initial values are being lowered");
         self.contexts.push(context);
@@ -201,13 +201,13 @@ impl<'p> Lower<'p> {
         self.initial_shapes.push(shape);
         let reported = self.diagnostics.len();
         let frame = self.frame_mut();
-        // In the library, a first value that the user gave is shown where it is written, not as the whole call.
+        // An error in an initial value that the user passed to the library is reported at that argument.
         let argument = argument_of(init).map(|local| frame.names[local.0 as usize].name.as_str());
         let written = argument.and_then(|argument| frame.given.get(argument).copied());
         let site = frame.site;
         frame.site = written.or(site);
         let draws = std::mem::take(&mut frame.draws);
-        // Equal first values are one function, which draws by the key of its weight.
+        // Equal initial values share a function; the key of each weight is its argument.
         let result = self.outlined("first", name.to_string(), None, span, |lower| {
             lower.eval(init).and_then(|value| lower.initial_data(value, &ty, &axes, init.span)).map(Value::Data)
         });
@@ -226,7 +226,7 @@ impl<'p> Lower<'p> {
         result.map(|_| ())
     }
 
-    /// A first value as data of the weight's type.
+    /// An initial value as data of the weight's type.
     fn initial_data(&mut self, value: Value<'p>, ty: &Type, axes: &[Axis], span: Span) -> Eval<Data> {
         let value = match value {
             Value::Fn(callee) => self.apply(callee, vec![], span)?,
@@ -249,7 +249,7 @@ impl<'p> Lower<'p> {
                 format!("expected {1} for the initial value, found {0}", data.show(self.float), self.show_axes(axes));
             return Err(self.error("shape-mismatch", message, span, "wrong shape"));
         }
-        // A value that no operator made may stand in another function, from which nothing comes here.
+        // A value that no operator made may belong to another function; it is not captured here.
         let value = self.local(&data, span)?;
         Ok(Data { value, func: self.context().id, ..data })
     }
@@ -257,7 +257,7 @@ impl<'p> Lower<'p> {
     /// Reports weights from which none of these values of the innermost function, and no new state, is computed, in this mode as
     /// in the other.
     pub(crate) fn check_used(&mut self, outputs: &[Data]) -> Eval<()> {
-        // What a faulty statement would have computed from weights is not known.
+        // After an error it is unknown which weights are used.
         if has_errors(&self.diagnostics) {
             return Ok(());
         }
@@ -298,8 +298,8 @@ impl<'p> Lower<'p> {
         Ok(such.map(|(weight, _)| weight).collect())
     }
 
-    /// Reports those trainable weights that the loss of an update, a value of the innermost function, should be computed from and is not. Where a gradient ends on
-    /// its way is for the compiler to say.
+    /// Reports the trainable weights that the loss of an update should depend on and does not. Why no gradient
+    /// reaches a weight on which the loss depends is reported by the compiler.
     pub(crate) fn check_trained(&mut self, loss: &Data, update: &Update<'p>) -> Eval<()> {
         let loss = self.local(loss, loss.origin)?;
         let reached = self.reached_from(&[loss]);
@@ -331,7 +331,7 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// The argument that a first value is, if it is one: `init`, or `if … { … } else { init }`.
+/// The argument that an initial value is, if it is one: `init`, or `if … { … } else { init }`.
 fn argument_of(init: &hir::Expr) -> Option<hir::LocalId> {
     match &init.kind {
         hir::ExprKind::Local(local) => Some(*local),

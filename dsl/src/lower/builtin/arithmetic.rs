@@ -1,4 +1,4 @@
-//! Functions of single elements. On numbers known when compiling they are computed at once.
+//! Functions of single elements. On numbers known at compile time they are computed at once.
 
 use dlc_ir::{DType, Scalar, ScalarOp};
 

@@ -1,4 +1,4 @@
-//! Lists known when compiling.
+//! Lists known at compile time.
 
 use super::super::value::Value;
 use super::super::{Eval, Lower, MAX_LIST};

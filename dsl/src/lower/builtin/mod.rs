@@ -1,4 +1,4 @@
-//! What the compiler itself provides: the few functions that the layer library and users' texts are built on.
+//! Builtins: the primitive functions of the layer library and of users' models.
 
 use std::sync::OnceLock;
 
@@ -49,8 +49,8 @@ fn all() -> impl Iterator<Item = (&'static str, Run)> {
     .copied()
 }
 
-/// The arguments of a call, in the order of the builtin's parameters. Those that are known when compiling have the types of the signature,
-/// but for lists, for which one entry may stand; those that were not given have their defaults.
+/// The arguments of a call, in the order of the builtin's parameters. Those that are known at compile time have the types of the signature,
+/// except that a single entry is accepted for a list; missing ones have their defaults.
 pub(crate) struct Args<'p> {
     signature: &'p Definition,
     values: Vec<Option<(Value<'p>, Span)>>,
@@ -96,7 +96,7 @@ impl<'p> Args<'p> {
         if let Value::Str(s) = self.value(i) { s.to_string() } else { String::new() }
     }
 
-    /// The entries of a list, for which one alone may stand, if it was given.
+    /// The entries of a list, or a single one, if the argument is not missing.
     fn entries(&self, i: usize) -> Option<Vec<Value<'p>>> {
         match self.value(i) {
             Value::None => None,

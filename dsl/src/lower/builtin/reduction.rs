@@ -67,7 +67,7 @@ fn mean<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     Ok(Value::Data(lower.map(ScalarOp::Mul, &[&sum, &share], args.span)?))
 }
 
-/// A list of numbers known when compiling.
+/// A list of numbers known at compile time.
 fn known<'p>(lower: &mut Lower<'p>, args: &Args<'p>, items: &[Value<'p>], kind: Reduction) -> Eval<Value<'p>> {
     let all_int = items.iter().all(|v| matches!(v, Value::Int(..)));
     let dtype = if all_int { DType::I64 } else { DType::F64 };

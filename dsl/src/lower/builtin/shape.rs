@@ -330,7 +330,7 @@ fn pick<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     Ok(Value::Data(lower.take(&x, &index, leading, leading, args.span)?))
 }
 
-/// The shape that a call gives, or that of the weight whose first value it is.
+/// The argument `shape`, or the shape of the weight whose initial value is computed.
 pub(super) fn given_shape<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<Vec<Axis>> {
     if let Some(axes) = lower.arg_shape(args, i)? {
         return Ok(axes);

@@ -36,7 +36,7 @@ fn each<'p>(
     Ok(list.into_iter().map(|v| v as usize).collect())
 }
 
-/// Checks that windows fit an axis; the message names everything that counts.
+/// Checks that a window is not larger than its padded axis.
 fn fits<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, axis: usize, size: usize, padding: usize) -> Eval<()> {
     let padded = x.axes[axis].size as u64 + 2 * padding as u64;
     if size as u64 <= padded {

@@ -15,7 +15,7 @@ use crate::hir::Program;
 /// Checks every field, whatever `training` is, by comparing the dataset for all examples with that for twice as many.
 ///
 /// # Errors
-/// The place where a field becomes a function of several examples.
+/// A field that depends on several examples.
 pub(super) fn check_independence(
     program: &Program,
     dataset: &Dataset,
@@ -37,7 +37,7 @@ pub(super) fn check_independence(
     Ok(())
 }
 
-/// Says of which number of examples an error is.
+/// Notes the number of examples for which an error occurs.
 fn for_others(error: Diagnostic, examples: (usize, usize)) -> Diagnostic {
     let note = "a dataset is computed batch by batch and must be valid for any number of examples";
     error.note(format!("{note}: this error is for {} examples instead of the {} that are read", examples.1, examples.0))

@@ -38,7 +38,7 @@ pub struct Reader {
     pub contents: Contents,
     /// Its path, relative to `from`.
     pub path: String,
-    /// The name of the text in which the path is written.
+    /// The name of the source file that contains the path.
     pub from: String,
     /// The name of the tensor, or those of the columns.
     pub select: Vec<String>,
@@ -50,7 +50,7 @@ pub struct Reader {
     pub span: Span,
 }
 
-/// What the readers of a dataset gave, while it is being lowered.
+/// The readers of a dataset, while it is being lowered.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readers {
     pub list: Vec<Reader>,
@@ -58,7 +58,7 @@ pub(crate) struct Readers {
     pub types: Vec<Type>,
     /// The arguments of the graph that hold what was read.
     pub args: Vec<Option<ir::Value>>,
-    /// The numbers of those that were used since this was cleared.
+    /// The readers used since this was cleared.
     pub used: Vec<usize>,
     /// Whether they read the initial values of weights, not the fields of a dataset.
     pub of_weights: bool,
@@ -85,7 +85,7 @@ impl Readers {
     }
 }
 
-/// The entries of a dataset that others see.
+/// The public entries of a dataset.
 #[derive(Debug, Default)]
 struct Entries {
     fields: Vec<(Ident, Option<Data>)>,
@@ -310,7 +310,7 @@ impl<'p> Lower<'p> {
         Ok(Value::Data(if rounded { self.convert(&data, self.float, span)? } else { data }))
     }
 
-    /// What stands in the file, if `x` is nothing but that in the model's float type, which need not have all of its digits.
+    /// The unconverted tensor of the file, if `x` is its conversion to the model's float type, which may lose digits.
     pub(crate) fn as_read(&self, x: &Data) -> Option<Data> {
         let readers = self.readers.as_ref().filter(|_| x.func == self.contexts[0].id)?;
         let function = self.contexts[0].builder.function();

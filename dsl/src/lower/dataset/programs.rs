@@ -40,7 +40,7 @@ pub(super) struct Ran<'p> {
 }
 
 impl Run<'_> {
-    /// Runs a dataset. Functions are inlined, so that every operator has its place in the graph's entry.
+    /// Lowers a dataset. Functions are inlined, so that each operator has its own location in the entry.
     pub fn run<'p>(
         &self,
         program: &'p Program,

@@ -61,10 +61,10 @@ fn first_axis(ty: &Type, size: usize) -> Type {
 }
 
 impl Program {
-    /// Looks over a dataset, given the types of what its readers give.
+    /// Analyses a dataset, given the types of its readers.
     ///
     /// # Errors
-    /// What is wrong with it, given what it reads; among that a field that is no function of one example.
+    /// What is wrong with it, given what it reads; among that a field that is not a function of one example.
     pub fn survey(&self, dataset: &Dataset, reads: &[Type], float: DType) -> Result<Survey, Vec<Diagnostic>> {
         let request = Request { float, ..Request::new(Mode::Train) };
         let whole =

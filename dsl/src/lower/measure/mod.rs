@@ -2,8 +2,8 @@
 //!
 //! The law: over a data set, loss and metrics are what their expressions say of all examples at once, however these are
 //! cut into batches. Each expression is followed from its result back to the examples (`classes.rs`). Sums, maxima and
-//! minima over examples are *parts*: the program of a batch returns them, whoever runs it accumulates them, and a second
-//! program, lowered for the number of all examples, computes the values from them (`cut.rs`). What is no function of
+//! minima over examples are *parts*: the program of a batch returns them, the caller accumulates them, and a second
+//! program, lowered for the number of all examples, computes the values from them (`cut.rs`). What is not a function of
 //! such reductions has the values that it takes of each example collected, and is computed of all of them by that program.
 //! What is the same for all examples of a step (weights, draws that belong to no example) is averaged over the steps.
 
@@ -127,7 +127,7 @@ impl<'p> Lower<'p> {
         self.request.fields.values().find_map(|ty| ty.shape.first().copied()).unwrap_or(1)
     }
 
-    /// What each argument of the innermost function has to do with the examples.
+    /// How each argument of the innermost function depends on the examples.
     fn argument_classes(&self) -> Vec<Class> {
         let context = self.contexts.last().expect("the function that measures");
         let entry = self.contexts[0].builder.function();
@@ -149,7 +149,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// How the results hang on the examples.
+    /// How the results depend on the examples.
     fn classes(&mut self, results: &[(String, Data)], measured: &Measured) -> Eval<Classes> {
         let function = self.contexts.last().expect("the function that measures").builder.function();
         let arguments = self.argument_classes();
@@ -227,7 +227,7 @@ impl<'p> Lower<'p> {
             .collect())
     }
 
-    /// The program that computes the results from their parts, in place of the innermost function and those around it.
+    /// The program that computes the results from their parts; it replaces the functions under construction.
     pub(crate) fn finish_of_parts(&mut self, chosen: &Chosen<'p>, results: &[(String, Data)]) -> Eval<Graph> {
         let measured = self.measured(results)?;
         let classes = self.classes(results, &measured)?;

@@ -95,7 +95,7 @@ mod tests {
     fn every_metric_and_loss_of_the_library_has_a_direction() {
         let of_numbers = |e: &crate::library::Entry| ["metric", "loss"].contains(&e.family) && e.kind == "fn";
         for entry in crate::library::entries().filter(of_numbers) {
-            // a matrix is no score
+            // a matrix is not a score
             let known = LOWER.contains(&&*entry.name) || HIGHER.contains(&&*entry.name) || entry.name == "confusion";
             assert!(known, "{}", entry.name);
         }

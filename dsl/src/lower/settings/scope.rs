@@ -5,7 +5,7 @@ use super::super::{BoundArg, Eval, Lower};
 use crate::hir::Train;
 
 impl<'p> Lower<'p> {
-    /// The model's arguments that are known when compiling, for its `train` section; those that depend on data are left out.
+    /// The model's arguments that are known at compile time, for its `train` section; those that depend on data are left out.
     pub(crate) fn arguments_of_section(&mut self, chosen: &Chosen<'p>, given: &[BoundArg<'p>]) -> Eval<()> {
         let frame = self.new_frame(chosen.definition.at.module, &chosen.definition.locals);
         self.frames.push(frame);

@@ -1,4 +1,4 @@
-//! What a `train` section says to whoever trains.
+//! The settings of a `train` section that the trainer reads.
 
 use super::super::dataset::DatasetCall;
 use crate::diagnostic::{Diagnostic, count};
@@ -15,7 +15,7 @@ pub enum Amount {
 }
 
 impl Amount {
-    /// What it comes to, of all examples.
+    /// The amount in words, for a label.
     fn label(self, examples: usize, held_out: usize) -> String {
         match self {
             Amount::Fraction(fraction) => {
@@ -74,7 +74,7 @@ pub struct Metric {
     pub name: String,
 }
 
-/// What a `train` section says, as far as it is not part of the graph.
+/// The settings of a `train` section that are not part of the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainSettings {
     /// The name by which the training is chosen.
@@ -83,7 +83,7 @@ pub struct TrainSettings {
     pub has_own_name: bool,
     /// The model.
     pub model: String,
-    /// The data to learn from.
+    /// The training data.
     pub data: DatasetCall,
     /// The data for the test after training.
     pub test: Option<DatasetCall>,
@@ -111,7 +111,7 @@ pub struct TrainSettings {
     pub patience: Option<usize>,
     /// Where it says which files the initial values of weights are read from: [`Program::initial_weights`](crate::Program::initial_weights).
     pub weights: Option<Span>,
-    /// The settings as texts, by name, but for `epochs` and `steps`.
+    /// The settings as source, by name, without `epochs` and `steps`.
     pub texts: Vec<(String, String)>,
     /// The metrics.
     pub metrics: Vec<Metric>,
@@ -133,7 +133,7 @@ impl TrainSettings {
         std::iter::once(&self.data).chain(validation).chain(&self.test)
     }
 
-    /// Checks that training has an end. Who trains step by step needs none.
+    /// Checks that the length of the training is given; callers that train step by step do not need it.
     ///
     /// # Errors
     /// If the section says neither `epochs` nor `steps`.
@@ -161,7 +161,7 @@ impl TrainSettings {
         Err(vec![error.help("choose a smaller fraction or number, such as `last(0.2)`")])
     }
 
-    /// Warnings that depend on the data: of how many examples are held out, and how many fill no batch, with the reason why these are not
+    /// Warnings that depend on the data: the number of validation examples, and of those that fill no batch, with the reason why these are not
     /// trained on.
     pub fn warnings(&self, examples: usize, held_out: usize, left_out: Option<(usize, &str)>) -> Vec<Diagnostic> {
         let mut warnings = vec![];

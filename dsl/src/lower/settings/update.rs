@@ -84,7 +84,7 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// The settings of the updates of a section as texts, by name.
+/// The settings of the updates of a section as source, by name.
 pub(super) fn texts(train: &ast::Train) -> impl Iterator<Item = (String, String)> {
     let updates = train.entries.iter().filter_map(|entry| match &entry.kind {
         ast::EntryKind::Update { target, entries } => Some((target, entries)),
