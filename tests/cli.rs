@@ -319,7 +319,7 @@ fn check_finds_what_would_stop_a_training() {
             "loss      = ",
             "validation = last(0.5)\n  loss      = step * ",
             "unknown-name",
-            "there is no `step` when evaluating",
+            "`step` is not available in an evaluation",
         ),
     ] {
         let (folder, path) = changed(from, to);

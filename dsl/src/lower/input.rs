@@ -71,7 +71,7 @@ impl<'p> Lower<'p> {
             let fits = dtype.fits(field.dtype, self.float);
             if !fits {
                 let given = self.given_for(&param.name.name);
-                let message = format!("expected {declared}, found {given}: {field}");
+                let message = format!("expected {declared} for {given}, found {field}");
                 let at = self.at(param.span);
                 let error = Diagnostic::error("field-mismatch", message).primary(at, "this input");
                 let error = self.beside_field(chosen, param, error);
@@ -110,7 +110,7 @@ impl<'p> Lower<'p> {
     }
 
     fn given_for(&self, input: &str) -> String {
-        format!("{} `{input}`", if self.fed_by_data() { "the field" } else { "what is given for" })
+        format!("{} `{input}`", if self.fed_by_data() { "the field" } else { "the input" })
     }
 
     /// The error for an input that the data leaves without values.
@@ -151,7 +151,7 @@ impl<'p> Lower<'p> {
         let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
         let fixed = dims.len() - usize::from(rest.is_some());
         if field.rank() < fixed || rest.is_none() && field.rank() != fixed {
-            let message = format!("{given} is {field}, with another number of axes than the input");
+            let message = format!("{given} is {field}, with a different number of axes than declared");
             let error = Diagnostic::error("field-mismatch", message).primary(self.at(param.ty.span), "this input");
             let error = self.beside_field(chosen, param, error);
             return Err(self.fail(error));
@@ -166,7 +166,7 @@ impl<'p> Lower<'p> {
             let Some(capital) = capital(e) else {
                 let expected = self.size(e)?;
                 if expected != size {
-                    let message = format!("{given} is {field}, but the input has {expected} where it has {size}");
+                    let message = format!("expected {expected} for an axis of {given}, {field}, found {size}");
                     let error = Diagnostic::error("field-mismatch", message).primary(self.at(e.span), "this size");
                     let error = self.beside_field(chosen, param, error);
                     return Err(self.fail(error));

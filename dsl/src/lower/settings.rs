@@ -221,8 +221,8 @@ impl<'p> Lower<'p> {
         match self.eval(value)? {
             Value::Int(i, _) if (1..MAX_COUNT as i64).contains(&i) => Ok(i as usize),
             Value::Int(i, _) => {
-                let bounds = if i < 1 { "at least 1" } else { "smaller" };
-                let message = format!("`{name}` is {i}, but must be {bounds}");
+                let bounds = if i < 1 { "at least 1" } else { "a smaller number" };
+                let message = format!("`{name}` is {i}; expected {bounds}");
                 Err(self.error("number-out-of-range", message, value.span, "out of range"))
             }
             other => Err(self.bad_setting(name, "an integer", &other, value.span)),
