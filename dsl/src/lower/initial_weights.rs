@@ -32,7 +32,7 @@ pub enum InitialValue {
 /// The initial values of all weights.
 #[derive(Clone, Debug)]
 pub struct InitialWeights {
-    /// What is read, each once.
+    /// The readers, without duplicates.
     pub readers: Vec<Reader>,
     /// The weights in the order in which they were given.
     pub values: Vec<(String, InitialValue)>,
@@ -68,7 +68,7 @@ struct Entry<'p> {
     failed: bool,
 }
 
-/// What the stars of an entry's pattern match in the name of the weight whose value is computed.
+/// What the wildcards of an entry's pattern capture in the name of the weight whose value is computed.
 #[derive(Clone, Debug)]
 pub(crate) struct Captures {
     texts: Vec<String>,
@@ -78,7 +78,7 @@ pub(crate) struct Captures {
 
 impl Program {
     /// The initial values that the `train` section of a request gives to the weights of these names, where it has the setting `weights`.
-    /// `read` are the readers whose tensors are looked up so far, each with its type, or none if the file has no such tensor: those of an
+    /// `read` are the readers resolved so far, each with the type of its tensor, or none if the file has no such tensor: those of an
     /// earlier call, in order. If the result has more readers than these, the call is to be repeated with theirs.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl Program {
 }
 
 impl<'p> Lower<'p> {
-    /// For the weights of some names; without names, for one that each pattern matches.
+    /// For the weights of these names; without names, for one example of each pattern.
     fn initial_weights(
         &mut self,
         names: Option<&[&str]>,
@@ -286,7 +286,7 @@ impl<'p> Lower<'p> {
         ignored
     }
 
-    /// The name of a tensor in which each star is what that star of the pattern matched.
+    /// The name of a tensor with its wildcards replaced by those that the pattern captured.
     pub(crate) fn captured(&mut self, name: &str, span: Span) -> Eval<String> {
         let Some(Captures { texts, span: pattern }) = self.captures.clone() else { return Ok(name.to_owned()) };
         let (mut made, mut rest, mut next) = (String::new(), name, texts.iter());

@@ -136,7 +136,7 @@ impl<'p> Lower<'p> {
         let message = format!("the dimension `{name}` of `{}` has no size", definition.name.name);
         let at = self.at(span);
         let error = Diagnostic::error("unbound-dimension", message).primary(at, "unknown size");
-        Err(self.fail(error.help(format!("give it a size: `--size {name}=…`, or data for `{}`", param.name.name))))
+        Err(self.fail(error.help(format!("set it with `--size {name}=…`, or pass data for `{}`", param.name.name))))
     }
 
     fn bind_dimension(&mut self, name: &str, size: usize, origin: Span) {

@@ -1,8 +1,8 @@
 //! The updates of a training step: each takes the gradient of its loss, and changes the weights under its patterns.
 //!
-//! Model, losses and metrics are one function of weights, states and data. An update differentiates one of its results, at the weights that
-//! after the updates before it, as consecutive statements would. Whatever does not depend on a changed weight
-//! is the same operators on the same operands in all of them, and stays once. What is reported, and the new states of the model, are of
+//! Model, losses and metrics are one function of weights, states and data. An update differentiates one of its results, at the weights
+//! after the updates before it, as consecutive statements would. What does not depend on a changed weight is the same operators on the same
+//! operands in all of them, which common subexpression elimination merges. Reported values and the new states of the model are computed at
 //! the weights at the beginning of the step.
 
 use indexmap::IndexMap;
@@ -42,8 +42,8 @@ struct Measuring {
 }
 
 impl<'p> Lower<'p> {
-    /// Begins a step of training: its settings, the counter of steps, and the function of the losses with all that is measured, which the
-    /// compiler differentiates.
+    /// Begins a training step: its settings, the step counter, and the function of losses and metrics, which the compiler
+    /// differentiates.
     pub(crate) fn loss_function(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<TrainingStep<'p>> {
         let train = self.train_section(chosen)?;
         let span = train.span;
@@ -150,7 +150,7 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// Ends the function of losses and metrics, which returns these values and then the new states of the model.
+    /// Finishes the function of losses and metrics, which returns these values and then the new states of the model.
     fn measuring_function(&mut self, values: &[Data], span: Span) -> Eval<Measuring> {
         // A result or a new state may be a value of the enclosing function: a weight, an input, another state.
         let writes: Vec<Data> = self.context().writes.values().cloned().collect();
@@ -217,7 +217,7 @@ impl<'p> Lower<'p> {
         Ok((values, gradients))
     }
 
-    /// Makes what the function of losses and metrics returned outputs and new states of the entry, but for the first `skipped`.
+    /// Makes the results of the function of losses and metrics, without the first `skipped`, outputs and new states of the entry.
     fn report(&mut self, returned: &[ir::Value], names: &[String], skipped: usize) -> Eval<()> {
         let mut values = returned[skipped..].iter().copied();
         for (name, value) in names.iter().zip(values.by_ref()) {
@@ -231,7 +231,7 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// Gradients that are not too large.
+    /// Clips the gradients.
     fn clipped(&mut self, gradients: Gradients, clip: Option<Clip>, span: Span) -> Eval<Gradients> {
         let float = self.float;
         match clip {

@@ -59,7 +59,7 @@ impl<'p> Lower<'p> {
         }
         let name = self.frame().full_name(&self.with_iterations(&binding_name.name));
         if let Phase::Objective(what, by) = self.phase {
-            let help = "compute it in the model, and give it out as a result";
+            let help = "compute it in the model, and return it as a result";
             return Err(self.not_of_the_model(what, by, binding_name.span, help));
         }
         self.frame_mut().owns |= !is_state;
@@ -184,9 +184,9 @@ impl<'p> Lower<'p> {
             return Ok(());
         }
         let has = known.data.show(self.float);
-        let wants = super::value::show_type(dtype, axes, self.float);
+        let expected = super::value::show_type(dtype, axes, self.float);
         let (name, at) = (known.name.clone(), self.at(span));
-        let message = format!("`{name}` is {has}, but this use expects {wants}");
+        let message = format!("`{name}` is {has}, but this use expects {expected}");
         let error = Diagnostic::error("shape-mismatch", message).primary(at, "does not fit the shared weight");
         Err(self.fail(error))
     }

@@ -1,4 +1,4 @@
-//! Datasets: what is read from files, and what is computed of it.
+//! Datasets: readers of files, and fields computed from them.
 //!
 //! A dataset is lowered several times. First the readers note what is read, so that the caller can look at the files.
 //! Then, with the types of what was found there, the whole dataset is surveyed (`survey.rs`): how many examples it has, and
@@ -110,14 +110,14 @@ pub struct DatasetCall {
     pub span: Span,
 }
 
-/// A dataset of which the files are known, but not yet what is in them.
+/// A dataset whose readers are known, but not yet the content of the files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The call that made it.
     pub call: DatasetCall,
     /// The names of the fields, in order.
     pub fields: Vec<String>,
-    /// What is to be read, each once.
+    /// The readers, without duplicates.
     pub readers: Vec<Reader>,
 }
 
@@ -195,7 +195,7 @@ impl<'p> Lower<'p> {
         self.readers.as_ref().is_some_and(|readers| readers.args.is_empty())
     }
 
-    /// Runs a dataset. A field whose value cannot be known before its files are read has none.
+    /// Lowers a dataset. A field whose value depends on the content of unread files has none.
     fn run_dataset(&mut self, call: &DatasetCall) -> Eval<Entries> {
         let Some(dataset) = self.program.resolved_dataset(call.item) else {
             return Err(self.fail(Diagnostic::error("unknown-name", format!("`{}` is not a dataset", call.name))));
@@ -291,7 +291,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// What a reader gives: nothing but its name in the list, as long as types are not known.
+    /// The value of a reader; a placeholder until the types of the files are known.
     pub(crate) fn read(&mut self, reader: Reader, span: Span) -> Eval<Value<'p>> {
         let at = self.at(span);
         let Some(readers) = &mut self.readers else {
