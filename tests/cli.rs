@@ -195,7 +195,7 @@ fn a_batch_of_more_examples_than_there_are_removes_no_checkpoint() {
     assert!(dlc(&["train", file, "--folder", runs_text]).status.success());
     let said = complaint(&folder, &["train", file, "--folder", runs_text, "--batch", "4"]);
     assert!(
-        said.contains("error[too-few-examples]: a batch takes 4 examples, but there are 3 to learn from"),
+        said.contains("error[too-few-examples]: a batch has 4 examples, but the training set has 3"),
         "{said}"
     );
     assert!(runs.join("step-0000000002.safetensors").exists(), "what was trained before is still there");
@@ -304,10 +304,10 @@ fn all_weights_without_a_gradient_are_named() {
 #[test]
 fn check_finds_what_would_stop_a_training() {
     for (from, to, code, label) in [
-        ("linear(x, 3)", "linear(x, 3, init: zeros([2]))", "shape-mismatch", "another shape"),
+        ("linear(x, 3)", "linear(x, 3, init: zeros([2]))", "shape-mismatch", "wrong shape"),
         ("batch     = 2", "batch     = 5", "too-few-examples", "at most `batch = 4`"),
         ("epochs    = 1", "epochs    = 1\n  validation = last(0.75)", "too-few-examples", "at most `batch = 1`"),
-        ("epochs    = 1", "", "missing-setting", "nothing says how long"),
+        ("epochs    = 1", "", "missing-setting", "has no length"),
         ("x: [B, 2]", "x: [B, 2], q: [B]", "field-mismatch", "the fields are x, label"),
         (
             "epochs    = 1",
@@ -319,7 +319,7 @@ fn check_finds_what_would_stop_a_training() {
             "loss      = ",
             "validation = last(0.5)\n  loss      = step * ",
             "unknown-name",
-            "there is no `step` when evaluating",
+            "`step` is not available in an evaluation",
         ),
     ] {
         let (folder, path) = changed(from, to);

@@ -101,10 +101,10 @@ fn the_weights_to_keep_are_the_last_or_the_best_by_a_score() {
         assert_eq!(found.keep, expected, "{keep}");
     }
     for (keep, expected) in [
-        ("best(\"mean\")", "nothing says whether `mean` is better the lower or the higher it is"),
+        ("best(\"mean\")", "it is unknown whether a lower or a higher `mean` is better"),
         ("best(\"acuracy\")", "this training has no score `acuracy`"),
         ("best(\"acuracy\", better: \"lower\")", "this training has no score `acuracy`"),
-        ("best(\"mean\", better: \"more\")", "`better` is \"lower\" or \"higher\", not \"more\""),
+        ("best(\"mean\", better: \"more\")", "expected \"lower\" or \"higher\" for `better`, found \"more\""),
         ("best(\"loss\", \"lower\")", "`best` takes 1 argument by place"),
         ("best(loss)", ""),
         ("best()", ""),
@@ -201,7 +201,8 @@ fn losses_and_metrics_know_the_step_in_training_only() {
         let train = program(&settings).expect("is right").lower(&request(Mode::Train)).expect("is right").graph;
         train.verify().expect("is good");
         let faults = graph(&settings, &request(Mode::Eval)).expect_err("an evaluation has no steps");
-        let found: Vec<(&str, bool)> = faults.iter().map(|f| (f.code, f.message.contains("when evaluating"))).collect();
+        let found: Vec<(&str, bool)> =
+            faults.iter().map(|f| (f.code, f.message.contains("not available in an evaluation"))).collect();
         assert_eq!(found, [("unknown-name", true)], "{name}");
     }
     let settings = settings("if training { mean(y ** 2) * step } else { mean(y ** 2) }");

@@ -1,11 +1,11 @@
-//! Arguments: their values, and whether these are of the types of their parameters.
+//! Arguments: evaluation, and type checks against their parameters.
 
 use std::rc::Rc;
 
 use dlc_ir::{DType, Scalar};
 
 use super::call::Piped;
-use super::value::{Data, Delayed, Value};
+use super::value::{Data, Thunk, Value};
 use super::{Eval, Lower};
 use crate::hir::bind::{Callee, Form, missing_arguments};
 use crate::hir::{self, Arg, Definition, Expr, ExprKind, Type, TypeKind};
@@ -13,7 +13,7 @@ use crate::span::Span;
 
 /// A value for a parameter.
 #[derive(Clone, Debug)]
-pub(crate) struct Given<'p> {
+pub(crate) struct BoundArg<'p> {
     /// The parameter's number.
     pub param: usize,
     pub value: Value<'p>,
@@ -22,19 +22,19 @@ pub(crate) struct Given<'p> {
 }
 
 impl<'p> Lower<'p> {
-    /// Puts arguments to the parameters of what is known to be called only now, and evaluates them in the current frame. `piped` comes
+    /// Binds and evaluates the arguments of a callee that is known only while lowering. `piped` comes
     /// first. For a `layer` the data is left out.
-    pub(crate) fn place(
+    pub(crate) fn bind_args(
         &mut self,
         definition: &'p Definition,
         args: &'p [Arg],
         piped: Piped<'p>,
         form: Form,
-    ) -> Eval<Vec<Given<'p>>> {
+    ) -> Eval<Vec<BoundArg<'p>>> {
         let left: Vec<Span> = piped.iter().map(|(_, span)| *span).collect();
         let written = args.iter().map(|arg| (arg.name.as_ref(), arg.span, arg.value.span));
         match Callee::of(self.program.item(definition.at)).bind(form, &left, written) {
-            Ok(params) => self.given(definition, &params, args, piped),
+            Ok(params) => self.bound_args(definition, &params, args, piped),
             Err(errors) => {
                 for mut error in errors {
                     error.labels.iter_mut().for_each(|label| label.span = self.at(label.span));
@@ -46,44 +46,44 @@ impl<'p> Lower<'p> {
     }
 
     /// Evaluates arguments whose parameters are known in the current frame. `piped` comes first.
-    pub(crate) fn given(
+    pub(crate) fn bound_args(
         &mut self,
         definition: &'p Definition,
         params: &[usize],
         args: &'p [Arg],
         piped: Piped<'p>,
-    ) -> Eval<Vec<Given<'p>>> {
+    ) -> Eval<Vec<BoundArg<'p>>> {
         let (left, written) = params.split_at(piped.len());
-        let piped = left.iter().zip(piped).map(|(&param, (value, span))| Given { param, value, span });
-        let mut given: Vec<Given<'p>> = piped.collect();
+        let piped = left.iter().zip(piped).map(|(&param, (value, span))| BoundArg { param, value, span });
+        let mut given: Vec<BoundArg<'p>> = piped.collect();
         let mut failed = false;
         for (&param, arg) in written.iter().zip(args) {
             match self.argument(&arg.value, definition.params[param].ty.is_fn()) {
-                Ok(value) => given.push(Given { param, value, span: arg.value.span }),
+                Ok(value) => given.push(BoundArg { param, value, span: arg.value.span }),
                 Err(_) => failed = true,
             }
         }
         if failed { Err(super::Stop) } else { Ok(given) }
     }
 
-    /// Evaluates an argument. A call for a parameter of type `fn` waits for its weight's shape.
+    /// Evaluates an argument. A call for a parameter of type `fn` is deferred until its weight's shape is known.
     pub(crate) fn argument(&mut self, value: &'p Expr, delays: bool) -> Eval<Value<'p>> {
         let ExprKind::Call(call) = &value.kind else { return self.eval(value) };
         let (definition, args) = match &call.callee {
             hir::Callee::Item { at, params } if delays => {
                 let definition = self.program.resolved(*at);
-                (definition, self.given(definition, params, &call.args, vec![])?)
+                (definition, self.bound_args(definition, params, &call.args, vec![])?)
             }
             hir::Callee::Local(local, otherwise) if delays => match self.held(call, *local, *otherwise)? {
-                Value::Fn(definition) => (definition, self.place(definition, &call.args, vec![], Form::Call)?),
+                Value::Fn(definition) => (definition, self.bind_args(definition, &call.args, vec![], Form::Call)?),
                 _ => return self.eval(value),
             },
             _ => return self.eval(value),
         };
-        Ok(Value::Delayed(Rc::new(Delayed { call, definition, args })))
+        Ok(Value::Thunk(Rc::new(Thunk { call, definition, args })))
     }
 
-    /// The value as one of the type of a parameter known when compiling.
+    /// The value as one of the type of a parameter known at compile time.
     pub(crate) fn coerce(&mut self, value: Value<'p>, ty: &Type, what: &str, span: Span) -> Eval<Value<'p>> {
         let TypeKind::Value { name, of, optional } = &ty.kind else { return Ok(value) };
         if matches!(value, Value::Poison) {
@@ -97,9 +97,7 @@ impl<'p> Lower<'p> {
             ("bool", Value::Bool(b)) => Ok(Value::Bool(b)),
             ("string", Value::Str(s)) => Ok(Value::Str(s)),
             ("dtype", Value::DType(d)) => Ok(Value::DType(d)),
-            ("fn", v @ (Value::Fn(_) | Value::Delayed(_) | Value::Layer(_) | Value::Int(..) | Value::Float(_))) => {
-                Ok(v)
-            }
+            ("fn", v @ (Value::Fn(_) | Value::Thunk(_) | Value::Layer(_) | Value::Int(..) | Value::Float(_))) => Ok(v),
             ("list", Value::List(items)) => {
                 let mut all = vec![];
                 for item in items.iter() {
@@ -113,14 +111,14 @@ impl<'p> Lower<'p> {
             (_, other) => Err(other),
         };
         fits.map_err(|found| {
-            let wanted = show_value_type(ty);
+            let expected = show_value_type(ty);
             if found.has_data() {
                 let message = format!("{what} must be known when compiling");
                 let found = found.describe(self.float);
-                return self.fault("not-constant", message, span, format!("{found} is data; {wanted} is wanted"));
+                return self.error("not-constant", message, span, format!("{found} is data; expected {expected}"));
             }
-            let message = format!("{what} wants {wanted}, not {}", found.describe(self.float));
-            self.fault("type-mismatch", message, span, format!("not {wanted}"))
+            let message = format!("expected {expected} for {what}, found {}", found.describe(self.float));
+            self.error("type-mismatch", message, span, format!("expected {expected}"))
         })
     }
 
@@ -135,8 +133,8 @@ impl<'p> Lower<'p> {
             Value::List(items) if !items.is_empty() => self.list_data(&items, dtype, span),
             Value::Poison => Err(super::Stop),
             other => {
-                let message = format!("{what} wants data, not {}", other.describe(self.float));
-                Err(self.fault("type-mismatch", message, span, "not data"))
+                let message = format!("expected data for {what}, found {}", other.describe(self.float));
+                Err(self.error("type-mismatch", message, span, "expected data"))
             }
         }
     }
@@ -151,44 +149,49 @@ impl<'p> Lower<'p> {
                 let scalar = Scalar::Int(*i);
                 if scalar.round(dtype) != scalar {
                     let message = format!("{i} does not fit {dtype}");
-                    return Err(self.fault("number-out-of-range", message, span, format!("meets {dtype} data here")));
+                    return Err(self.error(
+                        "number-out-of-range",
+                        message,
+                        span,
+                        format!("combined with {dtype} data here"),
+                    ));
                 }
                 scalar
             }
             (Value::Poison, _) => return Err(super::Stop),
             (other, _) => {
-                let message = format!("{} cannot meet {dtype} data", other.describe(self.float));
+                let message = format!("cannot combine {} with {dtype} data", other.describe(self.float));
                 let label = match other {
                     // As an integer, the number would lose its fraction.
                     Value::Float(_) => "convert the data: `float(…)`".to_owned(),
                     _ if dtype.is_float() => "convert one of them: `float(…)`".to_owned(),
                     _ => format!("convert one of them: `{dtype}(…)`"),
                 };
-                return Err(self.fault("type-mismatch", message, span, label));
+                return Err(self.error("type-mismatch", message, span, label));
             }
         };
         if let (Scalar::Float(x), DType::F32) = (scalar, dtype)
             && x.is_finite()
             && !(x as f32).is_finite()
         {
-            return Err(self.fault("number-out-of-range", format!("{x:?} does not fit f32"), span, "too large"));
+            return Err(self.error("number-out-of-range", format!("{x:?} does not fit f32"), span, "too large"));
         }
         Ok(scalar)
     }
 
-    /// The error for parameters that got no value.
+    /// The error for missing arguments.
     pub(crate) fn missing(&mut self, callee: &str, names: &[&str], span: Span) -> super::Stop {
         let error = missing_arguments(callee, names, self.at(span));
         self.fail(error)
     }
 
-    /// Checks that what is called gets all that it needs.
-    pub(crate) fn check_given(&mut self, definition: &'p Definition, given: &[Given<'p>], span: Span) -> Eval<()> {
+    /// Checks that no required argument is missing.
+    pub(crate) fn check_bound(&mut self, definition: &'p Definition, given: &[BoundArg<'p>], span: Span) -> Eval<()> {
         let is_given = |param: usize| given.iter().any(|g| g.param == param);
         if definition.params.iter().enumerate().all(|(i, param)| !param.required || is_given(i)) {
             return Ok(());
         }
-        // In an initial value there are no layers.
+        // An initial value cannot declare layers.
         let (at, in_init) = (self.at(span), !self.initial_shapes.is_empty());
         let callee = Callee::of(self.program.item(definition.at));
         let given: Vec<(usize, bool)> = given.iter().map(|g| (g.param, g.value.has_data())).collect();

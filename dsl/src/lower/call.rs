@@ -12,8 +12,8 @@ use super::shape::For;
 use super::stmt::Flow;
 use super::summary::Tally;
 use super::template::Key;
-use super::value::{Axis, Data, Delayed, Value};
-use super::{Eval, Given, Lower, Stop};
+use super::value::{Axis, Data, Thunk, Value};
+use super::{BoundArg, Eval, Lower, Stop};
 use crate::ast::DefinitionKind;
 use crate::diagnostic::Diagnostic;
 use crate::hir::bind::Form;
@@ -23,7 +23,7 @@ use crate::hir::{
 use crate::library::LIBRARY;
 use crate::span::Span;
 
-/// What comes from the left in a pipe.
+/// The left side of a pipe.
 pub(crate) type Piped<'p> = Vec<(Value<'p>, Span)>;
 
 impl<'p> Lower<'p> {
@@ -32,19 +32,19 @@ impl<'p> Lower<'p> {
         self.deeper(call.span, |lower| match &call.callee {
             Callee::Item { at, params } => {
                 let definition = lower.program.resolved(*at);
-                let given = lower.given(definition, params, &call.args, piped)?;
+                let given = lower.bound_args(definition, params, &call.args, piped)?;
                 lower.invoke(definition, given, call, call.number)
             }
             Callee::Local(local, otherwise) => match lower.held(call, *local, *otherwise)? {
                 Value::Fn(definition) => {
-                    let given = lower.place(definition, &call.args, piped, Form::Call)?;
+                    let given = lower.bind_args(definition, &call.args, piped, Form::Call)?;
                     lower.invoke(definition, given, call, call.number)
                 }
                 Value::Layer(shared) => lower.call_layer(&shared, call, piped),
-                Value::Delayed(delayed) if piped.is_empty() && call.args.is_empty() => lower.resume(&delayed),
+                Value::Thunk(thunk) if piped.is_empty() && call.args.is_empty() => lower.resume(&thunk),
                 other => {
                     let message = format!("{} cannot be called", other.describe(lower.float));
-                    Err(lower.fault("type-mismatch", message, call.name.span, "not a function"))
+                    Err(lower.error("type-mismatch", message, call.name.span, "not a function"))
                 }
             },
             // which its setting reads
@@ -56,25 +56,25 @@ impl<'p> Lower<'p> {
     pub(crate) fn held(&mut self, call: &Call, local: LocalId, otherwise: Option<ItemRef>) -> Eval<Value<'p>> {
         match (self.frame().get(local).map(|var| &var.value), otherwise) {
             (Some(Value::Poison), _) => Err(Stop),
-            (Some(value @ (Value::Fn(_) | Value::Layer(_) | Value::Delayed(_))), _) => Ok(value.clone()),
+            (Some(value @ (Value::Fn(_) | Value::Layer(_) | Value::Thunk(_))), _) => Ok(value.clone()),
             (_, Some(at)) => Ok(Value::Fn(self.program.resolved(at))),
             (Some(value), None) => {
                 let message = format!("`{}` cannot be called: it is {}", call.name.name, value.describe(self.float));
-                Err(self.fault("type-mismatch", message, call.name.span, "not a function"))
+                Err(self.error("type-mismatch", message, call.name.span, "not a function"))
             }
             (None, None) => Err(self.unknown("function, block or layer", &call.name.name, call.name.span)),
         }
     }
 
-    /// Runs a call that waited for the shape of its weight.
-    pub(crate) fn resume(&mut self, delayed: &Rc<Delayed<'p>>) -> Eval<Value<'p>> {
-        self.invoke(delayed.definition, delayed.args.clone(), delayed.call, CallNumber::NONE)
+    /// Evaluates a call that was deferred until the shape of its weight is known.
+    pub(crate) fn resume(&mut self, thunk: &Rc<Thunk<'p>>) -> Eval<Value<'p>> {
+        self.invoke(thunk.definition, thunk.args.clone(), thunk.call, CallNumber::NONE)
     }
 
     fn invoke(
         &mut self,
         definition: &'p Definition,
-        given: Vec<Given<'p>>,
+        given: Vec<BoundArg<'p>>,
         call: &'p Call,
         number: CallNumber,
     ) -> Eval<Value<'p>> {
@@ -96,9 +96,9 @@ impl<'p> Lower<'p> {
         self.run_block(definition, given, frame, call.span)
     }
 
-    /// Runs a function value with positional data, as `init` and activations given by name are.
+    /// Calls a function value with positional data, such as an initialiser or an activation.
     pub(crate) fn apply(&mut self, definition: &'p Definition, args: Piped<'p>, span: Span) -> Eval<Value<'p>> {
-        let given = self.place(definition, &[], args, Form::Call)?;
+        let given = self.bind_args(definition, &[], args, Form::Call)?;
         if definition.is_builtin() {
             return self.call_builtin(definition, given, span);
         }
@@ -134,14 +134,14 @@ impl<'p> Lower<'p> {
         Ok(self.with_iterations(&base))
     }
 
-    /// A name that is taken to the letter, which may have several levels.
+    /// A name that is used verbatim, which may have several levels.
     fn literal_name(&mut self, text: &'p [StrPart], call: &'p Call) -> Eval<String> {
         let name = self.text(text, call.span)?;
         let span = call.instance.as_ref().map_or(call.span, |name| name.span);
         if name.starts_with(OWN) {
             let message = format!("\"{name}\" is not a valid weight name");
-            let label = format!("names that begin with `{OWN}` are those of a training's own states");
-            return Err(self.fault("bad-name", message, span, label));
+            let label = format!("names that begin with `{OWN}` are reserved for the trainer's states");
+            return Err(self.error("bad-name", message, span, label));
         }
         if name.split('.').all(|level| !level.is_empty()) {
             return Ok(name);
@@ -150,20 +150,20 @@ impl<'p> Lower<'p> {
         let at = self.at(span);
         let error = Diagnostic::error("bad-name", message);
         Err(self.fail(if name.is_empty() {
-            error.primary(at, "empty").help("a call that adds no level to the names is written `as _`")
+            error.primary(at, "empty").help("to add no level to the names, write `as _`")
         } else {
-            error.primary(at, "something must stand before, between and behind dots")
+            error.primary(at, "a level between dots is empty")
         }))
     }
 
-    /// A name with the numbers of the iterations around: `h.0`.
+    /// A name with the numbers of the enclosing iterations: `h.0`.
     pub(crate) fn with_iterations(&self, base: &str) -> String {
         self.frame().iterations.iter().fold(base.to_owned(), |name, number| format!("{name}.{number}"))
     }
 
-    /// Takes a name for an instance; nobody else may have it.
+    /// Reserves a name for an instance; names are unique.
     fn claim(&mut self, name: &str, full: &str, call: &Call) -> Eval<()> {
-        // What stands in no definition, such as a loss, owns no weights that would need the name.
+        // Outside of definitions, as in a loss, there are no weights that would need the name.
         if name.is_empty() || self.frame().kind.is_none() {
             return Ok(());
         }
@@ -171,24 +171,24 @@ impl<'p> Lower<'p> {
         if let Some(first) = self.frame_mut().instances.insert(name.to_owned(), span) {
             let (new, old) = (self.at(span), self.at(first));
             let message = format!("two layers are named `{full}`");
-            let mut error = Diagnostic::error("duplicate-name", message).primary(new, "named so again");
+            let mut error = Diagnostic::error("duplicate-name", message).primary(new, "named again");
             if new != old {
-                error = error.secondary(old, "first named so here");
+                error = error.secondary(old, "first named here");
             }
             let help = match new == old && !self.frame().iterations.is_empty() {
-                true => "say which turn it is: `repeat i in … { … as \"….{i}\" }`",
-                false => "to share one layer's weights, declare it: `layer f = …`, and call `f` as often as you like",
+                true => "name the iteration: `repeat i in … { … as \"….{i}\" }`",
+                false => "to share one layer's weights, declare it: `layer f = …`, and call `f` any number of times",
             };
             return Err(self.fail(error.help(help)));
         }
         Ok(())
     }
 
-    /// Runs a block; one of the user's becomes a function of its own.
+    /// Calls a block; one of the user's is outlined into a function.
     pub(crate) fn run_block(
         &mut self,
         definition: &'p Definition,
-        given: Vec<Given<'p>>,
+        given: Vec<BoundArg<'p>>,
         mut frame: Frame<'p>,
         span: Span,
     ) -> Eval<Value<'p>> {
@@ -203,8 +203,8 @@ impl<'p> Lower<'p> {
         })
     }
 
-    /// Runs `f` in a function of its own, which `span` calls; the tensors of its value are results of that function.
-    /// Of a key, there may be a template.
+    /// Runs `f` in a new function, which `span` calls; the tensors of its value are the results of that function.
+    /// With a key, the function can be instantiated from a template.
     pub(crate) fn outlined(
         &mut self,
         name: &str,
@@ -237,7 +237,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Ends the function `id`, which `span` calls: tensors in `values` and rebound states become its results.
+    /// Finishes the function `id`, which `span` calls: tensors in `values` and rebound states become its results.
     pub(crate) fn close(&mut self, id: u32, values: &mut [Value<'p>], span: Span) -> FinishedFunction {
         let mut results: IndexMap<ir::Value, usize> = IndexMap::new();
         let mut note = |d: &Data| {
@@ -271,7 +271,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn run(
         &mut self,
         definition: &'p Definition,
-        given: Vec<Given<'p>>,
+        given: Vec<BoundArg<'p>>,
         mut frame: Frame<'p>,
         span: Span,
     ) -> Eval<Value<'p>> {
@@ -279,12 +279,12 @@ impl<'p> Lower<'p> {
         if let Some((_, first)) = self.running.iter().find(|(d, _)| std::ptr::eq(*d, definition)) {
             let (at, first) = (self.at(span), *first);
             let message = format!("`{name}` calls itself");
-            let error = Diagnostic::error("recursion", message).primary(at, "here again, while it still runs");
+            let error = Diagnostic::error("recursion", message).primary(at, "recursive call");
             let error = if first == at { error } else { error.secondary(first, "first called here") };
             return Err(self.fail(error));
         }
         self.spend(span)?;
-        self.check_given(definition, &given, span)?;
+        self.check_bound(definition, &given, span)?;
         let mut known: Vec<Option<Value<'p>>> = vec![None; definition.params.len()];
         let mut data: Vec<(usize, Value<'p>, Span)> = vec![];
         for g in given {
@@ -336,7 +336,7 @@ impl<'p> Lower<'p> {
                 }
             }
             if !late {
-                // Numbers come last, since they take the shape of `...` and do not make it.
+                // Numbers come last: they are broadcast to the shape of `...` and do not bind it.
                 data.sort_by_key(|(_, value, _)| value.is_number());
                 for (i, value, span) in &data {
                     self.bind_data(definition, *i, value.clone(), *span)?;
@@ -344,17 +344,17 @@ impl<'p> Lower<'p> {
             }
         }
         let (value, returned) = match &definition.body {
-            // What runs as a function of its own: an optimiser, a derivative.
+            // Only a body can be outlined: an optimizer, a custom derivative.
             Body::Builtin => {
                 let message = format!("`{}` is a builtin", definition.name.name);
-                return Err(self.fault("type-mismatch", message, call, "a definition with a body is needed here"));
+                return Err(self.error("type-mismatch", message, call, "a definition with a body is needed here"));
             }
             Body::Expr(e) => (self.eval(e)?, e),
             Body::Block(block) => match self.block(block)? {
                 Flow::Return(value, returned) => (value, returned),
                 Flow::Next => {
                     let message = format!("`{}` returns nothing", definition.name.name);
-                    return Err(self.fault("missing-return", message, definition.name.span, "ends without `return`"));
+                    return Err(self.error("missing-return", message, definition.name.span, "ends without `return`"));
                 }
             },
         };
@@ -387,7 +387,7 @@ impl<'p> Lower<'p> {
         let data = match value {
             Value::Data(d) => d,
             other => {
-                // The argument stands in the caller's text; in the library, faults would be shown at the whole call.
+                // The span of the argument, so that an error in the library is not reported for the whole call.
                 let site = self.frame().site;
                 self.frame_mut().site = site.map(|_| span);
                 let data = self.as_data(other, dtype, &format!("`{}` of `{callee}`", param.name.name), span);
@@ -402,8 +402,8 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// Gives the caller's names to the axes of a result, and notes the layer.
-    fn leave_frame(&mut self, definition: &'p Definition, mut value: Value<'p>, begun: Tally) -> Eval<Value<'p>> {
+    /// Renames the axes of a result to the caller's names, and records the layer.
+    fn leave_frame(&mut self, definition: &'p Definition, mut value: Value<'p>, start: Tally) -> Eval<Value<'p>> {
         let frame = self.frames.last().expect("the frame that is left");
         let (id, dims) = (frame.id, frame.dims.clone());
         let site = frame.site;
@@ -432,7 +432,7 @@ impl<'p> Lower<'p> {
             (self.model_values, self.model_dims) = (values, sizes);
         }
         let frame = self.frames.pop().expect("the frame that is left");
-        self.note_layer(&frame, &definition.name.name, &value, begun);
+        self.note_layer(&frame, &definition.name.name, &value, start);
         self.frames.push(frame);
         Ok(value)
     }

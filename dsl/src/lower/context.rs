@@ -1,7 +1,7 @@
-//! Functions under construction, one within the other.
+//! Functions under construction, nested.
 //!
-//! A tensor knows the function in which it stands. Whoever uses it from an inner function gets it as an argument
-//! there: arguments, weights and keys of outlined functions come about by being used.
+//! A tensor knows the function that defines it. An inner function that uses it captures it as an argument:
+//! arguments, weights and keys of outlined functions are exactly what their bodies use.
 
 use std::sync::Arc;
 
@@ -21,17 +21,17 @@ use crate::span::{SourceId, Span};
 pub(crate) struct Context {
     pub id: u32,
     pub builder: Builder,
-    /// The arguments that stand for values of the function around: theirs to ours, in the order of the arguments.
+    /// Captured values of the enclosing function to our arguments, in the order of the arguments.
     pub captures: IndexMap<ir::Value, ir::Value>,
-    /// The key of random draws, once there is one, and what first drew.
+    /// The random key, once one is used, and the span of the first draw.
     pub key: Option<(ir::Value, Span)>,
-    /// What tells this function's key from others of the function around.
+    /// Distinguishes this function's key from the others derived in the enclosing function.
     pub salt: String,
     /// The path in the tree of weights of the instance that the function computes.
     pub path: String,
     /// The states that this function rebinds, with their newest values.
     pub writes: IndexMap<usize, Data>,
-    /// The function is one of first values, which no data can reach.
+    /// This is the function of initial values, which cannot depend on data.
     pub initial: bool,
 }
 
@@ -46,30 +46,30 @@ pub(crate) fn hash(text: &str) -> i64 {
 pub(crate) enum Outlined {
     /// By its name.
     Shared(Symbol),
-    /// It is one operator at most, or all are inlined: its operators are where it is called.
+    /// It has at most one operator, or all calls are inlined: its body is copied to the call.
     Inline(Box<Function>),
 }
 
-/// A function that was left, and its call.
+/// A finished function, and its call.
 #[derive(Debug)]
 pub(crate) struct FinishedFunction {
     pub function: Outlined,
-    /// The values of the function around that it was given.
+    /// The values of the enclosing function that it captures.
     pub captures: Vec<ir::Value>,
     /// Which of them is its key, and what first drew from it.
     pub key: Option<(usize, Span)>,
-    /// Its results in the function around.
+    /// Its results in the enclosing function.
     pub outputs: Vec<ir::Value>,
     /// The states that it rebound.
     pub written: Vec<usize>,
 }
 
-/// The place that nodes get for a span of the user's text.
+/// The location of nodes for a span of the user's source.
 pub(crate) fn loc(span: Span) -> Loc {
     Loc { file: span.source.0.wrapping_add(1), start: span.start, end: span.end }
 }
 
-/// The span in the user's text that a node's place is.
+/// The span in the user's source of a node's location.
 pub(crate) fn span_of(loc: Loc) -> Span {
     Span { source: SourceId(loc.file.wrapping_sub(1)), start: loc.start, end: loc.end }
 }
@@ -101,16 +101,16 @@ impl<'p> Lower<'p> {
         self.import(self.contexts.len() - 1, data.func, data.value, data.weight, span)
     }
 
-    /// The values of several tensors in the innermost function: whatever becomes a result of it goes through here, since a
-    /// tensor that nothing was done to belongs to a function around.
+    /// The values of several tensors in the innermost function. Results have to go through here: a tensor that the
+    /// function only passes on is defined in an enclosing one.
     pub(crate) fn locals<'d>(&mut self, data: impl IntoIterator<Item = &'d Data>, span: Span) -> Eval<Vec<ir::Value>> {
         data.into_iter().map(|d| self.local(d, span)).collect()
     }
 
-    /// The name of an argument for a value of the function around.
+    /// The name of an argument for a value of the enclosing function.
     fn hint(&self, depth: usize, outer: ir::Value, weight: Option<usize>) -> Arc<str> {
         if let Some(weight) = weight {
-            // The states of an optimizer lie within the weight for which it runs.
+            // The states of an optimizer are named below its weight.
             let name = self.weights[weight].name.trim_start_matches(OWN);
             let path = self.contexts[depth].path.trim_start_matches(OWN);
             let within = name.strip_prefix(path).unwrap_or(name);
@@ -134,7 +134,7 @@ impl<'p> Lower<'p> {
             return Ok(value);
         }
         if context.initial || depth == 0 {
-            let error = Diagnostic::error("not-constant", "a first value cannot depend on data");
+            let error = Diagnostic::error("not-constant", "an initial value cannot depend on data");
             let at = self.at(span);
             return Err(self.fail(error.primary(at, "is data, known only when running")));
         }
@@ -150,7 +150,7 @@ impl<'p> Lower<'p> {
         Ok(inner)
     }
 
-    /// The place that nodes get for a span of the current frame.
+    /// The location of nodes for a span of the current frame.
     pub(crate) fn loc(&self, span: Span) -> Loc {
         loc(self.at(span))
     }
@@ -218,7 +218,7 @@ impl<'p> Lower<'p> {
         Ok(inner)
     }
 
-    /// The key that the function at `depth` gives to one within it.
+    /// The key that the function at `depth` derives for a nested one.
     pub(crate) fn derived_key(&mut self, depth: usize, salt: &str, span: Span) -> Eval<ir::Value> {
         let key = self.key(depth, span)?;
         let loc = self.loc(span);
@@ -236,10 +236,10 @@ impl<'p> Lower<'p> {
         builder.push(op, &[key, salt]).expect("keys are i64 scalars")
     }
 
-    /// Random bits for one draw: of a key that follows from the seed, the step, the instance and its number therein.
+    /// Random bits for one draw; the key is derived from the seed, the step, the instance and the number of the draw in it.
     pub(crate) fn random_bits(&mut self, ty: Type, span: Span) -> Eval<Data> {
         if self.readers.as_ref().is_some_and(|readers| readers.of_weights) {
-            let error = Diagnostic::error("misplaced", "`weights` reads files and draws nothing");
+            let error = Diagnostic::error("misplaced", "`weights` cannot draw random numbers");
             let error = error.primary(self.at(span), "drawn here");
             return Err(self.fail(error.help("`none` keeps what the weight's own initialiser draws")));
         }
@@ -256,7 +256,7 @@ impl<'p> Lower<'p> {
         Ok(self.data_of(value, span))
     }
 
-    /// Ends the innermost function with these results and calls it from the one around, at `span`.
+    /// Finishes the innermost function with these results and calls it from the enclosing one, at `span`.
     pub(crate) fn leave(&mut self, results: &[ir::Value], span: Span) -> FinishedFunction {
         let context = self.contexts.pop().expect("every function that is left was entered");
         let mut builder = context.builder;
@@ -291,7 +291,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// The value in the function at `depth` for one of the function `func` around it, if it has come there.
+    /// The argument of the function at `depth` that captures a value of the enclosing function `func`, if it does.
     pub(crate) fn imported(&self, depth: usize, func: u32, value: ir::Value) -> Option<ir::Value> {
         let context = &self.contexts[depth];
         if context.id == func {

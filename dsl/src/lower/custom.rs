@@ -4,7 +4,7 @@ use dlc_ir as ir;
 use ir::Symbol;
 
 use super::value::{Data, Value};
-use super::{Eval, Given, Lower, Stop};
+use super::{BoundArg, Eval, Lower, Stop};
 use crate::diagnostic::count;
 use crate::hir::{Definition, ItemRef, TypeKind};
 use crate::span::Span;
@@ -13,12 +13,12 @@ use crate::span::Span;
 type Tensors = Vec<(usize, Data)>;
 
 impl<'p> Lower<'p> {
-    /// Calls a `fn` with a derivative of its own: both become functions, which the compiler puts together.
+    /// Calls a `fn` with a custom derivative: both become functions, linked by `vjp`.
     pub(crate) fn call_custom(
         &mut self,
         definition: &'p Definition,
         (vjp, vjp_span): (ItemRef, Span),
-        given: Vec<Given<'p>>,
+        given: Vec<BoundArg<'p>>,
         ordinal: u32,
         span: Span,
     ) -> Eval<Value<'p>> {
@@ -27,7 +27,7 @@ impl<'p> Lower<'p> {
         let own = self.enter(&definition.name.name, String::new());
         let mut inner = vec![];
         for (param, data) in &tensors {
-            // Not by capture: one tensor may be given for two arguments, whose cotangents are two.
+            // Not by capture: one tensor may be passed as two arguments, each with its own cotangent.
             let name = &definition.params[*param].name.name;
             let value = self.context().builder.arg(name, data.ty(), ir::Role::Plain);
             inner.push((
@@ -78,17 +78,19 @@ impl<'p> Lower<'p> {
 
     /// The key of random draws is an argument that no cotangent belongs to.
     fn random_custom(&mut self, definition: &Definition, span: Span) -> Stop {
-        let message =
-            format!("`{}` draws random numbers, which a derivative written by hand cannot", definition.name.name);
-        self.fault("not-supported-yet", message, span, "draw outside, and hand the numbers over")
+        let message = format!(
+            "`{}` draws random numbers, which a function with a custom derivative cannot",
+            definition.name.name
+        );
+        self.error("not-supported-yet", message, span, "draw outside, and pass the numbers as an argument")
     }
 
-    /// Arguments that are tensors, and those known when compiling.
+    /// Arguments that are tensors, and those known at compile time.
     fn tensors_and_known(
         &mut self,
         definition: &'p Definition,
-        given: Vec<Given<'p>>,
-    ) -> Eval<(Tensors, Vec<Given<'p>>)> {
+        given: Vec<BoundArg<'p>>,
+    ) -> Eval<(Tensors, Vec<BoundArg<'p>>)> {
         let (mut tensors, mut known) = (vec![], vec![]);
         for g in given {
             match &definition.params[g.param].ty.kind {
@@ -116,7 +118,7 @@ impl<'p> Lower<'p> {
                 other => {
                     let found = other.describe(self.float);
                     let message = format!("`{}` returns {found}, which has no gradient", definition.name.name);
-                    return Err(self.fault("wrong-result", message, span, "tensors are wanted"));
+                    return Err(self.error("wrong-result", message, span, "expected tensors"));
                 }
             }
         }
@@ -130,16 +132,16 @@ impl<'p> Lower<'p> {
         definition: &'p Definition,
         (vjp, name_span): (&'p Definition, Span),
         tensors: &[(usize, Data)],
-        known: &[Given<'p>],
+        known: &[BoundArg<'p>],
         outputs: &[Data],
         span: Span,
     ) -> Eval<Symbol> {
         let name = &vjp.name.name;
-        let wanted = vjp.params.iter().filter(|p| p.ty.is_data()).count();
-        if wanted != tensors.len() + outputs.len() {
-            let (takes, all) = (count(wanted, "tensor"), tensors.len() + outputs.len());
+        let expected = vjp.params.iter().filter(|p| p.ty.is_data()).count();
+        if expected != tensors.len() + outputs.len() {
+            let (takes, all) = (count(expected, "tensor"), tensors.len() + outputs.len());
             let message = format!("`{name}` takes {takes}, but the arguments and the results are {all}");
-            return Err(self.fault("wrong-count", message, name_span, "arguments, then cotangents of the results"));
+            return Err(self.error("wrong-count", message, name_span, "arguments, then cotangents of the results"));
         }
         let own = self.enter(name, String::new());
         let mut data = vec![];
@@ -152,9 +154,9 @@ impl<'p> Lower<'p> {
         let names: Vec<&str> = vjp.params.iter().map(|p| p.name.name.as_str()).collect();
         let known = known.iter().filter_map(|g| {
             let param = names.iter().position(|name| *name == definition.params[g.param].name.name)?;
-            Some(Given { param, ..g.clone() })
+            Some(BoundArg { param, ..g.clone() })
         });
-        let known: Vec<Given<'p>> = known.collect();
+        let known: Vec<BoundArg<'p>> = known.collect();
         let all = given_all(&inner, &known, span);
         let frame = self.callee_frame(vjp, 0, span);
         let result = self.run(vjp, all, frame, span);
@@ -171,9 +173,9 @@ impl<'p> Lower<'p> {
         let fits = cotangents.len() == floats.len() && cotangents.iter().zip(&floats).all(|(c, d)| c.ty() == d.ty());
         if !fits {
             let show = |list: Vec<&Data>| list.iter().map(|d| d.show(self.float)).collect::<Vec<_>>().join(", ");
-            let (found, wanted) = (show(cotangents.iter().collect()), show(floats));
-            let message = format!("`{name}` returns {found}, but the cotangents of the arguments are {wanted}");
-            return Err(self.fault("wrong-result", message, name_span, "one for each floating-point argument"));
+            let (found, expected) = (show(cotangents.iter().collect()), show(floats));
+            let message = format!("`{name}` returns {found}, expected the cotangents of the arguments, {expected}");
+            return Err(self.error("wrong-result", message, name_span, "one for each floating-point argument"));
         }
         let mut builder = context.builder;
         for value in returned {
@@ -183,7 +185,8 @@ impl<'p> Lower<'p> {
     }
 }
 
-fn given_all<'p>(tensors: &[(usize, Data)], known: &[Given<'p>], span: Span) -> Vec<Given<'p>> {
-    let tensors = tensors.iter().map(|(param, data)| Given { param: *param, value: Value::Data(data.clone()), span });
+fn given_all<'p>(tensors: &[(usize, Data)], known: &[BoundArg<'p>], span: Span) -> Vec<BoundArg<'p>> {
+    let tensors =
+        tensors.iter().map(|(param, data)| BoundArg { param: *param, value: Value::Data(data.clone()), span });
     tensors.chain(known.iter().cloned()).collect()
 }

@@ -1,4 +1,4 @@
-//! The outermost function of a model, for each of the four things that can be made of it.
+//! The entry function of a model, for each mode.
 
 use dlc_ir as ir;
 use ir::{Function, Graph, Role};
@@ -6,7 +6,7 @@ use rustc_hash::FxHashSet;
 
 use super::frame::Draws;
 use super::value::{Data, Value};
-use super::{Argument, Eval, Given, Lower, Lowered, Mode, Request, Stop, WeightInfo};
+use super::{Argument, BoundArg, Eval, Lower, Lowered, Mode, Request, Stop, WeightInfo};
 use crate::diagnostic::{Diagnostic, did_you_mean, has_errors, tidy};
 use crate::hir::{Definition, Program, Train};
 use crate::span::Span;
@@ -23,7 +23,7 @@ pub(crate) fn argument<'p>(argument: &Argument) -> Value<'p> {
     }
 }
 
-/// A value known when compiling, as it is handed out.
+/// A compile-time value as an argument of the public interface.
 pub(crate) fn known(value: &Value<'_>) -> Option<Argument> {
     Some(match value {
         Value::None => Argument::None,
@@ -36,7 +36,7 @@ pub(crate) fn known(value: &Value<'_>) -> Option<Argument> {
     })
 }
 
-/// The codes of errors that other sizes may not have.
+/// The codes of errors that depend on sizes.
 const OF_SIZES: &[&str] = &[
     "assertion-failed",
     "dimension-conflict",
@@ -101,7 +101,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn lowered(&mut self) -> Result<Lowered, Vec<Diagnostic>> {
         let graph = self.entry();
         let mut diagnostics = std::mem::take(&mut self.diagnostics);
-        diagnostics.iter_mut().filter(|d| d.is_error()).for_each(|d| self.say_assumed(d));
+        diagnostics.iter_mut().filter(|d| d.is_error()).for_each(|d| self.note_assumed(d));
         tidy(&mut diagnostics);
         match graph {
             Ok(graph) if !has_errors(&diagnostics) => {
@@ -121,16 +121,16 @@ impl<'p> Lower<'p> {
                 Ok(Lowered { graph, weights, layers, flops, dims, parts, scores, growing, warnings: diagnostics })
             }
             _ if diagnostics.is_empty() => {
-                // A stop without a fault cannot be: say so rather than nothing.
-                let message = "lowering stopped without saying why; this is a bug in dlc";
+                // `Stop` without a diagnostic is a bug.
+                let message = "lowering failed without a diagnostic; this is a bug in dlc";
                 Err(vec![Diagnostic::error("internal", message)])
             }
             _ => Err(diagnostics),
         }
     }
 
-    /// Adds to an error of sizes which of them are assumed, since others may be right.
-    fn say_assumed(&self, error: &mut Diagnostic) {
+    /// Adds a note to an error that depends on assumed sizes.
+    fn note_assumed(&self, error: &mut Diagnostic) {
         let assumed = &self.request.assumed;
         if assumed.is_empty() || !OF_SIZES.contains(&error.code) {
             return;
@@ -138,11 +138,11 @@ impl<'p> Lower<'p> {
         let sizes: Vec<String> = assumed.iter().map(|name| format!("{name} = {}", self.request.dims[name])).collect();
         let options: Vec<String> = assumed.iter().map(|name| format!("--size {name}=…")).collect();
         let (sizes, options) = (sizes.join(", "), options.join(" "));
-        error.notes.push(format!("nothing gives these sizes, so they are assumed: {sizes}; `{options}` gives others"));
+        error.notes.push(format!("these sizes are not given and are assumed: {sizes}; set them with `{options}`"));
     }
 
-    /// Begins the outermost function; its model, and what that is given.
-    pub(crate) fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<Given<'p>>)> {
+    /// Begins the entry function; the model and its arguments.
+    pub(crate) fn begin(&mut self) -> Eval<(Chosen<'p>, Vec<BoundArg<'p>>)> {
         let chosen = self.choose(self.request.model.as_deref(), self.request.training.as_deref())?;
         let name = chosen.definition.name.name.clone();
         self.enter(&name, String::new());
@@ -155,7 +155,7 @@ impl<'p> Lower<'p> {
         Ok((chosen, given))
     }
 
-    /// The model alone, lowered with the other value of `training`, and its outputs; none if it cannot be lowered so, which the
+    /// The model alone, lowered with the other value of `training`, and its outputs; none on an error, which the
     /// program that needs it reports.
     pub(crate) fn in_the_other_mode(&self) -> Option<(Self, Vec<Data>)> {
         let mut other = Lower::new(self.program, self.request);
@@ -177,7 +177,7 @@ impl<'p> Lower<'p> {
                 self.check_used(&outputs)?;
                 self.finish(chosen.definition)
             }
-            Mode::Init => self.init(&chosen, given),
+            Mode::Init => self.initial_values_of(&chosen, given),
             Mode::Eval => self.evaluate(&chosen, given),
             Mode::Train => self.train(&chosen, given),
         }
@@ -191,10 +191,10 @@ impl<'p> Lower<'p> {
     }
 
     /// The values of the model's arguments: from the request, then from `train`.
-    fn model_args(&mut self, chosen: &Chosen<'p>) -> Eval<Vec<Given<'p>>> {
+    fn model_args(&mut self, chosen: &Chosen<'p>) -> Eval<Vec<BoundArg<'p>>> {
         let definition = chosen.definition;
         let mut given = match chosen.train {
-            Some(train) => self.given(definition, &train.params, &train.args, vec![])?,
+            Some(train) => self.bound_args(definition, &train.params, &train.args, vec![])?,
             None => vec![],
         };
         for (name, value) in &self.request.args {
@@ -208,21 +208,25 @@ impl<'p> Lower<'p> {
                     None if names.is_empty() => "it has none".to_owned(),
                     None => format!("it has {}", names.join(", ")),
                 };
-                return Err(self.fault("unknown-argument", message, definition.name.span, label));
+                return Err(self.error("unknown-argument", message, definition.name.span, label));
             };
             given.retain(|g| g.param != param);
-            given.push(Given { param, value: argument(value), span: definition.params[param].span });
+            given.push(BoundArg { param, value: argument(value), span: definition.params[param].span });
         }
         Ok(given)
     }
 
-    /// Runs the model on fresh inputs; the results are its outputs by name.
-    pub(crate) fn run_model(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Vec<(String, Data)>> {
+    /// Lowers the model on new inputs; the results are its outputs by name.
+    pub(crate) fn run_model(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Vec<(String, Data)>> {
         let given = self.inputs(chosen, given)?;
         self.run_model_with(chosen, given)
     }
 
-    pub(crate) fn run_model_with(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Vec<(String, Data)>> {
+    pub(crate) fn run_model_with(
+        &mut self,
+        chosen: &Chosen<'p>,
+        given: Vec<BoundArg<'p>>,
+    ) -> Eval<Vec<(String, Data)>> {
         let definition = chosen.definition;
         let span = definition.name.span;
         let mut frame = self.callee_frame(definition, 0, span);
@@ -239,16 +243,17 @@ impl<'p> Lower<'p> {
                 Value::Data(data) => outputs.push((name, data)),
                 Value::Poison => return Err(Stop),
                 other => {
-                    let message = format!("the output `{name}` is no data, but {}", other.describe(self.float));
-                    return Err(self.fault("wrong-result", message, result.span, "not data"));
+                    let message =
+                        format!("expected data for the output `{name}`, found {}", other.describe(self.float));
+                    return Err(self.error("wrong-result", message, result.span, "expected data"));
                 }
             }
         }
         Ok(outputs)
     }
 
-    /// The first values of all weights and states, those of either mode.
-    fn init(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
+    /// The initial values of all weights and states of both modes.
+    fn initial_values_of(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Graph> {
         let id = self.enter(&format!("{}.init", chosen.definition.name.name), String::new());
         let mut initial = self.contexts.pop().expect("was entered");
         initial.initial = true;
@@ -270,12 +275,12 @@ impl<'p> Lower<'p> {
         if has_errors(&self.diagnostics) {
             return Err(Stop);
         }
-        let initial = self.initial.take().expect("first values are wanted");
+        let initial = self.initial.take().expect("initial values are being lowered");
         let entry = ordered(initial.builder.function(), &|_| true);
         Ok(self.finish_graph(entry))
     }
 
-    /// Ends the outermost function.
+    /// Finishes the entry function.
     pub(crate) fn finish(&mut self, definition: &'p Definition) -> Eval<Graph> {
         let writes: Vec<(usize, Data)> = self.context().writes.iter().map(|(s, d)| (*s, d.clone())).collect();
         for (state, data) in writes {

@@ -15,12 +15,12 @@ impl<'p> Lower<'p> {
         let value = self.deeper(e.span, |lower| lower.eval_kind(e))?;
         let facts = value.facts();
         if facts.values > MAX_VALUES {
-            let message = format!("this is more than {MAX_VALUES} values, those within its parts included");
-            return Err(self.fault("too-large", message, e.span, "too many"));
+            let message = format!("this value has more than {MAX_VALUES} elements, nested ones included");
+            return Err(self.error("too-large", message, e.span, "too many"));
         }
         if facts.depth > MAX_DEPTH {
-            let message = format!("lists and tuples lie more than {MAX_DEPTH} levels within each other");
-            return Err(self.fault("too-deep", message, e.span, "one too many"));
+            let message = format!("lists and tuples are nested more than {MAX_DEPTH} levels deep");
+            return Err(self.error("too-deep", message, e.span, "one too many"));
         }
         Ok(value)
     }
@@ -64,7 +64,7 @@ impl<'p> Lower<'p> {
             }
             ExprKind::If(branches) => match self.arm(branches)? {
                 Some(arm) => self.eval(arm),
-                None => Err(self.fault("type-mismatch", "this `if` has no value without `else`", e.span, "no `else`")),
+                None => Err(self.error("type-mismatch", "this `if` has no value without `else`", e.span, "no `else`")),
             },
             // which its setting reads
             ExprKind::Word(word) => Err(self.unknown("value", word, e.span)),
@@ -79,11 +79,11 @@ impl<'p> Lower<'p> {
         let mut entries: Vec<(Rc<str>, Value<'p>, Span)> = vec![];
         for (key, value) in items {
             let Value::Str(name) = self.eval(key)? else {
-                return Err(self.fault("type-mismatch", "the keys of a table are strings", key.span, "not a string"));
+                return Err(self.error("type-mismatch", "the keys of a map are strings", key.span, "not a string"));
             };
             if entries.iter().any(|(old, ..)| *old == name) {
-                let message = format!("\"{name}\" stands twice in the table");
-                return Err(self.fault("duplicate-name", message, key.span, "again"));
+                let message = format!("the key \"{name}\" appears twice in the map");
+                return Err(self.error("duplicate-name", message, key.span, "again"));
             }
             let value = self.eval(value)?;
             entries.push((name, value, key.span));
@@ -91,12 +91,12 @@ impl<'p> Lower<'p> {
         Ok(Value::Map(entries.into()))
     }
 
-    /// The text of a string, its expressions put in.
+    /// A string with its expressions interpolated.
     pub(crate) fn text(&mut self, parts: &'p [StrPart], span: Span) -> Eval<String> {
         let mut text = String::new();
         for part in parts {
             if text.len() > super::MAX_LIST {
-                return Err(self.fault("too-large", "the string is too long", span, "more than 65,536 bytes"));
+                return Err(self.error("too-large", "the string is too long", span, "more than 65,536 bytes"));
             }
             match part {
                 StrPart::Text(t) => text.push_str(t),
@@ -108,8 +108,8 @@ impl<'p> Lower<'p> {
                     Value::DType(d) => text.push_str(d.name()),
                     Value::Poison => return Err(Stop),
                     other => {
-                        let message = format!("{} cannot stand in a string", other.describe(self.float));
-                        return Err(self.fault("type-mismatch", message, e.span, "no text"));
+                        let message = format!("{} cannot be interpolated into a string", other.describe(self.float));
+                        return Err(self.error("type-mismatch", message, e.span, "has no text form"));
                     }
                 },
             }
@@ -139,7 +139,7 @@ impl<'p> Lower<'p> {
                     };
                     (format!("`{}` has no weight `{}`", layer.name, field.name), label)
                 };
-                Err(self.fault("unknown-name", message, field.span, label))
+                Err(self.error("unknown-name", message, field.span, label))
             }
             other => {
                 let message = format!("{} has no `.{}`", other.describe(self.float), field.name);
@@ -154,13 +154,13 @@ impl<'p> Lower<'p> {
                     other if other.has_data() => "tensors have `.T` only".to_owned(),
                     _ => "no such field".to_owned(),
                 };
-                Err(self.fault("unknown-name", message, field.span, label))
+                Err(self.error("unknown-name", message, field.span, label))
             }
         }
     }
 }
 
-/// What says the same as an attribute that tensors have elsewhere.
+/// The equivalent of an attribute that tensors have in other frameworks.
 fn attribute(name: &str, x: &str, data: &Data) -> String {
     match name {
         "shape" => {

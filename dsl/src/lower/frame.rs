@@ -1,4 +1,4 @@
-//! Frames and scopes: what names mean while a definition runs.
+//! Frames and scopes: the values of names while a definition is evaluated.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 
 use super::template::Template;
 use super::value::{Axis, Data, Label, Value};
-use super::{Eval, Lower};
+use super::{Eval, Lower, Phase};
 use crate::ast::{DefinitionKind, Ident};
 use crate::diagnostic::{Diagnostic, SHOWN};
 use crate::hir::{AMBIENT, Ambient, Binding, LocalId};
@@ -21,9 +21,9 @@ pub(crate) struct Frame<'p> {
     pub id: u32,
     /// The module in which names are looked up.
     pub module: u32,
-    /// For the library: the call in the user's text.
+    /// In the library: the call in the user's source.
     pub site: Option<Span>,
-    /// For the library: where the user's text gives the arguments, by the parameters' names.
+    /// In the library: the spans of the arguments in the user's source, by parameter.
     pub given: FxHashMap<&'p str, Span>,
     /// The instance's path in the tree of weights; empty for the model.
     pub path: String,
@@ -33,7 +33,7 @@ pub(crate) struct Frame<'p> {
     pub dims: IndexMap<String, Dimension>,
     /// The shape that `...` denotes, once an argument or a result has bound it.
     pub rest: Option<Rest>,
-    /// The numbers of the iterations around, the outermost first.
+    /// The numbers of the enclosing iterations, the outermost first.
     pub iterations: Vec<usize>,
     /// The names of instances so far.
     pub instances: IndexMap<String, Span>,
@@ -41,16 +41,16 @@ pub(crate) struct Frame<'p> {
     pub shared: bool,
     /// Whether it runs a `layer`, which belongs to where it was declared.
     pub layer: bool,
-    /// What tells the frame's random draws apart.
+    /// Distinguishes the random draws of the frame.
     pub draws: Draws,
-    /// Whether the definition owns weights of its own here.
+    /// Whether the definition declares weights itself.
     pub owns: bool,
     pub kind: Option<DefinitionKind>,
     /// The bodies that are lowered here.
     pub templates: Vec<Rc<Template<'p>>>,
 }
 
-/// Tells random draws apart, and the calls in which there may be some: each has a path that no other has in the same function.
+/// Gives each random draw, and each call that may draw, a path that is unique in its function.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Draws {
     /// That of the frame: of the calls that led to it within its function. It does not hold the numbers of iterations, so that equal
@@ -74,7 +74,7 @@ impl Draws {
         format!("{}#{}", self.path, self.count)
     }
 
-    /// The path of a call. One that the text says nowhere, or several times, is told by how many there were.
+    /// The path of a call. Repeated evaluations of one call are numbered.
     pub fn call(&mut self, ordinal: u32) -> String {
         let before = self.calls.entry(ordinal).or_default();
         *before += 1;
@@ -89,7 +89,7 @@ impl Draws {
 #[derive(Clone, Debug)]
 pub(crate) struct Rest {
     pub axes: Vec<Axis>,
-    /// Where the shape comes from, in the user's text.
+    /// Where the shape comes from, in the user's source.
     pub origin: Span,
     /// The argument or result that has bound it.
     pub name: Rc<str>,
@@ -101,7 +101,7 @@ pub(crate) struct Dimension {
     pub size: usize,
     /// What the caller calls it.
     pub outer: Option<Label>,
-    /// Where the size comes from, in the user's text.
+    /// Where the size comes from, in the user's source.
     pub origin: Span,
     pub what: String,
 }
@@ -145,7 +145,7 @@ impl<'p> Frame<'p> {
         }
     }
 
-    /// Whether it runs text of the library.
+    /// Whether it evaluates a definition of the library.
     pub fn in_library(&self) -> bool {
         self.module == LIBRARY
     }
@@ -231,7 +231,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// What the language itself calls so here.
+    /// The value of a built-in name here.
     fn ambient_here(&mut self, name: &str, span: Span) -> Eval<Option<Value<'p>>> {
         Ok(Some(match name {
             "training" => Value::Bool(self.training),
@@ -255,11 +255,11 @@ impl<'p> Lower<'p> {
             }
             "step" | "steps" | "epoch" | "epochs" => match self.step_name(name, span)? {
                 Some(value) => value,
-                None if self.measuring.is_some() => {
-                    let message = format!("there is no `{name}` when evaluating");
+                None if matches!(self.phase, Phase::Objective(..)) => {
+                    let message = format!("`{name}` is not available in an evaluation");
                     let at = self.at(span);
                     let error = Diagnostic::error("unknown-name", message).primary(at, "only training counts steps");
-                    return Err(self.fail(error.help("say what else to take: `if training { … } else { … }`")));
+                    return Err(self.fail(error.help("give the other value: `if training { … } else { … }`")));
                 }
                 None => return Ok(None),
             },
@@ -270,7 +270,7 @@ impl<'p> Lower<'p> {
     /// Reports a name that has no value here.
     pub(crate) fn unknown(&mut self, what: &str, name: &str, span: Span) -> super::Stop {
         let frame = self.frame();
-        // of more faults than are shown, nobody reads the advice
+        // the hint is costly, and only the first errors are shown
         let read = self.diagnostics.len() < SHOWN;
         let known = frame.known().map(|(name, _)| name).chain(frame.dims.keys().map(String::as_str));
         let near = known.filter(|_| read).chain(AMBIENT.iter().copied()).collect();

@@ -13,7 +13,7 @@ use crate::span::Span;
 enum Step {
     /// Takes this part; keeps the axis, and its name if the part is written as all of it.
     Range { start: usize, limit: usize, step: i64, all: bool },
-    /// Takes one element; the axis goes.
+    /// Takes one element and drops the axis.
     At(usize),
     /// Takes elements by a tensor of indices.
     By(Data),
@@ -35,8 +35,8 @@ impl<'p> Lower<'p> {
             Value::Table(reader) => self.index_table(&reader, items, span),
             Value::Poison => Err(Stop),
             other => {
-                let message = format!("{} has no parts", other.describe(self.float));
-                Err(self.fault("type-mismatch", message, base, "cannot be indexed"))
+                let message = format!("{} cannot be indexed", other.describe(self.float));
+                Err(self.error("type-mismatch", message, base, "not a list or a tensor"))
             }
         }
     }
@@ -51,7 +51,7 @@ impl<'p> Lower<'p> {
                 let (start, limit) = self.range(start.as_deref(), end.as_deref(), list.len())?;
                 Ok(Value::list(list[start..limit.max(start)].to_vec()))
             }
-            _ => Err(self.fault("type-mismatch", "a list has one index", span, "a number, or `a:b`")),
+            _ => Err(self.error("type-mismatch", "expected one index for a list", span, "an integer, or `a:b`")),
         }
     }
 
@@ -60,8 +60,8 @@ impl<'p> Lower<'p> {
             Value::Int(i, _) => Ok(i),
             Value::Poison => Err(Stop),
             other => {
-                let message = format!("an index is a whole number, not {}", other.describe(self.float));
-                Err(self.fault("type-mismatch", message, e.span, "not a whole number"))
+                let message = format!("expected an integer index, found {}", other.describe(self.float));
+                Err(self.error("type-mismatch", message, e.span, "expected an integer"))
             }
         }
     }
@@ -70,8 +70,8 @@ impl<'p> Lower<'p> {
         let i = self.whole(e)?;
         let at = if i < 0 { i.saturating_add(len as i64) } else { i };
         usize::try_from(at).ok().filter(|&at| at < len).ok_or_else(|| {
-            let message = format!("there is no element {i} of {len}");
-            self.fault("number-out-of-range", message, e.span, "outside")
+            let message = format!("index {i} is out of range for {len} elements");
+            self.error("number-out-of-range", message, e.span, "out of range")
         })
     }
 
@@ -101,14 +101,14 @@ impl<'p> Lower<'p> {
         let (first, limit) = self.range(start, end, axis.size)?;
         let by = step.map_or(Ok(1), |e| self.whole(e))?;
         if by == 0 {
-            let message = "a slice cannot go in steps of 0";
-            return Err(self.fault("number-out-of-range", message, step.map_or(span, |e| e.span), "at least 1"));
+            let message = "the step of a slice cannot be 0";
+            return Err(self.error("number-out-of-range", message, step.map_or(span, |e| e.span), "at least 1"));
         }
         if by < 0 && !all {
             let message = format!("a slice with bounds cannot have the negative step {by}");
             let error = Diagnostic::error("bad-slice", message);
             let error = error.primary(self.at(span), "from which end do the bounds count?");
-            let help = "take the part, then turn it around: `x[a:b][::-1]`, `x[:, a:b][:, ::-1]`";
+            let help = "slice first, then reverse: `x[a:b][::-1]`, `x[:, a:b][:, ::-1]`";
             return Err(self.fail(error.help(help)));
         }
         if first >= limit && axis.size > 0 {
@@ -130,7 +130,7 @@ impl<'p> Lower<'p> {
         if taken > x.rank() || rests > 1 {
             let message = format!("{} has {} axes, but {taken} are indexed", x.show(self.float), x.rank());
             let code = "rank-mismatch";
-            return Err(self.fault(code, message, span, if rests > 1 { "`...` twice" } else { "too many" }));
+            return Err(self.error(code, message, span, if rests > 1 { "`...` twice" } else { "too many" }));
         }
         let mut steps = vec![];
         let mut axis = 0;
@@ -191,7 +191,7 @@ impl<'p> Lower<'p> {
                 Step::Range { start: s, limit: l, step, all } => {
                     let axis = source.next().expect("as many steps as axes");
                     if step < 0 {
-                        // `x[::-2]` is every second of the axis turned around.
+                        // `x[::-2]` is every second element of the reversed axis.
                         reversed.push(part.len());
                     }
                     part.push((s, l, step.unsigned_abs() as usize));
@@ -229,11 +229,11 @@ impl<'p> Lower<'p> {
         Ok(result)
     }
 
-    /// Elements of one axis by index; the first `batch` axes go together.
+    /// Gathers elements of one axis; the first `batch` axes are batch axes of both.
     pub(crate) fn take(&mut self, x: &Data, index: &Data, axis: usize, batch: usize, span: Span) -> Eval<Data> {
         if !index.dtype.is_int() {
-            let message = format!("an index is a whole number, not {}", index.show(self.float));
-            return Err(self.fault("type-mismatch", message, span, "convert it: `i64(…)`"));
+            let message = format!("expected an integer index, found {}", index.show(self.float));
+            return Err(self.error("type-mismatch", message, span, "convert it: `i64(…)`"));
         }
         let index = self.convert(index, DType::I64, span)?;
         let mut result = self.emit(Gather { axis, batch }, &[x, &index], span)?;

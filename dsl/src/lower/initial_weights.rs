@@ -32,7 +32,7 @@ pub enum InitialValue {
 /// The initial values of all weights.
 #[derive(Clone, Debug)]
 pub struct InitialWeights {
-    /// What is read, each once.
+    /// The readers, without duplicates.
     pub readers: Vec<Reader>,
     /// The weights in the order in which they were given.
     pub values: Vec<(String, InitialValue)>,
@@ -68,7 +68,7 @@ struct Entry<'p> {
     failed: bool,
 }
 
-/// What the stars of an entry's pattern match in the name of the weight whose value is computed.
+/// What the wildcards of an entry's pattern capture in the name of the weight whose value is computed.
 #[derive(Clone, Debug)]
 pub(crate) struct Captures {
     texts: Vec<String>,
@@ -78,7 +78,7 @@ pub(crate) struct Captures {
 
 impl Program {
     /// The initial values that the `train` section of a request gives to the weights of these names, where it has the setting `weights`.
-    /// `read` are the readers whose tensors are looked up so far, each with its type, or none if the file has no such tensor: those of an
+    /// `read` are the readers resolved so far, each with the type of its tensor, or none if the file has no such tensor: those of an
     /// earlier call, in order. If the result has more readers than these, the call is to be repeated with theirs.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ impl Program {
 }
 
 impl<'p> Lower<'p> {
-    /// For the weights of some names; without names, for one that each pattern matches.
+    /// For the weights of these names; without names, for one example of each pattern.
     fn initial_weights(
         &mut self,
         names: Option<&[&str]>,
@@ -121,7 +121,7 @@ impl<'p> Lower<'p> {
         let Some(setting) = train.section.get("weights") else { return Ok(None) };
         self.context().builder = Builder::new(ir::Symbol::new("weights"), FunctionKind::Func);
         self.begin_reading(read);
-        self.begin_section(train);
+        self.enter_section(train);
         let mut entries = self.weight_entries(setting)?;
         let names: Vec<String> = match names {
             Some(names) => names.iter().map(|&name| name.to_owned()).collect(),
@@ -134,7 +134,7 @@ impl<'p> Lower<'p> {
         }
         self.captures = None;
         if let Some(span) = self.weights.first().map(|weight| weight.span) {
-            return Err(self.not_of_the_model("`weights`", setting.span, span, "layers belong into the model"));
+            return Err(self.not_of_the_model("`weights`", setting.span, span, "declare layers in the model"));
         }
         let ignored = self.ignored(&entries, values.iter().map(|(name, _)| name.as_str()));
         self.frames.pop();
@@ -181,11 +181,11 @@ impl<'p> Lower<'p> {
         for (key, _) in items {
             let Value::Str(pattern) = self.eval(key)? else {
                 let message = "the keys of `weights` are patterns of the names of weights";
-                return Err(self.fault("type-mismatch", message, key.span, "not a string"));
+                return Err(self.error("type-mismatch", message, key.span, "not a string"));
             };
             if patterns.iter().any(|old| **old == *pattern) {
-                let message = format!("\"{pattern}\" is twice in the map");
-                return Err(self.fault("duplicate-name", message, key.span, "again"));
+                let message = format!("the key \"{pattern}\" appears twice in the map");
+                return Err(self.error("duplicate-name", message, key.span, "again"));
             }
             patterns.push(pattern.to_string());
         }
@@ -250,8 +250,8 @@ impl<'p> Lower<'p> {
             }
             Ok(other) => {
                 entry.failed = true;
-                let message = format!("a weight is read as a tensor, not as {}", other.describe(self.float));
-                let error = Diagnostic::error("type-mismatch", message).primary(entry.value.span, "not a tensor");
+                let message = format!("expected a tensor for a weight, found {}", other.describe(self.float));
+                let error = Diagnostic::error("type-mismatch", message).primary(entry.value.span, "expected a tensor");
                 self.fail(error.help("write a file, a tensor of a file, `t[\"name\"]`, or `none`"));
                 Ok(InitialValue::Own)
             }
@@ -286,7 +286,7 @@ impl<'p> Lower<'p> {
         ignored
     }
 
-    /// The name of a tensor in which each star is what that star of the pattern matched.
+    /// The name of a tensor with its wildcards replaced by those that the pattern captured.
     pub(crate) fn captured(&mut self, name: &str, span: Span) -> Eval<String> {
         let Some(Captures { texts, span: pattern }) = self.captures.clone() else { return Ok(name.to_owned()) };
         let (mut made, mut rest, mut next) = (String::new(), name, texts.iter());
@@ -312,8 +312,7 @@ impl<'p> Lower<'p> {
 
     /// Checks what `weights` is, as far as it needs no file.
     pub(crate) fn check_weights(&mut self, setting: &'p Expr) -> Eval<()> {
-        const WANTED: &str =
-            "`weights` is a file of tensors, as in `safetensors(\"file\")`, or a map from patterns of names to tensors";
+        const WANTED: &str = "expected for `weights`: a file of tensors, as in `safetensors(\"file\")`, or a map from patterns of names to tensors";
         match &setting.kind {
             ExprKind::Map(items) => self.weight_patterns(items).map(drop),
             // a `let` of the section
@@ -321,7 +320,7 @@ impl<'p> Lower<'p> {
             _ => match self.eval(setting)? {
                 Value::Table(reader) if reader.contents == Contents::Tensors => Ok(()),
                 Value::Poison => super::stop(),
-                _ => Err(self.fault("type-mismatch", WANTED, setting.span, "neither of these")),
+                _ => Err(self.error("type-mismatch", WANTED, setting.span, "unexpected")),
             },
         }
     }

@@ -7,14 +7,14 @@ use super::entry::Chosen;
 use super::frame::{Dimension, Var};
 use super::shape::capital;
 use super::value::{Axis, Data, Label, Value};
-use super::{Eval, Given, Lower, Mode, Stop};
+use super::{BoundArg, Eval, Lower, Mode, Stop};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::{Callee, Definition, Dim, Expr, ExprKind, LocalId, Param, TypeKind};
 use crate::span::Span;
 
 impl<'p> Lower<'p> {
     /// Adds the model's inputs to its arguments, each an argument of the outermost function.
-    pub(crate) fn inputs(&mut self, chosen: &Chosen<'p>, mut given: Vec<Given<'p>>) -> Eval<Vec<Given<'p>>> {
+    pub(crate) fn inputs(&mut self, chosen: &Chosen<'p>, mut given: Vec<BoundArg<'p>>) -> Eval<Vec<BoundArg<'p>>> {
         let definition = chosen.definition;
         // A frame with the arguments that are known, in which sizes like `[B, classes]` can be computed.
         let frame = self.new_frame(chosen.definition.at.module, &chosen.definition.locals);
@@ -29,7 +29,7 @@ impl<'p> Lower<'p> {
             let ty = Type::new(dtype, shape);
             if ty.checked_bytes().is_none() {
                 let message = format!("the input `{}` of type {ty} is too large for any memory", param.name.name);
-                return Err(self.fault("too-large", message, param.span, "too large"));
+                return Err(self.error("too-large", message, param.span, "too large"));
             }
             let value = self.contexts[0].builder.arg(&param.name.name, ty, Role::Input);
             let func = self.contexts[0].id;
@@ -37,14 +37,14 @@ impl<'p> Lower<'p> {
             let axes = axes.into();
             let data = Data { value, func, dtype, axes, origin, dense: None, transpose_of: None, weight: None };
             self.input_data.insert(param.name.name.clone(), data.clone());
-            given.push(Given { param: i, value: Value::Data(data), span: param.ty.span });
+            given.push(BoundArg { param: i, value: Value::Data(data), span: param.ty.span });
         }
         self.frames.pop();
         Ok(given)
     }
 
     /// Declares the arguments of a model that are known without its data, in the innermost frame.
-    pub(crate) fn declare_arguments(&mut self, chosen: &Chosen<'p>, given: &[Given<'p>]) -> Eval<()> {
+    pub(crate) fn declare_arguments(&mut self, chosen: &Chosen<'p>, given: &[BoundArg<'p>]) -> Eval<()> {
         let definition = chosen.definition;
         for (i, param) in definition.params.iter().enumerate().filter(|(_, p)| !p.ty.is_data()) {
             let value = match (given.iter().find(|g| g.param == i), &param.default) {
@@ -71,7 +71,7 @@ impl<'p> Lower<'p> {
             let fits = dtype.fits(field.dtype, self.float);
             if !fits {
                 let given = self.given_for(&param.name.name);
-                let message = format!("{given} is {field}, but the input wants {declared}");
+                let message = format!("expected {declared} for {given}, found {field}");
                 let at = self.at(param.span);
                 let error = Diagnostic::error("field-mismatch", message).primary(at, "this input");
                 let error = self.beside_field(chosen, param, error);
@@ -96,40 +96,35 @@ impl<'p> Lower<'p> {
                 }
                 Dim::Stretch => Axis::new(1),
                 Dim::Rest(span) => {
-                    let message = format!("the input `{}` may have any axes", param.name.name);
-                    return Err(self.fault("unbound-dimension", message, *span, "only its data says which"));
+                    let message = format!("the axes of the input `{}` are unknown", param.name.name);
+                    return Err(self.error("unbound-dimension", message, *span, "they are known from its data only"));
                 }
             });
         }
         Ok((declared, axes))
     }
 
-    /// Whether what is given for the inputs are fields of a dataset; otherwise somebody gives them by hand.
+    /// Whether the inputs are fields of a dataset; otherwise the caller provides them.
     fn fed_by_data(&self) -> bool {
         self.request.mode != Mode::Infer
     }
 
     fn given_for(&self, input: &str) -> String {
-        format!("{} `{input}`", if self.fed_by_data() { "the field" } else { "what is given for" })
+        format!("{} `{input}`", if self.fed_by_data() { "the field" } else { "the input" })
     }
 
     /// The error for an input that the data leaves without values.
     fn no_field(&mut self, param: &'p Param) -> Stop {
         let name = &param.name.name;
         if !self.fed_by_data() {
-            return self.fault(
-                "missing-argument",
-                format!("the input `{name}` is not given"),
-                param.span,
-                "this input",
-            );
+            return self.error("missing-argument", format!("missing input `{name}`"), param.span, "this input");
         }
         let fields: Vec<&str> = self.request.fields.keys().map(String::as_str).collect();
         let label = match did_you_mean(name, fields.iter().copied()) {
             Some(meant) => format!("is it the field `{meant}`? a field feeds the input of its name"),
             None => format!("the fields are {}", fields.join(", ")),
         };
-        self.fault("field-mismatch", format!("the data has no field for the input `{name}`"), param.span, label)
+        self.error("field-mismatch", format!("the data has no field for the input `{name}`"), param.span, label)
     }
 
     /// The size that is given to a dimension, which sizes of later inputs may mention.
@@ -140,8 +135,8 @@ impl<'p> Lower<'p> {
         }
         let message = format!("the dimension `{name}` of `{}` has no size", definition.name.name);
         let at = self.at(span);
-        let error = Diagnostic::error("unbound-dimension", message).primary(at, "nothing says how large");
-        Err(self.fail(error.help(format!("give it a size: `--size {name}=…`, or data for `{}`", param.name.name))))
+        let error = Diagnostic::error("unbound-dimension", message).primary(at, "unknown size");
+        Err(self.fail(error.help(format!("set it with `--size {name}=…`, or pass data for `{}`", param.name.name))))
     }
 
     fn bind_dimension(&mut self, name: &str, size: usize, origin: Span) {
@@ -156,7 +151,7 @@ impl<'p> Lower<'p> {
         let rest = dims.iter().position(|d| matches!(d, Dim::Rest(_)));
         let fixed = dims.len() - usize::from(rest.is_some());
         if field.rank() < fixed || rest.is_none() && field.rank() != fixed {
-            let message = format!("{given} is {field}, with another number of axes than the input");
+            let message = format!("{given} is {field}, with a different number of axes than declared");
             let error = Diagnostic::error("field-mismatch", message).primary(self.at(param.ty.span), "this input");
             let error = self.beside_field(chosen, param, error);
             return Err(self.fail(error));
@@ -169,9 +164,9 @@ impl<'p> Lower<'p> {
             axis.label = written(e);
             let size = axis.size;
             let Some(capital) = capital(e) else {
-                let wanted = self.size(e)?;
-                if wanted != size {
-                    let message = format!("{given} is {field}, but the input has {wanted} where it has {size}");
+                let expected = self.size(e)?;
+                if expected != size {
+                    let message = format!("expected {expected} for an axis of {given}, {field}, found {size}");
                     let error = Diagnostic::error("field-mismatch", message).primary(self.at(e.span), "this size");
                     let error = self.beside_field(chosen, param, error);
                     return Err(self.fail(error));
@@ -199,30 +194,31 @@ impl<'p> Lower<'p> {
         (dimension, size, place): (&str, usize, Span),
         (known, origin): (usize, Span),
     ) -> Diagnostic {
-        let error = Diagnostic::error("dimension-conflict", format!("`{dimension}` is both {known} and {size}"));
-        let wanted = "two lengths want two names";
+        let error =
+            Diagnostic::error("dimension-conflict", format!("conflicting sizes for `{dimension}`: {known} and {size}"));
+        let expected = "different sizes need different names";
         let first = chosen.definition.params.iter().find(|param| param.span.contains(origin));
         let first = first.map_or("", |param| param.name.name.as_str());
         match (self.field_value(chosen, name), self.field_value(chosen, first)) {
             (Some(this), Some(other)) => error
-                .primary(this.span, format!("makes it {size}; {wanted}"))
+                .primary(this.span, format!("makes it {size}; {expected}"))
                 .secondary(other.span, format!("makes it {known}"))
                 .secondary(origin, "")
-                .secondary(place, "one name, one size"),
+                .secondary(place, "declared here"),
             _ => error
-                .primary(place, format!("{} makes it {size}; {wanted}", self.given_for(name)))
+                .primary(place, format!("{} makes it {size}; {expected}", self.given_for(name)))
                 .secondary(origin, format!("{} makes it {known}", self.given_for(first))),
         }
     }
 
-    /// What the dataset that trains the model says of a field.
+    /// The value of a field in the dataset that trains the model.
     fn field_value(&self, chosen: &Chosen<'p>, name: &str) -> Option<&'p Expr> {
         let ExprKind::Call(data) = &chosen.train?.section.get("data")?.kind else { return None };
         let Callee::Item { at, .. } = data.callee else { return None };
         self.program.field_of(at, name).map(|(_, value, _)| value)
     }
 
-    /// The error with the place of the field that feeds an input.
+    /// Adds the span of the field that feeds an input to an error.
     fn beside_field(&self, chosen: &Chosen<'p>, param: &Param, error: Diagnostic) -> Diagnostic {
         match self.field_value(chosen, &param.name.name) {
             Some(value) => error.secondary(value.span, "the field"),

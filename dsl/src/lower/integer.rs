@@ -1,4 +1,4 @@
-//! Quotients of integers, and the remainder that belongs to them, by one law for numbers known when compiling and for data:
+//! Quotients of integers, and the remainder that belongs to them, by one law for numbers known at compile time and for data:
 //! `x == floor_div(x, y) * y + x % y`, whatever the signs.
 //!
 //! They differ in what no integer holds: when compiling, a quotient beyond 64 bits and a division by zero are errors; data wraps around,
@@ -35,7 +35,7 @@ pub(crate) fn remainder(a: i64, b: i64) -> i64 {
     if rest.signum() == -b.signum() { rest + b } else { rest }
 }
 
-/// The same of floats.
+/// The same for floats.
 pub(crate) fn float_remainder(a: f64, b: f64) -> f64 {
     let rest = libm::fmod(a, b);
     if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
@@ -56,7 +56,7 @@ impl<'p> Lower<'p> {
         if operands[0].dtype == DType::U8 && rounding == Rounding::Down {
             return Ok(truncated); // neither is negative
         }
-        // The sign of what truncation leaves out: -1 where the quotient lies below what was rounded towards 0, 1 where above.
+        // The sign of what truncation leaves out: -1 where the exact quotient is below the truncated one, 1 where it is above.
         let rest = self.map_aligned(ScalarOp::Rem, &operands, spans, span)?;
         let rest = self.map1(ScalarOp::Sign, &rest, span)?;
         let sign = self.map1(ScalarOp::Sign, &operands[1], span)?;
@@ -93,6 +93,6 @@ impl<'p> Lower<'p> {
 
     /// The error for a divisor that is known to be 0.
     pub(crate) fn by_zero(&mut self, dividend: &str, span: Span) -> Stop {
-        self.fault("division-by-zero", format!("{dividend} is divided by zero"), span, "by zero")
+        self.error("division-by-zero", format!("{dividend} is divided by zero"), span, "by zero")
     }
 }

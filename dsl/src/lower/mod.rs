@@ -1,11 +1,11 @@
 //! A program to graphs.
 //!
-//! Lowering runs the model's text once, as a program whose tensors are nodes of a graph: what is known when compiling
+//! Lowering evaluates the model's source once, with nodes of a graph as tensors: what is known at compile time
 //! is computed, everything else becomes operators. Dimensions are concrete numbers throughout; their names are kept
 //! for messages.
 //!
 //! ```
-//! use dlc_dsl::{NoFiles, Program, Request, Mode};
+//! use dlc_dsl::{Mode, NoFiles, Program, Request};
 //!
 //! let text = "model tiny(x: [B, 3], size: int = 2) -> y: [B, size] { return x |> linear(size) |> relu }";
 //! let program = Program::load("tiny.dl", text, &mut NoFiles).unwrap();
@@ -28,7 +28,6 @@ use crate::hir::{Definition, Program};
 use crate::span::Span;
 
 mod argument;
-mod ask;
 pub mod builtin;
 mod call;
 mod context;
@@ -49,7 +48,8 @@ pub mod pattern;
 mod results;
 pub mod settings;
 mod shape;
-mod shared;
+mod shared_layer;
+mod signature;
 mod stmt;
 pub mod summary;
 mod template;
@@ -60,23 +60,33 @@ mod weights;
 
 pub use dlc_frontend::{Argument, Layer, Lowered, Mode, Request, UnknownMode, WeightInfo};
 
-pub(crate) use argument::Given;
+pub(crate) use argument::BoundArg;
 pub(crate) use frame::Frame;
 
-/// More operations, calls and iterations than any model has: a bound against texts that would grow for ever.
+/// A bound on operations, calls and iterations, so that lowering terminates for every source.
 pub(crate) const MAX_NODES: usize = 1 << 18;
-/// More entries than any list, and more bytes than any string of a model has.
+/// A bound on the entries of a list and on the bytes of a string.
 pub(crate) const MAX_LIST: usize = 1 << 16;
-/// More values than any value holds, those within its parts included: lists and tuples of a few lines can double with each.
+/// A bound on the values nested in one value: a few lines can double a list each.
 pub(crate) const MAX_VALUES: usize = 1 << 18;
-/// How deep calls, blocks and expressions may lie within each other while lowering.
+/// The maximal nesting of calls, blocks and expressions while lowering.
 pub(crate) const MAX_DEPTH: u32 = 400;
 
-/// A fault was reported.
+/// An error was reported.
 #[derive(Debug)]
 pub(crate) struct Stop;
 
 pub(crate) type Eval<T> = Result<T, Stop>;
+
+/// What the code that is being lowered belongs to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Phase {
+    Model,
+    /// An expression over the outputs of the model, such as the loss, at this span.
+    Objective(&'static str, Span),
+    /// The optimizer or the step counter: their states belong to the training.
+    Optimizer,
+}
 
 /// The state of lowering.
 pub(crate) struct Lower<'p> {
@@ -91,16 +101,16 @@ pub(crate) struct Lower<'p> {
     pub weights: Vec<weights::Weight>,
     /// Weights and states by full name.
     pub weight_names: FxHashMap<Arc<str>, usize>,
-    /// Those of a run of the same model in the other mode, which has most of them too.
+    /// Those of the model lowered in the other mode (training or inference), which shares most of them.
     pub other_mode: FxHashMap<Arc<str>, usize>,
-    /// The function of first values, while they are wanted.
+    /// The function of initial values, while these are lowered.
     pub initial: Option<context::Context>,
-    /// The shapes of the weights whose first values are being computed.
+    /// The shapes of the weights whose initial values are being computed.
     pub initial_shapes: Vec<Vec<usize>>,
     pub step: Option<train::StepScope>,
-    /// What is computed of the model's outputs now, such as the loss, and where it is written.
-    pub measuring: Option<(&'static str, Span)>,
-    /// Where the model ends in the function that measures it.
+    /// What the code that is being lowered belongs to.
+    pub phase: Phase,
+    /// Where the model ends and the objective begins.
     pub boundary: measure::Boundary,
     /// The parts of loss and metrics.
     pub parts: Vec<measure::Part>,
@@ -108,21 +118,19 @@ pub(crate) struct Lower<'p> {
     pub scores: Vec<String>,
     /// A loss or metric that depends on how many examples there are.
     pub growing: Option<String>,
-    /// Whether everything is inlined, so that reductions over the examples can be taken out of blocks.
+    /// Whether all calls are inlined, so that reductions over the examples can be moved out of blocks.
     pub flat: bool,
-    /// Whether states that are declared now are the training's own.
-    pub optimizing: bool,
-    /// The counter of steps in the entry, from which random draws follow.
+    /// The step counter in the entry function, from which the keys of random draws are derived.
     pub step_for_key: Option<ir::Value>,
     /// The model's inputs and the other fields of the data.
     pub input_data: IndexMap<String, value::Data>,
     pub field_data: IndexMap<String, value::Data>,
-    /// The dimensions of the model, and its arguments that are known when compiling.
+    /// The dimensions of the model, and its arguments that are known at compile time.
     pub model_dims: IndexMap<String, usize>,
     pub model_values: IndexMap<String, frame::Var<'p>>,
     pub layers: Vec<Layer>,
     pub flops: u64,
-    /// How many of the flops, and how many numbers of the weights, some layer has noted as its own.
+    /// The FLOPs and the weight elements that have been attributed to a layer.
     pub noted: (u64, usize),
     pub nodes: usize,
     pub depth: u32,
@@ -130,15 +138,15 @@ pub(crate) struct Lower<'p> {
     pub next_frame: u32,
     /// The readers of a dataset or of initial weights, while these are lowered.
     pub readers: Option<dataset::Readers>,
-    /// What the stars of a pattern match in the name of the weight whose initial value is read.
+    /// What the wildcards of the pattern match in the name of the weight whose initial value is read.
     pub captures: Option<initial_weights::Captures>,
     /// The arguments of the model that its `train` section may name.
     pub section_arguments: IndexMap<String, frame::Var<'p>>,
     /// The definitions that are being run, for the error on recursion.
     pub running: Vec<(&'p Definition, Span)>,
-    /// Whether there are templates. There always are, but where a test looks whether that shows.
+    /// Whether templates are used; off only in tests that compare both.
     pub templates: bool,
-    /// How many instances of them there are.
+    /// The number of template instances.
     #[cfg(test)]
     pub instantiated: usize,
 }
@@ -160,13 +168,12 @@ impl<'p> Lower<'p> {
             initial: None,
             initial_shapes: vec![],
             step: None,
-            measuring: None,
+            phase: Phase::Model,
             boundary: measure::Boundary::default(),
             parts: vec![],
             scores: vec![],
             growing: None,
             flat: false,
-            optimizing: false,
             step_for_key: None,
             input_data: IndexMap::new(),
             field_data: IndexMap::new(),
@@ -189,14 +196,14 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// Reports a fault.
+    /// Reports a diagnostic.
     pub(crate) fn fail(&mut self, diagnostic: Diagnostic) -> Stop {
         self.diagnostics.push(diagnostic);
         Stop
     }
 
-    /// Reports a fault with one place, which is moved to the user's text if it lies in the library.
-    pub(crate) fn fault(
+    /// Reports an error with one span; a span in the library is replaced by the user's call.
+    pub(crate) fn error(
         &mut self,
         code: &'static str,
         message: impl Into<String>,
@@ -207,7 +214,7 @@ impl<'p> Lower<'p> {
         self.fail(Diagnostic::error(code, message).primary(at, label))
     }
 
-    /// The place in the user's text that stands for a span of the current frame: the span itself, or the call that
+    /// The span in the user's source for a span of the current frame: the span itself, or the call that
     /// led into the library.
     pub(crate) fn at(&self, span: Span) -> Span {
         self.frames.last().and_then(|frame| frame.site).unwrap_or(span)
@@ -216,7 +223,7 @@ impl<'p> Lower<'p> {
     /// Runs `f` one level deeper.
     pub(crate) fn deeper<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Eval<T>) -> Eval<T> {
         if self.depth >= MAX_DEPTH {
-            return Err(self.fault("too-deep", "calls and blocks lie too deep within each other", span, "here"));
+            return Err(self.error("too-deep", "calls and blocks are nested too deeply", span, "here"));
         }
         self.depth += 1;
         let result = f(self);
@@ -230,8 +237,8 @@ impl<'p> Lower<'p> {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        let message = format!("the model has more than {MAX_NODES} operations, calls and turns");
-        Err(self.fault("too-large", message, span, "one too many"))
+        let message = format!("the model has more than {MAX_NODES} operations, calls and iterations");
+        Err(self.error("too-large", message, span, "one too many"))
     }
 
     pub(crate) fn frame(&self) -> &Frame<'p> {
@@ -243,7 +250,7 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// Stops where the fault is known to be reported.
+/// Stops where an error has been reported already.
 pub(crate) fn stop<T>() -> Eval<T> {
     Err(Stop)
 }

@@ -1,4 +1,4 @@
-//! Operators: on numbers known when compiling, and on data with its rules of stretching.
+//! Operators: on compile-time numbers, and on data with its broadcasting rules.
 
 use dlc_ir::op::{Broadcast, Dot, Reshape, Transpose};
 use dlc_ir::{DType, Direction, ScalarOp, Shape};
@@ -36,12 +36,12 @@ impl<'p> Lower<'p> {
         if matches!(value, Value::Poison) {
             return Stop;
         }
-        let message = format!("`{op}` does not take {}", value.describe(self.float));
-        self.fault("type-mismatch", message, span, "no such operation")
+        let message = format!("`{op}` is not defined for {}", value.describe(self.float));
+        self.error("type-mismatch", message, span, "no such operation")
     }
 
     pub(crate) fn overflow(&mut self, span: Span) -> Stop {
-        self.fault("number-out-of-range", "the number is too large", span, "beyond 64 bits")
+        self.error("number-out-of-range", "the number is too large", span, "beyond 64 bits")
     }
 
     /// `left op right`.
@@ -92,8 +92,8 @@ impl<'p> Lower<'p> {
                 Ok(Value::list(a.iter().chain(b.iter()).cloned().collect()))
             }
             (Str(_), Str(_)) | (List(_), List(_)) if op == BinaryOp::Add => {
-                let message = format!("more than {MAX_LIST} entries are too many");
-                Err(self.fault("too-large", message, span, "too long"))
+                let message = format!("a list cannot have more than {MAX_LIST} entries");
+                Err(self.error("too-large", message, span, "too long"))
             }
             (a, b) => {
                 let same = if matches!(op, BinaryOp::Eq | BinaryOp::Ne) { a.same(&b) } else { None };
@@ -101,8 +101,8 @@ impl<'p> Lower<'p> {
                     Some(same) => Ok(Bool(same == (op == BinaryOp::Eq))),
                     None => {
                         let (x, y) = (a.describe(self.float), b.describe(self.float));
-                        let message = format!("`{}` does not take {x} and {y}", op.symbol());
-                        Err(self.fault("type-mismatch", message, op_span, "no such operation"))
+                        let message = format!("`{}` is not defined for {x} and {y}", op.symbol());
+                        Err(self.error("type-mismatch", message, op_span, "no such operation"))
                     }
                 }
             }
@@ -139,8 +139,8 @@ impl<'p> Lower<'p> {
             Gt => return Ok(Value::Bool(a > b)),
             Ge => return Ok(Value::Bool(a >= b)),
             And | Or | MatMul => {
-                let message = format!("`{}` does not take numbers", op.symbol());
-                return Err(self.fault("type-mismatch", message, span, "no such operation"));
+                let message = format!("`{}` is not defined for numbers", op.symbol());
+                return Err(self.error("type-mismatch", message, span, "no such operation"));
             }
         };
         number.map(Value::int).ok_or_else(|| self.overflow(span))
@@ -165,8 +165,8 @@ impl<'p> Lower<'p> {
             Gt => Value::Bool(a > b),
             Ge => Value::Bool(a >= b),
             And | Or | MatMul => {
-                let message = format!("`{}` does not take numbers", op.symbol());
-                return Err(self.fault("type-mismatch", message, span, "no such operation"));
+                let message = format!("`{}` is not defined for numbers", op.symbol());
+                return Err(self.error("type-mismatch", message, span, "no such operation"));
             }
         })
     }
@@ -227,8 +227,8 @@ impl<'p> Lower<'p> {
         }
         if !allowed {
             let found = x.show(self.float);
-            let message = format!("`{}` does not take {found}", op.symbol());
-            return Err(self.fault("type-mismatch", message, op_span, "no such operation on this dtype"));
+            let message = format!("`{}` is not defined for {found}", op.symbol());
+            return Err(self.error("type-mismatch", message, op_span, "no such operation on this dtype"));
         }
         let spans = [a_span, b_span];
         let result = self.map_aligned(f, &[x, y.clone()], &spans, span)?;
@@ -270,9 +270,9 @@ impl<'p> Lower<'p> {
         let data = if f == ScalarOp::Select { &operands[1..] } else { operands };
         if let Some(other) = data.iter().find(|d| d.dtype != data[0].dtype) {
             let (first, second) = (data[0].show(self.float), other.show(self.float));
-            let message = format!("{first} and {second} do not have the same dtype");
+            let message = format!("{first} and {second} have different dtypes");
             let (at, a, b) = (self.at(span), data[0].origin, other.origin);
-            let mut error = Diagnostic::error("type-mismatch", message).primary(at, "these do not go together");
+            let mut error = Diagnostic::error("type-mismatch", message).primary(at, "incompatible");
             error = origins(error, at, &[(a, first), (b, second)]);
             let (a, b) = (data[0].dtype, other.dtype);
             return Err(self.fail(error.help(format!("found {a} and {b}; convert one of them: `{a}(…)`, `{b}(…)`"))));
@@ -284,7 +284,7 @@ impl<'p> Lower<'p> {
         Ok(result)
     }
 
-    /// The axes that tensors have in common, where missing leading axes and `_` stretch.
+    /// The common axes of tensors; missing leading axes and `_` are broadcast.
     fn align(&mut self, operands: &[Data], spans: &[Span], span: Span) -> Eval<Vec<Axis>> {
         let rank = operands.iter().map(Data::rank).max().unwrap_or(0);
         let mut axes: Vec<Axis> = vec![];
@@ -310,11 +310,11 @@ impl<'p> Lower<'p> {
 
     fn misaligned(&mut self, operands: &[Data], spans: &[Span], span: Span, (a, b): (&Axis, &Axis)) -> Stop {
         let shown: Vec<String> = operands.iter().map(|d| d.show(self.float)).collect();
-        let message = format!("{} do not have the same shape", shown.join(" and "));
+        let message = format!("{} have different shapes", shown.join(" and "));
         let at = self.at(span);
         let label = match a.size == b.size {
-            true => format!("`{a}` is not `{b}`, though both are {} now", a.size),
-            false => "these do not go together".to_owned(),
+            true => format!("`{a}` and `{b}` are different dimensions, though both are {} now", a.size),
+            false => "incompatible".to_owned(),
         };
         let mut error = Diagnostic::error("shape-mismatch", message).primary(at, label);
         let places: Vec<(Span, String)> =
@@ -323,13 +323,13 @@ impl<'p> Lower<'p> {
         let ones = operands.iter().any(|d| d.axes.iter().any(|axis| axis.size == 1 && !axis.stretch));
         if ones || operands.iter().any(|d| d.rank() != operands[0].rank()) {
             error = error.help(
-                "only missing leading axes and axes written `_` stretch: `x[:, _]` adds such an axis, a 1 is not one",
+                "only missing leading axes and axes written `_` are broadcast: `x[:, _]` adds one; an axis of size 1 is not broadcast",
             );
         }
         self.fail(error)
     }
 
-    /// The tensor with these axes, to which it stretches.
+    /// The tensor broadcast to these axes.
     pub(crate) fn stretch_to(&mut self, x: &Data, axes: &[Axis], span: Span) -> Eval<Data> {
         let missing = axes.len() - x.rank();
         // Where programs for several numbers of examples are compared, one example is treated as many are.
@@ -339,7 +339,7 @@ impl<'p> Lower<'p> {
         if same {
             return Ok(Data { axes: axes.into(), dense: None, ..x.clone() });
         }
-        // Axes that stretch are dropped first: the IR's broadcast makes new axes only.
+        // Broadcast axes are dropped first: the IR's broadcast only adds axes.
         let kept: Vec<usize> = (0..x.rank()).filter(|&i| fits(&x.axes[i], &axes[i + missing])).collect();
         let mut dense = x.clone();
         let stretching = x.axes.iter().filter(|axis| axis.stretch).count();
@@ -357,7 +357,7 @@ impl<'p> Lower<'p> {
         Ok(result)
     }
 
-    /// The same elements with other axes. Whether only axes that stretch were added is remembered.
+    /// The same elements with other axes; `dense` is kept if only broadcast axes are added.
     pub(crate) fn reshape(&mut self, x: &Data, axes: Vec<Axis>, span: Span) -> Eval<Data> {
         let shape: Shape = axes.iter().map(|axis| axis.size).collect();
         if shape == x.shape() {
@@ -378,7 +378,7 @@ impl<'p> Lower<'p> {
         let rank = x.rank();
         if rank < 2 {
             let message = format!("`.T` exchanges the last two axes, but {} has {rank}", x.show(self.float));
-            return Err(self.fault("rank-mismatch", message, span, "too few axes"));
+            return Err(self.error("rank-mismatch", message, span, "too few axes"));
         }
         let mut perm: Vec<usize> = (0..rank).collect();
         perm.swap(rank - 2, rank - 1);
@@ -389,7 +389,7 @@ impl<'p> Lower<'p> {
         Ok(result)
     }
 
-    /// `x @ y`: the last axis of `x` with the last but one of `y`; axes before these go together.
+    /// `x @ y`: contracts the last axis of `x` with the second-to-last of `y`; the axes before these are batch axes.
     pub(crate) fn matmul(&mut self, x: Data, y: Data, span: Span) -> Eval<Data> {
         let (p, q) = (x.rank(), y.rank());
         let fits = p > 0 && q > 0 && x.dtype == y.dtype && {
@@ -400,18 +400,18 @@ impl<'p> Lower<'p> {
         let batched = batch == 0 || p > batch && (0..batch).all(|i| self.agree(&x.axes[i], &y.axes[i])) && p == q;
         if !fits || !batched {
             let (a, b) = (x.show(self.float), y.show(self.float));
-            let message = format!("{a} @ {b} does not fit");
+            let message = format!("{a} and {b} cannot be multiplied");
             let at = self.at(span);
             let label = if p == 0 || q == 0 {
-                "a scalar has no axis to sum over".to_owned()
+                "a scalar has no axis to contract".to_owned()
             } else {
-                format!("the last axis of {a} meets the last but one of {b}")
+                format!("the last axis of {a} is contracted with the second-to-last of {b}")
             };
             let error = Diagnostic::error("shape-mismatch", message).primary(at, label);
             let error = origins(error, at, &[(x.origin, a), (y.origin, b)]);
             return Err(self.fail(error));
         }
-        // A transposed operand is read as it lies.
+        // A transposed operand is read without a copy.
         let func = self.context().id;
         let (right, last) = match y.transpose_of {
             Some(value) if y.func == func => (Data { value, ..y.clone() }, q - 1),
@@ -434,12 +434,12 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// Adds where operands come from, unless the fault's own place shows it.
+/// Adds the origins of the operands, unless the primary span contains them.
 pub(crate) fn origins(mut error: Diagnostic, at: Span, places: &[(Span, String)]) -> Diagnostic {
     for (i, (origin, text)) in places.iter().enumerate() {
         let again = places[..i].iter().any(|(other, _)| other == origin);
         if *origin != at && !again {
-            error = error.secondary(*origin, format!("{text} is made here"));
+            error = error.secondary(*origin, format!("this is {text}"));
         }
     }
     error

@@ -10,12 +10,12 @@ use super::pattern;
 use super::settings::Update;
 use super::template::Key;
 use super::value::{Axis, Data, Value};
-use super::{Eval, Given, Lower};
+use super::{BoundArg, Eval, Lower, Phase};
 use crate::hir::bind::{Form, no_optimizer};
 use crate::hir::{Callee, Definition, ExprKind, Train};
 use crate::span::Span;
 
-/// What the names of a training's own states begin with: no name that a text can give a layer does.
+/// The prefix of the trainer's own states, which no user-defined name can have.
 pub(crate) const OWN: char = '@';
 /// The state that counts the steps.
 const COUNTER: &str = "@step";
@@ -24,7 +24,7 @@ const COUNTER: &str = "@step";
 struct Optimizer<'p> {
     definition: &'p Definition,
     /// Its arguments but the weight and the gradient.
-    given: Vec<Given<'p>>,
+    given: Vec<BoundArg<'p>>,
     callee: Span,
     span: Span,
 }
@@ -84,7 +84,7 @@ impl<'p> Lower<'p> {
         Ok(Data { axes: old.axes.clone(), ..chosen })
     }
 
-    /// Gives the optimizer's states their first values.
+    /// Computes the initial values of the optimizer's states.
     pub(crate) fn init_optimizer(&mut self, train: &'p Train) -> Eval<()> {
         let settings = self.settings(train)?;
         self.freeze(&settings)?;
@@ -101,7 +101,7 @@ impl<'p> Lower<'p> {
             let optimizer = self.optimizer(train, update)?;
             for weight in 0..weights {
                 if self.weights[weight].trainable && update.changes(&self.weights[weight].name) {
-                    // No gradient is there; anything of its type will do.
+                    // Initial values do not depend on the gradient: any value of its type will do.
                     let old = self.weight_value(weight);
                     let gradient = self.map1(ScalarOp::Neg, &old, span)?;
                     let own = self.own_name(weight, &settings.updates[..number]);
@@ -115,13 +115,13 @@ impl<'p> Lower<'p> {
 
     /// The state that counts the steps.
     pub(crate) fn counter(&mut self, span: Span) -> Data {
-        self.optimizing = true;
+        let outer = std::mem::replace(&mut self.phase, Phase::Optimizer);
         let counter = self.add_weight(COUNTER.into(), DType::I64, Rc::new([]), true, span, true);
-        self.optimizing = false;
+        self.phase = outer;
         self.weight_value(counter)
     }
 
-    /// Reads the setting; its frame is left open for the optimizer's runs.
+    /// Reads the setting; its frame stays open for the calls of the optimizer.
     fn optimizer(&mut self, train: &'p Train, update: &Update<'p>) -> Eval<Optimizer<'p>> {
         let setting = update.optimizer;
         let mut frame = self.new_frame(0, &train.locals);
@@ -130,15 +130,15 @@ impl<'p> Lower<'p> {
         self.known_lets(&train.section.lets);
         self.known_lets(update.lets);
         let ExprKind::Call(call) = &setting.kind else {
-            let wanted = "an optimizer is a block of a weight, its gradient and its settings, as in `adam(lr: 1e-3)`";
-            return Err(self.fault("type-mismatch", wanted, setting.span, "not a call"));
+            let expected = "an optimizer is a block of a weight, its gradient and its settings, as in `adam(lr: 1e-3)`";
+            return Err(self.error("type-mismatch", expected, setting.span, "not a call"));
         };
         // The weight and its gradient come from the left, as data in a pipe does.
         let left = vec![(Value::None, call.name.span), (Value::None, call.name.span)];
         let (definition, mut given) = match &call.callee {
             Callee::Item { at, params } => {
                 let definition = self.program.resolved(*at);
-                (definition, self.given(definition, params, &call.args, left)?)
+                (definition, self.bound_args(definition, params, &call.args, left)?)
             }
             Callee::Local(local, otherwise) => {
                 let held = self.held(call, *local, *otherwise)?;
@@ -148,7 +148,7 @@ impl<'p> Lower<'p> {
                     return Err(self.fail(error));
                 }
                 let Some(definition) = definition else { return super::stop() };
-                (definition, self.place(definition, &call.args, left, Form::Call)?)
+                (definition, self.bind_args(definition, &call.args, left, Form::Call)?)
             }
             Callee::Setting => return super::stop(),
         };
@@ -183,14 +183,14 @@ impl<'p> Lower<'p> {
         let mut old = old;
         let mut gradient = gradient;
         for data in [&mut old, &mut gradient] {
-            // What the axes are called within the layer is no matter of the optimizer's.
+            // The optimizer does not see the layer's names of axes.
             if data.axes.iter().any(|axis| *axis != Axis::new(axis.size)) {
                 data.axes = data.axes.iter().map(|axis| Axis::new(axis.size)).collect();
             }
         }
         let mut given = vec![];
         for (param, data) in [(0, old.clone()), (1, gradient)] {
-            given.push(Given { param, value: Value::Data(data), span: optimizer.callee });
+            given.push(BoundArg { param, value: Value::Data(data), span: optimizer.callee });
         }
         for g in &optimizer.given {
             let value = match &g.value {
@@ -199,15 +199,15 @@ impl<'p> Lower<'p> {
                     match fitting {
                         Some((_, value, _)) => value.clone(),
                         None => {
-                            let message = format!("the table says nothing of the weight `{name}`");
-                            let label = "begin with a line for `\"**\"`";
-                            return Err(self.fault("bad-pattern", message, g.span, label));
+                            let message = format!("the map has no entry for the weight `{name}`");
+                            let label = "add an entry for `\"**\"`";
+                            return Err(self.error("bad-pattern", message, g.span, label));
                         }
                     }
                 }
                 value => value.clone(),
             };
-            given.push(Given { value, ..g.clone() });
+            given.push(BoundArg { value, ..g.clone() });
         }
         let mut frame = self.callee_frame(optimizer.definition, 0, optimizer.span);
         frame.path = format!("{own}/");
@@ -215,13 +215,13 @@ impl<'p> Lower<'p> {
         let definition = optimizer.definition;
         let key = Key::of_call(definition, &given, frame.path.clone());
         let known = self.weights.len();
-        self.optimizing = true;
+        let outer = std::mem::replace(&mut self.phase, Phase::Optimizer);
         let salt = format!("@optimizer/{}", &own[OWN.len_utf8()..]);
         let value = self.outlined(&definition.name.name, salt, Some(key), optimizer.span, |lower| {
             lower.context().path = own;
             lower.run(definition, given, frame, optimizer.span)
         });
-        self.optimizing = false;
+        self.phase = outer;
         let value = value?;
         if let Some(own) = self.weights[known..].iter().find(|weight| !weight.is_state) {
             let span = own.span;
@@ -229,16 +229,16 @@ impl<'p> Lower<'p> {
                 "an optimizer",
                 optimizer.span,
                 span,
-                "what it remembers itself is `state`",
+                "declare a `state` for what it keeps between steps",
             ));
         }
         match value {
             Value::Data(new) if new.ty() == old.ty() => Ok(new),
             Value::Poison => super::stop(),
             other => {
-                let (found, wanted) = (other.describe(self.float), old.show(self.float));
-                let message = format!("`{}` turns a weight of type {wanted} into {found}", definition.name.name);
-                Err(self.fault("wrong-result", message, optimizer.span, "the new weight has the old one's type"))
+                let (found, expected) = (other.describe(self.float), old.show(self.float));
+                let message = format!("`{}` returns {found} for a weight of type {expected}", definition.name.name);
+                Err(self.error("wrong-result", message, optimizer.span, "the new weight has the old one's type"))
             }
         }
     }

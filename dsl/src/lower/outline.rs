@@ -10,7 +10,7 @@ use ir::{Builder, Def, Function, Graph, Op, Symbol, Type};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
-/// What a function does, without names and places.
+/// The structure of a function, without names and locations: equal structures are one function.
 #[derive(PartialEq, Eq, Hash)]
 struct Structure {
     args: Vec<Type>,
@@ -29,14 +29,14 @@ fn structure(f: &Function) -> Structure {
     }
 }
 
-/// The functions that were left so far, each before its callers.
+/// Finished functions, callees before callers.
 #[derive(Default)]
 pub(crate) struct Functions {
     list: IndexMap<Symbol, Function>,
     by_structure: FxHashMap<Structure, usize>,
-    /// The number that was last given for each name, after which the free ones begin.
+    /// The last number used as a suffix of each name.
     numbers: FxHashMap<String, usize>,
-    /// Functions that stay functions even if they are called once.
+    /// Functions that are never inlined.
     keep: FxHashSet<Symbol>,
 }
 
@@ -65,7 +65,7 @@ impl Functions {
         &self.list[name]
     }
 
-    /// The operators that a function had with its calls inlined.
+    /// The number of operators of a function after inlining all calls.
     pub fn inlined(&self, function: &Function) -> usize {
         let mut sizes: FxHashMap<&Symbol, usize> = FxHashMap::default();
         let size = |function: &Function, sizes: &FxHashMap<&Symbol, usize>| {
@@ -78,17 +78,17 @@ impl Functions {
         size(function, &sizes)
     }
 
-    /// Adds a function that stays one.
+    /// Adds a function that is never inlined.
     pub fn keep(&mut self, function: Function) -> &Function {
         let name = self.share(function).name.clone();
         self.keep.insert(name.clone());
         &self.list[&name]
     }
 
-    /// All functions with `entry` behind them, those inlined that are called once.
+    /// All functions, then `entry`; those called once are inlined.
     pub fn into_graph(self, entry: Function, sources: Vec<Arc<str>>) -> Graph {
         let mut calls: FxHashMap<Symbol, usize> = FxHashMap::default();
-        // Callers come last: what nobody calls does not count as a caller.
+        // Callers come last, so that calls in dead functions are not counted.
         for function in self.list.values().chain([&entry]).rev() {
             if function.name != entry.name && !calls.contains_key(&function.name) && !self.keep.contains(&function.name)
             {
@@ -97,7 +97,7 @@ impl Functions {
             for (_, _, op) in function.ops() {
                 match op {
                     Op::Call(call) => *calls.entry(call.func.clone()).or_default() += 1,
-                    // A function under `gradient` stays, whoever else calls it.
+                    // A function under `gradient` is never inlined.
                     Op::Gradient(gradient) => *calls.entry(gradient.func.clone()).or_default() += 2,
                     _ => {}
                 }
@@ -121,7 +121,7 @@ impl Functions {
                     fates.insert(name, Fate::Inline(Box::new(function)));
                 }
                 Some(_) => {
-                    // `basic_2` is `basic` if no other function is, the first having been inlined.
+                    // Drop the suffix of `basic_2` if `basic` was inlined.
                     let base = name.as_str().trim_end_matches(|c: char| c.is_ascii_digit());
                     let base = base.strip_suffix('_').unwrap_or(name.as_str());
                     function.name = fresh(base, &mut numbers, |name| graph.function(name).is_some());
@@ -139,8 +139,8 @@ impl Functions {
     }
 }
 
-/// A name that is not taken: `base`, or `base` with the first number from 2 on that is free. Names are never given back, so that no
-/// search begins anew.
+/// An unused name: `base`, or `base` with a number from 2 on. Numbers are never reused, so each
+/// search continues where the last one ended.
 fn fresh(base: &str, numbers: &mut FxHashMap<String, usize>, taken: impl Fn(&Symbol) -> bool) -> Symbol {
     let mut name = Symbol::new(base);
     if !taken(&name) {
@@ -154,15 +154,15 @@ fn fresh(base: &str, numbers: &mut FxHashMap<String, usize>, taken: impl Fn(&Sym
     name
 }
 
-/// What becomes of the calls of a function.
+/// How calls of a function are rewritten.
 enum Fate {
-    /// The body stands in their place.
+    /// They are replaced by the body.
     Inline(Box<Function>),
     /// They call it by this name.
     Call(Symbol),
 }
 
-/// `function` with the calls in it settled.
+/// `function` with its calls rewritten.
 fn settle(function: &Function, fates: &FxHashMap<Symbol, Fate>) -> Function {
     if !function.ops().any(|(_, _, op)| matches!(op, Op::Call(_) | Op::Gradient(_))) {
         return function.clone();

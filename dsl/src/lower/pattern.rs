@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-/// Whether a name fits a pattern without `!`: `*` is any part of one level, `**` any number of levels.
+/// Whether a name matches a pattern without `!`: `*` is any part of one level, `**` any number of levels.
 pub fn fits(pattern: &str, name: &str) -> bool {
     pattern == "**" || levels(&split(pattern), &split(name)).is_some()
 }
 
-/// What each star of a pattern without `!` matches in a name, in order, as little as possible from the left; none if the name does not fit.
+/// What each wildcard of a pattern without `!` captures in a name, in order, lazily from the left; none if the name does not match.
 pub(crate) fn captures(pattern: &str, name: &str) -> Option<Vec<String>> {
     let (pattern, name) = (split(pattern), split(name));
     let taken = levels(&pattern, &name)?;
@@ -73,7 +73,7 @@ fn matches<P, T>(
     pattern[at..].iter().all(is_star).then_some(taken)
 }
 
-/// Whether a list of patterns takes a name: the last one that fits decides, and `!` takes it out.
+/// Whether a list of patterns selects a name: the last one that matches decides, and `!` excludes it.
 pub fn selects<S: AsRef<str>>(patterns: &[S], name: &str) -> bool {
     let mut taken = false;
     for pattern in patterns {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn stars_match_levels() {
-        for (pattern, name, wanted) in [
+        for (pattern, name, expected) in [
             ("fc.*", "fc.weight", true),
             ("fc.*", "fc.0.weight", false),
             ("layer4.**", "layer4.1.conv2.weight", true),
@@ -110,7 +110,7 @@ mod tests {
             ("a.**.b.**.c", "a.b.b.x.c", true),
             ("a.**.b.**.c", "a.x.c", false),
         ] {
-            assert_eq!(fits(pattern, name), wanted, "{pattern} {name}");
+            assert_eq!(fits(pattern, name), expected, "{pattern} {name}");
         }
     }
 

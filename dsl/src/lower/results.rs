@@ -1,4 +1,4 @@
-//! Results: whether what a definition returns is what its signature says, dtype, `...` and all.
+//! Checks the results of a definition against its signature, dtype and `...` included.
 
 use super::value::{Data, Value};
 use super::{Eval, Lower, Stop};
@@ -24,9 +24,9 @@ impl<'p> Lower<'p> {
             (n, Value::Tuple(values)) if values.len() == n => values.to_vec(),
             (n, other) => {
                 let count = if let Value::Tuple(values) = &other { values.len() } else { 1 };
-                let message = format!("`{callee}` promises {n} results, but returns {count}");
+                let message = format!("`{callee}` declares {n} results, but returns {count}");
                 let span = declared[0].span.to(declared[n - 1].span);
-                let error = Diagnostic::error("wrong-count", message).primary(self.at(span), "promised here");
+                let error = Diagnostic::error("wrong-count", message).primary(self.at(span), "declared here");
                 let at = self.at(returned.span);
                 return Err(self.fail(error.secondary(at, "returned here")));
             }
@@ -74,12 +74,12 @@ impl<'p> Lower<'p> {
     }
 
     fn wrong_result(&mut self, callee: &str, result: &'p ResultDecl, data: &Data) -> Stop {
-        let wanted = self.show_declared(&result.ty);
+        let expected = self.show_declared(&result.ty);
         let found = data.show(self.float);
-        let message = format!("`{callee}` returns {found}, but its signature says {wanted}");
-        let mut error = Diagnostic::error("wrong-result", message).primary(self.at(result.ty.span), "promised here");
-        error = error.secondary(data.origin, format!("{found} is made here"));
-        if let (true, Some(rest)) = (wanted.contains("..."), self.frame().rest.clone()) {
+        let message = format!("`{callee}` returns {found}, but its signature declares {expected}");
+        let mut error = Diagnostic::error("wrong-result", message).primary(self.at(result.ty.span), "declared here");
+        error = error.secondary(data.origin, format!("this is {found}"));
+        if let (true, Some(rest)) = (expected.contains("..."), self.frame().rest.clone()) {
             let makes = format!("`{}` makes `...` {}", rest.name, self.show_axes(&rest.axes));
             error = if rest.origin == data.origin { error.help(makes) } else { error.secondary(rest.origin, makes) };
         }

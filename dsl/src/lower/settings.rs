@@ -13,15 +13,15 @@ use crate::span::Span;
 mod keep;
 mod metrics;
 mod scope;
-mod told;
+mod train_settings;
 mod update;
 
 pub use crate::library::{SETTINGS, SETTINGS_DOCS, SettingDoc};
-pub use told::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation};
+pub use train_settings::{Amount, BestBy, Clip, Keep, Metric, TrainSettings, Validation};
 pub(crate) use update::Update;
 
-/// Epochs, steps and the examples of a batch are at least 1 and fewer than this: far more than anybody waits for, and
-/// small enough to be counted with.
+/// Epochs, steps and the batch size are at least 1 and below this bound,
+/// which keeps products of them within 64 bits.
 pub const MAX_COUNT: usize = 1 << 40;
 
 /// All settings, with the expressions that belong into graphs.
@@ -66,13 +66,13 @@ impl Number {
 /// Patterns of weights' names.
 #[derive(Debug)]
 pub(crate) struct Patterns {
-    /// Each with its place.
+    /// Each with its span.
     pub list: Vec<(String, Span)>,
-    /// The place of them all.
+    /// The span of them all.
     pub span: Span,
 }
 
-/// The settings of a section as texts, by name, but for its length.
+/// The settings of a section as source, by name, without its length.
 fn texts_of(train: &ast::Train) -> Vec<(String, String)> {
     let entries = train.entries.iter().filter_map(|entry| match &entry.kind {
         ast::EntryKind::Field { name, value } if !matches!(&*name.name, "epochs" | "steps") => {
@@ -137,7 +137,7 @@ impl<'p> Lower<'p> {
     /// Reads a section's settings. Values that need tensors stay expressions.
     pub(crate) fn settings(&mut self, train: &'p Train) -> Eval<Settings<'p>> {
         let mut settings = Settings::default();
-        self.begin_section(train);
+        self.enter_section(train);
         let before = self.diagnostics.len();
         for (name, value) in &train.section.settings {
             // An error is reported; the other settings are looked at all the same.
@@ -151,8 +151,8 @@ impl<'p> Lower<'p> {
         for name in ["data", "loss", "optimizer"] {
             let needed = name == "data" || train.updates.is_empty();
             if needed && train.section.get(name).is_none() {
-                let message = format!("`train {}` wants `{name} = …`", train.name().name);
-                self.fault("missing-setting", message, train.model.span, format!("`{name}` is missing"));
+                let message = format!("missing setting `{name}` of `train {}`", train.name().name);
+                self.error("missing-setting", message, train.model.span, format!("`{name}` is missing"));
             }
         }
         self.frames.pop();
@@ -183,11 +183,11 @@ impl<'p> Lower<'p> {
             "batch" => settings.batch = Some(self.count(value, "batch")?),
             "seed" => match self.eval(value)? {
                 Value::Int(i, _) if i >= 0 => settings.seed = Some(i as u64),
-                other => return Err(self.bad_setting("seed", "a whole number", &other, value.span)),
+                other => return Err(self.bad_setting("seed", "an integer", &other, value.span)),
             },
             "shuffle" => match self.eval(value)? {
                 Value::Bool(b) => settings.shuffle = Some(b),
-                other => return Err(self.bad_setting("shuffle", "true or false", &other, value.span)),
+                other => return Err(self.bad_setting("shuffle", "a bool", &other, value.span)),
             },
             "clip" => settings.clip = Some(self.clip(value)?),
             "patience" => settings.patience = Some(self.count(value, "patience")?),
@@ -209,23 +209,23 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    fn bad_setting(&mut self, name: &str, wanted: &str, found: &Value<'p>, span: Span) -> super::Stop {
+    fn bad_setting(&mut self, name: &str, expected: &str, found: &Value<'p>, span: Span) -> super::Stop {
         if matches!(found, Value::Poison) {
             return super::Stop;
         }
-        let message = format!("`{name}` is {wanted}, not {}", found.describe(self.float));
-        self.fault("type-mismatch", message, span, format!("not {wanted}"))
+        let message = format!("expected {expected} for `{name}`, found {}", found.describe(self.float));
+        self.error("type-mismatch", message, span, format!("expected {expected}"))
     }
 
     fn count(&mut self, value: &'p Expr, name: &str) -> Eval<usize> {
         match self.eval(value)? {
             Value::Int(i, _) if (1..MAX_COUNT as i64).contains(&i) => Ok(i as usize),
             Value::Int(i, _) => {
-                let bounds = if i < 1 { "at least 1" } else { "smaller" };
-                let message = format!("`{name}` is {i}, but must be {bounds}");
-                Err(self.fault("number-out-of-range", message, value.span, "out of range"))
+                let bounds = if i < 1 { "at least 1" } else { "a smaller number" };
+                let message = format!("`{name}` is {i}; expected {bounds}");
+                Err(self.error("number-out-of-range", message, value.span, "out of range"))
             }
-            other => Err(self.bad_setting(name, "a whole number", &other, value.span)),
+            other => Err(self.bad_setting(name, "an integer", &other, value.span)),
         }
     }
 
@@ -241,7 +241,7 @@ impl<'p> Lower<'p> {
         let value = number.value();
         if value <= 0.0 || !value.is_finite() {
             let message = format!("expected a number above 0 in `{}`, found {value}", call.name.name);
-            return Err(self.fault("number-out-of-range", message, arg.value.span, "not above 0"));
+            return Err(self.error("number-out-of-range", message, arg.value.span, "not above 0"));
         }
         Ok((&call.name.name, number))
     }
@@ -275,7 +275,7 @@ impl<'p> Lower<'p> {
         Ok(if name == "norm" { Clip::Norm(limit.value()) } else { Clip::Value(limit.value()) })
     }
 
-    /// One string or a list of them, each with its place.
+    /// One string or a list of them, each with its span.
     fn strings(&mut self, value: &'p Expr, name: &str) -> Eval<Vec<(String, Span)>> {
         let found = self.eval(value)?;
         let list = match &found {
@@ -310,7 +310,7 @@ impl<'p> Lower<'p> {
             }
         }
         if !frozen.is_empty() && !self.weights.iter().any(|w| !w.is_state && w.trainable) {
-            let error = Diagnostic::error("bad-pattern", "this leaves no weight to train");
+            let error = Diagnostic::error("bad-pattern", "no weight is trainable");
             let help = "name what is to be trained: trainable = [\"head.**\"]";
             return Err(self.fail(error.primary(*span, "every weight is frozen").help(help)));
         }
@@ -323,7 +323,7 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// Each pattern must fit some weight.
+    /// Each pattern must match a weight.
     pub(crate) fn check_patterns(&mut self, patterns: &[(String, Span)]) -> Eval<()> {
         let mut result = Ok(());
         for (pattern, span) in patterns {
@@ -336,7 +336,7 @@ impl<'p> Lower<'p> {
             let error = Diagnostic::error("bad-pattern", message);
             let error = match did_you_mean(plain, names()) {
                 Some(meant) => error.primary(*span, format!("do you mean `{meant}`?")),
-                None => error.primary(*span, "fits nothing"),
+                None => error.primary(*span, "matches nothing"),
             };
             let some: Vec<&str> = names().take(6).collect();
             let help = format!("weights are {}{}", some.join(", "), if names().count() > 6 { ", …" } else { "" });

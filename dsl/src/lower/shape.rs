@@ -1,4 +1,4 @@
-//! Types with brackets: whether data fits one, and which shape one stands for.
+//! Types with brackets: matching data against one, and the shape that one denotes.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ pub(crate) struct For<'a> {
     pub callee: &'a str,
     /// The parameter or result.
     pub name: &'a str,
-    /// Where the data arrives, in the caller's text.
+    /// The span of the data, in the caller's source.
     pub span: Span,
     /// Where the type is written.
     pub declared: Span,
@@ -64,22 +64,22 @@ impl<'p> Lower<'p> {
         Ok(Data { axes: if *axes == *data.axes { data.axes } else { axes.into() }, ..data })
     }
 
-    fn match_dtype(&mut self, data: &Data, wanted: Element, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
-        if wanted.fits(data.dtype, self.float) {
+    fn match_dtype(&mut self, data: &Data, expected: Element, ty: &'p Type, purpose: For<'_>) -> Eval<()> {
+        if expected.fits(data.dtype, self.float) {
             return Ok(());
         }
-        let help = match wanted {
+        let help = match expected {
             Element::Default | Element::Float => {
                 let (float, found) = (self.float, data.dtype);
                 format!("expected {float}, the model's float type, found {found}; convert it: `float(…)`")
             }
-            Element::Int => "an integer type is wanted: `i64(…)` converts".to_owned(),
+            Element::Int => "convert it to an integer type: `i64(…)`".to_owned(),
             Element::Of(dtype) => format!("convert it: `{dtype}(…)`"),
         };
         Err(self.mismatch("type-mismatch", data, ty, purpose, Some(help)))
     }
 
-    /// Checks the axes for which `...` stands in one argument against those of the others; the first binds it.
+    /// Checks the axes that `...` denotes in one argument against those of the others; the first binds it.
     fn match_rest(&mut self, axes: &[Axis], data: &Data, purpose: For<'_>) -> Eval<()> {
         let Some(known) = self.frame().rest.clone() else {
             self.bind_rest(axes, data, purpose.name);
@@ -96,10 +96,10 @@ impl<'p> Lower<'p> {
             error = error.secondary(known.origin, format!("`{}` makes it {first}", known.name));
         }
         if !self.frame().in_library() && !purpose.declared.is_empty() {
-            error = error.secondary(purpose.declared, "one signature, one `...`");
+            error = error.secondary(purpose.declared, "one `...` denotes one shape");
         }
         let help = if known.axes.iter().chain(axes).any(|axis| axis.stretch) {
-            "`...` denotes one shape in one signature, to which nothing stretches: `broadcast(x, shape(y))` does"
+            "`...` denotes one shape in one signature, without broadcasting; use `broadcast(x, shape(y))`"
         } else {
             "`...` denotes one shape in one signature; of shapes that may differ, name the axes"
         };
@@ -150,8 +150,8 @@ impl<'p> Lower<'p> {
                 }
             }
         }
-        let wanted = self.size(size)?;
-        if wanted == axis.size {
+        let expected = self.size(size)?;
+        if expected == axis.size {
             return Ok(Axis { stretch: false, ..axis });
         }
         Err(self.mismatch("shape-mismatch", data, ty, purpose, None))
@@ -166,15 +166,17 @@ impl<'p> Lower<'p> {
         ty: &'p Type,
         purpose: For<'_>,
     ) -> Stop {
-        // Two names of one size are told by name.
+        // Dimensions of equal size are shown by name.
         let (first, second) = match known.axis() {
             of if of.size == axis.size => (format!("`{of}`"), format!("`{axis}`")),
             of => (of.size.to_string(), axis.size.to_string()),
         };
         if self.frame().in_library() {
             let what = known.what.clone();
-            let message =
-                format!("`{}` wants {what} and `{}` to agree: {first} is not {second}", purpose.callee, purpose.name);
+            let message = format!(
+                "`{}` expects equal sizes for {what} and `{}`, found {first} and {second}",
+                purpose.callee, purpose.name
+            );
             let arrives = format!("{} arrives here", data.show(self.float));
             let mut error = Diagnostic::error("shape-mismatch", message).primary(purpose.span, arrives);
             if known.origin != purpose.span {
@@ -182,15 +184,15 @@ impl<'p> Lower<'p> {
             }
             return self.fail(error);
         }
-        let message = format!("`{name}` is both {first} and {second}");
+        let message = format!("conflicting sizes for `{name}`: {first} and {second}");
         let error = Diagnostic::error("dimension-conflict", message)
-            .primary(purpose.span, format!("makes it {second}; two lengths want two names"))
+            .primary(purpose.span, format!("makes it {second}; different sizes need different names"))
             .secondary(known.origin, format!("{} makes it {first}", known.what))
-            .secondary(ty.span, "one name, one size");
+            .secondary(ty.span, "declared here");
         self.fail(error)
     }
 
-    /// The error for data that does not fit a type.
+    /// The error for data that does not match a type.
     fn mismatch(
         &mut self,
         code: &'static str,
@@ -199,20 +201,20 @@ impl<'p> Lower<'p> {
         purpose: For<'_>,
         help: Option<String>,
     ) -> Stop {
-        let wanted = self.show_declared(ty);
+        let expected = self.show_declared(ty);
         let found = data.show(self.float);
-        let message = format!("`{}` of `{}` wants {wanted}, but is given {found}", purpose.name, purpose.callee);
+        let message = format!("expected {expected} for `{}` of `{}`, found {found}", purpose.name, purpose.callee);
         let mut error = Diagnostic::error(code, message);
-        let mut label = format!("{found} arrives here");
+        let mut label = format!("found {found}");
         if let Some(meant) = self.fitting(ty) {
-            label = format!("not {wanted}; do you mean `{meant}`?");
+            label = format!("expected {expected}; do you mean `{meant}`?");
         }
         error = error.primary(purpose.span, label);
         if data.origin != purpose.span && !purpose.span.contains(data.origin) {
-            error = error.secondary(data.origin, format!("{found} is made here"));
+            error = error.secondary(data.origin, format!("this is {found}"));
         }
         if !self.frame().in_library() && !purpose.declared.is_empty() {
-            error = error.secondary(purpose.declared, format!("`{}` is declared {wanted}", purpose.name));
+            error = error.secondary(purpose.declared, format!("`{}` is declared {expected}", purpose.name));
         }
         if let Some(help) = help {
             error = error.help(help);
@@ -220,7 +222,7 @@ impl<'p> Lower<'p> {
         self.fail(error)
     }
 
-    /// The name of a tensor in the caller's scope that would fit `ty` by dtype and rank, if exactly one would.
+    /// The only tensor in the caller's scope that matches `ty` by dtype and rank, for a hint.
     fn fitting(&self, ty: &Type) -> Option<String> {
         let TypeKind::Data { dtype: dtype @ (Element::Int | Element::Of(_)), dims } = &ty.kind else { return None };
         let rest = match dims.iter().any(|d| matches!(d, Dim::Rest(_))) {
@@ -274,21 +276,21 @@ impl<'p> Lower<'p> {
     pub(crate) fn size(&mut self, e: &'p Expr) -> Eval<usize> {
         match self.eval(e)? {
             Value::Int(i, _) => usize::try_from(i).ok().filter(|&n| n < dlc_ir::Type::MAX_BYTES).ok_or_else(|| {
-                self.fault("number-out-of-range", format!("{i} is not a valid axis size"), e.span, "a size")
+                self.error("number-out-of-range", format!("{i} is not a valid axis size"), e.span, "a size")
             }),
             Value::Poison => Err(Stop),
             other if other.has_data() => {
                 let message = "the size of an axis must be known when compiling";
-                Err(self.fault("not-constant", message, e.span, "is data"))
+                Err(self.error("not-constant", message, e.span, "is data"))
             }
             other => {
-                let message = format!("a size is a whole number, not {}", other.describe(self.float));
-                Err(self.fault("type-mismatch", message, e.span, "not a whole number"))
+                let message = format!("expected an integer size, found {}", other.describe(self.float));
+                Err(self.error("type-mismatch", message, e.span, "expected an integer"))
             }
         }
     }
 
-    /// The shape that a type stands for in the current frame, of which every dimension must be bound.
+    /// The shape that a type denotes in the current frame; every dimension must be bound.
     pub(crate) fn shape_of(&mut self, dims: &'p [Dim]) -> Eval<Vec<Axis>> {
         let mut axes = vec![];
         for dim in dims {
@@ -302,9 +304,9 @@ impl<'p> Lower<'p> {
                     if let Some(name) = capital(e)
                         && !self.frame().dims.contains_key(name)
                     {
-                        let message = format!("nothing gives the dimension `{name}` a size");
+                        let message = format!("cannot infer the size of the dimension `{name}`");
                         let label = "no argument has an axis of this name";
-                        return Err(self.fault("unbound-dimension", message, e.span, label));
+                        return Err(self.error("unbound-dimension", message, e.span, label));
                     }
                     let label = match self.eval(e)? {
                         Value::Int(_, label) => label,
@@ -318,14 +320,14 @@ impl<'p> Lower<'p> {
         Ok(axes)
     }
 
-    /// Whether two axes go together: they have one size, and not by chance, as different dimensions of the model may, or a dimension
+    /// Whether two axes are compatible: they have equal sizes, and not by chance, as different dimensions of the model may, or a dimension
     /// and what is written `1`. Axes of which less is known go by size.
     pub(crate) fn agree(&self, a: &Axis, b: &Axis) -> bool {
         let root = |axis: &Axis| self.root(axis.label.as_ref()?);
         a.size == b.size && !matches!((root(a), root(b)), (Some(a), Some(b)) if a != b)
     }
 
-    /// What the model's inputs call an axis that a call names so, if it is one of theirs. Two names of a block may stand for one.
+    /// The name of the model's input axis that a label denotes, if any. Two names in a block may denote one axis.
     fn root(&self, label: &Label) -> Option<Rc<str>> {
         if label.is_of_model() {
             return Some(label.name.clone());

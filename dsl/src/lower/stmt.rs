@@ -20,7 +20,7 @@ pub(crate) enum Flow<'p> {
 }
 
 impl<'p> Lower<'p> {
-    /// Runs a block; what is bound in it is known in it only.
+    /// Evaluates a block in a new scope.
     pub(crate) fn block(&mut self, block: &'p Block) -> Eval<Flow<'p>> {
         let flow = self.deeper(block.span, |lower| lower.statements(block));
         self.frame_mut().slots[block.locals.clone()].fill(None);
@@ -38,8 +38,8 @@ impl<'p> Lower<'p> {
         Ok(Flow::Next)
     }
 
-    /// After a fault: what the statement would have named is poisoned, so that more faults can be found. Statements
-    /// that name nothing end the block.
+    /// After an error: what the statement would have bound is poisoned, so that further errors are found. Statements
+    /// that bind nothing end the block.
     fn poison(&mut self, stmt: &'p Stmt) -> Eval<()> {
         let mut poison = |binding: &'p Binding| self.declare(binding, Value::Poison);
         match &stmt.kind {
@@ -70,7 +70,7 @@ impl<'p> Lower<'p> {
         Ok(Flow::Next)
     }
 
-    /// The error for what the language has, but this version does not compile.
+    /// The error for a feature of the grammar that is not supported yet.
     pub(crate) fn not_yet(&mut self, what: &str, span: Span) -> Stop {
         let at = self.at(span);
         self.fail(crate::hir::later(what, at))
@@ -93,7 +93,7 @@ impl<'p> Lower<'p> {
             }
             (PatternKind::Tuple(parts), Value::Tuple(values) | Value::List(values)) => {
                 if parts.len() != values.len() {
-                    let message = format!("{} values are taken apart into {} names", values.len(), parts.len());
+                    let message = format!("cannot destructure {} values into {} names", values.len(), parts.len());
                     let (at, from) = (self.at(pattern.span), self.at(span));
                     let error = Diagnostic::error("wrong-count", message)
                         .primary(at, format!("{} names", parts.len()))
@@ -107,9 +107,8 @@ impl<'p> Lower<'p> {
             }
             (PatternKind::Tuple(_), Value::Poison) => Err(Stop),
             (PatternKind::Tuple(parts), other) => {
-                let message =
-                    format!("{} cannot be taken apart into {} names", other.describe(self.float), parts.len());
-                Err(self.fault("wrong-count", message, span, "one value"))
+                let message = format!("cannot destructure {} into {} names", other.describe(self.float), parts.len());
+                Err(self.error("wrong-count", message, span, "one value"))
             }
         }
     }
@@ -140,9 +139,9 @@ impl<'p> Lower<'p> {
                         Value::Str(s) => s.to_string(),
                         other => other.describe(self.float),
                     },
-                    None => "an assertion does not hold".to_owned(),
+                    None => "assertion failed".to_owned(),
                 };
-                Err(self.fault("assertion-failed", text, condition.span, "does not hold"))
+                Err(self.error("assertion-failed", text, condition.span, "is false"))
             }
             other => Err(self.not_bool(&other, "an assertion", condition.span)),
         }
@@ -159,8 +158,8 @@ impl<'p> Lower<'p> {
                 self.fail(error.help("to choose by element, write `where(p, a, b)`"))
             }
             v => {
-                let message = format!("{what} is true or false, not {}", v.describe(self.float));
-                self.fault("type-mismatch", message, span, "neither true nor false")
+                let message = format!("expected a bool for {what}, found {}", v.describe(self.float));
+                self.error("type-mismatch", message, span, "expected a bool")
             }
         }
     }
@@ -188,19 +187,20 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// `repeat`: every iteration is a function of its own, which equal iterations share.
+    /// `repeat`: every iteration is a function; equal iterations share one.
     fn repeat(&mut self, repeat: &'p Repeat, span: Span) -> Eval<()> {
         let iterations: Vec<Value<'p>> = match self.eval(&repeat.over)? {
             Value::Int(n, _) if (0..=MAX_ITERATIONS).contains(&n) => (0..n).map(Value::int).collect(),
             Value::List(items) if items.len() as i64 <= MAX_ITERATIONS => items.to_vec(),
             Value::Poison => return Err(Stop),
             Value::Int(n, _) => {
-                let message = format!("a loop cannot have {n} turns");
-                return Err(self.fault("number-out-of-range", message, repeat.over.span, "0 to 100,000"));
+                let message = format!("a loop cannot have {n} iterations");
+                return Err(self.error("number-out-of-range", message, repeat.over.span, "0 to 100,000"));
             }
             other => {
-                let message = format!("`repeat` goes through a number or a list, not {}", other.describe(self.float));
-                return Err(self.fault("type-mismatch", message, repeat.over.span, "known when compiling"));
+                let message =
+                    format!("expected an integer or a list for `repeat`, found {}", other.describe(self.float));
+                return Err(self.error("type-mismatch", message, repeat.over.span, "known when compiling"));
             }
         };
         let path = self.frame_mut().draws.next();
@@ -260,7 +260,7 @@ impl<'p> Lower<'p> {
         self.block(&repeat.body)
     }
 
-    /// What these locals hold; they hold nothing until it is given back.
+    /// Takes the values of these locals; `set_values` puts them back.
     fn take_values(&mut self, locals: &[LocalId]) -> Vec<Value<'p>> {
         let slots = &mut self.frame_mut().slots;
         let take = |local: &LocalId| {

@@ -1,10 +1,10 @@
-//! The layers of a model, for people: each weight and each operator counts for one of them, or for none.
+//! The layer summary of a model: each weight and each operator is attributed to at most one layer.
 
 use super::frame::Frame;
 use super::value::Value;
 use super::{Layer, Lower};
 
-/// What was computed and owned up to some time.
+/// FLOPs and weights up to some point.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     /// Multiplications and additions.
@@ -18,27 +18,27 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// What came between: flops, flops that were noted, and numbers of weights that were.
-    pub fn since(self, begun: Tally) -> (u64, u64, usize) {
-        let flops = self.flops.saturating_sub(begun.flops);
-        let noted = self.noted_flops.saturating_sub(begun.noted_flops);
-        (flops, noted, self.noted_weights.saturating_sub(begun.noted_weights))
+    /// The difference: FLOPs, attributed FLOPs, and attributed weight elements.
+    pub fn since(self, start: Tally) -> (u64, u64, usize) {
+        let flops = self.flops.saturating_sub(start.flops);
+        let noted = self.noted_flops.saturating_sub(start.noted_flops);
+        (flops, noted, self.noted_weights.saturating_sub(start.noted_weights))
     }
 }
 
 impl<'p> Lower<'p> {
-    /// How much was computed and owned so far.
+    /// FLOPs and weights so far.
     pub(crate) fn tally(&self) -> Tally {
         let (noted_flops, noted_weights) = self.noted;
         Tally { flops: self.flops, weights: self.weights.len(), noted_flops, noted_weights }
     }
 
-    /// Notes what a frame that is left did itself since it began, if it owns weights. A layer that is called again does more.
-    pub(crate) fn note_layer(&mut self, frame: &Frame<'p>, kind: &str, value: &Value<'p>, begun: Tally) {
+    /// Attributes to a finished frame with weights what it computed itself. Further calls of a layer add to it.
+    pub(crate) fn note_layer(&mut self, frame: &Frame<'p>, kind: &str, value: &Value<'p>, start: Tally) {
         if !frame.owns {
             return;
         }
-        let (flops, noted, noted_weights) = self.tally().since(begun);
+        let (flops, noted, noted_weights) = self.tally().since(start);
         let flops = flops.saturating_sub(noted);
         if frame.shared {
             if let Some(layer) = self.layers.iter_mut().rev().find(|layer| layer.name == frame.path) {
@@ -52,7 +52,7 @@ impl<'p> Lower<'p> {
             Value::Tuple(values) => values.iter().map(|v| v.describe(self.float)).collect::<Vec<_>>().join(", "),
             other => other.describe(self.float),
         };
-        let own = self.weights[begun.weights..].iter().filter(|w| !w.is_state);
+        let own = self.weights[start.weights..].iter().filter(|w| !w.is_state);
         let weights = own.map(|w| w.data.shape().elements()).sum::<usize>().saturating_sub(noted_weights);
         self.noted = (self.noted.0.saturating_add(flops), self.noted.1.saturating_add(weights));
         self.layers.push(Layer { name: frame.path.clone(), kind: kind.to_owned(), output, weights, flops });

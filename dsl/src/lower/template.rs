@@ -1,12 +1,12 @@
 //! Templates: a body that is used several times is lowered once.
 //!
-//! Lowering a body is a function of its text and of the values that it reads. Where these are as they were before, up to which tensors they
-//! are and how the instance is called, its function is there already: it is called on the tensors of now, and the weights, states and layers
-//! that the body declares are added under the names of now. Each iteration of a `repeat` and the optimizer of each weight cost a call, however
-//! long their text is.
+//! Lowering a body is a function of its source and of the values that it reads. If these are equal, up to the identity of tensors and
+//! the name of the instance, the function exists already: it is called on the new tensors, and the weights, states and layers
+//! that the body declares are added under the new names. Each iteration of a `repeat` and the optimizer of each weight cost one call, however
+//! long the body is.
 //!
-//! A template is good only within the run of the definition that made it, and a body that did anything but what a template has makes none.
-//! An instance of a template is what lowering the body again would have left, to the letter.
+//! A template is valid only within the call of the definition that made it; a body with effects that a template cannot hold makes none.
+//! Instantiating a template gives exactly the result of lowering the body again.
 
 use std::ops::Range;
 use std::rc::Rc;
@@ -18,11 +18,11 @@ use super::context::{FinishedFunction, Outlined};
 use super::summary::Tally;
 use super::value::{Data, Value};
 use super::weights::Weight;
-use super::{Eval, Given, Lower};
+use super::{BoundArg, Eval, Lower};
 use crate::hir::{Definition, Repeat};
 use crate::span::Span;
 
-/// Templates that a run keeps; with more, the oldest is forgotten.
+/// The number of templates that a run keeps; beyond it, the oldest is evicted.
 const MAX_TEMPLATES: usize = 16;
 
 /// What a body is lowered for.
@@ -36,11 +36,11 @@ pub(crate) struct Key<'p> {
 
 impl<'p> Key<'p> {
     /// That of a call of a block, whose instance has this path.
-    pub fn of_call(definition: &'p Definition, given: &[Given<'p>], path: String) -> Self {
+    pub fn of_call(definition: &'p Definition, given: &[BoundArg<'p>], path: String) -> Self {
         let mut values = vec![];
         for g in given {
             values.extend([Value::int(g.param as i64), g.value.clone()]);
-            // A number that becomes a tensor has the place where it is written.
+            // A number that becomes a tensor has the span where it is written.
             if definition.params[g.param].ty.is_data() && !g.value.has_data() {
                 values.extend([g.span.source.0, g.span.start].map(|at| Value::int(i64::from(at))));
             }
@@ -54,7 +54,7 @@ impl<'p> Key<'p> {
     }
 }
 
-/// What gives names to the instances, weights and states of a body.
+/// The owner in whose names the instances, weights and states of a body are.
 enum Owner {
     /// The path of the instance that it is.
     Instance(String),
@@ -62,7 +62,7 @@ enum Owner {
     Iteration(usize),
 }
 
-/// What there was when lowering a body began.
+/// The state at the beginning of lowering a body.
 pub(crate) struct Mark {
     weights: usize,
     layers: usize,
@@ -79,7 +79,7 @@ pub(crate) struct Template<'p> {
     values: Vec<Value<'p>>,
     /// The tensors among the values, as often as they occur.
     inputs: Vec<Data>,
-    /// The function around, which has the outputs.
+    /// The enclosing function, which defines the outputs.
     around: u32,
     /// The paths under which all names are that were given.
     roots: Vec<String>,
@@ -107,7 +107,7 @@ enum Capture {
     Input(usize),
     /// A weight that the body declares.
     Weight(usize),
-    /// The key that the function around derives for it.
+    /// The key that the enclosing function derives for it.
     Key(Span),
     /// What is the same for every instance.
     Same(ir::Value),
@@ -144,7 +144,7 @@ impl<'p> Lower<'p> {
         made: FinishedFunction,
         results: &[Value<'p>],
     ) -> Option<Template<'p>> {
-        // A layer's weights, a call that waits and the step are tensors that may be met by another way than as inputs.
+        // A layer's weights, a deferred call and the step may alias tensors without being inputs.
         let hidden = key.values.iter().chain(results).any(Value::hides_data);
         if self.diagnostics.len() != mark.diagnostics || hidden || !self.has_templates() {
             return None;
@@ -204,7 +204,7 @@ impl<'p> Lower<'p> {
         })
     }
 
-    /// An instance of the template of a key, if there is one: its results. `salt` tells its random key from others.
+    /// An instance of the template of a key, if there is one: its results. `salt` distinguishes its random key from others.
     pub(crate) fn instantiate(&mut self, key: &Key<'p>, salt: &str, span: Span) -> Eval<Option<Vec<Value<'p>>>> {
         if self.frame().templates.is_empty() || !self.has_templates() {
             return Ok(None);
@@ -306,9 +306,9 @@ struct Names {
 }
 
 impl<'p> Template<'p> {
-    /// Whether a body with this key would be lowered to the same.
+    /// Whether a body with this key would lower to the same function.
     fn fits(&self, key: &Key<'p>, inputs: &[Data]) -> bool {
-        // Two tensors may be one; they are then one in both.
+        // Tensors that alias have to alias in both.
         let first = |of: &[Data], i: usize| of.iter().position(|d| (d.func, d.value) == (of[i].func, of[i].value));
         self.body == key.body
             && self.values.len() == key.values.len()
@@ -316,7 +316,7 @@ impl<'p> Template<'p> {
             && (0..inputs.len()).all(|i| first(&self.inputs, i) == first(inputs, i))
     }
 
-    /// Makes a tensor of the template one of its instance on `inputs`, which gave `outputs` and added `weights`.
+    /// Maps a tensor of the template to the instance on `inputs`, with its `outputs` and `weights`.
     fn translate(&self, data: &mut Data, inputs: &[Data], outputs: &[ir::Value], weights: &[Weight]) {
         if let Some(weight) = data.weight.and_then(|w| w.checked_sub(self.weights.start))
             && weight < self.weights.len()
@@ -344,7 +344,7 @@ fn tensors(values: &[Value<'_>]) -> Vec<Data> {
     found
 }
 
-/// What follows `root` in the name of something that lies there.
+/// What follows `root` in a name below it.
 fn within<'n>(name: &'n str, root: &str) -> Option<&'n str> {
     let rest = name.strip_prefix(root)?;
     (rest.is_empty() || root.ends_with('/') || rest.starts_with(['.', '/'])).then_some(rest)

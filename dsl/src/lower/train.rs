@@ -9,7 +9,7 @@ use super::frame::{Draws, Var};
 use super::measure::Measure;
 use super::settings::{Settings, Update};
 use super::value::{Axis, Data, Value};
-use super::{Eval, Given, Lower};
+use super::{BoundArg, Eval, Lower, Phase};
 use crate::hir::{Call, Expr, ExprKind, Pattern, Train};
 use crate::span::Span;
 
@@ -24,7 +24,7 @@ pub(crate) struct Objective {
     pub losses: Vec<Data>,
 }
 
-/// What schedules know.
+/// What a schedule can read.
 #[derive(Clone, Debug)]
 pub(crate) struct StepScope {
     /// How many steps were made before as a number of the model's float type; within an update, how often that was made.
@@ -78,7 +78,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Loss and metrics with `training` false.
-    pub(crate) fn evaluate(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
+    pub(crate) fn evaluate(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Graph> {
         let results = self.objective_of(chosen, given)?.results;
         match self.request.measure {
             Measure::Values => {
@@ -100,12 +100,12 @@ impl<'p> Lower<'p> {
     pub(crate) fn train_section(&mut self, chosen: &Chosen<'p>) -> Eval<&'p Train> {
         chosen.train.ok_or_else(|| {
             let name = &chosen.definition.name;
-            let message = format!("no `train` section says how to train `{}`", name.name);
-            self.fault("missing-setting", message, name.span, "add `train` with `data`, `loss` and `optimizer`")
+            let message = format!("`{}` has no `train` section", name.name);
+            self.error("missing-setting", message, name.span, "add `train` with `data`, `loss` and `optimizer`")
         })
     }
 
-    /// Makes an argument of the outermost function for each field that is no input.
+    /// Makes an argument of the outermost function for each field that is not a input.
     pub(crate) fn fields(&mut self, chosen: &Chosen<'p>) {
         for (name, ty) in &self.request.fields {
             if chosen.definition.params.iter().any(|p| p.name.name == *name) {
@@ -122,13 +122,13 @@ impl<'p> Lower<'p> {
     }
 
     /// Runs the model, then the loss and the metrics on its outputs. The loss comes first. What they know of the training
-    /// is no matter of the model's.
+    /// is not visible to the model.
     pub(crate) fn objective(
         &mut self,
         chosen: &Chosen<'p>,
         train: &'p Train,
         settings: &Settings<'p>,
-        given: Vec<Given<'p>>,
+        given: Vec<BoundArg<'p>>,
         steps: Option<(StepScope, Vec<StepScope>)>,
     ) -> Eval<Objective> {
         let outputs = self.run_model_with(chosen, given)?;
@@ -158,7 +158,7 @@ impl<'p> Lower<'p> {
             self.frame_mut().draws = Draws::at(format!("@metric/{}", metric.name));
             results.push((metric.name.clone(), self.measure(value, "a metric")?));
         }
-        self.measuring = None;
+        self.phase = Phase::Model;
         self.frames.pop();
         let outputs: Vec<Data> = outputs.iter().chain(&results).map(|(_, data)| data.clone()).collect();
         self.check_used(&outputs)?;
@@ -168,7 +168,7 @@ impl<'p> Lower<'p> {
     /// The `let`s of a section, which may be computed of the model's results.
     fn measured_lets(&mut self, lets: &'p [(Pattern, Expr)], what: &'static str) -> Eval<()> {
         for (pattern, value) in lets {
-            self.measuring = Some((what, value.span));
+            self.phase = Phase::Objective(what, value.span);
             let found = self.eval(value)?;
             self.bind_pattern(pattern, found, value.span, false)?;
         }

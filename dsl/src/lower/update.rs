@@ -1,8 +1,8 @@
 //! The updates of a training step: each takes the gradient of its loss, and changes the weights under its patterns.
 //!
-//! Model, losses and metrics are one function of weights, states and data. An update differentiates one of its results, at the weights that
-//! the updates before it have left, which is what statements one behind the other would do. Whatever does not depend on a changed weight
-//! is the same operators on the same operands in all of them, and stays once. What is reported, and the new states of the model, are of
+//! Model, losses and metrics are one function of weights, states and data. An update differentiates one of its results, at the weights
+//! after the updates before it, as consecutive statements would. What does not depend on a changed weight is the same operators on the same
+//! operands in all of them, which common subexpression elimination merges. Reported values and the new states of the model are computed at
 //! the weights at the beginning of the step.
 
 use indexmap::IndexMap;
@@ -17,12 +17,12 @@ use super::measure::Measure;
 use super::settings::{Clip, Settings, Update};
 use super::train::{Objective, StepScope};
 use super::value::Data;
-use super::{Eval, Given, Lower};
+use super::{BoundArg, Eval, Lower};
 use crate::diagnostic::{Diagnostic, has_errors, quoted};
 use crate::span::Span;
 
-/// A step of training under construction: what its updates know.
-pub(crate) struct Begun<'p> {
+/// A training step under construction.
+pub(crate) struct TrainingStep<'p> {
     pub objective: Objective,
     settings: Settings<'p>,
     counter: Data,
@@ -42,9 +42,9 @@ struct Measuring {
 }
 
 impl<'p> Lower<'p> {
-    /// Begins a step of training: its settings, the counter of steps, and the function of the losses with all that is measured, which the
-    /// compiler differentiates.
-    pub(crate) fn loss_function(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Begun<'p>> {
+    /// Begins a training step: its settings, the step counter, and the function of losses and metrics, which the compiler
+    /// differentiates.
+    pub(crate) fn loss_function(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<TrainingStep<'p>> {
         let train = self.train_section(chosen)?;
         let span = train.span;
         // Before anything can draw, such as a `let` of the section.
@@ -59,7 +59,7 @@ impl<'p> Lower<'p> {
         let name = format!("{}.loss", chosen.definition.name.name);
         self.enter(&name, String::new());
         match self.objective(chosen, train, &settings, given, Some((step, scopes.clone()))) {
-            Ok(objective) => Ok(Begun { objective, settings, counter, scopes }),
+            Ok(objective) => Ok(TrainingStep { objective, settings, counter, scopes }),
             Err(stop) => {
                 self.contexts.truncate(1);
                 Err(stop)
@@ -68,8 +68,8 @@ impl<'p> Lower<'p> {
     }
 
     /// A step of training.
-    pub(crate) fn train(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Graph> {
-        let Begun { objective, settings, counter, scopes } = self.loss_function(chosen, given)?;
+    pub(crate) fn train(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Graph> {
+        let TrainingStep { objective, settings, counter, scopes } = self.loss_function(chosen, given)?;
         let Objective { mut results, mut losses } = objective;
         let train = self.train_section(chosen)?;
         let span = train.span;
@@ -124,7 +124,7 @@ impl<'p> Lower<'p> {
                 self.check_patterns(&target.list)?;
                 if !self.weights.iter().any(|w| w.trainable && update.changes(&w.name)) {
                     let error = Diagnostic::error("bad-pattern", "this update changes no weight");
-                    let error = error.primary(target.span, "no trainable weight fits");
+                    let error = error.primary(target.span, "matches no trainable weight");
                     return Err(self.fail(error.help("delete the update, or change its patterns or `trainable`")));
                 }
             }
@@ -144,15 +144,15 @@ impl<'p> Lower<'p> {
                 "add {it} to the patterns of an update, or freeze {it}: trainable = [\"**\", {}]",
                 patterns.join(", ")
             );
-            let error = Diagnostic::error("no-gradient", message).primary(span, "no update's pattern fits");
+            let error = Diagnostic::error("no-gradient", message).primary(span, "matched by no update");
             self.diagnostics.push(error.help(help));
         }
         Ok(())
     }
 
-    /// Ends the function of losses and metrics, which returns these values and then the new states of the model.
+    /// Finishes the function of losses and metrics, which returns these values and then the new states of the model.
     fn measuring_function(&mut self, values: &[Data], span: Span) -> Eval<Measuring> {
-        // A result or a new state may be a value of the function around: a weight, an input, another state.
+        // A result or a new state may be a value of the enclosing function: a weight, an input, another state.
         let writes: Vec<Data> = self.context().writes.values().cloned().collect();
         let returned = self.locals(values.iter().chain(&writes), span)?;
         let context = self.contexts.pop().expect("the function of the loss");
@@ -180,7 +180,7 @@ impl<'p> Lower<'p> {
         operands.filter_map(|(i, operand)| Some((*changed.get(operand)?, i))).collect()
     }
 
-    /// The results of the function, and the gradients of the one of that number by the weights that change, at the weights of now.
+    /// The results of the function, and the gradients of result `number` by the weights that change, at their current values.
     fn differentiate(
         &mut self,
         measuring: &Measuring,
@@ -205,7 +205,7 @@ impl<'p> Lower<'p> {
             Ok(values) => values,
             Err(error) => {
                 let message = format!("the loss cannot be differentiated: {}", error.message);
-                return Err(self.fault("type-mismatch", message, span, "this training"));
+                return Err(self.error("type-mismatch", message, span, "this training"));
             }
         };
         let by_weight = values.split_off(results.len());
@@ -217,7 +217,7 @@ impl<'p> Lower<'p> {
         Ok((values, gradients))
     }
 
-    /// Makes what the function of losses and metrics returned outputs and new states of the entry, but for the first `skipped`.
+    /// Makes the results of the function of losses and metrics, without the first `skipped`, outputs and new states of the entry.
     fn report(&mut self, returned: &[ir::Value], names: &[String], skipped: usize) -> Eval<()> {
         let mut values = returned[skipped..].iter().copied();
         for (name, value) in names.iter().zip(values.by_ref()) {
@@ -231,7 +231,7 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    /// Gradients that are not too large.
+    /// Clips the gradients.
     fn clipped(&mut self, gradients: Gradients, clip: Option<Clip>, span: Span) -> Eval<Gradients> {
         let float = self.float;
         match clip {

@@ -1,4 +1,4 @@
-//! What an expression stands for while a model is lowered: something known now, or a tensor of the graph.
+//! The value of an expression while lowering: a compile-time constant, or a tensor of the graph.
 
 use std::fmt;
 use std::ops::Deref;
@@ -14,7 +14,7 @@ use crate::span::Span;
 /// A dimension's name in one call of one definition.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Label {
-    /// The call in which the name is bound; 0 stands for the model's inputs.
+    /// The call in which the name is bound; 0 for the model's inputs.
     pub frame: u32,
     /// The name: `B`.
     pub name: Rc<str>,
@@ -53,7 +53,7 @@ pub(crate) struct Axis {
     pub size: usize,
     /// The dimension that it is, as far as that is known.
     pub label: Option<Label>,
-    /// Whether it stretches to what it meets; its size is 1 then.
+    /// Whether it is broadcast; its size is 1 then.
     pub stretch: bool,
 }
 
@@ -81,16 +81,16 @@ impl fmt::Display for Axis {
 #[derive(Clone, Debug)]
 pub(crate) struct Data {
     pub value: ir::Value,
-    /// The function in which `value` stands.
+    /// The function that defines `value`.
     pub func: u32,
     pub dtype: DType,
     /// Shared by the tensors of one shape, as those of a layer that is repeated are.
     pub axes: Rc<[Axis]>,
-    /// Where the user's text makes it.
+    /// Where the user's source computes it.
     pub origin: Span,
-    /// The same without the axes that stretch, if it was made by adding them.
+    /// The tensor before its broadcast axes were added, if any were.
     pub dense: Option<ir::Value>,
-    /// Of what it is the transpose of the last two axes, if it is.
+    /// The tensor of which it is the transpose, if it is one.
     pub transpose_of: Option<ir::Value>,
     /// The weight that it is, if it is one unchanged.
     pub weight: Option<usize>,
@@ -105,7 +105,7 @@ impl Data {
         Type::new(self.dtype, self.shape())
     }
 
-    /// Whether nothing but its identity tells it from another tensor. One of which more is known is like no other.
+    /// Whether it differs from another tensor in its identity alone. A tensor with further facts is never alike.
     fn alike(&self, other: &Data) -> bool {
         let plain = |d: &Data| d.dense.is_none() && d.transpose_of.is_none();
         self.dtype == other.dtype
@@ -131,41 +131,41 @@ pub(crate) fn show_type(dtype: DType, axes: &[Axis], float: DType) -> String {
     format!("{prefix}[{}]", axes.join(", "))
 }
 
-/// `layer f = linear(64)`: one instance, called as often as one likes.
+/// `layer f = linear(64)`: one instance, callable any number of times.
 #[derive(Debug)]
-pub(crate) struct Shared<'p> {
+pub(crate) struct SharedLayer<'p> {
     pub name: String,
     /// Full path in the tree of weights.
     pub path: String,
     pub definition: &'p Definition,
     /// Its arguments but for the data.
-    pub args: Vec<super::argument::Given<'p>>,
+    pub args: Vec<super::argument::BoundArg<'p>>,
     pub span: Span,
     /// Where it was called first, and with what.
     pub first: std::cell::RefCell<Option<(Span, String)>>,
 }
 
-/// A call whose last word is not spoken: an initial value that waits for the shape of its weight.
+/// A deferred call: an initialiser, evaluated when the shape of its weight is known.
 #[derive(Debug)]
-pub(crate) struct Delayed<'p> {
+pub(crate) struct Thunk<'p> {
     pub call: &'p Call,
     pub definition: &'p Definition,
-    pub args: Vec<super::argument::Given<'p>>,
+    pub args: Vec<super::argument::BoundArg<'p>>,
 }
 
-/// A name of a table with its value, and where it is written.
+/// A key of a map with its value and its span.
 pub(crate) type Entry<'p> = (Rc<str>, Value<'p>, Span);
 
-/// What is known of a value without looking into it: values share their parts, of which a few lines can make more than any walk ends on.
+/// Facts cached with a value: since values share parts, walking one can take time exponential in the source.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
     /// How many values it is, its parts and their parts included.
     pub values: usize,
-    /// How deep they lie within each other.
+    /// The depth of the nesting.
     pub depth: u32,
     /// Whether a tensor is among them.
     pub data: bool,
-    /// Whether tensors may come of one of them otherwise.
+    /// Whether one of them may yield tensors otherwise.
     pub hides: bool,
 }
 
@@ -175,7 +175,7 @@ impl Default for Facts {
     }
 }
 
-/// What stands in a row: a value, or a name with one.
+/// An item of a row: a value, or a key with one.
 pub(crate) trait Part {
     /// What is known of the value.
     fn facts(&self) -> Facts;
@@ -193,7 +193,7 @@ impl Part for Entry<'_> {
     }
 }
 
-/// Values in a row, which all who hold them share.
+/// An immutable, shared sequence of values.
 #[derive(Debug)]
 pub(crate) struct Row<T>(Rc<(Box<[T]>, Facts)>);
 
@@ -263,16 +263,16 @@ pub(crate) enum Value<'p> {
     Map(Row<Entry<'p>>),
     Data(Data),
     Fn(&'p Definition),
-    Delayed(Rc<Delayed<'p>>),
-    Layer(Rc<Shared<'p>>),
+    Thunk(Rc<Thunk<'p>>),
+    Layer(Rc<SharedLayer<'p>>),
     /// A file of several tensors, in a dataset.
     Table(Rc<Reader>),
-    /// What a faulty statement would have made; its use is no new fault.
+    /// The result of a statement with an error; using it is not another error.
     Poison,
 }
 
 impl<'p> Value<'p> {
-    /// Whether it is one number known when compiling, which becomes data of any shape.
+    /// Whether it is one number known at compile time, which becomes data of any shape.
     pub fn is_number(&self) -> bool {
         matches!(self, Value::Int(..) | Value::Float(_) | Value::Bool(_))
     }
@@ -301,10 +301,10 @@ impl<'p> Value<'p> {
             Value::DType(d) => format!("the dtype {d}"),
             Value::List(_) => "a list".into(),
             Value::Tuple(items) => format!("{} values", items.len()),
-            Value::Map(_) => "a table".into(),
+            Value::Map(_) => "a map".into(),
             Value::Data(d) => d.show(float),
             Value::Fn(f) => format!("the function `{}`", f.name.name),
-            Value::Delayed(d) => format!("a call of `{}`", d.definition.name.name),
+            Value::Thunk(d) => format!("a call of `{}`", d.definition.name.name),
             Value::Layer(l) => format!("the layer `{}`", l.name),
             Value::Table(_) => "a file of several tensors".into(),
             Value::Poison => "nothing".into(),
@@ -332,7 +332,7 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// Calls `f` on every tensor that [`each_data`](Self::each_data) comes to, in the same order.
+    /// Calls `f` on every tensor that [`each_data`](Self::each_data) visits, in the same order.
     pub fn visit_data(&self, f: &mut dyn FnMut(&Data)) {
         if !self.facts().data {
             return;
@@ -345,9 +345,9 @@ impl<'p> Value<'p> {
         }
     }
 
-    /// Whether nothing but the identity of tensors tells the two apart, whatever is done with them.
+    /// Whether the two differ in the identity of tensors alone, so that all uses are lowered alike.
     pub fn alike(&self, other: &Value<'p>) -> bool {
-        use Value::{Bool, DType, Data, Delayed, Float, Fn, Int, Layer, List, Map, None, Str, Table, Tuple};
+        use Value::{Bool, DType, Data, Float, Fn, Int, Layer, List, Map, None, Str, Table, Thunk, Tuple};
         match (self, other) {
             (None, None) => true,
             (Bool(a), Bool(b)) => a == b,
@@ -365,14 +365,14 @@ impl<'p> Value<'p> {
             }
             (Data(a), Data(b)) => a.alike(b),
             (Fn(a), Fn(b)) => std::ptr::eq(*a, *b),
-            (Delayed(a), Delayed(b)) => Rc::ptr_eq(a, b),
+            (Thunk(a), Thunk(b)) => Rc::ptr_eq(a, b),
             (Layer(a), Layer(b)) => Rc::ptr_eq(a, b),
             (Table(a), Table(b)) => Rc::ptr_eq(a, b),
             _ => false,
         }
     }
 
-    /// Whether tensors may come of it that [`visit_data`](Self::visit_data) does not see.
+    /// Whether it may yield tensors that [`visit_data`](Self::visit_data) does not visit.
     pub fn hides_data(&self) -> bool {
         self.facts().hides
     }
@@ -388,7 +388,7 @@ impl<'p> Value<'p> {
             Value::List(row) | Value::Tuple(row) => row.facts(),
             Value::Map(row) => row.facts(),
             Value::Data(_) => Facts { data: true, ..Facts::default() },
-            Value::Layer(_) | Value::Delayed(_) => Facts { hides: true, ..Facts::default() },
+            Value::Layer(_) | Value::Thunk(_) => Facts { hides: true, ..Facts::default() },
             _ => Facts::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! Weights and states: their declaration, names and first values.
+//! Weights and states: their declaration, names and initial values.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rustc_hash::FxHashSet;
 use super::frame::Var;
 use super::settings::Update;
 use super::value::{Axis, Data, Value};
-use super::{Eval, Lower};
+use super::{Eval, Lower, Phase};
 use crate::ast::DefinitionKind;
 use crate::diagnostic::{Diagnostic, has_errors, quoted, unreached};
 use crate::hir;
@@ -28,10 +28,10 @@ pub(crate) struct Weight {
     pub span: Span,
     /// Whether the library declares it, so that `span` is the call of a layer.
     pub of_library: bool,
-    /// Whether nothing need be computed from it.
+    /// Whether it may be unused.
     pub may_be_unused: bool,
     pub trainable: bool,
-    /// Whether it is no state of the model's, but the training's: a state of the optimizer, or the counter of steps.
+    /// Whether it belongs to the training and not to the model: a state of the optimizer, or the step counter.
     pub of_training: bool,
 }
 
@@ -42,23 +42,24 @@ impl<'p> Lower<'p> {
         let (is_state, ty_span, binding_name) = (*is_state, *ty_span, &binding.name);
         let word = if is_state { "state" } else { "param" };
         if let Some(call) = self.call_in_fn() {
-            let error = Diagnostic::error("misplaced", "a `fn` owns no layers").primary(call, "owns weights");
-            return Err(self.fail(error.help("make the `fn` around it a `block`")));
+            let error =
+                Diagnostic::error("misplaced", "a `fn` has no parameters of its own").primary(call, "creates a weight");
+            return Err(self.fail(error.help("make it a `block`")));
         }
         let dtype = dtype.dtype(self.float);
         let axes = self.shape_of(dims)?;
         let ty = Type::new(dtype, axes.iter().map(|axis| axis.size).collect::<ir::Shape>());
         if ty.checked_bytes().is_none() {
             let message = format!("the {word} `{}` of type {ty} is too large for any memory", binding_name.name);
-            return Err(self.fault("too-large", message, ty_span, "too large"));
+            return Err(self.error("too-large", message, ty_span, "too large"));
         }
         if !is_state && !dtype.is_float() {
-            let message = format!("the weight `{}` cannot be learnt in {dtype}", binding_name.name);
-            return Err(self.fault("type-mismatch", message, ty_span, "weights are floating-point numbers"));
+            let message = format!("expected a float dtype for the weight `{}`, found {dtype}", binding_name.name);
+            return Err(self.error("type-mismatch", message, ty_span, "gradients need a float dtype"));
         }
         let name = self.frame().full_name(&self.with_iterations(&binding_name.name));
-        if let Some((what, by)) = self.measuring {
-            let help = "compute it in the model, and give it out as a result";
+        if let Phase::Objective(what, by) = self.phase {
+            let help = "compute it in the model, and return it as a result";
             return Err(self.not_of_the_model(what, by, binding_name.span, help));
         }
         self.frame_mut().owns |= !is_state;
@@ -70,8 +71,8 @@ impl<'p> Lower<'p> {
             (Some(index), _) => {
                 let (new, old) = (self.at(binding_name.span), self.weights[index].span);
                 let message = format!("two weights are named `{name}`");
-                let error = Diagnostic::error("duplicate-name", message).primary(new, "named so again");
-                return Err(self.fail(error.secondary(old, "first named so here")));
+                let error = Diagnostic::error("duplicate-name", message).primary(new, "named again");
+                return Err(self.fail(error.secondary(old, "first named here")));
             }
             (None, Some(index)) => {
                 self.same_weight(index, dtype, &axes, binding_name.span)?;
@@ -83,7 +84,7 @@ impl<'p> Lower<'p> {
                 let index = self.add_weight(name.into(), dtype, axes.into(), is_state, span, *may_be_unused);
                 self.weights[index].of_library = self.frame().in_library();
                 if self.initial.is_some() {
-                    self.first_value(index, init, binding_name.span)?;
+                    self.lower_initial_value(index, init, binding_name.span)?;
                 }
                 index
             }
@@ -110,10 +111,11 @@ impl<'p> Lower<'p> {
         None
     }
 
-    /// The error for a weight of what is no part of the model, such as a loss, so that no program for other uses would have it.
+    /// The error for a weight of what is not a part of the model, such as a loss, so that no program for other uses would have it.
     pub(crate) fn not_of_the_model(&mut self, what: &str, by: Span, span: Span, help: &str) -> super::Stop {
         let at = self.at(span);
-        let error = Diagnostic::error("misplaced", format!("{what} owns no weights")).primary(at, "makes a weight");
+        let error =
+            Diagnostic::error("misplaced", format!("{what} cannot have weights")).primary(at, "creates a weight");
         let error = if by.contains(at) { error } else { error.secondary(by, "for this") };
         self.fail(error.help(help))
     }
@@ -142,7 +144,7 @@ impl<'p> Lower<'p> {
             Data { value, func, dtype, axes, origin: span, dense: None, transpose_of: None, weight: Some(index) };
         self.weight_names.insert(Arc::clone(&name), index);
         let trainable = !is_state;
-        let (of_training, of_library) = (self.optimizing, false);
+        let (of_training, of_library) = (matches!(self.phase, Phase::Optimizer), false);
         self.weights.push(Weight { name, is_state, data, span, of_training, of_library, may_be_unused, trainable });
         index
     }
@@ -159,16 +161,16 @@ impl<'p> Lower<'p> {
 
     /// Rebinds a state.
     pub(crate) fn write_state(&mut self, index: usize, value: Value<'p>, span: Span) -> Eval<()> {
-        let wanted = self.weights[index].data.clone();
+        let expected = self.weights[index].data.clone();
         let name = self.weights[index].name.clone();
-        let data = self.as_data(value, wanted.dtype, &format!("the state `{name}`"), span)?;
-        let data = if data.rank() == 0 { self.stretch_to(&data, &wanted.axes, span)? } else { data };
-        if data.ty() != wanted.ty() {
-            let (found, kept) = (data.show(self.float), wanted.show(self.float));
-            let message = format!("the state `{name}` keeps its type: {kept}");
+        let data = self.as_data(value, expected.dtype, &format!("the state `{name}`"), span)?;
+        let data = if data.rank() == 0 { self.stretch_to(&data, &expected.axes, span)? } else { data };
+        if data.ty() != expected.ty() {
+            let (found, kept) = (data.show(self.float), expected.show(self.float));
+            let message = format!("expected {kept} for the state `{name}`, found {found}");
             let at = self.at(span);
-            let error = Diagnostic::error("shape-mismatch", message).primary(at, format!("{found} arrives here"));
-            return Err(self.fail(error.secondary(wanted.origin, format!("declared {kept}"))));
+            let error = Diagnostic::error("shape-mismatch", message).primary(at, format!("found {found}"));
+            return Err(self.fail(error.secondary(expected.origin, format!("declared {kept} here"))));
         }
         self.context().writes.insert(index, data);
         Ok(())
@@ -182,16 +184,16 @@ impl<'p> Lower<'p> {
             return Ok(());
         }
         let has = known.data.show(self.float);
-        let wants = super::value::show_type(dtype, axes, self.float);
+        let expected = super::value::show_type(dtype, axes, self.float);
         let (name, at) = (known.name.clone(), self.at(span));
-        let message = format!("`{name}` is {has}, but this use wants {wants}");
+        let message = format!("`{name}` is {has}, but this use expects {expected}");
         let error = Diagnostic::error("shape-mismatch", message).primary(at, "does not fit the shared weight");
         Err(self.fail(error))
     }
 
-    /// Computes a weight's first value in the function of first values.
-    pub(crate) fn first_value(&mut self, index: usize, init: &'p hir::Expr, span: Span) -> Eval<()> {
-        let context = self.initial.take().expect("first values are wanted");
+    /// Computes a weight's initial value in the function of initial values.
+    pub(crate) fn lower_initial_value(&mut self, index: usize, init: &'p hir::Expr, span: Span) -> Eval<()> {
+        let context = self.initial.take().expect("initial values are being lowered");
         self.contexts.push(context);
         let weight = &self.weights[index];
         let (name, shape, ty) = (weight.name.clone(), weight.data.shape().to_vec(), weight.data.ty());
@@ -199,21 +201,21 @@ impl<'p> Lower<'p> {
         self.initial_shapes.push(shape);
         let reported = self.diagnostics.len();
         let frame = self.frame_mut();
-        // In the library, a first value that the user gave is shown where it is written, not as the whole call.
+        // An error in an initial value that the user passed to the library is reported at that argument.
         let argument = argument_of(init).map(|local| frame.names[local.0 as usize].name.as_str());
         let written = argument.and_then(|argument| frame.given.get(argument).copied());
         let site = frame.site;
         frame.site = written.or(site);
         let draws = std::mem::take(&mut frame.draws);
-        // Equal first values are one function, which draws by the key of its weight.
+        // Equal initial values share a function; the key of each weight is its argument.
         let result = self.outlined("first", name.to_string(), None, span, |lower| {
-            lower.eval(init).and_then(|value| lower.first_data(value, &ty, &axes, init.span)).map(Value::Data)
+            lower.eval(init).and_then(|value| lower.initial_data(value, &ty, &axes, init.span)).map(Value::Data)
         });
         let frame = self.frame_mut();
         frame.draws = draws;
         frame.site = site;
         for error in self.diagnostics[reported..].iter_mut().filter(|error| error.code == "missing-argument") {
-            error.message = format!("as a first value, {}", error.message);
+            error.message = format!("in an initial value: {}", error.message);
         }
         self.initial_shapes.pop();
         let mut context = self.contexts.pop().expect("was pushed");
@@ -224,29 +226,30 @@ impl<'p> Lower<'p> {
         result.map(|_| ())
     }
 
-    /// A first value as data of the weight's type.
-    fn first_data(&mut self, value: Value<'p>, ty: &Type, axes: &[Axis], span: Span) -> Eval<Data> {
+    /// An initial value as data of the weight's type.
+    fn initial_data(&mut self, value: Value<'p>, ty: &Type, axes: &[Axis], span: Span) -> Eval<Data> {
         let value = match value {
             Value::Fn(callee) => self.apply(callee, vec![], span)?,
-            Value::Delayed(delayed) => self.resume(&Rc::clone(&delayed))?,
+            Value::Thunk(thunk) => self.resume(&Rc::clone(&thunk))?,
             other => other,
         };
         let value = match value {
             // A function of the library may itself give one: `init` = `zeros`.
-            v @ (Value::Fn(_) | Value::Delayed(_)) => return self.first_data(v, ty, axes, span),
+            v @ (Value::Fn(_) | Value::Thunk(_)) => return self.initial_data(v, ty, axes, span),
             v => v,
         };
-        let data = self.as_data(value, ty.dtype, "a first value", span)?;
+        let data = self.as_data(value, ty.dtype, "an initial value", span)?;
         let data = if data.rank() == 0 { self.stretch_to(&data, axes, span)? } else { data };
         if data.dtype != ty.dtype {
-            let message = format!("the first value is {}, but the weight holds {}", data.show(self.float), ty.dtype);
-            return Err(self.fault("type-mismatch", message, span, format!("convert it: `{}(…)`", ty.dtype)));
+            let message = format!("expected {1} for the initial value, found {0}", data.show(self.float), ty.dtype);
+            return Err(self.error("type-mismatch", message, span, format!("convert it: `{}(…)`", ty.dtype)));
         }
         if data.ty() != *ty {
-            let message = format!("the first value is {}, the weight {}", data.show(self.float), self.show_axes(axes));
-            return Err(self.fault("shape-mismatch", message, span, "another shape"));
+            let message =
+                format!("expected {1} for the initial value, found {0}", data.show(self.float), self.show_axes(axes));
+            return Err(self.error("shape-mismatch", message, span, "wrong shape"));
         }
-        // A value that no operator made may stand in another function, from which nothing comes here.
+        // A value that no operator made may belong to another function; it is not captured here.
         let value = self.local(&data, span)?;
         Ok(Data { value, func: self.context().id, ..data })
     }
@@ -254,7 +257,7 @@ impl<'p> Lower<'p> {
     /// Reports weights from which none of these values of the innermost function, and no new state, is computed, in this mode as
     /// in the other.
     pub(crate) fn check_used(&mut self, outputs: &[Data]) -> Eval<()> {
-        // What a faulty statement would have computed from weights is not known.
+        // After an error it is unknown which weights are used.
         if has_errors(&self.diagnostics) {
             return Ok(());
         }
@@ -275,7 +278,7 @@ impl<'p> Lower<'p> {
             self.diagnostics.push(error.primary(
                 span,
                 match of_library {
-                    true => "use what this layer gives, or delete it",
+                    true => "use the result of this layer, or delete it",
                     false => "use it, delete it, or put `@allow(unused_parameter)` before it",
                 },
             ));
@@ -295,8 +298,8 @@ impl<'p> Lower<'p> {
         Ok(such.map(|(weight, _)| weight).collect())
     }
 
-    /// Reports those trainable weights that the loss of an update, a value of the innermost function, should be computed from and is not. Where a gradient ends on
-    /// its way is for the compiler to say.
+    /// Reports the trainable weights that the loss of an update should depend on and does not. Why no gradient
+    /// reaches a weight on which the loss depends is reported by the compiler.
     pub(crate) fn check_trained(&mut self, loss: &Data, update: &Update<'p>) -> Eval<()> {
         let loss = self.local(loss, loss.origin)?;
         let reached = self.reached_from(&[loss]);
@@ -308,7 +311,7 @@ impl<'p> Lower<'p> {
         for (span, names) in lost {
             let way = match update.target {
                 None => "let the loss depend on it",
-                Some(_) => "let the loss of its `update` depend on it, take it out of the patterns",
+                Some(_) => "let the loss of its `update` depend on it, remove it from the patterns",
             };
             let error = unreached(&names, way);
             self.diagnostics.push(error.primary(span, "the loss is not computed from it"));
@@ -328,7 +331,7 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// The argument that a first value is, if it is one: `init`, or `if … { … } else { init }`.
+/// The argument that an initial value is, if it is one: `init`, or `if … { … } else { init }`.
 fn argument_of(init: &hir::Expr) -> Option<hir::LocalId> {
     match &init.kind {
         hir::ExprKind::Local(local) => Some(*local),

@@ -1,4 +1,4 @@
-//! Functions of single elements. On numbers known when compiling they are computed at once.
+//! Functions of single elements. On numbers known at compile time they are computed at once.
 
 use dlc_ir::{DType, Scalar, ScalarOp};
 
@@ -57,7 +57,7 @@ fn divide<'p>(lower: &mut Lower<'p>, args: Args<'p>, rounding: Rounding) -> Eval
         let found = found.describe(lower.float);
         let message = format!("expected an integer for {}, found {found}", args.what(i));
         let rounds = if rounding == Rounding::Down { "floor" } else { "ceil" };
-        return Err(lower.fault("type-mismatch", message, args.span(i), format!("of floats, write `{rounds}(x / y)`")));
+        return Err(lower.error("type-mismatch", message, args.span(i), format!("of floats, write `{rounds}(x / y)`")));
     }
     if matches!(b, Value::Int(0, _)) {
         let dividend = if let Value::Int(a, _) = a { a.to_string() } else { a.describe(lower.float) };
@@ -95,8 +95,8 @@ fn select<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         Value::Bool(b) => return Ok(args.value(if b { 1 } else { 2 })),
         Value::Data(d) if d.dtype == DType::Bool => d,
         Value::Data(d) => {
-            let message = format!("{} wants bool data, not {}", args.what(0), d.show(lower.float));
-            return Err(lower.fault("type-mismatch", message, args.span(0), "compare it with something: `… > 0`"));
+            let message = format!("expected bool data for {}, found {}", args.what(0), d.show(lower.float));
+            return Err(lower.error("type-mismatch", message, args.span(0), "compare it with something: `… > 0`"));
         }
         other => return Err(lower.wrong(&args, 0, &other, "bool data")),
     };
@@ -131,8 +131,8 @@ fn convert<'p>(lower: &mut Lower<'p>, args: Args<'p>, dtype: DType) -> Eval<Valu
             (Some(x), true) => Ok(Value::int(x as i64)),
             (Some(x), false) => Ok(Value::Float(x)),
             (None, _) => {
-                let message = format!("\"{text}\" is no number");
-                Err(lower.fault("type-mismatch", message, args.span(0), "not a number"))
+                let message = format!("\"{text}\" is not a number");
+                Err(lower.error("type-mismatch", message, args.span(0), "not a number"))
             }
         };
     }

@@ -47,8 +47,8 @@ fn unary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'
             };
             let y = f.eval(DType::F64, &[Scalar::Float(x)]).as_f64();
             if y.is_nan() && !x.is_nan() {
-                let message = format!("`{}` has no value at {x}", f.def().mnemonic);
-                return Err(lower.fault("number-out-of-range", message, args.span(0), "outside of its domain"));
+                let message = format!("`{}` is not defined at {x}", f.def().mnemonic);
+                return Err(lower.error("number-out-of-range", message, args.span(0), "outside its domain"));
             }
             Ok(Value::Float(y))
         }
@@ -56,7 +56,7 @@ fn unary<'p>(lower: &mut Lower<'p>, args: Args<'p>, f: ScalarOp) -> Eval<Value<'
             let x = lower.arg_data(&args, 0)?;
             if !f.def().accepts.includes(x.dtype) {
                 let message = format!("{} does not take {}", args.what(0), x.show(lower.float));
-                return Err(lower.fault("type-mismatch", message, args.span(0), "convert it: `float(…)`"));
+                return Err(lower.error("type-mismatch", message, args.span(0), "convert it: `float(…)`"));
             }
             Ok(Value::Data(lower.map1(f, &x, args.span)?))
         }

@@ -1,4 +1,4 @@
-//! Lists known when compiling.
+//! Lists known at compile time.
 
 use super::super::value::Value;
 use super::super::{Eval, Lower, MAX_LIST};
@@ -15,7 +15,7 @@ fn range<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     };
     if to.saturating_sub(from) > MAX_LIST as i64 {
         let message = format!("a list of {} numbers is too long", to.saturating_sub(from));
-        return Err(lower.fault("number-out-of-range", message, args.span, "too long"));
+        return Err(lower.error("number-out-of-range", message, args.span, "too long"));
     }
     Ok(Value::list((from..to).map(Value::int).collect()))
 }
@@ -36,8 +36,8 @@ fn enumerate<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 fn zip<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let (a, b) = (list(lower, &args, 0)?, list(lower, &args, 1)?);
     if a.len() != b.len() {
-        let message = format!("the lists have {} and {} entries", a.len(), b.len());
-        return Err(lower.fault("wrong-count", message, args.span, "not side by side"));
+        let message = format!("the lists have different lengths: {} and {}", a.len(), b.len());
+        return Err(lower.error("wrong-count", message, args.span, "different lengths"));
     }
     Ok(Value::list(a.into_iter().zip(b).map(|(a, b)| Value::Tuple([a, b].into())).collect()))
 }

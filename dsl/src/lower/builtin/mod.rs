@@ -1,11 +1,11 @@
-//! What the compiler itself provides: the few functions that the layer library and users' texts are built on.
+//! Builtins: the primitive functions of the layer library and of users' models.
 
 use std::sync::OnceLock;
 
 use dlc_ir::DType;
 use rustc_hash::FxHashMap;
 
-use super::argument::Given;
+use super::argument::BoundArg;
 use super::value::{Axis, Data, Label, Value};
 use super::{Eval, Lower, Stop};
 use crate::diagnostic::Diagnostic;
@@ -49,8 +49,8 @@ fn all() -> impl Iterator<Item = (&'static str, Run)> {
     .copied()
 }
 
-/// The arguments of a call, in the order of the builtin's parameters. Those that are known when compiling have the types of the signature,
-/// but for lists, for which one entry may stand; those that were not given have their defaults.
+/// The arguments of a call, in the order of the builtin's parameters. Those that are known at compile time have the types of the signature,
+/// except that a single entry is accepted for a list; missing ones have their defaults.
 pub(crate) struct Args<'p> {
     signature: &'p Definition,
     values: Vec<Option<(Value<'p>, Span)>>,
@@ -96,7 +96,7 @@ impl<'p> Args<'p> {
         if let Value::Str(s) = self.value(i) { s.to_string() } else { String::new() }
     }
 
-    /// The entries of a list, for which one alone may stand, if it was given.
+    /// The entries of a list, or a single one, if the argument is not missing.
     fn entries(&self, i: usize) -> Option<Vec<Value<'p>>> {
         match self.value(i) {
             Value::None => None,
@@ -124,10 +124,10 @@ impl<'p> Lower<'p> {
     pub(crate) fn call_builtin(
         &mut self,
         signature: &'p Definition,
-        given: Vec<Given<'p>>,
+        given: Vec<BoundArg<'p>>,
         span: Span,
     ) -> Eval<Value<'p>> {
-        self.check_given(signature, &given, span)?;
+        self.check_bound(signature, &given, span)?;
         let mut values: Vec<Option<(Value<'p>, Span)>> = vec![None; signature.params.len()];
         for g in given {
             if matches!(g.value, Value::Poison) {
@@ -164,8 +164,8 @@ impl<'p> Lower<'p> {
         if data.dtype.is_float() {
             return Ok(data);
         }
-        let message = format!("{} wants floating-point data, not {}", args.what(i), data.show(self.float));
-        Err(self.fault("type-mismatch", message, args.span(i), "convert it: `float(…)`"))
+        let message = format!("expected floating-point data for {}, found {}", args.what(i), data.show(self.float));
+        Err(self.error("type-mismatch", message, args.span(i), "convert it: `float(…)`"))
     }
 
     /// An argument as a size or count of at least `least`.
@@ -174,8 +174,8 @@ impl<'p> Lower<'p> {
             None => Ok(None),
             Some(n) if n >= least && n < dlc_ir::Type::MAX_BYTES as i64 => Ok(Some(n as usize)),
             Some(n) => {
-                let message = format!("{} is {n}, but must be at least {least}", args.what(i));
-                Err(self.fault("number-out-of-range", message, args.span(i), "out of range"))
+                let message = format!("{} is {n}; expected at least {least}", args.what(i));
+                Err(self.error("number-out-of-range", message, args.span(i), "out of range"))
             }
         }
     }
@@ -187,7 +187,7 @@ impl<'p> Lower<'p> {
         for value in list {
             match value {
                 Value::Int(n, _) => ints.push(n),
-                other => return Err(self.wrong(args, i, &other, "whole numbers")),
+                other => return Err(self.wrong(args, i, &other, "integers")),
             }
         }
         Ok(Some(ints))
@@ -222,14 +222,14 @@ impl<'p> Lower<'p> {
                     if !(0..rank).contains(&at) {
                         let message = format!("{} has no axis {n}", x.show(self.float));
                         let label = format!("it has {rank}, counted from 0, or from the end by -1, -2, …");
-                        return Err(self.fault("number-out-of-range", message, args.span(i), label));
+                        return Err(self.error("number-out-of-range", message, args.span(i), label));
                     }
                     at as usize
                 }
             };
             if axes.contains(&axis) {
-                let message = format!("{} names axis {axis} twice", args.what(i));
-                return Err(self.fault("duplicate-argument", message, args.span(i), "twice"));
+                let message = format!("duplicate axis {axis} in {}", args.what(i));
+                return Err(self.error("duplicate-argument", message, args.span(i), "twice"));
             }
             axes.push(axis);
         }
@@ -244,7 +244,7 @@ impl<'p> Lower<'p> {
         match named[..] {
             [axis] => Ok(axis),
             [] => {
-                Err(self.fault("shape-mismatch", format!("{found} has no axis `{name}`"), span, "not one of its axes"))
+                Err(self.error("shape-mismatch", format!("{found} has no axis `{name}`"), span, "not one of its axes"))
             }
             [first, second, ..] => {
                 let message = format!("{} axes of {found} are named `{name}`", named.len());
@@ -261,23 +261,23 @@ impl<'p> Lower<'p> {
             found => {
                 let message =
                     format!("expected one axis for {}, found {}", args.what(i), found.map_or(0, <[usize]>::len));
-                Err(self.fault("wrong-count", message, args.span(i), "expected one axis"))
+                Err(self.error("wrong-count", message, args.span(i), "expected one axis"))
             }
         }
     }
 
-    fn wrong(&mut self, args: &Args<'p>, i: usize, found: &Value<'p>, wanted: &str) -> Stop {
+    fn wrong(&mut self, args: &Args<'p>, i: usize, found: &Value<'p>, expected: &str) -> Stop {
         if matches!(found, Value::Poison) {
             return Stop;
         }
         let what = args.what(i);
         if found.has_data() {
             let message = format!("{what} must be known when compiling");
-            let label = format!("{} is data; {wanted} is wanted", found.describe(self.float));
-            return self.fault("not-constant", message, args.span(i), label);
+            let label = format!("{} is data; expected {expected}", found.describe(self.float));
+            return self.error("not-constant", message, args.span(i), label);
         }
-        let message = format!("{what} wants {wanted}, not {}", found.describe(self.float));
-        self.fault("type-mismatch", message, args.span(i), format!("not {wanted}"))
+        let message = format!("expected {expected} for {what}, found {}", found.describe(self.float));
+        self.error("type-mismatch", message, args.span(i), format!("expected {expected}"))
     }
 
     /// A list of numbers as a one-dimensional constant.

@@ -1,4 +1,4 @@
-//! Random draws. Their keys follow from the seed, the step and the call's place; nobody passes them.
+//! Random draws. Their keys are derived from the seed, the step and the call site, and are not passed explicitly.
 
 use dlc_ir::{DType, Scalar, ScalarOp, Shape, Type};
 
@@ -11,7 +11,7 @@ use crate::span::Span;
 
 pub(super) const BODIES: Bodies = &[("uniform", uniform), ("normal", normal)];
 
-/// Numbers from 0 up to below 1, each of as many bits as the dtype holds exactly.
+/// Uniform samples in [0, 1), with as many bits as the dtype represents exactly.
 fn unit<'p>(lower: &mut Lower<'p>, axes: &[Axis], span: Span) -> Eval<Data> {
     let dtype = lower.float;
     let (bits, shift, scale) = match dtype {
@@ -48,7 +48,7 @@ fn affine(lower: &mut Lower<'_>, x: Data, scale: f64, offset: f64, span: Span) -
     Ok(x)
 }
 
-/// The shape of a draw: that which the call gives, in a dataset one number for each example, or that of the weight whose first value it is.
+/// The shape of a draw: the argument `shape`; else in a dataset one number for each example, in an initial value the weight's shape.
 fn shape_of_draw<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<Vec<Axis>> {
     match &lower.readers {
         Some(readers) if args.get(i).is_none() => match readers.examples {
@@ -63,8 +63,8 @@ fn shape_of_draw<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<V
 fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let (low, high) = (args.float(0), args.float(1));
     if low > high {
-        let message = format!("there is nothing between {low} and {high}");
-        return Err(lower.fault("number-out-of-range", message, args.span, "`low` is above `high`"));
+        let message = format!("`low` is {low}, greater than `high`, {high}");
+        return Err(lower.error("number-out-of-range", message, args.span, "empty range"));
     }
     let axes = shape_of_draw(lower, &args, 2)?;
     let drawn = unit(lower, &axes, args.span)?;
@@ -74,8 +74,8 @@ fn uniform<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 fn normal<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let (mean, std) = (args.float(0), args.float(1));
     if std < 0.0 {
-        let message = format!("a standard deviation is not negative: {std}");
-        return Err(lower.fault("number-out-of-range", message, args.span(1), "negative"));
+        let message = format!("`std` is {std}; expected at least 0");
+        return Err(lower.error("number-out-of-range", message, args.span(1), "negative"));
     }
     let axes = shape_of_draw(lower, &args, 2)?;
     let span = args.span;

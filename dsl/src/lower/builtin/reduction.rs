@@ -58,8 +58,8 @@ fn mean<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let count: usize = axes.iter().map(|&i| x.axes[i].size).product();
     let is_empty = (0..x.rank()).any(|i| !axes.contains(&i) && x.axes[i].size == 0);
     if count == 0 && !is_empty {
-        let message = format!("there is no mean of no elements: {}", x.show(lower.float));
-        return Err(lower.fault("shape-mismatch", message, args.span(0), "an axis of size 0"));
+        let message = format!("mean of an empty tensor: {}", x.show(lower.float));
+        return Err(lower.error("shape-mismatch", message, args.span(0), "an axis of size 0"));
     }
     let sum = reduce(lower, &args, &x, Reduction::Sum, &axes)?;
     let share = lower.scalar(x.dtype, Scalar::Float(1.0 / count.max(1) as f64), args.span)?;
@@ -67,7 +67,7 @@ fn mean<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     Ok(Value::Data(lower.map(ScalarOp::Mul, &[&sum, &share], args.span)?))
 }
 
-/// A list of numbers known when compiling.
+/// A list of numbers known at compile time.
 fn known<'p>(lower: &mut Lower<'p>, args: &Args<'p>, items: &[Value<'p>], kind: Reduction) -> Eval<Value<'p>> {
     let all_int = items.iter().all(|v| matches!(v, Value::Int(..)));
     let dtype = if all_int { DType::I64 } else { DType::F64 };
@@ -88,7 +88,7 @@ fn known<'p>(lower: &mut Lower<'p>, args: &Args<'p>, items: &[Value<'p>], kind: 
         return match kind {
             Reduction::Sum => Ok(Value::int(0)),
             Reduction::Product => Ok(Value::int(1)),
-            _ => Err(lower.fault("number-out-of-range", "an empty list has no such element", args.span(0), "empty")),
+            _ => Err(lower.error("number-out-of-range", "reduction of an empty list", args.span(0), "empty")),
         };
     };
     Ok(if all_int { Value::int(total.as_i64()) } else { Value::Float(total.as_f64()) })

@@ -59,8 +59,8 @@ fn reshape<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     if !fits {
         let shown: Vec<String> = axes.iter().map(|axis| axis.as_ref().map_or("-1".into(), Axis::to_string)).collect();
         let found = x.show(lower.float);
-        let message = format!("{found} has {elements} elements, which do not fit [{}]", shown.join(", "));
-        return Err(lower.fault("shape-mismatch", message, args.span(1), "another number of elements"));
+        let message = format!("cannot reshape {found} ({elements} elements) to [{}]", shown.join(", "));
+        return Err(lower.error("shape-mismatch", message, args.span(1), "wrong number of elements"));
     }
     let rest = if open == 1 { (elements / known) as usize } else { 0 };
     let axes = axes.into_iter().map(|axis| axis.unwrap_or(Axis::new(rest))).collect();
@@ -75,8 +75,8 @@ fn flatten<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
     let from = lower.arg_size(&args, 1, 0)?.unwrap_or_default();
     if x.rank() < from {
-        let message = format!("`flatten` joins the axes from {from} on, but {} has {}", x.show(lower.float), x.rank());
-        return Err(lower.fault("rank-mismatch", message, args.span(0), "too few axes"));
+        let message = format!("`flatten` starts at axis {from}, but {} has {} axes", x.show(lower.float), x.rank());
+        return Err(lower.error("rank-mismatch", message, args.span(0), "too few axes"));
     }
     let mut axes = x.axes[..from].to_vec();
     axes.push(Axis::new(x.axes[from..].iter().map(|axis| axis.size).product()));
@@ -85,18 +85,18 @@ fn flatten<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 
 fn transpose<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
-    let wanted = lower.arg_ints(&args, 1)?.unwrap_or_default();
+    let expected = lower.arg_ints(&args, 1)?.unwrap_or_default();
     let rank = x.rank() as i64;
-    let perm: Vec<usize> = wanted
+    let perm: Vec<usize> = expected
         .iter()
         .map(|&i| if i < 0 { i.saturating_add(rank) } else { i })
         .filter_map(|i| usize::try_from(i).ok().filter(|&i| i < x.rank()))
         .collect();
     let mut sorted = perm.clone();
     sorted.sort_unstable();
-    if perm.len() != wanted.len() || !sorted.into_iter().eq(0..x.rank()) {
-        let message = format!("{wanted:?} does not put the {rank} axes of {} in an order", x.show(lower.float));
-        return Err(lower.fault("rank-mismatch", message, args.span(1), "name each axis once"));
+    if perm.len() != expected.len() || !sorted.into_iter().eq(0..x.rank()) {
+        let message = format!("{expected:?} is not a permutation of the {rank} axes of {}", x.show(lower.float));
+        return Err(lower.error("rank-mismatch", message, args.span(1), "name each axis once"));
     }
     let mut result = lower.emit(Transpose { perm: perm.clone() }, &[&x], args.span)?;
     result.axes = perm.iter().map(|&i| x.axes[i].clone()).collect();
@@ -109,8 +109,8 @@ fn squeeze<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
         return Err(lower.missing("squeeze", &["axis"], args.span));
     };
     if let Some(&axis) = gone.iter().find(|&&axis| x.axes[axis].size != 1) {
-        let message = format!("axis {axis} of {} is not 1", x.show(lower.float));
-        return Err(lower.fault("shape-mismatch", message, args.span(1), "only an axis of size 1 can go"));
+        let message = format!("axis {axis} of {} does not have size 1", x.show(lower.float));
+        return Err(lower.error("shape-mismatch", message, args.span(1), "expected an axis of size 1"));
     }
     let axes = (0..x.rank()).filter(|i| !gone.contains(i)).map(|i| x.axes[i].clone()).collect();
     reshaped(lower, &args, &x, axes)
@@ -129,7 +129,7 @@ fn parts<'p>(lower: &mut Lower<'p>, args: &Args<'p>) -> Eval<Vec<Data>> {
     }
     if parts.is_empty() {
         let message = format!("`{}` of an empty list", args.callee());
-        return Err(lower.fault("wrong-count", message, args.span(0), "no tensors"));
+        return Err(lower.error("wrong-count", message, args.span(0), "no tensors"));
     }
     Ok(parts)
 }
@@ -140,8 +140,8 @@ fn stack<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let at = args.int(1).unwrap_or_default();
     let at = if at < 0 { at + rank + 1 } else { at };
     if !(0..=rank).contains(&at) {
-        let message = format!("there is no place {at} for a new axis in {}", parts[0].show(lower.float));
-        return Err(lower.fault("number-out-of-range", message, args.span(1), "out of range"));
+        let message = format!("position {at} of a new axis is out of range for {}", parts[0].show(lower.float));
+        return Err(lower.error("number-out-of-range", message, args.span(1), "out of range"));
     }
     for part in &mut parts {
         let mut axes = part.axes.to_vec();
@@ -155,8 +155,8 @@ fn stack<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
 fn concat<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let parts = parts(lower, &args)?;
     if parts[0].rank() == 0 {
-        let message = "scalars have no axis to follow each other along";
-        return Err(lower.fault("rank-mismatch", message, args.span(0), "use `stack`"));
+        let message = "cannot concatenate scalars";
+        return Err(lower.error("rank-mismatch", message, args.span(0), "use `stack`"));
     }
     let axis = lower.arg_axis(&args, 1, &parts[0])?;
     join(lower, &args, parts, axis)
@@ -171,8 +171,8 @@ fn join<'p>(lower: &mut Lower<'p>, args: &Args<'p>, parts: Vec<Data>, axis: usiz
         if !same {
             let (a, b) = (first.show(lower.float), part.show(lower.float));
             let at = lower.at(args.span);
-            let message = format!("{a} and {b} do not fit but for axis {axis}");
-            let error = crate::Diagnostic::error("shape-mismatch", message).primary(at, "these do not go together");
+            let message = format!("{a} and {b} must match except along axis {axis}");
+            let error = crate::Diagnostic::error("shape-mismatch", message).primary(at, "incompatible");
             let error = super::super::operator::origins(error, at, &[(first.origin, a), (part.origin, b)]);
             return Err(lower.fail(error));
         }
@@ -187,21 +187,21 @@ fn join<'p>(lower: &mut Lower<'p>, args: &Args<'p>, parts: Vec<Data>, axis: usiz
 fn split<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
     if x.rank() == 0 {
-        return Err(lower.fault("rank-mismatch", "a scalar has no axis to split", args.span(0), "a scalar"));
+        return Err(lower.error("rank-mismatch", "a scalar has no axis to split", args.span(0), "a scalar"));
     }
     let axis = lower.arg_axis(&args, 2, &x)?;
     let size = x.axes[axis].size;
     let sizes: Vec<usize> = match args.value(1) {
         Value::Int(n, _) if n > 0 && size as i64 % n == 0 => vec![size / n as usize; n as usize],
         Value::Int(n, _) => {
-            let message = format!("{size} elements do not fall into {n} equal parts");
-            return Err(lower.fault("not-divisible", message, args.span(1), format!("axis {axis} has {size}")));
+            let message = format!("cannot split {size} elements into {n} equal parts");
+            return Err(lower.error("not-divisible", message, args.span(1), format!("axis {axis} has {size}")));
         }
         _ => lower.arg_shape(&args, 1)?.unwrap_or_default().iter().map(|axis| axis.size).collect(),
     };
     if sizes.iter().fold(0usize, |n, s| n.saturating_add(*s)) != size {
-        let message = format!("the parts {sizes:?} are not the {size} elements of axis {axis}");
-        return Err(lower.fault("shape-mismatch", message, args.span(1), "another number of elements"));
+        let message = format!("the sizes {sizes:?} do not sum to {size}, the size of axis {axis}");
+        return Err(lower.error("shape-mismatch", message, args.span(1), "wrong number of elements"));
     }
     let mut from = 0;
     let mut parts = vec![];
@@ -231,8 +231,8 @@ fn pad<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let low = lower.arg_ints(&args, 1)?.unwrap_or_default();
     let high = lower.arg_ints(&args, 2)?.unwrap_or_default();
     if low.len() != x.rank() || high.len() != x.rank() {
-        let message = format!("`pad` wants a number before and after each axis of {}", x.show(lower.float));
-        return Err(lower.fault("wrong-count", message, args.span(1), format!("{} are wanted", x.rank())));
+        let message = format!("expected a list of one amount for each axis of {}", x.show(lower.float));
+        return Err(lower.error("wrong-count", message, args.span(1), format!("expected {}", x.rank())));
     }
     let value = match (x.dtype, args.value(3)) {
         (DType::Bool, _) => Value::Bool(false),
@@ -257,8 +257,8 @@ fn broadcast<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let fits = x.rank() <= axes.len()
         && x.axes.iter().rev().zip(axes.iter().rev()).all(|(a, b)| a.size == b.size || a.stretch);
     if !fits {
-        let message = format!("{} does not stretch to {}", x.show(lower.float), lower.show_axes(&axes));
-        return Err(lower.fault("shape-mismatch", message, args.span(1), "only leading axes and `_` stretch"));
+        let message = format!("{} cannot be broadcast to {}", x.show(lower.float), lower.show_axes(&axes));
+        return Err(lower.error("shape-mismatch", message, args.span(1), "only leading axes and `_` are broadcast"));
     }
     Ok(Value::Data(lower.stretch_to(&x, &axes, args.span)?))
 }
@@ -269,8 +269,8 @@ fn along<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let axis = lower.arg_axis(&args, 2, &x)?;
     if v.rank() != 1 || x.rank() == 0 || v.axes[0].size != x.axes[axis].size {
         let (a, b) = (v.show(lower.float), x.show(lower.float));
-        let message = format!("{a} does not lie along axis {axis} of {b}");
-        return Err(lower.fault("shape-mismatch", message, args.span, "another size"));
+        let message = format!("{a} does not match axis {axis} of {b}");
+        return Err(lower.error("shape-mismatch", message, args.span, "wrong size"));
     }
     let mut axes = v.axes.to_vec();
     axes.extend((axis + 1..x.rank()).map(|_| Axis::stretching()));
@@ -300,7 +300,7 @@ fn iota<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let axis = lower.arg_size(&args, 1, 0)?.unwrap_or(axes.len().saturating_sub(1));
     if axis >= axes.len() {
         let message = format!("{} has no axis {axis}", lower.show_axes(&axes));
-        return Err(lower.fault("number-out-of-range", message, args.span(1), "out of range"));
+        return Err(lower.error("number-out-of-range", message, args.span(1), "out of range"));
     }
     let mut result = lower.emit(Iota { ty: Type::new(DType::I64, shape), axis }, &[], args.span)?;
     result.axes = axes.into();
@@ -311,7 +311,7 @@ fn take<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let x = lower.arg_data(&args, 0)?;
     let index = lower.as_data(args.value(1), DType::I64, &args.what(1), args.span(1))?;
     if x.rank() == 0 {
-        return Err(lower.fault("rank-mismatch", "a scalar has no elements to take", args.span(0), "a scalar"));
+        return Err(lower.error("rank-mismatch", "a scalar has no elements to take", args.span(0), "a scalar"));
     }
     let axis = lower.arg_axis(&args, 2, &x)?;
     Ok(Value::Data(lower.take(&x, &index, axis, 0, args.span)?))
@@ -324,13 +324,13 @@ fn pick<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let fits = x.rank() > 0 && index.rank() == leading && (0..leading).all(|i| x.axes[i].size == index.axes[i].size);
     if !fits {
         let (a, b) = (x.show(lower.float), index.show(lower.float));
-        let message = format!("`pick` wants an index for each row of {a}, not {b}");
-        return Err(lower.fault("shape-mismatch", message, args.span(1), "another shape"));
+        let message = format!("expected one index for each row of {a}, found {b}");
+        return Err(lower.error("shape-mismatch", message, args.span(1), "wrong shape"));
     }
     Ok(Value::Data(lower.take(&x, &index, leading, leading, args.span)?))
 }
 
-/// The shape that a call gives, or that of the weight whose first value it is.
+/// The argument `shape`, or the shape of the weight whose initial value is computed.
 pub(super) fn given_shape<'p>(lower: &mut Lower<'p>, args: &Args<'p>, i: usize) -> Eval<Vec<Axis>> {
     if let Some(axes) = lower.arg_shape(args, i)? {
         return Ok(axes);
@@ -351,8 +351,8 @@ fn constant<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let axes = given_shape(lower, &args, 1)?;
     let scalar = lower.arg_data(&args, 0)?;
     if scalar.rank() != 0 {
-        let message = format!("{} wants a scalar, not {}", args.what(0), scalar.show(lower.float));
-        return Err(lower.fault("rank-mismatch", message, args.span(0), "not a scalar"));
+        let message = format!("expected a scalar for {}, found {}", args.what(0), scalar.show(lower.float));
+        return Err(lower.error("rank-mismatch", message, args.span(0), "not a scalar"));
     }
     Ok(Value::Data(lower.stretch_to(&scalar, &axes, args.span)?))
 }

@@ -26,17 +26,17 @@ fn each<'p>(
     let Some(list) = lower.arg_ints(args, i)? else { return Ok(default.to_vec()) };
     let list = if list.len() == 1 { vec![list[0]; n] } else { list };
     if list.len() != n {
-        let message = format!("{} wants one number, or one for each of {n} axes", args.what(i));
-        return Err(lower.fault("wrong-count", message, args.span(i), format!("{} given", list.len())));
+        let message = format!("expected one number for {}, or one for each of {n} axes", args.what(i));
+        return Err(lower.error("wrong-count", message, args.span(i), format!("found {}", list.len())));
     }
     if let Some(bad) = list.iter().find(|&&v| v < least || v >= 1 << 31) {
-        let message = format!("{} is {bad}, but must be at least {least}", args.what(i));
-        return Err(lower.fault("number-out-of-range", message, args.span(i), "out of range"));
+        let message = format!("{} is {bad}; expected at least {least}", args.what(i));
+        return Err(lower.error("number-out-of-range", message, args.span(i), "out of range"));
     }
     Ok(list.into_iter().map(|v| v as usize).collect())
 }
 
-/// Checks that windows fit an axis; the message names everything that counts.
+/// Checks that a window is not larger than its padded axis.
 fn fits<'p>(lower: &mut Lower<'p>, args: &Args<'p>, x: &Data, axis: usize, size: usize, padding: usize) -> Eval<()> {
     let padded = x.axes[axis].size as u64 + 2 * padding as u64;
     if size as u64 <= padded {
@@ -56,8 +56,8 @@ fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let spatial = x.rank().saturating_sub(2);
     if x.rank() < 3 || kernel.rank() != x.rank() {
         let (a, b) = (x.show(lower.float), kernel.show(lower.float));
-        let message = format!("`convolve` wants [B, C, …] and [O, C, …] of one rank, not {a} and {b}");
-        return Err(lower.fault("rank-mismatch", message, args.span, "another number of axes"));
+        let message = format!("expected [B, C, …] and [O, C, …] of equal rank for `convolve`, found {a} and {b}");
+        return Err(lower.error("rank-mismatch", message, args.span, "wrong number of axes"));
     }
     let stride = each(lower, &args, 2, spatial, 1, &[])?;
     let padding = each(lower, &args, 3, spatial, 0, &[])?;
@@ -65,9 +65,10 @@ fn convolve<'p>(lower: &mut Lower<'p>, args: Args<'p>) -> Eval<Value<'p>> {
     let groups = lower.arg_size(&args, 5, 1)?.unwrap_or_default();
     let (channels, inner, out) = (x.axes[1].size, kernel.axes[1].size, kernel.axes[0].size);
     if inner.checked_mul(groups) != Some(channels) || !out.is_multiple_of(groups) {
-        let message =
-            format!("{channels} channels in {groups} groups do not fit a kernel of {inner} and {out} outputs");
-        return Err(lower.fault("shape-mismatch", message, args.span, "channels and groups do not agree"));
+        let message = format!(
+            "{channels} input channels in {groups} groups do not match a kernel of {inner} input and {out} output channels"
+        );
+        return Err(lower.error("shape-mismatch", message, args.span, "channels and groups do not match"));
     }
     for i in 0..spatial {
         let size = kernel.axes[i + 2].size;
@@ -107,8 +108,8 @@ fn name_axes(result: &mut Data, x: &Data, same: impl Fn(usize) -> bool) {
 fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Value<'p>> {
     let x = lower.arg_float_data(&args, 0)?;
     if x.rank() < 3 {
-        let message = format!("windows slide over the axes behind the second; {} has none", x.show(lower.float));
-        return Err(lower.fault("rank-mismatch", message, args.span(0), "too few axes"));
+        let message = format!("expected spatial axes after the first two, found {}", x.show(lower.float));
+        return Err(lower.error("rank-mismatch", message, args.span(0), "too few axes"));
     }
     let spatial = x.rank() - 2;
     let size = each(lower, &args, 1, spatial, 1, &[])?;
@@ -117,11 +118,11 @@ fn window<'p>(lower: &mut Lower<'p>, args: Args<'p>, kind: Reduction) -> Eval<Va
     for i in 0..spatial {
         if padding[i] >= size[i] {
             let message = format!("a padding of {} is not smaller than the window of {}", padding[i], size[i]);
-            return Err(lower.fault(
+            return Err(lower.error(
                 "number-out-of-range",
                 message,
                 args.span(3),
-                "some windows would hold padding only",
+                "some windows would contain only padding",
             ));
         }
         fits(lower, &args, &x, i + 2, size[i], padding[i])?;

@@ -19,7 +19,7 @@ pub(crate) fn dataset_call<'p>(lower: &mut Lower<'p>, value: &'p Expr) -> Eval<D
         let value = lower.coerce(value, &param.ty, &what, arg.value.span)?;
         let Some(value) = entry::known(&value) else {
             let message = format!("{what} must be known when compiling");
-            return Err(lower.fault("not-constant", message, arg.value.span, "not known"));
+            return Err(lower.error("not-constant", message, arg.value.span, "not known"));
         };
         args.insert(param.name.name.clone(), value);
     }

@@ -15,7 +15,7 @@ use crate::hir::Program;
 /// Checks every field, whatever `training` is, by comparing the dataset for all examples with that for twice as many.
 ///
 /// # Errors
-/// The place where a field becomes a function of several examples.
+/// A field that depends on several examples.
 pub(super) fn check_independence(
     program: &Program,
     dataset: &Dataset,
@@ -37,10 +37,10 @@ pub(super) fn check_independence(
     Ok(())
 }
 
-/// Says of which number of examples an error is.
+/// Notes the number of examples for which an error occurs.
 fn for_others(error: Diagnostic, examples: (usize, usize)) -> Diagnostic {
-    let note = "a dataset is computed batch by batch, so that it has to be right for any number of examples";
-    error.note(format!("{note}: this is for {} in place of the {} that are read", examples.1, examples.0))
+    let note = "a dataset is computed batch by batch and must be valid for any number of examples";
+    error.note(format!("{note}: this error is for {} examples instead of the {} that are read", examples.1, examples.0))
 }
 
 fn compare(
@@ -74,7 +74,7 @@ fn compare(
 }
 
 fn error(field: &str, declared: crate::span::Span, dependence: Dependence, at: crate::span::Span) -> Diagnostic {
-    let message = format!("the field `{field}` is computed of several examples");
+    let message = format!("the field `{field}` depends on several examples");
     let (message, label, help) = match dependence {
         Dependence::Reduction => (
             message,
@@ -85,7 +85,7 @@ fn error(field: &str, declared: crate::span::Span, dependence: Dependence, at: c
         Dependence::Mixture => (
             message,
             "mixes examples",
-            "a field is a function of one example: leave axis 0, along which the examples are, as it is",
+            "a field is a function of one example: do not mix elements along axis 0, the axis of the examples",
         ),
         Dependence::Position => (
             format!("the field `{field}` depends on which examples are in its batch"),
@@ -94,7 +94,7 @@ fn error(field: &str, declared: crate::span::Span, dependence: Dependence, at: c
         ),
         Dependence::Constant => (
             format!("the field `{field}` is the same for all examples"),
-            "is made of no example",
+            "depends on no example",
             "a field is a function of one example; a number that all share is an argument of the model",
         ),
     };
@@ -114,7 +114,8 @@ impl Lower<'_> {
         let sizes = ty.shape.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         let message = format!("a draw of [{sizes}] would be the same for all examples of a batch");
         let at = self.at(span);
-        let error = Diagnostic::error("mixed-examples", message).primary(at, "has no axis of the examples in front");
+        let error =
+            Diagnostic::error("mixed-examples", message).primary(at, "its first axis is not the axis of the examples");
         Err(self.fail(error.help("draw for each example: `shape: shape(x)` of a value `x` of the examples, or one number each without `shape`")))
     }
 }

@@ -1,4 +1,4 @@
-//! Datasets: what is read from files, and what is computed of it.
+//! Datasets: readers of files, and fields computed from them.
 //!
 //! A dataset is lowered several times. First the readers note what is read, so that the caller can look at the files.
 //! Then, with the types of what was found there, the whole dataset is surveyed (`survey.rs`): how many examples it has, and
@@ -38,7 +38,7 @@ pub struct Reader {
     pub contents: Contents,
     /// Its path, relative to `from`.
     pub path: String,
-    /// The name of the text in which the path is written.
+    /// The name of the source file that contains the path.
     pub from: String,
     /// The name of the tensor, or those of the columns.
     pub select: Vec<String>,
@@ -50,7 +50,7 @@ pub struct Reader {
     pub span: Span,
 }
 
-/// What the readers of a dataset gave, while it is being lowered.
+/// The readers of a dataset, while it is being lowered.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Readers {
     pub list: Vec<Reader>,
@@ -58,7 +58,7 @@ pub(crate) struct Readers {
     pub types: Vec<Type>,
     /// The arguments of the graph that hold what was read.
     pub args: Vec<Option<ir::Value>>,
-    /// The numbers of those that were used since this was cleared.
+    /// The readers used since this was cleared.
     pub used: Vec<usize>,
     /// Whether they read the initial values of weights, not the fields of a dataset.
     pub of_weights: bool,
@@ -85,7 +85,7 @@ impl Readers {
     }
 }
 
-/// The entries of a dataset that others see.
+/// The public entries of a dataset.
 #[derive(Debug, Default)]
 struct Entries {
     fields: Vec<(Ident, Option<Data>)>,
@@ -110,14 +110,14 @@ pub struct DatasetCall {
     pub span: Span,
 }
 
-/// A dataset of which the files are known, but not yet what is in them.
+/// A dataset whose readers are known, but not yet the content of the files.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The call that made it.
     pub call: DatasetCall,
     /// The names of the fields, in order.
     pub fields: Vec<String>,
-    /// What is to be read, each once.
+    /// The readers, without duplicates.
     pub readers: Vec<Reader>,
 }
 
@@ -195,10 +195,10 @@ impl<'p> Lower<'p> {
         self.readers.as_ref().is_some_and(|readers| readers.args.is_empty())
     }
 
-    /// Runs a dataset. A field whose value cannot be known before its files are read has none.
+    /// Lowers a dataset. A field whose value depends on the content of unread files has none.
     fn run_dataset(&mut self, call: &DatasetCall) -> Eval<Entries> {
         let Some(dataset) = self.program.resolved_dataset(call.item) else {
-            return Err(self.fail(Diagnostic::error("unknown-name", format!("`{}` is no dataset", call.name))));
+            return Err(self.fail(Diagnostic::error("unknown-name", format!("`{}` is not a dataset", call.name))));
         };
         let frame = self.new_frame(call.item.module, &dataset.locals);
         self.frames.push(frame);
@@ -278,24 +278,25 @@ impl<'p> Lower<'p> {
             Ok(Value::Data(data)) => Ok(Some(data)),
             Ok(Value::Poison) => Ok(None),
             Ok(Value::Table(_)) => {
-                let message = format!("a file of several tensors is no {kind}");
-                Err(self.fault("type-mismatch", message, value.span, "choose one: `[\"name\"]`"))
+                let message = format!("a file of several tensors is not a {kind}");
+                Err(self.error("type-mismatch", message, value.span, "choose one: `[\"name\"]`"))
             }
             Ok(other) => {
-                let message = format!("the {kind} `{}` is no data, but {}", name.name, other.describe(self.float));
-                Err(self.fault("type-mismatch", message, value.span, "not data"))
+                let message =
+                    format!("expected data for the {kind} `{}`, found {}", name.name, other.describe(self.float));
+                Err(self.error("type-mismatch", message, value.span, "expected data"))
             }
             Err(Stop) if self.looking() && !has_errors(&self.diagnostics) => Ok(None),
             Err(stop) => Err(stop),
         }
     }
 
-    /// What a reader gives: nothing but its name in the list, as long as types are not known.
+    /// The value of a reader; a placeholder until the types of the files are known.
     pub(crate) fn read(&mut self, reader: Reader, span: Span) -> Eval<Value<'p>> {
         let at = self.at(span);
         let Some(readers) = &mut self.readers else {
             let message = "files are read in datasets and in `weights` only";
-            return Err(self.fault("misplaced", message, span, "not here"));
+            return Err(self.error("misplaced", message, span, "not here"));
         };
         let index = readers.number(reader);
         readers.used.push(index);
@@ -309,7 +310,7 @@ impl<'p> Lower<'p> {
         Ok(Value::Data(if rounded { self.convert(&data, self.float, span)? } else { data }))
     }
 
-    /// What stands in the file, if `x` is nothing but that in the model's float type, which need not have all of its digits.
+    /// The unconverted tensor of the file, if `x` is its conversion to the model's float type, which may lose digits.
     pub(crate) fn as_read(&self, x: &Data) -> Option<Data> {
         let readers = self.readers.as_ref().filter(|_| x.func == self.contexts[0].id)?;
         let function = self.contexts[0].builder.function();
@@ -324,7 +325,7 @@ impl<'p> Lower<'p> {
     pub(crate) fn index_table(&mut self, reader: &Reader, items: &'p [IndexItem], span: Span) -> Eval<Value<'p>> {
         let [IndexItem::At(e)] = items else {
             let message = "a file of several tensors is indexed by a name";
-            return Err(self.fault("type-mismatch", message, span, "write `[\"name\"]`"));
+            return Err(self.error("type-mismatch", message, span, "write `[\"name\"]`"));
         };
         let columns = reader.contents == Contents::Columns;
         let mut reader = reader.clone();
@@ -335,16 +336,16 @@ impl<'p> Lower<'p> {
                 reader.matrix = true;
                 for name in names.iter() {
                     let Value::Str(name) = name else {
-                        let message = format!("columns go by name, not by {}", name.describe(self.float));
-                        return Err(self.fault("type-mismatch", message, e.span, "not a list of names"));
+                        let message = format!("expected a column name, found {}", name.describe(self.float));
+                        return Err(self.error("type-mismatch", message, e.span, "not a list of names"));
                     };
                     reader.select.push(name.to_string());
                 }
             }
             other => {
-                let wanted = if columns { "a name or a list of names" } else { "a name" };
-                let message = format!("{wanted} is wanted, not {}", other.describe(self.float));
-                return Err(self.fault("type-mismatch", message, e.span, format!("not {wanted}")));
+                let expected = if columns { "a name or a list of names" } else { "a name" };
+                let message = format!("expected {expected}, found {}", other.describe(self.float));
+                return Err(self.error("type-mismatch", message, e.span, format!("expected {expected}")));
             }
         }
         reader.span = self.at(span);

@@ -40,7 +40,7 @@ pub(super) struct Ran<'p> {
 }
 
 impl Run<'_> {
-    /// Runs a dataset. Functions are inlined, so that every operator has its place in the graph's entry.
+    /// Lowers a dataset. Functions are inlined, so that each operator has its own location in the entry.
     pub fn run<'p>(
         &self,
         program: &'p Program,
@@ -65,7 +65,7 @@ impl Run<'_> {
         lower.readers = Some(readers);
         let entries = lower.run_dataset(&dataset.call).unwrap_or_default();
         if let Some(span) = lower.weights.first().map(|weight| weight.span) {
-            lower.not_of_the_model("a dataset", dataset.call.span, span, "layers belong into the model");
+            lower.not_of_the_model("a dataset", dataset.call.span, span, "declare layers in the model");
         }
         let mut diagnostics = std::mem::take(&mut lower.diagnostics);
         if has_errors(&diagnostics) {
@@ -184,8 +184,8 @@ fn draw(function: &Function) -> Option<Span> {
 }
 
 fn drawn(span: Span, fit: Span) -> Diagnostic {
-    Diagnostic::error("not-constant", "a `fit` cannot be computed of random numbers")
+    Diagnostic::error("not-constant", "a `fit` cannot depend on random numbers")
         .primary(span, "drawn here")
         .secondary(fit, "used by this `fit`")
-        .help("compute it of what is read, before anything is drawn")
+        .help("compute it from the data, before any draw")
 }

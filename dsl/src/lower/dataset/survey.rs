@@ -61,10 +61,10 @@ fn first_axis(ty: &Type, size: usize) -> Type {
 }
 
 impl Program {
-    /// Looks over a dataset, given the types of what its readers give.
+    /// Analyses a dataset, given the types of its readers.
     ///
     /// # Errors
-    /// What is wrong with it, given what it reads; among that a field that is no function of one example.
+    /// What is wrong with it, given what it reads; among that a field that is not a function of one example.
     pub fn survey(&self, dataset: &Dataset, reads: &[Type], float: DType) -> Result<Survey, Vec<Diagnostic>> {
         let request = Request { float, ..Request::new(Mode::Train) };
         let whole =
@@ -122,7 +122,7 @@ fn count_examples(dataset: &Dataset, ran: &Ran<'_>) -> Result<usize, Vec<Diagnos
     for (name, data) in &ran.entries.fields {
         let Some(data) = data else { continue };
         let Some(&count) = ran.function().ty(data.value).shape.first() else {
-            let message = format!("`{}` is a single value, not one an example", name.name);
+            let message = format!("expected one value for each example in `{}`, found a scalar", name.name);
             return Err(fail(dataset, "no-examples", message));
         };
         match counted {

@@ -1,4 +1,4 @@
-//! What each value of a function has to do with the examples of a batch, by following the axis along which they lie.
+//! Classifies each value of a function by its dependence on the examples of a batch, following the batch axis.
 //!
 //! The function is compared with the same one for another number of examples: an axis whose size differs counts
 //! examples, and a constant that differs (the one over the number of a mean) holds for that number only.
@@ -12,14 +12,14 @@ use smallvec::{SmallVec, smallvec};
 use super::super::outline::Functions;
 use super::{Boundary, Combine, element};
 
-/// What a value has to do with the examples.
+/// How a value depends on the examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Class {
-    /// Nothing: it is known when compiling, whatever their number.
+    /// Not at all: it is a compile-time constant for any number of examples.
     Fixed,
     /// It is one for all examples of a step: weights, states, draws.
     Step,
-    /// Examples lie along an axis, `per` positions each.
+    /// Examples are along an axis, `per` positions each.
     Rows {
         axis: usize,
         per: usize,
@@ -127,7 +127,7 @@ impl<'a> Analysis<'a> {
     }
 
     /// What a model makes of several examples at once, as batch norm in training does, is what its batch makes it: its outputs
-    /// belong to the examples along whose axis they lie. One that lies along none belongs to its step in training, whose weights
+    /// belong to the examples along whose axis they are. One that is along none belongs to its step in training, whose weights
     /// no other step has; in an evaluation, it is computed of all examples.
     fn leave_model(&self, f: &Function, g: &Function, boundary: Option<&Boundary>, classes: &mut Classes) {
         for (i, output) in boundary.iter().flat_map(|b| b.outputs.iter().enumerate()) {
@@ -263,7 +263,7 @@ impl<'a> Analysis<'a> {
                 found
             }
         };
-        // A reduction within a function is no part that could be taken out of it.
+        // A reduction within a function is not a part that could be taken out of it.
         let reduces = operands.iter().any(|c| matches!(c, Class::Rows { .. }));
         let outside = |class: &Class| if reduces && *class == Class::Set { Class::Hidden } else { *class };
         match known {
@@ -284,7 +284,7 @@ pub(super) fn join(operands: &[Class]) -> Class {
     }
 }
 
-/// Of an operator whose first axes go together, and no others.
+/// Of an operator whose first axes are batch axes.
 fn rows_of_batch(operands: &[Class], batch: usize) -> Class {
     let mut rows = None;
     let mut all_pure = !operands.contains(&Class::Set);

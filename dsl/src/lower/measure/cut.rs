@@ -40,7 +40,7 @@ fn part(f: &Function, classes: &Classes, value: ir::Value) -> Option<Combine> {
     }
 }
 
-/// Fills `entry` with what computes the results of `f` from their parts.
+/// Fills `entry` with the computation of the results of `f` from their parts.
 pub(super) fn finish(entry: &mut Function, f: &Function, parts: &[(Part, ir::Value)], measured: &Measured) {
     let mut known: FxHashMap<ir::Value, ir::Value> = FxHashMap::default();
     for (part, value) in parts {

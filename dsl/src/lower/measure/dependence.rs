@@ -19,7 +19,7 @@ pub(crate) enum Dependence {
     Constant,
 }
 
-/// What the values of a function have to do with the examples.
+/// How the values of a function depend on the examples.
 pub(crate) struct Dependences<'f> {
     function: &'f Function,
     classes: Classes,

@@ -91,7 +91,7 @@ impl Rows<'_> {
     }
 }
 
-/// Finds whether the position of an example counts, or something that stands at it and is of no example.
+/// Finds whether the position of an example is used, or a value at that position that belongs to no example.
 struct Uses<'a> {
     operands: &'a [Class],
     axis: usize,
@@ -141,7 +141,7 @@ impl Uses<'_> {
     }
 }
 
-/// Looks at the expressions directly within one, also those within its indices.
+/// Visits the direct subexpressions, those within indices included.
 fn children(e: &Expr, look: &mut dyn FnMut(&Expr)) {
     fn within(index: &Index, look: &mut dyn FnMut(&Expr)) {
         match index {

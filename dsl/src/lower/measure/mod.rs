@@ -2,8 +2,8 @@
 //!
 //! The law: over a data set, loss and metrics are what their expressions say of all examples at once, however these are
 //! cut into batches. Each expression is followed from its result back to the examples (`classes.rs`). Sums, maxima and
-//! minima over examples are *parts*: the program of a batch returns them, whoever runs it accumulates them, and a second
-//! program, lowered for the number of all examples, computes the values from them (`cut.rs`). What is no function of
+//! minima over examples are *parts*: the program of a batch returns them, the caller accumulates them, and a second
+//! program, lowered for the number of all examples, computes the values from them (`cut.rs`). What is not a function of
 //! such reductions has the values that it takes of each example collected, and is computed of all of them by that program.
 //! What is the same for all examples of a step (weights, draws that belong to no example) is averaged over the steps.
 
@@ -17,7 +17,7 @@ use super::train::Objective;
 use super::value::{Data, Label};
 pub use dlc_frontend::measure::{Combine, Measure, Part};
 
-use super::{Eval, Given, Lower, Mode, Request};
+use super::{BoundArg, Eval, Lower, Mode, Phase, Request};
 use crate::diagnostic::Diagnostic;
 use crate::hir::Expr;
 use crate::span::Span;
@@ -84,7 +84,7 @@ impl<'p> Lower<'p> {
 
     /// A loss or metric: numbers of the model's float type, none of which belongs to an example.
     pub(crate) fn measure(&mut self, e: &'p Expr, what: &'static str) -> Eval<Data> {
-        self.measuring = Some((what, e.span));
+        self.phase = Phase::Objective(what, e.span);
         let value = self.eval(e)?;
         let data = self.as_data(value, self.float, what, e.span)?;
         let frame = self.frame().id;
@@ -94,7 +94,7 @@ impl<'p> Lower<'p> {
         };
         let of_examples = data.axes.iter().any(|axis| axis.label.as_ref().is_some_and(is_batch));
         if data.rank() != 0 && (what == "the loss" || of_examples) {
-            let message = format!("{what} is one number, not {}", data.show(self.float));
+            let message = format!("expected a scalar for {what}, found {}", data.show(self.float));
             let at = self.at(e.span);
             let error = Diagnostic::error("shape-mismatch", message).primary(at, "one for each example");
             return Err(self.fail(error.help("take the mean: `mean(…)`")));
@@ -127,7 +127,7 @@ impl<'p> Lower<'p> {
         self.request.fields.values().find_map(|ty| ty.shape.first().copied()).unwrap_or(1)
     }
 
-    /// What each argument of the innermost function has to do with the examples.
+    /// How each argument of the innermost function depends on the examples.
     fn argument_classes(&self) -> Vec<Class> {
         let context = self.contexts.last().expect("the function that measures");
         let entry = self.contexts[0].builder.function();
@@ -149,7 +149,7 @@ impl<'p> Lower<'p> {
         }
     }
 
-    /// How the results hang on the examples.
+    /// How the results depend on the examples.
     fn classes(&mut self, results: &[(String, Data)], measured: &Measured) -> Eval<Classes> {
         let function = self.contexts.last().expect("the function that measures").builder.function();
         let arguments = self.argument_classes();
@@ -186,11 +186,11 @@ impl<'p> Lower<'p> {
             return Ok(());
         }
         let message = format!(
-            "loss or metrics over many batches cannot be made of `{}`: a block reduces all examples",
+            "loss and metrics cannot depend on `{}` over several batches: a block reduces over all examples",
             output.name
         );
-        let error = Diagnostic::error("hidden-reduction", message).primary(output.origin, "made of all examples");
-        let help = "let the block return what it has of each example, and reduce that outside of it";
+        let error = Diagnostic::error("hidden-reduction", message).primary(output.origin, "reduced over all examples");
+        let help = "return one value for each example from the block, and reduce outside of it";
         Err(self.fail(error.help(help)))
     }
 
@@ -198,7 +198,7 @@ impl<'p> Lower<'p> {
     fn check_tables(&mut self, results: &[(String, Data)], measured: &Measured, classes: &Classes) -> Eval<()> {
         for ((_, data), value) in results.iter().zip(&measured.values) {
             if classes.compared && matches!(classes.of(*value), Class::Rows { .. }) {
-                let message = format!("a metric is one number or a table, not {}", data.show(self.float));
+                let message = format!("expected a scalar or a matrix for a metric, found {}", data.show(self.float));
                 let error = Diagnostic::error("shape-mismatch", message).primary(data.origin, "one for each example");
                 return Err(self.fail(error.help("take the mean: `mean(…)`")));
             }
@@ -227,7 +227,7 @@ impl<'p> Lower<'p> {
             .collect())
     }
 
-    /// The program that computes the results from their parts, in place of the innermost function and those around it.
+    /// The program that computes the results from their parts; it replaces the functions under construction.
     pub(crate) fn finish_of_parts(&mut self, chosen: &Chosen<'p>, results: &[(String, Data)]) -> Eval<Graph> {
         let measured = self.measured(results)?;
         let classes = self.classes(results, &measured)?;
@@ -245,7 +245,7 @@ impl<'p> Lower<'p> {
     }
 
     /// Lowers the objective of an evaluation.
-    pub(crate) fn objective_of(&mut self, chosen: &Chosen<'p>, given: Vec<Given<'p>>) -> Eval<Objective> {
+    pub(crate) fn objective_of(&mut self, chosen: &Chosen<'p>, given: Vec<BoundArg<'p>>) -> Eval<Objective> {
         let train = self.train_section(chosen)?;
         let settings = self.settings(train)?;
         let given = self.inputs(chosen, given)?;

@@ -4,7 +4,7 @@ use super::super::train::metric_call;
 use super::super::value::Value;
 use super::super::{Eval, Lower, stop};
 use super::Settings;
-use super::told::{BestBy, Keep};
+use super::train_settings::{BestBy, Keep};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::hir::{Call, Callee, Expr, ExprKind};
 use crate::span::Span;
@@ -41,8 +41,8 @@ impl<'p> Lower<'p> {
             _ => (None, score.as_str()),
         };
         if validation == Some(true) && settings.validation.is_none() {
-            let message = "there is no validation whose score could be the best";
-            let error = Diagnostic::error("missing-setting", message).primary(span, "of the validation");
+            let message = "there is no validation to take a score from";
+            let error = Diagnostic::error("missing-setting", message).primary(span, "a score of the validation");
             return Err(self.fail(error.help(format!("add `validation = last(0.2)`, or write \"train.{bare}\""))));
         }
         let metric = settings.metrics.iter().find(|(metric, _)| metric.name == bare);
@@ -52,8 +52,8 @@ impl<'p> Lower<'p> {
                 "lower" => true,
                 "higher" => false,
                 _ => {
-                    let message = format!("`better` is \"lower\" or \"higher\", not \"{word}\"");
-                    return Err(self.fault("type-mismatch", message, at, "neither of these"));
+                    let message = format!("expected \"lower\" or \"higher\" for `better`, found \"{word}\"");
+                    return Err(self.error("type-mismatch", message, at, "unexpected"));
                 }
             },
             (true, ..) => true,
@@ -61,7 +61,7 @@ impl<'p> Lower<'p> {
                 Some(name) if LOWER.contains(&name) => true,
                 Some(name) if HIGHER.contains(&name) => false,
                 _ => {
-                    let message = format!("nothing says whether `{bare}` is better the lower or the higher it is");
+                    let message = format!("it is unknown whether a lower or a higher `{bare}` is better");
                     let error = Diagnostic::error("missing-argument", message).primary(span, "which is better?");
                     return Err(self.fail(error.help(format!("write `best(\"{score}\", better: \"higher\")`"))));
                 }
@@ -95,7 +95,7 @@ mod tests {
     fn every_metric_and_loss_of_the_library_has_a_direction() {
         let of_numbers = |e: &crate::library::Entry| ["metric", "loss"].contains(&e.family) && e.kind == "fn";
         for entry in crate::library::entries().filter(of_numbers) {
-            // a matrix is no score
+            // a matrix is not a score
             let known = LOWER.contains(&&*entry.name) || HIGHER.contains(&&*entry.name) || entry.name == "confusion";
             assert!(known, "{}", entry.name);
         }

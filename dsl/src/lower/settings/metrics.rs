@@ -11,8 +11,8 @@ impl<'p> Lower<'p> {
     /// The metrics with their names in every output: those that `as` gives, or else those of their functions.
     pub(super) fn metrics(&mut self, value: &'p Expr) -> Eval<Vec<(Metric, &'p Expr)>> {
         let ExprKind::List(items) = &value.kind else {
-            let message = "metrics are a list";
-            return Err(self.fault("type-mismatch", message, value.span, "write `[…]`"));
+            let message = "expected a list for `metrics`";
+            return Err(self.error("type-mismatch", message, value.span, "write `[…]`"));
         };
         let given = items.iter().map(|item| self.given_name(item)).collect::<Eval<Vec<_>>>()?;
         let mut taken: Vec<(&str, Option<Span>)> = vec![("loss", None)];
@@ -21,7 +21,7 @@ impl<'p> Lower<'p> {
                 let message = format!("two scores of this training are named `{name}`");
                 let error = Diagnostic::error("duplicate-name", message);
                 return Err(self.fail(match first {
-                    Some(first) => error.primary(span, "named so again").secondary(*first, "first named so here"),
+                    Some(first) => error.primary(span, "named again").secondary(*first, "first named here"),
                     None => error.primary(span, "the loss has this name").help("choose another name"),
                 }));
             }
@@ -53,7 +53,7 @@ impl<'p> Lower<'p> {
             }
             _ => {
                 let message = "the name of a metric is a word in lower case, as in `mse(p, t) as error`";
-                Err(self.fault("bad-name", message, name.span, "not such a word"))
+                Err(self.error("bad-name", message, name.span, "not a name in lower case"))
             }
         }
     }

@@ -64,7 +64,7 @@ impl<'p> Lower<'p> {
         let patterns = self.strings(target, "update")?;
         if patterns.is_empty() {
             let message = "`update` names no weights";
-            return Err(self.fault("bad-pattern", message, target.span, "write `\"**\"` for all of them"));
+            return Err(self.error("bad-pattern", message, target.span, "write `\"**\"` for all of them"));
         }
         self.known_lets(&section.lets);
         let every = section.get("every").map(|value| self.count(value, "every")).transpose();
@@ -84,7 +84,7 @@ impl<'p> Lower<'p> {
     }
 }
 
-/// The settings of the updates of a section as texts, by name.
+/// The settings of the updates of a section as source, by name.
 pub(super) fn texts(train: &ast::Train) -> impl Iterator<Item = (String, String)> {
     let updates = train.entries.iter().filter_map(|entry| match &entry.kind {
         ast::EntryKind::Update { target, entries } => Some((target, entries)),

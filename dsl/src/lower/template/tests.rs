@@ -1,4 +1,4 @@
-//! An instance of a template is what lowering its body again would have left.
+//! Instantiating a template has the same result as lowering its body again.
 
 use dlc_ir::{DType, Type};
 
@@ -13,7 +13,7 @@ fn lowered(program: &Program, request: &Request, templates: bool) -> (Result<Low
     (result, lower.instantiated)
 }
 
-/// Everything that is seen of the result, places included.
+/// Everything observable in the result, locations included.
 fn show(result: &Result<Lowered, Vec<Diagnostic>>) -> String {
     match result {
         Ok(l) => {
@@ -24,10 +24,10 @@ fn show(result: &Result<Lowered, Vec<Diagnostic>>) -> String {
     }
 }
 
-/// Lowers the text in every way, with templates and without. The instances in a step of training; none if it has faults.
+/// Lowers the source in every mode, with templates and without. The instances in a training step; none on errors.
 fn same(text: &str) -> Option<usize> {
     let program = Program::load("test.dl", text, &mut NoFiles);
-    let program = program.unwrap_or_else(|faults| panic!("{:#?}\n{text}", faults.diagnostics));
+    let program = program.unwrap_or_else(|errors| panic!("{:#?}\n{text}", errors.diagnostics));
     let mut instances = None;
     for what in [Mode::Infer, Mode::Init, Mode::Eval, Mode::Train] {
         let x = Type::new(DType::F32, [4, 8]);
@@ -69,16 +69,16 @@ const BLOCK: &str = "block residual(x: [B, D], wide: int = 4) {
 }";
 
 #[test]
-fn equal_turns_and_equal_weights_are_run_once() {
+fn equal_iterations_and_equal_weights_are_lowered_once() {
     let text = model(BLOCK, "  repeat 6 { x = residual(x) as h }", "sgd(lr: 0.1)");
-    // The first turn sees an input of the model, the second what a block made; the four weights of each block have
+    // The first iteration reads an input of the model, the second the output of a block; the four weights of each block have
     // four types.
 
     assert_eq!(same(&text), Some(5 + 20));
 }
 
 #[test]
-fn states_and_draws_are_those_of_their_turn() {
+fn states_and_draws_belong_to_their_iteration() {
     let block = "block noisy(x: [B, D]) { return x |> linear(D) |> batch_norm |> dropout(0.25) |> linear(D) }";
     for optimizer in ["adam(lr: 0.1)", "sgd(lr: cosine(0.1), momentum: 0.9)"] {
         assert!(same(&model(block, "  repeat 5 { x = noisy(x) as h }", optimizer)) >= Some(3));
@@ -87,7 +87,7 @@ fn states_and_draws_are_those_of_their_turn() {
 }
 
 #[test]
-fn what_differs_between_turns_is_run_again() {
+fn iterations_that_differ_are_lowered_again() {
     for body in [
         "repeat i in 5 { x = residual(x, wide: if i < 3 { 2 } else { 3 }) as h }",
         "let n = 1\n  repeat 4 { n = n + 1\n x = residual(x, wide: n) as h }",
@@ -155,7 +155,7 @@ fn a_residual_network_is_what_it_was() {
 }
 
 #[test]
-fn inner_turns_keep_their_numbers() {
+fn inner_iterations_keep_their_numbers() {
     for body in [
         "repeat 3 { repeat 1 { x = residual(x) as h } }",
         "repeat 2 { repeat 1 { repeat 2 { x = residual(x) as h } } }",
@@ -166,7 +166,7 @@ fn inner_turns_keep_their_numbers() {
 }
 
 #[test]
-fn first_values_depend_on_their_shape() {
+fn initial_values_depend_on_their_shape() {
     let block = "block start() { return 1.0 / fan_in }
 block two(x: [B, D]) {
   param a: [4, D] = start()
@@ -201,7 +201,7 @@ fn what_is_reached_by_two_ways_is_run_again() {
 }
 
 #[test]
-fn numbers_have_the_place_where_they_are_written() {
+fn numbers_have_their_own_span() {
     let block = "block k(v: []) { return v }";
     assert!(same(&model(block, "  x = x + k(0.5)\n  x = x + k(0.5)", "sgd(lr: 0.1)")).is_some());
     let scaled = "block scaled(x: [B, D], v: []) { return (x |> linear(D)) * v }";

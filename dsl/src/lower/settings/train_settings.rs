@@ -1,4 +1,4 @@
-//! What a `train` section says to whoever trains.
+//! The settings of a `train` section that the trainer reads.
 
 use super::super::dataset::DatasetCall;
 use crate::diagnostic::{Diagnostic, count};
@@ -15,13 +15,13 @@ pub enum Amount {
 }
 
 impl Amount {
-    /// What it comes to, of all examples.
+    /// The amount in words, for a label.
     fn label(self, examples: usize, held_out: usize) -> String {
         match self {
             Amount::Fraction(fraction) => {
                 format!("{fraction} of {} is {held_out}, rounded", count(examples, "example"))
             }
-            Amount::Count(wanted) => format!("{wanted} of {}", count(examples, "example")),
+            Amount::Count(expected) => format!("{expected} of {}", count(examples, "example")),
         }
     }
 }
@@ -74,7 +74,7 @@ pub struct Metric {
     pub name: String,
 }
 
-/// What a `train` section says, as far as it is not part of the graph.
+/// The settings of a `train` section that are not part of the graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainSettings {
     /// The name by which the training is chosen.
@@ -83,7 +83,7 @@ pub struct TrainSettings {
     pub has_own_name: bool,
     /// The model.
     pub model: String,
-    /// The data to learn from.
+    /// The training data.
     pub data: DatasetCall,
     /// The data for the test after training.
     pub test: Option<DatasetCall>,
@@ -111,7 +111,7 @@ pub struct TrainSettings {
     pub patience: Option<usize>,
     /// Where it says which files the initial values of weights are read from: [`Program::initial_weights`](crate::Program::initial_weights).
     pub weights: Option<Span>,
-    /// The settings as texts, by name, but for `epochs` and `steps`.
+    /// The settings as source, by name, without `epochs` and `steps`.
     pub texts: Vec<(String, String)>,
     /// The metrics.
     pub metrics: Vec<Metric>,
@@ -133,7 +133,7 @@ impl TrainSettings {
         std::iter::once(&self.data).chain(validation).chain(&self.test)
     }
 
-    /// Checks that training has an end. Who trains step by step needs none.
+    /// Checks that the length of the training is given; callers that train step by step do not need it.
     ///
     /// # Errors
     /// If the section says neither `epochs` nor `steps`.
@@ -141,9 +141,9 @@ impl TrainSettings {
         if self.epochs.or(self.steps).is_some() {
             return Ok(());
         }
-        let message = format!("`train {}` wants `epochs = …` or `steps = …`", self.name);
+        let message = format!("missing setting of `train {}`: `epochs` or `steps`", self.name);
         let error = Diagnostic::error("missing-setting", message);
-        Err(vec![error.primary(self.model_span, "nothing says how long")])
+        Err(vec![error.primary(self.model_span, "has no length")])
     }
 
     /// Checks that the validation leaves something to train on.
@@ -155,28 +155,28 @@ impl TrainSettings {
         if held_out == 0 || held_out < examples {
             return Ok(());
         }
-        let message = "`validation` takes all examples, so that none is left to train on";
+        let message = "`validation` takes all examples; none is left to train on";
         let label = amount.label(examples, held_out);
         let error = Diagnostic::error("too-few-examples", message).primary(self.validation_span, label);
         Err(vec![error.help("choose a smaller fraction or number, such as `last(0.2)`")])
     }
 
-    /// Warnings that depend on the data: of how many examples are held out, and how many fill no batch, with the reason why these are not
+    /// Warnings that depend on the data: the number of validation examples, and of those that fill no batch, with the reason why these are not
     /// trained on.
     pub fn warnings(&self, examples: usize, held_out: usize, left_out: Option<(usize, &str)>) -> Vec<Diagnostic> {
         let mut warnings = vec![];
         if let Some(Validation::Last(amount) | Validation::Random(amount)) = self.validation
             && held_out == 0
         {
-            let message = "`validation` holds out no example, so that nothing is validated";
+            let message = "the validation set is empty";
             let label = amount.label(examples, held_out);
             let warning = Diagnostic::warning("empty-validation", message).primary(self.validation_span, label);
             warnings.push(warning.help("choose a larger fraction, or delete `validation`"));
         }
         if let Some((left_out, why)) = left_out {
             let (are, they) = if left_out == 1 { ("is", "it fills") } else { ("are", "they fill") };
-            let message = format!("{} of each epoch {are} left out", count(left_out, "example"));
-            let label = format!("{they} no batch, and the model cannot be trained on a smaller one");
+            let message = format!("{} of each epoch {are} not trained on", count(left_out, "example"));
+            let label = format!("{they} no batch, and the model is not trained on smaller ones");
             let warning = Diagnostic::warning("left-out-examples", message).primary(self.batch_span, label);
             warnings.push(warning.note(why).help("choose a batch that divides the number of examples"));
         }
@@ -192,7 +192,7 @@ impl TrainSettings {
         if self.batch <= examples {
             return Ok(());
         }
-        let message = format!("a batch takes {} examples, but there are {examples} to learn from", self.batch);
+        let message = format!("a batch has {} examples, but the training set has {examples}", self.batch);
         let error = Diagnostic::error("too-few-examples", message);
         let label = if examples == 0 { "there is none".to_owned() } else { format!("at most `batch = {examples}`") };
         Err(vec![error.primary(self.batch_span, label)])

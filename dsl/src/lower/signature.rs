@@ -1,4 +1,4 @@
-//! What a model's signature says: the arguments that may be set, the dimensions that are open.
+//! Queries on a model's signature: arguments that can be set, free dimensions, inputs.
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -9,7 +9,7 @@ use crate::diagnostic::Diagnostic;
 use crate::hir::{Definition, Dim, Program, TypeKind};
 
 impl Program {
-    /// The dimensions that a model's inputs leave open, in the order of the text: what [`Request::dims`] must give
+    /// The free dimensions of a model's inputs, in source order: what [`Request::dims`] must give
     /// where [`Request::fields`] does not.
     ///
     /// # Errors
@@ -20,7 +20,7 @@ impl Program {
         Ok(names.into_iter().map(str::to_owned).collect())
     }
 
-    /// Those of [`Program::free_dims`] that data says: the others count examples, which lie along the first axis.
+    /// Those of [`Program::free_dims`] that one example determines: the others are the batch, the first axis.
     ///
     /// # Errors
     /// If there is no such model.
@@ -29,7 +29,7 @@ impl Program {
         Ok(inputs.flat_map(|(_, dims)| dims.iter().skip(1).filter_map(open).map(str::to_owned)).collect())
     }
 
-    /// The sizes that data of these types gives to a model's open dimensions, those of [`Program::dims_of_examples`].
+    /// The sizes that data of these types gives to the dimensions of [`Program::dims_of_examples`].
     ///
     /// # Errors
     /// If there is no such model.
@@ -41,7 +41,7 @@ impl Program {
         let mut sizes = IndexMap::new();
         for (name, dims) in inputs(self.chosen(model)?) {
             let Some(field) = fields.get(name) else { continue };
-            // whatever axes `...` stands for, they come first
+            // the axes of `...` come first
             let axes = (0..field.rank()).rev().zip(dims.iter().rev());
             for (axis, dim) in axes.take_while(|(axis, dim)| *axis > 0 && !matches!(dim, Dim::Rest(_))) {
                 if let Some(name) = open(dim) {
@@ -52,7 +52,7 @@ impl Program {
         Ok(sizes)
     }
 
-    /// The names of a model's arguments that are known when compiling, with their declared types: what [`Request::args`] may give.
+    /// The names of a model's arguments that are known at compile time, with their declared types: what [`Request::args`] may give.
     ///
     /// # Errors
     /// If there is no such model.
@@ -78,7 +78,7 @@ impl Program {
         names.into_iter().cloned().collect()
     }
 
-    /// The names of the trainings of a model, or of all, in the order of the text.
+    /// The names of the trainings of a model, or of all, in source order.
     pub fn trainings(&self, model: Option<&str>) -> Vec<String> {
         let trains = self.main().trains().filter(|train| model.is_none_or(|model| train.model.name == *model));
         trains.map(|train| train.name().name.clone()).collect()
@@ -123,7 +123,7 @@ fn inputs(model: &Definition) -> impl Iterator<Item = (&str, &[Dim])> {
     })
 }
 
-/// The name of a dimension that is nothing but a name.
+/// The name of a free dimension.
 fn open(dim: &Dim) -> Option<&str> {
     match dim {
         Dim::Size(e) => capital(e),

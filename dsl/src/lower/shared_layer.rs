@@ -1,10 +1,10 @@
-//! `layer f = linear(64)`: one instance that is called as often as one likes.
+//! `layer f = linear(64)`: one instance that can be called any number of times.
 
 use std::rc::Rc;
 
 use super::call::Piped;
-use super::value::{Shared, Value};
-use super::{Eval, Given, Lower};
+use super::value::{SharedLayer, Value};
+use super::{BoundArg, Eval, Lower};
 use crate::ast::DefinitionKind;
 use crate::diagnostic::{Diagnostic, count};
 use crate::hir::bind::{Form, no_block};
@@ -17,11 +17,11 @@ impl<'p> Lower<'p> {
         let (definition, args) = match &call.callee {
             Callee::Item { at, params } => {
                 let definition = self.program.resolved(*at);
-                (definition, self.given(definition, params, &call.args, vec![])?)
+                (definition, self.bound_args(definition, params, &call.args, vec![])?)
             }
             Callee::Local(local, otherwise) => match self.held(call, *local, *otherwise)? {
                 Value::Fn(definition) if definition.kind != DefinitionKind::Fn => {
-                    (definition, self.place(definition, &call.args, vec![], Form::WithoutData)?)
+                    (definition, self.bind_args(definition, &call.args, vec![], Form::WithoutData)?)
                 }
                 _ => return Err(self.fail(no_block(&call.name))),
             },
@@ -32,11 +32,11 @@ impl<'p> Lower<'p> {
         if let Some(first) = self.frame_mut().instances.insert(local, name.span) {
             let (new, old) = (self.at(name.span), self.at(first));
             let error = Diagnostic::error("duplicate-name", format!("two layers are named `{path}`"))
-                .primary(new, "named so again")
-                .secondary(old, "first named so here");
+                .primary(new, "named again")
+                .secondary(old, "first named here");
             return Err(self.fail(error));
         }
-        let shared = Shared {
+        let shared = SharedLayer {
             name: name.name.clone(),
             path,
             definition,
@@ -48,28 +48,33 @@ impl<'p> Lower<'p> {
         Ok(())
     }
 
-    pub(crate) fn call_layer(&mut self, layer: &Rc<Shared<'p>>, call: &'p Call, piped: Piped<'p>) -> Eval<Value<'p>> {
+    pub(crate) fn call_layer(
+        &mut self,
+        layer: &Rc<SharedLayer<'p>>,
+        call: &'p Call,
+        piped: Piped<'p>,
+    ) -> Eval<Value<'p>> {
         let definition = layer.definition;
         let mut piped = piped;
         for arg in &call.args {
             if let Some(name) = &arg.name {
-                let message = format!("`{}` takes its data only; the rest was said at `layer`", layer.name);
-                return Err(self.fault("unknown-argument", message, name.span, "not here"));
+                let message = format!("`{}` takes its data only; its other arguments are given at `layer`", layer.name);
+                return Err(self.error("unknown-argument", message, name.span, "not here"));
             }
             let value = self.eval(&arg.value)?;
             piped.push((value, arg.value.span));
         }
-        let wanted: Vec<usize> = (0..definition.params.len())
+        let expected: Vec<usize> = (0..definition.params.len())
             .filter(|i| definition.params[*i].ty.is_data() && definition.params[*i].default.is_none())
             .collect();
-        if wanted.len() != piped.len() {
-            let message = format!("`{}` takes {}, not {}", layer.name, count(wanted.len(), "tensor"), piped.len());
-            let code = if piped.len() < wanted.len() { "missing-argument" } else { "too-many-arguments" };
-            return Err(self.fault(code, message, call.span, "wrong number"));
+        if expected.len() != piped.len() {
+            let message = format!("`{}` takes {}, not {}", layer.name, count(expected.len(), "tensor"), piped.len());
+            let code = if piped.len() < expected.len() { "missing-argument" } else { "too-many-arguments" };
+            return Err(self.error(code, message, call.span, "wrong number"));
         }
-        let mut given: Vec<Given<'p>> = layer.args.clone();
+        let mut given: Vec<BoundArg<'p>> = layer.args.clone();
         let arriving = piped.first().map_or(call.span, |(_, span)| *span);
-        given.extend(wanted.into_iter().zip(piped).map(|(param, (value, span))| Given { param, value, span }));
+        given.extend(expected.into_iter().zip(piped).map(|(param, (value, span))| BoundArg { param, value, span }));
         let mut frame = self.callee_frame(definition, call.number.ordinal, call.span);
         frame.path = layer.path.clone();
         frame.layer = true;
@@ -82,7 +87,7 @@ impl<'p> Lower<'p> {
         let before = self.diagnostics.len();
         let result = self.run_block(definition, given, frame, call.span);
         if result.is_err() && again {
-            // The fault is commonly that the weights have the shape of the first use.
+            // The usual cause: the weights have the shape of the first use.
             let (first, layer_span) = (layer.first.borrow().clone(), layer.span);
             let arriving = self.at(arriving);
             for error in &mut self.diagnostics[before..] {
@@ -97,7 +102,7 @@ impl<'p> Lower<'p> {
                     error.labels.push(crate::diagnostic::Label {
                         span: layer_span,
                         primary: false,
-                        text: format!("its weights have their shapes since its first use, {called}"),
+                        text: format!("the shapes of its weights were fixed by its first use, {called}"),
                     });
                 }
             }
