@@ -5,7 +5,7 @@
 //! for messages.
 //!
 //! ```
-//! use dlc_dsl::{NoFiles, Program, Request, What};
+//! use dlc_dsl::{Mode, NoFiles, Program, Request};
 //!
 //! let text = "model tiny(x: [B, 3], size: int = 2) -> y: [B, size] { return x |> linear(size) |> relu }";
 //! let program = Program::load("tiny.dl", text, &mut NoFiles).unwrap();
